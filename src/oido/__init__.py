@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""oido: hear what is in a recording.
+
+    import oido
+
+    classifier = oido.AudioClassifier()
+    result = classifier.classify("street.m4a")
+    result.top(5)                     # what the whole recording is about
+    result.events(threshold=0.3)      # what is heard, from when to when
+
+Importing this package loads nothing else; each name below is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from oido._version import __version__
+
+if TYPE_CHECKING:
+    from oido.classifier import AudioClassifier
+    from oido.errors import (
+        AudioError,
+        AudioNotFoundError,
+        CorruptAudioError,
+        EmptyAudioError,
+        InvalidSamplesError,
+        MissingExtraError,
+        ModelError,
+        ModelFetchError,
+        ModelFormatError,
+        ModelHashError,
+        ModelNotFoundError,
+        OidoError,
+        OptionError,
+        OutputError,
+        UnknownFormatError,
+        UnknownLabelError,
+    )
+    from oido.result import ClassificationResult, WindowCategories
+    from oido.types import Category, Event, Row
+
+_HOME = {
+    "AudioClassifier": "oido.classifier",
+    "Category": "oido.types",
+    "ClassificationResult": "oido.result",
+    "Event": "oido.types",
+    "Row": "oido.types",
+    "WindowCategories": "oido.result",
+}
+
+__all__ = [
+    "AudioClassifier",
+    "AudioError",
+    "AudioNotFoundError",
+    "Category",
+    "ClassificationResult",
+    "CorruptAudioError",
+    "EmptyAudioError",
+    "Event",
+    "InvalidSamplesError",
+    "MissingExtraError",
+    "ModelError",
+    "ModelFetchError",
+    "ModelFormatError",
+    "ModelHashError",
+    "ModelNotFoundError",
+    "OidoError",
+    "OptionError",
+    "OutputError",
+    "Row",
+    "UnknownFormatError",
+    "UnknownLabelError",
+    "WindowCategories",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'oido' has no attribute {name!r}")
+    value = getattr(import_module(_HOME.get(name, "oido.errors")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the scores of windows to those of the whole clip."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.errors import OptionError
+from oido.params import AGGREGATIONS
+
+__all__ = ["TOP_K", "Aggregator"]
+
+TOP_K = 3
+"""Windows that "top-k-mean" averages, for each class its own."""
+
+
+class Aggregator:
+    """Folds the scores of windows, block by block, into one row per clip; memory stays flat.
+
+    Each window has a weight in (0, 1], the share of it that is not padding, and s is its score:
+
+    - "mean": Σ w·s / Σ w;
+    - "max": the largest w·s;
+    - "top-k-mean": the mean of the three largest w·s of the class (of all, if there are fewer).
+
+    A clip of a single, padded window has nothing else to go by: its weight counts as 1.
+    """
+
+    def __init__(self, aggregation: str = "mean") -> None:
+        if aggregation not in AGGREGATIONS:
+            raise OptionError(
+                f"there is no aggregation {aggregation!r}; choose from {', '.join(AGGREGATIONS)}"
+            )
+        self._aggregation = aggregation
+        self._state: NDArray[np.float64] | None = None
+        self._weight = 0.0
+        self._windows = 0
+        self._only_weight = 1.0
+
+    def push(self, scores: NDArray[np.float32], weights: NDArray[np.float64]) -> None:
+        """Take f32[N, C] scores and f64[N] weights, in any number of blocks."""
+        weighted = scores * weights[:, None]  # f64[N, C]
+        if self._windows == 0:
+            self._only_weight = float(weights[0])
+        self._windows += len(scores)
+        self._weight += float(weights.sum())
+        if self._aggregation == "mean":
+            block = weighted.sum(axis=0)
+            self._state = block if self._state is None else self._state + block
+        else:
+            kept = 1 if self._aggregation == "max" else TOP_K
+            if self._state is not None:
+                weighted = np.concatenate([self._state, weighted])
+            if len(weighted) > kept:
+                weighted = np.partition(weighted, len(weighted) - kept, axis=0)[-kept:]
+            self._state = weighted
+
+    def flush(self) -> NDArray[np.float32]:
+        """The clip's scores, f32[C]. At least one window must have been pushed."""
+        assert self._state is not None, "push a window first"
+        if self._aggregation == "mean":
+            scores = self._state / self._weight
+        else:
+            scores = self._state.mean(axis=0)
+            if self._windows == 1:
+                scores = scores / self._only_weight
+        return scores.astype(np.float32)

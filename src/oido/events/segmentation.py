@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From scores to events: when each label starts and ends.
+
+For each label by itself:
+
+1. A *run* is a longest stretch of neighbouring windows that all score at least the off threshold.
+2. A run is an *event* if at least one of its windows scores at least the on threshold
+   (hysteresis: the weaker edges of a sound belong to it, a weak sound alone does not count).
+3. Events of one label that are ``merge_gap`` seconds apart or less become one.
+4. Then events shorter than ``min_duration`` are dropped.
+
+An event starts and ends with the cells of its windows (`Windowing.cell`): windows overlap, and each
+answers only for the hop around its centre. Its score is the highest one inside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.params import Detection, Windowing
+from oido.types import Event
+
+__all__ = ["Segmenter"]
+
+
+@dataclass
+class _Run:
+    """Windows first to last, both included, and the highest score among them."""
+
+    first: int
+    last: int
+    peak: float
+
+
+class Segmenter:
+    """Turns the scores of successive windows into events, as soon as each is over.
+
+    on: f32[C], the threshold of each class; allowed: bool[C], the classes that may make events.
+    """
+
+    def __init__(
+        self,
+        labels: tuple[str, ...],
+        windowing: Windowing,
+        detection: Detection,
+        on: NDArray[np.float32],
+        allowed: NDArray[np.bool_],
+    ) -> None:
+        self._labels = labels
+        self._windowing = windowing
+        self._detection = detection
+        self._on = on
+        self._off = (on * np.float32(detection.off_ratio)).astype(np.float32)
+        self._allowed = allowed
+        self._gap_samples = round(detection.merge_gap * windowing.sample_rate_hz)
+        self._n_windows = 0
+        self._runs: dict[int, _Run] = {}
+        self._waiting: dict[int, _Run] = {}
+
+    def push(self, scores: NDArray[np.float32]) -> list[Event]:
+        """Take f32[N, C], the next N windows; give the events that are over, by start time."""
+        before = self._n_windows
+        self._n_windows += len(scores)
+        done: list[tuple[int, _Run]] = []
+        for row, index in zip(*np.nonzero((scores >= self._off) & self._allowed)):
+            self._extend(int(index), before + int(row), float(scores[row, index]), done)
+        for index, run in list(self._runs.items()):
+            if run.last < self._n_windows - 1:
+                self._close(index, done)
+        for index, run in list(self._waiting.items()):
+            # A run that is still open may join; any other starts at the next window or later.
+            start = self._runs[index].first if index in self._runs else self._n_windows
+            if self._gap(run, start) > self._gap_samples:
+                done.append((index, self._waiting.pop(index)))
+        return self._events(done, n_samples=None)
+
+    def flush(self, n_samples: int) -> list[Event]:
+        """The recording ended after this many samples: give the events that were still open."""
+        done: list[tuple[int, _Run]] = []
+        for index in list(self._runs):
+            self._close(index, done)
+        done.extend(self._waiting.items())
+        self._waiting = {}
+        return self._events(done, n_samples)
+
+    def _extend(self, index: int, window: int, score: float, done: list[tuple[int, _Run]]) -> None:
+        run = self._runs.get(index)
+        if run is not None and run.last < window - 1:
+            self._close(index, done)
+            run = None
+        if run is None:
+            self._runs[index] = _Run(window, window, score)
+        else:
+            run.last = window
+            run.peak = max(run.peak, score)
+
+    def _close(self, index: int, done: list[tuple[int, _Run]]) -> None:
+        run = self._runs.pop(index)
+        if run.peak < self._on[index]:
+            return
+        earlier = self._waiting.pop(index, None)
+        if earlier is not None:
+            if self._gap(earlier, run.first) <= self._gap_samples:
+                run = _Run(earlier.first, run.last, max(earlier.peak, run.peak))
+            else:
+                done.append((index, earlier))
+        self._waiting[index] = run
+
+    def _gap(self, run: _Run, next_window: int) -> int:
+        return (next_window - run.last - 1) * self._windowing.hop_samples
+
+    def _events(self, done: list[tuple[int, _Run]], n_samples: int | None) -> list[Event]:
+        rate = self._windowing.sample_rate_hz
+        # While the recording goes on, the end of a closed event lies before its (unknown) end.
+        samples = n_samples if n_samples is not None else 1 << 62
+        windows = self._n_windows if n_samples is not None else self._n_windows + 1
+        events = []
+        for index, run in done:
+            start = self._windowing.cell(run.first, windows, samples)[0]
+            end = self._windowing.cell(run.last, windows, samples)[1]
+            if end - start >= self._detection.min_duration * rate:
+                label = self._labels[index]
+                events.append(Event(label, index, start / rate, end / rate, run.peak))
+        return sorted(events, key=lambda e: (e.start_time, e.label_index))

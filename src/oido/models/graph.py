@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Editing TensorFlow Lite graphs: the front end is found, read, and cut off.
+
+The whole graph eats one window of waveform a call. Cut behind its log-mel, with the batch dimension
+opened, it eats many patches a call, frames of overlapping windows are computed once, and it gives
+the embedding beside the scores; the numbers stay the same.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+
+from oido.errors import ModelFormatError
+
+__all__ = ["CutGraph", "TfliteGraph"]
+
+_OP = schema.BuiltinOperator
+_METADATA_NAME = b"TFLITE_METADATA"
+
+
+@dataclass(frozen=True)
+class CutGraph:
+    """A classifier's graph in two, and the constants of the front end before them.
+
+    window: f32[window_samples]; mel: f32[bands, all FFT bins]; log_offset: what is added to the
+    mel energies before the logarithm. first_bin, last_bin: the bins with a weight; the projection
+    takes only those. patch_frames × bands is the patch; input_samples is what the whole graph eats.
+    """
+
+    projection: bytes
+    network: bytes
+    window: NDArray[np.float32]
+    mel: NDArray[np.float32]
+    log_offset: float
+    first_bin: int
+    last_bin: int
+    patch_frames: int
+    input_samples: int
+    classes: int
+
+
+class TfliteGraph:
+    """A parsed .tflite; every method leaves it as it was."""
+
+    def __init__(self, content: bytes) -> None:
+        if content[4:8] != b"TFL3":
+            raise ModelFormatError("not a TensorFlow Lite model (no TFL3 mark)")
+        self._content = content
+        try:
+            self._model = schema.ModelT.InitFromPackedBuf(content, 0)
+            self._graph = self._model.subgraphs[0]
+        except (struct.error, ValueError, TypeError, IndexError, AttributeError) as error:
+            raise ModelFormatError("the model file is damaged or cut short") from error
+
+    def metadata(self) -> bytes | None:
+        """The raw metadata flatbuffer, or None."""
+        for entry in self._model.metadata or []:
+            if entry.name == _METADATA_NAME:
+                return self._data(self._model.buffers[entry.buffer]).tobytes()
+        return None
+
+    def cut_front_end(self) -> CutGraph:
+        """Cut behind the log-mel. Raises ModelFormatError if this is no such graph."""
+        front = self._find_front_end()
+        mel, weights_tensor = self._constant(front.mel.inputs[1])
+        window, _ = self._constant(front.window.inputs[1])
+        offset, _ = self._constant(front.mel.inputs[2])
+        used = np.flatnonzero((mel != 0).any(axis=0))
+        if not len(used) or len(np.unique(offset)) != 1:
+            raise _not_understood("its mel matrix is unusual")
+        first, last = int(used[0]), int(used[-1])
+        patch = self._graph.tensors[front.patch]
+        return CutGraph(
+            projection=self._projection(front, weights_tensor, mel[:, first : last + 1]),
+            network=self._network(front),
+            window=window.reshape(-1).copy(),
+            mel=mel.copy(),
+            log_offset=float(offset.reshape(-1)[0]),
+            first_bin=first,
+            last_bin=last,
+            patch_frames=int(patch.shape[-2]),
+            input_samples=int(np.prod(self._graph.tensors[self._graph.inputs[0]].shape)),
+            classes=int(self._graph.tensors[self._graph.outputs[0]].shape[-1]),
+        )
+
+    def _find_front_end(self) -> _FrontEndOps:
+        ops = self._graph.operators
+        names = [self._builtin(op) for op in ops]
+        if _OP.RFFT2D not in names:
+            raise _not_understood("it computes no spectrum from a waveform")
+        fft = names.index(_OP.RFFT2D)
+        try:
+            window = max(i for i in range(fft) if names[i] == _OP.MUL)
+            magnitude = names.index(_OP.COMPLEX_ABS, fft)
+            mel = names.index(_OP.FULLY_CONNECTED, magnitude)
+            log = names.index(_OP.LOG, mel)
+        except ValueError as error:
+            raise _not_understood("its spectrum is not a log-mel one") from error
+        last = log
+        patch = int(ops[log].outputs[0])
+        if last + 1 < len(ops) and names[last + 1] == _OP.RESHAPE:
+            last += 1
+            patch = int(ops[last].outputs[0])
+        if len(self._graph.tensors[patch].shape) != 3:
+            raise _not_understood("its patches are not [1, frames, bands]")
+        return _FrontEndOps(ops[window], ops[mel], ops[log], patch, last + 1)
+
+    def _projection(
+        self, front: _FrontEndOps, weights_tensor: Any, weights: NDArray[np.float32]
+    ) -> bytes:
+        """Magnitudes of the used bins → log-mel: the model's own two operators."""
+        model, graph = self._copy()
+        magnitudes = graph.tensors[front.mel.inputs[0]]
+        bins = weights.shape[1]
+        magnitudes.shape = np.array([1, bins], np.int32)
+        magnitudes.shapeSignature = np.array([-1, bins], np.int32)
+        trimmed = graph.tensors[front.mel.inputs[1]]
+        trimmed.shape = np.array(weights.shape, np.int32)
+        data = np.frombuffer(np.ascontiguousarray(weights).tobytes(), np.uint8)
+        model.buffers[weights_tensor.buffer].data = data
+        graph.operators = [front.mel, front.log]
+        graph.inputs = np.array([front.mel.inputs[0]], np.int32)
+        graph.outputs = np.array([front.log.outputs[0]], np.int32)
+        return _packed(model, graph)
+
+    def _network(self, front: _FrontEndOps) -> bytes:
+        """Patches → (scores, embedding), any number at a time."""
+        model, graph = self._copy()
+        graph.operators = graph.operators[front.end :]
+        patch = graph.tensors[front.patch]
+        patch.shapeSignature = np.array([-1, *patch.shape[1:]], np.int32)
+        for op in graph.operators:
+            if self._builtin(op) == _OP.RESHAPE:
+                _open_batch(model, graph, op)
+        graph.inputs = np.array([front.patch], np.int32)
+        graph.outputs = np.array([graph.outputs[0], self._embedding(graph)], np.int32)
+        return _packed(model, graph)
+
+    def _embedding(self, graph: Any) -> int:
+        """The tensor that the last dense layer before the scores reads."""
+        producers = {int(t): op for op in graph.operators for t in op.outputs}
+        tensor = int(graph.outputs[0])
+        while tensor in producers:
+            op = producers[tensor]
+            if self._builtin(op) == _OP.FULLY_CONNECTED:
+                return int(op.inputs[0])
+            tensor = int(op.inputs[0])
+        raise _not_understood("its scores do not come from a dense layer")
+
+    def _copy(self) -> tuple[Any, Any]:
+        model = schema.ModelT.InitFromPackedBuf(self._content, 0)
+        model.metadata, model.signatureDefs = [], []
+        return model, model.subgraphs[0]
+
+    def _builtin(self, op: Any) -> int:
+        code = self._model.operatorCodes[op.opcodeIndex]
+        return int(max(code.builtinCode, code.deprecatedBuiltinCode))
+
+    def _constant(self, index: int) -> tuple[NDArray[np.float32], Any]:
+        tensor = self._graph.tensors[index]
+        data = self._data(self._model.buffers[tensor.buffer])
+        if tensor.type != schema.TensorType.FLOAT32 or not len(data):
+            raise _not_understood("a front-end constant is not float32")
+        return data.view(np.float32).reshape(tensor.shape), tensor
+
+    def _data(self, buffer: Any) -> NDArray[np.uint8]:
+        if buffer.data is None:
+            return np.zeros(0, np.uint8)
+        return np.ascontiguousarray(buffer.data, np.uint8)
+
+
+@dataclass(frozen=True)
+class _FrontEndOps:
+    """Where the front end is: three of its operators, the tensor it gives, and where it ends."""
+
+    window: Any
+    mel: Any
+    log: Any
+    patch: int
+    end: int
+
+
+def _not_understood(reason: str) -> ModelFormatError:
+    return ModelFormatError(f"this model's front end is not one that oido knows: {reason}")
+
+
+def _open_batch(model: Any, graph: Any, op: Any) -> None:
+    """Let a RESHAPE with a fixed batch of 1 keep whatever batch it is given."""
+    target = graph.tensors[op.outputs[0]].shape
+    shape = np.array([-1, *target[1:]], np.int32)
+    if len(op.inputs) > 1:
+        buffer = model.buffers[graph.tensors[op.inputs[1]].buffer]
+        buffer.data = np.frombuffer(shape.tobytes(), np.uint8)
+    if op.builtinOptions is not None:
+        op.builtinOptions.newShape = shape
+
+
+def _packed(model: Any, graph: Any) -> bytes:
+    """The model's bytes, without the contents of buffers that no kept operator reads."""
+    tensors: Iterable[int] = {int(t) for op in graph.operators for t in op.inputs if t >= 0}
+    kept = {graph.tensors[t].buffer for t in tensors}
+    for index, buffer in enumerate(model.buffers):
+        if index not in kept:
+            buffer.data = None
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading the metadata of a .tflite: labels, rate and channels, and the files packed in it.
+
+The metadata are a flatbuffer ("M001") in the model's buffer named TFLITE_METADATA; associated files
+are appended to the model as a ZIP. Field numbers below are those of TensorFlow Lite's
+metadata_schema.fbs (tensorflow/tflite-support).
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import flatbuffers
+from flatbuffers import number_types
+from flatbuffers.table import Table
+
+from oido.errors import ModelFormatError
+
+__all__ = ["ModelMetadata", "TensorMetadata", "read_metadata"]
+
+_T = TypeVar("_T")
+
+_IDENTIFIER = b"M001"
+_AUDIO_PROPERTIES = 4
+_TENSOR_AXIS_LABELS = 2
+
+
+@dataclass(frozen=True)
+class TensorMetadata:
+    """What the metadata say of one input or output.
+
+    sample_rate_hz, channels: of an audio input, else None. label_file: the associated file with a
+    label per line, of an output with labels, else None.
+    """
+
+    name: str
+    description: str
+    sample_rate_hz: int | None
+    channels: int | None
+    label_file: str | None
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """What the metadata say of a model; ``files`` are the associated files, by name."""
+
+    name: str
+    description: str
+    licence: str
+    author: str
+    inputs: tuple[TensorMetadata, ...]
+    outputs: tuple[TensorMetadata, ...]
+    files: dict[str, bytes]
+
+    def labels(self, output: int = 0) -> tuple[str, ...]:
+        """The labels of an output, in the order of its columns."""
+        name = self.outputs[output].label_file if output < len(self.outputs) else None
+        if name is None or name not in self.files:
+            raise ModelFormatError("the model's metadata name no label file for its scores")
+        try:
+            text = self.files[name].decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ModelFormatError(f"the model's label file {name} is not UTF-8 text") from error
+        return tuple(text.splitlines())
+
+
+def read_metadata(metadata: bytes, model_file: bytes) -> ModelMetadata:
+    """Parse the metadata flatbuffer and unpack the associated files of the whole model file."""
+    if metadata[4:8] != _IDENTIFIER:
+        raise ModelFormatError("the model's metadata are not in the known format (M001)")
+    try:
+        root = _Reader.root(metadata)
+        graphs = root.tables(3)
+        inputs = graphs[0].tables(2) if graphs else []
+        outputs = graphs[0].tables(3) if graphs else []
+        return ModelMetadata(
+            name=root.text(0),
+            description=root.text(1),
+            licence=root.text(5),
+            author=root.text(4),
+            inputs=tuple(_tensor(t) for t in inputs),
+            outputs=tuple(_tensor(t) for t in outputs),
+            files=_associated_files(model_file),
+        )
+    # A damaged flatbuffer sends offsets anywhere: struct and index errors are all it can raise.
+    except (ValueError, TypeError, IndexError, OverflowError, ArithmeticError) as error:
+        raise ModelFormatError("the model's metadata are damaged") from error
+    except Exception as error:
+        if type(error).__module__ in ("struct", "flatbuffers.encode"):
+            raise ModelFormatError("the model's metadata are damaged") from error
+        raise
+
+
+def _tensor(table: _Reader) -> TensorMetadata:
+    rate = channels = None
+    content = table.table(3)
+    if content is not None and content.number(0, number_types.Uint8Flags) == _AUDIO_PROPERTIES:
+        audio = content.table(1)
+        if audio is not None:
+            rate = audio.number(0, number_types.Uint32Flags) or None
+            channels = audio.number(1, number_types.Uint32Flags) or None
+    labels = [
+        file.text(0)
+        for file in table.tables(6)
+        if file.number(2, number_types.Int8Flags) == _TENSOR_AXIS_LABELS
+    ]
+    label_file = labels[0] if labels else None
+    return TensorMetadata(table.text(0), table.text(1), rate, channels, label_file)
+
+
+def _associated_files(model_file: bytes) -> dict[str, bytes]:
+    buffer = io.BytesIO(model_file)
+    if not zipfile.is_zipfile(buffer):
+        return {}
+    try:
+        with zipfile.ZipFile(buffer) as archive:
+            return {name: archive.read(name) for name in archive.namelist()}
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
+        raise ModelFormatError(f"the files packed in the model are damaged ({error})") from error
+
+
+class _Reader:
+    """A flatbuffer table read by field number, so that no generated code is needed."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
+    @classmethod
+    def root(cls, data: bytes) -> _Reader:
+        position = flatbuffers.encode.Get(flatbuffers.packer.uoffset, data, 0)
+        return cls(Table(data, position))
+
+    def number(self, field: int, flags: Any) -> int:
+        return self._field(field, lambda o: int(self._table.Get(flags, o)), 0)
+
+    def text(self, field: int) -> str:
+        return self._field(field, lambda o: bytes(self._table.String(o)).decode("utf-8"), "")
+
+    def table(self, field: int) -> _Reader | None:
+        def read(offset: int) -> _Reader | None:
+            return _Reader(Table(self._table.Bytes, self._table.Indirect(offset)))
+
+        return self._field(field, read, None)
+
+    def tables(self, field: int) -> list[_Reader]:
+        table = self._table
+        slot = table.Offset(4 + 2 * field)
+        if not slot:
+            return []
+        start, length = table.Vector(slot), table.VectorLen(slot)
+        if length > len(table.Bytes):
+            raise ValueError("vector longer than its buffer")
+        return [_Reader(Table(table.Bytes, table.Indirect(start + 4 * i))) for i in range(length)]
+
+    def _field(self, field: int, read: Callable[[int], _T], default: _T) -> _T:
+        slot = self._table.Offset(4 + 2 * field)
+        return read(self._table.Pos + slot) if slot else default

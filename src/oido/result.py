@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was heard in one recording."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.events.aggregation import Aggregator
+from oido.events.segmentation import Segmenter
+from oido.events.selection import Selector
+from oido.events.thresholds import on_thresholds
+from oido.models.labels import label_indices
+from oido.params import Detection, Windowing
+from oido.signal.decode import AudioInfo
+from oido.types import Category, Event
+
+__all__ = ["ClassificationResult", "WindowCategories"]
+
+
+class WindowCategories(NamedTuple):
+    """The categories of one window, best first; times are seconds."""
+
+    start_time: float
+    end_time: float
+    categories: list[Category]
+
+
+class ClassificationResult:
+    """Scores of every window of one recording, and what follows from them.
+
+    labels: the C labels, in the order of the columns.
+    scores: f32[N, C], the model's raw scores, 0..1; not probabilities.
+    embeddings: f32[N, D].
+    times: f64[N, 2], start and end of each window in seconds; the last may end in padding.
+    weights: f64[N], the share of each window that is not padding.
+    probabilities, clip_probabilities: None, as long as no calibration is loaded.
+    duration: seconds of audio. info: what the source is. damaged_packets: pieces of the source
+    that could not be decoded and were left out.
+    """
+
+    def __init__(
+        self,
+        *,
+        info: AudioInfo,
+        labels: tuple[str, ...],
+        windowing: Windowing,
+        n_samples: int,
+        scores: NDArray[np.float32],
+        embeddings: NDArray[np.float32],
+        weights: NDArray[np.float64],
+        selector: Selector,
+        aggregation: str,
+        damaged_packets: int = 0,
+    ) -> None:
+        self.info = info
+        self.labels = labels
+        self.scores = scores
+        self.embeddings = embeddings
+        self.weights = weights
+        self.damaged_packets = damaged_packets
+        self.duration = n_samples / windowing.sample_rate_hz
+        starts = np.arange(len(scores)) * windowing.hop_samples
+        ends = starts + windowing.window_samples
+        self.times: NDArray[np.float64] = np.stack([starts, ends], 1) / windowing.sample_rate_hz
+        self.probabilities: NDArray[np.float32] | None = None
+        self.clip_probabilities: NDArray[np.float32] | None = None
+        self._windowing = windowing
+        self._n_samples = n_samples
+        self._selector = selector
+        self._aggregation = aggregation
+
+    @property
+    def padded_share(self) -> float:
+        """The share of the last window that is padding, 0..1."""
+        return 1.0 - float(self.weights[-1])
+
+    @property
+    def clip_scores(self) -> NDArray[np.float32]:
+        """f32[C]: the whole recording's scores by the classifier's aggregation."""
+        return self.clip()
+
+    def clip(self, aggregation: str | None = None) -> NDArray[np.float32]:
+        """f32[C]: the whole recording's scores by "mean", "max" or "top-k-mean"."""
+        aggregator = Aggregator(aggregation or self._aggregation)
+        aggregator.push(self.scores, self.weights)
+        return aggregator.flush()
+
+    def top(self, k: int | None = None, aggregation: str | None = None) -> list[Category]:
+        """The best ``k`` categories of the whole recording (None: all that the options leave)."""
+        return self._selector.categories(self.clip(aggregation), k)
+
+    def windows(self, k: int | None = None) -> list[WindowCategories]:
+        """The best ``k`` categories of each window, in order of time."""
+        return [
+            WindowCategories(float(start), float(end), self._selector.categories(row, k))
+            for (start, end), row in zip(self.times, self.scores)
+        ]
+
+    def events(
+        self,
+        threshold: float = 0.3,
+        *,
+        off_ratio: float = 0.5,
+        min_duration: float = 0.0,
+        merge_gap: float = 0.0,
+        thresholds: Mapping[str, float] | None = None,
+    ) -> list[Event]:
+        """What is heard, from when to when (`oido.events.segmentation` has the rules).
+
+        threshold: a score of at least this makes an event; off_ratio: the event goes on while
+        scores are at least threshold · off_ratio; min_duration, merge_gap: seconds; thresholds:
+        per-label values that replace ``threshold``.
+        """
+        detection = Detection(
+            threshold, off_ratio, min_duration, merge_gap, tuple((thresholds or {}).items())
+        )
+        segmenter = Segmenter(
+            self.labels,
+            self._windowing,
+            detection,
+            on_thresholds(len(self.labels), detection, self._indices),
+            self._selector.allowed,
+        )
+        events = segmenter.push(self.scores) + segmenter.flush(self._n_samples)
+        return sorted(events, key=lambda e: (e.start_time, e.label_index))
+
+    def _indices(self, names: Iterable[str]) -> list[int]:
+        return label_indices(self.labels, names)
+
+    def __repr__(self) -> str:
+        best = ", ".join(f"{c.label} {c.score:.2f}" for c in self.top(3))
+        return f"<{self.info.name}: {self.duration:.2f} s, {len(self.scores)} windows, {best}>"

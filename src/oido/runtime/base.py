@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The seam between the signal and whatever computes the network."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Outputs", "Runtime"]
+
+
+class Outputs(NamedTuple):
+    """What a network says of N patches.
+
+    scores: f32[N, classes], 0..1, raw (not probabilities); embeddings: f32[N, dim].
+    """
+
+    scores: NDArray[np.float32]
+    embeddings: NDArray[np.float32]
+
+
+class Runtime(Protocol):
+    """One worker's copy of a network; not shared between threads.
+
+    The mel projection is here too, because its last bit depends on who adds (see
+    `oido.signal.frontend`).
+    """
+
+    def project(self, magnitudes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Magnitudes f32[t, bins] → log-mel f32[t, bands]."""
+        ...
+
+    def run(self, patches: NDArray[np.float32]) -> Outputs:
+        """Patches f32[N, frames, bands], N ≥ 1 → outputs for each, in order."""
+        ...

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every decoder gives, and the words for what it was given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from types import TracebackType
+from typing import IO, Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.errors import InvalidSamplesError
+
+__all__ = [
+    "AudioInfo",
+    "AudioReader",
+    "AudioSource",
+    "block_frames",
+    "check_shape",
+    "source_name",
+]
+
+AudioSource = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | NDArray[Any]
+"""A path ("-" is standard input), encoded bytes, a binary file object, or an array of samples."""
+
+_RATES_HZ = (1_000, 768_000)
+_BLOCK_SAMPLES = 1 << 17
+
+
+class AudioInfo(NamedTuple):
+    """What is known of a source before it is decoded.
+
+    frames: samples per channel that the header promises; None where it does not say, and a
+    promise only: damaged files hold less.
+    format: container and codec in the decoder's words; decoder: "soundfile", "pyav" or "array".
+    """
+
+    name: str
+    sample_rate_hz: int
+    channels: int
+    frames: int | None
+    format: str
+    decoder: str
+
+    @property
+    def duration_seconds(self) -> float | None:
+        """Length by the header, or None where the header does not say."""
+        return None if self.frames is None else self.frames / self.sample_rate_hz
+
+
+class AudioReader(Protocol):
+    """An opened source. ``blocks`` may be called once; leave through ``close`` or ``with``.
+
+    ``damaged_packets`` counts the pieces that could not be decoded and were left out so far.
+    """
+
+    info: AudioInfo
+    damaged_packets: int
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Blocks f32[n, channels] in [-1, 1], n > 0, in order."""
+        ...
+
+    def close(self) -> None:
+        """Release the file."""
+        ...
+
+    def __enter__(self) -> AudioReader: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+def source_name(source: AudioSource) -> str:
+    """How messages and rows call a source: its path, "<bytes>", "<array>", "<stdin>"..."""
+    if isinstance(source, str | os.PathLike):
+        return "<stdin>" if source == "-" else os.fspath(source)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return "<bytes>"
+    if isinstance(source, np.ndarray):
+        return "<array>"
+    return str(getattr(source, "name", "<file>"))
+
+
+def check_shape(name: str, sample_rate_hz: int, channels: int) -> None:
+    """Refuse rates and channel counts that no recording has, whatever a header says."""
+    low, high = _RATES_HZ
+    if not low <= sample_rate_hz <= high:
+        raise InvalidSamplesError(
+            f"{name}: a sample rate of {sample_rate_hz} Hz is outside {low}–{high} Hz"
+        )
+    if channels < 1:
+        raise InvalidSamplesError(f"{name}: it says it has {channels} channels")
+
+
+def block_frames(channels: int) -> int:
+    """Frames per block: about half a megabyte of samples whatever the channel count."""
+    return max(256, _BLOCK_SAMPLES // channels)

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that FFmpeg's libraries decode: AAC, Opus, Vorbis, the sound of a video... (PyAV)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import IO, Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
+from oido.signal.decode.base import AudioInfo, block_frames, check_shape
+
+__all__ = ["PyAvReader"]
+
+# A recording may not make the decoder open other files or addresses (playlists do).
+_OPEN_OPTIONS = {"protocol_whitelist": "file"}
+
+
+class PyAvReader:
+    """The first audio stream of a file, from a path or a seekable file object.
+
+    Packets that cannot be decoded are left out and counted, as players do.
+    """
+
+    def __init__(self, source: str | IO[bytes], name: str) -> None:
+        self.damaged_packets = 0
+        try:
+            self._container = av.open(source, mode="r", options=_OPEN_OPTIONS)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise UnknownFormatError(
+                f"{name}: not a format that oido can decode ({_reason(error)})"
+            ) from error
+        try:
+            streams = self._container.streams.audio
+            if not streams:
+                raise EmptyAudioError(f"{name}: has no audio track")
+            self._stream = streams[0]
+            # Decoded now: a file whose header alone is sound goes to the other decoder, and what
+            # the decoder gives is the truth where the header differs (HE-AAC's rate does).
+            self._decoded = self._decode()
+            self._first: Any = next(self._decoded, None)
+            self.info = self._read_info(name)
+        except AudioError:
+            self.close()
+            raise
+        except (av.FFmpegError, OSError, ValueError) as error:
+            self.close()
+            raise CorruptAudioError(f"{name}: cannot be decoded ({_reason(error)})") from error
+
+    def _read_info(self, name: str) -> AudioInfo:
+        if self._first is None:
+            if self.damaged_packets:
+                raise CorruptAudioError(f"{name}: is damaged: none of its audio can be decoded")
+            raise EmptyAudioError(f"{name}: holds no audio samples")
+        rate, channels = self._first.sample_rate, len(self._first.layout.channels)
+        check_shape(name, rate, channels)
+        frames = None
+        if self._stream.duration and self._stream.time_base:
+            frames = int(self._stream.duration * self._stream.time_base * rate)
+        elif self._container.duration:
+            frames = int(self._container.duration * rate / av.time_base)
+        codec = self._stream.codec_context.name
+        return AudioInfo(
+            name, rate, channels, frames, f"{self._container.format.name} {codec}", "pyav"
+        )
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Blocks f32[n, channels]."""
+        step = block_frames(self.info.channels)
+        # A codec's frames are about a thousand samples: collected first, so that they are turned
+        # into arrays some hundred at a time.
+        fifo = av.AudioFifo()
+        try:
+            for frame in self._frames():
+                frame.pts = None
+                fifo.write(frame)
+                if fifo.samples >= step:
+                    yield _as_float(fifo.read(step))
+            if fifo.samples:
+                yield _as_float(fifo.read())
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise CorruptAudioError(
+                f"{self.info.name}: is damaged and cannot be decoded ({_reason(error)})"
+            ) from error
+
+    def _frames(self) -> Iterator[Any]:
+        """Frames in the first one's format, layout and rate, however the stream changes midway."""
+        yield (first := self._first)
+        shape = (first.format.name, first.layout.name, first.sample_rate)
+        converter: Any = None
+        for frame in self._decoded:
+            if (frame.format.name, frame.layout.name, frame.sample_rate) == shape:
+                yield frame
+            else:
+                converter = converter or av.AudioResampler(*shape)
+                yield from converter.resample(frame)
+
+    def _decode(self) -> Iterator[Any]:
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets)
+            except (StopIteration, av.EOFError):
+                return
+            except av.InvalidDataError:
+                # The container breaks off here; what came before was sound.
+                self.damaged_packets += 1
+                return
+            try:
+                yield from packet.decode()
+            except av.InvalidDataError:
+                self.damaged_packets += 1
+            except av.EOFError:
+                return
+
+    def close(self) -> None:
+        """Close the container."""
+        self._container.close()
+
+    def __enter__(self) -> PyAvReader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _reason(error: BaseException) -> str:
+    return str(getattr(error, "strerror", None) or error)
+
+
+def _as_float(frame: Any) -> NDArray[np.float32]:
+    """An audio frame of any sample format as f32[n, channels] in [-1, 1]."""
+    samples: NDArray[Any] = frame.to_ndarray()  # [channels, n] planar, [1, n · channels] packed
+    if frame.format.is_packed:
+        samples = samples.reshape(-1, len(frame.layout.channels))
+    else:
+        samples = samples.T
+    if samples.dtype == np.uint8:
+        return (samples.astype(np.float32) - 128.0) / 128.0
+    if samples.dtype.kind == "i":
+        return samples.astype(np.float32) * np.float32(1.0 / -float(np.iinfo(samples.dtype).min))
+    return samples.astype(np.float32, copy=False)

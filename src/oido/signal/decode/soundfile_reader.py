@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""WAV, FLAC, MP3, AIFF, CAF and the other formats of libsndfile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import IO
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
+from oido.signal.decode.base import AudioInfo, block_frames, check_shape
+
+__all__ = ["SoundFileReader"]
+
+_UNKNOWN_LENGTH = 1 << 60  # libsndfile says SF_COUNT_MAX where a stream has no length
+
+
+class SoundFileReader:
+    """A recording that libsndfile decodes, from a path or a seekable file object."""
+
+    def __init__(self, source: str | IO[bytes], name: str) -> None:
+        self.damaged_packets = 0
+        try:
+            self._file = soundfile.SoundFile(source)
+        except soundfile.LibsndfileError as error:
+            raise UnknownFormatError(
+                f"{name}: not a format that oido can decode ({error.error_string.rstrip('.')})"
+            ) from error
+        except (TypeError, ValueError, RuntimeError, OSError) as error:
+            raise UnknownFormatError(f"{name}: cannot be opened ({error})") from error
+        frames = self._file.frames
+        self.info = AudioInfo(
+            name,
+            self._file.samplerate,
+            self._file.channels,
+            frames if 0 <= frames < _UNKNOWN_LENGTH else None,
+            f"{self._file.format} {self._file.subtype}",
+            "soundfile",
+        )
+        try:
+            check_shape(name, self.info.sample_rate_hz, self.info.channels)
+            # Read now, so that a file whose header alone is sound goes to the other decoder.
+            self._block = self._read()
+            if not len(self._block):
+                raise EmptyAudioError(f"{name}: holds no audio samples")
+        except AudioError:
+            self.close()
+            raise
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Blocks f32[n, channels]."""
+        while len(self._block):
+            yield self._block
+            self._block = self._read()
+
+    def _read(self) -> NDArray[np.float32]:
+        try:
+            block: NDArray[np.float32] = self._file.read(
+                block_frames(self.info.channels), dtype="float32", always_2d=True
+            )
+        except (soundfile.LibsndfileError, RuntimeError) as error:
+            reason = str(getattr(error, "error_string", error)).rstrip(".")
+            raise CorruptAudioError(
+                f"{self.info.name}: is damaged and cannot be decoded ({reason})"
+            ) from error
+        return block
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> SoundFileReader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cutting a waveform into windows, a batch of overlapping windows at a time."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.params import Windowing
+
+__all__ = ["Segment", "WindowFramer"]
+
+
+class Segment(NamedTuple):
+    """Some neighbouring windows, as the one waveform that they share.
+
+    first_window: index of the first window; window k starts at sample k · hop of the recording.
+    n_windows: how many.
+    waveform: f32[(n_windows − 1) · hop + window].
+    """
+
+    first_window: int
+    n_windows: int
+    waveform: NDArray[np.float32]
+
+
+class WindowFramer:
+    """Cuts a stream of samples into segments of up to ``batch`` windows.
+
+    Which windows there are depends only on the samples, not on how they arrive: the framer waits
+    for a whole segment, or for ``flush``, which pads the last window with zeros. A ``batch`` of 1
+    gives each window as soon as its last sample is there.
+    """
+
+    def __init__(self, windowing: Windowing, batch: int) -> None:
+        self._windowing = windowing
+        self._batch = batch
+        self._pending: list[NDArray[np.float32]] = []
+        self._pending_samples = 0
+        self._next_window = 0
+        self.n_samples = 0
+        """Samples pushed so far."""
+
+    def push(self, waveform: NDArray[np.float32]) -> list[Segment]:
+        """The whole segments that these f32[n] samples complete."""
+        if not len(waveform):
+            return []
+        self._pending.append(waveform)
+        self._pending_samples += len(waveform)
+        self.n_samples += len(waveform)
+        if self._pending_samples < self._samples_of(self._batch):
+            return []
+        held = np.concatenate(self._pending)
+        segments = []
+        while len(held) >= self._samples_of(self._batch):
+            segments.append(self._segment(held, self._batch))
+            held = held[self._batch * self._windowing.hop_samples :]
+        # A copy, so that the small rest does not keep the large block alive.
+        self._pending, self._pending_samples = [held.copy()], len(held)
+        return segments
+
+    def flush(self) -> list[Segment]:
+        """The windows that are left, the last one padded with zeros."""
+        windows = self._windowing.count(self.n_samples) - self._next_window
+        if windows < 1:
+            return []
+        padded = np.zeros(self._samples_of(windows), np.float32)
+        held = np.concatenate([*self._pending, np.zeros(0, np.float32)])
+        padded[: len(held)] = held[: len(padded)]
+        self._pending, self._pending_samples = [], 0
+        return [self._segment(padded, windows)]
+
+    def _samples_of(self, windows: int) -> int:
+        return (windows - 1) * self._windowing.hop_samples + self._windowing.window_samples
+
+    def _segment(self, held: NDArray[np.float32], windows: int) -> Segment:
+        segment = Segment(self._next_window, windows, held[: self._samples_of(windows)])
+        self._next_window += windows
+        return segment

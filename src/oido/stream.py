@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A source's windows as they are heard, block by block: the one path that everything runs.
+
+source → decode → mono → resample → segments → (front end → network, in parallel) → blocks
+"""
+
+from __future__ import annotations
+
+import queue
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.models.model import AudioModel
+from oido.params import Windowing
+from oido.runtime.base import Outputs, Runtime
+from oido.signal.decode import AudioInfo, AudioReader
+from oido.signal.framing import Segment, WindowFramer
+from oido.signal.frontend import FrontEnd
+from oido.signal.mixing import Channel, mono_blocks
+from oido.signal.resample import Resampler
+
+__all__ = ["BATCH_WINDOWS", "Block", "Ears", "WindowStream"]
+
+_A = TypeVar("_A")
+_B = TypeVar("_B")
+
+BATCH_WINDOWS = 64
+"""Windows per segment: half a minute of audio, some 20 MB of work memory."""
+
+
+class Block(NamedTuple):
+    """Some neighbouring windows, heard.
+
+    scores: f32[N, C], raw; embeddings: f32[N, D]; weights: f64[N], the share of each window that is
+    not padding (1 but for the last window).
+    """
+
+    first_window: int
+    scores: NDArray[np.float32]
+    embeddings: NDArray[np.float32]
+    weights: NDArray[np.float64]
+
+
+class Ears:
+    """Front ends and runtimes of one model, one pair per thread that needs it at once."""
+
+    def __init__(self, model: AudioModel, make_runtime: Callable[[], Runtime]) -> None:
+        self._model = model
+        self._make_runtime = make_runtime
+        self._idle: queue.SimpleQueue[tuple[FrontEnd, Runtime]] = queue.SimpleQueue()
+
+    def hear(self, waveform: NDArray[np.float32], hop_samples: int) -> Outputs:
+        """Outputs of every window in f32[(N − 1) · hop + window]; may be called by many threads."""
+        pair = self._take()
+        try:
+            front_end, runtime = pair
+            return runtime.run(front_end.patches(waveform, hop_samples))
+        finally:
+            self._idle.put(pair)
+
+    def warm_up(self) -> None:
+        """Make the first pair now."""
+        self._idle.put(self._take())
+
+    def _take(self) -> tuple[FrontEnd, Runtime]:
+        try:
+            return self._idle.get_nowait()
+        except queue.Empty:
+            graph, runtime = self._model.graph, self._make_runtime()
+            bins = (graph.first_bin, graph.last_bin)
+            return FrontEnd(self._model.front_end, graph.window, bins, runtime.project), runtime
+
+
+class WindowStream:
+    """The windows of one opened source, once through.
+
+    info: of the source. n_samples: samples heard so far, at the model's rate; all of them when the
+    iteration is over. damaged_packets: pieces that could not be decoded and were left out.
+    """
+
+    def __init__(
+        self,
+        reader: AudioReader,
+        ears: Ears,
+        windowing: Windowing,
+        *,
+        channel: Channel = "mix",
+        workers: int = 1,
+        batch_windows: int = BATCH_WINDOWS,
+    ) -> None:
+        self._reader = reader
+        self._ears = ears
+        self._channel = channel
+        self._workers = workers
+        self._framer = WindowFramer(windowing, batch_windows)
+        self.windowing = windowing
+
+    @property
+    def info(self) -> AudioInfo:
+        return self._reader.info
+
+    @property
+    def n_samples(self) -> int:
+        return self._framer.n_samples
+
+    @property
+    def damaged_packets(self) -> int:
+        return self._reader.damaged_packets
+
+    def __iter__(self) -> Iterator[Block]:
+        def hear(segment: Segment) -> tuple[Segment, Outputs]:
+            return segment, self._ears.hear(segment.waveform, self.windowing.hop_samples)
+
+        with self._reader:
+            for segment, outputs in _ordered_map(hear, self._segments(), self._workers):
+                yield Block(segment.first_window, *outputs, self._weights(segment))
+
+    def _segments(self) -> Iterator[Segment]:
+        resampler = Resampler(self.info.sample_rate_hz, self.windowing.sample_rate_hz)
+        for mono in mono_blocks(self._reader, self._channel):
+            yield from self._framer.push(resampler.push(mono))
+        yield from self._framer.push(resampler.flush())
+        yield from self._framer.flush()
+
+    def _weights(self, segment: Segment) -> NDArray[np.float64]:
+        starts = np.arange(segment.n_windows) + segment.first_window
+        ends = starts * self.windowing.hop_samples + self.windowing.window_samples
+        padded = np.maximum(0, ends - self.n_samples)
+        return np.asarray(1.0 - padded / self.windowing.window_samples)
+
+
+def _ordered_map(function: Callable[[_A], _B], items: Iterator[_A], workers: int) -> Iterator[_B]:
+    """map() by a few threads, results in order, with only a few items under way at once."""
+    if workers == 1:
+        yield from map(function, items)
+        return
+    pending: deque[Future[_B]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="oido") as pool:
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) > workers + 1:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()

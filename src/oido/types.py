@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The small records that pass between rooms. No NumPy is loaded here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+__all__ = ["Category", "Event", "Row"]
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """One class and its score in a window or a clip.
+
+    ``score`` is the model's raw output, 0..1, and not a probability; ``probability`` is the
+    calibrated score, or None where no calibration is loaded.
+    """
+
+    label: str
+    index: int
+    score: float
+    probability: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A stretch of time in which one label is heard.
+
+    ``start_time`` and ``end_time`` are seconds from the start of the recording; ``score`` is the
+    highest raw score inside (not a probability).
+    """
+
+    label: str
+    label_index: int
+    start_time: float
+    end_time: float
+    score: float
+    probability: float | None = None
+
+
+class Row(NamedTuple):
+    """One line of a machine-readable table, whatever its level (event, window or clip).
+
+    The field names are the column names of every table, in this order; ``channel`` is the channel
+    number, or None where channels were mixed; times are seconds.
+    """
+
+    file: str
+    channel: int | None
+    start_time: float
+    end_time: float
+    label: str
+    label_index: int
+    score: float
+    probability: float | None = None
