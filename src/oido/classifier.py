@@ -14,14 +14,14 @@ from oido.events.aggregation import Aggregator
 from oido.events.selection import Selector
 from oido.models.labels import label_indices
 from oido.models.model import AudioModel, load_model
-from oido.params import Selection, Windowing
+from oido.params import Selection, Windowing, available_cores
 from oido.result import ClassificationResult
 from oido.runtime.litert import LiteRtRuntime
 from oido.signal.decode import AudioSource, open_audio
 from oido.signal.mixing import Channel
 from oido.stream import Ears, WindowStream
 
-__all__ = ["AudioClassifier", "available_cores"]
+__all__ = ["AudioClassifier"]
 
 
 class AudioClassifier:
@@ -108,20 +108,21 @@ class AudioClassifier:
         )
 
     def stream(
-        self, source: AudioSource, sample_rate: int | None = None, *, channel: Channel = "mix"
+        self,
+        source: AudioSource,
+        sample_rate: int | None = None,
+        *,
+        channel: Channel = "mix",
+        jobs: int | None = None,
     ) -> WindowStream:
-        """The same recording as blocks of windows, in order, in flat memory."""
+        """The same recording as blocks of windows, in order, in flat memory.
+
+        ``jobs`` replaces the classifier's own for this recording.
+        """
         return WindowStream(
             open_audio(source, sample_rate),
             self._ears,
             self.windowing,
             channel=channel,
-            workers=self.jobs,
+            workers=jobs or self.jobs,
         )
-
-
-def available_cores() -> int:
-    """Cores that this process may use (fewer than the machine's in a container or a job)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -3,11 +3,20 @@
 
 from __future__ import annotations
 
+import math
+import os
 from dataclasses import dataclass
 
 from oido.errors import OptionError
 
-__all__ = ["AGGREGATIONS", "Detection", "FrontEndParams", "Selection", "Windowing"]
+__all__ = [
+    "AGGREGATIONS",
+    "Detection",
+    "FrontEndParams",
+    "Selection",
+    "Windowing",
+    "available_cores",
+]
 
 AGGREGATIONS = ("mean", "max", "top-k-mean")
 
@@ -61,8 +70,8 @@ class Windowing:
             frames = front_end.patch_frames // 2
         else:
             exact = hop_seconds * rate / frame
-            frames = round(min(max(exact, 1), front_end.patch_frames)) if exact == exact else 1
-            if abs(exact - frames) > 1e-6 or exact != exact:
+            frames = 1 if math.isnan(exact) else round(min(max(exact, 1), front_end.patch_frames))
+            if not abs(exact - frames) <= 1e-6:
                 raise OptionError(
                     f"hop must be a multiple of {frame / rate:g} s, at most "
                     f"{front_end.patch_frames * frame / rate:g} s, not {hop_seconds:g}; "
@@ -146,3 +155,10 @@ class Selection:
             raise OptionError(
                 "category_allowlist and category_denylist exclude each other; give only one"
             )
+
+
+def available_cores() -> int:
+    """Cores that this process may use (fewer than the machine's in a container or a job)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.errors import AudioError
 from oido.models.model import AudioModel
 from oido.params import Windowing
 from oido.runtime.base import Outputs, Runtime
@@ -79,6 +80,8 @@ class Ears:
 class WindowStream:
     """The windows of one opened source, once through.
 
+    An AudioError raised midway comes after the blocks of everything before the damage.
+
     info: of the source. n_samples: samples heard so far, at the model's rate; all of them when the
     iteration is over. damaged_packets: pieces that could not be decoded and were left out.
     """
@@ -122,10 +125,18 @@ class WindowStream:
 
     def _segments(self) -> Iterator[Segment]:
         resampler = Resampler(self.info.sample_rate_hz, self.windowing.sample_rate_hz)
-        for mono in mono_blocks(self._reader, self._channel):
-            yield from self._framer.push(resampler.push(mono))
-        yield from self._framer.push(resampler.flush())
-        yield from self._framer.flush()
+        damage = None
+        try:
+            for mono in mono_blocks(self._reader, self._channel):
+                yield from self._framer.push(resampler.push(mono))
+        except AudioError as error:
+            # What came before the damage is heard to its last sample, and then the error is told.
+            damage = error
+        if damage is None or self._framer.n_samples >= self.windowing.window_samples:
+            yield from self._framer.push(resampler.flush())
+            yield from self._framer.flush()
+        if damage is not None:
+            raise damage
 
     def _weights(self, segment: Segment) -> NDArray[np.float64]:
         starts = np.arange(segment.n_windows) + segment.first_window

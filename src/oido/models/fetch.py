@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a model's card to a verified file on this machine.
 
-Looked for in this order: the folders of OIDO_MODEL_PATH, the cache, then each of the card's sources.
-A file counts only if its size and SHA-256 are the published ones. The cache is written atomically:
-a file under its final name is whole, however many processes fetch at once.
+It is looked for in the folders of OIDO_MODEL_PATH, in the cache, and at each of the card's sources,
+in this order. A file counts only if its size and SHA-256 are the published ones. The cache is
+written atomically: a file under its final name is whole, however many processes fetch at once.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import urllib.error
-import urllib.request
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -144,6 +142,8 @@ def _read_source(source: Source) -> bytes:
 
 
 def _from_url(source: UrlSource) -> bytes:
+    import urllib.request  # here, because it is slow to load and hardly ever needed
+
     request = urllib.request.Request(source.url, headers={"User-Agent": "oido"})
     with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
         content: bytes = response.read()
@@ -174,6 +174,6 @@ def _from_package(source: PackageSource) -> bytes:
 
 
 def _first_line(error: BaseException) -> str:
-    if isinstance(error, urllib.error.URLError):
-        return str(error.reason)
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    # urllib wraps the reason of a failed connection; an HTTP status is its own message.
+    reason = getattr(error, "reason", error) if not hasattr(error, "code") else error
+    return (str(reason).splitlines() or [type(error).__name__])[0]

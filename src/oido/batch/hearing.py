@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One recording to rows, in flat memory: what every engine's worker runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from oido.batch.plan import Failure, FileSummary, Plan, Task
+from oido.batch.rows import row_maker
+from oido.classifier import AudioClassifier
+from oido.errors import AudioError, OptionError
+from oido.signal.mixing import Channel
+from oido.stream import WindowStream
+from oido.types import Row
+
+__all__ = ["Hearing", "make_classifier"]
+
+
+def make_classifier(plan: Plan) -> AudioClassifier:
+    """The classifier that a plan asks for."""
+    options = plan.selection
+    classifier = AudioClassifier(
+        plan.model,
+        hop=plan.hop,
+        aggregation=plan.aggregation,
+        max_results=options.max_results,
+        score_threshold=options.score_threshold,
+        category_allowlist=options.category_allowlist,
+        category_denylist=options.category_denylist,
+        jobs=1,
+    )
+    # A wrong label in the thresholds is told now, before the first recording.
+    classifier.label_indices(label for label, _ in plan.detection.thresholds)
+    return classifier
+
+
+class Hearing:
+    """Hears one recording by a plan.
+
+    ``rows`` yields lists of rows as they are known (an empty list says that time went on), and
+    ``summary`` tells what came of it so far. An error of the recording ends it early, but never
+    loses what was heard before.
+    """
+
+    def __init__(self, classifier: AudioClassifier, plan: Plan, task: Task) -> None:
+        self._classifier = classifier
+        self._plan = plan
+        self._task = task
+        self.summary = FileSummary(task.name)
+
+    def rows(self) -> Iterator[list[Row]]:
+        """Rows by channel, then by time."""
+        try:
+            if self._plan.channel != "each":
+                number = None if self._plan.channel == "mix" else self._plan.channel
+                yield from self._channel_rows(self._open(self._plan.channel), number)
+                return
+            stream = self._open(0)
+            yield from self._channel_rows(stream, 0)
+            for channel in range(1, stream.info.channels):
+                yield from self._channel_rows(self._open(channel), channel)
+        except (AudioError, OptionError) as error:
+            # Messages call a recording as the user did, not by the path that it was read from.
+            reason = str(error).replace(self._task.path, self._task.name)
+            if self.summary.windows:
+                reason += f" (heard up to {self.summary.duration:.1f} s; those rows are kept)"
+            self.summary = replace(self.summary, failure=Failure(type(error).__name__, reason))
+
+    def _open(self, channel: Channel) -> WindowStream:
+        return self._classifier.stream(self._task.path, channel=channel, jobs=self._task.threads)
+
+    def _channel_rows(self, stream: WindowStream, channel: int | None) -> Iterator[list[Row]]:
+        maker = row_maker(self._plan, self._classifier, self._task.name, channel)
+        before, damage = self.summary, None
+        n_windows = n_rows = 0
+        try:
+            for block in stream:
+                rows = maker.push(block)
+                n_windows, n_rows = n_windows + len(block.scores), n_rows + len(rows)
+                self.summary = self._summary(before, stream, n_windows, n_rows)
+                yield rows
+        except AudioError as error:
+            damage = error
+        if n_windows:
+            rows = maker.flush(stream.n_samples)
+            self.summary = self._summary(before, stream, n_windows, n_rows + len(rows))
+            yield rows
+        if damage is not None:
+            raise damage
+
+    def _summary(
+        self, before: FileSummary, stream: WindowStream, n_windows: int, n_rows: int
+    ) -> FileSummary:
+        windowing = stream.windowing
+        padded = windowing.padded_samples(stream.n_samples) / windowing.window_samples
+        return replace(
+            before,
+            duration=stream.n_samples / windowing.sample_rate_hz,
+            channels=stream.info.channels,
+            windows=before.windows + n_windows,
+            rows=before.rows + n_rows,
+            padded_share=padded,
+            damaged_packets=before.damaged_packets + stream.damaged_packets,
+        )

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user names, files, folders and patterns, to the list of recordings."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+
+from oido.errors import OptionError
+
+__all__ = ["AUDIO_SUFFIXES", "find_recordings"]
+
+AUDIO_SUFFIXES = frozenset(
+    f".{suffix}"
+    for suffixes in (
+        "3gp aac aif aifc aiff amr ape asf au avi caf dsf flac flv gsm m2ts m4a m4b m4v mka mkv",
+        "mov mp2 mp3 mp4 mpeg mpg mts oga ogg ogv opus ra rf64 snd tta voc w64 wav wave webm",
+        "wma wmv wv",
+    )
+    for suffix in suffixes.split()
+)
+"""Endings that are looked for inside folders; a file named outright is always tried."""
+
+
+def find_recordings(paths: Sequence[str]) -> list[str]:
+    """The recordings that these files, folders (searched to the bottom) and patterns name.
+
+    In the order given, and by name inside a folder; each once. A file that does not exist is kept:
+    hearing it fails, and the run goes on. Raises OptionError if a folder or a pattern holds
+    nothing, because then the run would silently do less than was asked.
+    """
+    found: dict[str, None] = {}
+    for path in paths:
+        if path == "-" or os.path.isfile(path):
+            found[path] = None
+        elif os.path.isdir(path):
+            inside = list(_walk(path))
+            if not inside:
+                raise OptionError(f"{path}: no recordings in this folder (such as .wav or .mp3)")
+            found.update(dict.fromkeys(inside))
+        elif glob.has_magic(path):
+            matches = sorted(glob.glob(path, recursive=True))
+            recordings = [m for m in matches if os.path.isfile(m)]
+            if not recordings:
+                raise OptionError(f"{path}: no file fits this pattern")
+            found.update(dict.fromkeys(recordings))
+        else:
+            found[path] = None
+    return list(found)
+
+
+def _walk(folder: str) -> Iterator[str]:
+    for root, folders, files in os.walk(folder):
+        folders.sort()
+        for name in sorted(files):
+            hidden = name.startswith(".")  # also the "._name" stumps that macOS leaves behind
+            if not hidden and os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES:
+                yield os.path.join(root, name)

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What to do with every recording of a run, and what came of each. No NumPy is loaded here."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from oido.params import Detection, Selection
+
+__all__ = ["Failure", "FileSummary", "Level", "Plan", "Task"]
+
+Level = Literal["events", "windows", "clip"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How every recording of a run is heard: one object, the same for all workers.
+
+    model: a catalogue name or a path. channel: "mix", "each" or a number. top: at most this many
+    rows per window, per clip, or, for events, the strongest of a recording.
+    """
+
+    model: str = "yamnet/classification"
+    level: Level = "events"
+    hop: float | None = None
+    channel: Literal["mix", "each"] | int = "mix"
+    aggregation: str = "mean"
+    detection: Detection = field(default_factory=Detection)
+    selection: Selection = field(default_factory=Selection)
+    top: int | None = None
+
+    def parameters(self) -> dict[str, Any]:
+        """All parameters as plain values, for the manifest."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One recording to hear: where it is, how rows call it, threads it may use, and its size."""
+
+    number: int
+    path: str
+    name: str
+    threads: int = 1
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a recording could not be heard (to its end): the error's class and its sentence."""
+
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class FileSummary:
+    """What came of one recording.
+
+    duration: seconds heard; padded_share: of the last window, 0..1; damaged_packets: pieces left
+    out; failure: None if it was heard to its end. Rows of what was heard before a failure stay.
+    """
+
+    name: str
+    duration: float = 0.0
+    channels: int = 0
+    windows: int = 0
+    rows: int = 0
+    padded_share: float = 0.0
+    damaged_packets: int = 0
+    failure: Failure | None = None

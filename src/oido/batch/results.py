@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the rows of a run go: one file for all, or one beside each other per recording."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from oido.batch.plan import FileSummary, Level, Task
+from oido.errors import OptionError
+from oido.types import Row
+from oido.writers import AtomicFile, Format, RowWriter, format_named, format_of_path
+
+__all__ = ["ResultFiles", "Sink"]
+
+_TABLE_NAMES: dict[Level, str] = {"events": "events", "windows": "windows", "clip": "clips"}
+
+
+class Sink(Protocol):
+    """Where a run's rows go: files, or the screen. Leaving the ``with`` block discards the rest."""
+
+    manifest_path: Path | None
+    written: list[Path]
+
+    def write(self, task: Task, rows: Sequence[Row]) -> None:
+        """Rows of a recording; recordings come one after the other."""
+        ...
+
+    def end(self, task: Task, summary: FileSummary) -> None:
+        """The recording is over."""
+        ...
+
+    def commit(self) -> None:
+        """The run is over."""
+        ...
+
+    def save_partial(self) -> None:
+        """The run was interrupted: keep what is done, under names that say so."""
+        ...
+
+    def __enter__(self) -> Sink: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+class ResultFiles:
+    """The output files of one run.
+
+    output: a folder (it exists as one, or its name ends in a slash) or a file. In a folder combined
+    formats are named after the level (``events.csv``) and other formats after the recording; as
+    a file, several formats share the name up to its ending.
+
+    Combined files appear under their names at ``commit`` and not before; files of single recordings
+    as soon as the recording is done.
+    """
+
+    def __init__(
+        self, output: str, formats: Sequence[Format], level: Level, tasks: Sequence[Task]
+    ) -> None:
+        path = Path(output)
+        self._folder = output.endswith(("/", os.sep)) or path.is_dir()
+        if not formats:
+            guessed = format_of_path(path)
+            if guessed is None and not self._folder:
+                raise OptionError(
+                    f"{output}: the name does not tell the format; add --format, "
+                    "or end the name with / for a folder"
+                )
+            formats = [guessed] if guessed and not self._folder else [format_named("csv")]
+        self._paths = {f: self._path(path, f, formats, level) for f in formats if f.combined}
+        self._own = [f for f in formats if not f.combined]
+        if self._own and len(tasks) > 1 and not self._folder:
+            raise OptionError(
+                f"{self._own[0].name} is one file per recording: give a folder, such as -o results/"
+            )
+        self._names = _names_of(tasks) if self._folder else {}
+        self._single = {f: self._path(path, f, formats, level) for f in self._own}
+        self._output = path
+        self._refuse_inputs(tasks)
+        self._combined = [_Table(p, f) for f, p in self._paths.items()]
+        self._current: list[_Table] = []
+        self.written: list[Path] = []
+        """The files that are complete under their final names."""
+        self.manifest_path: Path | None = (
+            path / "oido-manifest.json"
+            if self._folder
+            else path.with_name(path.name + ".manifest.json")
+        )
+
+    def write(self, task: Task, rows: Sequence[Row]) -> None:
+        """Rows of a recording; recordings come one after the other."""
+        if not self._current:
+            self._current = [_Table(self._own_path(task, f), f) for f in self._own]
+        for table in [*self._combined, *self._current]:
+            table.write(rows)
+
+    def end(self, task: Task, summary: FileSummary) -> None:
+        """The recording is over; one of which nothing could be heard leaves no file of its own."""
+        if summary.failure is None:
+            self.write(task, [])
+        for table in self._current:
+            if summary.failure is None or summary.windows:
+                self.written.append(table.commit())
+            else:
+                table.discard()
+        self._current = []
+
+    def commit(self) -> None:
+        """The run is over: give the combined files their names."""
+        for table in self._combined:
+            self.written.append(table.commit())
+        self._combined = []
+
+    def save_partial(self) -> None:
+        """The run was interrupted: keep the recordings that are done, under names that say so."""
+        for table in self._combined:
+            name = table.path.name
+            at = name.index(table.format.suffix) if table.format.suffix in name else len(name)
+            partial = table.path.with_name(f"{name[:at]}.partial{name[at:]}")
+            self.written.append(table.commit(partial))
+        self._combined = []
+
+    def __enter__(self) -> ResultFiles:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for table in [*self._combined, *self._current]:
+            table.discard()
+
+    def _path(self, path: Path, entry: Format, formats: Sequence[Format], level: Level) -> Path:
+        if self._folder:
+            return path / (_TABLE_NAMES[level] + entry.suffix)
+        if len(formats) == 1:
+            return path
+        ending = format_of_path(path)
+        stem = path.name[: -len(ending.suffix)] if ending else path.name
+        return path.with_name(stem + entry.suffix)
+
+    def _own_path(self, task: Task, entry: Format) -> Path:
+        if not self._folder:
+            return self._single[entry]
+        return self._output / (self._names[task.number] + entry.suffix)
+
+    def _refuse_inputs(self, tasks: Sequence[Task]) -> None:
+        inputs = {os.path.realpath(task.path) for task in tasks}
+        for path in [*self._paths.values(), *([] if self._folder else self._single.values())]:
+            if os.path.realpath(path) in inputs:
+                raise OptionError(f"{path} is one of the recordings; choose another output")
+
+
+class _Table:
+    """One output file and its writer."""
+
+    def __init__(self, path: Path, entry: Format) -> None:
+        self.path, self.format = path, entry
+        self._file = AtomicFile(path, entry.binary)
+        try:
+            with self._file.guard():
+                self._writer: RowWriter = entry.writer(self._file.stream)
+        except BaseException:
+            self._file.discard()
+            raise
+
+    def write(self, rows: Sequence[Row]) -> None:
+        if rows:
+            with self._file.guard():
+                self._writer.write(rows)
+
+    def commit(self, path: Path | None = None) -> Path:
+        with self._file.guard():
+            self._writer.close()
+        self._file.commit(path)
+        return path or self.path
+
+    def discard(self) -> None:
+        self._file.discard()
+
+
+def _names_of(tasks: Sequence[Task]) -> dict[int, str]:
+    """For each recording a name of its own inside the output folder, without an ending.
+
+    The path below the folder that all recordings share; two that differ in their ending only (a
+    video and its sound) keep it.
+    """
+    paths = {t.number: os.path.abspath(t.name) for t in tasks}
+    folders = {os.path.dirname(p) for p in paths.values()}
+    try:
+        shared = os.path.commonpath(folders)
+    except ValueError:  # different drives
+        return {n: f"{n:06d}-{os.path.basename(p)}" for n, p in paths.items()}
+    names = {n: os.path.relpath(p, shared) for n, p in paths.items()}
+    stems = [os.path.splitext(name)[0] for name in names.values()]
+    return {
+        n: stem if stems.count(stem) == 1 else name for (n, name), stem in zip(names.items(), stems)
+    }

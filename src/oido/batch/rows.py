@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blocks of windows to table rows, at each level: events, windows, or the whole clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from oido.batch.plan import Plan
+from oido.classifier import AudioClassifier
+from oido.events.aggregation import Aggregator
+from oido.events.segmentation import Segmenter
+from oido.events.thresholds import on_thresholds
+from oido.stream import Block
+from oido.types import Category, Event, Row
+
+__all__ = ["RowMaker", "row_maker"]
+
+
+class RowMaker(Protocol):
+    """Makes the rows of one channel of one recording."""
+
+    def push(self, block: Block) -> list[Row]:
+        """Rows that this block completes."""
+        ...
+
+    def flush(self, n_samples: int) -> list[Row]:
+        """The rest, when the recording ended after this many samples."""
+        ...
+
+
+def row_maker(plan: Plan, classifier: AudioClassifier, file: str, channel: int | None) -> RowMaker:
+    """The maker for the plan's level. Raises UnknownLabelError for a wrong threshold label."""
+    makers: dict[str, Callable[..., RowMaker]] = {
+        "events": _EventRows,
+        "windows": _WindowRows,
+        "clip": _ClipRows,
+    }
+    return makers[plan.level](plan, classifier, file, channel)
+
+
+class _EventRows:
+    """The events, by start time; kept to the end, so that they can be put in order."""
+
+    def __init__(
+        self, plan: Plan, classifier: AudioClassifier, file: str, channel: int | None
+    ) -> None:
+        on = on_thresholds(len(classifier.labels), plan.detection, classifier.label_indices)
+        self._segmenter = Segmenter(
+            classifier.labels,
+            classifier.windowing,
+            plan.detection,
+            on,
+            classifier.selector.allowed,
+        )
+        self._top, self._file, self._channel = plan.top, file, channel
+        self._events: list[Event] = []
+
+    def push(self, block: Block) -> list[Row]:
+        self._events += self._segmenter.push(block.scores)
+        return []
+
+    def flush(self, n_samples: int) -> list[Row]:
+        events = self._events + self._segmenter.flush(n_samples)
+        if self._top is not None:
+            events = sorted(events, key=lambda e: -e.score)[: self._top]
+        events.sort(key=lambda e: (e.start_time, e.label_index))
+        return [
+            Row(
+                self._file,
+                self._channel,
+                e.start_time,
+                e.end_time,
+                e.label,
+                e.label_index,
+                e.score,
+                e.probability,
+            )
+            for e in events
+        ]
+
+
+class _WindowRows:
+    """The best categories of each window."""
+
+    def __init__(
+        self, plan: Plan, classifier: AudioClassifier, file: str, channel: int | None
+    ) -> None:
+        self._selector, self._windowing = classifier.selector, classifier.windowing
+        self._top, self._file, self._channel = plan.top, file, channel
+
+    def push(self, block: Block) -> list[Row]:
+        rate, hop = self._windowing.sample_rate_hz, self._windowing.hop_samples
+        rows = []
+        for number, scores in enumerate(block.scores, start=block.first_window):
+            start = number * hop / rate
+            end = (number * hop + self._windowing.window_samples) / rate
+            for c in self._selector.categories(scores, self._top):
+                rows.append(_row(self._file, self._channel, start, end, c))
+        return rows
+
+    def flush(self, n_samples: int) -> list[Row]:
+        return []
+
+
+class _ClipRows:
+    """The best categories of the whole recording."""
+
+    def __init__(
+        self, plan: Plan, classifier: AudioClassifier, file: str, channel: int | None
+    ) -> None:
+        self._aggregator = Aggregator(plan.aggregation)
+        self._selector, self._windowing = classifier.selector, classifier.windowing
+        self._top, self._file, self._channel = plan.top, file, channel
+
+    def push(self, block: Block) -> list[Row]:
+        self._aggregator.push(block.scores, block.weights)
+        return []
+
+    def flush(self, n_samples: int) -> list[Row]:
+        end = n_samples / self._windowing.sample_rate_hz
+        best = self._selector.categories(self._aggregator.flush(), self._top)
+        return [_row(self._file, self._channel, 0.0, end, c) for c in best]
+
+
+def _row(file: str, channel: int | None, start: float, end: float, c: Category) -> Row:
+    return Row(file, channel, start, end, c.label, c.index, c.score, c.probability)

@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``oido classify``: what is heard in recordings."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from oido.errors import OptionError
+from oido.params import AGGREGATIONS, available_cores
+
+if TYPE_CHECKING:
+    from oido.batch.plan import Plan, Task
+    from oido.batch.results import Sink
+    from oido.writers import Format
+
+__all__ = ["add_parser"]
+
+_EPILOG = """\
+examples:
+  oido classify street.m4a
+  oido classify recordings/ -o events.csv
+  oido classify 'field/**/*.flac' -o results/ --format csv,raven
+  oido classify talk.mp4 -o talk.srt --allow Applause --allow Laughter
+  oido classify doorbell.wav --clip --top 10
+  oido classify night.wav --windows --format jsonl --hop 0.24 > night.jsonl
+  cat clip.ogg | oido classify - --format json
+
+Scores are the model's raw outputs from 0 to 1. They are not probabilities.
+
+Rows go to standard output, or with -o to files, which appear under their names only when they are
+whole, with a manifest beside them. Exit code: 0 all heard; 1 fatal; 2 wrong usage; 3 some
+recordings failed (each is one line on standard error); 130 interrupted.
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``oido classify``."""
+    parser = commands.add_parser(
+        "classify",
+        help="tell what is heard in recordings, and when",
+        description="Tell what is heard in recordings, and when.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "paths",
+        metavar="PATH",
+        nargs="+",
+        help="a recording or video, a folder (searched to the bottom), a pattern in quotes, "
+        "or - for standard input",
+    )
+    _add_output_options(parser)
+    _add_report_options(parser)
+    _add_hearing_options(parser)
+    parser.set_defaults(run=_run)
+
+
+def _add_output_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("output")
+    group.add_argument(
+        "-o", "--output", metavar="FILE-or-FOLDER/", help="write files instead of standard output"
+    )
+    group.add_argument(
+        "--format",
+        metavar="FORMAT[,FORMAT…]",
+        action="append",
+        default=[],
+        help="table (for reading, the default), csv, jsonl, json, parquet, audacity, raven, srt, "
+        "vtt; several at once with -o",
+    )
+    group.add_argument("-q", "--quiet", action="store_true", help="no progress, errors only")
+    group.add_argument("-v", "--verbose", action="store_true", help="a line per recording, details")
+
+
+def _add_report_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what is reported")
+    level = group.add_mutually_exclusive_group()
+    for name, text in (
+        ("events", "stretches of time in which a label is heard (the default)"),
+        ("windows", "the best labels of each window of 0.975 s"),
+        ("clip", "the best labels of the whole recording"),
+    ):
+        level.add_argument(
+            f"--{name}", dest="level", action="store_const", const=name, default="events", help=text
+        )
+    group.add_argument(
+        "--top",
+        metavar="N",
+        type=int,
+        help="at most N labels per window or clip (default 5), or the N strongest events",
+    )
+    group.add_argument(
+        "--threshold",
+        metavar="SCORE",
+        type=float,
+        help="lowest score, 0..1 (default 0.3 for events, else 0)",
+    )
+    group.add_argument(
+        "--thresholds",
+        metavar="FILE",
+        help="thresholds per label for events: CSV lines label,threshold, or a JSON object",
+    )
+    lists = group.add_mutually_exclusive_group()
+    lists.add_argument(
+        "--allow", metavar="LABEL", action="append", default=[], help="only this label (repeat)"
+    )
+    lists.add_argument(
+        "--deny", metavar="LABEL", action="append", default=[], help="all but this label (repeat)"
+    )
+    group.add_argument(
+        "--off-ratio",
+        metavar="R",
+        type=float,
+        default=0.5,
+        help="an event lasts while its score is at least R × threshold (default 0.5)",
+    )
+    group.add_argument(
+        "--min-duration",
+        metavar="SECONDS",
+        type=float,
+        default=0.0,
+        help="drop shorter events (default 0)",
+    )
+    group.add_argument(
+        "--merge-gap",
+        metavar="SECONDS",
+        type=float,
+        default=0.0,
+        help="join events of one label this close (default 0)",
+    )
+
+
+def _add_hearing_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("how it is heard")
+    group.add_argument(
+        "--model", metavar="NAME-or-FILE", default="yamnet/classification", help="see `oido models`"
+    )
+    group.add_argument(
+        "--hop",
+        metavar="SECONDS",
+        type=float,
+        help="step between windows, a multiple of 0.01 up to 0.96 (default 0.48)",
+    )
+    group.add_argument(
+        "--channel",
+        metavar="mix|each|N",
+        type=_channel,
+        default="mix",
+        help="the mean of all channels (default), each by itself, or channel N from 0",
+    )
+    group.add_argument(
+        "--aggregation",
+        choices=AGGREGATIONS,
+        default="mean",
+        help="how windows become a clip (default mean)",
+    )
+    group.add_argument(
+        "--jobs", metavar="N", type=_jobs, help="worker processes (default: one per core)"
+    )
+
+
+def _channel(text: str) -> str | int:
+    if text in ("mix", "each"):
+        return text
+    if text.isdecimal():
+        return int(text)
+    raise argparse.ArgumentTypeError(f"must be mix, each or a number from 0, not {text!r}")
+
+
+def _jobs(text: str) -> int:
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"must be a number from 1, not {text!r}")
+
+
+def _plan(args: argparse.Namespace) -> Plan:
+    from oido.batch.plan import Plan
+    from oido.params import Detection, Selection
+
+    thresholds: tuple[tuple[str, float], ...] = ()
+    if args.thresholds:
+        from oido.events.thresholds import read_thresholds
+
+        thresholds = read_thresholds(args.thresholds)
+    is_events = args.level == "events"
+    limited = args.top is not None or args.threshold is not None
+    detection = Detection(
+        args.threshold if is_events and args.threshold is not None else 0.3,
+        args.off_ratio,
+        args.min_duration,
+        args.merge_gap,
+        thresholds,
+    )
+    return Plan(
+        model=_model_path(args),
+        level=args.level,
+        hop=args.hop,
+        channel=args.channel,
+        aggregation=args.aggregation,
+        detection=detection,
+        selection=Selection(
+            max_results=args.top,
+            score_threshold=None if is_events else args.threshold,
+            category_allowlist=tuple(args.allow),
+            category_denylist=tuple(args.deny),
+        ),
+        top=args.top if is_events or limited else 5,
+    )
+
+
+def _model_path(args: argparse.Namespace) -> str:
+    """Fetch a model by name here and once, so that the workers only read it."""
+    from oido.models import fetch
+    from oido.models.registry import CATALOG
+
+    for entry in CATALOG:
+        if entry.name == args.model:
+            fetch.fetch(entry, say=lambda line: print(f"oido: {line}", file=sys.stderr))
+    return str(args.model)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from oido.batch.inputs import find_recordings
+    from oido.batch.local import LocalPool
+    from oido.cli.hearing import hear_all
+    from oido.cli.main import EXIT_FAILED_FILES, EXIT_OK
+    from oido.writers import format_named
+
+    formats = [
+        format_named(name) for text in args.format for name in text.split(",") if name != "table"
+    ]
+    if formats and any("table" in text.split(",") for text in args.format):
+        raise OptionError("table is for reading on the screen; leave it out beside other formats")
+    plan = _plan(args)
+    recordings = find_recordings(args.paths)
+    jobs = args.jobs or available_cores()
+    with ExitStack() as stack:
+        # First of all, so that the workers load while the rest is prepared.
+        pool = stack.enter_context(LocalPool(plan, min(jobs, len(recordings))))
+        tasks = _tasks(recordings, jobs, stack)
+        sink = stack.enter_context(_sink(args, plan, tasks, formats))
+        failed = hear_all(pool, plan, tasks, sink, quiet=args.quiet, verbose=args.verbose)
+    return EXIT_FAILED_FILES if failed else EXIT_OK
+
+
+def _sink(
+    args: argparse.Namespace, plan: Plan, tasks: Sequence[Task], formats: list[Format]
+) -> Sink:
+    from oido.batch.results import ResultFiles
+    from oido.cli.screen import StandardOutput, Table
+
+    if args.output:
+        return ResultFiles(args.output, formats, plan.level, tasks)
+    if not formats:
+        return Table(several=len(tasks) > 1 or plan.channel == "each", level=plan.level)
+    if len(formats) > 1:
+        raise OptionError("several formats need files: add -o FILE or -o FOLDER/")
+    if not formats[0].combined and len(tasks) > 1:
+        raise OptionError(
+            f"{formats[0].name} is one file per recording: give a folder, such as -o results/"
+        )
+    return StandardOutput(formats[0])
+
+
+def _tasks(recordings: Sequence[str], jobs: int, stack: ExitStack) -> list[Task]:
+    from oido.batch.local import share_threads
+    from oido.batch.plan import Task
+
+    paths = [_spooled_input(stack) if name == "-" else name for name in recordings]
+    sizes = [os.path.getsize(path) if os.path.isfile(path) else 0 for path in paths]
+    return [
+        Task(number, path, "<stdin>" if name == "-" else name, threads, size)
+        for number, (path, name, threads, size) in enumerate(
+            zip(paths, recordings, share_threads(sizes, jobs), sizes)
+        )
+    ]
+
+
+def _spooled_input(stack: ExitStack) -> str:
+    """Standard input as a file, because many formats cannot be read from a pipe."""
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="oido-"))
+    path = os.path.join(folder, "stdin")
+    with open(path, "wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+    return path

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``oido doctor``: what works on this machine, tried and not guessed."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import os
+import platform
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from typing import Any
+
+from oido._version import __version__
+from oido.errors import OidoError
+from oido.params import available_cores
+
+__all__ = ["add_parser"]
+
+_EPILOG = """\
+examples:
+  oido doctor
+
+Every line is the outcome of a real try. Exit code 0 if the default model can hear a recording here,
+1 if it cannot.
+"""
+
+_PACKAGES = ("ai-edge-litert", "numpy", "soundfile", "av", "soxr", "pyarrow")
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``oido doctor``."""
+    parser = commands.add_parser(
+        "doctor",
+        help="say what works on this machine",
+        description="Say what works on this machine: model, codecs, cores, microphone.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    _line("ok", "oido", f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
+    for package in _PACKAGES:
+        _package(package)
+    _line("ok", "cores", f"{available_cores()} usable of {os.cpu_count()}")
+    _try("codecs", _codecs)
+    _try("microphone", _microphone, optional=True)
+    hears = _try("model", _model)
+    return 0 if hears else 1
+
+
+def _line(mark: str, name: str, text: str) -> None:
+    print(f"{mark:<5} {name:<15} {text}")
+
+
+def _try(name: str, check: Callable[[], str], optional: bool = False) -> bool:
+    try:
+        _line("ok", name, check())
+    except OidoError as error:
+        _line("-" if optional else "FAIL", name, str(error))
+        return False
+    # Whatever a broken installation raises is the finding itself.
+    except Exception as error:
+        _line("-" if optional else "FAIL", name, f"{type(error).__name__}: {error}")
+        return False
+    return True
+
+
+def _package(package: str) -> None:
+    try:
+        _line("ok", package, metadata.version(package))
+    except metadata.PackageNotFoundError:
+        extra = "pip install 'oido[parquet]'" if package == "pyarrow" else "reinstall oido"
+        _line("-", package, f"not installed: {extra}")
+
+
+def _codecs() -> str:
+    """Encode a second of sound in each format, and decode it again."""
+    from oido.signal.decode.selftest import working_formats
+
+    working, broken = working_formats()
+    if broken:
+        raise OidoError(f"{', '.join(working)} work; {', '.join(broken)} do not")
+    return ", ".join(working)
+
+
+def _microphone() -> str:
+    if importlib.util.find_spec("sounddevice") is None:
+        raise OidoError("live listening is not part of this version")
+    sounddevice = importlib.import_module("sounddevice")
+    return str(sounddevice.query_devices(kind="input")["name"])
+
+
+def _model() -> str:
+    """Hear a synthetic beep with the default model."""
+    import time
+
+    import numpy as np
+
+    from oido.classifier import AudioClassifier
+    from oido.models import fetch
+    from oido.models.registry import DEFAULT_MODEL, card
+
+    fetch.fetch(card(DEFAULT_MODEL), say=lambda line: print(line, file=sys.stderr))
+    classifier = AudioClassifier(jobs=1)
+    times = np.arange(16_000 * 30) / 16_000
+    tone = (0.3 * np.sin(2 * np.pi * 1000 * times)).astype(np.float32)
+    started = time.perf_counter()
+    result = classifier.classify(tone, 16_000)
+    speed = len(result.scores) / (time.perf_counter() - started)
+    best = result.top(1)[0]
+    return (
+        f"{classifier.model.name} hears a 1 kHz tone as {best.label!r}, "
+        f"{speed:.0f} windows/s on one core"
+    )

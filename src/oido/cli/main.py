@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ``oido`` command: finds the subcommand, and turns errors into sentences and exit codes.
+
+Exit codes: 0 all is well; 1 a fatal error; 2 wrong usage; 3 finished, but some recordings failed;
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from oido._version import __version__
+from oido.cli import classify, doctor, models
+from oido.errors import OidoError, OptionError
+
+__all__ = ["build_parser", "run"]
+
+EXIT_OK, EXIT_FATAL, EXIT_USAGE, EXIT_FAILED_FILES, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+
+_EPILOG = """\
+examples:
+  oido classify street.m4a                   what is heard in it, and when
+  oido classify recordings/ -o events.csv    a whole folder, as a table
+  oido models list                           the models, and which are here
+  oido doctor                                what works on this machine
+
+oido COMMAND --help tells more about each command.
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of every command and option."""
+    parser = argparse.ArgumentParser(
+        prog="oido",
+        description="Hear what is in a recording: sounds of 521 kinds, from when to when.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"oido {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for module in (classify, models, doctor):
+        module.add_parser(commands)
+    return parser
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code."""
+    args = build_parser().parse_args(argv)
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+        return code
+    except OptionError as error:
+        print(f"oido: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except OidoError as error:
+        print(f"oido: {error}", file=sys.stderr)
+        return EXIT_FATAL
+    except KeyboardInterrupt:
+        print("oido: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output (`head`) has enough; Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    except Exception as error:
+        if getattr(args, "verbose", False):
+            raise
+        kind = type(error).__name__
+        print(f"oido: internal error, {kind}: {error} (-v shows where)", file=sys.stderr)
+        return EXIT_FATAL

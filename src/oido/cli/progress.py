@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far a run is: a bar on a terminal, plain lines elsewhere; always on standard error."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from oido.batch.plan import FileSummary, Task
+from oido.batch.worker import Done, Rows
+
+__all__ = ["Progress"]
+
+_SHOW_AFTER_SECONDS = 0.7
+_LINE_EVERY_SECONDS = 10.0
+
+
+class Progress:
+    """Hours of audio heard, times real time, and the time that is left.
+
+    The total is counted in bytes of the recordings, because their lengths are not known before
+    they are opened; a recording under way counts when it is done.
+    """
+
+    def __init__(self, tasks: Sequence[Task], quiet: bool) -> None:
+        self._quiet = quiet
+        self._tasks = len(tasks)
+        self._total_bytes = sum(task.size_bytes for task in tasks)
+        self._done_bytes = 0
+        self._done_files = 0
+        self._done_seconds = 0.0
+        self._now_seconds = 0.0
+        self._started = self._last_line = time.monotonic()
+        self._bar: Any = None
+
+    def heard(self, task: Task, message: Rows | Done) -> None:
+        """Something of this task was heard."""
+        if isinstance(message, Done):
+            self._done_bytes += task.size_bytes
+            self._done_files += 1
+            self._done_seconds += message.summary.duration
+            self._now_seconds = 0.0
+        else:
+            self._now_seconds = message.duration
+        if self._quiet or self._elapsed < _SHOW_AFTER_SECONDS:
+            return
+        if sys.stderr.isatty():
+            self._draw()
+        elif time.monotonic() - self._last_line >= _LINE_EVERY_SECONDS:
+            self._last_line = time.monotonic()
+            print(f"oido: {self._text()}", file=sys.stderr)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the bar off the screen while other lines are printed."""
+        if self._bar is not None:
+            self._bar.clear()
+        yield
+        if self._bar is not None:
+            sys.stdout.flush()
+
+    def conclude(self, summaries: Sequence[FileSummary]) -> None:
+        """The last line: what was done."""
+        self._close_bar()
+        if self._quiet:
+            return
+        failed = sum(summary.failure is not None for summary in summaries)
+        plural = "recording" if self._tasks == 1 else "recordings"
+        end = f"; {failed} failed" if failed else ""
+        seconds = self._done_seconds
+        print(
+            f"oido: {self._tasks - failed} {plural}, {_hours(seconds)} of audio in "
+            f"{self._elapsed:.1f} s ({seconds / self._elapsed:.0f} × real time){end}",
+            file=sys.stderr,
+        )
+
+    @property
+    def _elapsed(self) -> float:
+        return max(time.monotonic() - self._started, 1e-3)
+
+    def _text(self) -> str:
+        seconds = self._done_seconds + self._now_seconds
+        speed = seconds / self._elapsed
+        text = f"{self._done_files}/{self._tasks} files, {_hours(seconds)}, {speed:.0f} × real time"
+        if 0 < self._done_bytes < self._total_bytes:
+            left = self._elapsed * (self._total_bytes / self._done_bytes - 1)
+            text += f", about {_clock(left)} left"
+        return text
+
+    def _draw(self) -> None:
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=max(1, self._total_bytes),
+                bar_format="{percentage:3.0f}% |{bar:24}| {desc}",
+                leave=False,
+                file=sys.stderr,
+                dynamic_ncols=True,
+            )
+        self._bar.n = min(self._done_bytes, self._bar.total)
+        self._bar.set_description_str(self._text(), refresh=True)
+
+    def _close_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._close_bar()
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.2f} h" if seconds >= 360 else f"{seconds:.1f} s"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

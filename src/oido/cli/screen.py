@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows on standard output: as a table to read, or in a machine's format."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from oido.batch.plan import FileSummary, Level, Task
+from oido.types import Row
+from oido.writers import Format, RowWriter
+
+__all__ = ["StandardOutput", "Table"]
+
+_BAR_CELLS = 20
+
+
+class _Screen:
+    """A sink that leaves no files."""
+
+    manifest_path: Path | None = None
+
+    def __init__(self) -> None:
+        self.written: list[Path] = []
+
+    def save_partial(self) -> None:
+        self.commit()
+
+    def commit(self) -> None:
+        """Nothing is missing."""
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+class StandardOutput(_Screen):
+    """Rows in one format, for the next program of a pipe."""
+
+    def __init__(self, entry: Format) -> None:
+        super().__init__()
+        self._stream: IO[Any] = sys.stdout.buffer if entry.binary else sys.stdout
+        if not entry.binary and hasattr(sys.stdout, "reconfigure"):
+            sys.stdout.reconfigure(encoding="utf-8", newline="")
+        self._writer: RowWriter = entry.writer(self._stream)
+
+    def write(self, task: Task, rows: Sequence[Row]) -> None:
+        self._writer.write(rows)
+
+    def end(self, task: Task, summary: FileSummary) -> None:
+        self._stream.flush()
+
+    def commit(self) -> None:
+        self._writer.close()
+
+
+class Table(_Screen):
+    """Rows for a reader: times, a bar, the score, the label.
+
+    several: name each recording before its rows.
+    """
+
+    def __init__(self, several: bool, level: Level) -> None:
+        super().__init__()
+        self._several, self._level = several, level
+        self._heading: tuple[str, int | None] | None = None
+        self._rows = 0
+        self._drawing = _can_print("█")
+
+    def write(self, task: Task, rows: Sequence[Row]) -> None:
+        for row in rows:
+            if (row.file, row.channel) != self._heading:
+                self._head(row.file, row.channel)
+            times = f"{_clock(row.start_time)} – {_clock(row.end_time)}"
+            print(f"{times}  {self._bar(row.score)} {row.score:.2f}  {row.label}")
+            self._rows += 1
+
+    def end(self, task: Task, summary: FileSummary) -> None:
+        if not self._rows and summary.failure is None:
+            self._head(task.name, None)
+            print("(nothing above the threshold; try a lower --threshold, or --clip)")
+        self._rows = 0
+        sys.stdout.flush()
+
+    def _head(self, file: str, channel: int | None) -> None:
+        if self._several:
+            first = self._heading is None
+            number = "" if channel is None else f", channel {channel}"
+            print(f"{'' if first else chr(10)}{file}{number}")
+        if self._heading is None or self._several:
+            what = {"events": "event", "windows": "window", "clip": "recording"}[self._level]
+            print(f"{'start – end':^21}  {'score, not a probability':<{_BAR_CELLS + 5}}  {what}")
+        self._heading = (file, channel)
+
+    def _bar(self, score: float) -> str:
+        full = round(min(max(score, 0.0), 1.0) * _BAR_CELLS)
+        mark, rest = ("█", "·") if self._drawing else ("#", ".")
+        return mark * full + rest * (_BAR_CELLS - full)
+
+
+def _can_print(text: str) -> bool:
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _clock(time: float) -> str:
+    """Hours only where there are any: 0:03.21, 12:59.00, 3:01:07.50."""
+    hundredths = round(time * 100)
+    minutes, rest = divmod(hundredths, 6000)
+    hours, minutes = divmod(minutes, 60)
+    seconds = f"{rest // 100:02d}.{rest % 100:02d}"
+    text = f"{hours}:{minutes:02d}:{seconds}" if hours else f"{minutes}:{seconds}"
+    return f"{text:>9}"

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows to files that people and programs read: tables, label tracks, captions."""
+
+from __future__ import annotations
+
+from oido.writers.base import COLUMNS, RowWriter
+from oido.writers.formats import FORMATS, Format, format_named, format_of_path
+from oido.writers.output import AtomicFile
+
+__all__ = [
+    "COLUMNS",
+    "FORMATS",
+    "AtomicFile",
+    "Format",
+    "RowWriter",
+    "format_named",
+    "format_of_path",
+]

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every writer does, and how numbers are written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from oido.types import Row
+
+__all__ = ["COLUMNS", "RowWriter", "score_of", "seconds_of"]
+
+COLUMNS = ("file", "channel", "start_time", "end_time", "label", "label_index", "score")
+"""The columns of every machine-readable table, in order (version 1)."""
+
+
+class RowWriter(Protocol):
+    """Writes rows as they come, in order; ``close`` completes the file.
+
+    A file with no row at all is valid too: header only, or empty where the format has no header.
+    """
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Append rows."""
+        ...
+
+    def close(self) -> None:
+        """Write what the format wants at the end; the stream itself stays open."""
+        ...
+
+
+def seconds_of(time: float) -> float:
+    """Seconds to the microsecond: finer than a sample, and without binary tails."""
+    return round(time, 6)
+
+
+def score_of(score: float) -> float:
+    """Scores to 8 decimals: exact for quantised models (multiples of 1/256)."""
+    return round(score, 8)
