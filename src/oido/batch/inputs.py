@@ -6,10 +6,11 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from oido.errors import OptionError
 
-__all__ = ["AUDIO_SUFFIXES", "find_recordings"]
+__all__ = ["AUDIO_SUFFIXES", "Recording", "find_recordings"]
 
 AUDIO_SUFFIXES = frozenset(
     f".{suffix}"
@@ -23,31 +24,40 @@ AUDIO_SUFFIXES = frozenset(
 """Endings that are looked for inside folders; a file named outright is always tried."""
 
 
-def find_recordings(paths: Sequence[str]) -> list[str]:
+class Recording(NamedTuple):
+    """A recording as the user named it, and its path below the folder that was named."""
+
+    path: str
+    relative: str
+
+
+def find_recordings(paths: Sequence[str]) -> list[Recording]:
     """The recordings that these files, folders (searched to the bottom) and patterns name.
 
     In the order given, and by name inside a folder; each once. A file that does not exist is kept:
     hearing it fails, and the run goes on. Raises OptionError if a folder or a pattern holds
     nothing, because then the run would silently do less than was asked.
     """
-    found: dict[str, None] = {}
+    found: dict[str, Recording] = {}
     for path in paths:
         if path == "-" or os.path.isfile(path):
-            found[path] = None
+            files, root = [path], os.path.dirname(path)
         elif os.path.isdir(path):
-            inside = list(_walk(path))
-            if not inside:
+            files, root = list(_walk(path)), path
+            if not files:
                 raise OptionError(f"{path}: no recordings in this folder (such as .wav or .mp3)")
-            found.update(dict.fromkeys(inside))
         elif glob.has_magic(path):
             matches = sorted(glob.glob(path, recursive=True))
-            recordings = [m for m in matches if os.path.isfile(m)]
-            if not recordings:
+            files = [match for match in matches if os.path.isfile(match)]
+            root = os.path.commonpath([os.path.dirname(f) for f in files]) if files else ""
+            if not files:
                 raise OptionError(f"{path}: no file fits this pattern")
-            found.update(dict.fromkeys(recordings))
         else:
-            found[path] = None
-    return list(found)
+            files, root = [path], os.path.dirname(path)
+        for file in files:
+            relative = os.path.relpath(file, root or os.curdir)
+            found.setdefault(file, Recording(file, relative))
+    return list(found.values())
 
 
 def _walk(folder: str) -> Iterator[str]:

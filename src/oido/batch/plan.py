@@ -37,11 +37,16 @@ class Plan:
 
 @dataclass(frozen=True)
 class Task:
-    """One recording to hear: where it is, how rows call it, threads it may use, and its size."""
+    """One recording to hear: where it is, and how rows call it.
+
+    relative: its path below the folder that was named, for results that mirror that folder.
+    threads: how many may work on it. size_bytes: for the progress.
+    """
 
     number: int
     path: str
     name: str
+    relative: str
     threads: int = 1
     size_bytes: int = 0
 

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -181,17 +182,18 @@ class _Table:
 def _names_of(tasks: Sequence[Task]) -> dict[int, str]:
     """For each recording a name of its own inside the output folder, without an ending.
 
-    The path below the folder that all recordings share; two that differ in their ending only (a
-    video and its sound) keep it.
+    Its path below the folder that was named; where two would be the same (a video and its sound, or
+    recordings of two folders) they keep their ending, or their whole path.
     """
-    paths = {t.number: os.path.abspath(t.name) for t in tasks}
-    folders = {os.path.dirname(p) for p in paths.values()}
-    try:
-        shared = os.path.commonpath(folders)
-    except ValueError:  # different drives
-        return {n: f"{n:06d}-{os.path.basename(p)}" for n, p in paths.items()}
-    names = {n: os.path.relpath(p, shared) for n, p in paths.items()}
-    stems = [os.path.splitext(name)[0] for name in names.values()]
-    return {
-        n: stem if stems.count(stem) == 1 else name for (n, name), stem in zip(names.items(), stems)
-    }
+    names: dict[int, str] = {}
+    candidates: tuple[Callable[[Task], str], ...] = (
+        lambda task: os.path.splitext(task.relative)[0],
+        lambda task: task.relative,
+        lambda task: os.path.splitdrive(os.path.abspath(task.name))[1].lstrip("/\\"),
+    )
+    left = list(tasks)
+    for candidate in candidates:
+        counts = Counter(candidate(task) for task in tasks)
+        names.update({t.number: candidate(t) for t in left if counts[candidate(t)] == 1})
+        left = [task for task in left if task.number not in names]
+    return names

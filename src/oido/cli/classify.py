@@ -16,6 +16,7 @@ from oido.errors import OptionError
 from oido.params import AGGREGATIONS, available_cores
 
 if TYPE_CHECKING:
+    from oido.batch.inputs import Recording
     from oido.batch.plan import Plan, Task
     from oido.batch.results import Sink
     from oido.writers import Format
@@ -269,18 +270,16 @@ def _sink(
     return StandardOutput(formats[0])
 
 
-def _tasks(recordings: Sequence[str], jobs: int, stack: ExitStack) -> list[Task]:
+def _tasks(recordings: Sequence[Recording], jobs: int, stack: ExitStack) -> list[Task]:
     from oido.batch.local import share_threads
     from oido.batch.plan import Task
 
-    paths = [_spooled_input(stack) if name == "-" else name for name in recordings]
+    names = ["<stdin>" if r.path == "-" else r.path for r in recordings]
+    relatives = ["stdin" if r.path == "-" else r.relative for r in recordings]
+    paths = [_spooled_input(stack) if r.path == "-" else r.path for r in recordings]
     sizes = [os.path.getsize(path) if os.path.isfile(path) else 0 for path in paths]
-    return [
-        Task(number, path, "<stdin>" if name == "-" else name, threads, size)
-        for number, (path, name, threads, size) in enumerate(
-            zip(paths, recordings, share_threads(sizes, jobs), sizes)
-        )
-    ]
+    fields = zip(paths, names, relatives, share_threads(sizes, jobs), sizes)
+    return [Task(number, *values) for number, values in enumerate(fields)]
 
 
 def _spooled_input(stack: ExitStack) -> str:

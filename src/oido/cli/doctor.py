@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import argparse
+import array
 import importlib
 import importlib.util
+import math
 import os
 import platform
 import sys
+import tempfile
+import wave
 from collections.abc import Callable
 from importlib import metadata
 from typing import Any
@@ -96,24 +100,37 @@ def _microphone() -> str:
 
 
 def _model() -> str:
-    """Hear a synthetic beep with the default model."""
-    import time
-
-    import numpy as np
-
-    from oido.classifier import AudioClassifier
+    """Hear a beep with the default model, as `oido classify` does: from a file, by a worker."""
+    from oido.batch.local import LocalPool
+    from oido.batch.plan import Plan, Task
+    from oido.batch.worker import Done
     from oido.models import fetch
     from oido.models.registry import DEFAULT_MODEL, card
 
     fetch.fetch(card(DEFAULT_MODEL), say=lambda line: print(line, file=sys.stderr))
-    classifier = AudioClassifier(jobs=1)
-    times = np.arange(16_000 * 30) / 16_000
-    tone = (0.3 * np.sin(2 * np.pi * 1000 * times)).astype(np.float32)
-    started = time.perf_counter()
-    result = classifier.classify(tone, 16_000)
-    speed = len(result.scores) / (time.perf_counter() - started)
-    best = result.top(1)[0]
-    return (
-        f"{classifier.model.name} hears a 1 kHz tone as {best.label!r}, "
-        f"{speed:.0f} windows/s on one core"
+    with tempfile.TemporaryDirectory(prefix="oido-") as folder:
+        path = os.path.join(folder, "beep.wav")
+        _write_beep(path)
+        plan = Plan(model=DEFAULT_MODEL, level="clip", top=1)
+        with LocalPool(plan, workers=1) as pool:
+            labels: list[str] = []
+            for _, message in pool.run([Task(0, path, path, "beep")]):
+                if isinstance(message, Done):
+                    summary = message.summary
+                else:
+                    labels += [row.label for row in message.rows]
+    if summary.failure is not None:
+        raise OidoError(summary.failure.reason)
+    return f"{DEFAULT_MODEL} hears a 1 kHz tone as {labels[0]!r}"
+
+
+def _write_beep(path: str) -> None:
+    rate, seconds = 16_000, 10
+    wave_16_bit = (
+        round(9_000 * math.sin(2 * math.pi * 1_000 * n / rate)) for n in range(rate * seconds)
     )
+    with wave.open(path, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(array.array("h", wave_16_bit).tobytes())

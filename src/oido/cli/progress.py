@@ -68,11 +68,12 @@ class Progress:
         if self._quiet:
             return
         failed = sum(summary.failure is not None for summary in summaries)
-        plural = "recording" if self._tasks == 1 else "recordings"
+        heard = self._tasks - failed
+        plural = "recording" if heard == 1 else "recordings"
         end = f"; {failed} failed" if failed else ""
         seconds = self._done_seconds
         print(
-            f"oido: {self._tasks - failed} {plural}, {_hours(seconds)} of audio in "
+            f"oido: {heard} {plural}, {_hours(seconds)} of audio in "
             f"{self._elapsed:.1f} s ({seconds / self._elapsed:.0f} × real time){end}",
             file=sys.stderr,
         )

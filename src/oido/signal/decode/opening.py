@@ -103,11 +103,11 @@ def _spool(pipe: IO[bytes]) -> IO[bytes]:
 def _decoders(head: bytes) -> tuple[_Opener, ...]:
     """The decoders for this content, the better one first.
 
-    libsndfile is quicker and exact on uncompressed audio and FLAC. PyAV is quicker on Ogg (Opus by
-    three times), alone knows the containers of video, and hears damaged MP3 to its end (libsndfile
-    stops early, and its MP3 library writes to the terminal).
+    libsndfile is quicker on uncompressed audio. PyAV is quicker on FLAC and Ogg (Opus by three
+    times), goes on behind a damaged stretch where libsndfile stops, and alone knows the containers
+    of video. For MP3 there is no second try: libsndfile's library for it writes to the terminal.
     """
-    own = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b"caff", b".snd", b"riff")
+    own = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"caff", b".snd", b"riff")
     if head.startswith(own):
         return SoundFileReader, PyAvReader
     if head.startswith(b"ID3") or (head[0] == 0xFF and len(head) > 1 and head[1] >= 0xE0):

@@ -18,7 +18,12 @@ __all__ = ["working_formats"]
 _RATE_HZ = 48_000
 _TONE_HZ = 1_000
 _SOUNDFILE = {"WAV": "PCM_16", "FLAC": "PCM_24", "AIFF": "PCM_16", "OGG": "VORBIS", "MP3": None}
-_PYAV = {"m4a": ("mp4", "aac"), "webm": ("webm", "libopus"), "mkv": ("matroska", "flac")}
+_PYAV = {
+    "m4a": ("mp4", "aac"),
+    "webm": ("webm", "libopus"),
+    "mkv": ("matroska", "libopus"),
+    "mp4": ("mp4", "libmp3lame"),
+}
 
 
 def working_formats() -> tuple[list[str], list[str]]:

@@ -1,0 +1,55 @@
+# Two commands on a fresh machine: `make demo`, `make test`. Python 3.10+ and make are enough.
+PYTHON ?= python3
+VENV ?= .venv
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
+BIN := $(VENV)/bin
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test quick lint bench scenes golden clean
+
+help:            ## what there is to make
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.made:
+	$(PYTHON) -m venv $(VENV) || uv venv --seed $(VENV)
+	touch $@
+
+$(VENV)/.demo: $(VENV)/.made pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.made pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo  ## install, get the model, and hear a street in examples/
+	$(BIN)/oido classify examples/street.flac --threshold 0.4
+	@echo
+	@echo "Now yours:  $(BIN)/oido classify YOUR-RECORDING"
+
+test: $(VENV)/.dev   ## the whole test suite
+	$(BIN)/python -m pytest
+
+quick: $(VENV)/.dev  ## the suite without its slow tests
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(VENV)/.dev   ## style, types, and who imports whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev  ## every figure of the docs, measured here
+	$(BIN)/python benchmarks/run.py
+
+scenes: $(VENV)/.dev ## make the sounds of examples/ again
+	$(BIN)/python examples/make_scenes.py
+
+golden: $(VENV)/.dev ## make the golden values again, with the untouched model
+	$(BIN)/python tests/reference/make_golden.py
+
+clean:           ## remove what make made
+	rm -rf $(VENV) .bench build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache
