@@ -151,10 +151,21 @@ def _ordered_map(function: Callable[[_A], _B], items: Iterator[_A], workers: int
         yield from map(function, items)
         return
     pending: deque[Future[_B]] = deque()
+    failure: Exception | None = None
     with ThreadPoolExecutor(workers, thread_name_prefix="oido") as pool:
-        for item in items:
+        while True:
+            try:
+                item = next(items)
+            except StopIteration:
+                break
+            except Exception as error:
+                # What was already under way comes first, as it would without threads.
+                failure = error
+                break
             pending.append(pool.submit(function, item))
             if len(pending) > workers + 1:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+    if failure is not None:
+        raise failure

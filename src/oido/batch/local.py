@@ -23,10 +23,12 @@ from oido import errors
 from oido.batch.plan import Failure, FileSummary, Plan, Task
 from oido.batch.worker import Done, Fatal, Ready, Rows
 
-__all__ = ["STALL_SECONDS", "LocalPool", "share_threads"]
+__all__ = ["STALL_SECONDS", "WORKER_COMMAND", "LocalPool", "share_threads"]
 
 STALL_SECONDS = 120.0
 """A worker that is silent for so long over one recording is taken for hung, and stopped."""
+
+WORKER_COMMAND = (sys.executable, "-m", "oido.batch")
 
 _CRASH_TAIL_BYTES = 400
 
@@ -50,12 +52,20 @@ class LocalPool:
     the workers at once.
     """
 
-    def __init__(self, plan: Plan, workers: int, stall_seconds: float = STALL_SECONDS) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        workers: int,
+        *,
+        stall_seconds: float = STALL_SECONDS,
+        command: Sequence[str] = WORKER_COMMAND,
+    ) -> None:
         self._plan = plan
         self._stall_seconds = stall_seconds
+        self._command = command
         self._events: queue.SimpleQueue[tuple[_Worker, Any]] = queue.SimpleQueue()
         # Started now, so that they load while the caller still looks for recordings.
-        self._workers = [_Worker(plan, self._events) for _ in range(workers)]
+        self._workers = [self._new_worker() for _ in range(workers)]
         self.model_name = ""
         self.model_sha256 = ""
 
@@ -63,8 +73,9 @@ class LocalPool:
         """Hear every task; yield its messages in the order of the tasks."""
         waiting = deque(tasks)
         ready: dict[int, deque[Rows | Done]] = {task.number: deque() for task in tasks}
-        for worker in self._workers[len(tasks) :]:
-            worker.stop()
+        for surplus in self._workers[len(tasks) :]:
+            surplus.stop()
+        self._workers = self._workers[: len(tasks)]
         for current in tasks:
             finished = False
             while not finished:
@@ -103,6 +114,8 @@ class LocalPool:
         self, dead: _Worker, waiting: deque[Task], ready: dict[int, deque[Rows | Done]]
     ) -> None:
         """A worker ended: by itself when there was nothing left to do, or it crashed."""
+        if dead not in self._workers:
+            return  # it was stopped because there was nothing for it to do
         self._workers.remove(dead)
         if not dead.is_ready:
             raise errors.OidoError(f"a worker could not start: {dead.last_words()}")
@@ -117,7 +130,10 @@ class LocalPool:
         summary = FileSummary(name, failure=Failure("CorruptAudioError", reason))
         ready[dead.task.number].append(Done(summary))
         if waiting:
-            self._workers.append(_Worker(self._plan, self._events))
+            self._workers.append(self._new_worker())
+
+    def _new_worker(self) -> _Worker:
+        return _Worker(self._command, self._plan, self._events)
 
     def _stop_stalled(self) -> None:
         now = time.monotonic()
@@ -142,14 +158,19 @@ class LocalPool:
 class _Worker:
     """One process, the task it works on, and a thread that brings its messages to the queue."""
 
-    def __init__(self, plan: Plan, events: queue.SimpleQueue[tuple[_Worker, Any]]) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        plan: Plan,
+        events: queue.SimpleQueue[tuple[_Worker, Any]],
+    ) -> None:
         self.task: Task | None = None
         self.is_ready = False
         self.stalled = False
         self.last_heard = time.monotonic()
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed by stop()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "oido.batch"],
+            list(command),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

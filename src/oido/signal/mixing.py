@@ -35,7 +35,10 @@ def mono_blocks(reader: AudioReader, channel: Channel = "mix") -> Iterator[NDArr
         mono = _pick(block, channel, name)
         # The energy is not finite if one sample is not: one quick look, a second on suspicion.
         if not float(np.dot(mono, mono)) < _LOUDEST_RMS**2 * len(mono):
-            _refuse_bad_samples(mono, n_frames, reader.info)
+            good = _good_samples(mono)
+            if good:
+                yield mono[:good]
+            raise _bad_samples(mono, good, n_frames, reader.info)
         n_frames += len(mono)
         yield mono
     if reader.info.decoder != "array" and n_frames < _SHORTEST_SECONDS * reader.info.sample_rate_hz:
@@ -59,15 +62,20 @@ def _pick(block: NDArray[np.float32], channel: Channel, name: str) -> NDArray[np
     return np.ascontiguousarray(block[:, channel])
 
 
-def _refuse_bad_samples(mono: NDArray[np.float32], before: int, info: AudioInfo) -> None:
-    bad = ~np.isfinite(mono)
-    if bad.any():
-        seconds = (before + int(np.argmax(bad))) / info.sample_rate_hz
-        raise InvalidSamplesError(
-            f"{info.name}: has NaN or infinite samples, the first at {seconds:.3f} s; "
-            "repair or re-export it"
+def _good_samples(mono: NDArray[np.float32]) -> int:
+    """How many samples come before the first that is not finite; 0 if all are finite."""
+    return int(np.argmax(~np.isfinite(mono)))
+
+
+def _bad_samples(
+    mono: NDArray[np.float32], good: int, before: int, info: AudioInfo
+) -> InvalidSamplesError:
+    if not np.isfinite(mono[good]):
+        return InvalidSamplesError(
+            f"{info.name}: has NaN or infinite samples, the first at "
+            f"{(before + good) / info.sample_rate_hz:.3f} s; repair or re-export it"
         )
-    raise InvalidSamplesError(
+    return InvalidSamplesError(
         f"{info.name}: float samples belong in [-1, 1], and the largest here is "
         f"{float(np.abs(mono).max()):g}; divide int16 values by 32768"
     )

@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`oido classify` as a user runs it: a real process, the real model, real sound."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+OIDO = [sys.executable, "-m", "oido"]
+EXAMPLES = Path(__file__).parents[2] / "examples"
+STREET, ALARM = EXAMPLES / "street.flac", EXAMPLES / "alarm.flac"
+
+
+def oido(*args: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*OIDO, *map(str, args)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+        **options,
+    )
+
+
+def table(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+@pytest.fixture(scope="module")
+def street_events() -> list[dict[str, str]]:
+    done = oido("classify", STREET, "--format", "csv")
+    assert done.returncode == 0, done.stderr
+    return table(done.stdout)
+
+
+def test_events_are_where_the_sounds_are(street_events: list[dict[str, str]]) -> None:
+    truth = json.loads((EXAMPLES / "scenes.json").read_text())["street.flac"]["events"]
+    for sound in truth:
+        found = [
+            e
+            for e in street_events
+            if e["label"] in sound["acceptable"]
+            and abs(float(e["start_time"]) - sound["start"]) < 1.0
+        ]
+        assert found, f"{sound['label']} at {sound['start']} s was not heard"
+
+
+def test_the_table_is_for_reading() -> None:
+    done = oido("classify", STREET)
+    assert done.returncode == 0
+    assert "not a probability" in done.stdout
+    assert "Siren" in done.stdout
+    assert "real time" in done.stderr
+
+
+def test_quiet_says_nothing_beside_the_rows() -> None:
+    assert oido("classify", STREET, "-q", "--clip").stderr == ""
+
+
+def test_python_and_command_line_agree(
+    street_events: list[dict[str, str]], classifier: Any
+) -> None:
+    events = classifier.classify(STREET).events()
+    assert len(events) == len(street_events)
+    for event, row in zip(events, street_events):
+        assert row["label"] == event.label
+        assert float(row["start_time"]) == pytest.approx(event.start_time, abs=1e-6)
+        assert float(row["end_time"]) == pytest.approx(event.end_time, abs=1e-6)
+        assert float(row["score"]) == event.score
+
+
+def test_windows_and_clip_agree_with_python(classifier: Any) -> None:
+    result = classifier.classify(STREET)
+    windows = table(oido("classify", STREET, "--windows", "--top", 1, "--format", "csv").stdout)
+    assert [w["label"] for w in windows] == [w.categories[0].label for w in result.windows(1)]
+    assert [float(w["start_time"]) for w in windows] == pytest.approx(list(result.times[:, 0]))
+    clip = table(oido("classify", STREET, "--clip", "--format", "csv").stdout)
+    assert [c["label"] for c in clip] == [c.label for c in result.top(5)]
+
+
+def test_each_channel_is_heard_by_itself() -> None:
+    done = oido("classify", ALARM, "--channel", "each", "--clip", "--top", 1, "--format", "jsonl")
+    left, right = (json.loads(line) for line in done.stdout.splitlines())
+    assert (left["channel"], right["channel"]) == (0, 1)
+    assert right["label"] == "Smoke detector, smoke alarm"
+    assert left["label"] != right["label"]
+
+
+def test_a_channel_that_is_not_there_fails_that_recording() -> None:
+    done = oido("classify", ALARM, STREET, "--channel", 1, "--format", "csv")
+    assert done.returncode == 3
+    assert "no channel 1; it has one channel, 0" in done.stderr
+    assert {row["file"] for row in table(done.stdout)} == {str(ALARM)}
+
+
+def test_bad_files_are_a_line_each_and_exit_code_3(tmp_path: Path) -> None:
+    (tmp_path / "empty.wav").write_bytes(b"")
+    (tmp_path / "text.mp3").write_text("this is no sound at all")
+    (tmp_path / "cut.flac").write_bytes(STREET.read_bytes()[:5000])
+    shutil.copy(STREET, tmp_path / "good é 狗.flac")
+    done = oido("classify", tmp_path, tmp_path / "missing.wav", "--format", "csv", "-q")
+    assert done.returncode == 3
+    lines = done.stderr.splitlines()
+    assert all(line.startswith("oido: ") for line in lines)
+    for name in ("empty.wav", "text.mp3", "missing.wav"):
+        assert sum(name in line for line in lines) == 1
+    assert "Traceback" not in done.stderr
+    assert str(tmp_path / "good é 狗.flac") in {row["file"] for row in table(done.stdout)}
+
+
+def test_what_was_heard_before_the_damage_is_kept(tmp_path: Path) -> None:
+    sound = soundfile.read(STREET, dtype="float32")[0]
+    sound[16_000 * 8 :] = np.nan
+    soundfile.write(tmp_path / "nan.wav", sound, 16_000, subtype="FLOAT")
+    done = oido("classify", tmp_path / "nan.wav", "--format", "csv")
+    assert done.returncode == 3
+    assert "NaN" in done.stderr
+    assert "Siren" in {row["label"] for row in table(done.stdout)}
+
+
+def test_standard_input_is_a_source() -> None:
+    done = subprocess.run(
+        [*OIDO, "classify", "-", "--clip", "--top", "1", "--format", "jsonl"],
+        input=ALARM.read_bytes(),
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert json.loads(done.stdout)["file"] == "<stdin>"
+
+
+def test_a_folder_of_results_with_a_manifest(tmp_path: Path) -> None:
+    done = oido("classify", EXAMPLES, "-o", f"{tmp_path}/r/", "--format", "csv,parquet,raven,srt")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert sorted(p.name for p in (tmp_path / "r").iterdir()) == [
+        "alarm.selections.txt",
+        "alarm.srt",
+        "events.csv",
+        "events.parquet",
+        "oido-manifest.json",
+        "street.selections.txt",
+        "street.srt",
+    ]
+    manifest = json.loads((tmp_path / "r" / "oido-manifest.json").read_text())
+    rows = table((tmp_path / "r" / "events.csv").read_text())
+    assert manifest["counts"]["rows"] == len(rows)
+    assert manifest["counts"]["heard"] == 2
+    assert manifest["model"]["sha256"].startswith("10c95ea3eb9a")
+    assert manifest["parameters"]["detection"]["threshold"] == 0.3
+    assert manifest["interrupted"] is False
+
+
+def test_the_order_and_the_rows_do_not_depend_on_jobs(tmp_path: Path) -> None:
+    one, two = (oido("classify", EXAMPLES, "--jobs", n, "--format", "csv").stdout for n in (1, 2))
+    assert one == two
+
+
+def test_thresholds_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "thresholds.csv"
+    path.write_text('label,threshold\nSiren,0.99\n"Beep, bleep",0.1\n')
+    options = ("--format", "csv", "--allow", "Siren", "--allow", "beep, bleep")
+    labels = {
+        row["label"]
+        for row in table(oido("classify", STREET, "--thresholds", path, *options).stdout)
+    }
+    assert labels == {"Beep, bleep"}
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--allow", "Sirren"], "'Siren'"),
+        (["--allow", "Siren", "--deny", "Dog"], "not allowed with"),
+        (["--threshold", "1.5"], "from 0 to 1"),
+        (["--hop", "0.123"], "multiple of 0.01"),
+        (["--top", "0"], "1 or more"),
+        (["--format", "xml"], "choose from"),
+        (["--format", "csv,json"], "add -o"),
+        (["--channel", "left"], "mix, each or a number"),
+        (["--thresholds", "nowhere.csv"], "nowhere.csv"),
+        (["-o", "out.xyz"], "--format"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_exit_code_2(args: list[str], message: str) -> None:
+    done = oido("classify", STREET, *args)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_model_that_does_not_exist_is_fatal() -> None:
+    done = oido("classify", STREET, "--model", "yamnet/clasification")
+    assert done.returncode == 1
+    assert "did you mean 'yamnet/classification'?" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
+    script = 'ulimit -f 1; exec "$@"'  # files end at 1 KiB, as on a full disk
+    done = subprocess.run(
+        ["bash", "-c", f"trap '' XFSZ; {script}", "_", *OIDO, "classify", str(STREET),
+         "--windows", "--top", "50", "-o", str(tmp_path / "out.csv")],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "out.csv cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupted_it_keeps_what_is_done(tmp_path: Path) -> None:
+    for number in range(40):
+        soundfile.write(
+            tmp_path / f"{number:02d}.wav", 0.1 * np.ones(16_000 * 60, np.float32), 16_000
+        )
+    process = subprocess.Popen(
+        [*OIDO, "classify", str(tmp_path), "-v", "--clip", "-o", str(tmp_path / "out.csv")],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    assert "00.wav" in process.stderr.readline()
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert "of 40 recordings were done; kept in" in errors
+    assert not (tmp_path / "out.csv").exists()
+    kept = {row["file"] for row in table((tmp_path / "out.partial.csv").read_text())}
+    manifest = json.loads((tmp_path / "out.csv.manifest.json").read_text())
+    assert manifest["interrupted"] is True
+    assert 0 < len(kept) == manifest["counts"]["heard"] < 40
+    assert manifest["counts"]["not_reached"] == 40 - len(kept)
+
+
+def test_a_reader_that_has_enough_is_no_error() -> None:
+    process = subprocess.Popen(
+        [*OIDO, "classify", str(STREET), "--windows", "--top", "400", "--format", "csv"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert "Traceback" not in process.stderr.read()
+    assert process.wait(timeout=30) == 0
+
+
+def test_on_a_terminal_there_is_a_bar(tmp_path: Path) -> None:
+    pty = pytest.importorskip("pty")
+    fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
+    for number in range(3):
+        soundfile.write(tmp_path / f"{number}.wav", np.zeros(16_000 * 240, np.float32), 16_000)
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    process = subprocess.Popen(
+        [*OIDO, "classify", str(tmp_path), "--clip", "--format", "csv", "--jobs", "1"],
+        stdout=subprocess.DEVNULL,
+        stderr=slave,
+    )
+    os.close(slave)
+    shown = b""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            piece = os.read(master, 65536)
+        except OSError:
+            break
+        shown += piece
+    process.wait(timeout=30)
+    os.close(master)
+    text = shown.decode("utf-8", "replace")
+    assert "× real time" in text
+    assert "|" in text
+    assert "3 recordings" in text
