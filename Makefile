@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick lint bench scenes golden clean
+.PHONY: help demo test quick lint bench docs scenes golden clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,10 @@ lint: $(VENV)/.dev   ## style, types, and who imports whom
 
 bench: $(VENV)/.dev  ## every figure of the docs, measured here
 	$(BIN)/python benchmarks/run.py
+
+docs: $(VENV)/.dev   ## make the reference page and the picture again
+	$(BIN)/python docs/make_reference.py
+	$(BIN)/python docs/make_picture.py
 
 scenes: $(VENV)/.dev ## make the sounds of examples/ again
 	$(BIN)/python examples/make_scenes.py

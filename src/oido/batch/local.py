@@ -7,6 +7,7 @@ do not wait for each other's GIL. Messages come in the order of the tasks, whate
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import queue
@@ -64,6 +65,7 @@ class LocalPool:
         self._stall_seconds = stall_seconds
         self._command = command
         self._events: queue.SimpleQueue[tuple[_Worker, Any]] = queue.SimpleQueue()
+        self._all: list[_Worker] = []
         # Started now, so that they load while the caller still looks for recordings.
         self._workers = [self._new_worker() for _ in range(workers)]
         self.model_name = ""
@@ -133,7 +135,9 @@ class LocalPool:
             self._workers.append(self._new_worker())
 
     def _new_worker(self) -> _Worker:
-        return _Worker(self._command, self._plan, self._events)
+        worker = _Worker(self._command, self._plan, self._events)
+        self._all.append(worker)
+        return worker
 
     def _stop_stalled(self) -> None:
         now = time.monotonic()
@@ -143,10 +147,12 @@ class LocalPool:
                 worker.stop()
 
     def close(self) -> None:
-        """Stop every worker now."""
-        for worker in self._workers:
+        """Stop every worker now, and wait until none is left."""
+        for worker in self._all:
             worker.stop()
-        self._workers = []
+        for worker in self._all:
+            worker.join()
+        self._workers, self._all = [], []
 
     def __enter__(self) -> LocalPool:
         return self
@@ -168,7 +174,7 @@ class _Worker:
         self.is_ready = False
         self.stalled = False
         self.last_heard = time.monotonic()
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed by stop()
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed by join()
         self._process = subprocess.Popen(
             list(command),
             stdin=subprocess.PIPE,
@@ -178,7 +184,8 @@ class _Worker:
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
         self._send(plan)
-        threading.Thread(target=self._listen, args=(events,), daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, args=(events,), daemon=True)
+        self._listener.start()
 
     def give(self, task: Task | None) -> None:
         """The next task; None: there is none, so the worker may end."""
@@ -222,3 +229,12 @@ class _Worker:
     def stop(self) -> None:
         """Kill the process; a worker keeps nothing that could be lost."""
         self._process.kill()
+
+    def join(self) -> None:
+        """Wait for the end of the process and of its listener."""
+        self._process.wait()
+        self._listener.join()
+        for pipe in (self._process.stdin, self._process.stdout, self._log):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()

@@ -38,22 +38,46 @@ def add_parser(commands: Any) -> None:
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
-    listing = actions.add_parser("list", help="the models, and which of them are here")
+    listing = actions.add_parser(
+        "list",
+        help="the models, and which of them are here",
+        description="List the models that oido knows, and where those are that are here.",
+    )
     listing.set_defaults(run=_list)
 
-    fetching = actions.add_parser("fetch", help="bring a model to this machine")
-    fetching.add_argument("name", metavar="NAME", nargs="?", default=DEFAULT_MODEL)
+    fetching = actions.add_parser(
+        "fetch",
+        help="bring a model to this machine",
+        description="Bring a model to this machine, verify it, and print its path.",
+    )
+    fetching.add_argument(
+        "name", metavar="NAME", nargs="?", default=DEFAULT_MODEL, help="see `oido models list`"
+    )
     fetching.add_argument(
         "--from-file", metavar="FILE", type=Path, help="take it from this file, not from the net"
     )
     fetching.set_defaults(run=_fetch)
 
-    info = actions.add_parser("info", help="what is in a model: by name, or any .tflite")
-    info.add_argument("model", metavar="NAME-or-FILE", nargs="?", default=DEFAULT_MODEL)
+    info = actions.add_parser(
+        "info",
+        help="what is in a model: by name, or any .tflite",
+        description="Say what is in a model, read from the file itself.",
+    )
+    info.add_argument(
+        "model",
+        metavar="NAME-or-FILE",
+        nargs="?",
+        default=DEFAULT_MODEL,
+        help="a name of the list, or the path of a .tflite",
+    )
     info.add_argument("--labels", action="store_true", help="print its labels, one per line")
     info.set_defaults(run=_info)
 
-    verifying = actions.add_parser("verify", help="check the cached models against their SHA-256")
+    verifying = actions.add_parser(
+        "verify",
+        help="check the cached models against their SHA-256",
+        description="Check the cached models against their published SHA-256.",
+    )
     verifying.set_defaults(run=_verify)
 
 

@@ -47,7 +47,8 @@ class WindowFramer:
         """The whole segments that these f32[n] samples complete."""
         if not len(waveform):
             return []
-        self._pending.append(waveform)
+        # A copy, because a microphone's buffer will soon hold the next samples.
+        self._pending.append(waveform.copy())
         self._pending_samples += len(waveform)
         self.n_samples += len(waveform)
         if self._pending_samples < self._samples_of(self._batch):

@@ -31,6 +31,8 @@ def mono_blocks(reader: AudioReader, channel: Channel = "mix") -> Iterator[NDArr
     or infinite one, OptionError for a channel that is not there.
     """
     name, n_frames = reader.info.name, 0
+    if channel != "mix" and (isinstance(channel, bool) or not isinstance(channel, int)):
+        raise OptionError(f'channel must be "mix" or a number from 0, not {channel!r}')
     for block in reader.blocks():
         mono = _pick(block, channel, name)
         # The energy is not finite if one sample is not: one quick look, a second on suspicion.

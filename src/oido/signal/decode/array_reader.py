@@ -29,7 +29,7 @@ class ArrayReader:
         self.damaged_packets = 0
         if sample_rate is None:
             raise InvalidSamplesError("an array needs its rate: pass sample_rate= in Hz")
-        if isinstance(sample_rate, bool) or sample_rate != int(sample_rate):
+        if not _is_whole(sample_rate):
             raise InvalidSamplesError(f"sample_rate must be a whole number, not {sample_rate}")
         if self._samples.ndim != 2:
             raise InvalidSamplesError(
@@ -75,3 +75,11 @@ class ArrayReader:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _is_whole(number: object) -> bool:
+    """Whether this is a whole number, of whatever numeric type, but no bool."""
+    try:
+        return not isinstance(number, bool) and bool(int(number) == number)  # type: ignore[call-overload]
+    except (TypeError, ValueError, OverflowError):
+        return False

@@ -8,9 +8,10 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oido.errors import (
     AudioError,
@@ -40,7 +41,7 @@ def open_audio(source: AudioSource, sample_rate: int | None = None) -> AudioRead
     """
     name = source_name(source)
     if isinstance(source, np.ndarray) or _is_array_like(source):
-        return ArrayReader(np.asarray(source), sample_rate)
+        return ArrayReader(_as_array(source), sample_rate)
     if sample_rate is not None:
         raise InvalidSamplesError(
             f"{name}: sample_rate is only for arrays; a file knows its own rate"
@@ -59,20 +60,31 @@ def open_audio(source: AudioSource, sample_rate: int | None = None) -> AudioRead
     )
 
 
+def _as_array(source: object) -> NDArray[Any]:
+    try:
+        return np.asarray(source)
+    except (ValueError, TypeError) as error:
+        raise InvalidSamplesError(
+            f"an array must be [samples] or [samples, channels] ({error})"
+        ) from error
+
+
 def _is_array_like(source: object) -> bool:
     return isinstance(source, list | tuple) or hasattr(source, "__array__")
 
 
 def _open_path(path: str) -> AudioReader:
-    if os.path.isdir(path):
-        raise AudioNotFoundError(f"{path}: is a folder, not a recording")
     try:
+        if os.path.isdir(path):
+            raise AudioNotFoundError(f"{path}: is a folder, not a recording")
         with open(path, "rb") as file:
             head = file.read(_HEAD_BYTES)
     except FileNotFoundError as error:
         raise AudioNotFoundError(f"{path}: no such file") from error
     except OSError as error:
         raise AudioNotFoundError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:  # a zero byte inside
+        raise AudioNotFoundError(f"{path!r}: is not a file name") from error
     return _try_decoders(head, path, lambda: path)
 
 

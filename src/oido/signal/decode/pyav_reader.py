@@ -16,8 +16,12 @@ from oido.signal.decode.base import AudioInfo, block_frames, check_shape
 
 __all__ = ["PyAvReader"]
 
-# A recording may not make the decoder open other files or addresses (playlists do).
-_OPEN_OPTIONS = {"protocol_whitelist": "file"}
+# A recording may not make the decoder open other files or addresses (playlists do). So FFmpeg may
+# open nothing by itself, and gets every recording as an open file.
+_OPEN_OPTIONS = {"protocol_whitelist": "none"}
+
+_PLANES = 8
+"""Planes that PyAV reads of a planar frame; beyond them it reads foreign memory and crashes."""
 
 
 class PyAvReader:
@@ -28,9 +32,11 @@ class PyAvReader:
 
     def __init__(self, source: str | IO[bytes], name: str) -> None:
         self.damaged_packets = 0
+        self._own_file = open(source, "rb") if isinstance(source, str) else None  # noqa: SIM115
         try:
-            self._container = av.open(source, mode="r", options=_OPEN_OPTIONS)
-        except (av.FFmpegError, OSError, ValueError) as error:
+            self._container = av.open(self._own_file or source, mode="r", options=_OPEN_OPTIONS)
+        except (av.FFmpegError, OSError, ValueError, IndexError) as error:
+            self._close_own_file()
             raise UnknownFormatError(
                 f"{name}: not a format that oido can decode ({_reason(error)})"
             ) from error
@@ -76,7 +82,8 @@ class PyAvReader:
         fifo = av.AudioFifo()
         try:
             for frame in self._frames():
-                frame.pts = None
+                # The queue wants neither gaps in time nor another clock; here samples are the clock.
+                frame.pts, frame.time_base = None, self._first.time_base
                 fifo.write(frame)
                 if fifo.samples >= step:
                     yield _as_float(fifo.read(step))
@@ -98,6 +105,8 @@ class PyAvReader:
             else:
                 converter = converter or av.AudioResampler(*shape)
                 yield from converter.resample(frame)
+        if converter is not None:
+            yield from converter.resample(None)
 
     def _decode(self) -> Iterator[Any]:
         packets = self._container.demux(self._stream)
@@ -106,20 +115,27 @@ class PyAvReader:
                 packet = next(packets)
             except (StopIteration, av.EOFError):
                 return
-            except av.InvalidDataError:
-                # The container breaks off here; what came before was sound.
+            except (av.InvalidDataError, IndexError):
+                # The container breaks off here; what came before was sound. (PyAV's IndexError: a
+                # damaged container declares another stream midway.)
                 self.damaged_packets += 1
                 return
             try:
                 yield from packet.decode()
-            except av.InvalidDataError:
-                self.damaged_packets += 1
             except av.EOFError:
                 return
+            except av.FFmpegError:
+                # Decoders say many things of a damaged packet; the next one may be sound.
+                self.damaged_packets += 1
 
     def close(self) -> None:
         """Close the container."""
         self._container.close()
+        self._close_own_file()
+
+    def _close_own_file(self) -> None:
+        if self._own_file is not None:
+            self._own_file.close()
 
     def __enter__(self) -> PyAvReader:
         return self
@@ -139,6 +155,9 @@ def _reason(error: BaseException) -> str:
 
 def _as_float(frame: Any) -> NDArray[np.float32]:
     """An audio frame of any sample format as f32[n, channels] in [-1, 1]."""
+    if not frame.format.is_packed and len(frame.layout.channels) >= _PLANES:
+        packed = av.AudioResampler("flt", frame.layout, frame.sample_rate)
+        (frame,) = packed.resample(frame)
     samples: NDArray[Any] = frame.to_ndarray()  # [channels, n] planar, [1, n · channels] packed
     if frame.format.is_packed:
         samples = samples.reshape(-1, len(frame.layout.channels))

@@ -24,8 +24,9 @@ class SoundFileReader:
 
     def __init__(self, source: str | IO[bytes], name: str) -> None:
         self.damaged_packets = 0
+        self._source = source if isinstance(source, str) else _Watched(source)
         try:
-            self._file = soundfile.SoundFile(source)
+            self._file = soundfile.SoundFile(self._source)
         except soundfile.LibsndfileError as error:
             raise UnknownFormatError(
                 f"{name}: not a format that oido can decode ({error.error_string.rstrip('.')})"
@@ -62,6 +63,10 @@ class SoundFileReader:
             block: NDArray[np.float32] = self._file.read(
                 block_frames(self.info.channels), dtype="float32", always_2d=True
             )
+            if isinstance(self._source, _Watched) and self._source.error is not None:
+                raise CorruptAudioError(
+                    f"{self.info.name}: reading it failed ({self._source.error})"
+                ) from self._source.error
         except (soundfile.LibsndfileError, RuntimeError) as error:
             reason = str(getattr(error, "error_string", error)).rstrip(".")
             raise CorruptAudioError(
@@ -83,3 +88,24 @@ class SoundFileReader:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class _Watched:
+    """A file object whose errors are kept: libsndfile takes a failed read for the file's end."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.error: Exception | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return self._file.read(size)
+        except Exception as error:
+            self.error = error
+            return b""
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()

