@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draw docs/street.svg: the waveform of examples/street.flac, and the events that oido hears in it."""
+"""Draw docs/street.svg: the waveform of examples/street.flac, and the events heard in it."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from oido.errors import OptionError
+from oido.errors import ModelFormatError, OptionError
 from oido.events.aggregation import Aggregator
 from oido.events.selection import Selector
 from oido.models.labels import label_indices
@@ -68,8 +68,11 @@ class AudioClassifier:
         self.selector = Selector(self.labels, selection, self.label_indices)
         graph = self.model.graph
         self._ears = Ears(self.model, partial(LiteRtRuntime, graph.projection, graph.network))
-        # Made now, so that a model that LiteRT cannot run is told at once.
-        self._ears.warm_up()
+        try:
+            # Made now, so that a model that LiteRT cannot run is told at once.
+            self._ears.warm_up()
+        except ModelFormatError as error:
+            raise ModelFormatError(f"{self.model.path}: {error}") from error
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -147,9 +147,15 @@ class Selection:
     category_denylist: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.max_results is not None and self.max_results < 1:
+        if self.max_results is not None and (
+            not isinstance(self.max_results, int) or self.max_results < 1
+        ):
             raise OptionError(
                 f"max_results must be 1 or more (or None for all), not {self.max_results}"
+            )
+        if self.score_threshold is not None and not 0.0 <= self.score_threshold <= 1.0:
+            raise OptionError(
+                f"score_threshold must be from 0 to 1, as scores are, not {self.score_threshold:g}"
             )
         if self.category_allowlist and self.category_denylist:
             raise OptionError(

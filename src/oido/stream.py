@@ -115,6 +115,10 @@ class WindowStream:
     def damaged_packets(self) -> int:
         return self._reader.damaged_packets
 
+    def close(self) -> None:
+        """Release the source of a stream that is not iterated to its end."""
+        self._reader.close()
+
     def __iter__(self) -> Iterator[Block]:
         def hear(segment: Segment) -> tuple[Segment, Outputs]:
             return segment, self._ears.hear(segment.waveform, self.windowing.hop_samples)

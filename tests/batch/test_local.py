@@ -121,7 +121,7 @@ def test_more_workers_than_recordings(tmp_path: Path) -> None:
 def test_a_plan_that_cannot_be_carried_out_is_told_once(
     tmp_path: Path, plan: Plan, error: type[Exception]
 ) -> None:
-    with pytest.raises(error, match="nowhere|'Dog'"):
+    with pytest.raises(error, match=r"nowhere|'Dog'"):
         hear([recording(tmp_path, "00.wav")], plan)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every example of the docs runs as it stands; links lead somewhere; the reference is up to date."""
+"""Every example of the docs runs as it stands; links lead somewhere; the reference is fresh."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def make_video(path: Path) -> None:
             container.mux(packets)
 
 
-@pytest.mark.parametrize("page", pages_with("python"))
+@pytest.mark.parametrize("page", list(pages_with("python")))
 def test_python_examples_run(page: Path, desk: Path) -> None:
     namespace: dict[str, Any] = {}
     for code in blocks(page, "python"):
         exec(compile(code, str(page), "exec"), namespace)
 
 
-@pytest.mark.parametrize("page", pages_with("sh"))
+@pytest.mark.parametrize("page", list(pages_with("sh")))
 def test_shell_examples_run(page: Path, desk: Path) -> None:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     for code in blocks(page, "sh"):

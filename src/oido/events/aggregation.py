@@ -40,9 +40,11 @@ class Aggregator:
 
     def push(self, scores: NDArray[np.float32], weights: NDArray[np.float64]) -> None:
         """Take f32[N, C] scores and f64[N] weights, in any number of blocks."""
-        weighted = scores * weights[:, None]  # f64[N, C]
         if self._windows == 0:
+            if not weights[0]:
+                weights = np.ones_like(weights)  # not one sample, all padding: it is all there is
             self._only_weight = float(weights[0])
+        weighted = scores * weights[:, None]  # f64[N, C]
         self._windows += len(scores)
         self._weight += float(weights.sum())
         if self._aggregation == "mean":

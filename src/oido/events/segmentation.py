@@ -51,11 +51,15 @@ class Segmenter:
     ) -> None:
         self._labels = labels
         self._windowing = windowing
-        self._detection = detection
         self._on = on
         self._off = (on * np.float32(detection.off_ratio)).astype(np.float32)
         self._allowed = allowed
-        self._gap_samples = round(detection.merge_gap * windowing.sample_rate_hz)
+        # Whole samples, so that a limit of exactly an event's length keeps it. Longer than any
+        # recording is as good as endless.
+        longest = min(detection.merge_gap, 1e9), min(detection.min_duration, 1e9)
+        self._gap_samples, self._shortest_samples = (
+            round(seconds * windowing.sample_rate_hz) for seconds in longest
+        )
         self._n_windows = 0
         self._runs: dict[int, _Run] = {}
         self._waiting: dict[int, _Run] = {}
@@ -121,7 +125,7 @@ class Segmenter:
         for index, run in done:
             start = self._windowing.cell(run.first, windows, samples)[0]
             end = self._windowing.cell(run.last, windows, samples)[1]
-            if end - start >= self._detection.min_duration * rate:
+            if end - start >= self._shortest_samples:
                 label = self._labels[index]
                 events.append(Event(label, index, start / rate, end / rate, run.peak))
         return sorted(events, key=lambda e: (e.start_time, e.label_index))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.errors import OptionError
 from oido.params import Selection
 from oido.types import Category
 
@@ -42,6 +43,8 @@ class Selector:
 
         ``max_results`` narrows the selection's own limit.
         """
+        if max_results is not None and max_results < 1:
+            raise OptionError(f"there is no best {max_results}; ask for 1 or more, or None for all")
         limits = [m for m in (max_results, self.selection.max_results) if m is not None]
         order = np.argsort(-scores, kind="stable")
         kept = order[self.allowed[order]]

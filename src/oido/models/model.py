@@ -48,17 +48,24 @@ def load_model(name_or_path: str | os.PathLike[str], say: fetch.Say = lambda _: 
     """
     path = Path(name_or_path)
     known = next((entry for entry in CATALOG if entry.name == os.fspath(name_or_path)), None)
-    if known is None and not path.is_file():
-        if path.suffix == ".tflite" or path.is_dir():
-            raise ModelNotFoundError(f"{path}: no such model file")
-        card(os.fspath(name_or_path))  # raises, naming the models that exist
     if known is not None:
         path = fetch.fetch(known, say)
-    content = path.read_bytes()
+    elif not os.path.isfile(path):
+        if path.suffix == ".tflite" or os.path.isdir(path):
+            raise ModelNotFoundError(f"{path}: no such model file")
+        card(os.fspath(name_or_path))  # raises, naming the models that exist
     try:
-        return _read(path, content, known)
+        return _read(path, path.read_bytes(), known)
+    except OSError as error:
+        raise ModelNotFoundError(f"{path}: cannot be read ({error.strerror})") from error
     except ModelFormatError as error:
         raise ModelFormatError(f"{path}: {error}") from error
+    # A damaged graph points anywhere: this is the one boundary where that is told as what it is.
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ModelFormatError(
+            f"{path}: its graph makes no sense ({type(error).__name__}: {error}); "
+            "the file is damaged"
+        ) from error
 
 
 def _read(path: Path, content: bytes, known: ModelCard | None) -> AudioModel:

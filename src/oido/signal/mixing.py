@@ -36,7 +36,9 @@ def mono_blocks(reader: AudioReader, channel: Channel = "mix") -> Iterator[NDArr
     for block in reader.blocks():
         mono = _pick(block, channel, name)
         # The energy is not finite if one sample is not: one quick look, a second on suspicion.
-        if not float(np.dot(mono, mono)) < _LOUDEST_RMS**2 * len(mono):
+        with np.errstate(over="ignore", invalid="ignore"):
+            energy = float(np.dot(mono, mono))
+        if not energy < _LOUDEST_RMS**2 * len(mono):
             good = _good_samples(mono)
             if good:
                 yield mono[:good]

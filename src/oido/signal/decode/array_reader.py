@@ -59,7 +59,8 @@ class ArrayReader:
         kind = self._samples.dtype
         scale = np.float32(-1.0 / np.iinfo(kind).min) if kind.kind == "i" else None
         for start in range(0, len(self._samples), step):
-            block = self._samples[start : start + step].astype(np.float32)
+            with np.errstate(over="ignore"):  # beyond float32: refused as infinite, later
+                block = self._samples[start : start + step].astype(np.float32)
             yield block if scale is None else block * scale
 
     def close(self) -> None:

@@ -91,20 +91,22 @@ def _open_path(path: str) -> AudioReader:
 def _open_stream(file: IO[bytes], name: str) -> AudioReader:
     if isinstance(file, io.TextIOBase):
         raise InvalidSamplesError(f"{name}: open the file in binary mode ('rb')")
-    if not (hasattr(file, "seekable") and file.seekable()):
+    if getattr(file, "closed", False):
+        raise InvalidSamplesError(f"{name}: the file is closed")
+    # Decoders count from byte 0: what stands before the recording must go, too.
+    if not (hasattr(file, "seekable") and file.seekable() and file.tell() == 0):
         file = _spool(file)
-    start = file.tell()
     head = file.read(_HEAD_BYTES)
 
     def rewound() -> IO[bytes]:
-        file.seek(start)
+        file.seek(0)
         return file
 
     return _try_decoders(head, name, rewound)
 
 
 def _spool(pipe: IO[bytes]) -> IO[bytes]:
-    """A seekable copy of a pipe, in memory up to 64 MB and on disk beyond."""
+    """A seekable copy of what is left to read, in memory up to 64 MB and on disk beyond."""
     spool = tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES)  # noqa: SIM115
     while chunk := pipe.read(1 << 20):
         spool.write(chunk)

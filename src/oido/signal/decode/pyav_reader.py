@@ -82,7 +82,7 @@ class PyAvReader:
         fifo = av.AudioFifo()
         try:
             for frame in self._frames():
-                # The queue wants neither gaps in time nor another clock; here samples are the clock.
+                # The queue wants no gaps in time and no other clock; here samples are the clock.
                 frame.pts, frame.time_base = None, self._first.time_base
                 fifo.write(frame)
                 if fifo.samples >= step:

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clip scores against straightforward NumPy, however the windows arrive."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oido.errors import OptionError
+from oido.events.aggregation import TOP_K, Aggregator
+from oido.params import AGGREGATIONS
+
+
+def reference(name, scores, weights):
+    """f64[C], from the docstring of Aggregator."""
+    if len(scores) == 1:
+        return scores[0].astype(np.float64)
+    weighted = scores.astype(np.float64) * weights[:, None]
+    if name == "mean":
+        return np.average(scores.astype(np.float64), axis=0, weights=weights)
+    if name == "max":
+        return weighted.max(axis=0)
+    return np.sort(weighted, axis=0)[::-1][:3].mean(axis=0)
+
+
+def aggregate(name, scores, weights, cuts=()):
+    aggregator = Aggregator(name)
+    for start, end in itertools.pairwise([0, *cuts, len(scores)]):
+        if end > start:
+            aggregator.push(scores[start:end], weights[start:end])
+    return aggregator.flush()
+
+
+@st.composite
+def cases(draw):
+    n, classes = draw(st.integers(1, 30)), draw(st.integers(1, 5))
+    random = np.random.default_rng(draw(st.integers(0, 1 << 30)))
+    scores = (random.integers(0, 257, (n, classes)) / 256).astype(np.float32)
+    weights = np.ones(n)
+    weights[-1] = draw(st.floats(0.01, 1.0))
+    return scores, weights, draw(st.lists(st.integers(0, n), max_size=5).map(sorted))
+
+
+@pytest.mark.parametrize("name", AGGREGATIONS)
+@given(case=cases())
+def test_clip_scores_are_those_of_plain_numpy(name, case):
+    scores, weights, cuts = case
+    before = scores.copy()
+    got = aggregate(name, scores, weights, cuts)
+    assert got.dtype == np.float32
+    assert got.shape == (scores.shape[1],)
+    np.testing.assert_allclose(got, reference(name, scores, weights), rtol=1e-6, atol=1e-9)
+    np.testing.assert_array_equal(scores, before)
+
+
+def test_there_are_three_and_top_k_is_three():
+    assert AGGREGATIONS == ("mean", "max", "top-k-mean")
+    assert TOP_K == 3
+
+
+@pytest.mark.parametrize(("name", "expected"), [("mean", 0.4), ("max", 0.9), ("top-k-mean", 0.6)])
+def test_a_case_worked_out_by_hand(name, expected):
+    scores = np.array([[0.1], [0.9], [0.2], [0.3], [0.5], [0.4]], np.float32)
+    assert aggregate(name, scores, np.ones(6))[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("mean", (0.2 + 0.8 * 0.25) / 1.25), ("max", 0.2), ("top-k-mean", 0.2)]
+)
+def test_a_padded_window_counts_by_its_share_of_sound(name, expected):
+    scores, weights = np.array([[0.2], [0.8]], np.float32), np.array([1.0, 0.25])
+    assert aggregate(name, scores, weights)[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", AGGREGATIONS)
+@pytest.mark.parametrize("weight", [1.0, 0.5, 0.001])
+def test_a_single_padded_window_speaks_for_the_clip(name, weight):
+    scores = np.array([[0.25, 0.5]], np.float32)
+    np.testing.assert_allclose(aggregate(name, scores, np.array([weight])), scores[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["median", "", "Mean", None, "top-3-mean"])
+def test_an_unknown_aggregation_is_told_the_known_ones(name):
+    with pytest.raises(OptionError, match="mean, max, top-k-mean"):
+        Aggregator(name)

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Threshold files, and thresholds spread over classes."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from oido.errors import OptionError, UnknownLabelError
+from oido.events.thresholds import on_thresholds, read_thresholds
+from oido.params import Detection
+
+PETS = "Domestic animals, pets"
+PAIRS = (("Dog", 0.4), (PETS, 0.25), ("Music", 1.0))
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(content, name="thresholds.csv"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("header", ["label,threshold\n", "", " label , threshold \n"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_csv(file, header, line_end, mark):
+    text = f'{mark}{header}Dog,0.4\n"{PETS}",0.25\n\nMusic,1\n'
+    assert read_thresholds(file(text.replace("\n", line_end))) == PAIRS
+
+
+def test_csv_may_have_spaces_quotes_and_no_last_line_end(file):
+    assert read_thresholds(file('Dog , 0.4\n"Say ""hello""",1e-1')) == (
+        ("Dog", 0.4),
+        ('Say "hello"', 0.1),
+    )
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_json(file, indent):
+    text = json.dumps(dict(PAIRS), indent=indent)
+    for name in ("thresholds.json", "thresholds.txt"):
+        assert read_thresholds(file(f"\n {text}", name)) == PAIRS
+    assert read_thresholds(str(file(text))) == PAIRS
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("Dog", 1),
+        ("Dog,loud", 1),
+        ("label,threshold\nDog,0.4\nMusic,", 3),
+        ("label,threshold\nDog,0.4\n\nMusic;0.4\n", 4),
+        (f"Dog,0.4\n{PETS},0.25", 2),
+        ("Dog,0.4\nlabel,threshold", 2),
+        ("[0.4, 0.5]", 1),
+        ('Dog,0.4\n"Music,0.5\nSpeech,0.5', 2),
+    ],
+)
+def test_a_bad_line_is_named(file, text, line):
+    path = file(text)
+    with pytest.raises(OptionError, match=rf"line {line}\b") as raised:
+        read_thresholds(path)
+    assert str(path) in str(raised.value)
+
+
+def test_a_label_with_a_comma_is_told_about_quotes(file):
+    with pytest.raises(OptionError, match="in quotes"):
+        read_thresholds(file(f"{PETS},0.25"))
+
+
+@pytest.mark.parametrize(
+    "text", ['{"Dog": }', '{"Dog": "loud"}', '{"Dog": null}', '{"Dog": [0.4]}', '{"Dog": 0.4', "{"]
+)
+def test_bad_json_is_told(file, text):
+    path = file(text, "thresholds.json")
+    with pytest.raises(OptionError, match="JSON") as raised:
+        read_thresholds(path)
+    assert str(path) in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "label,threshold\n", "{}"])
+def test_a_file_without_thresholds_is_an_error(file, text):
+    with pytest.raises(OptionError, match="no thresholds"):
+        read_thresholds(file(text))
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00D", b"Dog,\xe9\n"])
+def test_a_file_that_is_no_text(file, content):
+    with pytest.raises(OptionError, match="not UTF-8"):
+        read_thresholds(file(content))
+
+
+def test_a_field_without_end_is_an_option_error(file):
+    with pytest.raises(OptionError):
+        read_thresholds(file('Dog,0.4\n"' + "x" * 200_000))
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(OptionError, match="cannot be read"):
+        read_thresholds(tmp_path / "absent.csv")
+    with pytest.raises(OptionError, match="cannot be read"):
+        read_thresholds(tmp_path)
+
+
+def test_each_class_has_its_own_or_the_common_threshold(indices):
+    on = on_thresholds(5, Detection(0.3, thresholds=((PETS, 0.5), ("dog", 0.1))), indices)
+    assert on.dtype == np.float32
+    np.testing.assert_array_equal(on, np.array([0.3, 0.1, 0.5, 0.3, 0.3], np.float32))
+
+
+def test_an_unknown_label_among_thresholds_names_the_nearest(indices):
+    with pytest.raises(UnknownLabelError, match=r"'Dogs'.*'Dog'"):
+        on_thresholds(5, Detection(thresholds=(("Dogs", 0.5),)), indices)
+
+
+@pytest.mark.parametrize("value", ["1.5", "-0.1", "nan", "inf"])
+def test_a_value_out_of_range_is_an_option_error(file, value):
+    """By the file or by what uses it: no such number ever makes events."""
+
+    def use() -> Detection:
+        return Detection(thresholds=read_thresholds(file(f"Dog,{value}")))
+
+    with pytest.raises(OptionError, match="Dog"):
+        use()

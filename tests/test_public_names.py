@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`oido.__all__` is the API: this list changes only on purpose."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+
+import oido
+
+PUBLIC = [
+    "AudioClassifier",
+    "AudioError",
+    "AudioNotFoundError",
+    "Category",
+    "ClassificationResult",
+    "CorruptAudioError",
+    "EmptyAudioError",
+    "Event",
+    "InvalidSamplesError",
+    "MissingExtraError",
+    "ModelError",
+    "ModelFetchError",
+    "ModelFormatError",
+    "ModelHashError",
+    "ModelNotFoundError",
+    "OidoError",
+    "OptionError",
+    "OutputError",
+    "Row",
+    "UnknownFormatError",
+    "UnknownLabelError",
+    "WindowCategories",
+    "__version__",
+]
+
+
+def test_the_public_names_are_these():
+    assert oido.__all__ == PUBLIC
+    assert dir(oido) == sorted(PUBLIC)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_each_name_is_there_and_stays_the_same(name):
+    value = getattr(oido, name)
+    assert value is getattr(oido, name)
+    if name != "__version__":
+        assert value.__name__ == name
+        assert value.__doc__
+
+
+def test_star_import_gives_exactly_these():
+    names: dict[str, object] = {}
+    exec("from oido import *", names)
+    assert sorted(n for n in names if n != "__builtins__") == sorted(PUBLIC)
+
+
+@pytest.mark.parametrize("name", ["Classifier", "_HOME_", "audioclassifier", "numpy"])
+def test_other_names_are_attribute_errors(name):
+    with pytest.raises(AttributeError, match=name):
+        getattr(oido, name)
+
+
+def test_the_version_is_one_number_in_one_place():
+    from oido import _version
+
+    assert oido.__version__ == _version.__version__
+    assert oido.__version__.split(".")[0].isdecimal()
+
+
+def test_type_checkers_see_the_same_names():
+    """The imports under TYPE_CHECKING are those of __all__."""
+    tree = ast.parse(Path(oido.__file__).read_text(encoding="utf-8"))
+    guarded = [n for n in tree.body if isinstance(n, ast.If)]
+    seen = {
+        alias.name for block in guarded for node in ast.walk(block) for alias in _imported(node)
+    }
+    assert seen == set(PUBLIC) - {"__version__"}
+
+
+def _imported(node):
+    return node.names if isinstance(node, ast.ImportFrom) else []
+
+
+def test_every_module_says_what_is_public_in_it():
+    """Each module with public definitions has an __all__ whose names exist."""
+    root = Path(oido.__file__).parent
+    for path in root.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        listed = [
+            ast.literal_eval(node.value)
+            for node in tree.body
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__"
+        ]
+        defined = {n.name for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef)}
+        public = {name for name in defined if not name.startswith("_")}
+        if public:
+            assert listed, f"{path.name} has no __all__"
+            assert public <= set(listed[0]), (
+                f"{path.name}: {public - set(listed[0])} not in __all__"
+            )
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        *("params", "types", "errors", "stream", "result", "classifier"),
+        *("events.segmentation", "events.selection", "events.thresholds", "events.aggregation"),
+        *("models.fetch", "models.graph", "models.labels", "models.metadata", "models.model"),
+        *("models.registry", "runtime.base", "runtime.fake", "runtime.litert"),
+    ],
+)
+def test_names_in_a_modules_all_exist(module):
+    loaded = importlib.import_module(f"oido.{module}")
+    for name in loaded.__all__:
+        assert hasattr(loaded, name)
