@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from oido.errors import ModelFormatError
 from oido.runtime.base import Outputs
 
-__all__ = ["LiteRtRuntime"]
+__all__ = ["LiteRtRuntime", "whole_graph_scores"]
 
 
 class LiteRtRuntime:
@@ -41,6 +41,12 @@ class LiteRtRuntime:
         return Outputs(scores.reshape(n, -1), embeddings.reshape(n, -1))
 
 
+def whole_graph_scores(model: bytes, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scores f32[C] of one window by the untouched model file: what every shortcut must equal."""
+    graph = _Graph(model)
+    return graph.run_as_it_is(waveform.reshape(graph.input_shape))[0].reshape(-1)
+
+
 class _Graph:
     """One interpreter, resized to the batch that comes (10 µs); quantised outputs made float."""
 
@@ -51,16 +57,26 @@ class _Graph:
         except (RuntimeError, ValueError) as error:
             raise ModelFormatError(f"LiteRT cannot run this model ({error})") from error
         self._input: int = self._interpreter.get_input_details()[0]["index"]
+        self.input_shape: tuple[int, ...] = tuple(self._interpreter.get_input_details()[0]["shape"])
         self._outputs: list[Any] = self._interpreter.get_output_details()
         self._batch = 1
 
     def run(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         if len(batch) != self._batch:
-            self._interpreter.resize_tensor_input(self._input, batch.shape)
-            self._interpreter.allocate_tensors()
-            self._batch = len(batch)
-        self._interpreter.set_tensor(self._input, batch)
-        self._interpreter.invoke()
+            self._resize(batch.shape)
+        return self.run_as_it_is(batch)
+
+    def _resize(self, shape: tuple[int, ...]) -> None:
+        self._interpreter.resize_tensor_input(self._input, shape)
+        self._interpreter.allocate_tensors()
+        self._batch = shape[0]
+
+    def run_as_it_is(self, values: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        try:
+            self._interpreter.set_tensor(self._input, values)
+            self._interpreter.invoke()
+        except (RuntimeError, ValueError) as error:
+            raise ModelFormatError(f"LiteRT cannot run this model ({error})") from error
         return [_dequantised(self._interpreter.get_tensor(d["index"]), d) for d in self._outputs]
 
 
