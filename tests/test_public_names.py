@@ -13,11 +13,13 @@ import oido
 
 PUBLIC = [
     "AudioClassifier",
+    "AudioEmbedder",
     "AudioError",
     "AudioNotFoundError",
     "Category",
     "ClassificationResult",
     "CorruptAudioError",
+    "EmbeddingResult",
     "EmptyAudioError",
     "Event",
     "InvalidSamplesError",
@@ -35,6 +37,7 @@ PUBLIC = [
     "UnknownLabelError",
     "WindowCategories",
     "__version__",
+    "cosine_similarity",
 ]
 
 

@@ -20,6 +20,7 @@ from oido._version import __version__
 
 if TYPE_CHECKING:
     from oido.classifier import AudioClassifier
+    from oido.embedder import AudioEmbedder, EmbeddingResult, cosine_similarity
     from oido.errors import (
         AudioError,
         AudioNotFoundError,
@@ -43,20 +44,25 @@ if TYPE_CHECKING:
 
 _HOME = {
     "AudioClassifier": "oido.classifier",
+    "AudioEmbedder": "oido.embedder",
     "Category": "oido.types",
     "ClassificationResult": "oido.result",
+    "EmbeddingResult": "oido.embedder",
     "Event": "oido.types",
     "Row": "oido.types",
     "WindowCategories": "oido.result",
+    "cosine_similarity": "oido.embedder",
 }
 
 __all__ = [
     "AudioClassifier",
+    "AudioEmbedder",
     "AudioError",
     "AudioNotFoundError",
     "Category",
     "ClassificationResult",
     "CorruptAudioError",
+    "EmbeddingResult",
     "EmptyAudioError",
     "Event",
     "InvalidSamplesError",
@@ -74,6 +80,7 @@ __all__ = [
     "UnknownLabelError",
     "WindowCategories",
     "__version__",
+    "cosine_similarity",
 ]
 
 

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-__all__ = ["Category", "Event", "Row"]
+__all__ = ["AnyRow", "Category", "EmbeddingRow", "Event", "Row"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +54,17 @@ class Row(NamedTuple):
     label_index: int
     score: float
     probability: float | None = None
+
+
+class EmbeddingRow(NamedTuple):
+    """The embedding of a window or a whole recording: f32[D] of NumPy."""
+
+    file: str
+    channel: int | None
+    start_time: float
+    end_time: float
+    embedding: Any
+
+
+AnyRow = Row | EmbeddingRow
+"""What a worker may send."""

@@ -12,7 +12,7 @@ from oido.classifier import AudioClassifier
 from oido.errors import AudioError, OptionError
 from oido.signal.mixing import Channel
 from oido.stream import WindowStream
-from oido.types import Row
+from oido.types import AnyRow
 
 __all__ = ["Hearing", "make_classifier"]
 
@@ -49,7 +49,7 @@ class Hearing:
         self._task = task
         self.summary = FileSummary(task.name)
 
-    def rows(self) -> Iterator[list[Row]]:
+    def rows(self) -> Iterator[list[AnyRow]]:
         """Rows by channel, then by time."""
         try:
             if self._plan.channel != "each":
@@ -70,7 +70,7 @@ class Hearing:
     def _open(self, channel: Channel) -> WindowStream:
         return self._classifier.stream(self._task.path, channel=channel, jobs=self._task.threads)
 
-    def _channel_rows(self, stream: WindowStream, channel: int | None) -> Iterator[list[Row]]:
+    def _channel_rows(self, stream: WindowStream, channel: int | None) -> Iterator[list[AnyRow]]:
         maker = row_maker(self._plan, self._classifier, self._task.name, channel)
         before, damage = self.summary, None
         n_windows = n_rows = 0

@@ -17,10 +17,12 @@ Level = Literal["events", "windows", "clip"]
 class Plan:
     """How every recording of a run is heard: one object, the same for all workers.
 
-    model: a catalogue name or a path. channel: "mix", "each" or a number. top: at most this many
-    rows per window, per clip, or, for events, the strongest of a recording.
+    what: labels (of events, windows or clips) or embeddings (of windows or clips; l2_normalize: of
+    length 1). model: a catalogue name or a path. channel: "mix", "each" or a number. top: at most
+    this many rows per window, per clip, or, for events, the strongest of a recording.
     """
 
+    what: Literal["labels", "embeddings"] = "labels"
     model: str = "yamnet/classification"
     level: Level = "events"
     hop: float | None = None
@@ -29,6 +31,14 @@ class Plan:
     detection: Detection = field(default_factory=Detection)
     selection: Selection = field(default_factory=Selection)
     top: int | None = None
+    l2_normalize: bool = False
+
+    @property
+    def table_name(self) -> str:
+        """The name of the combined table in a results folder, without its ending."""
+        if self.what == "embeddings":
+            return "embeddings"
+        return "clips" if self.level == "clip" else self.level
 
     def parameters(self) -> dict[str, Any]:
         """All parameters as plain values, for the manifest."""

@@ -9,14 +9,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from oido.batch.plan import FileSummary, Level, Task
+from oido.batch.plan import FileSummary, Task
 from oido.errors import OptionError
-from oido.types import Row
-from oido.writers import AtomicFile, Format, RowWriter, format_named, format_of_path
+from oido.types import AnyRow
+from oido.writers import FORMATS, AtomicFile, Format, RowWriter, format_of_path
 
 __all__ = ["ResultFiles", "Sink"]
-
-_TABLE_NAMES: dict[Level, str] = {"events": "events", "windows": "windows", "clip": "clips"}
 
 
 class Sink(Protocol):
@@ -25,7 +23,7 @@ class Sink(Protocol):
     manifest_path: Path | None
     written: list[Path]
 
-    def write(self, task: Task, rows: Sequence[Row]) -> None:
+    def write(self, task: Task, rows: Sequence[AnyRow]) -> None:
         """Rows of a recording; recordings come one after the other."""
         ...
 
@@ -50,7 +48,7 @@ class ResultFiles:
     """The output files of one run.
 
     output: a folder (it exists as one, or its name ends in a slash) or a file. In a folder combined
-    formats are named after the level (``events.csv``) and other formats after the recording; as
+    formats take ``table_name`` (``events.csv``) and other formats after the recording; as
     a file, several formats share the name up to its ending.
 
     Combined files appear under their names at ``commit`` and not before; files of single recordings
@@ -58,26 +56,32 @@ class ResultFiles:
     """
 
     def __init__(
-        self, output: str, formats: Sequence[Format], level: Level, tasks: Sequence[Task]
+        self,
+        output: str,
+        formats: Sequence[Format],
+        table_name: str,
+        tasks: Sequence[Task],
+        *,
+        known: Sequence[Format] = FORMATS,
     ) -> None:
         path = Path(output)
         self._folder = output.endswith(("/", os.sep)) or path.is_dir()
         if not formats:
-            guessed = format_of_path(path)
+            guessed = format_of_path(path, known)
             if guessed is None and not self._folder:
                 raise OptionError(
                     f"{output}: the name does not tell the format; add --format, "
                     "or end the name with / for a folder"
                 )
-            formats = [guessed] if guessed and not self._folder else [format_named("csv")]
-        self._paths = {f: self._path(path, f, formats, level) for f in formats if f.combined}
+            formats = [guessed] if guessed and not self._folder else [known[0]]
+        self._paths = {f: self._path(path, f, formats, table_name) for f in formats if f.combined}
         self._own = [f for f in formats if not f.combined]
         if self._own and len(tasks) > 1 and not self._folder:
             raise OptionError(
                 f"{self._own[0].name} is one file per recording: give a folder, such as -o results/"
             )
         self._names = _names_of(tasks) if self._folder else {}
-        self._single = {f: self._path(path, f, formats, level) for f in self._own}
+        self._single = {f: self._path(path, f, formats, table_name) for f in self._own}
         self._output = path
         self._refuse_inputs(tasks)
         self._combined = [_Table(p, f) for f, p in self._paths.items()]
@@ -90,7 +94,7 @@ class ResultFiles:
             else path.with_name(path.name + ".manifest.json")
         )
 
-    def write(self, task: Task, rows: Sequence[Row]) -> None:
+    def write(self, task: Task, rows: Sequence[AnyRow]) -> None:
         """Rows of a recording; recordings come one after the other."""
         if not self._current:
             self._current = [_Table(self._own_path(task, f), f) for f in self._own]
@@ -130,9 +134,9 @@ class ResultFiles:
         for table in [*self._combined, *self._current]:
             table.discard()
 
-    def _path(self, path: Path, entry: Format, formats: Sequence[Format], level: Level) -> Path:
+    def _path(self, path: Path, entry: Format, formats: Sequence[Format], table_name: str) -> Path:
         if self._folder:
-            return path / (_TABLE_NAMES[level] + entry.suffix)
+            return path / (table_name + entry.suffix)
         if len(formats) == 1:
             return path
         ending = format_of_path(path)
@@ -164,7 +168,7 @@ class _Table:
             self._file.discard()
             raise
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, rows: Sequence[AnyRow]) -> None:
         if rows:
             with self._file.guard():
                 self._writer.write(rows)

@@ -8,11 +8,12 @@ from typing import Protocol
 
 from oido.batch.plan import Plan
 from oido.classifier import AudioClassifier
+from oido.embedder import l2_normalized
 from oido.events.aggregation import Aggregator
 from oido.events.segmentation import Segmenter
 from oido.events.thresholds import on_thresholds
 from oido.stream import Block
-from oido.types import Category, Event, Row
+from oido.types import AnyRow, Category, EmbeddingRow, Event, Row
 
 __all__ = ["RowMaker", "row_maker"]
 
@@ -20,11 +21,11 @@ __all__ = ["RowMaker", "row_maker"]
 class RowMaker(Protocol):
     """Makes the rows of one channel of one recording."""
 
-    def push(self, block: Block) -> list[Row]:
+    def push(self, block: Block) -> list[AnyRow]:
         """Rows that this block completes."""
         ...
 
-    def flush(self, n_samples: int) -> list[Row]:
+    def flush(self, n_samples: int) -> list[AnyRow]:
         """The rest, when the recording ended after this many samples."""
         ...
 
@@ -36,6 +37,8 @@ def row_maker(plan: Plan, classifier: AudioClassifier, file: str, channel: int |
         "windows": _WindowRows,
         "clip": _ClipRows,
     }
+    if plan.what == "embeddings":
+        return _EmbeddingRows(plan, classifier, file, channel)
     return makers[plan.level](plan, classifier, file, channel)
 
 
@@ -56,11 +59,11 @@ class _EventRows:
         self._top, self._file, self._channel = plan.top, file, channel
         self._events: list[Event] = []
 
-    def push(self, block: Block) -> list[Row]:
+    def push(self, block: Block) -> list[AnyRow]:
         self._events += self._segmenter.push(block.scores)
         return []
 
-    def flush(self, n_samples: int) -> list[Row]:
+    def flush(self, n_samples: int) -> list[AnyRow]:
         events = self._events + self._segmenter.flush(n_samples)
         if self._top is not None:
             events = sorted(events, key=lambda e: -e.score)[: self._top]
@@ -89,9 +92,9 @@ class _WindowRows:
         self._selector, self._windowing = classifier.selector, classifier.windowing
         self._top, self._file, self._channel = plan.top, file, channel
 
-    def push(self, block: Block) -> list[Row]:
+    def push(self, block: Block) -> list[AnyRow]:
         rate, hop = self._windowing.sample_rate_hz, self._windowing.hop_samples
-        rows = []
+        rows: list[AnyRow] = []
         for number, scores in enumerate(block.scores, start=block.first_window):
             start = number * hop / rate
             end = (number * hop + self._windowing.window_samples) / rate
@@ -99,7 +102,7 @@ class _WindowRows:
                 rows.append(_row(self._file, self._channel, start, end, c))
         return rows
 
-    def flush(self, n_samples: int) -> list[Row]:
+    def flush(self, n_samples: int) -> list[AnyRow]:
         return []
 
 
@@ -113,14 +116,50 @@ class _ClipRows:
         self._selector, self._windowing = classifier.selector, classifier.windowing
         self._top, self._file, self._channel = plan.top, file, channel
 
-    def push(self, block: Block) -> list[Row]:
+    def push(self, block: Block) -> list[AnyRow]:
         self._aggregator.push(block.scores, block.weights)
         return []
 
-    def flush(self, n_samples: int) -> list[Row]:
+    def flush(self, n_samples: int) -> list[AnyRow]:
         end = n_samples / self._windowing.sample_rate_hz
         best = self._selector.categories(self._aggregator.flush(), self._top)
         return [_row(self._file, self._channel, 0.0, end, c) for c in best]
+
+
+class _EmbeddingRows:
+    """The embedding of each window, or their mean, each by its share of sound."""
+
+    def __init__(
+        self, plan: Plan, classifier: AudioClassifier, file: str, channel: int | None
+    ) -> None:
+        self._windowing = classifier.windowing
+        self._file, self._channel = file, channel
+        self._finish = l2_normalized if plan.l2_normalize else lambda vectors: vectors
+        self._per_clip = plan.level == "clip"
+        self._mean = Aggregator("mean")
+
+    def push(self, block: Block) -> list[AnyRow]:
+        if self._per_clip:
+            self._mean.push(block.embeddings, block.weights)
+            return []
+        rate, hop = self._windowing.sample_rate_hz, self._windowing.hop_samples
+        starts = [(block.first_window + n) * hop for n in range(len(block.embeddings))]
+        return [
+            EmbeddingRow(
+                self._file,
+                self._channel,
+                start / rate,
+                (start + self._windowing.window_samples) / rate,
+                vector,
+            )
+            for start, vector in zip(starts, self._finish(block.embeddings))
+        ]
+
+    def flush(self, n_samples: int) -> list[AnyRow]:
+        if not self._per_clip:
+            return []
+        end = n_samples / self._windowing.sample_rate_hz
+        return [EmbeddingRow(self._file, self._channel, 0.0, end, self._finish(self._mean.flush()))]
 
 
 def _row(file: str, channel: int | None, start: float, end: float, c: Category) -> Row:

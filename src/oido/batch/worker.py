@@ -21,7 +21,7 @@ from dataclasses import replace
 from typing import IO, Any, NamedTuple
 
 from oido.batch.plan import Failure, FileSummary, Plan
-from oido.types import Row
+from oido.types import AnyRow
 
 __all__ = ["Done", "Fatal", "Ready", "Rows", "main"]
 
@@ -43,7 +43,7 @@ class Fatal(NamedTuple):
 class Rows(NamedTuple):
     """Rows of the task under way, and how many seconds of it have been heard so far."""
 
-    rows: list[Row]
+    rows: list[AnyRow]
     duration: float
 
 

@@ -4,19 +4,21 @@
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
-import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from oido.cli.recordings import (
+    add_hearing_options,
+    add_output_options,
+    add_paths,
+    fetch_model,
+    make_tasks,
+)
 from oido.errors import OptionError
 from oido.params import AGGREGATIONS, available_cores
 
 if TYPE_CHECKING:
-    from oido.batch.inputs import Recording
     from oido.batch.plan import Plan, Task
     from oido.batch.results import Sink
     from oido.writers import Format
@@ -50,34 +52,21 @@ def add_parser(commands: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "paths",
-        metavar="PATH",
-        nargs="+",
-        help="a recording or video, a folder (searched to the bottom), a pattern in quotes, "
-        "or - for standard input",
+    add_paths(parser)
+    add_output_options(
+        parser,
+        "table (for reading, the default), csv, jsonl, json, parquet, audacity, raven, srt, vtt; "
+        "several at once with -o",
     )
-    _add_output_options(parser)
     _add_report_options(parser)
-    _add_hearing_options(parser)
+    group = add_hearing_options(parser)
+    group.add_argument(
+        "--aggregation",
+        choices=AGGREGATIONS,
+        default="mean",
+        help="how windows become a clip (default mean)",
+    )
     parser.set_defaults(run=_run)
-
-
-def _add_output_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("output")
-    group.add_argument(
-        "-o", "--output", metavar="FILE-or-FOLDER/", help="write files instead of standard output"
-    )
-    group.add_argument(
-        "--format",
-        metavar="FORMAT[,FORMAT…]",
-        action="append",
-        default=[],
-        help="table (for reading, the default), csv, jsonl, json, parquet, audacity, raven, srt, "
-        "vtt; several at once with -o",
-    )
-    group.add_argument("-q", "--quiet", action="store_true", help="no progress, errors only")
-    group.add_argument("-v", "--verbose", action="store_true", help="a line per recording, details")
 
 
 def _add_report_options(parser: argparse.ArgumentParser) -> None:
@@ -138,49 +127,6 @@ def _add_report_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_hearing_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("how it is heard")
-    group.add_argument(
-        "--model", metavar="NAME-or-FILE", default="yamnet/classification", help="see `oido models`"
-    )
-    group.add_argument(
-        "--hop",
-        metavar="SECONDS",
-        type=float,
-        help="step between windows, a multiple of 0.01 up to 0.96 (default 0.48)",
-    )
-    group.add_argument(
-        "--channel",
-        metavar="mix|each|N",
-        type=_channel,
-        default="mix",
-        help="the mean of all channels (default), each by itself, or channel N from 0",
-    )
-    group.add_argument(
-        "--aggregation",
-        choices=AGGREGATIONS,
-        default="mean",
-        help="how windows become a clip (default mean)",
-    )
-    group.add_argument(
-        "--jobs", metavar="N", type=_jobs, help="worker processes (default: one per core)"
-    )
-
-
-def _channel(text: str) -> str | int:
-    if text in ("mix", "each"):
-        return text
-    if text.isdecimal():
-        return int(text)
-    raise argparse.ArgumentTypeError(f"must be mix, each or a number from 0, not {text!r}")
-
-
-def _jobs(text: str) -> int:
-    if text.isdecimal() and int(text) > 0:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"must be a number from 1, not {text!r}")
-
-
 def _plan(args: argparse.Namespace) -> Plan:
     from oido.batch.plan import Plan
     from oido.params import Detection, Selection
@@ -200,7 +146,7 @@ def _plan(args: argparse.Namespace) -> Plan:
         thresholds,
     )
     return Plan(
-        model=_model_path(args),
+        model=fetch_model(args.model),
         level=args.level,
         hop=args.hop,
         channel=args.channel,
@@ -214,17 +160,6 @@ def _plan(args: argparse.Namespace) -> Plan:
         ),
         top=args.top if is_events or limited else 5,
     )
-
-
-def _model_path(args: argparse.Namespace) -> str:
-    """Fetch a model by name here and once, so that the workers only read it."""
-    from oido.models import fetch
-    from oido.models.registry import CATALOG
-
-    for entry in CATALOG:
-        if entry.name == args.model:
-            fetch.fetch(entry, say=lambda line: print(f"oido: {line}", file=sys.stderr))
-    return str(args.model)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -245,7 +180,7 @@ def _run(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         # First of all, so that the workers load while the rest is prepared.
         pool = stack.enter_context(LocalPool(plan, min(jobs, len(recordings))))
-        tasks = _tasks(recordings, jobs, stack)
+        tasks = make_tasks(recordings, jobs, stack)
         sink = stack.enter_context(_sink(args, plan, tasks, formats))
         failed = hear_all(pool, plan, tasks, sink, quiet=args.quiet, verbose=args.verbose)
     return EXIT_FAILED_FILES if failed else EXIT_OK
@@ -258,7 +193,7 @@ def _sink(
     from oido.cli.screen import StandardOutput, Table
 
     if args.output:
-        return ResultFiles(args.output, formats, plan.level, tasks)
+        return ResultFiles(args.output, formats, plan.table_name, tasks)
     if not formats:
         return Table(several=len(tasks) > 1 or plan.channel == "each", level=plan.level)
     if len(formats) > 1:
@@ -268,24 +203,3 @@ def _sink(
             f"{formats[0].name} is one file per recording: give a folder, such as -o results/"
         )
     return StandardOutput(formats[0])
-
-
-def _tasks(recordings: Sequence[Recording], jobs: int, stack: ExitStack) -> list[Task]:
-    from oido.batch.local import share_threads
-    from oido.batch.plan import Task
-
-    names = ["<stdin>" if r.path == "-" else r.path for r in recordings]
-    relatives = ["stdin" if r.path == "-" else r.relative for r in recordings]
-    paths = [_spooled_input(stack) if r.path == "-" else r.path for r in recordings]
-    sizes = [os.path.getsize(path) if os.path.isfile(path) else 0 for path in paths]
-    fields = zip(paths, names, relatives, share_threads(sizes, jobs), sizes)
-    return [Task(number, *values) for number, values in enumerate(fields)]
-
-
-def _spooled_input(stack: ExitStack) -> str:
-    """Standard input as a file, because many formats cannot be read from a pipe."""
-    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="oido-"))
-    path = os.path.join(folder, "stdin")
-    with open(path, "wb") as file:
-        shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
-    return path

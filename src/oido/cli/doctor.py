@@ -106,6 +106,7 @@ def _model() -> str:
     from oido.batch.worker import Done
     from oido.models import fetch
     from oido.models.registry import DEFAULT_MODEL, card
+    from oido.types import Row
 
     fetch.fetch(card(DEFAULT_MODEL), say=lambda line: print(line, file=sys.stderr))
     with tempfile.TemporaryDirectory(prefix="oido-") as folder:
@@ -118,7 +119,7 @@ def _model() -> str:
                 if isinstance(message, Done):
                     summary = message.summary
                 else:
-                    labels += [row.label for row in message.rows]
+                    labels += [row.label for row in message.rows if isinstance(row, Row)]
     if summary.failure is not None:
         raise OidoError(summary.failure.reason)
     return f"{DEFAULT_MODEL} hears a 1 kHz tone as {labels[0]!r}"

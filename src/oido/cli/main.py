@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from oido._version import __version__
-from oido.cli import classify, doctor, models
+from oido.cli import classify, doctor, embed, models
 from oido.errors import OidoError, OptionError
 
 __all__ = ["build_parser", "run"]
@@ -24,6 +24,7 @@ _EPILOG = """\
 examples:
   oido classify street.m4a                   what is heard in it, and when
   oido classify recordings/ -o events.csv    a whole folder, as a table
+  oido embed recordings/ -o e.parquet        vectors, for search and for training
   oido models list                           the models, and which are here
   oido doctor                                what works on this machine
 
@@ -41,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"oido {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (classify, models, doctor):
+    for module in (classify, embed, models, doctor):
         module.add_parser(commands)
     return parser
 

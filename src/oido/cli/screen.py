@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from oido.batch.plan import FileSummary, Level, Task
-from oido.types import Row
+from oido.types import AnyRow, Row
 from oido.writers import Format, RowWriter
 
 __all__ = ["StandardOutput", "Table"]
@@ -47,7 +47,7 @@ class StandardOutput(_Screen):
             sys.stdout.reconfigure(encoding="utf-8", newline="")
         self._writer: RowWriter = entry.writer(self._stream)
 
-    def write(self, task: Task, rows: Sequence[Row]) -> None:
+    def write(self, task: Task, rows: Sequence[AnyRow]) -> None:
         self._writer.write(rows)
 
     def end(self, task: Task, summary: FileSummary) -> None:
@@ -70,8 +70,9 @@ class Table(_Screen):
         self._rows = 0
         self._drawing = _can_print("█")
 
-    def write(self, task: Task, rows: Sequence[Row]) -> None:
+    def write(self, task: Task, rows: Sequence[AnyRow]) -> None:
         for row in rows:
+            assert isinstance(row, Row)
             if (row.file, row.channel) != self._heading:
                 self._head(row.file, row.channel)
             times = f"{_clock(row.start_time)} – {_clock(row.end_time)}"

@@ -4,11 +4,18 @@
 from __future__ import annotations
 
 from oido.writers.base import COLUMNS, RowWriter
-from oido.writers.formats import FORMATS, Format, format_named, format_of_path
+from oido.writers.formats import (
+    EMBEDDING_FORMATS,
+    FORMATS,
+    Format,
+    format_named,
+    format_of_path,
+)
 from oido.writers.output import AtomicFile
 
 __all__ = [
     "COLUMNS",
+    "EMBEDDING_FORMATS",
     "FORMATS",
     "AtomicFile",
     "Format",

@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
-
-from oido.types import Row
+from typing import Any, Protocol
 
 __all__ = ["COLUMNS", "RowWriter", "score_of", "seconds_of"]
 
@@ -15,12 +13,12 @@ COLUMNS = ("file", "channel", "start_time", "end_time", "label", "label_index", 
 
 
 class RowWriter(Protocol):
-    """Writes rows as they come, in order; ``close`` completes the file.
+    """Writes rows of one kind (labels or embeddings) as they come; ``close`` completes the file.
 
     A file with no row at all is valid too: header only, or empty where the format has no header.
     """
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, rows: Sequence[Any]) -> None:
         """Append rows."""
         ...
 

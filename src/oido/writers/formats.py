@@ -3,18 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from oido.errors import OptionError
-from oido.writers.base import RowWriter
 from oido.writers.captions import SrtWriter, VttWriter
+from oido.writers.embeddings import NpzEmbeddingWriter, ParquetEmbeddingWriter
 from oido.writers.labels import AudacityWriter, RavenWriter
 from oido.writers.parquet import ParquetWriter
 from oido.writers.tables import CsvWriter, JsonLinesWriter, JsonWriter
 
-__all__ = ["FORMATS", "Format", "format_named", "format_of_path"]
+__all__ = ["EMBEDDING_FORMATS", "FORMATS", "Format", "format_named", "format_of_path"]
 
 
 class Format(NamedTuple):
@@ -28,7 +28,7 @@ class Format(NamedTuple):
     suffix: str
     combined: bool
     binary: bool
-    writer: Callable[[IO[Any]], RowWriter]
+    writer: Callable[[IO[Any]], Any]
 
 
 FORMATS = (
@@ -43,16 +43,23 @@ FORMATS = (
 )
 
 
-def format_named(name: str) -> Format:
+EMBEDDING_FORMATS = (
+    Format("parquet", ".parquet", combined=True, binary=True, writer=ParquetEmbeddingWriter),
+    Format("npz", ".npz", combined=True, binary=True, writer=NpzEmbeddingWriter),
+)
+"""The formats of `oido embed`; the first is the default, as in FORMATS."""
+
+
+def format_named(name: str, known: Sequence[Format] = FORMATS) -> Format:
     """The format of this name. Raises OptionError naming all."""
-    for entry in FORMATS:
+    for entry in known:
         if entry.name == name.strip().lower():
             return entry
-    names = ", ".join(entry.name for entry in FORMATS)
+    names = ", ".join(entry.name for entry in known)
     raise OptionError(f"there is no format {name!r}; choose from {names}")
 
 
-def format_of_path(path: Path) -> Format | None:
+def format_of_path(path: Path, known: Sequence[Format] = FORMATS) -> Format | None:
     """The format that a file name asks for by its end, or None."""
-    fitting = [entry for entry in FORMATS if path.name.lower().endswith(entry.suffix)]
+    fitting = [entry for entry in known if path.name.lower().endswith(entry.suffix)]
     return max(fitting, key=lambda entry: len(entry.suffix), default=None)
