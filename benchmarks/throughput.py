@@ -80,7 +80,7 @@ def _run_network(barrier: Any, results: Any, seconds: float) -> None:
     from oido.models.model import load_model
     from oido.runtime.litert import LiteRtRuntime
 
-    graph = load_model("yamnet/classification").graph
+    graph = load_model("yamnet/classification").network.graph
     runtime = LiteRtRuntime(graph.projection, graph.network)
     rng = np.random.default_rng(0)
     patches = (rng.standard_normal((BATCH_WINDOWS, 96, 64)) * 2 - 3).astype(np.float32)

@@ -14,7 +14,7 @@ from oido.errors import OptionError
 from oido.params import Detection, FrontEndParams, Selection, Windowing
 
 YAMNET = FrontEndParams(16_000, 400, 160, 512, 96)
-DEFAULT = Windowing.from_seconds(YAMNET, None)
+DEFAULT = Windowing.from_seconds(YAMNET.windows, None)
 
 
 def test_yamnets_numbers_follow():
@@ -85,7 +85,7 @@ def test_cells_tile_the_recording(n, frames):
     ],
 )
 def test_hops(hop, samples):
-    assert Windowing.from_seconds(YAMNET, hop).hop_samples == samples
+    assert Windowing.from_seconds(YAMNET.windows, hop).hop_samples == samples
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_hops(hop, samples):
 )
 def test_a_hop_that_is_no_whole_number_of_frames_names_the_nearest(hop, nearest):
     with pytest.raises(OptionError, match=rf"multiple of 0.01 s.*the nearest is {nearest}$"):
-        Windowing.from_seconds(YAMNET, hop)
+        Windowing.from_seconds(YAMNET.windows, hop)
 
 
 @pytest.mark.parametrize("name", ["threshold", "off_ratio"])

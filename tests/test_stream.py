@@ -9,15 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oido.models.graph import CutGraph
-from oido.models.metadata import ModelMetadata
-from oido.models.model import AudioModel
+from oido.ears import Ear, Ears
 from oido.params import FrontEndParams, Windowing
 from oido.runtime.base import Outputs
 from oido.runtime.fake import FakeRuntime
 from oido.signal.decode import AudioInfo, open_audio
 from oido.signal.frontend import FrontEnd
-from oido.stream import BATCH_WINDOWS, Ears, WindowStream
+from oido.stream import BATCH_WINDOWS, WindowStream
 
 PARAMS = FrontEndParams(16_000, 400, 160, 512, 96)
 HANN = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)).astype(np.float32)
@@ -47,17 +45,19 @@ class ChunkReader:
         self.close()
 
 
-@pytest.fixture(scope="module")
-def fake_model():
-    graph = CutGraph(b"", b"", HANN, np.zeros((64, 257), "f4"), 0.001, 5, 239, 96, 15_600, 7)
-    metadata = ModelMetadata("fake", "", "", "", (), (), {})
-    labels = tuple("abcdefg")
-    return AudioModel("fake", Path("fake"), "", 0, labels, PARAMS, metadata, None, graph)
+def fake_ears(make_runtime=lambda: FakeRuntime(7, 5)):
+    """Ears with a real front end and a network that is not."""
+
+    def make_ear():
+        runtime = make_runtime()
+        return Ear(FrontEnd(PARAMS, HANN, (5, 239), runtime.project), runtime)
+
+    return Ears(make_ear)
 
 
 @pytest.fixture
-def ears(fake_model):
-    return Ears(fake_model, lambda: FakeRuntime(7, 5))
+def ears():
+    return fake_ears()
 
 
 @pytest.fixture(scope="module")
@@ -168,12 +168,12 @@ def test_the_source_is_closed_at_the_end_and_on_leaving_early(ears, sound, worke
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_an_error_of_the_network_reaches_the_caller(fake_model, sound, workers):
+def test_an_error_of_the_network_reaches_the_caller(sound, workers):
     class Failing(FakeRuntime):
         def run(self, patches):
             raise RuntimeError("out of order")
 
-    ears = Ears(fake_model, lambda: Failing(7, 5))
+    ears = fake_ears(lambda: Failing(7, 5))
     reader = ChunkReader(sound, 44_100)
     with pytest.raises(RuntimeError, match="out of order"):
         list(WindowStream(reader, ears, DEFAULT, workers=workers))
@@ -196,7 +196,7 @@ def test_a_long_source_is_not_read_far_ahead(ears, sound):
     blocks.close()
 
 
-def test_runtimes_are_never_shared_between_threads_and_are_used_again(fake_model, sound):
+def test_runtimes_are_never_shared_between_threads_and_are_used_again(sound):
     made, busy, lock = [], set(), threading.Lock()
 
     class Watched(FakeRuntime):
@@ -214,7 +214,7 @@ def test_runtimes_are_never_shared_between_threads_and_are_used_again(fake_model
         made.append(Watched(7, 5))
         return made[-1]
 
-    ears = Ears(fake_model, make)
+    ears = fake_ears(make)
     for _ in range(3):
         list(WindowStream(ChunkReader(sound, 44_100), ears, DEFAULT, batch_windows=4, workers=3))
     assert 1 <= len(made) <= 3

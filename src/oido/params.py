@@ -14,6 +14,7 @@ __all__ = [
     "Detection",
     "FrontEndParams",
     "Selection",
+    "WindowParams",
     "Windowing",
     "available_cores",
 ]
@@ -41,9 +42,36 @@ class FrontEndParams:
         return (self.patch_frames - 1) * self.hop_samples + self.window_samples
 
     @property
+    def windows(self) -> WindowParams:
+        """Windows of one patch, half a patch of frames apart (0.48 s for YAMNet)."""
+        return WindowParams(
+            self.sample_rate_hz,
+            self.patch_samples,
+            step_samples=self.hop_samples,
+            hop_samples=self.patch_frames // 2 * self.hop_samples,
+            longest_hop_samples=self.patch_frames * self.hop_samples,
+        )
+
+    @property
     def fft_bins(self) -> int:
         """Bins of the real FFT: 257 for YAMNet."""
         return self.fft_samples // 2 + 1
+
+
+@dataclass(frozen=True)
+class WindowParams:
+    """The windows that a network hears: how long, and in which steps they may follow each other.
+
+    step_samples: a hop must be a multiple of it, so that windows share their STFT frames (10 ms for
+    YAMNet). hop_samples: the hop if nobody says otherwise. longest_hop_samples: beyond it, sound
+    between two windows would never be heard.
+    """
+
+    sample_rate_hz: int
+    window_samples: int
+    step_samples: int
+    hop_samples: int
+    longest_hop_samples: int
 
 
 @dataclass(frozen=True)
@@ -58,26 +86,23 @@ class Windowing:
     hop_samples: int
 
     @classmethod
-    def from_seconds(cls, front_end: FrontEndParams, hop_seconds: float | None) -> Windowing:
-        """The windows for a hop in seconds; None is half a patch of frames (YAMNet: 0.48 s).
+    def from_seconds(cls, windows: WindowParams, hop_seconds: float | None) -> Windowing:
+        """The windows of a network for a hop in seconds; None is the network's own.
 
-        The hop must be a whole number of STFT frames (10 ms for YAMNet), or the frames of
-        neighbouring windows would not be the same; and at most a patch, or sound between two
-        windows would never be heard.
+        Raises OptionError, naming the nearest hop that the network allows.
         """
-        frame, rate = front_end.hop_samples, front_end.sample_rate_hz
+        step, rate = windows.step_samples, windows.sample_rate_hz
         if hop_seconds is None:
-            frames = front_end.patch_frames // 2
-        else:
-            exact = hop_seconds * rate / frame
-            frames = 1 if math.isnan(exact) else round(min(max(exact, 1), front_end.patch_frames))
-            if not abs(exact - frames) <= 1e-6:
-                raise OptionError(
-                    f"hop must be a multiple of {frame / rate:g} s, at most "
-                    f"{front_end.patch_frames * frame / rate:g} s, not {hop_seconds:g}; "
-                    f"the nearest is {frames * frame / rate:g}"
-                )
-        return cls(rate, front_end.patch_samples, frames * frame)
+            return cls(rate, windows.window_samples, windows.hop_samples)
+        most = windows.longest_hop_samples // step
+        exact = hop_seconds * rate / step
+        steps = 1 if math.isnan(exact) else round(min(max(exact, 1), most))
+        if not abs(exact - steps) <= 1e-6:
+            raise OptionError(
+                f"hop must be a multiple of {step / rate:g} s, at most {most * step / rate:g} s, "
+                f"not {hop_seconds:g}; the nearest is {steps * step / rate:g}"
+            )
+        return cls(rate, windows.window_samples, steps * step)
 
     def count(self, n_samples: int) -> int:
         """Windows of a waveform: 1 + ceil((max(n, window) − window) / hop)."""

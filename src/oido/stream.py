@@ -6,7 +6,6 @@ source → decode → mono → resample → segments → (front end → network,
 
 from __future__ import annotations
 
-import queue
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,17 +14,16 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.ears import Ears
 from oido.errors import AudioError
-from oido.models.model import AudioModel
 from oido.params import Windowing
-from oido.runtime.base import Outputs, Runtime
+from oido.runtime.base import Outputs
 from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.framing import Segment, WindowFramer
-from oido.signal.frontend import FrontEnd
 from oido.signal.mixing import Channel, mono_blocks
 from oido.signal.resample import Resampler
 
-__all__ = ["BATCH_WINDOWS", "Block", "Ears", "WindowStream"]
+__all__ = ["BATCH_WINDOWS", "Block", "WindowStream"]
 
 _A = TypeVar("_A")
 _B = TypeVar("_B")
@@ -45,36 +43,6 @@ class Block(NamedTuple):
     scores: NDArray[np.float32]
     embeddings: NDArray[np.float32]
     weights: NDArray[np.float64]
-
-
-class Ears:
-    """Front ends and runtimes of one model, one pair per thread that needs it at once."""
-
-    def __init__(self, model: AudioModel, make_runtime: Callable[[], Runtime]) -> None:
-        self._model = model
-        self._make_runtime = make_runtime
-        self._idle: queue.SimpleQueue[tuple[FrontEnd, Runtime]] = queue.SimpleQueue()
-
-    def hear(self, waveform: NDArray[np.float32], hop_samples: int) -> Outputs:
-        """Outputs of every window in f32[(N − 1) · hop + window]; may be called by many threads."""
-        pair = self._take()
-        try:
-            front_end, runtime = pair
-            return runtime.run(front_end.patches(waveform, hop_samples))
-        finally:
-            self._idle.put(pair)
-
-    def warm_up(self) -> None:
-        """Make the first pair now."""
-        self._idle.put(self._take())
-
-    def _take(self) -> tuple[FrontEnd, Runtime]:
-        try:
-            return self._idle.get_nowait()
-        except queue.Empty:
-            graph, runtime = self._model.graph, self._make_runtime()
-            bins = (graph.first_bin, graph.last_bin)
-            return FrontEnd(self._model.front_end, graph.window, bins, runtime.project), runtime
 
 
 class WindowStream:

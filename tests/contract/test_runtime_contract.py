@@ -29,7 +29,7 @@ def kind(request):
         return Kind(lambda: FakeRuntime(521, 1024), 521, 1024)
     if request.param == "fake-small":
         return Kind(lambda: FakeRuntime(3), 3, 16)
-    graph = request.getfixturevalue("model").graph
+    graph = request.getfixturevalue("model").network.graph
     return Kind(lambda: LiteRtRuntime(graph.projection, graph.network), 521, 1024)
 
 

@@ -36,9 +36,9 @@ def test_operators_are_where_the_design_says(operators):
 
 def test_the_window_is_a_periodic_hann(model):
     expected = [0.5 - 0.5 * math.cos(2 * math.pi * n / 400) for n in range(400)]
-    assert model.graph.window.shape == (400,)
-    np.testing.assert_allclose(model.graph.window, expected, rtol=0, atol=1e-6)
-    assert model.graph.window[200] == 1.0, "a symmetric window has no sample at its top"
+    assert model.network.graph.window.shape == (400,)
+    np.testing.assert_allclose(model.network.graph.window, expected, rtol=0, atol=1e-6)
+    assert model.network.graph.window[200] == 1.0, "a symmetric window has no sample at its top"
 
 
 def test_the_mel_matrix_is_htks_from_125_to_7500(model):
@@ -57,21 +57,21 @@ def test_the_mel_matrix_is_htks_from_125_to_7500(model):
             expected[band, k] = max(
                 0.0, min((at - left) / (top - left), (right - at) / (right - top))
             )
-    assert model.graph.mel.shape == (64, 257)
-    np.testing.assert_allclose(model.graph.mel, expected, rtol=0, atol=1e-4)
+    assert model.network.graph.mel.shape == (64, 257)
+    np.testing.assert_allclose(model.network.graph.mel, expected, rtol=0, atol=1e-4)
     used = np.flatnonzero(expected.any(axis=0))
-    assert (model.graph.first_bin, model.graph.last_bin) == (used[0], used[-1])
+    assert (model.network.graph.first_bin, model.network.graph.last_bin) == (used[0], used[-1])
 
 
 def test_sizes_and_the_offset_of_the_logarithm(model):
-    graph = model.graph
+    graph = model.network.graph
     assert graph.log_offset == np.float32(0.001)
     assert (graph.patch_frames, graph.mel.shape[0]) == (96, 64)
     assert (graph.input_samples, graph.classes) == (15_600, 521)
 
 
 def test_the_network_takes_any_number_of_patches(model):
-    network = Interpreter(model_content=model.graph.network, num_threads=1)
+    network = Interpreter(model_content=model.network.graph.network, num_threads=1)
     signature = network.get_input_details()[0]["shape_signature"]
     assert list(signature) == [-1, 96, 64]
     scores, embedding = network.get_output_details()
@@ -81,16 +81,16 @@ def test_the_network_takes_any_number_of_patches(model):
 
 def test_the_cut_parts_hold_no_front_end_and_no_network(model):
     """Weights are kept once; the projection has those of the mel matrix only."""
-    assert len(model.graph.projection) < model.size_bytes // 10
-    assert 3_500_000 < len(model.graph.network) < model.size_bytes
+    assert len(model.network.graph.projection) < model.size_bytes // 10
+    assert 3_500_000 < len(model.network.graph.network) < model.size_bytes
 
 
 def test_cutting_leaves_the_graph_as_it_was(model):
     content = model.path.read_bytes()
     graph = TfliteGraph(content)
     first, second = graph.cut_front_end(), graph.cut_front_end()
-    assert first.network == second.network == model.graph.network
-    assert first.projection == second.projection == model.graph.projection
+    assert first.network == second.network == model.network.graph.network
+    assert first.projection == second.projection == model.network.graph.projection
     assert graph.metadata() == TfliteGraph(content).metadata()
     assert content == model.path.read_bytes()
 

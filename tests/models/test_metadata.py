@@ -45,30 +45,35 @@ def test_labels_are_the_published_class_map(model):
     assert all(label == label.strip() != "" for label in model.labels)
 
 
-def test_labels_are_those_of_the_zip_entry(model, whole):
+@pytest.fixture(scope="module")
+def metadata(raw, whole):
+    return read_metadata(raw, whole)
+
+
+def test_labels_are_those_of_the_zip_entry(model, metadata, whole):
     with zipfile.ZipFile(io.BytesIO(whole)) as archive:
         assert archive.namelist() == ["yamnet_label_list.txt"]
         text = archive.read("yamnet_label_list.txt").decode()
     assert list(model.labels) == text.strip("\n").split("\n")
-    assert model.metadata.outputs[0].label_file == "yamnet_label_list.txt"
+    assert metadata.outputs[0].label_file == "yamnet_label_list.txt"
 
 
-def test_rate_channels_name_and_licence(model):
-    audio = model.metadata.inputs[0]
+def test_rate_channels_name_and_licence(metadata):
+    audio = metadata.inputs[0]
     assert (audio.sample_rate_hz, audio.channels) == (16_000, 1)
-    assert model.metadata.name == "yamnet/classification"
-    assert "Apache" in model.metadata.licence
+    assert metadata.name == "yamnet/classification"
+    assert "Apache" in metadata.licence
 
 
 def test_the_model_knows_its_file(model, whole):
     assert model.size_bytes == len(whole) == 4_126_810
     assert model.sha256 == "10c95ea3eb9a7bb4cb8bddf6feb023250381008177ac162ce169694d05c317de"
     assert model.name == "yamnet/classification"
-    assert "ReLU6" in model.embedding_note
+    assert "ReLU6" in model.summary
 
 
 def test_front_end_parameters_are_yamnets(model):
-    p = model.front_end
+    p = model.network.front_end
     assert (p.sample_rate_hz, p.window_samples, p.hop_samples) == (16_000, 400, 160)
     assert (p.fft_samples, p.fft_bins, p.patch_frames, p.patch_samples) == (512, 257, 96, 15_600)
 

@@ -12,14 +12,14 @@ from oido.runtime.litert import LiteRtRuntime
 
 @pytest.mark.parametrize("content", [b"", b"no model", b"\x1c\0\0\0TFL3" + b"\0" * 64])
 def test_what_is_no_model_is_a_model_format_error(model, content):
-    for pair in ((content, model.graph.network), (model.graph.projection, content)):
+    for pair in ((content, model.network.graph.network), (model.network.graph.projection, content)):
         with pytest.raises(ModelFormatError, match="LiteRT"):
             LiteRtRuntime(*pair)
 
 
 def test_embeddings_are_dequantised(model):
     """The pool's tensor is int8: at most 256 values, a scale apart, none below 0 after ReLU6."""
-    runtime = LiteRtRuntime(model.graph.projection, model.graph.network)
+    runtime = LiteRtRuntime(model.network.graph.projection, model.network.graph.network)
     patches = np.random.default_rng(0).normal(-3, 2, (8, 96, 64)).astype(np.float32)
     values = np.unique(runtime.run(patches).embeddings)
     assert values.min() == 0.0
@@ -30,8 +30,10 @@ def test_embeddings_are_dequantised(model):
 
 def test_the_projection_is_the_mel_matrix_and_its_logarithm(model):
     """ln(mel · magnitudes + 0.001), in float64 here."""
-    runtime = LiteRtRuntime(model.graph.projection, model.graph.network)
+    runtime = LiteRtRuntime(model.network.graph.projection, model.network.graph.network)
     magnitudes = np.random.default_rng(1).uniform(0, 30, (7, 235)).astype(np.float32)
-    mel = model.graph.mel[:, model.graph.first_bin : model.graph.last_bin + 1].astype(np.float64)
+    mel = model.network.graph.mel[
+        :, model.network.graph.first_bin : model.network.graph.last_bin + 1
+    ].astype(np.float64)
     expected = np.log(magnitudes.astype(np.float64) @ mel.T + 0.001)
     np.testing.assert_allclose(runtime.project(magnitudes), expected, rtol=0, atol=2e-6)

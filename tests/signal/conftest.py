@@ -14,14 +14,14 @@ from oido.signal.frontend import FrontEnd
 
 @pytest.fixture(scope="session")
 def runtime(model: AudioModel) -> LiteRtRuntime:
-    return LiteRtRuntime(model.graph.projection, model.graph.network)
+    return LiteRtRuntime(model.network.graph.projection, model.network.graph.network)
 
 
 @pytest.fixture(scope="session")
 def make_front_end(model: AudioModel, runtime: LiteRtRuntime) -> Callable[[], FrontEnd]:
-    graph = model.graph
+    graph = model.network.graph
     bins = (graph.first_bin, graph.last_bin)
-    return lambda: FrontEnd(model.front_end, graph.window, bins, runtime.project)
+    return lambda: FrontEnd(model.network.front_end, graph.window, bins, runtime.project)
 
 
 @pytest.fixture(scope="session")

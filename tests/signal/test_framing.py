@@ -138,7 +138,7 @@ def test_a_caller_may_use_its_buffer_again():
     [(None, 7_680), (0.48, 7_680), (0.01, 160), (0.1, 1_600), (0.96, 15_360), (0.29, 4_640)],
 )
 def test_the_hop_in_seconds(seconds, samples):
-    windowing = Windowing.from_seconds(YAMNET, seconds)
+    windowing = Windowing.from_seconds(YAMNET.windows, seconds)
     assert windowing == Windowing(16_000, 15_600, samples)
 
 
@@ -147,7 +147,7 @@ def test_the_hop_in_seconds(seconds, samples):
 )
 def test_a_hop_that_is_no_whole_number_of_frames_is_refused(seconds):
     with pytest.raises(OptionError, match=r"hop must be a multiple of 0\.01 s"):
-        Windowing.from_seconds(YAMNET, seconds)
+        Windowing.from_seconds(YAMNET.windows, seconds)
 
 
 @settings(max_examples=200)

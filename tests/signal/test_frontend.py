@@ -136,15 +136,15 @@ def test_the_mel_matrix_equals_the_reference():
 
 def test_the_mel_matrix_inside_the_model_is_that_one(model):
     weights = mel_matrix(YAMNET, 64, 125.0, 7_500.0)
-    np.testing.assert_allclose(model.graph.mel, weights.T, atol=1e-6)
-    np.testing.assert_allclose(model.graph.mel, mel_weights().T, atol=1e-6)
+    np.testing.assert_allclose(model.network.graph.mel, weights.T, atol=1e-6)
+    np.testing.assert_allclose(model.network.graph.mel, mel_weights().T, atol=1e-6)
 
 
 def test_the_other_constants_inside_the_model_are_the_published_ones(model):
-    np.testing.assert_allclose(model.graph.window, HANN, atol=3e-7)
-    assert model.graph.log_offset == pytest.approx(0.001, abs=1e-9)
-    assert model.front_end == YAMNET
+    np.testing.assert_allclose(model.network.graph.window, HANN, atol=3e-7)
+    assert model.network.graph.log_offset == pytest.approx(0.001, abs=1e-9)
+    assert model.network.front_end == YAMNET
     used = np.flatnonzero(mel_weights().any(axis=1))
-    assert (model.graph.first_bin, model.graph.last_bin) == (used[0], used[-1])
-    assert model.graph.patch_frames == 96
-    assert model.graph.input_samples == 15_600
+    assert (model.network.graph.first_bin, model.network.graph.last_bin) == (used[0], used[-1])
+    assert model.network.graph.patch_frames == 96
+    assert model.network.graph.input_samples == 15_600

@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import oido
+from oido.ears import Ear, Ears
 from oido.errors import EmptyAudioError
 from oido.params import Windowing
 from oido.result import ClassificationResult
-from oido.runtime.litert import LiteRtRuntime
 from oido.signal.decode import AudioInfo
 from oido.signal.framing import WindowFramer
 from oido.signal.resample import Resampler
-from oido.stream import Ears, WindowStream
+from oido.stream import WindowStream
 from tests.signal.decode.encoding import by_av, by_soundfile
 from tests.signal.decode.wav_bytes import wav
 from tests.signal.sounds import channel_sines, noise
@@ -51,7 +51,7 @@ class Pieces:
 
 @pytest.fixture(scope="module")
 def ears(model):
-    return Ears(model, lambda: LiteRtRuntime(model.graph.projection, model.graph.network))
+    return Ears(lambda: Ear.of(model))
 
 
 @pytest.fixture(scope="module")

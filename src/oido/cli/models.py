@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido models``: list, fetch, verify, and look into models."""
+"""``oido models``: list, fetch, verify, annotate, and look into models."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from oido.errors import ModelNotFoundError
 from oido.models import fetch
 from oido.models.registry import CATALOG, DEFAULT_MODEL, card
+
+if TYPE_CHECKING:
+    from oido.models.model import AudioModel
 
 __all__ = ["add_parser"]
 
@@ -20,6 +24,7 @@ examples:
   oido models fetch yamnet/classification --from-file ~/Downloads/yamnet.tflite
   oido models info yamnet/classification --labels
   oido models info my-birds.tflite
+  oido models annotate birds.tflite --labels labels.txt --sample-rate 16000
   oido models verify
 
 Models are looked for in the folders of OIDO_MODEL_PATH, then in the cache (OIDO_CACHE replaces its
@@ -73,6 +78,40 @@ def add_parser(commands: Any) -> None:
     info.add_argument("--labels", action="store_true", help="print its labels, one per line")
     info.set_defaults(run=_info)
 
+    annotating = actions.add_parser(
+        "annotate",
+        help="write labels and sample rate into a .tflite that lacks them",
+        description="Write metadata into a .tflite: the labels of its scores and its sample rate.",
+        epilog="examples:\n  oido models annotate birds.tflite --labels labels.txt "
+        "--sample-rate 16000\n  oido models annotate old.tflite --labels l.txt --sample-rate 32000 "
+        "-o new.tflite\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    annotating.add_argument("file", metavar="FILE", type=Path, help="the .tflite")
+    annotating.add_argument(
+        "--labels",
+        metavar="TEXT-FILE",
+        type=Path,
+        action="append",
+        required=True,
+        help="a label per line, in the order of the scores (repeat for each output)",
+    )
+    annotating.add_argument(
+        "--sample-rate", metavar="HZ", type=int, required=True, help="the rate that it wants"
+    )
+    annotating.add_argument("--name", default="", help="what the model is called")
+    annotating.add_argument("--description", default="", help="what it is")
+    annotating.add_argument("--licence", default="", help="under which licence it is")
+    annotating.add_argument("--author", default="", help="who made it")
+    annotating.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help="write here (default: replace FILE, and keep it as FILE.orig)",
+    )
+    annotating.set_defaults(run=_annotate)
+
     verifying = actions.add_parser(
         "verify",
         help="check the cached models against their SHA-256",
@@ -107,27 +146,76 @@ def _info(args: argparse.Namespace) -> int:
     if args.labels:
         print("\n".join(model.labels))
         return 0
-    front_end = model.front_end
-    rate = front_end.sample_rate_hz
+    windows = model.windows
+    seconds = windows.window_samples / windows.sample_rate_hz
     facts = {
         "name": model.name,
-        "what": model.card.summary if model.card else model.metadata.description,
+        "what": model.summary,
         "file": model.path,
         "size": f"{model.size_bytes:,} bytes",
         "sha256": model.sha256,
-        "licence": model.card.licence if model.card else model.metadata.licence,
-        "author": model.card.attribution if model.card else model.metadata.author,
-        "input": f"{rate} Hz, mono, windows of {front_end.patch_samples} samples "
-        f"({front_end.patch_samples / rate:g} s)",
-        "front end": f"{front_end.patch_frames} frames of {model.graph.mel.shape[0]} mel bands; "
-        f"STFT window {front_end.window_samples}, hop {front_end.hop_samples}, "
-        f"FFT {front_end.fft_samples}",
+        "licence": model.licence,
+        "author": model.attribution,
+        "input": f"{windows.sample_rate_hz} Hz, mono, windows of {windows.window_samples} samples "
+        f"({seconds:g} s)",
+        "front end": _front_end_of(model),
         "labels": f"{len(model.labels)} ({', '.join(model.labels[:3])}, …)",
         "scores": "raw, 0..1; not probabilities",
     }
     for name, value in facts.items():
         print(f"{name + ':':<11}{value}")
     return 0
+
+
+def _annotate(args: argparse.Namespace) -> int:
+    import shutil
+
+    from oido.models.metadata_writer import HeadLabels, annotated
+    from oido.writers import AtomicFile
+
+    names = ["scores"] if len(args.labels) == 1 else [f"head_{n}" for n in range(len(args.labels))]
+    heads = [
+        HeadLabels(tuple(_read(path).decode("utf-8-sig").splitlines()), name)
+        for path, name in zip(args.labels, names)
+    ]
+    content = annotated(
+        _read(args.file),
+        heads,
+        sample_rate_hz=args.sample_rate,
+        name=args.name or args.file.stem,
+        description=args.description,
+        licence=args.licence,
+        author=args.author,
+    )
+    output = args.output or args.file
+    file = AtomicFile(output, binary=True)
+    with file.guard():
+        file.stream.write(content)
+        if output == args.file:
+            shutil.copy2(args.file, args.file.with_name(args.file.name + ".orig"))
+    file.commit()
+    print(output)
+    return 0
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelNotFoundError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _front_end_of(model: AudioModel) -> str:
+    from oido.models.model import WholeNetwork
+
+    network = model.network
+    if isinstance(network, WholeNetwork):
+        return "inside the model; it is run as it is"
+    front_end = network.front_end
+    return (
+        f"{front_end.patch_frames} frames of {network.graph.mel.shape[0]} mel bands; STFT window "
+        f"{front_end.window_samples}, hop {front_end.hop_samples}, FFT {front_end.fft_samples}"
+    )
 
 
 def _verify(args: argparse.Namespace) -> int:

@@ -24,6 +24,7 @@ __all__ = ["CutGraph", "TfliteGraph"]
 
 _OP = schema.BuiltinOperator
 _METADATA_NAME = b"TFLITE_METADATA"
+_SHORTEST_INPUT_SAMPLES = 160
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,45 @@ class TfliteGraph:
             if entry.name == _METADATA_NAME:
                 return self._data(self._model.buffers[entry.buffer]).tobytes()
         return None
+
+    def with_metadata(self, metadata: bytes) -> bytes:
+        """The same model, its metadata replaced; what was appended to the file is left behind."""
+        model = schema.ModelT.InitFromPackedBuf(self._content, 0)
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(metadata, np.uint8)
+        entry = schema.MetadataT()
+        entry.name, entry.buffer = _METADATA_NAME, len(model.buffers)
+        model.buffers.append(buffer)
+        kept = [m for m in model.metadata or [] if m.name != _METADATA_NAME]
+        model.metadata = [*kept, entry]
+        builder = flatbuffers.Builder(1 << 20)
+        builder.Finish(model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+    def output_sizes(self) -> list[int]:
+        """How many scores each output gives."""
+        return [int(self._graph.tensors[t].shape[-1]) for t in self._graph.outputs]
+
+    def has_spectrum(self) -> bool:
+        """Whether the graph computes a spectrum, so that there is a front end to cut off."""
+        return any(self._builtin(op) == _OP.RFFT2D for op in self._graph.operators)
+
+    def waveform_shape(self) -> tuple[int, int]:
+        """Samples in, classes out, of a graph that takes one window of float32 waveform."""
+        tensor = self._graph.tensors[self._graph.inputs[0]]
+        samples = int(np.prod(tensor.shape))
+        if (
+            len(self._graph.inputs) != 1
+            or tensor.type != schema.TensorType.FLOAT32
+            or max(tensor.shape, default=0) != samples
+            or samples < _SHORTEST_INPUT_SAMPLES
+        ):
+            raise ModelFormatError("its input is not one window of float32 waveform")
+        used = {int(t) for op in self._graph.operators for t in op.inputs}
+        made = {int(t) for op in self._graph.operators for t in op.outputs}
+        if int(self._graph.inputs[0]) not in used or int(self._graph.outputs[0]) not in made:
+            raise ModelFormatError("its scores do not come from its input")
+        return samples, int(self._graph.tensors[self._graph.outputs[0]].shape[-1])
 
     def cut_front_end(self) -> CutGraph:
         """Cut behind the log-mel. Raises ModelFormatError if this is no such graph."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from oido.errors import ModelFormatError
 from oido.runtime.base import Outputs
 
-__all__ = ["LiteRtRuntime", "whole_graph_scores"]
+__all__ = ["LiteRtRuntime", "WholeRuntime"]
 
 
 class LiteRtRuntime:
@@ -41,10 +41,25 @@ class LiteRtRuntime:
         return Outputs(scores.reshape(n, -1), embeddings.reshape(n, -1))
 
 
-def whole_graph_scores(model: bytes, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scores f32[C] of one window by the untouched model file: what every shortcut must equal."""
-    graph = _Graph(model)
-    return graph.run_as_it_is(waveform.reshape(graph.input_shape))[0].reshape(-1)
+class WholeRuntime:
+    """Runs an untouched model file, waveform in and scores out, a window at a time.
+
+    Slower than a cut graph, and without embeddings (dim 0); but it runs any classifier, and it is
+    what every cut graph must equal.
+    """
+
+    def __init__(self, model: bytes) -> None:
+        self._graph = _Graph(model)
+
+    def project(self, magnitudes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """There is no front end outside such a model."""
+        raise NotImplementedError
+
+    def run(self, patches: NDArray[np.float32]) -> Outputs:
+        """Windows f32[N, samples] → outputs for each, in order."""
+        shape = self._graph.input_shape
+        scores = [self._graph.run_as_it_is(w.reshape(shape))[0].reshape(1, -1) for w in patches]
+        return Outputs(np.concatenate(scores), np.zeros((len(patches), 0), np.float32))
 
 
 class _Graph:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from oido.params import Windowing
 
-__all__ = ["Segment", "WindowFramer"]
+__all__ = ["Segment", "WindowFramer", "cut_windows"]
 
 
 class Segment(NamedTuple):
@@ -80,3 +80,10 @@ class WindowFramer:
         segment = Segment(self._next_window, windows, held[: self._samples_of(windows)])
         self._next_window += windows
         return segment
+
+
+def cut_windows(
+    waveform: NDArray[np.float32], window_samples: int, hop_samples: int
+) -> NDArray[np.float32]:
+    """The windows of f32[(N − 1) · hop + window], as a view: f32[N, window]."""
+    return np.lib.stride_tricks.sliding_window_view(waveform, window_samples)[::hop_samples]

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Labels in the reader's language.
+
+The labels are the names of AudioSet's 527 classes (Google Inc., CC BY 4.0,
+research.google.com/audioset); their Spanish names are oido's own. YAMNet has 521 of the classes.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from functools import cache
+from importlib import resources
+
+from oido.errors import OptionError
+
+__all__ = ["LOCALES", "display_names"]
+
+LOCALES = ("en", "es")
+"""Languages that labels can be shown in; "en" is the labels themselves."""
+
+
+def display_names(labels: tuple[str, ...], locale: str) -> tuple[str, ...]:
+    """What to show for each label, in the same order.
+
+    Only the language of a locale counts: "es", "es-ES" and "es_MX" are the same. A label that has
+    no translation, as those of custom models, stays as it is. Raises OptionError for a language
+    that is not in ``LOCALES``.
+    """
+    language = re.split(r"[-_.@]", locale, maxsplit=1)[0].strip().lower()
+    if language not in LOCALES:
+        raise OptionError(
+            f"there are no display names for locale {locale!r}; choose from {', '.join(LOCALES)}"
+        )
+    if language == "en":
+        return labels
+    names = _names(language)
+    return tuple(names.get(label, label) for label in labels)
+
+
+@cache
+def _names(language: str) -> dict[str, str]:
+    file = resources.files("oido.models").joinpath("data").joinpath(f"labels_{language}.csv")
+    rows = csv.DictReader(file.read_text(encoding="utf-8").splitlines())
+    return {row["label"]: row[f"label_{language}"] for row in rows}
