@@ -13,8 +13,11 @@ from oido.ears import Ear, Ears
 from oido.errors import ModelFormatError, OptionError
 from oido.events.aggregation import Aggregator
 from oido.events.selection import Selector
+from oido.models.display import display_names
 from oido.models.labels import label_indices
 from oido.models.model import AudioModel, LogMelNetwork, load_model
+from oido.models.taxonomy import expand, is_group
+from oido.models.taxonomy import rollup as roll_up
 from oido.params import Selection, Windowing, available_cores
 from oido.result import ClassificationResult
 from oido.runtime.litert import WholeRuntime
@@ -41,7 +44,11 @@ class AudioClassifier:
     hop: seconds between windows, a multiple of 0.01 s up to 0.96 s; None is 0.48 s.
     aggregation: how windows become a clip: "mean", "max" or "top-k-mean".
     max_results, score_threshold, category_allowlist, category_denylist: as in the Task Library;
-        they choose which categories are reported, never what ``scores`` holds.
+        they choose which categories are reported, never what ``scores`` holds. A name that ends
+        in "/" is that class and all below it in AudioSet's tree ("Animal/"), and so is a group
+        that has no class of its own ("Human sounds").
+    display_names_locale: language of ``display_name``: "en" or "es".
+    rollup: give each class the highest score of its own and of the classes below it.
     jobs: threads that may work on one recording; None is one per core.
 
     Scores are the model's raw outputs, 0..1, and not probabilities. One classifier may be used by
@@ -58,6 +65,8 @@ class AudioClassifier:
         score_threshold: float | None = None,
         category_allowlist: Sequence[str] = (),
         category_denylist: Sequence[str] = (),
+        display_names_locale: str = "en",
+        rollup: bool = False,
         jobs: int | None = None,
     ) -> None:
         if jobs is not None and jobs < 1:
@@ -70,7 +79,9 @@ class AudioClassifier:
         self.windowing = Windowing.from_seconds(self.model.windows, hop)
         self.jobs = jobs or available_cores()
         self._aggregation = aggregation
-        self.selector = Selector(self.labels, selection, self.label_indices)
+        names = display_names(self.labels, display_names_locale)
+        self.selector = Selector(self.labels, selection, self._columns, names)
+        self._transform = partial(roll_up, labels=self.labels) if rollup else None
         try:
             self._ears = Ears(partial(Ear.of, self.model))
             if self.model.card is None:
@@ -102,6 +113,17 @@ class AudioClassifier:
     def label_indices(self, names: Iterable[str]) -> list[int]:
         """The columns of these labels. Raises UnknownLabelError naming the nearest ones."""
         return label_indices(self.labels, names)
+
+    def _columns(self, names: Iterable[str]) -> list[int]:
+        """The columns of labels and, in the way that the options tell, of groups."""
+        columns: list[int] = []
+        folded = {label.casefold() for label in self.labels}
+        for name in names:
+            if name.endswith("/") or (is_group(name) and name.casefold() not in folded):
+                columns += expand([name.removesuffix("/")], self.labels)
+            else:
+                columns += self.label_indices([name])
+        return columns
 
     def classify(
         self, source: AudioSource, sample_rate: int | None = None, *, channel: Channel = "mix"
@@ -148,4 +170,5 @@ class AudioClassifier:
             self.windowing,
             channel=channel,
             workers=jobs or self.jobs,
+            transform=self._transform,
         )

@@ -124,6 +124,7 @@ class ClassificationResult:
             detection,
             on_thresholds(len(self.labels), detection, self._indices),
             self._selector.allowed,
+            self._selector.display_names,
         )
         events = segmenter.push(self.scores) + segmenter.flush(self._n_samples)
         return sorted(events, key=lambda e: (e.start_time, e.label_index))

@@ -32,6 +32,10 @@ BATCH_WINDOWS = 64
 """Windows per segment: half a minute of audio, some 20 MB of work memory."""
 
 
+ScoreTransform = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Scores f32[N, C] → f32[N, C], each row by itself."""
+
+
 class Block(NamedTuple):
     """Some neighbouring windows, heard.
 
@@ -63,11 +67,13 @@ class WindowStream:
         channel: Channel = "mix",
         workers: int = 1,
         batch_windows: int = BATCH_WINDOWS,
+        transform: ScoreTransform | None = None,
     ) -> None:
         self._reader = reader
         self._ears = ears
         self._channel = channel
         self._workers = workers
+        self._transform = transform
         self._framer = WindowFramer(windowing, batch_windows)
         self.windowing = windowing
 
@@ -93,7 +99,11 @@ class WindowStream:
 
         with self._reader:
             for segment, outputs in _ordered_map(hear, self._segments(), self._workers):
-                yield Block(segment.first_window, *outputs, self._weights(segment))
+                scores, embeddings = outputs
+                if self._transform is not None:
+                    scores = self._transform(scores)
+                weights = self._weights(segment)
+                yield Block(segment.first_window, scores, embeddings, weights)
 
     def _segments(self) -> Iterator[Segment]:
         resampler = Resampler(self.info.sample_rate_hz, self.windowing.sample_rate_hz)

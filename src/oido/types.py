@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 __all__ = ["AnyRow", "Category", "EmbeddingRow", "Event", "Row"]
@@ -14,13 +14,15 @@ class Category:
     """One class and its score in a window or a clip.
 
     ``score`` is the model's raw output, 0..1, and not a probability; ``probability`` is the
-    calibrated score, or None where no calibration is loaded.
+    calibrated score, or None where no calibration is loaded. ``display_name`` is the label in the
+    language that was asked for.
     """
 
     label: str
     index: int
     score: float
     probability: float | None = None
+    display_name: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class Event:
     """A stretch of time in which one label is heard.
 
     ``start_time`` and ``end_time`` are seconds from the start of the recording; ``score`` is the
-    highest raw score inside (not a probability).
+    highest raw score inside (not a probability). ``display_name`` is the label in the language that
+    was asked for.
     """
 
     label: str
@@ -37,6 +40,7 @@ class Event:
     end_time: float
     score: float
     probability: float | None = None
+    display_name: str = field(default="", compare=False)
 
 
 class Row(NamedTuple):

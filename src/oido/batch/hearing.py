@@ -28,6 +28,8 @@ def make_classifier(plan: Plan) -> AudioClassifier:
         score_threshold=options.score_threshold,
         category_allowlist=options.category_allowlist,
         category_denylist=options.category_denylist,
+        display_names_locale=plan.locale,
+        rollup=plan.rollup,
         jobs=1,
     )
     # A wrong label in the thresholds is told now, before the first recording.

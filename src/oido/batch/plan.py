@@ -19,7 +19,8 @@ class Plan:
 
     what: labels (of events, windows or clips) or embeddings (of windows or clips; l2_normalize: of
     length 1). model: a catalogue name or a path. channel: "mix", "each" or a number. top: at most
-    this many rows per window, per clip, or, for events, the strongest of a recording.
+    this many rows per window, per clip, or, for events, the strongest of a recording. locale: the
+    language of labels in rows.
     """
 
     what: Literal["labels", "embeddings"] = "labels"
@@ -32,6 +33,8 @@ class Plan:
     selection: Selection = field(default_factory=Selection)
     top: int | None = None
     l2_normalize: bool = False
+    locale: str = "en"
+    rollup: bool = False
 
     @property
     def table_name(self) -> str:

@@ -55,6 +55,7 @@ class _EventRows:
             plan.detection,
             on,
             classifier.selector.allowed,
+            classifier.selector.display_names,
         )
         self._top, self._file, self._channel = plan.top, file, channel
         self._events: list[Event] = []
@@ -74,7 +75,7 @@ class _EventRows:
                 self._channel,
                 e.start_time,
                 e.end_time,
-                e.label,
+                e.display_name,
                 e.label_index,
                 e.score,
                 e.probability,
@@ -163,4 +164,4 @@ class _EmbeddingRows:
 
 
 def _row(file: str, channel: int | None, start: float, end: float, c: Category) -> Row:
-    return Row(file, channel, start, end, c.label, c.index, c.score, c.probability)
+    return Row(file, channel, start, end, c.display_name, c.index, c.score, c.probability)

@@ -31,6 +31,7 @@ examples:
   oido classify recordings/ -o events.csv
   oido classify 'field/**/*.flac' -o results/ --format csv,raven
   oido classify talk.mp4 -o talk.srt --allow Applause --allow Laughter
+  oido classify dawn.flac --allow Animal/ --locale es
   oido classify doorbell.wav --clip --top 10
   oido classify night.wav --windows --format jsonl --hop 0.24 > night.jsonl
   cat clip.ogg | oido classify - --format json
@@ -99,10 +100,25 @@ def _add_report_options(parser: argparse.ArgumentParser) -> None:
     )
     lists = group.add_mutually_exclusive_group()
     lists.add_argument(
-        "--allow", metavar="LABEL", action="append", default=[], help="only this label (repeat)"
+        "--allow",
+        metavar="LABEL",
+        action="append",
+        default=[],
+        help="only this label (repeat); Animal/ is Animal and all below it",
     )
     lists.add_argument(
         "--deny", metavar="LABEL", action="append", default=[], help="all but this label (repeat)"
+    )
+    group.add_argument(
+        "--locale",
+        metavar="LANGUAGE",
+        default="en",
+        help="language of the labels that are written: en (default) or es",
+    )
+    group.add_argument(
+        "--rollup",
+        action="store_true",
+        help="give each class the highest score of its own and of those below it",
     )
     group.add_argument(
         "--off-ratio",
@@ -151,6 +167,8 @@ def _plan(args: argparse.Namespace) -> Plan:
         hop=args.hop,
         channel=args.channel,
         aggregation=args.aggregation,
+        locale=args.locale,
+        rollup=args.rollup,
         detection=detection,
         selection=Selection(
             max_results=args.top,

@@ -48,8 +48,10 @@ class Segmenter:
         detection: Detection,
         on: NDArray[np.float32],
         allowed: NDArray[np.bool_],
+        display_names: tuple[str, ...] | None = None,
     ) -> None:
         self._labels = labels
+        self._display_names = display_names or labels
         self._windowing = windowing
         self._on = on
         self._off = (on * np.float32(detection.off_ratio)).astype(np.float32)
@@ -126,6 +128,7 @@ class Segmenter:
             start = self._windowing.cell(run.first, windows, samples)[0]
             end = self._windowing.cell(run.last, windows, samples)[1]
             if end - start >= self._shortest_samples:
-                label = self._labels[index]
-                events.append(Event(label, index, start / rate, end / rate, run.peak))
+                label, name = self._labels[index], self._display_names[index]
+                times = start / rate, end / rate
+                events.append(Event(label, index, *times, run.peak, display_name=name))
         return sorted(events, key=lambda e: (e.start_time, e.label_index))

@@ -21,13 +21,19 @@ LabelIndices = Callable[[Iterable[str]], list[int]]
 class Selector:
     """Applies a ``Selection`` to rows of scores.
 
-    ``allowed`` is bool[C]: the classes that the allow or deny list leaves.
+    ``allowed`` is bool[C]: the classes that the allow or deny list leaves. ``display_names`` are
+    the labels in the language that was asked for.
     """
 
     def __init__(
-        self, labels: tuple[str, ...], selection: Selection, indices: LabelIndices
+        self,
+        labels: tuple[str, ...],
+        selection: Selection,
+        indices: LabelIndices,
+        display_names: tuple[str, ...] | None = None,
     ) -> None:
         self._labels = labels
+        self.display_names = display_names or labels
         self.selection = selection
         if selection.category_allowlist:
             self.allowed = np.zeros(len(labels), bool)
@@ -51,4 +57,8 @@ class Selector:
         if self.selection.score_threshold is not None:
             kept = kept[scores[kept] >= np.float32(self.selection.score_threshold)]
         best = kept[: min(limits)] if limits else kept
-        return [Category(self._labels[i], int(i), float(scores[i])) for i in best]
+        return [self._category(int(i), scores) for i in best]
+
+    def _category(self, index: int, scores: NDArray[np.float32]) -> Category:
+        name = self.display_names[index]
+        return Category(self._labels[index], index, float(scores[index]), display_name=name)

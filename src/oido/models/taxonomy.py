@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from oido.models.labels import label_indices
 
-__all__ = ["ancestors", "descendants", "expand", "rollup"]
+__all__ = ["ancestors", "descendants", "expand", "is_group", "rollup"]
 
 _BLOCK = 512
 """Windows that are rolled up at a time: a block stays in the processor's cache."""
@@ -38,6 +38,11 @@ def ancestors(label: str) -> tuple[str, ...]:
         above = (p for name in level for p in parents[name.casefold()])
         level = tuple(p for p in dict.fromkeys(above) if p not in found)
     return tuple(found)
+
+
+def is_group(name: str) -> bool:
+    """Whether AudioSet's tree has a class or group of this name, whatever the case."""
+    return name.casefold() in _parents()
 
 
 def descendants(name: str, labels: tuple[str, ...]) -> list[int]:
