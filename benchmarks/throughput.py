@@ -77,7 +77,7 @@ def ceiling(processes: int, seconds: float) -> dict[str, Any]:
 def _run_network(barrier: Any, results: Any, seconds: float) -> None:
     import numpy as np
 
-    from oido.models.model import load_model
+    from oido.models.loading import load_model
     from oido.runtime.litert import LiteRtRuntime
 
     graph = load_model("yamnet/classification").network.graph

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import oido
-from oido.models.model import AudioModel, load_model
+from oido.models.loading import load_model
+from oido.models.model import AudioModel
 
 ROOT = Path(__file__).parents[1]
 

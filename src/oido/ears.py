@@ -10,11 +10,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from oido.models.model import AudioModel, LogMelNetwork
+from oido.models.model import AudioModel, LogMelNetwork, MnNetwork
 from oido.runtime.base import Outputs, Runtime
 from oido.runtime.litert import LiteRtRuntime, WholeRuntime
 from oido.signal.framing import cut_windows
 from oido.signal.frontend import FrontEnd
+from oido.signal.mn_frontend import MnFrontEnd, MnFrontEndParams
 
 __all__ = ["Ear", "Ears", "PatchMaker"]
 
@@ -42,6 +43,9 @@ class Ear:
             runtime = LiteRtRuntime(graph.projection, graph.network)
             bins = (graph.first_bin, graph.last_bin)
             return cls(FrontEnd(network.front_end, graph.window, bins, runtime.project), runtime)
+        if isinstance(network, MnNetwork):
+            params = MnFrontEndParams(window_samples=model.windows.window_samples)
+            return cls(MnFrontEnd(params), LiteRtRuntime(None, network.content))
         return cls(_Windows(model.windows.window_samples), WholeRuntime(network.content))
 
     def hear(self, waveform: NDArray[np.float32], hop_samples: int) -> Outputs:

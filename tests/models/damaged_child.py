@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 import oido
-from oido.models.model import load_model
+from oido.models.loading import load_model
 
 STRUCTURE_STARTS = 3_832_388
 """From here to the end stand the tables; before, almost only weights (and the first 1,556)."""

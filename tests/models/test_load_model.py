@@ -13,7 +13,7 @@ from flatbuffers import Builder
 
 from oido.classifier import AudioClassifier
 from oido.errors import ModelError, ModelFormatError, ModelNotFoundError
-from oido.models.model import load_model
+from oido.models.loading import load_model
 from oido.models.registry import CATALOG
 
 

@@ -6,8 +6,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from oido.mel import mel_matrix
 from oido.params import FrontEndParams
-from oido.signal.frontend import FrontEnd, mel_matrix, numpy_projection
+from oido.signal.frontend import FrontEnd, numpy_projection
 from tests.signal.reference_frontend import log_mel, mel_weights
 from tests.signal.sounds import noise, sine
 

@@ -30,6 +30,7 @@ def make_classifier(plan: Plan) -> AudioClassifier:
         category_denylist=options.category_denylist,
         display_names_locale=plan.locale,
         rollup=plan.rollup,
+        precision=plan.precision,
         jobs=1,
     )
     # A wrong label in the thresholds is told now, before the first recording.

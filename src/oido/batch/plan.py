@@ -35,6 +35,7 @@ class Plan:
     l2_normalize: bool = False
     locale: str = "en"
     rollup: bool = False
+    precision: Literal["int8", "float32"] | None = None
 
     @property
     def table_name(self) -> str:

@@ -169,6 +169,7 @@ def _plan(args: argparse.Namespace) -> Plan:
         aggregation=args.aggregation,
         locale=args.locale,
         rollup=args.rollup,
+        precision=args.precision,
         detection=detection,
         selection=Selection(
             max_results=args.top,

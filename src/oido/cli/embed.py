@@ -76,6 +76,7 @@ def _run(args: argparse.Namespace) -> int:
         hop=args.hop,
         channel=args.channel,
         l2_normalize=args.l2_normalize,
+        precision=args.precision,
     )
     recordings = find_recordings(args.paths)
     jobs = args.jobs or available_cores()

@@ -140,7 +140,7 @@ def _fetch(args: argparse.Namespace) -> int:
 
 
 def _info(args: argparse.Namespace) -> int:
-    from oido.models.model import load_model
+    from oido.models.loading import load_model
 
     model = load_model(args.model, say=lambda line: print(line, file=sys.stderr))
     if args.labels:
@@ -160,6 +160,7 @@ def _info(args: argparse.Namespace) -> int:
         f"({seconds:g} s)",
         "front end": _front_end_of(model),
         "labels": f"{len(model.labels)} ({', '.join(model.labels[:3])}, …)",
+        "precision": model.precision,
         "scores": "raw, 0..1; not probabilities",
     }
     for name, value in facts.items():
@@ -206,9 +207,11 @@ def _read(path: Path) -> bytes:
 
 
 def _front_end_of(model: AudioModel) -> str:
-    from oido.models.model import WholeNetwork
+    from oido.models.model import MnNetwork, WholeNetwork
 
     network = model.network
+    if isinstance(network, MnNetwork):
+        return "EfficientAT's: pre-emphasis, STFT 1024/800/320, 128 Kaldi mel bands to 15 kHz"
     if isinstance(network, WholeNetwork):
         return "inside the model; it is run as it is"
     front_end = network.front_end

@@ -51,10 +51,15 @@ def add_hearing_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGr
         "--model", metavar="NAME-or-FILE", default="yamnet/classification", help="see `oido models`"
     )
     group.add_argument(
+        "--precision",
+        choices=("int8", "float32"),
+        help="float32: a quantised YAMNet's weights with float activations (default: the file's)",
+    )
+    group.add_argument(
         "--hop",
         metavar="SECONDS",
         type=float,
-        help="step between windows, a multiple of 0.01 up to 0.96 (default 0.48)",
+        help="step between windows, for YAMNet a multiple of 0.01 up to 0.96 (default 0.48)",
     )
     group.add_argument(
         "--channel",

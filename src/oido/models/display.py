@@ -14,10 +14,19 @@ from importlib import resources
 
 from oido.errors import OptionError
 
-__all__ = ["LOCALES", "display_names"]
+__all__ = ["LOCALES", "audioset_labels", "display_names", "yamnet_labels"]
 
 LOCALES = ("en", "es")
 """Languages that labels can be shown in; "en" is the labels themselves."""
+
+_NOT_IN_YAMNET = {
+    "Male speech, man speaking",
+    "Female speech, woman speaking",
+    "Battle cry",
+    "Male singing",
+    "Female singing",
+    "Funny music",
+}
 
 
 def display_names(labels: tuple[str, ...], locale: str) -> tuple[str, ...]:
@@ -43,3 +52,13 @@ def _names(language: str) -> dict[str, str]:
     file = resources.files("oido.models").joinpath("data").joinpath(f"labels_{language}.csv")
     rows = csv.DictReader(file.read_text(encoding="utf-8").splitlines())
     return {row["label"]: row[f"label_{language}"] for row in rows}
+
+
+def audioset_labels() -> tuple[str, ...]:
+    """The 527 classes in the order of AudioSet's class_labels_indices.csv."""
+    return tuple(_names("es"))
+
+
+def yamnet_labels() -> tuple[str, ...]:
+    """The 521 classes of YAMNet, in its order: AudioSet's less six."""
+    return tuple(label for label in audioset_labels() if label not in _NOT_IN_YAMNET)

@@ -46,8 +46,9 @@ _SOURCE_ERRORS = (
 
 def cache_path(card: ModelCard) -> Path:
     """Where the cache keeps this model: OIDO_CACHE, or the user's cache folder."""
+    suffix = Path(card.file_names[0]).suffix
     root = os.environ.get("OIDO_CACHE") or platformdirs.user_cache_dir("oido")
-    return Path(root) / "models" / f"{card.name.replace('/', '-')}-{card.sha256[:12]}.tflite"
+    return Path(root) / "models" / f"{card.name.replace('/', '-')}-{card.sha256[:12]}{suffix}"
 
 
 def find(card: ModelCard) -> Path | None:

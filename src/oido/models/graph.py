@@ -90,6 +90,14 @@ class TfliteGraph:
         """Whether the graph computes a spectrum, so that there is a front end to cut off."""
         return any(self._builtin(op) == _OP.RFFT2D for op in self._graph.operators)
 
+    def is_quantised(self) -> bool:
+        """Whether it computes in int8 inside."""
+        return any(
+            self._graph.tensors[t].type == schema.TensorType.INT8
+            for op in self._graph.operators
+            for t in op.outputs
+        )
+
     def waveform_shape(self) -> tuple[int, int]:
         """Samples in, classes out, of a graph that takes one window of float32 waveform."""
         tensor = self._graph.tensors[self._graph.inputs[0]]

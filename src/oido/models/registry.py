@@ -82,6 +82,35 @@ CATALOG: tuple[ModelCard, ...] = (
         attribution="YAMNet by Google (tensorflow/models, research/audioset/yamnet), trained on "
         "AudioSet (CC BY 4.0)",
     ),
+    ModelCard(
+        name="yamnet",
+        summary="YAMNet, the original: float32, ReLU, 521 AudioSet classes, windows of 0.975 s at "
+        "16 kHz; published balanced mAP 0.306. Another network than yamnet/classification.",
+        file_names=("yamnet.h5",),
+        size_bytes=15_296_092,
+        sha256="13c3308955bbfaef262f175ac9c40e47b134573a93984f009220dd7cc12a1744",
+        sources=(UrlSource("https://storage.googleapis.com/audioset/yamnet.h5"),),
+        licence="Apache-2.0",
+        attribution="YAMNet by Google (tensorflow/models, research/audioset/yamnet), trained on "
+        "AudioSet (CC BY 4.0)",
+    ),
+    ModelCard(
+        name="efficientat/mn04",
+        summary="EfficientAT mn04_as: a MobileNetV3 of 0.98 M weights, 527 AudioSet classes at "
+        "32 kHz, trained on clips of 10 s; published mAP 0.432.",
+        file_names=("mn04_as_mAP_432.pt",),
+        size_bytes=4_066_513,
+        sha256="899a8c6217063f6941793102a2780b3dd788ab11fce468d9cf5f0577c453321c",
+        sources=(
+            UrlSource(
+                "https://github.com/fschmid56/EfficientAT/releases/download/v0.0.1/"
+                "mn04_as_mAP_432.pt"
+            ),
+        ),
+        licence="MIT",
+        attribution="EfficientAT by F. Schmid et al. (github.com/fschmid56/EfficientAT), trained "
+        "on AudioSet (CC BY 4.0)",
+    ),
 )
 
 

@@ -22,16 +22,19 @@ __all__ = ["LiteRtRuntime", "WholeRuntime"]
 class LiteRtRuntime:
     """Runs a graph that was cut behind its front end (`oido.models.graph.cut_front_end`).
 
-    projection: a .tflite, magnitudes [t, bins] → log-mel [t, bands].
+    projection: a .tflite, magnitudes [t, bins] → log-mel [t, bands]; None where the front end
+    needs none.
     network: a .tflite, patches [N, frames, bands] → (scores [N, classes], embedding [N, …, dim]).
     """
 
-    def __init__(self, projection: bytes, network: bytes) -> None:
-        self._projection = _Graph(projection)
+    def __init__(self, projection: bytes | None, network: bytes) -> None:
+        self._projection = None if projection is None else _Graph(projection)
         self._network = _Graph(network)
 
     def project(self, magnitudes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Magnitudes f32[t, bins] → log-mel f32[t, bands], by the model's own operators."""
+        if self._projection is None:
+            raise NotImplementedError("this network's front end does its own projection")
         return self._projection.run(magnitudes)[0]
 
     def run(self, patches: NDArray[np.float32]) -> Outputs:

@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from oido.params import FrontEndParams
 
-__all__ = ["FrontEnd", "MelProjection", "mel_matrix", "numpy_projection"]
+__all__ = ["FrontEnd", "MelProjection", "numpy_projection"]
 
 MelProjection = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Magnitudes f32[t, bins] → log-mel f32[t, bands]; ``bins`` are those that the matrix uses."""
@@ -80,28 +80,6 @@ class FrontEnd:
         rounded = spectrum[:, self._bins].astype(np.complex64)
         # |z| in float64 of a complex64, then rounded once: what a correct hypotf gives, but faster.
         return np.abs(rounded.astype(np.complex128)).astype(np.float32)
-
-
-def mel_matrix(
-    params: FrontEndParams, bands: int, low_hz: float, high_hz: float
-) -> NDArray[np.float64]:
-    """Triangular mel weights, f64[fft_bins, bands], HTK's mel scale, no normalisation.
-
-    Triangles are linear in mel (HTK Book, section 5.6), as in TensorFlow's
-    `linear_to_mel_weight_matrix`; the bin at 0 Hz has no weight. Not used on the hot path, where
-    the matrix is the model's own: it is the reference that a model's matrix is checked against.
-    """
-
-    def mel(hz: ArrayLike) -> NDArray[np.float64]:
-        return np.asarray(1127.0 * np.log1p(np.asarray(hz) / 700.0))
-
-    bins_mel = mel(np.arange(params.fft_bins) * (params.sample_rate_hz / params.fft_samples))
-    edges = np.linspace(mel(low_hz), mel(high_hz), bands + 2)
-    rising = (bins_mel[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - bins_mel[:, None]) / (edges[2:] - edges[1:-1])
-    weights = np.maximum(0.0, np.minimum(rising, falling))
-    weights[0] = 0.0
-    return np.asarray(weights)
 
 
 def numpy_projection(weights: NDArray[np.float32], log_offset: float) -> MelProjection:
