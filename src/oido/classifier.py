@@ -102,10 +102,11 @@ class AudioClassifier:
         scores = self._ears.hear(window, self.windowing.hop_samples).scores
         if scores.shape != (1, len(self.labels)) or not np.isfinite(scores).all():
             raise ModelFormatError("it does not give one score for each of its labels")
-        if isinstance(self.model.network, LogMelNetwork):
+        network = self.model.network
+        if isinstance(network, LogMelNetwork) and network.is_cut:
             whole = WholeRuntime(self.model.path.read_bytes()).run(window[None]).scores
             worst = float(np.abs(scores - whole).max())
-            if worst > _SHORTCUT_TOLERANCE and self.model.precision == "int8":
+            if worst > _SHORTCUT_TOLERANCE:
                 raise ModelFormatError(
                     "cut behind its front end it gives other scores than as a whole (by up to "
                     f"{worst:.3f}), so its front end is not one that oido knows"

@@ -117,7 +117,7 @@ def _from_weights(path: Path, content: bytes, known: ModelCard | None) -> AudioM
         from oido.models.yamnet_h5 import from_h5
 
         log_mel = cut_graph(from_h5(content))
-        network: Network = LogMelNetwork(YAMNET_FRONT_END, log_mel)
+        network: Network = LogMelNetwork(YAMNET_FRONT_END, log_mel, is_cut=False)
         windows, labels = YAMNET_FRONT_END.windows, yamnet_labels()
         classes = log_mel.classes
     else:
@@ -153,7 +153,8 @@ def _in_float32(network: Network, content: bytes, precision: Precision) -> Netwo
     from oido.models.yamnet_weights import from_int8
 
     floats = yamnet_network.network(from_int8(content))
-    return replace(network, graph=replace(network.graph, network=floats))
+    graph = replace(network.graph, network=floats)
+    return replace(network, graph=graph, is_cut=False)
 
 
 def _network(

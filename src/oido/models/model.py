@@ -20,10 +20,15 @@ Precision = Literal["int8", "float32"]
 
 @dataclass(frozen=True)
 class LogMelNetwork:
-    """A network cut behind a log-mel front end of YAMNet's kind: quick, and gives embeddings."""
+    """A network behind a log-mel front end of YAMNet's kind: quick, and gives embeddings.
+
+    is_cut: the graph was cut out of the file, so that the whole file must give the same scores; or
+    else it was written from weights.
+    """
 
     front_end: FrontEndParams
     graph: CutGraph = field(repr=False)
+    is_cut: bool = True
 
 
 @dataclass(frozen=True)
