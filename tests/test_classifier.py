@@ -309,3 +309,19 @@ class TestWork:
     def test_cores_are_those_that_may_be_used(self, model):
         assert available_cores() >= 1
         assert oido.AudioClassifier(model).jobs == available_cores()
+
+
+def test_log_mel_frames_are_those_of_the_windows(classifier):
+    frames = classifier.log_mel(STREET)
+    windows = len(classifier.classify(STREET).scores)
+    assert frames.shape == (96 + 48 * (windows - 1), 64)
+    assert frames.dtype == np.float32
+    # The floor of noise, and nothing below the offset: ln(0.001).
+    assert frames.min() >= np.log(np.float32(0.001)) - 1e-6
+
+
+def test_log_mel_of_a_tone_is_highest_at_its_band(classifier):
+    tone = 0.5 * np.sin(2 * np.pi * 1_000 * np.arange(16_000) / 16_000)
+    frames = classifier.log_mel(tone.astype(np.float32), sample_rate=16_000)
+    mel = classifier.model.network.graph.mel
+    assert frames[10].argmax() == mel[:, 32].argmax(), "1 kHz is bin 32"

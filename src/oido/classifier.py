@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oido.ears import Ear, Ears
 from oido.errors import ModelFormatError, OptionError
@@ -158,6 +159,18 @@ class AudioClassifier:
             aggregation=self._aggregation,
             damaged_packets=stream.damaged_packets,
         )
+
+    def log_mel(
+        self, source: AudioSource, sample_rate: int | None = None, *, channel: Channel = "mix"
+    ) -> NDArray[np.float32]:
+        """The spectrogram that the network sees, f32[t, 64] for YAMNet: ln(mel + 0.001).
+
+        A frame is 25 ms long, every 10 ms; zeros at the end fill the last window. With `classify`'s
+        scores and embeddings it makes the three outputs of YAMNet on TF-Hub. All of it is kept in
+        memory (23 MB an hour). Raises OptionError for a model without such frames.
+        """
+        stream = self.stream(source, sample_rate, channel=channel)
+        return Ear.of(self.model).frames(stream.waveform())
 
     def stream(
         self,

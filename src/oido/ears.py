@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.errors import OptionError
 from oido.models.model import AudioModel, LogMelNetwork, MnNetwork
 from oido.runtime.base import Outputs, Runtime
 from oido.runtime.litert import LiteRtRuntime, WholeRuntime
@@ -28,11 +29,17 @@ class PatchMaker(Protocol):
         ...
 
 
+FrameMaker = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Waveform f32[n] → log-mel frames f32[t, bands]."""
+
+
 class Ear:
     """Patches and network of one model; not shared between threads."""
 
-    def __init__(self, patch_maker: PatchMaker, runtime: Runtime) -> None:
-        self._patch_maker, self._runtime = patch_maker, runtime
+    def __init__(
+        self, patch_maker: PatchMaker, runtime: Runtime, frames: FrameMaker | None = None
+    ) -> None:
+        self._patch_maker, self._runtime, self._frames = patch_maker, runtime, frames
 
     @classmethod
     def of(cls, model: AudioModel) -> Ear:
@@ -42,7 +49,8 @@ class Ear:
             graph = network.graph
             runtime = LiteRtRuntime(graph.projection, graph.network)
             bins = (graph.first_bin, graph.last_bin)
-            return cls(FrontEnd(network.front_end, graph.window, bins, runtime.project), runtime)
+            front_end = FrontEnd(network.front_end, graph.window, bins, runtime.project)
+            return cls(front_end, runtime, front_end.frames)
         if isinstance(network, MnNetwork):
             params = MnFrontEndParams(window_samples=model.windows.window_samples)
             return cls(MnFrontEnd(params), LiteRtRuntime(None, network.content))
@@ -51,6 +59,12 @@ class Ear:
     def hear(self, waveform: NDArray[np.float32], hop_samples: int) -> Outputs:
         """Outputs of every window in f32[(N − 1) · hop + window]."""
         return self._runtime.run(self._patch_maker.patches(waveform, hop_samples))
+
+    def frames(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The log-mel frames of f32[n]: f32[t, bands]. Raises OptionError where there are none."""
+        if self._frames is None:
+            raise OptionError("this model has no log-mel frames that windows share")
+        return self._frames(waveform)
 
 
 class Ears:

@@ -105,6 +105,14 @@ class WindowStream:
                 weights = self._weights(segment)
                 yield Block(segment.first_window, scores, embeddings, weights)
 
+    def waveform(self) -> NDArray[np.float32]:
+        """The whole recording instead, f32[n] at the model's rate, padded to whole windows."""
+        with self._reader:
+            segments = list(self._segments())
+        hop = self.windowing.hop_samples
+        pieces = [s.waveform[: s.n_windows * hop] for s in segments[:-1]]
+        return np.concatenate([*pieces, segments[-1].waveform])
+
     def _segments(self) -> Iterator[Segment]:
         resampler = Resampler(self.info.sample_rate_hz, self.windowing.sample_rate_hz)
         damage = None
