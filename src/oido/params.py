@@ -64,7 +64,9 @@ class WindowParams:
 
     step_samples: a hop must be a multiple of it, so that windows share their STFT frames (10 ms for
     YAMNet). hop_samples: the hop if nobody says otherwise. longest_hop_samples: beyond it, sound
-    between two windows would never be heard.
+    between two windows would never be heard. repeat_pause_samples: how a recording shorter than a
+    window fills it: None is zeros behind it, as YAMNet does; else it is repeated, with so much
+    silence between.
     """
 
     sample_rate_hz: int
@@ -72,18 +74,21 @@ class WindowParams:
     step_samples: int
     hop_samples: int
     longest_hop_samples: int
+    repeat_pause_samples: int | None = None
 
 
 @dataclass(frozen=True)
 class Windowing:
     """How a waveform is cut into windows; integers only, so that times never drift.
 
-    ``window_samples`` is what one patch covers; ``hop_samples`` the step between windows.
+    ``window_samples`` is what one patch covers; ``hop_samples`` the step between windows;
+    ``repeat_pause_samples`` as in `WindowParams`.
     """
 
     sample_rate_hz: int
     window_samples: int
     hop_samples: int
+    repeat_pause_samples: int | None = None
 
     @classmethod
     def from_seconds(cls, windows: WindowParams, hop_seconds: float | None) -> Windowing:
@@ -93,7 +98,8 @@ class Windowing:
         """
         step, rate = windows.step_samples, windows.sample_rate_hz
         if hop_seconds is None:
-            return cls(rate, windows.window_samples, windows.hop_samples)
+            hop, pause = windows.hop_samples, windows.repeat_pause_samples
+            return cls(rate, windows.window_samples, hop, pause)
         most = windows.longest_hop_samples // step
         exact = hop_seconds * rate / step
         steps = 1 if math.isnan(exact) else round(min(max(exact, 1), most))
@@ -102,7 +108,7 @@ class Windowing:
                 f"hop must be a multiple of {step / rate:g} s, at most {most * step / rate:g} s, "
                 f"not {hop_seconds:g}; the nearest is {steps * step / rate:g}"
             )
-        return cls(rate, windows.window_samples, steps * step)
+        return cls(rate, windows.window_samples, steps * step, windows.repeat_pause_samples)
 
     def count(self, n_samples: int) -> int:
         """Windows of a waveform: 1 + ceil((max(n, window) − window) / hop)."""

@@ -160,3 +160,27 @@ def test_the_cells_of_the_windows_tile_the_recording(n_samples, hop_frames):
     assert cells[-1][1] == n_samples
     assert all(before[1] == after[0] for before, after in pairwise(cells))
     assert all(start <= end for start, end in cells)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 100])
+@pytest.mark.parametrize("length", [1, 10, 30, 99])
+def test_a_short_recording_is_repeated_where_the_network_hears_better_so(length, chunk):
+    sound = np.arange(1, length + 1, dtype=np.float32)
+    framer = WindowFramer(Windowing(16_000, 100, 50, repeat_pause_samples=20), batch=4)
+    for start in range(0, length, chunk):
+        assert framer.push(sound[start : start + chunk]) == []
+    (segment,) = framer.flush()
+    assert segment.n_windows == 1
+    period = length + 20
+    for n, value in enumerate(segment.waveform):
+        place = n % period
+        assert value == (sound[place] if place < length else 0.0)
+
+
+def test_a_recording_of_a_window_or_more_is_never_repeated():
+    sound = np.ones(101, np.float32)
+    framer = WindowFramer(Windowing(16_000, 100, 50, repeat_pause_samples=20), batch=4)
+    framer.push(sound)
+    (segment,) = framer.flush()
+    assert segment.waveform[:101].all()
+    assert not segment.waveform[101:].any()

@@ -63,12 +63,19 @@ class WindowFramer:
         return segments
 
     def flush(self) -> list[Segment]:
-        """The windows that are left, the last one padded with zeros."""
+        """The windows that are left, the last one padded with zeros.
+
+        A recording shorter than one window is repeated, where the network hears better so.
+        """
         windows = self._windowing.count(self.n_samples) - self._next_window
         if windows < 1:
             return []
-        padded = np.zeros(self._samples_of(windows), np.float32)
         held = np.concatenate([*self._pending, np.zeros(0, np.float32)])
+        pause = self._windowing.repeat_pause_samples
+        if pause is not None and len(held) and self.n_samples < self._windowing.window_samples:
+            held = np.concatenate([held, np.zeros(pause, np.float32)])
+            held = np.resize(held, self._windowing.window_samples)
+        padded = np.zeros(self._samples_of(windows), np.float32)
         padded[: len(held)] = held[: len(padded)]
         self._pending, self._pending_samples = [], 0
         return [self._segment(padded, windows)]
