@@ -9,9 +9,9 @@ from typing import IO, Any, NamedTuple
 
 from oido.errors import OptionError
 from oido.writers.captions import SrtWriter, VttWriter
-from oido.writers.embeddings import NpzEmbeddingWriter, ParquetEmbeddingWriter
 from oido.writers.labels import AudacityWriter, RavenWriter
-from oido.writers.parquet import ParquetWriter
+from oido.writers.npz import NpzEmbeddingWriter
+from oido.writers.parquet import parquet_of_embeddings, parquet_of_labels
 from oido.writers.tables import CsvWriter, JsonLinesWriter, JsonWriter
 
 __all__ = ["EMBEDDING_FORMATS", "FORMATS", "Format", "format_named", "format_of_path"]
@@ -35,7 +35,7 @@ FORMATS = (
     Format("csv", ".csv", combined=True, binary=False, writer=CsvWriter),
     Format("jsonl", ".jsonl", combined=True, binary=False, writer=JsonLinesWriter),
     Format("json", ".json", combined=True, binary=False, writer=JsonWriter),
-    Format("parquet", ".parquet", combined=True, binary=True, writer=ParquetWriter),
+    Format("parquet", ".parquet", combined=True, binary=True, writer=parquet_of_labels),
     Format("audacity", ".txt", combined=False, binary=False, writer=AudacityWriter),
     Format("raven", ".selections.txt", combined=False, binary=False, writer=RavenWriter),
     Format("srt", ".srt", combined=False, binary=False, writer=SrtWriter),
@@ -44,7 +44,7 @@ FORMATS = (
 
 
 EMBEDDING_FORMATS = (
-    Format("parquet", ".parquet", combined=True, binary=True, writer=ParquetEmbeddingWriter),
+    Format("parquet", ".parquet", combined=True, binary=True, writer=parquet_of_embeddings),
     Format("npz", ".npz", combined=True, binary=True, writer=NpzEmbeddingWriter),
 )
 """The formats of `oido embed`; the first is the default, as in FORMATS."""

@@ -4,21 +4,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import EmptyAudioError, InvalidSamplesError
-from oido.signal.decode.base import AudioInfo, block_frames, check_shape
+from oido.signal.decode.base import AudioInfo, AudioReader, block_frames, check_shape
 
 __all__ = ["ArrayReader"]
 
 _MOST_CHANNELS = 1024
 
 
-class ArrayReader:
+class ArrayReader(AudioReader):
     """An array [n] or [n, channels] of int16, int32 or float, with its rate.
 
     Integers are divided by 2^15 or 2^31; floats are taken as they are, in [-1, 1].
@@ -65,17 +64,6 @@ class ArrayReader:
 
     def close(self) -> None:
         """Nothing to release."""
-
-    def __enter__(self) -> ArrayReader:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _is_whole(number: object) -> bool:

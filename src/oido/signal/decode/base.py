@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from types import TracebackType
-from typing import IO, Any, NamedTuple, Protocol
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import InvalidSamplesError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = [
     "AudioInfo",
@@ -50,7 +53,7 @@ class AudioInfo(NamedTuple):
         return None if self.frames is None else self.frames / self.sample_rate_hz
 
 
-class AudioReader(Protocol):
+class AudioReader(ABC):
     """An opened source. ``blocks`` may be called once; leave through ``close`` or ``with``.
 
     ``damaged_packets`` counts the pieces that could not be decoded and were left out so far.
@@ -59,22 +62,19 @@ class AudioReader(Protocol):
     info: AudioInfo
     damaged_packets: int
 
+    @abstractmethod
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Blocks f32[n, channels] in [-1, 1], n > 0, in order."""
-        ...
 
+    @abstractmethod
     def close(self) -> None:
         """Release the file."""
-        ...
 
-    def __enter__(self) -> AudioReader: ...
+    def __enter__(self) -> Self:
+        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
 
 def source_name(source: AudioSource) -> str:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import TracebackType
 from typing import IO, Any
 
 import av
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
-from oido.signal.decode.base import AudioInfo, block_frames, check_shape
+from oido.signal.decode.base import AudioInfo, AudioReader, block_frames, check_shape
 
 __all__ = ["PyAvReader"]
 
@@ -24,7 +23,7 @@ _PLANES = 8
 """Planes that PyAV reads of a planar frame; beyond them it reads foreign memory and crashes."""
 
 
-class PyAvReader:
+class PyAvReader(AudioReader):
     """The first audio stream of a file, from a path or a seekable file object.
 
     Packets that cannot be decoded are left out and counted, as players do.
@@ -136,17 +135,6 @@ class PyAvReader:
     def _close_own_file(self) -> None:
         if self._own_file is not None:
             self._own_file.close()
-
-    def __enter__(self) -> PyAvReader:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _reason(error: BaseException) -> str:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import TracebackType
 from typing import IO
 
 import numpy as np
@@ -12,14 +11,14 @@ import soundfile
 from numpy.typing import NDArray
 
 from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
-from oido.signal.decode.base import AudioInfo, block_frames, check_shape
+from oido.signal.decode.base import AudioInfo, AudioReader, block_frames, check_shape
 
 __all__ = ["SoundFileReader"]
 
 _UNKNOWN_LENGTH = 1 << 60  # libsndfile says SF_COUNT_MAX where a stream has no length
 
 
-class SoundFileReader:
+class SoundFileReader(AudioReader):
     """A recording that libsndfile decodes, from a path or a seekable file object."""
 
     def __init__(self, source: str | IO[bytes], name: str) -> None:
@@ -77,17 +76,6 @@ class SoundFileReader:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-    def __enter__(self) -> SoundFileReader:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class _Watched:
