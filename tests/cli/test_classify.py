@@ -247,8 +247,38 @@ def test_interrupted_it_keeps_what_is_done(tmp_path: Path) -> None:
     kept = {row["file"] for row in table((tmp_path / "out.partial.csv").read_text())}
     manifest = json.loads((tmp_path / "out.csv.manifest.json").read_text())
     assert manifest["interrupted"] is True
-    assert 0 < len(kept) == manifest["counts"]["heard"] < 40
+    told = {r["name"] for r in manifest["recordings"]}
+    assert 0 < manifest["counts"]["heard"] < 40
+    assert kept == told, "rows of a recording that the manifest does not speak of"
     assert manifest["counts"]["not_reached"] == 40 - len(kept)
+
+
+def test_interrupted_within_a_recording_no_line_is_half_written(tmp_path: Path) -> None:
+    path = tmp_path / "long.wav"
+    noise = np.random.default_rng(0).uniform(-0.2, 0.2, 16_000 * 600).astype(np.float32)
+    soundfile.write(path, noise, 16_000)
+    output = tmp_path / "out.csv"
+    process = subprocess.Popen(
+        [*OIDO, "classify", str(path), "--windows", "--top", "200", "-o", str(output)],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    part = tmp_path / f".out.csv.{process.pid}.part"
+    deadline = time.monotonic() + 60
+    while not (part.exists() and part.stat().st_size > 100_000) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    rows = table((tmp_path / "out.partial.csv").read_text())
+    assert rows
+    assert all(row["score"] and float(row["score"]) >= 0 for row in rows)
+    manifest = json.loads((tmp_path / "out.csv.manifest.json").read_text())
+    (recording,) = manifest["recordings"]
+    assert recording["failure"]["kind"] == "Interrupted"
+    assert recording["rows"] == len(rows)
 
 
 def test_a_reader_that_has_enough_is_no_error() -> None:

@@ -64,8 +64,9 @@ class LocalPool:
         self._plan = plan
         self._stall_seconds = stall_seconds
         self._command = command
-        self._events: queue.SimpleQueue[tuple[_Worker, Any]] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[tuple[_Worker | None, Any]] = queue.SimpleQueue()
         self._all: list[_Worker] = []
+        self._interrupted = False
         # Started now, so that they load while the caller still looks for recordings.
         self._workers = [self._new_worker() for _ in range(workers)]
         self.model_name = ""
@@ -81,7 +82,7 @@ class LocalPool:
         for current in tasks:
             finished = False
             while not finished:
-                while ready[current.number]:
+                while ready[current.number] and not self._interrupted:
                     message = ready[current.number].popleft()
                     finished = isinstance(message, Done)
                     yield current, message
@@ -91,10 +92,14 @@ class LocalPool:
 
     def _wait(self, waiting: deque[Task], ready: dict[int, deque[Rows | Done]]) -> None:
         """Take one message of any worker, and keep every worker busy."""
+        if self._interrupted:
+            raise KeyboardInterrupt
         try:
             worker, message = self._events.get(timeout=1.0)
         except queue.Empty:
             self._stop_stalled()
+            return
+        if worker is None:
             return
         worker.last_heard = time.monotonic()
         if isinstance(message, Fatal):
@@ -146,6 +151,11 @@ class LocalPool:
                 worker.stalled = True
                 worker.stop()
 
+    def interrupt(self) -> None:
+        """Make ``run`` raise KeyboardInterrupt between two messages; safe in a signal handler."""
+        self._interrupted = True
+        self._events.put((None, None))
+
     def close(self) -> None:
         """Stop every worker now, and wait until none is left."""
         for worker in self._all:
@@ -168,7 +178,7 @@ class _Worker:
         self,
         command: Sequence[str],
         plan: Plan,
-        events: queue.SimpleQueue[tuple[_Worker, Any]],
+        events: queue.SimpleQueue[tuple[_Worker | None, Any]],
     ) -> None:
         self.task: Task | None = None
         self.is_ready = False
@@ -204,7 +214,7 @@ class _Worker:
         except OSError:
             pass  # it died: the listener tells, with what it said last
 
-    def _listen(self, events: queue.SimpleQueue[tuple[_Worker, Any]]) -> None:
+    def _listen(self, events: queue.SimpleQueue[tuple[_Worker | None, Any]]) -> None:
         assert self._process.stdout is not None
         while True:
             try:

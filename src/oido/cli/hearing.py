@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from oido.batch.local import LocalPool
 from oido.batch.manifest import manifest, write_manifest
-from oido.batch.plan import FileSummary, Plan, Task
+from oido.batch.plan import Failure, FileSummary, Plan, Task
 from oido.batch.results import Sink
-from oido.batch.worker import Done
+from oido.batch.worker import Done, Rows
 from oido.cli.progress import Progress
 
 __all__ = ["hear_all"]
@@ -30,30 +33,65 @@ def hear_all(
     Interrupted, it saves what is done and raises KeyboardInterrupt again.
     """
     summaries: list[FileSummary] = []
-    with Progress(tasks, quiet) as progress:
+    under_way: FileSummary | None = None
+    with Progress(tasks, quiet) as progress, _interruptible(pool):
         try:
             for task, message in pool.run(tasks):
                 with progress.aside():
                     if isinstance(message, Done):
                         sink.end(task, message.summary)
                         summaries.append(message.summary)
+                        under_way = None
                         _tell(message.summary, quiet, verbose)
                     else:
                         sink.write(task, message.rows)
+                        under_way = _heard_so_far(task, message, under_way)
                 progress.heard(task, message)
             sink.commit()
             _save_manifest(pool, plan, tasks, sink, summaries, interrupted=False)
         except KeyboardInterrupt:
             pool.close()
+            done = len(summaries)
+            if under_way is not None and under_way.rows:
+                summaries.append(under_way)
             sink.save_partial()
             _save_manifest(pool, plan, tasks, sink, summaries, interrupted=True)
             with progress.aside():
-                done = f"{len(summaries)} of {len(tasks)} recordings were done"
                 kept = ", ".join(str(path) for path in sink.written)
-                print(f"oido: {done}{'; kept in ' + kept if kept else ''}", file=sys.stderr)
+                print(
+                    f"oido: {done} of {len(tasks)} recordings were done"
+                    f"{'; kept in ' + kept if kept else ''}",
+                    file=sys.stderr,
+                )
             raise
         progress.conclude(summaries)
     return sum(summary.failure is not None for summary in summaries)
+
+
+@contextmanager
+def _interruptible(pool: LocalPool) -> Iterator[None]:
+    """Ctrl-C ends the run between two messages, never within a line; a second one at once."""
+
+    def on_interrupt(*_: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        pool.interrupt()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals come to the main thread only
+        return
+    before = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _heard_so_far(task: Task, message: Rows, before: FileSummary | None) -> FileSummary:
+    """What the manifest says of a recording if the run is interrupted now."""
+    rows = (before.rows if before else 0) + len(message.rows)
+    reason = f"{task.name}: interrupted (heard up to {message.duration:.1f} s; those rows are kept)"
+    failure = Failure("Interrupted", reason)
+    return FileSummary(task.name, duration=message.duration, rows=rows, failure=failure)
 
 
 def _tell(summary: FileSummary, quiet: bool, verbose: bool) -> None:
