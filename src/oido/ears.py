@@ -56,9 +56,13 @@ class Ear:
             return cls(MnFrontEnd(params), LiteRtRuntime(None, network.content))
         return cls(_Windows(model.windows.window_samples), WholeRuntime(network.content))
 
+    def patches(self, waveform: NDArray[np.float32], hop_samples: int) -> NDArray[np.float32]:
+        """What the network is given: a patch for every window, f32[N, …]."""
+        return self._patch_maker.patches(waveform, hop_samples)
+
     def hear(self, waveform: NDArray[np.float32], hop_samples: int) -> Outputs:
         """Outputs of every window in f32[(N − 1) · hop + window]."""
-        return self._runtime.run(self._patch_maker.patches(waveform, hop_samples))
+        return self._runtime.run(self.patches(waveform, hop_samples))
 
     def frames(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
         """The log-mel frames of f32[n]: f32[t, bands]. Raises OptionError where there are none."""
