@@ -142,7 +142,7 @@ class AudioClassifier:
             [n] or [n, channels] of int16, int32 or float with its ``sample_rate`` in Hz.
         channel: "mix" (the mean of all) or a channel number from 0.
 
-        Memory grows by 6 kB per window (12 MB per hour at the default hop for scores, 15 MB for
+        Memory grows by 6 kB per window (16 MB per hour at the default hop for scores, 31 MB for
         embeddings); `stream` keeps it flat. Raises AudioError.
         """
         stream = self.stream(source, sample_rate, channel=channel)
@@ -167,7 +167,7 @@ class AudioClassifier:
 
         A frame is 25 ms long, every 10 ms; zeros at the end fill the last window. With `classify`'s
         scores and embeddings it makes the three outputs of YAMNet on TF-Hub. All of it is kept in
-        memory (23 MB an hour). Raises OptionError for a model without such frames.
+        memory (92 MB an hour). Raises OptionError for a model without such frames.
         """
         stream = self.stream(source, sample_rate, channel=channel)
         return Ear.of(self.model).frames(stream.waveform())
