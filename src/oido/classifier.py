@@ -80,9 +80,13 @@ class AudioClassifier:
         selection = Selection(
             max_results, score_threshold, tuple(category_allowlist), tuple(category_denylist)
         )
-        self.model = (
-            model if isinstance(model, AudioModel) else load_model(model, precision=precision)
-        )
+        if not isinstance(model, AudioModel):
+            model = load_model(model, precision=precision)
+        elif precision not in (None, model.precision):
+            raise OptionError(
+                f"the model is loaded with {model.precision} already; give precision to load_model"
+            )
+        self.model = model
         self.windowing = Windowing.from_seconds(self.model.windows, hop)
         self.jobs = jobs or available_cores()
         self._aggregation = aggregation

@@ -10,11 +10,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from oido.classifier import AudioClassifier
 from oido.errors import OptionError
-from oido.models.model import AudioModel
+from oido.models.model import AudioModel, WholeNetwork
 from oido.signal.decode import AudioSource
 from oido.signal.mixing import Channel
 
-__all__ = ["AudioEmbedder", "EmbeddingResult", "cosine_similarity", "l2_normalized"]
+__all__ = [
+    "AudioEmbedder",
+    "EmbeddingResult",
+    "cosine_similarity",
+    "l2_normalized",
+    "require_embeddings",
+]
 
 
 class EmbeddingResult:
@@ -66,6 +72,7 @@ class AudioEmbedder:
         jobs: int | None = None,
     ) -> None:
         self._classifier = AudioClassifier(model, hop=hop, jobs=jobs)
+        require_embeddings(self.model)
         self._l2_normalize = l2_normalize
 
     @property
@@ -80,6 +87,14 @@ class AudioEmbedder:
         result = self._classifier.classify(source, sample_rate, channel=channel)
         return EmbeddingResult(
             result.embeddings, result.times, result.weights, l2_normalize=self._l2_normalize
+        )
+
+
+def require_embeddings(model: AudioModel) -> None:
+    """Raise OptionError for a model that is run as it is, and so shows nothing but scores."""
+    if isinstance(model.network, WholeNetwork):
+        raise OptionError(
+            f"{model.name} gives scores only, and no embeddings; choose another model"
         )
 
 

@@ -140,3 +140,20 @@ def test_other_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert run(command) == 1
     assert "TFL3" in capsys.readouterr().err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["text.tflite"]
+
+
+def test_a_whole_network_has_no_embeddings_and_says_so(
+    tones: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(oido.OptionError, match="no embeddings"):
+        oido.AudioEmbedder(tones)
+    street = Path(__file__).parents[2] / "examples" / "street.flac"
+    output = tmp_path / "e.npz"
+    assert run(["embed", str(street), "-q", "--model", str(tones), "-o", str(output)]) == 2
+    assert "no embeddings" in capsys.readouterr().err
+    assert not output.exists()
+
+
+def test_a_loaded_model_keeps_its_precision(model: AudioModel) -> None:
+    with pytest.raises(oido.OptionError, match="int8 already"):
+        oido.AudioClassifier(model, precision="float32")

@@ -9,6 +9,7 @@ from dataclasses import replace
 from oido.batch.plan import Failure, FileSummary, Plan, Task
 from oido.batch.rows import row_maker
 from oido.classifier import AudioClassifier
+from oido.embedder import require_embeddings
 from oido.errors import AudioError, OptionError
 from oido.signal.mixing import Channel
 from oido.stream import WindowStream
@@ -33,6 +34,8 @@ def make_classifier(plan: Plan) -> AudioClassifier:
         precision=plan.precision,
         jobs=1,
     )
+    if plan.what == "embeddings":
+        require_embeddings(classifier.model)
     # A wrong label in the thresholds is told now, before the first recording.
     classifier.label_indices(label for label, _ in plan.detection.thresholds)
     return classifier
