@@ -9,11 +9,11 @@ from typing import Any
 
 import flatbuffers
 import numpy as np
-import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 import oido
-from oido.models.model import AudioModel
+from oido.models.model import AudioModel, WholeNetwork
+from oido.runtime.litert import WholeRuntime
 
 STREET = Path(__file__).parents[1] / "examples" / "street.flac"
 GATHER, DENSE = 2, 44
@@ -56,14 +56,18 @@ def test_another_head_is_heard_as_the_file_says(
     assert (custom.classify(STREET).scores == classifier.classify(STREET).scores[:, order]).all()
 
 
-def test_a_front_end_that_is_not_yamnets_is_refused(model: AudioModel, tmp_path: Path) -> None:
+def test_a_front_end_that_is_not_yamnets_is_run_as_it_is(model: AudioModel, tmp_path: Path) -> None:
     def reverse_time(parsed: Any, graph: Any) -> None:
         buffer, frames = constant(parsed, graph, graph.operators[GATHER].inputs[1], np.int32)
         store(buffer, frames[::-1])
 
     path = edited(model, tmp_path / "reversed.tflite", reverse_time)
-    with pytest.raises(oido.ModelFormatError, match=r"reversed\.tflite.*other scores"):
-        oido.AudioClassifier(path)
+    classifier = oido.AudioClassifier(path, jobs=1)
+    noise = np.random.default_rng(3).uniform(-0.5, 0.5, 15_600).astype(np.float32)
+    result = classifier.classify(noise, 16_000)
+    assert isinstance(classifier.model.network, WholeNetwork)
+    assert (result.scores == WholeRuntime(path.read_bytes()).run(noise[None]).scores).all()
+    assert result.embeddings.shape == (1, 0)
 
 
 def test_the_same_file_by_its_path_is_the_same_model(

@@ -18,10 +18,13 @@ PUBLIC = [
     "AudioNotFoundError",
     "Category",
     "ClassificationResult",
+    "Clip",
     "CorruptAudioError",
+    "Dataset",
     "EmbeddingResult",
     "EmptyAudioError",
     "Event",
+    "ExportReport",
     "InvalidSamplesError",
     "MissingExtraError",
     "ModelError",
@@ -38,6 +41,8 @@ PUBLIC = [
     "WindowCategories",
     "__version__",
     "cosine_similarity",
+    "export",
+    "load_model",
 ]
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from oido.errors import OptionError, UnknownLabelError
-from oido.events.selection import Selector
-from oido.models.labels import label_indices
+from oido.heads import Head
 from oido.params import Selection, Windowing
+from oido.reading import read_heads
 from oido.result import ClassificationResult
 from oido.signal.decode import AudioInfo
 from oido.types import Category, Event
@@ -25,18 +25,18 @@ N_SAMPLES = 38_640 - 3_900
 @pytest.fixture
 def make():
     def result(selection=None, aggregation="mean"):
-        selection = selection or Selection()
+        selection, head = selection or Selection(), Head("scores", LABELS)
         windowing = Windowing(16_000, 15_600, 7_680)
         assert windowing.count(N_SAMPLES) == 4
         return ClassificationResult(
             info=AudioInfo("made.wav", 16_000, 1, None, "none", "array"),
-            labels=LABELS,
+            readers=read_heads((head,), head, selection, locale="en", rolls_up=False),
+            head="scores",
             windowing=windowing,
             n_samples=N_SAMPLES,
-            scores=SCORES,
+            raw_scores=SCORES,
             embeddings=np.zeros((4, 2), np.float32),
             weights=np.array([1.0, 1.0, 1.0, 0.75]),
-            selector=Selector(LABELS, selection, lambda names: label_indices(LABELS, names)),
             aggregation=aggregation,
         )
 

@@ -39,7 +39,11 @@ if TYPE_CHECKING:
         UnknownFormatError,
         UnknownLabelError,
     )
+    from oido.exporting import ExportReport, export
+    from oido.models.loading import load_model
     from oido.result import ClassificationResult, WindowCategories
+    from oido.training.clip import Clip
+    from oido.training.dataset import Dataset
     from oido.types import Category, Event, Row
 
 _HOME = {
@@ -47,11 +51,16 @@ _HOME = {
     "AudioEmbedder": "oido.embedder",
     "Category": "oido.types",
     "ClassificationResult": "oido.result",
+    "Clip": "oido.training.clip",
+    "Dataset": "oido.training.dataset",
     "EmbeddingResult": "oido.embedder",
     "Event": "oido.types",
+    "ExportReport": "oido.exporting",
     "Row": "oido.types",
     "WindowCategories": "oido.result",
     "cosine_similarity": "oido.embedder",
+    "export": "oido.exporting",
+    "load_model": "oido.models.loading",
 }
 
 __all__ = [
@@ -61,10 +70,13 @@ __all__ = [
     "AudioNotFoundError",
     "Category",
     "ClassificationResult",
+    "Clip",
     "CorruptAudioError",
+    "Dataset",
     "EmbeddingResult",
     "EmptyAudioError",
     "Event",
+    "ExportReport",
     "InvalidSamplesError",
     "MissingExtraError",
     "ModelError",
@@ -81,6 +93,8 @@ __all__ = [
     "WindowCategories",
     "__version__",
     "cosine_similarity",
+    "export",
+    "load_model",
 ]
 
 

@@ -10,28 +10,20 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from oido.ears import Ear, Ears
+from oido.ears import Ear, Ears, tried_out
 from oido.errors import ModelFormatError, OptionError
 from oido.events.aggregation import Aggregator
-from oido.events.selection import Selector
-from oido.models.display import display_names
-from oido.models.labels import label_indices
+from oido.heads import Head
 from oido.models.loading import load_model
-from oido.models.model import AudioModel, LogMelNetwork, Precision
-from oido.models.taxonomy import expand, is_group
-from oido.models.taxonomy import rollup as roll_up
+from oido.models.model import AudioModel, Precision
 from oido.params import Selection, Windowing, available_cores
+from oido.reading import read_heads
 from oido.result import ClassificationResult
-from oido.runtime.litert import WholeRuntime
 from oido.signal.decode import AudioSource, open_audio
 from oido.signal.mixing import Channel
-from oido.stream import WindowStream
+from oido.stream import ScoreTransform, WindowStream
 
 __all__ = ["AudioClassifier"]
-
-
-_SHORTCUT_TOLERANCE = 1 / 256
-"""A step of quantised scores; a float head may differ by roundings, another front end does more."""
 
 
 class AudioClassifier:
@@ -53,8 +45,12 @@ class AudioClassifier:
     precision: "float32" runs the quantised YAMNet's weights with float activations: finer scores
         than its steps of 1/256. None is the file's own.
     rollup: give each class the highest score of its own and of the classes below it.
+    head: which one is heard, by its name, of a model that has several; None is the last one, which
+        is what was taught last. A result has the others too (`ClassificationResult.of_head`).
     jobs: threads that may work on one recording; None is one per core.
 
+    A model's own score calibration makes probabilities beside the scores, and then results are
+    ordered, limited and made events by those; its own thresholds are the default ones of events.
     Scores are the model's raw outputs, 0..1, and not probabilities. One classifier may be used by
     many threads. Raises ModelError or OptionError.
     """
@@ -72,6 +68,7 @@ class AudioClassifier:
         display_names_locale: str = "en",
         rollup: bool = False,
         precision: Precision | None = None,
+        head: str | None = None,
         jobs: int | None = None,
     ) -> None:
         if jobs is not None and jobs < 1:
@@ -86,56 +83,28 @@ class AudioClassifier:
             raise OptionError(
                 f"the model is loaded with {model.precision} already; give precision to load_model"
             )
-        self.model = model
-        self.windowing = Windowing.from_seconds(self.model.windows, hop)
+        self.windowing = Windowing.from_seconds(model.windows, hop)
         self.jobs = jobs or available_cores()
         self._aggregation = aggregation
-        names = display_names(self.labels, display_names_locale)
-        self.selector = Selector(self.labels, selection, self._columns, names)
-        self._transform = partial(roll_up, labels=self.labels) if rollup else None
+        chosen = model.head if head is None else _head_named(model, head)
+        self._readers = read_heads(
+            model.heads, chosen, selection, locale=display_names_locale, rolls_up=rollup
+        )
+        self.reader = self._readers[chosen.name]
         try:
+            self.model = model if model.card else tried_out(model)
             self._ears = Ears(partial(Ear.of, self.model))
-            if self.model.card is None:
-                self._try_out()
         except ModelFormatError as error:
-            raise ModelFormatError(f"{self.model.path}: {error}") from error
-
-    def _try_out(self) -> None:
-        """A model that nobody has tried: it must run, and a cut graph say what the whole says."""
-        noise = np.random.default_rng(0).uniform(-0.3, 0.3, self.windowing.window_samples)
-        window = noise.astype(np.float32)
-        scores = self._ears.hear(window, self.windowing.hop_samples).scores
-        if scores.shape != (1, len(self.labels)) or not np.isfinite(scores).all():
-            raise ModelFormatError("it does not give one score for each of its labels")
-        network = self.model.network
-        if isinstance(network, LogMelNetwork) and network.is_cut:
-            whole = WholeRuntime(self.model.path.read_bytes()).run(window[None]).scores
-            worst = float(np.abs(scores - whole).max())
-            if worst > _SHORTCUT_TOLERANCE:
-                raise ModelFormatError(
-                    "cut behind its front end it gives other scores than as a whole (by up to "
-                    f"{worst:.3f}), so its front end is not one that oido knows"
-                )
+            raise ModelFormatError(f"{model.path}: {error}") from error
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The classes, in the order of the score columns."""
-        return self.model.labels
+        return self.reader.labels
 
     def label_indices(self, names: Iterable[str]) -> list[int]:
         """The columns of these labels. Raises UnknownLabelError naming the nearest ones."""
-        return label_indices(self.labels, names)
-
-    def _columns(self, names: Iterable[str]) -> list[int]:
-        """The columns of labels and, in the way that the options tell, of groups."""
-        columns: list[int] = []
-        folded = {label.casefold() for label in self.labels}
-        for name in names:
-            if name.endswith("/") or (is_group(name) and name.casefold() not in folded):
-                columns += expand([name.removesuffix("/")], self.labels)
-            else:
-                columns += self.label_indices([name])
-        return columns
+        return self.reader.label_indices(names)
 
     def classify(
         self, source: AudioSource, sample_rate: int | None = None, *, channel: Channel = "mix"
@@ -149,17 +118,17 @@ class AudioClassifier:
         Memory grows by 6 kB per window (16 MB per hour at the default hop for scores, 31 MB for
         embeddings); `stream` keeps it flat. Raises AudioError.
         """
-        stream = self.stream(source, sample_rate, channel=channel)
+        stream = self._stream(source, sample_rate, channel, None, transform=None)
         blocks = list(stream)
         return ClassificationResult(
             info=stream.info,
-            labels=self.labels,
+            readers=self._readers,
+            head=self.reader.head.name,
             windowing=self.windowing,
             n_samples=stream.n_samples,
-            scores=np.concatenate([b.scores for b in blocks]),
+            raw_scores=np.concatenate([b.scores for b in blocks]),
             embeddings=np.concatenate([b.embeddings for b in blocks]),
             weights=np.concatenate([b.weights for b in blocks]),
-            selector=self.selector,
             aggregation=self._aggregation,
             damaged_packets=stream.damaged_packets,
         )
@@ -186,13 +155,31 @@ class AudioClassifier:
     ) -> WindowStream:
         """The same recording as blocks of windows, in order, in flat memory.
 
-        ``jobs`` replaces the classifier's own for this recording.
+        Scores are those of the classifier's head. ``jobs`` replaces the classifier's own for this
+        recording.
         """
+        return self._stream(source, sample_rate, channel, jobs, transform=self.reader.scores)
+
+    def _stream(
+        self,
+        source: AudioSource,
+        sample_rate: int | None,
+        channel: Channel,
+        jobs: int | None,
+        transform: ScoreTransform | None,
+    ) -> WindowStream:
         return WindowStream(
             open_audio(source, sample_rate),
             self._ears,
             self.windowing,
             channel=channel,
             workers=jobs or self.jobs,
-            transform=self._transform,
+            transform=transform,
         )
+
+
+def _head_named(model: AudioModel, name: str) -> Head:
+    names = [head.name for head in model.heads]
+    if name not in names:
+        raise OptionError(f"{model.name} has no head {name!r}; it has {', '.join(names)}")
+    return model.heads[names.index(name)]

@@ -5,20 +5,24 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from oido.errors import OptionError
-from oido.models.model import AudioModel, LogMelNetwork, MnNetwork
+from oido.errors import ModelFormatError, OptionError
+from oido.models.model import AudioModel, LogMelNetwork, MnNetwork, WholeNetwork
 from oido.runtime.base import Outputs, Runtime
 from oido.runtime.litert import LiteRtRuntime, WholeRuntime
 from oido.signal.framing import cut_windows
 from oido.signal.frontend import FrontEnd
-from oido.signal.mn_frontend import MnFrontEnd, MnFrontEndParams
+from oido.signal.mn_frontend import MnFrontEnd
 
-__all__ = ["Ear", "Ears", "PatchMaker"]
+__all__ = ["Ear", "Ears", "PatchMaker", "tried_out", "whole_runtime"]
+
+_SHORTCUT_TOLERANCE = 1 / 256
+"""A step of quantised scores; a float head may differ by roundings, another front end does more."""
 
 
 class PatchMaker(Protocol):
@@ -52,9 +56,8 @@ class Ear:
             front_end = FrontEnd(network.front_end, graph.window, bins, runtime.project)
             return cls(front_end, runtime, front_end.frames)
         if isinstance(network, MnNetwork):
-            params = MnFrontEndParams(window_samples=model.windows.window_samples)
-            return cls(MnFrontEnd(params), LiteRtRuntime(None, network.content))
-        return cls(_Windows(model.windows.window_samples), WholeRuntime(network.content))
+            return cls(MnFrontEnd(network.front_end), LiteRtRuntime(None, network.content))
+        return cls(_Windows(model.windows.window_samples), whole_runtime(network))
 
     def patches(self, waveform: NDArray[np.float32], hop_samples: int) -> NDArray[np.float32]:
         """What the network is given: a patch for every window, f32[N, …]."""
@@ -69,6 +72,36 @@ class Ear:
         if self._frames is None:
             raise OptionError("this model has no log-mel frames that windows share")
         return self._frames(waveform)
+
+
+def whole_runtime(network: WholeNetwork) -> WholeRuntime:
+    """What runs a network as it is."""
+    return WholeRuntime(network.content, network.heads, network.embedding)
+
+
+def tried_out(model: AudioModel) -> AudioModel:
+    """A model that nobody has tried, made to hear a window of noise.
+
+    If its graph, cut behind the front end, says something else than the whole file, the front end
+    is not one that oido knows, and the model is run as a whole from then on. Raises
+    ModelFormatError if it does not give one finite score for each label.
+    """
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, model.windows.window_samples)
+    window = noise.astype(np.float32)
+    scores = Ear.of(model).hear(window, model.windows.hop_samples).scores
+    classes = sum(len(head.labels) for head in model.heads)
+    if isinstance(model.network, LogMelNetwork) and model.network.is_cut:
+        whole = WholeNetwork(model.path.read_bytes(), model.network.graph.heads)
+        reference = whole_runtime(whole).run(window[None]).scores
+        if scores.shape != reference.shape or not _equal(scores, reference):
+            model, scores = replace(model, network=whole), reference
+    if scores.shape != (1, classes) or not np.isfinite(scores).all():
+        raise ModelFormatError("it does not give one score for each of its labels")
+    return model
+
+
+def _equal(scores: NDArray[np.float32], reference: NDArray[np.float32]) -> bool:
+    return bool(np.abs(scores - reference).max() <= _SHORTCUT_TOLERANCE)
 
 
 class Ears:

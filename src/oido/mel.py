@@ -3,17 +3,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from oido.params import FrontEndParams
+from oido.params import FrontEndParams, MnFrontEndParams
 
-__all__ = ["mel_matrix", "periodic_hann"]
+__all__ = ["kaldi_mel_matrix", "mel_matrix", "periodic_hann", "symmetric_hann"]
 
 
 def periodic_hann(samples: int) -> NDArray[np.float32]:
     """The periodic Hann window, f32[samples]: 0.5 − 0.5 cos(2πn / samples)."""
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(samples) / samples)).astype(np.float32)
+
+
+def symmetric_hann(samples: int) -> NDArray[np.float64]:
+    """The symmetric Hann window, f64[samples]: 0.5 − 0.5 cos(2πn / (samples − 1))."""
+    return np.asarray(0.5 - 0.5 * np.cos(np.arange(samples) * (2.0 * np.pi / (samples - 1))))
 
 
 def mel_matrix(
@@ -26,13 +33,32 @@ def mel_matrix(
     this one is for weights that come without, and what a model's matrix is checked against.
     """
 
-    def mel(hz: ArrayLike) -> NDArray[np.float64]:
-        return np.asarray(1127.0 * np.log1p(np.asarray(hz) / 700.0))
+    bins_hz = np.arange(params.fft_bins) * (params.sample_rate_hz / params.fft_samples)
+    weights = _triangles(bins_hz, bands, low_hz, high_hz)
+    weights[0] = 0.0
+    return weights
 
-    bins_mel = mel(np.arange(params.fft_bins) * (params.sample_rate_hz / params.fft_samples))
-    edges = np.linspace(mel(low_hz), mel(high_hz), bands + 2)
+
+def kaldi_mel_matrix(params: MnFrontEndParams) -> NDArray[np.float64]:
+    """Triangular mel weights f64[bins, bands], as torchaudio's `get_mel_banks` without warping.
+
+    The bin at half the rate has no weight.
+    """
+    bins_hz = np.arange(params.fft_samples // 2) * (params.sample_rate_hz / params.fft_samples)
+    weights = _triangles(bins_hz, params.bands, params.low_hz, params.high_hz)
+    return np.concatenate([weights, np.zeros((1, params.bands))])
+
+
+def _triangles(
+    bins_hz: NDArray[np.floating[Any]], bands: int, low_hz: float, high_hz: float
+) -> NDArray[np.float64]:
+    """f64[bins, bands]; mel = 1127 ln(1 + f / 700), edges evenly spaced, sides linear in mel."""
+    bins_mel = _mel(bins_hz)
+    edges = np.linspace(_mel(low_hz), _mel(high_hz), bands + 2)
     rising = (bins_mel[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - bins_mel[:, None]) / (edges[2:] - edges[1:-1])
-    weights = np.maximum(0.0, np.minimum(rising, falling))
-    weights[0] = 0.0
-    return np.asarray(weights)
+    return np.asarray(np.maximum(0.0, np.minimum(rising, falling)))
+
+
+def _mel(hz: ArrayLike) -> NDArray[np.float64]:
+    return np.asarray(1127.0 * np.log1p(np.asarray(hz) / 700.0))

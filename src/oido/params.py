@@ -11,8 +11,10 @@ from oido.errors import OptionError
 
 __all__ = [
     "AGGREGATIONS",
+    "DEFAULT_THRESHOLD",
     "Detection",
     "FrontEndParams",
+    "MnFrontEndParams",
     "Selection",
     "WindowParams",
     "Windowing",
@@ -20,6 +22,9 @@ __all__ = [
 ]
 
 AGGREGATIONS = ("mean", "max", "top-k-mean")
+
+DEFAULT_THRESHOLD = 0.3
+"""Of events, where neither the caller nor the model says another."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,42 @@ class FrontEndParams:
     def fft_bins(self) -> int:
         """Bins of the real FFT: 257 for YAMNet."""
         return self.fft_samples // 2 + 1
+
+
+@dataclass(frozen=True)
+class MnFrontEndParams:
+    """The log-mel front end of EfficientAT's networks; counts are samples, frames or bands.
+
+    window_samples: what one patch covers; the network was trained on 10 s. An STFT frame is
+    ``analysis_samples`` long, every ``hop_samples``, in an FFT of ``fft_samples``.
+    """
+
+    sample_rate_hz: int = 32_000
+    window_samples: int = 320_000
+    hop_samples: int = 320
+    analysis_samples: int = 800
+    fft_samples: int = 1_024
+    bands: int = 128
+    low_hz: float = 0.0
+    high_hz: float = 15_000.0
+    preemphasis: float = 0.97
+    log_offset: float = 1e-5
+    normal_shift: float = 4.5
+    normal_scale: float = 5.0
+
+    def __post_init__(self) -> None:
+        # Reflection needs half an FFT of samples beside the end that it reflects at.
+        shortest = self.fft_samples // 2 + 2
+        if self.window_samples < shortest:
+            raise OptionError(
+                f"a window of this front end has at least {shortest} samples "
+                f"({shortest / self.sample_rate_hz:.3f} s), not {self.window_samples}"
+            )
+
+    @property
+    def patch_frames(self) -> int:
+        """Frames of a patch: 1 + (window − 1) // hop; 1,000 for 10 s."""
+        return 1 + (self.window_samples - 1) // self.hop_samples
 
 
 @dataclass(frozen=True)
@@ -138,14 +179,15 @@ class Windowing:
 class Detection:
     """How scores become events.
 
-    threshold: a run of windows is an event if one of them scores at least this (0..1).
+    threshold: a run of windows is an event if one of them scores at least this (0..1); None: the
+    model's own threshold of the label, or else 0.3.
     off_ratio: the run goes on, before and after, while scores are at least threshold · off_ratio.
     min_duration: shorter events are dropped (seconds).
     merge_gap: events of one label this close or closer become one (seconds).
     thresholds: per-label values that replace ``threshold``.
     """
 
-    threshold: float = 0.3
+    threshold: float | None = None
     off_ratio: float = 0.5
     min_duration: float = 0.0
     merge_gap: float = 0.0
@@ -153,8 +195,9 @@ class Detection:
 
     def __post_init__(self) -> None:
         for name in ("threshold", "off_ratio"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise OptionError(f"{name} must be from 0 to 1, not {getattr(self, name):g}")
+            value = getattr(self, name)
+            if value is not None and not 0.0 <= value <= 1.0:
+                raise OptionError(f"{name} must be from 0 to 1, not {value:g}")
         for label, value in self.thresholds:
             if not 0.0 <= value <= 1.0:
                 raise OptionError(f"threshold of {label!r} must be from 0 to 1, not {value:g}")

@@ -3,18 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.errors import OptionError
 from oido.events.aggregation import Aggregator
-from oido.events.segmentation import Segmenter
-from oido.events.selection import Selector
-from oido.events.thresholds import on_thresholds
-from oido.models.labels import label_indices
 from oido.params import Detection, Windowing
+from oido.reading import HeadReader
 from oido.signal.decode import AudioInfo
 from oido.types import Category, Event
 
@@ -32,12 +30,12 @@ class WindowCategories(NamedTuple):
 class ClassificationResult:
     """Scores of every window of one recording, and what follows from them.
 
-    labels: the C labels, in the order of the columns.
+    labels: the C labels of one head, in the order of the columns; heads: the names of all heads.
     scores: f32[N, C], the model's raw scores, 0..1; not probabilities.
     embeddings: f32[N, D].
     times: f64[N, 2], start and end of each window in seconds; the last may end in padding.
     weights: f64[N], the share of each window that is not padding.
-    probabilities, clip_probabilities: None, as long as no calibration is loaded.
+    probabilities: f32[N, C], the calibrated scores; None for a model without a calibration.
     duration: seconds of audio. info: what the source is. damaged_packets: pieces of the source
     that could not be decoded and were left out.
     """
@@ -46,32 +44,56 @@ class ClassificationResult:
         self,
         *,
         info: AudioInfo,
-        labels: tuple[str, ...],
+        readers: Mapping[str, HeadReader],
+        head: str,
         windowing: Windowing,
         n_samples: int,
-        scores: NDArray[np.float32],
+        raw_scores: NDArray[np.float32],
         embeddings: NDArray[np.float32],
         weights: NDArray[np.float64],
-        selector: Selector,
         aggregation: str,
         damaged_packets: int = 0,
     ) -> None:
         self.info = info
-        self.labels = labels
-        self.scores = scores
+        self._readers, self._reader = readers, readers[head]
+        self._raw_scores = raw_scores
+        self.scores = self._reader.scores(raw_scores)
+        self.probabilities = self._reader.probabilities(self.scores)
         self.embeddings = embeddings
         self.weights = weights
         self.damaged_packets = damaged_packets
         self.duration = n_samples / windowing.sample_rate_hz
-        starts = np.arange(len(scores)) * windowing.hop_samples
+        starts = np.arange(len(raw_scores)) * windowing.hop_samples
         ends = starts + windowing.window_samples
         self.times: NDArray[np.float64] = np.stack([starts, ends], 1) / windowing.sample_rate_hz
-        self.probabilities: NDArray[np.float32] | None = None
-        self.clip_probabilities: NDArray[np.float32] | None = None
         self._windowing = windowing
         self._n_samples = n_samples
-        self._selector = selector
         self._aggregation = aggregation
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self._reader.labels
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        return tuple(self._readers)
+
+    def of_head(self, name: str) -> ClassificationResult:
+        """The same recording, as another head of the model hears it."""
+        if name not in self._readers:
+            raise OptionError(f"there is no head {name!r}, only {', '.join(self._readers)}")
+        return ClassificationResult(
+            info=self.info,
+            readers=self._readers,
+            head=name,
+            windowing=self._windowing,
+            n_samples=self._n_samples,
+            raw_scores=self._raw_scores,
+            embeddings=self.embeddings,
+            weights=self.weights,
+            aggregation=self._aggregation,
+            damaged_packets=self.damaged_packets,
+        )
 
     @property
     def padded_share(self) -> float:
@@ -83,6 +105,11 @@ class ClassificationResult:
         """f32[C]: the whole recording's scores by the classifier's aggregation."""
         return self.clip()
 
+    @property
+    def clip_probabilities(self) -> NDArray[np.float32] | None:
+        """f32[C]: the probabilities of ``clip_scores``; None for a model without a calibration."""
+        return self._reader.probabilities(self.clip_scores)
+
     def clip(self, aggregation: str | None = None) -> NDArray[np.float32]:
         """f32[C]: the whole recording's scores by "mean", "max" or "top-k-mean"."""
         aggregator = Aggregator(aggregation or self._aggregation)
@@ -91,18 +118,18 @@ class ClassificationResult:
 
     def top(self, k: int | None = None, aggregation: str | None = None) -> list[Category]:
         """The best ``k`` categories of the whole recording (None: all that the options leave)."""
-        return self._selector.categories(self.clip(aggregation), k)
+        return self._reader.selector.categories(self.clip(aggregation), k)
 
     def windows(self, k: int | None = None) -> list[WindowCategories]:
         """The best ``k`` categories of each window, in order of time."""
         return [
-            WindowCategories(float(start), float(end), self._selector.categories(row, k))
+            WindowCategories(float(start), float(end), self._reader.selector.categories(row, k))
             for (start, end), row in zip(self.times, self.scores)
         ]
 
     def events(
         self,
-        threshold: float = 0.3,
+        threshold: float | None = None,
         *,
         off_ratio: float = 0.5,
         min_duration: float = 0.0,
@@ -111,26 +138,17 @@ class ClassificationResult:
     ) -> list[Event]:
         """What is heard, from when to when (`oido.events.segmentation` has the rules).
 
-        threshold: a score of at least this makes an event; off_ratio: the event goes on while
-        scores are at least threshold · off_ratio; min_duration, merge_gap: seconds; thresholds:
-        per-label values that replace ``threshold``.
+        threshold: a score (a probability, where there is a calibration) of at least this makes an
+        event; None is the model's own threshold of the label, or else 0.3. off_ratio: the event
+        goes on while scores are at least threshold · off_ratio; min_duration, merge_gap: seconds;
+        thresholds: per-label values that replace ``threshold``.
         """
         detection = Detection(
             threshold, off_ratio, min_duration, merge_gap, tuple((thresholds or {}).items())
         )
-        segmenter = Segmenter(
-            self.labels,
-            self._windowing,
-            detection,
-            on_thresholds(len(self.labels), detection, self._indices),
-            self._selector.allowed,
-            self._selector.display_names,
-        )
+        segmenter = self._reader.segmenter(self._windowing, detection)
         events = segmenter.push(self.scores) + segmenter.flush(self._n_samples)
         return sorted(events, key=lambda e: (e.start_time, e.label_index))
-
-    def _indices(self, names: Iterable[str]) -> list[int]:
-        return label_indices(self.labels, names)
 
     def __repr__(self) -> str:
         best = ", ".join(f"{c.label} {c.score:.2f}" for c in self.top(3))

@@ -23,7 +23,7 @@ from oido.signal.framing import Segment, WindowFramer
 from oido.signal.mixing import Channel, mono_blocks
 from oido.signal.resample import Resampler
 
-__all__ = ["BATCH_WINDOWS", "Block", "WindowStream"]
+__all__ = ["BATCH_WINDOWS", "Block", "ScoreTransform", "WindowStream"]
 
 _A = TypeVar("_A")
 _B = TypeVar("_B")
@@ -33,7 +33,7 @@ BATCH_WINDOWS = 64
 
 
 ScoreTransform = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""Scores f32[N, C] → f32[N, C], each row by itself."""
+"""Raw scores of all heads f32[N, all] → those wanted f32[N, C], each row by itself."""
 
 
 class Block(NamedTuple):

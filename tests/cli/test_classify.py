@@ -162,7 +162,7 @@ def test_a_folder_of_results_with_a_manifest(tmp_path: Path) -> None:
     assert manifest["counts"]["rows"] == len(rows)
     assert manifest["counts"]["heard"] == 2
     assert manifest["model"]["sha256"].startswith("10c95ea3eb9a")
-    assert manifest["parameters"]["detection"]["threshold"] == 0.3
+    assert manifest["parameters"]["detection"]["threshold"] is None
     assert manifest["interrupted"] is False
 
 

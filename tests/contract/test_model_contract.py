@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import oido
+from oido.heads import Head
 from oido.models.loading import load_model
-from oido.models.metadata_writer import HeadLabels, annotated
+from oido.models.metadata_writer import annotated
 from oido.models.model import AudioModel
 from oido.models.yamnet_h5 import BATCH_NORM_EPSILON
 from oido.models.yamnet_weights import from_int8
@@ -55,7 +56,7 @@ def any_model(request: pytest.FixtureRequest, model: AudioModel, tmp_path_factor
         return load_model(path)
     path = tmp_path_factory.mktemp("whole") / "tones.tflite"
     content = request.getfixturevalue("bare")
-    path.write_bytes(annotated(content, [HeadLabels(LABELS)], sample_rate_hz=RATE))
+    path.write_bytes(annotated(content, [Head("scores", LABELS)], sample_rate_hz=RATE))
     return load_model(path)
 
 

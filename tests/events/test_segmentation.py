@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oido.events.segmentation import Segmenter
-from oido.params import Detection, Windowing
+from oido.params import DEFAULT_THRESHOLD, Detection, Windowing
 from oido.types import Event
 
 RATE_HZ = 16_000
@@ -121,7 +121,8 @@ def segment(scores, *, hop=7_680, n_samples=None, **options):
     rows = np.array(scores, np.float32)[:, None]
     windowing = Windowing(RATE_HZ, 15_600, hop)
     detection = Detection(**options)
-    on = np.full(1, detection.threshold, np.float32)
+    threshold = DEFAULT_THRESHOLD if detection.threshold is None else detection.threshold
+    on = np.full(1, threshold, np.float32)
     segmenter = Segmenter(("a",), windowing, detection, on, np.ones(1, bool))
     n = (len(scores) - 1) * hop + 15_600 if n_samples is None else n_samples
     events = segmenter.push(rows) + segmenter.flush(n)

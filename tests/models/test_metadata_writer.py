@@ -10,10 +10,11 @@ import pytest
 
 import oido
 from oido.cli.main import run
+from oido.heads import Head
 from oido.models.graph import TfliteGraph
 from oido.models.graph_writer import GraphWriter
 from oido.models.metadata import read_metadata
-from oido.models.metadata_writer import HeadLabels, annotated
+from oido.models.metadata_writer import annotated
 from oido.models.model import AudioModel, WholeNetwork
 
 RATE, WINDOW = 8_000, 1_600
@@ -41,7 +42,7 @@ def bare() -> bytes:
 def tones(bare: bytes, tmp_path: Path) -> Path:
     path = tmp_path / "tones.tflite"
     path.write_bytes(
-        annotated(bare, [HeadLabels(LABELS)], sample_rate_hz=RATE, name="tones", licence="CC0")
+        annotated(bare, [Head("scores", LABELS)], sample_rate_hz=RATE, name="tones", licence="CC0")
     )
     return path
 
@@ -83,7 +84,7 @@ def test_hops_of_a_whole_network(tones: Path) -> None:
 
 def test_annotating_again_replaces(tones: Path, model: AudioModel) -> None:
     other = tuple(reversed(LABELS))
-    again = annotated(tones.read_bytes(), [HeadLabels(other)], sample_rate_hz=16_000)
+    again = annotated(tones.read_bytes(), [Head("scores", other)], sample_rate_hz=16_000)
     path = tones.with_name("again.tflite")
     path.write_bytes(again)
     classifier = oido.AudioClassifier(path)
@@ -94,7 +95,9 @@ def test_annotating_again_replaces(tones: Path, model: AudioModel) -> None:
 def test_yamnet_itself_annotated_is_still_cut(model: AudioModel, tmp_path: Path) -> None:
     path = tmp_path / "mine.tflite"
     names = tuple(f"class {n}" for n in range(521))
-    path.write_bytes(annotated(model.path.read_bytes(), [HeadLabels(names)], sample_rate_hz=16_000))
+    path.write_bytes(
+        annotated(model.path.read_bytes(), [Head("scores", names)], sample_rate_hz=16_000)
+    )
     classifier = oido.AudioClassifier(path, jobs=1)
     assert not isinstance(classifier.model.network, WholeNetwork)
     assert classifier.labels == names
@@ -113,7 +116,7 @@ def test_labels_that_do_not_fit_are_refused(
     bare: bytes, labels: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(oido.OptionError, match=message):
-        annotated(bare, [HeadLabels(labels)], sample_rate_hz=RATE)
+        annotated(bare, [Head("scores", labels)], sample_rate_hz=RATE)
 
 
 def test_the_command_keeps_the_original(

@@ -10,7 +10,8 @@ from ai_edge_litert.interpreter import Interpreter
 from oido.errors import ModelFormatError, OptionError
 from oido.models.mn04 import EMBEDDING_SIZE, LABEL_COUNT, network
 from oido.models.torch_file import read_state_dict
-from oido.signal.mn_frontend import MnFrontEnd, MnFrontEndParams
+from oido.params import MnFrontEndParams
+from oido.signal.mn_frontend import MnFrontEnd
 from tests.signal.test_mn_frontend import golden_clips, models_folder
 
 # MobileNetV3-large: kernel, expanded channels, channels out, squeeze, hard-swish, stride

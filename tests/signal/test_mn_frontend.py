@@ -16,7 +16,9 @@ import soxr
 from numpy.typing import NDArray
 
 from oido.errors import OptionError
-from oido.signal.mn_frontend import MnFrontEnd, MnFrontEndParams, kaldi_mel_matrix
+from oido.mel import kaldi_mel_matrix
+from oido.params import MnFrontEndParams
+from oido.signal.mn_frontend import MnFrontEnd
 from tests.signal.sounds import noise, sine
 
 ROOT = Path(__file__).parents[2]
@@ -155,7 +157,7 @@ def test_a_window_too_short_to_reflect_is_refused():
 
 def test_bands_that_do_not_fit_are_refused():
     with pytest.raises(OptionError, match="multiple of 16"):
-        MnFrontEndParams(bands=100)
+        MnFrontEnd(MnFrontEndParams(bands=100))
 
 
 def test_equals_the_original(shared_audio):

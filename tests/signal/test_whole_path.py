@@ -188,13 +188,13 @@ def test_times_stay_exact_after_an_hour(classifier):
     hour = 7_499
     result = ClassificationResult(
         info=classifier.stream(noise(16_000), 16_000).info,
-        labels=classifier.labels,
+        readers={"scores": classifier.reader},
+        head="scores",
         windowing=WINDOWING,
         n_samples=57_600_000,
-        scores=np.zeros((hour, 521), np.float32),
+        raw_scores=np.zeros((hour, 521), np.float32),
         embeddings=np.zeros((hour, 1), np.float32),
         weights=np.ones(hour),
-        selector=classifier.selector,
         aggregation="mean",
     )
     assert result.times[:, 0].tolist() == [float(Fraction(k * 7_680, 16_000)) for k in range(hour)]

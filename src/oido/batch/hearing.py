@@ -32,6 +32,7 @@ def make_classifier(plan: Plan) -> AudioClassifier:
         display_names_locale=plan.locale,
         rollup=plan.rollup,
         precision=plan.precision,
+        head=plan.head,
         jobs=1,
     )
     if plan.what == "embeddings":

@@ -20,7 +20,8 @@ class Plan:
     what: labels (of events, windows or clips) or embeddings (of windows or clips; l2_normalize: of
     length 1). model: a catalogue name or a path. channel: "mix", "each" or a number. top: at most
     this many rows per window, per clip, or, for events, the strongest of a recording. locale: the
-    language of labels in rows.
+    language of labels in rows. head: of a model with several, or None.
+    calibrated: the model has a score calibration, so that tables have a column for probabilities.
     """
 
     what: Literal["labels", "embeddings"] = "labels"
@@ -36,6 +37,8 @@ class Plan:
     locale: str = "en"
     rollup: bool = False
     precision: Literal["int8", "float32"] | None = None
+    head: str | None = None
+    calibrated: bool = False
 
     @property
     def table_name(self) -> str:

@@ -10,8 +10,6 @@ from oido.batch.plan import Plan
 from oido.classifier import AudioClassifier
 from oido.embedder import l2_normalized
 from oido.events.aggregation import Aggregator
-from oido.events.segmentation import Segmenter
-from oido.events.thresholds import on_thresholds
 from oido.stream import Block
 from oido.types import AnyRow, Category, EmbeddingRow, Event, Row
 
@@ -48,15 +46,7 @@ class _EventRows:
     def __init__(
         self, plan: Plan, classifier: AudioClassifier, file: str, channel: int | None
     ) -> None:
-        on = on_thresholds(len(classifier.labels), plan.detection, classifier.label_indices)
-        self._segmenter = Segmenter(
-            classifier.labels,
-            classifier.windowing,
-            plan.detection,
-            on,
-            classifier.selector.allowed,
-            classifier.selector.display_names,
-        )
+        self._segmenter = classifier.reader.segmenter(classifier.windowing, plan.detection)
         self._top, self._file, self._channel = plan.top, file, channel
         self._events: list[Event] = []
 
@@ -90,7 +80,7 @@ class _WindowRows:
     def __init__(
         self, plan: Plan, classifier: AudioClassifier, file: str, channel: int | None
     ) -> None:
-        self._selector, self._windowing = classifier.selector, classifier.windowing
+        self._selector, self._windowing = classifier.reader.selector, classifier.windowing
         self._top, self._file, self._channel = plan.top, file, channel
 
     def push(self, block: Block) -> list[AnyRow]:
@@ -114,7 +104,7 @@ class _ClipRows:
         self, plan: Plan, classifier: AudioClassifier, file: str, channel: int | None
     ) -> None:
         self._aggregator = Aggregator(plan.aggregation)
-        self._selector, self._windowing = classifier.selector, classifier.windowing
+        self._selector, self._windowing = classifier.reader.selector, classifier.windowing
         self._top, self._file, self._channel = plan.top, file, channel
 
     def push(self, block: Block) -> list[AnyRow]:

@@ -67,6 +67,9 @@ def add_parser(commands: Any) -> None:
         default="mean",
         help="how windows become a clip (default mean)",
     )
+    group.add_argument(
+        "--head", metavar="NAME", help="of a model with several: which one (default: the last)"
+    )
     parser.set_defaults(run=_run)
 
 
@@ -91,7 +94,8 @@ def _add_report_options(parser: argparse.ArgumentParser) -> None:
         "--threshold",
         metavar="SCORE",
         type=float,
-        help="lowest score, 0..1 (default 0.3 for events, else 0)",
+        help="lowest score, 0..1, or probability of a calibrated model (default for events: the "
+        "model's own, or 0.3; else 0)",
     )
     group.add_argument(
         "--thresholds",
@@ -155,7 +159,7 @@ def _plan(args: argparse.Namespace) -> Plan:
     is_events = args.level == "events"
     limited = args.top is not None or args.threshold is not None
     detection = Detection(
-        args.threshold if is_events and args.threshold is not None else 0.3,
+        args.threshold if is_events else None,
         args.off_ratio,
         args.min_duration,
         args.merge_gap,
@@ -170,6 +174,8 @@ def _plan(args: argparse.Namespace) -> Plan:
         locale=args.locale,
         rollup=args.rollup,
         precision=args.precision,
+        head=args.head,
+        calibrated=_is_calibrated(args.model, args.head),
         detection=detection,
         selection=Selection(
             max_results=args.top,
@@ -181,19 +187,32 @@ def _plan(args: argparse.Namespace) -> Plan:
     )
 
 
+def _is_calibrated(model: str, head: str | None) -> bool:
+    if not model.endswith(".tflite"):
+        return False
+    # Imports that the command does without otherwise: it starts sooner.
+    from oido.models.loading import is_calibrated
+
+    return is_calibrated(model, head)
+
+
 def _run(args: argparse.Namespace) -> int:
     from oido.batch.inputs import find_recordings
     from oido.batch.local import LocalPool
     from oido.cli.hearing import hear_all
     from oido.cli.main import EXIT_FAILED_FILES, EXIT_OK
-    from oido.writers import format_named
+    from oido.writers import CALIBRATED_FORMATS, FORMATS, format_named
 
+    plan = _plan(args)
+    known = CALIBRATED_FORMATS if plan.calibrated else FORMATS
     formats = [
-        format_named(name) for text in args.format for name in text.split(",") if name != "table"
+        format_named(name, known)
+        for text in args.format
+        for name in text.split(",")
+        if name != "table"
     ]
     if formats and any("table" in text.split(",") for text in args.format):
         raise OptionError("table is for reading on the screen; leave it out beside other formats")
-    plan = _plan(args)
     recordings = find_recordings(args.paths)
     jobs = args.jobs or available_cores()
     with ExitStack() as stack:
@@ -210,11 +229,17 @@ def _sink(
 ) -> Sink:
     from oido.batch.results import ResultFiles
     from oido.cli.screen import StandardOutput, Table
+    from oido.writers import CALIBRATED_FORMATS, FORMATS
 
     if args.output:
-        return ResultFiles(args.output, formats, plan.table_name, tasks)
+        known = CALIBRATED_FORMATS if plan.calibrated else FORMATS
+        return ResultFiles(args.output, formats, plan.table_name, tasks, known=known)
     if not formats:
-        return Table(several=len(tasks) > 1 or plan.channel == "each", level=plan.level)
+        return Table(
+            several=len(tasks) > 1 or plan.channel == "each",
+            level=plan.level,
+            calibrated=plan.calibrated,
+        )
     if len(formats) > 1:
         raise OptionError("several formats need files: add -o FILE or -o FOLDER/")
     if not formats[0].combined and len(tasks) > 1:

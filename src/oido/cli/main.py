@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from oido._version import __version__
-from oido.cli import classify, doctor, embed, models
+from oido.cli import classify, doctor, embed, export, models
 from oido.errors import OidoError, OptionError
 
 __all__ = ["build_parser", "run"]
@@ -26,6 +26,7 @@ examples:
   oido classify recordings/ -o events.csv    a whole folder, as a table
   oido embed recordings/ -o e.parquet        vectors, for search and for training
   oido models list                           the models, and which are here
+  oido export efficientat/mn04 -o mn04.tflite   a model as one file for phones
   oido doctor                                what works on this machine
 
 oido COMMAND --help tells more about each command.
@@ -42,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"oido {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (classify, embed, models, doctor):
+    for module in (classify, embed, models, export, doctor):
         module.add_parser(commands)
     return parser
 

@@ -171,12 +171,13 @@ def _info(args: argparse.Namespace) -> int:
 def _annotate(args: argparse.Namespace) -> int:
     import shutil
 
-    from oido.models.metadata_writer import HeadLabels, annotated
+    from oido.heads import Head
+    from oido.models.metadata_writer import annotated
     from oido.writers import AtomicFile
 
     names = ["scores"] if len(args.labels) == 1 else [f"head_{n}" for n in range(len(args.labels))]
     heads = [
-        HeadLabels(tuple(_read(path).decode("utf-8-sig").splitlines()), name)
+        Head(name, tuple(_read(path).decode("utf-8-sig").splitlines()))
         for path, name in zip(args.labels, names)
     ]
     content = annotated(

@@ -60,12 +60,13 @@ class StandardOutput(_Screen):
 class Table(_Screen):
     """Rows for a reader: times, a bar, the score, the label.
 
-    several: name each recording before its rows.
+    several: name each recording before its rows. calibrated: show probabilities instead of scores.
     """
 
-    def __init__(self, several: bool, level: Level) -> None:
+    def __init__(self, several: bool, level: Level, calibrated: bool = False) -> None:
         super().__init__()
         self._several, self._level = several, level
+        self._meaning = "probability" if calibrated else "score, not a probability"
         self._heading: tuple[str, int | None] | None = None
         self._rows = 0
         self._drawing = _can_print("█")
@@ -76,7 +77,8 @@ class Table(_Screen):
             if (row.file, row.channel) != self._heading:
                 self._head(row.file, row.channel)
             times = f"{_clock(row.start_time)} – {_clock(row.end_time)}"
-            print(f"{times}  {self._bar(row.score)} {row.score:.2f}  {row.label}")
+            value = row.score if row.probability is None else row.probability
+            print(f"{times}  {self._bar(value)} {value:.2f}  {row.label}")
             self._rows += 1
 
     def end(self, task: Task, summary: FileSummary) -> None:
@@ -93,7 +95,7 @@ class Table(_Screen):
             print(f"{'' if first else chr(10)}{file}{number}")
         if self._heading is None or self._several:
             what = {"events": "event", "windows": "window", "clip": "recording"}[self._level]
-            print(f"{'start – end':^21}  {'score, not a probability':<{_BAR_CELLS + 5}}  {what}")
+            print(f"{'start – end':^21}  {self._meaning:<{_BAR_CELLS + 5}}  {what}")
         self._heading = (file, channel)
 
     def _bar(self, score: float) -> str:

@@ -10,7 +10,8 @@ For each label by itself:
 4. Then events shorter than ``min_duration`` are dropped.
 
 An event starts and ends with the cells of its windows (`Windowing.cell`): windows overlap, and each
-answers only for the hop around its centre. Its score is the highest one inside.
+answers only for the hop around its centre. Its score is the highest one inside. Where there is a
+calibration, "score" in these rules means the probability.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.events.calibration import Calibrator
 from oido.params import Detection, Windowing
 from oido.types import Event
 
@@ -28,11 +30,16 @@ __all__ = ["Segmenter"]
 
 @dataclass
 class _Run:
-    """Windows first to last, both included, and the highest score among them."""
+    """Windows first to last, both included; the highest value among them, and the score of it.
+
+    The value is what thresholds are compared with: the probability where there is a calibration,
+    else the score.
+    """
 
     first: int
     last: int
     peak: float
+    score: float
 
 
 class Segmenter:
@@ -49,7 +56,9 @@ class Segmenter:
         on: NDArray[np.float32],
         allowed: NDArray[np.bool_],
         display_names: tuple[str, ...] | None = None,
+        calibrator: Calibrator | None = None,
     ) -> None:
+        self._calibrator = calibrator
         self._labels = labels
         self._display_names = display_names or labels
         self._windowing = windowing
@@ -71,8 +80,10 @@ class Segmenter:
         before = self._n_windows
         self._n_windows += len(scores)
         done: list[tuple[int, _Run]] = []
-        for row, index in zip(*np.nonzero((scores >= self._off) & self._allowed)):
-            self._extend(int(index), before + int(row), float(scores[row, index]), done)
+        values = scores if self._calibrator is None else self._calibrator.apply(scores)
+        for row, index in zip(*np.nonzero((values >= self._off) & self._allowed)):
+            window, value = before + int(row), float(values[row, index])
+            self._extend(int(index), _Run(window, window, value, float(scores[row, index])), done)
         for index, run in list(self._runs.items()):
             if run.last < self._n_windows - 1:
                 self._close(index, done)
@@ -92,16 +103,12 @@ class Segmenter:
         self._waiting = {}
         return self._events(done, n_samples)
 
-    def _extend(self, index: int, window: int, score: float, done: list[tuple[int, _Run]]) -> None:
+    def _extend(self, index: int, window: _Run, done: list[tuple[int, _Run]]) -> None:
         run = self._runs.get(index)
-        if run is not None and run.last < window - 1:
+        if run is not None and run.last < window.first - 1:
             self._close(index, done)
             run = None
-        if run is None:
-            self._runs[index] = _Run(window, window, score)
-        else:
-            run.last = window
-            run.peak = max(run.peak, score)
+        self._runs[index] = window if run is None else _joined(run, window)
 
     def _close(self, index: int, done: list[tuple[int, _Run]]) -> None:
         run = self._runs.pop(index)
@@ -110,7 +117,7 @@ class Segmenter:
         earlier = self._waiting.pop(index, None)
         if earlier is not None:
             if self._gap(earlier, run.first) <= self._gap_samples:
-                run = _Run(earlier.first, run.last, max(earlier.peak, run.peak))
+                run = _joined(earlier, run)
             else:
                 done.append((index, earlier))
         self._waiting[index] = run
@@ -130,5 +137,11 @@ class Segmenter:
             if end - start >= self._shortest_samples:
                 label, name = self._labels[index], self._display_names[index]
                 times = start / rate, end / rate
-                events.append(Event(label, index, *times, run.peak, display_name=name))
+                probability = None if self._calibrator is None else run.peak
+                events.append(Event(label, index, *times, run.score, probability, name))
         return sorted(events, key=lambda e: (e.start_time, e.label_index))
+
+
+def _joined(first: _Run, second: _Run) -> _Run:
+    higher = first if first.peak >= second.peak else second
+    return _Run(first.first, second.last, higher.peak, higher.score)

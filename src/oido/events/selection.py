@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import OptionError
+from oido.events.calibration import Calibrator
 from oido.params import Selection
 from oido.types import Category
 
@@ -31,8 +32,10 @@ class Selector:
         selection: Selection,
         indices: LabelIndices,
         display_names: tuple[str, ...] | None = None,
+        calibrator: Calibrator | None = None,
     ) -> None:
         self._labels = labels
+        self._calibrator = calibrator
         self.display_names = display_names or labels
         self.selection = selection
         if selection.category_allowlist:
@@ -47,18 +50,27 @@ class Selector:
     ) -> list[Category]:
         """The categories of one row of scores, f32[C], best first, ties in label order.
 
+        With a calibration, the best and the threshold are those of the probabilities.
+
         ``max_results`` narrows the selection's own limit.
         """
         if max_results is not None and max_results < 1:
             raise OptionError(f"there is no best {max_results}; ask for 1 or more, or None for all")
         limits = [m for m in (max_results, self.selection.max_results) if m is not None]
-        order = np.argsort(-scores, kind="stable")
+        probabilities = None if self._calibrator is None else self._calibrator.apply(scores)
+        values = scores if probabilities is None else probabilities
+        order = np.argsort(-values, kind="stable")
         kept = order[self.allowed[order]]
         if self.selection.score_threshold is not None:
-            kept = kept[scores[kept] >= np.float32(self.selection.score_threshold)]
+            kept = kept[values[kept] >= np.float32(self.selection.score_threshold)]
         best = kept[: min(limits)] if limits else kept
-        return [self._category(int(i), scores) for i in best]
-
-    def _category(self, index: int, scores: NDArray[np.float32]) -> Category:
-        name = self.display_names[index]
-        return Category(self._labels[index], index, float(scores[index]), display_name=name)
+        return [
+            Category(
+                self._labels[i],
+                i,
+                float(scores[i]),
+                None if probabilities is None else float(probabilities[i]),
+                self.display_names[i],
+            )
+            for i in best.tolist()
+        ]

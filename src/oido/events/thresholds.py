@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
@@ -12,17 +11,22 @@ from numpy.typing import NDArray
 
 from oido.errors import OptionError
 from oido.events.selection import LabelIndices
-from oido.params import Detection
+from oido.heads import parse_thresholds
+from oido.params import DEFAULT_THRESHOLD, Detection
 
 __all__ = ["on_thresholds", "read_thresholds"]
 
 
 def on_thresholds(
-    n_classes: int, detection: Detection, indices: LabelIndices
+    n_classes: int,
+    detection: Detection,
+    indices: LabelIndices,
+    own: tuple[tuple[str, float], ...] = (),
 ) -> NDArray[np.float32]:
-    """f32[C]: the threshold of each class, its own or else the common one."""
-    on = np.full(n_classes, detection.threshold, np.float32)
-    for label, value in detection.thresholds:
+    """f32[C]: the threshold of each class, the given one, or the model's own, or the common one."""
+    common = DEFAULT_THRESHOLD if detection.threshold is None else detection.threshold
+    on = np.full(n_classes, common, np.float32)
+    for label, value in (*own, *detection.thresholds):
         on[indices([label])[0]] = value
     return on
 
@@ -54,21 +58,11 @@ def _from_json(text: str, path: str | Path) -> list[tuple[str, float]]:
         ) from error
 
 
-def _from_csv(text: str, path: str | Path) -> list[tuple[str, float]]:
-    pairs = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        try:
-            row = next(csv.reader([line], strict=True), [])
-            if not row or (number == 1 and [c.strip() for c in row] == ["label", "threshold"]):
-                continue
-            label, value = row
-            pairs.append((label.strip(), _checked(float(value))))
-        except (csv.Error, ValueError) as error:
-            raise OptionError(
-                f"thresholds file {path}, line {number}: must be label,threshold, the threshold "
-                f"from 0 to 1 and labels that hold a comma in quotes, not {line[:80]!r}"
-            ) from error
-    return pairs
+def _from_csv(text: str, path: str | Path) -> tuple[tuple[str, float], ...]:
+    try:
+        return parse_thresholds(text)
+    except OptionError as error:
+        raise OptionError(f"thresholds file {path}, {error}") from error
 
 
 def _checked(threshold: float) -> float:

@@ -9,7 +9,7 @@ the embedding beside the scores; the numbers stay the same.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,14 @@ from oido.errors import ModelFormatError
 __all__ = ["CutGraph", "TfliteGraph"]
 
 _OP = schema.BuiltinOperator
+_SIZES = {
+    schema.TensorType.FLOAT32: 4,
+    schema.TensorType.INT32: 4,
+    schema.TensorType.INT8: 1,
+    schema.TensorType.UINT8: 1,
+}
+"""Bytes of a value, of the types that matter."""
+_POOLS = (_OP.MEAN, _OP.AVERAGE_POOL_2D)
 _METADATA_NAME = b"TFLITE_METADATA"
 _SHORTEST_INPUT_SAMPLES = 160
 
@@ -33,7 +41,8 @@ class CutGraph:
 
     window: f32[window_samples]; mel: f32[bands, all FFT bins]; log_offset: what is added to the
     mel energies before the logarithm. first_bin, last_bin: the bins with a weight; the projection
-    takes only those. patch_frames × bands is the patch; input_samples is what the whole graph eats.
+    takes only those. patch_frames × bands is the patch; input_samples is what the whole graph eats;
+    classes counts the scores of all heads, which are these outputs of the whole graph.
     """
 
     projection: bytes
@@ -46,6 +55,7 @@ class CutGraph:
     patch_frames: int
     input_samples: int
     classes: int
+    heads: tuple[int, ...] = (0,)
 
 
 class TfliteGraph:
@@ -82,6 +92,14 @@ class TfliteGraph:
         builder.Finish(model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
 
+    def outputs(self) -> list[int]:
+        """The numbers of the output tensors."""
+        return [int(t) for t in self._graph.outputs]
+
+    def embedding(self) -> int:
+        """The number of the tensor that is the last mean over an image before the scores."""
+        return self._embedding(self._graph)
+
     def output_sizes(self) -> list[int]:
         """How many scores each output gives."""
         return [int(self._graph.tensors[t].shape[-1]) for t in self._graph.outputs]
@@ -97,6 +115,27 @@ class TfliteGraph:
             for op in self._graph.operators
             for t in op.outputs
         )
+
+    def require_order(self) -> None:
+        """Raise ModelFormatError unless each operator reads constants and what came before it.
+
+        What runs a graph takes such things for granted; a graph that goes in circles ends it.
+        """
+        tensors = self._graph.tensors
+        known = {int(t) for t in self._graph.inputs}
+        for number, tensor in enumerate(tensors):
+            data = self._data(self._model.buffers[tensor.buffer])
+            size = _SIZES.get(tensor.type)
+            if len(data) and size and len(data) != size * int(np.prod(tensor.shape)):
+                raise ModelFormatError("a constant has another size than its shape")
+            if len(data):
+                known.add(number)
+        for op in self._graph.operators:
+            if not {int(t) for t in op.inputs if t >= 0} <= known:
+                raise ModelFormatError("an operator reads what no other has made")
+            known |= {int(t) for t in op.outputs}
+        if not {int(t) for t in self._graph.outputs} <= known:
+            raise ModelFormatError("nothing makes its scores")
 
     def waveform_shape(self) -> tuple[int, int]:
         """Samples in, classes out, of a graph that takes one window of float32 waveform."""
@@ -115,8 +154,11 @@ class TfliteGraph:
             raise ModelFormatError("its scores do not come from its input")
         return samples, int(self._graph.tensors[self._graph.outputs[0]].shape[-1])
 
-    def cut_front_end(self) -> CutGraph:
-        """Cut behind the log-mel. Raises ModelFormatError if this is no such graph."""
+    def cut_front_end(self, heads: Sequence[int] = (0,)) -> CutGraph:
+        """Cut behind the log-mel; ``heads`` are the outputs that give scores.
+
+        Raises ModelFormatError if this is no such graph.
+        """
         front = self._find_front_end()
         mel, weights_tensor = self._constant(front.mel.inputs[1])
         window, _ = self._constant(front.window.inputs[1])
@@ -128,7 +170,7 @@ class TfliteGraph:
         patch = self._graph.tensors[front.patch]
         return CutGraph(
             projection=self._projection(front, weights_tensor, mel[:, first : last + 1]),
-            network=self._network(front),
+            network=self._network(front, heads),
             window=window.reshape(-1).copy(),
             mel=mel.copy(),
             log_offset=float(offset.reshape(-1)[0]),
@@ -136,7 +178,8 @@ class TfliteGraph:
             last_bin=last,
             patch_frames=int(patch.shape[-2]),
             input_samples=int(np.prod(self._graph.tensors[self._graph.inputs[0]].shape)),
-            classes=int(self._graph.tensors[self._graph.outputs[0]].shape[-1]),
+            classes=sum(self.output_sizes()[head] for head in heads),
+            heads=tuple(heads),
         )
 
     def _find_front_end(self) -> _FrontEndOps:
@@ -179,8 +222,8 @@ class TfliteGraph:
         graph.outputs = np.array([front.log.outputs[0]], np.int32)
         return _packed(model, graph)
 
-    def _network(self, front: _FrontEndOps) -> bytes:
-        """Patches → (scores, embedding), any number at a time."""
+    def _network(self, front: _FrontEndOps, heads: Sequence[int]) -> bytes:
+        """Patches → (scores of each head, embedding), any number at a time."""
         model, graph = self._copy()
         graph.operators = graph.operators[front.end :]
         patch = graph.tensors[front.patch]
@@ -189,19 +232,22 @@ class TfliteGraph:
             if self._builtin(op) == _OP.RESHAPE:
                 _open_batch(model, graph, op)
         graph.inputs = np.array([front.patch], np.int32)
-        graph.outputs = np.array([graph.outputs[0], self._embedding(graph)], np.int32)
+        scores = [int(graph.outputs[head]) for head in heads]
+        graph.outputs = np.array([*scores, self._embedding(graph)], np.int32)
         return _packed(model, graph)
 
     def _embedding(self, graph: Any) -> int:
-        """The tensor that the last dense layer before the scores reads."""
+        """The last mean over an image before the scores: what all heads have in common."""
         producers = {int(t): op for op in graph.operators for t in op.outputs}
         tensor = int(graph.outputs[0])
         for _ in graph.operators:  # a damaged graph may go in circles
+            if tensor not in producers:
+                break
             op = producers[tensor]
-            if self._builtin(op) == _OP.FULLY_CONNECTED:
-                return int(op.inputs[0])
-            tensor = int(op.inputs[0])
-        raise _not_understood("its scores do not come from a dense layer")
+            if self._builtin(op) in _POOLS:
+                return tensor
+            tensor = next((int(t) for t in op.inputs if int(t) in producers), -1)
+        raise _not_understood("its scores do not come from the mean of an image")
 
     def _copy(self) -> tuple[Any, Any]:
         model = schema.ModelT.InitFromPackedBuf(self._content, 0)

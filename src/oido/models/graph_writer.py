@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writing float TensorFlow Lite graphs, an operator at a time, without TensorFlow.
+"""Writing TensorFlow Lite graphs, an operator at a time, without TensorFlow.
 
-A writer is a list of operators in the order of the data. Tensors are handled by their numbers.
-Images are [batch, height, width, channels]; the batch is 1 in the file and may be resized to any
-number by the interpreter, which is why no operator may have the batch inside a constant.
+Each method adds one operator and gives the number of its output. Images are [batch, height, width,
+channels]. Where the batch is free, no operator may have it inside a constant.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
+
+from oido.errors import OptionError
+from oido.models.graph_builder import GraphBuilder
 
 __all__ = ["Activation", "GraphWriter"]
 
@@ -27,28 +28,18 @@ _FUSED = {
     "relu": schema.ActivationFunctionType.RELU,
     "relu6": schema.ActivationFunctionType.RELU6,
 }
-_TYPES = {
-    np.dtype(np.float32): schema.TensorType.FLOAT32,
-    np.dtype(np.int32): schema.TensorType.INT32,
-}
+_Float32s = NDArray[np.float32]
 
 
-class GraphWriter:
-    """Builds one graph; each method adds an operator and gives the number of its output."""
+class GraphWriter(GraphBuilder):
+    """A graph and the operators that can be added to it."""
 
-    def __init__(self, description: str) -> None:
-        self._model = schema.ModelT()
-        self._model.version = 3
-        self._model.description = description
-        self._model.buffers = [schema.BufferT()]  # buffer 0 is the empty one, by convention
-        self._model.operatorCodes = []
-        self._graph = schema.SubGraphT()
-        self._graph.tensors, self._graph.operators = [], []
-        self._graph.inputs, self._graph.outputs = [], []
-
-    def shape(self, tensor: int) -> tuple[int, ...]:
-        """The shape of a tensor, its batch as 1."""
-        return tuple(int(n) for n in self._graph.tensors[tensor].shape)
+    @classmethod
+    def on(cls, content: bytes) -> GraphWriter:
+        """A writer that adds to a finished graph; its tensors keep their numbers."""
+        writer = cls("")
+        writer._open(content)
+        return writer
 
     def input(self, name: str, shape: tuple[int, ...]) -> int:
         """A float32 input of this shape, batch included (as 1)."""
@@ -58,17 +49,15 @@ class GraphWriter:
 
     def constant(self, values: NDArray[Any]) -> int:
         """A float32 or int32 constant."""
-        buffer = schema.BufferT()
-        buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
-        self._model.buffers.append(buffer)
-        number = len(self._model.buffers) - 1
-        return self._tensor("constant", values.shape, values.dtype, number, has_batch=False)
+        return self._constant(values)
+
+    # Networks
 
     def conv(
         self,
         x: int,
-        weights: NDArray[np.float32],
-        bias: NDArray[np.float32],
+        weights: _Float32s,
+        bias: _Float32s,
         *,
         stride: int = 1,
         activation: Activation = "none",
@@ -76,20 +65,15 @@ class GraphWriter:
     ) -> int:
         """2-D convolution; weights [out, height, width, in]."""
         options = schema.Conv2DOptionsT()
-        options.strideH = options.strideW = stride
-        options.dilationHFactor = options.dilationWFactor = 1
-        options.padding = _SAME if same_padding else _VALID
+        kind = (_OP.CONV_2D, _OPTIONS.Conv2DOptions, options)
         options.fusedActivationFunction = _FUSED[activation]
-        height, width = self._convolved(x, weights.shape[1:3], stride, same_padding)
-        shape = (1, height, width, weights.shape[0])
-        inputs = [x, self.constant(weights), self.constant(bias)]
-        return self._add(_OP.CONV_2D, inputs, shape, _OPTIONS.Conv2DOptions, options)
+        return self._convolved(x, kind, weights, bias, weights.shape[0], stride, same_padding)
 
     def depthwise(
         self,
         x: int,
-        weights: NDArray[np.float32],
-        bias: NDArray[np.float32],
+        weights: _Float32s,
+        bias: _Float32s,
         *,
         stride: int = 1,
         activation: Activation = "none",
@@ -97,40 +81,22 @@ class GraphWriter:
     ) -> int:
         """Convolution of each channel by itself; weights [1, height, width, channels]."""
         options = schema.DepthwiseConv2DOptionsT()
-        options.strideH = options.strideW = stride
-        options.dilationHFactor = options.dilationWFactor = options.depthMultiplier = 1
-        options.padding = _SAME if same_padding else _VALID
+        options.depthMultiplier = 1
+        kind = (_OP.DEPTHWISE_CONV_2D, _OPTIONS.DepthwiseConv2DOptions, options)
         options.fusedActivationFunction = _FUSED[activation]
-        height, width = self._convolved(x, weights.shape[1:3], stride, same_padding)
-        shape = (1, height, width, weights.shape[3])
-        inputs = [x, self.constant(weights), self.constant(bias)]
-        return self._add(
-            _OP.DEPTHWISE_CONV_2D, inputs, shape, _OPTIONS.DepthwiseConv2DOptions, options
-        )
+        return self._convolved(x, kind, weights, bias, weights.shape[3], stride, same_padding)
 
     def dense(
-        self,
-        x: int,
-        weights: NDArray[np.float32],
-        bias: NDArray[np.float32],
-        activation: Activation = "none",
+        self, x: int, weights: _Float32s, bias: _Float32s, activation: Activation = "none"
     ) -> int:
-        """Fully connected layer over the last axis of [batch, in]; weights [out, in]."""
+        """Fully connected layer over the last axis of [n, in]; weights [out, in]."""
         options = schema.FullyConnectedOptionsT()
         options.fusedActivationFunction = _FUSED[activation]
         inputs = [x, self.constant(weights), self.constant(bias)]
-        shape = (1, weights.shape[0])
+        shape = (self.shape(x)[0], weights.shape[0])
         return self._add(
             _OP.FULLY_CONNECTED, inputs, shape, _OPTIONS.FullyConnectedOptions, options
         )
-
-    def pad(self, x: int, before: int, after: int) -> int:
-        """Zeros around height and width of an image."""
-        edges = np.array([[0, 0], [before, after], [before, after], [0, 0]], np.int32)
-        _, height, width, channels = self.shape(x)
-        shape = (1, height + before + after, width + before + after, channels)
-        options = schema.PadOptionsT()
-        return self._add(_OP.PAD, [x, self.constant(edges)], shape, _OPTIONS.PadOptions, options)
 
     def mean(self, x: int, keep_dims: bool = False) -> int:
         """The mean of an image over height and width: [1, 1, 1, channels] or [1, channels]."""
@@ -141,102 +107,143 @@ class GraphWriter:
         axes = self.constant(np.array([1, 2], np.int32))
         return self._add(_OP.MEAN, [x, axes], shape, _OPTIONS.ReducerOptions, options)
 
-    def reshape(self, x: int, shape: tuple[int, ...]) -> int:
-        """Another shape; its first dimension is the batch."""
-        target = np.array([-1, *shape[1:]], np.int32)
-        options = schema.ReshapeOptionsT()
-        options.newShape = target
-        inputs = [x, self.constant(target)]
-        return self._add(_OP.RESHAPE, inputs, shape, _OPTIONS.ReshapeOptions, options)
+    # Element by element
 
     def add(self, x: int, y: int, activation: Activation = "none") -> int:
         """x + y; either may be broadcast."""
         options = schema.AddOptionsT()
         options.fusedActivationFunction = _FUSED[activation]
-        shape = np.broadcast_shapes(self.shape(x), self.shape(y))
-        return self._add(_OP.ADD, [x, y], shape, _OPTIONS.AddOptions, options)
+        return self._add(_OP.ADD, [x, y], self._broadcast(x, y), _OPTIONS.AddOptions, options)
+
+    def subtract(self, x: int, y: int) -> int:
+        """x − y; either may be broadcast."""
+        options = schema.SubOptionsT()
+        return self._add(_OP.SUB, [x, y], self._broadcast(x, y), _OPTIONS.SubOptions, options)
 
     def multiply(self, x: int, y: int) -> int:
         """x · y; either may be broadcast."""
         options = schema.MulOptionsT()
-        shape = np.broadcast_shapes(self.shape(x), self.shape(y))
-        return self._add(_OP.MUL, [x, y], shape, _OPTIONS.MulOptions, options)
+        return self._add(_OP.MUL, [x, y], self._broadcast(x, y), _OPTIONS.MulOptions, options)
 
     def sigmoid(self, x: int) -> int:
         """1 / (1 + e^−x)."""
         return self._add(_OP.LOGISTIC, [x], self.shape(x))
 
+    def softmax(self, x: int) -> int:
+        """e^x / Σ e^x over the last axis."""
+        options = schema.SoftmaxOptionsT()
+        options.beta = 1.0
+        return self._add(_OP.SOFTMAX, [x], self.shape(x), _OPTIONS.SoftmaxOptions, options)
+
     def hard_swish(self, x: int) -> int:
         """x · relu6(x + 3) / 6."""
-        return self._add(
-            _OP.HARD_SWISH,
-            [x],
-            self.shape(x),
-            _OPTIONS.HardSwishOptions,
-            schema.HardSwishOptionsT(),
-        )
+        options = schema.HardSwishOptionsT()
+        return self._add(_OP.HARD_SWISH, [x], self.shape(x), _OPTIONS.HardSwishOptions, options)
 
     def log(self, x: int) -> int:
         """The natural logarithm."""
         return self._add(_OP.LOG, [x], self.shape(x))
 
-    def finish(self, outputs: list[int]) -> bytes:
-        """The .tflite with these outputs."""
-        self._graph.outputs = outputs
-        self._model.subgraphs = [self._graph]
-        builder = flatbuffers.Builder(1 << 20)
-        builder.Finish(self._model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
+    def sqrt(self, x: int) -> int:
+        """The square root."""
+        return self._add(_OP.SQRT, [x], self.shape(x))
+
+    def l2_normalized(self, x: int) -> int:
+        """x / |x| over the last axis."""
+        options = schema.L2NormOptionsT()
+        shape = self.shape(x)
+        return self._add(_OP.L2_NORMALIZATION, [x], shape, _OPTIONS.L2NormOptions, options)
+
+    def dequantized(self, x: int) -> int:
+        """float32 of an int8 tensor."""
+        options = schema.DequantizeOptionsT()
+        kind = _OPTIONS.DequantizeOptions
+        return self._add(_OP.DEQUANTIZE, [x], self.shape(x), kind, options, version=2)
+
+    # Shapes
+
+    def pad(self, x: int, *edges: tuple[int, int]) -> int:
+        """Zeros before and after, for each axis."""
+        return self._padded(x, edges, _OP.PAD, _OPTIONS.PadOptions, schema.PadOptionsT())
+
+    def reflect(self, x: int, *edges: tuple[int, int]) -> int:
+        """Mirrored values before and after, for each axis; the outermost value is not repeated."""
+        options = schema.MirrorPadOptionsT()
+        options.mode = schema.MirrorPadMode.REFLECT
+        return self._padded(x, edges, _OP.MIRROR_PAD, _OPTIONS.MirrorPadOptions, options)
+
+    def reshape(self, x: int, shape: tuple[int, ...]) -> int:
+        """Another shape; the first dimension is whatever is left (the batch, where it is free)."""
+        target = np.array([-1, *shape[1:]], np.int32)
+        options = schema.ReshapeOptionsT()
+        options.newShape = target
+        inputs = [x, self.constant(target)]
+        kind = _OPTIONS.ReshapeOptions
+        return self._add(_OP.RESHAPE, inputs, shape, kind, options, self._dtype(x))
+
+    def transpose(self, x: int) -> int:
+        """[a, b] → [b, a]."""
+        order = self.constant(np.array([1, 0], np.int32))
+        options = schema.TransposeOptionsT()
+        kind = _OPTIONS.TransposeOptions
+        return self._add(_OP.TRANSPOSE, [x, order], self.shape(x)[::-1], kind, options)
+
+    def part(self, x: int, start: int, length: int) -> int:
+        """x[start : start + length] of a vector."""
+        edges = [self.constant(np.array([n], np.int32)) for n in (start, length)]
+        options = schema.SliceOptionsT()
+        return self._add(_OP.SLICE, [x, *edges], (length,), _OPTIONS.SliceOptions, options)
+
+    def rows(self, x: int, numbers: NDArray[np.int32]) -> int:
+        """The rows of [n, k] that an array of row numbers names: its shape and k."""
+        options = schema.GatherOptionsT()
+        shape = (*numbers.shape, self.shape(x)[1])
+        inputs = [x, self.constant(numbers.astype(np.int32))]
+        return self._add(_OP.GATHER, inputs, shape, _OPTIONS.GatherOptions, options)
+
+    # Spectra
+
+    def spectrum(self, x: int) -> int:
+        """Magnitudes of the real FFT of each row: [t, n] → [t, n / 2 + 1]; n a power of two."""
+        frames, samples = self.shape(x)
+        if samples & (samples - 1):
+            raise OptionError(f"an FFT has a power of two of samples, not {samples}")
+        image = self.reshape(x, (frames, 1, samples))
+        length = self.constant(np.array([1, samples], np.int32))
+        bins = samples // 2 + 1
+        shape, complex64 = (frames, 1, bins), np.complex64
+        kind, options = _OPTIONS.Rfft2dOptions, schema.Rfft2dOptionsT()
+        waves = self._add(_OP.RFFT2D, [image, length], shape, kind, options, complex64)
+        waves = self.reshape(waves, (frames, bins))
+        return self._add(_OP.COMPLEX_ABS, [waves], (frames, bins))
 
     def _convolved(
-        self, x: int, kernel: tuple[int, ...], stride: int, same_padding: bool
-    ) -> tuple[int, int]:
+        self,
+        x: int,
+        kind: tuple[int, int, Any],
+        weights: _Float32s,
+        bias: _Float32s,
+        channels: int,
+        stride: int,
+        same_padding: bool,
+    ) -> int:
+        code, options_type, options = kind
+        options.strideH = options.strideW = stride
+        options.dilationHFactor = options.dilationWFactor = 1
+        options.padding = _SAME if same_padding else _VALID
         sides = self.shape(x)[1:3]
         if not same_padding:
-            sides = (sides[0] - kernel[0] + 1, sides[1] - kernel[1] + 1)
-        return -(-sides[0] // stride), -(-sides[1] // stride)
+            sides = (sides[0] - weights.shape[1] + 1, sides[1] - weights.shape[2] + 1)
+        shape = (1, -(-sides[0] // stride), -(-sides[1] // stride), channels)
+        inputs = [x, self.constant(weights), self.constant(bias)]
+        return self._add(code, inputs, shape, options_type, options)
 
-    def _tensor(
-        self,
-        name: str,
-        shape: tuple[int, ...],
-        dtype: Any = np.float32,
-        buffer: int = 0,
-        has_batch: bool = True,
+    def _padded(
+        self, x: int, edges: tuple[tuple[int, int], ...], code: int, kind: int, options: Any
     ) -> int:
-        tensor = schema.TensorT()
-        tensor.name = f"{name}_{len(self._graph.tensors)}"
-        tensor.shape = np.array(shape, np.int32)
-        if has_batch:
-            tensor.shapeSignature = np.array([-1, *shape[1:]], np.int32)
-        tensor.type = _TYPES[np.dtype(dtype)]
-        tensor.buffer = buffer
-        self._graph.tensors.append(tensor)
-        return len(self._graph.tensors) - 1
+        shape = tuple(n + before + after for n, (before, after) in zip(self.shape(x), edges))
+        inputs = [x, self.constant(np.array(edges, np.int32))]
+        return self._add(code, inputs, shape, kind, options)
 
-    def _add(
-        self,
-        code: int,
-        inputs: list[int],
-        shape: tuple[int, ...],
-        options_type: int = 0,
-        options: Any = None,
-    ) -> int:
-        operator = schema.OperatorT()
-        operator.opcodeIndex = self._code(code)
-        operator.inputs = np.array(inputs, np.int32)
-        output = self._tensor(f"op{len(self._graph.operators)}", shape)
-        operator.outputs = np.array([output], np.int32)
-        operator.builtinOptionsType, operator.builtinOptions = options_type, options
-        self._graph.operators.append(operator)
-        return output
-
-    def _code(self, code: int) -> int:
-        for index, known in enumerate(self._model.operatorCodes):
-            if known.builtinCode == code:
-                return index
-        entry = schema.OperatorCodeT()
-        entry.builtinCode, entry.version = code, 1
-        entry.deprecatedBuiltinCode = min(code, 127)
-        self._model.operatorCodes.append(entry)
-        return len(self._model.operatorCodes) - 1
+    def _broadcast(self, x: int, y: int) -> tuple[int, ...]:
+        return np.broadcast_shapes(self.shape(x), self.shape(y))

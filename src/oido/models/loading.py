@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from oido.errors import ModelFormatError, ModelNotFoundError, OptionError
+from oido.heads import Head
 from oido.models import fetch
 from oido.models.display import audioset_labels, yamnet_labels
 from oido.models.graph import CutGraph, TfliteGraph
-from oido.models.metadata import read_metadata
+from oido.models.metadata import ModelMetadata, read_metadata
 from oido.models.model import (
+    EMBEDDING_OUTPUT,
     AudioModel,
     LogMelNetwork,
     MnNetwork,
@@ -21,10 +24,12 @@ from oido.models.model import (
     WholeNetwork,
 )
 from oido.models.registry import CATALOG, ModelCard, card
+from oido.models.yamnet_float import from_float
 from oido.models.yamnet_network import YAMNET_FRONT_END, cut_graph
-from oido.params import FrontEndParams, WindowParams
+from oido.models.yamnet_weights import YamNetWeights
+from oido.params import FrontEndParams, MnFrontEndParams, WindowParams
 
-__all__ = ["load_model"]
+__all__ = ["is_calibrated", "load_model"]
 
 _MN_WINDOWS = WindowParams(32_000, 320_000, 320, 160_000, 320_000, repeat_pause_samples=64_000)
 """EfficientAT's networks take any length; they were trained on 10 s. Shorter clips are repeated
@@ -38,11 +43,14 @@ def load_model(
     name_or_path: str | os.PathLike[str],
     say: fetch.Say = lambda _: None,
     precision: Precision | None = None,
+    window_seconds: float | None = None,
 ) -> AudioModel:
     """A model by its name (fetched if it is not here yet) or by the path of its file.
 
-    A file is a .tflite with metadata, yamnet.h5, or EfficientAT's mn04 (.pt). precision: None is
+    A file is a .tflite with metadata, YAMNet's own float .tflite or yamnet.h5, or EfficientAT's
+    mn04 (.pt). precision: None is
     the file's own; "float32" runs the weights of a quantised YAMNet with float activations.
+    window_seconds: what is heard at once, of a network that hears any length (mn04: 10 s).
 
     Raises a ModelError: unknown name, no source reachable, wrong hash, or a file that is no audio
     classifier with metadata.
@@ -56,7 +64,7 @@ def load_model(
             raise ModelNotFoundError(f"{path}: no such model file")
         card(os.fspath(name_or_path))  # raises, naming the models that exist
     try:
-        return _read(path, path.read_bytes(), known, precision)
+        model = _read(path, path.read_bytes(), known, precision, window_seconds)
     except OSError as error:
         raise ModelNotFoundError(f"{path}: cannot be read ({error.strerror})") from error
     except ModelFormatError as error:
@@ -67,18 +75,45 @@ def load_model(
             f"{path}: its graph makes no sense ({type(error).__name__}: {error}); "
             "the file is damaged"
         ) from error
+    if precision not in (None, model.precision):
+        raise OptionError(f"{path.name} holds float32 weights; there is no int8 precision")
+    return model
+
+
+def is_calibrated(name_or_path: str | os.PathLike[str], head: str | None = None) -> bool:
+    """Whether this head (None: the last) has a score calibration, told by the metadata alone.
+
+    What cannot be read has none here; `load_model` says why.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".tflite" or not path.is_file():
+        return False
+    try:
+        content = path.read_bytes()
+        raw = TfliteGraph(content).metadata()
+        heads = () if raw is None else read_metadata(raw, content).heads()
+    except (OSError, ModelFormatError):
+        return False
+    wanted = [h for h in heads if head in (None, h.name)]
+    return bool(wanted) and wanted[-1].calibration is not None
 
 
 def _read(
-    path: Path, content: bytes, known: ModelCard | None, precision: Precision | None
+    path: Path,
+    content: bytes,
+    known: ModelCard | None,
+    precision: Precision | None,
+    window_seconds: float | None,
 ) -> AudioModel:
+    if window_seconds is not None and path.suffix != ".pt":
+        raise OptionError(f"{path.name} hears windows of one length, which cannot be chosen")
     if path.suffix in {".h5", ".pt"}:
-        if precision == "int8":
-            raise OptionError(f"{path.name} holds float32 weights; there is no int8 precision")
-        return _from_weights(path, content, known)
+        return _from_weights(path, content, known, window_seconds)
     graph = TfliteGraph(content)
     raw = graph.metadata()
     if raw is None:
+        with suppress(ModelFormatError):
+            return _original(path, content, known, from_float(content))
         raise ModelFormatError(
             "it has no metadata: labels and sample rate are not known. If you know them, add them: "
             f"oido models annotate {path.name} --labels labels.txt --sample-rate 16000"
@@ -89,10 +124,8 @@ def _read(
         raise ModelFormatError("its metadata give no sample rate, so it is no audio model")
     if audio.channels != 1:
         raise ModelFormatError(f"it wants {audio.channels} channels, and oido gives one")
-    network, windows, classes = _network(graph, content, audio.sample_rate_hz)
-    labels = metadata.labels()
-    if len(labels) != classes:
-        raise ModelFormatError(f"it has {classes} scores but {len(labels)} labels")
+    heads = _heads(graph, metadata)
+    network, windows = _network(graph, content, audio.sample_rate_hz, metadata, tuple(heads))
     own: Precision = "int8" if graph.is_quantised() else "float32"
     if precision is not None and precision != own:
         network = _in_float32(network, content, precision)
@@ -101,7 +134,7 @@ def _read(
         path=path,
         sha256=fetch.sha256_of(content),
         size_bytes=len(content),
-        labels=labels,
+        heads=tuple(heads.values()),
         windows=windows,
         summary=known.summary if known else metadata.description,
         licence=known.licence if known else metadata.licence,
@@ -112,31 +145,52 @@ def _read(
     )
 
 
-def _from_weights(path: Path, content: bytes, known: ModelCard | None) -> AudioModel:
+def _from_weights(
+    path: Path, content: bytes, known: ModelCard | None, window_seconds: float | None
+) -> AudioModel:
     """Weights without a graph: the graph is written here."""
     if path.suffix == ".h5":
         from oido.models.yamnet_h5 import from_h5
 
-        log_mel = cut_graph(from_h5(content))
-        network: Network = LogMelNetwork(YAMNET_FRONT_END, log_mel, is_cut=False)
-        windows, labels = YAMNET_FRONT_END.windows, yamnet_labels()
-        classes = log_mel.classes
-    else:
-        from oido.models import mn04
-        from oido.models.torch_file import read_state_dict
+        return _original(path, content, known, from_h5(content))
+    from oido.models import mn04
+    from oido.models.torch_file import read_state_dict
 
-        windows = _MN_WINDOWS
-        frames = 1 + (windows.window_samples - 1) // windows.step_samples
-        network = MnNetwork(mn04.network(read_state_dict(content), frames))
-        labels, classes = audioset_labels(), mn04.LABEL_COUNT
-    if len(labels) != classes:
-        raise ModelFormatError(f"it has {classes} scores, and its classes are {len(labels)}")
+    windows = _MN_WINDOWS if window_seconds is None else _mn_windows(window_seconds)
+    mn = MnFrontEndParams(window_samples=windows.window_samples)
+    state = read_state_dict(content)
+    network = MnNetwork(mn, mn04.network(state, mn.patch_frames))
+    classes = len(state["classifier.5.bias"])
+    if classes != mn04.LABEL_COUNT:
+        raise ModelFormatError(f"it has {classes} scores, and mn04 {mn04.LABEL_COUNT}")
+    return _float_model(path, content, known, network, windows, audioset_labels())
+
+
+def _original(
+    path: Path, content: bytes, known: ModelCard | None, weights: YamNetWeights
+) -> AudioModel:
+    """The float YAMNet, whatever file its weights are from."""
+    labels = yamnet_labels()
+    if weights.classes != len(labels):
+        raise ModelFormatError(f"it has {weights.classes} scores, and YAMNet {len(labels)}")
+    network = LogMelNetwork(YAMNET_FRONT_END, cut_graph(weights), is_cut=False)
+    return _float_model(path, content, known, network, YAMNET_FRONT_END.windows, labels)
+
+
+def _float_model(
+    path: Path,
+    content: bytes,
+    known: ModelCard | None,
+    network: Network,
+    windows: WindowParams,
+    labels: tuple[str, ...],
+) -> AudioModel:
     return AudioModel(
         name=known.name if known else path.stem,
         path=path,
         sha256=fetch.sha256_of(content),
         size_bytes=len(content),
-        labels=labels,
+        heads=(Head("scores", labels),),
         windows=windows,
         summary=known.summary if known else "weights of your own",
         licence=known.licence if known else "",
@@ -144,6 +198,19 @@ def _from_weights(path: Path, content: bytes, known: ModelCard | None) -> AudioM
         card=known,
         network=network,
         precision="float32",
+    )
+
+
+def _mn_windows(seconds: float) -> WindowParams:
+    """Windows of another length than the one it was trained on, half of it apart."""
+    longest = _MN_WINDOWS.window_samples / _MN_WINDOWS.sample_rate_hz
+    if not 0.5 <= seconds <= longest:
+        raise OptionError(f"a window of this model is 0.5 s to {longest:g} s, not {seconds:g}")
+    step = _MN_WINDOWS.step_samples
+    samples = round(seconds * _MN_WINDOWS.sample_rate_hz / step) * step
+    hop = max(1, samples // 2 // step) * step
+    return replace(
+        _MN_WINDOWS, window_samples=samples, hop_samples=hop, longest_hop_samples=samples
     )
 
 
@@ -158,20 +225,50 @@ def _in_float32(network: Network, content: bytes, precision: Precision) -> Netwo
     return replace(network, graph=graph, is_cut=False)
 
 
+def _heads(graph: TfliteGraph, metadata: ModelMetadata) -> dict[int, Head]:
+    """What is known of each output that gives scores, by its number."""
+    sizes = graph.output_sizes()
+    found = ((n, metadata.head(n)) for n in range(min(len(sizes), len(metadata.outputs))))
+    heads = {number: head for number, head in found if head is not None}
+    if not heads:
+        raise ModelFormatError("the model's metadata name no label file for its scores")
+    for number, head in heads.items():
+        if len(head.labels) != sizes[number]:
+            raise ModelFormatError(
+                f"it has {sizes[number]} scores but {len(head.labels)} labels"
+                + (f" (output {head.name!r})" if len(heads) > 1 else "")
+            )
+    names = [head.name or f"output {number}" for number, head in heads.items()]
+    if len(set(names)) < len(names):  # heads are chosen by name
+        names = [f"output {number}" for number in heads]
+    return {n: replace(head, name=name) for (n, head), name in zip(heads.items(), names)}
+
+
 def _network(
-    graph: TfliteGraph, content: bytes, sample_rate_hz: int
-) -> tuple[Network, WindowParams, int]:
-    """The network, its windows, and its number of classes."""
+    graph: TfliteGraph,
+    content: bytes,
+    sample_rate_hz: int,
+    metadata: ModelMetadata,
+    heads: tuple[int, ...],
+) -> tuple[Network, WindowParams]:
+    """The network and its windows."""
     if graph.has_spectrum():
-        cut = graph.cut_front_end()
-        front_end = _front_end_params(cut, sample_rate_hz)
-        return LogMelNetwork(front_end, cut), front_end.windows, cut.classes
-    window_samples, classes = graph.waveform_shape()
+        try:
+            cut = graph.cut_front_end(heads)
+            front_end = _front_end_params(cut, sample_rate_hz)
+        except ModelFormatError:
+            pass  # another front end than those that are known: it is run as a whole
+        else:
+            return LogMelNetwork(front_end, cut), front_end.windows
+    graph.require_order()
+    window_samples, _ = graph.waveform_shape()
     step = max(1, sample_rate_hz // _STEPS_PER_SECOND)
     hop = max(1, window_samples // 2 // step) * step
     longest = max(1, window_samples // step) * step
     windows = WindowParams(sample_rate_hz, window_samples, step, hop, longest)
-    return WholeNetwork(content), windows, classes
+    named = [output.name for output in metadata.outputs]
+    embedding = named.index(EMBEDDING_OUTPUT) if EMBEDDING_OUTPUT in named else None
+    return WholeNetwork(content, heads, None if embedding in heads else embedding), windows
 
 
 def _front_end_params(cut: CutGraph, sample_rate_hz: int) -> FrontEndParams:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading the metadata of a .tflite: labels, rate and channels, and the files packed in it.
+"""Reading the metadata of a .tflite: rate, channels, heads, and the files packed in it.
 
 The metadata are a flatbuffer ("M001") in the model's buffer named TFLITE_METADATA; associated files
 are appended to the model as a ZIP. Field numbers below are those of TensorFlow Lite's
@@ -9,6 +9,7 @@ metadata_schema.fbs (tensorflow/tflite-support).
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -19,15 +20,20 @@ import flatbuffers
 from flatbuffers import number_types
 from flatbuffers.table import Table
 
-from oido.errors import ModelFormatError
+from oido.errors import ModelFormatError, OptionError
+from oido.heads import Head, ScoreCalibration, ScoreTransformation, parse_thresholds
 
-__all__ = ["ModelMetadata", "TensorMetadata", "read_metadata"]
+__all__ = ["ModelMetadata", "TensorMetadata", "read_metadata", "thresholds_file_name"]
 
 _T = TypeVar("_T")
 
 _IDENTIFIER = b"M001"
 _AUDIO_PROPERTIES = 4
+_UNKNOWN_FILE = 0
 _TENSOR_AXIS_LABELS = 2
+_TENSOR_AXIS_SCORE_CALIBRATION = 4
+_SCORE_CALIBRATION_OPTIONS = 2
+_SCORE_THRESHOLDING_OPTIONS = 3
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,10 @@ class TensorMetadata:
     """What the metadata say of one input or output.
 
     sample_rate_hz, channels: of an audio input, else None. label_file: the associated file with a
-    label per line, of an output with labels, else None.
+    label per line, of an output with labels, else None. calibration_file: the associated file with
+    the sigmoids of a score calibration, which goes with transformation and default_score, or None.
+    score_threshold: below it the model advises to report nothing, or None. thresholds_file: the
+    associated file with thresholds per label, which is oido's own and unknown to others, or None.
     """
 
     name: str
@@ -43,6 +52,11 @@ class TensorMetadata:
     sample_rate_hz: int | None
     channels: int | None
     label_file: str | None
+    calibration_file: str | None = None
+    transformation: ScoreTransformation = ScoreTransformation.IDENTITY
+    default_score: float = 0.0
+    score_threshold: float | None = None
+    thresholds_file: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,13 +76,52 @@ class ModelMetadata:
         name = self.outputs[output].label_file if output < len(self.outputs) else None
         if name is None or name not in self.files:
             raise ModelFormatError("the model's metadata name no label file for its scores")
-        try:
-            text = self.files[name].decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise ModelFormatError(f"the model's label file {name} is not UTF-8 text") from error
         # Only line feeds end a label: str.splitlines would also cut at rarer separators.
-        lines = [line.removesuffix("\r") for line in text.split("\n")]
+        lines = [line.removesuffix("\r") for line in self._text(name, "label").split("\n")]
         return tuple(lines[:-1] if lines[-1] == "" else lines)
+
+    def head(self, output: int) -> Head | None:
+        """What is known of an output's scores; None if it has no labels (an embedding has none).
+
+        Raises ModelFormatError if a file of it is missing or damaged, and names it.
+        """
+        tensor = self.outputs[output]
+        if tensor.label_file is None:
+            return None
+        labels = self.labels(output)
+        calibration = None
+        thresholds: tuple[tuple[str, float], ...] = ()
+        file = None
+        try:
+            if (file := tensor.calibration_file) is not None:
+                text = self._text(file, "score calibration")
+                options = tensor.transformation, tensor.default_score
+                calibration = ScoreCalibration.parse(text, len(labels), *options)
+            if (file := tensor.thresholds_file) is not None:
+                thresholds = parse_thresholds(self._text(file, "thresholds"))
+            threshold = tensor.score_threshold
+            return Head(tensor.name, labels, calibration, thresholds, threshold, tensor.description)
+        except OptionError as error:
+            where = f" ({file})" if file else ""
+            raise ModelFormatError(f"the model's metadata are damaged{where}: {error}") from error
+
+    def heads(self) -> tuple[Head, ...]:
+        """The outputs that have labels, in their order."""
+        heads = (self.head(output) for output in range(len(self.outputs)))
+        return tuple(head for head in heads if head is not None)
+
+    def _text(self, name: str, kind: str) -> str:
+        if name not in self.files:
+            raise ModelFormatError(f"the model's {kind} file {name} is not packed in it")
+        try:
+            return self.files[name].decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ModelFormatError(f"the model's {kind} file {name} is not UTF-8 text") from error
+
+
+def thresholds_file_name(head: str) -> str:
+    """The file with a head's thresholds, which is known by its name (its type is UNKNOWN)."""
+    return f"{head}_thresholds.csv"
 
 
 def read_metadata(metadata: bytes, model_file: bytes) -> ModelMetadata:
@@ -106,13 +159,45 @@ def _tensor(table: _Reader) -> TensorMetadata:
         if audio is not None:
             rate = audio.number(0, number_types.Uint32Flags) or None
             channels = audio.number(1, number_types.Uint32Flags) or None
-    labels = [
-        file.text(0)
-        for file in table.tables(6)
-        if file.number(2, number_types.Int8Flags) == _TENSOR_AXIS_LABELS
-    ]
-    label_file = labels[0] if labels else None
-    return TensorMetadata(table.text(0), table.text(1), rate, channels, label_file)
+    name = table.text(0)
+    # The first of a type counts, as for the Task Library; others are of other languages.
+    files: dict[int, str] = {}
+    thresholds_file = None
+    for file in table.tables(6):
+        kind = file.number(2, number_types.Int8Flags)
+        files.setdefault(kind, file.text(0))
+        if kind == _UNKNOWN_FILE and file.text(0) == thresholds_file_name(name):
+            thresholds_file = file.text(0)
+    calibration = _process_unit(table, _SCORE_CALIBRATION_OPTIONS)
+    thresholding = _process_unit(table, _SCORE_THRESHOLDING_OPTIONS)
+    calibration_file = None
+    transformation, default_score = ScoreTransformation.IDENTITY, 0.0
+    if calibration is not None:
+        calibration_file = files.get(_TENSOR_AXIS_SCORE_CALIBRATION)
+        if calibration_file is None:
+            raise ModelFormatError(f"the metadata name no score calibration file for {name!r}")
+        transformation = ScoreTransformation(calibration.number(0, number_types.Int8Flags))
+        default_score = calibration.real(1)
+    return TensorMetadata(
+        name,
+        table.text(1),
+        rate,
+        channels,
+        files.get(_TENSOR_AXIS_LABELS),
+        calibration_file,
+        transformation,
+        default_score,
+        thresholding.real(0) if thresholding is not None else None,
+        thresholds_file,
+    )
+
+
+def _process_unit(tensor: _Reader, kind: int) -> _Reader | None:
+    """The options of the tensor's first process unit of this kind."""
+    for unit in tensor.tables(4):
+        if unit.number(0, number_types.Uint8Flags) == kind:
+            return unit.table(1)
+    return None
 
 
 def _associated_files(model_file: bytes) -> dict[str, bytes]:
@@ -139,6 +224,13 @@ class _Reader:
 
     def number(self, field: int, flags: Any) -> int:
         return self._field(field, lambda o: int(self._table.Get(flags, o)), 0)
+
+    def real(self, field: int) -> float:
+        flags = number_types.Float32Flags
+        value = self._field(field, lambda o: float(self._table.Get(flags, o)), 0.0)
+        if not math.isfinite(value):
+            raise ValueError(value)
+        return value
 
     def text(self, field: int) -> str:
         return self._field(field, lambda o: bytes(self._table.String(o)).decode("utf-8"), "")

@@ -2,8 +2,9 @@
 """Writing metadata into a .tflite, so that it says by itself what it hears and how.
 
 The counterpart of `oido.models.metadata`, with the same field numbers (metadata_schema.fbs of
-tensorflow/tflite-support): name, audio rate and channels of the input, and the labels of each
-output as an associated file, appended to the model as a ZIP.
+tensorflow/tflite-support): name, audio rate and channels of the input, and of each output with
+scores the labels, score calibration and thresholds as associated files, appended to the model as
+a ZIP.
 """
 
 from __future__ import annotations
@@ -17,33 +18,43 @@ import flatbuffers
 from flatbuffers import number_types
 
 from oido.errors import ModelFormatError, OptionError
+from oido.heads import Head, thresholds_text
 from oido.models.graph import TfliteGraph
+from oido.models.metadata import thresholds_file_name
 
-__all__ = ["HeadLabels", "annotated"]
+__all__ = ["PlainOutput", "annotated"]
 
 _AUDIO_PROPERTIES = 4
 _FEATURE_PROPERTIES = 1
+_UNKNOWN_FILE = 0
 _TENSOR_AXIS_LABELS = 2
+_TENSOR_AXIS_SCORE_CALIBRATION = 4
+_SCORE_CALIBRATION_OPTIONS = 2
+_SCORE_THRESHOLDING_OPTIONS = 3
+_MIN_PARSER_VERSION = "1.3.0"
+"""The schema's version that brought AudioProperties; everything else here is as old as 1.0.0."""
 
 _Field = tuple[int, Callable[[flatbuffers.Builder, int], None]]
 
 
 @dataclass(frozen=True)
-class HeadLabels:
-    """The labels of one output, and the name that the output gets."""
+class PlainOutput:
+    """An output that is not scores and so has no labels: an embedding."""
 
-    labels: tuple[str, ...]
-    name: str = "scores"
+    name: str
+    description: str = ""
 
-    @property
-    def file_name(self) -> str:
-        """The associated file's name inside the model."""
-        return f"{self.name}_labels.txt"
+
+@dataclass(frozen=True)
+class _File:
+    name: str
+    kind: int
+    text: str
 
 
 def annotated(
     model: bytes,
-    heads: Sequence[HeadLabels],
+    outputs: Sequence[Head | PlainOutput],
     *,
     sample_rate_hz: int,
     name: str = "",
@@ -53,30 +64,46 @@ def annotated(
 ) -> bytes:
     """The same model with these metadata, in place of any that it had.
 
-    Raises OptionError if labels and outputs do not fit, ModelFormatError if it is no .tflite.
+    ``outputs`` are described in the graph's order, one and all. The same arguments give the same
+    bytes. Raises OptionError if they do not fit the graph, ModelFormatError if it is no .tflite.
     """
     graph = TfliteGraph(model)
     try:
-        outputs = graph.output_sizes()
+        sizes = graph.output_sizes()
     except (LookupError, TypeError, AttributeError) as error:
         raise ModelFormatError("the graph makes no sense; the file is damaged") from error
-    if len(heads) != len(outputs):
-        raise OptionError(f"the model has {len(outputs)} output(s), but {len(heads)} got labels")
-    for head, size in zip(heads, outputs):
-        _check_labels(head, size)
+    if len(outputs) != len(sizes):
+        raise OptionError(f"the model has {len(sizes)} output(s), but {len(outputs)} got labels")
+    _check_names(outputs)
+    for output, size in zip(outputs, sizes):
+        if isinstance(output, Head):
+            _check_labels(output, size)
     if not 1 <= sample_rate_hz < 1 << 31:
         raise OptionError(f"a sample rate of {sample_rate_hz} Hz is impossible")
-    metadata = _flatbuffer(heads, sample_rate_hz, (name, description, licence, author))
+    packed = [_files(output) for output in outputs]
+    texts = (name, description, licence, author)
+    metadata = _flatbuffer(outputs, packed, sample_rate_hz, texts)
     archive = io.BytesIO()
+    # Not compressed: the Task Library reads such files in place, and refuses others.
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as files:
-        for head in heads:
+        for file in (file for group in packed for file in group):
             # A fixed date: the same labels give the same bytes.
-            entry = zipfile.ZipInfo(head.file_name, date_time=(1980, 1, 1, 0, 0, 0))
-            files.writestr(entry, "\n".join(head.labels))
+            entry = zipfile.ZipInfo(file.name, date_time=(1980, 1, 1, 0, 0, 0))
+            files.writestr(entry, file.text)
     return graph.with_metadata(metadata) + archive.getvalue()
 
 
-def _check_labels(head: HeadLabels, size: int) -> None:
+def _check_names(outputs: Sequence[Head | PlainOutput]) -> None:
+    """Names of outputs are names of files too."""
+    names = [output.name for output in outputs]
+    for name in names:
+        if not name.strip() or set(name) & set("/\\\n\r\0"):
+            raise OptionError(f"an output's name must be one word for file names, not {name!r}")
+    if len(set(names)) != len(names):
+        raise OptionError(f"two outputs have one name, among {', '.join(map(repr, names))}")
+
+
+def _check_labels(head: Head, size: int) -> None:
     if len(head.labels) != size:
         raise OptionError(f"output {head.name!r} has {size} scores, but {len(head.labels)} labels")
     for label in head.labels:
@@ -86,26 +113,32 @@ def _check_labels(head: HeadLabels, size: int) -> None:
         raise OptionError("a label stands twice in the list")
 
 
+def _files(output: Head | PlainOutput) -> list[_File]:
+    """The associated files of an output."""
+    if not isinstance(output, Head):
+        return []
+    files = [_File(f"{output.name}_labels.txt", _TENSOR_AXIS_LABELS, "\n".join(output.labels))]
+    if output.calibration is not None:
+        name, text = f"{output.name}_calibration.csv", output.calibration.text()
+        files.append(_File(name, _TENSOR_AXIS_SCORE_CALIBRATION, text))
+    if output.thresholds:
+        name, text = thresholds_file_name(output.name), thresholds_text(output.thresholds)
+        files.append(_File(name, _UNKNOWN_FILE, text))
+    return files
+
+
 def _flatbuffer(
-    heads: Sequence[HeadLabels], sample_rate_hz: int, texts: tuple[str, str, str, str]
+    outputs: Sequence[Head | PlainOutput],
+    packed: Sequence[Sequence[_File]],
+    sample_rate_hz: int,
+    texts: tuple[str, str, str, str],
 ) -> bytes:
     builder = flatbuffers.Builder(1024)
     audio = _table(builder, [_uint32(0, sample_rate_hz), _uint32(1, 1)])
     content = _table(builder, [_uint8(0, _AUDIO_PROPERTIES), _offset(1, audio)])
     waveform = _table(builder, [_text(builder, 0, "audio_clip"), _offset(3, content)])
-    outputs = []
-    for head in heads:
-        labels = _table(
-            builder,
-            [_text(builder, 0, head.file_name), _uint8(2, _TENSOR_AXIS_LABELS)],
-        )
-        files = _vector(builder, [labels])
-        features = _table(builder, [])
-        kind = _table(builder, [_uint8(0, _FEATURE_PROPERTIES), _offset(1, features)])
-        outputs.append(
-            _table(builder, [_text(builder, 0, head.name), _offset(3, kind), _offset(6, files)])
-        )
-    inputs_vector, outputs_vector = _vector(builder, [waveform]), _vector(builder, outputs)
+    tensors = [_tensor(builder, output, files) for output, files in zip(outputs, packed)]
+    inputs_vector, outputs_vector = _vector(builder, [waveform]), _vector(builder, tensors)
     graph = _table(builder, [_offset(2, inputs_vector), _offset(3, outputs_vector)])
     graphs = _vector(builder, [graph])
     name, description, licence, author = texts
@@ -117,11 +150,46 @@ def _flatbuffer(
             _offset(3, graphs),
             _text(builder, 4, author),
             _text(builder, 5, licence),
-            _text(builder, 7, "1.3.0"),
+            _text(builder, 7, _MIN_PARSER_VERSION),
         ],
     )
     builder.Finish(root, b"M001")
     return bytes(builder.Output())
+
+
+def _tensor(
+    builder: flatbuffers.Builder, output: Head | PlainOutput, files: Sequence[_File]
+) -> int:
+    """The TensorMetadata of an output."""
+    packed = [
+        _table(builder, [_text(builder, 0, file.name), _uint8(2, file.kind)]) for file in files
+    ]
+    lists = [_offset(6, _vector(builder, packed))] if packed else []
+    features = _table(builder, [])
+    kind = _table(builder, [_uint8(0, _FEATURE_PROPERTIES), _offset(1, features)])
+    units = _process_units(builder, output) if isinstance(output, Head) else []
+    if units:
+        lists.append(_offset(4, _vector(builder, units)))
+    if output.description:
+        lists.append(_text(builder, 1, output.description))
+    return _table(builder, [_text(builder, 0, output.name), _offset(3, kind), *lists])
+
+
+def _process_units(builder: flatbuffers.Builder, head: Head) -> list[int]:
+    units = []
+    if head.calibration is not None:
+        transformation = head.calibration.transformation.value
+        fields = [_uint8(0, transformation), _float32(1, head.calibration.default_score)]
+        units.append(_unit(builder, _SCORE_CALIBRATION_OPTIONS, fields))
+    if head.score_threshold is not None:
+        fields = [_float32(0, head.score_threshold)]
+        units.append(_unit(builder, _SCORE_THRESHOLDING_OPTIONS, fields))
+    return units
+
+
+def _unit(builder: flatbuffers.Builder, kind: int, fields: list[_Field]) -> int:
+    options = _table(builder, fields)
+    return _table(builder, [_uint8(0, kind), _offset(1, options)])
 
 
 def _table(builder: flatbuffers.Builder, fields: list[_Field]) -> int:
@@ -153,3 +221,7 @@ def _uint8(slot: int, value: int) -> _Field:
 
 def _uint32(slot: int, value: int) -> _Field:
     return slot, lambda b, s: b.PrependSlot(number_types.Uint32Flags, s, value, 0)
+
+
+def _float32(slot: int, value: float) -> _Field:
+    return slot, lambda b, s: b.PrependSlot(number_types.Float32Flags, s, value, 0.0)

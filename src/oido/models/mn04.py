@@ -66,7 +66,7 @@ def network(state: dict[str, NDArray[Any]], frames: int) -> bytes:
     """The .tflite for patches of ``frames`` frames: f32[N, 128, frames, 1] → scores, embedding.
 
     state: the tensors of mn04_as_mAP_432.pt by their PyTorch names (`read_state_dict`).
-    Outputs: scores f32[N, 527] after the sigmoid, and the embedding f32[N, 384], the mean over
+    Outputs: scores f32[N, classes] after the sigmoid, and the embedding f32[N, 384], the mean over
     bands and frames before the head. N is free; ``frames`` is fixed in the file.
 
     Raises ModelFormatError for tensors that are missing, of another shape, or not finite.
@@ -82,8 +82,16 @@ def network(state: dict[str, NDArray[Any]], frames: int) -> bytes:
     x = net.conv(x, f"features.{len(_BLOCKS) + 1}", EMBEDDING_SIZE, activation="hard-swish")
     embedding = writer.mean(x)
     hidden = writer.hard_swish(net.dense(embedding, "classifier.2", _HIDDEN))
-    scores = writer.sigmoid(net.dense(hidden, "classifier.5", LABEL_COUNT))
+    scores = writer.sigmoid(net.dense(hidden, "classifier.5", _classes(state)))
     return writer.finish([scores, embedding])
+
+
+def _classes(state: dict[str, NDArray[Any]]) -> int:
+    """527 as published; a head that was trained anew may have any number."""
+    bias = state.get("classifier.5.bias")
+    if bias is None or bias.ndim != 1 or not len(bias):
+        raise ModelFormatError("these are not the weights of mn04_as: classifier.5.bias is missing")
+    return len(bias)
 
 
 class _Network:
@@ -165,7 +173,8 @@ class _Network:
         """The input, and whether SAME pads as PyTorch does: with a stride it favours the end."""
         if stride == 1:
             return x, True
-        return self.writer.pad(x, (kernel - 1) // 2, (kernel - 1) // 2), False
+        edge = ((kernel - 1) // 2, (kernel - 1) // 2)
+        return self.writer.pad(x, (0, 0), edge, edge, (0, 0)), False
 
     def _folded(
         self, name: str, shape: tuple[int, ...]

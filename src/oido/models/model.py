@@ -7,12 +7,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from oido.heads import Head
 from oido.models.graph import CutGraph
 from oido.models.registry import ModelCard
-from oido.params import FrontEndParams, WindowParams
+from oido.params import FrontEndParams, MnFrontEndParams, WindowParams
 
-__all__ = ["AudioModel", "LogMelNetwork", "MnNetwork", "Network", "Precision", "WholeNetwork"]
+__all__ = [
+    "EMBEDDING_OUTPUT",
+    "AudioModel",
+    "LogMelNetwork",
+    "MnNetwork",
+    "Network",
+    "Precision",
+    "WholeNetwork",
+]
 
+
+EMBEDDING_OUTPUT = "embedding"
+"""The name of an output that gives no scores, but what they are made from."""
 
 Precision = Literal["int8", "float32"]
 """In which numbers a network computes."""
@@ -35,14 +47,20 @@ class LogMelNetwork:
 class MnNetwork:
     """A network of EfficientAT's kind, with their front end; it hears windows of its own length."""
 
+    front_end: MnFrontEndParams
     content: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
 class WholeNetwork:
-    """A classifier that takes the waveform itself, run as it is, window by window."""
+    """A classifier that takes the waveform itself, run as it is, window by window.
+
+    heads: the outputs that give scores; embedding: the output that is one, or None.
+    """
 
     content: bytes = field(repr=False)
+    heads: tuple[int, ...] = (0,)
+    embedding: int | None = None
 
 
 Network = LogMelNetwork | MnNetwork | WholeNetwork
@@ -54,7 +72,8 @@ class AudioModel:
     """What a classifier needs to know of its network; read from the file, never assumed.
 
     name: the catalogue's name, or the one in the metadata. path, sha256, size_bytes: of the file.
-    windows: what the network hears at once. card: None for a file that is not in the catalogue.
+    heads: what its outputs of scores say. windows: what the network hears at once. card: None for a
+    file that is not in the catalogue.
     precision: the numbers that it computes in, which are not always those that the file holds.
     """
 
@@ -62,7 +81,7 @@ class AudioModel:
     path: Path
     sha256: str
     size_bytes: int
-    labels: tuple[str, ...]
+    heads: tuple[Head, ...]
     windows: WindowParams
     summary: str
     licence: str
@@ -70,3 +89,17 @@ class AudioModel:
     card: ModelCard | None
     network: Network
     precision: Precision
+
+    @property
+    def head(self) -> Head:
+        """The head that is heard if nobody says otherwise: the last one.
+
+        Where a classifier was trained on a base model and keeps the base model's head, that one
+        comes first (as TensorFlow Lite Model Maker wrote them), and what was taught comes last.
+        """
+        return self.heads[-1]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes of that head, in the order of its score columns."""
+        return self.head.labels

@@ -14,7 +14,8 @@ __all__ = ["Outputs", "Runtime"]
 class Outputs(NamedTuple):
     """What a network says of N patches.
 
-    scores: f32[N, classes], 0..1, raw (not probabilities); embeddings: f32[N, dim].
+    scores: f32[N, classes], 0..1, raw (not probabilities), of several heads side by side;
+    embeddings: f32[N, dim].
     """
 
     scores: NDArray[np.float32]

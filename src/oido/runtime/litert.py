@@ -7,6 +7,7 @@ own threads gain less than whole workers do.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ class LiteRtRuntime:
 
     projection: a .tflite, magnitudes [t, bins] → log-mel [t, bands]; None where the front end
     needs none.
-    network: a .tflite, patches [N, frames, bands] → (scores [N, classes], embedding [N, …, dim]).
+    network: a .tflite, patches [N, frames, bands] → (scores [N, classes] of each head, embedding
+    [N, …, dim]).
     """
 
     def __init__(self, projection: bytes | None, network: bytes) -> None:
@@ -39,20 +41,23 @@ class LiteRtRuntime:
 
     def run(self, patches: NDArray[np.float32]) -> Outputs:
         """Patches f32[N, frames, bands] → outputs for each, in order."""
-        scores, embeddings = self._network.run(patches)
         n = len(patches)
-        return Outputs(scores.reshape(n, -1), embeddings.reshape(n, -1))
+        *scores, embeddings = (values.reshape(n, -1) for values in self._network.run(patches))
+        return Outputs(_side_by_side(scores), embeddings)
 
 
 class WholeRuntime:
     """Runs an untouched model file, waveform in and scores out, a window at a time.
 
-    Slower than a cut graph, and without embeddings (dim 0); but it runs any classifier, and it is
-    what every cut graph must equal.
+    Slower than a cut graph; but it runs any classifier, and it is what every cut graph must equal.
+    heads: the outputs that give scores; embedding: the output that is one; None: dim is 0.
     """
 
-    def __init__(self, model: bytes) -> None:
+    def __init__(
+        self, model: bytes, heads: Sequence[int] = (0,), embedding: int | None = None
+    ) -> None:
         self._graph = _Graph(model)
+        self._heads, self._embedding = heads, embedding
 
     def project(self, magnitudes: NDArray[np.float32]) -> NDArray[np.float32]:
         """There is no front end outside such a model."""
@@ -60,9 +65,15 @@ class WholeRuntime:
 
     def run(self, patches: NDArray[np.float32]) -> Outputs:
         """Windows f32[N, samples] → outputs for each, in order."""
-        shape = self._graph.input_shape
-        scores = [self._graph.run_as_it_is(w.reshape(shape))[0].reshape(1, -1) for w in patches]
-        return Outputs(np.concatenate(scores), np.zeros((len(patches), 0), np.float32))
+        outputs = [self._window(window.reshape(self._graph.input_shape)) for window in patches]
+        scores, embeddings = zip(*outputs)
+        return Outputs(np.concatenate(scores), np.concatenate(embeddings))
+
+    def _window(self, window: NDArray[np.float32]) -> Outputs:
+        values = [output.reshape(1, -1) for output in self._graph.run_as_it_is(window)]
+        none = np.zeros((1, 0), np.float32)
+        embedding = none if self._embedding is None else values[self._embedding]
+        return Outputs(_side_by_side([values[head] for head in self._heads]), embedding)
 
 
 class _Graph:
@@ -96,6 +107,10 @@ class _Graph:
         except (RuntimeError, ValueError) as error:
             raise ModelFormatError(f"LiteRT cannot run this model ({error})") from error
         return [_dequantised(self._interpreter.get_tensor(d["index"]), d) for d in self._outputs]
+
+
+def _side_by_side(scores: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    return scores[0] if len(scores) == 1 else np.concatenate(scores, axis=1)
 
 
 def _dequantised(values: NDArray[Any], details: Any) -> NDArray[np.float32]:

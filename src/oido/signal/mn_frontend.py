@@ -10,14 +10,14 @@ a BLAS adds does not show, and the result of a window does not depend on its nei
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from oido.errors import OptionError
+from oido.mel import kaldi_mel_matrix, symmetric_hann
+from oido.params import MnFrontEndParams
 
-__all__ = ["MnFrontEnd", "MnFrontEndParams", "kaldi_mel_matrix"]
+__all__ = ["MnFrontEnd"]
 
 _BLOCK_FRAMES = 64
 _BLOCK_BANDS = 16
@@ -25,51 +25,14 @@ _BLOCK_BANDS = 16
 are too small for a BLAS to start threads, and each takes only the bins that its bands need."""
 
 
-@dataclass(frozen=True)
-class MnFrontEndParams:
-    """The constants; all counts are in samples, frames or bands.
-
-    window_samples: what one patch covers; the network was trained on 10 s. An STFT frame is
-    ``analysis_samples`` long, every ``hop_samples``, in an FFT of ``fft_samples``.
-    """
-
-    sample_rate_hz: int = 32_000
-    window_samples: int = 320_000
-    hop_samples: int = 320
-    analysis_samples: int = 800
-    fft_samples: int = 1_024
-    bands: int = 128
-    low_hz: float = 0.0
-    high_hz: float = 15_000.0
-    preemphasis: float = 0.97
-    log_offset: float = 1e-5
-    normal_shift: float = 4.5
-    normal_scale: float = 5.0
-
-    def __post_init__(self) -> None:
-        # Reflection needs half an FFT of samples beside the end that it reflects at.
-        shortest = self.fft_samples // 2 + 2
-        if self.window_samples < shortest:
-            raise OptionError(
-                f"a window of this front end has at least {shortest} samples "
-                f"({shortest / self.sample_rate_hz:.3f} s), not {self.window_samples}"
-            )
-        if self.bands % _BLOCK_BANDS:
-            raise OptionError(f"bands must be a multiple of {_BLOCK_BANDS}, not {self.bands}")
-
-    @property
-    def patch_frames(self) -> int:
-        """Frames of a patch: 1 + (window − 1) // hop; 1,000 for 10 s."""
-        return 1 + (self.window_samples - 1) // self.hop_samples
-
-
 class MnFrontEnd:
     """Waveform → patches. Keeps work arrays: one for each thread."""
 
     def __init__(self, params: MnFrontEndParams) -> None:
         self.params = p = params
-        phase = np.arange(p.analysis_samples) * (2.0 * np.pi / (p.analysis_samples - 1))
-        self._hann = 0.5 - 0.5 * np.cos(phase)  # symmetric: f64[analysis]
+        if p.bands % _BLOCK_BANDS:
+            raise OptionError(f"bands must be a multiple of {_BLOCK_BANDS}, not {p.bands}")
+        self._hann = symmetric_hann(p.analysis_samples)
         self._mel = _banded(kaldi_mel_matrix(p))
         self._inner = _inner_frames(p)
         self._edge_frames, self._edge_samples = _edges(p, self._inner)
@@ -139,24 +102,6 @@ class MnFrontEnd:
         power = np.multiply(spectrum.real, spectrum.real, out=self._power[:n])
         power += np.multiply(spectrum.imag, spectrum.imag, out=self._imaginary[:n])
         return power
-
-
-def kaldi_mel_matrix(params: MnFrontEndParams) -> NDArray[np.float64]:
-    """Triangular mel weights f64[bins, bands], as torchaudio's `get_mel_banks` without warping.
-
-    mel = 1127 ln(1 + f / 700); triangles are linear in mel; the bin at half the rate has no weight.
-    """
-
-    def mel(hz: ArrayLike) -> NDArray[np.float64]:
-        return np.asarray(1127.0 * np.log1p(np.asarray(hz) / 700.0))
-
-    n_bins = params.fft_samples // 2
-    bins_mel = mel(np.arange(n_bins) * (params.sample_rate_hz / params.fft_samples))
-    edges = np.linspace(mel(params.low_hz), mel(params.high_hz), params.bands + 2)
-    rising = (bins_mel[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - bins_mel[:, None]) / (edges[2:] - edges[1:-1])
-    weights = np.maximum(0.0, np.minimum(rising, falling))
-    return np.concatenate([weights, np.zeros((1, params.bands))])
 
 
 def _banded(weights: NDArray[np.float64]) -> list[tuple[slice, slice, NDArray[np.float64]]]:

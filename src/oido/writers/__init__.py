@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from oido.writers.base import COLUMNS, RowWriter
 from oido.writers.formats import (
+    CALIBRATED_FORMATS,
     EMBEDDING_FORMATS,
     FORMATS,
     Format,
@@ -14,6 +15,7 @@ from oido.writers.formats import (
 from oido.writers.output import AtomicFile
 
 __all__ = [
+    "CALIBRATED_FORMATS",
     "COLUMNS",
     "EMBEDDING_FORMATS",
     "FORMATS",

@@ -6,7 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-__all__ = ["COLUMNS", "RowWriter", "score_of", "seconds_of"]
+__all__ = ["CALIBRATED", "COLUMNS", "RowWriter", "score_of", "seconds_of"]
+
+CALIBRATED = "probability"
+"""The last column, where the model has a calibration."""
 
 COLUMNS = ("file", "channel", "start_time", "end_time", "label", "label_index", "score")
 """The columns of every machine-readable table, in order (version 1)."""

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from oido.errors import OptionError
 from oido.writers.captions import SrtWriter, VttWriter
@@ -14,21 +15,28 @@ from oido.writers.npz import NpzEmbeddingWriter
 from oido.writers.parquet import parquet_of_embeddings, parquet_of_labels
 from oido.writers.tables import CsvWriter, JsonLinesWriter, JsonWriter
 
-__all__ = ["EMBEDDING_FORMATS", "FORMATS", "Format", "format_named", "format_of_path"]
+__all__ = [
+    "CALIBRATED_FORMATS",
+    "EMBEDDING_FORMATS",
+    "FORMATS",
+    "Format",
+    "format_named",
+    "format_of_path",
+]
 
 
 class Format(NamedTuple):
     """One output format.
 
     combined: all recordings go into one file; else each recording has its own. suffix: what the
-    file name ends in.
+    file name ends in. writer: makes the writer for an open stream.
     """
 
     name: str
     suffix: str
     combined: bool
     binary: bool
-    writer: Callable[[IO[Any]], Any]
+    writer: Callable[..., Any]
 
 
 FORMATS = (
@@ -42,6 +50,11 @@ FORMATS = (
     Format("vtt", ".vtt", combined=False, binary=False, writer=VttWriter),
 )
 
+CALIBRATED_FORMATS = tuple(
+    entry._replace(writer=partial(entry.writer, calibrated=True)) if entry.combined else entry
+    for entry in FORMATS
+)
+"""The same, tables with a column of probabilities."""
 
 EMBEDDING_FORMATS = (
     Format("parquet", ".parquet", combined=True, binary=True, writer=parquet_of_embeddings),

@@ -8,15 +8,18 @@ from typing import IO, Any
 
 from oido.errors import MissingExtraError
 from oido.types import AnyRow
+from oido.writers.base import CALIBRATED
 
 __all__ = ["ParquetWriter", "parquet_of_embeddings", "parquet_of_labels"]
 
 _PLACE = {"file": "string", "channel": "int32", "start_time": "float64", "end_time": "float64"}
 
 
-def parquet_of_labels(stream: IO[bytes]) -> ParquetWriter:
+def parquet_of_labels(stream: IO[bytes], calibrated: bool = False) -> ParquetWriter:
     """The table of events, windows or clips: the columns of every machine-readable table."""
     columns = {**_PLACE, "label": "string", "label_index": "int32", "score": "float32"}
+    if calibrated:
+        columns[CALIBRATED] = "float32"
     return ParquetWriter(stream, columns, rows_per_group=1 << 16)
 
 
