@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The starting points: both networks as PyTorch modules, to be trained further (``oido[torch]``).
+
+    import oido.torch
+
+    yamnet = oido.torch.YamNet.from_pretrained("yamnet/classification")
+    scores, embeddings = yamnet(waveform)
+
+PyTorch is loaded when one of the names is first used, and nowhere else in oido. Without it each of
+them raises MissingExtraError.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from oido.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from oido.torch.frontends import MnLogMel, YamNetLogMel
+    from oido.torch.mn04 import Mn04
+    from oido.torch.stages import Heard, StagedNetwork
+    from oido.torch.yamnet import YamNet
+
+_HOME = {
+    "Heard": "oido.torch.stages",
+    "Mn04": "oido.torch.mn04",
+    "MnLogMel": "oido.torch.frontends",
+    "StagedNetwork": "oido.torch.stages",
+    "YamNet": "oido.torch.yamnet",
+    "YamNetLogMel": "oido.torch.frontends",
+}
+
+__all__ = ["Heard", "Mn04", "MnLogMel", "StagedNetwork", "YamNet", "YamNetLogMel"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'oido.torch' has no attribute {name!r}")
+    try:
+        import_module("torch")
+    except ImportError as error:
+        raise MissingExtraError(
+            "the starting points need PyTorch; install it with: pip install 'oido[torch]'"
+        ) from error
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

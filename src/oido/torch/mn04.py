@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""EfficientAT's mn04_as as a PyTorch module, with the names and the batch normalisation of its .pt.
+
+MobileNetV3-large (Howard et al. 2019, table 1) with 0.4 of the channels. Batch normalisation is
+not folded in, so that it can be trained further as it was trained: epsilon 0.001, momentum 0.01.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from oido.errors import InvalidSamplesError, ModelFormatError
+from oido.models import fetch
+from oido.models.mn04 import EMBEDDING_SIZE, LABEL_COUNT, MEL_BANDS
+from oido.models.torch_file import read_state_dict
+from oido.torch.frontends import MnLogMel
+from oido.torch.pretrained import read_weights
+from oido.torch.stages import StagedNetwork, is_waveform, new_linear, numpy_copy
+
+__all__ = ["Mn04"]
+
+_HIDDEN = 512
+_DROPOUT = 0.2
+_BLOCKS = (
+    (3, 8, 8, 0, "relu", 1),
+    (3, 24, 16, 0, "relu", 2),
+    (3, 32, 16, 0, "relu", 1),
+    (5, 32, 16, 8, "relu", 2),
+    (5, 48, 16, 16, "relu", 1),
+    (5, 48, 16, 16, "relu", 1),
+    (3, 96, 32, 0, "hard-swish", 2),
+    (3, 80, 32, 0, "hard-swish", 1),
+    (3, 72, 32, 0, "hard-swish", 1),
+    (3, 72, 32, 0, "hard-swish", 1),
+    (3, 192, 48, 48, "hard-swish", 1),
+    (3, 272, 48, 72, "hard-swish", 1),
+    (5, 272, 64, 72, "hard-swish", 2),
+    (5, 384, 64, 96, "hard-swish", 1),
+    (5, 384, 64, 96, "hard-swish", 1),
+)
+"""Inverted residuals: kernel, channels inside, channels out, squeezed to (0: not), activation,
+stride."""
+_STEM = 8
+
+
+class Mn04(StagedNetwork):
+    """Waveform or patches of any length → scores f32[…, 527], embeddings f32[…, 384].
+
+    A waveform f32[n] or f32[batch, n] at 32 kHz is one patch, and gives […] or [batch, …]; it was
+    trained on 10 s. Patches are f32[N, 128, frames], or with a last side of 1, as those of
+    `oido.signal.mn_frontend`. Its 18 stages are features.0 to features.16 and the head.
+    A new one has random weights. spectrum_dtype: as for `MnLogMel`.
+    """
+
+    sample_rate_hz = 32_000
+    embedding_dim = EMBEDDING_SIZE
+
+    def __init__(
+        self, classes: int = LABEL_COUNT, spectrum_dtype: torch.dtype = torch.float64
+    ) -> None:
+        super().__init__()
+        self.front_end = MnLogMel(spectrum_dtype)
+        features: list[nn.Module] = [_conv(1, _STEM, 3, stride=2, activation="hard-swish")]
+        channels = _STEM
+        for kernel, expanded, out, squeeze, activation, stride in _BLOCKS:
+            features.append(_Block(channels, kernel, expanded, out, squeeze, activation, stride))
+            channels = out
+        features.append(_conv(channels, EMBEDDING_SIZE, 1, activation="hard-swish"))
+        self.features = nn.Sequential(*features)
+        self.classifier = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(EMBEDDING_SIZE, _HIDDEN),
+            nn.Hardswish(),
+            nn.Dropout(_DROPOUT),
+            nn.Linear(_HIDDEN, classes),
+        )
+        self.eval()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | os.PathLike[str] = "efficientat/mn04",
+        say: fetch.Say = lambda _: None,
+        spectrum_dtype: torch.dtype = torch.float64,
+    ) -> Mn04:
+        """From "efficientat/mn04", or from the path of a .pt with the same tensors.
+
+        The number of classes is that of the file.
+
+        The file is read without running its pickle. ``say`` gets a line per step of fetching.
+        Raises a ModelError.
+        """
+        state = read_weights(name_or_path, {".pt": read_state_dict}, say)
+        return cls.from_state(state, spectrum_dtype)
+
+    @classmethod
+    def from_state(
+        cls, state: dict[str, NDArray[Any]], spectrum_dtype: torch.dtype = torch.float64
+    ) -> Mn04:
+        """From tensors by their PyTorch names, none missing and none too many.
+
+        Raises ModelFormatError.
+        """
+        head = state.get("classifier.5.bias")
+        module = cls(
+            len(head) if head is not None and head.ndim == 1 and len(head) else LABEL_COUNT
+        )
+        tensors = {name: torch.from_numpy(np.array(values)) for name, values in state.items()}
+        try:
+            module.load_state_dict(tensors, strict=True)
+        except RuntimeError as error:
+            problem = str(error).splitlines()[-1].strip()
+            raise ModelFormatError(f"these are not the weights of mn04_as: {problem}") from error
+        for name, values in tensors.items():
+            if not torch.isfinite(values).all():
+                raise ModelFormatError(f"the weights {name} have values that are not finite")
+            if name.endswith("running_var") and (values < 0).any():
+                raise ModelFormatError(f"the variance {name} is negative")
+        return module
+
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """A copy of what was learnt, by PyTorch's names, for `oido.models.mn04.network`.
+
+        Without ``num_batches_tracked``, which are no weights.
+        """
+        return {
+            name: numpy_copy(values)
+            for name, values in self.state_dict().items()
+            if values.is_floating_point()
+        }
+
+    def stages(self) -> dict[str, nn.Module]:
+        """features.0 to features.16, head."""
+        features = {f"features.{n}": stage for n, stage in self.features.named_children()}
+        return {**features, "head": self.classifier}
+
+    def patches(self, waveform: Tensor) -> Tensor:
+        """f32[…, n] → f32[…, 128, 1 + (n − 1) // 320]."""
+        patches: Tensor = self.front_end(waveform)
+        return patches
+
+    def embed(self, sound: Tensor) -> Tensor:
+        """f32[…, 384]."""
+        expected = f"patches [N, {MEL_BANDS}, frames] or [N, {MEL_BANDS}, frames, 1]"
+        if is_waveform(sound, (3, 4), expected):
+            patches = self.patches(sound)
+        else:
+            patches = sound[..., 0] if sound.ndim == 4 and sound.shape[-1] == 1 else sound
+            if patches.ndim != 3 or patches.shape[1] != MEL_BANDS or not patches.shape[2]:
+                raise InvalidSamplesError(f"expected {expected}, not {list(sound.shape)}")
+        images = patches.reshape(-1, 1, *patches.shape[-2:])
+        embeddings: Tensor = self.features(images).mean(dim=(2, 3))
+        return embeddings.reshape(*patches.shape[:-2], EMBEDDING_SIZE)
+
+    def head(self, embeddings: Tensor) -> Tensor:
+        """f32[…, 384] → logits f32[…, classes]."""
+        logits: Tensor = self.classifier[2:](embeddings)  # the mean is already taken
+        return logits
+
+    def new_head(self, classes: int) -> None:
+        """Other classes: the last of the head's two layers is made anew, with random weights."""
+        last = self.classifier[5]
+        assert isinstance(last, nn.Linear)
+        self.classifier[5] = new_linear(last, classes)
+
+
+class _Block(nn.Module):
+    """Expand, filter each channel, squeeze and excite, project; add the input if it fits."""
+
+    def __init__(
+        self,
+        channels: int,
+        kernel: int,
+        expanded: int,
+        out: int,
+        squeeze: int,
+        activation: str,
+        stride: int,
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        if expanded != channels:
+            layers.append(_conv(channels, expanded, 1, activation=activation))
+        layers.append(
+            _conv(expanded, expanded, kernel, stride=stride, groups=expanded, activation=activation)
+        )
+        if squeeze:
+            layers.append(_Excite(expanded, squeeze))
+        layers.append(_conv(expanded, out, 1))
+        self.block = nn.Sequential(*layers)
+        self.fits = stride == 1 and out == channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.block(x)
+        return x + y if self.fits else y
+
+
+class _Excite(nn.Module):
+    """Each channel times a gate made from the means of all channels."""
+
+    def __init__(self, channels: int, squeeze: int) -> None:
+        super().__init__()
+        layer = nn.Module()
+        layer.fc1 = nn.Linear(channels, squeeze)
+        layer.fc2 = nn.Linear(squeeze, channels)
+        self.conc_se_layers = nn.ModuleList([layer])  # one, named as in the original
+
+    def forward(self, x: Tensor) -> Tensor:
+        layer: Any = self.conc_se_layers[0]
+        gate = torch.relu(layer.fc1(x.mean(dim=(2, 3))))  # [N, squeeze]
+        gate = torch.sigmoid(layer.fc2(gate))
+        return x * gate[:, :, None, None]
+
+
+def _conv(
+    channels: int,
+    out: int,
+    kernel: int,
+    *,
+    stride: int = 1,
+    groups: int = 1,
+    activation: str = "none",
+) -> nn.Sequential:
+    """Convolution without bias, batch normalisation, activation."""
+    convolution = nn.Conv2d(
+        channels, out, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False
+    )
+    layers: list[nn.Module] = [convolution, nn.BatchNorm2d(out, eps=0.001, momentum=0.01)]
+    if activation != "none":
+        layers.append(nn.ReLU() if activation == "relu" else nn.Hardswish())
+    return nn.Sequential(*layers)

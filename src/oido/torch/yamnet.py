@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""YAMNet as a PyTorch module.
+
+The batch normalisation of the published network is folded into the convolutions, which have biases
+instead: that is how `yamnet/classification` holds its weights, and it computes the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from oido.errors import InvalidSamplesError
+from oido.models import fetch
+from oido.models.graph import TfliteGraph
+from oido.models.registry import DEFAULT_MODEL
+from oido.models.yamnet_h5 import from_h5
+from oido.models.yamnet_network import PATCH_BANDS, PATCH_FRAMES, YAMNET_FRONT_END
+from oido.models.yamnet_weights import (
+    EMBEDDING_DIM,
+    LAYERS,
+    Convolution,
+    Layer,
+    YamNetWeights,
+    from_int8,
+)
+from oido.torch.frontends import YamNetLogMel
+from oido.torch.pretrained import read_weights
+from oido.torch.stages import StagedNetwork, is_waveform, new_linear, numpy_copy
+
+__all__ = ["YamNet"]
+
+
+class YamNet(StagedNetwork):
+    """One of the two YAMNets: waveform or patches → scores f32[…, 521], embeddings f32[…, 1024].
+
+    A waveform f32[n] or f32[batch, n] at 16 kHz gives results for each patch, [N, …] or
+    [batch, N, …]; patches are f32[N, 96, 64] or f32[batch, N, 96, 64]. Its 15 stages are layer1 to
+    layer14 and the head. activation: "relu" in the original, "relu6" in `yamnet/classification`.
+    analysis_window, spectrum_dtype: as for `YamNetLogMel`.
+    """
+
+    sample_rate_hz = YAMNET_FRONT_END.sample_rate_hz
+    embedding_dim = EMBEDDING_DIM
+
+    def __init__(
+        self,
+        weights: YamNetWeights,
+        analysis_window: NDArray[np.float32] | None = None,
+        spectrum_dtype: torch.dtype = torch.float64,
+    ) -> None:
+        super().__init__()
+        self.front_end = YamNetLogMel(analysis_window, spectrum_dtype)
+        self.activation = weights.activation
+        self.layers = nn.Sequential(_layers(weights))
+        self.dense = nn.Linear(EMBEDDING_DIM, weights.classes)
+        with torch.no_grad():
+            self.dense.weight.copy_(torch.from_numpy(weights.dense))
+            self.dense.bias.copy_(torch.from_numpy(weights.dense_bias))
+        self.eval()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | os.PathLike[str] = DEFAULT_MODEL,
+        say: fetch.Say = lambda _: None,
+        spectrum_dtype: torch.dtype = torch.float64,
+    ) -> YamNet:
+        """From "yamnet/classification", "yamnet", or a path of such a .tflite or .h5.
+
+        The .tflite is quantised: its weights are made float again, as for ``precision="float32"``.
+        ``say`` gets a line per step of fetching. Raises a ModelError, or MissingExtraError for an
+        .h5 without h5py.
+        """
+        readers = {".tflite": _from_tflite, ".h5": _from_h5}
+        weights, analysis_window = read_weights(name_or_path, readers, say)
+        return cls(weights, analysis_window, spectrum_dtype)
+
+    def weights(self) -> YamNetWeights:
+        """A copy of what was learnt, for `oido.models.yamnet_network`.
+
+        Raises ModelFormatError if there are numbers that are NaN or infinite.
+        """
+        convolutions = [m for m in self.layers.modules() if isinstance(m, _SameConv)]
+        return YamNetWeights(
+            tuple(module.convolution() for module in convolutions),
+            numpy_copy(self.dense.weight),
+            numpy_copy(self.dense.bias),
+            self.activation,
+        )
+
+    def stages(self) -> dict[str, nn.Module]:
+        """layer1 to layer14, head."""
+        return {**dict(self.layers.named_children()), "head": self.dense}
+
+    def patches(self, waveform: Tensor) -> Tensor:
+        """f32[…, n] → f32[…, N, 96, 64]; zeros behind the last sample fill the last patch."""
+        patches: Tensor = self.front_end(waveform)
+        return patches
+
+    def embed(self, sound: Tensor) -> Tensor:
+        """f32[…, 1024], 0 and above."""
+        if is_waveform(sound, (3, 4), "patches [N, 96, 64] or [batch, N, 96, 64]"):
+            sound = self.patches(sound)
+        if sound.shape[-2:] != (PATCH_FRAMES, PATCH_BANDS):
+            raise InvalidSamplesError(
+                f"a patch is [{PATCH_FRAMES}, {PATCH_BANDS}], not {list(sound.shape[-2:])}"
+            )
+        images = sound.reshape(-1, 1, PATCH_FRAMES, PATCH_BANDS)
+        embeddings: Tensor = self.layers(images).mean(dim=(2, 3))  # of [N, 1024, 3, 2]
+        return embeddings.reshape(*sound.shape[:-2], EMBEDDING_DIM)
+
+    def head(self, embeddings: Tensor) -> Tensor:
+        """f32[…, 1024] → logits f32[…, classes]."""
+        logits: Tensor = self.dense(embeddings)
+        return logits
+
+    def new_head(self, classes: int) -> None:
+        """Other classes: the dense layer is made anew, with random weights."""
+        self.dense = new_linear(self.dense, classes)
+
+
+_Pretrained = tuple[YamNetWeights, NDArray[np.float32] | None]
+
+
+def _from_tflite(content: bytes) -> _Pretrained:
+    """The weights, and the file's own analysis window: it differs from Hann's in the last bits."""
+    return from_int8(content), TfliteGraph(content).cut_front_end().window
+
+
+def _from_h5(content: bytes) -> _Pretrained:
+    return from_h5(content), None
+
+
+class _SameConv(nn.Conv2d):
+    """A convolution with TensorFlow's SAME padding for sides that the stride divides.
+
+    With stride 2 all of it stands behind, where PyTorch's own padding has it on both sides.
+    """
+
+    def __init__(self, layer: Layer, conv: Convolution) -> None:
+        _, kernel, _, last = layer.shape
+        super().__init__(
+            layer.outputs if layer.depthwise else last,
+            layer.outputs,
+            kernel,
+            stride=layer.stride,
+            padding=kernel // 2 if layer.stride == 1 else 0,
+            groups=layer.outputs if layer.depthwise else 1,
+        )
+        self.layer = layer
+        # [out, h, w, in] → [out, in, h, w]; a depthwise one [1, h, w, channels] → [channels, 1, …].
+        axes = (3, 0, 1, 2) if layer.depthwise else (0, 3, 1, 2)
+        with torch.no_grad():
+            self.weight.copy_(torch.from_numpy(conv.weights.transpose(axes).copy()))
+            if self.bias is not None:
+                self.bias.copy_(torch.from_numpy(conv.bias))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """f32[N, in, height, width] → f32[N, out, height / stride, width / stride]."""
+        if self.layer.stride == 2:
+            x = nn.functional.pad(x, (0, 1, 0, 1))
+        return super().forward(x)
+
+    def convolution(self) -> Convolution:
+        """A copy of the weights in LiteRT's order."""
+        axes = (1, 2, 3, 0) if self.layer.depthwise else (0, 2, 3, 1)
+        weights = numpy_copy(self.weight).transpose(axes).copy()
+        assert self.bias is not None
+        return Convolution(weights, numpy_copy(self.bias), self.layer.stride, self.layer.depthwise)
+
+
+def _layers(weights: YamNetWeights) -> OrderedDict[str, nn.Module]:
+    """layer1 to layer14: one convolution or two, each with the activation behind it."""
+    parts: dict[str, OrderedDict[str, nn.Module]] = {}
+    for layer, conv in zip(LAYERS, weights.convolutions):
+        name, _, part = layer.name.partition("/")
+        modules = parts.setdefault(name, OrderedDict())
+        modules[part] = _SameConv(layer, conv)
+        modules[f"{part}_relu"] = nn.ReLU6() if weights.activation == "relu6" else nn.ReLU()
+    return OrderedDict((name, nn.Sequential(modules)) for name, modules in parts.items())
