@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Making probabilities mean what they say: one slope for all logits, learnt on unseen clips."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.training.embeddings import EmbeddedClips
+from oido.training.head import OutputKind, activated
+from oido.training.pooling import clip_probabilities
+
+__all__ = ["expected_calibration_error", "fitted_slope", "log_losses"]
+
+_SLOPES = np.geomspace(0.2, 5.0, 65)
+_CLIPS_OF_PRIOR = 4
+"""A slope twice too large or small must be told by more than this many clips."""
+
+
+def log_losses(
+    probabilities: NDArray[np.float32], targets: NDArray[np.float32], output: OutputKind
+) -> NDArray[np.float64]:
+    """f64[K], nats: −ln of what each clip's classes were given; unknown targets count nothing."""
+    p = np.clip(probabilities.astype(np.float64), 1e-6, 1 - 1e-6)
+    if output == "softmax":
+        return np.asarray(-(np.log(p) * targets).sum(axis=1))
+    losses = np.where(targets > 0, -np.log(p), -np.log1p(-p))
+    return np.asarray(np.where(np.isnan(targets), 0, losses).sum(axis=1))
+
+
+def fitted_slope(logits: NDArray[np.float32], clips: EmbeddedClips, output: OutputKind) -> float:
+    """What to multiply the logits of windows by, so that the probabilities of clips fit best.
+
+    logits: f32[M, C] of a head that has not seen the clips. 1 / temperature (Guo et al. 2017),
+    0.2..5, drawn towards 1 where there are few clips to tell.
+    """
+    best, slope = np.inf, 1.0
+    for candidate in _SLOPES:
+        scores = activated(logits * np.float32(candidate), output)
+        losses = log_losses(clip_probabilities(scores, clips, output), clips.targets, output)
+        total = float(losses.sum()) + _CLIPS_OF_PRIOR * float(np.log2(candidate)) ** 2
+        if total < best:
+            best, slope = total, float(candidate)
+    return slope
+
+
+def expected_calibration_error(
+    probabilities: NDArray[np.float32], labels: NDArray[np.int64], bins: int = 10
+) -> float:
+    """How far confidence and accuracy are apart, 0..1, over equal bins of the top probability."""
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    numbers = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = [
+        np.count_nonzero(numbers == n)
+        * abs(float(confidence[numbers == n].mean()) - float(right[numbers == n].mean()))
+        for n in np.unique(numbers)
+    ]
+    return float(np.sum(gaps) / len(labels))

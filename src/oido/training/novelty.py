@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Telling sounds of no trained class: how near a clip is to the nearest class.
+
+The measure is the cosine between an embedding and the mean of each class, both taken from the
+mean of all clips: an unknown sound points elsewhere, however loud it is. In a graph these are a
+subtraction, an L2 normalisation, a dense layer and a maximum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.errors import OptionError
+from oido.training.embeddings import EmbeddedClips
+
+__all__ = ["NoveltyDetector", "fit_novelty"]
+
+
+@dataclass(frozen=True, eq=False)
+class NoveltyDetector:
+    """Similarity to the nearest class, −1..1, and the least of a clip that counts as known.
+
+    centre: f32[D]; directions: f32[C', D], of length 1, one for each class that has clips.
+    square_root: as in `oido.training.head.Head`; the head's own, so that a graph takes it once.
+    """
+
+    centre: NDArray[np.float32]
+    directions: NDArray[np.float32]
+    square_root: bool
+    threshold: float
+
+    def similarities(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """f32[N, D] → f32[N], the largest cosine to a class; of windows."""
+        return _nearest(self._features(embeddings) - self.centre, self.directions)
+
+    def clip_similarities(self, clips: EmbeddedClips) -> NDArray[np.float32]:
+        """f32[K]: of whole clips, by the mean of their windows' features."""
+        means = _clip_means(self._features(clips.embeddings), clips)
+        return _nearest(means - self.centre, self.directions)
+
+    def unknown(self, clips: EmbeddedClips) -> NDArray[np.bool_]:
+        """bool[K]: which clips are of no trained class, by the threshold."""
+        return self.clip_similarities(clips) < self.threshold
+
+    def _features(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        return _features(embeddings, self.square_root)
+
+
+def fit_novelty(
+    clips: EmbeddedClips,
+    *,
+    square_root: bool,
+    folds: NDArray[np.int64] | None = None,
+    accepted: float = 0.95,
+) -> NoveltyDetector:
+    """Learn where the classes are, and the threshold that keeps ``accepted`` of known clips.
+
+    folds: i64[K], to set the threshold on clips that were not in the means (`Selection.folds`);
+    without them it is set on the clips themselves, and somewhat too high. Raises OptionError if
+    ``accepted`` is not between 0 and 1.
+    """
+    if not 0 < accepted < 1:
+        raise OptionError(f"accepted must be between 0 and 1, not {accepted:g}")
+    features = _clip_means(_features(clips.embeddings, square_root), clips)
+    present = np.nan_to_num(clips.targets) > 0
+    centre, directions = _class_directions(features, present)
+    if folds is None:
+        known = _nearest(features - centre, directions)
+    else:
+        known = np.zeros(len(clips), np.float32)
+        for fold in np.unique(folds):
+            seen = folds != fold
+            held_centre, held = _class_directions(features[seen], present[seen])
+            known[~seen] = _nearest(features[~seen] - held_centre, held)
+    threshold = float(np.quantile(known, 1 - accepted))
+    return NoveltyDetector(centre, directions, square_root, threshold)
+
+
+def _features(embeddings: NDArray[np.float32], square_root: bool) -> NDArray[np.float32]:
+    return np.sqrt(np.maximum(embeddings, 0)) if square_root else embeddings
+
+
+def _clip_means(features: NDArray[np.float32], clips: EmbeddedClips) -> NDArray[np.float32]:
+    starts = np.flatnonzero(np.diff(clips.clip_index, prepend=-1))
+    shares = clips.window_shares[:, None].astype(np.float32)
+    return np.add.reduceat(features * shares, starts, axis=0)
+
+
+def _class_directions(
+    features: NDArray[np.float32], present: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The mean of the classes' means, and the classes' directions from there."""
+    found = [column for column in present.T if column.any()]
+    if len(found) < 2:
+        raise OptionError("novelty needs clips of two classes or more to tell directions")
+    means = np.stack([features[column].mean(axis=0) for column in found])
+    centre = means.mean(axis=0)
+    return centre, _unit(means - centre)
+
+
+def _nearest(rows: NDArray[np.float32], directions: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray((_unit(rows) @ directions.T).max(axis=1), np.float32)
+
+
+def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.where(lengths > 0, lengths, 1), np.float32)
