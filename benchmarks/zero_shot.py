@@ -28,6 +28,7 @@ CASES = (
     ("yamnet/classification", "float32"),
     ("yamnet", None),
     ("efficientat/mn04", None),
+    ("ensemble", None),
 )
 
 

@@ -37,6 +37,7 @@ def make():
             raw_scores=SCORES,
             embeddings=np.zeros((4, 2), np.float32),
             weights=np.array([1.0, 1.0, 1.0, 0.75]),
+            loudness=np.array([1.0, 1.0, 1.0, 0.5]),
             aggregation=aggregation,
         )
 

@@ -5,23 +5,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from oido.ears import Ear, Ears, tried_out
+from oido.ears import Ear
 from oido.errors import ModelFormatError, OptionError
 from oido.events.aggregation import Aggregator
 from oido.heads import Head
+from oido.listening import make_listener
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, Precision
-from oido.params import Selection, Windowing, available_cores
+from oido.params import AGGREGATIONS, Selection, Windowing, available_cores
 from oido.reading import read_heads
 from oido.result import ClassificationResult
 from oido.signal.decode import AudioSource, open_audio
 from oido.signal.mixing import Channel
-from oido.stream import ScoreTransform, WindowStream
+from oido.stream import ScoreTransform, Stream, WindowStream
 
 __all__ = ["AudioClassifier"]
 
@@ -36,7 +36,8 @@ class AudioClassifier:
     model: a name (`oido models list`; fetched at first use), the path of a .tflite, or a loaded
         ``AudioModel``.
     hop: seconds between windows, a multiple of 0.01 s up to 0.96 s; None is 0.48 s.
-    aggregation: how windows become a clip: "mean", "max" or "top-k-mean".
+    aggregation: how windows become a clip: "loudness-mean" (each window by its loudness), "mean",
+        "max" or "top-k-mean".
     max_results, score_threshold, category_allowlist, category_denylist: as in the Task Library;
         they choose which categories are reported, never what ``scores`` holds. A name that ends
         in "/" is that class and all below it in AudioSet's tree ("Animal/"), and so is a group
@@ -60,7 +61,7 @@ class AudioClassifier:
         model: str | os.PathLike[str] | AudioModel = "yamnet/classification",
         *,
         hop: float | None = None,
-        aggregation: str = "mean",
+        aggregation: str = AGGREGATIONS[0],
         max_results: int | None = None,
         score_threshold: float | None = None,
         category_allowlist: Sequence[str] = (),
@@ -92,10 +93,10 @@ class AudioClassifier:
         )
         self.reader = self._readers[chosen.name]
         try:
-            self.model = model if model.card else tried_out(model)
-            self._ears = Ears(partial(Ear.of, self.model))
+            self._listener = make_listener(model, self.windowing)
         except ModelFormatError as error:
             raise ModelFormatError(f"{model.path}: {error}") from error
+        self.model = self._listener.model
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -129,6 +130,7 @@ class AudioClassifier:
             raw_scores=np.concatenate([b.scores for b in blocks]),
             embeddings=np.concatenate([b.embeddings for b in blocks]),
             weights=np.concatenate([b.weights for b in blocks]),
+            loudness=np.concatenate([b.loudness for b in blocks]),
             aggregation=self._aggregation,
             damaged_packets=stream.damaged_packets,
         )
@@ -142,8 +144,11 @@ class AudioClassifier:
         scores and embeddings it makes the three outputs of YAMNet on TF-Hub. All of it is kept in
         memory (92 MB an hour). Raises OptionError for a model without such frames.
         """
+        ear = Ear.of(self.model)
         stream = self.stream(source, sample_rate, channel=channel)
-        return Ear.of(self.model).frames(stream.waveform())
+        if not isinstance(stream, WindowStream):
+            raise OptionError("this model has no log-mel frames that windows share")
+        return ear.frames(stream.waveform())
 
     def stream(
         self,
@@ -152,7 +157,7 @@ class AudioClassifier:
         *,
         channel: Channel = "mix",
         jobs: int | None = None,
-    ) -> WindowStream:
+    ) -> Stream:
         """The same recording as blocks of windows, in order, in flat memory.
 
         Scores are those of the classifier's head. ``jobs`` replaces the classifier's own for this
@@ -167,11 +172,9 @@ class AudioClassifier:
         channel: Channel,
         jobs: int | None,
         transform: ScoreTransform | None,
-    ) -> WindowStream:
-        return WindowStream(
+    ) -> Stream:
+        return self._listener.open(
             open_audio(source, sample_rate),
-            self._ears,
-            self.windowing,
             channel=channel,
             workers=jobs or self.jobs,
             transform=transform,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import ModelFormatError, OptionError
-from oido.models.model import AudioModel, LogMelNetwork, MnNetwork, WholeNetwork
+from oido.models.model import AudioModel, EnsembleNetwork, LogMelNetwork, MnNetwork, WholeNetwork
 from oido.runtime.base import Outputs, Runtime
 from oido.runtime.litert import LiteRtRuntime, WholeRuntime
 from oido.signal.framing import cut_windows
@@ -57,6 +57,8 @@ class Ear:
             return cls(front_end, runtime, front_end.frames)
         if isinstance(network, MnNetwork):
             return cls(MnFrontEnd(network.front_end), LiteRtRuntime(None, network.content))
+        if isinstance(network, EnsembleNetwork):
+            raise OptionError(f"{model.name} is two networks; choose one of them for this")
         return cls(_Windows(model.windows.window_samples), whole_runtime(network))
 
     def patches(self, waveform: NDArray[np.float32], hop_samples: int) -> NDArray[np.float32]:

@@ -21,7 +21,8 @@ __all__ = [
     "available_cores",
 ]
 
-AGGREGATIONS = ("mean", "max", "top-k-mean")
+AGGREGATIONS = ("loudness-mean", "mean", "max", "top-k-mean")
+"""How windows become a clip; the first is the default."""
 
 DEFAULT_THRESHOLD = 0.3
 """Of events, where neither the caller nor the model says another."""

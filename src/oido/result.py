@@ -34,7 +34,7 @@ class ClassificationResult:
     scores: f32[N, C], the model's raw scores, 0..1; not probabilities.
     embeddings: f32[N, D].
     times: f64[N, 2], start and end of each window in seconds; the last may end in padding.
-    weights: f64[N], the share of each window that is not padding.
+    weights: f64[N], the share of each window that is not padding. loudness: f64[N], of each window.
     probabilities: f32[N, C], the calibrated scores; None for a model without a calibration.
     duration: seconds of audio. info: what the source is. damaged_packets: pieces of the source
     that could not be decoded and were left out.
@@ -51,6 +51,7 @@ class ClassificationResult:
         raw_scores: NDArray[np.float32],
         embeddings: NDArray[np.float32],
         weights: NDArray[np.float64],
+        loudness: NDArray[np.float64],
         aggregation: str,
         damaged_packets: int = 0,
     ) -> None:
@@ -61,6 +62,7 @@ class ClassificationResult:
         self.probabilities = self._reader.probabilities(self.scores)
         self.embeddings = embeddings
         self.weights = weights
+        self.loudness = loudness
         self.damaged_packets = damaged_packets
         self.duration = n_samples / windowing.sample_rate_hz
         starts = np.arange(len(raw_scores)) * windowing.hop_samples
@@ -91,6 +93,7 @@ class ClassificationResult:
             raw_scores=self._raw_scores,
             embeddings=self.embeddings,
             weights=self.weights,
+            loudness=self.loudness,
             aggregation=self._aggregation,
             damaged_packets=self.damaged_packets,
         )
@@ -111,9 +114,9 @@ class ClassificationResult:
         return self._reader.probabilities(self.clip_scores)
 
     def clip(self, aggregation: str | None = None) -> NDArray[np.float32]:
-        """f32[C]: the whole recording's scores by "mean", "max" or "top-k-mean"."""
+        """f32[C]: the whole recording's scores by one of the aggregations (None: its own)."""
         aggregator = Aggregator(aggregation or self._aggregation)
-        aggregator.push(self.scores, self.weights)
+        aggregator.push(self.scores, self.weights, self.loudness)
         return aggregator.flush()
 
     def top(self, k: int | None = None, aggregation: str | None = None) -> list[Category]:

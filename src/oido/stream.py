@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,11 @@ from oido.params import Windowing
 from oido.runtime.base import Outputs
 from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.framing import Segment, WindowFramer
+from oido.signal.loudness import window_loudness
 from oido.signal.mixing import Channel, mono_blocks
 from oido.signal.resample import Resampler
 
-__all__ = ["BATCH_WINDOWS", "Block", "ScoreTransform", "WindowStream"]
+__all__ = ["BATCH_WINDOWS", "Block", "Framer", "ScoreTransform", "Stream", "WindowStream"]
 
 _A = TypeVar("_A")
 _B = TypeVar("_B")
@@ -40,13 +41,44 @@ class Block(NamedTuple):
     """Some neighbouring windows, heard.
 
     scores: f32[N, C], raw; embeddings: f32[N, D]; weights: f64[N], the share of each window that is
-    not padding (1 but for the last window).
+    not padding (1 but for the last window); loudness: f64[N] (`oido.signal.loudness`).
     """
 
     first_window: int
     scores: NDArray[np.float32]
     embeddings: NDArray[np.float32]
     weights: NDArray[np.float64]
+    loudness: NDArray[np.float64]
+
+
+class Framer(Protocol):
+    """Cuts a stream of samples into segments; n_samples: pushed so far."""
+
+    n_samples: int
+
+    def push(self, waveform: NDArray[np.float32]) -> list[Segment]: ...
+
+    def flush(self) -> list[Segment]: ...
+
+
+class Stream(Protocol):
+    """One source's windows, to be iterated once; `WindowStream` says what its names mean."""
+
+    @property
+    def info(self) -> AudioInfo: ...
+
+    @property
+    def windowing(self) -> Windowing: ...
+
+    @property
+    def n_samples(self) -> int: ...
+
+    @property
+    def damaged_packets(self) -> int: ...
+
+    def close(self) -> None: ...
+
+    def __iter__(self) -> Iterator[Block]: ...
 
 
 class WindowStream:
@@ -68,13 +100,14 @@ class WindowStream:
         workers: int = 1,
         batch_windows: int = BATCH_WINDOWS,
         transform: ScoreTransform | None = None,
+        framer: Framer | None = None,
     ) -> None:
         self._reader = reader
         self._ears = ears
         self._channel = channel
         self._workers = workers
         self._transform = transform
-        self._framer = WindowFramer(windowing, batch_windows)
+        self._framer: Framer = framer or WindowFramer(windowing, batch_windows)
         self.windowing = windowing
 
     @property
@@ -94,16 +127,18 @@ class WindowStream:
         self._reader.close()
 
     def __iter__(self) -> Iterator[Block]:
-        def hear(segment: Segment) -> tuple[Segment, Outputs]:
-            return segment, self._ears.hear(segment.waveform, self.windowing.hop_samples)
+        def hear(segment: Segment) -> tuple[Segment, Outputs, NDArray[np.float64]]:
+            hop = segment.hop_samples
+            loudness = window_loudness(segment.waveform, self.windowing.window_samples, hop)
+            return segment, self._ears.hear(segment.waveform, hop), loudness
 
         with self._reader:
-            for segment, outputs in _ordered_map(hear, self._segments(), self._workers):
+            for segment, outputs, loudness in _ordered_map(hear, self._segments(), self._workers):
                 scores, embeddings = outputs
                 if self._transform is not None:
                     scores = self._transform(scores)
                 weights = self._weights(segment)
-                yield Block(segment.first_window, scores, embeddings, weights)
+                yield Block(segment.first_window, scores, embeddings, weights, loudness)
 
     def waveform(self) -> NDArray[np.float32]:
         """The whole recording instead, f32[n] at the model's rate, padded to whole windows."""

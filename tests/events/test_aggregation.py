@@ -15,23 +15,26 @@ from oido.events.aggregation import TOP_K, Aggregator
 from oido.params import AGGREGATIONS
 
 
-def reference(name, scores, weights):
+def reference(name, scores, weights, loudness):
     """f64[C], from the docstring of Aggregator."""
     if len(scores) == 1:
         return scores[0].astype(np.float64)
     weighted = scores.astype(np.float64) * weights[:, None]
-    if name == "mean":
+    if name == "loudness-mean" and loudness.any():
+        return np.average(scores.astype(np.float64), axis=0, weights=loudness)
+    if name in ("mean", "loudness-mean"):
         return np.average(scores.astype(np.float64), axis=0, weights=weights)
     if name == "max":
         return weighted.max(axis=0)
     return np.sort(weighted, axis=0)[::-1][:3].mean(axis=0)
 
 
-def aggregate(name, scores, weights, cuts=()):
+def aggregate(name, scores, weights, cuts=(), loudness=None):
+    loudness = np.zeros(len(scores)) if loudness is None else loudness
     aggregator = Aggregator(name)
     for start, end in itertools.pairwise([0, *cuts, len(scores)]):
         if end > start:
-            aggregator.push(scores[start:end], weights[start:end])
+            aggregator.push(scores[start:end], weights[start:end], loudness[start:end])
     return aggregator.flush()
 
 
@@ -42,24 +45,32 @@ def cases(draw):
     scores = (random.integers(0, 257, (n, classes)) / 256).astype(np.float32)
     weights = np.ones(n)
     weights[-1] = draw(st.floats(0.01, 1.0))
-    return scores, weights, draw(st.lists(st.integers(0, n), max_size=5).map(sorted))
+    loudness = random.uniform(0, 1, n) * random.integers(0, 2, n) * draw(st.integers(0, 1))
+    return scores, weights, loudness, draw(st.lists(st.integers(0, n), max_size=5).map(sorted))
 
 
 @pytest.mark.parametrize("name", AGGREGATIONS)
 @given(case=cases())
 def test_clip_scores_are_those_of_plain_numpy(name, case):
-    scores, weights, cuts = case
+    scores, weights, loudness, cuts = case
     before = scores.copy()
-    got = aggregate(name, scores, weights, cuts)
+    got = aggregate(name, scores, weights, cuts, loudness)
     assert got.dtype == np.float32
     assert got.shape == (scores.shape[1],)
-    np.testing.assert_allclose(got, reference(name, scores, weights), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(
+        got, reference(name, scores, weights, loudness), rtol=1e-6, atol=1e-9
+    )
     np.testing.assert_array_equal(scores, before)
 
 
-def test_there_are_three_and_top_k_is_three():
-    assert AGGREGATIONS == ("mean", "max", "top-k-mean")
+def test_there_are_four_and_top_k_is_three():
+    assert AGGREGATIONS == ("loudness-mean", "mean", "max", "top-k-mean")
     assert TOP_K == 3
+
+
+def test_a_loud_window_counts_for_more_and_silence_for_nothing():
+    scores, loudness = np.array([[0.2], [0.8], [1.0]], np.float32), np.array([1.0, 3.0, 0.0])
+    assert aggregate("loudness-mean", scores, np.ones(3), (), loudness)[0] == pytest.approx(0.65)
 
 
 @pytest.mark.parametrize(("name", "expected"), [("mean", 0.4), ("max", 0.9), ("top-k-mean", 0.6)])

@@ -195,6 +195,7 @@ def test_times_stay_exact_after_an_hour(classifier):
         raw_scores=np.zeros((hour, 521), np.float32),
         embeddings=np.zeros((hour, 1), np.float32),
         weights=np.ones(hour),
+        loudness=np.ones(hour),
         aggregation="mean",
     )
     assert result.times[:, 0].tolist() == [float(Fraction(k * 7_680, 16_000)) for k in range(hour)]

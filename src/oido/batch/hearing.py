@@ -12,7 +12,7 @@ from oido.classifier import AudioClassifier
 from oido.embedder import require_embeddings
 from oido.errors import AudioError, OptionError
 from oido.signal.mixing import Channel
-from oido.stream import WindowStream
+from oido.stream import Stream
 from oido.types import AnyRow
 
 __all__ = ["Hearing", "make_classifier"]
@@ -74,10 +74,10 @@ class Hearing:
                 reason += f" (heard up to {self.summary.duration:.1f} s; those rows are kept)"
             self.summary = replace(self.summary, failure=Failure(type(error).__name__, reason))
 
-    def _open(self, channel: Channel) -> WindowStream:
+    def _open(self, channel: Channel) -> Stream:
         return self._classifier.stream(self._task.path, channel=channel, jobs=self._task.threads)
 
-    def _channel_rows(self, stream: WindowStream, channel: int | None) -> Iterator[list[AnyRow]]:
+    def _channel_rows(self, stream: Stream, channel: int | None) -> Iterator[list[AnyRow]]:
         maker = row_maker(self._plan, self._classifier, self._task.name, channel)
         before, damage = self.summary, None
         n_windows = n_rows = 0
@@ -97,7 +97,7 @@ class Hearing:
             raise damage
 
     def _summary(
-        self, before: FileSummary, stream: WindowStream, n_windows: int, n_rows: int
+        self, before: FileSummary, stream: Stream, n_windows: int, n_rows: int
     ) -> FileSummary:
         windowing = stream.windowing
         padded = windowing.padded_samples(stream.n_samples) / windowing.window_samples

@@ -108,7 +108,7 @@ class _ClipRows:
         self._top, self._file, self._channel = plan.top, file, channel
 
     def push(self, block: Block) -> list[AnyRow]:
-        self._aggregator.push(block.scores, block.weights)
+        self._aggregator.push(block.scores, block.weights, block.loudness)
         return []
 
     def flush(self, n_samples: int) -> list[AnyRow]:
@@ -131,7 +131,7 @@ class _EmbeddingRows:
 
     def push(self, block: Block) -> list[AnyRow]:
         if self._per_clip:
-            self._mean.push(block.embeddings, block.weights)
+            self._mean.push(block.embeddings, block.weights, block.loudness)
             return []
         rate, hop = self._windowing.sample_rate_hz, self._windowing.hop_samples
         starts = [(block.first_window + n) * hop for n in range(len(block.embeddings))]

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.errors import ModelNotFoundError
+from oido.errors import ModelNotFoundError, OptionError
 from oido.models import fetch
-from oido.models.registry import CATALOG, DEFAULT_MODEL, card
+from oido.models.registry import CATALOG, DEFAULT_MODEL, ENSEMBLE, ENSEMBLE_MEMBERS, card
 
 if TYPE_CHECKING:
     from oido.models.model import AudioModel
@@ -126,10 +126,20 @@ def _list(args: argparse.Namespace) -> int:
         where = str(path) if path else f"not here yet: oido models fetch {entry.name}"
         print(f"{entry.name}  ({entry.size_bytes / 1e6:.1f} MB, {entry.licence})")
         print(f"  {entry.summary}\n  {where}")
+    print(
+        f"{ENSEMBLE}\n  {' and '.join(ENSEMBLE_MEMBERS)} heard together: windows and events of the"
+    )
+    print("  first, and more often right than either; and slower than the first alone")
     return 0
 
 
 def _fetch(args: argparse.Namespace) -> int:
+    if args.name == ENSEMBLE:
+        if args.from_file is not None:
+            raise OptionError(f"{ENSEMBLE} is two files; fetch each: {', '.join(ENSEMBLE_MEMBERS)}")
+        for member in ENSEMBLE_MEMBERS:
+            print(fetch.fetch(card(member), say=lambda line: print(line, file=sys.stderr)))
+        return 0
     entry = card(args.name)
     if args.from_file is not None:
         path = fetch.install(entry, args.from_file.expanduser())
@@ -208,9 +218,11 @@ def _read(path: Path) -> bytes:
 
 
 def _front_end_of(model: AudioModel) -> str:
-    from oido.models.model import MnNetwork, WholeNetwork
+    from oido.models.model import EnsembleNetwork, MnNetwork, WholeNetwork
 
     network = model.network
+    if isinstance(network, EnsembleNetwork):
+        return "one of each member"
     if isinstance(network, MnNetwork):
         return "EfficientAT's: pre-emphasis, STFT 1024/800/320, 128 Kaldi mel bands to 15 kHz"
     if isinstance(network, WholeNetwork):

@@ -77,10 +77,11 @@ def add_hearing_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGr
 def fetch_model(name_or_path: str) -> str:
     """Fetch a model by name here and once, so that the workers only read it."""
     from oido.models import fetch
-    from oido.models.registry import CATALOG
+    from oido.models.registry import CATALOG, ENSEMBLE, ENSEMBLE_MEMBERS
 
+    names = ENSEMBLE_MEMBERS if name_or_path == ENSEMBLE else (name_or_path,)
     for entry in CATALOG:
-        if entry.name == name_or_path:
+        if entry.name in names:
             fetch.fetch(entry, say=lambda line: print(f"oido: {line}", file=sys.stderr))
     return name_or_path
 

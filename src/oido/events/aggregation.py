@@ -18,8 +18,10 @@ TOP_K = 3
 class Aggregator:
     """Folds the scores of windows, block by block, into one row per clip; memory stays flat.
 
-    Each window has a weight in (0, 1], the share of it that is not padding, and s is its score:
+    Each window has a weight w in (0, 1], the share of it that is not padding, a loudness l, 0 or
+    more, and s is its score:
 
+    - "loudness-mean": Σ l·s / Σ l (padding is silent, so l knows of it); "mean" if all is silent;
     - "mean": Σ w·s / Σ w;
     - "max": the largest w·s;
     - "top-k-mean": the mean of the three largest w·s of the class (of all, if there are fewer).
@@ -27,19 +29,26 @@ class Aggregator:
     A clip of a single, padded window has nothing else to go by: its weight counts as 1.
     """
 
-    def __init__(self, aggregation: str = "mean") -> None:
+    def __init__(self, aggregation: str = AGGREGATIONS[0]) -> None:
         if aggregation not in AGGREGATIONS:
             raise OptionError(
                 f"there is no aggregation {aggregation!r}; choose from {', '.join(AGGREGATIONS)}"
             )
         self._aggregation = aggregation
         self._state: NDArray[np.float64] | None = None
+        self._by_loudness: NDArray[np.float64] | float = 0.0
+        self._loudness = 0.0
         self._weight = 0.0
         self._windows = 0
         self._only_weight = 1.0
 
-    def push(self, scores: NDArray[np.float32], weights: NDArray[np.float64]) -> None:
-        """Take f32[N, C] scores and f64[N] weights, in any number of blocks."""
+    def push(
+        self,
+        scores: NDArray[np.float32],
+        weights: NDArray[np.float64],
+        loudness: NDArray[np.float64],
+    ) -> None:
+        """Take f32[N, C] scores, f64[N] weights and loudness, in any number of blocks."""
         if self._windows == 0:
             if not weights[0]:
                 weights = np.ones_like(weights)  # not one sample, all padding: it is all there is
@@ -47,7 +56,10 @@ class Aggregator:
         weighted = scores * weights[:, None]  # f64[N, C]
         self._windows += len(scores)
         self._weight += float(weights.sum())
-        if self._aggregation == "mean":
+        if self._aggregation == "loudness-mean":
+            self._by_loudness = self._by_loudness + loudness @ scores.astype(np.float64)
+            self._loudness += float(loudness.sum())
+        if self._aggregation in ("loudness-mean", "mean"):
             block = weighted.sum(axis=0)
             self._state = block if self._state is None else self._state + block
         else:
@@ -61,7 +73,9 @@ class Aggregator:
     def flush(self) -> NDArray[np.float32]:
         """The clip's scores, f32[C]. At least one window must have been pushed."""
         assert self._state is not None, "push a window first"
-        if self._aggregation == "mean":
+        if self._aggregation == "loudness-mean" and self._loudness:
+            scores = np.asarray(self._by_loudness / self._loudness)
+        elif self._aggregation in ("loudness-mean", "mean"):
             scores = self._state / self._weight
         else:
             scores = self._state.mean(axis=0)

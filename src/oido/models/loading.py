@@ -12,6 +12,7 @@ from oido.errors import ModelFormatError, ModelNotFoundError, OptionError
 from oido.heads import Head
 from oido.models import fetch
 from oido.models.display import audioset_labels, yamnet_labels
+from oido.models.ensemble import ensemble
 from oido.models.graph import CutGraph, TfliteGraph
 from oido.models.metadata import ModelMetadata, read_metadata
 from oido.models.model import (
@@ -23,7 +24,7 @@ from oido.models.model import (
     Precision,
     WholeNetwork,
 )
-from oido.models.registry import CATALOG, ModelCard, card
+from oido.models.registry import CATALOG, ENSEMBLE, ENSEMBLE_MEMBERS, ModelCard, card
 from oido.models.yamnet_float import from_float
 from oido.models.yamnet_network import YAMNET_FRONT_END, cut_graph
 from oido.models.yamnet_weights import YamNetWeights
@@ -47,6 +48,8 @@ def load_model(
 ) -> AudioModel:
     """A model by its name (fetched if it is not here yet) or by the path of its file.
 
+    "ensemble" is `yamnet/classification` and `efficientat/mn04`, heard together.
+
     A file is a .tflite with metadata, YAMNet's own float .tflite or yamnet.h5, or EfficientAT's
     mn04 (.pt). precision: None is
     the file's own; "float32" runs the weights of a quantised YAMNet with float activations.
@@ -55,6 +58,11 @@ def load_model(
     Raises a ModelError: unknown name, no source reachable, wrong hash, or a file that is no audio
     classifier with metadata.
     """
+    if os.fspath(name_or_path) == ENSEMBLE:
+        if window_seconds is not None:
+            raise OptionError("the ensemble hears windows of one length, which cannot be chosen")
+        first, second = ENSEMBLE_MEMBERS
+        return ensemble(load_model(first, say, precision), load_model(second, say))
     path = Path(name_or_path)
     known = next((entry for entry in CATALOG if entry.name == os.fspath(name_or_path)), None)
     if known is not None:

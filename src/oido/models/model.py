@@ -10,11 +10,12 @@ from typing import Literal
 from oido.heads import Head
 from oido.models.graph import CutGraph
 from oido.models.registry import ModelCard
-from oido.params import FrontEndParams, MnFrontEndParams, WindowParams
+from oido.params import FrontEndParams, MnFrontEndParams, Windowing, WindowParams
 
 __all__ = [
     "EMBEDDING_OUTPUT",
     "AudioModel",
+    "EnsembleNetwork",
     "LogMelNetwork",
     "MnNetwork",
     "Network",
@@ -63,7 +64,21 @@ class WholeNetwork:
     embedding: int | None = None
 
 
-Network = LogMelNetwork | MnNetwork | WholeNetwork
+@dataclass(frozen=True)
+class EnsembleNetwork:
+    """Two models that hear together (`oido.ensemble`).
+
+    columns: for each label of the first, its column in the second's scores. pieces: what the second
+    hears at once, repeated until its own window is full.
+    """
+
+    first: AudioModel
+    second: AudioModel
+    columns: tuple[int, ...]
+    pieces: Windowing
+
+
+Network = LogMelNetwork | MnNetwork | WholeNetwork | EnsembleNetwork
 """What computes scores, and how; `oido.ears` knows how to run each kind."""
 
 

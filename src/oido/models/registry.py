@@ -8,9 +8,23 @@ from dataclasses import dataclass
 
 from oido.errors import ModelNotFoundError
 
-__all__ = ["CATALOG", "DEFAULT_MODEL", "ModelCard", "PackageSource", "Source", "UrlSource", "card"]
+__all__ = [
+    "CATALOG",
+    "DEFAULT_MODEL",
+    "ENSEMBLE",
+    "ENSEMBLE_MEMBERS",
+    "ModelCard",
+    "PackageSource",
+    "Source",
+    "UrlSource",
+    "card",
+]
 
 DEFAULT_MODEL = "yamnet/classification"
+
+ENSEMBLE = "ensemble"
+ENSEMBLE_MEMBERS = (DEFAULT_MODEL, "efficientat/mn04")
+"""Two models that are heard together, under a name of their own."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +133,7 @@ def card(name: str) -> ModelCard:
     for entry in CATALOG:
         if entry.name == name:
             return entry
-    names = [entry.name for entry in CATALOG]
+    names = [*(entry.name for entry in CATALOG), ENSEMBLE]
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"the known ones are: {', '.join(names)}"
     raise ModelNotFoundError(f"there is no model {name!r} and no such file; {hint}")

@@ -7,7 +7,7 @@ from oido.errors import OptionError
 from oido.models.front_end_graph import log_mel, mn_log_mel
 from oido.models.graph import TfliteGraph
 from oido.models.graph_writer import GraphWriter
-from oido.models.model import AudioModel, LogMelNetwork, MnNetwork
+from oido.models.model import AudioModel, EnsembleNetwork, LogMelNetwork, MnNetwork
 
 __all__ = ["WholeGraph", "whole_graph"]
 
@@ -40,6 +40,8 @@ def whole_graph(model: AudioModel, content: bytes) -> WholeGraph:
         if len(writer.shape(embedding)) != 2:
             embedding = writer.reshape(embedding, (1, writer.shape(embedding)[-1]))
         return WholeGraph(writer, graph.outputs(), embedding)
+    if isinstance(network, EnsembleNetwork):
+        raise OptionError(f"{model.name} is two networks; export one of them")
     if not isinstance(network, LogMelNetwork | MnNetwork):
         raise OptionError(f"{model.name} is known as a whole only: there is nothing to add to it")
     writer = GraphWriter(f"{model.name}, {model.precision}", batch=False)

@@ -18,12 +18,13 @@ class Segment(NamedTuple):
 
     first_window: index of the first window; window k starts at sample k · hop of the recording.
     n_windows: how many.
-    waveform: f32[(n_windows − 1) · hop + window].
+    waveform: f32[(n_windows − 1) · hop + window]. hop_samples: from window to window in it.
     """
 
     first_window: int
     n_windows: int
     waveform: NDArray[np.float32]
+    hop_samples: int
 
 
 class WindowFramer:
@@ -84,7 +85,8 @@ class WindowFramer:
         return (windows - 1) * self._windowing.hop_samples + self._windowing.window_samples
 
     def _segment(self, held: NDArray[np.float32], windows: int) -> Segment:
-        segment = Segment(self._next_window, windows, held[: self._samples_of(windows)])
+        waveform = held[: self._samples_of(windows)]
+        segment = Segment(self._next_window, windows, waveform, self._windowing.hop_samples)
         self._next_window += windows
         return segment
 
