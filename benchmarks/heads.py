@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How good the heads are that oido trains, beside the plain ways to do it.
+
+    python benchmarks/heads.py [--audio ../shared/audio] [--models ../shared/models]
+    python benchmarks/heads.py --only folds       folds, few, sets, or novelty; all if not given
+
+Prints Markdown tables: ESC-10 by its own five folds (accuracy, expected calibration error,
+seconds); with 2, 5, 10 and 20 clips a class (mean ± standard deviation over seeds, judged by all
+clips of other recordings, same draws for every row); small sets, by grouped folds drawn three
+times; and how well clips of no trained class are told (ROC-AUC). Embeddings are kept under .bench/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import oido
+from oido.training.baselines import BASELINES
+from oido.training.calibrate import expected_calibration_error
+from oido.training.embeddings import EmbeddedClips
+from oido.training.extra import grouped_folds
+from oido.training.novelty import fit_novelty
+from oido.training.pooling import clip_probabilities
+from oido.training.selection import cross_validate, select
+
+ROOT = Path(__file__).resolve().parents[1]
+MODELS = ("yamnet/classification", "efficientat/mn04")
+FEW = (2, 5, 10, 20)
+SETS = (("three-events", "label"), ("everyday", "audioset_label"))
+
+Way = Callable[[EmbeddedClips, EmbeddedClips, int], NDArray[np.float32]]
+
+
+def trained(known: EmbeddedClips, unknown: EmbeddedClips, seed: int) -> NDArray[np.float32]:
+    """oido's defaults, selection and calibration included."""
+    head = select(known, seed=seed).head
+    return clip_probabilities(head.scores(unknown.embeddings), unknown, head.output)
+
+
+WAYS: dict[str, Way] = {**BASELINES, "**oido**": trained}
+
+
+def main() -> int:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--audio", type=Path, default=ROOT.parent / "shared" / "audio")
+    parser.add_argument("--models", type=Path, default=ROOT.parent / "shared" / "models")
+    parser.add_argument("--only", choices=("folds", "few", "sets", "novelty"))
+    parser.add_argument("--seeds", type=int, default=5)
+    arguments = parser.parse_args()
+    known = os.environ.get("OIDO_MODEL_PATH", "")
+    os.environ["OIDO_MODEL_PATH"] = os.pathsep.join(filter(None, [known, str(arguments.models)]))
+    for model in MODELS:
+        try:
+            esc10 = embedded(arguments.audio / "esc10", model, "label")
+        except oido.OidoError as error:
+            print(f"{model} is left out: {str(error).splitlines()[0]}", file=sys.stderr)
+            continue
+        if arguments.only in (None, "folds"):
+            by_folds(model, esc10)
+        if arguments.only in (None, "few"):
+            by_few(model, esc10, arguments.seeds)
+        for name, column in SETS if arguments.only in (None, "sets") else ():
+            by_set(model, name, embedded(arguments.audio / name, model, column))
+        if arguments.only in (None, "novelty"):
+            others = embedded(arguments.audio / "everyday", model, "label", least=1)
+            by_novelty(model, esc10, others)
+    return 0
+
+
+def embedded(folder: Path, model: str, column: str, least: int = 4) -> EmbeddedClips:
+    """The clips of a set, of labels with ``least`` clips or more, of two recordings at least."""
+    with open(folder / "clips.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    kept = ROOT / ".bench" / "heads" / f"{folder.name}-{model.replace('/', '-')}.npz"
+    if not kept.exists():
+        hear(folder, [row["file"] for row in rows], model, kept)
+    counts = Counter(row[column] for row in rows)
+    groups = {(row[column], row["group"]) for row in rows}
+    sources = Counter(label for label, _ in groups)
+    chosen = [
+        n
+        for n, row in enumerate(rows)
+        if least == 1 or (counts[row[column]] >= least and sources[row[column]] >= 2)
+    ]
+    numbers = np.full(len(rows), -1)
+    numbers[chosen] = np.arange(len(chosen))
+    with np.load(kept) as arrays:
+        clip_index = numbers[arrays["clip_index"]]
+        here = clip_index >= 0
+        return EmbeddedClips.from_labels(
+            arrays["embeddings"][here],
+            clip_index[here],
+            [rows[n][column] for n in chosen],
+            weights=arrays["weights"][here],
+            groups=[rows[n]["group"] for n in chosen],
+            folds=[rows[n]["fold"] for n in chosen] if rows[0]["fold"] else None,
+            silence=arrays["silence"],
+        )
+
+
+def hear(folder: Path, files: list[str], model: str, kept: Path) -> None:
+    """Embed every clip of a set once."""
+    started = time.perf_counter()
+    embedder = oido.AudioEmbedder(model, jobs=1)
+    results = [embedder.embed(folder / file) for file in files]
+    windows = embedder.model.windows
+    silent = np.zeros(windows.window_samples, np.float32)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(
+        kept,
+        embeddings=np.concatenate([r.embeddings for r in results]),
+        clip_index=np.repeat(np.arange(len(files)), [len(r.embeddings) for r in results]),
+        weights=np.concatenate([r.weights for r in results]),
+        silence=embedder.embed(silent, windows.sample_rate_hz).embeddings[0],
+    )
+    print(
+        f"{folder.name}, {model}: heard in {time.perf_counter() - started:.0f} s", file=sys.stderr
+    )
+
+
+def by_folds(model: str, clips: EmbeddedClips) -> None:
+    """The set's own folds; oido's selection is inside each of them."""
+    print(f"\n### ESC-10, its five folds, {model}\n")
+    print("| way | accuracy | ECE | seconds for five |\n|---|---:|---:|---:|")
+    for name, way in WAYS.items():
+        started = time.perf_counter()
+        if way is trained:
+            probabilities, _ = cross_validate(clips)
+        else:
+            probabilities = out_of_fold(way, clips, clips.folds, 0)
+        seconds = time.perf_counter() - started
+        error = expected_calibration_error(probabilities, clips.labels)
+        print(f"| {name} | {accuracy(probabilities, clips):.4f} | {error:.3f} | {seconds:.1f} |")
+    started = time.perf_counter()
+    selection = select(clips)
+    print(f"\nOne training on all clips: {time.perf_counter() - started:.1f} s.\n")
+    print("| candidate | accuracy | log loss | margin, s.e. |\n|---|---:|---:|---:|")
+    for row in selection.table:
+        chosen = " (chosen)" if row.name == selection.chosen else ""
+        print(
+            f"| {row.name}{chosen} | {row.accuracy:.4f} | {row.log_loss:.4f} | {row.margin:+.1f} |"
+        )
+
+
+def by_few(model: str, clips: EmbeddedClips, seeds: int) -> None:
+    """With few clips a class; those of the recordings that were drawn judge nothing."""
+    print(f"\n### ESC-10, few clips a class, {seeds} seeds, {model}\n")
+    print(f"| way | {' | '.join(map(str, FEW))} |\n|---|{'---:|' * len(FEW)}")
+    draws = {few: [draw(clips, few, seed) for seed in range(seeds)] for few in FEW}
+    for name, way in WAYS.items():
+        cells = []
+        for few in FEW:
+            values = []
+            for seed, (known, unknown) in enumerate(draws[few]):
+                learnt, judged = without_folds(clips.subset(known)), clips.subset(unknown)
+                values.append(accuracy(way(learnt, judged, seed), judged))
+            cells.append(f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}")
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+def by_set(model: str, name: str, clips: EmbeddedClips) -> None:
+    """A small set, by three grouped folds drawn three times."""
+    print(f"\n### {name}: {len(clips)} clips, {len(clips.classes)} labels, {model}\n")
+    print("| way | accuracy | ECE |\n|---|---:|---:|")
+    for title, way in WAYS.items():
+        drawn = []
+        for seed in range(3):
+            folds = grouped_folds(clips.labels, clips.groups, 3, seed)
+            drawn.append(out_of_fold(way, clips, folds, seed))
+        values = [accuracy(p, clips) for p in drawn]
+        error = expected_calibration_error(np.concatenate(drawn), np.tile(clips.labels, 3))
+        print(
+            f"| {title} | {np.mean(values):.3f} ± {np.std(values, ddof=1):.3f} | {error:.3f} |",
+            flush=True,
+        )
+
+
+def by_novelty(model: str, clips: EmbeddedClips, others: EmbeddedClips) -> None:
+    """Unknown sounds: two classes that were left out, and the clips of another set."""
+    print(f"\n### Unknown sounds, {model}\n")
+    print("| measure | two classes left out | everyday | known kept | everyday rejected |")
+    print("|---|---:|---:|---:|---:|")
+    figures: dict[str, list[tuple[float, ...]]] = {}
+    for fold in np.unique(clips.folds):
+        left = np.isin(clips.labels, [2 * fold, 2 * fold + 1])
+        known = clips.subset(~left & (clips.folds != fold))
+        held = clips.subset(clips.folds == fold)
+        strange = left[clips.folds == fold]
+        selection = select(known)
+        head = selection.head
+        detector = fit_novelty(known, square_root=head.square_root, folds=selection.folds)
+        rows = []
+        for judged in (held, others):
+            p = clip_probabilities(head.scores(judged.embeddings), judged, head.output)
+            rows.append((p.max(axis=1), detector.clip_similarities(judged)))
+        for n, name in enumerate(("largest probability", "cosine to the nearest class")):
+            own, other = rows[0][n], rows[1][n]
+            kept, rejected = float("nan"), float("nan")
+            if n == 1:
+                kept = float((own[~strange] >= detector.threshold).mean())
+                rejected = float((other < detector.threshold).mean())
+            areas = (roc_auc(own[~strange], own[strange]), roc_auc(own[~strange], other))
+            figures.setdefault(name, []).append((*areas, kept, rejected))
+    for name, values in figures.items():
+        cells = ("" if np.isnan(v) else f"{v:.3f}" for v in np.mean(values, axis=0))
+        print(f"| {name} | {' | '.join(cells)} |")
+
+
+def draw(clips: EmbeddedClips, few: int, seed: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which clips teach, ``few`` of each class, and which judge."""
+    random = np.random.default_rng([seed, few])
+    known = np.zeros(len(clips), bool)
+    for label in range(len(clips.classes)):
+        known[random.permutation(np.flatnonzero(clips.labels == label))[:few]] = True
+    return known, ~known & ~np.isin(clips.groups, clips.groups[known])
+
+
+def without_folds(clips: EmbeddedClips) -> EmbeddedClips:
+    """The clips as if no folds had come with them."""
+    return EmbeddedClips(
+        **{
+            **{name: getattr(clips, name) for name in clips.__dataclass_fields__},
+            "folds": np.full(len(clips), -1),
+        }
+    )
+
+
+def out_of_fold(
+    way: Way, clips: EmbeddedClips, folds: NDArray[np.int64], seed: int
+) -> NDArray[np.float32]:
+    """f32[K, C]: each clip by what was learnt without its fold."""
+    probabilities = np.zeros(clips.targets.shape, np.float32)
+    for fold in np.unique(folds):
+        known, unknown = clips.subset(folds != fold), clips.subset(folds == fold)
+        probabilities[folds == fold] = way(known, unknown, seed)
+    return probabilities
+
+
+def accuracy(probabilities: NDArray[np.float32], clips: EmbeddedClips) -> float:
+    """The share of clips whose largest probability is right."""
+    return float((probabilities.argmax(axis=1) == clips.labels).mean())
+
+
+def roc_auc(known: NDArray[np.float32], unknown: NDArray[np.float32]) -> float:
+    """How often a known clip has more than an unknown one; a tie counts half."""
+    above = (known[:, None] > unknown).mean() + 0.5 * (known[:, None] == unknown).mean()
+    return float(above)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

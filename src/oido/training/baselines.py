@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a head must beat: the plain ways to classify clips by their embeddings.
+
+Each takes clips of one label each to learn from, and clips to judge, and gives f32[K, C]
+probabilities of the latter, clip by clip; rows sum to 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.errors import OptionError
+from oido.training.embeddings import EmbeddedClips
+from oido.training.extra import logistic_regression
+from oido.training.fit import Adam
+from oido.training.head import activated
+
+__all__ = ["BASELINES", "logistic", "majority", "model_maker", "nearest_centroid"]
+
+Floats = NDArray[np.float64]
+
+
+def majority(known: EmbeddedClips, unknown: EmbeddedClips, seed: int = 0) -> NDArray[np.float32]:
+    """The shares of the classes among ``known``, for every clip: the best that a deaf one can do.
+
+    Of classes with the same share, the first is the answer.
+    """
+    shares = known.targets.sum(axis=0) / len(known)
+    return np.tile(shares, (len(unknown), 1)).astype(np.float32)
+
+
+def nearest_centroid(
+    known: EmbeddedClips, unknown: EmbeddedClips, seed: int = 0
+) -> NDArray[np.float32]:
+    """By the cosine to each class's mean embedding; the softmax of ten times the cosine."""
+    labels = _labels(known)
+    cosines = np.full((len(unknown), len(known.classes)), -10.0)
+    rows = _unit(unknown.means)
+    for label in np.unique(labels):
+        centroid = _unit(known.means[labels == label]).mean(axis=0, keepdims=True)
+        cosines[:, label] = (rows @ _unit(centroid).T)[:, 0]
+    return activated((10 * cosines).astype(np.float32), "softmax")
+
+
+def model_maker(
+    known: EmbeddedClips,
+    unknown: EmbeddedClips,
+    seed: int = 0,
+    *,
+    epochs: int = 5,
+    noise: float = 0.2,
+) -> NDArray[np.float32]:
+    """TensorFlow Lite Model Maker's recipe for audio: the mean embedding, one dense softmax.
+
+    Adam with steps of 0.001, batches of 32, Glorot's uniform start, Gaussian noise of standard
+    deviation ``noise`` added to each embedding; Keras's defaults elsewhere. 5 epochs unless the
+    user said otherwise.
+    """
+    random = np.random.default_rng(seed)
+    features, labels = known.means.astype(np.float64), _labels(known)
+    size, count = features.shape[1], len(known.classes)
+    limit = np.sqrt(6 / (size + count))
+    parameters = [random.uniform(-limit, limit, (size, count)), np.zeros(count)]
+    adam = Adam(parameters)
+    for _ in range(epochs):
+        order = random.permutation(len(features))
+        for start in range(0, len(order), 32):
+            rows = order[start : start + 32]
+            x = features[rows] + random.normal(0, noise, (len(rows), size))
+            slope = activated((x @ parameters[0] + parameters[1]).astype(np.float32), "softmax")
+            slope[np.arange(len(rows)), labels[rows]] -= 1
+            slope /= len(rows)
+            adam.update([x.T @ slope, slope.sum(axis=0)], 1e-3)
+    logits = unknown.means @ parameters[0] + parameters[1]
+    return activated(logits.astype(np.float32), "softmax")
+
+
+def logistic(
+    known: EmbeddedClips, unknown: EmbeddedClips, seed: int = 0, *, standardize: bool = False
+) -> NDArray[np.float32]:
+    """scikit-learn's logistic regression as it comes, on the mean and the maximum of windows.
+
+    standardize: give each of the 2 · D features mean 0 and variance 1 first.
+    """
+    x = np.concatenate([known.means, known.maxima], axis=1).astype(np.float64)
+    y = np.concatenate([unknown.means, unknown.maxima], axis=1).astype(np.float64)
+    if standardize:
+        centre, spread = x.mean(axis=0), x.std(axis=0)
+        spread[spread < 1e-9] = 1
+        x, y = (x - centre) / spread, (y - centre) / spread
+    labels = _labels(known)
+    found = np.unique(labels)
+    logits = np.full((len(y), len(known.classes)), -30.0)
+    if len(found) == 1:
+        logits[:, found] = 0
+    else:
+        weights, bias = logistic_regression(x, labels)
+        logits[:, found] = y @ weights.T + bias
+    return activated(logits.astype(np.float32), "softmax")
+
+
+def _labels(clips: EmbeddedClips) -> NDArray[np.int64]:
+    if clips.multi_label:
+        raise OptionError("the baselines are for clips of one label each")
+    return clips.labels
+
+
+def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.where(lengths > 0, lengths, 1), np.float32)
+
+
+def _fifty_epochs(
+    known: EmbeddedClips, unknown: EmbeddedClips, seed: int = 0
+) -> NDArray[np.float32]:
+    return model_maker(known, unknown, seed, epochs=50)
+
+
+def _standardized(
+    known: EmbeddedClips, unknown: EmbeddedClips, seed: int = 0
+) -> NDArray[np.float32]:
+    return logistic(known, unknown, seed, standardize=True)
+
+
+Baseline = Callable[[EmbeddedClips, EmbeddedClips, int], NDArray[np.float32]]
+
+BASELINES: dict[str, Baseline] = {
+    "majority class": majority,
+    "nearest centroid": nearest_centroid,
+    "Model Maker, 5 epochs": model_maker,
+    "Model Maker, 50 epochs": _fifty_epochs,
+    "logistic, mean + max": logistic,
+    "logistic, mean + max, standardized": _standardized,
+}
+"""Every baseline by its name in tables."""

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clips as heads see them: the embeddings of their windows, and what is known of each clip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from oido.errors import OptionError
+
+__all__ = ["EmbeddedClips"]
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddedClips:
+    """K clips of M windows in all; every array is checked, and to be left as it is.
+
+    embeddings: f32[M, D]. clip_index: i64[M], the clip of each window, 0..K−1, never falling; each
+    clip has a window. weights: f64[M], the share of each window that is not padding, 0..1.
+    targets: f32[K, C], 1 for a class that is in the clip, 0 for one that is not, NaN where nobody
+    knows; without ``multi_label``, each row has exactly one 1 and is 0 elsewhere.
+    classes: the C names. groups: i64[K], the source recording, whose clips never stand on both
+    sides of a split. folds: i64[K], splits that came with the data; −1 where there are none.
+    silence: f32[D], the model's embedding of digital silence, or None if it is not known.
+
+    Raises OptionError for arrays that do not fit each other, or are not finite.
+    """
+
+    embeddings: NDArray[np.float32]
+    clip_index: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    targets: NDArray[np.float32]
+    classes: tuple[str, ...]
+    groups: NDArray[np.int64]
+    folds: NDArray[np.int64]
+    multi_label: bool = False
+    silence: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        windows, clips = len(self.embeddings), len(self.targets)
+        if self.embeddings.ndim != 2 or not windows or not clips:
+            raise OptionError("there is nothing to learn from: give at least one clip")
+        if len(self.clip_index) != windows or len(self.weights) != windows:
+            raise OptionError(f"{windows} windows need as many clip numbers and weights")
+        steps = np.diff(self.clip_index, prepend=-1, append=clips)
+        if steps.min() < 0 or steps.max() > 1 or steps[0] != 1 or steps[-1] != 1:
+            raise OptionError("windows must be in the order of their clips, each clip having one")
+        if self.targets.shape != (clips, len(self.classes)):
+            raise OptionError(f"{clips} clips of {len(self.classes)} classes need as many targets")
+        if len(self.groups) != clips or len(self.folds) != clips:
+            raise OptionError(f"{clips} clips need as many groups and folds")
+        if not np.isfinite(self.embeddings).all():
+            raise OptionError("embeddings must be finite; leave out the clips that are not")
+        known = self.targets[~np.isnan(self.targets)]
+        if not np.isin(known, (0, 1)).all():
+            raise OptionError("targets are 1, 0, or NaN where nobody knows")
+        if not self.multi_label and (
+            len(known) != self.targets.size or (self.targets.sum(axis=1) != 1).any()
+        ):
+            raise OptionError("each clip has one class; several need multi_label")
+        if self.silence is not None and self.silence.shape != self.embeddings.shape[1:]:
+            raise OptionError("silence must be one embedding of the same model")
+
+    @classmethod
+    def from_labels(
+        cls,
+        embeddings: ArrayLike,
+        clip_index: ArrayLike,
+        labels: list[str],
+        *,
+        weights: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        folds: ArrayLike | None = None,
+        silence: ArrayLike | None = None,
+    ) -> EmbeddedClips:
+        """Clips of one label each; classes are the labels in alphabetical order.
+
+        groups, folds: of any kind that can be compared; by default each clip is its own group.
+        """
+        windows = np.asarray(embeddings, np.float32)
+        classes, index = np.unique(labels, return_inverse=True)
+        count = len(labels)
+        given = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+        split = None if folds is None else np.unique(np.asarray(folds), return_inverse=True)[1]
+        return cls(
+            windows,
+            np.asarray(clip_index, np.int64),
+            np.ones(len(windows)) if weights is None else np.asarray(weights, np.float64),
+            np.eye(len(classes), dtype=np.float32)[index],
+            tuple(str(name) for name in classes),
+            np.arange(count) if given is None else given.astype(np.int64),
+            np.full(count, -1) if split is None else split.astype(np.int64),
+            silence=None if silence is None else np.asarray(silence, np.float32),
+        )
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """i64[K]: the class of each clip; of several, the first."""
+        return np.asarray(np.nan_to_num(self.targets).argmax(axis=1), np.int64)
+
+    @cached_property
+    def window_shares(self) -> NDArray[np.float64]:
+        """f64[M]: how much of its clip each window is; those of one clip sum to 1.
+
+        A clip that is all padding has nothing else to go by: its windows count alike.
+        """
+        count = len(self)
+        sums = np.bincount(self.clip_index, self.weights, count)[self.clip_index]
+        windows = np.bincount(self.clip_index, minlength=count)[self.clip_index]
+        safe = np.where(sums > 0, sums, 1)
+        return np.where(sums > 0, self.weights / safe, 1 / windows)
+
+    @cached_property
+    def means(self) -> NDArray[np.float32]:
+        """f32[K, D]: the mean embedding of each clip, padding weighing nothing."""
+        weighted = self.embeddings * self.window_shares[:, None].astype(np.float32)
+        return np.add.reduceat(weighted, self._starts, axis=0)
+
+    @cached_property
+    def maxima(self) -> NDArray[np.float32]:
+        """f32[K, D]: the largest value of each dimension in each clip."""
+        return np.maximum.reduceat(self.embeddings, self._starts, axis=0)
+
+    @cached_property
+    def views(self) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]:
+        """What heads are fitted on: f32[V, D] embeddings, i64[V] clips, f64[V] weights.
+
+        Each clip is seen window by window and as a whole, by its mean; the weights of all the
+        views of a clip sum to 1. The mean of windows is what a longer window would have given, so
+        a head that knows both does not mind how long its window is.
+        """
+        several = np.flatnonzero(np.bincount(self.clip_index) > 1)
+        halves = np.ones(len(self))
+        halves[several] = 0.5
+        return (
+            np.concatenate([self.embeddings, self.means[several]]),
+            np.concatenate([self.clip_index, several]),
+            np.concatenate([self.window_shares * halves[self.clip_index], halves[several]]),
+        )
+
+    def subset(self, clips: ArrayLike) -> EmbeddedClips:
+        """Some clips, by a mask bool[K] or by rising numbers; classes stay as they are."""
+        chosen = np.asarray(clips)
+        mask = chosen if chosen.dtype == bool else np.isin(np.arange(len(self)), chosen)
+        windows = mask[self.clip_index]
+        numbers = np.cumsum(mask) - 1
+        return replace(
+            self,
+            embeddings=self.embeddings[windows],
+            clip_index=numbers[self.clip_index[windows]].astype(np.int64),
+            weights=self.weights[windows],
+            targets=self.targets[mask],
+            groups=self.groups[mask],
+            folds=self.folds[mask],
+        )
+
+    @property
+    def _starts(self) -> NDArray[np.intp]:
+        return np.flatnonzero(np.diff(self.clip_index, prepend=-1))

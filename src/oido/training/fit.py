@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fitting heads to clips: a linear one by maximum likelihood, a small network by Adam.
+
+Both see the windows of a clip and its mean (`EmbeddedClips.views`) under the clip's label, and
+**digital silence** as a sound of no class: its target is the same for every class (softmax), or
+none (sigmoid). Clips have silent stretches, whose windows say nothing of the class; a head that
+knows this stays undecided there, instead of taking silence for the class that has most of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.errors import OptionError
+from oido.training.embeddings import EmbeddedClips
+from oido.training.extra import minimize
+from oido.training.head import Dense, LinearHead, MlpHead, OutputKind
+
+__all__ = ["LinearOptions", "MlpOptions", "Prepared", "Views", "fit_linear", "fit_mlp", "prepare"]
+
+PRIOR_CLIPS = 50
+"""Clips that it takes to believe, as much as not, that features differ in how far they spread."""
+COMPONENTS = 256
+"""Directions of the embedding space that a head may use: the ones in which its clips differ most.
+Ridge-like fits hardly use the others, and a fit takes a quarter of the time."""
+
+Floats = NDArray[np.float64]
+
+
+class Views(NamedTuple):
+    """What a head is shown, as options of the same names say; heads of equal ones can share it."""
+
+    silence: float
+    balance: bool
+    square_root: bool | None
+
+
+@dataclass(frozen=True)
+class LinearOptions:
+    """How a linear head is fitted.
+
+    strength: what a clip's log loss weighs against the penalty ½·|weights|²; embeddings are scaled
+    to a mean square length of 1 first, so that it suits any model.
+    silence: weight of the silent example, as a share of all clips. balance: every class weighs
+    the same, however many clips it has. square_root: None takes it if no embedding is negative.
+    """
+
+    strength: float = 10.0
+    silence: float = 0.1
+    balance: bool = True
+    square_root: bool | None = None
+
+    def __post_init__(self) -> None:
+        if not self.strength > 0 or not self.silence >= 0:
+            raise OptionError("strength must be above 0, and silence 0 or more")
+
+    @property
+    def views(self) -> Views:
+        """The part that says what the head is shown."""
+        return Views(self.silence, self.balance, self.square_root)
+
+
+@dataclass(frozen=True)
+class MlpOptions:
+    """How a network of one hidden layer is fitted: Adam, falling steps, weight decay, mixup.
+
+    mixup: the parameter of the Beta distribution from which shares of two examples are drawn
+    (Zhang et al. 2018); 0 is none. The others are as for `LinearOptions`.
+    """
+
+    hidden: int = 64
+    epochs: int = 40
+    batch: int = 64
+    step: float = 3e-3
+    decay: float = 1e-2
+    mixup: float = 0.2
+    silence: float = 0.1
+    balance: bool = True
+    square_root: bool | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.hidden, self.epochs, self.batch) < 1 or not self.step > 0:
+            raise OptionError("hidden, epochs and batch must be 1 or more, and step above 0")
+
+    @property
+    def views(self) -> Views:
+        """The part that says what the head is shown."""
+        return Views(self.silence, self.balance, self.square_root)
+
+
+class Prepared(NamedTuple):
+    """Views of the clips in a space of few dimensions: x = (φ(embedding) − centre) @ basis.
+
+    x: [V, q]; targets: [V, C]; weights: [V, C], 0 where the target is not known, their sum over V
+    about the number of clips. centre: [D]; basis: [D, q].
+    """
+
+    x: NDArray[np.float32]
+    targets: Floats
+    weights: Floats
+    centre: Floats
+    basis: Floats
+    square_root: bool
+    output: OutputKind
+
+    def layer(self, weights: Floats, bias: Floats) -> Dense:
+        """The first layer, [q, out] and [out], as it stands on the embedding itself."""
+        whole = self.basis @ weights
+        return Dense(
+            np.ascontiguousarray(whole.T, np.float32),
+            (bias - self.centre @ whole).astype(np.float32),
+        )
+
+
+def prepare(clips: EmbeddedClips, views: Views) -> Prepared:
+    """The views of ``clips``, the silent example behind them."""
+    silence, balance, square_root = views
+    rows, index, weights = clips.views
+    if square_root is None:
+        square_root = bool(clips.embeddings.min() >= 0)
+    output: OutputKind = "sigmoid" if clips.multi_label else "softmax"
+    targets = clips.targets[index].astype(np.float64)
+    per_class = _class_weights(clips, balance)[index] * weights[:, None]
+    if clips.silence is not None and silence > 0:
+        rows = np.concatenate([rows, clips.silence[None]])
+        nothing = 0.0 if clips.multi_label else 1 / len(clips.classes)
+        targets = np.concatenate([targets, np.full((1, len(clips.classes)), nothing)])
+        extra = np.full((1, len(clips.classes)), silence * len(clips))
+        per_class = np.concatenate([per_class, extra])
+    features = np.sqrt(np.maximum(rows, 0)) if square_root else rows
+    shares = per_class.mean(axis=1)
+    features = features.astype(np.float32)
+    scales = _scales(features, shares / shares.sum(), len(clips))
+    x, centre, basis = _reduced(features * scales, shares)
+    centre, basis = centre / scales, basis * scales[:, None]
+    return Prepared(x, targets, per_class, centre, basis, square_root, output)
+
+
+def fit_linear(
+    clips: EmbeddedClips, options: LinearOptions | None = None, data: Prepared | None = None
+) -> LinearHead:
+    """The linear head of penalised maximum likelihood: logistic, one of all or one against rest.
+
+    It is convex: no seed matters. data: what `prepare` made of these clips, if it did already.
+    """
+    options = options or LinearOptions()
+    data, strength = data or prepare(clips, options.views), options.strength
+    (size, count), n = (data.x.shape[1], data.targets.shape[1]), data.weights.mean(axis=1).sum()
+    known = np.where(np.isnan(data.targets), 0, data.targets)
+
+    def loss(flat: Floats) -> tuple[float, Floats]:
+        weights, bias = flat[:-count].reshape(size, count), flat[-count:]
+        logits = data.x @ weights.astype(np.float32) + bias
+        value, slope = _cross_entropy(logits, known, data.weights, data.output)
+        back = data.x.T @ slope.astype(np.float32) + weights / strength
+        gradient = np.concatenate([back.ravel(), slope.sum(0)])
+        return (value + 0.5 / strength * float((weights**2).sum())) / n, gradient / n
+
+    flat = minimize(loss, np.zeros((size + 1) * count))
+    layer = data.layer(flat[:-count].reshape(size, count), flat[-count:])
+    return LinearHead(clips.classes, (layer,), data.output, data.square_root)
+
+
+def fit_mlp(
+    clips: EmbeddedClips,
+    options: MlpOptions | None = None,
+    seed: int = 0,
+    data: Prepared | None = None,
+) -> MlpHead:
+    """A network of one hidden layer; ``seed`` fixes its start, its batches and its mixup.
+
+    data: what `prepare` made of these clips and options, if it has been made already.
+    """
+    options = options or MlpOptions()
+    data = data or prepare(clips, options.views)
+    random = np.random.default_rng(seed)
+    size, count = data.x.shape[1], data.targets.shape[1]
+    x = data.x * np.sqrt(size)  # a mean square of 1 in each dimension
+    known = np.where(np.isnan(data.targets), 0, data.targets)
+    chance = data.weights.mean(axis=1) / data.weights.mean(axis=1).sum()
+    parameters = [
+        random.normal(0, np.sqrt(2 / size), (size, options.hidden)),
+        np.zeros(options.hidden),
+        random.normal(0, np.sqrt(1 / options.hidden), (options.hidden, count)),
+        np.zeros(count),
+    ]
+    adam = Adam(parameters)
+    steps = options.epochs * max(1, -(-len(clips) // options.batch))
+    mask = (data.weights > 0).astype(np.float64)
+    for step in range(steps):
+        a, b = random.choice(len(x), (2, options.batch), p=chance)
+        share = (
+            random.beta(options.mixup, options.mixup, (options.batch, 1)) if options.mixup else 1
+        )
+        batch = share * x[a] + (1 - share) * x[b]
+        wanted = share * known[a] + (1 - share) * known[b]
+        hidden = np.maximum(batch @ parameters[0] + parameters[1], 0)
+        logits = hidden @ parameters[2] + parameters[3]
+        _, slope = _cross_entropy(logits, wanted, mask[a] * mask[b] / options.batch, data.output)
+        back = (slope @ parameters[2].T) * (hidden > 0)
+        gradients = [batch.T @ back, back.sum(0), hidden.T @ slope, slope.sum(0)]
+        size_of_step = options.step * 0.5 * (1 + np.cos(np.pi * step / steps))
+        adam.update(gradients, size_of_step, options.decay)
+    first = data.layer(parameters[0] * np.sqrt(size), parameters[1])
+    last = Dense(parameters[2].T.astype(np.float32), parameters[3].astype(np.float32))
+    return MlpHead(clips.classes, (first, last), data.output, data.square_root)
+
+
+class Adam:
+    """Adam (Kingma and Ba 2015), changing the arrays that it is given."""
+
+    def __init__(self, parameters: list[Floats], epsilon: float = 1e-7) -> None:
+        self._parameters = parameters
+        self._mean = [np.zeros_like(p) for p in parameters]
+        self._square = [np.zeros_like(p) for p in parameters]
+        self._epsilon = epsilon
+        self._steps = 0
+
+    def update(self, gradients: list[Floats], step: float, decay: float = 0.0) -> None:
+        """One step; ``decay`` shrinks matrices by that share of the step (not biases)."""
+        self._steps += 1
+        step_ = step * np.sqrt(1 - 0.999**self._steps) / (1 - 0.9**self._steps)
+        for n, (parameter, gradient) in enumerate(zip(self._parameters, gradients)):
+            self._mean[n] += 0.1 * (gradient - self._mean[n])
+            self._square[n] += 0.001 * (gradient**2 - self._square[n])
+            if decay and parameter.ndim == 2:
+                np.multiply(parameter, 1 - step * decay, out=parameter)
+            scaled = step_ * self._mean[n] / (np.sqrt(self._square[n]) + self._epsilon)
+            np.subtract(parameter, scaled, out=parameter)
+
+
+def _class_weights(clips: EmbeddedClips, balance: bool) -> Floats:
+    """f64[K, C]: the weight of each clip for each class; mean about 1, 0 where nothing is known."""
+    known = ~np.isnan(clips.targets)
+    weights = known.astype(np.float64)
+    if not balance:
+        return weights
+    present = np.nan_to_num(clips.targets) > 0
+    if clips.multi_label:  # rare classes are raised by the root of their rarity
+        positive, negative = present.sum(0), (known & ~present).sum(0)
+        ratio = np.sqrt(np.maximum(negative, 1) / np.maximum(positive, 1))
+        return np.asarray(weights * np.where(present, ratio, 1))
+    counts = np.bincount(clips.labels, minlength=len(clips.classes))
+    found = np.count_nonzero(counts)
+    return np.asarray(weights * (len(clips) / (found * counts[clips.labels]))[:, None])
+
+
+def _scales(features: NDArray[np.float32], share: Floats, clips: int) -> NDArray[np.float32]:
+    """f32[D]: what to multiply features by, so that their spreads are half as far apart.
+
+    Features of little spread are raised, as standardising does, but only half the way (by the
+    root of the deviation), and with few clips less: their variances are drawn towards the mean
+    one. Fully standardised, a feature that three clips happen to agree in outweighs all others.
+    """
+    centre = (share @ features).astype(np.float32)
+    variance = share @ (features - centre) ** 2
+    mean = float(variance.mean())
+    drawn = (clips * variance + PRIOR_CLIPS * mean) / (clips + PRIOR_CLIPS)
+    return np.asarray(max(mean, 1e-30) ** 0.25 / np.maximum(drawn, 1e-30) ** 0.25, np.float32)
+
+
+def _reduced(
+    features: NDArray[np.float32], weights: Floats
+) -> tuple[NDArray[np.float32], Floats, Floats]:
+    """Principal components, scaled together to a mean square length of 1."""
+    share = weights / weights.sum()
+    centre = share @ features
+    centred = features - centre.astype(np.float32)
+    rows = centred * np.sqrt(share).astype(np.float32)[:, None]
+    values, vectors = np.linalg.eigh(rows @ rows.T if len(rows) < rows.shape[1] else rows.T @ rows)
+    kept = _kept(values)
+    basis = vectors[:, kept]
+    if len(rows) < rows.shape[1]:
+        basis = rows.T @ (basis / np.sqrt(values[kept]))
+    basis = basis / np.float32(max(float((rows**2).sum()), 1e-30) ** 0.5)
+    return centred @ basis, centre, basis.astype(np.float64)
+
+
+def _kept(values: NDArray[np.float32]) -> NDArray[Any]:
+    order = np.argsort(values, kind="stable")[::-1][:COMPONENTS]
+    return np.asarray(order[values[order] > max(values[order[0]], 1e-30) * 1e-6])
+
+
+def _cross_entropy(
+    logits: Floats, targets: Floats, weights: Floats, output: OutputKind
+) -> tuple[float, Floats]:
+    """The weighted sum of cross entropies, and its slope by the logits."""
+    if output == "softmax":
+        top = logits.max(axis=1, keepdims=True)
+        powers = np.exp(logits - top)
+        sums = powers.sum(axis=1, keepdims=True)
+        value = float((weights * targets * (top + np.log(sums) - logits)).sum())
+        return value, weights.mean(axis=1, keepdims=True) * (powers / sums - targets)
+    value = float((weights * (np.logaddexp(0, logits) - targets * logits)).sum())
+    return value, weights * (0.5 * (1 + np.tanh(0.5 * logits)) - targets)

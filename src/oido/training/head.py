@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fitted heads: from the embedding of one window to its scores, in a few plain operators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.errors import OptionError
+
+__all__ = ["Dense", "Head", "LinearHead", "MlpHead", "OutputKind"]
+
+OutputKind = Literal["softmax", "sigmoid"]
+"""softmax: one class out of all; sigmoid: each class by itself."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dense:
+    """A fully connected layer: f32[out, in] weights, f32[out] bias."""
+
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """[square root] → dense → [relu → dense] → softmax or sigmoid, window by window.
+
+    square_root: take √max(x, 0) of the embedding first, which evens out loud and faint features;
+    for embeddings that are never negative. Centring, scaling and the calibration's temperature are
+    folded into the layers.
+    """
+
+    classes: tuple[str, ...]
+    layers: tuple[Dense, ...]
+    output: OutputKind
+    square_root: bool
+
+    def logits(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """f32[N, D] → f32[N, C], before the softmax or sigmoid."""
+        x = np.asarray(embeddings, np.float32)
+        if x.ndim != 2 or x.shape[1] != self.layers[0].weights.shape[1]:
+            raise OptionError(
+                f"this head hears embeddings of {self.layers[0].weights.shape[1]} numbers, "
+                f"not an array of {x.shape}"
+            )
+        x = np.sqrt(np.maximum(x, 0)) if self.square_root else x
+        for number, layer in enumerate(self.layers):
+            x = np.maximum(x, 0) if number else x
+            x = x @ layer.weights.T + layer.bias
+        return x
+
+    def scores(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """f32[N, D] → f32[N, C], 0..1; the rows of a softmax sum to 1."""
+        return activated(self.logits(embeddings), self.output)
+
+    def scaled(self, slope: float, offsets: NDArray[np.float32] | float = 0.0) -> Head:
+        """The head whose logits are slope · logits + offsets."""
+        last = self.layers[-1]
+        dense = Dense(
+            (last.weights * np.float32(slope)).astype(np.float32),
+            (last.bias * np.float32(slope) + offsets).astype(np.float32),
+        )
+        return replace(self, layers=(*self.layers[:-1], dense))
+
+    def save(self, path: Path) -> None:
+        """Write the head as .npz; the same head gives the same bytes."""
+        arrays = {
+            f"{n}.{name}": a for n, x in enumerate(self.layers) for name, a in vars(x).items()
+        }
+        with open(path, "wb") as file:
+            np.savez(
+                file,
+                classes=np.array(self.classes),
+                output=np.array(self.output),
+                square_root=np.array(self.square_root),
+                **arrays,
+            )
+
+    @classmethod
+    def load(cls, path: Path) -> Head:
+        """Read what `save` wrote. Raises OptionError if it is something else."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                count = sum(name.endswith(".weights") for name in file.files)
+                layers = tuple(Dense(file[f"{n}.weights"], file[f"{n}.bias"]) for n in range(count))
+                output: Any = str(file["output"])
+                names = tuple(str(name) for name in file["classes"])
+                kind = LinearHead if count == 1 else MlpHead
+                return kind(names, layers, output, bool(file["square_root"]))
+        except (OSError, ValueError, KeyError) as error:
+            raise OptionError(f"{path} is not a head that oido saved") from error
+
+
+class LinearHead(Head):
+    """One dense layer."""
+
+
+class MlpHead(Head):
+    """Two dense layers, relu between them."""
+
+
+def activated(logits: NDArray[np.float32], output: OutputKind) -> NDArray[np.float32]:
+    """Softmax or sigmoid of f32[N, C], never overflowing."""
+    if output == "sigmoid":
+        return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)), np.float32)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)

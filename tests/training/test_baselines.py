@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plain ways to classify clips."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from oido.errors import OptionError
+from oido.training.baselines import BASELINES, logistic, majority, model_maker, nearest_centroid
+from tests.training.embedded_sounds import made_clips, made_tags
+
+
+@pytest.mark.parametrize("name", list(BASELINES))
+def test_baselines_give_probabilities(name: str) -> None:
+    clips = made_clips(6)
+    found = BASELINES[name](clips, made_clips(4, seed=1), 0)
+    assert found.shape == (12, 3)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_majority_says_what_is_most_frequent() -> None:
+    clips = made_clips(6).subset(np.r_[0, 6:12, 12])
+    assert (majority(clips, clips).argmax(axis=1) == 1).all()
+
+
+@pytest.mark.parametrize("way", [nearest_centroid, logistic])
+def test_good_baselines_learn(way: object) -> None:
+    test = made_clips(10, seed=1)
+    found = way(made_clips(10), test)  # type: ignore[operator]
+    assert (found.argmax(axis=1) == test.labels).mean() >= 0.95
+
+
+def test_model_maker_takes_more_epochs_than_its_own() -> None:
+    clips, test = made_clips(30), made_clips(10, seed=1)
+    right = [
+        (model_maker(clips, test, epochs=e).argmax(axis=1) == test.labels).mean() for e in (1, 300)
+    ]
+    assert right[1] >= 0.9
+    assert right[1] > right[0]
+
+
+@pytest.mark.parametrize("name", list(BASELINES))
+def test_class_without_clips_is_not_found(name: str) -> None:
+    clips = made_clips(6)
+    known = clips.subset(clips.labels != 1)
+    assert not (BASELINES[name](known, clips, 0).argmax(axis=1) == 1).any() or "Maker" in name
+
+
+def test_baselines_repeat_bit_for_bit() -> None:
+    clips = made_clips(6)
+    a, b = (model_maker(clips, clips, 3).tobytes() for _ in range(2))
+    assert a == b
+
+
+def test_baselines_are_for_one_label() -> None:
+    with pytest.raises(OptionError, match="one label"):
+        nearest_centroid(made_tags(), made_tags())

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fitting heads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from oido.errors import OptionError
+from oido.training.fit import PRIOR_CLIPS, LinearOptions, MlpOptions, fit_linear, fit_mlp
+from oido.training.head import Head
+from oido.training.pooling import clip_probabilities
+from tests.training.embedded_sounds import SILENCE, made_clips, made_tags
+
+
+def right(head: Head, seed: int = 9) -> float:
+    clips = made_clips(20, seed=seed)
+    probabilities = clip_probabilities(head.scores(clips.embeddings), clips, head.output)
+    return float((probabilities.argmax(axis=1) == clips.labels).mean())
+
+
+def test_heads_learn_what_classes_sound_like() -> None:
+    clips = made_clips(12)
+    assert right(fit_linear(clips)) >= 0.95
+    assert right(fit_mlp(clips)) >= 0.95
+
+
+def test_two_clips_a_class_are_enough_to_begin_with() -> None:
+    assert right(fit_linear(made_clips(2))) >= 0.9
+
+
+def test_feature_that_never_moves_does_no_harm() -> None:
+    clips = made_clips(8)
+    still = clips.embeddings.copy()
+    still[:, 30:] = 0.25
+    changed = replace(clips, embeddings=still, silence=still[0])
+    head = fit_linear(changed)
+    assert np.isfinite(head.layers[0].weights).all()
+    scores = head.scores(still)
+    assert (clip_probabilities(scores, changed, "softmax").argmax(axis=1) == clips.labels).all()
+
+
+def test_silence_is_of_no_class() -> None:
+    clips = made_clips(12)
+    with_silence = fit_linear(clips).scores(SILENCE[None])
+    np.testing.assert_allclose(with_silence, 1 / 3, atol=0.05)
+    tags = made_tags()
+    assert fit_linear(tags, LinearOptions(silence=1.0)).scores(SILENCE[None]).max() < 0.3
+
+
+def test_linear_head_is_the_same_as_scikit_learns() -> None:
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    clips = made_clips(10, windows=1, silent=0, noise=1.0)
+    head = fit_linear(clips, LinearOptions(3.0, silence=0.0, square_root=False))
+    variance = clips.embeddings.var(axis=0)
+    drawn = (30 * variance + PRIOR_CLIPS * variance.mean()) / (30 + PRIOR_CLIPS)
+    x = (clips.embeddings - clips.embeddings.mean(axis=0)) / drawn**0.25
+    x = x / np.sqrt((x**2).sum(axis=1).mean())
+    other = linear_model.LogisticRegression(C=3.0, max_iter=1000).fit(x, clips.labels)
+    np.testing.assert_allclose(head.scores(clips.embeddings), other.predict_proba(x), atol=0.01)
+
+
+def test_rare_class_weighs_as_much_as_common_ones() -> None:
+    clips = made_clips(20, 2, noise=2.0, windows=1, silent=0)
+    few = clips.subset(np.r_[0:20, 20:23])
+    shares = {
+        balance: fit_linear(few, LinearOptions(0.1, balance=balance))
+        .scores(clips.embeddings)
+        .mean(axis=0)
+        for balance in (True, False)
+    }
+    assert shares[True][1] > shares[False][1] + 0.1
+
+
+def test_tags_are_heard_each_by_itself_also_where_some_are_not_known() -> None:
+    head = fit_linear(made_tags(80, unknown=0.3))
+    test = made_tags(50, seed=5)
+    assert head.output == "sigmoid"
+    found = clip_probabilities(head.scores(test.embeddings), test, "sigmoid") >= 0.5
+    assert (found == (test.targets > 0)).mean() >= 0.95
+
+
+def test_unknown_targets_teach_nothing() -> None:
+    clips = made_tags(60)
+    targets = clips.targets.copy()
+    targets[30:, 1] = np.nan
+    hidden = fit_linear(replace(clips, targets=targets), LinearOptions(square_root=False))
+    random = np.random.default_rng(0)
+    wrong = clips.targets.copy()
+    wrong[30:, 1] = random.integers(0, 2, 30)
+    misled = fit_linear(replace(clips, targets=wrong), LinearOptions(square_root=False))
+    test = made_tags(60, seed=3)
+    errors = [
+        np.abs(
+            clip_probabilities(h.scores(test.embeddings), test, "sigmoid")[:, 1]
+            - test.targets[:, 1]
+        ).mean()
+        for h in (hidden, misled)
+    ]
+    assert errors[0] < 0.6 * errors[1]
+
+
+def test_square_root_is_for_embeddings_that_are_never_negative() -> None:
+    clips = made_clips(3)
+    assert fit_linear(clips).square_root
+    below = replace(clips, embeddings=clips.embeddings - 1)
+    assert not fit_linear(below).square_root
+
+
+def test_fits_repeat_bit_for_bit() -> None:
+    clips = made_clips(6)
+    for fit in (lambda: fit_linear(clips), lambda: fit_mlp(clips, seed=3)):
+        a, b = fit(), fit()
+        for x, y in zip(a.layers, b.layers):
+            assert x.weights.tobytes() == y.weights.tobytes()
+            assert x.bias.tobytes() == y.bias.tobytes()
+    other = fit_mlp(clips, seed=4).layers[0].weights
+    assert other.tobytes() != fit_mlp(clips, seed=3).layers[0].weights.tobytes()
+
+
+def test_options_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(OptionError, match="strength"):
+        LinearOptions(strength=0)
+    with pytest.raises(OptionError, match="hidden"):
+        MlpOptions(hidden=0)
