@@ -16,7 +16,7 @@ from oido.heads import Head
 from oido.listening import make_listener
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, Precision
-from oido.params import AGGREGATIONS, Selection, Windowing, available_cores
+from oido.params import Selection, Windowing, available_cores
 from oido.reading import read_heads
 from oido.result import ClassificationResult
 from oido.signal.decode import AudioSource, open_audio
@@ -36,8 +36,9 @@ class AudioClassifier:
     model: a name (`oido models list`; fetched at first use), the path of a .tflite, or a loaded
         ``AudioModel``.
     hop: seconds between windows, a multiple of 0.01 s up to 0.96 s; None is 0.48 s.
-    aggregation: how windows become a clip: "loudness-mean" (each window by its loudness), "mean",
-        "max" or "top-k-mean".
+    aggregation: how windows become a clip (`oido.events.aggregation`): "loudness-mean" (each by its
+        loudness), "mean", "max", "top-k-mean", "confident-mean" or "power-mean". None is what the
+        model says of its head, or else loudness-mean.
     max_results, score_threshold, category_allowlist, category_denylist: as in the Task Library;
         they choose which categories are reported, never what ``scores`` holds. A name that ends
         in "/" is that class and all below it in AudioSet's tree ("Animal/"), and so is a group
@@ -61,7 +62,7 @@ class AudioClassifier:
         model: str | os.PathLike[str] | AudioModel = "yamnet/classification",
         *,
         hop: float | None = None,
-        aggregation: str = AGGREGATIONS[0],
+        aggregation: str | None = None,
         max_results: int | None = None,
         score_threshold: float | None = None,
         category_allowlist: Sequence[str] = (),
@@ -74,7 +75,8 @@ class AudioClassifier:
     ) -> None:
         if jobs is not None and jobs < 1:
             raise OptionError(f"jobs must be 1 or more, not {jobs}")
-        Aggregator(aggregation)  # a wrong name is told now, not after the first recording
+        if aggregation is not None:
+            Aggregator(aggregation)  # a wrong name is told now, not after the first recording
         selection = Selection(
             max_results, score_threshold, tuple(category_allowlist), tuple(category_denylist)
         )
@@ -132,6 +134,7 @@ class AudioClassifier:
             weights=np.concatenate([b.weights for b in blocks]),
             loudness=np.concatenate([b.loudness for b in blocks]),
             aggregation=self._aggregation,
+            novelty=self.model.novelty,
             damaged_packets=stream.damaged_packets,
         )
 

@@ -91,7 +91,7 @@ def tried_out(model: AudioModel) -> AudioModel:
     noise = np.random.default_rng(0).uniform(-0.3, 0.3, model.windows.window_samples)
     window = noise.astype(np.float32)
     scores = Ear.of(model).hear(window, model.windows.hop_samples).scores
-    classes = sum(len(head.labels) for head in model.heads)
+    classes = sum(len(head.labels) for head in model.heads) + (model.novelty is not None)
     if isinstance(model.network, LogMelNetwork) and model.network.is_cut:
         whole = WholeNetwork(model.path.read_bytes(), model.network.graph.heads)
         reference = whole_runtime(whole).run(window[None]).scores

@@ -18,12 +18,15 @@ from oido.errors import MissingExtraError, ModelFormatError, OptionError
 from oido.heads import Head
 from oido.models.loading import load_model
 from oido.models.metadata_writer import PlainOutput, annotated
-from oido.models.model import EMBEDDING_OUTPUT, AudioModel, Precision, WholeNetwork
+from oido.models.model import EMBEDDING_OUTPUT, AudioModel, LogMelNetwork, Precision, WholeNetwork
+from oido.models.notes import Notes
 from oido.models.onnx_translation import to_onnx
 from oido.models.whole_graph import whole_graph
 from oido.writers.output import AtomicFile
 
-__all__ = ["ExportReport", "ModelFormat", "check_windows", "export", "whole_file"]
+__all__ = ["SIMILARITY", "ExportReport", "ModelFormat", "check_windows", "export", "whole_file"]
+
+SIMILARITY = "how near the window is to the nearest class that was taught, -1 to 1"
 
 ModelFormat = Literal["tflite", "onnx"]
 
@@ -119,6 +122,9 @@ def whole_file(
         return original, outputs
     graph = whole_graph(model, original)
     named = {head.name: tensor for head, tensor in zip(model.heads, graph.scores)}
+    if model.novelty is not None:
+        named[model.novelty.output] = graph.scores[-1]
+        outputs.append((PlainOutput(model.novelty.output, SIMILARITY), 1))
     if embedding:
         named[EMBEDDING_OUTPUT] = graph.embedding
         size = graph.writer.shape(graph.embedding)[-1]
@@ -131,8 +137,20 @@ def whole_file(
         description=model.summary,
         licence=model.licence,
         author=model.attribution,
+        notes=_notes(model),
     )
     return content, outputs
+
+
+def _notes(model: AudioModel) -> Notes:
+    """What oido should know when it loads the file, beyond what other programs read."""
+    cut = isinstance(model.network, LogMelNetwork)  # whose windows follow from its front end
+    return Notes(
+        aggregations={h.name: h.aggregation for h in model.heads if h.aggregation},
+        hop_samples=None if cut else model.windows.hop_samples,
+        repeat_pause_samples=model.windows.repeat_pause_samples,
+        novelty=model.novelty,
+    )
 
 
 def check_windows(samples: int) -> NDArray[np.float32]:
@@ -152,7 +170,8 @@ def _checked(model: AudioModel, content: bytes, chosen: ModelFormat) -> tuple[in
     """How many windows, and the largest difference of a score. Raises ModelFormatError."""
     windows = check_windows(model.windows.window_samples)
     if chosen == "onnx":
-        run = _onnx_scores(content, [head.name for head in model.heads])
+        novelty = [model.novelty.output] if model.novelty else []
+        run = _onnx_scores(content, [head.name for head in model.heads] + novelty)
     else:
         run = _tflite_scores(model, content)
     ear = Ear.of(model)
@@ -172,7 +191,8 @@ def _tflite_scores(
     model: AudioModel, content: bytes
 ) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
     heads = model.network.heads if isinstance(model.network, WholeNetwork) else None
-    runtime = whole_runtime(WholeNetwork(content, heads or tuple(range(len(model.heads)))))
+    outputs = len(model.heads) + (model.novelty is not None)
+    runtime = whole_runtime(WholeNetwork(content, heads or tuple(range(outputs))))
 
     return lambda window: runtime.run(window[None]).scores
 

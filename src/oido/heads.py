@@ -137,6 +137,7 @@ class Head:
     labels: in the order of its columns. calibration: None if there is none. thresholds: (label,
     0..1) pairs, of labels whose events need another threshold than the common one.
     score_threshold: the model's advice, below which no category is reported (float32), or None.
+    aggregation: how windows become a clip for this head, or None if it does not say.
     """
 
     name: str
@@ -145,6 +146,7 @@ class Head:
     thresholds: tuple[tuple[str, float], ...] = ()
     score_threshold: float | None = None
     description: str = ""
+    aggregation: str | None = None
 
     def __post_init__(self) -> None:
         if self.calibration is not None and len(self.calibration.sigmoids) != len(self.labels):

@@ -21,7 +21,7 @@ __all__ = [
     "available_cores",
 ]
 
-AGGREGATIONS = ("loudness-mean", "mean", "max", "top-k-mean")
+AGGREGATIONS = ("loudness-mean", "mean", "max", "top-k-mean", "confident-mean", "power-mean")
 """How windows become a clip; the first is the default."""
 
 DEFAULT_THRESHOLD = 0.3

@@ -17,7 +17,7 @@ from oido.heads import Head
 from oido.models.display import display_names
 from oido.models.labels import label_indices
 from oido.models.taxonomy import expand, is_group, rollup
-from oido.params import Detection, Selection, Windowing
+from oido.params import AGGREGATIONS, Detection, Selection, Windowing
 
 __all__ = ["HeadReader", "read_heads"]
 
@@ -45,6 +45,11 @@ class HeadReader:
     def labels(self) -> tuple[str, ...]:
         """The classes, in the order of the score columns."""
         return self.head.labels
+
+    @property
+    def aggregation(self) -> str:
+        """How windows become a clip, unless somebody says otherwise."""
+        return self.head.aggregation or AGGREGATIONS[0]
 
     def scores(self, raw: NDArray[np.float32]) -> NDArray[np.float32]:
         """This head's scores f32[N, C] of the raw ones of all heads, f32[N, all]."""

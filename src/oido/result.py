@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from oido.errors import OptionError
 from oido.events.aggregation import Aggregator
+from oido.models.notes import Novelty
 from oido.params import Detection, Windowing
 from oido.reading import HeadReader
 from oido.signal.decode import AudioInfo
@@ -52,7 +53,8 @@ class ClassificationResult:
         embeddings: NDArray[np.float32],
         weights: NDArray[np.float64],
         loudness: NDArray[np.float64],
-        aggregation: str,
+        aggregation: str | None = None,
+        novelty: Novelty | None = None,
         damaged_packets: int = 0,
     ) -> None:
         self.info = info
@@ -71,6 +73,7 @@ class ClassificationResult:
         self._windowing = windowing
         self._n_samples = n_samples
         self._aggregation = aggregation
+        self._novelty = novelty
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -95,8 +98,26 @@ class ClassificationResult:
             weights=self.weights,
             loudness=self.loudness,
             aggregation=self._aggregation,
+            novelty=self._novelty,
             damaged_packets=self.damaged_packets,
         )
+
+    @property
+    def similarities(self) -> NDArray[np.float32] | None:
+        """f32[N]: how near each window is to the nearest class that was taught, -1..1.
+
+        None for a model that does not tell.
+        """
+        return None if self._novelty is None else self._raw_scores[:, -1]
+
+    @property
+    def is_unknown(self) -> bool | None:
+        """Whether the whole recording is unlike all that the model was taught; None as above."""
+        if self._novelty is None:
+            return None
+        aggregator = Aggregator("mean")
+        aggregator.push(self._raw_scores[:, -1:], self.weights, self.loudness)
+        return bool(aggregator.flush()[0] < self._novelty.threshold)
 
     @property
     def padded_share(self) -> float:
@@ -115,7 +136,7 @@ class ClassificationResult:
 
     def clip(self, aggregation: str | None = None) -> NDArray[np.float32]:
         """f32[C]: the whole recording's scores by one of the aggregations (None: its own)."""
-        aggregator = Aggregator(aggregation or self._aggregation)
+        aggregator = Aggregator(aggregation or self._aggregation or self._reader.aggregation)
         aggregator.push(self.scores, self.weights, self.loudness)
         return aggregator.flush()
 

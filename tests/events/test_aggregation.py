@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -24,6 +25,16 @@ def reference(name, scores, weights, loudness):
         return np.average(scores.astype(np.float64), axis=0, weights=loudness)
     if name in ("mean", "loudness-mean"):
         return np.average(scores.astype(np.float64), axis=0, weights=weights)
+    if name == "power-mean":
+        return np.average(scores.astype(np.float64) ** 4, axis=0, weights=weights) ** 0.25
+    if name == "confident-mean":
+        s = np.maximum(scores.astype(np.float64), 1e-30)
+        sure = np.array(
+            [1 + sum(x * math.log(x) for x in row) / math.log(max(2, len(row))) for row in s]
+        )
+        shares = weights * (np.maximum(sure, 0) ** 2 + 1e-6)
+        mean = np.exp((shares[:, None] * np.log(s)).sum(axis=0) / shares.sum())
+        return mean / mean.sum()
     if name == "max":
         return weighted.max(axis=0)
     return np.sort(weighted, axis=0)[::-1][:3].mean(axis=0)
@@ -63,9 +74,25 @@ def test_clip_scores_are_those_of_plain_numpy(name, case):
     np.testing.assert_array_equal(scores, before)
 
 
-def test_there_are_four_and_top_k_is_three():
-    assert AGGREGATIONS == ("loudness-mean", "mean", "max", "top-k-mean")
+def test_there_are_six_and_top_k_is_three():
+    assert AGGREGATIONS == (
+        "loudness-mean",
+        "mean",
+        "max",
+        "top-k-mean",
+        "confident-mean",
+        "power-mean",
+    )
     assert TOP_K == 3
+
+
+def test_a_window_that_is_sure_outweighs_many_that_are_not():
+    undecided, sure = [[0.34, 0.33, 0.33]] * 9, [[0.01, 0.98, 0.01]]
+    scores = np.array(undecided + sure, np.float32)
+    clip = aggregate("confident-mean", scores, np.ones(10))
+    assert clip[1] > 0.95
+    assert clip.sum() == pytest.approx(1.0)
+    assert aggregate("mean", scores, np.ones(10))[1] < 0.4
 
 
 def test_a_loud_window_counts_for_more_and_silence_for_nothing():

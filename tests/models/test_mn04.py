@@ -175,6 +175,20 @@ def test_equals_the_layers_in_numpy(state, frames):
         np.testing.assert_allclose(embeddings[k], expected_embedding, atol=1e-5, rtol=1e-5)
 
 
+def test_scores_may_be_of_one_class_out_of_all(state):
+    few = {
+        **state,
+        **{f"classifier.5.{n}": state[f"classifier.5.{n}"][:6] for n in ("weight", "bias")},
+    }
+    patches = np.random.default_rng(3).standard_normal((2, 128, 40, 1)).astype(np.float32)
+    scores, embeddings = run(network(few, 40, "softmax"), patches)
+    for k, patch in enumerate(patches):
+        sigmoids, expected_embedding = reference(few, patch[:, :, 0])
+        odds = sigmoids / (1.0 - sigmoids)  # e to the power of the logits
+        np.testing.assert_allclose(scores[k], odds / odds.sum(), atol=1e-5, rtol=0)
+        np.testing.assert_allclose(embeddings[k], expected_embedding, atol=1e-5, rtol=1e-5)
+
+
 def test_a_patch_in_a_batch_is_what_it_is_alone(state):
     patches = np.random.default_rng(1).standard_normal((5, 128, 50, 1)).astype(np.float32)
     content = network(state, 50)

@@ -109,6 +109,18 @@ def test_the_network_is_the_formula(weights, cut, activation):
     np.testing.assert_allclose(embeddings, expected_embeddings, rtol=0, atol=1e-5 * largest)
 
 
+def test_scores_may_be_of_one_class_out_of_all(weights, cut):
+    few = dataclasses.replace(weights, dense=weights.dense[:7], dense_bias=weights.dense_bias[:7])
+    patches = _patches(3)
+    scores, embeddings = LiteRtRuntime(cut.projection, network(few, "softmax")).run(patches)
+    _, expected_embeddings = numpy_forward(few, patches)
+    powers = np.exp(expected_embeddings @ few.dense.astype(np.float64).T + few.dense_bias)
+    assert scores.shape == (3, 7)
+    np.testing.assert_allclose(scores, powers / powers.sum(axis=1, keepdims=True), atol=1e-5)
+    largest = expected_embeddings.max()
+    np.testing.assert_allclose(embeddings, expected_embeddings, rtol=0, atol=1e-5 * largest)
+
+
 def test_shapes_that_the_file_declares(weights):
     graph = Interpreter(model_content=network(weights), num_threads=1)
     (patches,) = graph.get_input_details()

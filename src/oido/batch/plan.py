@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from oido.params import AGGREGATIONS, Detection, Selection
+from oido.params import Detection, Selection
 
 __all__ = ["Failure", "FileSummary", "Level", "Plan", "Task"]
 
@@ -29,7 +29,7 @@ class Plan:
     level: Level = "events"
     hop: float | None = None
     channel: Literal["mix", "each"] | int = "mix"
-    aggregation: str = AGGREGATIONS[0]
+    aggregation: str | None = None
     detection: Detection = field(default_factory=Detection)
     selection: Selection = field(default_factory=Selection)
     top: int | None = None

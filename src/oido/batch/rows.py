@@ -103,7 +103,7 @@ class _ClipRows:
     def __init__(
         self, plan: Plan, classifier: AudioClassifier, file: str, channel: int | None
     ) -> None:
-        self._aggregator = Aggregator(plan.aggregation)
+        self._aggregator = Aggregator(plan.aggregation or classifier.reader.aggregation)
         self._selector, self._windowing = classifier.reader.selector, classifier.windowing
         self._top, self._file, self._channel = plan.top, file, channel
 

@@ -64,8 +64,7 @@ def add_parser(commands: Any) -> None:
     group.add_argument(
         "--aggregation",
         choices=AGGREGATIONS,
-        default=AGGREGATIONS[0],
-        help=f"how windows become a clip (default {AGGREGATIONS[0]})",
+        help=f"how windows become a clip (default: the model's own, or {AGGREGATIONS[0]})",
     )
     group.add_argument(
         "--head", metavar="NAME", help="of a model with several: which one (default: the last)"

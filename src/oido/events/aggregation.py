@@ -3,16 +3,26 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import OptionError
 from oido.params import AGGREGATIONS
 
-__all__ = ["TOP_K", "Aggregator"]
+__all__ = ["POWER", "TOP_K", "Aggregator", "confidence"]
 
 TOP_K = 3
 """Windows that "top-k-mean" averages, for each class its own."""
+
+POWER = 4
+"""The exponent of "power-mean": between the mean (1) and the largest (∞)."""
+
+_SMALLEST_SCORE = 1e-30
+_LEAST_CONFIDENCE = 1e-6
+
+_Floats = NDArray[np.float64]
 
 
 class Aggregator:
@@ -24,7 +34,10 @@ class Aggregator:
     - "loudness-mean": Σ l·s / Σ l (padding is silent, so l knows of it); "mean" if all is silent;
     - "mean": Σ w·s / Σ w;
     - "max": the largest w·s;
-    - "top-k-mean": the mean of the three largest w·s of the class (of all, if there are fewer).
+    - "top-k-mean": the mean of the three largest w·s of the class (of all, if there are fewer);
+    - "confident-mean", for scores that sum to 1: exp(Σ w·c²·ln s / Σ w·c²), made to sum to 1 again,
+      where c is how sure the window is (`confidence`): a clip is what it is where one is sure;
+    - "power-mean": (Σ w·s⁴ / Σ w)^¼, between the mean and the largest.
 
     A clip of a single, padded window has nothing else to go by: its weight counts as 1.
     """
@@ -34,13 +47,9 @@ class Aggregator:
             raise OptionError(
                 f"there is no aggregation {aggregation!r}; choose from {', '.join(AGGREGATIONS)}"
             )
-        self._aggregation = aggregation
-        self._state: NDArray[np.float64] | None = None
-        self._by_loudness: NDArray[np.float64] | float = 0.0
-        self._loudness = 0.0
-        self._weight = 0.0
+        self._way: _Way = _WAYS[aggregation]()
         self._windows = 0
-        self._only_weight = 1.0
+        self._first: NDArray[np.float32] | None = None
 
     def push(
         self,
@@ -50,35 +59,111 @@ class Aggregator:
     ) -> None:
         """Take f32[N, C] scores, f64[N] weights and loudness, in any number of blocks."""
         if self._windows == 0:
+            self._first = scores[0].astype(np.float32)
             if not weights[0]:
                 weights = np.ones_like(weights)  # not one sample, all padding: it is all there is
-            self._only_weight = float(weights[0])
-        weighted = scores * weights[:, None]  # f64[N, C]
         self._windows += len(scores)
-        self._weight += float(weights.sum())
-        if self._aggregation == "loudness-mean":
-            self._by_loudness = self._by_loudness + loudness @ scores.astype(np.float64)
-            self._loudness += float(loudness.sum())
-        if self._aggregation in ("loudness-mean", "mean"):
-            block = weighted.sum(axis=0)
-            self._state = block if self._state is None else self._state + block
-        else:
-            kept = 1 if self._aggregation == "max" else TOP_K
-            if self._state is not None:
-                weighted = np.concatenate([self._state, weighted])
-            if len(weighted) > kept:
-                weighted = np.partition(weighted, len(weighted) - kept, axis=0)[-kept:]
-            self._state = weighted
+        self._way.push(scores.astype(np.float64), weights, loudness)
 
     def flush(self) -> NDArray[np.float32]:
         """The clip's scores, f32[C]. At least one window must have been pushed."""
-        assert self._state is not None, "push a window first"
-        if self._aggregation == "loudness-mean" and self._loudness:
-            scores = np.asarray(self._by_loudness / self._loudness)
-        elif self._aggregation in ("loudness-mean", "mean"):
-            scores = self._state / self._weight
-        else:
-            scores = self._state.mean(axis=0)
-            if self._windows == 1:
-                scores = scores / self._only_weight
-        return scores.astype(np.float32)
+        assert self._first is not None, "push a window first"
+        return self._first if self._windows == 1 else self._way.flush().astype(np.float32)
+
+
+def confidence(scores: _Floats) -> _Floats:
+    """How sure a row of scores that sum to 1 is, f64[N]: 1 + Σ s·ln s / ln C; 1 is certain.
+
+    It is 0 where all classes score alike.
+    """
+    logs = np.log(np.maximum(scores, _SMALLEST_SCORE))
+    entropy = (scores * logs).sum(axis=1) / np.log(max(2, scores.shape[1]))
+    return np.asarray(np.maximum(1 + entropy, 0))
+
+
+class _Way(Protocol):
+    def push(self, scores: _Floats, weights: _Floats, loudness: _Floats) -> None: ...
+
+    def flush(self) -> _Floats: ...
+
+
+class _Mean:
+    """Σ w·s / Σ w."""
+
+    def __init__(self) -> None:
+        self._sum: _Floats | float = 0.0
+        self._weight = 0.0
+
+    def push(self, scores: _Floats, weights: _Floats, loudness: _Floats) -> None:
+        self._sum = self._sum + (scores * weights[:, None]).sum(axis=0)
+        self._weight += float(weights.sum())
+
+    def flush(self) -> _Floats:
+        return np.asarray(self._sum / self._weight)
+
+
+class _LoudnessMean:
+    def __init__(self) -> None:
+        self._loud, self._plain = _Mean(), _Mean()
+        self._silent = True
+
+    def push(self, scores: _Floats, weights: _Floats, loudness: _Floats) -> None:
+        self._silent = self._silent and not loudness.any()
+        self._loud.push(scores, loudness, loudness)
+        self._plain.push(scores, weights, loudness)
+
+    def flush(self) -> _Floats:
+        return self._plain.flush() if self._silent else self._loud.flush()
+
+
+class _PowerMean(_Mean):
+    def push(self, scores: _Floats, weights: _Floats, loudness: _Floats) -> None:
+        super().push(scores**POWER, weights, loudness)
+
+    def flush(self) -> _Floats:
+        return np.asarray(super().flush() ** (1 / POWER))
+
+
+class _ConfidentMean(_Mean):
+    def push(self, scores: _Floats, weights: _Floats, loudness: _Floats) -> None:
+        logs = np.log(np.maximum(scores, _SMALLEST_SCORE))
+        super().push(logs, weights * (confidence(scores) ** 2 + _LEAST_CONFIDENCE), loudness)
+
+    def flush(self) -> _Floats:
+        scores = np.exp(super().flush())
+        return np.asarray(scores / max(float(scores.sum()), _SMALLEST_SCORE))
+
+
+class _Largest:
+    """The mean of the largest few w·s of each class."""
+
+    def __init__(self, kept: int = 1) -> None:
+        self._kept = kept
+        self._state: _Floats | None = None
+
+    def push(self, scores: _Floats, weights: _Floats, loudness: _Floats) -> None:
+        weighted = scores * weights[:, None]
+        if self._state is not None:
+            weighted = np.concatenate([self._state, weighted])
+        if len(weighted) > self._kept:
+            weighted = np.partition(weighted, len(weighted) - self._kept, axis=0)[-self._kept :]
+        self._state = weighted
+
+    def flush(self) -> _Floats:
+        assert self._state is not None
+        return np.asarray(self._state.mean(axis=0))
+
+
+class _TopK(_Largest):
+    def __init__(self) -> None:
+        super().__init__(TOP_K)
+
+
+_WAYS: dict[str, type[_Way]] = {
+    "loudness-mean": _LoudnessMean,
+    "mean": _Mean,
+    "max": _Largest,
+    "top-k-mean": _TopK,
+    "confident-mean": _ConfidentMean,
+    "power-mean": _PowerMean,
+}

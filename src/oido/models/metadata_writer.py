@@ -21,6 +21,7 @@ from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head, thresholds_text
 from oido.models.graph import TfliteGraph
 from oido.models.metadata import thresholds_file_name
+from oido.models.notes import NOTES_FILE, Notes
 
 __all__ = ["PlainOutput", "annotated"]
 
@@ -61,10 +62,12 @@ def annotated(
     description: str = "",
     licence: str = "",
     author: str = "",
+    notes: Notes | None = None,
 ) -> bytes:
     """The same model with these metadata, in place of any that it had.
 
-    ``outputs`` are described in the graph's order, one and all. The same arguments give the same
+    ``outputs`` are described in the graph's order, one and all. notes: oido's own, a further packed
+    file. The same arguments give the same
     bytes. Raises OptionError if they do not fit the graph, ModelFormatError if it is no .tflite.
     """
     graph = TfliteGraph(model)
@@ -81,12 +84,13 @@ def annotated(
     if not 1 <= sample_rate_hz < 1 << 31:
         raise OptionError(f"a sample rate of {sample_rate_hz} Hz is impossible")
     packed = [_files(output) for output in outputs]
+    loose = [] if notes is None else [_File(NOTES_FILE, _UNKNOWN_FILE, notes.text())]
     texts = (name, description, licence, author)
-    metadata = _flatbuffer(outputs, packed, sample_rate_hz, texts)
+    metadata = _flatbuffer(outputs, packed, loose, sample_rate_hz, texts)
     archive = io.BytesIO()
     # Not compressed: the Task Library reads such files in place, and refuses others.
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as files:
-        for file in (file for group in packed for file in group):
+        for file in (file for group in (*packed, loose) for file in group):
             # A fixed date: the same labels give the same bytes.
             entry = zipfile.ZipInfo(file.name, date_time=(1980, 1, 1, 0, 0, 0))
             files.writestr(entry, file.text)
@@ -130,6 +134,7 @@ def _files(output: Head | PlainOutput) -> list[_File]:
 def _flatbuffer(
     outputs: Sequence[Head | PlainOutput],
     packed: Sequence[Sequence[_File]],
+    loose: Sequence[_File],
     sample_rate_hz: int,
     texts: tuple[str, str, str, str],
 ) -> bytes:
@@ -141,6 +146,8 @@ def _flatbuffer(
     inputs_vector, outputs_vector = _vector(builder, [waveform]), _vector(builder, tensors)
     graph = _table(builder, [_offset(2, inputs_vector), _offset(3, outputs_vector)])
     graphs = _vector(builder, [graph])
+    files = [_file(builder, file) for file in loose]
+    more = [_offset(6, _vector(builder, files))] if files else []
     name, description, licence, author = texts
     root = _table(
         builder,
@@ -150,6 +157,7 @@ def _flatbuffer(
             _offset(3, graphs),
             _text(builder, 4, author),
             _text(builder, 5, licence),
+            *more,
             _text(builder, 7, _MIN_PARSER_VERSION),
         ],
     )
@@ -157,13 +165,15 @@ def _flatbuffer(
     return bytes(builder.Output())
 
 
+def _file(builder: flatbuffers.Builder, file: _File) -> int:
+    return _table(builder, [_text(builder, 0, file.name), _uint8(2, file.kind)])
+
+
 def _tensor(
     builder: flatbuffers.Builder, output: Head | PlainOutput, files: Sequence[_File]
 ) -> int:
     """The TensorMetadata of an output."""
-    packed = [
-        _table(builder, [_text(builder, 0, file.name), _uint8(2, file.kind)]) for file in files
-    ]
+    packed = [_file(builder, file) for file in files]
     lists = [_offset(6, _vector(builder, packed))] if packed else []
     features = _table(builder, [])
     kind = _table(builder, [_uint8(0, _FEATURE_PROPERTIES), _offset(1, features)])

@@ -62,12 +62,17 @@ _BLOCKS = (
 )
 
 
-def network(state: dict[str, NDArray[Any]], frames: int) -> bytes:
+def network(
+    state: dict[str, NDArray[Any]],
+    frames: int,
+    output: Literal["sigmoid", "softmax"] = "sigmoid",
+) -> bytes:
     """The .tflite for patches of ``frames`` frames: f32[N, 128, frames, 1] → scores, embedding.
 
     state: the tensors of mn04_as_mAP_432.pt by their PyTorch names (`read_state_dict`).
-    Outputs: scores f32[N, classes] after the sigmoid, and the embedding f32[N, 384], the mean over
-    bands and frames before the head. N is free; ``frames`` is fixed in the file.
+    Outputs: scores f32[N, classes] after the sigmoid (or the softmax, as ``output`` says, for one
+    class out of all), and the embedding f32[N, 384], the mean over bands and frames before the
+    head. N is free; ``frames`` is fixed in the file.
 
     Raises ModelFormatError for tensors that are missing, of another shape, or not finite.
     """
@@ -82,7 +87,8 @@ def network(state: dict[str, NDArray[Any]], frames: int) -> bytes:
     x = net.conv(x, f"features.{len(_BLOCKS) + 1}", EMBEDDING_SIZE, activation="hard-swish")
     embedding = writer.mean(x)
     hidden = writer.hard_swish(net.dense(embedding, "classifier.2", _HIDDEN))
-    scores = writer.sigmoid(net.dense(hidden, "classifier.5", _classes(state)))
+    logits = net.dense(hidden, "classifier.5", _classes(state))
+    scores = writer.softmax(logits) if output == "softmax" else writer.sigmoid(logits)
     return writer.finish([scores, embedding])
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 from oido.heads import Head
 from oido.models.graph import CutGraph
+from oido.models.notes import Novelty
 from oido.models.registry import ModelCard
 from oido.params import FrontEndParams, MnFrontEndParams, Windowing, WindowParams
 
@@ -90,6 +91,8 @@ class AudioModel:
     heads: what its outputs of scores say. windows: what the network hears at once. card: None for a
     file that is not in the catalogue.
     precision: the numbers that it computes in, which are not always those that the file holds.
+    novelty: of a model that tells sounds that it was not taught; that output's column stands behind
+    those of the heads.
     """
 
     name: str
@@ -104,6 +107,7 @@ class AudioModel:
     card: ModelCard | None
     network: Network
     precision: Precision
+    novelty: Novelty | None = None
 
     @property
     def head(self) -> Head:

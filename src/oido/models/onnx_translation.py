@@ -29,7 +29,13 @@ _TYPES = {
     schema.TensorType.INT8: np.int8,
 }
 _FUSED = schema.ActivationFunctionType
-_UNARY = {"LOG": "Log", "SQRT": "Sqrt", "LOGISTIC": "Sigmoid", "HARD_SWISH": "HardSwish"}
+_UNARY = {
+    "RELU": "Relu",
+    "LOG": "Log",
+    "SQRT": "Sqrt",
+    "LOGISTIC": "Sigmoid",
+    "HARD_SWISH": "HardSwish",
+}
 _BINARY = {"ADD": "Add", "SUB": "Sub", "MUL": "Mul", "DIV": "Div"}
 _COPIES = {"QUANTIZE", "DEQUANTIZE"}
 
@@ -185,6 +191,11 @@ class _Translation:
         axes = [int(n) for n in np.atleast_1d(self._values(op.inputs[1]))]
         keep = int(op.builtinOptions.keepDims)
         return self._node("ReduceMean", [self._input(op, 0)], axes=axes, keepdims=keep)
+
+    def _reduce_max(self, op: Any) -> str:
+        axes = [int(n) for n in np.atleast_1d(self._values(op.inputs[1]))]
+        keep = int(op.builtinOptions.keepDims)
+        return self._node("ReduceMax", [self._input(op, 0)], axes=axes, keepdims=keep)
 
     def _softmax(self, op: Any) -> str:
         return self._node("Softmax", [self._input(op, 0)], axis=-1)

@@ -15,7 +15,8 @@ __all__ = ["WholeGraph", "whole_graph"]
 class WholeGraph:
     """A graph under construction that takes the waveform.
 
-    writer: to add operators. scores: the tensor [1, C] of each head; embedding: the tensor [1, D],
+    writer: to add operators. scores: the tensor [1, C] of each head, and behind them that of
+    `AudioModel.novelty`, if there is one; embedding: the tensor [1, D],
     float32.
     """
 
@@ -39,7 +40,8 @@ def whole_graph(model: AudioModel, content: bytes) -> WholeGraph:
             embedding = writer.dequantized(embedding)
         if len(writer.shape(embedding)) != 2:
             embedding = writer.reshape(embedding, (1, writer.shape(embedding)[-1]))
-        return WholeGraph(writer, graph.outputs(), embedding)
+        heads = [graph.outputs()[number] for number in network.graph.heads]
+        return WholeGraph(writer, heads, embedding)
     if isinstance(network, EnsembleNetwork):
         raise OptionError(f"{model.name} is two networks; export one of them")
     if not isinstance(network, LogMelNetwork | MnNetwork):

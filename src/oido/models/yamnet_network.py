@@ -8,6 +8,8 @@ normalisation folded into the convolutions. The two graphs are what
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,8 +55,11 @@ def cut_graph(weights: YamNetWeights) -> CutGraph:
     )
 
 
-def network(weights: YamNetWeights) -> bytes:
-    """A .tflite: patches f32[N, 96, 64] → (scores f32[N, classes], embedding f32[N, 1024])."""
+def network(weights: YamNetWeights, output: Literal["sigmoid", "softmax"] = "sigmoid") -> bytes:
+    """A .tflite: patches f32[N, 96, 64] → (scores f32[N, classes], embedding f32[N, 1024]).
+
+    output: what makes scores of the last layer; "softmax" is for one class out of all.
+    """
     graph = GraphWriter(f"YAMNet, float32, {weights.activation}")
     patches = graph.input("patches", (1, PATCH_FRAMES, PATCH_BANDS))
     x = graph.reshape(patches, (1, PATCH_FRAMES, PATCH_BANDS, 1))
@@ -64,7 +69,8 @@ def network(weights: YamNetWeights) -> bytes:
             x, conv.weights, conv.bias, stride=conv.stride, activation=weights.activation
         )  # at the end [N, 3, 2, 1024]
     embedding = graph.mean(x)
-    scores = graph.sigmoid(graph.dense(embedding, weights.dense, weights.dense_bias))
+    logits = graph.dense(embedding, weights.dense, weights.dense_bias)
+    scores = graph.softmax(logits) if output == "softmax" else graph.sigmoid(logits)
     return graph.finish([scores, embedding])
 
 

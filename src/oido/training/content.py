@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from oido.training.clip import Clip
 
-__all__ = ["join_duplicates", "same_content"]
+__all__ = ["content_sha256", "join_duplicates", "same_content"]
 
 _HEAD_BYTES = 1 << 16
 _CHUNK_BYTES = 1 << 20
@@ -23,7 +23,7 @@ def same_content(paths: Iterable[str]) -> list[tuple[str, ...]]:
     Files that cannot be read, or are empty, are the same as none.
     """
     sets: list[list[str]] = [list(dict.fromkeys(paths))]
-    for key in (_size, _head, _sha256):
+    for key in (_size, _head, content_sha256):
         sets = [part for candidates in sets for part in _divide(candidates, key)]
     return [tuple(part) for part in sets]
 
@@ -73,7 +73,8 @@ def _head(path: str) -> bytes:
         return hashlib.sha256(file.read(_HEAD_BYTES)).digest()
 
 
-def _sha256(path: str) -> bytes:
+def content_sha256(path: str) -> bytes:
+    """The SHA-256 of what a file holds. Raises OSError."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while chunk := file.read(_CHUNK_BYTES):

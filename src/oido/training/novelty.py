@@ -3,12 +3,14 @@
 
 The measure is the cosine between an embedding and the mean of each class, both taken from the
 mean of all clips: an unknown sound points elsewhere, however loud it is. In a graph these are a
-subtraction, an L2 normalisation, a dense layer and a maximum.
+subtraction, an L2 normalisation, a dense layer and a maximum. A clip's is the mean of its windows'.
+(The cosine of the clip's mean embedding tells a little better: ROC-AUC 0.946 against 0.938 for two
+left-out classes of ESC-10 with YAMNet; but an exported model sees one window at a time.)
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +39,8 @@ class NoveltyDetector:
         return _nearest(self._features(embeddings) - self.centre, self.directions)
 
     def clip_similarities(self, clips: EmbeddedClips) -> NDArray[np.float32]:
-        """f32[K]: of whole clips, by the mean of their windows' features."""
-        means = _clip_means(self._features(clips.embeddings), clips)
-        return _nearest(means - self.centre, self.directions)
+        """f32[K]: of whole clips, the mean of their windows', each by its share of sound."""
+        return _clip_means(self.similarities(clips.embeddings)[:, None], clips)[:, 0]
 
     def unknown(self, clips: EmbeddedClips) -> NDArray[np.bool_]:
         """bool[K]: which clips are of no trained class, by the threshold."""
@@ -66,17 +67,17 @@ def fit_novelty(
         raise OptionError(f"accepted must be between 0 and 1, not {accepted:g}")
     features = _clip_means(_features(clips.embeddings, square_root), clips)
     present = np.nan_to_num(clips.targets) > 0
-    centre, directions = _class_directions(features, present)
+    detector = NoveltyDetector(*_class_directions(features, present), square_root, 0.0)
     if folds is None:
-        known = _nearest(features - centre, directions)
+        known = detector.clip_similarities(clips)
     else:
         known = np.zeros(len(clips), np.float32)
         for fold in np.unique(folds):
             seen = folds != fold
-            held_centre, held = _class_directions(features[seen], present[seen])
-            known[~seen] = _nearest(features[~seen] - held_centre, held)
-    threshold = float(np.quantile(known, 1 - accepted))
-    return NoveltyDetector(centre, directions, square_root, threshold)
+            directions = _class_directions(features[seen], present[seen])
+            without = NoveltyDetector(*directions, square_root, 0.0)
+            known[~seen] = without.clip_similarities(clips.subset(~seen))
+    return replace(detector, threshold=float(np.quantile(known, 1 - accepted)))
 
 
 def _features(embeddings: NDArray[np.float32], square_root: bool) -> NDArray[np.float32]:
