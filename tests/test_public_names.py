@@ -35,14 +35,18 @@ PUBLIC = [
     "OidoError",
     "OptionError",
     "OutputError",
+    "Report",
     "Row",
+    "TrainingResult",
     "UnknownFormatError",
     "UnknownLabelError",
     "WindowCategories",
     "__version__",
     "cosine_similarity",
+    "evaluate",
     "export",
     "load_model",
+    "train",
 ]
 
 

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from oido.result import ClassificationResult, WindowCategories
     from oido.training.clip import Clip
     from oido.training.dataset import Dataset
+    from oido.training.evaluate import evaluate
+    from oido.training.report import Report
+    from oido.training.train import TrainingResult, train
     from oido.types import Category, Event, Row
 
 _HOME = {
@@ -56,11 +59,15 @@ _HOME = {
     "EmbeddingResult": "oido.embedder",
     "Event": "oido.types",
     "ExportReport": "oido.exporting",
+    "Report": "oido.training.report",
     "Row": "oido.types",
+    "TrainingResult": "oido.training.train",
     "WindowCategories": "oido.result",
     "cosine_similarity": "oido.embedder",
+    "evaluate": "oido.training.evaluate",
     "export": "oido.exporting",
     "load_model": "oido.models.loading",
+    "train": "oido.training.train",
 }
 
 __all__ = [
@@ -87,14 +94,18 @@ __all__ = [
     "OidoError",
     "OptionError",
     "OutputError",
+    "Report",
     "Row",
+    "TrainingResult",
     "UnknownFormatError",
     "UnknownLabelError",
     "WindowCategories",
     "__version__",
     "cosine_similarity",
+    "evaluate",
     "export",
     "load_model",
+    "train",
 ]
 
 

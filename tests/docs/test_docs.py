@@ -16,6 +16,8 @@ import av
 import numpy as np
 import pytest
 
+from tests.training.taught_sounds import make_sounds
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("benchmarks/*.md")])
 NOT_RUN = ("make ", "YOUR-", "TU-", "yamnet.tflite", "birds.tflite", "benchmarks/run.py")
@@ -39,6 +41,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(ROOT / "examples", tmp_path / "recordings")
     shutil.copytree(ROOT / "examples", tmp_path / "field" / "day one")
     make_video(tmp_path / "talk.mp4")
+    make_sounds(tmp_path / "sounds", each=4)
+    make_sounds(tmp_path / "held-out", each=2, seed=1)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -16,7 +16,7 @@ from oido.events.aggregation import TOP_K, Aggregator
 from oido.params import AGGREGATIONS
 
 
-def reference(name, scores, weights, loudness):
+def reference(name, scores, weights, loudness):  # noqa: PLR0911
     """f64[C], from the docstring of Aggregator."""
     if len(scores) == 1:
         return scores[0].astype(np.float64)

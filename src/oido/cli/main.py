@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from oido._version import __version__
-from oido.cli import classify, doctor, embed, export, models
+from oido.cli import classify, doctor, embed, evaluate, export, models, train
 from oido.errors import OidoError, OptionError
 
 __all__ = ["build_parser", "run"]
@@ -25,6 +25,8 @@ examples:
   oido classify street.m4a                   what is heard in it, and when
   oido classify recordings/ -o events.csv    a whole folder, as a table
   oido embed recordings/ -o e.parquet        vectors, for search and for training
+  oido train birds/ -o birds.tflite          teach it sounds of your own
+  oido evaluate birds.tflite held-out/       how good is it?
   oido models list                           the models, and which are here
   oido export efficientat/mn04 -o mn04.tflite   a model as one file for phones
   oido doctor                                what works on this machine
@@ -43,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"oido {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (classify, embed, models, export, doctor):
+    for module in (classify, embed, train, evaluate, export, models, doctor):
         module.add_parser(commands)
     return parser
 

@@ -20,7 +20,16 @@ from oido.training.embeddings import EmbeddedClips
 from oido.training.extra import minimize
 from oido.training.head import Dense, LinearHead, MlpHead, OutputKind
 
-__all__ = ["LinearOptions", "MlpOptions", "Prepared", "Views", "fit_linear", "fit_mlp", "prepare"]
+__all__ = [
+    "Adam",
+    "LinearOptions",
+    "MlpOptions",
+    "Prepared",
+    "Views",
+    "fit_linear",
+    "fit_mlp",
+    "prepare",
+]
 
 PRIOR_CLIPS = 50
 """Clips that it takes to believe, as much as not, that features differ in how far they spread."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from oido.errors import OptionError
 
-__all__ = ["Dense", "Head", "LinearHead", "MlpHead", "OutputKind"]
+__all__ = ["Dense", "Head", "LinearHead", "MlpHead", "OutputKind", "activated"]
 
 OutputKind = Literal["softmax", "sigmoid"]
 """softmax: one class out of all; sigmoid: each class by itself."""

@@ -27,7 +27,15 @@ from oido.training.fit import (
 from oido.training.head import Head, OutputKind, activated
 from oido.training.pooling import clip_probabilities
 
-__all__ = ["CANDIDATES", "Candidate", "Judged", "Selection", "cross_validate", "select"]
+__all__ = [
+    "CANDIDATES",
+    "Candidate",
+    "Judged",
+    "Selection",
+    "cross_validate",
+    "judge_baselines",
+    "select",
+]
 
 LARGEST_FOLDS = 5
 CLEARLY = 2.0
@@ -117,7 +125,7 @@ def select(
             key=lambda n: table[n].log_loss,
         )
         if baselines and not clips.multi_label:
-            table += _baseline_rows(clips, folds, first, seed)
+            table += judge_baselines(clips, folds, seed=seed, first=first)
         slope = fitted_slope(logits[best], clips, _output(clips))
         head = _fit(clips, tried[best], seed).scaled(slope)
     return Selection(head, tried[best].name, slope, tuple(table), judged[best][0], folds)
@@ -221,9 +229,17 @@ def _calibrated(
     return probabilities, log_losses(probabilities, clips.targets, output)
 
 
-def _baseline_rows(
-    clips: EmbeddedClips, folds: NDArray[np.int64], first: NDArray[np.float64], seed: int
+def judge_baselines(
+    clips: EmbeddedClips,
+    folds: NDArray[np.int64],
+    *,
+    seed: int = 0,
+    first: NDArray[np.float64] | None = None,
 ) -> list[Judged]:
+    """What simpler ways of learning do on the same folds; for clips of one class each.
+
+    first: f64[K], the log losses that margins are counted from; None: margins mean nothing.
+    """
     rows = []
     for name, baseline in BASELINES.items():
         probabilities = np.zeros(clips.targets.shape, np.float32)
@@ -231,7 +247,8 @@ def _baseline_rows(
             known, unknown = clips.subset(folds != fold), clips.subset(folds == fold)
             probabilities[folds == fold] = baseline(known, unknown, seed)
         losses = log_losses(probabilities, clips.targets, "softmax")
-        rows.append(_row(clips, name, probabilities, losses, first, False))
+        reference = losses if first is None else first
+        rows.append(_row(clips, name, probabilities, losses, reference, False))
     return rows
 
 

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``oido evaluate``: how good a model is on labelled recordings."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+__all__ = ["add_parser"]
+
+_EPILOG = """\
+examples:
+  oido evaluate birds.tflite held-out/
+  oido evaluate birds.tflite held-out/clips.csv --report birds.html --json birds.json
+
+The recordings are labelled as for training: folders by class, a table, or label tracks. Take some
+that the model was not trained on. What is a label of theirs must be one of the model.
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``oido evaluate``."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="tell how good a model is, on labelled recordings",
+        description="Hear labelled recordings, and report how well a model names what is in them.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", metavar="NAME-or-FILE", help="see `oido models list`")
+    parser.add_argument(
+        "data", metavar="DATA", help="a folder of class folders or label tracks, or a table"
+    )
+    parser.add_argument(
+        "--report",
+        metavar="FILE",
+        type=Path,
+        help="the report as one page, .html, with pictures and the worst mistakes to hear",
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="every figure, as .json")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, errors only")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from oido.cli.main import EXIT_FAILED_FILES, EXIT_OK
+    from oido.cli.recordings import fetch_model
+    from oido.errors import OptionError
+    from oido.training.dataset import Dataset
+    from oido.training.evaluate import evaluate
+
+    wanted = (("--report", args.report, (".html", ".htm")), ("--json", args.json, (".json",)))
+    for option, path, suffixes in wanted:
+        if path is not None and path.suffix.lower() not in suffixes:
+            raise OptionError(f"{option} needs a name that ends in {suffixes[0]}, not {path}")
+    data = Dataset.load(args.data)
+    model = fetch_model(args.model)
+    report = evaluate(model, data, progress=None if args.quiet else _progress())
+    for path in (args.report, args.json):
+        if path is not None:
+            report.save(path)
+    print(report)
+    return EXIT_FAILED_FILES if report.left_out else EXIT_OK
+
+
+def _progress() -> Callable[[int, int], None]:
+    """A line that grows on a terminal, and nothing elsewhere."""
+
+    def show(done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            end = "\n" if done == total else ""
+            print(f"\roido: {done}/{total} clips heard", end=end, file=sys.stderr, flush=True)
+
+    return show

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``oido train``: teach a classifier sounds of your own."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from oido.training.dataset import Dataset
+
+__all__ = ["add_parser"]
+
+_EPILOG = """\
+examples:
+  oido train birds/ -o birds.tflite --report birds.html
+  oido train clips.csv -o sounds.tflite --model efficientat/mn04
+  oido train field-recordings/ -o frogs.tflite            Audacity or Raven labels beside them
+  oido train birds/ --check                               only say what is in the data
+  oido classify dawn.flac --model birds.tflite
+
+DATA is a folder with a folder of recordings for each class, a table (file,label and perhaps
+start_time,end_time,fold,group), or a folder of recordings with label tracks beside them. Folders
+background, noise, other and silence hold no event; -Dog is known to be without a dog; A,B both.
+Recordings of one source never stand on both sides of a split.
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``oido train``."""
+    parser = commands.add_parser(
+        "train",
+        help="teach a classifier sounds of your own",
+        description="Teach a classifier sounds of your own, judge it, and export it.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("data", metavar="DATA", help="a folder or a table of labelled recordings")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help="write the classifier here (.tflite, .onnx)",
+    )
+    parser.add_argument(
+        "--report", metavar="FILE.html", type=Path, help="write what is known of it (.html, .json)"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="only tell what is in the data, and what is wrong"
+    )
+    parser.add_argument(
+        "--model",
+        metavar="NAME-or-FILE",
+        default="yamnet/classification",
+        help="whose embeddings are built on (default yamnet/classification)",
+    )
+    parser.add_argument(
+        "--seed", metavar="N", type=int, default=0, help="of all chance (default 0)"
+    )
+    parser.add_argument(
+        "--keep-base",
+        action="store_true",
+        help="keep the base model's own scores as a first output",
+    )
+    parser.add_argument(
+        "--no-unknown",
+        action="store_true",
+        help="leave out the output that tells sounds of no taught class",
+    )
+    parser.add_argument(
+        "--thorough",
+        action="store_true",
+        help="judge by nested cross-validation: some five times as long",
+    )
+    parser.add_argument(
+        "--no-cache", action="store_true", help="hear everything anew, and keep no embeddings"
+    )
+    parser.add_argument("--jobs", metavar="N", type=int, help="threads that hear (default: cores)")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, errors only")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from oido.cli.counting import counted
+    from oido.cli.main import EXIT_FAILED_FILES, EXIT_OK
+    from oido.cli.recordings import fetch_model
+    from oido.errors import OptionError
+    from oido.training.dataset import Dataset
+    from oido.training.train import train
+
+    if args.output is None and not args.check and args.report is None:
+        raise OptionError("say where to write: -o FILE.tflite, --report FILE.html, or --check")
+    if args.output is not None and args.output.suffix not in {".tflite", ".onnx"}:
+        raise OptionError(f"{args.output}: a taught classifier is a .tflite or .onnx; name it so")
+    if args.jobs is not None and args.jobs < 1:
+        raise OptionError(f"--jobs must be 1 or more, not {args.jobs}")
+    data = Dataset.load(args.data)
+    if args.check:
+        print(data.check(deep=True))
+        return EXIT_OK
+    with counted("recordings heard", args.quiet) as progress:
+        result = train(
+            data,
+            model=fetch_model(args.model),
+            seed=args.seed,
+            thorough=args.thorough,
+            cache=not args.no_cache,
+            jobs=args.jobs,
+            progress=progress,
+        )
+    _tell_left_out(data, result.left_out, args.quiet)
+    if result.judged is None:
+        print("oido: too few sources to hold any back: nothing is known of how good it is")
+    else:
+        print(result.report)
+        if args.report is not None:
+            result.report.save(args.report)
+    if args.output is not None:
+        parity = result.export(args.output, keep_base=args.keep_base, unknown=not args.no_unknown)
+        print(
+            f"{parity.path}: {parity.size_bytes / 1e6:.1f} MB, {len(result.classes)} classes; on "
+            f"{parity.windows} windows of the data its scores differ by at most "
+            f"{parity.largest_difference:.1g} from those that were judged"
+        )
+    return EXIT_FAILED_FILES if result.left_out else EXIT_OK
+
+
+def _tell_left_out(data: Dataset, left_out: Any, quiet: bool) -> None:
+    for item in left_out:
+        print(f"oido: left out: {item.name}: {item.reason}", file=sys.stderr)
+    if data.skipped and not quiet:
+        print(f"oido: {len(data.skipped)} files are no recordings", file=sys.stderr)

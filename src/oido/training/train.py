@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Teaching a network new sounds: hear, fit, choose, calibrate, judge, export."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido._version import __version__
+from oido.classifier import AudioClassifier
+from oido.errors import OptionError
+from oido.exporting import export
+from oido.models.loading import load_model
+from oido.models.model import AudioModel
+from oido.models.registry import DEFAULT_MODEL
+from oido.training.clip import LeftOut
+from oido.training.curve import LearningCurve, learning_curve
+from oido.training.dataset import Dataset
+from oido.training.embed import BACKGROUND, Embedded, Progress, embed
+from oido.training.embeddings import EmbeddedClips
+from oido.training.export import taught_file
+from oido.training.extra import one_thread
+from oido.training.head import Head
+from oido.training.judged import JudgedClips
+from oido.training.novelty import NoveltyDetector, fit_novelty
+from oido.training.parity import Parity, check_parity
+from oido.training.pooling import clip_probabilities
+from oido.training.report import Report
+from oido.training.selection import Selection, cross_validate, judge_baselines, select
+from oido.training.thresholds import best_thresholds
+from oido.writers.output import AtomicFile
+
+__all__ = ["TrainingResult", "train"]
+
+
+def train(
+    data: Dataset,
+    *,
+    model: str | os.PathLike[str] | AudioModel = DEFAULT_MODEL,
+    seed: int = 0,
+    thorough: bool = False,
+    cache: bool = True,
+    jobs: int | None = None,
+    progress: Progress = lambda done, total: None,
+) -> TrainingResult:
+    """Teach a classifier the classes of a dataset.
+
+        data = oido.Dataset.from_folder("birds/")
+        result = oido.train(data)
+        print(result.report)
+        result.export("birds.tflite")
+
+    model: whose embeddings are built on: "yamnet/classification", "yamnet" or "efficientat/mn04".
+    thorough: judge by nested cross-validation, in which the choice of the head is repeated without
+    each fold: some five times as long. cache: keep embeddings for the next time. jobs: threads that
+    hear. progress: called with (recordings heard, of how many).
+
+    Recordings that came with folds keep them; given train and test parts too: then the head learns
+    from the one and is judged on the other. The same data and seed give the same model, byte for
+    byte. Raises OptionError for data that cannot be learnt from, ModelError, or MissingExtraError
+    without `oido[train]`.
+    """
+    data.require_two_classes()
+    network = model if isinstance(model, AudioModel) else load_model(model)
+    started = time.perf_counter()
+    given = _given_parts(data)
+    embedded = embed(data, network, cache=cache, jobs=jobs, progress=progress)
+    heard = time.perf_counter()
+    clips = embedded.clips
+    _require_classes(clips, embedded.left_out)
+    if given is not None:
+        test = np.array([clip.fold in given for clip in embedded.kept])
+        clips = _without_folds(clips.subset(~test))
+        _require_classes(clips, embedded.left_out)
+    selection = select(clips, seed=seed)
+    novelty = fit_novelty(clips, square_root=selection.head.square_root, folds=selection.folds)
+    fitted = time.perf_counter()
+    if given is not None:
+        judged = _judge_test(embedded, test, selection)
+    elif thorough and selection.folds is not None:
+        judged = _judged(embedded, *cross_validate(clips, seed=seed))
+    elif selection.out_of_fold is not None and selection.folds is not None:
+        judged = _judged(embedded, selection.out_of_fold, selection.folds)
+    else:
+        judged = None
+    return TrainingResult(
+        data=data,
+        model=network,
+        embedded=embedded,
+        taught=clips,
+        selection=selection,
+        novelty=novelty,
+        judged=judged,
+        seed=seed,
+        seconds_hearing=heard - started,
+        seconds_fitting=fitted - heard,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """A taught classifier, and what is known of it.
+
+    head: the classifier on embeddings; classes: its labels, in the order of the scores. judged:
+    clips beside what heads said that had not seen them; None if there was too little to hold any
+    back. left_out: clips that could not be heard.
+    """
+
+    data: Dataset = field(repr=False)
+    model: AudioModel = field(repr=False)
+    embedded: Embedded = field(repr=False)
+    taught: EmbeddedClips = field(repr=False)
+    selection: Selection = field(repr=False)
+    novelty: NoveltyDetector = field(repr=False)
+    judged: JudgedClips | None = field(repr=False)
+    seed: int
+    seconds_hearing: float
+    seconds_fitting: float
+
+    @property
+    def head(self) -> Head:
+        return self.selection.head
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.head.classes
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        return self.embedded.left_out
+
+    @cached_property
+    def thresholds(self) -> dict[str, float]:
+        """For events, by class: where F1 was best on clips that were not learnt from."""
+        if self.selection.out_of_fold is None:
+            return {}
+        values = best_thresholds(self.selection.out_of_fold, self.taught.targets)
+        return {label: round(float(v), 4) for label, v in zip(self.classes, values)}
+
+    @cached_property
+    def baselines(self) -> list[tuple[str, float, float]]:
+        """What simpler ways of learning do on the same folds: name, accuracy, mAP (not known)."""
+        folds = self.selection.folds
+        if folds is None or self.taught.multi_label:
+            return []
+        with one_thread():
+            rows = judge_baselines(self.taught, folds, seed=self.seed)
+        return [(row.name, row.accuracy, float("nan")) for row in rows]
+
+    @cached_property
+    def curve(self) -> LearningCurve:
+        """What less of the data would have given."""
+        return learning_curve(self.taught, self.selection.folds, seed=self.seed)
+
+    @cached_property
+    def report(self) -> Report:
+        """How well it does on recordings that it has not seen, in numbers and words."""
+        if self.judged is None:
+            raise OptionError(
+                "nothing could be held back to judge by: each class needs recordings from two "
+                "sources or more"
+            )
+        return Report.of(
+            self.judged,
+            title=f"{len(self.data.classes)} classes taught on {self.model.name}",
+            facts=self._facts(),
+            left_out=self.left_out,
+            notes=(),
+            baselines=self.baselines,
+            learning_curve=self.curve,
+        )
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        keep_base: bool = False,
+        unknown: bool = True,
+        name: str = "",
+    ) -> Parity:
+        """Write one .tflite or .onnx, waveform in and scores out, and check it on the recordings.
+
+        keep_base: the base model's own scores as a first output. unknown: a further output that
+        tells how near a window is to what was taught. The file is run by LiteRT on windows of the
+        data, and compared with the head that was judged; it gets its name only if they agree.
+        An .onnx (needs `oido[onnx]`) is made from the .tflite, and checked against it. Raises
+        ModelFormatError if they do not, OptionError, or OutputError.
+        """
+        path = Path(path)
+        if path.suffix not in {".tflite", ".onnx"}:
+            raise OptionError(f"{path}: a taught classifier is a .tflite or .onnx; name it so")
+        content = self._file(keep_base, unknown, name or path.stem)
+        parity = check_parity(self.model, self.head, content, self.embedded.kept, path)
+        if path.suffix == ".onnx":
+            with tempfile.TemporaryDirectory(prefix="oido-") as folder:
+                whole = Path(folder) / f"{path.stem}.tflite"
+                whole.write_bytes(content)
+                report = export(whole, path)
+            return parity._replace(
+                size_bytes=report.size_bytes,
+                windows=report.checked_windows,
+                largest_difference=report.largest_difference,
+            )
+        file = AtomicFile(path, binary=True)
+        with file.guard():
+            file.stream.write(content)
+        file.commit()
+        return parity
+
+    def classifier(self, **options: Any) -> AudioClassifier:
+        """The taught classifier, ready to hear; options as those of `AudioClassifier`."""
+        folder = tempfile.mkdtemp(prefix="oido-")
+        path = Path(folder) / "taught.tflite"
+        path.write_bytes(self._file(False, True, "taught"))
+        return AudioClassifier(path, **options)
+
+    def _file(self, keep_base: bool, unknown: bool, name: str) -> bytes:
+        return taught_file(
+            self.model,
+            self.head,
+            name=name,
+            thresholds=self.thresholds,
+            novelty=self.novelty if unknown else None,
+            keep_base=keep_base,
+            calibrated=self.selection.out_of_fold is not None,
+            training={
+                "base": self.model.name,
+                "base_sha256": self.model.sha256,
+                "clips": len(self.taught),
+                "head": self.selection.chosen,
+                "oido": __version__,
+                "seed": self.seed,
+            },
+        )
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "base model": self.model.name,
+            "head": self.selection.chosen,
+            "clips": len(self.taught),
+            "sources": len(np.unique(self.taught.groups)),
+            "seed": self.seed,
+            "seconds hearing": round(self.seconds_hearing, 1),
+            "seconds learning": round(self.seconds_fitting, 1),
+            "oido": __version__,
+        }
+
+
+def _given_parts(data: Dataset) -> frozenset[str | None] | None:
+    """The folds that were given to test by; None if there are no such parts."""
+    splits = data.folds() if any(clip.fold for clip in data) else []
+    if len(splits) != 1:
+        return None
+    return frozenset(clip.fold for clip in splits[0].test)
+
+
+def _require_classes(clips: EmbeddedClips, left_out: tuple[LeftOut, ...]) -> None:
+    missing = [c for c, n in zip(clips.classes, np.nansum(clips.targets, axis=0)) if not n]
+    if missing:
+        why = f" ({len(left_out)} clips were left out)" if left_out else ""
+        raise OptionError(f"no recording of {missing[0]!r} is left to learn from{why}")
+
+
+def _without_folds(clips: EmbeddedClips) -> EmbeddedClips:
+    return replace(clips, folds=np.full(len(clips), -1))
+
+
+def _judge_test(embedded: Embedded, test: NDArray[np.bool_], selection: Selection) -> JudgedClips:
+    held = embedded.clips.subset(test)
+    scores = selection.head.scores(held.embeddings)
+    probabilities = clip_probabilities(scores, held, selection.head.output)
+    kept = tuple(clip for clip, is_test in zip(embedded.kept, test) if is_test)
+    return _judged(Embedded(held, kept, ()), probabilities, None)
+
+
+def _judged(
+    embedded: Embedded,
+    probabilities: NDArray[np.float32],
+    folds: NDArray[np.int64] | None,
+) -> JudgedClips:
+    """Clips, truth and probabilities, the class for no event apart."""
+    clips = embedded.clips
+    thresholds = best_thresholds(probabilities, clips.targets)
+    events = [n for n, name in enumerate(clips.classes) if name != BACKGROUND or clips.multi_label]
+    nothing = None if len(events) == len(clips.classes) else probabilities[:, -1]
+    return JudgedClips(
+        clips=embedded.kept,
+        classes=tuple(clips.classes[n] for n in events),
+        targets=clips.targets[:, events],
+        probabilities=probabilities[:, events],
+        thresholds=thresholds[events],
+        multi_label=clips.multi_label,
+        no_event=nothing,
+        splits=() if folds is None else tuple(f"fold {n + 1}" for n in folds),
+    )

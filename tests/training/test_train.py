@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Teaching from end to end: on made sounds everywhere, on real ones where they are."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import oido
+from oido.models.model import LogMelNetwork, WholeNetwork
+from oido.models.notes import Notes
+from oido.training.train import TrainingResult, train
+from tests.training.taught_sounds import KINDS, make_sounds
+
+MODELS = Path(os.environ.get("OIDO_TEST_MODELS", Path(__file__).parents[3] / "shared" / "models"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> object:
+    """Embeddings of tests stay out of the user's cache; models are read from there."""
+    before = os.environ.get("OIDO_MODEL_PATH", "")
+    patch = pytest.MonkeyPatch()
+    models = oido.load_model("yamnet/classification").path
+    folder = tmp_path_factory.mktemp("model")
+    shutil.copy(models, folder / "yamnet.tflite")
+    patch.setenv("OIDO_MODEL_PATH", os.pathsep.join(filter(None, [str(folder), before])))
+    patch.setenv("OIDO_CACHE", str(tmp_path_factory.mktemp("cache")))
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_sounds(tmp_path_factory.mktemp("data") / "sounds")
+
+
+@pytest.fixture(scope="module")
+def taught(sounds: Path) -> TrainingResult:
+    return train(oido.Dataset.load(sounds))
+
+
+@pytest.fixture(scope="module")
+def exported(taught: TrainingResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("exported") / "sounds.tflite"
+    taught.export(path)
+    return path
+
+
+def test_it_learns_and_says_how_well(taught: TrainingResult) -> None:
+    assert taught.classes == KINDS
+    assert taught.report.to_dict()["clip_accuracy"] >= 0.9
+    assert taught.judged is not None
+    assert len(taught.judged) == 18
+    assert set(taught.thresholds) == set(KINDS)
+    assert all(0.1 <= value <= 0.9 for value in taught.thresholds.values())
+    assert taught.selection.table[0].name == "linear"
+    names = [name for name, _, _ in taught.baselines]
+    assert "majority class" in names
+    assert any("Model Maker" in name for name in names)
+
+
+def test_the_file_names_new_sounds_of_the_same_kinds(exported: Path, tmp_path: Path) -> None:
+    classifier = oido.AudioClassifier(exported, jobs=1)
+    assert isinstance(classifier.model.network, LogMelNetwork)
+    new = make_sounds(tmp_path / "new", each=3, seconds=3.0, seed=77)
+    right = 0
+    for kind in KINDS:
+        for path in sorted((new / kind).iterdir()):
+            result = classifier.classify(path)
+            right += result.top(1)[0].label == kind
+            assert result.probabilities is not None
+            np.testing.assert_allclose(result.probabilities, result.scores, atol=1e-6)
+            assert result.embeddings.shape[1] == 1024
+    assert right >= 8
+
+
+def test_the_file_says_what_was_judged(exported: Path, taught: TrainingResult) -> None:
+    """In oido's own path too: embeddings, the head, its aggregation."""
+    classifier = oido.AudioClassifier(exported, jobs=1)
+    assert classifier.reader.aggregation == "confident-mean"
+    for clip in taught.embedded.kept[::5]:
+        result = classifier.classify(clip.path)
+        expected = taught.head.scores(result.embeddings)
+        np.testing.assert_allclose(result.scores, expected, atol=1e-5)
+        assert result.similarities is not None
+        nearness = taught.novelty.similarities(result.embeddings)
+        np.testing.assert_allclose(result.similarities, nearness, atol=1e-4)
+
+
+def test_an_unknown_sound_is_told(exported: Path) -> None:
+    classifier = oido.AudioClassifier(exported, jobs=1)
+    street = Path(__file__).parents[2] / "examples" / "street.flac"
+    with_speech = classifier.classify(street)
+    assert with_speech.is_unknown is True
+    assert oido.AudioClassifier(jobs=1).classify(street).is_unknown is None
+
+
+def test_the_same_data_and_seed_give_the_same_bytes(
+    sounds: Path, exported: Path, tmp_path: Path
+) -> None:
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(sounds, moved)
+    train(oido.Dataset.load(moved), cache=False).export(tmp_path / "sounds.tflite")
+    assert (tmp_path / "sounds.tflite").read_bytes() == exported.read_bytes()
+
+
+def test_the_base_head_may_stay(taught: TrainingResult, tmp_path: Path) -> None:
+    path = tmp_path / "both.tflite"
+    taught.export(path, keep_base=True, unknown=False)
+    both = oido.AudioClassifier(path, jobs=1)
+    assert [head.name for head in both.model.heads] == ["base", "scores"]
+    clip = taught.embedded.kept[0].path
+    result = both.classify(clip)
+    assert result.labels == KINDS
+    plain = oido.AudioClassifier(jobs=1).classify(clip)
+    assert (result.of_head("base").scores == plain.scores).all()
+    assert (result.of_head("base").clip_scores == plain.clip_scores).all()
+    assert result.is_unknown is None
+
+
+def test_notes_say_how_it_was_made(exported: Path) -> None:
+    from oido.models.graph import TfliteGraph
+    from oido.models.metadata import read_metadata
+
+    content = exported.read_bytes()
+    raw = TfliteGraph(content).metadata()
+    assert raw is not None
+    notes: Notes = read_metadata(raw, content).notes()
+    assert notes.training["base"] == "yamnet/classification"
+    assert notes.training["clips"] == 18
+    assert str(exported.parent) not in str(notes.training)
+
+
+def test_the_second_time_nothing_is_heard_anew(
+    sounds: Path, taught: TrainingResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("a recording was decoded")
+
+    monkeypatch.setattr("oido.training.heard.open_audio", never)
+    again = train(oido.Dataset.load(sounds))
+    assert (again.embedded.clips.embeddings == taught.embedded.clips.embeddings).all()
+
+
+def test_one_bad_recording_is_left_out_and_named(sounds: Path, tmp_path: Path) -> None:
+    data = tmp_path / "sounds"
+    shutil.copytree(sounds, data)
+    (data / "beep" / "broken.wav").write_bytes(b"RIFF nothing")
+    (data / "beep" / "empty.wav").write_bytes(b"")
+    result = train(oido.Dataset.load(data))
+    assert sorted(Path(item.name).name for item in result.left_out) == ["broken.wav", "empty.wav"]
+    assert len(result.taught) == 18
+
+
+def test_background_is_a_class_of_its_own_and_no_event(sounds: Path, tmp_path: Path) -> None:
+    data = tmp_path / "sounds"
+    shutil.copytree(sounds / "beep", data / "beep")
+    shutil.copytree(sounds / "hiss", data / "noise")
+    result = train(oido.Dataset.load(data))
+    assert result.classes == ("beep", "background")
+    assert result.report.to_dict()["clip_accuracy"] >= 0.9
+    result.export(tmp_path / "beep.tflite")
+    heard = oido.AudioClassifier(tmp_path / "beep.tflite", jobs=1)
+    assert heard.classify(data / "noise" / "hiss-0.wav").top(1)[0].label == "background"
+
+
+def test_several_labels_at_once(sounds: Path, tmp_path: Path) -> None:
+    data = tmp_path / "sounds"
+    shutil.copytree(sounds / "beep", data / "beep")
+    shutil.copytree(sounds / "hiss", data / "hiss")
+    rate = 16_000
+    from tests.signal.decode.wav_bytes import wav
+
+    dice = np.random.default_rng(5)
+    for number in range(5):
+        time = np.arange(2 * rate) / rate
+        tone = 0.4 * np.sin(2 * np.pi * dice.uniform(600, 2_000) * time)
+        both = np.clip(tone + dice.normal(0, 0.1, len(time)), -1, 1)
+        (data / "beep,hiss").mkdir(exist_ok=True)
+        (data / "beep,hiss" / f"{number}.wav").write_bytes(wav(both, rate))
+    result = train(oido.Dataset.load(data))
+    assert result.taught.multi_label
+    result.export(tmp_path / "both.tflite")
+    heard = oido.AudioClassifier(tmp_path / "both.tflite", jobs=1)
+    assert heard.reader.aggregation == "power-mean"
+    scores = heard.classify(data / "beep,hiss" / "0.wav").clip_scores
+    assert (scores > 0.5).all()
+    alone = heard.classify(data / "hiss" / "hiss-1.wav").clip_scores
+    assert alone[1] > 0.5 > alone[0]
+
+
+def test_given_train_and_test_parts_are_kept(tmp_path: Path) -> None:
+    make_sounds(tmp_path / "data" / "train", each=5)
+    make_sounds(tmp_path / "data" / "test", each=2, seed=9)
+    result = train(oido.Dataset.load(tmp_path / "data"))
+    assert len(result.taught) == 15
+    assert result.judged is not None
+    assert len(result.judged) == 6
+    assert all("/test/" in clip.path.replace(os.sep, "/") for clip in result.judged.clips)
+
+
+def test_it_can_be_had_in_onnx(taught: TrainingResult, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    taught.export(tmp_path / "sounds.onnx")
+    session = onnxruntime.InferenceSession(
+        tmp_path / "sounds.onnx", providers=["CPUExecutionProvider"]
+    )
+    assert [output.name for output in session.get_outputs()] == ["scores", "similarity"]
+    clip = taught.embedded.kept[3]
+    classifier = taught.classifier(jobs=1)
+    waveform = classifier.stream(clip.path).waveform()[:15_600]
+    scores, _ = session.run(None, {session.get_inputs()[0].name: waveform})
+    assert KINDS[int(scores.argmax())] == clip.labels[0]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "each", "sentence"),
+    [(("beep",), 4, "only class"), (("noise",), 4, "no clip has an event")],
+)
+def test_what_cannot_be_learnt_from_is_told(
+    kinds: tuple[str, ...], each: int, sentence: str, tmp_path: Path
+) -> None:
+    source = make_sounds(tmp_path / "all", each=each)
+    for kind in kinds:
+        shutil.copytree(source / ("beep" if kind == "beep" else "hiss"), tmp_path / "data" / kind)
+    with pytest.raises(oido.OptionError, match=sentence):
+        train(oido.Dataset.load(tmp_path / "data"))
+
+
+def test_a_class_of_which_nothing_can_be_heard_is_told(sounds: Path, tmp_path: Path) -> None:
+    data = tmp_path / "sounds"
+    shutil.copytree(sounds / "beep", data / "beep")
+    (data / "owl").mkdir()
+    (data / "owl" / "a.wav").write_bytes(b"RIFF nothing")
+    with pytest.raises(oido.OptionError, match="no recording of 'owl' is left"):
+        train(oido.Dataset.load(data))
+
+
+def test_one_clip_a_class_teaches_but_nothing_is_known(sounds: Path, tmp_path: Path) -> None:
+    data = tmp_path / "sounds"
+    for kind in KINDS:
+        (data / kind).mkdir(parents=True)
+        shutil.copy(sounds / kind / f"{kind}-0.wav", data / kind)
+    result = train(oido.Dataset.load(data))
+    assert result.judged is None
+    with pytest.raises(oido.OptionError, match="two sources"):
+        print(result.report)
+    result.export(tmp_path / "few.tflite")
+    heard = oido.AudioClassifier(tmp_path / "few.tflite", jobs=1)
+    assert heard.classify(data / "hiss" / "hiss-0.wav").top(1)[0].label == "hiss"
+    assert heard.classify(data / "hiss" / "hiss-0.wav").probabilities is None
+
+
+def test_a_wrong_file_name_is_told_before_anything_is_written(
+    taught: TrainingResult, tmp_path: Path
+) -> None:
+    with pytest.raises(oido.OptionError, match=r"name it so"):
+        taught.export(tmp_path / "sounds.h5")
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(oido.OutputError):
+        taught.export(tmp_path / "file" / "sounds.tflite")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_on_mn04_too(sounds: Path, tmp_path: Path) -> None:
+    path = MODELS / "mn04_as_mAP_432.pt"
+    if not path.exists():
+        pytest.skip(f"{path.name} is not here; OIDO_TEST_MODELS names its folder")
+    result = train(oido.Dataset.load(sounds), model=path)
+    assert result.report.to_dict()["clip_accuracy"] >= 0.9
+    parity = result.export(tmp_path / "mn.tflite")
+    assert parity.largest_difference < 1e-3
+    heard = oido.AudioClassifier(tmp_path / "mn.tflite", jobs=1)
+    assert isinstance(heard.model.network, WholeNetwork)
+    assert heard.windowing.hop_samples == 160_000
+    clip = sounds / "beep" / "beep-1.wav"
+    result_of_file = heard.classify(clip)
+    assert result_of_file.top(1)[0].label == "beep"
+    expected = result.head.scores(oido.AudioEmbedder(path).embed(clip).embeddings)
+    np.testing.assert_allclose(result_of_file.scores, expected, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_applause_finger_snaps_and_typing(shared_audio: Path, tmp_path: Path) -> None:
+    """The three events of the mission, on real recordings."""
+    result = train(oido.Dataset.load(shared_audio / "three-events"))
+    assert len(result.taught) == 34
+    assert result.report.to_dict()["clip_accuracy"] >= 0.85
+    result.export(tmp_path / "events.tflite")
+    heard = oido.AudioClassifier(tmp_path / "events.tflite", jobs=1)
+    right = [heard.classify(c.path).top(1)[0].label == c.labels[0] for c in result.embedded.kept]
+    assert np.mean(right) >= 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "least"), [("yamnet/classification", 0.975), ("mn04", 0.98)])
+def test_esc10_by_its_own_folds(shared_audio: Path, model: str, least: float) -> None:
+    if model == "mn04":
+        path = MODELS / "mn04_as_mAP_432.pt"
+        if not path.exists():
+            pytest.skip(f"{path.name} is not here; OIDO_TEST_MODELS names its folder")
+        model = str(path)
+    result = train(oido.Dataset.load(shared_audio / "esc10"), model=model)
+    figures = result.report.to_dict()
+    assert figures["clip_accuracy"] >= least
+    assert figures["mAP"] >= 0.98
