@@ -19,9 +19,9 @@ from oido.models.model import AudioModel, Precision
 from oido.params import Selection, Windowing, available_cores
 from oido.reading import read_heads
 from oido.result import ClassificationResult
-from oido.signal.decode import AudioSource, open_audio
+from oido.signal.decode import AudioReader, AudioSource, open_audio
 from oido.signal.mixing import Channel
-from oido.stream import ScoreTransform, Stream, WindowStream
+from oido.stream import BATCH_WINDOWS, ScoreTransform, Stream, WindowStream
 
 __all__ = ["AudioClassifier"]
 
@@ -155,30 +155,38 @@ class AudioClassifier:
 
     def stream(
         self,
-        source: AudioSource,
+        source: AudioSource | AudioReader,
         sample_rate: int | None = None,
         *,
         channel: Channel = "mix",
         jobs: int | None = None,
+        batch_windows: int = BATCH_WINDOWS,
     ) -> Stream:
         """The same recording as blocks of windows, in order, in flat memory.
 
-        Scores are those of the classifier's head. ``jobs`` replaces the classifier's own for this
-        recording.
+        source: as for `classify`, or an opened `AudioReader`, such as a microphone. Scores are
+        those of the classifier's head. ``jobs`` replaces the classifier's own for this recording.
+        batch_windows: that are heard together; 1 gives each window as soon as its last sample is
+        there, and costs about twice the time.
         """
-        return self._stream(source, sample_rate, channel, jobs, transform=self.reader.scores)
+        return self._stream(
+            source, sample_rate, channel, jobs, self.reader.scores, batch_windows=batch_windows
+        )
 
     def _stream(
         self,
-        source: AudioSource,
+        source: AudioSource | AudioReader,
         sample_rate: int | None,
         channel: Channel,
         jobs: int | None,
         transform: ScoreTransform | None,
+        batch_windows: int = BATCH_WINDOWS,
     ) -> Stream:
+        reader = source if isinstance(source, AudioReader) else open_audio(source, sample_rate)
         return self._listener.open(
-            open_audio(source, sample_rate),
+            reader,
             channel=channel,
+            batch_windows=batch_windows,
             workers=jobs or self.jobs,
             transform=transform,
         )

@@ -14,7 +14,7 @@ from oido.signal.decode import AudioReader
 from oido.signal.decode.sharing import shared
 from oido.signal.mixing import Channel
 from oido.signal.pieces import PieceFramer
-from oido.stream import ScoreTransform, Stream, WindowStream
+from oido.stream import BATCH_WINDOWS, ScoreTransform, Stream, WindowStream
 
 __all__ = ["Listener", "make_listener"]
 
@@ -33,8 +33,12 @@ class Listener(Protocol):
         channel: Channel,
         workers: int,
         transform: ScoreTransform | None,
+        batch_windows: int = BATCH_WINDOWS,
     ) -> Stream:
-        """The windows of an opened source, to be iterated once."""
+        """The windows of an opened source, to be iterated once.
+
+        batch_windows: that are heard together; 1 gives each as soon as its last sample is there.
+        """
         ...
 
 
@@ -58,6 +62,7 @@ class _Alone:
         channel: Channel,
         workers: int,
         transform: ScoreTransform | None,
+        batch_windows: int = BATCH_WINDOWS,
     ) -> Stream:
         return WindowStream(
             reader,
@@ -65,6 +70,7 @@ class _Alone:
             self._windowing,
             channel=channel,
             workers=workers,
+            batch_windows=batch_windows,
             transform=transform,
         )
 
@@ -82,12 +88,20 @@ class _Ensemble:
         channel: Channel,
         workers: int,
         transform: ScoreTransform | None,
+        batch_windows: int = BATCH_WINDOWS,
     ) -> Stream:
         pieces, network = self._network.pieces, self._network.second.windows
-        framer = PieceFramer(pieces, network.window_samples, _PIECES_PER_BATCH)
+        framer = PieceFramer(pieces, network.window_samples, min(batch_windows, _PIECES_PER_BATCH))
         one, other = shared(reader, 2)
         return EnsembleStream(
-            WindowStream(one, self._first, self._windowing, channel=channel, workers=workers),
+            WindowStream(
+                one,
+                self._first,
+                self._windowing,
+                channel=channel,
+                workers=workers,
+                batch_windows=batch_windows,
+            ),
             WindowStream(
                 other, self._second, pieces, channel=channel, workers=workers, framer=framer
             ),

@@ -13,6 +13,7 @@ from oido.models import fetch
 from oido.models.registry import CATALOG, DEFAULT_MODEL, ENSEMBLE, ENSEMBLE_MEMBERS, card
 
 if TYPE_CHECKING:
+    from oido.heads import Head
     from oido.models.model import AudioModel
 
 __all__ = ["add_parser"]
@@ -169,13 +170,26 @@ def _info(args: argparse.Namespace) -> int:
         "input": f"{windows.sample_rate_hz} Hz, mono, windows of {windows.window_samples} samples "
         f"({seconds:g} s)",
         "front end": _front_end_of(model),
-        "labels": f"{len(model.labels)} ({', '.join(model.labels[:3])}, …)",
+        "labels": _labels_of(model.head),
         "precision": model.precision,
-        "scores": "raw, 0..1; not probabilities",
+        "scores": "raw, 0..1; not probabilities"
+        if model.head.calibration is None
+        else "calibrated: every score has a probability beside it",
     }
+    if model.head.thresholds:
+        facts["thresholds"] = f"of events, its own for {len(model.head.thresholds)} labels"
+    if model.novelty is not None:
+        facts["unknown"] = "it tells sounds that it was not taught"
+    for head in model.heads[:-1]:
+        facts[f"also {head.name!r}"] = f"{_labels_of(head)}; --head {head.name}"
     for name, value in facts.items():
-        print(f"{name + ':':<11}{value}")
+        print(f"{name + ':':<11} {value}")
     return 0
+
+
+def _labels_of(head: Head) -> str:
+    more = ", …" if len(head.labels) > 3 else ""
+    return f"{len(head.labels)} ({', '.join(head.labels[:3])}{more})"
 
 
 def _annotate(args: argparse.Namespace) -> int:
