@@ -43,6 +43,14 @@ def sounds():
 
 
 @pytest.fixture
+def network(model):
+    """YAMNet as a module, as published; each test's own."""
+    import oido.torch
+
+    return oido.torch.YamNet.from_pretrained(model.path)
+
+
+@pytest.fixture
 def tell(capsys):
     """Prints a line that is seen also when tests pass."""
 

@@ -19,6 +19,7 @@ examples:
   oido train clips.csv -o sounds.tflite --model efficientat/mn04
   oido train field-recordings/ -o frogs.tflite            Audacity or Raven labels beside them
   oido train birds/ --check                               only say what is in the data
+  oido train birds/ -o birds.tflite --finetune --model efficientat/mn04
   oido classify dawn.flac --model birds.tflite
 
 DATA is a folder with a folder of recordings for each class, a table (file,label and perhaps
@@ -76,6 +77,14 @@ def add_parser(commands: Any) -> None:
         help="judge by nested cross-validation: some five times as long",
     )
     parser.add_argument(
+        "--finetune",
+        action="store_true",
+        help="train the network itself further (minutes; needs oido[torch])",
+    )
+    parser.add_argument(
+        "--max-minutes", metavar="M", type=float, help="with --finetune: stop after so long"
+    )
+    parser.add_argument(
         "--no-cache", action="store_true", help="hear everything anew, and keep no embeddings"
     )
     parser.add_argument("--jobs", metavar="N", type=int, help="threads that hear (default: cores)")
@@ -101,6 +110,8 @@ def _run(args: argparse.Namespace) -> int:
     if args.check:
         print(data.check(deep=True))
         return EXIT_OK
+    if args.finetune:
+        return _finetune(args, data)
     with counted("recordings heard", args.quiet) as progress:
         result = train(
             data,
@@ -124,6 +135,39 @@ def _run(args: argparse.Namespace) -> int:
             f"{parity.path}: {parity.size_bytes / 1e6:.1f} MB, {len(result.classes)} classes; on "
             f"{parity.windows} windows of the data its scores differ by at most "
             f"{parity.largest_difference:.1g} from those that were judged"
+        )
+    return EXIT_FAILED_FILES if result.left_out else EXIT_OK
+
+
+def _finetune(args: argparse.Namespace, data: Dataset) -> int:
+    from oido.cli.main import EXIT_FAILED_FILES, EXIT_OK
+    from oido.cli.recordings import fetch_model
+    from oido.errors import OptionError
+    from oido.training.finetuning import finetune
+
+    if args.keep_base or args.no_unknown or args.thorough:
+        raise OptionError("--keep-base, --no-unknown and --thorough are not for --finetune")
+
+    def tell(line: str) -> None:
+        if not args.quiet:
+            print(f"oido: {line}", file=sys.stderr, flush=True)
+
+    result = finetune(
+        data,
+        model=fetch_model(args.model),
+        seed=args.seed,
+        max_minutes=args.max_minutes,
+        tell=tell,
+    )
+    _tell_left_out(data, result.left_out, args.quiet)
+    print(result.report)
+    if args.report is not None:
+        result.report.save(args.report)
+    if args.output is not None:
+        made = result.export(args.output)
+        print(
+            f"{made.path}: {made.size_bytes / 1e6:.1f} MB; on {made.checked_windows} windows its "
+            f"scores differ by at most {made.largest_difference:.1g} from those that were judged"
         )
     return EXIT_FAILED_FILES if result.left_out else EXIT_OK
 

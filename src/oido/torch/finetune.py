@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fine-tuning: a network that knows sound learns new classes, from its last stage backwards.
+
+First the head alone is trained, on embeddings that are computed once; then the last stages learn
+with it, then more of them, with rates that fall towards the sound, on windows that are drawn and
+changed anew in each epoch. Clips that are held out tell after each epoch whether it got better;
+the best weights are kept, also when time is over or the run is interrupted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from oido.errors import OptionError
+from oido.params import WindowParams
+from oido.torch.finetune_options import FinetuneOptions
+from oido.torch.learner import Learner, Windows
+from oido.torch.losses import judged
+from oido.torch.sounds import LabelledSounds, held_out
+from oido.torch.stages import StagedNetwork, numpy_copy
+
+__all__ = ["EpochReport", "FinetuneOptions", "Finetuned", "finetune"]
+
+Stopped = Literal["finished", "time", "interrupted"]
+
+
+class EpochReport(NamedTuple):
+    """An epoch: numbers are from 1. stages: how many learnt. loss: in training.
+
+    validation_loss, validation_accuracy: of whole clips that were held out, with logits times
+    ``slope``, which fits them best. best: the least loss so far. cpu_seconds: since the start.
+    """
+
+    epoch: int
+    stages: int
+    loss: float
+    validation_loss: float
+    validation_accuracy: float
+    slope: float
+    best: bool
+    cpu_seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Finetuned:
+    """What came out. module: the network that was given, with the best weights, in evaluation mode.
+
+    history: of all epochs; best: the one whose weights these are. head: the linear layers behind
+    the embedding, (f32[out, in] weights, f32[out] bias) each, with the network's own activation
+    between; the slope of the best epoch is in them. validation: i64, numbers of the clips that
+    were held out; empty if others were given. stopped: "finished", or why it ended before.
+    cpu_seconds: processor time.
+    """
+
+    module: StagedNetwork
+    history: tuple[EpochReport, ...]
+    best: EpochReport
+    head: tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
+    validation: NDArray[np.int64]
+    multi_label: bool
+    stopped: Stopped
+    cpu_seconds: float
+
+
+def finetune(
+    network: StagedNetwork,
+    sounds: LabelledSounds,
+    windows: WindowParams,
+    *,
+    validation: LabelledSounds | None = None,
+    backgrounds: Sequence[NDArray[np.float32]] = (),
+    options: FinetuneOptions | None = None,
+    progress: Callable[[EpochReport], None] | None = None,
+) -> Finetuned:
+    """Give ``network`` a new head for the classes of ``sounds``, and train it and what is before.
+
+    windows: what the classifier will hear at once, `AudioModel.windows` of the same network.
+    validation: clips that tell when to stop; None: a part of ``sounds``, whole sources.
+    backgrounds: sounds of no class, to be mixed in. progress: called after each epoch.
+
+    KeyboardInterrupt ends the run with the best weights so far, once there are some. Memory: the
+    waveforms, the embeddings of some 40,000 windows and of those held out, and a batch. Raises
+    OptionError, or an AudioError for a waveform that is no sound.
+    """
+    options = options or FinetuneOptions()
+    count = len(network.stages())
+    if options.stages[-1] > count:
+        raise OptionError(f"this network has {count} stages, so {options.stages} cannot learn")
+    if windows.sample_rate_hz != network.sample_rate_hz:
+        raise OptionError(
+            f"the network hears {network.sample_rate_hz} Hz, and these windows are of "
+            f"{windows.sample_rate_hz} Hz"
+        )
+    numbers = np.zeros(0, np.int64)
+    if validation is None:
+        mask = held_out(sounds, options.validation, options.seed)
+        numbers = np.flatnonzero(mask)
+        sounds, validation = sounds.subset(np.flatnonzero(~mask)), sounds.subset(numbers)
+    elif (validation.classes, validation.multi_label) != (sounds.classes, sounds.multi_label):
+        raise OptionError("validation clips must have the same classes as those that are learnt")
+    with _chance(options):
+        learner = Learner(network, sounds, windows, backgrounds, options)
+        run = _Run(learner, validation, options, progress or (lambda _: None))
+        stopped = run.run()
+    return Finetuned(
+        network,
+        tuple(run.history),
+        run.best[0],
+        tuple((numpy_copy(x.weight), numpy_copy(x.bias)) for x in _head_layers(network)),
+        numbers,
+        sounds.multi_label,
+        stopped,
+        time.process_time() - run.started_cpu,
+    )
+
+
+class _Run:
+    """The phases, and the best weights so far."""
+
+    def __init__(
+        self,
+        learner: Learner,
+        validation: LabelledSounds,
+        options: FinetuneOptions,
+        progress: Callable[[EpochReport], None],
+    ) -> None:
+        self._learner, self._validation, self._options = learner, validation, options
+        self._progress = progress
+        self.started_cpu, self._started = time.process_time(), time.monotonic()
+        self.history: list[EpochReport] = []
+        self._best: tuple[EpochReport, dict[str, Tensor]] | None = None
+
+    @property
+    def best(self) -> tuple[EpochReport, dict[str, Tensor]]:
+        assert self._best is not None, "the head is trained in any case"
+        return self._best
+
+    def run(self) -> Stopped:
+        network = self._learner.network
+        stopped: Stopped = "finished"
+        try:
+            self._head_phase()
+            for stages in self._options.stages[1:]:
+                if self._is_over() or not self._phase(stages):
+                    stopped = "time"
+                    break
+        except KeyboardInterrupt:
+            if self._best is None:
+                raise
+            stopped = "interrupted"
+        finally:
+            if self._best is not None:
+                network.load_state_dict(self.best[1])
+                _scale(_head_layers(network)[-1], self.best[0].slope)
+            network.unfreeze()
+            network.eval()
+        return stopped
+
+    def _head_phase(self) -> None:
+        learner, options = self._learner, self._options
+        heard = learner.clean_windows(self._validation)
+        taught = learner.embedded_windows(options.views, self._is_over)
+        for loss in learner.head_epochs(taught):
+            self._note(1, loss, heard)
+
+    def _phase(self, stages: int) -> bool:
+        """False if time was over before its end."""
+        learner, options, losses = self._learner, self._options, list[float]()
+        learner.network.load_state_dict(self.best[1])
+        for loss in learner.epochs(stages, self._is_over):
+            if loss is None:
+                return False
+            self._note(stages, loss, learner.clean_windows(self._validation))
+            losses.append(self.history[-1].validation_loss)
+            if len(losses) - 1 - int(np.argmin(losses)) >= options.patience:
+                break
+        return True
+
+    @torch.no_grad()
+    def _note(self, stages: int, loss: float, heard: Windows) -> None:
+        """Judge the weights as they are, and keep them if they are the best so far."""
+        sounds, logits = self._validation, self._learner.network.head(heard.values)
+        verdict = judged(logits, heard.clips, heard.weights, sounds.targets, sounds.multi_label)
+        better = self._best is None or verdict.log_loss < self._best[0].validation_loss
+        report = EpochReport(
+            len(self.history) + 1,
+            stages,
+            loss,
+            verdict.log_loss,
+            verdict.accuracy,
+            verdict.slope,
+            better,
+            time.process_time() - self.started_cpu,
+        )
+        self.history.append(report)
+        if better:
+            state = self._learner.network.state_dict()
+            self._best = (report, {name: values.clone() for name, values in state.items()})
+        self._progress(report)
+
+    def _is_over(self) -> bool:
+        minutes = self._options.max_minutes
+        return minutes is not None and time.monotonic() - self._started >= 60 * minutes
+
+
+def _head_layers(network: StagedNetwork) -> list[nn.Linear]:
+    return [m for m in network.stages()["head"].modules() if isinstance(m, nn.Linear)]
+
+
+@torch.no_grad()
+def _scale(layer: nn.Linear, slope: float) -> None:
+    layer.weight.mul_(slope)
+    layer.bias.mul_(slope)
+
+
+@contextmanager
+def _chance(options: FinetuneOptions) -> Iterator[None]:
+    """PyTorch's dice from the seed, and its threads; both as before afterwards."""
+    threads = torch.get_num_threads()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        if options.threads is not None:
+            torch.set_num_threads(options.threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
