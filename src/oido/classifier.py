@@ -14,6 +14,7 @@ from oido.errors import ModelFormatError, OptionError
 from oido.events.aggregation import Aggregator
 from oido.heads import Head
 from oido.listening import make_listener
+from oido.models.calibrated import Calibration, calibrated
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, Precision
 from oido.params import Selection, Windowing, available_cores
@@ -49,6 +50,7 @@ class AudioClassifier:
     rollup: give each class the highest score of its own and of the classes below it.
     head: which one is heard, by its name, of a model that has several; None is the last one, which
         is what was taught last. A result has the others too (`ClassificationResult.of_head`).
+    calibration: a calibration.json that `oido calibrate` made for this model, or what is in it.
     jobs: threads that may work on one recording; None is one per core.
 
     A model's own score calibration makes probabilities beside the scores, and then results are
@@ -71,6 +73,7 @@ class AudioClassifier:
         rollup: bool = False,
         precision: Precision | None = None,
         head: str | None = None,
+        calibration: str | os.PathLike[str] | Calibration | None = None,
         jobs: int | None = None,
     ) -> None:
         if jobs is not None and jobs < 1:
@@ -89,6 +92,10 @@ class AudioClassifier:
         self.windowing = Windowing.from_seconds(model.windows, hop)
         self.jobs = jobs or available_cores()
         self._aggregation = aggregation
+        if calibration is not None:
+            if not isinstance(calibration, Calibration):
+                calibration = Calibration.read(calibration)
+            model = calibrated(model, calibration)
         chosen = model.head if head is None else _head_named(model, head)
         self._readers = read_heads(
             model.heads, chosen, selection, locale=display_names_locale, rolls_up=rollup

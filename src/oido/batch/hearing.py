@@ -33,6 +33,7 @@ def make_classifier(plan: Plan) -> AudioClassifier:
         rollup=plan.rollup,
         precision=plan.precision,
         head=plan.head,
+        calibration=plan.calibration,
         jobs=1,
     )
     if plan.what == "embeddings":

@@ -21,7 +21,8 @@ class Plan:
     length 1). model: a catalogue name or a path. channel: "mix", "each" or a number. top: at most
     this many rows per window, per clip, or, for events, the strongest of a recording. locale: the
     language of labels in rows. head: of a model with several, or None.
-    calibrated: the model has a score calibration, so that tables have a column for probabilities.
+    calibrated: the model has a score calibration, so that tables have a column for probabilities;
+    calibration: the path of one that is not in the model.
     """
 
     what: Literal["labels", "embeddings"] = "labels"
@@ -39,6 +40,7 @@ class Plan:
     precision: Literal["int8", "float32"] | None = None
     head: str | None = None
     calibrated: bool = False
+    calibration: str | None = None
 
     @property
     def table_name(self) -> str:

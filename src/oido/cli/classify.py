@@ -67,6 +67,11 @@ def add_parser(commands: Any) -> None:
         help=f"how windows become a clip (default: the model's own, or {AGGREGATIONS[0]})",
     )
     group.add_argument(
+        "--calibration",
+        metavar="FILE.json",
+        help="what `oido calibrate` made for this model: probabilities and thresholds",
+    )
+    group.add_argument(
         "--head", metavar="NAME", help="of a model with several: which one (default: the last)"
     )
     parser.set_defaults(run=_run)
@@ -174,7 +179,8 @@ def _plan(args: argparse.Namespace) -> Plan:
         rollup=args.rollup,
         precision=args.precision,
         head=args.head,
-        calibrated=_is_calibrated(args.model, args.head),
+        calibrated=args.calibration is not None or _is_calibrated(args.model, args.head),
+        calibration=args.calibration,
         detection=detection,
         selection=Selection(
             max_results=args.top,

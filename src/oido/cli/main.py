@@ -13,7 +13,17 @@ import sys
 from collections.abc import Sequence
 
 from oido._version import __version__
-from oido.cli import classify, doctor, embed, evaluate, export, models, train
+from oido.cli import (
+    calibrate,
+    classify,
+    doctor,
+    embed,
+    evaluate,
+    export,
+    models,
+    thresholds,
+    train,
+)
 from oido.errors import OidoError, OptionError
 
 __all__ = ["build_parser", "run"]
@@ -27,6 +37,7 @@ examples:
   oido embed recordings/ -o e.parquet        vectors, for search and for training
   oido train birds/ -o birds.tflite          teach it sounds of your own
   oido evaluate birds.tflite held-out/       how good is it?
+  oido calibrate yamnet/classification labelled/ -o calibration.json
   oido models list                           the models, and which are here
   oido export efficientat/mn04 -o mn04.tflite   a model as one file for phones
   oido doctor                                what works on this machine
@@ -45,7 +56,17 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"oido {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (classify, embed, train, evaluate, export, models, doctor):
+    for module in (
+        classify,
+        embed,
+        train,
+        evaluate,
+        calibrate,
+        thresholds,
+        export,
+        models,
+        doctor,
+    ):
         module.add_parser(commands)
     return parser
 

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``oido calibrate``: probabilities and thresholds from labelled recordings."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from oido.models.model import AudioModel
+
+__all__ = ["add_parser"]
+
+_EPILOG = """\
+examples:
+  oido calibrate yamnet/classification garden/ -o garden.tflite --target precision=0.95
+  oido calibrate birds.tflite labelled/clips.csv -o calibration.json --target recall=0.9
+  oido calibrate birds.tflite labelled/ -o alarms.tflite --target false-alarms-per-hour=1
+  oido calibrate birds.tflite labelled/ -o safe.tflite --guarantee fnr=0.1 --confidence 0.9
+  oido calibrate birds.tflite --from sigmoids.csv --transformation LOG -o birds2.tflite
+
+The recordings are labelled as for training, and should be such that the model was not trained on.
+Probabilities hold for recordings in which sounds are as frequent as in these.
+"""
+
+_TRANSFORMATIONS = ("IDENTITY", "LOG", "INVERSE_LOGISTIC")
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``oido calibrate``."""
+    parser = commands.add_parser(
+        "calibrate",
+        help="make probabilities of scores, and choose thresholds, by labelled recordings",
+        description="Make probabilities of a model's scores, and choose a threshold per class.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", metavar="NAME-or-FILE", help="see `oido models list`")
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        nargs="?",
+        help="a folder of class folders or label tracks, or a table",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="the model with its calibration, .tflite; the calibration alone, .json; or the Task "
+        "Library's calibration file, .csv (repeat for several)",
+    )
+    wishes = parser.add_mutually_exclusive_group()
+    wishes.add_argument(
+        "--target",
+        metavar="AIM",
+        help="what thresholds are for: precision=P, recall=R, f1 (default), or "
+        "false-alarms-per-hour=N",
+    )
+    wishes.add_argument(
+        "--guarantee",
+        metavar="KIND=RATE",
+        help="thresholds that keep a bound: fnr=RATE of misses, or false-alarms=RATE of clips",
+    )
+    parser.add_argument(
+        "--confidence",
+        metavar="C",
+        type=float,
+        default=0.9,
+        help="of the guarantee, between 0 and 1 (default 0.9)",
+    )
+    parser.add_argument(
+        "--head", metavar="NAME", help="of a model with several: which one (default: the last)"
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="every figure, as .json")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of folds (default 0)")
+    given = parser.add_argument_group("a calibration that you have, in place of DATA")
+    given.add_argument(
+        "--from",
+        dest="given",
+        metavar="FILE",
+        type=Path,
+        help="the Task Library's file, a line scale,slope,offset[,min_score] per label, or a .json",
+    )
+    given.add_argument(
+        "--transformation",
+        choices=_TRANSFORMATIONS,
+        default="IDENTITY",
+        help="which the file's sigmoids are of (default IDENTITY)",
+    )
+    given.add_argument(
+        "--default-score",
+        metavar="P",
+        type=float,
+        default=0.0,
+        help="of labels with an empty line (default 0)",
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, errors only")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from oido.cli.main import EXIT_FAILED_FILES, EXIT_OK
+    from oido.cli.recordings import fetch_model
+    from oido.errors import OptionError
+    from oido.models.loading import load_model
+    from oido.training.calibrating import write_calibration
+
+    for path in args.output:
+        if path.suffix not in {".tflite", ".json", ".csv", ".txt"}:
+            raise OptionError(f"{path}: name it .tflite, .json, or .csv")
+    if args.json is not None and args.json.suffix != ".json":
+        raise OptionError(f"--json needs a name that ends in .json, not {args.json}")
+    if (args.data is None) == (args.given is None):
+        raise OptionError("give labelled recordings, or a calibration that you have by --from")
+    model = load_model(fetch_model(args.model))
+    if args.given is not None:
+        if not args.output:
+            raise OptionError("say where to write: -o FILE")
+        calibration, failed = _given(args, model), False
+    else:
+        calibration, failed = _made(args, model)
+    for path in args.output:
+        write_calibration(model, calibration, path)
+        print(f"{path}{_by_the_way(path, calibration.scores)}")
+    return EXIT_FAILED_FILES if failed else EXIT_OK
+
+
+def _made(args: argparse.Namespace, model: AudioModel) -> tuple[Any, bool]:
+    """The calibration, and whether clips were left out."""
+    from oido.cli.counting import counted
+    from oido.training.calibrating import calibrate
+    from oido.training.dataset import Dataset
+    from oido.training.guarantee import Guarantee
+    from oido.writers import AtomicFile
+
+    guarantee = args.guarantee and Guarantee.parse(args.guarantee, args.confidence)
+    data = Dataset.load(args.data)
+    with counted("clips heard", args.quiet) as progress:
+        result = calibrate(
+            model,
+            data,
+            target=args.target,
+            guarantee=guarantee or None,
+            head=args.head,
+            seed=args.seed,
+            progress=progress,
+        )
+    print(result.report)
+    if args.json is not None:
+        file = AtomicFile(args.json)
+        with file.guard():
+            file.stream.write(result.report.json())
+        file.commit()
+    return result.calibration, bool(result.left_out)
+
+
+def _given(args: argparse.Namespace, model: AudioModel) -> Any:
+    from oido.errors import OptionError
+    from oido.heads import ScoreCalibration, ScoreTransformation
+    from oido.models.calibrated import Calibration
+    from oido.training.labelled_scores import head_of
+
+    if args.given.suffix == ".json":
+        return Calibration.read(args.given)
+    head = head_of(model, args.head)
+    try:
+        text = args.given.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise OptionError(f"{args.given} cannot be read: {reason}") from error
+    transformation = ScoreTransformation[args.transformation]
+    try:
+        scores = ScoreCalibration.parse(text, len(head.labels), transformation, args.default_score)
+    except OptionError as error:
+        raise OptionError(f"{args.given}: {error}") from error
+    return Calibration.of(model, head, scores=scores, facts={"from": args.given.name})
+
+
+def _by_the_way(path: Path, scores: Any) -> str:
+    """What the Task Library's file does not say itself."""
+    if path.suffix not in {".csv", ".txt"}:
+        return ""
+    return (
+        f": for transformation {scores.transformation.name}, default score "
+        f"{scores.default_score:g}, which stand in the metadata; thresholds are not in this file"
+    )

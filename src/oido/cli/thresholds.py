@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``oido thresholds``: what a model or a calibration says from when on a label counts."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oido.errors import OptionError
+
+if TYPE_CHECKING:
+    from oido.heads import Head
+
+__all__ = ["add_parser"]
+
+_EPILOG = """\
+examples:
+  oido thresholds show birds.tflite
+  oido thresholds show calibration.json > thresholds.csv
+  oido thresholds edit birds.tflite -o birds-2.tflite --set Dog=0.4 --set "Dog, small=0.2"
+  oido thresholds edit calibration.json --from thresholds.csv
+  oido thresholds edit birds.tflite -o birds-3.tflite --unset Dog
+
+Without -o the file is replaced, and kept as FILE.orig (FILE.orig2, … if there is one already).
+"""
+
+Pairs = tuple[tuple[str, float], ...]
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``oido thresholds``."""
+    parser = commands.add_parser(
+        "thresholds",
+        help="show or change the thresholds in a model or a calibration",
+        description="The thresholds of events that a model or a calibration carries.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    show = actions.add_parser(
+        "show",
+        help="print them, as CSV",
+        description="Print the thresholds as CSV: label,threshold.",
+    )
+    edit = actions.add_parser(
+        "edit",
+        help="change some of them",
+        description="Change thresholds in a .tflite or a calibration.json.",
+    )
+    for action in (show, edit):
+        action.add_argument("model", metavar="NAME-or-FILE", help="a model, or a calibration.json")
+        action.add_argument(
+            "--head", metavar="NAME", help="of a model with several: which one (default: the last)"
+        )
+    show.set_defaults(run=_show)
+    edit.add_argument("-o", "--output", metavar="FILE", type=Path, help="write here")
+    edit.add_argument(
+        "--set",
+        dest="wanted",
+        metavar="LABEL=P",
+        action="append",
+        default=[],
+        help="a label's new threshold, 0 to 1 (may be repeated)",
+    )
+    edit.add_argument(
+        "--unset",
+        metavar="LABEL",
+        action="append",
+        default=[],
+        help="forget a label's threshold (may be repeated)",
+    )
+    edit.add_argument(
+        "--from",
+        dest="given",
+        metavar="FILE",
+        type=Path,
+        help="many new ones, as CSV (label,threshold) or JSON",
+    )
+    edit.set_defaults(run=_edit)
+
+
+def _show(args: argparse.Namespace) -> int:
+    from oido.cli.main import EXIT_OK
+    from oido.heads import thresholds_text
+    from oido.params import DEFAULT_THRESHOLD
+
+    thresholds = _head(args).thresholds
+    sys.stdout.write(thresholds_text(thresholds))
+    if not thresholds:
+        print(f"oido: it has none of its own; events begin at {DEFAULT_THRESHOLD}", file=sys.stderr)
+    return EXIT_OK
+
+
+def _edit(args: argparse.Namespace) -> int:
+    from oido.cli.main import EXIT_OK
+
+    source = Path(args.model)
+    output = args.output
+    if output is None:
+        if not source.is_file():
+            raise OptionError(f"{args.model} is no file of yours; say where to write: -o FILE")
+        output = source
+    head = _head(args)
+    thresholds = _edited(head, args)
+    if source.suffix == ".json":
+        _save_calibration(source, output, thresholds)
+    else:
+        _save_model(args, output, replace(head, thresholds=thresholds))
+    print(output)
+    return EXIT_OK
+
+
+def _head(args: argparse.Namespace) -> Head:
+    from oido.cli.recordings import fetch_model
+    from oido.heads import Head
+    from oido.models.calibrated import Calibration
+    from oido.models.loading import load_model
+    from oido.training.labelled_scores import head_of
+
+    if Path(args.model).suffix == ".json":
+        made = Calibration.read(args.model)
+        if args.head not in (None, made.head):
+            raise OptionError(f"{args.model} is for head {made.head!r}, not {args.head!r}")
+        return Head(made.head, made.labels, made.scores, made.thresholds)
+    return head_of(load_model(fetch_model(args.model)), args.head)
+
+
+def _edited(head: Head, args: argparse.Namespace) -> Pairs:
+    """The new thresholds, in the order of the labels."""
+    from oido.events.thresholds import read_thresholds
+    from oido.models.labels import label_indices
+
+    changes = [] if args.given is None else list(read_thresholds(args.given))
+    changes += [_pair(text) for text in args.wanted]
+    if not changes and not args.unset:
+        raise OptionError("say what to change: --set LABEL=P, --unset LABEL, or --from FILE")
+    table = dict(head.thresholds)
+    for label in _found(head, args.unset, label_indices):
+        if table.pop(label, None) is None:
+            raise OptionError(f"{label!r} has no threshold of its own to be forgotten")
+    labels = _found(head, [label for label, _ in changes], label_indices)
+    table.update(zip(labels, (value for _, value in changes)))
+    return tuple((label, table[label]) for label in head.labels if label in table)
+
+
+def _found(head: Head, names: Sequence[str], label_indices: Any) -> list[str]:
+    return [head.labels[column] for column in label_indices(head.labels, names)]
+
+
+def _pair(text: str) -> tuple[str, float]:
+    label, given, value = text.rpartition("=")
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not given or not label.strip() or not 0 <= number <= 1:
+        raise OptionError(f"--set needs LABEL=P, P from 0 to 1, not {text!r}")
+    return label.strip(), number
+
+
+def _save_calibration(source: Path, output: Path, thresholds: Pairs) -> None:
+    from oido.errors import OutputError
+    from oido.models.calibrated import Calibration
+    from oido.training.rewriting import keep_original
+
+    if output.suffix != ".json":
+        raise OptionError(f"{output}: a calibration is a .json; name it so")
+    changed = replace(Calibration.read(source), thresholds=thresholds)
+    if output.exists() and output.samefile(source):
+        try:
+            keep_original(output)
+        except OSError as error:
+            raise OutputError(f"{output} cannot be kept as .orig: {error.strerror}") from error
+    changed.save(output)
+
+
+def _save_model(args: argparse.Namespace, output: Path, head: Head) -> None:
+    from oido.cli.recordings import fetch_model
+    from oido.models.loading import load_model
+    from oido.training.rewriting import save_model
+
+    model = load_model(fetch_model(args.model))
+    heads = tuple(head if h.name == head.name else h for h in model.heads)
+    save_model(replace(model, heads=heads), output)

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A calibration as a file of its own, ``calibration.json``, and a model that has been given one."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from oido.errors import OptionError, OutputError
+from oido.heads import Head, ScoreCalibration, ScoreTransformation, Sigmoid
+from oido.models.fetch import write_whole
+from oido.models.model import AudioModel
+
+__all__ = ["Calibration", "Evidence", "calibrated", "shortest"]
+
+_FORMAT, _VERSION = "oido calibration", 1
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one class was calibrated by: clips with it, from so many recordings, and clips without.
+
+    note: "", or why it shares the pooled sigmoid.
+    """
+
+    clips: int = 0
+    recordings: int = 0
+    others: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Sigmoids and thresholds for one head of one model.
+
+    model, model_sha256, precision, window_samples: whose scores they are for. aggregation: how
+    windows became the clips that it was fitted on. scores, evidence: by label, in order (no
+    evidence at all is allowed). thresholds: of events, as those of a `Head`. facts: how it was
+    made and how good it is, plain JSON values.
+    """
+
+    model: str
+    model_sha256: str
+    precision: str
+    window_samples: int
+    head: str
+    aggregation: str | None
+    labels: tuple[str, ...]
+    scores: ScoreCalibration
+    thresholds: tuple[tuple[str, float], ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.evidence and len(self.evidence) != len(self.labels):
+            raise OptionError(
+                f"a calibration of {len(self.labels)} labels has evidence for {len(self.evidence)}"
+            )
+        self._head()  # raises
+
+    @classmethod
+    def of(cls, model: AudioModel, head: Head, **rest: Any) -> Calibration:
+        """What this head has, which must be calibrated, unless ``scores`` is given."""
+        scores = rest.pop("scores", head.calibration)
+        if scores is None:
+            raise OptionError(f"{model.name} has no score calibration")
+        return cls(
+            model.name,
+            model.sha256,
+            model.precision,
+            model.windows.window_samples,
+            head.name,
+            head.aggregation,
+            head.labels,
+            scores,
+            **{"thresholds": head.thresholds, **rest},
+        )
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Calibration:
+        """Of a file. Raises OptionError."""
+        try:
+            text = Path(path).read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            raise OptionError(f"calibration {path} cannot be read: {reason}") from error
+        try:
+            return cls.parse(text)
+        except OptionError as error:
+            raise OptionError(f"calibration {path}: {error}") from error
+
+    @classmethod
+    def parse(cls, text: str) -> Calibration:
+        """Of what `text` gives. Raises OptionError saying what is wrong."""
+        try:
+            values = json.loads(text)
+            if values["format"] != _FORMAT:
+                raise OptionError(f"its format is not {_FORMAT!r}")
+            if values["version"] != _VERSION:
+                raise OptionError(f"it is of version {values['version']}; update oido")
+            return cls._of_values(values)
+        except KeyError as error:
+            raise OptionError(f"it has no {error.args[0]!r}; is it a calibration?") from error
+        except (ValueError, TypeError, AttributeError) as error:
+            raise OptionError(f"it is damaged ({error})") from error
+
+    @classmethod
+    def _of_values(cls, values: dict[str, Any]) -> Calibration:
+        rows = values["classes"]
+        labels = tuple(_text(row["label"]) for row in rows)
+        sigmoids = tuple(_sigmoid(row) for row in rows)
+        thresholds = [(r["label"], r["threshold"]) for r in rows if r["threshold"] is not None]
+        evidence = [Evidence(**row["evidence"]) for row in rows if "evidence" in row]
+        aggregation = values["aggregation"]
+        return cls(
+            model=_text(values["model"]),
+            model_sha256=_text(values["model_sha256"]),
+            precision=_text(values["precision"]),
+            window_samples=int(values["window_samples"]),
+            head=_text(values["head"]),
+            aggregation=None if aggregation is None else _text(aggregation),
+            labels=labels,
+            scores=ScoreCalibration(
+                sigmoids,
+                _transformation(values["transformation"]),
+                _number(values["default_score"]),
+            ),
+            thresholds=tuple((label, _number(value)) for label, value in thresholds),
+            evidence=tuple(evidence),
+            facts=dict(values["facts"]),
+        )
+
+    def text(self) -> str:
+        """The file: JSON, a line for each class; `parse` gives the same calibration back."""
+        head = {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "model": self.model,
+            "model_sha256": self.model_sha256,
+            "precision": self.precision,
+            "window_samples": self.window_samples,
+            "head": self.head,
+            "aggregation": self.aggregation,
+            "transformation": self.scores.transformation.name,
+            "default_score": shortest(self.scores.default_score),
+            "facts": dict(self.facts),
+        }
+        lines = [f'  "{name}": {_json(value)},' for name, value in head.items()]
+        thresholds = dict(self.thresholds)
+        rows = []
+        for number, (label, sigmoid) in enumerate(zip(self.labels, self.scores.sigmoids)):
+            row: dict[str, Any] = {"label": label}
+            for name in ("scale", "slope", "offset", "min_score"):
+                value = None if sigmoid is None else getattr(sigmoid, name)
+                row[name] = None if value is None else shortest(value)
+            row["threshold"] = thresholds.get(label)
+            if self.evidence:
+                row["evidence"] = asdict(self.evidence[number])
+            rows.append(f"    {_json(row)}")
+        return "\n".join(["{", *lines, '  "classes": [', ",\n".join(rows), "  ]", "}", ""])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it as a .json. Raises OutputError."""
+        try:
+            write_whole(Path(path), self.text().encode())
+        except OSError as error:
+            raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+
+    def _head(self) -> Head:
+        return Head(self.head, self.labels, self.scores, self.thresholds)
+
+
+def calibrated(model: AudioModel, calibration: Calibration) -> AudioModel:
+    """The model with this calibration and its thresholds, in place of any that the head had.
+
+    Raises OptionError if it was made for another model, precision, window or head.
+    """
+    made_for = f"the calibration was made for {calibration.model}"
+    if calibration.model_sha256 != model.sha256:
+        raise OptionError(
+            f"{made_for} (SHA-256 {calibration.model_sha256[:12]}…), and this is {model.name} "
+            f"({model.sha256[:12]}…); calibrate this one: oido calibrate"
+        )
+    if calibration.precision != model.precision:
+        raise OptionError(f"{made_for} in {calibration.precision}, and this is {model.precision}")
+    if calibration.window_samples != model.windows.window_samples:
+        raise OptionError(
+            f"{made_for} with windows of {calibration.window_samples} samples, and these have "
+            f"{model.windows.window_samples}"
+        )
+    names = [head.name for head in model.heads]
+    if calibration.head not in names:
+        raise OptionError(
+            f"{made_for}'s head {calibration.head!r}, and there is only {', '.join(names)}"
+        )
+    number = names.index(calibration.head)
+    head = model.heads[number]
+    if calibration.labels != head.labels:
+        raise OptionError(_differing(calibration.labels, head.labels))
+    new = replace(head, calibration=calibration.scores, thresholds=calibration.thresholds)
+    return replace(model, heads=(*model.heads[:number], new, *model.heads[number + 1 :]))
+
+
+def shortest(value: float) -> float:
+    """The number with the fewest digits that is the same float32."""
+    return float(str(np.float32(value)))
+
+
+def _differing(have: tuple[str, ...], wanted: tuple[str, ...]) -> str:
+    if missing := [label for label in wanted if label not in have]:
+        return f"the calibration lacks {len(missing)} label(s) of the model: {missing[0]!r}, …"
+    if unknown := [label for label in have if label not in wanted]:
+        return f"the calibration has {unknown[0]!r}, and the model has no such label"
+    return "the calibration has the model's labels in another order"
+
+
+def _sigmoid(row: Mapping[str, Any]) -> Sigmoid | None:
+    if row["scale"] is None:
+        return None
+    lowest = row["min_score"]
+    scale, slope, offset = (_number(row[name]) for name in ("scale", "slope", "offset"))
+    return Sigmoid(scale, slope, offset, None if lowest is None else _number(lowest))
+
+
+def _transformation(name: Any) -> ScoreTransformation:
+    if name not in ScoreTransformation.__members__:
+        known = ", ".join(ScoreTransformation.__members__)
+        raise OptionError(f"there is no transformation {name!r}; there are {known}")
+    return ScoreTransformation[name]
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is no number")
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

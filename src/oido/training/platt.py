@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A sigmoid for each class, from scores of labelled clips: Platt's, drawn towards one for all.
+
+Class c has p = σ(a·t + b), t being the transformed score of a clip, centred and scaled by numbers
+common to all classes. (ln a, b) of a class is taken to be drawn from a normal distribution over
+classes, whose mean and spread are estimated from all of them at once (empirical Bayes; Laplace's
+approximation within expectation-maximisation). So a class with many clips keeps its own sigmoid,
+one with few goes to the pooled one, and how far depends on how much classes differ. The slope is
+positive: a calibration never turns the order of scores round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.errors import OptionError
+from oido.events.calibration import Calibrator
+from oido.heads import ScoreCalibration, ScoreTransformation, Sigmoid
+
+__all__ = [
+    "CONSTANT",
+    "FLOOR",
+    "LEAST_RECORDINGS",
+    "TOO_LITTLE",
+    "SigmoidFit",
+    "fit_sigmoids",
+    "weights_of",
+]
+
+LEAST_RECORDINGS = 3
+"""A class heard in fewer recordings takes the pooled sigmoid: its clips may all be one sound."""
+
+TOO_LITTLE = "too little evidence: pooled"
+CONSTANT = "all its scores are the same: pooled"
+
+FLOOR = 1e-4
+"""A score nearer to 0 or 1 than this counts as this far when sigmoids are fitted. The logarithm of
+an exact 0, which quantised models give, would outweigh all other clips."""
+
+_SPREADS = np.array([0.5, 1.5])
+"""Of ln a and b over classes, as two classes' worth of evidence before any is seen."""
+_CENTRE, _CENTRE_SPREADS = np.array([0.7, -1.0]), np.array([0.5, 1.5])
+"""The mean of ln a and b, as wide a guess: it counts only where there is next to no data."""
+_PRIOR_CLASSES = 2.0
+_ROUNDS, _FIRST_STEPS, _STEPS = 40, 12, 2
+_SETTLED = 1e-2
+_ENOUGH_CLASSES = 64
+"""So many tell how classes differ, if there are more."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class SigmoidFit:
+    """slopes, offsets: f64[C], of the transformed score. pooled: of a class that nobody labelled.
+
+    notes: by class, why it took the pooled sigmoid, or "". transformation: g of them all.
+    """
+
+    slopes: Floats
+    offsets: Floats
+    pooled: Sigmoid
+    notes: tuple[str, ...]
+    transformation: ScoreTransformation
+
+    def calibration(self, columns: Sequence[int], size: int) -> ScoreCalibration:
+        """Of a head with so many labels, the classes being these columns; pooled for the others.
+
+        Below `FLOOR` a score of 0..1 tells no more, and gets the default score, which is the lowest
+        probability that any class has there: so the order of scores is kept.
+        """
+        sigmoids = [self.pooled] * size
+        for column, slope, offset in zip(columns, self.slopes.tolist(), self.offsets.tolist()):
+            sigmoids[column] = Sigmoid(1.0, slope, offset)
+        if self.transformation is not ScoreTransformation.INVERSE_LOGISTIC:
+            return ScoreCalibration(tuple(sigmoids), self.transformation)
+        floored = tuple(replace(sigmoid, min_score=FLOOR) for sigmoid in sigmoids)
+        open_ = ScoreCalibration(floored, self.transformation)
+        lowest = Calibrator(open_).apply(np.full(size, FLOOR, np.float32)).min()
+        return replace(open_, default_score=float(lowest))
+
+    @property
+    def is_pooled(self) -> NDArray[np.bool_]:
+        """bool[C]"""
+        return np.array([bool(note) for note in self.notes])
+
+
+def weights_of(groups: NDArray[np.int64]) -> Floats:
+    """f64[K]: a recording of n clips counts as √n clips, for they resemble each other."""
+    numbers = np.unique(groups, return_inverse=True)[1]
+    return np.asarray(1.0 / np.sqrt(np.bincount(numbers)[numbers]))
+
+
+def fit_sigmoids(
+    scores: NDArray[np.float32], targets: NDArray[np.float32], groups: NDArray[np.int64]
+) -> SigmoidFit:
+    """Of raw scores f32[K, C] and targets f32[K, C]: 1, 0, or NaN where nobody knows.
+
+    The transformation is INVERSE_LOGISTIC for scores of 0..1, and IDENTITY for others. Raises
+    OptionError if there is nothing to fit to: no clip with, none without, or constant scores.
+    """
+    _require(scores, targets)
+    unit = bool(scores.min() >= 0 and scores.max() <= 1)
+    kind = ScoreTransformation.INVERSE_LOGISTIC if unit else ScoreTransformation.IDENTITY
+    values = _transformed(scores, kind)
+    known = ~np.isnan(targets)
+    truth = np.nan_to_num(targets).astype(np.float64)
+    weights = known * weights_of(groups)[:, None]  # f64[K, C]
+    total = weights.sum()
+    mean = float((values * weights).sum() / total)
+    scale = float(np.sqrt((weights * (values - mean) ** 2).sum() / total))
+    heard = weights * truth
+    centre = float((values * heard).sum() / heard.sum())
+    parameters, pooled = _empirical_bayes((values - centre) / scale, truth, weights)
+    notes = tuple(_note(values[known[:, c], c], truth[:, c], groups) for c in range(len(truth[0])))
+    parameters[[bool(note) for note in notes]] = pooled
+    slopes = np.exp(parameters[:, 0]) / scale
+    slope = float(np.exp(pooled[0])) / scale
+    return SigmoidFit(
+        slopes,
+        parameters[:, 1] - slopes * centre,
+        Sigmoid(1.0, slope, float(pooled[1]) - slope * centre),
+        notes,
+        kind,
+    )
+
+
+def _transformed(scores: NDArray[np.float32], kind: ScoreTransformation) -> Floats:
+    x = scores.astype(np.float64)
+    if kind is ScoreTransformation.IDENTITY:
+        return x
+    x = np.clip(x, FLOOR, 1 - FLOOR)
+    return np.asarray(np.log(x) - np.log1p(-x))
+
+
+def _empirical_bayes(x: Floats, truth: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """(ln a, b) of each class, f64[C, 2], and their mean f64[2]."""
+    classes = x.shape[1]
+    if classes > _ENOUGH_CLASSES:
+        by_clips = np.argsort((weights * truth).sum(0), kind="stable")  # rare and frequent alike
+        some = by_clips[np.linspace(0, classes - 1, _ENOUGH_CLASSES).round().astype(int)]
+        mean, variance = _settled(x[:, some], truth[:, some], weights[:, some])[1:]
+        start = np.tile(mean, (classes, 1))
+        return _modes(x, truth, weights, start, mean, variance, _FIRST_STEPS)[0], mean
+    return _settled(x, truth, weights)[:2]
+
+
+def _settled(x: Floats, truth: Floats, weights: Floats) -> tuple[Floats, Floats, Floats]:
+    """(ln a, b) of each class, f64[C, 2]; their mean and variance, f64[2] each."""
+    classes = x.shape[1]
+    parameters, mean = np.tile(_CENTRE, (classes, 1)), _CENTRE
+    variance = _SPREADS**2
+    for number in range(_ROUNDS):
+        steps = _STEPS if number else _FIRST_STEPS
+        parameters, doubts = _modes(x, truth, weights, parameters, mean, variance, steps)
+        doubt = _CENTRE_SPREADS**-2.0
+        new = (parameters.sum(0) / variance + _CENTRE * doubt) / (classes / variance + doubt)
+        squares = ((parameters - new) ** 2 + doubts).sum(0) + _PRIOR_CLASSES * _SPREADS**2
+        wider = squares / (classes + _PRIOR_CLASSES)
+        settled = np.abs(new - mean).max() < _SETTLED and (
+            np.abs(wider / variance - 1).max() < 3 * _SETTLED
+        )
+        mean, variance = new, wider
+        if settled:
+            break
+    return parameters, mean, variance
+
+
+def _modes(
+    x: Floats,
+    truth: Floats,
+    weights: Floats,
+    parameters: Floats,
+    mean: Floats,
+    variance: Floats,
+    steps: int,
+) -> tuple[Floats, Floats]:
+    """The most probable parameters of each class after so many Fisher steps, and variances."""
+    for _ in range(steps):
+        u = np.exp(parameters[:, 0]) * x  # dz / d ln a, f64[K, C]
+        p = 1 / (1 + np.exp(-np.clip(u + parameters[:, 1], -500, 500)))
+        wrong = weights * (truth - p)
+        certain = weights * p * (1 - p)
+        by_slope = np.einsum("kc,kc->c", wrong, u) - (parameters[:, 0] - mean[0]) / variance[0]
+        by_offset = wrong.sum(0) - (parameters[:, 1] - mean[1]) / variance[1]
+        mixed = np.einsum("kc,kc->c", certain, u)
+        of_slope = np.einsum("kc,kc,kc->c", certain, u, u) + 1 / variance[0]
+        of_offset = certain.sum(0) + 1 / variance[1]
+        area = of_slope * of_offset - mixed**2
+        step = np.stack(
+            [
+                (of_offset * by_slope - mixed * by_offset) / area,
+                (of_slope * by_offset - mixed * by_slope) / area,
+            ],
+            axis=1,
+        )
+        # Far from the mode the quadratic is a poor likeness: never more than a factor e at once.
+        parameters = parameters + np.clip(step, -1, 1)
+        if np.abs(step).max() < _SETTLED / 10:
+            break
+    return parameters, np.stack([of_offset / area, of_slope / area], axis=1)
+
+
+def _note(scores: Floats, truth: Floats, groups: NDArray[np.int64]) -> str:
+    if len(np.unique(groups[truth > 0])) < LEAST_RECORDINGS:
+        return TOO_LITTLE
+    return CONSTANT if scores.min() == scores.max() else ""
+
+
+def _require(scores: NDArray[np.float32], targets: NDArray[np.float32]) -> None:
+    known = ~np.isnan(targets)
+    if not np.isfinite(scores).all():
+        raise OptionError("a score is not finite, so nothing can be fitted to them")
+    if not (targets[known] > 0).any():
+        raise OptionError("no clip has a class in it, so there is nothing to calibrate by")
+    if (targets[known] > 0).all():
+        raise OptionError(
+            "every clip has every class that is known of it; add clips without, such as those of "
+            "other classes, or of class background"
+        )
+    if scores[known].min() == scores[known].max():
+        raise OptionError(
+            f"the model gives the same score, {scores[known].max():g}, to every class of every "
+            "clip, which no calibration can change"
+        )

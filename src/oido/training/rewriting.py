@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model with another calibration or other thresholds, as a .tflite."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from oido.errors import OptionError
+from oido.exporting import export
+from oido.models.model import AudioModel, LogMelNetwork
+from oido.models.new_heads import with_heads
+from oido.writers.output import AtomicFile
+
+__all__ = ["keep_original", "save_model"]
+
+
+def save_model(model: AudioModel, path: Path) -> None:
+    """Write the model with its heads as they are now.
+
+    A .tflite that has metadata keeps its graph byte for byte, and gets other metadata; anything
+    else is exported whole (`oido.export`). If ``path`` is the model's own file, that is kept as
+    ``….orig`` first. Raises OptionError, ModelFormatError, or OutputError.
+    """
+    if path.suffix != ".tflite":
+        raise OptionError(f"{path}: a model is written as .tflite; name it so")
+    in_place = path.exists() and path.samefile(model.path)
+    if in_place and model.card is not None:
+        raise OptionError(f"{path} is a published model, which must stay as it is; choose another")
+    cut = isinstance(model.network, LogMelNetwork)
+    as_it_is = not cut or model.network.is_cut  # type: ignore[union-attr]
+    content = with_heads(model) if as_it_is else None
+    if content is None:
+        export(model, path)
+        return
+    file = AtomicFile(path, binary=True)
+    with file.guard():
+        file.stream.write(content)
+        if in_place:
+            keep_original(path)
+    file.commit()
+
+
+def keep_original(path: Path) -> Path:
+    """Copy a file to ``….orig``, or ``….orig2`` and so on; what was kept before stays. OSError."""
+    number = 1
+    while True:
+        kept = path.with_name(f"{path.name}.orig{number if number > 1 else ''}")
+        if not kept.exists():
+            shutil.copy2(path, kept)
+            return kept
+        number += 1
