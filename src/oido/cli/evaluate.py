@@ -7,7 +7,10 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from oido.training.dataset import Dataset
 
 __all__ = ["add_parser"]
 
@@ -15,6 +18,7 @@ _EPILOG = """\
 examples:
   oido evaluate birds.tflite held-out/
   oido evaluate birds.tflite held-out/clips.csv --report birds.html --json birds.json
+  oido evaluate yamnet/classification labelled-tracks/ --events
 
 The recordings are labelled as for training: folders by class, a table, or label tracks. Take some
 that the model was not trained on. What is a label of theirs must be one of the model.
@@ -41,6 +45,11 @@ def add_parser(commands: Any) -> None:
         help="the report as one page, .html, with pictures and the worst mistakes to hear",
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="every figure, as .json")
+    parser.add_argument(
+        "--events",
+        action="store_true",
+        help="judge events too, by their times: collars, 1 s segments, PSDS (needs oido[evaluate])",
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress, errors only")
     parser.set_defaults(run=_run)
 
@@ -51,6 +60,7 @@ def _run(args: argparse.Namespace) -> int:
     from oido.errors import OptionError
     from oido.training.dataset import Dataset
     from oido.training.evaluate import evaluate
+    from oido.writers.output import write_json
 
     wanted = (("--report", args.report, (".html", ".htm")), ("--json", args.json, (".json",)))
     for option, path, suffixes in wanted:
@@ -59,11 +69,23 @@ def _run(args: argparse.Namespace) -> int:
     data = Dataset.load(args.data)
     model = fetch_model(args.model)
     report = evaluate(model, data, progress=None if args.quiet else _progress())
-    for path in (args.report, args.json):
-        if path is not None:
-            report.save(path)
+    events = _events(args, data) if args.events else None
+    if args.report is not None:
+        report.save(args.report)
+    if args.json is not None:
+        figures = report.to_dict() if events is None else {**report.to_dict(), "events": events}
+        write_json(args.json, figures)
     print(report)
     return EXIT_FAILED_FILES if report.left_out else EXIT_OK
+
+
+def _events(args: argparse.Namespace, data: Dataset) -> dict[str, Any]:
+    """Print the event-based figures, and give them as plain values."""
+    from oido.training.sound_events import judge_events
+
+    figures = judge_events(args.model, data)
+    print(f"{figures}\n")
+    return figures.to_dict()
 
 
 def _progress() -> Callable[[int, int], None]:

@@ -17,6 +17,7 @@ from oido.cli import (
     calibrate,
     classify,
     doctor,
+    drift,
     embed,
     evaluate,
     export,
@@ -37,6 +38,7 @@ examples:
   oido embed recordings/ -o e.parquet        vectors, for search and for training
   oido train birds/ -o birds.tflite          teach it sounds of your own
   oido evaluate birds.tflite held-out/       how good is it?
+  oido drift calibrated-on/ this-month/      do new recordings still fit?
   oido calibrate yamnet/classification labelled/ -o calibration.json
   oido models list                           the models, and which are here
   oido export efficientat/mn04 -o mn04.tflite   a model as one file for phones
@@ -63,6 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
         evaluate,
         calibrate,
         thresholds,
+        drift,
         export,
         models,
         doctor,

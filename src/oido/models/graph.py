@@ -9,7 +9,7 @@ the embedding beside the scores; the numbers stay the same.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from oido.errors import ModelFormatError
+from oido.models.graph_builder import prune
 
 __all__ = ["CutGraph", "TfliteGraph"]
 
@@ -299,11 +300,7 @@ def _open_batch(model: Any, graph: Any, op: Any) -> None:
 
 def _packed(model: Any, graph: Any) -> bytes:
     """The model's bytes, without the contents of buffers that no kept operator reads."""
-    tensors: Iterable[int] = {int(t) for op in graph.operators for t in op.inputs if t >= 0}
-    kept = {graph.tensors[t].buffer for t in tensors}
-    for index, buffer in enumerate(model.buffers):
-        if index not in kept:
-            buffer.data = None
+    prune(model, graph)
     builder = flatbuffers.Builder(1 << 20)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from oido.errors import ModelFormatError
 
-__all__ = ["GraphBuilder"]
+__all__ = ["GraphBuilder", "prune"]
 
 _TYPES = {
     np.dtype(np.float32): schema.TensorType.FLOAT32,
@@ -78,7 +78,7 @@ class GraphBuilder:
             for name, tensor in outputs.items():
                 self._graph.tensors[tensor].name = name
         self._graph.outputs = list(outputs.values()) if isinstance(outputs, dict) else outputs
-        self._prune()
+        prune(self._model, self._graph)
         self._model.subgraphs = [self._graph]
         builder = flatbuffers.Builder(1 << 20)
         builder.Finish(self._model.Pack(builder), b"TFL3")
@@ -93,19 +93,6 @@ class GraphBuilder:
         self._model, self._graph = _unpacked(content)
         self._model.metadata, self._model.signatureDefs = [], []
         self._batch = False
-
-    def _prune(self) -> None:
-        needed = {int(t) for t in self._graph.outputs}
-        kept = []
-        for op in reversed(self._graph.operators):
-            if needed & {int(t) for t in op.outputs}:
-                needed |= {int(t) for t in op.inputs}
-                kept.append(op)
-        self._graph.operators = kept[::-1]
-        used = {self._graph.tensors[t].buffer for t in needed if t >= 0}
-        for number, buffer in enumerate(self._model.buffers):
-            if number not in used:
-                buffer.data = None
 
     def _constant(self, values: NDArray[Any]) -> int:
         buffer = schema.BufferT()
@@ -167,6 +154,24 @@ class GraphBuilder:
                 return index
         self._model.operatorCodes.append(entry)
         return len(self._model.operatorCodes) - 1
+
+
+def prune(model: Any, graph: Any) -> None:
+    """Leave out operators that no output needs, and the contents of buffers that none reads.
+
+    What nothing reads is more than a waste: some versions of LiteRT end the process over it.
+    """
+    needed = {int(t) for t in graph.outputs}
+    kept = []
+    for op in reversed(graph.operators):
+        if needed & {int(t) for t in op.outputs}:
+            needed |= {int(t) for t in op.inputs}
+            kept.append(op)
+    graph.operators = kept[::-1]
+    used = {graph.tensors[t].buffer for t in needed if t >= 0}
+    for number, buffer in enumerate(model.buffers):
+        if number not in used:
+            buffer.data = None
 
 
 def _unpacked(content: bytes) -> tuple[Any, Any]:

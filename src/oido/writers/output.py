@@ -4,13 +4,22 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from pathlib import Path
 from typing import IO, Any
 
 from oido.errors import OutputError
 
-__all__ = ["AtomicFile"]
+__all__ = ["AtomicFile", "write_json"]
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Plain values as an indented JSON file, whole or not at all. Raises OutputError."""
+    file = AtomicFile(path)
+    with file.guard():
+        file.stream.write(json.dumps(values, ensure_ascii=False, indent=2) + "\n")
+    file.commit()
 
 
 class AtomicFile:

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``oido drift``: whether new recordings are heard as those that a model was calibrated on."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+__all__ = ["add_parser"]
+
+_EPILOG = """\
+examples:
+  oido drift calibrated-on/ this-month/
+  oido drift train/ field/ --model birds.tflite --json drift.json
+
+Both are folders of recordings, searched to the bottom; no labels are needed. Take at least 5
+recordings of each, better 30 and more. Exit code 0 tells that the comparison was made, whatever it
+found; "shifted" in the JSON file is for programs.
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``oido drift``."""
+    parser = commands.add_parser(
+        "drift",
+        help="tell if new recordings differ from those that a model was calibrated on",
+        description="Compare what a model hears in two folders of recordings, and tell in words "
+        "if thresholds and calibration made on the first can be trusted on the second.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("reference", metavar="REFERENCE", help="what the model is known on")
+    parser.add_argument("new", metavar="NEW", help="what it is to be used on")
+    parser.add_argument(
+        "--model", metavar="NAME-or-FILE", default="yamnet/classification", help="see `oido models`"
+    )
+    parser.add_argument(
+        "--level",
+        metavar="SHARE",
+        type=float,
+        default=0.05,
+        help="how often a shift may be told where there is none (default 0.05)",
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="every figure, as .json")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, errors only")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from oido.cli.counting import counted
+    from oido.cli.main import EXIT_FAILED_FILES, EXIT_OK
+    from oido.cli.recordings import fetch_model
+    from oido.errors import OptionError
+    from oido.training.drift import drift
+    from oido.writers.output import AtomicFile
+
+    if args.json is not None and args.json.suffix.lower() != ".json":
+        raise OptionError(f"--json needs a name that ends in .json, not {args.json}")
+    model = fetch_model(args.model)
+    with counted("recordings heard", args.quiet) as progress:
+        found = drift(args.reference, args.new, model, level=args.level, progress=progress)
+    if args.json is not None:
+        file = AtomicFile(args.json)
+        with file.guard():
+            file.stream.write(found.to_json() + "\n")
+        file.commit()
+    print(found)
+    return EXIT_FAILED_FILES if found.left_out else EXIT_OK
