@@ -3,6 +3,7 @@
 
     python benchmarks/heads.py [--audio ../shared/audio] [--models ../shared/models]
     python benchmarks/heads.py --only folds       folds, few, sets, or novelty; all if not given
+    python benchmarks/heads.py --copies 4         a row more: with changed copies of each clip
 
 Prints Markdown tables: ESC-10 by its own five folds (accuracy, expected calibration error,
 seconds); with 2, 5, 10 and 20 clips a class (mean ± standard deviation over seeds, judged by all
@@ -19,15 +20,21 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 import oido
+from oido.training.augment import Augmentation
 from oido.training.baselines import BASELINES
 from oido.training.calibrate import expected_calibration_error
-from oido.training.embeddings import EmbeddedClips
+from oido.training.clip import Clip
+from oido.training.dataset import Dataset
+from oido.training.embed import embed
+from oido.training.embeddings import EmbeddedClips, FurtherWindows
 from oido.training.extra import grouped_folds
 from oido.training.novelty import fit_novelty
 from oido.training.pooling import clip_probabilities
@@ -43,6 +50,14 @@ Way = Callable[[EmbeddedClips, EmbeddedClips, int], NDArray[np.float32]]
 
 def trained(known: EmbeddedClips, unknown: EmbeddedClips, seed: int) -> NDArray[np.float32]:
     """oido's defaults, selection and calibration included."""
+    head = select(replace(known, extra=None), seed=seed).head
+    return clip_probabilities(head.scores(unknown.embeddings), unknown, head.output)
+
+
+def trained_with_copies(
+    known: EmbeddedClips, unknown: EmbeddedClips, seed: int
+) -> NDArray[np.float32]:
+    """The same, changed copies among what is learnt from."""
     head = select(known, seed=seed).head
     return clip_probabilities(head.scores(unknown.embeddings), unknown, head.output)
 
@@ -57,12 +72,16 @@ def main() -> int:
     parser.add_argument("--models", type=Path, default=ROOT.parent / "shared" / "models")
     parser.add_argument("--only", choices=("folds", "few", "sets", "novelty"))
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--copies", type=int, default=0)
     arguments = parser.parse_args()
+    if arguments.copies:
+        WAYS[f"oido, {arguments.copies} changed copies"] = trained_with_copies
+    heard = partial(embedded, copies=arguments.copies)
     known = os.environ.get("OIDO_MODEL_PATH", "")
     os.environ["OIDO_MODEL_PATH"] = os.pathsep.join(filter(None, [known, str(arguments.models)]))
     for model in MODELS:
         try:
-            esc10 = embedded(arguments.audio / "esc10", model, "label")
+            esc10 = heard(arguments.audio / "esc10", model, "label")
         except oido.OidoError as error:
             print(f"{model} is left out: {str(error).splitlines()[0]}", file=sys.stderr)
             continue
@@ -71,14 +90,16 @@ def main() -> int:
         if arguments.only in (None, "few"):
             by_few(model, esc10, arguments.seeds)
         for name, column in SETS if arguments.only in (None, "sets") else ():
-            by_set(model, name, embedded(arguments.audio / name, model, column))
+            by_set(model, name, heard(arguments.audio / name, model, column))
         if arguments.only in (None, "novelty"):
             others = embedded(arguments.audio / "everyday", model, "label", least=1)
-            by_novelty(model, esc10, others)
+            by_novelty(model, replace(esc10, extra=None), others)
     return 0
 
 
-def embedded(folder: Path, model: str, column: str, least: int = 4) -> EmbeddedClips:
+def embedded(
+    folder: Path, model: str, column: str, least: int = 4, copies: int = 0
+) -> EmbeddedClips:
     """The clips of a set, of labels with ``least`` clips or more, of two recordings at least."""
     with open(folder / "clips.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -98,7 +119,7 @@ def embedded(folder: Path, model: str, column: str, least: int = 4) -> EmbeddedC
     with np.load(kept) as arrays:
         clip_index = numbers[arrays["clip_index"]]
         here = clip_index >= 0
-        return EmbeddedClips.from_labels(
+        clips = EmbeddedClips.from_labels(
             arrays["embeddings"][here],
             clip_index[here],
             [rows[n][column] for n in chosen],
@@ -107,6 +128,18 @@ def embedded(folder: Path, model: str, column: str, least: int = 4) -> EmbeddedC
             folds=[rows[n]["fold"] for n in chosen] if rows[0]["fold"] else None,
             silence=arrays["silence"],
         )
+    if not copies:
+        return clips
+    listed = Dataset.from_clips([Clip(str(folder / rows[n]["file"]), ("sound",)) for n in chosen])
+    return replace(clips, extra=hear_copies(listed, model, copies))
+
+
+def hear_copies(data: Dataset, model: str, copies: int) -> FurtherWindows | None:
+    """The windows of changed copies, from oido's own cache if they are there."""
+    started = time.perf_counter()
+    extra = embed(data, oido.load_model(model), augment=Augmentation(copies)).clips.extra
+    print(f"{copies} copies heard in {time.perf_counter() - started:.0f} s", file=sys.stderr)
+    return extra
 
 
 def hear(folder: Path, files: list[str], model: str, kept: Path) -> None:
@@ -135,15 +168,16 @@ def by_folds(model: str, clips: EmbeddedClips) -> None:
     print("| way | accuracy | ECE | seconds for five |\n|---|---:|---:|---:|")
     for name, way in WAYS.items():
         started = time.perf_counter()
-        if way is trained:
-            probabilities, _ = cross_validate(clips)
+        if way in (trained, trained_with_copies):
+            learnt = clips if way is trained_with_copies else replace(clips, extra=None)
+            probabilities, _ = cross_validate(learnt)
         else:
             probabilities = out_of_fold(way, clips, clips.folds, 0)
         seconds = time.perf_counter() - started
         error = expected_calibration_error(probabilities, clips.labels)
         print(f"| {name} | {accuracy(probabilities, clips):.4f} | {error:.3f} | {seconds:.1f} |")
     started = time.perf_counter()
-    selection = select(clips)
+    selection = select(replace(clips, extra=None))
     print(f"\nOne training on all clips: {time.perf_counter() - started:.1f} s.\n")
     print("| candidate | accuracy | log loss | margin, s.e. |\n|---|---:|---:|---:|")
     for row in selection.table:
@@ -228,12 +262,7 @@ def draw(clips: EmbeddedClips, few: int, seed: int) -> tuple[NDArray[np.bool_], 
 
 def without_folds(clips: EmbeddedClips) -> EmbeddedClips:
     """The clips as if no folds had come with them."""
-    return EmbeddedClips(
-        **{
-            **{name: getattr(clips, name) for name in clips.__dataclass_fields__},
-            "folds": np.full(len(clips), -1),
-        }
-    )
+    return replace(clips, folds=np.full(len(clips), -1))
 
 
 def out_of_fold(

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from oido.errors import OptionError
-from oido.training.fit import PRIOR_CLIPS, LinearOptions, MlpOptions, fit_linear, fit_mlp
+from oido.training.directions import PRIOR_CLIPS
+from oido.training.embeddings import EmbeddedClips, FurtherWindows
+from oido.training.fit import LinearOptions, MlpOptions, fit_linear, fit_mlp
 from oido.training.head import Head
 from oido.training.pooling import clip_probabilities
 from tests.training.embedded_sounds import SILENCE, made_clips, made_tags
@@ -125,3 +127,50 @@ def test_options_that_make_no_sense_are_refused() -> None:
         LinearOptions(strength=0)
     with pytest.raises(OptionError, match="hidden"):
         MlpOptions(hidden=0)
+
+
+def with_copies() -> EmbeddedClips:
+    """Clips of class 0 were recorded in another place than the others; their copies anywhere."""
+    clips = made_clips(6, noise=0.2)
+    place = (clips.labels[clips.clip_index] == 0).astype(np.float32)
+    moved = clips.embeddings.copy()
+    random = np.random.default_rng(0)
+    moved[:, 20:] += random.random((len(moved), 1), np.float32)
+    rows = clips.embeddings.copy()
+    rows[:, 20:] += place[:, None]
+    nothing_beside = np.full(len(moved), -1, np.int64)
+    extra = FurtherWindows(moved, clips.clip_index, np.ones(len(moved)), nothing_beside)
+    return replace(clips, embeddings=rows, extra=extra)
+
+
+def test_copies_teach_what_does_not_matter() -> None:
+    """Recorded anywhere, sounds are told better by heads whose copies were recorded anywhere."""
+    clips, new = with_copies(), made_clips(20, seed=9)
+    anywhere = new.embeddings.copy()
+    anywhere[:, 20:] += np.random.default_rng(1).random((len(anywhere), 1), np.float32)
+    right = []
+    for share in (0.0, 0.5):
+        head = fit_linear(clips, LinearOptions(copies=share))
+        p = clip_probabilities(head.scores(anywhere), new, head.output)
+        right.append(float((p.argmax(axis=1) == new.labels).mean()))
+    assert right[1] >= right[0] + 0.05
+
+
+def test_copies_count_nothing_at_a_share_of_none() -> None:
+    clips = with_copies()
+    for fit, options in (
+        (fit_linear, LinearOptions(copies=0.0)),
+        (fit_mlp, MlpOptions(copies=0.0)),
+    ):
+        with_them, without = fit(clips, options), fit(replace(clips, extra=None), options)
+        for a, b in zip(with_them.layers, without.layers):
+            assert a.weights.tobytes() == b.weights.tobytes()
+
+
+@pytest.mark.parametrize("options", [LinearOptions, MlpOptions])
+def test_share_of_copies_is_from_none_to_all(
+    options: type[LinearOptions] | type[MlpOptions],
+) -> None:
+    for wrong in (-0.1, 1.1, float("nan")):
+        with pytest.raises(OptionError, match="copies is a share"):
+            options(copies=wrong)

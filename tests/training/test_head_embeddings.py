@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from oido.errors import OptionError
-from oido.training.embeddings import EmbeddedClips
+from oido.training.embeddings import EmbeddedClips, FurtherWindows
 from tests.training.embedded_sounds import made_clips
 
 
@@ -75,3 +75,64 @@ def test_means_leave_out_padding_only() -> None:
     clips = made_clips(2, windows=3, silent=1)
     expected = clips.embeddings.reshape(6, 3, -1).mean(axis=1)
     np.testing.assert_allclose(clips.means, expected, rtol=1e-5)
+
+
+def with_copies() -> EmbeddedClips:
+    """Two copies' windows of the first clip, one of the last with the second's source behind it."""
+    clips = three_clips()
+    copies = FurtherWindows(
+        np.array([[10.0], [20], [30]], np.float32),
+        np.array([0, 0, 2]),
+        np.array([1, 0.25, 1]),
+        np.array([-1, -1, clips.groups[1]]),
+    )
+    return replace(clips, extra=copies)
+
+
+def test_copies_take_their_share_of_their_clips_weight() -> None:
+    rows, index, weights = with_copies().views_and_copies(0.4)
+    np.testing.assert_allclose(np.bincount(index, weights), 1)
+    of_copies = rows[:, 0] >= 10
+    np.testing.assert_allclose(np.bincount(index[of_copies], weights[of_copies]), [0.4, 0, 0.4])
+    np.testing.assert_allclose(weights[of_copies], [0.4 * 0.8, 0.4 * 0.2, 0.4])
+    for name, expected in zip(("rows", "index", "weights"), with_copies().views):
+        found = dict(zip(("rows", "index", "weights"), with_copies().views_and_copies(0.0)))
+        np.testing.assert_array_equal(found[name], expected)
+
+
+def test_copies_are_not_seen_but_by_fitting() -> None:
+    plain, copied = three_clips(), with_copies()
+    np.testing.assert_array_equal(plain.means, copied.means)
+    np.testing.assert_array_equal(plain.maxima, copied.maxima)
+    assert len(copied.views[0]) == len(plain.views[0])
+
+
+def test_subset_keeps_the_copies_of_its_clips_but_none_with_sounds_of_others() -> None:
+    def kept(clips: list[int]) -> list[tuple[float, int]]:
+        extra = with_copies().subset(clips).extra
+        assert extra is not None
+        return list(zip(extra.embeddings[:, 0].tolist(), extra.clip_index.tolist()))
+
+    assert kept([1, 2]) == [(30, 1)]
+    assert kept([0, 2]) == [(10, 0), (20, 0)]  # what is behind the third copy is held out
+    assert kept([0, 1, 2]) == [(10, 0), (20, 0), (30, 2)]
+    assert kept([1]) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"embeddings": np.zeros((3, 2), np.float32)}, "same model"),
+        ({"embeddings": np.full((3, 1), np.inf, np.float32)}, "finite"),
+        ({"weights": np.ones(2)}, "as many"),
+        ({"beside": np.zeros(4, np.int64)}, "as many"),
+        ({"clip_index": np.array([2, 0, 0])}, "in the order"),
+        ({"clip_index": np.array([-1, 0, 0])}, "in the order"),
+        ({"clip_index": np.array([0, 0, 3])}, "one of the 3 clips"),
+    ],
+)
+def test_copies_that_do_not_fit_are_refused(change: dict[str, object], words: str) -> None:
+    clips = with_copies()
+    assert clips.extra is not None
+    with pytest.raises(OptionError, match=words):
+        replace(clips, extra=replace(clips.extra, **change))  # type: ignore[arg-type]

@@ -55,6 +55,10 @@ def test_it_learns_and_says_how_well(taught: TrainingResult) -> None:
     assert taught.report.to_dict()["clip_accuracy"] >= 0.9
     assert taught.judged is not None
     assert len(taught.judged) == 18
+    assert taught.judged.windows is not None
+    assert taught.judged.windows.times is not None
+    assert taught.judged.windows.times[:2].tolist() == [[0.0, 0.975], [0.48, 1.455]]
+    assert taught.report.to_dict()["window_accuracy"] >= 0.8
     assert set(taught.thresholds) == set(KINDS)
     assert all(0.1 <= value <= 0.9 for value in taught.thresholds.values())
     assert taught.selection.table[0].name == "linear"
@@ -106,6 +110,14 @@ def test_the_same_data_and_seed_give_the_same_bytes(
     shutil.copytree(sounds, moved)
     train(oido.Dataset.load(moved), cache=False).export(tmp_path / "sounds.tflite")
     assert (tmp_path / "sounds.tflite").read_bytes() == exported.read_bytes()
+
+
+def test_changed_copies_are_learnt_from_and_never_judged(sounds: Path) -> None:
+    plain, more = (train(oido.Dataset.load(sounds), augment=copies) for copies in (0, 2))
+    assert len(more.taught) == len(plain.taught) == 18
+    assert (more.taught.embeddings == plain.taught.embeddings).all()
+    assert (more.head.layers[0].weights != plain.head.layers[0].weights).any()
+    assert more.report.to_dict()["clip_accuracy"] >= 0.9
 
 
 def test_the_base_head_may_stay(taught: TrainingResult, tmp_path: Path) -> None:

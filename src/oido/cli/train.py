@@ -77,6 +77,13 @@ def add_parser(commands: Any) -> None:
         help="judge by nested cross-validation: some five times as long",
     )
     parser.add_argument(
+        "--augment",
+        metavar="N",
+        type=int,
+        default=0,
+        help="learn from N changed copies of each clip, too: gain, shift, noise, background",
+    )
+    parser.add_argument(
         "--finetune",
         action="store_true",
         help="train the network itself further (minutes; needs oido[torch])",
@@ -104,6 +111,8 @@ def _run(args: argparse.Namespace) -> int:
         raise OptionError("say where to write: -o FILE.tflite, --report FILE.html, or --check")
     if args.output is not None and args.output.suffix not in {".tflite", ".onnx"}:
         raise OptionError(f"{args.output}: a taught classifier is a .tflite or .onnx; name it so")
+    if args.augment < 0:
+        raise OptionError(f"--augment must be 0 or more, not {args.augment}")
     if args.jobs is not None and args.jobs < 1:
         raise OptionError(f"--jobs must be 1 or more, not {args.jobs}")
     data = Dataset.load(args.data)
@@ -118,6 +127,7 @@ def _run(args: argparse.Namespace) -> int:
             model=fetch_model(args.model),
             seed=args.seed,
             thorough=args.thorough,
+            augment=args.augment,
             cache=not args.no_cache,
             jobs=args.jobs,
             progress=progress,

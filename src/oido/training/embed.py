@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """From labelled recordings to what a head learns from: the embeddings of their windows, cached.
 
-The cache is keyed by what a recording holds, not by its name, by the stretch of it, and by the
-model; it is a folder of .npz files that may be deleted at any time.
+The cache is keyed by what a recording holds, not by its name, by the stretch of it, by the model,
+and by the augmentation if there is one; it is a folder of .npz files that may be deleted at any
+time.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
-import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -22,24 +20,25 @@ from numpy.typing import NDArray
 from oido.classifier import AudioClassifier
 from oido.embedder import require_embeddings
 from oido.errors import AudioError, OptionError
-from oido.models.fetch import cache_folder, sha256_of, write_whole
 from oido.models.model import AudioModel
 from oido.params import available_cores
+from oido.training.augment import Augmentation
 from oido.training.clip import Clip, LeftOut
-from oido.training.content import content_sha256
 from oido.training.dataset import Dataset
-from oido.training.embeddings import EmbeddedClips
+from oido.training.embeddings import EmbeddedClips, FurtherWindows
 from oido.training.heard import clip_waveforms
+from oido.training.targets import clip_targets
+from oido.training.window_cache import ClipWindows, WindowCache, content_keys
 
-__all__ = ["BACKGROUND", "Embedded", "Progress", "embed"]
-
-BACKGROUND = "background"
-"""The class of clips in which nothing is heard, beside classes that exclude each other."""
+__all__ = ["Embedded", "Progress", "embed"]
 
 Progress = Callable[[int, int], None]
 """Called with how many recordings are heard, and how many there are."""
 
-_Windows = tuple[NDArray[np.float32], NDArray[np.float64]]
+MOST_BACKGROUNDS = 32
+"""Clips of background that copies are mixed with, evenly drawn: all of them are in memory."""
+BACKGROUND_SECONDS = 20.0
+"""How much of each is used, from its start."""
 
 
 class Embedded(NamedTuple):
@@ -55,24 +54,28 @@ def embed(
     data: Dataset,
     model: AudioModel,
     *,
+    augment: Augmentation | None = None,
     cache: bool = True,
     jobs: int | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Embedded:
-    """Hear every clip of a dataset. Raises OptionError if none can be heard."""
+    """Hear every clip of a dataset. Raises OptionError if none can be heard.
+
+    augment: hear changed copies of each clip too, for `EmbeddedClips.extra`; each takes as long as
+    the clip. Background behind them is that of the dataset's own clips without an event.
+    """
     require_embeddings(model)
     classifier = AudioClassifier(model, jobs=1)
     of_path: defaultdict[str, list[int]] = defaultdict(list)
     for number, clip in enumerate(data):
         of_path[clip.path].append(number)
-    keeper = _Cache(classifier) if cache else None
+    listener = _Listener(classifier, data, augment or Augmentation(copies=0), cache)
 
-    def hear(path: str) -> list[tuple[int, _Windows | AudioError]]:
+    def hear(path: str) -> list[tuple[int, ClipWindows | AudioError]]:
         numbers = of_path[path]
-        found = _hear(classifier, keeper, path, [data[n] for n in numbers])
-        return [(numbers[k], heard) for k, heard in found]
+        return [(numbers[k], w) for k, w in listener.hear(path, [data[n] for n in numbers])]
 
-    heard: dict[int, _Windows | AudioError] = {}
+    heard: dict[int, ClipWindows | AudioError] = {}
     with ThreadPoolExecutor(jobs or available_cores(), thread_name_prefix="oido") as pool:
         for done, found in enumerate(pool.map(hear, of_path), start=1):
             heard.update(found)
@@ -90,75 +93,124 @@ def embed(
             f"none of the {len(data)} clips can be heard; the first: {left_out[-1].reason}"
         )
     part = data.subset(kept)
-    return Embedded(_embedded(part, windows, _silence(classifier)), part.clips, tuple(left_out))
+    clips = _embedded(part, windows, listener.background_groups, _silence(classifier))
+    return Embedded(clips, part.clips, tuple(left_out))
 
 
-def _hear(
-    classifier: AudioClassifier, cache: _Cache | None, path: str, clips: Sequence[Clip]
-) -> list[tuple[int, _Windows | AudioError]]:
-    keys = cache.keys(path, clips) if cache else [None] * len(clips)
-    found: list[tuple[int, _Windows | AudioError]] = []
-    missing = []
-    for number, key in enumerate(keys):
-        windows = cache.read(key) if cache and key else None
-        if windows is None:
-            missing.append(number)
-        else:
+class _Listener:
+    """Hears the clips of recordings and their changed copies, in many threads at once.
+
+    background_groups: the source recordings of the backgrounds that copies are mixed with.
+    """
+
+    def __init__(
+        self, classifier: AudioClassifier, data: Dataset, augment: Augmentation, cache: bool
+    ) -> None:
+        self._classifier, self._augment = classifier, augment
+        self._rate_hz = classifier.model.windows.sample_rate_hz
+        self._backgrounds: list[NDArray[np.float32]] = []
+        self.background_groups: list[str] = []
+        kind = f"{classifier.model.sha256} {classifier.model.precision} {classifier.windowing}"
+        if augment.copies:
+            kind = " ".join([kind, repr(augment), *self._hear_backgrounds(data)])
+        self._cache = WindowCache(kind) if cache else None
+
+    def _hear_backgrounds(self, data: Dataset) -> list[str]:
+        """Decode what copies are mixed with, and say what it is; what cannot be heard is not."""
+        clips = [clip for clip in data if clip.is_background and self._augment.background]
+        count = min(len(clips), MOST_BACKGROUNDS)
+        keys = []
+        for clip in [clips[n * len(clips) // count] for n in range(count)]:
+            last = (clip.start_time or 0.0) + BACKGROUND_SECONDS
+            part = replace(clip, end_time=min(last, clip.end_time or last))
+            [key] = content_keys(clip.path, [part])
+            [(_, waveform)] = clip_waveforms([part], self._rate_hz)
+            if key is not None and not isinstance(waveform, AudioError):
+                keys.append(key)
+                self._backgrounds.append(waveform[0])
+                self.background_groups.append(clip.group)
+        return keys
+
+    def hear(self, path: str, clips: list[Clip]) -> list[tuple[int, ClipWindows | AudioError]]:
+        """The numbers of one recording's clips, and their windows or why there are none."""
+        wanted = self._cache is not None or self._augment.copies
+        keys = content_keys(path, clips) if wanted else [None] * len(clips)
+        found: list[tuple[int, ClipWindows | AudioError]] = []
+        missing = []
+        for number, key in enumerate(keys):
+            windows = self._cache.read(key) if self._cache and key else None
+            if windows is None:
+                missing.append(number)
+            else:
+                found.append((number, windows))
+        for k, waveform in clip_waveforms([clips[n] for n in missing], self._rate_hz):
+            number, key = missing[k], keys[missing[k]]
+            if isinstance(waveform, AudioError):
+                found.append((number, waveform))
+                continue
+            try:
+                windows = self._windows(waveform[0], key or "")
+            except AudioError as error:
+                found.append((number, error))
+                continue
             found.append((number, windows))
-    rate = classifier.model.windows.sample_rate_hz
-    for k, waveform in clip_waveforms([clips[n] for n in missing], rate):
-        number = missing[k]
-        if isinstance(waveform, AudioError):
-            found.append((number, waveform))
-            continue
-        try:
-            result = classifier.classify(*waveform)
-        except AudioError as error:
-            found.append((number, error))
-            continue
-        windows = result.embeddings, result.weights
-        found.append((number, windows))
-        key = keys[number]
-        if cache and key:
-            cache.write(key, windows)
-    return found
+            if self._cache and key:
+                self._cache.write(key, windows)
+        return found
+
+    def _windows(self, waveform: NDArray[np.float32], content: str) -> ClipWindows:
+        result = self._classifier.classify(waveform, self._rate_hz)
+        embeddings, weights = [result.embeddings[:0]], [result.weights[:0]]
+        behind = [np.zeros(0, np.int64)]
+        for copy, number in self._augment.copies_of(waveform, content, self._backgrounds):
+            changed = self._classifier.classify(copy, self._rate_hz)
+            embeddings.append(changed.embeddings)
+            weights.append(changed.weights)
+            behind.append(np.full(len(changed.weights), number))
+        return ClipWindows(
+            result.embeddings,
+            result.weights,
+            np.concatenate(embeddings),
+            np.concatenate(weights),
+            np.concatenate(behind),
+        )
 
 
 def _embedded(
-    data: Dataset, windows: Sequence[_Windows], silence: NDArray[np.float32]
+    data: Dataset,
+    windows: Sequence[ClipWindows],
+    background_groups: Sequence[str],
+    silence: NDArray[np.float32],
 ) -> EmbeddedClips:
-    targets, classes, several = _targets(data)
-    groups = np.unique([clip.group for clip in data], return_inverse=True)[1]
+    targets, classes, several = clip_targets(data)
+    names, groups = np.unique([clip.group for clip in data], return_inverse=True)
     given = [clip.fold for clip in data]
     folds = np.full(len(data), -1)
     if all(fold is not None for fold in given):
         folds = np.unique([str(fold) for fold in given], return_inverse=True)[1]
-    counts = [len(embeddings) for embeddings, _ in windows]
+    numbers = np.arange(len(windows))
+    extra = None
+    if any(len(w.copies) for w in windows):
+        number_of = {str(name): number for number, name in enumerate(names)}
+        beside = [*(number_of.get(group, -1) for group in background_groups), -1]  # −1 is the last
+        extra = FurtherWindows(
+            np.concatenate([w.copies for w in windows]),
+            np.repeat(numbers, [len(w.copies) for w in windows]),
+            np.concatenate([w.copy_weights for w in windows]),
+            np.array(beside, np.int64)[np.concatenate([w.behind for w in windows])],
+        )
     return EmbeddedClips(
-        np.concatenate([embeddings for embeddings, _ in windows]),
-        np.repeat(np.arange(len(windows)), counts),
-        np.concatenate([weights for _, weights in windows]),
+        np.concatenate([w.embeddings for w in windows]),
+        np.repeat(numbers, [len(w.embeddings) for w in windows]),
+        np.concatenate([w.weights for w in windows]),
         targets,
         classes,
         groups.astype(np.int64),
         folds.astype(np.int64),
         several,
         silence,
+        extra,
     )
-
-
-def _targets(data: Dataset) -> tuple[NDArray[np.float32], tuple[str, ...], bool]:
-    """Targets f32[K, C], the classes, and whether a clip may have several of them, or none."""
-    targets = data.targets()
-    if data.multi_label or np.isnan(targets).any():
-        return targets, data.classes, True
-    empty = targets.sum(axis=1) == 0
-    if not empty.any():
-        return targets, data.classes, False
-    if BACKGROUND in data.classes:
-        raise OptionError(f"{BACKGROUND!r} is a class and the name of clips without one")
-    with_background = np.column_stack([targets, empty]).astype(np.float32)
-    return with_background, (*data.classes, BACKGROUND), False
 
 
 def _silence(classifier: AudioClassifier) -> NDArray[np.float32]:
@@ -166,34 +218,3 @@ def _silence(classifier: AudioClassifier) -> NDArray[np.float32]:
     windows = classifier.model.windows
     zeros = np.zeros(windows.window_samples, np.float32)
     return np.asarray(classifier.classify(zeros, windows.sample_rate_hz).embeddings[0])
-
-
-class _Cache:
-    def __init__(self, classifier: AudioClassifier) -> None:
-        model, windowing = classifier.model, classifier.windowing
-        kind = f"{model.sha256} {model.precision} {windowing}"
-        self._folder = cache_folder() / "embeddings" / sha256_of(kind.encode())[:24]
-
-    def keys(self, path: str, clips: Sequence[Clip]) -> list[str | None]:
-        """A key for each stretch of the recording; None if it cannot be read."""
-        try:
-            content = content_sha256(path).hex()
-        except OSError:
-            return [None] * len(clips)
-        return [f"{content[:40]}-{clip.start_time}-{clip.end_time}" for clip in clips]
-
-    def read(self, key: str) -> _Windows | None:
-        try:
-            with np.load(self._path(key), allow_pickle=False) as file:
-                return file["embeddings"], file["weights"]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return None  # not there, or damaged: heard again
-
-    def write(self, key: str, windows: _Windows) -> None:
-        file = io.BytesIO()
-        np.savez(file, embeddings=windows[0], weights=windows[1])
-        with contextlib.suppress(OSError):  # a cache that cannot be written is passed over
-            write_whole(self._path(key), file.getvalue())
-
-    def _path(self, key: str) -> Path:
-        return self._folder / f"{key}.npz"

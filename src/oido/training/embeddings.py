@@ -11,7 +11,23 @@ from numpy.typing import ArrayLike, NDArray
 
 from oido.errors import OptionError
 
-__all__ = ["EmbeddedClips"]
+__all__ = ["EmbeddedClips", "FurtherWindows"]
+
+
+@dataclass(frozen=True, eq=False)
+class FurtherWindows:
+    """N windows of changed copies of clips: heads are fitted on them, and never judged by them.
+
+    embeddings: f32[N, D]. clip_index: i64[N], the clip that each was made of, never falling.
+    weights: f64[N], the share of each that is not padding, 0..1. beside: i64[N], the source
+    recording (a group of the clips) that was mixed in, −1 for none: where that is held out, the
+    window is too.
+    """
+
+    embeddings: NDArray[np.float32]
+    clip_index: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    beside: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +41,7 @@ class EmbeddedClips:
     classes: the C names. groups: i64[K], the source recording, whose clips never stand on both
     sides of a split. folds: i64[K], splits that came with the data; −1 where there are none.
     silence: f32[D], the model's embedding of digital silence, or None if it is not known.
+    extra: windows of changed copies of the clips, or None; a clip may have none.
 
     Raises OptionError for arrays that do not fit each other, or are not finite.
     """
@@ -38,6 +55,7 @@ class EmbeddedClips:
     folds: NDArray[np.int64]
     multi_label: bool = False
     silence: NDArray[np.float32] | None = None
+    extra: FurtherWindows | None = None
 
     def __post_init__(self) -> None:
         windows, clips = len(self.embeddings), len(self.targets)
@@ -63,6 +81,8 @@ class EmbeddedClips:
             raise OptionError("each clip has one class; several need multi_label")
         if self.silence is not None and self.silence.shape != self.embeddings.shape[1:]:
             raise OptionError("silence must be one embedding of the same model")
+        if self.extra is not None:
+            _check_extra(self.extra, self.embeddings.shape[1], clips)
 
     @classmethod
     def from_labels(
@@ -133,7 +153,8 @@ class EmbeddedClips:
 
         Each clip is seen window by window and as a whole, by its mean; the weights of all the
         views of a clip sum to 1. The mean of windows is what a longer window would have given, so
-        a head that knows both does not mind how long its window is.
+        a head that knows both does not mind how long its window is. Changed copies are not here:
+        see `views_and_copies`.
         """
         several = np.flatnonzero(np.bincount(self.clip_index) > 1)
         halves = np.ones(len(self))
@@ -142,6 +163,29 @@ class EmbeddedClips:
             np.concatenate([self.embeddings, self.means[several]]),
             np.concatenate([self.clip_index, several]),
             np.concatenate([self.window_shares * halves[self.clip_index], halves[several]]),
+        )
+
+    def views_and_copies(
+        self, share: float
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]:
+        """`views`, and behind them the windows of changed copies, if there are any.
+
+        share: how much of a clip's weight its copies have together, 0..1; a clip without copies
+        gives nothing away. The weights of each clip still sum to 1.
+        """
+        rows, index, weights = self.views
+        extra = self.extra
+        if extra is None or not share:
+            return rows, index, weights
+        heard = np.maximum(extra.weights, 1e-3)  # a copy that is all padding is still one
+        sums = np.bincount(extra.clip_index, heard, len(self))
+        given = np.where(sums > 0, share, 0)
+        return (
+            np.concatenate([rows, extra.embeddings]),
+            np.concatenate([index, extra.clip_index]),
+            np.concatenate(
+                [weights * (1 - given[index]), share * heard / sums[extra.clip_index]],
+            ),
         )
 
     def subset(self, clips: ArrayLike) -> EmbeddedClips:
@@ -158,8 +202,33 @@ class EmbeddedClips:
             targets=self.targets[mask],
             groups=self.groups[mask],
             folds=self.folds[mask],
+            extra=None if self.extra is None else self._copies_of(mask, self.extra),
+        )
+
+    def _copies_of(self, mask: NDArray[np.bool_], extra: FurtherWindows) -> FurtherWindows:
+        """The windows of kept clips in which nothing is mixed that is not kept."""
+        alone = (extra.beside < 0) | np.isin(extra.beside, self.groups[mask])
+        kept = mask[extra.clip_index] & alone
+        numbers = np.cumsum(mask) - 1
+        return FurtherWindows(
+            extra.embeddings[kept],
+            numbers[extra.clip_index[kept]].astype(np.int64),
+            extra.weights[kept],
+            extra.beside[kept],
         )
 
     @property
     def _starts(self) -> NDArray[np.intp]:
         return np.flatnonzero(np.diff(self.clip_index, prepend=-1))
+
+
+def _check_extra(extra: FurtherWindows, size: int, clips: int) -> None:
+    count = len(extra.embeddings)
+    if extra.embeddings.shape != (count, size) or not np.isfinite(extra.embeddings).all():
+        raise OptionError("windows of copies must be finite embeddings of the same model")
+    if {len(extra.clip_index), len(extra.weights), len(extra.beside)} != {count}:
+        raise OptionError(f"{count} windows of copies need as many clip numbers and weights")
+    if count and (np.diff(extra.clip_index).min(initial=0) < 0 or extra.clip_index[0] < 0):
+        raise OptionError("windows of copies must be in the order of their clips")
+    if count and extra.clip_index[-1] >= clips:
+        raise OptionError(f"windows of copies must be of one of the {clips} clips")

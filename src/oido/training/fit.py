@@ -10,12 +10,13 @@ knows this stays undecided there, instead of taking silence for the class that h
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import OptionError
+from oido.training.directions import evened_scales, principal_components
 from oido.training.embeddings import EmbeddedClips
 from oido.training.extra import minimize
 from oido.training.head import Dense, LinearHead, MlpHead, OutputKind
@@ -31,12 +32,6 @@ __all__ = [
     "prepare",
 ]
 
-PRIOR_CLIPS = 50
-"""Clips that it takes to believe, as much as not, that features differ in how far they spread."""
-COMPONENTS = 256
-"""Directions of the embedding space that a head may use: the ones in which its clips differ most.
-Ridge-like fits hardly use the others, and a fit takes a quarter of the time."""
-
 Floats = NDArray[np.float64]
 
 
@@ -46,6 +41,7 @@ class Views(NamedTuple):
     silence: float
     balance: bool
     square_root: bool | None
+    copies: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -56,21 +52,24 @@ class LinearOptions:
     to a mean square length of 1 first, so that it suits any model.
     silence: weight of the silent example, as a share of all clips. balance: every class weighs
     the same, however many clips it has. square_root: None takes it if no embedding is negative.
+    copies: how much of a clip's weight its changed copies have together, if it has any.
     """
 
     strength: float = 10.0
     silence: float = 0.1
     balance: bool = True
     square_root: bool | None = None
+    copies: float = 0.5
 
     def __post_init__(self) -> None:
         if not self.strength > 0 or not self.silence >= 0:
             raise OptionError("strength must be above 0, and silence 0 or more")
+        _check_copies(self.copies)
 
     @property
     def views(self) -> Views:
         """The part that says what the head is shown."""
-        return Views(self.silence, self.balance, self.square_root)
+        return Views(self.silence, self.balance, self.square_root, self.copies)
 
 
 @dataclass(frozen=True)
@@ -90,15 +89,17 @@ class MlpOptions:
     silence: float = 0.1
     balance: bool = True
     square_root: bool | None = None
+    copies: float = 0.5
 
     def __post_init__(self) -> None:
         if min(self.hidden, self.epochs, self.batch) < 1 or not self.step > 0:
             raise OptionError("hidden, epochs and batch must be 1 or more, and step above 0")
+        _check_copies(self.copies)
 
     @property
     def views(self) -> Views:
         """The part that says what the head is shown."""
-        return Views(self.silence, self.balance, self.square_root)
+        return Views(self.silence, self.balance, self.square_root, self.copies)
 
 
 class Prepared(NamedTuple):
@@ -127,8 +128,8 @@ class Prepared(NamedTuple):
 
 def prepare(clips: EmbeddedClips, views: Views) -> Prepared:
     """The views of ``clips``, the silent example behind them."""
-    silence, balance, square_root = views
-    rows, index, weights = clips.views
+    silence, balance, square_root, copies = views
+    rows, index, weights = clips.views_and_copies(copies)
     if square_root is None:
         square_root = bool(clips.embeddings.min() >= 0)
     output: OutputKind = "sigmoid" if clips.multi_label else "softmax"
@@ -143,8 +144,8 @@ def prepare(clips: EmbeddedClips, views: Views) -> Prepared:
     features = np.sqrt(np.maximum(rows, 0)) if square_root else rows
     shares = per_class.mean(axis=1)
     features = features.astype(np.float32)
-    scales = _scales(features, shares / shares.sum(), len(clips))
-    x, centre, basis = _reduced(features * scales, shares)
+    scales = evened_scales(features, shares / shares.sum(), len(clips))
+    x, centre, basis = principal_components(features * scales, shares)
     centre, basis = centre / scales, basis * scales[:, None]
     return Prepared(x, targets, per_class, centre, basis, square_root, output)
 
@@ -242,6 +243,11 @@ class Adam:
             np.subtract(parameter, scaled, out=parameter)
 
 
+def _check_copies(share: float) -> None:
+    if not 0 <= share <= 1:
+        raise OptionError(f"copies is a share of a clip's weight, 0 to 1, not {share:g}")
+
+
 def _class_weights(clips: EmbeddedClips, balance: bool) -> Floats:
     """f64[K, C]: the weight of each clip for each class; mean about 1, 0 where nothing is known."""
     known = ~np.isnan(clips.targets)
@@ -256,42 +262,6 @@ def _class_weights(clips: EmbeddedClips, balance: bool) -> Floats:
     counts = np.bincount(clips.labels, minlength=len(clips.classes))
     found = np.count_nonzero(counts)
     return np.asarray(weights * (len(clips) / (found * counts[clips.labels]))[:, None])
-
-
-def _scales(features: NDArray[np.float32], share: Floats, clips: int) -> NDArray[np.float32]:
-    """f32[D]: what to multiply features by, so that their spreads are half as far apart.
-
-    Features of little spread are raised, as standardising does, but only half the way (by the
-    root of the deviation), and with few clips less: their variances are drawn towards the mean
-    one. Fully standardised, a feature that three clips happen to agree in outweighs all others.
-    """
-    centre = (share @ features).astype(np.float32)
-    variance = share @ (features - centre) ** 2
-    mean = float(variance.mean())
-    drawn = (clips * variance + PRIOR_CLIPS * mean) / (clips + PRIOR_CLIPS)
-    return np.asarray(max(mean, 1e-30) ** 0.25 / np.maximum(drawn, 1e-30) ** 0.25, np.float32)
-
-
-def _reduced(
-    features: NDArray[np.float32], weights: Floats
-) -> tuple[NDArray[np.float32], Floats, Floats]:
-    """Principal components, scaled together to a mean square length of 1."""
-    share = weights / weights.sum()
-    centre = share @ features
-    centred = features - centre.astype(np.float32)
-    rows = centred * np.sqrt(share).astype(np.float32)[:, None]
-    values, vectors = np.linalg.eigh(rows @ rows.T if len(rows) < rows.shape[1] else rows.T @ rows)
-    kept = _kept(values)
-    basis = vectors[:, kept]
-    if len(rows) < rows.shape[1]:
-        basis = rows.T @ (basis / np.sqrt(values[kept]))
-    basis = basis / np.float32(max(float((rows**2).sum()), 1e-30) ** 0.5)
-    return centred @ basis, centre, basis.astype(np.float64)
-
-
-def _kept(values: NDArray[np.float32]) -> NDArray[Any]:
-    order = np.argsort(values, kind="stable")[::-1][:COMPONENTS]
-    return np.asarray(order[values[order] > max(values[order[0]], 1e-30) * 1e-6])
 
 
 def _cross_entropy(

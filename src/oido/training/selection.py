@@ -78,7 +78,8 @@ class Selection:
     """The head that was chosen, fitted on all clips and calibrated.
 
     out_of_fold: f32[K, C], probabilities of each clip by heads that had not seen its fold, each
-    fold calibrated on the others; None if there were too few sources to hold any back. folds:
+    fold calibrated on the others; None if there were too few sources to hold any back.
+    windows_out_of_fold: f32[M, C], those of the clips' windows. folds:
     i64[K]. slope: what the logits were multiplied by; 1 without out-of-fold clips.
     """
 
@@ -88,6 +89,7 @@ class Selection:
     table: tuple[Judged, ...]
     out_of_fold: NDArray[np.float32] | None
     folds: NDArray[np.int64] | None
+    windows_out_of_fold: NDArray[np.float32] | None = None
 
 
 def select(
@@ -114,11 +116,16 @@ def select(
         rarest = int(np.nansum(clips.targets, axis=0).min())
         tried = [c for c in candidates if c.least_clips <= rarest] or [candidates[0]]
         logits = _held_out_logits(clips, folds, tried, seed)
+        # At one spread for all: calibration is drawn towards a slope of 1, and with few clips a
+        # candidate of flat logits would seem the worse for it, however well it tells classes.
+        spreads = np.maximum(logits.std(axis=(1, 2)), 1e-6)
+        scales = spreads[0] / spreads
+        logits *= scales[:, None, None]
         judged = [_calibrated(clips, folds, each) for each in logits]
-        first = judged[0][1]
+        first = judged[0].losses
         table = [
-            _row(clips, c.name, probabilities, losses, first, True)
-            for c, (probabilities, losses) in zip(tried, judged)
+            _row(clips, c.name, held.clips, held.losses, first, True)
+            for c, held in zip(tried, judged)
         ]
         best = min(
             (n for n in range(len(tried)) if n == 0 or table[n].margin > CLEARLY),
@@ -126,9 +133,10 @@ def select(
         )
         if baselines and not clips.multi_label:
             table += judge_baselines(clips, folds, seed=seed, first=first)
-        slope = fitted_slope(logits[best], clips, _output(clips))
+        slope = float(scales[best]) * fitted_slope(logits[best], clips, _output(clips))
         head = _fit(clips, tried[best], seed).scaled(slope)
-    return Selection(head, tried[best].name, slope, tuple(table), judged[best][0], folds)
+    held = judged[best]
+    return Selection(head, tried[best].name, slope, tuple(table), held.clips, folds, held.windows)
 
 
 def cross_validate(
@@ -214,19 +222,30 @@ def _held_out_logits(
     return logits
 
 
+class _HeldOut(NamedTuple):
+    """Probabilities of clips f32[K, C] and windows f32[M, C], and the clips' log losses f64[K]."""
+
+    clips: NDArray[np.float32]
+    windows: NDArray[np.float32]
+    losses: NDArray[np.float64]
+
+
 def _calibrated(
     clips: EmbeddedClips, folds: NDArray[np.int64], logits: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Out-of-fold probabilities, each fold with the slope of the others; and their log losses."""
+) -> _HeldOut:
+    """What is said of clips out of fold, each fold with the slope of the others."""
     output = _output(clips)
     probabilities = np.zeros(clips.targets.shape, np.float32)
+    of_windows = np.zeros_like(logits)
     for fold in np.unique(folds):
         mask = folds == fold
         windows = mask[clips.clip_index]
         slope = fitted_slope(logits[~windows], clips.subset(~mask), output)
         scores = activated(logits[windows] * np.float32(slope), output)
+        of_windows[windows] = scores
         probabilities[mask] = clip_probabilities(scores, clips.subset(mask), output)
-    return probabilities, log_losses(probabilities, clips.targets, output)
+    losses = log_losses(probabilities, clips.targets, output)
+    return _HeldOut(probabilities, of_windows, losses)
 
 
 def judge_baselines(

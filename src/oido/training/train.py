@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from oido._version import __version__
 from oido.classifier import AudioClassifier
@@ -21,18 +20,19 @@ from oido.exporting import export
 from oido.models.loading import load_model
 from oido.models.model import AudioModel
 from oido.models.registry import DEFAULT_MODEL
+from oido.training.augment import Augmentation
 from oido.training.clip import LeftOut
 from oido.training.curve import LearningCurve, learning_curve
 from oido.training.dataset import Dataset
-from oido.training.embed import BACKGROUND, Embedded, Progress, embed
+from oido.training.embed import Embedded, Progress, embed
 from oido.training.embeddings import EmbeddedClips
 from oido.training.export import taught_file
 from oido.training.extra import one_thread
 from oido.training.head import Head
+from oido.training.held_out import judged_on_test, judged_out_of_fold
 from oido.training.judged import JudgedClips
 from oido.training.novelty import NoveltyDetector, fit_novelty
 from oido.training.parity import Parity, check_parity
-from oido.training.pooling import clip_probabilities
 from oido.training.report import Report
 from oido.training.selection import Selection, cross_validate, judge_baselines, select
 from oido.training.thresholds import best_thresholds
@@ -47,6 +47,7 @@ def train(
     model: str | os.PathLike[str] | AudioModel = DEFAULT_MODEL,
     seed: int = 0,
     thorough: bool = False,
+    augment: int = 0,
     cache: bool = True,
     jobs: int | None = None,
     progress: Progress = lambda done, total: None,
@@ -60,8 +61,9 @@ def train(
 
     model: whose embeddings are built on: "yamnet/classification", "yamnet" or "efficientat/mn04".
     thorough: judge by nested cross-validation, in which the choice of the head is repeated without
-    each fold: some five times as long. cache: keep embeddings for the next time. jobs: threads that
-    hear. progress: called with (recordings heard, of how many).
+    each fold: some five times as long. augment: so many changed copies of each clip (gain, shift,
+    noise, background) are learnt from, too; never judged by. cache: keep embeddings for the next
+    time. jobs: threads that hear. progress: called with (recordings heard, of how many).
 
     Recordings that came with folds keep them; given train and test parts too: then the head learns
     from the one and is judged on the other. The same data and seed give the same model, byte for
@@ -72,7 +74,8 @@ def train(
     network = model if isinstance(model, AudioModel) else load_model(model)
     started = time.perf_counter()
     given = _given_parts(data)
-    embedded = embed(data, network, cache=cache, jobs=jobs, progress=progress)
+    changed = Augmentation(copies=augment, seed=seed)
+    embedded = embed(data, network, augment=changed, cache=cache, jobs=jobs, progress=progress)
     heard = time.perf_counter()
     clips = embedded.clips
     _require_classes(clips, embedded.left_out)
@@ -84,11 +87,14 @@ def train(
     novelty = fit_novelty(clips, square_root=selection.head.square_root, folds=selection.folds)
     fitted = time.perf_counter()
     if given is not None:
-        judged = _judge_test(embedded, test, selection)
+        judged = judged_on_test(embedded, test, selection)
     elif thorough and selection.folds is not None:
-        judged = _judged(embedded, *cross_validate(clips, seed=seed))
+        judged = judged_out_of_fold(embedded, *cross_validate(clips, seed=seed))
     elif selection.out_of_fold is not None and selection.folds is not None:
-        judged = _judged(embedded, selection.out_of_fold, selection.folds)
+        windows = selection.windows_out_of_fold
+        judged = judged_out_of_fold(
+            embedded, selection.out_of_fold, selection.folds, network, windows
+        )
     else:
         judged = None
     return TrainingResult(
@@ -271,33 +277,3 @@ def _require_classes(clips: EmbeddedClips, left_out: tuple[LeftOut, ...]) -> Non
 
 def _without_folds(clips: EmbeddedClips) -> EmbeddedClips:
     return replace(clips, folds=np.full(len(clips), -1))
-
-
-def _judge_test(embedded: Embedded, test: NDArray[np.bool_], selection: Selection) -> JudgedClips:
-    held = embedded.clips.subset(test)
-    scores = selection.head.scores(held.embeddings)
-    probabilities = clip_probabilities(scores, held, selection.head.output)
-    kept = tuple(clip for clip, is_test in zip(embedded.kept, test) if is_test)
-    return _judged(Embedded(held, kept, ()), probabilities, None)
-
-
-def _judged(
-    embedded: Embedded,
-    probabilities: NDArray[np.float32],
-    folds: NDArray[np.int64] | None,
-) -> JudgedClips:
-    """Clips, truth and probabilities, the class for no event apart."""
-    clips = embedded.clips
-    thresholds = best_thresholds(probabilities, clips.targets)
-    events = [n for n, name in enumerate(clips.classes) if name != BACKGROUND or clips.multi_label]
-    nothing = None if len(events) == len(clips.classes) else probabilities[:, -1]
-    return JudgedClips(
-        clips=embedded.kept,
-        classes=tuple(clips.classes[n] for n in events),
-        targets=clips.targets[:, events],
-        probabilities=probabilities[:, events],
-        thresholds=thresholds[events],
-        multi_label=clips.multi_label,
-        no_event=nothing,
-        splits=() if folds is None else tuple(f"fold {n + 1}" for n in folds),
-    )

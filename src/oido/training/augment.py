@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Changing waveforms as the world does: their level, noise, their place in time, other sounds.
+
+Pure NumPy. Levels are the root mean square of what is not digital silence, so that a click in a
+long file of zeros has the level of the click. Nothing is clipped: copies that would leave −1..1
+are turned down.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.errors import OptionError
+
+__all__ = ["Augmentation", "gained", "level", "mixed", "noise", "noised", "shifted"]
+
+Waveform = NDArray[np.float32]
+
+_BLOCK = 256  # samples: 16 ms at 16 kHz
+
+
+def level(waveform: Waveform) -> float:
+    """The root mean square of f32[n], blocks of nothing but 0 left out; 0 for digital silence."""
+    blocks = np.zeros((-(-len(waveform) // _BLOCK), _BLOCK))
+    blocks.ravel()[: len(waveform)] = waveform
+    powers = (blocks**2).sum(axis=1)
+    heard = powers > 0
+    samples = np.full(len(blocks), _BLOCK)
+    samples[-1:] -= blocks.size - len(waveform)
+    return float(np.sqrt(powers[heard].sum() / samples[heard].sum())) if heard.any() else 0.0
+
+
+def gained(waveform: Waveform, gain_db: float) -> Waveform:
+    """f32[n] → f32[n], louder by ``gain_db`` (fainter if below 0)."""
+    return waveform * np.float32(10 ** (gain_db / 20))
+
+
+def noise(samples: int, slope: float, random: np.random.Generator) -> Waveform:
+    """f32[samples] of Gaussian noise with a root mean square of 1.
+
+    slope: its power falls with frequency^−slope: 0 is white, 1 pink; steeper ones hum and rumble.
+    """
+    drawn = random.standard_normal(samples)
+    if slope and samples > 1:
+        # A length that FFTs are fast with: those of a large prime take a second.
+        spectrum = np.fft.rfft(random.standard_normal(1 << (samples - 1).bit_length()))
+        bins = np.arange(len(spectrum), dtype=np.float64)
+        bins[0] = 1
+        drawn = np.fft.irfft(spectrum * bins ** (-slope / 2))[:samples]
+    return np.asarray(drawn / max(float(np.sqrt((drawn**2).mean())), 1e-30), np.float32)
+
+
+def noised(
+    waveform: Waveform, snr_db: float, random: np.random.Generator, slope: float = 0.0
+) -> Waveform:
+    """f32[n] → f32[n]: with noise ``snr_db`` below its level everywhere; see `noise`.
+
+    Digital silence stays as it is: there is no level to be below.
+    """
+    return mixed(waveform, noise(len(waveform), slope, random), snr_db)
+
+
+def shifted(waveform: Waveform, samples: int, *, circular: bool = True) -> Waveform:
+    """f32[n] → f32[n]: later by ``samples``, or earlier if below 0.
+
+    circular: what leaves at one end enters at the other; else zeros enter.
+    """
+    moved = np.roll(waveform, samples)
+    if not circular and samples > 0:
+        moved[:samples] = 0
+    elif not circular and samples < 0:
+        moved[samples:] = 0
+    return moved
+
+
+def mixed(waveform: Waveform, other: Waveform, snr_db: float) -> Waveform:
+    """f32[n], f32[m] → f32[n]: with ``other`` behind it, ``snr_db`` below its level.
+
+    other: repeated or cut to n samples. If either is digital silence, nothing is added.
+    """
+    own, of_other = level(waveform), level(other)
+    if not own or not of_other:
+        return waveform
+    return waveform + np.resize(other, len(waveform)) * np.float32(
+        own / of_other * 10 ** (-snr_db / 20)
+    )
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Which changed copies of a clip a head is shown, beside the clip itself.
+
+    copies: how many; 0 is none. seed: other ones are drawn with another one.
+    gain_db: from and to. shift: to a drawn place in time, circularly. noise, background: how often
+    (0..1) noise between white and pink, or a recording of background, is put behind a copy;
+    noise_snr_db, background_snr_db: how far below the copy's level (dB), from and to. Raises
+    OptionError.
+    """
+
+    copies: int = 4
+    seed: int = 0
+    gain_db: tuple[float, float] = (-12.0, 6.0)
+    shift: bool = True
+    noise: float = 0.5
+    noise_snr_db: tuple[float, float] = (10.0, 40.0)
+    background: float = 0.5
+    background_snr_db: tuple[float, float] = (5.0, 30.0)
+
+    def __post_init__(self) -> None:
+        if self.copies < 0:
+            raise OptionError(f"copies must be 0 or more, not {self.copies}")
+        for name in ("gain_db", "noise_snr_db", "background_snr_db"):
+            low, high = getattr(self, name)
+            if not -np.inf < low <= high < np.inf:
+                raise OptionError(f"{name} is from and to, not {low:g} to {high:g}")
+        for name in ("noise", "background"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise OptionError(f"{name} is a chance from 0 to 1, not {getattr(self, name):g}")
+
+    def copies_of(
+        self, waveform: Waveform, content: str, backgrounds: Sequence[Waveform] = ()
+    ) -> list[tuple[Waveform, int]]:
+        """Copies f32[n] of f32[n], each with the number of the background behind it, −1 for none.
+
+        content: what is told of the clip by what it holds, such as its SHA-256: the same content,
+        options and backgrounds always give the same copies.
+        """
+        digest = hashlib.sha256(f"{self.seed} {content}".encode()).digest()
+        random = np.random.default_rng(np.frombuffer(digest, np.uint32))
+        return [self._copy(waveform, backgrounds, random) for _ in range(self.copies)]
+
+    def _copy(
+        self, waveform: Waveform, backgrounds: Sequence[Waveform], random: np.random.Generator
+    ) -> tuple[Waveform, int]:
+        # All is drawn whether it is wanted or not, so that one option does not change the others.
+        turn, gain_db = random.random(), random.uniform(*self.gain_db)
+        with_noise, snr_db, slope = (
+            random.random(),
+            random.uniform(*self.noise_snr_db),
+            random.random(),
+        )
+        with_background, below_db = random.random(), random.uniform(*self.background_snr_db)
+        number, start = int(random.integers(max(1, len(backgrounds)))), random.random()
+        copy, behind = waveform, -1
+        if self.shift:
+            copy = shifted(copy, int(turn * len(copy)))
+        own = copy
+        if with_noise < self.noise:
+            copy = noised(copy, snr_db, random, slope)
+        if with_background < self.background and len(backgrounds):
+            other = shifted(backgrounds[number], -int(start * len(backgrounds[number])))
+            copy, behind = copy + (mixed(own, other, below_db) - own), number
+        copy = gained(copy, gain_db)
+        peak = float(np.abs(copy).max(initial=0))
+        return (copy / np.float32(peak) if peak > 1 else copy), behind
