@@ -17,8 +17,6 @@ from oido.models.metadata_writer import annotated
 from oido.models.model import AudioModel
 from oido.models.yamnet_h5 import BATCH_NORM_EPSILON
 from oido.models.yamnet_weights import from_int8
-from oido.signal.decode import open_audio
-from oido.stream import WindowStream
 from tests.models.test_metadata_writer import LABELS, RATE, bare  # noqa: F401  # a fixture
 
 ROOT = Path(__file__).parents[2]
@@ -96,14 +94,7 @@ def test_batches_and_threads_do_not_change_a_score(
     any_classifier: oido.AudioClassifier, batch: int
 ) -> None:
     expected = any_classifier.classify(STREET)
-    stream = WindowStream(
-        open_audio(STREET),
-        any_classifier._ears,
-        any_classifier.windowing,
-        workers=2,
-        batch_windows=batch,
-    )
-    blocks = list(stream)
+    blocks = list(any_classifier.stream(STREET, jobs=2, batch_windows=batch))
     tolerance = 0.0 if any_classifier.model.precision == "int8" else 1e-5
     scores = np.concatenate([b.scores for b in blocks])
     np.testing.assert_allclose(scores, expected.scores, rtol=0, atol=tolerance)
