@@ -210,6 +210,45 @@ def changing(recordings: Recordings, listener: Listener) -> str:
     return "\n".join([*lines, f"\nmn04's time, in YAMNet's network's: {', '.join(cost)}"])
 
 
+ENSEMBLE = ("power mean, p = 1/4", "5 s repeated to 10 s")
+"""What oido's ensemble does."""
+
+
+def reported(sets: dict[str, Recordings], heard: dict[str, dict[int, list[Heard]]]) -> str:
+    """What windows report at each threshold: how often, and how much of it is right.
+
+    Of the classes that a set has clips of; right is what the clip is labelled with, or may be.
+    """
+    combine = COMBINATIONS[ENSEMBLE[0]]
+    ways: dict[str, Callable[[Heard], Scores]] = {
+        "YAMNet": lambda h: h.scores["int8"],
+        "mn04": lambda h: h.mn04[ENSEMBLE[1]],
+        "both": lambda h: combine(h.scores["int8"], h.mn04[ENSEMBLE[1]]),
+    }
+    lines = [
+        "| set | threshold | " + " | ".join(f"{way}: per 100 windows, precision" for way in ways),
+        "|---|---:|" + "---|" * len(ways),
+    ]
+    for name, recordings in sets.items():
+        classes = sorted({LABELS.index(clip.label) for clip in recordings.clips})
+        truth = []
+        for clip in recordings.clips:
+            names = {clip.label, *clip.also}
+            truth.append(np.array([LABELS[c] in names for c in classes]))
+        for threshold in (0.1, 0.15, 0.2, 0.25, 0.3, 0.4):
+            cells = []
+            for way in ways.values():
+                said = right = windows = 0
+                for answer, hearing in zip(truth, heard[name][HOP]):
+                    found = way(hearing)[:, classes] >= threshold
+                    said, windows = said + int(found.sum()), windows + len(found)
+                    right += int((found & answer).sum())
+                precision = f"{right / said:.3f}" if said else "-"
+                cells.append(f"{100 * said / windows:.1f}, {precision}")
+            lines.append(f"| {name} | {threshold:g} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def _without_ends(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
     """Less what stands before and after the sound, 45 dB below its loudest 10 ms."""
     power = np.square(waveform[: len(waveform) // 320 * 320], dtype=np.float64).reshape(-1, 320)
@@ -266,6 +305,7 @@ def main() -> None:
         for title, combine in COMBINATIONS.items()
     }
     print(f"\nBoth, by loudness\n\n{study.table({**alone, **both}, 'mn04', list(alone))}\n")
+    print(f"\nReports of windows\n\n{reported(sets, heard)}\n")
     listener.seconds.clear()
     print(changing(sets["esc10"], listener))
 

@@ -29,9 +29,9 @@ from oido.models.model import AudioModel
 from oido.signal.decode import open_audio
 from oido.signal.mixing import mono_blocks
 from oido.signal.resample import Resampler
-from oido.training.calibrate import expected_calibration_error
 from oido.training.embeddings import EmbeddedClips
 from oido.training.pooling import clip_probabilities
+from oido.training.reliability import expected_calibration_error
 from oido.training.selection import select
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -107,7 +107,9 @@ def judged(scores: NDArray[np.float32], clips: EmbeddedClips) -> tuple[float, fl
     """Accuracy and calibration error of clips, of the scores of their windows."""
     probabilities = clip_probabilities(scores, clips, "softmax")
     accuracy = float((probabilities.argmax(axis=1) == clips.labels).mean())
-    return accuracy, expected_calibration_error(probabilities, clips.labels)
+    return accuracy, expected_calibration_error(
+        probabilities.max(axis=1), probabilities.argmax(axis=1) == clips.labels
+    )
 
 
 def scored(model: AudioModel, waveforms: list[NDArray[np.float32]]) -> NDArray[np.float32]:

@@ -30,7 +30,6 @@ from numpy.typing import NDArray
 import oido
 from oido.training.augment import Augmentation
 from oido.training.baselines import BASELINES
-from oido.training.calibrate import expected_calibration_error
 from oido.training.clip import Clip
 from oido.training.dataset import Dataset
 from oido.training.embed import embed
@@ -38,6 +37,7 @@ from oido.training.embeddings import EmbeddedClips, FurtherWindows
 from oido.training.extra import grouped_folds
 from oido.training.novelty import fit_novelty
 from oido.training.pooling import clip_probabilities
+from oido.training.reliability import expected_calibration_error
 from oido.training.selection import cross_validate, select
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -174,7 +174,9 @@ def by_folds(model: str, clips: EmbeddedClips) -> None:
         else:
             probabilities = out_of_fold(way, clips, clips.folds, 0)
         seconds = time.perf_counter() - started
-        error = expected_calibration_error(probabilities, clips.labels)
+        error = expected_calibration_error(
+            probabilities.max(axis=1), probabilities.argmax(axis=1) == clips.labels
+        )
         print(f"| {name} | {accuracy(probabilities, clips):.4f} | {error:.3f} | {seconds:.1f} |")
     started = time.perf_counter()
     selection = select(replace(clips, extra=None))
@@ -213,7 +215,9 @@ def by_set(model: str, name: str, clips: EmbeddedClips) -> None:
             folds = grouped_folds(clips.labels, clips.groups, 3, seed)
             drawn.append(out_of_fold(way, clips, folds, seed))
         values = [accuracy(p, clips) for p in drawn]
-        error = expected_calibration_error(np.concatenate(drawn), np.tile(clips.labels, 3))
+        drawn_all = np.concatenate(drawn)
+        right = drawn_all.argmax(axis=1) == np.tile(clips.labels, 3)
+        error = expected_calibration_error(drawn_all.max(axis=1), right)
         print(
             f"| {title} | {np.mean(values):.3f} ± {np.std(values, ddof=1):.3f} | {error:.3f} |",
             flush=True,

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 import oido
+from oido.models.fetch import cache_folder
 from oido.models.loading import load_model
 from oido.models.model import AudioModel
 
@@ -38,6 +41,24 @@ def shared_audio() -> Path:
             "project (folders esc10, everyday, three-events and decode, each with a clips.csv)"
         )
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of the tests' own: what they keep is not the user's, but the models are."""
+    load_model("yamnet/classification")  # fetched once, for all runs
+    cache = tmp_path_factory.mktemp("cache")
+    shutil.copytree(cache_folder() / "models", cache / "models", copy_function=_linked)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OIDO_CACHE", str(cache))
+        yield cache
+
+
+def _linked(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another disk
+        shutil.copy2(source, target)
 
 
 @pytest.fixture(scope="session")

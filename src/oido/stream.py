@@ -6,10 +6,8 @@ source → decode → mono → resample → segments → (front end → network,
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +21,9 @@ from oido.signal.framing import Segment, WindowFramer
 from oido.signal.loudness import window_loudness
 from oido.signal.mixing import Channel, mono_blocks
 from oido.signal.resample import Resampler
+from oido.threads import ordered_map
 
 __all__ = ["BATCH_WINDOWS", "Block", "Framer", "ScoreTransform", "Stream", "WindowStream"]
-
-_A = TypeVar("_A")
-_B = TypeVar("_B")
 
 BATCH_WINDOWS = 64
 """Windows per segment: half a minute of audio, some 20 MB of work memory."""
@@ -133,7 +129,7 @@ class WindowStream:
             return segment, self._ears.hear(segment.waveform, hop), loudness
 
         with self._reader:
-            for segment, outputs, loudness in _ordered_map(hear, self._segments(), self._workers):
+            for segment, outputs, loudness in ordered_map(hear, self._segments(), self._workers):
                 scores, embeddings = outputs
                 if self._transform is not None:
                     scores = self._transform(scores)
@@ -168,29 +164,3 @@ class WindowStream:
         ends = starts * self.windowing.hop_samples + self.windowing.window_samples
         padded = np.maximum(0, ends - self.n_samples)
         return np.asarray(1.0 - padded / self.windowing.window_samples)
-
-
-def _ordered_map(function: Callable[[_A], _B], items: Iterator[_A], workers: int) -> Iterator[_B]:
-    """map() by a few threads, results in order, with only a few items under way at once."""
-    if workers == 1:
-        yield from map(function, items)
-        return
-    pending: deque[Future[_B]] = deque()
-    failure: Exception | None = None
-    with ThreadPoolExecutor(workers, thread_name_prefix="oido") as pool:
-        while True:
-            try:
-                item = next(items)
-            except StopIteration:
-                break
-            except Exception as error:
-                # What was already under way comes first, as it would without threads.
-                failure = error
-                break
-            pending.append(pool.submit(function, item))
-            if len(pending) > workers + 1:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    if failure is not None:
-        raise failure

@@ -25,9 +25,11 @@ def test_it_grows_with_the_data() -> None:
     data = clips(8)
     folds = data.groups % 4
     points = learning_curve(data, folds)
-    assert [point.clips for point in points] == sorted(point.clips for point in points)
-    assert len({point.clips for point in points}) == 3
-    assert points[-1].clips == 12.0  # six of eight sources, two clips each
+    assert [point.clips_per_class for point in points] == sorted(
+        point.clips_per_class for point in points
+    )
+    assert len({point.clips_per_class for point in points}) == 3
+    assert points[-1].clips_per_class == 12.0  # six of eight sources, two clips each
     assert all(0.0 <= point.accuracy <= 1.0 for point in points)
     assert points[-1].accuracy > 0.9
     assert learning_curve(data, folds) == points

@@ -11,7 +11,8 @@ import pytest
 
 import oido
 from oido.training.augment import Augmentation
-from oido.training.embed import Embedded, embed
+from oido.training.clip import Clip
+from oido.training.embed import Embedded, _Listener, embed
 from oido.training.embeddings import FurtherWindows
 from oido.training.targets import BACKGROUND
 from tests.training.taught_sounds import KINDS, make_sounds
@@ -113,3 +114,22 @@ def test_a_clip_that_cannot_be_heard_has_no_copies(
     found = embed(oido.Dataset.from_folder(damaged), model, cache=False, augment=OPTIONS)
     assert len(found.left_out) >= 1
     assert set(copies(found).clip_index) == set(range(len(found.clips)))
+
+
+def test_an_interruption_does_not_wait_for_the_recordings_that_have_not_begun(
+    data: oido.Dataset, model: oido.AudioModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+    hear = _Listener.hear
+
+    def counting(self: _Listener, path: str, clips: list[Clip]) -> object:
+        heard.append(path)
+        return hear(self, path, clips)
+
+    def interrupted(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_Listener, "hear", counting)
+    with pytest.raises(KeyboardInterrupt):
+        embed(data, model, cache=False, jobs=2, progress=interrupted)
+    assert 1 <= len(heard) < len({clip.path for clip in data})

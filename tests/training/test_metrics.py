@@ -17,7 +17,7 @@ from oido.training.intervals import Bootstrap, wilson
 from oido.training.judged import JudgedWindows
 from oido.training.metrics import Metrics, measure
 from oido.training.ranking import average_precision, d_prime, ranking_samples, roc_auc
-from oido.training.reliability import reliability
+from oido.training.reliability import expected_calibration_error, reliability
 from tests.training.made_judged import judged, random_judged
 
 sklearn_metrics = pytest.importorskip("sklearn.metrics")
@@ -271,3 +271,12 @@ def test_raw_scores_are_judged_beside_the_probabilities() -> None:
         replace(clips, probabilities=clips.scores, scores=None)
     ).reliability  # fmt: skip
     assert measure(replace(clips, scores=None)).reliability_before is None
+
+
+def test_calibration_error_is_the_gap_between_confidence_and_what_came_true() -> None:
+    sure, right = np.full(10, 0.8), np.array([True] * 8 + [False] * 2)
+    assert expected_calibration_error(sure, right) == pytest.approx(0, abs=1e-6)
+    assert expected_calibration_error(sure, np.ones(10)) == pytest.approx(0.2)
+    two = np.array([0.9, 0.1])  # of two bins, whose gaps must not cancel
+    assert expected_calibration_error(two, np.array([False, True])) == pytest.approx(0.9)
+    assert math.isnan(expected_calibration_error(np.zeros(0), np.zeros(0)))

@@ -22,6 +22,7 @@ from oido.training.judged import JudgedClips, JudgedWindows
 from oido.training.markup import Html, join, tag
 from oido.training.mistakes import worst_mistakes
 from oido.training.report import Report
+from oido.training.verdict import CurvePoint
 from tests.training.made_judged import judged, random_judged
 from tests.training.recordings import record
 
@@ -66,7 +67,7 @@ def full_report(clips: JudgedClips) -> Report:
         clips,
         title=HOSTILE[0],
         baselines=[(HOSTILE[1], 0.4, 0.3), ("majority", 0.2)],
-        learning_curve=[(5, 0.5, 0.1), (10, 0.7, 0.1)],
+        learning_curve=[CurvePoint(5, 0.5, 0.1), CurvePoint(10, 0.7, 0.1)],
         facts={HOSTILE[2]: HOSTILE[0], "seed": 3},
         parity=0.001,
         left_out=[LeftOut(HOSTILE[1], HOSTILE[0])],

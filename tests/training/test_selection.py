@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from oido.errors import OptionError
-from oido.training.calibrate import expected_calibration_error, fitted_slope, log_losses
+from oido.training.calibrate import fitted_slope, log_losses
 from oido.training.fit import LinearOptions, MlpOptions, fit_linear
 from oido.training.pooling import clip_probabilities
 from oido.training.selection import Candidate, cross_validate, select
@@ -110,13 +110,6 @@ def test_slope_mends_logits_that_are_too_faint_or_too_loud(factor: float) -> Non
     told = replace(clips, targets=np.eye(3, dtype=np.float32)[drawn])
     slope = fitted_slope(logits * np.float32(factor), told, "softmax")
     assert slope * factor == pytest.approx(1, rel=0.15)
-
-
-def test_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
-    sure = np.tile(np.array([0.8, 0.2], np.float32), (10, 1))
-    labels = np.array([0] * 8 + [1] * 2)
-    assert expected_calibration_error(sure, labels) == pytest.approx(0, abs=1e-6)
-    assert expected_calibration_error(sure, np.zeros(10, np.int64)) == pytest.approx(0.2)
 
 
 def test_log_loss_leaves_out_what_is_not_known() -> None:

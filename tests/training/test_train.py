@@ -50,6 +50,17 @@ def exported(taught: TrainingResult, tmp_path_factory: pytest.TempPathFactory) -
     return path
 
 
+def test_a_taught_classifier_hears_and_leaves_no_file(
+    taught: TrainingResult, sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    classifier = taught.classifier()
+    assert list(tmp_path.iterdir()) == []
+    one = next((sounds / KINDS[0]).iterdir())
+    assert classifier.classify(one).top(1)[0].label == KINDS[0]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_it_learns_and_says_how_well(taught: TrainingResult) -> None:
     assert taught.classes == KINDS
     assert taught.report.to_dict()["clip_accuracy"] >= 0.9

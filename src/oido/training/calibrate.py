@@ -10,7 +10,7 @@ from oido.training.embeddings import EmbeddedClips
 from oido.training.head import OutputKind, activated
 from oido.training.pooling import clip_probabilities
 
-__all__ = ["expected_calibration_error", "fitted_slope", "log_losses"]
+__all__ = ["fitted_slope", "log_losses"]
 
 _SLOPES = np.geomspace(0.2, 5.0, 65)
 _CLIPS_OF_PRIOR = 4
@@ -42,17 +42,3 @@ def fitted_slope(logits: NDArray[np.float32], clips: EmbeddedClips, output: Outp
         if total < best:
             best, slope = total, float(candidate)
     return slope
-
-
-def expected_calibration_error(
-    probabilities: NDArray[np.float32], labels: NDArray[np.int64], bins: int = 10
-) -> float:
-    """How far confidence and accuracy are apart, 0..1, over equal bins of the top probability."""
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    numbers = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [
-        np.count_nonzero(numbers == n)
-        * abs(float(confidence[numbers == n].mean()) - float(right[numbers == n].mean()))
-        for n in np.unique(numbers)
-    ]
-    return float(np.sum(gaps) / len(labels))

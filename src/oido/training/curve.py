@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,19 +10,11 @@ from oido.training.embeddings import EmbeddedClips
 from oido.training.extra import one_thread
 from oido.training.fit import LinearOptions, fit_linear
 from oido.training.pooling import clip_probabilities
+from oido.training.verdict import CurvePoint
 
-__all__ = ["CurvePoint", "LearningCurve", "learning_curve"]
+__all__ = ["LearningCurve", "learning_curve"]
 
 _SHARES = (0.25, 0.5, 1.0)
-
-
-class CurvePoint(NamedTuple):
-    """clips: per class, on average. accuracy: of clips not learnt from; spread: its standard
-    deviation over folds."""
-
-    clips: float
-    accuracy: float
-    spread: float
 
 
 LearningCurve = list[CurvePoint]
@@ -35,7 +25,8 @@ def learning_curve(
 ) -> LearningCurve:
     """Accuracy with a quarter, half and all of the sources of each class; linear heads.
 
-    Each fold is judged by heads of the others; of several labels, the share of right yes and no.
+    Each fold is judged by heads of the others, and the deviation is that over folds; of several
+    labels, the share of right yes and no.
     Empty without folds.
     """
     if folds is None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -22,6 +21,7 @@ from oido.embedder import require_embeddings
 from oido.errors import AudioError, OptionError
 from oido.models.model import AudioModel
 from oido.params import available_cores
+from oido.threads import ordered_map
 from oido.training.augment import Augmentation
 from oido.training.clip import Clip, LeftOut
 from oido.training.dataset import Dataset
@@ -39,6 +39,9 @@ MOST_BACKGROUNDS = 32
 """Clips of background that copies are mixed with, evenly drawn: all of them are in memory."""
 BACKGROUND_SECONDS = 20.0
 """How much of each is used, from its start."""
+
+_AHEAD = 64
+"""Recordings heard while a long one keeps their results waiting."""
 
 
 class Embedded(NamedTuple):
@@ -76,10 +79,10 @@ def embed(
         return [(numbers[k], w) for k, w in listener.hear(path, [data[n] for n in numbers])]
 
     heard: dict[int, ClipWindows | AudioError] = {}
-    with ThreadPoolExecutor(jobs or available_cores(), thread_name_prefix="oido") as pool:
-        for done, found in enumerate(pool.map(hear, of_path), start=1):
-            heard.update(found)
-            progress(done, len(of_path))
+    workers = jobs or available_cores()
+    for done, found in enumerate(ordered_map(hear, of_path, workers, ahead=_AHEAD), start=1):
+        heard.update(found)
+        progress(done, len(of_path))
     kept, windows, left_out = [], [], list(data.left_out)
     for number, clip in enumerate(data):
         result = heard[number]

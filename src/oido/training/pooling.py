@@ -8,15 +8,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.events.aggregation import POWER, confidence
 from oido.training.embeddings import EmbeddedClips
 from oido.training.head import OutputKind
 
-__all__ = ["POWER", "Pooling", "clip_probabilities"]
+__all__ = ["Pooling", "clip_probabilities"]
 
 Pooling = Literal["confident-mean", "power-mean", "mean", "max"]
-
-POWER = 4
-"""The exponent of "power-mean": between the mean (1) and the largest (∞)."""
 
 
 def clip_probabilities(
@@ -49,8 +47,7 @@ def clip_probabilities(
         pooled = np.add.reduceat(share * s**POWER, starts, axis=0) ** (1 / POWER)
     else:
         logs = np.log(np.maximum(s, 1e-30))
-        sure = np.maximum(1 + (s * logs).sum(axis=1, keepdims=True) / np.log(max(2, s.shape[1])), 0)
-        share = share * (sure**2 + 1e-6)
+        share = share * (confidence(s)[:, None] ** 2 + 1e-6)
         share = share / np.add.reduceat(share, starts, axis=0)[clips.clip_index]
         pooled = np.exp(np.add.reduceat(share * logs, starts, axis=0))
     if output == "softmax":

@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from oido.training.intervals import Bootstrap, Estimate
 from oido.training.judged import UNKNOWN, JudgedClips
 
-__all__ = ["BINS", "Reliability", "ReliabilityBin", "reliability"]
+__all__ = [
+    "BINS",
+    "Reliability",
+    "ReliabilityBin",
+    "expected_calibration_error",
+    "reliability",
+]
 
 BINS = 10
 """Of equal width, 0..1."""
@@ -50,22 +56,31 @@ class Reliability:
     bins: tuple[ReliabilityBin, ...]
 
 
+def expected_calibration_error(
+    confidence: NDArray[np.floating], observed: NDArray[np.floating | np.bool_]
+) -> float:
+    """Of cases [n], 0..1: Σ over bins of their share · |mean confidence − mean observed|."""
+    if not len(confidence):
+        return math.nan
+    numbers = _bins_of(confidence)
+    gaps = np.bincount(numbers, confidence - np.asarray(observed, np.float64), BINS)
+    return float(np.abs(gaps).sum()) / len(confidence)
+
+
 def reliability(
     judged: JudgedClips, probabilities: NDArray[np.float32], bootstrap: Bootstrap
 ) -> Reliability:
     """Of these probabilities f32[K, C], which may be the clips' raw scores instead of their own."""
     confidence, observed, counted = _cases(judged, probabilities)  # [K, n] each
-    numbers = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
-    numbers = np.maximum(numbers, 0)
+    numbers = _bins_of(confidence)
     confidence = np.where(counted, confidence, 0.0)
     bins = []
-    variance, gaps = np.zeros(BINS), np.zeros(BINS)
+    variance = np.zeros(BINS)
     for number in range(BINS):
         inside = counted & (numbers == number)
         cases, total = int(inside.sum()), float(confidence[inside].sum())
         right = float(observed[inside].sum())
         certain = np.clip(confidence[inside], 0, 1)
-        gaps[number] = abs(total - right)
         variance[number] = float((certain * (1 - certain)).sum())
         mean = (total / cases, right / cases) if cases else (math.nan, math.nan)
         bins.append(ReliabilityBin(cases, *mean))
@@ -73,12 +88,16 @@ def reliability(
     errors = np.where(judged.known, (probabilities - np.nan_to_num(judged.targets)) ** 2, 0.0)
     return Reliability(
         cases,
-        float(gaps.sum()) / cases if cases else math.nan,
+        expected_calibration_error(confidence[counted], observed[counted]),
         _by_chance(variance, cases),
         _ratio(bootstrap, np.where(counted, confidence - observed, 0).sum(1), counted.sum(1)),
         _ratio(bootstrap, errors.sum(1), judged.known.sum(1)),
         tuple(bins),
     )
+
+
+def _bins_of(confidence: NDArray[np.floating]) -> NDArray[np.int64]:
+    return np.clip((confidence * BINS).astype(np.int64), 0, BINS - 1)
 
 
 def _cases(

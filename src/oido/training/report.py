@@ -64,7 +64,7 @@ class Report:
         title: str,
         dataset: DatasetSummary | None = None,
         baselines: Sequence[tuple[str, float] | tuple[str, float, float]] = (),
-        learning_curve: Sequence[tuple[float, float, float]] = (),
+        learning_curve: Sequence[CurvePoint] = (),
         facts: Mapping[str, Fact] | None = None,
         parity: float | None = None,
         left_out: Sequence[LeftOut] = (),
@@ -82,7 +82,7 @@ class Report:
         """
         metrics = measure(judged, seed=seed)
         others = tuple(Baseline(*entry) for entry in baselines)
-        curve = tuple(CurvePoint(*point) for point in learning_curve)
+        curve = tuple(learning_curve)
         if not left_out and dataset is not None:
             left_out = dataset.left_out
         return cls(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from oido.errors import AudioError
 from oido.events.aggregation import Aggregator
 from oido.params import available_cores
 from oido.signal.decode import open_audio
+from oido.threads import ordered_map
 from oido.training.acoustics import Acoustics, MeasuringReader
 from oido.training.clip import LeftOut
 from oido.training.sources import source_of
@@ -94,15 +94,15 @@ def hear_stretches(
     heard: list[_Heard] = []
     sources: list[str] = []
     left_out: list[LeftOut] = []
-    with ThreadPoolExecutor(jobs or available_cores(), thread_name_prefix="oido") as pool:
-        for number, found in enumerate(pool.map(hear, range(len(paths)))):
-            if isinstance(found, AudioError):
-                reason = str(found).removeprefix(f"{paths[number]}: ")
-                left_out.append(LeftOut(paths[number], reason))
-            else:
-                heard.append(found)
-                sources.append(source_of(paths[number]))
-            progress(number + 1)
+    workers = jobs or available_cores()
+    for number, found in enumerate(ordered_map(hear, range(len(paths)), workers, ahead=64)):
+        if isinstance(found, AudioError):
+            reason = str(found).removeprefix(f"{paths[number]}: ")
+            left_out.append(LeftOut(paths[number], reason))
+        else:
+            heard.append(found)
+            sources.append(source_of(paths[number]))
+        progress(number + 1)
     of_file = np.unique(sources, return_inverse=True)[1].astype(np.int64)
     counts = [len(each.embeddings) for each in heard]
     return HeardSet(

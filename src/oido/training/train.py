@@ -223,10 +223,10 @@ class TrainingResult:
 
     def classifier(self, **options: Any) -> AudioClassifier:
         """The taught classifier, ready to hear; options as those of `AudioClassifier`."""
-        folder = tempfile.mkdtemp(prefix="oido-")
-        path = Path(folder) / "taught.tflite"
-        path.write_bytes(self._file(False, True, "taught"))
-        return AudioClassifier(path, **options)
+        with tempfile.TemporaryDirectory(prefix="oido-") as folder:
+            path = Path(folder) / "taught.tflite"
+            path.write_bytes(self._file(False, True, "taught"))
+            return AudioClassifier(path, **options)
 
     def _file(self, keep_base: bool, unknown: bool, name: str) -> bytes:
         return taught_file(

@@ -41,7 +41,8 @@ class Baseline(NamedTuple):
 
 
 class CurvePoint(NamedTuple):
-    """The accuracy with so many clips of a class: its mean and standard deviation over draws."""
+    """The accuracy with so many clips of a class: its mean, and its standard deviation over
+    draws or folds."""
 
     clips_per_class: float
     accuracy: float
