@@ -106,8 +106,10 @@ def test_damage_comes_after_what_was_heard(
 ) -> None:
     heard: list[list[Block]] = [[], []]
     for blocks, ear in zip(heard, (both, classifier)):
-        listener = make_listener(ear.model, ear.windowing)
-        stream = listener.open(Damaged(seconds), channel="mix", workers=1, transform=None)
+        listener = make_listener(ear.model)
+        stream = listener.open(
+            Damaged(seconds), ear.windowing, channel="mix", workers=1, transform=None
+        )
         with pytest.raises(oido.CorruptAudioError, match="here it ends"):
             blocks.extend(stream)
     together, alone = (np.concatenate([b.scores for b in blocks]) for blocks in heard)

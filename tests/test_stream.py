@@ -13,7 +13,7 @@ from oido.ears import Ear, Ears
 from oido.params import FrontEndParams, Windowing
 from oido.runtime.base import Outputs
 from oido.runtime.fake import FakeRuntime
-from oido.signal.decode import AudioInfo, open_audio
+from oido.signal.decode import AudioInfo, AudioReader, open_audio
 from oido.signal.frontend import FrontEnd
 from oido.stream import BATCH_WINDOWS, WindowStream
 
@@ -22,7 +22,7 @@ HANN = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)).astype(np.float32)
 DEFAULT = Windowing(16_000, 15_600, 7_680)
 
 
-class ChunkReader:
+class ChunkReader(AudioReader):
     """Samples at 16 kHz in chunks of any size."""
 
     def __init__(self, samples, chunk):
@@ -37,12 +37,6 @@ class ChunkReader:
 
     def close(self):
         self.closed = True
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
 
 def fake_ears(make_runtime=lambda: FakeRuntime(7, 5)):

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from oido._version import __version__
 
 if TYPE_CHECKING:
+    from oido.aio.classifier import AsyncAudioClassifier
     from oido.classifier import AudioClassifier
     from oido.embedder import AudioEmbedder, EmbeddingResult, cosine_similarity
     from oido.errors import (
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from oido.types import Category, Event, Row
 
 _HOME = {
+    "AsyncAudioClassifier": "oido.aio.classifier",
     "AudioClassifier": "oido.classifier",
     "AudioEmbedder": "oido.embedder",
     "Category": "oido.types",
@@ -71,6 +73,7 @@ _HOME = {
 }
 
 __all__ = [
+    "AsyncAudioClassifier",
     "AudioClassifier",
     "AudioEmbedder",
     "AudioError",

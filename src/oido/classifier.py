@@ -22,7 +22,7 @@ from oido.reading import read_heads
 from oido.result import ClassificationResult
 from oido.signal.decode import AudioReader, AudioSource, open_audio
 from oido.signal.mixing import Channel
-from oido.stream import BATCH_WINDOWS, ScoreTransform, Stream, WindowStream
+from oido.stream import BATCH_WINDOWS, Block, HeardSource, ScoreTransform, Stream, WindowStream
 
 __all__ = ["AudioClassifier"]
 
@@ -102,10 +102,10 @@ class AudioClassifier:
         )
         self.reader = self._readers[chosen.name]
         try:
-            self._listener = make_listener(model, self.windowing)
+            self.listener = make_listener(model)
         except ModelFormatError as error:
             raise ModelFormatError(f"{model.path}: {error}") from error
-        self.model = self._listener.model
+        self.model = self.listener.model
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -128,21 +128,24 @@ class AudioClassifier:
         Memory grows by 6 kB per window (16 MB per hour at the default hop for scores, 31 MB for
         embeddings); `stream` keeps it flat. Raises AudioError.
         """
-        stream = self._stream(source, sample_rate, channel, None, transform=None)
-        blocks = list(stream)
+        stream = self._stream(source, sample_rate, self.windowing, channel, None, transform=None)
+        return self.result_of(stream, list(stream))
+
+    def result_of(self, heard: HeardSource, blocks: Sequence[Block]) -> ClassificationResult:
+        """The result of a source heard to its end; blocks: with the scores of all heads."""
         return ClassificationResult(
-            info=stream.info,
+            info=heard.info,
             readers=self._readers,
             head=self.reader.head.name,
             windowing=self.windowing,
-            n_samples=stream.n_samples,
+            n_samples=heard.n_samples,
             raw_scores=np.concatenate([b.scores for b in blocks]),
             embeddings=np.concatenate([b.embeddings for b in blocks]),
             weights=np.concatenate([b.weights for b in blocks]),
             loudness=np.concatenate([b.loudness for b in blocks]),
             aggregation=self._aggregation,
             novelty=self.model.novelty,
-            damaged_packets=stream.damaged_packets,
+            damaged_packets=heard.damaged_packets,
         )
 
     def log_mel(
@@ -165,6 +168,7 @@ class AudioClassifier:
         source: AudioSource | AudioReader,
         sample_rate: int | None = None,
         *,
+        hop: float | None = None,
         channel: Channel = "mix",
         jobs: int | None = None,
         batch_windows: int = BATCH_WINDOWS,
@@ -172,26 +176,32 @@ class AudioClassifier:
         """The same recording as blocks of windows, in order, in flat memory.
 
         source: as for `classify`, or an opened `AudioReader`, such as a microphone. Scores are
-        those of the classifier's head. ``jobs`` replaces the classifier's own for this recording.
+        those of the classifier's head. ``jobs`` replaces the classifier's own for this recording,
+        and ``hop``, in seconds.
         batch_windows: that are heard together; 1 gives each window as soon as its last sample is
         there, and costs about twice the time.
         """
+        windowing = self.windowing
+        if hop is not None:
+            windowing = Windowing.from_seconds(self.model.windows, hop)
         return self._stream(
-            source, sample_rate, channel, jobs, self.reader.scores, batch_windows=batch_windows
+            source, sample_rate, windowing, channel, jobs, self.reader.scores, batch_windows
         )
 
     def _stream(
         self,
         source: AudioSource | AudioReader,
         sample_rate: int | None,
+        windowing: Windowing,
         channel: Channel,
         jobs: int | None,
         transform: ScoreTransform | None,
         batch_windows: int = BATCH_WINDOWS,
     ) -> Stream:
         reader = source if isinstance(source, AudioReader) else open_audio(source, sample_rate)
-        return self._listener.open(
+        return self.listener.open(
             reader,
+            windowing,
             channel=channel,
             batch_windows=batch_windows,
             workers=jobs or self.jobs,

@@ -67,7 +67,11 @@ class Ear:
 
     def hear(self, waveform: NDArray[np.float32], hop_samples: int) -> Outputs:
         """Outputs of every window in f32[(N − 1) · hop + window]."""
-        return self._runtime.run(self.patches(waveform, hop_samples))
+        return self.run(self.patches(waveform, hop_samples))
+
+    def run(self, patches: NDArray[np.float32]) -> Outputs:
+        """Outputs of patches f32[N, …], N ≥ 1."""
+        return self._runtime.run(patches)
 
     def frames(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
         """The log-mel frames of f32[n]: f32[t, bands]. Raises OptionError where there are none."""

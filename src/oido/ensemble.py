@@ -21,7 +21,7 @@ from oido.params import Windowing
 from oido.signal.decode import AudioInfo
 from oido.stream import Block, ScoreTransform, WindowStream
 
-__all__ = ["EnsembleStream", "power_mean"]
+__all__ = ["Around", "EnsembleStream", "power_mean"]
 
 _EXPONENT = 0.25
 
@@ -46,12 +46,8 @@ class EnsembleStream:
         transform: ScoreTransform | None = None,
     ) -> None:
         self._first, self._second = first, second
-        self._columns = np.asarray(columns)
+        self._around = Around(columns, first.windowing, second.windowing)
         self._transform = transform
-        pieces = second.windowing
-        self._hop = pieces.hop_samples / pieces.sample_rate_hz
-        self._length = pieces.window_samples / pieces.sample_rate_hz
-        self._rows: deque[tuple[int, NDArray[np.float32]]] = deque()
 
     @property
     def windowing(self) -> Windowing:
@@ -79,37 +75,58 @@ class EnsembleStream:
         second = _until_damage(self._second)
         try:
             for block in self._first:
-                centres = self._centres(block)
-                self._pull(second, float(centres[-1]))
-                scores = block.scores
-                if self._rows:  # there are none if the source was damaged at its very start
-                    around = np.stack([self._around(float(centre)) for centre in centres])
-                    scores = power_mean(scores, around)
-                if self._transform is not None:
-                    scores = self._transform(scores)
-                yield block._replace(scores=scores)
+                centres = self._around.centres(block, self.n_samples)
+                while not self._around.reaches(centres):
+                    pieces = next(second, None)
+                    if pieces is None:
+                        break
+                    self._around.push(pieces)
+                yield self._around.combined(block, centres, self._transform)
         finally:
             self._second.close()
 
-    def _centres(self, block: Block) -> NDArray[np.float64]:
+
+class Around:
+    """What the second network hears around each window of the first.
+
+    columns: for each label of the first, its column in the second's scores. windows: of the first;
+    pieces: of the second.
+    """
+
+    def __init__(self, columns: Sequence[int], windows: Windowing, pieces: Windowing) -> None:
+        self._columns, self._windows = np.asarray(columns), windows
+        self._hop = pieces.hop_samples / pieces.sample_rate_hz
+        self._length = pieces.window_samples / pieces.sample_rate_hz
+        self._rows: deque[tuple[int, NDArray[np.float32]]] = deque()
+
+    def centres(self, block: Block, n_samples: int) -> NDArray[np.float64]:
         """The middle of each window in seconds, f64[N], but never behind the end."""
-        w = self._first.windowing
+        w = self._windows
         numbers = block.first_window + np.arange(len(block.scores))
         centres = (numbers * w.hop_samples + w.window_samples / 2) / w.sample_rate_hz
-        end = (self._first.n_samples - 1) / w.sample_rate_hz
+        end = (n_samples - 1) / w.sample_rate_hz
         # Until the end is known, no window's centre lies behind what was read.
         return np.minimum(centres, max(end, 0.0))
 
-    def _pull(self, second: Iterator[Block], centre: float) -> None:
-        """Read the second until a piece begins behind the centre, and forget what lies before."""
-        while not self._rows or self._rows[-1][0] * self._hop <= centre:
-            block = next(second, None)
-            if block is None:
-                break
-            rows = block.scores[:, self._columns]
-            self._rows.extend(enumerate(rows, start=block.first_window))
+    def push(self, block: Block) -> None:
+        """More pieces, as the second hears them."""
+        rows = block.scores[:, self._columns]
+        self._rows.extend(enumerate(rows, start=block.first_window))
 
-    def _around(self, centre: float) -> NDArray[np.float32]:
+    def reaches(self, centres: NDArray[np.float64]) -> bool:
+        """Whether a piece begins behind all of these: then no other will cover them."""
+        return bool(self._rows) and self._rows[-1][0] * self._hop > centres[-1]
+
+    def combined(
+        self, block: Block, centres: NDArray[np.float64], transform: ScoreTransform | None
+    ) -> Block:
+        """The first's block with the scores of both. Blocks must come in order."""
+        scores = block.scores
+        if self._rows:  # there are none if the source was damaged at its very start
+            scores = power_mean(scores, np.stack([self._mean(float(c)) for c in centres]))
+        return block._replace(scores=scores if transform is None else transform(scores))
+
+    def _mean(self, centre: float) -> NDArray[np.float32]:
         """The mean of the second's scores over its pieces that cover this time, f32[C]."""
         while len(self._rows) > 1 and self._rows[0][0] * self._hop + self._length <= centre:
             self._rows.popleft()

@@ -10,8 +10,10 @@ from oido.ears import Ear, Ears, tried_out
 from oido.ensemble import EnsembleStream
 from oido.models.model import AudioModel, EnsembleNetwork
 from oido.params import Windowing
-from oido.signal.decode import AudioReader
+from oido.pushing import Part, PushedAlone, PushedStream, PushedTogether
+from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.decode.sharing import shared
+from oido.signal.framing import WindowFramer
 from oido.signal.mixing import Channel
 from oido.signal.pieces import PieceFramer
 from oido.stream import BATCH_WINDOWS, ScoreTransform, Stream, WindowStream
@@ -22,13 +24,18 @@ _PIECES_PER_BATCH = 4
 
 
 class Listener(Protocol):
-    """Opens streams of heard windows; may be used by many threads."""
+    """Opens streams of heard windows; may be used by many threads.
+
+    networks: the models that hear, one or two; a pushed stream's work says for which it is.
+    """
 
     model: AudioModel
+    networks: tuple[AudioModel, ...]
 
     def open(
         self,
         reader: AudioReader,
+        windowing: Windowing,
         *,
         channel: Channel,
         workers: int,
@@ -41,23 +48,37 @@ class Listener(Protocol):
         """
         ...
 
+    def pushed(
+        self,
+        info: AudioInfo,
+        windowing: Windowing,
+        *,
+        channel: Channel,
+        transform: ScoreTransform | None,
+        batch_windows: int = 1,
+        weighs: bool = True,
+    ) -> PushedStream:
+        """The windows of a source that is pushed."""
+        ...
 
-def make_listener(model: AudioModel, windowing: Windowing) -> Listener:
+
+def make_listener(model: AudioModel) -> Listener:
     """The listener for this kind of model. Raises ModelFormatError if it cannot be run."""
     if isinstance(model.network, EnsembleNetwork):
-        return _Ensemble(model, model.network, windowing)
-    return _Alone(model, windowing)
+        return _Ensemble(model, model.network)
+    return _Alone(model)
 
 
 class _Alone:
-    def __init__(self, model: AudioModel, windowing: Windowing) -> None:
+    def __init__(self, model: AudioModel) -> None:
         self.model = model if model.card else tried_out(model)
-        self._windowing = windowing
+        self.networks: tuple[AudioModel, ...] = (self.model,)
         self._ears = Ears(partial(Ear.of, self.model))
 
     def open(
         self,
         reader: AudioReader,
+        windowing: Windowing,
         *,
         channel: Channel,
         workers: int,
@@ -67,37 +88,50 @@ class _Alone:
         return WindowStream(
             reader,
             self._ears,
-            self._windowing,
+            windowing,
             channel=channel,
             workers=workers,
             batch_windows=batch_windows,
             transform=transform,
         )
 
+    def pushed(
+        self,
+        info: AudioInfo,
+        windowing: Windowing,
+        *,
+        channel: Channel,
+        transform: ScoreTransform | None,
+        batch_windows: int = 1,
+        weighs: bool = True,
+    ) -> PushedStream:
+        part = Part(windowing, WindowFramer(windowing, batch_windows))
+        return PushedAlone(info, channel, part, transform, weighs=weighs)
+
 
 class _Ensemble:
-    def __init__(self, model: AudioModel, network: EnsembleNetwork, windowing: Windowing) -> None:
-        self.model, self._network, self._windowing = model, network, windowing
-        self._first = Ears(partial(Ear.of, network.first))
-        self._second = Ears(partial(Ear.of, network.second))
+    def __init__(self, model: AudioModel, network: EnsembleNetwork) -> None:
+        self.model, self._network = model, network
+        self.networks: tuple[AudioModel, ...] = (network.first, network.second)
+        self._first, self._second = (Ears(partial(Ear.of, one)) for one in self.networks)
 
     def open(
         self,
         reader: AudioReader,
+        windowing: Windowing,
         *,
         channel: Channel,
         workers: int,
         transform: ScoreTransform | None,
         batch_windows: int = BATCH_WINDOWS,
     ) -> Stream:
-        pieces, network = self._network.pieces, self._network.second.windows
-        framer = PieceFramer(pieces, network.window_samples, min(batch_windows, _PIECES_PER_BATCH))
+        pieces, framer = self._network.pieces, self._piece_framer(batch_windows)
         one, other = shared(reader, 2)
         return EnsembleStream(
             WindowStream(
                 one,
                 self._first,
-                self._windowing,
+                windowing,
                 channel=channel,
                 workers=workers,
                 batch_windows=batch_windows,
@@ -108,3 +142,24 @@ class _Ensemble:
             self._network.columns,
             transform,
         )
+
+    def pushed(
+        self,
+        info: AudioInfo,
+        windowing: Windowing,
+        *,
+        channel: Channel,
+        transform: ScoreTransform | None,
+        batch_windows: int = 1,
+        weighs: bool = True,
+    ) -> PushedStream:
+        parts = (
+            Part(windowing, WindowFramer(windowing, batch_windows)),
+            Part(self._network.pieces, self._piece_framer(batch_windows)),
+        )
+        columns = self._network.columns
+        return PushedTogether(info, channel, parts, columns, transform, weighs=weighs)
+
+    def _piece_framer(self, batch_windows: int) -> PieceFramer:
+        filled = self._network.second.windows.window_samples
+        return PieceFramer(self._network.pieces, filled, min(batch_windows, _PIECES_PER_BATCH))

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.coarsening import Coarsening
 from oido.ears import Ears
 from oido.errors import AudioError
 from oido.params import Windowing
@@ -23,7 +24,16 @@ from oido.signal.mixing import Channel, mono_blocks
 from oido.signal.resample import Resampler
 from oido.threads import ordered_map
 
-__all__ = ["BATCH_WINDOWS", "Block", "Framer", "ScoreTransform", "Stream", "WindowStream"]
+__all__ = [
+    "BATCH_WINDOWS",
+    "Block",
+    "Framer",
+    "HeardSource",
+    "ScoreTransform",
+    "Stream",
+    "WindowStream",
+    "heard_block",
+]
 
 BATCH_WINDOWS = 64
 """Windows per segment: half a minute of audio, some 20 MB of work memory."""
@@ -38,6 +48,8 @@ class Block(NamedTuple):
 
     scores: f32[N, C], raw; embeddings: f32[N, D]; weights: f64[N], the share of each window that is
     not padding (1 but for the last window); loudness: f64[N] (`oido.signal.loudness`).
+    times: f64[N, 2], start and end of each window in seconds of the stream. skipped: windows that
+    were left out just before, because whoever takes them is too slow for a live source.
     """
 
     first_window: int
@@ -45,32 +57,44 @@ class Block(NamedTuple):
     embeddings: NDArray[np.float32]
     weights: NDArray[np.float64]
     loudness: NDArray[np.float64]
+    times: NDArray[np.float64]
+    skipped: int = 0
 
 
 class Framer(Protocol):
-    """Cuts a stream of samples into segments; n_samples: pushed so far."""
+    """Cuts a stream of samples into segments.
+
+    n_samples: pushed so far; missing_samples: until there is another segment.
+    """
 
     n_samples: int
+
+    @property
+    def missing_samples(self) -> int: ...
 
     def push(self, waveform: NDArray[np.float32]) -> list[Segment]: ...
 
     def flush(self) -> list[Segment]: ...
 
 
-class Stream(Protocol):
-    """One source's windows, to be iterated once; `WindowStream` says what its names mean."""
+class HeardSource(Protocol):
+    """What is known of a source that is heard; `WindowStream` says what the names mean."""
 
     @property
     def info(self) -> AudioInfo: ...
-
-    @property
-    def windowing(self) -> Windowing: ...
 
     @property
     def n_samples(self) -> int: ...
 
     @property
     def damaged_packets(self) -> int: ...
+
+
+class Stream(HeardSource, Protocol):
+    """One source's windows, to be iterated once."""
+
+    @property
+    def windowing(self) -> Windowing: ...
 
     def close(self) -> None: ...
 
@@ -79,6 +103,9 @@ class Stream(Protocol):
 
 class WindowStream:
     """The windows of one opened source, once through.
+
+    A live source that is heard too slowly, whether by the network or by whoever takes the blocks,
+    gets a coarser hop where windows are heard one by one (`Coarsening`).
 
     An AudioError raised midway comes after the blocks of everything before the damage.
 
@@ -104,6 +131,7 @@ class WindowStream:
         self._workers = workers
         self._transform = transform
         self._framer: Framer = framer or WindowFramer(windowing, batch_windows)
+        self._coarsening = Coarsening() if batch_windows == 1 and framer is None else None
         self.windowing = windowing
 
     @property
@@ -128,13 +156,14 @@ class WindowStream:
             loudness = window_loudness(segment.waveform, self.windowing.window_samples, hop)
             return segment, self._ears.hear(segment.waveform, hop), loudness
 
+        next_window = 0
         with self._reader:
-            for segment, outputs, loudness in ordered_map(hear, self._segments(), self._workers):
-                scores, embeddings = outputs
-                if self._transform is not None:
-                    scores = self._transform(scores)
-                weights = self._weights(segment)
-                yield Block(segment.first_window, scores, embeddings, weights, loudness)
+            for segment, outputs, loudness in ordered_map(hear, self._chosen(), self._workers):
+                skipped = segment.first_window - next_window
+                next_window = segment.first_window + segment.n_windows
+                yield heard_block(
+                    segment, outputs, loudness, self.windowing, self.n_samples, self._transform
+                )._replace(skipped=skipped)
 
     def waveform(self) -> NDArray[np.float32]:
         """The whole recording instead, f32[n] at the model's rate, padded to whole windows."""
@@ -143,6 +172,12 @@ class WindowStream:
         hop = self.windowing.hop_samples
         pieces = [s.waveform[: s.n_windows * hop] for s in segments[:-1]]
         return np.concatenate([*pieces, segments[-1].waveform])
+
+    def _chosen(self) -> Iterator[Segment]:
+        coarsening = self._coarsening
+        for segment in self._segments():
+            if coarsening is None or coarsening.takes(segment.first_window, self._reader.fullness):
+                yield segment
 
     def _segments(self) -> Iterator[Segment]:
         resampler = Resampler(self.info.sample_rate_hz, self.windowing.sample_rate_hz)
@@ -159,8 +194,20 @@ class WindowStream:
         if damage is not None:
             raise damage
 
-    def _weights(self, segment: Segment) -> NDArray[np.float64]:
-        starts = np.arange(segment.n_windows) + segment.first_window
-        ends = starts * self.windowing.hop_samples + self.windowing.window_samples
-        padded = np.maximum(0, ends - self.n_samples)
-        return np.asarray(1.0 - padded / self.windowing.window_samples)
+
+def heard_block(
+    segment: Segment,
+    outputs: Outputs,
+    loudness: NDArray[np.float64],
+    windowing: Windowing,
+    n_samples: int,
+    transform: ScoreTransform | None,
+) -> Block:
+    """What was heard in a segment; n_samples: of the source so far, its end included if known."""
+    scores = outputs.scores if transform is None else transform(outputs.scores)
+    starts = (np.arange(segment.n_windows) + segment.first_window) * windowing.hop_samples
+    ends = starts + windowing.window_samples
+    padded = np.maximum(0, ends - n_samples)
+    weights = np.asarray(1.0 - padded / windowing.window_samples)
+    times = np.stack([starts, ends], axis=1) / windowing.sample_rate_hz
+    return Block(segment.first_window, scores, outputs.embeddings, weights, loudness, times)

@@ -81,6 +81,11 @@ class WindowFramer:
         self._pending, self._pending_samples = [], 0
         return [self._segment(padded, windows)]
 
+    @property
+    def missing_samples(self) -> int:
+        """Samples that the next segment still lacks."""
+        return self._samples_of(self._batch) - self._pending_samples
+
     def _samples_of(self, windows: int) -> int:
         return (windows - 1) * self._windowing.hop_samples + self._windowing.window_samples
 

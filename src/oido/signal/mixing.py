@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from oido.errors import EmptyAudioError, InvalidSamplesError, OptionError
 from oido.signal.decode import AudioInfo, AudioReader
 
-__all__ = ["Channel", "mono_blocks"]
+__all__ = ["Channel", "Mono", "mono_blocks"]
 
 Channel = Literal["mix"] | int
 """Which channel: "mix" (the mean of all) or a number from 0."""
@@ -24,29 +24,59 @@ _SHORTEST_SECONDS = 0.001
 """A file shorter than this is a stump, not a recording; an array is what its owner says it is."""
 
 
+class Mono:
+    """One channel of a source's blocks, with bad samples refused.
+
+    ``push`` gives the samples f32[n] of a block f32[n, channels]; from the first bad sample on it
+    gives nothing, and ``damage`` is the error that tells of it. Raises OptionError for a channel
+    that is not there.
+    """
+
+    def __init__(self, info: AudioInfo, channel: Channel = "mix") -> None:
+        if channel != "mix" and (isinstance(channel, bool) or not isinstance(channel, int)):
+            raise OptionError(f'channel must be "mix" or a number from 0, not {channel!r}')
+        self._info, self._channel = info, channel
+        self._n_frames = 0
+        self.damage: InvalidSamplesError | None = None
+
+    def push(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The block's samples, f32[n]; fewer where one of them is bad."""
+        mono = _pick(block, self._channel, self._info.name)
+        if self.damage is not None or not len(mono):
+            return mono[:0]
+        # The energy is not finite if one sample is not: one quick look, a second on suspicion.
+        with np.errstate(over="ignore", invalid="ignore"):
+            energy = float(np.dot(mono, mono))
+        if not energy < _LOUDEST_RMS**2 * len(mono):
+            good = _good_samples(mono)
+            self.damage = _bad_samples(mono, good, self._n_frames, self._info)
+            mono = mono[:good]
+        self._n_frames += len(mono)
+        return mono
+
+    def flush(self) -> None:
+        """The end. Raises EmptyAudioError if there was less than a millisecond."""
+        info = self._info
+        if info.decoder != "array" and self._n_frames < _SHORTEST_SECONDS * info.sample_rate_hz:
+            raise EmptyAudioError(
+                f"{info.name}: holds only {self._n_frames} samples, too few to be a sound"
+            )
+
+
 def mono_blocks(reader: AudioReader, channel: Channel = "mix") -> Iterator[NDArray[np.float32]]:
     """The reader's blocks as one channel, f32[n], with bad samples refused.
 
     Raises EmptyAudioError if there is less than a millisecond, InvalidSamplesError at the first NaN
     or infinite one, OptionError for a channel that is not there.
     """
-    name, n_frames = reader.info.name, 0
-    if channel != "mix" and (isinstance(channel, bool) or not isinstance(channel, int)):
-        raise OptionError(f'channel must be "mix" or a number from 0, not {channel!r}')
+    mono = Mono(reader.info, channel)
     for block in reader.blocks():
-        mono = _pick(block, channel, name)
-        # The energy is not finite if one sample is not: one quick look, a second on suspicion.
-        with np.errstate(over="ignore", invalid="ignore"):
-            energy = float(np.dot(mono, mono))
-        if not energy < _LOUDEST_RMS**2 * len(mono):
-            good = _good_samples(mono)
-            if good:
-                yield mono[:good]
-            raise _bad_samples(mono, good, n_frames, reader.info)
-        n_frames += len(mono)
-        yield mono
-    if reader.info.decoder != "array" and n_frames < _SHORTEST_SECONDS * reader.info.sample_rate_hz:
-        raise EmptyAudioError(f"{name}: holds only {n_frames} samples, too few to be a sound")
+        samples = mono.push(block)
+        if len(samples):
+            yield samples
+        if mono.damage is not None:
+            raise mono.damage
+    mono.flush()
 
 
 def _pick(block: NDArray[np.float32], channel: Channel, name: str) -> NDArray[np.float32]:

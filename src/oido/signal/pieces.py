@@ -47,6 +47,11 @@ class PieceFramer:
             self._held = self._held[:0]
         return self._segments(1)
 
+    @property
+    def missing_samples(self) -> int:
+        """Samples that the next piece still lacks."""
+        return self._windowing.window_samples + 1 - len(self._held)
+
     def _segments(self, least: int) -> list[Segment]:
         segments = []
         while len(self._ready) >= least:

@@ -62,9 +62,26 @@ class AudioReader(ABC):
     info: AudioInfo
     damaged_packets: int
 
+    @property
+    def fullness(self) -> float:
+        """How much of the room for samples is taken by those that wait, 0..1: of sources that
+        cannot wait themselves, such as a microphone."""
+        return 0.0
+
     @abstractmethod
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Blocks f32[n, channels] in [-1, 1], n > 0, in order."""
+
+    def seek(self, frame: int) -> bool:
+        """Let ``blocks``, not called yet, begin at this frame; False if that cannot be exact.
+
+        True promises that the samples are those which hearing all of it gives from there on.
+        """
+        return False
+
+    def tags(self) -> dict[str, str]:
+        """What the container says of itself by lower-case name: creation_time, comment, title..."""
+        return {}
 
     @abstractmethod
     def close(self) -> None:

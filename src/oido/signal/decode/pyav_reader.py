@@ -23,6 +23,9 @@ _PLANES = 8
 """Planes that PyAV reads of a planar frame; beyond them it reads foreign memory and crashes."""
 
 
+_SEEK_MARGIN = 1 << 16
+
+
 class PyAvReader(AudioReader):
     """The first audio stream of a file, from a path or a seekable file object.
 
@@ -31,6 +34,7 @@ class PyAvReader(AudioReader):
 
     def __init__(self, source: str | IO[bytes], name: str) -> None:
         self.damaged_packets = 0
+        self._skip = 0
         self._own_file = open(source, "rb") if isinstance(source, str) else None  # noqa: SIM115
         try:
             self._container = av.open(self._own_file or source, mode="r", options=_OPEN_OPTIONS)
@@ -75,6 +79,13 @@ class PyAvReader(AudioReader):
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Blocks f32[n, channels]."""
+        for block in self._all_blocks():
+            rest = block[self._skip :]
+            self._skip -= len(block) - len(rest)
+            if len(rest):
+                yield rest
+
+    def _all_blocks(self) -> Iterator[NDArray[np.float32]]:
         step = block_frames(self.info.channels)
         # A codec's frames are about a thousand samples: collected first, so that they are turned
         # into arrays some hundred at a time.
@@ -92,6 +103,48 @@ class PyAvReader(AudioReader):
             raise CorruptAudioError(
                 f"{self.info.name}: is damaged and cannot be decoded ({_reason(error)})"
             ) from error
+
+    def seek(self, frame: int) -> bool:
+        """Exact for FLAC, whose frames know their own place and need none before them."""
+        if self._stream.codec_context.name != "flac" or self._container.format.name != "flac":
+            return False
+        if self._skipped_samples(self._first) != 0 or frame < 0:
+            return False
+        try:
+            # Some frames before it: FFmpeg cannot seek into the last ones.
+            self._container.seek(max(0, frame - _SEEK_MARGIN), stream=self._stream)
+            self._decoded = self._unbroken(self._decode())
+            self._first = next(self._decoded, None)
+        except (av.FFmpegError, OSError, ValueError):
+            return False
+        before = None if self._first is None else self._skipped_samples(self._first)
+        if before is None or before > frame:
+            return False
+        self._skip = frame - before
+        return True
+
+    def _unbroken(self, frames: Iterator[Any]) -> Iterator[Any]:
+        """Count as damage what FFmpeg leaves out in silence: behind it, nothing is in its place."""
+        expected: int | None = None
+        for frame in frames:
+            at = self._skipped_samples(frame)
+            if at is None or expected not in (None, at):
+                self.damaged_packets += 1
+            expected = None if at is None else at + frame.samples
+            yield frame
+
+    def _skipped_samples(self, frame: Any) -> int | None:
+        """How many samples stand before this frame, by its own time stamp."""
+        if frame.pts is None or frame.time_base is None:
+            return None
+        seconds: Any = frame.pts * frame.time_base
+        samples: int = round(seconds * self.info.sample_rate_hz)
+        return samples
+
+    def tags(self) -> dict[str, str]:
+        """Of the stream, and of the container, which comes first."""
+        found = {**self._stream.metadata, **self._container.metadata}
+        return {name.lower(): text for name, text in found.items()}
 
     def _frames(self) -> Iterator[Any]:
         """Frames in the first one's format, layout and rate, however the stream changes midway."""

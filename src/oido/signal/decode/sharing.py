@@ -72,6 +72,10 @@ class _SharedReader(AudioReader):
     def damaged_packets(self) -> int:  # type: ignore[override]
         return self._source.reader.damaged_packets
 
+    @property
+    def fullness(self) -> float:
+        return self._source.reader.fullness
+
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         while (block := self._source.next_block(self._number)) is not None:
             yield block

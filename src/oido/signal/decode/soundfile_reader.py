@@ -15,6 +15,9 @@ from oido.signal.decode.base import AudioInfo, AudioReader, block_frames, check_
 
 __all__ = ["SoundFileReader"]
 
+_EXACT = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
+"""Encodings in which each sample stands by itself, so that one can begin at any."""
+
 _UNKNOWN_LENGTH = 1 << 60  # libsndfile says SF_COUNT_MAX where a stream has no length
 
 
@@ -56,6 +59,22 @@ class SoundFileReader(AudioReader):
         while len(self._block):
             yield self._block
             self._block = self._read()
+
+    def seek(self, frame: int) -> bool:
+        """Exact where samples are stored one by one (WAV, AIFF, CAF, AU...)."""
+        if not self._file.subtype.startswith(_EXACT) or not self._file.seekable():
+            return False
+        if self._file.format in ("FLAC", "OGG") or self.info.frames is None:
+            return False
+        if not 0 <= frame < self.info.frames:
+            return False
+        self._file.seek(frame)
+        self._block = self._read()
+        return True
+
+    def tags(self) -> dict[str, str]:
+        """Of the formats' own text fields: title, comment, date..."""
+        return {name.lower(): text for name, text in self._file.copy_metadata().items()}
 
     def _read(self) -> NDArray[np.float32]:
         try:
