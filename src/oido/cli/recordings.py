@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from oido.batch.inputs import Recording
     from oido.batch.plan import Task
 
-__all__ = ["add_hearing_options", "add_output_options", "add_paths", "fetch_model", "make_tasks"]
+__all__ = [
+    "add_hearing_options",
+    "add_model_options",
+    "add_output_options",
+    "add_paths",
+    "fetch_model",
+    "make_tasks",
+]
 
 
 def add_paths(parser: argparse.ArgumentParser) -> None:
@@ -44,9 +51,8 @@ def add_output_options(parser: argparse.ArgumentParser, formats: str) -> argpars
     return group
 
 
-def add_hearing_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    """Model, windows, channels, workers."""
-    group = parser.add_argument_group("how it is heard")
+def add_model_options(group: argparse._ArgumentGroup) -> None:
+    """The model, and how far its windows are apart."""
     group.add_argument(
         "--model", metavar="NAME-or-FILE", default="yamnet/classification", help="see `oido models`"
     )
@@ -61,6 +67,12 @@ def add_hearing_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGr
         type=float,
         help="step between windows, for YAMNet a multiple of 0.01 up to 0.96 (default 0.48)",
     )
+
+
+def add_hearing_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Model, windows, channels, workers."""
+    group = parser.add_argument_group("how it is heard")
+    add_model_options(group)
     group.add_argument(
         "--channel",
         metavar="mix|each|N",

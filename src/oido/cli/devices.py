@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``oido devices``: what `oido listen mic` can hear."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+__all__ = ["add_parser"]
+
+_EPILOG = """\
+examples:
+  oido devices
+  oido listen mic:2            the device of this number
+  oido listen mic:USB          the one device with this in its name
+
+Needs PortAudio: pip install 'oido[live]', and on Linux the package libportaudio2.
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``oido devices``."""
+    parser = commands.add_parser(
+        "devices",
+        help="list the microphones",
+        description="List the microphones and other inputs of this machine.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="as one JSON array")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from oido.cli.main import EXIT_OK
+    from oido.cli.native_noise import hushed
+    from oido.live.microphone import input_devices
+
+    with hushed():  # ALSA tells of every device that it does not find
+        devices = input_devices()
+    if args.json:
+        print(json.dumps([device._asdict() for device in devices], ensure_ascii=False))
+    elif not devices:
+        print("There is no microphone or other input here.")
+    for device in devices if not args.json else ():
+        mark = "*" if device.is_default else " "
+        name = "".join(c if c.isprintable() else " " for c in device.name)
+        print(
+            f"{mark} {device.number:3d}  {name}  "
+            f"({device.system}, {device.channels} channels, {device.sample_rate_hz} Hz)"
+        )
+    return EXIT_OK

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``oido listen``: what is heard now, from a microphone, a pipe or an address."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from oido.cli.listen_options import add_options
+from oido.errors import AudioError, OptionError
+
+if TYPE_CHECKING:
+    from oido.classifier import AudioClassifier
+    from oido.cli.live_output import LiveOutput
+    from oido.live.gaps import Gap
+    from oido.live.hearing import LiveHearing
+    from oido.signal.decode import AudioReader
+
+__all__ = ["add_parser"]
+
+_GRACE_SECONDS = 5.0
+
+_EPILOG = """\
+examples:
+  oido listen                                     the microphone, in a live view
+  oido listen mic:USB --allow Speech --allow Dog
+  oido listen rtsp://camera.local/live --jsonl >> heard.jsonl
+  oido listen http://radio.example/stream.mp3 --windows
+  arecord -f S16_LE -r 16000 | oido listen - --rate 16000
+  ffmpeg -i INPUT -f ogg - | oido listen -
+  oido listen --on "Smoke detector, smoke alarm>0.6 for 2s" --do mqtt://homeassistant.local
+  oido listen --on "Dog|Bark>0.5" --do save:barks --forget-speech --do exec:"notify-send Dog"
+
+Scores are the model's raw outputs from 0 to 1. They are not probabilities.
+
+On a terminal there is a live view; elsewhere a line per event, and with --jsonl a JSON object per
+line, each as soon as the event is over. Exit code: 0 the source ended; 1 fatal; 2 wrong usage;
+130 ended by Ctrl-C (or SIGTERM), after what was under way was written and told.
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``oido listen``."""
+    parser = commands.add_parser(
+        "listen",
+        help="tell what is heard now: a microphone, a camera, a stream",
+        description="Tell what is heard now, and set off actions.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_options(parser)
+    parser.set_defaults(run=_run)
+
+
+class _Talk:
+    """Where sentences and gaps go: to the output, once there is one."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.output: LiveOutput | None = None
+        self._quiet = quiet
+
+    def say(self, sentence: str) -> None:
+        if self._quiet:
+            return
+        if self.output is None:
+            print(f"oido: {sentence}", file=sys.stderr, flush=True)
+        else:
+            self.output.say(sentence)
+
+    def gap(self, gap: Gap) -> None:
+        if self.output is not None:
+            self.output.gap(gap)
+
+
+def _run(args: argparse.Namespace) -> int:
+    import numpy as np
+
+    from oido.cli.main import EXIT_OK
+    from oido.cli.native_noise import hushed
+    from oido.cli.recordings import fetch_model
+    from oido.live.hearing import LiveHearing
+
+    _check(args)
+    rules, shared = _rules(args)
+    talk = _Talk(args.quiet)
+    detection = _detection(args)
+    model = fetch_model(args.model)
+    with hushed(not args.verbose):
+        classifier = _classifier(args, model)
+        classifier.reader.segmenter(classifier.windowing, detection)  # wrong labels are told now
+        # The first window takes longest; the microphone shall not wait for it.
+        windowing = classifier.windowing
+        classifier.classify(np.zeros(windowing.window_samples), windowing.sample_rate_hz)
+        reader = _open_source(args, talk)
+    try:
+        hearing = LiveHearing(
+            classifier, reader, detection, channel=args.channel, look=_looker(talk)
+        )
+        if rules:
+            from oido.live.board import Board
+
+            hearing.board = Board(
+                rules,
+                classifier.reader,
+                classifier.windowing,
+                reader.info,
+                hearing.clock.at,
+                channel=args.channel,
+                say=talk.say,
+                **shared,
+            )
+        output = _output(args, hearing, classifier)
+        _listen(hearing, output, talk)
+    finally:
+        reader.close()
+    return EXIT_OK
+
+
+def _listen(hearing: LiveHearing, output: LiveOutput, talk: _Talk) -> None:
+    """To the end of the source, or to Ctrl-C; what is under way is finished in either case."""
+    with _terminable():
+        try:
+            if hearing.board is not None:
+                hearing.board.start()
+            output.open()
+            talk.output = output
+            try:
+                for heard in hearing:
+                    output.heard(heard)
+            except (AudioError, KeyboardInterrupt):
+                output.heard(hearing.finish())
+                raise
+            except BrokenPipeError:
+                hearing.finish()
+                raise
+            output.heard(hearing.finish())
+        finally:
+            output.close()
+            if hearing.board is not None:
+                hearing.board.close(_GRACE_SECONDS)
+                if hearing.board.forgotten > 1:
+                    talk.say(f"{hearing.board.forgotten} clips with speech were not kept")
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM, which services are ended with, ends as cleanly as Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals come to the main thread only
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _looker(talk: _Talk) -> Any:
+    def look(block: Any) -> None:
+        if talk.output is not None:
+            talk.output.show(block)
+
+    return look
+
+
+def _check(args: argparse.Namespace) -> None:
+    raw = args.rate is not None or args.encoding is not None or args.channels is not None
+    if raw and args.source != "-":
+        raise OptionError("--rate, --encoding and --channels are for raw samples on a pipe: -")
+    if raw and args.rate is None:
+        raise OptionError("raw samples need their rate, such as --rate 16000")
+    if args.top is not None and args.top < 1:
+        raise OptionError(f"--top must be 1 or more, not {args.top}")
+
+
+def _rules(args: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
+    """The rules, each ``--do`` with the ``--on`` before it, and what they share."""
+    if not args.rules:
+        if args.forget_speech:
+            raise OptionError("--forget-speech is about clips: add --on CONDITION --do save:FOLDER")
+        return [], {}
+    from oido.live.actions import Action
+    from oido.live.conditions import parse_condition
+    from oido.live.preroll import ClipLimits
+    from oido.live.rules import Rule, parse_action
+    from oido.live.triggers import TriggerParams
+
+    rules: list[Rule] = []
+    actions: dict[str, Action] = {}
+    for kind, text in args.rules:
+        if kind == "on":
+            rules.append(Rule(parse_condition(text)))
+        elif not rules:
+            raise OptionError(f"--do {text.partition(':')[0]}… stands before any --on CONDITION")
+        else:
+            if text not in actions:
+                actions[text] = parse_action(text, off_events=args.off_events)
+            if actions[text] not in rules[-1].actions:
+                rules[-1].actions.append(actions[text])
+    return rules, {
+        "params": TriggerParams(args.cool_down, args.off_after, args.off_ratio),
+        "limits": ClipLimits(args.pre_roll, args.post_roll, args.max_clip),
+        "forget_speech": args.forget_speech,
+    }
+
+
+def _classifier(args: argparse.Namespace, model: str) -> AudioClassifier:
+    from oido.classifier import AudioClassifier
+
+    return AudioClassifier(
+        model,
+        hop=args.hop,
+        category_allowlist=args.allow,
+        category_denylist=args.deny,
+        display_names_locale=args.locale,
+        rollup=args.rollup,
+        precision=args.precision,
+        head=args.head,
+        jobs=1,  # each window is heard at once; a second thread would only hold it back
+    )
+
+
+def _detection(args: argparse.Namespace) -> Any:
+    from oido.events.thresholds import read_thresholds
+    from oido.params import Detection
+
+    thresholds = read_thresholds(args.thresholds) if args.thresholds else ()
+    return Detection(
+        args.threshold, args.off_ratio, args.min_duration, args.merge_gap, tuple(thresholds)
+    )
+
+
+def _open_source(args: argparse.Namespace, talk: _Talk) -> AudioReader:
+    """Each source needs only its own libraries."""
+    source: str = args.source
+    if source == "-":
+        from oido.live.pcm import ContainerReader, PcmReader
+
+        # Without Python's buffer: its lock, held by a thread that waits, would break the exit.
+        pipe = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
+        if args.rate is not None:
+            encoding, channels = args.encoding or "s16le", args.channels or 1
+            return PcmReader(pipe, args.rate, encoding, channels)
+        return ContainerReader(pipe, on_gap=talk.gap)
+    if source == "mic" or source.startswith("mic:"):
+        from oido.live.microphone import MicrophoneReader
+
+        device = source.partition(":")[2] or None
+        return MicrophoneReader(device, channel=args.channel, on_gap=talk.gap)
+    if "://" in source:
+        from oido.live.network import NetworkReader
+
+        return NetworkReader(source, timeout=args.timeout, on_gap=talk.gap, say=talk.say)
+    raise OptionError(
+        f"oido listens to mic, mic:DEVICE, - or an address, not to {source!r}; "
+        "for a recording there is `oido classify`"
+    )
+
+
+def _output(
+    args: argparse.Namespace, hearing: LiveHearing, classifier: AudioClassifier
+) -> LiveOutput:
+    from oido.cli.live_output import JsonLines, Lines
+    from oido.cli.live_screen import Screen, can_draw
+
+    selector, name = classifier.reader.selector, hearing.info.name
+    windowing = classifier.windowing
+    hop = windowing.hop_samples / windowing.sample_rate_hz
+    if not (args.jsonl or args.plain or args.windows) and can_draw():
+        title = f"oido  {name}  {classifier.model.name}"
+        return Screen(title, hearing.clock, selector, hop, args.top or 8)
+    kind = JsonLines if args.jsonl else Lines
+    return kind(name, hearing.clock, selector, hop, (args.top or 5) if args.windows else None)

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``mqtt://HOST/TOPIC``: states for a broker, and discovery for Home Assistant (paho-mqtt).
+
+Topics: TOPIC/ID is the state of one trigger, a JSON object whose "state" is "ON" or "OFF",
+retained; TOPIC/status is "online" or "offline", retained, and set by the broker itself if oido
+vanishes. For each trigger, PREFIX/binary_sensor/DEVICE/ID/config tells Home Assistant of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from oido._version import __version__
+from oido.errors import MissingExtraError, OptionError
+from oido.live.actions import Action, ActionError, Message, TriggerName
+from oido.live.gaps import Say, no_words
+
+__all__ = ["Mqtt", "discovery"]
+
+_PORTS = {"mqtt": 1883, "mqtts": 8883}
+_DEFAULT_TOPIC, _DEFAULT_PREFIX = "oido", "homeassistant"
+_WAITING_MESSAGES = 256
+_MOST_RECONNECT_SECONDS = 60
+_GOODBYE_SECONDS = 1.0
+
+
+class Mqtt(Action):
+    """Publishes to one broker; mqtts:// is with TLS.
+
+    url: ``mqtt://[USER:PASSWORD@]HOST[:PORT][/TOPIC][?discovery=PREFIX|no][&qos=0|1|2]``. While the
+    broker is away, up to 256 changes wait for it (with qos 1, the default, or 2).
+    Raises OptionError or MissingExtraError.
+    """
+
+    wants_off = True
+
+    def __init__(self, url: str) -> None:
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+            query = parse_qs(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+        except ValueError as error:
+            raise OptionError(f"an mqtt:// address is wrong: {error}") from error
+        if not host:
+            raise OptionError("mqtt:// needs a host: mqtt://localhost/oido")
+        self._host, self._port = host, port or _PORTS[parts.scheme]
+        self._topic = unquote(parts.path).strip("/") or _DEFAULT_TOPIC
+        self.name = f"{parts.scheme}://{host}:{self._port}/{self._topic}"
+        if re.search(r"[+\x00]", self._topic) or "#" in url:
+            raise OptionError(f"{self.name}: a topic may not hold + or #")
+        if unknown := set(query) - {"discovery", "qos"}:
+            raise OptionError(f"{self.name}: there is no option {min(unknown)!r}; discovery, qos")
+        prefix = query.get("discovery", [_DEFAULT_PREFIX])[-1]
+        self._prefix = None if prefix == "no" else prefix.strip("/") or _DEFAULT_PREFIX
+        qos = query.get("qos", ["1"])[-1]
+        if qos not in ("0", "1", "2"):
+            raise OptionError(f"{self.name}: qos must be 0, 1 or 2, not {qos!r}")
+        self._qos = int(qos)
+        self._client = self._make_client(parts.scheme, parts.username, parts.password)
+        self._say: Say = no_words
+        self._told_away = False
+        self._lock = threading.Lock()
+        self._retained: dict[str, str] = {}
+
+    def open(self, triggers: Sequence[TriggerName], say: Say) -> None:
+        self._say = say
+        device = re.sub(r"[^a-zA-Z0-9_-]+", "_", self._topic)
+        for trigger in triggers:
+            self._retained[f"{self._topic}/{trigger.slug}"] = json.dumps({"state": "OFF"})
+            if self._prefix is not None:
+                where = f"{self._prefix}/binary_sensor/oido_{device}/{trigger.slug}/config"
+                self._retained[where] = json.dumps(
+                    discovery(self._topic, f"oido_{device}", trigger), ensure_ascii=False
+                )
+        self._client.connect_async(self._host, self._port, keepalive=30)
+        self._client.loop_start()
+
+    def do(self, message: Message) -> None:
+        state = message.state
+        payload = json.dumps({**state.record(), "state": state.state.upper()}, ensure_ascii=False)
+        topic = f"{self._topic}/{state.slug}"
+        with self._lock:
+            self._retained[topic] = payload
+        # While the broker is away, paho keeps it, and sends it when the broker is back.
+        sent = self._client.publish(topic, payload, qos=self._qos, retain=True)
+        if sent.rc == self._paho.MQTT_ERR_QUEUE_SIZE:
+            raise ActionError("too much waits for the broker", retry=False)
+
+    def close(self) -> None:
+        """Say goodbye, if the broker is there."""
+        if self._client.is_connected():
+            last = self._client.publish(f"{self._topic}/status", "offline", qos=1, retain=True)
+            # If it goes away just now, the broker sets "offline" by itself.
+            with contextlib.suppress(RuntimeError, ValueError):
+                last.wait_for_publish(_GOODBYE_SECONDS)
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _make_client(self, scheme: str, user: str | None, password: str | None) -> Any:
+        try:
+            from paho.mqtt import client as paho
+            from paho.mqtt.enums import CallbackAPIVersion
+        except ImportError as error:
+            raise MissingExtraError("mqtt:// needs paho-mqtt: pip install 'oido[live]'") from error
+        self._paho: Any = paho
+        client = paho.Client(CallbackAPIVersion.VERSION2)
+        if user is not None:
+            client.username_pw_set(unquote(user), unquote(password or ""))
+        if scheme == "mqtts":
+            client.tls_set()
+        client.will_set(f"{self._topic}/status", "offline", qos=1, retain=True)
+        client.max_queued_messages_set(_WAITING_MESSAGES)
+        client.reconnect_delay_set(1, _MOST_RECONNECT_SECONDS)
+        client.on_connect = self._on_connect
+        client.on_connect_fail = lambda *_: self._tell_away("cannot be reached")
+        client.on_disconnect = self._on_disconnect
+        return client
+
+    # What follows runs in paho's thread.
+
+    def _on_connect(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
+        if reason.is_failure:
+            self._tell_away(f"the broker refuses: {reason}")
+            return
+        # All of it each time: a broker that was started anew has forgotten it.
+        with self._lock:
+            retained = dict(self._retained)
+        for topic, payload in retained.items():
+            client.publish(topic, payload, qos=1, retain=True)
+        client.publish(f"{self._topic}/status", "online", qos=1, retain=True)
+        if self._told_away:
+            self._told_away = False
+            self._say(f"{self.name}: is back")
+
+    def _on_disconnect(
+        self, client: Any, data: Any, flags: Any, reason: Any, properties: Any
+    ) -> None:
+        if reason.is_failure:
+            self._tell_away("the connection broke off")
+
+    def _tell_away(self, reason: str) -> None:
+        if not self._told_away:
+            self._told_away = True
+            self._say(f"{self.name}: {reason}; oido keeps trying")
+
+
+def discovery(topic: str, device: str, trigger: TriggerName) -> Mapping[str, Any]:
+    """The payload of Home Assistant's MQTT discovery for one trigger, a binary sensor
+    (www.home-assistant.io/integrations/binary_sensor.mqtt)."""
+    state = f"{topic}/{trigger.slug}"
+    return {
+        "name": " | ".join(trigger.names),
+        "unique_id": f"{device}_{trigger.slug}",
+        "device_class": "sound",
+        "state_topic": state,
+        "value_template": "{{ value_json.state }}",
+        "payload_on": "ON",
+        "payload_off": "OFF",
+        "json_attributes_topic": state,
+        "availability_topic": f"{topic}/status",
+        "payload_available": "online",
+        "payload_not_available": "offline",
+        "device": {
+            "identifiers": [device],
+            "name": f"oido {topic}" if topic != _DEFAULT_TOPIC else "oido",
+            "manufacturer": "oido",
+            "sw_version": __version__,
+        },
+        "origin": {"name": "oido", "sw_version": __version__},
+    }

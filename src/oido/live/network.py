@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cameras and radio stations: RTSP, HTTP, HLS, Icecast…, opened again when they break off."""
+
+from __future__ import annotations
+
+import queue
+import random
+import threading
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido._version import __version__
+from oido.errors import AudioError, CorruptAudioError, OptionError
+from oido.live.background import in_background
+from oido.live.demux import Demuxer
+from oido.live.gaps import Gap, GapTold, Say, no_gap, no_words, silence
+from oido.signal.decode import AudioInfo, AudioReader
+
+__all__ = ["SCHEMES", "BackOff", "NetworkReader", "without_password"]
+
+SCHEMES = ("http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "rtp", "tcp")
+
+_PROTOCOLS = "http,https,httpproxy,tcp,tls,udp,rtp,rtsp,rtsps,rtmp,rtmps,rtmpt,srt,crypto"
+"""What FFmpeg may open by itself: a playlist from the network may name no file of this machine."""
+
+_TICK_SECONDS = 0.1
+_WAITING_BLOCKS = 1024
+_START_SECONDS = 10.0
+_NO_MORE_SECONDS = 0.5
+_QUICK_PROBE_BYTES = "4096"
+
+
+class BackOff(NamedTuple):
+    """Seconds to wait before each attempt: ``first``, then twice as long each time, to ``most``.
+
+    Up to a quarter is taken off at random, so that many listeners do not come back at once.
+    """
+
+    first: float = 1.0
+    most: float = 15.0
+
+    def seconds(self, attempt: int) -> float:
+        """Before this attempt, the first of which is 0."""
+        full = self.first * 2.0 ** min(attempt, 30)
+        return min(full, self.most) * random.uniform(0.75, 1.0)
+
+
+class NetworkReader(AudioReader):
+    """An address, heard for as long as it lasts.
+
+    timeout: seconds without data after which the connection counts as lost. A stream without end
+    that breaks off is opened again, first after ``back_off.first`` seconds (1 by default);
+    meanwhile time goes on: silence comes as the clock runs. ``on_gap`` is told when it is back,
+    ``say`` gets a sentence at once. A recording, whose header says how long it is, ends where it
+    ends.
+
+    Raises OptionError for what is no address, AudioError if it cannot be opened at first.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float = 10.0,
+        back_off: BackOff | None = None,
+        on_gap: GapTold = no_gap,
+        say: Say = no_words,
+    ) -> None:
+        scheme = urlsplit(url).scheme.lower()
+        if scheme not in SCHEMES or not urlsplit(url).netloc:
+            raise OptionError(
+                f"{without_password(url)!r} is no address that oido can listen to; "
+                f"it must begin with {', '.join(s + '://' for s in SCHEMES)}"
+            )
+        self._url, self._timeout, self._back_off = url, timeout, back_off or BackOff()
+        self._on_gap, self._say = on_gap, say
+        self._name = without_password(url)
+        first = self._first = in_background(lambda: self._open(None))
+        self._opened: Demuxer | None = first
+        self._is_endless = first.seconds is None
+        self.info = AudioInfo(self._name, first.rate_hz, first.channels, None, first.format, "pyav")
+        self._damaged_before = 0
+        self._items: queue.Queue[_Item] = queue.Queue(_WAITING_BLOCKS)
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._pace = _Pace(first.rate_hz)
+
+    @property
+    def damaged_packets(self) -> int:  # type: ignore[override]
+        opened = self._opened
+        return self._damaged_before + (opened.damaged_packets if opened else 0)
+
+    @property
+    def fullness(self) -> float:
+        """How much of the room is taken, 0..1; a recording can wait, and says 0."""
+        return self._items.qsize() / _WAITING_BLOCKS if self._is_endless else 0.0
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Blocks f32[n, channels], each as soon as it came."""
+        self._thread = threading.Thread(target=self._receive, name="oido-network", daemon=True)
+        self._thread.start()
+        rate, pace = self.info.sample_rate_hz, self._pace
+        lost_at, reason = None, ""
+        while True:
+            item = self._next()
+            if item is None:
+                if lost_at is not None:
+                    yield from self._silence(pace.behind(time.monotonic()))
+            elif isinstance(item, _Lost):
+                lost_at, reason = pace.frames, item.reason
+            elif isinstance(item, _End):
+                if item.error is not None:
+                    raise item.error
+                return
+            else:
+                if lost_at is not None or item.missing:
+                    frames = pace.behind(item.came) - len(item.samples)
+                    if lost_at is None:  # the stream's own clock jumped: the wall clock must agree
+                        frames = min(frames, round(item.missing * rate))
+                        lost_at, reason = pace.frames, "the network lost it"
+                    yield from self._silence(frames)
+                    if pace.frames > lost_at:
+                        gap = Gap(lost_at / rate, (pace.frames - lost_at) / rate, reason)
+                        self._on_gap(gap)
+                    lost_at = None
+                pace.heard(len(item.samples), item.came)
+                yield item.samples
+
+    def close(self) -> None:
+        """Stop listening. The connection is closed by the thread that reads it, soon."""
+        self._stopping.set()
+        if self._thread is None:
+            if self._opened is not None:
+                self._opened.close()
+                self._opened = None
+            return
+        self._thread.join(_NO_MORE_SECONDS)
+
+    def _silence(self, frames: int) -> Iterator[NDArray[np.float32]]:
+        for block in silence(frames, self.info.channels, self.info.sample_rate_hz):
+            self._pace.frames += len(block)
+            yield block
+
+    def _next(self) -> _Item | None:
+        try:
+            return self._items.get(timeout=_TICK_SECONDS)
+        except queue.Empty:
+            return None
+
+    # What follows runs in the thread that receives.
+
+    def _receive(self) -> None:
+        while self._opened is not None and not self._stopping.is_set():
+            error = self._receive_one(self._opened)
+            self._damaged_before += self._opened.damaged_packets
+            opened, self._opened = self._opened, None
+            opened.close()
+            if self._stopping.is_set():
+                return
+            if not self._is_endless:
+                self._put(_End(error))
+                return
+            reason = "the stream ended" if error is None else _inside(str(error), self._name)
+            self._put(_Lost(reason))
+            self._say(f"{self._name}: {reason}; trying to open it again")
+            self._opened = self._open_again()
+
+    def _receive_one(self, demuxer: Demuxer) -> AudioError | None:
+        try:
+            for samples, missing in demuxer.blocks():
+                if not self._put(_Came(samples, missing, time.monotonic())):
+                    return None
+        except AudioError as error:
+            return error
+        except Exception as error:  # whatever it is, the thread that hears must learn of it
+            return CorruptAudioError(f"{self._name}: broke off ({type(error).__name__}: {error})")
+        return None
+
+    def _open_again(self) -> Demuxer | None:
+        attempt, quickly = 0, True
+        while not self._stopping.wait(self._back_off.seconds(attempt)):
+            try:
+                opened = self._open(self._first, quickly=quickly)
+            except AudioError as error:
+                # If it is there, and not what it was, it needs a longer look.
+                is_there = isinstance(error.__cause__, ValueError) or error.__cause__ is None
+                attempt, quickly = attempt + 1, not is_there
+                continue
+            self._say(f"{self._name}: is back")
+            return opened
+        return None
+
+    def _open(self, like: Demuxer | None, quickly: bool = False) -> Demuxer:
+        """quickly: as the container that it was before, with hardly a look at it."""
+        options = {
+            "protocol_whitelist": _PROTOCOLS,
+            "user_agent": f"oido/{__version__}",
+            "rtsp_transport": "tcp",  # over UDP, lost packets are lost sound
+            "allowed_media_types": "audio",  # RTSP only: a camera need not send its pictures
+        }
+        container = None
+        if quickly and like is not None:
+            container, options["probesize"] = like.container, _QUICK_PROBE_BYTES
+        return Demuxer(
+            self._url,
+            self._name,
+            options=options,
+            timeout=self._timeout,
+            like=like,
+            container=container,
+        )
+
+    def _put(self, item: _Item) -> bool:
+        """Whether it is still wanted. A slow listener slows the network down, not the memory."""
+        while not self._stopping.is_set():
+            try:
+                self._items.put(item, timeout=_TICK_SECONDS)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+
+class _Came(NamedTuple):
+    samples: NDArray[np.float32]
+    missing: float
+    came: float
+
+
+class _Lost(NamedTuple):
+    reason: str
+
+
+class _End(NamedTuple):
+    error: AudioError | None
+
+
+_Item = _Came | _Lost | _End
+
+
+class _Pace:
+    """How far the clock is ahead of the samples.
+
+    Servers send a few seconds at once when they are asked first: the earliest moment at which the
+    stream can have begun, by what came in the first ten seconds, is its start.
+    """
+
+    def __init__(self, rate_hz: int) -> None:
+        self._rate_hz = rate_hz
+        self._first_came: float | None = None
+        self._start = float("inf")
+        self.frames = 0
+
+    def heard(self, frames: int, came: float) -> None:
+        """So many frames came now (a reading of the monotonic clock)."""
+        self.frames += frames
+        if self._first_came is None:
+            self._first_came = came
+        if came - self._first_came < _START_SECONDS:
+            self._start = min(self._start, came - self.frames / self._rate_hz)
+
+    def behind(self, now: float) -> int:
+        """Frames that the stream lacks; negative if it is ahead of the clock."""
+        if self._first_came is None:
+            return 0
+        return round((now - self._start) * self._rate_hz) - self.frames
+
+
+def without_password(url: str) -> str:
+    """The address as messages may show it: no password, and no query, which may hold a key."""
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")
+    except ValueError:
+        return "<address>"
+    user = host[0].partition(":")[0] + ":…@" if ":" in host[0] else host[0] + host[1]
+    return urlunsplit((parts.scheme, user + host[2], parts.path, "…" if parts.query else "", ""))
+
+
+def _inside(message: str, name: str) -> str:
+    return message.removeprefix(f"{name}: ")

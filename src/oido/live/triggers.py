@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Triggers: conditions that are watched window by window.
+
+A trigger's *sound* begins with a window in which one of its labels reaches the threshold, and goes
+on while one of them reaches off_ratio times the threshold; it is over when none has for off_after
+seconds. So the pauses of a beeping alarm do not end it.
+
+The trigger goes *on* in the first such window in which its sound has lasted for as long as the
+condition says, if its last "on" is the cool-down or more ago; and *off* when its sound is over.
+Times are those of the windows' cells, as for events.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.errors import OptionError
+from oido.events.thresholds import on_thresholds
+from oido.live.conditions import Condition
+from oido.models.taxonomy import expand
+from oido.params import Detection, Windowing
+from oido.reading import HeadReader
+
+__all__ = ["Change", "Trigger", "TriggerParams", "TriggerState", "slugs"]
+
+_ENDLESS = 1 << 62
+
+
+@dataclass(frozen=True)
+class TriggerParams:
+    """What all triggers share, in seconds; off_ratio as in `Detection`."""
+
+    cool_down: float = 30.0
+    off_after: float = 2.0
+    off_ratio: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("cool_down", "off_after"):
+            if not 0.0 <= getattr(self, name) <= 86_400.0:
+                option = "--" + name.replace("_", "-")
+                raise OptionError(f"{option} must be from 0 to 86400 s")
+
+
+class Change(NamedTuple):
+    """A trigger went on or off.
+
+    start, end: of its sound so far, in samples of the model's rate. column: the label that was
+    heard best; value: what was compared with the threshold; score: its raw score.
+    """
+
+    is_on: bool
+    start: int
+    end: int
+    column: int
+    value: float
+    score: float
+
+
+@dataclass(frozen=True)
+class TriggerState:
+    """A change as it is told to the world.
+
+    number, slug: of the trigger, and its name in topics and files. state: "on" or "off". label: the
+    one heard best, in the language that was asked for. Times are seconds of the stream, and
+    ISO 8601 in UTC.
+    """
+
+    number: int
+    slug: str
+    condition: str
+    state: str
+    label: str
+    score: float
+    probability: float | None
+    start_time: float
+    end_time: float
+    start_utc: str
+    end_utc: str
+    source: str
+
+    def record(self) -> dict[str, Any]:
+        """As JSON shows it."""
+        record: dict[str, Any] = {
+            "type": "trigger",
+            "trigger": self.condition,
+            "id": self.slug,
+            "state": self.state,
+            "label": self.label,
+            "score": round(self.score, 8),
+        }
+        if self.probability is not None:
+            record["probability"] = round(self.probability, 8)
+        record |= {
+            "start_time": round(self.start_time, 6),
+            "end_time": round(self.end_time, 6),
+            "start_utc": self.start_utc,
+            "end_utc": self.end_utc,
+            "source": self.source,
+        }
+        return record
+
+
+class _Sound:
+    """The sound under way: whole samples; the best of its windows."""
+
+    def __init__(self, start: int) -> None:
+        self.start, self.end = start, start
+        self.column, self.value, self.score = 0, -1.0, 0.0
+
+
+class Trigger:
+    """One condition, watched. Raises UnknownLabelError for a label that the model does not have."""
+
+    def __init__(
+        self,
+        condition: Condition,
+        reader: HeadReader,
+        windowing: Windowing,
+        params: TriggerParams,
+    ) -> None:
+        self.condition = condition
+        self._windowing = windowing
+        self._columns = np.array(_columns(condition.labels, reader))
+        own = () if condition.threshold is not None else reader.head.thresholds
+        detection = Detection(condition.threshold, params.off_ratio)
+        on = on_thresholds(len(reader.labels), detection, reader.label_indices, own)
+        self._on = on[self._columns]
+        self._off = (self._on * np.float32(params.off_ratio)).astype(np.float32)
+        rate = windowing.sample_rate_hz
+        cool_down = condition.cool_down_seconds
+        cool_down = params.cool_down if cool_down is None else cool_down
+        self._cool_down_samples = round(cool_down * rate)
+        self._off_after_samples = round(params.off_after * rate)
+        self._for_samples = round(condition.for_seconds * rate)
+        self._sound: _Sound | None = None
+        self._is_on = False
+        self._last_on: int | None = None
+
+    def push(
+        self, window: int, values: NDArray[np.float32], scores: NDArray[np.float32]
+    ) -> Change | None:
+        """The next window: f32[C] each, values are probabilities where there is a calibration."""
+        start, end = self._windowing.cell(window, window + 2, _ENDLESS)
+        own = values[self._columns]
+        reached = own > self._on if self.condition.strictly else own >= self._on
+        if self._sound is None:
+            if not reached.any():
+                return None
+            self._sound = _Sound(start)
+        elif not ((own >= self._off) | reached).any():
+            over = end - self._sound.end >= self._off_after_samples
+            return self._over() if over else None
+        return self._goes_on(self._sound, end, own, scores)
+
+    def flush(self) -> Change | None:
+        """The source ended, and with it the sound."""
+        return self._over()
+
+    def _goes_on(
+        self, sound: _Sound, end: int, own: NDArray[np.float32], scores: NDArray[np.float32]
+    ) -> Change | None:
+        sound.end = end
+        best = int(np.argmax(own - self._on))
+        if own[best] > sound.value:
+            sound.column, sound.value = int(self._columns[best]), float(own[best])
+            sound.score = float(scores[sound.column])
+        cooled = self._last_on is None or end - self._last_on >= self._cool_down_samples
+        if self._is_on or not cooled or end - sound.start < self._for_samples:
+            return None
+        self._is_on, self._last_on = True, end
+        return self._change(sound)
+
+    def _over(self) -> Change | None:
+        sound, was_on = self._sound, self._is_on
+        self._sound, self._is_on = None, False
+        return self._change(sound, False) if sound is not None and was_on else None
+
+    @staticmethod
+    def _change(sound: _Sound, is_on: bool = True) -> Change:
+        return Change(is_on, sound.start, sound.end, sound.column, sound.value, sound.score)
+
+
+def slugs(conditions: Sequence[Condition]) -> list[str]:
+    """A short name for each, of a to z, 0 to 9 and -, no two alike."""
+    names: list[str] = []
+    for condition in conditions:
+        plain = re.sub(r"[^a-z0-9]+", "-", " ".join(condition.labels).lower()).strip("-")[:48]
+        plain = base = plain.strip("-") or "sound"
+        number = 2
+        while plain in names:
+            plain, number = f"{base}-{number}", number + 1
+        names.append(plain)
+    return names
+
+
+def _columns(labels: Sequence[str], reader: HeadReader) -> list[int]:
+    columns: dict[int, None] = {}
+    for label in labels:
+        if label.endswith("/"):
+            found = expand([label.removesuffix("/")], reader.labels)
+        else:
+            found = reader.label_indices([label])
+        columns |= dict.fromkeys(found)
+    return list(columns)

@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`oido listen` as a user runs it: a real process, the real model, sound as it comes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from oido.cli.live_screen import Screen
+from oido.cli.main import run
+from oido.live.clock import UtcClock
+from oido.live.hearing import Heard
+from oido.types import Event
+from tests.cli.listening import OIDO, RAW, STREET, Live, Page, listen, records
+from tests.live.servers import Station, as_mp3, running
+from tests.live.sound_server import VirtualMicrophone
+
+
+@pytest.fixture(scope="module")
+def pcm() -> bytes:
+    """The street, 30 s of it, as raw 16-bit samples at 16 kHz."""
+    samples, rate = soundfile.read(STREET, dtype="int16")
+    assert rate == 16_000
+    return samples.astype("<i2").tobytes()
+
+
+def test_the_same_events_as_of_the_recording(pcm: bytes, classifier: Any) -> None:
+    done = listen(*RAW, "--jsonl", sound=pcm)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    heard = records(done.stdout)
+    got = {(r["label"], r["start_time"], r["end_time"], r["score"]) for r in heard}
+    expected = classifier.classify(STREET).events()
+    assert got == {
+        (e.label, round(e.start_time, 6), round(e.end_time, 6), round(e.score, 8)) for e in expected
+    }
+    assert len(heard) == len(expected) > 20
+    ends = [r["end_time"] for r in heard]
+    assert ends == sorted(ends), "an event was not written as soon as it was over"
+    assert all(re.fullmatch(r"20\d\d-.*T.*\.\d{3}Z", r["start_utc"]) for r in heard)
+    assert {r["source"] for r in heard} == {"<stdin>"}
+
+
+def test_events_come_while_the_pipe_is_open_and_ctrl_c_ends_cleanly(pcm: bytes) -> None:
+    args = ("--jsonl", "--allow", "Siren", "--on", "Siren>0.6")
+    with running(Live(*RAW, *args)) as live:
+        live.send(pcm[: 4 * 32_000])  # into the midst of the siren
+        trigger = live.wait_for("trigger", "Siren")
+        assert trigger["state"] == "on"
+        time.sleep(0.3)
+        out, errors = live.interrupt()
+        assert live.process.returncode == 130
+    event, off = sorted(records(out), key=lambda r: str(r["type"]))
+    assert (event["type"], event["label"]) == ("event", "Siren")
+    assert event["end_time"] <= 4.0
+    assert (off["type"], off["state"]) == ("trigger", "off")
+    assert errors.strip() == "oido: interrupted"
+
+
+def test_sigterm_ends_as_cleanly(pcm: bytes) -> None:
+    with running(Live(*RAW, "--jsonl", "--on", "Siren>0.6")) as live:
+        live.send(pcm[: 4 * 32_000])
+        live.wait_for("trigger", "Siren")
+        out, _ = live.interrupt(signal.SIGTERM)
+        assert live.process.returncode == 130
+    assert "off" in [r.get("state") for r in records(out)]
+
+
+def test_a_reader_that_has_enough(pcm: bytes) -> None:
+    with running(Live(*RAW, "--jsonl")) as live:
+        live.send(pcm[: 8 * 32_000])
+        live.wait_for("event", "")
+        assert live.process.stdout is not None
+        live.process.stdout.close()
+        with contextlib.suppress(BrokenPipeError):
+            live.send(pcm[8 * 32_000 :] * 2)
+        live.process.stdout = None
+        with contextlib.suppress(BrokenPipeError):
+            live.process.stdin.close()
+        live.process.stdin = None
+        _, errors = live.process.communicate(timeout=60)
+        assert live.process.returncode == 0
+    assert errors == b""
+
+
+def test_windows_locale_and_lists(pcm: bytes) -> None:
+    done = listen(
+        *RAW, "--jsonl", "--windows", "--top", 2, "--locale", "es", "--hop", 0.96, sound=pcm
+    )
+    lines = records(done.stdout)
+    windows = [r for r in lines if r["type"] == "window"]
+    assert len(windows) == 32
+    assert windows[1]["start_time"] == 0.96
+    assert all(len(r["categories"]) == 2 for r in windows)
+    assert "Sirena" in {r["label"] for r in lines if r["type"] == "event"}
+    only = listen(*RAW, "--plain", "--allow", "Siren", "--threshold", 0.5, sound=pcm)
+    (line,) = only.stdout.splitlines()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d +\d\.\d\d s  0\.\d\d  Siren", line)
+
+
+@pytest.mark.parametrize(
+    ("container", "codec"),
+    [("ogg", "libopus"), pytest.param("mpegts", "aac", marks=pytest.mark.slow)],
+)
+def test_containers_on_the_pipe(tmp_path: Path, container: str, codec: str) -> None:
+    import av
+
+    path = tmp_path / "street"
+    samples, rate = soundfile.read(STREET, dtype="int16")
+    with av.open(str(path), "w", format=container) as file:
+        stream: Any = file.add_stream(codec, rate=rate, layout="mono")
+        for start in range(0, len(samples), rate):
+            piece = samples[None, start : start + rate]
+            frame = av.AudioFrame.from_ndarray(piece, format="s16", layout="mono")
+            frame.sample_rate, frame.pts = rate, start
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    done = listen("-", "--jsonl", sound=path.read_bytes())
+    assert done.returncode == 0, done.stderr
+    siren = [r for r in records(done.stdout) if r["label"] == "Siren" and r["score"] > 0.8]
+    assert len(siren) == 1
+    assert siren[0]["start_time"] == pytest.approx(0.73, abs=0.3)
+
+
+def test_a_station_on_the_network() -> None:
+    with (
+        running(Station(as_mp3(STREET), 30.0, burst_seconds=8.0)) as station,
+        running(Live(station.url, "--jsonl", "--allow", "Siren")) as live,
+    ):
+        event = live.wait_for("event", "Siren")
+        live.interrupt()
+        assert live.process.returncode == 130
+    assert event["start_time"] == pytest.approx(0.8, abs=0.6)
+    assert event["source"] == station.url
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_the_view_fits_and_leaves_the_terminal_as_it_was(pcm: bytes) -> None:
+    with running(Page(*RAW, "--on", "Siren>0.6")) as page:
+        page.live.send(pcm[: 7 * 32_000])
+        limit = time.monotonic() + 60
+        while "OFF" not in page.text:
+            assert time.monotonic() < limit, page.text[-2000:]
+            page.live.send(bytes(3_200))
+            time.sleep(0.05)
+        lines = page.lines
+        _, errors = page.live.interrupt()
+        page._thread.join(5)
+        assert page.live.process.returncode == 130
+        text = page.text
+    assert len(lines) <= 24
+    assert max(map(len, lines)) < 80
+    assert lines[0].startswith("oido  <stdin>  yamnet/classification")
+    assert re.search(r"[█·]+ +-\d+ dB  peak", lines[1])
+    assert any(re.fullmatch(r"[█·]+ 0\.\d\d  .*\w", line) for line in lines)
+    assert any(re.search(r"\d s  0\.9\d  Siren$", line) for line in lines)
+    assert any("ON   Siren>0.6" in line for line in lines)
+    assert text.startswith("\x1b[?1049h\x1b[?25l")
+    assert "\x1b[?25h\x1b[?1049l" in text
+    assert text.rindex("\x1b[?1049l") > text.rindex("\x1b[H")
+    assert errors.strip() == "oido: interrupted"
+
+
+@pytest.mark.parametrize("n_bytes", [0, 200_000])
+def test_ctrl_c_while_a_container_brings_nothing(n_bytes: int) -> None:
+    with running(Live("-", "--jsonl", "--allow", "Siren")) as live:
+        live.send(STREET.read_bytes()[:n_bytes])
+        if n_bytes:
+            live.wait_for("event", "Siren")
+        else:
+            time.sleep(2.0)  # until it waits for its first bytes; sooner does no harm
+        _, errors = live.interrupt()
+        assert live.process.returncode == 130
+    assert errors.splitlines()[-1] == "oido: interrupted"
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (40, 12), (20, 6), (5, 3), (1, 1)])
+def test_the_view_fits_any_terminal(columns: int, rows: int, classifier: Any) -> None:
+    clock = UtcClock()
+    clock.came(1.0)
+    screen = Screen("oido  mic:\x1b[31mred", clock, classifier.reader.selector, 0.48, 8)
+    scores = np.random.default_rng(0).random(521).astype(np.float32)
+    for second in range(40):
+        event = Event("Dog", 69, second, second + 1.0, 0.5, None, "Dog")
+        screen.heard(Heard(second, second + 1.0, scores, scores, [event], []))
+    lines = screen.lines(columns, rows)
+    assert len(lines) <= rows
+    assert all(len(line) <= max(1, columns - 1) and "\x1b" not in line for line in lines)
+    if rows == 24:
+        assert sum(line.endswith("0.50  Dog") for line in lines) >= 8
+        assert sum(line.startswith("█") for line in lines) == 8
+
+
+@pytest.fixture
+def virtual_microphone(tmp_path: Path) -> Iterator[VirtualMicrophone]:
+    pytest.importorskip("sounddevice", reason="needs oido[live]", exc_type=(ImportError, OSError))
+    with running(VirtualMicrophone(tmp_path)) as it:
+        yield it
+
+
+@pytest.mark.slow
+def test_a_microphone(virtual_microphone: VirtualMicrophone, tmp_path: Path) -> None:
+    environment = virtual_microphone.environment
+    listed = subprocess.run(
+        [*OIDO, "devices", "--json"], env=environment, capture_output=True, text=True, check=True
+    )
+    devices = json.loads(listed.stdout)
+    assert any(device["is_default"] for device in devices)
+    wav = tmp_path / "siren.wav"
+    samples, rate = soundfile.read(STREET, frames=7 * 16_000, dtype="int16")
+    soundfile.write(wav, samples, rate)
+    args = ("mic", "--jsonl", "--windows", "--allow", "Siren", "--allow", "Silence")
+    with running(Live(*args, env=environment)) as live:
+        live.wait_for("window", "")
+        began = time.time()
+        virtual_microphone.play(wav)
+        event = live.wait_for("event", "Siren")
+        assert event["score"] > 0.8
+        assert event["end_time"] - event["start_time"] == pytest.approx(4.8, abs=1.0)
+        # The time of day is right: the siren begins 0.8 s after the recording began to play.
+        from datetime import datetime
+
+        heard = datetime.fromisoformat(event["start_utc"].replace("Z", "+00:00")).timestamp()
+        assert -0.5 < heard - began - 0.8 < 2.5
+        virtual_microphone.close()  # the device goes away
+        _, errors = live.process.communicate(timeout=60)
+        assert live.process.returncode == 1
+    assert "no more sound comes from it" in errors.decode()
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "told"),
+    [
+        (["street.wav"], 2, "`oido classify`"),
+        (["-", "--encoding", "f32le"], 2, "--rate"),
+        (["mic", "--rate", "16000"], 2, "for raw samples on a pipe"),
+        ([*RAW, "--do", "exec:true"], 2, "before any --on"),
+        ([*RAW, "--on", "Dgo>0.5"], 2, "'Dog'"),
+        ([*RAW, "--on", "Dog>0.5", "--do", "mail:me"], 2, "is no action"),
+        ([*RAW, "--on", "Dog>0.5", "--do", "exec:no-such-program"], 2, "no such program"),
+        ([*RAW, "--on", "Dog>0.5 for 2"], 2, "such as 2s"),
+        ([*RAW, "--forget-speech"], 2, "--do save:FOLDER"),
+        ([*RAW, "--hop", "0.123"], 2, "the nearest is"),
+        (["-"], 1, "<stdin>: cannot be opened"),
+        (["http://127.0.0.1:9/live"], 1, "Connection refused"),
+        (["gopher://example/"], 2, "is no address"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(
+    args: list[str],
+    code: int,
+    told: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+    assert run(["listen", *args]) == code
+    out, errors = capsys.readouterr()
+    assert told in errors
+    assert errors.startswith("oido: ")
+    assert len(errors.splitlines()) == 1
+    assert out == ""
+
+
+def test_devices_without_any() -> None:
+    pytest.importorskip("sounddevice", reason="needs oido[live]", exc_type=(ImportError, OSError))
+    done = subprocess.run([*OIDO, "devices"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stdout.strip()
+    assert "ALSA lib" not in done.stderr
+    assert shutil.which("pactl") is None or "Traceback" not in done.stderr

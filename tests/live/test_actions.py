@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Actions off the thread that hears: webhooks, programs, files, and their failures."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from oido.errors import OptionError
+from oido.live import actions
+from oido.live.actions import Action, ActionError, Message, Runner
+from oido.live.preroll import Clip
+from oido.live.rules import parse_action
+from oido.live.triggers import TriggerState
+from tests.live.servers import Receiver, free_port, running
+
+ON = TriggerState(
+    0,
+    "dog",
+    "Dog>0.5",
+    "on",
+    "Dog; rm -rf $HOME",
+    0.75,
+    None,
+    1.5,
+    2.5,
+    "2026-05-01T12:03:05.120Z",
+    "2026-05-01T12:03:06.120Z",
+    "mic:küche",
+)
+OFF = replace(ON, state="off")
+CLIP = Clip(0.5, 8_000, np.arange(4_000, dtype=np.int16))
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with running(Receiver()) as it:
+        yield it
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actions, "_RETRY_SECONDS", (0.02, 0.02, 0.02))
+
+
+class Running:
+    """An action in its runner; ``said`` is what the user reads."""
+
+    def __init__(self, action: Action) -> None:
+        self.said: list[str] = []
+        self.runner = Runner(action, self.said.append)
+        self.runner.start([])
+
+    def close(self) -> None:
+        self.runner.close(time.monotonic() + 10)
+
+
+def test_a_webhook_gets_the_record(receiver: Receiver) -> None:
+    url = receiver.url.replace("http://", "http://me:s%40crét@")
+    with running(Running(parse_action(f"webhook:{url}"))) as it:
+        it.runner.offer(Message(ON))
+        ((headers, body),) = receiver.wait_for(1)
+    assert json.loads(body) == ON.record()
+    assert headers["Content-Type"] == "application/json"
+    assert headers["Authorization"].startswith("Basic ")
+    assert it.said == []
+
+
+def test_off_is_told_on_request(receiver: Receiver) -> None:
+    for wanted in (False, True):
+        with running(Running(parse_action(f"webhook:{receiver.url}", off_events=wanted))) as it:
+            it.runner.offer(Message(OFF))
+            it.runner.offer(Message(ON))
+    states = [json.loads(body)["state"] for _, body in receiver.posts]
+    assert states == ["on", "off", "on"]
+
+
+@pytest.mark.parametrize(("answers", "posts"), [([503], 2), ([429, 500, 502], 4), ([404], 1)])
+def test_what_may_pass_is_tried_again(receiver: Receiver, answers: list[int], posts: int) -> None:
+    receiver.answers = list(answers)
+    with running(Running(parse_action(f"webhook:{receiver.url}"))) as it:
+        it.runner.offer(Message(ON))
+        receiver.wait_for(posts)
+    assert len(receiver.posts) == posts
+    assert bool(it.said) == (answers == [404])
+
+
+def test_a_failure_is_told_once_and_its_end_too(receiver: Receiver) -> None:
+    receiver.answers = [404, 301, 403]
+    with running(Running(parse_action(f"webhook:{receiver.url}"))) as it:
+        for _ in range(5):
+            it.runner.offer(Message(ON))
+        receiver.wait_for(5)
+    assert len(it.said) == 2
+    assert "answered 404" in it.said[0]
+    assert "works again; 3 message(s) were lost" in it.said[1]
+    assert "/hook" not in "".join(it.said)  # a path may be a key
+
+
+def test_nobody_there() -> None:
+    with running(Running(parse_action(f"webhook:http://127.0.0.1:{free_port()}/"))) as it:
+        it.runner.offer(Message(ON))
+    assert "cannot be reached" in it.said[0]
+
+
+def test_an_upload_is_the_clip(receiver: Receiver, tmp_path: Path) -> None:
+    with running(Running(parse_action(f"upload:{receiver.url}"))) as it:
+        it.runner.offer(Message(ON))  # not for this action
+        it.runner.offer(Message(ON, CLIP))
+        ((headers, body),) = receiver.wait_for(1)
+    assert headers["Content-Type"] == "audio/wav"
+    record = json.loads(headers["Oido-Trigger"])
+    assert record["source"] == "mic:küche"
+    assert record["clip_start_time"] == 0.5
+    (tmp_path / "clip.wav").write_bytes(body)
+    samples, rate = soundfile.read(tmp_path / "clip.wav", dtype="int16")
+    assert (rate, samples.tolist()) == (8_000, CLIP.samples.tolist())
+
+
+def script(tmp_path: Path, code: str) -> str:
+    path = tmp_path / "act.py"
+    path.write_text(code)
+    return f"exec:'{sys.executable}' '{path}' 'two words'"
+
+
+def test_a_program_gets_words_environment_and_input_and_no_shell(tmp_path: Path) -> None:
+    code = (
+        "import json, os, sys\n"
+        f"json.dump([sys.argv[1:], {{k: v for k, v in os.environ.items() if k[:5] == 'OIDO_'}},"
+        f" json.load(sys.stdin)], open({str(tmp_path / 'out.json')!r}, 'w'))\n"
+    )
+    with running(Running(parse_action(script(tmp_path, code)))) as it:
+        it.runner.offer(Message(ON))
+    words, environment, record = json.loads((tmp_path / "out.json").read_text())
+    assert words == ["two words"]
+    assert environment["OIDO_LABEL"] == "Dog; rm -rf $HOME"
+    assert environment["OIDO_TRIGGER"] == "Dog>0.5"
+    assert environment["OIDO_STATE"] == "on"
+    assert environment["OIDO_SOURCE"] == "mic:küche"
+    assert record == ON.record()
+    assert it.said == []
+
+
+def test_a_program_that_fails_is_told_with_its_last_words_and_not_run_again(
+    tmp_path: Path,
+) -> None:
+    runs = str(tmp_path / "runs")
+    code = f"import sys; open({runs!r}, 'a').write('x'); sys.exit('no \\x1b[31mway')"
+    with running(Running(parse_action(script(tmp_path, code)))) as it:
+        it.runner.offer(Message(ON))
+    assert "ended with code 1 (no [31mway)" in it.said[0]
+    assert (tmp_path / "runs").read_text() == "x"
+
+
+def test_a_program_that_hangs_is_ended_with_its_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from oido.live import command
+
+    monkeypatch.setattr(command, "_TIMEOUT_SECONDS", 0.5)
+    with running(Running(parse_action("exec:sh -c 'sleep 60 & wait'"))) as it:
+        began = time.monotonic()
+        it.runner.offer(Message(ON))
+        while not it.said:
+            assert time.monotonic() - began < 20
+            time.sleep(0.02)
+    assert "was ended" in it.said[0]
+
+
+def test_a_clip_is_a_file_with_its_record_beside_it(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "clips"
+    with running(Running(parse_action(f"save:{folder}"))) as it:
+        it.runner.offer(Message(ON, CLIP))
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "20260501T120305.120Z_dog.json",
+        "20260501T120305.120Z_dog.wav",
+    ]
+    samples, rate = soundfile.read(folder / "20260501T120305.120Z_dog.wav", dtype="int16")
+    assert (rate, samples.tolist()) == (8_000, CLIP.samples.tolist())
+    record = json.loads((folder / "20260501T120305.120Z_dog.json").read_text())
+    assert (record["label"], record["clip_seconds"]) == (ON.label, 0.5)
+
+
+def test_a_full_disk_is_told_once_and_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Path.write_bytes
+    full = True
+
+    def write_bytes(path: Path, content: bytes) -> int:
+        if full:
+            write(path, content[:10])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    with running(Running(parse_action(f"save:{tmp_path}"))) as it:
+        for _ in range(3):
+            it.runner.offer(Message(ON, CLIP))
+        began = time.monotonic()
+        while it.runner.failed < 3:
+            assert time.monotonic() - began < 20
+            time.sleep(0.01)
+        assert list(tmp_path.iterdir()) == []
+        full = False
+        it.runner.offer(Message(ON, CLIP))
+    assert len(it.said) == 2
+    assert "No space left" in it.said[0]
+    assert "3 message(s) were lost" in it.said[1]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+class Stuck(Action):
+    name = "stuck"
+
+    def __init__(self, wants_clip: bool = False) -> None:
+        self.wants_clip = wants_clip
+        self.done, self.release = 0, threading.Event()
+
+    def do(self, message: Message) -> None:
+        self.release.wait(20)
+        self.done += 1
+
+
+@pytest.mark.parametrize(("message", "room"), [(Message(ON), 64), (Message(ON, CLIP), 4)])
+def test_an_action_that_hangs_holds_nobody_back(message: Message, room: int) -> None:
+    action = Stuck(message.clip is not None)
+    it = Running(action)
+    giver = threading.Thread(target=lambda: [it.runner.offer(message) for _ in range(1000)])
+    giver.start()
+    giver.join(20)
+    assert not giver.is_alive(), "offering a message waited for the action"
+    assert 1000 - room - 1 <= it.runner.dropped <= 1000 - room
+    assert [s for s in it.said if "too slow" in s] == it.said
+    assert len(it.said) == 1
+    it.runner.close(time.monotonic() + 0.1)
+    assert "did not end in time" in it.said[-1]
+    action.release.set()
+
+
+def test_an_unexpected_error_does_not_end_the_thread() -> None:
+    class Odd(Action):
+        name, done = "odd", 0
+
+        def do(self, message: Message) -> None:
+            self.done += 1
+            if self.done == 1:
+                raise ZeroDivisionError("strange")
+
+    odd = Odd()
+    with running(Running(odd)) as it:
+        it.runner.offer(Message(ON))
+        it.runner.offer(Message(ON))
+    assert odd.done == 2
+    assert "ZeroDivisionError: strange" in it.said[0]
+    assert "works again" in it.said[1]
+
+
+def test_closing_does_not_wait_for_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actions, "_RETRY_SECONDS", (60.0, 60.0, 60.0))
+
+    class Away(Action):
+        name, done = "away", 0
+
+        def do(self, message: Message) -> None:
+            self.done += 1
+            raise ActionError("is away", retry=True)
+
+    away = Away()
+    it = Running(away)
+    it.runner.offer(Message(ON))
+    while not away.done:
+        time.sleep(0.01)
+    it.runner.close(time.monotonic() + 30)
+    assert not it.runner._thread.is_alive()
+    assert "is away" in it.said[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "is no action"),
+        ("mail:me", "there are webhook:URL"),
+        ("webhook:", "must be an address"),
+        ("webhook:ftp://x/", "http://"),
+        ("webhook:http://x:99999/", "no address"),
+        ("exec:", "needs a command"),
+        ("exec:'unclosed", "quote"),
+        ("save:", "needs a folder"),
+        ("mqtt:", "is no action"),
+    ],
+)
+def test_what_is_no_action(text: str, told: str) -> None:
+    with pytest.raises(OptionError, match=told):
+        parse_action(text)
+
+
+def test_what_cannot_work_is_told_before_anything_is_heard(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for text in ("exec:no-such-program-at-all", f"save:{tmp_path}/file/clips"):
+        action: Any = parse_action(text)
+        with pytest.raises(OptionError):
+            action.open([], print)

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real broker on loopback (mosquitto), which is also killed and started anew."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oido.errors import OptionError
+from oido.live.actions import Message, TriggerName
+from oido.live.mqtt import Mqtt
+from oido.live.triggers import TriggerState
+from tests.live.servers import free_port
+
+paho: Any = pytest.importorskip("paho.mqtt.client", reason="needs oido[live]")
+
+ALARM = TriggerName("alarm", "Smoke detector, smoke alarm>0.6", ("Smoke detector, smoke alarm",))
+ON = TriggerState(
+    0,
+    "alarm",
+    ALARM.condition,
+    "on",
+    "Smoke detector, smoke alarm",
+    0.9,
+    None,
+    1.0,
+    2.0,
+    "2026-05-01T12:03:05.120Z",
+    "2026-05-01T12:03:06.120Z",
+    "mic",
+)
+OFF = replace(ON, state="off")
+
+
+class Broker:
+    """mosquitto with one user, forgetting everything when it is killed."""
+
+    def __init__(self, folder: Path) -> None:
+        program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+        if program is None:
+            pytest.skip("needs a real MQTT broker: Debian's package mosquitto")
+        self.port = free_port()
+        users = folder / "users"
+        users.write_text("ear:se/cret\n")
+        users.chmod(0o600)
+        subprocess.run(["mosquitto_passwd", "-U", str(users)], check=True, capture_output=True)
+        conf = folder / "broker.conf"
+        conf.write_text(
+            f"listener {self.port} 127.0.0.1\nallow_anonymous false\npassword_file {users}\n"
+            "persistence false\nuser root\n"
+        )
+        self._command = [program, "-c", str(conf)]
+        self.url = f"mqtt://ear:se%2Fcret@127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._command, stderr=subprocess.DEVNULL)
+        limit = time.monotonic() + 20
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            except OSError:
+                assert time.monotonic() < limit, "the broker did not start"
+                time.sleep(0.02)
+            else:
+                return
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+
+class Home:
+    """What a home automation would see: every message, and the last of each topic."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.messages: list[tuple[str, str, bool]] = []
+        self.last: dict[str, str] = {}
+        self._came = threading.Condition()
+        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+        self._client.username_pw_set("ear", "se/cret")
+        self._client.on_connect = lambda client, *_: client.subscribe("#", qos=1)
+        self._client.on_message = self._on_message
+        self._client.reconnect_delay_set(1, 1)
+        self._client.connect("127.0.0.1", broker.port)
+        self._client.loop_start()
+
+    def _on_message(self, client: Any, data: Any, message: Any) -> None:
+        with self._came:
+            self.messages.append((message.topic, message.payload.decode(), message.retain))
+            self.last[message.topic] = message.payload.decode()
+            self._came.notify_all()
+
+    def wait_for(self, topic: str, text: str, timeout: float = 20.0) -> str:
+        with self._came:
+            came = self._came.wait_for(lambda: text in self.last.get(topic, ""), timeout)
+            assert came, f"{topic} never was {text}: {self.messages}"
+            return self.last[topic]
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    broker = Broker(tmp_path)
+    broker.start()
+    yield broker
+    broker.kill()
+
+
+def test_states_discovery_and_goodbye(broker: Broker) -> None:
+    home, said = Home(broker), list[str]()
+    action = Mqtt(f"{broker.url}/flat/kitchen")
+    action.open([ALARM], said.append)
+    home.wait_for("flat/kitchen/status", "online")
+    home.wait_for("flat/kitchen/alarm", '"OFF"')
+    text = home.wait_for("homeassistant/binary_sensor/oido_flat_kitchen/alarm/config", "{")
+    config = json.loads(text)
+    action.do(Message(ON))
+    state = json.loads(home.wait_for(config["state_topic"], '"ON"'))
+    action.do(Message(OFF))
+    home.wait_for("flat/kitchen/alarm", '"OFF"')
+    action.close()
+    home.wait_for("flat/kitchen/status", "offline")
+    home.close()
+
+    # What Home Assistant's documentation asks of a binary sensor.
+    assert config["payload_on"] == state["state"] == "ON"
+    assert config["payload_off"] == "OFF"
+    assert config["value_template"] == "{{ value_json.state }}"
+    assert config["availability_topic"] == "flat/kitchen/status"
+    assert config["json_attributes_topic"] == config["state_topic"]
+    assert config["name"] == "Smoke detector, smoke alarm"
+    assert config["unique_id"] == "oido_flat_kitchen_alarm"
+    assert config["device"]["identifiers"]
+    assert state["label"] == ON.label
+    assert state["score"] == 0.9
+    assert said == []
+
+    # All are retained: who comes later gets the last of each.
+    late = Home(broker)
+    late.wait_for("flat/kitchen/status", "offline")
+    late.wait_for("flat/kitchen/alarm", '"OFF"')
+    assert all(retained for _, _, retained in late.messages)
+    late.close()
+
+
+def test_a_broker_that_is_started_anew_learns_all_again(broker: Broker) -> None:
+    said: list[str] = []
+    action = Mqtt(f"{broker.url}/oido")
+    action.open([ALARM], said.append)
+    home = Home(broker)
+    home.wait_for("oido/status", "online")
+    broker.kill()
+    limit = time.monotonic() + 20
+    while not said:
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+    action.do(Message(ON))  # nobody is there, and hearing does not wait
+    broker.start()
+    home.wait_for("oido/alarm", '"ON"')
+    home.wait_for("oido/status", "online")
+    later = Home(broker)  # what a home automation that starts now gets
+    later.wait_for("homeassistant/binary_sensor/oido_oido/alarm/config", "{")
+    later.wait_for("oido/alarm", '"ON"')
+    action.close()
+    home.close()
+    later.close()
+    assert "oido keeps trying" in said[0]
+    assert said[1:] == [f"mqtt://127.0.0.1:{broker.port}/oido: is back"]
+
+
+def test_if_oido_vanishes_the_broker_says_so(broker: Broker) -> None:
+    action = Mqtt(f"{broker.url}/ear")
+    action.open([ALARM], print)
+    home = Home(broker)
+    home.wait_for("ear/status", "online")
+    action._client.socket().shutdown(socket.SHUT_RDWR)
+    action._client.loop_stop()
+    home.wait_for("ear/status", "offline")
+    home.close()
+
+
+def test_a_wrong_password_is_told_once(broker: Broker) -> None:
+    said: list[str] = []
+    action = Mqtt(broker.url.replace("se%2Fcret", "wrong"))
+    action.open([ALARM], said.append)
+    limit = time.monotonic() + 20
+    while not said:
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+    time.sleep(1.5)  # it tries again meanwhile
+    action.close()
+    assert len(said) == 1
+    assert "Not authorized" in said[0]
+    assert "wrong" not in said[0]
+
+
+def test_discovery_can_be_left_out_and_the_prefix_chosen(broker: Broker) -> None:
+    home = Home(broker)
+    plain, named = (
+        Mqtt(f"{broker.url}/plain?discovery=no"),
+        Mqtt(f"{broker.url}/named?discovery=ha&qos=0"),
+    )
+    plain.open([ALARM], print)
+    named.open([ALARM], print)
+    home.wait_for("plain/status", "online")
+    home.wait_for("named/status", "online")
+    home.wait_for("ha/binary_sensor/oido_named/alarm/config", "named/alarm")
+    plain.close()
+    named.close()
+    home.close()
+    assert [t for t in home.last if t.endswith("/config")] == [
+        "ha/binary_sensor/oido_named/alarm/config"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("mqtt:///topic", "needs a host"),
+        ("mqtt://host/a/#", "may not hold"),
+        ("mqtt://host/a?qos=3", "qos must be"),
+        ("mqtt://host/a?retain=1", "no option 'retain'"),
+        ("mqtt://host:port/a", "address is wrong"),
+    ],
+)
+def test_what_is_no_broker(url: str, told: str) -> None:
+    with pytest.raises(OptionError, match=told):
+        Mqtt(url)

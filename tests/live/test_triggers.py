@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Triggers against scores that a reader can follow by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from oido.errors import UnknownLabelError
+from oido.heads import Head
+from oido.live.conditions import parse_condition
+from oido.live.triggers import Trigger, TriggerParams
+from oido.params import Selection, Windowing
+from oido.reading import HeadReader, read_heads
+
+SECOND = Windowing(16_000, 16_000, 16_000)
+"""Windows of one second, side by side: window k is the second k."""
+
+
+def reader(*labels: str, thresholds: tuple[tuple[str, float], ...] = ()) -> HeadReader:
+    head = Head("sounds", labels, thresholds=thresholds)
+    return read_heads((head,), head, Selection(), locale="en", rolls_up=False)["sounds"]
+
+
+def changes(
+    condition: str,
+    scores: list[float] | list[list[float]],
+    *,
+    labels: tuple[str, ...] = ("Dog",),
+    thresholds: tuple[tuple[str, float], ...] = (),
+    **params: float,
+) -> list[tuple[str, float, float, float]]:
+    """(on or off, seconds of its sound, when) of each change; scores a window each."""
+    heard = reader(*labels, thresholds=thresholds)
+    trigger = Trigger(parse_condition(condition), heard, SECOND, TriggerParams(**params))
+    told = []
+    rows = np.array(scores, np.float32).reshape(len(scores), -1)
+    for window, row in enumerate(rows):
+        if change := trigger.push(window, row, row):
+            told.append((change, window + 1.0))
+    if change := trigger.flush():
+        told.append((change, float(len(rows))))
+    return [
+        ("on" if c.is_on else "off", c.start / 16_000, c.end / 16_000, when) for c, when in told
+    ]
+
+
+def test_on_at_the_first_window_and_off_when_it_is_over() -> None:
+    scores = [0, 0, 0.7, 0.4, 0.2, 0, 0, 0]
+    assert changes("Dog>0.6", scores, off_after=2) == [("on", 2, 3, 3), ("off", 2, 4, 6)]
+    assert changes("Dog>0.6", scores, off_after=0) == [("on", 2, 3, 3), ("off", 2, 4, 5)]
+
+
+def test_the_threshold_itself_counts_only_with_or_equal() -> None:
+    half = float(np.float32(0.6))
+    assert changes("Dog>0.6", [half, 0, 0]) == []
+    assert changes("Dog>=0.6", [half, 0, 0])[0] == ("on", 0, 1, 1)
+
+
+def test_it_must_last() -> None:
+    assert changes("Dog>0.6 for 3s", [0.7, 0.7, 0, 0, 0]) == []
+    assert changes("Dog>0.6 for 3s", [0, 0.7, 0.4, 0.4, 0.4])[0] == ("on", 1, 4, 4)
+
+
+def test_weak_windows_go_on_but_do_not_begin() -> None:
+    assert changes("Dog>0.6", [0.5, 0.5, 0.5]) == []
+    assert changes("Dog>0.6 for 2s", [0.5, 0.5, 0.7, 0.35])[0] == ("on", 2, 4, 4)
+
+
+def test_pauses_of_a_beeping_alarm_do_not_end_it() -> None:
+    beeps = [0.9, 0, 0.9, 0, 0.9, 0, 0, 0]
+    assert changes("Dog>0.6 for 5s", beeps, off_after=2) == [("on", 0, 5, 5), ("off", 0, 5, 7)]
+    assert changes("Dog>0.6 for 5s", beeps, off_after=1) == []
+
+
+def test_silence_does_not_count_as_lasting() -> None:
+    assert changes("Dog>0.6 for 3s", [0.9, 0, 0, 0, 0], off_after=60) == []
+
+
+def test_cool_down_runs_from_the_last_on() -> None:
+    scores = [0.9, 0, 0.9, 0, 0.9, 0, 0.9, 0]
+    told = changes("Dog>0.6", scores, off_after=0, cool_down=4)
+    assert [(state, when) for state, _, _, when in told] == [
+        ("on", 1),
+        ("off", 2),
+        ("on", 5),
+        ("off", 6),
+    ]
+    own = changes("Dog>0.6 cool-down 0s", scores, off_after=0, cool_down=4)
+    assert sum(state == "on" for state, *_ in own) == 4
+
+
+def test_a_sound_that_outlasts_the_cool_down_is_told_then() -> None:
+    scores = [0.9, 0, 0, 0.9, 0.9, 0.9, 0.9]
+    told = changes("Dog>0.6", scores, off_after=1, cool_down=5)
+    assert told == [("on", 0, 1, 1), ("off", 0, 1, 2), ("on", 3, 6, 6), ("off", 3, 7, 7)]
+
+
+def test_any_of_several_labels_and_the_best_is_named() -> None:
+    heard = reader("Dog", "Cat", "Rain")
+    trigger = Trigger(parse_condition("Dog|Cat>0.5"), heard, SECOND, TriggerParams())
+    row = np.array([0.6, 0.8, 1.0], np.float32)
+    change = trigger.push(0, row, row)
+    assert change is not None
+    assert (change.column, change.score) == (1, pytest.approx(0.8))
+
+
+def test_the_models_own_thresholds_and_groups() -> None:
+    own = (("Dog", 0.8),)
+    assert changes("Dog", [0.7], thresholds=own) == []
+    assert changes("Dog", [0.85], thresholds=own)[0][0] == "on"
+    assert changes("Dog>0.5", [0.7], thresholds=own)[0][0] == "on"
+    assert changes("Dog", [0.31])[0][0] == "on"
+    family = changes("Animal/>0.5", [[0, 0.9]], labels=("Rain", "Dog"))
+    assert family[0][0] == "on"
+
+
+def test_unknown_labels_name_the_nearest() -> None:
+    with pytest.raises(UnknownLabelError, match="'Dog'"):
+        Trigger(parse_condition("Dgo"), reader("Dog"), SECOND, TriggerParams())
+
+
+def test_overlapping_windows_answer_for_the_hop_around_their_centre() -> None:
+    windowing = Windowing(16_000, 15_600, 7_680)
+    trigger = Trigger(parse_condition("Dog>0.5"), reader("Dog"), windowing, TriggerParams())
+    change = trigger.push(3, np.ones(1, np.float32), np.ones(1, np.float32))
+    assert change is not None
+    assert (change.start, change.end) == (3 * 7_680 + 3_960, 4 * 7_680 + 3_960)
