@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may ask: the token, and what browsers say of the page that asks."""
+
+from __future__ import annotations
+
+import hmac
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from oido.server.limits import is_loopback
+from oido.server.problems import Problem
+from oido.server.responses import problem_response
+
+__all__ = ["Access", "Guard"]
+
+_GUARDED = ("/v1/", "/metrics")
+
+
+class Access:
+    """Knows the token. token: None: everybody may who reaches the server at all."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+
+    @property
+    def is_open(self) -> bool:
+        return self._token is None
+
+    def allows(self, token: str | None) -> bool:
+        """Whether this is the token, told in the same time for every wrong one of its length."""
+        if self._token is None:
+            return True
+        return hmac.compare_digest((token or "").encode(), self._token.encode())
+
+    def allows_header(self, headers: Headers) -> bool:
+        """Whether ``Authorization: Bearer TOKEN`` is there and right."""
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return self.is_open
+        return self.allows(token.strip())
+
+    def refusal(self) -> Problem:
+        """The answer to whoever has not the token."""
+        return Problem(
+            401,
+            "AccessError",
+            "this server wants its token: Authorization: Bearer TOKEN",
+            headers={"WWW-Authenticate": "Bearer", "Connection": "close"},
+        )
+
+
+class Guard:
+    """Stands before every request.
+
+    Without a token, a server on this machine must not serve any page that happens to be open in a
+    browser here: a request must name the server by an address of this machine (or else a foreign
+    name was made to point here), and must not come from a page of another origin. A WebSocket may
+    still bring its token in its first message, which the stream itself looks at.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access, host: str) -> None:
+        self._app, self._access, self._host = app, access, host
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        problem = self._problem(scope)
+        if problem is None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await problem_response(problem)(scope, receive, send)
+        else:
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})  # an HTTP 403
+
+    def _problem(self, scope: Scope) -> Problem | None:
+        headers = Headers(scope=scope)
+        if self._access.is_open:
+            return self._foreign(headers)
+        if scope["type"] == "http" and scope["path"].startswith(_GUARDED):
+            return None if self._access.allows_header(headers) else self._access.refusal()
+        return None
+
+    def _foreign(self, headers: Headers) -> Problem | None:
+        authority = headers.get("host", "")
+        host = authority.rsplit(":", 1)[0] if not authority.endswith("]") else authority
+        if not is_loopback(host) and host != self._host:
+            return _refused(f"this server is not called {host[:100]!r}")
+        origin = headers.get("origin")
+        if origin is not None and origin.partition("://")[2] != authority:
+            return _refused(f"pages of {origin[:100]!r} may not use this server without its token")
+        return None
+
+
+def _refused(message: str) -> Problem:
+    return Problem(403, "AccessError", message, headers={"Connection": "close"})

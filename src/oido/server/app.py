@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ASGI application: its routes, what stands before them, and what starts and ends with it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from oido.errors import OidoError
+from oido.server.access import Access, Guard
+from oido.server.documentation import documentation_routes
+from oido.server.hearers import Hearers
+from oido.server.limits import Settings
+from oido.server.metrics import Metrics
+from oido.server.pool import WORKER_COMMAND, WorkerPool
+from oido.server.problems import Problem, problem_of
+from oido.server.responses import problem_response
+from oido.server.routes import Routes
+from oido.server.streams import Streams
+from oido.server.uploads import Uploads
+from oido.server.worker import Setup
+
+__all__ = ["create_app"]
+
+
+def create_app(
+    settings: Settings,
+    *,
+    pages: Sequence[BaseRoute] = (),
+    worker_command: Sequence[str] = WORKER_COMMAND,
+) -> Starlette:
+    """The application of a server. ``app.state.streams`` is there while it runs.
+
+    pages: further routes, served to everybody. Raises ModelError or OptionError, before anything
+    listens.
+    """
+    metrics, access = Metrics(), Access(settings.token)
+    hearers = Hearers(settings.models, settings.precision, settings.workers)
+    limits = settings.limits
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.callback(hearers.close)
+            uploads = Uploads(limits)
+            stack.callback(uploads.close)
+            pool = WorkerPool(
+                Setup(settings.models, settings.precision, limits.worker_bytes),
+                settings.workers,
+                most_waiting=limits.waiting,
+                hear_seconds=limits.hear_seconds,
+                command=worker_command,
+                on_restart=metrics.restarts.inc,
+            )
+            stack.push_async_callback(pool.close)
+            await pool.start()
+            streams = Streams(hearers, limits, access, metrics)
+            stack.push_async_callback(streams.close)
+            app.state.routes = Routes(hearers, pool, uploads, limits, metrics)
+            app.state.streams = streams
+            yield
+
+    def http(name: str) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            answer: Response = await getattr(request.app.state.routes, name)(request)
+            return answer
+
+        return endpoint
+
+    async def stream(socket: WebSocket) -> None:
+        await socket.app.state.streams.endpoint(socket)
+
+    return Starlette(
+        routes=[
+            Route("/v1/classify", http("classify"), methods=["POST"]),
+            Route("/v1/models", http("models")),
+            WebSocketRoute("/v1/stream", stream),
+            Route("/healthz", http("health")),
+            Route("/metrics", http("metrics")),
+            *documentation_routes(limits),
+            *pages,
+        ],
+        middleware=[
+            Middleware(_Counted, metrics=metrics),
+            Middleware(Guard, access=access, host=settings.host),
+        ],
+        exception_handlers={
+            Problem: _on_problem,
+            OidoError: _on_error,
+            HTTPException: _on_http,
+        },
+        lifespan=lifespan,
+    )
+
+
+class _Counted:
+    """Counts requests and how long they take."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = time.monotonic(), 500
+
+        async def counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, counted)
+        finally:
+            # Only paths that there are: strangers' paths must not grow the table.
+            route = scope.get("route")
+            path = getattr(route, "path", "other")
+            self._metrics.requests.labels(path, _method(scope), str(status)).inc()
+            self._metrics.request_seconds.labels(path).observe(time.monotonic() - started)
+
+
+def _method(scope: Scope) -> str:
+    method: str = scope["method"]
+    return method if method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS") else "other"
+
+
+async def _on_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return problem_response(error)
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, OidoError)
+    return problem_response(problem_of(error))
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    return problem_response(
+        Problem(error.status_code, "ProtocolError", error.detail, None, headers)
+    )

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a server counts, for Prometheus."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+__all__ = ["CONTENT_TYPE", "Metrics"]
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+
+
+class Metrics:
+    """One server's numbers; two servers in one process do not share them."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self.requests = Counter(
+            "oido_requests", "Answered requests.", ["path", "method", "status"], registry=registry
+        )
+        self.request_seconds = Histogram(
+            "oido_request_seconds",
+            "From a request's headers to the end of its answer.",
+            ["path"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.upload_bytes = Counter(
+            "oido_upload_bytes", "Bytes of uploads received.", registry=registry
+        )
+        self.upload_audio_seconds = Counter(
+            "oido_upload_audio_seconds", "Seconds of uploaded sound heard.", registry=registry
+        )
+        self.waiting = Gauge(
+            "oido_requests_waiting", "Requests waiting for a worker.", registry=registry
+        )
+        self.uploads_here = Gauge(
+            "oido_uploads_here_bytes",
+            "Bytes of uploads that are on the disk now.",
+            registry=registry,
+        )
+        self.restarts = Counter(
+            "oido_worker_restarts", "Workers that had to be replaced.", registry=registry
+        )
+        self.streams = Counter(
+            "oido_streams", "Streams that are over, by how they ended.", ["how"], registry=registry
+        )
+        self.streams_open = Gauge("oido_streams_open", "Streams that are open.", registry=registry)
+        self.stream_audio_seconds = Counter(
+            "oido_stream_audio_seconds", "Seconds of streamed sound heard.", registry=registry
+        )
+        self.dropped = Counter(
+            "oido_stream_dropped",
+            "Windows or events left out because a client took them too slowly.",
+            registry=registry,
+        )
+
+    def text(self) -> bytes:
+        """All of it, in Prometheus' text format."""
+        return generate_latest(self._registry)

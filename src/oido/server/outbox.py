@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What waits to be sent to a stream's client: a little, whatever the client does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+
+from oido.aio.thinning import ThinQueue
+from oido.params import Windowing
+from oido.server.protocol import text_of
+
+__all__ = ["Outbox"]
+
+_ROOM = 32
+"""Messages that may wait."""
+
+
+class Outbox:
+    """Messages of one stream: put by the threads that hear, taken by the one that sends.
+
+    A client that takes them too slowly gets a coarser hop (`ThinQueue`), and a "dropped" message
+    that says so. At the level of events, the events that find no room are left out, and counted.
+    Nothing ever waits for the client but these few messages.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, windowing: Windowing) -> None:
+        self._loop, self._windowing = loop, windowing
+        self._lock = threading.Lock()
+        self._waiting: ThinQueue[str] = ThinQueue(_ROOM)
+        self._something = asyncio.Event()
+        self._is_awaited = False
+        self._closed = False
+        self._told_every = 1
+        self._events_gone = 0
+
+    @property
+    def dropped(self) -> int:
+        """Windows or events that were left out, all in all."""
+        return self._waiting.dropped
+
+    def put_window(self, number: int, text: str) -> None:
+        """The rows of a window, in order of the windows."""
+        with self._lock:
+            self._waiting.put(number, text)
+            self._wake()
+
+    def put_events(self, text: str, events: int) -> None:
+        """Events that are over."""
+        with self._lock:
+            if not self._waiting.put_other(text, events):
+                self._events_gone += events
+            self._wake()
+
+    def close(self) -> None:
+        """There will be no more; those that wait are still sent."""
+        with self._lock:
+            self._closed = True
+            self._wake()
+
+    async def next(self) -> str | None:
+        """The next message to send; None: there is no more. Called by the loop's thread alone."""
+        while True:
+            with self._lock:
+                notice = self._notice() or self._waiting.pop()
+                if notice is not None or self._closed:
+                    return notice
+                self._something.clear()
+                self._is_awaited = True
+            await self._something.wait()
+
+    def _notice(self) -> str | None:
+        """What was left out: told when the hop changes, and at the end."""
+        w = self._windowing
+        if self._events_gone:
+            count, self._events_gone = self._events_gone, 0
+            return text_of("dropped", events=count)
+        every, ended = self._waiting.every, self._closed and not self._waiting
+        if every == self._told_every and not ended:
+            return None
+        gone = self._waiting.gone()
+        if gone is None and every == self._told_every:
+            return None
+        self._told_every = every
+        hop = round(every * w.hop_samples / w.sample_rate_hz, 6)
+        if gone is None:
+            return text_of("dropped", windows=0, hop=hop)
+        last_sample = gone.last * w.hop_samples + w.window_samples
+        return text_of(
+            "dropped",
+            windows=gone.windows,
+            start_time=round(gone.first * w.hop_samples / w.sample_rate_hz, 6),
+            end_time=round(last_sample / w.sample_rate_hz, 6),
+            hop=hop,
+        )
+
+    def _wake(self) -> None:
+        """Called with the lock; a loop that does not wait is not woken, which costs a lot."""
+        if self._is_awaited:
+            self._is_awaited = False
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody sends any more
+                self._loop.call_soon_threadsafe(self._something.set)

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is said on a stream's WebSocket, version 1 (docs/reference/stream-protocol.md).
+
+Client: one JSON header, then binary messages of samples, then ``{"type": "end"}``. Server: JSON
+messages, each with a ``type``: "ready", "rows", "dropped", "end", "error". Then it closes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.errors import OidoError
+from oido.server.options import Options, from_json
+from oido.server.problems import Problem
+
+__all__ = [
+    "CLOSE_OF_STATUS",
+    "ENCODINGS",
+    "MESSAGE_BYTES",
+    "STREAM_NAME",
+    "VERSION",
+    "Header",
+    "close_code",
+    "read_control",
+    "read_header",
+    "text_of",
+]
+
+VERSION = 1
+
+STREAM_NAME = "<stream>"
+"""What rows call a stream, where those of a recording have its file."""
+
+MESSAGE_BYTES = 1 << 20
+"""The most of one binary message; 5 s of stereo float samples at 24 kHz are less."""
+
+ENCODINGS: Mapping[str, np.dtype[Any]] = {"s16le": np.dtype("<i2"), "f32le": np.dtype("<f4")}
+
+CLOSE_OF_STATUS = {400: 1008, 401: 1008, 403: 1008, 404: 1008, 413: 1009, 422: 1007, 503: 1013}
+"""Close codes of RFC 6455 for the statuses that the same problem has in HTTP; others are 1011."""
+
+_MOST_CHANNELS = 64
+_RATES_HZ = (1_000, 384_000)
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first message: how samples come, and what is wanted of them."""
+
+    sample_rate_hz: int
+    channels: int
+    encoding: str
+    options: Options
+    token: str | None
+
+    def samples(self, content: bytes) -> NDArray[Any]:
+        """A binary message as samples [n, channels]. Raises a Problem if it ends inside a frame."""
+        kind = ENCODINGS[self.encoding]
+        frame_bytes = kind.itemsize * self.channels
+        if len(content) % frame_bytes:
+            raise _protocol_error(
+                f"a binary message must hold whole frames of {frame_bytes} bytes, "
+                f"and this one has {len(content)}"
+            )
+        # In the machine's own byte order, where that is another.
+        values = np.frombuffer(content, kind).astype(kind.newbyteorder("="), copy=False)
+        return values.reshape(-1, self.channels)
+
+
+def read_header(text: str) -> Header:
+    """The header message. Raises a Problem that says what is wrong with it."""
+    values = _read_object(text, "the first message must be a JSON object")
+    version = values.pop("version", None)
+    if isinstance(version, bool) or version != VERSION:
+        raise _protocol_error(f"this server speaks version {VERSION}, not {str(version)[:40]}")
+    low, high = _RATES_HZ
+    rate = _whole(values.pop("sample_rate", None), "sample_rate", low, high)
+    channels = _whole(values.pop("channels", 1), "channels", 1, _MOST_CHANNELS)
+    encoding = values.pop("encoding", "s16le")
+    if not isinstance(encoding, str) or encoding not in ENCODINGS:
+        raise _protocol_error(f"encoding must be one of {', '.join(ENCODINGS)}")
+    token = values.pop("token", None)
+    if token is not None and not isinstance(token, str):
+        raise _protocol_error("token must be text")
+    try:
+        options = from_json(values)
+    except OidoError as error:
+        raise Problem(400, type(error).__name__, str(error)) from error
+    return Header(rate, channels, encoding, options, token)
+
+
+def read_control(text: str) -> None:
+    """A text message after the header: there is only "end". Raises a Problem for another."""
+    if _read_object(text, "a text message must be a JSON object").get("type") != "end":
+        raise _protocol_error('after the header, a text message can only be {"type": "end"}')
+
+
+def text_of(kind: str, **members: Any) -> str:
+    """A message of the server as text."""
+    return json.dumps({"type": kind, **members}, ensure_ascii=False)
+
+
+def close_code(problem: Problem) -> int:
+    """The close code that goes with a problem."""
+    return CLOSE_OF_STATUS.get(problem.status, 1011)
+
+
+def _read_object(text: str, otherwise: str) -> dict[str, Any]:
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _protocol_error(f"{otherwise}, and this is no JSON") from error
+    if not isinstance(values, dict):
+        raise _protocol_error(otherwise)
+    return values
+
+
+def _whole(value: Any, name: str, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise _protocol_error(f"{name} must be a whole number from {low} to {high}")
+    return value
+
+
+def _protocol_error(message: str) -> Problem:
+    return Problem(400, "ProtocolError", message)

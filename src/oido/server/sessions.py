@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One stream: samples in, messages out; a hub hears in between."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from numpy.typing import NDArray
+
+from oido.errors import EmptyAudioError, OidoError, OptionError
+from oido.params import Selection
+from oido.server.hearers import ServedModel
+from oido.server.options import plan_of
+from oido.server.outbox import Outbox
+from oido.server.problems import Problem, problem_of
+from oido.server.protocol import STREAM_NAME, Header, text_of
+from oido.signal.decode import AudioInfo
+from oido.stream import Block
+from oido.types import Event, Row
+from oido.writers.base import seconds_of
+from oido.writers.tables import record_of
+
+__all__ = ["Session"]
+
+
+class Session:
+    """The hearing of one stream.
+
+    ``push`` brings samples, and waits while there is no room for them; ``end`` says that there are
+    no more; ``outbox`` has what is to be sent, until it is over; ``problem`` is why it went wrong.
+    on_seconds: called with the seconds heard since the last call. Raises OptionError.
+    """
+
+    def __init__(
+        self,
+        header: Header,
+        served: ServedModel,
+        on_seconds: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        calibrated = served.model.head.calibration is not None
+        options = header.options
+        if options.level == "events" and options.top is not None:
+            raise OptionError("top is for windows: a stream's strongest events are never known")
+        self._plan = plan_of(options, served.given, None, calibrated)
+        self._reader = served.reader(
+            Selection(
+                self._plan.selection.max_results,
+                self._plan.selection.score_threshold,
+                options.allow,
+                options.deny,
+            ),
+            locale=options.locale,
+        )
+        self.windowing = served.windowing(options.hop)
+        self._segmenter = self._reader.segmenter(self.windowing, self._plan.detection)
+        self._loop = asyncio.get_running_loop()
+        self._room = asyncio.Event()
+        info = AudioInfo(STREAM_NAME, header.sample_rate_hz, header.channels, None, "pcm", "stream")
+        self._fed = served.hub.open(
+            info, self.windowing, self, transform=self._reader.scores, on_room=self._tell_room
+        )
+        self._on_seconds = on_seconds
+        self.outbox = Outbox(self._loop, self.windowing)
+        self.problem: Problem | None = None
+        self.reason = "end"
+        self._windows = 0
+        self._pushed = self._heard_samples = 0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of sound that were pushed."""
+        return self._pushed / self._fed.info.sample_rate_hz
+
+    async def push(self, samples: NDArray[Any]) -> bool:
+        """Bring samples; waits for room. False: nobody hears any more."""
+        while True:
+            self._room.clear()
+            if self._fed.push(samples, timeout=0):
+                self._pushed += len(samples)
+                return True
+            if self._fed.is_over:
+                return False
+            await self._room.wait()
+
+    def end(self, reason: str = "end") -> None:
+        """No more samples will come: what there is is heard, and then the outbox ends."""
+        self.reason = reason
+        self._fed.end()
+
+    def abandon(self) -> None:
+        """Nobody listens any more."""
+        self._fed.close()
+
+    def last_message(self) -> str:
+        """The message after all others."""
+        if self.problem is not None:
+            return text_of("error", **self.problem.body())
+        samples, rate = self._fed.n_samples, self.windowing.sample_rate_hz
+        return text_of(
+            "end",
+            reason=self.reason,
+            time=seconds_of(samples / rate),
+            windows=self._windows,
+            dropped=self.outbox.dropped,
+        )
+
+    def _tell_room(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody pushes any more
+            self._loop.call_soon_threadsafe(self._room.set)
+
+    # What follows is called by the hub's threads, one at a time.
+
+    def blocks(self, blocks: list[Block]) -> None:
+        """More windows were heard."""
+        is_events = self._plan.level == "events"
+        for block in blocks:
+            for number, scores in enumerate(block.scores, start=block.first_window):
+                if is_events:
+                    self._put_events(self._segmenter.push(scores[None]))
+                else:
+                    self._put_window(number, scores)
+                self._windows += 1
+        heard = self._fed.n_samples
+        self._on_seconds((heard - self._heard_samples) / self.windowing.sample_rate_hz)
+        self._heard_samples = heard
+
+    def ended(self, error: Exception | None) -> None:
+        """Nothing more will be heard."""
+        if error is None and self._plan.level == "events":
+            self._put_events(self._segmenter.flush(self._fed.n_samples))
+        if isinstance(error, OidoError):
+            # A stream that the server ends may be empty.
+            if self.reason == "end" or not isinstance(error, EmptyAudioError):
+                self.problem = problem_of(error)
+        elif error is not None:  # a defect of ours must end one stream only
+            reason = f"internal error, {type(error).__name__}: {error}"
+            self.problem = Problem(500, "InternalError", reason)
+        self.outbox.close()
+
+    def _put_window(self, number: int, scores: Any) -> None:
+        w = self.windowing
+        start = number * w.hop_samples / w.sample_rate_hz
+        end = (number * w.hop_samples + w.window_samples) / w.sample_rate_hz
+        best = self._reader.selector.categories(scores, self._plan.top)
+        rows = [
+            Row(STREAM_NAME, None, start, end, c.display_name, c.index, c.score, c.probability)
+            for c in best
+        ]
+        self.outbox.put_window(number, self._rows_text(end, rows))
+
+    def _put_events(self, events: list[Event]) -> None:
+        rows = [
+            Row(
+                STREAM_NAME,
+                None,
+                e.start_time,
+                e.end_time,
+                e.display_name,
+                e.label_index,
+                e.score,
+                e.probability,
+            )
+            for e in events
+        ]
+        if rows:
+            time = self._fed.n_samples / self.windowing.sample_rate_hz
+            self.outbox.put_events(self._rows_text(time, rows), len(rows))
+
+    def _rows_text(self, time: float, rows: list[Row]) -> str:
+        records = [record_of(row, self._plan.calibrated) for row in rows]
+        return text_of("rows", time=seconds_of(time), rows=records)

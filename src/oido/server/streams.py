@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``WS /v1/stream``: reads a client's messages, sends the session's, and ends as it should."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from oido.errors import OidoError
+from oido.server.access import Access
+from oido.server.hearers import Hearers
+from oido.server.limits import Limits
+from oido.server.metrics import Metrics
+from oido.server.problems import Problem, problem_of
+from oido.server.protocol import VERSION, Header, close_code, read_control, read_header, text_of
+from oido.server.sessions import Session
+from oido.server.watch import Watch
+
+__all__ = ["Streams"]
+
+_GOING_AWAY = 1001
+
+
+class Streams:
+    """All streams that are open: of each, a task reads and a task sends."""
+
+    def __init__(self, hearers: Hearers, limits: Limits, access: Access, metrics: Metrics) -> None:
+        self._hearers, self._limits = hearers, limits
+        self._access, self._metrics = access, metrics
+        self._sessions: set[Session] = set()
+        self._taken = 0
+        self._draining = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def endpoint(self, socket: WebSocket) -> None:
+        """One connection, from its header to its close."""
+        await socket.accept()
+        try:
+            await self._serve(socket)
+        except Problem as problem:
+            self._metrics.streams.labels(problem.kind).inc()
+            await _close(socket, text_of("error", **problem.body()), close_code(problem))
+        except (WebSocketDisconnect, asyncio.TimeoutError):
+            self._metrics.streams.labels("gone").inc()
+            await _close(socket, None, 1011)
+
+    async def drain(self) -> None:
+        """Let every stream end with a message; returns when all have, or their time is over."""
+        self._draining = True
+        for session in list(self._sessions):
+            session.end("shutdown")
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), self._limits.drain_seconds)
+
+    async def close(self) -> None:
+        """Stop what is left."""
+        for session in list(self._sessions):
+            session.abandon()
+
+    async def _serve(self, socket: WebSocket) -> None:
+        header = await self._header(socket)
+        if self._draining:
+            raise Problem.busy("the server is being stopped")
+        if self._taken >= self._limits.streams:
+            raise Problem.busy(f"all {self._limits.streams} streams are taken; try again later")
+        self._taken += 1
+        self._idle.clear()
+        try:
+            served = self._hearers.named(header.options.model)
+            session = Session(header, served, self._metrics.stream_audio_seconds.inc)
+            ready = text_of(
+                "ready",
+                version=VERSION,
+                model=served.name,
+                hop=session.windowing.hop_samples / session.windowing.sample_rate_hz,
+                window=session.windowing.window_samples / session.windowing.sample_rate_hz,
+                calibrated=served.model.head.calibration is not None,
+            )
+            self._sessions.add(session)
+            try:
+                with self._metrics.streams_open.track_inprogress():
+                    await asyncio.wait_for(_sent(socket, ready), self._limits.send_seconds)
+                    await self._run(socket, header, session)
+            finally:
+                self._sessions.discard(session)
+                self._metrics.dropped.inc(session.outbox.dropped)
+        except OidoError as error:
+            raise problem_of(error) from error
+        finally:
+            self._taken -= 1
+            if not self._taken:
+                self._idle.set()
+
+    async def _header(self, socket: WebSocket) -> Header:
+        may = self._access.allows_header(socket.headers)
+        try:
+            message = await asyncio.wait_for(_receive(socket), self._limits.header_seconds)
+        except asyncio.TimeoutError as error:
+            raise Problem(400, "ProtocolError", "no header message came in time") from error
+        if not isinstance(message, str):
+            raise Problem(400, "ProtocolError", "the first message must be a JSON object")
+        header = read_header(message)
+        if not may and not self._access.allows(header.token):
+            raise self._access.refusal()
+        return header
+
+    async def _run(self, socket: WebSocket, header: Header, session: Session) -> None:
+        """Until the session has said all, or the client has gone."""
+        idle, slow = Watch(self._limits.idle_seconds), Watch(self._limits.send_seconds)
+        reading = asyncio.ensure_future(self._read(socket, header, session, idle))
+        sending = asyncio.ensure_future(self._send_all(socket, session, slow))
+        idling = asyncio.ensure_future(idle.elapsed())
+        stuck = asyncio.ensure_future(slow.elapsed())
+        tasks = (reading, sending, idling, stuck)
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                reading.result()  # raises what the client did wrong, or that it has gone
+                await asyncio.wait((sending, stuck), return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                sending.result()
+            elif stuck.done():
+                raise WebSocketDisconnect(1011)
+            else:
+                reason = f"no message came for {self._limits.idle_seconds:g} s"
+                raise Problem(408, "LimitError", reason)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            session.abandon()
+        if session.problem is not None:
+            raise session.problem
+        self._metrics.streams.labels(session.reason).inc()
+        code = 1000 if session.reason == "end" else _GOING_AWAY
+        await _close(socket, session.last_message(), code)
+
+    async def _read(
+        self, socket: WebSocket, header: Header, session: Session, watch: Watch
+    ) -> None:
+        """The client's messages, until it says that it ends."""
+        while True:
+            watch.begin()
+            message = await _receive(socket)
+            watch.end()
+            if isinstance(message, str):
+                read_control(message)
+                session.end()
+                return
+            if not await session.push(header.samples(message)):
+                return
+            if session.seconds > self._limits.stream_seconds:
+                session.end("limit")
+                return
+
+    async def _send_all(self, socket: WebSocket, session: Session, watch: Watch) -> None:
+        while (text := await session.outbox.next()) is not None:
+            watch.begin()
+            await _sent(socket, text)
+            watch.end()
+
+
+async def _receive(socket: WebSocket) -> str | bytes:
+    message: Any = await socket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message.get("code", 1006))
+    text = message.get("text")
+    return text if text is not None else bytes(message.get("bytes") or b"")
+
+
+async def _sent(socket: WebSocket, text: str) -> None:
+    try:
+        await socket.send_text(text)
+    except (OSError, RuntimeError) as error:  # however the framework says that it is closed
+        raise WebSocketDisconnect(1006) from error
+
+
+async def _close(socket: WebSocket, last: str | None, code: int) -> None:
+    """A last message and the close, to a client that may have gone or may not take them."""
+    with contextlib.suppress(Exception):
+        if last is not None:
+            await asyncio.wait_for(_sent(socket, last), 5.0)
+        await asyncio.wait_for(socket.close(code), 5.0)

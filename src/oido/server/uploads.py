@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A request's body as a file that lasts as long as the request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import IO, NamedTuple
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect, Request
+
+from oido.server.limits import Limits
+from oido.server.problems import Problem
+
+__all__ = ["Upload", "Uploads"]
+
+_NAMELESS = "<upload>"
+_LONGEST_NAME = 255
+
+
+class Upload(NamedTuple):
+    """A recording that was sent: where it is for now, and how rows call it."""
+
+    path: str
+    name: str
+    size_bytes: int
+
+
+class Uploads:
+    """All uploads that are here at one time, in a folder of their own.
+
+    Each file is deleted as soon as its request is over, whatever came of it; the folder at `close`.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._folder = tempfile.mkdtemp(prefix="oido-serve-")
+        self.bytes_here = 0
+
+    @asynccontextmanager
+    async def received(self, request: Request) -> AsyncIterator[Upload]:
+        """The body of this request: a form with one file in it, or the recording as it is.
+
+        Raises a Problem: 413 beyond the limit, 408 for one that takes too long, 400 for a form
+        that has not one file.
+        """
+        self._refuse_by_length(request)
+        descriptor, path = tempfile.mkstemp(dir=self._folder)
+        size = 0
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                sink = _sink_for(request, file)
+                deadline = asyncio.get_running_loop().time() + self._limits.upload_seconds
+                chunks = request.stream()
+                while (chunk := await self._next(chunks, deadline)) is not None:
+                    size += len(chunk)
+                    self.bytes_here += len(chunk)
+                    self._refuse_by_size(size)
+                    sink.write(chunk)
+                name = sink.finish()
+            yield Upload(path, name, size)
+        except ClientDisconnect as error:
+            raise Problem.bad_request("the client went away before all was sent") from error
+        except OSError as error:
+            raise Problem(
+                507, "OutputError", f"the upload cannot be kept for hearing ({error.strerror})"
+            ) from error
+        finally:
+            self.bytes_here -= size
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+
+    def close(self) -> None:
+        """Delete the folder, with all that is left in it."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def _next(self, chunks: AsyncIterator[bytes], deadline: float) -> bytes | None:
+        left = deadline - asyncio.get_running_loop().time()
+        try:
+            return await asyncio.wait_for(anext(chunks), max(left, 0.001))
+        except StopAsyncIteration:
+            return None
+        except asyncio.TimeoutError as error:
+            seconds = self._limits.upload_seconds
+            raise Problem(
+                408,
+                "LimitError",
+                f"the upload took longer than {seconds:g} s",
+                headers={"Connection": "close"},
+            ) from error
+
+    def _refuse_by_length(self, request: Request) -> None:
+        told = request.headers.get("content-length", "0")
+        if told.isdecimal():
+            self._refuse_by_size(int(told))
+
+    def _refuse_by_size(self, size: int) -> None:
+        most = self._limits.body_bytes
+        if size > most:
+            raise Problem.too_much(f"the upload is larger than {most / 1e6:g} MB, the most allowed")
+        if self.bytes_here > self._limits.uploads_bytes:
+            raise Problem.busy("too many uploads are under way; try again later")
+
+
+class _Raw:
+    """The body is the recording."""
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        self.write: Callable[[bytes], object] = file.write
+        self._name = name
+
+    def finish(self) -> str:
+        return _clean(self._name)
+
+
+class _Form:
+    """The body is a form, and the recording the one file in it."""
+
+    def __init__(self, file: IO[bytes], boundary: bytes) -> None:
+        self._file = file
+        self._name: str | None = None
+        self._field, self._value = b"", b""
+        self._is_file = self._ended = False
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._on_part,
+                    "on_header_field": self._on_field,
+                    "on_header_value": self._on_value,
+                    "on_header_end": self._on_header,
+                    "on_headers_finished": self._on_headers,
+                    "on_part_data": self._on_data,
+                    "on_end": self._on_end,
+                },
+            )
+        except FormParserError as error:
+            raise _bad_form(str(error)) from error
+
+    def write(self, chunk: bytes) -> None:
+        try:
+            self._parser.write(chunk)
+        except FormParserError as error:
+            raise _bad_form(str(error)) from error
+
+    def finish(self) -> str:
+        if not self._ended:
+            raise _bad_form("it breaks off")
+        if self._name is None:
+            raise _bad_form("there is no file in it")
+        return _clean(self._name)
+
+    def _on_part(self) -> None:
+        self._is_file = False
+
+    def _on_field(self, data: bytes, start: int, end: int) -> None:
+        self._field += data[start:end]
+
+    def _on_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _on_header(self) -> None:
+        if self._field.lower() == b"content-disposition":
+            _, options = parse_options_header(self._value)
+            if b"filename" in options:
+                if self._name is not None:
+                    raise _bad_form("there is more than one file in it; send them one by one")
+                self._name = options[b"filename"].decode("utf-8", "replace")
+                self._is_file = True
+        self._field, self._value = b"", b""
+
+    def _on_headers(self) -> None:
+        if not self._is_file:
+            raise _bad_form("there is something else than a file in it; options go in the query")
+
+    def _on_data(self, data: bytes, start: int, end: int) -> None:
+        self._file.write(data[start:end])
+
+    def _on_end(self) -> None:
+        self._ended = True
+
+
+def _sink_for(request: Request, file: IO[bytes]) -> _Raw | _Form:
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    if kind != b"multipart/form-data":
+        return _Raw(file, request.query_params.get("name", ""))
+    if not options.get(b"boundary"):
+        raise _bad_form("its content type names no boundary")
+    return _Form(file, options[b"boundary"])
+
+
+def _bad_form(reason: str) -> Problem:
+    return Problem.bad_request(f"the form cannot be read: {reason}")
+
+
+def _clean(name: str) -> str:
+    """What a client calls its file, as rows may show it: no folders, no control characters."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    return "".join(c for c in last if c.isprintable())[:_LONGEST_NAME] or _NAMELESS

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gets what the page needs to hear by itself: LiteRT.js, two packages of npm.
+
+    python -m oido.server.vendor
+
+They are not ours and large, so they are never committed: `make web` runs this, and so does whoever
+builds a wheel. Versions and hashes are fixed here; npm is asked for these packages only.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+
+from oido.errors import MissingExtraError, OidoError, OutputError
+
+__all__ = ["PACKAGES", "VENDOR_FOLDER", "Package", "is_vendored", "vendor"]
+
+VENDOR_FOLDER = Path(__file__).parent / "web" / "vendor"
+"""Where the page looks for them."""
+
+_NOTICE = "NOTICE.txt"
+_GLUE = ("litert_wasm_internal", "litert_wasm_compat_internal")
+"""Builds of the runtime: for browsers with relaxed SIMD, and for all others."""
+
+_EXPORT = b"\nexport default ModuleFactory;\n"
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package of npm. integrity: of its tarball, as npm writes it (sha512, base64)."""
+
+    name: str
+    version: str
+    integrity: str
+    licence: str
+    source: str
+
+
+PACKAGES = (
+    Package(
+        "@litertjs/core",
+        "2.5.3",
+        "sha512-PlGmbMOq9WitX7FO0jhbdJw9GthatsyuCQXjTt/wJZo0FLaw48q4tz8IwqgqCIkviYGr9OFDL1kCnN4nzWoyJQ==",
+        "Apache-2.0",
+        "https://github.com/google-ai-edge/LiteRT",
+    ),
+    Package(
+        "@litertjs/wasm-utils",
+        "2.5.3",
+        "sha512-4fJiw6tBQnIs+0jH/OQ16nYOiSl8/+zZnn5h2ul8aTKHi05sVqZW580Tmk78pC2kT39A9OYBVdFawteZ/sI1kQ==",
+        "Apache-2.0",
+        "https://github.com/google-ai-edge/LiteRT",
+    ),
+)
+
+
+def is_vendored(folder: Path = VENDOR_FOLDER) -> bool:
+    """Whether the page can hear by itself: all is there, of the versions that are wanted."""
+    try:
+        return (folder / _NOTICE).read_text(encoding="utf-8") == _notice()
+    except OSError:
+        return False
+
+
+def vendor(folder: Path = VENDOR_FOLDER) -> bool:
+    """Fetch the packages into the folder, unless they are there; returns whether it did.
+
+    Raises MissingExtraError without npm, OidoError for what npm says or another hash, OutputError
+    for a folder that cannot be written.
+    """
+    if is_vendored(folder):
+        return False
+    npm = shutil.which("npm")
+    if npm is None:
+        raise MissingExtraError(
+            "the page's runtime comes from npm, which is not here: install Node.js, and try again"
+        )
+    with tempfile.TemporaryDirectory() as scratch:
+        core, utils = (_files(_tarball(npm, package, Path(scratch))) for package in PACKAGES)
+    with _whole(folder) as new:
+        for path, content in _chosen(core, utils).items():
+            (new / path).write_bytes(content)
+        (new / "LICENSE").write_bytes(_apache())
+        (new / _NOTICE).write_text(_notice(), encoding="utf-8")
+    return True
+
+
+def _chosen(core: dict[str, bytes], utils: dict[str, bytes]) -> dict[str, bytes]:
+    """The files that the page loads.
+
+    They are changed in two ways, which the notice tells: a module is imported by its path, since
+    browsers know no package names; and the builds of the runtime are modules, since a module
+    worker can load no scripts.
+    """
+    library = core["dist/index.js"].replace(b'"@litertjs/wasm-utils"', b'"./wasm_utils.js"')
+    chosen = {
+        "litert.js": _without_map(library),
+        "wasm_utils.js": _without_map(utils["dist/index.js"]),
+        "litert.package.json": core["package.json"],
+        "wasm_utils.package.json": utils["package.json"],
+    }
+    for name in _GLUE:
+        chosen[f"{name}.js"] = core[f"wasm/{name}.js"] + _EXPORT
+        chosen[f"{name}.wasm"] = core[f"wasm/{name}.wasm"]
+    return chosen
+
+
+def _without_map(script: bytes) -> bytes:
+    return script.replace(b"//# sourceMappingURL=index.js.map", b"")
+
+
+def _tarball(npm: str, package: Package, scratch: Path) -> bytes:
+    """The package as npm serves it, its hash checked."""
+    wanted = f"{package.name}@{package.version}"
+    command = [
+        npm,
+        "pack",
+        wanted,
+        "--json",
+        "--ignore-scripts",
+        "--pack-destination",
+        str(scratch),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=scratch, check=False)
+    if done.returncode:
+        reason = next((ln for ln in done.stderr.splitlines() if "error" in ln.lower()), "it failed")
+        raise OidoError(f"npm could not get {wanted}: {reason.strip()}")
+    content: bytes
+    try:
+        content = (scratch / os.path.basename(json.loads(done.stdout)[0]["filename"])).read_bytes()
+    except (ValueError, LookupError, TypeError, OSError):
+        # Some versions of npm name a scoped package's file otherwise than they write it.
+        plain = package.name.removeprefix("@").replace("/", "-")
+        content = (scratch / f"{plain}-{package.version}.tgz").read_bytes()
+    if not _has_integrity(content, package.integrity):
+        raise OidoError(f"npm gave another {wanted} than the one that is known here (sha512)")
+    return content
+
+
+def _has_integrity(content: bytes, integrity: str) -> bool:
+    algorithm, _, expected = integrity.partition("-")
+    try:
+        return hashlib.new(algorithm, content).digest() == base64.b64decode(expected, validate=True)
+    except binascii.Error:
+        return False
+
+
+def _files(tarball: bytes) -> dict[str, bytes]:
+    """The regular files of a package, by their path in it."""
+    found = {}
+    with tarfile.open(fileobj=io.BytesIO(tarball), mode="r:gz") as archive:
+        for member in archive:
+            stream = archive.extractfile(member) if member.isfile() else None
+            if stream is not None:
+                found[member.name.removeprefix("package/")] = stream.read()
+    return found
+
+
+def _notice() -> str:
+    lines = [
+        "Programs of others, which oido's page runs; `make web` fetched them from npm.",
+        "",
+    ]
+    for package in PACKAGES:
+        lines += [
+            f"{package.name} {package.version}, Copyright Google LLC, {package.licence}",
+            f"  {package.source}",
+            f"  {package.integrity}",
+            "",
+        ]
+    lines += [
+        "Apache-2.0 is http://www.apache.org/licenses/LICENSE-2.0, and the file LICENSE here.",
+        "",
+        "Changed: litert.js imports ./wasm_utils.js instead of the package's name; comments that",
+        "name source maps are left out; the builds of the runtime end in `export default`.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _apache() -> bytes:
+    """The text of the licence, which is oido's own, too; the packages have none in them."""
+    candidates = [Path(__file__).parents[3] / "LICENSE"]
+    with suppress(PackageNotFoundError):
+        candidates += [Path(str(f.locate())) for f in files("oido") or () if f.name == "LICENSE"]
+    for path in candidates:
+        with suppress(OSError):
+            content: bytes = path.read_bytes()
+            return content
+    raise OidoError("oido's own LICENSE is not where it should be; install oido again")
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[Path]:
+    """A new folder that takes the place of the old one when all is in it."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        try:
+            yield new
+            new.chmod(0o755)
+            shutil.rmtree(folder, ignore_errors=True)
+            os.replace(new, folder)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error.strerror or error}") from error
+
+
+def _main() -> int:
+    try:
+        fetched = vendor()
+    except OidoError as error:
+        print(f"oido: {error}", file=sys.stderr)
+        return 1
+    size = sum(file.stat().st_size for file in VENDOR_FOLDER.iterdir()) / 1e6
+    print(f"{VENDOR_FOLDER}: {'fetched' if fetched else 'already here'}, {size:.1f} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""https and wss, with a certificate of the test's own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import ssl
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+pytest.importorskip("starlette")
+from websockets.sync.client import connect
+
+from oido.errors import OptionError
+from oido.server.limits import Settings
+from tests.server.clients import HEADER
+
+
+@pytest.fixture(scope="module")
+def pem(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate of 127.0.0.1, signed by itself, and its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl")
+    folder = tmp_path_factory.mktemp("pem")
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=oido -addext"
+    command = ["openssl", *words.split(), "subjectAltName=IP:127.0.0.1"]
+    command += ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    return certificate, key
+
+
+def test_recordings_and_streams_over_tls(
+    start_server: Any, pem: tuple[Path, Path], street: Path
+) -> None:
+    trusting = ssl.create_default_context(cafile=str(pem[0]))
+    with start_server(certificate=str(pem[0]), key=str(pem[1])) as server:
+        assert server.address.startswith("https://127.0.0.1:")
+        rows = httpx.post(
+            f"{server.address}/v1/classify",
+            content=street.read_bytes(),
+            verify=trusting,
+            timeout=60,
+        )
+        with connect(server.stream_address, ssl=trusting) as socket_:
+            socket_.send(json.dumps(HEADER))
+            ready = json.loads(socket_.recv(timeout=10))
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(server.address.replace("https", "http") + "/healthz")
+
+    assert len(rows.json()) > 3
+    assert ready["type"] == "ready"
+
+
+def test_a_wrong_certificate_is_told(pem: tuple[Path, Path], tmp_path: Path) -> None:
+    from oido.server.app import create_app
+    from oido.server.running import serve
+
+    nonsense = tmp_path / "nonsense.pem"
+    nonsense.write_text("no certificate")
+    for certificate, key in ((nonsense, pem[1]), (tmp_path / "nowhere.pem", None), (pem[0], None)):
+        settings = Settings(port=0, certificate=str(certificate), key=key and str(key))
+        with pytest.raises(OptionError, match="certificate"):
+            serve(create_app(settings), settings, pytest.fail)
+    with pytest.raises(OptionError, match="certificate"):
+        Settings(key=str(pem[1]))
