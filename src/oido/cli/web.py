@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``oido web``: the page that hears inside the browser, as files for any web host."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+__all__ = ["add_parser"]
+
+_EPILOG = """\
+examples:
+  oido web export site
+  oido web export site --model birds.tflite --model yamnet/classification
+  oido web export site --locale es
+  python -m http.server -d site 8000       then open http://127.0.0.1:8000
+
+The folder is the whole page. Any web host serves it, also from a subfolder; browsers give the
+microphone to pages on https or localhost only. The model runs in the browser: no sound leaves the
+device, and after the first visit no network is needed. A custom classifier of `oido train` brings
+its calibration and its thresholds.
+
+A page is made whole or not at all. A folder of an earlier export is replaced; one with anything
+else in it is not touched. An oido that was built without LiteRT.js fetches it first:
+`python -m oido.server.vendor` (needs npm, of Node.js), or `make web` in the source.
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``oido web``."""
+    parser = commands.add_parser(
+        "web",
+        help="the page that hears inside the browser, as files",
+        description="Write the page that hears inside the browser, for any web host.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    export = actions.add_parser(
+        "export",
+        help="write the page as static files",
+        description="Write the page, and the models that it hears with, as static files.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    export.add_argument("folder", metavar="FOLDER", type=Path, help="where to")
+    export.add_argument(
+        "--model",
+        metavar="NAME-or-FILE",
+        action="append",
+        help="a model to choose in the page, may be repeated; the first is the one that it opens "
+        "with (default: yamnet/classification)",
+    )
+    export.add_argument("--locale", metavar="LOCALE", help="en or es; default: the browser's")
+    export.set_defaults(run=_export)
+
+
+def _export(args: argparse.Namespace) -> int:
+    from oido.cli.main import EXIT_OK
+    from oido.cli.recordings import fetch_model
+    from oido.models.loading import load_model
+    from oido.models.registry import DEFAULT_MODEL
+    from oido.server.web_export import export_page
+
+    names = args.model or [DEFAULT_MODEL]
+    models = [load_model(fetch_model(name)) for name in names]
+    report = export_page(args.folder, models, locale=args.locale)
+    print(f"{report.folder}: {report.files} files, {report.size_bytes / 1e6:.1f} MB")
+    for name, size in report.models:
+        print(f"  hears with {name} ({size / 1e6:.1f} MB)")
+    print(f"  try it: python -m http.server -d {report.folder} 8000")
+    return EXIT_OK

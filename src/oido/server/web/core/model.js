@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/* From the bytes of a .tflite to what an engine needs to know of it: read from the file, never assumed. */
+
+import { packedFiles } from "./archive.js";
+import { OidoError } from "./errors.js";
+import { DEFAULT_THRESHOLD } from "./events.js";
+import { readGraph } from "./graph.js";
+import { readHead, readMetadata, readNotes } from "./metadata.js";
+
+const STEPS_PER_SECOND = 100; // hops are multiples of 10 ms
+
+/**
+ * Reads a model. head: the name of the one that is heard, null for the last. Throws ModelFormatError.
+ *
+ * windowing: as `Windowing` takes it. head: {name, labels, calibration, thresholds, scoreThreshold}.
+ * outputs: what the network has to give: the head's scores, and the novelty if there is one.
+ */
+export async function readModel(bytes, { head: wanted = null } = {}) {
+  const graph = readGraph(bytes);
+  if (graph.metadata === null) {
+    throw new OidoError(
+      "ModelFormatError",
+      "it has no metadata: labels and sample rate are not known (oido models annotate adds them)",
+    );
+  }
+  const metadata = readMetadata(graph.metadata);
+  const audio = metadata.inputs[0];
+  if (!audio?.sampleRateHz) {
+    throw new OidoError("ModelFormatError", "its metadata give no sample rate, so it is no audio model");
+  }
+  if (audio.channels !== 1) {
+    throw new OidoError("ModelFormatError", `it wants ${audio.channels} channels, and gets one`);
+  }
+  const files = await packedFiles(bytes);
+  const notes = readNotes(files);
+  const heads = readHeads(graph, metadata, files);
+  const head = wanted === null ? heads.at(-1) : heads.find((each) => each.name === wanted);
+  if (head === undefined) {
+    const names = heads.map((each) => each.name).join(", ");
+    throw new OidoError("OptionError", `the model has no head "${wanted}", only ${names}`);
+  }
+  const novelty = notes.novelty && metadata.outputs.findIndex((each) => each.name === notes.novelty.output);
+  const hasNovelty = notes.novelty !== null && novelty >= 0;
+  return {
+    name: metadata.name,
+    licence: metadata.licence,
+    author: metadata.author,
+    heads: heads.map((each) => each.name),
+    head,
+    aggregation: notes.aggregations?.[head.name] ?? null,
+    noveltyThreshold: hasNovelty ? notes.novelty.threshold : null,
+    windowing: windowingOf(graph, audio.sampleRateHz, notes),
+    inputShape: graph.inputShape,
+    outputs: [head.output, ...(hasNovelty ? [novelty] : [])].map((number) => ({
+      number,
+      ...graph.outputs[number],
+    })),
+    nOutputs: graph.outputs.length,
+  };
+}
+
+/** The thresholds of a head, one for each label, or null if it has none of its own. */
+export function thresholdsOf(head) {
+  if (head.thresholds.size === 0) return null;
+  return Float32Array.from(head.labels, (label) => head.thresholds.get(label) ?? DEFAULT_THRESHOLD);
+}
+
+function readHeads(graph, metadata, files) {
+  const heads = [];
+  metadata.outputs.slice(0, graph.outputs.length).forEach((tensor, output) => {
+    const head = readHead(tensor, files);
+    if (head === null) return;
+    if (head.labels.length !== graph.outputs[output].size) {
+      throw new OidoError(
+        "ModelFormatError",
+        `it has ${graph.outputs[output].size} scores but ${head.labels.length} labels`,
+      );
+    }
+    heads.push({ ...head, output, name: head.name || `output ${output}` });
+  });
+  if (heads.length === 0) {
+    throw new OidoError("ModelFormatError", "the model's metadata name no label file for its scores");
+  }
+  const isUnique = new Set(heads.map((head) => head.name)).size === heads.length;
+  return isUnique ? heads : heads.map((head) => ({ ...head, name: `output ${head.output}` }));
+}
+
+/** Windows half a window apart, in steps of 10 ms, unless the file says another hop. */
+function windowingOf({ windowSamples }, sampleRateHz, notes) {
+  const step = Math.max(1, Math.floor(sampleRateHz / STEPS_PER_SECOND));
+  const hop = Math.max(1, Math.floor(Math.floor(windowSamples / 2) / step)) * step;
+  return {
+    sampleRateHz,
+    windowSamples,
+    hopSamples: notes.hopSamples ?? hop,
+    repeatPauseSamples: notes.repeatPauseSamples,
+  };
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/* The side of the page that talks to network_worker.js. */
+
+import { OidoError } from "./errors.js";
+
+/** One network in a worker of its own; calls are answered in their order. */
+export class NetworkClient {
+  #worker;
+  #calls = new Map();
+  #nextId = 0;
+  #failure = null;
+
+  constructor() {
+    this.#worker = new Worker(new URL("./network_worker.js", import.meta.url), { type: "module" });
+    this.#worker.addEventListener("message", ({ data }) => this.#answer(data));
+    this.#worker.addEventListener("error", (event) => {
+      event.preventDefault();
+      this.#fail(
+        new OidoError(
+          "RuntimeError",
+          "this browser could not start the network" +
+            (event.message ? ` (${event.message})` : ": vendor/ is missing on the server, or the browser is too old"),
+        ),
+      );
+    });
+  }
+
+  /** Compile a model (of `readModel`) of these bytes. */
+  open(model, bytes) {
+    const { inputShape, outputs, nOutputs } = model;
+    const { windowSamples, hopSamples } = model.windowing;
+    return this.#call({ open: { bytes, inputShape, windowSamples, hopSamples, outputs, nOutputs } });
+  }
+
+  /** The outputs of some neighbouring windows; the waveform is given away. */
+  hear(waveform) {
+    return this.#call({ hear: waveform }, [waveform.buffer]);
+  }
+
+  close() {
+    this.#worker.terminate();
+    this.#fail(new OidoError("AbortError", "the model was closed"));
+  }
+
+  #call(message, transfer = []) {
+    if (this.#failure) return Promise.reject(this.#failure);
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      this.#calls.set(id, { resolve, reject });
+      this.#worker.postMessage({ id, ...message }, transfer);
+    });
+  }
+
+  #answer({ id, result, error }) {
+    const call = this.#calls.get(id);
+    this.#calls.delete(id);
+    if (error) call?.reject(new OidoError(error.kind, `the network could not run: ${error.message}`));
+    else call?.resolve(result);
+  }
+
+  #fail(error) {
+    this.#failure ??= error;
+    for (const { reject } of this.#calls.values()) reject(this.#failure);
+    this.#calls.clear();
+  }
+}

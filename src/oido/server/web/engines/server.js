@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/* Hears on the server: recordings by POST /v1/classify, the microphone by WS /v1/stream. */
+
+import { OidoError, throwIfAborted } from "../core/errors.js";
+import { Windowing } from "../core/windowing.js";
+import { wavFile } from "../ui/wav.js";
+import { pauseSeconds, sleep } from "./backoff.js";
+import { ServerStream } from "./server_stream.js";
+
+const ATTEMPTS = 6;
+
+/** Of scores that are asked for; a longer recording has too many rows, and gets the next. */
+const FLOORS = [0.02, 0.05, 0.15];
+
+const RETRIED = new Set(["GoneError", "BusyError"]);
+
+/**
+ * An engine that hears on a server. model: as /web/models.json describes it. base: the server's address.
+ * token: "" where it wants none.
+ */
+export async function openServer({ model, base, token = "" }) {
+  return new ServerEngine(model, base, token);
+}
+
+class ServerEngine {
+  #base;
+  #token;
+
+  constructor(model, base, token) {
+    this.#base = base;
+    this.#token = token;
+    this.info = {
+      name: model.name,
+      labels: model.labels,
+      displayNames: model.labels,
+      sampleRateHz: model.sampleRateHz,
+      windowSamples: model.windowSamples,
+      hopSamples: model.hopSamples,
+      calibrated: model.calibrated,
+      thresholds: model.thresholds ? Float32Array.from(model.thresholds) : null,
+    };
+    /** Scores below it are not asked for, and stand as 0. */
+    this.floor = floorsFor(this.info.thresholds)[0];
+    this.calibrator = null;
+  }
+
+  /**
+   * Hears a whole recording: `file` as it is, or else the samples. onWait({why, seconds}): it is tried
+   * again later; null: it answers.
+   *
+   * The array of windows has nSamples, the recording's length at the model's rate, and damage, a
+   * sentence, where only its beginning could be heard.
+   */
+  async hear(samples, { signal = null, onProgress = () => {}, file = null, onWait = () => {} } = {}) {
+    const body = file ?? wavFile([samples], this.info.sampleRateHz, "recording.wav");
+    onProgress(0);
+    for (const floor of floorsFor(this.info.thresholds)) {
+      try {
+        const heard = await this.#insist(() => this.#classify(body, floor, signal), signal, onWait);
+        this.floor = floor;
+        onProgress(1);
+        return heard;
+      } catch (error) {
+        const isTooLong = error.kind === "LimitError" && error.message.includes("rows");
+        if (!isTooLong || floor === FLOORS.at(-1)) throw error;
+      }
+    }
+    throw new OidoError("LimitError", "the recording is too long");
+  }
+
+  /** Hears sound as it comes; see `ServerStream`. */
+  stream({ onWindow, onState = () => {} }) {
+    const { info } = this;
+    this.floor = floorsFor(info.thresholds)[0];
+    const address = new URL("v1/stream", this.#base);
+    address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
+    const header = {
+      version: 1,
+      model: info.name,
+      sample_rate: info.sampleRateHz,
+      channels: 1,
+      encoding: "f32le",
+      level: "windows",
+      threshold: this.floor,
+      ...(this.#token && { token: this.#token }),
+    };
+    return new ServerStream({
+      address: address.href,
+      header,
+      info,
+      windowOf: (index, rows) => this.#window(index, rows),
+      onWindow,
+      onState,
+    });
+  }
+
+  close() {}
+
+  async #insist(action, signal, onWait) {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const result = await action();
+        if (attempt > 1) onWait(null);
+        return result;
+      } catch (error) {
+        if (!RETRIED.has(error.kind) || attempt === ATTEMPTS) throw error;
+        const seconds = pauseSeconds(attempt);
+        onWait({ why: error.kind, seconds });
+        await sleep(seconds, signal);
+        throwIfAborted(signal);
+      }
+    }
+  }
+
+  async #classify(body, floor, signal) {
+    const query = new URLSearchParams({ level: "windows", threshold: floor, model: this.info.name });
+    if (body.name) query.set("name", body.name);
+    const address = new URL(`v1/classify?${query}`, this.#base);
+    const headers = this.#token ? { Authorization: `Bearer ${this.#token}` } : {};
+    let response, answer;
+    try {
+      response = await fetch(address, { method: "POST", body, headers, signal });
+      answer = await response.json();
+    } catch (error) {
+      throwIfAborted(signal);
+      throw new OidoError("GoneError", "the server does not answer", { cause: error });
+    }
+    if (response.ok) return this.#windows(answer, Number(response.headers.get("Oido-Duration")));
+    if (answer.rows) return Object.assign(this.#windows(answer.rows, answer.duration), { damage: answer.message });
+    throw new OidoError(answer.error, answer.message);
+  }
+
+  /** Every window of the recording; those without a row score nothing. */
+  #windows(rows, duration) {
+    const { sampleRateHz, hopSamples } = this.info;
+    const nSamples = Math.round(duration * sampleRateHz);
+    const count = new Windowing(this.info).count(nSamples);
+    const byWindow = Array.from({ length: count }, () => []);
+    for (const row of rows) byWindow[Math.round((row.start_time * sampleRateHz) / hopSamples)]?.push(row);
+    const windows = byWindow.map((each, index) => this.#window(index, each));
+    return Object.assign(windows, { nSamples });
+  }
+
+  #window(index, rows) {
+    const { labels, calibrated } = this.info;
+    const [startTime, endTime] = new Windowing(this.info).times(index);
+    const scores = new Float32Array(labels.length);
+    const probabilities = calibrated ? new Float32Array(labels.length) : null;
+    for (const row of rows) {
+      scores[row.label_index] = row.score;
+      if (calibrated) probabilities[row.label_index] = row.probability;
+    }
+    return { index, startTime, endTime, scores, probabilities };
+  }
+}
+
+/** Low enough for the edges of events at the model's own thresholds, which may be low. */
+function floorsFor(thresholds) {
+  const lowest = thresholds ? Math.min(...thresholds) / 2 : 1;
+  return FLOORS.map((floor) => Math.min(floor, Math.floor(lowest * 1e4) / 1e4));
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/*
+ * Serves the page from this device. What belongs to it, precache.js tells: its files with their hashes, so
+ * that a version is whole or not there at all, and a new one arrives when one byte of any file differs.
+ * Requests that are not in that list are let through, and nothing of them is kept: no audio, ever.
+ */
+
+importScripts("precache.js");
+
+const { version, files, models } = self.OIDO_PRECACHE;
+const PAGE_CACHE = `oido-page-${version}`;
+const MODEL_CACHE = "oido-models";
+
+/* A module with one relaxed SIMD instruction (i8x16.relaxed_swizzle): not every browser takes it. */
+const RELAXED_SIMD = [
+  [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0], // magic, version
+  [1, 5, 1, 0x60, 0, 1, 0x7b], // type: () -> v128
+  [3, 2, 1, 0], // function of that type
+  [10, 15, 1, 13, 0, 0x41, 1, 0xfd, 15, 0x41, 2, 0xfd, 15, 0xfd, 0x80, 2, 11], // code
+].flat();
+
+const hasRelaxedSimd = WebAssembly.validate(new Uint8Array(RELAXED_SIMD));
+const unwanted = hasRelaxedSimd ? "compat" : "relaxed";
+const absolute = (url) => new URL(url, self.registration.scope).href;
+const kept = new Map(files.filter(({ build }) => build !== unwanted).map((file) => [absolute(file.url), file]));
+const known = new Map(models.map((model) => [absolute(model.url), model]));
+
+self.addEventListener("install", (event) => event.waitUntil(install()));
+self.addEventListener("activate", (event) => event.waitUntil(activate()));
+self.addEventListener("message", (event) => {
+  if (event.data?.type === "take over") self.skipWaiting();
+  if (event.data?.type === "keep") event.waitUntil(keep(event.data.url, event.ports[0]));
+});
+
+self.addEventListener("fetch", (event) => {
+  const { request } = event;
+  if (request.method !== "GET") return;
+  const url = new URL(request.url);
+  url.hash = url.search = "";
+  if (url.href === absolute("index.html")) url.href = absolute("./");
+  if (kept.has(url.href)) event.respondWith(ofPage(url.href, request));
+  else if (known.has(url.href)) event.respondWith(ofModels(url.href));
+});
+
+async function install() {
+  const cache = await caches.open(PAGE_CACHE);
+  await Promise.all(
+    [...kept].map(async ([url, file]) => {
+      if (await cache.match(url)) return;
+      await cache.put(url, await unchanged(url, file));
+    }),
+  );
+  await Promise.all([...known].filter(([, model]) => model.precached).map(([url]) => ofModels(url)));
+}
+
+async function activate() {
+  for (const name of await caches.keys()) {
+    if (name.startsWith("oido-page-") && name !== PAGE_CACHE) await caches.delete(name);
+  }
+  const cache = await caches.open(MODEL_CACHE);
+  const current = new Set([...known].map(([url, model]) => modelKey(url, model)));
+  for (const request of await cache.keys()) {
+    if (!current.has(request.url)) await cache.delete(request);
+  }
+  await self.clients.claim();
+}
+
+async function ofPage(url, request) {
+  const cache = await caches.open(PAGE_CACHE);
+  if (kept.get(url).fresh) return fetch(request).catch(() => cache.match(url));
+  return (await cache.match(url)) ?? fetch(request);
+}
+
+async function ofModels(url) {
+  const cache = await caches.open(MODEL_CACHE);
+  const model = known.get(url);
+  const key = modelKey(url, model);
+  const before = await cache.match(key);
+  if (before) return before;
+  const response = await unchanged(url, model);
+  await cache.put(key, response.clone());
+  return response;
+}
+
+/** Models of all versions are in one cache: each under its address and its hash. */
+function modelKey(url, { integrity }) {
+  return `${url}?${encodeURIComponent(integrity)}`;
+}
+
+/** Fetches what has this hash, past every other cache; rejects anything else. */
+async function unchanged(url, { integrity }) {
+  const response = await fetch(url, { cache: "reload", integrity });
+  if (!response.ok) throw new TypeError(`${url}: ${response.status}`);
+  return response;
+}
+
+async function keep(url, port) {
+  let isKept = false;
+  try {
+    if (known.has(url)) isKept = (await ofModels(url)).ok;
+  } finally {
+    port?.postMessage({ kept: isKept });
+  }
+}

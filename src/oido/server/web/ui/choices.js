@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/* Which model hears, and where: on this device or on the server. */
+
+import { openServer } from "../engines/server.js";
+import { OidoError } from "../core/errors.js";
+import { onLanguage, setTranslations, t } from "./language.js";
+import { recall, recallToken, remember, rememberToken } from "./memory.js";
+
+const BASE = new URL("./", document.baseURI);
+
+const byId = (id) => document.getElementById(id);
+const select = byId("model");
+const radios = [...document.querySelectorAll('input[name="where"]')];
+const tokenForm = byId("token-form");
+
+export class Choices {
+  #page = null; // page.json
+  #models = [];
+  #own = null; // {name, file} of the user
+  #where = "server";
+  #engine = null; // a promise of the one that is open
+  #onChange;
+  #onTrouble;
+
+  /** onChange(): another model or place; onTrouble(error): nothing can be chosen from. */
+  constructor({ onChange, onTrouble }) {
+    this.#onChange = onChange;
+    this.#onTrouble = onTrouble;
+    select.addEventListener("change", () => this.#choose());
+    for (const radio of radios) {
+      radio.addEventListener("change", () => {
+        remember("where", radio.value);
+        this.#choose(radio.value);
+      });
+    }
+    tokenForm.addEventListener("submit", (event) => {
+      event.preventDefault();
+      rememberToken(byId("token").value);
+      this.load().then(() => this.#onChange());
+    });
+    byId("own-model").addEventListener("click", () => byId("own-model-file").click());
+    byId("own-model-file").addEventListener("change", ({ target }) => {
+      if (target.files.length) this.useOwn(target.files[0]);
+      target.value = "";
+    });
+    onLanguage(() => this.#render());
+  }
+
+  /** What there is to choose from. */
+  async load() {
+    try {
+      this.#page = await fetched("page.json");
+      await this.#loadNames();
+      this.#models = await this.#listed();
+    } catch (error) {
+      if (error.kind === "AccessError") this.#askToken();
+      this.#onTrouble(error);
+      return;
+    }
+    tokenForm.hidden = true;
+    const kept = recall("model");
+    this.#fill();
+    if (this.#models.some((model) => model.name === kept)) select.value = kept;
+    const wanted = recall("where") ?? "device";
+    this.#where = this.#can(wanted) ? wanted : this.#can("device") ? "device" : "server";
+    this.#render();
+  }
+
+  get language() {
+    return this.#page?.locale ?? null;
+  }
+
+  get isReady() {
+    return this.#models.length > 0;
+  }
+
+  get where() {
+    return this.#where;
+  }
+
+  /** Who gets the audio, as the badge calls it. */
+  get serverName() {
+    return BASE.host;
+  }
+
+  /** A model that somebody dropped: it is heard on this device. */
+  useOwn(file) {
+    if (!this.#hasDevice) {
+      this.#onTrouble(new OidoError("DeviceError", "", {}));
+      return;
+    }
+    this.#own = { name: file.name, file };
+    this.#fill();
+    select.value = file.name;
+    this.#choose("device", false);
+  }
+
+  /** The engine for what is chosen; it is opened once. onProgress: 0..1 */
+  async engine(onProgress = () => {}) {
+    this.#engine ??= this.#open(onProgress);
+    try {
+      return await this.#engine;
+    } catch (error) {
+      this.#engine = null;
+      throw error;
+    }
+  }
+
+  get #model() {
+    if (this.#own && select.value === this.#own.name) return this.#own;
+    return this.#models.find((model) => model.name === select.value) ?? this.#models[0];
+  }
+
+  /** Whether this installation has what hears on the device; an exported page always has. */
+  get #hasDevice() {
+    return this.#page !== null && (this.#page.mode === "device" || this.#page.device === true);
+  }
+
+  #can(where) {
+    const model = this.#model;
+    if (where === "server") return this.#page?.mode === "server" && !model?.file;
+    return this.#hasDevice && Boolean(model?.file || model?.url);
+  }
+
+  #choose(where = this.#where, remembers = true) {
+    this.#where = this.#can(where) ? where : where === "device" ? "server" : "device";
+    if (remembers && !this.#model.file) remember("model", this.#model.name);
+    this.#engine?.then((engine) => engine.close()).catch(() => {});
+    this.#engine = null;
+    this.#render();
+    this.#onChange();
+  }
+
+  async #open(onProgress) {
+    const model = this.#model;
+    if (model === undefined) throw new OidoError("GoneError", "there is no model");
+    if (this.#where === "server") return openServer({ model, base: BASE, token: recallToken() });
+    if (typeof WebAssembly !== "object") throw new OidoError("NoWebAssembly", "no WebAssembly");
+    const { openDevice } = await import("../core/device_engine.js");
+    const source = await this.#source(model);
+    const engine = await openDevice({ ...source, name: model.name, onProgress });
+    if (source.modelUrl) import("../core/register.js").then(({ keepModel }) => keepModel(source.modelUrl));
+    return engine;
+  }
+
+  /** Where the device has the model from; one behind a token is fetched here. */
+  async #source(model) {
+    if (model.file) return { modelBytes: await model.file.arrayBuffer() };
+    const url = new URL(model.url, BASE);
+    if (!this.#page.token) return { modelUrl: url.href };
+    const response = await fetch(url, { headers: bearer() });
+    if (!response.ok) throw new OidoError("ModelFetchError", `${model.name}: ${response.status}`);
+    return { modelBytes: await response.arrayBuffer() };
+  }
+
+  async #listed() {
+    if (this.#page.mode !== "server") return this.#page.models;
+    if (this.#page.token && !recallToken()) throw new OidoError("AccessError", "no token");
+    try {
+      return (await fetched("web/models.json", bearer())).models;
+    } catch (error) {
+      // Without a network, what this device has is still there.
+      if (error.kind === "AccessError" || !this.#page.models.length) throw error;
+      return this.#page.models;
+    }
+  }
+
+  async #loadNames() {
+    const names = {};
+    for (const [language, url] of Object.entries(this.#page.names ?? {})) names[language] = await fetched(url);
+    setTranslations(names);
+  }
+
+  #askToken() {
+    this.#models = [];
+    tokenForm.hidden = false;
+    this.#render();
+    byId("token").focus();
+  }
+
+  #fill() {
+    const before = select.value;
+    const names = this.#models.map((model) => model.name);
+    if (this.#own) names.push(this.#own.name);
+    select.replaceChildren(...names.map((name) => new Option(name, name)));
+    if (names.includes(before)) select.value = before;
+  }
+
+  #render() {
+    const isReady = this.isReady || this.#own !== null;
+    for (const id of ["where", "model-about"]) byId(id).hidden = !isReady;
+    select.closest(".field").hidden = !isReady;
+    byId("own-model").hidden = !isReady || !this.#hasDevice;
+    if (!isReady) return;
+    byId("where").hidden = this.#page.mode !== "server";
+    for (const radio of radios) {
+      radio.checked = radio.value === this.#where;
+      radio.disabled = !this.#can(radio.value);
+    }
+    byId("model-about").textContent = this.#about();
+  }
+
+  #about() {
+    const model = this.#model;
+    if (this.#page.mode === "server" && !this.#hasDevice) return t("deviceMissing");
+    if (!this.#can("device")) return t("deviceNoFile", { model: model.name });
+    return t(model.calibrated ? "aboutCalibrated" : "about");
+  }
+}
+
+function bearer() {
+  const token = recallToken();
+  return token ? { Authorization: `Bearer ${token}` } : {};
+}
+
+async function fetched(url, headers = {}) {
+  let response;
+  try {
+    response = await fetch(new URL(url, BASE), { headers });
+  } catch (error) {
+    throw new OidoError("GoneError", "the server does not answer", { cause: error });
+  }
+  if (response.status === 401) throw new OidoError("AccessError", "a wrong token");
+  if (!response.ok) throw new OidoError("GoneError", `${url}: ${response.status}`);
+  return response.json();
+}

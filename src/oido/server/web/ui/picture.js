@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/* The timeline with its buttons, and the sound that is played along it. */
+
+import { onLanguage, t } from "./language.js";
+import { explain, notice } from "./notices.js";
+import { Player } from "./player.js";
+import { Timeline } from "./timeline.js";
+
+const TAIL_SECONDS = 0.1; // behind an event, so that its end is not cut
+
+const byId = (id) => document.getElementById(id);
+
+export class Picture {
+  #session = null;
+  #timeline;
+  #player;
+
+  /** onPlaying(isPlaying); onTime(seconds): the place in the sound. */
+  constructor({ onPlaying, onTime }) {
+    this.#player = new Player(byId("audio"), {
+      onTime: (seconds) => {
+        this.#timeline.setPlayhead(seconds);
+        onTime(seconds);
+      },
+      onChange: (isPlaying) => {
+        this.#render();
+        onPlaying(isPlaying);
+      },
+    });
+    this.#timeline = new Timeline(byId("stage"), byId("canvas"), {
+      onSeek: (seconds, { play }) => {
+        this.#timeline.stopFollowing();
+        this.#timeline.setPlayhead(seconds);
+        onTime(this.#timeline.playhead);
+        if (play || this.isPlaying) this.play(seconds);
+      },
+      onToggle: () => this.#toggle(),
+      onView: () => this.#render(),
+    });
+    byId("play").addEventListener("click", () => this.#toggle());
+    byId("zoom-in").addEventListener("click", () => this.#timeline.zoom(0.5));
+    byId("zoom-out").addEventListener("click", () => this.#timeline.zoom(2));
+    byId("zoom-all").addEventListener("click", () => this.#timeline.showAll());
+    onLanguage(() => this.#render());
+  }
+
+  get isPlaying() {
+    return this.#player.isPlaying;
+  }
+
+  /** Shows a session, or nothing. */
+  show(session) {
+    this.#session = session;
+    this.#player.load(session);
+    if (session !== null) this.#timeline.show(session);
+    this.#render();
+  }
+
+  /** Plays from a time; with an end, only up to there. */
+  async play(from, to = null) {
+    if (this.#session?.audio == null) return;
+    this.#timeline.stopFollowing();
+    this.#timeline.setPlayhead(from);
+    try {
+      await this.#player.play(from, to === null ? Infinity : to + TAIL_SECONDS);
+    } catch (error) {
+      notice(...explain(error));
+    }
+  }
+
+  /** Live sound moved on. */
+  moved() {
+    if (this.#timeline.isFollowing) this.#timeline.redraw();
+  }
+
+  /** The events are others, or have other names. */
+  redraw() {
+    this.#timeline.redraw();
+    if (this.#session !== null) this.#timeline.describe();
+  }
+
+  /** In other colours. */
+  repaint() {
+    this.#timeline.repaint();
+  }
+
+  #toggle() {
+    if (this.isPlaying) {
+      this.#player.pause();
+      return;
+    }
+    const { playhead } = this.#timeline;
+    const isAtEnd = playhead >= this.#session.duration - 0.05;
+    this.play(isAtEnd ? 0 : playhead);
+  }
+
+  #render() {
+    byId("play").textContent = t(this.isPlaying ? "pause" : "play");
+    byId("play").disabled = this.#session?.audio == null;
+    const isLive = this.#session !== null && this.#session.isLive && !this.#session.isOver;
+    byId("zoom-all").textContent = t(isLive ? "follow" : "zoomAll");
+    byId("zoom-all").disabled = isLive ? this.#timeline.isFollowing : (this.#timeline?.isWhole ?? true);
+  }
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/* A recording that was dropped or opened, heard as a whole. */
+
+import { decodeFile } from "../core/decode.js";
+import { WholeAudio } from "./recent.js";
+import { Session } from "./session.js";
+
+/**
+ * Hears a file. engine: by which; signal: to give it up; onStage("decoding" | "hearing"), onProgress(0..1),
+ * onWait: of the server engine. Gives {session, problem}: problem is null, or an error that cost only a part
+ * (the picture, or what comes after a damage).
+ */
+export async function hearFile(file, { engine, signal, onStage, onProgress, onWait }) {
+  const { sampleRateHz } = engine.info;
+  onStage("decoding");
+  let decoded = null;
+  let problem = null;
+  try {
+    decoded = await decodeFile(file, sampleRateHz);
+  } catch (error) {
+    // A server knows more formats than the browser.
+    if (!("floor" in engine)) throw error;
+    problem = error;
+  }
+  onStage("hearing");
+  const windows = await engine.hear(decoded?.samples ?? null, { signal, onProgress, onWait, file });
+  const audio = decoded && new WholeAudio(decoded.samples, sampleRateHz);
+  const session = new Session({ name: file.name, engine, audio, file: audio && file });
+  for (const window of windows) session.add(window);
+  session.finish(windows.nSamples ?? decoded.samples.length);
+  session.damage = windows.damage ?? null;
+  return { session, problem };
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { EventMaker } from "./events.js";
+import { History } from "./history.js";
+
+const FLOOR = 0.02;
+
+const LIVE_WINDOWS = 60_000; // 8 h at hop 0.48 s; older ones go
+
+/** What was heard of one recording, or of the microphone so far. */
+export class Session {
+  /**
+   * name: of the file; engine: that hears it; audio: of recent.js, or null where there is none to
+   * see and play; file: a File to play, or null.
+   */
+  constructor({ name, engine, audio, file = null, isLive = false }) {
+    this.name = name;
+    this.info = engine.info;
+    this.audio = audio;
+    this.file = file;
+    this.isLive = isLive;
+    this.isOver = false;
+    this.nSamples = 0;
+    this.floor = engine.floor ?? floorOf(engine.info);
+    this.history = new History({
+      nClasses: engine.info.labels.length,
+      calibrated: engine.info.calibrated,
+      floor: this.floor,
+      mostWindows: isLive ? LIVE_WINDOWS : Infinity,
+    });
+    this.maker = new EventMaker(this.info, this.history);
+    this.ongoing = [];
+  }
+
+  /** Seconds heard, or recorded. */
+  get duration() {
+    return this.nSamples / this.info.sampleRateHz;
+  }
+
+  /** The lowest threshold whose events are exact: their edges go down to half of it. */
+  get lowestThreshold() {
+    return Math.max(0.05, Math.ceil(this.floor * 200) / 100);
+  }
+
+  /** All events, those that still go on at the end. */
+  get events() {
+    return [...this.maker.events, ...this.ongoing];
+  }
+
+  /** Takes a window. */
+  add(window) {
+    this.history.add(window);
+  }
+
+  /** Makes the events of the windows that were added. */
+  advance() {
+    this.maker.advance();
+    this.ongoing = this.isOver ? [] : this.maker.ongoing();
+  }
+
+  /** It is over after so many samples. */
+  finish(nSamples) {
+    this.maker.advance();
+    this.nSamples = nSamples;
+    this.isOver = true;
+    this.ongoing = [];
+    this.maker.finish(nSamples);
+  }
+
+  /** limits: {threshold, thresholds}. */
+  setLimits(limits) {
+    this.maker.restart(limits);
+    if (this.isOver) this.maker.finish(this.nSamples);
+    this.ongoing = this.isOver ? [] : this.maker.ongoing();
+  }
+
+  /** The window that answers for a time. */
+  windowAt(seconds) {
+    const { sampleRateHz, hopSamples, windowSamples } = this.info;
+    const centred = (windowSamples - hopSamples) / 2;
+    const index = Math.floor((seconds * sampleRateHz - centred) / hopSamples);
+    return Math.max(this.history.first, Math.min(index, this.history.end - 1));
+  }
+}
+
+function floorOf({ thresholds }) {
+  return thresholds ? Math.min(FLOOR, Math.min(...thresholds) / 2) : FLOOR;
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Light or dark: as the system is, until somebody chooses.
+
+import { recall, remember } from "./memory.js";
+
+const system = matchMedia("(prefers-color-scheme: dark)");
+const listeners = new Set();
+
+export function isDark() {
+  const chosen = document.documentElement.dataset.theme;
+  return chosen ? chosen === "dark" : system.matches;
+}
+
+export function startTheme() {
+  const kept = recall("theme");
+  if (kept === "dark" || kept === "light") document.documentElement.dataset.theme = kept;
+  system.addEventListener("change", tell);
+}
+
+export function switchTheme() {
+  const next = isDark() ? "light" : "dark";
+  document.documentElement.dataset.theme = next;
+  remember("theme", next);
+  tell();
+}
+
+export function onTheme(listener) {
+  listeners.add(listener);
+}
+
+function tell() {
+  for (const listener of listeners) listener();
+}
+
+// A colour of the style sheet, for canvases.
+export function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/* The spectrogram and the events below it, over one axis of time that can be moved and zoomed. */
+
+import { clock, nameOf, t } from "./language.js";
+import { valueOf } from "./history.js";
+import { drawAxis, drawLanes, drawPlayhead, lanesOf } from "./lanes.js";
+import { Spectrogram } from "./spectrogram.js";
+import { followPointers } from "./pointers.js";
+
+const SHORTEST_SECONDS = 1;
+const AXIS = 22;
+const LANE = 32;
+
+export class Timeline {
+  #stage;
+  #canvas;
+  #onSeek;
+  #session = null;
+  #spectrogram = null;
+  #start = 0;
+  #seconds = 10;
+  #playhead = 0;
+  #nLanes = 1;
+  #isFollowing = false;
+  #isDue = false;
+
+  /**
+   * onSeek(seconds, {play}): somebody points at a time, or wants to hear from there; onToggle(): play or pause;
+   * onView(): the view changed, or follows or not.
+   */
+  constructor(stage, canvas, { onSeek, onToggle, onView }) {
+    this.#stage = stage;
+    this.#canvas = canvas;
+    this.#onSeek = onSeek;
+    this.onToggle = onToggle;
+    this.onView = onView;
+    stage.addEventListener("keydown", (event) => this.#key(event));
+    followPointers(stage, {
+      onTap: (x) => this.#onSeek(this.#timeAt(x), { play: true }),
+      onPan: (dx) => this.#look(this.#start - (dx / this.#width) * this.#seconds, this.#seconds),
+      onZoom: (factor, x) => this.zoom(factor, this.#timeAt(x)),
+    });
+    new ResizeObserver(() => this.redraw()).observe(stage);
+  }
+
+  get isFollowing() {
+    return this.#isFollowing;
+  }
+
+  /** Whether everything is in view. */
+  get isWhole() {
+    return this.#session !== null && this.#seconds >= this.#session.duration;
+  }
+
+  /** Shows a session: all of it, or its newest seconds while it is live. */
+  show(session) {
+    this.#session = session;
+    this.#spectrogram = new Spectrogram(session.info.sampleRateHz);
+    this.#playhead = 0;
+    this.#isFollowing = session.isLive && !session.isOver;
+    // What comes live shall not push down all that stands below it, each time.
+    this.#nLanes = this.#isFollowing ? 4 : 1;
+    this.#seconds = this.#isFollowing ? (this.#width < 600 ? 12 : 24) : Math.max(SHORTEST_SECONDS, session.duration);
+    this.#start = 0;
+    this.redraw();
+    this.describe();
+  }
+
+  /** The newest sound, or all of it. */
+  showAll() {
+    this.#isFollowing = this.#session.isLive && !this.#session.isOver;
+    this.#look(0, this.#isFollowing ? this.#seconds : Math.max(SHORTEST_SECONDS, this.#session.duration), true);
+  }
+
+  /** Stop to go with the newest sound. */
+  stopFollowing() {
+    this.#isFollowing = false;
+  }
+
+  repaint() {
+    this.#spectrogram?.repaint();
+    this.redraw();
+  }
+
+  /** Draw again, at the next frame. */
+  redraw() {
+    if (this.#isDue || this.#session === null) return;
+    this.#isDue = true;
+    requestAnimationFrame(() => {
+      this.#isDue = false;
+      this.#draw();
+    });
+  }
+
+  get playhead() {
+    return this.#playhead;
+  }
+
+  setPlayhead(seconds) {
+    this.#playhead = Math.max(0, Math.min(seconds, this.#session.duration));
+    const end = this.#start + this.#seconds;
+    if (this.#playhead < this.#start || this.#playhead > end) {
+      this.#look(this.#playhead - this.#seconds / 10, this.#seconds);
+    }
+    this.redraw();
+    this.describe();
+  }
+
+  /** factor < 1 shows less. around: the time that stays where it is. */
+  zoom(factor, around = this.#isIn(this.#playhead) ? this.#playhead : this.#start + this.#seconds / 2) {
+    const seconds = Math.max(SHORTEST_SECONDS, Math.min(this.#longest, this.#seconds * factor));
+    const share = (around - this.#start) / this.#seconds;
+    this.#look(around - share * seconds, seconds, this.#isFollowing);
+  }
+
+  get #longest() {
+    return this.#isFollowing ? 600 : Math.max(SHORTEST_SECONDS, this.#session.duration);
+  }
+
+  get #width() {
+    return this.#stage.clientWidth || 1;
+  }
+
+  #isIn(time) {
+    return time >= this.#start && time <= this.#start + this.#seconds;
+  }
+
+  #timeAt(x) {
+    return this.#start + (x / this.#width) * this.#seconds;
+  }
+
+  #look(start, seconds, follows = false) {
+    this.#seconds = seconds;
+    this.#start = Math.max(0, Math.min(start, this.#session.duration - seconds));
+    this.#isFollowing = follows && this.#session.isLive && !this.#session.isOver;
+    this.redraw();
+    this.onView();
+  }
+
+  #draw() {
+    const { duration, audio } = this.#session;
+    if (this.#isFollowing) this.#start = duration - this.#seconds;
+    const width = this.#width;
+    const picture = audio === null ? 0 : width < 600 ? 140 : 190;
+    const events = this.#session.events;
+    const lanes = lanesOf(events, this.#start, this.#seconds, width < 600 ? 6 : 7);
+    this.#nLanes = Math.max(this.#nLanes, lanes.length);
+    const height = picture + AXIS + this.#nLanes * LANE + 8;
+    const ratio = devicePixelRatio || 1;
+    const canvas = this.#canvas;
+    if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+      canvas.width = Math.round(width * ratio);
+      canvas.height = Math.round(height * ratio);
+      canvas.style.height = `${height}px`;
+    }
+    const context = canvas.getContext("2d");
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.clearRect(0, 0, width, height);
+    const view = { start: this.#start, seconds: this.#seconds, width, duration };
+    if (audio !== null) {
+      this.#spectrogram.draw(context, { ...view, x: 0, y: 0, height: picture, audio });
+    }
+    drawAxis(context, view, picture, AXIS, height);
+    drawLanes(context, view, lanes, picture + AXIS, LANE);
+    if (!this.#isFollowing) drawPlayhead(context, view, this.#playhead, height);
+  }
+
+  #key(event) {
+    if (event.ctrlKey || event.altKey || event.metaKey || this.#session === null) return;
+    const step = Math.max(0.5, this.#seconds / 50) * (event.shiftKey ? 10 : 1);
+    const to = (seconds) => this.#onSeek(Math.max(0, Math.min(seconds, this.#session.duration)), { play: false });
+    const actions = {
+      ArrowRight: () => to(this.#playhead + step),
+      ArrowUp: () => to(this.#playhead + step),
+      ArrowLeft: () => to(this.#playhead - step),
+      ArrowDown: () => to(this.#playhead - step),
+      PageDown: () => this.#look(this.#start + this.#seconds * 0.9, this.#seconds),
+      PageUp: () => this.#look(this.#start - this.#seconds * 0.9, this.#seconds),
+      Home: () => to(0),
+      End: () => to(this.#session.duration),
+      Enter: () => this.onToggle(),
+      " ": () => this.onToggle(),
+      "+": () => this.zoom(0.5),
+      "=": () => this.zoom(0.5),
+      "-": () => this.zoom(2),
+      0: () => this.showAll(),
+      n: () => this.#toEvent(1, to),
+      p: () => this.#toEvent(-1, to),
+    };
+    const action = actions[event.key] ?? actions[event.key.toLowerCase()];
+    if (action === undefined) return;
+    event.preventDefault();
+    action();
+  }
+
+  #toEvent(direction, to) {
+    const starts = this.#session.events.map((event) => event.startTime).sort((a, b) => a - b);
+    const near = 1e-6;
+    const next = starts.find((start) => start > this.#playhead + near);
+    const before = starts.findLast((start) => start < this.#playhead - near);
+    const found = direction > 0 ? next : before;
+    if (found !== undefined) to(found);
+  }
+
+  /** What a screen reader says of the place: the time, and what is heard there. */
+  describe() {
+    const time = this.#playhead;
+    const { duration, events } = this.#session;
+    const heard = events
+      .filter((event) => event.startTime <= time && time < event.endTime)
+      .sort((a, b) => valueOf(b) - valueOf(a))
+      .slice(0, 3)
+      .map((event) => nameOf(event.label));
+    const place = t("timelineValue", { time: clock(time), duration: clock(duration) });
+    this.#stage.setAttribute("aria-valuemin", "0");
+    this.#stage.setAttribute("aria-valuemax", duration.toFixed(1));
+    this.#stage.setAttribute("aria-valuenow", time.toFixed(1));
+    this.#stage.setAttribute("aria-valuetext", [place, ...heard].join(", "));
+  }
+}

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A server as `oido serve` starts it, and pages of it that keep what they said and asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+STREET = ROOT / "examples" / "street.flac"
+PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
+
+
+_NO_SERVICE_WORKER = "delete Navigator.prototype.serviceWorker;"
+"""It would fetch 20 MB for each page, for use without a network."""
+
+
+class Served:
+    """An `oido serve` process and its address."""
+
+    def __init__(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "oido", "serve", "--workers", "1", *arguments],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
+        )
+        self.lines: list[str] = []
+        self.address = self.line(r"(http://[\d.]+:\d+) ")
+
+    @property
+    def port(self) -> str:
+        return self.address.rsplit(":", 1)[1]
+
+    def line(self, pattern: str) -> str:
+        """What a line of its messages matches; lines before it are kept too."""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append(line)
+            if found := re.search(pattern, line):
+                return found[1]
+        raise AssertionError("".join(self.lines))
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
+
+@contextlib.contextmanager
+def serving(*arguments: str, **options: Any) -> Iterator[Served]:
+    """A server of one's own."""
+    served = Served("--port", "0", *arguments, **options)
+    try:
+        yield served
+    finally:
+        if served.process.poll() is None:
+            served.stop()
+
+
+class Pages:
+    """Opens pages, and keeps what they said and asked for."""
+
+    def __init__(self, browser: Any, address: str) -> None:
+        self._browser, self._address = browser, address
+        self._contexts: list[Any] = []
+        self.errors: list[str] = []
+        self.requests: list[str] = []
+        self.expected: list[str] = []
+        """Parts of errors that a test causes itself."""
+
+    def open(
+        self,
+        where: str | None = "server",
+        *,
+        address: str | None = None,
+        size: dict[str, int] = DESKTOP,
+        language: str = "en-US",
+        before: str = "",
+        **options: Any,
+    ) -> Any:
+        """A page in a context of its own, ready to hear. before: a script that runs first."""
+        context = self._browser.new_context(
+            viewport=size,
+            locale=language,
+            permissions=["microphone"],
+            **options,
+        )
+        context.set_default_timeout(20_000)
+        self._contexts.append(context)
+        page = context.new_page()
+        page.on("console", self._on_console)
+        page.on("pageerror", lambda error: self.errors.append(f"{error}\n{error.stack}"))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.add_init_script(_NO_SERVICE_WORKER + before)
+        page.goto(address or self._address)
+        if where is not None:
+            page.wait_for_selector("#badge:not([hidden])")
+            page.check(f"input[name=where][value={where}]")
+        return page
+
+    def close(self) -> None:
+        for context in self._contexts:
+            context.close()
+
+    def unexpected(self) -> list[str]:
+        return [e for e in self.errors if not any(part in e for part in self.expected)]
+
+    def foreign(self) -> list[str]:
+        """Requests that left the machine."""
+        known = ("http://127.0.0.1:", "ws://127.0.0.1:", "blob:http://127.0.0.1:", "data:")
+        return [url for url in self.requests if not url.startswith(known)]
+
+    def _on_console(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.errors.append(f"{message.text} {message.location.get('url', '')}")
+
+
+def hear_street(page: Any) -> None:
+    """Give the page examples/street.flac, and wait until it was heard."""
+    page.set_input_files("#file", STREET)
+    page.wait_for_selector("body[data-state=done]")
+
+
+def rows_of(page: Any) -> list[tuple[str, str]]:
+    """The table's times and sounds."""
+    texts = page.eval_on_selector_all("#rows tr", "rows => rows.map(r => r.innerText.split('\\t'))")
+    return [(time.strip(), what.strip()) for time, what, _ in texts]

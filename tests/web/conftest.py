@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page in a real browser, from a real `oido serve` with the real model.
+
+Needs Debian's chromium (or another one on the PATH) and Playwright for Python; skips, and says so,
+where either is absent.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+pytest.importorskip("starlette")
+
+from oido.server.vendor import is_vendored
+from tests.web.browsing import STREET, Pages, Served, serving
+
+_ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+)
+
+
+@pytest.fixture(scope="session")
+def served(own_cache: Path) -> Iterator[Served]:
+    """The server that most tests share."""
+    with serving() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Chromium, whose microphone hears examples/street.flac again and again."""
+    sync_api = pytest.importorskip(
+        "playwright.sync_api", reason="needs Playwright for Python: pip install playwright"
+    )
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("needs a chromium on the PATH (Debian: apt install chromium)")
+    samples, rate_hz = soundfile.read(STREET, dtype="int16")
+    heard = tmp_path_factory.mktemp("microphone") / "street.wav"
+    soundfile.write(heard, np.repeat(samples, 3), 3 * rate_hz, subtype="PCM_16")
+    with sync_api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(
+            executable_path=chromium,
+            args=[*_ARGUMENTS, f"--use-file-for-fake-audio-capture={heard}"],
+        )
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def pages(browser: Any, served: Served) -> Iterator[Pages]:
+    """Opens pages; at the end, none of them may have complained, or asked anyone else."""
+    opened = Pages(browser, served.address)
+    yield opened
+    opened.close()
+    assert opened.unexpected() == []
+    assert opened.foreign() == []
+
+
+@pytest.fixture
+def on_device(pages: Pages) -> None:
+    """Skips where this installation has not what hears in the browser."""
+    if not is_vendored():
+        pytest.skip("needs LiteRT.js: make web")

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Model files that are not what they should be: one sentence each, and never anything else."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from oido.models.model import AudioModel
+
+_READ = """async ({ count }) => {
+  const { readModel } = await import("/core/model.js");
+  const told = [];
+  for (let number = 0; number < count; number++) {
+    const bytes = new Uint8Array(await (await fetch(`/bad-${number}`)).arrayBuffer());
+    try {
+      const { head, windowing } = await readModel(bytes);
+      told.push({ labels: head.labels.length, windowing });
+    } catch (error) {
+      told.push({ name: error.name, kind: error.kind ?? null, message: error.message });
+    }
+  }
+  return told;
+}"""
+
+
+def read(core: Any, files: dict[str, bytes | Path], contents: list[bytes]) -> list[dict[str, Any]]:
+    for number, content in enumerate(contents):
+        files[f"bad-{number}"] = content
+    told: list[dict[str, Any]] = core.evaluate(_READ, {"count": len(contents)})
+    for number in range(len(contents)):
+        del files[f"bad-{number}"]
+    return told
+
+
+def test_what_is_no_model_of_ours_is_told(
+    core: Any, files: dict[str, bytes | Path], model: AudioModel
+) -> None:
+    good = model.path.read_bytes()
+    cases = {
+        b"": "is no .tflite file",
+        b"\0\0\0\0TFL3": "its graph makes no sense",
+        good[:100_000]: "its graph makes no sense",
+        good.replace(b"TFLITE_METADATA", b"TFLITE_METADATE"): "it has no metadata",
+        good.replace(b"M001", b"M002", 1): "not in the known format (M001)",
+        good.replace(b"TFL3", b"TFL2", 1): "is no .tflite file",
+    }
+    told = read(core, files, list(cases))
+    for found, part in zip(told, cases.values()):
+        assert found["kind"] == "ModelFormatError"
+        assert part in found["message"]
+
+
+def test_damage_is_an_error_of_ours_or_harmless(
+    core: Any, files: dict[str, bytes | Path], taught: Path
+) -> None:
+    good = taught.read_bytes()
+    dice = np.random.default_rng(8)
+    # Where it counts: the tables of the graph at both ends, the metadata, the packed files.
+    metadata = good.index(b"M001")
+    places = [*dice.integers(0, 4_000, 10), *dice.integers(metadata - 4, metadata + 2_000, 20)]
+    places += [*dice.integers(len(good) - 9_000, len(good), 30)]
+    contents = []
+    for place in places:
+        content = bytearray(good)
+        content[int(place)] ^= int(dice.integers(1, 256))
+        contents.append(bytes(content))
+    told = read(core, files, contents)
+    refused = [each for each in told if "message" in each]
+    assert [each for each in refused if each["kind"] != "ModelFormatError"] == []
+    assert 5 < len(refused) < len(told)
+
+
+def test_the_files_that_are_packed_are_those_that_python_finds(
+    core: Any, files: dict[str, bytes | Path], taught: Path, model: AudioModel
+) -> None:
+    code = """async () => {
+      const { packedFiles } = await import("/core/archive.js");
+      const bytes = new Uint8Array(await (await fetch("/packed")).arrayBuffer());
+      return [...(await packedFiles(bytes))].map(([name, content]) => [name, [...content]]);
+    }"""
+    for path in (taught, model.path):
+        files["packed"] = path
+        found = {name: bytes(content) for name, content in core.evaluate(code)}
+        with zipfile.ZipFile(path) as archive:
+            assert found == {name: archive.read(name) for name in archive.namelist()}
+    assert len(found) == 1
+
+
+def test_a_model_that_cannot_be_fetched_is_told(core: Any) -> None:
+    code = """async () => {
+      const { openDevice } = await import("/core/device_engine.js");
+      try {
+        await openDevice({ modelUrl: "/nowhere.tflite" });
+      } catch (error) {
+        return { kind: error.kind, message: error.message };
+      }
+    }"""
+    told = core.evaluate(code)
+    assert told["kind"] == "ModelFetchError"
+    assert "/nowhere.tflite could not be fetched (404" in told["message"]
+
+
+@pytest.mark.parametrize("when", ["before", "midway"])
+def test_hearing_can_be_given_up(
+    core: Any, files: dict[str, bytes | Path], litert_js: Path, model: AudioModel, when: str
+) -> None:
+    files["model.tflite"] = model.path
+    code = """async (when) => {
+      const { openDevice } = await import("/core/device_engine.js");
+      const engine = await openDevice({ modelUrl: "/model.tflite" });
+      const given = new AbortController();
+      const shares = [];
+      if (when === "before") given.abort();
+      const onProgress = (share) => { shares.push(share); given.abort(); };
+      const { signal } = given;
+      const hearing = engine.hear(new Float32Array(16000 * 60), { signal, onProgress });
+      const kind = await hearing.catch((error) => error.kind);
+      engine.close();
+      const closed = await engine.hear(new Float32Array(16000)).catch((error) => error.kind);
+      return { kind, shares: shares.length, closed };
+    }"""
+    told = core.evaluate(code, when)
+    assert told == {"kind": "AbortError", "shares": int(when == "midway"), "closed": "AbortError"}

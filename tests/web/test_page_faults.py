@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the page says when something is wrong, and that it goes on where it can."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.web.browsing import Pages, Served, hear_street, rows_of, serving
+
+_REFUSING = """
+navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("no", "%s"));
+"""
+
+
+def _notice(page: Any) -> str:
+    page.wait_for_selector("#notice:not([hidden])")
+    text: str = page.inner_text("#notice-text")
+    assert page.inner_text("#alarm") == text  # and it is read aloud
+    return text
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        (_REFUSING % "NotAllowedError", "The microphone is not allowed."),
+        (_REFUSING % "NotFoundError", "No microphone was found."),
+        (_REFUSING % "NotReadableError", "another program may be using it"),
+        (
+            "Object.defineProperty(window, 'isSecureContext', {get: () => false});"
+            "Object.defineProperty(navigator, 'mediaDevices', {get: () => undefined});",
+            "only to pages opened by https",
+        ),
+    ],
+)
+def test_without_a_microphone(pages: Pages, before: str, said: str) -> None:
+    page = pages.open("server", before=before)
+
+    page.click("#listen")
+
+    assert said in _notice(page)
+    assert page.get_attribute("body", "data-state") == "empty"
+
+
+def test_without_webassembly(pages: Pages, on_device: None) -> None:
+    page = pages.open("device", before="delete window.WebAssembly;")
+
+    page.click("#listen")
+
+    assert "WebAssembly" in _notice(page)
+
+
+@pytest.mark.parametrize("where", ["server", "device"])
+def test_a_file_that_is_no_recording(
+    pages: Pages, where: str, request: pytest.FixtureRequest
+) -> None:
+    if where == "device":
+        request.getfixturevalue("on_device")
+    pages.expected.append("status of 422")
+    page = pages.open(where)
+
+    broken = {"name": "notes.mp3", "mimeType": "audio/mpeg", "buffer": b"no sound " * 100}
+    page.set_input_files("#file", broken)
+
+    assert _notice(page).startswith("notes.mp3 cannot be decoded")
+    page.click("#notice-close")
+    assert page.is_hidden("#notice")
+
+
+@pytest.mark.parametrize("language", ["en-US", "es-ES"])
+def test_a_model_that_does_not_load(pages: Pages, on_device: None, language: str) -> None:
+    page = pages.open("device", language=language)
+
+    damaged = {"name": "birds.tflite", "mimeType": "", "buffer": b"TFL3 but no model" * 50}
+    page.set_input_files("#own-model-file", damaged)
+    page.click("#listen")
+
+    said = {"en-US": "The model cannot be loaded:", "es-ES": "No se puede cargar el modelo:"}
+    assert _notice(page).startswith(said[language])
+
+
+def test_a_model_of_ones_own_hears(pages: Pages, on_device: None, model: Any) -> None:
+    page = pages.open("server")
+
+    page.set_input_files("#own-model-file", model.path)
+    assert page.is_checked("input[value=device]")
+    hear_street(page)
+
+    assert "Siren" in {what for _, what in rows_of(page)}
+    assert page.input_value("#model") == model.path.name
+
+
+def test_a_full_server_is_asked_again(pages: Pages) -> None:
+    pages.expected.append("status of 503")
+    page = pages.open("server")
+    refused: list[str] = []
+
+    def answer(route: Any) -> None:
+        refused.append(route.request.url)
+        if len(refused) > 1:
+            route.continue_()
+            return
+        body = {"error": "BusyError", "message": "too much to do"}
+        route.fulfill(status=503, content_type="application/json", body=json.dumps(body))
+
+    page.route("**/v1/classify*", answer)
+    page.set_input_files("#file", "examples/street.flac")
+
+    assert _notice(page) == "The server has too much to do. Trying again in 1 s."
+    page.wait_for_selector("body[data-state=done]")
+    assert page.is_hidden("#notice")
+    assert len(rows_of(page)) > 20
+
+
+def test_a_server_that_goes_and_comes_back(pages: Pages) -> None:
+    pages.expected += ["ERR_CONNECTION_REFUSED", "WebSocket connection to"]
+    with serving() as first:
+        page = pages.open("server", address=first.address)
+        page.click("#listen")
+        page.wait_for_function(
+            "() => document.querySelectorAll('#rows tr').length > 0", timeout=40_000
+        )
+        first.stop()
+        assert _notice(page).startswith("The server does not answer. Trying again in")
+    heard = page.evaluate("() => document.querySelector('#status').innerText")
+    again = Served("--port", first.port)
+    try:
+        page.wait_for_selector("#notice", state="hidden")
+        # Time went on while the server was away, and what is heard is where it belongs.
+        page.wait_for_function(
+            "before => document.querySelector('#status').innerText !== before", arg=heard
+        )
+        page.wait_for_function(
+            """() => {
+              const rows = [...document.querySelectorAll("#rows tr")];
+              const starts = rows.map(row => row.heard.startTime);
+              return starts.length > 1 && Math.max(...starts) - Math.min(...starts) > 2;
+            }""",
+            timeout=40_000,
+        )
+        page.click("#listen")
+        page.wait_for_selector("body[data-state=done]")
+    finally:
+        again.stop()
+
+
+def test_a_token_is_asked_for(pages: Pages, on_device: None) -> None:
+    pages.expected.append("status of 401")
+    with serving("--token", "eight-letters") as guarded:
+        page = pages.open(None, address=guarded.address)
+        assert "wants its token" in _notice(page)
+        page.fill("#token", "a-wrong-one")
+        page.keyboard.press("Enter")
+        page.wait_for_function(
+            "() => document.querySelector('#notice-text').innerText.includes('not the token')"
+        )
+        page.fill("#token", "eight-letters")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#token-form", state="hidden")
+        for where in ("device", "server"):
+            page.check(f"input[value={where}]")
+            hear_street(page)
+            assert "Siren" in {what for _, what in rows_of(page)}
+        page.click("#listen")
+        page.wait_for_selector("body[data-state=live]")
+        page.wait_for_function("() => document.querySelectorAll('#bars li').length > 0")

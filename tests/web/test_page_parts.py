@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small parts of the page, against Python and NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.web.browsing import Pages
+
+
+@pytest.fixture
+def page(pages: Pages) -> Any:
+    return pages.open("server")
+
+
+def test_numbers_are_written_as_python_writes_them(page: Any) -> None:
+    rng = np.random.default_rng(5)
+    ties = [k / 512 for k in range(1, 512, 14)] + [0.5, 1.5, 2.5, 0.0625]
+    values = [*ties, *rng.random(200).astype(np.float32).astype(float), *(rng.random(200) * 4000)]
+    values += [0.0, 1.0, 30.0, 1e-5, 1.25e-7, 86_400.48]
+
+    written = page.evaluate(
+        """async values => {
+          const {fixed, rounded, floatText} = await import("./ui/numbers.js");
+          return values.map(x => [floatText(rounded(x, 8)), fixed(x, 6), fixed(x, 0), fixed(x, 2)]);
+        }""",
+        [float(value) for value in values],
+    )
+
+    for value, texts in zip(values, written):
+        x = float(value)
+        assert texts == [repr(round(x, 8)), f"{x:.6f}", f"{x:.0f}", f"{x:.2f}"]
+
+
+def test_the_spectrum_is_numpys(page: Any) -> None:
+    rng = np.random.default_rng(6)
+    samples = rng.standard_normal(512).astype(np.float32)
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(512) / 512)
+    expected = np.abs(np.fft.rfft(samples * window)) ** 2 * (4 / 512) ** 2
+
+    powers = page.evaluate(
+        """async samples => {
+          const {powerSpectrum} = await import("./ui/fft.js");
+          const out = new Float32Array(257);
+          powerSpectrum(Float32Array.from(samples), out);
+          return [...out];
+        }""",
+        samples.tolist(),
+    )
+
+    np.testing.assert_allclose(powers, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_memory_is_bounded_over_hours(page: Any) -> None:
+    """12 simulated hours of windows; and the newest events are where they belong."""
+    heard = page.evaluate(
+        """async () => {
+          const {Session} = await import("./ui/session.js");
+          const {RecentAudio} = await import("./ui/recent.js");
+          const labels = Array.from({length: 40}, (_, n) => `label ${n}`);
+          const info = {labels, sampleRateHz: 16000, windowSamples: 15600, hopSamples: 7680,
+                        calibrated: false, thresholds: null};
+          const audio = new RecentAudio(16000, 600);
+          const session = new Session({name: "day", engine: {info}, audio, isLive: true});
+          const scores = new Float32Array(40);
+          const count = 12 * 3600 / 0.48;
+          for (let index = 0; index < count; index++) {
+            for (let n = 0; n < 15; n++) scores[n + 10] = 0.1;
+            scores[7] = index % 1000 < 5 ? 0.9 : 0;
+            session.add({index, scores, probabilities: null});
+            if (index % 200 === 0) session.advance();
+          }
+          const second = new Float32Array(16000);
+          for (let n = 0; n < 700; n++) audio.push(second);
+          session.setLimits({threshold: 0.5, thresholds: null});
+          session.finish(count * 7680);
+          const {history} = session;
+          const last = session.events.at(-1);
+          return {
+            kept: history.end - history.first, end: history.end, events: session.events.length,
+            start: last.startTime, finish: last.endTime, samples: audio.nSamples - audio.first,
+          };
+        }"""
+    )
+
+    windows = 12 * 3600 / 0.48
+    assert heard["end"] == windows
+    assert 59_000 < heard["kept"] < 60_600
+    assert 59 <= heard["events"] <= 61
+    assert heard["samples"] == 600 * 16_000
+    edge = 0.2475
+    assert heard["start"] == pytest.approx((windows - 1000) * 0.48 + edge, abs=1e-6)
+    assert heard["finish"] == pytest.approx((windows - 995) * 0.48 + edge, abs=1e-6)
+
+
+def test_a_gap_ends_events_and_left_out_windows_do_not(page: Any) -> None:
+    events = page.evaluate(
+        """async () => {
+          const {Session} = await import("./ui/session.js");
+          const info = {labels: ["a"], sampleRateHz: 16000, windowSamples: 15600,
+                        hopSamples: 7680, calibrated: false, thresholds: null};
+          const session = new Session({name: "x", engine: {info}, audio: null, isLive: true});
+          const add = (index, isAfterGap = false) =>
+            session.add({index, scores: Float32Array.of(0.8), probabilities: null, isAfterGap});
+          add(0); add(1); add(4);          // two were left out: the device was slow
+          add(20, true); add(21);          // the server was away
+          session.finish(22 * 7680);
+          return session.events.map(event => [event.startTime, event.endTime]);
+        }"""
+    )
+
+    edge = 0.2475
+    assert events == [
+        [0, pytest.approx(5 * 0.48 + edge)],
+        [pytest.approx(20 * 0.48 + edge), pytest.approx(22 * 0.48)],
+    ]
+
+
+def test_probabilities_and_own_thresholds_make_the_events(page: Any) -> None:
+    heard = page.evaluate(
+        """async () => {
+          const {Session} = await import("./ui/session.js");
+          const {csv} = await import("./ui/exports.js");
+          const info = {labels: ["a", "b, c"], sampleRateHz: 16000, windowSamples: 15600,
+                        hopSamples: 7680, calibrated: true, thresholds: Float32Array.of(0.02, 0.9)};
+          const session = new Session({name: "x.wav", engine: {info}, audio: null});
+          const window = (index, a, b) => ({index, scores: Float32Array.of(0.5, 0.25),
+                                            probabilities: Float32Array.of(a, b)});
+          session.add(window(0, 0.015, 0.95));
+          session.add(window(1, 0.03, 0.5));
+          session.add(window(2, 0.011, 0.1));
+          session.setLimits({threshold: 0.3, thresholds: info.thresholds});
+          session.finish(2 * 7680 + 15600);
+          const rows = session.events.map(event => ({...event, file: session.name}));
+          return csv(rows, true).split("\\n");
+        }"""
+    )
+
+    assert heard == [
+        "file,channel,start_time,end_time,label,label_index,score,probability",
+        "x.wav,,0.0,1.935,a,0,0.5,0.03",
+        'x.wav,,0.0,1.2075,"b, c",1,0.25,0.94999999',
+        "",
+    ]

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page's routes: types, headers, caching, and who may have the models. No browser."""
+
+from __future__ import annotations
+
+import asyncio
+import webbrowser
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+pytest.importorskip("starlette")
+
+from starlette.applications import Starlette
+
+from oido.cli import serve
+from oido.cli.main import run
+from oido.server.app import create_app
+from oido.server.limits import Settings
+from oido.server.pages import page_routes
+from oido.server.webfiles import WEB_FOLDER
+
+
+class Client:
+    """Asks an application without a server."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._app = Starlette(routes=page_routes(settings))
+
+    def get(self, path: str, method: str = "GET", **options: Any) -> httpx.Response:
+        async def answer() -> httpx.Response:
+            transport = httpx.ASGITransport(self._app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://page") as client:
+                return await client.request(method, path, **options)
+
+        # In a thread of its own: Playwright has a loop in this one.
+        with ThreadPoolExecutor(1) as executor:
+            return executor.submit(lambda: asyncio.run(answer())).result()
+
+
+@pytest.fixture(scope="module")
+def client(own_cache: Path) -> Client:
+    return Client(Settings())
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/", "text/html; charset=utf-8"),
+        ("/index.html", "text/html; charset=utf-8"),
+        ("/app.js", "text/javascript; charset=utf-8"),
+        ("/style.css", "text/css; charset=utf-8"),
+        ("/engines/server.js", "text/javascript; charset=utf-8"),
+        ("/manifest.webmanifest", "application/manifest+json"),
+        ("/names/es.json", "application/json"),
+    ],
+)
+def test_files_have_their_types_and_a_strict_policy(client: Client, path: str, kind: str) -> None:
+    answer = client.get(path)
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == kind
+    parts = answer.headers["content-security-policy"].split("; ")
+    policy = dict(part.split(" ", 1) for part in parts)
+    assert policy["default-src"] == "'none'"
+    assert "unsafe-inline" not in str(policy)
+    assert "'unsafe-eval'" not in policy["script-src"].split()
+    assert "'wasm-unsafe-eval'" in policy["script-src"]
+    assert policy["worker-src"] == "'self'"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-cache"
+    assert client.get(path, "HEAD").status_code == 200
+
+
+def test_an_unchanged_file_is_not_sent_again(client: Client) -> None:
+    tag = client.get("/app.js").headers["etag"]
+
+    again = client.get("/app.js", headers={"If-None-Match": f'"other", W/{tag}'})
+    other = client.get("/app.js", headers={"If-None-Match": '"other"'})
+
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["etag"] == tag
+    assert other.content == (WEB_FOLDER / "app.js").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/../pages.py", "/%2e%2e/pages.py", "/ui/..%2f..%2fpages.py", "/models/x"]
+)
+def test_there_is_nothing_else(client: Client, path: str) -> None:
+    assert client.get(path).status_code == 404
+
+
+def test_the_page_gets_the_very_model(client: Client, model: Any) -> None:
+    listing = client.get("/web/models.json").json()
+    (listed,) = listing["models"]
+
+    assert listed["labels"] == list(model.labels)
+    assert (listed["windowSamples"], listed["hopSamples"]) == (15_600, 7_680)
+    assert listed["calibrated"] is False
+    assert listed["thresholds"] is None
+    answer = client.get(f"/{listed['url']}")
+    assert answer.content == model.path.read_bytes()
+    assert "immutable" in answer.headers["cache-control"]
+    assert client.get("/page.json").json()["models"][0]["url"] == listed["url"]
+
+
+def test_models_need_the_token(model: Any) -> None:
+    client = Client(Settings(token="eight-letters"))
+    right = {"Authorization": "Bearer eight-letters"}
+    url = client.get("/web/models.json", headers=right).json()["models"][0]["url"]
+
+    assert client.get("/").status_code == 200
+    assert client.get("/page.json").json()["models"] == []
+    assert model.name not in client.get("/precache.js").text
+    assert client.get("/web/models.json").status_code == 401
+    assert client.get(f"/{url}").status_code == 401
+    assert client.get(f"/{url}", headers={"Authorization": "Bearer wrong"}).status_code == 401
+    assert client.get(f"/{url}", headers=right).content == model.path.read_bytes()
+
+
+def test_the_routes_of_the_api_keep_their_own_answers(own_cache: Path) -> None:
+    pytest.importorskip("uvicorn")
+    settings = Settings()
+    app = create_app(settings, pages=page_routes(settings))
+    paths = [getattr(route, "path", "") for route in app.routes]
+
+    assert "/" in paths
+    assert [path for path in paths if "{path" in path] == []  # none that catches all
+
+
+def test_the_pictures_of_the_guide_are_small(pytestconfig: pytest.Config) -> None:
+    for name in ("page-phone.png", "page-desktop.png"):
+        picture = pytestconfig.rootpath / "docs" / name
+        assert picture.read_bytes().startswith(b"\x89PNG")
+        assert picture.stat().st_size < 150_000
+
+
+def test_no_file_of_the_page_asks_anyone_else() -> None:
+    own = ("index.html", "style.css", "app.js", "ui/*.js", "engines/*.js", "core/*.js")
+    for path in [path for pattern in own for path in WEB_FOLDER.glob(pattern)]:
+        text = path.read_text("utf-8").replace("http://127.0.0.1", "")
+        assert "http://" not in text, path
+        assert "https://" not in text, path
+
+
+class _Browser:
+    def __init__(self, works: bool) -> None:
+        self.works, self.opened = works, list[str]()
+
+    def open(self, url: str) -> bool:
+        self.opened.append(url)
+        return self.works
+
+
+class _SameThread:
+    def __init__(self, target: Any, daemon: bool) -> None:
+        assert daemon
+        self.start = target
+
+
+@pytest.mark.parametrize(
+    ("address", "opened"),
+    [
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000/"),
+        ("http://0.0.0.0:9000", "http://127.0.0.1:9000/"),
+        ("http://[::]:9000", "http://[::1]:9000/"),
+    ],
+)
+@pytest.mark.parametrize("works", [True, False])
+def test_demo_opens_the_page_or_says_where_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    address: str,
+    opened: str,
+    works: bool,
+) -> None:
+    browser = _Browser(works)
+    monkeypatch.setattr(serve.threading, "Thread", _SameThread)
+    monkeypatch.setattr(webbrowser, "get", lambda: browser)
+
+    serve._open_page(address)
+
+    assert browser.opened == [opened]
+    said = capsys.readouterr().err
+    assert said == ("" if works else f"oido: no browser could be opened; the page is at {opened}\n")
+
+
+def test_demo_without_any_browser_says_where_the_page_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def none() -> None:
+        raise webbrowser.Error("no browser")
+
+    monkeypatch.setattr(serve.threading, "Thread", _SameThread)
+    for get in (none, lambda: webbrowser.GenericBrowser("lynx")):  # none, and one of the terminal
+        monkeypatch.setattr(webbrowser, "get", get)
+        serve._open_page("http://127.0.0.1:8000")
+        assert "the page is at http://127.0.0.1:8000/" in capsys.readouterr().err
+
+
+def test_demo_needs_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["serve", "--demo", "--no-page"]) == 2
+    assert "give one of them" in capsys.readouterr().err
