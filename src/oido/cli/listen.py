@@ -221,6 +221,7 @@ def _classifier(args: argparse.Namespace, model: str) -> AudioClassifier:
         rollup=args.rollup,
         precision=args.precision,
         head=args.head,
+        calibration=args.calibration,
         jobs=1,  # each window is heard at once; a second thread would only hold it back
     )
 

@@ -168,6 +168,11 @@ def _add_hearing_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--head", metavar="NAME", help="of a model with several: which one (default: the last)"
     )
+    group.add_argument(
+        "--calibration",
+        metavar="FILE.json",
+        help="what `oido calibrate` made for this model: probabilities and thresholds",
+    )
 
 
 class _Rule(argparse.Action):

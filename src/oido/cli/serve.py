@@ -56,6 +56,13 @@ def add_parser(commands: Any) -> None:
         help="float32: a quantised YAMNet's weights with float activations (default: the file's)",
     )
     parser.add_argument(
+        "--calibration",
+        metavar="FILE.json",
+        action="append",
+        help="what `oido calibrate` made for one of the models: probabilities and thresholds "
+        "(repeat)",
+    )
+    parser.add_argument(
         "--host", metavar="ADDRESS", default="127.0.0.1", help="where to listen (default 127.0.0.1)"
     )
     parser.add_argument(
@@ -124,6 +131,7 @@ def _run(args: argparse.Namespace) -> int:
     given = {
         "models": None if not args.model else tuple(fetch_model(name) for name in args.model),
         "precision": args.precision,
+        "calibrations": tuple(args.calibration or ()) or None,
         "token": args.token or os.environ.get(_TOKEN_VARIABLE) or None,
         "workers": args.workers,
         "certificate": args.certificate,

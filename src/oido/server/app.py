@@ -45,7 +45,7 @@ def create_app(
     listens.
     """
     metrics, access = Metrics(), Access(settings.token)
-    hearers = Hearers(settings.models, settings.precision, settings.workers)
+    hearers = Hearers(settings.models, settings.precision, settings.workers, settings.calibrations)
     limits = settings.limits
 
     @asynccontextmanager
@@ -55,7 +55,12 @@ def create_app(
             uploads = Uploads(limits)
             stack.callback(uploads.close)
             pool = WorkerPool(
-                Setup(settings.models, settings.precision, limits.worker_bytes),
+                Setup(
+                    settings.models,
+                    settings.precision,
+                    limits.worker_bytes,
+                    settings.calibrations,
+                ),
                 settings.workers,
                 most_waiting=limits.waiting,
                 hear_seconds=limits.hear_seconds,

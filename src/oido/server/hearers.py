@@ -10,10 +10,10 @@ from oido.aio.hub import Hub
 from oido.classifier import AudioClassifier
 from oido.errors import ModelNotFoundError, OptionError
 from oido.heads import Head
-from oido.models.loading import load_model
 from oido.models.model import AudioModel, Precision
 from oido.params import Selection, Windowing
 from oido.reading import HeadReader, read_heads
+from oido.server.given import load_given, require_fitting
 
 __all__ = ["Hearers", "ServedModel"]
 
@@ -82,10 +82,18 @@ class ServedModel:
 class Hearers:
     """All models of a server. Raises ModelError, or OptionError for two of one name."""
 
-    def __init__(self, models: tuple[str, ...], precision: Precision | None, threads: int) -> None:
+    def __init__(
+        self,
+        models: tuple[str, ...],
+        precision: Precision | None,
+        threads: int,
+        calibrations: tuple[str, ...] = (),
+    ) -> None:
         self._models: dict[str, ServedModel] = {}
-        for given in models:
-            served = ServedModel(given, load_model(given, precision=precision), threads)
+        loaded = [load_given(given, precision, calibrations)[0] for given in models]
+        require_fitting(loaded, calibrations)
+        for given, model in zip(models, loaded):
+            served = ServedModel(given, model, threads)
             if served.name in self._models:
                 raise OptionError(f"two of the models are called {served.name}")
             self._models[served.name] = served

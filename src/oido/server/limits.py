@@ -56,7 +56,8 @@ class Limits:
 class Settings:
     """Where a server listens, and what it serves.
 
-    models: names or paths; the first is heard unless a request names another. port: 0 is any free
+    models: names or paths; the first is heard unless a request names another. calibrations: paths
+    of calibration.json files, each for the model that it was made for. port: 0 is any free
     one. token: what clients must show; None: nothing. workers: processes that hear uploads, and
     threads that hear streams. certificate, key: files in PEM, for TLS; the key may be in the
     certificate's file. Raises OptionError for an address that others reach without a token.
@@ -64,6 +65,7 @@ class Settings:
 
     models: tuple[str, ...] = (DEFAULT_MODEL,)
     precision: Precision | None = None
+    calibrations: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8000
     token: str | None = field(default=None, repr=False)

@@ -22,10 +22,10 @@ from starlette.routing import BaseRoute, Route
 from oido._version import __version__
 from oido.errors import OidoError
 from oido.heads import Head
-from oido.models.loading import load_model
 from oido.models.model import AudioModel
 from oido.params import DEFAULT_THRESHOLD
 from oido.server.access import Access
+from oido.server.given import load_given
 from oido.server.limits import Settings
 from oido.server.responses import problem_response
 from oido.server.vendor import is_vendored
@@ -151,8 +151,9 @@ class _Page:
     def _read_models(self) -> None:
         described, on_device = [], []
         for given in self._settings.models:
-            model = load_model(given, precision=self._settings.precision)
-            own = _on_device(model)
+            settings = self._settings
+            model, is_new = load_given(given, settings.precision, settings.calibrations)
+            own = _on_device(model, is_new)
             described.append(_description(model, own))
             if own is not None:
                 on_device.append(own)
@@ -162,10 +163,10 @@ class _Page:
         self._listing = {"oido": __version__, "models": described}
 
 
-def _on_device(model: AudioModel) -> DeviceModel | None:
+def _on_device(model: AudioModel, heads_are_new: bool) -> DeviceModel | None:
     """The model for a browser; None of an ensemble, and of what this installation cannot export."""
     try:
-        return device_model(model)
+        return device_model(model, heads_are_new=heads_are_new)
     except OidoError:
         return None
 

@@ -23,6 +23,7 @@ from oido.exporting import export
 from oido.models.display import LOCALES, audioset_labels, display_names
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, EnsembleNetwork, LogMelNetwork, WholeNetwork
+from oido.models.new_heads import with_heads
 from oido.server.vendor import is_vendored
 
 __all__ = ["WEB_FOLDER", "DeviceModel", "content_of", "device_model", "page_files"]
@@ -66,10 +67,11 @@ class DeviceModel:
         }
 
 
-def device_model(model: AudioModel) -> DeviceModel:
+def device_model(model: AudioModel, *, heads_are_new: bool = False) -> DeviceModel:
     """A model for the page: its own file where that is enough, else what `oido.export` makes of it.
 
-    Raises OptionError for an ensemble, and what `oido.export` raises.
+    heads_are_new: it was given another calibration than its file has. Raises OptionError for an
+    ensemble, and what `oido.export` raises.
     """
     if isinstance(model.network, EnsembleNetwork):
         raise OptionError(
@@ -78,7 +80,11 @@ def device_model(model: AudioModel) -> DeviceModel:
     is_whole = isinstance(model.network, WholeNetwork) or (
         isinstance(model.network, LogMelNetwork) and model.network.is_cut
     )
-    content = model.path.read_bytes() if is_whole else _exported(model)
+    content = None
+    if is_whole:
+        content = with_heads(model) if heads_are_new else model.path.read_bytes()
+    if content is None:
+        content = _exported(model)
     name = model.path.stem if model.card is None else model.name
     stem = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower() or "model"
     url = f"models/{stem}-{hashlib.sha256(content).hexdigest()[:8]}.tflite"

@@ -27,8 +27,8 @@ from oido.batch.hearing import Hearing, make_classifier
 from oido.batch.plan import Failure, Plan, Task
 from oido.classifier import AudioClassifier
 from oido.errors import OidoError
-from oido.models.loading import load_model
 from oido.models.model import AudioModel, Precision
+from oido.server.given import load_given
 from oido.writers.tables import JsonWriter
 
 __all__ = ["DONE", "FATAL", "HEADER", "READY", "ROWS", "Job", "Setup", "main"]
@@ -46,6 +46,7 @@ class Setup(NamedTuple):
     models: tuple[str, ...]
     precision: Precision | None
     memory_bytes: int
+    calibrations: tuple[str, ...] = ()
 
 
 class Job(NamedTuple):
@@ -83,7 +84,7 @@ class _Worker:
         _limit_memory(setup.memory_bytes)
         try:
             for name in setup.models:
-                self._models[name] = load_model(name, precision=setup.precision)
+                self._models[name] = load_given(name, setup.precision, setup.calibrations)[0]
             # The first recording shall not wait for what most of them need.
             self._classifier(Plan(model=setup.models[0], precision=setup.precision))
         except OidoError as error:
