@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick lint bench docs scenes golden clean
+.PHONY: help demo test quick lint bench docs screens scenes golden web clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,10 +31,10 @@ demo: $(VENV)/.demo  ## install, get the model, and hear a street in examples/
 	@echo "Now yours:  $(BIN)/oido classify YOUR-RECORDING"
 
 test: $(VENV)/.dev   ## the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 quick: $(VENV)/.dev  ## the suite without its slow tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
 
 lint: $(VENV)/.dev   ## style, types, and who imports whom
 	$(BIN)/ruff check .
@@ -49,11 +49,19 @@ docs: $(VENV)/.dev   ## make the reference page and the picture again
 	$(BIN)/python docs/make_reference.py
 	$(BIN)/python docs/make_picture.py
 
+screens: $(VENV)/.dev  ## make the pictures of the page again (needs chromium)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[heavy-tests]'
+	$(BIN)/python docs/make_icons.py
+	$(BIN)/python docs/make_screens.py
+
 scenes: $(VENV)/.dev ## make the sounds of examples/ again
 	$(BIN)/python examples/make_scenes.py
 
 golden: $(VENV)/.dev ## make the golden values again, with the untouched model
 	$(BIN)/python tests/reference/make_golden.py
+
+web: $(VENV)/.demo   ## fetch LiteRT.js, which hears inside the browser (needs npm)
+	$(BIN)/python -m oido.server.vendor
 
 clean:           ## remove what make made
 	rm -rf $(VENV) .bench build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache

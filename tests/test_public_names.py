@@ -12,6 +12,7 @@ import pytest
 import oido
 
 PUBLIC = [
+    "AsyncAudioClassifier",
     "AudioClassifier",
     "AudioEmbedder",
     "AudioError",

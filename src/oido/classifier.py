@@ -98,7 +98,12 @@ class AudioClassifier:
             model = calibrated(model, calibration)
         chosen = model.head if head is None else _head_named(model, head)
         self._readers = read_heads(
-            model.heads, chosen, selection, locale=display_names_locale, rolls_up=rollup
+            model.heads,
+            chosen,
+            selection,
+            locale=display_names_locale,
+            rolls_up=rollup,
+            novelty=model.novelty is not None,
         )
         self.reader = self._readers[chosen.name]
         try:
@@ -185,7 +190,7 @@ class AudioClassifier:
         if hop is not None:
             windowing = Windowing.from_seconds(self.model.windows, hop)
         return self._stream(
-            source, sample_rate, windowing, channel, jobs, self.reader.scores, batch_windows
+            source, sample_rate, windowing, channel, jobs, self.reader.pick, batch_windows
         )
 
     def _stream(

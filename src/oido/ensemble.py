@@ -124,7 +124,7 @@ class Around:
         scores = block.scores
         if self._rows:  # there are none if the source was damaged at its very start
             scores = power_mean(scores, np.stack([self._mean(float(c)) for c in centres]))
-        return block._replace(scores=scores if transform is None else transform(scores))
+        return block._replace(scores=scores if transform is None else transform(scores).scores)
 
     def _mean(self, centre: float) -> NDArray[np.float32]:
         """The mean of the second's scores over its pieces that cover this time, f32[C]."""

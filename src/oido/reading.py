@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,22 +20,41 @@ from oido.models.labels import label_indices
 from oido.models.taxonomy import expand, is_group, rollup
 from oido.params import AGGREGATIONS, Detection, Selection, Windowing
 
-__all__ = ["HeadReader", "read_heads"]
+__all__ = ["HeadReader", "Picked", "read_heads"]
+
+
+class Picked(NamedTuple):
+    """What is wanted of N windows.
+
+    scores: f32[N, C] of one head. similarities: f32[N], -1..1, how near each window is to what the
+    model was taught; None of a model that does not tell.
+    """
+
+    scores: NDArray[np.float32]
+    similarities: NDArray[np.float32] | None
 
 
 class HeadReader:
     """Reads one head's columns of a network's raw scores.
 
-    columns: where they are, among those of all heads. locale: language of display names. With a
+    columns: where they are, among those of all heads. novelty: the column behind those of all heads
+    tells how near a window is to what was taught. locale: language of display names. With a
     calibration, categories are ordered, limited and made events by their probability. The model's
     own score threshold counts where the selection has none.
     """
 
     def __init__(
-        self, head: Head, columns: slice, selection: Selection, *, locale: str, rolls_up: bool
+        self,
+        head: Head,
+        columns: slice,
+        selection: Selection,
+        *,
+        locale: str,
+        rolls_up: bool,
+        novelty: bool = False,
     ) -> None:
         self.head = head
-        self._columns, self._rolls_up = columns, rolls_up
+        self._columns, self._rolls_up, self._novelty = columns, rolls_up, novelty
         if selection.score_threshold is None and head.score_threshold is not None:
             selection = replace(selection, score_threshold=head.score_threshold)
         self._calibrator = None if head.calibration is None else Calibrator(head.calibration)
@@ -55,6 +75,10 @@ class HeadReader:
         """This head's scores f32[N, C] of the raw ones of all heads, f32[N, all]."""
         own = raw[:, self._columns]
         return rollup(own, self.labels) if self._rolls_up else own
+
+    def pick(self, raw: NDArray[np.float32]) -> Picked:
+        """This head's scores, and the last column of the raw ones if that tells what is unknown."""
+        return Picked(self.scores(raw), raw[:, -1] if self._novelty else None)
 
     def probabilities(self, scores: NDArray[np.float32]) -> NDArray[np.float32] | None:
         """The probabilities f32[…, C] of scores f32[…, C]; None without a calibration."""
@@ -94,7 +118,13 @@ class HeadReader:
 
 
 def read_heads(
-    heads: tuple[Head, ...], chosen: Head, selection: Selection, *, locale: str, rolls_up: bool
+    heads: tuple[Head, ...],
+    chosen: Head,
+    selection: Selection,
+    *,
+    locale: str,
+    rolls_up: bool,
+    novelty: bool = False,
 ) -> dict[str, HeadReader]:
     """A reader for each head, by name; labels are selected of the chosen one only."""
     readers, start = {}, 0
@@ -102,6 +132,8 @@ def read_heads(
     for head in heads:
         columns = slice(start, start + len(head.labels))
         wanted = selection if head is chosen else others
-        readers[head.name] = HeadReader(head, columns, wanted, locale=locale, rolls_up=rolls_up)
+        readers[head.name] = HeadReader(
+            head, columns, wanted, locale=locale, rolls_up=rolls_up, novelty=novelty
+        )
         start += len(head.labels)
     return readers

@@ -16,6 +16,7 @@ from oido.coarsening import Coarsening
 from oido.ears import Ears
 from oido.errors import AudioError
 from oido.params import Windowing
+from oido.reading import Picked
 from oido.runtime.base import Outputs
 from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.framing import Segment, WindowFramer
@@ -39,7 +40,7 @@ BATCH_WINDOWS = 64
 """Windows per segment: half a minute of audio, some 20 MB of work memory."""
 
 
-ScoreTransform = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+ScoreTransform = Callable[[NDArray[np.float32]], Picked]
 """Raw scores of all heads f32[N, all] → those wanted f32[N, C], each row by itself."""
 
 
@@ -50,6 +51,8 @@ class Block(NamedTuple):
     not padding (1 but for the last window); loudness: f64[N] (`oido.signal.loudness`).
     times: f64[N, 2], start and end of each window in seconds of the stream. skipped: windows that
     were left out just before, because whoever takes them is too slow for a live source.
+    similarities: f32[N], how near each window is to what the model was taught; None if it does not
+    tell, or if scores are those of all heads.
     """
 
     first_window: int
@@ -59,6 +62,7 @@ class Block(NamedTuple):
     loudness: NDArray[np.float64]
     times: NDArray[np.float64]
     skipped: int = 0
+    similarities: NDArray[np.float32] | None = None
 
 
 class Framer(Protocol):
@@ -204,10 +208,18 @@ def heard_block(
     transform: ScoreTransform | None,
 ) -> Block:
     """What was heard in a segment; n_samples: of the source so far, its end included if known."""
-    scores = outputs.scores if transform is None else transform(outputs.scores)
+    picked = Picked(outputs.scores, None) if transform is None else transform(outputs.scores)
     starts = (np.arange(segment.n_windows) + segment.first_window) * windowing.hop_samples
     ends = starts + windowing.window_samples
     padded = np.maximum(0, ends - n_samples)
     weights = np.asarray(1.0 - padded / windowing.window_samples)
     times = np.stack([starts, ends], axis=1) / windowing.sample_rate_hz
-    return Block(segment.first_window, scores, outputs.embeddings, weights, loudness, times)
+    return Block(
+        segment.first_window,
+        picked.scores,
+        outputs.embeddings,
+        weights,
+        loudness,
+        times,
+        similarities=picked.similarities,
+    )

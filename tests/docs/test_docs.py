@@ -20,7 +20,16 @@ from tests.training.taught_sounds import make_sounds
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("benchmarks/*.md")])
-NOT_RUN = ("make ", "YOUR-", "TU-", "yamnet.tflite", "birds.tflite", "benchmarks/run.py")
+NOT_RUN = (
+    "make ",
+    "YOUR-",
+    "TU-",
+    "yamnet.tflite",
+    "birds.tflite",
+    "benchmarks/run.py",
+    "homeassistant.local",
+    "oido serve --demo",
+)
 
 
 def blocks(page: Path, language: str) -> list[str]:

@@ -135,9 +135,7 @@ class AsyncAudioClassifier:
         is_live = opened_source.is_live if live is None else live
         reader = self._classifier.reader
         queue = WindowQueue(reader, windowing, is_live=is_live)
-        fed = self._started(
-            opened_source, windowing, queue, channel=channel, transform=reader.scores
-        )
+        fed = self._started(opened_source, windowing, queue, channel=channel, transform=reader.pick)
         try:
             while (window := await queue.next()) is not None:
                 yield window

@@ -3,26 +3,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 from oido.batch.plan import Failure, FileSummary, Plan, Task
-from oido.batch.rows import row_maker
+from oido.batch.rows import RowMaker, row_maker
+from oido.batch.unknown import UnknownJudge
 from oido.classifier import AudioClassifier
 from oido.embedder import require_embeddings
 from oido.errors import AudioError, OptionError
+from oido.models.model import AudioModel
+from oido.signal.decode import AudioInfo, open_audio
 from oido.signal.mixing import Channel
 from oido.stream import Stream
 from oido.types import AnyRow
 
-__all__ = ["Hearing", "make_classifier"]
+__all__ = ["Hearing", "MakeRows", "make_classifier"]
+
+MakeRows = Callable[[int | None], RowMaker]
+"""A channel's number (None: the mean of all) → what makes its rows."""
 
 
-def make_classifier(plan: Plan) -> AudioClassifier:
-    """The classifier that a plan asks for."""
+def make_classifier(plan: Plan, model: AudioModel | None = None) -> AudioClassifier:
+    """The classifier that a plan asks for; model: the plan's, if it is loaded already."""
     options = plan.selection
     classifier = AudioClassifier(
-        plan.model,
+        plan.model if model is None else model,
         hop=plan.hop,
         aggregation=plan.aggregation,
         max_results=options.max_results,
@@ -47,14 +54,25 @@ class Hearing:
     """Hears one recording by a plan.
 
     ``rows`` yields lists of rows as they are known (an empty list says that time went on), and
-    ``summary`` tells what came of it so far. An error of the recording ends it early, but never
-    loses what was heard before.
+    ``summary`` tells what came of it so far; ``info`` and ``tags`` what the file says of itself, as
+    soon as it could be opened. An error of the recording ends it early, but never loses what was
+    heard before. make_rows: what makes the rows of a channel, if not the plan's own maker.
     """
 
-    def __init__(self, classifier: AudioClassifier, plan: Plan, task: Task) -> None:
+    def __init__(
+        self,
+        classifier: AudioClassifier,
+        plan: Plan,
+        task: Task,
+        make_rows: MakeRows | None = None,
+    ) -> None:
         self._classifier = classifier
         self._plan = plan
         self._task = task
+        self._make_rows = make_rows or partial(row_maker, plan, classifier, task.name)
+        self._unknown = UnknownJudge(classifier)
+        self.info: AudioInfo | None = None
+        self.tags: dict[str, str] = {}
         self.summary = FileSummary(task.name)
 
     def rows(self) -> Iterator[list[AnyRow]]:
@@ -76,15 +94,19 @@ class Hearing:
             self.summary = replace(self.summary, failure=Failure(type(error).__name__, reason))
 
     def _open(self, channel: Channel) -> Stream:
-        return self._classifier.stream(self._task.path, channel=channel, jobs=self._task.threads)
+        reader = open_audio(self._task.path)
+        if self.info is None:
+            self.info, self.tags = reader.info, reader.tags()
+        return self._classifier.stream(reader, channel=channel, jobs=self._task.threads)
 
     def _channel_rows(self, stream: Stream, channel: int | None) -> Iterator[list[AnyRow]]:
-        maker = row_maker(self._plan, self._classifier, self._task.name, channel)
+        maker = self._make_rows(channel)
         before, damage = self.summary, None
         n_windows = n_rows = 0
         try:
             for block in stream:
                 rows = maker.push(block)
+                self._unknown.push(block)
                 n_windows, n_rows = n_windows + len(block.scores), n_rows + len(rows)
                 self.summary = self._summary(before, stream, n_windows, n_rows)
                 yield rows
@@ -110,4 +132,5 @@ class Hearing:
             rows=before.rows + n_rows,
             padded_share=padded,
             damaged_packets=before.damaged_packets + stream.damaged_packets,
+            unknown=self._unknown.verdict,
         )

@@ -7,31 +7,52 @@ do not wait for each other's GIL. Messages come in the order of the tasks, whate
 
 from __future__ import annotations
 
-import contextlib
-import os
-import pickle
 import queue
-import subprocess
 import sys
-import tempfile
-import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from typing import IO, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from oido import errors
 from oido.batch.plan import Failure, FileSummary, Plan, Task
+from oido.batch.process import WorkerProcess
+from oido.batch.units import Order
 from oido.batch.worker import Done, Fatal, Ready, Rows
 
-__all__ = ["STALL_SECONDS", "WORKER_COMMAND", "LocalPool", "share_threads"]
+__all__ = ["STALL_SECONDS", "WORKER_COMMAND", "Crashed", "LocalPool", "NextTask", "share_threads"]
 
 STALL_SECONDS = 120.0
 """A worker that is silent for so long over one recording is taken for hung, and stopped."""
 
 WORKER_COMMAND = (sys.executable, "-m", "oido.batch")
 
-_CRASH_TAIL_BYTES = 400
+NextTask = Callable[[int], Any]
+"""The number of a worker → what it is to do now, or None."""
+
+_KILLED = frozenset({-9, -15})
+_MOST_KILLS_AT_START = 20
+"""Somebody kills workers before they can work: again and again, it is no accident."""
+
+
+class Crashed(NamedTuple):
+    """The last message of a task whose worker died.
+
+    killed: from outside, so that nothing is said of the recording.
+    """
+
+    reason: str
+    killed: bool
+    ends_task: bool = True
+
+
+def _done(message: Any, task: Task) -> Rows | Done:
+    """A crash as what comes of the recording."""
+    if isinstance(message, Crashed):
+        failure = Failure("CorruptAudioError", f"{task.name}: {message.reason}")
+        return Done(FileSummary(task.name, failure=failure))
+    result: Rows | Done = message
+    return result
 
 
 def share_threads(sizes_bytes: Sequence[int], jobs: int) -> list[int]:
@@ -55,7 +76,7 @@ class LocalPool:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: Plan | Order,
         workers: int,
         *,
         stall_seconds: float = STALL_SECONDS,
@@ -64,9 +85,10 @@ class LocalPool:
         self._plan = plan
         self._stall_seconds = stall_seconds
         self._command = command
-        self._events: queue.SimpleQueue[tuple[_Worker | None, Any]] = queue.SimpleQueue()
-        self._all: list[_Worker] = []
+        self._events: queue.SimpleQueue[tuple[WorkerProcess | None, Any]] = queue.SimpleQueue()
+        self._all: list[WorkerProcess] = []
         self._interrupted = False
+        self._numbers = self._kills_at_start = 0
         # Started now, so that they load while the caller still looks for recordings.
         self._workers = [self._new_worker() for _ in range(workers)]
         self.model_name = ""
@@ -79,6 +101,7 @@ class LocalPool:
         for surplus in self._workers[len(tasks) :]:
             surplus.stop()
         self._workers = self._workers[: len(tasks)]
+        heard = self.serve(lambda _: waiting.popleft() if waiting else None)
         for current in tasks:
             finished = False
             while not finished:
@@ -87,20 +110,42 @@ class LocalPool:
                     finished = isinstance(message, Done)
                     yield current, message
                 if not finished:
-                    self._wait(waiting, ready)
+                    _, task, message = next(heard)
+                    if task is not None:
+                        ready[task.number].append(_done(message, task))
             del ready[current.number]
 
-    def _wait(self, waiting: deque[Task], ready: dict[int, deque[Rows | Done]]) -> None:
-        """Take one message of any worker, and keep every worker busy."""
+    def serve(self, next_task: NextTask) -> Iterator[tuple[int, Any, Any]]:
+        """``(worker, task, message)`` as they come; the last of a task is one that ``ends_task``.
+
+        next_task: gives what the worker of this number is to do now, or None. It is asked again
+        after each message, so that more may turn up on the way. It is over when nobody works and
+        there is nothing to do. A task whose worker died ends with ``Crashed``, and so does None of
+        a worker that died idle.
+        """
+        while True:
+            for worker in self._workers:
+                if worker.is_ready and worker.task is None:
+                    worker.give(next_task(worker.number))
+            if any(worker.is_ready for worker in self._workers) and all(
+                worker.task is None for worker in self._workers
+            ):
+                return
+            message = self._wait()
+            if message is not None:
+                yield message
+
+    def _wait(self) -> tuple[int, Any, Any] | None:
+        """One message of any worker that is about its task."""
         if self._interrupted:
             raise KeyboardInterrupt
         try:
             worker, message = self._events.get(timeout=1.0)
         except queue.Empty:
             self._stop_stalled()
-            return
+            return None
         if worker is None:
-            return
+            return None
         worker.last_heard = time.monotonic()
         if isinstance(message, Fatal):
             raise getattr(errors, message.kind, errors.OidoError)(message.reason)
@@ -108,39 +153,43 @@ class LocalPool:
             self.model_name, self.model_sha256 = message
             worker.is_ready = True
         elif message is None:
-            self._replace(worker, waiting, ready)
-            return
+            return self._replace(worker)
         elif worker.task is not None:
-            ready[worker.task.number].append(message)
-            if isinstance(message, Done):
+            task = worker.task
+            if message.ends_task:
                 worker.task = None
-        if worker.is_ready and worker.task is None:
-            worker.give(waiting.popleft() if waiting else None)
+            return worker.number, task, message
+        return None
 
-    def _replace(
-        self, dead: _Worker, waiting: deque[Task], ready: dict[int, deque[Rows | Done]]
-    ) -> None:
-        """A worker ended: by itself when there was nothing left to do, or it crashed."""
+    def wait_until_ready(self) -> None:
+        """Return when one worker has loaded the model: then ``model_name`` is known."""
+        while not any(worker.is_ready for worker in self._workers):
+            self._wait()
+
+    def _replace(self, dead: WorkerProcess) -> tuple[int, Any, Any] | None:
+        """A worker ended: it was stopped, or it crashed."""
         if dead not in self._workers:
-            return  # it was stopped because there was nothing for it to do
+            return None  # it was stopped because there was nothing for it to do
         self._workers.remove(dead)
-        if not dead.is_ready:
-            raise errors.OidoError(f"a worker could not start: {dead.last_words()}")
-        if dead.task is None:
-            return
-        name = dead.task.name
-        reason = (
-            f"{name}: hearing it made no progress for {self._stall_seconds:g} s, so it was stopped"
+        self._all.remove(dead)
+        dead.join()
+        killed = dead.exit_code in _KILLED
+        self._kills_at_start += killed and not dead.is_ready
+        if not dead.is_ready and (not killed or self._kills_at_start > _MOST_KILLS_AT_START):
+            raise errors.OidoError(f"a worker could not start: {dead.last_words}")
+        self._workers.append(self._new_worker())
+        crash = Crashed(
+            f"hearing it made no progress for {self._stall_seconds:g} s, so it was stopped"
             if dead.stalled
-            else f"{name}: the decoder crashed ({dead.last_words()}); the file is damaged"
+            else f"the decoder crashed ({dead.last_words}); the file is damaged",
+            killed=killed and not dead.stalled,
         )
-        summary = FileSummary(name, failure=Failure("CorruptAudioError", reason))
-        ready[dead.task.number].append(Done(summary))
-        if waiting:
-            self._workers.append(self._new_worker())
+        # An idle worker may still have held what was to be written.
+        return dead.number, dead.task, crash
 
-    def _new_worker(self) -> _Worker:
-        worker = _Worker(self._command, self._plan, self._events)
+    def _new_worker(self) -> WorkerProcess:
+        self._numbers += 1
+        worker = WorkerProcess(self._numbers, self._command, self._plan, self._events)
         self._all.append(worker)
         return worker
 
@@ -169,82 +218,3 @@ class LocalPool:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-class _Worker:
-    """One process, the task it works on, and a thread that brings its messages to the queue."""
-
-    def __init__(
-        self,
-        command: Sequence[str],
-        plan: Plan,
-        events: queue.SimpleQueue[tuple[_Worker | None, Any]],
-    ) -> None:
-        self.task: Task | None = None
-        self.is_ready = False
-        self.stalled = False
-        self.last_heard = time.monotonic()
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed by join()
-        self._process = subprocess.Popen(
-            list(command),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            # NumPy's own threads have nothing to do here, and each costs memory.
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-        )
-        self._send(plan)
-        self._listener = threading.Thread(target=self._listen, args=(events,), daemon=True)
-        self._listener.start()
-
-    def give(self, task: Task | None) -> None:
-        """The next task; None: there is none, so the worker may end."""
-        self.task = task
-        self.last_heard = time.monotonic()
-        if task is not None:
-            self._send(task)
-        elif self._process.stdin is not None:
-            self._process.stdin.close()
-
-    def _send(self, item: Plan | Task) -> None:
-        assert self._process.stdin is not None
-        try:
-            pickle.dump(item, self._process.stdin)
-            self._process.stdin.flush()
-        except OSError:
-            pass  # it died: the listener tells, with what it said last
-
-    def _listen(self, events: queue.SimpleQueue[tuple[_Worker | None, Any]]) -> None:
-        assert self._process.stdout is not None
-        while True:
-            try:
-                message = pickle.load(self._process.stdout)
-            except (EOFError, OSError, pickle.UnpicklingError, ValueError):
-                break
-            events.put((self, message))
-        self._process.wait()
-        events.put((self, None))
-
-    def last_words(self) -> str:
-        """How the process ended, and the last line it wrote."""
-        code = self._process.returncode
-        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-        try:
-            self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - _CRASH_TAIL_BYTES))
-            lines = self._log.read().decode("utf-8", "replace").strip().splitlines()
-        except ValueError:
-            lines = []
-        return f"{how}: {lines[-1]}" if lines else how
-
-    def stop(self) -> None:
-        """Kill the process; a worker keeps nothing that could be lost."""
-        self._process.kill()
-
-    def join(self) -> None:
-        """Wait for the end of the process and of its listener."""
-        self._process.wait()
-        self._listener.join()
-        for pipe in (self._process.stdin, self._process.stdout, self._log):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()

@@ -83,7 +83,8 @@ class FileSummary:
     """What came of one recording.
 
     duration: seconds heard; padded_share: of the last window, 0..1; damaged_packets: pieces left
-    out; failure: None if it was heard to its end. Rows of what was heard before a failure stay.
+    out; unknown: whether it is unlike all that the model was taught, None if that does not tell;
+    failure: None if it was heard to its end. Rows of what was heard before a failure stay.
     """
 
     name: str
@@ -93,4 +94,5 @@ class FileSummary:
     rows: int = 0
     padded_share: float = 0.0
     damaged_packets: int = 0
+    unknown: bool | None = None
     failure: Failure | None = None

@@ -4,8 +4,11 @@
 Both are pickles, one after the other. The first object in is the Plan; then come Tasks, until the
 input ends. Out go these messages:
 
-- ``Ready(model_name, model_sha256)`` or ``Fatal(kind, reason)`` (and the worker ends), once;
+- ``Ready(model_name, model_sha256)``, once, or ``Fatal(kind, reason)`` (and the worker ends);
 - for each task: ``Rows(rows, duration)`` any number of times, then ``Done(summary)``.
+
+For an archive the first object is an Order, tasks are Units or Flush, and messages are
+Reports; rows go to Parquet here and not through the pipe (`oido.batch.archivist`).
 
 Native libraries (decoders above all) may write to the terminal or crash: the worker's own standard
 output is set aside for the messages, and a crash costs the task under way and nothing else.
@@ -17,10 +20,12 @@ import os
 import pickle
 import signal
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, Protocol
 
-from oido.batch.plan import Failure, FileSummary, Plan
+from oido.batch.plan import Failure, FileSummary, Plan, Task
+from oido.batch.units import Order, Report
 from oido.types import AnyRow
 
 __all__ = ["Done", "Fatal", "Ready", "Rows", "main"]
@@ -45,15 +50,17 @@ class Rows(NamedTuple):
 
     rows: list[AnyRow]
     duration: float
+    ends_task: bool = False
 
 
 class Done(NamedTuple):
     """The task under way is over."""
 
     summary: FileSummary
+    ends_task: bool = True
 
 
-Message = Ready | Fatal | Rows | Done
+Message = Ready | Fatal | Rows | Done | Report
 
 
 def main() -> int:
@@ -71,34 +78,66 @@ def main() -> int:
 
 
 def _serve(tasks: IO[bytes], messages: IO[bytes]) -> None:
-    from oido.errors import OidoError
+    from oido.errors import OidoError, OutputError
 
     def send(message: Message) -> None:
         pickle.dump(message, messages, protocol=pickle.HIGHEST_PROTOCOL)
         messages.flush()
 
-    plan: Plan = pickle.load(tasks)
+    order: Plan | Order = pickle.load(tasks)
     try:
-        from oido.batch.hearing import Hearing, make_classifier
-
-        classifier = make_classifier(plan)
+        worker = _archivist(order) if isinstance(order, Order) else _Hearer(order)
     except OidoError as error:
         send(Fatal(type(error).__name__, str(error)))
         return
-    send(Ready(classifier.model.name, classifier.model.sha256))
+    send(Ready(worker.model_name, worker.model_sha256))
     while (task := _next(tasks)) is not None:
-        hearing = Hearing(classifier, plan, task)
+        try:
+            for message in worker.serve(task):
+                send(message)
+        except OutputError as error:
+            send(Fatal(type(error).__name__, str(error)))
+            return
+
+
+class _Server(Protocol):
+    """What a worker process does with a task."""
+
+    model_name: str
+    model_sha256: str
+
+    def serve(self, task: Any) -> Iterator[Message]: ...
+
+
+def _archivist(order: Order) -> _Server:
+    from oido.batch.archivist import Archivist
+
+    return Archivist(order)
+
+
+class _Hearer:
+    """Sends rows as they are heard."""
+
+    def __init__(self, plan: Plan) -> None:
+        from oido.batch.hearing import make_classifier
+
+        self._plan, self._classifier = plan, make_classifier(plan)
+        self.model_name = self._classifier.model.name
+        self.model_sha256 = self._classifier.model.sha256
+
+    def serve(self, task: Task) -> Iterator[Message]:
+        from oido.batch.hearing import Hearing
+
+        hearing = Hearing(self._classifier, self._plan, task)
         try:
             for rows in hearing.rows():
-                send(Rows(rows, hearing.summary.duration))
+                yield Rows(rows, hearing.summary.duration)
             summary = hearing.summary
-        except BrokenPipeError:
-            raise
         except Exception as error:
             # A defect of ours: it must cost one recording, and must say enough to be found.
             reason = f"{task.name}: internal error, {type(error).__name__}: {error}"
             summary = replace(hearing.summary, failure=Failure("InternalError", reason))
-        send(Done(summary))
+        yield Done(summary)
 
 
 def _next(tasks: IO[bytes]) -> Any:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from oido.batch.results import Sink
     from oido.writers import Format
 
-__all__ = ["add_parser"]
+__all__ = ["add_parser", "add_reading_options", "add_report_options", "make_plan"]
 
 _EPILOG = """\
 examples:
@@ -34,6 +34,7 @@ examples:
   oido classify dawn.flac --allow Animal/ --locale es
   oido classify doorbell.wav --clip --top 10
   oido classify night.wav --windows --format jsonl --hop 0.24 > night.jsonl
+  oido classify archive/ -o results/ --resume
   cat clip.ogg | oido classify - --format json
 
 Scores are the model's raw outputs from 0 to 1. They are not probabilities.
@@ -54,13 +55,23 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_paths(parser)
-    add_output_options(
+    output = add_output_options(
         parser,
         "table (for reading, the default), csv, jsonl, json, parquet, audacity, raven, srt, vtt; "
         "several at once with -o",
     )
-    _add_report_options(parser)
-    group = add_hearing_options(parser)
+    output.add_argument(
+        "--resume",
+        action="store_true",
+        help="as `oido batch`: Parquet tables in a folder, going on where the last run stopped",
+    )
+    _add_levels(add_report_options(parser))
+    add_reading_options(add_hearing_options(parser))
+    parser.set_defaults(run=_run)
+
+
+def add_reading_options(group: argparse._ArgumentGroup) -> None:
+    """How scores are read."""
     group.add_argument(
         "--aggregation",
         choices=AGGREGATIONS,
@@ -74,11 +85,9 @@ def add_parser(commands: Any) -> None:
     group.add_argument(
         "--head", metavar="NAME", help="of a model with several: which one (default: the last)"
     )
-    parser.set_defaults(run=_run)
 
 
-def _add_report_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("what is reported")
+def _add_levels(group: argparse._ArgumentGroup) -> None:
     level = group.add_mutually_exclusive_group()
     for name, text in (
         ("events", "stretches of time in which a label is heard (the default)"),
@@ -94,6 +103,11 @@ def _add_report_options(parser: argparse.ArgumentParser) -> None:
         type=int,
         help="at most N labels per window or clip (default 5), or the N strongest events",
     )
+
+
+def add_report_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Which labels and events are reported."""
+    group = parser.add_argument_group("what is reported")
     group.add_argument(
         "--threshold",
         metavar="SCORE",
@@ -149,9 +163,10 @@ def _add_report_options(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         help="join events of one label this close (default 0)",
     )
+    return group
 
 
-def _plan(args: argparse.Namespace) -> Plan:
+def make_plan(args: argparse.Namespace) -> Plan:
     from oido.batch.plan import Plan
     from oido.params import Detection, Selection
 
@@ -208,7 +223,9 @@ def _run(args: argparse.Namespace) -> int:
     from oido.cli.main import EXIT_FAILED_FILES, EXIT_OK
     from oido.writers import CALIBRATED_FORMATS, FORMATS, format_named
 
-    plan = _plan(args)
+    if args.resume:
+        return _resume(args)
+    plan = make_plan(args)
     known = CALIBRATED_FORMATS if plan.calibrated else FORMATS
     formats = [
         format_named(name, known)
@@ -227,6 +244,19 @@ def _run(args: argparse.Namespace) -> int:
         sink = stack.enter_context(_sink(args, plan, tasks, formats))
         failed = hear_all(pool, plan, tasks, sink, quiet=args.quiet, verbose=args.verbose)
     return EXIT_FAILED_FILES if failed else EXIT_OK
+
+
+def _resume(args: argparse.Namespace) -> int:
+    """The engine of `oido batch`, with this command's options."""
+    from oido.cli.batch import hear_archive
+
+    if not args.output or args.format:
+        raise OptionError(
+            "--resume is for a folder of Parquet tables: say -o FOLDER/, and leave out --format"
+        )
+    args.clip_top = args.top or 5
+    args.level, args.top = "events", None
+    return hear_archive(args)
 
 
 def _sink(

@@ -14,16 +14,25 @@ from collections.abc import Sequence
 
 from oido._version import __version__
 from oido.cli import (
+    batch,
+    cache,
     calibrate,
     classify,
+    convert,
+    devices,
     doctor,
     drift,
     embed,
     evaluate,
     export,
+    listen,
     models,
+    query,
+    report,
+    serve,
     thresholds,
     train,
+    web,
 )
 from oido.errors import OidoError, OptionError
 
@@ -35,6 +44,10 @@ _EPILOG = """\
 examples:
   oido classify street.m4a                   what is heard in it, and when
   oido classify recordings/ -o events.csv    a whole folder, as a table
+  oido listen                                what the microphone hears, now
+  oido serve --demo                          a page that hears, and HTTP for programs
+  oido batch archive/ -o results/            thousands of hours; --resume goes on
+  oido query results/ "label = 'Dog'"        ask what was heard
   oido embed recordings/ -o e.parquet        vectors, for search and for training
   oido train birds/ -o birds.tflite          teach it sounds of your own
   oido evaluate birds.tflite held-out/       how good is it?
@@ -60,6 +73,13 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for module in (
         classify,
+        listen,
+        serve,
+        web,
+        batch,
+        query,
+        report,
+        convert,
         embed,
         train,
         evaluate,
@@ -68,6 +88,8 @@ def build_parser() -> argparse.ArgumentParser:
         drift,
         export,
         models,
+        devices,
+        cache,
         doctor,
     ):
         module.add_parser(commands)

@@ -85,6 +85,8 @@ class Table(_Screen):
         if not self._rows and summary.failure is None:
             self._head(task.name, None)
             print("(nothing above the threshold; try a lower --threshold, or --clip)")
+        if summary.unknown and summary.failure is None:
+            print("(unlike everything that this model was taught: what it says means little)")
         self._rows = 0
         sys.stdout.flush()
 

@@ -47,7 +47,14 @@ class ServedModel:
     ) -> HeadReader:
         """What of the scores is wanted. Raises OptionError, which names near labels."""
         chosen = self.head(head)
-        readers = read_heads(self.model.heads, chosen, selection, locale=locale, rolls_up=rolls_up)
+        readers = read_heads(
+            self.model.heads,
+            chosen,
+            selection,
+            locale=locale,
+            rolls_up=rolls_up,
+            novelty=self.model.novelty is not None,
+        )
         return readers[chosen.name]
 
     def windowing(self, hop: float | None) -> Windowing:

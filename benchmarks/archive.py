@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an archive costs: speed against the bare network's ceiling, scaling, memory, and size.
+
+    python benchmarks/archive.py --hours 2             a few minutes
+    python benchmarks/archive.py --hours 10 50 500     the larger ones by hard links
+
+The archive is made of real clips: ten-minute recordings as 16 kHz WAV and as 44.1 kHz stereo FLAC.
+Ceiling and run follow each other, because the machine's speed may drift. The clock runs from the
+start of the command to its end. Linux only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+import soundfile
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from archive_faults import children, sounds_of
+from throughput import pinned
+
+from oido._version import __version__
+from oido.batch.status import status_of
+
+ROOT = Path(__file__).parents[1]
+FORMATS = {"wav16": "16 kHz WAV", "flac44": "44.1 kHz stereo FLAC"}
+_FILE_SECONDS = 600
+_UNIQUE = 12
+_SCALING_HOURS = 2.0
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--hours", type=float, nargs="+", default=[2.0])
+    parser.add_argument("--formats", nargs="+", choices=list(FORMATS), default=list(FORMATS))
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--no-scaling", action="store_true")
+    parser.add_argument("--options", default="", help="more options of oido batch, in one word")
+    parser.add_argument("--clips", type=Path, default=ROOT.parent / "shared" / "audio")
+    parser.add_argument("--cache", type=Path, default=ROOT / ".bench" / "archive")
+    parser.add_argument("--json", type=Path, default=ROOT / ".bench" / "archive.json")
+    arguments = parser.parse_args()
+    cores = sorted(os.sched_getaffinity(0))
+    options = arguments.options.split()
+    unique = make_recordings(arguments.cache, arguments.clips)
+    report: dict[str, Any] = {"oido": __version__, "cores": len(cores), "sizes": [], "scaling": []}
+    with tempfile.TemporaryDirectory(prefix="oido-", dir=arguments.cache) as scratch:
+        for key in arguments.formats:
+            for hours in arguments.hours:
+                archive = make_archive(Path(scratch), unique[key], key, hours)
+                for _ in range(arguments.repeats):
+                    report["sizes"].append(
+                        {"format": key, "hours": hours, **measured(archive, cores, options)}
+                    )
+            if len(cores) > 1 and not arguments.no_scaling:
+                archive = make_archive(Path(scratch), unique[key], key, _SCALING_HOURS)
+                for jobs in (1, len(cores)) * arguments.repeats:
+                    run = measured(archive, cores[:jobs], options)
+                    report["scaling"].append({"format": key, "jobs": jobs, **run})
+    print(table(report))
+    arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+    return 0
+
+
+def make_recordings(cache: Path, clips: Path) -> dict[str, list[Path]]:
+    """Recordings of ten minutes, all different, in each format."""
+    made: dict[str, list[Path]] = {key: [] for key in FORMATS}
+    cache.mkdir(parents=True, exist_ok=True)
+    sounds: dict[int, Any] = {}
+    for number in range(_UNIQUE):
+        for key, rate, channels, ending in (
+            ("wav16", 16_000, 1, "wav"),
+            ("flac44", 44_100, 2, "flac"),
+        ):
+            path = cache / f"{key}-{number:02d}.{ending}"
+            made[key].append(path)
+            if path.exists():
+                continue
+            sounds = sounds or sounds_of(clips)
+            mono = np.resize(np.roll(sounds[rate], -number * 37 * rate), _FILE_SECONDS * rate)
+            sound = mono if channels == 1 else np.stack([mono, np.roll(mono, 20)], axis=1)
+            soundfile.write(path, sound, rate)
+    return made
+
+
+def make_archive(scratch: Path, unique: list[Path], key: str, hours: float) -> Path:
+    """A folder of hard links."""
+    folder = scratch / f"{key}-{hours:g}"
+    if not folder.exists():
+        folder.mkdir()
+        for number in range(max(1, round(hours * 3600 / _FILE_SECONDS))):
+            source = unique[number % len(unique)]
+            below = folder / f"{number // 1000:03d}"
+            below.mkdir(exist_ok=True)
+            os.link(source, below / f"{number:06d}{source.suffix}")
+    return folder
+
+
+def measured(archive: Path, cores: list[int], options: list[str]) -> dict[str, Any]:
+    """One run on these cores, and the ceiling before and after it."""
+    results = tempfile.mkdtemp(prefix="results-", dir=archive.parent)
+    command = [sys.executable, "-m", "oido", "batch", str(archive), "-o", f"{results}/r", "-q"]
+    command += ["--jobs", str(len(cores)), *options]
+    ceilings = [pinned(cores, "ceiling", len(cores))["windows_per_second"]]
+    print(f"{archive.name}, {len(cores)} worker(s)", file=sys.stderr)
+    started = time.perf_counter()
+    every = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)  # children inherit it
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    os.sched_setaffinity(0, every)
+    peaks: dict[int, int] = {}
+    while process.poll() is None:
+        for pid in (process.pid, *children(process.pid)):
+            peaks[pid] = max(peaks.get(pid, 0), peak_kb(pid))
+        time.sleep(0.2)
+    seconds = time.perf_counter() - started
+    if process.returncode:
+        raise SystemExit(process.stderr.read().decode() if process.stderr else "it failed")
+    ceilings.append(pinned(cores, "ceiling", len(cores))["windows_per_second"])
+    status = status_of(f"{results}/r")
+    speed = status["windows"] / seconds
+    parent = peaks.pop(process.pid)
+    return {
+        "seconds": seconds,
+        "audio_hours": status["audio_seconds"] / 3600,
+        "windows_per_second": speed,
+        "ceiling": mean(ceilings),
+        "share_of_ceiling": speed / mean(ceilings),
+        "times_real_time": status["audio_seconds"] / seconds,
+        "parent_mb": parent / 1024,
+        "worker_mb": max(peaks.values()) / 1024,
+        "rows": status["rows"],
+    }
+
+
+def peak_kb(pid: int) -> int:
+    """The most memory that a process has had so far."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    lines = [line for line in text.splitlines() if line.startswith("VmHWM")]
+    return int(lines[0].split()[1]) if lines else 0
+
+
+def table(report: dict[str, Any]) -> str:
+    """The figures as Markdown."""
+    lines = [
+        f"oido {report['oido']}, {report['cores']} cores",
+        "",
+        "| archive | hours | windows/s | ceiling | share | × real time | s per hour of audio "
+        "| parent MB | worker MB |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for run in report["sizes"]:
+        lines.append(
+            f"| {FORMATS[run['format']]} | {run['hours']:g} | {run['windows_per_second']:.0f} "
+            f"| {run['ceiling']:.0f} | {run['share_of_ceiling']:.2f} "
+            f"| {run['times_real_time']:.0f} | {run['seconds'] / run['audio_hours']:.2f} "
+            f"| {run['parent_mb']:.0f} | {run['worker_mb']:.0f} |"
+        )
+    if report["scaling"]:
+        lines += [
+            "",
+            "| archive | workers | windows/s | share of the ceiling |",
+            "|---|---:|---:|---:|",
+        ]
+        for run in report["scaling"]:
+            lines.append(
+                f"| {FORMATS[run['format']]}, {_SCALING_HOURS:g} h | {run['jobs']} "
+                f"| {run['windows_per_second']:.0f} | {run['share_of_ceiling']:.2f} |"
+            )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ledger of a results folder: a commit for each step, and only what it names counts.
+
+A unit's rows count from the moment when the commit that names them exists, all of them at once.
+Whatever else lies in the folder is left over from a run that was cut off.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from oido._version import __version__
+from oido.batch.storage import Storage, storage_of
+from oido.batch.units import ARCHIVE_VERSION, EMBEDDINGS, TABLES, Part, fingerprint_of
+from oido.errors import OptionError
+
+__all__ = ["HEADER", "Ledger", "ResultsFolder", "commits", "read_folder"]
+
+HEADER = "oido-archive.json"
+_LEDGER = "ledger"
+PIECES = "pieces"
+_OURS = (".parquet", ".npy", ".part")
+"""Endings of files that a run may leave behind."""
+
+
+@dataclass(frozen=True)
+class ResultsFolder:
+    """What counts of a results folder.
+
+    header: of the archive. live: (table, path, rows) of every part, in the order of the commits.
+    units: for each key the latest entry; entries of ranges have the recording's key, ":" and a
+    number, and ``run`` tells which run it was. runs: what each run said of itself when it began.
+    """
+
+    url: str
+    header: dict[str, Any]
+    live: tuple[Part, ...]
+    units: dict[str, dict[str, Any]]
+    runs: tuple[dict[str, Any], ...] = ()
+    last_commit: str = ""
+
+    def parts(self, table: str) -> list[str]:
+        """Full paths or URLs of a table's parts, in the order of the commits; maybe none."""
+        storage = storage_of(self.url)
+        return [storage.full(part.path) for part in self.live if part.table == table]
+
+
+def read_folder(url: str) -> ResultsFolder:
+    """Read a results folder. Raises OptionError if it is none."""
+    storage = storage_of(url)
+    header = _read_header(storage)
+    live: dict[str, Part] = {}
+    units: dict[str, dict[str, Any]] = {}
+    located: dict[str, str] = {}
+    runs: list[dict[str, Any]] = []
+    created = ""
+    for commit in commits(storage):
+        apply_parts(live, commit)
+        created = commit["created"]
+        if "run" in commit:
+            runs.append({"created": created, **commit["run"]})
+        for entry in commit["units"]:
+            if entry["state"] != "piece":
+                # The same recording with another content is heard anew: the old entry is past.
+                before = located.get(entry["location"])
+                if before not in (None, entry["key"]):
+                    units.pop(before, None)
+                located[entry["location"]] = entry["key"]
+            units[entry["key"]] = {**entry, "run": len(runs)}
+    for key, entry in list(units.items()):
+        if entry["state"] == "piece" and entry["location"] in located:
+            del units[key]  # joined since, or heard whole
+    return ResultsFolder(storage.url, header, tuple(live.values()), units, tuple(runs), created)
+
+
+def apply_parts(live: dict[str, Part], commit: Mapping[str, Any]) -> None:
+    """Bring the parts that count, by path, up to this commit."""
+    for path in commit["remove"]:
+        live.pop(path, None)
+    for part in commit["add"]:
+        live[part["path"]] = Part(part["table"], part["path"], part["rows"])
+
+
+def commits(storage: Storage) -> Iterator[dict[str, Any]]:
+    """The commits in order. Raises OptionError if one is missing or cannot be read."""
+    names = [n for n in storage.names(_LEDGER) if n.endswith(".json") and "/." not in n]
+    for number, name in enumerate(names, start=1):
+        try:
+            commit: dict[str, Any] = json.loads(storage.read(name))
+        except ValueError as error:
+            raise _broken(storage, name) from error
+        if commit.get("commit") != number:
+            raise _broken(storage, name)
+        yield commit
+
+
+def _broken(storage: Storage, name: str) -> OptionError:
+    return OptionError(
+        f"{storage.url}: its ledger is not whole at {name}; bring back the files that are missing"
+    )
+
+
+def _read_header(storage: Storage) -> dict[str, Any]:
+    try:
+        header: dict[str, Any] = json.loads(storage.read(HEADER))
+    except FileNotFoundError as error:
+        raise OptionError(
+            f"{storage.url}: is not a results folder of `oido batch` (it has no {HEADER})"
+        ) from error
+    except ValueError as error:
+        raise OptionError(f"{storage.url}: {HEADER} cannot be read ({error})") from error
+    version = header.get("archive_version")
+    if version != ARCHIVE_VERSION:
+        raise OptionError(f"{storage.url}: is of version {version}, which this oido does not know")
+    return header
+
+
+class Ledger:
+    """Writes a results folder: claims it, and appends commits. One process at a time."""
+
+    def __init__(self, folder: str) -> None:
+        self.storage = storage_of(folder)
+        self._last = 0
+        self.is_new = not _has_header(self.storage)
+
+    def claim(self) -> None:
+        """Lock the folder for this run. Raises OptionError if another run has it."""
+        self.storage.lock()
+
+    def begin(
+        self,
+        parameters: dict[str, Any],
+        model: tuple[str, str],
+        *,
+        calibrated: bool,
+    ) -> None:
+        """Write the header of a new folder, or compare that of an old one. Raises OptionError."""
+        name, sha256 = model
+        fingerprint = fingerprint_of(parameters, sha256)
+        if not self.is_new:
+            header = _read_header(self.storage)
+            if header["fingerprint"] != fingerprint:
+                raise _other_parameters(self.storage.url, header, parameters, sha256)
+            return
+        tables = [*TABLES, EMBEDDINGS] if parameters["embeddings"] else [*TABLES]
+        header = {
+            "archive_version": ARCHIVE_VERSION,
+            "oido_version": __version__,
+            "created": now(),
+            "fingerprint": fingerprint,
+            "model": {"name": name, "sha256": sha256},
+            "parameters": parameters,
+            "calibrated": calibrated,
+            "tables": tables,
+        }
+        try:
+            self.storage.write_new(HEADER, _json(header))
+        except FileExistsError as error:
+            raise _another_run(self.storage) from error
+
+    def commits(self) -> Iterator[dict[str, Any]]:
+        """Those that are there; to be read before the first of one's own."""
+        for commit in commits(self.storage):
+            self._last = commit["commit"]
+            yield commit
+
+    def commit(
+        self,
+        add: Sequence[Part] = (),
+        remove: Iterable[str] = (),
+        units: Sequence[dict[str, Any]] = (),
+        **more: Any,
+    ) -> dict[str, Any]:
+        """Append a commit; when this returns, it counts and is safe on disk."""
+        content = {
+            "commit": self._last + 1,
+            "created": now(),
+            "add": [part._asdict() for part in add],
+            "remove": list(remove),
+            "units": list(units),
+            **more,
+        }
+        try:
+            self.storage.write_new(f"{_LEDGER}/{self._last + 1:08d}.json", _json(content))
+        except FileExistsError as error:
+            raise _another_run(self.storage) from error
+        self._last += 1
+        return content
+
+    def sweep(self, live: Iterable[str], pieces: Iterable[str]) -> int:
+        """Delete what no commit names; how many files that were."""
+        known = {*live, *pieces}
+        folders = (*TABLES, EMBEDDINGS, PIECES)
+        names = [n for f in folders for n in self.storage.names(f) if n.endswith(_OURS)]
+        orphans = [n for n in names if n not in known]
+        orphans += [n for n in self.storage.names(_LEDGER) if "/." in n]
+        self.storage.delete(orphans)
+        return len(orphans)
+
+
+def now() -> str:
+    """This moment in UTC, as ISO 8601."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def _has_header(storage: Storage) -> bool:
+    try:
+        storage.read(HEADER)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _json(values: Any) -> bytes:
+    return (json.dumps(values, ensure_ascii=False, indent=None) + "\n").encode(
+        "utf-8", "backslashreplace"
+    )
+
+
+def _another_run(storage: Storage) -> OptionError:
+    return OptionError(
+        f"{storage.url}: another run is writing there; let it finish, then say --resume"
+    )
+
+
+def _other_parameters(
+    url: str, header: Mapping[str, Any], parameters: Mapping[str, Any], sha256: str
+) -> OptionError:
+    old, new = dict(_flat(header["parameters"])), dict(_flat(parameters))
+    old["model sha256"], new["model sha256"] = header["model"]["sha256"][:12], sha256[:12]
+    differing = [
+        f"{name} was {_shown(old.get(name))}, now {_shown(new.get(name))}"
+        for name in [*old, *(n for n in new if n not in old)]
+        if old.get(name) != new.get(name)
+    ]
+    return OptionError(
+        f"{url} was heard with other parameters: {'; '.join(differing)}. "
+        "Say --resume with those of before, or choose another folder for the new ones"
+    )
+
+
+def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield before + name, value
+
+
+def _shown(value: Any) -> str:
+    return "not set" if value is None else json.dumps(value, ensure_ascii=False)

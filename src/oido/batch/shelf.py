@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Record batches to Parquet parts: finished recordings share them, others have their own."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from oido.batch.storage import Storage
+from oido.batch.units import EMBEDDINGS, Part
+
+__all__ = ["Shelf", "write_part"]
+
+_HELD_BYTES = 8 << 20
+"""A recording with more than this is written to parts of its own as it is heard."""
+
+_GROUP_ROWS = 1 << 16
+
+
+def part_name(table: str) -> str:
+    """A new name for a part, that no other worker will choose."""
+    return f"{table}/{uuid.uuid4().hex}.parquet"
+
+
+def write_part(storage: Storage, table: str, schema: Any, batches: Sequence[Any]) -> Part:
+    """Write a part, whole or not at all. Raises OutputError."""
+    path = part_name(table)
+    with storage.writing(path) as file, _writer(file, table, schema) as writer:
+        content = pa.Table.from_batches(batches, schema)
+        writer.write_table(content, row_group_size=_GROUP_ROWS)
+    return Part(table, path, content.num_rows)
+
+
+def _writer(file: Any, table: str, schema: Any) -> Any:
+    # Vectors hardly repeat: a dictionary of them costs time and saves nothing.
+    dictionary = [n for n in ("file", "label") if n in schema.names] if table != EMBEDDINGS else []
+    return pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=dictionary or False)
+
+
+class Shelf:
+    """The rows of one recording while it is heard; call it with a table and a record batch.
+
+    Little is held: beyond some megabytes they go to parts of the recording's own, a row group at a
+    time. ``rows``: that went here so far, without those of recordings and embeddings.
+    """
+
+    def __init__(self, storage: Storage, schemas: dict[str, Any]) -> None:
+        self._storage, self._schemas = storage, schemas
+        self._held: dict[str, list[Any]] = {}
+        self._held_bytes: dict[str, int] = {}
+        self._open: dict[str, _OpenPart] = {}
+        self.rows = 0
+
+    def __call__(self, table: str, batch: Any) -> None:
+        if table != EMBEDDINGS:
+            self.rows += batch.num_rows
+        self._held.setdefault(table, []).append(batch)
+        self._held_bytes[table] = self._held_bytes.get(table, 0) + batch.nbytes
+        if self._held_bytes[table] > _HELD_BYTES:
+            self._spill(table)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the recording has parts of its own by now."""
+        return bool(self._open)
+
+    def take(self) -> dict[str, list[Any]]:
+        """The rows that are still held, by table."""
+        held, self._held = self._held, {}
+        self._held_bytes = {}
+        return held
+
+    def write(self) -> list[Part]:
+        """All rows in parts of their own."""
+        for table in list(self._open):
+            self._spill(table)
+        parts = [part.finish() for part in self._open.values()]
+        self._open = {}
+        for table, batches in self.take().items():
+            parts.append(write_part(self._storage, table, self._schemas[table], batches))
+        return parts
+
+    def discard(self) -> None:
+        """Forget everything."""
+        for part in self._open.values():
+            part.discard()
+        self._open = {}
+        self.take()
+
+    def _spill(self, table: str) -> None:
+        batches = self._held.pop(table, [])
+        self._held_bytes[table] = 0
+        if table not in self._open:
+            self._open[table] = _OpenPart(self._storage, table, self._schemas[table])
+        self._open[table].write(batches)
+
+
+class _OpenPart:
+    """A part that is being written, a row group at a time."""
+
+    def __init__(self, storage: Storage, table: str, schema: Any) -> None:
+        self._table, self._path, self._schema, self._rows = table, part_name(table), schema, 0
+        self._stack = contextlib.ExitStack()
+        file = self._stack.enter_context(storage.writing(self._path))
+        self._writer = self._stack.enter_context(_writer(file, table, schema))
+
+    def write(self, batches: Iterable[Any]) -> None:
+        content = pa.Table.from_batches(batches, self._schema)
+        if content.num_rows:
+            try:
+                self._writer.write_table(content, row_group_size=_GROUP_ROWS)
+            except BaseException as error:
+                self._stack.__exit__(type(error), error, error.__traceback__)
+                raise
+        self._rows += content.num_rows
+
+    def finish(self) -> Part:
+        self._stack.close()
+        return Part(self._table, self._path, self._rows)
+
+    def discard(self) -> None:
+        error = RuntimeError("not wanted")
+        with contextlib.suppress(RuntimeError):
+            self._stack.__exit__(RuntimeError, error, None)

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user names, files, folders, patterns, URLs and lists, to the sources of an archive."""
+
+from __future__ import annotations
+
+import csv
+import os
+import posixpath
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from oido.batch.inputs import find_recordings
+from oido.batch.storage import filesystem_of, is_remote
+from oido.batch.units import Source, utf8
+from oido.errors import MissingExtraError, OptionError
+from oido.suffixes import AUDIO_SUFFIXES
+
+__all__ = ["find_sources"]
+
+_LISTS = (".txt", ".csv", ".parquet")
+_COLUMNS = ("file", "path")
+_IDENTITIES = ("ETag", "etag", "md5Hash", "content_md5", "LastModified", "last_modified", "mtime")
+"""What stores say of a file's content, the better one first."""
+
+
+def find_sources(paths: Sequence[str]) -> list[Source]:
+    """The recordings that these name, each once, in the order given.
+
+    A path or URL may be a recording, a folder (searched to the bottom), a pattern, or a list: .txt
+    with one on each line, .csv and .parquet with a column ``file`` or ``path``; entries of a list
+    are relative to where the list is. Raises OptionError if one of them holds nothing.
+    """
+    found: dict[str, Source] = {}
+    for path in paths:
+        for source in _sources_of(path):
+            found.setdefault(source.location, source)
+    return list(found.values())
+
+
+def _sources_of(path: str) -> Iterator[Source]:
+    if path == "-":
+        raise OptionError("an archive cannot hear standard input; save it to a file first")
+    if os.path.splitext(path)[1].lower() in _LISTS and not os.path.isdir(path):
+        entries = _entries(path)
+        if not entries:
+            raise OptionError(f"{path}: this list is empty")
+        for entry in entries:
+            yield from _named(_beside(path, entry))
+    else:
+        yield from _named(path)
+
+
+def _named(path: str) -> Iterator[Source]:
+    if is_remote(path):
+        yield from _remote(path)
+        return
+    for recording in find_recordings([path.removeprefix("file://")]):
+        yield _local(recording.path)
+
+
+def _local(path: str) -> Source:
+    name, location = utf8(path), os.path.abspath(path)
+    try:
+        status = os.stat(path)
+    except OSError:
+        return Source(name, location, 0, "")  # hearing it tells why
+    moment = datetime.fromtimestamp(status.st_mtime, timezone.utc).isoformat()
+    return Source(name, location, status.st_size, moment)
+
+
+def _remote(url: str) -> Iterator[Source]:
+    files = filesystem_of(url)
+    protocol = url.split("://", 1)[0]
+    try:
+        if any(sign in url for sign in "*[") and protocol not in ("http", "https"):
+            infos = files.glob(url, detail=True)
+        else:
+            info = files.info(url)
+            infos = {info["name"]: info}
+            if info["type"] == "directory":
+                infos = files.find(url, detail=True)
+                infos = {n: i for n, i in infos.items() if _is_recording(n)}
+    except FileNotFoundError:
+        yield Source(url, url, 0, "")  # hearing it tells
+        return
+    except Exception as error:
+        raise OptionError(f"{url}: cannot be listed ({error or type(error).__name__})") from error
+    infos = {name: info for name, info in infos.items() if info["type"] == "file"}
+    if not infos:
+        raise OptionError(f"{url}: no recordings there (such as .wav or .mp3)")
+    for name in sorted(infos):
+        full = name if "://" in name else f"{protocol}://{name.lstrip('/')}"
+        yield Source(full, full, infos[name].get("size") or 0, _identity(infos[name]))
+
+
+def _is_recording(name: str) -> bool:
+    base = posixpath.basename(name)
+    return not base.startswith(".") and posixpath.splitext(base)[1].lower() in AUDIO_SUFFIXES
+
+
+def _identity(info: dict[str, Any]) -> str:
+    for name in _IDENTITIES:
+        if info.get(name):
+            return str(info[name]).strip('"')
+    return ""
+
+
+def _beside(path: str, entry: str) -> str:
+    """An entry of a list as a path or URL."""
+    if is_remote(entry) or os.path.isabs(entry):
+        return entry
+    if is_remote(path):
+        return f"{posixpath.dirname(path)}/{entry}"
+    return os.path.join(os.path.dirname(path), entry)
+
+
+def _entries(path: str) -> list[str]:
+    ending = os.path.splitext(path)[1].lower()
+    try:
+        with filesystem_of(path).open(path, "rb") if is_remote(path) else open(path, "rb") as file:
+            if ending == ".parquet":
+                return _parquet_entries(path, file)
+            lines = file.read().decode("utf-8-sig").splitlines()
+    except FileNotFoundError as error:
+        raise OptionError(f"{path}: no such list") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(f"{path}: this list cannot be read ({error})") from error
+    if ending == ".txt":
+        return [text for line in lines if (text := line.strip()) and not text.startswith("#")]
+    rows = csv.DictReader(lines)
+    column = _column(path, rows.fieldnames or ())
+    return [row[column] for row in rows if row[column]]
+
+
+def _parquet_entries(path: str, file: Any) -> list[str]:
+    try:
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise MissingExtraError(
+            "Parquet needs pyarrow; install it with: pip install 'oido[archive]'"
+        ) from error
+    try:
+        column = _column(path, pq.read_schema(file).names)
+        file.seek(0)
+        entries = pq.read_table(file, columns=[column]).column(column).to_pylist()
+    except pq.ArrowInvalid as error:
+        raise OptionError(f"{path}: this list cannot be read ({error})") from error
+    return [str(entry) for entry in entries if entry]
+
+
+def _column(path: str, names: Sequence[str]) -> str:
+    for name in _COLUMNS:
+        if name in names:
+            return name
+    raise OptionError(f"{path}: has no column named file or path")

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An archive's words: what is heard and how, in which units, and what came of each.
+
+All of it may be pickled, and no NumPy is loaded here: this is what passes between an engine and
+its workers, wherever they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from oido.batch.plan import Failure, Plan
+
+__all__ = [
+    "ARCHIVE_VERSION",
+    "EMBEDDINGS",
+    "TABLES",
+    "Finished",
+    "Flush",
+    "Order",
+    "Outcome",
+    "Part",
+    "Report",
+    "Source",
+    "Unit",
+    "fingerprint_of",
+    "utf8",
+]
+
+ARCHIVE_VERSION = 1
+TABLES = ("recordings", "events", "windows", "clips")
+EMBEDDINGS = "embeddings"
+
+_NOT_IN_ROWS = ("what", "level", "model", "calibration", "calibrated", "l2_normalize")
+"""Of a plan: what says nothing of an archive's rows, or says it by a path and not by content."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """How every recording of an archive is heard, and where its rows go.
+
+    plan: model, windows, channels, labels, events. folder: the results, a path or URL. floor: the
+    lowest score (or probability) of a row of windows. clip_top: labels per clip. embeddings: keep
+    them, as float16. split_seconds: longer recordings are split, where that is exact.
+    flush_seconds, flush_rows: when a worker writes the rows that it holds.
+    """
+
+    plan: Plan = field(default_factory=Plan)
+    folder: str = ""
+    floor: float = 0.1
+    clip_top: int = 5
+    embeddings: bool = False
+    split_seconds: float = 3600.0
+    flush_seconds: float = 5.0
+    flush_rows: int = 50_000
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables that are written."""
+        return (*TABLES, EMBEDDINGS) if self.embeddings else TABLES
+
+    def parameters(self) -> dict[str, Any]:
+        """Every parameter that can change a row, as plain values."""
+        values = {k: v for k, v in self.plan.parameters().items() if k not in _NOT_IN_ROWS}
+        if self.plan.calibration is not None:
+            content = Path(self.plan.calibration).read_bytes()
+            values["calibration_sha256"] = hashlib.sha256(content).hexdigest()
+        values.update(floor=self.floor, clip_top=self.clip_top, embeddings=self.embeddings)
+        plain: dict[str, Any] = json.loads(json.dumps(values))  # tuples become lists, as in a file
+        return plain
+
+
+def fingerprint_of(parameters: dict[str, Any], model_sha256: str) -> str:
+    """Hex digest of the model and of every parameter that can change a row."""
+    text = json.dumps([ARCHIVE_VERSION, model_sha256, parameters], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Source(NamedTuple):
+    """One recording of an archive.
+
+    name: what rows call it. location: absolute path or URL. size: bytes, 0 where nobody knows.
+    modified: of a local file ISO time (UTC), else its ETag or what the store has instead.
+    """
+
+    name: str
+    location: str
+    size: int
+    modified: str
+
+    @property
+    def key(self) -> str:
+        """The identity of its content: 32 hex digits."""
+        text = f"{self.location}\n{self.size}\n{self.modified}"
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One piece of work.
+
+    kind: "whole" recording; "range" of one, of ``windows`` windows from ``first_window`` (None: to
+    its end), the ``number``-th of ``of``; "join": the ranges' ``pieces`` to rows; "failed": nobody
+    can hear it, and this is why. may_split: a long one may come back as ranges.
+    """
+
+    source: Source
+    kind: Literal["whole", "range", "join", "failed"] = "whole"
+    may_split: bool = True
+    first_window: int = 0
+    windows: int | None = None
+    number: int = 0
+    of: int = 1
+    pieces: tuple[tuple[str, ...], ...] = ()
+    failure: Failure | None = None
+
+    @property
+    def key(self) -> str:
+        """The recording's key, with the number of the range."""
+        key = self.source.key
+        return f"{key}:{self.number}" if self.kind == "range" else key
+
+
+class Flush(NamedTuple):
+    """To a worker that has nothing to do: write the rows that you hold."""
+
+
+class Part(NamedTuple):
+    """A file of rows of one table; path: below the results folder."""
+
+    table: str
+    path: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a unit.
+
+    state: "done", "failed" (rows of what was heard before are kept), or "piece": a range whose
+    scores lie in ``pieces``, one file for each channel; "unsplit": a range that cannot be heard by
+    itself, so that the recording must be heard whole. seconds: that hearing took.
+    """
+
+    unit: Unit
+    state: Literal["done", "failed", "piece", "unsplit"]
+    duration: float = 0.0
+    windows: int = 0
+    rows: int = 0
+    seconds: float = 0.0
+    failure: Failure | None = None
+    pieces: tuple[str, ...] = ()
+
+    def entry(self) -> dict[str, Any]:
+        """What a commit says of it."""
+        source = self.unit.source
+        entry: dict[str, Any] = {
+            "key": self.unit.key,
+            "file": source.name,
+            "state": self.state,
+            "location": source.location,
+            "size": source.size,
+            "modified": source.modified,
+            "duration": round(self.duration, 6),
+            "windows": self.windows,
+            "rows": self.rows,
+            "seconds": round(self.seconds, 3),
+        }
+        if self.failure is not None:
+            entry["failure"] = {"kind": self.failure.kind, "reason": self.failure.reason}
+        if self.state == "piece":
+            unit = self.unit
+            entry["range"] = [unit.number, unit.of, unit.first_window, unit.windows]
+            entry["pieces"] = list(self.pieces)
+        return entry
+
+
+class Finished(NamedTuple):
+    """Parts that are written, and the units whose rows are in them: one commit makes them count."""
+
+    parts: tuple[Part, ...]
+    outcomes: tuple[Outcome, ...]
+
+
+class Report(NamedTuple):
+    """What a worker says while it serves a unit.
+
+    duration: seconds heard of it so far. finished: what may be committed now, also of units
+    before. ranges: the unit is long; hear these instead. ends_task: the unit is over, though its
+    rows may still be with the worker.
+    """
+
+    duration: float = 0.0
+    finished: tuple[Finished, ...] = ()
+    ranges: tuple[Unit, ...] = ()
+    ends_task: bool = False
+
+
+def utf8(text: str) -> str:
+    """As UTF-8 can hold it: names of files may be any bytes."""
+    return text.encode("utf-8", "backslashreplace").decode()

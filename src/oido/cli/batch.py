@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``oido batch``: whole archives, and nothing lost."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from oido.cli.classify import add_reading_options, add_report_options, make_plan
+from oido.cli.recordings import add_hearing_options
+from oido.errors import OptionError, OutputError
+from oido.params import available_cores
+
+if TYPE_CHECKING:
+    from oido.batch.archive import ArchiveRun
+    from oido.batch.engine import Engine
+    from oido.batch.units import Order, Outcome
+
+__all__ = ["add_parser", "hear_archive"]
+
+_EPILOG = """\
+examples:
+  oido batch recordings/ -o results/
+  oido batch recordings/ -o results/ --resume
+  oido batch recordings/ -o results/ --resume --retry-failed
+  oido batch status results/
+  oido batch files.csv -o results/ --floor 0.3 --embeddings
+  oido batch s3://bucket/2026/ -o s3://bucket/results/ --jobs 16
+  oido batch s3://bucket/2026/ -o s3://bucket/results/ --engine ray --address auto
+
+The results are Parquet tables (recordings, events, windows, clips) and a ledger, which says what
+counts. Whatever stops a run, --resume goes on from there, and no row is lost or doubled. A
+recording that has changed since is heard anew. Exit codes are those of `oido classify`.
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``oido batch``."""
+    parser = commands.add_parser(
+        "batch",
+        help="hear a whole archive into Parquet tables; stop and resume at any time",
+        description="Hear a whole archive into a folder of Parquet tables; stop and resume at any "
+        "time. `oido batch status FOLDER` tells how far it is.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "paths",
+        metavar="PATH",
+        nargs="+",
+        help="recordings, folders (searched to the bottom), patterns in quotes, URLs (s3://, "
+        "gs://, https://), or lists of these: .txt, or .csv and .parquet with a column file or "
+        "path; or: status FOLDER",
+    )
+    group = parser.add_argument_group("output")
+    group.add_argument("-o", "--output", metavar="FOLDER", help="the results: a folder or a URL")
+    group.add_argument("--resume", action="store_true", help="go on with what is in the folder")
+    group.add_argument(
+        "--retry-failed", action="store_true", help="with --resume: hear again what failed"
+    )
+    group.add_argument(
+        "--floor",
+        metavar="SCORE",
+        type=float,
+        default=0.1,
+        help="lowest score, 0..1, or probability of a calibrated model, of a row in the table of "
+        "windows (default 0.1)",
+    )
+    group.add_argument(
+        "--clip-top",
+        metavar="N",
+        type=int,
+        default=5,
+        help="labels for each recording in the table of clips (default 5)",
+    )
+    group.add_argument(
+        "--embeddings", action="store_true", help="keep the embeddings of all windows, as float16"
+    )
+    group.add_argument("-q", "--quiet", action="store_true", help="no progress, errors only")
+    group.add_argument("-v", "--verbose", action="store_true", help="a line per recording, details")
+    group.add_argument("--json", action="store_true", help="of status: as JSON")
+    add_report_options(parser)
+    hearing = add_hearing_options(parser)
+    add_reading_options(hearing)
+    hearing.add_argument(
+        "--split",
+        metavar="SECONDS",
+        type=float,
+        default=3600.0,
+        help="hear longer recordings in ranges on all cores, where that gives the same rows "
+        "(default 3600; 0: never)",
+    )
+    hearing.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="processes on this machine, or Ray actors, of one core each, on all nodes of a "
+        "cluster (default local)",
+    )
+    hearing.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="of the Ray cluster, or auto (default: RAY_ADDRESS; without it, Ray on this machine)",
+    )
+    parser.set_defaults(run=_run, level="events", top=None)
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.paths[0] == "status":
+        from oido.cli.batch_status import show_status
+
+        if len(args.paths) != 2 or args.output:
+            raise OptionError("say: oido batch status FOLDER (a recording of that name: ./status)")
+        return show_status(args.paths[1], as_json=args.json)
+    if args.json:
+        raise OptionError("--json is for `oido batch status FOLDER`")
+    if not args.output:
+        raise OptionError("an archive needs a folder for its results: add -o results/")
+    if args.retry_failed and not args.resume:
+        raise OptionError("--retry-failed goes with --resume")
+    if args.address and args.engine != "ray":
+        raise OptionError("--address goes with --engine ray")
+    return hear_archive(args)
+
+
+def _order(args: argparse.Namespace) -> Order:
+    from oido.batch.units import Order
+
+    if not 0.0 <= args.floor <= 1.0:
+        raise OptionError(f"--floor must be from 0 to 1, not {args.floor:g}")
+    if args.clip_top < 1:
+        raise OptionError(f"--clip-top must be 1 or more, not {args.clip_top}")
+    if not args.split >= 0:
+        raise OptionError(f"--split must be 0 s or more, not {args.split:g}")
+    return Order(
+        make_plan(args),
+        args.output,
+        floor=args.floor,
+        clip_top=args.clip_top,
+        embeddings=args.embeddings,
+        split_seconds=args.split or float("inf"),
+    )
+
+
+def hear_archive(args: argparse.Namespace) -> int:
+    """Hear the paths into the folder; the exit code."""
+    for name, value in _DEFAULTS.items():
+        if not hasattr(args, name):
+            setattr(args, name, value)
+    _need_pyarrow()
+    from oido.batch.archive import ArchiveRun
+    from oido.batch.sources import find_sources
+    from oido.cli.main import EXIT_FAILED_FILES, EXIT_OK
+
+    order = _order(args)
+    run = ArchiveRun(
+        order,
+        find_sources(args.paths),
+        resumes=args.resume,
+        retries_failed=args.retry_failed,
+    )
+    with ExitStack() as stack:
+        engine = stack.enter_context(_engine(args, order, run.n_sources))
+        run.prepare(engine.start())
+        failed = _hear(run, engine, order, quiet=args.quiet, verbose=args.verbose)
+    return EXIT_FAILED_FILES if failed else EXIT_OK
+
+
+_DEFAULTS = {
+    "floor": 0.1,
+    "embeddings": False,
+    "split": 3600.0,
+    "retry_failed": False,
+    "engine": "local",
+    "address": None,
+}
+"""What `oido classify --resume` has no options for."""
+
+
+def _engine(
+    args: argparse.Namespace, order: Order, n_sources: int
+) -> AbstractContextManager[Engine]:
+    if args.engine == "ray":
+        from oido.batch.ray import RayEngine
+
+        return RayEngine(order, args.jobs, args.address)
+    from oido.batch.engine import LocalEngine
+
+    return LocalEngine(order, min(args.jobs or available_cores(), max(1, n_sources)))
+
+
+def _need_pyarrow() -> None:
+    from importlib.util import find_spec
+
+    from oido.errors import MissingExtraError
+
+    if find_spec("pyarrow") is None:
+        raise MissingExtraError(
+            "archives are Parquet tables and need pyarrow; install it with: "
+            "pip install 'oido[archive]'"
+        )
+
+
+def _hear(run: ArchiveRun, engine: Engine, order: Order, *, quiet: bool, verbose: bool) -> int:
+    from oido.cli.batch_progress import ArchiveProgress
+
+    again = f"go on with the same command and --resume; {order.folder} keeps what is committed"
+    with ArchiveProgress(run.todo, quiet or not run.todo) as progress, _interruptible(engine):
+        try:
+            _tell_before(run, quiet)
+            for step in run.steps(engine):
+                with progress.aside():
+                    _tell(step.outcomes, verbose)
+                progress.moved(step)
+        except KeyboardInterrupt:
+            engine.close()
+            with progress.aside():
+                done = f"{progress.done} of {len(run.todo)} were done"
+                print(f"oido: {done}; {again}", file=sys.stderr)
+            raise
+        except OutputError as error:
+            raise OutputError(f"{error}; {again}") from error
+        progress.concluded()
+    return progress.failed + run.failed_before
+
+
+def _tell_before(run: ArchiveRun, quiet: bool) -> None:
+    """What earlier runs have left to this one."""
+    done = run.n_sources - len(run.todo)
+    if done and not quiet:
+        failed = ""
+        if run.failed_before:
+            failed = f" ({run.failed_before} of them failed; --retry-failed hears those again)"
+        print(f"oido: {done} of {run.n_sources} were heard before{failed}", file=sys.stderr)
+
+
+def _tell(outcomes: Sequence[Outcome], verbose: bool) -> None:
+    for outcome in outcomes:
+        if outcome.failure is not None:
+            print(f"oido: {outcome.failure.reason}", file=sys.stderr)
+        elif verbose:
+            print(
+                f"oido: {outcome.unit.source.name}: {outcome.duration:.2f} s, "
+                f"{outcome.windows} windows, {outcome.rows} rows",
+                file=sys.stderr,
+            )
+
+
+@contextmanager
+def _interruptible(engine: Engine) -> Iterator[None]:
+    """Ctrl-C ends the run between two messages; a second one at once."""
+
+    def on_interrupt(*_: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        engine.interrupt()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals come to the main thread only
+        return
+    before = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

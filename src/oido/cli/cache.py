@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``oido cache``: what oido keeps on this machine, and how to be rid of it."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+from typing import Any
+
+from oido.errors import OutputError
+from oido.models.fetch import cache_folder
+
+__all__ = ["add_parser"]
+
+_PARTS = {
+    "models": "models that were fetched",
+    "derived": "graphs written from weights; made anew when they are needed",
+    "embeddings": "what models made of recordings, kept by `oido train`; made anew, too",
+}
+
+_EPILOG = """\
+examples:
+  oido cache show
+  oido cache clear embeddings
+  oido cache clear                  all but the models
+
+OIDO_CACHE names another folder.
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``oido cache`` and what it can do."""
+    parser = commands.add_parser(
+        "cache",
+        help="what oido keeps on this machine",
+        description="What oido keeps on this machine: show it, or clear it.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    show = actions.add_parser("show", help="its folders, and how large they are")
+    show.set_defaults(run=_show)
+    clear = actions.add_parser("clear", help="delete a part of it; nothing that is not made anew")
+    clear.add_argument(
+        "parts",
+        nargs="*",
+        metavar="|".join(_PARTS),
+        choices=[*_PARTS, []],
+        help="default: all but the models, which would have to be fetched again",
+    )
+    clear.set_defaults(run=_clear)
+
+
+def _show(args: argparse.Namespace) -> int:
+    from oido.cli.main import EXIT_OK
+
+    print(cache_folder())
+    for name, what in _PARTS.items():
+        sizes = _sizes(cache_folder() / name)
+        files = f"{len(sizes)} file{'' if len(sizes) == 1 else 's'}"
+        print(f"  {name:10}  {sum(sizes) / 1e6:9.1f} MB  {files:>12}  {what}")
+    return EXIT_OK
+
+
+def _clear(args: argparse.Namespace) -> int:
+    from oido.cli.main import EXIT_OK
+
+    for name in args.parts or [part for part in _PARTS if part != "models"]:
+        folder = cache_folder() / name
+        sizes = _sizes(folder)
+        if folder.is_dir():
+            try:
+                shutil.rmtree(folder)
+            except OSError as error:
+                raise OutputError(f"{folder} cannot be deleted: {error.strerror}") from error
+        print(f"{name}: {sum(sizes) / 1e6:.1f} MB deleted")
+    return EXIT_OK
+
+
+def _sizes(folder: Path) -> list[int]:
+    """Of all files below it, in bytes; one that is deleted meanwhile is left out."""
+    found = []
+    for path in folder.rglob("*"):
+        try:
+            if path.is_file():
+                found.append(path.stat().st_size)
+        except OSError:
+            continue
+    return found

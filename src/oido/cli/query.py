@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``oido query``: what a results folder holds."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from oido.cli.clock_options import add_clock_options, add_results, clock_of, tell_doubts
+
+if TYPE_CHECKING:
+    from oido.archive import Results
+
+__all__ = ["add_parser"]
+
+_EPILOG = """\
+examples:
+  oido query results/ "label = 'Dog' and score > 0.5"
+  oido query results/ "label in ('Siren', 'Alarm')" -o alarms.csv
+  oido query results/ "start_at >= '2023-10-15' and hour(start_at) < 6" --format jsonl
+  oido query results/ --table recordings --where "failure_kind is not null" --format csv
+  oido query results/ --sql "select label, count(*) from events group by label"
+  oido query s3://bucket/results "score > 0.9" --table windows -o sure.parquet
+
+A condition is SQL (DuckDB's) over the columns of one table: file, channel, start_time, end_time,
+label, label_index, score, probability (calibrated models), and start_at, when the row began, in
+UTC, where the recording's time is known. Recordings have recorded_at and time_from. With --sql the
+tables are events, windows, clips, embeddings and recordings. Nothing is ever changed: a query is a
+single SELECT, and reads nothing but the results. A folder that is still being written gives what
+is committed. Scores are the model's raw outputs, not probabilities.
+"""
+
+_SCREEN_ROWS = 50
+_SCREEN_COLUMNS = ("file", "recorded_at", "duration", "channels", "windows", "failure_reason")
+"""Of recordings, which have too many for a screen."""
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``oido query``."""
+    parser = commands.add_parser(
+        "query",
+        help="find rows in a results folder, or ask it in SQL",
+        description="Find rows in a results folder, sorted by file, channel and time, or ask it in "
+        "SQL.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_results(parser)
+    parser.add_argument(
+        "condition",
+        metavar="CONDITION",
+        nargs="?",
+        help="which rows, in SQL, right after RESULTS (default: all)",
+    )
+    parser.add_argument("--where", metavar="CONDITION", help="the same, anywhere")
+    parser.add_argument("--sql", metavar="SELECT", help="a whole query instead of a condition")
+    parser.add_argument(
+        "--table",
+        metavar="TABLE",
+        help="events (the default), windows, clips, embeddings or recordings",
+    )
+    parser.add_argument("--columns", metavar="NAME[,NAME…]", help="which columns, in this order")
+    parser.add_argument(
+        "--limit",
+        metavar="N",
+        type=int,
+        help=f"at most N rows; 0: all (default: all, on the screen {_SCREEN_ROWS})",
+    )
+    group = parser.add_argument_group("output")
+    group.add_argument("-o", "--output", metavar="FILE", type=Path, help="write a file")
+    group.add_argument(
+        "--format",
+        metavar="FORMAT",
+        help="table (for reading, the default), csv, jsonl, json, parquet; a file's name tells it",
+    )
+    group.add_argument("-q", "--quiet", action="store_true", help="errors only")
+    add_clock_options(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from oido.archive import Results
+    from oido.cli.main import EXIT_OK
+
+    format_name = _format(args)
+    _refuse_contradictions(args)
+    with Results(args.results, clock_of(args)) as results:
+        if not args.quiet:
+            tell_doubts(results.doubts)
+        reader = _reader(args, results, format_name)
+        if args.output is not None:
+            rows = _write_file(reader, format_name, args.output)
+            if not args.quiet:
+                print(f"oido: {rows} rows in {args.output}", file=sys.stderr)
+        elif format_name == "table":
+            _show(reader, args, results)
+        else:
+            _write_stdout(reader, format_name)
+    return EXIT_OK
+
+
+def _format(args: argparse.Namespace) -> str:
+    """The format that is asked for, by name or by the ending of the file."""
+    from oido.archive.tables import FORMATS, format_named
+    from oido.errors import OptionError
+
+    if args.format is not None and args.format != "table":
+        return format_named(args.format)
+    if args.output is None:
+        return "table"
+    suffix = args.output.suffix.lower().lstrip(".")
+    if args.format == "table" or suffix not in FORMATS:
+        raise OptionError(
+            f"{args.output}: the name does not tell the format; end it with "
+            f"{', '.join('.' + name for name in FORMATS)}, or add --format"
+        )
+    return str(suffix)
+
+
+def _refuse_contradictions(args: argparse.Namespace) -> None:
+    from oido.errors import OptionError
+
+    if args.condition is not None:
+        if args.where is not None:
+            raise OptionError("say the condition once: after RESULTS, or with --where")
+        args.where = args.condition
+    if args.sql is not None:
+        for name, value in (
+            ("a condition", args.where),
+            ("--table", args.table),
+            ("--columns", args.columns),
+        ):
+            if value is not None:
+                raise OptionError(f"--sql is a whole query: leave out {name}, or --sql")
+    if args.limit is not None and args.limit < 0:
+        raise OptionError(f"--limit is 1 row or more, or 0 for all, not {args.limit}")
+
+
+def _reader(args: argparse.Namespace, results: Results, format_name: str) -> Any:
+    """The rows that are asked for; on the screen one more than are shown, to tell of the rest."""
+    limit = args.limit
+    if format_name == "table":
+        limit = _limit_of(args) and _limit_of(args) + 1
+    limit = limit or None
+    if args.sql is None:
+        table = args.table or "events"
+        columns = [c.strip() for c in args.columns.split(",")] if args.columns else None
+        if columns is None and format_name == "table" and table == "recordings":
+            columns = list(_SCREEN_COLUMNS)
+        return results.batches(table, args.where, columns=columns, limit=limit)
+    reader = results.sql_batches(args.sql)
+    return reader if limit is None else _first(reader, limit)
+
+
+def _limit_of(args: argparse.Namespace) -> int:
+    return _SCREEN_ROWS if args.limit is None else int(args.limit)
+
+
+def _first(reader: Any, limit: int) -> Any:
+    """No more than so many rows of a reader."""
+
+    def batches() -> Any:
+        left = limit
+        for batch in reader:
+            if left <= 0:
+                break
+            yield batch.slice(0, left)
+            left -= batch.num_rows
+
+    return type(reader).from_batches(reader.schema, batches())
+
+
+def _show(reader: Any, args: argparse.Namespace, results: Results) -> None:
+    from oido.cli.result_screen import show_table
+
+    limit = _limit_of(args)
+    table = reader.read_all()
+    shown = table.slice(0, limit) if limit else table
+    show_table(shown, every_column=args.sql is not None or args.columns is not None)
+    if not args.quiet and shown.num_rows < table.num_rows:
+        print(f"oido: the first {limit} rows; --limit 0 shows all", file=sys.stderr)
+
+
+def _write_file(reader: Any, format_name: str, path: Path) -> int:
+    from oido.archive.tables import write_table
+    from oido.writers import AtomicFile
+
+    file = AtomicFile(path, binary=format_name == "parquet")
+    try:
+        with file.guard():
+            rows = write_table(reader, format_name, file.stream)
+        file.commit()
+    finally:
+        file.discard()
+    return rows
+
+
+def _write_stdout(reader: Any, format_name: str) -> None:
+    from oido.archive.tables import write_table
+
+    stream: IO[Any] = sys.stdout
+    if format_name == "parquet":
+        stream = sys.stdout.buffer
+    elif hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(encoding="utf-8", newline="")
+    write_table(reader, format_name, stream)

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``oido report``: what an archive holds, as a page and as figures."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oido.cli.clock_options import add_clock_options, add_results, clock_of, tell_doubts
+
+if TYPE_CHECKING:
+    from oido.archive.summary import Summary
+
+__all__ = ["add_parser"]
+
+_EPILOG = """\
+examples:
+  oido report results/
+  oido report results/ -o report.html --json report.json
+  oido report results/ -o owls.html --label Owl --gap 900
+  oido report results/ -o informe.html --locale es --hours-in Europe/Madrid
+
+The page tells the hours covered, events per label, by hour of day and by day, gaps without a
+recording, failures, and how it was heard. It is one file, without scripts, and asks the network for
+nothing. Times come from names and tags of the recordings; where neither tells one, it stays unknown
+and is counted as such.
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``oido report``."""
+    parser = commands.add_parser(
+        "report",
+        help="tell what an archive holds: hours, labels, times of day, gaps, failures",
+        description="Tell what a results folder holds, as a page to read and as figures.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_results(parser)
+    parser.add_argument("-o", "--output", metavar="FILE.html", type=Path, help="the page")
+    parser.add_argument("--json", metavar="FILE.json", type=Path, help="every figure")
+    parser.add_argument("--label", metavar="LABEL", help="one label, day by day and hour by hour")
+    parser.add_argument(
+        "--gap",
+        metavar="SECONDS",
+        type=float,
+        default=3600.0,
+        help="tell stretches without a recording that are longer (default 3600)",
+    )
+    parser.add_argument(
+        "--hours-in",
+        metavar="ZONE",
+        help="the zone of hours and days, such as Europe/Madrid (default: UTC)",
+    )
+    parser.add_argument(
+        "--locale", metavar="LANGUAGE", default="en", help="of the page: en (default) or es"
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="errors only")
+    add_clock_options(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from oido.archive import Results
+    from oido.archive.page import html_page
+    from oido.archive.summary import summarize
+    from oido.archive.words import Words
+    from oido.cli.main import EXIT_OK
+    from oido.errors import OptionError
+    from oido.writers.output import AtomicFile, write_json
+
+    wanted = (("-o", args.output, (".html", ".htm")), ("--json", args.json, (".json",)))
+    for option, path, suffixes in wanted:
+        if path is not None and path.suffix.lower() not in suffixes:
+            raise OptionError(f"{option} needs a name that ends in {suffixes[0]}, not {path}")
+    Words(args.locale)  # a wrong language is told before the work
+    with Results(args.results, clock_of(args)) as results:
+        if not args.quiet:
+            tell_doubts(results.doubts)
+        summary = summarize(
+            results, zone=args.hours_in or "UTC", gap_seconds=args.gap, label=args.label
+        )
+    if args.output is not None:
+        file = AtomicFile(args.output)
+        with file.guard():
+            file.stream.write(html_page(summary, args.locale))
+        file.commit()
+    if args.json is not None:
+        write_json(args.json, summary.to_dict())
+    _print(summary)
+    for path in (args.output, args.json):
+        if path is not None and not args.quiet:
+            print(f"oido: {path} is written", file=sys.stderr)
+    return EXIT_OK
+
+
+def _print(summary: Summary) -> None:
+    """The least that anybody wants to know."""
+    s, coverage = summary, summary.coverage
+    length = f"{s.hours:,.1f} hours" if s.hours >= 1 else f"{s.hours * 3600:,.0f} seconds"
+    print(f"{length} in {_count(s.heard, 'recording')}; {s.failed:,} failed")
+    for kind, count in s.failure_kinds.items():
+        print(f"  {kind}: {count:,}")
+    if coverage.first is not None and coverage.last is not None:
+        first, last = (f"{time:%Y-%m-%d %H:%M}" for time in (coverage.first, coverage.last))
+        gaps = _count(coverage.gap_count, "gap")
+        print(f"from {first} to {last} UTC, {gaps} of more than {s.gap_seconds:g} s")
+    if s.with_sound > s.timed:
+        print(f"the time of {_count(s.with_sound - s.timed, 'recording')} is not known")
+    kind = "probability" if s.calibrated else "score, not a probability"
+    print(f"{_count(s.events, 'event')} of {_count(len(s.labels), 'label')}")
+    for figures in s.labels[:10]:
+        print(
+            f"  {figures.label}: {_count(figures.events, 'event')} in {figures.share:.1%} of "
+            f"recordings, "
+            f"{figures.seconds:,.1f} s, highest {kind} {figures.highest:.2f}"
+        )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

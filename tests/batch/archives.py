@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of archives share: a run in this process, and the rows of a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from oido.batch.archive import ArchiveRun
+from oido.batch.engine import LocalEngine
+from oido.batch.inline import InlineEngine
+from oido.batch.ledger import read_folder
+from oido.batch.plan import Plan
+from oido.batch.sources import find_sources
+from oido.batch.units import Order, Outcome
+
+__all__ = ["hear", "tables"]
+
+_OF_THE_RUN = ("heard_at", "hearing_seconds")
+
+
+def hear(
+    paths: Sequence[str],
+    folder: str,
+    plan: Plan | None = None,
+    *,
+    workers: int = 0,
+    resumes: bool = False,
+    retries_failed: bool = False,
+    **order: Any,
+) -> list[Outcome]:
+    """A whole run; what came of each recording. workers: processes; 0: in this one."""
+    wanted = Order(plan or Plan(), folder, **order)
+    run = ArchiveRun(wanted, find_sources(paths), resumes=resumes, retries_failed=retries_failed)
+    with LocalEngine(wanted, workers) if workers else InlineEngine(wanted) as engine:
+        run.prepare(engine.start())
+        return [outcome for step in run.steps(engine) for outcome in step.outcomes]
+
+
+def tables(folder: str) -> dict[str, list[dict[str, Any]]]:
+    """The rows of every table, by recording, and within each as they are."""
+    results = read_folder(folder)
+    found = {}
+    for name in results.header["tables"]:
+        rows: list[dict[str, Any]] = []
+        for path in results.parts(name):
+            rows += _read(path).to_pylist()
+        for row in rows:
+            for column in _OF_THE_RUN:
+                row.pop(column, None)
+        found[name] = sorted(rows, key=lambda row: row["file"])
+    return found
+
+
+def _read(path: str) -> Any:
+    import fsspec
+
+    with fsspec.open(path, "rb") as file:
+        return pq.read_table(file)

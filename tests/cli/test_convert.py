@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from oido.cli import convert
+from oido.errors import OptionError
+from tests.archive.results_folders import FolderMaker, event, recording
+from tests.archive.results_folders import run as run_command
+
+pytest.importorskip("duckdb", reason="needs oido[archive]")
+
+
+def run(*words: str) -> int:
+    return run_command(convert, *words)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    maker = FolderMaker(tmp_path / "results")
+    for name in ("x/20231015_063000.WAV", "x/y/20231016_063000.WAV"):
+        rows = [event(name, 1.0, 2.0, "Dog"), event(name, 3.0, 4.0, "Cat")]
+        maker.commit({"recordings": [recording(name, 10.0)], "events": rows})
+    return str(maker.folder)
+
+
+def test_several_formats_and_what_is_told(
+    folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = f"{tmp_path}/out/"
+    assert run(folder, "-o", output, "--format", "csv,audacity", "--format", "srt") == 0
+    assert "4 rows of 2 recordings in 5 files\n" in capsys.readouterr().err
+    names = sorted(p.name for p in (tmp_path / "out").rglob("*.*"))
+    assert names == [
+        "20231015_063000.srt",
+        "20231015_063000.txt",
+        "20231016_063000.srt",
+        "20231016_063000.txt",
+        "events.csv",
+        "oido-manifest.json",
+    ]
+    assert (tmp_path / "out" / "y" / "20231016_063000.srt").is_file()
+    assert run(folder, "-o", output, "--format", "csv", "-q") == 0
+    assert capsys.readouterr().err == ""
+    assert run(folder, "-o", output, "--format", "srt") == 0
+    assert "in 2 files, 2 of them replaced" in capsys.readouterr().err
+
+
+def test_conditions_split_and_combined(folder: str, tmp_path: Path) -> None:
+    where = ("--where", "label = 'Dog' and start_at >= '2023-10-16'")
+    assert run(folder, "-o", str(tmp_path / "dogs.csv"), *where) == 0
+    assert len((tmp_path / "dogs.csv").read_text().splitlines()) == 2
+    assert run(folder, "-o", f"{tmp_path}/each/", "--format", "jsonl", "--split") == 0
+    assert len(list((tmp_path / "each").rglob("*.jsonl"))) == 2
+    target = tmp_path / "all.selections.txt"
+    assert run(folder, "-o", str(target), "--format", "raven", "--combined") == 0
+    begins = [line.split("\t")[3] for line in target.read_text().splitlines()[1:]]
+    assert begins == ["1.000000", "3.000000", "11.000000", "13.000000"]
+
+
+def test_wrong_usage(folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(OptionError, match="--combined is for tables and raven"):
+        run(folder, "-o", f"{tmp_path}/x/", "--format", "vtt", "--combined")
+    with pytest.raises(OptionError, match="there is no format 'doc'"):
+        run(folder, "-o", f"{tmp_path}/x/", "--format", "doc")
+    with pytest.raises(SystemExit):
+        run(folder)
+    assert "-o" in capsys.readouterr().err
