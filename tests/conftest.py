@@ -73,6 +73,18 @@ def classifier(model: AudioModel) -> oido.AudioClassifier:
     return oido.AudioClassifier(model, jobs=1)
 
 
+@pytest.fixture(scope="session")
+def mn04_is_here(own_cache: Path) -> Iterator[None]:
+    """Makes mn04 and the ensemble loadable by name; skips where its weights are not."""
+    folder = Path(os.environ.get("OIDO_TEST_MODELS") or ROOT.parent / "shared" / "models")
+    if not (folder / "mn04_as_mAP_432.pt").is_file():
+        pytest.skip("mn04_as_mAP_432.pt is not here; OIDO_TEST_MODELS names its folder")
+    with pytest.MonkeyPatch.context() as patch:
+        given = os.environ.get("OIDO_MODEL_PATH")
+        patch.setenv("OIDO_MODEL_PATH", os.pathsep.join(filter(None, [str(folder), given])))
+        yield
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = [r for r in terminalreporter.stats.get("skipped", []) if _NO_AUDIO in str(r.longrepr)]
     if skipped:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 import oido
 from oido.live.pcm import PcmReader
+from tests.asynchronous import run_async
 
 _T = TypeVar("_T")
 
@@ -27,7 +28,7 @@ def street(pytestconfig: pytest.Config) -> Path:
 
 
 def run(work: Coroutine[Any, Any, _T]) -> _T:
-    return asyncio.run(asyncio.wait_for(work, 60))
+    return run_async(asyncio.wait_for(work, 60))
 
 
 async def coming(

@@ -93,7 +93,7 @@ def test_many_strangers_at_once_are_heard_as_each_alone(
     name: str, request: pytest.FixtureRequest
 ) -> None:
     if name != "yamnet/classification":
-        request.getfixturevalue("shared_audio")  # stands for the machine that has this model
+        request.getfixturevalue("mn04_is_here")
     classifier = oido.AudioClassifier(name, jobs=1)
     rate = classifier.windowing.sample_rate_hz
     seconds = 8.0 if name == "ensemble" else 2.2 * classifier.windowing.window_samples / rate

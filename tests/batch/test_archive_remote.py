@@ -6,7 +6,6 @@ from __future__ import annotations
 import functools
 import http.server
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,30 +19,13 @@ from oido.batch.storage import storage_of
 from oido.errors import OptionError
 from tests.batch.archives import hear, tables
 
-pytest.importorskip("s3fs", reason="needs s3fs")
-server = pytest.importorskip("moto.server", reason="needs moto[server]")
-
 BUCKET = "s3://recordings"
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    moto = server.ThreadedMotoServer(port=0)
-    moto.start()
-    host, port = moto.get_host_and_port()
-    yield f"http://{host}:{port}"
-    moto.stop()
-
-
 @pytest.fixture
-def s3(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+def s3(s3_endpoint: str) -> Any:
     import fsspec
 
-    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("NO_PROXY", "*")
     files = fsspec.filesystem("s3", skip_instance_cache=True, use_listings_cache=False)
     if files.exists(BUCKET):
         files.rm(BUCKET, recursive=True)

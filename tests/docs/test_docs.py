@@ -16,6 +16,7 @@ import av
 import numpy as np
 import pytest
 
+from oido.cli.main import run
 from tests.training.taught_sounds import make_sounds
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +76,8 @@ def make_video(path: Path) -> None:
 def test_python_examples_run(page: Path, desk: Path) -> None:
     if "oido.torch" in page.read_text("utf-8"):
         pytest.importorskip("torch", reason="the page needs oido[torch]")
+    if "oido.archive" in page.read_text("utf-8"):
+        assert run(["batch", "recordings/", "-o", "results/", "-q"]) == 0
     namespace: dict[str, Any] = {}
     for code in blocks(page, "python"):
         exec(compile(code, str(page), "exec"), namespace)

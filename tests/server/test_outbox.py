@@ -14,6 +14,7 @@ pytest.importorskip("starlette")
 
 from oido.params import Windowing
 from oido.server.outbox import _ROOM, Outbox
+from tests.asynchronous import run_async
 
 WINDOWING = Windowing(16_000, 15_600, 7_680)
 
@@ -41,7 +42,7 @@ def test_a_quick_client_gets_everything() -> None:
         assert outbox.dropped == 0
         return found + await taken(outbox)
 
-    assert [m["window"] for m in asyncio.run(run())] == list(range(200))
+    assert [m["window"] for m in run_async(run())] == list(range(200))
 
 
 def test_a_client_that_takes_nothing_costs_nothing_more() -> None:
@@ -52,7 +53,7 @@ def test_a_client_that_takes_nothing_costs_nothing_more() -> None:
         outbox.close()
         return await taken(outbox), outbox.dropped
 
-    found, dropped = asyncio.run(run())
+    found, dropped = run_async(run())
     told = [m["window"] for m in found if m["type"] == "rows"]
     notices = [m for m in found if m["type"] == "dropped"]
     assert told == sorted(told)
@@ -80,7 +81,7 @@ def test_the_hop_becomes_fine_again_and_that_is_told() -> None:
         outbox.close()
         return found + await taken(outbox)
 
-    found = asyncio.run(run())
+    found = run_async(run())
     assert [m["hop"] for m in found if m["type"] == "dropped"] == [0.96, 0.48]
     told = np.array([m["window"] for m in found if m["type"] == "rows"])
     steps = np.diff(told).tolist()
@@ -97,7 +98,7 @@ def test_events_without_room_are_counted() -> None:
         outbox.close()
         return await taken(outbox), outbox.dropped
 
-    found, dropped = asyncio.run(run())
+    found, dropped = run_async(run())
     assert dropped == 10
     assert [m for m in found if m["type"] == "dropped"] == [{"type": "dropped", "events": 10}]
     assert len(found) == _ROOM + 1

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import webbrowser
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +21,7 @@ from oido.server.app import create_app
 from oido.server.limits import Settings
 from oido.server.pages import page_routes
 from oido.server.webfiles import WEB_FOLDER
+from tests.asynchronous import run_async
 
 
 class Client:
@@ -38,7 +38,7 @@ class Client:
 
         # In a thread of its own: Playwright has a loop in this one.
         with ThreadPoolExecutor(1) as executor:
-            return executor.submit(lambda: asyncio.run(answer())).result()
+            return executor.submit(lambda: run_async(answer())).result()
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,15 @@ from oido.batch.storage import Storage, storage_of
 from oido.batch.units import ARCHIVE_VERSION, EMBEDDINGS, TABLES, Part, fingerprint_of
 from oido.errors import OptionError
 
-__all__ = ["HEADER", "Ledger", "ResultsFolder", "commits", "read_folder"]
+__all__ = [
+    "HEADER",
+    "Ledger",
+    "ResultsFolder",
+    "apply_parts",
+    "commits",
+    "now",
+    "read_folder",
+]
 
 HEADER = "oido-archive.json"
 _LEDGER = "ledger"

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from oido.batch.storage import Storage
 from oido.batch.units import EMBEDDINGS, Part
 
-__all__ = ["Shelf", "write_part"]
+__all__ = ["Shelf", "part_name", "write_part"]
 
 _HELD_BYTES = 8 << 20
 """A recording with more than this is written to parts of its own as it is heard."""

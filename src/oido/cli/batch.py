@@ -19,9 +19,12 @@ from oido.params import available_cores
 if TYPE_CHECKING:
     from oido.batch.archive import ArchiveRun
     from oido.batch.engine import Engine
-    from oido.batch.units import Order, Outcome
+    from oido.batch.units import Order, Outcome, Source
 
 __all__ = ["add_parser", "hear_archive"]
+
+_LARGE_BYTES = 64_000_000
+"""Of a recording that more than one worker may be of use for: an hour of WAV is twice as much."""
 
 _EPILOG = """\
 examples:
@@ -158,14 +161,15 @@ def hear_archive(args: argparse.Namespace) -> int:
     from oido.cli.main import EXIT_FAILED_FILES, EXIT_OK
 
     order = _order(args)
+    sources = find_sources(args.paths)
     run = ArchiveRun(
         order,
-        find_sources(args.paths),
+        sources,
         resumes=args.resume,
         retries_failed=args.retry_failed,
     )
     with ExitStack() as stack:
-        engine = stack.enter_context(_engine(args, order, run.n_sources))
+        engine = stack.enter_context(_engine(args, order, sources))
         run.prepare(engine.start())
         failed = _hear(run, engine, order, quiet=args.quiet, verbose=args.verbose)
     return EXIT_FAILED_FILES if failed else EXIT_OK
@@ -183,7 +187,7 @@ _DEFAULTS = {
 
 
 def _engine(
-    args: argparse.Namespace, order: Order, n_sources: int
+    args: argparse.Namespace, order: Order, sources: Sequence[Source]
 ) -> AbstractContextManager[Engine]:
     if args.engine == "ray":
         from oido.batch.ray import RayEngine
@@ -191,7 +195,9 @@ def _engine(
         return RayEngine(order, args.jobs, args.address)
     from oido.batch.engine import LocalEngine
 
-    return LocalEngine(order, min(args.jobs or available_cores(), max(1, n_sources)))
+    # A small recording is heard by one; a large one may be split among all.
+    useful = sum(1 + source.size // _LARGE_BYTES for source in sources)
+    return LocalEngine(order, min(args.jobs or available_cores(), max(1, useful)))
 
 
 def _need_pyarrow() -> None:
