@@ -13,7 +13,7 @@ from oido.events.aggregation import Aggregator
 from oido.stream import Block
 from oido.types import AnyRow, Category, EmbeddingRow, Event, Row
 
-__all__ = ["RowMaker", "row_maker"]
+__all__ = ["RowMaker", "event_row", "row_maker"]
 
 
 class RowMaker(Protocol):
@@ -59,19 +59,7 @@ class _EventRows:
         if self._top is not None:
             events = sorted(events, key=lambda e: -e.score)[: self._top]
         events.sort(key=lambda e: (e.start_time, e.label_index))
-        return [
-            Row(
-                self._file,
-                self._channel,
-                e.start_time,
-                e.end_time,
-                e.display_name,
-                e.label_index,
-                e.score,
-                e.probability,
-            )
-            for e in events
-        ]
+        return [event_row(self._file, self._channel, event) for event in events]
 
 
 class _WindowRows:
@@ -151,6 +139,20 @@ class _EmbeddingRows:
             return []
         end = n_samples / self._windowing.sample_rate_hz
         return [EmbeddingRow(self._file, self._channel, 0.0, end, self._finish(self._mean.flush()))]
+
+
+def event_row(file: str, channel: int | None, event: Event) -> Row:
+    """The row of an event."""
+    return Row(
+        file,
+        channel,
+        event.start_time,
+        event.end_time,
+        event.display_name,
+        event.label_index,
+        event.score,
+        event.probability,
+    )
 
 
 def _row(file: str, channel: int | None, start: float, end: float, c: Category) -> Row:

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Any
 
 from oido.cli.classify import add_reading_options, add_report_options, make_plan
+from oido.cli.interrupting import interruptible
 from oido.cli.recordings import add_hearing_options
 from oido.errors import OptionError, OutputError
 from oido.params import available_cores
@@ -216,7 +215,7 @@ def _hear(run: ArchiveRun, engine: Engine, order: Order, *, quiet: bool, verbose
     from oido.cli.batch_progress import ArchiveProgress
 
     again = f"go on with the same command and --resume; {order.folder} keeps what is committed"
-    with ArchiveProgress(run.todo, quiet or not run.todo) as progress, _interruptible(engine):
+    with ArchiveProgress(run.todo, quiet or not run.todo) as progress, interruptible(engine):
         try:
             _tell_before(run, quiet)
             for step in run.steps(engine):
@@ -255,21 +254,3 @@ def _tell(outcomes: Sequence[Outcome], verbose: bool) -> None:
                 f"{outcome.windows} windows, {outcome.rows} rows",
                 file=sys.stderr,
             )
-
-
-@contextmanager
-def _interruptible(engine: Engine) -> Iterator[None]:
-    """Ctrl-C ends the run between two messages; a second one at once."""
-
-    def on_interrupt(*_: object) -> None:
-        signal.signal(signal.SIGINT, before)
-        engine.interrupt()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals come to the main thread only
-        return
-    before = signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

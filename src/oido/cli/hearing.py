@@ -3,17 +3,15 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from oido.batch.local import LocalPool
 from oido.batch.manifest import manifest, write_manifest
 from oido.batch.plan import Failure, FileSummary, Plan, Task
 from oido.batch.results import Sink
 from oido.batch.worker import Done, Rows
+from oido.cli.interrupting import interruptible
 from oido.cli.progress import Progress
 
 __all__ = ["hear_all"]
@@ -34,7 +32,7 @@ def hear_all(
     """
     summaries: list[FileSummary] = []
     under_way: FileSummary | None = None
-    with Progress(tasks, quiet) as progress, _interruptible(pool):
+    with Progress(tasks, quiet) as progress, interruptible(pool):
         try:
             for task, message in pool.run(tasks):
                 with progress.aside():
@@ -66,24 +64,6 @@ def hear_all(
             raise
         progress.conclude(summaries)
     return sum(summary.failure is not None for summary in summaries)
-
-
-@contextmanager
-def _interruptible(pool: LocalPool) -> Iterator[None]:
-    """Ctrl-C ends the run between two messages, never within a line; a second one at once."""
-
-    def on_interrupt(*_: object) -> None:
-        signal.signal(signal.SIGINT, before)
-        pool.interrupt()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals come to the main thread only
-        return
-    before = signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _heard_so_far(task: Task, message: Rows, before: FileSummary | None) -> FileSummary:

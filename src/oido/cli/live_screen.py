@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from oido.cli.live_output import HopWatch, hop_sentence, local_time, trigger_line
 from oido.cli.native_noise import hushed
+from oido.cli.screen import can_print
 from oido.events.selection import Selector
 from oido.live.clock import UtcClock
 from oido.live.gaps import Gap
@@ -51,7 +52,7 @@ class Screen:
         self._drawn = 0.0
         self._seconds = 0.0
         self._n_events = 0
-        self._full, self._empty = ("█", "·") if _can_print("█·–…") else ("#", ".")
+        self._full, self._empty = ("█", "·") if can_print("█·–…") else ("#", ".")
         self._is_open = False
         self._hush = ExitStack()
 
@@ -167,14 +168,6 @@ class Screen:
 def can_draw() -> bool:
     """Whether standard output is a terminal that can be drawn on."""
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-
-
-def _can_print(text: str) -> bool:
-    try:
-        text.encode(sys.stdout.encoding or "ascii")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _plain(text: str) -> str:

@@ -12,7 +12,7 @@ from oido.batch.plan import FileSummary, Level, Task
 from oido.types import AnyRow, Row
 from oido.writers import Format, RowWriter
 
-__all__ = ["StandardOutput", "Table"]
+__all__ = ["StandardOutput", "Table", "can_print"]
 
 _BAR_CELLS = 20
 
@@ -69,7 +69,7 @@ class Table(_Screen):
         self._meaning = "probability" if calibrated else "score, not a probability"
         self._heading: tuple[str, int | None] | None = None
         self._rows = 0
-        self._drawing = _can_print("█")
+        self._drawing = can_print("█")
 
     def write(self, task: Task, rows: Sequence[AnyRow]) -> None:
         for row in rows:
@@ -106,7 +106,8 @@ class Table(_Screen):
         return mark * full + rest * (_BAR_CELLS - full)
 
 
-def _can_print(text: str) -> bool:
+def can_print(text: str) -> bool:
+    """Whether standard output's encoding has these characters."""
     try:
         text.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:

@@ -10,6 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from oido.batch.rows import event_row
 from oido.errors import EmptyAudioError, OidoError, OptionError
 from oido.params import Selection
 from oido.server.hearers import ServedModel
@@ -152,19 +153,7 @@ class Session:
         self.outbox.put_window(number, self._rows_text(end, rows))
 
     def _put_events(self, events: list[Event]) -> None:
-        rows = [
-            Row(
-                STREAM_NAME,
-                None,
-                e.start_time,
-                e.end_time,
-                e.display_name,
-                e.label_index,
-                e.score,
-                e.probability,
-            )
-            for e in events
-        ]
+        rows = [event_row(STREAM_NAME, None, event) for event in events]
         if rows:
             time = self._fed.n_samples / self.windowing.sample_rate_hz
             self.outbox.put_events(self._rows_text(time, rows), len(rows))
