@@ -46,6 +46,7 @@ class Live:
             stdout=subprocess.PIPE if stdout is None else stdout,
             stderr=subprocess.PIPE,
             env=env,
+            bufsize=0,  # select() must see what was not read yet
         )
         self.lines: list[dict[str, Any]] = []
 

@@ -42,7 +42,11 @@ def test_the_same_events_as_of_the_recording(pcm: bytes, classifier: Any) -> Non
     done = listen(*RAW, "--jsonl", sound=pcm)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    heard = records(done.stdout)
+    heard = [r for r in records(done.stdout) if r["type"] == "event"]
+    begun = [r for r in records(done.stdout) if r["type"] == "began"]
+    assert sorted((r["label"], r["start_time"]) for r in begun) == sorted(
+        (r["label"], r["start_time"]) for r in heard
+    )
     got = {(r["label"], r["start_time"], r["end_time"], r["score"]) for r in heard}
     expected = classifier.classify(STREET).events()
     assert got == {
@@ -132,6 +136,7 @@ def test_containers_on_the_pipe(tmp_path: Path, container: str, codec: str) -> N
     done = listen("-", "--jsonl", sound=path.read_bytes())
     assert done.returncode == 0, done.stderr
     siren = [r for r in records(done.stdout) if r["label"] == "Siren" and r["score"] > 0.8]
+    siren = [r for r in siren if r["type"] == "event"]
     assert len(siren) == 1
     assert siren[0]["start_time"] == pytest.approx(0.73, abs=0.3)
 

@@ -116,6 +116,33 @@ def test_events_are_those_of_the_rules_however_the_scores_arrive(case):
     assert sorted(events, key=lambda e: (e.start_time, e.label_index)) == expected
 
 
+@settings(max_examples=400)
+@given(cases())
+def test_what_has_begun_is_what_will_be_an_event(case):
+    """Each is told once, before it is over; but not one that only the end makes long enough."""
+    scores, windowing, detection, on, allowed, _, _ = case
+    segmenter = Segmenter(LABELS[: scores.shape[1]], windowing, detection, on, allowed)
+    open_ones, begun, over = {}, [], []
+    for row in scores:
+        for event in segmenter.push(row[None]):
+            over.append(event)
+            first = open_ones.pop(event.label_index)
+            assert first.start_time == event.start_time
+            assert first.end_time <= event.end_time
+            assert first.score <= event.score
+        for event in segmenter.begun():
+            assert event.label_index not in open_ones
+            open_ones[event.label_index] = event
+            begun.append((event.label_index, event.start_time))
+        assert segmenter.begun() == []
+    last = segmenter.flush((len(scores) - 1) * windowing.hop_samples + windowing.window_samples)
+    assert len(begun) == len(set(begun))
+    assert {(e.label_index, e.start_time) for e in over} <= set(begun)
+    assert set(begun) <= {(e.label_index, e.start_time) for e in [*over, *last]}
+    if detection.min_duration == 0:
+        assert {(e.label_index, e.start_time) for e in last} <= set(begun)
+
+
 def segment(scores, *, hop=7_680, n_samples=None, **options):
     """Events of one class from a list of scores; the recording ends with the last window."""
     rows = np.array(scores, np.float32)[:, None]

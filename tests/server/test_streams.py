@@ -66,7 +66,12 @@ def test_events_of_a_stereo_stream_in_float_at_another_rate(
     assert len(expected) > 1
     ordered = sorted(rows_of(found), key=lambda row: (row["start_time"], row["label_index"]))
     assert ordered == expected
-    # An event is told when it is over, and not at the end of all.
+    # That it began is told once, before; that it is over when it is, and not at the end of all.
+    begun = [row for m in found if m["type"] == "began" for row in m["rows"]]
+    keys = ("label", "start_time")
+    assert sorted([row[k] for k in keys] for row in begun) == sorted(
+        [row[k] for k in keys] for row in expected
+    )
     times = [message["time"] for message in found if message["type"] == "rows"]
     assert times[0] < found[-1]["time"] - 1
 

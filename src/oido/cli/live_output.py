@@ -99,7 +99,7 @@ class _Text:
 
 
 class JsonLines(_Text):
-    """One object a line; "type" is event, window, trigger, gap or hop. Each is written at once."""
+    """One object a line, at once; "type" is began, event, window, trigger, gap or hop."""
 
     def heard(self, heard: Heard) -> None:
         if (hop := self._hop.change(heard)) is not None:
@@ -109,6 +109,8 @@ class JsonLines(_Text):
             self._write("window", heard.start_time, heard.end_time, {"categories": categories})
         for event in heard.events:
             self._write("event", event.start_time, event.end_time, _category(event))
+        for event in heard.begun:
+            self._write("began", event.start_time, event.end_time, _category(event))
         for state in heard.triggers:
             self._line(state.record())
 

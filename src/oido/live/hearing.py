@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +28,8 @@ class Heard(NamedTuple):
     """One more window, or, with scores None, the end.
 
     start_time, end_time: seconds of the stream. scores f32[C]; values f32[C]: the probabilities
-    where there is a calibration. events: that are over now; triggers: that went on or off.
+    where there is a calibration. events: that are over now; begun: that are sure to come, and are
+    told once; triggers: that went on or off.
     skipped: windows left out just before this one, because hearing is slower than the source, or
     whoever takes this is; events take the window before for them.
     """
@@ -40,6 +41,7 @@ class Heard(NamedTuple):
     events: list[Event]
     triggers: list[TriggerState]
     skipped: int = 0
+    begun: Sequence[Event] = ()
 
 
 class LiveHearing:
@@ -101,6 +103,7 @@ class LiveHearing:
                     events,
                     triggers,
                     skipped,
+                    self._segmenter.begun(),
                 )
         self._is_whole = True
 

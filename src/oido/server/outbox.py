@@ -47,7 +47,7 @@ class Outbox:
             self._wake()
 
     def put_events(self, text: str, events: int) -> None:
-        """Events that are over."""
+        """A message about events; events: how many are lost if there is no room for it."""
         with self._lock:
             if not self._waiting.put_other(text, events):
                 self._events_gone += events

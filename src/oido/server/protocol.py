@@ -2,7 +2,7 @@
 """What is said on a stream's WebSocket, version 1 (docs/reference/stream-protocol.md).
 
 Client: one JSON header, then binary messages of samples, then ``{"type": "end"}``. Server: JSON
-messages, each with a ``type``: "ready", "rows", "dropped", "end", "error". Then it closes.
+messages, each with a ``type``: "ready", "rows", "began", "dropped", "end", "error". Then it closes.
 """
 
 from __future__ import annotations

@@ -120,7 +120,8 @@ class Session:
         for block in blocks:
             for number, scores in enumerate(block.scores, start=block.first_window):
                 if is_events:
-                    self._put_events(self._segmenter.push(scores[None]))
+                    self._put_events("rows", self._segmenter.push(scores[None]))
+                    self._put_events("began", self._segmenter.begun())
                 else:
                     self._put_window(number, scores)
                 self._windows += 1
@@ -131,7 +132,7 @@ class Session:
     def ended(self, error: Exception | None) -> None:
         """Nothing more will be heard."""
         if error is None and self._plan.level == "events":
-            self._put_events(self._segmenter.flush(self._fed.n_samples))
+            self._put_events("rows", self._segmenter.flush(self._fed.n_samples))
         if isinstance(error, OidoError):
             # A stream that the server ends may be empty.
             if self.reason == "end" or not isinstance(error, EmptyAudioError):
@@ -152,12 +153,13 @@ class Session:
         ]
         self.outbox.put_window(number, self._rows_text(end, rows))
 
-    def _put_events(self, events: list[Event]) -> None:
+    def _put_events(self, kind: str, events: list[Event]) -> None:
         rows = [event_row(STREAM_NAME, None, event) for event in events]
         if rows:
             time = self._fed.n_samples / self.windowing.sample_rate_hz
-            self.outbox.put_events(self._rows_text(time, rows), len(rows))
+            count = len(rows) if kind == "rows" else 0  # they come again when they are over
+            self.outbox.put_events(self._rows_text(time, rows, kind), count)
 
-    def _rows_text(self, time: float, rows: list[Row]) -> str:
+    def _rows_text(self, time: float, rows: list[Row], kind: str = "rows") -> str:
         records = [record_of(row, self._plan.calibrated) for row in rows]
-        return text_of("rows", time=seconds_of(time), rows=records)
+        return text_of(kind, time=seconds_of(time), rows=records)
