@@ -133,14 +133,17 @@ def requests_per_second(port: int, clients: int, seconds: float) -> float:
 def delays(port: int, level: str, hop: float, sounds: int) -> list[float]:
     """Seconds from a sound's last sample, when it is sent, to the message that tells of all of it.
 
-    level: "windows": the first window that holds its last sample; "events": the event that ends
-    there, which is told with the first window that does not hear the sound any more.
+    level: "windows": the first window that holds its last sample; "began": the first event of a
+    sound of half a second, which is told with the window that makes it one; "over": the event that
+    ends there, which is told with the first window that does not hear the sound any more.
     """
     siren, _ = soundfile.read(EXAMPLES / "alarm.flac", dtype="int16", always_2d=True)
     rate = soundfile.info(EXAMPLES / "alarm.flac").samplerate
     step, rng, found = round(0.02 * rate), np.random.default_rng(2), []
-    sound = siren[: round(1.5 * rate), 1] if siren.shape[1] > 1 else siren[: round(1.5 * rate), 0]
-    header = {"version": 1, "sample_rate": rate, "hop": hop, "level": level}
+    sound = siren[: round((0.5 if level == "began" else 1.5) * rate), -1]
+    header: dict[str, Any] = {"version": 1, "sample_rate": rate, "hop": hop, "level": "windows"}
+    if level != "windows":
+        header |= {"level": "events", "deny": ["Silence"]}
     for _ in range(sounds):
         before = np.zeros(round(rng.uniform(1.2, 1.2 + hop) * rate), np.int16)
         stream = np.concatenate([before, sound, np.zeros(round(2.2 * rate), np.int16)])
@@ -163,11 +166,12 @@ def delays(port: int, level: str, hop: float, sounds: int) -> list[float]:
             socket.send('{"type": "end"}')
             listener.join()
         for at, message in told:
-            if message["type"] != "rows":
+            if message["type"] != ("began" if level == "began" else "rows"):
                 continue
             # Other events of the same sound may end before it does.
             is_over = any(row["end_time"] > last - 0.3 for row in message["rows"])
-            if is_over if level == "events" else message["time"] >= last:
+            tells = level == "began" or (is_over if level == "over" else message["time"] >= last)
+            if tells:
                 found.append(at - began - last)
                 break
     return sorted(found)
@@ -187,8 +191,10 @@ def main() -> int:
         for level, hop in (
             ("windows", 0.48),
             ("windows", 0.24),
-            ("events", 0.48),
-            ("events", 0.24),
+            ("began", 0.48),
+            ("began", 0.24),
+            ("over", 0.48),
+            ("over", 0.24),
         ):
             late = delays(port, level, hop, args.sounds)
             high = late[round(0.95 * (len(late) - 1))]

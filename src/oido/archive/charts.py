@@ -15,8 +15,6 @@ STYLE = """
 :root { --bar: #3a6ea5; --heat: #c2410c; --warm-ink: var(--ink); --hot-ink: #fff; }
 @media (prefers-color-scheme: dark) {
   :root { --bar: #7fb2e5; --heat: #fb923c; --warm-ink: #16161a; --hot-ink: #16161a; } }
-.verdict .good { border-color: var(--good); } .verdict .fair { border-color: var(--fair); }
-.verdict .poor { border-color: var(--poor); }
 .figures { grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); }
 .figures strong { font-size: 1.35rem; overflow-wrap: normal; }
 .figures small { color: var(--soft); display: block; }

@@ -26,9 +26,9 @@ h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; }
 .verdict { list-style: none; padding: 0; }
 .verdict li { border-left: .3rem solid; padding: .2rem .7rem; margin: .35rem 0;
   background: var(--card); }
-.good { border-color: var(--good); } .good b { color: var(--good); }
-.fair { border-color: var(--fair); } .fair b { color: var(--fair); }
-.poor { border-color: var(--poor); } .poor b { color: var(--poor); }
+.verdict .good { border-color: var(--good); } .good b { color: var(--good); }
+.verdict .fair { border-color: var(--fair); } .fair b { color: var(--fair); }
+.verdict .poor { border-color: var(--poor); } .poor b { color: var(--poor); }
 .figures { display: grid; gap: .6rem; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); }
 .figures div, .mistake { background: var(--card); border: 1px solid var(--line);
   border-radius: .5rem; padding: .6rem .8rem; }
