@@ -134,13 +134,14 @@ def delays(port: int, level: str, hop: float, sounds: int) -> list[float]:
     """Seconds from a sound's last sample, when it is sent, to the message that tells of all of it.
 
     level: "windows": the first window that holds its last sample; "began": the first event of a
-    sound of half a second, which is told with the window that makes it one; "over": the event that
+    sound of one second, which is told with the window that makes it one; "over": the event that
     ends there, which is told with the first window that does not hear the sound any more.
     """
     siren, _ = soundfile.read(EXAMPLES / "alarm.flac", dtype="int16", always_2d=True)
     rate = soundfile.info(EXAMPLES / "alarm.flac").samplerate
     step, rng, found = round(0.02 * rate), np.random.default_rng(2), []
-    sound = siren[: round((0.5 if level == "began" else 1.5) * rate), -1]
+    first = 0.5 if level == "began" else 0.0
+    sound = siren[round(first * rate) : round(1.5 * rate), -1]
     header: dict[str, Any] = {"version": 1, "sample_rate": rate, "hop": hop, "level": "windows"}
     if level != "windows":
         header |= {"level": "events", "deny": ["Silence"]}
@@ -197,6 +198,9 @@ def main() -> int:
             ("over", 0.24),
         ):
             late = delays(port, level, hop, args.sounds)
+            if not late:
+                print(f"| {level} | {hop} s | never told | | | 0 |")
+                continue
             high = late[round(0.95 * (len(late) - 1))]
             print(
                 f"| {level} | {hop} s | {late[0] * 1e3:.0f} ms | {median(late) * 1e3:.0f} ms "
