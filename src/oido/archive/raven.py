@@ -9,28 +9,13 @@ selection begins, and "File Offset (s)" how far into it.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import IO, NamedTuple
 
 from oido.types import Row
-from oido.writers.base import score_of
+from oido.writers.labels import RavenWriter
 
 __all__ = ["Place", "RavenListWriter"]
-
-_HEADER = (
-    "Selection",
-    "View",
-    "Channel",
-    "Begin Time (s)",
-    "End Time (s)",
-    "Low Freq (Hz)",
-    "High Freq (Hz)",
-    "Begin Path",
-    "File Offset (s)",
-    "Begin File",
-    "Label",
-    "Score",
-)
 
 
 class Place(NamedTuple):
@@ -40,39 +25,21 @@ class Place(NamedTuple):
     offset: float
 
 
-class RavenListWriter:
+class RavenListWriter(RavenWriter):
     """Rows of all recordings in the list's order; times are cumulative.
 
     places: of each recording, by the name that rows call it.
     """
 
+    place_columns = ("Begin Path", "File Offset (s)", "Begin File")
+
     def __init__(self, stream: IO[str], places: Mapping[str, Place]) -> None:
-        self._stream, self._places = stream, places
-        self._selection = 0
-        self._line(*_HEADER)
+        self._places = places
+        super().__init__(stream)
 
-    def write(self, rows: Sequence[Row]) -> None:
-        for row in rows:
-            place = self._places[row.file]
-            path = place.path.replace("\t", " ")
-            self._selection += 1
-            self._line(
-                self._selection,
-                "Spectrogram 1",
-                1 if row.channel is None else row.channel + 1,  # Raven counts from 1
-                f"{place.offset + row.start_time:.6f}",
-                f"{place.offset + row.end_time:.6f}",
-                "125.0",
-                "7500.0",
-                path,
-                f"{row.start_time:.6f}",
-                posixpath.basename(path.replace("\\", "/")),
-                row.label,
-                score_of(row.score),
-            )
-
-    def close(self) -> None:
-        """Nothing is missing."""
-
-    def _line(self, *cells: object) -> None:
-        self._stream.write("\t".join(map(str, cells)) + "\n")
+    def place(self, row: Row) -> tuple[float, tuple[str, ...]]:
+        """As `RavenWriter.place`."""
+        place = self._places[row.file]
+        path = place.path.replace("\t", " ")
+        name = posixpath.basename(path.replace("\\", "/"))
+        return place.offset, (path, f"{row.start_time:.6f}", name)

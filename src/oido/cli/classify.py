@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from oido.cli.recordings import (
     add_hearing_options,
+    add_label_options,
     add_output_options,
     add_paths,
     fetch_model,
@@ -120,28 +121,7 @@ def add_report_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGro
         metavar="FILE",
         help="thresholds per label for events: CSV lines label,threshold, or a JSON object",
     )
-    lists = group.add_mutually_exclusive_group()
-    lists.add_argument(
-        "--allow",
-        metavar="LABEL",
-        action="append",
-        default=[],
-        help="only this label (repeat); Animal/ is Animal and all below it",
-    )
-    lists.add_argument(
-        "--deny", metavar="LABEL", action="append", default=[], help="all but this label (repeat)"
-    )
-    group.add_argument(
-        "--locale",
-        metavar="LANGUAGE",
-        default="en",
-        help="language of the labels that are written: en (default) or es",
-    )
-    group.add_argument(
-        "--rollup",
-        action="store_true",
-        help="give each class the highest score of its own and of those below it",
-    )
+    add_label_options(group)
     group.add_argument(
         "--off-ratio",
         metavar="R",

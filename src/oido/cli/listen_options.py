@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from oido.cli.recordings import add_model_options
+from oido.cli.recordings import add_label_options, add_model_options
 
 __all__ = ["add_options"]
 
@@ -84,25 +84,7 @@ def _add_report_options(group: argparse._ArgumentGroup) -> None:
         metavar="FILE",
         help="thresholds per label: CSV lines label,threshold, or a JSON object",
     )
-    lists = group.add_mutually_exclusive_group()
-    lists.add_argument(
-        "--allow",
-        metavar="LABEL",
-        action="append",
-        default=[],
-        help="only this label (repeat); Animal/ is Animal and all below it; triggers hear all",
-    )
-    lists.add_argument(
-        "--deny", metavar="LABEL", action="append", default=[], help="all but this label (repeat)"
-    )
-    group.add_argument(
-        "--locale", metavar="LANGUAGE", default="en", help="of the labels: en (default) or es"
-    )
-    group.add_argument(
-        "--rollup",
-        action="store_true",
-        help="give each class the highest score of its own and of those below it",
-    )
+    add_label_options(group, of_allow="; triggers hear all")
     for name, default, text in (
         ("off-ratio", 0.5, "an event lasts while its score is at least R × threshold"),
         ("min-duration", 0.0, "drop shorter events"),

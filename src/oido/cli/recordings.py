@@ -69,6 +69,32 @@ def add_model_options(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def add_label_options(group: argparse._ArgumentGroup, *, of_allow: str = "") -> None:
+    """Which labels, and in which language; of_allow: what else the help of --allow says."""
+    lists = group.add_mutually_exclusive_group()
+    lists.add_argument(
+        "--allow",
+        metavar="LABEL",
+        action="append",
+        default=[],
+        help=f"only this label (repeat); Animal/ is Animal and all below it{of_allow}",
+    )
+    lists.add_argument(
+        "--deny", metavar="LABEL", action="append", default=[], help="all but this label (repeat)"
+    )
+    group.add_argument(
+        "--locale",
+        metavar="LANGUAGE",
+        default="en",
+        help="language of the labels that are written: en (default) or es",
+    )
+    group.add_argument(
+        "--rollup",
+        action="store_true",
+        help="give each class the highest score of its own and of those below it",
+    )
+
+
 def add_hearing_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Model, windows, channels, workers."""
     group = parser.add_argument_group("how it is heard")

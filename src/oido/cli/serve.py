@@ -114,7 +114,8 @@ def _run(args: argparse.Namespace) -> int:
         raise OptionError("--demo opens the page, and --no-page leaves it out: give one of them")
     missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
     if missing:
-        raise MissingExtraError(f"oido serve needs {', '.join(missing)}: install oido[server]")
+        names = ", ".join(missing)
+        raise MissingExtraError(f"oido serve needs {names}: pip install 'oido[server]'")
     from oido.cli.main import EXIT_OK
     from oido.cli.recordings import fetch_model
     from oido.server.app import create_app
