@@ -16,6 +16,7 @@ import soundfile
 from oido.batch.archive import ArchiveRun
 from oido.batch.engine import LocalEngine
 from oido.batch.hearing import Hearing, make_classifier
+from oido.batch.inline import InlineEngine
 from oido.batch.ledger import Ledger, read_folder
 from oido.batch.plan import Plan, Task
 from oido.batch.sources import find_sources
@@ -151,14 +152,92 @@ def test_what_no_commit_names_is_not_read_and_goes(archive: Path, tmp_path: Path
     hear([str(archive)], str(out))
     before = tables(str(out))
     part = next((out / "events").iterdir())
-    orphans = [out / "events" / "left.parquet", out / "pieces" / ".x.npy.1.part"]
-    (out / "pieces").mkdir(exist_ok=True)
-    for orphan in orphans:
-        orphan.write_bytes(part.read_bytes())
+    run_id = part.name.split("-")[0]
+    orphans = [
+        out / "events" / f"{run_id}-{'0' * 16}.parquet",
+        out / "pieces" / f".x.npy.{run_id}-00000000.part",
+        out / "ledger" / f".00000009.json.{run_id}-00000000.part",
+    ]
+    others = [
+        out / "events" / "mine.parquet",
+        out / "events" / f"copy of {part.name}",
+        out / "events" / f"{'1' * 16}-{'0' * 16}.parquet",  # of no run of this folder
+        out / "pieces" / ".x.npy.123.part",
+        out / "ledger" / ".notes",
+        out / "embeddings" / "work.npy",
+        out / "recordings" / "download.part",
+        out / "diary.txt",
+    ]
+    for path in (*orphans, *others):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(part.read_bytes())
     assert tables(str(out)) == before
     hear([str(archive)], str(out), resumes=True)
     assert tables(str(out)) == before
-    assert not any(orphan.exists() for orphan in orphans)
+    assert not any(path.exists() for path in orphans)
+    assert all(path.read_bytes() == part.read_bytes() for path in others)
+
+
+@pytest.mark.parametrize("resumes", [False, True])
+@pytest.mark.parametrize(
+    "mine",
+    [
+        ["embeddings/work.npy", "events/mine.parquet", "windows/w.parquet"],
+        ["recordings/download.part"],
+        ["ledger/00000001.json"],
+        [".profile"],
+        ["a", "b", "c", "d", "e", "f"],
+    ],
+)
+def test_a_folder_of_somebody_else_is_refused(
+    archive: Path, tmp_path: Path, mine: list[str], resumes: bool
+) -> None:
+    for name in mine:
+        path = tmp_path / "out" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    named = ", ".join(sorted({name.split("/")[0] for name in mine})[:4])
+    named += " and 2 more" if len(mine) == 6 else ""
+    with pytest.raises(OptionError, match=rf"holds other things .*\({named}\): give a new"):
+        hear([str(archive)], str(tmp_path / "out"), resumes=resumes)
+    left = [p for p in (tmp_path / "out").rglob("*") if p.is_file()]
+    assert len(left) == len(mine)
+    assert all(path.read_text() == "mine" for path in left)
+
+
+@pytest.mark.parametrize("header", ["", "[]", "{}", '{"archive_version": 99}', None])
+def test_a_header_that_is_not_ours_is_refused(
+    archive: Path, tmp_path: Path, header: str | None
+) -> None:
+    out = tmp_path / "out"
+    (out / "events").mkdir(parents=True)
+    (out / "events" / "mine.parquet").write_text("mine")
+    if header is None:
+        (out / "oido-archive.json").mkdir()
+    else:
+        (out / "oido-archive.json").write_text(header)
+    with pytest.raises(OptionError, match=r"oido-archive\.json"):
+        hear([str(archive)], str(out), resumes=True)
+    assert (out / "events" / "mine.parquet").read_text() == "mine"
+    assert sorted(os.listdir(out)) == ["events", "oido-archive.json"]
+
+
+def test_a_file_is_no_folder_of_results(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(OptionError, match="cannot be a folder of results: Not a directory"):
+        hear([str(archive)], str(tmp_path / "out"))
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_an_empty_folder_may_have_what_systems_put_there(archive: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    unfinished = f".oido-archive.json.{'0' * 16}-00000000.part"
+    for name in ("lock", ".DS_Store", "Thumbs.db", unfinished):
+        (out / name).write_bytes(b"")
+    hear([str(archive / "0.wav")], str(out))
+    assert (out / ".DS_Store").exists()
+    assert len(tables(str(out))["recordings"]) == 1
 
 
 def test_every_state_of_the_ledger_can_be_gone_on_from(archive: Path, tmp_path: Path) -> None:
@@ -185,7 +264,7 @@ def test_a_ledger_with_a_gap_is_refused(archive: Path, tmp_path: Path) -> None:
 
 def test_two_runs_do_not_share_a_folder(archive: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "out")
-    first = Ledger(out)
+    first = Ledger(out, "0" * 16)
     first.claim()
     with pytest.raises(OptionError, match="another run is writing there"):
         hear([str(archive)], out)
@@ -194,10 +273,12 @@ def test_two_runs_do_not_share_a_folder(archive: Path, tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_told(archive: Path, tmp_path: Path) -> None:
     """A part's folder is a file: the worker cannot write, and says so in one sentence."""
     out = tmp_path / "out"
-    out.mkdir()
+    order = Order(Plan(), str(out))
+    with InlineEngine(order) as engine:
+        ArchiveRun(order, find_sources([str(archive)])).prepare(engine.start())
     (out / "clips").write_text("in the way")
     with pytest.raises(OutputError, match=r"clips.* cannot be written"):
-        hear([str(archive)], str(out), workers=1)
+        hear([str(archive)], str(out), workers=1, resumes=True)
     (out / "clips").unlink()
     hear([str(archive)], str(out), resumes=True)
     assert len(tables(str(out))["recordings"]) == 6

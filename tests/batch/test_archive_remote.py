@@ -81,7 +81,7 @@ def test_an_s3_archive_is_resumed_and_sees_what_has_changed(s3: Any, recordings:
 
 
 def test_of_two_runs_in_a_store_only_one_can_commit(s3: Any) -> None:
-    one, other = Ledger(f"{BUCKET}/out"), Ledger(f"{BUCKET}/out")
+    one, other = (Ledger(f"{BUCKET}/out", digit * 16) for digit in "01")
     one.begin({"embeddings": False}, ("m", "0" * 64), calibrated=False)
     other.is_new = False
     other.begin({"embeddings": False}, ("m", "0" * 64), calibrated=False)
@@ -89,6 +89,36 @@ def test_of_two_runs_in_a_store_only_one_can_commit(s3: Any) -> None:
     with pytest.raises(OptionError, match="another run is writing"):
         other.commit(units=[])
     assert len(list(one.commits())) == 1
+
+
+@pytest.mark.parametrize("out", [f"{BUCKET}/out", BUCKET])
+@pytest.mark.parametrize("resumes", [False, True])
+def test_a_place_of_somebody_else_in_a_store_is_refused(
+    s3: Any, recordings: Path, out: str, resumes: bool
+) -> None:
+    mine = ["embeddings/work.npy", "events/mine.parquet", "recordings/download.part"]
+    for name in mine:
+        s3.pipe_file(f"{out}/{name}", b"mine")
+    with pytest.raises(OptionError, match=r"holds other things .*\(embeddings, events, recordings"):
+        hear([str(recordings)], out, resumes=resumes)
+    assert all(s3.cat_file(f"{out}/{name}") == b"mine" for name in mine)
+    assert len(s3.find(out)) == len(mine)
+
+
+def test_of_a_store_only_what_a_run_wrote_is_swept(s3: Any, recordings: Path) -> None:
+    out = f"{BUCKET}/out"
+    s3.pipe_file(f"{out}/", b"")  # the folder itself, as some tools make it
+    hear([str(recordings / "a.wav")], out)
+    part = s3.ls(f"{out}/events", detail=False)[0].rsplit("/", 1)[-1]
+    ours = f"{part.split('-')[0]}-{'0' * 16}.parquet"
+    for name in ("mine.parquet", f"{'1' * 16}-{'0' * 16}.parquet", ours):
+        s3.pipe_file(f"{out}/events/{name}", b"mine")
+    s3.pipe_file(f"{out}/embeddings/work.npy", b"mine")
+    hear([str(recordings / "a.wav"), str(recordings / "b.flac")], out, resumes=True)
+    left = {name.rsplit("/", 1)[-1] for name in s3.ls(f"{out}/events", detail=False)}
+    assert ours not in left
+    assert {part, "mine.parquet", f"{'1' * 16}-{'0' * 16}.parquet"} < left
+    assert s3.cat_file(f"{out}/embeddings/work.npy") == b"mine"
 
 
 def test_nothing_in_a_store_is_overwritten(s3: Any) -> None:

@@ -136,7 +136,7 @@ def test_ranges_that_were_heard_are_not_heard_again(tmp_path: Path) -> None:
             if len(list((out / "ledger").iterdir())) == 3:
                 break  # the run, and two of four ranges
     del run
-    (out / "pieces" / "left.npy").write_bytes(b"of no commit")
+    (out / "pieces" / f"{order.run_id}-{'0' * 16}.npy").write_bytes(b"of no commit")
     # Other options of splitting, too: the first run's ranges are gone on with.
     hear([str(path)], str(out), resumes=True, split_seconds=3600)
     assert tables(str(out)) == tables(str(tmp_path / "calm"))

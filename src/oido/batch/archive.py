@@ -51,7 +51,7 @@ class ArchiveRun:
     ) -> None:
         self._order, self._sources = order, sources
         self._retries_failed = retries_failed
-        self._ledger = Ledger(order.folder)
+        self._ledger = Ledger(order.folder, order.run_id)
         if not self._ledger.is_new and not resumes:
             raise OptionError(
                 f"{order.folder} holds results already: go on with --resume, or choose another "
@@ -92,6 +92,7 @@ class ArchiveRun:
         # Before anything is deleted: from this commit on, no other run can make its parts count.
         self._ledger.commit(
             run={
+                "id": self._order.run_id,
                 "recordings": len(self._sources),
                 "bytes": sum(source.size for source in self._sources),
                 "todo": len(self.todo),

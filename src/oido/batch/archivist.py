@@ -16,11 +16,11 @@ from oido.batch import pieces
 from oido.batch.columns import ChannelRows, schemas
 from oido.batch.fetching import fetched, opened
 from oido.batch.hearing import Hearing, make_classifier
-from oido.batch.ledger import now
+from oido.batch.ledger import PIECES, now
 from oido.batch.plan import Failure, FileSummary, Task
 from oido.batch.ranges import RangeReader, ranges_of
 from oido.batch.shelf import Shelf, write_part
-from oido.batch.storage import storage_of
+from oido.batch.storage import new_path, storage_of
 from oido.batch.units import Finished, Flush, Order, Outcome, Report, Source, Unit, utf8
 from oido.batch.unknown import UnknownJudge
 from oido.errors import AudioError, OptionError, OutputError
@@ -44,7 +44,7 @@ class Archivist:
     def __init__(self, order: Order) -> None:
         self._order = order
         self._classifier = make_classifier(order.plan)
-        self._storage = storage_of(order.folder)
+        self._storage = storage_of(order.folder, order.run_id)
         self._schemas = schemas(order.plan.calibrated)
         self._held: dict[str, list[Any]] = {}
         self._outcomes: list[Outcome] = []
@@ -129,8 +129,7 @@ class Archivist:
                     info, tags = reader.info, reader.tags()
                     ranged = RangeReader(reader, unit, self._classifier.windowing, channel)
                     stream = self._classifier.stream(ranged, jobs=1)
-                    number = 0 if channel == "mix" else channel
-                    path = f"pieces/{unit.source.key}-{unit.number}-{number}.npy"
+                    path = new_path(self._storage, PIECES, ".npy")
                     with pieces.writing(self._storage, path) as piece:
                         for block in stream:
                             piece.write(block, unit.first_window, self._order.embeddings)

@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from oido._version import __version__
-from oido.batch.storage import Storage, storage_of
+from oido.batch.storage import Storage, is_written_by, storage_of
 from oido.batch.units import ARCHIVE_VERSION, EMBEDDINGS, TABLES, Part, fingerprint_of
 from oido.errors import OptionError
 
@@ -31,8 +31,11 @@ __all__ = [
 HEADER = "oido-archive.json"
 _LEDGER = "ledger"
 PIECES = "pieces"
-_OURS = (".parquet", ".npy", ".part")
-"""Endings of files that a run may leave behind."""
+_PASSED_OVER = {"lock", ".DS_Store", "Thumbs.db", "desktop.ini"}
+"""What a folder may hold and still be empty, beside a header that was never finished: our lock, and
+what systems put into every folder."""
+_NAMED = 4
+"""Names of other things that a refusal tells."""
 
 
 @dataclass(frozen=True)
@@ -119,21 +122,39 @@ def _read_header(storage: Storage) -> dict[str, Any]:
         raise OptionError(
             f"{storage.url}: is not a results folder of `oido batch` (it has no {HEADER})"
         ) from error
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise OptionError(f"{storage.url}: {HEADER} cannot be read ({error})") from error
-    version = header.get("archive_version")
+    version = header.get("archive_version") if isinstance(header, dict) else None
     if version != ARCHIVE_VERSION:
-        raise OptionError(f"{storage.url}: is of version {version}, which this oido does not know")
+        raise OptionError(
+            f"{storage.url}: its {HEADER} is of version {version}, which this oido does not know"
+        )
     return header
 
 
 class Ledger:
-    """Writes a results folder: claims it, and appends commits. One process at a time."""
+    """Writes a results folder: claims it, and appends commits. One process at a time.
 
-    def __init__(self, folder: str) -> None:
-        self.storage = storage_of(folder)
+    A folder is used if it is new, empty, or has our header; in any other nothing is written, and
+    nothing deleted. Raises OptionError.
+    """
+
+    def __init__(self, folder: str, run_id: str) -> None:
+        self.storage = storage_of(folder, run_id)
         self._last = 0
-        self.is_new = not _has_header(self.storage)
+        self._run_ids = {run_id}
+        entries = self.storage.entries()
+        self.is_new = HEADER not in entries
+        if not self.is_new:
+            _read_header(self.storage)
+            return
+        others = [
+            name
+            for name in entries
+            if name not in _PASSED_OVER and not name.startswith(f".{HEADER}.")
+        ]
+        if others:
+            raise _holds_others(self.storage.url, others)
 
     def claim(self) -> None:
         """Lock the folder for this run. Raises OptionError if another run has it."""
@@ -174,6 +195,7 @@ class Ledger:
         """Those that are there; to be read before the first of one's own."""
         for commit in commits(self.storage):
             self._last = commit["commit"]
+            self._run_ids.add(commit.get("run", {}).get("id", ""))
             yield commit
 
     def commit(
@@ -200,12 +222,15 @@ class Ledger:
         return content
 
     def sweep(self, live: Iterable[str], pieces: Iterable[str]) -> int:
-        """Delete what no commit names; how many files that were."""
+        """Delete what a run of this folder wrote and no commit names; how many files that were.
+
+        A run's id is in a commit before the run writes anything, and in the names of all that it
+        writes: a file whose name has none of these ids is somebody else's, and stays.
+        """
         known = {*live, *pieces}
-        folders = (*TABLES, EMBEDDINGS, PIECES)
-        names = [n for f in folders for n in self.storage.names(f) if n.endswith(_OURS)]
-        orphans = [n for n in names if n not in known]
-        orphans += [n for n in self.storage.names(_LEDGER) if "/." in n]
+        folders = (*TABLES, EMBEDDINGS, PIECES, _LEDGER)
+        names = [n for f in folders for n in self.storage.names(f) if n not in known]
+        orphans = [n for n in names if is_written_by(n, self._run_ids)]
         self.storage.delete(orphans)
         return len(orphans)
 
@@ -215,12 +240,13 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
-def _has_header(storage: Storage) -> bool:
-    try:
-        storage.read(HEADER)
-    except FileNotFoundError:
-        return False
-    return True
+def _holds_others(url: str, others: Sequence[str]) -> OptionError:
+    named = ", ".join(others[:_NAMED])
+    more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+    return OptionError(
+        f"{url} holds other things than results of `oido batch` ({named}{more}): "
+        "give a new or an empty folder, such as -o results/"
+    )
 
 
 def _json(values: Any) -> bytes:

@@ -4,17 +4,16 @@
 from __future__ import annotations
 
 import contextlib
-import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from oido.batch.storage import Storage
+from oido.batch.storage import Storage, new_path
 from oido.batch.units import EMBEDDINGS, Part
 
-__all__ = ["Shelf", "part_name", "write_part"]
+__all__ = ["Shelf", "write_part"]
 
 _HELD_BYTES = 8 << 20
 """A recording with more than this is written to parts of its own as it is heard."""
@@ -22,14 +21,9 @@ _HELD_BYTES = 8 << 20
 _GROUP_ROWS = 1 << 16
 
 
-def part_name(table: str) -> str:
-    """A new name for a part, that no other worker will choose."""
-    return f"{table}/{uuid.uuid4().hex}.parquet"
-
-
 def write_part(storage: Storage, table: str, schema: Any, batches: Sequence[Any]) -> Part:
     """Write a part, whole or not at all. Raises OutputError."""
-    path = part_name(table)
+    path = new_path(storage, table, ".parquet")
     with storage.writing(path) as file, _writer(file, table, schema) as writer:
         content = pa.Table.from_batches(batches, schema)
         writer.write_table(content, row_group_size=_GROUP_ROWS)
@@ -104,7 +98,8 @@ class _OpenPart:
     """A part that is being written, a row group at a time."""
 
     def __init__(self, storage: Storage, table: str, schema: Any) -> None:
-        self._table, self._path, self._schema, self._rows = table, part_name(table), schema, 0
+        self._table, self._schema, self._rows = table, schema, 0
+        self._path = new_path(storage, table, ".parquet")
         self._stack = contextlib.ExitStack()
         file = self._stack.enter_context(storage.writing(self._path))
         self._writer = self._stack.enter_context(_writer(file, table, schema))

@@ -1,27 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
 """The files of a results folder, on this machine or in an object store (fsspec).
 
-A file has its final name only when it is whole, and is never changed afterwards.
+A file has its final name only when it is whole, and is never changed afterwards. All files that a
+run writes carry its id in their names, so that nothing else is ever taken for a leftover of it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+import re
+import secrets
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from oido.errors import MissingExtraError, OptionError, OutputError
 from oido.writers import AtomicFile
 
-__all__ = ["Storage", "filesystem_of", "is_remote", "storage_of"]
+__all__ = [
+    "Storage",
+    "filesystem_of",
+    "is_remote",
+    "is_written_by",
+    "new_path",
+    "storage_of",
+]
 
 
 class Storage(Protocol):
-    """A folder; paths are relative to it, with "/" between. Raises OutputError."""
+    """A folder; paths are relative to it, with "/" between. Raises OutputError.
+
+    run_id: of the run that writes there; empty for readers.
+    """
 
     url: str
+    run_id: str
 
     def read(self, path: str) -> bytes:
         """The content. Raises FileNotFoundError."""
@@ -43,6 +57,10 @@ class Storage(Protocol):
         """The files in a folder of it, sorted, as paths; none if it does not exist."""
         ...
 
+    def entries(self) -> list[str]:
+        """Names of files and folders at its top, sorted. Raises OptionError if it is no folder."""
+        ...
+
     def delete(self, paths: Iterable[str]) -> None:
         """Those that exist."""
         ...
@@ -54,6 +72,23 @@ class Storage(Protocol):
     def lock(self) -> None:
         """Claim the folder for this process. Raises OptionError if another has it."""
         ...
+
+
+def new_path(storage: Storage, folder: str, suffix: str) -> str:
+    """A new name in a folder, that no other worker and no other run will choose."""
+    return f"{folder}/{storage.run_id}-{secrets.token_hex(8)}{suffix}"
+
+
+def is_written_by(path: str, run_ids: Collection[str]) -> bool:
+    """Whether one of these runs gave a file its name, be it final (`new_path`) or not yet."""
+    found = _OURS.fullmatch(path.rsplit("/", 1)[-1])
+    return found is not None and (found["run"] or found["unfinished"]) in run_ids
+
+
+_OURS = re.compile(
+    r"(?P<run>[0-9a-f]{16})-[0-9a-f]{16}\.(parquet|npy)"
+    r"|\..+\.(?P<unfinished>[0-9a-f]{16})-[0-9a-f]{8}\.part"
+)
 
 
 def is_remote(path: str) -> bool:
@@ -79,14 +114,14 @@ def filesystem_of(url: str) -> Any:
         raise OptionError(f"{url}: nobody here knows {protocol}:// ({error})") from error
 
 
-def storage_of(url: str) -> Storage:
-    """The storage behind a path or URL."""
-    return _Remote(url) if is_remote(url) else _Local(url.removeprefix("file://"))
+def storage_of(url: str, run_id: str = "") -> Storage:
+    """The storage behind a path or URL; run_id: 16 hex digits, of the run that writes."""
+    return _Remote(url, run_id) if is_remote(url) else _Local(url.removeprefix("file://"), run_id)
 
 
 class _Local:
-    def __init__(self, folder: str) -> None:
-        self.url = os.path.abspath(folder)
+    def __init__(self, folder: str, run_id: str) -> None:
+        self.url, self.run_id = os.path.abspath(folder), run_id
         self._root = Path(self.url)
         self._lock: IO[bytes] | None = None
 
@@ -94,20 +129,20 @@ class _Local:
         return (self._root / path).read_bytes()
 
     def write_new(self, path: str, content: bytes) -> None:
-        target = self._root / path
-        if target.exists():
-            raise FileExistsError(str(target))
-        with self.writing(path) as file:
+        with self._written(path) as file:
             file.write(content)
 
+    def writing(self, path: str) -> contextlib.AbstractContextManager[IO[Any]]:
+        return self._written(path)
+
     @contextlib.contextmanager
-    def writing(self, path: str) -> Iterator[IO[Any]]:
+    def _written(self, path: str) -> Iterator[IO[Any]]:
         target = self._root / path
-        file = AtomicFile(target, binary=True)
+        file = AtomicFile(target, binary=True, owner=self.run_id)
         try:
             with file.guard():
                 yield file.stream
-            file.commit()
+            file.commit_new()
             with file.guard():
                 _sync_folder(target.parent)
         except BaseException:
@@ -122,6 +157,16 @@ class _Local:
             return [f"{folder}/{name}" for name in sorted(os.listdir(self._root / folder))]
         except (FileNotFoundError, NotADirectoryError):
             return []
+
+    def entries(self) -> list[str]:
+        try:
+            return sorted(os.listdir(self._root))
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise OptionError(
+                f"{self.url} cannot be a folder of results: {error.strerror or error}"
+            ) from error
 
     def delete(self, paths: Iterable[str]) -> None:
         for path in paths:
@@ -165,8 +210,8 @@ def _sync_folder(folder: Path) -> None:
 
 
 class _Remote:
-    def __init__(self, url: str) -> None:
-        self.url = url.rstrip("/")
+    def __init__(self, url: str, run_id: str) -> None:
+        self.url, self.run_id = url.rstrip("/"), run_id
         self._files = filesystem_of(url)
         self._root = self._files._strip_protocol(self.url)
 
@@ -215,6 +260,17 @@ class _Remote:
         except FileNotFoundError:
             return []
         return sorted(f"{folder}/{name.rsplit('/', 1)[-1]}" for name in found)
+
+    def entries(self) -> list[str]:
+        try:
+            found = self._files.ls(self._root, detail=False)
+        except FileNotFoundError:
+            return []
+        except Exception as error:
+            raise OptionError(f"{self.url} cannot be listed: {error}") from error
+        # Some stores name the folder itself, as an empty object.
+        inside = {name.rstrip("/") for name in found} - {self._root.rstrip("/")}
+        return sorted(name.rsplit("/", 1)[-1] for name in inside)
 
     def delete(self, paths: Iterable[str]) -> None:
         for path in paths:

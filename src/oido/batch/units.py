@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -46,7 +48,8 @@ class Order:
     plan: model, windows, channels, labels, events. folder: the results, a path or URL. floor: the
     lowest score (or probability) of a row of windows. clip_top: labels per clip. embeddings: keep
     them, as float16. split_seconds: longer recordings are split, where that is exact.
-    flush_seconds, flush_rows: when a worker writes the rows that it holds.
+    flush_seconds, flush_rows: when a worker writes the rows that it holds. run_id: of this run,
+    in the names of all files that it writes.
     """
 
     plan: Plan = field(default_factory=Plan)
@@ -57,6 +60,7 @@ class Order:
     split_seconds: float = 3600.0
     flush_seconds: float = 5.0
     flush_rows: int = 50_000
+    run_id: str = field(default_factory=partial(secrets.token_hex, 8))
 
     @property
     def tables(self) -> tuple[str, ...]:

@@ -193,11 +193,9 @@ def _labels_of(head: Head) -> str:
 
 
 def _annotate(args: argparse.Namespace) -> int:
-    import shutil
-
     from oido.heads import Head
     from oido.models.metadata_writer import annotated
-    from oido.writers import AtomicFile
+    from oido.writers.output import AtomicFile, keep_original
 
     names = ["scores"] if len(args.labels) == 1 else [f"head_{n}" for n in range(len(args.labels))]
     heads = [
@@ -217,8 +215,8 @@ def _annotate(args: argparse.Namespace) -> int:
     file = AtomicFile(output, binary=True)
     with file.guard():
         file.stream.write(content)
-        if output == args.file:
-            shutil.copy2(args.file, args.file.with_name(args.file.name + ".orig"))
+        if output.exists() and output.samefile(args.file):
+            keep_original(output)
     file.commit()
     print(output)
     return 0

@@ -165,7 +165,7 @@ def _pair(text: str) -> tuple[str, float]:
 def _save_calibration(source: Path, output: Path, thresholds: Pairs) -> None:
     from oido.errors import OutputError
     from oido.models.calibrated import Calibration
-    from oido.training.rewriting import keep_original
+    from oido.writers.output import keep_original
 
     if output.suffix != ".json":
         raise OptionError(f"{output}: a calibration is a .json; name it so")

@@ -3,16 +3,15 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from oido.errors import OptionError
 from oido.exporting import export
 from oido.models.model import AudioModel, LogMelNetwork
 from oido.models.new_heads import with_heads
-from oido.writers.output import AtomicFile
+from oido.writers.output import AtomicFile, keep_original
 
-__all__ = ["keep_original", "save_model"]
+__all__ = ["save_model"]
 
 
 def save_model(model: AudioModel, path: Path) -> None:
@@ -39,14 +38,3 @@ def save_model(model: AudioModel, path: Path) -> None:
         if in_place:
             keep_original(path)
     file.commit()
-
-
-def keep_original(path: Path) -> Path:
-    """Copy a file to ``….orig``, or ``….orig2`` and so on; what was kept before stays. OSError."""
-    number = 1
-    while True:
-        kept = path.with_name(f"{path.name}.orig{number if number > 1 else ''}")
-        if not kept.exists():
-            shutil.copy2(path, kept)
-            return kept
-        number += 1

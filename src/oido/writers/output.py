@@ -4,14 +4,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import secrets
+import shutil
 from pathlib import Path
 from typing import IO, Any
 
 from oido.errors import OutputError
 
-__all__ = ["AtomicFile", "write_json"]
+__all__ = ["AtomicFile", "keep_original", "write_json"]
+
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+"""What file systems without hard links say."""
 
 
 def write_json(path: Path, values: Any) -> None:
@@ -26,27 +32,53 @@ class AtomicFile:
     """Written beside its final name, and moved there by ``commit``; ``discard`` leaves nothing.
 
     ``stream`` is a text (UTF-8) or binary file. Every OSError of a disk (full, read-only, gone)
-    becomes an OutputError that names the file, from whichever step it came.
+    becomes an OutputError that names the file, from whichever step it came. The name it has until
+    then is a new one, which no other file can have; owner: a word in that name.
     """
 
-    def __init__(self, path: Path, binary: bool = False) -> None:
+    def __init__(self, path: Path, binary: bool = False, *, owner: str = "") -> None:
         self.path = path
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+        mark = f"{owner or os.getpid()}-{secrets.token_hex(4)}"
+        self._temporary = path.with_name(f".{path.name}.{mark}.part")
         with self.guard():
             path.parent.mkdir(parents=True, exist_ok=True)
             self.stream: IO[Any] = (
-                self._temporary.open("wb")
+                self._temporary.open("xb")
                 if binary
-                else self._temporary.open("w", encoding="utf-8", newline="")
+                else self._temporary.open("x", encoding="utf-8", newline="")
             )
 
     def commit(self, path: Path | None = None) -> None:
-        """Make it whole on disk, then give it its name (or another one)."""
+        """Make it whole on disk, then give it its name (or another one), whoever had it before."""
         with self.guard():
-            self.stream.flush()
-            os.fsync(self.stream.fileno())
-            self.stream.close()
+            self._end()
             os.replace(self._temporary, path or self.path)
+
+    def commit_new(self) -> None:
+        """As ``commit``, but raises FileExistsError where something has that name already."""
+        with self.guard():
+            self._end()
+        try:
+            os.link(self._temporary, self.path)
+        except FileExistsError:
+            self.discard()
+            raise
+        except OSError as error:
+            with self.guard():
+                if error.errno not in _NO_LINKS:
+                    raise
+            if os.path.lexists(self.path):
+                self.discard()
+                raise FileExistsError(str(self.path)) from error
+            with self.guard():
+                os.rename(self._temporary, self.path)
+        else:
+            self.discard()
+
+    def _end(self) -> None:
+        self.stream.flush()
+        os.fsync(self.stream.fileno())
+        self.stream.close()
 
     def discard(self) -> None:
         """Forget it; safe to call at any time, also after ``commit``."""
@@ -67,3 +99,14 @@ class AtomicFile:
                 f"{self.path} cannot be written: {error.strerror or error}; "
                 "nothing was left under that name"
             ) from error
+
+
+def keep_original(path: Path) -> Path:
+    """Copy a file to ``….orig``, or ``….orig2`` and so on; what was kept before stays. OSError."""
+    number = 1
+    while True:
+        kept = path.with_name(f"{path.name}.orig{number if number > 1 else ''}")
+        if not os.path.lexists(kept):
+            shutil.copy2(path, kept)
+            return kept
+        number += 1
