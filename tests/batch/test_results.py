@@ -58,6 +58,7 @@ def test_a_folder_mirrors_the_recordings_folder(tmp_path: Path) -> None:
         hear(files, tasks)
         files.commit()
     assert names_in(tmp_path / "new") == [
+        ".oido-written",
         "windows.jsonl",
         "x/a.txt",
         "y/a.txt",
@@ -71,7 +72,7 @@ def test_recordings_of_one_name_from_two_folders_keep_their_paths(tmp_path: Path
     with ResultFiles(f"{tmp_path}/", [format_named("vtt")], "events", tasks) as files:
         hear(files, tasks)
         files.commit()
-    assert names_in(tmp_path) == ["m/a.wav.vtt", "n/a.wav.vtt"]
+    assert names_in(tmp_path) == [".oido-written", "m/a.wav.vtt", "n/a.wav.vtt"]
 
 
 def test_a_recording_that_failed_at_once_leaves_no_file_of_its_own(tmp_path: Path) -> None:
@@ -81,7 +82,7 @@ def test_a_recording_that_failed_at_once_leaves_no_file_of_its_own(tmp_path: Pat
         files.end(tasks[0], FileSummary("bad.wav", failure=failure))
         files.end(tasks[1], FileSummary("quiet.wav", windows=3))
         files.commit()
-    assert names_in(tmp_path) == ["quiet.srt"]
+    assert names_in(tmp_path) == [".oido-written", "quiet.srt"]
     assert (tmp_path / "quiet.srt").read_text() == ""
 
 
@@ -118,3 +119,34 @@ def test_a_recording_is_never_overwritten(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="one of the recordings"):
         ResultFiles(str(recording), [], "events", [one])
     assert recording.read_bytes() == b"sound"
+
+
+def test_in_a_folder_only_what_oido_wrote_is_replaced(tmp_path: Path) -> None:
+    tasks, formats = [task(0, "a.wav"), task(1, "b.wav")], [format_named("audacity")]
+
+    def write() -> None:
+        with ResultFiles(f"{tmp_path}/", formats, "events", tasks) as files:
+            hear(files, tasks)
+            files.commit()
+
+    (tmp_path / "b.txt").write_text("0\t1\tmy own label\n")
+    with pytest.raises(OptionError, match=r"b\.txt would be overwritten, but oido did not write"):
+        write()
+    assert names_in(tmp_path) == ["b.txt"], "nothing is begun"
+    (tmp_path / "b.txt").unlink()
+    write()
+    write()
+    (tmp_path / "a.txt").write_text("0\t1\tcorrected\n")
+    with pytest.raises(OptionError, match=r"a\.txt would be overwritten"):
+        write()
+    assert (tmp_path / "a.txt").read_text() == "0\t1\tcorrected\n"
+
+
+def test_what_an_interrupted_run_kept_is_kept_by_the_next_one(tmp_path: Path) -> None:
+    tasks = [task(0, "a.wav")]
+    for _ in range(3):
+        with ResultFiles(f"{tmp_path}/", [format_named("csv")], "events", tasks) as files:
+            hear(files, tasks)
+            files.save_partial()
+    partial = [name for name in names_in(tmp_path) if "partial" in name]
+    assert partial == ["events.partial.csv", "events.partial2.csv", "events.partial3.csv"]

@@ -149,6 +149,7 @@ def test_a_folder_of_results_with_a_manifest(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     assert sorted(p.name for p in (tmp_path / "r").iterdir()) == [
+        ".oido-written",
         "alarm.selections.txt",
         "alarm.srt",
         "events.csv",
@@ -264,9 +265,11 @@ def test_interrupted_within_a_recording_no_line_is_half_written(tmp_path: Path) 
         text=True,
         start_new_session=True,
     )
-    part = tmp_path / f".out.csv.{process.pid}.part"
     deadline = time.monotonic() + 60
-    while not (part.exists() and part.stat().st_size > 100_000) and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
+        parts = list(tmp_path.glob(f".out.csv.{process.pid}-*.part"))
+        if parts and parts[0].stat().st_size > 100_000:
+            break
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=30)

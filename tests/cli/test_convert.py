@@ -34,6 +34,7 @@ def test_several_formats_and_what_is_told(
     assert "4 rows of 2 recordings in 5 files\n" in capsys.readouterr().err
     names = sorted(p.name for p in (tmp_path / "out").rglob("*.*"))
     assert names == [
+        ".oido-written",
         "20231015_063000.srt",
         "20231015_063000.txt",
         "20231016_063000.srt",

@@ -135,13 +135,28 @@ def test_an_earlier_export_is_replaced_as_a_whole(
     small_web: Path, tmp_path: Path, model: AudioModel
 ) -> None:
     folder = tmp_path / "site"
+    (small_web / "core" / "of_an_older_version.js").write_text("// gone later")
     export_page(folder, [model])
-    (folder / "core" / "left_over.js").write_text("// of an older version")
+    (small_web / "core" / "of_an_older_version.js").unlink()
+    assert (folder / "core" / "of_an_older_version.js").exists()
     export_page(folder, [model])
-    assert not (folder / "core" / "left_over.js").exists()
+    assert not (folder / "core" / "of_an_older_version.js").exists()
     (tmp_path / "empty").mkdir()
     export_page(tmp_path / "empty", [model])
     assert (tmp_path / "empty" / "index.html").is_file()
+
+
+@pytest.mark.parametrize("name", ["CNAME", "core/mine.js", "index.html", ".git/config"])
+def test_an_export_with_something_of_its_owner_is_not_touched(
+    small_web: Path, tmp_path: Path, model: AudioModel, name: str
+) -> None:
+    folder = tmp_path / "site"
+    export_page(folder, [model])
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("mine")
+    with pytest.raises(OptionError, match=rf"{name} would be deleted with the earlier export"):
+        export_page(folder, [model])
+    assert (folder / name).read_text() == "mine"
 
 
 @pytest.mark.parametrize("page", [None, "{}", "no json", '["oido web export"]'])
@@ -153,7 +168,7 @@ def test_another_folder_is_not_touched(
     (folder / "cat.jpg").write_bytes(b"cat")
     if page is not None:
         (folder / "page.json").write_text(page)
-    with pytest.raises(OptionError, match="holds something else than an exported page"):
+    with pytest.raises(OptionError, match=r"cat.jpg.* would be deleted with the earlier export"):
         export_page(folder, [model])
     assert (folder / "cat.jpg").read_bytes() == b"cat"
     with pytest.raises(OptionError, match="is a file; name a folder"):

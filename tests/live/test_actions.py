@@ -196,16 +196,15 @@ def test_a_clip_is_a_file_with_its_record_beside_it(tmp_path: Path) -> None:
 def test_a_full_disk_is_told_once_and_leaves_nothing_half_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = Path.write_bytes
+    sync = os.fsync
     full = True
 
-    def write_bytes(path: Path, content: bytes) -> int:
+    def fsync(descriptor: int) -> None:
         if full:
-            write(path, content[:10])
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return write(path, content)
+        sync(descriptor)
 
-    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    monkeypatch.setattr(os, "fsync", fsync)
     with running(Running(parse_action(f"save:{tmp_path}"))) as it:
         for _ in range(3):
             it.runner.offer(Message(ON, CLIP))
@@ -220,6 +219,18 @@ def test_a_full_disk_is_told_once_and_leaves_nothing_half_written(
     assert "No space left" in it.said[0]
     assert "3 message(s) were lost" in it.said[1]
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_clip_never_takes_the_name_of_another(tmp_path: Path) -> None:
+    with running(Running(parse_action(f"save:{tmp_path}"))) as it:
+        for number in (1, 2):
+            it.runner.offer(Message(ON, CLIP))
+            while len(list(tmp_path.glob("*.json"))) < number:
+                time.sleep(0.01)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    stem = names[0].removesuffix("-2.json")
+    assert names == [f"{stem}{end}" for end in ("-2.json", "-2.wav", ".json", ".wav")]
+    assert json.loads((tmp_path / names[0]).read_text())["clip"] == names[1]
 
 
 class Stuck(Action):

@@ -13,6 +13,8 @@ from oido.batch.plan import FileSummary, Task
 from oido.errors import OptionError
 from oido.types import AnyRow
 from oido.writers import FORMATS, AtomicFile, Format, RowWriter, format_of_path
+from oido.writers.output import free_path
+from oido.writers.written import WrittenFiles
 
 __all__ = ["ResultFiles", "Sink"]
 
@@ -52,7 +54,8 @@ class ResultFiles:
     a file, several formats share the name up to its ending.
 
     Combined files appear under their names at ``commit`` and not before; files of single recordings
-    as soon as the recording is done.
+    as soon as the recording is done. In a folder nothing is overwritten that oido did not write, or
+    that has been changed since; a file that is named is replaced.
     """
 
     def __init__(
@@ -84,7 +87,11 @@ class ResultFiles:
         self._single = {f: self._path(path, f, formats, table_name) for f in self._own}
         self._output = path
         self._refuse_inputs(tasks)
-        self._combined = [_Table(p, f) for f, p in self._paths.items()]
+        self._record = WrittenFiles(path) if self._folder else None
+        if self._record is not None and path.is_dir():
+            own = (self._own_path(task, f) for task in tasks for f in self._own)
+            self._record.refuse_others([*self._paths.values(), *own], "overwritten")
+        self._combined = [_Table(p, f, self._record) for f, p in self._paths.items()]
         self._current: list[_Table] = []
         self.written: list[Path] = []
         """The files that are complete under their final names."""
@@ -97,7 +104,7 @@ class ResultFiles:
     def write(self, task: Task, rows: Sequence[AnyRow]) -> None:
         """Rows of a recording; recordings come one after the other."""
         if not self._current:
-            self._current = [_Table(self._own_path(task, f), f) for f in self._own]
+            self._current = [_Table(self._own_path(task, f), f, self._record) for f in self._own]
         for table in [*self._combined, *self._current]:
             table.write(rows)
 
@@ -121,10 +128,7 @@ class ResultFiles:
     def save_partial(self) -> None:
         """The run was interrupted: keep the recordings that are done, under names that say so."""
         for table in self._combined:
-            name = table.path.name
-            at = name.index(table.format.suffix) if table.format.suffix in name else len(name)
-            partial = table.path.with_name(f"{name[:at]}.partial{name[at:]}")
-            self.written.append(table.commit(partial))
+            self.written.append(table.commit(free_path(table.partial_name)))
         self._combined = []
 
     def __enter__(self) -> ResultFiles:
@@ -158,8 +162,8 @@ class ResultFiles:
 class _Table:
     """One output file and its writer."""
 
-    def __init__(self, path: Path, entry: Format) -> None:
-        self.path, self.format = path, entry
+    def __init__(self, path: Path, entry: Format, record: WrittenFiles | None) -> None:
+        self.path, self.format, self._record = path, entry, record
         self._file = AtomicFile(path, entry.binary)
         try:
             with self._file.guard():
@@ -167,6 +171,11 @@ class _Table:
         except BaseException:
             self._file.discard()
             raise
+
+    def partial_name(self, number: str) -> Path:
+        """events.csv → events.partial.csv, events.partial2.csv, …"""
+        stem, suffix, ending = self.path.name.partition(self.format.suffix)
+        return self.path.with_name(f"{stem}.partial{number}{suffix}{ending}")
 
     def write(self, rows: Sequence[AnyRow]) -> None:
         if rows:
@@ -176,7 +185,7 @@ class _Table:
     def commit(self, path: Path | None = None) -> Path:
         with self._file.guard():
             self._writer.close()
-        self._file.commit(path)
+        self._file.commit(path, record=self._record)
         return path or self.path
 
     def discard(self) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import argparse
-import shutil
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,23 @@ _PARTS = {
     "embeddings": "what models made of recordings, kept by `oido train`; made anew, too",
 }
 
+_HASH = "[0-9a-f]"
+_PART = rf"\.[^/]+\.[0-9]+-{_HASH}{{8}}\.part"
+_NAMES = {
+    "models": re.compile(rf"[^/]+-{_HASH}{{12}}\.[a-z0-9]+|{_PART}"),
+    "derived": re.compile(rf"[^/]+-{_HASH}{{16}}-{_HASH}{{64}}\.tflite|{_PART}"),
+    "embeddings": re.compile(rf"{_HASH}{{24}}/({_HASH}{{40}}-[^/]+\.npz|{_PART})"),
+}
+"""What the cache calls its files: OIDO_CACHE may name a folder that others use, too, and what is
+called otherwise is not deleted."""
+
 _EPILOG = """\
 examples:
   oido cache show
   oido cache clear embeddings
   oido cache clear                  all but the models
 
-OIDO_CACHE names another folder.
+OIDO_CACHE names another folder. Files that have no name of the cache's are left in it.
 """
 
 
@@ -68,13 +78,21 @@ def _clear(args: argparse.Namespace) -> int:
 
     for name in args.parts or [part for part in _PARTS if part != "models"]:
         folder = cache_folder() / name
-        sizes = _sizes(folder)
-        if folder.is_dir():
+        size, kept = 0, 0
+        for path in sorted(folder.rglob("*"), reverse=True):  # what is in a folder before itself
             try:
-                shutil.rmtree(folder)
+                if path.is_dir() and not path.is_symlink():
+                    if not any(path.iterdir()):
+                        path.rmdir()
+                elif _NAMES[name].fullmatch(path.relative_to(folder).as_posix()):
+                    size += path.lstat().st_size
+                    path.unlink()
+                else:
+                    kept += 1
             except OSError as error:
-                raise OutputError(f"{folder} cannot be deleted: {error.strerror}") from error
-        print(f"{name}: {sum(sizes) / 1e6:.1f} MB deleted")
+                raise OutputError(f"{path} cannot be deleted: {error.strerror}") from error
+        left = f"; {kept} that are not of oido's cache were left" if kept else ""
+        print(f"{name}: {size / 1e6:.1f} MB deleted{left}")
     return EXIT_OK
 
 

@@ -23,7 +23,8 @@ Formats are those of `oido classify`. Tables are one file for all recordings, un
 --split; labels and captions are one file for each, in folders like those of the recordings. Raven
 can be --combined: one selection table for the recordings in the order of their names, with times
 that run on from one to the next. Files appear under their names only when they are whole, and
-replace files of that name, as in `oido classify`; how many were replaced is told.
+replace the file that you name with -o. In a folder they replace what oido wrote there, and nothing
+that is somebody else's or was changed since. How many were replaced is told.
 """
 
 

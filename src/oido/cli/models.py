@@ -109,7 +109,7 @@ def add_parser(commands: Any) -> None:
         "--output",
         metavar="FILE",
         type=Path,
-        help="write here (default: replace FILE, and keep it as FILE.orig)",
+        help="write here (default: replace FILE, and keep it as FILE.orig, FILE.orig2, …)",
     )
     annotating.set_defaults(run=_annotate)
 

@@ -21,8 +21,8 @@ microphone to pages on https or localhost only. The model runs in the browser: n
 device, and after the first visit no network is needed. A custom classifier of `oido train` brings
 its calibration and its thresholds.
 
-A page is made whole or not at all. A folder of an earlier export is replaced; one with anything
-else in it is not touched. An oido that was built without LiteRT.js fetches it first:
+A page is made whole or not at all. A folder of an earlier export is replaced; one in which anything
+was added or changed is not touched. An oido that was built without LiteRT.js fetches it first:
 `python -m oido.server.vendor` (needs npm, of Node.js), or `make web` in the source.
 """
 

@@ -3,21 +3,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from oido.errors import OptionError
+from oido.errors import OptionError, OutputError
 from oido.live.actions import Action, ActionError, Message, TriggerName
 from oido.live.gaps import Say
+from oido.writers.output import AtomicFile, free_path
 
 __all__ = ["SaveClip"]
 
 
 class SaveClip(Action):
-    """Files appear under their names only when they are whole: 20260501T120305.120Z_dog.wav."""
+    """Files appear under their names only when they are whole: 20260501T120305.120Z_dog.wav.
+
+    A clip whose name is taken becomes …_dog-2.wav: nothing in the folder is overwritten.
+    """
 
     wants_clip = True
 
@@ -39,7 +42,7 @@ class SaveClip(Action):
         clip, state = message.clip, message.state
         assert clip is not None
         moment = state.start_utc.replace("-", "").replace(":", "")
-        stem = f"{moment}_{state.slug}"
+        stem = free_path(lambda n: self._folder / f"{moment}_{state.slug}{n and '-' + n}.wav").stem
         record = state.record() | {
             "clip": f"{stem}.wav",
             "clip_start_time": round(clip.start_time, 6),
@@ -50,12 +53,10 @@ class SaveClip(Action):
         self._write(f"{stem}.json", text.encode())
 
     def _write(self, name: str, content: bytes) -> None:
-        part = self._folder / f".{name}.part"
         try:
-            part.write_bytes(content)
-            os.replace(part, self._folder / name)
-        except OSError as error:
-            with contextlib.suppress(OSError):  # the first reason is the one to tell
-                part.unlink(missing_ok=True)
-            reason = error.strerror or str(error)
-            raise ActionError(f"{name} cannot be written ({reason})", retry=False) from error
+            file = AtomicFile(self._folder / name, binary=True)
+            with file.guard():
+                file.stream.write(content)
+            file.commit_new()
+        except (OutputError, FileExistsError) as error:
+            raise ActionError(str(error), retry=False) from error

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
@@ -18,10 +17,9 @@ from oido.models.display import LOCALES
 from oido.models.model import AudioModel
 from oido.server.vendor import is_vendored
 from oido.server.webfiles import WEB_FOLDER, content_of, device_model, page_files
+from oido.writers.written import WRITTEN_NAME, WrittenFiles
 
 __all__ = ["PageReport", "export_page"]
-
-_GENERATOR = "oido web export"
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,8 @@ def export_page(
     """Write the page with these models; the first is the one that it opens with.
 
     folder: its place is taken when all is written; one that is there already must be empty, or an
-    export too. locale: the page's language, "en" or "es"; None is the browser's.
+    export in which nothing was added or changed. locale: the page's language, "en" or "es"; None is
+    the browser's.
 
     Raises MissingExtraError without LiteRT.js, OptionError for a folder with anything else in it,
     OutputError for one that cannot be written.
@@ -57,7 +56,7 @@ def export_page(
             "or with `python -m oido.server.vendor` (both need npm, of Node.js)"
         )
     _require_ours(folder)
-    page = {"generator": _GENERATOR, "oido": __version__, "mode": "device", "locale": locale}
+    page = {"generator": "oido web export", "oido": __version__, "mode": "device", "locale": locale}
     ready = [device_model(model) for model in models]
     if len({model.url for model in ready}) < len(ready):
         raise OptionError("the same model was given twice")
@@ -68,21 +67,12 @@ def export_page(
 
 
 def _require_ours(folder: Path) -> None:
-    """Refuse a folder that holds anything but an export. Raises OptionError."""
-    if not folder.exists():
-        return
-    if not folder.is_dir():
+    """Refuse a folder that holds anything but an export as it was made. Raises OptionError."""
+    if folder.exists() and not folder.is_dir():
         raise OptionError(f"{folder} is a file; name a folder")
-    if not any(folder.iterdir()):
-        return
-    generator = None
-    with suppress(OSError, ValueError, AttributeError):
-        generator = json.loads((folder / "page.json").read_text(encoding="utf-8")).get("generator")
-    if generator != _GENERATOR:
-        raise OptionError(
-            f"{folder} holds something else than an exported page, and would be replaced as a "
-            "whole; name a new folder"
-        )
+    files = (path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir())
+    others = [path for path in files if path != folder / WRITTEN_NAME]
+    WrittenFiles(folder).refuse_others(others, "deleted with the earlier export")
 
 
 def _write_whole(folder: Path, files: dict[str, bytes]) -> None:
@@ -94,6 +84,9 @@ def _write_whole(folder: Path, files: dict[str, bytes]) -> None:
             path = new / url
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
+        record = WrittenFiles(new)
+        for url in files:
+            record.add(new / url, new / url)
         if folder.exists():
             os.replace(folder, old)
         try:

@@ -9,12 +9,14 @@ import json
 import os
 import secrets
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
 from oido.errors import OutputError
+from oido.writers.written import WrittenFiles
 
-__all__ = ["AtomicFile", "keep_original", "write_json"]
+__all__ = ["AtomicFile", "free_path", "keep_original", "write_json"]
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 """What file systems without hard links say."""
@@ -48,10 +50,15 @@ class AtomicFile:
                 else self._temporary.open("x", encoding="utf-8", newline="")
             )
 
-    def commit(self, path: Path | None = None) -> None:
-        """Make it whole on disk, then give it its name (or another one), whoever had it before."""
+    def commit(self, path: Path | None = None, *, record: WrittenFiles | None = None) -> None:
+        """Make it whole on disk, then give it its name (or another one), whoever had it before.
+
+        record: of the folder, in which its name is noted first.
+        """
         with self.guard():
             self._end()
+            if record is not None:
+                record.add(self._temporary, path or self.path)
             os.replace(self._temporary, path or self.path)
 
     def commit_new(self) -> None:
@@ -92,6 +99,9 @@ class AtomicFile:
         """Turn an OSError inside into an OutputError, and leave nothing half-written."""
         try:
             yield
+        except OutputError:
+            self.discard()
+            raise
         except OSError as error:
             if hasattr(self, "stream"):
                 self.discard()
@@ -103,10 +113,14 @@ class AtomicFile:
 
 def keep_original(path: Path) -> Path:
     """Copy a file to ``….orig``, or ``….orig2`` and so on; what was kept before stays. OSError."""
+    kept = free_path(lambda number: path.with_name(f"{path.name}.orig{number}"))
+    shutil.copy2(path, kept)
+    return kept
+
+
+def free_path(named: Callable[[str], Path]) -> Path:
+    """The first path that nothing has: ``named("")``, ``named("2")``, ``named("3")``, …"""
     number = 1
-    while True:
-        kept = path.with_name(f"{path.name}.orig{number if number > 1 else ''}")
-        if not os.path.lexists(kept):
-            shutil.copy2(path, kept)
-            return kept
+    while os.path.lexists(path := named("" if number == 1 else str(number))):
         number += 1
+    return path
