@@ -124,6 +124,15 @@ class Pages:
             self.errors.append(f"{message.text} {message.location.get('url', '')}")
 
 
+def notice_of(page: Any) -> str:
+    """The message that is seen on the page now, without scrolling; there must be one."""
+    page.wait_for_selector("#notice-text", state="visible")
+    box, size = page.locator("#notice-text").bounding_box(), page.viewport_size
+    assert 0 <= box["y"] < box["y"] + box["height"] <= size["height"]
+    text: str = page.inner_text("#notice-text")
+    return text
+
+
 def hear_street(page: Any) -> None:
     """Give the page examples/street.flac, and wait until it was heard."""
     page.set_input_files("#file", STREET)

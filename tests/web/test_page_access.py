@@ -54,6 +54,14 @@ def test_axe_finds_nothing_serious(pages: Pages) -> None:
     assert any("button-name" in found for found in _violations(page, ["dark"]))  # it does find
 
 
+def test_axe_finds_nothing_serious_in_the_offer_to_send(pages: Pages, on_device: None) -> None:
+    page = pages.open("device")
+    hear_street(page)
+    page.check("input[value=server]")
+    page.wait_for_selector("#offer-send", state="visible")
+    assert _violations(page) == []
+
+
 def test_everything_is_done_by_keyboard(pages: Pages) -> None:
     page = pages.open("server")
     hear_street(page)
@@ -155,7 +163,7 @@ def test_the_language_and_the_light_are_remembered(pages: Pages) -> None:
     assert "Sirena" in {what for _, what in rows_of(page)}
     page.reload()
     page.wait_for_selector("#badge:not([hidden])")
-    assert page.inner_text("#listen-text") == "Escuchar"
+    assert page.inner_text("#listen-text") == "Escuchar y enviar al servidor"
     assert page.get_attribute("html", "data-theme") == "dark"
     assert page.is_checked("input[value=server]")
     paper = page.evaluate("() => getComputedStyle(document.body).backgroundColor")

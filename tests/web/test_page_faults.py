@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.web.browsing import Pages, Served, hear_street, rows_of, serving
+from tests.web.browsing import PHONE, Pages, Served, hear_street, notice_of, rows_of, serving
 
 _REFUSING = """
 navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("no", "%s"));
@@ -16,8 +16,7 @@ navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("no"
 
 
 def _notice(page: Any) -> str:
-    page.wait_for_selector("#notice:not([hidden])")
-    text: str = page.inner_text("#notice-text")
+    text = notice_of(page)
     assert page.inner_text("#alarm") == text  # and it is read aloud
     return text
 
@@ -123,7 +122,7 @@ def test_a_server_that_goes_and_comes_back(pages: Pages) -> None:
             "() => document.querySelectorAll('#rows tr').length > 0", timeout=40_000
         )
         first.stop()
-        assert _notice(page).startswith("The server does not answer. Trying again in")
+        assert notice_of(page).startswith("The server does not answer. Trying again in")
     heard = page.evaluate("() => document.querySelector('#status').innerText")
     again = Served("--port", first.port)
     try:
@@ -153,12 +152,11 @@ def test_a_token_is_asked_for(pages: Pages, on_device: None) -> None:
         assert "wants its token" in _notice(page)
         page.fill("#token", "a-wrong-one")
         page.keyboard.press("Enter")
-        page.wait_for_function(
-            "() => document.querySelector('#notice-text').innerText.includes('not the token')"
-        )
+        page.wait_for_selector("#notice:has-text('not the token')")
         page.fill("#token", "eight-letters")
         page.keyboard.press("Enter")
         page.wait_for_selector("#token-form", state="hidden")
+        assert page.is_hidden("#notice")
         for where in ("device", "server"):
             page.check(f"input[value={where}]")
             hear_street(page)
@@ -166,3 +164,84 @@ def test_a_token_is_asked_for(pages: Pages, on_device: None) -> None:
         page.click("#listen")
         page.wait_for_selector("body[data-state=live]")
         page.wait_for_function("() => document.querySelectorAll('#bars li').length > 0")
+        page.click("#listen")
+        page.wait_for_selector("#status:has-text('Microphone')")
+
+
+@pytest.mark.parametrize(
+    ("language", "wanted", "wrong"),
+    [
+        ("en-US", "This server wants its token.", "That is not the token of this server."),
+        ("es-ES", "Este servidor pide su clave.", "Esa no es la clave de este servidor."),
+    ],
+)
+def test_a_wrong_token_is_said_until_it_is_right(
+    pages: Pages, on_device: None, model: Any, language: str, wanted: str, wrong: str
+) -> None:
+    pages.expected.append("status of 401")
+    with serving("--token", "eight-letters") as guarded:
+        page = pages.open(None, address=guarded.address, language=language, size=PHONE)
+        page.wait_for_selector("#token", state="visible")
+        page.click("#listen")
+        assert _notice(page).startswith(wanted)
+        assert page.evaluate("() => document.activeElement.id") == "token"
+
+        for _ in range(2):
+            with page.expect_response("**/web/models.json"):
+                page.fill("#token", "a-wrong-one")
+                page.keyboard.press("Enter")
+            page.wait_for_timeout(500)  # for whatever would take the message away
+            assert _notice(page) == wrong
+            assert page.is_visible("#token")
+
+        # What has nothing to do with the token does not take its message away for good.
+        page.set_input_files("#own-model-file", model.path)
+        page.wait_for_selector("#badge", state="visible")
+        assert notice_of(page) == wrong
+        broken = {"name": "notes.mp3", "mimeType": "audio/mpeg", "buffer": b"no sound " * 100}
+        page.set_input_files("#file", broken)
+        page.wait_for_selector("#notice:has-text('notes.mp3')")
+        page.click("#notice-close")
+        assert notice_of(page) == wrong
+
+        page.fill("#token", "eight-letters")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#notice", state="hidden")
+        assert page.is_hidden("#token")
+
+
+def test_a_token_that_the_server_has_only_now(pages: Pages) -> None:
+    pages.expected.append("status of 401")
+    page = pages.open("server")
+    body = json.dumps({"error": "AccessError", "message": "the token is missing"})
+    refusal = {"status": 401, "content_type": "application/json", "body": body}
+    page.route("**/v1/classify*", lambda route: route.fulfill(**refusal))
+
+    page.set_input_files("#file", "examples/street.flac")
+
+    assert "wants its token" in _notice(page)
+    assert page.is_visible("#token")
+
+
+def test_a_newer_version_is_offered_until_it_is_taken(pages: Pages) -> None:
+    pages.expected.append("status of 422")
+    page = pages.open("server")
+    page.evaluate(
+        """async () => {
+          const { lastingNotice } = await import("./ui/notices.js");
+          const run = () => { window.isTaken = true; };
+          lastingNotice("update", "update", {}, { key: "reload", run });
+        }"""
+    )
+    newer = "A newer version of this page is here."
+    assert _notice(page) == newer
+
+    broken = {"name": "notes.mp3", "mimeType": "audio/mpeg", "buffer": b"no sound " * 100}
+    page.set_input_files("#file", broken)
+    page.wait_for_selector("#notice:has-text('notes.mp3')")
+    hear_street(page)
+    assert notice_of(page) == newer
+
+    page.click("#notice-action")
+    assert page.evaluate("() => window.isTaken") is True
+    assert page.is_hidden("#notice")

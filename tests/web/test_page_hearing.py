@@ -13,7 +13,7 @@ import soundfile
 
 import oido
 from oido.cli.main import run
-from tests.web.browsing import PHONE, STREET, Pages, hear_street, rows_of
+from tests.web.browsing import PHONE, STREET, Pages, hear_street, notice_of, rows_of
 
 SIREN = {"Siren", "Civil defense siren", "Ambulance (siren)", "Police car (siren)", "Alarm"}
 
@@ -169,5 +169,5 @@ def test_a_format_that_only_the_server_knows_is_heard_without_a_picture(
     page.wait_for_selector("body[data-state=done]")
 
     assert {what for _, what in rows_of(page)} & SIREN
-    assert "siren.aiff" in page.inner_text("#notice-text")
+    assert "siren.aiff" in notice_of(page)
     assert page.is_disabled("#play")

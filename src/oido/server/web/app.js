@@ -12,18 +12,21 @@ import { clock, currentLanguage, onLanguage, secondsText, setLanguage, t, transl
 import { recall } from "./ui/memory.js";
 import { Listening } from "./ui/microphone.js";
 import { Now } from "./ui/now.js";
-import { clearNotice, notice, say, showWaiting, tell } from "./ui/notices.js";
+import { clearNotice, lastingNotice, notice, say, settle, showWaiting, tell } from "./ui/notices.js";
 import { Picture } from "./ui/picture.js";
 import { hearFile } from "./ui/recording.js";
+import { Sending } from "./ui/sending.js";
 import { isDark, onTheme, startTheme, switchTheme } from "./ui/theme.js";
 
 const byId = (id) => document.getElementById(id);
 
 let session = null;
 let listening = null;
-let lastFile = null;
+let work = null; // what is heard, or was last: {file, where, model}; file null: the microphone
 let underWay = null; // an AbortController
+let openSends; // what its button promised when the dialog for a file was opened
 let heardIn = 0;
+const sent = new WeakSet(); // files that the server got
 let lastDraw = 0;
 
 const now = new Now(new Bars(byId("bars"), 5));
@@ -38,54 +41,126 @@ const picture = new Picture({
     if (!listening || picture.isPlaying) now.at(session, seconds);
   },
 });
+const sending = new Sending();
 const choices = new Choices({
   onChange: () => {
-    renderBadge();
-    if (listening) stop();
-    else if (lastFile) open(lastFile);
-    else clearNotice();
+    if (work === null) clearNotice();
+    else clearNotice("notSent", "notSentMicrophone", "stoppedPlace", "stoppedModel");
+    if (work !== null && !choices.isChosen(work)) choseOther();
+    render();
+    say(sending.words);
   },
   onTrouble: (error) => {
+    if (error === null) {
+      settle("models");
+      return;
+    }
+    clearNotice(); // this one answers what was done last
     const again = { key: "tryAgain", run: begin };
-    if (error.kind === "AccessError") notice(error.message === "no token" ? "tokenWanted" : "tokenWrong");
-    else if (error.kind === "DeviceError") notice("modelNeedsDevice");
-    else notice("noModels", {}, again);
-    renderBadge();
+    if (error.kind === "DeviceError") notice("modelNeedsDevice");
+    else if (error.kind !== "AccessError") lastingNotice("models", "noModels", {}, again);
+    else lastingNotice("models", error.message === "no token" ? "tokenWanted" : "tokenWrong");
+    render();
   },
 });
 
 async function begin() {
-  clearNotice();
   await choices.load();
   if (choices.language && !recall("language")) setLanguage(choices.language);
-  renderBadge();
+  render();
+}
+
+/** Whether there is a model to hear by; if not, the page says why. */
+async function isReady() {
+  await choices.loaded;
+  if (!choices.isReady) await begin();
+  return choices.isReady;
+}
+
+/**
+ * Another model or place than the work's. This device hears a recording again. To the server nothing goes by
+ * a choice: what was heard stays on the screen, what is heard goes on as it was begun, and `offer` has a press.
+ */
+function choseOther() {
+  const { file, where } = work;
+  const isLeaving = where === "server" && !choices.isSending;
+  if (listening && (where === "server" || !choices.isSending)) {
+    stop();
+    notice(isLeaving ? "stoppedPlace" : "stoppedModel");
+  } else if (!choices.isSending) {
+    const isPending = underWay !== null;
+    underWay?.abort(); // at once: it may be on its way to the server
+    if (file) open(file, false);
+    else if (isPending) listen(false);
+  }
+}
+
+/** What stayed here, or went to another model, and can be sent by a press. */
+function offer() {
+  if (work === null || !choices.isSending || choices.isChosen(work)) return null;
+  const { file, where, model } = work;
+  if (file) {
+    const key = where === "device" ? "fromDevice" : "fromServer";
+    const action = sent.has(file) ? "sendAgain" : "sendRecording";
+    return { key, values: { model: model.name }, action, run: () => open(file, true) };
+  }
+  if (where !== "device" || (listening === null && underWay === null)) return null;
+  return { key: "stillHere", values: {}, action: "sendMicrophone", run: () => listen(true) };
+}
+
+/** New work, by what is chosen now; what was under way is given up. Gives its AbortController. */
+async function startWork(file) {
+  underWay?.abort();
+  const mine = new AbortController();
+  underWay = mine;
+  work = { file, ...choices.choice };
+  if (listening) await stop();
+  if (mine.signal.aborted) return mine;
+  clearNotice();
+  show(null);
+  setState("busy");
+  busyWith("loadingModel");
+  return mine;
+}
+
+function giveUp() {
+  work = null;
+  setState("empty");
+}
+
+function fail(error, ...more) {
+  giveUp();
+  if (error.kind === "AccessError") choices.refused();
+  else tell(error, ...more);
 }
 
 // --- Recordings
 
-async function open(file) {
+/** Hears a file. maySend: what was pressed said that it is sent; else the server does not get it. */
+async function open(file, maySend = choices.isSending) {
   if (file.name.toLowerCase().endsWith(".tflite")) {
     choices.useOwn(file);
     return;
   }
-  if (listening) await stop();
-  underWay?.abort();
-  const mine = new AbortController();
-  underWay = mine;
-  lastFile = file;
-  clearNotice();
-  show(null);
-  setState("busy");
+  if (!(await isReady())) return;
+  if (choices.isSending && !maySend) {
+    const send = { key: "sendRecording", run: () => open(file, true) };
+    notice("notSent", { file: file.name, server: choices.serverName }, send);
+    return;
+  }
+  const mine = await startWork(file);
+  if (mine.signal.aborted) return;
+  const { where } = work;
   let started = 0;
   try {
-    busyWith("loadingModel");
-    const engine = await choices.engine(progress);
+    const engine = await choices.engine(work, progress);
     const { session: heard, problem } = await hearFile(file, {
       engine,
       signal: mine.signal,
       onStage: (stage) => {
         started = performance.now();
         busyWith(stage, { file: file.name });
+        if (where === "server" && stage === "hearing") sent.add(file);
       },
       onProgress: progress,
       onWait: showWaiting,
@@ -99,9 +174,8 @@ async function open(file) {
     else if (problem) notice("noPicture", { file: file.name });
   } catch (error) {
     if (mine.signal.aborted || error.kind === "AbortError") return;
-    lastFile = null;
-    setState("empty");
-    tell(error, file.name, () => open(file));
+    const isServer = where === "server";
+    fail(error, file.name, { key: isServer ? "sendAgain" : "tryAgain", run: () => open(file, isServer) });
   } finally {
     if (underWay === mine) underWay = null;
   }
@@ -113,17 +187,19 @@ function heardValues() {
 
 // --- The microphone
 
-async function listen() {
-  underWay?.abort();
-  const mine = new AbortController();
-  underWay = mine;
-  lastFile = null;
-  clearNotice();
-  show(null);
-  setState("busy");
+/** Hears the microphone. maySend: as for `open`. */
+async function listen(maySend = choices.isSending) {
+  if (!(await isReady())) return;
+  if (choices.isSending && !maySend) {
+    const send = { key: "sendMicrophone", run: () => listen(true) };
+    notice("notSentMicrophone", { server: choices.serverName }, send);
+    return;
+  }
+  const mine = await startWork(null);
+  if (mine.signal.aborted) return;
   try {
-    busyWith("loadingModel");
-    const engine = await choices.engine(progress);
+    const engine = await choices.engine(work, progress);
+    if (mine.signal.aborted) return;
     const next = new Listening({
       engine,
       name: "microphone",
@@ -142,9 +218,8 @@ async function listen() {
     setState("live");
     say(t("waiting"));
   } catch (error) {
-    if (mine.signal.aborted) return;
-    setState("empty");
-    tell(error);
+    if (mine.signal.aborted || error.kind === "AbortError") return;
+    fail(error);
   } finally {
     if (underWay === mine) underWay = null;
   }
@@ -190,7 +265,8 @@ function heardSamples(heard, level) {
 function streamState({ waiting = null, failure = null, behindSeconds }) {
   if (failure) {
     stop();
-    tell(failure);
+    if (failure.kind === "AccessError") choices.refused();
+    else tell(failure);
   } else if (waiting) {
     showWaiting(waiting);
   } else if (behindSeconds > 2) {
@@ -227,21 +303,20 @@ function setState(state) {
 
 function render() {
   const isLive = document.body.dataset.state === "live";
-  byId("listen-text").textContent = t(isLive ? "stop" : "listen");
+  byId("listen-text").textContent = t(isLive ? "stop" : choices.isSending ? "listenSend" : "listen");
   byId("language").textContent = t("language");
   byId("language").lang = currentLanguage() === "en" ? "es" : "en";
   byId("language").title = t("languageLabel");
   byId("theme").setAttribute("aria-label", t(isDark() ? "themeLight" : "themeDark"));
   byId("theme").title = t(isDark() ? "themeLight" : "themeDark");
-  renderBadge();
+  sending.show({
+    isReady: choices.isReady,
+    isNext: choices.isSending,
+    server: choices.serverName,
+    shown: work && (work.where === "server" || sent.has(work.file) ? "went" : "stayed"),
+    offer: offer(),
+  });
   renderStatus();
-}
-
-function renderBadge() {
-  const badge = byId("badge");
-  badge.hidden = !choices.isReady;
-  badge.dataset.where = choices.where;
-  badge.textContent = choices.where === "device" ? t("stays") : t("sent", { server: choices.serverName });
 }
 
 function renderStatus() {
@@ -256,21 +331,24 @@ function renderStatus() {
 // --- What is pressed
 
 byId("listen").addEventListener("click", () => (listening ? stop() : listen()));
-byId("open").addEventListener("click", () => byId("file").click());
+byId("open").addEventListener("click", () => {
+  openSends = choices.isSending;
+  byId("file").click();
+});
 byId("file").addEventListener("change", ({ target }) => {
-  if (target.files.length) open(target.files[0]);
+  if (target.files.length) open(target.files[0], openSends);
+  openSends = undefined;
   target.value = "";
 });
 byId("busy-cancel").addEventListener("click", () => {
   underWay?.abort();
-  lastFile = null;
-  setState("empty");
+  giveUp();
   clearNotice();
   byId("listen").focus();
 });
 byId("language").addEventListener("click", () => setLanguage(currentLanguage() === "en" ? "es" : "en"));
 byId("theme").addEventListener("click", switchTheme);
-onDrop(open);
+onDrop(open, (file) => open(file, false)); // nothing at the keyboard says that a paste is sent
 
 onLanguage(() => {
   translatePage();
@@ -289,7 +367,7 @@ startTheme();
 translatePage();
 setState("empty");
 begin();
-registerOffline({ onUpdate: (change) => notice("update", {}, { key: "reload", run: change }) });
+registerOffline({ onUpdate: (change) => lastingNotice("update", "update", {}, { key: "reload", run: change }) });
 onInstallable((install) => {
   byId("install").hidden = install === null;
   byId("install").onclick = install;

@@ -18,12 +18,14 @@ export class Choices {
   #page = null; // page.json
   #models = [];
   #own = null; // {name, file} of the user
-  #where = "server";
-  #engine = null; // a promise of the one that is open
+  #wanted = recall("where") === "server" ? "server" : "device"; // what was chosen, also while a model cannot
+  #where = "device";
+  #device = null; // {model, opening: a promise of its engine}: the last that was opened here
+  #loading = null;
   #onChange;
   #onTrouble;
 
-  /** onChange(): another model or place; onTrouble(error): nothing can be chosen from. */
+  /** onChange(): another model or place; onTrouble(error): nothing can be chosen from; null: that is over. */
   constructor({ onChange, onTrouble }) {
     this.#onChange = onChange;
     this.#onTrouble = onTrouble;
@@ -31,13 +33,14 @@ export class Choices {
     for (const radio of radios) {
       radio.addEventListener("change", () => {
         remember("where", radio.value);
-        this.#choose(radio.value);
+        this.#wanted = radio.value;
+        this.#choose();
       });
     }
-    tokenForm.addEventListener("submit", (event) => {
+    tokenForm.addEventListener("submit", async (event) => {
       event.preventDefault();
       rememberToken(byId("token").value);
-      this.load().then(() => this.#onChange());
+      if (await this.load()) this.#onChange();
     });
     byId("own-model").addEventListener("click", () => byId("own-model-file").click());
     byId("own-model-file").addEventListener("change", ({ target }) => {
@@ -47,24 +50,15 @@ export class Choices {
     onLanguage(() => this.#render());
   }
 
-  /** What there is to choose from. */
-  async load() {
-    try {
-      this.#page = await fetched("page.json");
-      await this.#loadNames();
-      this.#models = await this.#listed();
-    } catch (error) {
-      if (error.kind === "AccessError") this.#askToken();
-      this.#onTrouble(error);
-      return;
-    }
-    tokenForm.hidden = true;
-    const kept = recall("model");
-    this.#fill();
-    if (this.#models.some((model) => model.name === kept)) select.value = kept;
-    const wanted = recall("where") ?? "device";
-    this.#where = this.#can(wanted) ? wanted : this.#can("device") ? "device" : "server";
-    this.#render();
+  /** Reads what there is to choose from. Gives whether it could. */
+  load() {
+    this.#loading = this.#load();
+    return this.#loading;
+  }
+
+  /** A promise of the end of the last `load`. */
+  get loaded() {
+    return this.#loading;
   }
 
   get language() {
@@ -72,11 +66,22 @@ export class Choices {
   }
 
   get isReady() {
-    return this.#models.length > 0;
+    return this.#models.length > 0 || this.#own !== null;
   }
 
-  get where() {
-    return this.#where;
+  /** Whether what is opened or listened to now goes to the server. */
+  get isSending() {
+    return this.isReady && this.#where === "server";
+  }
+
+  /** What is chosen: {where: "device" or "server", model}. */
+  get choice() {
+    return { where: this.#where, model: this.#model };
+  }
+
+  /** Whether an earlier choice is what is chosen now. */
+  isChosen({ where, model }) {
+    return where === this.#where && isSame(model, this.#model);
   }
 
   /** Who gets the audio, as the badge calls it. */
@@ -85,7 +90,8 @@ export class Choices {
   }
 
   /** A model that somebody dropped: it is heard on this device. */
-  useOwn(file) {
+  async useOwn(file) {
+    await this.#loading;
     if (!this.#hasDevice) {
       this.#onTrouble(new OidoError("DeviceError", "", {}));
       return;
@@ -93,18 +99,35 @@ export class Choices {
     this.#own = { name: file.name, file };
     this.#fill();
     select.value = file.name;
-    this.#choose("device", false);
+    this.#choose();
   }
 
-  /** The engine for what is chosen; it is opened once. onProgress: 0..1 */
-  async engine(onProgress = () => {}) {
-    this.#engine ??= this.#open(onProgress);
+  /**
+   * The engine for a choice. On this device the last one stays open until another is wanted, and is closed
+   * then, so what it hears must be over or given up. onProgress: 0..1
+   */
+  async engine({ where, model }, onProgress = () => {}) {
+    if (where === "server") {
+      this.#close();
+      return openServer({ model, base: BASE, token: recallToken() });
+    }
+    if (this.#device === null || !isSame(this.#device.model, model)) {
+      this.#close();
+      this.#device = { model, opening: this.#openDevice(model, onProgress) };
+    }
+    const device = this.#device;
     try {
-      return await this.#engine;
+      return await device.opening;
     } catch (error) {
-      this.#engine = null;
+      if (this.#device === device) this.#device = null;
       throw error;
     }
+  }
+
+  /** The server takes no audio without the token. */
+  refused() {
+    this.#askToken();
+    this.#onTrouble(new OidoError("AccessError", recallToken() ? "a wrong token" : "no token"));
   }
 
   get #model() {
@@ -123,19 +146,45 @@ export class Choices {
     return this.#hasDevice && Boolean(model?.file || model?.url);
   }
 
-  #choose(where = this.#where, remembers = true) {
-    this.#where = this.#can(where) ? where : where === "device" ? "server" : "device";
-    if (remembers && !this.#model.file) remember("model", this.#model.name);
-    this.#engine?.then((engine) => engine.close()).catch(() => {});
-    this.#engine = null;
+  async #load() {
+    try {
+      this.#page = await fetched("page.json");
+      await this.#loadNames();
+      this.#models = await this.#listed();
+    } catch (error) {
+      if (error.kind === "AccessError") {
+        this.#models = [];
+        this.#askToken();
+      }
+      this.#onTrouble(error);
+      return false;
+    }
+    tokenForm.hidden = true;
+    this.#fill();
+    this.#settle();
+    this.#render();
+    this.#onTrouble(null);
+    return true;
+  }
+
+  /** The place that was chosen, where the model allows it, or else the other. */
+  #settle() {
+    this.#where = [this.#wanted, "device", "server"].find((where) => this.#can(where)) ?? "device";
+  }
+
+  #choose() {
+    this.#settle();
+    if (!this.#model.file) remember("model", this.#model.name);
     this.#render();
     this.#onChange();
   }
 
-  async #open(onProgress) {
-    const model = this.#model;
-    if (model === undefined) throw new OidoError("GoneError", "there is no model");
-    if (this.#where === "server") return openServer({ model, base: BASE, token: recallToken() });
+  #close() {
+    this.#device?.opening.then((engine) => engine.close()).catch(() => {});
+    this.#device = null;
+  }
+
+  async #openDevice(model, onProgress) {
     if (typeof WebAssembly !== "object") throw new OidoError("NoWebAssembly", "no WebAssembly");
     const { openDevice } = await import("../core/device_engine.js");
     const source = await this.#source(model);
@@ -173,22 +222,22 @@ export class Choices {
   }
 
   #askToken() {
-    this.#models = [];
     tokenForm.hidden = false;
     this.#render();
     byId("token").focus();
   }
 
   #fill() {
-    const before = select.value;
+    const before = [select.value, recall("model")];
     const names = this.#models.map((model) => model.name);
     if (this.#own) names.push(this.#own.name);
     select.replaceChildren(...names.map((name) => new Option(name, name)));
-    if (names.includes(before)) select.value = before;
+    const name = before.find((each) => names.includes(each));
+    if (name !== undefined) select.value = name;
   }
 
   #render() {
-    const isReady = this.isReady || this.#own !== null;
+    const { isReady } = this;
     for (const id of ["where", "model-about"]) byId(id).hidden = !isReady;
     select.closest(".field").hidden = !isReady;
     byId("own-model").hidden = !isReady || !this.#hasDevice;
@@ -207,6 +256,11 @@ export class Choices {
     if (!this.#can("device")) return t("deviceNoFile", { model: model.name });
     return t(model.calibrated ? "aboutCalibrated" : "about");
   }
+}
+
+/** The same model, also after the list was read again. */
+function isSame(one, other) {
+  return one?.name === other?.name && one?.file === other?.file && one?.url === other?.url;
 }
 
 function bearer() {

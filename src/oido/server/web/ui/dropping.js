@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Calls onFile with a file that is dropped anywhere on the page, or pasted. */
-export function onDrop(onFile) {
+/** Calls onFile with a file that is dropped anywhere on the page, onPaste with one that is pasted. */
+export function onDrop(onFile, onPaste) {
   const veil = document.getElementById("drop");
   const hasFile = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
   addEventListener("dragover", (event) => {
@@ -20,6 +20,6 @@ export function onDrop(onFile) {
   });
   addEventListener("paste", (event) => {
     const [file] = event.clipboardData?.files ?? [];
-    if (file) onFile(file);
+    if (file) onPaste(file);
   });
 }

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/* What the page has to say: one message at a time, and a quiet voice for screen readers. */
+/*
+ * What the page has to say: one message at a time, and a quiet voice for screen readers. A passing message
+ * answers what was just done, and goes with the next thing that is done. A lasting one stays behind it, and
+ * comes back, until what it is about is settled.
+ */
 
 import { onLanguage, t } from "./language.js";
 
@@ -12,37 +16,69 @@ const button = document.getElementById("notice-action");
 const alarm = document.getElementById("alarm");
 const voice = document.getElementById("say");
 
-let current = null;
+/** What lasting messages are about; those of the first are shown before others. */
+const SUBJECTS = ["models", "update"];
+
+/** Messages that count seconds: they are not read aloud again at each change. */
+const COUNTING = new Set(["serverGone", "serverFull", "behind"]);
+
+let passing = null; // {key, values, action}
+const lasting = new Map(); // by subject
 
 /** Shows a message. action: {key, run}, a button with it. It is read aloud at once. */
 export function notice(key, values = {}, action = null) {
-  const isNew = current === null || current.key !== key;
-  current = { key, values, action };
+  const isSameCount = passing?.key === key && COUNTING.has(key);
+  passing = { key, values, action };
   render();
-  // A message that only counts seconds is not said again.
-  if (isNew) alarm.textContent = t(key, values);
+  if (!isSameCount) alarm.textContent = t(key, values);
+  // Who is further down must not miss the answer to what was just done there.
+  if (!COUNTING.has(key)) box.scrollIntoView({ block: "nearest" });
 }
 
-/** Takes the message away; with keys, only if it is one of them. */
+/** Takes the passing message away; with keys, only if it is one of them. */
 export function clearNotice(...keys) {
-  if (current === null || (keys.length && !keys.includes(current.key))) return;
-  current = null;
+  if (passing === null || (keys.length && !keys.includes(passing.key))) return;
+  passing = null;
   alarm.textContent = "";
   render();
 }
 
-function render() {
-  box.hidden = current === null;
-  if (current === null) return;
-  text.textContent = t(current.key, current.values);
-  button.hidden = current.action === null;
-  if (current.action) button.textContent = t(current.action.key);
+/** Shows a message until `settle` of its subject, or until it is closed. */
+export function lastingNotice(subject, key, values = {}, action = null) {
+  lasting.set(subject, { key, values, action });
+  render();
+  if (shown() === lasting.get(subject)) alarm.textContent = t(key, values);
 }
 
-document.getElementById("notice-close").addEventListener("click", () => clearNotice());
+/** Takes the lasting message about a subject away. */
+export function settle(subject) {
+  if (shown() === lasting.get(subject)) alarm.textContent = "";
+  lasting.delete(subject);
+  render();
+}
+
+function shown() {
+  return passing ?? SUBJECTS.map((subject) => lasting.get(subject)).find((each) => each) ?? null;
+}
+
+function close() {
+  if (passing !== null) clearNotice();
+  else settle(SUBJECTS.find((subject) => lasting.has(subject)));
+}
+
+function render() {
+  const message = shown();
+  box.hidden = message === null;
+  if (message === null) return;
+  text.textContent = t(message.key, message.values);
+  button.hidden = message.action === null;
+  if (message.action) button.textContent = t(message.action.key);
+}
+
+document.getElementById("notice-close").addEventListener("click", close);
 button.addEventListener("click", () => {
-  const run = current?.action?.run;
-  clearNotice();
+  const run = shown()?.action?.run;
+  close();
   run?.();
 });
 onLanguage(render);
@@ -71,10 +107,9 @@ export function showWaiting(wait) {
   else notice(wait.why === "BusyError" ? "serverFull" : "serverGone", { seconds: wait.seconds });
 }
 
-/** Says what went wrong. name: of the recording; again: what tries it once more, where that may help. */
+/** Says what went wrong. name: of the recording; again: an action that may help where nobody answered. */
 export function tell(error, name = "", again = null) {
-  const canTry = again !== null && error.kind === "GoneError";
-  notice(...explain(error, name), canTry ? { key: "tryAgain", run: again } : null);
+  notice(...explain(error, name), error.kind === "GoneError" ? again : null);
 }
 
 /** The message for an error of an engine, of the microphone or of decoding: [key, values]. */
@@ -92,7 +127,6 @@ export function explain(error, name = "") {
     return ["cannotDecode", { file: name }];
   }
   if (error.kind === "GoneError") return ["serverGaveUp", {}];
-  if (error.kind === "AccessError") return ["tokenWrong", {}];
   if (/^Model|^RuntimeError$/.test(error.kind ?? "")) return ["modelNotLoading", { message: error.message }];
   if (error.kind) return ["serverSays", { message: error.message }];
   return ["unknown", { message: error.message ?? String(error) }];

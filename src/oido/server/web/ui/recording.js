@@ -3,6 +3,7 @@
 /* A recording that was dropped or opened, heard as a whole. */
 
 import { decodeFile } from "../core/decode.js";
+import { throwIfAborted } from "../core/errors.js";
 import { WholeAudio } from "./recent.js";
 import { Session } from "./session.js";
 
@@ -23,6 +24,7 @@ export async function hearFile(file, { engine, signal, onStage, onProgress, onWa
     if (!("floor" in engine)) throw error;
     problem = error;
   }
+  throwIfAborted(signal);
   onStage("hearing");
   const windows = await engine.hear(decoded?.samples ?? null, { signal, onProgress, onWait, file });
   const audio = decoded && new WholeAudio(decoded.samples, sampleRateHz);
