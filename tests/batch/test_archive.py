@@ -16,6 +16,7 @@ import soundfile
 from oido.batch.archive import ArchiveRun
 from oido.batch.engine import LocalEngine
 from oido.batch.hearing import Hearing, make_classifier
+from oido.batch.inline import InlineEngine
 from oido.batch.ledger import Ledger, read_folder
 from oido.batch.plan import Plan, Task
 from oido.batch.sources import find_sources
@@ -221,6 +222,44 @@ def test_a_killed_worker_costs_nothing(archive: Path, tmp_path: Path) -> None:
     assert killed == 3
     assert len(outcomes) == 6
     assert tables(out) == tables(calm)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a worker cannot be asked to end")
+def test_workers_that_are_ended_while_they_write_discard_it(tmp_path: Path) -> None:
+    for number in range(2):
+        sound = np.random.default_rng(number).uniform(-0.2, 0.2, 16_000 * 1200)
+        soundfile.write(tmp_path / f"{number}.wav", sound, 16_000)
+    out = tmp_path / "out"
+    order = Order(Plan(), str(out), split_seconds=600)
+    run = ArchiveRun(order, find_sources([str(tmp_path / "0.wav"), str(tmp_path / "1.wav")]))
+    with LocalEngine(order, 2) as engine:
+        run.prepare(engine.start())
+        for _ in run.steps(engine):
+            if writing := list(out.rglob("*.part")):
+                break
+    assert writing
+    assert not list(out.rglob("*.part"))
+
+
+def test_what_killed_workers_were_writing_is_tidied_away_and_no_more(
+    archive: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    order = Order(Plan(), str(out))
+    run = ArchiveRun(order, find_sources([str(archive)]))
+    with InlineEngine(order) as engine:
+        run.prepare(engine.start())
+        for _ in run.steps(engine):
+            pass
+    names = [f"{letter * 32}.parquet" for letter in "ab"]
+    unfinished = [out / "windows" / f".{name}.99.part" for name in names]
+    others = [out / "windows" / "mine.part", out / "windows" / "x.parquet", out / ".a.b.part"]
+    for path in (*unfinished, *others):
+        path.write_bytes(b"x")
+    run.tidy()
+    assert not any(path.exists() for path in unfinished)
+    assert all(path.exists() for path in others)
+    assert len(tables(str(out))["recordings"]) == 6
 
 
 def test_names_are_those_of_the_user_and_lists_may_be_of_any_kind(

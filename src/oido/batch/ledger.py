@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from oido._version import __version__
-from oido.batch.storage import Storage, storage_of
+from oido.batch.storage import Storage, is_remote, storage_of
 from oido.batch.units import ARCHIVE_VERSION, EMBEDDINGS, TABLES, Part, fingerprint_of
 from oido.errors import OptionError
 
@@ -169,6 +169,7 @@ class Ledger:
             self.storage.write_new(HEADER, _json(header))
         except FileExistsError as error:
             raise _another_run(self.storage) from error
+        self.is_new = False
 
     def commits(self) -> Iterator[dict[str, Any]]:
         """Those that are there; to be read before the first of one's own."""
@@ -208,6 +209,19 @@ class Ledger:
         orphans += [n for n in self.storage.names(_LEDGER) if "/." in n]
         self.storage.delete(orphans)
         return len(orphans)
+
+    def sweep_unfinished(self) -> int:
+        """Delete what was being written when its writer was killed; how many files that were.
+
+        Only of a folder on this machine, which this run has locked, and when no worker is left.
+        """
+        if is_remote(self.storage.url):
+            return 0  # there an upload that was cut off never becomes a file
+        folders = (*TABLES, EMBEDDINGS, PIECES, _LEDGER)
+        names = [n for f in folders for n in self.storage.names(f)]
+        unfinished = [n for n in names if "/." in n and n.endswith(".part")]
+        self.storage.delete(unfinished)
+        return len(unfinished)
 
 
 def now() -> str:
