@@ -1,8 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m oido`` is the ``oido`` command."""
+"""The ``oido`` command as a process of its own, also as ``python -m oido``.
 
+Ctrl-C is one sentence and exit code 130 from here on, also while the command is still loading.
+"""
+
+from __future__ import annotations
+
+import signal
 import sys
 
-from oido.cli.main import run
+__all__ = ["main"]
 
-sys.exit(run())
+_EXIT_INTERRUPTED = 130
+
+
+def main() -> int:
+    """Run this process's command line; the exit code."""
+    try:
+        from oido.cli.interrupting import interrupts_held
+
+        with interrupts_held():
+            from oido.cli.main import run
+
+        code = run()
+        # It is done, and the interpreter that ends would only show a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except KeyboardInterrupt:
+        # No command has begun, or a second Ctrl-C has cut short what the first one ended.
+        print("oido: interrupted; give the command again", file=sys.stderr)
+        code = _EXIT_INTERRUPTED
+    if code == _EXIT_INTERRUPTED:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # what still runs may be ended at once
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

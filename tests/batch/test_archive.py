@@ -304,6 +304,45 @@ def test_a_killed_worker_costs_nothing(archive: Path, tmp_path: Path) -> None:
     assert tables(out) == tables(calm)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a worker cannot be asked to end")
+def test_workers_that_are_ended_while_they_write_discard_it(tmp_path: Path) -> None:
+    for number in range(2):
+        sound = np.random.default_rng(number).uniform(-0.2, 0.2, 16_000 * 1200)
+        soundfile.write(tmp_path / f"{number}.wav", sound, 16_000)
+    out = tmp_path / "out"
+    order = Order(Plan(), str(out), split_seconds=600)
+    run = ArchiveRun(order, find_sources([str(tmp_path / "0.wav"), str(tmp_path / "1.wav")]))
+    with LocalEngine(order, 2) as engine:
+        run.prepare(engine.start())
+        for _ in run.steps(engine):
+            if writing := list(out.rglob("*.part")):
+                break
+    assert writing
+    assert not list(out.rglob("*.part"))
+
+
+def test_what_killed_workers_were_writing_is_tidied_away_and_no_more(
+    archive: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    order = Order(Plan(), str(out))
+    run = ArchiveRun(order, find_sources([str(archive)]))
+    with InlineEngine(order) as engine:
+        run.prepare(engine.start())
+        for _ in run.steps(engine):
+            pass
+    names = [f"{order.run_id}-{letter * 16}.parquet" for letter in "ab"]
+    unfinished = [out / "windows" / f".{n}.{order.run_id}-00000000.part" for n in names]
+    others = [out / "windows" / "mine.part", out / "windows" / names[0], out / ".a.b.part"]
+    others.append(out / "windows" / f".x.parquet.{'0' * 16}-00000000.part")  # another run's
+    for path in (*unfinished, *others):
+        path.write_bytes(b"x")
+    run.tidy()
+    assert not any(path.exists() for path in unfinished)
+    assert all(path.exists() for path in others)
+    assert len(tables(str(out))["recordings"]) == 6
+
+
 def test_names_are_those_of_the_user_and_lists_may_be_of_any_kind(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

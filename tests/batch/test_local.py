@@ -63,6 +63,18 @@ def test_messages_come_in_the_order_of_tasks_whatever_ends_first(tmp_path: Path)
     assert [r.file for r in rows] == [t.name for t in tasks for _ in range(2)]
 
 
+def test_an_interrupt_when_the_workers_are_through_is_an_interrupt(tmp_path: Path) -> None:
+    lengths = [60, 1, 1]  # the first is told when the others wait to be told
+    tasks = [recording(tmp_path, f"{n:02d}.wav", s) for n, s in enumerate(lengths)]
+    with LocalPool(Plan(level="clip"), 2) as pool:
+        messages = pool.run(tasks)
+        while not isinstance(next(messages)[1], Done):
+            pass
+        pool.interrupt()
+        with pytest.raises(KeyboardInterrupt):
+            next(messages)
+
+
 def test_one_and_two_workers_give_the_same_rows(tmp_path: Path) -> None:
     tasks = [recording(tmp_path, f"{n:02d}.wav") for n in range(4)]
     assert hear(tasks, workers=1) == hear(tasks, workers=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,13 @@ QUICK = BackOff(0.2, 0.4)
 @pytest.fixture(scope="module")
 def mp3() -> bytes:
     return as_mp3(EXAMPLES / "street.flac")
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    limit = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.02)
 
 
 class Listening:
@@ -56,48 +63,40 @@ class Listening:
     def samples(self) -> np.ndarray:
         return np.concatenate(self.blocks)[:, 0]
 
+    @property
+    def ahead_seconds(self) -> float:
+        """By how much the samples are ahead of the clock."""
+        return self.seconds - (time.monotonic() - self.began)
+
     def wait_until(self, seconds: float) -> None:
-        limit = time.monotonic() + seconds + 20
-        while self.seconds < seconds:
-            assert time.monotonic() < limit, f"only {self.seconds} s came; {self.said}"
-            time.sleep(0.02)
+        wait_for(lambda: self.seconds >= seconds)
 
     def close(self) -> None:
         self.reader.close()
 
 
 def test_a_station_that_breaks_off_is_heard_again_and_time_goes_on(mp3: bytes) -> None:
-    with running(Station(mp3, 30.0)) as station:
-        station.silence_after = 1.0
-        with running(Listening(station.url)) as listening:
-            listening.wait_until(1.0)
-            station.off_air = True
-            limit = time.monotonic() + 20
-            while not listening.said:
-                assert time.monotonic() < limit
-                time.sleep(0.02)
-            before = listening.seconds
-            time.sleep(1.2)  # nothing can be opened
-            during = listening.seconds
-            station.silence_after, station.off_air = None, False
-            while not listening.gaps:
-                assert time.monotonic() < limit
-                time.sleep(0.02)
-            listening.wait_until(during + 1.5)
-            elapsed = time.monotonic() - listening.began
-            (gap,) = listening.gaps
-            rate = listening.reader.info.sample_rate_hz
-            start, end = (
-                round(gap.start_time * rate),
-                round((gap.start_time + gap.seconds) * rate),
-            )
-            samples, total = listening.samples, listening.seconds
-    assert during - before > 0.5, "time stood still while nothing came"
+    with running(Station(mp3, 30.0)) as station, running(Listening(station.url)) as listening:
+        listening.wait_until(1.0)
+        station.off_air, station.silence_after = True, 0.0
+        wait_for(lambda: listening.said)
+        before = listening.seconds
+        listening.wait_until(before + 0.6)  # nothing can be opened, and time goes on
+        station.silence_after, station.off_air = None, False
+        wait_for(lambda: listening.gaps)
+        listening.wait_until(before + 2.1)
+        # Level with the clock, but for the bursts of two connections and what is under way.
+        wait_for(lambda: abs(listening.ahead_seconds) < 1.5)
+        (gap,) = listening.gaps
+        rate = listening.reader.info.sample_rate_hz
+        start, end = (
+            round(gap.start_time * rate),
+            round((gap.start_time + gap.seconds) * rate),
+        )
+        samples = listening.samples
     assert not samples[start:end].any()
     assert samples[end + rate // 4 :].any()
     assert gap.seconds > 0.5
-    # Level with the clock, but for the bursts of two connections and what is under way.
-    assert abs(total - elapsed) < 1.5
     assert station.connections == 2
     assert listening.said[0].endswith("trying to open it again")
     assert listening.said[-1].endswith("is back")
@@ -105,17 +104,18 @@ def test_a_station_that_breaks_off_is_heard_again_and_time_goes_on(mp3: bytes) -
 
 @pytest.mark.slow
 def test_a_station_that_falls_silent_counts_as_lost(mp3: bytes) -> None:
-    with running(Station(mp3, 30.0)) as station:
-        station.silence_after, station.stalls = 0.6, True
-        with running(Listening(station.url, timeout=1.6)) as listening:
-            limit = time.monotonic() + 20
-            while not listening.gaps:
-                assert time.monotonic() < limit, listening.said
-                if listening.said:
-                    station.silence_after = None
-                time.sleep(0.02)
+    with (
+        running(Station(mp3, 30.0)) as station,
+        running(Listening(station.url, timeout=1.6)) as listening,
+    ):
+        # Silent only when it is heard: a look at its first seconds may take them all.
+        listening.wait_until(1.0)
+        station.stalls, station.silence_after = True, 0.0
+        wait_for(lambda: listening.said)
+        station.silence_after = None
+        wait_for(lambda: listening.gaps)
     assert "nothing came in time" in listening.gaps[0].reason
-    assert listening.gaps[0].seconds > 0.3
+    assert listening.gaps[0].seconds > 1.0
 
 
 def test_a_camera_gives_its_samples_dies_and_comes_back() -> None:
@@ -127,10 +127,7 @@ def test_a_camera_gives_its_samples_dies_and_comes_back() -> None:
         camera.close()
         time.sleep(1.0)
         with running(Camera(samples, rate, port)):
-            limit = time.monotonic() + 20
-            while not listening.gaps:
-                assert time.monotonic() < limit, listening.said
-                time.sleep(0.02)
+            wait_for(lambda: listening.gaps)
             listening.wait_until(listening.seconds + 0.5)
         got, (gap, *_) = listening.samples, listening.gaps
     first = got[: round(gap.start_time * rate)]

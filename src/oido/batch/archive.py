@@ -7,6 +7,7 @@ unit is done when that commit exists, and everything else may be lost at any mom
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -72,6 +73,11 @@ class ArchiveRun:
         """Recordings that were named, done or not."""
         return len(self._sources)
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether the folder has a header by now: whoever gives the command again must resume."""
+        return not self._ledger.is_new
+
     def prepare(self, model: tuple[str, str]) -> None:
         """Compare the folder with what is asked, clean it, and find what is to be done.
 
@@ -127,6 +133,15 @@ class ArchiveRun:
                 done += self._commit(finished)
             yield Progressed(unit, message.duration, tuple(done))
         self._ledger.sweep(self._history.live, ())
+
+    def tidy(self) -> None:
+        """Delete what killed workers were writing: after the engine was closed, whatever happened.
+
+        Never more than that: a commit of which this run does not know, because the disk failed
+        under it, may name any part that is whole.
+        """
+        with contextlib.suppress(OSError):  # the disk may be why the run is over
+            self._ledger.sweep_unfinished()
 
     def _units_of(self, source: Source) -> list[Unit]:
         """A recording as a unit, or as the ranges that an earlier run has left to do."""

@@ -52,7 +52,7 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Stop the workers at once."""
+        """End the workers; those of this machine are asked to discard what they write."""
         ...
 
 

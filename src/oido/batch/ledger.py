@@ -190,6 +190,7 @@ class Ledger:
             self.storage.write_new(HEADER, _json(header))
         except FileExistsError as error:
             raise _another_run(self.storage) from error
+        self.is_new = False
 
     def commits(self) -> Iterator[dict[str, Any]]:
         """Those that are there; to be read before the first of one's own."""
@@ -233,6 +234,17 @@ class Ledger:
         orphans = [n for n in names if is_written_by(n, self._run_ids)]
         self.storage.delete(orphans)
         return len(orphans)
+
+    def sweep_unfinished(self) -> int:
+        """Delete what this run was writing when a worker was killed; how many files that were.
+
+        Only when no worker is left.
+        """
+        folders = (*TABLES, EMBEDDINGS, PIECES, _LEDGER)
+        names = [n for f in folders for n in self.storage.names(f) if n.endswith(".part")]
+        unfinished = [n for n in names if is_written_by(n, {self.storage.run_id})]
+        self.storage.delete(unfinished)
+        return len(unfinished)
 
 
 def now() -> str:

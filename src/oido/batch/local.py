@@ -34,6 +34,9 @@ _KILLED = frozenset({-9, -15})
 _MOST_KILLS_AT_START = 20
 """Somebody kills workers before they can work: again and again, it is no accident."""
 
+_DISCARD_SECONDS = 5.0
+"""How long a worker that is to end may take to discard what it writes."""
+
 
 class Crashed(NamedTuple):
     """The last message of a task whose worker died.
@@ -70,8 +73,8 @@ class LocalPool:
 
     ``run`` yields ``(task, message)`` in the order of the tasks: any number of ``Rows``, then one
     ``Done``. ``model_name`` and ``model_sha256`` are known from the first message on. Raises the
-    OidoError of a plan that cannot be carried out. ``close`` (or leaving the ``with`` block) stops
-    the workers at once.
+    OidoError of a plan that cannot be carried out. ``close`` (or leaving the ``with`` block) ends
+    the workers, whatever they do.
     """
 
     def __init__(
@@ -87,7 +90,7 @@ class LocalPool:
         self._command = command
         self._events: queue.SimpleQueue[tuple[WorkerProcess | None, Any]] = queue.SimpleQueue()
         self._all: list[WorkerProcess] = []
-        self._interrupted = False
+        self._interrupted = self._closing = False
         self._numbers = self._kills_at_start = 0
         # Started now, so that they load while the caller still looks for recordings.
         self._workers = [self._new_worker() for _ in range(workers)]
@@ -110,6 +113,8 @@ class LocalPool:
                     finished = isinstance(message, Done)
                     yield current, message
                 if not finished:
+                    if self._interrupted:
+                        raise KeyboardInterrupt  # the workers may be through: no more will come
                     _, task, message = next(heard)
                     if task is not None:
                         ready[task.number].append(_done(message, task))
@@ -144,6 +149,8 @@ class LocalPool:
         except queue.Empty:
             self._stop_stalled()
             return None
+        if self._interrupted:
+            raise KeyboardInterrupt  # which may have ended this worker, too: it has not crashed
         if worker is None:
             return None
         worker.last_heard = time.monotonic()
@@ -206,7 +213,17 @@ class LocalPool:
         self._events.put((None, None))
 
     def close(self) -> None:
-        """Stop every worker now, and wait until none is left."""
+        """Return when no worker is left: they are asked to end, and killed if they are slow.
+
+        Called again while it waits, from a second interrupt, it kills at once.
+        """
+        if not self._closing:
+            self._closing = True
+            for worker in self._all:
+                worker.end()
+            deadline = time.monotonic() + _DISCARD_SECONDS
+            for worker in self._all:
+                worker.wait(max(0.0, deadline - time.monotonic()))
         for worker in self._all:
             worker.stop()
         for worker in self._all:

@@ -33,6 +33,7 @@ class WorkerProcess:
         events: queue.SimpleQueue[tuple[WorkerProcess | None, Any]],
     ) -> None:
         self.number = number
+        self._writes = isinstance(plan, Order)
         self.task: Any = None
         self.is_ready = False
         self.stalled = False
@@ -94,8 +95,19 @@ class WorkerProcess:
             lines = []
         return f"{how}: {lines[-1]}" if lines else how
 
+    def end(self) -> None:
+        """Have the process discard the files that it writes, and end; soon, if it can."""
+        if self._writes and self.task is not None:
+            self._process.terminate()
+        else:
+            self._process.kill()
+
+    def wait(self, seconds: float) -> None:
+        """For the end of the process, for so long."""
+        self._listener.join(seconds)
+
     def stop(self) -> None:
-        """Kill the process; a worker keeps nothing that could be lost."""
+        """Kill the process; what it was writing is of no use, but stays."""
         self._process.kill()
 
     def join(self) -> None:

@@ -100,9 +100,10 @@ class _OpenPart:
     def __init__(self, storage: Storage, table: str, schema: Any) -> None:
         self._table, self._schema, self._rows = table, schema, 0
         self._path = new_path(storage, table, ".parquet")
-        self._stack = contextlib.ExitStack()
-        file = self._stack.enter_context(storage.writing(self._path))
-        self._writer = self._stack.enter_context(_writer(file, table, schema))
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(storage.writing(self._path))
+            self._writer = stack.enter_context(_writer(file, table, schema))
+            self._stack = stack.pop_all()
 
     def write(self, batches: Iterable[Any]) -> None:
         content = pa.Table.from_batches(batches, self._schema)
@@ -120,5 +121,6 @@ class _OpenPart:
 
     def discard(self) -> None:
         error = RuntimeError("not wanted")
-        with contextlib.suppress(RuntimeError):
+        # A full disk fails here again; the other parts are to be discarded all the same.
+        with contextlib.suppress(Exception):
             self._stack.__exit__(RuntimeError, error, None)

@@ -10,6 +10,8 @@ input ends. Out go these messages:
 For an archive the first object is an Order, tasks are Units or Flush, and messages are
 Reports; rows go to Parquet here and not through the pipe (`oido.batch.archivist`).
 
+SIGTERM ends a worker of an archive after it has discarded the files that it was writing.
+
 Native libraries (decoders above all) may write to the terminal or crash: the worker's own standard
 output is set aside for the messages, and a crash costs the task under way and nothing else.
 """
@@ -63,6 +65,14 @@ class Done(NamedTuple):
 Message = Ready | Fatal | Rows | Done | Report
 
 
+class _Ended(BaseException):
+    """SIGTERM: raised wherever the worker is, so that what it writes is discarded on the way."""
+
+
+def _end(*_: object) -> None:
+    raise _Ended
+
+
 def main() -> int:
     """Serve tasks until the input ends."""
     # Ctrl-C reaches the whole process group: the parent decides what is still to be done.
@@ -74,6 +84,9 @@ def main() -> int:
         _serve(tasks, messages)
     except BrokenPipeError:
         return 1  # the parent is gone
+    except _Ended:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)  # ended as it was asked to, and not by a crash
     return 0
 
 
@@ -90,6 +103,8 @@ def _serve(tasks: IO[bytes], messages: IO[bytes]) -> None:
     except OidoError as error:
         send(Fatal(type(error).__name__, str(error)))
         return
+    if isinstance(order, Order):
+        signal.signal(signal.SIGTERM, _end)
     send(Ready(worker.model_name, worker.model_sha256))
     while (task := _next(tasks)) is not None:
         try:

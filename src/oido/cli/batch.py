@@ -6,11 +6,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from oido.cli.classify import add_reading_options, add_report_options, make_plan
-from oido.cli.interrupting import interruptible
+from oido.cli.interrupting import interruptible, interrupts_held
 from oido.cli.recordings import add_hearing_options
 from oido.errors import OptionError, OutputError
 from oido.params import available_cores
@@ -154,24 +154,37 @@ def hear_archive(args: argparse.Namespace) -> int:
     for name, value in _DEFAULTS.items():
         if not hasattr(args, name):
             setattr(args, name, value)
-    _need_pyarrow()
-    from oido.batch.archive import ArchiveRun
-    from oido.batch.sources import find_sources
-    from oido.cli.main import EXIT_FAILED_FILES, EXIT_OK
+    run: ArchiveRun | None = None
+    try:
+        with interrupts_held():
+            _need_pyarrow()
+            from oido.batch.archive import ArchiveRun
+            from oido.batch.sources import find_sources
+            from oido.cli.main import EXIT_FAILED_FILES, EXIT_OK
 
-    order = _order(args)
-    sources = find_sources(args.paths)
-    run = ArchiveRun(
-        order,
-        sources,
-        resumes=args.resume,
-        retries_failed=args.retry_failed,
-    )
-    with ExitStack() as stack:
-        engine = stack.enter_context(_engine(args, order, sources))
-        run.prepare(engine.start())
-        failed = _hear(run, engine, order, quiet=args.quiet, verbose=args.verbose)
+        order = _order(args)
+        sources = find_sources(args.paths)
+        run = ArchiveRun(
+            order,
+            sources,
+            resumes=args.resume,
+            retries_failed=args.retry_failed,
+        )
+        with ExitStack() as stack:
+            stack.callback(run.tidy)
+            engine = _engine(args, order, sources, stack)
+            with interruptible(engine):
+                run.prepare(engine.start())
+                failed = _hear(run, engine, order, quiet=args.quiet, verbose=args.verbose)
+    except KeyboardInterrupt as error:
+        begun = args.resume or (run is not None and run.is_begun)
+        again = _again(args.output) if begun else "nothing was committed; give the command again"
+        raise KeyboardInterrupt(*error.args, again) from None
     return EXIT_FAILED_FILES if failed else EXIT_OK
+
+
+def _again(folder: str) -> str:
+    return f"go on with the same command and --resume; {folder} keeps what is committed"
 
 
 _DEFAULTS = {
@@ -186,17 +199,20 @@ _DEFAULTS = {
 
 
 def _engine(
-    args: argparse.Namespace, order: Order, sources: Sequence[Source]
-) -> AbstractContextManager[Engine]:
+    args: argparse.Namespace, order: Order, sources: Sequence[Source], stack: ExitStack
+) -> Engine:
+    """Whose workers begin to load; the stack closes it."""
     if args.engine == "ray":
         from oido.batch.ray import RayEngine
 
-        return RayEngine(order, args.jobs, args.address)
-    from oido.batch.engine import LocalEngine
+        return stack.enter_context(RayEngine(order, args.jobs, args.address))
+    with interrupts_held():
+        from oido.batch.engine import LocalEngine
 
-    # A small recording is heard by one; a large one may be split among all.
-    useful = sum(1 + source.size // _LARGE_BYTES for source in sources)
-    return LocalEngine(order, min(args.jobs or available_cores(), max(1, useful)))
+        # A small recording is heard by one; a large one may be split among all.
+        useful = sum(1 + source.size // _LARGE_BYTES for source in sources)
+        workers = min(args.jobs or available_cores(), max(1, useful))
+        return stack.enter_context(LocalEngine(order, workers))
 
 
 def _need_pyarrow() -> None:
@@ -214,8 +230,7 @@ def _need_pyarrow() -> None:
 def _hear(run: ArchiveRun, engine: Engine, order: Order, *, quiet: bool, verbose: bool) -> int:
     from oido.cli.batch_progress import ArchiveProgress
 
-    again = f"go on with the same command and --resume; {order.folder} keeps what is committed"
-    with ArchiveProgress(run.todo, quiet or not run.todo) as progress, interruptible(engine):
+    with ArchiveProgress(run.todo, quiet or not run.todo) as progress:
         try:
             _tell_before(run, quiet)
             for step in run.steps(engine):
@@ -223,13 +238,10 @@ def _hear(run: ArchiveRun, engine: Engine, order: Order, *, quiet: bool, verbose
                     _tell(step.outcomes, verbose)
                 progress.moved(step)
         except KeyboardInterrupt:
-            engine.close()
-            with progress.aside():
-                done = f"{progress.done} of {len(run.todo)} were done"
-                print(f"oido: {done}; {again}", file=sys.stderr)
-            raise
+            done = f"{progress.done} of {len(run.todo)} were done"
+            raise KeyboardInterrupt(done) from None
         except OutputError as error:
-            raise OutputError(f"{error}; {again}") from error
+            raise OutputError(f"{error}; {_again(order.folder)}") from error
         progress.concluded()
     return progress.failed + run.failed_before
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from oido.cli.interrupting import interrupts_held
 from oido.cli.recordings import (
     add_hearing_options,
     add_label_options,
@@ -197,11 +198,12 @@ def _is_calibrated(model: str, head: str | None) -> bool:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.batch.inputs import find_recordings
-    from oido.batch.local import LocalPool
-    from oido.cli.hearing import hear_all
-    from oido.cli.main import EXIT_FAILED_FILES, EXIT_OK
-    from oido.writers import CALIBRATED_FORMATS, FORMATS, format_named
+    with interrupts_held():
+        from oido.batch.inputs import find_recordings
+        from oido.batch.local import LocalPool
+        from oido.cli.hearing import hear_all
+        from oido.cli.main import EXIT_FAILED_FILES, EXIT_OK
+        from oido.writers import CALIBRATED_FORMATS, FORMATS, format_named
 
     if args.resume:
         return _resume(args)
@@ -219,9 +221,11 @@ def _run(args: argparse.Namespace) -> int:
     jobs = args.jobs or available_cores()
     with ExitStack() as stack:
         # First of all, so that the workers load while the rest is prepared.
-        pool = stack.enter_context(LocalPool(plan, min(jobs, len(recordings))))
+        with interrupts_held():
+            pool = stack.enter_context(LocalPool(plan, min(jobs, len(recordings))))
         tasks = make_tasks(recordings, jobs, stack)
-        sink = stack.enter_context(_sink(args, plan, tasks, formats))
+        with interrupts_held():
+            sink = stack.enter_context(_sink(args, plan, tasks, formats))
         failed = hear_all(pool, plan, tasks, sink, quiet=args.quiet, verbose=args.verbose)
     return EXIT_FAILED_FILES if failed else EXIT_OK
 

@@ -7,6 +7,7 @@ import argparse
 from contextlib import ExitStack
 from typing import Any
 
+from oido.cli.interrupting import interrupts_held
 from oido.cli.recordings import (
     add_hearing_options,
     add_output_options,
@@ -57,13 +58,14 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.batch.inputs import find_recordings
-    from oido.batch.local import LocalPool
-    from oido.batch.plan import Plan
-    from oido.batch.results import ResultFiles
-    from oido.cli.hearing import hear_all
-    from oido.cli.main import EXIT_FAILED_FILES, EXIT_OK
-    from oido.writers import EMBEDDING_FORMATS, format_named
+    with interrupts_held():
+        from oido.batch.inputs import find_recordings
+        from oido.batch.local import LocalPool
+        from oido.batch.plan import Plan
+        from oido.batch.results import ResultFiles
+        from oido.cli.hearing import hear_all
+        from oido.cli.main import EXIT_FAILED_FILES, EXIT_OK
+        from oido.writers import EMBEDDING_FORMATS, format_named
 
     if not args.output:
         raise OptionError("embeddings are not for the screen: add -o embeddings.parquet (or .npz)")
@@ -81,10 +83,12 @@ def _run(args: argparse.Namespace) -> int:
     recordings = find_recordings(args.paths)
     jobs = args.jobs or available_cores()
     with ExitStack() as stack:
-        pool = stack.enter_context(LocalPool(plan, min(jobs, len(recordings))))
+        with interrupts_held():
+            pool = stack.enter_context(LocalPool(plan, min(jobs, len(recordings))))
         tasks = make_tasks(recordings, jobs, stack)
-        sink = stack.enter_context(
-            ResultFiles(args.output, formats, plan.table_name, tasks, known=EMBEDDING_FORMATS)
-        )
+        with interrupts_held():
+            sink = stack.enter_context(
+                ResultFiles(args.output, formats, plan.table_name, tasks, known=EMBEDDING_FORMATS)
+            )
         failed = hear_all(pool, plan, tasks, sink, quiet=args.quiet, verbose=args.verbose)
     return EXIT_FAILED_FILES if failed else EXIT_OK

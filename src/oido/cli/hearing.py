@@ -28,7 +28,7 @@ def hear_all(
 ) -> int:
     """Hear every task into the sink; return how many recordings failed.
 
-    Interrupted, it saves what is done and raises KeyboardInterrupt again.
+    Interrupted, it saves what is done, and raises KeyboardInterrupt with what to say of it.
     """
     summaries: list[FileSummary] = []
     under_way: FileSummary | None = None
@@ -54,14 +54,10 @@ def hear_all(
                 summaries.append(under_way)
             sink.save_partial()
             _save_manifest(pool, plan, tasks, sink, summaries, interrupted=True)
-            with progress.aside():
-                kept = ", ".join(str(path) for path in sink.written)
-                print(
-                    f"oido: {done} of {len(tasks)} recordings were done"
-                    f"{'; kept in ' + kept if kept else ''}",
-                    file=sys.stderr,
-                )
-            raise
+            kept = ", ".join(str(path) for path in sink.written)
+            raise KeyboardInterrupt(
+                f"{done} of {len(tasks)} recordings were done{'; kept in ' + kept if kept else ''}"
+            ) from None
         progress.conclude(summaries)
     return sum(summary.failure is not None for summary in summaries)
 

@@ -109,8 +109,9 @@ def run(argv: Sequence[str] | None = None) -> int:
     except OidoError as error:
         print(f"oido: {error}", file=sys.stderr)
         return EXIT_FATAL
-    except KeyboardInterrupt:
-        print("oido: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        # What a command knows of what was done, and of how to go on, comes with it.
+        print("; ".join(["oido: interrupted", *map(str, error.args)]), file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output (`head`) has enough; Python must not complain at exit.

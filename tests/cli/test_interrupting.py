@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ctrl-C at any moment of `oido batch` and `oido classify`: one sentence, 130, and nothing lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.batch.archives import tables
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to a process group")
+
+BEGUN = "oido.cli.interrupting"
+"""The first module that ``oido.__main__.main`` imports, in its ``try``.
+
+The interpreter itself tells of each import when it is over (``-X importtime``). A Ctrl-C before
+this one hits an interpreter that has not come to oido yet.
+"""
+
+
+class Command:
+    """``oido`` with these arguments, in a process group of its own; what it imports and says."""
+
+    def __init__(self, *args: object) -> None:
+        self.imported: set[str] = set()
+        self.lines: list[str] = []
+        self._process = subprocess.Popen(
+            [sys.executable, "-X", "importtime", "-m", "oido", *map(str, args)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            if line.startswith("import time:"):
+                self.imported.add(line.rpartition("|")[2].strip())
+            else:
+                self.lines.append(line.rstrip("\n"))
+
+    def wait_until(self, condition: Callable[[], object]) -> None:
+        """Until it holds, or the command is over."""
+        limit = time.monotonic() + 120
+        while not condition() and self._process.poll() is None:
+            assert time.monotonic() < limit, self.lines
+            time.sleep(0.001)
+
+    def interrupt(self, whole_group: bool = True) -> None:
+        """Ctrl-C in a terminal reaches the whole group; ``kill`` only the process."""
+        send = os.killpg if whole_group else os.kill
+        if self._process.poll() is None:
+            send(self._process.pid, signal.SIGINT)
+
+    def end(self) -> int:
+        code = self._process.wait(timeout=120)
+        self._reader.join(timeout=60)
+        return code
+
+    def close(self) -> None:
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._reader.join(timeout=60)
+        assert self._process.stderr is not None
+        self._process.stderr.close()
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Command]]:
+    commands: list[Command] = []
+
+    def start(*args: object) -> Command:
+        commands.append(Command(*args))
+        return commands[-1]
+
+    yield start
+    for command in commands:
+        command.close()
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recordings")
+    rng = np.random.default_rng(0)
+    for number in range(8):
+        soundfile.write(folder / f"{number}.wav", 0.2 * rng.standard_normal(16_000 * 60), 16_000)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def calm(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("calm") / "out"
+    command = Command("batch", recordings, "-o", folder, "-q")
+    assert command.end() == 0
+    command.close()
+    return folder
+
+
+def imported(name: str) -> Callable[[Command, Path], object]:
+    return lambda command, out: name in command.imported
+
+
+def there(pattern: str) -> Callable[[Command, Path], object]:
+    return lambda command, out: next(out.glob(pattern), None)
+
+
+def check_batch(command: Command, code: int, out: Path) -> bool:
+    """Whether it was interrupted, and not over before; what it said must be true."""
+    text = "\n".join(command.lines)
+    assert "Traceback" not in text
+    assert "Exception ignored" not in text
+    assert not list(out.rglob("*.part"))
+    sentences = [line for line in command.lines if line.startswith("oido: interrupted")]
+    if code == 0:
+        assert not sentences
+        assert "8/8 files" in command.lines[-1]
+        return False
+    assert code == 130, text
+    assert sentences == [command.lines[-1]], text
+    if (out / "oido-archive.json").exists():
+        assert "go on with the same command and --resume" in sentences[0]
+    else:
+        assert sentences[0].endswith("; give the command again")
+    return True
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        pytest.param(imported(BEGUN), id="main"),
+        pytest.param(imported("oido.cli.main"), id="commands"),
+        pytest.param(imported("oido.batch.plan"), id="imports"),
+        pytest.param(imported("pyarrow.lib"), id="pyarrow"),
+        pytest.param(imported("oido.batch.archive"), id="archive"),
+        pytest.param(there("lock"), id="lock"),
+        pytest.param(imported("oido.batch.local"), id="engine"),
+        pytest.param(there("oido-archive.json"), id="header"),
+        pytest.param(there("ledger/00000001.json"), id="first-commit"),
+        pytest.param(there("*/.*.part"), id="writing"),
+        pytest.param(there("events/*.parquet"), id="first-part"),
+        pytest.param(there("ledger/00000002.json"), id="second-commit"),
+    ],
+)
+def test_an_archive_interrupted_in_any_state_is_gone_on_with(
+    start: Callable[..., Command],
+    recordings: Path,
+    calm: Path,
+    tmp_path: Path,
+    state: Callable[[Command, Path], object],
+) -> None:
+    out = tmp_path / "out"
+    args = ["batch", recordings, "-o", out]
+    command = start(*args)
+    command.wait_until(lambda: state(command, out))
+    command.interrupt()
+    interrupted = check_batch(command, command.end(), out)
+    if interrupted:
+        as_told = ["--resume"] if "--resume" in command.lines[-1] else []
+        again = start(*args, *as_told)
+        assert again.end() == 0, again.lines
+    assert tables(str(out)) == tables(str(calm))
+
+
+def test_interrupted_at_once_a_resumed_run_says_how_to_go_on(
+    start: Callable[..., Command], recordings: Path, calm: Path
+) -> None:
+    for module in (BEGUN, "oido.batch.archive", "oido.batch.local", "oido.cli.batch_progress"):
+        command = start("batch", recordings, "-o", calm, "--resume")
+        command.wait_until(lambda command=command, module=module: module in command.imported)
+        command.interrupt()
+        code, (*_, last) = command.end(), command.lines
+        assert code in (0, 130), command.lines
+        if code == 130 and module == BEGUN:
+            assert last == "oido: interrupted; give the command again"  # it has --resume
+        else:
+            assert (code == 130) == ("go on with the same command and --resume" in last)
+
+
+def delays() -> Iterator[float]:
+    """Seconds: closely in the first second, then on to the end of the run."""
+    yield from (0.05 * step for step in range(20))
+    yield from (1.0 + 0.25 * step for step in range(12))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whole_group", [True, False], ids=["group", "process"])
+def test_an_archive_interrupted_after_any_time_says_how_to_go_on(
+    start: Callable[..., Command], recordings: Path, tmp_path: Path, whole_group: bool
+) -> None:
+    n_interrupted = 0
+    for number, delay in enumerate(delays()):
+        out = tmp_path / f"out-{number}"
+        command = start("batch", recordings, "-o", out)
+        command.wait_until(lambda command=command: BEGUN in command.imported)
+        time.sleep(delay)
+        command.interrupt(whole_group)
+        n_interrupted += check_batch(command, command.end(), out)
+    assert n_interrupted > 3
+
+
+def check_classify(command: Command, code: int, folder: Path) -> None:
+    text = "\n".join(command.lines)
+    assert "Traceback" not in text
+    assert "Exception ignored" not in text
+    assert not list(folder.rglob("*.part"))
+    sentences = [line for line in command.lines if line.startswith("oido: interrupted")]
+    if code == 0:
+        assert not sentences
+        assert (folder / "out.csv").exists()
+        return
+    assert code == 130, text
+    assert sentences == [command.lines[-1]], text
+    assert not (folder / "out.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        pytest.param(imported(BEGUN), id="main"),
+        pytest.param(imported("oido.cli.main"), id="commands"),
+        pytest.param(imported("oido.batch.inputs"), id="imports"),
+        pytest.param(imported("oido.batch.local"), id="engine"),
+        pytest.param(there(".out.csv.*"), id="output"),
+    ],
+)
+def test_classify_interrupted_in_any_state_is_one_sentence(
+    start: Callable[..., Command],
+    recordings: Path,
+    tmp_path: Path,
+    state: Callable[[Command, Path], object],
+) -> None:
+    command = start("classify", recordings, "-o", tmp_path / "out.csv")
+    command.wait_until(lambda: state(command, tmp_path))
+    command.interrupt()
+    check_classify(command, command.end(), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whole_group", [True, False], ids=["group", "process"])
+def test_classify_interrupted_after_any_time_is_one_sentence(
+    start: Callable[..., Command], recordings: Path, tmp_path: Path, whole_group: bool
+) -> None:
+    for number, delay in enumerate(delays()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        command = start("classify", recordings, "-o", folder / "out.csv")
+        command.wait_until(lambda command=command: BEGUN in command.imported)
+        time.sleep(delay)
+        command.interrupt(whole_group)
+        check_classify(command, command.end(), folder)
