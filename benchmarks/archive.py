@@ -31,7 +31,7 @@ from archive_faults import children, sounds_of
 from throughput import pinned
 
 from oido._version import __version__
-from oido.batch.status import status_of
+from oido.batch.progress import status_of
 
 ROOT = Path(__file__).parents[1]
 FORMATS = {"wav16": "16 kHz WAV", "flac44": "44.1 kHz stereo FLAC"}

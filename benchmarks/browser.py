@@ -33,7 +33,7 @@ from playwright.sync_api import Browser, sync_playwright
 import oido
 from oido.models.loading import load_model
 from oido.models.model import AudioModel
-from oido.server.web_export import export_page
+from oido.server.page_files import export_page
 from oido.signal.decode import open_audio
 from oido.signal.mixing import mono_blocks
 from oido.signal.resample import Resampler

@@ -25,13 +25,12 @@ from numpy.typing import NDArray
 from sklearn.isotonic import IsotonicRegression
 
 import oido
+from oido.calibration.data import LabelledScores, fit, hold_out, score_clips
+from oido.calibration.report import report_of
+from oido.calibration.risk_control import Guarantee, guaranteed_thresholds
+from oido.calibration.thresholds import Aim
+from oido.datasets.clip import Clip
 from oido.events.calibration import Calibrator
-from oido.training.aims import Aim
-from oido.training.calibration_report import report_of
-from oido.training.clip import Clip
-from oido.training.fitted_scores import fit, hold_out
-from oido.training.guarantee import Guarantee, guaranteed_thresholds
-from oido.training.labelled_scores import LabelledScores, score_clips
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".bench" / "calibration"

@@ -18,9 +18,9 @@ from mn04_windowing import Recordings
 from numpy.typing import NDArray
 from precision import ROOT, Clip, waveform_of
 
-from oido.models.display import audioset_labels, yamnet_labels
+from oido.models.labels import audioset_labels, yamnet_labels
 from oido.models.loading import load_model
-from oido.models.torch_file import read_state_dict
+from oido.models.networks.torch_file import read_state_dict
 from oido.params import Windowing
 from oido.signal.decode import open_audio
 from oido.signal.mixing import mono_blocks

@@ -23,10 +23,10 @@ import soundfile
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt
 
-from oido.classifier import AudioClassifier
-from oido.training.drift import _compare
-from oido.training.intervals import wilson
-from oido.training.stretches import HeardSet, hear_stretches
+from oido.evaluation.bootstrap import wilson
+from oido.evaluation.drift import _compare
+from oido.evaluation.drift_features import HeardSet, hear_stretches
+from oido.inference.classifier import AudioClassifier
 
 ROOT = Path(__file__).resolve().parents[1]
 LEVEL = 0.05

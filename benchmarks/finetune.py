@@ -23,16 +23,15 @@ import numpy as np
 from heads import embedded
 from numpy.typing import NDArray
 
-from oido.ears import Ear
+from oido.evaluation.ranking_and_calibration import expected_calibration_error
+from oido.inference.predictor import Ear
 from oido.models.loading import load_model
 from oido.models.model import AudioModel
 from oido.signal.decode import open_audio
 from oido.signal.mixing import mono_blocks
 from oido.signal.resample import Resampler
-from oido.training.embeddings import EmbeddedClips
-from oido.training.pooling import clip_probabilities
-from oido.training.reliability import expected_calibration_error
-from oido.training.selection import select
+from oido.training.embeddings import EmbeddedClips, clip_probabilities
+from oido.training.model_selection import select
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ("efficientat/mn04", "yamnet/classification")
@@ -84,9 +83,9 @@ def tuned(
 ) -> tuple[AudioModel, int, float]:
     """The fine-tuned model, epochs beyond the head's, and minutes."""
     from oido.torch import Mn04, YamNet
+    from oido.torch.clips import LabelledSounds
     from oido.torch.finetune import EpochReport, FinetuneOptions, finetune
-    from oido.torch.sounds import LabelledSounds
-    from oido.torch.writing import as_model
+    from oido.torch.to_litert import as_model
 
     def tell(report: EpochReport) -> None:
         if arguments.verbose:
@@ -114,7 +113,7 @@ def judged(scores: NDArray[np.float32], clips: EmbeddedClips) -> tuple[float, fl
 
 def scored(model: AudioModel, waveforms: list[NDArray[np.float32]]) -> NDArray[np.float32]:
     """f32[M, C]: every window of every clip, by LiteRT."""
-    from oido.torch.sounds import clip_windows
+    from oido.torch.clips import clip_windows
 
     ear = Ear.of(model)
     windows = (window for w in waveforms for window in clip_windows(w, model.windows)[0])

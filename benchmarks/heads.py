@@ -28,17 +28,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 import oido
+from oido.datasets.clip import Clip
+from oido.datasets.dataset import Dataset
+from oido.evaluation.ranking_and_calibration import expected_calibration_error
 from oido.training.augment import Augmentation
 from oido.training.baselines import BASELINES
-from oido.training.clip import Clip
-from oido.training.dataset import Dataset
 from oido.training.embed import embed
-from oido.training.embeddings import EmbeddedClips, FurtherWindows
-from oido.training.extra import grouped_folds
+from oido.training.embeddings import EmbeddedClips, FurtherWindows, clip_probabilities
+from oido.training.model_selection import cross_validate, select
 from oido.training.novelty import fit_novelty
-from oido.training.pooling import clip_probabilities
-from oido.training.reliability import expected_calibration_error
-from oido.training.selection import cross_validate, select
+from oido.training.sklearn_backend import grouped_folds
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ("yamnet/classification", "efficientat/mn04")

@@ -32,7 +32,7 @@ import numpy as np
 import soundfile
 from websockets.sync.client import connect
 
-from oido.ears import Ear
+from oido.inference.predictor import Ear
 from oido.models.loading import load_model
 from oido.params import available_cores
 

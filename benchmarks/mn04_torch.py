@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import oido
-from oido.ears import Ear
+from oido.inference.predictor import Ear
 from oido.models.loading import load_model
 from oido.models.model import Precision
 from oido.params import Windowing

@@ -25,14 +25,14 @@ from numpy.typing import NDArray
 from precision import ROOT, SETS, Clip, Quality, quality, read_clips
 
 from oido.events.aggregation import Aggregator
-from oido.models import mn04
-from oido.models.display import audioset_labels
-from oido.models.torch_file import read_state_dict
+from oido.models.labels import audioset_labels
+from oido.models.networks import mn04
+from oido.models.networks.torch_file import read_state_dict
 from oido.params import MnFrontEndParams, Windowing
 from oido.runtime.litert import LiteRtRuntime
 from oido.signal.decode import open_audio
+from oido.signal.frontend import MnFrontEnd
 from oido.signal.mixing import mono_blocks
-from oido.signal.mn_frontend import MnFrontEnd
 from oido.signal.resample import Resampler
 
 RATE_HZ = 32_000

@@ -29,10 +29,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.events.aggregation import Aggregator
-from oido.models.graph import TfliteGraph
 from oido.models.loading import load_model
-from oido.models.yamnet_network import network
-from oido.models.yamnet_weights import from_int8
+from oido.models.networks.yamnet import network
+from oido.models.tflite.editor import TfliteGraph
+from oido.models.tflite.yamnet_reader import from_int8
 from oido.params import FrontEndParams, Windowing
 from oido.runtime.litert import LiteRtRuntime
 from oido.signal.decode import open_audio

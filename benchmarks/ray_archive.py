@@ -31,9 +31,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from archive_faults import compare, sounds_of
 
 from oido._version import __version__
-from oido.batch.archive import ArchiveRun
 from oido.batch.engine import Engine, LocalEngine, NextUnit
-from oido.batch.ray import RayEngine
+from oido.batch.ray_engine import RayEngine
+from oido.batch.run import ArchiveRun
 from oido.batch.sources import find_sources
 from oido.batch.units import Flush, Order, Report, Unit
 
@@ -103,7 +103,7 @@ class _Batches:
     """What a Ray Data worker does: some units, and what they gave."""
 
     def __init__(self, order: Order) -> None:
-        from oido.batch.archivist import Archivist
+        from oido.batch.unit_worker import Archivist
 
         self._archivist = Archivist(order)
 

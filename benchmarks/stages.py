@@ -17,7 +17,7 @@ from statistics import median
 from corpus import ROOT, make_corpus
 
 import oido
-from oido.ears import Ear
+from oido.inference.predictor import Ear
 from oido.signal.decode import open_audio
 from oido.signal.mixing import mono_blocks
 

@@ -33,8 +33,8 @@ def pinned(cores: Sequence[int], *args: object) -> dict[str, Any]:
 
 def hear(jobs: int, paths: Sequence[Path]) -> dict[str, Any]:
     """oido's own engine over these files; the clock starts when the first (extra) one is done."""
-    from oido.batch.local import LocalPool, share_threads
     from oido.batch.plan import Plan, Task
+    from oido.batch.process_pool import LocalPool, share_threads
     from oido.batch.worker import Done
 
     warm_up = [paths[0]] * jobs if len(paths) > 1 else []

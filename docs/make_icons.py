@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-FOLDER = Path(__file__).resolve().parents[1] / "src/oido/server/web/icons"
+FOLDER = Path(__file__).resolve().parents[1] / "src/oido/web/icons"
 
 # In a square of side 1; the drawing keeps to the circle of 0.4 that every mask leaves.
 BACK, RING, WAVE = (0x10, 0x15, 0x1C), (0xF4, 0xF1, 0xEA), (0x35, 0xC2, 0xA6)

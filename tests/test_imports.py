@@ -48,7 +48,7 @@ def test_errors_and_records_load_nothing_heavy(code):
         ("oido.signal.frontend", set(HEAVY) - {"numpy"}),
         ("oido.runtime.fake", set(HEAVY) - {"numpy"}),
         ("oido.runtime.litert", {"soundfile", "av", "soxr"}),
-        ("oido.classifier", {"pyarrow", "tqdm"}),
+        ("oido.inference.classifier", {"pyarrow", "tqdm"}),
     ],
 )
 def test_a_room_loads_only_what_it_needs(module, absent):

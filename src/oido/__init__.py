@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, Any
 from oido._version import __version__
 
 if TYPE_CHECKING:
-    from oido.aio.classifier import AsyncAudioClassifier
-    from oido.classifier import AudioClassifier
-    from oido.embedder import AudioEmbedder, EmbeddingResult, cosine_similarity
+    from oido.datasets.clip import Clip
+    from oido.datasets.dataset import Dataset
     from oido.errors import (
         AudioError,
         AudioNotFoundError,
@@ -40,34 +39,35 @@ if TYPE_CHECKING:
         UnknownFormatError,
         UnknownLabelError,
     )
-    from oido.exporting import ExportReport, export
+    from oido.evaluation.evaluate import evaluate
+    from oido.evaluation.report import Report
+    from oido.inference.async_classifier import AsyncAudioClassifier
+    from oido.inference.classifier import AudioClassifier
+    from oido.inference.embedder import AudioEmbedder, EmbeddingResult, cosine_similarity
+    from oido.inference.export import ExportReport, export
+    from oido.inference.result import ClassificationResult, WindowCategories
     from oido.models.loading import load_model
-    from oido.result import ClassificationResult, WindowCategories
-    from oido.training.clip import Clip
-    from oido.training.dataset import Dataset
-    from oido.training.evaluate import evaluate
-    from oido.training.report import Report
     from oido.training.train import TrainingResult, train
     from oido.types import Category, Event, Row
 
 _HOME = {
-    "AsyncAudioClassifier": "oido.aio.classifier",
-    "AudioClassifier": "oido.classifier",
-    "AudioEmbedder": "oido.embedder",
+    "AsyncAudioClassifier": "oido.inference.async_classifier",
+    "AudioClassifier": "oido.inference.classifier",
+    "AudioEmbedder": "oido.inference.embedder",
     "Category": "oido.types",
-    "ClassificationResult": "oido.result",
-    "Clip": "oido.training.clip",
-    "Dataset": "oido.training.dataset",
-    "EmbeddingResult": "oido.embedder",
+    "ClassificationResult": "oido.inference.result",
+    "Clip": "oido.datasets.clip",
+    "Dataset": "oido.datasets.dataset",
+    "EmbeddingResult": "oido.inference.embedder",
     "Event": "oido.types",
-    "ExportReport": "oido.exporting",
-    "Report": "oido.training.report",
+    "ExportReport": "oido.inference.export",
+    "Report": "oido.evaluation.report",
     "Row": "oido.types",
     "TrainingResult": "oido.training.train",
-    "WindowCategories": "oido.result",
-    "cosine_similarity": "oido.embedder",
-    "evaluate": "oido.training.evaluate",
-    "export": "oido.exporting",
+    "WindowCategories": "oido.inference.result",
+    "cosine_similarity": "oido.inference.embedder",
+    "evaluate": "oido.evaluation.evaluate",
+    "export": "oido.inference.export",
     "load_model": "oido.models.loading",
     "train": "oido.training.train",
 }

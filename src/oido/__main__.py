@@ -17,7 +17,7 @@ _EXIT_INTERRUPTED = 130
 def main() -> int:
     """Run this process's command line; the exit code."""
     try:
-        from oido.cli.interrupting import interrupts_held
+        from oido.cli.terminal import interrupts_held
 
         with interrupts_held():
             from oido.cli.main import run

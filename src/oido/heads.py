@@ -17,11 +17,13 @@ import io
 import math
 import struct
 from dataclasses import dataclass
+from typing import Literal
 
 from oido.errors import OptionError
 
 __all__ = [
     "Head",
+    "OutputKind",
     "ScoreCalibration",
     "ScoreTransformation",
     "Sigmoid",
@@ -231,3 +233,7 @@ def _shortest(value: float) -> str:
     """The fewest digits that give this float32 back; nine always do."""
     texts = (f"{value:.{digits}g}" for digits in range(1, 10))
     return next(text for text in texts if _rounded(float(text)) == value)
+
+
+OutputKind = Literal["softmax", "sigmoid"]
+"""softmax: one class out of all; sigmoid: each class by itself."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parameters as frozen objects: what is given is stored, what follows is derived and checked."""
+"""Parameters as frozen objects: what is chosen is stored, what follows is derived and checked."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from oido.errors import OptionError
 
 __all__ = [
     "AGGREGATIONS",
+    "AUDIO_SUFFIXES",
     "DEFAULT_THRESHOLD",
     "Detection",
     "FrontEndParams",
@@ -243,3 +244,15 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+AUDIO_SUFFIXES = frozenset(
+    f".{suffix}"
+    for suffixes in (
+        "3gp aac aif aifc aiff amr ape asf au avi caf dsf flac flv gsm m2ts m4a m4b m4v mka mkv",
+        "mov mp2 mp3 mp4 mpeg mpg mts oga ogg ogv opus ra rf64 snd tta voc w64 wav wave webm",
+        "wma wmv wv",
+    )
+    for suffix in suffixes.split()
+)
+"""Endings that are looked for inside folders; a file named outright is always tried."""

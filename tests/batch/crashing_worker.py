@@ -5,9 +5,9 @@ import ctypes
 import sys
 import time
 
-from oido.batch import hearing, worker
+from oido.batch import recording, worker
 
-_rows = hearing.Hearing.rows
+_rows = recording.Hearing.rows
 
 
 def rows(self):  # type: ignore[no-untyped-def]
@@ -22,7 +22,7 @@ def rows(self):  # type: ignore[no-untyped-def]
     yield from _rows(self)
 
 
-hearing.Hearing.rows = rows  # type: ignore[method-assign]
+recording.Hearing.rows = rows  # type: ignore[method-assign]
 
 if __name__ == "__main__":
     sys.exit(worker.main())

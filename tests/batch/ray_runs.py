@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from oido.batch.archive import ArchiveRun
-from oido.batch.ray import RayEngine
+from oido.batch.ray_engine import RayEngine
+from oido.batch.run import ArchiveRun
 from oido.batch.sources import find_sources
 from oido.batch.units import Order, Outcome
 from tests.batch.archives import tables

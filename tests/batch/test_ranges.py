@@ -13,9 +13,9 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oido.batch.archive import ArchiveRun
-from oido.batch.inline import InlineEngine
+from oido.batch.inline_engine import InlineEngine
 from oido.batch.plan import Plan
+from oido.batch.run import ArchiveRun
 from oido.batch.sources import find_sources
 from oido.batch.units import Order
 from oido.signal.decode import open_audio

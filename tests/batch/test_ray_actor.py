@@ -14,8 +14,8 @@ import soundfile
 
 from oido import __version__
 from oido.batch import ray_actor
-from oido.batch.ray import RayEngine
 from oido.batch.ray_actor import RayActor, Restarted, Started, crash_path
+from oido.batch.ray_engine import RayEngine
 from oido.batch.sources import find_sources
 from oido.batch.units import Flush, Order, Unit
 from oido.batch.worker import Fatal

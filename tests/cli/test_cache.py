@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from oido.cli.main import run
-from oido.models.derived import derived_graph
-from oido.models.fetch import cache_path, write_whole
+from oido.datasets.clip import Clip
+from oido.models.fetch import cache_path, derived_graph, write_whole
 from oido.models.registry import CATALOG
-from oido.training.clip import Clip
-from oido.training.window_cache import ClipWindows, WindowCache, content_keys
+from oido.training.embed import ClipWindows, WindowCache, content_keys
 
 MODEL = "models/a-0123456789ab.tflite"
 DERIVED = f"derived/b-1-{'0' * 16}-{'f' * 64}.tflite"

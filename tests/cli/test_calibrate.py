@@ -15,10 +15,10 @@ import pytest
 import oido
 from oido.cli import calibrate
 from oido.heads import ScoreCalibration, ScoreTransformation, Sigmoid
-from oido.models.calibrated import Calibration, calibrated
+from oido.models.calibration_file import Calibration, calibrated
 from oido.models.loading import load_model
-from tests.training.labelled_sounds import YAMNET_LABELS, labelled_sounds
-from tests.training.recordings import record
+from tests.calibration.labelled_sounds import YAMNET_LABELS, labelled_sounds
+from tests.datasets.recordings import record
 
 NAME = "yamnet/classification"
 

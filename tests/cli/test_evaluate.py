@@ -9,7 +9,7 @@ import pytest
 
 import oido
 from oido.cli import evaluate
-from tests.training.recordings import record
+from tests.datasets.recordings import record
 
 pytest.importorskip("sklearn")
 

@@ -20,7 +20,7 @@ from tests.batch.archives import tables
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to a process group")
 
-BEGUN = "oido.cli.interrupting"
+BEGUN = "oido.cli.terminal"
 """The first module that ``oido.__main__.main`` imports, in its ``try``.
 
 The interpreter itself tells of each import when it is over (``-X importtime``). A Ctrl-C before
@@ -145,9 +145,9 @@ def check_batch(command: Command, code: int, out: Path) -> bool:
         pytest.param(imported("oido.cli.main"), id="commands"),
         pytest.param(imported("oido.batch.plan"), id="imports"),
         pytest.param(imported("pyarrow.lib"), id="pyarrow"),
-        pytest.param(imported("oido.batch.archive"), id="archive"),
+        pytest.param(imported("oido.batch.run"), id="archive"),
         pytest.param(there("lock"), id="lock"),
-        pytest.param(imported("oido.batch.local"), id="engine"),
+        pytest.param(imported("oido.batch.process_pool"), id="engine"),
         pytest.param(there("oido-archive.json"), id="header"),
         pytest.param(there("ledger/00000001.json"), id="first-commit"),
         pytest.param(there("*/.*.part"), id="writing"),
@@ -178,7 +178,7 @@ def test_an_archive_interrupted_in_any_state_is_gone_on_with(
 def test_interrupted_at_once_a_resumed_run_says_how_to_go_on(
     start: Callable[..., Command], recordings: Path, calm: Path
 ) -> None:
-    for module in (BEGUN, "oido.batch.archive", "oido.batch.local", "oido.cli.batch_progress"):
+    for module in (BEGUN, "oido.batch.run", "oido.batch.process_pool", "oido.cli.progress"):
         command = start("batch", recordings, "-o", calm, "--resume")
         command.wait_until(lambda command=command, module=module: module in command.imported)
         command.interrupt()
@@ -233,7 +233,7 @@ def check_classify(command: Command, code: int, folder: Path) -> None:
         pytest.param(imported(BEGUN), id="main"),
         pytest.param(imported("oido.cli.main"), id="commands"),
         pytest.param(imported("oido.batch.inputs"), id="imports"),
-        pytest.param(imported("oido.batch.local"), id="engine"),
+        pytest.param(imported("oido.batch.process_pool"), id="engine"),
         pytest.param(there(".out.csv.*"), id="output"),
     ],
 )

@@ -22,8 +22,8 @@ import soundfile
 
 from oido.cli.live_screen import Screen
 from oido.cli.main import run
-from oido.live.clock import UtcClock
-from oido.live.hearing import Heard
+from oido.live.monitor import Heard
+from oido.live.source import UtcClock
 from oido.types import Event
 from tests.cli.listening import OIDO, RAW, STREET, Live, Page, listen, records
 from tests.live.servers import Station, as_mp3, running

@@ -11,8 +11,8 @@ import pytest
 
 from oido.cli import query
 from oido.errors import OptionError
-from tests.archive.results_folders import FolderMaker, event, recording
-from tests.archive.results_folders import run as run_command
+from tests.results.results_folders import FolderMaker, event, recording
+from tests.results.results_folders import run as run_command
 
 pytest.importorskip("duckdb", reason="needs oido[archive]")
 

@@ -8,8 +8,8 @@ import pytest
 
 from oido.cli import report
 from oido.errors import OptionError, UnknownLabelError
-from tests.archive.results_folders import FolderMaker, event, heard_archive, recording
-from tests.archive.results_folders import run as run_command
+from tests.results.results_folders import FolderMaker, event, heard_archive, recording
+from tests.results.results_folders import run as run_command
 
 pytest.importorskip("duckdb", reason="needs oido[archive]")
 

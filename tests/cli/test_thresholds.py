@@ -10,10 +10,10 @@ import pytest
 import oido
 from oido.cli import thresholds
 from oido.heads import Head, ScoreCalibration, Sigmoid
-from oido.models.calibrated import Calibration
+from oido.models.calibration_file import Calibration
 from oido.models.loading import load_model
-from oido.models.metadata_writer import annotated
-from tests.models.test_metadata_heads import graph_of
+from oido.models.tflite.metadata_writer import annotated
+from tests.models.tflite.test_metadata_heads import graph_of
 
 OWN = (("Dog", 0.4), ("Cat, small", 0.2))
 NEW = Sigmoid(1, 2, -1)

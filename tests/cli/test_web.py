@@ -19,10 +19,9 @@ from oido.cli.main import build_parser
 from oido.errors import MissingExtraError, OidoError, OptionError, OutputError
 from oido.models.loading import load_model
 from oido.models.model import AudioModel
+from oido.server import page_files as web_export
 from oido.server import vendor as vendoring
-from oido.server import web_export
-from oido.server.web_export import export_page
-from oido.server.webfiles import WEB_FOLDER, content_of, device_model, page_files
+from oido.server.page_files import WEB_FOLDER, content_of, device_model, export_page, page_files
 
 
 def command(*arguments: str) -> int:

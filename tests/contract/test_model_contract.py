@@ -13,11 +13,11 @@ import pytest
 import oido
 from oido.heads import Head
 from oido.models.loading import load_model
-from oido.models.metadata_writer import annotated
 from oido.models.model import AudioModel
-from oido.models.yamnet_h5 import BATCH_NORM_EPSILON
-from oido.models.yamnet_weights import from_int8
-from tests.models.test_metadata_writer import LABELS, RATE, bare  # noqa: F401  # a fixture
+from oido.models.networks.yamnet_h5 import BATCH_NORM_EPSILON
+from oido.models.tflite.metadata_writer import annotated
+from oido.models.tflite.yamnet_reader import from_int8
+from tests.models.tflite.test_metadata_writer import LABELS, RATE, bare  # noqa: F401  # a fixture
 
 ROOT = Path(__file__).parents[2]
 STREET = ROOT / "examples" / "street.flac"
@@ -28,7 +28,7 @@ MODELS = Path(os.environ.get("OIDO_TEST_MODELS", ROOT.parent / "shared" / "model
 def original(model: AudioModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A yamnet.h5 of the official layout; the true one cannot be part of a test."""
     pytest.importorskip("h5py")
-    from tests.models.test_yamnet_h5 import keras_layers, write_h5
+    from tests.models.networks.test_yamnet_h5 import keras_layers, write_h5
 
     weights = from_int8(model.path.read_bytes())
     identity = [

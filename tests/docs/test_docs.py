@@ -76,7 +76,7 @@ def make_video(path: Path) -> None:
 def test_python_examples_run(page: Path, desk: Path) -> None:
     if "oido.torch" in page.read_text("utf-8"):
         pytest.importorskip("torch", reason="the page needs oido[torch]")
-    if "oido.archive" in page.read_text("utf-8"):
+    if "oido.results" in page.read_text("utf-8"):
         assert run(["batch", "recordings/", "-o", "results/", "-q"]) == 0
     namespace: dict[str, Any] = {}
     for code in blocks(page, "python"):

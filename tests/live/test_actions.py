@@ -21,7 +21,7 @@ import soundfile
 from oido.errors import OptionError
 from oido.live import actions
 from oido.live.actions import Action, ActionError, Message, Runner
-from oido.live.preroll import Clip
+from oido.live.clips import Clip
 from oido.live.rules import parse_action
 from oido.live.triggers import TriggerState
 from tests.live.servers import Receiver, free_port, running
@@ -167,9 +167,9 @@ def test_a_program_that_fails_is_told_with_its_last_words_and_not_run_again(
 def test_a_program_that_hangs_is_ended_with_its_children(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from oido.live import command
+    from oido.live import builtin_actions
 
-    monkeypatch.setattr(command, "_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(builtin_actions, "_COMMAND_SECONDS", 0.5)
     with running(Running(parse_action("exec:sh -c 'sleep 60 & wait'"))) as it:
         began = time.monotonic()
         it.runner.offer(Message(ON))

@@ -15,8 +15,8 @@ import pytest
 
 from oido.errors import AudioError, AudioNotFoundError, MissingExtraError
 from oido.live import microphone
-from oido.live.gaps import Gap
 from oido.live.microphone import MicrophoneReader, input_devices
+from oido.live.source import Gap
 
 RATE = 8_000
 BLOCK = RATE // 20

@@ -13,8 +13,8 @@ import pytest
 import soundfile
 
 from oido.errors import AudioError, OptionError
-from oido.live.gaps import Gap
 from oido.live.network import BackOff, NetworkReader, without_password
+from oido.live.source import Gap
 from tests.live.servers import Camera, Station, as_mp3, free_port, running
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -8,10 +8,10 @@ import pytest
 
 from oido.errors import UnknownLabelError
 from oido.heads import Head
+from oido.inference.postprocess import HeadReader, read_heads
 from oido.live.conditions import parse_condition
 from oido.live.triggers import Trigger, TriggerParams
 from oido.params import Selection, Windowing
-from oido.reading import HeadReader, read_heads
 
 SECOND = Windowing(16_000, 16_000, 16_000)
 """Windows of one second, side by side: window k is the second k."""

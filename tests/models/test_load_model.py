@@ -11,8 +11,8 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import Builder
 
-from oido.classifier import AudioClassifier
 from oido.errors import ModelError, ModelFormatError, ModelNotFoundError
+from oido.inference.classifier import AudioClassifier
 from oido.models.loading import load_model
 from oido.models.registry import CATALOG
 

@@ -14,8 +14,8 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from oido.models.graph import TfliteGraph
-from oido.models.metadata import read_metadata
+from oido.models.tflite.editor import TfliteGraph
+from oido.models.tflite.metadata import read_metadata
 
 ROOT = Path(__file__).parents[2]
 CHILDREN = {"mediapipe": "mediapipe_child.py", "tflite-support": "tflite_support_child.py"}

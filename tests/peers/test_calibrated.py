@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import oido
+from oido.calibration.fit import calibrate
 from oido.events.calibration import Calibrator
 from oido.models.loading import load_model
-from oido.training.calibrating import calibrate
-from tests.training.labelled_sounds import labelled_sounds
+from tests.calibration.labelled_sounds import labelled_sounds
 
 pytestmark = pytest.mark.slow
 

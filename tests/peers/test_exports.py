@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import oido
-from oido.exporting import export
+from oido.inference.export import export
 from oido.models.loading import load_model
 
 pytestmark = pytest.mark.slow

@@ -17,10 +17,10 @@ import pytest
 import oido
 from oido.events.calibration import Calibrator
 from oido.heads import Head, ScoreCalibration, ScoreTransformation, Sigmoid
-from oido.models.graph_writer import GraphWriter
-from oido.models.metadata_writer import PlainOutput, annotated
 from oido.models.model import AudioModel
-from tests.models.test_metadata_heads import with_file
+from oido.models.tflite.metadata_writer import PlainOutput, annotated
+from oido.models.tflite.ops import GraphWriter
+from tests.models.tflite.test_metadata_heads import with_file
 from tests.peers.conftest import Run, RunAll
 from tests.peers.peers import PeerRefusedError
 

@@ -5,8 +5,8 @@ import json
 import sys
 
 from oido.server.app import create_app
-from oido.server.limits import Limits, Settings
-from oido.server.running import serve
+from oido.server.serve import serve
+from oido.server.settings import Limits, Settings
 
 given = json.loads(sys.argv[1])
 limits = Limits(**given.pop("limits", {}))

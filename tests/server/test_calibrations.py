@@ -15,9 +15,9 @@ import pytest
 import oido
 from oido.errors import OptionError
 from oido.heads import ScoreCalibration, ScoreTransformation, Sigmoid
-from oido.models.calibrated import Calibration
+from oido.models.calibration_file import Calibration
 from oido.models.model import AudioModel
-from oido.server.hearers import Hearers
+from oido.server.model_store import Hearers
 from tests.server.conftest import StartServer
 
 STREET = Path(__file__).parents[2] / "examples" / "street.flac"
@@ -66,8 +66,8 @@ def test_a_calibration_for_another_model_is_refused(calibration: Path, tmp_path:
 
 
 def test_the_page_gets_a_file_with_the_calibration(calibration: Path, tmp_path: Path) -> None:
-    from oido.server.given import load_given
-    from oido.server.webfiles import device_model
+    from oido.server.model_store import load_given
+    from oido.server.page_files import device_model
 
     model, is_new = load_given("yamnet/classification", None, [str(calibration)])
     assert is_new

@@ -11,9 +11,9 @@ import pytest
 
 pytest.importorskip("starlette")
 
-from oido.server.limits import Limits
 from oido.server.options import STREAM_OPTIONS
 from oido.server.protocol import CLOSE_OF_STATUS, ENCODINGS, MESSAGE_BYTES
+from oido.server.settings import Limits
 
 
 def test_the_client_of_the_guide_hears_the_alarm(

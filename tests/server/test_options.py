@@ -16,10 +16,10 @@ from starlette.routing import Route
 from oido.cli import classify, serve
 from oido.errors import ModelNotFoundError, OptionError
 from oido.models.registry import DEFAULT_MODEL
-from oido.server.documentation import documentation_routes, openapi
-from oido.server.limits import Limits, Settings, is_loopback
+from oido.server.openapi import documentation_routes, openapi
 from oido.server.options import OPTIONS, from_json, from_query, plan_of
 from oido.server.problems import problem_of
+from oido.server.settings import Limits, Settings, is_loopback
 
 
 def parsed(module: Any, *words: str) -> argparse.Namespace:
@@ -114,7 +114,7 @@ def test_a_token_is_not_shown() -> None:
 def test_a_port_that_is_taken_is_told() -> None:
     import socket
 
-    from oido.server.running import _listener
+    from oido.server.serve import _listener
 
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

@@ -17,7 +17,7 @@ pytest.importorskip("starlette")
 from websockets.sync.client import connect
 
 from oido.errors import OptionError
-from oido.server.limits import Settings
+from oido.server.settings import Settings
 from tests.server.clients import HEADER
 
 
@@ -59,7 +59,7 @@ def test_recordings_and_streams_over_tls(
 
 def test_a_wrong_certificate_is_told(pem: tuple[Path, Path], tmp_path: Path) -> None:
     from oido.server.app import create_app
-    from oido.server.running import serve
+    from oido.server.serve import serve
 
     nonsense = tmp_path / "nonsense.pem"
     nonsense.write_text("no certificate")

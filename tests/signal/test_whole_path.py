@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import oido
-from oido.ears import Ear, Ears
 from oido.errors import EmptyAudioError
+from oido.inference.predictor import Ear, Ears
+from oido.inference.result import ClassificationResult
+from oido.inference.stream import WindowStream
 from oido.params import Windowing
-from oido.result import ClassificationResult
 from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.framing import WindowFramer
 from oido.signal.resample import Resampler
-from oido.stream import WindowStream
 from tests.signal.decode.encoding import by_av, by_soundfile
 from tests.signal.decode.wav_bytes import wav
 from tests.signal.sounds import channel_sines, noise

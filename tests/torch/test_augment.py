@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from oido.errors import OptionError
-from oido.models.yamnet_network import YAMNET_FRONT_END
-from oido.torch.augment import Augmenter, AugmentOptions
+from oido.models.networks.yamnet import YAMNET_FRONT_END
+from oido.torch.clips import Augmenter, AugmentOptions
 from tests.signal.sounds import noise, sine
 
 WINDOWS = YAMNET_FRONT_END.windows

@@ -15,9 +15,8 @@ import soxr
 import oido.torch
 from oido.errors import InvalidSamplesError, OptionError
 from oido.params import WindowParams
-from oido.torch.augment import AugmentOptions
-from oido.torch.sounds import LabelledSounds
-from tests.models.test_mn04 import random_state
+from oido.torch.clips import AugmentOptions, LabelledSounds
+from tests.models.networks.test_mn04 import random_state
 from tests.signal.sounds import noise
 from tests.torch.toys import WINDOWS, changed, clip_probabilities, states, toy
 

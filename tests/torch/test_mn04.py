@@ -9,13 +9,13 @@ import pytest
 import oido
 import oido.torch
 from oido.errors import InvalidSamplesError, ModelFormatError, ModelNotFoundError
-from oido.models.mn04 import network
-from oido.models.torch_file import read_state_dict
+from oido.models.networks.mn04 import network
+from oido.models.networks.torch_file import read_state_dict
 from oido.params import MnFrontEndParams
 from oido.runtime.litert import LiteRtRuntime
-from oido.signal.mn_frontend import MnFrontEnd
-from tests.models.test_mn04 import random_state
-from tests.signal.test_mn_frontend import golden_clips, models_folder
+from oido.signal.frontend import MnFrontEnd
+from tests.models.networks.test_mn04 import random_state
+from tests.signal.test_frontend_mn04 import golden_clips, models_folder
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'oido[torch]'")
 Mn04 = oido.torch.Mn04

@@ -20,7 +20,7 @@ def run(code):
     "code",
     [
         "import oido; oido.AudioClassifier; oido.AudioEmbedder",
-        "import oido.models.loading, oido.ears, oido.cli.main",
+        "import oido.models.loading, oido.inference.predictor, oido.cli.main",
         "import oido.torch; dir(oido.torch)",
     ],
 )

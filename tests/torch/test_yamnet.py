@@ -12,8 +12,9 @@ import oido
 import oido.torch
 from oido.errors import InvalidSamplesError, ModelFormatError, ModelNotFoundError
 from oido.models.model import AudioModel
-from oido.models.yamnet_network import network
-from oido.models.yamnet_weights import YamNetWeights, from_int8
+from oido.models.networks.yamnet import network
+from oido.models.networks.yamnet_weights import YamNetWeights
+from oido.models.tflite.yamnet_reader import from_int8
 from oido.runtime.litert import LiteRtRuntime
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'oido[torch]'")
@@ -151,8 +152,8 @@ def test_weights_that_are_no_numbers_are_not_given_back(model):
 def test_h5_in_torch_equals_h5_in_litert(model, tmp_path, sounds, tell):
     """A file of the original's layout, with batch norms that do something."""
     pytest.importorskip("h5py")
-    from oido.models.yamnet_h5 import from_h5
-    from tests.models.test_yamnet_h5 import keras_layers, write_h5
+    from oido.models.networks.yamnet_h5 import from_h5
+    from tests.models.networks.test_yamnet_h5 import keras_layers, write_h5
 
     rng = np.random.default_rng(0)
     weights = dataclasses.replace(from_int8(model.path.read_bytes()), activation="relu")

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from oido.models.yamnet_network import YAMNET_FRONT_END
-from oido.torch.sounds import LabelledSounds, clip_windows
+from oido.models.networks.yamnet import YAMNET_FRONT_END
+from oido.torch.clips import LabelledSounds, clip_windows
 from tests.signal.sounds import noise, sine
 
 WINDOWS = YAMNET_FRONT_END.windows

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import oido
+from oido.datasets.clip import Clip
+from oido.datasets.targets import BACKGROUND
 from oido.training.augment import Augmentation
-from oido.training.clip import Clip
 from oido.training.embed import Embedded, _Listener, embed
 from oido.training.embeddings import FurtherWindows
-from oido.training.targets import BACKGROUND
 from tests.training.taught_sounds import KINDS, make_sounds
 
 OPTIONS = Augmentation(3, background=1.0)

@@ -9,11 +9,9 @@ import numpy as np
 import pytest
 
 from oido.errors import OptionError
-from oido.training.directions import PRIOR_CLIPS
-from oido.training.embeddings import EmbeddedClips, FurtherWindows
-from oido.training.fit import LinearOptions, MlpOptions, fit_linear, fit_mlp
+from oido.training.embeddings import EmbeddedClips, FurtherWindows, clip_probabilities
+from oido.training.fit import PRIOR_CLIPS, LinearOptions, MlpOptions, fit_linear, fit_mlp
 from oido.training.head import Head
-from oido.training.pooling import clip_probabilities
 from tests.training.embedded_sounds import SILENCE, made_clips, made_tags
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from oido.errors import OptionError
+from oido.training.embeddings import clip_probabilities
 from oido.training.fit import MlpOptions, fit_linear, fit_mlp
 from oido.training.head import Dense, Head, LinearHead, MlpHead
-from oido.training.pooling import clip_probabilities
 from tests.training.embedded_sounds import made_clips, made_tags
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from oido.errors import OptionError
+from oido.training.model_selection import select
 from oido.training.novelty import fit_novelty
-from oido.training.selection import select
 from tests.training.embedded_sounds import made_clips
 
 

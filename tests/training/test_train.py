@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 import oido
-from oido.models.model import LogMelNetwork, WholeNetwork
-from oido.models.notes import Notes
+from oido.models.model import LogMelNetwork, Notes, WholeNetwork
 from oido.training.train import TrainingResult, train
 from tests.training.taught_sounds import KINDS, make_sounds
 
@@ -146,8 +145,8 @@ def test_the_base_head_may_stay(taught: TrainingResult, tmp_path: Path) -> None:
 
 
 def test_notes_say_how_it_was_made(exported: Path) -> None:
-    from oido.models.graph import TfliteGraph
-    from oido.models.metadata import read_metadata
+    from oido.models.tflite.editor import TfliteGraph
+    from oido.models.tflite.metadata import read_metadata
 
     content = exported.read_bytes()
     raw = TfliteGraph(content).metadata()
@@ -164,7 +163,7 @@ def test_the_second_time_nothing_is_heard_anew(
     def never(*_: object) -> None:
         raise AssertionError("a recording was decoded")
 
-    monkeypatch.setattr("oido.training.heard.open_audio", never)
+    monkeypatch.setattr("oido.datasets.waveforms.open_audio", never)
     again = train(oido.Dataset.load(sounds))
     assert (again.embedded.clips.embeddings == taught.embedded.clips.embeddings).all()
 

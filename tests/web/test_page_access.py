@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from oido.server.webfiles import WEB_FOLDER
+from oido.server.page_files import WEB_FOLDER
 from tests.web.browsing import DESKTOP, PHONE, Pages, hear_street, rows_of
 
 _NO_AXE = "needs axe: pip install axe-playwright-python"

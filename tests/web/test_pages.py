@@ -18,9 +18,9 @@ from starlette.applications import Starlette
 from oido.cli import serve
 from oido.cli.main import run
 from oido.server.app import create_app
-from oido.server.limits import Settings
-from oido.server.pages import page_routes
-from oido.server.webfiles import WEB_FOLDER
+from oido.server.page import page_routes
+from oido.server.page_files import WEB_FOLDER
+from oido.server.settings import Settings
 from tests.asynchronous import run_async
 
 
@@ -87,7 +87,8 @@ def test_an_unchanged_file_is_not_sent_again(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/nothing", "/../pages.py", "/%2e%2e/pages.py", "/ui/..%2f..%2fpages.py", "/models/x"]
+    "path",
+    ["/nothing", "/../params.py", "/%2e%2e/params.py", "/ui/..%2f..%2fparams.py", "/models/x"],
 )
 def test_there_is_nothing_else(client: Client, path: str) -> None:
     assert client.get(path).status_code == 404

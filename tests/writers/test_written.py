@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from oido.errors import OptionError, OutputError
-from oido.writers.output import AtomicFile, keep_original
+from oido.writers.atomic import AtomicFile, keep_original
 from oido.writers.written import WRITTEN_NAME, WrittenFiles
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
-from oido.batch.local import STALL_SECONDS, Crashed, LocalPool
+from oido.batch.process_pool import STALL_SECONDS, Crashed, LocalPool
 from oido.batch.units import Flush, Order, Report, Unit
 
 __all__ = ["Engine", "LocalEngine", "Lost", "NextUnit"]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from oido.errors import OptionError
-from oido.suffixes import AUDIO_SUFFIXES
+from oido.params import AUDIO_SUFFIXES
 
 __all__ = ["Recording", "find_recordings"]
 

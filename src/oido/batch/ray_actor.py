@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a Ray actor of an archive does: it holds an Archivist, and reports.
+"""Ray itself, and the actor that works through units of an archive there.
 
-Ray itself is not imported here, and neither is NumPy before an order has come.
+A cluster is joined or started quietly, and with errors that say what to do. Ray is imported only
+when that is asked for, and NumPy is loaded only when an actor's first order has come.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from oido import errors
 from oido._version import __version__
-from oido.batch.ledger import HEADER
+from oido.batch.commit_log import HEADER
 from oido.batch.storage import storage_of
 from oido.batch.units import Flush, Order, Report, Unit
 from oido.batch.worker import Fatal
 from oido.errors import OidoError, OutputError
 
-__all__ = ["RayActor", "Restarted", "Started", "crash_path"]
+__all__ = ["RayActor", "Restarted", "Started", "connect", "crash_path", "import_ray", "short"]
 
 _REPORT_SECONDS = 2.0
 _SHARED_SECONDS = 10.0
@@ -91,7 +93,7 @@ class RayActor:
         if crash and not self._loaded_before:
             return Fatal("OidoError", f"a worker could not start on node {host}: {crash}")
         try:
-            from oido.batch.archivist import Archivist
+            from oido.batch.unit_worker import Archivist
 
             loaded: Order = pickle.loads(order)
             self._archivist = Archivist(loaded)
@@ -139,3 +141,65 @@ class RayActor:
         faulthandler.disable()
         self._crash_file.close()
         os.unlink(self._crash_path)
+
+
+_OBJECT_STORE_BYTES = 80 << 20
+"""Of a Ray of our own: only reports pass through it. Ray takes no less."""
+
+_LOOK_FOR_SECONDS = 10.0
+
+
+def import_ray() -> Any:
+    """The package. Raises MissingExtraError."""
+    try:
+        import ray
+    except ImportError as error:
+        raise errors.MissingExtraError(
+            "the Ray engine needs Ray; install it with: pip install 'oido[archive,ray]'"
+        ) from error
+    return ray
+
+
+def connect(ray: Any, address: str | None, cpus: int, runtime_env: dict[str, Any] | None) -> None:
+    """Join a cluster, or start a Ray here; quietly. Raises OptionError."""
+    if address and address.startswith("ray://"):
+        raise errors.OptionError(
+            f"{address}: start oido on a node of the cluster, with --address auto or by `ray job "
+            "submit`; through a Ray client it cannot follow its actors"
+        )
+    quiet = {"log_to_driver": False, "logging_level": "ERROR", "runtime_env": runtime_env}
+    if address and address != "local":
+        _look_for(address)
+        try:
+            ray.init(address, **quiet)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            ray.shutdown()  # of what it had begun
+            raise errors.OptionError(f"no Ray cluster at {address}: {short(error)}") from error
+    else:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        ray.init(
+            "local",
+            num_cpus=cpus,
+            object_store_memory=_OBJECT_STORE_BYTES,
+            include_dashboard=False,
+            **quiet,
+        )
+    # Its remarks on dead workers would go to standard output; the engine tells what matters.
+    ray._private.worker._worker_logs_enabled = False
+
+
+def _look_for(address: str) -> None:
+    """Ray itself tries for minutes before it says that nobody is there. Raises OptionError."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit():
+        try:
+            socket.create_connection((host, int(port)), _LOOK_FOR_SECONDS).close()
+        except OSError as error:
+            raise errors.OptionError(f"no Ray cluster at {address}: {error}") from error
+
+
+def short(error: BaseException) -> str:
+    """A message in one line."""
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    return " ".join(lines)[-300:] if lines else type(error).__name__

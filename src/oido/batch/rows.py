@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blocks of windows to table rows, at each level: events, windows, or the whole clip."""
+"""Blocks of windows to table rows, at each level: events, windows, or the whole clip.
+
+With a model that knows its training data, a row also says whether the recording is unlike all of
+it.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,13 @@ from collections.abc import Callable
 from typing import Protocol
 
 from oido.batch.plan import Plan
-from oido.classifier import AudioClassifier
-from oido.embedder import l2_normalized
 from oido.events.aggregation import Aggregator
-from oido.stream import Block
+from oido.inference.block import Block
+from oido.inference.classifier import AudioClassifier
+from oido.inference.embedder import l2_normalized
 from oido.types import AnyRow, Category, EmbeddingRow, Event, Row
 
-__all__ = ["RowMaker", "event_row", "row_maker"]
+__all__ = ["RowMaker", "UnknownJudge", "event_row", "row_maker"]
 
 
 class RowMaker(Protocol):
@@ -157,3 +161,25 @@ def event_row(file: str, channel: int | None, event: Event) -> Row:
 
 def _row(file: str, channel: int | None, start: float, end: float, c: Category) -> Row:
     return Row(file, channel, start, end, c.display_name, c.index, c.score, c.probability)
+
+
+class UnknownJudge:
+    """Takes the blocks of a recording; ``verdict`` is None for a model that does not tell."""
+
+    def __init__(self, classifier: AudioClassifier) -> None:
+        self._novelty = classifier.model.novelty
+        self._mean = Aggregator("mean")
+        self._is_empty = True
+
+    def push(self, block: Block) -> None:
+        """More windows, of any channel."""
+        if block.similarities is not None and len(block.similarities):
+            self._mean.push(block.similarities[:, None], block.weights, block.loudness)
+            self._is_empty = False
+
+    @property
+    def verdict(self) -> bool | None:
+        """As `ClassificationResult.is_unknown`, of all windows so far."""
+        if self._novelty is None or self._is_empty:
+            return None
+        return bool(self._mean.flush()[0] < self._novelty.threshold)

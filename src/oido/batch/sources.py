@@ -14,7 +14,7 @@ from oido.batch.inputs import find_recordings
 from oido.batch.storage import filesystem_of, is_remote
 from oido.batch.units import Source, utf8
 from oido.errors import MissingExtraError, OptionError
-from oido.suffixes import AUDIO_SUFFIXES
+from oido.params import AUDIO_SUFFIXES
 
 __all__ = ["find_sources"]
 

@@ -8,7 +8,7 @@ input ends. Out go these messages:
 - for each task: ``Rows(rows, duration)`` any number of times, then ``Done(summary)``.
 
 For an archive the first object is an Order, tasks are Units or Flush, and messages are
-Reports; rows go to Parquet here and not through the pipe (`oido.batch.archivist`).
+Reports; rows go to Parquet here and not through the pipe (`oido.batch.unit_worker`).
 
 SIGTERM ends a worker of an archive after it has discarded the files that it was writing.
 
@@ -125,7 +125,7 @@ class _Server(Protocol):
 
 
 def _archivist(order: Order) -> _Server:
-    from oido.batch.archivist import Archivist
+    from oido.batch.unit_worker import Archivist
 
     return Archivist(order)
 
@@ -134,14 +134,14 @@ class _Hearer:
     """Sends rows as they are heard."""
 
     def __init__(self, plan: Plan) -> None:
-        from oido.batch.hearing import make_classifier
+        from oido.batch.recording import make_classifier
 
         self._plan, self._classifier = plan, make_classifier(plan)
         self.model_name = self._classifier.model.name
         self.model_sha256 = self._classifier.model.sha256
 
     def serve(self, task: Task) -> Iterator[Message]:
-        from oido.batch.hearing import Hearing
+        from oido.batch.recording import Hearing
 
         hearing = Hearing(self._classifier, self._plan, task)
         try:

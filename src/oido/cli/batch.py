@@ -1,26 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido batch``: whole archives, and nothing lost."""
+"""``oido batch``: a whole archive, and nothing lost; ``oido batch status``: how far it is."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.classify import add_reading_options, add_report_options, make_plan
-from oido.cli.interrupting import interruptible, interrupts_held
-from oido.cli.recordings import add_hearing_options
+from oido.cli.options import add_hearing_options, add_reading_options, add_report_options, make_plan
+from oido.cli.terminal import interruptible, interrupts_held
 from oido.errors import OptionError, OutputError
 from oido.params import available_cores
 
 if TYPE_CHECKING:
-    from oido.batch.archive import ArchiveRun
     from oido.batch.engine import Engine
+    from oido.batch.run import ArchiveRun
     from oido.batch.units import Order, Outcome, Source
 
-__all__ = ["add_parser", "hear_archive"]
+__all__ = ["add_parser", "hear_archive", "show_status"]
 
 _LARGE_BYTES = 64_000_000
 """Of a recording that more than one worker may be of use for: an hour of WAV is twice as much."""
@@ -114,8 +114,6 @@ def add_parser(commands: Any) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     if args.paths[0] == "status":
-        from oido.cli.batch_status import show_status
-
         if len(args.paths) != 2 or args.output:
             raise OptionError("say: oido batch status FOLDER (a recording of that name: ./status)")
         return show_status(args.paths[1], as_json=args.json)
@@ -158,9 +156,9 @@ def hear_archive(args: argparse.Namespace) -> int:
     try:
         with interrupts_held():
             _need_pyarrow()
-            from oido.batch.archive import ArchiveRun
+            from oido.batch.run import ArchiveRun
             from oido.batch.sources import find_sources
-            from oido.cli.main import EXIT_FAILED_FILES, EXIT_OK
+            from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
 
         order = _order(args)
         sources = find_sources(args.paths)
@@ -203,7 +201,7 @@ def _engine(
 ) -> Engine:
     """Whose workers begin to load; the stack closes it."""
     if args.engine == "ray":
-        from oido.batch.ray import RayEngine
+        from oido.batch.ray_engine import RayEngine
 
         return stack.enter_context(RayEngine(order, args.jobs, args.address))
     with interrupts_held():
@@ -228,7 +226,7 @@ def _need_pyarrow() -> None:
 
 
 def _hear(run: ArchiveRun, engine: Engine, order: Order, *, quiet: bool, verbose: bool) -> int:
-    from oido.cli.batch_progress import ArchiveProgress
+    from oido.cli.progress import ArchiveProgress
 
     with ArchiveProgress(run.todo, quiet or not run.todo) as progress:
         try:
@@ -266,3 +264,47 @@ def _tell(outcomes: Sequence[Outcome], verbose: bool) -> None:
                 f"{outcome.windows} windows, {outcome.rows} rows",
                 file=sys.stderr,
             )
+
+
+def show_status(url: str, as_json: bool = False) -> int:
+    """Print it; 0 if all is well, 3 if recordings failed."""
+    from oido.batch.progress import status_of
+    from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
+
+    status = status_of(url)
+    if as_json:
+        print(json.dumps(status, ensure_ascii=False, indent=2))
+    else:
+        print("\n".join(_lines(status)))
+    return EXIT_FAILED_FILES if status["failed"] else EXIT_OK
+
+
+def _lines(status: dict[str, Any]) -> list[str]:
+    rows = ", ".join(f"{n} {table}" for table, n in status["rows"].items())
+    lines = [
+        f"{status['folder']}  {status['model']}, last written {status['last_commit']}",
+        f"done     {status['done']} recordings, {status['audio_seconds'] / 3600:.2f} h",
+        f"failed   {status['failed']}",
+        f"left     {status['left']}",
+        f"rows     {rows}",
+    ]
+    if status["times_real_time"] is not None:
+        lines.append(
+            f"speed    {status['times_real_time']:.0f} × real time, "
+            f"{status['files_per_hour']:.0f} files/h"
+        )
+    if status["eta_seconds"] is not None:
+        lines.append(f"ETA      {_clock(status['eta_seconds'])}")
+    for recording in status["under_way"]:
+        lines.append(f"split    {recording['file']}: {recording['heard']} of {recording['of']}")
+    if status["failures"]:
+        width = max(len(failure["kind"]) for failure in status["failures"])
+        lines += ["", "failed recordings:"]
+        lines += [f"  {f['kind']:<{width}}  {f['reason']}" for f in status["failures"]]
+    return lines
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"

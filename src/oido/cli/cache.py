@@ -63,7 +63,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from oido.cli.main import EXIT_OK
+    from oido.cli.exit_codes import EXIT_OK
 
     print(cache_folder())
     for name, what in _PARTS.items():
@@ -74,7 +74,7 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _clear(args: argparse.Namespace) -> int:
-    from oido.cli.main import EXIT_OK
+    from oido.cli.exit_codes import EXIT_OK
 
     for name in args.parts or [part for part in _PARTS if part != "models"]:
         folder = cache_folder() / name

@@ -103,11 +103,11 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.cli.main import EXIT_FAILED_FILES, EXIT_OK
-    from oido.cli.recordings import fetch_model
+    from oido.calibration.fit import write_calibration
+    from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
+    from oido.cli.options import fetch_model
     from oido.errors import OptionError
     from oido.models.loading import load_model
-    from oido.training.calibrating import write_calibration
 
     for path in args.output:
         if path.suffix not in {".tflite", ".json", ".csv", ".txt"}:
@@ -131,10 +131,10 @@ def _run(args: argparse.Namespace) -> int:
 
 def _made(args: argparse.Namespace, model: AudioModel) -> tuple[Any, bool]:
     """The calibration, and whether clips were left out."""
-    from oido.cli.counting import counted
-    from oido.training.calibrating import calibrate
-    from oido.training.dataset import Dataset
-    from oido.training.guarantee import Guarantee
+    from oido.calibration.fit import calibrate
+    from oido.calibration.risk_control import Guarantee
+    from oido.cli.progress import counted
+    from oido.datasets.dataset import Dataset
     from oido.writers import AtomicFile
 
     guarantee = args.guarantee and Guarantee.parse(args.guarantee, args.confidence)
@@ -159,10 +159,10 @@ def _made(args: argparse.Namespace, model: AudioModel) -> tuple[Any, bool]:
 
 
 def _given(args: argparse.Namespace, model: AudioModel) -> Any:
+    from oido.calibration.data import head_of
     from oido.errors import OptionError
     from oido.heads import ScoreCalibration, ScoreTransformation
-    from oido.models.calibrated import Calibration
-    from oido.training.labelled_scores import head_of
+    from oido.models.calibration_file import Calibration
 
     if args.given.suffix == ".json":
         return Calibration.read(args.given)

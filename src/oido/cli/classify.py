@@ -8,24 +8,25 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.interrupting import interrupts_held
-from oido.cli.recordings import (
+from oido.cli.options import (
     add_hearing_options,
-    add_label_options,
     add_output_options,
     add_paths,
-    fetch_model,
+    add_reading_options,
+    add_report_options,
+    make_plan,
     make_tasks,
 )
+from oido.cli.terminal import interrupts_held
 from oido.errors import OptionError
-from oido.params import AGGREGATIONS, available_cores
+from oido.params import available_cores
 
 if TYPE_CHECKING:
+    from oido.batch.output_files import Sink
     from oido.batch.plan import Plan, Task
-    from oido.batch.results import Sink
     from oido.writers import Format
 
-__all__ = ["add_parser", "add_reading_options", "add_report_options", "make_plan"]
+__all__ = ["add_parser"]
 
 _EPILOG = """\
 examples:
@@ -72,23 +73,6 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=_run)
 
 
-def add_reading_options(group: argparse._ArgumentGroup) -> None:
-    """How scores are read."""
-    group.add_argument(
-        "--aggregation",
-        choices=AGGREGATIONS,
-        help=f"how windows become a clip (default: the model's own, or {AGGREGATIONS[0]})",
-    )
-    group.add_argument(
-        "--calibration",
-        metavar="FILE.json",
-        help="what `oido calibrate` made for this model: probabilities and thresholds",
-    )
-    group.add_argument(
-        "--head", metavar="NAME", help="of a model with several: which one (default: the last)"
-    )
-
-
 def _add_levels(group: argparse._ArgumentGroup) -> None:
     level = group.add_mutually_exclusive_group()
     for name, text in (
@@ -107,102 +91,12 @@ def _add_levels(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def add_report_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    """Which labels and events are reported."""
-    group = parser.add_argument_group("what is reported")
-    group.add_argument(
-        "--threshold",
-        metavar="SCORE",
-        type=float,
-        help="lowest score, 0..1, or probability of a calibrated model (default for events: the "
-        "model's own, or 0.3; else 0)",
-    )
-    group.add_argument(
-        "--thresholds",
-        metavar="FILE",
-        help="thresholds per label for events: CSV lines label,threshold, or a JSON object",
-    )
-    add_label_options(group)
-    group.add_argument(
-        "--off-ratio",
-        metavar="R",
-        type=float,
-        default=0.5,
-        help="an event lasts while its score is at least R × threshold (default 0.5)",
-    )
-    group.add_argument(
-        "--min-duration",
-        metavar="SECONDS",
-        type=float,
-        default=0.0,
-        help="drop shorter events (default 0)",
-    )
-    group.add_argument(
-        "--merge-gap",
-        metavar="SECONDS",
-        type=float,
-        default=0.0,
-        help="join events of one label this close (default 0)",
-    )
-    return group
-
-
-def make_plan(args: argparse.Namespace) -> Plan:
-    from oido.batch.plan import Plan
-    from oido.params import Detection, Selection
-
-    thresholds: tuple[tuple[str, float], ...] = ()
-    if args.thresholds:
-        from oido.events.thresholds import read_thresholds
-
-        thresholds = read_thresholds(args.thresholds)
-    is_events = args.level == "events"
-    limited = args.top is not None or args.threshold is not None
-    detection = Detection(
-        args.threshold if is_events else None,
-        args.off_ratio,
-        args.min_duration,
-        args.merge_gap,
-        thresholds,
-    )
-    return Plan(
-        model=fetch_model(args.model),
-        level=args.level,
-        hop=args.hop,
-        channel=args.channel,
-        aggregation=args.aggregation,
-        locale=args.locale,
-        rollup=args.rollup,
-        precision=args.precision,
-        head=args.head,
-        calibrated=args.calibration is not None or _is_calibrated(args.model, args.head),
-        calibration=args.calibration,
-        detection=detection,
-        selection=Selection(
-            max_results=args.top,
-            score_threshold=None if is_events else args.threshold,
-            category_allowlist=tuple(args.allow),
-            category_denylist=tuple(args.deny),
-        ),
-        top=args.top if is_events or limited else 5,
-    )
-
-
-def _is_calibrated(model: str, head: str | None) -> bool:
-    if not model.endswith(".tflite"):
-        return False
-    # Imports that the command does without otherwise: it starts sooner.
-    from oido.models.loading import is_calibrated
-
-    return is_calibrated(model, head)
-
-
 def _run(args: argparse.Namespace) -> int:
     with interrupts_held():
         from oido.batch.inputs import find_recordings
-        from oido.batch.local import LocalPool
-        from oido.cli.hearing import hear_all
-        from oido.cli.main import EXIT_FAILED_FILES, EXIT_OK
+        from oido.batch.process_pool import LocalPool
+        from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
+        from oido.cli.run_pool import hear_all
         from oido.writers import CALIBRATED_FORMATS, FORMATS, format_named
 
     if args.resume:
@@ -246,8 +140,8 @@ def _resume(args: argparse.Namespace) -> int:
 def _sink(
     args: argparse.Namespace, plan: Plan, tasks: Sequence[Task], formats: list[Format]
 ) -> Sink:
-    from oido.batch.results import ResultFiles
-    from oido.cli.screen import StandardOutput, Table
+    from oido.batch.output_files import ResultFiles
+    from oido.cli.tables import StandardOutput, Table
     from oido.writers import CALIBRATED_FORMATS, FORMATS
 
     if args.output:

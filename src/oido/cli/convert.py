@@ -7,7 +7,7 @@ import argparse
 import sys
 from typing import Any
 
-from oido.cli.clock_options import add_clock_options, add_results, clock_of, tell_doubts
+from oido.cli.options import add_clock_options, add_results, clock_of, tell_doubts
 
 __all__ = ["add_parser"]
 
@@ -77,9 +77,9 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.archive import Results
-    from oido.archive.convert import convert
-    from oido.cli.main import EXIT_OK
+    from oido.cli.exit_codes import EXIT_OK
+    from oido.results import Results
+    from oido.results.convert import convert
 
     formats = [name for text in args.format for name in text.split(",")]
     with Results(args.results, clock_of(args)) as results:

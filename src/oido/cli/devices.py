@@ -33,8 +33,8 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.cli.main import EXIT_OK
-    from oido.cli.native_noise import hushed
+    from oido.cli.exit_codes import EXIT_OK
+    from oido.cli.terminal import hushed
     from oido.live.microphone import input_devices
 
     with hushed():  # ALSA tells of every device that it does not find

@@ -101,8 +101,8 @@ def _microphone() -> str:
 
 def _model() -> str:
     """Hear a beep with the default model, as `oido classify` does: from a file, by a worker."""
-    from oido.batch.local import LocalPool
     from oido.batch.plan import Plan, Task
+    from oido.batch.process_pool import LocalPool
     from oido.batch.worker import Done
     from oido.models import fetch
     from oido.models.registry import DEFAULT_MODEL, card

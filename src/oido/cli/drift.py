@@ -48,12 +48,12 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.cli.counting import counted
-    from oido.cli.main import EXIT_FAILED_FILES, EXIT_OK
-    from oido.cli.recordings import fetch_model
+    from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
+    from oido.cli.options import fetch_model
+    from oido.cli.progress import counted
     from oido.errors import OptionError
-    from oido.training.drift import drift
-    from oido.writers.output import AtomicFile
+    from oido.evaluation.drift import drift
+    from oido.writers.atomic import AtomicFile
 
     if args.json is not None and args.json.suffix.lower() != ".json":
         raise OptionError(f"--json needs a name that ends in .json, not {args.json}")

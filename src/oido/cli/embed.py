@@ -7,14 +7,14 @@ import argparse
 from contextlib import ExitStack
 from typing import Any
 
-from oido.cli.interrupting import interrupts_held
-from oido.cli.recordings import (
+from oido.cli.options import (
     add_hearing_options,
     add_output_options,
     add_paths,
     fetch_model,
     make_tasks,
 )
+from oido.cli.terminal import interrupts_held
 from oido.errors import OptionError
 from oido.params import available_cores
 
@@ -60,11 +60,11 @@ def add_parser(commands: Any) -> None:
 def _run(args: argparse.Namespace) -> int:
     with interrupts_held():
         from oido.batch.inputs import find_recordings
-        from oido.batch.local import LocalPool
+        from oido.batch.output_files import ResultFiles
         from oido.batch.plan import Plan
-        from oido.batch.results import ResultFiles
-        from oido.cli.hearing import hear_all
-        from oido.cli.main import EXIT_FAILED_FILES, EXIT_OK
+        from oido.batch.process_pool import LocalPool
+        from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
+        from oido.cli.run_pool import hear_all
         from oido.writers import EMBEDDING_FORMATS, format_named
 
     if not args.output:

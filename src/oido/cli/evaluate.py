@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from oido.training.dataset import Dataset
+    from oido.datasets.dataset import Dataset
 
 __all__ = ["add_parser"]
 
@@ -55,12 +55,12 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.cli.main import EXIT_FAILED_FILES, EXIT_OK
-    from oido.cli.recordings import fetch_model
+    from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
+    from oido.cli.options import fetch_model
+    from oido.datasets.dataset import Dataset
     from oido.errors import OptionError
-    from oido.training.dataset import Dataset
-    from oido.training.evaluate import evaluate
-    from oido.writers.output import write_json
+    from oido.evaluation.evaluate import evaluate
+    from oido.writers.atomic import write_json
 
     wanted = (("--report", args.report, (".html", ".htm")), ("--json", args.json, (".json",)))
     for option, path, suffixes in wanted:
@@ -81,7 +81,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def _events(args: argparse.Namespace, data: Dataset) -> dict[str, Any]:
     """Print the event-based figures, and give them as plain values."""
-    from oido.training.sound_events import judge_events
+    from oido.evaluation.event_metrics import judge_events
 
     figures = judge_events(args.model, data)
     print(f"{figures}\n")

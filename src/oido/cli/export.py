@@ -61,9 +61,9 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.cli.main import EXIT_OK
-    from oido.cli.recordings import fetch_model
-    from oido.exporting import export
+    from oido.cli.exit_codes import EXIT_OK
+    from oido.cli.options import fetch_model
+    from oido.inference.export import export
 
     report = export(
         fetch_model(args.model),

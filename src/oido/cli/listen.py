@@ -15,10 +15,10 @@ from oido.cli.listen_options import add_options
 from oido.errors import AudioError, OptionError
 
 if TYPE_CHECKING:
-    from oido.classifier import AudioClassifier
     from oido.cli.live_output import LiveOutput
-    from oido.live.gaps import Gap
-    from oido.live.hearing import LiveHearing
+    from oido.inference.classifier import AudioClassifier
+    from oido.live.monitor import LiveHearing
+    from oido.live.source import Gap
     from oido.signal.decode import AudioReader
 
 __all__ = ["add_parser"]
@@ -80,10 +80,10 @@ class _Talk:
 def _run(args: argparse.Namespace) -> int:
     import numpy as np
 
-    from oido.cli.main import EXIT_OK
-    from oido.cli.native_noise import hushed
-    from oido.cli.recordings import fetch_model
-    from oido.live.hearing import LiveHearing
+    from oido.cli.exit_codes import EXIT_OK
+    from oido.cli.options import fetch_model
+    from oido.cli.terminal import hushed
+    from oido.live.monitor import LiveHearing
 
     _check(args)
     rules, shared = _rules(args)
@@ -102,7 +102,7 @@ def _run(args: argparse.Namespace) -> int:
             classifier, reader, detection, channel=args.channel, look=_looker(talk)
         )
         if rules:
-            from oido.live.board import Board
+            from oido.live.rule_engine import Board
 
             hearing.board = Board(
                 rules,
@@ -185,8 +185,8 @@ def _rules(args: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
             raise OptionError("--forget-speech is about clips: add --on CONDITION --do save:FOLDER")
         return [], {}
     from oido.live.actions import Action
+    from oido.live.clips import ClipLimits
     from oido.live.conditions import parse_condition
-    from oido.live.preroll import ClipLimits
     from oido.live.rules import Rule, parse_action
     from oido.live.triggers import TriggerParams
 
@@ -210,7 +210,7 @@ def _rules(args: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
 
 
 def _classifier(args: argparse.Namespace, model: str) -> AudioClassifier:
-    from oido.classifier import AudioClassifier
+    from oido.inference.classifier import AudioClassifier
 
     return AudioClassifier(
         model,
@@ -240,7 +240,7 @@ def _open_source(args: argparse.Namespace, talk: _Talk) -> AudioReader:
     """Each source needs only its own libraries."""
     source: str = args.source
     if source == "-":
-        from oido.live.pcm import ContainerReader, PcmReader
+        from oido.live.pipe import ContainerReader, PcmReader
 
         # Without Python's buffer: its lock, held by a thread that waits, would break the exit.
         pipe = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)

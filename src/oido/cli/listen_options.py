@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from oido.cli.recordings import add_label_options, add_model_options
+from oido.cli.options import add_label_options, add_model_options
 
 __all__ = ["add_options"]
 

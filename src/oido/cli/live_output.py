@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.events.selection import Selector
-from oido.live.clock import UtcClock, utc_text
-from oido.live.gaps import Gap
-from oido.live.hearing import Heard
+from oido.live.monitor import Heard
+from oido.live.source import Gap, UtcClock, utc_text
 from oido.live.triggers import TriggerState
 from oido.types import Category, Event
 from oido.writers.base import score_of, seconds_of

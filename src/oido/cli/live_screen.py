@@ -14,13 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.cli.live_output import HopWatch, hop_sentence, local_time, trigger_line
-from oido.cli.native_noise import hushed
-from oido.cli.screen import can_print
+from oido.cli.tables import can_print
+from oido.cli.terminal import hushed
 from oido.events.selection import Selector
-from oido.live.clock import UtcClock
-from oido.live.gaps import Gap
-from oido.live.hearing import Heard
-from oido.live.taps import level_db
+from oido.live.monitor import Heard
+from oido.live.source import Gap, UtcClock, level_db
 
 __all__ = ["Screen", "can_draw"]
 

@@ -34,11 +34,10 @@ from oido.cli import (
     train,
     web,
 )
+from oido.cli.exit_codes import EXIT_FATAL, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
 from oido.errors import OidoError, OptionError
 
 __all__ = ["build_parser", "run"]
-
-EXIT_OK, EXIT_FATAL, EXIT_USAGE, EXIT_FAILED_FILES, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 _EPILOG = """\
 examples:

@@ -194,8 +194,8 @@ def _labels_of(head: Head) -> str:
 
 def _annotate(args: argparse.Namespace) -> int:
     from oido.heads import Head
-    from oido.models.metadata_writer import annotated
-    from oido.writers.output import AtomicFile, keep_original
+    from oido.models.tflite.metadata_writer import annotated
+    from oido.writers.atomic import AtomicFile, keep_original
 
     names = ["scores"] if len(args.labels) == 1 else [f"head_{n}" for n in range(len(args.labels))]
     heads = [

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from oido.cli.clock_options import add_clock_options, add_results, clock_of, tell_doubts
+from oido.cli.options import add_clock_options, add_results, clock_of, tell_doubts
 
 if TYPE_CHECKING:
-    from oido.archive import Results
+    from oido.results import Results
 
 __all__ = ["add_parser"]
 
@@ -81,8 +81,8 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.archive import Results
-    from oido.cli.main import EXIT_OK
+    from oido.cli.exit_codes import EXIT_OK
+    from oido.results import Results
 
     format_name = _format(args)
     _refuse_contradictions(args)
@@ -103,8 +103,8 @@ def _run(args: argparse.Namespace) -> int:
 
 def _format(args: argparse.Namespace) -> str:
     """The format that is asked for, by name or by the ending of the file."""
-    from oido.archive.tables import FORMATS, format_named
     from oido.errors import OptionError
+    from oido.writers.query_tables import FORMATS, format_named
 
     if args.format is not None and args.format != "table":
         return format_named(args.format)
@@ -173,7 +173,7 @@ def _first(reader: Any, limit: int) -> Any:
 
 
 def _show(reader: Any, args: argparse.Namespace, results: Results) -> None:
-    from oido.cli.result_screen import show_table
+    from oido.cli.tables import show_table
 
     limit = _limit_of(args)
     table = reader.read_all()
@@ -184,8 +184,8 @@ def _show(reader: Any, args: argparse.Namespace, results: Results) -> None:
 
 
 def _write_file(reader: Any, format_name: str, path: Path) -> int:
-    from oido.archive.tables import write_table
     from oido.writers import AtomicFile
+    from oido.writers.query_tables import write_table
 
     file = AtomicFile(path, binary=format_name == "parquet")
     try:
@@ -198,7 +198,7 @@ def _write_file(reader: Any, format_name: str, path: Path) -> int:
 
 
 def _write_stdout(reader: Any, format_name: str) -> None:
-    from oido.archive.tables import write_table
+    from oido.writers.query_tables import write_table
 
     stream: IO[Any] = sys.stdout
     if format_name == "parquet":

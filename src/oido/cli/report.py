@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.clock_options import add_clock_options, add_results, clock_of, tell_doubts
+from oido.cli.options import add_clock_options, add_results, clock_of, tell_doubts
 
 if TYPE_CHECKING:
-    from oido.archive.summary import Summary
+    from oido.results.summary import Summary
 
 __all__ = ["add_parser"]
 
@@ -63,13 +63,13 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.archive import Results
-    from oido.archive.page import html_page
-    from oido.archive.summary import summarize
-    from oido.archive.words import Words
-    from oido.cli.main import EXIT_OK
+    from oido.cli.exit_codes import EXIT_OK
     from oido.errors import OptionError
-    from oido.writers.output import AtomicFile, write_json
+    from oido.results import Results
+    from oido.results.report_page import html_page
+    from oido.results.summary import summarize
+    from oido.results.translations import Words
+    from oido.writers.atomic import AtomicFile, write_json
 
     wanted = (("-o", args.output, (".html", ".htm")), ("--json", args.json, (".json",)))
     for option, path, suffixes in wanted:

@@ -116,12 +116,12 @@ def _run(args: argparse.Namespace) -> int:
     if missing:
         names = ", ".join(missing)
         raise MissingExtraError(f"oido serve needs {names}: pip install 'oido[server]'")
-    from oido.cli.main import EXIT_OK
-    from oido.cli.recordings import fetch_model
+    from oido.cli.exit_codes import EXIT_OK
+    from oido.cli.options import fetch_model
     from oido.server.app import create_app
-    from oido.server.limits import Limits, Settings
-    from oido.server.pages import page_routes
-    from oido.server.running import serve
+    from oido.server.page import page_routes
+    from oido.server.serve import serve
+    from oido.server.settings import Limits, Settings
 
     wanted = {
         "body_bytes": None if args.max_body is None else int(args.max_body * 1e6),

@@ -84,7 +84,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from oido.cli.main import EXIT_OK
+    from oido.cli.exit_codes import EXIT_OK
     from oido.heads import thresholds_text
     from oido.params import DEFAULT_THRESHOLD
 
@@ -96,7 +96,7 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _edit(args: argparse.Namespace) -> int:
-    from oido.cli.main import EXIT_OK
+    from oido.cli.exit_codes import EXIT_OK
 
     source = Path(args.model)
     output = args.output
@@ -115,11 +115,11 @@ def _edit(args: argparse.Namespace) -> int:
 
 
 def _head(args: argparse.Namespace) -> Head:
-    from oido.cli.recordings import fetch_model
+    from oido.calibration.data import head_of
+    from oido.cli.options import fetch_model
     from oido.heads import Head
-    from oido.models.calibrated import Calibration
+    from oido.models.calibration_file import Calibration
     from oido.models.loading import load_model
-    from oido.training.labelled_scores import head_of
 
     if Path(args.model).suffix == ".json":
         made = Calibration.read(args.model)
@@ -164,8 +164,8 @@ def _pair(text: str) -> tuple[str, float]:
 
 def _save_calibration(source: Path, output: Path, thresholds: Pairs) -> None:
     from oido.errors import OutputError
-    from oido.models.calibrated import Calibration
-    from oido.writers.output import keep_original
+    from oido.models.calibration_file import Calibration
+    from oido.writers.atomic import keep_original
 
     if output.suffix != ".json":
         raise OptionError(f"{output}: a calibration is a .json; name it so")
@@ -179,9 +179,9 @@ def _save_calibration(source: Path, output: Path, thresholds: Pairs) -> None:
 
 
 def _save_model(args: argparse.Namespace, output: Path, head: Head) -> None:
-    from oido.cli.recordings import fetch_model
+    from oido.calibration.save_model import save_model
+    from oido.cli.options import fetch_model
     from oido.models.loading import load_model
-    from oido.training.rewriting import save_model
 
     model = load_model(fetch_model(args.model))
     heads = tuple(head if h.name == head.name else h for h in model.heads)

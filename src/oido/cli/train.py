@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from oido.training.dataset import Dataset
+    from oido.datasets.dataset import Dataset
 
 __all__ = ["add_parser"]
 
@@ -100,11 +100,11 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.cli.counting import counted
-    from oido.cli.main import EXIT_FAILED_FILES, EXIT_OK
-    from oido.cli.recordings import fetch_model
+    from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
+    from oido.cli.options import fetch_model
+    from oido.cli.progress import counted
+    from oido.datasets.dataset import Dataset
     from oido.errors import OptionError
-    from oido.training.dataset import Dataset
     from oido.training.train import train
 
     if args.output is None and not args.check and args.report is None:
@@ -150,10 +150,10 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _finetune(args: argparse.Namespace, data: Dataset) -> int:
-    from oido.cli.main import EXIT_FAILED_FILES, EXIT_OK
-    from oido.cli.recordings import fetch_model
+    from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
+    from oido.cli.options import fetch_model
     from oido.errors import OptionError
-    from oido.training.finetuning import finetune
+    from oido.training.finetune import finetune
 
     if args.keep_base or args.no_unknown or args.thorough:
         raise OptionError("--keep-base, --no-unknown and --thorough are not for --finetune")

@@ -57,11 +57,11 @@ def add_parser(commands: Any) -> None:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from oido.cli.main import EXIT_OK
-    from oido.cli.recordings import fetch_model
+    from oido.cli.exit_codes import EXIT_OK
+    from oido.cli.options import fetch_model
     from oido.models.loading import load_model
     from oido.models.registry import DEFAULT_MODEL
-    from oido.server.web_export import export_page
+    from oido.server.page_files import export_page
 
     names = args.model or [DEFAULT_MODEL]
     models = [load_model(fetch_model(name)) for name in names]

@@ -14,8 +14,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from oido.live.gaps import Say
-from oido.live.preroll import Clip
+from oido.live.clips import Clip
+from oido.live.source import Say
 from oido.live.triggers import TriggerState
 
 __all__ = ["Action", "ActionError", "Message", "Runner", "TriggerName"]

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import AudioError, AudioNotFoundError, MissingExtraError
-from oido.live.gaps import Gap, GapTold, no_gap, silence
+from oido.live.source import Gap, GapTold, no_gap, silence
 from oido.signal.decode import AudioInfo, AudioReader
-from oido.signal.decode.base import check_shape
+from oido.signal.decode.readers import check_shape
 from oido.signal.mixing import Channel
 
 __all__ = ["InputDevice", "MicrophoneReader", "input_devices", "load_sounddevice"]

@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from oido._version import __version__
 from oido.errors import MissingExtraError, OptionError
 from oido.live.actions import Action, ActionError, Message, TriggerName
-from oido.live.gaps import Say, no_words
+from oido.live.source import Say, no_words
 
 __all__ = ["Mqtt", "discovery"]
 

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from oido._version import __version__
 from oido.errors import AudioError, CorruptAudioError, OptionError
-from oido.live.background import in_background
-from oido.live.demux import Demuxer
-from oido.live.gaps import Gap, GapTold, Say, no_gap, no_words, silence
+from oido.live.source import Gap, GapTold, Say, in_background, no_gap, no_words, silence
 from oido.signal.decode import AudioInfo, AudioReader
+from oido.signal.decode.pyav_stream import Demuxer
 
 __all__ = ["SCHEMES", "BackOff", "NetworkReader", "without_password"]
 

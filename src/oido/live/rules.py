@@ -7,11 +7,9 @@ from dataclasses import dataclass, field
 
 from oido.errors import OptionError
 from oido.live.actions import Action
-from oido.live.command import Command
+from oido.live.builtin_actions import Command, SaveClip, Upload, Webhook
 from oido.live.conditions import Condition
 from oido.live.mqtt import Mqtt
-from oido.live.saving import SaveClip
-from oido.live.webhook import Upload, Webhook
 
 __all__ = ["Rule", "parse_action"]
 

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from oido.errors import OptionError
 from oido.events.thresholds import on_thresholds
+from oido.inference.postprocess import HeadReader
 from oido.live.conditions import Condition
 from oido.models.taxonomy import expand
 from oido.params import Detection, Windowing
-from oido.reading import HeadReader
 
 __all__ = ["Change", "Trigger", "TriggerParams", "TriggerState", "slugs"]
 

@@ -4,10 +4,14 @@
 It is looked for in the folders of OIDO_MODEL_PATH, in the cache, and at each of the card's sources,
 in this order. A file counts only if its size and SHA-256 are the published ones. The cache is
 written atomically: a file under its final name is whole, however many processes fetch at once.
+
+Graphs that oido writes from published weights are kept there too. Their name says which weights
+they are from and what they must hash to: one that was cut short or changed is written anew.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import os
@@ -28,6 +32,7 @@ from oido.models.registry import ModelCard, PackageSource, Source, UrlSource
 __all__ = [
     "cache_folder",
     "cache_path",
+    "derived_graph",
     "fetch",
     "find",
     "install",
@@ -222,3 +227,26 @@ def _first_line(error: BaseException) -> str:
     # urllib wraps the reason of a failed connection; an HTTP status is its own message.
     reason = getattr(error, "reason", error) if not hasattr(error, "code") else error
     return (str(reason).splitlines() or [type(error).__name__])[0]
+
+
+_VERSION = 1
+"""Of the graphs that oido writes; another one makes them anew."""
+
+
+def derived_graph(source_sha256: str, kind: str, make: Callable[[], bytes]) -> bytes:
+    """The .tflite of this kind from weights of this hash: the cached one, or ``make()``, cached.
+
+    A cache that cannot be written is passed over.
+    """
+    stem = f"{kind}-{_VERSION}-{source_sha256[:16]}"
+    folder = cache_folder() / "derived"
+    for path in folder.glob(f"{stem}-*.tflite"):
+        with contextlib.suppress(OSError):
+            content = path.read_bytes()
+            if path.stem.endswith(sha256_of(content)):
+                return content
+            path.unlink()
+    content = make()
+    with contextlib.suppress(OSError):
+        write_whole(Path(folder / f"{stem}-{sha256_of(content)}.tflite"), content)
+    return content

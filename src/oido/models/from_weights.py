@@ -9,12 +9,12 @@ from pathlib import Path
 from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head
 from oido.models import fetch
-from oido.models.derived import derived_graph
-from oido.models.display import audioset_labels, yamnet_labels
+from oido.models.fetch import derived_graph
+from oido.models.labels import audioset_labels, yamnet_labels
 from oido.models.model import AudioModel, LogMelNetwork, MnNetwork, Network
+from oido.models.networks.yamnet import YAMNET_FRONT_END, cut_graph
+from oido.models.networks.yamnet_weights import YamNetWeights
 from oido.models.registry import ModelCard
-from oido.models.yamnet_network import YAMNET_FRONT_END, cut_graph
-from oido.models.yamnet_weights import YamNetWeights
 from oido.params import MnFrontEndParams, WindowParams
 
 __all__ = ["from_weights", "original"]
@@ -29,11 +29,11 @@ def from_weights(
 ) -> AudioModel:
     """Weights without a graph: the graph is written here."""
     if path.suffix == ".h5":
-        from oido.models.yamnet_h5 import from_h5
+        from oido.models.networks.yamnet_h5 import from_h5
 
         return original(path, content, known, from_h5(content))
-    from oido.models import mn04
-    from oido.models.torch_file import read_state_dict
+    from oido.models.networks import mn04
+    from oido.models.networks.torch_file import read_state_dict
 
     windows = _MN_WINDOWS if window_seconds is None else _mn_windows(window_seconds)
     mn = MnFrontEndParams(window_samples=windows.window_samples)

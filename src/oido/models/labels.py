@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A model's labels, found by name."""
+"""A model's labels: found by name, and shown in the reader's language.
+
+The labels are the names of AudioSet's 527 classes (Google Inc., CC BY 4.0,
+research.google.com/audioset); their Spanish names are oido's own. YAMNet has 521 of the classes.
+"""
 
 from __future__ import annotations
 
+import csv
 import difflib
+import re
 from collections.abc import Iterable
+from functools import cache
+from importlib import resources
 
-from oido.errors import UnknownLabelError
+from oido.errors import OptionError, UnknownLabelError
 
-__all__ = ["label_indices"]
+__all__ = ["LOCALES", "audioset_labels", "display_names", "label_indices", "yamnet_labels"]
 
 
 def label_indices(labels: tuple[str, ...], wanted: Iterable[str]) -> list[int]:
@@ -39,3 +47,51 @@ def _nearest(name: str, labels: tuple[str, ...]) -> str:
         if near
         else "see `oido models info --labels`"
     )
+
+
+LOCALES = ("en", "es")
+"""Languages that labels can be shown in; "en" is the labels themselves."""
+
+_NOT_IN_YAMNET = {
+    "Male speech, man speaking",
+    "Female speech, woman speaking",
+    "Battle cry",
+    "Male singing",
+    "Female singing",
+    "Funny music",
+}
+
+
+def display_names(labels: tuple[str, ...], locale: str) -> tuple[str, ...]:
+    """What to show for each label, in the same order.
+
+    Only the language of a locale counts: "es", "es-ES" and "es_MX" are the same. A label that has
+    no translation, as those of custom models, stays as it is. Raises OptionError for a language
+    that is not in ``LOCALES``.
+    """
+    language = re.split(r"[-_.@]", locale, maxsplit=1)[0].strip().lower()
+    if language not in LOCALES:
+        raise OptionError(
+            f"there are no display names for locale {locale!r}; choose from {', '.join(LOCALES)}"
+        )
+    if language == "en":
+        return labels
+    names = _names(language)
+    return tuple(names.get(label, label) for label in labels)
+
+
+@cache
+def _names(language: str) -> dict[str, str]:
+    file = resources.files("oido.models").joinpath("data").joinpath(f"labels_{language}.csv")
+    rows = csv.DictReader(file.read_text(encoding="utf-8").splitlines())
+    return {row["label"]: row[f"label_{language}"] for row in rows}
+
+
+def audioset_labels() -> tuple[str, ...]:
+    """The 527 classes in the order of AudioSet's class_labels_indices.csv."""
+    return tuple(_names("es"))
+
+
+def yamnet_labels() -> tuple[str, ...]:
+    """The 521 classes of YAMNet, in its order: AudioSet's less six."""
+    return tuple(label for label in audioset_labels() if label not in _NOT_IN_YAMNET)

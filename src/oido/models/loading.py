@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a name or a path to a model: found, verified, read, and made ready to run."""
+"""From a name or a path to a model: found, verified, read, made ready to run; or two as one."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from contextlib import suppress
 from dataclasses import replace
@@ -11,23 +12,55 @@ from pathlib import Path
 from oido.errors import ModelFormatError, ModelNotFoundError, OptionError
 from oido.heads import Head
 from oido.models import fetch
-from oido.models.ensemble import ensemble
 from oido.models.from_weights import from_weights, original
-from oido.models.graph import CutGraph, TfliteGraph
-from oido.models.metadata import ModelMetadata, read_metadata
+from oido.models.labels import label_indices
 from oido.models.model import (
     EMBEDDING_OUTPUT,
     AudioModel,
+    EnsembleNetwork,
     LogMelNetwork,
     Network,
     Precision,
     WholeNetwork,
 )
 from oido.models.registry import CATALOG, ENSEMBLE, ENSEMBLE_MEMBERS, ModelCard, card
-from oido.models.yamnet_float import from_float
-from oido.params import FrontEndParams, WindowParams
+from oido.models.tflite.editor import CutGraph, TfliteGraph
+from oido.models.tflite.metadata import ModelMetadata, read_metadata
+from oido.models.tflite.yamnet_reader import from_float
+from oido.params import FrontEndParams, Windowing, WindowParams
 
-__all__ = ["is_calibrated", "load_model"]
+__all__ = ["ensemble", "is_calibrated", "load_model"]
+
+_PIECE_SECONDS, _PAUSE_SECONDS = 5, 2
+_THRESHOLD = 0.2
+"""Both must agree, so scores are lower: at 0.2 windows report about as many labels as YAMNet's at
+0.3, and no more of them are wrong (benchmarks/combining.py)."""
+
+
+def ensemble(first: AudioModel, second: AudioModel) -> AudioModel:
+    """Both together: labels, windows and embeddings of the first.
+
+    Raises UnknownLabelError if the second does not know a label of the first.
+    """
+    rate = second.windows.sample_rate_hz
+    pieces = Windowing(
+        rate, _PIECE_SECONDS * rate, _PIECE_SECONDS * rate // 2, _PAUSE_SECONDS * rate
+    )
+    columns = tuple(label_indices(second.labels, first.labels))
+    thresholds = tuple((label, _THRESHOLD) for label in first.labels)
+    return replace(
+        first,
+        name=ENSEMBLE,
+        sha256=hashlib.sha256(f"{first.sha256} {second.sha256}".encode()).hexdigest(),
+        size_bytes=first.size_bytes + second.size_bytes,
+        heads=(Head("scores", first.labels, thresholds=thresholds),),
+        summary=f"{first.name} and {second.name}, heard together",
+        licence=f"{first.licence} and {second.licence}",
+        attribution=f"{first.attribution}; {second.attribution}",
+        card=None,
+        network=EnsembleNetwork(first, second, columns, pieces),
+    )
+
 
 _STEPS_PER_SECOND = 100
 """Hops of a whole network are multiples of 10 ms, as YAMNet's are."""
@@ -159,10 +192,10 @@ def _read(
 def _in_float32(network: Network, content: bytes, precision: Precision) -> Network:
     if precision != "float32" or not isinstance(network, LogMelNetwork):
         raise OptionError(f"this model cannot be run with {precision} activations")
-    from oido.models import yamnet_network
-    from oido.models.yamnet_weights import from_int8
+    from oido.models.networks import yamnet
+    from oido.models.tflite.yamnet_reader import from_int8
 
-    floats = yamnet_network.network(from_int8(content))
+    floats = yamnet.network(from_int8(content))
     graph = replace(network.graph, network=floats)
     return replace(network, graph=graph, is_cut=False)
 

@@ -1,28 +1,91 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A model: a verified file, and everything that is known from the file itself."""
+"""A model: a verified file, and everything that is known from the file itself.
+
+What only oido writes into a model and reads from it is ``oido.json``, a packed file (`Notes`).
+Other programs pass over it; what they need is in the metadata proper.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from oido.errors import ModelFormatError
 from oido.heads import Head
-from oido.models.graph import CutGraph
-from oido.models.notes import Novelty
 from oido.models.registry import ModelCard
+from oido.models.tflite.editor import CutGraph
 from oido.params import FrontEndParams, MnFrontEndParams, Windowing, WindowParams
 
 __all__ = [
     "EMBEDDING_OUTPUT",
+    "NOTES_FILE",
     "AudioModel",
     "EnsembleNetwork",
     "LogMelNetwork",
     "MnNetwork",
     "Network",
+    "Notes",
+    "Novelty",
     "Precision",
     "WholeNetwork",
 ]
+
+NOTES_FILE = "oido.json"
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Novelty:
+    """An output that tells how near a window is to the nearest class that was taught, -1..1.
+
+    output: its name. threshold: a clip below it is of no such class.
+    """
+
+    output: str
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Notes:
+    """aggregations: by head. hop_samples, repeat_pause_samples: as `oido.params.WindowParams`;
+    None is what follows from the file. training: facts of how it was taught, for readers."""
+
+    aggregations: dict[str, str] = field(default_factory=dict)
+    hop_samples: int | None = None
+    repeat_pause_samples: int | None = None
+    novelty: Novelty | None = None
+    training: dict[str, Any] = field(default_factory=dict)
+
+    def text(self) -> str:
+        """The file; the same notes give the same bytes."""
+        return json.dumps({"version": _VERSION, **asdict(self)}, ensure_ascii=False, sort_keys=True)
+
+    @classmethod
+    def parse(cls, content: bytes) -> Notes:
+        """Raises ModelFormatError for anything that `text` does not write."""
+        try:
+            values = json.loads(content)
+            if values.pop("version") != _VERSION:
+                raise ModelFormatError(f"{NOTES_FILE} is of a newer oido; update oido")
+            novelty = values.pop("novelty")
+            notes = cls(**values, novelty=None if novelty is None else Novelty(**novelty))
+            notes._check()
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ModelFormatError(f"{NOTES_FILE} in the model is damaged ({error})") from error
+        return notes
+
+    def _check(self) -> None:
+        if not all(isinstance(v, str) for v in self.aggregations.values()):
+            raise ValueError("aggregations")
+        for value in (self.hop_samples, self.repeat_pause_samples):
+            if value is not None and not (isinstance(value, int) and 0 < value < 1 << 31):
+                raise ValueError(f"samples {value!r}")
+        if self.novelty is not None and not (
+            isinstance(self.novelty.output, str) and -1.0 <= self.novelty.threshold <= 1.0
+        ):
+            raise ValueError("novelty")
 
 
 EMBEDDING_OUTPUT = "embedding"
@@ -67,7 +130,7 @@ class WholeNetwork:
 
 @dataclass(frozen=True)
 class EnsembleNetwork:
-    """Two models that hear together (`oido.ensemble`).
+    """Two models that hear together (`oido.inference.ensemble`).
 
     columns: for each label of the first, its column in the second's scores. pieces: what the second
     hears at once, repeated until its own window is full.
@@ -80,7 +143,7 @@ class EnsembleNetwork:
 
 
 Network = LogMelNetwork | MnNetwork | WholeNetwork | EnsembleNetwork
-"""What computes scores, and how; `oido.ears` knows how to run each kind."""
+"""What computes scores, and how; `oido.inference.predictor` knows how to run each kind."""
 
 
 @dataclass(frozen=True)

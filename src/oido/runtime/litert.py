@@ -21,7 +21,7 @@ __all__ = ["LiteRtRuntime", "WholeRuntime"]
 
 
 class LiteRtRuntime:
-    """Runs a graph that was cut behind its front end (`oido.models.graph.cut_front_end`).
+    """Runs a graph that was cut behind its front end (`oido.models.tflite.editor.cut_front_end`).
 
     projection: a .tflite, magnitudes [t, bins] → log-mel [t, bands]; None where the front end
     needs none.

@@ -8,9 +8,8 @@ import hmac
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from oido.server.limits import is_loopback
-from oido.server.problems import Problem
-from oido.server.responses import problem_response
+from oido.server.problems import Problem, problem_response
+from oido.server.settings import is_loopback
 
 __all__ = ["Access", "Guard"]
 

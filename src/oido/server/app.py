@@ -18,14 +18,13 @@ from starlette.websockets import WebSocket
 
 from oido.errors import OidoError
 from oido.server.access import Access, Guard
-from oido.server.documentation import documentation_routes
-from oido.server.hearers import Hearers
-from oido.server.limits import Settings
 from oido.server.metrics import Metrics
+from oido.server.model_store import Hearers
+from oido.server.openapi import documentation_routes
 from oido.server.pool import WORKER_COMMAND, WorkerPool
-from oido.server.problems import Problem, problem_of
-from oido.server.responses import problem_response
+from oido.server.problems import Problem, problem_of, problem_response
 from oido.server.routes import Routes
+from oido.server.settings import Settings
 from oido.server.streams import Streams
 from oido.server.uploads import Uploads
 from oido.server.worker import Setup

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What waits to be sent to a stream's client: a little, whatever the client does."""
+"""What waits to be sent to a stream's client: a little, and for a limited time."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import threading
+import time
 
-from oido.aio.thinning import ThinQueue
+from oido.inference.backpressure import ThinQueue
 from oido.params import Windowing
 from oido.server.protocol import text_of
 
-__all__ = ["Outbox"]
+__all__ = ["Outbox", "Watch"]
 
 _ROOM = 32
 """Messages that may wait."""
@@ -101,3 +102,32 @@ class Outbox:
             self._is_awaited = False
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody sends any more
                 self._loop.call_soon_threadsafe(self._something.set)
+
+
+class Watch:
+    """Knows when something takes too long.
+
+    A timeout for every message of every stream would cost more than the messages; so they only
+    note when they ``begin`` and ``end``, and one task looks from time to time (`elapsed`).
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._begun: float | None = None
+
+    def begin(self) -> None:
+        """It begins now."""
+        self._begun = time.monotonic()
+
+    def end(self) -> None:
+        """It is done."""
+        self._begun = None
+
+    async def elapsed(self) -> None:
+        """Returns when it has taken longer than it may."""
+        while True:
+            begun = self._begun
+            left = self._seconds if begun is None else begun + self._seconds - time.monotonic()
+            if left <= 0:
+                return
+            await asyncio.sleep(left)

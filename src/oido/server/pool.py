@@ -2,7 +2,7 @@
 """Worker processes that hear uploads, for a server: any plan, one recording after the other.
 
 Processes and not threads: a decoder's native crash, or a file that keeps it busy for ever, costs
-one request. The batch engine's pool (`oido.batch.local`) has one plan for all; here each job
+one request. The batch engine's pool (`oido.batch.process_pool`) has one plan for all; here each job
 brings its own, and a worker keeps the classifiers that were asked for last.
 """
 

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes wrong, as the one sentence and the status that a client gets."""
+"""What goes wrong, as the one sentence and the status that a client gets over HTTP."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from starlette.responses import JSONResponse
+
 from oido import errors
 
-__all__ = ["Problem", "problem_of", "status_of_kind"]
+__all__ = ["Problem", "problem_of", "problem_response", "status_of_kind"]
 
 _OF_LIMITS = "LimitError"
 
@@ -69,3 +71,8 @@ def problem_of(error: errors.OidoError) -> Problem:
     """One of oido's own errors as a problem."""
     kind = type(error).__name__
     return Problem(status_of_kind(kind), kind, str(error))
+
+
+def problem_response(problem: Problem) -> JSONResponse:
+    """The JSON object of a problem, with its status and headers."""
+    return JSONResponse(problem.body(), problem.status, problem.headers)

@@ -14,12 +14,12 @@ from oido._version import __version__
 from oido.batch.plan import Plan, Task
 from oido.errors import OptionError
 from oido.params import Selection
-from oido.server.hearers import Hearers, ServedModel
-from oido.server.limits import Limits
 from oido.server.metrics import CONTENT_TYPE, Metrics
+from oido.server.model_store import Hearers, ServedModel
 from oido.server.options import from_query, plan_of
 from oido.server.pool import Heard, WorkerPool
 from oido.server.problems import Problem, status_of_kind
+from oido.server.settings import Limits
 from oido.server.uploads import Upload, Uploads
 from oido.server.worker import Job
 

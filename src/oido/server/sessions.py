@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from oido.batch.rows import event_row
 from oido.errors import EmptyAudioError, OidoError, OptionError
+from oido.inference.block import Block
 from oido.params import Selection
-from oido.server.hearers import ServedModel
+from oido.server.model_store import ServedModel
 from oido.server.options import plan_of
 from oido.server.outbox import Outbox
 from oido.server.problems import Problem, problem_of
 from oido.server.protocol import STREAM_NAME, Header, text_of
 from oido.signal.decode import AudioInfo
-from oido.stream import Block
 from oido.types import Event, Row
 from oido.writers.base import seconds_of
 from oido.writers.tables import record_of

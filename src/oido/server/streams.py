@@ -11,13 +11,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from oido.errors import OidoError
 from oido.server.access import Access
-from oido.server.hearers import Hearers
-from oido.server.limits import Limits
 from oido.server.metrics import Metrics
+from oido.server.model_store import Hearers
+from oido.server.outbox import Watch
 from oido.server.problems import Problem, problem_of
 from oido.server.protocol import VERSION, Header, close_code, read_control, read_header, text_of
 from oido.server.sessions import Session
-from oido.server.watch import Watch
+from oido.server.settings import Limits
 
 __all__ = ["Streams"]
 

@@ -16,8 +16,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from oido.server.limits import Limits
 from oido.server.problems import Problem
+from oido.server.settings import Limits
 
 __all__ = ["Upload", "Uploads"]
 

@@ -30,7 +30,7 @@ from oido.errors import MissingExtraError, OidoError, OutputError
 
 __all__ = ["PACKAGES", "VENDOR_FOLDER", "Package", "is_vendored", "vendor"]
 
-VENDOR_FOLDER = Path(__file__).parent / "web" / "vendor"
+VENDOR_FOLDER = Path(__file__).parents[1] / "web" / "vendor"
 """Where the page looks for them."""
 
 _NOTICE = "NOTICE.txt"

@@ -23,12 +23,12 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import IO, Any, NamedTuple
 
-from oido.batch.hearing import Hearing, make_classifier
 from oido.batch.plan import Failure, Plan, Task
-from oido.classifier import AudioClassifier
+from oido.batch.recording import Hearing, make_classifier
 from oido.errors import OidoError
+from oido.inference.classifier import AudioClassifier
 from oido.models.model import AudioModel, Precision
-from oido.server.given import load_given
+from oido.server.model_store import load_given
 from oido.writers.tables import JsonWriter
 
 __all__ = ["DONE", "FATAL", "HEADER", "READY", "ROWS", "Job", "Setup", "main"]

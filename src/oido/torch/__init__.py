@@ -18,18 +18,17 @@ from typing import TYPE_CHECKING, Any
 from oido.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from oido.torch.frontends import MnLogMel, YamNetLogMel
+    from oido.torch.base import Heard, MnLogMel, StagedNetwork, YamNetLogMel
     from oido.torch.mn04 import Mn04
-    from oido.torch.stages import Heard, StagedNetwork
     from oido.torch.yamnet import YamNet
 
 _HOME = {
-    "Heard": "oido.torch.stages",
+    "Heard": "oido.torch.base",
     "Mn04": "oido.torch.mn04",
-    "MnLogMel": "oido.torch.frontends",
-    "StagedNetwork": "oido.torch.stages",
+    "MnLogMel": "oido.torch.base",
+    "StagedNetwork": "oido.torch.base",
     "YamNet": "oido.torch.yamnet",
-    "YamNetLogMel": "oido.torch.frontends",
+    "YamNetLogMel": "oido.torch.base",
 }
 
 __all__ = ["Heard", "Mn04", "MnLogMel", "StagedNetwork", "YamNet", "YamNetLogMel"]

@@ -22,11 +22,11 @@ from torch import Tensor, nn
 
 from oido.errors import OptionError
 from oido.params import WindowParams
+from oido.torch.base import StagedNetwork, numpy_copy
+from oido.torch.clips import LabelledSounds, held_out
 from oido.torch.finetune_options import FinetuneOptions
-from oido.torch.learner import Learner, Windows
 from oido.torch.losses import judged
-from oido.torch.sounds import LabelledSounds, held_out
-from oido.torch.stages import StagedNetwork, numpy_copy
+from oido.torch.training_loop import Learner, Windows
 
 __all__ = ["EpochReport", "FinetuneOptions", "Finetuned", "finetune"]
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from oido.errors import OptionError
-from oido.torch.augment import AugmentOptions
+from oido.torch.clips import AugmentOptions
 
 __all__ = ["FinetuneOptions"]
 

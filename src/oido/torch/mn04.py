@@ -17,11 +17,16 @@ from torch import Tensor, nn
 
 from oido.errors import InvalidSamplesError, ModelFormatError
 from oido.models import fetch
-from oido.models.mn04 import EMBEDDING_SIZE, LABEL_COUNT, MEL_BANDS
-from oido.models.torch_file import read_state_dict
-from oido.torch.frontends import MnLogMel
-from oido.torch.pretrained import read_weights
-from oido.torch.stages import StagedNetwork, is_waveform, new_linear, numpy_copy
+from oido.models.networks.mn04 import EMBEDDING_SIZE, LABEL_COUNT, MEL_BANDS
+from oido.models.networks.torch_file import read_state_dict
+from oido.torch.base import (
+    MnLogMel,
+    StagedNetwork,
+    is_waveform,
+    new_linear,
+    numpy_copy,
+    read_weights,
+)
 
 __all__ = ["Mn04"]
 
@@ -54,7 +59,7 @@ class Mn04(StagedNetwork):
 
     A waveform f32[n] or f32[batch, n] at 32 kHz is one patch, and gives […] or [batch, …]; it was
     trained on 10 s. Patches are f32[N, 128, frames], or with a last side of 1, as those of
-    `oido.signal.mn_frontend`. Its 18 stages are features.0 to features.16 and the head.
+    `oido.signal.frontend`. Its 18 stages are features.0 to features.16 and the head.
     A new one has random weights. spectrum_dtype: as for `MnLogMel`.
     """
 
@@ -126,7 +131,7 @@ class Mn04(StagedNetwork):
         return module
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
-        """A copy of what was learnt, by PyTorch's names, for `oido.models.mn04.network`.
+        """A copy of what was learnt, by PyTorch's names, for `oido.models.networks.mn04.network`.
 
         Without ``num_batches_tracked``, which are no weights.
         """

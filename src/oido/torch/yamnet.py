@@ -17,21 +17,26 @@ from torch import Tensor, nn
 
 from oido.errors import InvalidSamplesError
 from oido.models import fetch
-from oido.models.graph import TfliteGraph
-from oido.models.registry import DEFAULT_MODEL
-from oido.models.yamnet_h5 import from_h5
-from oido.models.yamnet_network import PATCH_BANDS, PATCH_FRAMES, YAMNET_FRONT_END
-from oido.models.yamnet_weights import (
+from oido.models.networks.yamnet import PATCH_BANDS, PATCH_FRAMES, YAMNET_FRONT_END
+from oido.models.networks.yamnet_h5 import from_h5
+from oido.models.networks.yamnet_weights import (
     EMBEDDING_DIM,
     LAYERS,
     Convolution,
     Layer,
     YamNetWeights,
-    from_int8,
 )
-from oido.torch.frontends import YamNetLogMel
-from oido.torch.pretrained import read_weights
-from oido.torch.stages import StagedNetwork, is_waveform, new_linear, numpy_copy
+from oido.models.registry import DEFAULT_MODEL
+from oido.models.tflite.editor import TfliteGraph
+from oido.models.tflite.yamnet_reader import from_int8
+from oido.torch.base import (
+    StagedNetwork,
+    YamNetLogMel,
+    is_waveform,
+    new_linear,
+    numpy_copy,
+    read_weights,
+)
 
 __all__ = ["YamNet"]
 
@@ -82,7 +87,7 @@ class YamNet(StagedNetwork):
         return cls(weights, analysis_window, spectrum_dtype)
 
     def weights(self) -> YamNetWeights:
-        """A copy of what was learnt, for `oido.models.yamnet_network`.
+        """A copy of what was learnt, for `oido.models.networks.yamnet`.
 
         Raises ModelFormatError if there are numbers that are NaN or infinite.
         """

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from oido.errors import OptionError
 from oido.training.embeddings import EmbeddedClips
-from oido.training.extra import logistic_regression
 from oido.training.fit import Adam
 from oido.training.head import activated
+from oido.training.sklearn_backend import logistic_regression
 
 __all__ = ["BASELINES", "logistic", "majority", "model_maker", "nearest_centroid"]
 

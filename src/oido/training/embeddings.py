@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clips as heads see them: the embeddings of their windows, and what is known of each clip."""
+"""Clips as heads see them: the embeddings of their windows, and what is known of each clip.
+
+Scores of windows are pooled to probabilities of clips, many clips at a time.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from oido.errors import OptionError
+from oido.events.aggregation import POWER, confidence
+from oido.heads import OutputKind
 
-__all__ = ["EmbeddedClips", "FurtherWindows"]
+__all__ = ["EmbeddedClips", "FurtherWindows", "Pooling", "clip_probabilities"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,3 +238,44 @@ def _check_extra(extra: FurtherWindows, size: int, clips: int) -> None:
         raise OptionError("windows of copies must be in the order of their clips")
     if count and extra.clip_index[-1] >= clips:
         raise OptionError(f"windows of copies must be of one of the {clips} clips")
+
+
+Pooling = Literal["confident-mean", "power-mean", "mean", "max"]
+
+
+def clip_probabilities(
+    scores: NDArray[np.float32],
+    clips: EmbeddedClips,
+    output: OutputKind,
+    pooling: Pooling | None = None,
+) -> NDArray[np.float32]:
+    """f32[M, C] scores of the windows of ``clips`` → f32[K, C]; softmax rows sum to 1.
+
+    - "confident-mean", the default of a softmax: exp(Σ w·c²·ln s / Σ w·c²), where c, 0..1, is how
+      sure the window is: 1 + Σ s·ln s / ln C. Windows in which the head is undecided, as it is in
+      silence, weigh next to nothing: a clip is what it is where something is heard;
+    - "power-mean", the default of a sigmoid: (Σ w·s⁴ / Σ w)^¼, between the mean and the largest;
+    - "mean" and "max": as `oido.events.aggregation`.
+
+    A clip of a single window keeps that window's scores, whichever it is.
+    """
+    share = clips.window_shares[:, None]
+    starts = np.flatnonzero(np.diff(clips.clip_index, prepend=-1))
+    s = scores.astype(np.float64)
+    pooling = pooling or ("confident-mean" if output == "softmax" else "power-mean")
+    if pooling == "max":
+        several = (np.bincount(clips.clip_index) > 1)[clips.clip_index]
+        heard = np.where(several, clips.weights, 1)[:, None]
+        pooled = np.maximum.reduceat(s * heard, starts, axis=0)
+    elif pooling == "mean":
+        pooled = np.add.reduceat(share * s, starts, axis=0)
+    elif pooling == "power-mean":
+        pooled = np.add.reduceat(share * s**POWER, starts, axis=0) ** (1 / POWER)
+    else:
+        logs = np.log(np.maximum(s, 1e-30))
+        share = share * (confidence(s)[:, None] ** 2 + 1e-6)
+        share = share / np.add.reduceat(share, starts, axis=0)[clips.clip_index]
+        pooled = np.exp(np.add.reduceat(share * logs, starts, axis=0))
+    if output == "softmax":
+        pooled = pooled / np.maximum(pooled.sum(axis=1, keepdims=True), 1e-30)
+    return pooled.astype(np.float32)

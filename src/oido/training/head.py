@@ -5,17 +5,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import OptionError
+from oido.heads import OutputKind
 
-__all__ = ["Dense", "Head", "LinearHead", "MlpHead", "OutputKind", "activated"]
-
-OutputKind = Literal["softmax", "sigmoid"]
-"""softmax: one class out of all; sigmoid: each class by itself."""
+__all__ = ["Dense", "Head", "LinearHead", "MlpHead", "activated"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,29 +14,32 @@ from typing import Any
 import numpy as np
 
 from oido._version import __version__
-from oido.classifier import AudioClassifier
+from oido.calibration.thresholds import best_thresholds
+from oido.datasets.clip import LeftOut
+from oido.datasets.dataset import Dataset
 from oido.errors import OptionError
-from oido.exporting import export
+from oido.evaluation.predictions import JudgedClips
+from oido.evaluation.report import Report
+from oido.inference.classifier import AudioClassifier
+from oido.inference.export import export
 from oido.models.loading import load_model
 from oido.models.model import AudioModel
 from oido.models.registry import DEFAULT_MODEL
 from oido.training.augment import Augmentation
-from oido.training.clip import LeftOut
-from oido.training.curve import LearningCurve, learning_curve
-from oido.training.dataset import Dataset
 from oido.training.embed import Embedded, Progress, embed
 from oido.training.embeddings import EmbeddedClips
-from oido.training.export import taught_file
-from oido.training.extra import one_thread
 from oido.training.head import Head
-from oido.training.held_out import judged_on_test, judged_out_of_fold
-from oido.training.judged import JudgedClips
+from oido.training.head_export import Parity, check_parity, taught_file
+from oido.training.model_selection import Selection, cross_validate, judge_baselines, select
 from oido.training.novelty import NoveltyDetector, fit_novelty
-from oido.training.parity import Parity, check_parity
-from oido.training.report import Report
-from oido.training.selection import Selection, cross_validate, judge_baselines, select
-from oido.training.thresholds import best_thresholds
-from oido.writers.output import AtomicFile
+from oido.training.sklearn_backend import one_thread
+from oido.training.validation import (
+    LearningCurve,
+    judged_on_test,
+    judged_out_of_fold,
+    learning_curve,
+)
+from oido.writers.atomic import AtomicFile
 
 __all__ = ["TrainingResult", "train"]
 

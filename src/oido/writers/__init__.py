@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from oido.writers.atomic import AtomicFile
 from oido.writers.base import COLUMNS, RowWriter
 from oido.writers.formats import (
     CALIBRATED_FORMATS,
@@ -12,7 +13,6 @@ from oido.writers.formats import (
     format_named,
     format_of_path,
 )
-from oido.writers.output import AtomicFile
 
 __all__ = [
     "CALIBRATED_FORMATS",

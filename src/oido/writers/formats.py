@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from oido.errors import OptionError
-from oido.writers.captions import SrtWriter, VttWriter
-from oido.writers.labels import AudacityWriter, RavenWriter
-from oido.writers.npz import NpzEmbeddingWriter
-from oido.writers.parquet import parquet_of_embeddings, parquet_of_labels
-from oido.writers.tables import CsvWriter, JsonLinesWriter, JsonWriter
+from oido.writers.annotations import AudacityWriter, RavenWriter, SrtWriter, VttWriter
+from oido.writers.tables import (
+    CsvWriter,
+    JsonLinesWriter,
+    JsonWriter,
+    NpzEmbeddingWriter,
+    parquet_of_embeddings,
+    parquet_of_labels,
+)
 
 __all__ = [
     "CALIBRATED_FORMATS",

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from oido.errors import AudioError, EmptyAudioError, UnknownFormatError
 from oido.signal.decode import AudioInfo, AudioReader
-from oido.signal.decode.array_reader import ArrayReader
-from oido.signal.decode.base import block_frames
 from oido.signal.decode.pyav_reader import PyAvReader
+from oido.signal.decode.readers import ArrayReader, block_frames
 from oido.signal.decode.soundfile_reader import SoundFileReader
 from tests.signal.decode.wav_bytes import riff, wav
 from tests.signal.sounds import channel_sines, read_all

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from oido.cli.main import run
 from oido.errors import MissingExtraError, ModelError, OidoError
-from oido.exporting import export
+from oido.inference.export import export
 from oido.models.loading import load_model
 from oido.models.model import AudioModel
 from oido.server.vendor import VENDOR_FOLDER, is_vendored, vendor

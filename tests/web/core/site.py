@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oido.server.webfiles import WEB_FOLDER
+from oido.server.page_files import WEB_FOLDER
 
 HERE = Path(__file__).parent
 

@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 import oido
 from oido.models.loading import load_model
 from oido.models.model import AudioModel
-from oido.server.web_export import export_page
-from oido.server.webfiles import WEB_FOLDER
+from oido.server.page_files import WEB_FOLDER, export_page
 from tests.web.core.site import floats
 
 

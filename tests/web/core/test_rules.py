@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from oido.server.webfiles import WEB_FOLDER
+from oido.server.page_files import WEB_FOLDER
 
 HERE = Path(__file__).parent
 VECTORS = HERE.parents[1] / "vectors"

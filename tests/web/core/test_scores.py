@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import oido
 from oido.models.model import AudioModel
-from oido.server.webfiles import device_model
+from oido.server.page_files import device_model
 from tests.web.core.site import floats
 
 InBrowser = Callable[..., dict[str, Any]]

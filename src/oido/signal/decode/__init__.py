@@ -7,7 +7,7 @@ that can read it, and gives an ``AudioReader``. Memory stays flat: a block at a 
 
 from __future__ import annotations
 
-from oido.signal.decode.base import AudioInfo, AudioReader, AudioSource, source_name
 from oido.signal.decode.opening import open_audio
+from oido.signal.decode.readers import AudioInfo, AudioReader, AudioSource, source_name
 
 __all__ = ["AudioInfo", "AudioReader", "AudioSource", "open_audio", "source_name"]

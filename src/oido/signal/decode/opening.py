@@ -20,9 +20,8 @@ from oido.errors import (
     InvalidSamplesError,
     UnknownFormatError,
 )
-from oido.signal.decode.array_reader import ArrayReader
-from oido.signal.decode.base import AudioReader, AudioSource, source_name
 from oido.signal.decode.pyav_reader import PyAvReader
+from oido.signal.decode.readers import ArrayReader, AudioReader, AudioSource, source_name
 from oido.signal.decode.soundfile_reader import SoundFileReader
 
 __all__ = ["open_audio"]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
-from oido.signal.decode.base import AudioInfo, AudioReader, block_frames, check_shape
+from oido.signal.decode.readers import AudioInfo, AudioReader, block_frames, check_shape
 
 __all__ = ["PyAvReader"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import AudioError
-from oido.signal.decode.base import AudioReader
+from oido.signal.decode.readers import AudioReader
 
 __all__ = ["shared"]
 

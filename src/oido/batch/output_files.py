@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the rows of a run go, and the manifest beside them.
+
+One file for all recordings, or one beside each other per recording; the manifest says what was
+asked, with which model, and what came of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Protocol
+
+from oido._version import __version__
+from oido.batch.plan import FileSummary, Plan, Task
+from oido.errors import OptionError
+from oido.types import AnyRow
+from oido.writers import FORMATS, AtomicFile, Format, RowWriter, format_of_path
+from oido.writers.atomic import free_path
+from oido.writers.written import WrittenFiles
+
+__all__ = ["ResultFiles", "Sink", "manifest", "write_manifest"]
+
+
+class Sink(Protocol):
+    """Where a run's rows go: files, or the screen. Leaving the ``with`` block discards the rest."""
+
+    manifest_path: Path | None
+    written: list[Path]
+
+    def write(self, task: Task, rows: Sequence[AnyRow]) -> None:
+        """Rows of a recording; recordings come one after the other."""
+        ...
+
+    def end(self, task: Task, summary: FileSummary) -> None:
+        """The recording is over."""
+        ...
+
+    def commit(self) -> None:
+        """The run is over."""
+        ...
+
+    def save_partial(self) -> None:
+        """The run was interrupted: keep what is done, under names that say so."""
+        ...
+
+    def __enter__(self) -> Sink: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+class ResultFiles:
+    """The output files of one run.
+
+    output: a folder (it exists as one, or its name ends in a slash) or a file. In a folder combined
+    formats take ``table_name`` (``events.csv``) and other formats after the recording; as
+    a file, several formats share the name up to its ending.
+
+    Combined files appear under their names at ``commit`` and not before; files of single recordings
+    as soon as the recording is done. In a folder nothing is overwritten that oido did not write, or
+    that has been changed since; a file that is named is replaced.
+    """
+
+    def __init__(
+        self,
+        output: str,
+        formats: Sequence[Format],
+        table_name: str,
+        tasks: Sequence[Task],
+        *,
+        known: Sequence[Format] = FORMATS,
+    ) -> None:
+        path = Path(output)
+        self._folder = output.endswith(("/", os.sep)) or path.is_dir()
+        if not formats:
+            guessed = format_of_path(path, known)
+            if guessed is None and not self._folder:
+                raise OptionError(
+                    f"{output}: the name does not tell the format; add --format, "
+                    "or end the name with / for a folder"
+                )
+            formats = [guessed] if guessed and not self._folder else [known[0]]
+        self._paths = {f: self._path(path, f, formats, table_name) for f in formats if f.combined}
+        self._own = [f for f in formats if not f.combined]
+        if self._own and len(tasks) > 1 and not self._folder:
+            raise OptionError(
+                f"{self._own[0].name} is one file per recording: give a folder, such as -o results/"
+            )
+        self._names = _names_of(tasks) if self._folder else {}
+        self._single = {f: self._path(path, f, formats, table_name) for f in self._own}
+        self._output = path
+        self._refuse_inputs(tasks)
+        self._record = WrittenFiles(path) if self._folder else None
+        if self._record is not None and path.is_dir():
+            own = (self._own_path(task, f) for task in tasks for f in self._own)
+            self._record.refuse_others([*self._paths.values(), *own], "overwritten")
+        self._combined = [_Table(p, f, self._record) for f, p in self._paths.items()]
+        self._current: list[_Table] = []
+        self.written: list[Path] = []
+        """The files that are complete under their final names."""
+        self.manifest_path: Path | None = (
+            path / "oido-manifest.json"
+            if self._folder
+            else path.with_name(path.name + ".manifest.json")
+        )
+
+    def write(self, task: Task, rows: Sequence[AnyRow]) -> None:
+        """Rows of a recording; recordings come one after the other."""
+        if not self._current:
+            self._current = [_Table(self._own_path(task, f), f, self._record) for f in self._own]
+        for table in [*self._combined, *self._current]:
+            table.write(rows)
+
+    def end(self, task: Task, summary: FileSummary) -> None:
+        """The recording is over; one of which nothing could be heard leaves no file of its own."""
+        if summary.failure is None:
+            self.write(task, [])
+        for table in self._current:
+            if summary.failure is None or summary.windows:
+                self.written.append(table.commit())
+            else:
+                table.discard()
+        self._current = []
+
+    def commit(self) -> None:
+        """The run is over: give the combined files their names."""
+        for table in self._combined:
+            self.written.append(table.commit())
+        self._combined = []
+
+    def save_partial(self) -> None:
+        """The run was interrupted: keep the recordings that are done, under names that say so."""
+        for table in self._combined:
+            self.written.append(table.commit(free_path(table.partial_name)))
+        self._combined = []
+
+    def __enter__(self) -> ResultFiles:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for table in [*self._combined, *self._current]:
+            table.discard()
+
+    def _path(self, path: Path, entry: Format, formats: Sequence[Format], table_name: str) -> Path:
+        if self._folder:
+            return path / (table_name + entry.suffix)
+        if len(formats) == 1:
+            return path
+        ending = format_of_path(path)
+        stem = path.name[: -len(ending.suffix)] if ending else path.name
+        return path.with_name(stem + entry.suffix)
+
+    def _own_path(self, task: Task, entry: Format) -> Path:
+        if not self._folder:
+            return self._single[entry]
+        return self._output / (self._names[task.number] + entry.suffix)
+
+    def _refuse_inputs(self, tasks: Sequence[Task]) -> None:
+        inputs = {os.path.realpath(task.path) for task in tasks}
+        for path in [*self._paths.values(), *([] if self._folder else self._single.values())]:
+            if os.path.realpath(path) in inputs:
+                raise OptionError(f"{path} is one of the recordings; choose another output")
+
+
+class _Table:
+    """One output file and its writer."""
+
+    def __init__(self, path: Path, entry: Format, record: WrittenFiles | None) -> None:
+        self.path, self.format, self._record = path, entry, record
+        self._file = AtomicFile(path, entry.binary)
+        try:
+            with self._file.guard():
+                self._writer: RowWriter = entry.writer(self._file.stream)
+        except BaseException:
+            self._file.discard()
+            raise
+
+    def partial_name(self, number: str) -> Path:
+        """events.csv → events.partial.csv, events.partial2.csv, …"""
+        stem, suffix, ending = self.path.name.partition(self.format.suffix)
+        return self.path.with_name(f"{stem}.partial{number}{suffix}{ending}")
+
+    def write(self, rows: Sequence[AnyRow]) -> None:
+        if rows:
+            with self._file.guard():
+                self._writer.write(rows)
+
+    def commit(self, path: Path | None = None) -> Path:
+        with self._file.guard():
+            self._writer.close()
+        self._file.commit(path, record=self._record)
+        return path or self.path
+
+    def discard(self) -> None:
+        self._file.discard()
+
+
+def _names_of(tasks: Sequence[Task]) -> dict[int, str]:
+    """For each recording a name of its own inside the output folder, without an ending.
+
+    Its path below the folder that was named; where two would be the same (a video and its sound, or
+    recordings of two folders) they keep their ending, or their whole path.
+    """
+    names: dict[int, str] = {}
+    candidates: tuple[Callable[[Task], str], ...] = (
+        lambda task: os.path.splitext(task.relative)[0],
+        lambda task: task.relative,
+        lambda task: os.path.splitdrive(os.path.abspath(task.name))[1].lstrip("/\\"),
+    )
+    left = list(tasks)
+    for candidate in candidates:
+        counts = Counter(candidate(task) for task in tasks)
+        names.update({t.number: candidate(t) for t in left if counts[candidate(t)] == 1})
+        left = [task for task in left if task.number not in names]
+    return names
+
+
+_VERSION = 1
+
+
+def manifest(
+    plan: Plan,
+    *,
+    model_name: str,
+    model_sha256: str,
+    inputs: Sequence[str],
+    summaries: Sequence[FileSummary],
+    outputs: Sequence[Path],
+    interrupted: bool,
+) -> dict[str, Any]:
+    """The manifest as plain values."""
+    failures = [s for s in summaries if s.failure is not None]
+    return {
+        "manifest_version": _VERSION,
+        "oido_version": __version__,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "model": {"name": model_name, "sha256": model_sha256},
+        "scores": "raw model outputs, 0..1; not probabilities",
+        "parameters": plan.parameters(),
+        "inputs": list(inputs),
+        "outputs": [path.name for path in outputs],
+        "interrupted": interrupted,
+        "counts": {
+            "recordings": len(inputs),
+            "heard": len(summaries) - len(failures),
+            "failed": len(failures),
+            "not_reached": len(inputs) - len(summaries),
+            "windows": sum(s.windows for s in summaries),
+            "rows": sum(s.rows for s in summaries),
+            "audio_seconds": round(sum(s.duration for s in summaries), 3),
+        },
+        "recordings": [
+            {key: value for key, value in asdict(s).items() if value is not None} for s in summaries
+        ],
+    }
+
+
+def write_manifest(path: Path, content: dict[str, Any]) -> None:
+    """Write it, whole or not at all."""
+    file = AtomicFile(path)
+    with file.guard():
+        json.dump(content, file.stream, ensure_ascii=False, indent=1)
+        file.stream.write("\n")
+    file.commit()

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parquet parts of an archive: written from record batches, and rewritten when recordings change.
+
+Finished recordings share parts, those still under way have their own. A part that holds rows of a
+recording that has changed since is written again without them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from oido.batch.storage import Storage, new_path
+from oido.batch.units import EMBEDDINGS, Part, utf8
+
+__all__ = ["Shelf", "rewritten", "write_part"]
+
+_HELD_BYTES = 8 << 20
+"""A recording with more than this is written to parts of its own as it is heard."""
+
+_GROUP_ROWS = 1 << 16
+
+
+def write_part(storage: Storage, table: str, schema: Any, batches: Sequence[Any]) -> Part:
+    """Write a part, whole or not at all. Raises OutputError."""
+    path = new_path(storage, table, ".parquet")
+    with storage.writing(path) as file, _writer(file, table, schema) as writer:
+        content = pa.Table.from_batches(batches, schema)
+        writer.write_table(content, row_group_size=_GROUP_ROWS)
+    return Part(table, path, content.num_rows)
+
+
+def _writer(file: Any, table: str, schema: Any) -> Any:
+    # Vectors hardly repeat: a dictionary of them costs time and saves nothing.
+    dictionary = [n for n in ("file", "label") if n in schema.names] if table != EMBEDDINGS else []
+    return pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=dictionary or False)
+
+
+class Shelf:
+    """The rows of one recording while it is heard; call it with a table and a record batch.
+
+    Little is held: beyond some megabytes they go to parts of the recording's own, a row group at a
+    time. ``rows``: that went here so far, without those of recordings and embeddings.
+    """
+
+    def __init__(self, storage: Storage, schemas: dict[str, Any]) -> None:
+        self._storage, self._schemas = storage, schemas
+        self._held: dict[str, list[Any]] = {}
+        self._held_bytes: dict[str, int] = {}
+        self._open: dict[str, _OpenPart] = {}
+        self.rows = 0
+
+    def __call__(self, table: str, batch: Any) -> None:
+        if table != EMBEDDINGS:
+            self.rows += batch.num_rows
+        self._held.setdefault(table, []).append(batch)
+        self._held_bytes[table] = self._held_bytes.get(table, 0) + batch.nbytes
+        if self._held_bytes[table] > _HELD_BYTES:
+            self._spill(table)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the recording has parts of its own by now."""
+        return bool(self._open)
+
+    def take(self) -> dict[str, list[Any]]:
+        """The rows that are still held, by table."""
+        held, self._held = self._held, {}
+        self._held_bytes = {}
+        return held
+
+    def write(self) -> list[Part]:
+        """All rows in parts of their own."""
+        for table in list(self._open):
+            self._spill(table)
+        parts = [part.finish() for part in self._open.values()]
+        self._open = {}
+        for table, batches in self.take().items():
+            parts.append(write_part(self._storage, table, self._schemas[table], batches))
+        return parts
+
+    def discard(self) -> None:
+        """Forget everything."""
+        for part in self._open.values():
+            part.discard()
+        self._open = {}
+        self.take()
+
+    def _spill(self, table: str) -> None:
+        batches = self._held.pop(table, [])
+        self._held_bytes[table] = 0
+        if table not in self._open:
+            self._open[table] = _OpenPart(self._storage, table, self._schemas[table])
+        self._open[table].write(batches)
+
+
+class _OpenPart:
+    """A part that is being written, a row group at a time."""
+
+    def __init__(self, storage: Storage, table: str, schema: Any) -> None:
+        self._table, self._schema, self._rows = table, schema, 0
+        self._path = new_path(storage, table, ".parquet")
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(storage.writing(self._path))
+            self._writer = stack.enter_context(_writer(file, table, schema))
+            self._stack = stack.pop_all()
+
+    def write(self, batches: Iterable[Any]) -> None:
+        content = pa.Table.from_batches(batches, self._schema)
+        if content.num_rows:
+            try:
+                self._writer.write_table(content, row_group_size=_GROUP_ROWS)
+            except BaseException as error:
+                self._stack.__exit__(type(error), error, error.__traceback__)
+                raise
+        self._rows += content.num_rows
+
+    def finish(self) -> Part:
+        self._stack.close()
+        return Part(self._table, self._path, self._rows)
+
+    def discard(self) -> None:
+        error = RuntimeError("not wanted")
+        # A full disk fails here again; the other parts are to be discarded all the same.
+        with contextlib.suppress(Exception):
+            self._stack.__exit__(RuntimeError, error, None)
+
+
+def rewritten(
+    storage: Storage, live: Mapping[str, Part], leaving: Mapping[str, set[str]]
+) -> Iterator[tuple[str, Part | None]]:
+    """For each part that had rows of recordings to leave: its path, and what stands for it.
+
+    leaving: for each path the locations of those recordings. The parts of a commit are small, and
+    are read one at a time. None: no row is left of it.
+    """
+    locations = {utf8(location) for group in leaving.values() for location in group}
+    names: set[str] = set()
+    for path in leaving:
+        if live[path].table == "recordings":
+            table = _read(storage, path)
+            names |= set(table.filter(_is_in(table, "location", locations))["file"].to_pylist())
+    for path in leaving:
+        table = _read(storage, path)
+        rest = table.filter(pc.invert(_is_in(table, "file", names)))
+        if rest.num_rows == 0:
+            yield path, None
+        elif rest.num_rows < table.num_rows:
+            batches = rest.to_batches()
+            yield path, write_part(storage, live[path].table, table.schema, batches)
+
+
+def _read(storage: Storage, path: str) -> Any:
+    with storage.open(path) as file:
+        return pq.read_table(file)
+
+
+def _is_in(table: Any, column: str, values: set[str]) -> Any:
+    return pc.is_in(table[column], value_set=pa.array(sorted(values), pa.string()))

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far an archive is, by its ledger alone: which recordings are done, where their rows are.
+
+A run reads it to know what is left; `oido batch status` reads it while a run is writing. Little
+memory is used for it, however large the archive.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from oido.batch.commit_log import ResultsFolder, apply_parts, read_folder
+from oido.batch.storage import Storage
+from oido.batch.units import Part, Source
+
+__all__ = ["History", "status_of"]
+
+
+class History:
+    """Folds commits; a recording is found by its location, and known again by its key.
+
+    live: the parts that count, by path.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self.live: dict[str, Part] = {}
+        # By a digest of the location: key, state, and the number of the commit with its rows.
+        self._known: dict[bytes, tuple[str, str, int]] = {}
+        self._names: dict[bytes, bytes] = {}
+        self._parts: dict[int, list[str]] = {}
+        self._shared: set[int] = set()
+        self._pieces: dict[str, dict[int, dict[str, Any]]] = {}
+
+    def add(self, commit: Mapping[str, Any]) -> None:
+        """Take the next commit."""
+        apply_parts(self.live, commit)
+        number: int = commit["commit"]
+        replaced = commit.get("replaces", {})
+        for earlier in self._parts.values() if replaced else ():
+            earlier[:] = [replaced.get(path, path) for path in earlier]
+        own = [p["path"] for p in commit["add"] if p["path"] not in replaced.values()]
+        if own:
+            self._parts[number] = own
+        if len(commit["units"]) > 1:
+            self._shared.add(number)
+        for entry in commit["units"]:
+            key: str = entry["key"]
+            if entry["state"] == "piece":
+                recording, _, place = key.rpartition(":")
+                self._pieces.setdefault(recording, {})[int(place)] = entry
+                continue
+            place_digest = _digest(entry["location"])
+            self._known[place_digest] = key, entry["state"], number
+            self._names[_digest(entry["file"])] = place_digest
+            self._pieces.pop(key, None)
+
+    def state(self, source: Source) -> str | None:
+        """ "done", "failed", or None: not heard, or it had another content then."""
+        key, state, _ = self._known.get(_digest(source.location), ("", None, 0))
+        return state if key == source.key else None
+
+    def named(self, source: Source) -> Source:
+        """The source under a name that no other recording has."""
+        owner = self._names.get(_digest(source.name))
+        if owner is not None and owner != _digest(source.location):
+            return source._replace(name=source.location)
+        return source
+
+    def pieces(self, source: Source) -> dict[int, dict[str, Any]]:
+        """The entries of its ranges that are heard, by their number."""
+        return self._pieces.get(source.key, {})
+
+    def forget_pieces(self, is_past: Callable[[str], bool]) -> None:
+        """Of recordings that are not to be heard any more."""
+        for key in [key for key in self._pieces if is_past(key)]:
+            del self._pieces[key]
+
+    def piece_paths(self) -> list[str]:
+        """The files of all ranges that are heard, and not joined yet."""
+        entries = [e for ranges in self._pieces.values() for e in ranges.values()]
+        return [path for entry in entries for path in entry["pieces"]]
+
+    def replacing(self, sources: Sequence[Source]) -> tuple[list[Part], list[str], dict[str, str]]:
+        """What a commit of these recordings must say of the rows that they have by now.
+
+        Parts to add, paths to remove, and which added path stands for which removed one: a part
+        with rows of others, too, is written again without theirs.
+        """
+        remove: list[str] = []
+        leaving: dict[str, set[str]] = {}
+        for source in sources:
+            known = self._known.get(_digest(source.location))
+            if known is None:
+                continue
+            paths = [p for p in self._parts.get(known[2], []) if p in self.live]
+            if known[2] not in self._shared:
+                remove += paths
+                continue
+            for path in paths:
+                leaving.setdefault(path, set()).add(source.location)
+        add: list[Part] = []
+        replaces: dict[str, str] = {}
+        if leaving:
+            from oido.batch.parquet_parts import rewritten
+
+            for old, part in rewritten(self._storage, self.live, leaving):
+                remove.append(old)
+                if part is not None:
+                    add.append(part)
+                    replaces[old] = part.path
+        return add, remove, replaces
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def status_of(url: str) -> dict[str, Any]:
+    """Counts, failures, speed and the time that is left, as plain values.
+
+    done, failed, left: recordings; left counts those that the last run was given.
+    audio_seconds: heard in all. speed: times real time, and recordings per hour, of the last run
+    that has done something; eta_seconds: by bytes, None where nothing is left or nothing is known.
+    Raises OptionError: not a results folder.
+    """
+    folder = read_folder(url)
+    recordings = [e for e in folder.units.values() if e["state"] != "piece"]
+    pieces = [e for e in folder.units.values() if e["state"] == "piece"]
+    failed = [e for e in recordings if e["state"] == "failed"]
+    status: dict[str, Any] = {
+        "folder": folder.url,
+        "created": folder.header["created"],
+        "last_commit": folder.last_commit,
+        "model": folder.header["model"]["name"],
+        "runs": len(folder.runs),
+        "recordings": folder.runs[-1]["recordings"] if folder.runs else len(recordings),
+        "done": len(recordings) - len(failed),
+        "failed": len(failed),
+        "audio_seconds": round(sum(e["duration"] for e in recordings), 3),
+        "windows": sum(e["windows"] for e in recordings),
+        "rows": {
+            table: sum(part.rows for part in folder.live if part.table == table)
+            for table in folder.header["tables"]
+        },
+        "under_way": _under_way(pieces),
+        "failures": [
+            {"file": e["file"], "kind": e["failure"]["kind"], "reason": e["failure"]["reason"]}
+            for e in failed
+        ],
+    }
+    return {**status, **_speed(folder)}
+
+
+def _under_way(pieces: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Long recordings of which some ranges are heard."""
+    heard: dict[str, dict[str, Any]] = {}
+    for entry in pieces:
+        of = entry["range"][1]
+        known = heard.setdefault(entry["location"], {"file": entry["file"], "heard": 0, "of": of})
+        known["heard"] += 1
+    return list(heard.values())
+
+
+def _speed(folder: ResultsFolder) -> dict[str, Any]:
+    nothing: dict[str, Any] = {
+        "left": 0,
+        "times_real_time": None,
+        "files_per_hour": None,
+        "eta_seconds": None,
+    }
+    if not folder.runs:
+        return nothing
+    run = folder.runs[-1]
+    of_run = [
+        e for e in folder.units.values() if e["state"] != "piece" and e["run"] == len(folder.runs)
+    ]
+    left = run["todo"] - len(of_run)
+    seconds = (_moment(folder.last_commit) - _moment(run["created"])).total_seconds()
+    if not of_run or seconds <= 0:
+        return {**nothing, "left": left}
+    n_bytes = sum(e["size"] for e in of_run)
+    return {
+        "left": left,
+        "times_real_time": round(sum(e["duration"] for e in of_run) / seconds, 2),
+        "files_per_hour": round(len(of_run) * 3600 / seconds, 1),
+        "eta_seconds": round(seconds * (run["todo_bytes"] / n_bytes - 1), 1)
+        if left and n_bytes
+        else None,
+    }
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)

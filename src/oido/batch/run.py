@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run over an archive: what is still to be done goes to an engine, what is done to the ledger.
+
+The order of things is what makes it exact: parts are whole before the commit that names them, a
+unit is done when that commit exists, and everything else may be lost at any moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from oido.batch.commit_log import Ledger
+from oido.batch.engine import Engine, Lost
+from oido.batch.plan import Failure
+from oido.batch.progress import History
+from oido.batch.units import Finished, Order, Outcome, Source, Unit
+from oido.errors import OptionError
+
+__all__ = ["ArchiveRun", "Progressed"]
+
+_MOST_CRASHES, _MOST_KILLS = 2, 10
+"""Deaths of workers over one unit, by itself or from outside, before it is taken for the cause."""
+
+
+class Progressed(NamedTuple):
+    """What happened: units that are committed now, or seconds heard of one under way."""
+
+    unit: Unit | None
+    duration: float
+    outcomes: tuple[Outcome, ...]
+
+
+class ArchiveRun:
+    """One run over the sources of an archive; ``steps`` does it.
+
+    resumes: a folder with results is wanted, rather than a mistake. retries_failed: hear again
+    what failed. After ``prepare``: todo, what is to be heard; failed_before: of the others, those
+    that failed in earlier runs. Raises OptionError if the folder cannot be used for this.
+    """
+
+    def __init__(
+        self,
+        order: Order,
+        sources: Sequence[Source],
+        *,
+        resumes: bool = False,
+        retries_failed: bool = False,
+    ) -> None:
+        self._order, self._sources = order, sources
+        self._retries_failed = retries_failed
+        self._ledger = Ledger(order.folder, order.run_id)
+        if not self._ledger.is_new and not resumes:
+            raise OptionError(
+                f"{order.folder} holds results already: go on with --resume, or choose another "
+                "folder with -o"
+            )
+        self._ledger.claim()
+        self._history = History(self._ledger.storage)
+        self._waiting: deque[Unit] = deque()
+        self._ranges: dict[str, dict[int, tuple[str, ...]]] = {}
+        self._whole: set[str] = set()
+        self._deaths: dict[str, list[int]] = {}
+        self.todo: list[Source] = []
+        self.failed_before = 0
+        self.swept = 0
+
+    @property
+    def n_sources(self) -> int:
+        """Recordings that were named, done or not."""
+        return len(self._sources)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether the folder has a header by now: whoever gives the command again must resume."""
+        return not self._ledger.is_new
+
+    def prepare(self, model: tuple[str, str]) -> None:
+        """Compare the folder with what is asked, clean it, and find what is to be done.
+
+        Raises OptionError if it was heard with other parameters.
+        """
+        parameters = self._order.parameters()
+        self._ledger.begin(parameters, model, calibrated=self._order.plan.calibrated)
+        for commit in self._ledger.commits():
+            self._history.add(commit)
+        for source in self._sources:
+            state = self._history.state(source)
+            if state is None or (state == "failed" and self._retries_failed):
+                self.todo.append(source)
+            else:
+                self.failed_before += state == "failed"
+        wanted = {source.key for source in self.todo}
+        self._history.forget_pieces(lambda key: key not in wanted)
+        # Before anything is deleted: from this commit on, no other run can make its parts count.
+        self._ledger.commit(
+            run={
+                "id": self._order.run_id,
+                "recordings": len(self._sources),
+                "bytes": sum(source.size for source in self._sources),
+                "todo": len(self.todo),
+                "todo_bytes": sum(source.size for source in self.todo),
+            }
+        )
+        self.swept = self._ledger.sweep(self._history.live, self._history.piece_paths())
+
+    def steps(self, engine: Engine) -> Iterator[Progressed]:
+        """Hear everything; what happened, as it happens. Raises OutputError, KeyboardInterrupt."""
+        waiting = iter(self.todo)
+
+        def next_unit() -> Unit | None:
+            while True:
+                if self._waiting:
+                    unit = self._waiting.popleft()
+                    if unit.kind == "range" and unit.source.key in self._whole:
+                        continue
+                    return unit
+                source = next(waiting, None)
+                if source is None:
+                    return None
+                self._waiting.extend(self._units_of(source))
+
+        for unit, message in engine.run(next_unit):
+            if isinstance(message, Lost):
+                self._recover(message)
+                continue
+            self._waiting.extendleft(reversed(message.ranges))
+            done: list[Outcome] = []
+            for finished in message.finished:
+                done += self._commit(finished)
+            yield Progressed(unit, message.duration, tuple(done))
+        self._ledger.sweep(self._history.live, ())
+
+    def tidy(self) -> None:
+        """Delete what killed workers were writing: after the engine was closed, whatever happened.
+
+        Never more than that: a commit of which this run does not know, because the disk failed
+        under it, may name any part that is whole.
+        """
+        with contextlib.suppress(OSError):  # the disk may be why the run is over
+            self._ledger.sweep_unfinished()
+
+    def _units_of(self, source: Source) -> list[Unit]:
+        """A recording as a unit, or as the ranges that an earlier run has left to do."""
+        source = self._history.named(source)
+        pieces = self._history.pieces(source)
+        if not pieces:
+            return [Unit(source)]
+        ranges = {n: entry["range"] for n, entry in pieces.items()}
+        of, each = next((r[1], r[3]) for r in ranges.values() if r[3] is not None or r[1] == 1)
+        for number, entry in pieces.items():
+            self._ranges.setdefault(source.key, {})[number] = tuple(entry["pieces"])
+        if len(pieces) == of:
+            return [self._join(source, of)]
+        return [
+            Unit(source, "range", True, n * each, each if n < of - 1 else None, n, of)
+            for n in range(of)
+            if n not in pieces
+        ]
+
+    def _commit(self, finished: Finished) -> list[Outcome]:
+        """Make it count. Returns the outcomes of recordings."""
+        pieces = [o for o in finished.outcomes if o.unit.kind == "range"]
+        for outcome in pieces:
+            self._commit_range(outcome)
+        done = [o for o in finished.outcomes if o.unit.kind != "range"]
+        if not done:
+            return []
+        add, remove, replaces = self._history.replacing([o.unit.source for o in done])
+        more = {"replaces": replaces} if replaces else {}
+        entries = [outcome.entry() for outcome in done]
+        self._history.add(self._ledger.commit([*finished.parts, *add], remove, entries, **more))
+        gone = list(remove)
+        for outcome in done:
+            for paths in outcome.unit.pieces:
+                gone += paths
+        self._ledger.storage.delete(gone)
+        for outcome in done:
+            self._ranges.pop(outcome.unit.source.key, None)
+            self._deaths.pop(outcome.unit.key, None)
+        return done
+
+    def _commit_range(self, outcome: Outcome) -> None:
+        source = outcome.unit.source
+        if source.key in self._whole:
+            return
+        if outcome.state == "unsplit":
+            # Damaged, or not what its header says: only hearing all of it tells what is in it.
+            self._whole.add(source.key)
+            self._ranges.pop(source.key, None)
+            self._waiting.appendleft(Unit(source, may_split=False))
+            return
+        self._history.add(self._ledger.commit(units=[outcome.entry()]))
+        done = self._ranges.setdefault(source.key, {})
+        done[outcome.unit.number] = outcome.pieces
+        if len(done) == outcome.unit.of:
+            self._waiting.appendleft(self._join(source, outcome.unit.of))
+
+    def _join(self, source: Source, of: int) -> Unit:
+        done = self._ranges[source.key]
+        return Unit(source, "join", of=of, pieces=tuple(done[number] for number in range(of)))
+
+    def _recover(self, lost: Lost) -> None:
+        """Have done again what a dead worker had; a unit that kills workers has failed."""
+        self._waiting.extendleft(reversed(lost.others))
+        unit = lost.under_way
+        if unit is None:
+            return
+        deaths = self._deaths.setdefault(unit.key, [0, 0])
+        deaths[lost.killed] += 1
+        if deaths[0] < _MOST_CRASHES and deaths[1] < _MOST_KILLS:
+            self._waiting.appendleft(unit)
+            return
+        failure = Failure("CorruptAudioError", f"{unit.source.name}: {lost.reason}")
+        if unit.kind == "range":
+            self._whole.add(unit.source.key)
+        self._waiting.appendleft(
+            replace(Unit(unit.source), kind="failed", failure=failure, may_split=False)
+        )

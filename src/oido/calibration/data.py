@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The raw scores that a model gives to labelled clips, and what is fitted on them.
+
+Sigmoids and thresholds are fitted on some clips and judged on others, which were held out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.calibration.platt import fit_sigmoids
+from oido.calibration.risk_control import Guarantee, guaranteed_thresholds
+from oido.calibration.thresholds import Aim, Alarms, aimed_thresholds
+from oido.datasets.clip import NON_EVENTS, Clip, LeftOut
+from oido.datasets.dataset import Dataset
+from oido.datasets.splits import fold_names, fold_numbers, held_out
+from oido.errors import OptionError
+from oido.evaluation.evaluate import Progress, judge
+from oido.evaluation.predictions import JudgedClips, JudgedWindows
+from oido.events.calibration import Calibrator
+from oido.heads import Head, ScoreCalibration
+from oido.inference.classifier import AudioClassifier
+from oido.models.model import AudioModel
+
+__all__ = [
+    "FittedScores",
+    "HeldOut",
+    "LabelledScores",
+    "Wish",
+    "fit",
+    "folds_of",
+    "head_of",
+    "hold_out",
+    "score_clips",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledScores:
+    """K clips, M windows of them, and C classes, which are some of the model's labels.
+
+    columns: of the classes, among the model's labels. scores: f32[K, C], raw. targets: f32[K, C],
+    1, 0, or NaN where nobody knows. windows: f32[M, C], raw; clip_index: i64[M]. hours: f64[K], the
+    length of each clip, to within half a hop.
+    """
+
+    clips: tuple[Clip, ...]
+    classes: tuple[str, ...]
+    columns: tuple[int, ...]
+    scores: NDArray[np.float32]
+    targets: NDArray[np.float32]
+    windows: NDArray[np.float32]
+    clip_index: NDArray[np.int64]
+    hours: NDArray[np.float64]
+    multi_label: bool = False
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    @cached_property
+    def groups(self) -> NDArray[np.int64]:
+        """i64[K]: numbers of the source recordings, from 0."""
+        names = [clip.group for clip in self.clips]
+        return np.asarray(np.unique(names, return_inverse=True)[1], np.int64)
+
+    def subset(self, chosen: NDArray[np.bool_]) -> LabelledScores:
+        """The clips that are chosen, bool[K], and their windows."""
+        kept = chosen[self.clip_index]
+        numbers = np.cumsum(chosen) - 1
+        return replace(
+            self,
+            clips=tuple(clip for clip, is_chosen in zip(self.clips, chosen) if is_chosen),
+            scores=self.scores[chosen],
+            targets=self.targets[chosen],
+            windows=self.windows[kept],
+            clip_index=numbers[self.clip_index[kept]],
+            hours=self.hours[chosen],
+        )
+
+
+def head_of(model: AudioModel, name: str | None) -> Head:
+    """The head of this name; None is the last one. Raises OptionError."""
+    heads = {head.name: head for head in model.heads}
+    if name is not None and name not in heads:
+        raise OptionError(f"{model.name} has no head {name!r}; it has {', '.join(heads)}")
+    return model.head if name is None else heads[name]
+
+
+def score_clips(
+    model: AudioModel,
+    dataset: Dataset,
+    *,
+    head: str | None = None,
+    progress: Progress | None = None,
+) -> tuple[LabelledScores, tuple[LeftOut, ...]]:
+    """Hear every clip with a head of the model, and the clips that could not be heard.
+
+    A calibration that the model has is passed over. Classes are as for `oido.evaluation.evaluate`;
+    a label "background" of the model counts as one, which clips without any event have. Raises
+    OptionError for a label that the model does not have, and if no clip can be heard.
+    """
+    chosen = head_of(model, head)
+    heads = [replace(h, calibration=None) if h is chosen else h for h in model.heads]
+    classifier = AudioClassifier(replace(model, heads=tuple(heads)), head=chosen.name)
+    judged, left_out = judge(classifier, dataset, progress=progress)
+    windows = judged.windows
+    assert windows is not None
+    assert windows.times is not None
+    labels = classifier.labels
+    scores, targets, of_windows = judged.probabilities, judged.targets, windows.probabilities
+    classes = judged.classes
+    silent = [x for x in labels if x.casefold() in NON_EVENTS and x not in classes]
+    if judged.no_event is not None and windows.no_event is not None and len(silent) == 1:
+        classes = (*classes, silent[0])
+        scores = np.column_stack([scores, judged.no_event])
+        targets = np.column_stack([targets, _no_event(judged)])
+        of_windows = np.column_stack([of_windows, windows.no_event])
+    hop = classifier.windowing.hop_samples / classifier.windowing.sample_rate_hz
+    found = LabelledScores(
+        clips=judged.clips,
+        classes=classes,
+        columns=tuple(labels.index(name) for name in classes),
+        scores=scores,
+        targets=targets,
+        windows=of_windows,
+        clip_index=windows.clip_index,
+        hours=_hours(len(judged), windows, hop),
+        multi_label=dataset.multi_label,
+    )
+    return found, left_out
+
+
+def _no_event(judged: JudgedClips) -> NDArray[np.float32]:
+    """f32[K]: 1 for clips without an event, 0 for others, NaN where nobody knows."""
+    values = [0.0 if c.labels else 1.0 if c.complete else np.nan for c in judged.clips]
+    return np.array(values, np.float32)
+
+
+def _hours(count: int, windows: JudgedWindows, hop_seconds: float) -> NDArray[np.float64]:
+    """f64[K]: the last window begins a hop behind the one before, and is filled by half of it."""
+    assert windows.times is not None
+    ends = np.zeros(count)
+    np.maximum.at(ends, windows.clip_index, windows.times[:, 1])
+    return np.asarray((ends - hop_seconds / 2) / 3600)
+
+
+Wish = Aim | Guarantee
+"""What thresholds are chosen by."""
+
+_FOLDS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class FittedScores:
+    """calibration: of all L labels of the head. thresholds: f64[L], NaN for a label without one.
+
+    Of the C classes that were labelled: notes, why one was pooled, or ""; reached: bool[C],
+    whether what was wished can be reached on the clips that the thresholds were chosen on.
+    """
+
+    calibration: ScoreCalibration
+    thresholds: NDArray[np.float64]
+    notes: tuple[str, ...]
+    reached: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """What was said of each clip by sigmoids and thresholds that were fitted without its recording.
+
+    probabilities: f32[K, C]. detected: bool[K, C], at the threshold. decided: bool[K, C], where
+    there was one. alarms: i64[K, C], stretches of windows that reach it. folds: i64[K].
+    """
+
+    probabilities: NDArray[np.float32]
+    detected: NDArray[np.bool_]
+    decided: NDArray[np.bool_]
+    alarms: NDArray[np.int64]
+    folds: NDArray[np.int64]
+
+
+def fit(labelled: LabelledScores, size: int, wish: Wish, *, partly: bool = False) -> FittedScores:
+    """size: how many labels the head has; those without clips take the sigmoid that others share,
+    and no threshold: nobody counted how often they are reported wrongly.
+
+    partly: leave out the thresholds of classes with too few recordings for a guarantee, which is
+    else an error. Raises OptionError.
+    """
+    fitted = fit_sigmoids(labelled.scores, labelled.targets, labelled.groups)
+    calibration = fitted.calibration(labelled.columns, size)
+    probabilities = _apply(calibration, labelled.columns, labelled.scores)
+    columns = list(labelled.columns)
+    thresholds = np.full(size, np.nan)
+    if isinstance(wish, Guarantee):
+        can = _eligible(wish, labelled, partly)
+        reached = np.array([name in can for name in labelled.classes])
+        if reached.any():
+            chosen = np.flatnonzero(reached)
+            thresholds[[columns[c] for c in chosen]] = guaranteed_thresholds(
+                wish,
+                tuple(labelled.classes[c] for c in chosen),
+                probabilities[:, chosen],
+                labelled.targets[:, chosen],
+                labelled.groups,
+            )
+        return FittedScores(calibration, thresholds, fitted.notes, reached)
+    alarms = None
+    if wish.kind == "false-alarms-per-hour":
+        windows = _apply(calibration, labelled.columns, labelled.windows)
+        alarms = Alarms(windows, labelled.clip_index, labelled.hours)
+    aimed = aimed_thresholds(wish, probabilities, labelled.targets, fitted.is_pooled, alarms)
+    thresholds[columns] = aimed.values
+    return FittedScores(calibration, thresholds, fitted.notes, aimed.reached)
+
+
+def hold_out(labelled: LabelledScores, size: int, wish: Wish, seed: int = 0) -> HeldOut:
+    """Every clip judged by a fit on other recordings: k folds, whole recordings in each.
+
+    Raises OptionError if there are too few recordings to hold any out.
+    """
+    folds = folds_of(labelled.clips, seed)
+    shape = labelled.scores.shape
+    probabilities = np.zeros(shape, np.float32)
+    detected, decided = np.zeros(shape, bool), np.zeros(shape, bool)
+    alarms = np.zeros(shape, np.int64)
+    for fold in range(int(folds.max()) + 1):
+        held = folds == fold
+        if not held.any():
+            continue
+        fitted = fit(labelled.subset(~held), size, wish, partly=True)
+        thresholds = fitted.thresholds[list(labelled.columns)].astype(np.float32)
+        said = _apply(fitted.calibration, labelled.columns, labelled.scores[held])
+        probabilities[held] = said
+        detected[held] = said >= thresholds
+        decided[held] = ~np.isnan(thresholds)
+        part = labelled.subset(held)
+        windows = _apply(fitted.calibration, labelled.columns, part.windows)
+        alarms[held] = _stretches(windows >= thresholds, part.clip_index, len(part))
+    return HeldOut(probabilities, detected, decided, alarms, folds)
+
+
+def folds_of(clips: Sequence[Clip], seed: int) -> NDArray[np.int64]:
+    """i64[K]: the fold in which each clip is held out; given ones are kept. Raises OptionError."""
+    given = [clip.fold for clip in clips]
+    groups = len({clip.group for clip in clips})
+    if groups < 2:
+        raise OptionError(
+            "all clips are of one recording, and none could be held out to judge by; add recordings"
+        )
+    if fold_names(given) and not held_out(given):
+        return fold_numbers(clips, None, seed, keep_given=True)[0]
+    return fold_numbers(clips, min(_FOLDS, groups), seed, keep_given=False)[0]
+
+
+def _apply(
+    calibration: ScoreCalibration, columns: Sequence[int], scores: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Probabilities f32[N, C] of scores f32[N, C] of these columns."""
+    some = replace(calibration, sigmoids=tuple(calibration.sigmoids[c] for c in columns))
+    return Calibrator(some).apply(scores)
+
+
+def _stretches(
+    heard: NDArray[np.bool_], clip_index: NDArray[np.int64], count: int
+) -> NDArray[np.int64]:
+    """i64[K, C] of windows bool[M, C], in order of clips and time."""
+    same = np.append(False, clip_index[1:] == clip_index[:-1])
+    begins = heard & ~(np.roll(heard, 1, axis=0) & same[:, None])
+    found = np.zeros((count, heard.shape[1]), np.int64)
+    np.add.at(found, clip_index, begins)
+    return found
+
+
+def _eligible(wish: Guarantee, labelled: LabelledScores, partly: bool) -> set[str]:
+    """Classes that a guarantee can be asked for: those that have clips of its kind at all."""
+    wanted = 1.0 if wish.kind == "fnr" else 0.0
+    least = wish.least_recordings if partly else 1
+    return {
+        name
+        for name, column in zip(labelled.classes, labelled.targets.T)
+        if len(np.unique(labelled.groups[column == wanted])) >= least
+    }

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From labelled clips to probabilities and thresholds that can be acted on."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from oido._version import __version__
+from oido.calibration.data import Wish, fit, head_of, hold_out, score_clips
+from oido.calibration.report import CalibrationReport, report_of
+from oido.calibration.risk_control import Guarantee
+from oido.calibration.save_model import save_model
+from oido.calibration.thresholds import Aim
+from oido.datasets.clip import LeftOut
+from oido.datasets.dataset import Dataset
+from oido.errors import OptionError
+from oido.evaluation.evaluate import Progress
+from oido.models.calibration_file import Calibration, Evidence, calibrated, shortest
+from oido.models.loading import load_model
+from oido.models.model import AudioModel
+from oido.writers.atomic import AtomicFile
+
+__all__ = ["CalibrationResult", "calibrate", "write_calibration"]
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationResult:
+    """calibration: fitted on all clips. report: what it is worth, on clips that were held out.
+
+    left_out: clips that could not be heard.
+    """
+
+    model: AudioModel = field(repr=False)
+    calibration: Calibration = field(repr=False)
+    report: CalibrationReport = field(repr=False)
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def calibrated_model(self) -> AudioModel:
+        """Ready for `oido.AudioClassifier`."""
+        return calibrated(self.model, self.calibration)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it, as `write_calibration`."""
+        write_calibration(self.model, self.calibration, path)
+
+
+def calibrate(
+    model: str | os.PathLike[str] | AudioModel,
+    dataset: Dataset,
+    *,
+    target: str | Aim | None = None,
+    guarantee: str | Guarantee | None = None,
+    head: str | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> CalibrationResult:
+    """Make probabilities of a model's scores, and a threshold for each class.
+
+        result = calibrate("yamnet/classification", oido.Dataset.load("garden/"))
+        print(result.report)
+        result.save("calibrated.tflite")
+
+    target: "precision=0.95", "recall=0.9", "f1" (if nothing is said) or "false-alarms-per-hour=1".
+    guarantee: in its place "fnr=0.1" or "false-alarms=0.05", at confidence 0.9 unless a `Guarantee`
+    says another. head: None is the last one. seed: of folds and intervals.
+
+    Raises OptionError for labels that the model does not have, for data that nothing can be fitted
+    to, and for a guarantee that they are too few for.
+    """
+    wish = _wish(target, guarantee)
+    network = model if isinstance(model, AudioModel) else load_model(model)
+    chosen = head_of(network, head)
+    labelled, left_out = score_clips(network, dataset, head=head, progress=progress)
+    size = len(chosen.labels)
+    fitted = fit(labelled, size, wish)
+    held = hold_out(labelled, size, wish, seed)
+    report = report_of(labelled, fitted, held, wish, left_out=left_out, seed=seed)
+    evidence = [Evidence(note="no clip of it: pooled")] * size
+    for column, found in zip(labelled.columns, report.evidence):
+        evidence[column] = found
+    pairs = zip(chosen.labels, fitted.thresholds.tolist())
+    calibration = Calibration.of(
+        network,
+        chosen,
+        scores=fitted.calibration,
+        thresholds=tuple((name, shortest(value)) for name, value in pairs if not np.isnan(value)),
+        evidence=tuple(evidence),
+        facts={"oido": __version__, "wish": str(wish), "seed": seed, **report.figures},
+    )
+    return CalibrationResult(network, calibration, report, left_out)
+
+
+def write_calibration(
+    model: AudioModel, calibration: Calibration, path: str | os.PathLike[str]
+) -> None:
+    """.tflite: the model with the calibration in its metadata. .json: the calibration alone.
+
+    .csv, .txt: the Task Library's calibration file, which holds neither thresholds nor the
+    transformation and default score. Raises OptionError, ModelFormatError or OutputError.
+    """
+    path = Path(path)
+    if path.suffix == ".tflite":
+        save_model(calibrated(model, calibration), path)
+    elif path.suffix == ".json":
+        calibration.save(path)
+    elif path.suffix in {".csv", ".txt"}:
+        file = AtomicFile(path)
+        with file.guard():
+            file.stream.write(calibration.scores.text())
+        file.commit()
+    else:
+        raise OptionError(
+            f"{path}: name it .tflite (the model), .json (the calibration alone), or .csv (the "
+            "Task Library's calibration file)"
+        )
+
+
+def _wish(target: str | Aim | None, guarantee: str | Guarantee | None) -> Wish:
+    if target is not None and guarantee is not None:
+        raise OptionError("give a target or a guarantee, not both: each sets the thresholds")
+    if guarantee is not None:
+        return Guarantee.parse(guarantee) if isinstance(guarantee, str) else guarantee
+    aim = "f1" if target is None else target
+    return Aim.parse(aim) if isinstance(aim, str) else aim

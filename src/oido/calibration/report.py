@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is known of a calibration: by class, and before and after, on clips that were held out."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.calibration.data import FittedScores, HeldOut, LabelledScores, Wish
+from oido.calibration.risk_control import Guarantee
+from oido.datasets.clip import LeftOut
+from oido.evaluation.bootstrap import Bootstrap, Estimate
+from oido.evaluation.predictions import JudgedClips
+from oido.evaluation.ranking_and_calibration import Reliability, reliability
+from oido.models.calibration_file import Evidence, shortest
+
+__all__ = ["CalibrationReport", "ClassCalibration", "report_of"]
+
+Counts = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class ClassCalibration:
+    """One class. threshold: of the calibration that was made, or None; reached: whether it does
+    what was wished on the clips that it was chosen on.
+
+    slope, offset: its sigmoid. precision, recall, false_rate (the share of clips without the class
+    in which it is reported), alarms_per_hour: on held-out clips, at thresholds that were chosen
+    without them; NaN where there was nothing to tell.
+    """
+
+    label: str
+    evidence: Evidence
+    slope: float
+    offset: float
+    threshold: float | None
+    reached: bool
+    precision: Estimate
+    recall: Estimate
+    false_rate: Estimate
+    alarms_per_hour: Estimate
+
+
+@dataclass(frozen=True)
+class CalibrationReport:
+    """wish: an aim or a guarantee. unlabelled: labels of the model that no clip has; pooled.
+
+    before, after: how far raw scores and held-out probabilities are from what came true, over all
+    clips and classes; named_before, named_after: of the largest one of each clip, None with
+    several classes per clip. overall: all classes' decisions together.
+    """
+
+    wish: Wish
+    clips: int
+    recordings: int
+    folds: int
+    classes: tuple[ClassCalibration, ...]
+    overall: ClassCalibration
+    before: Reliability
+    after: Reliability
+    named_before: Reliability | None
+    named_after: Reliability | None
+    unlabelled: int
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        return tuple(row.evidence for row in self.classes)
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether raw scores are nearer to what came true than held-out probabilities are."""
+        return self.after.brier.value > self.before.brier.value
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """Plain JSON values: what the calibration's file keeps of it."""
+        return {
+            "clips": self.clips,
+            "recordings": self.recordings,
+            "folds": self.folds,
+            "held_out": {
+                "ece_before": _number(self.before.ece),
+                "ece_after": _number(self.after.ece),
+                "brier_before": _number(self.before.brier.value),
+                "brier_after": _number(self.after.brier.value),
+                "precision": _numbers(self.overall.precision),
+                "recall": _numbers(self.overall.recall),
+            },
+            "assumptions": list(self.wish.assumptions) if isinstance(self.wish, Guarantee) else [],
+        }
+
+    def json(self) -> str:
+        """Every figure."""
+        rows = [_row(row) for row in self.classes]
+        left_out = [{"name": item.name, "reason": item.reason} for item in self.left_out]
+        values = {
+            "wish": str(self.wish),
+            **self.figures,
+            "unlabelled": self.unlabelled,
+            "overall": _row(self.overall),
+            "classes": rows,
+            "left_out": left_out,
+        }
+        return json.dumps(values, ensure_ascii=False, indent=1, allow_nan=False)
+
+    def __str__(self) -> str:
+        lines = [
+            f"{len(self.classes)} classes, {self.clips} clips of {self.recordings} recordings; "
+            f"judged on recordings that were held out ({self.folds} folds)",
+            "",
+            _before_after("calibration error", self.before.ece, self.after.ece),
+            _before_after("Brier score", self.before.brier.value, self.after.brier.value),
+        ]
+        if self.named_before is not None and self.named_after is not None:
+            pair = self.named_before.ece, self.named_after.ece
+            lines.append(_before_after("error of the best", *pair))
+        if self.is_worse:
+            lines += ["", "WORSE than the scores as they are: too few recordings to go by"]
+        lines += ["", f"thresholds for {self.wish}:"]
+        lines += _table([*self.classes, self.overall])
+        if unreached := [row.label for row in self.classes if not row.reached]:
+            shown = ", ".join(unreached[:5]) + (", …" if len(unreached) > 5 else "")
+            lines += ["", f"no threshold does it for {len(unreached)} classes: {shown}"]
+        if self.unlabelled:
+            lines += [
+                "",
+                f"{self.unlabelled} labels of the model have no clip; they take the pooled sigmoid "
+                "and no threshold",
+            ]
+        if isinstance(self.wish, Guarantee):
+            lines += ["", self.wish.sentence, "It holds if:"]
+            lines += [f"  - {sentence}" for sentence in self.wish.assumptions]
+        lines += [f"left out: {item.name}: {item.reason}" for item in self.left_out]
+        return "\n".join(lines)
+
+
+def report_of(
+    labelled: LabelledScores,
+    fitted: FittedScores,
+    held: HeldOut,
+    wish: Wish,
+    *,
+    left_out: tuple[LeftOut, ...] = (),
+    seed: int = 0,
+) -> CalibrationReport:
+    """seed: of the samples that intervals are taken from."""
+    bootstrap = Bootstrap(labelled.groups, len(labelled.classes), seed)
+    judge = _Judge(labelled, held, bootstrap)
+    rows = []
+    for number, label in enumerate(labelled.classes):
+        column = labelled.columns[number]
+        sigmoid = fitted.calibration.sigmoids[column]
+        assert sigmoid is not None
+        threshold = shortest(fitted.thresholds[column])
+        rows.append(
+            ClassCalibration(
+                label,
+                _evidence(labelled, number, fitted.notes[number]),
+                sigmoid.slope,
+                sigmoid.offset,
+                None if math.isnan(threshold) else threshold,
+                bool(fitted.reached[number]),
+                *judge.figures(np.s_[:, number : number + 1]),
+            )
+        )
+    heard = Evidence(clips=sum(row.evidence.clips for row in rows))
+    overall = ClassCalibration(
+        "all", heard, math.nan, math.nan, None, True, *judge.figures(np.s_[:, :])
+    )
+    one = _judged(labelled, held)
+    many = replace(one, multi_label=True)
+    raw = labelled.scores
+    return CalibrationReport(
+        wish=wish,
+        clips=len(labelled),
+        recordings=bootstrap.count,
+        folds=len(np.unique(held.folds)),
+        classes=tuple(rows),
+        overall=overall,
+        before=reliability(many, raw, bootstrap),
+        after=reliability(many, held.probabilities, bootstrap),
+        named_before=None if labelled.multi_label else reliability(one, raw, bootstrap),
+        named_after=None
+        if labelled.multi_label
+        else reliability(one, held.probabilities, bootstrap),
+        unlabelled=len(fitted.thresholds) - len(labelled.classes),
+        left_out=left_out,
+    )
+
+
+class _Judge:
+    """Figures of some columns of what was said of held-out clips."""
+
+    def __init__(self, labelled: LabelledScores, held: HeldOut, bootstrap: Bootstrap) -> None:
+        self._true = held.decided & (labelled.targets > 0)
+        self._false = held.decided & (labelled.targets == 0)
+        self._held, self._bootstrap, self._hours = held, bootstrap, labelled.hours
+
+    def figures(self, columns: Any) -> tuple[Estimate, Estimate, Estimate, Estimate]:
+        """Precision, recall, false rate, alarms per hour."""
+        true, false = self._true[columns], self._false[columns]
+        detected = self._held.detected[columns]
+        hits, alarms = (true & detected).sum(1), (false & detected).sum(1)
+        share = self._bootstrap.share
+        return (
+            share(hits, hits + alarms),
+            share(hits, true.sum(1)),
+            share(alarms, false.sum(1)),
+            self._per_hour((self._held.alarms[columns] * false).sum(1), false.sum(1)),
+        )
+
+    def _per_hour(self, alarms: NDArray[np.int64], classes: NDArray[np.int64]) -> Estimate:
+        hours = classes * self._hours
+        if not hours.sum():
+            return Estimate(math.nan)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            samples = self._bootstrap.sums(alarms) / self._bootstrap.sums(hours)
+        found = samples[np.isfinite(samples)]
+        value = float(alarms.sum() / hours.sum())
+        # Three in 95 of 100 such data, where none was seen (Hanley and Lippman-Hand 1983).
+        high = max(float(np.quantile(found, 0.975)), 3.0 / float(hours.sum()), value)
+        return Estimate(value, float(np.quantile(found, 0.025)), high)
+
+
+def _judged(labelled: LabelledScores, held: HeldOut) -> JudgedClips:
+    return JudgedClips(
+        labelled.clips,
+        labelled.classes,
+        labelled.targets,
+        held.probabilities,
+        np.full(len(labelled.classes), 0.5, np.float32),
+        multi_label=labelled.multi_label,
+    )
+
+
+def _evidence(labelled: LabelledScores, number: int, note: str) -> Evidence:
+    true = labelled.targets[:, number] > 0
+    recordings = len(np.unique(labelled.groups[true]))
+    others = int((labelled.targets[:, number] == 0).sum())
+    return Evidence(int(true.sum()), recordings, others, note)
+
+
+def _before_after(name: str, before: float, after: float) -> str:
+    change = "" if not before > 0 else f"  ({after / before:.2f} times)"
+    return f"{name:<18}{before:.4f} → {after:.4f}{change}"
+
+
+def _table(rows: list[ClassCalibration]) -> list[str]:
+    width = min(32, max(len(row.label) for row in rows))
+    titles = ("clips", "rec.", "threshold", "precision", "recall", "false alarms/h")
+    lines = [f"  {'class':<{width}} {titles[0]:>6} {titles[1]:>5} {titles[2]:>9}  "
+             f"{titles[3]:<18} {titles[4]:<18} {titles[5]:<18}".rstrip()]  # fmt: skip
+    for row in rows:
+        recordings = str(row.evidence.recordings) if row.evidence.recordings else ""
+        threshold = "" if row.threshold is None else f"{row.threshold:.4g}"
+        lines.append(
+            f"  {row.label[:width]:<{width}} {row.evidence.clips:>6} {recordings:>5} "
+            f"{threshold:>9}  {_shown(row.precision):<18} {_shown(row.recall):<18} "
+            f"{_shown(row.alarms_per_hour):<18} {row.evidence.note}".rstrip()
+        )
+    return lines
+
+
+def _shown(estimate: Estimate) -> str:
+    if not estimate.is_known:
+        return "-"
+    interval = f" [{estimate.low:.2f}, {estimate.high:.2f}]" if estimate.has_interval else ""
+    return f"{estimate.value:.2f}{interval}"
+
+
+def _row(row: ClassCalibration) -> dict[str, Any]:
+    values: dict[str, Any] = {"label": row.label, **asdict(row.evidence)}
+    values |= {"slope": _number(row.slope), "offset": _number(row.offset)}
+    values |= {"threshold": row.threshold, "reached": row.reached}
+    for name in ("precision", "recall", "false_rate", "alarms_per_hour"):
+        values[name] = _numbers(getattr(row, name))
+    return values
+
+
+def _numbers(estimate: Estimate) -> list[float | None]:
+    return [_number(value) for value in estimate]
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else round(float(value), 6)

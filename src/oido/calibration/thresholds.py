@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From probabilities to a threshold for each class, by what is wanted of it.
+
+Wanted may be a precision, a recall, the best F1, or a rate of false alarms per hour.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.errors import OptionError
+
+__all__ = [
+    "NEVER",
+    "Aim",
+    "AimedThresholds",
+    "Alarms",
+    "aimed_thresholds",
+    "best_thresholds",
+    "between",
+]
+
+_DEFAULT = 0.5
+_ENOUGH_FOR_F1 = 5
+_RANGE = (0.1, 0.9)
+
+
+def best_thresholds(
+    probabilities: NDArray[np.float32], targets: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """f32[C]: where F1 is best on f32[K, C], half-way between the two values around it.
+
+    Of equally good places the one nearest to 0.5 is taken; 0.1 to 0.9; 0.5 for a class with fewer
+    than five clips, in which the best place is chance. Targets that are NaN do not count.
+    """
+    columns = zip(probabilities.T, targets.T)
+    return np.array([_best(p[~np.isnan(t)], t[~np.isnan(t)]) for p, t in columns], np.float32)
+
+
+def _best(probabilities: NDArray[np.float32], truth: NDArray[np.float32]) -> float:
+    if truth.sum() < _ENOUGH_FOR_F1 or truth.all():
+        return _DEFAULT
+    order = np.argsort(-probabilities, kind="stable")
+    p, hits = probabilities[order].astype(np.float64), np.cumsum(truth[order])
+    f1 = 2 * hits / (np.arange(1, len(p) + 1) + truth.sum())
+    # A threshold lies between two different values: after row k, with the next one lower.
+    below = np.append(p[1:], 0.0)
+    between = (p + below) / 2
+    possible = below < p
+    best = f1[possible].max()
+    places = np.clip(between[possible & (f1 >= best - 1e-12)], *_RANGE)
+    return float(places[np.abs(places - _DEFAULT).argmin()])
+
+
+NEVER = 1.0
+"""The threshold of a class that cannot reach its aim: only a probability of exactly 1 does."""
+
+_KINDS = ("precision", "recall", "f1", "false-alarms-per-hour")
+_MODEL_CLIPS = 5.0
+"""What the probabilities promise counts as this many clips beside those that were counted."""
+
+_ENOUGH_POOLED = 10
+"""So many clips of pooled classes choose their threshold; fewer do it with all other classes."""
+
+Column = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Aim:
+    """kind: "precision", "recall", "f1" or "false-alarms-per-hour"; value: what is asked of it.
+
+    precision and recall: above 0, up to 1. Raises OptionError.
+    """
+
+    kind: str
+    value: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in _KINDS:
+            raise OptionError(f"there is no aim {self.kind!r}; choose from {', '.join(_KINDS)}")
+        if self.kind == "f1":
+            if self.value is not None:
+                raise OptionError("f1 is made as high as it can be; give no number with it")
+        elif self.value is None:
+            raise OptionError(f"say how much: {self.kind}=NUMBER")
+        elif not 0 < self.value < math.inf or (self.value > 1 and "per-hour" not in self.kind):
+            limit = "" if "per-hour" in self.kind else " and at most 1"
+            raise OptionError(f"{self.kind} must be above 0{limit}, not {self.value:g}")
+
+    @classmethod
+    def parse(cls, text: str) -> Aim:
+        """Of ``precision=0.95``, ``recall=0.9``, ``f1`` or ``false-alarms-per-hour=1``."""
+        kind, given, value = text.partition("=")
+        try:
+            return cls(kind.strip(), float(value) if given else None)
+        except ValueError as error:
+            raise OptionError(f"{text!r}: what stands after = must be a number") from error
+
+    def __str__(self) -> str:
+        return self.kind if self.value is None else f"{self.kind}={self.value:g}"
+
+
+class Alarms(NamedTuple):
+    """Windows in order of time, for counting what would be reported where nothing is to be heard.
+
+    probabilities: f32[M, C]; clip_index: i64[M], ascending; hours: f64[K], the length of each clip.
+    """
+
+    probabilities: NDArray[np.float32]
+    clip_index: NDArray[np.int64]
+    hours: NDArray[np.float64]
+
+
+class AimedThresholds(NamedTuple):
+    """values: f32[C]; reached: bool[C], whether the aim is, on the clips that were given."""
+
+    values: NDArray[np.float32]
+    reached: NDArray[np.bool_]
+
+
+def aimed_thresholds(
+    aim: Aim,
+    probabilities: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    is_pooled: NDArray[np.bool_],
+    alarms: Alarms | None = None,
+) -> AimedThresholds:
+    """Of probabilities f32[K, C] and targets f32[K, C], NaN where nobody knows.
+
+    precision: the lowest threshold that reaches it, what is counted being joined by what the
+    probabilities promise, as five more clips. recall: the highest that reaches it. f1: where it is
+    highest. Classes of ``is_pooled``, bool[C], take one threshold, chosen on the clips of all of
+    them, or of all classes if that is too few. false-alarms-per-hour: the lowest threshold at which
+    so many stretches of windows are reported in the clips without the class; every class by itself.
+    A threshold that cannot be reached is `NEVER`. Raises OptionError for false alarms without
+    ``alarms``.
+    """
+    known = ~np.isnan(targets)
+    if aim.kind == "false-alarms-per-hour":
+        return _by_alarms(aim, targets, alarms)
+    find = _FINDERS[aim.kind]
+    value = aim.value or 0.0
+    together = known & is_pooled
+    if targets[together].sum() < _ENOUGH_POOLED:
+        together = known
+    pooled = find(probabilities[together], targets[together], value) if is_pooled.any() else None
+    found = [
+        pooled if alike else find(p[k], t[k], value)
+        for p, t, k, alike in zip(probabilities.T, targets.T, known.T, is_pooled)
+    ]
+    reached = np.array([threshold is not None for threshold in found])
+    values = np.array([NEVER if v is None else v for v in found], np.float32)
+    return AimedThresholds(values, reached)
+
+
+def between(low: float, high: float) -> float:
+    """A short number that, as float32, lies above low and is not above high (low < high).
+
+    Half-way if it can be, so that neither is touched.
+    """
+    middle = (low + high) / 2
+    for digits in range(2, 9):
+        value = round(middle, digits)
+        if low < np.float32(value) <= high:
+            return value
+    return float(high)
+
+
+class _Steps(NamedTuple):
+    """What is reported down to each different probability, highest first; f64[n] each."""
+
+    values: NDArray[np.float64]
+    hits: NDArray[np.float64]
+    reported: NDArray[np.float64]
+    promised: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, p: Column, truth: Column) -> _Steps:
+        order = np.argsort(-p, kind="stable")
+        values, heard = p[order].astype(np.float64), truth[order] > 0
+        last = np.append(values[1:] < values[:-1], True)
+        sums = (np.cumsum(heard), np.arange(1, len(p) + 1), np.cumsum(values))
+        return cls(values[last], *(np.asarray(s[last], np.float64) for s in sums))
+
+    def threshold(self, number: int) -> float:
+        """Under the value of this number, above the next."""
+        below = self.values[number + 1] if number + 1 < len(self.values) else 0.0
+        return between(float(below), float(self.values[number])) if self.values[number] else 0.0
+
+
+def _for_precision(p: Column, truth: Column, wanted: float) -> float | None:
+    steps = _Steps.of(p, truth)
+    promise = steps.promised / steps.reported
+    joined = (steps.hits + _MODEL_CLIPS * promise) / (steps.reported + _MODEL_CLIPS)
+    enough = np.flatnonzero((joined >= wanted) & (steps.hits > 0))
+    return steps.threshold(int(enough[-1])) if len(enough) else None
+
+
+def _for_recall(p: Column, truth: Column, wanted: float) -> float | None:
+    steps = _Steps.of(p, truth)
+    enough = np.flatnonzero(steps.hits >= wanted * truth.sum() - 1e-9)
+    return steps.threshold(int(enough[0])) if truth.any() else None
+
+
+def _for_f1(p: Column, truth: Column, _: float) -> float | None:
+    if not truth.any():
+        return None
+    steps = _Steps.of(p, truth)
+    return steps.threshold(int((steps.hits / (steps.reported + truth.sum())).argmax()))
+
+
+_FINDERS: dict[str, Callable[[Column, Column, float], float | None]] = {
+    "precision": _for_precision,
+    "recall": _for_recall,
+    "f1": _for_f1,
+}
+
+
+def _by_alarms(aim: Aim, targets: NDArray[np.float32], alarms: Alarms | None) -> AimedThresholds:
+    assert aim.value is not None
+    if alarms is None:
+        raise OptionError("false alarms are counted in windows, and none were kept")
+    begins = np.append(True, alarms.clip_index[1:] != alarms.clip_index[:-1])  # bool[M]
+    before = np.roll(alarms.probabilities, 1, axis=0)
+    # A stretch begins where the threshold is reached, and was not by the window before.
+    lower = np.where(begins[:, None], np.float32(-1), np.minimum(alarms.probabilities, before))
+    absent = targets[alarms.clip_index] == 0  # bool[M, C]
+    hours = ((targets == 0) * alarms.hours[:, None]).sum(0)
+    if not hours.sum():
+        raise OptionError("no clip is known to be without a class: there are no false alarms")
+    columns = zip(alarms.probabilities.T, lower.T, absent.T, hours.tolist())
+    found = [_fewest(p[a], low[a], aim.value * h) if h else None for p, low, a, h in columns]
+    values = np.array([NEVER if value is None else value for value in found], np.float32)
+    return AimedThresholds(values, np.array([value is not None for value in found]))
+
+
+def _fewest(p: Column, lower: Column, allowed: float) -> float | None:
+    """The lowest threshold with so many stretches at most, there and at all above it."""
+    looked_at = max(1_000, round(20 * allowed))
+    while looked_at < len(p):  # the largest tell, if they are enough for a stretch too many
+        floor = np.partition(p, len(p) - looked_at)[len(p) - looked_at]
+        high = p >= floor
+        over = _too_many(p[high], lower[lower >= floor], allowed)
+        if over is not None:
+            return _above(over, p)
+        looked_at *= 8
+    over = _too_many(p, lower, allowed)
+    return 0.0 if over is None else _above(over, p)
+
+
+def _too_many(p: Column, lower: Column, allowed: float) -> float | None:
+    """The highest value that, as a threshold, reports more stretches than allowed."""
+    values = np.unique(p)
+    reaching = len(p) - np.searchsorted(np.sort(p), values, "left")
+    going_on = len(lower) - np.searchsorted(np.sort(lower), values, "left")
+    over = np.flatnonzero(reaching - going_on > allowed + 1e-9)
+    return float(values[over[-1]]) if len(over) else None
+
+
+def _above(value: float, p: Column) -> float | None:
+    if value >= 1:
+        return None
+    above = p[p > value]
+    return between(value, float(above.min()) if len(above) else 1.0)

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows on standard output: as a table to read, or in a machine's format."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from oido.batch.plan import FileSummary, Level, Task
+from oido.types import AnyRow, Row
+from oido.writers import Format, RowWriter
+
+__all__ = ["StandardOutput", "Table", "can_print", "show_table"]
+
+_BAR_CELLS = 20
+
+
+class _Screen:
+    """A sink that leaves no files."""
+
+    manifest_path: Path | None = None
+
+    def __init__(self) -> None:
+        self.written: list[Path] = []
+
+    def save_partial(self) -> None:
+        self.commit()
+
+    def commit(self) -> None:
+        """Nothing is missing."""
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+class StandardOutput(_Screen):
+    """Rows in one format, for the next program of a pipe."""
+
+    def __init__(self, entry: Format) -> None:
+        super().__init__()
+        self._stream: IO[Any] = sys.stdout.buffer if entry.binary else sys.stdout
+        if not entry.binary and hasattr(sys.stdout, "reconfigure"):
+            sys.stdout.reconfigure(encoding="utf-8", newline="")
+        self._writer: RowWriter = entry.writer(self._stream)
+
+    def write(self, task: Task, rows: Sequence[AnyRow]) -> None:
+        self._writer.write(rows)
+
+    def end(self, task: Task, summary: FileSummary) -> None:
+        self._stream.flush()
+
+    def commit(self) -> None:
+        self._writer.close()
+
+
+class Table(_Screen):
+    """Rows for a reader: times, a bar, the score, the label.
+
+    several: name each recording before its rows. calibrated: show probabilities instead of scores.
+    """
+
+    def __init__(self, several: bool, level: Level, calibrated: bool = False) -> None:
+        super().__init__()
+        self._several, self._level = several, level
+        self._meaning = "probability" if calibrated else "score, not a probability"
+        self._heading: tuple[str, int | None] | None = None
+        self._rows = 0
+        self._drawing = can_print("█")
+
+    def write(self, task: Task, rows: Sequence[AnyRow]) -> None:
+        for row in rows:
+            assert isinstance(row, Row)
+            if (row.file, row.channel) != self._heading:
+                self._head(row.file, row.channel)
+            times = f"{_clock(row.start_time)} – {_clock(row.end_time)}"
+            value = row.score if row.probability is None else row.probability
+            print(f"{times}  {self._bar(value)} {value:.2f}  {row.label}")
+            self._rows += 1
+
+    def end(self, task: Task, summary: FileSummary) -> None:
+        if not self._rows and summary.failure is None:
+            self._head(task.name, None)
+            print("(nothing above the threshold; try a lower --threshold, or --clip)")
+        if summary.unknown and summary.failure is None:
+            print("(unlike everything that this model was taught: what it says means little)")
+        self._rows = 0
+        sys.stdout.flush()
+
+    def _head(self, file: str, channel: int | None) -> None:
+        if self._several:
+            first = self._heading is None
+            number = "" if channel is None else f", channel {channel}"
+            print(f"{'' if first else chr(10)}{file}{number}")
+        if self._heading is None or self._several:
+            what = {"events": "event", "windows": "window", "clip": "recording"}[self._level]
+            print(f"{'start – end':^21}  {self._meaning:<{_BAR_CELLS + 5}}  {what}")
+        self._heading = (file, channel)
+
+    def _bar(self, score: float) -> str:
+        full = round(min(max(score, 0.0), 1.0) * _BAR_CELLS)
+        mark, rest = ("█", "·") if self._drawing else ("#", ".")
+        return mark * full + rest * (_BAR_CELLS - full)
+
+
+def can_print(text: str) -> bool:
+    """Whether standard output's encoding has these characters."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _clock(time: float) -> str:
+    """Hours only where there are any: 0:03.21, 12:59.00, 3:01:07.50."""
+    hundredths = round(time * 100)
+    minutes, rest = divmod(hundredths, 6000)
+    hours, minutes = divmod(minutes, 60)
+    seconds = f"{rest // 100:02d}.{rest % 100:02d}"
+    text = f"{hours}:{minutes:02d}:{seconds}" if hours else f"{minutes}:{seconds}"
+    return f"{text:>9}"
+
+
+_WIDEST = 60
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+
+
+def show_table(table: Any, every_column: bool) -> None:
+    """Print a ``pyarrow.Table``, numbers to the right.
+
+    every_column: also those in which nothing stands, and the labels' numbers; else they are left
+    out, because they take the room of the others.
+    """
+    from oido.writers.query_tables import plain_rows
+
+    rows = [row for batch in table.to_batches() for row in plain_rows(batch)]
+    names = list(table.schema.names)
+    kept = list(range(len(names)))
+    if not every_column:
+        empty = [bool(rows) and all(row[n] is None for row in rows) for n in kept]
+        kept = [n for n in kept if not empty[n] and names[n] != "label_index"]
+    cells = [[_cell(names[n], row[n]) for n in kept] for row in rows]
+    heads = [names[n] for n in kept]
+    widths = [max(map(len, column)) for column in zip(heads, *cells)]
+    numbers = [any(isinstance(row[n], (int, float)) for row in rows) for n in kept]
+    for line in (heads, *cells):
+        texts = (
+            cell.rjust(width) if is_number else cell.ljust(width)
+            for cell, width, is_number in zip(line, widths, numbers)
+        )
+        print("  ".join(texts).rstrip())
+    if not rows:
+        print("(no row)")
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.2f}" if name.endswith("_time") else f"{value:.4g}"
+    text = str(value).replace("\n", " ").replace("\t", " ")
+    if _TIME.fullmatch(text):
+        return text[:19].replace("T", " ")  # to the second, as every time here is in UTC
+    if len(text) <= _WIDEST:
+        return text
+    # Of a path the end tells most, of other texts the beginning.
+    if name in ("file", "location"):
+        return "…" + text[1 - _WIDEST :]
+    return text[: _WIDEST - 1] + "…"

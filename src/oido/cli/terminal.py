@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a terminal does to a run: Ctrl-C ends it between messages, and C libraries are kept quiet.
+
+LiteRT and ALSA print on standard error by themselves; a command that owns the screen hides that.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+__all__ = ["Interruptible", "hushed", "interruptible", "interrupts_held"]
+
+
+class Interruptible(Protocol):
+    """What can be asked to end soon, from a signal handler."""
+
+    def interrupt(self) -> None: ...
+
+
+@contextmanager
+def interruptible(run: Interruptible) -> Iterator[None]:
+    """Hand the first Ctrl-C to the run; a second one ends everything at once."""
+    with _first_interrupt(run.interrupt):
+        yield
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """A Ctrl-C within the block raises KeyboardInterrupt at its end, or at once if it is repeated.
+
+    For what is soon over and must not be cut in two: imports, and making what must be closed.
+    """
+    came: list[bool] = []
+    try:
+        with _first_interrupt(lambda: came.append(True)):
+            yield
+    finally:
+        if came:
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def _first_interrupt(do: Callable[[], None]) -> Iterator[None]:
+    def on_interrupt(*_: Any) -> None:
+        signal.signal(signal.SIGINT, before)
+        do()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals come to the main thread only
+        return
+    before = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def hushed(really: bool = True) -> Iterator[None]:
+    """Standard error leads nowhere while the block runs, for C and Python alike."""
+    if not really:
+        yield
+        return
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no standard error
+        yield
+        return
+    sys.stderr.flush()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)

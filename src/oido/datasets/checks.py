@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a dataset holds, and what is the matter with it."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from oido.datasets.clip import Clip, ClipSet, LeftOut, folder_meaning
+from oido.datasets.splits import leaking_groups
+from oido.datasets.waveforms import Probe, probe
+from oido.errors import OptionError
+
+__all__ = ["ENOUGH_RECORDINGS", "ClassSummary", "DatasetSummary", "summarize"]
+
+ENOUGH_RECORDINGS = 5
+"""Below this many source recordings of a class, one mistake moves its recall by over a fifth."""
+
+_TOLERANCE_SECONDS = 0.1
+_SHOWN = 5
+
+Clips = TypeVar("Clips", bound=ClipSet)
+
+
+class ClassSummary(NamedTuple):
+    """One class, or background (label None): clips, source recordings, seconds.
+
+    negatives: clips in which it is known to be absent.
+    """
+
+    label: str | None
+    clips: int
+    recordings: int
+    seconds: float
+    negatives: int = 0
+
+
+@dataclass(frozen=True)
+class DatasetSummary(Generic[Clips]):
+    """What was found. ``str`` is a table for people, `to_dict` plain values for JSON.
+
+    classes: in order, background last. seconds: of all recordings. left_out: whatever cannot be
+    used, with the reason. cut: regions that end behind their recording, which end with it now.
+    duplicates: files of the same content; conflicts: those among them whose labels differ. leaks:
+    groups whose clips were given to several folds. notes: sentences on the labels. deep: everything
+    was decoded.
+    """
+
+    classes: tuple[ClassSummary, ...]
+    seconds: float
+    recordings: int
+    left_out: tuple[LeftOut, ...]
+    cut: tuple[str, ...]
+    skipped: tuple[str, ...]
+    duplicates: tuple[tuple[str, ...], ...]
+    conflicts: tuple[tuple[str, ...], ...]
+    leaks: tuple[str, ...]
+    notes: tuple[str, ...]
+    deep: bool
+    dataset: Clips
+
+    @property
+    def too_small(self) -> tuple[ClassSummary, ...]:
+        """Classes with fewer source recordings than `ENOUGH_RECORDINGS`."""
+        events = (entry for entry in self.classes if entry.label is not None)
+        return tuple(entry for entry in events if entry.recordings < ENOUGH_RECORDINGS)
+
+    def usable(self) -> Clips:
+        """The dataset without the clips that cannot be heard, and with cut regions cut.
+
+        Raises OptionError if no clip is left.
+        """
+        if not self.dataset.clips:
+            first = f"; {self.left_out[0].name}: {self.left_out[0].reason}" if self.left_out else ""
+            raise OptionError(f"none of the {len(self.left_out)} clips can be heard{first}")
+        return self.dataset
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the clips as plain values."""
+        return {
+            "classes": [entry._asdict() for entry in self.classes],
+            "clips": len(self.dataset.clips),
+            "recordings": self.recordings,
+            "seconds": self.seconds,
+            "multi_label": self.dataset.multi_label,
+            "too_small": [str(entry.label) for entry in self.too_small],
+            "left_out": [entry._asdict() for entry in self.left_out],
+            "cut": list(self.cut),
+            "skipped": list(self.skipped),
+            "duplicates": [list(names) for names in self.duplicates],
+            "conflicts": [list(names) for names in self.conflicts],
+            "leaks": list(self.leaks),
+            "notes": list(self.notes),
+            "deep": self.deep,
+        }
+
+    def __str__(self) -> str:
+        return "\n".join([*self._table(), *self._remarks()])
+
+    def _table(self) -> list[str]:
+        names = [entry.label or "(no event)" for entry in self.classes]
+        width = max(map(len, [*names, "all"]))
+        absent = any(entry.negatives for entry in self.classes)
+        lines = [f"{'class':<{width}}  {'clips':>6}  recordings  minutes{'  absent' * absent}"]
+        for name, entry in zip(names, self.classes):
+            line = f"{name:<{width}}  {entry.clips:>6}  {entry.recordings:>10}"
+            line += f"  {entry.seconds / 60:>7.2f}"
+            lines.append(line + f"  {entry.negatives:>6}" * absent)
+        all_clips, minutes = len(self.dataset.clips), self.seconds / 60
+        return [*lines, f"{'all':<{width}}  {all_clips:>6}  {self.recordings:>10}  {minutes:>7.2f}"]
+
+    def _remarks(self) -> list[str]:
+        small = [f"{e.label} ({e.recordings})" for e in self.too_small]
+        left_out = [f"{name}: {reason}" for name, reason in self.left_out]
+        same = [" = ".join(names) for names in self.duplicates if names not in self.conflicts]
+        conflicts = [" = ".join(names) for names in self.conflicts]
+        found = (
+            (f"too small to be judged, with fewer than {ENOUGH_RECORDINGS} recordings", small),
+            ("left out", left_out),
+            ("cut at the end of their recording", list(self.cut)),
+            ("same content, kept together in splits", same),
+            ("same content with different labels", conflicts),
+            ("recordings that the given folds divide", list(self.leaks)),
+            ("no recordings, passed over", list(self.skipped)),
+        )
+        lines = list(self.notes)
+        for title, entries in found:
+            if entries:
+                lines.append(f"{title}: {len(entries)}")
+                lines += [f"  {entry}" for entry in entries[:_SHOWN]]
+                if len(entries) > _SHOWN:
+                    lines.append(f"  … and {len(entries) - _SHOWN} more")
+        return ["", *lines] if lines else []
+
+
+def summarize(data: Clips, *, deep: bool) -> DatasetSummary[Clips]:
+    """Open, or decode if ``deep``, every recording of a dataset once, and add up."""
+    probes = {path: probe(path, deep=deep) for path in dict.fromkeys(c.path for c in data.clips)}
+    clips: list[Clip] = []
+    left_out, cut = list(data.left_out), []
+    for path, heard in probes.items():
+        if heard.problem:
+            left_out.append(LeftOut(path, heard.problem))
+    for clip in data.clips:
+        duration = probes[clip.path].duration
+        if probes[clip.path].problem:
+            continue
+        if (clip.start_time or 0.0) >= duration:
+            reason = f"the region starts behind the end of the recording, {duration:.2f} s"
+            left_out.append(LeftOut(str(clip), reason))
+        elif clip.end_time is not None and clip.end_time > duration:
+            if clip.end_time > duration + _TOLERANCE_SECONDS:
+                cut.append(f"{clip}: the recording ends at {duration:.2f} s")
+            clips.append(replace(clip, end_time=duration))
+        else:
+            clips.append(clip)
+    usable = replace(data, clips=tuple(clips), left_out=tuple(left_out))
+    named = {clip.path for clip in data.clips}
+    duplicates = [tuple(p for p in names if p in named) for names in data.duplicates]
+    duplicates = [names for names in duplicates if len(names) > 1]
+    return DatasetSummary(
+        classes=_classes(usable, probes),
+        seconds=sum(probes[path].duration for path in {clip.path for clip in clips}),
+        recordings=len({clip.group for clip in clips}),
+        left_out=tuple(left_out),
+        cut=tuple(cut),
+        skipped=data.skipped,
+        duplicates=tuple(duplicates),
+        conflicts=_conflicts(duplicates, data.clips),
+        leaks=tuple(leaking_groups(data.clips)),
+        notes=_notes(data),
+        deep=deep,
+        dataset=usable,
+    )
+
+
+def _classes(data: ClipSet, probes: dict[str, Probe]) -> tuple[ClassSummary, ...]:
+    def entry(label: str | None, clips: list[Clip], negatives: int = 0) -> ClassSummary:
+        seconds = sum(_seconds(clip, probes[clip.path].duration) for clip in clips)
+        return ClassSummary(label, len(clips), len({c.group for c in clips}), seconds, negatives)
+
+    heard: defaultdict[str, list[Clip]] = defaultdict(list)
+    absent = Counter(label for clip in data.clips for label in clip.negatives)
+    for clip in data.clips:
+        for label in clip.labels:
+            heard[label].append(clip)
+    labels = sorted({*data.classes, *absent})
+    found = [entry(label, heard[label], absent[label]) for label in labels]
+    if background := [clip for clip in data.clips if clip.is_background]:
+        found.append(entry(None, background))
+    return tuple(found)
+
+
+def _seconds(clip: Clip, duration: float) -> float:
+    return (duration if clip.end_time is None else clip.end_time) - (clip.start_time or 0.0)
+
+
+def _conflicts(
+    duplicates: Iterable[tuple[str, ...]], clips: Iterable[Clip]
+) -> tuple[tuple[str, ...], ...]:
+    """Those files of the same content of which something different is said."""
+    said: dict[str, set[object]] = {}
+    for clip in clips:
+        meaning = (clip.start_time, clip.end_time, clip.labels, clip.negatives)
+        said.setdefault(clip.path, set()).add(meaning)
+    return tuple(names for names in duplicates if any(said[n] != said[names[0]] for n in names))
+
+
+def _notes(data: ClipSet) -> tuple[str, ...]:
+    notes = []
+    try:
+        data.require_two_classes()
+    except OptionError as error:
+        notes.append(f"{error}.")
+    of_spelling: dict[str, str] = {}
+    for label in data.classes:
+        other = of_spelling.setdefault(label.casefold(), label)
+        if other != label:
+            notes.append(f"{other!r} and {label!r} are two classes; are they meant to be one?")
+        parts = folder_meaning(label.replace(", ", ","), label).labels
+        if len(parts) > 1 and set(parts) <= set(data.classes):
+            notes.append(
+                f"{label!r} is one class; if it means several, write {','.join(parts)!r}, without "
+                f"spaces, for a folder, or a row for each in a table"
+            )
+    return tuple(notes)

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The dataset: labelled clips, wherever they came from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.datasets.clip import Clip, ClipSet, Found
+from oido.datasets.duplicates import join_duplicates, same_content
+from oido.datasets.folders import class_folders
+from oido.datasets.splits import fold_numbers, held_out, test_mask
+from oido.datasets.tables import TABLE_SUFFIXES, listed_clips
+from oido.datasets.tracks import has_tracks, tracked_clips
+from oido.errors import OptionError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from oido.datasets.checks import DatasetSummary
+
+__all__ = ["Dataset", "Split"]
+
+_LISTS = ("clips.csv", "clips.parquet")
+
+
+@dataclass(frozen=True)
+class Dataset(ClipSet, Sequence[Clip]):
+    """Labelled clips, in order; made by one of the ``from_…`` methods, or by `load`.
+
+        data = oido.Dataset.from_folder("birds/")
+        print(data.check())
+        train, test = data.split(test=0.25)
+
+    classes: the labels of events, sorted; a part of a dataset keeps those of the whole.
+    multi_label: a clip may have several of them. left_out: what was named and cannot be used, with
+    the reason. skipped: files that are no recordings. duplicates: files of the same content; they
+    share a group. Nothing is decoded until `check`, except for the length of recordings where
+    background between regions is wanted.
+    """
+
+    @classmethod
+    def from_folder(cls, path: str | os.PathLike[str]) -> Self:
+        """A folder that has a folder of recordings for each class.
+
+        Folders ``background``, ``noise``, ``other`` and ``silence`` hold no event, ``-Dog`` sounds
+        known to be without a dog, ``A,B`` both. Raises OptionError.
+        """
+        return cls._of(class_folders(_folder(path)))
+
+    @classmethod
+    def from_table(
+        cls, path: str | os.PathLike[str], *, background_from_gaps: bool = False
+    ) -> Self:
+        """A CSV or Parquet table with the columns ``file`` and ``label``, and perhaps more.
+
+        fold, group: kept. start_time, end_time: regions, in seconds. Several rows of one clip are
+        its several labels. Paths are relative to the table. background_from_gaps: stretches of a
+        second or more that no region touches are background; only for tables that list all there
+        is. Raises OptionError, or MissingExtraError for Parquet without pyarrow.
+        """
+        return cls._of(listed_clips(os.fspath(path), background_from_gaps=background_from_gaps))
+
+    @classmethod
+    def from_label_tracks(
+        cls, path: str | os.PathLike[str], *, background_from_gaps: bool = True
+    ) -> Self:
+        """A folder of recordings with label tracks of Audacity or Raven beside them.
+
+        background_from_gaps: stretches of a second or more that no label touches are background;
+        switch it off for recordings that were labelled in part only. Raises OptionError.
+        """
+        clips = tracked_clips(_folder(path), background_from_gaps=background_from_gaps)
+        return cls._of(clips)
+
+    @classmethod
+    def from_clips(cls, clips: Iterable[Clip], *, multi_label: bool | None = None) -> Self:
+        """Clips of your own. multi_label: None if it is, once a clip has several labels."""
+        data = cls._of(Found(list(clips)))
+        return data if multi_label is None else replace(data, multi_label=multi_label)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Whatever stands there, by the way of reading that fits.
+
+        A file is a table. A folder is read by its ``clips.csv`` or ``clips.parquet``, else by the
+        label tracks beside its recordings, if most have one, else by its folders of classes.
+        """
+        name = os.fspath(path)
+        if os.path.isfile(name):
+            if os.path.splitext(name)[1].lower() not in TABLE_SUFFIXES:
+                raise OptionError(f"{name}: a dataset is a folder, or a table such as clips.csv")
+            return cls.from_table(name)
+        tables = (os.path.join(_folder(name), table) for table in _LISTS)
+        if table := next(filter(os.path.isfile, tables), None):
+            return cls.from_table(table)
+        return cls.from_label_tracks(name) if has_tracks(name) else cls.from_folder(name)
+
+    @classmethod
+    def _of(cls, found: Found) -> Self:
+        duplicates = same_content(clip.path for clip in found.clips)
+        groups = join_duplicates(found.clips, duplicates)
+        clips = [
+            clip if groups[clip.group] == clip.group else replace(clip, group=groups[clip.group])
+            for clip in found.clips
+        ]
+        return cls(
+            tuple(clips),
+            tuple(sorted({label for clip in clips for label in clip.labels})),
+            any(len(clip.labels) > 1 for clip in clips),
+            tuple(found.left_out),
+            tuple(found.skipped),
+            tuple(duplicates),
+        )
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    @overload
+    def __getitem__(self, index: int) -> Clip: ...
+    @overload
+    def __getitem__(self, index: slice) -> Dataset: ...
+    def __getitem__(self, index: int | slice) -> Clip | Dataset:
+        if isinstance(index, slice):
+            return replace(self, clips=self.clips[index])
+        return self.clips[index]
+
+    def subset(self, indices: Iterable[int]) -> Self:
+        """The clips with these numbers, in this order; classes stay those of the whole."""
+        return replace(self, clips=tuple(self.clips[i] for i in indices))
+
+    def targets(self) -> NDArray[np.float32]:
+        """f32[N, C]: 1 where a class is heard, 0 where it is not, NaN where nobody knows."""
+        column = {label: number for number, label in enumerate(self.classes)}
+        targets = np.zeros((len(self), len(self.classes)), np.float32)
+        for row, clip in zip(targets, self.clips):
+            if not clip.complete:
+                row[:] = np.nan
+            for value, labels in ((1.0, clip.labels), (0.0, clip.negatives)):
+                row[[column[label] for label in labels if label in column]] = value
+        return targets
+
+    def split(self, test: float = 0.25, seed: int = 0) -> Split:
+        """A part to train on and a part to test, with no source recording in both.
+
+        Every class is in both, where it has recordings enough; one with a single recording is
+        trained on. Where train and test were given, they are kept; where folds were, whole ones are
+        held out. The same seed gives the same parts, in whatever order the clips stand. Raises
+        OptionError if nothing can be held out.
+        """
+        self.require_two_classes()
+        return self._parted(test_mask(self.clips, test, seed))
+
+    def folds(self, k: int | None = None, seed: int = 0, *, keep_given: bool = True) -> list[Split]:
+        """Each clip is held out once, and no source recording is in both parts.
+
+        k: how many; None: as many as were given, else 5. Given folds are kept, and clips without
+        one go where they are needed; given train and test are one split. A class is held out in as
+        many folds as it has recordings for. Raises OptionError.
+        """
+        self.require_two_classes()
+        if keep_given and held_out(clip.fold for clip in self.clips):
+            return [self.split(seed=seed)]
+        numbers, k = fold_numbers(self.clips, k, seed, keep_given)
+        return [self._parted(numbers == fold) for fold in range(k)]
+
+    def check(self, *, deep: bool = False) -> DatasetSummary[Self]:
+        """Open every recording and tell what was found; deep: also decode it to its end."""
+        from oido.datasets.checks import summarize
+
+        return summarize(self, deep=deep)
+
+    def _parted(self, mask: NDArray[np.bool_]) -> Split:
+        train, test = (self.subset(np.flatnonzero(part).tolist()) for part in (~mask, mask))
+        return Split(train, test)
+
+
+class Split(NamedTuple):
+    """One part to fit on, and one that is held out."""
+
+    train: Dataset
+    test: Dataset
+
+
+def _folder(path: str | os.PathLike[str]) -> str:
+    name = os.fspath(path)
+    if not os.path.isdir(name):
+        what = "is a file, not a folder" if os.path.exists(name) else "no such folder"
+        raise OptionError(f"{name}: {what}")
+    return name

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A folder for each class."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from oido.datasets.clip import Clip, Found, LeftOut, Meaning, folder_meaning, source_of
+from oido.datasets.splits import is_part
+from oido.errors import OptionError
+from oido.params import AUDIO_SUFFIXES
+
+__all__ = ["class_folders", "files_below", "is_recording"]
+
+
+def class_folders(folder: str) -> Found:
+    """The recordings of a folder that has a folder for each class.
+
+    Folders inside those of classes do not count: their recordings belong to the class. Folders
+    called train, validation and test may stand between: their names are the clips' folds. Raises
+    OptionError for a bad label, and if there is no recording.
+    """
+    found = Found()
+    parts = _subfolders(folder)
+    if parts and all(is_part(name) for name in parts):
+        for name in parts:
+            _read_classes(folder, name, name.lower(), found)
+        _read_strays(folder, found)
+    else:
+        _read_classes(folder, "", None, found)
+    if not found.clips:
+        loose = f"; its {len(found.left_out)} recordings stand in no folder of a class"
+        raise OptionError(
+            f"{folder}: no folder in it holds a recording{loose if found.left_out else ''}: make "
+            f"a folder for each class, called as the class is, with its recordings inside"
+        )
+    return found
+
+
+def files_below(folder: str) -> Iterator[str]:
+    """Every file below a folder, in order of names; hidden files and folders are passed over."""
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (os.path.join(root, name) for name in sorted(files) if name[0] != ".")
+
+
+def is_recording(path: str) -> bool:
+    """Told by the name's ending."""
+    return os.path.splitext(path)[1].lower() in AUDIO_SUFFIXES
+
+
+def _read_classes(root: str, part: str, fold: str | None, found: Found) -> None:
+    folder = os.path.join(root, part)
+    for name in _subfolders(folder):
+        meaning = folder_meaning(name, os.path.join(folder, name))
+        before = len(found.clips)
+        for path in files_below(os.path.join(folder, name)):
+            if not is_recording(path):
+                found.skipped.append(path)
+                continue
+            # Without the part: a source that stands in two of them is still one.
+            relative = os.path.relpath(path, folder).replace(os.sep, "/")
+            found.clips.append(_clip(path, meaning, fold, relative))
+        if len(found.clips) == before:
+            found.left_out.append(LeftOut(os.path.join(folder, name), "no recording in it"))
+    _read_strays(folder, found)
+
+
+def _clip(path: str, meaning: Meaning, fold: str | None, relative: str) -> Clip:
+    labels, negatives, complete = meaning
+    return Clip(path, labels, negatives, fold=fold, group=source_of(relative), complete=complete)
+
+
+def _read_strays(folder: str, found: Found) -> None:
+    for name in sorted(os.listdir(folder)):
+        path = os.path.join(folder, name)
+        if name.startswith(".") or not os.path.isfile(path):
+            continue
+        if is_recording(path):
+            found.left_out.append(LeftOut(path, "stands in no folder of a class"))
+        else:
+            found.skipped.append(path)
+
+
+def _subfolders(folder: str) -> list[str]:
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        raise OptionError(f"{folder} cannot be read: {error.strerror}") from error
+    return [n for n in names if n[0] != "." and os.path.isdir(os.path.join(folder, n))]

@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables that list clips, or regions of recordings, with their labels: CSV or Parquet.
+
+CSV has many dialects. Text that other programs wrote comes in several encodings, and its numbers
+may have a decimal comma.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from oido.datasets.clip import Clip, Found, LeftOut, check_label, meaning_of, source_of
+from oido.datasets.regions import gaps, relate, widened
+from oido.datasets.waveforms import probe
+from oido.errors import MissingExtraError, OptionError
+
+__all__ = [
+    "TABLE_SUFFIXES",
+    "TableRow",
+    "is_parquet",
+    "listed_clips",
+    "read_rows",
+    "read_text",
+    "seconds",
+]
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """A file's text: UTF-16 where its first bytes say so, else UTF-8, else Windows-1252.
+
+    Line ends stay as they are. Raises OptionError if the file cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not a file name"
+        raise OptionError(f"{path} cannot be read: {reason}") from error
+    encodings = ("utf-16",) if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp1252")
+    for encoding in encodings:
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return data.decode("latin-1")  # which gives every byte a meaning
+
+
+def seconds(text: str) -> float:
+    """A time in seconds, with a decimal point or comma. Raises ValueError."""
+    value = float(text.strip().replace(",", "."))
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{text} is not a time")
+    return value
+
+
+TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".parquet", ".pq"})
+
+
+class TableRow(NamedTuple):
+    """A row's cells by column (lower case, no space around), and where it stands."""
+
+    where: str
+    cells: dict[str, str]
+
+
+def is_parquet(path: str) -> bool:
+    """Told by the name's ending."""
+    return os.path.splitext(path)[1].lower() in (".parquet", ".pq")
+
+
+def read_rows(path: str, needed: tuple[str, ...]) -> Iterator[TableRow]:
+    """The rows of a table with a header; rows without any text are passed over.
+
+    Raises OptionError naming the columns found if one that is needed is not there, and
+    MissingExtraError for Parquet without pyarrow.
+    """
+    return _parquet_rows(path, needed) if is_parquet(path) else _csv_rows(path, needed)
+
+
+def _csv_rows(path: str, needed: tuple[str, ...]) -> Iterator[TableRow]:
+    text = read_text(path)
+    first_line = 1
+    if text[:4].lower() == "sep=":  # Excel's own way to name the separator
+        separator, text = text[4:5], text.partition("\n")[2]
+        first_line = 2
+    else:
+        header = text.lstrip().partition("\n")[0]
+        separator = max(",;\t", key=header.count)
+    lines = io.StringIO(text, newline="")
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    columns: list[str] | None = None
+    try:
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if columns is None:
+                columns = [cell.strip().lower() for cell in cells]
+                _require(path, columns, needed)
+            else:
+                where = f"{path}, line {reader.line_num + first_line - 1}"
+                yield TableRow(where, dict(zip(columns, (cell.strip(" ") for cell in cells))))
+    except csv.Error as error:
+        line = reader.line_num + first_line - 1
+        raise OptionError(f"{path}, line {line}: is not CSV ({error})") from error
+    if columns is None:
+        raise OptionError(f"{path}: is empty; it needs a header with {_listed(needed)}")
+
+
+def _parquet_rows(path: str, needed: tuple[str, ...]) -> Iterator[TableRow]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise MissingExtraError(
+            "Parquet needs pyarrow; install it with: pip install 'oido[parquet]'"
+        ) from error
+    try:
+        with open(path, "rb") as stream:
+            table = pyarrow.parquet.read_table(stream)
+    except (OSError, pyarrow.ArrowException) as error:
+        reason = getattr(error, "strerror", None) or "it is not Parquet"
+        raise OptionError(f"{path} cannot be read: {reason}") from error
+    columns = [str(name).strip().lower() for name in table.column_names]
+    _require(path, columns, needed)
+    values = [column.to_pylist() for column in table.columns]
+    for number, cells in enumerate(zip(*values), start=1):
+        yield TableRow(f"{path}, row {number}", dict(zip(columns, map(_as_text, cells))))
+
+
+def _as_text(value: object) -> str:
+    """A value as CSV would hold it; a whole number read as float (pandas does) is one again."""
+    if value is None or value != value:  # noqa: PLR0124 - NaN, which pandas writes for nothing
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _require(path: str, columns: list[str], needed: tuple[str, ...]) -> None:
+    if missing := [name for name in needed if name not in columns]:
+        raise OptionError(
+            f"{path}: has no column {_listed(tuple(missing))}; its columns are "
+            f"{', '.join(repr(name) for name in columns)}"
+        )
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return " and ".join(repr(name) for name in names)
+
+
+_Key = tuple[str, float | None, float | None]
+
+
+@dataclass
+class _Entry:
+    """All rows of one clip."""
+
+    where: str
+    name: str
+    said: dict[str, str] = field(default_factory=lambda: {"fold": "", "group": ""})
+    labels: list[str] = field(default_factory=list)
+
+
+def listed_clips(table: str, *, background_from_gaps: bool = False) -> Found:
+    """The clips of a CSV or Parquet table: ``file,label`` and, if they are there, more columns.
+
+    fold, group: kept as they are. start_time, end_time: regions, in seconds; the file's own start
+    and end where empty. Several rows of one clip are its several labels. Paths are relative to the
+    table. Files that are missing and times that cannot be are left out. Raises OptionError for a
+    missing column, a bad label, two folds or groups of one clip, and if no clip is left.
+    """
+    found = Found()
+    entries: dict[_Key, _Entry] = {}
+    files = _Files(os.path.dirname(table))
+    for row in read_rows(table, ("file", "label")):
+        check_label(row.cells.get("label", "").removeprefix("-"), row.where)
+        key = _clip_key(row, files, found)
+        if key is not None:
+            _join(entries, key, row)
+    found.left_out += files.missing()
+    found.clips = [_clip(key, entry) for key, entry in entries.items()]
+    if not found.clips:
+        raise OptionError(_nothing(table, files, found))
+    if any(clip.is_region for clip in found.clips):
+        _see_as_regions(found, background_from_gaps)
+    return found
+
+
+class _Files:
+    """Finds files from a table's folder, each looked for once."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._paths: dict[str, str | None] = {}
+        self._missing: defaultdict[str, list[str]] = defaultdict(list)
+
+    def find(self, name: str, where: str) -> str | None:
+        if name not in self._paths:
+            # Tables made on Windows have backslashes, which elsewhere are part of a name.
+            choices = (os.path.join(self._folder, n) for n in (name, name.replace("\\", "/")))
+            path = next((path for path in choices if _is_file(path)), None)
+            self._paths[name] = None if path is None else os.path.normpath(path)
+        if self._paths[name] is None:
+            self._missing[name].append(where)
+        return self._paths[name]
+
+    def missing(self) -> list[LeftOut]:
+        """The files that are not there, once each, with the first place that names them."""
+        return [
+            LeftOut(os.path.join(self._folder, name), f"no such file ({where[0]})")
+            for name, where in self._missing.items()
+        ]
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return os.path.isfile(path)
+    except ValueError:  # a zero byte inside
+        return False
+
+
+def _clip_key(row: TableRow, files: _Files, found: Found) -> _Key | None:
+    """Which clip a row speaks of; None, and the reason noted, if there can be no such clip."""
+    name = row.cells.get("file", "")
+    if not name:
+        found.left_out.append(LeftOut(row.where, "names no file"))
+        return None
+    path = files.find(name, row.where)
+    if path is None:
+        return None
+    times = [row.cells.get(column, "") for column in ("start_time", "end_time")]
+    try:
+        start, end = (seconds(time) if time.strip() else None for time in times)
+    except ValueError:
+        reason = f"{' to '.join(times)!r} are not seconds ({row.where})"
+        found.left_out.append(LeftOut(path, reason))
+        return None
+    if end is not None:
+        if end < (start or 0.0) or end == 0.0:
+            reason = f"ends at {end:g} s, before it starts, {start or 0:g} s ({row.where})"
+            found.left_out.append(LeftOut(path, reason))
+            return None
+        start, end = widened(start or 0.0, end)
+    return path, start, end
+
+
+def _join(entries: dict[_Key, _Entry], key: _Key, row: TableRow) -> None:
+    entry = entries.setdefault(key, _Entry(row.where, row.cells["file"]))
+    for column, said in entry.said.items():
+        now = row.cells.get(column, "").strip()
+        if said and now and now != said:
+            raise OptionError(
+                f"{row.where}: {entry.name} is of {column} {now}, and of {column} {said} in "
+                f"{entry.where}; give it one"
+            )
+        entry.said[column] = said or now
+    entry.labels.append(row.cells["label"])
+
+
+def _clip(key: _Key, entry: _Entry) -> Clip:
+    labels, negatives, complete = meaning_of(entry.labels, entry.where)
+    fold, group = entry.said["fold"] or None, entry.said["group"] or source_of(entry.name)
+    return Clip(key[0], labels, negatives, key[1], key[2], fold, group, complete)
+
+
+def _see_as_regions(found: Found, background_from_gaps: bool) -> None:
+    """Let regions of one recording know of each other, and add what lies between them."""
+    of_path: defaultdict[str, list[Clip]] = defaultdict(list)
+    for clip in found.clips:
+        of_path[clip.path].append(clip)
+    found.clips = []
+    for path, clips in of_path.items():
+        found.clips += relate(clips)
+        if background_from_gaps and all(clip.is_region for clip in clips):
+            duration = probe(path).duration
+            taken = [(c.start_time or 0.0, c.end_time or duration) for c in clips]
+            found.clips += [
+                replace(clips[0], labels=(), negatives=(), start_time=s, end_time=e, complete=True)
+                for s, e in gaps(taken, duration)
+            ]
+
+
+def _nothing(table: str, files: _Files, found: Found) -> str:
+    if missing := files.missing():
+        return (
+            f"{table}: none of the {len(missing)} files that it names is there, the first "
+            f"{missing[0].name}; paths are relative to the table"
+        )
+    if found.left_out:
+        return f"{table}: no row can be used; {found.left_out[0].name}: {found.left_out[0].reason}"
+    return f"{table}: lists no clip"

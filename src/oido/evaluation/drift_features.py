@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What comparing two sets of recordings needs: short stretches, embedded, scored and measured.
+
+Beside embeddings and scores stand plain facts of the sound: how loud, how much silence, up to which
+frequency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.datasets.clip import LeftOut, source_of
+from oido.errors import AudioError
+from oido.events.aggregation import Aggregator
+from oido.inference.classifier import AudioClassifier
+from oido.parallel import ordered_map
+from oido.params import available_cores
+from oido.signal.decode import AudioReader, open_audio
+
+__all__ = [
+    "MOST_STRETCHES",
+    "STRETCH_SECONDS",
+    "Acoustics",
+    "HeardSet",
+    "MeasuringReader",
+    "hear_stretches",
+]
+
+_FRAME_SAMPLES = 2048
+_SILENT_DB = -60.0
+_FLOOR_DB = -120.0
+_AUDIBLE_DB = 60.0
+
+
+class Acoustics(NamedTuple):
+    """sample_rate_hz: of the file. seconds: its length. level_db: RMS of the mean of its channels,
+    0 dB being full scale, -120 at least. silent_share: of frames below -60 dB, 0..1.
+    bandwidth_hz: the highest frequency at which its mean spectrum is within 60 dB of its peak."""
+
+    sample_rate_hz: float
+    seconds: float
+    level_db: float
+    silent_share: float
+    bandwidth_hz: float
+
+
+class MeasuringReader(AudioReader):
+    """A reader that measures what is read through it. Frames are of 2,048 samples, Hann, apart."""
+
+    def __init__(self, reader: AudioReader) -> None:
+        self._reader = reader
+        self.info = reader.info
+        self._window = np.hanning(_FRAME_SAMPLES)
+        self._power = np.zeros(_FRAME_SAMPLES // 2 + 1)
+        self._energy, self._samples, self._frames, self._silent = 0.0, 0, 0, 0
+        self._rest = np.zeros(0, np.float32)
+
+    @property
+    def damaged_packets(self) -> int:  # type: ignore[override]
+        """Those of the reader."""
+        return self._reader.damaged_packets
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        for block in self._reader.blocks():
+            self._take(block.mean(axis=1, dtype=np.float32))
+            yield block
+
+    def close(self) -> None:
+        self._reader.close()
+
+    def acoustics(self) -> Acoustics:
+        """Of what was read so far; what does not fill a frame counts if there is no whole one."""
+        if not self._frames:
+            padding = _FRAME_SAMPLES - len(self._rest)
+            window = np.pad(np.hanning(len(self._rest)), (0, padding))
+            self._measure(np.pad(self._rest, (0, padding))[None], window)
+        rate = self.info.sample_rate_hz
+        mean = self._energy / max(self._samples, 1)
+        power = self._power / max(self._power.max(), 1e-300)
+        audible = np.flatnonzero(power >= 10 ** (-_AUDIBLE_DB / 10))
+        return Acoustics(
+            rate,
+            self._samples / rate,
+            10 * float(np.log10(max(mean, 10 ** (_FLOOR_DB / 10)))),
+            self._silent / self._frames,
+            float(audible[-1] if len(audible) else 0) * rate / _FRAME_SAMPLES,
+        )
+
+    def _take(self, mono: NDArray[np.float32]) -> None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._energy += float(np.dot(mono, mono))
+        self._samples += len(mono)
+        joined = np.concatenate([self._rest, mono])
+        whole = len(joined) // _FRAME_SAMPLES * _FRAME_SAMPLES
+        self._rest = joined[whole:]
+        if whole:
+            self._measure(joined[:whole].reshape(-1, _FRAME_SAMPLES), self._window)
+
+    def _measure(self, frames: NDArray[np.float32], window: NDArray[np.float64]) -> None:
+        """f32[n, 2048], and the window f64[2048] for their spectra."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            loudness = np.square(frames, dtype=np.float64).mean(axis=1)
+            self._power += np.square(np.abs(np.fft.rfft(frames * window))).sum(axis=0)
+        self._silent += int((loudness < 10 ** (_SILENT_DB / 10)).sum())
+        self._frames += len(frames)
+
+
+STRETCH_SECONDS = 5.0
+"""Recordings are compared by stretches of one length, so that their own length does not matter."""
+
+MOST_STRETCHES = 10
+"""Kept of one recording, drawn at random; memory stays flat over long ones."""
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class HeardSet:
+    """S stretches of K source recordings, in G files.
+
+    embeddings: f32[S, D], the mean of a stretch. values: f32[S, C], its probabilities, or scores of
+    a model without a calibration. source: i64[S], 0..K−1. facts: f64[G, 5], as `Acoustics`, of each
+    file; file_source: i64[G].
+    """
+
+    embeddings: Floats
+    values: Floats
+    source: NDArray[np.int64]
+    facts: NDArray[np.float64]
+    file_source: NDArray[np.int64]
+    left_out: tuple[LeftOut, ...]
+
+    @property
+    def sources(self) -> int:
+        """K"""
+        return int(self.file_source.max()) + 1 if len(self.file_source) else 0
+
+    def sampled(self, most: int, seed: int) -> HeardSet:
+        """The stretches of sources drawn at random, so many stretches at most; facts of all."""
+        order = np.random.default_rng(seed).permutation(self.sources)
+        sizes = np.bincount(self.source, minlength=self.sources)[order]
+        chosen = np.zeros(self.sources, bool)
+        chosen[order[np.cumsum(sizes) <= most]] = True
+        kept = chosen[self.source]
+        source = (np.cumsum(chosen) - 1)[self.source[kept]]
+        return replace(
+            self, embeddings=self.embeddings[kept], values=self.values[kept], source=source
+        )
+
+
+class _Heard(NamedTuple):
+    embeddings: Floats
+    values: Floats
+    facts: Acoustics
+
+
+def hear_stretches(
+    classifier: AudioClassifier,
+    paths: Sequence[str],
+    *,
+    seed: int = 0,
+    jobs: int | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> HeardSet:
+    """Hear recordings; those that cannot be heard are left out.
+
+    jobs: recordings heard at once. Which stretches of a long one are kept depends on ``seed`` and
+    on its place in ``paths``.
+    """
+
+    def hear(number: int) -> _Heard | AudioError:
+        try:
+            return _hear(classifier, paths[number], np.random.default_rng([seed, number]))
+        except AudioError as error:
+            return error
+
+    heard: list[_Heard] = []
+    sources: list[str] = []
+    left_out: list[LeftOut] = []
+    workers = jobs or available_cores()
+    for number, found in enumerate(ordered_map(hear, range(len(paths)), workers, ahead=64)):
+        if isinstance(found, AudioError):
+            reason = str(found).removeprefix(f"{paths[number]}: ")
+            left_out.append(LeftOut(paths[number], reason))
+        else:
+            heard.append(found)
+            sources.append(source_of(paths[number]))
+        progress(number + 1)
+    of_file = np.unique(sources, return_inverse=True)[1].astype(np.int64)
+    counts = [len(each.embeddings) for each in heard]
+    return HeardSet(
+        _stacked([each.embeddings for each in heard]),
+        _stacked([each.values for each in heard]),
+        np.repeat(of_file, counts),
+        np.asarray([each.facts for each in heard], np.float64).reshape(-1, len(Acoustics._fields)),
+        of_file,
+        tuple(left_out),
+    )
+
+
+def _hear(classifier: AudioClassifier, path: str, dice: np.random.Generator) -> _Heard:
+    kept: list[tuple[Floats, Floats]] = []
+    with open_audio(path) as opened:
+        reader = MeasuringReader(opened)
+        for number, stretch in enumerate(_stretches(classifier, reader)):
+            # A reservoir: each of the stretches so far is among the kept with the same chance.
+            place = number if number < MOST_STRETCHES else int(dice.integers(number + 1))
+            if place < MOST_STRETCHES:
+                kept[place : place + 1] = [stretch]
+        facts = reader.acoustics()
+    embeddings, values = (np.stack(parts) for parts in zip(*kept))
+    return _Heard(embeddings, values, facts)
+
+
+def _stretches(
+    classifier: AudioClassifier, reader: MeasuringReader
+) -> Iterator[tuple[Floats, Floats]]:
+    """Embedding f32[D] and values f32[C] of each; a last one of less than half is left out."""
+    windowing, model_reader = classifier.windowing, classifier.reader
+    hop_seconds = windowing.hop_samples / windowing.sample_rate_hz
+    size = max(1, round(STRETCH_SECONDS / hop_seconds))
+    waiting: list[tuple[Floats, Floats, NDArray[np.float64], NDArray[np.float64]]] = []
+    held, any_given = 0, False
+
+    def joined(stop: int | None) -> tuple[Floats, Floats]:
+        nonlocal waiting, held
+        scores, embeddings, weights, loudness = (np.concatenate(p) for p in zip(*waiting))
+        waiting = [] if stop is None else [
+            (scores[stop:], embeddings[stop:], weights[stop:], loudness[stop:])
+        ]  # fmt: skip
+        held = sum(len(each[0]) for each in waiting)
+        aggregator = Aggregator(model_reader.aggregation)
+        aggregator.push(scores[:stop], weights[:stop], loudness[:stop])
+        values = aggregator.flush()
+        probabilities = model_reader.probabilities(values)
+        shares = weights[:stop] if weights[:stop].any() else None
+        mean = np.average(embeddings[:stop], axis=0, weights=shares).astype(np.float32)
+        return mean, values if probabilities is None else probabilities
+
+    for block in classifier.stream(reader, jobs=1):
+        waiting.append((block.scores, block.embeddings, block.weights, block.loudness))
+        held += len(block.scores)
+        while held >= size:
+            any_given = True
+            yield joined(size)
+    if held and (not any_given or held >= size / 2):
+        yield joined(None)
+
+
+def _stacked(parts: list[Floats]) -> Floats:
+    return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Judging a classifier on labelled recordings that it was not made from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.datasets.clip import NON_EVENTS, Clip, LeftOut
+from oido.datasets.dataset import Dataset
+from oido.datasets.waveforms import clip_waveforms
+from oido.errors import AudioError, OptionError
+from oido.evaluation.predictions import JudgedClips, JudgedWindows
+from oido.evaluation.report import Report
+from oido.events.thresholds import on_thresholds
+from oido.inference.classifier import AudioClassifier
+from oido.inference.result import ClassificationResult
+from oido.models.labels import yamnet_labels
+from oido.models.model import AudioModel
+from oido.params import Detection
+from oido.signal.decode import AudioSource
+
+__all__ = ["evaluate", "judge"]
+
+Progress = Callable[[int, int], None]
+"""Called with how many clips are heard, and how many there are."""
+
+Floats = NDArray[np.float32]
+
+
+def evaluate(
+    model: str | os.PathLike[str] | AudioModel | AudioClassifier,
+    dataset: Dataset,
+    *,
+    thresholds: float | Mapping[str, float] | None = None,
+    progress: Progress | None = None,
+    seed: int = 0,
+) -> Report:
+    """Hear every clip of a dataset, and report how well a model names what is in them.
+
+    thresholds: of all labels, or by label; None, and for the labels without one, the model's own,
+    or else 0.3. seed: of the samples that intervals are taken from. The rest is as for `judge`.
+    """
+    judged, left_out = judge(model, dataset, thresholds=thresholds, progress=progress)
+    name = os.fspath(model) if isinstance(model, str | os.PathLike) else _named(model)
+    note = (
+        "The figures hold for new recordings only if the model was not trained on these, "
+        "nor on others of the same sources."
+    )
+    return Report.of(
+        judged,
+        title=f"{os.path.basename(name) if os.path.isfile(name) else name} on labelled clips",
+        facts={"model": name},
+        left_out=left_out,
+        notes=(note,),
+        seed=seed,
+    )
+
+
+def judge(
+    model: str | os.PathLike[str] | AudioModel | AudioClassifier,
+    dataset: Dataset,
+    *,
+    thresholds: float | Mapping[str, float] | None = None,
+    progress: Progress | None = None,
+) -> tuple[JudgedClips, tuple[LeftOut, ...]]:
+    """What a model says of every clip, and the clips that could not be heard.
+
+    The dataset's labels are found among the model's, in any case. A model of AudioSet's classes
+    says several of one sound ("Dog", "Animal"): of it, only the dataset's classes count. Of any
+    other model all classes count, so that naming one that the dataset does not have is a mistake;
+    one called background, noise, other or silence is its answer "no event".
+
+    Raises OptionError for a label that the model does not have, and if no clip can be heard.
+    """
+    classifier = model if isinstance(model, AudioClassifier) else AudioClassifier(model)
+    columns = _columns(classifier, dataset)
+    targets = _targets(dataset, columns, len(classifier.labels))
+    heard: dict[int, _Heard] = {}
+    reasons: dict[int, str] = {}
+    for done, (number, result) in enumerate(_results(classifier, dataset), start=1):
+        if isinstance(result, AudioError):
+            reasons[number] = str(result)
+        else:
+            heard[number] = _Heard.of(result)
+        if progress is not None:
+            progress(done, len(dataset))
+    left_out = [LeftOut(str(dataset[n]), reason) for n, reason in sorted(reasons.items())]
+    if not heard:
+        first = f"; {left_out[0].reason}" if left_out else ""
+        raise OptionError(f"none of the {len(dataset)} clips can be heard{first}")
+    kept = sorted(heard)
+    judged = _judged(
+        [heard[n] for n in kept],
+        tuple(dataset[n] for n in kept),
+        targets[kept],
+        columns,
+        classifier.labels,
+        _thresholds(classifier, thresholds),
+        dataset.multi_label,
+    )
+    return judged, (*dataset.left_out, *left_out)
+
+
+def _results(
+    classifier: AudioClassifier, dataset: Dataset
+) -> Iterator[tuple[int, ClassificationResult | AudioError]]:
+    """The number of each clip and what was heard in it; whole recordings in flat memory."""
+    regions = [number for number, clip in enumerate(dataset.clips) if clip.is_region]
+    for number, clip in enumerate(dataset.clips):
+        if not clip.is_region:
+            yield number, _heard(classifier, clip.path)
+    rate_hz = classifier.windowing.sample_rate_hz
+    for number, waveform in clip_waveforms([dataset[n] for n in regions], rate_hz):
+        if isinstance(waveform, AudioError):
+            yield regions[number], waveform
+        else:
+            yield regions[number], _heard(classifier, *waveform)
+
+
+def _heard(
+    classifier: AudioClassifier, source: AudioSource, sample_rate_hz: int | None = None
+) -> ClassificationResult | AudioError:
+    try:
+        return classifier.classify(source, sample_rate_hz)
+    except AudioError as error:
+        return error
+
+
+class _Heard(NamedTuple):
+    """What is kept of one clip; values f32[C] and f32[N, C], times f64[N, 2] in the clip."""
+
+    scores: Floats
+    probabilities: Floats | None
+    windows: Floats
+    times: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, result: ClassificationResult) -> _Heard:
+        windows = result.scores if result.probabilities is None else result.probabilities
+        return cls(result.clip_scores, result.clip_probabilities, windows, result.times)
+
+
+class _Columns(NamedTuple):
+    """Which of the model's columns are classes, which are no event, and where the labels are."""
+
+    classes: list[int]
+    no_event: list[int]
+    of_label: dict[str, int]
+
+
+def _columns(classifier: AudioClassifier, dataset: Dataset) -> _Columns:
+    labels = classifier.labels
+    of_label = dict(zip(dataset.classes, classifier.label_indices(dataset.classes)))
+    if not of_label:
+        raise OptionError("no clip has an event in it; name a class, not only background")
+    seen: dict[int, str] = {}
+    for label, column in of_label.items():
+        if (other := seen.setdefault(column, label)) != label:
+            raise OptionError(f"{other!r} and {label!r} are one label of the model; spell them so")
+    if set(yamnet_labels()) <= set(labels):
+        return _Columns(list(of_label.values()), [], of_label)
+    no_event = [n for n, label in enumerate(labels) if label.casefold() in NON_EVENTS]
+    no_event = [n for n in no_event if n not in seen]
+    classes = [n for n in range(len(labels)) if n not in no_event]
+    return _Columns(classes, no_event, of_label)
+
+
+def _targets(dataset: Dataset, columns: _Columns, size: int) -> Floats:
+    """f32[K, C] over the classes that count."""
+    targets = np.zeros((len(dataset), size), np.float32)
+    for row, clip in zip(targets, dataset.clips):
+        if not clip.complete:
+            row[:] = np.nan
+        for value, labels in ((1.0, clip.labels), (0.0, clip.negatives)):
+            row[[columns.of_label[name] for name in labels if name in columns.of_label]] = value
+    return targets[:, columns.classes]
+
+
+def _thresholds(classifier: AudioClassifier, given: float | Mapping[str, float] | None) -> Floats:
+    """f32[C] of all labels. Raises OptionError for a threshold that is none."""
+    own = classifier.reader.head.thresholds
+    if isinstance(given, Mapping):
+        detection = Detection(thresholds=tuple(given.items()))
+    else:
+        detection = Detection(given)
+        own = own if given is None else ()
+    return on_thresholds(len(classifier.labels), detection, classifier.label_indices, own)
+
+
+def _judged(
+    heard: list[_Heard],
+    clips: tuple[Clip, ...],
+    targets: Floats,
+    columns: _Columns,
+    labels: tuple[str, ...],
+    thresholds: Floats,
+    multi_label: bool,
+) -> JudgedClips:
+    scores = np.stack([each.scores for each in heard])  # f32[K, C]
+    found = [each.probabilities for each in heard if each.probabilities is not None]
+    values = np.stack(found) if found else scores
+    windows = np.concatenate([each.windows for each in heard])  # f32[M, C]
+    counts = [len(each.windows) for each in heard]
+    return JudgedClips(
+        clips,
+        tuple(labels[column] for column in columns.classes),
+        targets,
+        values[:, columns.classes],
+        thresholds[columns.classes],
+        multi_label=multi_label,
+        calibrated=bool(found),
+        scores=scores[:, columns.classes] if found else None,
+        no_event=values[:, columns.no_event].max(axis=1) if columns.no_event else None,
+        windows=JudgedWindows(
+            windows[:, columns.classes],
+            np.repeat(np.arange(len(heard)), counts),
+            np.concatenate([each.times for each in heard]),
+            no_event=windows[:, columns.no_event].max(axis=1) if columns.no_event else None,
+        ),
+    )
+
+
+def _named(model: AudioModel | AudioClassifier) -> str:
+    return model.name if isinstance(model, AudioModel) else model.model.name

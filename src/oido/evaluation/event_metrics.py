@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events against labelled regions: a classifier judged by when it finds what."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.datasets.clip import LeftOut
+from oido.datasets.dataset import Dataset
+from oido.datasets.event_truth import FileTruth, TimedLabel, file_truths, settled
+from oido.errors import AudioError, OptionError
+from oido.evaluation.bootstrap import Bootstrap, Estimate
+from oido.evaluation.sed_scores import PSDS_1, PSDS_2, Counts, JudgedFile, Tables
+from oido.inference.classifier import AudioClassifier
+from oido.models.model import AudioModel
+
+__all__ = ["ClassEvents", "EventFigures", "judge_events"]
+
+
+@dataclass(frozen=True)
+class ClassEvents:
+    """One class. events: true ones; detected: those that the model made, right or wrong.
+
+    precision, recall, f1: of events, by the collars. segment_…: of stretches of a second. psds1,
+    psds2: of the class by itself, 0..1.
+    """
+
+    label: str
+    events: int
+    detected: int
+    precision: Estimate
+    recall: Estimate
+    f1: Estimate
+    segment_precision: Estimate
+    segment_recall: Estimate
+    segment_f1: Estimate
+    psds1: float
+    psds2: float
+
+
+@dataclass(frozen=True)
+class EventFigures:
+    """How well a model tells when sounds start and end.
+
+    An event is right if it starts within ``onset_collar`` seconds of a true one of its class, and
+    ends within ``offset_collar`` seconds or ``offset_share`` of the true one's length, whichever is
+    more; each true one counts once. macro_…: the mean over classes; micro_…: of all together.
+    segment_…: whether a class is in each second, however briefly. psds1, psds2: the polyphonic
+    sound detection scores of DCASE's task 4, 0..1, of the windows' values at all thresholds: the
+    first asks for exact times, the second that classes are not confused. Their events are single
+    runs above a threshold, without the weaker edges that `ClassificationResult.events` adds.
+    cell_seconds: the step in which the model tells times. Intervals are over source recordings.
+    """
+
+    files: int
+    recordings: int
+    seconds: float
+    onset_collar: float
+    offset_collar: float
+    offset_share: float
+    cell_seconds: float
+    macro_f1: Estimate
+    micro_precision: Estimate
+    micro_recall: Estimate
+    micro_f1: Estimate
+    segment_macro_f1: Estimate
+    segment_micro_f1: Estimate
+    psds1: float
+    psds2: float
+    classes: tuple[ClassEvents, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: estimates are {value, low, high}; what is not known is None."""
+        content = asdict(self)
+        content["left_out"] = [entry._asdict() for entry in self.left_out]
+        content["classes"] = [
+            {name: _plain(getattr(entry, name)) for name in entry.__dataclass_fields__}
+            for entry in self.classes
+        ]
+        return {
+            name: value if name in ("classes", "left_out") else _plain(getattr(self, name))
+            for name, value in content.items()
+        }
+
+    def __str__(self) -> str:
+        events = sum(entry.events for entry in self.classes)
+        lines = [
+            f"{events} events of {len(self.classes)} classes in {self.files} recordings, "
+            f"{self.seconds / 60:.1f} min",
+            "",
+            f"event F1      {_shown(self.macro_f1)} mean of classes, {_shown(self.micro_f1)} of "
+            f"all (start within {self.onset_collar:g} s, end within {self.offset_collar:g} s or "
+            f"{self.offset_share:.0%})",
+            f"1 s segments  {_shown(self.segment_macro_f1)} mean of classes, "
+            f"{_shown(self.segment_micro_f1)} of all",
+            f"PSDS          {self.psds1:.3f} exact times, {self.psds2:.3f} classes not confused",
+            "",
+        ]
+        width = max(5, *(len(entry.label) for entry in self.classes))
+        lines.append(f"{'class':{width}}  events  detected  precision  recall     F1  segment F1")
+        lines += [
+            f"{entry.label:{width}}  {entry.events:6}  {entry.detected:8}  "
+            f"{_number(entry.precision)}  {_number(entry.recall):>6}  {_number(entry.f1):>5}  "
+            f"{_number(entry.segment_f1):>10}"
+            for entry in self.classes
+        ]
+        if note := self.resolution_note:
+            lines += ["", note]
+        lines += ["", *(f"left out: {name}: {reason}" for name, reason in self.left_out)]
+        return "\n".join(lines).rstrip()
+
+    @property
+    def resolution_note(self) -> str:
+        """A sentence if the collars ask for more than the model's steps can give, else ""."""
+        needed = self.cell_seconds / 2
+        if min(self.onset_collar, self.offset_collar) >= needed:
+            return ""
+        return (
+            f"The model tells times in steps of {self.cell_seconds:g} s, so that ends are off by "
+            f"up to {needed:g} s by chance: take collars of {needed:g} s or more."
+        )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Estimate):
+        return {name: _plain(number) for name, number in value._asdict().items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _shown(estimate: Estimate) -> str:
+    interval = f" [{estimate.low:.2f}, {estimate.high:.2f}]" if estimate.has_interval else ""
+    return f"{estimate.value:.3f}{interval}"
+
+
+def _number(estimate: Estimate) -> str:
+    return f"{estimate.value:9.2f}" if estimate.is_known else f"{'-':>9}"
+
+
+SEGMENT_SECONDS = 1.0
+
+Floats = NDArray[np.float64]
+
+
+def judge_events(
+    model: str | os.PathLike[str] | AudioModel | AudioClassifier,
+    dataset: Dataset,
+    *,
+    thresholds: float | Mapping[str, float] | None = None,
+    onset_collar: float = 0.2,
+    offset_collar: float = 0.2,
+    offset_share: float = 0.2,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    seed: int = 0,
+) -> EventFigures:
+    """Hear every recording of a dataset once, and compare its events with the labelled regions.
+
+    The regions of a recording are all that is heard in it (`oido.datasets.event_truth` has the
+    rules), and only the dataset's classes count. thresholds: as of ``result.events``: for all
+    labels, or by label; None, and for labels without one, the model's own, or else 0.3. Scores of
+    all windows are kept, 8 bytes for each class.
+
+    Raises OptionError for a label that the model does not have, for collars below 0, and if no
+    event can be judged; MissingExtraError without ``oido[evaluate]``.
+    """
+    for name, value in (
+        ("onset_collar", onset_collar),
+        ("offset_collar", offset_collar),
+        ("offset_share", offset_share),
+    ):
+        if not 0 <= value < math.inf:
+            raise OptionError(f"{name} must be 0 or more, not {value:g}")
+    classifier = model if isinstance(model, AudioClassifier) else AudioClassifier(model)
+    columns = dict(zip(dataset.classes, classifier.label_indices(dataset.classes)))
+    if len(set(columns.values())) < len(columns):
+        raise OptionError("two labels of the dataset are one label of the model; spell them alike")
+    truths, excluded = file_truths(dataset)
+    left_out = [*dataset.left_out, *excluded]
+    files, groups = [], []
+    for done, truth in enumerate(truths, start=1):
+        try:
+            files.append(_heard(classifier, truth, columns, thresholds))
+            groups.append(truth.group)
+        except AudioError as error:
+            left_out.append(LeftOut(truth.path, str(error)))
+        progress(done, len(truths))
+    present = {event.label for file in files for event in file.truth}
+    if not present:
+        first = f"; {left_out[0].name}: {left_out[0].reason}" if left_out else ""
+        raise OptionError(f"there is no region with an event to judge by{first}")
+    classes = [label for label in columns if label in present]
+    left_out += [LeftOut(label, "no event of it") for label in columns if label not in present]
+    kept = [list(columns).index(label) for label in classes]
+    chosen = [
+        JudgedFile(
+            file.truth,
+            [event for event in file.detections if event.label in present],
+            file.scores[:, kept],
+            file.edges,
+            file.duration,
+        )
+        for file in files
+    ]
+    tables = Tables(chosen, classes)
+    bootstrap = Bootstrap(np.unique(groups, return_inverse=True)[1], len(classes), seed)
+    events = _Rates(tables.events(onset_collar, offset_collar, offset_share), bootstrap)
+    segments = _Rates(tables.segments(SEGMENT_SECONDS), bootstrap)
+    (psds1, of_class1), (psds2, of_class2) = tables.psds(PSDS_1), tables.psds(PSDS_2)
+    return EventFigures(
+        files=len(files),
+        recordings=bootstrap.count,
+        seconds=math.fsum(file.duration for file in files),
+        onset_collar=onset_collar,
+        offset_collar=offset_collar,
+        offset_share=offset_share,
+        cell_seconds=classifier.windowing.hop_samples / classifier.windowing.sample_rate_hz,
+        macro_f1=events.macro_f1(),
+        micro_precision=events.precision(),
+        micro_recall=events.recall(),
+        micro_f1=events.f1(),
+        segment_macro_f1=segments.macro_f1(),
+        segment_micro_f1=segments.f1(),
+        psds1=psds1,
+        psds2=psds2,
+        classes=tuple(
+            ClassEvents(
+                label,
+                int(events.counts.truths[:, n].sum()),
+                int((events.counts.hits + events.counts.alarms)[:, n].sum()),
+                *(events.precision(n), events.recall(n), events.f1(n)),
+                *(segments.precision(n), segments.recall(n), segments.f1(n)),
+                *(of_class1[label], of_class2[label]),
+            )
+            for n, label in enumerate(classes)
+        ),
+        left_out=tuple(left_out),
+    )
+
+
+def _heard(
+    classifier: AudioClassifier,
+    truth: FileTruth,
+    columns: Mapping[str, int],
+    thresholds: float | Mapping[str, float] | None,
+) -> JudgedFile:
+    result = classifier.classify(truth.path)
+    if isinstance(thresholds, Mapping):
+        events = result.events(thresholds=thresholds)
+    else:
+        events = result.events(thresholds)
+    label_of = {column: label for label, column in columns.items()}
+    values = result.scores if result.probabilities is None else result.probabilities
+    windowing, count = classifier.windowing, len(values)
+    samples = round(result.duration * windowing.sample_rate_hz)
+    starts = [windowing.cell(window, count, samples)[0] for window in range(count)]
+    return JudgedFile(
+        settled(truth.events, result.duration),
+        [
+            TimedLabel(event.start_time, event.end_time, label_of[event.label_index])
+            for event in events
+            if event.label_index in label_of
+        ],
+        values[:, list(columns.values())].astype(np.float64),
+        np.asarray([*starts, samples]) / windowing.sample_rate_hz,
+        result.duration,
+    )
+
+
+class _Rates:
+    """Rates of counts, of one class or of all, with their intervals."""
+
+    def __init__(self, counts: Counts, bootstrap: Bootstrap) -> None:
+        self.counts, self._bootstrap = counts, bootstrap
+
+    def precision(self, number: int | None = None) -> Estimate:
+        hits, alarms, _ = self._of(number)
+        return self._bootstrap.share(hits, hits + alarms)
+
+    def recall(self, number: int | None = None) -> Estimate:
+        hits, _, truths = self._of(number)
+        return self._bootstrap.share(hits, truths)
+
+    def f1(self, number: int | None = None) -> Estimate:
+        parts = self._of(number)
+        samples = _f1(*(self._bootstrap.sums(part) for part in parts))
+        return self._bootstrap.percentiles(float(_f1(*(part.sum() for part in parts))), samples)
+
+    def macro_f1(self) -> Estimate:
+        value = float(np.mean(_f1(*(part.sum(axis=0) for part in self.counts))))
+        samples = _f1(*(self._bootstrap.sums(part) for part in self.counts))  # f64[B, C]
+        known = ~np.isnan(samples)
+        with np.errstate(invalid="ignore"):
+            means = np.where(known, samples, 0).sum(axis=1) / known.sum(axis=1)
+        return self._bootstrap.percentiles(value, means)
+
+    def _of(self, number: int | None) -> tuple[NDArray[np.int64], ...]:
+        return tuple(
+            part.sum(axis=1) if number is None else part[:, number] for part in self.counts
+        )
+
+
+def _f1(hits: Any, alarms: Any, truths: Any) -> Floats:
+    """2 · hits / (detected + true); NaN where there is neither."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(2 * hits / (hits + alarms + truths), np.float64)

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pictures of a report: SVG by Matplotlib, on white, with the same said in words.
+
+Labels stay text, and are never read as formulas, whatever signs are in them.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.errors import MissingExtraError
+from oido.evaluation.bootstrap import Estimate
+from oido.evaluation.metrics import Metrics
+from oido.evaluation.predictions import JudgedClips
+from oido.evaluation.ranking_and_calibration import Reliability, precision_recall
+from oido.evaluation.verdict import Baseline, CurvePoint
+
+__all__ = [
+    "Picture",
+    "baselines_picture",
+    "confusion_picture",
+    "learning_picture",
+    "precision_recall_picture",
+    "reliability_picture",
+    "spectrogram_picture",
+]
+
+MOST_CLASSES = 25
+"""Rows of a confusion matrix that can still be read."""
+
+MOST_CURVES = 8
+
+_STYLE: Any = {  # its keys are a type of their own in newer versions only
+    "svg.fonttype": "none",
+    "svg.hashsalt": "oido",
+    "text.parse_math": False,
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+_BLUE, _ORANGE, _GREY = "#0072b2", "#d55e00", "#767676"
+_COLOURS = (_BLUE, _ORANGE, "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999933")
+"""Told apart by colour-blind readers too (Okabe and Ito 2008)."""
+
+_DASHES = ("-", "--", "-.", ":")
+_LONGEST_LABEL = 24
+
+
+class Picture(NamedTuple):
+    """An SVG document, and what it shows in words."""
+
+    svg: bytes
+    words: str
+
+
+def confusion_picture(metrics: Metrics) -> Picture | None:
+    """Rows are what is true, columns what was said; None with several classes per clip."""
+    if metrics.confusion is None:
+        return None
+    matrix, labels = _shown(metrics.confusion, metrics.confusion_labels)
+    size, rows = len(labels), matrix.sum(axis=1, keepdims=True)
+    shares = matrix / np.maximum(rows, 1)
+    with _figure(2.2 + 0.42 * size, 1.6 + 0.36 * size) as (figure, axes, drawn):
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for row, column in np.argwhere(matrix > 0):
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            text = f"{matrix[row, column]}"
+            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
+        shown = [_short(label) for label in labels]
+        axes.set_xticks(range(size), shown, rotation=45, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(size), shown)
+        axes.set_xlabel("said")
+        axes.set_ylabel("true")
+        axes.spines[:].set_visible(False)
+        svg = drawn(figure)
+    right = int(np.trace(metrics.confusion))
+    words = f"Confusion matrix of {size} rows: {right} of {int(metrics.confusion.sum())} clips lie"
+    return Picture(svg, f"{words} on the diagonal. The same numbers stand in the table below.")
+
+
+def reliability_picture(found: Reliability, before: Reliability | None = None) -> Picture:
+    """How often what is said with a probability comes true, and how many cases there are."""
+    told = [("probabilities", found, _BLUE, "o-")]
+    if before is not None:
+        told.append(("raw scores", before, _ORANGE, "s--"))
+    with _figure(4.4, 4.0) as (figure, axes, drawn):
+        axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=":", label="perfect")
+        for name, each, colour, line in told:
+            bins = [entry for entry in each.bins if entry.cases]
+            x, y = [b.confidence for b in bins], [b.observed for b in bins]
+            axes.plot(x, y, line, color=colour, label=f"{name}, ECE {each.ece:.3f}")
+        for entry in found.bins:
+            if entry.cases:
+                place = (entry.confidence, entry.observed)
+                axes.annotate(str(entry.cases), place, (4, -10), textcoords="offset points")
+        axes.set(xlim=(0, 1.02), ylim=(0, 1.05), xlabel="what was said", ylabel="what came true")
+        axes.legend(frameon=False, loc="upper left")
+        svg = drawn(figure)
+    said = "; ".join(
+        f"of {b.cases} cases at {b.confidence:.2f}, {b.observed:.2f}" for b in found.bins if b.cases
+    )
+    return Picture(svg, f"Reliability diagram. What came true: {said}.")
+
+
+def precision_recall_picture(judged: JudgedClips, metrics: Metrics) -> Picture | None:
+    """Curves of the classes with the lowest average precision, or of all if they are few."""
+    ranked = [n for n, entry in enumerate(metrics.classes) if entry.ap.is_known]
+    ranked = sorted(ranked, key=lambda n: metrics.classes[n].ap.value)[:MOST_CURVES]
+    if not ranked:
+        return None
+    with _figure(6.2, 3.6) as (figure, axes, drawn):
+        for place, number in enumerate(ranked):
+            known, entry = judged.known[:, number], metrics.classes[number]
+            heard = judged.targets[known, number] > 0
+            precision, recall = precision_recall(heard, judged.probabilities[known, number])
+            axes.plot(
+                recall,
+                precision,
+                color=_COLOURS[place],
+                linestyle=_DASHES[place % len(_DASHES)],
+                drawstyle="steps-post",
+                label=f"{_short(entry.label)} {entry.ap.value:.2f}",
+            )
+        axes.set(xlim=(0, 1.02), ylim=(0, 1.05), xlabel="recall", ylabel="precision")
+        place_beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+        axes.legend(frameon=False, title="average precision", fontsize=8, **place_beside)
+        svg = drawn(figure)
+    listed = ", ".join(
+        f"{metrics.classes[n].label} {metrics.classes[n].ap.value:.2f}" for n in ranked
+    )
+    return Picture(svg, f"Precision against recall. Average precision: {listed}.")
+
+
+def learning_picture(curve: Sequence[CurvePoint]) -> Picture | None:
+    """Accuracy by clips of a class, with a standard deviation up and down."""
+    points = sorted(curve)
+    if len(points) < 2:
+        return None
+    with _figure(4.8, 3.4) as (figure, axes, drawn):
+        x, y, spread = (list(values) for values in zip(*points))
+        axes.errorbar(x, y, yerr=spread, fmt="o-", color=_BLUE, capsize=3)
+        axes.set_xscale("log")
+        axes.set_xticks(x, [f"{round(value, 1):g}" for value in x])
+        axes.minorticks_off()
+        axes.set(xlabel="clips of each class", ylabel="accuracy")
+        axes.set_ylim(top=min(1.02, axes.get_ylim()[1]))
+        svg = drawn(figure)
+    said = ", ".join(f"{p.accuracy:.3f} with {round(p.clips_per_class, 1):g}" for p in points)
+    return Picture(svg, f"Learning curve. Accuracy by clips of each class: {said}.")
+
+
+def baselines_picture(accuracy: Estimate, baselines: Sequence[Baseline]) -> Picture | None:
+    """The accuracy beside that of simpler ways."""
+    if not baselines or not accuracy.is_known:
+        return None
+    names = ["this model", *(baseline.name for baseline in baselines)]
+    values = [accuracy.value, *(baseline.accuracy for baseline in baselines)]
+    with _figure(5.2, 0.9 + 0.36 * len(names)) as (figure, axes, drawn):
+        colours = [_BLUE] + [_GREY] * len(baselines)
+        axes.barh(range(len(names)), values, color=colours)
+        if accuracy.has_interval:
+            spread = [[accuracy.value - accuracy.low], [accuracy.high - accuracy.value]]
+            axes.errorbar([accuracy.value], [0], xerr=spread, color="black", capsize=3)
+        ticks = [f"{_short(name)} {value:.3f}" for name, value in zip(names, values)]
+        axes.set_yticks(range(len(names)), ticks)
+        axes.invert_yaxis()
+        axes.set(xlim=(0, 1), xlabel="accuracy")
+        svg = drawn(figure)
+    said = ", ".join(f"{name} {value:.3f}" for name, value in zip(names, values))
+    return Picture(svg, f"Accuracy: {said}.")
+
+
+def spectrogram_picture(log_mel: NDArray[np.float32], start: float, seconds: float) -> Picture:
+    """f32[t, bands] over time, low bands below; ``start`` s from the start of the recording."""
+    with _figure(4.2, 1.7) as (figure, axes, drawn):
+        low, high = np.quantile(log_mel, (0.02, 0.995))
+        extent = (start, start + seconds, 0, log_mel.shape[1])
+        axes.imshow(
+            log_mel.T,
+            origin="lower",
+            aspect="auto",
+            extent=extent,
+            cmap="magma",
+            interpolation="none",  # the pixels as they are: a smaller file
+            vmin=low,
+            vmax=max(high, low + 1),
+        )
+        axes.set_yticks([])
+        axes.set_xlabel("s")
+        svg = drawn(figure)
+    end = start + seconds
+    return Picture(svg, f"Spectrogram from {start:.2f} to {end:.2f} s of the recording.")
+
+
+def _shown(
+    matrix: NDArray[np.int64], labels: tuple[str, ...]
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Without rows and columns that are empty; of too many classes, those with most mistakes."""
+    wrong = matrix.sum(axis=0) + matrix.sum(axis=1) - 2 * np.diag(matrix)
+    used = np.flatnonzero(matrix.sum(axis=0) + matrix.sum(axis=1))
+    worst = used[np.argsort(-wrong[used], kind="stable")][:MOST_CLASSES]
+    kept = np.sort(worst)
+    return matrix[np.ix_(kept, kept)], tuple(labels[number] for number in kept)
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= _LONGEST_LABEL else label[: _LONGEST_LABEL - 1] + "…"
+
+
+@contextmanager
+def _figure(width: float, height: float) -> Iterator[tuple[Any, Any, Any]]:
+    """A figure of so many inches, its axes, and what makes SVG of it; no window, no state."""
+    try:
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError(
+            "the report's pictures need Matplotlib; run: pip install 'oido[train]', or save the "
+            "report as .json"
+        ) from error
+    with rc_context(_STYLE), warnings.catch_warnings():
+        # The reader's own fonts draw the labels, so those that are measured with may lack letters.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure: Any = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+        yield figure, figure.add_subplot(), _svg
+
+
+def _svg(figure: Any) -> bytes:
+    """The document without what changes from run to run, and without the address of its type."""
+    file = io.StringIO()
+    metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    figure.savefig(file, format="svg", metadata=metadata)
+    return re.sub(r"<!DOCTYPE.*?>", "", file.getvalue(), count=1, flags=re.DOTALL).encode()

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the figures mean, in sentences that follow from them by stated rules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal, NamedTuple
+
+from oido.datasets.checks import ENOUGH_RECORDINGS
+from oido.evaluation.metrics import ClassMetrics, Metrics
+from oido.evaluation.predictions import JudgedClips
+from oido.evaluation.ranking_and_calibration import Reliability
+
+__all__ = ["Baseline", "CurvePoint", "Remark", "verdict"]
+
+Tone = Literal["good", "fair", "poor"]
+
+WIDE = 0.3
+"""An interval of accuracy this wide says little."""
+
+_OFTEN_SHARE, _OFTEN_CLIPS = 0.1, 3
+_TRUSTED_ECE = 0.05
+_SAME_SCORES = 0.02
+_LISTED = 5
+
+
+class Remark(NamedTuple):
+    """One sentence, and whether it is good news ("good", "fair" or "poor")."""
+
+    tone: Tone
+    text: str
+
+
+class Baseline(NamedTuple):
+    """What a simpler way reaches on the same clips; NaN where it does not have the figure."""
+
+    name: str
+    accuracy: float
+    mAP: float = math.nan  # noqa: N815
+
+
+class CurvePoint(NamedTuple):
+    """The accuracy with so many clips of a class: its mean, and its standard deviation over
+    draws or folds."""
+
+    clips_per_class: float
+    accuracy: float
+    deviation: float = 0.0
+
+
+def verdict(
+    judged: JudgedClips,
+    metrics: Metrics,
+    *,
+    baselines: Sequence[Baseline] = (),
+    learning_curve: Sequence[CurvePoint] = (),
+    parity: float | None = None,
+) -> tuple[Remark, ...]:
+    """The sentences, most important first; rules are told in each function."""
+    return (
+        *_accuracy(metrics, judged.multi_label),
+        *_too_few(metrics.classes),
+        *_confused(metrics),
+        *_missed(metrics.classes),
+        *_false_alarms(metrics),
+        *_trust(judged, metrics),
+        *_compared(metrics, baselines),
+        *_more_data(learning_curve),
+        *_exported(parity),
+    )
+
+
+def _accuracy(metrics: Metrics, multi_label: bool) -> Iterator[Remark]:
+    """Graded by the low end of the interval, if the interval is not `WIDE`.
+
+    At most what the most frequent answer reaches: nothing learnt. From 0.9: good; from 0.7: fair;
+    below, and without a mistake, it depends on whether the accuracy itself is from 0.7.
+    """
+    value, low, high = metrics.clip_accuracy
+    if math.isnan(value):
+        yield Remark("poor", "no clip is labelled completely, so there is no accuracy")
+        return
+    text = f"accuracy {value:.2f}"
+    if not metrics.clip_accuracy.has_interval:
+        yield Remark("poor", f"{text}, from a single recording: nothing follows for others")
+        return
+    said = "every class of a clip is said right in" if multi_label else "it names the class of"
+    clips = metrics.clips - metrics.unknown
+    text = f"{text}, between {low:.2f} and {high:.2f}: {said} {round(value * clips)} of {clips}"
+    text += " clips"
+    if low <= metrics.majority:
+        always = f"the most frequent answer alone would reach {metrics.majority:.2f}"
+        yield Remark("poor", f"{text}, which does not show that it knows anything; {always}")
+    elif high - low > WIDE:
+        yield Remark("poor", f"{text}, too few to tell how good it is")
+    elif low >= 0.9:
+        yield Remark("good", text)
+    elif low >= 0.7 and value < 1:
+        yield Remark("fair", f"{text}; the mistakes tell what to record more of")
+    elif value >= 0.7:
+        yield Remark("fair", f"{text}; more clips would tell how good it really is")
+    else:
+        yield Remark("poor", f"{text}; it is wrong too often to be relied on")
+
+
+def _too_few(classes: Iterable[ClassMetrics]) -> Iterator[Remark]:
+    """Fewer than `ENOUGH_RECORDINGS` recordings of a class."""
+    none = [repr(entry.label) for entry in classes if not entry.clips]
+    if none:
+        yield Remark("poor", f"no clips of {_listed(none)} to judge by")
+    few = [e for e in classes if e.clips and e.recordings < ENOUGH_RECORDINGS]
+    for entry in few[:_LISTED]:
+        clips, sources = _count(entry.clips, "clip"), _count(entry.recordings, "recording")
+        yield Remark("poor", f"not enough data for {entry.label!r}: {clips} from {sources}")
+    if more := few[_LISTED:]:
+        names = _listed([repr(entry.label) for entry in more])
+        yield Remark("poor", f"not enough data either for {names}")
+
+
+def _confused(metrics: Metrics) -> Iterator[Remark]:
+    """Pairs of classes with three mistakes or more, that are a tenth of their clips or more."""
+    if metrics.confusion is None:
+        return
+    matrix, found = metrics.confusion, []
+    clips = matrix.sum(axis=1)
+    for a, first in enumerate(metrics.confusion_labels[:-1]):
+        for b in range(a + 1, len(metrics.confusion_labels) - 1):
+            second, wrong = metrics.confusion_labels[b], int(matrix[a, b] + matrix[b, a])
+            if matrix[a, b] and matrix[b, a]:
+                of = int(clips[a] + clips[b])
+                text = f"{first} and {second} are mistaken for each other in {wrong} of {of}"
+            else:
+                what, taken, of = (first, second, clips[a])
+                if matrix[b, a]:
+                    what, taken, of = second, first, clips[b]
+                text = f"{what} is taken for {taken} in {wrong} of {of}"
+            if wrong >= _OFTEN_CLIPS and wrong >= _OFTEN_SHARE * of:
+                found.append((wrong / of, text))
+    for _, text in sorted(found, key=lambda each: -each[0])[:_LISTED]:
+        yield Remark("fair", f"{text} clips")
+
+
+def _missed(classes: Iterable[ClassMetrics]) -> Iterator[Remark]:
+    """Classes of enough recordings that do not reach their threshold in half of their clips."""
+    found = [
+        entry
+        for entry in classes
+        if entry.recordings >= ENOUGH_RECORDINGS and entry.recall.value < 0.5
+    ]
+    for entry in sorted(found, key=lambda each: each.recall.value)[:_LISTED]:
+        missed = round((1 - entry.recall.value) * entry.clips)
+        text = f"{entry.label} stays below its threshold of {entry.threshold:.2f}"
+        yield Remark("fair", f"{text} in {missed} of its {_count(entry.clips, 'clip')}")
+
+
+def _false_alarms(metrics: Metrics) -> Iterator[Remark]:
+    """Clips without an event; good if nine in ten are left alone."""
+    if metrics.confusion is None or not metrics.confusion[-1].any():
+        return
+    alarms, clips = int(metrics.confusion[-1, :-1].sum()), int(metrics.confusion[-1].sum())
+    tone: Tone = "good" if alarms <= 0.1 * clips else "fair" if alarms <= 0.3 * clips else "poor"
+    text = f"of {_count(clips, 'clip')} without an event, it hears one all the same in {alarms}"
+    yield Remark(tone, text)
+
+
+def _trust(judged: JudgedClips, metrics: Metrics) -> Iterator[Remark]:
+    """Probabilities are trusted up to an ECE of 0.05, or of what chance makes of so few clips."""
+    found = metrics.reliability
+    if not judged.calibrated:
+        text = "scores rank sounds, but are not probabilities: the model has no calibration"
+        yield Remark("fair", text)
+        return
+    if not found.cases:
+        return
+    before = metrics.reliability_before
+    compared = f" (raw scores: {before.ece:.2f})" if before and before.cases else ""
+    off = f"probabilities are off by {found.ece:.2f} on average{compared}"
+    if found.ece <= _TRUSTED_ECE:
+        yield Remark("good", f"{off}: they can be trusted")
+    elif found.ece <= found.by_chance:
+        yield Remark("fair", f"{off}, no more than chance makes of {found.cases} cases")
+    else:
+        yield Remark("poor", f"{off}: {_wrong_way(found)}")
+
+
+def _wrong_way(found: Reliability) -> str:
+    _, low, high = found.over_confidence
+    said = sum(each.cases * each.confidence for each in found.bins if each.cases) / found.cases
+    came = sum(each.cases * each.observed for each in found.bins if each.cases) / found.cases
+    if low > 0:
+        return f"over-confident, it says {said:.2f} where {came:.2f} is right"
+    if high < 0:
+        return f"too cautious, it says {said:.2f} where {came:.2f} is right"
+    return "too high in places and too low in others"
+
+
+def _compared(metrics: Metrics, baselines: Sequence[Baseline]) -> Iterator[Remark]:
+    """With the best baseline by accuracy; clearly better is beyond the interval."""
+    known = [baseline for baseline in baselines if not math.isnan(baseline.accuracy)]
+    if not known or not metrics.clip_accuracy.is_known:
+        return
+    best = max(known, key=lambda baseline: baseline.accuracy)
+    value, low, _ = metrics.clip_accuracy
+    gain = value - best.accuracy
+    figures = f"{value:.3f} against {best.accuracy:.3f}"
+    if gain <= 0:
+        yield Remark("poor", f"not better than the best baseline ({best.name}): {figures}")
+        return
+    better = f"better than the best baseline ({best.name}) by {gain:.3f}: {figures}"
+    if low > best.accuracy:
+        yield Remark("good", better)
+    else:
+        yield Remark("fair", f"{better}, which may be chance")
+
+
+def _more_data(curve: Sequence[CurvePoint]) -> Iterator[Remark]:
+    """From half of the data to all: more helps if accuracy rose by more than it varies."""
+    points = sorted(curve)
+    if len(points) < 2:
+        return
+    last = points[-1]
+    half = min(points[:-1], key=lambda p: abs(p.clips_per_class - last.clips_per_class / 2))
+    gain = last.accuracy - half.accuracy
+    few, many = (f"{round(point.clips_per_class, 1):g}" for point in (half, last))
+    text = (
+        f"with {few} clips a class instead of {many} you would have had accuracy "
+        f"{half.accuracy:.2f} instead of {last.accuracy:.2f}"
+    )
+    if gain > max(0.01, math.hypot(half.deviation, last.deviation)):
+        yield Remark("fair", f"{text}: more recordings will help")
+    else:
+        yield Remark("good", f"{text}: more of the same recordings will not help much")
+
+
+def _exported(parity: float | None) -> Iterator[Remark]:
+    if parity is None:
+        return
+    same = parity <= _SAME_SCORES
+    text = f"the exported file's scores differ by at most {parity:.2g} from these"
+    yield Remark("good" if same else "poor", text if same else f"{text}: do not ship it unseen")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[: 2 * _LISTED])
+    return shown + (f" and {len(names) - 2 * _LISTED} more" if len(names) > 2 * _LISTED else "")

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The classifier for programs with an event loop: many sources, heard side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
+
+from oido.errors import OptionError
+from oido.inference.async_io import AnySource, HeardWindow, SampleSource, WindowQueue, opened
+from oido.inference.block import Block
+from oido.inference.classifier import AudioClassifier
+from oido.inference.push_stream import FedStream, Sink
+from oido.inference.result import ClassificationResult
+from oido.inference.scheduler import Hub
+from oido.models.model import AudioModel
+from oido.params import Windowing
+from oido.signal.decode import AudioInfo, AudioSource
+from oido.signal.mixing import Channel
+
+__all__ = ["AsyncAudioClassifier"]
+
+_BATCH_WINDOWS = 8
+"""Of one recording; so that a long one does not hold live streams back."""
+
+_RECORDINGS_PER_THREAD = 4
+"""That are decoded at the same time; others wait."""
+
+
+class AsyncAudioClassifier:
+    """Tells what is heard in many recordings and streams at once.
+
+        async with oido.AsyncAudioClassifier() as classifier:
+            result = await classifier.classify("street.m4a")
+            async for window in classifier.stream(samples_as_they_come, 16_000):
+                print(window.start_time, window.top(1)[0].label)
+
+    model: as `AudioClassifier` takes it, or an `AudioClassifier`, whose options then count.
+    jobs: threads that hear, for all sources together; None is one per core.
+
+    All sources share one model, and windows of different sources are heard in one batch; scores are
+    those of `AudioClassifier`, to the last bit. One event loop uses it, from ``async with`` to its
+    end; what is still open then, ends. Raises ModelError or OptionError.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | AudioModel | AudioClassifier = "yamnet/classification",
+        *,
+        jobs: int | None = None,
+    ) -> None:
+        if not isinstance(model, AudioClassifier):
+            model = AudioClassifier(model, jobs=jobs)
+        if jobs is not None and jobs < 1:
+            raise OptionError(f"jobs must be 1 or more, not {jobs}")
+        self._classifier, self._jobs = model, jobs or model.jobs
+        self._hub: Hub | None = None
+        self._decoding = asyncio.Semaphore(_RECORDINGS_PER_THREAD * self._jobs)
+        self._open: set[FedStream] = set()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes, in the order of the score columns."""
+        return self._classifier.labels
+
+    async def __aenter__(self) -> AsyncAudioClassifier:
+        loop = asyncio.get_running_loop()
+        self._hub = await loop.run_in_executor(None, Hub, self._classifier.listener, self._jobs)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End all that is open, and the threads."""
+        hub, self._hub = self._hub, None
+        if hub is None:
+            return
+        for fed in list(self._open):
+            fed.finish(OptionError("the classifier was closed"))
+        await asyncio.get_running_loop().run_in_executor(None, hub.close)
+
+    async def classify(
+        self, source: AudioSource, sample_rate: int | None = None, *, channel: Channel = "mix"
+    ) -> ClassificationResult:
+        """Hear one recording to its end; as `AudioClassifier.classify`. Raises AudioError."""
+        async with self._decoding:
+            whole, windowing = _Whole(), self._classifier.windowing
+            opened_source = await opened(source, sample_rate)
+            fed = self._started(
+                opened_source,
+                windowing,
+                whole,
+                channel=channel,
+                batch_windows=_BATCH_WINDOWS,
+                weighs=True,
+            )
+            try:
+                await whole.is_over.wait()
+            finally:
+                self._stop(fed, opened_source)
+        if whole.error is not None:
+            raise whole.error
+        heard = _HeardSource(opened_source.info, fed.n_samples, opened_source.damaged_packets)
+        return self._classifier.result_of(heard, whole.heard)
+
+    async def stream(
+        self,
+        source: AnySource,
+        sample_rate: int | None = None,
+        *,
+        hop: float | None = None,
+        channel: Channel = "mix",
+        live: bool | None = None,
+    ) -> AsyncIterator[HeardWindow]:
+        """Each window of a source as soon as it was heard, in flat memory.
+
+        source: as for `classify`; or an opened `AudioReader`; or an asynchronous iterable of
+            arrays, int16, int32 or float in [-1, 1], with its ``sample_rate`` in Hz.
+        hop: seconds between windows; None is the classifier's.
+        live: whether the source cannot wait. A taker that is too slow then gets a coarser hop, and
+            each window says so (``hop``, ``skipped``); at the most 32 windows wait. Else the source
+            waits. None: iterables, and readers without an end, are live.
+
+        Raises AudioError, after the windows of what came before it.
+        """
+        windowing = self._classifier.windowing
+        if hop is not None:
+            windowing = Windowing.from_seconds(self._classifier.model.windows, hop)
+        opened_source = await opened(source, sample_rate)
+        is_live = opened_source.is_live if live is None else live
+        reader = self._classifier.reader
+        queue = WindowQueue(reader, windowing, is_live=is_live)
+        fed = self._started(opened_source, windowing, queue, channel=channel, transform=reader.pick)
+        try:
+            while (window := await queue.next()) is not None:
+                yield window
+        finally:
+            self._stop(fed, opened_source)
+
+    def _started(
+        self, source: SampleSource, windowing: Windowing, sink: Sink, **options: Any
+    ) -> FedStream:
+        """Open a fed stream, and let the samples come."""
+        loop, room = asyncio.get_running_loop(), asyncio.Event()
+
+        def on_room() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody pushes any more
+                loop.call_soon_threadsafe(room.set)
+
+        try:
+            fed = self._running().open(source.info, windowing, sink, on_room=on_room, **options)
+        except BaseException:
+            source.stop()
+            raise
+        if isinstance(sink, WindowQueue):
+            sink.fed = fed
+        self._open.add(fed)
+        source.start(fed, room)
+        return fed
+
+    def _running(self) -> Hub:
+        if self._hub is None:
+            raise OptionError("use it inside `async with AsyncAudioClassifier(...)`")
+        return self._hub
+
+    def _stop(self, fed: FedStream, source: SampleSource) -> None:
+        self._open.discard(fed)
+        fed.close()
+        source.stop()
+
+
+class _HeardSource(NamedTuple):
+    info: AudioInfo
+    n_samples: int
+    damaged_packets: int
+
+
+class _Whole:
+    """A sink that keeps everything."""
+
+    def __init__(self) -> None:
+        self.heard: list[Block] = []
+        self.error: Exception | None = None
+        self.is_over = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def blocks(self, blocks: list[Block]) -> None:
+        self.heard += blocks
+
+    def ended(self, error: Exception | None) -> None:
+        self.error = error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self.is_over.set)

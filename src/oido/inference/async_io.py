@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two ends of a stream in an event loop: samples in from a source, windows out to a coroutine.
+
+Samples come from a reader or an asynchronous iterable; windows come from the threads that run the
+model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.errors import InvalidSamplesError
+from oido.inference.backpressure import ThinQueue
+from oido.inference.block import Block
+from oido.inference.postprocess import HeadReader
+from oido.inference.push_stream import FedStream
+from oido.params import Windowing
+from oido.signal.decode import AudioInfo, AudioReader, AudioSource, open_audio
+from oido.signal.decode.readers import check_shape
+from oido.types import Category
+
+__all__ = ["AnySource", "HeardWindow", "SampleSource", "WindowQueue", "opened"]
+
+AnySource = AudioSource | AudioReader | AsyncIterable[NDArray[Any]]
+"""What `AudioClassifier.classify` takes, an opened reader, or arrays as they come."""
+
+
+class SampleSource(ABC):
+    """Brings the samples of one source to a fed stream. is_live: it cannot wait."""
+
+    info: AudioInfo
+    is_live: bool
+
+    @property
+    def damaged_packets(self) -> int:
+        """Pieces that could not be decoded and were left out so far."""
+        return 0
+
+    @abstractmethod
+    def start(self, fed: FedStream, room: asyncio.Event) -> None:
+        """Begin; room: set when a push that found no room may be tried again."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Nothing more is wanted; the fed stream is closed already."""
+
+
+async def opened(source: AnySource, sample_rate: int | None) -> SampleSource:
+    """Open a source. Raises AudioError, or OptionError."""
+    if isinstance(source, AsyncIterable):
+        samples = aiter(source)
+        return _Coming(samples, await anext(samples, None), sample_rate)
+    if isinstance(source, AudioReader):
+        return _Pulled(source, is_live=source.info.frames is None)
+    loop = asyncio.get_running_loop()
+    reader = await loop.run_in_executor(None, open_audio, source, sample_rate)
+    return _Pulled(reader, is_live=False)
+
+
+class _Pulled(SampleSource):
+    """A reader, read by a thread of its own, which waits where there is no room."""
+
+    def __init__(self, reader: AudioReader, *, is_live: bool) -> None:
+        self.info, self.is_live = reader.info, is_live
+        self._reader = reader
+        self._thread: threading.Thread | None = None
+
+    @property
+    def damaged_packets(self) -> int:
+        return self._reader.damaged_packets
+
+    def start(self, fed: FedStream, room: asyncio.Event) -> None:
+        # Nobody joins it: a reader that waits for a pipe may wait for ever.
+        self._thread = threading.Thread(
+            target=self._pull, args=(fed,), name="oido-source", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        if self._thread is None:
+            self._reader.close()
+
+    def _pull(self, fed: FedStream) -> None:
+        error: Exception | None = None
+        try:
+            with self._reader:
+                for block in self._reader.blocks():
+                    if not fed.push(block):
+                        return
+        except Exception as raised:  # whatever it is, who takes the windows must learn of it
+            error = raised
+        fed.end(error)
+
+
+class _Coming(SampleSource):
+    """Arrays that come one by one; the first tells how many channels there are."""
+
+    is_live = True
+
+    def __init__(
+        self,
+        samples: AsyncIterator[NDArray[Any]],
+        first: NDArray[Any] | None,
+        sample_rate: int | None,
+    ) -> None:
+        if sample_rate is None:
+            raise InvalidSamplesError("<stream>: say sample_rate, in Hz")
+        self._samples, self._first = samples, np.zeros(0, np.float32) if first is None else first
+        channels = 1 if self._first.ndim == 1 else self._first.shape[-1]
+        check_shape("<stream>", sample_rate, channels)
+        self.info = AudioInfo("<stream>", sample_rate, channels, None, "samples", "stream")
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, fed: FedStream, room: asyncio.Event) -> None:
+        self._task = asyncio.create_task(self._push_all(fed, room))
+
+    def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _push_all(self, fed: FedStream, room: asyncio.Event) -> None:
+        error: Exception | None = None
+        try:
+            if not await _pushed(fed, room, self._first):
+                return
+            async for samples in self._samples:
+                if not await _pushed(fed, room, samples):
+                    return
+        except Exception as raised:  # whatever it is, who takes the windows must learn of it
+            error = raised
+        fed.end(error)
+
+
+async def _pushed(fed: FedStream, room: asyncio.Event, samples: NDArray[Any]) -> bool:
+    """Push when there is room; False: nothing more is wanted."""
+    while True:
+        room.clear()
+        if fed.push(samples, timeout=0):
+            return True
+        if fed.is_over:
+            return False
+        await room.wait()
+
+
+_ROOM = 32
+"""Windows that may wait."""
+
+
+@dataclass(frozen=True)
+class HeardWindow:
+    """One window of a stream.
+
+    start_time, end_time: seconds of the stream, which count samples and no clock. scores f32[C],
+    raw; probabilities f32[C], None for a model without a calibration; embedding f32[D].
+    hop: seconds from window to window as they are given now; it is coarser than what was asked for
+    while whoever takes them is too slow. skipped: windows left out just before this one.
+    """
+
+    start_time: float
+    end_time: float
+    scores: NDArray[np.float32]
+    probabilities: NDArray[np.float32] | None
+    embedding: NDArray[np.float32]
+    hop: float
+    skipped: int
+    _reader: HeadReader = field(repr=False)
+
+    def top(self, k: int | None = None) -> list[Category]:
+        """The best ``k`` categories (None: all that the classifier's options leave)."""
+        return self._reader.selector.categories(self.scores, k)
+
+
+class _Heard:
+    """A window as it waits."""
+
+    __slots__ = ("block", "number", "row")
+
+    def __init__(self, block: Block, row: int) -> None:
+        self.block, self.row = block, row
+        self.number = block.first_window + row
+
+
+class WindowQueue:
+    """A hub's sink for one source, read by one coroutine.
+
+    A live source cannot wait: a taker that is too slow gets a coarser hop (`ThinQueue`). Another
+    source waits instead. Set ``fed`` before anything is pushed.
+    """
+
+    fed: FedStream
+
+    def __init__(self, reader: HeadReader, windowing: Windowing, *, is_live: bool) -> None:
+        self._reader, self._windowing, self._is_live = reader, windowing, is_live
+        self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._waiting: ThinQueue[_Heard] = ThinQueue(_ROOM)
+        self._something = asyncio.Event()
+        self._is_awaited = self._is_held = self._is_over = False
+        self._error: Exception | None = None
+        self._next_window = 0
+
+    def blocks(self, blocks: list[Block]) -> None:
+        """More windows were heard."""
+        with self._lock:
+            for block in blocks:
+                for row in range(len(block.scores)):
+                    heard = _Heard(block, row)
+                    if self._is_live:
+                        self._waiting.put(heard.number, heard)
+                    else:
+                        self._waiting.put_anyway(heard.number, heard)
+            if not self._is_live and self._waiting.is_full and not self._is_held:
+                self._is_held = True
+                self.fed.hold()
+            self._wake()
+
+    def ended(self, error: Exception | None) -> None:
+        """Nothing more will be heard."""
+        with self._lock:
+            self._is_over, self._error = True, error
+            self._wake()
+
+    async def next(self) -> HeardWindow | None:
+        """The next window; None at the end. Raises what ended the source, after its windows."""
+        while True:
+            with self._lock:
+                heard = self._waiting.pop()
+                every = self._waiting.every
+                is_over = self._is_over
+                if heard is None and not is_over:
+                    self._something.clear()
+                    self._is_awaited = True
+                released = self._is_held and not len(self._waiting)
+                self._is_held = self._is_held and not released
+            if released:
+                self.fed.release()
+            if heard is not None:
+                return self._window(heard, every)
+            if is_over:
+                if self._error is not None:
+                    raise self._error
+                return None
+            await self._something.wait()
+
+    def _window(self, heard: _Heard, every: int) -> HeardWindow:
+        block, row = heard.block, heard.row
+        skipped, self._next_window = heard.number - self._next_window, heard.number + 1
+        probabilities = self._reader.probabilities(block.scores[row])
+        hop = every * self._windowing.hop_samples / self._windowing.sample_rate_hz
+        start, end = (float(time) for time in block.times[row])
+        return HeardWindow(
+            start,
+            end,
+            block.scores[row],
+            probabilities,
+            block.embeddings[row],
+            hop,
+            skipped,
+            self._reader,
+        )
+
+    def _wake(self) -> None:
+        """Called with the lock."""
+        if self._is_awaited:
+            self._is_awaited = False
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody takes any more
+                self._loop.call_soon_threadsafe(self._something.set)

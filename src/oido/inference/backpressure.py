@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A coarser hop where windows come faster than they can be worked on, or taken.
+
+A live source that is too fast for the model is heard at every second, fourth, … window
+(`Coarsening`); a consumer that is too slow gets fewer windows from its queue (`ThinQueue`). Little
+waits, nothing grows without end, and what was left out is reported.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
+
+__all__ = ["Coarsening", "Gone", "ThinQueue"]
+
+_FULL, _EMPTY = 0.5, 0.1
+_PATIENCE_SECONDS, _CALM_SECONDS = 1.5, 30.0
+
+
+class Coarsening:
+    """Chooses windows by how much of the source waits: all, or every second, fourth … 32nd.
+
+    When half of the source's room has been full for a second and a half, the hop is doubled; when
+    hardly anything has waited for half a minute, it is halved. So what a server sends at once at
+    the start, which is soon heard, changes nothing. clock: seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._full_since: float | None = None
+        self._empty_since: float | None = None
+        self.every = 1
+
+    def takes(self, window: int, fullness: float) -> bool:
+        """Whether this window shall be heard; fullness: of the source's room, 0..1."""
+        now = self._clock()
+        self._full_since = _since(self._full_since, now, holds=fullness > _FULL)
+        self._empty_since = _since(self._empty_since, now, holds=fullness < _EMPTY)
+        if self._full_since is not None and now - self._full_since >= _PATIENCE_SECONDS:
+            self.every, self._full_since = min(2 * self.every, _COARSEST), now
+        if self._empty_since is not None and now - self._empty_since >= _CALM_SECONDS:
+            self.every, self._empty_since = max(self.every // 2, 1), now
+        return window % self.every == 0
+
+
+def _since(before: float | None, now: float, *, holds: bool) -> float | None:
+    if not holds:
+        return None
+    return now if before is None else before
+
+
+_T = TypeVar("_T")
+
+_COARSEST = 32
+"""Of so many windows, one is still given to a taker that takes hardly anything."""
+
+
+class Gone(NamedTuple):
+    """Windows that were left out: the first and the last of them, and how many."""
+
+    first: int
+    last: int
+    windows: int
+
+
+@dataclass(frozen=True)
+class _Item(Generic[_T]):
+    """window: its number; None of what is about no window."""
+
+    window: int | None
+    content: _T
+
+
+class ThinQueue(Generic[_T]):
+    """A queue that holds a few windows, whatever the taker does.
+
+    When it is full, only every second window is kept, those that wait included; then every fourth,
+    up to every 32nd. With room again, the hop becomes finer step by step. ``every`` is what it is
+    now; ``dropped`` counts all that was left out. Whoever shares it between threads locks it.
+    """
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._waiting: deque[_Item[_T]] = deque()
+        self.every = 1
+        self.dropped = 0
+        self._since_full = 0
+        self._gone: Gone | None = None
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._waiting) >= self._room
+
+    def put(self, window: int, content: _T) -> None:
+        """A window, by its number; they come in order."""
+        self._make_finer()
+        if self.is_full:
+            self._make_coarser()
+        if window % self.every or self.is_full:
+            self._leave_out(window)
+        else:
+            self._waiting.append(_Item(window, content))
+
+    def put_anyway(self, window: int, content: _T) -> None:
+        """A window for which there is room, or else whoever puts it will wait."""
+        self._waiting.append(_Item(window, content))
+
+    def put_other(self, content: _T, count: int) -> bool:
+        """Something about no window; False: there was no room, and it counts as so many."""
+        if self.is_full:
+            self.dropped += count
+            return False
+        self._waiting.append(_Item(None, content))
+        return True
+
+    def pop(self) -> _T | None:
+        """The next; None: nothing waits."""
+        return self._waiting.popleft().content if self._waiting else None
+
+    def gone(self) -> Gone | None:
+        """What was left out since the last call; None: nothing."""
+        gone, self._gone = self._gone, None
+        return gone
+
+    def _make_coarser(self) -> None:
+        self.every = min(2 * self.every, _COARSEST)
+        self._since_full = 0
+        kept: deque[_Item[_T]] = deque()
+        for item in self._waiting:
+            if item.window is not None and item.window % self.every:
+                self._leave_out(item.window)
+            else:
+                kept.append(item)
+        self._waiting = kept
+
+    def _make_finer(self) -> None:
+        """After twice as many windows as fit, and with nothing waiting, the hop is halved."""
+        self._since_full += 1
+        if self.every > 1 and self._since_full > 2 * self._room and not self._waiting:
+            self.every //= 2
+            self._since_full = 0
+
+    def _leave_out(self, window: int) -> None:
+        first, last, windows = self._gone or (window, window, 0)
+        self._gone = Gone(min(first, window), max(last, window), windows + 1)
+        self.dropped += 1

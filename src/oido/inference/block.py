@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A block of consecutive windows with their scores: what every path through the model yields.
+
+A `Framer` cuts samples into segments of windows, a `ScoreTransform` changes raw scores, and
+`heard_block` puts a block together. `Work` and `Part` are what is still on its way through a
+network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.inference.postprocess import Picked
+from oido.params import Windowing
+from oido.runtime.base import Outputs
+from oido.signal.decode import AudioInfo
+from oido.signal.framing import Segment
+
+__all__ = [
+    "BATCH_WINDOWS",
+    "Block",
+    "Framer",
+    "HeardSource",
+    "Part",
+    "PatchMemory",
+    "ScoreTransform",
+    "Stream",
+    "Work",
+    "heard_block",
+]
+
+BATCH_WINDOWS = 64
+"""Windows per segment: half a minute of audio, some 20 MB of work memory."""
+
+
+ScoreTransform = Callable[[NDArray[np.float32]], Picked]
+"""Raw scores of all heads f32[N, all] → those wanted f32[N, C], each row by itself."""
+
+
+class Block(NamedTuple):
+    """Some neighbouring windows, heard.
+
+    scores: f32[N, C], raw; embeddings: f32[N, D]; weights: f64[N], the share of each window that is
+    not padding (1 but for the last window); loudness: f64[N] (`oido.signal.level`).
+    times: f64[N, 2], start and end of each window in seconds of the stream. skipped: windows that
+    were left out just before, because whoever takes them is too slow for a live source.
+    similarities: f32[N], how near each window is to what the model was taught; None if it does not
+    tell, or if scores are those of all heads.
+    """
+
+    first_window: int
+    scores: NDArray[np.float32]
+    embeddings: NDArray[np.float32]
+    weights: NDArray[np.float64]
+    loudness: NDArray[np.float64]
+    times: NDArray[np.float64]
+    skipped: int = 0
+    similarities: NDArray[np.float32] | None = None
+
+
+class Framer(Protocol):
+    """Cuts a stream of samples into segments.
+
+    n_samples: pushed so far; missing_samples: until there is another segment.
+    """
+
+    n_samples: int
+
+    @property
+    def missing_samples(self) -> int: ...
+
+    def push(self, waveform: NDArray[np.float32]) -> list[Segment]: ...
+
+    def flush(self) -> list[Segment]: ...
+
+
+class HeardSource(Protocol):
+    """What is known of a source that is heard; `WindowStream` says what the names mean."""
+
+    @property
+    def info(self) -> AudioInfo: ...
+
+    @property
+    def n_samples(self) -> int: ...
+
+    @property
+    def damaged_packets(self) -> int: ...
+
+
+class Stream(HeardSource, Protocol):
+    """One source's windows, to be iterated once."""
+
+    @property
+    def windowing(self) -> Windowing: ...
+
+    def close(self) -> None: ...
+
+    def __iter__(self) -> Iterator[Block]: ...
+
+
+def heard_block(
+    segment: Segment,
+    outputs: Outputs,
+    loudness: NDArray[np.float64],
+    windowing: Windowing,
+    n_samples: int,
+    transform: ScoreTransform | None,
+) -> Block:
+    """What was heard in a segment; n_samples: of the source so far, its end included if known."""
+    picked = Picked(outputs.scores, None) if transform is None else transform(outputs.scores)
+    starts = (np.arange(segment.n_windows) + segment.first_window) * windowing.hop_samples
+    ends = starts + windowing.window_samples
+    padded = np.maximum(0, ends - n_samples)
+    weights = np.asarray(1.0 - padded / windowing.window_samples)
+    times = np.stack([starts, ends], axis=1) / windowing.sample_rate_hz
+    return Block(
+        segment.first_window,
+        picked.scores,
+        outputs.embeddings,
+        weights,
+        loudness,
+        times,
+        similarities=picked.similarities,
+    )
+
+
+class PatchMemory:
+    """The last patch of a source, for whoever makes the next: its window's number, and itself."""
+
+    __slots__ = ("patch", "window")
+
+    def __init__(self) -> None:
+        self.window = -2
+        self.patch: NDArray[np.float32] = np.zeros((0, 0), np.float32)
+
+
+class Work(NamedTuple):
+    """A segment for one of a model's networks; part: which; memory: of the source and the part."""
+
+    part: int
+    segment: Segment
+    memory: PatchMemory
+
+
+class Part(NamedTuple):
+    """What one network hears of a source: windowing, and the framer that cuts it."""
+
+    windowing: Windowing
+    framer: Framer

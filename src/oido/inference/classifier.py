@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The classifier: a model, its options, and any source of audio."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.errors import ModelFormatError, OptionError
+from oido.events.aggregation import Aggregator
+from oido.heads import Head
+from oido.inference.block import BATCH_WINDOWS, Block, HeardSource, ScoreTransform, Stream
+from oido.inference.postprocess import read_heads
+from oido.inference.predictor import Ear
+from oido.inference.result import ClassificationResult
+from oido.inference.stream import WindowStream, make_listener
+from oido.models.calibration_file import Calibration, calibrated
+from oido.models.loading import load_model
+from oido.models.model import AudioModel, Precision
+from oido.params import Selection, Windowing, available_cores
+from oido.signal.decode import AudioReader, AudioSource, open_audio
+from oido.signal.mixing import Channel
+
+__all__ = ["AudioClassifier"]
+
+
+class AudioClassifier:
+    """Tells what is heard in a recording.
+
+        classifier = oido.AudioClassifier()
+        result = classifier.classify("street.m4a")
+        result.top(5); result.events(threshold=0.3)
+
+    model: a name (`oido models list`; fetched at first use), the path of a .tflite, or a loaded
+        ``AudioModel``.
+    hop: seconds between windows, a multiple of 0.01 s up to 0.96 s; None is 0.48 s.
+    aggregation: how windows become a clip (`oido.events.aggregation`): "loudness-mean" (each by its
+        loudness), "mean", "max", "top-k-mean", "confident-mean" or "power-mean". None is what the
+        model says of its head, or else loudness-mean.
+    max_results, score_threshold, category_allowlist, category_denylist: as in the Task Library;
+        they choose which categories are reported, never what ``scores`` holds. A name that ends
+        in "/" is that class and all below it in AudioSet's tree ("Animal/"), and so is a group
+        that has no class of its own ("Human sounds").
+    display_names_locale: language of ``display_name``: "en" or "es".
+    precision: "float32" runs the quantised YAMNet's weights with float activations: finer scores
+        than its steps of 1/256. None is the file's own.
+    rollup: give each class the highest score of its own and of the classes below it.
+    head: which one is heard, by its name, of a model that has several; None is the last one, which
+        is what was taught last. A result has the others too (`ClassificationResult.of_head`).
+    calibration: a calibration.json that `oido calibrate` made for this model, or what is in it.
+    jobs: threads that may work on one recording; None is one per core.
+
+    A model's own score calibration makes probabilities beside the scores, and then results are
+    ordered, limited and made events by those; its own thresholds are the default ones of events.
+    Scores are the model's raw outputs, 0..1, and not probabilities. One classifier may be used by
+    many threads. Raises ModelError or OptionError.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | AudioModel = "yamnet/classification",
+        *,
+        hop: float | None = None,
+        aggregation: str | None = None,
+        max_results: int | None = None,
+        score_threshold: float | None = None,
+        category_allowlist: Sequence[str] = (),
+        category_denylist: Sequence[str] = (),
+        display_names_locale: str = "en",
+        rollup: bool = False,
+        precision: Precision | None = None,
+        head: str | None = None,
+        calibration: str | os.PathLike[str] | Calibration | None = None,
+        jobs: int | None = None,
+    ) -> None:
+        if jobs is not None and jobs < 1:
+            raise OptionError(f"jobs must be 1 or more, not {jobs}")
+        if aggregation is not None:
+            Aggregator(aggregation)  # a wrong name is told now, not after the first recording
+        selection = Selection(
+            max_results, score_threshold, tuple(category_allowlist), tuple(category_denylist)
+        )
+        if not isinstance(model, AudioModel):
+            model = load_model(model, precision=precision)
+        elif precision not in (None, model.precision):
+            raise OptionError(
+                f"the model is loaded with {model.precision} already; give precision to load_model"
+            )
+        self.windowing = Windowing.from_seconds(model.windows, hop)
+        self.jobs = jobs or available_cores()
+        self._aggregation = aggregation
+        if calibration is not None:
+            if not isinstance(calibration, Calibration):
+                calibration = Calibration.read(calibration)
+            model = calibrated(model, calibration)
+        chosen = model.head if head is None else _head_named(model, head)
+        self._readers = read_heads(
+            model.heads,
+            chosen,
+            selection,
+            locale=display_names_locale,
+            rolls_up=rollup,
+            novelty=model.novelty is not None,
+        )
+        self.reader = self._readers[chosen.name]
+        try:
+            self.listener = make_listener(model)
+        except ModelFormatError as error:
+            raise ModelFormatError(f"{model.path}: {error}") from error
+        self.model = self.listener.model
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes, in the order of the score columns."""
+        return self.reader.labels
+
+    def label_indices(self, names: Iterable[str]) -> list[int]:
+        """The columns of these labels. Raises UnknownLabelError naming the nearest ones."""
+        return self.reader.label_indices(names)
+
+    def classify(
+        self, source: AudioSource, sample_rate: int | None = None, *, channel: Channel = "mix"
+    ) -> ClassificationResult:
+        """Hear one recording to its end.
+
+        source: a path ("-" is standard input), encoded bytes, a binary file object, or an array
+            [n] or [n, channels] of int16, int32 or float with its ``sample_rate`` in Hz.
+        channel: "mix" (the mean of all) or a channel number from 0.
+
+        Memory grows by 6 kB per window (16 MB per hour at the default hop for scores, 31 MB for
+        embeddings); `stream` keeps it flat. Raises AudioError.
+        """
+        stream = self._stream(source, sample_rate, self.windowing, channel, None, transform=None)
+        return self.result_of(stream, list(stream))
+
+    def result_of(self, heard: HeardSource, blocks: Sequence[Block]) -> ClassificationResult:
+        """The result of a source heard to its end; blocks: with the scores of all heads."""
+        return ClassificationResult(
+            info=heard.info,
+            readers=self._readers,
+            head=self.reader.head.name,
+            windowing=self.windowing,
+            n_samples=heard.n_samples,
+            raw_scores=np.concatenate([b.scores for b in blocks]),
+            embeddings=np.concatenate([b.embeddings for b in blocks]),
+            weights=np.concatenate([b.weights for b in blocks]),
+            loudness=np.concatenate([b.loudness for b in blocks]),
+            aggregation=self._aggregation,
+            novelty=self.model.novelty,
+            damaged_packets=heard.damaged_packets,
+        )
+
+    def log_mel(
+        self, source: AudioSource, sample_rate: int | None = None, *, channel: Channel = "mix"
+    ) -> NDArray[np.float32]:
+        """The spectrogram that the network sees, f32[t, 64] for YAMNet: ln(mel + 0.001).
+
+        A frame is 25 ms long, every 10 ms; zeros at the end fill the last window. With `classify`'s
+        scores and embeddings it makes the three outputs of YAMNet on TF-Hub. All of it is kept in
+        memory (92 MB an hour). Raises OptionError for a model without such frames.
+        """
+        ear = Ear.of(self.model)
+        stream = self.stream(source, sample_rate, channel=channel)
+        if not isinstance(stream, WindowStream):
+            raise OptionError("this model has no log-mel frames that windows share")
+        return ear.frames(stream.waveform())
+
+    def stream(
+        self,
+        source: AudioSource | AudioReader,
+        sample_rate: int | None = None,
+        *,
+        hop: float | None = None,
+        channel: Channel = "mix",
+        jobs: int | None = None,
+        batch_windows: int = BATCH_WINDOWS,
+    ) -> Stream:
+        """The same recording as blocks of windows, in order, in flat memory.
+
+        source: as for `classify`, or an opened `AudioReader`, such as a microphone. Scores are
+        those of the classifier's head. ``jobs`` replaces the classifier's own for this recording,
+        and ``hop``, in seconds.
+        batch_windows: that are heard together; 1 gives each window as soon as its last sample is
+        there, and costs about twice the time.
+        """
+        windowing = self.windowing
+        if hop is not None:
+            windowing = Windowing.from_seconds(self.model.windows, hop)
+        return self._stream(
+            source, sample_rate, windowing, channel, jobs, self.reader.pick, batch_windows
+        )
+
+    def _stream(
+        self,
+        source: AudioSource | AudioReader,
+        sample_rate: int | None,
+        windowing: Windowing,
+        channel: Channel,
+        jobs: int | None,
+        transform: ScoreTransform | None,
+        batch_windows: int = BATCH_WINDOWS,
+    ) -> Stream:
+        reader = source if isinstance(source, AudioReader) else open_audio(source, sample_rate)
+        return self.listener.open(
+            reader,
+            windowing,
+            channel=channel,
+            batch_windows=batch_windows,
+            workers=jobs or self.jobs,
+            transform=transform,
+        )
+
+
+def _head_named(model: AudioModel, name: str) -> Head:
+    names = [head.name for head in model.heads]
+    if name not in names:
+        raise OptionError(f"{model.name} has no head {name!r}; it has {', '.join(names)}")
+    return model.heads[names.index(name)]

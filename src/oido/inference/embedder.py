@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The embedder: what a network knows of a sound before it names it."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from oido.errors import OptionError
+from oido.inference.classifier import AudioClassifier
+from oido.models.model import AudioModel, WholeNetwork
+from oido.signal.decode import AudioSource
+from oido.signal.mixing import Channel
+
+__all__ = [
+    "AudioEmbedder",
+    "EmbeddingResult",
+    "cosine_similarity",
+    "l2_normalized",
+    "require_embeddings",
+]
+
+
+class EmbeddingResult:
+    """The embeddings of one recording.
+
+    embeddings: f32[N, D], of each window; times: f64[N, 2], seconds; weights: f64[N], the share of
+    each window that is not padding.
+    """
+
+    def __init__(
+        self,
+        embeddings: NDArray[np.float32],
+        times: NDArray[np.float64],
+        weights: NDArray[np.float64],
+        *,
+        l2_normalize: bool,
+    ) -> None:
+        self._raw = embeddings
+        self._l2_normalize = l2_normalize
+        self.embeddings = l2_normalized(embeddings) if l2_normalize else embeddings
+        self.times = times
+        self.weights = weights
+
+    @property
+    def clip_embedding(self) -> NDArray[np.float32]:
+        """f32[D]: the whole recording, the mean of its windows, each by its share of sound."""
+        weights = self.weights if self.weights.any() else np.ones_like(self.weights)
+        mean = np.average(self._raw, axis=0, weights=weights).astype(np.float32)
+        return l2_normalized(mean) if self._l2_normalize else mean
+
+
+class AudioEmbedder:
+    """Turns recordings into vectors in which similar sounds are near each other.
+
+        embedder = oido.AudioEmbedder(l2_normalize=True)
+        a, b = (embedder.embed(path).clip_embedding for path in ("dog.wav", "wolf.wav"))
+        oido.cosine_similarity(a, b)
+
+    model, hop, jobs: as for ``AudioClassifier``. l2_normalize: give every vector length 1.
+    Embeddings of YAMNet are f32[1024], 0 and above. Raises ModelError or OptionError.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | AudioModel = "yamnet/classification",
+        *,
+        hop: float | None = None,
+        l2_normalize: bool = False,
+        jobs: int | None = None,
+    ) -> None:
+        self._classifier = AudioClassifier(model, hop=hop, jobs=jobs)
+        require_embeddings(self.model)
+        self._l2_normalize = l2_normalize
+
+    @property
+    def model(self) -> AudioModel:
+        """The model whose embeddings these are; vectors of different models cannot be compared."""
+        return self._classifier.model
+
+    def embed(
+        self, source: AudioSource, sample_rate: int | None = None, *, channel: Channel = "mix"
+    ) -> EmbeddingResult:
+        """Hear one recording to its end; the arguments are those of `AudioClassifier.classify`."""
+        result = self._classifier.classify(source, sample_rate, channel=channel)
+        return EmbeddingResult(
+            result.embeddings, result.times, result.weights, l2_normalize=self._l2_normalize
+        )
+
+
+def require_embeddings(model: AudioModel) -> None:
+    """Raise OptionError for a model that is run as it is, and so shows nothing but scores."""
+    if isinstance(model.network, WholeNetwork):
+        raise OptionError(
+            f"{model.name} gives scores only, and no embeddings; choose another model"
+        )
+
+
+def l2_normalized(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """f32[…, D] with vectors of length 1; a vector of zeros stays one."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+
+
+def cosine_similarity(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+    """Cosines of the angles between vectors, -1..1; 0 where one is all zeros.
+
+    [D] with [D] gives a scalar array, [N, D] with [M, D] gives f64[N, M]. Raises OptionError if
+    the vectors have different lengths.
+    """
+    left, right = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if not left.ndim or not right.ndim or left.shape[-1] != right.shape[-1]:
+        raise OptionError(
+            f"only embeddings of one model can be compared, not {left.shape} and {right.shape}"
+        )
+    products = np.tensordot(left, right, axes=(-1, -1))
+    lengths = np.multiply.outer(np.linalg.norm(left, axis=-1), np.linalg.norm(right, axis=-1))
+    return np.asarray(np.divide(products, lengths, out=np.zeros_like(lengths), where=lengths > 0))

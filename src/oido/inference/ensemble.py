@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two networks that hear together: the windows of one, each also as the other hears around it.
+
+The first gives the windows and the embeddings. The second hears longer pieces, which overlap; what
+it says of a window is the mean over the pieces that cover the window's centre (or the end of the
+recording, for a window whose centre lies in padding). A score of the two is their power mean with
+the exponent 1/4, ((a^¼ + b^¼) / 2)⁴: nearer to the lower one, so that both must agree, and defined
+where one is 0. `benchmarks/combining.py` compares it with others.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.inference.block import Block, ScoreTransform
+from oido.params import Windowing
+
+__all__ = ["Around", "power_mean"]
+
+_EXPONENT = 0.25
+
+
+def power_mean(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """((a^¼ + b^¼) / 2)⁴, element by element; both 0 or more."""
+    return np.asarray(((a**_EXPONENT + b**_EXPONENT) / 2) ** (1 / _EXPONENT), np.float32)
+
+
+class Around:
+    """What the second network hears around each window of the first.
+
+    columns: for each label of the first, its column in the second's scores. windows: of the first;
+    pieces: of the second.
+    """
+
+    def __init__(self, columns: Sequence[int], windows: Windowing, pieces: Windowing) -> None:
+        self._columns, self._windows = np.asarray(columns), windows
+        self._hop = pieces.hop_samples / pieces.sample_rate_hz
+        self._length = pieces.window_samples / pieces.sample_rate_hz
+        self._rows: deque[tuple[int, NDArray[np.float32]]] = deque()
+
+    def centres(self, block: Block, n_samples: int) -> NDArray[np.float64]:
+        """The middle of each window in seconds, f64[N], but never behind the end."""
+        w = self._windows
+        numbers = block.first_window + np.arange(len(block.scores))
+        centres = (numbers * w.hop_samples + w.window_samples / 2) / w.sample_rate_hz
+        end = (n_samples - 1) / w.sample_rate_hz
+        # Until the end is known, no window's centre lies behind what was read.
+        return np.minimum(centres, max(end, 0.0))
+
+    def push(self, block: Block) -> None:
+        """More pieces, as the second hears them."""
+        rows = block.scores[:, self._columns]
+        self._rows.extend(enumerate(rows, start=block.first_window))
+
+    def reaches(self, centres: NDArray[np.float64]) -> bool:
+        """Whether a piece begins behind all of these: then no other will cover them."""
+        return bool(self._rows) and self._rows[-1][0] * self._hop > centres[-1]
+
+    def combined(
+        self, block: Block, centres: NDArray[np.float64], transform: ScoreTransform | None
+    ) -> Block:
+        """The first's block with the scores of both. Blocks must come in order."""
+        scores = block.scores
+        if self._rows:  # there are none if the source was damaged at its very start
+            scores = power_mean(scores, np.stack([self._mean(float(c)) for c in centres]))
+        return block._replace(scores=scores if transform is None else transform(scores).scores)
+
+    def _mean(self, centre: float) -> NDArray[np.float32]:
+        """The mean of the second's scores over its pieces that cover this time, f32[C]."""
+        while len(self._rows) > 1 and self._rows[0][0] * self._hop + self._length <= centre:
+            self._rows.popleft()
+        covering = [row for number, row in self._rows if number * self._hop <= centre]
+        return np.asarray(np.mean(covering, axis=0), np.float32)

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model as one file for other programs: waveform in, scores out, checked before it is named."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.errors import MissingExtraError, ModelFormatError, OptionError
+from oido.heads import Head
+from oido.inference.predictor import Ear, whole_runtime
+from oido.models.loading import load_model
+from oido.models.model import (
+    EMBEDDING_OUTPUT,
+    AudioModel,
+    LogMelNetwork,
+    Notes,
+    Precision,
+    WholeNetwork,
+)
+from oido.models.tflite.front_end import whole_graph
+from oido.models.tflite.metadata_writer import PlainOutput, annotated
+from oido.models.tflite.onnx import to_onnx
+from oido.writers.atomic import AtomicFile
+
+__all__ = ["SIMILARITY", "ExportReport", "ModelFormat", "check_windows", "export", "whole_file"]
+
+SIMILARITY = "how near the window is to the nearest class that was taught, -1 to 1"
+
+ModelFormat = Literal["tflite", "onnx"]
+
+_TOLERANCE = {
+    ("tflite", "int8"): 1 / 256,
+    ("tflite", "float32"): 1e-4,
+    ("onnx", "int8"): 0.15,
+    ("onnx", "float32"): 1e-3,
+}
+"""The largest difference of a score that passes. In ONNX, an int8 network is rounded to its steps
+in float32, not as TensorFlow Lite does, and near a step that moves a score by some hundredths."""
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was written, and how it was checked.
+
+    outputs: their names and sizes. largest_difference: between a score of the file, run by LiteRT
+    or onnxruntime, and the same one of oido, over ``checked_windows`` windows of many kinds.
+    """
+
+    path: Path
+    format: ModelFormat
+    size_bytes: int
+    sample_rate_hz: int
+    window_samples: int
+    outputs: tuple[tuple[str, int], ...]
+    precision: Precision
+    checked_windows: int
+    largest_difference: float
+
+
+def export(
+    model: str | os.PathLike[str] | AudioModel,
+    path: str | os.PathLike[str],
+    *,
+    format: ModelFormat | None = None,
+    precision: Precision | None = None,
+    embedding: bool = False,
+    window: float | None = None,
+) -> ExportReport:
+    """Write a model as one file that takes a window of waveform and gives scores.
+
+        oido.export("efficientat/mn04", "mn04.tflite", window=2.0)
+
+    model: a name, a path, or a loaded model. path: where to; its ending chooses the format, unless
+        ``format`` does. precision: of a quantised YAMNet, "int8" (its own) or "float32".
+    embedding: a further output, the network's embedding. window: seconds that the file takes at
+        once, for a network that hears any length (mn04: 10 s).
+
+    The .tflite has the front end inside, and labels, sample rate, calibration and thresholds in its
+    metadata: LiteRT, MediaPipe and the Task Library run it. The file is run on windows of noise,
+    tones, clicks and silence before it gets its name; ModelFormatError if it says something else
+    than oido does. Raises OptionError, ModelError, OutputError, and MissingExtraError for ONNX
+    without `oido[onnx]`.
+    """
+    path = Path(path)
+    chosen = format or _format_of(path)
+    if not isinstance(model, AudioModel):
+        model = load_model(model, precision=precision, window_seconds=window)
+    elif precision not in (None, model.precision) or window is not None:
+        raise OptionError("precision and window are chosen when a model is loaded; give its name")
+    content, outputs = whole_file(model, embedding=embedding)
+    if chosen == "onnx":
+        content = to_onnx(content, _properties(model))
+    names = tuple((output.name, size) for output, size in outputs)
+    report = ExportReport(
+        path,
+        chosen,
+        len(content),
+        model.windows.sample_rate_hz,
+        model.windows.window_samples,
+        names,
+        model.precision,
+        *_checked(model, content, chosen),
+    )
+    file = AtomicFile(path, binary=True)
+    with file.guard():
+        file.stream.write(content)
+    file.commit()
+    return report
+
+
+def whole_file(
+    model: AudioModel, *, embedding: bool = False
+) -> tuple[bytes, list[tuple[Head | PlainOutput, int]]]:
+    """A model as one annotated .tflite, and its outputs with their sizes."""
+    original = model.path.read_bytes()
+    outputs: list[tuple[Head | PlainOutput, int]] = [(h, len(h.labels)) for h in model.heads]
+    if isinstance(model.network, WholeNetwork):
+        if embedding and model.network.embedding is None:
+            raise OptionError(f"{model.name} gives scores only, and no embeddings")
+        return original, outputs
+    graph = whole_graph(model, original)
+    named = {head.name: tensor for head, tensor in zip(model.heads, graph.scores)}
+    if model.novelty is not None:
+        named[model.novelty.output] = graph.scores[-1]
+        outputs.append((PlainOutput(model.novelty.output, SIMILARITY), 1))
+    if embedding:
+        named[EMBEDDING_OUTPUT] = graph.embedding
+        size = graph.writer.shape(graph.embedding)[-1]
+        outputs.append((PlainOutput(EMBEDDING_OUTPUT, "what the scores are made from"), size))
+    content = annotated(
+        graph.writer.finish(named),
+        [output for output, _ in outputs],
+        sample_rate_hz=model.windows.sample_rate_hz,
+        name=model.name,
+        description=model.summary,
+        licence=model.licence,
+        author=model.attribution,
+        notes=_notes(model),
+    )
+    return content, outputs
+
+
+def _notes(model: AudioModel) -> Notes:
+    """What oido should know when it loads the file, beyond what other programs read."""
+    cut = isinstance(model.network, LogMelNetwork)  # whose windows follow from its front end
+    return Notes(
+        aggregations={h.name: h.aggregation for h in model.heads if h.aggregation},
+        hop_samples=None if cut else model.windows.hop_samples,
+        repeat_pause_samples=model.windows.repeat_pause_samples,
+        novelty=model.novelty,
+    )
+
+
+def check_windows(samples: int) -> NDArray[np.float32]:
+    """Windows that every exported file is tried on: f32[N, samples], always the same ones."""
+    dice = np.random.default_rng(521)
+    time = np.arange(samples) / samples
+    sweep = np.sin(2 * np.pi * (50 + samples / 8 * time) * time * 4)
+    clicks = np.zeros(samples)
+    clicks[:: max(1, samples // 20)] = 0.9
+    noises = [dice.normal(0, level, samples) for level in (0.001, 0.03, 0.3)]
+    pulses = noises[2] * (np.sin(2 * np.pi * 6 * time) > 0.5)
+    windows = [np.zeros(samples), sweep * 0.5, clicks, *noises, pulses, sweep * time + pulses * 0.1]
+    return np.clip(np.stack(windows), -1.0, 1.0).astype(np.float32)
+
+
+def _checked(model: AudioModel, content: bytes, chosen: ModelFormat) -> tuple[int, float]:
+    """How many windows, and the largest difference of a score. Raises ModelFormatError."""
+    windows = check_windows(model.windows.window_samples)
+    if chosen == "onnx":
+        novelty = [model.novelty.output] if model.novelty else []
+        run = _onnx_scores(content, [head.name for head in model.heads] + novelty)
+    else:
+        run = _tflite_scores(model, content)
+    ear = Ear.of(model)
+    worst = 0.0
+    for window in windows:
+        expected = ear.hear(window, model.windows.hop_samples).scores
+        worst = max(worst, float(np.abs(run(window) - expected).max()))
+    if not worst <= _TOLERANCE[chosen, model.precision]:
+        raise ModelFormatError(
+            f"{model.name} as {chosen} gives other scores than it should (by up to {worst:.3f}), "
+            "so it was not written"
+        )
+    return len(windows), worst
+
+
+def _tflite_scores(
+    model: AudioModel, content: bytes
+) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    heads = model.network.heads if isinstance(model.network, WholeNetwork) else None
+    outputs = len(model.heads) + (model.novelty is not None)
+    runtime = whole_runtime(WholeNetwork(content, heads or tuple(range(outputs))))
+
+    return lambda window: runtime.run(window[None]).scores
+
+
+def _onnx_scores(
+    content: bytes, heads: list[str]
+) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingExtraError(
+            "ONNX files are checked by onnxruntime: install it with pip install 'oido[onnx]'"
+        ) from error
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    entry = session.get_inputs()[0].name
+
+    def run(window: NDArray[np.float32]) -> NDArray[np.float32]:
+        outputs: list[NDArray[np.float32]] = session.run(heads, {entry: window})
+        scores: NDArray[np.float32] = np.concatenate([s.reshape(1, -1) for s in outputs], axis=1)
+        return scores
+
+    return run
+
+
+def _properties(model: AudioModel) -> dict[str, str]:
+    """What the metadata of an ONNX file say; lists are JSON."""
+    return {
+        "name": model.name,
+        "sample_rate_hz": str(model.windows.sample_rate_hz),
+        "window_samples": str(model.windows.window_samples),
+        **{f"labels:{h.name}": json.dumps(h.labels, ensure_ascii=False) for h in model.heads},
+        "licence": model.licence,
+        "attribution": model.attribution,
+    }
+
+
+def _format_of(path: Path) -> ModelFormat:
+    if path.suffix == ".tflite":
+        return "tflite"
+    if path.suffix == ".onnx":
+        return "onnx"
+    raise OptionError(f"{path}: the ending says no format; name it .tflite or .onnx")

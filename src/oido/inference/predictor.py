@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model made ready to run: for each kind of network, what makes its patches and what runs it.
+
+Segments of different sources can be run in one batch (`JoinedEar`). Windows of one source overlap:
+at YAMNet's own hop, half of a window's frames are those of the one before. `SharedFrames` remembers
+a source's last patch, so that only what is new is computed, for all sources in one call.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.errors import ModelFormatError, OptionError
+from oido.inference.block import Work
+from oido.models.model import AudioModel, EnsembleNetwork, LogMelNetwork, MnNetwork, WholeNetwork
+from oido.params import FrontEndParams, WindowParams
+from oido.runtime.base import Outputs, Runtime
+from oido.runtime.litert import LiteRtRuntime, WholeRuntime
+from oido.signal.framing import Segment, cut_windows
+from oido.signal.frontend import FrontEnd, MnFrontEnd
+
+__all__ = ["Ear", "Ears", "JoinedEar", "PatchMaker", "SharedFrames", "tried_out", "whole_runtime"]
+
+_SHORTCUT_TOLERANCE = 1 / 256
+"""A step of quantised scores; a float head may differ by roundings, another front end does more."""
+
+
+class PatchMaker(Protocol):
+    """What stands between waveform and network; one worker's own."""
+
+    def patches(self, waveform: NDArray[np.float32], hop_samples: int) -> NDArray[np.float32]:
+        """f32[(N − 1) · hop + window] → one patch for each window, f32[N, …]."""
+        ...
+
+
+FrameMaker = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Waveform f32[n] → log-mel frames f32[t, bands]."""
+
+
+class Ear:
+    """Patches and network of one model; not shared between threads."""
+
+    def __init__(
+        self, patch_maker: PatchMaker, runtime: Runtime, frames: FrameMaker | None = None
+    ) -> None:
+        self._patch_maker, self._runtime, self._frames = patch_maker, runtime, frames
+
+    @classmethod
+    def of(cls, model: AudioModel) -> Ear:
+        """The ear for this model's kind of network. Raises ModelFormatError."""
+        network = model.network
+        if isinstance(network, LogMelNetwork):
+            graph = network.graph
+            runtime = LiteRtRuntime(graph.projection, graph.network)
+            bins = (graph.first_bin, graph.last_bin)
+            front_end = FrontEnd(network.front_end, graph.window, bins, runtime.project)
+            return cls(front_end, runtime, front_end.frames)
+        if isinstance(network, MnNetwork):
+            return cls(MnFrontEnd(network.front_end), LiteRtRuntime(None, network.content))
+        if isinstance(network, EnsembleNetwork):
+            raise OptionError(f"{model.name} is two networks; choose one of them for this")
+        return cls(_Windows(model.windows.window_samples), whole_runtime(network))
+
+    def patches(self, waveform: NDArray[np.float32], hop_samples: int) -> NDArray[np.float32]:
+        """What the network is given: a patch for every window, f32[N, …]."""
+        return self._patch_maker.patches(waveform, hop_samples)
+
+    def hear(self, waveform: NDArray[np.float32], hop_samples: int) -> Outputs:
+        """Outputs of every window in f32[(N − 1) · hop + window]."""
+        return self.run(self.patches(waveform, hop_samples))
+
+    def run(self, patches: NDArray[np.float32]) -> Outputs:
+        """Outputs of patches f32[N, …], N ≥ 1."""
+        return self._runtime.run(patches)
+
+    def frames(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The log-mel frames of f32[n]: f32[t, bands]. Raises OptionError where there are none."""
+        if self._frames is None:
+            raise OptionError("this model has no log-mel frames that windows share")
+        return self._frames(waveform)
+
+
+def whole_runtime(network: WholeNetwork) -> WholeRuntime:
+    """What runs a network as it is."""
+    return WholeRuntime(network.content, network.heads, network.embedding)
+
+
+def tried_out(model: AudioModel) -> AudioModel:
+    """A model that nobody has tried, made to hear a window of noise.
+
+    If its graph, cut behind the front end, says something else than the whole file, the front end
+    is not one that oido knows, and the model is run as a whole from then on. Raises
+    ModelFormatError if it does not give one finite score for each label.
+    """
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, model.windows.window_samples)
+    window = noise.astype(np.float32)
+    scores = Ear.of(model).hear(window, model.windows.hop_samples).scores
+    classes = sum(len(head.labels) for head in model.heads) + (model.novelty is not None)
+    if isinstance(model.network, LogMelNetwork) and model.network.is_cut:
+        whole = WholeNetwork(model.path.read_bytes(), model.network.graph.heads)
+        reference = whole_runtime(whole).run(window[None]).scores
+        if scores.shape != reference.shape or not _equal(scores, reference):
+            model, scores = replace(model, network=whole), reference
+    if scores.shape != (1, classes) or not np.isfinite(scores).all():
+        raise ModelFormatError("it does not give one score for each of its labels")
+    return model
+
+
+def _equal(scores: NDArray[np.float32], reference: NDArray[np.float32]) -> bool:
+    return bool(np.abs(scores - reference).max() <= _SHORTCUT_TOLERANCE)
+
+
+class Ears:
+    """As many ears as there are threads that hear at once; ``make_ear`` makes each."""
+
+    def __init__(self, make_ear: Callable[[], Ear]) -> None:
+        self._make_ear = make_ear
+        self._idle: queue.SimpleQueue[Ear] = queue.SimpleQueue()
+        # The first one now, so that a model that cannot be run is told at once.
+        self._idle.put(make_ear())
+
+    def hear(self, waveform: NDArray[np.float32], hop_samples: int) -> Outputs:
+        """As `Ear.hear`; may be called by many threads."""
+        try:
+            ear = self._idle.get_nowait()
+        except queue.Empty:
+            ear = self._make_ear()
+        try:
+            return ear.hear(waveform, hop_samples)
+        finally:
+            self._idle.put(ear)
+
+
+class _Windows:
+    """For networks that take the waveform itself: a patch is the window as it is."""
+
+    def __init__(self, window_samples: int) -> None:
+        self._window_samples = window_samples
+
+    def patches(self, waveform: NDArray[np.float32], hop_samples: int) -> NDArray[np.float32]:
+        return cut_windows(waveform, self._window_samples, hop_samples)
+
+
+class SharedFrames:
+    """Makes the patches of single windows of many sources; not shared between threads.
+
+    frames: waveform f32[n] → frames f32[t, bands], each from its own samples alone.
+    """
+
+    def __init__(self, frames: FrameMaker, params: FrontEndParams) -> None:
+        self._frames, self._params = frames, params
+
+    def patches(self, works: Sequence[Work]) -> NDArray[np.float32]:
+        """f32[N, patch_frames, bands]; the works of a source come in order."""
+        p = self._params
+        counts = [self._new_frames(work, works[:number]) for number, work in enumerate(works)]
+        # A tail of t frames is (t − 1) · hop + window samples; the next begins at a whole hop.
+        apart = [
+            count + -(-(p.window_samples - p.hop_samples) // p.hop_samples) for count in counts
+        ]
+        starts = np.cumsum([0, *apart])
+        joined = np.zeros(int(starts[-1]) * p.hop_samples, np.float32)
+        for work, count, start in zip(works, counts, starts):
+            tail = work.segment.waveform[(p.patch_frames - count) * p.hop_samples :]
+            joined[start * p.hop_samples :][: len(tail)] = tail
+        frames = self._frames(joined)  # f32[t, bands]
+        patches = np.empty((len(works), p.patch_frames, frames.shape[1]), np.float32)
+        for work, count, start, patch in zip(works, counts, starts, patches):
+            kept = p.patch_frames - count
+            if kept:
+                patch[:kept] = work.memory.patch[count:]
+            patch[kept:] = frames[start : start + count]
+            # A copy, so that a source that falls silent does not keep the whole batch alive.
+            work.memory.patch, work.memory.window = patch.copy(), work.segment.first_window
+        return patches
+
+    def _new_frames(self, work: Work, before: Sequence[Work]) -> int:
+        """How many of a window's frames its source has not computed yet."""
+        last = work.memory.window
+        for earlier in before:
+            if earlier.memory is work.memory:
+                last = earlier.segment.first_window
+        count = work.segment.hop_samples // self._params.hop_samples
+        is_next = last == work.segment.first_window - 1
+        return min(count, self._params.patch_frames) if is_next else self._params.patch_frames
+
+
+_MOST_WINDOWS = 16
+"""Per run of the network: what they need stays in the processor's cache."""
+
+
+class JoinedEar:
+    """An ear for many sources; not shared between threads.
+
+    Single windows are put one behind the other, and their patches made as those of one recording
+    whose hop is a window's length made up to whole steps: each window's scores are what they would
+    be alone, and what a call costs is paid once. frames: makes patches with less work, where
+    neighbouring windows share frames.
+    """
+
+    def __init__(self, ear: Ear, windows: WindowParams, frames: SharedFrames | None) -> None:
+        self._ear, self._window, self._frames = ear, windows.window_samples, frames
+        self._apart = -(-self._window // windows.step_samples) * windows.step_samples
+
+    @classmethod
+    def of(cls, model: AudioModel) -> JoinedEar:
+        """For a model of one network. Raises ModelFormatError."""
+        ear, network, frames = Ear.of(model), model.network, None
+        if isinstance(network, LogMelNetwork):
+            frames = SharedFrames(ear.frames, network.front_end)
+        return cls(ear, model.windows, frames)
+
+    def hear(self, works: Sequence[Work]) -> list[Outputs]:
+        """Outputs of each work's segment, in order."""
+        segments = [work.segment for work in works]
+        patches = np.concatenate(self._patches(works))
+        runs = [
+            self._ear.run(patches[start : start + _MOST_WINDOWS])
+            for start in range(0, len(patches), _MOST_WINDOWS)
+        ]
+        scores = np.concatenate([run.scores for run in runs])
+        embeddings = np.concatenate([run.embeddings for run in runs])
+        ends = np.cumsum([segment.n_windows for segment in segments])
+        return [
+            Outputs(scores[end - s.n_windows : end], embeddings[end - s.n_windows : end])
+            for s, end in zip(segments, ends)
+        ]
+
+    def _patches(self, works: Sequence[Work]) -> list[NDArray[np.float32]]:
+        patches = []
+        for is_single, neighbours in groupby(works, lambda work: work.segment.n_windows == 1):
+            group = list(neighbours)
+            segments = [work.segment for work in group]
+            if not is_single:
+                patches += [self._ear.patches(s.waveform, s.hop_samples) for s in segments]
+            elif self._frames is not None:
+                patches.append(self._frames.patches(group))
+            else:
+                patches.append(self._ear.patches(self._joined(segments), self._apart))
+        return patches
+
+    def _joined(self, singles: list[Segment]) -> NDArray[np.float32]:
+        """Their windows with zeros between: f32[(N − 1) · apart + window]."""
+        waveform = np.zeros((len(singles) - 1) * self._apart + self._window, np.float32)
+        for number, segment in enumerate(singles):
+            start = number * self._apart
+            waveform[start : start + self._window] = segment.waveform
+        return waveform

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was heard in one recording."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.errors import OptionError
+from oido.events.aggregation import Aggregator
+from oido.inference.postprocess import HeadReader
+from oido.models.model import Novelty
+from oido.params import Detection, Windowing
+from oido.signal.decode import AudioInfo
+from oido.types import Category, Event
+
+__all__ = ["ClassificationResult", "WindowCategories"]
+
+
+class WindowCategories(NamedTuple):
+    """The categories of one window, best first; times are seconds."""
+
+    start_time: float
+    end_time: float
+    categories: list[Category]
+
+
+class ClassificationResult:
+    """Scores of every window of one recording, and what follows from them.
+
+    labels: the C labels of one head, in the order of the columns; heads: the names of all heads.
+    scores: f32[N, C], the model's raw scores, 0..1; not probabilities.
+    embeddings: f32[N, D].
+    times: f64[N, 2], start and end of each window in seconds; the last may end in padding.
+    weights: f64[N], the share of each window that is not padding. loudness: f64[N], of each window.
+    probabilities: f32[N, C], the calibrated scores; None for a model without a calibration.
+    duration: seconds of audio. info: what the source is. damaged_packets: pieces of the source
+    that could not be decoded and were left out.
+    """
+
+    def __init__(
+        self,
+        *,
+        info: AudioInfo,
+        readers: Mapping[str, HeadReader],
+        head: str,
+        windowing: Windowing,
+        n_samples: int,
+        raw_scores: NDArray[np.float32],
+        embeddings: NDArray[np.float32],
+        weights: NDArray[np.float64],
+        loudness: NDArray[np.float64],
+        aggregation: str | None = None,
+        novelty: Novelty | None = None,
+        damaged_packets: int = 0,
+    ) -> None:
+        self.info = info
+        self._readers, self._reader = readers, readers[head]
+        self._raw_scores = raw_scores
+        self.scores = self._reader.scores(raw_scores)
+        self.probabilities = self._reader.probabilities(self.scores)
+        self.embeddings = embeddings
+        self.weights = weights
+        self.loudness = loudness
+        self.damaged_packets = damaged_packets
+        self.duration = n_samples / windowing.sample_rate_hz
+        starts = np.arange(len(raw_scores)) * windowing.hop_samples
+        ends = starts + windowing.window_samples
+        self.times: NDArray[np.float64] = np.stack([starts, ends], 1) / windowing.sample_rate_hz
+        self._windowing = windowing
+        self._n_samples = n_samples
+        self._aggregation = aggregation
+        self._novelty = novelty
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self._reader.labels
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        return tuple(self._readers)
+
+    def of_head(self, name: str) -> ClassificationResult:
+        """The same recording, as another head of the model hears it."""
+        if name not in self._readers:
+            raise OptionError(f"there is no head {name!r}, only {', '.join(self._readers)}")
+        return ClassificationResult(
+            info=self.info,
+            readers=self._readers,
+            head=name,
+            windowing=self._windowing,
+            n_samples=self._n_samples,
+            raw_scores=self._raw_scores,
+            embeddings=self.embeddings,
+            weights=self.weights,
+            loudness=self.loudness,
+            aggregation=self._aggregation,
+            novelty=self._novelty,
+            damaged_packets=self.damaged_packets,
+        )
+
+    @property
+    def similarities(self) -> NDArray[np.float32] | None:
+        """f32[N]: how near each window is to the nearest class that was taught, -1..1.
+
+        None for a model that does not tell.
+        """
+        return None if self._novelty is None else self._raw_scores[:, -1]
+
+    @property
+    def is_unknown(self) -> bool | None:
+        """Whether the whole recording is unlike all that the model was taught; None as above."""
+        if self._novelty is None:
+            return None
+        aggregator = Aggregator("mean")
+        aggregator.push(self._raw_scores[:, -1:], self.weights, self.loudness)
+        return bool(aggregator.flush()[0] < self._novelty.threshold)
+
+    @property
+    def padded_share(self) -> float:
+        """The share of the last window that is padding, 0..1."""
+        return 1.0 - float(self.weights[-1])
+
+    @property
+    def clip_scores(self) -> NDArray[np.float32]:
+        """f32[C]: the whole recording's scores by the classifier's aggregation."""
+        return self.clip()
+
+    @property
+    def clip_probabilities(self) -> NDArray[np.float32] | None:
+        """f32[C]: the probabilities of ``clip_scores``; None for a model without a calibration."""
+        return self._reader.probabilities(self.clip_scores)
+
+    def clip(self, aggregation: str | None = None) -> NDArray[np.float32]:
+        """f32[C]: the whole recording's scores by one of the aggregations (None: its own)."""
+        aggregator = Aggregator(aggregation or self._aggregation or self._reader.aggregation)
+        aggregator.push(self.scores, self.weights, self.loudness)
+        return aggregator.flush()
+
+    def top(self, k: int | None = None, aggregation: str | None = None) -> list[Category]:
+        """The best ``k`` categories of the whole recording (None: all that the options leave)."""
+        return self._reader.selector.categories(self.clip(aggregation), k)
+
+    def windows(self, k: int | None = None) -> list[WindowCategories]:
+        """The best ``k`` categories of each window, in order of time."""
+        return [
+            WindowCategories(float(start), float(end), self._reader.selector.categories(row, k))
+            for (start, end), row in zip(self.times, self.scores)
+        ]
+
+    def events(
+        self,
+        threshold: float | None = None,
+        *,
+        off_ratio: float = 0.5,
+        min_duration: float = 0.0,
+        merge_gap: float = 0.0,
+        thresholds: Mapping[str, float] | None = None,
+    ) -> list[Event]:
+        """What is heard, from when to when (`oido.events.segmentation` has the rules).
+
+        threshold: a score (a probability, where there is a calibration) of at least this makes an
+        event; None is the model's own threshold of the label, or else 0.3. off_ratio: the event
+        goes on while scores are at least threshold · off_ratio; min_duration, merge_gap: seconds;
+        thresholds: per-label values that replace ``threshold``.
+        """
+        detection = Detection(
+            threshold, off_ratio, min_duration, merge_gap, tuple((thresholds or {}).items())
+        )
+        segmenter = self._reader.segmenter(self._windowing, detection)
+        events = segmenter.push(self.scores) + segmenter.flush(self._n_samples)
+        return sorted(events, key=lambda e: (e.start_time, e.label_index))
+
+    def __repr__(self) -> str:
+        best = ", ".join(f"{c.label} {c.score:.2f}" for c in self.top(3))
+        return f"<{self.info.name}: {self.duration:.2f} s, {len(self.scores)} windows, {best}>"

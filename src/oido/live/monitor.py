@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A live source, heard window by window: scores, events as soon as they are over, triggers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.inference.classifier import AudioClassifier
+from oido.live.rule_engine import Board
+from oido.live.source import TappedReader, UtcClock
+from oido.live.triggers import TriggerState
+from oido.params import Detection
+from oido.signal.decode import AudioInfo, AudioReader
+from oido.signal.mixing import Channel
+from oido.types import Event
+
+__all__ = ["Heard", "LiveHearing"]
+
+Look = Callable[[NDArray[np.float32]], None]
+
+
+class Heard(NamedTuple):
+    """One more window, or, with scores None, the end.
+
+    start_time, end_time: seconds of the stream. scores f32[C]; values f32[C]: the probabilities
+    where there is a calibration. events: that are over now; begun: that are sure to come, and are
+    told once; triggers: that went on or off.
+    skipped: windows left out just before this one, because hearing is slower than the source, or
+    whoever takes this is; events take the window before for them.
+    """
+
+    start_time: float
+    end_time: float
+    scores: NDArray[np.float32] | None
+    values: NDArray[np.float32] | None
+    events: list[Event]
+    triggers: list[TriggerState]
+    skipped: int = 0
+    begun: Sequence[Event] = ()
+
+
+class LiveHearing:
+    """Hears a reader to its end, or until ``finish``.
+
+        hearing = LiveHearing(classifier, reader, Detection())
+        for heard in hearing: ...
+        last = hearing.finish()
+
+    look: is shown each block before it is heard. clock: tells when, by the time of day, a moment of
+    the stream was. Everything runs in the thread that iterates.
+    """
+
+    def __init__(
+        self,
+        classifier: AudioClassifier,
+        reader: AudioReader,
+        detection: Detection,
+        *,
+        channel: Channel = "mix",
+        look: Look | None = None,
+    ) -> None:
+        self.clock = UtcClock()
+        self.info: AudioInfo = reader.info
+        self.board: Board | None = None
+        """Set before iterating, if there are rules."""
+        self._classifier, self._look = classifier, look
+        self._segmenter = classifier.reader.segmenter(classifier.windowing, detection)
+        self._frames = self._windows = 0
+        self._before: NDArray[np.float32] | None = None
+        self._is_whole = False
+        tapped = TappedReader(reader, self._tap)
+        self._stream = classifier.stream(tapped, channel=channel, jobs=1, batch_windows=1)
+
+    @property
+    def heard_seconds(self) -> float:
+        """Seconds of the source so far."""
+        return self._frames / self.info.sample_rate_hz
+
+    def __iter__(self) -> Iterator[Heard]:
+        windowing, reader = self._classifier.windowing, self._classifier.reader
+        for block in self._stream:
+            probabilities = reader.probabilities(block.scores)
+            values = block.scores if probabilities is None else probabilities
+            for row in range(len(block.scores)):
+                window = block.first_window + row
+                start = window * windowing.hop_samples
+                skipped = window - self._windows
+                events = self._push(block.scores[row], skipped)
+                triggers = []
+                if self.board is not None:
+                    triggers = self.board.push(window, block.scores[row], values[row])
+                self._windows = window + 1
+                yield Heard(
+                    start / windowing.sample_rate_hz,
+                    (start + windowing.window_samples) / windowing.sample_rate_hz,
+                    block.scores[row],
+                    values[row],
+                    events,
+                    triggers,
+                    skipped,
+                    self._segmenter.begun(),
+                )
+        self._is_whole = True
+
+    def finish(self) -> Heard:
+        """What was still under way: at the end of the source, or when it is left. Once."""
+        self._stream.close()
+        windowing = self._classifier.windowing
+        if self._is_whole:
+            n_samples = self._stream.n_samples
+        else:
+            # Left in the middle: only what every window was heard of counts.
+            n_samples = self._windows * windowing.hop_samples
+        end = n_samples / windowing.sample_rate_hz
+        events = self._segmenter.flush(n_samples)
+        triggers = self.board.flush(end) if self.board is not None else []
+        return Heard(end, end, None, None, events, triggers)
+
+    def _push(self, scores: NDArray[np.float32], skipped: int) -> list[Event]:
+        """The events that are over with this window, and with those that were left out."""
+        # The one before stands for those left out; at the very start there is none but this.
+        before = scores if self._before is None else self._before
+        self._before = scores
+        return self._segmenter.push(np.stack([*[before] * skipped, scores]))
+
+    def _tap(self, block: NDArray[np.float32]) -> None:
+        self._frames += len(block)
+        self.clock.came(self.heard_seconds)
+        if self.board is not None:
+            self.board.show(block)
+        if self._look is not None:
+            self._look(block)

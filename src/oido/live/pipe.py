@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sound on a pipe: raw samples, or any container, heard as it comes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.errors import InvalidSamplesError, OptionError
+from oido.live.source import Gap, GapTold, in_background, no_gap, pulled_in_background, silence
+from oido.signal.decode import AudioInfo, AudioReader
+from oido.signal.decode.pyav_stream import Demuxer
+from oido.signal.decode.readers import check_shape
+
+__all__ = ["ENCODINGS", "ContainerReader", "PcmReader"]
+
+ENCODINGS: dict[str, np.dtype[Any]] = {"s16le": np.dtype("<i2"), "f32le": np.dtype("<f4")}
+"""Of raw samples: 16-bit integers, or floats in [-1, 1]; little-endian both."""
+
+_READ_BYTES = 1 << 16
+_WAITING_BLOCKS = 16
+
+_OPTIONS = {
+    "protocol_whitelist": "none",  # a playlist may not make the decoder open other files
+    "probesize": "65536",  # what is looked at before the first sample is heard
+    "analyzeduration": "500000",  # µs
+}
+
+
+class PcmReader(AudioReader):
+    """Raw samples, channels interleaved, each block as soon as it can be read.
+
+    file: binary, at its first sample; not closed. encoding: one of ``ENCODINGS``. Bytes that do not
+    make a whole frame at the end count as one damaged packet. Raises OptionError.
+    """
+
+    def __init__(
+        self,
+        file: IO[bytes],
+        sample_rate_hz: int,
+        encoding: str = "s16le",
+        channels: int = 1,
+        name: str = "<stdin>",
+    ) -> None:
+        if encoding not in ENCODINGS:
+            raise OptionError(f"encoding must be {' or '.join(ENCODINGS)}, not {encoding!r}")
+        try:
+            check_shape(name, sample_rate_hz, channels)
+        except InvalidSamplesError as error:
+            raise OptionError(str(error)) from error
+        self.info = AudioInfo(name, sample_rate_hz, channels, None, encoding, "pcm")
+        self.damaged_packets = 0
+        self._read, self._type = _reading(file), ENCODINGS[encoding]
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Blocks f32[n, channels]."""
+        frame_bytes = self._type.itemsize * self.info.channels
+        rest = b""
+        while data := self._read(_READ_BYTES):
+            data = rest + data
+            whole = len(data) // frame_bytes * frame_bytes
+            rest = data[whole:]
+            if whole:
+                samples = np.frombuffer(data[:whole], self._type).reshape(-1, self.info.channels)
+                block = samples.astype(np.float32)
+                if self._type.kind == "i":
+                    block *= np.float32(1.0 / 32768.0)
+                yield block
+        self.damaged_packets += bool(rest)
+
+    def close(self) -> None:
+        """Standard input stays open."""
+
+
+class ContainerReader(AudioReader):
+    """A container on a pipe (Ogg, Matroska, MP3, WAV, MPEG-TS…), each packet heard as it comes.
+
+    Where the container's own clock jumps, silence of that length is inserted and told.
+    Raises an AudioError.
+    """
+
+    def __init__(self, file: IO[bytes], name: str = "<stdin>", *, on_gap: GapTold = no_gap) -> None:
+        # PyAV would seek in what has a seek; a pipe cannot.
+        pipe: Any = _Pipe(file)
+        # PyAV loses an interrupt that comes while it reads from Python: another thread decodes.
+        self._demuxer = in_background(lambda: Demuxer(pipe, name, options=_OPTIONS))
+        self._on_gap, self._is_read = on_gap, False
+        self.info = AudioInfo(
+            name,
+            self._demuxer.rate_hz,
+            self._demuxer.channels,
+            None,
+            self._demuxer.format,
+            "pyav",
+        )
+
+    @property
+    def damaged_packets(self) -> int:  # type: ignore[override]
+        return self._demuxer.damaged_packets
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Blocks f32[n, channels]."""
+        rate, n_frames = self.info.sample_rate_hz, 0
+        self._is_read = True
+        for samples, missing in pulled_in_background(self._demuxer.blocks(), _WAITING_BLOCKS):
+            if frames := round(missing * rate):
+                yield from silence(frames, self.info.channels, rate)
+                self._on_gap(Gap(n_frames / rate, missing, "the container left it out"))
+                n_frames += frames
+            n_frames += len(samples)
+            yield samples
+
+    def close(self) -> None:
+        """Standard input stays open; a thread that still waits for it is left alone."""
+        if not self._is_read:
+            self._demuxer.close()
+
+
+class _Pipe:
+    """A file that can only be read."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.read = _reading(file)
+
+
+def _reading(file: IO[bytes]) -> Any:
+    """A read that gives what is there, as a pipe brings it, where the file can do so."""
+    if isinstance(file, io.BufferedReader | io.BytesIO):
+        return file.read1
+    return file.read

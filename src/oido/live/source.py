@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What live sources share: gaps, reading that Ctrl-C can end, a look at passing samples, a clock.
+
+Time goes on as silence where a source lost samples. What may block for long in C runs in a thread
+that nobody joins. A tapped reader shows samples as they pass by, and seconds of the stream become
+the time of day.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.signal.decode import AudioReader
+
+__all__ = [
+    "QUIETEST_DB",
+    "Gap",
+    "GapTold",
+    "Say",
+    "TappedReader",
+    "UtcClock",
+    "in_background",
+    "level_db",
+    "no_gap",
+    "no_words",
+    "pulled_in_background",
+    "silence",
+    "utc_text",
+]
+
+_PIECE_SECONDS = 0.5
+
+
+class Gap(NamedTuple):
+    """Silence stands in the stream from ``start_time`` on, for ``seconds``; reason: a few words."""
+
+    start_time: float
+    seconds: float
+    reason: str
+
+
+GapTold = Callable[[Gap], None]
+"""Called by the thread that hears, when a gap is over."""
+
+Say = Callable[[str], None]
+"""Takes one sentence for the user; may be called by any thread, and must not wait long."""
+
+
+def no_gap(gap: Gap) -> None:
+    """For those who do not want to know."""
+
+
+def no_words(sentence: str) -> None:
+    """For those who do not want to know."""
+
+
+def silence(frames: int, channels: int, rate_hz: int) -> Iterator[NDArray[np.float32]]:
+    """Zeros f32[n, channels], ``frames`` in all, in pieces of half a second at most."""
+    piece = max(1, int(_PIECE_SECONDS * rate_hz))
+    while frames > 0:
+        yield np.zeros((min(frames, piece), channels), np.float32)
+        frames -= piece
+
+
+_T = TypeVar("_T")
+
+_TICK_SECONDS = 0.1
+
+
+def in_background(work: Callable[[], _T]) -> _T:
+    """What ``work`` returns or raises. An interrupt of the one that waits leaves it behind."""
+    results: list[_T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="oido-background", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(_TICK_SECONDS)
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def pulled_in_background(items: Iterator[_T], room: int) -> Iterator[_T]:
+    """The same items, pulled by a thread; at most ``room`` of them wait. Errors come in order."""
+    waiting: queue.Queue[tuple[_T] | BaseException | None] = queue.Queue(room)
+    stopping = threading.Event()
+
+    def put(item: tuple[_T] | BaseException | None) -> None:
+        while not stopping.is_set():
+            try:
+                waiting.put(item, timeout=_TICK_SECONDS)
+            except queue.Full:
+                continue
+            return
+
+    def pull() -> None:
+        try:
+            for item in items:
+                put((item,))
+                if stopping.is_set():
+                    return
+        except BaseException as error:
+            put(error)
+        else:
+            put(None)
+
+    threading.Thread(target=pull, name="oido-background", daemon=True).start()
+    try:
+        while True:
+            try:
+                item = waiting.get(timeout=_TICK_SECONDS)
+            except queue.Empty:
+                continue
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item[0]
+    finally:
+        stopping.set()
+
+
+QUIETEST_DB = -90.0
+
+
+class TappedReader(AudioReader):
+    """Another reader, each block of which is shown to ``look`` just before it is heard."""
+
+    def __init__(self, reader: AudioReader, look: Callable[[NDArray[np.float32]], None]) -> None:
+        self._reader, self._look = reader, look
+        self.info = reader.info
+
+    @property
+    def damaged_packets(self) -> int:  # type: ignore[override]
+        return self._reader.damaged_packets
+
+    @property
+    def fullness(self) -> float:
+        return self._reader.fullness
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Blocks f32[n, channels]."""
+        for block in self._reader.blocks():
+            self._look(block)
+            yield block
+
+    def close(self) -> None:
+        """Close the reader inside."""
+        self._reader.close()
+
+
+def level_db(block: NDArray[np.float32]) -> tuple[float, float]:
+    """RMS and peak of f32[n, channels], n > 0, in dB of full scale; -90 at the least."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        rms = float(np.sqrt(np.mean(np.square(block, dtype=np.float64))))
+        peak = float(np.max(np.abs(block)))
+    return _db(rms), _db(peak)
+
+
+def _db(amplitude: float) -> float:
+    if not amplitude > 10.0 ** (QUIETEST_DB / 20.0):
+        return QUIETEST_DB
+    return float(20.0 * np.log10(amplitude))
+
+
+_MEMORY_SECONDS = 30.0
+
+
+class UtcClock:
+    """Tells when, by the wall clock, a moment of a live stream was.
+
+    A sample cannot have been heard after it came; the samples that came with the least delay tell
+    best. The least of the last half to whole minute counts, so that neither a slow sound card nor a
+    clock that is set makes it wrong for long.
+    """
+
+    def __init__(self) -> None:
+        self._least = self._before = float("inf")
+        self._since = float("-inf")
+
+    def came(self, stream_time: float, now: float | None = None) -> None:
+        """The stream was there up to ``stream_time`` s at ``now`` (Unix time; None: now)."""
+        now = time.time() if now is None else now
+        if not 0.0 <= now - self._since < _MEMORY_SECONDS:
+            self._before, self._least, self._since = self._least, float("inf"), now
+        self._least = min(self._least, now - stream_time)
+
+    def at(self, stream_time: float) -> datetime:
+        """That moment in UTC. Only after something came."""
+        offset = min(self._least, self._before)
+        return datetime.fromtimestamp(stream_time + offset, timezone.utc)
+
+
+def utc_text(moment: datetime) -> str:
+    """ISO 8601 with milliseconds and Z: 2026-05-01T12:03:05.120Z."""
+    return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds")[:-6] + "Z"

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TensorFlow Lite files as data: taken apart, built, described and translated."""

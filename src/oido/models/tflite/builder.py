@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Putting TensorFlow Lite graphs together: tensors, buffers, operators; also from pieces.
+
+`oido.models.tflite.ops` has the operators; here is what holds them.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+
+from oido.errors import ModelFormatError
+
+__all__ = ["GraphBuilder", "prune"]
+
+_TYPES = {
+    np.dtype(np.float32): schema.TensorType.FLOAT32,
+    np.dtype(np.int32): schema.TensorType.INT32,
+    np.dtype(np.int8): schema.TensorType.INT8,
+    np.dtype(np.complex64): schema.TensorType.COMPLEX64,
+}
+
+
+class GraphBuilder:
+    """One graph that grows, operator by operator, in the order of the data.
+
+    Tensors are handled by their numbers. batch: the first dimension of every tensor is the batch,
+    1 in the file and resized by the interpreter to any number; or else all shapes are fixed.
+    """
+
+    def __init__(self, description: str, *, batch: bool = True) -> None:
+        self._model = schema.ModelT()
+        self._model.version = 3
+        self._model.description = description
+        self._model.buffers = [schema.BufferT()]  # buffer 0 is the empty one, by convention
+        self._model.operatorCodes = []
+        self._graph = schema.SubGraphT()
+        self._graph.tensors, self._graph.operators = [], []
+        self._graph.inputs, self._graph.outputs = [], []
+        self._batch = batch
+
+    def graft(self, content: bytes, x: int) -> list[int]:
+        """Add all of a finished graph of one input behind ``x``; its outputs' numbers here."""
+        other, graph = _unpacked(content)
+        if len(graph.inputs) != 1:
+            raise ModelFormatError("a graph of several inputs cannot be put behind another")
+        first_tensor = len(self._graph.tensors)
+        first_buffer = len(self._model.buffers)
+        self._model.buffers += other.buffers
+        codes = [self._known_code(code) for code in other.operatorCodes]
+        for tensor in graph.tensors:
+            tensor.buffer += first_buffer
+            tensor.name = f"part{first_tensor}_{len(self._graph.tensors)}"
+            if not self._batch:
+                tensor.shapeSignature = None
+            self._graph.tensors.append(tensor)
+
+        def moved(tensors: Any) -> list[int]:
+            here = [int(t) + first_tensor if t >= 0 else int(t) for t in tensors]
+            entry = int(graph.inputs[0]) + first_tensor
+            return [x if t == entry else t for t in here]
+
+        for op in graph.operators:
+            op.opcodeIndex = codes[op.opcodeIndex]
+            op.inputs = np.array(moved(op.inputs), np.int32)
+            op.outputs = np.array(moved(op.outputs), np.int32)
+            self._graph.operators.append(op)
+        return moved(graph.outputs)
+
+    def finish(self, outputs: dict[str, int] | list[int]) -> bytes:
+        """The .tflite with these outputs (by name), without operators that none of them needs."""
+        if isinstance(outputs, dict):
+            for name, tensor in outputs.items():
+                self._graph.tensors[tensor].name = name
+        self._graph.outputs = list(outputs.values()) if isinstance(outputs, dict) else outputs
+        prune(self._model, self._graph)
+        self._model.subgraphs = [self._graph]
+        builder = flatbuffers.Builder(1 << 20)
+        builder.Finish(self._model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+    def shape(self, tensor: int) -> tuple[int, ...]:
+        """The shape of a tensor, its batch as 1."""
+        return tuple(int(n) for n in self._graph.tensors[tensor].shape)
+
+    def _open(self, content: bytes) -> None:
+        """Take over a finished graph, to add to it."""
+        self._model, self._graph = _unpacked(content)
+        self._model.metadata, self._model.signatureDefs = [], []
+        self._batch = False
+
+    def _constant(self, values: NDArray[Any]) -> int:
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+        self._model.buffers.append(buffer)
+        number = len(self._model.buffers) - 1
+        return self._tensor("constant", values.shape, values.dtype, number, has_batch=False)
+
+    def _tensor(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        dtype: Any = np.float32,
+        buffer: int = 0,
+        has_batch: bool = True,
+    ) -> int:
+        tensor = schema.TensorT()
+        tensor.name = f"{name}_{len(self._graph.tensors)}"
+        tensor.shape = np.array(shape, np.int32)
+        if has_batch and self._batch:
+            tensor.shapeSignature = np.array([-1, *shape[1:]], np.int32)
+        tensor.type = _TYPES[np.dtype(dtype)]
+        tensor.buffer = buffer
+        self._graph.tensors.append(tensor)
+        return len(self._graph.tensors) - 1
+
+    def _add(
+        self,
+        code: int,
+        inputs: list[int],
+        shape: tuple[int, ...],
+        options_type: int = 0,
+        options: Any = None,
+        dtype: Any = np.float32,
+        version: int = 1,
+    ) -> int:
+        entry = schema.OperatorCodeT()
+        entry.builtinCode, entry.version = code, version
+        entry.deprecatedBuiltinCode = min(code, 127)
+        operator = schema.OperatorT()
+        operator.opcodeIndex = self._known_code(entry)
+        operator.inputs = np.array(inputs, np.int32)
+        output = self._tensor(f"op{len(self._graph.operators)}", shape, dtype)
+        operator.outputs = np.array([output], np.int32)
+        operator.builtinOptionsType, operator.builtinOptions = options_type, options
+        self._graph.operators.append(operator)
+        return output
+
+    def _dtype(self, tensor: int) -> Any:
+        kind = self._graph.tensors[tensor].type
+        return next(dtype for dtype, number in _TYPES.items() if number == kind)
+
+    def _known_code(self, entry: Any) -> int:
+        """The number of an operator code of this kind and version, added if it is new."""
+        kind = max(entry.builtinCode, entry.deprecatedBuiltinCode)
+        for index, known in enumerate(self._model.operatorCodes):
+            known_kind = max(known.builtinCode, known.deprecatedBuiltinCode)
+            if (known_kind, known.version) == (kind, entry.version):
+                return index
+        self._model.operatorCodes.append(entry)
+        return len(self._model.operatorCodes) - 1
+
+
+def prune(model: Any, graph: Any) -> None:
+    """Leave out operators that no output needs, and the contents of buffers that none reads.
+
+    What nothing reads is more than a waste: some versions of LiteRT end the process over it.
+    """
+    needed = {int(t) for t in graph.outputs}
+    kept = []
+    for op in reversed(graph.operators):
+        if needed & {int(t) for t in op.outputs}:
+            needed |= {int(t) for t in op.inputs}
+            kept.append(op)
+    graph.operators = kept[::-1]
+    used = {graph.tensors[t].buffer for t in needed if t >= 0}
+    for number, buffer in enumerate(model.buffers):
+        if number not in used:
+            buffer.data = None
+
+
+def _unpacked(content: bytes) -> tuple[Any, Any]:
+    try:
+        model = schema.ModelT.InitFromPackedBuf(content, 0)
+        return model, model.subgraphs[0]
+    except (struct.error, ValueError, TypeError, IndexError, AttributeError) as error:
+        raise ModelFormatError("the model file is damaged or cut short") from error

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Front ends as operators of a graph, so that one .tflite takes the waveform itself.
+
+They are the formulas of `oido.signal.frontend`, computed by TensorFlow Lite in float32 (its FFT in
+float64). A whole graph takes one window of waveform and gives scores, and the embedding if wanted.
+"""
+
+from __future__ import annotations
+
+from math import gcd
+
+import numpy as np
+
+from oido.errors import OptionError
+from oido.mel import kaldi_mel_matrix, symmetric_hann
+from oido.models.model import AudioModel, EnsembleNetwork, LogMelNetwork, MnNetwork
+from oido.models.tflite.editor import CutGraph, TfliteGraph
+from oido.models.tflite.ops import GraphWriter
+from oido.params import FrontEndParams, MnFrontEndParams
+
+__all__ = ["WholeGraph", "log_mel", "mn_log_mel", "whole_graph"]
+
+
+def log_mel(writer: GraphWriter, waveform: int, params: FrontEndParams, cut: CutGraph) -> int:
+    """YAMNet's front end: waveform [patch_samples] → patch [1, frames, bands]."""
+    frames = _frames(
+        writer, waveform, params.patch_frames, params.window_samples, params.hop_samples
+    )
+    windowed = writer.multiply(frames, writer.constant(cut.window))
+    padded = writer.pad(windowed, (0, 0), (0, params.fft_samples - params.window_samples))
+    magnitudes = writer.spectrum(padded)
+    bands = cut.mel.shape[0]
+    mel = writer.dense(magnitudes, cut.mel, np.full(bands, cut.log_offset, np.float32))
+    return writer.reshape(writer.log(mel), (1, params.patch_frames, bands))
+
+
+def mn_log_mel(writer: GraphWriter, waveform: int, params: MnFrontEndParams) -> int:
+    """EfficientAT's front end: waveform [window_samples] → image [1, bands, frames, 1]."""
+    p = params
+    later = writer.part(waveform, 1, p.window_samples - 1)
+    earlier = writer.part(waveform, 0, p.window_samples - 1)
+    coefficient = writer.constant(np.array([p.preemphasis], np.float32))
+    sharp = writer.subtract(later, writer.multiply(earlier, coefficient))
+    # Frame t covers the samples hop · t − half … hop · t + half − 1.
+    half = p.analysis_samples // 2
+    needed = (p.patch_frames - 1) * p.hop_samples + p.analysis_samples
+    edges = (half, needed - half - (p.window_samples - 1))
+    reflected = writer.reflect(sharp, edges)
+    frames = _frames(writer, reflected, p.patch_frames, p.analysis_samples, p.hop_samples)
+    hann = symmetric_hann(p.analysis_samples).astype(np.float32)
+    windowed = writer.multiply(frames, writer.constant(hann))
+    magnitudes = writer.spectrum(
+        writer.pad(windowed, (0, 0), (0, p.fft_samples - p.analysis_samples))
+    )
+    power = writer.multiply(magnitudes, magnitudes)
+    weights = np.ascontiguousarray(kaldi_mel_matrix(p).T, np.float32)  # [bands, bins]
+    logs = writer.log(writer.dense(power, weights, np.full(p.bands, p.log_offset, np.float32)))
+    shifted = writer.add(logs, writer.constant(np.array([p.normal_shift], np.float32)))
+    scaled = writer.multiply(shifted, writer.constant(np.array([1 / p.normal_scale], np.float32)))
+    return writer.reshape(writer.transpose(scaled), (1, p.bands, p.patch_frames, 1))
+
+
+def _frames(writer: GraphWriter, waveform: int, count: int, length: int, hop: int) -> int:
+    """[(count − 1) · hop + length] → overlapping frames [count, length].
+
+    The waveform is cut into pieces that both length and hop are multiples of; a frame is the
+    pieces that it covers. A table of pieces is far smaller than one of samples.
+    """
+    piece = gcd(length, hop)
+    pieces = writer.reshape(waveform, (writer.shape(waveform)[0] // piece, piece))
+    numbers = np.arange(count)[:, None] * (hop // piece) + np.arange(length // piece)
+    return writer.reshape(writer.rows(pieces, numbers.astype(np.int32)), (count, length))
+
+
+class WholeGraph:
+    """A graph under construction that takes the waveform.
+
+    writer: to add operators. scores: the tensor [1, C] of each head, and behind them that of
+    `AudioModel.novelty`, if there is one; embedding: the tensor [1, D],
+    float32.
+    """
+
+    def __init__(self, writer: GraphWriter, scores: list[int], embedding: int) -> None:
+        self.writer, self.scores, self.embedding = writer, scores, embedding
+
+
+def whole_graph(model: AudioModel, content: bytes) -> WholeGraph:
+    """The model's whole graph, to which operators may be added.
+
+    content: the model's file; where the network was cut out of it, the file's own operators stay
+    as they are, and so do its scores to the last bit. Raises OptionError for a model that is
+    known as a whole only and has no embedding to build on.
+    """
+    network = model.network
+    if isinstance(network, LogMelNetwork) and network.is_cut:
+        graph = TfliteGraph(content)
+        writer = GraphWriter.on(content)
+        embedding = graph.embedding()
+        if model.precision == "int8":
+            embedding = writer.dequantized(embedding)
+        if len(writer.shape(embedding)) != 2:
+            embedding = writer.reshape(embedding, (1, writer.shape(embedding)[-1]))
+        heads = [graph.outputs()[number] for number in network.graph.heads]
+        return WholeGraph(writer, heads, embedding)
+    if isinstance(network, EnsembleNetwork):
+        raise OptionError(f"{model.name} is two networks; export one of them")
+    if not isinstance(network, LogMelNetwork | MnNetwork):
+        raise OptionError(f"{model.name} is known as a whole only: there is nothing to add to it")
+    writer = GraphWriter(f"{model.name}, {model.precision}", batch=False)
+    waveform = writer.input("audio_clip", (model.windows.window_samples,))
+    if isinstance(network, LogMelNetwork):
+        patch = log_mel(writer, waveform, network.front_end, network.graph)
+        scores, embedding = writer.graft(network.graph.network, patch)
+    else:
+        patch = mn_log_mel(writer, waveform, network.front_end)
+        scores, embedding = writer.graft(network.content, patch)
+    return WholeGraph(writer, [scores], embedding)

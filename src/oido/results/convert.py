@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A results folder in the formats of `oido classify`: combined, or a file for each recording."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from oido._version import __version__
+from oido.batch.output_files import ResultFiles
+from oido.batch.plan import Failure, FileSummary, Task
+from oido.errors import OptionError
+from oido.results.results import Results
+from oido.types import AnyRow, EmbeddingRow, Row
+from oido.writers import CALIBRATED_FORMATS, EMBEDDING_FORMATS, FORMATS, Format, format_named
+from oido.writers.annotations import Place, RavenListWriter
+from oido.writers.atomic import write_json
+
+__all__ = ["Converted", "convert"]
+
+_TABLES = ("events", "windows", "clips", "embeddings")
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What a conversion wrote. replaced: how many of the files had been there before."""
+
+    files: tuple[Path, ...]
+    rows: int
+    recordings: int
+    replaced: int
+
+
+def convert(
+    results: Results,
+    output: str,
+    formats: Sequence[str],
+    *,
+    table: str = "events",
+    where: str | None = None,
+    combined: bool | None = None,
+) -> Converted:
+    """Write a table of a results folder in other formats, in bounded memory.
+
+    output: a file, or a folder (it exists as one, or its name ends in a slash). formats: names of
+    those of `oido classify`; () takes what the output's name tells, or CSV. where: a condition in
+    SQL; recordings of which no row is left get a valid file without rows. combined: one file for
+    all (tables by default, and Raven), or one for each recording (labels and captions by default);
+    these mirror the recordings' folders. A manifest stands beside the output.
+
+    Files appear under their names only when they are whole, and replace those of that name, as in
+    `oido classify`. Raises OptionError for a format that cannot be combined, and for an output
+    inside the results folder; OutputError if the disk says no.
+    """
+    if table not in _TABLES:
+        raise OptionError(f"{table} cannot be converted; choose from {', '.join(_TABLES)}")
+    _refuse_results(results.url, output)
+    known = _known(results, table)
+    tasks, summaries = _recordings(results, table)
+    chosen = [format_named(name, known) for name in formats]
+    chosen = [_arranged(entry, combined, tasks, summaries) for entry in chosen]
+    before = _existing(output)
+    rows = 0
+    with ResultFiles(output, chosen, table, tasks, known=known) as files:
+        batches = _by_recording(results, table, where)
+        name, group = next(batches, ("", []))
+        for task, summary in zip(tasks, summaries):
+            while group and name == task.name:
+                files.write(task, group)
+                rows += len(group)
+                name, group = next(batches, ("", []))
+            files.end(task, summary)
+        files.commit()
+    written = tuple(files.written)
+    assert files.manifest_path is not None
+    write_json(files.manifest_path, _manifest(results, table, where, written, rows, len(tasks)))
+    replaced = sum(os.path.abspath(path) in before for path in written)
+    return Converted(written, rows, len(tasks), replaced)
+
+
+def _known(results: Results, table: str) -> Sequence[Format]:
+    if table == "embeddings":
+        return EMBEDDING_FORMATS
+    return CALIBRATED_FORMATS if results.calibrated else FORMATS
+
+
+def _arranged(
+    entry: Format, combined: bool | None, tasks: Sequence[Task], summaries: Sequence[FileSummary]
+) -> Format:
+    """The format for one file of all recordings, or for one each."""
+    if combined is None or combined == entry.combined:
+        return entry
+    if not combined:
+        return entry._replace(combined=False)
+    if entry.name != "raven":
+        raise OptionError(
+            f"{entry.name} is one file per recording; --combined is for tables and raven"
+        )
+    places, offset = {}, 0.0
+    for task, summary in zip(tasks, summaries):
+        places[task.name] = Place(task.path, offset)
+        offset += summary.duration
+    return entry._replace(combined=True, writer=partial(RavenListWriter, places=places))
+
+
+def _recordings(results: Results, table: str) -> tuple[list[Task], list[FileSummary]]:
+    """Every recording by name, and what came of it, as the files of a run want it."""
+    query = f"""
+        SELECT file, coalesce(any_value(location), file), coalesce(max(duration), 0),
+            coalesce(max(windows), 0), any_value(failure_kind), any_value(failure_reason)
+        FROM (FROM recordings SELECT file, location, duration, windows, failure_kind, failure_reason
+            UNION ALL BY NAME SELECT DISTINCT file FROM {table})
+        GROUP BY file ORDER BY file"""
+    rows = results.sql(query)
+    names, locations, *told = (column.to_pylist() for column in rows.columns)
+    tasks = [
+        Task(number, location, name, relative)
+        for number, (name, location, relative) in enumerate(zip(names, locations, _below(names)))
+    ]
+    summaries = [
+        FileSummary(
+            name,
+            duration=duration,
+            windows=windows,
+            failure=Failure(kind, reason or kind) if kind else None,
+        )
+        for name, duration, windows, kind, reason in zip(names, *told)
+    ]
+    return tasks, summaries
+
+
+def _below(names: Sequence[str]) -> list[str]:
+    """The paths below the folder that all recordings share; none leads out of an output folder."""
+    paths = []
+    for name in names:
+        parts = name.replace("\\", "/").partition("://")[2] or name.replace("\\", "/")
+        paths.append([part for part in parts.split("/") if part not in ("", ".", "..")])
+    folders = [path[:-1] for path in paths]
+    shared = 0
+    for level in zip(*folders):
+        if len(set(level)) > 1:
+            break
+        shared += 1
+    return ["/".join(path[shared:]) or "recording" for path in paths]
+
+
+def _by_recording(
+    results: Results, table: str, where: str | None
+) -> Iterator[tuple[str, list[AnyRow]]]:
+    """Rows of one recording after the other, those of a long one in several lists."""
+    kind: Any = EmbeddingRow if table == "embeddings" else Row
+    names = [name for name in kind._fields if name in results.columns(table)]
+    for batch in results.batches(table, where, columns=names):
+        rows: list[AnyRow] = [kind(*values) for values in zip(*_values(batch, table))]
+        start = 0
+        for end in range(1, len(rows) + 1):
+            if end == len(rows) or rows[end].file != rows[start].file:
+                yield rows[start].file, rows[start:end]
+                start = end
+
+
+def _values(batch: Any, table: str) -> list[Any]:
+    columns = [column.to_pylist() for column in batch.columns]
+    if table == "embeddings":
+        import numpy as np
+
+        columns[-1] = [np.asarray(vector, np.float32) for vector in columns[-1]]
+    return columns
+
+
+def _refuse_results(url: str, output: str) -> None:
+    folder, target = os.path.realpath(url), os.path.realpath(output)
+    if "://" not in url and (target + os.sep).startswith(folder + os.sep):
+        raise OptionError(f"{output} lies in the results folder; choose another output")
+
+
+def _existing(output: str) -> set[str]:
+    """The files that are there, to tell which were replaced."""
+    path = Path(output)
+    files = path.rglob("*") if path.is_dir() else path.parent.glob("*")
+    return {os.path.abspath(file) for file in files if file.is_file()}
+
+
+def _manifest(
+    results: Results,
+    table: str,
+    where: str | None,
+    written: Sequence[Path],
+    rows: int,
+    recordings: int,
+) -> dict[str, Any]:
+    """What was written, from what, and how that was made."""
+    header = results.header
+    return {
+        "manifest_version": 1,
+        "oido_version": __version__,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "results": results.url,
+        "table": table,
+        "where": where,
+        "model": header.get("model"),
+        "scores": "raw model outputs, 0..1; not probabilities",
+        "parameters": header.get("parameters"),
+        "outputs": [path.name for path in written],
+        "counts": {"recordings": recordings, "rows": rows},
+    }

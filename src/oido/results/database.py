@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables of a results folder in DuckDB: read from the parts as they lie, and only read."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from oido.errors import MissingExtraError, OidoError, OptionError
+from oido.results.clock import Clock, Reading
+
+if TYPE_CHECKING:
+    from oido.batch.commit_log import ResultsFolder
+
+__all__ = ["TABLES", "Database", "quoted"]
+
+_PLACE = {"file": "VARCHAR", "channel": "INTEGER", "start_time": "DOUBLE", "end_time": "DOUBLE"}
+_LABELS = {**_PLACE, "label": "VARCHAR", "label_index": "INTEGER", "score": "FLOAT"}
+TABLES: dict[str, dict[str, str]] = {
+    "events": _LABELS,
+    "windows": _LABELS,
+    "clips": _LABELS,
+    "embeddings": {**_PLACE, "embedding": "FLOAT[]"},
+    "recordings": {
+        **dict.fromkeys(("file", "location", "modified", "key"), "VARCHAR"),
+        **dict.fromkeys(("size", "windows", "rows", "damaged_packets"), "BIGINT"),
+        **dict.fromkeys(("duration", "padded_share", "hearing_seconds"), "DOUBLE"),
+        **dict.fromkeys(("channels", "sample_rate"), "INTEGER"),
+        **dict.fromkeys(("failure_kind", "failure_reason", "tags", "heard_at"), "VARCHAR"),
+    },
+}
+"""The tables, and the columns of one that has no part yet, with DuckDB's types."""
+
+_READING = {"SELECT_NODE", "SET_OPERATION_NODE", "CTE_NODE", "RECURSIVE_CTE_NODE"}
+"""What a query may be made of. From DuckDB 2.0 on, a WITH clause may hold a COPY."""
+
+_MEMORY = "2GB"
+_MISSING = "a results folder is read with DuckDB and pyarrow; run: pip install 'oido[archive]'"
+_CLOCK_BATCH = 1 << 16
+
+
+class Database:
+    """DuckDB with a view for each table of a results folder, and nothing else within its reach.
+
+    clock: adds when each row began, in UTC: ``start_at``, and in recordings ``recorded_at`` and
+    ``time_from``; None leaves these columns out. Files, extensions, other databases and settings
+    are closed by DuckDB itself, but for the parts; and a query is a single SELECT, because a COPY
+    could still write over a part. What does not fit in 2 GB is sorted in a temporary folder.
+
+    Use it as a context manager. Raises MissingExtraError without DuckDB or pyarrow.
+    """
+
+    def __init__(self, folder: ResultsFolder, clock: Clock | None) -> None:
+        try:
+            import duckdb
+            import pyarrow
+        except ImportError as error:
+            raise MissingExtraError(_MISSING) from error
+        self._duckdb: Any = duckdb
+        self._pyarrow: Any = pyarrow
+        self._scratch = tempfile.TemporaryDirectory(prefix="oido-query-")
+        closed: dict[str, Any] = {
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+        self._connection: Any = duckdb.connect(":memory:", config=closed)
+        self._url = folder.url
+        self.columns: dict[str, tuple[str, ...]] = {}
+        self.doubts: dict[str, int] = {}
+        """How many recordings' times are "ambiguous", "impossible" or "not set" (`Reading`)."""
+        try:
+            with self._in_sentences():
+                self._open(folder, clock)
+        except BaseException:
+            self.close()
+            raise
+
+    def batches(self, query: str, rows: int = 10_000) -> Any:
+        """A ``pyarrow.RecordBatchReader`` over what a query gives, as it comes.
+
+        Raises OptionError, a sentence, if it is no SELECT, or no SQL, or names no column.
+        """
+        with self._in_sentences(query):
+            cursor = self._connection.cursor()  # of its own: a query would end the one before it
+            self._refuse_changes(cursor, query)
+            reader = _reader(cursor.sql(query), rows)
+        batches = self._guarded(reader, query)
+        return self._pyarrow.RecordBatchReader.from_batches(reader.schema, batches)
+
+    def table(self, query: str) -> Any:
+        """The same as one ``pyarrow.Table``, in memory."""
+        return self.batches(query, 1 << 16).read_all()
+
+    def close(self) -> None:
+        """Let go of the parts, and of the temporary folder."""
+        self._connection.close()
+        self._scratch.cleanup()
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _open(self, folder: ResultsFolder, clock: Clock | None) -> None:
+        run = self._connection.execute
+        run("SET GLOBAL TimeZone = 'UTC'")
+        run(f"SET memory_limit = '{_MEMORY}'")
+        run(f"SET temp_directory = {quoted(self._scratch.name)}")
+        parts = {table: self._reachable(folder.parts(table)) for table in TABLES}
+        allowed = [path for paths in parts.values() for path in paths]
+        run(f"SET allowed_paths = {_list(allowed)}")
+        calibrated = bool(folder.header.get("calibrated"))
+        sources = {t: _source(t, paths, calibrated) for t, paths in parts.items()}
+        if clock is not None:
+            self._add_clock(sources["recordings"], clock)
+        for table, source in sources.items():
+            run(f"CREATE VIEW {table} AS {_with_times(table, source, clock is not None)}")
+        for name, value in (
+            ("GLOBAL python_enable_replacements", "false"),  # else variables of ours could be read
+            ("enable_external_access", "false"),
+            ("lock_configuration", "true"),
+        ):
+            run(f"SET {name} = {value}")
+        for table in TABLES:
+            self.columns[table] = tuple(self._connection.sql(f"FROM {table}").columns)
+
+    def _reachable(self, paths: Sequence[str]) -> list[str]:
+        """The paths as DuckDB calls them; those behind a protocol are read through fsspec."""
+        from oido.batch.storage import filesystem_of, is_remote
+
+        if not paths or not is_remote(paths[0]):
+            return list(paths)
+        files = filesystem_of(paths[0])
+        protocols = (files.protocol,) if isinstance(files.protocol, str) else files.protocol
+        if not any(self._connection.filesystem_is_registered(name) for name in protocols):
+            self._connection.register_filesystem(files)
+        return [files.unstrip_protocol(files._strip_protocol(path)) for path in paths]
+
+    def _add_clock(self, recordings: str, clock: Clock) -> None:
+        """A table of when recordings began, one row for each file."""
+        run = self._connection.execute
+        run("CREATE TABLE clock (file VARCHAR, recorded_at TIMESTAMPTZ, time_from VARCHAR)")
+        query = f"SELECT file, first(tags), first(modified), first(duration) FROM ({recordings}) "
+        reader = _reader(self._connection.sql(query + "GROUP BY file"), _CLOCK_BATCH)
+        pyarrow = self._pyarrow
+        times: list[Any] = []
+        for batch in reader:
+            files, *told = (column.to_pylist() for column in batch.columns)
+            readings = [clock.read(f, t, m, d or 0.0) for f, t, m, d in zip(files, *told)]
+            self._count_doubts(readings)
+            at = pyarrow.array([r.at for r in readings], pyarrow.timestamp("us", "UTC"))
+            source = pyarrow.array([r.source for r in readings], pyarrow.string())
+            times.append(pyarrow.table({"file": files, "recorded_at": at, "time_from": source}))
+        for table in times:
+            self._connection.register("read_times", table)
+            run("INSERT INTO clock SELECT * FROM read_times")
+            self._connection.unregister("read_times")
+
+    def _count_doubts(self, readings: Sequence[Reading]) -> None:
+        for reading in readings:
+            if reading.doubt is not None:
+                self.doubts[reading.doubt] = self.doubts.get(reading.doubt, 0) + 1
+
+    def _refuse_changes(self, cursor: Any, query: str) -> None:
+        """Let nothing pass but one SELECT, whose WITH clauses are SELECTs, too."""
+        statements = cursor.extract_statements(query)
+        if len(statements) == 1 and statements[0].type == self._duckdb.StatementType.SELECT:
+            asked = cursor.execute("SELECT json_serialize_sql(?)", [query]).fetchall()
+            tree = json.loads(asked[0][0])
+            if not tree["error"] and _nodes(tree) <= _READING:
+                return
+        raise OptionError("a query is one SELECT statement: the results are only read")
+
+    def _guarded(self, reader: Any, query: str) -> Iterator[Any]:
+        with self._in_sentences(query):
+            yield from reader
+
+    @contextmanager
+    def _in_sentences(self, query: str = "") -> Iterator[None]:
+        """DuckDB's errors as ours; those about columns name the columns there are."""
+        duckdb = self._duckdb
+        try:
+            yield
+        except duckdb.PermissionException as error:
+            raise OptionError(
+                "a query reads the results and nothing else: other files, databases, extensions "
+                "and settings are closed to it"
+            ) from error
+        except (duckdb.BinderException, duckdb.CatalogException) as error:
+            raise OptionError(f"{_sentence(error)}; {_told(self.columns, query)}") from error
+        except (duckdb.Error, self._pyarrow.ArrowException) as error:
+            is_ours = not query or self._url in str(error)  # a part is damaged, or gone
+            if is_ours or isinstance(error, duckdb.IOException):
+                raise OidoError(
+                    f"the results cannot be read ({_sentence(error)}); if a run is writing there, "
+                    "try again"
+                ) from error
+            raise OptionError(f"the query cannot be answered: {_sentence(error)}") from error
+
+
+def _reader(relation: Any, rows: int) -> Any:
+    """A relation as it comes; the method's name is another before DuckDB 1.5."""
+    name = "to_arrow_reader" if hasattr(relation, "to_arrow_reader") else "fetch_record_batch"
+    return getattr(relation, name)(rows)
+
+
+def quoted(text: str) -> str:
+    """A string of SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _list(texts: Sequence[str]) -> str:
+    return "[" + ", ".join(map(quoted, texts)) + "]"
+
+
+def _source(table: str, paths: Sequence[str], calibrated: bool) -> str:
+    """The rows of a table as they lie in its parts; typed and empty where there are none."""
+    if paths:
+        return f"SELECT * FROM read_parquet({_list(paths)})"
+    columns = dict(TABLES[table])
+    if calibrated and "score" in columns:
+        columns["probability"] = "FLOAT"
+    typed = ", ".join(f"NULL::{kind} AS {name}" for name, kind in columns.items())
+    return f"SELECT {typed} WHERE false"
+
+
+def _with_times(table: str, source: str, timed: bool) -> str:
+    if not timed:
+        return source
+    join = f"FROM ({source}) AS rows LEFT JOIN clock ON rows.file = clock.file"
+    if table == "recordings":
+        return f"SELECT rows.*, clock.recorded_at, clock.time_from {join}"
+    start = "clock.recorded_at + to_microseconds(CAST(round(rows.start_time * 1e6) AS BIGINT))"
+    return f"SELECT rows.*, {start} AS start_at {join}"
+
+
+def _sentence(error: Exception) -> str:
+    """The first line of what DuckDB says, without the kind of the error."""
+    return str(error).strip().split("\n")[0].split(": ", 1)[-1].rstrip(".! ")
+
+
+def _told(columns: Mapping[str, Sequence[str]], query: str) -> str:
+    named = [table for table in columns if re.search(rf"\b{table}\b", query, re.IGNORECASE)]
+    if not named:
+        return f"the tables are {', '.join(columns)}"
+    return "; ".join(f"{table} has the columns {', '.join(columns[table])}" for table in named)
+
+
+def _nodes(tree: Any) -> set[str]:
+    """The kinds of the nodes of a parsed query, SELECT_NODE and the like."""
+    if isinstance(tree, list):
+        return set().union(*map(_nodes, tree))
+    if not isinstance(tree, dict):
+        return set()
+    kind = tree.get("type")
+    found = {kind} if isinstance(kind, str) and kind.endswith("_NODE") else set()
+    return found.union(*map(_nodes, tree.values()))

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A results folder as tables: filtered by labels and times, sorted, or asked in SQL."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from oido.errors import OptionError, UnknownLabelError
+from oido.models.labels import audioset_labels, display_names
+from oido.results.clock import Clock
+from oido.results.database import TABLES, Database
+
+__all__ = ["Results", "check_labels", "require_label"]
+
+_TEXT = r"'(?:[^']|'')*'"
+_NAMED = re.compile(rf"\blabel\s*(?:=|in\s*\()\s*({_TEXT}(?:\s*,\s*{_TEXT})*)", re.IGNORECASE)
+
+
+def check_labels(where: str, known: Sequence[str]) -> None:
+    """Raise UnknownLabelError, naming the nearest, if a filter asks for a label that cannot be.
+
+    where: SQL; what it compares with ``label`` is looked at. known: the labels of the results.
+    AudioSet's labels may be missing from the results, because none was heard.
+    """
+    for found in _NAMED.finditer(where):
+        for text in re.findall(_TEXT, found[1]):
+            require_label(text[1:-1].replace("''", "'"), known)
+
+
+def require_label(name: str, known: Sequence[str]) -> None:
+    """The same for one name."""
+    audioset = audioset_labels()
+    possible = dict.fromkeys((*known, *audioset, *display_names(audioset, "es")))
+    if name not in possible:
+        near = _nearest(name, known) or _nearest(name, possible)
+        told = f"; the nearest are: {', '.join(map(repr, near))}" if near else ""
+        raise UnknownLabelError(f"nothing in these results has the label {name!r}{told}")
+
+
+def _nearest(name: str, labels: Iterable[str]) -> list[str]:
+    spelling = {label.casefold(): label for label in labels}
+    close = difflib.get_close_matches(name.casefold(), list(spelling), n=3, cutoff=0.6)
+    return [spelling[folded] for folded in close]
+
+
+_ORDER = ("file", "channel NULLS FIRST", "start_time")
+_BEST_FIRST = ("probability DESC NULLS LAST", "score DESC", "label_index")
+_ORDERS = {
+    "events": (*_ORDER, "label_index"),
+    "windows": (*_ORDER, *_BEST_FIRST),
+    "clips": (*_ORDER, *_BEST_FIRST),
+    "embeddings": _ORDER,
+    "recordings": ("file",),
+}
+
+
+class Results:
+    """What an archive run left in a folder, so far as it is committed.
+
+    url: a path, or any URL that fsspec knows. clock: how the times of recordings are found; None
+    leaves times out. Tables are pyarrow's; their columns are those of the run, and when each row
+    began, in UTC: ``start_at``, in recordings ``recorded_at`` and ``time_from`` (see `Clock`).
+
+    Raises OptionError for what is not a results folder, MissingExtraError without
+    ``oido[archive]``. Use it as a context manager, or call ``close``.
+
+        with Results("results/") as results:
+            dogs = results.events("label = 'Dog' and score > 0.5")
+            counts = results.sql("select label, count(*) from events group by label")
+    """
+
+    def __init__(self, url: str, clock: Clock | None = Clock()) -> None:  # noqa: B008 (frozen)
+        from oido.batch.commit_log import read_folder
+
+        folder = read_folder(url)
+        self.url = url
+        self.header: dict[str, Any] = dict(folder.header)
+        """Model, parameters, version and date of the run."""
+        self.clock = clock
+        self._database = Database(folder, clock)
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether rows have a probability beside their score."""
+        return bool(self.header.get("calibrated"))
+
+    @property
+    def doubts(self) -> dict[str, int]:
+        """How many recordings' times are doubtful, and in what way (`Reading`)."""
+        return dict(self._database.doubts)
+
+    def columns(self, table: str = "events") -> tuple[str, ...]:
+        """The names of a table's columns. Raises OptionError naming the tables."""
+        if table not in TABLES:
+            raise OptionError(f"there is no table {table!r}; choose from {', '.join(TABLES)}")
+        return self._database.columns[table]
+
+    def events(self, where: str | None = None, **options: Any) -> Any:
+        """The events that a condition holds for, as a ``pyarrow.Table``; see `batches`."""
+        return self.batches("events", where, **options).read_all()
+
+    def windows(self, where: str | None = None, **options: Any) -> Any:
+        """The same of windows."""
+        return self.batches("windows", where, **options).read_all()
+
+    def clips(self, where: str | None = None, **options: Any) -> Any:
+        """The same of clips."""
+        return self.batches("clips", where, **options).read_all()
+
+    def embeddings(self, where: str | None = None, **options: Any) -> Any:
+        """The same of embeddings."""
+        return self.batches("embeddings", where, **options).read_all()
+
+    def recordings(self, where: str | None = None, **options: Any) -> Any:
+        """The same of recordings, a row for each, heard or failed."""
+        return self.batches("recordings", where, **options).read_all()
+
+    def batches(
+        self,
+        table: str = "events",
+        where: str | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        limit: int | None = None,
+    ) -> Any:
+        """Rows as a ``pyarrow.RecordBatchReader``, by file, channel and time, in bounded memory.
+
+        where: a condition in SQL over the table's columns. columns: which, in this order. limit:
+        at most this many rows. Raises OptionError for a condition or a column that is none, and,
+        if no row is found, UnknownLabelError for a label that nothing has.
+        """
+        names = self.columns(table)
+        for column in columns or ():
+            if column not in names:
+                told = ", ".join(names)
+                raise OptionError(f"{table} has no column {column!r}; there are {told}")
+        if limit is not None and limit < 0:
+            raise OptionError(f"a limit is 0 rows or more, not {limit}")
+        wanted = ", ".join(f'"{column}"' for column in columns or names)
+        order = ", ".join(o for o in _ORDERS[table] if o.split(" ")[0] in names)
+        # The line end keeps a comment at the condition's end from swallowing the bracket.
+        condition = f" WHERE ({where}\n)" if where else ""
+        end = "" if limit is None else f" LIMIT {limit}"
+        query = f"SELECT {wanted} FROM {table}{condition} ORDER BY {order}{end}"
+        reader = self._database.batches(query)
+        if not where or "label" not in names:
+            return reader
+        return type(reader).from_batches(reader.schema, self._checked(reader, table, where))
+
+    def sql(self, query: str) -> Any:
+        """What a SELECT over the tables gives, as a ``pyarrow.Table``.
+
+        Raises OptionError, one sentence, for SQL that is wrong or does more than read.
+        """
+        return self.sql_batches(query).read_all()
+
+    def sql_batches(self, query: str) -> Any:
+        """The same as a ``pyarrow.RecordBatchReader``, as it comes."""
+        return self._database.batches(query)
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self._database.close()
+
+    def __enter__(self) -> Results:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _checked(self, reader: Any, table: str, where: str) -> Iterator[Any]:
+        found = False
+        for batch in reader:
+            found = found or batch.num_rows > 0
+            yield batch
+        if not found:
+            labels = self.sql(f"SELECT DISTINCT label FROM {table} ORDER BY label")
+            check_labels(where, labels["label"].to_pylist())

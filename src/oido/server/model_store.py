@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The models and calibrations that a server has, and streams run by them in its own process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from oido.errors import ModelNotFoundError, OptionError
+from oido.heads import Head
+from oido.inference.classifier import AudioClassifier
+from oido.inference.postprocess import HeadReader, read_heads
+from oido.inference.scheduler import Hub
+from oido.models.calibration_file import Calibration, calibrated
+from oido.models.loading import load_model
+from oido.models.model import AudioModel, Precision
+from oido.params import Selection, Windowing
+
+__all__ = ["Hearers", "ServedModel", "load_given", "require_fitting"]
+
+
+def load_given(
+    given: str, precision: Precision | None, calibrations: Sequence[str]
+) -> tuple[AudioModel, bool]:
+    """A model by name or path, and whether one of these calibrations was made for it.
+
+    calibrations: paths of calibration.json files, for this model or for others. Raises ModelError,
+    or OptionError for a file that is none.
+    """
+    model = load_model(given, precision=precision)
+    for path in calibrations:
+        calibration = Calibration.read(path)
+        if _is_for(calibration, model):
+            return calibrated(model, calibration), True
+    return model, False
+
+
+def require_fitting(models: Sequence[AudioModel], calibrations: Sequence[str]) -> None:
+    """Raise OptionError for a calibration that was made for none of the models."""
+    for path in calibrations:
+        calibration = Calibration.read(path)
+        if not any(_is_for(calibration, model) for model in models):
+            names = ", ".join(model.name for model in models)
+            raise OptionError(
+                f"calibration {path} was made for {calibration.model} in {calibration.precision} "
+                f"(SHA-256 {calibration.model_sha256[:12]}…), and this server has {names}; "
+                "calibrate this one: oido calibrate"
+            )
+
+
+def _is_for(calibration: Calibration, model: AudioModel) -> bool:
+    return (calibration.model_sha256, calibration.precision) == (model.sha256, model.precision)
+
+
+class ServedModel:
+    """One model: what is known of it, and streams of it.
+
+    given: the name or path that it was loaded by, which is what workers load it by. name: how
+    requests call it. hub: what hears all its streams.
+    """
+
+    def __init__(self, given: str, model: AudioModel, threads: int) -> None:
+        self.given = given
+        self.name = model.name
+        # Tries out a model that nobody has tried, and knows how to hear two together.
+        classifier = AudioClassifier(model, jobs=1)
+        self.model = classifier.model
+        self.hub = Hub(classifier.listener, threads)
+
+    def head(self, name: str | None) -> Head:
+        """The head of this name; None: the one that is heard if nobody says otherwise."""
+        if name is None:
+            return self.model.head
+        names = [head.name for head in self.model.heads]
+        if name not in names:
+            raise OptionError(f"{self.name} has no head {name!r}; it has {', '.join(names)}")
+        return self.model.heads[names.index(name)]
+
+    def reader(
+        self, selection: Selection, *, locale: str, head: str | None = None, rolls_up: bool = False
+    ) -> HeadReader:
+        """What of the scores is wanted. Raises OptionError, which names near labels."""
+        chosen = self.head(head)
+        readers = read_heads(
+            self.model.heads,
+            chosen,
+            selection,
+            locale=locale,
+            rolls_up=rolls_up,
+            novelty=self.model.novelty is not None,
+        )
+        return readers[chosen.name]
+
+    def windowing(self, hop: float | None) -> Windowing:
+        """The windows for a hop in seconds. Raises OptionError."""
+        return Windowing.from_seconds(self.model.windows, hop)
+
+    def facts(self, with_labels: bool = False) -> dict[str, Any]:
+        """What ``GET /v1/models`` says of it."""
+        windows, head = self.model.windows, self.model.head
+        rate = windows.sample_rate_hz
+        facts: dict[str, Any] = {
+            "name": self.name,
+            "summary": self.model.summary,
+            "licence": self.model.licence,
+            "attribution": self.model.attribution,
+            "sha256": self.model.sha256,
+            "precision": self.model.precision,
+            "sample_rate": rate,
+            "window": windows.window_samples / rate,
+            "hop": windows.hop_samples / rate,
+            "calibrated": head.calibration is not None,
+            "heads": [entry.name for entry in self.model.heads],
+            "classes": len(head.labels),
+        }
+        return facts | {"labels": list(head.labels)} if with_labels else facts
+
+    def close(self) -> None:
+        """End its threads."""
+        self.hub.close()
+
+
+class Hearers:
+    """All models of a server. Raises ModelError, or OptionError for two of one name."""
+
+    def __init__(
+        self,
+        models: tuple[str, ...],
+        precision: Precision | None,
+        threads: int,
+        calibrations: tuple[str, ...] = (),
+    ) -> None:
+        self._models: dict[str, ServedModel] = {}
+        loaded = [load_given(given, precision, calibrations)[0] for given in models]
+        require_fitting(loaded, calibrations)
+        for given, model in zip(models, loaded):
+            served = ServedModel(given, model, threads)
+            if served.name in self._models:
+                raise OptionError(f"two of the models are called {served.name}")
+            self._models[served.name] = served
+
+    def __iter__(self) -> Iterator[ServedModel]:
+        return iter(self._models.values())
+
+    def named(self, name: str | None) -> ServedModel:
+        """A model by its name; None: the first. Raises ModelNotFoundError."""
+        if name is None:
+            return next(iter(self._models.values()))
+        if name not in self._models:
+            known = ", ".join(self._models)
+            raise ModelNotFoundError(f"this server has no model {name[:100]!r}, only {known}")
+        return self._models[name]
+
+    def close(self) -> None:
+        """End the threads of all."""
+        for served in self._models.values():
+            served.close()

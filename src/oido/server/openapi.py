@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``/openapi.json``, and ``/docs``: the same as a page, without a script or anything from afar."""
+
+from __future__ import annotations
+
+import html
+import json
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from oido._version import __version__
+from oido.params import AGGREGATIONS
+from oido.server.options import LEVELS
+from oido.server.settings import Limits
+
+__all__ = ["documentation_routes", "openapi"]
+
+_STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem}"
+    "code,pre{font:14px/1.4 ui-monospace,monospace}pre{overflow:auto;padding:.75rem;"
+    "background:color-mix(in srgb,CanvasText 8%,Canvas)}table{border-collapse:collapse}"
+    "td,th{text-align:left;vertical-align:top;padding:.2rem 1rem .2rem 0}"
+    ":root{color-scheme:light dark}"
+)
+
+
+def documentation_routes(limits: Limits) -> list[Route]:
+    """The document and its page."""
+    document = openapi(limits)
+    page = _page(document)
+
+    async def as_json(request: Request) -> Response:
+        return JSONResponse(document)
+
+    async def as_page(request: Request) -> Response:
+        policy = "default-src 'none'; style-src 'unsafe-inline'"
+        return HTMLResponse(page, headers={"Content-Security-Policy": policy})
+
+    return [Route("/openapi.json", as_json), Route("/docs", as_page)]
+
+
+def openapi(limits: Limits) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of a server with these limits."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "oido",
+            "version": __version__,
+            "description": "What is heard in a recording or a stream. Scores are the model's raw "
+            "outputs from 0 to 1, and not probabilities. Streams of samples are heard by "
+            "WebSocket at /v1/stream.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": {
+            "/v1/classify": {"post": _classify(limits)},
+            "/v1/models": {"get": _models()},
+            "/healthz": {"get": _health()},
+            "/metrics": {"get": _metrics()},
+        },
+        "components": {
+            "schemas": {"Row": _ROW, "Problem": _PROBLEM},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+_ROW: dict[str, Any] = {
+    "type": "object",
+    "description": "An event, or a label of a window or of the whole recording.",
+    "properties": {
+        "file": {"type": "string"},
+        "channel": {"type": ["integer", "null"], "description": "null: channels were mixed"},
+        "start_time": {"type": "number", "description": "seconds"},
+        "end_time": {"type": "number", "description": "seconds"},
+        "label": {"type": "string"},
+        "label_index": {"type": "integer"},
+        "score": {"type": "number", "minimum": 0, "maximum": 1},
+        "probability": {
+            "type": "number",
+            "description": "only of models that have a calibration",
+        },
+    },
+    "required": ["file", "channel", "start_time", "end_time", "label", "label_index", "score"],
+}
+
+_PROBLEM: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "error": {"type": "string", "description": "its kind"},
+        "message": {"type": "string", "description": "one sentence that says what to do"},
+        "rows": {
+            "type": "array",
+            "items": {"$ref": "#/components/schemas/Row"},
+            "description": "what was heard before the damage",
+        },
+        "duration": {"type": "number", "description": "seconds heard before the damage"},
+    },
+    "required": ["error", "message"],
+}
+
+_NUMBER, _TEXT = {"type": "number"}, {"type": "string"}
+_UNIT = {"type": "number", "minimum": 0, "maximum": 1}
+_LABELS = {"type": "array", "items": {"type": "string"}}
+
+
+def _query(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "schema": schema, "description": description}
+
+
+_PARAMETERS = [
+    _query("level", {"type": "string", "enum": list(LEVELS), "default": "events"}, "what a row is"),
+    _query(
+        "top",
+        {"type": "integer", "minimum": 1},
+        "at most so many labels per window or clip (5), or the strongest events",
+    ),
+    _query("threshold", _UNIT, "lowest score (of events: the model's own, or 0.3; else 0)"),
+    _query("allow", _LABELS, "only this label (repeat); Animal/ is Animal and all below it"),
+    _query("deny", _LABELS, "all but this label (repeat)"),
+    _query("hop", {"type": "number", "exclusiveMinimum": 0}, "seconds between windows"),
+    _query("locale", {"type": "string", "default": "en"}, "language of labels: en or es"),
+    _query(
+        "channel",
+        {"type": "string", "pattern": "^(mix|each|[0-9]{1,4})$", "default": "mix"},
+        "the mean of all channels, each by itself, or a number from 0",
+    ),
+    _query("model", _TEXT, "one of /v1/models; the first of them unless it is given"),
+    _query("head", _TEXT, "of a model with several"),
+    _query("rollup", {"type": "boolean", "default": False}, "classes score as those below them do"),
+    _query("aggregation", {"type": "string", "enum": list(AGGREGATIONS)}, "windows to a clip"),
+    _query("off_ratio", {**_UNIT, "default": 0.5}, "an event lasts down to this × threshold"),
+    _query("min_duration", {"type": "number", "minimum": 0}, "drop shorter events (seconds)"),
+    _query("merge_gap", {"type": "number", "minimum": 0}, "join events this close (seconds)"),
+    _query("name", _TEXT, "what rows call a recording that is the body itself"),
+]
+
+
+def _problem(description: str) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _answer(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+_COMMON = {
+    "401": _problem("the token is missing or wrong"),
+    "403": _problem("asked by a page of another origin, or by another name"),
+    "405": _problem("there is no such method here"),
+}
+
+
+def _classify(limits: Limits) -> dict[str, Any]:
+    file = {"type": "string", "format": "binary"}
+    form = {"type": "object", "properties": {"file": file}, "required": ["file"]}
+    size, seconds = f"{limits.body_bytes / 1e6:g} MB", f"{limits.duration_seconds:g} s"
+    return {
+        "operationId": "classify",
+        "summary": "Hear a recording, and answer when it has been heard.",
+        "description": "The rows are those of `oido classify --format json`. Nothing of the "
+        f"upload is kept. At most {size}, {seconds} and {limits.rows} rows.",
+        "security": [{"token": []}, {}],
+        "parameters": _PARAMETERS,
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {"schema": form},
+                "application/octet-stream": {"schema": file},
+            },
+        },
+        "responses": {
+            "200": _answer(
+                "the rows", {"type": "array", "items": {"$ref": "#/components/schemas/Row"}}
+            ),
+            "400": _problem("an option or the form makes no sense"),
+            "404": _problem("this server has no such model"),
+            "408": _problem("the upload took too long"),
+            "413": _problem("a limit was met: size, length, rows"),
+            "422": _problem("the recording cannot be heard (to its end)"),
+            "503": _problem("too much to do, or the worker was stopped; try again"),
+            "504": _problem("hearing it took too long"),
+            **_COMMON,
+        },
+    }
+
+
+def _models() -> dict[str, Any]:
+    return {
+        "operationId": "models",
+        "summary": "The models of this server; the first is heard unless another is named.",
+        "security": [{"token": []}, {}],
+        "parameters": [_query("labels", {"type": "boolean", "default": False}, "with all labels")],
+        "responses": {
+            "200": _answer(
+                "the models",
+                {
+                    "type": "object",
+                    "properties": {"models": {"type": "array", "items": {"type": "object"}}},
+                    "required": ["models"],
+                },
+            ),
+            "400": _problem("an option makes no sense"),
+            **_COMMON,
+        },
+    }
+
+
+def _health() -> dict[str, Any]:
+    schema = {"type": "object", "properties": {"status": {"const": "ok"}, "version": _TEXT}}
+    return {
+        "operationId": "health",
+        "summary": "Whether the server is there.",
+        "responses": {"200": _answer("it is", schema), **_COMMON},
+    }
+
+
+def _metrics() -> dict[str, Any]:
+    content = {"text/plain": {"schema": _TEXT}}
+    return {
+        "operationId": "metrics",
+        "summary": "Its numbers, for Prometheus.",
+        "security": [{"token": []}, {}],
+        "responses": {"200": {"description": "the numbers", "content": content}, **_COMMON},
+    }
+
+
+def _page(document: dict[str, Any]) -> str:
+    parts = [f"<h1>oido {__version__}</h1><p>{html.escape(document['info']['description'])}</p>"]
+    parts.append('<p><a href="/openapi.json">openapi.json</a></p>')
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            parts.append(f"<h2><code>{method.upper()} {path}</code></h2>")
+            parts.append(f"<p>{html.escape(operation['summary'])}</p>")
+            if "description" in operation:
+                parts.append(f"<p>{html.escape(operation['description'])}</p>")
+            rows = [
+                (p["name"], _shown(p["schema"]), p["description"])
+                for p in operation.get("parameters", ())
+            ]
+            parts.append(_table(("query", "", ""), rows))
+            answers = [(c, "", a["description"]) for c, a in sorted(operation["responses"].items())]
+            parts.append(_table(("answer", "", ""), answers))
+    schemas = json.dumps(document["components"]["schemas"], indent=2)
+    parts.append(f"<h2>Rows and problems</h2><pre>{html.escape(schemas)}</pre>")
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>oido: its API</title>'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<style>{_STYLE}</style><main>{''.join(parts)}</main></html>"
+    )
+
+
+def _shown(schema: dict[str, Any]) -> str:
+    return " | ".join(schema["enum"]) if "enum" in schema else str(schema["type"])
+
+
+def _table(head: tuple[str, str, str], rows: list[tuple[str, str, str]]) -> str:
+    if not rows:
+        return ""
+    cells = "".join(
+        f"<tr><th scope=row><code>{html.escape(a)}</code><td>{html.escape(b)}<td>{html.escape(c)}"
+        for a, b, c in rows
+    )
+    return f"<table><caption>{head[0]}</caption>{cells}</table>"

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The web page: the routes of its files, their headers, and what it may know of the models.
+
+The files are those of `oido web export` (`oido.server.page_files`), at the same relative paths;
+besides, ``/web/models.json`` tells the page of a server what that hears by.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from anyio.to_thread import run_sync
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from oido._version import __version__
+from oido.errors import OidoError
+from oido.heads import Head
+from oido.models.model import AudioModel
+from oido.params import DEFAULT_THRESHOLD
+from oido.server.access import Access
+from oido.server.model_store import load_given
+from oido.server.page_files import WEB_FOLDER, DeviceModel, content_of, device_model, page_files
+from oido.server.problems import problem_response
+from oido.server.settings import Settings
+from oido.server.vendor import is_vendored
+
+__all__ = ["page_routes"]
+
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".webmanifest": "application/manifest+json",
+    ".wasm": "application/wasm",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".txt": "text/plain; charset=utf-8",
+    ".tflite": "application/octet-stream",
+    "": "text/plain; charset=utf-8",
+}
+
+_POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self' 'wasm-unsafe-eval'",
+        "worker-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "media-src 'self' blob:",
+        "connect-src 'self' blob:",
+        "manifest-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+"""Nothing from elsewhere; WebAssembly, for hearing on the device."""
+
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
+    # Together these two let WebAssembly use threads.
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+_ASKED_AGAIN = "no-cache"
+_FOR_EVER = "private, max-age=31536000, immutable"
+"""Of models: the name holds the hash, so what it names never changes."""
+
+
+def page_routes(settings: Settings, folder: Path = WEB_FOLDER) -> list[BaseRoute]:
+    """The routes of the page for a server with these settings: one for each file, and no others.
+
+    Everybody may read the page itself. Models, and what is known of them, need the token where
+    there is one: they may be somebody's own. (Then the page does not keep them for use without a
+    network.)
+    """
+    page = _Page(settings, folder)
+    return [
+        Route("/web/models.json", page.listing),
+        Route("/models/{file}", page.model),
+        *(Route(f"/{url}", page.file) for url in page.urls),
+    ]
+
+
+class _Page:
+    """Models are read when the page first asks for them: the server itself starts without."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self._settings, self._folder = settings, folder
+        self._access = Access(settings.token)
+        self._about = {
+            "oido": __version__,
+            "mode": "server",
+            "locale": None,
+            "device": is_vendored(folder / "vendor"),
+            "token": not self._access.is_open,
+        }
+        self._files: Mapping[str, Path | bytes] = page_files(self._about, (), folder)
+        self._models: dict[str, bytes] = {}
+        self._listing: dict[str, Any] | None = None
+        self._reading = asyncio.Lock()
+
+    @property
+    def urls(self) -> list[str]:
+        """Of all files but the models; "" is the page itself."""
+        return list(self._files)
+
+    async def listing(self, request: Request) -> Response:
+        """``/web/models.json``"""
+        if not self._access.allows_header(request.headers):
+            return problem_response(self._access.refusal())
+        await self._read()
+        return JSONResponse(self._listing, headers={**_HEADERS, "Cache-Control": _ASKED_AGAIN})
+
+    async def model(self, request: Request) -> Response:
+        """``/models/FILE.tflite``"""
+        if not self._access.allows_header(request.headers):
+            return problem_response(self._access.refusal())
+        await self._read()
+        url = f"models/{request.path_params['file']}"
+        if url not in self._models:
+            raise HTTPException(404, "there is no such model file")
+        return _answer(request, url, self._models[url], _FOR_EVER)
+
+    async def file(self, request: Request) -> Response:
+        """``/`` and the files beside it."""
+        url = request.url.path.removeprefix("/")
+        if url in ("page.json", "precache.js"):
+            await self._read()  # they name the models
+        content = await run_sync(content_of, self._files[url])
+        return _answer(request, url or "index.html", content, _ASKED_AGAIN)
+
+    async def _read(self) -> None:
+        async with self._reading:
+            if self._listing is None:
+                await run_sync(self._read_models)
+
+    def _read_models(self) -> None:
+        described, on_device = [], []
+        for given in self._settings.models:
+            settings = self._settings
+            model, is_new = load_given(given, settings.precision, settings.calibrations)
+            own = _on_device(model, is_new)
+            described.append(_description(model, own))
+            if own is not None:
+                on_device.append(own)
+        self._models = {model.url: model.content for model in on_device}
+        public = on_device if self._access.is_open else []
+        self._files = page_files(self._about, public, self._folder)
+        self._listing = {"oido": __version__, "models": described}
+
+
+def _on_device(model: AudioModel, heads_are_new: bool) -> DeviceModel | None:
+    """The model for a browser; None of an ensemble, and of what this installation cannot export."""
+    try:
+        return device_model(model, heads_are_new=heads_are_new)
+    except OidoError:
+        return None
+
+
+def _description(model: AudioModel, on_device: DeviceModel | None) -> dict[str, Any]:
+    """What the page needs to know of a model before it runs; url: None if only here it can."""
+    head, windows = model.head, model.windows
+    return {
+        "name": model.name,
+        "summary": model.summary,
+        "licence": model.licence,
+        "attribution": model.attribution,
+        "url": None if on_device is None else on_device.url,
+        "sampleRateHz": windows.sample_rate_hz,
+        "windowSamples": windows.window_samples,
+        "hopSamples": windows.hop_samples,
+        "calibrated": head.calibration is not None,
+        "labels": list(head.labels),
+        "thresholds": _thresholds(head),
+    }
+
+
+def _thresholds(head: Head) -> list[float] | None:
+    """One for each label, or None where the model has none of its own."""
+    if not head.thresholds:
+        return None
+    own = dict(head.thresholds)
+    return [own.get(label, DEFAULT_THRESHOLD) for label in head.labels]
+
+
+def _answer(request: Request, url: str, content: bytes, caching: str) -> Response:
+    """A file, or that the browser's copy is still good."""
+    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    headers = {**_HEADERS, "Cache-Control": caching, "ETag": tag}
+    known = request.headers.get("if-none-match", "").split(",")
+    if tag in (one.strip().removeprefix("W/") for one in known):
+        return Response(status_code=304, headers=headers)
+    return Response(content, 200, headers, _TYPES[Path(url).suffix])

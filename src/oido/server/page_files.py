@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page as files: what is served, and what `oido web export` writes.
+
+A page is a mapping from relative URLs to contents. Besides what lies in ``oido/web/``, three files
+are made: ``page.json`` tells the page what it is part of, ``precache.js`` tells its service worker
+all files with their hashes, and ``names/LOCALE.json`` has the labels in other languages. Exported,
+they are a folder of static files that runs on whatever device shows it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from oido._version import __version__
+from oido.errors import MissingExtraError, OptionError, OutputError
+from oido.inference.export import export
+from oido.models.labels import LOCALES, audioset_labels, display_names
+from oido.models.loading import load_model
+from oido.models.model import AudioModel, EnsembleNetwork, LogMelNetwork, WholeNetwork
+from oido.models.tflite.metadata_writer import with_heads
+from oido.server.vendor import is_vendored
+from oido.writers.written import WRITTEN_NAME, WrittenFiles
+
+__all__ = [
+    "WEB_FOLDER",
+    "DeviceModel",
+    "PageReport",
+    "content_of",
+    "device_model",
+    "export_page",
+    "page_files",
+]
+
+WEB_FOLDER = Path(__file__).parents[1] / "web"
+
+_KINDS = {".html", ".css", ".js", ".json", ".webmanifest", ".svg", ".png", ".wasm", ".txt"}
+_START = "index.html"
+_POLICY = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; "
+    "style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
+    "connect-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'none'"
+)
+"""Of a page without a server of ours, which would say it: nothing comes or goes elsewhere."""
+_ABOUT = "page.json"
+_BUILDS = {"litert_wasm_internal": "relaxed", "litert_wasm_compat_internal": "compat"}
+
+
+@dataclass(frozen=True)
+class DeviceModel:
+    """A model as the page hears with it: one .tflite that takes the waveform.
+
+    url: where it is, relative to the page; another content has another url.
+    """
+
+    name: str
+    url: str
+    content: bytes = field(repr=False)
+    summary: str
+    licence: str
+
+    def entry(self) -> dict[str, Any]:
+        """What page.json says of it."""
+        return {
+            "name": self.name,
+            "url": self.url,
+            "bytes": len(self.content),
+            "sha256": hashlib.sha256(self.content).hexdigest(),
+            "summary": self.summary,
+            "licence": self.licence,
+        }
+
+
+def device_model(model: AudioModel, *, heads_are_new: bool = False) -> DeviceModel:
+    """A model for the page: its own file where that is enough, else what `oido.export` makes of it.
+
+    heads_are_new: it was given another calibration than its file has. Raises OptionError for an
+    ensemble, and what `oido.export` raises.
+    """
+    if isinstance(model.network, EnsembleNetwork):
+        raise OptionError(
+            f"{model.name} is two networks, and the page hears with one; choose one of them"
+        )
+    is_whole = isinstance(model.network, WholeNetwork) or (
+        isinstance(model.network, LogMelNetwork) and model.network.is_cut
+    )
+    content = None
+    if is_whole:
+        content = with_heads(model) if heads_are_new else model.path.read_bytes()
+    if content is None:
+        content = _exported(model)
+    name = model.path.stem if model.card is None else model.name
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower() or "model"
+    url = f"models/{stem}-{hashlib.sha256(content).hexdigest()[:8]}.tflite"
+    return DeviceModel(name, url, content, model.summary, model.licence)
+
+
+def page_files(
+    page: Mapping[str, Any], models: Sequence[DeviceModel] = (), folder: Path = WEB_FOLDER
+) -> dict[str, Path | bytes]:
+    """The whole page, by relative URL; ``""`` is its start, index.html.
+
+    page: what page.json says beside the models ("models") and the languages of labels ("names").
+    The first model is kept for use without a network at once, the others when they are chosen.
+    """
+    files: dict[str, Path | bytes] = dict(_static(folder))
+    if page.get("mode") == "device" and _START in files:
+        files[_START] = _with_policy(content_of(files[_START]))
+    names = {locale: f"names/{locale}.json" for locale in LOCALES if locale != "en"}
+    for locale, url in names.items():
+        files[url] = _names(locale)
+    about = {**page, "models": [model.entry() for model in models], "names": names}
+    files[_ABOUT] = _json(about)
+    files["precache.js"] = _precache(files, models)
+    files.update({model.url: model.content for model in models})
+    if _START in files:
+        files[""] = files[_START]
+    return files
+
+
+def content_of(file: Path | bytes) -> bytes:
+    """The bytes of a page's file."""
+    return file if isinstance(file, bytes) else file.read_bytes()
+
+
+def _static(folder: Path) -> Iterator[tuple[str, Path]]:
+    for path in sorted(folder.rglob("*")):
+        url = path.relative_to(folder)
+        hidden = any(part.startswith((".", "_")) for part in url.parts)
+        unusable = url.parts[0] == "vendor" and not is_vendored(folder / "vendor")
+        is_wanted = path.suffix in _KINDS or path.name == "LICENSE"
+        if path.is_file() and is_wanted and not hidden and not unusable:
+            yield url.as_posix(), path
+
+
+def _with_policy(start: bytes) -> bytes:
+    tag = f'<head>\n    <meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+    return start.replace(b"<head>", tag.encode(), 1)
+
+
+def _precache(files: Mapping[str, Path | bytes], models: Sequence[DeviceModel]) -> bytes:
+    """The list that sw.js goes by; its version differs if anything in it does.
+
+    build: a file that only one kind of browser needs. fresh: asked for anew each time, where there
+    is a network.
+    """
+    entries: list[dict[str, Any]] = []
+    for url, file in sorted(files.items()):
+        is_code = url.endswith((".js", ".wasm"))
+        if url == "sw.js" or (url.startswith("vendor/") and not is_code):
+            continue
+        entry = {"url": "./" if url == _START else url, "integrity": _integrity(content_of(file))}
+        if Path(url).stem in _BUILDS:
+            entry["build"] = _BUILDS[Path(url).stem]
+        entries.append(entry | ({"fresh": True} if url == _ABOUT else {}))
+    kept = [
+        {"url": model.url, "integrity": _integrity(model.content), "precached": number == 0}
+        for number, model in enumerate(models)
+    ]
+    listed = {"files": entries, "models": kept}
+    version = hashlib.sha256(_json(listed)).hexdigest()[:16]
+    return b"self.OIDO_PRECACHE = " + _json({"version": version, **listed}).rstrip() + b";\n"
+
+
+def _integrity(content: bytes) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(content).digest()).decode()
+
+
+def _names(locale: str) -> bytes:
+    labels = audioset_labels()
+    return _json(dict(zip(labels, display_names(labels, locale))))
+
+
+def _json(values: Any) -> bytes:
+    return (json.dumps(values, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def _exported(model: AudioModel) -> bytes:
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "model.tflite"
+        export(model, path)
+        load_model(path)  # it says of itself all that the page has to know
+        return path.read_bytes()
+
+
+@dataclass(frozen=True)
+class PageReport:
+    """What was written: how many files, how large, and the models' names and sizes in bytes."""
+
+    folder: Path
+    files: int
+    size_bytes: int
+    models: tuple[tuple[str, int], ...]
+
+
+def export_page(
+    folder: Path,
+    models: Sequence[AudioModel],
+    *,
+    locale: str | None = None,
+    web: Path = WEB_FOLDER,
+) -> PageReport:
+    """Write the page with these models; the first is the one that it opens with.
+
+    folder: its place is taken when all is written; one that is there already must be empty, or an
+    export in which nothing was added or changed. locale: the page's language, "en" or "es"; None is
+    the browser's.
+
+    Raises MissingExtraError without LiteRT.js, OptionError for a folder with anything else in it,
+    OutputError for one that cannot be written.
+    """
+    if locale not in (None, *LOCALES):
+        raise OptionError(f"there is no page in {locale!r}; choose from {', '.join(LOCALES)}")
+    if not is_vendored(web / "vendor"):
+        raise MissingExtraError(
+            "this oido has no LiteRT.js, which hears inside the browser: fetch it with `make web`, "
+            "or with `python -m oido.server.vendor` (both need npm, of Node.js)"
+        )
+    _require_ours(folder)
+    page = {"generator": "oido web export", "oido": __version__, "mode": "device", "locale": locale}
+    ready = [device_model(model) for model in models]
+    if len({model.url for model in ready}) < len(ready):
+        raise OptionError("the same model was given twice")
+    files = {url: content_of(file) for url, file in page_files(page, ready, web).items() if url}
+    _write_whole(folder.resolve(), files)
+    sizes = tuple((model.name, len(model.content)) for model in ready)
+    return PageReport(folder, len(files), sum(map(len, files.values())), sizes)
+
+
+def _require_ours(folder: Path) -> None:
+    """Refuse a folder that holds anything but an export as it was made. Raises OptionError."""
+    if folder.exists() and not folder.is_dir():
+        raise OptionError(f"{folder} is a file; name a folder")
+    files = (path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir())
+    others = [path for path in files if path != folder / WRITTEN_NAME]
+    WrittenFiles(folder).refuse_others(others, "deleted with the earlier export")
+
+
+def _write_whole(folder: Path, files: dict[str, bytes]) -> None:
+    """All files under a name of their own, which then becomes the folder's, or nothing does."""
+    mark = f"{os.getpid()}-{secrets.token_hex(4)}"
+    new, old = (folder.with_name(f".{folder.name}.{mark}.{end}") for end in ("part", "old"))
+    try:
+        for url, content in files.items():
+            path = new / url
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        record = WrittenFiles(new)
+        for url in files:
+            record.add(new / url, new / url)
+        if folder.exists():
+            os.replace(folder, old)
+        try:
+            os.replace(new, folder)
+        except OSError:
+            with suppress(OSError):
+                os.replace(old, folder)
+            raise
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot be written: {error.strerror or error}; it was left as it was"
+        ) from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)

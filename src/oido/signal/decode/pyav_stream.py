@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A container that is decoded as it comes, each packet's samples at once (PyAV)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import IO, Any, NamedTuple
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
+from oido.signal.decode.readers import check_shape
+
+__all__ = ["Decoded", "Demuxer"]
+
+_JUMP_SECONDS = 0.1, 3600.0
+"""A step of the container's clock within these is a stretch that was lost on the way."""
+
+
+class Decoded(NamedTuple):
+    """samples f32[n, channels] in [-1, 1]; missing: seconds that were lost just before them."""
+
+    samples: NDArray[np.float32]
+    missing: float
+
+
+class Demuxer:
+    """The first audio track of an address or of a file that need not be seekable.
+
+    timeout: seconds that opening, and then each wait for data, may take; None: for ever.
+    like: another demuxer, whose rate and channels are kept (a source that was opened again).
+    container: its name, if it is known: then nothing need be read to find out.
+
+    rate_hz, channels; seconds: the length that the header promises, None for a stream without end;
+    damaged_packets: that could not be decoded and were left out.
+    Raises an AudioError if there is no audio that can be decoded.
+    """
+
+    def __init__(
+        self,
+        source: str | IO[bytes],
+        name: str,
+        *,
+        options: Mapping[str, str],
+        timeout: float | None = None,
+        like: Demuxer | None = None,
+        container: str | None = None,
+    ) -> None:
+        self.name, self.damaged_packets = name, 0
+        try:
+            opened: Any = av.open(source, format=container, options=dict(options), timeout=timeout)
+        except (av.FFmpegError, OSError, ValueError, IndexError) as error:
+            raise UnknownFormatError(f"{name}: cannot be opened ({_reason(error)})") from error
+        self._container = opened
+        try:
+            if not self._container.streams.audio:
+                raise EmptyAudioError(f"{name}: has no audio track")
+            self._stream: Any = self._container.streams.audio[0]
+            self._frames = self._decode()
+            self._first: Any = next(self._frames, None)
+            if self._first is None:
+                raise EmptyAudioError(f"{name}: holds no audio that can be decoded")
+            if like is None:
+                self.rate_hz: int = self._first.sample_rate
+                self._layout: Any = self._first.layout.name
+                self.channels = len(self._first.layout.channels)
+            else:
+                self.rate_hz, self._layout = like.rate_hz, like._layout
+                self.channels = like.channels
+            check_shape(name, self.rate_hz, self.channels)
+        except AudioError:
+            self.close()
+            raise
+        except (av.FFmpegError, OSError, ValueError) as error:
+            self.close()
+            raise CorruptAudioError(f"{name}: cannot be decoded ({_reason(error)})") from error
+        length = self._container.duration
+        self.seconds = length / av.time_base if length and length > 0 else None
+        self.container: str = self._container.format.name
+        self.format = f"{self.container} {self._stream.codec_context.name}"
+
+    def blocks(self) -> Iterator[Decoded]:
+        """What is decoded, in order, once; it ends where the source ends.
+
+        Raises CorruptAudioError where it breaks off or nothing comes in time.
+        """
+        converter: Any = av.AudioResampler("flt", self._layout, self.rate_hz)
+        expected: float | None = None
+        try:
+            for frame in self._with_first():
+                missing = 0.0
+                if frame.pts is not None and frame.time_base is not None:
+                    now = float(frame.pts * frame.time_base)
+                    step = 0.0 if expected is None else now - expected
+                    missing = step if _JUMP_SECONDS[0] < step < _JUMP_SECONDS[1] else 0.0
+                    expected = now + frame.samples / frame.sample_rate
+                # Samples are the clock; a converter that saw gaps in time would refuse them.
+                frame.pts = None
+                for converted in converter.resample(frame):
+                    samples = converted.to_ndarray().reshape(-1, self.channels)
+                    if len(samples):
+                        yield Decoded(samples, missing)
+                        missing = 0.0
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise CorruptAudioError(f"{self.name}: broke off ({_reason(error)})") from error
+
+    def close(self) -> None:
+        """Release the source; never while another thread reads it."""
+        self._container.close()
+
+    def _with_first(self) -> Iterator[Any]:
+        yield self._first
+        self._first = None
+        yield from self._frames
+
+    def _decode(self) -> Iterator[Any]:
+        for packet in self._packets():
+            try:
+                yield from packet.decode()
+            except av.EOFError:
+                return
+            except av.FFmpegError:
+                self.damaged_packets += 1
+
+    def _packets(self) -> Iterator[Any]:
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets)
+            except (StopIteration, av.EOFError):
+                return
+            except IndexError as error:  # a damaged container declares another stream midway
+                raise ValueError("its container is damaged") from error
+            yield packet
+
+
+def _reason(error: BaseException) -> str:
+    """In words, and without the address, which may hold a password."""
+    if isinstance(error, av.ExitError):
+        return "nothing came in time"
+    return str(getattr(error, "strerror", None) or error)

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every decoder gives, the words for what it reads, and the reader of samples in memory."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.errors import EmptyAudioError, InvalidSamplesError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = [
+    "ArrayReader",
+    "AudioInfo",
+    "AudioReader",
+    "AudioSource",
+    "block_frames",
+    "check_shape",
+    "source_name",
+]
+
+AudioSource = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | NDArray[Any]
+"""A path ("-" is standard input), encoded bytes, a binary file object, or an array of samples."""
+
+_RATES_HZ = (1_000, 768_000)
+_BLOCK_SAMPLES = 1 << 17
+
+
+class AudioInfo(NamedTuple):
+    """What is known of a source before it is decoded.
+
+    frames: samples per channel that the header promises; None where it does not say, and a
+    promise only: damaged files hold less.
+    format: container and codec in the decoder's words; decoder: "soundfile", "pyav" or "array".
+    """
+
+    name: str
+    sample_rate_hz: int
+    channels: int
+    frames: int | None
+    format: str
+    decoder: str
+
+    @property
+    def duration_seconds(self) -> float | None:
+        """Length by the header, or None where the header does not say."""
+        return None if self.frames is None else self.frames / self.sample_rate_hz
+
+
+class AudioReader(ABC):
+    """An opened source. ``blocks`` may be called once; leave through ``close`` or ``with``.
+
+    ``damaged_packets`` counts the pieces that could not be decoded and were left out so far.
+    """
+
+    info: AudioInfo
+    damaged_packets: int
+
+    @property
+    def fullness(self) -> float:
+        """How much of the room for samples is taken by those that wait, 0..1: of sources that
+        cannot wait themselves, such as a microphone."""
+        return 0.0
+
+    @abstractmethod
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Blocks f32[n, channels] in [-1, 1], n > 0, in order."""
+
+    def seek(self, frame: int) -> bool:
+        """Let ``blocks``, not called yet, begin at this frame; False if that cannot be exact.
+
+        True promises that the samples are those which hearing all of it gives from there on.
+        """
+        return False
+
+    def tags(self) -> dict[str, str]:
+        """What the container says of itself by lower-case name: creation_time, comment, title..."""
+        return {}
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the file."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def source_name(source: AudioSource) -> str:
+    """How messages and rows call a source: its path, "<bytes>", "<array>", "<stdin>"..."""
+    if isinstance(source, str | os.PathLike):
+        return "<stdin>" if source == "-" else os.fspath(source)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return "<bytes>"
+    if isinstance(source, np.ndarray):
+        return "<array>"
+    return str(getattr(source, "name", "<file>"))
+
+
+def check_shape(name: str, sample_rate_hz: int, channels: int) -> None:
+    """Refuse rates and channel counts that no recording has, whatever a header says."""
+    low, high = _RATES_HZ
+    if not low <= sample_rate_hz <= high:
+        raise InvalidSamplesError(
+            f"{name}: a sample rate of {sample_rate_hz} Hz is outside {low}–{high} Hz"
+        )
+    if channels < 1:
+        raise InvalidSamplesError(f"{name}: it says it has {channels} channels")
+
+
+def block_frames(channels: int) -> int:
+    """Frames per block: about half a megabyte of samples whatever the channel count."""
+    return max(256, _BLOCK_SAMPLES // channels)
+
+
+_MOST_CHANNELS = 1024
+
+
+class ArrayReader(AudioReader):
+    """An array [n] or [n, channels] of int16, int32 or float, with its rate.
+
+    Integers are divided by 2^15 or 2^31; floats are taken as they are, in [-1, 1].
+    """
+
+    def __init__(self, samples: NDArray[Any], sample_rate: int | None) -> None:
+        self._samples = samples if samples.ndim != 1 else samples[:, None]
+        self.damaged_packets = 0
+        if sample_rate is None:
+            raise InvalidSamplesError("an array needs its rate: pass sample_rate= in Hz")
+        if not _is_whole(sample_rate):
+            raise InvalidSamplesError(f"sample_rate must be a whole number, not {sample_rate}")
+        if self._samples.ndim != 2:
+            raise InvalidSamplesError(
+                f"an array must be [samples] or [samples, channels], not {samples.shape}"
+            )
+        if samples.dtype not in (np.int16, np.int32) and samples.dtype.kind != "f":
+            raise InvalidSamplesError(
+                f"samples must be int16, int32 or float, not {samples.dtype}; "
+                "convert them, e.g. samples.astype('float32')"
+            )
+        frames, channels = self._samples.shape
+        if frames == 0 or channels == 0:
+            raise EmptyAudioError("the array holds no samples")
+        if channels > _MOST_CHANNELS:
+            raise InvalidSamplesError(
+                f"an array must be [samples, channels]; {samples.shape} has {channels} channels: "
+                "transpose it"
+            )
+        check_shape("<array>", int(sample_rate), channels)
+        self.info = AudioInfo(
+            "<array>", int(sample_rate), channels, frames, str(samples.dtype), "array"
+        )
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Blocks f32[n, channels]."""
+        step = block_frames(self.info.channels)
+        kind = self._samples.dtype
+        scale = np.float32(-1.0 / np.iinfo(kind).min) if kind.kind == "i" else None
+        for start in range(0, len(self._samples), step):
+            with np.errstate(over="ignore"):  # beyond float32: refused as infinite, later
+                block = self._samples[start : start + step].astype(np.float32)
+            yield block if scale is None else block * scale
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def _is_whole(number: object) -> bool:
+    """Whether this is a whole number, of whatever numeric type, but no bool."""
+    try:
+        return not isinstance(number, bool) and bool(int(number) == number)  # type: ignore[call-overload]
+    except (TypeError, ValueError, OverflowError):
+        return False

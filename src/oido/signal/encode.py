@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Samples to the bytes of a sound file: the one place where sound is encoded."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from oido.errors import AudioError
+
+__all__ = ["flac_bytes"]
+
+
+def flac_bytes(waveform: NDArray[np.float32], rate_hz: int) -> bytes:
+    """f32[n] in −1..1 as FLAC, mono, 16 bits: every browser plays it, and it is lossless.
+
+    Values beyond ±1 are clipped. Raises AudioError for a rate that FLAC does not have.
+    """
+    file = io.BytesIO()
+    samples = np.clip(waveform, -1, 1)
+    try:
+        soundfile.write(file, samples, rate_hz, format="FLAC", subtype="PCM_16")
+    except soundfile.LibsndfileError as error:
+        raise AudioError(f"FLAC cannot hold sound at {rate_hz} Hz: {error}") from error
+    return file.getvalue()

@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What both networks share in PyTorch: front ends, weights files, and a row of stages to train.
+
+A network is a row of stages, from the sound to the scores. A new task is best begun at the end of
+it: first the head alone learns, then the stages before it, while the first ones, which know what
+sound is like, stay as they are.
+
+The front ends are differentiable, so that gradients reach the waveform. Their constants and steps
+are those of `oido.signal.frontend`. As there, sums are made in float64: beside a pure tone the
+rounding of a float32 FFT is far above the silence of the other bands, and the scores would show it.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from oido.errors import InvalidSamplesError, ModelFormatError, ModelNotFoundError, OptionError
+from oido.mel import kaldi_mel_matrix, mel_matrix, periodic_hann, symmetric_hann
+from oido.models import fetch
+from oido.models.networks.yamnet import PATCH_BANDS, YAMNET_FRONT_END
+from oido.models.registry import CATALOG, card
+from oido.params import MnFrontEndParams, Windowing
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = [
+    "Heard",
+    "MnLogMel",
+    "StagedNetwork",
+    "YamNetLogMel",
+    "is_waveform",
+    "new_linear",
+    "numpy_copy",
+    "read_weights",
+]
+
+
+class Heard(NamedTuple):
+    """scores: f32[…, classes], 0..1; embeddings: f32[…, dim], before the head."""
+
+    scores: Tensor
+    embeddings: Tensor
+
+
+class StagedNetwork(nn.Module, ABC):
+    """A front end, a body that gives embeddings, and a head that scores them.
+
+    A waveform is f32[n] or f32[batch, n] at ``sample_rate_hz``, in [-1, 1]; patches have more
+    dimensions, and each network says which. A new module is in evaluation mode; `train` puts
+    only those stages into training mode that are not frozen, so that dropout is off and batch
+    normalisation keeps its statistics in the others.
+    """
+
+    sample_rate_hz: int
+    embedding_dim: int
+    keep_statistics: bool = False
+    """Whether batch normalisation keeps its statistics also where something learns, as is better
+    for small batches; heeded by the next `train`. YAMNet has none."""
+
+    @abstractmethod
+    def stages(self) -> dict[str, nn.Module]:
+        """All parameters by stage, from the sound to the scores; the last stage is the head."""
+
+    @abstractmethod
+    def patches(self, waveform: Tensor) -> Tensor:
+        """What the network is given for a waveform; gradients flow back to it."""
+
+    @abstractmethod
+    def embed(self, sound: Tensor) -> Tensor:
+        """Embeddings f32[…, dim] of a waveform or of patches."""
+
+    @abstractmethod
+    def head(self, embeddings: Tensor) -> Tensor:
+        """Logits f32[…, classes] of embeddings f32[…, dim]."""
+
+    @abstractmethod
+    def new_head(self, classes: int) -> None:
+        """Other classes: the layer that scores is made anew, with random weights."""
+
+    def logits(self, sound: Tensor) -> Tensor:
+        """Scores before the sigmoid, f32[…, classes]: what a loss should be made of."""
+        return self.head(self.embed(sound))
+
+    def forward(self, sound: Tensor) -> Heard:
+        """Scores and embeddings of a waveform or of patches.
+
+        Raises InvalidSamplesError for another shape, or for whole numbers.
+        """
+        embeddings = self.embed(sound)
+        return Heard(torch.sigmoid(self.head(embeddings)), embeddings)
+
+    def unfreeze_last(self, count: int) -> tuple[str, ...]:
+        """Let the last ``count`` stages learn and freeze the others; the names of those that learn.
+
+        0 freezes everything, 1 leaves the head. Raises OptionError beyond the number of stages.
+        """
+        stages = self.stages()
+        if not 0 <= count <= len(stages):
+            raise OptionError(
+                f"there are {len(stages)} stages to unfreeze, from 0 to {len(stages)}, not {count}"
+            )
+        first = len(stages) - count
+        for number, stage in enumerate(stages.values()):
+            stage.requires_grad_(number >= first)
+        self.train(self.training)
+        return tuple(stages)[first:]
+
+    def freeze(self) -> None:
+        """Nothing learns."""
+        self.unfreeze_last(0)
+
+    def unfreeze(self) -> None:
+        """Everything learns, as in a module that was just loaded."""
+        self.unfreeze_last(len(self.stages()))
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode for the stages in which something learns; evaluation mode for the rest."""
+        super().train(mode)
+        for stage in self.stages().values():
+            if not any(parameter.requires_grad for parameter in stage.parameters()):
+                stage.train(False)
+            elif self.keep_statistics:
+                for module in stage.modules():
+                    if isinstance(module, nn.BatchNorm2d):
+                        module.train(False)
+        return self
+
+
+def is_waveform(sound: Tensor, patch_dims: tuple[int, ...], expected: str) -> bool:
+    """A waveform (else patches)? Raises InvalidSamplesError if neither."""
+    if not sound.is_floating_point():
+        raise InvalidSamplesError(
+            f"samples must be float in [-1, 1], not {sound.dtype}; divide int16 by 32768"
+        )
+    if sound.ndim in {1, 2}:
+        return True
+    if sound.ndim not in patch_dims:
+        raise InvalidSamplesError(
+            f"expected a waveform [n] or [batch, n], or {expected}, not {list(sound.shape)}"
+        )
+    return False
+
+
+def new_linear(old: nn.Linear, classes: int) -> nn.Linear:
+    """A layer like this one, on its device, that learns. Raises OptionError below 1 class."""
+    if classes < 1:
+        raise OptionError(f"a head has at least 1 class, not {classes}")
+    new = nn.Linear(old.in_features, classes, device=old.weight.device, dtype=old.weight.dtype)
+    return new.train(old.training)
+
+
+def numpy_copy(values: Tensor) -> NDArray[np.float32]:
+    """The numbers as they are now, f32 of the same shape; training on does not change them."""
+    return values.detach().to("cpu", torch.float32, copy=True).numpy()
+
+
+_YAMNET_LOW_HZ, _YAMNET_HIGH_HZ, _YAMNET_LOG_OFFSET = 125.0, 7_500.0, 0.001
+"""tensorflow/models, research/audioset/yamnet/params.py."""
+
+_SHORTEST_MN_SAMPLES = 514
+"""Reflection needs half an FFT of samples beside the end that it reflects at."""
+
+
+class YamNetLogMel(nn.Module):
+    """f32[…, n] at 16 kHz → patches f32[…, N, 96, 64], half a patch apart.
+
+    Any n: zeros behind the last sample fill the last patch, so that N = 1 + ceil((max(n, 15600) −
+    15600) / 7680). analysis_window: f32[400] of a model that brings its own; None is the periodic
+    Hann window. dtype: in which the spectrum is computed; float64 equals oido's own front end,
+    float32 is for devices that have nothing wider.
+    """
+
+    window: Tensor
+    mel: Tensor
+
+    def __init__(
+        self,
+        analysis_window: NDArray[np.float32] | None = None,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        super().__init__()
+        self.params = params = YAMNET_FRONT_END
+        if analysis_window is None:
+            analysis_window = periodic_hann(params.window_samples)
+        if analysis_window.shape != (params.window_samples,):
+            raise ModelFormatError(
+                f"the analysis window has {analysis_window.size} samples, and YAMNet's "
+                f"{params.window_samples}"
+            )
+        self._windowing = Windowing.from_seconds(params.windows, None)
+        mel = mel_matrix(params, PATCH_BANDS, _YAMNET_LOW_HZ, _YAMNET_HIGH_HZ)
+        self._dtype = dtype
+        window = torch.from_numpy(analysis_window.astype(np.float32))
+        self.register_buffer("window", window, persistent=False)
+        self.register_buffer("mel", torch.from_numpy(mel).float(), persistent=False)
+
+    def frames(self, waveform: Tensor) -> Tensor:
+        """Log-mel frames without padding: f32[…, 1 + (n − 400) // 160, 64]."""
+        p = self.params
+        frames = waveform.float().unfold(-1, p.window_samples, p.hop_samples)  # […, t, 400]
+        windowed = (frames * self.window).to(self._dtype)
+        magnitudes = torch.fft.rfft(windowed, n=p.fft_samples).abs().float()  # […, t, 257]
+        return torch.log(magnitudes @ self.mel + _YAMNET_LOG_OFFSET)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """All patches of the waveform."""
+        p = self.params
+        missing = self._windowing.padded_samples(waveform.shape[-1])
+        frames = self.frames(nn.functional.pad(waveform, (0, missing)))  # […, t, 64]
+        patches = frames.unfold(-2, p.patch_frames, p.patch_frames // 2)  # […, N, 64, 96]
+        return patches.transpose(-1, -2)
+
+
+class MnLogMel(nn.Module):
+    """f32[…, n] at 32 kHz → one patch, f32[…, 128, 1 + (n − 1) // 320], normalised as in training.
+
+    Any n; below 514 samples zeros are put behind, because both ends are reflected. dtype: in which
+    the spectrum is computed; float64 equals oido's own front end, float32 is the original's.
+    """
+
+    window: Tensor
+    mel: Tensor
+
+    def __init__(self, dtype: torch.dtype = torch.float64) -> None:
+        super().__init__()
+        self.params = params = MnFrontEndParams()
+        window = torch.from_numpy(symmetric_hann(params.analysis_samples))
+        mel = torch.from_numpy(kaldi_mel_matrix(params).T.copy())
+        self.register_buffer("window", window.to(dtype), persistent=False)
+        self.register_buffer("mel", mel.to(dtype), persistent=False)  # [128, 513]
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """The patch of each waveform."""
+        p = self.params
+        samples = waveform.float()
+        missing = max(0, _SHORTEST_MN_SAMPLES - samples.shape[-1])
+        samples = nn.functional.pad(samples, (0, missing))
+        sharp = samples[..., 1:] - p.preemphasis * samples[..., :-1]  # […, n − 1]
+        spectrum = torch.stft(
+            sharp.reshape(-1, sharp.shape[-1]).to(self.window.dtype),
+            p.fft_samples,
+            p.hop_samples,
+            p.analysis_samples,
+            self.window,
+            center=True,
+            pad_mode="reflect",
+            return_complex=True,
+        )  # [batch, 513, t]
+        power = spectrum.real.square() + spectrum.imag.square()
+        energies = (self.mel @ power).float()  # [batch, 128, t]
+        log_mel = (torch.log(energies + p.log_offset) + p.normal_shift) / p.normal_scale
+        return log_mel.reshape(*waveform.shape[:-1], *log_mel.shape[-2:])
+
+
+_Weights = TypeVar("_Weights")
+
+
+def read_weights(
+    name_or_path: str | os.PathLike[str],
+    readers: Mapping[str, Callable[[bytes], _Weights]],
+    say: fetch.Say,
+) -> _Weights:
+    """What the reader for the file's suffix makes of it; a model of the catalogue is fetched.
+
+    Raises a ModelError: unknown name, no source reachable, a file of another kind, or damaged.
+    """
+    path = Path(name_or_path)
+    known = next((entry for entry in CATALOG if entry.name == os.fspath(name_or_path)), None)
+    if known is not None:
+        suffix = Path(known.file_names[0]).suffix
+    else:
+        suffix = path.suffix
+        if not path.is_file():
+            if suffix in {".tflite", ".h5", ".pt"} or path.is_dir():
+                raise ModelNotFoundError(f"{path}: no such model file")
+            card(os.fspath(name_or_path))  # raises, naming the models that exist
+    if suffix not in readers:
+        raise ModelFormatError(
+            f"{os.fspath(name_or_path)}: this network's weights come from {' or '.join(readers)}, "
+            f"not from {suffix or 'a file without an ending'}"
+        )
+    if known is not None:
+        path = fetch.fetch(known, say)
+    try:
+        return readers[suffix](path.read_bytes())
+    except OSError as error:
+        raise ModelNotFoundError(f"{path}: cannot be read ({error.strerror})") from error
+    except ModelFormatError as error:
+        raise ModelFormatError(f"{path}: {error}") from error
+    # A damaged graph points anywhere: this is the boundary where that is told as what it is.
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ModelFormatError(
+            f"{path}: it makes no sense ({type(error).__name__}: {error}); the file is damaged"
+        ) from error

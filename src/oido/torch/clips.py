@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Labelled waveforms: the windows cut from them, changed as the world changes sound, and held out.
+
+Changes are of level, noise, other sounds behind them, and two at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.errors import EmptyAudioError, InvalidSamplesError, OptionError
+from oido.params import Windowing, WindowParams
+from oido.signal.framing import cut_windows
+
+__all__ = [
+    "AugmentOptions",
+    "Augmenter",
+    "LabelledSounds",
+    "clip_windows",
+    "held_out",
+    "levels",
+    "random_window",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledSounds:
+    """K clips as waveforms, and what is heard in them.
+
+    waveforms: K arrays f32[n] in [-1, 1] at the network's rate, each of any length; a sequence that
+    loads them one by one, as they are asked for, keeps memory small.
+    targets: f32[K, C], 1 for a class that is in the clip, 0 for one that is not, NaN where nobody
+    knows; without ``multi_label``, each row has exactly one 1 and is 0 elsewhere.
+    groups: i64[K], the source recording, whose clips never stand on both sides of a split; None:
+    each clip is one. Raises OptionError for arrays that do not fit each other.
+    """
+
+    waveforms: Sequence[NDArray[np.float32]]
+    targets: NDArray[np.float32]
+    groups: NDArray[np.int64] | None = None
+    multi_label: bool = False
+
+    def __post_init__(self) -> None:
+        count = len(self.waveforms)
+        if not count or self.targets.ndim != 2 or len(self.targets) != count:
+            raise OptionError(
+                f"{count} waveforms and targets {list(self.targets.shape)} do not fit: each clip "
+                "needs a row of targets, and there must be at least one"
+            )
+        if self.groups is not None and len(self.groups) != count:
+            raise OptionError(f"{count} waveforms need as many groups, not {len(self.groups)}")
+        if self.classes < (1 if self.multi_label else 2):
+            raise OptionError("one class alone cannot be told from anything: add another one")
+        known = self.targets[~np.isnan(self.targets)]
+        if not np.isin(known, (0, 1)).all():
+            raise OptionError("targets are 1, 0, or NaN where nobody knows")
+        if not self.multi_label and (
+            len(known) != self.targets.size or (self.targets.sum(axis=1) != 1).any()
+        ):
+            raise OptionError("each clip has one class; several need multi_label")
+
+    def __len__(self) -> int:
+        return len(self.waveforms)
+
+    @property
+    def classes(self) -> int:
+        """How many there are."""
+        return int(self.targets.shape[1])
+
+    def waveform(self, clip: int) -> NDArray[np.float32]:
+        """One clip, f32[n]. Raises an AudioError for what is no sound."""
+        samples = np.asarray(self.waveforms[clip], np.float32)
+        if samples.ndim != 1 or not samples.size:
+            raise EmptyAudioError(f"clip {clip} is no waveform f32[n], but {list(samples.shape)}")
+        if not np.isfinite(samples).all():
+            raise InvalidSamplesError(f"clip {clip} has samples that are NaN or infinite")
+        return samples
+
+    def weights(self, balance: bool) -> NDArray[np.float32]:
+        """f32[K, C]: what each clip weighs for each class; 0 where nothing is known.
+
+        balance: a class weighs the same however many clips it has; with several labels, clips that
+        have a rare class are raised by the root of its rarity.
+        """
+        known = ~np.isnan(self.targets)
+        weights = known.astype(np.float32)
+        if not balance:
+            return weights
+        present = np.nan_to_num(self.targets) > 0
+        positive, negative = present.sum(axis=0), (known & ~present).sum(axis=0)
+        if self.multi_label:
+            ratio = np.sqrt(np.maximum(negative, 1) / np.maximum(positive, 1))
+            return np.asarray(weights * np.where(present, ratio, 1), np.float32)
+        share = len(self) / (np.count_nonzero(positive) * np.maximum(positive, 1))
+        return np.asarray(weights * share[present.argmax(axis=1)][:, None], np.float32)
+
+    def subset(self, clips: NDArray[np.int64]) -> LabelledSounds:
+        """The clips with these numbers."""
+        return replace(
+            self,
+            waveforms=_Chosen(self.waveforms, clips),
+            targets=self.targets[clips],
+            groups=None if self.groups is None else self.groups[clips],
+        )
+
+
+class _Chosen(Sequence[NDArray[np.float32]]):
+    """Some waveforms of a sequence, which may be one that loads them."""
+
+    def __init__(self, waveforms: Sequence[NDArray[np.float32]], clips: NDArray[np.int64]) -> None:
+        self._waveforms, self._clips = waveforms, clips.tolist()
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+        return self._waveforms[self._clips[index]]
+
+
+def held_out(sounds: LabelledSounds, share: float, seed: int) -> NDArray[np.bool_]:
+    """bool[K]: about this share of the sources of each class, and one at least.
+
+    A class of a single source has none held out, and no class loses all that it has. Raises
+    OptionError if nothing can be held out.
+    """
+    if not 0.0 < share < 1.0:
+        raise OptionError(f"the share to hold out is between 0 and 1, not {share:g}")
+    groups = np.arange(len(sounds)) if sounds.groups is None else sounds.groups
+    names, index = np.unique(groups, return_inverse=True)
+    has = np.zeros((len(names), sounds.classes), bool)
+    np.logical_or.at(has, index, np.nan_to_num(sounds.targets) > 0)
+    held = np.zeros(len(names), bool)
+    order = np.random.default_rng(seed).permutation(len(names))
+    for column in np.argsort(has.sum(axis=0), kind="stable"):
+        those = order[has[order, column]]
+        wanted = max(1, round(share * len(those))) - np.count_nonzero(held[those])
+        for group in those[~held[those]]:
+            left = has[~held].sum(axis=0) - has[group]
+            if wanted > 0 and (left[has[group]] > 0).all():
+                held[group] = True
+                wanted -= 1
+    if not held.any():
+        raise OptionError(
+            "nothing can be held out to tell when to stop, because no class has two source "
+            "recordings; add recordings, or give validation clips"
+        )
+    return np.asarray(held[index])
+
+
+def clip_windows(
+    waveform: NDArray[np.float32], windows: WindowParams
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """All windows of a clip as the classifier hears them: f32[N, window], a view.
+
+    And f64[N], the share of each that is not padding.
+    """
+    windowing = Windowing.from_seconds(windows, None)
+    n, (window, hop) = len(waveform), (windowing.window_samples, windowing.hop_samples)
+    count = windowing.count(n)
+    weights = np.ones(count)
+    weights[-1] = min(1.0, (n - (count - 1) * hop) / window)
+    if n < window and windows.repeat_pause_samples is not None:
+        return _repeated(waveform, windows)[None], np.ones(1)
+    padded = np.pad(waveform, (0, windowing.padded_samples(n)))
+    return cut_windows(padded, window, hop), weights
+
+
+def random_window(
+    waveform: NDArray[np.float32], windows: WindowParams, random: np.random.Generator
+) -> NDArray[np.float32]:
+    """One window from anywhere in a clip, f32[window]; a shorter clip is anywhere in the window."""
+    window, spare = windows.window_samples, len(waveform) - windows.window_samples
+    if spare >= 0:
+        start = int(random.integers(spare + 1))
+        return waveform[start : start + window].copy()
+    if windows.repeat_pause_samples is not None:
+        period = len(waveform) + windows.repeat_pause_samples
+        return _repeated(waveform, windows, int(random.integers(period)))
+    before = int(random.integers(-spare + 1))
+    return np.pad(waveform, (before, -spare - before))
+
+
+def levels(windows: NDArray[np.float32]) -> NDArray[np.float64]:
+    """RMS of f32[N, window]: f64[N]."""
+    return np.sqrt(np.einsum("nw,nw->n", windows, windows, dtype=np.float64) / windows.shape[1])
+
+
+def _repeated(
+    waveform: NDArray[np.float32], windows: WindowParams, start: int = 0
+) -> NDArray[np.float32]:
+    """A clip and its pause, over and over, from sample ``start`` of the two on."""
+    pause = np.zeros(windows.repeat_pause_samples or 0, np.float32)
+    period = np.roll(np.concatenate([waveform, pause]), -start)
+    return np.resize(period, windows.window_samples)
+
+
+_NOISE_SAMPLES = 1 << 15
+
+
+@dataclass(frozen=True)
+class AugmentOptions:
+    """What may happen to a window; where it was cut from the clip is drawn anyway.
+
+    gain_db: from and to. noise, background: how often (0..1) noise or a background sound is added,
+    and noise_snr_db, background_snr_db: how far below the window it is, from and to.
+    mixup: the parameter of the Beta distribution from which shares of two windows are drawn (Zhang
+    et al. 2018); 0 is none. Raises OptionError.
+    """
+
+    gain_db: tuple[float, float] = (-12.0, 6.0)
+    noise: float = 0.5
+    noise_snr_db: tuple[float, float] = (10.0, 40.0)
+    background: float = 0.5
+    background_snr_db: tuple[float, float] = (0.0, 25.0)
+    mixup: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name in ("gain_db", "noise_snr_db", "background_snr_db"):
+            low, high = getattr(self, name)
+            if not low <= high:
+                raise OptionError(f"{name} is from and to, not {low:g} to {high:g}")
+        for name in ("noise", "background"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise OptionError(f"{name} is a chance from 0 to 1, not {getattr(self, name):g}")
+        if not self.mixup >= 0.0:
+            raise OptionError(f"mixup must be 0 or more, not {self.mixup:g}")
+
+
+class Augmenter:
+    """Draws windows from clips and changes them; all chance is that of ``random``.
+
+    backgrounds: waveforms f32[n] of no class, to be put behind the others.
+    """
+
+    def __init__(
+        self,
+        options: AugmentOptions,
+        windows: WindowParams,
+        backgrounds: Sequence[NDArray[np.float32]],
+        random: np.random.Generator,
+    ) -> None:
+        self._options, self._windows = options, windows
+        self._backgrounds, self._random = backgrounds, random
+
+    def window(self, waveform: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+        """A changed window, f32[window], and its RMS level before it was changed."""
+        options, random = self._options, self._random
+        window = random_window(waveform, self._windows, random)
+        level = float(levels(window[None])[0])
+        if random.random() < options.noise:
+            window = _added(window, level, self._noise(len(window)), self._db(options.noise_snr_db))
+        if random.random() < options.background and len(self._backgrounds):
+            behind = self._backgrounds[int(random.integers(len(self._backgrounds)))]
+            behind = random_window(np.asarray(behind, np.float32), self._windows, random)
+            window = _added(window, level, behind, self._db(options.background_snr_db))
+        gain = np.float32(10 ** (self._db(options.gain_db) / 20))
+        return window * gain, level
+
+    def shares(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
+        """For mixup: f32[count], 0.5..1, of each window, and the number of the other; or None."""
+        if not self._options.mixup or count < 2:
+            return None
+        drawn = self._random.beta(self._options.mixup, self._options.mixup, count)
+        return np.maximum(drawn, 1 - drawn).astype(np.float32), self._random.permutation(count)
+
+    def _db(self, span: tuple[float, float]) -> float:
+        return float(self._random.uniform(*span))
+
+    def _noise(self, samples: int) -> NDArray[np.float32]:
+        """Noise between white and pink."""
+        spectrum = np.fft.rfft(self._random.standard_normal(min(samples, _NOISE_SAMPLES)))
+        slope = self._random.uniform(0.0, 0.5)  # of the amplitude: 0 is white, 0.5 pink
+        spectrum *= np.arange(1, len(spectrum) + 1) ** -slope
+        noise = np.fft.irfft(spectrum, min(samples, _NOISE_SAMPLES)).astype(np.float32)
+        return np.resize(noise, samples)
+
+
+def _added(
+    window: NDArray[np.float32], level: float, other: NDArray[np.float32], snr_db: float
+) -> NDArray[np.float32]:
+    """``other`` added, so many dB below ``level``; nothing if either is silent."""
+    of_other = float(levels(other[None])[0])
+    if not of_other or not level:
+        return window
+    return window + other * np.float32(level / of_other * 10 ** (-snr_db / 20))

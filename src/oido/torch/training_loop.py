@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The epochs of fine-tuning: the head's on kept embeddings, the others' on fresh windows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from oido.errors import OptionError
+from oido.params import WindowParams
+from oido.torch.base import StagedNetwork
+from oido.torch.clips import Augmenter, LabelledSounds, clip_windows, levels
+from oido.torch.finetune_options import FinetuneOptions
+from oido.torch.losses import NEUTRAL_WEIGHT, window_loss
+
+__all__ = ["Learner", "Windows"]
+
+_T = TypeVar("_T")
+
+_QUIET = 0.01
+"""A window is silence if it is 40 dB below the loudest of its clip."""
+_QUIET_SHARE = 1e-3
+"""What such a window weighs in the mean of its clip."""
+_KEPT_WINDOWS = 40_000
+_HEAD_BATCH = 64
+_WARM_UP = 0.1
+
+
+class Windows(NamedTuple):
+    """Embeddings f32[M, D], the clip of each, i64[M], its weight in the clip, f64[M]; quiet
+    windows, bool[M]."""
+
+    values: Tensor
+    clips: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    quiet: NDArray[np.bool_]
+
+
+class Learner:
+    """A network with a new head, and the clips that it learns from."""
+
+    def __init__(
+        self,
+        network: StagedNetwork,
+        sounds: LabelledSounds,
+        windows: WindowParams,
+        backgrounds: Sequence[NDArray[np.float32]],
+        options: FinetuneOptions,
+    ) -> None:
+        self.network, self._sounds, self._windows = network, sounds, windows
+        self._options = options
+        self._random = np.random.default_rng(options.seed)
+        self._augmenter = Augmenter(options.augment, windows, backgrounds, self._random)
+        self._loudest = np.zeros(len(sounds))  # RMS of each clip's loudest window
+        self._counts = np.ones(len(sounds), np.int64)  # windows of each clip in an epoch
+        self._per_clip = max(1, min(options.windows_per_clip, _KEPT_WINDOWS // len(sounds)))
+        self._device = next(network.parameters()).device
+        self._targets = torch.from_numpy(np.nan_to_num(sounds.targets)).float().to(self._device)
+        self._class_weights = torch.from_numpy(sounds.weights(options.balance)).to(self._device)
+        network.keep_statistics = options.keep_statistics
+        network.new_head(sounds.classes)
+
+    def clean_windows(self, sounds: LabelledSounds) -> Windows:
+        """Embeddings of all windows of clips as the classifier will hear them."""
+        self.network.eval()
+        clips: list[int] = []
+        weights: list[float] = []
+        quiet: list[bool] = []
+
+        def cut() -> Iterator[NDArray[np.float32]]:
+            for clip in range(len(sounds)):
+                windows, shares = clip_windows(sounds.waveform(clip), self._windows)
+                level = levels(windows)
+                silent = level <= _QUIET * level.max()
+                clips.extend([clip] * len(windows))
+                weights.extend(np.maximum(shares, 1e-3) * np.where(silent, _QUIET_SHARE, 1.0))
+                quiet.extend(silent.tolist())
+                yield from windows
+
+        values = self._embedded(cut())
+        return Windows(values, np.array(clips), np.array(weights), np.array(quiet))
+
+    def embedded_windows(self, views: int, is_over: Callable[[], bool]) -> Windows:
+        """Embeddings to train the head on: each clip as it is, and ``views`` times changed.
+
+        Of long clips only some windows. There are fewer views if time is over.
+        """
+        found = [self._some_windows()]
+        kept = len(found[0].clips)
+        for _ in range(views):
+            if is_over() or kept + len(found[0].clips) > _KEPT_WINDOWS:
+                break
+            found.append(self._changed_windows())
+            kept += len(found[-1].clips)
+        return Windows(
+            torch.cat([part.values for part in found]),
+            np.concatenate([part.clips for part in found]),
+            np.concatenate([part.weights for part in found]),
+            np.concatenate([part.quiet for part in found]),
+        )
+
+    def head_epochs(self, taught: Windows) -> Iterator[float]:
+        """Train the head alone: each epoch's loss."""
+        options, network = self._options, self.network
+        network.unfreeze_last(1)
+        batches = -(-len(taught.clips) // _HEAD_BATCH)
+        optimizer, falling = self._optimizer(1, options.head_rate, options.head_epochs * batches)
+        for _ in range(options.head_epochs):
+            network.train()
+            losses = []
+            order = self._random.permutation(len(taught.clips))
+            for chosen in np.array_split(order, batches):
+                targets, weights = self._wanted(taught.clips[chosen], taught.quiet[chosen])
+                x = taught.values[torch.from_numpy(chosen).to(self._device)]
+                loss = self._loss(network.head, x, targets, weights)
+                losses.append(_step(optimizer, falling, loss))
+            network.eval()
+            yield _mean(losses)
+
+    def epochs(self, stages: int, is_over: Callable[[], bool]) -> Iterator[float | None]:
+        """Train the last stages on fresh windows: each epoch's loss; None where time was over."""
+        options, network = self._options, self.network
+        network.unfreeze_last(stages)
+        batches = -(-int(self._counts.sum()) // options.batch)
+        optimizer, falling = self._optimizer(stages, options.rate, options.epochs * batches)
+        for _ in range(options.epochs):
+            network.train()
+            losses = []
+            order = self._random.permutation(np.repeat(np.arange(len(self._sounds)), self._counts))
+            for clips in np.array_split(order, batches):
+                if is_over():
+                    yield None
+                    return
+                sound, quiet = self._drawn(clips)
+                targets, weights = self._wanted(clips, quiet)
+                loss = self._loss(network.logits, sound, targets, weights)
+                losses.append(_step(optimizer, falling, loss))
+            network.eval()
+            yield _mean(losses)
+
+    def _loss(
+        self,
+        logits_of: Callable[[Tensor], Tensor],
+        x: Tensor,
+        targets: Tensor,
+        weights: Tensor,
+    ) -> Tensor:
+        """The loss of a batch, its examples mixed two by two."""
+        mixed = self._augmenter.shares(len(x))
+        if mixed is not None:
+            share = torch.from_numpy(mixed[0]).to(self._device)
+            other = torch.from_numpy(mixed[1]).to(self._device)
+            mask = ((weights > 0) & (weights[other] > 0)).float()
+            s = share[:, None]
+            targets = s * targets + (1 - s) * targets[other]
+            weights = (s * weights + (1 - s) * weights[other]) * mask
+            s = share.reshape(-1, *[1] * (x.ndim - 1))
+            x = s * x + (1 - s) * x[other]
+        logits = logits_of(x).reshape(len(x), -1)
+        several, smoothing = self._sounds.multi_label, self._options.smoothing
+        return window_loss(logits, targets, weights, several, smoothing)
+
+    def _some_windows(self) -> Windows:
+        clips: list[int] = []
+        quiet: list[bool] = []
+
+        def cut() -> Iterator[NDArray[np.float32]]:
+            for clip in range(len(self._sounds)):
+                windows, _ = clip_windows(self._sounds.waveform(clip), self._windows)
+                level = levels(windows)
+                self._loudest[clip] = level.max()
+                self._counts[clip] = min(len(windows), self._per_clip)
+                chosen = np.sort(self._random.permutation(len(windows))[: self._per_clip])
+                clips.extend([clip] * len(chosen))
+                quiet.extend((level[chosen] <= _QUIET * level.max()).tolist())
+                yield from windows[chosen]
+
+        values = self._embedded(cut())
+        return Windows(values, np.array(clips), np.ones(len(clips)), np.array(quiet))
+
+    def _changed_windows(self) -> Windows:
+        clips = np.repeat(np.arange(len(self._sounds)), self._counts)
+        silent: list[NDArray[np.bool_]] = []
+
+        def cut() -> Iterator[NDArray[np.float32]]:
+            for clip in clips.tolist():
+                window, level = self._augmenter.window(self._sounds.waveform(clip))
+                silent.append(np.array([level <= _QUIET * self._loudest[clip]]))
+                yield window
+
+        values = self._embedded(cut())
+        return Windows(values, clips, np.ones(len(clips)), np.concatenate(silent))
+
+    def _drawn(self, clips: NDArray[np.int64]) -> tuple[Tensor, NDArray[np.bool_]]:
+        """A changed window of each of these clips, f32[B, window], and which are silence."""
+        drawn = [self._augmenter.window(self._sounds.waveform(int(clip))) for clip in clips]
+        quiet = np.array([level for _, level in drawn]) <= _QUIET * self._loudest[clips]
+        return torch.from_numpy(np.stack([w for w, _ in drawn])).to(self._device), quiet
+
+    def _wanted(self, clips: NDArray[np.int64], quiet: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
+        """Targets and weights f32[B, C] of windows; silence is of no class."""
+        index = torch.from_numpy(clips).to(self._device)
+        silent = torch.from_numpy(quiet).to(self._device)[:, None]
+        targets, weights = self._targets[index], self._class_weights[index]
+        weights = weights / torch.from_numpy(self._counts[clips]).to(self._device)[:, None]
+        neutral = 0.0 if self._sounds.multi_label else 1.0 / self._sounds.classes
+        return torch.where(silent, neutral, targets), torch.where(
+            silent, NEUTRAL_WEIGHT * weights, weights
+        )
+
+    @torch.no_grad()
+    def _embedded(self, windows: Iterable[NDArray[np.float32]]) -> Tensor:
+        """f32[M, D] of windows, a batch at a time."""
+        network = self.network.eval()
+        parts = []
+        for batch in _batches(windows, self._options.batch):
+            sound = torch.from_numpy(np.stack(batch)).to(self._device)
+            parts.append(network.embed(network.patches(sound)).reshape(len(batch), -1))
+        return torch.cat(parts)
+
+    def _optimizer(
+        self, stages: int, rate: float, steps: int
+    ) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.LambdaLR]:
+        """AdamW over what learns: rates fall towards the sound, and from warm-up to the end."""
+        groups = []
+        for back, stage in enumerate(reversed(list(self.network.stages().values())[-stages:])):
+            for matrices in (True, False):
+                parameters = [p for p in stage.parameters() if (p.ndim > 1) == matrices]
+                decay = self._options.weight_decay if matrices else 0.0
+                rate_here = rate * self._options.rate_decay**back
+                groups.append({"params": parameters, "lr": rate_here, "weight_decay": decay})
+        warm = max(1, round(_WARM_UP * steps))
+
+        def share(step: int) -> float:
+            if step < warm:
+                return (step + 1) / warm
+            return 0.5 * (1 + float(np.cos(np.pi * (step - warm) / max(1, steps - warm))))
+
+        optimizer = torch.optim.AdamW([g for g in groups if g["params"]])
+        return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+
+
+def _step(
+    optimizer: torch.optim.AdamW, falling: torch.optim.lr_scheduler.LambdaLR, loss: Tensor
+) -> float:
+    optimizer.zero_grad()
+    torch.autograd.backward(loss)
+    optimizer.step()
+    falling.step()
+    return float(loss.detach())
+
+
+def _mean(losses: list[float]) -> float:
+    """Raises OptionError for losses that are not finite: the weights are lost."""
+    mean = float(np.mean(losses))
+    if not np.isfinite(mean):
+        raise OptionError("training went astray: its loss is not finite; try a smaller rate")
+    return mean
+
+
+def _batches(items: Iterable[_T], count: int) -> Iterator[list[_T]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, count)):
+        yield batch

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A trained head behind its network in one .tflite, run and compared with what was judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from oido.datasets.clip import Clip
+from oido.datasets.waveforms import clip_waveforms
+from oido.errors import AudioError, ModelFormatError
+from oido.heads import Head, ScoreCalibration, ScoreTransformation, Sigmoid
+from oido.inference.export import SIMILARITY
+from oido.inference.predictor import Ear, whole_runtime
+from oido.models.model import (
+    EMBEDDING_OUTPUT,
+    AudioModel,
+    LogMelNetwork,
+    Notes,
+    Novelty,
+    WholeNetwork,
+)
+from oido.models.tflite.editor import TfliteGraph
+from oido.models.tflite.front_end import whole_graph
+from oido.models.tflite.metadata import read_metadata
+from oido.models.tflite.metadata_writer import PlainOutput, annotated
+from oido.models.tflite.ops import GraphWriter
+from oido.params import Windowing
+from oido.signal.framing import WindowFramer, cut_windows
+from oido.training.head import Head as TaughtHead
+from oido.training.novelty import NoveltyDetector
+
+__all__ = ["BASE_HEAD", "TAUGHT_HEAD", "Parity", "check_parity", "taught_file"]
+
+BASE_HEAD, TAUGHT_HEAD, SIMILARITY_OUTPUT = "base", "scores", "similarity"
+
+_SAME = Sigmoid(1.0, 1.0, 0.0)
+"""1 / (1 + exp(−(ln x − ln(1 − x)))) = x: a head's scores are calibrated already, and this says
+so to whoever reads the metadata."""
+
+
+def taught_file(
+    model: AudioModel,
+    head: TaughtHead,
+    *,
+    name: str,
+    thresholds: Mapping[str, float],
+    novelty: NoveltyDetector | None,
+    keep_base: bool,
+    calibrated: bool,
+    training: dict[str, Any],
+) -> bytes:
+    """The annotated .tflite: waveform in; [the base model's scores,] scores, [similarity] out.
+
+    The embedding is the last output, where the file would otherwise be run without (`oido` finds
+    YAMNet's by itself). Raises OptionError for a model that nothing can be added to.
+    """
+    graph = whole_graph(model, model.path.read_bytes())
+    writer = graph.writer
+    shared = writer.sqrt(writer.relu(graph.embedding)) if head.square_root else graph.embedding
+    tensors: dict[str, int] = {}
+    outputs: list[Head | PlainOutput] = []
+    if keep_base:
+        tensors[BASE_HEAD] = graph.scores[0]
+        outputs.append(Head(BASE_HEAD, model.head.labels, description=f"{model.name}, as it is"))
+    tensors[TAUGHT_HEAD] = _scores(writer, shared, head)
+    same = ScoreCalibration((_SAME,) * len(head.classes), ScoreTransformation.INVERSE_LOGISTIC)
+    outputs.append(
+        Head(
+            TAUGHT_HEAD,
+            head.classes,
+            calibration=same if calibrated else None,
+            thresholds=tuple(thresholds.items()),
+            description="what was taught",
+        )
+    )
+    if novelty is not None:
+        tensors[SIMILARITY_OUTPUT] = _similarity(writer, shared, novelty)
+        outputs.append(PlainOutput(SIMILARITY_OUTPUT, SIMILARITY))
+    cut = isinstance(model.network, LogMelNetwork)
+    if not cut:
+        tensors[EMBEDDING_OUTPUT] = graph.embedding
+        outputs.append(PlainOutput(EMBEDDING_OUTPUT, "what the scores are made from"))
+    pooling = "confident-mean" if head.output == "softmax" else "power-mean"
+    notes = Notes(
+        aggregations={TAUGHT_HEAD: pooling},
+        hop_samples=None if cut else model.windows.hop_samples,
+        repeat_pause_samples=model.windows.repeat_pause_samples,
+        novelty=None if novelty is None else Novelty(SIMILARITY_OUTPUT, novelty.threshold),
+        training=training,
+    )
+    return annotated(
+        writer.finish(tensors),
+        outputs,
+        sample_rate_hz=model.windows.sample_rate_hz,
+        name=name,
+        description=f"{', '.join(head.classes)}; taught on {model.name}",
+        licence=model.licence,
+        author=model.attribution,
+        notes=notes,
+    )
+
+
+def _scores(writer: GraphWriter, x: int, head: TaughtHead) -> int:
+    for number, layer in enumerate(head.layers, start=1):
+        last = number == len(head.layers)
+        x = writer.dense(x, layer.weights, layer.bias, "none" if last else "relu")
+    return writer.softmax(x) if head.output == "softmax" else writer.sigmoid(x)
+
+
+def _similarity(writer: GraphWriter, x: int, novelty: NoveltyDetector) -> int:
+    centred = writer.subtract(x, writer.constant(novelty.centre.reshape(1, -1)))
+    directions = np.ascontiguousarray(novelty.directions, np.float32)
+    cosines = writer.dense(
+        writer.l2_normalized(centred), directions, np.zeros(len(directions), np.float32)
+    )
+    return writer.maximum(cosines)
+
+
+_CLIPS = 40
+_TOLERANCE = 1e-3
+
+
+class Parity(NamedTuple):
+    """What was written, and by how much a score of it differs at most, over so many windows."""
+
+    path: Path
+    size_bytes: int
+    windows: int
+    largest_difference: float
+
+
+def check_parity(
+    model: AudioModel, head: TaughtHead, content: bytes, clips: Sequence[Clip], path: Path
+) -> Parity:
+    """Run the file by LiteRT, as a whole, on windows of up to 40 clips spread over the data.
+
+    Raises ModelFormatError if a score differs by more than 0.001 from the head that was judged.
+    """
+    raw = TfliteGraph(content).metadata()
+    assert raw is not None
+    names = [output.name for output in read_metadata(raw, content).outputs]
+    runtime = whole_runtime(WholeNetwork(content, (names.index(TAUGHT_HEAD),)))
+    ear, windows = Ear.of(model), model.windows
+    windowing = Windowing.from_seconds(windows, None)
+    step = max(1, len(clips) // _CLIPS)
+    count, worst = 0, 0.0
+    for _, waveform in clip_waveforms(clips[::step], windows.sample_rate_hz):
+        if isinstance(waveform, AudioError):
+            continue
+        framer = WindowFramer(windowing, 4)  # the first windows are enough
+        segments = framer.push(waveform[0]) or framer.flush()
+        for segment in segments[:1]:
+            cut = cut_windows(segment.waveform, windows.window_samples, segment.hop_samples)
+            expected = head.scores(ear.hear(segment.waveform, segment.hop_samples).embeddings)
+            scores = runtime.run(np.ascontiguousarray(cut)).scores
+            worst = max(worst, float(np.abs(scores - expected).max()))
+            count += len(cut)
+    if not worst <= _TOLERANCE:
+        raise ModelFormatError(
+            f"{path.name} gives other scores than the head that was judged (by up to {worst:.3f}), "
+            "so it was not written"
+        )
+    return Parity(path, len(content), count, worst)

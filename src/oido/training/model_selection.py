@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Choosing a head by cross-validation inside the clips given, and calibrating it there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.calibration.temperature import fitted_slope, log_losses
+from oido.errors import OptionError
+from oido.heads import OutputKind
+from oido.training.baselines import BASELINES
+from oido.training.embeddings import EmbeddedClips, clip_probabilities
+from oido.training.fit import (
+    LinearOptions,
+    MlpOptions,
+    Prepared,
+    Views,
+    fit_linear,
+    fit_mlp,
+    prepare,
+)
+from oido.training.head import Head, activated
+from oido.training.sklearn_backend import grouped_folds, one_thread
+
+__all__ = [
+    "CANDIDATES",
+    "Candidate",
+    "Judged",
+    "Selection",
+    "cross_validate",
+    "judge_baselines",
+    "select",
+]
+
+LARGEST_FOLDS = 5
+CLEARLY = 2.0
+"""Standard errors by which another candidate must be better than the first."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to fit a head. least_clips: fewer of its rarest class, and it is not tried."""
+
+    name: str
+    options: LinearOptions | MlpOptions
+    least_clips: int = 0
+
+
+CANDIDATES = (
+    Candidate("linear", LinearOptions()),
+    Candidate("linear, weak penalty", LinearOptions(strength=100.0), least_clips=5),
+    Candidate("one hidden layer", MlpOptions(), least_clips=15),
+)
+"""What is tried by default. The first is taken unless another one is clearly better."""
+
+
+class Judged(NamedTuple):
+    """A row of the table: what one way of fitting does with clips that it has not seen.
+
+    log_loss: nats per clip, after calibration for candidates. margin: how much less the log loss
+    is than the first candidate's, in standard errors. exportable: a head, not a baseline.
+    """
+
+    name: str
+    accuracy: float
+    log_loss: float
+    margin: float
+    exportable: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """The head that was chosen, fitted on all clips and calibrated.
+
+    out_of_fold: f32[K, C], probabilities of each clip by heads that had not seen its fold, each
+    fold calibrated on the others; None if there were too few sources to hold any back.
+    windows_out_of_fold: f32[M, C], those of the clips' windows. folds:
+    i64[K]. slope: what the logits were multiplied by; 1 without out-of-fold clips.
+    """
+
+    head: Head
+    chosen: str
+    slope: float
+    table: tuple[Judged, ...]
+    out_of_fold: NDArray[np.float32] | None
+    folds: NDArray[np.int64] | None
+    windows_out_of_fold: NDArray[np.float32] | None = None
+
+
+def select(
+    clips: EmbeddedClips,
+    candidates: Sequence[Candidate] = CANDIDATES,
+    *,
+    seed: int = 0,
+    baselines: bool = False,
+) -> Selection:
+    """Try ``candidates`` on the folds of ``clips``, take one, fit it on all clips, calibrate it.
+
+    Folds are the given ones, or up to five that keep groups whole. Another candidate than the
+    first is taken if its log loss is less by more than two standard errors over clips: with few
+    clips, differences are chance, and the first is the safe one. baselines: judge these on the
+    same folds too, for the table; they are never chosen. The same clips and seed give the same
+    head, bit for bit. Raises OptionError for fewer than two classes, or no candidate.
+    """
+    _check(clips, candidates)
+    with one_thread():
+        folds = _folds(clips, seed)
+        if folds is None:
+            head = _fit(clips, candidates[0], seed)
+            return Selection(head, candidates[0].name, 1.0, (), None, None)
+        rarest = int(np.nansum(clips.targets, axis=0).min())
+        tried = [c for c in candidates if c.least_clips <= rarest] or [candidates[0]]
+        logits = _held_out_logits(clips, folds, tried, seed)
+        # At one spread for all: calibration is drawn towards a slope of 1, and with few clips a
+        # candidate of flat logits would seem the worse for it, however well it tells classes.
+        spreads = np.maximum(logits.std(axis=(1, 2)), 1e-6)
+        scales = spreads[0] / spreads
+        logits *= scales[:, None, None]
+        judged = [_calibrated(clips, folds, each) for each in logits]
+        first = judged[0].losses
+        table = [
+            _row(clips, c.name, held.clips, held.losses, first, True)
+            for c, held in zip(tried, judged)
+        ]
+        best = min(
+            (n for n in range(len(tried)) if n == 0 or table[n].margin > CLEARLY),
+            key=lambda n: table[n].log_loss,
+        )
+        if baselines and not clips.multi_label:
+            table += judge_baselines(clips, folds, seed=seed, first=first)
+        slope = float(scales[best]) * _slope_of(logits[best], clips)
+        head = _fit(clips, tried[best], seed).scaled(slope)
+    held = judged[best]
+    return Selection(head, tried[best].name, slope, tuple(table), held.clips, folds, held.windows)
+
+
+def cross_validate(
+    clips: EmbeddedClips,
+    candidates: Sequence[Candidate] = CANDIDATES,
+    *,
+    seed: int = 0,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """f32[K, C] probabilities and i64[K] folds: nested cross-validation of all that `select` does.
+
+    Each fold is judged by a head that was chosen, fitted and calibrated without it. Raises
+    OptionError if a class has fewer than two sources.
+    """
+    _check(clips, candidates)
+    folds = _folds(clips, seed)
+    if folds is None:
+        raise OptionError("each class needs clips of at least two sources, so that one is unseen")
+    probabilities = np.zeros(clips.targets.shape, np.float32)
+    for fold in np.unique(folds):
+        held_out = clips.subset(folds == fold)
+        head = select(clips.subset(folds != fold), candidates, seed=seed).head
+        scores = head.scores(held_out.embeddings)
+        probabilities[folds == fold] = clip_probabilities(scores, held_out, head.output)
+    return probabilities, folds
+
+
+def _check(clips: EmbeddedClips, candidates: Sequence[Candidate]) -> None:
+    if not candidates:
+        raise OptionError("give at least one candidate to choose from")
+    present = int((np.nansum(clips.targets, axis=0) > 0).sum())
+    if present < (1 if clips.multi_label else 2):
+        raise OptionError(
+            f"a classifier needs clips of two classes or more, and these have {present}; "
+            "add another class, 'background' for example"
+        )
+
+
+def _folds(clips: EmbeddedClips, seed: int) -> NDArray[np.int64] | None:
+    """The given folds if they can be used; else as many as the rarest class has sources."""
+    if clips.folds.min() >= 0:
+        usable = len(np.unique(clips.folds)) > 1 and all(
+            len(np.unique(clips.folds[column > 0])) > 1
+            for column in clips.targets.T
+            if np.nansum(column) > 0
+        )
+        if usable:
+            return clips.folds
+    sources = [
+        len(np.unique(clips.groups[column > 0]))
+        for column in clips.targets.T
+        if np.nansum(column) > 0
+    ]
+    count = min(LARGEST_FOLDS, *sources)
+    if count < 2:
+        return None
+    return grouped_folds(clips.labels, clips.groups, count, seed)
+
+
+def _fit(
+    clips: EmbeddedClips, candidate: Candidate, seed: int, data: Prepared | None = None
+) -> Head:
+    if isinstance(candidate.options, MlpOptions):
+        return fit_mlp(clips, candidate.options, seed, data)
+    return fit_linear(clips, candidate.options, data)
+
+
+def _held_out_logits(
+    clips: EmbeddedClips, folds: NDArray[np.int64], candidates: Sequence[Candidate], seed: int
+) -> NDArray[np.float32]:
+    """f32[candidates, M, C]: for each window, by heads that were fitted without its fold."""
+    shape = (len(candidates), len(clips.embeddings), len(clips.classes))
+    logits = np.zeros(shape, np.float32)
+    for fold in np.unique(folds):
+        held_out = (folds == fold)[clips.clip_index]
+        known = clips.subset(folds != fold)
+        prepared: dict[Views, Prepared] = {}
+        for number, candidate in enumerate(candidates):
+            views = candidate.options.views
+            if views not in prepared:
+                prepared[views] = prepare(known, views)
+            head = _fit(known, candidate, seed, prepared[views])
+            logits[number, held_out] = head.logits(clips.embeddings[held_out])
+    return logits
+
+
+class _HeldOut(NamedTuple):
+    """Probabilities of clips f32[K, C] and windows f32[M, C], and the clips' log losses f64[K]."""
+
+    clips: NDArray[np.float32]
+    windows: NDArray[np.float32]
+    losses: NDArray[np.float64]
+
+
+def _slope_of(logits: NDArray[np.float32], clips: EmbeddedClips) -> float:
+    """The calibration of f32[M, C] logits of a head that has not seen the clips."""
+    output = _output(clips)
+
+    def probabilities_at(slope: float) -> NDArray[np.float32]:
+        scores = activated(logits * np.float32(slope), output)
+        return clip_probabilities(scores, clips, output)
+
+    return fitted_slope(probabilities_at, clips.targets, output)
+
+
+def _calibrated(
+    clips: EmbeddedClips, folds: NDArray[np.int64], logits: NDArray[np.float32]
+) -> _HeldOut:
+    """What is said of clips out of fold, each fold with the slope of the others."""
+    output = _output(clips)
+    probabilities = np.zeros(clips.targets.shape, np.float32)
+    of_windows = np.zeros_like(logits)
+    for fold in np.unique(folds):
+        mask = folds == fold
+        windows = mask[clips.clip_index]
+        slope = _slope_of(logits[~windows], clips.subset(~mask))
+        scores = activated(logits[windows] * np.float32(slope), output)
+        of_windows[windows] = scores
+        probabilities[mask] = clip_probabilities(scores, clips.subset(mask), output)
+    losses = log_losses(probabilities, clips.targets, output)
+    return _HeldOut(probabilities, of_windows, losses)
+
+
+def judge_baselines(
+    clips: EmbeddedClips,
+    folds: NDArray[np.int64],
+    *,
+    seed: int = 0,
+    first: NDArray[np.float64] | None = None,
+) -> list[Judged]:
+    """What simpler ways of learning do on the same folds; for clips of one class each.
+
+    first: f64[K], the log losses that margins are counted from; None: margins mean nothing.
+    """
+    rows = []
+    for name, baseline in BASELINES.items():
+        probabilities = np.zeros(clips.targets.shape, np.float32)
+        for fold in np.unique(folds):
+            known, unknown = clips.subset(folds != fold), clips.subset(folds == fold)
+            probabilities[folds == fold] = baseline(known, unknown, seed)
+        losses = log_losses(probabilities, clips.targets, "softmax")
+        reference = losses if first is None else first
+        rows.append(_row(clips, name, probabilities, losses, reference, False))
+    return rows
+
+
+def _row(
+    clips: EmbeddedClips,
+    name: str,
+    probabilities: NDArray[np.float32],
+    losses: NDArray[np.float64],
+    first: NDArray[np.float64],
+    exportable: bool,
+) -> Judged:
+    gain = first - losses
+    error = max(float(gain.std() / np.sqrt(len(gain))), 1e-12)
+    if clips.multi_label:
+        right = ((probabilities >= 0.5) == (clips.targets > 0)) | np.isnan(clips.targets)
+        accuracy = float(right.mean())
+    else:
+        accuracy = float((probabilities.argmax(axis=1) == clips.labels).mean())
+    return Judged(name, accuracy, float(losses.mean()), float(gain.mean()) / error, exportable)
+
+
+def _output(clips: EmbeddedClips) -> OutputKind:
+    return "sigmoid" if clips.multi_label else "softmax"

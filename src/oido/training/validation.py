@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clips beside the predictions of heads that have not learnt from them, and the learning curve.
+
+The curve says what half of the data would have given: whether it is worth recording more.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oido.calibration.thresholds import best_thresholds
+from oido.datasets.targets import BACKGROUND
+from oido.evaluation.predictions import JudgedClips, JudgedWindows
+from oido.evaluation.verdict import CurvePoint
+from oido.models.model import AudioModel
+from oido.training.embed import Embedded
+from oido.training.embeddings import EmbeddedClips, clip_probabilities
+from oido.training.fit import LinearOptions, fit_linear
+from oido.training.model_selection import Selection
+from oido.training.sklearn_backend import one_thread
+
+__all__ = ["LearningCurve", "judged_on_test", "judged_out_of_fold", "learning_curve"]
+
+
+def judged_on_test(
+    embedded: Embedded, test: NDArray[np.bool_], selection: Selection
+) -> JudgedClips:
+    held = embedded.clips.subset(test)
+    scores = selection.head.scores(held.embeddings)
+    probabilities = clip_probabilities(scores, held, selection.head.output)
+    kept = tuple(clip for clip, is_test in zip(embedded.kept, test) if is_test)
+    return judged_out_of_fold(Embedded(held, kept, ()), probabilities, None)
+
+
+def judged_out_of_fold(
+    embedded: Embedded,
+    probabilities: NDArray[np.float32],
+    folds: NDArray[np.int64] | None,
+    model: AudioModel | None = None,
+    windows: NDArray[np.float32] | None = None,
+) -> JudgedClips:
+    """Clips, truth and probabilities, the class for no event apart; windows f32[M, C] too."""
+    clips = embedded.clips
+    thresholds = best_thresholds(probabilities, clips.targets)
+    events = [n for n, name in enumerate(clips.classes) if name != BACKGROUND or clips.multi_label]
+    nothing = None if len(events) == len(clips.classes) else probabilities[:, -1]
+    return JudgedClips(
+        clips=embedded.kept,
+        classes=tuple(clips.classes[n] for n in events),
+        targets=clips.targets[:, events],
+        probabilities=probabilities[:, events],
+        thresholds=thresholds[events],
+        multi_label=clips.multi_label,
+        no_event=nothing,
+        windows=None
+        if windows is None or model is None
+        else JudgedWindows(
+            windows[:, events],
+            clips.clip_index,
+            _times(clips, model),
+            no_event=None if nothing is None else windows[:, -1],
+        ),
+        splits=() if folds is None else tuple(f"fold {n + 1}" for n in folds),
+    )
+
+
+def _times(clips: EmbeddedClips, model: AudioModel) -> NDArray[np.float64]:
+    """f64[M, 2]: start and end of each window in its clip, seconds."""
+    windows = model.windows
+    first = np.flatnonzero(np.diff(clips.clip_index, prepend=-1))[clips.clip_index]
+    starts = (np.arange(len(first)) - first) * windows.hop_samples
+    ends = starts + windows.window_samples
+    return np.asarray(np.stack([starts, ends], axis=1) / windows.sample_rate_hz)
+
+
+_SHARES = (0.25, 0.5, 1.0)
+
+
+LearningCurve = list[CurvePoint]
+
+
+def learning_curve(
+    clips: EmbeddedClips, folds: NDArray[np.int64] | None, *, seed: int = 0
+) -> LearningCurve:
+    """Accuracy with a quarter, half and all of the sources of each class; linear heads.
+
+    Each fold is judged by heads of the others, and the deviation is that over folds; of several
+    labels, the share of right yes and no.
+    Empty without folds.
+    """
+    if folds is None:
+        return []
+    points = []
+    with one_thread():
+        for share in _SHARES:
+            right, sizes = [], []
+            for fold in np.unique(folds):
+                part = _part(clips, folds != fold, share, np.random.default_rng(seed))
+                if part is None:
+                    break
+                known = clips.subset(part)
+                right.append(_accuracy(known, clips.subset(folds == fold)))
+                sizes.append(float(np.nansum(known.targets) / len(clips.classes)))
+            if right and len(right) == len(np.unique(folds)):
+                mean, spread = float(np.mean(right)), float(np.std(right))
+                points.append(CurvePoint(round(float(np.mean(sizes)), 1), mean, spread))
+    return points
+
+
+def _part(
+    clips: EmbeddedClips, allowed: NDArray[np.bool_], share: float, dice: np.random.Generator
+) -> NDArray[np.bool_] | None:
+    """bool[K]: that share of the sources of each class, at least one; None if a class has none."""
+    chosen: set[int] = set()
+    for column in np.nan_to_num(clips.targets).T > 0:
+        sources = np.unique(clips.groups[allowed & column])
+        if not len(sources):
+            return None
+        count = max(1, round(len(sources) * share))
+        chosen.update(int(s) for s in dice.permutation(sources)[:count])
+    return np.asarray(allowed & np.isin(clips.groups, list(chosen)))
+
+
+def _accuracy(known: EmbeddedClips, held_out: EmbeddedClips) -> float:
+    head = fit_linear(known, LinearOptions())
+    p = clip_probabilities(head.scores(held_out.embeddings), held_out, head.output)
+    if not held_out.multi_label:
+        return float((p.argmax(axis=1) == held_out.labels).mean())
+    known_targets = ~np.isnan(held_out.targets)
+    return float(((p >= 0.5) == (held_out.targets > 0))[known_targets].mean())

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Annotations for other programs: label tracks (Audacity, Raven) and captions (SubRip, WebVTT).
+
+One file per recording; captions read such as ``[Applause]``. Raven also shows several files in one
+window, with one time axis on which they follow one another: "Begin Time (s)" of a list counts from
+the start of the first file, "Begin Path" and "Begin File" tell in which file a selection begins,
+and "File Offset (s)" how far into it.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping, Sequence
+from typing import IO, NamedTuple
+
+from oido.types import Row
+from oido.writers.base import score_of
+
+__all__ = ["AudacityWriter", "Place", "RavenListWriter", "RavenWriter", "SrtWriter", "VttWriter"]
+
+
+class AudacityWriter:
+    """Audacity's label track: start, end, label, between tabs; no header."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            self._stream.write(f"{row.start_time:.6f}\t{row.end_time:.6f}\t{row.label}\n")
+
+    def close(self) -> None:
+        """Nothing is missing."""
+
+
+class RavenWriter:
+    """Raven's selection table; a selection spans the band that YAMNet hears (125–7500 Hz).
+
+    place_columns: what tells in which file a selection begins; `place` fills them.
+    """
+
+    place_columns: tuple[str, ...] = ("Begin File",)
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._selection = 0
+        times = ("Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)")
+        self._line("Selection", "View", "Channel", *times, *self.place_columns, "Label", "Score")
+
+    def place(self, row: Row) -> tuple[float, tuple[str, ...]]:
+        """Seconds of the table's time axis before the row's recording, and its place columns."""
+        return 0.0, (row.file.replace("\t", " "),)
+
+    def write(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            self._selection += 1
+            offset, place = self.place(row)
+            self._line(
+                self._selection,
+                "Spectrogram 1",
+                1 if row.channel is None else row.channel + 1,  # Raven counts from 1
+                f"{offset + row.start_time:.6f}",
+                f"{offset + row.end_time:.6f}",
+                "125.0",
+                "7500.0",
+                *place,
+                row.label,
+                score_of(row.score),
+            )
+
+    def close(self) -> None:
+        """Nothing is missing."""
+
+    def _line(self, *cells: object) -> None:
+        self._stream.write("\t".join(map(str, cells)) + "\n")
+
+
+class SrtWriter:
+    """SubRip, a cue per row."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._cue = 0
+
+    def write(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            self._cue += 1
+            start, end = _clock(row.start_time, ","), _clock(row.end_time, ",")
+            self._stream.write(f"{self._cue}\n{start} --> {end}\n[{row.label}]\n\n")
+
+    def close(self) -> None:
+        """Nothing is missing."""
+
+
+class VttWriter:
+    """WebVTT, a cue per row; cues may overlap."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._stream.write("WEBVTT\n\n")
+
+    def write(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            label = row.label.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+            start, end = _clock(row.start_time, "."), _clock(row.end_time, ".")
+            self._stream.write(f"{start} --> {end}\n[{label}]\n\n")
+
+    def close(self) -> None:
+        """Nothing is missing."""
+
+
+def _clock(time: float, point: str) -> str:
+    milliseconds = round(time * 1000)
+    seconds, milliseconds = divmod(milliseconds, 1000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02d}:{minutes:02d}:{seconds:02d}{point}{milliseconds:03d}"
+
+
+class Place(NamedTuple):
+    """Where a recording stands in the list: its path, and the seconds of all before it."""
+
+    path: str
+    offset: float
+
+
+class RavenListWriter(RavenWriter):
+    """Rows of all recordings in the list's order; times are cumulative.
+
+    places: of each recording, by the name that rows call it.
+    """
+
+    place_columns = ("Begin Path", "File Offset (s)", "Begin File")
+
+    def __init__(self, stream: IO[str], places: Mapping[str, Place]) -> None:
+        self._places = places
+        super().__init__(stream)
+
+    def place(self, row: Row) -> tuple[float, tuple[str, ...]]:
+        """As `RavenWriter.place`."""
+        place = self._places[row.file]
+        path = place.path.replace("\t", " ")
+        name = posixpath.basename(path.replace("\\", "/"))
+        return place.offset, (path, f"{row.start_time:.6f}", name)

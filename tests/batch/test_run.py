@@ -1,0 +1,372 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs over archives on this machine: what is done stays done, and nothing is doubled."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from oido.batch.commit_log import Ledger, read_folder
+from oido.batch.engine import LocalEngine
+from oido.batch.inline_engine import InlineEngine
+from oido.batch.plan import Plan, Task
+from oido.batch.progress import status_of
+from oido.batch.recording import Hearing, make_classifier
+from oido.batch.run import ArchiveRun
+from oido.batch.sources import find_sources
+from oido.batch.units import Order
+from oido.errors import OptionError, OutputError
+from oido.params import Selection
+from tests.batch.archives import hear, tables
+
+
+def record(path: Path, seconds: float = 2.0, seed: int = 0, rate: int = 16_000) -> str:
+    rng = np.random.default_rng(seed)
+    times = np.arange(int(rate * seconds)) / rate
+    tone = 0.3 * np.sin(2 * np.pi * (300 + 100 * seed) * times)
+    soundfile.write(path, tone + 0.05 * rng.standard_normal(len(times)), rate)
+    return str(path)
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(6):
+        record(folder / f"{number}.wav", 2 + number, number)
+    (folder / "3.wav").write_bytes(b"RIFF, but no more")
+    return folder
+
+
+def test_rows_are_those_of_classify(archive: Path, tmp_path: Path) -> None:
+    hear([str(archive)], str(tmp_path / "out"), floor=0.05, clip_top=4)
+    found = tables(str(tmp_path / "out"))
+    for table, plan in {
+        "events": Plan(),
+        "windows": Plan(level="windows", selection=Selection(score_threshold=0.05)),
+        "clips": Plan(level="clip", top=4),
+    }.items():
+        classifier = make_classifier(plan)
+        expected: list[dict[str, Any]] = []
+        for path in sorted(archive.iterdir()):
+            hearing = Hearing(classifier, plan, Task(0, str(path), str(path), path.name))
+            expected += [row._asdict() for rows in hearing.rows() for row in rows]
+        for row in expected:
+            assert row.pop("probability") is None
+        assert expected
+        assert found[table] == [{**r, "score": float(np.float32(r["score"]))} for r in expected]
+
+
+def test_one_process_and_several_give_the_same_rows(archive: Path, tmp_path: Path) -> None:
+    hear([str(archive)], str(tmp_path / "one"), embeddings=True)
+    hear([str(archive)], str(tmp_path / "two"), embeddings=True, workers=2)
+    assert tables(str(tmp_path / "one")) == tables(str(tmp_path / "two"))
+
+
+def test_the_recordings_table_tells_of_each(archive: Path, tmp_path: Path) -> None:
+    hear([str(archive)], str(tmp_path / "out"))
+    rows = tables(str(tmp_path / "out"))["recordings"]
+    assert [r["file"] for r in rows] == sorted(str(p) for p in archive.iterdir())
+    good = rows[1]
+    assert (good["duration"], good["channels"], good["sample_rate"]) == (3.0, 1, 16_000)
+    assert good["size"] == os.path.getsize(archive / "1.wav")
+    assert good["failure_kind"] is None
+    assert good["tags"] == "{}"
+    bad = rows[3]
+    assert bad["failure_kind"] == "UnknownFormatError"
+    assert str(archive / "3.wav") in bad["failure_reason"]
+
+
+def test_embeddings_are_kept_as_float16(archive: Path, tmp_path: Path) -> None:
+    path = str(archive / "1.wav")
+    hear([path], str(tmp_path / "out"), embeddings=True)
+    rows = tables(str(tmp_path / "out"))["embeddings"]
+    expected = make_classifier(Plan()).classify(path).embeddings.astype(np.float16)
+    assert np.array_equal(np.array([r["embedding"] for r in rows], np.float16), expected)
+    assert [r["start_time"] for r in rows] == [0.48 * n for n in range(len(rows))]
+
+
+def test_tags_of_the_container_are_kept(tmp_path: Path) -> None:
+    with soundfile.SoundFile(tmp_path / "a.wav", "w", 16_000, 1) as file:
+        file.comment = "Recorded at 10:00:00 01/01/2020"
+        file.write(np.zeros(16_000))
+    hear([str(tmp_path / "a.wav")], str(tmp_path / "out"))
+    (row,) = tables(str(tmp_path / "out"))["recordings"]
+    assert json.loads(row["tags"])["comment"] == "Recorded at 10:00:00 01/01/2020"
+
+
+def test_nothing_is_mixed_or_wiped(archive: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    hear([str(archive)], out)
+    before = tables(out)
+    with pytest.raises(OptionError, match="--resume, or choose another folder"):
+        hear([str(archive)], out)
+    with pytest.raises(OptionError, match=r"hop was not set, now 0.96; floor was 0.1, now 0.2"):
+        hear([str(archive)], out, Plan(hop=0.96), floor=0.2, resumes=True)
+    assert hear([str(archive)], out, resumes=True) == []
+    assert tables(out) == before
+
+
+def test_formatting_is_no_parameter(archive: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    hear([str(archive / "0.wav")], out, flush_seconds=0)
+    again = hear([str(archive)], out, resumes=True, flush_rows=7, split_seconds=60)
+    assert len(again) == 5
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_changed_recording_is_heard_anew(archive: Path, tmp_path: Path, shared: bool) -> None:
+    out, fresh = str(tmp_path / "out"), str(tmp_path / "fresh")
+    hear([str(archive)], out, flush_seconds=60 if shared else 0)
+    for number in (1, 4, 3):  # the last one failed the first time
+        record(archive / f"{number}.wav", 9, 7 + number)
+    again = hear([str(archive)], out, resumes=True)
+    assert sorted(Path(o.unit.source.name).name for o in again) == ["1.wav", "3.wav", "4.wav"]
+    record(archive / "1.wav", 5, 20)  # once more, from a part that was rewritten
+    record(archive / "2.wav", 5, 21)
+    assert len(hear([str(archive)], out, resumes=True)) == 2
+    hear([str(archive)], fresh)
+    assert tables(out) == tables(fresh)
+    assert status_of(out)["done"] == 6
+
+
+def test_failed_recordings_are_heard_again_on_request(archive: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    hear([str(archive)], out)
+    assert hear([str(archive)], out, resumes=True) == []
+    again = hear([str(archive)], out, resumes=True, retries_failed=True)
+    assert [o.state for o in again] == ["failed"]
+    assert len(tables(out)["recordings"]) == 6
+    assert status_of(out)["failures"][0]["file"] == str(archive / "3.wav")
+
+
+def test_what_no_commit_names_is_not_read_and_goes(archive: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    hear([str(archive)], str(out))
+    before = tables(str(out))
+    part = next((out / "events").iterdir())
+    run_id = part.name.split("-")[0]
+    orphans = [
+        out / "events" / f"{run_id}-{'0' * 16}.parquet",
+        out / "pieces" / f".x.npy.{run_id}-00000000.part",
+        out / "ledger" / f".00000009.json.{run_id}-00000000.part",
+    ]
+    others = [
+        out / "events" / "mine.parquet",
+        out / "events" / f"copy of {part.name}",
+        out / "events" / f"{'1' * 16}-{'0' * 16}.parquet",  # of no run of this folder
+        out / "pieces" / ".x.npy.123.part",
+        out / "ledger" / ".notes",
+        out / "embeddings" / "work.npy",
+        out / "recordings" / "download.part",
+        out / "diary.txt",
+    ]
+    for path in (*orphans, *others):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(part.read_bytes())
+    assert tables(str(out)) == before
+    hear([str(archive)], str(out), resumes=True)
+    assert tables(str(out)) == before
+    assert not any(path.exists() for path in orphans)
+    assert all(path.read_bytes() == part.read_bytes() for path in others)
+
+
+@pytest.mark.parametrize("resumes", [False, True])
+@pytest.mark.parametrize(
+    "mine",
+    [
+        ["embeddings/work.npy", "events/mine.parquet", "windows/w.parquet"],
+        ["recordings/download.part"],
+        ["ledger/00000001.json"],
+        [".profile"],
+        ["a", "b", "c", "d", "e", "f"],
+    ],
+)
+def test_a_folder_of_somebody_else_is_refused(
+    archive: Path, tmp_path: Path, mine: list[str], resumes: bool
+) -> None:
+    for name in mine:
+        path = tmp_path / "out" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    named = ", ".join(sorted({name.split("/")[0] for name in mine})[:4])
+    named += " and 2 more" if len(mine) == 6 else ""
+    with pytest.raises(OptionError, match=rf"holds other things .*\({named}\): give a new"):
+        hear([str(archive)], str(tmp_path / "out"), resumes=resumes)
+    left = [p for p in (tmp_path / "out").rglob("*") if p.is_file()]
+    assert len(left) == len(mine)
+    assert all(path.read_text() == "mine" for path in left)
+
+
+@pytest.mark.parametrize("header", ["", "[]", "{}", '{"archive_version": 99}', None])
+def test_a_header_that_is_not_ours_is_refused(
+    archive: Path, tmp_path: Path, header: str | None
+) -> None:
+    out = tmp_path / "out"
+    (out / "events").mkdir(parents=True)
+    (out / "events" / "mine.parquet").write_text("mine")
+    if header is None:
+        (out / "oido-archive.json").mkdir()
+    else:
+        (out / "oido-archive.json").write_text(header)
+    with pytest.raises(OptionError, match=r"oido-archive\.json"):
+        hear([str(archive)], str(out), resumes=True)
+    assert (out / "events" / "mine.parquet").read_text() == "mine"
+    assert sorted(os.listdir(out)) == ["events", "oido-archive.json"]
+
+
+def test_a_file_is_no_folder_of_results(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(OptionError, match="cannot be a folder of results: Not a directory"):
+        hear([str(archive)], str(tmp_path / "out"))
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_an_empty_folder_may_have_what_systems_put_there(archive: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    unfinished = f".oido-archive.json.{'0' * 16}-00000000.part"
+    for name in ("lock", ".DS_Store", "Thumbs.db", unfinished):
+        (out / name).write_bytes(b"")
+    hear([str(archive / "0.wav")], str(out))
+    assert (out / ".DS_Store").exists()
+    assert len(tables(str(out))["recordings"]) == 1
+
+
+def test_every_state_of_the_ledger_can_be_gone_on_from(archive: Path, tmp_path: Path) -> None:
+    """As after a power cut: the last commits are gone, and the parts are still there."""
+    out = tmp_path / "out"
+    hear([str(archive)], str(out), flush_seconds=0)
+    before = tables(str(out))
+    commits = sorted((out / "ledger").iterdir())
+    assert len(commits) == 7
+    for kept in (0, 1, 4):
+        for commit in sorted((out / "ledger").iterdir())[kept:]:
+            commit.unlink()
+        hear([str(archive)], str(out), resumes=True, flush_seconds=0)
+        assert tables(str(out)) == before
+
+
+def test_a_ledger_with_a_gap_is_refused(archive: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    hear([str(archive)], str(out), flush_seconds=0)
+    (out / "ledger" / "00000003.json").unlink()
+    with pytest.raises(OptionError, match=r"not whole at ledger/00000004.json"):
+        read_folder(str(out))
+
+
+def test_two_runs_do_not_share_a_folder(archive: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    first = Ledger(out, "0" * 16)
+    first.claim()
+    with pytest.raises(OptionError, match="another run is writing there"):
+        hear([str(archive)], out)
+
+
+def test_a_folder_that_cannot_be_written_is_told(archive: Path, tmp_path: Path) -> None:
+    """A part's folder is a file: the worker cannot write, and says so in one sentence."""
+    out = tmp_path / "out"
+    order = Order(Plan(), str(out))
+    with InlineEngine(order) as engine:
+        ArchiveRun(order, find_sources([str(archive)])).prepare(engine.start())
+    (out / "clips").write_text("in the way")
+    with pytest.raises(OutputError, match=r"clips.* cannot be written"):
+        hear([str(archive)], str(out), workers=1, resumes=True)
+    (out / "clips").unlink()
+    hear([str(archive)], str(out), resumes=True)
+    assert len(tables(str(out))["recordings"]) == 6
+
+
+def test_a_killed_worker_costs_nothing(archive: Path, tmp_path: Path) -> None:
+    out, calm = str(tmp_path / "out"), str(tmp_path / "calm")
+    hear([str(archive)], calm)
+    order = Order(Plan(), out, flush_seconds=60)
+    run = ArchiveRun(order, find_sources([str(archive)]))
+    with LocalEngine(order, 2) as engine:
+        run.prepare(engine.start())
+        killed = 0
+        outcomes = []
+        for step in run.steps(engine):
+            outcomes += step.outcomes
+            if killed < 3:
+                workers = [w for w in engine._pool._workers if w.is_ready]
+                os.kill(workers[0]._process.pid, signal.SIGKILL)
+                killed += 1
+    assert killed == 3
+    assert len(outcomes) == 6
+    assert tables(out) == tables(calm)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a worker cannot be asked to end")
+def test_workers_that_are_ended_while_they_write_discard_it(tmp_path: Path) -> None:
+    for number in range(2):
+        sound = np.random.default_rng(number).uniform(-0.2, 0.2, 16_000 * 1200)
+        soundfile.write(tmp_path / f"{number}.wav", sound, 16_000)
+    out = tmp_path / "out"
+    order = Order(Plan(), str(out), split_seconds=600)
+    run = ArchiveRun(order, find_sources([str(tmp_path / "0.wav"), str(tmp_path / "1.wav")]))
+    with LocalEngine(order, 2) as engine:
+        run.prepare(engine.start())
+        for _ in run.steps(engine):
+            if writing := list(out.rglob("*.part")):
+                break
+    assert writing
+    assert not list(out.rglob("*.part"))
+
+
+def test_what_killed_workers_were_writing_is_tidied_away_and_no_more(
+    archive: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    order = Order(Plan(), str(out))
+    run = ArchiveRun(order, find_sources([str(archive)]))
+    with InlineEngine(order) as engine:
+        run.prepare(engine.start())
+        for _ in run.steps(engine):
+            pass
+    names = [f"{order.run_id}-{letter * 16}.parquet" for letter in "ab"]
+    unfinished = [out / "windows" / f".{n}.{order.run_id}-00000000.part" for n in names]
+    others = [out / "windows" / "mine.part", out / "windows" / names[0], out / ".a.b.part"]
+    others.append(out / "windows" / f".x.parquet.{'0' * 16}-00000000.part")  # another run's
+    for path in (*unfinished, *others):
+        path.write_bytes(b"x")
+    run.tidy()
+    assert not any(path.exists() for path in unfinished)
+    assert all(path.exists() for path in others)
+    assert len(tables(str(out))["recordings"]) == 6
+
+
+def test_names_are_those_of_the_user_and_lists_may_be_of_any_kind(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("id,file\n1,in/0.wav\n2,in/1.wav\n")
+    pq.write_table(pa.table({"path": ["in/1.wav", "in/2.wav"]}), tmp_path / "b.parquet")
+    (tmp_path / "c.txt").write_text("# mine\n\nin/4.wav\n")
+    found = find_sources(["a.csv", "b.parquet", "c.txt", "in/0.wav"])
+    assert [s.name for s in found] == ["in/0.wav", "in/1.wav", "in/2.wav", "in/4.wav"]
+    (tmp_path / "d.csv").write_text("name\nx\n")
+    with pytest.raises(OptionError, match="no column named file or path"):
+        find_sources(["d.csv"])
+
+
+def test_the_status_of_a_run(archive: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    hear([str(archive / "0.wav"), str(archive / "3.wav")], out)
+    status = status_of(out)
+    assert (status["done"], status["failed"], status["left"]) == (1, 1, 0)
+    assert status["audio_seconds"] == 2.0
+    assert status["rows"]["recordings"] == 2
+    assert status["failures"][0]["kind"] == "UnknownFormatError"
+    with pytest.raises(OptionError, match="is not a results folder"):
+        status_of(str(archive))

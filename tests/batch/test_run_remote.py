@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Archives in an object store: a real S3 interface on loopback (moto), and plain HTTP."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from oido.batch.commit_log import Ledger, read_folder
+from oido.batch.sources import find_sources
+from oido.batch.storage import storage_of
+from oido.errors import OptionError
+from tests.batch.archives import hear, tables
+
+BUCKET = "s3://recordings"
+
+
+@pytest.fixture
+def s3(s3_endpoint: str) -> Any:
+    import fsspec
+
+    files = fsspec.filesystem("s3", skip_instance_cache=True, use_listings_cache=False)
+    if files.exists(BUCKET):
+        files.rm(BUCKET, recursive=True)
+    files.mkdir(BUCKET)
+    return files
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    folder = tmp_path / "recordings"
+    (folder / "day one").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name, seconds in (("a.wav", 3), ("b.flac", 70), ("day one/c.wav", 130)):
+        sound = 0.1 * rng.standard_normal(seconds * 22_050)
+        soundfile.write(folder / name, sound, 22_050)
+    (folder / "bad.wav").write_bytes(b"RIFF nothing")
+    return folder
+
+
+def test_an_archive_in_s3_has_the_rows_of_a_local_one(
+    s3: Any, recordings: Path, tmp_path: Path
+) -> None:
+    s3.put(str(recordings), f"{BUCKET}/in", recursive=True)
+    hear([str(recordings)], str(tmp_path / "local"))
+    hear([f"{BUCKET}/in"], f"{BUCKET}/out", split_seconds=62, workers=2)
+    local, remote = tables(str(tmp_path / "local")), tables(f"{BUCKET}/out")
+    assert all(local.values())
+    for name in local:
+        ours = [{**r, "file": Path(r["file"]).name} for r in local[name]]
+        theirs = [{**r, "file": Path(r["file"]).name} for r in remote[name]]
+        if name == "recordings":
+            place = ("location", "modified", "key", "failure_reason")
+            for row in (*ours, *theirs):
+                assert row["failure_kind"] is None or "bad.wav" in row["failure_reason"]
+                for column in place:
+                    row.pop(column)
+        assert ours == theirs
+    assert [r["file"] for r in remote["recordings"] if r["failure_kind"]] == [
+        "s3://recordings/in/bad.wav"
+    ]
+    assert not s3.glob(f"{BUCKET}/out/pieces/*")
+
+
+def test_an_s3_archive_is_resumed_and_sees_what_has_changed(s3: Any, recordings: Path) -> None:
+    s3.put(str(recordings), f"{BUCKET}/in", recursive=True)
+    hear([f"{BUCKET}/in"], f"{BUCKET}/out")
+    assert hear([f"{BUCKET}/in"], f"{BUCKET}/out", resumes=True) == []
+    s3.put(str(recordings / "b.flac"), f"{BUCKET}/in/a.wav")
+    again = hear([f"{BUCKET}/in"], f"{BUCKET}/out", resumes=True)
+    assert [o.unit.source.location for o in again] == [f"{BUCKET}/in/a.wav"]
+    rows = {r["file"]: r["duration"] for r in tables(f"{BUCKET}/out")["recordings"]}
+    assert rows[f"{BUCKET}/in/a.wav"] == rows[f"{BUCKET}/in/b.flac"] == 70.0
+
+
+def test_of_two_runs_in_a_store_only_one_can_commit(s3: Any) -> None:
+    one, other = (Ledger(f"{BUCKET}/out", digit * 16) for digit in "01")
+    one.begin({"embeddings": False}, ("m", "0" * 64), calibrated=False)
+    other.is_new = False
+    other.begin({"embeddings": False}, ("m", "0" * 64), calibrated=False)
+    one.commit(units=[])
+    with pytest.raises(OptionError, match="another run is writing"):
+        other.commit(units=[])
+    assert len(list(one.commits())) == 1
+
+
+@pytest.mark.parametrize("out", [f"{BUCKET}/out", BUCKET])
+@pytest.mark.parametrize("resumes", [False, True])
+def test_a_place_of_somebody_else_in_a_store_is_refused(
+    s3: Any, recordings: Path, out: str, resumes: bool
+) -> None:
+    mine = ["embeddings/work.npy", "events/mine.parquet", "recordings/download.part"]
+    for name in mine:
+        s3.pipe_file(f"{out}/{name}", b"mine")
+    with pytest.raises(OptionError, match=r"holds other things .*\(embeddings, events, recordings"):
+        hear([str(recordings)], out, resumes=resumes)
+    assert all(s3.cat_file(f"{out}/{name}") == b"mine" for name in mine)
+    assert len(s3.find(out)) == len(mine)
+
+
+def test_of_a_store_only_what_a_run_wrote_is_swept(s3: Any, recordings: Path) -> None:
+    out = f"{BUCKET}/out"
+    s3.pipe_file(f"{out}/", b"")  # the folder itself, as some tools make it
+    hear([str(recordings / "a.wav")], out)
+    part = s3.ls(f"{out}/events", detail=False)[0].rsplit("/", 1)[-1]
+    ours = f"{part.split('-')[0]}-{'0' * 16}.parquet"
+    for name in ("mine.parquet", f"{'1' * 16}-{'0' * 16}.parquet", ours):
+        s3.pipe_file(f"{out}/events/{name}", b"mine")
+    s3.pipe_file(f"{out}/embeddings/work.npy", b"mine")
+    hear([str(recordings / "a.wav"), str(recordings / "b.flac")], out, resumes=True)
+    left = {name.rsplit("/", 1)[-1] for name in s3.ls(f"{out}/events", detail=False)}
+    assert ours not in left
+    assert {part, "mine.parquet", f"{'1' * 16}-{'0' * 16}.parquet"} < left
+    assert s3.cat_file(f"{out}/embeddings/work.npy") == b"mine"
+
+
+def test_nothing_in_a_store_is_overwritten(s3: Any) -> None:
+    storage = storage_of(f"{BUCKET}/x")
+    storage.write_new("a/b", b"1")
+    with pytest.raises(FileExistsError):
+        storage.write_new("a/b", b"2")
+    assert storage.read("a/b") == b"1"
+    with pytest.raises(ZeroDivisionError), storage.writing("a/c") as file:
+        file.write(bytes(int(1 / (file.tell() * 0))))
+    assert storage.names("a") == ["a/b"]
+
+
+def test_a_folder_of_a_store_without_results_is_none(s3: Any) -> None:
+    with pytest.raises(OptionError, match="is not a results folder"):
+        read_folder(f"{BUCKET}/nothing")
+    s3.pipe_file(f"{BUCKET}/texts/a.txt.old", b"1")
+    with pytest.raises(OptionError, match="no recordings there"):
+        find_sources([f"{BUCKET}/texts"])
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args: Any) -> None: ...
+
+
+def test_recordings_over_http(recordings: Path, tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp", reason="needs aiohttp")
+    handler = functools.partial(_Quiet, directory=str(recordings))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as web:
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        base = f"http://127.0.0.1:{web.server_address[1]}"
+        urls = [f"{base}/a.wav", f"{base}/day%20one/c.wav", f"{base}/none.wav"]
+        (tmp_path / "list.txt").write_text("\n".join(["# a comment", *urls, ""]))
+        hear([str(tmp_path / "list.txt")], str(tmp_path / "results"))
+        web.shutdown()
+    rows = tables(str(tmp_path / "results"))["recordings"]
+    assert {r["file"]: r["duration"] for r in rows} == dict(zip(urls, [3.0, 130.0, 0.0]))
+    assert {r["file"]: r["failure_reason"] for r in rows if r["failure_kind"]} == {
+        urls[2]: f"{urls[2]}: no such file"
+    }

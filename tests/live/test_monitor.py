@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole live path in Python: events, triggers and clips, with an action that hangs."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+
+from oido.errors import UnknownLabelError
+from oido.live.actions import Action, Message
+from oido.live.conditions import parse_condition
+from oido.live.monitor import LiveHearing
+from oido.live.pipe import PcmReader
+from oido.live.rule_engine import Board
+from oido.live.rules import Rule
+from oido.params import Detection
+
+STREET = Path(__file__).parents[2] / "examples" / "street.flac"
+
+
+class Keeps(Action):
+    """Keeps its messages; hangs until it is released."""
+
+    name, wants_off = "keeps", True
+
+    def __init__(self, wants_clip: bool = False, hangs: bool = False) -> None:
+        self.wants_clip = wants_clip
+        self.messages: list[Message] = []
+        self.release = threading.Event()
+        if not hangs:
+            self.release.set()
+
+    def do(self, message: Message) -> None:
+        self.release.wait(30)
+        self.messages.append(message)
+
+
+def hearing(classifier: Any, *rules: Rule, seconds: int = 30, **options: Any) -> LiveHearing:
+    samples, rate = soundfile.read(STREET, frames=seconds * 16_000, dtype="int16")
+    reader = PcmReader(io.BytesIO(samples.tobytes()), rate)
+    heard = LiveHearing(classifier, reader, Detection())
+    heard.board = Board(
+        rules,
+        classifier.reader,
+        classifier.windowing,
+        reader.info,
+        heard.clock.at,
+        **options,
+    )
+    return heard
+
+
+def test_an_action_that_hangs_never_holds_hearing_back(classifier: Any) -> None:
+    stuck, keen = Keeps(hangs=True), Keeps()
+    condition = parse_condition("Siren>0.6 cool-down 0s")
+    live = hearing(classifier, Rule(condition, [stuck, keen]))
+    assert live.board is not None
+    live.board.start()
+    states = [s.state for heard in live for s in heard.triggers]
+    states += [s.state for s in live.finish().triggers]
+    assert states == ["on", "off"]  # all was heard while the action hung
+    assert stuck.messages == []
+    live.board.close(0.2)
+    assert [m.state.state for m in keen.messages] == ["on", "off"]
+    stuck.release.set()
+
+
+def test_leaving_in_the_middle_finishes_what_is_under_way(classifier: Any) -> None:
+    clips = Keeps(wants_clip=True)
+    live = hearing(classifier, Rule(parse_condition("Siren>0.6"), [clips]))
+    assert live.board is not None
+    live.board.start()
+    for heard in live:
+        if heard.end_time > 3.0:
+            break
+    last = live.finish()
+    live.board.close(10)
+    assert [s.state for s in last.triggers] == ["off"]
+    assert "Siren" in {e.label for e in last.events}
+    assert all(e.end_time <= heard.end_time for e in last.events)
+    ((state, clip),) = clips.messages
+    assert (state.state, state.label) == ("off", "Siren")
+    assert clip is not None
+    assert clip.start_time == 0.0
+    assert clip.seconds == pytest.approx(last.end_time, abs=0.01)
+
+
+def test_one_action_may_serve_two_rules(classifier: Any) -> None:
+    shared = Keeps()
+    rules = [Rule(parse_condition(f"{label}>0.6"), [shared]) for label in ("Siren", "Speech")]
+    live = hearing(classifier, *rules)
+    assert live.board is not None
+    live.board.start()
+    for _ in live:
+        pass
+    live.finish()
+    live.board.close(10)
+    assert [m.state.slug for m in shared.messages] == ["siren", "siren", "speech", "speech"]
+    began = time.monotonic()
+    live.board.close(10)  # a second time does nothing
+    assert time.monotonic() - began < 10
+
+
+def test_a_wrong_label_is_told_before_anything_is_heard(classifier: Any) -> None:
+    with pytest.raises(UnknownLabelError, match="'Siren'"):
+        hearing(classifier, Rule(parse_condition("Sirene>0.6")))

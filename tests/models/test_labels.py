@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Display names: every AudioSet class has its own Spanish name, and only that."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from importlib import resources
+
+import pytest
+
+from oido.errors import OptionError
+from oido.models import labels as display
+from oido.models.labels import display_names
+
+BEYOND_YAMNET = {
+    "Male speech, man speaking",
+    "Female speech, woman speaking",
+    "Battle cry",
+    "Male singing",
+    "Female singing",
+    "Funny music",
+}
+
+
+@pytest.fixture(scope="module")
+def table():
+    text = (resources.files("oido.models") / "data" / "labels_es.csv").read_bytes().decode("utf-8")
+    rows = list(csv.reader(text.splitlines(), strict=True))
+    assert rows[0] == ["label", "label_es"]
+    assert all(len(row) == 2 for row in rows)
+    return rows[1:]
+
+
+def test_527_labels_each_once(table):
+    assert len(table) == len({label for label, _ in table}) == 527
+
+
+def test_every_label_of_the_model_is_there_in_its_order(model, table):
+    known = [label for label, _ in table]
+    assert set(known) - set(model.labels) == BEYOND_YAMNET
+    assert [label for label in known if label not in BEYOND_YAMNET] == list(model.labels)
+
+
+def test_the_six_others_are_where_audioset_has_them(table):
+    places = {label: place for place, (label, _) in enumerate(table)}
+    assert {label: places[label] for label in BEYOND_YAMNET} == {
+        "Male speech, man speaking": 1,
+        "Female speech, woman speaking": 2,
+        "Battle cry": 12,
+        "Male singing": 32,
+        "Female singing": 33,
+        "Funny music": 277,
+    }
+
+
+def test_no_two_classes_share_a_name(table):
+    counts = Counter(name.casefold() for _, name in table)
+    assert [name for name, count in counts.items() if count > 1] == []
+
+
+def test_names_are_tidy(table):
+    for label, name in table:
+        assert name == " ".join(name.split()), label
+        assert name[0].isupper(), label
+        assert not name.endswith(".") or name.endswith("etc."), label
+        assert set(name) <= set(
+            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZñÑáéíóúüÁÉÍÓÚ(),. "
+        )
+        assert name.count("(") == name.count(")"), label
+
+
+def test_names_in_spanish(model):
+    spanish = dict(zip(model.labels, display_names(model.labels, "es")))
+    assert spanish["Snare drum"] == "Caja"
+    assert spanish["Heart murmur"] == "Soplo cardíaco"
+    assert spanish["Bowed string instrument"] == "Instrumento de cuerda frotada"
+    assert spanish["Bow-wow"] == "Guau guau"
+    assert spanish["Crowing, cock-a-doodle-doo"] == "Canto del gallo, quiquiriquí"
+
+
+@pytest.mark.parametrize("locale", ["es", "ES", "es-ES", "es_MX", "es_AR.UTF-8", "es-419"])
+def test_the_language_of_a_locale_decides(locale):
+    assert display_names(("Dog", "Rain"), locale) == ("Perro", "Lluvia")
+
+
+@pytest.mark.parametrize("locale", ["en", "en-GB", "en_US.UTF-8", "EN"])
+def test_english_is_the_labels_themselves(locale):
+    assert display_names(("Dog", "my own sound"), locale) == ("Dog", "my own sound")
+
+
+def test_a_label_without_translation_stays_as_it_is():
+    labels = ("Dog", "Door of the shed", "", "dog")
+    assert display_names(labels, "es") == ("Perro", "Door of the shed", "", "dog")
+    assert display_names((), "es") == ()
+
+
+@pytest.mark.parametrize("locale", ["fr", "", "español", "spa", "../es", "C"])
+def test_an_unknown_locale_names_those_there_are(locale):
+    with pytest.raises(OptionError, match="choose from en, es"):
+        display_names(("Dog",), locale)
+
+
+def test_the_table_is_read_once_and_only_when_needed():
+    display._names.cache_clear()
+    display_names(("Dog",), "en")
+    assert display._names.cache_info().misses == 0
+    display_names(("Dog",), "es")
+    display_names(("Cat",), "es-ES")
+    assert display._names.cache_info().misses == 1

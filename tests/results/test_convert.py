@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+
+from oido.cli import classify
+from oido.errors import OptionError, UnknownLabelError
+from oido.results import Results
+from oido.results.convert import Converted, convert
+from tests.results.results_folders import FolderMaker, event, recording, run
+
+LABELS_AND_CAPTIONS = ("audacity", "raven", "srt", "vtt")
+TABLES = ("csv", "jsonl", "json", "parquet")
+
+
+def converted(
+    results: Path | str, output: Path | str, *formats: str, **options: object
+) -> Converted:
+    with Results(str(results)) as opened:
+        return convert(opened, str(output), formats, **options)  # type: ignore[arg-type]
+
+
+def lines_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+@pytest.fixture(scope="module")
+def classified(heard: Path) -> Path:
+    """What `oido classify` writes for the recordings of the archive."""
+    output = heard.parent / "classified"
+    names = ",".join((*LABELS_AND_CAPTIONS, *TABLES))
+    words = ("-o", f"{output}/", "--format", names, "-q", "--jobs", "1")
+    assert run(classify, str(heard.parent / "recordings"), *words) == 3
+    return output
+
+
+def test_files_of_recordings_are_those_of_classify(
+    heard: Path, classified: Path, tmp_path: Path
+) -> None:
+    done = converted(heard, f"{tmp_path}/new/", *LABELS_AND_CAPTIONS)
+    written = {p.relative_to(tmp_path / "new") for p in done.files}
+    assert len(written) == 12, "three recordings are heard, one is not"
+    for name in written:
+        assert (tmp_path / "new" / name).read_bytes() == (classified / name).read_bytes(), name
+    expected = {p.relative_to(classified) for p in classified.rglob("*") if p.is_file()}
+    tables = {Path(f"events.{name}") for name in TABLES}
+    assert written == expected - tables - {Path("oido-manifest.json"), Path(".oido-written")}
+
+
+def test_tables_are_those_of_classify_by_name(
+    heard: Path, classified: Path, tmp_path: Path
+) -> None:
+    done = converted(heard, f"{tmp_path}/", *TABLES)
+    assert done.replaced == 0
+    expected = len((classified / "events.csv").read_text("utf-8").splitlines()) - 1
+    assert (done.rows, done.recordings, len(done.files)) == (expected, 4, 4)
+
+    def rows(folder: Path) -> list[list[str]]:
+        return [
+            sorted((folder / "events.csv").read_text("utf-8").splitlines()),
+            sorted((folder / "events.jsonl").read_text("utf-8").splitlines()),
+            sorted(map(str, json.loads((folder / "events.json").read_text("utf-8")))),
+            sorted(map(str, pyarrow.parquet.read_table(folder / "events.parquet").to_pylist())),
+        ]
+
+    assert rows(tmp_path) == rows(classified)
+    old, new = (pyarrow.parquet.read_schema(f / "events.parquet") for f in (classified, tmp_path))
+    assert new.equals(old)
+    files = [line.split(",")[0] for line in (tmp_path / "events.csv").read_text().splitlines()[1:]]
+    assert files == sorted(files)
+
+
+def test_a_table_for_each_recording(heard: Path, tmp_path: Path) -> None:
+    done = converted(heard, f"{tmp_path}/", "csv", combined=False)
+    names = sorted(str(p.relative_to(tmp_path)) for p in done.files)
+    assert names == ["moth.csv", "north/20231015_063000.csv", "north/20231015_120000.csv"]
+    content = [p.read_text("utf-8").splitlines() for p in done.files]
+    assert len({lines[0] for lines in content}) == 1
+    assert sum(len(lines) - 1 for lines in content) == done.rows > 50
+
+
+def test_raven_combined_runs_on_from_file_to_file(tmp_path: Path) -> None:
+    maker = FolderMaker(tmp_path / "results")
+    durations = {"b.wav": 10.0, "a.wav": 2.5, "c.wav": 7.25, "bad.wav": 0.0}
+    for name, duration in durations.items():
+        broken = {"failure_kind": "EmptyAudioError"} if name == "bad.wav" else {}
+        maker.commit({"recordings": [recording(name, duration, **broken)]})
+    maker.commit(
+        {
+            "events": [
+                {**event("c.wav", 1.0, 2.0, "Owl"), "channel": 1},
+                event("b.wav", 0.5, 1.0, "Dog"),
+                event("a.wav", 2.0, 2.5, "Cat", 0.25),
+            ]
+        }
+    )
+    target = tmp_path / "all.selections.txt"
+    assert converted(maker.folder, target, "raven", combined=True).rows == 3
+    rows = lines_of(target)
+    keys = ("Begin Time (s)", "End Time (s)", "File Offset (s)", "Begin File", "Label", "Channel")
+    assert [tuple(row[key] for key in keys) for row in rows] == [
+        ("2.000000", "2.500000", "2.000000", "a.wav", "Cat", "1"),
+        ("3.000000", "3.500000", "0.500000", "b.wav", "Dog", "1"),
+        ("13.500000", "14.500000", "1.000000", "c.wav", "Owl", "2"),
+    ]
+    assert [row["Begin Path"] for row in rows] == [f"/archive/{n}.wav" for n in "abc"]
+    assert [row["Selection"] for row in rows] == ["1", "2", "3"]
+
+
+def test_a_condition_leaves_recordings_with_empty_files(heard: Path, tmp_path: Path) -> None:
+    done = converted(heard, f"{tmp_path}/", "audacity", "csv", where="label = 'Siren'")
+    sizes = {p.name: len(p.read_text("utf-8").splitlines()) for p in done.files}
+    expected = {"moth.txt": 0, "20231015_063000.txt": 1, "20231015_120000.txt": 0, "events.csv": 2}
+    assert sizes == expected
+    with pytest.raises(UnknownLabelError, match="'Siren'"):
+        converted(heard, f"{tmp_path}/", "csv", where="label = 'Sirren'")
+
+
+def test_an_archive_without_events_gives_valid_files(tmp_path: Path) -> None:
+    maker = FolderMaker(tmp_path / "results", calibrated=True)
+    converted(maker.folder, tmp_path / "none.csv")
+    assert (tmp_path / "none.csv").read_text().split(",")[-1] == "probability\n"
+    maker.commit({"recordings": [recording("a.wav", 4.0)]})
+    converted(maker.folder, f"{tmp_path}/out/", "vtt", "json", "raven")
+    assert (tmp_path / "out/a.vtt").read_text() == "WEBVTT\n\n"
+    assert json.loads((tmp_path / "out/events.json").read_text()) == []
+
+
+def test_embeddings_and_windows(heard: Path, tmp_path: Path) -> None:
+    done = converted(heard, f"{tmp_path}/", "npz", "parquet", table="embeddings")
+    arrays = np.load(tmp_path / "embeddings.npz")
+    table = pyarrow.parquet.read_table(tmp_path / "embeddings.parquet")
+    assert arrays["embeddings"].shape == (done.rows, 1024) == (table.num_rows, 1024)
+    assert np.array_equal(np.stack(table["embedding"].to_numpy()), arrays["embeddings"])
+    assert converted(heard, tmp_path / "windows.csv", table="windows").rows > 100
+    with pytest.raises(OptionError, match="there is no format 'csv'; choose from parquet, npz"):
+        converted(heard, f"{tmp_path}/", "csv", table="embeddings")
+
+
+def test_what_was_there_is_replaced_and_counted(heard: Path, tmp_path: Path) -> None:
+    assert converted(heard, f"{tmp_path}/", "csv", "srt").replaced == 0
+    assert converted(heard, f"{tmp_path}/", "csv", "srt").replaced == 4
+    assert converted(heard, tmp_path / "events.csv").replaced == 1
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_names_that_would_lead_out_of_the_folder(tmp_path: Path) -> None:
+    maker = FolderMaker(tmp_path / "results")
+    names = ("../../evil.wav", "/etc/evil.wav", "s3://bucket/x/evil.wav", "x/../../evil.wav")
+    maker.commit({"recordings": [recording(name, 1.0) for name in names]})
+    before = {p for p in tmp_path.rglob("*") if p.is_file()}
+    done = converted(maker.folder, f"{tmp_path}/deep/er/out/", "srt")
+    assert len(done.files) == 4
+    new = {p for p in tmp_path.rglob("*") if p.is_file()} - before
+    assert all((tmp_path / "deep/er/out") in path.parents for path in new)
+    assert len(new) == 6  # with the manifest, and the record of what was written
+
+
+@pytest.mark.parametrize("name", ["", "/", "/events/new.csv", "/new/"])
+def test_nothing_is_written_into_the_results(heard: Path, name: str) -> None:
+    before = sorted(heard.rglob("*"))
+    with pytest.raises(OptionError, match="lies in the results folder"):
+        converted(heard, f"{heard}{name}", "csv")
+    assert sorted(heard.rglob("*")) == before
+
+
+def test_what_cannot_be(heard: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="srt is one file per recording; --combined is for"):
+        converted(heard, f"{tmp_path}/", "srt", combined=True)
+    with pytest.raises(OptionError, match="audacity is one file per recording: give a folder"):
+        converted(heard, tmp_path / "x.txt", "audacity")
+    with pytest.raises(OptionError, match="recordings cannot be converted"):
+        converted(heard, f"{tmp_path}/", "csv", table="recordings")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_manifest_says_where_it_comes_from(heard: Path, tmp_path: Path) -> None:
+    converted(heard, tmp_path / "e.csv", where="score > 0.5")
+    manifest = json.loads((tmp_path / "e.csv.manifest.json").read_text("utf-8"))
+    header = json.loads((heard / "oido-archive.json").read_text("utf-8"))
+    assert manifest["where"] == "score > 0.5"
+    assert (manifest["model"], manifest["parameters"]) == (header["model"], header["parameters"])
+    assert manifest["counts"]["recordings"] == 4

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from oido.errors import OptionError
+from oido.results import Results
+from oido.results.charts import HeatRow, bars, heat_map
+from oido.results.report_page import html_page
+from oido.results.summary import summarize
+from oido.results.translations import SPANISH, Words
+from tests.results.results_folders import FolderMaker, event, recording
+
+EVIL = '<script>alert("x")</script>'
+VOID = ("meta", "img", "input", "br", "col")
+
+
+class Reader(HTMLParser):
+    """Text by element, and whether every element that is opened is closed."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.texts: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] != ["style"]:
+            self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.texts)
+
+
+def full_archive(folder: Path) -> Path:
+    """Everything that a report can tell of: gaps, failures, doubts, days, hostile names."""
+    maker = FolderMaker(folder)
+    names = [f"2023{month:02d}{day:02d}_060000.WAV" for month in (3, 10) for day in (25, 26, 29)]
+    recordings = [recording(name, 3600.0) for name in names]
+    recordings += [
+        recording("20231029_023000.WAV", 60.0),
+        recording("20230326_023000.WAV", 60.0),
+        recording("19700101_000000.WAV", 60.0),
+        recording(f"{EVIL}.wav", 0.0, failure_kind="EmptyAudioError", failure_reason=EVIL),
+    ]
+    events = [event(name, 1.0, 2.0, "Dog") for name in names]
+    events.append(event(names[0], 5.0, 6.0, EVIL))
+    events += [event(names[1], float(n), n + 1.0, f"label {n:02d}") for n in range(40)]
+    maker.commit({"recordings": recordings, "events": events})
+    return maker.folder
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    from oido.results import Clock
+
+    folder = full_archive(tmp_path_factory.mktemp("page") / "results")
+    with Results(str(folder), Clock(zone="Europe/Madrid")) as results:
+        summary = summarize(results, zone="Europe/Madrid", label="Dog")
+    return {locale: html_page(summary, locale) for locale in ("en", "es")}
+
+
+@pytest.mark.parametrize("locale", ["en", "es"])
+def test_the_page_is_whole_and_asks_for_nothing(pages: dict[str, str], locale: str) -> None:
+    reader = Reader(pages[locale])
+    assert reader.open == []
+    assert EVIL in reader.text, "a label is text"
+    assert not [tag for tag, *_ in reader.attributes if tag in ("script", "link", "iframe", "img")]
+    assert not [name for _, name, _ in reader.attributes if name in ("src", "href", "onload")]
+    assert not re.search(r"url\(|@import|https?://", pages[locale])
+    assert ("html", "lang", locale) in reader.attributes
+    assert any(name == "content" and "default-src 'none'" in v for _, name, v in reader.attributes)
+
+
+def test_what_it_tells(pages: dict[str, str]) -> None:
+    text = Reader(pages["en"]).text
+    for told in (
+        "1 of 10 recordings could not be heard to their end",
+        "the time of 2 of 9 recordings is not known",
+        "came twice on a clock that was set back; the first is taken: 1",
+        "never came on a clock of that zone, left out: 1",
+        "from a clock that was not set, left out: 1",
+        "gaps longer than 1 h",
+        "scores are the model's raw outputs and not probabilities",
+        "from 2023-03-25 to 2023-10-29",
+        "12 more labels",
+        "Dog, hour by hour",
+        "2023-03-26 07:00",  # the end of a gap, as the recording begins
+        "EmptyAudioError: 1",
+        "yamnet/classification",
+    ):
+        assert told in text, told
+    assert "By month" not in text
+
+
+def test_spanish_is_complete(pages: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    text = Reader(pages["es"]).text
+    assert "Lo que se ha oído en results" in text
+    assert "Perro" in text, "AudioSet's labels are translated"
+    english = {phrase for phrase in SPANISH if phrase in text and SPANISH[phrase] != phrase}
+    words = {"label", "labels", "model", "hour"}  # parts of other words and of names
+    assert {p for p in english if len(p) > 6 and p not in words} == set()
+
+
+def test_every_text_of_the_page_has_a_translation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: set[str] = set()
+    call = Words.__call__
+    monkeypatch.setattr(
+        Words, "__call__", lambda self, text, *v: (asked.add(text), call(self, text, *v))[1]
+    )
+    with Results(str(full_archive(tmp_path / "a"))) as results:
+        html_page(summarize(results, label="Dog"), "es")
+    maker = FolderMaker(tmp_path / "b", calibrated=True)
+    with Results(str(maker.folder)) as results:
+        html_page(summarize(results), "es")
+    maker.commit({"recordings": [recording("20231015_060000.wav", 9.0)]})
+    with Results(str(maker.folder)) as results:
+        html_page(summarize(results), "es")
+    assert asked - set(SPANISH) == set()
+    fields = {text: text.count("{}") for text in SPANISH}
+    assert {t: n for t, n in fields.items() if SPANISH[t].count("{}") != n} == {}
+
+
+def test_a_language_that_is_none() -> None:
+    with pytest.raises(OptionError, match="choose from en, es"):
+        Words("fr")
+
+
+def test_numbers_and_durations() -> None:
+    english, spanish = Words("en"), Words("es")
+    assert english.number(12345.678, 1) == "12,345.7"
+    assert spanish.number(12345.678, 1) == "12.345,7"
+    told = [english.duration(s) for s in (0.26, 59.94, 60, 303, 3600, 26_430, 86_400, 275_000)]
+    assert told == ["0.3 s", "59.9 s", "1 min", "5 min 3 s", "1 h", "7 h 20 min", "1 d", "3 d 4 h"]
+
+
+def test_bars_and_cells_are_in_proportion() -> None:
+    words = Words("en")
+    chart = bars("Dogs", ["00", "01", "02"], [2.0, None, 8.0], words)
+    assert re.findall(r"height:([\d.]+)%", chart) == ["25.0", "0.0", "100.0"]
+    assert "max. 8.0" in chart
+    rows = [HeatRow("a", [1.0, 2.0]), HeatRow("b", [4.0, None]), HeatRow("c", [0.0, 0.0])]
+    by_row = heat_map("x", ["00", "01"], rows, words)
+    assert re.findall(r"--v:([\d.]+)", by_row) == ["0.50", "1.00", "1.00"]
+    by_table = heat_map("x", ["00", "01"], rows, words, by_row=False)
+    assert re.findall(r"--v:([\d.]+)", by_table) == ["0.25", "0.50", "1.00"]
+    assert by_row.count('class="none"') == 1
+
+
+def test_long_archives_go_by_week_and_month(tmp_path: Path) -> None:
+    maker = FolderMaker(tmp_path / "results")
+    days = [
+        f"{y}{m:02d}{d:02d}_060000.WAV"
+        for y in range(2018, 2024)
+        for m in range(1, 13)
+        for d in range(1, 29)
+    ]
+    maker.commit({"recordings": [recording(name, 60.0) for name in days[:200]]})
+    with Results(str(maker.folder)) as results:
+        assert "By week" in html_page(summarize(results))
+    maker.commit({"recordings": [recording(name, 60.0) for name in days[200:]]})
+    with Results(str(maker.folder)) as results:
+        page = html_page(summarize(results))
+    assert "By month" in page
+    assert re.findall(r"The longest [^<]*", page) == ["The longest 100 of 2,015."]

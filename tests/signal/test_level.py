@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loudness of windows against its formula, wherever a window stands."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oido.signal.level import window_loudness
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    windows=st.integers(1, 6),
+    hop=st.sampled_from([160, 1_600, 7_680, 15_360]),
+    seed=st.integers(0, 1 << 30),
+)
+def test_it_is_the_formula(windows: int, hop: int, seed: int) -> None:
+    dice = np.random.default_rng(seed)
+    waveform = dice.uniform(-1, 1, (windows - 1) * hop + 15_600).astype(np.float32)
+    expected = [
+        np.mean(waveform[k * hop : k * hop + 15_600].astype(np.float64) ** 2) ** 0.3
+        for k in range(windows)
+    ]
+    np.testing.assert_allclose(window_loudness(waveform, 15_600, hop), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("hop", [1_600, 7_680])
+def test_a_window_is_as_loud_wherever_it_stands(hop: int) -> None:
+    waveform = np.random.default_rng(2).normal(0, 0.1, 15_600 + 40 * hop).astype(np.float32)
+    together = window_loudness(waveform, 15_600, hop)
+    alone = [window_loudness(waveform[k * hop :][:15_600], 15_600, hop)[0] for k in range(41)]
+    assert together.tolist() == alone
+
+
+def test_silence_has_none_and_ten_decibels_double_it() -> None:
+    tone = np.sin(np.arange(15_600) * 0.3).astype(np.float32)
+    loud, soft = (window_loudness(tone * level, 15_600, 160)[0] for level in (1.0, 10**-0.5))
+    assert window_loudness(np.zeros(15_600, np.float32), 15_600, 160).tolist() == [0.0]
+    assert loud / soft == pytest.approx(10**0.3, rel=1e-6)  # 1.995

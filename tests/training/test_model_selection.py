@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Choosing and calibrating a head on folds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from oido.calibration.temperature import fitted_slope, log_losses
+from oido.errors import OptionError
+from oido.training.embeddings import clip_probabilities
+from oido.training.fit import LinearOptions, MlpOptions, fit_linear
+from oido.training.head import activated
+from oido.training.model_selection import Candidate, cross_validate, select
+from tests.training.embedded_sounds import made_clips, made_tags
+
+LINEAR = Candidate("linear", LinearOptions())
+STIFF = Candidate("stiff", LinearOptions(strength=1e-3))
+HASTY = Candidate("hasty", MlpOptions(hidden=2, epochs=1))
+
+
+def test_selection_judges_clips_by_heads_that_had_not_seen_them() -> None:
+    clips = made_clips(12, noise=0.6)
+    random = np.random.default_rng(0)
+    targets = clips.targets[random.permutation(len(clips))]
+    chance = select(replace(clips, targets=targets), [LINEAR])
+    assert chance.out_of_fold is not None
+    right = (chance.out_of_fold.argmax(axis=1) == targets.argmax(axis=1)).mean()
+    assert right < 0.6
+    honest = select(clips, [LINEAR])
+    assert honest.table[0].accuracy >= 0.95
+
+
+def test_groups_stand_on_one_side() -> None:
+    clips = made_clips(12, clips_per_group=3)
+    folds = select(clips, [LINEAR]).folds
+    assert folds is not None
+    assert len(np.unique(folds)) == 4
+    for group in np.unique(clips.groups):
+        assert len(np.unique(folds[clips.groups == group])) == 1
+
+
+def test_given_folds_are_kept() -> None:
+    clips = made_clips(6)
+    given = np.tile([0, 1, 2], 6)
+    np.testing.assert_array_equal(select(replace(clips, folds=given), [LINEAR]).folds, given)
+
+
+def test_given_folds_that_hold_back_a_whole_class_are_not_used() -> None:
+    clips = made_clips(6)
+    folds = select(replace(clips, folds=clips.labels), [LINEAR]).folds
+    assert folds is not None
+    for label in range(3):
+        assert len(np.unique(folds[clips.labels == label])) > 1
+
+
+def test_better_candidate_is_taken_and_a_worse_one_is_not() -> None:
+    clips = made_clips(15)
+    better = select(clips, [HASTY, LINEAR])
+    assert better.chosen == "linear"
+    assert better.table[1].margin > 1
+    assert select(clips, [LINEAR, HASTY]).chosen == "linear"
+
+
+def test_equal_candidates_leave_the_first() -> None:
+    twin = Candidate("twin", LinearOptions())
+    assert select(made_clips(8), [LINEAR, twin]).chosen == "linear"
+
+
+def test_candidates_for_more_clips_are_not_tried() -> None:
+    eager = Candidate("eager", LinearOptions(), least_clips=50)
+    assert [row.name for row in select(made_clips(8), [LINEAR, eager]).table] == ["linear"]
+
+
+def test_table_has_the_baselines_but_they_are_never_chosen() -> None:
+    selection = select(made_clips(10), [STIFF], baselines=True)
+    assert selection.chosen == "stiff"
+    assert [row.exportable for row in selection.table] == [True] + [False] * 6
+    by_name = {row.name: row for row in selection.table}
+    assert by_name["majority class"].accuracy == pytest.approx(1 / 3)
+    assert by_name["nearest centroid"].margin > 1
+
+
+def test_one_clip_a_class_gives_a_head_that_nobody_judged() -> None:
+    selection = select(made_clips(1))
+    assert selection.out_of_fold is None
+    assert selection.folds is None
+    assert selection.table == ()
+    assert selection.slope == 1
+
+
+def test_slope_is_folded_into_the_head() -> None:
+    clips = made_clips(12, noise=1.0)
+    selection = select(clips, [LINEAR])
+    plain = fit_linear(clips).logits(clips.embeddings)
+    np.testing.assert_allclose(
+        selection.head.logits(clips.embeddings), plain * selection.slope, rtol=1e-3, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("factor", [0.3, 3.0])
+def test_slope_mends_logits_that_are_too_faint_or_too_loud(factor: float) -> None:
+    random = np.random.default_rng(0)
+    clips = made_clips(200, windows=1, silent=0)
+    logits = random.normal(0, 2, (600, 3)).astype(np.float32)
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    drawn = (shares.cumsum(axis=1) < random.random((600, 1))).sum(axis=1)
+    told = replace(clips, targets=np.eye(3, dtype=np.float32)[drawn])
+
+    def probabilities_at(slope: float) -> NDArray[np.float32]:
+        scores = activated(logits * np.float32(factor * slope), "softmax")
+        return clip_probabilities(scores, told, "softmax")
+
+    slope = fitted_slope(probabilities_at, told.targets, "softmax")
+    assert slope * factor == pytest.approx(1, rel=0.15)
+
+
+def test_log_loss_leaves_out_what_is_not_known() -> None:
+    p = np.array([[0.5, 0.9]], np.float32)
+    targets = np.array([[1, np.nan]], np.float32)
+    np.testing.assert_allclose(log_losses(p, targets, "sigmoid"), np.log(2))
+
+
+def test_tags_are_selected_too() -> None:
+    clips = made_tags(60, unknown=0.1)
+    selection = select(clips)
+    assert selection.head.output == "sigmoid"
+    assert selection.table[0].accuracy >= 0.95
+
+
+def test_cross_validation_is_repeated_for_every_fold() -> None:
+    clips = made_clips(10, noise=0.5)
+    probabilities, folds = cross_validate(clips, [LINEAR])
+    held = clips.subset(folds == 0)
+    head = select(clips.subset(folds != 0), [LINEAR]).head
+    np.testing.assert_allclose(
+        probabilities[folds == 0],
+        clip_probabilities(head.scores(held.embeddings), held, "softmax"),
+    )
+    with pytest.raises(OptionError, match="two sources"):
+        cross_validate(made_clips(1), [LINEAR])
+
+
+def test_same_seed_same_bytes(tmp_path: Path) -> None:
+    clips = made_clips(16, noise=0.8)
+    for name in ("a", "b"):
+        select(clips, seed=5).head.save(tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_one_class_is_told() -> None:
+    with pytest.raises(OptionError, match="two classes"):
+        select(made_clips(5, 1))
+    with pytest.raises(OptionError, match="two classes"):
+        select(made_clips(5).subset(np.arange(5)))
+    with pytest.raises(OptionError, match="candidate"):
+        select(made_clips(5), [])
+
+
+def test_how_steep_a_candidates_logits_are_does_not_decide() -> None:
+    """Of heads that tell classes alike, a flatter one loses nothing: calibration mends it."""
+    clips = made_clips(4, noise=0.2)
+    table = select(clips, [LINEAR, Candidate("flat", LinearOptions(strength=5.0))]).table
+    assert abs(table[1].log_loss - table[0].log_loss) < 0.1 * table[0].log_loss
