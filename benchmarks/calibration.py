@@ -28,7 +28,7 @@ import oido
 from oido.calibration.data import LabelledScores, fit, hold_out, score_clips
 from oido.calibration.report import report_of
 from oido.calibration.risk_control import Guarantee, guaranteed_thresholds
-from oido.calibration.thresholds import Aim
+from oido.calibration.thresholds import ThresholdTarget
 from oido.datasets.clip import Clip
 from oido.events.calibration import Calibrator
 
@@ -68,7 +68,7 @@ def main() -> int:
     if arguments.only in (None, "speed"):
         print("\n| 521 classes × 2,000 clips | seconds |\n|---|---:|")
         for aim in ("f1", "precision=0.9", "false-alarms-per-hour=1"):
-            print(f"| {aim} | {speed(Aim.parse(aim)):.1f} |", flush=True)
+            print(f"| {aim} | {speed(ThresholdTarget.parse(aim)):.1f} |", flush=True)
     return 0
 
 
@@ -105,7 +105,10 @@ def labelled(audio: Path, names: tuple[str, ...]) -> LabelledScores:
 
 def judge(name: str, scores: LabelledScores) -> None:
     """A row: means over differently drawn folds; the interval of precision is the first one's."""
-    aim, size = Aim("precision", 0.9), len(oido.load_model("yamnet/classification").labels)
+    aim, size = (
+        ThresholdTarget("precision", 0.9),
+        len(oido.load_model("yamnet/classification").labels),
+    )
     fitted = fit(scores, size, aim)
     reports = [
         report_of(scores, fitted, hold_out(scores, size, aim, seed), aim) for seed in range(SEEDS)
@@ -215,7 +218,7 @@ def row(guarantee: Guarantee, by: str, rates: dict[str, list[float]]) -> None:
     )
 
 
-def speed(aim: Aim) -> float:
+def speed(aim: ThresholdTarget) -> float:
     """Seconds for fit, held-out judgement and report of made scores: ten windows a clip."""
     dice = np.random.default_rng(0)
     clips, classes, windows = 2_000, 521, 10

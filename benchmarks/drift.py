@@ -25,7 +25,7 @@ from scipy.signal import butter, sosfilt
 
 from oido.evaluation.bootstrap import wilson
 from oido.evaluation.drift import _compare
-from oido.evaluation.drift_features import HeardSet, hear_stretches
+from oido.evaluation.drift_features import FeatureSet, collect_features
 from oido.inference.classifier import AudioClassifier
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -64,7 +64,7 @@ def main() -> int:
     arguments = parser.parse_args()
     classifier = AudioClassifier(jobs=1)
     paths, labels = _clips(arguments.audio / "esc10")
-    plain = hear_stretches(classifier, [str(path) for path in paths])
+    plain = collect_features(classifier, [str(path) for path in paths])
     label_of = _labels_of_sources(plain, labels)
     print("| new recordings | sources a side | a shift is told in | of |\n|---|---:|---|---:|")
     for size in SIZES:
@@ -73,7 +73,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         for name, change in CHANGES.items():
             changed = [_changed(path, change, Path(folder)) for path in paths]
-            heard = hear_stretches(classifier, [str(path) for path in changed])
+            heard = collect_features(classifier, [str(path) for path in changed])
             for size in SIZES:
                 _row(classifier, name, size, 30, plain, heard)
     for size in SIZES[:-1]:
@@ -87,7 +87,7 @@ def _clips(folder: Path) -> tuple[list[Path], list[str]]:
     return [folder / row["file"] for row in rows], [row["audioset_label"] for row in rows]
 
 
-def _labels_of_sources(heard: HeardSet, labels: list[str]) -> NDArray[np.int64]:
+def _labels_of_sources(heard: FeatureSet, labels: list[str]) -> NDArray[np.int64]:
     """i64[K]: the class of each source recording."""
     numbers = np.unique(labels, return_inverse=True)[1]
     found = np.zeros(heard.sources, np.int64)
@@ -107,8 +107,8 @@ def _row(
     name: str,
     size: int,
     draws: int,
-    old: HeardSet,
-    new: HeardSet,
+    old: FeatureSet,
+    new: FeatureSet,
     label_of: NDArray[np.int64] | None = None,
 ) -> None:
     told = 0
@@ -124,7 +124,7 @@ def _row(
     print(f"| {name} | {size} | {told / draws:.3f} [{low:.3f}, {high:.3f}] | {draws} |", flush=True)
 
 
-def _of(heard: HeardSet, sources: NDArray[np.int64]) -> HeardSet:
+def _of(heard: FeatureSet, sources: NDArray[np.int64]) -> FeatureSet:
     """The part of these source recordings."""
     number_of = np.full(heard.sources, -1)
     number_of[sources] = np.arange(len(sources))

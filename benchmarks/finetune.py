@@ -24,7 +24,7 @@ from heads import embedded
 from numpy.typing import NDArray
 
 from oido.evaluation.ranking_and_calibration import expected_calibration_error
-from oido.inference.predictor import Ear
+from oido.inference.predictor import Predictor
 from oido.models.loading import load_model
 from oido.models.model import AudioModel
 from oido.signal.decode import open_audio
@@ -115,7 +115,7 @@ def scored(model: AudioModel, waveforms: list[NDArray[np.float32]]) -> NDArray[n
     """f32[M, C]: every window of every clip, by LiteRT."""
     from oido.torch.clips import clip_windows
 
-    ear = Ear.of(model)
+    ear = Predictor.of(model)
     windows = (window for w in waveforms for window in clip_windows(w, model.windows)[0])
     return np.concatenate([ear.hear(w, model.windows.hop_samples).scores for w in windows])
 

@@ -32,7 +32,7 @@ import numpy as np
 import soundfile
 from websockets.sync.client import connect
 
-from oido.inference.predictor import Ear
+from oido.inference.predictor import Predictor
 from oido.models.loading import load_model
 from oido.params import available_cores
 
@@ -66,7 +66,7 @@ def ceiling(threads: int, seconds: float) -> tuple[float, float]:
     counts = [0] * threads
 
     def work(number: int) -> None:
-        ear = Ear.of(model)
+        ear = Predictor.of(model)
         noise = np.random.default_rng(number).uniform(-0.3, 0.3, WINDOW + 7 * HOP)
         patches = np.ascontiguousarray(ear.patches(noise.astype(np.float32), HOP))
         ends = time.monotonic() + seconds

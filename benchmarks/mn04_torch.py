@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import oido
-from oido.inference.predictor import Ear
+from oido.inference.predictor import Predictor
 from oido.models.loading import load_model
 from oido.models.model import Precision
 from oido.params import Windowing
@@ -57,7 +57,7 @@ def waveform(model: str) -> NDArray[np.float32]:
 def in_oido(name: str, precision: Precision) -> Hear:
     """Front end in NumPy, network in LiteRT."""
     model, samples = load_model(name, precision=precision), waveform(name)
-    ear, windowing = Ear.of(model), Windowing.from_seconds(model.windows, None)
+    ear, windowing = Predictor.of(model), Windowing.from_seconds(model.windows, None)
     missing = windowing.padded_samples(len(samples))
     return lambda: ear.hear(np.pad(samples, (0, missing)), windowing.hop_samples).scores
 

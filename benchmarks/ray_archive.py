@@ -4,7 +4,7 @@
     python benchmarks/ray_archive.py --hours 1 --repeats 3
 
 All three hear the same archive of one-minute recordings of real clips into Parquet by the same
-`Archivist`, and their tables must be equal. The ways take turns, because the machine's speed may
+`UnitWorker`, and their tables must be equal. The ways take turns, because the machine's speed may
 drift. Hearing: from the first worker that has its model to the last commit; whole: with starting
 and ending Ray, too. Ray Data needs pandas besides Ray.
 """
@@ -35,7 +35,7 @@ from oido.batch.engine import Engine, LocalEngine, NextUnit
 from oido.batch.ray_engine import RayEngine
 from oido.batch.run import ArchiveRun
 from oido.batch.sources import find_sources
-from oido.batch.units import Flush, Order, Report, Unit
+from oido.batch.units import Flush, RunSpec, Unit, WorkerReport
 
 ROOT = Path(__file__).parents[1]
 _FILE_SECONDS = 60
@@ -85,7 +85,7 @@ def make_archive(scratch: Path, clips: Path, hours: float) -> Path:
 def measured(way: str, archive: Path, results: str, workers: int) -> dict[str, float]:
     """One run."""
     started = time.perf_counter()
-    order = Order(folder=results)
+    order = RunSpec(folder=results)
     run = ArchiveRun(order, find_sources([str(archive)]))
     engine: Engine = WAYS[way](order, workers)
     try:
@@ -102,13 +102,13 @@ def measured(way: str, archive: Path, results: str, workers: int) -> dict[str, f
 class _Batches:
     """What a Ray Data worker does: some units, and what they gave."""
 
-    def __init__(self, order: Order) -> None:
-        from oido.batch.unit_worker import Archivist
+    def __init__(self, order: RunSpec) -> None:
+        from oido.batch.unit_worker import UnitWorker
 
-        self._archivist = Archivist(order)
+        self._archivist = UnitWorker(order)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        reports: list[Report] = []
+        reports: list[WorkerReport] = []
         for unit in batch["unit"]:
             reports += self._archivist.serve(pickle.loads(unit))
         reports += self._archivist.serve(Flush())  # it is not told which batch is its last
@@ -118,7 +118,7 @@ class _Batches:
 class DataEngine:
     """`Engine` by Ray Data, as far as this benchmark needs it: units that are known before."""
 
-    def __init__(self, order: Order, workers: int) -> None:
+    def __init__(self, order: RunSpec, workers: int) -> None:
         import ray
 
         quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
@@ -131,7 +131,7 @@ class DataEngine:
         """As `Engine.start`."""
         return self._engine.start()
 
-    def run(self, next_unit: NextUnit) -> Iterator[tuple[Unit | None, Report]]:
+    def run(self, next_unit: NextUnit) -> Iterator[tuple[Unit | None, WorkerReport]]:
         """As `Engine.run`, without losses and without ranges."""
         import ray
 

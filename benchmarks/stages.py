@@ -17,7 +17,7 @@ from statistics import median
 from corpus import ROOT, make_corpus
 
 import oido
-from oido.inference.predictor import Ear
+from oido.inference.predictor import Predictor
 from oido.signal.decode import open_audio
 from oido.signal.mixing import mono_blocks
 
@@ -52,7 +52,7 @@ def main() -> int:
     """Print a row for each format."""
     corpus = make_corpus(ROOT / ".bench" / "audio", ROOT.parent / "shared" / "audio", (10, 20))
     classifier = oido.AudioClassifier(jobs=1)
-    ear, hop = Ear.of(classifier.model), classifier.windowing.hop_samples
+    ear, hop = Predictor.of(classifier.model), classifier.windowing.hop_samples
     print("| input | decode | to mono | to 16 kHz | front end | network |")
     print("|---|---:|---:|---:|---:|---:|")
     for name, path in corpus.minute.items():

@@ -14,7 +14,7 @@ from oido.batch.inline_engine import InlineEngine
 from oido.batch.plan import Plan
 from oido.batch.run import ArchiveRun
 from oido.batch.sources import find_sources
-from oido.batch.units import Order, Outcome
+from oido.batch.units import Outcome, RunSpec
 
 __all__ = ["hear", "tables"]
 
@@ -32,7 +32,7 @@ def hear(
     **order: Any,
 ) -> list[Outcome]:
     """A whole run; what came of each recording. workers: processes; 0: in this one."""
-    wanted = Order(plan or Plan(), folder, **order)
+    wanted = RunSpec(plan or Plan(), folder, **order)
     run = ArchiveRun(wanted, find_sources(paths), resumes=resumes, retries_failed=retries_failed)
     with LocalEngine(wanted, workers) if workers else InlineEngine(wanted) as engine:
         run.prepare(engine.start())

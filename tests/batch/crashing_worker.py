@@ -7,7 +7,7 @@ import time
 
 from oido.batch import recording, worker
 
-_rows = recording.Hearing.rows
+_rows = recording.RecordingRun.rows
 
 
 def rows(self):  # type: ignore[no-untyped-def]
@@ -22,7 +22,7 @@ def rows(self):  # type: ignore[no-untyped-def]
     yield from _rows(self)
 
 
-recording.Hearing.rows = rows  # type: ignore[method-assign]
+recording.RecordingRun.rows = rows  # type: ignore[method-assign]
 
 if __name__ == "__main__":
     sys.exit(worker.main())

@@ -19,7 +19,7 @@ import soundfile
 from oido.batch.ray_engine import RayEngine
 from oido.batch.run import ArchiveRun
 from oido.batch.sources import find_sources
-from oido.batch.units import Order, Outcome
+from oido.batch.units import Outcome, RunSpec
 from tests.batch.archives import tables
 
 __all__ = ["actors", "hear_by_ray", "make_recordings", "nobody_left", "place_free_tables"]
@@ -50,7 +50,7 @@ def hear_by_ray(
     stall_seconds: float = 60.0,
 ) -> list[Outcome]:
     """A whole run; on_step is called with how many recordings are committed by now."""
-    order = Order(folder=folder, split_seconds=62, flush_seconds=0.2)
+    order = RunSpec(folder=folder, split_seconds=62, flush_seconds=0.2)
     run = ArchiveRun(order, find_sources(paths), resumes=resumes)
     done: list[Outcome] = []
     with RayEngine(order, workers, address, stall_seconds=stall_seconds) as engine:

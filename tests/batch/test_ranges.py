@@ -17,7 +17,7 @@ from oido.batch.inline_engine import InlineEngine
 from oido.batch.plan import Plan
 from oido.batch.run import ArchiveRun
 from oido.batch.sources import find_sources
-from oido.batch.units import Order
+from oido.batch.units import RunSpec
 from oido.signal.decode import open_audio
 from oido.signal.resample import Resampler, exact_period
 from tests.batch.archives import hear, tables
@@ -128,7 +128,7 @@ def test_ranges_that_were_heard_are_not_heard_again(tmp_path: Path) -> None:
     path, out = tmp_path / "a.wav", tmp_path / "out"
     soundfile.write(path, sound(16_000, 1, 130), 16_000)
     hear([str(path)], str(tmp_path / "calm"))
-    order = Order(Plan(), str(out), split_seconds=30)
+    order = RunSpec(Plan(), str(out), split_seconds=30)
     run = ArchiveRun(order, find_sources([str(path)]))
     with InlineEngine(order) as engine:
         run.prepare(engine.start())

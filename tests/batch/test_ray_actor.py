@@ -17,7 +17,7 @@ from oido.batch import ray_actor
 from oido.batch.ray_actor import RayActor, Restarted, Started, crash_path
 from oido.batch.ray_engine import RayEngine
 from oido.batch.sources import find_sources
-from oido.batch.units import Flush, Order, Unit
+from oido.batch.units import Flush, RunSpec, Unit
 from oido.batch.worker import Fatal
 from oido.errors import MissingExtraError, OptionError, OutputError
 
@@ -33,7 +33,7 @@ def actor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RayActor]
 
 
 def begun(actor: RayActor, folder: Path) -> str:
-    said = actor.prepare(__version__, pickle.dumps(Order(folder=str(folder))))
+    said = actor.prepare(__version__, pickle.dumps(RunSpec(folder=str(folder))))
     assert isinstance(said, Started)
     assert said.model[0] == "yamnet/classification"
     return said.life
@@ -80,7 +80,7 @@ def test_the_next_process_tells_how_the_one_before_crashed(actor: RayActor, tmp_
     with crash_path("tested").open("a") as file:
         file.write("Fatal Python error: Segmentation fault\n\nStack (most recent call first):\n")
     after = RayActor("tested")
-    order = pickle.dumps(Order(folder=str(tmp_path / "r")))
+    order = pickle.dumps(RunSpec(folder=str(tmp_path / "r")))
     said = after.prepare(__version__, order)
     assert isinstance(said, Started)
     assert said.crash == "Segmentation fault"
@@ -91,7 +91,7 @@ def test_the_next_process_tells_how_the_one_before_crashed(actor: RayActor, tmp_
 def test_a_crash_while_loading_is_the_end(actor: RayActor) -> None:
     with crash_path("tested").open("a") as file:
         file.write("Fatal Python error: Illegal instruction\n")
-    said = RayActor("tested").prepare(__version__, pickle.dumps(Order()))
+    said = RayActor("tested").prepare(__version__, pickle.dumps(RunSpec()))
     assert isinstance(said, Fatal)
     assert "could not start" in said.reason
     assert "Illegal instruction" in said.reason
@@ -100,7 +100,7 @@ def test_a_crash_while_loading_is_the_end(actor: RayActor) -> None:
 def test_without_ray_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"oido\[archive,ray\]"):
-        RayEngine(Order())
+        RayEngine(RunSpec())
 
 
 def test_an_address_where_no_ray_is() -> None:
@@ -109,6 +109,6 @@ def test_an_address_where_no_ray_is() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with pytest.raises(OptionError, match=f"no Ray cluster at 127.0.0.1:{port}"):
-        RayEngine(Order(), 1, f"127.0.0.1:{port}")
+        RayEngine(RunSpec(), 1, f"127.0.0.1:{port}")
     with pytest.raises(OptionError, match="--address auto"):
-        RayEngine(Order(), 1, "ray://127.0.0.1:10001")
+        RayEngine(RunSpec(), 1, "ray://127.0.0.1:10001")

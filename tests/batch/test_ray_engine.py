@@ -150,10 +150,10 @@ def test_decoders_that_crash_or_stall_cost_their_recordings_and_say_why(
 
 def test_what_every_node_would_say_ends_the_run(cluster: Any, tmp_path: Path) -> None:
     from oido.batch.plan import Plan
-    from oido.batch.units import Order
+    from oido.batch.units import RunSpec
     from oido.errors import ModelNotFoundError
 
-    order = Order(Plan(model="no/such-model"), str(tmp_path / "r"))
+    order = RunSpec(Plan(model="no/such-model"), str(tmp_path / "r"))
     with RayEngine(order, 1, cluster.address) as engine, pytest.raises(ModelNotFoundError) as told:
         engine.start()
     assert "no/such-model" in str(told.value)
@@ -163,8 +163,8 @@ def test_another_version_of_ray_is_told_in_a_sentence(
     cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ray._private.utils.compute_version_info", lambda: ("0.0.1", "3.11.0"))
-    from oido.batch.units import Order
+    from oido.batch.units import RunSpec
 
     with pytest.raises(OptionError, match=r"Version mismatch.*Ray: 0\.0\.1"):
-        RayEngine(Order(), 1, cluster.address)
+        RayEngine(RunSpec(), 1, cluster.address)
     assert not ray.is_initialized()

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from oido.batch.commit_log import Ledger, read_folder
+from oido.batch.commit_log import CommitLog, read_folder
 from oido.batch.engine import LocalEngine
 from oido.batch.inline_engine import InlineEngine
 from oido.batch.plan import Plan, Task
 from oido.batch.progress import status_of
-from oido.batch.recording import Hearing, make_classifier
+from oido.batch.recording import RecordingRun, make_classifier
 from oido.batch.run import ArchiveRun
 from oido.batch.sources import find_sources
-from oido.batch.units import Order
+from oido.batch.units import RunSpec
 from oido.errors import OptionError, OutputError
 from oido.params import Selection
 from tests.batch.archives import hear, tables
@@ -56,7 +56,7 @@ def test_rows_are_those_of_classify(archive: Path, tmp_path: Path) -> None:
         classifier = make_classifier(plan)
         expected: list[dict[str, Any]] = []
         for path in sorted(archive.iterdir()):
-            hearing = Hearing(classifier, plan, Task(0, str(path), str(path), path.name))
+            hearing = RecordingRun(classifier, plan, Task(0, str(path), str(path), path.name))
             expected += [row._asdict() for rows in hearing.rows() for row in rows]
         for row in expected:
             assert row.pop("probability") is None
@@ -264,7 +264,7 @@ def test_a_ledger_with_a_gap_is_refused(archive: Path, tmp_path: Path) -> None:
 
 def test_two_runs_do_not_share_a_folder(archive: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "out")
-    first = Ledger(out, "0" * 16)
+    first = CommitLog(out, "0" * 16)
     first.claim()
     with pytest.raises(OptionError, match="another run is writing there"):
         hear([str(archive)], out)
@@ -273,7 +273,7 @@ def test_two_runs_do_not_share_a_folder(archive: Path, tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_told(archive: Path, tmp_path: Path) -> None:
     """A part's folder is a file: the worker cannot write, and says so in one sentence."""
     out = tmp_path / "out"
-    order = Order(Plan(), str(out))
+    order = RunSpec(Plan(), str(out))
     with InlineEngine(order) as engine:
         ArchiveRun(order, find_sources([str(archive)])).prepare(engine.start())
     (out / "clips").write_text("in the way")
@@ -287,7 +287,7 @@ def test_a_folder_that_cannot_be_written_is_told(archive: Path, tmp_path: Path) 
 def test_a_killed_worker_costs_nothing(archive: Path, tmp_path: Path) -> None:
     out, calm = str(tmp_path / "out"), str(tmp_path / "calm")
     hear([str(archive)], calm)
-    order = Order(Plan(), out, flush_seconds=60)
+    order = RunSpec(Plan(), out, flush_seconds=60)
     run = ArchiveRun(order, find_sources([str(archive)]))
     with LocalEngine(order, 2) as engine:
         run.prepare(engine.start())
@@ -310,7 +310,7 @@ def test_workers_that_are_ended_while_they_write_discard_it(tmp_path: Path) -> N
         sound = np.random.default_rng(number).uniform(-0.2, 0.2, 16_000 * 1200)
         soundfile.write(tmp_path / f"{number}.wav", sound, 16_000)
     out = tmp_path / "out"
-    order = Order(Plan(), str(out), split_seconds=600)
+    order = RunSpec(Plan(), str(out), split_seconds=600)
     run = ArchiveRun(order, find_sources([str(tmp_path / "0.wav"), str(tmp_path / "1.wav")]))
     with LocalEngine(order, 2) as engine:
         run.prepare(engine.start())
@@ -325,7 +325,7 @@ def test_what_killed_workers_were_writing_is_tidied_away_and_no_more(
     archive: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    order = Order(Plan(), str(out))
+    order = RunSpec(Plan(), str(out))
     run = ArchiveRun(order, find_sources([str(archive)]))
     with InlineEngine(order) as engine:
         run.prepare(engine.start())

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from oido.batch.commit_log import Ledger, read_folder
+from oido.batch.commit_log import CommitLog, read_folder
 from oido.batch.sources import find_sources
 from oido.batch.storage import storage_of
 from oido.errors import OptionError
@@ -81,7 +81,7 @@ def test_an_s3_archive_is_resumed_and_sees_what_has_changed(s3: Any, recordings:
 
 
 def test_of_two_runs_in_a_store_only_one_can_commit(s3: Any) -> None:
-    one, other = (Ledger(f"{BUCKET}/out", digit * 16) for digit in "01")
+    one, other = (CommitLog(f"{BUCKET}/out", digit * 16) for digit in "01")
     one.begin({"embeddings": False}, ("m", "0" * 64), calibrated=False)
     other.is_new = False
     other.begin({"embeddings": False}, ("m", "0" * 64), calibrated=False)

@@ -9,7 +9,7 @@ import pytest
 import oido
 from oido.calibration.fit import calibrate
 from oido.calibration.risk_control import Guarantee
-from oido.calibration.thresholds import Aim
+from oido.calibration.thresholds import ThresholdTarget
 from oido.models.model import AudioModel
 from tests.calibration.labelled_sounds import labelled_sounds
 
@@ -28,7 +28,7 @@ def test_a_result_saves_by_the_names_ending(model: AudioModel, tmp_path: Path) -
 def test_a_target_or_a_guarantee(model: AudioModel, tmp_path: Path) -> None:
     data = oido.Dataset.from_clips([])
     with pytest.raises(oido.OptionError, match="not both"):
-        calibrate(model, data, target=Aim("f1"), guarantee=Guarantee("fnr", 0.1))
+        calibrate(model, data, target=ThresholdTarget("f1"), guarantee=Guarantee("fnr", 0.1))
 
 
 @pytest.mark.slow

@@ -10,14 +10,14 @@ import pytest
 from oido.calibration.data import fit, folds_of, hold_out
 from oido.calibration.report import report_of
 from oido.calibration.risk_control import Guarantee
-from oido.calibration.thresholds import Aim
+from oido.calibration.thresholds import ThresholdTarget
 from oido.errors import OptionError
 from oido.events.calibration import Calibrator
 from tests.calibration.labelled_sounds import made_scores
 
 SIZE = 6
 """Labels of the head; the made classes are its columns 1 to 4."""
-F1 = Aim("f1")
+F1 = ThresholdTarget("f1")
 
 
 def test_a_recording_is_never_on_both_sides() -> None:
@@ -75,7 +75,7 @@ def test_the_calibration_is_right_and_the_report_says_so() -> None:
 
 def test_figures_are_those_of_the_held_out_decisions() -> None:
     labelled = made_scores()
-    aim = Aim("precision", 0.8)
+    aim = ThresholdTarget("precision", 0.8)
     held = hold_out(labelled, SIZE, aim)
     report = report_of(labelled, fit(labelled, SIZE, aim), held, aim)
     true = labelled.targets > 0
@@ -97,7 +97,7 @@ def test_figures_are_those_of_the_held_out_decisions() -> None:
 
 def test_false_alarms_are_counted_in_held_out_windows() -> None:
     labelled = made_scores()
-    aim = Aim("false-alarms-per-hour", 60.0)
+    aim = ThresholdTarget("false-alarms-per-hour", 60.0)
     fitted, held = fit(labelled, SIZE, aim), hold_out(labelled, SIZE, aim)
     report = report_of(labelled, fitted, held, aim)
     absent = labelled.targets == 0

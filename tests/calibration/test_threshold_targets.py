@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oido.calibration.thresholds import NEVER, Aim, Alarms, aimed_thresholds, between
+from oido.calibration.thresholds import NEVER, Alarms, ThresholdTarget, aimed_thresholds, between
 from oido.errors import OptionError
 
 OWN = np.array([False])
@@ -24,7 +24,7 @@ def sure(hits: int, alarms: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("text", ["precision=0.9", "recall=1", "f1", "false-alarms-per-hour=2.5"])
 def test_aims_are_read(text: str) -> None:
-    assert str(Aim.parse(text)) == text
+    assert str(ThresholdTarget.parse(text)) == text
 
 
 @pytest.mark.parametrize(
@@ -41,15 +41,15 @@ def test_aims_are_read(text: str) -> None:
 )
 def test_aims_that_are_none(text: str, message: str) -> None:
     with pytest.raises(OptionError, match=message):
-        Aim.parse(text)
+        ThresholdTarget.parse(text)
 
 
 def test_recall_takes_the_highest_threshold_that_finds_so_many() -> None:
     p = column(*np.linspace(0.05, 0.95, 10))
     targets = np.ones((10, 1), np.float32)
-    values = aimed_thresholds(Aim("recall", 0.8), p, targets, OWN).values
+    values = aimed_thresholds(ThresholdTarget("recall", 0.8), p, targets, OWN).values
     assert (p >= values).sum() == 8
-    assert (p >= aimed_thresholds(Aim("recall", 1.0), p, targets, OWN).values).all()
+    assert (p >= aimed_thresholds(ThresholdTarget("recall", 1.0), p, targets, OWN).values).all()
 
 
 def test_f1_is_where_it_is_highest() -> None:
@@ -61,14 +61,14 @@ def test_f1_is_where_it_is_highest() -> None:
         reported = p >= np.float32(threshold)
         return 2 * (targets * reported).sum() / (reported.sum() + targets.sum())
 
-    found = float(aimed_thresholds(Aim("f1"), p, targets, OWN).values[0])
+    found = float(aimed_thresholds(ThresholdTarget("f1"), p, targets, OWN).values[0])
     assert f1(found) == max(f1(value) for value in np.unique(p))
 
 
 def test_precision_takes_the_lowest_threshold_that_is_right_often_enough() -> None:
     p, targets = sure(60, 60)
     high, low = (
-        float(aimed_thresholds(Aim("precision", wanted), p, targets, OWN).values[0])
+        float(aimed_thresholds(ThresholdTarget("precision", wanted), p, targets, OWN).values[0])
         for wanted in (0.99, 0.8)
     )
     assert low < 0.49 < high
@@ -81,7 +81,7 @@ def test_what_probabilities_promise_counts_where_clips_are_few() -> None:
     for count, is_reached in ((3, False), (30, True)):
         p = column(*np.linspace(0.5, 0.55, count), 0.1)
         targets = column(*[1.0] * count, 0.0)
-        found = aimed_thresholds(Aim("precision", 0.9), p, targets, OWN)
+        found = aimed_thresholds(ThresholdTarget("precision", 0.9), p, targets, OWN)
         assert found.reached.tolist() == [is_reached]
         assert (found.values[0] == NEVER) == (not is_reached)
 
@@ -91,11 +91,11 @@ def test_pooled_classes_share_the_threshold_of_their_clips() -> None:
     pooled = np.array([False, True, True])
     parts = np.concatenate([p, p[::2].repeat(2, 0), p], axis=1)
     columns = np.repeat(targets, 3, axis=1)
-    values = aimed_thresholds(Aim("f1"), parts, columns, pooled).values
+    values = aimed_thresholds(ThresholdTarget("f1"), parts, columns, pooled).values
     assert values[1] == values[2]
     columns[:, 1:] = np.nan
     columns[0, 1:] = 1  # two clips tell nothing: all classes choose
-    values = aimed_thresholds(Aim("f1"), parts, columns, pooled).values
+    values = aimed_thresholds(ThresholdTarget("f1"), parts, columns, pooled).values
     assert values[1] == values[2] == pytest.approx(values[0], abs=0.02)
 
 
@@ -103,7 +103,11 @@ def test_unknown_targets_do_not_count() -> None:
     p, targets = sure(40, 20)
     with_unknown = np.concatenate([targets, np.full((5, 1), np.nan, np.float32)])
     more = np.concatenate([p, np.full((5, 1), 0.7, np.float32)])
-    for aim in (Aim("f1"), Aim("recall", 0.9), Aim("precision", 0.9)):
+    for aim in (
+        ThresholdTarget("f1"),
+        ThresholdTarget("recall", 0.9),
+        ThresholdTarget("precision", 0.9),
+    ):
         one, other = (
             aimed_thresholds(aim, *pair, OWN).values[0]
             for pair in ((p, targets), (more, with_unknown))
@@ -137,7 +141,7 @@ def test_false_alarms_are_stretches_of_windows(seed: int, size: tuple[int, int])
     windows = np.round(0.97 * dice.random(size) ** 3, 2).astype(np.float32)  # with ties
     alarms, p, targets = alarms_of(windows, hours=2.0)
     for allowed in (1, 5):
-        aim = Aim("false-alarms-per-hour", allowed / 2)
+        aim = ThresholdTarget("false-alarms-per-hour", allowed / 2)
         found = aimed_thresholds(aim, p, targets, OWN, alarms).values[0]
         higher = np.unique(windows[windows >= found])
         assert all(stretches(windows, t) <= allowed for t in [found, *higher])
@@ -146,7 +150,7 @@ def test_false_alarms_are_stretches_of_windows(seed: int, size: tuple[int, int])
 
 
 def test_silence_allows_every_threshold_and_certainty_none() -> None:
-    aim = Aim("false-alarms-per-hour", 1.0)
+    aim = ThresholdTarget("false-alarms-per-hour", 1.0)
     alarms, p, targets = alarms_of(np.zeros((5, 4)), hours=5)
     assert aimed_thresholds(aim, p, targets, OWN, alarms).values[0] == 0
     alarms, p, targets = alarms_of(np.ones((50, 4)), hours=5)

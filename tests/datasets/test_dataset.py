@@ -72,7 +72,7 @@ def test_esc10_as_it_is_published(shared_audio: Path) -> None:
 
 def test_esc10_split_anew(shared_audio: Path) -> None:
     data = Dataset.load(shared_audio / "esc10")
-    for fold in data.folds(4, seed=1, keep_given=False):
+    for fold in data.folds(4, seed=1, keep_predefined=False):
         per_class = {name: sum(name in clip.labels for clip in fold.test) for name in data.classes}
         assert all(8 <= count <= 12 for count in per_class.values()), per_class
         assert not {clip.group for clip in fold.train} & {clip.group for clip in fold.test}

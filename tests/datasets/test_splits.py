@@ -184,7 +184,7 @@ def test_given_folds_are_kept(recordings: list[list[set[str]]], n_folds: int) ->
     train, test = data.split(0.2)
     assert not {clip.fold for clip in train} & {clip.fold for clip in test}
     if len(groups(data)) >= 2 and splittable(data):
-        assert len(data.folds(2, keep_given=False)) == 2
+        assert len(data.folds(2, keep_predefined=False)) == 2
 
 
 def test_clips_without_a_fold_go_where_they_are_needed_or_to_their_recording() -> None:
@@ -212,7 +212,7 @@ def test_given_parts_are_kept(names: tuple[str | None, ...], held_out: set[str])
     assert {clip.fold for clip in test} == held_out
     assert {clip.fold for clip in train} == set(names) - held_out
     assert data.folds() == [(train, test)]
-    assert len(train.folds(3, keep_given=False)) == 3
+    assert len(train.folds(3, keep_predefined=False)) == 3
     for part in test.split():  # of one name only: nothing is given any more
         assert groups_by_class(part).keys() == {"A", "B"}
 
@@ -248,6 +248,6 @@ def test_options_that_make_no_sense() -> None:
     with pytest.raises(OptionError, match="2 folds of their own, so there cannot be 3"):
         data.folds(3)
     with pytest.raises(OptionError, match="k must be 2 or more"):
-        data.folds(1, keep_given=False)
+        data.folds(1, keep_predefined=False)
     with pytest.raises(OptionError, match="5 folds need 5 source recordings, and there are 4"):
-        data.folds(5, keep_given=False)
+        data.folds(5, keep_predefined=False)

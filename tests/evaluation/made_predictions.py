@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from oido.datasets.clip import Clip
-from oido.evaluation.predictions import JudgedClips
+from oido.evaluation.predictions import ClipPredictions
 
 __all__ = ["judged", "random_judged"]
 
@@ -22,11 +22,11 @@ def judged(
     groups: Sequence[str] | None = None,
     threshold: float = 0.5,
     **rest: Any,
-) -> JudgedClips:
+) -> ClipPredictions:
     """Clips of these arrays; each is its own group unless groups are given."""
     rows = np.asarray(targets, np.float32)
     names = groups or [f"source {n}" for n in range(len(rows))]
-    return JudgedClips(
+    return ClipPredictions(
         tuple(Clip(f"{n}.wav", group=str(name)) for n, name in enumerate(names)),
         tuple(classes[: rows.shape[1]]),
         rows,
@@ -47,7 +47,7 @@ def random_judged(
     steps: int = 0,
     skill: float = 2.0,
     **rest: Any,
-) -> JudgedClips:
+) -> ClipPredictions:
     """steps: probabilities are rounded to so many, so that there are ties."""
     random = np.random.default_rng(seed)
     if multi_label:

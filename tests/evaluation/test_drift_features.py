@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import oido
-from oido.evaluation.drift_features import MOST_STRETCHES, hear_stretches
+from oido.evaluation.drift_features import MOST_STRETCHES, collect_features
 from tests.datasets.recordings import record
 from tests.signal.decode.wav_bytes import wav
 from tests.signal.sounds import noise
@@ -16,7 +16,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def test_stretches_are_parts_of_what_classify_hears(classifier: oido.AudioClassifier) -> None:
-    heard = hear_stretches(classifier, [str(EXAMPLES / "street.flac")])
+    heard = collect_features(classifier, [str(EXAMPLES / "street.flac")])
     result = classifier.classify(EXAMPLES / "street.flac")
     assert len(heard.embeddings) == 6  # of 62 windows: six of ten, and two are less than half
     third = slice(20, 30)
@@ -37,13 +37,13 @@ def test_long_recordings_keep_some_stretches_and_short_ones_count(
     broken = tmp_path / "broken.wav"
     broken.write_bytes(b"RIFF")
     paths = [str(path) for path in (long, broken, short)]
-    heard = hear_stretches(classifier, paths, jobs=2)
+    heard = collect_features(classifier, paths, jobs=2)
     assert np.bincount(heard.source).tolist() == [MOST_STRETCHES, 1]
     assert heard.facts[:, 1] == pytest.approx([70, 0.3])
     assert [name for name, _ in heard.left_out] == [str(broken)]
-    again = hear_stretches(classifier, paths, jobs=1)
+    again = collect_features(classifier, paths, jobs=1)
     np.testing.assert_array_equal(again.embeddings, heard.embeddings)
-    assert not np.array_equal(hear_stretches(classifier, paths, seed=1).values, heard.values)
+    assert not np.array_equal(collect_features(classifier, paths, seed=1).values, heard.values)
     assert len(heard.sampled(3, seed=0).embeddings) <= 3
 
 
@@ -52,6 +52,6 @@ def test_cuts_of_one_source_are_one_source(
 ) -> None:
     names = ("1-100032-A-0.wav", "1-100032-B-0.wav", "2-77-A-0.wav")
     paths = [str(record(tmp_path / name)) for name in names]
-    heard = hear_stretches(classifier, [path.replace("2-77", "2-777") for path in paths[:2]])
+    heard = collect_features(classifier, [path.replace("2-77", "2-777") for path in paths[:2]])
     assert heard.sources == 1
-    assert hear_stretches(classifier, paths).sources == 2
+    assert collect_features(classifier, paths).sources == 2

@@ -13,7 +13,7 @@ import soundfile
 
 import oido
 from oido.datasets.clip import Clip
-from oido.evaluation.evaluate import evaluate, judge
+from oido.evaluation.evaluate import evaluate, predict_clips
 from oido.events.calibration import Calibrator
 from oido.heads import Head, ScoreCalibration, Sigmoid
 from oido.models.model import AudioModel
@@ -90,7 +90,7 @@ def test_a_region_is_judged_by_its_own_sound(classifier: oido.AudioClassifier) -
         Clip(str(STREET), ("Bell",), start_time=10.9, end_time=15.8),
         Clip(str(STREET), ()),
     ]
-    judged, left_out = judge(classifier, oido.Dataset.from_clips(clips))
+    judged, left_out = predict_clips(classifier, oido.Dataset.from_clips(clips))
     assert left_out == ()
     assert judged.classes == ("Bell", "Siren")
     columns = [classifier.labels.index(label) for label in judged.classes]
@@ -114,7 +114,7 @@ def test_a_taught_model_answers_with_all_its_classes(custom: Path, tmp_path: Pat
     paths = [str(record(tmp_path / f"{n}.wav", 2.0)) for n in range(6)]
     labels = [("owl",), ("owl",), ("wren",), ("wren",), (), ()]  # in another case than the model's
     data = oido.Dataset.from_clips([Clip(*each) for each in zip(paths, labels)])
-    judged, _ = judge(custom, data)
+    judged, _ = predict_clips(custom, data)
     assert judged.classes == ("Owl", "wren", "robin")  # robin may be said, though nobody asked
     assert judged.thresholds.tolist() == [
         pytest.approx(0.3), pytest.approx(0.6), pytest.approx(0.3)
@@ -137,13 +137,13 @@ def test_a_taught_model_answers_with_all_its_classes(custom: Path, tmp_path: Pat
 def test_thresholds_may_be_given(custom: Path, tmp_path: Path) -> None:
     clips = [Clip(str(record(tmp_path / f"{n}.wav")), (n,)) for n in ("owl", "wren")]
     data = oido.Dataset.from_clips(clips)
-    common = judge(custom, data, thresholds=0.7)[0].thresholds
+    common = predict_clips(custom, data, thresholds=0.7)[0].thresholds
     assert common.tolist() == pytest.approx([0.7, 0.7, 0.7])
-    own = judge(custom, data, thresholds={"OWL": 0.1})[0].thresholds
+    own = predict_clips(custom, data, thresholds={"OWL": 0.1})[0].thresholds
     assert own.tolist() == pytest.approx([0.1, 0.6, 0.3])
     for wrong in (1.5, {"hawk": 0.5}):
         with pytest.raises(oido.OptionError):
-            judge(custom, data, thresholds=wrong)  # type: ignore[arg-type]
+            predict_clips(custom, data, thresholds=wrong)  # type: ignore[arg-type]
 
 
 def test_what_is_not_known_is_not_counted(custom: Path, tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_what_is_not_known_is_not_counted(custom: Path, tmp_path: Path) -> None:
         Clip(path, (), ("owl", "hawk"), complete=False),
         Clip(path, ("owl", "wren")),
     ]
-    judged, _ = judge(custom, oido.Dataset.from_clips(clips))
+    judged, _ = predict_clips(custom, oido.Dataset.from_clips(clips))
     assert judged.multi_label
     expected = [[1, 0, np.nan], [0, np.nan, np.nan], [1, 1, 0]]
     np.testing.assert_array_equal(judged.targets, np.array(expected, np.float32))
@@ -180,8 +180,8 @@ def test_a_label_that_the_model_does_not_have_is_named(
 ) -> None:
     path = str(record(tmp_path / "0.wav"))
     with pytest.raises(oido.OptionError, match=r"no label 'Sirens'; the nearest are: .*'Siren'"):
-        judge(classifier, oido.Dataset.from_clips([Clip(path, ("Sirens",))]))
+        predict_clips(classifier, oido.Dataset.from_clips([Clip(path, ("Sirens",))]))
     with pytest.raises(oido.OptionError, match="one label of the model"):
-        judge(custom, oido.Dataset.from_clips([Clip(path, ("owl",)), Clip(path, ("OWL",))]))
+        predict_clips(custom, oido.Dataset.from_clips([Clip(path, ("owl",)), Clip(path, ("OWL",))]))
     with pytest.raises(oido.OptionError, match="no clip has an event"):
-        judge(custom, oido.Dataset.from_clips([Clip(path)]))
+        predict_clips(custom, oido.Dataset.from_clips([Clip(path)]))

@@ -18,7 +18,7 @@ import oido
 from oido.datasets.clip import Clip, LeftOut
 from oido.evaluation import report_html
 from oido.evaluation.mistakes import SECONDS, excerpt, worst_mistakes
-from oido.evaluation.predictions import JudgedClips, JudgedWindows
+from oido.evaluation.predictions import ClipPredictions, JudgedWindows
 from oido.evaluation.report import Report
 from oido.evaluation.verdict import CurvePoint
 from oido.writers.html import Html, join, tag
@@ -61,7 +61,7 @@ class Page(HTMLParser):
         return [attributes for element, attributes in self.elements if element == name]
 
 
-def full_report(clips: JudgedClips) -> Report:
+def full_report(clips: ClipPredictions) -> Report:
     return Report.of(
         clips,
         title=HOSTILE[0],
@@ -74,7 +74,7 @@ def full_report(clips: JudgedClips) -> Report:
     )
 
 
-def hostile_clips() -> JudgedClips:
+def hostile_clips() -> ClipPredictions:
     clips = random_judged(40, 3)
     paths = tuple(Clip(f"{HOSTILE[1]}{n}.wav", group=str(n)) for n in range(40))
     return replace(clips, classes=HOSTILE, clips=paths)

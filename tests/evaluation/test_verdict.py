@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from oido.evaluation.metrics import measure
-from oido.evaluation.predictions import JudgedClips
+from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.verdict import Baseline, CurvePoint, Remark, verdict
 from tests.evaluation.made_predictions import judged, random_judged
 
 pytest.importorskip("sklearn")
 
 
-def said(clips: JudgedClips, **rest: Any) -> list[Remark]:
+def said(clips: ClipPredictions, **rest: Any) -> list[Remark]:
     return list(verdict(clips, measure(clips), **rest))
 
 
@@ -26,7 +26,7 @@ def the(remarks: list[Remark], words: str) -> Remark:
     return found
 
 
-def answers(pairs: list[tuple[int, int, int]], classes: int = 2) -> JudgedClips:
+def answers(pairs: list[tuple[int, int, int]], classes: int = 2) -> ClipPredictions:
     """Clips by (true, said, how many); as many as there are classes is no event."""
     rows = [(true, named) for true, named, count in pairs for _ in range(count)]
     table = np.eye(classes + 1, dtype=np.float32)[:, :classes]

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 import oido
 from oido.cli.live_output import JsonLines, Lines
-from oido.inference.backpressure import Coarsening
-from oido.live.monitor import LiveHearing
+from oido.inference.backpressure import AdaptiveHop
+from oido.live.monitor import LiveMonitor
 from oido.params import Detection
 from oido.signal.decode import AudioInfo, AudioReader
 
@@ -51,7 +51,7 @@ class Live(AudioReader):
 
 
 def test_the_hop_is_doubled_while_it_stays_full_and_halved_when_it_is_calm() -> None:
-    coarsening, every = Coarsening(Clock(0.5)), []
+    coarsening, every = AdaptiveHop(Clock(0.5)), []
     for window, full in enumerate([0.9, 0.2] * 5 + [0.9] * 12 + [0.05] * 200):
         taken = coarsening.takes(window, full)
         assert taken == (window % coarsening.every == 0)
@@ -68,12 +68,12 @@ def test_live_windows_are_left_out_told_and_events_go_on(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("oido.inference.stream.Coarsening", partial(Coarsening, Clock(0.5)))
+    monkeypatch.setattr("oido.inference.stream.Coarsening", partial(AdaptiveHop, Clock(0.5)))
     samples = np.zeros(16_000 * 20, np.float32)
     full = itertools.chain([0.9] * 7, itertools.repeat(0.3))
-    hearing = LiveHearing(classifier, Live(samples, full), Detection(0.5))
+    hearing = LiveMonitor(classifier, Live(samples, full), Detection(0.5))
     outputs = [
-        kind("mic:fake", hearing.clock, classifier.reader.selector, 0.48, 1)
+        kind("mic:fake", hearing.clock, classifier.postprocessor.selector, 0.48, 1)
         for kind in (JsonLines, Lines)
     ]
     skipped, events = [], []

@@ -15,8 +15,8 @@ import pytest
 import oido
 from oido.inference.block import Block
 from oido.inference.ensemble import power_mean
-from oido.inference.predictor import Ear
-from oido.inference.stream import make_listener
+from oido.inference.predictor import Predictor
+from oido.inference.stream import make_stream_factory
 from oido.models.model import EnsembleNetwork
 from oido.models.registry import ENSEMBLE
 from oido.signal.decode import AudioInfo, AudioReader, open_audio
@@ -45,7 +45,7 @@ def around(classifier: oido.AudioClassifier, waveform: np.ndarray, n_windows: in
     """What mn04 says around each window of YAMNet, from the definition: f64[N, 521]."""
     network = classifier.model.network
     assert isinstance(network, EnsembleNetwork)
-    ear = Ear.of(network.second)
+    ear = Predictor.of(network.second)
     rows = []
     for start in range(0, max(1, len(waveform) - 160_000 + 80_000), 80_000):
         piece = np.concatenate([waveform[start : start + 160_000], np.zeros(64_000, np.float32)])
@@ -106,7 +106,7 @@ def test_damage_comes_after_what_was_heard(
 ) -> None:
     heard: list[list[Block]] = [[], []]
     for blocks, ear in zip(heard, (both, classifier)):
-        listener = make_listener(ear.model)
+        listener = make_stream_factory(ear.model)
         stream = listener.open(
             Damaged(seconds), ear.windowing, channel="mix", workers=1, transform=None
         )

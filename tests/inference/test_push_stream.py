@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 import oido
 from oido.errors import CorruptAudioError, EmptyAudioError, InvalidSamplesError
 from oido.inference.block import Block
-from oido.inference.predictor import JoinedEar
-from oido.inference.scheduler import Hub
+from oido.inference.predictor import BatchPredictor
+from oido.inference.scheduler import BatchScheduler
 from oido.signal.decode import AudioInfo
 
 
@@ -46,8 +46,8 @@ class Kept:
 
 
 @pytest.fixture
-def hub(classifier: oido.AudioClassifier) -> Iterator[Hub]:
-    opened = Hub(classifier.listener, 2)
+def hub(classifier: oido.AudioClassifier) -> Iterator[BatchScheduler]:
+    opened = BatchScheduler(classifier.listener, 2)
     yield opened
     opened.close()
 
@@ -67,13 +67,13 @@ def noise(
 @pytest.mark.parametrize("size", [17, 509, 44_100])
 @pytest.mark.parametrize(("rate_hz", "channels"), [(16_000, 1), (44_100, 2)])
 def test_a_fed_stream_equals_the_one_shot(
-    classifier: oido.AudioClassifier, hub: Hub, size: int, rate_hz: int, channels: int
+    classifier: oido.AudioClassifier, hub: BatchScheduler, size: int, rate_hz: int, channels: int
 ) -> None:
     samples = noise(2.5, rate_hz, channels)
     expected = classifier.classify(samples, rate_hz)
     kept = Kept()
     fed = hub.open(
-        info(rate_hz, channels), classifier.windowing, kept, weighs=True, room_seconds=0.1
+        info(rate_hz, channels), classifier.windowing, kept, weighs=True, capacity_seconds=0.1
     )
     for start in range(0, len(samples), size):
         assert fed.push(samples[start : start + size])
@@ -98,7 +98,7 @@ def test_many_strangers_at_once_are_heard_as_each_alone(
     rate = classifier.windowing.sample_rate_hz
     seconds = 8.0 if name == "ensemble" else 2.2 * classifier.windowing.window_samples / rate
     sounds = [noise(seconds + n / 7, rate, seed=n) for n in range(5)]
-    hub = Hub(classifier.listener, 2)
+    hub = BatchScheduler(classifier.listener, 2)
     kept = [Kept() for _ in sounds]
     feds = [hub.open(info(rate), classifier.windowing, sink) for sink in kept]
     for start in range(0, max(map(len, sounds)), 4_001):
@@ -117,14 +117,14 @@ def test_windows_of_different_sources_share_a_batch(
     classifier: oido.AudioClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batches: list[int] = []
-    hear = JoinedEar.hear
+    hear = BatchPredictor.hear
 
-    def counted(self: JoinedEar, segments: Any) -> Any:
+    def counted(self: BatchPredictor, segments: Any) -> Any:
         batches.append(len(segments))
         return hear(self, segments)
 
-    monkeypatch.setattr(JoinedEar, "hear", counted)
-    hub = Hub(classifier.listener, 1)
+    monkeypatch.setattr(BatchPredictor, "hear", counted)
+    hub = BatchScheduler(classifier.listener, 1)
     first, others = Kept(), [Kept() for _ in range(6)]
     first.gate.clear()
     one = hub.open(info(16_000), classifier.windowing, first)
@@ -141,7 +141,7 @@ def test_windows_of_different_sources_share_a_batch(
 
 
 def test_a_window_does_not_wait_for_more_than_its_last_sample(
-    classifier: oido.AudioClassifier, hub: Hub
+    classifier: oido.AudioClassifier, hub: BatchScheduler
 ) -> None:
     kept = Kept()
     fed = hub.open(info(16_000), classifier.windowing, kept)
@@ -153,10 +153,12 @@ def test_a_window_does_not_wait_for_more_than_its_last_sample(
     assert not fed.is_over
 
 
-def test_push_finds_no_room_where_nobody_hears(classifier: oido.AudioClassifier, hub: Hub) -> None:
+def test_push_finds_no_room_where_nobody_hears(
+    classifier: oido.AudioClassifier, hub: BatchScheduler
+) -> None:
     told = threading.Semaphore(0)
     fed = hub.open(
-        info(16_000), classifier.windowing, Kept(), room_seconds=2.0, on_room=told.release
+        info(16_000), classifier.windowing, Kept(), capacity_seconds=2.0, on_capacity=told.release
     )
     fed.hold()
     second = np.zeros(16_000, np.float32)
@@ -176,10 +178,10 @@ def test_push_finds_no_room_where_nobody_hears(classifier: oido.AudioClassifier,
 
 @pytest.mark.parametrize("over", ["end", "close"])
 def test_a_waiting_push_returns_when_it_is_over(
-    classifier: oido.AudioClassifier, hub: Hub, over: str
+    classifier: oido.AudioClassifier, hub: BatchScheduler, over: str
 ) -> None:
     kept = Kept()
-    fed = hub.open(info(16_000), classifier.windowing, kept, room_seconds=0.5)
+    fed = hub.open(info(16_000), classifier.windowing, kept, capacity_seconds=0.5)
     fed.hold()
     assert fed.push(np.zeros(16_000, np.float32))
     with ThreadPoolExecutor(1) as pool:
@@ -197,7 +199,7 @@ def test_a_waiting_push_returns_when_it_is_over(
 
 
 def test_the_error_of_the_end_comes_after_the_samples(
-    classifier: oido.AudioClassifier, hub: Hub
+    classifier: oido.AudioClassifier, hub: BatchScheduler
 ) -> None:
     kept = Kept()
     fed = hub.open(info(16_000), classifier.windowing, kept)
@@ -209,7 +211,9 @@ def test_the_error_of_the_end_comes_after_the_samples(
     assert isinstance(kept.error, CorruptAudioError)
 
 
-def test_bad_samples_end_it_after_what_was_good(classifier: oido.AudioClassifier, hub: Hub) -> None:
+def test_bad_samples_end_it_after_what_was_good(
+    classifier: oido.AudioClassifier, hub: BatchScheduler
+) -> None:
     samples = noise(2.0)
     samples[20_000] = np.nan
     kept, empty = Kept(), Kept()
@@ -228,7 +232,7 @@ def test_bad_samples_end_it_after_what_was_good(classifier: oido.AudioClassifier
 
 
 def test_a_sink_that_fails_ends_its_own_source_only(
-    classifier: oido.AudioClassifier, hub: Hub
+    classifier: oido.AudioClassifier, hub: BatchScheduler
 ) -> None:
     class Broken(Kept):
         def blocks(self, blocks: list[Block]) -> None:
@@ -251,7 +255,7 @@ def test_a_sink_that_fails_ends_its_own_source_only(
     [np.zeros((5, 2), np.float32), np.zeros((1, 2, 3), np.float32), np.zeros(5, np.uint8)],
 )
 def test_what_is_no_sound_is_refused(
-    classifier: oido.AudioClassifier, hub: Hub, samples: NDArray[np.generic]
+    classifier: oido.AudioClassifier, hub: BatchScheduler, samples: NDArray[np.generic]
 ) -> None:
     fed = hub.open(info(16_000), classifier.windowing, Kept())
     with pytest.raises(InvalidSamplesError, match="samples must be"):

@@ -8,7 +8,7 @@ import pytest
 
 from oido.errors import OptionError, UnknownLabelError
 from oido.heads import Head
-from oido.inference.postprocess import read_heads
+from oido.inference.postprocess import make_postprocessors
 from oido.inference.result import ClassificationResult
 from oido.params import Selection, Windowing
 from oido.signal.decode import AudioInfo
@@ -30,7 +30,9 @@ def make():
         assert windowing.count(N_SAMPLES) == 4
         return ClassificationResult(
             info=AudioInfo("made.wav", 16_000, 1, None, "none", "array"),
-            readers=read_heads((head,), head, selection, locale="en", rolls_up=False),
+            postprocessors=make_postprocessors(
+                (head,), head, selection, locale="en", rolls_up=False
+            ),
             head="scores",
             windowing=windowing,
             n_samples=N_SAMPLES,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from oido.inference.block import BATCH_WINDOWS
-from oido.inference.predictor import Ear, Ears
+from oido.inference.predictor import Predictor, PredictorPool
 from oido.inference.stream import WindowStream
 from oido.params import FrontEndParams, Windowing
 from oido.runtime.base import Outputs
@@ -45,9 +45,9 @@ def fake_ears(make_runtime=lambda: FakeRuntime(7, 5)):
 
     def make_ear():
         runtime = make_runtime()
-        return Ear(FrontEnd(PARAMS, HANN, (5, 239), runtime.project), runtime)
+        return Predictor(FrontEnd(PARAMS, HANN, (5, 239), runtime.project), runtime)
 
-    return Ears(make_ear)
+    return PredictorPool(make_ear)
 
 
 @pytest.fixture
@@ -83,8 +83,8 @@ def by_hand(samples, hop=7_680):
     outputs, start = [], 0
     while True:
         window = np.zeros(15_600, np.float32)
-        part = samples[start : start + 15_600]
-        window[: len(part)] = part
+        branch = samples[start : start + 15_600]
+        window[: len(branch)] = branch
         outputs.append(fake.run(front_end.frames(window)[None]))
         if start + 15_600 >= len(samples):
             break

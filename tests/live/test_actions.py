@@ -21,7 +21,7 @@ import soundfile
 from oido.errors import OptionError
 from oido.live import actions
 from oido.live.actions import Action, ActionError, Message, Runner
-from oido.live.clips import Clip
+from oido.live.clips import AudioClip
 from oido.live.rules import parse_action
 from oido.live.triggers import TriggerState
 from tests.live.servers import Receiver, free_port, running
@@ -41,7 +41,7 @@ ON = TriggerState(
     "mic:küche",
 )
 OFF = replace(ON, state="off")
-CLIP = Clip(0.5, 8_000, np.arange(4_000, dtype=np.int16))
+CLIP = AudioClip(0.5, 8_000, np.arange(4_000, dtype=np.int16))
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 from oido.errors import AudioError, AudioNotFoundError, MissingExtraError
 from oido.live import microphone
 from oido.live.microphone import MicrophoneReader, input_devices
-from oido.live.source import Gap
+from oido.live.source import SourceGap
 
 RATE = 8_000
 BLOCK = RATE // 20
@@ -112,7 +112,7 @@ def read(blocks: Iterator[np.ndarray]) -> np.ndarray:
 
 
 def test_what_the_card_lost_becomes_silence_of_its_length(card: Sounddevice) -> None:
-    told: list[Gap] = []
+    told: list[SourceGap] = []
     reader = MicrophoneReader(on_gap=told.append)
     card.play(1)
     card.play(2)
@@ -122,11 +122,11 @@ def test_what_the_card_lost_becomes_silence_of_its_length(card: Sounddevice) -> 
     samples = read(reader.blocks())[:, 0] * 1024
     expected = [1] * BLOCK + [2] * BLOCK + [0] * 1_000 + [3] * BLOCK + [4] * BLOCK
     assert samples.tolist() == expected
-    assert told == [Gap(0.1, 0.125, "the sound card overflowed")]
+    assert told == [SourceGap(0.1, 0.125, "the sound card overflowed")]
 
 
 def test_an_overflow_without_loss_is_none(card: Sounddevice) -> None:
-    told: list[Gap] = []
+    told: list[SourceGap] = []
     reader = MicrophoneReader(on_gap=told.append)
     card.play(1, overflow=True)
     card.play(2, overflow=True)
@@ -136,7 +136,7 @@ def test_an_overflow_without_loss_is_none(card: Sounddevice) -> None:
 
 
 def test_a_slow_listener_loses_time_to_silence_and_not_memory(card: Sounddevice) -> None:
-    told: list[Gap] = []
+    told: list[SourceGap] = []
     reader = MicrophoneReader(on_gap=told.append)
     for number in range(130):  # six and a half seconds; five may wait
         card.play(number)
@@ -150,7 +150,7 @@ def test_a_slow_listener_loses_time_to_silence_and_not_memory(card: Sounddevice)
     assert samples[99 * BLOCK] == 99
     assert not samples[100 * BLOCK : 130 * BLOCK].any()
     assert samples[130 * BLOCK] == 130
-    assert told == [Gap(5.0, 1.5, "hearing is slower than the microphone")]
+    assert told == [SourceGap(5.0, 1.5, "hearing is slower than the microphone")]
 
 
 def test_a_device_that_falls_silent_is_told(

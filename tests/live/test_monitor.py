@@ -15,9 +15,9 @@ import soundfile
 from oido.errors import UnknownLabelError
 from oido.live.actions import Action, Message
 from oido.live.conditions import parse_condition
-from oido.live.monitor import LiveHearing
+from oido.live.monitor import LiveMonitor
 from oido.live.pipe import PcmReader
-from oido.live.rule_engine import Board
+from oido.live.rule_engine import RuleEngine
 from oido.live.rules import Rule
 from oido.params import Detection
 
@@ -41,13 +41,13 @@ class Keeps(Action):
         self.messages.append(message)
 
 
-def hearing(classifier: Any, *rules: Rule, seconds: int = 30, **options: Any) -> LiveHearing:
+def hearing(classifier: Any, *rules: Rule, seconds: int = 30, **options: Any) -> LiveMonitor:
     samples, rate = soundfile.read(STREET, frames=seconds * 16_000, dtype="int16")
     reader = PcmReader(io.BytesIO(samples.tobytes()), rate)
-    heard = LiveHearing(classifier, reader, Detection())
-    heard.board = Board(
+    heard = LiveMonitor(classifier, reader, Detection())
+    heard.board = RuleEngine(
         rules,
-        classifier.reader,
+        classifier.postprocessor,
         classifier.windowing,
         reader.info,
         heard.clock.at,

@@ -14,7 +14,7 @@ import soundfile
 
 from oido.errors import AudioError, OptionError
 from oido.live.network import BackOff, NetworkReader, without_password
-from oido.live.source import Gap
+from oido.live.source import SourceGap
 from tests.live.servers import Camera, Station, as_mp3, free_port, running
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -38,10 +38,14 @@ class Listening:
 
     def __init__(self, url: str, timeout: float = 10.0) -> None:
         self.began = time.monotonic()
-        self.gaps: list[Gap] = []
+        self.gaps: list[SourceGap] = []
         self.said: list[str] = []
         self.reader = NetworkReader(
-            url, timeout=timeout, back_off=QUICK, on_gap=self.gaps.append, say=self.said.append
+            url,
+            timeout=timeout,
+            back_off=QUICK,
+            on_gap=self.gaps.append,
+            on_message=self.said.append,
         )
         self.blocks: list[np.ndarray] = []
         self.error: BaseException | None = None

@@ -15,7 +15,7 @@ import soundfile
 
 from oido.errors import AudioError, OptionError
 from oido.live.pipe import ContainerReader, PcmReader
-from oido.live.source import Gap
+from oido.live.source import SourceGap
 from oido.signal.decode import open_audio
 
 STREET = Path(__file__).parents[2] / "examples" / "street.flac"
@@ -134,7 +134,7 @@ def test_what_the_containers_clock_leaves_out_is_silence() -> None:
             frame.sample_rate, frame.pts = 8_000, pts
             container.mux(stream.encode(frame))  # type: ignore[attr-defined]
         container.mux(stream.encode(None))  # type: ignore[attr-defined]
-    told: list[Gap] = []
+    told: list[SourceGap] = []
     pipe = io.BufferedReader(Dribble(file.getvalue(), 999))
     samples = heard(ContainerReader(pipe, on_gap=told.append))[:, 0]
     assert len(samples) == pytest.approx(36_000, abs=16)

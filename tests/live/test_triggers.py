@@ -8,7 +8,7 @@ import pytest
 
 from oido.errors import UnknownLabelError
 from oido.heads import Head
-from oido.inference.postprocess import HeadReader, read_heads
+from oido.inference.postprocess import HeadPostprocessor, make_postprocessors
 from oido.live.conditions import parse_condition
 from oido.live.triggers import Trigger, TriggerParams
 from oido.params import Selection, Windowing
@@ -17,9 +17,9 @@ SECOND = Windowing(16_000, 16_000, 16_000)
 """Windows of one second, side by side: window k is the second k."""
 
 
-def reader(*labels: str, thresholds: tuple[tuple[str, float], ...] = ()) -> HeadReader:
+def reader(*labels: str, thresholds: tuple[tuple[str, float], ...] = ()) -> HeadPostprocessor:
     head = Head("sounds", labels, thresholds=thresholds)
-    return read_heads((head,), head, Selection(), locale="en", rolls_up=False)["sounds"]
+    return make_postprocessors((head,), head, Selection(), locale="en", rolls_up=False)["sounds"]
 
 
 def changes(

@@ -56,7 +56,7 @@ def test_counts_and_labels(folder: Path) -> None:
     assert (summary.with_sound, summary.timed) == (5, 4)
     assert summary.time_sources == {"name": 4}
     assert summary.failure_kinds == {"CorruptAudioError": 1, "EmptyAudioError": 1}
-    assert [(f.file, f.reason, f.seconds_heard) for f in summary.failures] == [
+    assert [(f.file, f.reason, f.audio_seconds) for f in summary.failures] == [
         ("a_20231015_070500.wav", "cut", 60.0),
         ("bad.wav", "is empty", 0.0),
     ]

@@ -17,7 +17,7 @@ from oido.errors import OptionError
 from oido.heads import ScoreCalibration, ScoreTransformation, Sigmoid
 from oido.models.calibration_file import Calibration
 from oido.models.model import AudioModel
-from oido.server.model_store import Hearers
+from oido.server.model_store import ModelStore
 from tests.server.conftest import StartServer
 
 STREET = Path(__file__).parents[2] / "examples" / "street.flac"
@@ -62,14 +62,14 @@ def test_a_calibration_for_another_model_is_refused(calibration: Path, tmp_path:
     other = tmp_path / "other.json"
     other.write_text(json.dumps({**values, "model_sha256": "0" * 64}), "utf-8")
     with pytest.raises(OptionError, match="calibrate this one"):
-        Hearers(("yamnet/classification",), None, 1, (str(other),))
+        ModelStore(("yamnet/classification",), None, 1, (str(other),))
 
 
 def test_the_page_gets_a_file_with_the_calibration(calibration: Path, tmp_path: Path) -> None:
-    from oido.server.model_store import load_given
+    from oido.server.model_store import load_configured_model
     from oido.server.page_files import device_model
 
-    model, is_new = load_given("yamnet/classification", None, [str(calibration)])
+    model, is_new = load_configured_model("yamnet/classification", None, [str(calibration)])
     assert is_new
     path = tmp_path / "model.tflite"
     path.write_bytes(device_model(model, heads_are_new=True).content)

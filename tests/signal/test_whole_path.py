@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import oido
 from oido.errors import EmptyAudioError
-from oido.inference.predictor import Ear, Ears
+from oido.inference.predictor import Predictor, PredictorPool
 from oido.inference.result import ClassificationResult
 from oido.inference.stream import WindowStream
 from oido.params import Windowing
@@ -45,7 +45,7 @@ class Pieces(AudioReader):
 
 @pytest.fixture(scope="module")
 def ears(model):
-    return Ears(lambda: Ear.of(model))
+    return PredictorPool(lambda: Predictor.of(model))
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +183,7 @@ def test_times_stay_exact_after_an_hour(classifier):
     hour = 7_499
     result = ClassificationResult(
         info=classifier.stream(noise(16_000), 16_000).info,
-        readers={"scores": classifier.reader},
+        postprocessors={"scores": classifier.postprocessor},
         head="scores",
         windowing=WINDOWING,
         n_samples=57_600_000,

@@ -8,7 +8,7 @@ import pytest
 
 import oido.torch
 from oido.errors import ModelFormatError
-from oido.inference.predictor import Ear
+from oido.inference.predictor import Predictor
 from oido.models.loading import load_model
 from oido.params import MnFrontEndParams
 from oido.signal.frontend import MnFrontEnd
@@ -23,7 +23,7 @@ PATCHES = {0: 1, 1: 1, 15_600: 1, 15_601: 2, 16_000: 2, 23_280: 2, 23_281: 3, 16
 
 @pytest.fixture(scope="module")
 def yamnet_ear(model):
-    return Ear.of(load_model(model.path, precision="float32"))
+    return Predictor.of(load_model(model.path, precision="float32"))
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,11 @@ import pytest
 from oido.errors import OptionError
 from oido.training.embeddings import EmbeddedClips, FurtherWindows, clip_probabilities
 from oido.training.fit import PRIOR_CLIPS, LinearOptions, MlpOptions, fit_linear, fit_mlp
-from oido.training.head import Head
+from oido.training.head import EmbeddingHead
 from tests.training.embedded_sounds import SILENCE, made_clips, made_tags
 
 
-def right(head: Head, seed: int = 9) -> float:
+def right(head: EmbeddingHead, seed: int = 9) -> float:
     clips = made_clips(20, seed=seed)
     probabilities = clip_probabilities(head.scores(clips.embeddings), clips, head.output)
     return float((probabilities.argmax(axis=1) == clips.labels).mean())

@@ -11,7 +11,7 @@ import pytest
 from oido.errors import OptionError
 from oido.training.embeddings import clip_probabilities
 from oido.training.fit import MlpOptions, fit_linear, fit_mlp
-from oido.training.head import Dense, Head, LinearHead, MlpHead
+from oido.training.head import Dense, EmbeddingHead, LinearHead, MlpHead
 from tests.training.embedded_sounds import made_clips, made_tags
 
 
@@ -59,7 +59,7 @@ def test_head_comes_back_from_its_file(kind: str, tmp_path: Path) -> None:
     head = fit_linear(clips) if kind == "linear" else fit_mlp(clips, MlpOptions(epochs=2))
     head.save(tmp_path / "a.npz")
     head.save(tmp_path / "b.npz")
-    back = Head.load(tmp_path / "a.npz")
+    back = EmbeddingHead.load(tmp_path / "a.npz")
     assert type(back) is type(head)
     assert back.classes == head.classes
     np.testing.assert_array_equal(back.scores(clips.embeddings), head.scores(clips.embeddings))
@@ -69,7 +69,7 @@ def test_head_comes_back_from_its_file(kind: str, tmp_path: Path) -> None:
 def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "x.npz").write_bytes(b"not a head")
     with pytest.raises(OptionError, match="not a head"):
-        Head.load(tmp_path / "x.npz")
+        EmbeddingHead.load(tmp_path / "x.npz")
 
 
 def test_undecided_windows_say_nothing_of_a_clip() -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from oido.batch.rows import RowMaker, row_maker
-from oido.batch.units import EMBEDDINGS, Order
+from oido.batch.units import EMBEDDINGS, RunSpec
 from oido.inference.block import Block
 from oido.inference.classifier import AudioClassifier
 from oido.types import AnyRow, Row
@@ -75,14 +75,19 @@ class ChannelRows:
     """
 
     def __init__(
-        self, order: Order, classifier: AudioClassifier, file: str, channel: int | None, shelf: Any
+        self,
+        order: RunSpec,
+        classifier: AudioClassifier,
+        file: str,
+        channel: int | None,
+        shelf: Any,
     ) -> None:
         self._file, self._channel, self._shelf = file, channel, shelf
-        self._reader, self._windowing = classifier.reader, classifier.windowing
+        self._reader, self._windowing = classifier.postprocessor, classifier.windowing
         self._schemas = schemas(order.plan.calibrated)
         self._floor = np.float32(order.floor)
         self._keeps_embeddings = order.embeddings
-        self._labels = pa.array(classifier.reader.selector.display_names, pa.string())
+        self._labels = pa.array(classifier.postprocessor.selector.display_names, pa.string())
         clips = replace(order.plan, level="clip", top=order.clip_top)
         self._makers: list[tuple[str, RowMaker]] = [
             ("events", row_maker(order.plan, classifier, file, channel)),

@@ -20,7 +20,7 @@ from oido.errors import OptionError
 
 __all__ = [
     "HEADER",
-    "Ledger",
+    "CommitLog",
     "ResultsFolder",
     "apply_parts",
     "commits",
@@ -132,7 +132,7 @@ def _read_header(storage: Storage) -> dict[str, Any]:
     return header
 
 
-class Ledger:
+class CommitLog:
     """Writes a results folder: claims it, and appends commits. One process at a time.
 
     A folder is used if it is new, empty, or has our header; in any other nothing is written, and

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 from oido.batch.process_pool import STALL_SECONDS, Crashed, LocalPool
-from oido.batch.units import Flush, Order, Report, Unit
+from oido.batch.units import Flush, RunSpec, Unit, WorkerReport
 
 __all__ = ["Engine", "LocalEngine", "Lost", "NextUnit"]
 
@@ -29,7 +29,7 @@ class Lost(NamedTuple):
 
 
 class Engine(Protocol):
-    """Has units done by workers, each of which holds an `Archivist` and serves one at a time.
+    """Has units done by workers, each of which holds an `UnitWorker` and serves one at a time.
 
     The workers write the parts; only reports come back. What a worker was given and has not
     reported as finished or as ranges is ``Lost`` when it dies. A worker that finds nothing to do
@@ -40,7 +40,7 @@ class Engine(Protocol):
         """Return when the model is loaded: its name and its SHA-256. Raises OidoError."""
         ...
 
-    def run(self, next_unit: NextUnit) -> Iterator[tuple[Unit | None, Report | Lost]]:
+    def run(self, next_unit: NextUnit) -> Iterator[tuple[Unit | None, WorkerReport | Lost]]:
         """Reports and losses as they come; over when there is nothing to do, and nobody works.
 
         After each one the caller may have more to do: ``next_unit`` is asked again.
@@ -59,7 +59,9 @@ class Engine(Protocol):
 class LocalEngine:
     """Worker processes on this machine."""
 
-    def __init__(self, order: Order, workers: int, *, stall_seconds: float = STALL_SECONDS) -> None:
+    def __init__(
+        self, order: RunSpec, workers: int, *, stall_seconds: float = STALL_SECONDS
+    ) -> None:
         self._pool = LocalPool(order, workers, stall_seconds=stall_seconds)
         self._given: dict[int, dict[str, Unit]] = {}
 
@@ -68,7 +70,7 @@ class LocalEngine:
         self._pool.wait_until_ready()
         return self._pool.model_name, self._pool.model_sha256
 
-    def run(self, next_unit: NextUnit) -> Iterator[tuple[Unit | None, Report | Lost]]:
+    def run(self, next_unit: NextUnit) -> Iterator[tuple[Unit | None, WorkerReport | Lost]]:
         """As `Engine.run`."""
         for number, task, message in self._pool.serve(lambda n: self._next(n, next_unit)):
             unit = task if isinstance(task, Unit) else None

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from oido.batch.engine import Lost, NextUnit
-from oido.batch.unit_worker import Archivist
-from oido.batch.units import Flush, Order, Report, Unit
+from oido.batch.unit_worker import UnitWorker
+from oido.batch.units import Flush, RunSpec, Unit, WorkerReport
 
 __all__ = ["InlineEngine"]
 
@@ -18,15 +18,15 @@ __all__ = ["InlineEngine"]
 class InlineEngine:
     """An `Engine`. A recording whose decoder crashes takes this process with it."""
 
-    def __init__(self, order: Order) -> None:
-        self._archivist = Archivist(order)
+    def __init__(self, order: RunSpec) -> None:
+        self._archivist = UnitWorker(order)
         self._interrupted = False
 
     def start(self) -> tuple[str, str]:
         """As `Engine.start`."""
         return self._archivist.model_name, self._archivist.model_sha256
 
-    def run(self, next_unit: NextUnit) -> Iterator[tuple[Unit | None, Report | Lost]]:
+    def run(self, next_unit: NextUnit) -> Iterator[tuple[Unit | None, WorkerReport | Lost]]:
         """As `Engine.run`."""
         flushed = False
         while True:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from oido.batch.storage import Storage, new_path
 from oido.batch.units import EMBEDDINGS, Part, utf8
 
-__all__ = ["Shelf", "rewritten", "write_part"]
+__all__ = ["PartBuffer", "rewritten", "write_part"]
 
 _HELD_BYTES = 8 << 20
 """A recording with more than this is written to parts of its own as it is heard."""
@@ -41,7 +41,7 @@ def _writer(file: Any, table: str, schema: Any) -> Any:
     return pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=dictionary or False)
 
 
-class Shelf:
+class PartBuffer:
     """The rows of one recording while it is heard; call it with a table and a record batch.
 
     Little is held: beyond some megabytes they go to parts of the recording's own, a row group at a

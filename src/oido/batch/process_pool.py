@@ -22,7 +22,7 @@ from typing import IO, Any, NamedTuple
 
 from oido import errors
 from oido.batch.plan import Failure, FileSummary, Plan, Task
-from oido.batch.units import Order
+from oido.batch.units import RunSpec
 from oido.batch.worker import Done, Fatal, Ready, Rows
 
 __all__ = [
@@ -45,17 +45,17 @@ class WorkerProcess:
         self,
         number: int,
         command: Sequence[str],
-        plan: Plan | Order,
+        plan: Plan | RunSpec,
         events: queue.SimpleQueue[tuple[WorkerProcess | None, Any]],
     ) -> None:
         self.number = number
-        self._writes = isinstance(plan, Order)
+        self._writes = isinstance(plan, RunSpec)
         self.task: Any = None
         self.is_ready = False
         self.stalled = False
         self.last_words = ""
         """How the process ended, after ``join``."""
-        self.last_heard = time.monotonic()
+        self.last_message_at = time.monotonic()
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed by join()
         self._process = subprocess.Popen(
             list(command),
@@ -72,7 +72,7 @@ class WorkerProcess:
     def give(self, task: Any) -> None:
         """The next task; None: there is none for now."""
         self.task = task
-        self.last_heard = time.monotonic()
+        self.last_message_at = time.monotonic()
         if task is not None:
             self._send(task)
 
@@ -194,7 +194,7 @@ class LocalPool:
 
     def __init__(
         self,
-        plan: Plan | Order,
+        plan: Plan | RunSpec,
         workers: int,
         *,
         stall_seconds: float = STALL_SECONDS,
@@ -268,7 +268,7 @@ class LocalPool:
             raise KeyboardInterrupt  # which may have ended this worker, too: it has not crashed
         if worker is None:
             return None
-        worker.last_heard = time.monotonic()
+        worker.last_message_at = time.monotonic()
         if isinstance(message, Fatal):
             raise getattr(errors, message.kind, errors.OidoError)(message.reason)
         if isinstance(message, Ready):
@@ -318,7 +318,7 @@ class LocalPool:
     def _stop_stalled(self) -> None:
         now = time.monotonic()
         for worker in self._workers:
-            if worker.task is not None and now - worker.last_heard > self._stall_seconds:
+            if worker.task is not None and now - worker.last_message_at > self._stall_seconds:
                 worker.stalled = True
                 worker.stop()
 

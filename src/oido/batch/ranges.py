@@ -50,9 +50,9 @@ def ranges_of(
     each = batches * BATCH_WINDOWS
     of = max(1, round(n_windows / each))
     period = exact_period(info.sample_rate_hz, w.sample_rate_hz)
-    hears_pieces = isinstance(classifier.model.network, EnsembleNetwork)
+    runs_ranges = isinstance(classifier.model.network, EnsembleNetwork)
     # Two networks that listen together hear pieces that overlap any cut.
-    if of == 1 or period is None or hears_pieces or not reader.seek(info.frames // 2):
+    if of == 1 or period is None or runs_ranges or not reader.seek(info.frames // 2):
         return ()
     return tuple(
         Unit(

@@ -22,7 +22,7 @@ from oido import errors
 from oido._version import __version__
 from oido.batch.commit_log import HEADER
 from oido.batch.storage import storage_of
-from oido.batch.units import Flush, Order, Report, Unit
+from oido.batch.units import Flush, RunSpec, Unit, WorkerReport
 from oido.batch.worker import Fatal
 from oido.errors import OidoError, OutputError
 
@@ -93,10 +93,10 @@ class RayActor:
         if crash and not self._loaded_before:
             return Fatal("OidoError", f"a worker could not start on node {host}: {crash}")
         try:
-            from oido.batch.unit_worker import Archivist
+            from oido.batch.unit_worker import UnitWorker
 
-            loaded: Order = pickle.loads(order)
-            self._archivist = Archivist(loaded)
+            loaded: RunSpec = pickle.loads(order)
+            self._archivist = UnitWorker(loaded)
         except OidoError as error:
             return Fatal(type(error).__name__, f"node {host}: {error}")
         self._note("loaded")
@@ -105,8 +105,8 @@ class RayActor:
         model = self._archivist.model_name, self._archivist.model_sha256
         return Started(self._life, model, host, crash)
 
-    def serve(self, task: Unit | Flush, life: str, header: bytes | None) -> Iterator[Report]:
-        """As `Archivist.serve`, with fewer reports. Raises Restarted, OutputError.
+    def serve(self, task: Unit | Flush, life: str, header: bytes | None) -> Iterator[WorkerReport]:
+        """As `UnitWorker.serve`, with fewer reports. Raises Restarted, OutputError.
 
         header: of the results, which must be in the folder as this node sees it.
         """

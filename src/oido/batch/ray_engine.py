@@ -31,14 +31,14 @@ from oido.batch.ray_actor import (
     short,
 )
 from oido.batch.storage import storage_of
-from oido.batch.units import Flush, Order, Report, Unit
+from oido.batch.units import Flush, RunSpec, Unit, WorkerReport
 from oido.batch.worker import Fatal
 from oido.params import available_cores
 
-__all__ = ["Hand", "RayEngine"]
+__all__ = ["ActorHandle", "RayEngine"]
 
 
-class Hand:
+class ActorHandle:
     """An actor, and what it was given and has not handed over.
 
     pending: what it will say next; None: it has nothing to do. is_ready: it has loaded the model.
@@ -72,7 +72,7 @@ class Hand:
         with contextlib.suppress(OSError):
             crash_path(self._name).unlink()
 
-    def settle(self, report: Report) -> None:
+    def settle(self, report: WorkerReport) -> None:
         """What it has handed over is not with it any more."""
         if report.ranges and self.unit is not None:
             self.given.pop(self.unit.key, None)
@@ -106,7 +106,7 @@ class RayEngine:
 
     def __init__(
         self,
-        order: Order,
+        order: RunSpec,
         workers: int | None = None,
         address: str | None = None,
         *,
@@ -116,7 +116,7 @@ class RayEngine:
         self._ray = import_ray()
         self._order = _absolute(order)
         self._workers, self._stall_seconds = workers, stall_seconds
-        self._hands: list[Hand] = []
+        self._hands: list[ActorHandle] = []
         self._model: tuple[str, str] | None = None
         self._header: bytes | None = None
         self._interrupted = False
@@ -138,7 +138,7 @@ class RayEngine:
                 pass
         return self._model
 
-    def run(self, next_unit: NextUnit) -> Iterator[tuple[Unit | None, Report | Lost]]:
+    def run(self, next_unit: NextUnit) -> Iterator[tuple[Unit | None, WorkerReport | Lost]]:
         """As `Engine.run`."""
         try:
             self._header = storage_of(self._order.folder).read(HEADER)
@@ -184,7 +184,7 @@ class RayEngine:
         at_most = max(len(self._hands) + 1, self._workers or 0)
         seconds = min(_MOST_FLUSH_SECONDS, _FLUSH_SECONDS_PER_ACTOR * at_most)
         order = replace(self._order, flush_seconds=max(self._order.flush_seconds, seconds))
-        hand = Hand(self._actor_class, pickle.dumps(order))
+        hand = ActorHandle(self._actor_class, pickle.dumps(order))
         self._hands.append(hand)
         hand.prepare()
 
@@ -197,7 +197,7 @@ class RayEngine:
             for _ in range(self._cpus() - len(self._hands)):
                 self._add_hand()
 
-    def _give(self, hand: Hand, next_unit: NextUnit) -> None:
+    def _give(self, hand: ActorHandle, next_unit: NextUnit) -> None:
         unit = next_unit()
         if unit is not None:
             hand.given[unit.key] = unit
@@ -207,7 +207,7 @@ class RayEngine:
         serve = hand.actor.serve.options(num_returns="streaming")
         hand.pending = serve.remote(unit or Flush(), hand.life, self._header)
 
-    def _messages(self) -> Iterator[tuple[Unit | None, Report | Lost]]:
+    def _messages(self) -> Iterator[tuple[Unit | None, WorkerReport | Lost]]:
         """What has come by now; waits a little for something to come."""
         if self._interrupted:
             raise KeyboardInterrupt
@@ -227,7 +227,7 @@ class RayEngine:
             elif hand.died_at is not None and now - hand.died_at > _BACK_SECONDS:
                 yield self._lost(hand, "")
 
-    def _taken(self, hand: Hand) -> Iterator[tuple[Unit | None, Report | Lost]]:
+    def _taken(self, hand: ActorHandle) -> Iterator[tuple[Unit | None, WorkerReport | Lost]]:
         """One message of a hand."""
         exceptions = self._ray.exceptions
         try:
@@ -245,7 +245,7 @@ class RayEngine:
             self._mourn(hand)  # what it said is lost with its node
         else:
             hand.heard_at = time.monotonic()
-            if isinstance(message, Report):
+            if isinstance(message, WorkerReport):
                 hand.settle(message)
                 yield hand.unit, message
             elif isinstance(message, Fatal):
@@ -255,7 +255,7 @@ class RayEngine:
                 if hand.died_at is not None:
                     yield self._lost(hand, message.crash)
 
-    def _welcome(self, hand: Hand, started: Started) -> None:
+    def _welcome(self, hand: ActorHandle, started: Started) -> None:
         hand.life, hand.is_ready, hand.pending = started.life, True, None
         self._model = self._model or started.model
         if started.model != self._model:
@@ -264,12 +264,12 @@ class RayEngine:
                 f"{started.model[1][:12]}, not {self._model[1][:12]}): put the same one on all"
             )
 
-    def _mourn(self, hand: Hand) -> None:
+    def _mourn(self, hand: ActorHandle) -> None:
         """It died, or cannot be reached. It comes back with nothing of what it held."""
         hand.died_at = hand.died_at or time.monotonic()
         hand.prepare()
 
-    def _lost(self, hand: Hand, crash: str) -> tuple[Unit | None, Lost]:
+    def _lost(self, hand: ActorHandle, crash: str) -> tuple[Unit | None, Lost]:
         """All that the hand had before it died."""
         unit, given = hand.unit, hand.given
         under_way = given.pop(unit.key, None) if unit else None
@@ -284,7 +284,7 @@ class RayEngine:
         return unit, lost
 
 
-def _absolute(order: Order) -> Order:
+def _absolute(order: RunSpec) -> RunSpec:
     """With paths that do not depend on where a process was started."""
     plan = order.plan
     if os.path.exists(plan.model):

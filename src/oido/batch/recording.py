@@ -18,7 +18,7 @@ from oido.signal.decode import AudioInfo, open_audio
 from oido.signal.mixing import Channel
 from oido.types import AnyRow
 
-__all__ = ["Hearing", "MakeRows", "make_classifier"]
+__all__ = ["MakeRows", "RecordingRun", "make_classifier"]
 
 MakeRows = Callable[[int | None], RowMaker]
 """A channel's number (None: the mean of all) → what makes its rows."""
@@ -49,7 +49,7 @@ def make_classifier(plan: Plan, model: AudioModel | None = None) -> AudioClassif
     return classifier
 
 
-class Hearing:
+class RecordingRun:
     """Hears one recording by a plan.
 
     ``rows`` yields lists of rows as they are known (an empty list says that time went on), and

@@ -50,7 +50,7 @@ class _EventRows:
     def __init__(
         self, plan: Plan, classifier: AudioClassifier, file: str, channel: int | None
     ) -> None:
-        self._segmenter = classifier.reader.segmenter(classifier.windowing, plan.detection)
+        self._segmenter = classifier.postprocessor.segmenter(classifier.windowing, plan.detection)
         self._top, self._file, self._channel = plan.top, file, channel
         self._events: list[Event] = []
 
@@ -72,7 +72,7 @@ class _WindowRows:
     def __init__(
         self, plan: Plan, classifier: AudioClassifier, file: str, channel: int | None
     ) -> None:
-        self._selector, self._windowing = classifier.reader.selector, classifier.windowing
+        self._selector, self._windowing = classifier.postprocessor.selector, classifier.windowing
         self._top, self._file, self._channel = plan.top, file, channel
 
     def push(self, block: Block) -> list[AnyRow]:
@@ -95,8 +95,8 @@ class _ClipRows:
     def __init__(
         self, plan: Plan, classifier: AudioClassifier, file: str, channel: int | None
     ) -> None:
-        self._aggregator = Aggregator(plan.aggregation or classifier.reader.aggregation)
-        self._selector, self._windowing = classifier.reader.selector, classifier.windowing
+        self._aggregator = Aggregator(plan.aggregation or classifier.postprocessor.aggregation)
+        self._selector, self._windowing = classifier.postprocessor.selector, classifier.windowing
         self._top, self._file, self._channel = plan.top, file, channel
 
     def push(self, block: Block) -> list[AnyRow]:

@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from oido.batch.commit_log import Ledger
+from oido.batch.commit_log import CommitLog
 from oido.batch.engine import Engine, Lost
 from oido.batch.plan import Failure
 from oido.batch.progress import History
-from oido.batch.units import Finished, Order, Outcome, Source, Unit
+from oido.batch.units import Finished, Outcome, RunSpec, Source, Unit
 from oido.errors import OptionError
 
 __all__ = ["ArchiveRun", "Progressed"]
@@ -44,7 +44,7 @@ class ArchiveRun:
 
     def __init__(
         self,
-        order: Order,
+        order: RunSpec,
         sources: Sequence[Source],
         *,
         resumes: bool = False,
@@ -52,7 +52,7 @@ class ArchiveRun:
     ) -> None:
         self._order, self._sources = order, sources
         self._retries_failed = retries_failed
-        self._ledger = Ledger(order.folder, order.run_id)
+        self._ledger = CommitLog(order.folder, order.run_id)
         if not self._ledger.is_new and not resumes:
             raise OptionError(
                 f"{order.folder} holds results already: go on with --resume, or choose another "

@@ -15,18 +15,18 @@ import pyarrow as pa
 from oido.batch import ranges as pieces
 from oido.batch.arrow_rows import ChannelRows, schemas
 from oido.batch.commit_log import PIECES, now
-from oido.batch.parquet_parts import Shelf, write_part
+from oido.batch.parquet_parts import PartBuffer, write_part
 from oido.batch.plan import Failure, FileSummary, Task
 from oido.batch.ranges import RangeReader, ranges_of
-from oido.batch.recording import Hearing, make_classifier
+from oido.batch.recording import RecordingRun, make_classifier
 from oido.batch.remote_files import fetched, opened
 from oido.batch.rows import UnknownJudge
 from oido.batch.storage import new_path, storage_of
-from oido.batch.units import Finished, Flush, Order, Outcome, Report, Source, Unit, utf8
+from oido.batch.units import Finished, Flush, Outcome, RunSpec, Source, Unit, WorkerReport, utf8
 from oido.errors import AudioError, OptionError, OutputError
 from oido.signal.decode import AudioInfo
 
-__all__ = ["Archivist"]
+__all__ = ["UnitWorker"]
 
 _REPORT_SECONDS = 0.5
 
@@ -34,14 +34,14 @@ _LEAST_BYTES = 2000
 """A second takes more in formats that can be split: smaller files are not opened to be measured."""
 
 
-class Archivist:
+class UnitWorker:
     """Hears units by an order, and writes their rows.
 
     ``serve`` a unit, and it reports; finished recordings share parts, which are written every few
     seconds: their ``Finished`` may come with a later unit, or with ``Flush``. One at a time.
     """
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: RunSpec) -> None:
         self._order = order
         self._classifier = make_classifier(order.plan)
         self._storage = storage_of(order.folder, order.run_id)
@@ -53,10 +53,10 @@ class Archivist:
         self.model_name = self._classifier.model.name
         self.model_sha256 = self._classifier.model.sha256
 
-    def serve(self, task: Unit | Flush) -> Iterator[Report]:
+    def serve(self, task: Unit | Flush) -> Iterator[WorkerReport]:
         """Do one unit; the last report has ``ends_task``. Raises OutputError."""
         if isinstance(task, Flush):
-            yield Report(finished=self._flush(), ends_task=True)
+            yield WorkerReport(finished=self._flush(), ends_task=True)
             return
         serve = {
             "whole": self._hear_whole,
@@ -76,17 +76,17 @@ class Archivist:
             )
             yield from self._hear_whole(replace(task, kind="failed", failure=failure))
 
-    def _hear_whole(self, unit: Unit) -> Iterator[Report]:
+    def _hear_whole(self, unit: Unit) -> Iterator[WorkerReport]:
         started = time.monotonic()
-        shelf = Shelf(self._storage, self._schemas)
+        shelf = PartBuffer(self._storage, self._schemas)
         name, failure = unit.source.name, unit.failure
-        hearing = Hearing(self._classifier, self._order.plan, Task(0, "", name, name))
+        hearing = RecordingRun(self._classifier, self._order.plan, Task(0, "", name, name))
         try:
             if failure is None:
                 try:
                     ranges = self._ranges(unit)
                     if ranges:
-                        yield Report(ranges=ranges, ends_task=True)
+                        yield WorkerReport(ranges=ranges, ends_task=True)
                         return
                     with fetched(unit.source) as path:
                         hearing = self._hearing(Task(0, path, name, name), shelf)
@@ -99,15 +99,15 @@ class Archivist:
             )
             self._describe(shelf, unit.source, summary, hearing.info, hearing.tags, started)
             outcome = _outcome(unit, summary, started)
-            yield Report(summary.duration, self._put(outcome, shelf), ends_task=True)
+            yield WorkerReport(summary.duration, self._put(outcome, shelf), ends_task=True)
         finally:
             shelf.discard()
 
-    def _hearing(self, task: Task, shelf: Shelf) -> Hearing:
+    def _hearing(self, task: Task, shelf: PartBuffer) -> RecordingRun:
         make = partial(self._channel_rows, task.name, shelf)
-        return Hearing(self._classifier, self._order.plan, task, make)
+        return RecordingRun(self._classifier, self._order.plan, task, make)
 
-    def _channel_rows(self, name: str, shelf: Shelf, channel: int | None) -> ChannelRows:
+    def _channel_rows(self, name: str, shelf: PartBuffer, channel: int | None) -> ChannelRows:
         return ChannelRows(self._order, self._classifier, name, channel, shelf)
 
     def _ranges(self, unit: Unit) -> tuple[Unit, ...]:
@@ -120,7 +120,7 @@ class Archivist:
         except AudioError:
             return ()  # hearing it will tell
 
-    def _hear_range(self, unit: Unit) -> Iterator[Report]:
+    def _hear_range(self, unit: Unit) -> Iterator[WorkerReport]:
         started = time.monotonic()
         duration, seconds, windows, paths = 0.0, 0.0, 0, []
         try:
@@ -146,7 +146,7 @@ class Archivist:
             outcome = Outcome(unit, "unsplit", failure=failure)
         else:
             outcome = Outcome(unit, "piece", duration, windows, 0, seconds, pieces=tuple(paths))
-        yield Report(duration, (Finished((), (outcome,)),), ends_task=True)
+        yield WorkerReport(duration, (Finished((), (outcome,)),), ends_task=True)
 
     def _channels(self, source: Source) -> list[Any]:
         chosen = self._order.plan.channel
@@ -155,10 +155,10 @@ class Archivist:
         with opened(source) as reader:
             return list(range(reader.info.channels))
 
-    def _join(self, unit: Unit) -> Iterator[Report]:
+    def _join(self, unit: Unit) -> Iterator[WorkerReport]:
         """The rows of a recording of which all ranges were heard, as if it had been one piece."""
         started = time.monotonic()
-        shelf = Shelf(self._storage, self._schemas)
+        shelf = PartBuffer(self._storage, self._schemas)
         windowing, name = self._classifier.windowing, unit.source.name
         summary, unknown = FileSummary(name), UnknownJudge(self._classifier)
         end = pieces.End(0, AudioInfo(name, 0, 0, None, "", ""), {})
@@ -189,21 +189,21 @@ class Archivist:
             )
             self._describe(shelf, unit.source, summary, end.info, end.tags, started)
             outcome = _outcome(unit, summary, started)
-            yield Report(0.0, self._put(outcome, shelf), ends_task=True)
+            yield WorkerReport(0.0, self._put(outcome, shelf), ends_task=True)
         finally:
             shelf.discard()
 
-    def _progress(self, duration: float) -> Iterator[Report]:
+    def _progress(self, duration: float) -> Iterator[WorkerReport]:
         """Say now and then how far it is, and write what has been held for long."""
         moment = time.monotonic()
         due = moment - self._flushed > self._order.flush_seconds and self._outcomes
         if due or moment - self._reported > _REPORT_SECONDS:
             self._reported = moment
-            yield Report(duration, self._flush() if due else ())
+            yield WorkerReport(duration, self._flush() if due else ())
 
     def _describe(
         self,
-        shelf: Shelf,
+        shelf: PartBuffer,
         source: Source,
         summary: FileSummary,
         info: AudioInfo | None,
@@ -233,7 +233,7 @@ class Archivist:
         }
         shelf("recordings", pa.RecordBatch.from_pylist([row], self._schemas["recordings"]))
 
-    def _put(self, outcome: Outcome, shelf: Shelf) -> tuple[Finished, ...]:
+    def _put(self, outcome: Outcome, shelf: PartBuffer) -> tuple[Finished, ...]:
         """Take the rows of a recording that is over; what can be committed now."""
         if outcome.state == "failed" or shelf.is_large:
             # Parts of its own: they can be taken away if it is heard again.

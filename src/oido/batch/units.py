@@ -23,12 +23,12 @@ __all__ = [
     "TABLES",
     "Finished",
     "Flush",
-    "Order",
     "Outcome",
     "Part",
-    "Report",
+    "RunSpec",
     "Source",
     "Unit",
+    "WorkerReport",
     "fingerprint_of",
     "utf8",
 ]
@@ -42,7 +42,7 @@ _NOT_IN_ROWS = ("what", "level", "model", "calibration", "calibrated", "l2_norma
 
 
 @dataclass(frozen=True)
-class Order:
+class RunSpec:
     """How every recording of an archive is heard, and where its rows go.
 
     plan: model, windows, channels, labels, events. folder: the results, a path or URL. floor: the
@@ -190,7 +190,7 @@ class Finished(NamedTuple):
     outcomes: tuple[Outcome, ...]
 
 
-class Report(NamedTuple):
+class WorkerReport(NamedTuple):
     """What a worker says while it serves a unit.
 
     duration: seconds heard of it so far. finished: what may be committed now, also of units

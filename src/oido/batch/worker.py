@@ -27,7 +27,7 @@ from dataclasses import replace
 from typing import IO, Any, NamedTuple, Protocol
 
 from oido.batch.plan import Failure, FileSummary, Plan, Task
-from oido.batch.units import Order, Report
+from oido.batch.units import RunSpec, WorkerReport
 from oido.types import AnyRow
 
 __all__ = ["Done", "Fatal", "Ready", "Rows", "main"]
@@ -62,7 +62,7 @@ class Done(NamedTuple):
     ends_task: bool = True
 
 
-Message = Ready | Fatal | Rows | Done | Report
+Message = Ready | Fatal | Rows | Done | WorkerReport
 
 
 class _Ended(BaseException):
@@ -97,13 +97,13 @@ def _serve(tasks: IO[bytes], messages: IO[bytes]) -> None:
         pickle.dump(message, messages, protocol=pickle.HIGHEST_PROTOCOL)
         messages.flush()
 
-    order: Plan | Order = pickle.load(tasks)
+    order: Plan | RunSpec = pickle.load(tasks)
     try:
-        worker = _archivist(order) if isinstance(order, Order) else _Hearer(order)
+        worker = _archivist(order) if isinstance(order, RunSpec) else _Hearer(order)
     except OidoError as error:
         send(Fatal(type(error).__name__, str(error)))
         return
-    if isinstance(order, Order):
+    if isinstance(order, RunSpec):
         signal.signal(signal.SIGTERM, _end)
     send(Ready(worker.model_name, worker.model_sha256))
     while (task := _next(tasks)) is not None:
@@ -124,10 +124,10 @@ class _Server(Protocol):
     def serve(self, task: Any) -> Iterator[Message]: ...
 
 
-def _archivist(order: Order) -> _Server:
-    from oido.batch.unit_worker import Archivist
+def _archivist(order: RunSpec) -> _Server:
+    from oido.batch.unit_worker import UnitWorker
 
-    return Archivist(order)
+    return UnitWorker(order)
 
 
 class _Hearer:
@@ -141,9 +141,9 @@ class _Hearer:
         self.model_sha256 = self._classifier.model.sha256
 
     def serve(self, task: Task) -> Iterator[Message]:
-        from oido.batch.recording import Hearing
+        from oido.batch.recording import RecordingRun
 
-        hearing = Hearing(self._classifier, self._plan, task)
+        hearing = RecordingRun(self._classifier, self._plan, task)
         try:
             for rows in hearing.rows():
                 yield Rows(rows, hearing.summary.duration)

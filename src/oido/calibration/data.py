@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from oido.calibration.platt import fit_sigmoids
 from oido.calibration.risk_control import Guarantee, guaranteed_thresholds
-from oido.calibration.thresholds import Aim, Alarms, aimed_thresholds
+from oido.calibration.thresholds import Alarms, ThresholdTarget, aimed_thresholds
 from oido.datasets.clip import NON_EVENTS, Clip, LeftOut
 from oido.datasets.dataset import Dataset
 from oido.datasets.splits import fold_names, fold_numbers, held_out
 from oido.errors import OptionError
-from oido.evaluation.evaluate import Progress, judge
-from oido.evaluation.predictions import JudgedClips, JudgedWindows
+from oido.evaluation.evaluate import Progress, predict_clips
+from oido.evaluation.predictions import ClipPredictions, JudgedWindows
 from oido.events.calibration import Calibrator
 from oido.heads import Head, ScoreCalibration
 from oido.inference.classifier import AudioClassifier
@@ -107,7 +107,7 @@ def score_clips(
     chosen = head_of(model, head)
     heads = [replace(h, calibration=None) if h is chosen else h for h in model.heads]
     classifier = AudioClassifier(replace(model, heads=tuple(heads)), head=chosen.name)
-    judged, left_out = judge(classifier, dataset, progress=progress)
+    judged, left_out = predict_clips(classifier, dataset, progress=progress)
     windows = judged.windows
     assert windows is not None
     assert windows.times is not None
@@ -135,7 +135,7 @@ def score_clips(
     return found, left_out
 
 
-def _no_event(judged: JudgedClips) -> NDArray[np.float32]:
+def _no_event(judged: ClipPredictions) -> NDArray[np.float32]:
     """f32[K]: 1 for clips without an event, 0 for others, NaN where nobody knows."""
     values = [0.0 if c.labels else 1.0 if c.complete else np.nan for c in judged.clips]
     return np.array(values, np.float32)
@@ -149,7 +149,7 @@ def _hours(count: int, windows: JudgedWindows, hop_seconds: float) -> NDArray[np
     return np.asarray((ends - hop_seconds / 2) / 3600)
 
 
-Wish = Aim | Guarantee
+Wish = ThresholdTarget | Guarantee
 """What thresholds are chosen by."""
 
 _FOLDS = 5
@@ -253,8 +253,8 @@ def folds_of(clips: Sequence[Clip], seed: int) -> NDArray[np.int64]:
             "all clips are of one recording, and none could be held out to judge by; add recordings"
         )
     if fold_names(given) and not held_out(given):
-        return fold_numbers(clips, None, seed, keep_given=True)[0]
-    return fold_numbers(clips, min(_FOLDS, groups), seed, keep_given=False)[0]
+        return fold_numbers(clips, None, seed, keep_predefined=True)[0]
+    return fold_numbers(clips, min(_FOLDS, groups), seed, keep_predefined=False)[0]
 
 
 def _apply(

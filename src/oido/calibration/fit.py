@@ -14,7 +14,7 @@ from oido.calibration.data import Wish, fit, head_of, hold_out, score_clips
 from oido.calibration.report import CalibrationReport, report_of
 from oido.calibration.risk_control import Guarantee
 from oido.calibration.save_model import save_model
-from oido.calibration.thresholds import Aim
+from oido.calibration.thresholds import ThresholdTarget
 from oido.datasets.clip import LeftOut
 from oido.datasets.dataset import Dataset
 from oido.errors import OptionError
@@ -53,7 +53,7 @@ def calibrate(
     model: str | os.PathLike[str] | AudioModel,
     dataset: Dataset,
     *,
-    target: str | Aim | None = None,
+    target: str | ThresholdTarget | None = None,
     guarantee: str | Guarantee | None = None,
     head: str | None = None,
     seed: int = 0,
@@ -120,10 +120,10 @@ def write_calibration(
         )
 
 
-def _wish(target: str | Aim | None, guarantee: str | Guarantee | None) -> Wish:
+def _wish(target: str | ThresholdTarget | None, guarantee: str | Guarantee | None) -> Wish:
     if target is not None and guarantee is not None:
         raise OptionError("give a target or a guarantee, not both: each sets the thresholds")
     if guarantee is not None:
         return Guarantee.parse(guarantee) if isinstance(guarantee, str) else guarantee
     aim = "f1" if target is None else target
-    return Aim.parse(aim) if isinstance(aim, str) else aim
+    return ThresholdTarget.parse(aim) if isinstance(aim, str) else aim

@@ -15,7 +15,7 @@ from oido.calibration.data import FittedScores, HeldOut, LabelledScores, Wish
 from oido.calibration.risk_control import Guarantee
 from oido.datasets.clip import LeftOut
 from oido.evaluation.bootstrap import Bootstrap, Estimate
-from oido.evaluation.predictions import JudgedClips
+from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.ranking_and_calibration import Reliability, reliability
 from oido.models.calibration_file import Evidence, shortest
 
@@ -151,7 +151,7 @@ def report_of(
 ) -> CalibrationReport:
     """seed: of the samples that intervals are taken from."""
     bootstrap = Bootstrap(labelled.groups, len(labelled.classes), seed)
-    judge = _Judge(labelled, held, bootstrap)
+    predict_clips = _Judge(labelled, held, bootstrap)
     rows = []
     for number, label in enumerate(labelled.classes):
         column = labelled.columns[number]
@@ -166,12 +166,12 @@ def report_of(
                 sigmoid.offset,
                 None if math.isnan(threshold) else threshold,
                 bool(fitted.reached[number]),
-                *judge.figures(np.s_[:, number : number + 1]),
+                *predict_clips.figures(np.s_[:, number : number + 1]),
             )
         )
     heard = Evidence(clips=sum(row.evidence.clips for row in rows))
     overall = ClassCalibration(
-        "all", heard, math.nan, math.nan, None, True, *judge.figures(np.s_[:, :])
+        "all", heard, math.nan, math.nan, None, True, *predict_clips.figures(np.s_[:, :])
     )
     one = _judged(labelled, held)
     many = replace(one, multi_label=True)
@@ -228,8 +228,8 @@ class _Judge:
         return Estimate(value, float(np.quantile(found, 0.025)), high)
 
 
-def _judged(labelled: LabelledScores, held: HeldOut) -> JudgedClips:
-    return JudgedClips(
+def _judged(labelled: LabelledScores, held: HeldOut) -> ClipPredictions:
+    return ClipPredictions(
         labelled.clips,
         labelled.classes,
         labelled.targets,

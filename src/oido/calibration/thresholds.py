@@ -18,9 +18,9 @@ from oido.errors import OptionError
 
 __all__ = [
     "NEVER",
-    "Aim",
     "AimedThresholds",
     "Alarms",
+    "ThresholdTarget",
     "aimed_thresholds",
     "best_thresholds",
     "between",
@@ -72,7 +72,7 @@ Column = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Aim:
+class ThresholdTarget:
     """kind: "precision", "recall", "f1" or "false-alarms-per-hour"; value: what is asked of it.
 
     precision and recall: above 0, up to 1. Raises OptionError.
@@ -94,7 +94,7 @@ class Aim:
             raise OptionError(f"{self.kind} must be above 0{limit}, not {self.value:g}")
 
     @classmethod
-    def parse(cls, text: str) -> Aim:
+    def parse(cls, text: str) -> ThresholdTarget:
         """Of ``precision=0.95``, ``recall=0.9``, ``f1`` or ``false-alarms-per-hour=1``."""
         kind, given, value = text.partition("=")
         try:
@@ -125,7 +125,7 @@ class AimedThresholds(NamedTuple):
 
 
 def aimed_thresholds(
-    aim: Aim,
+    aim: ThresholdTarget,
     probabilities: NDArray[np.float32],
     targets: NDArray[np.float32],
     is_pooled: NDArray[np.bool_],
@@ -222,7 +222,9 @@ _FINDERS: dict[str, Callable[[Column, Column, float], float | None]] = {
 }
 
 
-def _by_alarms(aim: Aim, targets: NDArray[np.float32], alarms: Alarms | None) -> AimedThresholds:
+def _by_alarms(
+    aim: ThresholdTarget, targets: NDArray[np.float32], alarms: Alarms | None
+) -> AimedThresholds:
     assert aim.value is not None
     if alarms is None:
         raise OptionError("false alarms are counted in windows, and none were kept")

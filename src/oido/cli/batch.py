@@ -10,7 +10,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.options import add_hearing_options, add_reading_options, add_report_options, make_plan
+from oido.cli.options import (
+    add_inference_options,
+    add_reading_options,
+    add_report_options,
+    make_plan,
+)
 from oido.cli.terminal import interruptible, interrupts_held
 from oido.errors import OptionError, OutputError
 from oido.params import available_cores
@@ -18,9 +23,9 @@ from oido.params import available_cores
 if TYPE_CHECKING:
     from oido.batch.engine import Engine
     from oido.batch.run import ArchiveRun
-    from oido.batch.units import Order, Outcome, Source
+    from oido.batch.units import Outcome, RunSpec, Source
 
-__all__ = ["add_parser", "hear_archive", "show_status"]
+__all__ = ["add_parser", "run_archive", "show_status"]
 
 _LARGE_BYTES = 64_000_000
 """Of a recording that more than one worker may be of use for: an hour of WAV is twice as much."""
@@ -87,7 +92,7 @@ def add_parser(commands: Any) -> None:
     group.add_argument("-v", "--verbose", action="store_true", help="a line per recording, details")
     group.add_argument("--json", action="store_true", help="of status: as JSON")
     add_report_options(parser)
-    hearing = add_hearing_options(parser)
+    hearing = add_inference_options(parser)
     add_reading_options(hearing)
     hearing.add_argument(
         "--split",
@@ -125,11 +130,11 @@ def _run(args: argparse.Namespace) -> int:
         raise OptionError("--retry-failed goes with --resume")
     if args.address and args.engine != "ray":
         raise OptionError("--address goes with --engine ray")
-    return hear_archive(args)
+    return run_archive(args)
 
 
-def _order(args: argparse.Namespace) -> Order:
-    from oido.batch.units import Order
+def _order(args: argparse.Namespace) -> RunSpec:
+    from oido.batch.units import RunSpec
 
     if not 0.0 <= args.floor <= 1.0:
         raise OptionError(f"--floor must be from 0 to 1, not {args.floor:g}")
@@ -137,7 +142,7 @@ def _order(args: argparse.Namespace) -> Order:
         raise OptionError(f"--clip-top must be 1 or more, not {args.clip_top}")
     if not args.split >= 0:
         raise OptionError(f"--split must be 0 s or more, not {args.split:g}")
-    return Order(
+    return RunSpec(
         make_plan(args),
         args.output,
         floor=args.floor,
@@ -147,7 +152,7 @@ def _order(args: argparse.Namespace) -> Order:
     )
 
 
-def hear_archive(args: argparse.Namespace) -> int:
+def run_archive(args: argparse.Namespace) -> int:
     """Hear the paths into the folder; the exit code."""
     for name, value in _DEFAULTS.items():
         if not hasattr(args, name):
@@ -197,7 +202,7 @@ _DEFAULTS = {
 
 
 def _engine(
-    args: argparse.Namespace, order: Order, sources: Sequence[Source], stack: ExitStack
+    args: argparse.Namespace, order: RunSpec, sources: Sequence[Source], stack: ExitStack
 ) -> Engine:
     """Whose workers begin to load; the stack closes it."""
     if args.engine == "ray":
@@ -225,7 +230,7 @@ def _need_pyarrow() -> None:
         )
 
 
-def _hear(run: ArchiveRun, engine: Engine, order: Order, *, quiet: bool, verbose: bool) -> int:
+def _hear(run: ArchiveRun, engine: Engine, order: RunSpec, *, quiet: bool, verbose: bool) -> int:
     from oido.cli.progress import ArchiveProgress
 
     with ArchiveProgress(run.todo, quiet or not run.todo) as progress:

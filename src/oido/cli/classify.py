@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from oido.cli.options import (
-    add_hearing_options,
+    add_inference_options,
     add_output_options,
     add_paths,
     add_reading_options,
@@ -69,7 +69,7 @@ def add_parser(commands: Any) -> None:
         help="as `oido batch`: Parquet tables in a folder, going on where the last run stopped",
     )
     _add_levels(add_report_options(parser))
-    add_reading_options(add_hearing_options(parser))
+    add_reading_options(add_inference_options(parser))
     parser.set_defaults(run=_run)
 
 
@@ -96,7 +96,7 @@ def _run(args: argparse.Namespace) -> int:
         from oido.batch.inputs import find_recordings
         from oido.batch.process_pool import LocalPool
         from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
-        from oido.cli.run_pool import hear_all
+        from oido.cli.run_pool import run_files
         from oido.writers import CALIBRATED_FORMATS, FORMATS, format_named
 
     if args.resume:
@@ -120,13 +120,13 @@ def _run(args: argparse.Namespace) -> int:
         tasks = make_tasks(recordings, jobs, stack)
         with interrupts_held():
             sink = stack.enter_context(_sink(args, plan, tasks, formats))
-        failed = hear_all(pool, plan, tasks, sink, quiet=args.quiet, verbose=args.verbose)
+        failed = run_files(pool, plan, tasks, sink, quiet=args.quiet, verbose=args.verbose)
     return EXIT_FAILED_FILES if failed else EXIT_OK
 
 
 def _resume(args: argparse.Namespace) -> int:
     """The engine of `oido batch`, with this command's options."""
-    from oido.cli.batch import hear_archive
+    from oido.cli.batch import run_archive
 
     if not args.output or args.format:
         raise OptionError(
@@ -134,7 +134,7 @@ def _resume(args: argparse.Namespace) -> int:
         )
     args.clip_top = args.top or 5
     args.level, args.top = "events", None
-    return hear_archive(args)
+    return run_archive(args)
 
 
 def _sink(

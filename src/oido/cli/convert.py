@@ -7,7 +7,7 @@ import argparse
 import sys
 from typing import Any
 
-from oido.cli.options import add_clock_options, add_results, clock_of, tell_doubts
+from oido.cli.options import add_clock_options, add_results, clock_of, print_doubts
 
 __all__ = ["add_parser"]
 
@@ -84,7 +84,7 @@ def _run(args: argparse.Namespace) -> int:
     formats = [name for text in args.format for name in text.split(",")]
     with Results(args.results, clock_of(args)) as results:
         if args.where and not args.quiet:
-            tell_doubts(results.doubts)
+            print_doubts(results.doubts)
         done = convert(
             results,
             args.output,

@@ -108,7 +108,7 @@ def _model() -> str:
     from oido.models.registry import DEFAULT_MODEL, card
     from oido.types import Row
 
-    fetch.fetch(card(DEFAULT_MODEL), say=lambda line: print(line, file=sys.stderr))
+    fetch.fetch(card(DEFAULT_MODEL), on_message=lambda line: print(line, file=sys.stderr))
     with tempfile.TemporaryDirectory(prefix="oido-") as folder:
         path = os.path.join(folder, "beep.wav")
         _write_beep(path)

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from oido.cli.options import (
-    add_hearing_options,
+    add_inference_options,
     add_output_options,
     add_paths,
     fetch_model,
@@ -53,7 +53,7 @@ def add_parser(commands: Any) -> None:
         help="one vector for each recording (default: one for each window)",
     )
     group.add_argument("--l2-normalize", action="store_true", help="give every vector the length 1")
-    add_hearing_options(parser)
+    add_inference_options(parser)
     parser.set_defaults(run=_run)
 
 
@@ -64,7 +64,7 @@ def _run(args: argparse.Namespace) -> int:
         from oido.batch.plan import Plan
         from oido.batch.process_pool import LocalPool
         from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
-        from oido.cli.run_pool import hear_all
+        from oido.cli.run_pool import run_files
         from oido.writers import EMBEDDING_FORMATS, format_named
 
     if not args.output:
@@ -90,5 +90,5 @@ def _run(args: argparse.Namespace) -> int:
             sink = stack.enter_context(
                 ResultFiles(args.output, formats, plan.table_name, tasks, known=EMBEDDING_FORMATS)
             )
-        failed = hear_all(pool, plan, tasks, sink, quiet=args.quiet, verbose=args.verbose)
+        failed = run_files(pool, plan, tasks, sink, quiet=args.quiet, verbose=args.verbose)
     return EXIT_FAILED_FILES if failed else EXIT_OK

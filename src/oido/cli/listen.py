@@ -17,8 +17,8 @@ from oido.errors import AudioError, OptionError
 if TYPE_CHECKING:
     from oido.cli.live_output import LiveOutput
     from oido.inference.classifier import AudioClassifier
-    from oido.live.monitor import LiveHearing
-    from oido.live.source import Gap
+    from oido.live.monitor import LiveMonitor
+    from oido.live.source import SourceGap
     from oido.signal.decode import AudioReader
 
 __all__ = ["add_parser"]
@@ -64,15 +64,15 @@ class _Talk:
         self.output: LiveOutput | None = None
         self._quiet = quiet
 
-    def say(self, sentence: str) -> None:
+    def on_message(self, sentence: str) -> None:
         if self._quiet:
             return
         if self.output is None:
             print(f"oido: {sentence}", file=sys.stderr, flush=True)
         else:
-            self.output.say(sentence)
+            self.output.on_message(sentence)
 
-    def gap(self, gap: Gap) -> None:
+    def gap(self, gap: SourceGap) -> None:
         if self.output is not None:
             self.output.gap(gap)
 
@@ -83,7 +83,7 @@ def _run(args: argparse.Namespace) -> int:
     from oido.cli.exit_codes import EXIT_OK
     from oido.cli.options import fetch_model
     from oido.cli.terminal import hushed
-    from oido.live.monitor import LiveHearing
+    from oido.live.monitor import LiveMonitor
 
     _check(args)
     rules, shared = _rules(args)
@@ -92,26 +92,28 @@ def _run(args: argparse.Namespace) -> int:
     model = fetch_model(args.model)
     with hushed(not args.verbose):
         classifier = _classifier(args, model)
-        classifier.reader.segmenter(classifier.windowing, detection)  # wrong labels are told now
+        classifier.postprocessor.segmenter(
+            classifier.windowing, detection
+        )  # wrong labels are told now
         # The first window takes longest; the microphone shall not wait for it.
         windowing = classifier.windowing
         classifier.classify(np.zeros(windowing.window_samples), windowing.sample_rate_hz)
         reader = _open_source(args, talk)
     try:
-        hearing = LiveHearing(
+        hearing = LiveMonitor(
             classifier, reader, detection, channel=args.channel, look=_looker(talk)
         )
         if rules:
-            from oido.live.rule_engine import Board
+            from oido.live.rule_engine import RuleEngine
 
-            hearing.board = Board(
+            hearing.board = RuleEngine(
                 rules,
-                classifier.reader,
+                classifier.postprocessor,
                 classifier.windowing,
                 reader.info,
                 hearing.clock.at,
                 channel=args.channel,
-                say=talk.say,
+                on_message=talk.on_message,
                 **shared,
             )
         output = _output(args, hearing, classifier)
@@ -121,7 +123,7 @@ def _run(args: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _listen(hearing: LiveHearing, output: LiveOutput, talk: _Talk) -> None:
+def _listen(hearing: LiveMonitor, output: LiveOutput, talk: _Talk) -> None:
     """To the end of the source, or to Ctrl-C; what is under way is finished in either case."""
     with _terminable():
         try:
@@ -144,7 +146,7 @@ def _listen(hearing: LiveHearing, output: LiveOutput, talk: _Talk) -> None:
             if hearing.board is not None:
                 hearing.board.close(_GRACE_SECONDS)
                 if hearing.board.forgotten > 1:
-                    talk.say(f"{hearing.board.forgotten} clips with speech were not kept")
+                    talk.on_message(f"{hearing.board.forgotten} clips with speech were not kept")
 
 
 @contextmanager
@@ -256,7 +258,9 @@ def _open_source(args: argparse.Namespace, talk: _Talk) -> AudioReader:
     if "://" in source:
         from oido.live.network import NetworkReader
 
-        return NetworkReader(source, timeout=args.timeout, on_gap=talk.gap, say=talk.say)
+        return NetworkReader(
+            source, timeout=args.timeout, on_gap=talk.gap, on_message=talk.on_message
+        )
     raise OptionError(
         f"oido listens to mic, mic:DEVICE, - or an address, not to {source!r}; "
         "for a recording there is `oido classify`"
@@ -264,12 +268,12 @@ def _open_source(args: argparse.Namespace, talk: _Talk) -> AudioReader:
 
 
 def _output(
-    args: argparse.Namespace, hearing: LiveHearing, classifier: AudioClassifier
+    args: argparse.Namespace, hearing: LiveMonitor, classifier: AudioClassifier
 ) -> LiveOutput:
     from oido.cli.live_output import JsonLines, Lines
     from oido.cli.live_screen import Screen, can_draw
 
-    selector, name = classifier.reader.selector, hearing.info.name
+    selector, name = classifier.postprocessor.selector, hearing.info.name
     windowing = classifier.windowing
     hop = windowing.hop_samples / windowing.sample_rate_hz
     if not (args.jsonl or args.plain or args.windows) and can_draw():

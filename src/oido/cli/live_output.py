@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.events.selection import Selector
-from oido.live.monitor import Heard
-from oido.live.source import Gap, UtcClock, utc_text
+from oido.live.monitor import LiveUpdate
+from oido.live.source import SourceGap, UtcClock, utc_text
 from oido.live.triggers import TriggerState
 from oido.types import Category, Event
 from oido.writers.base import score_of, seconds_of
@@ -35,11 +35,11 @@ class LiveOutput(Protocol):
 
     def show(self, block: NDArray[np.float32]) -> None: ...
 
-    def heard(self, heard: Heard) -> None: ...
+    def heard(self, heard: LiveUpdate) -> None: ...
 
-    def gap(self, gap: Gap) -> None: ...
+    def gap(self, gap: SourceGap) -> None: ...
 
-    def say(self, sentence: str) -> None: ...
+    def on_message(self, sentence: str) -> None: ...
 
     def close(self) -> None: ...
 
@@ -50,7 +50,7 @@ class HopWatch:
     def __init__(self, hop_seconds: float) -> None:
         self._hop_seconds, self._step = hop_seconds, 1
 
-    def change(self, heard: Heard) -> float | None:
+    def change(self, heard: LiveUpdate) -> float | None:
         """The hop from now on, in seconds; None while it stays as it is."""
         step = heard.skipped + 1
         if heard.scores is None or step == self._step:
@@ -88,10 +88,10 @@ class _Text:
 
     def close(self) -> None: ...
 
-    def say(self, sentence: str) -> None:
+    def on_message(self, sentence: str) -> None:
         print(f"oido: {sentence}", file=sys.stderr, flush=True)
 
-    def _categories(self, heard: Heard) -> list[Category]:
+    def _categories(self, heard: LiveUpdate) -> list[Category]:
         if heard.scores is None or self._top is None:
             return []
         return self._selector.categories(heard.scores, self._top)
@@ -100,7 +100,7 @@ class _Text:
 class JsonLines(_Text):
     """One object a line, at once; "type" is began, event, window, trigger, gap or hop."""
 
-    def heard(self, heard: Heard) -> None:
+    def heard(self, heard: LiveUpdate) -> None:
         if (hop := self._hop.change(heard)) is not None:
             self._write("hop", heard.start_time, heard.end_time, {"hop": seconds_of(hop)})
         if self._top is not None and heard.scores is not None:
@@ -113,7 +113,7 @@ class JsonLines(_Text):
         for state in heard.triggers:
             self._line(state.record())
 
-    def gap(self, gap: Gap) -> None:
+    def gap(self, gap: SourceGap) -> None:
         end = gap.start_time + gap.seconds
         self._write("gap", gap.start_time, end, {"reason": gap.reason})
 
@@ -134,7 +134,7 @@ class JsonLines(_Text):
 class Lines(_Text):
     """One line per event for a reader: the time of day, how long, the score, the label."""
 
-    def heard(self, heard: Heard) -> None:
+    def heard(self, heard: LiveUpdate) -> None:
         if (hop := self._hop.change(heard)) is not None:
             self._line(f"{local_time(self._clock, heard.start_time)}  {hop_sentence(hop)}")
         if categories := self._categories(heard):
@@ -147,7 +147,7 @@ class Lines(_Text):
         for state in heard.triggers:
             self._line(trigger_line(self._clock, state))
 
-    def gap(self, gap: Gap) -> None:
+    def gap(self, gap: SourceGap) -> None:
         clock = local_time(self._clock, gap.start_time)
         self._line(f"{clock}  {gap.seconds:7.2f} s  nothing came: {gap.reason}")
 

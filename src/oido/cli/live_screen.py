@@ -17,8 +17,8 @@ from oido.cli.live_output import HopWatch, hop_sentence, local_time, trigger_lin
 from oido.cli.tables import can_print
 from oido.cli.terminal import hushed
 from oido.events.selection import Selector
-from oido.live.monitor import Heard
-from oido.live.source import Gap, UtcClock, level_db
+from oido.live.monitor import LiveUpdate
+from oido.live.source import SourceGap, UtcClock, level_db
 
 __all__ = ["Screen", "can_draw"]
 
@@ -81,11 +81,11 @@ class Screen:
             self._levels = []
             self.draw()
 
-    def heard(self, heard: Heard) -> None:
+    def heard(self, heard: LiveUpdate) -> None:
         """The bars move with each window."""
         self._seconds = heard.end_time
         if (hop := self._hop.change(heard)) is not None:
-            self.say(hop_sentence(hop))
+            self.on_message(hop_sentence(hop))
         if heard.values is not None:
             self._bars = {i: v * _FALL for i, v in self._bars.items() if v * _FALL > 0.01}
             now = self._selector.categories(heard.scores, self._top)  # type: ignore[arg-type]
@@ -103,12 +103,12 @@ class Screen:
         if self._is_open:
             self.draw()
 
-    def gap(self, gap: Gap) -> None:
+    def gap(self, gap: SourceGap) -> None:
         """A gap stands among the events."""
         when = local_time(self._clock, gap.start_time)
         self._lines.append(f"{when}  {gap.seconds:7.2f} s  nothing came: {gap.reason}")
 
-    def say(self, sentence: str) -> None:
+    def on_message(self, sentence: str) -> None:
         """The last sentence stays on the last line; before and after, they go to standard error."""
         if self._is_open:
             self._notice = _plain(sentence)

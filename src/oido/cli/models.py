@@ -139,13 +139,13 @@ def _fetch(args: argparse.Namespace) -> int:
         if args.from_file is not None:
             raise OptionError(f"{ENSEMBLE} is two files; fetch each: {', '.join(ENSEMBLE_MEMBERS)}")
         for member in ENSEMBLE_MEMBERS:
-            print(fetch.fetch(card(member), say=lambda line: print(line, file=sys.stderr)))
+            print(fetch.fetch(card(member), on_message=lambda line: print(line, file=sys.stderr)))
         return 0
     entry = card(args.name)
     if args.from_file is not None:
         path = fetch.install(entry, args.from_file.expanduser())
     else:
-        path = fetch.fetch(entry, say=lambda line: print(line, file=sys.stderr))
+        path = fetch.fetch(entry, on_message=lambda line: print(line, file=sys.stderr))
     print(path)
     return 0
 
@@ -153,7 +153,7 @@ def _fetch(args: argparse.Namespace) -> int:
 def _info(args: argparse.Namespace) -> int:
     from oido.models.loading import load_model
 
-    model = load_model(args.model, say=lambda line: print(line, file=sys.stderr))
+    model = load_model(args.model, on_message=lambda line: print(line, file=sys.stderr))
     if args.labels:
         print("\n".join(model.labels))
         return 0

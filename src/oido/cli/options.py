@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "add_clock_options",
-    "add_hearing_options",
+    "add_inference_options",
     "add_label_options",
     "add_model_options",
     "add_output_options",
@@ -33,7 +33,7 @@ __all__ = [
     "fetch_model",
     "make_plan",
     "make_tasks",
-    "tell_doubts",
+    "print_doubts",
 ]
 
 
@@ -106,7 +106,7 @@ def add_label_options(group: argparse._ArgumentGroup, *, of_allow: str = "") -> 
     )
 
 
-def add_hearing_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+def add_inference_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Model, windows, channels, workers."""
     group = parser.add_argument_group("how it is heard")
     add_model_options(group)
@@ -131,7 +131,7 @@ def fetch_model(name_or_path: str) -> str:
     names = ENSEMBLE_MEMBERS if name_or_path == ENSEMBLE else (name_or_path,)
     for entry in CATALOG:
         if entry.name in names:
-            fetch.fetch(entry, say=lambda line: print(f"oido: {line}", file=sys.stderr))
+            fetch.fetch(entry, on_message=lambda line: print(f"oido: {line}", file=sys.stderr))
     return name_or_path
 
 
@@ -323,7 +323,7 @@ def clock_of(args: argparse.Namespace) -> Clock:
     return Clock(args.time_pattern, args.time_zone, args.time_from)
 
 
-def tell_doubts(doubts: Mapping[str, int]) -> None:
+def print_doubts(doubts: Mapping[str, int]) -> None:
     """A line for each kind of doubt about times, on standard error."""
     for doubt, count in doubts.items():
         times = "the time of 1 recording" if count == 1 else f"the times of {count} recordings"

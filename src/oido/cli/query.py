@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from oido.cli.options import add_clock_options, add_results, clock_of, tell_doubts
+from oido.cli.options import add_clock_options, add_results, clock_of, print_doubts
 
 if TYPE_CHECKING:
     from oido.results import Results
@@ -88,7 +88,7 @@ def _run(args: argparse.Namespace) -> int:
     _refuse_contradictions(args)
     with Results(args.results, clock_of(args)) as results:
         if not args.quiet:
-            tell_doubts(results.doubts)
+            print_doubts(results.doubts)
         reader = _reader(args, results, format_name)
         if args.output is not None:
             rows = _write_file(reader, format_name, args.output)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.options import add_clock_options, add_results, clock_of, tell_doubts
+from oido.cli.options import add_clock_options, add_results, clock_of, print_doubts
 
 if TYPE_CHECKING:
     from oido.results.summary import Summary
@@ -78,7 +78,7 @@ def _run(args: argparse.Namespace) -> int:
     Words(args.locale)  # a wrong language is told before the work
     with Results(args.results, clock_of(args)) as results:
         if not args.quiet:
-            tell_doubts(results.doubts)
+            print_doubts(results.doubts)
         summary = summarize(
             results, zone=args.hours_in or "UTC", gap_seconds=args.gap, label=args.label
         )

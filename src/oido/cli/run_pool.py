@@ -13,10 +13,10 @@ from oido.batch.worker import Done, Rows
 from oido.cli.progress import Progress
 from oido.cli.terminal import interruptible
 
-__all__ = ["hear_all"]
+__all__ = ["run_files"]
 
 
-def hear_all(
+def run_files(
     pool: LocalPool,
     plan: Plan,
     tasks: Sequence[Task],

@@ -158,7 +158,7 @@ def _finetune(args: argparse.Namespace, data: Dataset) -> int:
     if args.keep_base or args.no_unknown or args.thorough:
         raise OptionError("--keep-base, --no-unknown and --thorough are not for --finetune")
 
-    def tell(line: str) -> None:
+    def on_message(line: str) -> None:
         if not args.quiet:
             print(f"oido: {line}", file=sys.stderr, flush=True)
 
@@ -167,7 +167,7 @@ def _finetune(args: argparse.Namespace, data: Dataset) -> int:
         model=fetch_model(args.model),
         seed=args.seed,
         max_minutes=args.max_minutes,
-        tell=tell,
+        on_message=on_message,
     )
     _tell_left_out(data, result.left_out, args.quiet)
     print(result.report)

@@ -156,7 +156,9 @@ class Dataset(ClipSet, Sequence[Clip]):
         self.require_two_classes()
         return self._parted(test_mask(self.clips, test, seed))
 
-    def folds(self, k: int | None = None, seed: int = 0, *, keep_given: bool = True) -> list[Split]:
+    def folds(
+        self, k: int | None = None, seed: int = 0, *, keep_predefined: bool = True
+    ) -> list[Split]:
         """Each clip is held out once, and no source recording is in both parts.
 
         k: how many; None: as many as were given, else 5. Given folds are kept, and clips without
@@ -164,9 +166,9 @@ class Dataset(ClipSet, Sequence[Clip]):
         many folds as it has recordings for. Raises OptionError.
         """
         self.require_two_classes()
-        if keep_given and held_out(clip.fold for clip in self.clips):
+        if keep_predefined and held_out(clip.fold for clip in self.clips):
             return [self.split(seed=seed)]
-        numbers, k = fold_numbers(self.clips, k, seed, keep_given)
+        numbers, k = fold_numbers(self.clips, k, seed, keep_predefined)
         return [self._parted(numbers == fold) for fold in range(k)]
 
     def check(self, *, deep: bool = False) -> DatasetSummary[Self]:

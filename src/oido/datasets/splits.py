@@ -181,14 +181,14 @@ def test_mask(clips: Sequence[Clip], test: float, seed: int) -> NDArray[np.bool_
 
 
 def fold_numbers(
-    clips: Sequence[Clip], k: int | None, seed: int, keep_given: bool
+    clips: Sequence[Clip], k: int | None, seed: int, keep_predefined: bool
 ) -> tuple[NDArray[np.int64], int]:
     """i64[N] and how many: the fold in which each clip is held out.
 
     Given folds are kept, and clips that have none go to those; else whole groups are dealt to k
     folds (5 if None). Raises OptionError if there are fewer groups than folds.
     """
-    folds: list[str | None] = _folds_of_groups(clips) if keep_given else [None] * len(clips)
+    folds: list[str | None] = _folds_of_groups(clips) if keep_predefined else [None] * len(clips)
     names = fold_names(folds)
     if names and k not in (None, len(names)):
         raise OptionError(

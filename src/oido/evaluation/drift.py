@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from oido.datasets.folders import files_below, is_recording
 from oido.errors import OptionError
-from oido.evaluation.drift_features import Acoustics, HeardSet, hear_stretches
+from oido.evaluation.drift_features import Acoustics, FeatureSet, collect_features
 from oido.evaluation.drift_report import Drift, MovedClass, MovedFact, SetSize
 from oido.evaluation.two_sample_tests import (
     joint_p,
@@ -55,8 +55,8 @@ def drift(
     reference, new: a folder, searched to its bottom, or the paths of recordings; no labels are
     needed. The reference is what the model was calibrated or tested on. level: of a hundred pairs
     of sets without a difference, in how many one may be said to be there, as a share. jobs:
-    recordings heard at once. Of each, at most ten stretches of 5 s are kept (`hear_stretches`), so
-    that memory does not depend on their lengths; files that cannot be heard are left out.
+    recordings at once. Of each, at most ten stretches of 5 s are kept (`collect_features`), so that
+    memory does not depend on their lengths; files that cannot be decoded are left out.
 
     Raises OptionError for fewer than `LEAST_RECORDINGS` source recordings on a side.
     """
@@ -66,17 +66,17 @@ def drift(
     classifier = model if isinstance(model, AudioClassifier) else AudioClassifier(model, jobs=1)
     require_embeddings(classifier.model)
     total = len(old_paths) + len(new_paths)
-    old_heard = hear_stretches(
+    old_features = collect_features(
         classifier, old_paths, seed=seed, jobs=jobs, progress=lambda done: progress(done, total)
     )
-    new_heard = hear_stretches(
+    new_features = collect_features(
         classifier,
         new_paths,
         seed=seed + 1,
         jobs=jobs,
         progress=lambda done: progress(len(old_paths) + done, total),
     )
-    for name, heard in (("reference", old_heard), ("new", new_heard)):
+    for name, heard in (("reference", old_features), ("new", new_features)):
         if heard.sources < LEAST_RECORDINGS:
             first = heard.left_out[0] if heard.left_out else None
             raise OptionError(
@@ -84,11 +84,11 @@ def drift(
                 f"compare by; give {LEAST_RECORDINGS} or more of other sources"
                 + (f" ({first.name}: {first.reason})" if first else "")
             )
-    return _compare(classifier, old_heard, new_heard, level, seed)
+    return _compare(classifier, old_features, new_features, level, seed)
 
 
 def _compare(
-    classifier: AudioClassifier, old_all: HeardSet, new_all: HeardSet, level: float, seed: int
+    classifier: AudioClassifier, old_all: FeatureSet, new_all: FeatureSet, level: float, seed: int
 ) -> Drift:
     old, new = (heard.sampled(_MOST_STRETCHES, seed) for heard in (old_all, new_all))
     source, labels = _pooled(old.source, new.source, seed)
@@ -103,7 +103,7 @@ def _compare(
         len(classifier.labels),
         Detection(),
         classifier.label_indices,
-        classifier.reader.head.thresholds,
+        classifier.postprocessor.head.thresholds,
     )
     moved = [
         MovedClass(
@@ -117,7 +117,7 @@ def _compare(
     ]
     return Drift(
         model=classifier.model.name,
-        calibrated=classifier.reader.probabilities(old.values[:1]) is not None,
+        calibrated=classifier.postprocessor.probabilities(old.values[:1]) is not None,
         level=level,
         reference=SetSize(len(old_all.facts), old_all.sources, len(old_all.source)),
         new=SetSize(len(new_all.facts), new_all.sources, len(new_all.source)),
@@ -135,7 +135,7 @@ def _compare(
     )
 
 
-def _facts(old: HeardSet, new: HeardSet, level: float, seed: int) -> tuple[MovedFact, ...]:
+def _facts(old: FeatureSet, new: FeatureSet, level: float, seed: int) -> tuple[MovedFact, ...]:
     """All facts, each with the medians of both sets, and whether it differs."""
     source, labels = _pooled(old.file_source, new.file_source, seed)
     found = moved_columns(np.concatenate([old.facts, new.facts]), source, labels)
@@ -166,7 +166,7 @@ def _weighted(source: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _apart(
-    old: HeardSet, new: HeardSet, column: int, threshold: float
+    old: FeatureSet, new: FeatureSet, column: int, threshold: float
 ) -> tuple[float, float, float, float, float]:
     """The means, the shares at the threshold, and the distance, as `MovedClass` has them."""
     both = [(_weighted(heard.source), heard.values[:, column]) for heard in (old, new)]

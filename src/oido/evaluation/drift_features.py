@@ -26,9 +26,9 @@ __all__ = [
     "MOST_STRETCHES",
     "STRETCH_SECONDS",
     "Acoustics",
-    "HeardSet",
+    "FeatureSet",
     "MeasuringReader",
-    "hear_stretches",
+    "collect_features",
 ]
 
 _FRAME_SAMPLES = 2048
@@ -120,7 +120,7 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class HeardSet:
+class FeatureSet:
     """S stretches of K source recordings, in G files.
 
     embeddings: f32[S, D], the mean of a stretch. values: f32[S, C], its probabilities, or scores of
@@ -140,7 +140,7 @@ class HeardSet:
         """K"""
         return int(self.file_source.max()) + 1 if len(self.file_source) else 0
 
-    def sampled(self, most: int, seed: int) -> HeardSet:
+    def sampled(self, most: int, seed: int) -> FeatureSet:
         """The stretches of sources drawn at random, so many stretches at most; facts of all."""
         order = np.random.default_rng(seed).permutation(self.sources)
         sizes = np.bincount(self.source, minlength=self.sources)[order]
@@ -159,14 +159,14 @@ class _Heard(NamedTuple):
     facts: Acoustics
 
 
-def hear_stretches(
+def collect_features(
     classifier: AudioClassifier,
     paths: Sequence[str],
     *,
     seed: int = 0,
     jobs: int | None = None,
     progress: Callable[[int], None] = lambda done: None,
-) -> HeardSet:
+) -> FeatureSet:
     """Hear recordings; those that cannot be heard are left out.
 
     jobs: recordings heard at once. Which stretches of a long one are kept depends on ``seed`` and
@@ -193,7 +193,7 @@ def hear_stretches(
         progress(number + 1)
     of_file = np.unique(sources, return_inverse=True)[1].astype(np.int64)
     counts = [len(each.embeddings) for each in heard]
-    return HeardSet(
+    return FeatureSet(
         _stacked([each.embeddings for each in heard]),
         _stacked([each.values for each in heard]),
         np.repeat(of_file, counts),
@@ -221,11 +221,11 @@ def _stretches(
     classifier: AudioClassifier, reader: MeasuringReader
 ) -> Iterator[tuple[Floats, Floats]]:
     """Embedding f32[D] and values f32[C] of each; a last one of less than half is left out."""
-    windowing, model_reader = classifier.windowing, classifier.reader
+    windowing, model_reader = classifier.windowing, classifier.postprocessor
     hop_seconds = windowing.hop_samples / windowing.sample_rate_hz
     size = max(1, round(STRETCH_SECONDS / hop_seconds))
     waiting: list[tuple[Floats, Floats, NDArray[np.float64], NDArray[np.float64]]] = []
-    held, any_given = 0, False
+    held, any_option_set = 0, False
 
     def joined(stop: int | None) -> tuple[Floats, Floats]:
         nonlocal waiting, held
@@ -246,9 +246,9 @@ def _stretches(
         waiting.append((block.scores, block.embeddings, block.weights, block.loudness))
         held += len(block.scores)
         while held >= size:
-            any_given = True
+            any_option_set = True
             yield joined(size)
-    if held and (not any_given or held >= size / 2):
+    if held and (not any_option_set or held >= size / 2):
         yield joined(None)
 
 

@@ -43,8 +43,8 @@ class MovedClass(NamedTuple):
     p: float
     reference_mean: float
     new_mean: float
-    reference_heard: float
-    new_heard: float
+    reference_features: float
+    new_features: float
     distance: float
 
 
@@ -116,7 +116,7 @@ class Drift:
             width = max(len(entry.label) for entry in self.moved[:_LISTED])
             lines += ["", f"{'class':{width}}  heard in: reference    new  mean: reference    new"]
             lines += [
-                f"{e.label:{width}}  {e.reference_heard:19.0%}  {e.new_heard:5.0%}  "
+                f"{e.label:{width}}  {e.reference_features:19.0%}  {e.new_features:5.0%}  "
                 f"{e.reference_mean:15.3f}  {e.new_mean:5.3f}"
                 for e in self.moved[:_LISTED]
             ]

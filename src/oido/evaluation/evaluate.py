@@ -14,7 +14,7 @@ from oido.datasets.clip import NON_EVENTS, Clip, LeftOut
 from oido.datasets.dataset import Dataset
 from oido.datasets.waveforms import clip_waveforms
 from oido.errors import AudioError, OptionError
-from oido.evaluation.predictions import JudgedClips, JudgedWindows
+from oido.evaluation.predictions import ClipPredictions, JudgedWindows
 from oido.evaluation.report import Report
 from oido.events.thresholds import on_thresholds
 from oido.inference.classifier import AudioClassifier
@@ -24,7 +24,7 @@ from oido.models.model import AudioModel
 from oido.params import Detection
 from oido.signal.decode import AudioSource
 
-__all__ = ["evaluate", "judge"]
+__all__ = ["evaluate", "predict_clips"]
 
 Progress = Callable[[int, int], None]
 """Called with how many clips are heard, and how many there are."""
@@ -45,7 +45,7 @@ def evaluate(
     thresholds: of all labels, or by label; None, and for the labels without one, the model's own,
     or else 0.3. seed: of the samples that intervals are taken from. The rest is as for `judge`.
     """
-    judged, left_out = judge(model, dataset, thresholds=thresholds, progress=progress)
+    judged, left_out = predict_clips(model, dataset, thresholds=thresholds, progress=progress)
     name = os.fspath(model) if isinstance(model, str | os.PathLike) else _named(model)
     note = (
         "The figures hold for new recordings only if the model was not trained on these, "
@@ -61,13 +61,13 @@ def evaluate(
     )
 
 
-def judge(
+def predict_clips(
     model: str | os.PathLike[str] | AudioModel | AudioClassifier,
     dataset: Dataset,
     *,
     thresholds: float | Mapping[str, float] | None = None,
     progress: Progress | None = None,
-) -> tuple[JudgedClips, tuple[LeftOut, ...]]:
+) -> tuple[ClipPredictions, tuple[LeftOut, ...]]:
     """What a model says of every clip, and the clips that could not be heard.
 
     The dataset's labels are found among the model's, in any case. A model of AudioSet's classes
@@ -183,7 +183,7 @@ def _targets(dataset: Dataset, columns: _Columns, size: int) -> Floats:
 
 def _thresholds(classifier: AudioClassifier, given: float | Mapping[str, float] | None) -> Floats:
     """f32[C] of all labels. Raises OptionError for a threshold that is none."""
-    own = classifier.reader.head.thresholds
+    own = classifier.postprocessor.head.thresholds
     if isinstance(given, Mapping):
         detection = Detection(thresholds=tuple(given.items()))
     else:
@@ -200,13 +200,13 @@ def _judged(
     labels: tuple[str, ...],
     thresholds: Floats,
     multi_label: bool,
-) -> JudgedClips:
+) -> ClipPredictions:
     scores = np.stack([each.scores for each in heard])  # f32[K, C]
     found = [each.probabilities for each in heard if each.probabilities is not None]
     values = np.stack(found) if found else scores
     windows = np.concatenate([each.windows for each in heard])  # f32[M, C]
     counts = [len(each.windows) for each in heard]
-    return JudgedClips(
+    return ClipPredictions(
         clips,
         tuple(labels[column] for column in columns.classes),
         targets,

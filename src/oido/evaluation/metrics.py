@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.evaluation.bootstrap import Bootstrap, Estimate, Numbers
-from oido.evaluation.predictions import UNKNOWN, JudgedClips, classes_of
+from oido.evaluation.predictions import UNKNOWN, ClipPredictions, classes_of
 from oido.evaluation.ranking_and_calibration import (
     Reliability,
     average_precision,
@@ -91,7 +91,7 @@ class Metrics:
     reliability_before: Reliability | None
 
 
-def measure(judged: JudgedClips, *, seed: int = 0) -> Metrics:
+def measure(judged: ClipPredictions, *, seed: int = 0) -> Metrics:
     """Every figure of these clips; the same clips and seed give the same intervals.
 
     Raises MissingExtraError without scikit-learn.
@@ -149,7 +149,7 @@ def measure(judged: JudgedClips, *, seed: int = 0) -> Metrics:
 class _Counts:
     """Of each clip and class, bool[K, C]: heard, found, missed, or a false alarm."""
 
-    def __init__(self, judged: JudgedClips) -> None:
+    def __init__(self, judged: ClipPredictions) -> None:
         self.true = judged.known & (judged.targets > 0)
         self.false = judged.known & ~self.true
         self.hits = self.true & judged.detected
@@ -170,7 +170,7 @@ class _Ranking:
     area_samples: Floats
 
 
-def _ranking(judged: JudgedClips, number: int, bootstrap: Bootstrap) -> _Ranking:
+def _ranking(judged: ClipPredictions, number: int, bootstrap: Bootstrap) -> _Ranking:
     known = judged.known[:, number]
     heard = judged.targets[known, number] > 0
     scores = judged.probabilities[known, number]
@@ -182,7 +182,7 @@ def _ranking(judged: JudgedClips, number: int, bootstrap: Bootstrap) -> _Ranking
 
 
 def _class_metrics(
-    judged: JudgedClips,
+    judged: ClipPredictions,
     counts: _Counts,
     number: int,
     bootstrap: Bootstrap,
@@ -216,7 +216,7 @@ def _f1(hits: Numbers, alarms: Numbers, misses: Numbers) -> Floats:
         return np.asarray(2 * hits / (2 * hits + alarms + misses), np.float64)
 
 
-def _clips_right(judged: JudgedClips) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _clips_right(judged: ClipPredictions) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """bool[K]: named rightly; and whether all is known of the clip."""
     complete = np.asarray(judged.known.all(axis=1))
     if judged.multi_label:
@@ -224,7 +224,7 @@ def _clips_right(judged: JudgedClips) -> tuple[NDArray[np.bool_], NDArray[np.boo
     return judged.decided == judged.truth, complete
 
 
-def _window_accuracy(judged: JudgedClips, bootstrap: Bootstrap) -> Estimate:
+def _window_accuracy(judged: ClipPredictions, bootstrap: Bootstrap) -> Estimate:
     windows = judged.windows
     if windows is None:
         return Estimate(math.nan)
@@ -242,7 +242,7 @@ def _window_accuracy(judged: JudgedClips, bootstrap: Bootstrap) -> Estimate:
     )
 
 
-def _confusion(judged: JudgedClips) -> NDArray[np.int64]:
+def _confusion(judged: ClipPredictions) -> NDArray[np.int64]:
     size = len(judged.classes) + 1
     matrix = np.zeros((size, size), np.int64)
     counted = judged.truth != UNKNOWN
@@ -250,7 +250,7 @@ def _confusion(judged: JudgedClips) -> NDArray[np.int64]:
     return matrix
 
 
-def _majority(judged: JudgedClips, complete: NDArray[np.bool_]) -> float:
+def _majority(judged: ClipPredictions, complete: NDArray[np.bool_]) -> float:
     """The share of the most frequent combination of classes."""
     if not complete.any():
         return math.nan

@@ -13,7 +13,7 @@ from oido.datasets.clip import Clip
 from oido.datasets.waveforms import clip_waveform
 from oido.errors import AudioError
 from oido.evaluation.metrics import NO_EVENT
-from oido.evaluation.predictions import UNKNOWN, JudgedClips
+from oido.evaluation.predictions import UNKNOWN, ClipPredictions
 from oido.mel import mel_matrix, periodic_hann
 from oido.params import FrontEndParams
 from oido.signal.encode import flac_bytes
@@ -40,7 +40,7 @@ class Mistake(NamedTuple):
     centre: float
 
 
-def worst_mistakes(judged: JudgedClips, count: int = 12) -> tuple[Mistake, ...]:
+def worst_mistakes(judged: ClipPredictions, count: int = 12) -> tuple[Mistake, ...]:
     """The ``count`` worst, worst first; equal ones in the order of the clips.
 
     With one class per clip, the worst are those where the answer's probability is farthest above
@@ -52,7 +52,7 @@ def worst_mistakes(judged: JudgedClips, count: int = 12) -> tuple[Mistake, ...]:
     return tuple(_mistake(judged, n, int(column[n]), float(severity[n])) for n in wrong[:count])
 
 
-def _one(judged: JudgedClips) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _one(judged: ClipPredictions) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """f64[K] severity, −inf for no mistake; i64[K] the class that it is about."""
     values = judged.probabilities.astype(np.float64)
     nothing = 1 - values.max(axis=1) if judged.no_event is None else judged.no_event
@@ -65,14 +65,14 @@ def _one(judged: JudgedClips) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     return severity, np.where(judged.decided < size, judged.decided, judged.truth)
 
 
-def _several(judged: JudgedClips) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _several(judged: ClipPredictions) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     heard = judged.targets > 0
     wrong = judged.known & (judged.detected != heard)
     gaps = np.where(wrong, np.abs(judged.probabilities - heard), -np.inf)
     return gaps.max(axis=1), np.asarray(gaps.argmax(axis=1), np.int64)
 
 
-def _mistake(judged: JudgedClips, number: int, column: int, severity: float) -> Mistake:
+def _mistake(judged: ClipPredictions, number: int, column: int, severity: float) -> Mistake:
     heard = judged.targets[number] > 0
     if judged.multi_label:
         said = judged.detected[number]
@@ -89,11 +89,11 @@ def _mistake(judged: JudgedClips, number: int, column: int, severity: float) -> 
     )
 
 
-def _labels(judged: JudgedClips, chosen: NDArray[np.bool_]) -> str:
+def _labels(judged: ClipPredictions, chosen: NDArray[np.bool_]) -> str:
     return ", ".join(label for label, is_in in zip(judged.classes, chosen) if is_in) or NO_EVENT
 
 
-def _strongest(judged: JudgedClips, number: int, column: int) -> float:
+def _strongest(judged: ClipPredictions, number: int, column: int) -> float:
     windows = judged.windows
     if windows is None or windows.times is None:
         return math.nan

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from oido.errors import MissingExtraError
 from oido.evaluation.bootstrap import Estimate
 from oido.evaluation.metrics import Metrics
-from oido.evaluation.predictions import JudgedClips
+from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.ranking_and_calibration import Reliability, precision_recall
 from oido.evaluation.verdict import Baseline, CurvePoint
 
@@ -111,7 +111,7 @@ def reliability_picture(found: Reliability, before: Reliability | None = None) -
     return Picture(svg, f"Reliability diagram. What came true: {said}.")
 
 
-def precision_recall_picture(judged: JudgedClips, metrics: Metrics) -> Picture | None:
+def precision_recall_picture(judged: ClipPredictions, metrics: Metrics) -> Picture | None:
     """Curves of the classes with the lowest average precision, or of all if they are few."""
     ranked = [n for n, entry in enumerate(metrics.classes) if entry.ap.is_known]
     ranked = sorted(ranked, key=lambda n: metrics.classes[n].ap.value)[:MOST_CURVES]

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from oido.datasets.clip import Clip
 from oido.errors import OptionError
 
-__all__ = ["UNKNOWN", "JudgedClips", "JudgedWindows", "classes_of"]
+__all__ = ["UNKNOWN", "ClipPredictions", "JudgedWindows", "classes_of"]
 
 UNKNOWN = -1
-"""In `JudgedClips.truth`: nobody knows for every class whether it is in the clip."""
+"""In `ClipPredictions.truth`: nobody knows for every class whether it is in the clip."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,7 @@ class JudgedWindows:
     probabilities: f32[M, C], of the kind that the clips have. clip_index: i64[M], the clip of each.
     times: f64[M, 2], start and end in seconds from the start of the clip, or None. targets:
     f32[M, C] as those of clips; None takes what is known of the whole clip for all its windows.
-    no_event: f32[M], as in `JudgedClips`.
+    no_event: f32[M], as in `ClipPredictions`.
     """
 
     probabilities: NDArray[np.float32]
@@ -36,7 +36,7 @@ class JudgedWindows:
 
 
 @dataclass(frozen=True, eq=False)
-class JudgedClips:
+class ClipPredictions:
     """K clips, what is true of them, and what was said by models that had not seen them.
 
     clips: where they are, and of which group; groups are what chance is estimated from.

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from oido.errors import MissingExtraError
 from oido.evaluation.bootstrap import Bootstrap, Estimate
-from oido.evaluation.predictions import UNKNOWN, JudgedClips
+from oido.evaluation.predictions import UNKNOWN, ClipPredictions
 
 __all__ = [
     "BINS",
@@ -175,7 +175,7 @@ def expected_calibration_error(
 
 
 def reliability(
-    judged: JudgedClips, probabilities: NDArray[np.float32], bootstrap: Bootstrap
+    judged: ClipPredictions, probabilities: NDArray[np.float32], bootstrap: Bootstrap
 ) -> Reliability:
     """Of these probabilities f32[K, C], which may be the clips' raw scores instead of their own."""
     confidence, observed, counted = _cases(judged, probabilities)  # [K, n] each
@@ -208,7 +208,7 @@ def _bins_of(confidence: NDArray[np.floating]) -> NDArray[np.int64]:
 
 
 def _cases(
-    judged: JudgedClips, probabilities: NDArray[np.float32]
+    judged: ClipPredictions, probabilities: NDArray[np.float32]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """Confidence, whether it came true, and whether the case counts; each [K, n]."""
     if judged.multi_label:

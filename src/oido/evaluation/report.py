@@ -19,7 +19,7 @@ from oido.errors import OptionError
 from oido.evaluation.bootstrap import Estimate
 from oido.evaluation.metrics import ClassMetrics, measure
 from oido.evaluation.mistakes import Mistake, worst_mistakes
-from oido.evaluation.predictions import JudgedClips
+from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.ranking_and_calibration import Reliability
 from oido.evaluation.report_data import Fact, ReportData
 from oido.evaluation.verdict import Baseline, CurvePoint, verdict
@@ -46,7 +46,7 @@ class Report(ReportData):
     @classmethod
     def of(
         cls,
-        judged: JudgedClips,
+        judged: ClipPredictions,
         *,
         title: str,
         dataset: DatasetSummary[Dataset] | None = None,

@@ -10,7 +10,7 @@ from oido.datasets.clip import LeftOut
 from oido.datasets.dataset import Dataset
 from oido.evaluation.metrics import Metrics
 from oido.evaluation.mistakes import Mistake
-from oido.evaluation.predictions import JudgedClips
+from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.verdict import Baseline, CurvePoint, Remark
 
 __all__ = ["Fact", "ReportData"]
@@ -26,7 +26,7 @@ class ReportData:
     """
 
     title: str
-    judged: JudgedClips
+    judged: ClipPredictions
     metrics: Metrics
     verdict: tuple[Remark, ...]
     mistakes: tuple[Mistake, ...]

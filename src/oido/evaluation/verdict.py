@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from oido.datasets.checks import ENOUGH_RECORDINGS
 from oido.evaluation.metrics import ClassMetrics, Metrics
-from oido.evaluation.predictions import JudgedClips
+from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.ranking_and_calibration import Reliability
 
 __all__ = ["Baseline", "CurvePoint", "Remark", "verdict"]
@@ -50,7 +50,7 @@ class CurvePoint(NamedTuple):
 
 
 def verdict(
-    judged: JudgedClips,
+    judged: ClipPredictions,
     metrics: Metrics,
     *,
     baselines: Sequence[Baseline] = (),
@@ -164,7 +164,7 @@ def _false_alarms(metrics: Metrics) -> Iterator[Remark]:
     yield Remark(tone, text)
 
 
-def _trust(judged: JudgedClips, metrics: Metrics) -> Iterator[Remark]:
+def _trust(judged: ClipPredictions, metrics: Metrics) -> Iterator[Remark]:
     """Probabilities are trusted up to an ECE of 0.05, or of what chance makes of so few clips."""
     found = metrics.reliability
     if not judged.calibrated:

@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 from oido.errors import OptionError
-from oido.inference.async_io import AnySource, HeardWindow, SampleSource, WindowQueue, opened
+from oido.inference.async_io import AnySource, SampleSource, StreamWindow, WindowQueue, opened
 from oido.inference.block import Block
 from oido.inference.classifier import AudioClassifier
-from oido.inference.push_stream import FedStream, Sink
+from oido.inference.push_stream import BlockSink, PushStream
 from oido.inference.result import ClassificationResult
-from oido.inference.scheduler import Hub
+from oido.inference.scheduler import BatchScheduler
 from oido.models.model import AudioModel
 from oido.params import Windowing
 from oido.signal.decode import AudioInfo, AudioSource
@@ -57,9 +57,9 @@ class AsyncAudioClassifier:
         if jobs is not None and jobs < 1:
             raise OptionError(f"jobs must be 1 or more, not {jobs}")
         self._classifier, self._jobs = model, jobs or model.jobs
-        self._hub: Hub | None = None
+        self._hub: BatchScheduler | None = None
         self._decoding = asyncio.Semaphore(_RECORDINGS_PER_THREAD * self._jobs)
-        self._open: set[FedStream] = set()
+        self._open: set[PushStream] = set()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -68,7 +68,9 @@ class AsyncAudioClassifier:
 
     async def __aenter__(self) -> AsyncAudioClassifier:
         loop = asyncio.get_running_loop()
-        self._hub = await loop.run_in_executor(None, Hub, self._classifier.listener, self._jobs)
+        self._hub = await loop.run_in_executor(
+            None, BatchScheduler, self._classifier.listener, self._jobs
+        )
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -115,7 +117,7 @@ class AsyncAudioClassifier:
         hop: float | None = None,
         channel: Channel = "mix",
         live: bool | None = None,
-    ) -> AsyncIterator[HeardWindow]:
+    ) -> AsyncIterator[StreamWindow]:
         """Each window of a source as soon as it was heard, in flat memory.
 
         source: as for `classify`; or an opened `AudioReader`; or an asynchronous iterable of
@@ -132,7 +134,7 @@ class AsyncAudioClassifier:
             windowing = Windowing.from_seconds(self._classifier.model.windows, hop)
         opened_source = await opened(source, sample_rate)
         is_live = opened_source.is_live if live is None else live
-        reader = self._classifier.reader
+        reader = self._classifier.postprocessor
         queue = WindowQueue(reader, windowing, is_live=is_live)
         fed = self._started(opened_source, windowing, queue, channel=channel, transform=reader.pick)
         try:
@@ -142,17 +144,19 @@ class AsyncAudioClassifier:
             self._stop(fed, opened_source)
 
     def _started(
-        self, source: SampleSource, windowing: Windowing, sink: Sink, **options: Any
-    ) -> FedStream:
+        self, source: SampleSource, windowing: Windowing, sink: BlockSink, **options: Any
+    ) -> PushStream:
         """Open a fed stream, and let the samples come."""
         loop, room = asyncio.get_running_loop(), asyncio.Event()
 
-        def on_room() -> None:
+        def on_capacity() -> None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody pushes any more
                 loop.call_soon_threadsafe(room.set)
 
         try:
-            fed = self._running().open(source.info, windowing, sink, on_room=on_room, **options)
+            fed = self._running().open(
+                source.info, windowing, sink, on_capacity=on_capacity, **options
+            )
         except BaseException:
             source.stop()
             raise
@@ -162,12 +166,12 @@ class AsyncAudioClassifier:
         source.start(fed, room)
         return fed
 
-    def _running(self) -> Hub:
+    def _running(self) -> BatchScheduler:
         if self._hub is None:
             raise OptionError("use it inside `async with AsyncAudioClassifier(...)`")
         return self._hub
 
-    def _stop(self, fed: FedStream, source: SampleSource) -> None:
+    def _stop(self, fed: PushStream, source: SampleSource) -> None:
         self._open.discard(fed)
         fed.close()
         source.stop()

@@ -19,16 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import InvalidSamplesError
-from oido.inference.backpressure import ThinQueue
+from oido.inference.backpressure import DecimatingQueue
 from oido.inference.block import Block
-from oido.inference.postprocess import HeadReader
-from oido.inference.push_stream import FedStream
+from oido.inference.postprocess import HeadPostprocessor
+from oido.inference.push_stream import PushStream
 from oido.params import Windowing
 from oido.signal.decode import AudioInfo, AudioReader, AudioSource, open_audio
 from oido.signal.decode.readers import check_shape
 from oido.types import Category
 
-__all__ = ["AnySource", "HeardWindow", "SampleSource", "WindowQueue", "opened"]
+__all__ = ["AnySource", "SampleSource", "StreamWindow", "WindowQueue", "opened"]
 
 AnySource = AudioSource | AudioReader | AsyncIterable[NDArray[Any]]
 """What `AudioClassifier.classify` takes, an opened reader, or arrays as they come."""
@@ -46,7 +46,7 @@ class SampleSource(ABC):
         return 0
 
     @abstractmethod
-    def start(self, fed: FedStream, room: asyncio.Event) -> None:
+    def start(self, fed: PushStream, room: asyncio.Event) -> None:
         """Begin; room: set when a push that found no room may be tried again."""
 
     @abstractmethod
@@ -78,7 +78,7 @@ class _Pulled(SampleSource):
     def damaged_packets(self) -> int:
         return self._reader.damaged_packets
 
-    def start(self, fed: FedStream, room: asyncio.Event) -> None:
+    def start(self, fed: PushStream, room: asyncio.Event) -> None:
         # Nobody joins it: a reader that waits for a pipe may wait for ever.
         self._thread = threading.Thread(
             target=self._pull, args=(fed,), name="oido-source", daemon=True
@@ -89,7 +89,7 @@ class _Pulled(SampleSource):
         if self._thread is None:
             self._reader.close()
 
-    def _pull(self, fed: FedStream) -> None:
+    def _pull(self, fed: PushStream) -> None:
         error: Exception | None = None
         try:
             with self._reader:
@@ -120,14 +120,14 @@ class _Coming(SampleSource):
         self.info = AudioInfo("<stream>", sample_rate, channels, None, "samples", "stream")
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, fed: FedStream, room: asyncio.Event) -> None:
+    def start(self, fed: PushStream, room: asyncio.Event) -> None:
         self._task = asyncio.create_task(self._push_all(fed, room))
 
     def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
 
-    async def _push_all(self, fed: FedStream, room: asyncio.Event) -> None:
+    async def _push_all(self, fed: PushStream, room: asyncio.Event) -> None:
         error: Exception | None = None
         try:
             if not await _pushed(fed, room, self._first):
@@ -140,7 +140,7 @@ class _Coming(SampleSource):
         fed.end(error)
 
 
-async def _pushed(fed: FedStream, room: asyncio.Event, samples: NDArray[Any]) -> bool:
+async def _pushed(fed: PushStream, room: asyncio.Event, samples: NDArray[Any]) -> bool:
     """Push when there is room; False: nothing more is wanted."""
     while True:
         room.clear()
@@ -156,7 +156,7 @@ _ROOM = 32
 
 
 @dataclass(frozen=True)
-class HeardWindow:
+class StreamWindow:
     """One window of a stream.
 
     start_time, end_time: seconds of the stream, which count samples and no clock. scores f32[C],
@@ -172,7 +172,7 @@ class HeardWindow:
     embedding: NDArray[np.float32]
     hop: float
     skipped: int
-    _reader: HeadReader = field(repr=False)
+    _reader: HeadPostprocessor = field(repr=False)
 
     def top(self, k: int | None = None) -> list[Category]:
         """The best ``k`` categories (None: all that the classifier's options leave)."""
@@ -190,19 +190,19 @@ class _Heard:
 
 
 class WindowQueue:
-    """A hub's sink for one source, read by one coroutine.
+    """The sink of one source, read by one coroutine.
 
-    A live source cannot wait: a taker that is too slow gets a coarser hop (`ThinQueue`). Another
-    source waits instead. Set ``fed`` before anything is pushed.
+    A live source cannot wait: a consumer that is too slow gets a coarser hop (`DecimatingQueue`).
+    Another source waits instead. Set ``fed`` before anything is pushed.
     """
 
-    fed: FedStream
+    fed: PushStream
 
-    def __init__(self, reader: HeadReader, windowing: Windowing, *, is_live: bool) -> None:
+    def __init__(self, reader: HeadPostprocessor, windowing: Windowing, *, is_live: bool) -> None:
         self._reader, self._windowing, self._is_live = reader, windowing, is_live
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
-        self._waiting: ThinQueue[_Heard] = ThinQueue(_ROOM)
+        self._waiting: DecimatingQueue[_Heard] = DecimatingQueue(_ROOM)
         self._something = asyncio.Event()
         self._is_awaited = self._is_held = self._is_over = False
         self._error: Exception | None = None
@@ -217,7 +217,7 @@ class WindowQueue:
                     if self._is_live:
                         self._waiting.put(heard.number, heard)
                     else:
-                        self._waiting.put_anyway(heard.number, heard)
+                        self._waiting.push_waiting(heard.number, heard)
             if not self._is_live and self._waiting.is_full and not self._is_held:
                 self._is_held = True
                 self.fed.hold()
@@ -229,7 +229,7 @@ class WindowQueue:
             self._is_over, self._error = True, error
             self._wake()
 
-    async def next(self) -> HeardWindow | None:
+    async def next(self) -> StreamWindow | None:
         """The next window; None at the end. Raises what ended the source, after its windows."""
         while True:
             with self._lock:
@@ -251,13 +251,13 @@ class WindowQueue:
                 return None
             await self._something.wait()
 
-    def _window(self, heard: _Heard, every: int) -> HeardWindow:
+    def _window(self, heard: _Heard, every: int) -> StreamWindow:
         block, row = heard.block, heard.row
         skipped, self._next_window = heard.number - self._next_window, heard.number + 1
         probabilities = self._reader.probabilities(block.scores[row])
         hop = every * self._windowing.hop_samples / self._windowing.sample_rate_hz
         start, end = (float(time) for time in block.times[row])
-        return HeardWindow(
+        return StreamWindow(
             start,
             end,
             block.scores[row],

@@ -2,8 +2,8 @@
 """A coarser hop where windows come faster than they can be worked on, or taken.
 
 A live source that is too fast for the model is heard at every second, fourth, … window
-(`Coarsening`); a consumer that is too slow gets fewer windows from its queue (`ThinQueue`). Little
-waits, nothing grows without end, and what was left out is reported.
+(`AdaptiveHop`); a consumer that is too slow gets fewer windows from its queue
+(`DecimatingQueue`). Little waits, nothing grows without end, and what was left out is reported.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
-__all__ = ["Coarsening", "Gone", "ThinQueue"]
+__all__ = ["AdaptiveHop", "DecimatingQueue", "Dropped"]
 
 _FULL, _EMPTY = 0.5, 0.1
 _PATIENCE_SECONDS, _CALM_SECONDS = 1.5, 30.0
 
 
-class Coarsening:
+class AdaptiveHop:
     """Chooses windows by how much of the source waits: all, or every second, fourth … 32nd.
 
     When half of the source's room has been full for a second and a half, the hop is doubled; when
@@ -58,7 +58,7 @@ _COARSEST = 32
 """Of so many windows, one is still given to a taker that takes hardly anything."""
 
 
-class Gone(NamedTuple):
+class Dropped(NamedTuple):
     """Windows that were left out: the first and the last of them, and how many."""
 
     first: int
@@ -74,7 +74,7 @@ class _Item(Generic[_T]):
     content: _T
 
 
-class ThinQueue(Generic[_T]):
+class DecimatingQueue(Generic[_T]):
     """A queue that holds a few windows, whatever the taker does.
 
     When it is full, only every second window is kept, those that wait included; then every fourth,
@@ -88,7 +88,7 @@ class ThinQueue(Generic[_T]):
         self.every = 1
         self.dropped = 0
         self._since_full = 0
-        self._gone: Gone | None = None
+        self._gone: Dropped | None = None
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -107,11 +107,11 @@ class ThinQueue(Generic[_T]):
         else:
             self._waiting.append(_Item(window, content))
 
-    def put_anyway(self, window: int, content: _T) -> None:
+    def push_waiting(self, window: int, content: _T) -> None:
         """A window for which there is room, or else whoever puts it will wait."""
         self._waiting.append(_Item(window, content))
 
-    def put_other(self, content: _T, count: int) -> bool:
+    def push_other(self, content: _T, count: int) -> bool:
         """Something about no window; False: there was no room, and it counts as so many."""
         if self.is_full:
             self.dropped += count
@@ -123,7 +123,7 @@ class ThinQueue(Generic[_T]):
         """The next; None: nothing waits."""
         return self._waiting.popleft().content if self._waiting else None
 
-    def gone(self) -> Gone | None:
+    def gone(self) -> Dropped | None:
         """What was left out since the last call; None: nothing."""
         gone, self._gone = self._gone, None
         return gone
@@ -148,5 +148,5 @@ class ThinQueue(Generic[_T]):
 
     def _leave_out(self, window: int) -> None:
         first, last, windows = self._gone or (window, window, 0)
-        self._gone = Gone(min(first, window), max(last, window), windows + 1)
+        self._gone = Dropped(min(first, window), max(last, window), windows + 1)
         self.dropped += 1

@@ -2,7 +2,7 @@
 """A block of consecutive windows with their scores: what every path through the model yields.
 
 A `Framer` cuts samples into segments of windows, a `ScoreTransform` changes raw scores, and
-`heard_block` puts a block together. `Work` and `Part` are what is still on its way through a
+`make_block` puts a block together. `WorkItem` and `Branch` are what is still on its way through a
 network.
 """
 
@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from oido.inference.postprocess import Picked
+from oido.inference.postprocess import SelectedScores
 from oido.params import Windowing
 from oido.runtime.base import Outputs
 from oido.signal.decode import AudioInfo
@@ -23,21 +23,21 @@ from oido.signal.framing import Segment
 __all__ = [
     "BATCH_WINDOWS",
     "Block",
+    "Branch",
     "Framer",
-    "HeardSource",
-    "Part",
     "PatchMemory",
     "ScoreTransform",
+    "SourceInfo",
     "Stream",
-    "Work",
-    "heard_block",
+    "WorkItem",
+    "make_block",
 ]
 
 BATCH_WINDOWS = 64
 """Windows per segment: half a minute of audio, some 20 MB of work memory."""
 
 
-ScoreTransform = Callable[[NDArray[np.float32]], Picked]
+ScoreTransform = Callable[[NDArray[np.float32]], SelectedScores]
 """Raw scores of all heads f32[N, all] → those wanted f32[N, C], each row by itself."""
 
 
@@ -78,7 +78,7 @@ class Framer(Protocol):
     def flush(self) -> list[Segment]: ...
 
 
-class HeardSource(Protocol):
+class SourceInfo(Protocol):
     """What is known of a source that is heard; `WindowStream` says what the names mean."""
 
     @property
@@ -91,7 +91,7 @@ class HeardSource(Protocol):
     def damaged_packets(self) -> int: ...
 
 
-class Stream(HeardSource, Protocol):
+class Stream(SourceInfo, Protocol):
     """One source's windows, to be iterated once."""
 
     @property
@@ -102,7 +102,7 @@ class Stream(HeardSource, Protocol):
     def __iter__(self) -> Iterator[Block]: ...
 
 
-def heard_block(
+def make_block(
     segment: Segment,
     outputs: Outputs,
     loudness: NDArray[np.float64],
@@ -111,7 +111,9 @@ def heard_block(
     transform: ScoreTransform | None,
 ) -> Block:
     """What was heard in a segment; n_samples: of the source so far, its end included if known."""
-    picked = Picked(outputs.scores, None) if transform is None else transform(outputs.scores)
+    picked = (
+        SelectedScores(outputs.scores, None) if transform is None else transform(outputs.scores)
+    )
     starts = (np.arange(segment.n_windows) + segment.first_window) * windowing.hop_samples
     ends = starts + windowing.window_samples
     padded = np.maximum(0, ends - n_samples)
@@ -138,15 +140,15 @@ class PatchMemory:
         self.patch: NDArray[np.float32] = np.zeros((0, 0), np.float32)
 
 
-class Work(NamedTuple):
+class WorkItem(NamedTuple):
     """A segment for one of a model's networks; part: which; memory: of the source and the part."""
 
-    part: int
+    branch: int
     segment: Segment
     memory: PatchMemory
 
 
-class Part(NamedTuple):
+class Branch(NamedTuple):
     """What one network hears of a source: windowing, and the framer that cuts it."""
 
     windowing: Windowing

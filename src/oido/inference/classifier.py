@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from oido.errors import ModelFormatError, OptionError
 from oido.events.aggregation import Aggregator
 from oido.heads import Head
-from oido.inference.block import BATCH_WINDOWS, Block, HeardSource, ScoreTransform, Stream
-from oido.inference.postprocess import read_heads
-from oido.inference.predictor import Ear
+from oido.inference.block import BATCH_WINDOWS, Block, ScoreTransform, SourceInfo, Stream
+from oido.inference.postprocess import make_postprocessors
+from oido.inference.predictor import Predictor
 from oido.inference.result import ClassificationResult
-from oido.inference.stream import WindowStream, make_listener
+from oido.inference.stream import WindowStream, make_stream_factory
 from oido.models.calibration_file import Calibration, calibrated
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, Precision
@@ -97,7 +97,7 @@ class AudioClassifier:
                 calibration = Calibration.read(calibration)
             model = calibrated(model, calibration)
         chosen = model.head if head is None else _head_named(model, head)
-        self._readers = read_heads(
+        self._readers = make_postprocessors(
             model.heads,
             chosen,
             selection,
@@ -105,9 +105,9 @@ class AudioClassifier:
             rolls_up=rollup,
             novelty=model.novelty is not None,
         )
-        self.reader = self._readers[chosen.name]
+        self.postprocessor = self._readers[chosen.name]
         try:
-            self.listener = make_listener(model)
+            self.listener = make_stream_factory(model)
         except ModelFormatError as error:
             raise ModelFormatError(f"{model.path}: {error}") from error
         self.model = self.listener.model
@@ -115,11 +115,11 @@ class AudioClassifier:
     @property
     def labels(self) -> tuple[str, ...]:
         """The classes, in the order of the score columns."""
-        return self.reader.labels
+        return self.postprocessor.labels
 
     def label_indices(self, names: Iterable[str]) -> list[int]:
         """The columns of these labels. Raises UnknownLabelError naming the nearest ones."""
-        return self.reader.label_indices(names)
+        return self.postprocessor.label_indices(names)
 
     def classify(
         self, source: AudioSource, sample_rate: int | None = None, *, channel: Channel = "mix"
@@ -136,12 +136,12 @@ class AudioClassifier:
         stream = self._stream(source, sample_rate, self.windowing, channel, None, transform=None)
         return self.result_of(stream, list(stream))
 
-    def result_of(self, heard: HeardSource, blocks: Sequence[Block]) -> ClassificationResult:
+    def result_of(self, heard: SourceInfo, blocks: Sequence[Block]) -> ClassificationResult:
         """The result of a source heard to its end; blocks: with the scores of all heads."""
         return ClassificationResult(
             info=heard.info,
-            readers=self._readers,
-            head=self.reader.head.name,
+            postprocessors=self._readers,
+            head=self.postprocessor.head.name,
             windowing=self.windowing,
             n_samples=heard.n_samples,
             raw_scores=np.concatenate([b.scores for b in blocks]),
@@ -162,7 +162,7 @@ class AudioClassifier:
         scores and embeddings it makes the three outputs of YAMNet on TF-Hub. All of it is kept in
         memory (92 MB an hour). Raises OptionError for a model without such frames.
         """
-        ear = Ear.of(self.model)
+        ear = Predictor.of(self.model)
         stream = self.stream(source, sample_rate, channel=channel)
         if not isinstance(stream, WindowStream):
             raise OptionError("this model has no log-mel frames that windows share")
@@ -190,7 +190,7 @@ class AudioClassifier:
         if hop is not None:
             windowing = Windowing.from_seconds(self.model.windows, hop)
         return self._stream(
-            source, sample_rate, windowing, channel, jobs, self.reader.pick, batch_windows
+            source, sample_rate, windowing, channel, jobs, self.postprocessor.pick, batch_windows
         )
 
     def _stream(

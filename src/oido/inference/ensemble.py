@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from oido.inference.block import Block, ScoreTransform
 from oido.params import Windowing
 
-__all__ = ["Around", "power_mean"]
+__all__ = ["EnsembleCombiner", "power_mean"]
 
 _EXPONENT = 0.25
 
@@ -29,7 +29,7 @@ def power_mean(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.flo
     return np.asarray(((a**_EXPONENT + b**_EXPONENT) / 2) ** (1 / _EXPONENT), np.float32)
 
 
-class Around:
+class EnsembleCombiner:
     """What the second network hears around each window of the first.
 
     columns: for each label of the first, its column in the second's scores. windows: of the first;

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from oido.errors import MissingExtraError, ModelFormatError, OptionError
 from oido.heads import Head
-from oido.inference.predictor import Ear, whole_runtime
+from oido.inference.predictor import Predictor, whole_runtime
 from oido.models.loading import load_model
 from oido.models.model import (
     EMBEDDING_OUTPUT,
@@ -180,7 +180,7 @@ def _checked(model: AudioModel, content: bytes, chosen: ModelFormat) -> tuple[in
         run = _onnx_scores(content, [head.name for head in model.heads] + novelty)
     else:
         run = _tflite_scores(model, content)
-    ear = Ear.of(model)
+    ear = Predictor.of(model)
     worst = 0.0
     for window in windows:
         expected = ear.hear(window, model.windows.hop_samples).scores

@@ -16,18 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import AudioError
-from oido.inference.block import Block, Part, PatchMemory, ScoreTransform, Work, heard_block
-from oido.inference.ensemble import Around
+from oido.inference.block import Block, Branch, PatchMemory, ScoreTransform, WorkItem, make_block
+from oido.inference.ensemble import EnsembleCombiner
 from oido.runtime.base import Outputs
 from oido.signal.decode import AudioInfo
 from oido.signal.level import window_loudness
 from oido.signal.mixing import Channel, Mono
 from oido.signal.resample import Resampler
 
-__all__ = ["PushedAlone", "PushedStream", "PushedTogether"]
+__all__ = ["EnsemblePipeline", "Pipeline", "SinglePipeline"]
 
 
-class PushedStream(ABC):
+class Pipeline(ABC):
     """One source. Used by one thread at a time.
 
     weighs: whether blocks have the loudness of their windows, which only whole recordings need;
@@ -38,13 +38,13 @@ class PushedStream(ABC):
     """
 
     def __init__(
-        self, info: AudioInfo, channel: Channel, parts: Sequence[Part], *, weighs: bool
+        self, info: AudioInfo, channel: Channel, parts: Sequence[Branch], *, weighs: bool
     ) -> None:
         self._info, self._parts, self._weighs = info, tuple(parts), weighs
         self._mono = Mono(info, channel)
         self._memories = [PatchMemory() for _ in parts]
         self._resamplers = [
-            Resampler(info.sample_rate_hz, part.windowing.sample_rate_hz) for part in parts
+            Resampler(info.sample_rate_hz, branch.windowing.sample_rate_hz) for branch in parts
         ]
         self.windowing = parts[0].windowing
 
@@ -57,30 +57,30 @@ class PushedStream(ABC):
     def damage(self) -> AudioError | None:
         return self._mono.damage
 
-    def push(self, block: NDArray[np.float32]) -> list[Work]:
+    def push(self, block: NDArray[np.float32]) -> list[WorkItem]:
         """The work that f32[n, channels] completes."""
         mono = self._mono.push(block)
         return [
-            Work(number, segment, self._memories[number])
-            for number, part in enumerate(self._parts)
-            for segment in part.framer.push(self._resamplers[number].push(mono))
+            WorkItem(number, segment, self._memories[number])
+            for number, branch in enumerate(self._parts)
+            for segment in branch.framer.push(self._resamplers[number].push(mono))
         ]
 
-    def flush(self, *, damaged: bool = False) -> list[Work]:
+    def flush(self, *, damaged: bool = False) -> list[WorkItem]:
         """What is left; of a damaged source, whatever has a whole window. Raises AudioError."""
         if not damaged:
             self._mono.flush()
         works = []
-        for number, part in enumerate(self._parts):
-            if damaged and part.framer.n_samples < part.windowing.window_samples:
+        for number, branch in enumerate(self._parts):
+            if damaged and branch.framer.n_samples < branch.windowing.window_samples:
                 continue
-            segments = part.framer.push(self._resamplers[number].flush())
+            segments = branch.framer.push(self._resamplers[number].flush())
             memory = self._memories[number]
-            works += [Work(number, s, memory) for s in [*segments, *part.framer.flush()]]
+            works += [WorkItem(number, s, memory) for s in [*segments, *branch.framer.flush()]]
         return works
 
     @abstractmethod
-    def take(self, work: Work, outputs: Outputs) -> list[Block]:
+    def take(self, work: WorkItem, outputs: Outputs) -> list[Block]:
         """What can be told now."""
 
     def rest(self) -> list[Block]:
@@ -93,43 +93,43 @@ class PushedStream(ABC):
         missing = self._parts[0].framer.missing_samples
         return max(1, math.ceil(missing * self._info.sample_rate_hz / first))
 
-    def _block(self, work: Work, outputs: Outputs, transform: ScoreTransform | None) -> Block:
-        part, segment = self._parts[work.part], work.segment
-        windowing, n_samples = part.windowing, part.framer.n_samples
+    def _block(self, work: WorkItem, outputs: Outputs, transform: ScoreTransform | None) -> Block:
+        branch, segment = self._parts[work.branch], work.segment
+        windowing, n_samples = branch.windowing, branch.framer.n_samples
         loudness = np.zeros(segment.n_windows)
         if self._weighs:
             length, hop = windowing.window_samples, segment.hop_samples
             loudness = window_loudness(segment.waveform, length, hop)
-        return heard_block(segment, outputs, loudness, windowing, n_samples, transform)
+        return make_block(segment, outputs, loudness, windowing, n_samples, transform)
 
 
-class PushedAlone(PushedStream):
+class SinglePipeline(Pipeline):
     """Heard by one network."""
 
     def __init__(
         self,
         info: AudioInfo,
         channel: Channel,
-        part: Part,
+        branch: Branch,
         transform: ScoreTransform | None,
         *,
         weighs: bool,
     ) -> None:
-        super().__init__(info, channel, [part], weighs=weighs)
+        super().__init__(info, channel, [branch], weighs=weighs)
         self._transform = transform
 
-    def take(self, work: Work, outputs: Outputs) -> list[Block]:
+    def take(self, work: WorkItem, outputs: Outputs) -> list[Block]:
         return [self._block(work, outputs, self._transform)]
 
 
-class PushedTogether(PushedStream):
-    """Heard by two networks (`oido.inference.ensemble`); columns: as of `Around`."""
+class EnsemblePipeline(Pipeline):
+    """Heard by two networks (`oido.inference.ensemble`); columns: as of `EnsembleCombiner`."""
 
     def __init__(
         self,
         info: AudioInfo,
         channel: Channel,
-        parts: tuple[Part, Part],
+        parts: tuple[Branch, Branch],
         columns: Sequence[int],
         transform: ScoreTransform | None,
         *,
@@ -137,12 +137,12 @@ class PushedTogether(PushedStream):
     ) -> None:
         super().__init__(info, channel, parts, weighs=weighs)
         self._transform = transform
-        self._around = Around(columns, parts[0].windowing, parts[1].windowing)
+        self._around = EnsembleCombiner(columns, parts[0].windowing, parts[1].windowing)
         self._waiting: deque[tuple[Block, NDArray[np.float64]]] = deque()
 
-    def take(self, work: Work, outputs: Outputs) -> list[Block]:
+    def take(self, work: WorkItem, outputs: Outputs) -> list[Block]:
         block = self._block(work, outputs, None)
-        if work.part == 0:
+        if work.branch == 0:
             self._waiting.append((block, self._around.centres(block, self.n_samples)))
         else:
             self._around.push(block)

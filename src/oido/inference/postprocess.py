@@ -19,10 +19,10 @@ from oido.models.labels import display_names, label_indices
 from oido.models.taxonomy import expand, is_group, rollup
 from oido.params import AGGREGATIONS, Detection, Selection, Windowing
 
-__all__ = ["HeadReader", "Picked", "read_heads"]
+__all__ = ["HeadPostprocessor", "SelectedScores", "make_postprocessors"]
 
 
-class Picked(NamedTuple):
+class SelectedScores(NamedTuple):
     """What is wanted of N windows.
 
     scores: f32[N, C] of one head. similarities: f32[N], -1..1, how near each window is to what the
@@ -33,7 +33,7 @@ class Picked(NamedTuple):
     similarities: NDArray[np.float32] | None
 
 
-class HeadReader:
+class HeadPostprocessor:
     """Reads one head's columns of a network's raw scores.
 
     columns: where they are, among those of all heads. novelty: the column behind those of all heads
@@ -75,9 +75,9 @@ class HeadReader:
         own = raw[:, self._columns]
         return rollup(own, self.labels) if self._rolls_up else own
 
-    def pick(self, raw: NDArray[np.float32]) -> Picked:
+    def pick(self, raw: NDArray[np.float32]) -> SelectedScores:
         """This head's scores, and the last column of the raw ones if that tells what is unknown."""
-        return Picked(self.scores(raw), raw[:, -1] if self._novelty else None)
+        return SelectedScores(self.scores(raw), raw[:, -1] if self._novelty else None)
 
     def probabilities(self, scores: NDArray[np.float32]) -> NDArray[np.float32] | None:
         """The probabilities f32[…, C] of scores f32[…, C]; None without a calibration."""
@@ -116,7 +116,7 @@ class HeadReader:
         return columns
 
 
-def read_heads(
+def make_postprocessors(
     heads: tuple[Head, ...],
     chosen: Head,
     selection: Selection,
@@ -124,14 +124,14 @@ def read_heads(
     locale: str,
     rolls_up: bool,
     novelty: bool = False,
-) -> dict[str, HeadReader]:
+) -> dict[str, HeadPostprocessor]:
     """A reader for each head, by name; labels are selected of the chosen one only."""
     readers, start = {}, 0
     others = Selection(selection.max_results, selection.score_threshold)
     for head in heads:
         columns = slice(start, start + len(head.labels))
         wanted = selection if head is chosen else others
-        readers[head.name] = HeadReader(
+        readers[head.name] = HeadPostprocessor(
             head, columns, wanted, locale=locale, rolls_up=rolls_up, novelty=novelty
         )
         start += len(head.labels)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A model made ready to run: for each kind of network, what makes its patches and what runs it.
 
-Segments of different sources can be run in one batch (`JoinedEar`). Windows of one source overlap:
-at YAMNet's own hop, half of a window's frames are those of the one before. `SharedFrames` remembers
-a source's last patch, so that only what is new is computed, for all sources in one call.
+Segments of different sources can be run in one batch (`BatchPredictor`). Windows of one source
+overlap: at YAMNet's own hop, half of a window's frames are those of the one before. `SharedFrames`
+remembers a source's last patch, so that only what is new is computed, for all in one call.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import ModelFormatError, OptionError
-from oido.inference.block import Work
+from oido.inference.block import WorkItem
 from oido.models.model import AudioModel, EnsembleNetwork, LogMelNetwork, MnNetwork, WholeNetwork
 from oido.params import FrontEndParams, WindowParams
 from oido.runtime.base import Outputs, Runtime
@@ -26,7 +26,15 @@ from oido.runtime.litert import LiteRtRuntime, WholeRuntime
 from oido.signal.framing import Segment, cut_windows
 from oido.signal.frontend import FrontEnd, MnFrontEnd
 
-__all__ = ["Ear", "Ears", "JoinedEar", "PatchMaker", "SharedFrames", "tried_out", "whole_runtime"]
+__all__ = [
+    "BatchPredictor",
+    "PatchMaker",
+    "Predictor",
+    "PredictorPool",
+    "SharedFrames",
+    "validated",
+    "whole_runtime",
+]
 
 _SHORTCUT_TOLERANCE = 1 / 256
 """A step of quantised scores; a float head may differ by roundings, another front end does more."""
@@ -44,7 +52,7 @@ FrameMaker = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Waveform f32[n] → log-mel frames f32[t, bands]."""
 
 
-class Ear:
+class Predictor:
     """Patches and network of one model; not shared between threads."""
 
     def __init__(
@@ -53,7 +61,7 @@ class Ear:
         self._patch_maker, self._runtime, self._frames = patch_maker, runtime, frames
 
     @classmethod
-    def of(cls, model: AudioModel) -> Ear:
+    def of(cls, model: AudioModel) -> Predictor:
         """The ear for this model's kind of network. Raises ModelFormatError."""
         network = model.network
         if isinstance(network, LogMelNetwork):
@@ -92,7 +100,7 @@ def whole_runtime(network: WholeNetwork) -> WholeRuntime:
     return WholeRuntime(network.content, network.heads, network.embedding)
 
 
-def tried_out(model: AudioModel) -> AudioModel:
+def validated(model: AudioModel) -> AudioModel:
     """A model that nobody has tried, made to hear a window of noise.
 
     If its graph, cut behind the front end, says something else than the whole file, the front end
@@ -101,7 +109,7 @@ def tried_out(model: AudioModel) -> AudioModel:
     """
     noise = np.random.default_rng(0).uniform(-0.3, 0.3, model.windows.window_samples)
     window = noise.astype(np.float32)
-    scores = Ear.of(model).hear(window, model.windows.hop_samples).scores
+    scores = Predictor.of(model).hear(window, model.windows.hop_samples).scores
     classes = sum(len(head.labels) for head in model.heads) + (model.novelty is not None)
     if isinstance(model.network, LogMelNetwork) and model.network.is_cut:
         whole = WholeNetwork(model.path.read_bytes(), model.network.graph.heads)
@@ -117,17 +125,17 @@ def _equal(scores: NDArray[np.float32], reference: NDArray[np.float32]) -> bool:
     return bool(np.abs(scores - reference).max() <= _SHORTCUT_TOLERANCE)
 
 
-class Ears:
+class PredictorPool:
     """As many ears as there are threads that hear at once; ``make_ear`` makes each."""
 
-    def __init__(self, make_ear: Callable[[], Ear]) -> None:
+    def __init__(self, make_ear: Callable[[], Predictor]) -> None:
         self._make_ear = make_ear
-        self._idle: queue.SimpleQueue[Ear] = queue.SimpleQueue()
+        self._idle: queue.SimpleQueue[Predictor] = queue.SimpleQueue()
         # The first one now, so that a model that cannot be run is told at once.
         self._idle.put(make_ear())
 
     def hear(self, waveform: NDArray[np.float32], hop_samples: int) -> Outputs:
-        """As `Ear.hear`; may be called by many threads."""
+        """As `Predictor.hear`; may be called by many threads."""
         try:
             ear = self._idle.get_nowait()
         except queue.Empty:
@@ -157,7 +165,7 @@ class SharedFrames:
     def __init__(self, frames: FrameMaker, params: FrontEndParams) -> None:
         self._frames, self._params = frames, params
 
-    def patches(self, works: Sequence[Work]) -> NDArray[np.float32]:
+    def patches(self, works: Sequence[WorkItem]) -> NDArray[np.float32]:
         """f32[N, patch_frames, bands]; the works of a source come in order."""
         p = self._params
         counts = [self._new_frames(work, works[:number]) for number, work in enumerate(works)]
@@ -181,7 +189,7 @@ class SharedFrames:
             work.memory.patch, work.memory.window = patch.copy(), work.segment.first_window
         return patches
 
-    def _new_frames(self, work: Work, before: Sequence[Work]) -> int:
+    def _new_frames(self, work: WorkItem, before: Sequence[WorkItem]) -> int:
         """How many of a window's frames its source has not computed yet."""
         last = work.memory.window
         for earlier in before:
@@ -196,7 +204,7 @@ _MOST_WINDOWS = 16
 """Per run of the network: what they need stays in the processor's cache."""
 
 
-class JoinedEar:
+class BatchPredictor:
     """An ear for many sources; not shared between threads.
 
     Single windows are put one behind the other, and their patches made as those of one recording
@@ -205,19 +213,19 @@ class JoinedEar:
     neighbouring windows share frames.
     """
 
-    def __init__(self, ear: Ear, windows: WindowParams, frames: SharedFrames | None) -> None:
+    def __init__(self, ear: Predictor, windows: WindowParams, frames: SharedFrames | None) -> None:
         self._ear, self._window, self._frames = ear, windows.window_samples, frames
         self._apart = -(-self._window // windows.step_samples) * windows.step_samples
 
     @classmethod
-    def of(cls, model: AudioModel) -> JoinedEar:
+    def of(cls, model: AudioModel) -> BatchPredictor:
         """For a model of one network. Raises ModelFormatError."""
-        ear, network, frames = Ear.of(model), model.network, None
+        ear, network, frames = Predictor.of(model), model.network, None
         if isinstance(network, LogMelNetwork):
             frames = SharedFrames(ear.frames, network.front_end)
         return cls(ear, model.windows, frames)
 
-    def hear(self, works: Sequence[Work]) -> list[Outputs]:
+    def hear(self, works: Sequence[WorkItem]) -> list[Outputs]:
         """Outputs of each work's segment, in order."""
         segments = [work.segment for work in works]
         patches = np.concatenate(self._patches(works))
@@ -233,7 +241,7 @@ class JoinedEar:
             for s, end in zip(segments, ends)
         ]
 
-    def _patches(self, works: Sequence[Work]) -> list[NDArray[np.float32]]:
+    def _patches(self, works: Sequence[WorkItem]) -> list[NDArray[np.float32]]:
         patches = []
         for is_single, neighbours in groupby(works, lambda work: work.segment.n_windows == 1):
             group = list(neighbours)

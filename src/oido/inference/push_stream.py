@@ -12,19 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import InvalidSamplesError
-from oido.inference.block import Block, Work
-from oido.inference.pipeline import PushedStream
+from oido.inference.block import Block, WorkItem
+from oido.inference.pipeline import Pipeline
 from oido.params import Windowing
 from oido.runtime.base import Outputs
 from oido.signal.decode import AudioInfo
 
-__all__ = ["FedStream", "Sink"]
+__all__ = ["BlockSink", "PushStream"]
 
 _TURN_SECONDS = 1.0
 """Of sound that one source may have heard before others have their turn."""
 
 
-class Sink(Protocol):
+class BlockSink(Protocol):
     """Takes what is heard, in the hub's threads: in order, and one call at a time."""
 
     def blocks(self, blocks: list[Block]) -> None:
@@ -34,8 +34,8 @@ class Sink(Protocol):
         """There will be no more; error: why, if this is not how it should end."""
 
 
-class FedStream:
-    """One source of a hub (`Hub.open`); may be pushed by any thread.
+class PushStream:
+    """One source of a hub (`BatchScheduler.open`); may be pushed by any thread.
 
         fed = hub.open(info, windowing, sink)
         fed.push(samples); ...; fed.end()
@@ -48,18 +48,18 @@ class FedStream:
     def __init__(
         self,
         info: AudioInfo,
-        pushed: PushedStream,
-        sink: Sink,
-        schedule: Callable[[FedStream], None],
+        pushed: Pipeline,
+        sink: BlockSink,
+        schedule: Callable[[PushStream], None],
         *,
-        room_seconds: float,
-        on_room: Callable[[], None],
+        capacity_seconds: float,
+        on_capacity: Callable[[], None],
     ) -> None:
         self.info = info
         self._pushed, self._sink, self._schedule = pushed, sink, schedule
-        self._on_room = on_room
+        self._on_room = on_capacity
         rate = info.sample_rate_hz
-        self._room_frames = max(1, int(room_seconds * rate))
+        self._room_frames = max(1, int(capacity_seconds * rate))
         self._turn_frames = max(1, int(_TURN_SECONDS * rate))
         self._changed = threading.Condition()
         self._blocks: deque[NDArray[np.float32]] = deque()
@@ -154,9 +154,9 @@ class FedStream:
 
     # What follows is called by the hub's threads, one at a time.
 
-    def turn(self) -> list[Work]:
+    def turn(self) -> list[WorkItem]:
         """The next work, of what waits; none if there is not enough of it."""
-        works: list[Work] = []
+        works: list[WorkItem] = []
         while not works and not self._flushed:
             block, ended = self._taken()
             if block is not None:
@@ -173,7 +173,7 @@ class FedStream:
         self._tell_if_refused()
         return works
 
-    def take(self, work: Work, outputs: Outputs) -> None:
+    def take(self, work: WorkItem, outputs: Outputs) -> None:
         """What the network said of a work."""
         self._tell(self._pushed.take(work, outputs))
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from oido.errors import OptionError
 from oido.events.aggregation import Aggregator
-from oido.inference.postprocess import HeadReader
+from oido.inference.postprocess import HeadPostprocessor
 from oido.models.model import Novelty
 from oido.params import Detection, Windowing
 from oido.signal.decode import AudioInfo
@@ -45,7 +45,7 @@ class ClassificationResult:
         self,
         *,
         info: AudioInfo,
-        readers: Mapping[str, HeadReader],
+        postprocessors: Mapping[str, HeadPostprocessor],
         head: str,
         windowing: Windowing,
         n_samples: int,
@@ -58,7 +58,7 @@ class ClassificationResult:
         damaged_packets: int = 0,
     ) -> None:
         self.info = info
-        self._readers, self._reader = readers, readers[head]
+        self._readers, self._reader = postprocessors, postprocessors[head]
         self._raw_scores = raw_scores
         self.scores = self._reader.scores(raw_scores)
         self.probabilities = self._reader.probabilities(self.scores)
@@ -89,7 +89,7 @@ class ClassificationResult:
             raise OptionError(f"there is no head {name!r}, only {', '.join(self._readers)}")
         return ClassificationResult(
             info=self.info,
-            readers=self._readers,
+            postprocessors=self._readers,
             head=name,
             windowing=self._windowing,
             n_samples=self._n_samples,

@@ -13,16 +13,16 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
-from oido.inference.block import ScoreTransform, Work
-from oido.inference.predictor import JoinedEar
-from oido.inference.push_stream import FedStream, Sink
-from oido.inference.stream import Listener
+from oido.inference.block import ScoreTransform, WorkItem
+from oido.inference.predictor import BatchPredictor
+from oido.inference.push_stream import BlockSink, PushStream
+from oido.inference.stream import StreamFactory
 from oido.params import Windowing
 from oido.runtime.base import Outputs
 from oido.signal.decode import AudioInfo
 from oido.signal.mixing import Channel
 
-__all__ = ["Hub"]
+__all__ = ["BatchScheduler"]
 
 _MOST_AT_ONCE = 8
 """Sources per batch: more gain nothing, and the first of them waits for the last."""
@@ -31,18 +31,20 @@ _ROOM_SECONDS = 4.0
 
 
 class _Due(NamedTuple):
-    stream: FedStream
-    work: Work
+    stream: PushStream
+    work: WorkItem
 
 
-class Hub:
+class BatchScheduler:
     """Hears the sources of one model with so many threads. Raises ModelFormatError."""
 
-    def __init__(self, listener: Listener, threads: int) -> None:
+    def __init__(self, listener: StreamFactory, threads: int) -> None:
         self._listener = listener
-        self._due: queue.SimpleQueue[FedStream | None] = queue.SimpleQueue()
+        self._due: queue.SimpleQueue[PushStream | None] = queue.SimpleQueue()
         # All made now, so that no stream waits for them.
-        ears = [[JoinedEar.of(network) for network in listener.networks] for _ in range(threads)]
+        ears = [
+            [BatchPredictor.of(network) for network in listener.networks] for _ in range(threads)
+        ]
         self._threads = [
             threading.Thread(target=self._work, args=(own,), name=f"oido-hub-{n}", daemon=True)
             for n, own in enumerate(ears)
@@ -54,19 +56,19 @@ class Hub:
         self,
         info: AudioInfo,
         windowing: Windowing,
-        sink: Sink,
+        sink: BlockSink,
         *,
         channel: Channel = "mix",
         transform: ScoreTransform | None = None,
         batch_windows: int = 1,
         weighs: bool = False,
-        room_seconds: float = _ROOM_SECONDS,
-        on_room: Callable[[], None] = lambda: None,
-    ) -> FedStream:
+        capacity_seconds: float = _ROOM_SECONDS,
+        on_capacity: Callable[[], None] = lambda: None,
+    ) -> PushStream:
         """A source, which is then pushed.
 
         batch_windows: of it that are heard together; 1 gives each as soon as its last sample is
-        there. weighs: as of `PushedStream`. Raises OptionError for a channel that is none.
+        there. weighs: as of `Pipeline`. Raises OptionError for a channel that is none.
         """
         pushed = self._listener.pushed(
             info,
@@ -76,8 +78,13 @@ class Hub:
             batch_windows=batch_windows,
             weighs=weighs,
         )
-        return FedStream(
-            info, pushed, sink, self._due.put, room_seconds=room_seconds, on_room=on_room
+        return PushStream(
+            info,
+            pushed,
+            sink,
+            self._due.put,
+            capacity_seconds=capacity_seconds,
+            on_capacity=on_capacity,
         )
 
     def close(self) -> None:
@@ -87,11 +94,11 @@ class Hub:
         for thread in self._threads:
             thread.join()
 
-    def _work(self, ears: list[JoinedEar]) -> None:
+    def _work(self, ears: list[BatchPredictor]) -> None:
         while (streams := self._next()) is not None:
             self._hear(ears, streams)
 
-    def _next(self) -> list[FedStream] | None:
+    def _next(self) -> list[PushStream] | None:
         """A fair share of those that stand in the queue; None: there will be no more."""
         first = self._due.get()
         if first is None:
@@ -109,7 +116,7 @@ class Hub:
             streams.append(stream)
         return streams
 
-    def _hear(self, ears: list[JoinedEar], streams: list[FedStream]) -> None:
+    def _hear(self, ears: list[BatchPredictor], streams: list[PushStream]) -> None:
         works: list[_Due] = []
         living = []
         for stream in streams:
@@ -141,11 +148,11 @@ class Hub:
                     stream.finish(error)
 
 
-def _outputs(ears: list[JoinedEar], works: list[Work]) -> list[Outputs]:
+def _outputs(ears: list[BatchPredictor], works: list[WorkItem]) -> list[Outputs]:
     """What each network says of its work, in the order of the works."""
     found: dict[int, Outputs] = {}
-    for part, ear in enumerate(ears):
-        numbers = [number for number, work in enumerate(works) if work.part == part]
+    for branch, ear in enumerate(ears):
+        numbers = [number for number, work in enumerate(works) if work.branch == branch]
         if numbers:
             found.update(zip(numbers, ear.hear([works[number] for number in numbers])))
     return [found[number] for number in range(len(works))]

@@ -3,8 +3,8 @@
 
     source → decode → mono → resample → segments → (front end → network, in parallel) → blocks
 
-One network alone (`WindowStream`), or two together (`EnsembleStream`); a `Listener` makes the right
-one for a model.
+One network alone (`WindowStream`), or two together (`EnsembleStream`); a
+`StreamFactory` makes the right one for a model.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import AudioError
-from oido.inference.backpressure import Coarsening
+from oido.inference.backpressure import AdaptiveHop
 from oido.inference.block import (
     BATCH_WINDOWS,
     Block,
+    Branch,
     Framer,
-    Part,
     ScoreTransform,
     Stream,
-    heard_block,
+    make_block,
 )
-from oido.inference.ensemble import Around
-from oido.inference.pipeline import PushedAlone, PushedStream, PushedTogether
-from oido.inference.predictor import Ear, Ears, tried_out
+from oido.inference.ensemble import EnsembleCombiner
+from oido.inference.pipeline import EnsemblePipeline, Pipeline, SinglePipeline
+from oido.inference.predictor import Predictor, PredictorPool, validated
 from oido.models.model import AudioModel, EnsembleNetwork
 from oido.parallel import ordered_map
 from oido.params import Windowing
@@ -41,14 +41,14 @@ from oido.signal.level import window_loudness
 from oido.signal.mixing import Channel, mono_blocks
 from oido.signal.resample import Resampler
 
-__all__ = ["EnsembleStream", "Listener", "WindowStream", "make_listener"]
+__all__ = ["EnsembleStream", "StreamFactory", "WindowStream", "make_stream_factory"]
 
 
 class WindowStream:
     """The windows of one opened source, once through.
 
     A live source that is heard too slowly, whether by the network or by whoever takes the blocks,
-    gets a coarser hop where windows are heard one by one (`Coarsening`).
+    gets a coarser hop where windows are heard one by one (`AdaptiveHop`).
 
     An AudioError raised midway comes after the blocks of everything before the damage.
 
@@ -59,7 +59,7 @@ class WindowStream:
     def __init__(
         self,
         reader: AudioReader,
-        ears: Ears,
+        ears: PredictorPool,
         windowing: Windowing,
         *,
         channel: Channel = "mix",
@@ -74,7 +74,7 @@ class WindowStream:
         self._workers = workers
         self._transform = transform
         self._framer: Framer = framer or WindowFramer(windowing, batch_windows)
-        self._coarsening = Coarsening() if batch_windows == 1 and framer is None else None
+        self._coarsening = AdaptiveHop() if batch_windows == 1 and framer is None else None
         self.windowing = windowing
 
     @property
@@ -104,7 +104,7 @@ class WindowStream:
             for segment, outputs, loudness in ordered_map(hear, self._chosen(), self._workers):
                 skipped = segment.first_window - next_window
                 next_window = segment.first_window + segment.n_windows
-                yield heard_block(
+                yield make_block(
                     segment, outputs, loudness, self.windowing, self.n_samples, self._transform
                 )._replace(skipped=skipped)
 
@@ -153,7 +153,7 @@ class EnsembleStream:
         transform: ScoreTransform | None = None,
     ) -> None:
         self._first, self._second = first, second
-        self._around = Around(columns, first.windowing, second.windowing)
+        self._around = EnsembleCombiner(columns, first.windowing, second.windowing)
         self._transform = transform
 
     @property
@@ -203,7 +203,7 @@ def _until_damage(stream: WindowStream) -> Iterator[Block]:
 _PIECES_PER_BATCH = 4
 
 
-class Listener(Protocol):
+class StreamFactory(Protocol):
     """Opens streams of heard windows; may be used by many threads.
 
     networks: the models that hear, one or two; a pushed stream's work says for which it is.
@@ -237,12 +237,12 @@ class Listener(Protocol):
         transform: ScoreTransform | None,
         batch_windows: int = 1,
         weighs: bool = True,
-    ) -> PushedStream:
+    ) -> Pipeline:
         """The windows of a source that is pushed."""
         ...
 
 
-def make_listener(model: AudioModel) -> Listener:
+def make_stream_factory(model: AudioModel) -> StreamFactory:
     """The listener for this kind of model. Raises ModelFormatError if it cannot be run."""
     if isinstance(model.network, EnsembleNetwork):
         return _Ensemble(model, model.network)
@@ -251,9 +251,9 @@ def make_listener(model: AudioModel) -> Listener:
 
 class _Alone:
     def __init__(self, model: AudioModel) -> None:
-        self.model = model if model.card else tried_out(model)
+        self.model = model if model.card else validated(model)
         self.networks: tuple[AudioModel, ...] = (self.model,)
-        self._ears = Ears(partial(Ear.of, self.model))
+        self._ears = PredictorPool(partial(Predictor.of, self.model))
 
     def open(
         self,
@@ -284,16 +284,18 @@ class _Alone:
         transform: ScoreTransform | None,
         batch_windows: int = 1,
         weighs: bool = True,
-    ) -> PushedStream:
-        part = Part(windowing, WindowFramer(windowing, batch_windows))
-        return PushedAlone(info, channel, part, transform, weighs=weighs)
+    ) -> Pipeline:
+        branch = Branch(windowing, WindowFramer(windowing, batch_windows))
+        return SinglePipeline(info, channel, branch, transform, weighs=weighs)
 
 
 class _Ensemble:
     def __init__(self, model: AudioModel, network: EnsembleNetwork) -> None:
         self.model, self._network = model, network
         self.networks: tuple[AudioModel, ...] = (network.first, network.second)
-        self._first, self._second = (Ears(partial(Ear.of, one)) for one in self.networks)
+        self._first, self._second = (
+            PredictorPool(partial(Predictor.of, one)) for one in self.networks
+        )
 
     def open(
         self,
@@ -332,13 +334,13 @@ class _Ensemble:
         transform: ScoreTransform | None,
         batch_windows: int = 1,
         weighs: bool = True,
-    ) -> PushedStream:
+    ) -> Pipeline:
         parts = (
-            Part(windowing, WindowFramer(windowing, batch_windows)),
-            Part(self._network.pieces, self._piece_framer(batch_windows)),
+            Branch(windowing, WindowFramer(windowing, batch_windows)),
+            Branch(self._network.pieces, self._piece_framer(batch_windows)),
         )
         columns = self._network.columns
-        return PushedTogether(info, channel, parts, columns, transform, weighs=weighs)
+        return EnsemblePipeline(info, channel, parts, columns, transform, weighs=weighs)
 
     def _piece_framer(self, batch_windows: int) -> PieceFramer:
         filled = self._network.second.windows.window_samples

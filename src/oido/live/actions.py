@@ -14,8 +14,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from oido.live.clips import Clip
-from oido.live.source import Say
+from oido.live.clips import AudioClip
+from oido.live.source import OnMessage
 from oido.live.triggers import TriggerState
 
 __all__ = ["Action", "ActionError", "Message", "Runner", "TriggerName"]
@@ -36,7 +36,7 @@ class Message(NamedTuple):
     """What an action is told: a change, or, with a clip, a sound that is over."""
 
     state: TriggerState
-    clip: Clip | None = None
+    clip: AudioClip | None = None
 
 
 class ActionError(Exception):
@@ -58,7 +58,7 @@ class Action(ABC):
     wants_off: bool = False
     wants_clip: bool = False
 
-    def open(self, triggers: Sequence[TriggerName], say: Say) -> None:  # noqa: B027
+    def open(self, triggers: Sequence[TriggerName], on_message: OnMessage) -> None:  # noqa: B027
         """Get ready, before anything is heard. Raises an OidoError if it can never work."""
 
     @abstractmethod
@@ -76,9 +76,9 @@ class Runner:
     told once; then the next failures are only counted, until one message succeeds again.
     """
 
-    def __init__(self, action: Action, say: Say) -> None:
+    def __init__(self, action: Action, on_message: OnMessage) -> None:
         self.action = action
-        self._say = say
+        self._on_message = on_message
         room = _WAITING_CLIPS if action.wants_clip else _WAITING_MESSAGES
         self._waiting: queue.Queue[Message | None] = queue.Queue(room)
         self._stopping = threading.Event()
@@ -91,7 +91,7 @@ class Runner:
 
     def start(self, triggers: Sequence[TriggerName]) -> None:
         """Open the action. Raises an OidoError."""
-        self.action.open(triggers, self._say)
+        self.action.open(triggers, self._on_message)
         self._thread.start()
 
     def offer(self, message: Message) -> None:
@@ -105,7 +105,7 @@ class Runner:
         except queue.Full:
             self.dropped += 1
             if self.dropped == 1:
-                self._say(f"{self.action.name}: is too slow; what it cannot take is dropped")
+                self._on_message(f"{self.action.name}: is too slow; what it cannot take is dropped")
 
     def close(self, deadline: float) -> None:
         """Finish what waits, without pauses, until ``deadline`` (of the monotonic clock)."""
@@ -120,7 +120,9 @@ class Runner:
             self._thread.join(max(0.0, deadline - time.monotonic()))
         left = self._waiting.qsize() + self._under_way
         if self._thread.is_alive() and left:
-            self._say(f"{self.action.name}: did not end in time; {left} message(s) may be lost")
+            self._on_message(
+                f"{self.action.name}: did not end in time; {left} message(s) may be lost"
+            )
         self.action.close()
 
     def _run(self) -> None:
@@ -134,12 +136,12 @@ class Runner:
         name = self.action.name
         if reason is None:
             if self.failed:
-                self._say(f"{name}: works again; {self.failed} message(s) were lost")
+                self._on_message(f"{name}: works again; {self.failed} message(s) were lost")
             self.failed = 0
             return
         self.failed += 1
         if self.failed == 1:
-            self._say(f"{name}: {reason}; oido goes on, and tells when it works again")
+            self._on_message(f"{name}: {reason}; oido goes on, and tells when it works again")
 
     def _tried(self, message: Message) -> str | None:
         """Why it failed for good; None if it succeeded."""

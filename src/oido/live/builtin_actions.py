@@ -26,10 +26,10 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from oido._version import __version__
 from oido.errors import OptionError, OutputError
 from oido.live.actions import Action, ActionError, Message, TriggerName
-from oido.live.source import Say
+from oido.live.source import OnMessage
 from oido.writers.atomic import AtomicFile, free_path
 
-__all__ = ["Command", "SaveClip", "Upload", "Webhook"]
+__all__ = ["ClipUpload", "Command", "SaveClip", "Webhook"]
 
 _COMMAND_SECONDS = 60.0
 _SHOWN_CHARACTERS = 200
@@ -54,7 +54,7 @@ class Command(Action):
             raise OptionError("exec: needs a command, such as exec:'notify-send alarm'")
         self.name = f"exec:{self._words[0]}"
 
-    def open(self, triggers: Sequence[TriggerName], say: Say) -> None:
+    def open(self, triggers: Sequence[TriggerName], on_message: OnMessage) -> None:
         if shutil.which(self._words[0]) is None:
             raise OptionError(f"{self.name}: there is no such program here")
 
@@ -109,7 +109,7 @@ class SaveClip(Action):
         self.name = f"save:{folder}"
         self._folder = Path(folder).expanduser()
 
-    def open(self, triggers: Sequence[TriggerName], say: Say) -> None:
+    def open(self, triggers: Sequence[TriggerName], on_message: OnMessage) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -158,7 +158,7 @@ class Webhook(Action):
         _post(self._url, body, {**self._headers, "Content-Type": "application/json"})
 
 
-class Upload(Action):
+class ClipUpload(Action):
     """POSTs a clip, ``audio/wav``, with the record as JSON in the header ``Oido-Trigger``."""
 
     wants_clip = True

@@ -21,7 +21,7 @@ from oido.signal.mixing import Channel
 __all__ = [
     "SPEECH",
     "SPEECH_SCORE",
-    "Clip",
+    "AudioClip",
     "ClipLimits",
     "ClipRecorder",
     "RingBuffer",
@@ -106,7 +106,7 @@ class SpeechWatch:
 
 
 @dataclass(frozen=True)
-class Clip:
+class AudioClip:
     """Sound that was kept: i16[n], one channel; start_time: seconds of the stream."""
 
     start_time: float
@@ -184,19 +184,19 @@ class ClipRecorder:
                 self._pending[at] = pending._replace(state=state, last_time=last)
 
     def ready(
-        self, heard_time: float, *, at_end: bool = False
-    ) -> list[tuple[TriggerState, Clip | None]]:
+        self, stream_time: float, *, at_end: bool = False
+    ) -> list[tuple[TriggerState, AudioClip | None]]:
         """The clips that are complete, with the last state of each; None: it was forgotten.
 
         heard_time: seconds up to which every window was heard; at_end: nothing more will come.
         """
-        done = [p for p in self._pending if at_end or p.last_time <= heard_time]
+        done = [p for p in self._pending if at_end or p.last_time <= stream_time]
         self._pending = [p for p in self._pending if p not in done]
-        return [(p.state, self._cut(p, min(p.last_time, heard_time))) for p in done]
+        return [(p.state, self._cut(p, min(p.last_time, stream_time))) for p in done]
 
-    def _cut(self, pending: _Pending, end_time: float) -> Clip | None:
+    def _cut(self, pending: _Pending, end_time: float) -> AudioClip | None:
         start_time, samples = self._ring.cut(pending.start_time, end_time)
         if self._speech is not None and self._speech.heard(start_time, end_time):
             self.forgotten += 1
             return None
-        return Clip(start_time, self._ring.rate_hz, samples)
+        return AudioClip(start_time, self._ring.rate_hz, samples)

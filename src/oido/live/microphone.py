@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import AudioError, AudioNotFoundError, MissingExtraError
-from oido.live.source import Gap, GapTold, no_gap, silence
+from oido.live.source import OnGap, SourceGap, no_gap, silence
 from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.decode.readers import check_shape
 from oido.signal.mixing import Channel
@@ -87,7 +87,7 @@ class MicrophoneReader(AudioReader):
         device: str | None = None,
         *,
         channel: Channel = "mix",
-        on_gap: GapTold = no_gap,
+        on_gap: OnGap = no_gap,
     ) -> None:
         self.damaged_packets = 0
         self._on_gap = on_gap
@@ -143,7 +143,7 @@ class MicrophoneReader(AudioReader):
             last = time.monotonic()
             if missing:
                 yield from silence(missing, channels, rate)
-                self._on_gap(Gap(n_frames / rate, missing / rate, reason))
+                self._on_gap(SourceGap(n_frames / rate, missing / rate, reason))
             n_frames += missing + len(samples)
             yield samples
 

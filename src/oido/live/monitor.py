@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.inference.classifier import AudioClassifier
-from oido.live.rule_engine import Board
+from oido.live.rule_engine import RuleEngine
 from oido.live.source import TappedReader, UtcClock
 from oido.live.triggers import TriggerState
 from oido.params import Detection
@@ -18,12 +18,12 @@ from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.mixing import Channel
 from oido.types import Event
 
-__all__ = ["Heard", "LiveHearing"]
+__all__ = ["LiveMonitor", "LiveUpdate"]
 
 Look = Callable[[NDArray[np.float32]], None]
 
 
-class Heard(NamedTuple):
+class LiveUpdate(NamedTuple):
     """One more window, or, with scores None, the end.
 
     start_time, end_time: seconds of the stream. scores f32[C]; values f32[C]: the probabilities
@@ -43,7 +43,7 @@ class Heard(NamedTuple):
     begun: Sequence[Event] = ()
 
 
-class LiveHearing:
+class LiveMonitor:
     """Hears a reader to its end, or until ``finish``.
 
         hearing = LiveHearing(classifier, reader, Detection())
@@ -65,10 +65,10 @@ class LiveHearing:
     ) -> None:
         self.clock = UtcClock()
         self.info: AudioInfo = reader.info
-        self.board: Board | None = None
+        self.board: RuleEngine | None = None
         """Set before iterating, if there are rules."""
         self._classifier, self._look = classifier, look
-        self._segmenter = classifier.reader.segmenter(classifier.windowing, detection)
+        self._segmenter = classifier.postprocessor.segmenter(classifier.windowing, detection)
         self._frames = self._windows = 0
         self._before: NDArray[np.float32] | None = None
         self._is_whole = False
@@ -76,12 +76,12 @@ class LiveHearing:
         self._stream = classifier.stream(tapped, channel=channel, jobs=1, batch_windows=1)
 
     @property
-    def heard_seconds(self) -> float:
+    def audio_seconds(self) -> float:
         """Seconds of the source so far."""
         return self._frames / self.info.sample_rate_hz
 
-    def __iter__(self) -> Iterator[Heard]:
-        windowing, reader = self._classifier.windowing, self._classifier.reader
+    def __iter__(self) -> Iterator[LiveUpdate]:
+        windowing, reader = self._classifier.windowing, self._classifier.postprocessor
         for block in self._stream:
             probabilities = reader.probabilities(block.scores)
             values = block.scores if probabilities is None else probabilities
@@ -94,7 +94,7 @@ class LiveHearing:
                 if self.board is not None:
                     triggers = self.board.push(window, block.scores[row], values[row])
                 self._windows = window + 1
-                yield Heard(
+                yield LiveUpdate(
                     start / windowing.sample_rate_hz,
                     (start + windowing.window_samples) / windowing.sample_rate_hz,
                     block.scores[row],
@@ -106,7 +106,7 @@ class LiveHearing:
                 )
         self._is_whole = True
 
-    def finish(self) -> Heard:
+    def finish(self) -> LiveUpdate:
         """What was still under way: at the end of the source, or when it is left. Once."""
         self._stream.close()
         windowing = self._classifier.windowing
@@ -118,7 +118,7 @@ class LiveHearing:
         end = n_samples / windowing.sample_rate_hz
         events = self._segmenter.flush(n_samples)
         triggers = self.board.flush(end) if self.board is not None else []
-        return Heard(end, end, None, None, events, triggers)
+        return LiveUpdate(end, end, None, None, events, triggers)
 
     def _push(self, scores: NDArray[np.float32], skipped: int) -> list[Event]:
         """The events that are over with this window, and with those that were left out."""
@@ -129,7 +129,7 @@ class LiveHearing:
 
     def _tap(self, block: NDArray[np.float32]) -> None:
         self._frames += len(block)
-        self.clock.came(self.heard_seconds)
+        self.clock.came(self.audio_seconds)
         if self.board is not None:
             self.board.show(block)
         if self._look is not None:

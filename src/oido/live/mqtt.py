@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from oido._version import __version__
 from oido.errors import MissingExtraError, OptionError
 from oido.live.actions import Action, ActionError, Message, TriggerName
-from oido.live.source import Say, no_words
+from oido.live.source import OnMessage, no_words
 
 __all__ = ["Mqtt", "discovery"]
 
@@ -63,13 +63,13 @@ class Mqtt(Action):
             raise OptionError(f"{self.name}: qos must be 0, 1 or 2, not {qos!r}")
         self._qos = int(qos)
         self._client = self._make_client(parts.scheme, parts.username, parts.password)
-        self._say: Say = no_words
+        self._on_message: OnMessage = no_words
         self._told_away = False
         self._lock = threading.Lock()
         self._retained: dict[str, str] = {}
 
-    def open(self, triggers: Sequence[TriggerName], say: Say) -> None:
-        self._say = say
+    def open(self, triggers: Sequence[TriggerName], on_message: OnMessage) -> None:
+        self._on_message = on_message
         device = re.sub(r"[^a-zA-Z0-9_-]+", "_", self._topic)
         for trigger in triggers:
             self._retained[f"{self._topic}/{trigger.slug}"] = json.dumps({"state": "OFF"})
@@ -136,7 +136,7 @@ class Mqtt(Action):
         client.publish(f"{self._topic}/status", "online", qos=1, retain=True)
         if self._told_away:
             self._told_away = False
-            self._say(f"{self.name}: is back")
+            self._on_message(f"{self.name}: is back")
 
     def _on_disconnect(
         self, client: Any, data: Any, flags: Any, reason: Any, properties: Any
@@ -147,7 +147,7 @@ class Mqtt(Action):
     def _tell_away(self, reason: str) -> None:
         if not self._told_away:
             self._told_away = True
-            self._say(f"{self.name}: {reason}; oido keeps trying")
+            self._on_message(f"{self.name}: {reason}; oido keeps trying")
 
 
 def discovery(topic: str, device: str, trigger: TriggerName) -> Mapping[str, Any]:

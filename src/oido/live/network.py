@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from oido._version import __version__
 from oido.errors import AudioError, CorruptAudioError, OptionError
-from oido.live.source import Gap, GapTold, Say, in_background, no_gap, no_words, silence
+from oido.live.source import OnGap, OnMessage, SourceGap, in_background, no_gap, no_words, silence
 from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.decode.pyav_stream import Demuxer
 
@@ -67,8 +67,8 @@ class NetworkReader(AudioReader):
         *,
         timeout: float = 10.0,
         back_off: BackOff | None = None,
-        on_gap: GapTold = no_gap,
-        say: Say = no_words,
+        on_gap: OnGap = no_gap,
+        on_message: OnMessage = no_words,
     ) -> None:
         scheme = urlsplit(url).scheme.lower()
         if scheme not in SCHEMES or not urlsplit(url).netloc:
@@ -77,7 +77,7 @@ class NetworkReader(AudioReader):
                 f"it must begin with {', '.join(s + '://' for s in SCHEMES)}"
             )
         self._url, self._timeout, self._back_off = url, timeout, back_off or BackOff()
-        self._on_gap, self._say = on_gap, say
+        self._on_gap, self._on_message = on_gap, on_message
         self._name = without_password(url)
         first = self._first = in_background(lambda: self._open(None))
         self._opened: Demuxer | None = first
@@ -124,7 +124,7 @@ class NetworkReader(AudioReader):
                         lost_at, reason = pace.frames, "the network lost it"
                     yield from self._silence(frames)
                     if pace.frames > lost_at:
-                        gap = Gap(lost_at / rate, (pace.frames - lost_at) / rate, reason)
+                        gap = SourceGap(lost_at / rate, (pace.frames - lost_at) / rate, reason)
                         self._on_gap(gap)
                     lost_at = None
                 pace.heard(len(item.samples), item.came)
@@ -166,7 +166,7 @@ class NetworkReader(AudioReader):
                 return
             reason = "the stream ended" if error is None else _inside(str(error), self._name)
             self._put(_Lost(reason))
-            self._say(f"{self._name}: {reason}; trying to open it again")
+            self._on_message(f"{self._name}: {reason}; trying to open it again")
             self._opened = self._open_again()
 
     def _receive_one(self, demuxer: Demuxer) -> AudioError | None:
@@ -190,7 +190,7 @@ class NetworkReader(AudioReader):
                 is_there = isinstance(error.__cause__, ValueError) or error.__cause__ is None
                 attempt, quickly = attempt + 1, not is_there
                 continue
-            self._say(f"{self._name}: is back")
+            self._on_message(f"{self._name}: is back")
             return opened
         return None
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import InvalidSamplesError, OptionError
-from oido.live.source import Gap, GapTold, in_background, no_gap, pulled_in_background, silence
+from oido.live.source import OnGap, SourceGap, in_background, no_gap, pulled_in_background, silence
 from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.decode.pyav_stream import Demuxer
 from oido.signal.decode.readers import check_shape
@@ -83,7 +83,7 @@ class ContainerReader(AudioReader):
     Raises an AudioError.
     """
 
-    def __init__(self, file: IO[bytes], name: str = "<stdin>", *, on_gap: GapTold = no_gap) -> None:
+    def __init__(self, file: IO[bytes], name: str = "<stdin>", *, on_gap: OnGap = no_gap) -> None:
         # PyAV would seek in what has a seek; a pipe cannot.
         pipe: Any = _Pipe(file)
         # PyAV loses an interrupt that comes while it reads from Python: another thread decodes.
@@ -109,7 +109,7 @@ class ContainerReader(AudioReader):
         for samples, missing in pulled_in_background(self._demuxer.blocks(), _WAITING_BLOCKS):
             if frames := round(missing * rate):
                 yield from silence(frames, self.info.channels, rate)
-                self._on_gap(Gap(n_frames / rate, missing, "the container left it out"))
+                self._on_gap(SourceGap(n_frames / rate, missing, "the container left it out"))
                 n_frames += frames
             n_frames += len(samples)
             yield samples

@@ -10,20 +10,20 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from oido.inference.postprocess import HeadReader
+from oido.inference.postprocess import HeadPostprocessor
 from oido.live.actions import Action, Message, Runner, TriggerName
 from oido.live.clips import ClipLimits, ClipRecorder, RingBuffer, SpeechWatch
 from oido.live.rules import Rule
-from oido.live.source import Say, no_words, utc_text
+from oido.live.source import OnMessage, no_words, utc_text
 from oido.live.triggers import Change, Trigger, TriggerParams, TriggerState, slugs
 from oido.params import Windowing
 from oido.signal.decode import AudioInfo
 from oido.signal.mixing import Channel
 
-__all__ = ["Board"]
+__all__ = ["RuleEngine"]
 
 
-class Board:
+class RuleEngine:
     """Watches every rule's condition, and runs its actions off the thread that hears.
 
     info: of the source. utc: the time of day of a moment of the stream. say: gets sentences for the
@@ -37,7 +37,7 @@ class Board:
     def __init__(
         self,
         rules: Sequence[Rule],
-        reader: HeadReader,
+        reader: HeadPostprocessor,
         windowing: Windowing,
         info: AudioInfo,
         utc: Callable[[float], datetime],
@@ -46,16 +46,16 @@ class Board:
         limits: ClipLimits | None = None,
         forget_speech: bool = False,
         channel: Channel = "mix",
-        say: Say = no_words,
+        on_message: OnMessage = no_words,
     ) -> None:
         params, limits = params or TriggerParams(), limits or ClipLimits()
         self._rules, self._reader, self._windowing = rules, reader, windowing
-        self._source, self._utc, self._say = info.name, utc, say
+        self._source, self._utc, self._on_message = info.name, utc, on_message
         conditions = [rule.condition for rule in rules]
         self._slugs = slugs(conditions)
         self._triggers = [Trigger(c, reader, windowing, params) for c in conditions]
         self._runners = {
-            id(action): Runner(action, say) for rule in rules for action in rule.actions
+            id(action): Runner(action, on_message) for rule in rules for action in rule.actions
         }
         self._clips: ClipRecorder | None = None
         self._ring: RingBuffer | None = None
@@ -101,11 +101,11 @@ class Board:
         self._keep(self._span(window + 1)[0], at_end=False)
         return told
 
-    def flush(self, heard_time: float) -> list[TriggerState]:
-        """Nothing more will come; every window was heard up to ``heard_time`` seconds."""
+    def flush(self, stream_time: float) -> list[TriggerState]:
+        """Nothing more will come; every window was heard up to ``stream_time`` seconds."""
         changes = [(n, trigger.flush()) for n, trigger in enumerate(self._triggers)]
         told = [self._tell(n, change) for n, change in changes if change is not None]
-        self._keep(heard_time, at_end=True)
+        self._keep(stream_time, at_end=True)
         return told
 
     def close(self, grace_seconds: float) -> None:
@@ -146,13 +146,13 @@ class Board:
                 self._clips.end(state)
         return state
 
-    def _keep(self, heard_time: float, *, at_end: bool) -> None:
+    def _keep(self, stream_time: float, *, at_end: bool) -> None:
         if self._clips is None:
             return
-        for state, clip in self._clips.ready(heard_time, at_end=at_end):
+        for state, clip in self._clips.ready(stream_time, at_end=at_end):
             if clip is None:
                 if self._clips.forgotten == 1:
-                    self._say("a clip was not kept, because speech was heard in it")
+                    self._on_message("a clip was not kept, because speech was heard in it")
                 continue
             for runner in self._runners_of(state.number):
                 runner.offer(Message(state, clip))

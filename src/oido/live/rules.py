@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from oido.errors import OptionError
 from oido.live.actions import Action
-from oido.live.builtin_actions import Command, SaveClip, Upload, Webhook
+from oido.live.builtin_actions import ClipUpload, Command, SaveClip, Webhook
 from oido.live.conditions import Condition
 from oido.live.mqtt import Mqtt
 
@@ -33,7 +33,7 @@ def parse_action(text: str, *, off_events: bool = False) -> Action:
     if kind == "webhook":
         return Webhook(what, wants_off=off_events)
     if kind == "upload":
-        return Upload(what)
+        return ClipUpload(what)
     if kind == "exec":
         return Command(what, wants_off=off_events)
     if kind == "save" and colon:

@@ -22,9 +22,9 @@ from oido.signal.decode import AudioReader
 
 __all__ = [
     "QUIETEST_DB",
-    "Gap",
-    "GapTold",
-    "Say",
+    "OnGap",
+    "OnMessage",
+    "SourceGap",
     "TappedReader",
     "UtcClock",
     "in_background",
@@ -39,7 +39,7 @@ __all__ = [
 _PIECE_SECONDS = 0.5
 
 
-class Gap(NamedTuple):
+class SourceGap(NamedTuple):
     """Silence stands in the stream from ``start_time`` on, for ``seconds``; reason: a few words."""
 
     start_time: float
@@ -47,14 +47,14 @@ class Gap(NamedTuple):
     reason: str
 
 
-GapTold = Callable[[Gap], None]
+OnGap = Callable[[SourceGap], None]
 """Called by the thread that hears, when a gap is over."""
 
-Say = Callable[[str], None]
+OnMessage = Callable[[str], None]
 """Takes one sentence for the user; may be called by any thread, and must not wait long."""
 
 
-def no_gap(gap: Gap) -> None:
+def no_gap(gap: SourceGap) -> None:
     """For those who do not want to know."""
 
 

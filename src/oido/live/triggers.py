@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from oido.errors import OptionError
 from oido.events.thresholds import on_thresholds
-from oido.inference.postprocess import HeadReader
+from oido.inference.postprocess import HeadPostprocessor
 from oido.live.conditions import Condition
 from oido.models.taxonomy import expand
 from oido.params import Detection, Windowing
@@ -120,7 +120,7 @@ class Trigger:
     def __init__(
         self,
         condition: Condition,
-        reader: HeadReader,
+        reader: HeadPostprocessor,
         windowing: Windowing,
         params: TriggerParams,
     ) -> None:
@@ -199,7 +199,7 @@ def slugs(conditions: Sequence[Condition]) -> list[str]:
     return names
 
 
-def _columns(labels: Sequence[str], reader: HeadReader) -> list[int]:
+def _columns(labels: Sequence[str], reader: HeadPostprocessor) -> list[int]:
     columns: dict[int, None] = {}
     for label in labels:
         if label.endswith("/"):

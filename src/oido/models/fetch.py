@@ -44,7 +44,7 @@ __all__ = [
 _TIMEOUT_SECONDS = 60
 _PIP_TIMEOUT_SECONDS = 600
 
-Say = Callable[[str], None]
+OnMessage = Callable[[str], None]
 
 _SOURCE_ERRORS = (
     OSError,
@@ -80,7 +80,7 @@ def find(card: ModelCard) -> Path | None:
     return path if _is_sound(card, path) else None
 
 
-def fetch(card: ModelCard, say: Say = lambda _: None) -> Path:
+def fetch(card: ModelCard, on_message: OnMessage = lambda _: None) -> Path:
     """The path of a verified copy, fetched if none is here. ``say`` gets a line per step.
 
     Raises ModelFetchError, with each source and what it said, if no source gives the file.
@@ -90,7 +90,7 @@ def fetch(card: ModelCard, say: Say = lambda _: None) -> Path:
         return here
     answers = []
     for source in card.sources:
-        say(f"fetching {card.name} from {source}")
+        on_message(f"fetching {card.name} from {source}")
         try:
             content = _read_source(source, card.size_bytes)
             problem = _problem(card, content)

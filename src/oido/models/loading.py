@@ -68,7 +68,7 @@ _STEPS_PER_SECOND = 100
 
 def load_model(
     name_or_path: str | os.PathLike[str],
-    say: fetch.Say = lambda _: None,
+    on_message: fetch.OnMessage = lambda _: None,
     precision: Precision | None = None,
     window_seconds: float | None = None,
 ) -> AudioModel:
@@ -88,11 +88,11 @@ def load_model(
         if window_seconds is not None:
             raise OptionError("the ensemble hears windows of one length, which cannot be chosen")
         first, second = ENSEMBLE_MEMBERS
-        return ensemble(load_model(first, say, precision), load_model(second, say))
+        return ensemble(load_model(first, on_message, precision), load_model(second, on_message))
     path = Path(name_or_path)
     known = next((entry for entry in CATALOG if entry.name == os.fspath(name_or_path)), None)
     if known is not None:
-        path = fetch.fetch(known, say)
+        path = fetch.fetch(known, on_message)
     elif not os.path.isfile(path):
         if path.suffix == ".tflite" or os.path.isdir(path):
             raise ModelNotFoundError(f"{path}: no such model file")

@@ -13,7 +13,7 @@ from oido.results.results import Results
 
 __all__ = [
     "Coverage",
-    "Gap",
+    "CoverageGap",
     "Stretch",
     "covered_by",
     "every_day",
@@ -29,7 +29,7 @@ _BIN = 900
 MOST_GAPS = 100
 
 
-class Gap(NamedTuple):
+class CoverageGap(NamedTuple):
     """A stretch without a recording, in UTC."""
 
     start: datetime
@@ -48,7 +48,7 @@ class Coverage(NamedTuple):
     first: datetime | None
     last: datetime | None
     seconds: float
-    gaps: tuple[Gap, ...]
+    gaps: tuple[CoverageGap, ...]
     gap_count: int
     gap_seconds: float
 
@@ -85,7 +85,7 @@ def gaps_of(results: Results, gap_seconds: float) -> Coverage:
         total["first"],
         total["last"],
         total["seconds"],
-        tuple(Gap(row["before"], row["start"], row["seconds"]) for row in found),
+        tuple(CoverageGap(row["before"], row["start"], row["seconds"]) for row in found),
         found[0]["count"] if found else 0,
         found[0]["total"] if found else 0.0,
     )

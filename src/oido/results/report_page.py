@@ -249,7 +249,7 @@ def _failures(s: Summary, words: Words) -> Iterator[Html]:
     kinds = ", ".join(f"{kind}: {words.number(count)}" for kind, count in s.failure_kinds.items())
     yield tag("p", kinds, class_="soft")
     heads = [words(head) for head in ("recording", "reason", "heard")]
-    rows = [(f.file, f.reason, words.duration(f.seconds_heard)) for f in s.failures]
+    rows = [(f.file, f.reason, words.duration(f.audio_seconds)) for f in s.failures]
     table = numbers_table(heads, rows, "left")
     if len(rows) < s.failed:
         text = words("The first {} of {}.", len(rows), words.number(s.failed))

@@ -44,7 +44,7 @@ class Failed:
     file: str
     kind: str
     reason: str
-    seconds_heard: float
+    audio_seconds: float
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Summary:
     heard: int
     failed: int
     hours: float
-    hearing_hours: float
+    inference_hours: float
     events: int
     with_sound: int
     timed: int

@@ -18,8 +18,8 @@ from starlette.websockets import WebSocket
 
 from oido.errors import OidoError
 from oido.server.access import Access, Guard
-from oido.server.metrics import Metrics
-from oido.server.model_store import Hearers
+from oido.server.metrics import ServerMetrics
+from oido.server.model_store import ModelStore
 from oido.server.openapi import documentation_routes
 from oido.server.pool import WORKER_COMMAND, WorkerPool
 from oido.server.problems import Problem, problem_of, problem_response
@@ -43,8 +43,10 @@ def create_app(
     pages: further routes, served to everybody. Raises ModelError or OptionError, before anything
     listens.
     """
-    metrics, access = Metrics(), Access(settings.token)
-    hearers = Hearers(settings.models, settings.precision, settings.workers, settings.calibrations)
+    metrics, access = ServerMetrics(), Access(settings.token)
+    hearers = ModelStore(
+        settings.models, settings.precision, settings.workers, settings.calibrations
+    )
     limits = settings.limits
 
     @asynccontextmanager
@@ -62,7 +64,7 @@ def create_app(
                 ),
                 settings.workers,
                 most_waiting=limits.waiting,
-                hear_seconds=limits.hear_seconds,
+                timeout_seconds=limits.timeout_seconds,
                 command=worker_command,
                 on_restart=metrics.restarts.inc,
             )
@@ -110,7 +112,7 @@ def create_app(
 class _Counted:
     """Counts requests and how long they take."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: ServerMetrics) -> None:
         self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,17 +9,17 @@ from typing import Any
 from oido.errors import ModelNotFoundError, OptionError
 from oido.heads import Head
 from oido.inference.classifier import AudioClassifier
-from oido.inference.postprocess import HeadReader, read_heads
-from oido.inference.scheduler import Hub
+from oido.inference.postprocess import HeadPostprocessor, make_postprocessors
+from oido.inference.scheduler import BatchScheduler
 from oido.models.calibration_file import Calibration, calibrated
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, Precision
 from oido.params import Selection, Windowing
 
-__all__ = ["Hearers", "ServedModel", "load_given", "require_fitting"]
+__all__ = ["ModelStore", "ServedModel", "load_configured_model", "require_fitting"]
 
 
-def load_given(
+def load_configured_model(
     given: str, precision: Precision | None, calibrations: Sequence[str]
 ) -> tuple[AudioModel, bool]:
     """A model by name or path, and whether one of these calibrations was made for it.
@@ -65,7 +65,7 @@ class ServedModel:
         # Tries out a model that nobody has tried, and knows how to hear two together.
         classifier = AudioClassifier(model, jobs=1)
         self.model = classifier.model
-        self.hub = Hub(classifier.listener, threads)
+        self.hub = BatchScheduler(classifier.listener, threads)
 
     def head(self, name: str | None) -> Head:
         """The head of this name; None: the one that is heard if nobody says otherwise."""
@@ -78,10 +78,10 @@ class ServedModel:
 
     def reader(
         self, selection: Selection, *, locale: str, head: str | None = None, rolls_up: bool = False
-    ) -> HeadReader:
+    ) -> HeadPostprocessor:
         """What of the scores is wanted. Raises OptionError, which names near labels."""
         chosen = self.head(head)
-        readers = read_heads(
+        postprocessors = make_postprocessors(
             self.model.heads,
             chosen,
             selection,
@@ -89,7 +89,7 @@ class ServedModel:
             rolls_up=rolls_up,
             novelty=self.model.novelty is not None,
         )
-        return readers[chosen.name]
+        return postprocessors[chosen.name]
 
     def windowing(self, hop: float | None) -> Windowing:
         """The windows for a hop in seconds. Raises OptionError."""
@@ -120,7 +120,7 @@ class ServedModel:
         self.hub.close()
 
 
-class Hearers:
+class ModelStore:
     """All models of a server. Raises ModelError, or OptionError for two of one name."""
 
     def __init__(
@@ -131,7 +131,7 @@ class Hearers:
         calibrations: tuple[str, ...] = (),
     ) -> None:
         self._models: dict[str, ServedModel] = {}
-        loaded = [load_given(given, precision, calibrations)[0] for given in models]
+        loaded = [load_configured_model(given, precision, calibrations)[0] for given in models]
         require_fitting(loaded, calibrations)
         for given, model in zip(models, loaded):
             served = ServedModel(given, model, threads)

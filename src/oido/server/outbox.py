@@ -8,11 +8,11 @@ import contextlib
 import threading
 import time
 
-from oido.inference.backpressure import ThinQueue
+from oido.inference.backpressure import DecimatingQueue
 from oido.params import Windowing
 from oido.server.protocol import text_of
 
-__all__ = ["Outbox", "Watch"]
+__all__ = ["Outbox", "Watchdog"]
 
 _ROOM = 32
 """Messages that may wait."""
@@ -21,15 +21,15 @@ _ROOM = 32
 class Outbox:
     """Messages of one stream: put by the threads that hear, taken by the one that sends.
 
-    A client that takes them too slowly gets a coarser hop (`ThinQueue`), and a "dropped" message
-    that says so. At the level of events, the events that find no room are left out, and counted.
-    Nothing ever waits for the client but these few messages.
+    A client that takes them too slowly gets a coarser hop (`DecimatingQueue`), and a "dropped"
+    message that says so. At the level of events, the events that find no room are left out, and
+    counted. Nothing ever waits for the client but these few messages.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, windowing: Windowing) -> None:
         self._loop, self._windowing = loop, windowing
         self._lock = threading.Lock()
-        self._waiting: ThinQueue[str] = ThinQueue(_ROOM)
+        self._waiting: DecimatingQueue[str] = DecimatingQueue(_ROOM)
         self._something = asyncio.Event()
         self._is_awaited = False
         self._closed = False
@@ -50,7 +50,7 @@ class Outbox:
     def put_events(self, text: str, events: int) -> None:
         """A message about events; events: how many are lost if there is no room for it."""
         with self._lock:
-            if not self._waiting.put_other(text, events):
+            if not self._waiting.push_other(text, events):
                 self._events_gone += events
             self._wake()
 
@@ -104,7 +104,7 @@ class Outbox:
                 self._loop.call_soon_threadsafe(self._something.set)
 
 
-class Watch:
+class Watchdog:
     """Knows when something takes too long.
 
     A timeout for every message of every stream would cost more than the messages; so they only

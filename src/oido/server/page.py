@@ -25,7 +25,7 @@ from oido.heads import Head
 from oido.models.model import AudioModel
 from oido.params import DEFAULT_THRESHOLD
 from oido.server.access import Access
-from oido.server.model_store import load_given
+from oido.server.model_store import load_configured_model
 from oido.server.page_files import WEB_FOLDER, DeviceModel, content_of, device_model, page_files
 from oido.server.problems import problem_response
 from oido.server.settings import Settings
@@ -152,7 +152,7 @@ class _Page:
         described, on_device = [], []
         for given in self._settings.models:
             settings = self._settings
-            model, is_new = load_given(given, settings.precision, settings.calibrations)
+            model, is_new = load_configured_model(given, settings.precision, settings.calibrations)
             own = _on_device(model, is_new)
             described.append(_description(model, own))
             if own is not None:

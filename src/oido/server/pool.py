@@ -24,7 +24,7 @@ from oido.errors import OidoError
 from oido.server.problems import Problem
 from oido.server.worker import DONE, FATAL, HEADER, READY, Job, Setup
 
-__all__ = ["WORKER_COMMAND", "Heard", "WorkerPool"]
+__all__ = ["WORKER_COMMAND", "PoolAnswer", "WorkerPool"]
 
 WORKER_COMMAND = (sys.executable, "-m", "oido.server.worker")
 
@@ -33,7 +33,7 @@ _CRASH_TAIL_BYTES = 400
 _STOPPED_FROM_OUTSIDE = frozenset({-signal.SIGTERM, -getattr(signal, "SIGKILL", signal.SIGTERM)})
 
 
-class Heard(NamedTuple):
+class PoolAnswer(NamedTuple):
     """What a worker says of one recording.
 
     rows: pieces of JSON text, complete if ``failure`` is None. failure: the kind of error, and its
@@ -60,12 +60,12 @@ class WorkerPool:
         workers: int,
         *,
         most_waiting: int = 32,
-        hear_seconds: float = 120.0,
+        timeout_seconds: float = 120.0,
         command: Sequence[str] = WORKER_COMMAND,
         on_restart: Callable[[], None] = lambda: None,
     ) -> None:
         self._setup, self._command = setup, tuple(command)
-        self._hear_seconds, self._on_restart = hear_seconds, on_restart
+        self._hear_seconds, self._on_restart = timeout_seconds, on_restart
         self._most_waiting, self.waiting = most_waiting, 0
         self._count = workers
         self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
@@ -78,7 +78,7 @@ class WorkerPool:
         for worker in list(self._all):
             await worker.ready()
 
-    async def hear(self, job: Job) -> Heard:
+    async def hear(self, job: Job) -> PoolAnswer:
         """Hear one recording. Raises a Problem if nobody can, or its worker dies of it.
 
         Cancelled, it stops the worker, so that nobody works for a client that has gone.
@@ -184,7 +184,7 @@ class _Worker:
             raise getattr(errors, told["kind"], OidoError)(told["reason"])
         self._is_ready = kind == READY
 
-    async def hear(self, job: Job) -> Heard:
+    async def hear(self, job: Job) -> PoolAnswer:
         """Raises EOFError or OSError if the process ends before it has answered."""
         await self._send(job)
         rows: list[bytes] = []
@@ -230,9 +230,9 @@ class _Worker:
         return kind, await self._process.stdout.readexactly(length)
 
 
-def _heard(rows: list[bytes], done: dict[str, Any]) -> Heard:
+def _heard(rows: list[bytes], done: dict[str, Any]) -> PoolAnswer:
     failure = done["failure"]
-    return Heard(
+    return PoolAnswer(
         rows,
         done["duration"],
         done["windows"],

@@ -14,13 +14,13 @@ from oido._version import __version__
 from oido.batch.plan import Plan, Task
 from oido.errors import OptionError
 from oido.params import Selection
-from oido.server.metrics import CONTENT_TYPE, Metrics
-from oido.server.model_store import Hearers, ServedModel
+from oido.server.metrics import CONTENT_TYPE, ServerMetrics
+from oido.server.model_store import ModelStore, ServedModel
 from oido.server.options import from_query, plan_of
-from oido.server.pool import Heard, WorkerPool
+from oido.server.pool import PoolAnswer, WorkerPool
 from oido.server.problems import Problem, status_of_kind
 from oido.server.settings import Limits
-from oido.server.uploads import Upload, Uploads
+from oido.server.uploads import UploadedFile, Uploads
 from oido.server.worker import Job
 
 __all__ = ["Routes"]
@@ -34,11 +34,11 @@ class Routes:
 
     def __init__(
         self,
-        hearers: Hearers,
+        hearers: ModelStore,
         pool: WorkerPool,
         uploads: Uploads,
         limits: Limits,
-        metrics: Metrics,
+        metrics: ServerMetrics,
     ) -> None:
         self._hearers, self._pool, self._uploads = hearers, pool, uploads
         self._limits, self._metrics = limits, metrics
@@ -94,7 +94,7 @@ class Routes:
         served.windowing(options.hop)
         return served, plan
 
-    async def _heard(self, request: Request, plan: Plan, upload: Upload) -> Heard:
+    async def _heard(self, request: Request, plan: Plan, upload: UploadedFile) -> PoolAnswer:
         """What a worker says, unless the client goes away before: then nobody needs it."""
         limits = self._limits
         task = Task(0, upload.path, upload.name, upload.name, size_bytes=upload.size_bytes)
@@ -117,7 +117,7 @@ async def _left(request: Request) -> None:
         pass
 
 
-def _failed(heard: Heard) -> Problem:
+def _failed(heard: PoolAnswer) -> Problem:
     assert heard.failure is not None
     kind, reason = heard.failure
     more: dict[str, Any] = {}

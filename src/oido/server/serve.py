@@ -31,7 +31,7 @@ _RECEIVE_BYTES = 1 << 18
 _SWITCH_SECONDS = 0.001
 
 
-def serve(app: Starlette, settings: Settings, say: Callable[[str], None]) -> None:
+def serve(app: Starlette, settings: Settings, on_message: Callable[[str], None]) -> None:
     """Serve until SIGTERM or Ctrl-C; a second one ends it at once.
 
     say: is told the address, when requests are answered. Raises OptionError for an address that
@@ -63,7 +63,7 @@ def serve(app: Starlette, settings: Settings, say: Callable[[str], None]) -> Non
     host, port = listener.getsockname()[:2]
     scheme = "http" if settings.certificate is None else "https"
     address = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-    server = _Server(config, app, lambda: say(address))
+    server = _Server(config, app, lambda: on_message(address))
     # Threads that hear hand the interpreter over sooner, so that messages do not wait for them.
     sys.setswitchinterval(_SWITCH_SECONDS)
     with listener:

@@ -34,7 +34,7 @@ class Limits:
     upload_seconds: float = 120.0
     uploads_bytes: int = 1 << 30
     duration_seconds: float = 3600.0
-    hear_seconds: float = 120.0
+    timeout_seconds: float = 120.0
     rows: int = 200_000
     waiting: int = 32
     streams: int = 64

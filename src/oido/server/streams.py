@@ -11,9 +11,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from oido.errors import OidoError
 from oido.server.access import Access
-from oido.server.metrics import Metrics
-from oido.server.model_store import Hearers
-from oido.server.outbox import Watch
+from oido.server.metrics import ServerMetrics
+from oido.server.model_store import ModelStore
+from oido.server.outbox import Watchdog
 from oido.server.problems import Problem, problem_of
 from oido.server.protocol import VERSION, Header, close_code, read_control, read_header, text_of
 from oido.server.sessions import Session
@@ -27,7 +27,9 @@ _GOING_AWAY = 1001
 class Streams:
     """All streams that are open: of each, a task reads and a task sends."""
 
-    def __init__(self, hearers: Hearers, limits: Limits, access: Access, metrics: Metrics) -> None:
+    def __init__(
+        self, hearers: ModelStore, limits: Limits, access: Access, metrics: ServerMetrics
+    ) -> None:
         self._hearers, self._limits = hearers, limits
         self._access, self._metrics = access, metrics
         self._sessions: set[Session] = set()
@@ -110,7 +112,7 @@ class Streams:
 
     async def _run(self, socket: WebSocket, header: Header, session: Session) -> None:
         """Until the session has said all, or the client has gone."""
-        idle, slow = Watch(self._limits.idle_seconds), Watch(self._limits.send_seconds)
+        idle, slow = Watchdog(self._limits.idle_seconds), Watchdog(self._limits.send_seconds)
         reading = asyncio.ensure_future(self._read(socket, header, session, idle))
         sending = asyncio.ensure_future(self._send_all(socket, session, slow))
         idling = asyncio.ensure_future(idle.elapsed())
@@ -140,7 +142,7 @@ class Streams:
         await _close(socket, session.last_message(), code)
 
     async def _read(
-        self, socket: WebSocket, header: Header, session: Session, watch: Watch
+        self, socket: WebSocket, header: Header, session: Session, watch: Watchdog
     ) -> None:
         """The client's messages, until it says that it ends."""
         while True:
@@ -157,7 +159,7 @@ class Streams:
                 session.end("limit")
                 return
 
-    async def _send_all(self, socket: WebSocket, session: Session, watch: Watch) -> None:
+    async def _send_all(self, socket: WebSocket, session: Session, watch: Watchdog) -> None:
         while (text := await session.outbox.next()) is not None:
             watch.begin()
             await _sent(socket, text)

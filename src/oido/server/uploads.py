@@ -19,13 +19,13 @@ from starlette.requests import ClientDisconnect, Request
 from oido.server.problems import Problem
 from oido.server.settings import Limits
 
-__all__ = ["Upload", "Uploads"]
+__all__ = ["UploadedFile", "Uploads"]
 
 _NAMELESS = "<upload>"
 _LONGEST_NAME = 255
 
 
-class Upload(NamedTuple):
+class UploadedFile(NamedTuple):
     """A recording that was sent: where it is for now, and how rows call it."""
 
     path: str
@@ -45,7 +45,7 @@ class Uploads:
         self.bytes_here = 0
 
     @asynccontextmanager
-    async def received(self, request: Request) -> AsyncIterator[Upload]:
+    async def received(self, request: Request) -> AsyncIterator[UploadedFile]:
         """The body of this request: a form with one file in it, or the recording as it is.
 
         Raises a Problem: 413 beyond the limit, 408 for one that takes too long, 400 for a form
@@ -65,7 +65,7 @@ class Uploads:
                     self._refuse_by_size(size)
                     sink.write(chunk)
                 name = sink.finish()
-            yield Upload(path, name, size)
+            yield UploadedFile(path, name, size)
         except ClientDisconnect as error:
             raise Problem.bad_request("the client went away before all was sent") from error
         except OSError as error:

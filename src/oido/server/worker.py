@@ -24,11 +24,11 @@ from dataclasses import replace
 from typing import IO, Any, NamedTuple
 
 from oido.batch.plan import Failure, Plan, Task
-from oido.batch.recording import Hearing, make_classifier
+from oido.batch.recording import RecordingRun, make_classifier
 from oido.errors import OidoError
 from oido.inference.classifier import AudioClassifier
 from oido.models.model import AudioModel, Precision
-from oido.server.model_store import load_given
+from oido.server.model_store import load_configured_model
 from oido.writers.tables import JsonWriter
 
 __all__ = ["DONE", "FATAL", "HEADER", "READY", "ROWS", "Job", "Setup", "main"]
@@ -84,7 +84,9 @@ class _Worker:
         _limit_memory(setup.memory_bytes)
         try:
             for name in setup.models:
-                self._models[name] = load_given(name, setup.precision, setup.calibrations)[0]
+                self._models[name] = load_configured_model(
+                    name, setup.precision, setup.calibrations
+                )[0]
             # The first recording shall not wait for what most of them need.
             self._classifier(Plan(model=setup.models[0], precision=setup.precision))
         except OidoError as error:
@@ -101,7 +103,7 @@ class _Worker:
     def _hear(self, job: Job) -> dict[str, Any]:
         task = job.task
         try:
-            hearing = Hearing(self._classifier(job.plan), job.plan, task)
+            hearing = RecordingRun(self._classifier(job.plan), job.plan, task)
         except OidoError as error:
             return _done(Failure(type(error).__name__, str(error)))
         failure = None
@@ -124,7 +126,7 @@ class _Worker:
             damaged_packets=summary.damaged_packets,
         )
 
-    def _rows(self, hearing: Hearing, job: Job) -> Failure | None:
+    def _rows(self, hearing: RecordingRun, job: Job) -> Failure | None:
         text = io.StringIO()
         writer = JsonWriter(text, job.plan.calibrated)
         n_rows = 0

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from oido.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from oido.torch.base import Heard, MnLogMel, StagedNetwork, YamNetLogMel
+    from oido.torch.base import ForwardOutputs, MnLogMel, StagedNetwork, YamNetLogMel
     from oido.torch.mn04 import Mn04
     from oido.torch.yamnet import YamNet
 
@@ -31,7 +31,7 @@ _HOME = {
     "YamNetLogMel": "oido.torch.base",
 }
 
-__all__ = ["Heard", "Mn04", "MnLogMel", "StagedNetwork", "YamNet", "YamNetLogMel"]
+__all__ = ["ForwardOutputs", "Mn04", "MnLogMel", "StagedNetwork", "YamNet", "YamNetLogMel"]
 
 
 def __getattr__(name: str) -> Any:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = [
-    "Heard",
+    "ForwardOutputs",
     "MnLogMel",
     "StagedNetwork",
     "YamNetLogMel",
@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 
-class Heard(NamedTuple):
+class ForwardOutputs(NamedTuple):
     """scores: f32[…, classes], 0..1; embeddings: f32[…, dim], before the head."""
 
     scores: Tensor
@@ -91,13 +91,13 @@ class StagedNetwork(nn.Module, ABC):
         """Scores before the sigmoid, f32[…, classes]: what a loss should be made of."""
         return self.head(self.embed(sound))
 
-    def forward(self, sound: Tensor) -> Heard:
+    def forward(self, sound: Tensor) -> ForwardOutputs:
         """Scores and embeddings of a waveform or of patches.
 
         Raises InvalidSamplesError for another shape, or for whole numbers.
         """
         embeddings = self.embed(sound)
-        return Heard(torch.sigmoid(self.head(embeddings)), embeddings)
+        return ForwardOutputs(torch.sigmoid(self.head(embeddings)), embeddings)
 
     def unfreeze_last(self, count: int) -> tuple[str, ...]:
         """Let the last ``count`` stages learn and freeze the others; the names of those that learn.
@@ -268,7 +268,7 @@ _Weights = TypeVar("_Weights")
 def read_weights(
     name_or_path: str | os.PathLike[str],
     readers: Mapping[str, Callable[[bytes], _Weights]],
-    say: fetch.Say,
+    on_message: fetch.OnMessage,
 ) -> _Weights:
     """What the reader for the file's suffix makes of it; a model of the catalogue is fetched.
 
@@ -290,7 +290,7 @@ def read_weights(
             f"not from {suffix or 'a file without an ending'}"
         )
     if known is not None:
-        path = fetch.fetch(known, say)
+        path = fetch.fetch(known, on_message)
     try:
         return readers[suffix](path.read_bytes())
     except OSError as error:

@@ -92,7 +92,7 @@ class Mn04(StagedNetwork):
     def from_pretrained(
         cls,
         name_or_path: str | os.PathLike[str] = "efficientat/mn04",
-        say: fetch.Say = lambda _: None,
+        on_message: fetch.OnMessage = lambda _: None,
         spectrum_dtype: torch.dtype = torch.float64,
     ) -> Mn04:
         """From "efficientat/mn04", or from the path of a .pt with the same tensors.
@@ -102,7 +102,7 @@ class Mn04(StagedNetwork):
         The file is read without running its pickle. ``say`` gets a line per step of fetching.
         Raises a ModelError.
         """
-        state = read_weights(name_or_path, {".pt": read_state_dict}, say)
+        state = read_weights(name_or_path, {".pt": read_state_dict}, on_message)
         return cls.from_state(state, spectrum_dtype)
 
     @classmethod

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head
 from oido.inference.export import check_windows
-from oido.inference.predictor import Ear
+from oido.inference.predictor import Predictor
 from oido.models.model import AudioModel, LogMelNetwork, MnNetwork, Network
 from oido.models.networks import mn04
 from oido.models.networks import yamnet as yamnet_network
@@ -85,7 +85,7 @@ def largest_difference(
 
     Over all windows of the clips, f32[n], and windows of many kinds.
     """
-    ear, hop, worst = Ear.of(model), model.windows.hop_samples, 0.0
+    ear, hop, worst = Predictor.of(model), model.windows.hop_samples, 0.0
     sounds = [check_windows(model.windows.window_samples)]
     activate = torch.sigmoid if output == "sigmoid" else lambda x: torch.softmax(x, -1)
     was_training = module.training

@@ -73,7 +73,7 @@ class YamNet(StagedNetwork):
     def from_pretrained(
         cls,
         name_or_path: str | os.PathLike[str] = DEFAULT_MODEL,
-        say: fetch.Say = lambda _: None,
+        on_message: fetch.OnMessage = lambda _: None,
         spectrum_dtype: torch.dtype = torch.float64,
     ) -> YamNet:
         """From "yamnet/classification", "yamnet", or a path of such a .tflite or .h5.
@@ -83,7 +83,7 @@ class YamNet(StagedNetwork):
         .h5 without h5py.
         """
         readers = {".tflite": _from_tflite, ".h5": _from_h5}
-        weights, analysis_window = read_weights(name_or_path, readers, say)
+        weights, analysis_window = read_weights(name_or_path, readers, on_message)
         return cls(weights, analysis_window, spectrum_dtype)
 
     def weights(self) -> YamNetWeights:

@@ -22,7 +22,7 @@ from oido.datasets.dataset import Dataset
 from oido.datasets.targets import clip_targets, group_numbers
 from oido.datasets.waveforms import clip_waveform
 from oido.errors import AudioError, OptionError
-from oido.evaluation.evaluate import judge
+from oido.evaluation.evaluate import predict_clips
 from oido.evaluation.report import Report
 from oido.inference.classifier import AudioClassifier
 from oido.inference.export import ExportReport, export
@@ -32,7 +32,7 @@ from oido.models.registry import DEFAULT_MODEL
 
 __all__ = ["FinetuningResult", "finetune"]
 
-Tell = Callable[[str], None]
+OnMessage = Callable[[str], None]
 """Called with a line about how it goes."""
 
 
@@ -43,7 +43,7 @@ def finetune(
     test: float = 0.25,
     seed: int = 0,
     max_minutes: float | None = None,
-    tell: Tell = lambda line: None,
+    on_message: OnMessage = lambda line: None,
 ) -> FinetuningResult:
     """Train YAMNet or mn04 further on a dataset, stage by stage.
 
@@ -77,7 +77,7 @@ def finetune(
 
     def told(epoch: EpochReport) -> None:
         best = ", the best so far" if epoch.best else ""
-        tell(
+        on_message(
             f"epoch {epoch.epoch}, {epoch.stages} stages: loss {epoch.loss:.3f}, on held-out clips "
             f"{epoch.validation_loss:.3f}, accuracy {epoch.validation_accuracy:.3f}{best}"
         )
@@ -116,7 +116,7 @@ class FinetuningResult:
     @cached_property
     def report(self) -> Report:
         """How well it does on the sources that were held out."""
-        judged, left_out = judge(AudioClassifier(self.model), self.test)
+        judged, left_out = predict_clips(AudioClassifier(self.model), self.test)
         return Report.of(
             judged,
             title=f"{len(self.train.classes)} classes taught to {self.facts['base model']}",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from oido.errors import OptionError
 from oido.heads import OutputKind
 
-__all__ = ["Dense", "Head", "LinearHead", "MlpHead", "activated"]
+__all__ = ["Dense", "EmbeddingHead", "LinearHead", "MlpHead", "activated"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,7 @@ class Dense:
 
 
 @dataclass(frozen=True, eq=False)
-class Head:
+class EmbeddingHead:
     """[square root] → dense → [relu → dense] → softmax or sigmoid, window by window.
 
     square_root: take √max(x, 0) of the embedding first, which evens out loud and faint features;
@@ -56,7 +56,7 @@ class Head:
         """f32[N, D] → f32[N, C], 0..1; the rows of a softmax sum to 1."""
         return activated(self.logits(embeddings), self.output)
 
-    def scaled(self, slope: float, offsets: NDArray[np.float32] | float = 0.0) -> Head:
+    def scaled(self, slope: float, offsets: NDArray[np.float32] | float = 0.0) -> EmbeddingHead:
         """The head whose logits are slope · logits + offsets."""
         last = self.layers[-1]
         dense = Dense(
@@ -80,7 +80,7 @@ class Head:
             )
 
     @classmethod
-    def load(cls, path: Path) -> Head:
+    def load(cls, path: Path) -> EmbeddingHead:
         """Read what `save` wrote. Raises OptionError if it is something else."""
         try:
             with np.load(path, allow_pickle=False) as file:
@@ -94,11 +94,11 @@ class Head:
             raise OptionError(f"{path} is not a head that oido saved") from error
 
 
-class LinearHead(Head):
+class LinearHead(EmbeddingHead):
     """One dense layer."""
 
 
-class MlpHead(Head):
+class MlpHead(EmbeddingHead):
     """Two dense layers, relu between them."""
 
 

@@ -14,7 +14,7 @@ from oido.datasets.waveforms import clip_waveforms
 from oido.errors import AudioError, ModelFormatError
 from oido.heads import Head, ScoreCalibration, ScoreTransformation, Sigmoid
 from oido.inference.export import SIMILARITY
-from oido.inference.predictor import Ear, whole_runtime
+from oido.inference.predictor import Predictor, whole_runtime
 from oido.models.model import (
     EMBEDDING_OUTPUT,
     AudioModel,
@@ -30,7 +30,7 @@ from oido.models.tflite.metadata_writer import PlainOutput, annotated
 from oido.models.tflite.ops import GraphWriter
 from oido.params import Windowing
 from oido.signal.framing import WindowFramer, cut_windows
-from oido.training.head import Head as TaughtHead
+from oido.training.head import EmbeddingHead
 from oido.training.novelty import NoveltyDetector
 
 __all__ = ["BASE_HEAD", "TAUGHT_HEAD", "Parity", "check_parity", "taught_file"]
@@ -44,7 +44,7 @@ so to whoever reads the metadata."""
 
 def taught_file(
     model: AudioModel,
-    head: TaughtHead,
+    head: EmbeddingHead,
     *,
     name: str,
     thresholds: Mapping[str, float],
@@ -104,7 +104,7 @@ def taught_file(
     )
 
 
-def _scores(writer: GraphWriter, x: int, head: TaughtHead) -> int:
+def _scores(writer: GraphWriter, x: int, head: EmbeddingHead) -> int:
     for number, layer in enumerate(head.layers, start=1):
         last = number == len(head.layers)
         x = writer.dense(x, layer.weights, layer.bias, "none" if last else "relu")
@@ -134,7 +134,7 @@ class Parity(NamedTuple):
 
 
 def check_parity(
-    model: AudioModel, head: TaughtHead, content: bytes, clips: Sequence[Clip], path: Path
+    model: AudioModel, head: EmbeddingHead, content: bytes, clips: Sequence[Clip], path: Path
 ) -> Parity:
     """Run the file by LiteRT, as a whole, on windows of up to 40 clips spread over the data.
 
@@ -144,7 +144,7 @@ def check_parity(
     assert raw is not None
     names = [output.name for output in read_metadata(raw, content).outputs]
     runtime = whole_runtime(WholeNetwork(content, (names.index(TAUGHT_HEAD),)))
-    ear, windows = Ear.of(model), model.windows
+    ear, windows = Predictor.of(model), model.windows
     windowing = Windowing.from_seconds(windows, None)
     step = max(1, len(clips) // _CLIPS)
     count, worst = 0, 0.0

@@ -24,14 +24,14 @@ from oido.training.fit import (
     fit_mlp,
     prepare,
 )
-from oido.training.head import Head, activated
+from oido.training.head import EmbeddingHead, activated
 from oido.training.sklearn_backend import grouped_folds, one_thread
 
 __all__ = [
     "CANDIDATES",
     "Candidate",
     "Judged",
-    "Selection",
+    "ModelSelection",
     "cross_validate",
     "judge_baselines",
     "select",
@@ -74,7 +74,7 @@ class Judged(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Selection:
+class ModelSelection:
     """The head that was chosen, fitted on all clips and calibrated.
 
     out_of_fold: f32[K, C], probabilities of each clip by heads that had not seen its fold, each
@@ -83,7 +83,7 @@ class Selection:
     i64[K]. slope: what the logits were multiplied by; 1 without out-of-fold clips.
     """
 
-    head: Head
+    head: EmbeddingHead
     chosen: str
     slope: float
     table: tuple[Judged, ...]
@@ -98,7 +98,7 @@ def select(
     *,
     seed: int = 0,
     baselines: bool = False,
-) -> Selection:
+) -> ModelSelection:
     """Try ``candidates`` on the folds of ``clips``, take one, fit it on all clips, calibrate it.
 
     Folds are the given ones, or up to five that keep groups whole. Another candidate than the
@@ -112,7 +112,7 @@ def select(
         folds = _folds(clips, seed)
         if folds is None:
             head = _fit(clips, candidates[0], seed)
-            return Selection(head, candidates[0].name, 1.0, (), None, None)
+            return ModelSelection(head, candidates[0].name, 1.0, (), None, None)
         rarest = int(np.nansum(clips.targets, axis=0).min())
         tried = [c for c in candidates if c.least_clips <= rarest] or [candidates[0]]
         logits = _held_out_logits(clips, folds, tried, seed)
@@ -136,7 +136,9 @@ def select(
         slope = float(scales[best]) * _slope_of(logits[best], clips)
         head = _fit(clips, tried[best], seed).scaled(slope)
     held = judged[best]
-    return Selection(head, tried[best].name, slope, tuple(table), held.clips, folds, held.windows)
+    return ModelSelection(
+        head, tried[best].name, slope, tuple(table), held.clips, folds, held.windows
+    )
 
 
 def cross_validate(
@@ -197,7 +199,7 @@ def _folds(clips: EmbeddedClips, seed: int) -> NDArray[np.int64] | None:
 
 def _fit(
     clips: EmbeddedClips, candidate: Candidate, seed: int, data: Prepared | None = None
-) -> Head:
+) -> EmbeddingHead:
     if isinstance(candidate.options, MlpOptions):
         return fit_mlp(clips, candidate.options, seed, data)
     return fit_linear(clips, candidate.options, data)

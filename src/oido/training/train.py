@@ -18,7 +18,7 @@ from oido.calibration.thresholds import best_thresholds
 from oido.datasets.clip import LeftOut
 from oido.datasets.dataset import Dataset
 from oido.errors import OptionError
-from oido.evaluation.predictions import JudgedClips
+from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.report import Report
 from oido.inference.classifier import AudioClassifier
 from oido.inference.export import export
@@ -28,9 +28,9 @@ from oido.models.registry import DEFAULT_MODEL
 from oido.training.augment import Augmentation
 from oido.training.embed import Embedded, Progress, embed
 from oido.training.embeddings import EmbeddedClips
-from oido.training.head import Head
+from oido.training.head import EmbeddingHead
 from oido.training.head_export import Parity, check_parity, taught_file
-from oido.training.model_selection import Selection, cross_validate, judge_baselines, select
+from oido.training.model_selection import ModelSelection, cross_validate, judge_baselines, select
 from oido.training.novelty import NoveltyDetector, fit_novelty
 from oido.training.sklearn_backend import one_thread
 from oido.training.validation import (
@@ -109,7 +109,7 @@ def train(
         novelty=novelty,
         judged=judged,
         seed=seed,
-        seconds_hearing=heard - started,
+        inference_seconds=heard - started,
         seconds_fitting=fitted - heard,
     )
 
@@ -127,15 +127,15 @@ class TrainingResult:
     model: AudioModel = field(repr=False)
     embedded: Embedded = field(repr=False)
     taught: EmbeddedClips = field(repr=False)
-    selection: Selection = field(repr=False)
+    selection: ModelSelection = field(repr=False)
     novelty: NoveltyDetector = field(repr=False)
-    judged: JudgedClips | None = field(repr=False)
+    judged: ClipPredictions | None = field(repr=False)
     seed: int
-    seconds_hearing: float
+    inference_seconds: float
     seconds_fitting: float
 
     @property
-    def head(self) -> Head:
+    def head(self) -> EmbeddingHead:
         return self.selection.head
 
     @property
@@ -257,7 +257,7 @@ class TrainingResult:
             "clips": len(self.taught),
             "sources": len(np.unique(self.taught.groups)),
             "seed": self.seed,
-            "seconds hearing": round(self.seconds_hearing, 1),
+            "seconds hearing": round(self.inference_seconds, 1),
             "seconds learning": round(self.seconds_fitting, 1),
             "oido": __version__,
         }

@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 
 from oido.calibration.thresholds import best_thresholds
 from oido.datasets.targets import BACKGROUND
-from oido.evaluation.predictions import JudgedClips, JudgedWindows
+from oido.evaluation.predictions import ClipPredictions, JudgedWindows
 from oido.evaluation.verdict import CurvePoint
 from oido.models.model import AudioModel
 from oido.training.embed import Embedded
 from oido.training.embeddings import EmbeddedClips, clip_probabilities
 from oido.training.fit import LinearOptions, fit_linear
-from oido.training.model_selection import Selection
+from oido.training.model_selection import ModelSelection
 from oido.training.sklearn_backend import one_thread
 
 __all__ = ["LearningCurve", "judged_on_test", "judged_out_of_fold", "learning_curve"]
 
 
 def judged_on_test(
-    embedded: Embedded, test: NDArray[np.bool_], selection: Selection
-) -> JudgedClips:
+    embedded: Embedded, test: NDArray[np.bool_], selection: ModelSelection
+) -> ClipPredictions:
     held = embedded.clips.subset(test)
     scores = selection.head.scores(held.embeddings)
     probabilities = clip_probabilities(scores, held, selection.head.output)
@@ -39,13 +39,13 @@ def judged_out_of_fold(
     folds: NDArray[np.int64] | None,
     model: AudioModel | None = None,
     windows: NDArray[np.float32] | None = None,
-) -> JudgedClips:
+) -> ClipPredictions:
     """Clips, truth and probabilities, the class for no event apart; windows f32[M, C] too."""
     clips = embedded.clips
     thresholds = best_thresholds(probabilities, clips.targets)
     events = [n for n, name in enumerate(clips.classes) if name != BACKGROUND or clips.multi_label]
     nothing = None if len(events) == len(clips.classes) else probabilities[:, -1]
-    return JudgedClips(
+    return ClipPredictions(
         clips=embedded.kept,
         classes=tuple(clips.classes[n] for n in events),
         targets=clips.targets[:, events],

@@ -21,7 +21,7 @@ def odd_files(shared_audio: Path) -> list[dict[str, str]]:
     return rows
 
 
-def heard_seconds(path: Path) -> float:
+def audio_seconds(path: Path) -> float:
     with open_audio(path) as reader:
         return sum(map(len, mono_blocks(reader))) / reader.info.sample_rate_hz
 
@@ -33,7 +33,7 @@ def test_what_ffmpeg_decodes_is_decoded_to_the_same_length(shared_audio, odd_fil
             continue
         expected = float(row["seconds_by_ffmpeg"])
         try:
-            seconds = heard_seconds(shared_audio / "decode" / row["file"])
+            seconds = audio_seconds(shared_audio / "decode" / row["file"])
         except AudioError as error:
             problems.append(f"{row['file']} ({row['codec']}): {error}")
             continue
@@ -51,7 +51,7 @@ def test_what_ffmpeg_cannot_decode_fails_cleanly(shared_audio, odd_files):
             continue
         path = shared_audio / "decode" / row["file"]
         try:
-            problems.append(f"{row['file']}: gave {heard_seconds(path):.3f} s")
+            problems.append(f"{row['file']}: gave {audio_seconds(path):.3f} s")
         except AudioError as error:
             reason = str(error).removeprefix(f"{path}: ")
             if reason == str(error) or len(reason) < 10:
