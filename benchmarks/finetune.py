@@ -117,7 +117,7 @@ def scored(model: AudioModel, waveforms: list[NDArray[np.float32]]) -> NDArray[n
 
     ear = Predictor.of(model)
     windows = (window for w in waveforms for window in clip_windows(w, model.windows)[0])
-    return np.concatenate([ear.hear(w, model.windows.hop_samples).scores for w in windows])
+    return np.concatenate([ear.predict(w, model.windows.hop_samples).scores for w in windows])
 
 
 def heard(folder: Path, base: AudioModel) -> list[NDArray[np.float32]]:

@@ -59,7 +59,7 @@ def in_oido(name: str, precision: Precision) -> Hear:
     model, samples = load_model(name, precision=precision), waveform(name)
     ear, windowing = Predictor.of(model), Windowing.from_seconds(model.windows, None)
     missing = windowing.padded_samples(len(samples))
-    return lambda: ear.hear(np.pad(samples, (0, missing)), windowing.hop_samples).scores
+    return lambda: ear.predict(np.pad(samples, (0, missing)), windowing.hop_samples).scores
 
 
 def in_torch(name: str) -> Hear:

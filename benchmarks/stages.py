@@ -63,7 +63,7 @@ def main() -> int:
             "mono": cpu_microseconds(lambda path=path: decode_to_mono(path), n),
             "resampled": cpu_microseconds(lambda path=path: classifier.stream(path).waveform(), n),
             "front end": cpu_microseconds(lambda w=waveform: ear.patches(w, hop), n),
-            "heard": cpu_microseconds(lambda w=waveform: ear.hear(w, hop), n),
+            "heard": cpu_microseconds(lambda w=waveform: ear.predict(w, hop), n),
         }
         stages = (
             total["decode"],

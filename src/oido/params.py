@@ -6,8 +6,13 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from oido.errors import OptionError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = [
     "AGGREGATIONS",
@@ -157,6 +162,13 @@ class Windowing:
         """Windows of a waveform: 1 + ceil((max(n, window) − window) / hop)."""
         beyond = max(n_samples, self.window_samples) - self.window_samples
         return 1 + -(-beyond // self.hop_samples)
+
+    def times(self, first_window: int, n_windows: int) -> NDArray[np.float64]:
+        """Start and end of consecutive windows in seconds, f64[N, 2]."""
+        import numpy as np
+
+        starts = (np.arange(n_windows) + first_window) * self.hop_samples
+        return np.stack([starts, starts + self.window_samples], axis=1) / self.sample_rate_hz
 
     def padded_samples(self, n_samples: int) -> int:
         """Zeros that the last window needs after the last sample."""

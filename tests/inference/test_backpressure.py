@@ -53,7 +53,7 @@ class Live(AudioReader):
 def test_the_hop_is_doubled_while_it_stays_full_and_halved_when_it_is_calm() -> None:
     coarsening, every = AdaptiveHop(Clock(0.5)), []
     for window, full in enumerate([0.9, 0.2] * 5 + [0.9] * 12 + [0.05] * 200):
-        taken = coarsening.takes(window, full)
+        taken = coarsening.selects(window, full)
         assert taken == (window % coarsening.every == 0)
         every.append(coarsening.every)
 
@@ -68,7 +68,7 @@ def test_live_windows_are_left_out_told_and_events_go_on(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("oido.inference.stream.Coarsening", partial(AdaptiveHop, Clock(0.5)))
+    monkeypatch.setattr("oido.inference.stream.AdaptiveHop", partial(AdaptiveHop, Clock(0.5)))
     samples = np.zeros(16_000 * 20, np.float32)
     full = itertools.chain([0.9] * 7, itertools.repeat(0.3))
     hearing = LiveMonitor(classifier, Live(samples, full), Detection(0.5))

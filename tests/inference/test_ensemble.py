@@ -16,7 +16,6 @@ import oido
 from oido.inference.block import Block
 from oido.inference.ensemble import power_mean
 from oido.inference.predictor import Predictor
-from oido.inference.stream import make_stream_factory
 from oido.models.model import EnsembleNetwork
 from oido.models.registry import ENSEMBLE
 from oido.signal.decode import AudioInfo, AudioReader, open_audio
@@ -49,7 +48,7 @@ def around(classifier: oido.AudioClassifier, waveform: np.ndarray, n_windows: in
     rows = []
     for start in range(0, max(1, len(waveform) - 160_000 + 80_000), 80_000):
         piece = np.concatenate([waveform[start : start + 160_000], np.zeros(64_000, np.float32)])
-        rows.append(ear.hear(np.resize(piece, 320_000), 320_000).scores[0])
+        rows.append(ear.predict(np.resize(piece, 320_000), 320_000).scores[0])
     columns = [network.second.labels.index(label) for label in network.first.labels]
     scores = np.stack(rows)[:, columns].astype(np.float64)
     begins = np.arange(len(rows)) * 2.5
@@ -106,10 +105,7 @@ def test_damage_comes_after_what_was_heard(
 ) -> None:
     heard: list[list[Block]] = [[], []]
     for blocks, ear in zip(heard, (both, classifier)):
-        listener = make_stream_factory(ear.model)
-        stream = listener.open(
-            Damaged(seconds), ear.windowing, channel="mix", workers=1, transform=None
-        )
+        stream = ear.stream(Damaged(seconds), jobs=1)
         with pytest.raises(oido.CorruptAudioError, match="here it ends"):
             blocks.extend(stream)
     together, alone = (np.concatenate([b.scores for b in blocks]) for blocks in heard)

@@ -45,7 +45,7 @@ def test_the_quantised_yamnet_stays_what_it_is_and_shows_its_embedding(
     runtime = WholeRuntime((tmp_path / "y.tflite").read_bytes(), (0,), 1)
     outputs = runtime.run(real_windows)
     assert (outputs.scores == WholeRuntime(model.path.read_bytes()).run(real_windows).scores).all()
-    expected = [Predictor.of(model).hear(window, 7_680).embeddings[0] for window in real_windows]
+    expected = [Predictor.of(model).predict(window, 7_680).embeddings[0] for window in real_windows]
     assert (outputs.embeddings == expected).all()
 
 
@@ -54,7 +54,7 @@ def test_float_activations_in_a_file(real_windows: np.ndarray, tmp_path: Path) -
     report = export(loaded, tmp_path / "y.tflite")
     assert (report.precision, report.outputs) == ("float32", (("scores", 521),))
     scores = WholeRuntime((tmp_path / "y.tflite").read_bytes()).run(real_windows).scores
-    expected = [Predictor.of(loaded).hear(window, 7_680).scores[0] for window in real_windows]
+    expected = [Predictor.of(loaded).predict(window, 7_680).scores[0] for window in real_windows]
     np.testing.assert_allclose(scores, expected, atol=1e-6)
 
 
@@ -131,7 +131,7 @@ def test_onnx_says_the_same(precision: str, real_windows: np.ndarray, tmp_path: 
     ear = Predictor.of(loaded)
     for window in real_windows:
         scores, embedding = session.run(["scores", "embedding"], {entry.name: window})
-        expected = ear.hear(window, 7_680)
+        expected = ear.predict(window, 7_680)
         # int8: a rounding that falls otherwise moves scores by several steps of 1/256.
         tolerance = 1e-4 if precision == "float32" else 0.1
         np.testing.assert_allclose(scores, expected.scores, atol=tolerance)

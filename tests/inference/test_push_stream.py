@@ -47,7 +47,7 @@ class Kept:
 
 @pytest.fixture
 def hub(classifier: oido.AudioClassifier) -> Iterator[BatchScheduler]:
-    opened = BatchScheduler(classifier.listener, 2)
+    opened = BatchScheduler(classifier.model, 2)
     yield opened
     opened.close()
 
@@ -73,7 +73,11 @@ def test_a_fed_stream_equals_the_one_shot(
     expected = classifier.classify(samples, rate_hz)
     kept = Kept()
     fed = hub.open(
-        info(rate_hz, channels), classifier.windowing, kept, weighs=True, capacity_seconds=0.1
+        info(rate_hz, channels),
+        classifier.windowing,
+        kept,
+        measures_loudness=True,
+        capacity_seconds=0.1,
     )
     for start in range(0, len(samples), size):
         assert fed.push(samples[start : start + size])
@@ -98,7 +102,7 @@ def test_many_strangers_at_once_are_heard_as_each_alone(
     rate = classifier.windowing.sample_rate_hz
     seconds = 8.0 if name == "ensemble" else 2.2 * classifier.windowing.window_samples / rate
     sounds = [noise(seconds + n / 7, rate, seed=n) for n in range(5)]
-    hub = BatchScheduler(classifier.listener, 2)
+    hub = BatchScheduler(classifier.model, 2)
     kept = [Kept() for _ in sounds]
     feds = [hub.open(info(rate), classifier.windowing, sink) for sink in kept]
     for start in range(0, max(map(len, sounds)), 4_001):
@@ -117,14 +121,14 @@ def test_windows_of_different_sources_share_a_batch(
     classifier: oido.AudioClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batches: list[int] = []
-    hear = BatchPredictor.hear
+    hear = BatchPredictor.predict
 
     def counted(self: BatchPredictor, segments: Any) -> Any:
         batches.append(len(segments))
         return hear(self, segments)
 
-    monkeypatch.setattr(BatchPredictor, "hear", counted)
-    hub = BatchScheduler(classifier.listener, 1)
+    monkeypatch.setattr(BatchPredictor, "predict", counted)
+    hub = BatchScheduler(classifier.model, 1)
     first, others = Kept(), [Kept() for _ in range(6)]
     first.gate.clear()
     one = hub.open(info(16_000), classifier.windowing, first)

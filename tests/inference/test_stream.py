@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from oido.inference.block import BATCH_WINDOWS
+from oido.inference.pipeline import make_pipeline
 from oido.inference.predictor import Predictor, PredictorPool
 from oido.inference.stream import WindowStream
 from oido.params import FrontEndParams, Windowing
@@ -40,19 +42,27 @@ class ChunkReader(AudioReader):
         self.closed = True
 
 
-def fake_ears(make_runtime=lambda: FakeRuntime(7, 5)):
-    """Ears with a real front end and a network that is not."""
+def fake_predictors(make_runtime=lambda: FakeRuntime(7, 5)):
+    """Predictors with a real front end and a network that is not."""
 
-    def make_ear():
+    def make_predictor():
         runtime = make_runtime()
         return Predictor(FrontEnd(PARAMS, HANN, (5, 239), runtime.project), runtime)
 
-    return PredictorPool(make_ear)
+    return PredictorPool([make_predictor])
+
+
+def window_stream(reader, predictors, windowing, *, batch_windows=BATCH_WINDOWS, workers=1):
+    """The stream of a model with one network."""
+    model = SimpleNamespace(network=None)
+    pipeline = make_pipeline(model, reader.info, windowing, batch_windows=batch_windows)
+    adapts = batch_windows == 1
+    return WindowStream(reader, pipeline, predictors, workers=workers, adapts_hop=adapts)
 
 
 @pytest.fixture
-def ears():
-    return fake_ears()
+def predictors():
+    return fake_predictors()
 
 
 @pytest.fixture(scope="module")
@@ -94,10 +104,10 @@ def by_hand(samples, hop=7_680):
 
 @pytest.mark.parametrize("batch", [1, 2, 5, BATCH_WINDOWS])
 @pytest.mark.parametrize("workers", [1, 2, 5])
-def test_windows_are_those_heard_one_by_one(ears, sound, batch, workers):
+def test_windows_are_those_heard_one_by_one(predictors, sound, batch, workers):
     samples = sound[:300_000]
-    stream = WindowStream(
-        ChunkReader(samples, 44_100), ears, DEFAULT, batch_windows=batch, workers=workers
+    stream = window_stream(
+        ChunkReader(samples, 44_100), predictors, DEFAULT, batch_windows=batch, workers=workers
     )
     blocks = list(stream)
     assert all(len(b.scores) <= batch for b in blocks)
@@ -108,32 +118,32 @@ def test_windows_are_those_heard_one_by_one(ears, sound, batch, workers):
 
 
 @pytest.mark.parametrize("chunk", [17, 509, 44_100, 10**9])
-def test_chunks_change_nothing(ears, sound, chunk):
-    stream = WindowStream(ChunkReader(sound, chunk), ears, DEFAULT)
+def test_chunks_change_nothing(predictors, sound, chunk):
+    stream = window_stream(ChunkReader(sound, chunk), predictors, DEFAULT)
     got, want = together(list(stream)), by_hand(sound)
     assert len(got.scores) == DEFAULT.count(len(sound)) > 2 * BATCH_WINDOWS
     np.testing.assert_array_equal(got.scores, want.scores)
     np.testing.assert_array_equal(got.embeddings, want.embeddings)
 
 
-def test_chunks_of_one_sample_change_nothing(ears, sound):
+def test_chunks_of_one_sample_change_nothing(predictors, sound):
     samples = sound[:24_000]
-    got = together(list(WindowStream(ChunkReader(samples, 1), ears, DEFAULT)))
+    got = together(list(window_stream(ChunkReader(samples, 1), predictors, DEFAULT)))
     np.testing.assert_array_equal(got.scores, by_hand(samples).scores)
 
 
 @pytest.mark.parametrize("hop_frames", [1, 13, 96])
-def test_other_hops(ears, sound, hop_frames):
+def test_other_hops(predictors, sound, hop_frames):
     samples = sound[100_000 : 100_000 + 15_600 + 20 * 160 * hop_frames + 11]
     windowing = Windowing(16_000, 15_600, 160 * hop_frames)
-    stream = WindowStream(ChunkReader(samples, 5_000), ears, windowing, batch_windows=6)
+    stream = window_stream(ChunkReader(samples, 5_000), predictors, windowing, batch_windows=6)
     got, want = together(list(stream)), by_hand(samples, 160 * hop_frames)
     np.testing.assert_array_equal(got.scores, want.scores)
 
 
 @pytest.mark.parametrize("n", [1, 399, 15_599, 15_600, 15_601, 23_280, 23_281])
-def test_weights_are_the_share_that_is_sound(ears, sound, n):
-    blocks = list(WindowStream(ChunkReader(sound[:n], 4_096), ears, DEFAULT))
+def test_weights_are_the_share_that_is_sound(predictors, sound, n):
+    blocks = list(window_stream(ChunkReader(sound[:n], 4_096), predictors, DEFAULT))
     weights = np.concatenate([b.weights for b in blocks])
     assert (weights[:-1] == 1.0).all()
     last_start = (len(weights) - 1) * 7_680
@@ -151,12 +161,12 @@ def test_the_real_classifier_streams_what_it_classifies(classifier, sound):
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_the_source_is_closed_at_the_end_and_on_leaving_early(ears, sound, workers):
+def test_the_source_is_closed_at_the_end_and_on_leaving_early(predictors, sound, workers):
     reader = ChunkReader(sound, 44_100)
-    list(WindowStream(reader, ears, DEFAULT, workers=workers))
+    list(window_stream(reader, predictors, DEFAULT, workers=workers))
     assert reader.closed
     reader = ChunkReader(sound, 44_100)
-    blocks = iter(WindowStream(reader, ears, DEFAULT, batch_windows=1, workers=workers))
+    blocks = iter(window_stream(reader, predictors, DEFAULT, batch_windows=1, workers=workers))
     next(blocks)
     blocks.close()
     assert reader.closed
@@ -168,14 +178,14 @@ def test_an_error_of_the_network_reaches_the_caller(sound, workers):
         def run(self, patches):
             raise RuntimeError("out of order")
 
-    ears = fake_ears(lambda: Failing(7, 5))
+    predictors = fake_predictors(lambda: Failing(7, 5))
     reader = ChunkReader(sound, 44_100)
     with pytest.raises(RuntimeError, match="out of order"):
-        list(WindowStream(reader, ears, DEFAULT, workers=workers))
+        list(window_stream(reader, predictors, DEFAULT, workers=workers))
     assert reader.closed
 
 
-def test_a_long_source_is_not_read_far_ahead(ears, sound):
+def test_a_long_source_is_not_read_far_ahead(predictors, sound):
     """Memory stays flat: few segments are under way when the first is given."""
     read = []
 
@@ -185,7 +195,9 @@ def test_a_long_source_is_not_read_far_ahead(ears, sound):
                 read.append(len(block))
                 yield block
 
-    blocks = iter(WindowStream(Counting(sound, 7_680), ears, DEFAULT, batch_windows=4, workers=2))
+    blocks = iter(
+        window_stream(Counting(sound, 7_680), predictors, DEFAULT, batch_windows=4, workers=2)
+    )
     next(blocks)
     assert sum(read) < 8 * 4 * 7_680 + 15_600 < len(sound)
     blocks.close()
@@ -209,15 +221,19 @@ def test_runtimes_are_never_shared_between_threads_and_are_used_again(sound):
         made.append(Watched(7, 5))
         return made[-1]
 
-    ears = fake_ears(make)
+    predictors = fake_predictors(make)
     for _ in range(3):
-        list(WindowStream(ChunkReader(sound, 44_100), ears, DEFAULT, batch_windows=4, workers=3))
+        list(
+            window_stream(
+                ChunkReader(sound, 44_100), predictors, DEFAULT, batch_windows=4, workers=3
+            )
+        )
     assert 1 <= len(made) <= 3
 
 
-def test_a_stream_is_of_any_source(ears):
+def test_a_stream_is_of_any_source(predictors):
     street = Path(__file__).parents[2] / "examples" / "street.flac"
-    stream = WindowStream(open_audio(street), ears, DEFAULT)
+    stream = window_stream(open_audio(street), predictors, DEFAULT)
     assert len(together(list(stream)).scores) == 62
     assert stream.n_samples == 480_000
     assert stream.info.sample_rate_hz == 16_000

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 import oido
 from oido.errors import EmptyAudioError
-from oido.inference.predictor import Predictor, PredictorPool
+from oido.inference.pipeline import make_pipeline
+from oido.inference.predictor import PredictorPool
 from oido.inference.result import ClassificationResult
 from oido.inference.stream import WindowStream
 from oido.params import Windowing
@@ -44,22 +45,15 @@ class Pieces(AudioReader):
 
 
 @pytest.fixture(scope="module")
-def ears(model):
-    return PredictorPool(lambda: Predictor.of(model))
+def hear(model):
+    predictors = PredictorPool.of(model)
 
-
-@pytest.fixture(scope="module")
-def hear(ears):
     def hear(samples, rate_hz, cuts=(), *, windowing=WINDOWING, batch=64, workers=1):
         """(scores f32[N, 521], embeddings f32[N, 1024], weights f64[N], loudness f64[N],
         n_samples)"""
-        stream = WindowStream(
-            Pieces(samples, rate_hz, cuts),
-            ears,
-            windowing,
-            workers=workers,
-            batch_windows=batch,
-        )
+        reader = Pieces(samples, rate_hz, cuts)
+        pipeline = make_pipeline(model, reader.info, windowing, batch_windows=batch)
+        stream = WindowStream(reader, pipeline, predictors, workers=workers)
         blocks = list(stream)
         arrays = [np.concatenate(parts) for parts in zip(*(block[1:6] for block in blocks))]
         assert [b.first_window for b in blocks] == list(

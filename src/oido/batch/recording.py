@@ -10,9 +10,9 @@ from functools import partial
 from oido.batch.plan import Failure, FileSummary, Plan, Task
 from oido.batch.rows import RowMaker, UnknownJudge, row_maker
 from oido.errors import AudioError, OptionError
-from oido.inference.block import Stream
 from oido.inference.classifier import AudioClassifier
 from oido.inference.embedder import require_embeddings
+from oido.inference.stream import WindowStream
 from oido.models.model import AudioModel
 from oido.signal.decode import AudioInfo, open_audio
 from oido.signal.mixing import Channel
@@ -92,13 +92,13 @@ class RecordingRun:
                 reason += f" (heard up to {self.summary.duration:.1f} s; those rows are kept)"
             self.summary = replace(self.summary, failure=Failure(type(error).__name__, reason))
 
-    def _open(self, channel: Channel) -> Stream:
+    def _open(self, channel: Channel) -> WindowStream:
         reader = open_audio(self._task.path)
         if self.info is None:
             self.info, self.tags = reader.info, reader.tags()
         return self._classifier.stream(reader, channel=channel, jobs=self._task.threads)
 
-    def _channel_rows(self, stream: Stream, channel: int | None) -> Iterator[list[AnyRow]]:
+    def _channel_rows(self, stream: WindowStream, channel: int | None) -> Iterator[list[AnyRow]]:
         maker = self._make_rows(channel)
         before, damage = self.summary, None
         n_windows = n_rows = 0
@@ -119,7 +119,7 @@ class RecordingRun:
             raise damage
 
     def _summary(
-        self, before: FileSummary, stream: Stream, n_windows: int, n_rows: int
+        self, before: FileSummary, stream: WindowStream, n_windows: int, n_rows: int
     ) -> FileSummary:
         windowing = stream.windowing
         padded = windowing.padded_samples(stream.n_samples) / windowing.window_samples

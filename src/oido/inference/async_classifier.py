@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 from oido.errors import OptionError
-from oido.inference.async_io import AnySource, SampleSource, StreamWindow, WindowQueue, opened
+from oido.inference.async_io import AnySource, SampleSource, StreamWindow, WindowQueue, open_source
 from oido.inference.block import Block
 from oido.inference.classifier import AudioClassifier
 from oido.inference.push_stream import BlockSink, PushStream
@@ -57,7 +57,7 @@ class AsyncAudioClassifier:
         if jobs is not None and jobs < 1:
             raise OptionError(f"jobs must be 1 or more, not {jobs}")
         self._classifier, self._jobs = model, jobs or model.jobs
-        self._hub: BatchScheduler | None = None
+        self._scheduler: BatchScheduler | None = None
         self._decoding = asyncio.Semaphore(_RECORDINGS_PER_THREAD * self._jobs)
         self._open: set[PushStream] = set()
 
@@ -68,8 +68,8 @@ class AsyncAudioClassifier:
 
     async def __aenter__(self) -> AsyncAudioClassifier:
         loop = asyncio.get_running_loop()
-        self._hub = await loop.run_in_executor(
-            None, BatchScheduler, self._classifier.listener, self._jobs
+        self._scheduler = await loop.run_in_executor(
+            None, BatchScheduler, self._classifier.model, self._jobs
         )
         return self
 
@@ -78,12 +78,12 @@ class AsyncAudioClassifier:
 
     async def close(self) -> None:
         """End all that is open, and the threads."""
-        hub, self._hub = self._hub, None
-        if hub is None:
+        scheduler, self._scheduler = self._scheduler, None
+        if scheduler is None:
             return
-        for fed in list(self._open):
-            fed.finish(OptionError("the classifier was closed"))
-        await asyncio.get_running_loop().run_in_executor(None, hub.close)
+        for stream in list(self._open):
+            stream.finish(OptionError("the classifier was closed"))
+        await asyncio.get_running_loop().run_in_executor(None, scheduler.close)
 
     async def classify(
         self, source: AudioSource, sample_rate: int | None = None, *, channel: Channel = "mix"
@@ -91,23 +91,23 @@ class AsyncAudioClassifier:
         """Hear one recording to its end; as `AudioClassifier.classify`. Raises AudioError."""
         async with self._decoding:
             whole, windowing = _Whole(), self._classifier.windowing
-            opened_source = await opened(source, sample_rate)
-            fed = self._started(
-                opened_source,
+            samples = await open_source(source, sample_rate)
+            stream = self._start(
+                samples,
                 windowing,
                 whole,
                 channel=channel,
                 batch_windows=_BATCH_WINDOWS,
-                weighs=True,
+                measures_loudness=True,
             )
             try:
                 await whole.is_over.wait()
             finally:
-                self._stop(fed, opened_source)
+                self._stop(stream, samples)
         if whole.error is not None:
             raise whole.error
-        heard = _HeardSource(opened_source.info, fed.n_samples, opened_source.damaged_packets)
-        return self._classifier.result_of(heard, whole.heard)
+        blocks_so_far = _Source(samples.info, stream.n_samples, samples.damaged_packets)
+        return self._classifier.result_of(blocks_so_far, whole.blocks_so_far)
 
     async def stream(
         self,
@@ -132,52 +132,52 @@ class AsyncAudioClassifier:
         windowing = self._classifier.windowing
         if hop is not None:
             windowing = Windowing.from_seconds(self._classifier.model.windows, hop)
-        opened_source = await opened(source, sample_rate)
-        is_live = opened_source.is_live if live is None else live
+        samples = await open_source(source, sample_rate)
+        is_live = samples.is_live if live is None else live
         reader = self._classifier.postprocessor
         queue = WindowQueue(reader, windowing, is_live=is_live)
-        fed = self._started(opened_source, windowing, queue, channel=channel, transform=reader.pick)
+        stream = self._start(samples, windowing, queue, channel=channel, transform=reader.select)
         try:
             while (window := await queue.next()) is not None:
                 yield window
         finally:
-            self._stop(fed, opened_source)
+            self._stop(stream, samples)
 
-    def _started(
+    def _start(
         self, source: SampleSource, windowing: Windowing, sink: BlockSink, **options: Any
     ) -> PushStream:
         """Open a fed stream, and let the samples come."""
-        loop, room = asyncio.get_running_loop(), asyncio.Event()
+        loop, capacity = asyncio.get_running_loop(), asyncio.Event()
 
         def on_capacity() -> None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody pushes any more
-                loop.call_soon_threadsafe(room.set)
+                loop.call_soon_threadsafe(capacity.set)
 
         try:
-            fed = self._running().open(
+            stream = self._running().open(
                 source.info, windowing, sink, on_capacity=on_capacity, **options
             )
         except BaseException:
             source.stop()
             raise
         if isinstance(sink, WindowQueue):
-            sink.fed = fed
-        self._open.add(fed)
-        source.start(fed, room)
-        return fed
+            sink.stream = stream
+        self._open.add(stream)
+        source.start(stream, capacity)
+        return stream
 
     def _running(self) -> BatchScheduler:
-        if self._hub is None:
+        if self._scheduler is None:
             raise OptionError("use it inside `async with AsyncAudioClassifier(...)`")
-        return self._hub
+        return self._scheduler
 
-    def _stop(self, fed: PushStream, source: SampleSource) -> None:
-        self._open.discard(fed)
-        fed.close()
+    def _stop(self, stream: PushStream, source: SampleSource) -> None:
+        self._open.discard(stream)
+        stream.close()
         source.stop()
 
 
-class _HeardSource(NamedTuple):
+class _Source(NamedTuple):
     info: AudioInfo
     n_samples: int
     damaged_packets: int
@@ -187,13 +187,13 @@ class _Whole:
     """A sink that keeps everything."""
 
     def __init__(self) -> None:
-        self.heard: list[Block] = []
+        self.blocks_so_far: list[Block] = []
         self.error: Exception | None = None
         self.is_over = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
     def blocks(self, blocks: list[Block]) -> None:
-        self.heard += blocks
+        self.blocks_so_far += blocks
 
     def ended(self, error: Exception | None) -> None:
         self.error = error

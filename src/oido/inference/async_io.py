@@ -28,14 +28,14 @@ from oido.signal.decode import AudioInfo, AudioReader, AudioSource, open_audio
 from oido.signal.decode.readers import check_shape
 from oido.types import Category
 
-__all__ = ["AnySource", "SampleSource", "StreamWindow", "WindowQueue", "opened"]
+__all__ = ["AnySource", "SampleSource", "StreamWindow", "WindowQueue", "open_source"]
 
 AnySource = AudioSource | AudioReader | AsyncIterable[NDArray[Any]]
 """What `AudioClassifier.classify` takes, an opened reader, or arrays as they come."""
 
 
 class SampleSource(ABC):
-    """Brings the samples of one source to a fed stream. is_live: it cannot wait."""
+    """Pushes the samples of one source into a stream. is_live: it cannot wait."""
 
     info: AudioInfo
     is_live: bool
@@ -46,28 +46,28 @@ class SampleSource(ABC):
         return 0
 
     @abstractmethod
-    def start(self, fed: PushStream, room: asyncio.Event) -> None:
-        """Begin; room: set when a push that found no room may be tried again."""
+    def start(self, stream: PushStream, capacity: asyncio.Event) -> None:
+        """Begin; capacity: set when a refused push may be tried again."""
 
     @abstractmethod
     def stop(self) -> None:
-        """Nothing more is wanted; the fed stream is closed already."""
+        """Nothing more is wanted; the stream is closed already."""
 
 
-async def opened(source: AnySource, sample_rate: int | None) -> SampleSource:
+async def open_source(source: AnySource, sample_rate: int | None) -> SampleSource:
     """Open a source. Raises AudioError, or OptionError."""
     if isinstance(source, AsyncIterable):
         samples = aiter(source)
-        return _Coming(samples, await anext(samples, None), sample_rate)
+        return _IterableSource(samples, await anext(samples, None), sample_rate)
     if isinstance(source, AudioReader):
-        return _Pulled(source, is_live=source.info.frames is None)
+        return _ReaderSource(source, is_live=source.info.frames is None)
     loop = asyncio.get_running_loop()
     reader = await loop.run_in_executor(None, open_audio, source, sample_rate)
-    return _Pulled(reader, is_live=False)
+    return _ReaderSource(reader, is_live=False)
 
 
-class _Pulled(SampleSource):
-    """A reader, read by a thread of its own, which waits where there is no room."""
+class _ReaderSource(SampleSource):
+    """A reader, read by a thread of its own, which waits while the stream is full."""
 
     def __init__(self, reader: AudioReader, *, is_live: bool) -> None:
         self.info, self.is_live = reader.info, is_live
@@ -78,10 +78,10 @@ class _Pulled(SampleSource):
     def damaged_packets(self) -> int:
         return self._reader.damaged_packets
 
-    def start(self, fed: PushStream, room: asyncio.Event) -> None:
+    def start(self, stream: PushStream, capacity: asyncio.Event) -> None:
         # Nobody joins it: a reader that waits for a pipe may wait for ever.
         self._thread = threading.Thread(
-            target=self._pull, args=(fed,), name="oido-source", daemon=True
+            target=self._pull, args=(stream,), name="oido-source", daemon=True
         )
         self._thread.start()
 
@@ -89,19 +89,19 @@ class _Pulled(SampleSource):
         if self._thread is None:
             self._reader.close()
 
-    def _pull(self, fed: PushStream) -> None:
+    def _pull(self, stream: PushStream) -> None:
         error: Exception | None = None
         try:
             with self._reader:
                 for block in self._reader.blocks():
-                    if not fed.push(block):
+                    if not stream.push(block):
                         return
-        except Exception as raised:  # whatever it is, who takes the windows must learn of it
+        except Exception as raised:  # whatever it is, the consumer of the windows gets it
             error = raised
-        fed.end(error)
+        stream.end(error)
 
 
-class _Coming(SampleSource):
+class _IterableSource(SampleSource):
     """Arrays that come one by one; the first tells how many channels there are."""
 
     is_live = True
@@ -120,38 +120,40 @@ class _Coming(SampleSource):
         self.info = AudioInfo("<stream>", sample_rate, channels, None, "samples", "stream")
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, fed: PushStream, room: asyncio.Event) -> None:
-        self._task = asyncio.create_task(self._push_all(fed, room))
+    def start(self, stream: PushStream, capacity: asyncio.Event) -> None:
+        self._task = asyncio.create_task(self._push_all(stream, capacity))
 
     def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
 
-    async def _push_all(self, fed: PushStream, room: asyncio.Event) -> None:
+    async def _push_all(self, stream: PushStream, capacity: asyncio.Event) -> None:
         error: Exception | None = None
         try:
-            if not await _pushed(fed, room, self._first):
+            if not await _push_when_possible(stream, capacity, self._first):
                 return
             async for samples in self._samples:
-                if not await _pushed(fed, room, samples):
+                if not await _push_when_possible(stream, capacity, samples):
                     return
-        except Exception as raised:  # whatever it is, who takes the windows must learn of it
+        except Exception as raised:  # whatever it is, the consumer of the windows gets it
             error = raised
-        fed.end(error)
+        stream.end(error)
 
 
-async def _pushed(fed: PushStream, room: asyncio.Event, samples: NDArray[Any]) -> bool:
-    """Push when there is room; False: nothing more is wanted."""
+async def _push_when_possible(
+    stream: PushStream, capacity: asyncio.Event, samples: NDArray[Any]
+) -> bool:
+    """Push when there is capacity; False: nothing more is wanted."""
     while True:
-        room.clear()
-        if fed.push(samples, timeout=0):
+        capacity.clear()
+        if stream.push(samples, timeout=0):
             return True
-        if fed.is_over:
+        if stream.is_over:
             return False
-        await room.wait()
+        await capacity.wait()
 
 
-_ROOM = 32
+_CAPACITY = 32
 """Windows that may wait."""
 
 
@@ -161,8 +163,8 @@ class StreamWindow:
 
     start_time, end_time: seconds of the stream, which count samples and no clock. scores f32[C],
     raw; probabilities f32[C], None for a model without a calibration; embedding f32[D].
-    hop: seconds from window to window as they are given now; it is coarser than what was asked for
-    while whoever takes them is too slow. skipped: windows left out just before this one.
+    hop: seconds from window to window as they come now; it is coarser than what was asked for
+    while their consumer is too slow. skipped: windows left out just before this one.
     """
 
     start_time: float
@@ -179,8 +181,8 @@ class StreamWindow:
         return self._reader.selector.categories(self.scores, k)
 
 
-class _Heard:
-    """A window as it waits."""
+class _QueuedWindow:
+    """A window in the queue."""
 
     __slots__ = ("block", "number", "row")
 
@@ -193,38 +195,38 @@ class WindowQueue:
     """The sink of one source, read by one coroutine.
 
     A live source cannot wait: a consumer that is too slow gets a coarser hop (`DecimatingQueue`).
-    Another source waits instead. Set ``fed`` before anything is pushed.
+    Another source waits instead. Set ``stream`` before anything is pushed.
     """
 
-    fed: PushStream
+    stream: PushStream
 
     def __init__(self, reader: HeadPostprocessor, windowing: Windowing, *, is_live: bool) -> None:
         self._reader, self._windowing, self._is_live = reader, windowing, is_live
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
-        self._waiting: DecimatingQueue[_Heard] = DecimatingQueue(_ROOM)
+        self._waiting: DecimatingQueue[_QueuedWindow] = DecimatingQueue(_CAPACITY)
         self._something = asyncio.Event()
         self._is_awaited = self._is_held = self._is_over = False
         self._error: Exception | None = None
         self._next_window = 0
 
     def blocks(self, blocks: list[Block]) -> None:
-        """More windows were heard."""
+        """More windows."""
         with self._lock:
             for block in blocks:
                 for row in range(len(block.scores)):
-                    heard = _Heard(block, row)
+                    window = _QueuedWindow(block, row)
                     if self._is_live:
-                        self._waiting.put(heard.number, heard)
+                        self._waiting.push(window.number, window)
                     else:
-                        self._waiting.push_waiting(heard.number, heard)
+                        self._waiting.push_waiting(window.number, window)
             if not self._is_live and self._waiting.is_full and not self._is_held:
                 self._is_held = True
-                self.fed.hold()
+                self.stream.hold()
             self._wake()
 
     def ended(self, error: Exception | None) -> None:
-        """Nothing more will be heard."""
+        """There will be no more."""
         with self._lock:
             self._is_over, self._error = True, error
             self._wake()
@@ -233,27 +235,27 @@ class WindowQueue:
         """The next window; None at the end. Raises what ended the source, after its windows."""
         while True:
             with self._lock:
-                heard = self._waiting.pop()
+                window = self._waiting.pop()
                 every = self._waiting.every
                 is_over = self._is_over
-                if heard is None and not is_over:
+                if window is None and not is_over:
                     self._something.clear()
                     self._is_awaited = True
                 released = self._is_held and not len(self._waiting)
                 self._is_held = self._is_held and not released
             if released:
-                self.fed.release()
-            if heard is not None:
-                return self._window(heard, every)
+                self.stream.release()
+            if window is not None:
+                return self._window(window, every)
             if is_over:
                 if self._error is not None:
                     raise self._error
                 return None
             await self._something.wait()
 
-    def _window(self, heard: _Heard, every: int) -> StreamWindow:
-        block, row = heard.block, heard.row
-        skipped, self._next_window = heard.number - self._next_window, heard.number + 1
+    def _window(self, window: _QueuedWindow, every: int) -> StreamWindow:
+        block, row = window.block, window.row
+        skipped, self._next_window = window.number - self._next_window, window.number + 1
         probabilities = self._reader.probabilities(block.scores[row])
         hop = every * self._windowing.hop_samples / self._windowing.sample_rate_hz
         start, end = (float(time) for time in block.times[row])
@@ -272,5 +274,5 @@ class WindowQueue:
         """Called with the lock."""
         if self._is_awaited:
             self._is_awaited = False
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody takes any more
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 self._loop.call_soon_threadsafe(self._something.set)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A coarser hop where windows come faster than they can be worked on, or taken.
+"""A coarser hop where windows come faster than they can be predicted, or consumed.
 
-A live source that is too fast for the model is heard at every second, fourth, … window
+A live source that is too fast for the model is predicted at every second, fourth, … window
 (`AdaptiveHop`); a consumer that is too slow gets fewer windows from its queue
 (`DecimatingQueue`). Little waits, nothing grows without end, and what was left out is reported.
 """
@@ -23,9 +23,9 @@ _PATIENCE_SECONDS, _CALM_SECONDS = 1.5, 30.0
 class AdaptiveHop:
     """Chooses windows by how much of the source waits: all, or every second, fourth … 32nd.
 
-    When half of the source's room has been full for a second and a half, the hop is doubled; when
+    When half of the source's buffer has been full for a second and a half, the hop is doubled; when
     hardly anything has waited for half a minute, it is halved. So what a server sends at once at
-    the start, which is soon heard, changes nothing. clock: seconds.
+    the start, which is soon worked off, changes nothing. clock: seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -34,8 +34,8 @@ class AdaptiveHop:
         self._empty_since: float | None = None
         self.every = 1
 
-    def takes(self, window: int, fullness: float) -> bool:
-        """Whether this window shall be heard; fullness: of the source's room, 0..1."""
+    def selects(self, window: int, fullness: float) -> bool:
+        """Whether this window is to be predicted; fullness: of the source's buffer, 0..1."""
         now = self._clock()
         self._full_since = _since(self._full_since, now, holds=fullness > _FULL)
         self._empty_since = _since(self._empty_since, now, holds=fullness < _EMPTY)
@@ -55,7 +55,7 @@ def _since(before: float | None, now: float, *, holds: bool) -> float | None:
 _T = TypeVar("_T")
 
 _COARSEST = 32
-"""Of so many windows, one is still given to a taker that takes hardly anything."""
+"""Of so many windows, one still goes to a consumer that takes hardly anything."""
 
 
 class Dropped(NamedTuple):
@@ -75,29 +75,29 @@ class _Item(Generic[_T]):
 
 
 class DecimatingQueue(Generic[_T]):
-    """A queue that holds a few windows, whatever the taker does.
+    """A queue that holds a few windows, whatever the consumer does.
 
     When it is full, only every second window is kept, those that wait included; then every fourth,
-    up to every 32nd. With room again, the hop becomes finer step by step. ``every`` is what it is
+    up to every 32nd. When it empties, the hop becomes finer step by step. ``every`` is what it is
     now; ``dropped`` counts all that was left out. Whoever shares it between threads locks it.
     """
 
-    def __init__(self, room: int) -> None:
-        self._room = room
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
         self._waiting: deque[_Item[_T]] = deque()
         self.every = 1
         self.dropped = 0
         self._since_full = 0
-        self._gone: Dropped | None = None
+        self._dropped_windows: Dropped | None = None
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     @property
     def is_full(self) -> bool:
-        return len(self._waiting) >= self._room
+        return len(self._waiting) >= self._capacity
 
-    def put(self, window: int, content: _T) -> None:
+    def push(self, window: int, content: _T) -> None:
         """A window, by its number; they come in order."""
         self._make_finer()
         if self.is_full:
@@ -108,11 +108,11 @@ class DecimatingQueue(Generic[_T]):
             self._waiting.append(_Item(window, content))
 
     def push_waiting(self, window: int, content: _T) -> None:
-        """A window for which there is room, or else whoever puts it will wait."""
+        """A window for which there is capacity, or else its producer will wait."""
         self._waiting.append(_Item(window, content))
 
     def push_other(self, content: _T, count: int) -> bool:
-        """Something about no window; False: there was no room, and it counts as so many."""
+        """Something about no window; False: it was full, and it counts as so many."""
         if self.is_full:
             self.dropped += count
             return False
@@ -123,10 +123,10 @@ class DecimatingQueue(Generic[_T]):
         """The next; None: nothing waits."""
         return self._waiting.popleft().content if self._waiting else None
 
-    def gone(self) -> Dropped | None:
+    def pop_dropped(self) -> Dropped | None:
         """What was left out since the last call; None: nothing."""
-        gone, self._gone = self._gone, None
-        return gone
+        pop_dropped, self._dropped_windows = self._dropped_windows, None
+        return pop_dropped
 
     def _make_coarser(self) -> None:
         self.every = min(2 * self.every, _COARSEST)
@@ -140,13 +140,13 @@ class DecimatingQueue(Generic[_T]):
         self._waiting = kept
 
     def _make_finer(self) -> None:
-        """After twice as many windows as fit, and with nothing waiting, the hop is halved."""
+        """After twice as many windows as fit, and with nothing pending, the hop is halved."""
         self._since_full += 1
-        if self.every > 1 and self._since_full > 2 * self._room and not self._waiting:
+        if self.every > 1 and self._since_full > 2 * self._capacity and not self._waiting:
             self.every //= 2
             self._since_full = 0
 
     def _leave_out(self, window: int) -> None:
-        first, last, windows = self._gone or (window, window, 0)
-        self._gone = Dropped(min(first, window), max(last, window), windows + 1)
+        first, last, windows = self._dropped_windows or (window, window, 0)
+        self._dropped_windows = Dropped(min(first, window), max(last, window), windows + 1)
         self.dropped += 1

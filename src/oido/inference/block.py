@@ -1,14 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A block of consecutive windows with their scores: what every path through the model yields.
-
-A `Framer` cuts samples into segments of windows, a `ScoreTransform` changes raw scores, and
-`make_block` puts a block together. `WorkItem` and `Branch` are what is still on its way through a
-network.
-"""
+"""A block of consecutive windows with their scores, and the work that leads to one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -28,7 +23,6 @@ __all__ = [
     "PatchMemory",
     "ScoreTransform",
     "SourceInfo",
-    "Stream",
     "WorkItem",
     "make_block",
 ]
@@ -42,14 +36,14 @@ ScoreTransform = Callable[[NDArray[np.float32]], SelectedScores]
 
 
 class Block(NamedTuple):
-    """Some neighbouring windows, heard.
+    """Some neighbouring windows.
 
     scores: f32[N, C], raw; embeddings: f32[N, D]; weights: f64[N], the share of each window that is
     not padding (1 but for the last window); loudness: f64[N] (`oido.signal.level`).
     times: f64[N, 2], start and end of each window in seconds of the stream. skipped: windows that
-    were left out just before, because whoever takes them is too slow for a live source.
+    were left out just before, because their consumer is too slow for a live source.
     similarities: f32[N], how near each window is to what the model was taught; None if it does not
-    tell, or if scores are those of all heads.
+    say, or if scores are those of all heads.
     """
 
     first_window: int
@@ -79,7 +73,7 @@ class Framer(Protocol):
 
 
 class SourceInfo(Protocol):
-    """What is known of a source that is heard; `WindowStream` says what the names mean."""
+    """What is known of a source: samples so far at the model's rate, pieces that were left out."""
 
     @property
     def info(self) -> AudioInfo: ...
@@ -89,45 +83,6 @@ class SourceInfo(Protocol):
 
     @property
     def damaged_packets(self) -> int: ...
-
-
-class Stream(SourceInfo, Protocol):
-    """One source's windows, to be iterated once."""
-
-    @property
-    def windowing(self) -> Windowing: ...
-
-    def close(self) -> None: ...
-
-    def __iter__(self) -> Iterator[Block]: ...
-
-
-def make_block(
-    segment: Segment,
-    outputs: Outputs,
-    loudness: NDArray[np.float64],
-    windowing: Windowing,
-    n_samples: int,
-    transform: ScoreTransform | None,
-) -> Block:
-    """What was heard in a segment; n_samples: of the source so far, its end included if known."""
-    picked = (
-        SelectedScores(outputs.scores, None) if transform is None else transform(outputs.scores)
-    )
-    starts = (np.arange(segment.n_windows) + segment.first_window) * windowing.hop_samples
-    ends = starts + windowing.window_samples
-    padded = np.maximum(0, ends - n_samples)
-    weights = np.asarray(1.0 - padded / windowing.window_samples)
-    times = np.stack([starts, ends], axis=1) / windowing.sample_rate_hz
-    return Block(
-        segment.first_window,
-        picked.scores,
-        outputs.embeddings,
-        weights,
-        loudness,
-        times,
-        similarities=picked.similarities,
-    )
 
 
 class PatchMemory:
@@ -141,7 +96,7 @@ class PatchMemory:
 
 
 class WorkItem(NamedTuple):
-    """A segment for one of a model's networks; part: which; memory: of the source and the part."""
+    """A segment for one of a model's networks; branch: which; memory: of the source's branch."""
 
     branch: int
     segment: Segment
@@ -149,7 +104,33 @@ class WorkItem(NamedTuple):
 
 
 class Branch(NamedTuple):
-    """What one network hears of a source: windowing, and the framer that cuts it."""
+    """One network's view of a source: its windows, and the framer that cuts them."""
 
     windowing: Windowing
     framer: Framer
+
+
+def make_block(
+    segment: Segment,
+    outputs: Outputs,
+    loudness: NDArray[np.float64],
+    windowing: Windowing,
+    n_samples: int,
+    transform: ScoreTransform | None,
+) -> Block:
+    """A segment with its outputs; n_samples: of the source so far, its end included if known."""
+    scores, similarities = outputs.scores, None
+    if transform is not None:
+        scores, similarities = transform(scores)
+    first, n = segment.first_window, segment.n_windows
+    ends = (np.arange(n) + first) * windowing.hop_samples + windowing.window_samples
+    weights = np.asarray(1.0 - np.maximum(0, ends - n_samples) / windowing.window_samples)
+    return Block(
+        first,
+        scores,
+        outputs.embeddings,
+        weights,
+        loudness,
+        windowing.times(first, n),
+        similarities=similarities,
+    )

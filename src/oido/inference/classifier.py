@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from oido.errors import ModelFormatError, OptionError
 from oido.events.aggregation import Aggregator
 from oido.heads import Head
-from oido.inference.block import BATCH_WINDOWS, Block, ScoreTransform, SourceInfo, Stream
+from oido.inference.block import BATCH_WINDOWS, Block, ScoreTransform, SourceInfo
+from oido.inference.pipeline import make_pipeline
 from oido.inference.postprocess import make_postprocessors
-from oido.inference.predictor import Predictor
+from oido.inference.predictor import Predictor, PredictorPool, validated
 from oido.inference.result import ClassificationResult
-from oido.inference.stream import WindowStream, make_stream_factory
+from oido.inference.stream import WindowStream
 from oido.models.calibration_file import Calibration, calibrated
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, Precision
@@ -97,7 +98,7 @@ class AudioClassifier:
                 calibration = Calibration.read(calibration)
             model = calibrated(model, calibration)
         chosen = model.head if head is None else _head_named(model, head)
-        self._readers = make_postprocessors(
+        self._postprocessors = make_postprocessors(
             model.heads,
             chosen,
             selection,
@@ -105,12 +106,12 @@ class AudioClassifier:
             rolls_up=rollup,
             novelty=model.novelty is not None,
         )
-        self.postprocessor = self._readers[chosen.name]
+        self.postprocessor = self._postprocessors[chosen.name]
         try:
-            self.listener = make_stream_factory(model)
+            self.model = validated(model)
+            self._predictors = PredictorPool.of(self.model)
         except ModelFormatError as error:
             raise ModelFormatError(f"{model.path}: {error}") from error
-        self.model = self.listener.model
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -136,21 +137,21 @@ class AudioClassifier:
         stream = self._stream(source, sample_rate, self.windowing, channel, None, transform=None)
         return self.result_of(stream, list(stream))
 
-    def result_of(self, heard: SourceInfo, blocks: Sequence[Block]) -> ClassificationResult:
-        """The result of a source heard to its end; blocks: with the scores of all heads."""
+    def result_of(self, source: SourceInfo, blocks: Sequence[Block]) -> ClassificationResult:
+        """The result of a source that is over; blocks: with the scores of all heads."""
         return ClassificationResult(
-            info=heard.info,
-            postprocessors=self._readers,
+            info=source.info,
+            postprocessors=self._postprocessors,
             head=self.postprocessor.head.name,
             windowing=self.windowing,
-            n_samples=heard.n_samples,
+            n_samples=source.n_samples,
             raw_scores=np.concatenate([b.scores for b in blocks]),
             embeddings=np.concatenate([b.embeddings for b in blocks]),
             weights=np.concatenate([b.weights for b in blocks]),
             loudness=np.concatenate([b.loudness for b in blocks]),
             aggregation=self._aggregation,
             novelty=self.model.novelty,
-            damaged_packets=heard.damaged_packets,
+            damaged_packets=source.damaged_packets,
         )
 
     def log_mel(
@@ -162,11 +163,8 @@ class AudioClassifier:
         scores and embeddings it makes the three outputs of YAMNet on TF-Hub. All of it is kept in
         memory (92 MB an hour). Raises OptionError for a model without such frames.
         """
-        ear = Predictor.of(self.model)
-        stream = self.stream(source, sample_rate, channel=channel)
-        if not isinstance(stream, WindowStream):
-            raise OptionError("this model has no log-mel frames that windows share")
-        return ear.frames(stream.waveform())
+        predictor = Predictor.of(self.model)
+        return predictor.frames(self.stream(source, sample_rate, channel=channel).waveform())
 
     def stream(
         self,
@@ -177,20 +175,20 @@ class AudioClassifier:
         channel: Channel = "mix",
         jobs: int | None = None,
         batch_windows: int = BATCH_WINDOWS,
-    ) -> Stream:
+    ) -> WindowStream:
         """The same recording as blocks of windows, in order, in flat memory.
 
         source: as for `classify`, or an opened `AudioReader`, such as a microphone. Scores are
         those of the classifier's head. ``jobs`` replaces the classifier's own for this recording,
         and ``hop``, in seconds.
-        batch_windows: that are heard together; 1 gives each window as soon as its last sample is
-        there, and costs about twice the time.
+        batch_windows: that are predicted together; 1 gives each window as soon as its last sample
+        is there, and costs about twice the time.
         """
         windowing = self.windowing
         if hop is not None:
             windowing = Windowing.from_seconds(self.model.windows, hop)
         return self._stream(
-            source, sample_rate, windowing, channel, jobs, self.postprocessor.pick, batch_windows
+            source, sample_rate, windowing, channel, jobs, self.postprocessor.select, batch_windows
         )
 
     def _stream(
@@ -202,15 +200,22 @@ class AudioClassifier:
         jobs: int | None,
         transform: ScoreTransform | None,
         batch_windows: int = BATCH_WINDOWS,
-    ) -> Stream:
+    ) -> WindowStream:
         reader = source if isinstance(source, AudioReader) else open_audio(source, sample_rate)
-        return self.listener.open(
-            reader,
+        pipeline = make_pipeline(
+            self.model,
+            reader.info,
             windowing,
             channel=channel,
-            batch_windows=batch_windows,
-            workers=jobs or self.jobs,
             transform=transform,
+            batch_windows=batch_windows,
+        )
+        return WindowStream(
+            reader,
+            pipeline,
+            self._predictors,
+            workers=jobs or self.jobs,
+            adapts_hop=batch_windows == 1,
         )
 
 

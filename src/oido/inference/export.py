@@ -180,10 +180,10 @@ def _checked(model: AudioModel, content: bytes, chosen: ModelFormat) -> tuple[in
         run = _onnx_scores(content, [head.name for head in model.heads] + novelty)
     else:
         run = _tflite_scores(model, content)
-    ear = Predictor.of(model)
+    predictor = Predictor.of(model)
     worst = 0.0
     for window in windows:
-        expected = ear.hear(window, model.windows.hop_samples).scores
+        expected = predictor.predict(window, model.windows.hop_samples).scores
         worst = max(worst, float(np.abs(run(window) - expected).max()))
     if not worst <= _TOLERANCE[chosen, model.precision]:
         raise ModelFormatError(

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A source's windows, pushed: the twin of `oido.inference.stream` for sources nobody can wait for.
+"""The one path from samples to scores, whatever brings the samples.
 
-Blocks of samples go in, work for the networks comes out; their outputs go in, finished blocks come
-out. Nothing here waits, and no thread belongs to a source: thousands can run side by side.
+    block → mono → resample → segments → WorkItem … (a predictor runs it) … → collect → Block
+
+A file, an array, a microphone, a pipe, a WebSocket, a worker and the ensemble all push blocks of
+samples in and flush at the end; a one-shot is push-everything-then-flush. What comes out is work
+for the model's networks; their outputs go to ``collect``, which gives finished blocks. Nothing here
+waits, and no thread belongs to a source: thousands can run side by side.
 """
 
 from __future__ import annotations
@@ -16,42 +20,59 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import AudioError
-from oido.inference.block import Block, Branch, PatchMemory, ScoreTransform, WorkItem, make_block
+from oido.inference.block import (
+    Block,
+    Branch,
+    PatchMemory,
+    ScoreTransform,
+    WorkItem,
+    make_block,
+)
 from oido.inference.ensemble import EnsembleCombiner
+from oido.models.model import AudioModel, EnsembleNetwork
+from oido.params import Windowing
 from oido.runtime.base import Outputs
 from oido.signal.decode import AudioInfo
+from oido.signal.framing import PieceFramer, WindowFramer
 from oido.signal.level import window_loudness
 from oido.signal.mixing import Channel, Mono
 from oido.signal.resample import Resampler
 
-__all__ = ["EnsemblePipeline", "Pipeline", "SinglePipeline"]
+__all__ = ["Pipeline", "make_pipeline"]
+
+_PIECES_PER_BATCH = 4
 
 
 class Pipeline(ABC):
     """One source. Used by one thread at a time.
 
-    weighs: whether blocks have the loudness of their windows, which only whole recordings need;
-    else it is 0.
-    ``push`` and ``flush`` give work; ``take`` is given each work's outputs, those of a part in
-    order, and gives what has been heard to its end. ``damage``: an error of the samples themselves;
-    nothing is heard behind it.
+    ``push`` and ``flush`` give work; ``collect`` gets each item's outputs, those of a branch in
+    order, and gives the blocks that are complete; ``finish`` gives the rest. ``damage``: an error
+    of the samples themselves; nothing behind it is used. measures_loudness: blocks have the
+    loudness of their windows, which only whole recordings need; else it is 0.
     """
 
     def __init__(
-        self, info: AudioInfo, channel: Channel, parts: Sequence[Branch], *, weighs: bool
+        self,
+        info: AudioInfo,
+        channel: Channel,
+        branches: Sequence[Branch],
+        *,
+        measures_loudness: bool,
     ) -> None:
-        self._info, self._parts, self._weighs = info, tuple(parts), weighs
+        self.info, self._branches = info, tuple(branches)
+        self._measures_loudness = measures_loudness
         self._mono = Mono(info, channel)
-        self._memories = [PatchMemory() for _ in parts]
+        self._memories = [PatchMemory() for _ in branches]
         self._resamplers = [
-            Resampler(info.sample_rate_hz, branch.windowing.sample_rate_hz) for branch in parts
+            Resampler(info.sample_rate_hz, branch.windowing.sample_rate_hz) for branch in branches
         ]
-        self.windowing = parts[0].windowing
+        self.windowing = branches[0].windowing
 
     @property
     def n_samples(self) -> int:
         """Samples so far, at the model's rate."""
-        return self._parts[0].framer.n_samples
+        return self._branches[0].framer.n_samples
 
     @property
     def damage(self) -> AudioError | None:
@@ -62,7 +83,7 @@ class Pipeline(ABC):
         mono = self._mono.push(block)
         return [
             WorkItem(number, segment, self._memories[number])
-            for number, branch in enumerate(self._parts)
+            for number, branch in enumerate(self._branches)
             for segment in branch.framer.push(self._resamplers[number].push(mono))
         ]
 
@@ -70,41 +91,52 @@ class Pipeline(ABC):
         """What is left; of a damaged source, whatever has a whole window. Raises AudioError."""
         if not damaged:
             self._mono.flush()
-        works = []
-        for number, branch in enumerate(self._parts):
+        items = []
+        for number, branch in enumerate(self._branches):
             if damaged and branch.framer.n_samples < branch.windowing.window_samples:
                 continue
             segments = branch.framer.push(self._resamplers[number].flush())
             memory = self._memories[number]
-            works += [WorkItem(number, s, memory) for s in [*segments, *branch.framer.flush()]]
-        return works
+            items += [WorkItem(number, s, memory) for s in [*segments, *branch.framer.flush()]]
+        return items
+
+    def loudness(self, item: WorkItem) -> NDArray[np.float64]:
+        """Of each window of an item, f64[N]; may be called by any thread."""
+        segment = item.segment
+        if not self._measures_loudness:
+            return np.zeros(segment.n_windows)
+        length = self._branches[item.branch].windowing.window_samples
+        return window_loudness(segment.waveform, length, segment.hop_samples)
 
     @abstractmethod
-    def take(self, work: WorkItem, outputs: Outputs) -> list[Block]:
-        """What can be told now."""
+    def collect(
+        self, item: WorkItem, outputs: Outputs, loudness: NDArray[np.float64]
+    ) -> list[Block]:
+        """The blocks that these outputs complete."""
 
-    def rest(self) -> list[Block]:
-        """What can be told when all work of the flush has been taken."""
+    def finish(self) -> list[Block]:
+        """The blocks that are left when all work of the flush has been collected."""
         return []
 
     def missing_frames(self) -> int:
         """Frames of the source that must come, at the least, before there is work again."""
         first = self.windowing.sample_rate_hz
-        missing = self._parts[0].framer.missing_samples
-        return max(1, math.ceil(missing * self._info.sample_rate_hz / first))
+        missing = self._branches[0].framer.missing_samples
+        return max(1, math.ceil(missing * self.info.sample_rate_hz / first))
 
-    def _block(self, work: WorkItem, outputs: Outputs, transform: ScoreTransform | None) -> Block:
-        branch, segment = self._parts[work.branch], work.segment
-        windowing, n_samples = branch.windowing, branch.framer.n_samples
-        loudness = np.zeros(segment.n_windows)
-        if self._weighs:
-            length, hop = windowing.window_samples, segment.hop_samples
-            loudness = window_loudness(segment.waveform, length, hop)
-        return make_block(segment, outputs, loudness, windowing, n_samples, transform)
+    def _block(
+        self,
+        item: WorkItem,
+        outputs: Outputs,
+        loudness: NDArray[np.float64],
+        transform: ScoreTransform | None,
+    ) -> Block:
+        windowing, framer = self._branches[item.branch]
+        return make_block(item.segment, outputs, loudness, windowing, framer.n_samples, transform)
 
 
-class SinglePipeline(Pipeline):
-    """Heard by one network."""
+class _SinglePipeline(Pipeline):
+    """For one network."""
 
     def __init__(
         self,
@@ -113,47 +145,87 @@ class SinglePipeline(Pipeline):
         branch: Branch,
         transform: ScoreTransform | None,
         *,
-        weighs: bool,
+        measures_loudness: bool,
     ) -> None:
-        super().__init__(info, channel, [branch], weighs=weighs)
+        super().__init__(info, channel, [branch], measures_loudness=measures_loudness)
         self._transform = transform
 
-    def take(self, work: WorkItem, outputs: Outputs) -> list[Block]:
-        return [self._block(work, outputs, self._transform)]
+    def collect(
+        self, item: WorkItem, outputs: Outputs, loudness: NDArray[np.float64]
+    ) -> list[Block]:
+        return [self._block(item, outputs, loudness, self._transform)]
 
 
-class EnsemblePipeline(Pipeline):
-    """Heard by two networks (`oido.inference.ensemble`); columns: as of `EnsembleCombiner`."""
+class _EnsemblePipeline(Pipeline):
+    """For two networks (`oido.inference.ensemble`); columns: as of `EnsembleCombiner`."""
 
     def __init__(
         self,
         info: AudioInfo,
         channel: Channel,
-        parts: tuple[Branch, Branch],
+        branches: tuple[Branch, Branch],
         columns: Sequence[int],
         transform: ScoreTransform | None,
         *,
-        weighs: bool,
+        measures_loudness: bool,
     ) -> None:
-        super().__init__(info, channel, parts, weighs=weighs)
+        super().__init__(info, channel, branches, measures_loudness=measures_loudness)
         self._transform = transform
-        self._around = EnsembleCombiner(columns, parts[0].windowing, parts[1].windowing)
-        self._waiting: deque[tuple[Block, NDArray[np.float64]]] = deque()
+        self._combiner = EnsembleCombiner(columns, branches[0].windowing, branches[1].windowing)
+        self._pending: deque[tuple[Block, NDArray[np.float64]]] = deque()
 
-    def take(self, work: WorkItem, outputs: Outputs) -> list[Block]:
-        block = self._block(work, outputs, None)
-        if work.branch == 0:
-            self._waiting.append((block, self._around.centres(block, self.n_samples)))
+    def collect(
+        self, item: WorkItem, outputs: Outputs, loudness: NDArray[np.float64]
+    ) -> list[Block]:
+        block = self._block(item, outputs, loudness, None)
+        if item.branch == 0:
+            self._pending.append((block, self._combiner.centres(block, self.n_samples)))
         else:
-            self._around.push(block)
-        return self._told(at_end=False)
+            self._combiner.push(block)
+        return self._combined(at_end=False)
 
-    def rest(self) -> list[Block]:
-        return self._told(at_end=True)
+    def finish(self) -> list[Block]:
+        return self._combined(at_end=True)
 
-    def _told(self, *, at_end: bool) -> list[Block]:
-        told = []
-        while self._waiting and (at_end or self._around.reaches(self._waiting[0][1])):
-            block, centres = self._waiting.popleft()
-            told.append(self._around.combined(block, centres, self._transform))
-        return told
+    def _combined(self, *, at_end: bool) -> list[Block]:
+        blocks = []
+        while self._pending and (at_end or self._combiner.reaches(self._pending[0][1])):
+            block, centres = self._pending.popleft()
+            blocks.append(self._combiner.combined(block, centres, self._transform))
+        return blocks
+
+
+def make_pipeline(
+    model: AudioModel,
+    info: AudioInfo,
+    windowing: Windowing,
+    *,
+    channel: Channel = "mix",
+    transform: ScoreTransform | None = None,
+    batch_windows: int = 1,
+    measures_loudness: bool = True,
+) -> Pipeline:
+    """The pipeline of a source for a model of one network or two.
+
+    batch_windows: that are predicted together; 1 gives each as soon as its last sample is there.
+    Raises OptionError for a channel that is none.
+    """
+    branch = Branch(windowing, WindowFramer(windowing, batch_windows))
+    network = model.network
+    if not isinstance(network, EnsembleNetwork):
+        return _SinglePipeline(
+            info, channel, branch, transform, measures_loudness=measures_loudness
+        )
+    pieces = PieceFramer(
+        network.pieces,
+        network.second.windows.window_samples,
+        min(batch_windows, _PIECES_PER_BATCH),
+    )
+    return _EnsemblePipeline(
+        info,
+        channel,
+        (branch, Branch(network.pieces, pieces)),
+        network.columns,
+        transform,
+        measures_loudness=measures_loudness,
+    )

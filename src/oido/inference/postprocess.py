@@ -75,7 +75,7 @@ class HeadPostprocessor:
         own = raw[:, self._columns]
         return rollup(own, self.labels) if self._rolls_up else own
 
-    def pick(self, raw: NDArray[np.float32]) -> SelectedScores:
+    def select(self, raw: NDArray[np.float32]) -> SelectedScores:
         """This head's scores, and the last column of the raw ones if that tells what is unknown."""
         return SelectedScores(self.scores(raw), raw[:, -1] if self._novelty else None)
 

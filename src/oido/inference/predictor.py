@@ -11,6 +11,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from typing import Protocol
 
@@ -32,6 +33,7 @@ __all__ = [
     "Predictor",
     "PredictorPool",
     "SharedFrames",
+    "networks_of",
     "validated",
     "whole_runtime",
 ]
@@ -62,7 +64,7 @@ class Predictor:
 
     @classmethod
     def of(cls, model: AudioModel) -> Predictor:
-        """The ear for this model's kind of network. Raises ModelFormatError."""
+        """The predictor for this model's kind of network. Raises ModelFormatError."""
         network = model.network
         if isinstance(network, LogMelNetwork):
             graph = network.graph
@@ -80,7 +82,7 @@ class Predictor:
         """What the network is given: a patch for every window, f32[N, …]."""
         return self._patch_maker.patches(waveform, hop_samples)
 
-    def hear(self, waveform: NDArray[np.float32], hop_samples: int) -> Outputs:
+    def predict(self, waveform: NDArray[np.float32], hop_samples: int) -> Outputs:
         """Outputs of every window in f32[(N − 1) · hop + window]."""
         return self.run(self.patches(waveform, hop_samples))
 
@@ -101,15 +103,17 @@ def whole_runtime(network: WholeNetwork) -> WholeRuntime:
 
 
 def validated(model: AudioModel) -> AudioModel:
-    """A model that nobody has tried, made to hear a window of noise.
+    """A model that is not published, tried on a window of noise; others are as they are.
 
-    If its graph, cut behind the front end, says something else than the whole file, the front end
-    is not one that oido knows, and the model is run as a whole from then on. Raises
-    ModelFormatError if it does not give one finite score for each label.
+    If its graph, cut behind the front end, gives other scores than the whole file, the front end is
+    not one that oido knows, and the model is run as a whole from then on. Raises ModelFormatError
+    if it does not give one finite score for each label.
     """
+    if model.card is not None or isinstance(model.network, EnsembleNetwork):
+        return model
     noise = np.random.default_rng(0).uniform(-0.3, 0.3, model.windows.window_samples)
     window = noise.astype(np.float32)
-    scores = Predictor.of(model).hear(window, model.windows.hop_samples).scores
+    scores = Predictor.of(model).predict(window, model.windows.hop_samples).scores
     classes = sum(len(head.labels) for head in model.heads) + (model.novelty is not None)
     if isinstance(model.network, LogMelNetwork) and model.network.is_cut:
         whole = WholeNetwork(model.path.read_bytes(), model.network.graph.heads)
@@ -125,25 +129,42 @@ def _equal(scores: NDArray[np.float32], reference: NDArray[np.float32]) -> bool:
     return bool(np.abs(scores - reference).max() <= _SHORTCUT_TOLERANCE)
 
 
+def networks_of(model: AudioModel) -> tuple[AudioModel, ...]:
+    """The models that a pipeline's branches are for: the model itself, or an ensemble's two."""
+    network = model.network
+    if isinstance(network, EnsembleNetwork):
+        return network.first, network.second
+    return (model,)
+
+
 class PredictorPool:
-    """As many ears as there are threads that hear at once; ``make_ear`` makes each."""
+    """As many predictors of each network as there are threads that predict at once."""
 
-    def __init__(self, make_ear: Callable[[], Predictor]) -> None:
-        self._make_ear = make_ear
-        self._idle: queue.SimpleQueue[Predictor] = queue.SimpleQueue()
-        # The first one now, so that a model that cannot be run is told at once.
-        self._idle.put(make_ear())
+    def __init__(self, networks: Sequence[Callable[[], Predictor]]) -> None:
+        """networks: of each branch, what makes a predictor. Raises ModelFormatError."""
+        self._makers = tuple(networks)
+        self._idle: list[queue.SimpleQueue[Predictor]] = []
+        for make in self._makers:
+            idle: queue.SimpleQueue[Predictor] = queue.SimpleQueue()
+            idle.put(make())  # made now, so that a model that cannot be run is refused at once
+            self._idle.append(idle)
 
-    def hear(self, waveform: NDArray[np.float32], hop_samples: int) -> Outputs:
-        """As `Predictor.hear`; may be called by many threads."""
+    @classmethod
+    def of(cls, model: AudioModel) -> PredictorPool:
+        """For a model of one network or two. Raises ModelFormatError."""
+        return cls([partial(Predictor.of, network) for network in networks_of(model)])
+
+    def predict(self, item: WorkItem) -> Outputs:
+        """The outputs of an item's windows; may be called by many threads."""
+        idle = self._idle[item.branch]
         try:
-            ear = self._idle.get_nowait()
+            predictor = idle.get_nowait()
         except queue.Empty:
-            ear = self._make_ear()
+            predictor = self._makers[item.branch]()
         try:
-            return ear.hear(waveform, hop_samples)
+            return predictor.predict(item.segment.waveform, item.segment.hop_samples)
         finally:
-            self._idle.put(ear)
+            idle.put(predictor)
 
 
 class _Windows:
@@ -165,38 +186,38 @@ class SharedFrames:
     def __init__(self, frames: FrameMaker, params: FrontEndParams) -> None:
         self._frames, self._params = frames, params
 
-    def patches(self, works: Sequence[WorkItem]) -> NDArray[np.float32]:
+    def patches(self, items: Sequence[WorkItem]) -> NDArray[np.float32]:
         """f32[N, patch_frames, bands]; the works of a source come in order."""
         p = self._params
-        counts = [self._new_frames(work, works[:number]) for number, work in enumerate(works)]
+        counts = [self._new_frames(item, items[:number]) for number, item in enumerate(items)]
         # A tail of t frames is (t − 1) · hop + window samples; the next begins at a whole hop.
         apart = [
             count + -(-(p.window_samples - p.hop_samples) // p.hop_samples) for count in counts
         ]
         starts = np.cumsum([0, *apart])
         joined = np.zeros(int(starts[-1]) * p.hop_samples, np.float32)
-        for work, count, start in zip(works, counts, starts):
-            tail = work.segment.waveform[(p.patch_frames - count) * p.hop_samples :]
+        for item, count, start in zip(items, counts, starts):
+            tail = item.segment.waveform[(p.patch_frames - count) * p.hop_samples :]
             joined[start * p.hop_samples :][: len(tail)] = tail
         frames = self._frames(joined)  # f32[t, bands]
-        patches = np.empty((len(works), p.patch_frames, frames.shape[1]), np.float32)
-        for work, count, start, patch in zip(works, counts, starts, patches):
+        patches = np.empty((len(items), p.patch_frames, frames.shape[1]), np.float32)
+        for item, count, start, patch in zip(items, counts, starts, patches):
             kept = p.patch_frames - count
             if kept:
-                patch[:kept] = work.memory.patch[count:]
+                patch[:kept] = item.memory.patch[count:]
             patch[kept:] = frames[start : start + count]
             # A copy, so that a source that falls silent does not keep the whole batch alive.
-            work.memory.patch, work.memory.window = patch.copy(), work.segment.first_window
+            item.memory.patch, item.memory.window = patch.copy(), item.segment.first_window
         return patches
 
-    def _new_frames(self, work: WorkItem, before: Sequence[WorkItem]) -> int:
+    def _new_frames(self, item: WorkItem, before: Sequence[WorkItem]) -> int:
         """How many of a window's frames its source has not computed yet."""
-        last = work.memory.window
+        last = item.memory.window
         for earlier in before:
-            if earlier.memory is work.memory:
+            if earlier.memory is item.memory:
                 last = earlier.segment.first_window
-        count = work.segment.hop_samples // self._params.hop_samples
-        is_next = last == work.segment.first_window - 1
+        count = item.segment.hop_samples // self._params.hop_samples
+        is_next = last == item.segment.first_window - 1
         return min(count, self._params.patch_frames) if is_next else self._params.patch_frames
 
 
@@ -205,7 +226,7 @@ _MOST_WINDOWS = 16
 
 
 class BatchPredictor:
-    """An ear for many sources; not shared between threads.
+    """A predictor for many sources; not shared between threads.
 
     Single windows are put one behind the other, and their patches made as those of one recording
     whose hop is a window's length made up to whole steps: each window's scores are what they would
@@ -213,24 +234,26 @@ class BatchPredictor:
     neighbouring windows share frames.
     """
 
-    def __init__(self, ear: Predictor, windows: WindowParams, frames: SharedFrames | None) -> None:
-        self._ear, self._window, self._frames = ear, windows.window_samples, frames
+    def __init__(
+        self, predictor: Predictor, windows: WindowParams, frames: SharedFrames | None
+    ) -> None:
+        self._predictor, self._window, self._frames = predictor, windows.window_samples, frames
         self._apart = -(-self._window // windows.step_samples) * windows.step_samples
 
     @classmethod
     def of(cls, model: AudioModel) -> BatchPredictor:
         """For a model of one network. Raises ModelFormatError."""
-        ear, network, frames = Predictor.of(model), model.network, None
+        predictor, network, frames = Predictor.of(model), model.network, None
         if isinstance(network, LogMelNetwork):
-            frames = SharedFrames(ear.frames, network.front_end)
-        return cls(ear, model.windows, frames)
+            frames = SharedFrames(predictor.frames, network.front_end)
+        return cls(predictor, model.windows, frames)
 
-    def hear(self, works: Sequence[WorkItem]) -> list[Outputs]:
-        """Outputs of each work's segment, in order."""
-        segments = [work.segment for work in works]
-        patches = np.concatenate(self._patches(works))
+    def predict(self, items: Sequence[WorkItem]) -> list[Outputs]:
+        """Outputs of each item's segment, in order."""
+        segments = [item.segment for item in items]
+        patches = np.concatenate(self._patches(items))
         runs = [
-            self._ear.run(patches[start : start + _MOST_WINDOWS])
+            self._predictor.run(patches[start : start + _MOST_WINDOWS])
             for start in range(0, len(patches), _MOST_WINDOWS)
         ]
         scores = np.concatenate([run.scores for run in runs])
@@ -241,17 +264,17 @@ class BatchPredictor:
             for s, end in zip(segments, ends)
         ]
 
-    def _patches(self, works: Sequence[WorkItem]) -> list[NDArray[np.float32]]:
+    def _patches(self, items: Sequence[WorkItem]) -> list[NDArray[np.float32]]:
         patches = []
-        for is_single, neighbours in groupby(works, lambda work: work.segment.n_windows == 1):
+        for is_single, neighbours in groupby(items, lambda item: item.segment.n_windows == 1):
             group = list(neighbours)
-            segments = [work.segment for work in group]
+            segments = [item.segment for item in group]
             if not is_single:
-                patches += [self._ear.patches(s.waveform, s.hop_samples) for s in segments]
+                patches += [self._predictor.patches(s.waveform, s.hop_samples) for s in segments]
             elif self._frames is not None:
                 patches.append(self._frames.patches(group))
             else:
-                patches.append(self._ear.patches(self._joined(segments), self._apart))
+                patches.append(self._predictor.patches(self._joined(segments), self._apart))
         return patches
 
     def _joined(self, singles: list[Segment]) -> NDArray[np.float32]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A source that is pushed, and heard by the threads of a hub."""
+"""A source that is pushed, and predicted by the threads of a scheduler."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ from oido.signal.decode import AudioInfo
 __all__ = ["BlockSink", "PushStream"]
 
 _TURN_SECONDS = 1.0
-"""Of sound that one source may have heard before others have their turn."""
+"""Of sound of one source that is predicted before others have their turn."""
 
 
 class BlockSink(Protocol):
-    """Takes what is heard, in the hub's threads: in order, and one call at a time."""
+    """Receives blocks in the scheduler's threads: in order, and one call at a time."""
 
     def blocks(self, blocks: list[Block]) -> None:
-        """More windows, heard."""
+        """More windows."""
 
     def ended(self, error: Exception | None) -> None:
         """There will be no more; error: why, if this is not how it should end."""
 
 
 class PushStream:
-    """One source of a hub (`BatchScheduler.open`); may be pushed by any thread.
+    """One source of a scheduler (`BatchScheduler.open`); may be pushed by any thread.
 
-        fed = hub.open(info, windowing, sink)
-        fed.push(samples); ...; fed.end()
+        stream = scheduler.open(info, windowing, sink)
+        stream.push(samples); ...; stream.end()
 
-    room_seconds: of audio that may wait to be heard; memory never grows beyond this and one push.
-    on_room: called when a push that found no room may be tried again, or nothing more is wanted:
-    for those who may not wait inside ``push``.
+    capacity_seconds: of audio that may be pending; memory never grows beyond this and one push.
+    on_capacity: called when a refused push may be tried again, or the stream is over: for those who
+    may not wait inside ``push``.
     """
 
     def __init__(
         self,
         info: AudioInfo,
-        pushed: Pipeline,
+        pipeline: Pipeline,
         sink: BlockSink,
         schedule: Callable[[PushStream], None],
         *,
@@ -56,55 +56,55 @@ class PushStream:
         on_capacity: Callable[[], None],
     ) -> None:
         self.info = info
-        self._pushed, self._sink, self._schedule = pushed, sink, schedule
-        self._on_room = on_capacity
+        self._pipeline, self._sink, self._schedule = pipeline, sink, schedule
+        self._on_capacity = on_capacity
         rate = info.sample_rate_hz
-        self._room_frames = max(1, int(capacity_seconds * rate))
+        self._capacity_frames = max(1, int(capacity_seconds * rate))
         self._turn_frames = max(1, int(_TURN_SECONDS * rate))
         self._changed = threading.Condition()
         self._blocks: deque[NDArray[np.float32]] = deque()
         self._frames = 0
         """Of those that wait."""
-        self._wake_frames = pushed.missing_frames()
+        self._wake_frames = pipeline.missing_frames()
         self._refused = self._is_held = False
         self._is_scheduled = False
-        """In the hub's queue, or in the hands of one of its threads."""
+        """In the scheduler's queue, or in the hands of one of its threads."""
         self._ended = self._closed = self._flushed = False
         self._error: Exception | None = None
 
     @property
     def windowing(self) -> Windowing:
-        return self._pushed.windowing
+        return self._pipeline.windowing
 
     @property
     def n_samples(self) -> int:
-        """Samples heard so far, at the model's rate."""
-        return self._pushed.n_samples
+        """Samples so far, at the model's rate."""
+        return self._pipeline.n_samples
 
     @property
     def waiting_seconds(self) -> float:
-        """Seconds of audio that were pushed and not yet taken."""
+        """Seconds of audio that were pushed and are still pending."""
         return self._frames / self.info.sample_rate_hz
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more is taken: it has ended, or nobody wants it any more."""
+        """Whether pushes are refused for good: it has ended, or was closed."""
         return self._ended or self._closed
 
     def push(self, samples: NDArray[Any], timeout: float | None = None) -> bool:
         """Bring the next samples, int16, int32 or float in [-1, 1], [n] or [n, channels].
 
-        timeout: seconds to wait for room; None waits as long as it takes, 0 not at all. Samples
-        find room if any is left, so a single push may be longer than all of it.
+        timeout: seconds to wait for capacity; None waits as long as it takes, 0 not at all. Any
+        capacity that is left accepts a whole push, however long.
 
-        Returns whether they were taken; if not, there was no room in time, or they come after the
-        end (``is_over``). Raises InvalidSamplesError for another dtype or shape.
+        Returns whether they were accepted; if not, there was no capacity in time, or they come
+        after the end (``is_over``). Raises InvalidSamplesError for another dtype or shape.
         """
         block = self._as_block(samples)
         with self._changed:
             if timeout != 0:
-                self._changed.wait_for(lambda: self.is_over or self._has_room(), timeout)
-            if self.is_over or not self._has_room():
+                self._changed.wait_for(lambda: self.is_over or self._has_capacity(), timeout)
+            if self.is_over or not self._has_capacity():
                 self._refused = True
                 return False
             if len(block):
@@ -120,18 +120,15 @@ class PushStream:
                 self._ended, self._error = True, error
                 self._schedule_if_due()
             self._changed.notify_all()
-        self._tell_if_refused()
+        self._notify_if_refused()
 
     def close(self) -> None:
-        """Nothing more is wanted: what waits is forgotten, and the sink is told no more.
-
-        A call of the sink may still be under way.
-        """
+        """Discard queued audio; the sink gets no further calls, but one may be under way."""
         self._closed = True
         self.finish(None)
 
     def hold(self) -> None:
-        """Hear nothing for now: the sink has no room. What is pushed waits."""
+        """Pause: the sink is full. What is pushed stays pending."""
         with self._changed:
             self._is_held = True
 
@@ -142,58 +139,59 @@ class PushStream:
             self._schedule_if_due()
 
     def finish(self, error: Exception | None) -> None:
-        """It is over now, and so the sink is told, once."""
+        """End now; the sink's ``ended`` is called, once."""
         with self._changed:
             was_over, self._closed = self._closed, True
             self._blocks.clear()
             self._frames = 0
             self._changed.notify_all()
-        self._tell_if_refused()
+        self._notify_if_refused()
         if not was_over:
             self._sink.ended(error)
 
-    # What follows is called by the hub's threads, one at a time.
+    # What follows is called by the scheduler's threads, one at a time.
 
     def turn(self) -> list[WorkItem]:
-        """The next work, of what waits; none if there is not enough of it."""
-        works: list[WorkItem] = []
-        while not works and not self._flushed:
-            block, ended = self._taken()
+        """The next work, of what is pending; none if there is not enough of it."""
+        items: list[WorkItem] = []
+        while not items and not self._flushed:
+            block, ended = self._next_block()
             if block is not None:
-                works = self._pushed.push(block)
-                damage = self._pushed.damage
+                items = self._pipeline.push(block)
+                damage = self._pipeline.damage
                 if damage is not None:
                     self._error, self._flushed = damage, True
-                    works += self._pushed.flush(damaged=True)
+                    items += self._pipeline.flush(damaged=True)
             elif ended:
                 self._flushed = True
-                works = self._pushed.flush(damaged=self._error is not None)
+                items = self._pipeline.flush(damaged=self._error is not None)
             else:
                 break
-        self._tell_if_refused()
-        return works
+        self._notify_if_refused()
+        return items
 
-    def take(self, work: WorkItem, outputs: Outputs) -> None:
-        """What the network said of a work."""
-        self._tell(self._pushed.take(work, outputs))
+    def collect(self, item: WorkItem, outputs: Outputs) -> None:
+        """Hand on the outputs of an item."""
+        loudness = self._pipeline.loudness(item)
+        self._deliver(self._pipeline.collect(item, outputs, loudness))
 
     def turn_is_over(self) -> None:
-        """All work of the turn was taken."""
+        """All work of the turn was collected."""
         if self._flushed:
-            self._tell(self._pushed.rest())
+            self._deliver(self._pipeline.finish())
             self.finish(self._error)
             return
         with self._changed:
-            self._wake_frames = self._pushed.missing_frames()
+            self._wake_frames = self._pipeline.missing_frames()
             self._is_scheduled = False
             self._schedule_if_due()
 
-    def _tell(self, blocks: list[Block]) -> None:
+    def _deliver(self, blocks: list[Block]) -> None:
         if blocks and not self._closed:
             self._sink.blocks(blocks)
 
-    def _taken(self) -> tuple[NDArray[np.float32] | None, bool]:
-        """Up to a second of what waits; or None, and whether this is the end."""
+    def _next_block(self) -> tuple[NDArray[np.float32] | None, bool]:
+        """Up to a second of what is pending; or None, and whether this is the end."""
         with self._changed:
             if not self._blocks:
                 return None, self._ended
@@ -214,18 +212,18 @@ class PushStream:
         """Called with the lock."""
         if self._is_scheduled or self._is_held or self._flushed or self._closed:
             return
-        enough = self._frames >= self._wake_frames or not self._has_room()
+        enough = self._frames >= self._wake_frames or not self._has_capacity()
         if enough or self._ended:
             self._is_scheduled = True
             self._schedule(self)
 
-    def _tell_if_refused(self) -> None:
+    def _notify_if_refused(self) -> None:
         if self._refused:
             self._refused = False
-            self._on_room()
+            self._on_capacity()
 
-    def _has_room(self) -> bool:
-        return self._frames < self._room_frames
+    def _has_capacity(self) -> bool:
+        return self._frames < self._capacity_frames
 
     def _as_block(self, samples: NDArray[Any]) -> NDArray[np.float32]:
         block = samples if samples.ndim != 1 else samples[:, None]

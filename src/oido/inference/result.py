@@ -58,18 +58,16 @@ class ClassificationResult:
         damaged_packets: int = 0,
     ) -> None:
         self.info = info
-        self._readers, self._reader = postprocessors, postprocessors[head]
+        self._postprocessors, self._postprocessor = postprocessors, postprocessors[head]
         self._raw_scores = raw_scores
-        self.scores = self._reader.scores(raw_scores)
-        self.probabilities = self._reader.probabilities(self.scores)
+        self.scores = self._postprocessor.scores(raw_scores)
+        self.probabilities = self._postprocessor.probabilities(self.scores)
         self.embeddings = embeddings
         self.weights = weights
         self.loudness = loudness
         self.damaged_packets = damaged_packets
         self.duration = n_samples / windowing.sample_rate_hz
-        starts = np.arange(len(raw_scores)) * windowing.hop_samples
-        ends = starts + windowing.window_samples
-        self.times: NDArray[np.float64] = np.stack([starts, ends], 1) / windowing.sample_rate_hz
+        self.times = windowing.times(0, len(raw_scores))
         self._windowing = windowing
         self._n_samples = n_samples
         self._aggregation = aggregation
@@ -77,19 +75,19 @@ class ClassificationResult:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        return self._reader.labels
+        return self._postprocessor.labels
 
     @property
     def heads(self) -> tuple[str, ...]:
-        return tuple(self._readers)
+        return tuple(self._postprocessors)
 
     def of_head(self, name: str) -> ClassificationResult:
         """The same recording, as another head of the model hears it."""
-        if name not in self._readers:
-            raise OptionError(f"there is no head {name!r}, only {', '.join(self._readers)}")
+        if name not in self._postprocessors:
+            raise OptionError(f"there is no head {name!r}, only {', '.join(self._postprocessors)}")
         return ClassificationResult(
             info=self.info,
-            postprocessors=self._readers,
+            postprocessors=self._postprocessors,
             head=name,
             windowing=self._windowing,
             n_samples=self._n_samples,
@@ -132,22 +130,24 @@ class ClassificationResult:
     @property
     def clip_probabilities(self) -> NDArray[np.float32] | None:
         """f32[C]: the probabilities of ``clip_scores``; None for a model without a calibration."""
-        return self._reader.probabilities(self.clip_scores)
+        return self._postprocessor.probabilities(self.clip_scores)
 
     def clip(self, aggregation: str | None = None) -> NDArray[np.float32]:
         """f32[C]: the whole recording's scores by one of the aggregations (None: its own)."""
-        aggregator = Aggregator(aggregation or self._aggregation or self._reader.aggregation)
+        aggregator = Aggregator(aggregation or self._aggregation or self._postprocessor.aggregation)
         aggregator.push(self.scores, self.weights, self.loudness)
         return aggregator.flush()
 
     def top(self, k: int | None = None, aggregation: str | None = None) -> list[Category]:
         """The best ``k`` categories of the whole recording (None: all that the options leave)."""
-        return self._reader.selector.categories(self.clip(aggregation), k)
+        return self._postprocessor.selector.categories(self.clip(aggregation), k)
 
     def windows(self, k: int | None = None) -> list[WindowCategories]:
         """The best ``k`` categories of each window, in order of time."""
         return [
-            WindowCategories(float(start), float(end), self._reader.selector.categories(row, k))
+            WindowCategories(
+                float(start), float(end), self._postprocessor.selector.categories(row, k)
+            )
             for (start, end), row in zip(self.times, self.scores)
         ]
 
@@ -170,7 +170,7 @@ class ClassificationResult:
         detection = Detection(
             threshold, off_ratio, min_duration, merge_gap, tuple((thresholds or {}).items())
         )
-        segmenter = self._reader.segmenter(self._windowing, detection)
+        segmenter = self._postprocessor.segmenter(self._windowing, detection)
         events = segmenter.push(self.scores) + segmenter.flush(self._n_samples)
         return sorted(events, key=lambda e: (e.start_time, e.label_index))
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A few threads that hear for all sources, windows of different sources in one batch.
+"""A few threads that predict for all sources, windows of different sources in one batch.
 
-No thread belongs to a source. Whenever enough samples of one wait, it stands in the queue; a thread
-takes the sources that stand there, makes the patches of their windows side by side, runs the
-network once for all of them, and hands each source what was heard of it.
+No thread belongs to a source. Whenever enough samples of one are pending, it is queued; a thread
+takes the sources that are queued, makes the patches of their windows side by side, runs the network
+once for all of them, and hands each source its outputs.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from oido.inference.block import ScoreTransform, WorkItem
-from oido.inference.predictor import BatchPredictor
+from oido.inference.pipeline import make_pipeline
+from oido.inference.predictor import BatchPredictor, networks_of
 from oido.inference.push_stream import BlockSink, PushStream
-from oido.inference.stream import StreamFactory
+from oido.models.model import AudioModel
 from oido.params import Windowing
 from oido.runtime.base import Outputs
 from oido.signal.decode import AudioInfo
@@ -27,27 +28,27 @@ __all__ = ["BatchScheduler"]
 _MOST_AT_ONCE = 8
 """Sources per batch: more gain nothing, and the first of them waits for the last."""
 
-_ROOM_SECONDS = 4.0
+_CAPACITY_SECONDS = 4.0
 
 
 class _Due(NamedTuple):
     stream: PushStream
-    work: WorkItem
+    item: WorkItem
 
 
 class BatchScheduler:
-    """Hears the sources of one model with so many threads. Raises ModelFormatError."""
+    """Predicts for all sources of one model by so many threads. Raises ModelFormatError."""
 
-    def __init__(self, listener: StreamFactory, threads: int) -> None:
-        self._listener = listener
+    def __init__(self, model: AudioModel, threads: int) -> None:
+        self._model = model
         self._due: queue.SimpleQueue[PushStream | None] = queue.SimpleQueue()
         # All made now, so that no stream waits for them.
-        ears = [
-            [BatchPredictor.of(network) for network in listener.networks] for _ in range(threads)
+        predictors = [
+            [BatchPredictor.of(network) for network in networks_of(model)] for _ in range(threads)
         ]
         self._threads = [
             threading.Thread(target=self._work, args=(own,), name=f"oido-hub-{n}", daemon=True)
-            for n, own in enumerate(ears)
+            for n, own in enumerate(predictors)
         ]
         for thread in self._threads:
             thread.start()
@@ -61,26 +62,27 @@ class BatchScheduler:
         channel: Channel = "mix",
         transform: ScoreTransform | None = None,
         batch_windows: int = 1,
-        weighs: bool = False,
-        capacity_seconds: float = _ROOM_SECONDS,
+        measures_loudness: bool = False,
+        capacity_seconds: float = _CAPACITY_SECONDS,
         on_capacity: Callable[[], None] = lambda: None,
     ) -> PushStream:
         """A source, which is then pushed.
 
         batch_windows: of it that are heard together; 1 gives each as soon as its last sample is
-        there. weighs: as of `Pipeline`. Raises OptionError for a channel that is none.
+        there. measures_loudness: as of `Pipeline`. Raises OptionError for a channel that is none.
         """
-        pushed = self._listener.pushed(
+        pipeline = make_pipeline(
+            self._model,
             info,
             windowing,
             channel=channel,
             transform=transform,
             batch_windows=batch_windows,
-            weighs=weighs,
+            measures_loudness=measures_loudness,
         )
         return PushStream(
             info,
-            pushed,
+            pipeline,
             sink,
             self._due.put,
             capacity_seconds=capacity_seconds,
@@ -94,9 +96,9 @@ class BatchScheduler:
         for thread in self._threads:
             thread.join()
 
-    def _work(self, ears: list[BatchPredictor]) -> None:
+    def _work(self, predictors: list[BatchPredictor]) -> None:
         while (streams := self._next()) is not None:
-            self._hear(ears, streams)
+            self._predict(predictors, streams)
 
     def _next(self) -> list[PushStream] | None:
         """A fair share of those that stand in the queue; None: there will be no more."""
@@ -116,27 +118,27 @@ class BatchScheduler:
             streams.append(stream)
         return streams
 
-    def _hear(self, ears: list[BatchPredictor], streams: list[PushStream]) -> None:
-        works: list[_Due] = []
+    def _predict(self, predictors: list[BatchPredictor], streams: list[PushStream]) -> None:
+        items: list[_Due] = []
         living = []
         for stream in streams:
             try:
-                works += [_Due(stream, work) for work in stream.turn()]
+                items += [_Due(stream, item) for item in stream.turn()]
                 living.append(stream)
             except Exception as error:
                 stream.finish(error)
         try:
-            heard = _outputs(ears, [due.work for due in works])
-        except Exception as error:  # none of them can be heard, whoever's fault it is
+            outputs_of_items = _outputs(predictors, [due.item for due in items])
+        except Exception as error:  # none of them can be predicted, whoever's fault it is
             for stream in living:
                 stream.finish(error)
             return
         failed = set()
-        for due, outputs in zip(works, heard):
+        for due, outputs in zip(items, outputs_of_items):
             if due.stream in failed:
                 continue
             try:
-                due.stream.take(due.work, outputs)
+                due.stream.collect(due.item, outputs)
             except Exception as error:  # a defect must end one source only
                 failed.add(due.stream)
                 due.stream.finish(error)
@@ -148,11 +150,11 @@ class BatchScheduler:
                     stream.finish(error)
 
 
-def _outputs(ears: list[BatchPredictor], works: list[WorkItem]) -> list[Outputs]:
-    """What each network says of its work, in the order of the works."""
-    found: dict[int, Outputs] = {}
-    for branch, ear in enumerate(ears):
-        numbers = [number for number, work in enumerate(works) if work.branch == branch]
+def _outputs(predictors: list[BatchPredictor], items: list[WorkItem]) -> list[Outputs]:
+    """The outputs of each network, in the order of the items."""
+    outputs: dict[int, Outputs] = {}
+    for branch, predictor in enumerate(predictors):
+        numbers = [number for number, item in enumerate(items) if item.branch == branch]
         if numbers:
-            found.update(zip(numbers, ear.hear([works[number] for number in numbers])))
-    return [found[number] for number in range(len(works))]
+            outputs.update(zip(numbers, predictor.predict([items[number] for number in numbers])))
+    return [outputs[number] for number in range(len(items))]

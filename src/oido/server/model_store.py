@@ -65,7 +65,7 @@ class ServedModel:
         # Tries out a model that nobody has tried, and knows how to hear two together.
         classifier = AudioClassifier(model, jobs=1)
         self.model = classifier.model
-        self.hub = BatchScheduler(classifier.listener, threads)
+        self.hub = BatchScheduler(classifier.model, threads)
 
     def head(self, name: str | None) -> Head:
         """The head of this name; None: the one that is heard if nobody says otherwise."""

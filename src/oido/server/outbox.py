@@ -44,7 +44,7 @@ class Outbox:
     def put_window(self, number: int, text: str) -> None:
         """The rows of a window, in order of the windows."""
         with self._lock:
-            self._waiting.put(number, text)
+            self._waiting.push(number, text)
             self._wake()
 
     def put_events(self, text: str, events: int) -> None:
@@ -80,7 +80,7 @@ class Outbox:
         every, ended = self._waiting.every, self._closed and not self._waiting
         if every == self._told_every and not ended:
             return None
-        gone = self._waiting.gone()
+        gone = self._waiting.pop_dropped()
         if gone is None and every == self._told_every:
             return None
         self._told_every = every

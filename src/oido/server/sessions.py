@@ -61,7 +61,7 @@ class Session:
         self._room = asyncio.Event()
         info = AudioInfo(STREAM_NAME, header.sample_rate_hz, header.channels, None, "pcm", "stream")
         self._fed = served.hub.open(
-            info, self.windowing, self, transform=self._reader.pick, on_capacity=self._tell_room
+            info, self.windowing, self, transform=self._reader.select, on_capacity=self._tell_room
         )
         self._on_seconds = on_seconds
         self.outbox = Outbox(self._loop, self.windowing)

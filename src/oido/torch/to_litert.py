@@ -96,7 +96,7 @@ def largest_difference(
                 samples = torch.from_numpy(np.array(window, np.float32))[None]
                 device = next(module.parameters()).device
                 expected = activate(module.logits(samples.to(device))).cpu().numpy()
-            scores = ear.hear(window, hop).scores
+            scores = ear.predict(window, hop).scores
             worst = max(worst, float(np.abs(scores - expected.reshape(scores.shape)).max()))
     module.train(was_training)
     return worst

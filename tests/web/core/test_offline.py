@@ -158,7 +158,7 @@ def test_it_hears_without_a_network(
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     others = {file for file in files if file.startswith("vendor/") and "compat" in file}
     texts = {f for f in files if f.startswith("vendor/") and not f.endswith((".js", ".wasm"))}
-    wanted = files - others - texts - {"sw.js", "index.html", "precache.js"} | {""}
+    wanted = files - others - texts - {"sw.js", "index.html", "precache.js", ".oido-written"} | {""}
     assert {u.split("?")[0] for u in kept} == wanted
 
 
