@@ -71,6 +71,16 @@ class Live:
         rest = self.process.communicate()[1].decode()
         raise AssertionError(f"no {kind} {label} came; {self.lines}; {rest}")
 
+    def wait_for_decoder(self) -> None:
+        """Until the library that decodes containers is loaded; where nobody tells, 2 s."""
+        maps = Path(f"/proc/{self.process.pid}/maps")
+        limit = time.monotonic() + (60 if maps.exists() else 2)
+        while time.monotonic() < limit:
+            if maps.exists() and "libavformat" in maps.read_text():
+                return
+            time.sleep(0.02)
+        assert not maps.exists(), "it has not come to decoding"
+
     def interrupt(self, number: int = signal.SIGINT) -> tuple[str, str]:
         self.process.send_signal(number)
         out, errors = self.process.communicate(timeout=60)

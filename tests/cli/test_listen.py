@@ -187,7 +187,8 @@ def test_ctrl_c_while_a_container_brings_nothing(n_bytes: int) -> None:
         if n_bytes:
             live.wait_for("event", "Siren")
         else:
-            time.sleep(2.0)  # until it waits for its first bytes; sooner does no harm
+            live.wait_for_decoder()
+            time.sleep(0.5)  # until it waits for its first bytes; sooner does no harm
         _, errors = live.interrupt()
         assert live.process.returncode == 130
     assert errors.splitlines()[-1] == "oido: interrupted"
