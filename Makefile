@@ -8,10 +8,10 @@ BIN := $(VENV)/bin
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick lint bench docs screens scenes golden web clean
+.PHONY: help demo test quick lint bench docs screens scenes golden web lint-web clean
 
 help:            ## what there is to make
-	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/.made:
 	$(PYTHON) -m venv $(VENV) || uv venv --seed $(VENV)
@@ -41,6 +41,11 @@ lint: $(VENV)/.dev   ## style, types, and who imports whom
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+lint-web:        ## types and style of the page's JavaScript (needs npm)
+	@if command -v npm > /dev/null; then cd tests/web/lint && \
+	npm install --no-package-lock --no-audit --no-fund --silent && npm run --silent lint; \
+	else echo "lint-web: skipped, because there is no npm here (it comes with Node.js)"; fi
 
 bench: $(VENV)/.dev  ## every figure of the docs, measured here
 	$(BIN)/python benchmarks/run.py

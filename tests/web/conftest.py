@@ -7,6 +7,7 @@ where either is absent.
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +16,13 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from numpy.typing import NDArray
 
 pytest.importorskip("starlette")
 
+from oido.cli.main import run
 from oido.server.vendor import is_vendored
-from tests.web.browsing import STREET, Pages, Served, serving
+from tests.web.browsing import ROOT, STREET, Pages, Served, serving
 
 _ARGUMENTS = (
     "--no-sandbox",
@@ -33,6 +36,33 @@ _ARGUMENTS = (
     "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",
 )
+
+
+@pytest.fixture(scope="session")
+def street() -> NDArray[np.float32]:
+    """f32[n] at 16 kHz: a siren, beeps, a bell, rain, an engine, a voice."""
+    samples, rate_hz = soundfile.read(STREET, dtype="float32")
+    assert rate_hz == 16_000
+    return samples
+
+
+@pytest.fixture(scope="session")
+def taught(tmp_path_factory: pytest.TempPathFactory, street: NDArray[np.float32]) -> Path:
+    """What `oido train` makes of clips of examples/street.flac: calibrated, with thresholds, with
+    the base model's head before its own, and with the output that tells unknown sounds."""
+    folder = tmp_path_factory.mktemp("taught")
+    scenes = json.loads((ROOT / "examples" / "scenes.json").read_text(encoding="utf-8"))
+    for event in scenes[STREET.name]["events"]:
+        length = (event["end"] - event["start"]) / 5
+        (folder / "clips" / event["label"]).mkdir(parents=True, exist_ok=True)
+        for piece in range(5):
+            start = int((event["start"] + piece * length) * 16_000)
+            clip = street[start : start + int(length * 16_000)]
+            soundfile.write(folder / "clips" / event["label"] / f"{piece}.wav", clip, 16_000)
+    model = folder / "street.tflite"
+    arguments = ["train", folder / "clips", "-o", model, "--keep-base", "-q", "--jobs", "1"]
+    assert run([str(argument) for argument in arguments]) == 0
+    return model
 
 
 @pytest.fixture(scope="session")

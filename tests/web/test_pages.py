@@ -105,7 +105,10 @@ def test_the_page_gets_the_very_model(client: Client, model: Any) -> None:
     answer = client.get(f"/{listed['url']}")
     assert answer.content == model.path.read_bytes()
     assert "immutable" in answer.headers["cache-control"]
-    assert client.get("/page.json").json()["models"][0]["url"] == listed["url"]
+    assert (listed["bytes"], listed["sha256"]) == (len(answer.content), model.sha256)
+    assert listed["classes"] == len(listed["labels"])
+    assert listed["heads"] == [head.name for head in model.heads]
+    assert client.get("/page.json").json()["models"] == listing["models"], "one description"
 
 
 def test_models_need_the_token(model: Any) -> None:

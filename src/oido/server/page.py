@@ -21,12 +21,17 @@ from starlette.routing import BaseRoute, Route
 
 from oido._version import __version__
 from oido.errors import OidoError
-from oido.heads import Head
 from oido.models.model import AudioModel
-from oido.params import DEFAULT_THRESHOLD
 from oido.server.access import Access
 from oido.server.model_store import load_configured_model
-from oido.server.page_files import WEB_FOLDER, DeviceModel, content_of, device_model, page_files
+from oido.server.page_files import (
+    WEB_FOLDER,
+    DeviceModel,
+    content_of,
+    describe_model,
+    device_model,
+    page_files,
+)
 from oido.server.problems import problem_response
 from oido.server.settings import Settings
 from oido.server.vendor import is_vendored
@@ -150,11 +155,13 @@ class _Page:
 
     def _read_models(self) -> None:
         described, on_device = [], []
-        for given in self._settings.models:
-            settings = self._settings
-            model, is_new = load_configured_model(given, settings.precision, settings.calibrations)
+        settings = self._settings
+        for name_or_path in settings.models:
+            model, is_new = load_configured_model(
+                name_or_path, settings.precision, settings.calibrations
+            )
             own = _on_device(model, is_new)
-            described.append(_description(model, own))
+            described.append(describe_model(model, own))
             if own is not None:
                 on_device.append(own)
         self._models = {model.url: model.content for model in on_device}
@@ -169,32 +176,6 @@ def _on_device(model: AudioModel, heads_are_new: bool) -> DeviceModel | None:
         return device_model(model, heads_are_new=heads_are_new)
     except OidoError:
         return None
-
-
-def _description(model: AudioModel, on_device: DeviceModel | None) -> dict[str, Any]:
-    """What the page needs to know of a model before it runs; url: None if only here it can."""
-    head, windows = model.head, model.windows
-    return {
-        "name": model.name,
-        "summary": model.summary,
-        "licence": model.licence,
-        "attribution": model.attribution,
-        "url": None if on_device is None else on_device.url,
-        "sampleRateHz": windows.sample_rate_hz,
-        "windowSamples": windows.window_samples,
-        "hopSamples": windows.hop_samples,
-        "calibrated": head.calibration is not None,
-        "labels": list(head.labels),
-        "thresholds": _thresholds(head),
-    }
-
-
-def _thresholds(head: Head) -> list[float] | None:
-    """One for each label, or None where the model has none of its own."""
-    if not head.thresholds:
-        return None
-    own = dict(head.thresholds)
-    return [own.get(label, DEFAULT_THRESHOLD) for label in head.labels]
 
 
 def _answer(request: Request, url: str, content: bytes, caching: str) -> Response:

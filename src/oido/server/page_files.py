@@ -30,6 +30,7 @@ from oido.models.labels import LOCALES, audioset_labels, display_names
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, EnsembleNetwork, LogMelNetwork, WholeNetwork
 from oido.models.tflite.metadata_writer import with_heads
+from oido.params import DEFAULT_THRESHOLD
 from oido.server.vendor import is_vendored
 from oido.writers.written import WRITTEN_NAME, WrittenFiles
 
@@ -38,6 +39,7 @@ __all__ = [
     "DeviceModel",
     "PageReport",
     "content_of",
+    "describe_model",
     "device_model",
     "export_page",
     "page_files",
@@ -59,34 +61,25 @@ _BUILDS = {"litert_wasm_internal": "relaxed", "litert_wasm_compat_internal": "co
 
 @dataclass(frozen=True)
 class DeviceModel:
-    """A model as the page hears with it: one .tflite that takes the waveform.
+    """A model as a browser runs it: one .tflite that takes the waveform.
 
-    url: where it is, relative to the page; another content has another url.
+    name: what the page calls it. url: where it is, relative to the page; another content has
+    another url. model: what it was made of.
     """
 
     name: str
     url: str
     content: bytes = field(repr=False)
-    summary: str
-    licence: str
-
-    def entry(self) -> dict[str, Any]:
-        """What page.json says of it."""
-        return {
-            "name": self.name,
-            "url": self.url,
-            "bytes": len(self.content),
-            "sha256": hashlib.sha256(self.content).hexdigest(),
-            "summary": self.summary,
-            "licence": self.licence,
-        }
+    model: AudioModel = field(repr=False)
 
 
-def device_model(model: AudioModel, *, heads_are_new: bool = False) -> DeviceModel:
+def device_model(
+    model: AudioModel, *, name: str | None = None, heads_are_new: bool = False
+) -> DeviceModel:
     """A model for the page: its own file where that is enough, else what `oido.export` makes of it.
 
-    heads_are_new: it was given another calibration than its file has. Raises OptionError for an
-    ensemble, and what `oido.export` raises.
+    name: what to call it; None is the model's own name. heads_are_new: its calibration is not the
+    one in its file. Raises OptionError for an ensemble, and what `oido.export` raises.
     """
     if isinstance(model.network, EnsembleNetwork):
         raise OptionError(
@@ -100,10 +93,38 @@ def device_model(model: AudioModel, *, heads_are_new: bool = False) -> DeviceMod
         content = with_heads(model) if heads_are_new else model.path.read_bytes()
     if content is None:
         content = _exported(model)
-    name = model.path.stem if model.card is None else model.name
+    name = name or model.name
     stem = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower() or "model"
     url = f"models/{stem}-{hashlib.sha256(content).hexdigest()[:8]}.tflite"
-    return DeviceModel(name, url, content, model.summary, model.licence)
+    return DeviceModel(name, url, content, model)
+
+
+def describe_model(model: AudioModel, device: DeviceModel | None) -> dict[str, Any]:
+    """What the page knows of a model before it runs; page.json and /web/models.json both say this.
+
+    device: its file for a browser, whose url, size and hash these are; None if only a server can
+    run it. calibrated: its results are probabilities. thresholds: one for each label, or None
+    where the model has none of its own.
+    """
+    head, windows, own = model.head, model.windows, dict(model.head.thresholds)
+    content = None if device is None else device.content
+    return {
+        "name": model.name if device is None else device.name,
+        "summary": model.summary,
+        "licence": model.licence,
+        "attribution": model.attribution,
+        "url": None if device is None else device.url,
+        "bytes": None if content is None else len(content),
+        "sha256": None if content is None else hashlib.sha256(content).hexdigest(),
+        "sampleRateHz": windows.sample_rate_hz,
+        "windowSamples": windows.window_samples,
+        "hopSamples": windows.hop_samples,
+        "heads": [each.name for each in model.heads],
+        "calibrated": head.calibration is not None,
+        "classes": len(head.labels),
+        "labels": list(head.labels),
+        "thresholds": [own.get(label, DEFAULT_THRESHOLD) for label in head.labels] if own else None,
+    }
 
 
 def page_files(
@@ -120,7 +141,8 @@ def page_files(
     names = {locale: f"names/{locale}.json" for locale in LOCALES if locale != "en"}
     for locale, url in names.items():
         files[url] = _names(locale)
-    about = {**page, "models": [model.entry() for model in models], "names": names}
+    described = [describe_model(device.model, device) for device in models]
+    about = {**page, "models": described, "names": names}
     files[_ABOUT] = _json(about)
     files["precache.js"] = _precache(files, models)
     files.update({model.url: model.content for model in models})
@@ -229,7 +251,8 @@ def export_page(
         )
     _require_ours(folder)
     page = {"generator": "oido web export", "oido": __version__, "mode": "device", "locale": locale}
-    ready = [device_model(model) for model in models]
+    names = [model.name if model.card else model.path.stem for model in models]
+    ready = [device_model(model, name=name) for model, name in zip(models, names)]
     if len({model.url for model in ready}) < len(ready):
         raise OptionError("the same model was given twice")
     files = {url: content_of(file) for url, file in page_files(page, ready, web).items() if url}

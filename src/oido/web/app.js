@@ -2,12 +2,14 @@
 
 /* The page: what is pressed, what is shown, and what it hears with. */
 
+import { kindOf, messageOf } from "./core/errors.js";
 import { registerOffline, onInstallable } from "./core/register.js";
 import { Bars } from "./ui/bars.js";
 import { busyWith, progress } from "./ui/busy.js";
 import { Choices } from "./ui/choices.js";
-import { Found } from "./ui/found.js";
 import { onDrop } from "./ui/dropping.js";
+import { byId } from "./ui/elements.js";
+import { Found } from "./ui/found.js";
 import { clock, currentLanguage, onLanguage, secondsText, setLanguage, t, translatePage } from "./ui/language.js";
 import { recall } from "./ui/memory.js";
 import { Listening } from "./ui/microphone.js";
@@ -18,15 +20,25 @@ import { hearFile } from "./ui/recording.js";
 import { Sending } from "./ui/sending.js";
 import { isDark, onTheme, startTheme, switchTheme } from "./ui/theme.js";
 
-const byId = (id) => document.getElementById(id);
+/** @import { Choice, StreamState, WindowScores } from "./types.js" */
+/** @import { Values } from "./ui/language.js" */
+/** @import { Action } from "./ui/notices.js" */
+/** @import { Offer } from "./ui/sending.js" */
+/** @import { Session } from "./ui/session.js" */
 
+/** @type {Session | null} */
 let session = null;
+/** @type {Listening | null} */
 let listening = null;
-let work = null; // what is heard, or was last: {file, where, model}; file null: the microphone
-let underWay = null; // an AbortController
-let openSends; // what its button promised when the dialog for a file was opened
+/** What is heard, or was last; file null: the microphone. @type {(Choice & {file: File | null}) | null} */
+let work = null;
+/** @type {AbortController | null} */
+let underWay = null;
+/** What its button promised when the dialog for a file was opened. @type {boolean | undefined} */
+let openSends;
 let heardIn = 0;
-const sent = new WeakSet(); // files that the server got
+/** Files that the server got. @type {WeakSet<File>} */
+const sent = new WeakSet();
 let lastDraw = 0;
 
 const now = new Now(new Bars(byId("bars"), 5));
@@ -38,7 +50,7 @@ const picture = new Picture({
   },
   onTime: (seconds) => {
     found.mark(seconds);
-    if (!listening || picture.isPlaying) now.at(session, seconds);
+    if (session !== null && (!listening || picture.isPlaying)) now.at(session, seconds);
   },
 });
 const sending = new Sending();
@@ -46,7 +58,7 @@ const choices = new Choices({
   onChange: () => {
     if (work === null) clearNotice();
     else clearNotice("notSent", "notSentMicrophone", "stoppedPlace", "stoppedModel");
-    if (work !== null && !choices.isChosen(work)) choseOther();
+    if (work !== null && !choices.isChosen(work)) choseOther(work);
     render();
     say(sending.words);
   },
@@ -56,10 +68,12 @@ const choices = new Choices({
       return;
     }
     clearNotice(); // this one answers what was done last
+    /** @type {Action} */
     const again = { key: "tryAgain", run: begin };
-    if (error.kind === "DeviceError") notice("modelNeedsDevice");
-    else if (error.kind !== "AccessError") lastingNotice("models", "noModels", {}, again);
-    else lastingNotice("models", error.message === "no token" ? "tokenWanted" : "tokenWrong");
+    const kind = kindOf(error);
+    if (kind === "DeviceError") notice("modelNeedsDevice");
+    else if (kind !== "AccessError") lastingNotice("models", "noModels", {}, again);
+    else lastingNotice("models", messageOf(error) === "no token" ? "tokenWanted" : "tokenWrong");
     render();
   },
 });
@@ -80,9 +94,9 @@ async function isReady() {
 /**
  * Another model or place than the work's. This device hears a recording again. To the server nothing goes by
  * a choice: what was heard stays on the screen, what is heard goes on as it was begun, and `offer` has a press.
+ * @param {Choice & {file: File | null}} earlier
  */
-function choseOther() {
-  const { file, where } = work;
+function choseOther({ file, where }) {
   const isLeaving = where === "server" && !choices.isSending;
   if (listening && (where === "server" || !choices.isSending)) {
     stop();
@@ -95,7 +109,10 @@ function choseOther() {
   }
 }
 
-/** What stayed here, or went to another model, and can be sent by a press. */
+/**
+ * What stayed here, or went to another model, and can be sent by a press.
+ * @returns {Offer | null}
+ */
 function offer() {
   if (work === null || !choices.isSending || choices.isChosen(work)) return null;
   const { file, where, model } = work;
@@ -108,7 +125,10 @@ function offer() {
   return { key: "stillHere", values: {}, action: "sendMicrophone", run: () => listen(true) };
 }
 
-/** New work, by what is chosen now; what was under way is given up. Gives its AbortController. */
+/**
+ * New work, by what is chosen now; what was under way is given up. Gives its AbortController.
+ * @param {File | null} file
+ */
 async function startWork(file) {
   underWay?.abort();
   const mine = new AbortController();
@@ -128,15 +148,24 @@ function giveUp() {
   setState("empty");
 }
 
-function fail(error, ...more) {
+/**
+ * @param {unknown} error
+ * @param {string} [name]
+ * @param {Action | null} [again]
+ */
+function fail(error, name, again) {
   giveUp();
-  if (error.kind === "AccessError") choices.refused();
-  else tell(error, ...more);
+  if (kindOf(error) === "AccessError") choices.refused();
+  else tell(error, name, again);
 }
 
 // --- Recordings
 
-/** Hears a file. maySend: what was pressed said that it is sent; else the server does not get it. */
+/**
+ * Hears a file. maySend: what was pressed said that it is sent; else the server does not get it.
+ * @param {File} file
+ * @param {boolean} [maySend]
+ */
 async function open(file, maySend = choices.isSending) {
   if (file.name.toLowerCase().endsWith(".tflite")) {
     choices.useOwn(file);
@@ -144,16 +173,18 @@ async function open(file, maySend = choices.isSending) {
   }
   if (!(await isReady())) return;
   if (choices.isSending && !maySend) {
+    /** @type {Action} */
     const send = { key: "sendRecording", run: () => open(file, true) };
     notice("notSent", { file: file.name, server: choices.serverName }, send);
     return;
   }
   const mine = await startWork(file);
-  if (mine.signal.aborted) return;
-  const { where } = work;
+  if (mine.signal.aborted || work === null) return;
+  const choice = work;
+  const { where } = choice;
   let started = 0;
   try {
-    const engine = await choices.engine(work, progress);
+    const engine = await choices.engine(choice, progress);
     const { session: heard, problem } = await hearFile(file, {
       engine,
       signal: mine.signal,
@@ -169,11 +200,11 @@ async function open(file, maySend = choices.isSending) {
     heardIn = (performance.now() - started) / 1000;
     show(heard);
     setState("done");
-    say(`${t("heardOnly", heardValues())}. ${found.countText}`);
+    say(`${t("heardOnly", heardValues(heard))}. ${found.countText}`);
     if (heard.damage) notice("serverSays", { message: heard.damage });
     else if (problem) notice("noPicture", { file: file.name });
   } catch (error) {
-    if (mine.signal.aborted || error.kind === "AbortError") return;
+    if (mine.signal.aborted || kindOf(error) === "AbortError") return;
     const isServer = where === "server";
     fail(error, file.name, { key: isServer ? "sendAgain" : "tryAgain", run: () => open(file, isServer) });
   } finally {
@@ -181,22 +212,30 @@ async function open(file, maySend = choices.isSending) {
   }
 }
 
-function heardValues() {
-  return { file: session.name, duration: clock(session.duration), seconds: secondsText(Math.max(0.1, heardIn)) };
+/**
+ * @param {Session} heard
+ * @returns {Values}
+ */
+function heardValues(heard) {
+  return { file: heard.name, duration: clock(heard.duration), seconds: secondsText(Math.max(0.1, heardIn)) };
 }
 
 // --- The microphone
 
-/** Hears the microphone. maySend: as for `open`. */
+/**
+ * Hears the microphone. maySend: as for `open`.
+ * @param {boolean} [maySend]
+ */
 async function listen(maySend = choices.isSending) {
   if (!(await isReady())) return;
   if (choices.isSending && !maySend) {
+    /** @type {Action} */
     const send = { key: "sendMicrophone", run: () => listen(true) };
     notice("notSentMicrophone", { server: choices.serverName }, send);
     return;
   }
   const mine = await startWork(null);
-  if (mine.signal.aborted) return;
+  if (mine.signal.aborted || work === null) return;
   try {
     const engine = await choices.engine(work, progress);
     if (mine.signal.aborted) return;
@@ -218,7 +257,7 @@ async function listen(maySend = choices.isSending) {
     setState("live");
     say(t("waiting"));
   } catch (error) {
-    if (mine.signal.aborted || error.kind === "AbortError") return;
+    if (mine.signal.aborted || kindOf(error) === "AbortError") return;
     fail(error);
   } finally {
     if (underWay === mine) underWay = null;
@@ -236,7 +275,7 @@ async function stop() {
   } catch {
     // The engine was closed under it (another model was chosen): what was heard stays.
   }
-  if (session !== ending.session) return;
+  if (session === null || session !== ending.session) return;
   picture.show(session);
   found.show(session);
   now.whole(session);
@@ -244,6 +283,10 @@ async function stop() {
   say(`${t("stopped")} ${found.countText}`);
 }
 
+/**
+ * @param {Session} heard
+ * @param {WindowScores} window
+ */
 function heardWindow(heard, window) {
   if (heard !== session || document.hidden) return;
   for (const event of heard.ongoing) found.announce(event);
@@ -251,6 +294,10 @@ function heardWindow(heard, window) {
   found.refresh();
 }
 
+/**
+ * @param {Session} heard
+ * @param {number} level
+ */
 function heardSamples(heard, level) {
   const time = performance.now();
   if (heard !== session || document.hidden || time - lastDraw < 60) return;
@@ -262,6 +309,7 @@ function heardSamples(heard, level) {
   renderStatus();
 }
 
+/** @param {StreamState} state */
 function streamState({ waiting = null, failure = null, behindSeconds }) {
   if (failure) {
     stop();
@@ -278,6 +326,7 @@ function streamState({ waiting = null, failure = null, behindSeconds }) {
 
 // --- What is shown
 
+/** @param {Session | null} next */
 function show(next) {
   session = next;
   picture.show(next);
@@ -293,6 +342,7 @@ function eventsChanged() {
   if (session?.isOver && !picture.isPlaying) now.whole(session);
 }
 
+/** @param {"empty" | "busy" | "live" | "done"} state */
 function setState(state) {
   document.body.dataset.state = state;
   byId("busy").hidden = state !== "busy";
@@ -313,7 +363,7 @@ function render() {
     isReady: choices.isReady,
     isNext: choices.isSending,
     server: choices.serverName,
-    shown: work && (work.where === "server" || sent.has(work.file) ? "went" : "stayed"),
+    shown: work && (work.where === "server" || (work.file && sent.has(work.file)) ? "went" : "stayed"),
     offer: offer(),
   });
   renderStatus();
@@ -322,7 +372,7 @@ function render() {
 function renderStatus() {
   if (session === null) return;
   const duration = clock(session.duration, session.isOver ? 1 : 0);
-  let text = t("heard", heardValues());
+  let text = t("heard", heardValues(session));
   if (session.isLive) text = t(session.isOver ? "listened" : "listening", { duration });
   if (listening && picture.isPlaying) text = t("paused");
   if (byId("status").textContent !== text) byId("status").textContent = text;
@@ -333,12 +383,14 @@ function renderStatus() {
 byId("listen").addEventListener("click", () => (listening ? stop() : listen()));
 byId("open").addEventListener("click", () => {
   openSends = choices.isSending;
-  byId("file").click();
+  fileInput.click();
 });
-byId("file").addEventListener("change", ({ target }) => {
-  if (target.files.length) open(target.files[0], openSends);
+const fileInput = byId("file", HTMLInputElement);
+fileInput.addEventListener("change", () => {
+  const [file] = fileInput.files ?? [];
+  if (file) open(file, openSends);
   openSends = undefined;
-  target.value = "";
+  fileInput.value = "";
 });
 byId("busy-cancel").addEventListener("click", () => {
   underWay?.abort();
@@ -369,6 +421,7 @@ setState("empty");
 begin();
 registerOffline({ onUpdate: (change) => lastingNotice("update", "update", {}, { key: "reload", run: change }) });
 onInstallable((install) => {
-  byId("install").hidden = install === null;
-  byId("install").onclick = install;
+  const button = byId("install");
+  button.hidden = install === null;
+  button.onclick = install;
 });

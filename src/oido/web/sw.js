@@ -8,6 +8,9 @@
 
 importScripts("precache.js");
 
+/* TypeScript knows `self` as that of any worker. */
+const scope = /** @type {ServiceWorkerGlobalScope} */ (/** @type {unknown} */ (self));
+
 const { version, files, models } = self.OIDO_PRECACHE;
 const PAGE_CACHE = `oido-page-${version}`;
 const MODEL_CACHE = "oido-models";
@@ -22,25 +25,27 @@ const RELAXED_SIMD = [
 
 const hasRelaxedSimd = WebAssembly.validate(new Uint8Array(RELAXED_SIMD));
 const unwanted = hasRelaxedSimd ? "compat" : "relaxed";
-const absolute = (url) => new URL(url, self.registration.scope).href;
+/** @type {(url: string) => string} */
+const absolute = (url) => new URL(url, scope.registration.scope).href;
 const kept = new Map(files.filter(({ build }) => build !== unwanted).map((file) => [absolute(file.url), file]));
 const known = new Map(models.map((model) => [absolute(model.url), model]));
 
-self.addEventListener("install", (event) => event.waitUntil(install()));
-self.addEventListener("activate", (event) => event.waitUntil(activate()));
-self.addEventListener("message", (event) => {
-  if (event.data?.type === "take over") self.skipWaiting();
+scope.addEventListener("install", (event) => event.waitUntil(install()));
+scope.addEventListener("activate", (event) => event.waitUntil(activate()));
+scope.addEventListener("message", (event) => {
+  if (event.data?.type === "take over") scope.skipWaiting();
   if (event.data?.type === "keep") event.waitUntil(keep(event.data.url, event.ports[0]));
 });
 
-self.addEventListener("fetch", (event) => {
+scope.addEventListener("fetch", (event) => {
   const { request } = event;
   if (request.method !== "GET") return;
   const url = new URL(request.url);
   url.hash = url.search = "";
   if (url.href === absolute("index.html")) url.href = absolute("./");
-  if (kept.has(url.href)) event.respondWith(ofPage(url.href, request));
-  else if (known.has(url.href)) event.respondWith(ofModels(url.href));
+  const [file, model] = [kept.get(url.href), known.get(url.href)];
+  if (file) event.respondWith(ofPage(url.href, file, request));
+  else if (model) event.respondWith(ofModels(url.href, model));
 });
 
 async function install() {
@@ -51,7 +56,7 @@ async function install() {
       await cache.put(url, await unchanged(url, file));
     }),
   );
-  await Promise.all([...known].filter(([, model]) => model.precached).map(([url]) => ofModels(url)));
+  await Promise.all([...known].filter(([, model]) => model.precached).map(([url, model]) => ofModels(url, model)));
 }
 
 async function activate() {
@@ -63,18 +68,26 @@ async function activate() {
   for (const request of await cache.keys()) {
     if (!current.has(request.url)) await cache.delete(request);
   }
-  await self.clients.claim();
+  await scope.clients.claim();
 }
 
-async function ofPage(url, request) {
+/**
+ * @param {string} url
+ * @param {PrecachedFile} file
+ * @param {Request} request
+ */
+async function ofPage(url, file, request) {
   const cache = await caches.open(PAGE_CACHE);
-  if (kept.get(url).fresh) return fetch(request).catch(() => cache.match(url));
+  if (file.fresh) return fetch(request).catch(async () => (await cache.match(url)) ?? Response.error());
   return (await cache.match(url)) ?? fetch(request);
 }
 
-async function ofModels(url) {
+/**
+ * @param {string} url
+ * @param {PrecachedModel} model
+ */
+async function ofModels(url, model) {
   const cache = await caches.open(MODEL_CACHE);
-  const model = known.get(url);
   const key = modelKey(url, model);
   const before = await cache.match(key);
   if (before) return before;
@@ -83,22 +96,35 @@ async function ofModels(url) {
   return response;
 }
 
-/** Models of all versions are in one cache: each under its address and its hash. */
+/**
+ * Models of all versions are in one cache: each under its address and its hash.
+ * @param {string} url
+ * @param {{integrity: string}} model
+ */
 function modelKey(url, { integrity }) {
   return `${url}?${encodeURIComponent(integrity)}`;
 }
 
-/** Fetches what has this hash, past every other cache; rejects anything else. */
+/**
+ * Fetches what has this hash, past every other cache; rejects anything else.
+ * @param {string} url
+ * @param {{integrity: string}} file
+ */
 async function unchanged(url, { integrity }) {
   const response = await fetch(url, { cache: "reload", integrity });
   if (!response.ok) throw new TypeError(`${url}: ${response.status}`);
   return response;
 }
 
+/**
+ * @param {string} url
+ * @param {MessagePort} [port]
+ */
 async function keep(url, port) {
   let isKept = false;
   try {
-    if (known.has(url)) isKept = (await ofModels(url)).ok;
+    const model = known.get(url);
+    if (model) isKept = (await ofModels(url, model)).ok;
   } finally {
     port?.postMessage({ kept: isKept });
   }

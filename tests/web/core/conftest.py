@@ -3,26 +3,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import soundfile
 from numpy.typing import NDArray
 
-from oido.cli.main import run
 from oido.errors import MissingExtraError, ModelError, OidoError
 from oido.inference.export import export
 from oido.models.loading import load_model
 from oido.models.model import AudioModel
 from oido.server.vendor import VENDOR_FOLDER, is_vendored, vendor
 from tests.web.core.site import Site, core_files
-
-ROOT = Path(__file__).parents[3]
-STREET = ROOT / "examples" / "street.flac"
 
 
 @pytest.fixture(scope="session")
@@ -36,14 +30,6 @@ def litert_js() -> Path:
         except OidoError as error:
             pytest.skip(f"needs LiteRT.js: {error}")
     return VENDOR_FOLDER
-
-
-@pytest.fixture(scope="session")
-def street() -> NDArray[np.float32]:
-    """f32[n] at 16 kHz: a siren, beeps, a bell, rain, an engine, a voice."""
-    samples, rate_hz = soundfile.read(STREET, dtype="float32")
-    assert rate_hz == 16_000
-    return samples
 
 
 @pytest.fixture(scope="session")
@@ -97,25 +83,6 @@ def in_browser(
         return core.evaluate(code, {"modelUrl": "/model.tflite", "clips": urls, **options})
 
     return hear
-
-
-@pytest.fixture(scope="session")
-def taught(tmp_path_factory: pytest.TempPathFactory, street: NDArray[np.float32]) -> Path:
-    """What `oido train` makes of clips of examples/street.flac: calibrated, with thresholds, with
-    the base model's head before its own, and with the output that tells unknown sounds."""
-    folder = tmp_path_factory.mktemp("taught")
-    scenes = json.loads((ROOT / "examples" / "scenes.json").read_text(encoding="utf-8"))
-    for event in scenes[STREET.name]["events"]:
-        length = (event["end"] - event["start"]) / 5
-        (folder / "clips" / event["label"]).mkdir(parents=True, exist_ok=True)
-        for piece in range(5):
-            start = int((event["start"] + piece * length) * 16_000)
-            clip = street[start : start + int(length * 16_000)]
-            soundfile.write(folder / "clips" / event["label"] / f"{piece}.wav", clip, 16_000)
-    model = folder / "street.tflite"
-    arguments = ["train", folder / "clips", "-o", model, "--keep-base", "-q", "--jobs", "1"]
-    assert run([str(argument) for argument in arguments]) == 0
-    return model
 
 
 @pytest.fixture(scope="session")

@@ -4,11 +4,8 @@
 from __future__ import annotations
 
 import base64
-import functools
-import http.server
 import json
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,29 +18,9 @@ import oido
 from oido.models.loading import load_model
 from oido.models.model import AudioModel
 from oido.server.page_files import WEB_FOLDER, export_page
+from oido.writers.written import WRITTEN_NAME
+from tests.web.browsing import Host
 from tests.web.core.site import floats
-
-
-class Host:
-    """`python -m http.server`, which can be stopped."""
-
-    def __init__(self, folder: Path) -> None:
-        self.asked: list[str] = []
-        asked = self.asked
-
-        class Handler(http.server.SimpleHTTPRequestHandler):
-            def log_message(self, *_: Any) -> None:
-                asked.append(self.path)
-
-        handler = functools.partial(Handler, directory=str(folder))
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self.address = f"http://127.0.0.1:{self._server.server_address[1]}/"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 @pytest.fixture
@@ -158,7 +135,8 @@ def test_it_hears_without_a_network(
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     others = {file for file in files if file.startswith("vendor/") and "compat" in file}
     texts = {f for f in files if f.startswith("vendor/") and not f.endswith((".js", ".wasm"))}
-    wanted = files - others - texts - {"sw.js", "index.html", "precache.js", ".oido-written"} | {""}
+    unserved = {"sw.js", "index.html", "precache.js", WRITTEN_NAME}
+    wanted = files - others - texts - unserved | {""}
     assert {u.split("?")[0] for u in kept} == wanted
 
 

@@ -5,7 +5,7 @@
  * count from the start of the ZIP or of the whole file, as its writer liked.
  */
 
-import { OidoError } from "./errors.js";
+import { OidoError, messageOf } from "./errors.js";
 
 const END_SIGNATURE = 0x06054b50;
 const ENTRY_SIGNATURE = 0x02014b50;
@@ -15,22 +15,32 @@ const LONGEST_COMMENT = 0xffff;
 const STORED = 0;
 const DEFLATED = 8;
 
-/** The packed files by name, Map of Uint8Array; empty if nothing is packed. Throws OidoError. */
+/**
+ * @typedef {{method: number, crc: number, packedBytes: number, bytes: number, start: number, name: string}} Entry
+ */
+
+/**
+ * The packed files by name, Map of Uint8Array; empty if nothing is packed. Throws OidoError.
+ * @param {Uint8Array<ArrayBuffer>} bytes
+ * @returns {Promise<Map<string, Uint8Array>>}
+ */
 export async function packedFiles(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const end = findEnd(view);
+  /** @type {Map<string, Uint8Array>} */
   const files = new Map();
   if (end < 0) return files;
   try {
     for (const entry of entries(bytes, view, end)) files.set(entry.name, await content(entry, bytes, view));
   } catch (error) {
-    throw new OidoError("ModelFormatError", `the files packed in the model are damaged (${error.message})`, {
+    throw new OidoError("ModelFormatError", `the files packed in the model are damaged (${messageOf(error)})`, {
       cause: error,
     });
   }
   return files;
 }
 
+/** @param {DataView} view */
 function findEnd(view) {
   const last = view.byteLength - END_BYTES;
   for (let at = last; at >= Math.max(0, last - LONGEST_COMMENT); at--) {
@@ -41,6 +51,12 @@ function findEnd(view) {
   return -1;
 }
 
+/**
+ * @param {Uint8Array} bytes
+ * @param {DataView} view
+ * @param {number} end
+ * @returns {Generator<Entry>}
+ */
 function* entries(bytes, view, end) {
   const count = view.getUint16(end + 10, true);
   const size = view.getUint32(end + 12, true);
@@ -61,6 +77,11 @@ function* entries(bytes, view, end) {
   }
 }
 
+/**
+ * @param {Entry} entry
+ * @param {Uint8Array<ArrayBuffer>} bytes
+ * @param {DataView} view
+ */
 async function content(entry, bytes, view) {
   if (view.getUint32(entry.start, true) !== LOCAL_SIGNATURE) throw new RangeError("no such file");
   const start = entry.start + 30 + view.getUint16(entry.start + 26, true) + view.getUint16(entry.start + 28, true);
@@ -71,6 +92,7 @@ async function content(entry, bytes, view) {
   return plain;
 }
 
+/** @param {Uint8Array<ArrayBuffer>} packed */
 async function inflated(packed) {
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
@@ -82,6 +104,7 @@ const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   return value;
 });
 
+/** @param {Uint8Array} bytes */
 function crc32(bytes) {
   let value = 0xffffffff;
   for (const byte of bytes) value = CRC_TABLE[(value ^ byte) & 0xff] ^ (value >>> 8);

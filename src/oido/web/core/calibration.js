@@ -10,6 +10,9 @@ import { OidoError } from "./errors.js";
 /** g of a calibration, by its number in metadata_schema.fbs. */
 export const TRANSFORMATIONS = ["identity", "log", "inverse logistic"];
 
+/** @type {((x: number) => number)[]} */
+const TRANSFORMS = [(x) => x, log, (x) => log(x) - log(1 - x)];
+
 const NUMBER = /^[ \t\n\v\f\r]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t\n\v\f\r]*$/;
 const SHOWN_CHARACTERS = 80;
 const SMALLEST_LOG = Math.fround(1e-16);
@@ -17,9 +20,15 @@ const SMALLEST_LOG = Math.fround(1e-16);
 /**
  * @typedef {{scale: number, slope: number, offset: number, minScore: number|null}} Sigmoid
  * One label's parameters, all float32.
+ *
+ * @typedef {{sigmoids: (Sigmoid|null)[], transformation?: number, defaultScore?: number}} Calibration
  */
 
-/** The sigmoids of a calibration file, null for a label without one. Throws OptionError. */
+/**
+ * The sigmoids of a calibration file, null for a label without one. Throws OptionError.
+ * @param {string} text
+ * @param {number} nLabels
+ */
 export function parseSigmoids(text, nLabels) {
   const lines = text.split("\n").map((line) => (line.endsWith("\r") ? line.slice(0, -1) : line));
   if (lines.length !== nLabels) {
@@ -36,6 +45,11 @@ export function parseSigmoids(text, nLabels) {
   return sigmoids;
 }
 
+/**
+ * @param {string} line
+ * @param {number} number
+ * @returns {Sigmoid}
+ */
 function parseSigmoid(line, number) {
   const fields = line.split(",");
   const values = fields.map((field) => (NUMBER.test(field) ? Math.fround(Number(field)) : NaN));
@@ -52,19 +66,27 @@ function parseSigmoid(line, number) {
 
 /** Applies a calibration: sigmoids per label, transformation 0..2, default score. */
 export class Calibrator {
+  /** @param {Calibration} calibration */
   constructor({ sigmoids, transformation = 0, defaultScore = 0 }) {
     this.sigmoids = sigmoids;
-    this.transform = [(x) => x, log, (x) => log(x) - log(1 - x)][transformation];
+    this.transform = TRANSFORMS[transformation];
     if (!this.transform) throw new OidoError("OptionError", `there is no score transformation ${transformation}`);
     this.defaultScore = Math.fround(defaultScore);
   }
 
-  /** The probabilities, Float32Array(C), of the scores of one window, Float32Array(C). */
+  /**
+   * The probabilities, Float32Array(C), of the scores of one window, Float32Array(C).
+   * @param {Float32Array} scores
+   */
   apply(scores) {
     if (scores.length !== this.sigmoids.length) throw new RangeError("a score for each label");
     return Float32Array.from(this.sigmoids, (sigmoid, index) => this.#probability(scores[index], sigmoid));
   }
 
+  /**
+   * @param {number} score
+   * @param {Sigmoid | null} sigmoid
+   */
   #probability(score, sigmoid) {
     if (sigmoid === null || (sigmoid.minScore !== null && score < sigmoid.minScore)) return this.defaultScore;
     const z = this.transform(score) * sigmoid.slope + sigmoid.offset;
@@ -73,7 +95,10 @@ export class Calibrator {
   }
 }
 
-/** log x, and below t = 1e-16 its mirror image in (t, log t): finite for every x. */
+/**
+ * log x, and below t = 1e-16 its mirror image in (t, log t): finite for every x.
+ * @param {number} x
+ */
 function log(x) {
   return x < SMALLEST_LOG ? 2 * Math.log(SMALLEST_LOG) - Math.log(2 * SMALLEST_LOG - x) : Math.log(x);
 }

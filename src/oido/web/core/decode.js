@@ -2,7 +2,7 @@
 
 /* From a file to mono samples at the model's rate, without leaving the device. */
 
-import { OidoError } from "./errors.js";
+import { OidoError, messageOf } from "./errors.js";
 import { readWav } from "./wav.js";
 
 const LOUDEST_RMS = 16; // float samples belong in [-1, 1]; recorders overshoot, but not this much
@@ -12,8 +12,11 @@ const SHORTEST_SECONDS = 0.001;
  * Decodes a File (or a Blob). A WAV or a 16-bit FLAC at the model's rate gives the numbers that Python gets;
  * anything else is decoded and resampled by the browser, which differs from Python by its resampler.
  *
- * @returns {Promise<{samples: Float32Array, duration: number}>} mono at sampleRateHz; seconds
  * Throws an OidoError: UnknownFormatError, EmptyAudioError or InvalidSamplesError.
+ *
+ * @param {Blob & {name?: string}} file
+ * @param {number} sampleRateHz
+ * @returns {Promise<{samples: Float32Array<ArrayBuffer>, duration: number}>} mono at sampleRateHz; seconds
  */
 export async function decodeFile(file, sampleRateHz) {
   const name = file.name ?? "the file";
@@ -21,7 +24,7 @@ export async function decodeFile(file, sampleRateHz) {
   try {
     buffer = await file.arrayBuffer();
   } catch (error) {
-    throw new OidoError("AudioNotFoundError", `${name}: cannot be read (${error.message})`, { cause: error });
+    throw new OidoError("AudioNotFoundError", `${name}: cannot be read (${messageOf(error)})`, { cause: error });
   }
   const wav = readWav(buffer);
   const samples = wav?.sampleRateHz === sampleRateHz ? wav.mono() : await byBrowser(buffer, name, sampleRateHz);
@@ -29,6 +32,11 @@ export async function decodeFile(file, sampleRateHz) {
   return { samples, duration: samples.length / sampleRateHz };
 }
 
+/**
+ * @param {ArrayBuffer} buffer
+ * @param {string} name
+ * @param {number} sampleRateHz
+ */
 async function byBrowser(buffer, name, sampleRateHz) {
   if (buffer.byteLength === 0) throw new OidoError("EmptyAudioError", `${name}: is empty`);
   let decoded;
@@ -55,6 +63,7 @@ async function byBrowser(buffer, name, sampleRateHz) {
  * Chromium divides the 16-bit samples of FLAC and others by 32767 where they are positive, and by 32768 where
  * they are not. Where that is what was done, and no resampling came after it, each is given what Python gives.
  */
+/** @param {Float32Array<ArrayBuffer>} samples */
 function asWritten(samples) {
   for (const sample of samples) {
     const number = sample * (sample > 0 ? 32767 : 32768);
@@ -63,6 +72,11 @@ function asWritten(samples) {
   return samples.map((sample) => (sample > 0 ? Math.round(sample * 32767) / 32768 : sample));
 }
 
+/**
+ * @param {Float32Array} samples
+ * @param {string} name
+ * @param {number} sampleRateHz
+ */
 function check(samples, name, sampleRateHz) {
   if (samples.length < SHORTEST_SECONDS * sampleRateHz) {
     throw new OidoError("EmptyAudioError", `${name}: holds only ${samples.length} samples, too few to be a sound`);

@@ -3,21 +3,35 @@
 /* A model that hears in this browser: no sample of audio leaves the device. */
 
 import { Calibrator } from "./calibration.js";
-import { OidoError, throwIfAborted } from "./errors.js";
+import { OidoError, messageOf, throwIfAborted } from "./errors.js";
 import { LiveStream } from "./live_stream.js";
 import { readModel, thresholdsOf } from "./model.js";
 import { NetworkClient } from "./network_client.js";
 import { keepModel } from "./register.js";
 import { Windowing } from "./windowing.js";
 
+/** @import { EngineInfo, HearOptions, Stream, StreamHandlers, WindowScores } from "../types.js" */
+
 const WINDOWS_AT_ONCE = 16;
 
 /**
- * Opens a model. modelUrl: where it is, or modelBytes: an ArrayBuffer or Uint8Array of it. name: what to
+ * @typedef {Awaited<ReturnType<typeof readModel>>} DeviceModel
+ *
+ * @typedef {EngineInfo & {scoreThreshold: number|null, aggregation: string|null, noveltyThreshold: number|null,
+ *   head: string, heads: string[], licence: string, build: string}} DeviceInfo
+ *
+ * @typedef {{modelUrl?: string|null, modelBytes?: ArrayBuffer|Uint8Array<ArrayBuffer>|null, name?: string|null,
+ *   head?: string|null, displayNames?: Map<string, string>|Record<string, string>|null,
+ *   onProgress?: (share: number) => void}} OpenOptions
+ */
+
+/**
+ * Opens a model. modelUrl: where it is, or else modelBytes: the file. name: what to
  * call it, null for the name in its metadata. head: which head is heard, null for the last.
  * displayNames: Map or object of label to what is shown for it. onProgress: of fetching, 0..1.
  *
  * Throws an OidoError, in one sentence, for a model that cannot be fetched, read or run.
+ * @param {OpenOptions} options
  */
 export async function openDevice({
   modelUrl = null,
@@ -27,13 +41,13 @@ export async function openDevice({
   displayNames = null,
   onProgress = () => {},
 }) {
-  const bytes = modelBytes === null ? await fetched(modelUrl, onProgress) : new Uint8Array(modelBytes);
+  const bytes = modelUrl === null ? new Uint8Array(modelBytes ?? []) : await fetched(modelUrl, onProgress);
   const model = await readModel(bytes, { head });
   const network = new NetworkClient();
   try {
     const { build } = await network.open(model, bytes);
     onProgress(1);
-    if (modelBytes === null) keepModel(modelUrl).catch(() => {}); // for the next time, offline
+    if (modelUrl !== null) keepModel(modelUrl).catch(() => {}); // for the next time, offline
     return new DeviceEngine(model, network, infoOf(model, name, displayNames, build));
   } catch (error) {
     network.close();
@@ -47,6 +61,11 @@ class DeviceEngine {
   #network;
   #windowing;
 
+  /**
+   * @param {DeviceModel} model
+   * @param {NetworkClient} network
+   * @param {DeviceInfo} info
+   */
   constructor(model, network, info) {
     this.#model = model;
     this.#network = network;
@@ -59,11 +78,14 @@ class DeviceEngine {
   /**
    * Hears a whole recording, mono Float32Array at `info.sampleRateHz`.
    * signal: an AbortSignal. onProgress: told the share that was heard, 0..1.
-   * @returns {Promise<{index: number, startTime: number, endTime: number, scores: Float32Array,
-   *   probabilities: Float32Array|null, novelty: number|null}[]>}
+   * @param {Float32Array | null} samples null: the browser could not decode them
+   * @param {HearOptions} [options]
+   * @returns {Promise<WindowScores[]>}
    */
   async hear(samples, { signal = null, onProgress = () => {} } = {}) {
+    if (samples === null) throw new OidoError("UnknownFormatError", "there are no samples to run the model on");
     const count = this.#windowing.count(samples.length);
+    /** @type {WindowScores[]} */
     const windows = [];
     while (windows.length < count) {
       throwIfAborted(signal);
@@ -80,6 +102,8 @@ class DeviceEngine {
   /**
    * Hears sound as it comes: `push(Float32Array)`, and `end()`, a promise of {nSamples, nWindows}.
    * onWindow: told each window. onState: told {dropped, behindSeconds, hopSamples} when one changes.
+   * @param {StreamHandlers} handlers
+   * @returns {Stream}
    */
   stream({ onWindow, onState = () => {} }) {
     return new LiveStream({
@@ -95,6 +119,12 @@ class DeviceEngine {
     this.#network.close();
   }
 
+  /**
+   * @param {number} index
+   * @param {Float32Array[]} outputs
+   * @param {number} row
+   * @returns {WindowScores}
+   */
   #window(index, outputs, row) {
     const size = this.#model.outputs[0].size;
     const scores = outputs[0].slice(row * size, (row + 1) * size);
@@ -104,6 +134,13 @@ class DeviceEngine {
   }
 }
 
+/**
+ * @param {DeviceModel} model
+ * @param {string | null} name
+ * @param {OpenOptions["displayNames"]} displayNames
+ * @param {string} build
+ * @returns {DeviceInfo}
+ */
 function infoOf(model, name, displayNames, build) {
   const { labels } = model.head;
   const shown = displayNames instanceof Map ? displayNames : new Map(Object.entries(displayNames ?? {}));
@@ -126,11 +163,14 @@ function infoOf(model, name, displayNames, build) {
   };
 }
 
+/**
+ * @param {string} url
+ * @param {(share: number) => void} onProgress
+ */
 async function fetched(url, onProgress) {
-  let response;
   try {
-    response = await fetch(url);
-    if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
+    const response = await fetch(url);
+    if (!response.ok || response.body === null) throw new Error(`${response.status} ${response.statusText}`);
     const total = Number(response.headers.get("Content-Length"));
     const pieces = [];
     let received = 0;
@@ -143,7 +183,7 @@ async function fetched(url, onProgress) {
     }
     return new Uint8Array(await new Blob(pieces).arrayBuffer());
   } catch (error) {
-    throw new OidoError("ModelFetchError", `the model ${url} could not be fetched (${error.message})`, {
+    throw new OidoError("ModelFetchError", `the model ${url} could not be fetched (${messageOf(error)})`, {
       cause: error,
     });
   }

@@ -5,6 +5,11 @@
  * (oido.errors): "ModelFormatError", "AudioError", "OptionError", "MicrophoneError", "AbortError"...
  */
 export class OidoError extends Error {
+  /**
+   * @param {string} kind
+   * @param {string} message
+   * @param {ErrorOptions} [options]
+   */
   constructor(kind, message, options) {
     super(message, options);
     this.name = kind;
@@ -12,7 +17,26 @@ export class OidoError extends Error {
   }
 }
 
-/** Throws the AbortError of a signal that was given up. */
+/**
+ * Throws the AbortError of a signal that was given up.
+ * @param {AbortSignal | null} [signal]
+ */
 export function throwIfAborted(signal) {
   if (signal?.aborted) throw new OidoError("AbortError", "it was stopped");
+}
+
+/**
+ * The kind of an OidoError; undefined for whatever else was thrown.
+ * @param {unknown} error
+ */
+export function kindOf(error) {
+  return error instanceof OidoError ? error.kind : undefined;
+}
+
+/**
+ * What an error says, whoever threw it.
+ * @param {unknown} error
+ */
+export function messageOf(error) {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -7,14 +7,21 @@
 
 import { Windowing } from "./windowing.js";
 
+/** @import { Calibrator } from "./calibration.js" */
+/** @import { SoundEvent, WindowScores, WindowSizes } from "../types.js" */
+
 /** Of events, where neither the user nor the model says another. */
 export const DEFAULT_THRESHOLD = 0.3;
 
 const LONGEST_SECONDS = 1e9;
 
 /**
- * @typedef {{label: string, labelIndex: number, displayName: string, startTime: number,
- *   endTime: number, score: number, probability: number|null}} Event times are seconds.
+ * Neighbouring windows of one label; peak: the value that thresholds are compared with, score: beside it.
+ * @typedef {{first: number, last: number, peak: number, score: number, isCalibrated: boolean}} Run
+ *
+ * @typedef {WindowSizes & {labels: string[], displayNames?: string[], thresholds?: Float32Array|null,
+ *   threshold?: number, offRatio?: number, minDuration?: number, mergeGap?: number, allowed?: boolean[]|null,
+ *   calibrator?: Calibrator|null}} SegmenterOptions
  */
 
 /** Turns the scores of successive windows into events, as soon as each is over. */
@@ -29,8 +36,11 @@ export class Segmenter {
   #gapSamples;
   #shortestSamples;
   #nWindows = 0;
+  /** @type {Map<number, Run>} */
   #runs = new Map();
+  /** @type {Map<number, Run>} */
   #waiting = new Map();
+  /** @type {{scores: Float32Array, probabilities: Float32Array|null} | null} */
   #held = null;
 
   /**
@@ -39,6 +49,7 @@ export class Segmenter {
    * threshold: the common one, 0..1, which counts where thresholds is null. offRatio, minDuration,
    * mergeGap: as oido.params.Detection, seconds. allowed: array of booleans, or null for all.
    * calibrator: with it, "score" in the rules means the probability.
+   * @param {SegmenterOptions} options
    */
   constructor({
     labels,
@@ -63,6 +74,7 @@ export class Segmenter {
     this.#allowed = allowed;
     this.#calibrator = calibrator;
     // Whole samples, so that a limit of exactly an event's length keeps it.
+    /** @type {(seconds: number) => number} */
     const samplesOf = (seconds) => roundHalfEven(Math.min(seconds, LONGEST_SECONDS) * sampleRateHz);
     this.#gapSamples = samplesOf(mergeGap);
     this.#shortestSamples = samplesOf(minDuration);
@@ -76,12 +88,16 @@ export class Segmenter {
   /**
    * Take the next window's scores, Float32Array(C), and its probabilities if they are known; gives the
    * events that are over, by start time.
+   * @param {Float32Array} scores
+   * @param {Float32Array | null} [probabilities]
+   * @returns {SoundEvent[]}
    */
   push(scores, probabilities = null) {
     const window = this.#nWindows++;
     this.#held = { scores, probabilities };
     const values = probabilities ?? this.#calibrator?.apply(scores) ?? scores;
     const isCalibrated = values !== scores;
+    /** @type {[number, Run][]} */
     const done = [];
     for (let index = 0; index < values.length; index++) {
       if (!(values[index] >= this.#off[index]) || (this.#allowed && !this.#allowed[index])) continue;
@@ -106,6 +122,7 @@ export class Segmenter {
   /**
    * Take one of an engine's windows by its index. Windows that were left out before it, because the
    * device was too slow, count as the last one that was heard.
+   * @param {Pick<WindowScores, "index" | "scores" | "probabilities">} window
    */
   pushWindow({ index, scores, probabilities }) {
     const events = [];
@@ -115,8 +132,12 @@ export class Segmenter {
     return events;
   }
 
-  /** The recording ended after this many samples: the events that were still open. */
+  /**
+   * The recording ended after this many samples: the events that were still open.
+   * @param {number} nSamples
+   */
   flush(nSamples) {
+    /** @type {[number, Run][]} */
     const done = [];
     for (const index of [...this.#runs.keys()]) this.#close(index, done);
     done.push(...this.#waiting);
@@ -124,10 +145,14 @@ export class Segmenter {
     return this.#events(done, nSamples);
   }
 
+  /**
+   * @param {number} index
+   * @param {[number, Run][]} done
+   */
   #close(index, done) {
     let run = this.#runs.get(index);
     this.#runs.delete(index);
-    if (run.peak < this.#on[index]) return;
+    if (run === undefined || run.peak < this.#on[index]) return;
     const earlier = this.#waiting.get(index);
     if (earlier !== undefined) {
       if (this.#gap(earlier, run.first) <= this.#gapSamples) run = joined(earlier, run);
@@ -136,10 +161,19 @@ export class Segmenter {
     this.#waiting.set(index, run);
   }
 
+  /**
+   * @param {Run} run
+   * @param {number} nextWindow
+   */
   #gap(run, nextWindow) {
     return (nextWindow - run.last - 1) * this.#windowing.hopSamples;
   }
 
+  /**
+   * @param {[number, Run][]} done
+   * @param {number | null} nSamples
+   * @returns {SoundEvent[]}
+   */
   #events(done, nSamples) {
     const rate = this.#windowing.sampleRateHz;
     // While the recording goes on, the end of a closed event lies before its (unknown) end.
@@ -164,12 +198,20 @@ export class Segmenter {
   }
 }
 
+/**
+ * @param {Run} first
+ * @param {Run} second
+ * @returns {Run}
+ */
 function joined(first, second) {
   const { peak, score, isCalibrated } = first.peak >= second.peak ? first : second;
   return { first: first.first, last: second.last, peak, score, isCalibrated };
 }
 
-/** The nearest whole number; of two that are as near, the even one, as Python's round. */
+/**
+ * The nearest whole number; of two that are as near, the even one, as Python's round.
+ * @param {number} value
+ */
 function roundHalfEven(value) {
   const below = Math.floor(value);
   const rest = value - below;

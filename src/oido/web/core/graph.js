@@ -13,10 +13,15 @@ const METADATA = "TFLITE_METADATA";
 const FLOAT32 = 0;
 
 /**
- * The first subgraph. Throws ModelFormatError.
- * @returns {{windowSamples: number, inputShape: number[], metadata: Uint8Array|null,
- *   outputs: {size: number, names: string[]}[]}}
  * outputs: in their order; names: by which a runtime may know each, its tensor's and its signature's.
+ * @typedef {{windowSamples: number, inputShape: number[], metadata: Uint8Array|null,
+ *   outputs: {size: number, names: string[]}[]}} Graph
+ */
+
+/**
+ * The first subgraph. Throws ModelFormatError.
+ * @param {Uint8Array} bytes
+ * @returns {Graph}
  */
 export function readGraph(bytes) {
   if (bytes.length < 8 || String.fromCharCode(...bytes.subarray(4, 8)) !== IDENTIFIER) {
@@ -30,6 +35,10 @@ export function readGraph(bytes) {
   }
 }
 
+/**
+ * @param {Table} model
+ * @returns {Graph}
+ */
 function read(model) {
   const [graph] = model.tables(2);
   const tensors = graph.tables(0);
@@ -50,11 +59,16 @@ function read(model) {
   };
 }
 
+/**
+ * @param {Table} model
+ * @param {number} tensor
+ */
 function signatureNames(model, tensor) {
   const signature = model.tables(7).find((each) => each.uint32(4) === 0);
   return (signature?.tables(1) ?? []).filter((map) => map.uint32(1) === tensor).map((map) => map.text(0));
 }
 
+/** @param {Table} model */
 function metadataOf(model) {
   const entry = model.tables(6).find((each) => each.text(0) === METADATA);
   return entry === undefined ? null : model.tables(4)[entry.uint32(1)].bytes(0);

@@ -8,6 +8,9 @@
 
 import { OidoError } from "./errors.js";
 
+/** @import { StreamEnd, StreamState } from "../types.js" */
+/** @import { Windowing } from "./windowing.js" */
+
 const ROOM_SECONDS = 4; // of sound that may wait to be heard
 const LATE_SECONDS = 2.5; // that sound may wait, before the hop gets coarser
 const SPARE = 0.7; // of the time of a finer hop must suffice, before the hop gets finer again
@@ -28,11 +31,17 @@ export class LiveStream {
   #stride = 1;
   #cost = 0; // hops that come in while one window is heard: of the last ones, newer ones counting more
   #isBusy = false;
+  /** @type {PromiseWithResolvers<StreamEnd> | null} */
   #ending = null;
+  /** @type {unknown} */
   #failure = null;
   #told = "";
 
-  /** hear: gives the outputs of one window's waveform, a promise. onWindow(index, outputs), onState. */
+  /**
+   * hear: gives the outputs of one window's waveform, a promise. onWindow(index, outputs), onState.
+   * @param {{windowing: Windowing, hear: (waveform: Float32Array<ArrayBuffer>) => Promise<Float32Array[]>,
+   *   onWindow: (index: number, outputs: Float32Array[]) => void, onState: (state: StreamState) => void}} options
+   */
   constructor({ windowing, hear, onWindow, onState }) {
     this.#windowing = windowing;
     this.#hear = hear;
@@ -48,7 +57,10 @@ export class LiveStream {
     return this.#nSamples;
   }
 
-  /** Takes the next samples, any number of them; they are copied. Throws what stopped the hearing. */
+  /**
+   * Takes the next samples, any number of them; they are copied. Throws what stopped the hearing.
+   * @param {Float32Array} samples
+   */
   push(samples) {
     if (this.#failure) throw this.#failure;
     if (this.#ending) throw new OidoError("OptionError", "the stream has ended");
@@ -63,15 +75,14 @@ export class LiveStream {
 
   /** No more samples come: hears the rest, the last window padded with zeros. */
   end() {
-    if (this.#ending) return this.#ending.promise;
-    let resolve, reject;
-    const promise = new Promise((...both) => ([resolve, reject] = both));
-    this.#ending = { promise, resolve, reject };
+    if (this.#ending !== null) return this.#ending.promise;
+    this.#ending = withResolvers();
     this.#reachEnd();
     this.#hearNext();
-    return promise;
+    return this.#ending.promise;
   }
 
+  /** @param {Float32Array} samples */
   #store(samples) {
     const at = this.#nSamples % this.#ring.length;
     const room = this.#ring.length - at;
@@ -123,7 +134,10 @@ export class LiveStream {
     return this.#nextWindow < this.#windowing.count(this.#nSamples);
   }
 
-  /** Chooses the hop by what the last window took, in hops, and what comes next. */
+  /**
+   * Chooses the hop by what the last window took, in hops, and what comes next.
+   * @param {number} cost
+   */
   #adapt(cost) {
     this.#cost = (this.#cost + cost) / 2;
     const { hopSamples, windowSamples, sampleRateHz } = this.#windowing;
@@ -144,6 +158,7 @@ export class LiveStream {
     if (this.#last < last) this.#nextWindow = Math.min(this.#nextWindow, last);
   }
 
+  /** @param {number} window */
   #waveform(window) {
     const { hopSamples, windowSamples } = this.#windowing;
     const start = window * hopSamples;
@@ -179,4 +194,19 @@ export class LiveStream {
     this.#told = text;
     this.#onState(state);
   }
+}
+
+/**
+ * Promise.withResolvers, which older browsers lack.
+ * @template T
+ * @returns {PromiseWithResolvers<T>}
+ */
+export function withResolvers() {
+  /** @type {(value: T | PromiseLike<T>) => void} */
+  let resolve = () => {};
+  /** @type {(reason: unknown) => void} */
+  let reject = () => {};
+  /** @type {Promise<T>} */
+  const promise = new Promise((...both) => ([resolve, reject] = both));
+  return { promise, resolve, reject };
 }

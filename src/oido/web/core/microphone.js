@@ -2,11 +2,12 @@
 
 /* The microphone, at the model's rate, as it is: nothing cancelled, suppressed or turned up. */
 
-import { OidoError } from "./errors.js";
+import { OidoError, messageOf } from "./errors.js";
 import { Resampler } from "./resampler.js";
 
 const WORKLET = new URL("./microphone_worklet.js", import.meta.url);
 
+/** @type {Record<string, string>} */
 const REFUSALS = {
   NotAllowedError: "the microphone was not allowed: allow it for this page in the browser's settings",
   NotFoundError: "there is no microphone",
@@ -15,30 +16,40 @@ const REFUSALS = {
 };
 
 /**
+ * level: the RMS of the last block, 0..1.
+ * @typedef {{close: () => Promise<void>, readonly level: number}} Microphone
+ */
+
+/**
  * Opens the microphone. onSamples: told each block, Float32Array mono at sampleRateHz, some 30 ms of it.
  * onEnded: called if the microphone goes away. deviceId: which one; null is the browser's choice.
  *
- * @returns {Promise<{close: () => Promise<void>, level: number}>}
- * level: the RMS of the last block, 0..1. Throws an OidoError of kind MicrophoneError.
+ * Throws an OidoError of kind MicrophoneError.
+ * @param {{sampleRateHz: number, onSamples: (samples: Float32Array<ArrayBuffer>) => void, onEnded?: () => void,
+ *   deviceId?: string|null}} options
+ * @returns {Promise<Microphone>}
  */
 export async function openMicrophone({ sampleRateHz, onSamples, onEnded = () => {}, deviceId = null }) {
   if (!navigator.mediaDevices?.getUserMedia) {
     throw new OidoError("MicrophoneError", "the browser gives the microphone to pages on https or localhost only");
   }
   const media = await allowed(deviceId);
+  /** @type {AudioContext | null} */
   let context = null;
   try {
-    let source;
-    [context, source] = connected(media, sampleRateHz);
+    const connection = connected(media, sampleRateHz);
+    const { source } = connection;
+    context = connection.context;
     await context.audioWorklet.addModule(WORKLET);
     return started({ media, context, source, sampleRateHz, onSamples, onEnded });
   } catch (error) {
     for (const track of media.getTracks()) track.stop();
     await context?.close();
-    throw new OidoError("MicrophoneError", `the microphone cannot be heard: ${error.message}`, { cause: error });
+    throw new OidoError("MicrophoneError", `the microphone cannot be heard: ${messageOf(error)}`, { cause: error });
   }
 }
 
+/** @param {string | null} deviceId */
 async function allowed(deviceId) {
   const audio = {
     channelCount: 1,
@@ -50,25 +61,34 @@ async function allowed(deviceId) {
   try {
     return await navigator.mediaDevices.getUserMedia({ audio });
   } catch (error) {
-    throw new OidoError("MicrophoneError", REFUSALS[error.name] ?? `the microphone cannot be opened: ${error.message}`, {
-      cause: error,
-    });
+    const refusal = error instanceof Error ? REFUSALS[error.name] : undefined;
+    const message = refusal ?? `the microphone cannot be opened: ${messageOf(error)}`;
+    throw new OidoError("MicrophoneError", message, { cause: error });
   }
 }
 
-/** A context at the model's rate, or else, where a browser refuses that, at the microphone's. */
+/**
+ * A context at the model's rate, or else, where a browser refuses that, at the microphone's.
+ * @param {MediaStream} media
+ * @param {number} sampleRateHz
+ */
 function connected(media, sampleRateHz) {
   let context = new AudioContext({ sampleRate: sampleRateHz });
   try {
-    return [context, context.createMediaStreamSource(media)];
+    return { context, source: context.createMediaStreamSource(media) };
   } catch (error) {
-    if (error.name !== "NotSupportedError") throw error;
+    if (!(error instanceof DOMException && error.name === "NotSupportedError")) throw error;
     context.close();
     context = new AudioContext();
-    return [context, context.createMediaStreamSource(media)];
+    return { context, source: context.createMediaStreamSource(media) };
   }
 }
 
+/**
+ * @param {{media: MediaStream, context: AudioContext, source: MediaStreamAudioSourceNode, sampleRateHz: number,
+ *   onSamples: (samples: Float32Array<ArrayBuffer>) => void, onEnded: () => void}} parts
+ * @returns {Microphone}
+ */
 function started({ media, context, source, sampleRateHz, onSamples, onEnded }) {
   const worklet = new AudioWorkletNode(context, "oido-microphone", { numberOfOutputs: 0 });
   const resampler = new Resampler(context.sampleRate, sampleRateHz);
@@ -103,6 +123,7 @@ function started({ media, context, source, sampleRateHz, onSamples, onEnded }) {
   };
 }
 
+/** @param {Float32Array} samples */
 function rms(samples) {
   let energy = 0;
   for (const sample of samples) energy += sample * sample;

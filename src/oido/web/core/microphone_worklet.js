@@ -8,6 +8,7 @@ class MicrophoneProcessor extends AudioWorkletProcessor {
   #block = new Float32Array(BLOCK_SAMPLES);
   #filled = 0;
 
+  /** @param {Float32Array[][]} inputs */
   process([channels]) {
     // While the source has nothing to give, there are no channels.
     const n = channels.length ? channels[0].length : 0;

@@ -8,6 +8,10 @@ import { DEFAULT_THRESHOLD } from "./events.js";
 import { readGraph } from "./graph.js";
 import { readHead, readMetadata, readNotes } from "./metadata.js";
 
+/** @import { Graph } from "./graph.js" */
+/** @import { Head, Notes } from "./metadata.js" */
+/** @import { WindowSizes } from "../types.js" */
+
 const STEPS_PER_SECOND = 100; // hops are multiples of 10 ms
 
 /**
@@ -15,6 +19,8 @@ const STEPS_PER_SECOND = 100; // hops are multiples of 10 ms
  *
  * windowing: as `Windowing` takes it. head: {name, labels, calibration, thresholds, scoreThreshold}.
  * outputs: what the network has to give: the head's scores, and the novelty if there is one.
+ * @param {Uint8Array<ArrayBuffer>} bytes
+ * @param {{head?: string|null}} [options]
  */
 export async function readModel(bytes, { head: wanted = null } = {}) {
   const graph = readGraph(bytes);
@@ -35,13 +41,13 @@ export async function readModel(bytes, { head: wanted = null } = {}) {
   const files = await packedFiles(bytes);
   const notes = readNotes(files);
   const heads = readHeads(graph, metadata, files);
-  const head = wanted === null ? heads.at(-1) : heads.find((each) => each.name === wanted);
+  const head = heads.findLast((each) => wanted === null || each.name === wanted);
   if (head === undefined) {
     const names = heads.map((each) => each.name).join(", ");
     throw new OidoError("OptionError", `the model has no head "${wanted}", only ${names}`);
   }
-  const novelty = notes.novelty && metadata.outputs.findIndex((each) => each.name === notes.novelty.output);
-  const hasNovelty = notes.novelty !== null && novelty >= 0;
+  const { novelty } = notes;
+  const noveltyOutput = metadata.outputs.findIndex((each) => each.name === novelty?.output);
   return {
     name: metadata.name,
     licence: metadata.licence,
@@ -49,10 +55,10 @@ export async function readModel(bytes, { head: wanted = null } = {}) {
     heads: heads.map((each) => each.name),
     head,
     aggregation: notes.aggregations?.[head.name] ?? null,
-    noveltyThreshold: hasNovelty ? notes.novelty.threshold : null,
+    noveltyThreshold: noveltyOutput < 0 ? null : (novelty?.threshold ?? null),
     windowing: windowingOf(graph, audio.sampleRateHz, notes),
     inputShape: graph.inputShape,
-    outputs: [head.output, ...(hasNovelty ? [novelty] : [])].map((number) => ({
+    outputs: [head.output, ...(noveltyOutput < 0 ? [] : [noveltyOutput])].map((number) => ({
       number,
       ...graph.outputs[number],
     })),
@@ -60,13 +66,23 @@ export async function readModel(bytes, { head: wanted = null } = {}) {
   };
 }
 
-/** The thresholds of a head, one for each label, or null if it has none of its own. */
+/**
+ * The thresholds of a head, one for each label, or null if it has none of its own.
+ * @param {Head} head
+ */
 export function thresholdsOf(head) {
   if (head.thresholds.size === 0) return null;
   return Float32Array.from(head.labels, (label) => head.thresholds.get(label) ?? DEFAULT_THRESHOLD);
 }
 
+/**
+ * @param {Graph} graph
+ * @param {ReturnType<typeof readMetadata>} metadata
+ * @param {Map<string, Uint8Array>} files
+ * @returns {(Head & {output: number})[]}
+ */
 function readHeads(graph, metadata, files) {
+  /** @type {(Head & {output: number})[]} */
   const heads = [];
   metadata.outputs.slice(0, graph.outputs.length).forEach((tensor, output) => {
     const head = readHead(tensor, files);
@@ -86,7 +102,13 @@ function readHeads(graph, metadata, files) {
   return isUnique ? heads : heads.map((head) => ({ ...head, name: `output ${head.output}` }));
 }
 
-/** Windows half a window apart, in steps of 10 ms, unless the file says another hop. */
+/**
+ * Windows half a window apart, in steps of 10 ms, unless the file says another hop.
+ * @param {Graph} graph
+ * @param {number} sampleRateHz
+ * @param {Notes} notes
+ * @returns {WindowSizes}
+ */
 function windowingOf({ windowSamples }, sampleRateHz, notes) {
   const step = Math.max(1, Math.floor(sampleRateHz / STEPS_PER_SECOND));
   const hop = Math.max(1, Math.floor(Math.floor(windowSamples / 2) / step)) * step;

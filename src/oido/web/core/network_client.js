@@ -4,11 +4,15 @@
 
 import { OidoError } from "./errors.js";
 
+/** @import { readModel } from "./model.js" */
+
 /** One network in a worker of its own; calls are answered in their order. */
 export class NetworkClient {
   #worker;
+  /** @type {Map<number, {resolve: (result: unknown) => void, reject: (error: OidoError) => void}>} */
   #calls = new Map();
   #nextId = 0;
+  /** @type {OidoError | null} */
   #failure = null;
 
   constructor() {
@@ -26,14 +30,23 @@ export class NetworkClient {
     });
   }
 
-  /** Compile a model (of `readModel`) of these bytes. */
+  /**
+   * Compile a model (of `readModel`) of these bytes.
+   * @param {Awaited<ReturnType<typeof readModel>>} model
+   * @param {Uint8Array} bytes
+   * @returns {Promise<{build: string}>}
+   */
   open(model, bytes) {
     const { inputShape, outputs, nOutputs } = model;
     const { windowSamples, hopSamples } = model.windowing;
     return this.#call({ open: { bytes, inputShape, windowSamples, hopSamples, outputs, nOutputs } });
   }
 
-  /** The outputs of some neighbouring windows; the waveform is given away. */
+  /**
+   * The outputs of some neighbouring windows; the waveform is given away.
+   * @param {Float32Array<ArrayBuffer>} waveform
+   * @returns {Promise<Float32Array[]>}
+   */
   hear(waveform) {
     return this.#call({ hear: waveform }, [waveform.buffer]);
   }
@@ -43,15 +56,22 @@ export class NetworkClient {
     this.#fail(new OidoError("AbortError", "the model was closed"));
   }
 
+  /**
+   * @template T
+   * @param {{open: object} | {hear: Float32Array}} message
+   * @param {Transferable[]} [transfer]
+   * @returns {Promise<T>} what network_worker.js says that it answers
+   */
   #call(message, transfer = []) {
     if (this.#failure) return Promise.reject(this.#failure);
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
-      this.#calls.set(id, { resolve, reject });
+      this.#calls.set(id, { resolve: (result) => resolve(/** @type {T} */ (result)), reject });
       this.#worker.postMessage({ id, ...message }, transfer);
     });
   }
 
+  /** @param {{id: number, result?: unknown, error?: {kind: string, message: string}}} answer */
   #answer({ id, result, error }) {
     const call = this.#calls.get(id);
     this.#calls.delete(id);
@@ -59,6 +79,7 @@ export class NetworkClient {
     else call?.resolve(result);
   }
 
+  /** @param {OidoError} error */
   #fail(error) {
     this.#failure ??= error;
     for (const { reject } of this.#calls.values()) reject(this.#failure);

@@ -13,30 +13,48 @@ import { loadLiteRt, supportsFeature, Tensor } from "../vendor/litert.js";
 
 const VENDOR = new URL("../vendor/", import.meta.url);
 
+/* TypeScript knows `self` as that of any worker. */
+const scope = /** @type {DedicatedWorkerGlobalScope} */ (/** @type {unknown} */ (self));
+
+/**
+ * @typedef {{number: number, size: number, names: string[]}} Output
+ *
+ * @typedef {{inputShape: number[], windowSamples: number, hopSamples: number}} Input
+ *
+ * @typedef {Input & {bytes: Uint8Array, outputs: Output[], nOutputs: number}} Opening
+ */
+
+/** @type {(Input & {model: import("../vendor/litert.js").CompiledModel, columns: number[]}) | null} */
 let network = null;
 
-self.addEventListener("message", async ({ data }) => {
+scope.addEventListener("message", async ({ data }) => {
   try {
     const result = data.open ? await open(data.open) : await hear(data.hear);
-    self.postMessage({ id: data.id, result }, transferable(result));
+    scope.postMessage({ id: data.id, result }, transferable(result));
   } catch (error) {
-    const kind = error.kind ?? "RuntimeError";
-    self.postMessage({ id: data.id, error: { kind, message: error.message ?? String(error) } });
+    const message = error instanceof Error ? error.message : String(error);
+    scope.postMessage({ id: data.id, error: { kind: "RuntimeError", message } });
   }
 });
 
+/** @param {Opening} opening */
 async function open({ bytes, inputShape, windowSamples, hopSamples, outputs, nOutputs }) {
-  const liteRt = await runtime();
+  const { liteRt, build } = await runtime();
   const model = await liteRt.loadAndCompile(bytes, { accelerator: "wasm" });
   const details = model.getOutputDetails();
   const columns = outputs.map((output) => columnOf(output, details, nOutputs));
   network = { model, inputShape, windowSamples, hopSamples, columns };
   // The first window is slower than all others: it is heard now, not when somebody waits for it.
   await hear(new Float32Array(windowSamples));
-  return { build: liteRt.build };
+  return { build };
 }
 
-/** Outputs are known to the runtime by name, and may come in another order than the file's. */
+/**
+ * Outputs are known to the runtime by name, and may come in another order than the file's.
+ * @param {Output} output
+ * @param {import("../vendor/litert.js").OutputDetails[]} details
+ * @param {number} nOutputs
+ */
 function columnOf(output, details, nOutputs) {
   const found = details.findIndex(({ name }) => output.names.includes(name));
   if (found >= 0) return found;
@@ -44,10 +62,12 @@ function columnOf(output, details, nOutputs) {
   throw new Error(`the runtime does not know the output ${output.names[0]}`);
 }
 
+/** @param {Float32Array} waveform */
 async function hear(waveform) {
+  if (network === null) throw new Error("no model was opened");
   const { model, inputShape, windowSamples, hopSamples, columns } = network;
   const windows = 1 + Math.floor((waveform.length - windowSamples) / hopSamples);
-  const heard = columns.map(() => []);
+  const heard = columns.map(() => /** @type {Float32Array[]} */ ([]));
   for (let window = 0; window < windows; window++) {
     const start = window * hopSamples;
     const input = new Tensor(waveform.slice(start, start + windowSamples), inputShape);
@@ -75,14 +95,13 @@ async function runtime() {
   const { warn } = console;
   console.warn = silent; // of the GPU, which was just taken from it
   try {
-    const liteRt = await loadLiteRt(VENDOR.href);
-    liteRt.build = build;
-    return liteRt;
+    return { liteRt: await loadLiteRt(VENDOR.href), build };
   } finally {
     console.warn = warn;
   }
 }
 
+/** @param {Float32Array[]} arrays */
 function concatenated(arrays) {
   const all = new Float32Array(arrays.reduce((sum, array) => sum + array.length, 0));
   let at = 0;
@@ -93,6 +112,7 @@ function concatenated(arrays) {
   return all;
 }
 
+/** @param {{build: string} | Float32Array<ArrayBuffer>[]} result */
 function transferable(result) {
   return Array.isArray(result) ? result.map((array) => array.buffer) : [];
 }

@@ -2,6 +2,11 @@
 
 /* The page as an app: works without a network, can be installed, and gets its updates. */
 
+/**
+ * Chromium's event, which is in no standard.
+ * @typedef {Event & {prompt: () => Promise<void>, userChoice: Promise<{outcome: string}>}} InstallPrompt
+ */
+
 const SCRIPT = new URL("../sw.js", import.meta.url);
 
 /**
@@ -9,6 +14,7 @@ const SCRIPT = new URL("../sw.js", import.meta.url);
  * version is there, told a function that changes to it (and reloads the page).
  *
  * Gives whether it could: browsers want https or localhost.
+ * @param {{onReady?: () => void, onUpdate?: (change: () => void) => void}} [handlers]
  */
 export async function registerOffline({ onReady = () => {}, onUpdate = () => {} } = {}) {
   if (!("serviceWorker" in navigator)) return false;
@@ -38,11 +44,14 @@ export async function registerOffline({ onReady = () => {}, onUpdate = () => {} 
 /**
  * Keeps a model of this server (or of the exported page) for use without a network. Gives whether it
  * is kept: only the page's own models are.
+ * @param {string} url
+ * @returns {Promise<boolean>}
  */
 export async function keepModel(url) {
   const registration = await navigator.serviceWorker?.getRegistration(SCRIPT);
   if (!registration) return false;
   const worker = registration.active ?? (await navigator.serviceWorker.ready).active;
+  if (worker === null) return false;
   return await new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel();
     port1.onmessage = ({ data }) => resolve(data.kept);
@@ -53,9 +62,11 @@ export async function keepModel(url) {
 /**
  * Calls back with a function that asks the user to install the page, each time the browser would; and
  * with null once that is no longer possible. iOS never does: there it is the share menu.
+ * @param {(install: (() => Promise<boolean>) | null) => void} callback
  */
 export function onInstallable(callback) {
-  addEventListener("beforeinstallprompt", (event) => {
+  addEventListener("beforeinstallprompt", (prompted) => {
+    const event = /** @type {InstallPrompt} */ (prompted); // the name says so; lib.dom does not know it
     event.preventDefault();
     callback(async () => {
       await event.prompt();

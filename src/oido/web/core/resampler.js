@@ -18,6 +18,10 @@ export class Resampler {
   #heldStart;
   #next = 0; // output samples given
 
+  /**
+   * @param {number} fromHz
+   * @param {number} toHz
+   */
   constructor(fromHz, toHz) {
     this.#ratio = fromHz / toHz;
     this.#cutoff = ROLLOFF * Math.min(1, toHz / fromHz);
@@ -26,7 +30,10 @@ export class Resampler {
     this.#heldStart = -this.#reach;
   }
 
-  /** The samples at the new rate that are ready, Float32Array. */
+  /**
+   * The samples at the new rate that are ready, Float32Array.
+   * @param {Float32Array<ArrayBuffer>} samples
+   */
   push(samples) {
     if (this.#ratio === 1) return samples;
     const held = new Float32Array(this.#held.length + samples.length);
@@ -41,6 +48,10 @@ export class Resampler {
     return Float32Array.from(out);
   }
 
+  /**
+   * @param {number} position
+   * @param {Float32Array} held
+   */
   #at(position, held) {
     let sum = 0;
     const first = Math.ceil(position - this.#reach);
@@ -52,6 +63,11 @@ export class Resampler {
   }
 }
 
+/**
+ * @param {number} distance
+ * @param {number} cutoff
+ * @param {number} reach
+ */
 function kernel(distance, cutoff, reach) {
   const x = Math.PI * cutoff * distance;
   const sinc = x === 0 ? 1 : Math.sin(x) / x;
@@ -59,7 +75,10 @@ function kernel(distance, cutoff, reach) {
   return edge * edge >= 1 ? 0 : (cutoff * sinc * bessel(KAISER_BETA * Math.sqrt(1 - edge * edge))) / BESSEL_OF_BETA;
 }
 
-/** The modified Bessel function of order 0, by its series. */
+/**
+ * The modified Bessel function of order 0, by its series.
+ * @param {number} x
+ */
 function bessel(x) {
   let term = 1;
   let sum = 1;

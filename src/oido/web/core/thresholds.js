@@ -6,15 +6,20 @@ import { OidoError } from "./errors.js";
 
 const SHOWN_CHARACTERS = 80;
 
-/** [label, threshold] pairs, with or without a header. Throws OptionError naming the line. */
+/**
+ * [label, threshold] pairs, with or without a header. Throws OptionError naming the line.
+ * @param {string} text
+ * @returns {[string, number][]}
+ */
 export function parseThresholds(text) {
+  /** @type {[string, number][]} */
   const pairs = [];
   text.split("\n").forEach((line, index) => {
     const row = fields(line.endsWith("\r") ? line.slice(0, -1) : line);
     if (row?.length === 0) return;
     if (index === 0 && row?.map((cell) => cell.trim()).join() === "label,threshold") return;
     const value = row?.length === 2 && row[1].trim() !== "" ? Number(row[1]) : NaN;
-    if (!(value >= 0 && value <= 1)) {
+    if (row === null || !(value >= 0 && value <= 1)) {
       throw new OidoError(
         "OptionError",
         `line ${index + 1}: must be label,threshold, the threshold from 0 to 1 and labels that hold a comma ` +
@@ -26,7 +31,11 @@ export function parseThresholds(text) {
   return pairs;
 }
 
-/** The cells of one line of CSV; null if its quotes do not match. */
+/**
+ * The cells of one line of CSV; null if its quotes do not match.
+ * @param {string} line
+ * @returns {string[] | null}
+ */
 function fields(line) {
   if (line === "") return [];
   const cells = [];

@@ -2,13 +2,14 @@
 
 /*
  * WAV (RIFF/WAVE) with linear PCM or float samples, decoded to the very numbers that Python gets: integers
- * divided by 2^(bits-1), channels averaged in float32.
+ * divided by 2^(bits-1), channels averaged in float32; and WAV files of samples, to send and to play.
  */
 
 const PCM = 1;
 const FLOAT = 3;
 const EXTENSIBLE = 0xfffe;
 
+/** @type {Record<string, (view: DataView, at: number) => number>} */
 const READERS = {
   [`${PCM} 8`]: (view, at) => (view.getUint8(at) - 128) / 128,
   [`${PCM} 16`]: (view, at) => view.getInt16(at, true) / 32768,
@@ -19,12 +20,20 @@ const READERS = {
 };
 
 /**
+ * How the samples lie in a file. read: one of them, or undefined for a kind that is not read here.
+ * @typedef {{read: ((view: DataView, at: number) => number) | undefined, channels: number, sampleRateHz: number,
+ *   frameBytes: number, sampleBytes: number}} Format
+ */
+
+/**
  * What a WAV file holds, or null if it is none or of a kind that is not read here.
- * @returns {{sampleRateHz: number, channels: number, frames: number, mono: () => Float32Array}|null}
+ * @returns {{sampleRateHz: number, channels: number, frames: number, mono: () => Float32Array<ArrayBuffer>}|null}
+ * @param {ArrayBuffer} buffer
  */
 export function readWav(buffer) {
   const view = new DataView(buffer);
   if (buffer.byteLength < 12 || tag(view, 0) !== "RIFF" || tag(view, 8) !== "WAVE") return null;
+  /** @type {Format | null} */
   let format = null;
   for (let at = 12; at + 8 <= view.byteLength; ) {
     const [name, start] = [tag(view, at), at + 8];
@@ -37,6 +46,11 @@ export function readWav(buffer) {
   return null;
 }
 
+/**
+ * @param {DataView} view
+ * @param {number} start
+ * @param {number} size
+ */
 function readFormat(view, start, size) {
   let kind = view.getUint16(start, true);
   if (kind === EXTENSIBLE && size >= 26) kind = view.getUint16(start + 24, true);
@@ -50,6 +64,12 @@ function readFormat(view, start, size) {
   };
 }
 
+/**
+ * @param {DataView} view
+ * @param {number} start
+ * @param {number} size
+ * @param {Format} format
+ */
 function samplesOf(view, start, size, { read, channels, sampleRateHz, frameBytes, sampleBytes }) {
   if (!read || channels < 1 || frameBytes !== channels * sampleBytes) return null;
   const frames = Math.floor(size / frameBytes);
@@ -69,6 +89,49 @@ function samplesOf(view, start, size, { read, channels, sampleRateHz, frameBytes
   return { sampleRateHz, channels, frames, mono };
 }
 
+/**
+ * @param {DataView} view
+ * @param {number} at
+ */
 function tag(view, at) {
   return String.fromCharCode(...[0, 1, 2, 3].map((index) => view.getUint8(at + index)));
+}
+
+/**
+ * A WAV file (16 bits, mono) of pieces of samples: Float32Array in [-1, 1], or Int16Array as they are.
+ * @param {(Float32Array | Int16Array<ArrayBuffer>)[]} pieces
+ * @param {number} sampleRateHz
+ * @param {string} name
+ */
+export function wavFile(pieces, sampleRateHz, name) {
+  const whole = pieces.map(toInt16);
+  const bytes = whole.reduce((sum, piece) => sum + piece.byteLength, 0);
+  const header = new DataView(new ArrayBuffer(44));
+  /** @type {(at: number, letters: string) => void} */
+  const text = (at, letters) => [...letters].forEach((c, i) => header.setUint8(at + i, c.charCodeAt(0)));
+  text(0, "RIFF");
+  header.setUint32(4, 36 + bytes, true);
+  text(8, "WAVEfmt ");
+  header.setUint32(16, 16, true);
+  header.setUint16(20, 1, true); // PCM
+  header.setUint16(22, 1, true); // one channel
+  header.setUint32(24, sampleRateHz, true);
+  header.setUint32(28, 2 * sampleRateHz, true);
+  header.setUint16(32, 2, true);
+  header.setUint16(34, 16, true);
+  text(36, "data");
+  header.setUint32(40, bytes, true);
+  return new File([header, ...whole], name, { type: "audio/wav" });
+}
+
+/**
+ * As oido.signal decodes them: 32768 is one.
+ * @param {Float32Array | Int16Array<ArrayBuffer>} samples
+ * @returns {Int16Array<ArrayBuffer>}
+ */
+export function toInt16(samples) {
+  if (samples instanceof Int16Array) return samples;
+  const whole = new Int16Array(samples.length);
+  for (let i = 0; i < whole.length; i++) whole[i] = Math.max(-32768, Math.min(32767, Math.round(samples[i] * 32768)));
+  return whole;
 }

@@ -2,11 +2,18 @@
 
 /* Hears on the server: recordings by POST /v1/classify, the microphone by WS /v1/stream. */
 
-import { OidoError, throwIfAborted } from "../core/errors.js";
+import { OidoError, kindOf, messageOf, throwIfAborted } from "../core/errors.js";
+import { wavFile } from "../core/wav.js";
 import { Windowing } from "../core/windowing.js";
-import { wavFile } from "../ui/wav.js";
 import { pauseSeconds, sleep } from "./backoff.js";
 import { ServerStream } from "./server_stream.js";
+
+/** @import { EngineInfo, HearOptions, ListedModel, Stream, StreamHandlers, WindowList, WindowScores } from "../types.js" */
+
+/**
+ * One label of one window, as the server writes it.
+ * @typedef {{start_time: number, label_index: number, score: number, probability?: number}} Row
+ */
 
 const ATTEMPTS = 6;
 
@@ -18,6 +25,7 @@ const RETRIED = new Set(["GoneError", "BusyError"]);
 /**
  * An engine that hears on a server. model: as /web/models.json describes it. base: the server's address.
  * token: "" where it wants none.
+ * @param {{model: ListedModel, base: URL, token?: string}} options
  */
 export async function openServer({ model, base, token = "" }) {
   return new ServerEngine(model, base, token);
@@ -27,9 +35,15 @@ class ServerEngine {
   #base;
   #token;
 
+  /**
+   * @param {ListedModel} model
+   * @param {URL} base
+   * @param {string} token
+   */
   constructor(model, base, token) {
     this.#base = base;
     this.#token = token;
+    /** @type {EngineInfo} */
     this.info = {
       name: model.name,
       labels: model.labels,
@@ -51,9 +65,12 @@ class ServerEngine {
    *
    * The array of windows has nSamples, the recording's length at the model's rate, and damage, a
    * sentence, where only its beginning could be heard.
+   * @param {Float32Array | null} samples
+   * @param {HearOptions} [options]
+   * @returns {Promise<WindowList>}
    */
   async hear(samples, { signal = null, onProgress = () => {}, file = null, onWait = () => {} } = {}) {
-    const body = file ?? wavFile([samples], this.info.sampleRateHz, "recording.wav");
+    const body = file ?? wavFile(samples ? [samples] : [], this.info.sampleRateHz, "recording.wav");
     onProgress(0);
     for (const floor of floorsFor(this.info.thresholds)) {
       try {
@@ -62,14 +79,18 @@ class ServerEngine {
         onProgress(1);
         return heard;
       } catch (error) {
-        const isTooLong = error.kind === "LimitError" && error.message.includes("rows");
+        const isTooLong = kindOf(error) === "LimitError" && messageOf(error).includes("rows");
         if (!isTooLong || floor === FLOORS.at(-1)) throw error;
       }
     }
     throw new OidoError("LimitError", "the recording is too long");
   }
 
-  /** Hears sound as it comes; see `ServerStream`. */
+  /**
+   * Hears sound as it comes; see `ServerStream`.
+   * @param {StreamHandlers} handlers
+   * @returns {Stream}
+   */
   stream({ onWindow, onState = () => {} }) {
     const { info } = this;
     this.floor = floorsFor(info.thresholds)[0];
@@ -97,6 +118,13 @@ class ServerEngine {
 
   close() {}
 
+  /**
+   * @template T
+   * @param {() => Promise<T>} action
+   * @param {AbortSignal | null} signal
+   * @param {NonNullable<HearOptions["onWait"]>} onWait
+   * @returns {Promise<T>}
+   */
   async #insist(action, signal, onWait) {
     for (let attempt = 1; ; attempt++) {
       try {
@@ -104,20 +132,27 @@ class ServerEngine {
         if (attempt > 1) onWait(null);
         return result;
       } catch (error) {
-        if (!RETRIED.has(error.kind) || attempt === ATTEMPTS) throw error;
+        const why = kindOf(error);
+        if (why === undefined || !RETRIED.has(why) || attempt === ATTEMPTS) throw error;
         const seconds = pauseSeconds(attempt);
-        onWait({ why: error.kind, seconds });
+        onWait({ why, seconds });
         await sleep(seconds, signal);
         throwIfAborted(signal);
       }
     }
   }
 
+  /**
+   * @param {File} body
+   * @param {number} floor
+   * @param {AbortSignal | null} signal
+   * @returns {Promise<WindowList>}
+   */
   async #classify(body, floor, signal) {
-    const query = new URLSearchParams({ level: "windows", threshold: floor, model: this.info.name });
+    const query = new URLSearchParams({ level: "windows", threshold: String(floor), model: this.info.name });
     if (body.name) query.set("name", body.name);
     const address = new URL(`v1/classify?${query}`, this.#base);
-    const headers = this.#token ? { Authorization: `Bearer ${this.#token}` } : {};
+    const headers = new Headers(this.#token ? { Authorization: `Bearer ${this.#token}` } : {});
     let response, answer;
     try {
       response = await fetch(address, { method: "POST", body, headers, signal });
@@ -131,17 +166,26 @@ class ServerEngine {
     throw new OidoError(answer.error, answer.message);
   }
 
-  /** Every window of the recording; those without a row score nothing. */
+  /**
+   * Every window of the recording; those without a row score nothing.
+   * @param {Row[]} rows
+   * @param {number} duration
+   */
   #windows(rows, duration) {
     const { sampleRateHz, hopSamples } = this.info;
     const nSamples = Math.round(duration * sampleRateHz);
     const count = new Windowing(this.info).count(nSamples);
-    const byWindow = Array.from({ length: count }, () => []);
+    const byWindow = Array.from({ length: count }, () => /** @type {Row[]} */ ([]));
     for (const row of rows) byWindow[Math.round((row.start_time * sampleRateHz) / hopSamples)]?.push(row);
     const windows = byWindow.map((each, index) => this.#window(index, each));
     return Object.assign(windows, { nSamples });
   }
 
+  /**
+   * @param {number} index
+   * @param {Row[]} rows
+   * @returns {WindowScores}
+   */
   #window(index, rows) {
     const { labels, calibrated } = this.info;
     const [startTime, endTime] = new Windowing(this.info).times(index);
@@ -149,13 +193,16 @@ class ServerEngine {
     const probabilities = calibrated ? new Float32Array(labels.length) : null;
     for (const row of rows) {
       scores[row.label_index] = row.score;
-      if (calibrated) probabilities[row.label_index] = row.probability;
+      if (probabilities) probabilities[row.label_index] = row.probability ?? 0;
     }
     return { index, startTime, endTime, scores, probabilities };
   }
 }
 
-/** Low enough for the edges of events at the model's own thresholds, which may be low. */
+/**
+ * Low enough for the edges of events at the model's own thresholds, which may be low.
+ * @param {Float32Array | null} thresholds
+ */
 function floorsFor(thresholds) {
   const lowest = thresholds ? Math.min(...thresholds) / 2 : 1;
   return FLOORS.map((floor) => Math.min(floor, Math.floor(lowest * 1e4) / 1e4));

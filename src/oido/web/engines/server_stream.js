@@ -6,7 +6,20 @@
  */
 
 import { OidoError } from "../core/errors.js";
+import { withResolvers } from "../core/live_stream.js";
 import { pauseSeconds } from "./backoff.js";
+
+/** @import { EngineInfo, StreamEnd, StreamState, Waiting, WindowScores } from "../types.js" */
+/** @import { Row } from "./server.js" */
+
+/**
+ * What the server sends.
+ * @typedef {{type: string, reason?: string, error?: string, message?: string, rows?: Row[], time?: number,
+ *   windows?: number, hop?: number}} Message
+ *
+ * @typedef {{address: string, header: object, info: EngineInfo, windowOf: (index: number, rows: Row[]) => WindowScores,
+ *   onWindow: (window: WindowScores) => void, onState: (state: StreamState) => void}} Options
+ */
 
 const MOST_WAITING_SECONDS = 8; // of sound in the socket: beyond it, the network is too slow
 
@@ -23,6 +36,7 @@ export class ServerStream {
   #windowOf;
   #onWindow;
   #onState;
+  /** @type {WebSocket | null} */
   #socket = null;
   #isReady = false;
   #attempt = 0;
@@ -30,14 +44,16 @@ export class ServerStream {
   #isAsleep = false;
   #offset = 0; // of the connection's first sample in the stream
   #skip = 0; // samples until that one
+  /** @type {Float32Array<ArrayBuffer>[] | null} */
   #early = []; // what came before the first connection
   #isAfterGap = false;
   #next = 0; // the window that should come
   #nWindows = 0;
   #dropped = 0;
   #hopSamples;
-  #waiting = null;
+  /** @type {OidoError | null} */
   #failure = null;
+  /** @type {PromiseWithResolvers<StreamEnd> | null} */
   #ending = null;
 
   /**
@@ -45,6 +61,7 @@ export class ServerStream {
    * onWindow: told each; its `isAfterGap` says that something before it was never heard.
    * onState: told {dropped, behindSeconds, hopSamples, waiting, failure}; waiting is null or {why, seconds}
    * until the server is asked again, failure an OidoError after which nothing more comes.
+   * @param {Options} options
    */
   constructor({ address, header, info, windowOf, onWindow, onState }) {
     this.#address = address;
@@ -57,33 +74,40 @@ export class ServerStream {
     this.#connect();
   }
 
-  /** Takes the next samples, Float32Array at the model's rate. What cannot be sent now is lost. */
+  /**
+   * Takes the next samples, Float32Array at the model's rate. What cannot be sent now is lost.
+   * @param {Float32Array<ArrayBuffer>} samples
+   */
   push(samples) {
     this.nSamples += samples.length;
     if (this.#isAsleep) this.#connect();
-    if (!this.#isReady) {
+    const socket = this.#socket;
+    if (!this.#isReady || socket === null) {
       this.#keepEarly(samples);
       return;
     }
     const skipped = Math.min(this.#skip, samples.length);
     this.#skip -= skipped;
-    if (skipped < samples.length) this.#socket.send(samples.slice(skipped));
+    if (skipped < samples.length) socket.send(samples.slice(skipped));
     const most = MOST_WAITING_SECONDS * this.#info.sampleRateHz * 4;
-    if (this.#socket.bufferedAmount > most) this.#lost("GoneError");
+    if (socket.bufferedAmount > most) this.#lost("GoneError");
   }
 
   /** No more samples come: what is left is heard. A promise of {nSamples, nWindows, dropped}. */
   end() {
     if (this.#ending) return this.#ending.promise;
-    let resolve;
-    const promise = new Promise((done) => (resolve = done));
-    this.#ending = { promise, resolve };
-    if (this.#isReady && this.nSamples > this.#offset) this.#socket.send(JSON.stringify({ type: "end" }));
+    /** @type {PromiseWithResolvers<StreamEnd>} */
+    const ending = withResolvers();
+    this.#ending = ending;
+    if (this.#isReady && this.nSamples > this.#offset) this.#socket?.send(JSON.stringify({ type: "end" }));
     else this.#finish();
-    return promise;
+    return ending.promise;
   }
 
-  /** Until the first connection sound waits, for a while; then that it is lost is a gap like any other. */
+  /**
+   * Until the first connection sound waits, for a while; then that it is lost is a gap like any other.
+   * @param {Float32Array<ArrayBuffer>} samples
+   */
   #keepEarly(samples) {
     if (this.nSamples > EARLY_SECONDS * this.#info.sampleRateHz) this.#early = null;
     this.#early?.push(samples.slice());
@@ -103,6 +127,7 @@ export class ServerStream {
     });
   }
 
+  /** @param {Message} message */
   #take(message) {
     if (message.type === "ready") this.#begin();
     else if (message.type === "rows") this.#window(message);
@@ -117,7 +142,7 @@ export class ServerStream {
     // Windows go on where they would be, had nothing been lost.
     this.#offset = this.#early ? 0 : Math.ceil(this.nSamples / hopSamples) * hopSamples;
     this.#skip = Math.max(0, this.#offset - this.nSamples);
-    for (const samples of this.#early ?? []) this.#socket.send(samples);
+    for (const samples of this.#early ?? []) this.#socket?.send(samples);
     this.#early = null;
     this.#isAfterGap = this.#offset > 0;
     this.#next = this.#offset / hopSamples;
@@ -127,7 +152,8 @@ export class ServerStream {
     this.#tell(null);
   }
 
-  #window({ rows, time }) {
+  /** @param {Message} message */
+  #window({ rows = [], time = 0 }) {
     const { sampleRateHz, windowSamples, hopSamples } = this.#info;
     const local = Math.round((time * sampleRateHz - windowSamples) / hopSamples);
     const index = this.#offset / hopSamples + Math.max(0, local);
@@ -138,13 +164,15 @@ export class ServerStream {
     this.#tell(null);
   }
 
+  /** @param {Message} message */
   #coarser(message) {
     this.#dropped += message.windows ?? 0;
     if (message.hop) this.#hopSamples = Math.round(message.hop * this.#info.sampleRateHz);
     this.#tell(null);
   }
 
-  #problem({ error, message }) {
+  /** @param {Message} message */
+  #problem({ error = "InternalError", message = "" }) {
     if (error === "LimitError" && message.startsWith("no message")) {
       this.#drop();
       this.#isAsleep = true; // nothing was pushed for a while: it is called when something is
@@ -160,7 +188,10 @@ export class ServerStream {
     }
   }
 
-  /** The connection is over; another is tried in a while. */
+  /**
+   * The connection is over; another is tried in a while.
+   * @param {string} why
+   */
   #lost(why) {
     this.#drop();
     if (this.#ending) {
@@ -187,15 +218,15 @@ export class ServerStream {
     this.#ending?.resolve({ nSamples, nWindows: this.#nWindows, dropped: this.#dropped });
   }
 
+  /** @param {Waiting | null} waiting */
   #tell(waiting) {
-    this.#waiting = waiting;
     const { sampleRateHz, windowSamples, hopSamples } = this.#info;
     const due = this.#next * hopSamples + windowSamples;
     this.#onState({
       dropped: this.#dropped,
       behindSeconds: this.#isReady ? Math.max(0, this.nSamples - due) / sampleRateHz : 0,
       hopSamples: this.#hopSamples,
-      waiting: this.#waiting,
+      waiting,
       failure: this.#failure,
     });
   }

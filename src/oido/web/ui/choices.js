@@ -2,30 +2,44 @@
 
 /* Which model hears, and where: on this device or on the server. */
 
+import { OidoError, kindOf } from "../core/errors.js";
 import { openServer } from "../engines/server.js";
-import { OidoError } from "../core/errors.js";
+import { byId } from "./elements.js";
 import { onLanguage, setTranslations, t } from "./language.js";
 import { recall, recallToken, remember, rememberToken } from "./memory.js";
 
+/** @import { Choice, Engine, ListedModel, Model, OwnModel, PageFacts, Place } from "../types.js" */
+
 const BASE = new URL("./", document.baseURI);
 
-const byId = (id) => document.getElementById(id);
-const select = byId("model");
-const radios = [...document.querySelectorAll('input[name="where"]')];
+const select = byId("model", HTMLSelectElement);
+/** @type {NodeListOf<HTMLInputElement>} */
+const radios = document.querySelectorAll('input[name="where"]');
+const modelField = select.closest("div") ?? select;
 const tokenForm = byId("token-form");
 
 export class Choices {
-  #page = null; // page.json
+  /** @type {PageFacts | null} */
+  #page = null;
+  /** @type {ListedModel[]} */
   #models = [];
-  #own = null; // {name, file} of the user
-  #wanted = recall("where") === "server" ? "server" : "device"; // what was chosen, also while a model cannot
+  /** @type {OwnModel | null} */
+  #own = null;
+  /** What was chosen, also while a model cannot. @type {Place} */
+  #wanted = recall("where") === "server" ? "server" : "device";
+  /** @type {Place} */
   #where = "device";
-  #device = null; // {model, opening: a promise of its engine}: the last that was opened here
+  /** The last that was opened here. @type {{model: Model, opening: Promise<Engine>} | null} */
+  #device = null;
+  /** @type {Promise<boolean> | null} */
   #loading = null;
   #onChange;
   #onTrouble;
 
-  /** onChange(): another model or place; onTrouble(error): nothing can be chosen from; null: that is over. */
+  /**
+   * onChange(): another model or place; onTrouble(error): nothing can be chosen from; null: that is over.
+   * @param {{onChange: () => void, onTrouble: (error: unknown) => void}} handlers
+   */
   constructor({ onChange, onTrouble }) {
     this.#onChange = onChange;
     this.#onTrouble = onTrouble;
@@ -33,19 +47,21 @@ export class Choices {
     for (const radio of radios) {
       radio.addEventListener("change", () => {
         remember("where", radio.value);
-        this.#wanted = radio.value;
+        this.#wanted = placeOf(radio);
         this.#choose();
       });
     }
     tokenForm.addEventListener("submit", async (event) => {
       event.preventDefault();
-      rememberToken(byId("token").value);
+      rememberToken(byId("token", HTMLInputElement).value);
       if (await this.load()) this.#onChange();
     });
-    byId("own-model").addEventListener("click", () => byId("own-model-file").click());
-    byId("own-model-file").addEventListener("change", ({ target }) => {
-      if (target.files.length) this.useOwn(target.files[0]);
-      target.value = "";
+    const ownFile = byId("own-model-file", HTMLInputElement);
+    byId("own-model").addEventListener("click", () => ownFile.click());
+    ownFile.addEventListener("change", () => {
+      const [file] = ownFile.files ?? [];
+      if (file) this.useOwn(file);
+      ownFile.value = "";
     });
     onLanguage(() => this.#render());
   }
@@ -74,12 +90,17 @@ export class Choices {
     return this.isReady && this.#where === "server";
   }
 
-  /** What is chosen: {where: "device" or "server", model}. */
+  /** What is chosen, once `isReady`. @returns {Choice} */
   get choice() {
-    return { where: this.#where, model: this.#model };
+    const model = this.#model;
+    if (model === null) throw new OidoError("OptionError", "there is no model to choose");
+    return { where: this.#where, model };
   }
 
-  /** Whether an earlier choice is what is chosen now. */
+  /**
+   * Whether an earlier choice is what is chosen now.
+   * @param {Choice} choice
+   */
   isChosen({ where, model }) {
     return where === this.#where && isSame(model, this.#model);
   }
@@ -89,25 +110,35 @@ export class Choices {
     return BASE.host;
   }
 
-  /** A model that somebody dropped: it is heard on this device. */
+  /**
+   * A model that somebody dropped: it is heard on this device.
+   * @param {File} file
+   */
   async useOwn(file) {
     await this.#loading;
     if (!this.#hasDevice) {
-      this.#onTrouble(new OidoError("DeviceError", "", {}));
+      this.#onTrouble(new OidoError("DeviceError", ""));
       return;
     }
-    this.#own = { name: file.name, file };
+    /** @type {OwnModel} */
+    const own = { name: file.name, file, calibrated: null };
+    this.#own = own;
     this.#fill();
     select.value = file.name;
-    this.#choose();
+    this.#choose(); // at once: what is pressed next must not go to the server
+    own.calibrated = await isCalibrated(file);
+    this.#render();
   }
 
   /**
    * The engine for a choice. On this device the last one stays open until another is wanted, and is closed
    * then, so what it hears must be over or given up. onProgress: 0..1
+   * @param {Choice} choice
+   * @param {(share: number) => void} [onProgress]
+   * @returns {Promise<Engine>}
    */
   async engine({ where, model }, onProgress = () => {}) {
-    if (where === "server") {
+    if (where === "server" && !model.file) {
       this.#close();
       return openServer({ model, base: BASE, token: recallToken() });
     }
@@ -130,9 +161,10 @@ export class Choices {
     this.#onTrouble(new OidoError("AccessError", recallToken() ? "a wrong token" : "no token"));
   }
 
+  /** @returns {Model | null} */
   get #model() {
     if (this.#own && select.value === this.#own.name) return this.#own;
-    return this.#models.find((model) => model.name === select.value) ?? this.#models[0];
+    return this.#models.find((model) => model.name === select.value) ?? this.#models[0] ?? null;
   }
 
   /** Whether this installation has what hears on the device; an exported page always has. */
@@ -140,6 +172,7 @@ export class Choices {
     return this.#page !== null && (this.#page.mode === "device" || this.#page.device === true);
   }
 
+  /** @param {Place} where */
   #can(where) {
     const model = this.#model;
     if (where === "server") return this.#page?.mode === "server" && !model?.file;
@@ -148,11 +181,12 @@ export class Choices {
 
   async #load() {
     try {
-      this.#page = await fetched("page.json");
-      await this.#loadNames();
-      this.#models = await this.#listed();
+      const page = await fetched("page.json");
+      this.#page = page;
+      await loadNames(page);
+      this.#models = await listed(page);
     } catch (error) {
-      if (error.kind === "AccessError") {
+      if (kindOf(error) === "AccessError") {
         this.#models = [];
         this.#askToken();
       }
@@ -169,12 +203,15 @@ export class Choices {
 
   /** The place that was chosen, where the model allows it, or else the other. */
   #settle() {
-    this.#where = [this.#wanted, "device", "server"].find((where) => this.#can(where)) ?? "device";
+    /** @type {Place[]} */
+    const places = [this.#wanted, "device", "server"];
+    this.#where = places.find((where) => this.#can(where)) ?? "device";
   }
 
   #choose() {
     this.#settle();
-    if (!this.#model.file) remember("model", this.#model.name);
+    const model = this.#model;
+    if (model && !model.file) remember("model", model.name);
     this.#render();
     this.#onChange();
   }
@@ -184,41 +221,31 @@ export class Choices {
     this.#device = null;
   }
 
+  /**
+   * @param {Model} model
+   * @param {(share: number) => void} onProgress
+   * @returns {Promise<Engine>}
+   */
   async #openDevice(model, onProgress) {
     if (typeof WebAssembly !== "object") throw new OidoError("NoWebAssembly", "no WebAssembly");
     const { openDevice } = await import("../core/device_engine.js");
     const source = await this.#source(model);
-    const engine = await openDevice({ ...source, name: model.name, onProgress });
-    if (source.modelUrl) import("../core/register.js").then(({ keepModel }) => keepModel(source.modelUrl));
-    return engine;
+    return openDevice({ ...source, name: model.name, onProgress });
   }
 
-  /** Where the device has the model from; one behind a token is fetched here. */
+  /**
+   * Where the device has the model from; one behind a token is fetched here.
+   * @param {Model} model
+   * @returns {Promise<{modelBytes: ArrayBuffer} | {modelUrl: string}>}
+   */
   async #source(model) {
     if (model.file) return { modelBytes: await model.file.arrayBuffer() };
+    if (!model.url) throw new OidoError("ModelFetchError", `${model.name} has no file for a browser`);
     const url = new URL(model.url, BASE);
-    if (!this.#page.token) return { modelUrl: url.href };
+    if (!this.#page?.token) return { modelUrl: url.href };
     const response = await fetch(url, { headers: bearer() });
     if (!response.ok) throw new OidoError("ModelFetchError", `${model.name}: ${response.status}`);
     return { modelBytes: await response.arrayBuffer() };
-  }
-
-  async #listed() {
-    if (this.#page.mode !== "server") return this.#page.models;
-    if (this.#page.token && !recallToken()) throw new OidoError("AccessError", "no token");
-    try {
-      return (await fetched("web/models.json", bearer())).models;
-    } catch (error) {
-      // Without a network, what this device has is still there.
-      if (error.kind === "AccessError" || !this.#page.models.length) throw error;
-      return this.#page.models;
-    }
-  }
-
-  async #loadNames() {
-    const names = {};
-    for (const [language, url] of Object.entries(this.#page.names ?? {})) names[language] = await fetched(url);
-    setTranslations(names);
   }
 
   #askToken() {
@@ -228,7 +255,7 @@ export class Choices {
   }
 
   #fill() {
-    const before = [select.value, recall("model")];
+    const before = [select.value, recall("model") ?? ""];
     const names = this.#models.map((model) => model.name);
     if (this.#own) names.push(this.#own.name);
     select.replaceChildren(...names.map((name) => new Option(name, name)));
@@ -239,36 +266,91 @@ export class Choices {
   #render() {
     const { isReady } = this;
     for (const id of ["where", "model-about"]) byId(id).hidden = !isReady;
-    select.closest(".field").hidden = !isReady;
+    modelField.hidden = !isReady;
     byId("own-model").hidden = !isReady || !this.#hasDevice;
     if (!isReady) return;
-    byId("where").hidden = this.#page.mode !== "server";
+    byId("where").hidden = this.#page?.mode !== "server";
     for (const radio of radios) {
       radio.checked = radio.value === this.#where;
-      radio.disabled = !this.#can(radio.value);
+      radio.disabled = !this.#can(placeOf(radio));
     }
     byId("model-about").textContent = this.#about();
   }
 
   #about() {
     const model = this.#model;
-    if (this.#page.mode === "server" && !this.#hasDevice) return t("deviceMissing");
-    if (!this.#can("device")) return t("deviceNoFile", { model: model.name });
-    return t(model.calibrated ? "aboutCalibrated" : "about");
+    if (model === null || model.calibrated === null) return "";
+    const kind = t(model.calibrated ? "aboutCalibrated" : "about");
+    if (this.#page?.mode === "server" && !this.#hasDevice) return `${t("deviceMissing")} ${kind}`;
+    if (!this.#can("device")) return `${t("deviceNoFile", { model: model.name })} ${kind}`;
+    return kind;
   }
 }
 
-/** The same model, also after the list was read again. */
+/**
+ * The same model, also after the list was read again.
+ * @param {Model | null} one
+ * @param {Model | null} other
+ */
 function isSame(one, other) {
   return one?.name === other?.name && one?.file === other?.file && one?.url === other?.url;
 }
 
-function bearer() {
-  const token = recallToken();
-  return token ? { Authorization: `Bearer ${token}` } : {};
+/** @param {HTMLInputElement} radio */
+function placeOf(radio) {
+  return radio.value === "server" ? "server" : "device";
 }
 
-async function fetched(url, headers = {}) {
+/**
+ * Whether a model's results are probabilities; null where its metadata cannot be read, which opening it explains.
+ * @param {File} file
+ */
+async function isCalibrated(file) {
+  try {
+    const { readModel } = await import("../core/model.js");
+    const { head } = await readModel(new Uint8Array(await file.arrayBuffer()));
+    return head.calibration !== null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * The models of a page.
+ * @param {PageFacts} page
+ * @returns {Promise<ListedModel[]>}
+ */
+async function listed(page) {
+  if (page.mode !== "server") return page.models;
+  if (page.token && !recallToken()) throw new OidoError("AccessError", "no token");
+  try {
+    return (await fetched("web/models.json", bearer())).models;
+  } catch (error) {
+    // Without a network, what this device has is still there.
+    if (kindOf(error) === "AccessError" || !page.models.length) throw error;
+    return page.models;
+  }
+}
+
+/** @param {PageFacts} page */
+async function loadNames(page) {
+  /** @type {Record<string, Record<string, string>>} */
+  const names = {};
+  for (const [language, url] of Object.entries(page.names ?? {})) names[language] = await fetched(url);
+  setTranslations(names);
+}
+
+function bearer() {
+  const token = recallToken();
+  return new Headers(token ? { Authorization: `Bearer ${token}` } : {});
+}
+
+/**
+ * JSON of this server, of a shape that its caller knows.
+ * @param {string} url
+ * @param {Headers} [headers]
+ */
+async function fetched(url, headers = new Headers()) {
   let response;
   try {
     response = await fetch(new URL(url, BASE), { headers });

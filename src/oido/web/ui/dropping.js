@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Calls onFile with a file that is dropped anywhere on the page, onPaste with one that is pasted. */
+import { byId } from "./elements.js";
+
+/**
+ * Calls onFile with a file that is dropped anywhere on the page, onPaste with one that is pasted.
+ * @param {(file: File) => void} onFile
+ * @param {(file: File) => void} onPaste
+ */
 export function onDrop(onFile, onPaste) {
-  const veil = document.getElementById("drop");
-  const hasFile = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+  const veil = byId("drop");
+  const hasFile = (/** @type {DragEvent} */ event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
   addEventListener("dragover", (event) => {
     if (!hasFile(event)) return;
     event.preventDefault();
@@ -16,7 +22,8 @@ export function onDrop(onFile, onPaste) {
     if (!hasFile(event)) return;
     event.preventDefault();
     veil.hidden = true;
-    onFile(event.dataTransfer.files[0]);
+    const [file] = event.dataTransfer?.files ?? [];
+    if (file) onFile(file);
   });
   addEventListener("paste", (event) => {
     const [file] = event.clipboardData?.files ?? [];

@@ -1,19 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { byId } from "./elements.js";
 import { clock, nameOf, scoreText, t } from "./language.js";
 import { valueOf } from "./history.js";
 
+/** @import { SoundEvent } from "../types.js" */
+
 const FIRST_SHOWN = matchMedia("(max-width: 47.99rem)").matches ? 12 : 100;
+
+/** @typedef {{row: HTMLTableRowElement, button: HTMLButtonElement, event: SoundEvent}} Row */
 
 /** The table of events; rows are kept while their event is there, so that nobody loses the focus. */
 export class EventList {
-  #body = document.getElementById("rows");
-  #more = document.getElementById("show-all");
+  #body = byId("rows", HTMLTableSectionElement);
+  #more = byId("show-all", HTMLButtonElement);
+  /** @type {Map<string, Row>} */
   #rows = new Map();
   #most = FIRST_SHOWN;
   #onPlay;
 
-  /** onPlay(event): somebody wants to hear it. */
+  /**
+   * onPlay(event): somebody wants to hear it.
+   * @param {(event: SoundEvent) => void} onPlay
+   */
   constructor(onPlay) {
     this.#onPlay = onPlay;
     this.#more.addEventListener("click", () => {
@@ -29,18 +38,24 @@ export class EventList {
     this.#body.replaceChildren();
   }
 
-  /** Shows events; newest first where they come live. canPlay: whether their sound is here. */
+  /**
+   * Shows events; newest first where they come live. canPlay: whether their sound is here.
+   * @param {SoundEvent[]} events
+   * @param {{isLive: boolean, canPlay: boolean}} options
+   */
   show(events, { isLive, canPlay }) {
     const shown = isLive ? events.toReversed().slice(0, this.#most) : events.slice(0, this.#most);
     const wanted = new Set(shown.map(keyOf));
-    for (const [key, row] of this.#rows) {
+    for (const [key, { row }] of this.#rows) {
       if (wanted.has(key)) continue;
       row.remove();
       this.#rows.delete(key);
     }
     shown.forEach((event, place) => {
-      const row = this.#rows.get(keyOf(event)) ?? this.#newRow(event);
-      this.#write(row, event, canPlay);
+      const shownRow = this.#rows.get(keyOf(event)) ?? this.#newRow(event);
+      shownRow.event = event;
+      this.#write(shownRow, canPlay);
+      const { row } = shownRow;
       const there = this.#body.children[place];
       if (there !== row) this.#body.insertBefore(row, there ?? null);
     });
@@ -48,32 +63,42 @@ export class EventList {
     this.#more.textContent = t("showAll", { n: events.length });
   }
 
-  /** Marks the events that are heard at a time; null: none. */
+  /**
+   * Marks the events that are heard at a time; null: none.
+   * @param {number | null} seconds
+   */
   mark(seconds) {
-    for (const row of this.#rows.values()) {
-      const { startTime, endTime } = row.heard;
+    for (const { row, event } of this.#rows.values()) {
+      const { startTime, endTime } = event;
       row.classList.toggle("playing", seconds !== null && startTime <= seconds && seconds < endTime);
     }
   }
 
+  /**
+   * @param {SoundEvent} event
+   * @returns {Row}
+   */
   #newRow(event) {
     const row = document.createElement("tr");
     const [time, what, value] = [1, 2, 3].map(() => row.insertCell());
     const button = document.createElement("button");
     button.type = "button";
-    button.addEventListener("click", () => this.#onPlay(row.heard));
+    const made = { row, button, event };
+    button.addEventListener("click", () => this.#onPlay(made.event));
     time.append(button);
     value.className = "number";
     what.className = "what";
-    this.#rows.set(keyOf(event), row);
+    this.#rows.set(keyOf(event), made);
     this.#body.append(row);
-    return row;
+    return made;
   }
 
-  #write(row, event, canPlay) {
-    row.heard = event;
-    const [time, what, value] = row.cells;
-    const [button] = time.children;
+  /**
+   * @param {Row} shownRow
+   * @param {boolean} canPlay
+   */
+  #write({ row, button, event }, canPlay) {
+    const [, what, value] = row.cells;
     const end = event.isOngoing ? "…" : clock(event.endTime);
     const name = nameOf(event.label);
     setText(button, `${clock(event.startTime)} – ${end}`);
@@ -84,10 +109,15 @@ export class EventList {
   }
 }
 
+/** @param {SoundEvent} event */
 function keyOf(event) {
   return `${event.labelIndex}:${event.startTime}`;
 }
 
+/**
+ * @param {Element} element
+ * @param {string} text
+ */
 function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

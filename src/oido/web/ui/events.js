@@ -4,6 +4,9 @@
 
 import { Segmenter } from "../core/events.js";
 
+/** @import { EngineInfo, Limits, SoundEvent } from "../types.js" */
+/** @import { History } from "./history.js" */
+
 const TAIL_WINDOWS = 64;
 
 const MOST_EVENTS = 20_000;
@@ -11,24 +14,35 @@ const MOST_EVENTS = 20_000;
 export class EventMaker {
   #info;
   #history;
+  /** @type {Limits} */
   #limits = { threshold: 0.3, thresholds: null };
   #segmenter;
   #firstWindow = 0;
   #next = 0;
   #scores;
   #probabilities;
+  /** @type {Map<number, SoundEvent>} */
   #open = new Map();
 
+  /**
+   * @param {EngineInfo} info
+   * @param {History} history
+   */
   constructor(info, history) {
     this.#info = info;
     this.#history = history;
     this.#scores = new Float32Array(history.nClasses);
     this.#probabilities = history.calibrated ? new Float32Array(history.nClasses) : null;
+    /** @type {SoundEvent[]} */
     this.events = [];
+    this.#segmenter = this.#newSegmenter();
     this.restart(this.#limits);
   }
 
-  /** Make all events again. limits: {threshold} or {thresholds: Float32Array}. */
+  /**
+   * Make all events again. limits: {threshold} or {thresholds: Float32Array}.
+   * @param {Limits} limits
+   */
   restart(limits) {
     this.#limits = limits;
     this.#segmenter = this.#newSegmenter();
@@ -46,6 +60,7 @@ export class EventMaker {
 
   /** Take the windows that were added since. */
   advance() {
+    /** @type {SoundEvent[]} */
     const found = [];
     for (; this.#next < this.#history.end; this.#next++) {
       this.#history.fill(this.#next, this.#scores, this.#probabilities);
@@ -54,7 +69,10 @@ export class EventMaker {
     this.#keep(found);
   }
 
-  /** The recording is over after so many samples. */
+  /**
+   * The recording is over after so many samples.
+   * @param {number} nSamples
+   */
   finish(nSamples) {
     const { hopSamples } = this.#info;
     this.#keep(this.#segmenter.flush(nSamples - this.#firstWindow * hopSamples));
@@ -74,6 +92,7 @@ export class EventMaker {
     const { hopSamples, windowSamples, sampleRateHz } = this.#info;
     const nSamples = (end - 1 - from) * hopSamples + windowSamples;
     const shift = (from * hopSamples) / sampleRateHz;
+    /** @type {Map<number, SoundEvent>} */
     const open = new Map();
     for (const event of segmenter.flush(nSamples)) {
       if (event.endTime * sampleRateHz < nSamples - 1) continue;
@@ -94,10 +113,14 @@ export class EventMaker {
     return new Segmenter({ ...this.#info, displayNames: this.#info.labels, ...this.#limits });
   }
 
+  /** @param {SoundEvent[]} found */
   #keep(found) {
     if (!found.length) return;
     const shift = (this.#firstWindow * this.#info.hopSamples) / this.#info.sampleRateHz;
-    if (shift) for (const event of found) ((event.startTime += shift), (event.endTime += shift));
+    for (const event of found) {
+      event.startTime += shift;
+      event.endTime += shift;
+    }
     this.events.push(...found);
     this.events.sort((a, b) => a.startTime - b.startTime || a.labelIndex - b.labelIndex);
     if (this.events.length > MOST_EVENTS) this.events.splice(0, this.events.length - MOST_EVENTS);

@@ -3,15 +3,23 @@
 
 import { fixed, floatText, rounded } from "./numbers.js";
 
+/** @import { SoundEvent } from "../types.js" */
+
 const COLUMNS = ["file", "channel", "start_time", "end_time", "label", "label_index", "score"];
 
-// What a caller gives as rows: {file, label, labelIndex, startTime, endTime, score, probability}.
+/** @typedef {SoundEvent & {file: string}} EventRow */
+
+/** @type {Record<string, {suffix: string, type: string, text: (rows: EventRow[], calibrated: boolean) => string}>} */
 export const FORMATS = {
   csv: { suffix: ".csv", type: "text/csv", text: csv },
   srt: { suffix: ".srt", type: "application/x-subrip", text: srt },
   audacity: { suffix: ".audacity.txt", type: "text/plain", text: audacity },
 };
 
+/**
+ * @param {EventRow[]} rows
+ * @param {boolean} calibrated
+ */
 export function csv(rows, calibrated) {
   const lines = [(calibrated ? [...COLUMNS, "probability"] : COLUMNS).join(",")];
   for (const row of rows) {
@@ -24,37 +32,46 @@ export function csv(rows, calibrated) {
       row.labelIndex,
       floatText(rounded(row.score, 8)),
     ];
-    if (calibrated) values.push(floatText(rounded(row.probability, 8)));
+    if (calibrated) values.push(row.probability === null ? "" : floatText(rounded(row.probability, 8)));
     lines.push(values.join(","));
   }
   return `${lines.join("\n")}\n`;
 }
 
+/** @param {EventRow[]} rows */
 export function audacity(rows) {
   return rows
     .map((row) => `${fixed(row.startTime, 6)}\t${fixed(row.endTime, 6)}\t${row.label}\n`)
     .join("");
 }
 
+/** @param {EventRow[]} rows */
 export function srt(rows) {
   return rows
     .map((row, i) => `${i + 1}\n${cue(row.startTime)} --> ${cue(row.endTime)}\n[${row.label}]\n\n`)
     .join("");
 }
 
+/** @param {number} seconds */
 function cue(seconds) {
   const milliseconds = Number(fixed(seconds * 1000, 0));
-  const two = (n) => String(n).padStart(2, "0");
+  const two = (/** @type {number} */ n) => String(n).padStart(2, "0");
   const whole = Math.floor(milliseconds / 1000);
   const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
   return `${two(h)}:${two(m)}:${two(s)},${String(milliseconds % 1000).padStart(3, "0")}`;
 }
 
+/** @param {string} text */
 function quoted(text) {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-// Gives the browser a file to save.
+/**
+ * Gives the browser a file to save.
+ * @param {string} name
+ * @param {string} type
+ * @param {string} text
+ */
 export function save(name, type, text) {
   const address = URL.createObjectURL(new Blob([text], { type }));
   const link = document.createElement("a");

@@ -19,6 +19,8 @@ const im = new Float32Array(FFT_SAMPLES);
 /**
  * Powers f32[257] of 512 samples under a Hann window, written into `out`; 1 is a full-scale sine.
  * Radix 2, decimation in time.
+ * @param {Float32Array} samples
+ * @param {Float32Array} out
  */
 export function powerSpectrum(samples, out) {
   for (let n = 0; n < FFT_SAMPLES; n++) {

@@ -2,32 +2,41 @@
 
 /* The events, the threshold that makes them, and their tables to save. */
 
+import { byId } from "./elements.js";
 import { EventList } from "./eventlist.js";
 import { FORMATS, save } from "./exports.js";
 import { nameOf, scoreText, t } from "./language.js";
 import { recall, remember } from "./memory.js";
 import { say } from "./notices.js";
 
+/** @import { Limits, SoundEvent } from "../types.js" */
+/** @import { Session } from "./session.js" */
+
 const DEFAULT_THRESHOLD = 0.3;
 const QUICK_WINDOWS = 8000; // as many are made events of at once; more wait until the slider rests
 const REST_MS = 150;
 
-const byId = (id) => document.getElementById(id);
-const slider = byId("threshold");
-const own = byId("own");
+const slider = byId("threshold", HTMLInputElement);
+const own = byId("own", HTMLInputElement);
+/** @type {NodeListOf<HTMLButtonElement>} */
+const formatButtons = document.querySelectorAll("[data-format]");
 
 export class Found {
   #list;
   #onChange;
+  /** @type {Session | null} */
   #session = null;
   #announced = new Set();
   #timer = 0;
 
-  /** onPlay(event); onChange(): the events are others now. */
+  /**
+   * onPlay(event); onChange(): the events are others now.
+   * @param {{onPlay: (event: SoundEvent) => void, onChange: () => void}} handlers
+   */
   constructor({ onPlay, onChange }) {
     this.#list = new EventList(onPlay);
     this.#onChange = onChange;
-    slider.value = recall("threshold") ?? DEFAULT_THRESHOLD;
+    slider.value = recall("threshold") ?? String(DEFAULT_THRESHOLD);
     slider.addEventListener("input", () => {
       own.checked = false;
       remember("threshold", slider.value);
@@ -35,8 +44,8 @@ export class Found {
     });
     own.addEventListener("change", () => this.#change());
     byId("found").addEventListener("more", () => this.refresh());
-    for (const button of document.querySelectorAll("[data-format]")) {
-      button.addEventListener("click", () => this.#save(button.dataset.format));
+    for (const button of formatButtons) {
+      button.addEventListener("click", () => this.#save(FORMATS[button.dataset.format ?? "csv"]));
     }
   }
 
@@ -49,7 +58,10 @@ export class Found {
     return n === 1 ? t("eventsOne") : t("eventsCount", { n });
   }
 
-  /** Shows a session's events, or none. */
+  /**
+   * Shows a session's events, or none.
+   * @param {Session | null} session
+   */
   show(session) {
     const isOther = session !== this.#session;
     this.#session = session;
@@ -61,7 +73,7 @@ export class Found {
     byId("own-row").hidden = session.info.thresholds === null;
     if (isOther) own.checked = session.info.thresholds !== null;
     slider.min = session.lowestThreshold.toFixed(2);
-    session.setLimits(this.#limits());
+    session.setLimits(this.#limits(session));
     this.refresh();
   }
 
@@ -80,16 +92,22 @@ export class Found {
     byId("found-count").textContent = this.countText;
     byId("found-none").hidden = events.length > 0;
     byId("table-scroll").hidden = events.length === 0;
-    for (const button of document.querySelectorAll("[data-format]")) button.disabled = events.length === 0;
+    for (const button of formatButtons) button.disabled = events.length === 0;
     this.#list.show(events, { isLive: session.isLive && !session.isOver, canPlay: session.audio !== null });
   }
 
-  /** Marks what is heard at a time. */
+  /**
+   * Marks what is heard at a time.
+   * @param {number | null} seconds
+   */
   mark(seconds) {
     this.#list.mark(seconds);
   }
 
-  /** Says the name of an event that began, once. */
+  /**
+   * Says the name of an event that began, once.
+   * @param {SoundEvent} event
+   */
   announce(event) {
     const key = `${event.labelIndex}:${event.startTime}`;
     if (this.#announced.has(key)) return;
@@ -98,18 +116,24 @@ export class Found {
     say(nameOf(event.label));
   }
 
-  #limits() {
-    const thresholds = own.checked ? this.#session.info.thresholds : null;
+  /**
+   * @param {Session} session
+   * @returns {Limits}
+   */
+  #limits(session) {
+    const thresholds = own.checked ? session.info.thresholds : null;
     return { threshold: this.threshold, thresholds };
   }
 
   #change() {
     clearTimeout(this.#timer);
     byId("threshold-value").textContent = scoreText(this.threshold);
-    if (this.#session === null) return;
-    const isQuick = this.#session.history.end - this.#session.history.first < QUICK_WINDOWS;
+    const session = this.#session;
+    if (session === null) return;
+    const isQuick = session.history.end - session.history.first < QUICK_WINDOWS;
     const run = () => {
-      this.#session.setLimits(this.#limits());
+      if (session !== this.#session) return; // `show` set the limits of the next one
+      session.setLimits(this.#limits(session));
       this.refresh();
       this.#onChange();
     };
@@ -117,9 +141,10 @@ export class Found {
     else this.#timer = setTimeout(run, REST_MS);
   }
 
-  #save(name) {
-    const { suffix, type, text } = FORMATS[name];
+  /** @param {typeof FORMATS[string]} format */
+  #save({ suffix, type, text }) {
     const session = this.#session;
+    if (session === null) return;
     const rows = session.events.map((event) => ({ ...event, file: session.name, label: nameOf(event.label) }));
     const stem = session.name.replace(/\.[^.]+$/, "");
     save(stem + suffix, type, text(rows, session.info.calibrated));

@@ -5,10 +5,26 @@
  * memory, and events can be made again for another threshold without hearing again.
  */
 
+/** @import { Category, WindowScores } from "../types.js" */
+
+/**
+ * A label of a window: its index, score, and probability (0 where the model has none).
+ * @typedef {[number, number, number]} Entry
+ *
+ * Windows from `first` on. starts: of each window's entries in the other three, and where the last one ends.
+ * @typedef {{first: number, starts: number[], classes: number[], scores: number[], probabilities: number[]}} OpenChunk
+ *
+ * @typedef {{first: number, starts: Uint32Array, classes: Uint16Array, scores: Float32Array,
+ *   probabilities: Float32Array}} FullChunk
+ */
+
 const CHUNK_WINDOWS = 256;
 
 export class History {
-  #chunks = [];
+  /** @type {FullChunk[]} */
+  #full = [];
+  /** @type {OpenChunk} */
+  #last = newChunk(0);
   #nClasses;
   #calibrated;
   #floor;
@@ -17,34 +33,35 @@ export class History {
   /**
    * floor: values (probabilities where the model is calibrated, else scores) below it stand as 0; events at
    * thresholds whose off threshold is no lower are those of all values. mostWindows: beyond it, the oldest go.
+   * @param {{nClasses: number, calibrated: boolean, floor: number, mostWindows?: number}} options
    */
   constructor({ nClasses, calibrated, floor, mostWindows = Infinity }) {
     this.#nClasses = nClasses;
     this.#calibrated = calibrated;
     this.#floor = floor;
     this.#mostChunks = Math.max(2, Math.ceil(mostWindows / CHUNK_WINDOWS));
-    this.#open(0);
   }
 
   /** Index of the oldest window that is here; windows are all from there to `end`, without `end`. */
   get first() {
-    return this.#chunks[0].first;
+    return (this.#full.at(0) ?? this.#last).first;
   }
 
   get end() {
-    const last = this.#chunks.at(-1);
-    return last.first + last.starts.length - 1;
+    return this.#last.first + this.#last.starts.length - 1;
   }
 
   /**
    * Adds a window. Those left out before it (a slow device) count as the one before them, and those of a gap
    * (`isAfterGap`) as nothing.
+   * @param {Pick<WindowScores, "index" | "scores" | "probabilities" | "isAfterGap">} window
    */
   add({ index, scores, probabilities, isAfterGap = false }) {
     const held = this.#lastEntries();
     while (this.end < index) this.#put(isAfterGap ? [] : held);
     if (index < this.end) return;
     const values = probabilities ?? scores;
+    /** @type {Entry[]} */
     const entries = [];
     for (let i = 0; i < values.length; i++) {
       if (values[i] >= this.#floor) entries.push([i, scores[i], probabilities ? probabilities[i] : 0]);
@@ -52,11 +69,16 @@ export class History {
     this.#put(entries);
   }
 
-  /** Writes window `index` into f32[C] arrays; probabilities may be null. */
+  /**
+   * Writes window `index` into f32[C] arrays; probabilities may be null.
+   * @param {number} index
+   * @param {Float32Array} scores
+   * @param {Float32Array | null} probabilities
+   */
   fill(index, scores, probabilities) {
     scores.fill(0);
     probabilities?.fill(0);
-    const chunk = this.#chunks[Math.floor((index - this.first) / CHUNK_WINDOWS)];
+    const chunk = this.#chunkOf(index);
     const row = index - chunk.first;
     for (let at = chunk.starts[row]; at < chunk.starts[row + 1]; at++) {
       scores[chunk.classes[at]] = chunk.scores[at];
@@ -64,20 +86,29 @@ export class History {
     }
   }
 
-  /** A window's classes as [{labelIndex, score, probability}], strongest first. */
+  /**
+   * A window's classes as [{labelIndex, score, probability}], strongest first.
+   * @param {number} index
+   * @param {number} most
+   * @returns {Category[]}
+   */
   strongest(index, most) {
     if (index < this.first || index >= this.end) return [];
-    const chunk = this.#chunks[Math.floor((index - this.first) / CHUNK_WINDOWS)];
+    const chunk = this.#chunkOf(index);
     const row = index - chunk.first;
-    const found = [];
-    for (let at = chunk.starts[row]; at < chunk.starts[row + 1]; at++) found.push(this.#category(chunk, at));
-    return sorted(found).slice(0, most);
+    const categories = [];
+    for (let at = chunk.starts[row]; at < chunk.starts[row + 1]; at++) categories.push(this.#category(chunk, at));
+    return sorted(categories).slice(0, most);
   }
 
-  /** The classes with the highest windows of all. */
+  /**
+   * The classes with the highest windows of all.
+   * @param {number} most
+   */
   peaks(most) {
+    /** @type {Map<number, Category>} */
     const best = new Map();
-    for (const chunk of this.#chunks) {
+    for (const chunk of [...this.#full, this.#last]) {
       for (let at = 0; at < chunk.classes.length; at++) {
         const one = this.#category(chunk, at);
         const before = best.get(one.labelIndex);
@@ -95,15 +126,27 @@ export class History {
     return this.#calibrated;
   }
 
+  /**
+   * @param {OpenChunk | FullChunk} chunk
+   * @param {number} at
+   * @returns {Category}
+   */
   #category(chunk, at) {
     const probability = this.#calibrated ? chunk.probabilities[at] : null;
     return { labelIndex: chunk.classes[at], score: chunk.scores[at], probability };
   }
 
+  /** @param {number} index */
+  #chunkOf(index) {
+    return this.#full[Math.floor((index - this.first) / CHUNK_WINDOWS)] ?? this.#last;
+  }
+
+  /** @returns {Entry[]} */
   #lastEntries() {
-    const chunk = this.#chunks.findLast((each) => each.starts.length > 1);
+    const chunk = this.#last.starts.length > 1 ? this.#last : this.#full.at(-1);
     if (chunk === undefined) return [];
-    const [from, to] = [chunk.starts.at(-2), chunk.starts.at(-1)];
+    const [from = 0, to = 0] = chunk.starts.slice(-2);
+    /** @type {Entry[]} */
     const entries = [];
     for (let at = from; at < to; at++) {
       entries.push([chunk.classes[at], chunk.scores[at], this.#calibrated ? chunk.probabilities[at] : 0]);
@@ -111,8 +154,9 @@ export class History {
     return entries;
   }
 
+  /** @param {Entry[]} entries */
   #put(entries) {
-    const chunk = this.#chunks.at(-1);
+    const chunk = this.#last;
     for (const [index, score, probability] of entries) {
       chunk.classes.push(index);
       chunk.scores.push(score);
@@ -121,27 +165,35 @@ export class History {
     chunk.starts.push(chunk.classes.length);
     if (chunk.starts.length <= CHUNK_WINDOWS) return;
     // It is full: typed arrays take a fraction of the memory.
-    this.#chunks[this.#chunks.length - 1] = {
+    this.#full.push({
       first: chunk.first,
       starts: Uint32Array.from(chunk.starts),
       classes: Uint16Array.from(chunk.classes),
       scores: Float32Array.from(chunk.scores),
       probabilities: Float32Array.from(chunk.probabilities),
-    };
-    this.#open(chunk.first + CHUNK_WINDOWS);
-    if (this.#chunks.length > this.#mostChunks) this.#chunks.shift();
-  }
-
-  #open(first) {
-    this.#chunks.push({ first, starts: [0], classes: [], scores: [], probabilities: [] });
+    });
+    this.#last = newChunk(chunk.first + CHUNK_WINDOWS);
+    if (this.#full.length >= this.#mostChunks) this.#full.shift();
   }
 }
 
-/** What thresholds are compared with: the probability where there is one. */
+/**
+ * @param {number} first
+ * @returns {OpenChunk}
+ */
+function newChunk(first) {
+  return { first, starts: [0], classes: [], scores: [], probabilities: [] };
+}
+
+/**
+ * What thresholds are compared with: the probability where there is one.
+ * @param {{score: number, probability: number | null}} category
+ */
 export function valueOf({ score, probability }) {
   return probability ?? score;
 }
 
+/** @param {Category[]} categories */
 function sorted(categories) {
   return categories.sort((a, b) => valueOf(b) - valueOf(a) || a.labelIndex - b.labelIndex);
 }

@@ -1,19 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/* What stands on the timeline's canvas besides the spectrogram. view: {start, seconds, width, duration}. */
+/* What stands on the timeline's canvas besides the spectrogram. */
 
 import { clock, nameOf } from "./language.js";
 import { valueOf } from "./history.js";
 import { colour } from "./theme.js";
+
+/** @import { SoundEvent } from "../types.js" */
+
+/** @typedef {{start: number, seconds: number, width: number, duration: number}} View pixels, else seconds */
 
 const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
 const MARK_WIDTH = 76;
 
 /**
  * Events in view by label, as [[event]]: the labels that fill it most, first heard first.
+ * @param {SoundEvent[]} events
+ * @param {number} start
+ * @param {number} seconds
+ * @param {number} most
  */
 export function lanesOf(events, start, seconds, most) {
   const end = start + seconds;
+  /** @type {Map<number, {events: SoundEvent[], weight: number}>} */
   const lanes = new Map();
   for (const event of events) {
     if (event.endTime <= start || event.startTime >= end) continue;
@@ -30,10 +39,18 @@ export function lanesOf(events, start, seconds, most) {
     .sort((a, b) => a[0].startTime - b[0].startTime || a[0].labelIndex - b[0].labelIndex);
 }
 
+/** @type {(view: View, time: number) => number} */
 const xOf = ({ start, seconds, width }, time) => ((time - start) / seconds) * width;
 
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {View} view
+ * @param {number} y
+ * @param {number} axisHeight
+ * @param {number} height
+ */
 export function drawAxis(context, view, y, axisHeight, height) {
-  const step = STEPS.find((each) => (each / view.seconds) * view.width >= MARK_WIDTH) ?? STEPS.at(-1);
+  const step = STEPS.find((each) => (each / view.seconds) * view.width >= MARK_WIDTH) ?? STEPS[STEPS.length - 1];
   context.font = `12px ${colour("--sans")}`;
   context.textBaseline = "middle";
   context.textAlign = "left";
@@ -48,6 +65,13 @@ export function drawAxis(context, view, y, axisHeight, height) {
   }
 }
 
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {View} view
+ * @param {SoundEvent[][]} lanes
+ * @param {number} y
+ * @param {number} laneHeight
+ */
 export function drawLanes(context, view, lanes, y, laneHeight) {
   const [ink, accent, card] = [colour("--ink"), colour("--accent"), colour("--card")];
   context.font = `13px ${colour("--sans")}`;
@@ -75,6 +99,12 @@ export function drawLanes(context, view, lanes, y, laneHeight) {
   });
 }
 
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {View} view
+ * @param {number} time
+ * @param {number} height
+ */
 export function drawPlayhead(context, view, time, height) {
   const x = Math.round(xOf(view, time));
   if (x < -4 || x > view.width + 4) return;

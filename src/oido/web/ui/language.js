@@ -4,69 +4,118 @@
 import { WORDS } from "./words.js";
 import { recall, remember } from "./memory.js";
 
-let language = chosen();
+/**
+ * @typedef {keyof typeof WORDS} Language
+ * @typedef {keyof typeof WORDS.en} Key of a text
+ * @typedef {Record<string, string | number>} Values that stand in a text
+ */
+
+let language = initialLanguage();
+/** @type {Record<string, Record<string, string>>} */
 let translations = {};
+/** @type {Set<(language: Language) => void>} */
 const listeners = new Set();
 
-function chosen() {
+/**
+ * @param {string | null} tag
+ * @returns {tag is Language}
+ */
+function isLanguage(tag) {
+  return tag !== null && tag in WORDS;
+}
+
+function initialLanguage() {
   const kept = recall("language");
-  if (kept in WORDS) return kept;
+  if (isLanguage(kept)) return kept;
   const wanted = (navigator.languages ?? [navigator.language]).map((tag) => tag.slice(0, 2));
-  return wanted.find((tag) => tag in WORDS) ?? "en";
+  return wanted.find(isLanguage) ?? "en";
 }
 
 export function currentLanguage() {
   return language;
 }
 
-// Speaks another language from now on, and tells everyone who said onLanguage.
+/**
+ * Speaks another language from now on, and calls everyone who asked for `onLanguage`. One that is not here changes
+ * nothing.
+ * @param {string} next
+ */
 export function setLanguage(next) {
+  if (!isLanguage(next)) return;
   language = next;
   remember("language", next);
   for (const listener of listeners) listener(next);
 }
 
+/** @param {(language: Language) => void} listener */
 export function onLanguage(listener) {
   listeners.add(listener);
 }
 
-// A text by its key, its values filled in.
+/**
+ * A text by its key, its values filled in.
+ * @param {Key} key
+ * @param {Values} [values]
+ */
 export function t(key, values = {}) {
-  return WORDS[language][key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  return WORDS[language][key].replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
 }
 
-// names: {language: {label: name}}, of those languages whose names are not the labels.
+/**
+ * Names of labels by language and label, of those languages whose names are not the labels.
+ * @param {Record<string, Record<string, string>>} names
+ */
 export function setTranslations(names) {
-  translations = names ?? {};
+  translations = names;
 }
 
-// What to show for a label of a model.
+/**
+ * What to show for a label of a model.
+ * @param {string} label
+ */
 export function nameOf(label) {
   return translations[language]?.[label] ?? label;
 }
 
-// Writes the texts of every element that has data-t (its text) or data-t-label (aria-label, title).
-export function translatePage(root = document) {
+/** Writes the texts of every element that has data-t (its text) or data-t-label (aria-label, title). */
+export function translatePage() {
   document.documentElement.lang = language;
   document.title = t("title");
-  for (const element of root.querySelectorAll("[data-t]")) {
-    element.textContent = t(element.dataset.t);
+  for (const element of translated("[data-t]")) {
+    element.textContent = t(keyIn(element.dataset.t));
   }
-  for (const element of root.querySelectorAll("[data-t-label]")) {
-    const text = t(element.dataset.tLabel);
+  for (const element of translated("[data-t-label]")) {
+    const text = t(keyIn(element.dataset.tLabel));
     element.setAttribute("aria-label", text);
-    if (element.matches("button")) element.title = text;
+    if (element instanceof HTMLButtonElement) element.title = text;
   }
 }
 
+/** @type {(selector: string) => NodeListOf<HTMLElement>} */
+const translated = (selector) => document.querySelectorAll(selector);
+
+/**
+ * A key that index.html names. Throws for one that is not in words.js.
+ * @param {string | undefined} name
+ */
+function keyIn(name) {
+  if (name === undefined || !(name in WORDS.en)) throw new TypeError(`words.js has no such text: ${name}`);
+  return /** @type {Key} */ (name);
+}
+
+/** @type {(value: number, places: number) => string} */
 const digits = (value, places) =>
   value.toLocaleString(language, { minimumFractionDigits: places, maximumFractionDigits: places });
 
-// A score with two decimals, as the language writes them.
-export const scoreText = (score) => digits(score, 2);
-export const secondsText = (seconds) => digits(seconds, 1);
+/** A score with two decimals, as the language writes them. */
+export const scoreText = (/** @type {number} */ score) => digits(score, 2);
+export const secondsText = (/** @type {number} */ seconds) => digits(seconds, 1);
 
-// Seconds as a clock shows them: 1:02.5, 1:00:00.
+/**
+ * Seconds as a clock shows them: 1:02.5, 1:00:00.
+ * @param {number} seconds
+ * @param {number} [places] decimals
+ */
 export function clock(seconds, places = 1) {
   const scale = 10 ** places;
   const rounded = Math.round(seconds * scale) / scale;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Small choices, kept in this browser where it lets us.
 
+/** @param {string} name */
 export function recall(name) {
   try {
     return localStorage.getItem(`oido.${name}`);
@@ -9,6 +10,10 @@ export function recall(name) {
   }
 }
 
+/**
+ * @param {string} name
+ * @param {string} value
+ */
 export function remember(name, value) {
   try {
     localStorage.setItem(`oido.${name}`, value);
@@ -26,6 +31,7 @@ export function recallToken() {
   }
 }
 
+/** @param {string} token */
 export function rememberToken(token) {
   try {
     sessionStorage.setItem("oido.token", token);

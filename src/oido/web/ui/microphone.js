@@ -6,23 +6,37 @@ import { openMicrophone } from "../core/microphone.js";
 import { RecentAudio } from "./recent.js";
 import { Session } from "./session.js";
 
+/** @import { Engine, Stream, StreamState, WindowScores } from "../types.js" */
+/** @import { Microphone } from "../core/microphone.js" */
+
+/**
+ * @typedef {{onWindow: (session: Session, window: WindowScores) => void,
+ *   onSamples: (session: Session, level: number) => void, onState: (state: StreamState) => void,
+ *   onEnded: () => void}} Handlers
+ */
+
 const KEPT_SECONDS = 600; // of sound, to play and to see again
 
 export class Listening {
   #engine;
   #handlers;
+  #audio;
+  /** @type {Microphone | null} */
   #microphone = null;
+  /** @type {Stream | null} */
   #stream = null;
   #isPaused = false;
-  #awake = null; // a WakeLockSentinel
+  /** @type {WakeLockSentinel | undefined} */
+  #awake;
 
   /**
    * engine: hears; name: of the session. onWindow(session): something new was heard; onSamples(session, level);
    * onState(state): the stream's; onEnded(): the microphone went away.
+   * @param {{engine: Engine, name: string} & Handlers} options
    */
   constructor({ engine, name, onWindow, onSamples, onState, onEnded }) {
-    const audio = new RecentAudio(engine.info.sampleRateHz, KEPT_SECONDS);
-    this.session = new Session({ name, engine, audio, isLive: true });
+    this.#audio = new RecentAudio(engine.info.sampleRateHz, KEPT_SECONDS);
+    this.session = new Session({ name, engine, audio: this.#audio, isLive: true });
     this.#engine = engine;
     this.#handlers = { onWindow, onSamples, onState, onEnded };
   }
@@ -44,8 +58,8 @@ export class Listening {
           },
           onState,
         });
-        session.audio.push(samples);
-        session.nSamples = session.audio.nSamples;
+        this.#audio.push(samples);
+        session.nSamples = this.#audio.nSamples;
         this.#stream.push(samples);
         onSamples(session, this.#microphone?.level ?? 0);
       },
@@ -54,7 +68,10 @@ export class Listening {
     this.#stayAwake();
   }
 
-  /** While it plays what was heard, it does not hear itself; time stands still. */
+  /**
+   * While it plays what was heard, it does not hear itself; time stands still.
+   * @param {boolean} isPaused
+   */
   pause(isPaused) {
     this.#isPaused = isPaused;
   }

@@ -6,26 +6,53 @@
  * comes back, until what it is about is settled.
  */
 
+import { OidoError, kindOf, messageOf } from "../core/errors.js";
+import { byId } from "./elements.js";
 import { onLanguage, t } from "./language.js";
+
+/** @import { Waiting } from "../types.js" */
+/** @import { Key, Values } from "./language.js" */
 
 const SPEAK_EVERY_MS = 4000;
 
-const box = document.getElementById("notice");
-const text = document.getElementById("notice-text");
-const button = document.getElementById("notice-action");
-const alarm = document.getElementById("alarm");
-const voice = document.getElementById("say");
+const box = byId("notice");
+const text = byId("notice-text");
+const button = byId("notice-action");
+const alarm = byId("alarm");
+const voice = byId("say");
 
-/** What lasting messages are about; those of the first are shown before others. */
+/**
+ * A button of a message, by the key of its text.
+ * @typedef {{key: Key, run: () => void}} Action
+ *
+ * @typedef {{key: Key, values: Values, action: Action | null}} Message
+ *
+ * @typedef {"models" | "update"} Subject
+ */
+
+/**
+ * What lasting messages are about; those of the first are shown before others.
+ * @type {Subject[]}
+ */
 const SUBJECTS = ["models", "update"];
 
-/** Messages that count seconds: they are not read aloud again at each change. */
+/**
+ * Messages that count seconds: they are not read aloud again at each change.
+ * @type {Set<Key>}
+ */
 const COUNTING = new Set(["serverGone", "serverFull", "behind"]);
 
-let passing = null; // {key, values, action}
-const lasting = new Map(); // by subject
+/** @type {Message | null} */
+let passing = null;
+/** @type {Map<Subject, Message>} */
+const lasting = new Map();
 
-/** Shows a message. action: {key, run}, a button with it. It is read aloud at once. */
+/**
+ * Shows a message. action: {key, run}, a button with it. It is read aloud at once.
+ * @param {Key} key
+ * @param {Values} [values]
+ * @param {Action | null} [action]
+ */
 export function notice(key, values = {}, action = null) {
   const isSameCount = passing?.key === key && COUNTING.has(key);
   passing = { key, values, action };
@@ -35,7 +62,10 @@ export function notice(key, values = {}, action = null) {
   if (!COUNTING.has(key)) box.scrollIntoView({ block: "nearest" });
 }
 
-/** Takes the passing message away; with keys, only if it is one of them. */
+/**
+ * Takes the passing message away; with keys, only if it is one of them.
+ * @param {Key[]} keys
+ */
 export function clearNotice(...keys) {
   if (passing === null || (keys.length && !keys.includes(passing.key))) return;
   passing = null;
@@ -43,27 +73,38 @@ export function clearNotice(...keys) {
   render();
 }
 
-/** Shows a message until `settle` of its subject, or until it is closed. */
+/**
+ * Shows a message until `settle` of its subject, or until it is closed.
+ * @param {Subject} subject
+ * @param {Key} key
+ * @param {Values} [values]
+ * @param {Action | null} [action]
+ */
 export function lastingNotice(subject, key, values = {}, action = null) {
   lasting.set(subject, { key, values, action });
   render();
   if (shown() === lasting.get(subject)) alarm.textContent = t(key, values);
 }
 
-/** Takes the lasting message about a subject away. */
+/**
+ * Takes the lasting message about a subject away.
+ * @param {Subject} subject
+ */
 export function settle(subject) {
   if (shown() === lasting.get(subject)) alarm.textContent = "";
   lasting.delete(subject);
   render();
 }
 
+/** @returns {Message | null} */
 function shown() {
   return passing ?? SUBJECTS.map((subject) => lasting.get(subject)).find((each) => each) ?? null;
 }
 
 function close() {
+  const subject = SUBJECTS.find((each) => lasting.has(each));
   if (passing !== null) clearNotice();
-  else settle(SUBJECTS.find((subject) => lasting.has(subject)));
+  else if (subject) settle(subject);
 }
 
 function render() {
@@ -75,7 +116,7 @@ function render() {
   if (message.action) button.textContent = t(message.action.key);
 }
 
-document.getElementById("notice-close").addEventListener("click", close);
+byId("notice-close").addEventListener("click", close);
 button.addEventListener("click", () => {
   const run = shown()?.action?.run;
   close();
@@ -83,11 +124,15 @@ button.addEventListener("click", () => {
 });
 onLanguage(render);
 
+/** @type {string[]} */
 let waiting = [];
 let timer = 0;
 let lastSpoken = 0;
 
-/** Says something to screen readers; often is too much, so what comes quickly is said together. */
+/**
+ * Says something to screen readers; often is too much, so what comes quickly is said together.
+ * @param {string} words
+ */
 export function say(words) {
   waiting.push(words);
   waiting = [...new Set(waiting)].slice(-4);
@@ -101,33 +146,47 @@ export function say(words) {
   }, pause);
 }
 
-/** Says that the server is asked again in a while; null: it answers. wait: {why, seconds}. */
+/**
+ * Says that the server is asked again in a while; null: it answers. wait: {why, seconds}.
+ * @param {Waiting | null} wait
+ */
 export function showWaiting(wait) {
   if (wait === null) clearNotice("serverGone", "serverFull");
   else notice(wait.why === "BusyError" ? "serverFull" : "serverGone", { seconds: wait.seconds });
 }
 
-/** Says what went wrong. name: of the recording; again: an action that may help where nobody answered. */
+/**
+ * Says what went wrong. name: of the recording; again: an action that may help where nobody answered.
+ * @param {unknown} error
+ * @param {string} [name]
+ * @param {Action | null} [again]
+ */
 export function tell(error, name = "", again = null) {
-  notice(...explain(error, name), error.kind === "GoneError" ? again : null);
+  notice(...explain(error, name), kindOf(error) === "GoneError" ? again : null);
 }
 
-/** The message for an error of an engine, of the microphone or of decoding: [key, values]. */
+/**
+ * The message for an error of an engine, of the microphone or of decoding: [key, values].
+ * @param {unknown} error
+ * @param {string} [name]
+ * @returns {[Key, Values]}
+ */
 export function explain(error, name = "") {
-  const cause = error.cause?.name;
-  if (error.kind === "NoWebAssembly") return ["noWebAssembly", {}];
-  if (error.kind === "MicrophoneError") {
+  if (!(error instanceof OidoError)) return ["unknown", { message: messageOf(error) }];
+  const { kind, message } = error;
+  const cause = error.cause instanceof Error ? error.cause.name : undefined;
+  if (kind === "NoWebAssembly") return ["noWebAssembly", {}];
+  if (kind === "MicrophoneError") {
     if (!window.isSecureContext) return ["noSecureContext", {}];
     if (cause === "NotAllowedError") return ["noMicrophonePermission", {}];
     if (cause === "NotFoundError") return ["noMicrophone", {}];
     return ["microphoneBusy", {}];
   }
-  if (error.kind === "EmptyAudioError") return ["emptyFile", { file: name }];
-  if (/^(UnknownFormat|InvalidSamples|Audio|Decode|CorruptAudio|NoAudio)\w*Error$/.test(error.kind ?? "")) {
+  if (kind === "EmptyAudioError") return ["emptyFile", { file: name }];
+  if (/^(UnknownFormat|InvalidSamples|Audio|Decode|CorruptAudio|NoAudio)\w*Error$/.test(kind)) {
     return ["cannotDecode", { file: name }];
   }
-  if (error.kind === "GoneError") return ["serverGaveUp", {}];
-  if (/^Model|^RuntimeError$/.test(error.kind ?? "")) return ["modelNotLoading", { message: error.message }];
-  if (error.kind) return ["serverSays", { message: error.message }];
-  return ["unknown", { message: error.message ?? String(error) }];
+  if (kind === "GoneError") return ["serverGaveUp", {}];
+  if (/^Model|^RuntimeError$/.test(kind)) return ["modelNotLoading", { message }];
+  return ["serverSays", { message }];
 }

@@ -1,21 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { LEAST } from "./bars.js";
+import { byId } from "./elements.js";
 import { valueOf } from "./history.js";
 import { clock, scoreText, t } from "./language.js";
 
+/** @import { Category } from "../types.js" */
+/** @import { Bars } from "./bars.js" */
+/** @import { Key, Values } from "./language.js" */
+/** @import { Session } from "./session.js" */
+
 const MOST = 12;
-const isSomething = (category) => valueOf(category) >= LEAST;
-const title = document.getElementById("now-title");
-const what = document.getElementById("now-what");
-const quiet = document.getElementById("now-quiet");
+const isSomething = (/** @type {Category} */ category) => valueOf(category) >= LEAST;
+const title = byId("now-title");
+const what = byId("now-what");
+const quiet = byId("now-quiet");
 
 /** The bars and what stands above them: now, at a time of a recording, or the whole of it. */
 export class Now {
   #bars;
+  /** @type {((session: Session) => void) | null} */
   #last = null;
-  #window = null; // the last that `at` showed
+  /** The last that `at` showed. @type {number | null} */
+  #window = null;
 
+  /** @param {Bars} bars */
   constructor(bars) {
     this.#bars = bars;
   }
@@ -33,7 +42,11 @@ export class Now {
     quiet.textContent = t("waiting");
   }
 
-  /** The next window of a stream. */
+  /**
+   * The next window of a stream.
+   * @param {Session} session
+   * @param {number} index
+   */
   follow(session, index) {
     this.#title("nowLive", {}, session);
     this.#bars.follow(session.history.strongest(index, MOST), session.info.labels);
@@ -41,20 +54,27 @@ export class Now {
     this.#last = (again) => this.follow(again, index);
   }
 
-  /** A time of a recording. */
+  /**
+   * A time of a recording.
+   * @param {Session} session
+   * @param {number} seconds
+   */
   at(session, seconds) {
     this.#title("nowAt", { time: clock(seconds) }, session);
     const index = session.windowAt(seconds);
     const categories = session.history.strongest(index, MOST);
     // While it plays, bars move as they do live; a jump shows just what is there.
-    if (index === this.#window + 1) this.#bars.follow(categories, session.info.labels);
+    if (this.#window !== null && index === this.#window + 1) this.#bars.follow(categories, session.info.labels);
     else if (index !== this.#window) this.#bars.show(categories.filter(isSomething), session.info.labels);
     this.#window = index;
     this.#quiet();
     this.#last = (again) => this.at(again, seconds);
   }
 
-  /** The strongest windows of all. */
+  /**
+   * The strongest windows of all.
+   * @param {Session} session
+   */
   whole(session) {
     this.#title("nowWhole", {}, session);
     this.#window = null;
@@ -63,13 +83,21 @@ export class Now {
     this.#last = (again) => this.whole(again);
   }
 
-  /** The same in another language. */
+  /**
+   * The same in another language.
+   * @param {Session} session
+   */
   again(session) {
     this.#window = null;
     if (this.#last) this.#last(session);
     else this.start();
   }
 
+  /**
+   * @param {Key} key
+   * @param {Values} values
+   * @param {Session | null} session
+   */
   #title(key, values, session) {
     title.textContent = t(key, values);
     const kind = session ? t(session.info.calibrated ? "probability" : "score") : "";

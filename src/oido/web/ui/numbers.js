@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Numbers as oido's Python writers write them, to the last digit.
 
-// x with so many decimals, as text; exact ties go to the even digit (IEEE 754, Python's round).
+/**
+ * x with so many decimals, as text; exact ties go to the even digit (IEEE 754, Python's round).
+ * @param {number} x
+ * @param {number} decimals
+ */
 export function fixed(x, decimals) {
   const text = x.toFixed(decimals);
   const exact = x.toFixed(100); // the whole binary value: all decimals that a double of 0..1 has
@@ -12,9 +16,13 @@ export function fixed(x, decimals) {
   return Number(below.at(-1)) % 2 === 0 ? below : text;
 }
 
+/** @type {(x: number, decimals: number) => number} */
 export const rounded = (x, decimals) => Number(fixed(x, decimals));
 
-// A number as Python's repr writes a float.
+/**
+ * A number as Python's repr writes a float.
+ * @param {number} x
+ */
 export function floatText(x) {
   if (Number.isInteger(x) && Math.abs(x) < 1e16) return `${x}.0`;
   const magnitude = Math.abs(x);

@@ -2,23 +2,28 @@
 
 /* The timeline with its buttons, and the sound that is played along it. */
 
+import { byId } from "./elements.js";
 import { onLanguage, t } from "./language.js";
 import { explain, notice } from "./notices.js";
 import { Player } from "./player.js";
 import { Timeline } from "./timeline.js";
 
+/** @import { Session } from "./session.js" */
+
 const TAIL_SECONDS = 0.1; // behind an event, so that its end is not cut
 
-const byId = (id) => document.getElementById(id);
-
 export class Picture {
+  /** @type {Session | null} */
   #session = null;
   #timeline;
   #player;
 
-  /** onPlaying(isPlaying); onTime(seconds): the place in the sound. */
+  /**
+   * onPlaying(isPlaying); onTime(seconds): the place in the sound.
+   * @param {{onPlaying: (isPlaying: boolean) => void, onTime: (seconds: number) => void}} handlers
+   */
   constructor({ onPlaying, onTime }) {
-    this.#player = new Player(byId("audio"), {
+    this.#player = new Player(byId("audio", HTMLAudioElement), {
       onTime: (seconds) => {
         this.#timeline.setPlayhead(seconds);
         onTime(seconds);
@@ -28,7 +33,7 @@ export class Picture {
         onPlaying(isPlaying);
       },
     });
-    this.#timeline = new Timeline(byId("stage"), byId("canvas"), {
+    this.#timeline = new Timeline(byId("stage"), byId("canvas", HTMLCanvasElement), {
       onSeek: (seconds, { play }) => {
         this.#timeline.stopFollowing();
         this.#timeline.setPlayhead(seconds);
@@ -49,7 +54,10 @@ export class Picture {
     return this.#player.isPlaying;
   }
 
-  /** Shows a session, or nothing. */
+  /**
+   * Shows a session, or nothing.
+   * @param {Session | null} session
+   */
   show(session) {
     this.#session = session;
     this.#player.load(session);
@@ -57,7 +65,11 @@ export class Picture {
     this.#render();
   }
 
-  /** Plays from a time; with an end, only up to there. */
+  /**
+   * Plays from a time; with an end, only up to there.
+   * @param {number} from
+   * @param {number | null} [to]
+   */
   async play(from, to = null) {
     if (this.#session?.audio == null) return;
     this.#timeline.stopFollowing();
@@ -91,15 +103,15 @@ export class Picture {
       return;
     }
     const { playhead } = this.#timeline;
-    const isAtEnd = playhead >= this.#session.duration - 0.05;
+    const isAtEnd = playhead >= (this.#session?.duration ?? 0) - 0.05;
     this.play(isAtEnd ? 0 : playhead);
   }
 
   #render() {
     byId("play").textContent = t(this.isPlaying ? "pause" : "play");
-    byId("play").disabled = this.#session?.audio == null;
+    byId("play", HTMLButtonElement).disabled = this.#session?.audio == null;
     const isLive = this.#session !== null && this.#session.isLive && !this.#session.isOver;
     byId("zoom-all").textContent = t(isLive ? "follow" : "zoomAll");
-    byId("zoom-all").disabled = isLive ? this.#timeline.isFollowing : (this.#timeline?.isWhole ?? true);
+    byId("zoom-all", HTMLButtonElement).disabled = isLive ? this.#timeline.isFollowing : this.#timeline.isWhole;
   }
 }

@@ -1,23 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { wavFile } from "./wav.js";
+import { wavFile } from "../core/wav.js";
+
+/** @import { Sound } from "../types.js" */
+/** @import { Session } from "./session.js" */
 
 /** Plays a session's sound: the file itself where the browser can, else its samples. */
 export class Player {
   #element;
   #onTime;
-  #onChange;
+  /** @type {Session | null} */
   #session = null;
+  /** @type {string | null} */
   #address = null;
   #offset = 0; // seconds of the session where the element's sound starts
   #upTo = -1; // samples of the session that the element has
   #until = Infinity;
 
-  /** onTime(seconds): while it plays; onChange(isPlaying). */
+  /**
+   * onTime(seconds): while it plays; onChange(isPlaying).
+   * @param {HTMLAudioElement} element
+   * @param {{onTime: (seconds: number) => void, onChange: (isPlaying: boolean) => void}} handlers
+   */
   constructor(element, { onTime, onChange }) {
     this.#element = element;
     this.#onTime = onTime;
-    this.#onChange = onChange;
     element.addEventListener("play", () => {
       onChange(true);
       requestAnimationFrame(() => this.#tick());
@@ -30,31 +37,35 @@ export class Player {
     return !this.#element.paused && !this.#element.ended;
   }
 
-  get canPlay() {
-    return this.#session?.audio != null;
-  }
-
-  /** The session that is played from now on, or null. */
+  /**
+   * The session that is played from now on, or null.
+   * @param {Session | null} session
+   */
   load(session) {
     this.pause();
     this.#session = session;
     this.#drop();
   }
 
-  /** Plays from a time of the session, up to another. */
+  /**
+   * Plays from a time of the session, up to another.
+   * @param {number} from
+   * @param {number} [until]
+   */
   async play(from, until = Infinity) {
-    if (!this.canPlay) return;
-    this.#prepare();
+    const session = this.#session;
+    if (!session?.audio) return;
+    this.#prepare(session.audio, session.file);
     this.#until = until;
     try {
       await this.#start(from);
     } catch (error) {
-      if (error.name === "AbortError") return;
-      if (this.#session.file === null) throw error;
+      if (error instanceof DOMException && error.name === "AbortError") return;
+      if (session.file === null) throw error;
       // The browser can decode it, but not play it: then its samples.
-      this.#session.file = null;
+      session.file = null;
       this.#drop();
-      this.#prepare();
+      this.#prepare(session.audio, null);
       await this.#start(from);
     }
   }
@@ -63,14 +74,18 @@ export class Player {
     this.#element.pause();
   }
 
+  /** @param {number} from */
   async #start(from) {
     const element = this.#element;
     element.currentTime = Math.max(0, from - this.#offset);
     await element.play();
   }
 
-  #prepare() {
-    const { file, audio } = this.#session;
+  /**
+   * @param {Sound} audio
+   * @param {File | null} file
+   */
+  #prepare(audio, file) {
     if (this.#address !== null && this.#upTo === audio.nSamples) return;
     this.#drop();
     this.#offset = file ? 0 : audio.first / audio.sampleRateHz;

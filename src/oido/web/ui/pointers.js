@@ -5,12 +5,15 @@ const MOVED = 6; // pixels after which a press is no tap
 /**
  * What pointers and the wheel do on an element, in its own pixels: onTap(x), onPan(dx) by one finger or the
  * mouse, onZoom(factor, x) by two fingers or the wheel with Ctrl. Up and down the page itself scrolls.
+ * @param {HTMLElement} element
+ * @param {{onTap: (x: number) => void, onPan: (dx: number) => void, onZoom: (factor: number, x: number) => void}} handlers
  */
 export function followPointers(element, { onTap, onPan, onZoom }) {
+  /** @type {Map<number, number>} */
   const places = new Map();
   let travelled = 0;
 
-  const x = (event) => event.clientX - element.getBoundingClientRect().left;
+  const x = (/** @type {MouseEvent} */ event) => event.clientX - element.getBoundingClientRect().left;
 
   element.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
@@ -20,21 +23,21 @@ export function followPointers(element, { onTap, onPan, onZoom }) {
   });
 
   element.addEventListener("pointermove", (event) => {
-    if (!places.has(event.pointerId)) return;
     const [before, now] = [places.get(event.pointerId), x(event)];
+    if (before === undefined) return;
     if (places.size === 1) {
       travelled += Math.abs(now - before);
       if (travelled > MOVED) onPan(now - before);
     } else {
       const [other] = [...places].filter(([id]) => id !== event.pointerId).map(([, place]) => place);
-      const gap = (place) => Math.max(20, Math.abs(place - other));
+      const gap = (/** @type {number} */ place) => Math.max(20, Math.abs(place - other));
       travelled = Infinity;
       onZoom(gap(before) / gap(now), (now + other) / 2);
     }
     places.set(event.pointerId, now);
   });
 
-  const leave = (isTap) => (event) => {
+  const leave = (/** @type {boolean} */ isTap) => (/** @type {PointerEvent} */ event) => {
     if (!places.delete(event.pointerId)) return;
     if (isTap && places.size === 0 && travelled <= MOVED) onTap(x(event));
   };

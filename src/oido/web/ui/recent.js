@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { toInt16 } from "./wav.js";
+import { toInt16 } from "../core/wav.js";
 
 /** The last minutes of a stream of samples, as int16: a fixed piece of memory, whatever its length. */
 export class RecentAudio {
   #ring;
 
+  /**
+   * @param {number} sampleRateHz
+   * @param {number} seconds
+   */
   constructor(sampleRateHz, seconds) {
     this.sampleRateHz = sampleRateHz;
     this.#ring = new Int16Array(Math.ceil(sampleRateHz * seconds));
@@ -18,6 +22,7 @@ export class RecentAudio {
     return Math.max(0, this.nSamples - this.#ring.length);
   }
 
+  /** @param {Float32Array} samples */
   push(samples) {
     let rest = toInt16(samples);
     if (rest.length > this.#ring.length) {
@@ -31,7 +36,11 @@ export class RecentAudio {
     this.nSamples += rest.length;
   }
 
-  /** Copies samples start, start + 1, … into `out` (f32); false where any of them is not here. */
+  /**
+   * Copies samples start, start + 1, … into `out` (f32); false where any of them is not here.
+   * @param {number} start
+   * @param {Float32Array} out
+   */
   read(start, out) {
     if (start < this.first || start + out.length > this.nSamples) return false;
     for (let i = 0; i < out.length; i++) {
@@ -50,6 +59,10 @@ export class RecentAudio {
 
 /** A whole recording, with the same `read`. */
 export class WholeAudio {
+  /**
+   * @param {Float32Array} samples
+   * @param {number} sampleRateHz
+   */
   constructor(samples, sampleRateHz) {
     this.samples = samples;
     this.sampleRateHz = sampleRateHz;
@@ -57,6 +70,10 @@ export class WholeAudio {
     this.nSamples = samples.length;
   }
 
+  /**
+   * @param {number} start
+   * @param {Float32Array} out
+   */
   read(start, out) {
     if (start < 0 || start + out.length > this.nSamples) return false;
     out.set(this.samples.subarray(start, start + out.length));

@@ -7,10 +7,15 @@ import { throwIfAborted } from "../core/errors.js";
 import { WholeAudio } from "./recent.js";
 import { Session } from "./session.js";
 
+/** @import { Engine, Waiting } from "../types.js" */
+
 /**
  * Hears a file. engine: by which; signal: to give it up; onStage("decoding" | "hearing"), onProgress(0..1),
  * onWait: of the server engine. Gives {session, problem}: problem is null, or an error that cost only a part
  * (the picture, or what comes after a damage).
+ * @param {File} file
+ * @param {{engine: Engine, signal: AbortSignal, onStage: (stage: "decoding" | "hearing") => void,
+ *   onProgress: (share: number) => void, onWait: (waiting: Waiting | null) => void}} options
  */
 export async function hearFile(file, { engine, signal, onStage, onProgress, onWait }) {
   const { sampleRateHz } = engine.info;
@@ -30,7 +35,7 @@ export async function hearFile(file, { engine, signal, onStage, onProgress, onWa
   const audio = decoded && new WholeAudio(decoded.samples, sampleRateHz);
   const session = new Session({ name: file.name, engine, audio, file: audio && file });
   for (const window of windows) session.add(window);
-  session.finish(windows.nSamples ?? decoded.samples.length);
+  session.finish(windows.nSamples ?? decoded?.samples.length ?? 0);
   session.damage = windows.damage ?? null;
   return { session, problem };
 }

@@ -5,21 +5,32 @@
  * send what was heard on this device. A choice never sends anything; only these presses do.
  */
 
+import { byId } from "./elements.js";
 import { t } from "./language.js";
 
-const byId = (id) => document.getElementById(id);
+/** @import { Key, Values } from "./language.js" */
+
 const badge = byId("badge");
 const offerText = byId("offer-text");
 const button = byId("offer-send");
 
+/**
+ * What stayed here, or went to another model, and can be sent by a press. key: of the text, action: of the button.
+ * @typedef {{key: Key, values: Values, action: Key, run: () => void}} Offer
+ *
+ * What became of the sound on the screen.
+ * @typedef {"stayed" | "went"} Shown
+ */
+
 export class Sending {
+  /** @type {(() => void) | null} */
   #onSend = null;
 
   constructor() {
     button.addEventListener("click", () => {
       const send = this.#onSend;
       // The button goes away now; who came by keyboard goes on at what made it come.
-      document.querySelector('input[name="where"]:checked')?.focus({ preventScroll: true });
+      checkedPlace()?.focus({ preventScroll: true });
       send?.();
     });
   }
@@ -27,6 +38,7 @@ export class Sending {
   /**
    * isReady: the place is known. isNext: what is begun now goes to the server. shown: "stayed" or "went", of
    * what is on the screen, or null. offer: {key, values, action, run}, or null: what stayed can be sent.
+   * @param {{isReady: boolean, isNext: boolean, server: string, shown: Shown | null, offer: Offer | null}} state
    */
   show({ isReady, isNext, server, shown, offer }) {
     badge.hidden = !isReady;
@@ -50,6 +62,13 @@ export class Sending {
   }
 }
 
+/** @returns {HTMLInputElement | null} */
+const checkedPlace = () => document.querySelector('input[name="where"]:checked');
+
+/**
+ * @param {boolean} isNext
+ * @param {Shown | null} shown
+ */
 function badgeKey(isNext, shown) {
   if (isNext) return shown === "stayed" ? "stayedThenSent" : "sent";
   return shown === "went" ? "wentThenStays" : "stays";

@@ -3,6 +3,8 @@
 import { EventMaker } from "./events.js";
 import { History } from "./history.js";
 
+/** @import { Engine, EngineInfo, Limits, Sound, SoundEvent, WindowScores } from "../types.js" */
+
 const FLOOR = 0.02;
 
 const LIVE_WINDOWS = 60_000; // 8 h at hop 0.48 s; older ones go
@@ -12,6 +14,8 @@ export class Session {
   /**
    * name: of the file; engine: that hears it; audio: of recent.js, or null where there is none to
    * see and play; file: a File to play, or null.
+   * @param {{name: string, engine: Pick<Engine, "info" | "floor">, audio: Sound | null, file?: File | null,
+   *   isLive?: boolean}} options
    */
   constructor({ name, engine, audio, file = null, isLive = false }) {
     this.name = name;
@@ -29,7 +33,10 @@ export class Session {
       mostWindows: isLive ? LIVE_WINDOWS : Infinity,
     });
     this.maker = new EventMaker(this.info, this.history);
+    /** @type {SoundEvent[]} */
     this.ongoing = [];
+    /** A sentence, where only the beginning was heard. @type {string | null} */
+    this.damage = null;
   }
 
   /** Seconds heard, or recorded. */
@@ -47,7 +54,10 @@ export class Session {
     return [...this.maker.events, ...this.ongoing];
   }
 
-  /** Takes a window. */
+  /**
+   * Takes a window.
+   * @param {WindowScores} window
+   */
   add(window) {
     this.history.add(window);
   }
@@ -58,7 +68,10 @@ export class Session {
     this.ongoing = this.isOver ? [] : this.maker.ongoing();
   }
 
-  /** It is over after so many samples. */
+  /**
+   * It is over after so many samples.
+   * @param {number} nSamples
+   */
   finish(nSamples) {
     this.maker.advance();
     this.nSamples = nSamples;
@@ -67,14 +80,20 @@ export class Session {
     this.maker.finish(nSamples);
   }
 
-  /** limits: {threshold, thresholds}. */
+  /**
+   * Makes the events again.
+   * @param {Limits} limits
+   */
   setLimits(limits) {
     this.maker.restart(limits);
     if (this.isOver) this.maker.finish(this.nSamples);
     this.ongoing = this.isOver ? [] : this.maker.ongoing();
   }
 
-  /** The window that answers for a time. */
+  /**
+   * The window that answers for a time.
+   * @param {number} seconds
+   */
   windowAt(seconds) {
     const { sampleRateHz, hopSamples, windowSamples } = this.info;
     const centred = (windowSamples - hopSamples) / 2;
@@ -83,6 +102,7 @@ export class Session {
   }
 }
 
+/** @param {EngineInfo} info */
 function floorOf({ thresholds }) {
   return thresholds ? Math.min(FLOOR, Math.min(...thresholds) / 2) : FLOOR;
 }

@@ -5,29 +5,36 @@
 import { FFT_SAMPLES, powerSpectrum } from "./fft.js";
 import { colour } from "./theme.js";
 
+/** @import { Sound } from "../types.js" */
+
 const BANDS = 72;
 const LOWEST_HZ = 60;
 const [QUIET_DB, LOUD_DB] = [-84, -18];
 const LOOKS = 4; // places of a wide column that are looked at
 const MOST_COLUMNS = 6000;
 
+/** @type {(hz: number) => number} */
 const mel = (hz) => 1127 * Math.log(1 + hz / 700);
+/** @type {(mels: number) => number} */
 const hertz = (mels) => 700 * (Math.exp(mels / 1127) - 1);
 
 export class Spectrogram {
   #rate;
   #edges;
+  /** @type {Map<number, Uint8Array>} */
   #columns = new Map();
   #step = 0;
   #samples = new Float32Array(FFT_SAMPLES);
   #powers = new Float32Array(FFT_SAMPLES / 2 + 1);
+  /** @type {Uint32Array | null} */
   #colours = null;
   #canvas = document.createElement("canvas");
 
+  /** @param {number} sampleRateHz */
   constructor(sampleRateHz) {
     this.#rate = sampleRateHz;
     const [low, high] = [mel(LOWEST_HZ), mel(sampleRateHz / 2)];
-    const bin = (band) => (hertz(low + ((high - low) * band) / BANDS) * FFT_SAMPLES) / sampleRateHz;
+    const bin = (/** @type {number} */ band) => (hertz(low + ((high - low) * band) / BANDS) * FFT_SAMPLES) / sampleRateHz;
     this.#edges = Array.from({ length: BANDS + 1 }, (_, band) => bin(band));
   }
 
@@ -39,6 +46,9 @@ export class Spectrogram {
   /**
    * Draws what is heard from `start` for `seconds` into a rectangle of a 2D context.
    * audio: with read(start, out), of recent.js. columnWidth: in the context's units.
+   * @param {CanvasRenderingContext2D} context
+   * @param {{x: number, y: number, width: number, height: number, start: number, seconds: number, audio: Sound,
+   *   columnWidth?: number}} place
    */
   draw(context, { x, y, width, height, start, seconds, audio, columnWidth = 2 }) {
     const n = Math.max(1, Math.round(width / columnWidth));
@@ -58,7 +68,7 @@ export class Spectrogram {
     }
     this.#canvas.width = n + 1;
     this.#canvas.height = BANDS;
-    this.#canvas.getContext("2d").putImageData(image, 0, 0);
+    contextOf(this.#canvas).putImageData(image, 0, 0);
     const shift = (start * this.#rate) / step - first;
     context.save();
     context.beginPath();
@@ -71,7 +81,11 @@ export class Spectrogram {
     context.restore();
   }
 
-  /** Levels u8[72] of column `index`, or null where there is no sound. */
+  /**
+   * Levels u8[72] of column `index`, or null where there is no sound.
+   * @param {number} index
+   * @param {Sound} audio
+   */
   #column(index, audio) {
     const known = this.#columns.get(index);
     if (known !== undefined) return known;
@@ -91,10 +105,11 @@ export class Spectrogram {
     if (!isWhole) return null;
     const levels = Uint8Array.from(loudest, levelOf);
     // The newest column of live sound is not complete yet, so it is not kept.
-    if (from + this.#step + FFT_SAMPLES < audio.nSamples || audio.samples) this.#keep(index, levels);
+    if (from + this.#step + FFT_SAMPLES < audio.nSamples) this.#keep(index, levels);
     return levels;
   }
 
+  /** @param {number} band */
   #power(band) {
     const [low, high] = [this.#edges[band], this.#edges[band + 1]];
     if (high - low < 1) {
@@ -108,6 +123,10 @@ export class Spectrogram {
     return highest;
   }
 
+  /**
+   * @param {number} index
+   * @param {Uint8Array} levels
+   */
   #keep(index, levels) {
     if (this.#columns.size >= MOST_COLUMNS) {
       for (const key of [...this.#columns.keys()].slice(0, MOST_COLUMNS / 4)) this.#columns.delete(key);
@@ -116,6 +135,7 @@ export class Spectrogram {
   }
 }
 
+/** @param {number} power */
 function levelOf(power) {
   const db = 10 * Math.log10(power + 1e-12);
   return Math.max(0, Math.min(255, Math.round((255 * (db - QUIET_DB)) / (LOUD_DB - QUIET_DB))));
@@ -132,6 +152,17 @@ function ramp() {
   });
 }
 
+/** @param {string} hex */
 function rgb(hex) {
   return [1, 3, 5].map((at) => Number.parseInt(hex.slice(at, at + 2), 16));
+}
+
+/**
+ * A canvas's 2D context, which every browser that runs the page has.
+ * @param {HTMLCanvasElement} canvas
+ */
+export function contextOf(canvas) {
+  const context = canvas.getContext("2d");
+  if (context === null) throw new TypeError("this canvas has another context");
+  return context;
 }

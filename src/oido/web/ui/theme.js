@@ -4,6 +4,7 @@
 import { recall, remember } from "./memory.js";
 
 const system = matchMedia("(prefers-color-scheme: dark)");
+/** @type {Set<() => void>} */
 const listeners = new Set();
 
 export function isDark() {
@@ -24,6 +25,7 @@ export function switchTheme() {
   tell();
 }
 
+/** @param {() => void} listener */
 export function onTheme(listener) {
   listeners.add(listener);
 }
@@ -32,7 +34,10 @@ function tell() {
   for (const listener of listeners) listener();
 }
 
-// A colour of the style sheet, for canvases.
+/**
+ * A colour of the style sheet, for canvases.
+ * @param {string} name
+ */
 export function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }

@@ -5,8 +5,16 @@
 import { clock, nameOf, t } from "./language.js";
 import { valueOf } from "./history.js";
 import { drawAxis, drawLanes, drawPlayhead, lanesOf } from "./lanes.js";
-import { Spectrogram } from "./spectrogram.js";
+import { Spectrogram, contextOf } from "./spectrogram.js";
 import { followPointers } from "./pointers.js";
+
+/** @import { SoundEvent } from "../types.js" */
+/** @import { Session } from "./session.js" */
+
+/**
+ * @typedef {{onSeek: (seconds: number, options: {play: boolean}) => void, onToggle: () => void,
+ *   onView: () => void}} Handlers
+ */
 
 const SHORTEST_SECONDS = 1;
 const AXIS = 22;
@@ -16,7 +24,9 @@ export class Timeline {
   #stage;
   #canvas;
   #onSeek;
+  /** @type {Session | null} */
   #session = null;
+  /** @type {Spectrogram | null} */
   #spectrogram = null;
   #start = 0;
   #seconds = 10;
@@ -28,6 +38,9 @@ export class Timeline {
   /**
    * onSeek(seconds, {play}): somebody points at a time, or wants to hear from there; onToggle(): play or pause;
    * onView(): the view changed, or follows or not.
+   * @param {HTMLElement} stage
+   * @param {HTMLCanvasElement} canvas
+   * @param {Handlers} handlers
    */
   constructor(stage, canvas, { onSeek, onToggle, onView }) {
     this.#stage = stage;
@@ -53,7 +66,10 @@ export class Timeline {
     return this.#session !== null && this.#seconds >= this.#session.duration;
   }
 
-  /** Shows a session: all of it, or its newest seconds while it is live. */
+  /**
+   * Shows a session: all of it, or its newest seconds while it is live.
+   * @param {Session} session
+   */
   show(session) {
     this.#session = session;
     this.#spectrogram = new Spectrogram(session.info.sampleRateHz);
@@ -69,8 +85,8 @@ export class Timeline {
 
   /** The newest sound, or all of it. */
   showAll() {
-    this.#isFollowing = this.#session.isLive && !this.#session.isOver;
-    this.#look(0, this.#isFollowing ? this.#seconds : Math.max(SHORTEST_SECONDS, this.#session.duration), true);
+    this.#isFollowing = this.#isLive;
+    this.#look(0, this.#isFollowing ? this.#seconds : Math.max(SHORTEST_SECONDS, this.#duration), true);
   }
 
   /** Stop to go with the newest sound. */
@@ -89,7 +105,7 @@ export class Timeline {
     this.#isDue = true;
     requestAnimationFrame(() => {
       this.#isDue = false;
-      this.#draw();
+      if (this.#session !== null) this.#draw(this.#session);
     });
   }
 
@@ -97,8 +113,9 @@ export class Timeline {
     return this.#playhead;
   }
 
+  /** @param {number} seconds */
   setPlayhead(seconds) {
-    this.#playhead = Math.max(0, Math.min(seconds, this.#session.duration));
+    this.#playhead = Math.max(0, Math.min(seconds, this.#duration));
     const end = this.#start + this.#seconds;
     if (this.#playhead < this.#start || this.#playhead > end) {
       this.#look(this.#playhead - this.#seconds / 10, this.#seconds);
@@ -107,7 +124,11 @@ export class Timeline {
     this.describe();
   }
 
-  /** factor < 1 shows less. around: the time that stays where it is. */
+  /**
+   * factor < 1 shows less. around: the time that stays where it is.
+   * @param {number} factor
+   * @param {number} [around]
+   */
   zoom(factor, around = this.#isIn(this.#playhead) ? this.#playhead : this.#start + this.#seconds / 2) {
     const seconds = Math.max(SHORTEST_SECONDS, Math.min(this.#longest, this.#seconds * factor));
     const share = (around - this.#start) / this.#seconds;
@@ -115,35 +136,49 @@ export class Timeline {
   }
 
   get #longest() {
-    return this.#isFollowing ? 600 : Math.max(SHORTEST_SECONDS, this.#session.duration);
+    return this.#isFollowing ? 600 : Math.max(SHORTEST_SECONDS, this.#duration);
+  }
+
+  get #duration() {
+    return this.#session?.duration ?? 0;
+  }
+
+  get #isLive() {
+    return this.#session !== null && this.#session.isLive && !this.#session.isOver;
   }
 
   get #width() {
     return this.#stage.clientWidth || 1;
   }
 
+  /** @param {number} time */
   #isIn(time) {
     return time >= this.#start && time <= this.#start + this.#seconds;
   }
 
+  /** @param {number} x */
   #timeAt(x) {
     return this.#start + (x / this.#width) * this.#seconds;
   }
 
+  /**
+   * @param {number} start
+   * @param {number} seconds
+   * @param {boolean} [follows]
+   */
   #look(start, seconds, follows = false) {
     this.#seconds = seconds;
-    this.#start = Math.max(0, Math.min(start, this.#session.duration - seconds));
-    this.#isFollowing = follows && this.#session.isLive && !this.#session.isOver;
+    this.#start = Math.max(0, Math.min(start, this.#duration - seconds));
+    this.#isFollowing = follows && this.#isLive;
     this.redraw();
     this.onView();
   }
 
-  #draw() {
-    const { duration, audio } = this.#session;
+  /** @param {Session} session */
+  #draw({ duration, audio, events }) {
     if (this.#isFollowing) this.#start = duration - this.#seconds;
     const width = this.#width;
     const picture = audio === null ? 0 : width < 600 ? 140 : 190;
-    const events = this.#session.events;
     const lanes = lanesOf(events, this.#start, this.#seconds, width < 600 ? 6 : 7);
     this.#nLanes = Math.max(this.#nLanes, lanes.length);
     const height = picture + AXIS + this.#nLanes * LANE + 8;
@@ -154,22 +189,26 @@ export class Timeline {
       canvas.height = Math.round(height * ratio);
       canvas.style.height = `${height}px`;
     }
-    const context = canvas.getContext("2d");
+    const context = contextOf(canvas);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
     const view = { start: this.#start, seconds: this.#seconds, width, duration };
     if (audio !== null) {
-      this.#spectrogram.draw(context, { ...view, x: 0, y: 0, height: picture, audio });
+      this.#spectrogram?.draw(context, { ...view, x: 0, y: 0, height: picture, audio });
     }
     drawAxis(context, view, picture, AXIS, height);
     drawLanes(context, view, lanes, picture + AXIS, LANE);
     if (!this.#isFollowing) drawPlayhead(context, view, this.#playhead, height);
   }
 
+  /** @param {KeyboardEvent} event */
   #key(event) {
     if (event.ctrlKey || event.altKey || event.metaKey || this.#session === null) return;
+    const { events } = this.#session;
     const step = Math.max(0.5, this.#seconds / 50) * (event.shiftKey ? 10 : 1);
-    const to = (seconds) => this.#onSeek(Math.max(0, Math.min(seconds, this.#session.duration)), { play: false });
+    const to = (/** @type {number} */ seconds) =>
+      this.#onSeek(Math.max(0, Math.min(seconds, this.#duration)), { play: false });
+    /** @type {Record<string, () => void>} */
     const actions = {
       ArrowRight: () => to(this.#playhead + step),
       ArrowUp: () => to(this.#playhead + step),
@@ -178,15 +217,15 @@ export class Timeline {
       PageDown: () => this.#look(this.#start + this.#seconds * 0.9, this.#seconds),
       PageUp: () => this.#look(this.#start - this.#seconds * 0.9, this.#seconds),
       Home: () => to(0),
-      End: () => to(this.#session.duration),
+      End: () => to(this.#duration),
       Enter: () => this.onToggle(),
       " ": () => this.onToggle(),
       "+": () => this.zoom(0.5),
       "=": () => this.zoom(0.5),
       "-": () => this.zoom(2),
       0: () => this.showAll(),
-      n: () => this.#toEvent(1, to),
-      p: () => this.#toEvent(-1, to),
+      n: () => this.#toEvent(events, 1, to),
+      p: () => this.#toEvent(events, -1, to),
     };
     const action = actions[event.key] ?? actions[event.key.toLowerCase()];
     if (action === undefined) return;
@@ -194,17 +233,23 @@ export class Timeline {
     action();
   }
 
-  #toEvent(direction, to) {
-    const starts = this.#session.events.map((event) => event.startTime).sort((a, b) => a - b);
+  /**
+   * @param {SoundEvent[]} events
+   * @param {1 | -1} direction
+   * @param {(seconds: number) => void} to
+   */
+  #toEvent(events, direction, to) {
+    const starts = events.map((event) => event.startTime).sort((a, b) => a - b);
     const near = 1e-6;
     const next = starts.find((start) => start > this.#playhead + near);
     const before = starts.findLast((start) => start < this.#playhead - near);
-    const found = direction > 0 ? next : before;
-    if (found !== undefined) to(found);
+    const start = direction > 0 ? next : before;
+    if (start !== undefined) to(start);
   }
 
   /** What a screen reader says of the place: the time, and what is heard there. */
   describe() {
+    if (this.#session === null) return;
     const time = this.#playhead;
     const { duration, events } = this.#session;
     const heard = events

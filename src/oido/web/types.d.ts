@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/*
+ * The shapes that several modules of the page share, for their JSDoc. Only the type check reads this file; it is
+ * not served.
+ */
+
+import type { Calibrator } from "./core/calibration.js";
+import type { OidoError } from "./core/errors.js";
+
+export interface WindowSizes {
+  sampleRateHz: number;
+  windowSamples: number;
+  hopSamples: number;
+  repeatPauseSamples?: number | null;
+}
+
+/** What a model says of its results. calibrated: they are probabilities. */
+export interface EngineInfo extends WindowSizes {
+  name: string;
+  labels: string[];
+  displayNames?: string[];
+  calibrated: boolean;
+  /** One for each label, or null where the model has none of its own. */
+  thresholds: Float32Array | null;
+}
+
+/** Arrays of a value for each label; probabilities is null where the model is not calibrated. */
+export interface WindowScores {
+  index: number;
+  startTime: number;
+  endTime: number;
+  scores: Float32Array;
+  probabilities: Float32Array | null;
+  novelty?: number | null;
+  /** Something before it was never heard. */
+  isAfterGap?: boolean;
+}
+
+/** nSamples: the recording's length at the model's rate. damage: a sentence, where only its beginning was heard. */
+export type WindowList = WindowScores[] & { nSamples?: number; damage?: string };
+
+/** The server is asked again in so many seconds, and why: the kind of an OidoError. */
+export interface Waiting {
+  why: string;
+  seconds: number;
+}
+
+export interface StreamState {
+  dropped: number;
+  behindSeconds: number;
+  hopSamples: number;
+  waiting?: Waiting | null;
+  /** After it nothing more comes. */
+  failure?: OidoError | null;
+}
+
+export interface StreamEnd {
+  nSamples: number;
+  nWindows: number;
+  dropped: number;
+}
+
+export interface StreamHandlers {
+  onWindow: (window: WindowScores) => void;
+  onState?: (state: StreamState) => void;
+}
+
+export interface Stream {
+  readonly nSamples: number;
+  push(samples: Float32Array<ArrayBuffer>): void;
+  end(): Promise<StreamEnd>;
+}
+
+export interface HearOptions {
+  signal?: AbortSignal | null;
+  onProgress?: (share: number) => void;
+  /** For a server: the recording as it is. */
+  file?: File | null;
+  /** Of a server; null: it answers. */
+  onWait?: (waiting: Waiting | null) => void;
+}
+
+/** What runs a model: this device or a server, the same for the page. */
+export interface Engine {
+  readonly info: EngineInfo;
+  readonly calibrator: Calibrator | null;
+  /** Of a server: scores below it are not asked for, and stand as 0. */
+  readonly floor?: number;
+  hear(samples: Float32Array<ArrayBuffer> | null, options?: HearOptions): Promise<WindowList>;
+  stream(handlers: StreamHandlers): Stream;
+  close(): void;
+}
+
+/** A label's value in one window. */
+export interface Category {
+  labelIndex: number;
+  score: number;
+  probability: number | null;
+}
+
+/** Times are seconds. */
+export interface SoundEvent extends Category {
+  label: string;
+  displayName: string;
+  startTime: number;
+  endTime: number;
+  /** It still goes on; endTime is that of the newest window. */
+  isOngoing?: boolean;
+}
+
+/** threshold: the common one, which counts where thresholds is null. */
+export interface Limits {
+  threshold: number;
+  thresholds: Float32Array | null;
+}
+
+/** Samples to see and to play, from `first` up to `nSamples`. */
+export interface Sound {
+  readonly sampleRateHz: number;
+  readonly first: number;
+  readonly nSamples: number;
+  /** Copies samples start, start + 1, … into out; false where any of them is not here. */
+  read(start: number, out: Float32Array): boolean;
+  pieces(): (Float32Array | Int16Array<ArrayBuffer>)[];
+}
+
+/** A model of the server or of the exported page: describe_model in oido.server.page_files. */
+export interface ListedModel {
+  name: string;
+  summary: string;
+  licence: string;
+  attribution: string;
+  /** Its file for a browser; null: only the server can run it. */
+  url: string | null;
+  bytes: number | null;
+  sha256: string | null;
+  sampleRateHz: number;
+  windowSamples: number;
+  hopSamples: number;
+  heads: string[];
+  calibrated: boolean;
+  classes: number;
+  labels: string[];
+  thresholds: number[] | null;
+  file?: undefined;
+}
+
+/** A .tflite that somebody opened. calibrated: null until its metadata are read, or if they cannot be. */
+export interface OwnModel {
+  name: string;
+  file: File;
+  calibrated: boolean | null;
+  url?: undefined;
+}
+
+export type Model = ListedModel | OwnModel;
+
+export type Place = "device" | "server";
+
+export interface Choice {
+  where: Place;
+  model: Model;
+}
+
+/** page.json. device: this installation can hear on the device. token: the server wants one. */
+export interface PageFacts {
+  oido: string;
+  mode: Place;
+  locale: string | null;
+  device?: boolean;
+  token?: boolean;
+  models: ListedModel[];
+  names: Record<string, string>;
+}
