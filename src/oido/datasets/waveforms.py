@@ -18,7 +18,7 @@ from oido.datasets.clip import Clip
 from oido.errors import AudioError, EmptyAudioError
 from oido.signal.decode import open_audio
 from oido.signal.mixing import mono_blocks
-from oido.signal.resample import Resampler
+from oido.signal.resample import resample
 
 __all__ = ["Probe", "clip_waveform", "clip_waveforms", "probe"]
 
@@ -75,11 +75,8 @@ class _Cut:
     def waveform(self, from_hz: int, to_hz: int | None) -> Waveform | AudioError:
         if not self._pieces:
             return EmptyAudioError(f"{self.clip}: there is no sample in it; see its times")
-        if to_hz is None:
-            return np.concatenate(self._pieces), from_hz
-        resampler = Resampler(from_hz, to_hz)
-        pieces = [resampler.push(piece) for piece in self._pieces]
-        return np.concatenate([*pieces, resampler.flush()]), to_hz
+        to_hz = from_hz if to_hz is None else to_hz
+        return resample(np.concatenate(self._pieces), from_hz, to_hz), to_hz
 
 
 def _of_recording(
