@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import oido
-from oido.datasets.clip import Clip
-from oido.datasets.targets import BACKGROUND
+from oido.datasets.clip import BACKGROUND, Clip
 from oido.training.augment import Augmentation
 from oido.training.embed import Embedded, _Listener, embed
 from oido.training.embeddings import FurtherWindows

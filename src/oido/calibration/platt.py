@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.datasets.clip import BACKGROUND
+from oido.datasets.splits import group_numbers
 from oido.errors import OptionError
 from oido.events.calibration import Calibrator
 from oido.heads import ScoreCalibration, ScoreTransformation, Sigmoid
@@ -91,7 +93,7 @@ class SigmoidFit:
 
 def weights_of(groups: NDArray[np.int64]) -> Floats:
     """f64[K]: a recording of n clips counts as √n clips, for they resemble each other."""
-    numbers = np.unique(groups, return_inverse=True)[1]
+    numbers = group_numbers(groups)
     return np.asarray(1.0 / np.sqrt(np.bincount(numbers)[numbers]))
 
 
@@ -113,8 +115,8 @@ def fit_sigmoids(
     total = weights.sum()
     mean = float((values * weights).sum() / total)
     scale = float(np.sqrt((weights * (values - mean) ** 2).sum() / total))
-    heard = weights * truth
-    centre = float((values * heard).sum() / heard.sum())
+    positive = weights * truth
+    centre = float((values * positive).sum() / positive.sum())
     parameters, pooled = _empirical_bayes((values - centre) / scale, truth, weights)
     notes = tuple(_note(values[known[:, c], c], truth[:, c], groups) for c in range(len(truth[0])))
     parameters[[bool(note) for note in notes]] = pooled
@@ -220,7 +222,7 @@ def _require(scores: NDArray[np.float32], targets: NDArray[np.float32]) -> None:
     if (targets[known] > 0).all():
         raise OptionError(
             "every clip has every class that is known of it; add clips without, such as those of "
-            "other classes, or of class background"
+            f"other classes, or of class {BACKGROUND}"
         )
     if scores[known].min() == scores[known].max():
         raise OptionError(

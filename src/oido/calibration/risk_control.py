@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.calibration.thresholds import between
+from oido.datasets.splits import group_numbers
 from oido.errors import OptionError
 
 __all__ = ["Guarantee", "guaranteed_thresholds", "p_value"]
@@ -203,7 +204,7 @@ def _for_alarms(
 
 
 def _tester(guarantee: Guarantee, groups: NDArray[np.int64]) -> Callable[[NDArray[np.intp]], bool]:
-    numbers = np.unique(groups, return_inverse=True)[1]
+    numbers = group_numbers(groups)
     sizes = np.bincount(numbers)
     whole = bool((sizes == 1).all())
 

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from oido.errors import OptionError
 
 __all__ = [
+    "BACKGROUND",
     "NON_EVENTS",
     "Clip",
     "ClipSet",
@@ -32,7 +33,11 @@ __all__ = [
     "source_of",
 ]
 
-NON_EVENTS = frozenset({"background", "noise", "other", "silence"})
+BACKGROUND = "background"
+"""The name of no event, and the class of clips without one, beside classes that exclude each other.
+"""
+
+NON_EVENTS = frozenset({BACKGROUND, "noise", "other", "silence"})
 """Names, in any case, that say: none of the events is heard here."""
 
 _SEVERAL = re.compile(r",(?!\s)")
@@ -63,7 +68,7 @@ def check_label(label: str, where: str) -> str:
         raise OptionError(f"{where}: the label {label!r} has {what} in it; write it without")
     if not clean.strip():
         raise OptionError(
-            f"{where}: the label is empty; name a class, or write background for no event"
+            f"{where}: the label is empty; name a class, or write {BACKGROUND} for no event"
         )
     return clean
 
@@ -201,11 +206,11 @@ class ClipSet:
         heard = {label for clip in self.clips for label in clip.labels}
         others = any(not clip.labels for clip in self.clips)
         if not heard:
-            raise OptionError("no clip has an event in it; name a class, not only background")
+            raise OptionError(f"no clip has an event in it; name a class, not only {BACKGROUND}")
         if len(heard) == 1 and not others:
             raise OptionError(
                 f"{heard.pop()!r} is the only class; add another one, or recordings without it, "
-                f"as class background"
+                f"as class {BACKGROUND}"
             )
 
 

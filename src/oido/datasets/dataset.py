@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from oido.datasets.clip import Clip, ClipSet, Found
 from oido.datasets.duplicates import join_duplicates, same_content
 from oido.datasets.folders import class_folders
-from oido.datasets.splits import fold_numbers, held_out, test_mask
+from oido.datasets.splits import fold_numbers, test_mask, test_parts
 from oido.datasets.tables import TABLE_SUFFIXES, listed_clips
 from oido.datasets.tracks import has_tracks, tracked_clips
 from oido.errors import OptionError
@@ -166,7 +166,7 @@ class Dataset(ClipSet, Sequence[Clip]):
         many folds as it has recordings for. Raises OptionError.
         """
         self.require_two_classes()
-        if keep_predefined and held_out(clip.fold for clip in self.clips):
+        if keep_predefined and test_parts(clip.fold for clip in self.clips):
             return [self.split(seed=seed)]
         numbers, k = fold_numbers(self.clips, k, seed, keep_predefined)
         return [self._parted(numbers == fold) for fold in range(k)]

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from oido.datasets.clip import Clip, LeftOut
 from oido.datasets.dataset import Dataset
 from oido.datasets.duplicates import content_sha256
+from oido.datasets.splits import group_numbers
 from oido.datasets.targets import clip_targets
 from oido.datasets.waveforms import clip_waveforms
 from oido.errors import AudioError, OptionError
@@ -250,10 +251,10 @@ def _embedded(
 ) -> EmbeddedClips:
     targets, classes, several = clip_targets(data)
     names, groups = np.unique([clip.group for clip in data], return_inverse=True)
-    given = [clip.fold for clip in data]
+    predefined = [clip.fold for clip in data]
     folds = np.full(len(data), -1)
-    if all(fold is not None for fold in given):
-        folds = np.unique([str(fold) for fold in given], return_inverse=True)[1]
+    if None not in predefined:
+        folds = group_numbers([str(fold) for fold in predefined])
     numbers = np.arange(len(windows))
     extra = None
     if any(len(w.copies) for w in windows):

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.datasets.targets import class_weights
 from oido.errors import OptionError
 from oido.heads import OutputKind
 from oido.training.embeddings import EmbeddedClips
@@ -187,7 +188,8 @@ def prepare(clips: EmbeddedClips, views: Views) -> Prepared:
         square_root = bool(clips.embeddings.min() >= 0)
     output: OutputKind = "sigmoid" if clips.multi_label else "softmax"
     targets = clips.targets[index].astype(np.float64)
-    per_class = _class_weights(clips, balance)[index] * weights[:, None]
+    of_clips = class_weights(clips.targets, clips.multi_label, balance)
+    per_class = of_clips[index] * weights[:, None]
     if clips.silence is not None and silence > 0:
         rows = np.concatenate([rows, clips.silence[None]])
         nothing = 0.0 if clips.multi_label else 1 / len(clips.classes)
@@ -299,22 +301,6 @@ class Adam:
 def _check_copies(share: float) -> None:
     if not 0 <= share <= 1:
         raise OptionError(f"copies is a share of a clip's weight, 0 to 1, not {share:g}")
-
-
-def _class_weights(clips: EmbeddedClips, balance: bool) -> Floats:
-    """f64[K, C]: the weight of each clip for each class; mean about 1, 0 where nothing is known."""
-    known = ~np.isnan(clips.targets)
-    weights = known.astype(np.float64)
-    if not balance:
-        return weights
-    present = np.nan_to_num(clips.targets) > 0
-    if clips.multi_label:  # rare classes are raised by the root of their rarity
-        positive, negative = present.sum(0), (known & ~present).sum(0)
-        ratio = np.sqrt(np.maximum(negative, 1) / np.maximum(positive, 1))
-        return np.asarray(weights * np.where(present, ratio, 1))
-    counts = np.bincount(clips.labels, minlength=len(clips.classes))
-    found = np.count_nonzero(counts)
-    return np.asarray(weights * (len(clips) / (found * counts[clips.labels]))[:, None])
 
 
 def _cross_entropy(

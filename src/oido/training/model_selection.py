@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.calibration.temperature import fitted_slope, log_losses
+from oido.datasets.splits import stratified_folds
 from oido.errors import OptionError
 from oido.heads import OutputKind
 from oido.training.baselines import BASELINES
@@ -25,7 +26,7 @@ from oido.training.fit import (
     prepare,
 )
 from oido.training.head import EmbeddingHead, activated
-from oido.training.sklearn_backend import grouped_folds, one_thread
+from oido.training.sklearn_backend import one_thread
 
 __all__ = [
     "CANDIDATES",
@@ -194,7 +195,7 @@ def _folds(clips: EmbeddedClips, seed: int) -> NDArray[np.int64] | None:
     count = min(LARGEST_FOLDS, *sources)
     if count < 2:
         return None
-    return grouped_folds(clips.labels, clips.groups, count, seed)
+    return stratified_folds(clips.labels, clips.groups, count, seed)
 
 
 def _fit(

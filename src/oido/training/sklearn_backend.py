@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from oido.errors import MissingExtraError
 
-__all__ = ["grouped_folds", "logistic_regression", "minimize", "one_thread"]
+__all__ = ["logistic_regression", "minimize", "one_thread"]
 
 Floats = NDArray[np.float64]
 
@@ -29,21 +29,6 @@ def minimize(loss: Callable[[Floats], tuple[float, Floats]], start: Floats) -> F
         raise MissingExtraError(_MISSING) from error
     options = {"maxiter": 150, "gtol": 1e-5, "ftol": 1e-6}
     return np.asarray(search(loss, start, jac=True, method="L-BFGS-B", options=options).x)
-
-
-def grouped_folds(
-    labels: NDArray[np.int64], groups: NDArray[np.int64], count: int, seed: int
-) -> NDArray[np.int64]:
-    """i64[K]: a fold 0..count−1 for each clip, groups whole, each fold with its share of labels."""
-    try:
-        from sklearn.model_selection import StratifiedGroupKFold
-    except ImportError as error:
-        raise MissingExtraError(_MISSING) from error
-    folds = np.zeros(len(labels), np.int64)
-    splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
-    for number, (_, held_out) in enumerate(splitter.split(labels, labels, groups)):
-        folds[held_out] = number
-    return folds
 
 
 def logistic_regression(features: Floats, labels: NDArray[np.int64]) -> tuple[Floats, Floats]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.calibration.thresholds import best_thresholds
-from oido.datasets.targets import BACKGROUND
+from oido.datasets.clip import BACKGROUND
 from oido.evaluation.predictions import ClipPredictions, JudgedWindows
 from oido.evaluation.verdict import CurvePoint
 from oido.models.model import AudioModel
