@@ -12,7 +12,8 @@ from oido.errors import EmptyAudioError, InvalidSamplesError, OptionError
 from oido.models.networks.yamnet import YAMNET_FRONT_END
 from oido.params import Windowing, WindowParams
 from oido.signal.framing import WindowFramer, cut_windows
-from oido.torch.clips import LabelledSounds, clip_windows, levels, random_window
+from oido.signal.level import rms
+from oido.torch.clips import LabelledSounds, clip_windows, random_window
 from tests.signal.sounds import noise
 
 YAMNET = YAMNET_FRONT_END.windows
@@ -77,7 +78,7 @@ def test_a_short_clip_is_repeated_where_the_network_hears_it_so():
 
 def test_levels_are_root_mean_squares():
     windows = np.array([[3.0, 4.0, 0.0, 0.0], [0.0] * 4], np.float32)
-    np.testing.assert_allclose(levels(windows), [2.5, 0.0])
+    np.testing.assert_allclose(rms(windows), [2.5, 0.0])
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -2,10 +2,10 @@
 """Which clips are trained on, and which are held out: whole source recordings, never parts of one.
 
 Every split is made here. Folds, or train, validation and test, that the data's owner chose are
-kept. Else the rarest class is dealt first, its largest recordings first, each to the part that is furthest from its share
-(iterative stratification: Sechidis, Tsoumakas and Vlahavas, On the stratification of multi-label
-data, 2011; here of groups). Where a class is then missing from a part, recordings move there, as
-long as more classes gain by it than lose.
+kept. Else the rarest class is dealt first, its largest recordings first, each to the part that is
+furthest from its share (iterative stratification: Sechidis, Tsoumakas and Vlahavas, On the
+stratification of multi-label data, 2011; here of groups). Where a class is then missing from a
+part, recordings move there, as long as more classes gain by it than lose.
 """
 
 from __future__ import annotations

@@ -17,13 +17,13 @@ from oido.datasets.targets import check_targets, class_weights
 from oido.errors import EmptyAudioError, InvalidSamplesError, OptionError
 from oido.params import Windowing, WindowParams
 from oido.signal.framing import cut_windows
+from oido.signal.level import rms
 
 __all__ = [
     "AugmentOptions",
     "Augmenter",
     "LabelledSounds",
     "clip_windows",
-    "levels",
     "random_window",
 ]
 
@@ -140,11 +140,6 @@ def random_window(
     return np.pad(waveform, (before, -spare - before))
 
 
-def levels(windows: NDArray[np.float32]) -> NDArray[np.float64]:
-    """RMS of f32[N, window]: f64[N]."""
-    return np.sqrt(np.einsum("nw,nw->n", windows, windows, dtype=np.float64) / windows.shape[1])
-
-
 def _repeated(
     waveform: NDArray[np.float32], windows: WindowParams, start: int = 0
 ) -> NDArray[np.float32]:
@@ -206,7 +201,7 @@ class Augmenter:
         """A changed window, f32[window], and its RMS level before it was changed."""
         options, random = self._options, self._random
         window = random_window(waveform, self._windows, random)
-        level = float(levels(window[None])[0])
+        level = float(rms(window))
         if random.random() < options.noise:
             window = _added(window, level, self._noise(len(window)), self._db(options.noise_snr_db))
         if random.random() < options.background and len(self._backgrounds):
@@ -239,7 +234,7 @@ def _added(
     window: NDArray[np.float32], level: float, other: NDArray[np.float32], snr_db: float
 ) -> NDArray[np.float32]:
     """``other`` added, so many dB below ``level``; nothing if either is silent."""
-    of_other = float(levels(other[None])[0])
+    of_other = float(rms(other))
     if not of_other or not level:
         return window
     return window + other * np.float32(level / of_other * 10 ** (-snr_db / 20))

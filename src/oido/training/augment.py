@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Changing waveforms as the world does: their level, noise, their place in time, other sounds.
 
-Pure NumPy. Levels are the root mean square of what is not digital silence, so that a click in a
-long file of zeros has the level of the click. Nothing is clipped: copies that would leave −1..1
-are turned down.
+Levels are those of what is not digital silence (`active_rms`). Nothing is clipped: copies that
+would leave −1..1 are turned down.
 """
 
 from __future__ import annotations
@@ -16,23 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import OptionError
+from oido.signal.level import active_rms
 
-__all__ = ["Augmentation", "gained", "level", "mixed", "noise", "noised", "shifted"]
+__all__ = ["Augmentation", "gained", "mixed", "noise", "noised", "shifted"]
 
 Waveform = NDArray[np.float32]
-
-_BLOCK = 256  # samples: 16 ms at 16 kHz
-
-
-def level(waveform: Waveform) -> float:
-    """The root mean square of f32[n], blocks of nothing but 0 left out; 0 for digital silence."""
-    blocks = np.zeros((-(-len(waveform) // _BLOCK), _BLOCK))
-    blocks.ravel()[: len(waveform)] = waveform
-    powers = (blocks**2).sum(axis=1)
-    heard = powers > 0
-    samples = np.full(len(blocks), _BLOCK)
-    samples[-1:] -= blocks.size - len(waveform)
-    return float(np.sqrt(powers[heard].sum() / samples[heard].sum())) if heard.any() else 0.0
 
 
 def gained(waveform: Waveform, gain_db: float) -> Waveform:
@@ -83,7 +70,7 @@ def mixed(waveform: Waveform, other: Waveform, snr_db: float) -> Waveform:
 
     other: repeated or cut to n samples. If either is digital silence, nothing is added.
     """
-    own, of_other = level(waveform), level(other)
+    own, of_other = active_rms(waveform), active_rms(other)
     if not own or not of_other:
         return waveform
     return waveform + np.resize(other, len(waveform)) * np.float32(
@@ -93,7 +80,7 @@ def mixed(waveform: Waveform, other: Waveform, snr_db: float) -> Waveform:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Which changed copies of a clip a head is shown, beside the clip itself.
+    """Which changed copies of a clip a head learns from, beside the clip itself.
 
     copies: how many; 0 is none. seed: other ones are drawn with another one.
     gain_db: from and to. shift: to a drawn place in time, circularly. noise, background: how often
@@ -127,8 +114,8 @@ class Augmentation:
     ) -> list[tuple[Waveform, int]]:
         """Copies f32[n] of f32[n], each with the number of the background behind it, −1 for none.
 
-        content: what is told of the clip by what it holds, such as its SHA-256: the same content,
-        options and backgrounds always give the same copies.
+        content: identifies what the clip holds, such as its SHA-256: the same content, options and
+        backgrounds always give the same copies.
         """
         digest = hashlib.sha256(f"{self.seed} {content}".encode()).digest()
         random = np.random.default_rng(np.frombuffer(digest, np.uint32))
