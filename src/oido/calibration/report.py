@@ -169,9 +169,9 @@ def report_of(
                 *predict_clips.figures(np.s_[:, number : number + 1]),
             )
         )
-    heard = Evidence(clips=sum(row.evidence.clips for row in rows))
+    evidence = Evidence(clips=sum(row.evidence.clips for row in rows))
     overall = ClassCalibration(
-        "all", heard, math.nan, math.nan, None, True, *predict_clips.figures(np.s_[:, :])
+        "all", evidence, math.nan, math.nan, None, True, *predict_clips.figures(np.s_[:, :])
     )
     one = _judged(labelled, held)
     many = replace(one, multi_label=True)
@@ -195,7 +195,7 @@ def report_of(
 
 
 class _Judge:
-    """Figures of some columns of what was said of held-out clips."""
+    """Figures of some columns of the decisions on held-out clips."""
 
     def __init__(self, labelled: LabelledScores, held: HeldOut, bootstrap: Bootstrap) -> None:
         self._true = held.decided & (labelled.targets > 0)

@@ -96,9 +96,9 @@ class ThresholdTarget:
     @classmethod
     def parse(cls, text: str) -> ThresholdTarget:
         """Of ``precision=0.95``, ``recall=0.9``, ``f1`` or ``false-alarms-per-hour=1``."""
-        kind, given, value = text.partition("=")
+        kind, equals, value = text.partition("=")
         try:
-            return cls(kind.strip(), float(value) if given else None)
+            return cls(kind.strip(), float(value) if equals else None)
         except ValueError as error:
             raise OptionError(f"{text!r}: what stands after = must be a number") from error
 
@@ -183,9 +183,9 @@ class _Steps(NamedTuple):
     @classmethod
     def of(cls, p: Column, truth: Column) -> _Steps:
         order = np.argsort(-p, kind="stable")
-        values, heard = p[order].astype(np.float64), truth[order] > 0
+        values, positive = p[order].astype(np.float64), truth[order] > 0
         last = np.append(values[1:] < values[:-1], True)
-        sums = (np.cumsum(heard), np.arange(1, len(p) + 1), np.cumsum(values))
+        sums = (np.cumsum(positive), np.arange(1, len(p) + 1), np.cumsum(values))
         return cls(values[last], *(np.asarray(s[last], np.float64) for s in sums))
 
     def threshold(self, number: int) -> float:
@@ -244,14 +244,14 @@ def _by_alarms(
 
 def _fewest(p: Column, lower: Column, allowed: float) -> float | None:
     """The lowest threshold with so many stretches at most, there and at all above it."""
-    looked_at = max(1_000, round(20 * allowed))
-    while looked_at < len(p):  # the largest tell, if they are enough for a stretch too many
-        floor = np.partition(p, len(p) - looked_at)[len(p) - looked_at]
+    n_largest = max(1_000, round(20 * allowed))
+    while n_largest < len(p):  # enough, if they make a stretch too many
+        floor = np.partition(p, len(p) - n_largest)[len(p) - n_largest]
         high = p >= floor
         over = _too_many(p[high], lower[lower >= floor], allowed)
         if over is not None:
             return _above(over, p)
-        looked_at *= 8
+        n_largest *= 8
     over = _too_many(p, lower, allowed)
     return 0.0 if over is None else _above(over, p)
 

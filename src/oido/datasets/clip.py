@@ -146,10 +146,10 @@ class Clip:
 
     def __post_init__(self) -> None:
         for name in ("labels", "negatives"):
-            given = getattr(self, name)
-            if isinstance(given, str):
-                raise OptionError(f"{self.path}: {name} is a tuple of labels, not {given!r}")
-            clean = tuple(sorted({check_label(label, self.path) for label in given}))
+            labels = getattr(self, name)
+            if isinstance(labels, str):
+                raise OptionError(f"{self.path}: {name} is a tuple of labels, not {labels!r}")
+            clean = tuple(sorted({check_label(label, self.path) for label in labels}))
             object.__setattr__(self, name, clean)
         if both := sorted(set(self.labels) & set(self.negatives)):
             raise OptionError(f"{self.path}: {both[0]!r} is said to be heard and to be absent")
@@ -203,13 +203,13 @@ class ClipSet:
 
     def require_two_classes(self) -> None:
         """Raise OptionError if there is nothing to tell apart."""
-        heard = {label for clip in self.clips for label in clip.labels}
+        classes = {label for clip in self.clips for label in clip.labels}
         others = any(not clip.labels for clip in self.clips)
-        if not heard:
+        if not classes:
             raise OptionError(f"no clip has an event in it; name a class, not only {BACKGROUND}")
-        if len(heard) == 1 and not others:
+        if len(classes) == 1 and not others:
             raise OptionError(
-                f"{heard.pop()!r} is the only class; add another one, or recordings without it, "
+                f"{classes.pop()!r} is the only class; add another one, or recordings without it, "
                 f"as class {BACKGROUND}"
             )
 

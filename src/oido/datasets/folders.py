@@ -46,7 +46,7 @@ def files_below(folder: str) -> Iterator[str]:
 
 
 def is_recording(path: str) -> bool:
-    """Told by the name's ending."""
+    """By the name's ending."""
     return os.path.splitext(path)[1].lower() in AUDIO_SUFFIXES
 
 

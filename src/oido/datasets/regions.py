@@ -63,10 +63,10 @@ def relate(clips: Sequence[Clip]) -> list[Clip]:
     ]
 
 
-def gaps(taken: Iterable[tuple[float, float]], duration: float) -> list[tuple[float, float]]:
+def gaps(regions: Iterable[tuple[float, float]], duration: float) -> list[tuple[float, float]]:
     """The stretches of a recording of so many seconds that no region touches, a second or more."""
     free, since = [], 0.0
-    for start, end in sorted(taken):
+    for start, end in sorted(regions):
         free.append((since, start - _MARGIN_SECONDS))
         since = max(since, end + _MARGIN_SECONDS)
     free.append((since, duration))

@@ -11,7 +11,8 @@ part, recordings move there, as long as more classes gain by it than lose.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,6 +32,7 @@ __all__ = [
     "stratified_folds",
     "test_mask",
     "test_parts",
+    "training_extra",
 ]
 
 _TRAINING = frozenset({"train", "training"})
@@ -195,7 +197,7 @@ def fold_numbers(
     if names and k not in (None, len(names)):
         raise OptionError(
             f"the data come with {len(names)} folds of their own, so there cannot be {k}; leave k "
-            f"out to use them, or make new ones with keep_given=False"
+            f"out to use them, or make new ones with keep_predefined=False"
         )
     k = len(names) or (5 if k is None else k)
     if k < 2:
@@ -235,6 +237,16 @@ def group_numbers(groups: ArrayLike) -> NDArray[np.int64]:
     return np.asarray(np.unique(np.asarray(groups), return_inverse=True)[1], np.int64)
 
 
+@contextmanager
+def training_extra() -> Iterator[None]:
+    """Around an import of what ``oido[train]`` installs, whose lack is a MissingExtraError."""
+    try:
+        yield
+    except ImportError as error:
+        message = "training needs scikit-learn; run: pip install 'oido[train]'"
+        raise MissingExtraError(message) from error
+
+
 def stratified_folds(
     labels: NDArray[np.int64], groups: NDArray[np.int64], count: int, seed: int
 ) -> NDArray[np.int64]:
@@ -242,12 +254,8 @@ def stratified_folds(
 
     scikit-learn's StratifiedGroupKFold. Raises MissingExtraError without it.
     """
-    try:
+    with training_extra():
         from sklearn.model_selection import StratifiedGroupKFold
-    except ImportError as error:
-        raise MissingExtraError(
-            "training needs scikit-learn; run: pip install 'oido[train]'"
-        ) from error
     folds = np.zeros(len(labels), np.int64)
     splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     for number, (_, test) in enumerate(splitter.split(labels, labels, groups)):

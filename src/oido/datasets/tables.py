@@ -71,7 +71,7 @@ class TableRow(NamedTuple):
 
 
 def is_parquet(path: str) -> bool:
-    """Told by the name's ending."""
+    """By the name's ending."""
     return os.path.splitext(path)[1].lower() in (".parquet", ".pq")
 
 
@@ -164,7 +164,7 @@ class _Entry:
 
     where: str
     name: str
-    said: dict[str, str] = field(default_factory=lambda: {"fold": "", "group": ""})
+    cells: dict[str, str] = field(default_factory=lambda: {"fold": "", "group": ""})
     labels: list[str] = field(default_factory=list)
 
 
@@ -189,7 +189,7 @@ def listed_clips(table: str, *, background_from_gaps: bool = False) -> Found:
     if not found.clips:
         raise OptionError(_nothing(table, files, found))
     if any(clip.is_region for clip in found.clips):
-        _see_as_regions(found, background_from_gaps)
+        _relate_regions(found, background_from_gaps)
     return found
 
 
@@ -253,24 +253,24 @@ def _clip_key(row: TableRow, files: _Files, found: Found) -> _Key | None:
 
 def _join(entries: dict[_Key, _Entry], key: _Key, row: TableRow) -> None:
     entry = entries.setdefault(key, _Entry(row.where, row.cells["file"]))
-    for column, said in entry.said.items():
+    for column, before in entry.cells.items():
         now = row.cells.get(column, "").strip()
-        if said and now and now != said:
+        if before and now and now != before:
             raise OptionError(
-                f"{row.where}: {entry.name} is of {column} {now}, and of {column} {said} in "
+                f"{row.where}: {entry.name} is of {column} {now}, and of {column} {before} in "
                 f"{entry.where}; give it one"
             )
-        entry.said[column] = said or now
+        entry.cells[column] = before or now
     entry.labels.append(row.cells["label"])
 
 
 def _clip(key: _Key, entry: _Entry) -> Clip:
     labels, negatives, complete = meaning_of(entry.labels, entry.where)
-    fold, group = entry.said["fold"] or None, entry.said["group"] or source_of(entry.name)
+    fold, group = entry.cells["fold"] or None, entry.cells["group"] or source_of(entry.name)
     return Clip(key[0], labels, negatives, key[1], key[2], fold, group, complete)
 
 
-def _see_as_regions(found: Found, background_from_gaps: bool) -> None:
+def _relate_regions(found: Found, background_from_gaps: bool) -> None:
     """Let regions of one recording know of each other, and add what lies between them."""
     of_path: defaultdict[str, list[Clip]] = defaultdict(list)
     for clip in found.clips:
@@ -280,10 +280,10 @@ def _see_as_regions(found: Found, background_from_gaps: bool) -> None:
         found.clips += relate(clips)
         if background_from_gaps and all(clip.is_region for clip in clips):
             duration = probe(path).duration
-            taken = [(c.start_time or 0.0, c.end_time or duration) for c in clips]
+            regions = [(c.start_time or 0.0, c.end_time or duration) for c in clips]
             found.clips += [
                 replace(clips[0], labels=(), negatives=(), start_time=s, end_time=e, complete=True)
-                for s, e in gaps(taken, duration)
+                for s, e in gaps(regions, duration)
             ]
 
 

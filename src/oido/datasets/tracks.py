@@ -217,12 +217,12 @@ def _clips_of(
         clips.append(Clip(recording, labels, negatives, start, end, None, group, complete))
     clips = relate(clips)
     if background_from_gaps and not any(track.problems for track in parsed):
-        heard = probe(recording)
-        taken = [widened(mark.start, mark.end) for mark in marks]
+        duration, problem = probe(recording)
+        regions_of_marks = [widened(mark.start, mark.end) for mark in marks]
         clips += [
             Clip(recording, (), (), start, end, None, group)
-            for start, end in gaps(taken, heard.duration)
+            for start, end in gaps(regions_of_marks, duration)
         ]
-        if heard.problem and not clips:
-            found.left_out.append(LeftOut(recording, heard.problem))
+        if problem and not clips:
+            found.left_out.append(LeftOut(recording, problem))
     return clips

@@ -8,15 +8,17 @@ probabilities of the latter, clip by clip; rows sum to 1.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.datasets.splits import training_extra
 from oido.errors import OptionError
 from oido.training.embeddings import EmbeddedClips
 from oido.training.fit import Adam
 from oido.training.head import activated
-from oido.training.sklearn_backend import logistic_regression
+from oido.training.novelty import unit_rows
 
 __all__ = ["BASELINES", "logistic", "majority", "model_maker", "nearest_centroid"]
 
@@ -38,10 +40,10 @@ def nearest_centroid(
     """By the cosine to each class's mean embedding; the softmax of ten times the cosine."""
     labels = _labels(known)
     cosines = np.full((len(unknown), len(known.classes)), -10.0)
-    rows = _unit(unknown.means)
+    rows = unit_rows(unknown.means)
     for label in np.unique(labels):
-        centroid = _unit(known.means[labels == label]).mean(axis=0, keepdims=True)
-        cosines[:, label] = (rows @ _unit(centroid).T)[:, 0]
+        centroid = unit_rows(known.means[labels == label]).mean(axis=0, keepdims=True)
+        cosines[:, label] = (rows @ unit_rows(centroid).T)[:, 0]
     return activated((10 * cosines).astype(np.float32), "softmax")
 
 
@@ -97,7 +99,13 @@ def logistic(
     if len(found) == 1:
         logits[:, found] = 0
     else:
-        weights, bias = logistic_regression(x, labels)
+        with training_extra():
+            from sklearn.linear_model import LogisticRegression
+        model = LogisticRegression(max_iter=1000).fit(x, labels)
+        weights, bias = np.asarray(model.coef_), np.asarray(model.intercept_)
+        if len(weights) == 1:  # of two classes, scikit-learn keeps the second
+            weights = np.concatenate([-weights, weights]) / 2
+            bias = np.concatenate([-bias, bias]) / 2
         logits[:, found] = y @ weights.T + bias
     return activated(logits.astype(np.float32), "softmax")
 
@@ -108,31 +116,14 @@ def _labels(clips: EmbeddedClips) -> NDArray[np.int64]:
     return clips.labels
 
 
-def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(lengths > 0, lengths, 1), np.float32)
-
-
-def _fifty_epochs(
-    known: EmbeddedClips, unknown: EmbeddedClips, seed: int = 0
-) -> NDArray[np.float32]:
-    return model_maker(known, unknown, seed, epochs=50)
-
-
-def _standardized(
-    known: EmbeddedClips, unknown: EmbeddedClips, seed: int = 0
-) -> NDArray[np.float32]:
-    return logistic(known, unknown, seed, standardize=True)
-
-
 Baseline = Callable[[EmbeddedClips, EmbeddedClips, int], NDArray[np.float32]]
 
 BASELINES: dict[str, Baseline] = {
     "majority class": majority,
     "nearest centroid": nearest_centroid,
     "Model Maker, 5 epochs": model_maker,
-    "Model Maker, 50 epochs": _fifty_epochs,
+    "Model Maker, 50 epochs": partial(model_maker, epochs=50),
     "logistic, mean + max": logistic,
-    "logistic, mean + max, standardized": _standardized,
+    "logistic, mean + max, standardized": partial(logistic, standardize=True),
 }
 """Every baseline by its name in tables."""

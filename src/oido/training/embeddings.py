@@ -139,13 +139,17 @@ class EmbeddedClips:
     @cached_property
     def means(self) -> NDArray[np.float32]:
         """f32[K, D]: the mean embedding of each clip, padding weighing nothing."""
-        weighted = self.embeddings * self.window_shares[:, None].astype(np.float32)
-        return np.add.reduceat(weighted, self._starts, axis=0)
+        return self.clip_means(self.embeddings)
+
+    def clip_means(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """f32[M, n], a row for each window → f32[K, n], as `means`."""
+        shares = self.window_shares[:, None].astype(np.float32)
+        return np.add.reduceat(rows * shares, self.starts, axis=0)
 
     @cached_property
     def maxima(self) -> NDArray[np.float32]:
         """f32[K, D]: the largest value of each dimension in each clip."""
-        return np.maximum.reduceat(self.embeddings, self._starts, axis=0)
+        return np.maximum.reduceat(self.embeddings, self.starts, axis=0)
 
     @cached_property
     def views(self) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]:
@@ -218,7 +222,8 @@ class EmbeddedClips:
         )
 
     @property
-    def _starts(self) -> NDArray[np.intp]:
+    def starts(self) -> NDArray[np.intp]:
+        """intp[K]: the first window of each clip."""
         return np.flatnonzero(np.diff(self.clip_index, prepend=-1))
 
 
@@ -254,7 +259,7 @@ def clip_probabilities(
     A clip of a single window keeps that window's scores, whichever it is.
     """
     share = clips.window_shares[:, None]
-    starts = np.flatnonzero(np.diff(clips.clip_index, prepend=-1))
+    starts = clips.starts
     s = scores.astype(np.float64)
     pooling = pooling or ("confident-mean" if output == "softmax" else "power-mean")
     if pooling == "max":

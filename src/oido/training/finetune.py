@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,14 +139,8 @@ class _Waveforms(Sequence[NDArray[np.float32]]):
     def __len__(self) -> int:
         return len(self._data)
 
-    @overload
-    def __getitem__(self, index: int) -> NDArray[np.float32]: ...
-    @overload
-    def __getitem__(self, index: slice) -> _Waveforms: ...
-    def __getitem__(self, index: int | slice) -> NDArray[np.float32] | _Waveforms:
-        if isinstance(index, slice):
-            return _Waveforms(self._data[index], self._rate_hz)
-        return clip_waveform(self._data[int(index)], self._rate_hz)[0]
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+        return clip_waveform(self._data[index], self._rate_hz)[0]
 
 
 def _readable(data: Dataset, rate_hz: int) -> tuple[Dataset, tuple[LeftOut, ...]]:

@@ -23,10 +23,10 @@ from oido.training.fit import (
     Views,
     fit_linear,
     fit_mlp,
+    one_thread,
     prepare,
 )
 from oido.training.head import EmbeddingHead, activated
-from oido.training.sklearn_backend import one_thread
 
 __all__ = [
     "CANDIDATES",

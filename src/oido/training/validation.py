@@ -16,9 +16,8 @@ from oido.evaluation.verdict import CurvePoint
 from oido.models.model import AudioModel
 from oido.training.embed import Embedded
 from oido.training.embeddings import EmbeddedClips, clip_probabilities
-from oido.training.fit import LinearOptions, fit_linear
+from oido.training.fit import LinearOptions, fit_linear, one_thread
 from oido.training.model_selection import ModelSelection
-from oido.training.sklearn_backend import one_thread
 
 __all__ = ["LearningCurve", "judged_on_test", "judged_out_of_fold", "learning_curve"]
 
@@ -68,7 +67,7 @@ def judged_out_of_fold(
 def _times(clips: EmbeddedClips, model: AudioModel) -> NDArray[np.float64]:
     """f64[M, 2]: start and end of each window in its clip, seconds."""
     windows = model.windows
-    first = np.flatnonzero(np.diff(clips.clip_index, prepend=-1))[clips.clip_index]
+    first = clips.starts[clips.clip_index]
     starts = (np.arange(len(first)) - first) * windows.hop_samples
     ends = starts + windows.window_samples
     return np.asarray(np.stack([starts, ends], axis=1) / windows.sample_rate_hz)
