@@ -13,8 +13,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from oido.calibration.platt import fit_sigmoids
 from oido.calibration.risk_control import Guarantee, guaranteed_thresholds
+from oido.calibration.scaling import fit_sigmoids
 from oido.calibration.thresholds import Alarms, ThresholdTarget, aimed_thresholds
 from oido.datasets.clip import NON_EVENTS, Clip, LeftOut
 from oido.datasets.dataset import Dataset
@@ -96,7 +96,7 @@ def score_clips(
     head: str | None = None,
     progress: Progress | None = None,
 ) -> tuple[LabelledScores, tuple[LeftOut, ...]]:
-    """Hear every clip with a head of the model, and the clips that could not be heard.
+    """Raw scores of every clip by a head of the model, and the clips that could not be decoded.
 
     A calibration that the model has is passed over. Classes are as for `oido.evaluation.evaluate`;
     a label of `NON_EVENTS` of the model counts as one, which clips without any event have. Raises
@@ -156,7 +156,7 @@ class FittedScores:
     """calibration: of all L labels of the head. thresholds: f64[L], NaN for a label without one.
 
     Of the C classes that were labelled: notes, why one was pooled, or ""; reached: bool[C],
-    whether what was wished can be reached on the clips that the thresholds were chosen on.
+    whether the target can be reached on the clips that the thresholds were chosen on.
     """
 
     calibration: ScoreCalibration
@@ -182,7 +182,7 @@ class HeldOut:
 
 def fit(labelled: LabelledScores, size: int, wish: Wish, *, partly: bool = False) -> FittedScores:
     """size: how many labels the head has; those without clips take the sigmoid that others share,
-    and no threshold: nobody counted how often they are reported wrongly.
+    and no threshold: how often they are reported wrongly was not counted.
 
     partly: leave out the thresholds of classes with too few recordings for a guarantee, which is
     else an error. Raises OptionError.

@@ -171,7 +171,7 @@ def _for_misses(
     groups: NDArray[np.int64],
     values: NDArray[np.float32],
 ) -> float:
-    """The highest threshold; values: all that the class was given, ascending."""
+    """The highest threshold; values: all probabilities of the class, ascending."""
     is_safe = _tester(guarantee, groups)
     order = np.argsort(p, kind="stable")
     candidates, first = np.unique(p[order], return_index=True)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From probabilities to a threshold for each class, by what is wanted of it.
+"""From probabilities to a threshold for each class, by a target for it.
 
-Wanted may be a precision, a recall, the best F1, or a rate of false alarms per hour.
+The target may be a precision, a recall, the best F1, or a rate of false alarms per hour.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def best_thresholds(
 ) -> NDArray[np.float32]:
     """f32[C]: where F1 is best on f32[K, C], half-way between the two values around it.
 
-    Of equally good places the one nearest to 0.5 is taken; 0.1 to 0.9; 0.5 for a class with fewer
+    Of equally good places it is the one nearest to 0.5; 0.1 to 0.9; 0.5 for a class with fewer
     than five clips, in which the best place is chance. Targets that are NaN do not count.
     """
     columns = zip(probabilities.T, targets.T)
@@ -107,7 +107,7 @@ class ThresholdTarget:
 
 
 class Alarms(NamedTuple):
-    """Windows in order of time, for counting what would be reported where nothing is to be heard.
+    """Windows in order of time, for counting reports where there is no event.
 
     probabilities: f32[M, C]; clip_index: i64[M], ascending; hours: f64[K], the length of each clip.
     """
@@ -118,7 +118,7 @@ class Alarms(NamedTuple):
 
 
 class AimedThresholds(NamedTuple):
-    """values: f32[C]; reached: bool[C], whether the aim is, on the clips that were given."""
+    """values: f32[C]; reached: bool[C], whether the aim is, on these clips."""
 
     values: NDArray[np.float32]
     reached: NDArray[np.bool_]

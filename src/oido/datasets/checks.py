@@ -44,7 +44,7 @@ class DatasetSummary(Generic[Clips]):
     classes: in order, background last. seconds: of all recordings. left_out: whatever cannot be
     used, with the reason. cut: regions that end behind their recording, which end with it now.
     duplicates: files of the same content; conflicts: those among them whose labels differ. leaks:
-    groups whose clips were given to several folds. notes: sentences on the labels. deep: everything
+    groups whose clips are in several folds. notes: sentences on the labels. deep: everything
     was decoded.
     """
 
@@ -68,7 +68,7 @@ class DatasetSummary(Generic[Clips]):
         return tuple(entry for entry in events if entry.recordings < ENOUGH_RECORDINGS)
 
     def usable(self) -> Clips:
-        """The dataset without the clips that cannot be heard, and with cut regions cut.
+        """The dataset without the clips that cannot be decoded, and with cut regions cut.
 
         Raises OptionError if no clip is left.
         """

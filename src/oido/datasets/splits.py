@@ -98,7 +98,7 @@ class _Deal:
         self._has = self._counts > 0
         self._parts = np.full(len(counts), _FREE, np.int64)
         self._fixed = fixed
-        self._need = shares[:, None] * self._counts.sum(0)  # f64[K, C + 1]: clips still wanted
+        self._need = shares[:, None] * self._counts.sum(0)  # f64[K, C + 1]: clips still missing
         self._units = np.zeros(self._need.shape, np.int64)  # i64[K, C + 1]: units there
         self._wanted = np.minimum(self._has.sum(0), len(shares))  # parts a class can stand in
         draw = random.Random(seed)
@@ -166,8 +166,8 @@ class _Deal:
 def test_mask(clips: Sequence[Clip], test: float, seed: int) -> NDArray[np.bool_]:
     """bool[N]: the clips that are held out.
 
-    Those that their owner gave to the test; else about the share ``test`` of them, whole groups,
-    and whole folds where folds are given. Raises OptionError if nothing can be held out.
+    The data's own test parts; else about the share ``test`` of them, whole groups, and whole
+    folds of the data's own. Raises OptionError if nothing can be held out.
     """
     if not 0.0 < test < 1.0:
         raise OptionError(f"test is the share to hold out, between 0 and 1, not {test:g}")
@@ -189,8 +189,8 @@ def fold_numbers(
 ) -> tuple[NDArray[np.int64], int]:
     """i64[N] and how many: the fold in which each clip is held out.
 
-    Given folds are kept, and clips that have none go to those; else whole groups are dealt to k
-    folds (5 if None). Raises OptionError if there are fewer groups than folds.
+    The data's own folds are kept, and clips that have none go to those; else whole groups are
+    dealt to k folds (5 if None). Raises OptionError if there are fewer groups than folds.
     """
     folds: list[str | None] = _folds_of_groups(clips) if keep_predefined else [None] * len(clips)
     names = fold_names(folds)
@@ -296,7 +296,7 @@ def hold_out_groups(
 
 
 def leaking_groups(clips: Sequence[Clip]) -> list[str]:
-    """Groups whose clips were given to more than one fold."""
+    """Groups whose clips are in more than one fold."""
     folds: dict[str, set[str]] = {}
     for clip in clips:
         if clip.fold is not None:

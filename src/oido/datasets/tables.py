@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from oido.datasets.clip import Clip, Found, LeftOut, check_label, meaning_of, source_of
-from oido.datasets.regions import gaps, relate, widened
+from oido.datasets.regions import gaps, region_around, relate
 from oido.datasets.waveforms import probe
 from oido.errors import MissingExtraError, OptionError
 
@@ -110,7 +110,7 @@ def _csv_rows(path: str, needed: tuple[str, ...]) -> Iterator[TableRow]:
         line = reader.line_num + first_line - 1
         raise OptionError(f"{path}, line {line}: is not CSV ({error})") from error
     if columns is None:
-        raise OptionError(f"{path}: is empty; it needs a header with {_listed(needed)}")
+        raise OptionError(f"{path}: is empty; it needs a header with {_column_list(needed)}")
 
 
 def _parquet_rows(path: str, needed: tuple[str, ...]) -> Iterator[TableRow]:
@@ -146,12 +146,12 @@ def _as_text(value: object) -> str:
 def _require(path: str, columns: list[str], needed: tuple[str, ...]) -> None:
     if missing := [name for name in needed if name not in columns]:
         raise OptionError(
-            f"{path}: has no column {_listed(tuple(missing))}; its columns are "
+            f"{path}: has no column {_column_list(tuple(missing))}; its columns are "
             f"{', '.join(repr(name) for name in columns)}"
         )
 
 
-def _listed(names: tuple[str, ...]) -> str:
+def _column_list(names: tuple[str, ...]) -> str:
     return " and ".join(repr(name) for name in names)
 
 
@@ -169,12 +169,10 @@ class _Entry:
 
 
 def listed_clips(table: str, *, background_from_gaps: bool = False) -> Found:
-    """The clips of a CSV or Parquet table: ``file,label`` and, if they are there, more columns.
+    """The clips of a table, as for `Dataset.from_table`.
 
-    fold, group: kept as they are. start_time, end_time: regions, in seconds; the file's own start
-    and end where empty. Several rows of one clip are its several labels. Paths are relative to the
-    table. Files that are missing and times that cannot be are left out. Raises OptionError for a
-    missing column, a bad label, two folds or groups of one clip, and if no clip is left.
+    Files that are missing and times that cannot be are left out. Raises OptionError for a missing
+    column, a bad label, two folds or groups of one clip, and if no clip is left.
     """
     found = Found()
     entries: dict[_Key, _Entry] = {}
@@ -187,7 +185,7 @@ def listed_clips(table: str, *, background_from_gaps: bool = False) -> Found:
     found.left_out += files.missing()
     found.clips = [_clip(key, entry) for key, entry in entries.items()]
     if not found.clips:
-        raise OptionError(_nothing(table, files, found))
+        raise OptionError(_no_clip_message(table, files, found))
     if any(clip.is_region for clip in found.clips):
         _relate_regions(found, background_from_gaps)
     return found
@@ -247,7 +245,7 @@ def _clip_key(row: TableRow, files: _Files, found: Found) -> _Key | None:
             reason = f"ends at {end:g} s, before it starts, {start or 0:g} s ({row.where})"
             found.left_out.append(LeftOut(path, reason))
             return None
-        start, end = widened(start or 0.0, end)
+        start, end = region_around(start or 0.0, end)
     return path, start, end
 
 
@@ -287,7 +285,7 @@ def _relate_regions(found: Found, background_from_gaps: bool) -> None:
             ]
 
 
-def _nothing(table: str, files: _Files, found: Found) -> str:
+def _no_clip_message(table: str, files: _Files, found: Found) -> str:
     if missing := files.missing():
         return (
             f"{table}: none of the {len(missing)} files that it names is there, the first "

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The waveforms of clips: whole recordings, or stretches of them, decoded once for all.
 
-A probe only opens a recording, or decodes it to its end, to say whether it can be read and how long
-it is.
+A probe only opens a recording, or decodes it to its end, to find whether it can be read and how
+long it is.
 """
 
 from __future__ import annotations

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from oido.errors import OptionError
 from oido.signal.level import active_rms
 
-__all__ = ["Augmentation", "gained", "mixed", "noise", "noised", "shifted"]
+__all__ = ["Augmentation", "add_noise", "apply_gain", "mix", "noise"]
 
 Waveform = NDArray[np.float32]
 
 
-def gained(waveform: Waveform, gain_db: float) -> Waveform:
+def apply_gain(waveform: Waveform, gain_db: float) -> Waveform:
     """f32[n] → f32[n], louder by ``gain_db`` (fainter if below 0)."""
     return waveform * np.float32(10 ** (gain_db / 20))
 
@@ -42,30 +42,17 @@ def noise(samples: int, slope: float, random: np.random.Generator) -> Waveform:
     return np.asarray(drawn / max(float(np.sqrt((drawn**2).mean())), 1e-30), np.float32)
 
 
-def noised(
+def add_noise(
     waveform: Waveform, snr_db: float, random: np.random.Generator, slope: float = 0.0
 ) -> Waveform:
     """f32[n] → f32[n]: with noise ``snr_db`` below its level everywhere; see `noise`.
 
     Digital silence stays as it is: there is no level to be below.
     """
-    return mixed(waveform, noise(len(waveform), slope, random), snr_db)
+    return mix(waveform, noise(len(waveform), slope, random), snr_db)
 
 
-def shifted(waveform: Waveform, samples: int, *, circular: bool = True) -> Waveform:
-    """f32[n] → f32[n]: later by ``samples``, or earlier if below 0.
-
-    circular: what leaves at one end enters at the other; else zeros enter.
-    """
-    moved = np.roll(waveform, samples)
-    if not circular and samples > 0:
-        moved[:samples] = 0
-    elif not circular and samples < 0:
-        moved[samples:] = 0
-    return moved
-
-
-def mixed(waveform: Waveform, other: Waveform, snr_db: float) -> Waveform:
+def mix(waveform: Waveform, other: Waveform, snr_db: float) -> Waveform:
     """f32[n], f32[m] → f32[n]: with ``other`` behind it, ``snr_db`` below its level.
 
     other: repeated or cut to n samples. If either is digital silence, nothing is added.
@@ -124,7 +111,7 @@ class Augmentation:
     def _copy(
         self, waveform: Waveform, backgrounds: Sequence[Waveform], random: np.random.Generator
     ) -> tuple[Waveform, int]:
-        # All is drawn whether it is wanted or not, so that one option does not change the others.
+        # All is drawn whether it is used or not, so that one option does not change the others.
         turn, gain_db = random.random(), random.uniform(*self.gain_db)
         with_noise, snr_db, slope = (
             random.random(),
@@ -135,13 +122,13 @@ class Augmentation:
         number, start = int(random.integers(max(1, len(backgrounds)))), random.random()
         copy, behind = waveform, -1
         if self.shift:
-            copy = shifted(copy, int(turn * len(copy)))
+            copy = np.roll(copy, int(turn * len(copy)))
         own = copy
         if with_noise < self.noise:
-            copy = noised(copy, snr_db, random, slope)
+            copy = add_noise(copy, snr_db, random, slope)
         if with_background < self.background and len(backgrounds):
-            other = shifted(backgrounds[number], -int(start * len(backgrounds[number])))
-            copy, behind = copy + (mixed(own, other, below_db) - own), number
-        copy = gained(copy, gain_db)
+            other = np.roll(backgrounds[number], -int(start * len(backgrounds[number])))
+            copy, behind = copy + (mix(own, other, below_db) - own), number
+        copy = apply_gain(copy, gain_db)
         peak = float(np.abs(copy).max(initial=0))
         return (copy / np.float32(peak) if peak > 1 else copy), behind

@@ -17,7 +17,7 @@ from oido.datasets.splits import training_extra
 from oido.errors import OptionError
 from oido.training.embeddings import EmbeddedClips
 from oido.training.fit import Adam
-from oido.training.head import activated
+from oido.training.head import activate
 from oido.training.novelty import unit_rows
 
 __all__ = ["BASELINES", "logistic", "majority", "model_maker", "nearest_centroid"]
@@ -44,7 +44,7 @@ def nearest_centroid(
     for label in np.unique(labels):
         centroid = unit_rows(known.means[labels == label]).mean(axis=0, keepdims=True)
         cosines[:, label] = (rows @ unit_rows(centroid).T)[:, 0]
-    return activated((10 * cosines).astype(np.float32), "softmax")
+    return activate((10 * cosines).astype(np.float32), "softmax")
 
 
 def model_maker(
@@ -58,8 +58,8 @@ def model_maker(
     """TensorFlow Lite Model Maker's recipe for audio: the mean embedding, one dense softmax.
 
     Adam with steps of 0.001, batches of 32, Glorot's uniform start, Gaussian noise of standard
-    deviation ``noise`` added to each embedding; Keras's defaults elsewhere. 5 epochs unless the
-    user said otherwise.
+    deviation ``noise`` added to each embedding; Keras's defaults elsewhere. 5 epochs by
+    default.
     """
     random = np.random.default_rng(seed)
     features, labels = known.means.astype(np.float64), _labels(known)
@@ -72,12 +72,12 @@ def model_maker(
         for start in range(0, len(order), 32):
             rows = order[start : start + 32]
             x = features[rows] + random.normal(0, noise, (len(rows), size))
-            slope = activated((x @ parameters[0] + parameters[1]).astype(np.float32), "softmax")
+            slope = activate((x @ parameters[0] + parameters[1]).astype(np.float32), "softmax")
             slope[np.arange(len(rows)), labels[rows]] -= 1
             slope /= len(rows)
             adam.update([x.T @ slope, slope.sum(axis=0)], 1e-3)
     logits = unknown.means @ parameters[0] + parameters[1]
-    return activated(logits.astype(np.float32), "softmax")
+    return activate(logits.astype(np.float32), "softmax")
 
 
 def logistic(
@@ -107,7 +107,7 @@ def logistic(
             weights = np.concatenate([-weights, weights]) / 2
             bias = np.concatenate([-bias, bias]) / 2
         logits[:, found] = y @ weights.T + bias
-    return activated(logits.astype(np.float32), "softmax")
+    return activate(logits.astype(np.float32), "softmax")
 
 
 def _labels(clips: EmbeddedClips) -> NDArray[np.int64]:

@@ -110,7 +110,7 @@ _AHEAD = 64
 
 class Embedded(NamedTuple):
     """clips: what heads learn from. kept: the dataset's clips in the same order. left_out: those
-    that could not be heard."""
+    that could not be decoded."""
 
     clips: EmbeddedClips
     kept: tuple[Clip, ...]
@@ -161,7 +161,7 @@ def embed(
             f"none of the {len(data)} clips can be heard; the first: {left_out[-1].reason}"
         )
     part = data.subset(kept)
-    clips = _embedded(part, windows, embedder.background_groups, _silence(classifier))
+    clips = _join_windows(part, windows, embedder.background_groups, _silence(classifier))
     return Embedded(clips, part.clips, tuple(left_out))
 
 
@@ -244,7 +244,7 @@ class _ClipEmbedder:
         )
 
 
-def _embedded(
+def _join_windows(
     data: Dataset,
     windows: Sequence[ClipWindows],
     background_groups: Sequence[str],

@@ -156,7 +156,7 @@ class EmbeddedClips:
         """What heads are fitted on: f32[V, D] embeddings, i64[V] clips, f64[V] weights.
 
         Each clip is seen window by window and as a whole, by its mean; the weights of all the
-        views of a clip sum to 1. The mean of windows is what a longer window would have given, so
+        views of a clip sum to 1. The mean of windows is what a longer window would give, so
         a head that knows both does not mind how long its window is. Changed copies are not here:
         see `views_and_copies`.
         """
@@ -252,7 +252,7 @@ def clip_probabilities(
 
     - "confident-mean", the default of a softmax: exp(Σ w·c²·ln s / Σ w·c²), where c, 0..1, is how
       sure the window is: 1 + Σ s·ln s / ln C. Windows in which the head is undecided, as it is in
-      silence, weigh next to nothing: a clip is what it is where something is heard;
+      silence, weigh next to nothing: a clip is what it is where there is sound;
     - "power-mean", the default of a sigmoid: (Σ w·s⁴ / Σ w)^¼, between the mean and the largest;
     - "mean" and "max": as `oido.events.aggregation`.
 

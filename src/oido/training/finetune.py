@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Teaching the network itself, and not only a head behind it (extra ``oido[torch]``).
 
-A part of the sources is held out to judge by, a part of the rest tells when to stop; what is
+A part of the sources is held out to judge by, a part of the rest to decide when to stop; what is
 exported has learnt from what is left.
 """
 
@@ -48,10 +48,10 @@ def finetune(
 ) -> FinetuningResult:
     """Train YAMNet or mn04 further on a dataset, stage by stage.
 
-    test: the share of sources that is held out to judge by; given test parts are kept. max_minutes:
-    no epoch goes on after so long. on_message: gets a line for each epoch. The rest is as for
-    `oido.train`; it takes minutes where that takes seconds, and pays with many clips only. Raises
-    OptionError, ModelError, or MissingExtraError without `oido[torch]`.
+    test: the share of sources that is held out to judge by; the data's own test parts are kept.
+    max_minutes: no epoch goes on after so long. on_message: gets a line for each epoch. The rest
+    is as for `oido.train`; it takes minutes where that takes seconds, and pays with many clips
+    only. Raises OptionError, ModelError, or MissingExtraError without `oido[torch]`.
     """
     from oido.torch import Mn04, YamNet
 

@@ -24,7 +24,7 @@ from oido.datasets.targets import class_weights
 from oido.errors import OptionError
 from oido.heads import OutputKind
 from oido.training.embeddings import EmbeddedClips
-from oido.training.head import Dense, LinearHead, MlpHead
+from oido.training.head import Dense, EmbeddingHead
 
 __all__ = [
     "COMPONENTS",
@@ -76,7 +76,7 @@ def principal_components(
     centred = features - centre.astype(np.float32)
     rows = centred * np.sqrt(share).astype(np.float32)[:, None]
     values, vectors = np.linalg.eigh(rows @ rows.T if len(rows) < rows.shape[1] else rows.T @ rows)
-    kept = _kept(values)
+    kept = _largest(values)
     basis = vectors[:, kept]
     if len(rows) < rows.shape[1]:
         basis = rows.T @ (basis / np.sqrt(values[kept]))
@@ -84,7 +84,7 @@ def principal_components(
     return centred @ basis, centre, basis.astype(np.float64)
 
 
-def _kept(values: NDArray[np.float32]) -> NDArray[Any]:
+def _largest(values: NDArray[np.float32]) -> NDArray[Any]:
     order = np.argsort(values, kind="stable")[::-1][:COMPONENTS]
     return np.asarray(order[values[order] > max(values[order[0]], 1e-30) * 1e-6])
 
@@ -206,7 +206,7 @@ def prepare(clips: EmbeddedClips, views: Views) -> Prepared:
 
 def fit_linear(
     clips: EmbeddedClips, options: LinearOptions | None = None, data: Prepared | None = None
-) -> LinearHead:
+) -> EmbeddingHead:
     """The linear head of penalised maximum likelihood: logistic, one of all or one against rest.
 
     It is convex: no seed matters. data: what `prepare` made of these clips, if it did already.
@@ -226,7 +226,7 @@ def fit_linear(
 
     flat = _minimize(loss, np.zeros((size + 1) * count))
     layer = data.layer(flat[:-count].reshape(size, count), flat[-count:])
-    return LinearHead(clips.classes, (layer,), data.output, data.square_root)
+    return EmbeddingHead(clips.classes, (layer,), data.output, data.square_root)
 
 
 def fit_mlp(
@@ -234,7 +234,7 @@ def fit_mlp(
     options: MlpOptions | None = None,
     seed: int = 0,
     data: Prepared | None = None,
-) -> MlpHead:
+) -> EmbeddingHead:
     """A network of one hidden layer; ``seed`` fixes its start, its batches and its mixup.
 
     data: what `prepare` made of these clips and options, if it has been made already.
@@ -271,7 +271,7 @@ def fit_mlp(
         adam.update(gradients, size_of_step, options.decay)
     first = data.layer(parameters[0] * np.sqrt(size), parameters[1])
     last = Dense(parameters[2].T.astype(np.float32), parameters[3].astype(np.float32))
-    return MlpHead(clips.classes, (first, last), data.output, data.square_root)
+    return EmbeddingHead(clips.classes, (first, last), data.output, data.square_root)
 
 
 def _minimize(loss: Callable[[Floats], tuple[float, Floats]], start: Floats) -> Floats:

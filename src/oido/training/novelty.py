@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Telling sounds of no trained class: how near a clip is to the nearest class.
+"""Detecting sounds of no trained class: how near a clip is to the nearest class.
 
-The measure is the cosine between an embedding and the mean of each class, both taken from the
+The measure is the cosine between an embedding and the mean of each class, both relative to the
 mean of all clips: an unknown sound points elsewhere, however loud it is. In a graph these are a
 subtraction, an L2 normalisation, a dense layer and a maximum. A clip's is the mean of its windows'.
-(The cosine of the clip's mean embedding tells a little better: ROC-AUC 0.946 against 0.938 for two
+(The cosine of the clip's mean embedding does a little better: ROC-AUC 0.946 against 0.938 for two
 left-out classes of ESC-10 with YAMNet; but an exported model sees one window at a time.)
 """
 

@@ -35,9 +35,9 @@ from oido.training.model_selection import ModelSelection, cross_validate, judge_
 from oido.training.novelty import NoveltyDetector, fit_novelty
 from oido.training.validation import (
     LearningCurve,
-    judged_on_test,
-    judged_out_of_fold,
     learning_curve,
+    predictions_on_test,
+    predictions_out_of_fold,
 )
 from oido.writers.atomic import AtomicFile
 
@@ -68,7 +68,7 @@ def train(
     noise, background) are learnt from, too; never judged by. cache: keep embeddings for the next
     time. jobs: threads that embed. progress: called with (recordings done, of how many).
 
-    Recordings that came with folds keep them; given train and test parts too: then the head learns
+    Recordings that came with folds keep them, and train and test parts too: then the head learns
     from the one and is judged on the other. The same data and seed give the same model, byte for
     byte. Raises OptionError for data that cannot be learnt from, ModelError, or MissingExtraError
     without `oido[train]`.
@@ -91,12 +91,12 @@ def train(
     novelty = fit_novelty(clips, square_root=selection.head.square_root, folds=selection.folds)
     fitted = time.perf_counter()
     if test_folds is not None:
-        judged = judged_on_test(embedded, test, selection)
+        judged = predictions_on_test(embedded, test, selection)
     elif thorough and selection.folds is not None:
-        judged = judged_out_of_fold(embedded, *cross_validate(clips, seed=seed))
+        judged = predictions_out_of_fold(embedded, *cross_validate(clips, seed=seed))
     elif selection.out_of_fold is not None and selection.folds is not None:
         windows = selection.windows_out_of_fold
-        judged = judged_out_of_fold(
+        judged = predictions_out_of_fold(
             embedded, selection.out_of_fold, selection.folds, network, windows
         )
     else:
@@ -167,7 +167,7 @@ class TrainingResult:
 
     @cached_property
     def curve(self) -> LearningCurve:
-        """What less of the data would have given."""
+        """What less of the data would have achieved."""
         return learning_curve(self.taught, self.selection.folds, seed=self.seed)
 
     @cached_property
@@ -199,8 +199,8 @@ class TrainingResult:
         """Write one .tflite or .onnx, waveform in and scores out, and check it on the recordings.
 
         keep_base: the base model's own scores as a first output. unknown: a further output that
-        tells how near a window is to what was taught. The file is run by LiteRT on windows of the
-        data, and compared with the head that was judged; it gets its name only if they agree.
+        measures how near a window is to what was taught. The file is run by LiteRT on windows of
+        the data, and compared with the head that was judged; it gets its name only if they agree.
         An .onnx (needs `oido[onnx]`) is made from the .tflite, and checked against it. Raises
         ModelFormatError if they do not, OptionError, or OutputError.
         """

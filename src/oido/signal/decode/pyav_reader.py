@@ -198,7 +198,7 @@ def decoded_frames(container: Any, stream: Any, on_damage: Callable[[], None]) -
         except av.EOFError:
             return
         except av.FFmpegError:
-            # Decoders say many things of a damaged packet; the next one may be sound.
+            # Decoders raise many kinds of errors for a damaged packet; the next one may be sound.
             on_damage()
 
 
