@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 import oido
 from oido.datasets.clip import Clip
 from oido.datasets.dataset import Dataset
+from oido.datasets.splits import stratified_folds
 from oido.evaluation.ranking_and_calibration import expected_calibration_error
 from oido.training.augment import Augmentation
 from oido.training.baselines import BASELINES
@@ -37,7 +38,6 @@ from oido.training.embed import embed
 from oido.training.embeddings import EmbeddedClips, FurtherWindows, clip_probabilities
 from oido.training.model_selection import cross_validate, select
 from oido.training.novelty import fit_novelty
-from oido.training.sklearn_backend import grouped_folds
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ("yamnet/classification", "efficientat/mn04")
@@ -211,7 +211,7 @@ def by_set(model: str, name: str, clips: EmbeddedClips) -> None:
     for title, way in WAYS.items():
         drawn = []
         for seed in range(3):
-            folds = grouped_folds(clips.labels, clips.groups, 3, seed)
+            folds = stratified_folds(clips.labels, clips.groups, 3, seed)
             drawn.append(out_of_fold(way, clips, folds, seed))
         values = [accuracy(p, clips) for p in drawn]
         drawn_all = np.concatenate(drawn)

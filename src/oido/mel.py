@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mel scale, for whoever needs a matrix: a leaf, because signal and models both do."""
+"""The mel scale, and matrices on it: a leaf, because signal and models both do."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def ordered_map(
 ) -> Iterator[_B]:
     """map() by so many threads, results in order.
 
-    ahead: items under way or done before the first of them is taken; workers + 1 if not given,
+    ahead: items under way or done before the first of them is consumed; workers + 1 if not given,
     which keeps memory flat; more where items take very different times and results are small. An
     error of ``items`` comes after the results of what was before it, as it would without threads.
     What has not begun when the iteration is left is not begun any more.

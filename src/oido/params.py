@@ -31,7 +31,7 @@ AGGREGATIONS = ("loudness-mean", "mean", "max", "top-k-mean", "confident-mean", 
 """How windows become a clip; the first is the default."""
 
 DEFAULT_THRESHOLD = 0.3
-"""Of events, where neither the caller nor the model says another."""
+"""Of events, where neither the caller nor the model has another."""
 
 
 @dataclass(frozen=True)
@@ -108,11 +108,11 @@ class MnFrontEndParams:
 
 @dataclass(frozen=True)
 class WindowParams:
-    """The windows that a network hears: how long, and in which steps they may follow each other.
+    """The windows of a network: how long, and in which steps they may follow each other.
 
     step_samples: a hop must be a multiple of it, so that windows share their STFT frames (10 ms for
-    YAMNet). hop_samples: the hop if nobody says otherwise. longest_hop_samples: beyond it, sound
-    between two windows would never be heard. repeat_pause_samples: how a recording shorter than a
+    YAMNet). hop_samples: the default hop. longest_hop_samples: beyond it, sound
+    between two windows would be lost. repeat_pause_samples: how a recording shorter than a
     window fills it: None is zeros behind it, as YAMNet does; else it is repeated, with so much
     silence between.
     """

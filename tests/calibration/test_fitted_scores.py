@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from oido.calibration.data import fit, folds_of, hold_out
+from oido.calibration.data import fit, hold_out
 from oido.calibration.report import report_of
 from oido.calibration.risk_control import Guarantee
 from oido.calibration.thresholds import ThresholdTarget
+from oido.datasets.splits import folds_to_judge_by
 from oido.errors import OptionError
 from oido.events.calibration import Calibrator
 from tests.calibration.labelled_sounds import made_scores
@@ -45,9 +46,9 @@ def test_held_out_probabilities_know_nothing_of_their_clips() -> None:
 def test_given_folds_are_kept_and_given_parts_are_not() -> None:
     labelled = made_scores(clips=40)
     by_fold = [replace(c, fold=str(n % 4)) for n, c in enumerate(labelled.clips)]
-    assert folds_of(by_fold, 0).tolist() == [n % 4 for n in range(40)]
+    assert folds_to_judge_by(by_fold, 0).tolist() == [n % 4 for n in range(40)]
     parts = [replace(c, fold="test" if n < 5 else "train") for n, c in enumerate(labelled.clips)]
-    assert len(np.unique(folds_of(parts, 0))) == 5
+    assert len(np.unique(folds_to_judge_by(parts, 0))) == 5
 
 
 def test_one_recording_cannot_be_judged() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import oido
-from oido.calibration.save_model import save_model
+from oido.calibration.fit import save_model
 from oido.errors import OptionError
 from oido.heads import Head, ScoreCalibration, Sigmoid
 from oido.models.loading import load_model

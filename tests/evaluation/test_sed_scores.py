@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import oido
-from oido.datasets.event_truth import TimedLabel
+from oido.datasets.regions import TimedLabel
 from oido.evaluation.sed_scores import PSDS_1, PSDS_2, JudgedFile, Tables
 
 Times = Sequence[tuple[float, float, str]]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oido.signal.level import window_loudness
+from oido.signal.level import level_db, window_loudness
 
 
 @settings(max_examples=40, deadline=None)
@@ -40,3 +40,11 @@ def test_silence_has_none_and_ten_decibels_double_it() -> None:
     loud, soft = (window_loudness(tone * level, 15_600, 160)[0] for level in (1.0, 10**-0.5))
     assert window_loudness(np.zeros(15_600, np.float32), 15_600, 160).tolist() == [0.0]
     assert loud / soft == pytest.approx(10**0.3, rel=1e-6)  # 1.995
+
+
+def test_levels_are_those_of_a_sine_and_never_below_the_quietest() -> None:
+    sine = 0.5 * np.sin(2 * np.pi * np.arange(48_000) * 100 / 48_000).astype(np.float32)
+    both = np.stack([sine, sine], axis=1)
+    assert level_db(both) == pytest.approx((20 * np.log10(0.5 / np.sqrt(2)), 20 * np.log10(0.5)))
+    assert level_db(np.zeros((10, 2), np.float32)) == (-90.0, -90.0)
+    assert level_db(np.full((10, 2), np.nan, np.float32)) == (-90.0, -90.0)

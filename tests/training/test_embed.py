@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 import oido
-from oido.datasets.clip import Clip
-from oido.datasets.targets import BACKGROUND
+from oido.datasets.clip import BACKGROUND, Clip
 from oido.training.augment import Augmentation
-from oido.training.embed import Embedded, _Listener, embed
+from oido.training.embed import Embedded, _ClipEmbedder, embed
 from oido.training.embeddings import FurtherWindows
 from tests.training.taught_sounds import KINDS, make_sounds
 
@@ -119,17 +118,17 @@ def test_a_clip_that_cannot_be_heard_has_no_copies(
 def test_an_interruption_does_not_wait_for_the_recordings_that_have_not_begun(
     data: oido.Dataset, model: oido.AudioModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard: list[str] = []
-    hear = _Listener.hear
+    embedded: list[str] = []
+    embed_recording = _ClipEmbedder.embed
 
-    def counting(self: _Listener, path: str, clips: list[Clip]) -> object:
-        heard.append(path)
-        return hear(self, path, clips)
+    def counting(self: _ClipEmbedder, path: str, clips: list[Clip]) -> object:
+        embedded.append(path)
+        return embed_recording(self, path, clips)
 
     def interrupted(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_Listener, "hear", counting)
+    monkeypatch.setattr(_ClipEmbedder, "embed", counting)
     with pytest.raises(KeyboardInterrupt):
         embed(data, model, cache=False, jobs=2, progress=interrupted)
-    assert 1 <= len(heard) < len({clip.path for clip in data})
+    assert 1 <= len(embedded) < len({clip.path for clip in data})

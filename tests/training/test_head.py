@@ -11,13 +11,13 @@ import pytest
 from oido.errors import OptionError
 from oido.training.embeddings import clip_probabilities
 from oido.training.fit import MlpOptions, fit_linear, fit_mlp
-from oido.training.head import Dense, EmbeddingHead, LinearHead, MlpHead
+from oido.training.head import Dense, EmbeddingHead
 from tests.training.embedded_sounds import made_clips, made_tags
 
 
-def tiny(output: str, square_root: bool = False) -> LinearHead:
+def tiny(output: str, square_root: bool = False) -> EmbeddingHead:
     layer = Dense(np.array([[1, 0], [0, 2]], np.float32), np.array([0, -1], np.float32))
-    return LinearHead(("a", "b"), (layer,), output, square_root)  # type: ignore[arg-type]
+    return EmbeddingHead(("a", "b"), (layer,), output, square_root)  # type: ignore[arg-type]
 
 
 def test_scores_are_softmax_or_sigmoid_of_logits() -> None:
@@ -37,15 +37,14 @@ def test_scores_never_overflow() -> None:
 def test_second_layer_sees_only_what_is_positive() -> None:
     first = Dense(np.array([[1], [-1]], np.float32), np.zeros(2, np.float32))
     last = Dense(np.array([[1, 10]], np.float32), np.zeros(1, np.float32))
-    head = MlpHead(("a",), (first, last), "sigmoid", False)
+    head = EmbeddingHead(("a",), (first, last), "sigmoid", False)
     np.testing.assert_allclose(head.logits(np.array([[3], [-3]], np.float32)), [[3], [30]])
 
 
 def test_scaled_head_has_scaled_logits() -> None:
     x = np.array([[4, 9], [-1, 0]], np.float32)
     head = tiny("softmax")
-    np.testing.assert_allclose(head.scaled(0.5, 1.0).logits(x), head.logits(x) * 0.5 + 1)
-    assert isinstance(head.scaled(0.5), LinearHead)
+    np.testing.assert_allclose(head.scaled(0.5).logits(x), head.logits(x) * 0.5)
 
 
 def test_other_sizes_are_refused() -> None:

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from oido.calibration.temperature import fitted_slope, log_losses
+from oido.calibration.scaling import fit_slope, log_losses
 from oido.errors import OptionError
 from oido.training.embeddings import clip_probabilities
 from oido.training.fit import LinearOptions, MlpOptions, fit_linear
-from oido.training.head import activated
+from oido.training.head import activate
 from oido.training.model_selection import Candidate, cross_validate, select
 from tests.training.embedded_sounds import made_clips, made_tags
 
@@ -112,10 +112,10 @@ def test_slope_mends_logits_that_are_too_faint_or_too_loud(factor: float) -> Non
     told = replace(clips, targets=np.eye(3, dtype=np.float32)[drawn])
 
     def probabilities_at(slope: float) -> NDArray[np.float32]:
-        scores = activated(logits * np.float32(factor * slope), "softmax")
+        scores = activate(logits * np.float32(factor * slope), "softmax")
         return clip_probabilities(scores, told, "softmax")
 
-    slope = fitted_slope(probabilities_at, told.targets, "softmax")
+    slope = fit_slope(probabilities_at, told.targets, "softmax")
     assert slope * factor == pytest.approx(1, rel=0.15)
 
 

@@ -208,7 +208,7 @@ def test_several_labels_at_once(sounds: Path, tmp_path: Path) -> None:
     assert result.taught.multi_label
     result.export(tmp_path / "both.tflite")
     heard = oido.AudioClassifier(tmp_path / "both.tflite", jobs=1)
-    assert heard.reader.aggregation == "power-mean"
+    assert heard.postprocessor.aggregation == "power-mean"
     scores = heard.classify(data / "beep,hiss" / "0.wav").clip_scores
     assert (scores > 0.5).all()
     alone = heard.classify(data / "hiss" / "hiss-1.wav").clip_scores

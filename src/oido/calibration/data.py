@@ -13,12 +13,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from oido.calibration.platt import fit_sigmoids
 from oido.calibration.risk_control import Guarantee, guaranteed_thresholds
+from oido.calibration.scaling import fit_sigmoids
 from oido.calibration.thresholds import Alarms, ThresholdTarget, aimed_thresholds
 from oido.datasets.clip import NON_EVENTS, Clip, LeftOut
 from oido.datasets.dataset import Dataset
-from oido.datasets.splits import fold_names, fold_numbers, held_out
+from oido.datasets.splits import folds_to_judge_by, group_numbers
 from oido.errors import OptionError
 from oido.evaluation.evaluate import Progress, predict_clips
 from oido.evaluation.predictions import ClipPredictions, JudgedWindows
@@ -33,7 +33,6 @@ __all__ = [
     "LabelledScores",
     "Wish",
     "fit",
-    "folds_of",
     "head_of",
     "hold_out",
     "score_clips",
@@ -65,8 +64,7 @@ class LabelledScores:
     @cached_property
     def groups(self) -> NDArray[np.int64]:
         """i64[K]: numbers of the source recordings, from 0."""
-        names = [clip.group for clip in self.clips]
-        return np.asarray(np.unique(names, return_inverse=True)[1], np.int64)
+        return group_numbers([clip.group for clip in self.clips])
 
     def subset(self, chosen: NDArray[np.bool_]) -> LabelledScores:
         """The clips that are chosen, bool[K], and their windows."""
@@ -98,10 +96,10 @@ def score_clips(
     head: str | None = None,
     progress: Progress | None = None,
 ) -> tuple[LabelledScores, tuple[LeftOut, ...]]:
-    """Hear every clip with a head of the model, and the clips that could not be heard.
+    """Raw scores of every clip by a head of the model, and the clips that could not be decoded.
 
     A calibration that the model has is passed over. Classes are as for `oido.evaluation.evaluate`;
-    a label "background" of the model counts as one, which clips without any event have. Raises
+    a label of `NON_EVENTS` of the model counts as one, which clips without any event have. Raises
     OptionError for a label that the model does not have, and if no clip can be heard.
     """
     chosen = head_of(model, head)
@@ -152,15 +150,13 @@ def _hours(count: int, windows: JudgedWindows, hop_seconds: float) -> NDArray[np
 Wish = ThresholdTarget | Guarantee
 """What thresholds are chosen by."""
 
-_FOLDS = 5
-
 
 @dataclass(frozen=True, eq=False)
 class FittedScores:
     """calibration: of all L labels of the head. thresholds: f64[L], NaN for a label without one.
 
     Of the C classes that were labelled: notes, why one was pooled, or ""; reached: bool[C],
-    whether what was wished can be reached on the clips that the thresholds were chosen on.
+    whether the target can be reached on the clips that the thresholds were chosen on.
     """
 
     calibration: ScoreCalibration
@@ -171,7 +167,7 @@ class FittedScores:
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """What was said of each clip by sigmoids and thresholds that were fitted without its recording.
+    """Probabilities and decisions of sigmoids and thresholds fitted without each clip's recording.
 
     probabilities: f32[K, C]. detected: bool[K, C], at the threshold. decided: bool[K, C], where
     there was one. alarms: i64[K, C], stretches of windows that reach it. folds: i64[K].
@@ -186,7 +182,7 @@ class HeldOut:
 
 def fit(labelled: LabelledScores, size: int, wish: Wish, *, partly: bool = False) -> FittedScores:
     """size: how many labels the head has; those without clips take the sigmoid that others share,
-    and no threshold: nobody counted how often they are reported wrongly.
+    and no threshold: how often they are reported wrongly was not counted.
 
     partly: leave out the thresholds of classes with too few recordings for a guarantee, which is
     else an error. Raises OptionError.
@@ -223,7 +219,7 @@ def hold_out(labelled: LabelledScores, size: int, wish: Wish, seed: int = 0) -> 
 
     Raises OptionError if there are too few recordings to hold any out.
     """
-    folds = folds_of(labelled.clips, seed)
+    folds = folds_to_judge_by(labelled.clips, seed)
     shape = labelled.scores.shape
     probabilities = np.zeros(shape, np.float32)
     detected, decided = np.zeros(shape, bool), np.zeros(shape, bool)
@@ -234,27 +230,14 @@ def hold_out(labelled: LabelledScores, size: int, wish: Wish, seed: int = 0) -> 
             continue
         fitted = fit(labelled.subset(~held), size, wish, partly=True)
         thresholds = fitted.thresholds[list(labelled.columns)].astype(np.float32)
-        said = _apply(fitted.calibration, labelled.columns, labelled.scores[held])
-        probabilities[held] = said
-        detected[held] = said >= thresholds
+        unseen = _apply(fitted.calibration, labelled.columns, labelled.scores[held])
+        probabilities[held] = unseen
+        detected[held] = unseen >= thresholds
         decided[held] = ~np.isnan(thresholds)
         part = labelled.subset(held)
         windows = _apply(fitted.calibration, labelled.columns, part.windows)
         alarms[held] = _stretches(windows >= thresholds, part.clip_index, len(part))
     return HeldOut(probabilities, detected, decided, alarms, folds)
-
-
-def folds_of(clips: Sequence[Clip], seed: int) -> NDArray[np.int64]:
-    """i64[K]: the fold in which each clip is held out; given ones are kept. Raises OptionError."""
-    given = [clip.fold for clip in clips]
-    groups = len({clip.group for clip in clips})
-    if groups < 2:
-        raise OptionError(
-            "all clips are of one recording, and none could be held out to judge by; add recordings"
-        )
-    if fold_names(given) and not held_out(given):
-        return fold_numbers(clips, None, seed, keep_predefined=True)[0]
-    return fold_numbers(clips, min(_FOLDS, groups), seed, keep_predefined=False)[0]
 
 
 def _apply(
@@ -266,12 +249,12 @@ def _apply(
 
 
 def _stretches(
-    heard: NDArray[np.bool_], clip_index: NDArray[np.int64], count: int
+    detected: NDArray[np.bool_], clip_index: NDArray[np.int64], count: int
 ) -> NDArray[np.int64]:
     """i64[K, C] of windows bool[M, C], in order of clips and time."""
     same = np.append(False, clip_index[1:] == clip_index[:-1])
-    begins = heard & ~(np.roll(heard, 1, axis=0) & same[:, None])
-    found = np.zeros((count, heard.shape[1]), np.int64)
+    begins = detected & ~(np.roll(detected, 1, axis=0) & same[:, None])
+    found = np.zeros((count, detected.shape[1]), np.int64)
     np.add.at(found, clip_index, begins)
     return found
 

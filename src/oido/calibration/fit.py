@@ -13,25 +13,26 @@ from oido._version import __version__
 from oido.calibration.data import Wish, fit, head_of, hold_out, score_clips
 from oido.calibration.report import CalibrationReport, report_of
 from oido.calibration.risk_control import Guarantee
-from oido.calibration.save_model import save_model
 from oido.calibration.thresholds import ThresholdTarget
 from oido.datasets.clip import LeftOut
 from oido.datasets.dataset import Dataset
 from oido.errors import OptionError
 from oido.evaluation.evaluate import Progress
+from oido.inference.export import export
 from oido.models.calibration_file import Calibration, Evidence, calibrated, shortest
 from oido.models.loading import load_model
-from oido.models.model import AudioModel
-from oido.writers.atomic import AtomicFile
+from oido.models.model import AudioModel, LogMelNetwork
+from oido.models.tflite.metadata_writer import with_heads
+from oido.writers.atomic import AtomicFile, keep_original
 
-__all__ = ["CalibrationResult", "calibrate", "write_calibration"]
+__all__ = ["CalibrationResult", "calibrate", "save_model", "write_calibration"]
 
 
 @dataclass(frozen=True, eq=False)
 class CalibrationResult:
     """calibration: fitted on all clips. report: what it is worth, on clips that were held out.
 
-    left_out: clips that could not be heard.
+    left_out: clips that could not be decoded.
     """
 
     model: AudioModel = field(repr=False)
@@ -65,9 +66,9 @@ def calibrate(
         print(result.report)
         result.save("calibrated.tflite")
 
-    target: "precision=0.95", "recall=0.9", "f1" (if nothing is said) or "false-alarms-per-hour=1".
+    target: "precision=0.95", "recall=0.9", "f1" (the default) or "false-alarms-per-hour=1".
     guarantee: in its place "fnr=0.1" or "false-alarms=0.05", at confidence 0.9 unless a `Guarantee`
-    says another. head: None is the last one. seed: of folds and intervals.
+    has another. head: None is the last one. seed: of folds and intervals.
 
     Raises OptionError for labels that the model does not have, for data that nothing can be fitted
     to, and for a guarantee that they are too few for.
@@ -118,6 +119,32 @@ def write_calibration(
             f"{path}: name it .tflite (the model), .json (the calibration alone), or .csv (the "
             "Task Library's calibration file)"
         )
+
+
+def save_model(model: AudioModel, path: Path) -> None:
+    """Write the model with its heads as they are now.
+
+    A .tflite that has metadata keeps its graph byte for byte, and gets other metadata; anything
+    else is exported whole (`oido.export`). If ``path`` is the model's own file, that is kept as
+    ``….orig`` first. Raises OptionError, ModelFormatError, or OutputError.
+    """
+    if path.suffix != ".tflite":
+        raise OptionError(f"{path}: a model is written as .tflite; name it so")
+    in_place = path.exists() and path.samefile(model.path)
+    if in_place and model.card is not None:
+        raise OptionError(f"{path} is a published model, which must stay as it is; choose another")
+    cut = isinstance(model.network, LogMelNetwork)
+    as_it_is = not cut or model.network.is_cut  # type: ignore[union-attr]
+    content = with_heads(model) if as_it_is else None
+    if content is None:
+        export(model, path)
+        return
+    file = AtomicFile(path, binary=True)
+    with file.guard():
+        file.stream.write(content)
+        if in_place:
+            keep_original(path)
+    file.commit()
 
 
 def _wish(target: str | ThresholdTarget | None, guarantee: str | Guarantee | None) -> Wish:

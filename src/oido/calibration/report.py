@@ -26,12 +26,12 @@ Counts = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class ClassCalibration:
-    """One class. threshold: of the calibration that was made, or None; reached: whether it does
-    what was wished on the clips that it was chosen on.
+    """One class. threshold: of the calibration that was made, or None; reached: whether it reaches
+    the target on the clips that it was chosen on.
 
     slope, offset: its sigmoid. precision, recall, false_rate (the share of clips without the class
     in which it is reported), alarms_per_hour: on held-out clips, at thresholds that were chosen
-    without them; NaN where there was nothing to tell.
+    without them; NaN where there was nothing to count.
     """
 
     label: str
@@ -48,7 +48,7 @@ class ClassCalibration:
 
 @dataclass(frozen=True)
 class CalibrationReport:
-    """wish: an aim or a guarantee. unlabelled: labels of the model that no clip has; pooled.
+    """wish: a target or a guarantee. unlabelled: labels of the model that no clip has; pooled.
 
     before, after: how far raw scores and held-out probabilities are from what came true, over all
     clips and classes; named_before, named_after: of the largest one of each clip, None with
@@ -149,7 +149,7 @@ def report_of(
     left_out: tuple[LeftOut, ...] = (),
     seed: int = 0,
 ) -> CalibrationReport:
-    """seed: of the samples that intervals are taken from."""
+    """seed: of the bootstrap samples of intervals."""
     bootstrap = Bootstrap(labelled.groups, len(labelled.classes), seed)
     predict_clips = _Judge(labelled, held, bootstrap)
     rows = []
@@ -169,11 +169,11 @@ def report_of(
                 *predict_clips.figures(np.s_[:, number : number + 1]),
             )
         )
-    heard = Evidence(clips=sum(row.evidence.clips for row in rows))
+    evidence = Evidence(clips=sum(row.evidence.clips for row in rows))
     overall = ClassCalibration(
-        "all", heard, math.nan, math.nan, None, True, *predict_clips.figures(np.s_[:, :])
+        "all", evidence, math.nan, math.nan, None, True, *predict_clips.figures(np.s_[:, :])
     )
-    one = _judged(labelled, held)
+    one = _predictions(labelled, held)
     many = replace(one, multi_label=True)
     raw = labelled.scores
     return CalibrationReport(
@@ -195,7 +195,7 @@ def report_of(
 
 
 class _Judge:
-    """Figures of some columns of what was said of held-out clips."""
+    """Figures of some columns of the decisions on held-out clips."""
 
     def __init__(self, labelled: LabelledScores, held: HeldOut, bootstrap: Bootstrap) -> None:
         self._true = held.decided & (labelled.targets > 0)
@@ -228,7 +228,7 @@ class _Judge:
         return Estimate(value, float(np.quantile(found, 0.025)), high)
 
 
-def _judged(labelled: LabelledScores, held: HeldOut) -> ClipPredictions:
+def _predictions(labelled: LabelledScores, held: HeldOut) -> ClipPredictions:
     return ClipPredictions(
         labelled.clips,
         labelled.classes,
@@ -261,13 +261,13 @@ def _table(rows: list[ClassCalibration]) -> list[str]:
         threshold = "" if row.threshold is None else f"{row.threshold:.4g}"
         lines.append(
             f"  {row.label[:width]:<{width}} {row.evidence.clips:>6} {recordings:>5} "
-            f"{threshold:>9}  {_shown(row.precision):<18} {_shown(row.recall):<18} "
-            f"{_shown(row.alarms_per_hour):<18} {row.evidence.note}".rstrip()
+            f"{threshold:>9}  {_interval_text(row.precision):<18} {_interval_text(row.recall):<18} "
+            f"{_interval_text(row.alarms_per_hour):<18} {row.evidence.note}".rstrip()
         )
     return lines
 
 
-def _shown(estimate: Estimate) -> str:
+def _interval_text(estimate: Estimate) -> str:
     if not estimate.is_known:
         return "-"
     interval = f" [{estimate.low:.2f}, {estimate.high:.2f}]" if estimate.has_interval else ""

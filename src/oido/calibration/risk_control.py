@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.calibration.thresholds import between
+from oido.datasets.splits import group_numbers
 from oido.errors import OptionError
 
 __all__ = ["Guarantee", "guaranteed_thresholds", "p_value"]
@@ -170,7 +171,7 @@ def _for_misses(
     groups: NDArray[np.int64],
     values: NDArray[np.float32],
 ) -> float:
-    """The highest threshold; values: all that the class was given, ascending."""
+    """The highest threshold; values: all probabilities of the class, ascending."""
     is_safe = _tester(guarantee, groups)
     order = np.argsort(p, kind="stable")
     candidates, first = np.unique(p[order], return_index=True)
@@ -203,7 +204,7 @@ def _for_alarms(
 
 
 def _tester(guarantee: Guarantee, groups: NDArray[np.int64]) -> Callable[[NDArray[np.intp]], bool]:
-    numbers = np.unique(groups, return_inverse=True)[1]
+    numbers = group_numbers(groups)
     sizes = np.bincount(numbers)
     whole = bool((sizes == 1).all())
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From probabilities to a threshold for each class, by what is wanted of it.
+"""From probabilities to a threshold for each class, by a target for it.
 
-Wanted may be a precision, a recall, the best F1, or a rate of false alarms per hour.
+The target may be a precision, a recall, the best F1, or a rate of false alarms per hour.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def best_thresholds(
 ) -> NDArray[np.float32]:
     """f32[C]: where F1 is best on f32[K, C], half-way between the two values around it.
 
-    Of equally good places the one nearest to 0.5 is taken; 0.1 to 0.9; 0.5 for a class with fewer
+    Of equally good places it is the one nearest to 0.5; 0.1 to 0.9; 0.5 for a class with fewer
     than five clips, in which the best place is chance. Targets that are NaN do not count.
     """
     columns = zip(probabilities.T, targets.T)
@@ -96,9 +96,9 @@ class ThresholdTarget:
     @classmethod
     def parse(cls, text: str) -> ThresholdTarget:
         """Of ``precision=0.95``, ``recall=0.9``, ``f1`` or ``false-alarms-per-hour=1``."""
-        kind, given, value = text.partition("=")
+        kind, equals, value = text.partition("=")
         try:
-            return cls(kind.strip(), float(value) if given else None)
+            return cls(kind.strip(), float(value) if equals else None)
         except ValueError as error:
             raise OptionError(f"{text!r}: what stands after = must be a number") from error
 
@@ -107,7 +107,7 @@ class ThresholdTarget:
 
 
 class Alarms(NamedTuple):
-    """Windows in order of time, for counting what would be reported where nothing is to be heard.
+    """Windows in order of time, for counting reports where there is no event.
 
     probabilities: f32[M, C]; clip_index: i64[M], ascending; hours: f64[K], the length of each clip.
     """
@@ -118,7 +118,7 @@ class Alarms(NamedTuple):
 
 
 class AimedThresholds(NamedTuple):
-    """values: f32[C]; reached: bool[C], whether the aim is, on the clips that were given."""
+    """values: f32[C]; reached: bool[C], whether the aim is, on these clips."""
 
     values: NDArray[np.float32]
     reached: NDArray[np.bool_]
@@ -183,9 +183,9 @@ class _Steps(NamedTuple):
     @classmethod
     def of(cls, p: Column, truth: Column) -> _Steps:
         order = np.argsort(-p, kind="stable")
-        values, heard = p[order].astype(np.float64), truth[order] > 0
+        values, positive = p[order].astype(np.float64), truth[order] > 0
         last = np.append(values[1:] < values[:-1], True)
-        sums = (np.cumsum(heard), np.arange(1, len(p) + 1), np.cumsum(values))
+        sums = (np.cumsum(positive), np.arange(1, len(p) + 1), np.cumsum(values))
         return cls(values[last], *(np.asarray(s[last], np.float64) for s in sums))
 
     def threshold(self, number: int) -> float:
@@ -244,14 +244,14 @@ def _by_alarms(
 
 def _fewest(p: Column, lower: Column, allowed: float) -> float | None:
     """The lowest threshold with so many stretches at most, there and at all above it."""
-    looked_at = max(1_000, round(20 * allowed))
-    while looked_at < len(p):  # the largest tell, if they are enough for a stretch too many
-        floor = np.partition(p, len(p) - looked_at)[len(p) - looked_at]
+    n_largest = max(1_000, round(20 * allowed))
+    while n_largest < len(p):  # enough, if they make a stretch too many
+        floor = np.partition(p, len(p) - n_largest)[len(p) - n_largest]
         high = p >= floor
         over = _too_many(p[high], lower[lower >= floor], allowed)
         if over is not None:
             return _above(over, p)
-        looked_at *= 8
+        n_largest *= 8
     over = _too_many(p, lower, allowed)
     return 0.0 if over is None else _above(over, p)
 

@@ -18,7 +18,8 @@ from oido.cli.tables import can_print
 from oido.cli.terminal import hushed
 from oido.events.selection import Selector
 from oido.live.monitor import LiveUpdate
-from oido.live.source import SourceGap, UtcClock, level_db
+from oido.live.source import SourceGap, UtcClock
+from oido.signal.level import level_db
 
 __all__ = ["Screen", "can_draw"]
 

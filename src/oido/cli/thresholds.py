@@ -179,7 +179,7 @@ def _save_calibration(source: Path, output: Path, thresholds: Pairs) -> None:
 
 
 def _save_model(args: argparse.Namespace, output: Path, head: Head) -> None:
-    from oido.calibration.save_model import save_model
+    from oido.calibration.fit import save_model
     from oido.cli.options import fetch_model
     from oido.models.loading import load_model
 

@@ -44,7 +44,7 @@ class DatasetSummary(Generic[Clips]):
     classes: in order, background last. seconds: of all recordings. left_out: whatever cannot be
     used, with the reason. cut: regions that end behind their recording, which end with it now.
     duplicates: files of the same content; conflicts: those among them whose labels differ. leaks:
-    groups whose clips were given to several folds. notes: sentences on the labels. deep: everything
+    groups whose clips are in several folds. notes: sentences on the labels. deep: everything
     was decoded.
     """
 
@@ -68,7 +68,7 @@ class DatasetSummary(Generic[Clips]):
         return tuple(entry for entry in events if entry.recordings < ENOUGH_RECORDINGS)
 
     def usable(self) -> Clips:
-        """The dataset without the clips that cannot be heard, and with cut regions cut.
+        """The dataset without the clips that cannot be decoded, and with cut regions cut.
 
         Raises OptionError if no clip is left.
         """
@@ -140,9 +140,9 @@ def summarize(data: Clips, *, deep: bool) -> DatasetSummary[Clips]:
     probes = {path: probe(path, deep=deep) for path in dict.fromkeys(c.path for c in data.clips)}
     clips: list[Clip] = []
     left_out, cut = list(data.left_out), []
-    for path, heard in probes.items():
-        if heard.problem:
-            left_out.append(LeftOut(path, heard.problem))
+    for path, probed in probes.items():
+        if probed.problem:
+            left_out.append(LeftOut(path, probed.problem))
     for clip in data.clips:
         duration = probes[clip.path].duration
         if probes[clip.path].problem:
@@ -181,16 +181,16 @@ def _classes(data: ClipSet, probes: dict[str, Probe]) -> tuple[ClassSummary, ...
         seconds = sum(_seconds(clip, probes[clip.path].duration) for clip in clips)
         return ClassSummary(label, len(clips), len({c.group for c in clips}), seconds, negatives)
 
-    heard: defaultdict[str, list[Clip]] = defaultdict(list)
+    of_label: defaultdict[str, list[Clip]] = defaultdict(list)
     absent = Counter(label for clip in data.clips for label in clip.negatives)
     for clip in data.clips:
         for label in clip.labels:
-            heard[label].append(clip)
+            of_label[label].append(clip)
     labels = sorted({*data.classes, *absent})
-    found = [entry(label, heard[label], absent[label]) for label in labels]
+    entries = [entry(label, of_label[label], absent[label]) for label in labels]
     if background := [clip for clip in data.clips if clip.is_background]:
-        found.append(entry(None, background))
-    return tuple(found)
+        entries.append(entry(None, background))
+    return tuple(entries)
 
 
 def _seconds(clip: Clip, duration: float) -> float:
@@ -200,12 +200,14 @@ def _seconds(clip: Clip, duration: float) -> float:
 def _conflicts(
     duplicates: Iterable[tuple[str, ...]], clips: Iterable[Clip]
 ) -> tuple[tuple[str, ...], ...]:
-    """Those files of the same content of which something different is said."""
-    said: dict[str, set[object]] = {}
+    """Files of the same content that are labelled differently."""
+    meanings: dict[str, set[object]] = {}
     for clip in clips:
         meaning = (clip.start_time, clip.end_time, clip.labels, clip.negatives)
-        said.setdefault(clip.path, set()).add(meaning)
-    return tuple(names for names in duplicates if any(said[n] != said[names[0]] for n in names))
+        meanings.setdefault(clip.path, set()).add(meaning)
+    return tuple(
+        names for names in duplicates if any(meanings[n] != meanings[names[0]] for n in names)
+    )
 
 
 def _notes(data: ClipSet) -> tuple[str, ...]:

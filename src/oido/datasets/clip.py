@@ -20,6 +20,7 @@ from typing import NamedTuple
 from oido.errors import OptionError
 
 __all__ = [
+    "BACKGROUND",
     "NON_EVENTS",
     "Clip",
     "ClipSet",
@@ -32,16 +33,20 @@ __all__ = [
     "source_of",
 ]
 
-NON_EVENTS = frozenset({"background", "noise", "other", "silence"})
-"""Names, in any case, that say: none of the events is heard here."""
+BACKGROUND = "background"
+"""The name of no event, and the class of clips without one, beside classes that exclude each other.
+"""
+
+NON_EVENTS = frozenset({BACKGROUND, "noise", "other", "silence"})
+"""Names, in any case, for clips without any event."""
 
 _SEVERAL = re.compile(r",(?!\s)")
 
 
 class Meaning(NamedTuple):
-    """The classes heard, the classes known to be absent, and whether nothing else is heard.
+    """The classes present, the classes known to be absent, and whether no other is present.
 
-    ``-Dog`` alone says of no other class whether it is heard: complete is False then.
+    ``-Dog`` alone leaves every other class unknown: complete is False then.
     """
 
     labels: tuple[str, ...]
@@ -63,16 +68,16 @@ def check_label(label: str, where: str) -> str:
         raise OptionError(f"{where}: the label {label!r} has {what} in it; write it without")
     if not clean.strip():
         raise OptionError(
-            f"{where}: the label is empty; name a class, or write background for no event"
+            f"{where}: the label is empty; name a class, or write {BACKGROUND} for no event"
         )
     return clean
 
 
 def meaning_of(names: Iterable[str], where: str) -> Meaning:
-    """What these names say of one clip together.
+    """What these names mean together, for one clip.
 
     Each is a class, ``-class`` for its absence, or one of `NON_EVENTS`. Raises OptionError for a
-    bad label, and for a class said to be both heard and absent.
+    bad label, and for a class that is both present and absent.
     """
     labels, negatives = set(), set()
     for name in names:
@@ -87,7 +92,7 @@ def meaning_of(names: Iterable[str], where: str) -> Meaning:
 
 
 def folder_meaning(name: str, where: str) -> Meaning:
-    """What the name of a folder says: ``A,B`` is two classes, ``Smoke detector, smoke alarm`` one.
+    """What the name of a folder means: ``A,B`` is two classes, ``Smoke detector, smoke alarm`` one.
 
     A comma divides only where no space follows it, because labels such as AudioSet's hold commas.
     """
@@ -108,7 +113,7 @@ _CUT_FROM = (
 def source_of(name: str) -> str:
     """The source of a file by its path below the dataset: ``1-100032-A.ogg`` came of 1-100032.
 
-    Names that tell of a source do so in any folder. Otherwise each file is a source of its own,
+    Names that show a source do so in any folder. Otherwise each file is a source of its own,
     apart from endings: ``dog/one.wav`` and ``dog/one.mp3`` are one source, ``cat/one.wav`` another.
     """
     stem = posixpath.normpath(os.path.splitext(name.replace("\\", "/"))[0])
@@ -121,10 +126,10 @@ def source_of(name: str) -> str:
 
 @dataclass(frozen=True)
 class Clip:
-    """A recording, or a region of one, and what is heard in it.
+    """A recording, or a region of one, and its labels.
 
-    labels: the classes heard, sorted; empty for a non-event. negatives: classes known to be absent.
-    complete: no other class is heard either; False where only some were listened for.
+    labels: the classes present, sorted; empty for a non-event. negatives: classes known as absent.
+    complete: no other class is present; False where only some were listened for.
     start_time, end_time: seconds from the start of the file; None is the file's own start or end.
     fold: the part of the data that its owner gave it to. group: the source recording; clips of one
     group are never split apart; taken from the file's name if left empty. Raises OptionError.
@@ -141,10 +146,10 @@ class Clip:
 
     def __post_init__(self) -> None:
         for name in ("labels", "negatives"):
-            given = getattr(self, name)
-            if isinstance(given, str):
-                raise OptionError(f"{self.path}: {name} is a tuple of labels, not {given!r}")
-            clean = tuple(sorted({check_label(label, self.path) for label in given}))
+            labels = getattr(self, name)
+            if isinstance(labels, str):
+                raise OptionError(f"{self.path}: {name} is a tuple of labels, not {labels!r}")
+            clean = tuple(sorted({check_label(label, self.path) for label in labels}))
             object.__setattr__(self, name, clean)
         if both := sorted(set(self.labels) & set(self.negatives)):
             raise OptionError(f"{self.path}: {both[0]!r} is said to be heard and to be absent")
@@ -160,12 +165,12 @@ class Clip:
 
     @property
     def is_background(self) -> bool:
-        """No event of any class is heard."""
+        """There is no event of any class."""
         return not self.labels and self.complete
 
     @property
     def is_region(self) -> bool:
-        """It is less than the whole file, as far as its times tell."""
+        """It is less than the whole file, by its times."""
         return bool(self.start_time) or self.end_time is not None
 
     def __str__(self) -> str:
@@ -198,14 +203,14 @@ class ClipSet:
 
     def require_two_classes(self) -> None:
         """Raise OptionError if there is nothing to tell apart."""
-        heard = {label for clip in self.clips for label in clip.labels}
+        classes = {label for clip in self.clips for label in clip.labels}
         others = any(not clip.labels for clip in self.clips)
-        if not heard:
-            raise OptionError("no clip has an event in it; name a class, not only background")
-        if len(heard) == 1 and not others:
+        if not classes:
+            raise OptionError(f"no clip has an event in it; name a class, not only {BACKGROUND}")
+        if len(classes) == 1 and not others:
             raise OptionError(
-                f"{heard.pop()!r} is the only class; add another one, or recordings without it, "
-                f"as class background"
+                f"{classes.pop()!r} is the only class; add another one, or recordings without it, "
+                f"as class {BACKGROUND}"
             )
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from oido.datasets.clip import Clip, ClipSet, Found
 from oido.datasets.duplicates import join_duplicates, same_content
 from oido.datasets.folders import class_folders
-from oido.datasets.splits import fold_numbers, held_out, test_mask
+from oido.datasets.splits import fold_numbers, test_mask, test_parts
 from oido.datasets.tables import TABLE_SUFFIXES, listed_clips
 from oido.datasets.tracks import has_tracks, tracked_clips
 from oido.errors import OptionError
@@ -135,7 +135,7 @@ class Dataset(ClipSet, Sequence[Clip]):
         return replace(self, clips=tuple(self.clips[i] for i in indices))
 
     def targets(self) -> NDArray[np.float32]:
-        """f32[N, C]: 1 where a class is heard, 0 where it is not, NaN where nobody knows."""
+        """f32[N, C]: 1 where a class is present, 0 where it is absent, NaN where it is unknown."""
         column = {label: number for number, label in enumerate(self.classes)}
         targets = np.zeros((len(self), len(self.classes)), np.float32)
         for row, clip in zip(targets, self.clips):
@@ -149,9 +149,9 @@ class Dataset(ClipSet, Sequence[Clip]):
         """A part to train on and a part to test, with no source recording in both.
 
         Every class is in both, where it has recordings enough; one with a single recording is
-        trained on. Where train and test were given, they are kept; where folds were, whole ones are
-        held out. The same seed gives the same parts, in whatever order the clips stand. Raises
-        OptionError if nothing can be held out.
+        trained on. Train and test parts of the data's own are kept; of folds of its own, whole ones
+        are held out. The same seed gives the same parts, in whatever order the clips stand.
+        Raises OptionError if nothing can be held out.
         """
         self.require_two_classes()
         return self._parted(test_mask(self.clips, test, seed))
@@ -161,18 +161,18 @@ class Dataset(ClipSet, Sequence[Clip]):
     ) -> list[Split]:
         """Each clip is held out once, and no source recording is in both parts.
 
-        k: how many; None: as many as were given, else 5. Given folds are kept, and clips without
-        one go where they are needed; given train and test are one split. A class is held out in as
+        k: how many; None: as many as the data come with, else 5. Those are kept, and clips without
+        one go where they are needed; train and test parts are one split. A class is held out in as
         many folds as it has recordings for. Raises OptionError.
         """
         self.require_two_classes()
-        if keep_predefined and held_out(clip.fold for clip in self.clips):
+        if keep_predefined and test_parts(clip.fold for clip in self.clips):
             return [self.split(seed=seed)]
         numbers, k = fold_numbers(self.clips, k, seed, keep_predefined)
         return [self._parted(numbers == fold) for fold in range(k)]
 
     def check(self, *, deep: bool = False) -> DatasetSummary[Self]:
-        """Open every recording and tell what was found; deep: also decode it to its end."""
+        """Open every recording and report on it; deep: also decode it to its end."""
         from oido.datasets.checks import summarize
 
         return summarize(self, deep=deep)

@@ -17,7 +17,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 def same_content(paths: Iterable[str]) -> list[tuple[str, ...]]:
-    """Sets of paths whose files hold the same bytes, each in the order given.
+    """Sets of paths whose files hold the same bytes, each in the order of ``paths``.
 
     Only files that agree in size and in their first 64 KB are read to the end, for their SHA-256.
     Files that cannot be read, or are empty, are the same as none.

@@ -17,9 +17,8 @@ __all__ = ["class_folders", "files_below", "is_recording"]
 def class_folders(folder: str) -> Found:
     """The recordings of a folder that has a folder for each class.
 
-    Folders inside those of classes do not count: their recordings belong to the class. Folders
-    called train, validation and test may stand between: their names are the clips' folds. Raises
-    OptionError for a bad label, and if there is no recording.
+    Folders inside those of classes belong to the class. Folders called train, validation and test
+    may stand between: their names are the clips' folds. See `Dataset.from_folder`.
     """
     found = Found()
     parts = _subfolders(folder)
@@ -46,7 +45,7 @@ def files_below(folder: str) -> Iterator[str]:
 
 
 def is_recording(path: str) -> bool:
-    """Told by the name's ending."""
+    """By the name's ending."""
     return os.path.splitext(path)[1].lower() in AUDIO_SUFFIXES
 
 

@@ -1,14 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Labelled regions of one recording: points, overlaps, and the stretches between."""
+"""Labelled regions of one recording: points, overlaps, the stretches between.
+
+Together they say which events a recording has, and when.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
-from oido.datasets.clip import Clip
+from oido.datasets.clip import Clip, ClipSet, LeftOut
 
-__all__ = ["gaps", "relate", "widened"]
+__all__ = [
+    "FileTruth",
+    "TimedLabel",
+    "file_truths",
+    "gaps",
+    "merge_events",
+    "region_around",
+    "relate",
+]
 
 _POINT_SECONDS = 1.0
 """How much is cut around a label that marks a point: a window of YAMNet is 0.975 s."""
@@ -19,7 +32,7 @@ _MARGIN_SECONDS = 0.25
 _SHORTEST_GAP_SECONDS = 1.0
 
 
-def widened(start: float, end: float) -> tuple[float, float]:
+def region_around(start: float, end: float) -> tuple[float, float]:
     """The region of a label: its own, or a second around one that marks a point."""
     if end > start:
         return start, end
@@ -27,10 +40,10 @@ def widened(start: float, end: float) -> tuple[float, float]:
 
 
 def relate(clips: Sequence[Clip]) -> list[Clip]:
-    """Regions of one recording, each with what the others say of it.
+    """Regions of one recording, each with the labels of the others that overlap it.
 
-    A region inside another is heard with the other's classes too. One that another class only
-    reaches into stays as it is, but is not complete: nobody knows in which part both are heard.
+    A region inside another has the other's classes too. One that another class only reaches into
+    stays as it is, but is not complete: in which part both are present is unknown.
     Clips without both times are left alone.
     """
     timed = sorted(
@@ -63,14 +76,78 @@ def relate(clips: Sequence[Clip]) -> list[Clip]:
     ]
 
 
-def gaps(taken: Iterable[tuple[float, float]], duration: float) -> list[tuple[float, float]]:
+def gaps(regions: Iterable[tuple[float, float]], duration: float) -> list[tuple[float, float]]:
     """The stretches of a recording of so many seconds that no region touches, a second or more."""
     free, since = [], 0.0
-    for start, end in sorted(taken):
+    for start, end in sorted(regions):
         free.append((since, start - _MARGIN_SECONDS))
         since = max(since, end + _MARGIN_SECONDS)
     free.append((since, duration))
     return [(start, end) for start, end in free if end - start >= _SHORTEST_GAP_SECONDS]
+
+
+class TimedLabel(NamedTuple):
+    """A label from when to when, in seconds; an end of None is that of the recording."""
+
+    start: float
+    end: float | None
+    label: str
+
+
+class FileTruth(NamedTuple):
+    """All events of a recording: none where ``events`` is empty."""
+
+    path: str
+    group: str
+    events: tuple[TimedLabel, ...]
+
+
+def file_truths(dataset: ClipSet) -> tuple[list[FileTruth], list[LeftOut]]:
+    """The recordings whose events have times, and those that cannot be judged by times.
+
+    A recording with a labelled region has the events of its regions and no other. One without is
+    empty if each of its clips is complete and has no label. Left out are recordings that are
+    labelled as a whole, and those of which only some absences are known.
+    """
+    of_path: defaultdict[str, list[Clip]] = defaultdict(list)
+    for clip in dataset.clips:
+        of_path[clip.path].append(clip)
+    truths, left_out = [], []
+    for path, clips in of_path.items():
+        if any(clip.labels and not clip.is_region for clip in clips):
+            left_out.append(LeftOut(path, "is labelled as a whole, without times"))
+            continue
+        events = [
+            TimedLabel(clip.start_time or 0.0, clip.end_time, label)
+            for clip in clips
+            for label in clip.labels
+        ]
+        if events or all(clip.complete for clip in clips):
+            truths.append(FileTruth(path, clips[0].group, tuple(events)))
+        else:
+            left_out.append(LeftOut(path, "nobody knows which events are in it"))
+    return truths, left_out
+
+
+def merge_events(events: Iterable[TimedLabel], duration: float) -> list[TimedLabel]:
+    """Events inside a recording of so many seconds; overlapping ones of a label become one.
+
+    Those that start behind its end are dropped. Sorted by label and start.
+    """
+    inside = sorted(
+        (e.label, max(0.0, e.start), duration if e.end is None else min(e.end, duration))
+        for e in events
+    )
+    found: list[TimedLabel] = []
+    for label, start, end in inside:
+        if start >= end:
+            continue
+        last = found[-1] if found and found[-1].label == label else None
+        if last is not None and last.end is not None and start < last.end:
+            found[-1] = last._replace(end=max(end, last.end))
+        else:
+            found.append(TimedLabel(start, end, label))
+    return found
 
 
 def _start(clip: Clip) -> float:

@@ -1,32 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which clips are trained on, and which are held out: whole source recordings, never parts of one.
 
-Folds, or train, validation and test, that the data's owner chose are kept. Else the rarest class is
-dealt first, its largest recordings first, each to the part that is furthest from its share
-(iterative stratification: Sechidis, Tsoumakas and Vlahavas, On the stratification of multi-label
-data, 2011; here of groups). Where a class is then missing from a part, recordings move there, as
-long as more classes gain by it than lose.
+Every split is made here. Folds, or train, validation and test, that the data's owner chose are
+kept. Else the rarest class is dealt first, its largest recordings first, each to the part that is
+furthest from its share (iterative stratification: Sechidis, Tsoumakas and Vlahavas, On the
+stratification of multi-label data, 2011; here of groups). Where a class is then missing from a
+part, recordings move there, as long as more classes gain by it than lose.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from oido.datasets.clip import Clip
-from oido.errors import OptionError
+from oido.errors import MissingExtraError, OptionError
 
 __all__ = [
     "fold_names",
     "fold_numbers",
-    "held_out",
+    "folds_to_judge_by",
+    "group_numbers",
+    "hold_out_groups",
     "is_part",
     "leaking_groups",
     "spread",
+    "stratified_folds",
     "test_mask",
+    "test_parts",
+    "training_extra",
 ]
 
 _TRAINING = frozenset({"train", "training"})
@@ -39,8 +45,8 @@ def is_part(name: str) -> bool:
     return name.lower() in _TRAINING | _VALIDATION | _TEST
 
 
-def held_out(folds: Iterable[str | None]) -> frozenset[str]:
-    """The names, of those given, that mean: not to be trained on.
+def test_parts(folds: Iterable[str | None]) -> frozenset[str]:
+    """Of these names, those that mean: not to be trained on.
 
     Those for test data; for want of them, those for validation. Empty if the names are not all of
     this kind, or nothing else would be left to train on.
@@ -56,7 +62,7 @@ def held_out(folds: Iterable[str | None]) -> frozenset[str]:
 
 
 def fold_names(folds: Iterable[str | None]) -> list[str]:
-    """The names of given folds, numbers by their size and before words; none if just one."""
+    """The names of these folds, numbers by their size and before words; none if just one."""
     names = {fold for fold in folds if fold is not None}
     ordered = sorted(names, key=lambda n: (not n.isdecimal(), int(n) if n.isdecimal() else 0, n))
     return ordered if len(ordered) > 1 else []
@@ -66,17 +72,17 @@ _FREE = -1
 
 
 def spread(
-    counts: NDArray[np.int64], shares: Sequence[float], seed: int, given: NDArray[np.int64]
+    counts: NDArray[np.int64], shares: Sequence[float], seed: int, fixed: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """The part, 0 to K - 1, of each of G units.
 
     counts: i64[G, C], clips of each class in each unit; a unit may have several. shares: of K
-    parts, adding up to 1. given: i64[G], the parts of units that have theirs, else -1.
+    parts, adding up to 1. fixed: i64[G], the parts of units that have theirs, else -1.
 
     If no unit has two classes, each class of n units stands in min(n, K) parts; and in as many as
     moves of single units can reach, otherwise. No part is empty while there are K units.
     """
-    return _Deal(counts, np.asarray(shares, np.float64), seed, given).done()
+    return _Deal(counts, np.asarray(shares, np.float64), seed, fixed).parts()
 
 
 class _Deal:
@@ -85,37 +91,37 @@ class _Deal:
         counts: NDArray[np.int64],
         shares: NDArray[np.float64],
         seed: int,
-        given: NDArray[np.int64],
+        fixed: NDArray[np.int64],
     ) -> None:
         # The last column stands for any class: no part may be empty, and sizes should be right.
         self._counts = np.hstack([counts, counts.sum(1, keepdims=True)])
         self._has = self._counts > 0
         self._parts = np.full(len(counts), _FREE, np.int64)
-        self._given = given
-        self._need = shares[:, None] * self._counts.sum(0)  # f64[K, C + 1]: clips still wanted
+        self._fixed = fixed
+        self._need = shares[:, None] * self._counts.sum(0)  # f64[K, C + 1]: clips still missing
         self._units = np.zeros(self._need.shape, np.int64)  # i64[K, C + 1]: units there
         self._wanted = np.minimum(self._has.sum(0), len(shares))  # parts a class can stand in
         draw = random.Random(seed)
         self._order = np.array(draw.sample(range(len(counts)), len(counts)))
         self._part_order = draw.sample(range(len(shares)), len(shares))
 
-    def done(self) -> NDArray[np.int64]:
-        for number, part in enumerate(self._given.tolist()):
+    def parts(self) -> NDArray[np.int64]:
+        for number, part in enumerate(self._fixed.tolist()):
             if part != _FREE:
-                self._put(number, part)
+                self._assign(number, part)
         total = self._has.sum(0)
         while (free := self._parts == _FREE).any():
             waiting = (total - self._units.sum(0)).tolist()  # units of each class
             rarest = min((count, c) for c, count in enumerate(waiting) if count)[1]
-            units = self._those(free & self._has[:, rarest])
+            units = self._in_order(free & self._has[:, rarest])
             units.sort(key=lambda u: -int(self._counts[u, rarest]))
             for unit in units:
-                self._put(unit, self._best_part(rarest))
+                self._assign(unit, self._best_part(rarest))
         while self._repair():
             pass
         return self._parts
 
-    def _those(self, chosen: NDArray[np.bool_]) -> list[int]:
+    def _in_order(self, chosen: NDArray[np.bool_]) -> list[int]:
         """The units of a mask, bool[G], in the order of the seed."""
         ordered: list[int] = self._order[chosen[self._order]].tolist()
         return ordered
@@ -125,7 +131,7 @@ class _Deal:
         need = np.round(self._need[:, [column, -1]], 6)
         return max(self._part_order, key=lambda p: (need[p, 0], need[p, 1]))
 
-    def _put(self, unit: int, part: int) -> None:
+    def _assign(self, unit: int, part: int) -> None:
         if (old := self._parts[unit]) != _FREE:
             self._need[old] += self._counts[unit]
             self._units[old] -= self._has[unit]
@@ -137,9 +143,8 @@ class _Deal:
         """One move that lets more classes stand in more parts, if there is one."""
         lacking = (self._units > 0).sum(0) < self._wanted
         for part, column in np.argwhere((self._units == 0) & lacking).tolist():
-            movable = self._has[:, column] & (self._parts != part) & (self._given == _FREE)
-            units = self._those(movable)
-            if self._move(units, part):
+            movable = self._has[:, column] & (self._parts != part) & (self._fixed == _FREE)
+            if self._move(self._in_order(movable), part):
                 return True
         return False
 
@@ -148,7 +153,7 @@ class _Deal:
         best = max(range(len(units)), key=lambda i: gains[i], default=None)
         if best is None or gains[best][0] <= 0:
             return False
-        self._put(units[best], part)
+        self._assign(units[best], part)
         return True
 
     def _gain(self, unit: int, part: int) -> int:
@@ -161,13 +166,13 @@ class _Deal:
 def test_mask(clips: Sequence[Clip], test: float, seed: int) -> NDArray[np.bool_]:
     """bool[N]: the clips that are held out.
 
-    Those that their owner gave to the test; else about the share ``test`` of them, whole groups,
-    and whole folds where folds are given. Raises OptionError if nothing can be held out.
+    The data's own test parts; else about the share ``test`` of them, whole groups, and whole
+    folds of the data's own. Raises OptionError if nothing can be held out.
     """
     if not 0.0 < test < 1.0:
         raise OptionError(f"test is the share to hold out, between 0 and 1, not {test:g}")
     folds = _folds_of_groups(clips)
-    if names := held_out(folds):
+    if names := test_parts(folds):
         return np.array([fold in names for fold in folds])
     whole_folds = bool(fold_names(folds))
     units = [
@@ -175,9 +180,8 @@ def test_mask(clips: Sequence[Clip], test: float, seed: int) -> NDArray[np.bool_
         for clip, fold in zip(clips, folds)
     ]
     _require_two_units_of_a_class(clips, units)
-    given = dict.fromkeys(_lone_units(clips, units), 0)
-    keys, parts = _spread(clips, units, [1.0 - test, test], seed, given)
-    return np.array([parts[keys[unit]] == 1 for unit in units])
+    fixed = dict.fromkeys(_lone_units(clips, units), 0)
+    return np.asarray(_spread(clips, units, [1.0 - test, test], seed, fixed) == 1)
 
 
 def fold_numbers(
@@ -185,15 +189,15 @@ def fold_numbers(
 ) -> tuple[NDArray[np.int64], int]:
     """i64[N] and how many: the fold in which each clip is held out.
 
-    Given folds are kept, and clips that have none go to those; else whole groups are dealt to k
-    folds (5 if None). Raises OptionError if there are fewer groups than folds.
+    The data's own folds are kept, and clips that have none go to those; else whole groups are
+    dealt to k folds (5 if None). Raises OptionError if there are fewer groups than folds.
     """
     folds: list[str | None] = _folds_of_groups(clips) if keep_predefined else [None] * len(clips)
     names = fold_names(folds)
     if names and k not in (None, len(names)):
         raise OptionError(
             f"the data come with {len(names)} folds of their own, so there cannot be {k}; leave k "
-            f"out to use them, or make new ones with keep_given=False"
+            f"out to use them, or make new ones with keep_predefined=False"
         )
     k = len(names) or (5 if k is None else k)
     if k < 2:
@@ -202,19 +206,97 @@ def fold_numbers(
         clip.group if fold is None or not names else f"{clip.group}\0{fold}"
         for clip, fold in zip(clips, folds)
     ]
-    given = {u: names.index(f) for u, f in zip(units, folds) if f is not None and names}
+    fixed = {u: names.index(f) for u, f in zip(units, folds) if f is not None and names}
     if (found := len(set(units))) < k:
         raise OptionError(
             f"{k} folds need {k} source recordings, and there are {found}; add recordings, or ask "
             f"for fewer folds"
         )
     _require_two_units_of_a_class(clips, units)
-    keys, parts = _spread(clips, units, [1.0 / k] * k, seed, given)
-    return np.array([parts[keys[unit]] for unit in units]), k
+    return _spread(clips, units, [1.0 / k] * k, seed, fixed), k
+
+
+def folds_to_judge_by(clips: Sequence[Clip], seed: int) -> NDArray[np.int64]:
+    """i64[N]: the fold in which each clip is held out, where all clips are to be judged.
+
+    Folds of the data's own are kept, but train and test parts are not: they are one split. Else
+    there are five, or as many as groups. Raises OptionError.
+    """
+    groups = len({clip.group for clip in clips})
+    if groups < 2:
+        raise OptionError(
+            "all clips are of one recording, and none could be held out to judge by; add recordings"
+        )
+    names = [clip.fold for clip in clips]
+    keep = bool(fold_names(names)) and not test_parts(names)
+    return fold_numbers(clips, None if keep else min(5, groups), seed, keep)[0]
+
+
+def group_numbers(groups: ArrayLike) -> NDArray[np.int64]:
+    """i64[N]: the group of each row by number, 0 to G - 1 in the order of names that compare."""
+    return np.asarray(np.unique(np.asarray(groups), return_inverse=True)[1], np.int64)
+
+
+@contextmanager
+def training_extra() -> Iterator[None]:
+    """Around an import of what ``oido[train]`` installs, whose lack is a MissingExtraError."""
+    try:
+        yield
+    except ImportError as error:
+        message = "training needs scikit-learn; run: pip install 'oido[train]'"
+        raise MissingExtraError(message) from error
+
+
+def stratified_folds(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], count: int, seed: int
+) -> NDArray[np.int64]:
+    """i64[K]: a fold 0..count−1 for each row, groups whole, each fold with its share of labels.
+
+    scikit-learn's StratifiedGroupKFold. Raises MissingExtraError without it.
+    """
+    with training_extra():
+        from sklearn.model_selection import StratifiedGroupKFold
+    folds = np.zeros(len(labels), np.int64)
+    splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+    for number, (_, test) in enumerate(splitter.split(labels, labels, groups)):
+        folds[test] = number
+    return folds
+
+
+def hold_out_groups(
+    targets: NDArray[np.float32], groups: NDArray[np.int64], share: float, seed: int
+) -> NDArray[np.bool_]:
+    """bool[K]: about this share of the groups of each class, and one at least.
+
+    targets: f32[K, C], above 0 for the classes of a row. A class of a single group has none held
+    out, and no class loses all that it has. Raises OptionError if nothing can be held out.
+    """
+    if not 0.0 < share < 1.0:
+        raise OptionError(f"the share to hold out is between 0 and 1, not {share:g}")
+    index = group_numbers(groups)
+    count = int(index.max()) + 1
+    has = np.zeros((count, targets.shape[1]), bool)
+    np.logical_or.at(has, index, np.nan_to_num(targets) > 0)
+    held = np.zeros(count, bool)
+    order = np.random.default_rng(seed).permutation(count)
+    for column in np.argsort(has.sum(axis=0), kind="stable"):
+        of_class = order[has[order, column]]
+        missing = max(1, round(share * len(of_class))) - np.count_nonzero(held[of_class])
+        for group in of_class[~held[of_class]]:
+            left = has[~held].sum(axis=0) - has[group]
+            if missing > 0 and (left[has[group]] > 0).all():
+                held[group] = True
+                missing -= 1
+    if not held.any():
+        raise OptionError(
+            "nothing can be held out to tell when to stop, because no class has two source "
+            "recordings; add recordings, or give validation clips"
+        )
+    return np.asarray(held[index])
 
 
 def leaking_groups(clips: Sequence[Clip]) -> list[str]:
-    """Groups whose clips were given to more than one fold."""
+    """Groups whose clips are in more than one fold."""
     folds: dict[str, set[str]] = {}
     for clip in clips:
         if clip.fold is not None:
@@ -241,17 +323,17 @@ def _spread(
     units: list[str],
     shares: list[float],
     seed: int,
-    given: dict[str, int],
-) -> tuple[dict[str, int], NDArray[np.int64]]:
-    """Each unit's number, and the part of each number; whatever the order of the clips."""
+    fixed: dict[str, int],
+) -> NDArray[np.int64]:
+    """i64[N]: the part of each clip's unit, whatever the order of the clips."""
     keys = {unit: number for number, unit in enumerate(sorted(set(units)))}
     columns = {c: n for n, c in enumerate(sorted({c for clip in clips for c in _columns(clip)}))}
     counts = np.zeros((len(keys), len(columns)), np.int64)
     for clip, unit in zip(clips, units):
         for column in _columns(clip):
             counts[keys[unit], columns[column]] += 1
-    fixed = np.array([given.get(unit, -1) for unit in keys], np.int64)
-    return keys, spread(counts, shares, seed, fixed)
+    of_unit = np.array([fixed.get(unit, _FREE) for unit in keys], np.int64)
+    return spread(counts, shares, seed, of_unit)[[keys[unit] for unit in units]]
 
 
 def _units_of_classes(clips: Sequence[Clip], units: list[str]) -> dict[str, set[str]]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from oido.datasets.clip import Clip, Found, LeftOut, check_label, meaning_of, source_of
-from oido.datasets.regions import gaps, relate, widened
+from oido.datasets.regions import gaps, region_around, relate
 from oido.datasets.waveforms import probe
 from oido.errors import MissingExtraError, OptionError
 
@@ -71,7 +71,7 @@ class TableRow(NamedTuple):
 
 
 def is_parquet(path: str) -> bool:
-    """Told by the name's ending."""
+    """By the name's ending."""
     return os.path.splitext(path)[1].lower() in (".parquet", ".pq")
 
 
@@ -110,7 +110,7 @@ def _csv_rows(path: str, needed: tuple[str, ...]) -> Iterator[TableRow]:
         line = reader.line_num + first_line - 1
         raise OptionError(f"{path}, line {line}: is not CSV ({error})") from error
     if columns is None:
-        raise OptionError(f"{path}: is empty; it needs a header with {_listed(needed)}")
+        raise OptionError(f"{path}: is empty; it needs a header with {_column_list(needed)}")
 
 
 def _parquet_rows(path: str, needed: tuple[str, ...]) -> Iterator[TableRow]:
@@ -146,12 +146,12 @@ def _as_text(value: object) -> str:
 def _require(path: str, columns: list[str], needed: tuple[str, ...]) -> None:
     if missing := [name for name in needed if name not in columns]:
         raise OptionError(
-            f"{path}: has no column {_listed(tuple(missing))}; its columns are "
+            f"{path}: has no column {_column_list(tuple(missing))}; its columns are "
             f"{', '.join(repr(name) for name in columns)}"
         )
 
 
-def _listed(names: tuple[str, ...]) -> str:
+def _column_list(names: tuple[str, ...]) -> str:
     return " and ".join(repr(name) for name in names)
 
 
@@ -164,17 +164,15 @@ class _Entry:
 
     where: str
     name: str
-    said: dict[str, str] = field(default_factory=lambda: {"fold": "", "group": ""})
+    cells: dict[str, str] = field(default_factory=lambda: {"fold": "", "group": ""})
     labels: list[str] = field(default_factory=list)
 
 
 def listed_clips(table: str, *, background_from_gaps: bool = False) -> Found:
-    """The clips of a CSV or Parquet table: ``file,label`` and, if they are there, more columns.
+    """The clips of a table, as for `Dataset.from_table`.
 
-    fold, group: kept as they are. start_time, end_time: regions, in seconds; the file's own start
-    and end where empty. Several rows of one clip are its several labels. Paths are relative to the
-    table. Files that are missing and times that cannot be are left out. Raises OptionError for a
-    missing column, a bad label, two folds or groups of one clip, and if no clip is left.
+    Files that are missing and times that cannot be are left out. Raises OptionError for a missing
+    column, a bad label, two folds or groups of one clip, and if no clip is left.
     """
     found = Found()
     entries: dict[_Key, _Entry] = {}
@@ -187,9 +185,9 @@ def listed_clips(table: str, *, background_from_gaps: bool = False) -> Found:
     found.left_out += files.missing()
     found.clips = [_clip(key, entry) for key, entry in entries.items()]
     if not found.clips:
-        raise OptionError(_nothing(table, files, found))
+        raise OptionError(_no_clip_message(table, files, found))
     if any(clip.is_region for clip in found.clips):
-        _see_as_regions(found, background_from_gaps)
+        _relate_regions(found, background_from_gaps)
     return found
 
 
@@ -247,30 +245,30 @@ def _clip_key(row: TableRow, files: _Files, found: Found) -> _Key | None:
             reason = f"ends at {end:g} s, before it starts, {start or 0:g} s ({row.where})"
             found.left_out.append(LeftOut(path, reason))
             return None
-        start, end = widened(start or 0.0, end)
+        start, end = region_around(start or 0.0, end)
     return path, start, end
 
 
 def _join(entries: dict[_Key, _Entry], key: _Key, row: TableRow) -> None:
     entry = entries.setdefault(key, _Entry(row.where, row.cells["file"]))
-    for column, said in entry.said.items():
+    for column, before in entry.cells.items():
         now = row.cells.get(column, "").strip()
-        if said and now and now != said:
+        if before and now and now != before:
             raise OptionError(
-                f"{row.where}: {entry.name} is of {column} {now}, and of {column} {said} in "
+                f"{row.where}: {entry.name} is of {column} {now}, and of {column} {before} in "
                 f"{entry.where}; give it one"
             )
-        entry.said[column] = said or now
+        entry.cells[column] = before or now
     entry.labels.append(row.cells["label"])
 
 
 def _clip(key: _Key, entry: _Entry) -> Clip:
     labels, negatives, complete = meaning_of(entry.labels, entry.where)
-    fold, group = entry.said["fold"] or None, entry.said["group"] or source_of(entry.name)
+    fold, group = entry.cells["fold"] or None, entry.cells["group"] or source_of(entry.name)
     return Clip(key[0], labels, negatives, key[1], key[2], fold, group, complete)
 
 
-def _see_as_regions(found: Found, background_from_gaps: bool) -> None:
+def _relate_regions(found: Found, background_from_gaps: bool) -> None:
     """Let regions of one recording know of each other, and add what lies between them."""
     of_path: defaultdict[str, list[Clip]] = defaultdict(list)
     for clip in found.clips:
@@ -280,14 +278,14 @@ def _see_as_regions(found: Found, background_from_gaps: bool) -> None:
         found.clips += relate(clips)
         if background_from_gaps and all(clip.is_region for clip in clips):
             duration = probe(path).duration
-            taken = [(c.start_time or 0.0, c.end_time or duration) for c in clips]
+            regions = [(c.start_time or 0.0, c.end_time or duration) for c in clips]
             found.clips += [
                 replace(clips[0], labels=(), negatives=(), start_time=s, end_time=e, complete=True)
-                for s, e in gaps(taken, duration)
+                for s, e in gaps(regions, duration)
             ]
 
 
-def _nothing(table: str, files: _Files, found: Found) -> str:
+def _no_clip_message(table: str, files: _Files, found: Found) -> str:
     if missing := files.missing():
         return (
             f"{table}: none of the {len(missing)} files that it names is there, the first "

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is true of each clip, as the arrays that classifiers learn from."""
+"""What is true of each clip, as the arrays that classifiers learn from, and what clips weigh."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from oido.datasets.dataset import Dataset
+from oido.datasets.clip import BACKGROUND
 from oido.errors import OptionError
 
-__all__ = ["BACKGROUND", "clip_targets", "group_numbers"]
+if TYPE_CHECKING:
+    from oido.datasets.dataset import Dataset
 
-BACKGROUND = "background"
-"""The class of clips in which nothing is heard, beside classes that exclude each other."""
+__all__ = ["check_targets", "class_weights", "clip_targets"]
 
 
 def clip_targets(data: Dataset) -> tuple[NDArray[np.float32], tuple[str, ...], bool]:
@@ -32,7 +34,31 @@ def clip_targets(data: Dataset) -> tuple[NDArray[np.float32], tuple[str, ...], b
     return with_background, (*data.classes, BACKGROUND), False
 
 
-def group_numbers(data: Dataset) -> NDArray[np.int64]:
-    """i64[K]: the source recording of each clip, by number."""
-    groups = np.unique([clip.group for clip in data], return_inverse=True)[1]
-    return np.asarray(groups, np.int64)
+def check_targets(targets: NDArray[np.float32], multi_label: bool) -> None:
+    """Raise OptionError unless they are 1, 0 or NaN, and each row has one 1 without multi_label."""
+    known = targets[~np.isnan(targets)]
+    if not np.isin(known, (0, 1)).all():
+        raise OptionError("targets are 1, 0, or NaN where nobody knows")
+    if not multi_label and (len(known) != targets.size or (targets.sum(axis=1) != 1).any()):
+        raise OptionError("each clip has one class; several need multi_label")
+
+
+def class_weights(
+    targets: NDArray[np.float32], multi_label: bool, balance: bool
+) -> NDArray[np.float64]:
+    """f64[K, C]: what each clip weighs for each class; mean about 1, 0 where nothing is known.
+
+    balance: a class weighs the same however many clips it has; with several labels, clips that
+    have a rare class are raised by the root of its rarity.
+    """
+    known = ~np.isnan(targets)
+    weights = known.astype(np.float64)
+    if not balance:
+        return weights
+    present = np.nan_to_num(targets) > 0
+    positive, negative = present.sum(axis=0), (known & ~present).sum(axis=0)
+    if multi_label:
+        ratio = np.sqrt(np.maximum(negative, 1) / np.maximum(positive, 1))
+        return np.asarray(weights * np.where(present, ratio, 1))
+    share = len(targets) / (np.count_nonzero(positive) * np.maximum(positive, 1))
+    return np.asarray(weights * share[present.argmax(axis=1)][:, None])

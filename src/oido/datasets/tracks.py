@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from oido.datasets.clip import Clip, Found, LeftOut, check_label, meaning_of, source_of
 from oido.datasets.folders import files_below, is_recording
-from oido.datasets.regions import gaps, relate, widened
+from oido.datasets.regions import gaps, region_around, relate
 from oido.datasets.tables import read_text, seconds
 from oido.datasets.waveforms import probe
 from oido.errors import OptionError
@@ -35,7 +35,7 @@ _RAVEN_LABELS = (
 
 
 class TrackError(ValueError):
-    """The text is no label track; says why."""
+    """The text is no label track; the message is the reason."""
 
 
 class Mark(NamedTuple):
@@ -55,7 +55,7 @@ class Track(NamedTuple):
 
 
 def parse_track(path: str, recording: str) -> Track:
-    """Read the label track of a recording; its first line tells which program wrote it.
+    """Read the label track of a recording; its first line shows which program wrote it.
 
     A line that ends before it starts, or belongs to another recording, is a problem of its own.
     Raises TrackError for a text that is no track, OptionError if it cannot be read.
@@ -63,11 +63,11 @@ def parse_track(path: str, recording: str) -> Track:
     text = read_text(path)
     header = text.lstrip().partition("\n")[0].lower()
     if _BEGIN in header and _END in header:
-        return _raven(text, path, recording)
-    return _audacity(text, path)
+        return _read_raven(text, path, recording)
+    return _read_audacity(text, path)
 
 
-def _audacity(text: str, path: str) -> Track:
+def _read_audacity(text: str, path: str) -> Track:
     """``start<TAB>end<TAB>label``; a line from a backslash on holds frequencies, no label.
 
     Format: https://manual.audacityteam.org/man/importing_and_exporting_labels.html
@@ -87,7 +87,7 @@ def _audacity(text: str, path: str) -> Track:
     return track
 
 
-def _raven(text: str, path: str, recording: str) -> Track:
+def _read_raven(text: str, path: str, recording: str) -> Track:
     """A table between tabs, with a header."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
     lines = ([c.strip() for c in cells] for cells in reader if any(c.strip() for c in cells))
@@ -139,10 +139,9 @@ def _is_of_another(begin_file: str, recording: str) -> bool:
 def tracked_clips(folder: str, *, background_from_gaps: bool = True) -> Found:
     """The labelled regions of the recordings in a folder and below it.
 
-    The tracks of ``a.wav`` are ``a.txt`` and all ``a.….txt`` in its folder. Stretches that no
-    label touches become background if ``background_from_gaps``; an empty track makes its whole
-    recording so. Recordings without a track, tracks that cannot be read, and labels without text
-    are left out. Raises OptionError for a bad label, and if no clip is left.
+    The tracks of ``a.wav`` are ``a.txt`` and all ``a.….txt`` in its folder; an empty one makes its
+    whole recording background, if ``background_from_gaps``. Recordings without a track, tracks that
+    cannot be read, and labels without text are left out. See `Dataset.from_label_tracks`.
     """
     found = Found()
     tracks, found.skipped = _pair(folder)
@@ -207,7 +206,7 @@ def _clips_of(
     for mark in marks:
         if mark.text:
             check_label(mark.text.removeprefix("-"), mark.where)
-            regions.setdefault(widened(mark.start, mark.end), []).append(mark)
+            regions.setdefault(region_around(mark.start, mark.end), []).append(mark)
         else:
             found.left_out.append(LeftOut(mark.where, "the label has no text"))
     clips = []
@@ -217,12 +216,12 @@ def _clips_of(
         clips.append(Clip(recording, labels, negatives, start, end, None, group, complete))
     clips = relate(clips)
     if background_from_gaps and not any(track.problems for track in parsed):
-        heard = probe(recording)
-        taken = [widened(mark.start, mark.end) for mark in marks]
+        duration, problem = probe(recording)
+        regions_of_marks = [region_around(mark.start, mark.end) for mark in marks]
         clips += [
             Clip(recording, (), (), start, end, None, group)
-            for start, end in gaps(taken, heard.duration)
+            for start, end in gaps(regions_of_marks, duration)
         ]
-        if heard.problem and not clips:
-            found.left_out.append(LeftOut(recording, heard.problem))
+        if problem and not clips:
+            found.left_out.append(LeftOut(recording, problem))
     return clips

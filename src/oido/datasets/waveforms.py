@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The waveforms of clips: whole recordings, or stretches of them, decoded once for all.
 
-A probe only opens a recording, or decodes it to its end, to say whether it can be read and how long
-it is.
+A probe only opens a recording, or decodes it to its end, to find whether it can be read and how
+long it is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from oido.datasets.clip import Clip
 from oido.errors import AudioError, EmptyAudioError
 from oido.signal.decode import open_audio
 from oido.signal.mixing import mono_blocks
-from oido.signal.resample import Resampler
+from oido.signal.resample import resample
 
 __all__ = ["Probe", "clip_waveform", "clip_waveforms", "probe"]
 
@@ -32,10 +32,10 @@ def clip_waveform(clip: Clip, sample_rate_hz: int | None = None) -> Waveform:
     ends with the recording if that is shorter. Nothing behind it is decoded. Raises AudioError,
     also if the region starts behind the end.
     """
-    [(_, heard)] = clip_waveforms([clip], sample_rate_hz)
-    if isinstance(heard, AudioError):
-        raise heard
-    return heard
+    [(_, waveform)] = clip_waveforms([clip], sample_rate_hz)
+    if isinstance(waveform, AudioError):
+        raise waveform
+    return waveform
 
 
 def clip_waveforms(
@@ -69,33 +69,30 @@ class _Cut:
             # Copies, so that a short region does not keep whole blocks alive.
             self._pieces.append(piece.copy())
 
-    def is_whole(self, heard: int) -> bool:
-        return self._end is not None and heard >= self._end
+    def is_whole(self, position: int) -> bool:
+        return self._end is not None and position >= self._end
 
     def waveform(self, from_hz: int, to_hz: int | None) -> Waveform | AudioError:
         if not self._pieces:
             return EmptyAudioError(f"{self.clip}: there is no sample in it; see its times")
-        if to_hz is None:
-            return np.concatenate(self._pieces), from_hz
-        resampler = Resampler(from_hz, to_hz)
-        pieces = [resampler.push(piece) for piece in self._pieces]
-        return np.concatenate([*pieces, resampler.flush()]), to_hz
+        to_hz = from_hz if to_hz is None else to_hz
+        return resample(np.concatenate(self._pieces), from_hz, to_hz), to_hz
 
 
 def _of_recording(
     path: str, clips: Iterable[tuple[int, Clip]], rate_hz: int | None
 ) -> Iterator[tuple[int, Waveform | AudioError]]:
     waiting: list[_Cut] = []
-    heard = 0
+    position = 0
     try:
         with open_audio(path) as reader:
             from_hz = reader.info.sample_rate_hz
             waiting = [_Cut(number, clip, from_hz) for number, clip in clips]
             for block in mono_blocks(reader):
                 for cut in waiting:
-                    cut.push(block, heard)
-                heard += len(block)
-                for cut in [cut for cut in waiting if cut.is_whole(heard)]:
+                    cut.push(block, position)
+                position += len(block)
+                for cut in [cut for cut in waiting if cut.is_whole(position)]:
                     waiting.remove(cut)
                     yield cut.number, cut.waveform(from_hz, rate_hz)
                 if not waiting:
@@ -103,7 +100,7 @@ def _of_recording(
             for cut in waiting:
                 yield cut.number, cut.waveform(from_hz, rate_hz)
     except AudioError as error:
-        # What ended before the damage has been given already.
+        # What ended before the damage has been yielded already.
         left = [cut.number for cut in waiting] or [number for number, _ in clips]
         for number in left:
             yield number, error
@@ -113,7 +110,7 @@ _SHORT_SECONDS = 0.1
 
 
 class Probe(NamedTuple):
-    """A recording's length in seconds, or the reason why it cannot be heard."""
+    """A recording's length in seconds, or the reason why it cannot be decoded."""
 
     duration: float
     problem: str | None = None
@@ -122,8 +119,8 @@ class Probe(NamedTuple):
 def probe(path: str, *, deep: bool = False) -> Probe:
     """Open a recording as every run does, and read its header.
 
-    It is decoded to its end if ``deep``, and also where the header does not tell its length or
-    tells of next to nothing. Only that finds NaN, damage behind the first sound, and files that end
+    It is decoded to its end if ``deep``, and also where the header has no length or next to
+    none. Only that finds NaN, damage behind the first sound, and files that end
     before their header says.
     """
     try:

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.datasets.splits import group_numbers
+
 __all__ = ["Bootstrap", "Estimate", "Numbers", "wilson"]
 
 Floats = NDArray[np.float64]
@@ -54,7 +56,7 @@ class Bootstrap:
     """
 
     def __init__(self, groups: NDArray[np.int64], classes: int = 1, seed: int = 0) -> None:
-        self.groups = np.unique(groups, return_inverse=True)[1]
+        self.groups = group_numbers(groups)
         self.count = int(self.groups.max()) + 1
         rounds = _MOST_WEIGHTS // (len(groups) * classes)
         self.rounds = min(_MOST_ROUNDS, max(_LEAST_ROUNDS, rounds))

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.datasets.clip import LeftOut, source_of
+from oido.datasets.splits import group_numbers
 from oido.errors import AudioError
 from oido.events.aggregation import Aggregator
 from oido.inference.classifier import AudioClassifier
@@ -191,7 +192,7 @@ def collect_features(
             heard.append(found)
             sources.append(source_of(paths[number]))
         progress(number + 1)
-    of_file = np.unique(sources, return_inverse=True)[1].astype(np.int64)
+    of_file = group_numbers(sources)
     counts = [len(each.embeddings) for each in heard]
     return FeatureSet(
         _stacked([each.embeddings for each in heard]),

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from oido.datasets.clip import LeftOut
 from oido.datasets.dataset import Dataset
-from oido.datasets.event_truth import FileTruth, TimedLabel, file_truths, settled
+from oido.datasets.regions import FileTruth, TimedLabel, file_truths, merge_events
+from oido.datasets.splits import group_numbers
 from oido.errors import AudioError, OptionError
 from oido.evaluation.bootstrap import Bootstrap, Estimate
 from oido.evaluation.sed_scores import PSDS_1, PSDS_2, Counts, JudgedFile, Tables
@@ -162,7 +163,7 @@ def judge_events(
 ) -> EventFigures:
     """Hear every recording of a dataset once, and compare its events with the labelled regions.
 
-    The regions of a recording are all that is heard in it (`oido.datasets.event_truth` has the
+    The regions of a recording are all that is heard in it (`oido.datasets.regions` has the
     rules), and only the dataset's classes count. thresholds: as of ``result.events``: for all
     labels, or by label; None, and for labels without one, the model's own, or else 0.3. Scores of
     all windows are kept, 8 bytes for each class.
@@ -209,7 +210,7 @@ def judge_events(
         for file in files
     ]
     tables = Tables(chosen, classes)
-    bootstrap = Bootstrap(np.unique(groups, return_inverse=True)[1], len(classes), seed)
+    bootstrap = Bootstrap(group_numbers(groups), len(classes), seed)
     events = _Rates(tables.events(onset_collar, offset_collar, offset_share), bootstrap)
     segments = _Rates(tables.segments(SEGMENT_SECONDS), bootstrap)
     (psds1, of_class1), (psds2, of_class2) = tables.psds(PSDS_1), tables.psds(PSDS_2)
@@ -261,7 +262,7 @@ def _heard(
     samples = round(result.duration * windowing.sample_rate_hz)
     starts = [windowing.cell(window, count, samples)[0] for window in range(count)]
     return JudgedFile(
-        settled(truth.events, result.duration),
+        merge_events(truth.events, result.duration),
         [
             TimedLabel(event.start_time, event.end_time, label_of[event.label_index])
             for event in events

@@ -18,7 +18,7 @@ from oido.mel import mel_matrix, periodic_hann
 from oido.params import FrontEndParams
 from oido.signal.encode import flac_bytes
 from oido.signal.frontend import FrontEnd, numpy_projection
-from oido.signal.resample import Resampler
+from oido.signal.resample import resample
 
 __all__ = ["HIGH_HZ", "LOW_HZ", "SECONDS", "Excerpt", "Mistake", "excerpt", "worst_mistakes"]
 
@@ -149,16 +149,11 @@ def _at_most(
 ) -> tuple[NDArray[np.float32], int]:
     if rate_hz <= highest_hz:
         return waveform, rate_hz
-    return _resampled(waveform, rate_hz, highest_hz), highest_hz
-
-
-def _resampled(waveform: NDArray[np.float32], from_hz: int, to_hz: int) -> NDArray[np.float32]:
-    resampler = Resampler(from_hz, to_hz)
-    return np.concatenate([resampler.push(waveform), resampler.flush()])
+    return resample(waveform, rate_hz, highest_hz), highest_hz
 
 
 def _log_mel(waveform: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
-    waveform = _resampled(waveform, rate_hz, _PARAMS.sample_rate_hz)
+    waveform = resample(waveform, rate_hz, _PARAMS.sample_rate_hz)
     missing = max(0, _PARAMS.window_samples - len(waveform))
     weights = mel_matrix(_PARAMS, _BANDS, LOW_HZ, HIGH_HZ).astype(np.float32)
     used = np.flatnonzero(weights.any(axis=1))

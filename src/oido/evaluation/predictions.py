@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.datasets.clip import Clip
+from oido.datasets.splits import group_numbers
 from oido.errors import OptionError
 
 __all__ = ["UNKNOWN", "ClipPredictions", "JudgedWindows", "classes_of"]
@@ -100,8 +101,7 @@ class ClipPredictions:
     @cached_property
     def groups(self) -> NDArray[np.int64]:
         """i64[K]: numbers of the source recordings, from 0."""
-        names = [clip.group for clip in self.clips]
-        return np.asarray(np.unique(names, return_inverse=True)[1], np.int64)
+        return group_numbers([clip.group for clip in self.clips])
 
     @cached_property
     def known(self) -> NDArray[np.bool_]:

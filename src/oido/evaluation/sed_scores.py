@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from oido.datasets.event_truth import TimedLabel
+from oido.datasets.regions import TimedLabel
 from oido.errors import MissingExtraError
 
 __all__ = ["PSDS_1", "PSDS_2", "Counts", "JudgedFile", "PsdsKind", "Tables"]

@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.datasets.splits import group_numbers
 from oido.evaluation.bootstrap import Estimate
 
 __all__ = ["Columns", "joint_p", "mmd", "moved_columns", "principal", "separation", "shuffled"]
@@ -169,8 +170,8 @@ def _interval(said: Floats, source: Indices, labels: Floats, area: float, seed: 
     """The 2.5th and 97.5th percentile over recordings drawn again, new and old by themselves."""
     new = labels[source] > 0
     wins = np.sign(said[new][:, None] - said[~new]) / 2 + 0.5
-    pairs = _source_means(wins, np.unique(source[new], return_inverse=True)[1], int(labels.sum()))
-    old = np.unique(source[~new], return_inverse=True)[1]
+    pairs = _source_means(wins, group_numbers(source[new]), int(labels.sum()))
+    old = group_numbers(source[~new])
     pairs = _source_means(pairs.T, old, int((1 - labels).sum()))  # f64[m, n]
     dice = np.random.default_rng(seed)
     m, n = pairs.shape

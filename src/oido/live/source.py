@@ -21,14 +21,12 @@ from numpy.typing import NDArray
 from oido.signal.decode import AudioReader
 
 __all__ = [
-    "QUIETEST_DB",
     "OnGap",
     "OnMessage",
     "SourceGap",
     "TappedReader",
     "UtcClock",
     "in_background",
-    "level_db",
     "no_gap",
     "no_words",
     "pulled_in_background",
@@ -135,9 +133,6 @@ def pulled_in_background(items: Iterator[_T], room: int) -> Iterator[_T]:
         stopping.set()
 
 
-QUIETEST_DB = -90.0
-
-
 class TappedReader(AudioReader):
     """Another reader, each block of which is shown to ``look`` just before it is heard."""
 
@@ -162,20 +157,6 @@ class TappedReader(AudioReader):
     def close(self) -> None:
         """Close the reader inside."""
         self._reader.close()
-
-
-def level_db(block: NDArray[np.float32]) -> tuple[float, float]:
-    """RMS and peak of f32[n, channels], n > 0, in dB of full scale; -90 at the least."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        rms = float(np.sqrt(np.mean(np.square(block, dtype=np.float64))))
-        peak = float(np.max(np.abs(block)))
-    return _db(rms), _db(peak)
-
-
-def _db(amplitude: float) -> float:
-    if not amplitude > 10.0 ** (QUIETEST_DB / 20.0):
-        return QUIETEST_DB
-    return float(20.0 * np.log10(amplitude))
 
 
 _MEMORY_SECONDS = 30.0

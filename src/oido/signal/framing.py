@@ -70,7 +70,7 @@ class WindowFramer:
     def flush(self) -> list[Segment]:
         """The windows that are left, the last one padded with zeros.
 
-        A recording shorter than one window is repeated, where the network hears better so.
+        A recording shorter than one window is repeated, where the network predicts better so.
         """
         windows = self._windowing.count(self.n_samples) - self._next_window
         if windows < 1:
@@ -112,7 +112,7 @@ class PieceFramer:
 
     windowing: of the pieces; its ``repeat_pause_samples`` of silence stand between repetitions.
     filled_samples: what a repeated piece fills. The last piece is as long as there is sound, and
-    is repeated too; so no zeros are heard but the pauses. A segment's waveform is its pieces, one
+    is repeated too; so there are no zeros but the pauses. A segment's waveform is its pieces, one
     filled window behind the other.
     """
 
@@ -131,14 +131,14 @@ class PieceFramer:
         self._held = np.concatenate([self._held, waveform])
         # A piece is cut when more than it is there: else it might be the last, and flush's.
         while len(self._held) > w.window_samples:
-            self._ready.append(self._repeated(self._held[: w.window_samples]))
+            self._ready.append(self._repeat(self._held[: w.window_samples]))
             self._held = self._held[w.hop_samples :].copy()
         return self._segments(self._batch)
 
     def flush(self) -> list[Segment]:
         """The pieces that are left."""
         if len(self._held):
-            self._ready.append(self._repeated(self._held))
+            self._ready.append(self._repeat(self._held))
             self._held = self._held[:0]
         return self._segments(1)
 
@@ -156,6 +156,6 @@ class PieceFramer:
             self._next_window += len(pieces)
         return segments
 
-    def _repeated(self, piece: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _repeat(self, piece: NDArray[np.float32]) -> NDArray[np.float32]:
         pause = np.zeros(self._windowing.repeat_pause_samples or 0, np.float32)
         return np.resize(np.concatenate([piece, pause]), self._filled)

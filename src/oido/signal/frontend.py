@@ -115,7 +115,7 @@ class MnFrontEnd:
         if p.bands % _MN_BLOCK_BANDS:
             raise OptionError(f"bands must be a multiple of {_MN_BLOCK_BANDS}, not {p.bands}")
         self._hann = symmetric_hann(p.analysis_samples)
-        self._mel = _banded(kaldi_mel_matrix(p))
+        self._mel = _band_groups(kaldi_mel_matrix(p))
         self._inner = _inner_frames(p)
         self._edge_frames, self._edge_samples = _edges(p, self._inner)
         self._block = np.zeros((_MN_BLOCK_FRAMES, p.fft_samples))
@@ -186,7 +186,7 @@ class MnFrontEnd:
         return power
 
 
-def _banded(weights: NDArray[np.float64]) -> list[tuple[slice, slice, NDArray[np.float64]]]:
+def _band_groups(weights: NDArray[np.float64]) -> list[tuple[slice, slice, NDArray[np.float64]]]:
     """The matrix f64[bins, bands] in groups of bands: (bands, their bins, f64[bins, bands])."""
     groups = []
     for start in range(0, weights.shape[1], _MN_BLOCK_BANDS):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How loud each window is, for the weight that it has in the whole recording."""
+"""How loud samples are: root mean squares, levels in dB, and the weight of windows by loudness."""
 
 from __future__ import annotations
 
@@ -8,11 +8,42 @@ from math import gcd
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["window_loudness"]
+__all__ = ["active_rms", "level_db", "rms", "window_loudness"]
 
 _EXPONENT = 0.3
 """Loudness is about intensity to the power of 0.3 (S. S. Stevens, "The measurement of loudness",
 Journal of the Acoustical Society of America 27, 1955)."""
+
+_ACTIVE_BLOCK_SAMPLES = 256  # 16 ms at 16 kHz
+_QUIETEST_DB = -90.0
+
+
+def rms(samples: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Root mean square of f32[..., n], n > 0, along the last axis: f64[...]."""
+    energy = np.einsum("...n,...n->...", samples, samples, dtype=np.float64)
+    return np.asarray(np.sqrt(energy / samples.shape[-1]))
+
+
+def active_rms(waveform: NDArray[np.float32]) -> float:
+    """RMS of f32[n], blocks of nothing but 0 left out; 0 for digital silence.
+
+    So a click in a long file of zeros has the level of the click.
+    """
+    blocks = np.zeros((-(-len(waveform) // _ACTIVE_BLOCK_SAMPLES), _ACTIVE_BLOCK_SAMPLES))
+    blocks.ravel()[: len(waveform)] = waveform
+    energies = (blocks**2).sum(axis=1)
+    active = energies > 0
+    samples = np.full(len(blocks), _ACTIVE_BLOCK_SAMPLES)
+    samples[-1:] -= blocks.size - len(waveform)
+    return float(np.sqrt(energies[active].sum() / samples[active].sum())) if active.any() else 0.0
+
+
+def level_db(block: NDArray[np.float32]) -> tuple[float, float]:
+    """RMS and peak of f32[n, channels], n > 0, in dB of full scale; -90 at the least."""
+    amplitudes = float(rms(block.reshape(-1))), float(np.max(np.abs(block)))
+    least = 10.0 ** (_QUIETEST_DB / 20.0)
+    level, peak = (20.0 * float(np.log10(a)) if a > least else _QUIETEST_DB for a in amplitudes)
+    return level, peak
 
 
 def window_loudness(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From channels to the one that is heard: the mean of all, or a chosen one."""
+"""From channels to one: the mean of all, or a chosen one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LOUDEST_RMS = 16.0
 """Float samples belong in [-1, 1], an RMS of 1 at most; recorders overshoot, but not this much."""
 
 _SHORTEST_SECONDS = 0.001
-"""A file shorter than this is a stump, not a recording; an array is what its owner says it is."""
+"""A file shorter than this is a stump, not a recording; an array may be as short as it likes."""
 
 
 class Mono:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resampling to the model's rate, as a stream (soxr)."""
+"""Resampling to the model's rate, as a stream or at once (soxr)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-__all__ = ["Resampler", "exact_period"]
+__all__ = ["Resampler", "exact_period", "resample"]
 
 _LONGEST_PERIOD_SECONDS = 60
 _MOST_TRIES = 8192
@@ -38,12 +38,18 @@ class Resampler:
         return out
 
     def flush(self) -> NDArray[np.float32]:
-        """The rest, f32[m]; the resampler is spent afterwards."""
+        """The last samples, f32[m]; the resampler cannot be used afterwards."""
         empty = np.zeros(0, np.float32)
         if self._stream is None:
             return empty
         out: NDArray[np.float32] = self._stream.resample_chunk(empty, last=True)
         return out
+
+
+def resample(waveform: NDArray[np.float32], from_hz: int, to_hz: int) -> NDArray[np.float32]:
+    """A whole f32[n] at another rate: what a `Resampler` gives for it, f32[m]."""
+    resampler = Resampler(from_hz, to_hz)
+    return np.concatenate([resampler.push(waveform), resampler.flush()])
 
 
 @lru_cache(maxsize=64)
@@ -61,11 +67,11 @@ def exact_period(from_hz: int, to_hz: int) -> int | None:
     tries = min(_MOST_TRIES, _LONGEST_PERIOD_SECONDS * from_hz // step)
     rng = np.random.default_rng(0)
     noise = rng.uniform(-0.5, 0.5, tries * step + from_hz).astype(np.float32)
-    whole = _resampled(noise, from_hz, to_hz)
+    whole = resample(noise, from_hz, to_hz)
     for start in range(step, tries * step + 1, step):
         if _in_step(noise, whole, start, from_hz, to_hz):
             other = rng.uniform(-0.5, 0.5, 5 * start + 2 * from_hz).astype(np.float32)
-            expected = _resampled(other, from_hz, to_hz)
+            expected = resample(other, from_hz, to_hz)
             later = (start, 2 * start, 5 * start)
             agree = all(_in_step(other, expected, s, from_hz, to_hz) for s in later)
             return start if agree else None
@@ -76,12 +82,7 @@ def _in_step(
     samples: NDArray[np.float32], whole: NDArray[np.float32], start: int, from_hz: int, to_hz: int
 ) -> bool:
     """Whether a second from here on is, in its later part, as in the whole."""
-    part = _resampled(samples[start : start + from_hz], from_hz, to_hz)
+    part = resample(samples[start : start + from_hz], from_hz, to_hz)
     first, last = to_hz // 2, to_hz * 3 // 4
     at = start * to_hz // from_hz
     return np.array_equal(part[first:last], whole[at + first : at + last])
-
-
-def _resampled(samples: NDArray[np.float32], from_hz: int, to_hz: int) -> NDArray[np.float32]:
-    resampler = Resampler(from_hz, to_hz)
-    return np.concatenate([resampler.push(samples), resampler.flush()])

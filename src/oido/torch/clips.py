@@ -12,17 +12,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.datasets.splits import hold_out_groups
+from oido.datasets.targets import check_targets, class_weights
 from oido.errors import EmptyAudioError, InvalidSamplesError, OptionError
 from oido.params import Windowing, WindowParams
 from oido.signal.framing import cut_windows
+from oido.signal.level import rms
 
 __all__ = [
     "AugmentOptions",
     "Augmenter",
     "LabelledSounds",
     "clip_windows",
-    "held_out",
-    "levels",
     "random_window",
 ]
 
@@ -55,13 +56,7 @@ class LabelledSounds:
             raise OptionError(f"{count} waveforms need as many groups, not {len(self.groups)}")
         if self.classes < (1 if self.multi_label else 2):
             raise OptionError("one class alone cannot be told from anything: add another one")
-        known = self.targets[~np.isnan(self.targets)]
-        if not np.isin(known, (0, 1)).all():
-            raise OptionError("targets are 1, 0, or NaN where nobody knows")
-        if not self.multi_label and (
-            len(known) != self.targets.size or (self.targets.sum(axis=1) != 1).any()
-        ):
-            raise OptionError("each clip has one class; several need multi_label")
+        check_targets(self.targets, self.multi_label)
 
     def __len__(self) -> int:
         return len(self.waveforms)
@@ -81,22 +76,13 @@ class LabelledSounds:
         return samples
 
     def weights(self, balance: bool) -> NDArray[np.float32]:
-        """f32[K, C]: what each clip weighs for each class; 0 where nothing is known.
+        """f32[K, C]: what each clip weighs for each class, as `class_weights`."""
+        return class_weights(self.targets, self.multi_label, balance).astype(np.float32)
 
-        balance: a class weighs the same however many clips it has; with several labels, clips that
-        have a rare class are raised by the root of its rarity.
-        """
-        known = ~np.isnan(self.targets)
-        weights = known.astype(np.float32)
-        if not balance:
-            return weights
-        present = np.nan_to_num(self.targets) > 0
-        positive, negative = present.sum(axis=0), (known & ~present).sum(axis=0)
-        if self.multi_label:
-            ratio = np.sqrt(np.maximum(negative, 1) / np.maximum(positive, 1))
-            return np.asarray(weights * np.where(present, ratio, 1), np.float32)
-        share = len(self) / (np.count_nonzero(positive) * np.maximum(positive, 1))
-        return np.asarray(weights * share[present.argmax(axis=1)][:, None], np.float32)
+    def held_out(self, share: float, seed: int) -> NDArray[np.bool_]:
+        """bool[K]: about this share of the sources of each class, as `hold_out_groups`."""
+        groups = np.arange(len(self)) if self.groups is None else self.groups
+        return hold_out_groups(self.targets, groups, share, seed)
 
     def subset(self, clips: NDArray[np.int64]) -> LabelledSounds:
         """The clips with these numbers."""
@@ -119,36 +105,6 @@ class _Chosen(Sequence[NDArray[np.float32]]):
 
     def __getitem__(self, index):  # type: ignore[no-untyped-def]
         return self._waveforms[self._clips[index]]
-
-
-def held_out(sounds: LabelledSounds, share: float, seed: int) -> NDArray[np.bool_]:
-    """bool[K]: about this share of the sources of each class, and one at least.
-
-    A class of a single source has none held out, and no class loses all that it has. Raises
-    OptionError if nothing can be held out.
-    """
-    if not 0.0 < share < 1.0:
-        raise OptionError(f"the share to hold out is between 0 and 1, not {share:g}")
-    groups = np.arange(len(sounds)) if sounds.groups is None else sounds.groups
-    names, index = np.unique(groups, return_inverse=True)
-    has = np.zeros((len(names), sounds.classes), bool)
-    np.logical_or.at(has, index, np.nan_to_num(sounds.targets) > 0)
-    held = np.zeros(len(names), bool)
-    order = np.random.default_rng(seed).permutation(len(names))
-    for column in np.argsort(has.sum(axis=0), kind="stable"):
-        those = order[has[order, column]]
-        wanted = max(1, round(share * len(those))) - np.count_nonzero(held[those])
-        for group in those[~held[those]]:
-            left = has[~held].sum(axis=0) - has[group]
-            if wanted > 0 and (left[has[group]] > 0).all():
-                held[group] = True
-                wanted -= 1
-    if not held.any():
-        raise OptionError(
-            "nothing can be held out to tell when to stop, because no class has two source "
-            "recordings; add recordings, or give validation clips"
-        )
-    return np.asarray(held[index])
 
 
 def clip_windows(
@@ -182,11 +138,6 @@ def random_window(
         return _repeated(waveform, windows, int(random.integers(period)))
     before = int(random.integers(-spare + 1))
     return np.pad(waveform, (before, -spare - before))
-
-
-def levels(windows: NDArray[np.float32]) -> NDArray[np.float64]:
-    """RMS of f32[N, window]: f64[N]."""
-    return np.sqrt(np.einsum("nw,nw->n", windows, windows, dtype=np.float64) / windows.shape[1])
 
 
 def _repeated(
@@ -250,7 +201,7 @@ class Augmenter:
         """A changed window, f32[window], and its RMS level before it was changed."""
         options, random = self._options, self._random
         window = random_window(waveform, self._windows, random)
-        level = float(levels(window[None])[0])
+        level = float(rms(window))
         if random.random() < options.noise:
             window = _added(window, level, self._noise(len(window)), self._db(options.noise_snr_db))
         if random.random() < options.background and len(self._backgrounds):
@@ -283,7 +234,7 @@ def _added(
     window: NDArray[np.float32], level: float, other: NDArray[np.float32], snr_db: float
 ) -> NDArray[np.float32]:
     """``other`` added, so many dB below ``level``; nothing if either is silent."""
-    of_other = float(levels(other[None])[0])
+    of_other = float(rms(other))
     if not of_other or not level:
         return window
     return window + other * np.float32(level / of_other * 10 ** (-snr_db / 20))

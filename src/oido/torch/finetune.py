@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from oido.errors import OptionError
 from oido.params import WindowParams
 from oido.torch.base import StagedNetwork, numpy_copy
-from oido.torch.clips import LabelledSounds, held_out
+from oido.torch.clips import LabelledSounds
 from oido.torch.finetune_options import FinetuneOptions
 from oido.torch.losses import judged
 from oido.torch.training_loop import Learner, Windows
@@ -102,7 +102,7 @@ def finetune(
         )
     numbers = np.zeros(0, np.int64)
     if validation is None:
-        mask = held_out(sounds, options.validation, options.seed)
+        mask = sounds.held_out(options.validation, options.seed)
         numbers = np.flatnonzero(mask)
         sounds, validation = sounds.subset(np.flatnonzero(~mask)), sounds.subset(numbers)
     elif (validation.classes, validation.multi_label) != (sounds.classes, sounds.multi_label):

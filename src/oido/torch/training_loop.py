@@ -14,8 +14,9 @@ from torch import Tensor
 
 from oido.errors import OptionError
 from oido.params import WindowParams
+from oido.signal.level import rms
 from oido.torch.base import StagedNetwork
-from oido.torch.clips import Augmenter, LabelledSounds, clip_windows, levels
+from oido.torch.clips import Augmenter, LabelledSounds, clip_windows
 from oido.torch.finetune_options import FinetuneOptions
 from oido.torch.losses import NEUTRAL_WEIGHT, window_loss
 
@@ -76,7 +77,7 @@ class Learner:
         def cut() -> Iterator[NDArray[np.float32]]:
             for clip in range(len(sounds)):
                 windows, shares = clip_windows(sounds.waveform(clip), self._windows)
-                level = levels(windows)
+                level = rms(windows)
                 silent = level <= _QUIET * level.max()
                 clips.extend([clip] * len(windows))
                 weights.extend(np.maximum(shares, 1e-3) * np.where(silent, _QUIET_SHARE, 1.0))
@@ -173,7 +174,7 @@ class Learner:
         def cut() -> Iterator[NDArray[np.float32]]:
             for clip in range(len(self._sounds)):
                 windows, _ = clip_windows(self._sounds.waveform(clip), self._windows)
-                level = levels(windows)
+                level = rms(windows)
                 self._loudest[clip] = level.max()
                 self._counts[clip] = min(len(windows), self._per_clip)
                 chosen = np.sort(self._random.permutation(len(windows))[: self._per_clip])

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Changing waveforms as the world does: their level, noise, their place in time, other sounds.
 
-Pure NumPy. Levels are the root mean square of what is not digital silence, so that a click in a
-long file of zeros has the level of the click. Nothing is clipped: copies that would leave −1..1
-are turned down.
+Levels are those of what is not digital silence (`active_rms`). Nothing is clipped: copies that
+would leave −1..1 are turned down.
 """
 
 from __future__ import annotations
@@ -16,26 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import OptionError
+from oido.signal.level import active_rms
 
-__all__ = ["Augmentation", "gained", "level", "mixed", "noise", "noised", "shifted"]
+__all__ = ["Augmentation", "add_noise", "apply_gain", "mix", "noise"]
 
 Waveform = NDArray[np.float32]
 
-_BLOCK = 256  # samples: 16 ms at 16 kHz
 
-
-def level(waveform: Waveform) -> float:
-    """The root mean square of f32[n], blocks of nothing but 0 left out; 0 for digital silence."""
-    blocks = np.zeros((-(-len(waveform) // _BLOCK), _BLOCK))
-    blocks.ravel()[: len(waveform)] = waveform
-    powers = (blocks**2).sum(axis=1)
-    heard = powers > 0
-    samples = np.full(len(blocks), _BLOCK)
-    samples[-1:] -= blocks.size - len(waveform)
-    return float(np.sqrt(powers[heard].sum() / samples[heard].sum())) if heard.any() else 0.0
-
-
-def gained(waveform: Waveform, gain_db: float) -> Waveform:
+def apply_gain(waveform: Waveform, gain_db: float) -> Waveform:
     """f32[n] → f32[n], louder by ``gain_db`` (fainter if below 0)."""
     return waveform * np.float32(10 ** (gain_db / 20))
 
@@ -55,35 +42,22 @@ def noise(samples: int, slope: float, random: np.random.Generator) -> Waveform:
     return np.asarray(drawn / max(float(np.sqrt((drawn**2).mean())), 1e-30), np.float32)
 
 
-def noised(
+def add_noise(
     waveform: Waveform, snr_db: float, random: np.random.Generator, slope: float = 0.0
 ) -> Waveform:
     """f32[n] → f32[n]: with noise ``snr_db`` below its level everywhere; see `noise`.
 
     Digital silence stays as it is: there is no level to be below.
     """
-    return mixed(waveform, noise(len(waveform), slope, random), snr_db)
+    return mix(waveform, noise(len(waveform), slope, random), snr_db)
 
 
-def shifted(waveform: Waveform, samples: int, *, circular: bool = True) -> Waveform:
-    """f32[n] → f32[n]: later by ``samples``, or earlier if below 0.
-
-    circular: what leaves at one end enters at the other; else zeros enter.
-    """
-    moved = np.roll(waveform, samples)
-    if not circular and samples > 0:
-        moved[:samples] = 0
-    elif not circular and samples < 0:
-        moved[samples:] = 0
-    return moved
-
-
-def mixed(waveform: Waveform, other: Waveform, snr_db: float) -> Waveform:
+def mix(waveform: Waveform, other: Waveform, snr_db: float) -> Waveform:
     """f32[n], f32[m] → f32[n]: with ``other`` behind it, ``snr_db`` below its level.
 
     other: repeated or cut to n samples. If either is digital silence, nothing is added.
     """
-    own, of_other = level(waveform), level(other)
+    own, of_other = active_rms(waveform), active_rms(other)
     if not own or not of_other:
         return waveform
     return waveform + np.resize(other, len(waveform)) * np.float32(
@@ -93,7 +67,7 @@ def mixed(waveform: Waveform, other: Waveform, snr_db: float) -> Waveform:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Which changed copies of a clip a head is shown, beside the clip itself.
+    """Which changed copies of a clip a head learns from, beside the clip itself.
 
     copies: how many; 0 is none. seed: other ones are drawn with another one.
     gain_db: from and to. shift: to a drawn place in time, circularly. noise, background: how often
@@ -127,8 +101,8 @@ class Augmentation:
     ) -> list[tuple[Waveform, int]]:
         """Copies f32[n] of f32[n], each with the number of the background behind it, −1 for none.
 
-        content: what is told of the clip by what it holds, such as its SHA-256: the same content,
-        options and backgrounds always give the same copies.
+        content: identifies what the clip holds, such as its SHA-256: the same content, options and
+        backgrounds always give the same copies.
         """
         digest = hashlib.sha256(f"{self.seed} {content}".encode()).digest()
         random = np.random.default_rng(np.frombuffer(digest, np.uint32))
@@ -137,7 +111,7 @@ class Augmentation:
     def _copy(
         self, waveform: Waveform, backgrounds: Sequence[Waveform], random: np.random.Generator
     ) -> tuple[Waveform, int]:
-        # All is drawn whether it is wanted or not, so that one option does not change the others.
+        # All is drawn whether it is used or not, so that one option does not change the others.
         turn, gain_db = random.random(), random.uniform(*self.gain_db)
         with_noise, snr_db, slope = (
             random.random(),
@@ -148,13 +122,13 @@ class Augmentation:
         number, start = int(random.integers(max(1, len(backgrounds)))), random.random()
         copy, behind = waveform, -1
         if self.shift:
-            copy = shifted(copy, int(turn * len(copy)))
+            copy = np.roll(copy, int(turn * len(copy)))
         own = copy
         if with_noise < self.noise:
-            copy = noised(copy, snr_db, random, slope)
+            copy = add_noise(copy, snr_db, random, slope)
         if with_background < self.background and len(backgrounds):
-            other = shifted(backgrounds[number], -int(start * len(backgrounds[number])))
-            copy, behind = copy + (mixed(own, other, below_db) - own), number
-        copy = gained(copy, gain_db)
+            other = np.roll(backgrounds[number], -int(start * len(backgrounds[number])))
+            copy, behind = copy + (mix(own, other, below_db) - own), number
+        copy = apply_gain(copy, gain_db)
         peak = float(np.abs(copy).max(initial=0))
         return (copy / np.float32(peak) if peak > 1 else copy), behind

@@ -8,15 +8,17 @@ probabilities of the latter, clip by clip; rows sum to 1.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.datasets.splits import training_extra
 from oido.errors import OptionError
 from oido.training.embeddings import EmbeddedClips
 from oido.training.fit import Adam
-from oido.training.head import activated
-from oido.training.sklearn_backend import logistic_regression
+from oido.training.head import activate
+from oido.training.novelty import unit_rows
 
 __all__ = ["BASELINES", "logistic", "majority", "model_maker", "nearest_centroid"]
 
@@ -38,11 +40,11 @@ def nearest_centroid(
     """By the cosine to each class's mean embedding; the softmax of ten times the cosine."""
     labels = _labels(known)
     cosines = np.full((len(unknown), len(known.classes)), -10.0)
-    rows = _unit(unknown.means)
+    rows = unit_rows(unknown.means)
     for label in np.unique(labels):
-        centroid = _unit(known.means[labels == label]).mean(axis=0, keepdims=True)
-        cosines[:, label] = (rows @ _unit(centroid).T)[:, 0]
-    return activated((10 * cosines).astype(np.float32), "softmax")
+        centroid = unit_rows(known.means[labels == label]).mean(axis=0, keepdims=True)
+        cosines[:, label] = (rows @ unit_rows(centroid).T)[:, 0]
+    return activate((10 * cosines).astype(np.float32), "softmax")
 
 
 def model_maker(
@@ -56,8 +58,8 @@ def model_maker(
     """TensorFlow Lite Model Maker's recipe for audio: the mean embedding, one dense softmax.
 
     Adam with steps of 0.001, batches of 32, Glorot's uniform start, Gaussian noise of standard
-    deviation ``noise`` added to each embedding; Keras's defaults elsewhere. 5 epochs unless the
-    user said otherwise.
+    deviation ``noise`` added to each embedding; Keras's defaults elsewhere. 5 epochs by
+    default.
     """
     random = np.random.default_rng(seed)
     features, labels = known.means.astype(np.float64), _labels(known)
@@ -70,12 +72,12 @@ def model_maker(
         for start in range(0, len(order), 32):
             rows = order[start : start + 32]
             x = features[rows] + random.normal(0, noise, (len(rows), size))
-            slope = activated((x @ parameters[0] + parameters[1]).astype(np.float32), "softmax")
+            slope = activate((x @ parameters[0] + parameters[1]).astype(np.float32), "softmax")
             slope[np.arange(len(rows)), labels[rows]] -= 1
             slope /= len(rows)
             adam.update([x.T @ slope, slope.sum(axis=0)], 1e-3)
     logits = unknown.means @ parameters[0] + parameters[1]
-    return activated(logits.astype(np.float32), "softmax")
+    return activate(logits.astype(np.float32), "softmax")
 
 
 def logistic(
@@ -97,9 +99,15 @@ def logistic(
     if len(found) == 1:
         logits[:, found] = 0
     else:
-        weights, bias = logistic_regression(x, labels)
+        with training_extra():
+            from sklearn.linear_model import LogisticRegression
+        model = LogisticRegression(max_iter=1000).fit(x, labels)
+        weights, bias = np.asarray(model.coef_), np.asarray(model.intercept_)
+        if len(weights) == 1:  # of two classes, scikit-learn keeps the second
+            weights = np.concatenate([-weights, weights]) / 2
+            bias = np.concatenate([-bias, bias]) / 2
         logits[:, found] = y @ weights.T + bias
-    return activated(logits.astype(np.float32), "softmax")
+    return activate(logits.astype(np.float32), "softmax")
 
 
 def _labels(clips: EmbeddedClips) -> NDArray[np.int64]:
@@ -108,31 +116,14 @@ def _labels(clips: EmbeddedClips) -> NDArray[np.int64]:
     return clips.labels
 
 
-def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(lengths > 0, lengths, 1), np.float32)
-
-
-def _fifty_epochs(
-    known: EmbeddedClips, unknown: EmbeddedClips, seed: int = 0
-) -> NDArray[np.float32]:
-    return model_maker(known, unknown, seed, epochs=50)
-
-
-def _standardized(
-    known: EmbeddedClips, unknown: EmbeddedClips, seed: int = 0
-) -> NDArray[np.float32]:
-    return logistic(known, unknown, seed, standardize=True)
-
-
 Baseline = Callable[[EmbeddedClips, EmbeddedClips, int], NDArray[np.float32]]
 
 BASELINES: dict[str, Baseline] = {
     "majority class": majority,
     "nearest centroid": nearest_centroid,
     "Model Maker, 5 epochs": model_maker,
-    "Model Maker, 50 epochs": _fifty_epochs,
+    "Model Maker, 50 epochs": partial(model_maker, epochs=50),
     "logistic, mean + max": logistic,
-    "logistic, mean + max, standardized": _standardized,
+    "logistic, mean + max, standardized": partial(logistic, standardize=True),
 }
 """Every baseline by its name in tables."""

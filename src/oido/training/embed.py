@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from oido.datasets.clip import Clip, LeftOut
 from oido.datasets.dataset import Dataset
 from oido.datasets.duplicates import content_sha256
+from oido.datasets.splits import group_numbers
 from oido.datasets.targets import clip_targets
 from oido.datasets.waveforms import clip_waveforms
 from oido.errors import AudioError, OptionError
@@ -96,7 +97,7 @@ class WindowCache:
 
 
 Progress = Callable[[int, int], None]
-"""Called with how many recordings are heard, and how many there are."""
+"""Called with how many recordings are done, and how many there are."""
 
 MOST_BACKGROUNDS = 32
 """Clips of background that copies are mixed with, evenly drawn: all of them are in memory."""
@@ -104,12 +105,12 @@ BACKGROUND_SECONDS = 20.0
 """How much of each is used, from its start."""
 
 _AHEAD = 64
-"""Recordings heard while a long one keeps their results waiting."""
+"""Recordings embedded while a long one keeps their results waiting."""
 
 
 class Embedded(NamedTuple):
     """clips: what heads learn from. kept: the dataset's clips in the same order. left_out: those
-    that could not be heard."""
+    that could not be decoded."""
 
     clips: EmbeddedClips
     kept: tuple[Clip, ...]
@@ -125,9 +126,9 @@ def embed(
     jobs: int | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Embedded:
-    """Hear every clip of a dataset. Raises OptionError if none can be heard.
+    """The windows of every clip of a dataset. Raises OptionError if no clip can be decoded.
 
-    augment: hear changed copies of each clip too, for `EmbeddedClips.extra`; each takes as long as
+    augment: embed changed copies of each clip too, for `EmbeddedClips.extra`; each takes as long as
     the clip. Background behind them is that of the dataset's own clips without an event.
     """
     require_embeddings(model)
@@ -135,20 +136,21 @@ def embed(
     of_path: defaultdict[str, list[int]] = defaultdict(list)
     for number, clip in enumerate(data):
         of_path[clip.path].append(number)
-    listener = _Listener(classifier, data, augment or Augmentation(copies=0), cache)
+    embedder = _ClipEmbedder(classifier, data, augment or Augmentation(copies=0), cache)
 
-    def hear(path: str) -> list[tuple[int, ClipWindows | AudioError]]:
+    def embed_recording(path: str) -> list[tuple[int, ClipWindows | AudioError]]:
         numbers = of_path[path]
-        return [(numbers[k], w) for k, w in listener.hear(path, [data[n] for n in numbers])]
+        return [(numbers[k], w) for k, w in embedder.embed(path, [data[n] for n in numbers])]
 
-    heard: dict[int, ClipWindows | AudioError] = {}
+    results: dict[int, ClipWindows | AudioError] = {}
     workers = jobs or available_cores()
-    for done, found in enumerate(ordered_map(hear, of_path, workers, ahead=_AHEAD), start=1):
-        heard.update(found)
+    recordings = ordered_map(embed_recording, of_path, workers, ahead=_AHEAD)
+    for done, of_recording in enumerate(recordings, start=1):
+        results.update(of_recording)
         progress(done, len(of_path))
     kept, windows, left_out = [], [], list(data.left_out)
     for number, clip in enumerate(data):
-        result = heard[number]
+        result = results[number]
         if isinstance(result, AudioError):
             left_out.append(LeftOut(str(clip), str(result)))
         else:
@@ -159,12 +161,12 @@ def embed(
             f"none of the {len(data)} clips can be heard; the first: {left_out[-1].reason}"
         )
     part = data.subset(kept)
-    clips = _embedded(part, windows, listener.background_groups, _silence(classifier))
+    clips = _join_windows(part, windows, embedder.background_groups, _silence(classifier))
     return Embedded(clips, part.clips, tuple(left_out))
 
 
-class _Listener:
-    """Hears the clips of recordings and their changed copies, in many threads at once.
+class _ClipEmbedder:
+    """Embeds the clips of recordings and their changed copies, in many threads at once.
 
     background_groups: the source recordings of the backgrounds that copies are mixed with.
     """
@@ -178,11 +180,11 @@ class _Listener:
         self.background_groups: list[str] = []
         kind = f"{classifier.model.sha256} {classifier.model.precision} {classifier.windowing}"
         if augment.copies:
-            kind = " ".join([kind, repr(augment), *self._hear_backgrounds(data)])
+            kind = " ".join([kind, repr(augment), *self._decode_backgrounds(data)])
         self._cache = WindowCache(kind) if cache else None
 
-    def _hear_backgrounds(self, data: Dataset) -> list[str]:
-        """Decode what copies are mixed with, and say what it is; what cannot be heard is not."""
+    def _decode_backgrounds(self, data: Dataset) -> list[str]:
+        """Decode what copies are mixed with, where that can be done, and give its keys."""
         clips = [clip for clip in data if clip.is_background and self._augment.background]
         count = min(len(clips), MOST_BACKGROUNDS)
         keys = []
@@ -197,7 +199,7 @@ class _Listener:
                 self.background_groups.append(clip.group)
         return keys
 
-    def hear(self, path: str, clips: list[Clip]) -> list[tuple[int, ClipWindows | AudioError]]:
+    def embed(self, path: str, clips: list[Clip]) -> list[tuple[int, ClipWindows | AudioError]]:
         """The numbers of one recording's clips, and their windows or why there are none."""
         wanted = self._cache is not None or self._augment.copies
         keys = content_keys(path, clips) if wanted else [None] * len(clips)
@@ -242,7 +244,7 @@ class _Listener:
         )
 
 
-def _embedded(
+def _join_windows(
     data: Dataset,
     windows: Sequence[ClipWindows],
     background_groups: Sequence[str],
@@ -250,10 +252,10 @@ def _embedded(
 ) -> EmbeddedClips:
     targets, classes, several = clip_targets(data)
     names, groups = np.unique([clip.group for clip in data], return_inverse=True)
-    given = [clip.fold for clip in data]
+    predefined = [clip.fold for clip in data]
     folds = np.full(len(data), -1)
-    if all(fold is not None for fold in given):
-        folds = np.unique([str(fold) for fold in given], return_inverse=True)[1]
+    if None not in predefined:
+        folds = group_numbers([str(fold) for fold in predefined])
     numbers = np.arange(len(windows))
     extra = None
     if any(len(w.copies) for w in windows):

@@ -13,6 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from oido.datasets.splits import group_numbers
+from oido.datasets.targets import check_targets
 from oido.errors import OptionError
 from oido.events.aggregation import POWER, confidence
 from oido.heads import OutputKind
@@ -78,13 +80,7 @@ class EmbeddedClips:
             raise OptionError(f"{clips} clips need as many groups and folds")
         if not np.isfinite(self.embeddings).all():
             raise OptionError("embeddings must be finite; leave out the clips that are not")
-        known = self.targets[~np.isnan(self.targets)]
-        if not np.isin(known, (0, 1)).all():
-            raise OptionError("targets are 1, 0, or NaN where nobody knows")
-        if not self.multi_label and (
-            len(known) != self.targets.size or (self.targets.sum(axis=1) != 1).any()
-        ):
-            raise OptionError("each clip has one class; several need multi_label")
+        check_targets(self.targets, self.multi_label)
         if self.silence is not None and self.silence.shape != self.embeddings.shape[1:]:
             raise OptionError("silence must be one embedding of the same model")
         if self.extra is not None:
@@ -109,16 +105,14 @@ class EmbeddedClips:
         windows = np.asarray(embeddings, np.float32)
         classes, index = np.unique(labels, return_inverse=True)
         count = len(labels)
-        given = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
-        split = None if folds is None else np.unique(np.asarray(folds), return_inverse=True)[1]
         return cls(
             windows,
             np.asarray(clip_index, np.int64),
             np.ones(len(windows)) if weights is None else np.asarray(weights, np.float64),
             np.eye(len(classes), dtype=np.float32)[index],
             tuple(str(name) for name in classes),
-            np.arange(count) if given is None else given.astype(np.int64),
-            np.full(count, -1) if split is None else split.astype(np.int64),
+            np.arange(count) if groups is None else group_numbers(groups),
+            np.full(count, -1) if folds is None else group_numbers(folds),
             silence=None if silence is None else np.asarray(silence, np.float32),
         )
 
@@ -145,20 +139,24 @@ class EmbeddedClips:
     @cached_property
     def means(self) -> NDArray[np.float32]:
         """f32[K, D]: the mean embedding of each clip, padding weighing nothing."""
-        weighted = self.embeddings * self.window_shares[:, None].astype(np.float32)
-        return np.add.reduceat(weighted, self._starts, axis=0)
+        return self.clip_means(self.embeddings)
+
+    def clip_means(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """f32[M, n], a row for each window → f32[K, n], as `means`."""
+        shares = self.window_shares[:, None].astype(np.float32)
+        return np.add.reduceat(rows * shares, self.starts, axis=0)
 
     @cached_property
     def maxima(self) -> NDArray[np.float32]:
         """f32[K, D]: the largest value of each dimension in each clip."""
-        return np.maximum.reduceat(self.embeddings, self._starts, axis=0)
+        return np.maximum.reduceat(self.embeddings, self.starts, axis=0)
 
     @cached_property
     def views(self) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]:
         """What heads are fitted on: f32[V, D] embeddings, i64[V] clips, f64[V] weights.
 
         Each clip is seen window by window and as a whole, by its mean; the weights of all the
-        views of a clip sum to 1. The mean of windows is what a longer window would have given, so
+        views of a clip sum to 1. The mean of windows is what a longer window would give, so
         a head that knows both does not mind how long its window is. Changed copies are not here:
         see `views_and_copies`.
         """
@@ -183,14 +181,14 @@ class EmbeddedClips:
         extra = self.extra
         if extra is None or not share:
             return rows, index, weights
-        heard = np.maximum(extra.weights, 1e-3)  # a copy that is all padding is still one
-        sums = np.bincount(extra.clip_index, heard, len(self))
-        given = np.where(sums > 0, share, 0)
+        audible = np.maximum(extra.weights, 1e-3)  # a copy that is all padding is still one
+        sums = np.bincount(extra.clip_index, audible, len(self))
+        of_copies = np.where(sums > 0, share, 0)
         return (
             np.concatenate([rows, extra.embeddings]),
             np.concatenate([index, extra.clip_index]),
             np.concatenate(
-                [weights * (1 - given[index]), share * heard / sums[extra.clip_index]],
+                [weights * (1 - of_copies[index]), share * audible / sums[extra.clip_index]],
             ),
         )
 
@@ -224,7 +222,8 @@ class EmbeddedClips:
         )
 
     @property
-    def _starts(self) -> NDArray[np.intp]:
+    def starts(self) -> NDArray[np.intp]:
+        """intp[K]: the first window of each clip."""
         return np.flatnonzero(np.diff(self.clip_index, prepend=-1))
 
 
@@ -253,20 +252,20 @@ def clip_probabilities(
 
     - "confident-mean", the default of a softmax: exp(Σ w·c²·ln s / Σ w·c²), where c, 0..1, is how
       sure the window is: 1 + Σ s·ln s / ln C. Windows in which the head is undecided, as it is in
-      silence, weigh next to nothing: a clip is what it is where something is heard;
+      silence, weigh next to nothing: a clip is what it is where there is sound;
     - "power-mean", the default of a sigmoid: (Σ w·s⁴ / Σ w)^¼, between the mean and the largest;
     - "mean" and "max": as `oido.events.aggregation`.
 
     A clip of a single window keeps that window's scores, whichever it is.
     """
     share = clips.window_shares[:, None]
-    starts = np.flatnonzero(np.diff(clips.clip_index, prepend=-1))
+    starts = clips.starts
     s = scores.astype(np.float64)
     pooling = pooling or ("confident-mean" if output == "softmax" else "power-mean")
     if pooling == "max":
         several = (np.bincount(clips.clip_index) > 1)[clips.clip_index]
-        heard = np.where(several, clips.weights, 1)[:, None]
-        pooled = np.maximum.reduceat(s * heard, starts, axis=0)
+        share = np.where(several, clips.weights, 1)[:, None]
+        pooled = np.maximum.reduceat(s * share, starts, axis=0)
     elif pooling == "mean":
         pooled = np.add.reduceat(share * s, starts, axis=0)
     elif pooling == "power-mean":

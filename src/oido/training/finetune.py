@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Teaching the network itself, and not only a head behind it (extra ``oido[torch]``).
 
-A part of the sources is held out to judge by, a part of the rest tells when to stop; what is
+A part of the sources is held out to judge by, a part of the rest to decide when to stop; what is
 exported has learnt from what is left.
 """
 
@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from oido._version import __version__
 from oido.datasets.clip import LeftOut
 from oido.datasets.dataset import Dataset
-from oido.datasets.targets import clip_targets, group_numbers
+from oido.datasets.splits import group_numbers
+from oido.datasets.targets import clip_targets
 from oido.datasets.waveforms import clip_waveform
 from oido.errors import AudioError, OptionError
 from oido.evaluation.evaluate import predict_clips
@@ -47,10 +48,10 @@ def finetune(
 ) -> FinetuningResult:
     """Train YAMNet or mn04 further on a dataset, stage by stage.
 
-    test: the share of sources that is held out to judge by; given test parts are kept. max_minutes:
-    no epoch goes on after so long. tell: gets a line for each epoch. The rest is as for
-    `oido.train`; it takes minutes where that takes seconds, and pays with many clips only. Raises
-    OptionError, ModelError, or MissingExtraError without `oido[torch]`.
+    test: the share of sources that is held out to judge by; the data's own test parts are kept.
+    max_minutes: no epoch goes on after so long. on_message: gets a line for each epoch. The rest
+    is as for `oido.train`; it takes minutes where that takes seconds, and pays with many clips
+    only. Raises OptionError, ModelError, or MissingExtraError without `oido[torch]`.
     """
     from oido.torch import Mn04, YamNet
 
@@ -71,11 +72,10 @@ def finetune(
     data, left_out = _readable(data, rate)
     split = data.split(test, seed)
     targets, classes, several = clip_targets(split.train)
-    sounds = LabelledSounds(
-        _Waveforms(split.train, rate), targets, group_numbers(split.train), several
-    )
+    groups = group_numbers([clip.group for clip in split.train])
+    sounds = LabelledSounds(_Waveforms(split.train, rate), targets, groups, several)
 
-    def told(epoch: EpochReport) -> None:
+    def report_epoch(epoch: EpochReport) -> None:
         best = ", the best so far" if epoch.best else ""
         on_message(
             f"epoch {epoch.epoch}, {epoch.stages} stages: loss {epoch.loss:.3f}, on held-out clips "
@@ -83,7 +83,7 @@ def finetune(
         )
 
     options = FinetuneOptions(seed=seed, max_minutes=max_minutes)
-    done = finetune_network(module, sounds, base.windows, options=options, progress=told)
+    done = finetune_network(module, sounds, base.windows, options=options, progress=report_epoch)
     taught = as_model(done.module, base, classes, output="sigmoid" if several else "softmax")
     return FinetuningResult(
         split.train,
@@ -139,14 +139,8 @@ class _Waveforms(Sequence[NDArray[np.float32]]):
     def __len__(self) -> int:
         return len(self._data)
 
-    @overload
-    def __getitem__(self, index: int) -> NDArray[np.float32]: ...
-    @overload
-    def __getitem__(self, index: slice) -> _Waveforms: ...
-    def __getitem__(self, index: int | slice) -> NDArray[np.float32] | _Waveforms:
-        if isinstance(index, slice):
-            return _Waveforms(self._data[index], self._rate_hz)
-        return clip_waveform(self._data[int(index)], self._rate_hz)[0]
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+        return clip_waveform(self._data[index], self._rate_hz)[0]
 
 
 def _readable(data: Dataset, rate_hz: int) -> tuple[Dataset, tuple[LeftOut, ...]]:

@@ -11,17 +11,20 @@ Features are first brought to comparable scales and turned to their main directi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.datasets.splits import training_extra
+from oido.datasets.targets import class_weights
 from oido.errors import OptionError
 from oido.heads import OutputKind
 from oido.training.embeddings import EmbeddedClips
-from oido.training.head import Dense, LinearHead, MlpHead
-from oido.training.sklearn_backend import minimize
+from oido.training.head import Dense, EmbeddingHead
 
 __all__ = [
     "COMPONENTS",
@@ -34,6 +37,7 @@ __all__ = [
     "evened_scales",
     "fit_linear",
     "fit_mlp",
+    "one_thread",
     "prepare",
     "principal_components",
 ]
@@ -72,7 +76,7 @@ def principal_components(
     centred = features - centre.astype(np.float32)
     rows = centred * np.sqrt(share).astype(np.float32)[:, None]
     values, vectors = np.linalg.eigh(rows @ rows.T if len(rows) < rows.shape[1] else rows.T @ rows)
-    kept = _kept(values)
+    kept = _largest(values)
     basis = vectors[:, kept]
     if len(rows) < rows.shape[1]:
         basis = rows.T @ (basis / np.sqrt(values[kept]))
@@ -80,7 +84,7 @@ def principal_components(
     return centred @ basis, centre, basis.astype(np.float64)
 
 
-def _kept(values: NDArray[np.float32]) -> NDArray[Any]:
+def _largest(values: NDArray[np.float32]) -> NDArray[Any]:
     order = np.argsort(values, kind="stable")[::-1][:COMPONENTS]
     return np.asarray(order[values[order] > max(values[order[0]], 1e-30) * 1e-6])
 
@@ -88,49 +92,54 @@ def _kept(values: NDArray[np.float32]) -> NDArray[Any]:
 Floats = NDArray[np.float64]
 
 
-class Views(NamedTuple):
-    """What a head is shown, as options of the same names say; heads of equal ones can share it."""
+@dataclass(frozen=True, kw_only=True)
+class Views:
+    """What a head learns from; heads of equal views can share what `prepare` makes of them.
 
-    silence: float
-    balance: bool
-    square_root: bool | None
-    copies: float = 0.5
-
-
-@dataclass(frozen=True)
-class LinearOptions:
-    """How a linear head is fitted.
-
-    strength: what a clip's log loss weighs against the penalty ½·|weights|²; embeddings are scaled
-    to a mean square length of 1 first, so that it suits any model.
     silence: weight of the silent example, as a share of all clips. balance: every class weighs
     the same, however many clips it has. square_root: None takes it if no embedding is negative.
     copies: how much of a clip's weight its changed copies have together, if it has any.
     """
 
-    strength: float = 10.0
     silence: float = 0.1
     balance: bool = True
     square_root: bool | None = None
     copies: float = 0.5
 
     def __post_init__(self) -> None:
-        if not self.strength > 0 or not self.silence >= 0:
-            raise OptionError("strength must be above 0, and silence 0 or more")
-        _check_copies(self.copies)
+        if not self.silence >= 0:
+            raise OptionError(f"silence must be 0 or more, not {self.silence:g}")
+        if not 0 <= self.copies <= 1:
+            raise OptionError(f"copies is a share of a clip's weight, 0 to 1, not {self.copies:g}")
 
     @property
     def views(self) -> Views:
-        """The part that says what the head is shown."""
-        return Views(self.silence, self.balance, self.square_root, self.copies)
+        """These alone, without what a kind of head adds."""
+        return Views(**{field.name: getattr(self, field.name) for field in fields(Views)})
 
 
 @dataclass(frozen=True)
-class MlpOptions:
+class LinearOptions(Views):
+    """How a linear head is fitted.
+
+    strength: what a clip's log loss weighs against the penalty ½·|weights|²; embeddings are scaled
+    to a mean square length of 1 first, so that it suits any model.
+    """
+
+    strength: float = 10.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.strength > 0:
+            raise OptionError(f"strength must be above 0, not {self.strength:g}")
+
+
+@dataclass(frozen=True)
+class MlpOptions(Views):
     """How a network of one hidden layer is fitted: Adam, falling steps, weight decay, mixup.
 
     mixup: the parameter of the Beta distribution from which shares of two examples are drawn
-    (Zhang et al. 2018); 0 is none. The others are as for `LinearOptions`.
+    (Zhang et al. 2018); 0 is none.
     """
 
     hidden: int = 64
@@ -139,20 +148,11 @@ class MlpOptions:
     step: float = 3e-3
     decay: float = 1e-2
     mixup: float = 0.2
-    silence: float = 0.1
-    balance: bool = True
-    square_root: bool | None = None
-    copies: float = 0.5
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if min(self.hidden, self.epochs, self.batch) < 1 or not self.step > 0:
             raise OptionError("hidden, epochs and batch must be 1 or more, and step above 0")
-        _check_copies(self.copies)
-
-    @property
-    def views(self) -> Views:
-        """The part that says what the head is shown."""
-        return Views(self.silence, self.balance, self.square_root, self.copies)
 
 
 class Prepared(NamedTuple):
@@ -181,13 +181,14 @@ class Prepared(NamedTuple):
 
 def prepare(clips: EmbeddedClips, views: Views) -> Prepared:
     """The views of ``clips``, the silent example behind them."""
-    silence, balance, square_root, copies = views
-    rows, index, weights = clips.views_and_copies(copies)
+    silence, square_root = views.silence, views.square_root
+    rows, index, weights = clips.views_and_copies(views.copies)
     if square_root is None:
         square_root = bool(clips.embeddings.min() >= 0)
     output: OutputKind = "sigmoid" if clips.multi_label else "softmax"
     targets = clips.targets[index].astype(np.float64)
-    per_class = _class_weights(clips, balance)[index] * weights[:, None]
+    of_clips = class_weights(clips.targets, clips.multi_label, views.balance)
+    per_class = of_clips[index] * weights[:, None]
     if clips.silence is not None and silence > 0:
         rows = np.concatenate([rows, clips.silence[None]])
         nothing = 0.0 if clips.multi_label else 1 / len(clips.classes)
@@ -205,13 +206,13 @@ def prepare(clips: EmbeddedClips, views: Views) -> Prepared:
 
 def fit_linear(
     clips: EmbeddedClips, options: LinearOptions | None = None, data: Prepared | None = None
-) -> LinearHead:
+) -> EmbeddingHead:
     """The linear head of penalised maximum likelihood: logistic, one of all or one against rest.
 
     It is convex: no seed matters. data: what `prepare` made of these clips, if it did already.
     """
     options = options or LinearOptions()
-    data, strength = data or prepare(clips, options.views), options.strength
+    data, strength = data or prepare(clips, options), options.strength
     (size, count), n = (data.x.shape[1], data.targets.shape[1]), data.weights.mean(axis=1).sum()
     known = np.where(np.isnan(data.targets), 0, data.targets)
 
@@ -223,9 +224,9 @@ def fit_linear(
         gradient = np.concatenate([back.ravel(), slope.sum(0)])
         return (value + 0.5 / strength * float((weights**2).sum())) / n, gradient / n
 
-    flat = minimize(loss, np.zeros((size + 1) * count))
+    flat = _minimize(loss, np.zeros((size + 1) * count))
     layer = data.layer(flat[:-count].reshape(size, count), flat[-count:])
-    return LinearHead(clips.classes, (layer,), data.output, data.square_root)
+    return EmbeddingHead(clips.classes, (layer,), data.output, data.square_root)
 
 
 def fit_mlp(
@@ -233,13 +234,13 @@ def fit_mlp(
     options: MlpOptions | None = None,
     seed: int = 0,
     data: Prepared | None = None,
-) -> MlpHead:
+) -> EmbeddingHead:
     """A network of one hidden layer; ``seed`` fixes its start, its batches and its mixup.
 
     data: what `prepare` made of these clips and options, if it has been made already.
     """
     options = options or MlpOptions()
-    data = data or prepare(clips, options.views)
+    data = data or prepare(clips, options)
     random = np.random.default_rng(seed)
     size, count = data.x.shape[1], data.targets.shape[1]
     x = data.x * np.sqrt(size)  # a mean square of 1 in each dimension
@@ -270,11 +271,28 @@ def fit_mlp(
         adam.update(gradients, size_of_step, options.decay)
     first = data.layer(parameters[0] * np.sqrt(size), parameters[1])
     last = Dense(parameters[2].T.astype(np.float32), parameters[3].astype(np.float32))
-    return MlpHead(clips.classes, (first, last), data.output, data.square_root)
+    return EmbeddingHead(clips.classes, (first, last), data.output, data.square_root)
+
+
+def _minimize(loss: Callable[[Floats], tuple[float, Floats]], start: Floats) -> Floats:
+    """Where ``loss``, which gives its value and gradient, is least (L-BFGS)."""
+    with training_extra():
+        from scipy.optimize import minimize
+    options = {"maxiter": 150, "gtol": 1e-5, "ftol": 1e-6}
+    return np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Matrix products in one thread: the same sums in the same order, whatever the machine does."""
+    with training_extra():
+        from threadpoolctl import threadpool_limits
+    with threadpool_limits(limits=1):
+        yield
 
 
 class Adam:
-    """Adam (Kingma and Ba 2015), changing the arrays that it is given."""
+    """Adam (Kingma and Ba 2015), changing the arrays of parameters in place."""
 
     def __init__(self, parameters: list[Floats], epsilon: float = 1e-7) -> None:
         self._parameters = parameters
@@ -294,27 +312,6 @@ class Adam:
                 np.multiply(parameter, 1 - step * decay, out=parameter)
             scaled = step_ * self._mean[n] / (np.sqrt(self._square[n]) + self._epsilon)
             np.subtract(parameter, scaled, out=parameter)
-
-
-def _check_copies(share: float) -> None:
-    if not 0 <= share <= 1:
-        raise OptionError(f"copies is a share of a clip's weight, 0 to 1, not {share:g}")
-
-
-def _class_weights(clips: EmbeddedClips, balance: bool) -> Floats:
-    """f64[K, C]: the weight of each clip for each class; mean about 1, 0 where nothing is known."""
-    known = ~np.isnan(clips.targets)
-    weights = known.astype(np.float64)
-    if not balance:
-        return weights
-    present = np.nan_to_num(clips.targets) > 0
-    if clips.multi_label:  # rare classes are raised by the root of their rarity
-        positive, negative = present.sum(0), (known & ~present).sum(0)
-        ratio = np.sqrt(np.maximum(negative, 1) / np.maximum(positive, 1))
-        return np.asarray(weights * np.where(present, ratio, 1))
-    counts = np.bincount(clips.labels, minlength=len(clips.classes))
-    found = np.count_nonzero(counts)
-    return np.asarray(weights * (len(clips) / (found * counts[clips.labels]))[:, None])
 
 
 def _cross_entropy(

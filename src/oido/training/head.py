@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from oido.errors import OptionError
 from oido.heads import OutputKind
 
-__all__ = ["Dense", "EmbeddingHead", "LinearHead", "MlpHead", "activated"]
+__all__ = ["Dense", "EmbeddingHead", "activate"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,14 +54,14 @@ class EmbeddingHead:
 
     def scores(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
         """f32[N, D] → f32[N, C], 0..1; the rows of a softmax sum to 1."""
-        return activated(self.logits(embeddings), self.output)
+        return activate(self.logits(embeddings), self.output)
 
-    def scaled(self, slope: float, offsets: NDArray[np.float32] | float = 0.0) -> EmbeddingHead:
-        """The head whose logits are slope · logits + offsets."""
+    def scaled(self, slope: float) -> EmbeddingHead:
+        """The head whose logits are slope · logits."""
         last = self.layers[-1]
         dense = Dense(
             (last.weights * np.float32(slope)).astype(np.float32),
-            (last.bias * np.float32(slope) + offsets).astype(np.float32),
+            (last.bias * np.float32(slope)).astype(np.float32),
         )
         return replace(self, layers=(*self.layers[:-1], dense))
 
@@ -88,21 +88,12 @@ class EmbeddingHead:
                 layers = tuple(Dense(file[f"{n}.weights"], file[f"{n}.bias"]) for n in range(count))
                 output: Any = str(file["output"])
                 names = tuple(str(name) for name in file["classes"])
-                kind = LinearHead if count == 1 else MlpHead
-                return kind(names, layers, output, bool(file["square_root"]))
+                return cls(names, layers, output, bool(file["square_root"]))
         except (OSError, ValueError, KeyError) as error:
             raise OptionError(f"{path} is not a head that oido saved") from error
 
 
-class LinearHead(EmbeddingHead):
-    """One dense layer."""
-
-
-class MlpHead(EmbeddingHead):
-    """Two dense layers, relu between them."""
-
-
-def activated(logits: NDArray[np.float32], output: OutputKind) -> NDArray[np.float32]:
+def activate(logits: NDArray[np.float32], output: OutputKind) -> NDArray[np.float32]:
     """Softmax or sigmoid of f32[N, C], never overflowing."""
     if output == "sigmoid":
         return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)), np.float32)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Choosing a head by cross-validation inside the clips given, and calibrating it there."""
+"""Choosing a head by cross-validation inside the clips, and calibrating it there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from oido.calibration.temperature import fitted_slope, log_losses
+from oido.calibration.scaling import fit_slope, log_losses
+from oido.datasets.splits import stratified_folds
 from oido.errors import OptionError
 from oido.heads import OutputKind
 from oido.training.baselines import BASELINES
@@ -22,10 +23,10 @@ from oido.training.fit import (
     Views,
     fit_linear,
     fit_mlp,
+    one_thread,
     prepare,
 )
-from oido.training.head import EmbeddingHead, activated
-from oido.training.sklearn_backend import grouped_folds, one_thread
+from oido.training.head import EmbeddingHead, activate
 
 __all__ = [
     "CANDIDATES",
@@ -56,7 +57,7 @@ CANDIDATES = (
     Candidate("linear, weak penalty", LinearOptions(strength=100.0), least_clips=5),
     Candidate("one hidden layer", MlpOptions(), least_clips=15),
 )
-"""What is tried by default. The first is taken unless another one is clearly better."""
+"""What is tried by default. The first is chosen unless another one is clearly better."""
 
 
 class Judged(NamedTuple):
@@ -101,8 +102,8 @@ def select(
 ) -> ModelSelection:
     """Try ``candidates`` on the folds of ``clips``, take one, fit it on all clips, calibrate it.
 
-    Folds are the given ones, or up to five that keep groups whole. Another candidate than the
-    first is taken if its log loss is less by more than two standard errors over clips: with few
+    Folds are the clips' own, or up to five that keep groups whole. Another candidate than the
+    first is chosen if its log loss is less by more than two standard errors over clips: with few
     clips, differences are chance, and the first is the safe one. baselines: judge these on the
     same folds too, for the table; they are never chosen. The same clips and seed give the same
     head, bit for bit. Raises OptionError for fewer than two classes, or no candidate.
@@ -121,7 +122,7 @@ def select(
         spreads = np.maximum(logits.std(axis=(1, 2)), 1e-6)
         scales = spreads[0] / spreads
         logits *= scales[:, None, None]
-        judged = [_calibrated(clips, folds, each) for each in logits]
+        judged = [_calibrate_out_of_fold(clips, folds, each) for each in logits]
         first = judged[0].losses
         table = [
             _row(clips, c.name, held.clips, held.losses, first, True)
@@ -177,7 +178,7 @@ def _check(clips: EmbeddedClips, candidates: Sequence[Candidate]) -> None:
 
 
 def _folds(clips: EmbeddedClips, seed: int) -> NDArray[np.int64] | None:
-    """The given folds if they can be used; else as many as the rarest class has sources."""
+    """The clips' own folds if they can be used; else as many as the rarest class has sources."""
     if clips.folds.min() >= 0:
         usable = len(np.unique(clips.folds)) > 1 and all(
             len(np.unique(clips.folds[column > 0])) > 1
@@ -194,7 +195,7 @@ def _folds(clips: EmbeddedClips, seed: int) -> NDArray[np.int64] | None:
     count = min(LARGEST_FOLDS, *sources)
     if count < 2:
         return None
-    return grouped_folds(clips.labels, clips.groups, count, seed)
+    return stratified_folds(clips.labels, clips.groups, count, seed)
 
 
 def _fit(
@@ -237,16 +238,16 @@ def _slope_of(logits: NDArray[np.float32], clips: EmbeddedClips) -> float:
     output = _output(clips)
 
     def probabilities_at(slope: float) -> NDArray[np.float32]:
-        scores = activated(logits * np.float32(slope), output)
+        scores = activate(logits * np.float32(slope), output)
         return clip_probabilities(scores, clips, output)
 
-    return fitted_slope(probabilities_at, clips.targets, output)
+    return fit_slope(probabilities_at, clips.targets, output)
 
 
-def _calibrated(
+def _calibrate_out_of_fold(
     clips: EmbeddedClips, folds: NDArray[np.int64], logits: NDArray[np.float32]
 ) -> _HeldOut:
-    """What is said of clips out of fold, each fold with the slope of the others."""
+    """Predictions of clips out of fold, each fold with the slope of the others."""
     output = _output(clips)
     probabilities = np.zeros(clips.targets.shape, np.float32)
     of_windows = np.zeros_like(logits)
@@ -254,7 +255,7 @@ def _calibrated(
         mask = folds == fold
         windows = mask[clips.clip_index]
         slope = _slope_of(logits[~windows], clips.subset(~mask))
-        scores = activated(logits[windows] * np.float32(slope), output)
+        scores = activate(logits[windows] * np.float32(slope), output)
         of_windows[windows] = scores
         probabilities[mask] = clip_probabilities(scores, clips.subset(mask), output)
     losses = log_losses(probabilities, clips.targets, output)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Teaching a network new sounds: hear, fit, choose, calibrate, judge, export."""
+"""Teaching a network new sounds: embed, fit, choose, calibrate, judge, export."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from oido.models.registry import DEFAULT_MODEL
 from oido.training.augment import Augmentation
 from oido.training.embed import Embedded, Progress, embed
 from oido.training.embeddings import EmbeddedClips
+from oido.training.fit import one_thread
 from oido.training.head import EmbeddingHead
 from oido.training.head_export import Parity, check_parity, taught_file
 from oido.training.model_selection import ModelSelection, cross_validate, judge_baselines, select
 from oido.training.novelty import NoveltyDetector, fit_novelty
-from oido.training.sklearn_backend import one_thread
 from oido.training.validation import (
     LearningCurve,
-    judged_on_test,
-    judged_out_of_fold,
     learning_curve,
+    predictions_on_test,
+    predictions_out_of_fold,
 )
 from oido.writers.atomic import AtomicFile
 
@@ -66,9 +66,9 @@ def train(
     thorough: judge by nested cross-validation, in which the choice of the head is repeated without
     each fold: some five times as long. augment: so many changed copies of each clip (gain, shift,
     noise, background) are learnt from, too; never judged by. cache: keep embeddings for the next
-    time. jobs: threads that hear. progress: called with (recordings heard, of how many).
+    time. jobs: threads that embed. progress: called with (recordings done, of how many).
 
-    Recordings that came with folds keep them; given train and test parts too: then the head learns
+    Recordings that came with folds keep them, and train and test parts too: then the head learns
     from the one and is judged on the other. The same data and seed give the same model, byte for
     byte. Raises OptionError for data that cannot be learnt from, ModelError, or MissingExtraError
     without `oido[train]`.
@@ -76,26 +76,27 @@ def train(
     data.require_two_classes()
     network = model if isinstance(model, AudioModel) else load_model(model)
     started = time.perf_counter()
-    given = _given_parts(data)
+    test_folds = _predefined_test_folds(data)
     changed = Augmentation(copies=augment, seed=seed)
     embedded = embed(data, network, augment=changed, cache=cache, jobs=jobs, progress=progress)
-    heard = time.perf_counter()
+    embedded_at = time.perf_counter()
     clips = embedded.clips
     _require_classes(clips, embedded.left_out)
-    if given is not None:
-        test = np.array([clip.fold in given for clip in embedded.kept])
-        clips = _without_folds(clips.subset(~test))
+    if test_folds is not None:
+        test = np.array([clip.fold in test_folds for clip in embedded.kept])
+        known = clips.subset(~test)
+        clips = replace(known, folds=np.full(len(known), -1))
         _require_classes(clips, embedded.left_out)
     selection = select(clips, seed=seed)
     novelty = fit_novelty(clips, square_root=selection.head.square_root, folds=selection.folds)
     fitted = time.perf_counter()
-    if given is not None:
-        judged = judged_on_test(embedded, test, selection)
+    if test_folds is not None:
+        judged = predictions_on_test(embedded, test, selection)
     elif thorough and selection.folds is not None:
-        judged = judged_out_of_fold(embedded, *cross_validate(clips, seed=seed))
+        judged = predictions_out_of_fold(embedded, *cross_validate(clips, seed=seed))
     elif selection.out_of_fold is not None and selection.folds is not None:
         windows = selection.windows_out_of_fold
-        judged = judged_out_of_fold(
+        judged = predictions_out_of_fold(
             embedded, selection.out_of_fold, selection.folds, network, windows
         )
     else:
@@ -109,8 +110,8 @@ def train(
         novelty=novelty,
         judged=judged,
         seed=seed,
-        inference_seconds=heard - started,
-        seconds_fitting=fitted - heard,
+        inference_seconds=embedded_at - started,
+        seconds_fitting=fitted - embedded_at,
     )
 
 
@@ -119,8 +120,8 @@ class TrainingResult:
     """A taught classifier, and what is known of it.
 
     head: the classifier on embeddings; classes: its labels, in the order of the scores. judged:
-    clips beside what heads said that had not seen them; None if there was too little to hold any
-    back. left_out: clips that could not be heard.
+    clips beside the predictions of heads that had not seen them; None if there was too little to
+    hold any back. left_out: clips that could not be decoded.
     """
 
     data: Dataset = field(repr=False)
@@ -166,7 +167,7 @@ class TrainingResult:
 
     @cached_property
     def curve(self) -> LearningCurve:
-        """What less of the data would have given."""
+        """What less of the data would have achieved."""
         return learning_curve(self.taught, self.selection.folds, seed=self.seed)
 
     @cached_property
@@ -198,8 +199,8 @@ class TrainingResult:
         """Write one .tflite or .onnx, waveform in and scores out, and check it on the recordings.
 
         keep_base: the base model's own scores as a first output. unknown: a further output that
-        tells how near a window is to what was taught. The file is run by LiteRT on windows of the
-        data, and compared with the head that was judged; it gets its name only if they agree.
+        measures how near a window is to what was taught. The file is run by LiteRT on windows of
+        the data, and compared with the head that was judged; it gets its name only if they agree.
         An .onnx (needs `oido[onnx]`) is made from the .tflite, and checked against it. Raises
         ModelFormatError if they do not, OptionError, or OutputError.
         """
@@ -225,7 +226,7 @@ class TrainingResult:
         return parity
 
     def classifier(self, **options: Any) -> AudioClassifier:
-        """The taught classifier, ready to hear; options as those of `AudioClassifier`."""
+        """The taught classifier, ready to use; options as those of `AudioClassifier`."""
         with tempfile.TemporaryDirectory(prefix="oido-") as folder:
             path = Path(folder) / "taught.tflite"
             path.write_bytes(self._file(False, True, "taught"))
@@ -263,8 +264,8 @@ class TrainingResult:
         }
 
 
-def _given_parts(data: Dataset) -> frozenset[str | None] | None:
-    """The folds that were given to test by; None if there are no such parts."""
+def _predefined_test_folds(data: Dataset) -> frozenset[str | None] | None:
+    """The folds that the data's owner set apart to test by; None if there are none."""
     splits = data.folds() if any(clip.fold for clip in data) else []
     if len(splits) != 1:
         return None
@@ -276,7 +277,3 @@ def _require_classes(clips: EmbeddedClips, left_out: tuple[LeftOut, ...]) -> Non
     if missing:
         why = f" ({len(left_out)} clips were left out)" if left_out else ""
         raise OptionError(f"no recording of {missing[0]!r} is left to learn from{why}")
-
-
-def _without_folds(clips: EmbeddedClips) -> EmbeddedClips:
-    return replace(clips, folds=np.full(len(clips), -1))

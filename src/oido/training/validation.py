@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clips beside the predictions of heads that have not learnt from them, and the learning curve.
 
-The curve says what half of the data would have given: whether it is worth recording more.
+The curve shows what half of the data would have achieved: whether it is worth recording more.
 """
 
 from __future__ import annotations
@@ -10,30 +10,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.calibration.thresholds import best_thresholds
-from oido.datasets.targets import BACKGROUND
+from oido.datasets.clip import BACKGROUND
 from oido.evaluation.predictions import ClipPredictions, JudgedWindows
 from oido.evaluation.verdict import CurvePoint
 from oido.models.model import AudioModel
 from oido.training.embed import Embedded
 from oido.training.embeddings import EmbeddedClips, clip_probabilities
-from oido.training.fit import LinearOptions, fit_linear
+from oido.training.fit import LinearOptions, fit_linear, one_thread
 from oido.training.model_selection import ModelSelection
-from oido.training.sklearn_backend import one_thread
 
-__all__ = ["LearningCurve", "judged_on_test", "judged_out_of_fold", "learning_curve"]
+__all__ = ["LearningCurve", "learning_curve", "predictions_on_test", "predictions_out_of_fold"]
 
 
-def judged_on_test(
+def predictions_on_test(
     embedded: Embedded, test: NDArray[np.bool_], selection: ModelSelection
 ) -> ClipPredictions:
     held = embedded.clips.subset(test)
     scores = selection.head.scores(held.embeddings)
     probabilities = clip_probabilities(scores, held, selection.head.output)
     kept = tuple(clip for clip, is_test in zip(embedded.kept, test) if is_test)
-    return judged_out_of_fold(Embedded(held, kept, ()), probabilities, None)
+    return predictions_out_of_fold(Embedded(held, kept, ()), probabilities, None)
 
 
-def judged_out_of_fold(
+def predictions_out_of_fold(
     embedded: Embedded,
     probabilities: NDArray[np.float32],
     folds: NDArray[np.int64] | None,
@@ -68,7 +67,7 @@ def judged_out_of_fold(
 def _times(clips: EmbeddedClips, model: AudioModel) -> NDArray[np.float64]:
     """f64[M, 2]: start and end of each window in its clip, seconds."""
     windows = model.windows
-    first = np.flatnonzero(np.diff(clips.clip_index, prepend=-1))[clips.clip_index]
+    first = clips.starts[clips.clip_index]
     starts = (np.arange(len(first)) - first) * windows.hop_samples
     ends = starts + windows.window_samples
     return np.asarray(np.stack([starts, ends], axis=1) / windows.sample_rate_hz)

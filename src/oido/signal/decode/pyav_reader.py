@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 import av
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
 from oido.signal.decode.readers import AudioInfo, AudioReader, block_frames, check_shape
 
-__all__ = ["PyAvReader"]
+__all__ = ["PyAvReader", "decoded_frames", "reason_of"]
 
 # A recording may not make the decoder open other files or addresses (playlists do). So FFmpeg may
 # open nothing by itself, and gets every recording as an open file.
@@ -41,7 +41,7 @@ class PyAvReader(AudioReader):
         except (av.FFmpegError, OSError, ValueError, IndexError) as error:
             self._close_own_file()
             raise UnknownFormatError(
-                f"{name}: not a format that oido can decode ({_reason(error)})"
+                f"{name}: not a format that oido can decode ({reason_of(error)})"
             ) from error
         try:
             streams = self._container.streams.audio
@@ -58,7 +58,7 @@ class PyAvReader(AudioReader):
             raise
         except (av.FFmpegError, OSError, ValueError) as error:
             self.close()
-            raise CorruptAudioError(f"{name}: cannot be decoded ({_reason(error)})") from error
+            raise CorruptAudioError(f"{name}: cannot be decoded ({reason_of(error)})") from error
 
     def _read_info(self, name: str) -> AudioInfo:
         if self._first is None:
@@ -101,7 +101,7 @@ class PyAvReader(AudioReader):
                 yield _as_float(fifo.read())
         except (av.FFmpegError, OSError, ValueError) as error:
             raise CorruptAudioError(
-                f"{self.info.name}: is damaged and cannot be decoded ({_reason(error)})"
+                f"{self.info.name}: is damaged and cannot be decoded ({reason_of(error)})"
             ) from error
 
     def seek(self, frame: int) -> bool:
@@ -143,8 +143,8 @@ class PyAvReader(AudioReader):
 
     def tags(self) -> dict[str, str]:
         """Of the stream, and of the container, which comes first."""
-        found = {**self._stream.metadata, **self._container.metadata}
-        return {name.lower(): text for name, text in found.items()}
+        tags = {**self._stream.metadata, **self._container.metadata}
+        return {name.lower(): text for name, text in tags.items()}
 
     def _frames(self) -> Iterator[Any]:
         """Frames in the first one's format, layout and rate, however the stream changes midway."""
@@ -161,24 +161,15 @@ class PyAvReader(AudioReader):
             yield from converter.resample(None)
 
     def _decode(self) -> Iterator[Any]:
-        packets = self._container.demux(self._stream)
-        while True:
-            try:
-                packet = next(packets)
-            except (StopIteration, av.EOFError):
-                return
-            except (av.InvalidDataError, IndexError):
-                # The container breaks off here; what came before was sound. (PyAV's IndexError: a
-                # damaged container declares another stream midway.)
-                self.damaged_packets += 1
-                return
-            try:
-                yield from packet.decode()
-            except av.EOFError:
-                return
-            except av.FFmpegError:
-                # Decoders say many things of a damaged packet; the next one may be sound.
-                self.damaged_packets += 1
+        try:
+            yield from decoded_frames(self._container, self._stream, self._count_damage)
+        except (av.InvalidDataError, IndexError):
+            # The container breaks off here; what came before was sound. (PyAV's IndexError: a
+            # damaged container declares another stream midway.)
+            self.damaged_packets += 1
+
+    def _count_damage(self) -> None:
+        self.damaged_packets += 1
 
     def close(self) -> None:
         """Close the container."""
@@ -190,7 +181,31 @@ class PyAvReader(AudioReader):
             self._own_file.close()
 
 
-def _reason(error: BaseException) -> str:
+def decoded_frames(container: Any, stream: Any, on_damage: Callable[[], None]) -> Iterator[Any]:
+    """The frames of a track; on_damage: called for each packet that cannot be decoded.
+
+    Errors of the container itself (FFmpegError, and IndexError, PyAV's for one that declares
+    another stream midway) are raised.
+    """
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, av.EOFError):
+            return
+        try:
+            yield from packet.decode()
+        except av.EOFError:
+            return
+        except av.FFmpegError:
+            # Decoders raise many kinds of errors for a damaged packet; the next one may be sound.
+            on_damage()
+
+
+def reason_of(error: BaseException) -> str:
+    """In words, and without the address, which may hold a password."""
+    if isinstance(error, av.ExitError):
+        return "nothing came in time"
     return str(getattr(error, "strerror", None) or error)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
+from oido.signal.decode.pyav_reader import decoded_frames, reason_of
 from oido.signal.decode.readers import check_shape
 
 __all__ = ["Decoded", "Demuxer"]
@@ -52,7 +53,7 @@ class Demuxer:
         try:
             opened: Any = av.open(source, format=container, options=dict(options), timeout=timeout)
         except (av.FFmpegError, OSError, ValueError, IndexError) as error:
-            raise UnknownFormatError(f"{name}: cannot be opened ({_reason(error)})") from error
+            raise UnknownFormatError(f"{name}: cannot be opened ({reason_of(error)})") from error
         self._container = opened
         try:
             if not self._container.streams.audio:
@@ -75,7 +76,7 @@ class Demuxer:
             raise
         except (av.FFmpegError, OSError, ValueError) as error:
             self.close()
-            raise CorruptAudioError(f"{name}: cannot be decoded ({_reason(error)})") from error
+            raise CorruptAudioError(f"{name}: cannot be decoded ({reason_of(error)})") from error
         length = self._container.duration
         self.seconds = length / av.time_base if length and length > 0 else None
         self.container: str = self._container.format.name
@@ -104,7 +105,7 @@ class Demuxer:
                         yield Decoded(samples, missing)
                         missing = 0.0
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise CorruptAudioError(f"{self.name}: broke off ({_reason(error)})") from error
+            raise CorruptAudioError(f"{self.name}: broke off ({reason_of(error)})") from error
 
     def close(self) -> None:
         """Release the source; never while another thread reads it."""
@@ -116,28 +117,10 @@ class Demuxer:
         yield from self._frames
 
     def _decode(self) -> Iterator[Any]:
-        for packet in self._packets():
-            try:
-                yield from packet.decode()
-            except av.EOFError:
-                return
-            except av.FFmpegError:
-                self.damaged_packets += 1
+        try:
+            yield from decoded_frames(self._container, self._stream, self._count_damage)
+        except IndexError as error:  # a damaged container declares another stream midway
+            raise ValueError("its container is damaged") from error
 
-    def _packets(self) -> Iterator[Any]:
-        packets = self._container.demux(self._stream)
-        while True:
-            try:
-                packet = next(packets)
-            except (StopIteration, av.EOFError):
-                return
-            except IndexError as error:  # a damaged container declares another stream midway
-                raise ValueError("its container is damaged") from error
-            yield packet
-
-
-def _reason(error: BaseException) -> str:
-    """In words, and without the address, which may hold a password."""
-    if isinstance(error, av.ExitError):
-        return "nothing came in time"
-    return str(getattr(error, "strerror", None) or error)
+    def _count_damage(self) -> None:
+        self.damaged_packets += 1

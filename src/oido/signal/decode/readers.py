@@ -65,8 +65,8 @@ class AudioReader(ABC):
 
     @property
     def fullness(self) -> float:
-        """How much of the room for samples is taken by those that wait, 0..1: of sources that
-        cannot wait themselves, such as a microphone."""
+        """Share of the buffer that is in use, 0..1, of sources that cannot wait, such as a
+        microphone; 0 for others."""
         return 0.0
 
     @abstractmethod
@@ -76,7 +76,7 @@ class AudioReader(ABC):
     def seek(self, frame: int) -> bool:
         """Let ``blocks``, not called yet, begin at this frame; False if that cannot be exact.
 
-        True promises that the samples are those which hearing all of it gives from there on.
+        True promises the samples that reading all of it gives from there on.
         """
         return False
 
@@ -128,7 +128,7 @@ _MOST_CHANNELS = 1024
 class ArrayReader(AudioReader):
     """An array [n] or [n, channels] of int16, int32 or float, with its rate.
 
-    Integers are divided by 2^15 or 2^31; floats are taken as they are, in [-1, 1].
+    Integers are divided by 2^15 or 2^31; floats stay as they are, in [-1, 1].
     """
 
     def __init__(self, samples: NDArray[Any], sample_rate: int | None) -> None:

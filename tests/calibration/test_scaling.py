@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from oido.calibration.platt import CONSTANT, FLOOR, TOO_LITTLE, fit_sigmoids
+from oido.calibration.scaling import CONSTANT, FLOOR, TOO_LITTLE, fit_sigmoids
 from oido.errors import OptionError
 from oido.events.calibration import Calibrator
 from oido.heads import ScoreTransformation

@@ -1,25 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A sigmoid for each class, from scores of labelled clips: Platt's, drawn towards one for all.
+"""Platt and temperature scaling: from the scores of labelled clips to probabilities.
 
-Class c has p = σ(a·t + b), t being the transformed score of a clip, centred and scaled by numbers
-common to all classes. (ln a, b) of a class is taken to be drawn from a normal distribution over
-classes, whose mean and spread are estimated from all of them at once (empirical Bayes; Laplace's
-approximation within expectation-maximisation). So a class with many clips keeps its own sigmoid,
-one with few goes to the pooled one, and how far depends on how much classes differ. The slope is
-positive: a calibration never turns the order of scores round.
+Platt's sigmoids are drawn towards one for all. Class c has p = σ(a·t + b), t being the transformed
+score of a clip, centred and scaled by numbers common to all classes. (ln a, b) of a class is
+assumed to be drawn from a normal distribution over classes, whose mean and spread are estimated
+from all of them at once (empirical Bayes; Laplace's approximation within
+expectation-maximisation). So a class with many clips keeps its own sigmoid, one with few goes to
+the pooled one, and how far depends on how much classes differ. The slope is positive: a
+calibration never turns the order of scores round.
+
+A temperature is one slope for all logits of a head, learnt on clips that it has not seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.datasets.clip import BACKGROUND
+from oido.datasets.splits import group_numbers
 from oido.errors import OptionError
 from oido.events.calibration import Calibrator
-from oido.heads import ScoreCalibration, ScoreTransformation, Sigmoid
+from oido.heads import OutputKind, ScoreCalibration, ScoreTransformation, Sigmoid
 
 __all__ = [
     "CONSTANT",
@@ -28,11 +33,13 @@ __all__ = [
     "TOO_LITTLE",
     "SigmoidFit",
     "fit_sigmoids",
+    "fit_slope",
+    "log_losses",
     "weights_of",
 ]
 
 LEAST_RECORDINGS = 3
-"""A class heard in fewer recordings takes the pooled sigmoid: its clips may all be one sound."""
+"""A class present in fewer recordings takes the pooled sigmoid: its clips may all be one sound."""
 
 TOO_LITTLE = "too little evidence: pooled"
 CONSTANT = "all its scores are the same: pooled"
@@ -49,7 +56,7 @@ _PRIOR_CLASSES = 2.0
 _ROUNDS, _FIRST_STEPS, _STEPS = 40, 12, 2
 _SETTLED = 1e-2
 _ENOUGH_CLASSES = 64
-"""So many tell how classes differ, if there are more."""
+"""So many show how classes differ, if there are more."""
 
 Floats = NDArray[np.float64]
 
@@ -70,7 +77,7 @@ class SigmoidFit:
     def calibration(self, columns: Sequence[int], size: int) -> ScoreCalibration:
         """Of a head with so many labels, the classes being these columns; pooled for the others.
 
-        Below `FLOOR` a score of 0..1 tells no more, and gets the default score, which is the lowest
+        Below `FLOOR` a score of 0..1 means no less, and gets the default score, which is the lowest
         probability that any class has there: so the order of scores is kept.
         """
         sigmoids = [self.pooled] * size
@@ -91,7 +98,7 @@ class SigmoidFit:
 
 def weights_of(groups: NDArray[np.int64]) -> Floats:
     """f64[K]: a recording of n clips counts as √n clips, for they resemble each other."""
-    numbers = np.unique(groups, return_inverse=True)[1]
+    numbers = group_numbers(groups)
     return np.asarray(1.0 / np.sqrt(np.bincount(numbers)[numbers]))
 
 
@@ -106,15 +113,15 @@ def fit_sigmoids(
     _require(scores, targets)
     unit = bool(scores.min() >= 0 and scores.max() <= 1)
     kind = ScoreTransformation.INVERSE_LOGISTIC if unit else ScoreTransformation.IDENTITY
-    values = _transformed(scores, kind)
+    values = _transform(scores, kind)
     known = ~np.isnan(targets)
     truth = np.nan_to_num(targets).astype(np.float64)
     weights = known * weights_of(groups)[:, None]  # f64[K, C]
     total = weights.sum()
     mean = float((values * weights).sum() / total)
     scale = float(np.sqrt((weights * (values - mean) ** 2).sum() / total))
-    heard = weights * truth
-    centre = float((values * heard).sum() / heard.sum())
+    positive = weights * truth
+    centre = float((values * positive).sum() / positive.sum())
     parameters, pooled = _empirical_bayes((values - centre) / scale, truth, weights)
     notes = tuple(_note(values[known[:, c], c], truth[:, c], groups) for c in range(len(truth[0])))
     parameters[[bool(note) for note in notes]] = pooled
@@ -129,7 +136,7 @@ def fit_sigmoids(
     )
 
 
-def _transformed(scores: NDArray[np.float32], kind: ScoreTransformation) -> Floats:
+def _transform(scores: NDArray[np.float32], kind: ScoreTransformation) -> Floats:
     x = scores.astype(np.float64)
     if kind is ScoreTransformation.IDENTITY:
         return x
@@ -143,13 +150,13 @@ def _empirical_bayes(x: Floats, truth: Floats, weights: Floats) -> tuple[Floats,
     if classes > _ENOUGH_CLASSES:
         by_clips = np.argsort((weights * truth).sum(0), kind="stable")  # rare and frequent alike
         some = by_clips[np.linspace(0, classes - 1, _ENOUGH_CLASSES).round().astype(int)]
-        mean, variance = _settled(x[:, some], truth[:, some], weights[:, some])[1:]
+        mean, variance = _fit_prior(x[:, some], truth[:, some], weights[:, some])[1:]
         start = np.tile(mean, (classes, 1))
         return _modes(x, truth, weights, start, mean, variance, _FIRST_STEPS)[0], mean
-    return _settled(x, truth, weights)[:2]
+    return _fit_prior(x, truth, weights)[:2]
 
 
-def _settled(x: Floats, truth: Floats, weights: Floats) -> tuple[Floats, Floats, Floats]:
+def _fit_prior(x: Floats, truth: Floats, weights: Floats) -> tuple[Floats, Floats, Floats]:
     """(ln a, b) of each class, f64[C, 2]; their mean and variance, f64[2] each."""
     classes = x.shape[1]
     parameters, mean = np.tile(_CENTRE, (classes, 1)), _CENTRE
@@ -220,10 +227,46 @@ def _require(scores: NDArray[np.float32], targets: NDArray[np.float32]) -> None:
     if (targets[known] > 0).all():
         raise OptionError(
             "every clip has every class that is known of it; add clips without, such as those of "
-            "other classes, or of class background"
+            f"other classes, or of class {BACKGROUND}"
         )
     if scores[known].min() == scores[known].max():
         raise OptionError(
             f"the model gives the same score, {scores[known].max():g}, to every class of every "
             "clip, which no calibration can change"
         )
+
+
+_SLOPES = np.geomspace(0.2, 5.0, 65)
+_CLIPS_OF_PRIOR = 4
+"""A slope twice too large or small must be shown by more than this many clips."""
+
+
+def log_losses(
+    probabilities: NDArray[np.float32], targets: NDArray[np.float32], output: OutputKind
+) -> NDArray[np.float64]:
+    """f64[K], nats: −ln of the probability of a clip's classes; unknown targets count nothing."""
+    p = np.clip(probabilities.astype(np.float64), 1e-6, 1 - 1e-6)
+    if output == "softmax":
+        return np.asarray(-(np.log(p) * targets).sum(axis=1))
+    losses = np.where(targets > 0, -np.log(p), -np.log1p(-p))
+    return np.asarray(np.where(np.isnan(targets), 0, losses).sum(axis=1))
+
+
+def fit_slope(
+    probabilities_at: Callable[[float], NDArray[np.float32]],
+    targets: NDArray[np.float32],
+    output: OutputKind,
+) -> float:
+    """What to multiply the logits of windows by, so that the probabilities of clips fit best.
+
+    probabilities_at: f32[K, C] for a slope, by a head that has not seen the clips. targets:
+    f32[K, C]. The slope is 1 / temperature (Guo et al. 2017), 0.2..5, drawn towards 1 where there
+    are few clips.
+    """
+    best, slope = np.inf, 1.0
+    for candidate in _SLOPES:
+        losses = log_losses(probabilities_at(float(candidate)), targets, output)
+        total = float(losses.sum()) + _CLIPS_OF_PRIOR * float(np.log2(candidate)) ** 2
+        if total < best:
+            best, slope = total, float(candidate)
+    return slope

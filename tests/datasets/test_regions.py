@@ -5,7 +5,7 @@ from pathlib import Path
 
 import oido
 from oido.datasets.clip import Clip
-from oido.datasets.event_truth import TimedLabel, file_truths, settled
+from oido.datasets.regions import TimedLabel, file_truths, merge_events
 from tests.datasets.recordings import record
 
 
@@ -48,7 +48,7 @@ def test_events_end_with_the_recording_and_overlaps_are_joined() -> None:
         TimedLabel(3.0, None, "cat"),
         TimedLabel(6.0, 7.0, "cow"),
     ]
-    assert settled(events, duration=6.0) == [
+    assert merge_events(events, duration=6.0) == [
         TimedLabel(3.0, 6.0, "cat"),
         TimedLabel(1.0, 4.0, "dog"),
         TimedLabel(4.0, 4.5, "dog"),
