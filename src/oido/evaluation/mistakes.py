@@ -24,16 +24,16 @@ __all__ = ["HIGH_HZ", "LOW_HZ", "SECONDS", "Excerpt", "Mistake", "excerpt", "wor
 
 
 class Mistake(NamedTuple):
-    """A clip, what is in it, and what was said; both as labels joined by commas.
+    """A clip, what is in it, and what was predicted; both as labels joined by commas.
 
-    label: the class that was most wrongly given, or missed; value: its probability (or score).
+    label: the class that was most wrongly predicted, or missed; value: its probability (or score).
     severity: by how much the answer was wrong, 0..1. centre: seconds from the start of the clip,
     the middle of the window where ``label`` is strongest; NaN if windows are not known.
     """
 
     clip: Clip
     truth: str
-    said: str
+    predicted: str
     label: str
     value: float
     severity: float
@@ -75,13 +75,13 @@ def _several(judged: ClipPredictions) -> tuple[NDArray[np.float64], NDArray[np.i
 def _mistake(judged: ClipPredictions, number: int, column: int, severity: float) -> Mistake:
     heard = judged.targets[number] > 0
     if judged.multi_label:
-        said = judged.detected[number]
+        predicted = judged.detected[number]
     else:
-        said = np.arange(len(judged.classes)) == judged.decided[number]
+        predicted = np.arange(len(judged.classes)) == judged.decided[number]
     return Mistake(
         judged.clips[number],
         _labels(judged, heard),
-        _labels(judged, said),
+        _labels(judged, predicted),
         judged.classes[column],
         float(judged.probabilities[number, column]),
         severity,

@@ -137,9 +137,13 @@ class Stretch:
     events: int
 
     @property
+    def recorded_hours(self) -> float:
+        return self.recorded_seconds / 3600
+
+    @property
     def rate(self) -> float | None:
         """Events per recorded hour; None without a recording."""
-        return self.events / self.recorded_seconds * 3600 if self.recorded_seconds > 0 else None
+        return self.events / self.recorded_hours if self.recorded_seconds > 0 else None
 
 
 def joined(days: Sequence[Stretch], name: Callable[[str], str]) -> tuple[Stretch, ...]:

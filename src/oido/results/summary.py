@@ -89,6 +89,9 @@ class Summary:
         values: dict[str, Any] = _plain(dataclasses.asdict(self))
         values["coverage"] = _plain(self.coverage._asdict())
         values["coverage"]["gaps"] = [_plain(gap._asdict()) for gap in self.coverage.gaps]
+        values["hearing_hours"] = values.pop("inference_hours")
+        for failure in values["failures"]:
+            failure["seconds_heard"] = failure.pop("audio_seconds")
         return {"report_version": 1, **values}
 
 
@@ -149,7 +152,7 @@ _TOTALS = """
         count(*) FILTER (failure_kind IS NULL) AS heard,
         count(*) FILTER (failure_kind IS NOT NULL) AS failed,
         coalesce(sum(duration), 0) / 3600 AS hours,
-        coalesce(sum(hearing_seconds), 0) / 3600 AS hearing_hours,
+        coalesce(sum(hearing_seconds), 0) / 3600 AS inference_hours,
         count(*) FILTER (duration > 0) AS with_sound,
         count(*) FILTER (recorded_at IS NOT NULL AND duration > 0) AS timed
     FROM recordings"""
@@ -220,7 +223,7 @@ def _failures(results: Results) -> tuple[Failed, ...]:
     rows = _rows(
         results,
         f"""SELECT file, failure_kind AS kind, coalesce(failure_reason, '') AS reason,
-            coalesce(duration, 0) AS seconds_heard
+            coalesce(duration, 0) AS audio_seconds
         FROM recordings WHERE failure_kind IS NOT NULL ORDER BY file LIMIT {MOST_FAILURES}""",
     )
     return tuple(Failed(**row) for row in rows)
