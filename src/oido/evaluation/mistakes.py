@@ -66,21 +66,21 @@ def _one(judged: ClipPredictions) -> tuple[NDArray[np.float64], NDArray[np.int64
 
 
 def _several(judged: ClipPredictions) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    heard = judged.targets > 0
-    wrong = judged.known & (judged.detected != heard)
-    gaps = np.where(wrong, np.abs(judged.probabilities - heard), -np.inf)
+    present = judged.targets > 0
+    wrong = judged.known & (judged.detected != present)
+    gaps = np.where(wrong, np.abs(judged.probabilities - present), -np.inf)
     return gaps.max(axis=1), np.asarray(gaps.argmax(axis=1), np.int64)
 
 
 def _mistake(judged: ClipPredictions, number: int, column: int, severity: float) -> Mistake:
-    heard = judged.targets[number] > 0
+    present = judged.targets[number] > 0
     if judged.multi_label:
         predicted = judged.detected[number]
     else:
         predicted = np.arange(len(judged.classes)) == judged.decided[number]
     return Mistake(
         judged.clips[number],
-        _labels(judged, heard),
+        _labels(judged, present),
         _labels(judged, predicted),
         judged.classes[column],
         float(judged.probabilities[number, column]),
