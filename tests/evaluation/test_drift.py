@@ -54,6 +54,7 @@ def test_one_kind_of_sound_instead_of_three(made: Path, classifier: oido.AudioCl
     content = json.loads(found.to_json())
     assert content["shifted"] is True
     assert content["moved"][0]["label"] == found.moved[0].label
+    assert content["moved"][0]["new_heard"] == found.moved[0].new_share
     assert set(content["area"]) == {"value", "low", "high"}
 
 

@@ -21,7 +21,6 @@ from oido.evaluation.mistakes import SECONDS, excerpt, worst_mistakes
 from oido.evaluation.predictions import ClipPredictions, JudgedWindows
 from oido.evaluation.report import Report
 from oido.evaluation.verdict import CurvePoint
-from oido.writers.html import Html, join, tag
 from tests.datasets.recordings import record
 from tests.evaluation.made_predictions import judged, random_judged
 
@@ -144,7 +143,7 @@ def test_mistakes_can_be_seen_and_heard() -> None:
         windows=JudgedWindows(said, np.array([0, 0, 1]), times),
     )
     [mistake] = worst_mistakes(clips)
-    assert (mistake.truth, mistake.said, mistake.label) == ("owl", "wren", "wren")
+    assert (mistake.truth, mistake.predicted, mistake.label) == ("owl", "wren", "wren")
     assert mistake.centre == pytest.approx(9.48)
     [player] = Page(Report.of(clips, title="t").to_html()).all("audio")
     kind, _, content = (player["src"] or "").partition(";base64,")
@@ -195,8 +194,8 @@ def test_worst_mistakes_come_first() -> None:
     several = judged([[1, 1], [0, 0]], [[0.9, 0.3], [0.9, 0.1]], multi_label=True)
     first, second = worst_mistakes(several)
     assert (first.clip.path, first.label, first.severity) == ("1.wav", "owl", pytest.approx(0.9))
-    assert (first.truth, first.said) == ("(no event)", "owl")
-    assert (second.truth, second.said, second.label) == ("owl, wren", "owl", "wren")
+    assert (first.truth, first.predicted) == ("(no event)", "owl")
+    assert (second.truth, second.predicted, second.label) == ("owl, wren", "owl", "wren")
     assert len(worst_mistakes(random_judged(200, skill=0))) == 12
 
 
@@ -269,13 +268,6 @@ def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.metrics", None)
     with pytest.raises(oido.MissingExtraError, match=r"oido\[train\]"):
         Report.of(random_judged(), title="t")
-
-
-def test_text_is_escaped_unless_it_is_html() -> None:
-    element = tag("p", "a < b & c", tag("b", '"'), title='"<>', hidden=True, lang=None)
-    assert element == '<p title="&quot;&lt;&gt;" hidden>a &lt; b &amp; c<b>&quot;</b></p>'
-    assert join("<", Html("<br>"), None) == "&lt;<br>"
-    assert tag("img", src="x", aria_label="y") == '<img src="x" aria-label="y">'
 
 
 def test_the_data_are_described(tmp_path: Path) -> None:

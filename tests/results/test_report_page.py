@@ -9,12 +9,13 @@ import pytest
 
 from oido.errors import OptionError
 from oido.results import Results
-from oido.results.charts import HeatRow, bars, heat_map
 from oido.results.report_page import html_page
 from oido.results.summary import summarize
-from oido.results.translations import SPANISH, Words
+from oido.results.translations import Words, translations
+from oido.writers.html import environment
 from tests.results.results_folders import FolderMaker, event, recording
 
+SPANISH = translations("es")
 EVIL = '<script>alert("x")</script>'
 VOID = ("meta", "img", "input", "br", "col")
 
@@ -152,14 +153,14 @@ def test_numbers_and_durations() -> None:
 
 
 def test_bars_and_cells_are_in_proportion() -> None:
-    words = Words("en")
-    chart = bars("Dogs", ["00", "01", "02"], [2.0, None, 8.0], words)
+    charts = environment().get_template("charts.html").make_module({"words": Words("en")})
+    chart = charts.bars("Dogs", ["00", "01", "02"], [2.0, None, 8.0])
     assert re.findall(r"height:([\d.]+)%", chart) == ["25.0", "0.0", "100.0"]
     assert "max. 8.0" in chart
-    rows = [HeatRow("a", [1.0, 2.0]), HeatRow("b", [4.0, None]), HeatRow("c", [0.0, 0.0])]
-    by_row = heat_map("x", ["00", "01"], rows, words)
+    rows = [("a", [1.0, 2.0]), ("b", [4.0, None]), ("c", [0.0, 0.0])]
+    by_row = charts.heat_map("x", ["00", "01"], rows)
     assert re.findall(r"--v:([\d.]+)", by_row) == ["0.50", "1.00", "1.00"]
-    by_table = heat_map("x", ["00", "01"], rows, words, by_row=False)
+    by_table = charts.heat_map("x", ["00", "01"], rows, by_row=False)
     assert re.findall(r"--v:([\d.]+)", by_table) == ["0.25", "0.50", "1.00"]
     assert by_row.count('class="none"') == 1
 

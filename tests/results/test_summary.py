@@ -51,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_counts_and_labels(folder: Path) -> None:
     summary = summary_of(folder)
-    assert (summary.recordings, summary.heard, summary.failed) == (6, 4, 2)
+    assert (summary.recordings, summary.succeeded, summary.failed) == (6, 4, 2)
     assert summary.hours == pytest.approx((7200 + 3600 + 1800 + 600 + 60) / 3600)
     assert (summary.with_sound, summary.timed) == (5, 4)
     assert summary.time_sources == {"name": 4}
@@ -170,6 +170,10 @@ def test_everything_is_plain_for_json(heard: Path) -> None:
     siren = next(entry for entry in again["labels"] if entry["label"] == "Siren")
     assert siren["events"] == 1
     assert again["failure_kinds"] == {"EmptyAudioError": 1}
+    assert again["heard"] + again["failed"] == again["recordings"]
+    assert again["hearing_hours"] >= 0
+    [failure] = again["failures"]
+    assert set(failure) == {"file", "kind", "reason", "seconds_heard"}
 
 
 def test_days_to_weeks_and_the_days_between() -> None:

@@ -100,7 +100,7 @@ def _print(summary: Summary) -> None:
     """The least that anybody wants to know."""
     s, coverage = summary, summary.coverage
     length = f"{s.hours:,.1f} hours" if s.hours >= 1 else f"{s.hours * 3600:,.0f} seconds"
-    print(f"{length} in {_count(s.heard, 'recording')}; {s.failed:,} failed")
+    print(f"{length} in {_count(s.succeeded, 'recording')}; {s.failed:,} failed")
     for kind, count in s.failure_kinds.items():
         print(f"  {kind}: {count:,}")
     if coverage.first is not None and coverage.last is not None:

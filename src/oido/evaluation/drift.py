@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Has what is heard changed since a model was calibrated? Two sets of recordings, compared."""
+"""Have recordings changed since a model was calibrated? Two sets of them, compared."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LEAST_RECORDINGS = 5
 
 _ROUNDS = 999
 _MOST_STRETCHES = 2_000
-_HEARD = 0.1
+_NOTICEABLE = 0.1
 """A class that no stretch of either set scores so high is not looked at."""
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -76,11 +76,11 @@ def drift(
         jobs=jobs,
         progress=lambda done: progress(len(old_paths) + done, total),
     )
-    for name, heard in (("reference", old_features), ("new", new_features)):
-        if heard.sources < LEAST_RECORDINGS:
-            first = heard.left_out[0] if heard.left_out else None
+    for name, features in (("reference", old_features), ("new", new_features)):
+        if features.sources < LEAST_RECORDINGS:
+            first = features.left_out[0] if features.left_out else None
             raise OptionError(
-                f"the {name} set has {heard.sources} recordings that can be heard, too few to "
+                f"the {name} set has {features.sources} recordings that can be heard, too few to "
                 f"compare by; give {LEAST_RECORDINGS} or more of other sources"
                 + (f" ({first.name}: {first.reason})" if first else "")
             )
@@ -90,13 +90,13 @@ def drift(
 def _compare(
     classifier: AudioClassifier, old_all: FeatureSet, new_all: FeatureSet, level: float, seed: int
 ) -> Drift:
-    old, new = (heard.sampled(_MOST_STRETCHES, seed) for heard in (old_all, new_all))
+    old, new = (features.sampled(_MOST_STRETCHES, seed) for features in (old_all, new_all))
     source, labels = _pooled(old.source, new.source, seed)
     features = principal(np.concatenate([old.embeddings, new.embeddings]))
     areas, area = separation(features, source, labels, seed)
     discrepancies = mmd(features, source, labels)
     values = np.concatenate([old.values, new.values]).astype(np.float64)  # f64[S, C]
-    looked_at = np.flatnonzero(values.max(axis=0) >= _HEARD)
+    looked_at = np.flatnonzero(values.max(axis=0) >= _NOTICEABLE)
     columns = moved_columns(values[:, looked_at], source, labels)
     p, (area_p, mmd_p, classes_p) = joint_p([areas, discrepancies, columns.largest])
     thresholds = on_thresholds(
@@ -110,7 +110,7 @@ def _compare(
             classifier.labels[column],
             float(columns.area[n]),
             float(columns.p[n]),
-            *_apart(old, new, int(column), float(thresholds[column])),
+            *_changes(old, new, int(column), float(thresholds[column])),
         )
         for n, column in enumerate(looked_at)
         if p < level and columns.p[n] < level
@@ -165,27 +165,27 @@ def _weighted(source: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asarray(weights / weights.sum())
 
 
-def _apart(
+def _changes(
     old: FeatureSet, new: FeatureSet, column: int, threshold: float
 ) -> tuple[float, float, float, float, float]:
     """The means, the shares at the threshold, and the distance, as `MovedClass` has them."""
-    both = [(_weighted(heard.source), heard.values[:, column]) for heard in (old, new)]
+    both = [(_weighted(each.source), each.values[:, column]) for each in (old, new)]
     edges = np.unique(np.concatenate([values for _, values in both]))
     below = [
         np.cumsum(np.bincount(np.searchsorted(edges, values), weights, len(edges)))
         for weights, values in both
     ]
     means = [float(weights @ values) for weights, values in both]
-    heard = [float(weights @ (values >= threshold)) for weights, values in both]
+    shares = [float(weights @ (values >= threshold)) for weights, values in both]
     distance = float(np.abs(below[0] - below[1])[:-1] @ np.diff(edges))
-    return means[0], means[1], heard[0], heard[1], distance
+    return means[0], means[1], shares[0], shares[1], distance
 
 
-def _paths(given: Paths) -> list[str]:
+def _paths(recordings: Paths) -> list[str]:
     """The recordings of a folder, or those named. Raises OptionError if there are none."""
-    if not isinstance(given, str | os.PathLike):
-        return [os.fspath(path) for path in given]
-    name = os.fspath(given)
+    if not isinstance(recordings, str | os.PathLike):
+        return [os.fspath(path) for path in recordings]
+    name = os.fspath(recordings)
     if not os.path.isdir(name):
         raise OptionError(f"{name}: no such folder; give a folder of recordings")
     found = [path for path in files_below(name) if is_recording(path)]

@@ -59,7 +59,7 @@ class MeasuringReader(AudioReader):
         self._window = np.hanning(_FRAME_SAMPLES)
         self._power = np.zeros(_FRAME_SAMPLES // 2 + 1)
         self._energy, self._samples, self._frames, self._silent = 0.0, 0, 0, 0
-        self._rest = np.zeros(0, np.float32)
+        self._partial_frame = np.zeros(0, np.float32)
 
     @property
     def damaged_packets(self) -> int:  # type: ignore[override]
@@ -68,7 +68,7 @@ class MeasuringReader(AudioReader):
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         for block in self._reader.blocks():
-            self._take(block.mean(axis=1, dtype=np.float32))
+            self._add(block.mean(axis=1, dtype=np.float32))
             yield block
 
     def close(self) -> None:
@@ -77,9 +77,9 @@ class MeasuringReader(AudioReader):
     def acoustics(self) -> Acoustics:
         """Of what was read so far; what does not fill a frame counts if there is no whole one."""
         if not self._frames:
-            padding = _FRAME_SAMPLES - len(self._rest)
-            window = np.pad(np.hanning(len(self._rest)), (0, padding))
-            self._measure(np.pad(self._rest, (0, padding))[None], window)
+            padding = _FRAME_SAMPLES - len(self._partial_frame)
+            window = np.pad(np.hanning(len(self._partial_frame)), (0, padding))
+            self._measure(np.pad(self._partial_frame, (0, padding))[None], window)
         rate = self.info.sample_rate_hz
         mean = self._energy / max(self._samples, 1)
         power = self._power / max(self._power.max(), 1e-300)
@@ -92,13 +92,13 @@ class MeasuringReader(AudioReader):
             float(audible[-1] if len(audible) else 0) * rate / _FRAME_SAMPLES,
         )
 
-    def _take(self, mono: NDArray[np.float32]) -> None:
+    def _add(self, mono: NDArray[np.float32]) -> None:
         with np.errstate(over="ignore", invalid="ignore"):
             self._energy += float(np.dot(mono, mono))
         self._samples += len(mono)
-        joined = np.concatenate([self._rest, mono])
+        joined = np.concatenate([self._partial_frame, mono])
         whole = len(joined) // _FRAME_SAMPLES * _FRAME_SAMPLES
-        self._rest = joined[whole:]
+        self._partial_frame = joined[whole:]
         if whole:
             self._measure(joined[:whole].reshape(-1, _FRAME_SAMPLES), self._window)
 
@@ -154,7 +154,7 @@ class FeatureSet:
         )
 
 
-class _Heard(NamedTuple):
+class _Features(NamedTuple):
     embeddings: Floats
     values: Floats
     facts: Acoustics
@@ -168,43 +168,43 @@ def collect_features(
     jobs: int | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> FeatureSet:
-    """Hear recordings; those that cannot be heard are left out.
+    """The stretches of recordings; those that cannot be decoded are left out.
 
-    jobs: recordings heard at once. Which stretches of a long one are kept depends on ``seed`` and
+    jobs: recordings at once. Which stretches of a long one are kept depends on ``seed`` and
     on its place in ``paths``.
     """
 
-    def hear(number: int) -> _Heard | AudioError:
+    def measure(number: int) -> _Features | AudioError:
         try:
-            return _hear(classifier, paths[number], np.random.default_rng([seed, number]))
+            return _features(classifier, paths[number], np.random.default_rng([seed, number]))
         except AudioError as error:
             return error
 
-    heard: list[_Heard] = []
+    measured: list[_Features] = []
     sources: list[str] = []
     left_out: list[LeftOut] = []
     workers = jobs or available_cores()
-    for number, found in enumerate(ordered_map(hear, range(len(paths)), workers, ahead=64)):
+    for number, found in enumerate(ordered_map(measure, range(len(paths)), workers, ahead=64)):
         if isinstance(found, AudioError):
             reason = str(found).removeprefix(f"{paths[number]}: ")
             left_out.append(LeftOut(paths[number], reason))
         else:
-            heard.append(found)
+            measured.append(found)
             sources.append(source_of(paths[number]))
         progress(number + 1)
     of_file = group_numbers(sources)
-    counts = [len(each.embeddings) for each in heard]
+    counts = [len(each.embeddings) for each in measured]
     return FeatureSet(
-        _stacked([each.embeddings for each in heard]),
-        _stacked([each.values for each in heard]),
+        _concatenate([each.embeddings for each in measured]),
+        _concatenate([each.values for each in measured]),
         np.repeat(of_file, counts),
-        np.asarray([each.facts for each in heard], np.float64).reshape(-1, len(Acoustics._fields)),
+        np.reshape([each.facts for each in measured], (-1, len(Acoustics._fields))).astype(float),
         of_file,
         tuple(left_out),
     )
 
 
-def _hear(classifier: AudioClassifier, path: str, dice: np.random.Generator) -> _Heard:
+def _features(classifier: AudioClassifier, path: str, dice: np.random.Generator) -> _Features:
     kept: list[tuple[Floats, Floats]] = []
     with open_audio(path) as opened:
         reader = MeasuringReader(opened)
@@ -215,7 +215,7 @@ def _hear(classifier: AudioClassifier, path: str, dice: np.random.Generator) -> 
                 kept[place : place + 1] = [stretch]
         facts = reader.acoustics()
     embeddings, values = (np.stack(parts) for parts in zip(*kept))
-    return _Heard(embeddings, values, facts)
+    return _Features(embeddings, values, facts)
 
 
 def _stretches(
@@ -225,16 +225,16 @@ def _stretches(
     windowing, model_reader = classifier.windowing, classifier.postprocessor
     hop_seconds = windowing.hop_samples / windowing.sample_rate_hz
     size = max(1, round(STRETCH_SECONDS / hop_seconds))
-    waiting: list[tuple[Floats, Floats, NDArray[np.float64], NDArray[np.float64]]] = []
-    held, any_option_set = 0, False
+    pending: list[tuple[Floats, Floats, NDArray[np.float64], NDArray[np.float64]]] = []
+    held, any_yielded = 0, False
 
-    def joined(stop: int | None) -> tuple[Floats, Floats]:
-        nonlocal waiting, held
-        scores, embeddings, weights, loudness = (np.concatenate(p) for p in zip(*waiting))
-        waiting = [] if stop is None else [
+    def merge(stop: int | None) -> tuple[Floats, Floats]:
+        nonlocal pending, held
+        scores, embeddings, weights, loudness = (np.concatenate(p) for p in zip(*pending))
+        pending = [] if stop is None else [
             (scores[stop:], embeddings[stop:], weights[stop:], loudness[stop:])
         ]  # fmt: skip
-        held = sum(len(each[0]) for each in waiting)
+        held = sum(len(each[0]) for each in pending)
         aggregator = Aggregator(model_reader.aggregation)
         aggregator.push(scores[:stop], weights[:stop], loudness[:stop])
         values = aggregator.flush()
@@ -244,14 +244,14 @@ def _stretches(
         return mean, values if probabilities is None else probabilities
 
     for block in classifier.stream(reader, jobs=1):
-        waiting.append((block.scores, block.embeddings, block.weights, block.loudness))
+        pending.append((block.scores, block.embeddings, block.weights, block.loudness))
         held += len(block.scores)
         while held >= size:
-            any_option_set = True
-            yield joined(size)
-    if held and (not any_option_set or held >= size / 2):
-        yield joined(None)
+            any_yielded = True
+            yield merge(size)
+    if held and (not any_yielded or held >= size / 2):
+        yield merge(None)
 
 
-def _stacked(parts: list[Floats]) -> Floats:
+def _concatenate(parts: list[Floats]) -> Floats:
     return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)

@@ -34,7 +34,7 @@ class MovedClass(NamedTuple):
     """A class whose scores (probabilities, where the model is calibrated) moved.
 
     area: how often a new stretch scores higher than one of reference, 0..1. p: of so large a move
-    of any class. …_mean: the mean score; …_heard: the share of stretches at or above the threshold.
+    of any class. …_mean: the mean score; …_share: the share of stretches at or above the threshold.
     distance: Wasserstein's, how far a score moved on average.
     """
 
@@ -43,8 +43,8 @@ class MovedClass(NamedTuple):
     p: float
     reference_mean: float
     new_mean: float
-    reference_features: float
-    new_features: float
+    reference_share: float
+    new_share: float
     distance: float
 
 
@@ -88,14 +88,18 @@ class Drift:
 
     @property
     def verdict(self) -> tuple[Remark, ...]:
-        """The sentences, most important first; rules are told in each function."""
+        """The sentences, most important first; each function states its rule."""
         what = "calibration and thresholds" if self.calibrated else "thresholds"
         return (*_trust(self, what), *_classes(self.moved), *_sound(self.facts, self.shifted))
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         names = (*self.__dataclass_fields__, "verdict")
-        return {name: _plain(getattr(self, name)) for name in names}
+        content = {name: _plain(getattr(self, name)) for name in names}
+        for entry in content["moved"]:
+            entry["reference_heard"] = entry.pop("reference_share")
+            entry["new_heard"] = entry.pop("new_share")
+        return content
 
     def to_json(self) -> str:
         """`to_dict` as text."""
@@ -116,7 +120,7 @@ class Drift:
             width = max(len(entry.label) for entry in self.moved[:_LISTED])
             lines += ["", f"{'class':{width}}  heard in: reference    new  mean: reference    new"]
             lines += [
-                f"{e.label:{width}}  {e.reference_features:19.0%}  {e.new_features:5.0%}  "
+                f"{e.label:{width}}  {e.reference_share:19.0%}  {e.new_share:5.0%}  "
                 f"{e.reference_mean:15.3f}  {e.new_mean:5.3f}"
                 for e in self.moved[:_LISTED]
             ]
@@ -136,24 +140,24 @@ def _trust(found: Drift, what: str) -> Iterator[Remark]:
             yield Remark("fair", text)
         return
     area = found.area.value
-    told = f"new recordings differ from the reference (AUC {area:.2f})"
+    facts = f"new recordings differ from the reference (AUC {area:.2f})"
     if area >= SLIGHT:
         size = "a clear shift" if area >= CLEAR else "a shift"
         yield Remark(
             "poor",
-            f"{size}: {told}; do not trust {what} made on the reference: label some new "
+            f"{size}: {facts}; do not trust {what} made on the reference: label some new "
             f"recordings, and calibrate with them",
         )
     elif found.moved:
         yield Remark(
             "fair",
-            f"a slight shift: {told}; {what} may be off for the classes that moved: check these "
+            f"a slight shift: {facts}; {what} may be off for the classes that moved: check these "
             f"on labelled new recordings",
         )
     else:
         yield Remark(
             "fair",
-            f"a slight shift: {told}, but no class scores differently; {what} are likely to hold: "
+            f"a slight shift: {facts}, but no class scores differently; {what} are likely to hold: "
             f"check them on a few labelled new recordings",
         )
 

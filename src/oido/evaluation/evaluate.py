@@ -27,7 +27,7 @@ from oido.signal.decode import AudioSource
 __all__ = ["evaluate", "predict_clips"]
 
 Progress = Callable[[int, int], None]
-"""Called with how many clips are heard, and how many there are."""
+"""Called with how many clips are done, and how many there are."""
 
 Floats = NDArray[np.float32]
 
@@ -46,7 +46,7 @@ def evaluate(
     or else 0.3. seed: of the samples that intervals are taken from. The rest is as for `judge`.
     """
     judged, left_out = predict_clips(model, dataset, thresholds=thresholds, progress=progress)
-    name = os.fspath(model) if isinstance(model, str | os.PathLike) else _named(model)
+    name = os.fspath(model) if isinstance(model, str | os.PathLike) else _name_of(model)
     note = (
         "The figures hold for new recordings only if the model was not trained on these, "
         "nor on others of the same sources."
@@ -80,22 +80,22 @@ def predict_clips(
     classifier = model if isinstance(model, AudioClassifier) else AudioClassifier(model)
     columns = _columns(classifier, dataset)
     targets = _targets(dataset, columns, len(classifier.labels))
-    heard: dict[int, _Heard] = {}
+    outputs: dict[int, _ClipOutput] = {}
     reasons: dict[int, str] = {}
     for done, (number, result) in enumerate(_results(classifier, dataset), start=1):
         if isinstance(result, AudioError):
             reasons[number] = str(result)
         else:
-            heard[number] = _Heard.of(result)
+            outputs[number] = _ClipOutput.of(result)
         if progress is not None:
             progress(done, len(dataset))
     left_out = [LeftOut(str(dataset[n]), reason) for n, reason in sorted(reasons.items())]
-    if not heard:
+    if not outputs:
         first = f"; {left_out[0].reason}" if left_out else ""
         raise OptionError(f"none of the {len(dataset)} clips can be heard{first}")
-    kept = sorted(heard)
-    judged = _judged(
-        [heard[n] for n in kept],
+    kept = sorted(outputs)
+    judged = _predictions(
+        [outputs[n] for n in kept],
         tuple(dataset[n] for n in kept),
         targets[kept],
         columns,
@@ -113,16 +113,16 @@ def _results(
     regions = [number for number, clip in enumerate(dataset.clips) if clip.is_region]
     for number, clip in enumerate(dataset.clips):
         if not clip.is_region:
-            yield number, _heard(classifier, clip.path)
+            yield number, _classify(classifier, clip.path)
     rate_hz = classifier.windowing.sample_rate_hz
     for number, waveform in clip_waveforms([dataset[n] for n in regions], rate_hz):
         if isinstance(waveform, AudioError):
             yield regions[number], waveform
         else:
-            yield regions[number], _heard(classifier, *waveform)
+            yield regions[number], _classify(classifier, *waveform)
 
 
-def _heard(
+def _classify(
     classifier: AudioClassifier, source: AudioSource, sample_rate_hz: int | None = None
 ) -> ClassificationResult | AudioError:
     try:
@@ -131,7 +131,7 @@ def _heard(
         return error
 
 
-class _Heard(NamedTuple):
+class _ClipOutput(NamedTuple):
     """What is kept of one clip; values f32[C] and f32[N, C], times f64[N, 2] in the clip."""
 
     scores: Floats
@@ -140,7 +140,7 @@ class _Heard(NamedTuple):
     times: NDArray[np.float64]
 
     @classmethod
-    def of(cls, result: ClassificationResult) -> _Heard:
+    def of(cls, result: ClassificationResult) -> _ClipOutput:
         windows = result.scores if result.probabilities is None else result.probabilities
         return cls(result.clip_scores, result.clip_probabilities, windows, result.times)
 
@@ -181,19 +181,21 @@ def _targets(dataset: Dataset, columns: _Columns, size: int) -> Floats:
     return targets[:, columns.classes]
 
 
-def _thresholds(classifier: AudioClassifier, given: float | Mapping[str, float] | None) -> Floats:
+def _thresholds(
+    classifier: AudioClassifier, explicit: float | Mapping[str, float] | None
+) -> Floats:
     """f32[C] of all labels. Raises OptionError for a threshold that is none."""
     own = classifier.postprocessor.head.thresholds
-    if isinstance(given, Mapping):
-        detection = Detection(thresholds=tuple(given.items()))
+    if isinstance(explicit, Mapping):
+        detection = Detection(thresholds=tuple(explicit.items()))
     else:
-        detection = Detection(given)
-        own = own if given is None else ()
+        detection = Detection(explicit)
+        own = own if explicit is None else ()
     return on_thresholds(len(classifier.labels), detection, classifier.label_indices, own)
 
 
-def _judged(
-    heard: list[_Heard],
+def _predictions(
+    outputs: list[_ClipOutput],
     clips: tuple[Clip, ...],
     targets: Floats,
     columns: _Columns,
@@ -201,11 +203,11 @@ def _judged(
     thresholds: Floats,
     multi_label: bool,
 ) -> ClipPredictions:
-    scores = np.stack([each.scores for each in heard])  # f32[K, C]
-    found = [each.probabilities for each in heard if each.probabilities is not None]
+    scores = np.stack([each.scores for each in outputs])  # f32[K, C]
+    found = [each.probabilities for each in outputs if each.probabilities is not None]
     values = np.stack(found) if found else scores
-    windows = np.concatenate([each.windows for each in heard])  # f32[M, C]
-    counts = [len(each.windows) for each in heard]
+    windows = np.concatenate([each.windows for each in outputs])  # f32[M, C]
+    counts = [len(each.windows) for each in outputs]
     return ClipPredictions(
         clips,
         tuple(labels[column] for column in columns.classes),
@@ -218,12 +220,12 @@ def _judged(
         no_event=values[:, columns.no_event].max(axis=1) if columns.no_event else None,
         windows=JudgedWindows(
             windows[:, columns.classes],
-            np.repeat(np.arange(len(heard)), counts),
-            np.concatenate([each.times for each in heard]),
+            np.repeat(np.arange(len(outputs)), counts),
+            np.concatenate([each.times for each in outputs]),
             no_event=windows[:, columns.no_event].max(axis=1) if columns.no_event else None,
         ),
     )
 
 
-def _named(model: AudioModel | AudioClassifier) -> str:
+def _name_of(model: AudioModel | AudioClassifier) -> str:
     return model.name if isinstance(model, AudioModel) else model.model.name

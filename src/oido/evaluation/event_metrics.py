@@ -97,11 +97,12 @@ class EventFigures:
             f"{events} events of {len(self.classes)} classes in {self.files} recordings, "
             f"{self.seconds / 60:.1f} min",
             "",
-            f"event F1      {_shown(self.macro_f1)} mean of classes, {_shown(self.micro_f1)} of "
-            f"all (start within {self.onset_collar:g} s, end within {self.offset_collar:g} s or "
+            f"event F1      {_with_interval(self.macro_f1)} mean of classes, "
+            f"{_with_interval(self.micro_f1)} of all (start within "
+            f"{self.onset_collar:g} s, end within {self.offset_collar:g} s or "
             f"{self.offset_share:.0%})",
-            f"1 s segments  {_shown(self.segment_macro_f1)} mean of classes, "
-            f"{_shown(self.segment_micro_f1)} of all",
+            f"1 s segments  {_with_interval(self.segment_macro_f1)} mean of classes, "
+            f"{_with_interval(self.segment_micro_f1)} of all",
             f"PSDS          {self.psds1:.3f} exact times, {self.psds2:.3f} classes not confused",
             "",
         ]
@@ -136,7 +137,7 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _shown(estimate: Estimate) -> str:
+def _with_interval(estimate: Estimate) -> str:
     interval = f" [{estimate.low:.2f}, {estimate.high:.2f}]" if estimate.has_interval else ""
     return f"{estimate.value:.3f}{interval}"
 
@@ -187,7 +188,7 @@ def judge_events(
     files, groups = [], []
     for done, truth in enumerate(truths, start=1):
         try:
-            files.append(_heard(classifier, truth, columns, thresholds))
+            files.append(_judge_file(classifier, truth, columns, thresholds))
             groups.append(truth.group)
         except AudioError as error:
             left_out.append(LeftOut(truth.path, str(error)))
@@ -245,7 +246,7 @@ def judge_events(
     )
 
 
-def _heard(
+def _judge_file(
     classifier: AudioClassifier,
     truth: FileTruth,
     columns: Mapping[str, int],

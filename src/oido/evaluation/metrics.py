@@ -172,13 +172,13 @@ class _Ranking:
 
 def _ranking(judged: ClipPredictions, number: int, bootstrap: Bootstrap) -> _Ranking:
     known = judged.known[:, number]
-    heard = judged.targets[known, number] > 0
+    present = judged.targets[known, number] > 0
     scores = judged.probabilities[known, number]
-    if heard.all() or not heard.any():
+    if present.all() or not present.any():
         nothing = np.full(bootstrap.rounds, np.nan)
         return _Ranking(math.nan, math.nan, nothing, nothing)
-    samples = ranking_samples(heard, scores, bootstrap.weights[:, known])
-    return _Ranking(average_precision(heard, scores), roc_auc(heard, scores), *samples)
+    samples = ranking_samples(present, scores, bootstrap.weights[:, known])
+    return _Ranking(average_precision(present, scores), roc_auc(present, scores), *samples)
 
 
 def _class_metrics(

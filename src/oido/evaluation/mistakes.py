@@ -24,16 +24,16 @@ __all__ = ["HIGH_HZ", "LOW_HZ", "SECONDS", "Excerpt", "Mistake", "excerpt", "wor
 
 
 class Mistake(NamedTuple):
-    """A clip, what is in it, and what was said; both as labels joined by commas.
+    """A clip, what is in it, and what was predicted; both as labels joined by commas.
 
-    label: the class that was most wrongly given, or missed; value: its probability (or score).
+    label: the class that was most wrongly predicted, or missed; value: its probability (or score).
     severity: by how much the answer was wrong, 0..1. centre: seconds from the start of the clip,
     the middle of the window where ``label`` is strongest; NaN if windows are not known.
     """
 
     clip: Clip
     truth: str
-    said: str
+    predicted: str
     label: str
     value: float
     severity: float
@@ -66,22 +66,22 @@ def _one(judged: ClipPredictions) -> tuple[NDArray[np.float64], NDArray[np.int64
 
 
 def _several(judged: ClipPredictions) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    heard = judged.targets > 0
-    wrong = judged.known & (judged.detected != heard)
-    gaps = np.where(wrong, np.abs(judged.probabilities - heard), -np.inf)
+    present = judged.targets > 0
+    wrong = judged.known & (judged.detected != present)
+    gaps = np.where(wrong, np.abs(judged.probabilities - present), -np.inf)
     return gaps.max(axis=1), np.asarray(gaps.argmax(axis=1), np.int64)
 
 
 def _mistake(judged: ClipPredictions, number: int, column: int, severity: float) -> Mistake:
-    heard = judged.targets[number] > 0
+    present = judged.targets[number] > 0
     if judged.multi_label:
-        said = judged.detected[number]
+        predicted = judged.detected[number]
     else:
-        said = np.arange(len(judged.classes)) == judged.decided[number]
+        predicted = np.arange(len(judged.classes)) == judged.decided[number]
     return Mistake(
         judged.clips[number],
-        _labels(judged, heard),
-        _labels(judged, said),
+        _labels(judged, present),
+        _labels(judged, predicted),
         judged.classes[column],
         float(judged.probabilities[number, column]),
         severity,

@@ -66,7 +66,7 @@ def confusion_picture(metrics: Metrics) -> Picture | None:
     """Rows are what is true, columns what was said; None with several classes per clip."""
     if metrics.confusion is None:
         return None
-    matrix, labels = _shown(metrics.confusion, metrics.confusion_labels)
+    matrix, labels = _without_empty(metrics.confusion, metrics.confusion_labels)
     size, rows = len(labels), matrix.sum(axis=1, keepdims=True)
     shares = matrix / np.maximum(rows, 1)
     with _figure(2.2 + 0.42 * size, 1.6 + 0.36 * size) as (figure, axes, drawn):
@@ -89,12 +89,12 @@ def confusion_picture(metrics: Metrics) -> Picture | None:
 
 def reliability_picture(found: Reliability, before: Reliability | None = None) -> Picture:
     """How often what is said with a probability comes true, and how many cases there are."""
-    told = [("probabilities", found, _BLUE, "o-")]
+    curves = [("probabilities", found, _BLUE, "o-")]
     if before is not None:
-        told.append(("raw scores", before, _ORANGE, "s--"))
+        curves.append(("raw scores", before, _ORANGE, "s--"))
     with _figure(4.4, 4.0) as (figure, axes, drawn):
         axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=":", label="perfect")
-        for name, each, colour, line in told:
+        for name, each, colour, line in curves:
             bins = [entry for entry in each.bins if entry.cases]
             x, y = [b.confidence for b in bins], [b.observed for b in bins]
             axes.plot(x, y, line, color=colour, label=f"{name}, ECE {each.ece:.3f}")
@@ -105,10 +105,10 @@ def reliability_picture(found: Reliability, before: Reliability | None = None) -
         axes.set(xlim=(0, 1.02), ylim=(0, 1.05), xlabel="what was said", ylabel="what came true")
         axes.legend(frameon=False, loc="upper left")
         svg = drawn(figure)
-    said = "; ".join(
+    described = "; ".join(
         f"of {b.cases} cases at {b.confidence:.2f}, {b.observed:.2f}" for b in found.bins if b.cases
     )
-    return Picture(svg, f"Reliability diagram. What came true: {said}.")
+    return Picture(svg, f"Reliability diagram. What came true: {described}.")
 
 
 def precision_recall_picture(judged: ClipPredictions, metrics: Metrics) -> Picture | None:
@@ -120,8 +120,8 @@ def precision_recall_picture(judged: ClipPredictions, metrics: Metrics) -> Pictu
     with _figure(6.2, 3.6) as (figure, axes, drawn):
         for place, number in enumerate(ranked):
             known, entry = judged.known[:, number], metrics.classes[number]
-            heard = judged.targets[known, number] > 0
-            precision, recall = precision_recall(heard, judged.probabilities[known, number])
+            present = judged.targets[known, number] > 0
+            precision, recall = precision_recall(present, judged.probabilities[known, number])
             axes.plot(
                 recall,
                 precision,
@@ -154,8 +154,8 @@ def learning_picture(curve: Sequence[CurvePoint]) -> Picture | None:
         axes.set(xlabel="clips of each class", ylabel="accuracy")
         axes.set_ylim(top=min(1.02, axes.get_ylim()[1]))
         svg = drawn(figure)
-    said = ", ".join(f"{p.accuracy:.3f} with {round(p.clips_per_class, 1):g}" for p in points)
-    return Picture(svg, f"Learning curve. Accuracy by clips of each class: {said}.")
+    described = ", ".join(f"{p.accuracy:.3f} with {round(p.clips_per_class, 1):g}" for p in points)
+    return Picture(svg, f"Learning curve. Accuracy by clips of each class: {described}.")
 
 
 def baselines_picture(accuracy: Estimate, baselines: Sequence[Baseline]) -> Picture | None:
@@ -175,8 +175,8 @@ def baselines_picture(accuracy: Estimate, baselines: Sequence[Baseline]) -> Pict
         axes.invert_yaxis()
         axes.set(xlim=(0, 1), xlabel="accuracy")
         svg = drawn(figure)
-    said = ", ".join(f"{name} {value:.3f}" for name, value in zip(names, values))
-    return Picture(svg, f"Accuracy: {said}.")
+    described = ", ".join(f"{name} {value:.3f}" for name, value in zip(names, values))
+    return Picture(svg, f"Accuracy: {described}.")
 
 
 def spectrogram_picture(log_mel: NDArray[np.float32], start: float, seconds: float) -> Picture:
@@ -201,7 +201,7 @@ def spectrogram_picture(log_mel: NDArray[np.float32], start: float, seconds: flo
     return Picture(svg, f"Spectrogram from {start:.2f} to {end:.2f} s of the recording.")
 
 
-def _shown(
+def _without_empty(
     matrix: NDArray[np.int64], labels: tuple[str, ...]
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Without rows and columns that are empty; of too many classes, those with most mistakes."""

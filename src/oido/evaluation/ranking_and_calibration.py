@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,46 +34,42 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 
-_MISSING = "judging a classifier needs scikit-learn; run: pip install 'oido[train]'"
+
+def _sklearn_metrics() -> Any:
+    try:
+        import sklearn.metrics
+    except ImportError as error:
+        raise MissingExtraError(
+            "judging a classifier needs scikit-learn; run: pip install 'oido[train]'"
+        ) from error
+    return sklearn.metrics
 
 
-def average_precision(heard: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:
+def average_precision(present: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:
     """Σ (R_n − R_n−1) · P_n over falling thresholds, as scikit-learn's; ties are one step.
 
     NaN unless there are clips with the class and without.
     """
-    if heard.all() or not heard.any():
+    if present.all() or not present.any():
         return math.nan
-    try:
-        from sklearn.metrics import average_precision_score
-    except ImportError as error:
-        raise MissingExtraError(_MISSING) from error
-    return float(average_precision_score(heard, scores))
+    return float(_sklearn_metrics().average_precision_score(present, scores))
 
 
-def roc_auc(heard: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:
+def roc_auc(present: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:
     """The chance that a clip with the class scores above one without; a tie is half.
 
     NaN unless there are clips of both kinds.
     """
-    if heard.all() or not heard.any():
+    if present.all() or not present.any():
         return math.nan
-    try:
-        from sklearn.metrics import roc_auc_score
-    except ImportError as error:
-        raise MissingExtraError(_MISSING) from error
-    return float(roc_auc_score(heard, scores))
+    return float(_sklearn_metrics().roc_auc_score(present, scores))
 
 
 def precision_recall(
-    heard: NDArray[np.bool_], scores: NDArray[np.floating]
+    present: NDArray[np.bool_], scores: NDArray[np.floating]
 ) -> tuple[Floats, Floats]:
     """Precision and recall at each threshold, as scikit-learn's precision_recall_curve."""
-    try:
-        from sklearn.metrics import precision_recall_curve
-    except ImportError as error:
-        raise MissingExtraError(_MISSING) from error
-    precision, recall, _ = precision_recall_curve(heard, scores)
+    precision, recall, _ = _sklearn_metrics().precision_recall_curve(present, scores)
     return precision, recall
 
 
@@ -91,7 +87,7 @@ def d_prime(area: float) -> float:
 
 
 def ranking_samples(
-    heard: NDArray[np.bool_], scores: NDArray[np.floating], weights: NDArray[np.float32]
+    present: NDArray[np.bool_], scores: NDArray[np.floating], weights: NDArray[np.float32]
 ) -> tuple[Floats, Floats]:
     """Average precision and ROC area of weighted clips, f64[B] each, for weights f32[B, K].
 
@@ -100,7 +96,7 @@ def ranking_samples(
     of those in the step itself, are outranked. NaN where the weights leave only one kind.
     """
     order = np.argsort(-scores, kind="stable")
-    ranked, positive = scores[order], heard[order]
+    ranked, positive = scores[order], present[order]
     ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
     starts = np.concatenate([[0], ends[:-1] + 1])
     found = np.logical_or.reduceat(positive, starts)

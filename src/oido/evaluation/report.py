@@ -21,9 +21,10 @@ from oido.evaluation.metrics import ClassMetrics, measure
 from oido.evaluation.mistakes import Mistake, worst_mistakes
 from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.ranking_and_calibration import Reliability
-from oido.evaluation.report_data import Fact, ReportData
+from oido.evaluation.report_html import Fact, ReportData, html_page
 from oido.evaluation.verdict import Baseline, CurvePoint, verdict
 from oido.writers.atomic import AtomicFile
+from oido.writers.html import number
 
 __all__ = ["Report"]
 
@@ -142,11 +143,9 @@ class Report(ReportData):
     def to_html(self) -> str:
         """One page that needs nothing else; the worst mistakes can be played, while files exist.
 
-        Raises MissingExtraError without Matplotlib.
+        Raises MissingExtraError without Matplotlib or Jinja2.
         """
-        from oido.evaluation.report_html import html_page
-
-        return str(html_page(self))
+        return html_page(self)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it as HTML or JSON, by the ending of the name. Raises OptionError, OutputError."""
@@ -178,7 +177,7 @@ class Report(ReportData):
         )
         lines += [f"{name:<16}{_with_interval(each)}" for name, each in named if each.is_known]
         if not math.isnan(m.macro_d_prime):
-            lines.append(f"{'d′':<16}{_number(m.macro_d_prime)}")
+            lines.append(f"{'d′':<16}{number(m.macro_d_prime)}")
         if self.judged.calibrated and m.reliability.cases:
             lines.append(f"{'ECE':<16}{m.reliability.ece:.3f}")
         width = max([16, *(len(name) + 2 for name, _ in self.facts)])
@@ -196,20 +195,14 @@ class Report(ReportData):
         lines = [f"{'class':<{width}}" + "".join(f"  {head:>9}" for head in heads)]
         for entry in self.metrics.classes:
             figures = (entry.precision, entry.recall, entry.f1, entry.ap, entry.roc_auc)
-            values = [_number(figure.value) for figure in figures]
+            values = [number(figure.value) for figure in figures]
             cells = [str(entry.clips), *values, f"{entry.threshold:.2f}"]
             lines.append(f"{entry.label:<{width}}" + "".join(f"  {cell:>9}" for cell in cells))
         return lines
 
 
-def _number(value: float) -> str:
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    return "–" if math.isnan(value) else f"{value:.3f}"
-
-
 def _with_interval(figure: Estimate) -> str:
-    text = _number(figure.value)
+    text = number(figure.value)
     return f"{text}  ({figure.low:.3f} to {figure.high:.3f})" if figure.has_interval else text
 
 
@@ -239,7 +232,12 @@ def _mistake_dict(mistake: Mistake) -> dict[str, Any]:
         "file": clip.path,
         "start_time": clip.start_time,
         "end_time": clip.end_time,
-        **{name: value for name, value in mistake._asdict().items() if name != "clip"},
+        "truth": mistake.truth,
+        "said": mistake.predicted,
+        "label": mistake.label,
+        "value": mistake.value,
+        "severity": mistake.severity,
+        "centre": mistake.centre,
     }
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from oido._version import __version__
+import numpy as np
+
+from oido.datasets.checks import DatasetSummary
+from oido.datasets.clip import LeftOut
+from oido.datasets.dataset import Dataset
 from oido.evaluation.bootstrap import Estimate
 from oido.evaluation.metrics import ClassMetrics, Metrics
-from oido.evaluation.mistakes import HIGH_HZ, LOW_HZ, Mistake, excerpt
+from oido.evaluation.mistakes import Excerpt, Mistake, excerpt
 from oido.evaluation.plots import (
     Picture,
     baselines_picture,
@@ -20,214 +25,79 @@ from oido.evaluation.plots import (
     reliability_picture,
     spectrogram_picture,
 )
-from oido.evaluation.report_data import ReportData
-from oido.writers.html import CONTENT_POLICY, STYLE, Html, data_uri, join, sorting_rules, tag
+from oido.evaluation.predictions import ClipPredictions
+from oido.evaluation.verdict import Baseline, CurvePoint, Remark
+from oido.writers.html import render
 
-__all__ = ["class_table", "confusion_table", "html_page", "interval", "number"]
+__all__ = ["Fact", "ReportData", "html_page"]
 
-_MOST_CLASSES = 25
-
-_COLUMNS = (
-    "class",
-    "clips",
-    "recordings",
-    "precision",
-    "recall",
-    "F1",
-    "AP",
-    "ROC-AUC",
-    "d′",
-    "threshold",
-)
-
-
-def class_table(metrics: Metrics) -> Html:
-    """A row for each class, which the reader may sort; worst first, by name the other way round."""
-    places = [_places(column) for column in zip(*map(_keys, metrics.classes))]
-    buttons = [
-        tag(
-            "label",
-            tag("input", type="radio", name="by", id=f"by{n}", checked=n == 0),
-            f" {name}",
-        )
-        for n, name in enumerate(_COLUMNS)
-    ]
-    heads = [tag("th", name, scope="col", role="columnheader") for name in _COLUMNS]
-    rows = [
-        _row(entry, "; ".join(f"--by{n}: {place[row]}" for n, place in enumerate(places)))
-        for row, entry in enumerate(metrics.classes)
-    ]
-    table = tag(
-        "table",
-        tag("thead", tag("tr", *heads, role="row"), role="rowgroup"),
-        tag("tbody", *rows, role="rowgroup"),
-        role="table",
-    )
-    return tag(
-        "div",
-        tag("style", Html(sorting_rules(len(_COLUMNS)))),
-        tag("fieldset", tag("legend", "Sort by"), *buttons, class_="sort"),
-        tag("div", table, class_="scroll sorted", tabindex=0, role="region", aria_label="Classes"),
-        class_="classes",
-    )
-
-
-def confusion_table(metrics: Metrics) -> Html:
-    """The counts in a table, for who cannot see the picture; only the mistakes of many classes."""
-    matrix, labels = metrics.confusion, metrics.confusion_labels
-    assert matrix is not None, "there is one where each clip has one class"
-    if len(labels) > _MOST_CLASSES:
-        pairs = sorted(
-            (
-                (int(matrix[a, b]), labels[a], labels[b])
-                for a in range(len(labels))
-                for b in range(len(labels))
-                if a != b and matrix[a, b]
-            ),
-            key=lambda pair: -pair[0],
-        )
-        rows = [
-            tag("tr", tag("td", true), tag("td", said), tag("td", str(count)))
-            for count, true, said in pairs
-        ]
-        heads: tuple[str, ...] = ("true", "said", "clips")
-        title = "Every mistake"
-    else:
-        used = [n for n in range(len(labels)) if matrix[n].any() or matrix[:, n].any()]
-        rows = [
-            tag("tr", tag("td", labels[a]), *(tag("td", str(matrix[a, b])) for b in used))
-            for a in used
-        ]
-        heads = ("true ↓ said →", *(labels[n] for n in used))
-        title = "The same as a table"
-    head = tag("tr", *(tag("th", name, scope="col") for name in heads))
-    return tag(
-        "details",
-        tag("summary", title),
-        tag("div", tag("table", head, *rows), class_="scroll"),
-    )
-
-
-def number(value: float) -> str:
-    """Three digits; a dash where nothing is known."""
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    return "–" if math.isnan(value) else f"{value:.3f}"
-
-
-def interval(figure: Estimate) -> str | None:
-    """From where to where, or None."""
-    return f"{figure.low:.3f}–{figure.high:.3f}" if figure.has_interval else None
-
-
-def _places(values: Sequence[Any]) -> list[int]:
-    """Where each stands when they are sorted."""
-    order = sorted(range(len(values)), key=lambda n: values[n])
-    places = [0] * len(values)
-    for place, row in enumerate(order):
-        places[row] = place
-    return places
-
-
-def _row(entry: ClassMetrics, style: str) -> Html:
-    figures = (entry.precision, entry.recall, entry.f1, entry.ap, entry.roc_auc)
-    cells = [
-        tag("th", entry.label, scope="row", role="rowheader"),
-        _cell(str(entry.clips)),
-        _cell(str(entry.recordings)),
-        *(_cell(number(each.value), interval(each)) for each in figures),
-        _cell(number(entry.d_prime)),
-        _cell(f"{entry.threshold:.2f}"),
-    ]
-    return tag("tr", *cells, style=style, role="row")
-
-
-def _cell(text: str, small: str | None = None) -> Html:
-    return tag("td", join(text, tag("small", small) if small else None), role="cell")
-
-
-def _keys(entry: ClassMetrics) -> tuple[str | float, ...]:
-    """By which its row is sorted in each column; unknown figures come last."""
-    figures = (entry.precision, entry.recall, entry.f1, entry.ap, entry.roc_auc)
-    values = [*(each.value for each in figures), entry.d_prime, entry.threshold]
-    known = [math.inf if math.isnan(value) else value for value in values]
-    return (entry.label.casefold(), -entry.clips, -entry.recordings, *known)
-
+Fact = str | int | float
 
 MOST_BYTES = 5_000_000
-"""Of sounds and their pictures; mistakes beyond it are told in words only."""
+"""Of sounds and their pictures, as they stand in the page; further mistakes are words only."""
 
-_TONES = {"good": "Good: ", "fair": "Note: ", "poor": "Caution: "}
-
-_WORDS = (
-    ("clip accuracy", "clips whose class is named rightly; with several classes, all of them"),
-    ("precision", "of what reaches its threshold, how much is right"),
-    ("recall", "of what is there, how much reaches its threshold"),
-    ("F1", "their harmonic mean"),
-    (
-        "AP, mAP",
-        "precision averaged over all thresholds by recall, and its mean over classes",
-    ),
-    ("ROC-AUC", "the chance that a clip with the class scores above one without"),
-    ("d′", "the same as the distance of two normal densities, in standard deviations"),
-    ("ECE", "how far what is said and what comes true are apart, on average over ten bins"),
-    ("intervals", "hold the true figure in 95 of 100 such data; recordings are what is drawn"),
-)
+_MOST_CLASSES = 25
+"""Of a confusion table that can still be read."""
 
 
-def html_page(report: ReportData) -> Html:
-    """The whole document. Labels and file names are text in it, whatever they hold."""
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=CONTENT_POLICY),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("title", report.title),
-        tag("style", Html(STYLE)),
-    )
-    body = tag(
-        "body",
-        tag("main", *_sections(report)),
-        tag("footer", tag("p", f"Made by oido {__version__}.", class_="soft")),
-    )
-    return join(Html("<!DOCTYPE html>\n"), tag("html", head, body, lang="en"), "\n")
+@dataclass(frozen=True, eq=False)
+class ReportData:
+    """The figures, and what they were measured on; `Report.of` says what the fields mean.
+
+    The page is made of this alone, so that it need not know the report that offers it.
+    """
+
+    title: str
+    judged: ClipPredictions
+    metrics: Metrics
+    verdict: tuple[Remark, ...]
+    mistakes: tuple[Mistake, ...]
+    dataset: DatasetSummary[Dataset] | None = None
+    baselines: tuple[Baseline, ...] = ()
+    learning_curve: tuple[CurvePoint, ...] = ()
+    facts: tuple[tuple[str, Fact], ...] = ()
+    parity: float | None = None
+    left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def clip_accuracy(self) -> float:
+        """The share of clips named rightly, 0..1; NaN if no clip is labelled completely."""
+        return self.metrics.clip_accuracy.value
+
+    @property
+    def mAP(self) -> float:  # noqa: N802
+        """The mean of the classes' average precision, 0..1; NaN if there is none."""
+        return self.metrics.macro_ap.value
+
+    @property
+    def how(self) -> str:
+        """On which clips, and by which models, in a sentence."""
+        metrics, parts = self.metrics, len(set(self.judged.splits))
+        text = f"{metrics.clips} clips from {metrics.recordings} recordings"
+        if parts > 1:
+            text += f", each judged by a model that had not seen its part of {parts}"
+        if metrics.unknown:
+            text += f"; {metrics.unknown} of them are not labelled completely, and have no accuracy"
+        return f"{text}."
 
 
-def _sections(report: ReportData) -> Iterator[Html]:
-    yield tag("h1", report.title)
-    yield tag("p", report.how, class_="soft")
-    for note in report.notes:
-        yield tag("p", note, class_="soft")
-    yield _section("What it means", _verdict(report), _figures(report))
-    yield _section("Classes", class_table(report.metrics))
-    if matrix := confusion_picture(report.metrics):
-        yield _section("What is taken for what", _figure(matrix), confusion_table(report.metrics))
-    yield _section("Can it be trusted?", tag("div", *_trust(report), class_="pictures"))
-    compared = list(_compared(report))
-    if compared:
-        yield _section("Against simpler ways, and with less data", *compared)
-    yield _section("Worst mistakes", _mistakes(report))
-    yield _section("The data", *_data(report))
-    if report.facts:
-        yield _section("How it was made", _pairs(report.facts))
-    yield _section("The words", _pairs(_WORDS))
+def html_page(report: ReportData) -> str:
+    """The whole document. Labels and file names are text in it, whatever they hold.
 
-
-def _section(title: str, *content: Html) -> Html:
-    return tag("section", tag("h2", title), *content)
-
-
-def _verdict(report: ReportData) -> Html:
-    items = (
-        tag("li", tag("b", _TONES[remark.tone]), remark.text, class_=remark.tone)
-        for remark in report.verdict
-    )
-    return tag("ul", *items, class_="verdict")
-
-
-def _figures(report: ReportData) -> Html:
+    Raises MissingExtraError without Matplotlib or Jinja2.
+    """
     m = report.metrics
-    shown = (
+    pictures = {
+        "confusion": confusion_picture(m),
+        "reliability": reliability_picture(m.reliability, m.reliability_before)
+        if m.reliability.cases
+        else None,
+        "precision_recall": precision_recall_picture(report.judged, m),
+        "baselines": baselines_picture(m.clip_accuracy, report.baselines),
+        "learning": learning_picture(report.learning_curve),
+    }
+    figures = (
         ("clip accuracy", m.clip_accuracy),
         ("window accuracy", m.window_accuracy),
         ("right decisions", m.label_accuracy),
@@ -239,99 +109,63 @@ def _figures(report: ReportData) -> Html:
         ("ECE", Estimate(m.reliability.ece if report.judged.calibrated else math.nan)),
         ("Brier score", m.reliability.brier),
     )
-    cards = [
-        tag("div", name, tag("strong", number(each.value)), tag("small", interval(each)))
-        for name, each in shown
-        if not math.isnan(each.value)
-    ]
-    return tag("div", *cards, class_="figures")
-
-
-def _trust(report: ReportData) -> Iterator[Html]:
-    m = report.metrics
-    if m.reliability.cases:
-        what = "Raw scores, read as if they were probabilities; they are not"
-        if report.judged.calibrated:
-            what = "How often it is right when it says so; numbers count cases"
-        yield _figure(reliability_picture(m.reliability, m.reliability_before), what)
-    if curves := precision_recall_picture(report.judged, m):
-        yield _figure(curves, "Precision against recall, the hardest classes")
-
-
-def _compared(report: ReportData) -> Iterator[Html]:
-    if bars := baselines_picture(report.metrics.clip_accuracy, report.baselines):
-        rows = [("this model", report.clip_accuracy, report.mAP), *report.baselines]
-        yield tag(
-            "div",
-            _figure(bars),
-            tag(
-                "table",
-                tag("tr", *(tag("th", head, scope="col") for head in ("", "accuracy", "mAP"))),
-                *(
-                    tag("tr", tag("td", name), tag("td", number(acc)), tag("td", number(ap)))
-                    for name, acc, ap in rows
-                ),
-            ),
-            class_="pictures",
-        )
-    if curve := learning_picture(report.learning_curve):
-        yield _figure(curve, "With fewer clips of each class; bars are one standard deviation")
-
-
-def _mistakes(report: ReportData) -> Html:
-    if not report.mistakes:
-        return tag("p", "None.")
-    cards, left = [], MOST_BYTES
-    for mistake in report.mistakes:
-        media, size = _media(mistake, left)
-        left -= size
-        cards.append(_card(mistake, report.judged.calibrated, media))
-    return tag("div", *cards, class_="mistakes")
-
-
-def _card(mistake: Mistake, calibrated: bool, media: Html | None) -> Html:
-    kind = "probability" if calibrated else "score"
-    return tag(
-        "article",
-        tag("p", "said ", tag("b", mistake.said), ", is ", tag("b", mistake.truth)),
-        tag("p", f"{kind} of {mistake.label}: {mistake.value:.2f}", class_="soft"),
-        media or tag("p", "cannot be played here", class_="soft"),
-        tag("p", tag("small", str(mistake.clip), class_="soft")),
-        class_="mistake",
+    return render(
+        "evaluation.html",
+        "train",
+        title=report.title,
+        report=report,
+        pictures=pictures,
+        figures=figures,
+        places=_places(m.classes),
+        confusion=_confusion(m),
+        mistakes=list(_with_media(report.mistakes)),
     )
 
 
-def _media(mistake: Mistake, most_bytes: int) -> tuple[Html | None, int]:
-    """The picture and the player, and how many bytes they take; None where there is no sound."""
-    found = excerpt(mistake.clip, mistake.centre)
-    if found is None:
-        return None, 0
-    picture = spectrogram_picture(found.log_mel, found.start, found.seconds)
-    sound = data_uri(found.flac, "audio/flac")
-    label = f"{mistake.clip}, {found.seconds:.1f} s from {found.start:.1f} s on"
-    media = join(
-        _figure(picture, f"{LOW_HZ:g} Hz (below) to {HIGH_HZ:g} Hz, mel scale"),
-        tag("audio", controls=True, preload="none", src=sound, aria_label=label),
-    )
-    return (media, len(media)) if len(media) <= most_bytes else (None, 0)
+def _places(classes: Sequence[ClassMetrics]) -> list[list[int]]:
+    """Of each class, its place in the order by each column of the table."""
+    columns = [np.asarray(column) for column in zip(*map(_sort_keys, classes))]
+    places = [np.argsort(np.argsort(keys, kind="stable")).tolist() for keys in columns]
+    return [list(row) for row in zip(*places)]
 
 
-def _data(report: ReportData) -> Iterator[Html]:
-    if report.dataset is not None:
-        yield tag("pre", str(report.dataset))
-    if report.left_out:
-        items = (tag("li", f"{name}: {reason}") for name, reason in report.left_out)
-        yield tag("p", f"Left out, because they cannot be used: {len(report.left_out)}")
-        yield tag("ul", *items)
-    elif report.dataset is None:
-        yield tag("p", "Every clip was heard.")
+def _sort_keys(entry: ClassMetrics) -> tuple[str | float, ...]:
+    """One for each column; unknown figures come last."""
+    figures = (entry.precision, entry.recall, entry.f1, entry.ap, entry.roc_auc)
+    values = [*(each.value for each in figures), entry.d_prime, entry.threshold]
+    known = [math.inf if math.isnan(value) else value for value in values]
+    return (entry.label.casefold(), -entry.clips, -entry.recordings, *known)
 
 
-def _pairs(pairs: tuple[tuple[str, object], ...]) -> Html:
-    entries = (join(tag("dt", str(name)), tag("dd", str(value))) for name, value in pairs)
-    return tag("dl", *entries)
+def _confusion(metrics: Metrics) -> dict[str, Any] | None:
+    """The counts as a table, for who cannot see the picture; only the mistakes of many classes."""
+    matrix, labels = metrics.confusion, metrics.confusion_labels
+    if matrix is None:
+        return None
+    if len(labels) > _MOST_CLASSES:
+        wrong = matrix - np.diag(np.diag(matrix))
+        pairs = sorted(np.argwhere(wrong).tolist(), key=lambda pair: -wrong[tuple(pair)])
+        rows = [(labels[a], labels[b], int(matrix[a, b])) for a, b in pairs]
+        return {"title": "Every mistake", "heads": ("true", "said", "clips"), "rows": rows}
+    used = np.flatnonzero(matrix.any(axis=0) | matrix.any(axis=1))
+    return {
+        "title": "The same as a table",
+        "heads": ("true ↓ said →", *(labels[n] for n in used)),
+        "rows": [(labels[n], *matrix[n, used].tolist()) for n in used],
+    }
 
 
-def _figure(picture: Picture, caption: str = "") -> Html:
-    image = tag("img", src=data_uri(picture.svg, "image/svg+xml"), alt=picture.words)
-    return tag("figure", image, tag("figcaption", caption) if caption else None)
+def _with_media(
+    mistakes: Sequence[Mistake],
+) -> Iterator[tuple[Mistake, Excerpt | None, Picture | None]]:
+    """Each with its sound and the picture of that, while they exist and there is space for them."""
+    free_bytes = MOST_BYTES
+    for mistake in mistakes:
+        if sound := excerpt(mistake.clip, mistake.centre):
+            picture = spectrogram_picture(sound.log_mel, sound.start, sound.seconds)
+            size = (len(sound.flac) + len(picture.svg)) * 4 // 3  # in base64
+            if size <= free_bytes:
+                free_bytes -= size
+                yield mistake, sound, picture
+                continue
+        yield mistake, None, None

@@ -64,7 +64,7 @@ def separation(
     count = len(labels)
     weights = _weights(source, count)
     folds = np.random.default_rng(seed).permutation(count) % min(_FOLDS, count)
-    said = np.zeros((len(source), labels.shape[1]))
+    outputs = np.zeros((len(source), labels.shape[1]))
     for fold in range(min(_FOLDS, count)):
         train, test = folds[source] != fold, folds[source] == fold
         w = weights[train][:, None]
@@ -74,9 +74,9 @@ def separation(
         gram += np.eye(len(gram)) * max(_RIDGE * np.trace(gram) / len(gram), 1e-12)
         y = labels - labels[folds != fold].mean(axis=0)
         beta = np.linalg.solve(gram, x.T @ (w * y[source[train]]))  # f64[d, P]
-        said[test] = (features[test] - centre) @ beta
-    areas = _areas(_shares_below(said, weights), source, labels)
-    return areas, _interval(said[:, 0], source, labels[:, 0], float(areas[0]), seed)
+        outputs[test] = (features[test] - centre) @ beta
+    areas = _areas(_shares_below(outputs, weights), source, labels)
+    return areas, _interval(outputs[:, 0], source, labels[:, 0], float(areas[0]), seed)
 
 
 def mmd(features: Floats, source: Indices, labels: Floats) -> Floats:
@@ -166,10 +166,10 @@ def _areas(shares: Floats, source: Indices, labels: Floats) -> Floats:
     return np.asarray(((n + m) * means - n / 2) / m)
 
 
-def _interval(said: Floats, source: Indices, labels: Floats, area: float, seed: int) -> Estimate:
+def _interval(outputs: Floats, source: Indices, labels: Floats, area: float, seed: int) -> Estimate:
     """The 2.5th and 97.5th percentile over recordings drawn again, new and old by themselves."""
     new = labels[source] > 0
-    wins = np.sign(said[new][:, None] - said[~new]) / 2 + 0.5
+    wins = np.sign(outputs[new][:, None] - outputs[~new]) / 2 + 0.5
     pairs = _source_means(wins, group_numbers(source[new]), int(labels.sum()))
     old = group_numbers(source[~new])
     pairs = _source_means(pairs.T, old, int((1 - labels).sum()))  # f64[m, n]

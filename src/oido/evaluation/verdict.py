@@ -57,7 +57,7 @@ def verdict(
     learning_curve: Sequence[CurvePoint] = (),
     parity: float | None = None,
 ) -> tuple[Remark, ...]:
-    """The sentences, most important first; rules are told in each function."""
+    """The sentences, most important first; each function states its rule."""
     return (
         *_accuracy(metrics, judged.multi_label),
         *_too_few(metrics.classes),
@@ -85,9 +85,9 @@ def _accuracy(metrics: Metrics, multi_label: bool) -> Iterator[Remark]:
     if not metrics.clip_accuracy.has_interval:
         yield Remark("poor", f"{text}, from a single recording: nothing follows for others")
         return
-    said = "every class of a clip is said right in" if multi_label else "it names the class of"
+    success = "every class of a clip is said right in" if multi_label else "it names the class of"
     clips = metrics.clips - metrics.unknown
-    text = f"{text}, between {low:.2f} and {high:.2f}: {said} {round(value * clips)} of {clips}"
+    text = f"{text}, between {low:.2f} and {high:.2f}: {success} {round(value * clips)} of {clips}"
     text += " clips"
     if low <= metrics.majority:
         always = f"the most frequent answer alone would reach {metrics.majority:.2f}"
@@ -131,10 +131,10 @@ def _confused(metrics: Metrics) -> Iterator[Remark]:
                 of = int(clips[a] + clips[b])
                 text = f"{first} and {second} are mistaken for each other in {wrong} of {of}"
             else:
-                what, taken, of = (first, second, clips[a])
+                actual, mistaken_for, of = first, second, clips[a]
                 if matrix[b, a]:
-                    what, taken, of = second, first, clips[b]
-                text = f"{what} is taken for {taken} in {wrong} of {of}"
+                    actual, mistaken_for, of = second, first, clips[b]
+                text = f"{actual} is taken for {mistaken_for} in {wrong} of {of}"
             if wrong >= _OFTEN_CLIPS and wrong >= _OFTEN_SHARE * of:
                 found.append((wrong / of, text))
     for _, text in sorted(found, key=lambda each: -each[0])[:_LISTED]:
@@ -186,12 +186,14 @@ def _trust(judged: ClipPredictions, metrics: Metrics) -> Iterator[Remark]:
 
 def _wrong_way(found: Reliability) -> str:
     _, low, high = found.over_confidence
-    said = sum(each.cases * each.confidence for each in found.bins if each.cases) / found.cases
-    came = sum(each.cases * each.observed for each in found.bins if each.cases) / found.cases
+    confidence = (
+        sum(each.cases * each.confidence for each in found.bins if each.cases) / found.cases
+    )
+    observed = sum(each.cases * each.observed for each in found.bins if each.cases) / found.cases
     if low > 0:
-        return f"over-confident, it says {said:.2f} where {came:.2f} is right"
+        return f"over-confident, it says {confidence:.2f} where {observed:.2f} is right"
     if high < 0:
-        return f"too cautious, it says {said:.2f} where {came:.2f} is right"
+        return f"too cautious, it says {confidence:.2f} where {observed:.2f} is right"
     return "too high in places and too low in others"
 
 

@@ -41,13 +41,13 @@ def time_in_tags(tags: Mapping[str, object]) -> datetime | None:
     AudioMoth's comment, then creation times of QuickTime, MP4 and Matroska, the origination of
     Broadcast WAV. A date without a time of day is none.
     """
-    told = {str(key).lower(): str(value) for key, value in tags.items()}
-    if (time := audiomoth_time(told)) is not None:
+    texts = {str(key).lower(): str(value) for key, value in tags.items()}
+    if (time := audiomoth_time(texts)) is not None:
         return time
     for key in _DATES:
-        if (time := _iso(told.get(key, ""))) is not None:
+        if (time := _iso(texts.get(key, ""))) is not None:
             return time
-    return _iso(f"{told.get('origination_date', '')} {told.get('origination_time', '')}")
+    return _iso(f"{texts.get('origination_date', '')} {texts.get('origination_time', '')}")
 
 
 def audiomoth_time(tags: Mapping[str, object]) -> datetime | None:
@@ -130,12 +130,12 @@ class Clock:
         """When this recording began. tags: JSON; modified: ISO (else it is no time), UTC."""
         if self.source == "modified":
             return self._from_modified(modified, duration)
-        told = _loaded(tags) if self.source != "name" else {}
+        parsed = _parse(tags) if self.source != "name" else {}
         name = None
         if self.source != "tags":
             name = self._names.find(file) if self._names else time_in_name(file)
         reading = Reading(None, None)
-        for time, source in self._candidates(name, told):
+        for time, source in self._candidates(name, parsed):
             reading = self._in_utc(time, source)
             if reading.at is not None:
                 break
@@ -197,7 +197,7 @@ def zone_named(name: str) -> tzinfo:
         ) from error
 
 
-def _loaded(tags: str | None) -> dict[str, object]:
+def _parse(tags: str | None) -> dict[str, object]:
     if not tags or tags == "{}":
         return {}
     try:

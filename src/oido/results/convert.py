@@ -117,7 +117,7 @@ def _recordings(results: Results, table: str) -> tuple[list[Task], list[FileSumm
             UNION ALL BY NAME SELECT DISTINCT file FROM {table})
         GROUP BY file ORDER BY file"""
     rows = results.sql(query)
-    names, locations, *told = (column.to_pylist() for column in rows.columns)
+    names, locations, *columns = (column.to_pylist() for column in rows.columns)
     tasks = [
         Task(number, location, name, relative)
         for number, (name, location, relative) in enumerate(zip(names, locations, _below(names)))
@@ -129,7 +129,7 @@ def _recordings(results: Results, table: str) -> tuple[list[Task], list[FileSumm
             windows=windows,
             failure=Failure(kind, reason or kind) if kind else None,
         )
-        for name, duration, windows, kind, reason in zip(names, *told)
+        for name, duration, windows, kind, reason in zip(names, *columns)
     ]
     return tasks, summaries
 

@@ -21,6 +21,7 @@ __all__ = [
     "joined",
     "local",
     "monday_of",
+    "rows_of",
 ]
 
 _BIN = 900
@@ -68,13 +69,13 @@ _SPANS = """
 
 def gaps_of(results: Results, gap_seconds: float) -> Coverage:
     """Coverage by the clock, and the gaps longer than this."""
-    total = _rows(
+    total = rows_of(
         results,
         f"""WITH {_SPANS} SELECT min(start) AS first, max(stop) AS last,
             coalesce(sum(greatest(epoch(stop) - epoch(greatest(start, coalesce(before, start))), 0)
             ), 0) AS seconds FROM ordered""",
     )[0]
-    found = _rows(
+    found = rows_of(
         results,
         f"""WITH {_SPANS} SELECT before, start, epoch(start) - epoch(before) AS seconds,
             count(*) OVER () AS count, sum(epoch(start) - epoch(before)) OVER () AS total
@@ -97,7 +98,7 @@ def covered_by(results: Results, parts: str, zone: str) -> dict[tuple[Any, ...],
     parts: SQL such as ``hour(moment)``, ``CAST(moment AS DATE)``. A recording counts in each part
     with the seconds that fall into it.
     """
-    rows = _rows(
+    rows = rows_of(
         results,
         f"""WITH spans AS (
             SELECT epoch(recorded_at) AS start, epoch(recorded_at) + duration AS stop
@@ -123,7 +124,8 @@ def local(time: str, zone: str) -> str:
     return f"({time} AT TIME ZONE {quoted(zone)})"
 
 
-def _rows(results: Results, query: str) -> list[dict[str, Any]]:
+def rows_of(results: Results, query: str) -> list[dict[str, Any]]:
+    """What a query gives, each row by column name."""
     rows: list[dict[str, Any]] = results.sql(query).to_pylist()
     return rows
 
@@ -137,9 +139,13 @@ class Stretch:
     events: int
 
     @property
+    def recorded_hours(self) -> float:
+        return self.recorded_seconds / 3600
+
+    @property
     def rate(self) -> float | None:
         """Events per recorded hour; None without a recording."""
-        return self.events / self.recorded_seconds * 3600 if self.recorded_seconds > 0 else None
+        return self.events / self.recorded_hours if self.recorded_seconds > 0 else None
 
 
 def joined(days: Sequence[Stretch], name: Callable[[str], str]) -> tuple[Stretch, ...]:

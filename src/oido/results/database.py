@@ -150,8 +150,8 @@ class Database:
         pyarrow = self._pyarrow
         times: list[Any] = []
         for batch in reader:
-            files, *told = (column.to_pylist() for column in batch.columns)
-            readings = [clock.read(f, t, m, d or 0.0) for f, t, m, d in zip(files, *told)]
+            files, *columns = (column.to_pylist() for column in batch.columns)
+            readings = [clock.read(f, t, m, d or 0.0) for f, t, m, d in zip(files, *columns)]
             self._count_doubts(readings)
             at = pyarrow.array([r.at for r in readings], pyarrow.timestamp("us", "UTC"))
             source = pyarrow.array([r.source for r in readings], pyarrow.string())
@@ -192,7 +192,7 @@ class Database:
                 "and settings are closed to it"
             ) from error
         except (duckdb.BinderException, duckdb.CatalogException) as error:
-            raise OptionError(f"{_sentence(error)}; {_told(self.columns, query)}") from error
+            raise OptionError(f"{_sentence(error)}; {_available(self.columns, query)}") from error
         except (duckdb.Error, self._pyarrow.ArrowException) as error:
             is_ours = not query or self._url in str(error)  # a part is damaged, or gone
             if is_ours or isinstance(error, duckdb.IOException):
@@ -244,7 +244,7 @@ def _sentence(error: Exception) -> str:
     return str(error).strip().split("\n")[0].split(": ", 1)[-1].rstrip(".! ")
 
 
-def _told(columns: Mapping[str, Sequence[str]], query: str) -> str:
+def _available(columns: Mapping[str, Sequence[str]], query: str) -> str:
     named = [table for table in columns if re.search(rf"\b{table}\b", query, re.IGNORECASE)]
     if not named:
         return f"the tables are {', '.join(columns)}"

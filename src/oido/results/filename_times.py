@@ -135,9 +135,9 @@ class NamePattern:
             if name not in _DIGITS and name not in _OTHER:
                 known = " ".join(f"%{n}" for n in (*_DIGITS, *_OTHER))
                 raise OptionError(f"%{name} in {pattern!r} is not known; there are {known}")
-        given = set(directives)
-        is_date = given & {"Y", "y"} and any(date <= given for date in _DATES)
-        if given != {"s"} and not (is_date and given & {"H", "I"}):
+        used = set(directives)
+        is_date = used & {"Y", "y"} and any(date <= used for date in _DATES)
+        if used != {"s"} and not (is_date and used & {"H", "I"}):
             raise OptionError(
                 f"{pattern!r} needs a year, a day and an hour, as in %Y%m%d_%H%M%S; or %s alone"
             )
@@ -147,7 +147,7 @@ class NamePattern:
         )
         before = r"(?<!\d)" if text.startswith(r"\d") else ""
         after = r"(?!\d)" if text.endswith("}") else ""
-        self._pattern, self._is_unix, self._in_path = pattern, given == {"s"}, "/" in pattern
+        self._pattern, self._is_unix, self._in_path = pattern, used == {"s"}, "/" in pattern
         self._search = re.compile(before + text + after)
 
     def find(self, file: str) -> datetime | None:

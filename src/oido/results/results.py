@@ -36,8 +36,8 @@ def require_label(name: str, known: Sequence[str]) -> None:
     possible = dict.fromkeys((*known, *audioset, *display_names(audioset, "es")))
     if name not in possible:
         near = _nearest(name, known) or _nearest(name, possible)
-        told = f"; the nearest are: {', '.join(map(repr, near))}" if near else ""
-        raise UnknownLabelError(f"nothing in these results has the label {name!r}{told}")
+        hint = f"; the nearest are: {', '.join(map(repr, near))}" if near else ""
+        raise UnknownLabelError(f"nothing in these results has the label {name!r}{hint}")
 
 
 def _nearest(name: str, labels: Iterable[str]) -> list[str]:
@@ -135,8 +135,8 @@ class Results:
         names = self.columns(table)
         for column in columns or ():
             if column not in names:
-                told = ", ".join(names)
-                raise OptionError(f"{table} has no column {column!r}; there are {told}")
+                known = ", ".join(names)
+                raise OptionError(f"{table} has no column {column!r}; there are {known}")
         if limit is not None and limit < 0:
             raise OptionError(f"a limit is 0 rows or more, not {limit}")
         wanted = ", ".join(f'"{column}"' for column in columns or names)

@@ -11,7 +11,7 @@ from typing import Any
 
 from oido.errors import OptionError
 from oido.results.clock import zone_named
-from oido.results.coverage import Coverage, Stretch, covered_by, gaps_of, local
+from oido.results.coverage import Coverage, Stretch, covered_by, gaps_of, local, rows_of
 from oido.results.database import quoted
 from oido.results.results import Results, require_label
 
@@ -51,10 +51,10 @@ class Failed:
 class Summary:
     """Everything that a report tells. Hours and days are those of ``zone``.
 
-    oido_version, created: of the run. with_sound: recordings of which something was heard; timed:
-    those of a known time. time_sources, time_doubts: how many were told by what, and how many are
-    doubtful. label, label_days: the one label that was asked for, and its events by hour of each
-    day, named ``2023-10-15 06``.
+    oido_version, created: of the run. succeeded: recordings heard to their end. with_sound: those
+    of which something was heard; timed: of them, those of a known time. time_sources, time_doubts:
+    how many times came from where, and how many are doubtful. label, label_days: the one label
+    that was asked for, and its events by hour of each day, named ``2023-10-15 06``.
     """
 
     url: str
@@ -64,7 +64,7 @@ class Summary:
     parameters: Mapping[str, Any]
     calibrated: bool
     recordings: int
-    heard: int
+    succeeded: int
     failed: int
     hours: float
     inference_hours: float
@@ -89,6 +89,10 @@ class Summary:
         values: dict[str, Any] = _plain(dataclasses.asdict(self))
         values["coverage"] = _plain(self.coverage._asdict())
         values["coverage"]["gaps"] = [_plain(gap._asdict()) for gap in self.coverage.gaps]
+        values["heard"] = values.pop("succeeded")
+        values["hearing_hours"] = values.pop("inference_hours")
+        for failure in values["failures"]:
+            failure["seconds_heard"] = failure.pop("audio_seconds")
         return {"report_version": 1, **values}
 
 
@@ -111,8 +115,8 @@ def summarize(
         raise OptionError(f"hours are told in a zone such as Europe/Madrid, not in {zone!r}")
     if not gap_seconds > 0:
         raise OptionError(f"a gap is longer than 0 s, not {gap_seconds:g}")
-    totals = _rows(results, _TOTALS)[0]
-    labels = _labels(results, totals["heard"], zone)
+    totals = rows_of(results, _TOTALS)[0]
+    labels = _labels(results, totals["succeeded"], zone)
     if label is not None:
         require_label(label, [figures.label for figures in labels])
     hours = covered_by(results, "hour(moment) AS hour", zone)
@@ -146,25 +150,25 @@ def summarize(
 
 _TOTALS = """
     SELECT count(*) AS recordings,
-        count(*) FILTER (failure_kind IS NULL) AS heard,
+        count(*) FILTER (failure_kind IS NULL) AS succeeded,
         count(*) FILTER (failure_kind IS NOT NULL) AS failed,
         coalesce(sum(duration), 0) / 3600 AS hours,
-        coalesce(sum(hearing_seconds), 0) / 3600 AS hearing_hours,
+        coalesce(sum(hearing_seconds), 0) / 3600 AS inference_hours,
         count(*) FILTER (duration > 0) AS with_sound,
         count(*) FILTER (recorded_at IS NOT NULL AND duration > 0) AS timed
     FROM recordings"""
 
 
-def _labels(results: Results, heard: int, zone: str) -> tuple[LabelFigures, ...]:
+def _labels(results: Results, succeeded: int, zone: str) -> tuple[LabelFigures, ...]:
     value = "probability" if "probability" in results.columns("events") else "score"
     hours: dict[str, list[int]] = {}
-    for row in _rows(
+    for row in rows_of(
         results,
         f"""SELECT label, hour({local("start_at", zone)}) AS hour, count(*) AS events
         FROM events WHERE start_at IS NOT NULL GROUP BY ALL""",
     ):
         hours.setdefault(row["label"], [0] * 24)[row["hour"]] = row["events"]
-    rows = _rows(
+    rows = rows_of(
         results,
         f"""SELECT label, count(*) AS events, count(DISTINCT file) AS recordings,
             CAST(sum(end_time - start_time) AS DOUBLE) AS seconds,
@@ -174,7 +178,7 @@ def _labels(results: Results, heard: int, zone: str) -> tuple[LabelFigures, ...]
     return tuple(
         LabelFigures(
             **row,
-            share=row["recordings"] / max(heard, row["recordings"]),
+            share=row["recordings"] / max(succeeded, row["recordings"]),
             by_hour=tuple(hours.get(row["label"], [0] * 24)),
         )
         for row in rows
@@ -186,7 +190,7 @@ def _days(results: Results, zone: str) -> tuple[Stretch, ...]:
     covered = covered_by(results, "CAST(moment AS DATE) AS day", zone)
     counted = {
         (row["day"],): row["events"]
-        for row in _rows(
+        for row in rows_of(
             results,
             f"""SELECT CAST({local("start_at", zone)} AS DATE) AS day, count(*) AS events
             FROM events WHERE start_at IS NOT NULL GROUP BY ALL""",
@@ -204,7 +208,7 @@ def _days_of_label(results: Results, zone: str, label: str) -> tuple[Stretch, ..
     covered = covered_by(results, "CAST(moment AS DATE) AS day, hour(moment) AS hour", zone)
     counted = {
         (row["day"], row["hour"]): row["events"]
-        for row in _rows(
+        for row in rows_of(
             results,
             f"""SELECT CAST({at} AS DATE) AS day, hour({at}) AS hour, count(*) AS events
             FROM events WHERE start_at IS NOT NULL AND label = {quoted(label)} GROUP BY ALL""",
@@ -217,24 +221,19 @@ def _days_of_label(results: Results, zone: str, label: str) -> tuple[Stretch, ..
 
 
 def _failures(results: Results) -> tuple[Failed, ...]:
-    rows = _rows(
+    rows = rows_of(
         results,
         f"""SELECT file, failure_kind AS kind, coalesce(failure_reason, '') AS reason,
-            coalesce(duration, 0) AS seconds_heard
+            coalesce(duration, 0) AS audio_seconds
         FROM recordings WHERE failure_kind IS NOT NULL ORDER BY file LIMIT {MOST_FAILURES}""",
     )
     return tuple(Failed(**row) for row in rows)
 
 
 def _counts(results: Results, column: str, source: str) -> dict[str, int]:
-    rows = _rows(results, f"SELECT {column} AS name, count(*) AS n FROM {source} GROUP BY ALL")
+    rows = rows_of(results, f"SELECT {column} AS name, count(*) AS n FROM {source} GROUP BY ALL")
     found = {row["name"]: row["n"] for row in rows if row["name"] is not None}
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _rows(results: Results, query: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = results.sql(query).to_pylist()
-    return rows
 
 
 def _plain(value: Any) -> Any:

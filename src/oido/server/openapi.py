@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from typing import Any
 
@@ -15,22 +14,21 @@ from oido._version import __version__
 from oido.params import AGGREGATIONS
 from oido.server.options import LEVELS
 from oido.server.settings import Limits
+from oido.writers.html import render
 
 __all__ = ["documentation_routes", "openapi"]
-
-_STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem}"
-    "code,pre{font:14px/1.4 ui-monospace,monospace}pre{overflow:auto;padding:.75rem;"
-    "background:color-mix(in srgb,CanvasText 8%,Canvas)}table{border-collapse:collapse}"
-    "td,th{text-align:left;vertical-align:top;padding:.2rem 1rem .2rem 0}"
-    ":root{color-scheme:light dark}"
-)
 
 
 def documentation_routes(limits: Limits) -> list[Route]:
     """The document and its page."""
     document = openapi(limits)
-    page = _page(document)
+    page = render(
+        "api.html",
+        "server",
+        title=f"oido {__version__}",
+        document=document,
+        schemas=json.dumps(document["components"]["schemas"], indent=2),
+    )
 
     async def as_json(request: Request) -> Response:
         return JSONResponse(document)
@@ -226,42 +224,3 @@ def _metrics() -> dict[str, Any]:
         "security": [{"token": []}, {}],
         "responses": {"200": {"description": "the numbers", "content": content}, **_COMMON},
     }
-
-
-def _page(document: dict[str, Any]) -> str:
-    parts = [f"<h1>oido {__version__}</h1><p>{html.escape(document['info']['description'])}</p>"]
-    parts.append('<p><a href="/openapi.json">openapi.json</a></p>')
-    for path, methods in document["paths"].items():
-        for method, operation in methods.items():
-            parts.append(f"<h2><code>{method.upper()} {path}</code></h2>")
-            parts.append(f"<p>{html.escape(operation['summary'])}</p>")
-            if "description" in operation:
-                parts.append(f"<p>{html.escape(operation['description'])}</p>")
-            rows = [
-                (p["name"], _shown(p["schema"]), p["description"])
-                for p in operation.get("parameters", ())
-            ]
-            parts.append(_table(("query", "", ""), rows))
-            answers = [(c, "", a["description"]) for c, a in sorted(operation["responses"].items())]
-            parts.append(_table(("answer", "", ""), answers))
-    schemas = json.dumps(document["components"]["schemas"], indent=2)
-    parts.append(f"<h2>Rows and problems</h2><pre>{html.escape(schemas)}</pre>")
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>oido: its API</title>'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<style>{_STYLE}</style><main>{''.join(parts)}</main></html>"
-    )
-
-
-def _shown(schema: dict[str, Any]) -> str:
-    return " | ".join(schema["enum"]) if "enum" in schema else str(schema["type"])
-
-
-def _table(head: tuple[str, str, str], rows: list[tuple[str, str, str]]) -> str:
-    if not rows:
-        return ""
-    cells = "".join(
-        f"<tr><th scope=row><code>{html.escape(a)}</code><td>{html.escape(b)}<td>{html.escape(c)}"
-        for a, b, c in rows
-    )
-    return f"<table><caption>{head[0]}</caption>{cells}</table>"

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HTML pages from this folder's templates in one style: light and dark, on a phone too.
+
+Every value is escaped when a template is rendered, because labels and file names come from
+strangers. The pages load nothing and run no script.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oido._version import __version__
+from oido.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+__all__ = ["environment", "number", "render"]
+
+
+def render(template: str, extra: str, **values: object) -> str:
+    """The page that a template of this folder makes of the values.
+
+    extra: the one of oido's that brings Jinja2 to whoever needs this page. Raises
+    MissingExtraError, which names it.
+    """
+    try:
+        return environment().get_template(template).render(values)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"HTML pages need Jinja2; run: pip install 'oido[{extra}]'"
+        ) from error
+
+
+@cache
+def environment() -> Environment:
+    """The templates, with their filters; a name that they misspell is an error."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    made = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.globals["version"] = __version__
+    made.filters.update(data_uri=_data_uri, number=number)
+    return made
+
+
+def number(value: float) -> str:
+    """Three decimals; a dash where nothing is known."""
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return "–" if math.isnan(value) else f"{value:.3f}"
+
+
+def _data_uri(content: bytes, media_type: str) -> str:
+    """The content itself, as an address."""
+    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
