@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from oido._version import __version__
-from oido.calibration.data import Wish, fit, head_of, hold_out, score_clips
+from oido.calibration.data import Wish, fit, hold_out, score_clips
 from oido.calibration.report import CalibrationReport, report_of
 from oido.calibration.risk_control import Guarantee
 from oido.calibration.save_model import save_model
@@ -74,7 +74,7 @@ def calibrate(
     """
     wish = _wish(target, guarantee)
     network = model if isinstance(model, AudioModel) else load_model(model)
-    chosen = head_of(network, head)
+    chosen = network.head_named(head)
     labelled, left_out = score_clips(network, dataset, head=head, progress=progress)
     size = len(chosen.labels)
     fitted = fit(labelled, size, wish)

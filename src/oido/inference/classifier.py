@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from oido.errors import ModelFormatError, OptionError
 from oido.events.aggregation import Aggregator
-from oido.heads import Head
 from oido.inference.block import BATCH_WINDOWS, Block, ScoreTransform, SourceInfo, Stream
 from oido.inference.postprocess import make_postprocessors
 from oido.inference.predictor import Predictor
@@ -96,7 +95,7 @@ class AudioClassifier:
             if not isinstance(calibration, Calibration):
                 calibration = Calibration.read(calibration)
             model = calibrated(model, calibration)
-        chosen = model.head if head is None else _head_named(model, head)
+        chosen = model.head_named(head)
         self._readers = make_postprocessors(
             model.heads,
             chosen,
@@ -212,10 +211,3 @@ class AudioClassifier:
             workers=jobs or self.jobs,
             transform=transform,
         )
-
-
-def _head_named(model: AudioModel, name: str) -> Head:
-    names = [head.name for head in model.heads]
-    if name not in names:
-        raise OptionError(f"{model.name} has no head {name!r}; it has {', '.join(names)}")
-    return model.heads[names.index(name)]

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from oido.errors import ModelFormatError, ModelNotFoundError, OptionError
+from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head
 from oido.models import fetch
 from oido.models.from_weights import from_weights, original
@@ -23,7 +23,7 @@ from oido.models.model import (
     Precision,
     WholeNetwork,
 )
-from oido.models.registry import CATALOG, ENSEMBLE, ENSEMBLE_MEMBERS, ModelCard, card
+from oido.models.registry import ENSEMBLE, ENSEMBLE_MEMBERS, ModelCard
 from oido.models.tflite.editor import CutGraph, TfliteGraph
 from oido.models.tflite.metadata import ModelMetadata, read_metadata
 from oido.models.tflite.yamnet_reader import from_float
@@ -89,28 +89,13 @@ def load_model(
             raise OptionError("the ensemble hears windows of one length, which cannot be chosen")
         first, second = ENSEMBLE_MEMBERS
         return ensemble(load_model(first, on_message, precision), load_model(second, on_message))
-    path = Path(name_or_path)
-    known = next((entry for entry in CATALOG if entry.name == os.fspath(name_or_path)), None)
-    if known is not None:
-        path = fetch.fetch(known, on_message)
-    elif not os.path.isfile(path):
-        if path.suffix == ".tflite" or os.path.isdir(path):
-            raise ModelNotFoundError(f"{path}: no such model file")
-        card(os.fspath(name_or_path))  # raises, naming the models that exist
-    try:
-        model = _read(path, path.read_bytes(), known, precision, window_seconds)
-    except OSError as error:
-        raise ModelNotFoundError(f"{path}: cannot be read ({error.strerror})") from error
-    except ModelFormatError as error:
-        raise ModelFormatError(f"{path}: {error}") from error
-    # A damaged graph points anywhere: this is the one boundary where that is told as what it is.
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ModelFormatError(
-            f"{path}: its graph makes no sense ({type(error).__name__}: {error}); "
-            "the file is damaged"
-        ) from error
+
+    def read(path: Path, content: bytes, known: ModelCard | None) -> AudioModel:
+        return _read(path, content, known, precision, window_seconds)
+
+    model = fetch.read_model(name_or_path, read, on_message)
     if precision not in (None, model.precision):
-        raise OptionError(f"{path.name} holds float32 weights; there is no int8 precision")
+        raise OptionError(f"{model.path.name} holds float32 weights; there is no int8 precision")
     return model
 
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from oido.errors import ModelFormatError
+from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head
 from oido.models.registry import ModelCard
 from oido.models.tflite.editor import CutGraph
@@ -174,12 +174,19 @@ class AudioModel:
 
     @property
     def head(self) -> Head:
-        """The head that is heard if nobody says otherwise: the last one.
+        """The default head: the last one.
 
         Where a classifier was trained on a base model and keeps the base model's head, that one
         comes first (as TensorFlow Lite Model Maker wrote them), and what was taught comes last.
         """
         return self.heads[-1]
+
+    def head_named(self, name: str | None) -> Head:
+        """The head of this name; None: `head`. Raises OptionError naming those that there are."""
+        heads = {head.name: head for head in self.heads}
+        if name is not None and name not in heads:
+            raise OptionError(f"{self.name} has no head {name!r}; it has {', '.join(heads)}")
+        return self.head if name is None else heads[name]
 
     @property
     def labels(self) -> tuple[str, ...]:

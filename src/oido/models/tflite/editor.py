@@ -8,18 +8,16 @@ the embedding beside the scores; the numbers stay the same.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from oido.errors import ModelFormatError
-from oido.models.tflite.builder import prune
+from oido.models.tflite.builder import operator_kind, pack, prune, unpack
 
 __all__ = ["CutGraph", "TfliteGraph"]
 
@@ -63,14 +61,8 @@ class TfliteGraph:
     """A parsed .tflite; every method leaves it as it was."""
 
     def __init__(self, content: bytes) -> None:
-        if content[4:8] != b"TFL3":
-            raise ModelFormatError("not a TensorFlow Lite model (no TFL3 mark)")
         self._content = content
-        try:
-            self._model = schema.ModelT.InitFromPackedBuf(content, 0)
-            self._graph = self._model.subgraphs[0]
-        except (struct.error, ValueError, TypeError, IndexError, AttributeError) as error:
-            raise ModelFormatError("the model file is damaged or cut short") from error
+        self._model, self._graph = unpack(content)
 
     def metadata(self) -> bytes | None:
         """The raw metadata flatbuffer, or None."""
@@ -81,7 +73,7 @@ class TfliteGraph:
 
     def with_metadata(self, metadata: bytes) -> bytes:
         """The same model, its metadata replaced; what was appended to the file is left behind."""
-        model = schema.ModelT.InitFromPackedBuf(self._content, 0)
+        model, _ = unpack(self._content)
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(metadata, np.uint8)
         entry = schema.MetadataT()
@@ -89,9 +81,7 @@ class TfliteGraph:
         model.buffers.append(buffer)
         kept = [m for m in model.metadata or [] if m.name != _METADATA_NAME]
         model.metadata = [*kept, entry]
-        builder = flatbuffers.Builder(1 << 20)
-        builder.Finish(model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
+        return pack(model)
 
     def outputs(self) -> list[int]:
         """The numbers of the output tensors."""
@@ -251,13 +241,12 @@ class TfliteGraph:
         raise _not_understood("its scores do not come from the mean of an image")
 
     def _copy(self) -> tuple[Any, Any]:
-        model = schema.ModelT.InitFromPackedBuf(self._content, 0)
+        model, graph = unpack(self._content)
         model.metadata, model.signatureDefs = [], []
-        return model, model.subgraphs[0]
+        return model, graph
 
     def _builtin(self, op: Any) -> int:
-        code = self._model.operatorCodes[op.opcodeIndex]
-        return int(max(code.builtinCode, code.deprecatedBuiltinCode))
+        return operator_kind(self._model, op)
 
     def _constant(self, index: int) -> tuple[NDArray[np.float32], Any]:
         tensor = self._graph.tensors[index]
@@ -301,6 +290,4 @@ def _open_batch(model: Any, graph: Any, op: Any) -> None:
 def _packed(model: Any, graph: Any) -> bytes:
     """The model's bytes, without the contents of buffers that no kept operator reads."""
     prune(model, graph)
-    builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return pack(model)

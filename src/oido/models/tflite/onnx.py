@@ -18,6 +18,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from oido.errors import MissingExtraError, OptionError
+from oido.models.tflite.builder import operator_kind, unpack
 
 __all__ = ["to_onnx"]
 
@@ -83,8 +84,7 @@ class _Translation:
         import onnx
 
         self._make_node = onnx.helper.make_node
-        self._model = schema.ModelT.InitFromPackedBuf(content, 0)
-        self.graph = self._model.subgraphs[0]
+        self._model, self.graph = unpack(content)
         self.nodes: list[Any] = []
         self.constants: dict[str, NDArray[Any]] = {}
         for op in self.graph.operators:
@@ -98,8 +98,7 @@ class _Translation:
         return f"t{tensor}"
 
     def _translate(self, op: Any) -> None:
-        code = self._model.operatorCodes[op.opcodeIndex]
-        kind = _NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        kind = _NAMES[operator_kind(self._model, op)]
         output = int(op.outputs[0])
         if kind in _UNARY:
             result = self._node(_UNARY[kind], [self._input(op, 0)])
@@ -187,15 +186,13 @@ class _Translation:
     def _complex_abs(self, op: Any) -> str:
         return self._node("ReduceL2", [self._input(op, 0)], axes=[-1], keepdims=0)
 
-    def _mean(self, op: Any) -> str:
+    def _mean(self, op: Any, kind: str = "ReduceMean") -> str:
         axes = [int(n) for n in np.atleast_1d(self._values(op.inputs[1]))]
         keep = int(op.builtinOptions.keepDims)
-        return self._node("ReduceMean", [self._input(op, 0)], axes=axes, keepdims=keep)
+        return self._node(kind, [self._input(op, 0)], axes=axes, keepdims=keep)
 
     def _reduce_max(self, op: Any) -> str:
-        axes = [int(n) for n in np.atleast_1d(self._values(op.inputs[1]))]
-        keep = int(op.builtinOptions.keepDims)
-        return self._node("ReduceMax", [self._input(op, 0)], axes=axes, keepdims=keep)
+        return self._mean(op, "ReduceMax")
 
     def _softmax(self, op: Any) -> str:
         return self._node("Softmax", [self._input(op, 0)], axis=-1)
@@ -266,11 +263,9 @@ class _Translation:
         axis = int(quantization.quantizedDimension)
         if order is not None:
             values, axis = values.transpose(order), order.index(axis)
-        if len(scale) == 1:
-            inputs = [self._constant(values), self._constant(scale[0])]
-            return self._node("DequantizeLinear", inputs)
-        inputs = [self._constant(values), self._constant(scale)]
-        return self._node("DequantizeLinear", inputs, axis=axis)
+        along = {} if len(scale) == 1 else {"axis": axis}
+        inputs = [self._constant(values), self._constant(scale if along else scale[0])]
+        return self._node("DequantizeLinear", inputs, **along)
 
     def _values(self, tensor: int) -> NDArray[Any]:
         details = self.graph.tensors[tensor]
