@@ -22,7 +22,7 @@ from oido.models.damage import refuse_damage
 from oido.models.model import NOTES_FILE, AudioModel, Notes
 from oido.models.tflite import metadata_schema as schema
 from oido.models.tflite.editor import TfliteGraph
-from oido.models.tflite.metadata import ModelMetadata, read_metadata, thresholds_file_name
+from oido.models.tflite.metadata import read_metadata, thresholds_file_name
 from oido.models.tflite.metadata_schema import write, write_list
 
 __all__ = ["PlainOutput", "annotated", "with_heads"]
@@ -56,9 +56,9 @@ def annotated(
 ) -> bytes:
     """The same model with these metadata, in place of any that it had.
 
-    ``outputs`` are described in the graph's order, one and all. notes: oido's own, a further packed
-    file. The same arguments give the same
-    bytes. Raises OptionError if they do not fit the graph, ModelFormatError if it is no .tflite.
+    outputs: all, in the graph's order. notes: oido's own, a further packed file. The same arguments
+    give the same bytes. Raises OptionError if they do not fit the graph, ModelFormatError if it is
+    no .tflite.
     """
     graph = TfliteGraph(model)
     with refuse_damage("the graph makes no sense; the file is damaged"):
@@ -194,7 +194,7 @@ def with_heads(model: AudioModel) -> bytes | None:
     """The model's file with its heads as they are now; None if it has no metadata to replace.
 
     Outputs, names and notes stay; packed files of display names in other languages do not. It is
-    read again before it is given: ModelFormatError if it does not say what it should.
+    read again before it is returned: ModelFormatError if it does not say what it should.
     """
     content = Path(model.path).read_bytes()
     if Path(model.path).suffix != ".tflite":
@@ -205,10 +205,14 @@ def with_heads(model: AudioModel) -> bytes | None:
         return None
     metadata = read_metadata(raw, content)
     heads = iter(model.heads)
-    outputs = [
-        PlainOutput(name, description) if is_plain else next(heads)
-        for name, description, is_plain in _outputs(metadata, len(graph.output_sizes()))
-    ]
+    outputs: list[Head | PlainOutput] = []
+    for number in range(len(graph.output_sizes())):
+        known = metadata.outputs[number] if number < len(metadata.outputs) else None
+        if known is not None and known.label_file is not None:
+            outputs.append(next(heads))
+        else:
+            name, text = (known.name, known.description) if known else ("", "")
+            outputs.append(PlainOutput(name or f"output_{number}", text))
     written = annotated(
         content,
         outputs,
@@ -220,22 +224,10 @@ def with_heads(model: AudioModel) -> bytes | None:
         notes=metadata.notes() if NOTES_FILE in metadata.files else None,
     )
     again = TfliteGraph(written).metadata()
-    if again is None or _bare(read_metadata(again, written)) != _named(model):
+    if again is None or _facts(read_metadata(again, written).heads()) != _facts(model.heads):
         raise ModelFormatError(f"{model.name} cannot be written with this calibration")
     return written
 
 
-def _outputs(metadata: ModelMetadata, count: int) -> list[tuple[str, str, bool]]:
-    """Name, description, and whether it is no head, of each output."""
-    known = list(metadata.outputs)[:count]
-    rows = [(t.name or f"output_{n}", t.description, t.label_file is None)
-            for n, t in enumerate(known)]  # fmt: skip
-    return rows + [(f"output_{n}", "", True) for n in range(len(known), count)]
-
-
-def _bare(metadata: ModelMetadata) -> list[object]:
-    return [(h.name, h.labels, h.calibration, h.thresholds) for h in metadata.heads()]
-
-
-def _named(model: AudioModel) -> list[object]:
-    return [(h.name, h.labels, h.calibration, h.thresholds) for h in model.heads]
+def _facts(heads: Sequence[Head]) -> list[object]:
+    return [(h.name, h.labels, h.calibration, h.thresholds) for h in heads]

@@ -30,15 +30,24 @@ _TYPES = {
     schema.TensorType.INT8: np.int8,
 }
 _FUSED = schema.ActivationFunctionType
-_UNARY = {
-    "RELU": "Relu",
-    "LOG": "Log",
-    "SQRT": "Sqrt",
-    "LOGISTIC": "Sigmoid",
-    "HARD_SWISH": "HardSwish",
+_NODES: dict[str, tuple[str, int, dict[str, Any]]] = {
+    "RELU": ("Relu", 1, {}),
+    "LOG": ("Log", 1, {}),
+    "SQRT": ("Sqrt", 1, {}),
+    "LOGISTIC": ("Sigmoid", 1, {}),
+    "HARD_SWISH": ("HardSwish", 1, {}),
+    "SOFTMAX": ("Softmax", 1, {"axis": -1}),
+    "L2_NORMALIZATION": ("LpNormalization", 1, {"axis": -1, "p": 2}),
+    "COMPLEX_ABS": ("ReduceL2", 1, {"axes": [-1], "keepdims": 0}),
+    "QUANTIZE": ("Identity", 1, {}),
+    "DEQUANTIZE": ("Identity", 1, {}),
+    "GATHER": ("Gather", 2, {"axis": 0}),
+    "ADD": ("Add", 2, {}),
+    "SUB": ("Sub", 2, {}),
+    "MUL": ("Mul", 2, {}),
+    "DIV": ("Div", 2, {}),
 }
-_BINARY = {"ADD": "Add", "SUB": "Sub", "MUL": "Mul", "DIV": "Div"}
-_COPIES = {"QUANTIZE", "DEQUANTIZE"}
+"""Operators that are one node: its type, its inputs, its attributes."""
 
 
 def to_onnx(content: bytes, properties: dict[str, str]) -> bytes:
@@ -100,13 +109,10 @@ class _Translation:
     def _translate(self, op: Any) -> None:
         kind = _NAMES[operator_kind(self._model, op)]
         output = int(op.outputs[0])
-        if kind in _UNARY:
-            result = self._node(_UNARY[kind], [self._input(op, 0)])
-        elif kind in _BINARY:
-            result = self._node(_BINARY[kind], [self._input(op, 0), self._input(op, 1)])
+        if kind in _NODES:
+            node, count, attributes = _NODES[kind]
+            result = self._node(node, [self._input(op, n) for n in range(count)], **attributes)
             result = self._activated(op, result)
-        elif kind in _COPIES:
-            result = self._node("Identity", [self._input(op, 0)])
         else:
             translate: Callable[[Any], str] | None = getattr(self, f"_{kind.lower()}", None)
             if translate is None:
@@ -133,9 +139,6 @@ class _Translation:
     def _transpose(self, op: Any) -> str:
         order = [int(n) for n in self._values(op.inputs[1])]
         return self._node("Transpose", [self._input(op, 0)], perm=order)
-
-    def _gather(self, op: Any) -> str:
-        return self._node("Gather", [self._input(op, 0), self._input(op, 1)], axis=0)
 
     def _slice(self, op: Any) -> str:
         starts = self._values(op.inputs[1]).astype(np.int64)
@@ -183,9 +186,6 @@ class _Translation:
         waves = self._node("DFT", [rows], axis=1, onesided=1)  # [frames, bins, 2]
         return self._reshaped(waves, [frames, 1, bins, 2])
 
-    def _complex_abs(self, op: Any) -> str:
-        return self._node("ReduceL2", [self._input(op, 0)], axes=[-1], keepdims=0)
-
     def _mean(self, op: Any, kind: str = "ReduceMean") -> str:
         axes = [int(n) for n in np.atleast_1d(self._values(op.inputs[1]))]
         keep = int(op.builtinOptions.keepDims)
@@ -193,12 +193,6 @@ class _Translation:
 
     def _reduce_max(self, op: Any) -> str:
         return self._mean(op, "ReduceMax")
-
-    def _softmax(self, op: Any) -> str:
-        return self._node("Softmax", [self._input(op, 0)], axis=-1)
-
-    def _l2_normalization(self, op: Any) -> str:
-        return self._node("LpNormalization", [self._input(op, 0)], axis=-1, p=2)
 
     def _fully_connected(self, op: Any) -> str:
         width = int(self.graph.tensors[op.inputs[1]].shape[1])
