@@ -12,7 +12,7 @@ from oido.errors import EmptyAudioError, InvalidSamplesError, OptionError
 from oido.models.networks.yamnet import YAMNET_FRONT_END
 from oido.params import Windowing, WindowParams
 from oido.signal.framing import WindowFramer, cut_windows
-from oido.torch.clips import LabelledSounds, clip_windows, held_out, levels, random_window
+from oido.torch.clips import LabelledSounds, clip_windows, hold_out, levels, random_window
 from tests.signal.sounds import noise
 
 YAMNET = YAMNET_FRONT_END.windows
@@ -84,7 +84,7 @@ def test_levels_are_root_mean_squares():
 def test_sources_are_not_split_and_each_class_stays(seed):
     labels = [0] * 12 + [1] * 6 + [2] * 2 + [3]
     groups = [*np.arange(12) // 3, *np.arange(6) // 2 + 10, 20, 21, 30]
-    mask = held_out(sounds(labels, groups), 0.25, seed)
+    mask = hold_out(sounds(labels, groups), 0.25, seed)
     assert not set(np.array(groups)[mask]) & set(np.array(groups)[~mask])
     assert set(np.array(labels)[~mask]) == {0, 1, 2, 3}
     assert set(np.array(labels)[mask]) == {0, 1, 2}, "a class of one source is only learnt"
@@ -95,14 +95,14 @@ def test_a_source_of_two_classes_is_kept_if_one_would_be_lost():
     targets = np.array([[1, 1], [1, 0], [1, 0], [1, 0]], np.float32)
     clips = LabelledSounds([noise(9)] * 4, targets, np.arange(4), multi_label=True)
     for seed in range(10):
-        assert not held_out(clips, 0.25, seed)[0]
+        assert not hold_out(clips, 0.25, seed)[0]
 
 
 def test_nothing_to_hold_out_is_told():
     with pytest.raises(OptionError, match="no class has two source recordings"):
-        held_out(sounds([0, 0, 1, 1], [0, 0, 1, 1]), 0.25, 0)
+        hold_out(sounds([0, 0, 1, 1], [0, 0, 1, 1]), 0.25, 0)
     with pytest.raises(OptionError, match="between 0 and 1"):
-        held_out(sounds([0, 0, 1, 1]), 1.0, 0)
+        hold_out(sounds([0, 0, 1, 1]), 1.0, 0)
 
 
 def test_classes_weigh_the_same_however_many_clips_they_have():

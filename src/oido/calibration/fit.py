@@ -19,7 +19,7 @@ from oido.datasets.clip import LeftOut
 from oido.datasets.dataset import Dataset
 from oido.errors import OptionError
 from oido.evaluation.evaluate import Progress
-from oido.models.calibration_file import Calibration, Evidence, calibrated, shortest
+from oido.models.calibration_file import Calibration, Evidence, apply_calibration, shortest
 from oido.models.loading import load_model
 from oido.models.model import AudioModel
 from oido.writers.atomic import AtomicFile
@@ -42,7 +42,7 @@ class CalibrationResult:
     @property
     def calibrated_model(self) -> AudioModel:
         """Ready for `oido.AudioClassifier`."""
-        return calibrated(self.model, self.calibration)
+        return apply_calibration(self.model, self.calibration)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it, as `write_calibration`."""
@@ -105,7 +105,7 @@ def write_calibration(
     """
     path = Path(path)
     if path.suffix == ".tflite":
-        save_model(calibrated(model, calibration), path)
+        save_model(apply_calibration(model, calibration), path)
     elif path.suffix == ".json":
         calibration.save(path)
     elif path.suffix in {".csv", ".txt"}:

@@ -16,7 +16,7 @@ from oido.inference.postprocess import make_postprocessors
 from oido.inference.predictor import Predictor
 from oido.inference.result import ClassificationResult
 from oido.inference.stream import WindowStream, make_stream_factory
-from oido.models.calibration_file import Calibration, calibrated
+from oido.models.calibration_file import Calibration, apply_calibration
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, Precision
 from oido.params import Selection, Windowing, available_cores
@@ -94,7 +94,7 @@ class AudioClassifier:
         if calibration is not None:
             if not isinstance(calibration, Calibration):
                 calibration = Calibration.read(calibration)
-            model = calibrated(model, calibration)
+            model = apply_calibration(model, calibration)
         chosen = model.head_named(head)
         self._readers = make_postprocessors(
             model.heads,

@@ -94,7 +94,7 @@ def find(card: ModelCard) -> Path | None:
 def fetch(card: ModelCard, on_message: OnMessage = lambda _: None) -> Path:
     """The path of a verified copy, fetched if none is here. ``on_message`` gets a line per step.
 
-    Raises ModelFetchError, with each source and what it said, if no source gives the file.
+    Raises ModelFetchError, with the error of each source, if none has the file.
     """
     here = find(card)
     if here is not None:

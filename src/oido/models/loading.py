@@ -77,12 +77,11 @@ def load_model(
 ) -> AudioModel:
     """A model by its name (fetched if it is not here yet) or by the path of its file.
 
-    "ensemble" is `yamnet/classification` and `efficientat/mn04`, heard together.
+    "ensemble" is `yamnet/classification` and `efficientat/mn04`, their scores combined.
 
     A file is a .tflite with metadata, YAMNet's own float .tflite or yamnet.h5, or EfficientAT's
-    mn04 (.pt). precision: None is
-    the file's own; "float32" runs the weights of a quantised YAMNet with float activations.
-    window_seconds: what is heard at once, of a network that hears any length (mn04: 10 s).
+    mn04 (.pt). precision: None is the file's own; "float32" runs the weights of a quantised YAMNet
+    with float activations. window_seconds: of a network that takes any length (mn04: 10 s).
 
     Raises a ModelError: unknown name, no source reachable, wrong hash, or a file that is no audio
     classifier with metadata.
@@ -103,9 +102,9 @@ def load_model(
 
 
 def is_calibrated(name_or_path: str | os.PathLike[str], head: str | None = None) -> bool:
-    """Whether this head (None: the last) has a score calibration, told by the metadata alone.
+    """Whether this head (None: the last) has a score calibration, from the metadata alone.
 
-    What cannot be read has none here; `load_model` says why.
+    False for what cannot be read; `load_model` raises the reason.
     """
     path = Path(name_or_path)
     if path.suffix != ".tflite" or not path.is_file():

@@ -73,8 +73,8 @@ def rollup(scores: NDArray[np.float32], labels: tuple[str, ...]) -> NDArray[np.f
     """Scores f32[N, C] → f32[N, C]: to each class the highest of its own and its descendants'.
 
     The maximum and not a sum, because scores are not probabilities: those of "Bark" and "Howl"
-    do not add up to that of "Dog". A class with several parents raises them all, whichever of them
-    was heard. Rolling up twice changes nothing more.
+    do not add up to that of "Dog". A class with several parents raises them all. Rolling up twice
+    changes nothing more.
     """
     rolled = scores.copy()  # f32[N, C]
     larger = _larger_families(labels)

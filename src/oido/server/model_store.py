@@ -10,7 +10,7 @@ from oido.errors import ModelNotFoundError, OptionError
 from oido.inference.classifier import AudioClassifier
 from oido.inference.postprocess import HeadPostprocessor, make_postprocessors
 from oido.inference.scheduler import BatchScheduler
-from oido.models.calibration_file import Calibration, calibrated
+from oido.models.calibration_file import Calibration, apply_calibration
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, Precision
 from oido.params import Selection, Windowing
@@ -30,7 +30,7 @@ def load_configured_model(
     for path in calibrations:
         calibration = Calibration.read(path)
         if _is_for(calibration, model):
-            return calibrated(model, calibration), True
+            return apply_calibration(model, calibration), True
     return model, False
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What both networks share in PyTorch: front ends, weights files, and a row of stages to train.
 
-A network is a row of stages, from the sound to the scores. A new task is best begun at the end of
-it: first the head alone learns, then the stages before it, while the first ones, which know what
-sound is like, stay as they are.
+A network is a row of stages, from the sound to the scores. A new task is best learnt from the end:
+first the head alone, then the stages before it, while the first ones, whose features are general,
+stay frozen.
 
 The front ends are differentiable, so that gradients reach the waveform. Their constants and steps
 are those of `oido.signal.frontend`. As there, sums are made in float64: beside a pure tone the
@@ -63,6 +63,7 @@ class StagedNetwork(nn.Module, ABC):
 
     sample_rate_hz: int
     embedding_dim: int
+    front_end: nn.Module
     keep_statistics: bool = False
     """Whether batch normalisation keeps its statistics also where something learns, as is better
     for small batches; heeded by the next `train`. YAMNet has none."""
@@ -71,9 +72,10 @@ class StagedNetwork(nn.Module, ABC):
     def stages(self) -> dict[str, nn.Module]:
         """All parameters by stage, from the sound to the scores; the last stage is the head."""
 
-    @abstractmethod
     def patches(self, waveform: Tensor) -> Tensor:
-        """What the network is given for a waveform; gradients flow back to it."""
+        """The network's input for a waveform f32[…, n]; gradients flow back to it."""
+        patches: Tensor = self.front_end(waveform)
+        return patches
 
     @abstractmethod
     def embed(self, sound: Tensor) -> Tensor:

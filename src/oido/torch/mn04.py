@@ -127,11 +127,6 @@ class Mn04(StagedNetwork):
         features = {f"features.{n}": stage for n, stage in self.features.named_children()}
         return {**features, "head": self.classifier}
 
-    def patches(self, waveform: Tensor) -> Tensor:
-        """f32[…, n] → f32[…, 128, 1 + (n − 1) // 320]."""
-        patches: Tensor = self.front_end(waveform)
-        return patches
-
     def embed(self, sound: Tensor) -> Tensor:
         """f32[…, 384]."""
         expected = f"patches [N, {MEL_BANDS}, frames] or [N, {MEL_BANDS}, frames, 1]"
@@ -147,7 +142,7 @@ class Mn04(StagedNetwork):
 
     def head(self, embeddings: Tensor) -> Tensor:
         """f32[…, 384] → logits f32[…, classes]."""
-        logits: Tensor = self.classifier[2:](embeddings)  # the mean is already taken
+        logits: Tensor = self.classifier[2:](embeddings)  # behind the mean over time and bands
         return logits
 
     def new_head(self, classes: int) -> None:

@@ -83,7 +83,7 @@ class Learner:
                 quiet.extend(silent.tolist())
                 yield from windows
 
-        values = self._embedded(cut())
+        values = self._embed(cut())
         return Windows(values, np.array(clips), np.array(weights), np.array(quiet))
 
     def embedded_windows(self, views: int, is_over: Callable[[], bool]) -> Windows:
@@ -91,7 +91,7 @@ class Learner:
 
         Of long clips only some windows. There are fewer views if time is over.
         """
-        found = [self._some_windows()]
+        found = [self._original_windows()]
         kept = len(found[0].clips)
         for _ in range(views):
             if is_over() or kept + len(found[0].clips) > _KEPT_WINDOWS:
@@ -116,7 +116,7 @@ class Learner:
             losses = []
             order = self._random.permutation(len(taught.clips))
             for chosen in np.array_split(order, batches):
-                targets, weights = self._wanted(taught.clips[chosen], taught.quiet[chosen])
+                targets, weights = self._targets_of(taught.clips[chosen], taught.quiet[chosen])
                 x = taught.values[torch.from_numpy(chosen).to(self._device)]
                 loss = self._loss(network.head, x, targets, weights)
                 losses.append(_step(optimizer, falling, loss))
@@ -137,8 +137,8 @@ class Learner:
                 if is_over():
                     yield None
                     return
-                sound, quiet = self._drawn(clips)
-                targets, weights = self._wanted(clips, quiet)
+                sound, quiet = self._draw_windows(clips)
+                targets, weights = self._targets_of(clips, quiet)
                 loss = self._loss(network.logits, sound, targets, weights)
                 losses.append(_step(optimizer, falling, loss))
             network.eval()
@@ -166,7 +166,7 @@ class Learner:
         several, smoothing = self._sounds.multi_label, self._options.smoothing
         return window_loss(logits, targets, weights, several, smoothing)
 
-    def _some_windows(self) -> Windows:
+    def _original_windows(self) -> Windows:
         clips: list[int] = []
         quiet: list[bool] = []
 
@@ -181,7 +181,7 @@ class Learner:
                 quiet.extend((level[chosen] <= _QUIET * level.max()).tolist())
                 yield from windows[chosen]
 
-        values = self._embedded(cut())
+        values = self._embed(cut())
         return Windows(values, np.array(clips), np.ones(len(clips)), np.array(quiet))
 
     def _changed_windows(self) -> Windows:
@@ -194,16 +194,18 @@ class Learner:
                 silent.append(np.array([level <= _QUIET * self._loudest[clip]]))
                 yield window
 
-        values = self._embedded(cut())
+        values = self._embed(cut())
         return Windows(values, clips, np.ones(len(clips)), np.concatenate(silent))
 
-    def _drawn(self, clips: NDArray[np.int64]) -> tuple[Tensor, NDArray[np.bool_]]:
+    def _draw_windows(self, clips: NDArray[np.int64]) -> tuple[Tensor, NDArray[np.bool_]]:
         """A changed window of each of these clips, f32[B, window], and which are silence."""
         drawn = [self._augmenter.window(self._sounds.waveform(int(clip))) for clip in clips]
         quiet = np.array([level for _, level in drawn]) <= _QUIET * self._loudest[clips]
         return torch.from_numpy(np.stack([w for w, _ in drawn])).to(self._device), quiet
 
-    def _wanted(self, clips: NDArray[np.int64], quiet: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
+    def _targets_of(
+        self, clips: NDArray[np.int64], quiet: NDArray[np.bool_]
+    ) -> tuple[Tensor, Tensor]:
         """Targets and weights f32[B, C] of windows; silence is of no class."""
         index = torch.from_numpy(clips).to(self._device)
         silent = torch.from_numpy(quiet).to(self._device)[:, None]
@@ -215,7 +217,7 @@ class Learner:
         )
 
     @torch.no_grad()
-    def _embedded(self, windows: Iterable[NDArray[np.float32]]) -> Tensor:
+    def _embed(self, windows: Iterable[NDArray[np.float32]]) -> Tensor:
         """f32[M, D] of windows, a batch at a time."""
         network = self.network.eval()
         parts = []

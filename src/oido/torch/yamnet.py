@@ -97,11 +97,6 @@ class YamNet(StagedNetwork):
         """layer1 to layer14, head."""
         return {**dict(self.layers.named_children()), "head": self.dense}
 
-    def patches(self, waveform: Tensor) -> Tensor:
-        """f32[…, n] → f32[…, N, 96, 64]; zeros behind the last sample fill the last patch."""
-        patches: Tensor = self.front_end(waveform)
-        return patches
-
     def embed(self, sound: Tensor) -> Tensor:
         """f32[…, 1024], 0 and above."""
         if is_waveform(sound, (3, 4), "patches [N, 96, 64] or [batch, N, 96, 64]"):

@@ -151,8 +151,8 @@ class _Network:
     ) -> int:
         """Convolution without bias (or of each channel by itself), batch-norm, activation."""
         inputs = 1 if depthwise else self.writer.shape(x)[-1]
-        weights, bias = self._folded(name, (out, inputs, kernel, kernel))
-        x, same = self._padded(x, kernel, stride)
+        weights, bias = self._fold_batch_norm(name, (out, inputs, kernel, kernel))
+        x, same = self._pad(x, kernel, stride)
         x = self.writer.conv(
             x,
             # [out, height, width, in], or [1, height, width, channels]
@@ -182,14 +182,14 @@ class _Network:
         bias = self._tensor(f"{name}.bias", (out,))
         return self.writer.dense(x, weights.astype(np.float32), bias.astype(np.float32))
 
-    def _padded(self, x: int, kernel: int, stride: int) -> tuple[int, bool]:
+    def _pad(self, x: int, kernel: int, stride: int) -> tuple[int, bool]:
         """The input, and whether SAME pads as PyTorch does: with a stride it favours the end."""
         if stride == 1:
             return x, True
         edge = ((kernel - 1) // 2, (kernel - 1) // 2)
         return self.writer.pad(x, (0, 0), edge, edge, (0, 0)), False
 
-    def _folded(
+    def _fold_batch_norm(
         self, name: str, shape: tuple[int, ...]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Weights of ``shape`` with the batch-norm behind them folded in, and the bias [out]."""

@@ -92,21 +92,25 @@ class _Weights:
 
     def _convolution(self, layer: Layer) -> Convolution:
         """Kernel · s and beta − mean · s, where s = gamma / √(variance + epsilon), in float64."""
-        norm = {part: self._named(f"{layer.name}/bn/{part}", (layer.outputs,)) for part in _NORM}
+        norm = {
+            part: self._array_named(f"{layer.name}/bn/{part}", (layer.outputs,)) for part in _NORM
+        }
         if (norm["moving_variance"] < 0).any():
             raise ModelFormatError(f"{layer.name}/bn: a variance is below zero")
         scale = 1.0 / np.sqrt(norm["moving_variance"] + BATCH_NORM_EPSILON)
         if self._paths(f"{layer.name}/bn/gamma"):  # the official file has none
-            scale = scale * self._named(f"{layer.name}/bn/gamma", (layer.outputs,))
+            scale = scale * self._array_named(f"{layer.name}/bn/gamma", (layer.outputs,))
         bias = norm["beta"] - norm["moving_mean"] * scale
         first, height, width, last = layer.shape
         if layer.depthwise:  # [height, width, channels, 1] → [1, height, width, channels]
             shape = (height, width, last, 1)
-            kernel = self._named(f"{layer.name}/depthwise_kernel", shape).transpose(3, 0, 1, 2)
+            kernel = self._array_named(f"{layer.name}/depthwise_kernel", shape).transpose(
+                3, 0, 1, 2
+            )
             folded = kernel * scale
         else:  # [height, width, in, out] → [out, height, width, in]
             shape = (height, width, last, first)
-            kernel = self._named(f"{layer.name}/kernel", shape).transpose(3, 0, 1, 2)
+            kernel = self._array_named(f"{layer.name}/kernel", shape).transpose(3, 0, 1, 2)
             folded = kernel * scale[:, None, None, None]
         return Convolution(
             folded.astype(np.float32, order="C"),
@@ -132,7 +136,7 @@ class _Weights:
     def _paths(self, ending: str) -> list[str]:
         return [path for path in self._datasets if path.endswith("/" + ending)]
 
-    def _named(self, ending: str, shape: tuple[int, ...]) -> _Array:
+    def _array_named(self, ending: str, shape: tuple[int, ...]) -> _Array:
         paths = self._paths(ending)
         if len(paths) != 1:
             raise ModelFormatError(f"it has {len(paths)} weights named {ending}, and YAMNet one")

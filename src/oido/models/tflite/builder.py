@@ -61,17 +61,17 @@ class GraphBuilder:
                 tensor.shapeSignature = None
             self._graph.tensors.append(tensor)
 
-        def moved(tensors: Any) -> list[int]:
+        def renumber(tensors: Any) -> list[int]:
             here = [int(t) + first_tensor if t >= 0 else int(t) for t in tensors]
             entry = int(graph.inputs[0]) + first_tensor
             return [x if t == entry else t for t in here]
 
         for op in graph.operators:
             op.opcodeIndex = codes[op.opcodeIndex]
-            op.inputs = np.array(moved(op.inputs), np.int32)
-            op.outputs = np.array(moved(op.outputs), np.int32)
+            op.inputs = np.array(renumber(op.inputs), np.int32)
+            op.outputs = np.array(renumber(op.outputs), np.int32)
             self._graph.operators.append(op)
-        return moved(graph.outputs)
+        return renumber(graph.outputs)
 
     def finish(self, outputs: dict[str, int] | list[int]) -> bytes:
         """The .tflite with these outputs (by name), without operators that none of them needs."""

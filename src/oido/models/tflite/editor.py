@@ -156,7 +156,7 @@ class TfliteGraph:
         offset, _ = self._constant(front.mel.inputs[2])
         used = np.flatnonzero((mel != 0).any(axis=0))
         if not len(used) or len(np.unique(offset)) != 1:
-            raise _not_understood("its mel matrix is unusual")
+            raise _unknown_front_end("its mel matrix is unusual")
         first, last = int(used[0]), int(used[-1])
         patch = self._graph.tensors[front.patch]
         return CutGraph(
@@ -177,7 +177,7 @@ class TfliteGraph:
         ops = self._graph.operators
         names = [self._builtin(op) for op in ops]
         if _OP.RFFT2D not in names:
-            raise _not_understood("it computes no spectrum from a waveform")
+            raise _unknown_front_end("it computes no spectrum from a waveform")
         fft = names.index(_OP.RFFT2D)
         try:
             window = max(i for i in range(fft) if names[i] == _OP.MUL)
@@ -185,14 +185,14 @@ class TfliteGraph:
             mel = names.index(_OP.FULLY_CONNECTED, magnitude)
             log = names.index(_OP.LOG, mel)
         except ValueError as error:
-            raise _not_understood("its spectrum is not a log-mel one") from error
+            raise _unknown_front_end("its spectrum is not a log-mel one") from error
         last = log
         patch = int(ops[log].outputs[0])
         if last + 1 < len(ops) and names[last + 1] == _OP.RESHAPE:
             last += 1
             patch = int(ops[last].outputs[0])
         if len(self._graph.tensors[patch].shape) != 3:
-            raise _not_understood("its patches are not [1, frames, bands]")
+            raise _unknown_front_end("its patches are not [1, frames, bands]")
         return _FrontEndOps(ops[window], ops[mel], ops[log], patch, last + 1)
 
     def _projection(
@@ -211,7 +211,7 @@ class TfliteGraph:
         graph.operators = [front.mel, front.log]
         graph.inputs = np.array([front.mel.inputs[0]], np.int32)
         graph.outputs = np.array([front.log.outputs[0]], np.int32)
-        return _packed(model, graph)
+        return _pack_pruned(model, graph)
 
     def _network(self, front: _FrontEndOps, heads: Sequence[int]) -> bytes:
         """Patches → (scores of each head, embedding), any number at a time."""
@@ -225,7 +225,7 @@ class TfliteGraph:
         graph.inputs = np.array([front.patch], np.int32)
         scores = [int(graph.outputs[head]) for head in heads]
         graph.outputs = np.array([*scores, self._embedding(graph)], np.int32)
-        return _packed(model, graph)
+        return _pack_pruned(model, graph)
 
     def _embedding(self, graph: Any) -> int:
         """The last mean over an image before the scores: what all heads have in common."""
@@ -238,7 +238,7 @@ class TfliteGraph:
             if self._builtin(op) in _POOLS:
                 return tensor
             tensor = next((int(t) for t in op.inputs if int(t) in producers), -1)
-        raise _not_understood("its scores do not come from the mean of an image")
+        raise _unknown_front_end("its scores do not come from the mean of an image")
 
     def _copy(self) -> tuple[Any, Any]:
         model, graph = unpack(self._content)
@@ -252,7 +252,7 @@ class TfliteGraph:
         tensor = self._graph.tensors[index]
         data = self._data(self._model.buffers[tensor.buffer])
         if tensor.type != schema.TensorType.FLOAT32 or not len(data):
-            raise _not_understood("a front-end constant is not float32")
+            raise _unknown_front_end("a front-end constant is not float32")
         return data.view(np.float32).reshape(tensor.shape), tensor
 
     def _data(self, buffer: Any) -> NDArray[np.uint8]:
@@ -272,12 +272,12 @@ class _FrontEndOps:
     end: int
 
 
-def _not_understood(reason: str) -> ModelFormatError:
+def _unknown_front_end(reason: str) -> ModelFormatError:
     return ModelFormatError(f"this model's front end is not one that oido knows: {reason}")
 
 
 def _open_batch(model: Any, graph: Any, op: Any) -> None:
-    """Let a RESHAPE with a fixed batch of 1 keep whatever batch it is given."""
+    """Let a RESHAPE with a fixed batch of 1 keep the batch of its input."""
     target = graph.tensors[op.outputs[0]].shape
     shape = np.array([-1, *target[1:]], np.int32)
     if len(op.inputs) > 1:
@@ -287,7 +287,7 @@ def _open_batch(model: Any, graph: Any, op: Any) -> None:
         op.builtinOptions.newShape = shape
 
 
-def _packed(model: Any, graph: Any) -> bytes:
+def _pack_pruned(model: Any, graph: Any) -> bytes:
     """The model's bytes, without the contents of buffers that no kept operator reads."""
     prune(model, graph)
     return pack(model)

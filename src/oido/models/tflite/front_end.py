@@ -98,7 +98,7 @@ def whole_graph(model: AudioModel, content: bytes) -> WholeGraph:
         writer = GraphWriter.on(content)
         embedding = graph.embedding()
         if model.precision == "int8":
-            embedding = writer.dequantized(embedding)
+            embedding = writer.dequantize(embedding)
         if len(writer.shape(embedding)) != 2:
             embedding = writer.reshape(embedding, (1, writer.shape(embedding)[-1]))
         heads = [graph.outputs()[number] for number in network.graph.heads]

@@ -25,7 +25,7 @@ from oido.models.tflite.editor import TfliteGraph
 from oido.models.tflite.metadata import read_metadata, thresholds_file_name
 from oido.models.tflite.metadata_schema import write, write_list
 
-__all__ = ["PlainOutput", "annotated", "with_heads"]
+__all__ = ["PlainOutput", "annotate", "with_heads"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class _File:
     text: str
 
 
-def annotated(
+def annotate(
     model: bytes,
     outputs: Sequence[Head | PlainOutput],
     *,
@@ -213,7 +213,7 @@ def with_heads(model: AudioModel) -> bytes | None:
         else:
             name, text = (known.name, known.description) if known else ("", "")
             outputs.append(PlainOutput(name or f"output_{number}", text))
-    written = annotated(
+    written = annotate(
         content,
         outputs,
         sample_rate_hz=model.windows.sample_rate_hz,

@@ -138,11 +138,11 @@ class GraphWriter(GraphBuilder):
         """The square root."""
         return self._add("SQRT", [x], self.shape(x))
 
-    def l2_normalized(self, x: int) -> int:
+    def l2_normalize(self, x: int) -> int:
         """x / |x| over the last axis."""
         return self._add("L2_NORMALIZATION", [x], self.shape(x), "L2NormOptions")
 
-    def dequantized(self, x: int) -> int:
+    def dequantize(self, x: int) -> int:
         """float32 of an int8 tensor."""
         return self._add("DEQUANTIZE", [x], self.shape(x), "DequantizeOptions", version=2)
 
@@ -150,12 +150,12 @@ class GraphWriter(GraphBuilder):
 
     def pad(self, x: int, *edges: tuple[int, int]) -> int:
         """Zeros before and after, for each axis."""
-        return self._padded("PAD", x, edges, "PadOptions")
+        return self._add_edges("PAD", x, edges, "PadOptions")
 
     def reflect(self, x: int, *edges: tuple[int, int]) -> int:
         """Mirrored values before and after, for each axis; the outermost value is not repeated."""
         mode = schema.MirrorPadMode.REFLECT
-        return self._padded("MIRROR_PAD", x, edges, "MirrorPadOptions", mode=mode)
+        return self._add_edges("MIRROR_PAD", x, edges, "MirrorPadOptions", mode=mode)
 
     def reshape(self, x: int, shape: tuple[int, ...]) -> int:
         """Another shape; the first dimension is whatever is left (the batch, where it is free)."""
@@ -198,7 +198,7 @@ class GraphWriter(GraphBuilder):
         shape = np.broadcast_shapes(self.shape(x), self.shape(y))
         return self._add(kind, [x, y], shape, options, **fields)
 
-    def _padded(
+    def _add_edges(
         self, kind: str, x: int, edges: tuple[tuple[int, int], ...], options: str, **fields: Any
     ) -> int:
         shape = tuple(n + before + after for n, (before, after) in zip(self.shape(x), edges))

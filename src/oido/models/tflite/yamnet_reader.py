@@ -57,7 +57,7 @@ def from_int8(model: bytes) -> YamNetWeights:
             raise ModelFormatError("its operators are not those of a quantised YAMNet")
         if any(before.outputs[0] != after.inputs[0] for before, after in pairwise(ops)):
             raise ModelFormatError("its operators are not in a row, as YAMNet's are")
-        return graph.weights(ops[: len(LAYERS)], ops[len(LAYERS) + 1], graph.dequantized)
+        return graph.weights(ops[: len(LAYERS)], ops[len(LAYERS) + 1], graph.dequantize)
 
 
 def from_float(model: bytes) -> YamNetWeights:
@@ -114,7 +114,7 @@ class _Graph:
         kind = schema.TensorType.FLOAT32
         return self._stored(weights, kind), self._stored(bias, kind)
 
-    def dequantized(self, op: Any) -> _Constants:
+    def dequantize(self, op: Any) -> _Constants:
         source, weights, bias = (self.tensors[number] for number in op.inputs[:3])
         scale = np.asarray(weights.quantization.scale, np.float64)  # f64[channels], or f64[1]
         zero_point = np.asarray(weights.quantization.zeroPoint, np.float64)
