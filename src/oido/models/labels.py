@@ -22,6 +22,7 @@ __all__ = [
     "display_names",
     "label_indices",
     "nearest",
+    "read_table",
     "yamnet_labels",
 ]
 
@@ -90,9 +91,14 @@ def display_names(labels: tuple[str, ...], locale: str) -> tuple[str, ...]:
 
 @cache
 def _names(language: str) -> dict[str, str]:
-    file = resources.files("oido.models").joinpath("data").joinpath(f"labels_{language}.csv")
-    rows = csv.DictReader(file.read_text(encoding="utf-8").splitlines())
+    rows = read_table(f"labels_{language}.csv")
     return {row["label"]: row[f"label_{language}"] for row in rows}
+
+
+def read_table(name: str) -> list[dict[str, str]]:
+    """The rows of a CSV that comes with oido, by its header."""
+    file = resources.files("oido.models").joinpath("data").joinpath(name)
+    return list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
 
 
 def audioset_labels() -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from oido.errors import ModelFormatError
 from oido.models.damage import refuse_damage
 
-__all__ = ["GraphBuilder", "operator_kind", "pack", "prune", "unpack"]
+__all__ = ["GraphBuilder", "operator_kind", "pack", "pack_pruned", "unpack"]
 
 _IDENTIFIER = b"TFL3"
 _TYPES = {
@@ -79,19 +79,12 @@ class GraphBuilder:
             for name, tensor in outputs.items():
                 self._graph.tensors[tensor].name = name
         self._graph.outputs = list(outputs.values()) if isinstance(outputs, dict) else outputs
-        prune(self._model, self._graph)
         self._model.subgraphs = [self._graph]
-        return pack(self._model)
+        return pack_pruned(self._model, self._graph)
 
     def shape(self, tensor: int) -> tuple[int, ...]:
         """The shape of a tensor, its batch as 1."""
         return tuple(int(n) for n in self._graph.tensors[tensor].shape)
-
-    def _open(self, content: bytes) -> None:
-        """Take over a finished graph, to add to it."""
-        self._model, self._graph = unpack(content)
-        self._model.metadata, self._model.signatureDefs = [], []
-        self._batch = False
 
     def constant(self, values: NDArray[Any]) -> int:
         """A float32 or int32 constant."""
@@ -159,8 +152,8 @@ class GraphBuilder:
         return len(self._model.operatorCodes) - 1
 
 
-def prune(model: Any, graph: Any) -> None:
-    """Leave out operators that no output needs, and the contents of buffers that none reads.
+def pack_pruned(model: Any, graph: Any) -> bytes:
+    """The .tflite without operators that no output needs, and without what only those read.
 
     What nothing reads is more than a waste: some versions of LiteRT end the process over it.
     """
@@ -175,14 +168,20 @@ def prune(model: Any, graph: Any) -> None:
     for number, buffer in enumerate(model.buffers):
         if number not in used:
             buffer.data = None
+    return pack(model)
 
 
-def unpack(content: bytes) -> tuple[Any, Any]:
-    """A .tflite as the schema's objects: the model and its graph. Raises ModelFormatError."""
+def unpack(content: bytes, *, bare: bool = False) -> tuple[Any, Any]:
+    """A .tflite as the schema's objects: the model and its graph. Raises ModelFormatError.
+
+    bare: without metadata and signatures, which would not fit a graph that is changed.
+    """
     if content[4:8] != _IDENTIFIER:
         raise ModelFormatError("not a TensorFlow Lite model (no TFL3 mark)")
     with refuse_damage("the model file is damaged or cut short"):
         model = schema.ModelT.InitFromPackedBuf(content, 0)
+        if bare:
+            model.metadata, model.signatureDefs = [], []
         return model, model.subgraphs[0]
 
 

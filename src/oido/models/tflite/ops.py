@@ -14,7 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from oido.errors import OptionError
-from oido.models.tflite.builder import GraphBuilder
+from oido.models.tflite.builder import GraphBuilder, unpack
 
 __all__ = ["Activation", "GraphWriter"]
 
@@ -33,8 +33,8 @@ class GraphWriter(GraphBuilder):
     @classmethod
     def on(cls, content: bytes) -> GraphWriter:
         """A writer that adds to a finished graph; its tensors keep their numbers."""
-        writer = cls("")
-        writer._open(content)
+        writer = cls("", batch=False)
+        writer._model, writer._graph = unpack(content, bare=True)
         return writer
 
     def input(self, name: str, shape: tuple[int, ...]) -> int:
