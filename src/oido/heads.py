@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a model's head says of its scores: labels, score calibration, thresholds; plain data.
+"""A model's head: labels of its scores, score calibration, thresholds; plain data.
 
 The texts are those of the files packed in a model. A score calibration has a line per label,
 ``scale,slope,offset[,min_score]``, or an empty one; its definition is TensorFlow Lite's

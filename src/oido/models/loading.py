@@ -7,6 +7,7 @@ import hashlib
 import os
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,10 +92,7 @@ def load_model(
             raise OptionError("the ensemble hears windows of one length, which cannot be chosen")
         first, second = ENSEMBLE_MEMBERS
         return ensemble(load_model(first, on_message, precision), load_model(second, on_message))
-
-    def read(path: Path, content: bytes, known: ModelCard | None) -> AudioModel:
-        return _read(path, content, known, precision, window_seconds)
-
+    read = partial(_read, precision=precision, window_seconds=window_seconds)
     model = fetch.read_model(name_or_path, read, on_message)
     if precision not in (None, model.precision):
         raise OptionError(f"{model.path.name} holds float32 weights; there is no int8 precision")

@@ -11,8 +11,9 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import flatbuffers
 
@@ -28,16 +29,14 @@ from oido.models.tflite.metadata_schema import write, write_list
 __all__ = ["PlainOutput", "annotate", "with_heads"]
 
 
-@dataclass(frozen=True)
-class PlainOutput:
+class PlainOutput(NamedTuple):
     """An output that is not scores and so has no labels: an embedding."""
 
     name: str
     description: str = ""
 
 
-@dataclass(frozen=True)
-class _File:
+class _File(NamedTuple):
     name: str
     kind: int
     text: str
@@ -71,14 +70,13 @@ def annotate(
             _check_labels(output, size)
     if not 1 <= sample_rate_hz < 1 << 31:
         raise OptionError(f"a sample rate of {sample_rate_hz} Hz is impossible")
-    packed = [_files(output) for output in outputs]
     loose = [] if notes is None else [_File(NOTES_FILE, schema.UNKNOWN, notes.text())]
     texts = (name, description, licence, author)
-    metadata = _flatbuffer(outputs, packed, loose, sample_rate_hz, texts)
+    metadata = _flatbuffer(outputs, loose, sample_rate_hz, texts)
     archive = io.BytesIO()
     # Not compressed: the Task Library reads such files in place, and refuses others.
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as files:
-        for file in (file for group in (*packed, loose) for file in group):
+        for file in chain(*map(_files, outputs), loose):
             # A fixed date: the same labels give the same bytes.
             entry = zipfile.ZipInfo(file.name, date_time=(1980, 1, 1, 0, 0, 0))
             files.writestr(entry, file.text)
@@ -122,7 +120,6 @@ def _files(output: Head | PlainOutput) -> list[_File]:
 
 def _flatbuffer(
     outputs: Sequence[Head | PlainOutput],
-    packed: Sequence[Sequence[_File]],
     loose: Sequence[_File],
     sample_rate_hz: int,
     texts: tuple[str, str, str, str],
@@ -131,7 +128,7 @@ def _flatbuffer(
     audio = write(builder, "AudioProperties", sample_rate=sample_rate_hz, channels=1)
     content = write(builder, "Content", content_properties=("AudioProperties", audio))
     waveform = write(builder, "TensorMetadata", name="audio_clip", content=content)
-    tensors = [_tensor(builder, output, files) for output, files in zip(outputs, packed)]
+    tensors = [_tensor(builder, output) for output in outputs]
     graph = write(
         builder,
         "SubGraphMetadata",
@@ -161,11 +158,9 @@ def _associated(builder: flatbuffers.Builder, files: Sequence[_File]) -> dict[st
     return {"associated_files": write_list(builder, packed)} if packed else {}
 
 
-def _tensor(
-    builder: flatbuffers.Builder, output: Head | PlainOutput, files: Sequence[_File]
-) -> int:
+def _tensor(builder: flatbuffers.Builder, output: Head | PlainOutput) -> int:
     """The TensorMetadata of an output."""
-    more = _associated(builder, files)
+    more = _associated(builder, _files(output))
     features = write(builder, "FeatureProperties")
     content = write(builder, "Content", content_properties=("FeatureProperties", features))
     if isinstance(output, Head) and (units := _process_units(builder, output)):
