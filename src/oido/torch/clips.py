@@ -275,8 +275,8 @@ class Augmenter:
     def _noise(self, samples: int) -> NDArray[np.float32]:
         """Noise between white and pink."""
         spectrum = np.fft.rfft(self._random.standard_normal(min(samples, _NOISE_SAMPLES)))
-        slope = self._random.uniform(0.0, 0.5)  # of the amplitude: 0 is white, 0.5 pink
-        spectrum *= np.arange(1, len(spectrum) + 1) ** -slope
+        slope = self._random.uniform(0.0, 1.0)  # of the power, as `oido train` has it: 1 is pink
+        spectrum *= np.arange(1, len(spectrum) + 1) ** (-slope / 2)
         noise = np.fft.irfft(spectrum, min(samples, _NOISE_SAMPLES)).astype(np.float32)
         return np.resize(noise, samples)
 
