@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a model's head says of its scores: labels, score calibration, thresholds; plain data.
+"""A model's head: labels of its scores, score calibration, thresholds; plain data.
 
 The texts are those of the files packed in a model. A score calibration has a line per label,
 ``scale,slope,offset[,min_score]``, or an empty one; its definition is TensorFlow Lite's
@@ -79,7 +79,7 @@ class Sigmoid:
     def text(self) -> str:
         """The line; it is read back as the same numbers."""
         values = (self.scale, self.slope, self.offset, self.min_score)
-        return ",".join(_shortest(value) for value in values if value is not None)
+        return ",".join(_shortest_text(value) for value in values if value is not None)
 
 
 @dataclass(frozen=True)
@@ -215,13 +215,13 @@ def _ratio(value: float) -> float:
 
 def _float32(name: str, value: float) -> float:
     """The nearest float32. Raises OptionError unless it is finite."""
-    rounded = _rounded(value)
+    rounded = _round_to_float32(value)
     if not math.isfinite(rounded):
         raise OptionError(f"{name} must be a finite float32 number, not {value:g}")
     return rounded
 
 
-def _rounded(value: float) -> float:
+def _round_to_float32(value: float) -> float:
     """The nearest float32, infinity if there is none."""
     try:
         return float(struct.unpack("<f", struct.pack("<f", value))[0])
@@ -229,10 +229,10 @@ def _rounded(value: float) -> float:
         return math.copysign(math.inf, value)
 
 
-def _shortest(value: float) -> str:
+def _shortest_text(value: float) -> str:
     """The fewest digits that give this float32 back; nine always do."""
     texts = (f"{value:.{digits}g}" for digits in range(1, 10))
-    return next(text for text in texts if _rounded(float(text)) == value)
+    return next(text for text in texts if _round_to_float32(float(text)) == value)
 
 
 OutputKind = Literal["softmax", "sigmoid"]

@@ -12,7 +12,7 @@ from oido.calibration.data import score_clips
 from oido.heads import Head, ScoreCalibration, Sigmoid
 from oido.models.loading import load_model
 from oido.models.model import AudioModel
-from oido.models.tflite.metadata_writer import annotated
+from oido.models.tflite.metadata_writer import annotate
 from tests.datasets.recordings import record, record_all
 from tests.models.tflite.test_metadata_heads import graph_of
 
@@ -25,7 +25,7 @@ def birds(tmp_path: Path) -> AudioModel:
     sigmoids = (Sigmoid(1, 2, 3),) * 3
     head = Head("scores", LABELS, ScoreCalibration(sigmoids))
     place = Head("place", ("in", "out"))
-    path.write_bytes(annotated(graph_of(3, 2), [head, place], sample_rate_hz=8_000))
+    path.write_bytes(annotate(graph_of(3, 2), [head, place], sample_rate_hz=8_000))
     return load_model(path)
 
 

@@ -15,7 +15,7 @@ from oido.errors import OptionError
 from oido.heads import Head, ScoreCalibration, Sigmoid
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, Notes
-from oido.models.tflite.metadata_writer import PlainOutput, annotated
+from oido.models.tflite.metadata_writer import PlainOutput, annotate
 from tests.models.tflite.test_metadata_heads import graph_of
 
 STREET = Path(__file__).parents[2] / "examples" / "street.flac"
@@ -44,7 +44,7 @@ def test_other_outputs_and_notes_stay(tmp_path: Path) -> None:
     path = tmp_path / "two.tflite"
     outputs = [Head("place", ("in", "out")), PlainOutput("embedding"), Head("scores", ("a", "b"))]
     notes = Notes(aggregations={"scores": "max"}, hop_samples=200, training={"seed": 7})
-    path.write_bytes(annotated(graph_of(2, 5, 2), outputs, sample_rate_hz=8_000, notes=notes,
+    path.write_bytes(annotate(graph_of(2, 5, 2), outputs, sample_rate_hz=8_000, notes=notes,
                                name="two", description="d", licence="l", author="a"))  # fmt: skip
     model = load_model(path)
     save_model(changed(model), tmp_path / "new.tflite")

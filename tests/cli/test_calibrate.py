@@ -15,7 +15,7 @@ import pytest
 import oido
 from oido.cli import calibrate
 from oido.heads import ScoreCalibration, ScoreTransformation, Sigmoid
-from oido.models.calibration_file import Calibration, calibrated
+from oido.models.calibration_file import Calibration, apply_calibration
 from oido.models.loading import load_model
 from tests.calibration.labelled_sounds import YAMNET_LABELS, labelled_sounds
 from tests.datasets.recordings import record
@@ -61,7 +61,7 @@ def test_every_kind_of_file_says_the_same(
     content = json.loads(figures.read_text("utf-8"))
     assert content["held_out"]["brier_after"] < content["held_out"]["brier_before"]
     hiss = table.parent / "sounds" / "hiss" / "hiss-1.wav"
-    ready = calibrated(load_model(NAME), alone)
+    ready = apply_calibration(load_model(NAME), alone)
     results = [oido.AudioClassifier(m, jobs=1).classify(hiss) for m in (paths[0], ready)]
     np.testing.assert_array_equal(results[0].probabilities, results[1].probabilities)
     best = dict(zip(results[0].labels, results[0].clip_probabilities.tolist()))

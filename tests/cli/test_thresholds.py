@@ -12,7 +12,7 @@ from oido.cli import thresholds
 from oido.heads import Head, ScoreCalibration, Sigmoid
 from oido.models.calibration_file import Calibration
 from oido.models.loading import load_model
-from oido.models.tflite.metadata_writer import annotated
+from oido.models.tflite.metadata_writer import annotate
 from tests.models.tflite.test_metadata_heads import graph_of
 
 OWN = (("Dog", 0.4), ("Cat, small", 0.2))
@@ -33,7 +33,7 @@ def model(tmp_path: Path) -> Path:
     path = tmp_path / "m.tflite"
     place = Head("place", ("in", "out"))
     head = Head("scores", ("Dog", "Cat, small", "Owl"), thresholds=OWN)
-    path.write_bytes(annotated(graph_of(2, 3), [place, head], sample_rate_hz=8_000))
+    path.write_bytes(annotate(graph_of(2, 3), [place, head], sample_rate_hz=8_000))
     return path
 
 

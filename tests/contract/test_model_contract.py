@@ -15,7 +15,7 @@ from oido.heads import Head
 from oido.models.loading import load_model
 from oido.models.model import AudioModel
 from oido.models.networks.yamnet_h5 import BATCH_NORM_EPSILON
-from oido.models.tflite.metadata_writer import annotated
+from oido.models.tflite.metadata_writer import annotate
 from oido.models.tflite.yamnet_reader import from_int8
 from tests.models.tflite.test_metadata_writer import LABELS, RATE, bare  # noqa: F401  # a fixture
 
@@ -54,7 +54,7 @@ def any_model(request: pytest.FixtureRequest, model: AudioModel, tmp_path_factor
         return load_model(path)
     path = tmp_path_factory.mktemp("whole") / "tones.tflite"
     content = request.getfixturevalue("bare")
-    path.write_bytes(annotated(content, [Head("scores", LABELS)], sample_rate_hz=RATE))
+    path.write_bytes(annotate(content, [Head("scores", LABELS)], sample_rate_hz=RATE))
     return load_model(path)
 
 

@@ -18,7 +18,7 @@ from oido.events.calibration import Calibrator
 from oido.heads import Head, ScoreCalibration, Sigmoid
 from oido.models.model import AudioModel
 from oido.models.tflite.front_end import whole_graph
-from oido.models.tflite.metadata_writer import annotated
+from oido.models.tflite.metadata_writer import annotate
 from tests.datasets.recordings import record
 
 pytest.importorskip("sklearn")
@@ -37,7 +37,7 @@ def custom(model: AudioModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     calibration = ScoreCalibration(tuple(Sigmoid(1.0, 2.0 + n, -1.0) for n in range(4)))
     head = Head("birds", LABELS, calibration, (("wren", 0.6),))
     path = tmp_path_factory.mktemp("custom") / "birds.tflite"
-    path.write_bytes(annotated(content, [head], sample_rate_hz=16_000, name="birds"))
+    path.write_bytes(annotate(content, [head], sample_rate_hz=16_000, name="birds"))
     return path
 
 

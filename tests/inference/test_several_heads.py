@@ -15,7 +15,7 @@ from oido.events.calibration import Calibrator
 from oido.heads import Head, ScoreCalibration, Sigmoid
 from oido.models.model import AudioModel, LogMelNetwork
 from oido.models.tflite.front_end import whole_graph
-from oido.models.tflite.metadata_writer import PlainOutput, annotated
+from oido.models.tflite.metadata_writer import PlainOutput, annotate
 
 STREET = Path(__file__).parents[2] / "examples" / "street.flac"
 TAUGHT = ("calm", "loud", "bright")
@@ -40,7 +40,7 @@ def taught(model: AudioModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
         PlainOutput("embedding"),
     ]
     path = tmp_path_factory.mktemp("taught") / "taught.tflite"
-    path.write_bytes(annotated(content, heads, sample_rate_hz=16_000, name="taught"))
+    path.write_bytes(annotate(content, heads, sample_rate_hz=16_000, name="taught"))
     return path
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import oido
 from oido.errors import OptionError, OutputError
 from oido.heads import ScoreCalibration, ScoreTransformation, Sigmoid
-from oido.models.calibration_file import Calibration, Evidence, calibrated, shortest
+from oido.models.calibration_file import Calibration, Evidence, apply_calibration, shortest
 from oido.models.model import AudioModel
 from tests.test_heads import calibrations
 
@@ -59,7 +59,7 @@ def test_a_file_keeps_everything(model: AudioModel, tmp_path: Path) -> None:
 
 
 def test_a_calibrated_model_hears_probabilities_and_its_thresholds(model: AudioModel) -> None:
-    ready = calibrated(model, for_model(model))
+    ready = apply_calibration(model, for_model(model))
     assert model.head.calibration is None
     street = Path(__file__).parents[2] / "examples" / "street.flac"
     result = oido.AudioClassifier(ready, jobs=1).classify(street)
@@ -85,7 +85,7 @@ def test_a_calibrated_model_hears_probabilities_and_its_thresholds(model: AudioM
 )
 def test_another_models_calibration_is_refused(model: AudioModel, changes, message) -> None:
     with pytest.raises(OptionError, match=message):
-        calibrated(model, for_model(model, **changes))
+        apply_calibration(model, for_model(model, **changes))
 
 
 def test_labels_must_be_the_models(model: AudioModel) -> None:
@@ -93,12 +93,12 @@ def test_labels_must_be_the_models(model: AudioModel) -> None:
     fewer = replace(made, labels=made.labels[:-2],
                     scores=replace(made.scores, sigmoids=made.scores.sigmoids[:-2]))  # fmt: skip
     with pytest.raises(OptionError, match="lacks 2 label"):
-        calibrated(model, fewer)
+        apply_calibration(model, fewer)
     with pytest.raises(OptionError, match="another order"):
-        calibrated(model, replace(made, labels=made.labels[::-1]))
+        apply_calibration(model, replace(made, labels=made.labels[::-1]))
     shorter = replace(model, heads=(replace(model.head, labels=made.labels[:-1]),))
     with pytest.raises(OptionError, match=f"has {made.labels[-1]!r}"):
-        calibrated(shorter, made)
+        apply_calibration(shorter, made)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from oido.models.model import AudioModel, Notes, Novelty
 from oido.models.tflite.editor import TfliteGraph
 from oido.models.tflite.front_end import whole_graph
 from oido.models.tflite.metadata import read_metadata
-from oido.models.tflite.metadata_writer import PlainOutput, annotated
+from oido.models.tflite.metadata_writer import PlainOutput, annotate
 
 FULL = Notes({"scores": "confident-mean"}, 7_680, 64_000, Novelty("similarity", 0.4), {"seed": 1})
 
@@ -44,7 +44,7 @@ def test_other_notes_are_refused(text: str) -> None:
 
 def test_they_stand_in_a_model_and_say_how_its_head_is_aggregated(model: AudioModel) -> None:
     graph = whole_graph(model, model.path.read_bytes())
-    content = annotated(
+    content = annotate(
         graph.writer.finish({"scores": graph.scores[0], "embedding": graph.embedding}),
         [Head("scores", model.labels), PlainOutput("embedding")],
         sample_rate_hz=16_000,

@@ -18,7 +18,7 @@ import oido
 from oido.events.calibration import Calibrator
 from oido.heads import Head, ScoreCalibration, ScoreTransformation, Sigmoid
 from oido.models.model import AudioModel
-from oido.models.tflite.metadata_writer import PlainOutput, annotated
+from oido.models.tflite.metadata_writer import PlainOutput, annotate
 from oido.models.tflite.ops import GraphWriter
 from tests.models.tflite.test_metadata_heads import with_file
 from tests.peers.conftest import Run, RunAll
@@ -52,7 +52,7 @@ def in_order(head: dict[str, float], labels: tuple[str, ...]) -> np.ndarray:
 
 
 def saved(path: Path, model: bytes, *outputs: Head | PlainOutput) -> Path:
-    path.write_bytes(annotated(model, outputs, sample_rate_hz=RATE))
+    path.write_bytes(annotate(model, outputs, sample_rate_hz=RATE))
     return path
 
 

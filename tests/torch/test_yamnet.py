@@ -168,9 +168,9 @@ def test_h5_in_torch_equals_h5_in_litert(model, tmp_path, sounds, tell):
     path = write_h5(tmp_path / "yamnet.h5", keras_layers(weights, norms))
     module = YamNet.from_pretrained(path)
     assert module.activation == "relu"
-    assert same(module.weights(), from_h5(path))
+    assert same(module.weights(), from_h5(path.read_bytes()))
     largest = Largest()
-    runtime = LiteRtRuntime(None, network(from_h5(path)))
+    runtime = LiteRtRuntime(None, network(from_h5(path.read_bytes())))
     outputs = runtime.run(patches(4))
     largest.see(heard(module, patches(4)), outputs)
     classifier = oido.AudioClassifier(path, jobs=1)

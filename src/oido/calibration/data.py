@@ -19,11 +19,10 @@ from oido.calibration.thresholds import Alarms, ThresholdTarget, aimed_threshold
 from oido.datasets.clip import NON_EVENTS, Clip, LeftOut
 from oido.datasets.dataset import Dataset
 from oido.datasets.splits import folds_to_judge_by, group_numbers
-from oido.errors import OptionError
 from oido.evaluation.evaluate import Progress, predict_clips
 from oido.evaluation.predictions import ClipPredictions, JudgedWindows
 from oido.events.calibration import Calibrator
-from oido.heads import Head, ScoreCalibration
+from oido.heads import ScoreCalibration
 from oido.inference.classifier import AudioClassifier
 from oido.models.model import AudioModel
 
@@ -33,7 +32,6 @@ __all__ = [
     "LabelledScores",
     "Wish",
     "fit",
-    "head_of",
     "hold_out",
     "score_clips",
 ]
@@ -81,14 +79,6 @@ class LabelledScores:
         )
 
 
-def head_of(model: AudioModel, name: str | None) -> Head:
-    """The head of this name; None is the last one. Raises OptionError."""
-    heads = {head.name: head for head in model.heads}
-    if name is not None and name not in heads:
-        raise OptionError(f"{model.name} has no head {name!r}; it has {', '.join(heads)}")
-    return model.head if name is None else heads[name]
-
-
 def score_clips(
     model: AudioModel,
     dataset: Dataset,
@@ -102,7 +92,7 @@ def score_clips(
     a label of `NON_EVENTS` of the model counts as one, which clips without any event have. Raises
     OptionError for a label that the model does not have, and if no clip can be heard.
     """
-    chosen = head_of(model, head)
+    chosen = model.head_named(head)
     heads = [replace(h, calibration=None) if h is chosen else h for h in model.heads]
     classifier = AudioClassifier(replace(model, heads=tuple(heads)), head=chosen.name)
     judged, left_out = predict_clips(classifier, dataset, progress=progress)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from oido._version import __version__
-from oido.calibration.data import Wish, fit, head_of, hold_out, score_clips
+from oido.calibration.data import Wish, fit, hold_out, score_clips
 from oido.calibration.report import CalibrationReport, report_of
 from oido.calibration.risk_control import Guarantee
 from oido.calibration.thresholds import ThresholdTarget
@@ -19,7 +19,7 @@ from oido.datasets.dataset import Dataset
 from oido.errors import OptionError
 from oido.evaluation.evaluate import Progress
 from oido.inference.export import export
-from oido.models.calibration_file import Calibration, Evidence, calibrated, shortest
+from oido.models.calibration_file import Calibration, Evidence, apply_calibration, shortest
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, LogMelNetwork
 from oido.models.tflite.metadata_writer import with_heads
@@ -43,7 +43,7 @@ class CalibrationResult:
     @property
     def calibrated_model(self) -> AudioModel:
         """Ready for `oido.AudioClassifier`."""
-        return calibrated(self.model, self.calibration)
+        return apply_calibration(self.model, self.calibration)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it, as `write_calibration`."""
@@ -75,7 +75,7 @@ def calibrate(
     """
     wish = _wish(target, guarantee)
     network = model if isinstance(model, AudioModel) else load_model(model)
-    chosen = head_of(network, head)
+    chosen = network.head_named(head)
     labelled, left_out = score_clips(network, dataset, head=head, progress=progress)
     size = len(chosen.labels)
     fitted = fit(labelled, size, wish)
@@ -106,7 +106,7 @@ def write_calibration(
     """
     path = Path(path)
     if path.suffix == ".tflite":
-        save_model(calibrated(model, calibration), path)
+        save_model(apply_calibration(model, calibration), path)
     elif path.suffix == ".json":
         calibration.save(path)
     elif path.suffix in {".csv", ".txt"}:

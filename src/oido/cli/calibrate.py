@@ -159,14 +159,13 @@ def _made(args: argparse.Namespace, model: AudioModel) -> tuple[Any, bool]:
 
 
 def _given(args: argparse.Namespace, model: AudioModel) -> Any:
-    from oido.calibration.data import head_of
     from oido.errors import OptionError
     from oido.heads import ScoreCalibration, ScoreTransformation
     from oido.models.calibration_file import Calibration
 
     if args.given.suffix == ".json":
         return Calibration.read(args.given)
-    head = head_of(model, args.head)
+    head = model.head_named(args.head)
     try:
         text = args.given.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

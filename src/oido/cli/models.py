@@ -194,7 +194,7 @@ def _labels_of(head: Head) -> str:
 
 def _annotate(args: argparse.Namespace) -> int:
     from oido.heads import Head
-    from oido.models.tflite.metadata_writer import annotated
+    from oido.models.tflite.metadata_writer import annotate
     from oido.writers.atomic import AtomicFile, keep_original
 
     names = ["scores"] if len(args.labels) == 1 else [f"head_{n}" for n in range(len(args.labels))]
@@ -202,7 +202,7 @@ def _annotate(args: argparse.Namespace) -> int:
         Head(name, tuple(_read(path).decode("utf-8-sig").splitlines()))
         for path, name in zip(args.labels, names)
     ]
-    content = annotated(
+    content = annotate(
         _read(args.file),
         heads,
         sample_rate_hz=args.sample_rate,

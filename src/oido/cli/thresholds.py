@@ -115,7 +115,6 @@ def _edit(args: argparse.Namespace) -> int:
 
 
 def _head(args: argparse.Namespace) -> Head:
-    from oido.calibration.data import head_of
     from oido.cli.options import fetch_model
     from oido.heads import Head
     from oido.models.calibration_file import Calibration
@@ -126,7 +125,7 @@ def _head(args: argparse.Namespace) -> Head:
         if args.head not in (None, made.head):
             raise OptionError(f"{args.model} is for head {made.head!r}, not {args.head!r}")
         return Head(made.head, made.labels, made.scores, made.thresholds)
-    return head_of(load_model(fetch_model(args.model)), args.head)
+    return load_model(fetch_model(args.model)).head_named(args.head)
 
 
 def _edited(head: Head, args: argparse.Namespace) -> Pairs:

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from oido.errors import ModelFormatError, OptionError
 from oido.events.aggregation import Aggregator
-from oido.heads import Head
 from oido.inference.block import BATCH_WINDOWS, Block, ScoreTransform, SourceInfo
 from oido.inference.pipeline import make_pipeline
 from oido.inference.postprocess import make_postprocessors
 from oido.inference.predictor import Predictor, PredictorPool, validated
 from oido.inference.result import ClassificationResult
 from oido.inference.stream import WindowStream
-from oido.models.calibration_file import Calibration, calibrated
+from oido.models.calibration_file import Calibration, apply_calibration
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, Precision
 from oido.params import Selection, Windowing, available_cores
@@ -96,8 +95,8 @@ class AudioClassifier:
         if calibration is not None:
             if not isinstance(calibration, Calibration):
                 calibration = Calibration.read(calibration)
-            model = calibrated(model, calibration)
-        chosen = model.head if head is None else _head_named(model, head)
+            model = apply_calibration(model, calibration)
+        chosen = model.head_named(head)
         self._postprocessors = make_postprocessors(
             model.heads,
             chosen,
@@ -217,10 +216,3 @@ class AudioClassifier:
             workers=jobs or self.jobs,
             adapts_hop=batch_windows == 1,
         )
-
-
-def _head_named(model: AudioModel, name: str) -> Head:
-    names = [head.name for head in model.heads]
-    if name not in names:
-        raise OptionError(f"{model.name} has no head {name!r}; it has {', '.join(names)}")
-    return model.heads[names.index(name)]

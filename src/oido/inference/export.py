@@ -26,7 +26,7 @@ from oido.models.model import (
     WholeNetwork,
 )
 from oido.models.tflite.front_end import whole_graph
-from oido.models.tflite.metadata_writer import PlainOutput, annotated
+from oido.models.tflite.metadata_writer import PlainOutput, annotate
 from oido.models.tflite.onnx import to_onnx
 from oido.writers.atomic import AtomicFile
 
@@ -135,7 +135,7 @@ def whole_file(
         named[EMBEDDING_OUTPUT] = graph.embedding
         size = graph.writer.shape(graph.embedding)[-1]
         outputs.append((PlainOutput(EMBEDDING_OUTPUT, "what the scores are made from"), size))
-    content = annotated(
+    content = annotate(
         graph.writer.finish(named),
         [output for output, _ in outputs],
         sample_rate_hz=model.windows.sample_rate_hz,

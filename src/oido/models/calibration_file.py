@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A calibration as a file of its own, ``calibration.json``, and a model that has been given one."""
+"""A calibration as a file of its own, ``calibration.json``, and a model to which it is applied."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from oido.heads import Head, ScoreCalibration, ScoreTransformation, Sigmoid
 from oido.models.fetch import write_whole
 from oido.models.model import AudioModel
 
-__all__ = ["Calibration", "Evidence", "calibrated", "shortest"]
+__all__ = ["Calibration", "Evidence", "apply_calibration", "shortest"]
 
 _FORMAT, _VERSION = "oido calibration", 1
 
@@ -66,7 +66,7 @@ class Calibration:
 
     @classmethod
     def of(cls, model: AudioModel, head: Head, **rest: Any) -> Calibration:
-        """What this head has, which must be calibrated, unless ``scores`` is given."""
+        """What this head has, which must be calibrated, or else ``scores`` be passed."""
         scores = rest.pop("scores", head.calibration)
         if scores is None:
             raise OptionError(f"{model.name} has no score calibration")
@@ -176,7 +176,7 @@ class Calibration:
         return Head(self.head, self.labels, self.scores, self.thresholds)
 
 
-def calibrated(model: AudioModel, calibration: Calibration) -> AudioModel:
+def apply_calibration(model: AudioModel, calibration: Calibration) -> AudioModel:
     """The model with this calibration and its thresholds, in place of any that the head had.
 
     Raises OptionError if it was made for another model, precision, window or head.
@@ -202,7 +202,7 @@ def calibrated(model: AudioModel, calibration: Calibration) -> AudioModel:
     number = names.index(calibration.head)
     head = model.heads[number]
     if calibration.labels != head.labels:
-        raise OptionError(_differing(calibration.labels, head.labels))
+        raise OptionError(_label_difference(calibration.labels, head.labels))
     new = replace(head, calibration=calibration.scores, thresholds=calibration.thresholds)
     return replace(model, heads=(*model.heads[:number], new, *model.heads[number + 1 :]))
 
@@ -212,7 +212,7 @@ def shortest(value: float) -> float:
     return float(str(np.float32(value)))
 
 
-def _differing(have: tuple[str, ...], wanted: tuple[str, ...]) -> str:
+def _label_difference(have: tuple[str, ...], wanted: tuple[str, ...]) -> str:
     if missing := [label for label in wanted if label not in have]:
         return f"the calibration lacks {len(missing)} label(s) of the model: {missing[0]!r}, …"
     if unknown := [label for label in have if label not in wanted]:

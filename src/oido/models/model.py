@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from oido.errors import ModelFormatError
+from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head
 from oido.models.registry import ModelCard
 from oido.models.tflite.editor import CutGraph
@@ -38,7 +38,7 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class Novelty:
-    """An output that tells how near a window is to the nearest class that was taught, -1..1.
+    """An output with the similarity of a window to the nearest class of the training set, -1..1.
 
     output: its name. threshold: a clip below it is of no such class.
     """
@@ -50,7 +50,7 @@ class Novelty:
 @dataclass(frozen=True)
 class Notes:
     """aggregations: by head. hop_samples, repeat_pause_samples: as `oido.params.WindowParams`;
-    None is what follows from the file. training: facts of how it was taught, for readers."""
+    None is what follows from the file. training: facts of how it was trained, for readers."""
 
     aggregations: dict[str, str] = field(default_factory=dict)
     hop_samples: int | None = None
@@ -110,7 +110,7 @@ class LogMelNetwork:
 
 @dataclass(frozen=True)
 class MnNetwork:
-    """A network of EfficientAT's kind, with their front end; it hears windows of its own length."""
+    """A network of EfficientAT's kind, with its front end and one length of windows."""
 
     front_end: MnFrontEndParams
     content: bytes = field(repr=False)
@@ -130,10 +130,10 @@ class WholeNetwork:
 
 @dataclass(frozen=True)
 class EnsembleNetwork:
-    """Two models that hear together (`oido.inference.ensemble`).
+    """Two models whose scores are combined (`oido.inference.ensemble`).
 
-    columns: for each label of the first, its column in the second's scores. pieces: what the second
-    hears at once, repeated until its own window is full.
+    columns: for each label of the first, its column in the second's scores. pieces: the second's
+    input, repeated until its window is full.
     """
 
     first: AudioModel
@@ -151,11 +151,9 @@ class AudioModel:
     """What a classifier needs to know of its network; read from the file, never assumed.
 
     name: the catalogue's name, or the one in the metadata. path, sha256, size_bytes: of the file.
-    heads: what its outputs of scores say. windows: what the network hears at once. card: None for a
-    file that is not in the catalogue.
-    precision: the numbers that it computes in, which are not always those that the file holds.
-    novelty: of a model that tells sounds that it was not taught; that output's column stands behind
-    those of the heads.
+    heads: the outputs with scores. windows: the network's input. card: None for a file that is not
+    in the catalogue. precision: of the computation, which is not always the file's. novelty: of a
+    model that recognises sounds of no class; that output's column follows those of the heads.
     """
 
     name: str
@@ -174,12 +172,19 @@ class AudioModel:
 
     @property
     def head(self) -> Head:
-        """The head that is heard if nobody says otherwise: the last one.
+        """The default head: the last one.
 
-        Where a classifier was trained on a base model and keeps the base model's head, that one
-        comes first (as TensorFlow Lite Model Maker wrote them), and what was taught comes last.
+        A classifier that keeps its base model's head has that one first, as TensorFlow Lite Model
+        Maker wrote them, and its own last.
         """
         return self.heads[-1]
+
+    def head_named(self, name: str | None) -> Head:
+        """The head of this name; None: `head`. Raises OptionError naming those that there are."""
+        heads = {head.name: head for head in self.heads}
+        if name is not None and name not in heads:
+            raise OptionError(f"{self.name} has no head {name!r}; it has {', '.join(heads)}")
+        return self.head if name is None else heads[name]
 
     @property
     def labels(self) -> tuple[str, ...]:

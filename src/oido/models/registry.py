@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 from oido.errors import ModelNotFoundError
+from oido.models.labels import nearest
 
 __all__ = [
     "CATALOG",
@@ -130,10 +130,10 @@ CATALOG: tuple[ModelCard, ...] = (
 
 def card(name: str) -> ModelCard:
     """The card of a model, by its name. Raises ModelNotFoundError naming those that exist."""
-    for entry in CATALOG:
-        if entry.name == name:
-            return entry
-    names = [*(entry.name for entry in CATALOG), ENSEMBLE]
-    near = difflib.get_close_matches(name, names, n=1)
+    cards = {entry.name: entry for entry in CATALOG}
+    if name in cards:
+        return cards[name]
+    names = [*cards, ENSEMBLE]
+    near = nearest(name, names)
     hint = f"did you mean {near[0]!r}?" if near else f"the known ones are: {', '.join(names)}"
     raise ModelNotFoundError(f"there is no model {name!r} and no such file; {hint}")

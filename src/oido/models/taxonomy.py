@@ -9,15 +9,13 @@ have several parents: a hiss may come from a cat, a snake or steam.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
 from functools import cache, lru_cache
-from importlib import resources
 
 import numpy as np
 from numpy.typing import NDArray
 
-from oido.models.labels import label_indices
+from oido.models.labels import label_indices, read_table
 
 __all__ = ["ancestors", "descendants", "expand", "is_group", "rollup"]
 
@@ -73,8 +71,8 @@ def rollup(scores: NDArray[np.float32], labels: tuple[str, ...]) -> NDArray[np.f
     """Scores f32[N, C] → f32[N, C]: to each class the highest of its own and its descendants'.
 
     The maximum and not a sum, because scores are not probabilities: those of "Bark" and "Howl"
-    do not add up to that of "Dog". A class with several parents raises them all, whichever of them
-    was heard. Rolling up twice changes nothing more.
+    do not add up to that of "Dog". A class with several parents raises them all. Rolling up twice
+    changes nothing more.
     """
     rolled = scores.copy()  # f32[N, C]
     larger = _larger_families(labels)
@@ -88,11 +86,9 @@ def rollup(scores: NDArray[np.float32], labels: tuple[str, ...]) -> NDArray[np.f
 @cache
 def _parents() -> dict[str, tuple[str, ...]]:
     """The parents of each class and group, by its folded name."""
-    file = resources.files("oido.models").joinpath("data").joinpath("audioset_tree.csv")
-    rows = csv.DictReader(file.read_text(encoding="utf-8").splitlines())
     return {
         row["name"].casefold(): tuple(row["parents"].split("|")) if row["parents"] else ()
-        for row in rows
+        for row in read_table("audioset_tree.csv")
     }
 
 

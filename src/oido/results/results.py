@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from oido.errors import OptionError, UnknownLabelError
-from oido.models.labels import audioset_labels, display_names
+from oido.models.labels import audioset_labels, display_names, nearest
 from oido.results.clock import Clock
 from oido.results.database import TABLES, Database
 
@@ -35,15 +34,9 @@ def require_label(name: str, known: Sequence[str]) -> None:
     audioset = audioset_labels()
     possible = dict.fromkeys((*known, *audioset, *display_names(audioset, "es")))
     if name not in possible:
-        near = _nearest(name, known) or _nearest(name, possible)
+        near = nearest(name, known) or nearest(name, possible)
         hint = f"; the nearest are: {', '.join(map(repr, near))}" if near else ""
         raise UnknownLabelError(f"nothing in these results has the label {name!r}{hint}")
-
-
-def _nearest(name: str, labels: Iterable[str]) -> list[str]:
-    spelling = {label.casefold(): label for label in labels}
-    close = difflib.get_close_matches(name.casefold(), list(spelling), n=3, cutoff=0.6)
-    return [spelling[folded] for folded in close]
 
 
 _ORDER = ("file", "channel NULLS FIRST", "start_time")

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from oido.errors import ModelNotFoundError, OptionError
-from oido.heads import Head
 from oido.inference.classifier import AudioClassifier
 from oido.inference.postprocess import HeadPostprocessor, make_postprocessors
 from oido.inference.scheduler import BatchScheduler
-from oido.models.calibration_file import Calibration, calibrated
+from oido.models.calibration_file import Calibration, apply_calibration
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, Precision
 from oido.params import Selection, Windowing
@@ -31,7 +30,7 @@ def load_configured_model(
     for path in calibrations:
         calibration = Calibration.read(path)
         if _is_for(calibration, model):
-            return calibrated(model, calibration), True
+            return apply_calibration(model, calibration), True
     return model, False
 
 
@@ -67,20 +66,11 @@ class ServedModel:
         self.model = classifier.model
         self.hub = BatchScheduler(classifier.model, threads)
 
-    def head(self, name: str | None) -> Head:
-        """The head of this name; None: the one that is heard if nobody says otherwise."""
-        if name is None:
-            return self.model.head
-        names = [head.name for head in self.model.heads]
-        if name not in names:
-            raise OptionError(f"{self.name} has no head {name!r}; it has {', '.join(names)}")
-        return self.model.heads[names.index(name)]
-
     def reader(
         self, selection: Selection, *, locale: str, head: str | None = None, rolls_up: bool = False
     ) -> HeadPostprocessor:
         """What of the scores is wanted. Raises OptionError, which names near labels."""
-        chosen = self.head(head)
+        chosen = self.model.head_named(head)
         postprocessors = make_postprocessors(
             self.model.heads,
             chosen,

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, Literal, cast
 
 from oido.batch.plan import Level, Plan
 from oido.errors import OptionError
+from oido.models.labels import nearest
 from oido.models.model import Precision
 from oido.params import AGGREGATIONS, Detection, Selection
 
@@ -145,7 +145,7 @@ def _options(values: Mapping[str, Any], known: Mapping[str, Callable[[str, Any],
     read: dict[str, Any] = {}
     for name, value in values.items():
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
+            near = nearest(name, known)
             hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
             raise OptionError(f"there is no option {_shown(name)}; {hint}")
         if name in _LISTS:

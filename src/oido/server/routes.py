@@ -84,7 +84,7 @@ class Routes:
         """The model and the plan; all that can be wrong with them is told before the upload."""
         options = from_query(pairs)
         served = self._hearers.named(options.model)
-        calibrated = served.head(options.head).calibration is not None
+        calibrated = served.model.head_named(options.head).calibration is not None
         plan = plan_of(options, served.given, served.model.precision, calibrated)
         lists = Selection(
             category_allowlist=options.allow,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from oido.torch.yamnet import YamNet
 
 _HOME = {
-    "Heard": "oido.torch.base",
+    "ForwardOutputs": "oido.torch.base",
     "Mn04": "oido.torch.mn04",
     "MnLogMel": "oido.torch.base",
     "StagedNetwork": "oido.torch.base",

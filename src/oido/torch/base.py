@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What both networks share in PyTorch: front ends, weights files, and a row of stages to train.
 
-A network is a row of stages, from the sound to the scores. A new task is best begun at the end of
-it: first the head alone learns, then the stages before it, while the first ones, which know what
-sound is like, stay as they are.
+A network is a row of stages, from the sound to the scores. A new task is best learnt from the end:
+first the head alone, then the stages before it, while the first ones, whose features are general,
+stay frozen.
 
 The front ends are differentiable, so that gradients reach the waveform. Their constants and steps
 are those of `oido.signal.frontend`. As there, sums are made in float64: beside a pure tone the
@@ -12,22 +12,23 @@ rounding of a float32 FFT is far above the silence of the other bands, and the s
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from oido.errors import InvalidSamplesError, ModelFormatError, ModelNotFoundError, OptionError
+from oido.errors import InvalidSamplesError, ModelFormatError, OptionError
 from oido.mel import kaldi_mel_matrix, mel_matrix, periodic_hann, symmetric_hann
-from oido.models import fetch
-from oido.models.networks.yamnet import PATCH_BANDS, YAMNET_FRONT_END
-from oido.models.registry import CATALOG, card
+from oido.models.networks.yamnet import (
+    HIGH_HZ,
+    LOG_OFFSET,
+    LOW_HZ,
+    PATCH_BANDS,
+    YAMNET_FRONT_END,
+)
 from oido.params import MnFrontEndParams, Windowing
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ __all__ = [
     "is_waveform",
     "new_linear",
     "numpy_copy",
-    "read_weights",
 ]
 
 
@@ -63,6 +63,7 @@ class StagedNetwork(nn.Module, ABC):
 
     sample_rate_hz: int
     embedding_dim: int
+    front_end: nn.Module
     keep_statistics: bool = False
     """Whether batch normalisation keeps its statistics also where something learns, as is better
     for small batches; heeded by the next `train`. YAMNet has none."""
@@ -71,9 +72,10 @@ class StagedNetwork(nn.Module, ABC):
     def stages(self) -> dict[str, nn.Module]:
         """All parameters by stage, from the sound to the scores; the last stage is the head."""
 
-    @abstractmethod
     def patches(self, waveform: Tensor) -> Tensor:
-        """What the network is given for a waveform; gradients flow back to it."""
+        """The network's input for a waveform f32[…, n]; gradients flow back to it."""
+        patches: Tensor = self.front_end(waveform)
+        return patches
 
     @abstractmethod
     def embed(self, sound: Tensor) -> Tensor:
@@ -164,9 +166,6 @@ def numpy_copy(values: Tensor) -> NDArray[np.float32]:
     return values.detach().to("cpu", torch.float32, copy=True).numpy()
 
 
-_YAMNET_LOW_HZ, _YAMNET_HIGH_HZ, _YAMNET_LOG_OFFSET = 125.0, 7_500.0, 0.001
-"""tensorflow/models, research/audioset/yamnet/params.py."""
-
 _SHORTEST_MN_SAMPLES = 514
 """Reflection needs half an FFT of samples beside the end that it reflects at."""
 
@@ -198,7 +197,7 @@ class YamNetLogMel(nn.Module):
                 f"{params.window_samples}"
             )
         self._windowing = Windowing.from_seconds(params.windows, None)
-        mel = mel_matrix(params, PATCH_BANDS, _YAMNET_LOW_HZ, _YAMNET_HIGH_HZ)
+        mel = mel_matrix(params, PATCH_BANDS, LOW_HZ, HIGH_HZ)
         self._dtype = dtype
         window = torch.from_numpy(analysis_window.astype(np.float32))
         self.register_buffer("window", window, persistent=False)
@@ -210,7 +209,7 @@ class YamNetLogMel(nn.Module):
         frames = waveform.float().unfold(-1, p.window_samples, p.hop_samples)  # […, t, 400]
         windowed = (frames * self.window).to(self._dtype)
         magnitudes = torch.fft.rfft(windowed, n=p.fft_samples).abs().float()  # […, t, 257]
-        return torch.log(magnitudes @ self.mel + _YAMNET_LOG_OFFSET)
+        return torch.log(magnitudes @ self.mel + LOG_OFFSET)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """All patches of the waveform."""
@@ -260,45 +259,3 @@ class MnLogMel(nn.Module):
         energies = (self.mel @ power).float()  # [batch, 128, t]
         log_mel = (torch.log(energies + p.log_offset) + p.normal_shift) / p.normal_scale
         return log_mel.reshape(*waveform.shape[:-1], *log_mel.shape[-2:])
-
-
-_Weights = TypeVar("_Weights")
-
-
-def read_weights(
-    name_or_path: str | os.PathLike[str],
-    readers: Mapping[str, Callable[[bytes], _Weights]],
-    on_message: fetch.OnMessage,
-) -> _Weights:
-    """What the reader for the file's suffix makes of it; a model of the catalogue is fetched.
-
-    Raises a ModelError: unknown name, no source reachable, a file of another kind, or damaged.
-    """
-    path = Path(name_or_path)
-    known = next((entry for entry in CATALOG if entry.name == os.fspath(name_or_path)), None)
-    if known is not None:
-        suffix = Path(known.file_names[0]).suffix
-    else:
-        suffix = path.suffix
-        if not path.is_file():
-            if suffix in {".tflite", ".h5", ".pt"} or path.is_dir():
-                raise ModelNotFoundError(f"{path}: no such model file")
-            card(os.fspath(name_or_path))  # raises, naming the models that exist
-    if suffix not in readers:
-        raise ModelFormatError(
-            f"{os.fspath(name_or_path)}: this network's weights come from {' or '.join(readers)}, "
-            f"not from {suffix or 'a file without an ending'}"
-        )
-    if known is not None:
-        path = fetch.fetch(known, on_message)
-    try:
-        return readers[suffix](path.read_bytes())
-    except OSError as error:
-        raise ModelNotFoundError(f"{path}: cannot be read ({error.strerror})") from error
-    except ModelFormatError as error:
-        raise ModelFormatError(f"{path}: {error}") from error
-    # A damaged graph points anywhere: this is the boundary where that is told as what it is.
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ModelFormatError(
-            f"{path}: it makes no sense ({type(error).__name__}: {error}); the file is damaged"
-        ) from error

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Labelled waveforms: the windows cut from them, changed as the world changes sound, and held out.
+"""Labelled waveforms: their windows, augmentation, and which clips are held out.
 
-Changes are of level, noise, other sounds behind them, and two at once.
+Augmentation changes the level, adds noise and background sounds, and mixes two windows.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class LabelledSounds:
-    """K clips as waveforms, and what is heard in them.
+    """K clips as waveforms, and the classes in them.
 
     waveforms: K arrays f32[n] in [-1, 1] at the network's rate, each of any length; a sequence that
     loads them one by one, as they are asked for, keeps memory small.
@@ -88,13 +88,13 @@ class LabelledSounds:
         """The clips with these numbers."""
         return replace(
             self,
-            waveforms=_Chosen(self.waveforms, clips),
+            waveforms=_Subset(self.waveforms, clips),
             targets=self.targets[clips],
             groups=None if self.groups is None else self.groups[clips],
         )
 
 
-class _Chosen(Sequence[NDArray[np.float32]]):
+class _Subset(Sequence[NDArray[np.float32]]):
     """Some waveforms of a sequence, which may be one that loads them."""
 
     def __init__(self, waveforms: Sequence[NDArray[np.float32]], clips: NDArray[np.int64]) -> None:
@@ -110,7 +110,7 @@ class _Chosen(Sequence[NDArray[np.float32]]):
 def clip_windows(
     waveform: NDArray[np.float32], windows: WindowParams
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """All windows of a clip as the classifier hears them: f32[N, window], a view.
+    """All windows of a clip as the classifier cuts them: f32[N, window], a view.
 
     And f64[N], the share of each that is not padding.
     """
@@ -120,7 +120,7 @@ def clip_windows(
     weights = np.ones(count)
     weights[-1] = min(1.0, (n - (count - 1) * hop) / window)
     if n < window and windows.repeat_pause_samples is not None:
-        return _repeated(waveform, windows)[None], np.ones(1)
+        return _repeat(waveform, windows)[None], np.ones(1)
     padded = np.pad(waveform, (0, windowing.padded_samples(n)))
     return cut_windows(padded, window, hop), weights
 
@@ -135,12 +135,12 @@ def random_window(
         return waveform[start : start + window].copy()
     if windows.repeat_pause_samples is not None:
         period = len(waveform) + windows.repeat_pause_samples
-        return _repeated(waveform, windows, int(random.integers(period)))
+        return _repeat(waveform, windows, int(random.integers(period)))
     before = int(random.integers(-spare + 1))
     return np.pad(waveform, (before, -spare - before))
 
 
-def _repeated(
+def _repeat(
     waveform: NDArray[np.float32], windows: WindowParams, start: int = 0
 ) -> NDArray[np.float32]:
     """A clip and its pause, over and over, from sample ``start`` of the two on."""
@@ -203,11 +203,13 @@ class Augmenter:
         window = random_window(waveform, self._windows, random)
         level = float(rms(window))
         if random.random() < options.noise:
-            window = _added(window, level, self._noise(len(window)), self._db(options.noise_snr_db))
+            window = _add_below(
+                window, level, self._noise(len(window)), self._db(options.noise_snr_db)
+            )
         if random.random() < options.background and len(self._backgrounds):
             behind = self._backgrounds[int(random.integers(len(self._backgrounds)))]
             behind = random_window(np.asarray(behind, np.float32), self._windows, random)
-            window = _added(window, level, behind, self._db(options.background_snr_db))
+            window = _add_below(window, level, behind, self._db(options.background_snr_db))
         gain = np.float32(10 ** (self._db(options.gain_db) / 20))
         return window * gain, level
 
@@ -224,13 +226,13 @@ class Augmenter:
     def _noise(self, samples: int) -> NDArray[np.float32]:
         """Noise between white and pink."""
         spectrum = np.fft.rfft(self._random.standard_normal(min(samples, _NOISE_SAMPLES)))
-        slope = self._random.uniform(0.0, 0.5)  # of the amplitude: 0 is white, 0.5 pink
-        spectrum *= np.arange(1, len(spectrum) + 1) ** -slope
+        slope = self._random.uniform(0.0, 1.0)  # of the power, as `oido train` has it: 1 is pink
+        spectrum *= np.arange(1, len(spectrum) + 1) ** (-slope / 2)
         noise = np.fft.irfft(spectrum, min(samples, _NOISE_SAMPLES)).astype(np.float32)
         return np.resize(noise, samples)
 
 
-def _added(
+def _add_below(
     window: NDArray[np.float32], level: float, other: NDArray[np.float32], snr_db: float
 ) -> NDArray[np.float32]:
     """``other`` added, so many dB below ``level``; nothing if either is silent."""

@@ -3,8 +3,8 @@
 
 First the head alone is trained, on embeddings that are computed once; then the last stages learn
 with it, then more of them, with rates that fall towards the sound, on windows that are drawn and
-changed anew in each epoch. Clips that are held out tell after each epoch whether it got better;
-the best weights are kept, also when time is over or the run is interrupted.
+augmented anew in each epoch. Held-out clips are evaluated after each epoch; the best weights are
+kept, also when time is over or the run is interrupted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from oido.params import WindowParams
 from oido.torch.base import StagedNetwork, numpy_copy
 from oido.torch.clips import LabelledSounds
 from oido.torch.finetune_options import FinetuneOptions
-from oido.torch.losses import judged
+from oido.torch.losses import evaluate_clips
 from oido.torch.training_loop import Learner, Windows
 
 __all__ = ["EpochReport", "FinetuneOptions", "Finetuned", "finetune"]
@@ -52,12 +52,12 @@ class EpochReport(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Finetuned:
-    """What came out. module: the network that was given, with the best weights, in evaluation mode.
+    """The result. module: the network that was passed, with the best weights, in evaluation mode.
 
     history: of all epochs; best: the one whose weights these are. head: the linear layers behind
     the embedding, (f32[out, in] weights, f32[out] bias) each, with the network's own activation
     between; the slope of the best epoch is in them. validation: i64, numbers of the clips that
-    were held out; empty if others were given. stopped: "finished", or why it ended before.
+    were held out; empty if others were passed. stopped: "finished", or why it ended before.
     cpu_seconds: processor time.
     """
 
@@ -167,10 +167,10 @@ class _Run:
 
     def _head_phase(self) -> None:
         learner, options = self._learner, self._options
-        heard = learner.clean_windows(self._validation)
+        windows = learner.clean_windows(self._validation)
         taught = learner.embedded_windows(options.views, self._is_over)
         for loss in learner.head_epochs(taught):
-            self._note(1, loss, heard)
+            self._note(1, loss, windows)
 
     def _phase(self, stages: int) -> bool:
         """False if time was over before its end."""
@@ -186,10 +186,12 @@ class _Run:
         return True
 
     @torch.no_grad()
-    def _note(self, stages: int, loss: float, heard: Windows) -> None:
+    def _note(self, stages: int, loss: float, windows: Windows) -> None:
         """Judge the weights as they are, and keep them if they are the best so far."""
-        sounds, logits = self._validation, self._learner.network.head(heard.values)
-        verdict = judged(logits, heard.clips, heard.weights, sounds.targets, sounds.multi_label)
+        sounds, logits = self._validation, self._learner.network.head(windows.values)
+        verdict = evaluate_clips(
+            logits, windows.clips, windows.weights, sounds.targets, sounds.multi_label
+        )
         better = self._best is None or verdict.log_loss < self._best[0].validation_loss
         report = EpochReport(
             len(self.history) + 1,

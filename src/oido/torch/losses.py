@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How wrong logits are: of windows, to learn from; of clips, to judge by.
+"""The loss of windows, for training, and of clips, for choosing the best epoch.
 
-Judged is what the logits could say at their best, times one slope for all (temperature scaling, Guo
-et al. 2017): how sure a network is changes from epoch to epoch, and says nothing of what it knows.
+Clips are evaluated with the slope of the logits that fits best (temperature scaling, Guo et al.
+2017): how confident a network is changes from epoch to epoch, whatever it has learnt.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["NEUTRAL_WEIGHT", "Verdict", "judged", "window_loss"]
+__all__ = ["NEUTRAL_WEIGHT", "Verdict", "evaluate_clips", "window_loss"]
 
 NEUTRAL_WEIGHT = 0.1
-"""What a window of silence weighs in training, beside one in which something is heard."""
+"""What a window of silence weighs in training, beside one with sound."""
 
 _SLOPES = np.geomspace(0.25, 4.0, 33)
 _CLIPS_OF_PRIOR = 4
-"""A slope twice too large or small must be told by more than this many clips."""
+"""A slope of 2 or 1/2 needs more evidence than this many clips."""
 
 
 def window_loss(
@@ -44,8 +44,8 @@ def window_loss(
 
 
 class Verdict(NamedTuple):
-    """log_loss: −ln of what the classes of clips were given, a mean over clips, or over all that is
-    known of several labels; with logits times ``slope``, where it is least.
+    """log_loss: −ln of the scores of the true classes, a mean over clips, or over all known labels
+    of a multi-label network; with logits times ``slope``, where it is least.
 
     accuracy: the share of clips whose best class is theirs, or of known labels on their side of
     0.5.
@@ -56,7 +56,7 @@ class Verdict(NamedTuple):
     slope: float
 
 
-def judged(
+def evaluate_clips(
     logits: Tensor,
     clips: NDArray[np.int64],
     weights: NDArray[np.float64],
@@ -73,7 +73,7 @@ def judged(
         loss = _log_loss(scores, targets, multi_label)
         drawn = loss + _CLIPS_OF_PRIOR / len(targets) * float(np.log2(slope)) ** 2
         if best is None or drawn < best[0]:
-            best = drawn, Verdict(loss, _right(scores, targets, multi_label), float(slope))
+            best = drawn, Verdict(loss, _accuracy(scores, targets, multi_label), float(slope))
     assert best is not None
     return best[1]
 
@@ -97,7 +97,9 @@ def _log_loss(
     return float(-np.nanmean(targets * np.log(p) + (1 - targets) * np.log1p(-p)))
 
 
-def _right(scores: NDArray[np.float64], targets: NDArray[np.float32], multi_label: bool) -> float:
+def _accuracy(
+    scores: NDArray[np.float64], targets: NDArray[np.float32], multi_label: bool
+) -> float:
     if not multi_label:
         return float((scores.argmax(axis=1) == targets.argmax(axis=1)).mean())
     known = ~np.isnan(targets)

@@ -17,41 +17,22 @@ from torch import Tensor, nn
 
 from oido.errors import InvalidSamplesError, ModelFormatError
 from oido.models import fetch
-from oido.models.networks.mn04 import EMBEDDING_SIZE, LABEL_COUNT, MEL_BANDS
-from oido.models.networks.torch_file import read_state_dict
-from oido.torch.base import (
-    MnLogMel,
-    StagedNetwork,
-    is_waveform,
-    new_linear,
-    numpy_copy,
-    read_weights,
+from oido.models.networks.mn04 import (
+    BATCH_NORM_EPSILON,
+    BLOCKS,
+    EMBEDDING_SIZE,
+    HIDDEN,
+    LABEL_COUNT,
+    MEL_BANDS,
+    STEM,
+    Block,
 )
+from oido.models.networks.torch_file import read_state_dict
+from oido.torch.base import MnLogMel, StagedNetwork, is_waveform, new_linear, numpy_copy
 
 __all__ = ["Mn04"]
 
-_HIDDEN = 512
 _DROPOUT = 0.2
-_BLOCKS = (
-    (3, 8, 8, 0, "relu", 1),
-    (3, 24, 16, 0, "relu", 2),
-    (3, 32, 16, 0, "relu", 1),
-    (5, 32, 16, 8, "relu", 2),
-    (5, 48, 16, 16, "relu", 1),
-    (5, 48, 16, 16, "relu", 1),
-    (3, 96, 32, 0, "hard-swish", 2),
-    (3, 80, 32, 0, "hard-swish", 1),
-    (3, 72, 32, 0, "hard-swish", 1),
-    (3, 72, 32, 0, "hard-swish", 1),
-    (3, 192, 48, 48, "hard-swish", 1),
-    (3, 272, 48, 72, "hard-swish", 1),
-    (5, 272, 64, 72, "hard-swish", 2),
-    (5, 384, 64, 96, "hard-swish", 1),
-    (5, 384, 64, 96, "hard-swish", 1),
-)
-"""Inverted residuals: kernel, channels inside, channels out, squeezed to (0: not), activation,
-stride."""
-_STEM = 8
 
 
 class Mn04(StagedNetwork):
@@ -71,20 +52,20 @@ class Mn04(StagedNetwork):
     ) -> None:
         super().__init__()
         self.front_end = MnLogMel(spectrum_dtype)
-        features: list[nn.Module] = [_conv(1, _STEM, 3, stride=2, activation="hard-swish")]
-        channels = _STEM
-        for kernel, expanded, out, squeeze, activation, stride in _BLOCKS:
-            features.append(_Block(channels, kernel, expanded, out, squeeze, activation, stride))
-            channels = out
+        features: list[nn.Module] = [_conv(1, STEM, 3, stride=2, activation="hard-swish")]
+        channels = STEM
+        for block in BLOCKS:
+            features.append(_Residual(channels, block))
+            channels = block.out
         features.append(_conv(channels, EMBEDDING_SIZE, 1, activation="hard-swish"))
         self.features = nn.Sequential(*features)
         self.classifier = nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
-            nn.Linear(EMBEDDING_SIZE, _HIDDEN),
+            nn.Linear(EMBEDDING_SIZE, HIDDEN),
             nn.Hardswish(),
             nn.Dropout(_DROPOUT),
-            nn.Linear(_HIDDEN, classes),
+            nn.Linear(HIDDEN, classes),
         )
         self.eval()
 
@@ -97,12 +78,12 @@ class Mn04(StagedNetwork):
     ) -> Mn04:
         """From "efficientat/mn04", or from the path of a .pt with the same tensors.
 
-        The number of classes is that of the file.
-
-        The file is read without running its pickle. ``say`` gets a line per step of fetching.
-        Raises a ModelError.
+        The number of classes is that of the file, whose pickle cannot run anything.
+        ``on_message`` gets a line per step of fetching. Raises a ModelError.
         """
-        state = read_weights(name_or_path, {".pt": read_state_dict}, on_message)
+        state = fetch.read_model(
+            name_or_path, lambda _, content, __: read_state_dict(content), on_message, {".pt"}
+        )
         return cls.from_state(state, spectrum_dtype)
 
     @classmethod
@@ -146,11 +127,6 @@ class Mn04(StagedNetwork):
         features = {f"features.{n}": stage for n, stage in self.features.named_children()}
         return {**features, "head": self.classifier}
 
-    def patches(self, waveform: Tensor) -> Tensor:
-        """f32[…, n] → f32[…, 128, 1 + (n − 1) // 320]."""
-        patches: Tensor = self.front_end(waveform)
-        return patches
-
     def embed(self, sound: Tensor) -> Tensor:
         """f32[…, 384]."""
         expected = f"patches [N, {MEL_BANDS}, frames] or [N, {MEL_BANDS}, frames, 1]"
@@ -166,7 +142,7 @@ class Mn04(StagedNetwork):
 
     def head(self, embeddings: Tensor) -> Tensor:
         """f32[…, 384] → logits f32[…, classes]."""
-        logits: Tensor = self.classifier[2:](embeddings)  # the mean is already taken
+        logits: Tensor = self.classifier[2:](embeddings)  # behind the mean over time and bands
         return logits
 
     def new_head(self, classes: int) -> None:
@@ -176,31 +152,23 @@ class Mn04(StagedNetwork):
         self.classifier[5] = new_linear(last, classes)
 
 
-class _Block(nn.Module):
+class _Residual(nn.Module):
     """Expand, filter each channel, squeeze and excite, project; add the input if it fits."""
 
-    def __init__(
-        self,
-        channels: int,
-        kernel: int,
-        expanded: int,
-        out: int,
-        squeeze: int,
-        activation: str,
-        stride: int,
-    ) -> None:
+    def __init__(self, channels: int, block: Block) -> None:
         super().__init__()
+        inside, activation, stride = block.expanded, block.activation, block.stride
         layers: list[nn.Module] = []
-        if expanded != channels:
-            layers.append(_conv(channels, expanded, 1, activation=activation))
+        if inside != channels:
+            layers.append(_conv(channels, inside, 1, activation=activation))
         layers.append(
-            _conv(expanded, expanded, kernel, stride=stride, groups=expanded, activation=activation)
+            _conv(inside, inside, block.kernel, stride=stride, groups=inside, activation=activation)
         )
-        if squeeze:
-            layers.append(_Excite(expanded, squeeze))
-        layers.append(_conv(expanded, out, 1))
+        if block.squeeze:
+            layers.append(_Excite(inside, block.squeeze))
+        layers.append(_conv(inside, block.out, 1))
         self.block = nn.Sequential(*layers)
-        self.fits = stride == 1 and out == channels
+        self.fits = stride == 1 and block.out == channels
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.block(x)
@@ -237,7 +205,10 @@ def _conv(
     convolution = nn.Conv2d(
         channels, out, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False
     )
-    layers: list[nn.Module] = [convolution, nn.BatchNorm2d(out, eps=0.001, momentum=0.01)]
+    layers: list[nn.Module] = [
+        convolution,
+        nn.BatchNorm2d(out, eps=BATCH_NORM_EPSILON, momentum=0.01),
+    ]
     if activation != "none":
         layers.append(nn.ReLU() if activation == "relu" else nn.Hardswish())
     return nn.Sequential(*layers)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a fine-tuned module to a model that oido hears with and exports: a float32 LiteRT graph."""
+"""From a fine-tuned module to a model that oido runs and exports: a float32 LiteRT graph."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def largest_difference(
 
     Over all windows of the clips, f32[n], and windows of many kinds.
     """
-    ear, hop, worst = Predictor.of(model), model.windows.hop_samples, 0.0
+    predictor, hop, worst = Predictor.of(model), model.windows.hop_samples, 0.0
     sounds = [check_windows(model.windows.window_samples)]
     activate = torch.sigmoid if output == "sigmoid" else lambda x: torch.softmax(x, -1)
     was_training = module.training
@@ -96,7 +96,7 @@ def largest_difference(
                 samples = torch.from_numpy(np.array(window, np.float32))[None]
                 device = next(module.parameters()).device
                 expected = activate(module.logits(samples.to(device))).cpu().numpy()
-            scores = ear.predict(window, hop).scores
+            scores = predictor.predict(window, hop).scores
             worst = max(worst, float(np.abs(scores - expected.reshape(scores.shape)).max()))
     module.train(was_training)
     return worst

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, repeat
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -43,6 +43,10 @@ class Windows(NamedTuple):
     quiet: NDArray[np.bool_]
 
 
+_Window = tuple[NDArray[np.float32], int, float, np.bool_ | bool]
+"""One to embed: f32[window], its clip, its weight, whether it is quiet."""
+
+
 class Learner:
     """A network with a new head, and the clips that it learns from."""
 
@@ -68,31 +72,24 @@ class Learner:
         network.new_head(sounds.classes)
 
     def clean_windows(self, sounds: LabelledSounds) -> Windows:
-        """Embeddings of all windows of clips as the classifier will hear them."""
-        self.network.eval()
-        clips: list[int] = []
-        weights: list[float] = []
-        quiet: list[bool] = []
+        """Embeddings of all windows of clips as the classifier cuts them."""
 
-        def cut() -> Iterator[NDArray[np.float32]]:
+        def cut() -> Iterator[_Window]:
             for clip in range(len(sounds)):
                 windows, shares = clip_windows(sounds.waveform(clip), self._windows)
                 level = rms(windows)
-                silent = level <= _QUIET * level.max()
-                clips.extend([clip] * len(windows))
-                weights.extend(np.maximum(shares, 1e-3) * np.where(silent, _QUIET_SHARE, 1.0))
-                quiet.extend(silent.tolist())
-                yield from windows
+                quiet = level <= _QUIET * level.max()
+                weights = np.maximum(shares, 1e-3) * np.where(quiet, _QUIET_SHARE, 1.0)
+                yield from zip(windows, repeat(clip), weights, quiet)
 
-        values = self._embedded(cut())
-        return Windows(values, np.array(clips), np.array(weights), np.array(quiet))
+        return self._embed(cut())
 
     def embedded_windows(self, views: int, is_over: Callable[[], bool]) -> Windows:
         """Embeddings to train the head on: each clip as it is, and ``views`` times changed.
 
         Of long clips only some windows. There are fewer views if time is over.
         """
-        found = [self._some_windows()]
+        found = [self._original_windows()]
         kept = len(found[0].clips)
         for _ in range(views):
             if is_over() or kept + len(found[0].clips) > _KEPT_WINDOWS:
@@ -117,7 +114,7 @@ class Learner:
             losses = []
             order = self._random.permutation(len(taught.clips))
             for chosen in np.array_split(order, batches):
-                targets, weights = self._wanted(taught.clips[chosen], taught.quiet[chosen])
+                targets, weights = self._targets_of(taught.clips[chosen], taught.quiet[chosen])
                 x = taught.values[torch.from_numpy(chosen).to(self._device)]
                 loss = self._loss(network.head, x, targets, weights)
                 losses.append(_step(optimizer, falling, loss))
@@ -138,8 +135,8 @@ class Learner:
                 if is_over():
                     yield None
                     return
-                sound, quiet = self._drawn(clips)
-                targets, weights = self._wanted(clips, quiet)
+                sound, quiet = self._draw_windows(clips)
+                targets, weights = self._targets_of(clips, quiet)
                 loss = self._loss(network.logits, sound, targets, weights)
                 losses.append(_step(optimizer, falling, loss))
             network.eval()
@@ -167,44 +164,38 @@ class Learner:
         several, smoothing = self._sounds.multi_label, self._options.smoothing
         return window_loss(logits, targets, weights, several, smoothing)
 
-    def _some_windows(self) -> Windows:
-        clips: list[int] = []
-        quiet: list[bool] = []
+    def _original_windows(self) -> Windows:
+        """Of each clip some windows as they are; notes how many, and how loud the clip is."""
 
-        def cut() -> Iterator[NDArray[np.float32]]:
+        def cut() -> Iterator[_Window]:
             for clip in range(len(self._sounds)):
                 windows, _ = clip_windows(self._sounds.waveform(clip), self._windows)
                 level = rms(windows)
                 self._loudest[clip] = level.max()
                 self._counts[clip] = min(len(windows), self._per_clip)
                 chosen = np.sort(self._random.permutation(len(windows))[: self._per_clip])
-                clips.extend([clip] * len(chosen))
-                quiet.extend((level[chosen] <= _QUIET * level.max()).tolist())
-                yield from windows[chosen]
+                quiet = level[chosen] <= _QUIET * level.max()
+                yield from zip(windows[chosen], repeat(clip), repeat(1.0), quiet)
 
-        values = self._embedded(cut())
-        return Windows(values, np.array(clips), np.ones(len(clips)), np.array(quiet))
+        return self._embed(cut())
 
     def _changed_windows(self) -> Windows:
-        clips = np.repeat(np.arange(len(self._sounds)), self._counts)
-        silent: list[NDArray[np.bool_]] = []
-
-        def cut() -> Iterator[NDArray[np.float32]]:
-            for clip in clips.tolist():
+        def cut() -> Iterator[_Window]:
+            for clip in np.repeat(np.arange(len(self._sounds)), self._counts).tolist():
                 window, level = self._augmenter.window(self._sounds.waveform(clip))
-                silent.append(np.array([level <= _QUIET * self._loudest[clip]]))
-                yield window
+                yield window, clip, 1.0, level <= _QUIET * self._loudest[clip]
 
-        values = self._embedded(cut())
-        return Windows(values, clips, np.ones(len(clips)), np.concatenate(silent))
+        return self._embed(cut())
 
-    def _drawn(self, clips: NDArray[np.int64]) -> tuple[Tensor, NDArray[np.bool_]]:
+    def _draw_windows(self, clips: NDArray[np.int64]) -> tuple[Tensor, NDArray[np.bool_]]:
         """A changed window of each of these clips, f32[B, window], and which are silence."""
         drawn = [self._augmenter.window(self._sounds.waveform(int(clip))) for clip in clips]
         quiet = np.array([level for _, level in drawn]) <= _QUIET * self._loudest[clips]
         return torch.from_numpy(np.stack([w for w, _ in drawn])).to(self._device), quiet
 
-    def _wanted(self, clips: NDArray[np.int64], quiet: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
+    def _targets_of(
+        self, clips: NDArray[np.int64], quiet: NDArray[np.bool_]
+    ) -> tuple[Tensor, Tensor]:
         """Targets and weights f32[B, C] of windows; silence is of no class."""
         index = torch.from_numpy(clips).to(self._device)
         silent = torch.from_numpy(quiet).to(self._device)[:, None]
@@ -216,14 +207,16 @@ class Learner:
         )
 
     @torch.no_grad()
-    def _embedded(self, windows: Iterable[NDArray[np.float32]]) -> Tensor:
-        """f32[M, D] of windows, a batch at a time."""
-        network = self.network.eval()
-        parts = []
+    def _embed(self, windows: Iterable[_Window]) -> Windows:
+        """Embeddings of windows, a batch at a time."""
+        network, parts = self.network.eval(), []
+        facts: list[tuple[int, float, np.bool_ | bool]] = []
         for batch in _batches(windows, self._options.batch):
-            sound = torch.from_numpy(np.stack(batch)).to(self._device)
+            sound = torch.from_numpy(np.stack([window for window, *_ in batch])).to(self._device)
             parts.append(network.embed(network.patches(sound)).reshape(len(batch), -1))
-        return torch.cat(parts)
+            facts += [(clip, weight, quiet) for _, clip, weight, quiet in batch]
+        clips, weights, quiet = map(np.array, zip(*facts))
+        return Windows(torch.cat(parts), clips, weights, quiet)
 
     def _optimizer(
         self, stages: int, rate: float, steps: int

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -29,14 +30,7 @@ from oido.models.networks.yamnet_weights import (
 from oido.models.registry import DEFAULT_MODEL
 from oido.models.tflite.editor import TfliteGraph
 from oido.models.tflite.yamnet_reader import from_int8
-from oido.torch.base import (
-    StagedNetwork,
-    YamNetLogMel,
-    is_waveform,
-    new_linear,
-    numpy_copy,
-    read_weights,
-)
+from oido.torch.base import StagedNetwork, YamNetLogMel, is_waveform, new_linear, numpy_copy
 
 __all__ = ["YamNet"]
 
@@ -79,12 +73,12 @@ class YamNet(StagedNetwork):
         """From "yamnet/classification", "yamnet", or a path of such a .tflite or .h5.
 
         The .tflite is quantised: its weights are made float again, as for ``precision="float32"``.
-        ``say`` gets a line per step of fetching. Raises a ModelError, or MissingExtraError for an
-        .h5 without h5py.
+        ``on_message`` gets a line per step of fetching. Raises a ModelError, or MissingExtraError
+        for an .h5 without h5py.
         """
-        readers = {".tflite": _from_tflite, ".h5": _from_h5}
-        weights, analysis_window = read_weights(name_or_path, readers, on_message)
-        return cls(weights, analysis_window, spectrum_dtype)
+        suffixes = (".tflite", ".h5")
+        weights, window = fetch.read_model(name_or_path, _pretrained, on_message, suffixes)
+        return cls(weights, window, spectrum_dtype)
 
     def weights(self) -> YamNetWeights:
         """A copy of what was learnt, for `oido.models.networks.yamnet`.
@@ -102,11 +96,6 @@ class YamNet(StagedNetwork):
     def stages(self) -> dict[str, nn.Module]:
         """layer1 to layer14, head."""
         return {**dict(self.layers.named_children()), "head": self.dense}
-
-    def patches(self, waveform: Tensor) -> Tensor:
-        """f32[…, n] → f32[…, N, 96, 64]; zeros behind the last sample fill the last patch."""
-        patches: Tensor = self.front_end(waveform)
-        return patches
 
     def embed(self, sound: Tensor) -> Tensor:
         """f32[…, 1024], 0 and above."""
@@ -130,16 +119,13 @@ class YamNet(StagedNetwork):
         self.dense = new_linear(self.dense, classes)
 
 
-_Pretrained = tuple[YamNetWeights, NDArray[np.float32] | None]
-
-
-def _from_tflite(content: bytes) -> _Pretrained:
-    """The weights, and the file's own analysis window: it differs from Hann's in the last bits."""
+def _pretrained(
+    path: Path, content: bytes, _: object
+) -> tuple[YamNetWeights, NDArray[np.float32] | None]:
+    """The weights, and a .tflite's own analysis window: it differs from Hann's in the last bits."""
+    if path.suffix == ".h5":
+        return from_h5(content), None
     return from_int8(content), TfliteGraph(content).cut_front_end().window
-
-
-def _from_h5(content: bytes) -> _Pretrained:
-    return from_h5(content), None
 
 
 class _SameConv(nn.Conv2d):

@@ -26,7 +26,7 @@ from oido.models.model import (
 from oido.models.tflite.editor import TfliteGraph
 from oido.models.tflite.front_end import whole_graph
 from oido.models.tflite.metadata import read_metadata
-from oido.models.tflite.metadata_writer import PlainOutput, annotated
+from oido.models.tflite.metadata_writer import PlainOutput, annotate
 from oido.models.tflite.ops import GraphWriter
 from oido.params import Windowing
 from oido.signal.framing import WindowFramer, cut_windows
@@ -92,7 +92,7 @@ def taught_file(
         novelty=None if novelty is None else Novelty(SIMILARITY_OUTPUT, novelty.threshold),
         training=training,
     )
-    return annotated(
+    return annotate(
         writer.finish(tensors),
         outputs,
         sample_rate_hz=model.windows.sample_rate_hz,
@@ -115,7 +115,7 @@ def _similarity(writer: GraphWriter, x: int, novelty: NoveltyDetector) -> int:
     centred = writer.subtract(x, writer.constant(novelty.centre.reshape(1, -1)))
     directions = np.ascontiguousarray(novelty.directions, np.float32)
     cosines = writer.dense(
-        writer.l2_normalized(centred), directions, np.zeros(len(directions), np.float32)
+        writer.l2_normalize(centred), directions, np.zeros(len(directions), np.float32)
     )
     return writer.maximum(cosines)
 

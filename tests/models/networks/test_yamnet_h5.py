@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oido.errors import MissingExtraError, ModelFormatError, ModelNotFoundError, OidoError
+from oido.errors import MissingExtraError, ModelFormatError, OidoError
 from oido.models.networks.yamnet import network
 from oido.models.networks.yamnet_h5 import BATCH_NORM_EPSILON, from_h5
 from oido.models.networks.yamnet_weights import YamNetWeights
@@ -116,7 +116,7 @@ def refused(weights, identity, tmp_path):
         layers = keras_layers(weights, identity)
         edit(layers)
         with pytest.raises(ModelFormatError) as caught:
-            from_h5(write_h5(tmp_path / "other.h5", layers))
+            from_h5(write_h5(tmp_path / "other.h5", layers).read_bytes())
         return str(caught.value)
 
     return message
@@ -136,16 +136,14 @@ def test_the_layout_is_as_large_as_the_official_file(h5_path):
 
 
 def test_an_identity_batch_norm_gives_the_weights_back(h5_path, weights):
-    assert same(from_h5(h5_path), weights)
     assert same(from_h5(h5_path.read_bytes()), weights)
-    assert same(from_h5(str(h5_path)), weights)
 
 
 def test_scores_through_h5_equal_those_from_the_int8_file(h5_path, int8, weights):
     projection = TfliteGraph(int8).cut_front_end().projection
     patches = np.random.default_rng(2).uniform(-6.9, 3.0, (5, 96, 64)).astype(np.float32)
     direct = LiteRtRuntime(projection, network(weights)).run(patches)
-    through_h5 = LiteRtRuntime(projection, network(from_h5(h5_path))).run(patches)
+    through_h5 = LiteRtRuntime(projection, network(from_h5(h5_path.read_bytes()))).run(patches)
     np.testing.assert_array_equal(through_h5.scores, direct.scores)
     np.testing.assert_array_equal(through_h5.embeddings, direct.embeddings)
 
@@ -198,7 +196,7 @@ def test_random_batch_norms_are_folded(weights, int8, tmp_path):
             size = kernel.std() * np.float32(np.sqrt(fan_in))
             values.update({k: v / size for k, v in values.items()})
     layers["logits"]["logits/kernel:0"] = dice.normal(0, 0.03, (1024, 521)).astype(np.float32)
-    read = from_h5(write_h5(tmp_path / "random.h5", layers))
+    read = from_h5(write_h5(tmp_path / "random.h5", layers).read_bytes())
     patches = dice.uniform(-6.9, 3.0, (3, 96, 64)).astype(np.float32)
     runtime = LiteRtRuntime(TfliteGraph(int8).cut_front_end().projection, network(read))
     expected = keras_forward(layers, patches)
@@ -210,14 +208,14 @@ def test_names_are_found_by_their_ends(weights, identity, tmp_path):
     """A saved model has a folder above; a later yamnet.py leaves the dense layer unnamed."""
     layers = keras_layers(weights, identity)
     layers["dense"] = {f"dense/{k[7:]}": v for k, v in layers.pop("logits").items()}
-    assert same(from_h5(write_h5(tmp_path / "a.h5", layers, "model_weights")), weights)
+    assert same(from_h5(write_h5(tmp_path / "a.h5", layers, "model_weights").read_bytes()), weights)
 
 
 def test_a_gamma_is_heeded(weights, identity, tmp_path):
     layers = keras_layers(weights, identity)
     gamma = np.linspace(0.5, 2.0, 32, dtype=np.float32)
     layers["layer1/conv/bn"]["layer1/conv/bn/gamma:0"] = gamma
-    read = from_h5(write_h5(tmp_path / "a.h5", layers)).convolutions[0]
+    read = from_h5(write_h5(tmp_path / "a.h5", layers).read_bytes()).convolutions[0]
     expected = weights.convolutions[0].weights * gamma[:, None, None, None]
     np.testing.assert_allclose(read.weights, expected, rtol=1e-6)
 
@@ -256,25 +254,21 @@ def test_numbers_in_another_file_are_not_fetched(weights, identity, tmp_path):
         del file[name]
         file.create_dataset(name, (32,), np.float32, external=[(str(secret), 0, 128)])
     with pytest.raises(ModelFormatError, match="another file"):
-        from_h5(path)
+        from_h5(path.read_bytes())
 
 
-def test_what_is_no_h5_file(tmp_path, int8):
+def test_what_is_no_h5_file(int8):
     for content in (b"", b"PK\x03\x04", int8):
         with pytest.raises(ModelFormatError, match="not an HDF5 file"):
             from_h5(content)
     with pytest.raises(ModelFormatError):
         from_h5(b"\x89HDF\r\n\x1a\n")
-    with pytest.raises(ModelNotFoundError):
-        from_h5(tmp_path / "none.h5")
-    with pytest.raises(ModelNotFoundError):
-        from_h5(tmp_path)
 
 
 def test_without_h5py_the_extra_is_named(monkeypatch, h5_path):
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(MissingExtraError, match=r"oido\[h5\]"):
-        from_h5(h5_path)
+        from_h5(h5_path.read_bytes())
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head, ScoreCalibration, ScoreTransformation, Sigmoid
 from oido.models.tflite.editor import TfliteGraph
 from oido.models.tflite.metadata import ModelMetadata, read_metadata
-from oido.models.tflite.metadata_writer import PlainOutput, annotated
+from oido.models.tflite.metadata_writer import PlainOutput, annotate
 from oido.models.tflite.ops import GraphWriter
 from tests.test_heads import calibrations, labels
 
@@ -53,7 +53,7 @@ def read(content: bytes) -> ModelMetadata:
 @pytest.fixture(scope="module")
 def three() -> bytes:
     """A model of scores, a second head, and an embedding."""
-    return annotated(graph_of(3, 2, 5), [SCORES, PLACE, EMBEDDING], sample_rate_hz=RATE)
+    return annotate(graph_of(3, 2, 5), [SCORES, PLACE, EMBEDDING], sample_rate_hz=RATE)
 
 
 def test_heads_are_read_back_as_they_were_written(three: bytes) -> None:
@@ -73,7 +73,7 @@ def test_heads_are_read_back_as_they_were_written(three: bytes) -> None:
 
 
 def test_heads_need_not_come_first() -> None:
-    content = annotated(graph_of(5, 3), [EMBEDDING, SCORES], sample_rate_hz=RATE)
+    content = annotate(graph_of(5, 3), [EMBEDDING, SCORES], sample_rate_hz=RATE)
     assert read(content).heads() == (SCORES,)
     assert read(content).head(0) is None
 
@@ -88,13 +88,13 @@ def test_any_head_is_read_back(calibration: ScoreCalibration, data: st.DataObjec
     score_threshold = data.draw(st.none() | st.floats(0, 1, width=32))
     description = data.draw(st.text(st.characters(codec="utf-8"), max_size=9))
     head = Head("scores", names, calibration, thresholds, score_threshold, description)
-    assert read(annotated(graph_of(n), [head], sample_rate_hz=RATE)).heads() == (head,)
+    assert read(annotate(graph_of(n), [head], sample_rate_hz=RATE)).heads() == (head,)
 
 
 def test_the_same_heads_give_the_same_bytes(three: bytes) -> None:
     outputs = [SCORES, PLACE, EMBEDDING]
-    assert annotated(graph_of(3, 2, 5), outputs, sample_rate_hz=RATE) == three
-    assert annotated(three, outputs, sample_rate_hz=RATE)[-500:] == three[-500:]
+    assert annotate(graph_of(3, 2, 5), outputs, sample_rate_hz=RATE) == three
+    assert annotate(three, outputs, sample_rate_hz=RATE)[-500:] == three[-500:]
 
 
 def test_the_published_model_has_one_head_and_no_calibration(model) -> None:
@@ -115,7 +115,7 @@ def test_the_published_model_has_one_head_and_no_calibration(model) -> None:
 )
 def test_outputs_that_do_not_fit_are_refused(three: bytes, outputs, message) -> None:
     with pytest.raises(OptionError, match=message):
-        annotated(three, outputs, sample_rate_hz=RATE)
+        annotate(three, outputs, sample_rate_hz=RATE)
 
 
 def with_file(content: bytes, name: str, text: bytes | None) -> bytes:

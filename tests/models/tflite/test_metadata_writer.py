@@ -14,7 +14,7 @@ from oido.heads import Head
 from oido.models.model import AudioModel, WholeNetwork
 from oido.models.tflite.editor import TfliteGraph
 from oido.models.tflite.metadata import read_metadata
-from oido.models.tflite.metadata_writer import annotated
+from oido.models.tflite.metadata_writer import annotate
 from oido.models.tflite.ops import GraphWriter
 
 RATE, WINDOW = 8_000, 1_600
@@ -42,7 +42,7 @@ def bare() -> bytes:
 def tones(bare: bytes, tmp_path: Path) -> Path:
     path = tmp_path / "tones.tflite"
     path.write_bytes(
-        annotated(bare, [Head("scores", LABELS)], sample_rate_hz=RATE, name="tones", licence="CC0")
+        annotate(bare, [Head("scores", LABELS)], sample_rate_hz=RATE, name="tones", licence="CC0")
     )
     return path
 
@@ -84,7 +84,7 @@ def test_hops_of_a_whole_network(tones: Path) -> None:
 
 def test_annotating_again_replaces(tones: Path, model: AudioModel) -> None:
     other = tuple(reversed(LABELS))
-    again = annotated(tones.read_bytes(), [Head("scores", other)], sample_rate_hz=16_000)
+    again = annotate(tones.read_bytes(), [Head("scores", other)], sample_rate_hz=16_000)
     path = tones.with_name("again.tflite")
     path.write_bytes(again)
     classifier = oido.AudioClassifier(path)
@@ -96,7 +96,7 @@ def test_yamnet_itself_annotated_is_still_cut(model: AudioModel, tmp_path: Path)
     path = tmp_path / "mine.tflite"
     names = tuple(f"class {n}" for n in range(521))
     path.write_bytes(
-        annotated(model.path.read_bytes(), [Head("scores", names)], sample_rate_hz=16_000)
+        annotate(model.path.read_bytes(), [Head("scores", names)], sample_rate_hz=16_000)
     )
     classifier = oido.AudioClassifier(path, jobs=1)
     assert not isinstance(classifier.model.network, WholeNetwork)
@@ -116,7 +116,7 @@ def test_labels_that_do_not_fit_are_refused(
     bare: bytes, labels: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(oido.OptionError, match=message):
-        annotated(bare, [Head("scores", labels)], sample_rate_hz=RATE)
+        annotate(bare, [Head("scores", labels)], sample_rate_hz=RATE)
 
 
 def test_the_command_keeps_the_original(

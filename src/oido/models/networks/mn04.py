@@ -17,48 +17,58 @@ from numpy.typing import NDArray
 from oido.errors import ModelFormatError, OptionError
 from oido.models.tflite.ops import GraphWriter
 
-__all__ = ["EMBEDDING_SIZE", "LABEL_COUNT", "MEL_BANDS", "network"]
+__all__ = [
+    "BATCH_NORM_EPSILON",
+    "BLOCKS",
+    "EMBEDDING_SIZE",
+    "HIDDEN",
+    "LABEL_COUNT",
+    "MEL_BANDS",
+    "STEM",
+    "Block",
+    "network",
+]
 
 LABEL_COUNT = 527
 """Classes, in the order of AudioSet's class_labels_indices.csv."""
 EMBEDDING_SIZE = 384
 MEL_BANDS = 128
 
-_HIDDEN = 512
-_STEM = 8
-_BATCH_NORM_EPSILON = 0.001
+HIDDEN = 512
+STEM = 8
+BATCH_NORM_EPSILON = 0.001
 
 
-_Activation = Literal["none", "relu", "hard-swish"]
+Activation = Literal["none", "relu", "hard-swish"]
 
 
-class _Block(NamedTuple):
+class Block(NamedTuple):
     """One inverted residual: channels inside (expanded), channels out; squeeze 0 is none."""
 
     kernel: int
     expanded: int
     out: int
     squeeze: int
-    activation: _Activation
+    activation: Activation
     stride: int
 
 
-_BLOCKS = (
-    _Block(3, 8, 8, 0, "relu", 1),
-    _Block(3, 24, 16, 0, "relu", 2),
-    _Block(3, 32, 16, 0, "relu", 1),
-    _Block(5, 32, 16, 8, "relu", 2),
-    _Block(5, 48, 16, 16, "relu", 1),
-    _Block(5, 48, 16, 16, "relu", 1),
-    _Block(3, 96, 32, 0, "hard-swish", 2),
-    _Block(3, 80, 32, 0, "hard-swish", 1),
-    _Block(3, 72, 32, 0, "hard-swish", 1),
-    _Block(3, 72, 32, 0, "hard-swish", 1),
-    _Block(3, 192, 48, 48, "hard-swish", 1),
-    _Block(3, 272, 48, 72, "hard-swish", 1),
-    _Block(5, 272, 64, 72, "hard-swish", 2),
-    _Block(5, 384, 64, 96, "hard-swish", 1),
-    _Block(5, 384, 64, 96, "hard-swish", 1),
+BLOCKS = (
+    Block(3, 8, 8, 0, "relu", 1),
+    Block(3, 24, 16, 0, "relu", 2),
+    Block(3, 32, 16, 0, "relu", 1),
+    Block(5, 32, 16, 8, "relu", 2),
+    Block(5, 48, 16, 16, "relu", 1),
+    Block(5, 48, 16, 16, "relu", 1),
+    Block(3, 96, 32, 0, "hard-swish", 2),
+    Block(3, 80, 32, 0, "hard-swish", 1),
+    Block(3, 72, 32, 0, "hard-swish", 1),
+    Block(3, 72, 32, 0, "hard-swish", 1),
+    Block(3, 192, 48, 48, "hard-swish", 1),
+    Block(3, 272, 48, 72, "hard-swish", 1),
+    Block(5, 272, 64, 72, "hard-swish", 2),
+    Block(5, 384, 64, 96, "hard-swish", 1),
+    Block(5, 384, 64, 96, "hard-swish", 1),
 )
 
 
@@ -81,12 +91,12 @@ def network(
     net = _Network(state, GraphWriter(f"EfficientAT mn04_as, {frames} frames"))
     writer = net.writer
     x = writer.input("log_mel", (1, MEL_BANDS, frames, 1))
-    x = net.conv(x, "features.0", _STEM, kernel=3, stride=2, activation="hard-swish")
-    for number, block in enumerate(_BLOCKS, start=1):
+    x = net.conv(x, "features.0", STEM, kernel=3, stride=2, activation="hard-swish")
+    for number, block in enumerate(BLOCKS, start=1):
         x = net.block(x, f"features.{number}.block", block)
-    x = net.conv(x, f"features.{len(_BLOCKS) + 1}", EMBEDDING_SIZE, activation="hard-swish")
+    x = net.conv(x, f"features.{len(BLOCKS) + 1}", EMBEDDING_SIZE, activation="hard-swish")
     embedding = writer.mean(x)
-    hidden = writer.hard_swish(net.dense(embedding, "classifier.2", _HIDDEN))
+    hidden = writer.hard_swish(net.dense(embedding, "classifier.2", HIDDEN))
     logits = net.dense(hidden, "classifier.5", _classes(state))
     scores = writer.softmax(logits) if output == "softmax" else writer.sigmoid(logits)
     return writer.finish([scores, embedding])
@@ -107,13 +117,21 @@ class _Network:
         self._state = state
         self.writer = writer
 
-    def block(self, x: int, name: str, block: _Block) -> int:
+    def block(self, x: int, name: str, block: Block) -> int:
         """Expand, filter each channel, squeeze and excite, project; add the input if it fits."""
         before, channels = x, self.writer.shape(x)[-1]
         names = (f"{name}.{part}" for part in range(4))
         if block.expanded != channels:
             x = self.conv(x, next(names), block.expanded, activation=block.activation)
-        x = self.depthwise(x, next(names), block)
+        x = self.conv(
+            x,
+            next(names),
+            block.expanded,
+            kernel=block.kernel,
+            stride=block.stride,
+            activation=block.activation,
+            depthwise=True,
+        )
         if block.squeeze:
             x = self.excite(x, f"{next(names)}.conc_se_layers.0", block.squeeze)
         x = self.conv(x, next(names), block.out)
@@ -128,35 +146,24 @@ class _Network:
         *,
         kernel: int = 1,
         stride: int = 1,
-        activation: _Activation = "none",
+        activation: Activation = "none",
+        depthwise: bool = False,
     ) -> int:
-        """Convolution without bias, batch-norm, activation."""
-        shape = (out, self.writer.shape(x)[-1], kernel, kernel)
-        weights, bias = self._folded(name, shape)
-        x, same = self._padded(x, kernel, stride)
+        """Convolution without bias (or of each channel by itself), batch-norm, activation."""
+        inputs = 1 if depthwise else self.writer.shape(x)[-1]
+        weights, bias = self._fold_batch_norm(name, (out, inputs, kernel, kernel))
+        x, same = self._pad(x, kernel, stride)
         x = self.writer.conv(
             x,
-            weights.transpose(0, 2, 3, 1),  # [out, height, width, in]
+            # [out, height, width, in], or [1, height, width, channels]
+            weights.transpose((1, 2, 3, 0) if depthwise else (0, 2, 3, 1)),
             bias,
             stride=stride,
             activation="relu" if activation == "relu" else "none",
             same_padding=same,
+            depthwise=depthwise,
         )
         return self.writer.hard_swish(x) if activation == "hard-swish" else x
-
-    def depthwise(self, x: int, name: str, block: _Block) -> int:
-        """Convolution of each channel by itself, batch-norm, activation."""
-        weights, bias = self._folded(name, (block.expanded, 1, block.kernel, block.kernel))
-        x, same = self._padded(x, block.kernel, block.stride)
-        x = self.writer.depthwise(
-            x,
-            weights.transpose(1, 2, 3, 0),  # [1, height, width, channels]
-            bias,
-            stride=block.stride,
-            activation="relu" if block.activation == "relu" else "none",
-            same_padding=same,
-        )
-        return self.writer.hard_swish(x) if block.activation == "hard-swish" else x
 
     def excite(self, x: int, name: str, squeeze: int) -> int:
         """Squeeze and excitation: each channel times a gate made from the means of all channels."""
@@ -175,14 +182,14 @@ class _Network:
         bias = self._tensor(f"{name}.bias", (out,))
         return self.writer.dense(x, weights.astype(np.float32), bias.astype(np.float32))
 
-    def _padded(self, x: int, kernel: int, stride: int) -> tuple[int, bool]:
+    def _pad(self, x: int, kernel: int, stride: int) -> tuple[int, bool]:
         """The input, and whether SAME pads as PyTorch does: with a stride it favours the end."""
         if stride == 1:
             return x, True
         edge = ((kernel - 1) // 2, (kernel - 1) // 2)
         return self.writer.pad(x, (0, 0), edge, edge, (0, 0)), False
 
-    def _folded(
+    def _fold_batch_norm(
         self, name: str, shape: tuple[int, ...]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Weights of ``shape`` with the batch-norm behind them folded in, and the bias [out]."""
@@ -193,7 +200,7 @@ class _Network:
         }
         if (norm["running_var"] < 0.0).any():
             raise ModelFormatError(f"the variance {name}.1.running_var is negative")
-        scale = norm["weight"] / np.sqrt(norm["running_var"] + _BATCH_NORM_EPSILON)
+        scale = norm["weight"] / np.sqrt(norm["running_var"] + BATCH_NORM_EPSILON)
         folded = weights * scale[:, None, None, None]
         bias = norm["bias"] - norm["running_mean"] * scale
         return folded.astype(np.float32), bias.astype(np.float32)

@@ -1,56 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading a state dict from PyTorch's .pt file, without PyTorch and without running its pickle.
+"""Reading a state dict from PyTorch's .pt file, without PyTorch.
 
 A .pt file (torch.save since version 1.6) is a ZIP of uncompressed entries: NAME/data.pkl, a pickle
-that describes the tensors, and NAME/data/0, 1, …, their values. A pickle is a program for a stack
-machine that may call anything; here a machine of our own knows only the two dozen instructions
-that torch.save writes for a dictionary of tensors, and three things to call, each of which it
-imitates. Arrays are views of the storages, so no file makes this allocate more than its own size.
+that describes the tensors, and NAME/data/0, 1, …, their values. A pickle may call anything, so this
+unpickler knows only the opcodes of a dictionary of tensors and imports nothing: the ten names that
+such a pickle has stand for values and functions of this module.
+
+Arrays are views of the storages, and nothing but text is ever hashed: memory and
+time are in proportion to the file's size. That is no defence against a file that is simply huge.
 """
 
 from __future__ import annotations
 
 import io
-import struct
+import math
+import pickle
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import ModelFormatError
+from oido.models.damage import refuse_damage
 
 __all__ = ["read_state_dict"]
 
-_DTYPES: dict[str, np.dtype[Any]] = {
-    "torch DoubleStorage": np.dtype("<f8"),
-    "torch FloatStorage": np.dtype("<f4"),
-    "torch HalfStorage": np.dtype("<f2"),
-    "torch LongStorage": np.dtype("<i8"),
-    "torch IntStorage": np.dtype("<i4"),
-    "torch ShortStorage": np.dtype("<i2"),
-    "torch CharStorage": np.dtype("<i1"),
-    "torch ByteStorage": np.dtype("<u1"),
-}
-_ORDERED_DICT = "collections OrderedDict"
-_REBUILD_TENSOR = "torch._utils _rebuild_tensor_v2"
 _MAX_DIMENSIONS = 8
-
-_FOREIGN_ERRORS = (
-    ArithmeticError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    NotImplementedError,  # zipfile: an unknown compression
-    OSError,
-    RuntimeError,  # zipfile: an encrypted entry
-    TypeError,
-    ValueError,
-    struct.error,
-    zipfile.BadZipFile,
+_NO_DICTIONARY = "the .pt file does not hold a dictionary of tensors"
+_OPCODES = (
+    *(pickle.PROTO + pickle.STOP + pickle.MARK + pickle.NONE + pickle.NEWTRUE + pickle.NEWFALSE),
+    *(pickle.BININT + pickle.BININT1 + pickle.BININT2 + pickle.LONG1 + pickle.BINUNICODE),
+    *(pickle.EMPTY_DICT + pickle.EMPTY_TUPLE + pickle.TUPLE + pickle.TUPLE1 + pickle.TUPLE2),
+    *(pickle.TUPLE3 + pickle.BINPUT + pickle.LONG_BINPUT + pickle.BINGET + pickle.LONG_BINGET),
+    *(pickle.GLOBAL + pickle.BINPERSID + pickle.REDUCE),
 )
+"""What torch.save writes for a state dict, beside the three opcodes that have steps of our own."""
 
 
 def read_state_dict(content: bytes) -> dict[str, NDArray[Any]]:
@@ -63,17 +49,12 @@ def read_state_dict(content: bytes) -> dict[str, NDArray[Any]]:
         raise ModelFormatError(
             "not a .pt file of torch 1.6 or later (no ZIP); load it in torch and save it again"
         )
-    try:
-        storages, program = _open(content)
-        return _Machine(storages).run(program)
-    except ModelFormatError:
-        raise
-    except _FOREIGN_ERRORS as error:
-        raise ModelFormatError("the .pt file is damaged or cut short") from error
+    with refuse_damage("the .pt file is damaged or cut short"):
+        return _Unpickler(*_open(content)).state_dict()
 
 
-def _open(content: bytes) -> tuple[dict[str, bytes], bytes]:
-    """The storages by their keys, and the pickle."""
+def _open(content: bytes) -> tuple[bytes, dict[str, bytes]]:
+    """The pickle, and the storages by their keys."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = archive.infolist()
         if any(e.compress_type != zipfile.ZIP_STORED for e in entries):
@@ -81,8 +62,6 @@ def _open(content: bytes) -> tuple[dict[str, bytes], bytes]:
         if sum(e.file_size for e in entries) > len(content):
             raise ModelFormatError("the .pt file promises more bytes than it has")
         files = {e.filename: archive.read(e) for e in entries}
-    if any(len(files[e.filename]) != e.file_size for e in entries):
-        raise ModelFormatError("the .pt file has an entry that is cut short")
     programs = [name for name in files if name.count("/") == 1 and name.endswith("/data.pkl")]
     if len(programs) != 1:
         raise ModelFormatError("not a .pt file: there is no data.pkl in it, or more than one")
@@ -91,210 +70,89 @@ def _open(content: bytes) -> tuple[dict[str, bytes], bytes]:
         raise ModelFormatError("the .pt file was saved on a big-endian machine")
     prefix = f"{root}data/"
     storages = {n.removeprefix(prefix): data for n, data in files.items() if n.startswith(prefix)}
-    return storages, files[programs[0]]
+    return files[programs[0]], storages
 
 
-@dataclass(frozen=True)
-class _Global:
-    """A name that the pickle would import."""
-
-    name: str
+def _ordered_dict() -> dict[str, Any]:
+    return {}
 
 
-@dataclass(frozen=True)
-class _Storage:
-    """A flat array of values."""
+def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *hooks: Any) -> NDArray[Any]:
+    """A view of the storage, strides in elements; NumPy checks that it stays inside."""
+    # Expanded tensors repeat elements by strides of 0: they could be of any size.
+    if len(shape) > _MAX_DIMENSIONS or not 0 < math.prod(shape) <= storage.size:
+        raise ModelFormatError("the .pt file has a tensor larger than its storage, or empty")
+    byte_strides = tuple(stride * storage.itemsize for stride in strides)
+    return np.ndarray(shape, storage.dtype, storage, offset * storage.itemsize, byte_strides)
 
-    values: NDArray[Any]
+
+_NAMES: dict[tuple[str, str], Any] = {
+    ("torch", "DoubleStorage"): np.dtype("<f8"),
+    ("torch", "FloatStorage"): np.dtype("<f4"),
+    ("torch", "HalfStorage"): np.dtype("<f2"),
+    ("torch", "LongStorage"): np.dtype("<i8"),
+    ("torch", "IntStorage"): np.dtype("<i4"),
+    ("torch", "ShortStorage"): np.dtype("<i2"),
+    ("torch", "CharStorage"): np.dtype("<i1"),
+    ("torch", "ByteStorage"): np.dtype("<u1"),
+    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+    ("collections", "OrderedDict"): _ordered_dict,
+}
+"""All that a pickle may name, and what it gets."""
 
 
-_MARK = object()
+class _Unpickler(pickle._Unpickler):
+    """Of one .pt file. The base is Python's own unpickler and not the one in C, whose opcodes
+    cannot be restricted, and whose memo allocates for the largest index that a file names."""
 
+    stack: list[Any]
+    pop_mark: Callable[[], list[Any]]
 
-class _Machine:
-    """The pickle machine, reduced to dictionaries of tensors.
-
-    Nothing on its stack is ever hashed, compared or printed but strings that were checked to be
-    such: a few bytes can build tuples whose hash would take years.
-    """
-
-    def __init__(self, storages: dict[str, bytes]) -> None:
+    def __init__(self, program: bytes, storages: dict[str, bytes]) -> None:
+        super().__init__(io.BytesIO(program))
         self._storages = storages
-        self._stack: list[Any] = []
-        self._memo: dict[int, Any] = {}
 
-    def run(self, program: bytes) -> dict[str, NDArray[Any]]:
-        reader = io.BytesIO(program)
-        while (opcode := _take(reader, 1)) != b".":
-            if opcode not in _STEPS:
-                raise ModelFormatError(
-                    f"the .pt file has more than tensors in it (pickle's opcode {opcode!r}); "
-                    "save only model.state_dict()"
-                )
-            read_argument, step = _STEPS[opcode]
-            step(self, read_argument(reader))
-        result = self._stack.pop()
-        if not isinstance(result, dict) or self._stack:
-            raise ModelFormatError("the .pt file does not hold a dictionary of tensors")
+    def state_dict(self) -> dict[str, NDArray[Any]]:
+        result = self.load()
+        if not isinstance(result, dict) or self.stack:
+            raise ModelFormatError(_NO_DICTIONARY)
         for name, value in result.items():
             if not isinstance(value, np.ndarray):
                 raise ModelFormatError(f"{name[:80]!r} in the .pt file is not a tensor")
         return result
 
-    def push(self, value: Any) -> None:
-        self._stack.append(value)
-
-    def put(self, index: int) -> None:
-        self._memo[index] = self._stack[-1]
-
-    def get(self, index: int) -> None:
-        self._stack.append(self._memo[index])
-
-    def name(self, argument: str) -> None:
-        if argument not in _DTYPES and argument not in {_ORDERED_DICT, _REBUILD_TENSOR}:
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _NAMES:
             raise ModelFormatError(
-                f"the .pt file wants {argument[:80]!r}, which is not needed for tensors of plain "
-                "numbers; save only model.state_dict(), in float32"
+                f"the .pt file wants {f'{module} {name}'[:80]!r}, which is not needed for tensors "
+                "of plain numbers; save only model.state_dict(), in float32"
             )
-        self._stack.append(_Global(argument))
+        return _NAMES[module, name]
 
-    def tuple_of(self, count: int) -> None:
-        if count > len(self._stack):
-            raise ModelFormatError("the .pt file is damaged")
-        self._stack[len(self._stack) - count :] = [tuple(self._stack[len(self._stack) - count :])]
-
-    def marked_tuple(self) -> None:
-        self._stack.append(tuple(self._pop_to_mark()))
-
-    def set_item(self) -> None:
-        value, key = self._stack.pop(), self._stack.pop()
-        self._set(key, value)
-
-    def set_items(self) -> None:
-        items = self._pop_to_mark()
-        for key, value in zip(items[::2], items[1::2], strict=True):
-            self._set(key, value)
-
-    def build(self) -> None:
-        """An attribute dictionary, as a state dict's ``_metadata``: dropped."""
-        self._stack.pop()
-
-    def load_storage(self) -> None:
-        kind, storage_type, key, _, count = self._stack.pop()
-        if not isinstance(kind, str) or kind != "storage" or not isinstance(key, str):
+    def persistent_load(self, pid: Any) -> NDArray[Any]:
+        kind, dtype, key, _, count = pid
+        if kind != "storage" or not isinstance(dtype, np.dtype) or not isinstance(key, str):
             raise ModelFormatError("the .pt file has a strange storage")
-        if not isinstance(storage_type, _Global) or storage_type.name not in _DTYPES:
-            raise ModelFormatError("the .pt file has a storage of a strange type")
-        data, dtype = self._storages[key], _DTYPES[storage_type.name]
-        if not _is_count(count) or count * dtype.itemsize > len(data):
+        values = np.frombuffer(self._storages[key], dtype)
+        if not 0 <= count <= values.size:
             raise ModelFormatError(f"storage {key[:80]!r} of the .pt file is too short")
-        self._stack.append(_Storage(np.frombuffer(data, dtype, count)))
+        return values[:count]
 
-    def call(self) -> None:
-        arguments, function = self._stack.pop(), self._stack.pop()
-        if not isinstance(function, _Global) or not isinstance(arguments, tuple):
-            raise ModelFormatError("the .pt file makes a strange call")
-        if function.name == _REBUILD_TENSOR:
-            storage, offset, shape, strides = arguments[:4]
-            self._stack.append(_tensor(storage, offset, shape, strides))
-        elif function.name == _ORDERED_DICT and not arguments:
-            self._stack.append({})
-        else:
-            raise ModelFormatError("the .pt file makes a strange call")
+    def _refuse(self) -> None:
+        raise ModelFormatError(
+            "the .pt file has more than tensors in it; save only model.state_dict()"
+        )
 
-    def _set(self, key: Any, value: Any) -> None:
-        if not isinstance(self._stack[-1], dict) or not isinstance(key, str):
-            raise ModelFormatError("the .pt file does not hold a dictionary of tensors")
-        self._stack[-1][key] = value
+    def _set_items(self, items: list[Any]) -> None:
+        # Only texts are hashed: a few bytes can build tuples whose hash would take years.
+        if not isinstance(self.stack[-1], dict) or not all(isinstance(k, str) for k in items[::2]):
+            raise ModelFormatError(_NO_DICTIONARY)
+        self.stack[-1].update(zip(items[::2], items[1::2], strict=True))
 
-    def _pop_to_mark(self) -> list[Any]:
-        mark = len(self._stack) - 1
-        while self._stack[mark] is not _MARK:  # an IndexError where there is none
-            mark -= 1
-        items = self._stack[mark + 1 :]
-        del self._stack[mark:]
-        return items
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 48
-
-
-def _tensor(storage: Any, offset: Any, shape: Any, strides: Any) -> NDArray[Any]:
-    """A view of the storage, after checking that it stays inside; strides in elements."""
-    if not isinstance(storage, _Storage) or not isinstance(shape, tuple):
-        raise ModelFormatError("the .pt file has a strange tensor")
-    if not isinstance(strides, tuple) or not len(strides) == len(shape) <= _MAX_DIMENSIONS:
-        raise ModelFormatError("the .pt file has a tensor with strange strides")
-    if not all(map(_is_count, (offset, *shape, *strides))) or 0 in shape:
-        raise ModelFormatError("the .pt file has a tensor of a strange shape")
-    values, elements, last = storage.values, 1, offset
-    for side, stride in zip(shape, strides):
-        elements *= side
-        last += (side - 1) * stride
-    # Expanded tensors repeat elements by strides of 0: they could be of any size.
-    if last >= len(values) or elements > len(values):
-        raise ModelFormatError("the .pt file has a tensor larger than its storage")
-    byte_strides = tuple(stride * values.itemsize for stride in strides)
-    return np.ndarray(shape, values.dtype, values, offset * values.itemsize, byte_strides)
-
-
-def _take(reader: io.BytesIO, count: int) -> bytes:
-    data = reader.read(count)
-    if len(data) < count:
-        raise ModelFormatError("the .pt file's description of the tensors is cut short")
-    return data
-
-
-def _nothing(reader: io.BytesIO) -> None: ...
-
-
-def _unsigned(size: int) -> Callable[[io.BytesIO], int]:
-    return lambda reader: int.from_bytes(_take(reader, size), "little")
-
-
-def _signed_4(reader: io.BytesIO) -> int:
-    return int.from_bytes(_take(reader, 4), "little", signed=True)
-
-
-def _long(reader: io.BytesIO) -> int:
-    return int.from_bytes(_take(reader, _take(reader, 1)[0]), "little", signed=True)
-
-
-def _text(reader: io.BytesIO) -> str:
-    return _take(reader, int.from_bytes(_take(reader, 4), "little")).decode("utf-8")
-
-
-def _module_and_name(reader: io.BytesIO) -> str:
-    return " ".join(reader.readline().decode("utf-8").rstrip("\n") for _ in range(2))
-
-
-_Step = tuple[Callable[[io.BytesIO], Any], Callable[[_Machine, Any], None]]
-_STEPS: dict[bytes, _Step] = {  # the opcodes of Python's pickletools, which tells what each does
-    b"\x80": (_unsigned(1), lambda m, _: None),  # PROTO
-    b"(": (_nothing, lambda m, _: m.push(_MARK)),
-    b"N": (_nothing, lambda m, _: m.push(None)),
-    b"\x88": (_nothing, lambda m, _: m.push(True)),
-    b"\x89": (_nothing, lambda m, _: m.push(False)),
-    b"J": (_signed_4, _Machine.push),  # BININT
-    b"K": (_unsigned(1), _Machine.push),
-    b"M": (_unsigned(2), _Machine.push),
-    b"\x8a": (_long, _Machine.push),  # LONG1
-    b"X": (_text, _Machine.push),  # BINUNICODE
-    b"}": (_nothing, lambda m, _: m.push({})),
-    b")": (_nothing, lambda m, _: m.push(())),
-    b"t": (_nothing, lambda m, _: m.marked_tuple()),
-    b"\x85": (_nothing, lambda m, _: m.tuple_of(1)),
-    b"\x86": (_nothing, lambda m, _: m.tuple_of(2)),
-    b"\x87": (_nothing, lambda m, _: m.tuple_of(3)),
-    b"q": (_unsigned(1), _Machine.put),  # BINPUT
-    b"r": (_unsigned(4), _Machine.put),
-    b"h": (_unsigned(1), _Machine.get),  # BINGET
-    b"j": (_unsigned(4), _Machine.get),
-    b"c": (_module_and_name, _Machine.name),  # GLOBAL
-    b"Q": (_nothing, lambda m, _: m.load_storage()),  # BINPERSID
-    b"R": (_nothing, lambda m, _: m.call()),  # REDUCE
-    b"s": (_nothing, lambda m, _: m.set_item()),
-    b"u": (_nothing, lambda m, _: m.set_items()),
-    b"b": (_nothing, lambda m, _: m.build()),
-}
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
+        **dict.fromkeys(range(256), _refuse),
+        **{code: pickle._Unpickler.dispatch[code] for code in _OPCODES},
+        pickle.SETITEM[0]: lambda self: self._set_items([self.stack.pop(-2), self.stack.pop()]),
+        pickle.SETITEMS[0]: lambda self: self._set_items(self.pop_mark()),
+        pickle.BUILD[0]: lambda self: self.stack.pop(),  # attributes, as _metadata: dropped
+    }

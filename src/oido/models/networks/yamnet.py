@@ -20,6 +20,9 @@ from oido.models.tflite.ops import GraphWriter
 from oido.params import FrontEndParams
 
 __all__ = [
+    "HIGH_HZ",
+    "LOG_OFFSET",
+    "LOW_HZ",
     "PATCH_BANDS",
     "PATCH_FRAMES",
     "YAMNET_FRONT_END",
@@ -33,20 +36,20 @@ PATCH_FRAMES, PATCH_BANDS = 96, 64
 YAMNET_FRONT_END = FrontEndParams(16_000, 400, 160, 512, PATCH_FRAMES)
 """tensorflow/models, research/audioset/yamnet/params.py, as are the bands and the offset below."""
 
-_LOW_HZ, _HIGH_HZ, _LOG_OFFSET = 125.0, 7_500.0, 0.001
+LOW_HZ, HIGH_HZ, LOG_OFFSET = 125.0, 7_500.0, 0.001
 
 
 def cut_graph(weights: YamNetWeights) -> CutGraph:
-    """All that is needed to hear with weights that bring no graph, front end included."""
-    mel = mel_matrix(YAMNET_FRONT_END, PATCH_BANDS, _LOW_HZ, _HIGH_HZ).astype(np.float32).T
+    """All that is needed to predict with weights that bring no graph, front end included."""
+    mel = mel_matrix(YAMNET_FRONT_END, PATCH_BANDS, LOW_HZ, HIGH_HZ).astype(np.float32).T
     used = np.flatnonzero((mel != 0).any(axis=0))
     first, last = int(used[0]), int(used[-1])
     return CutGraph(
-        projection=projection(np.ascontiguousarray(mel[:, first : last + 1]), _LOG_OFFSET),
+        projection=projection(np.ascontiguousarray(mel[:, first : last + 1]), LOG_OFFSET),
         network=network(weights),
         window=periodic_hann(YAMNET_FRONT_END.window_samples),
         mel=mel,
-        log_offset=_LOG_OFFSET,
+        log_offset=LOG_OFFSET,
         first_bin=first,
         last_bin=last,
         patch_frames=PATCH_FRAMES,
@@ -64,9 +67,13 @@ def network(weights: YamNetWeights, output: Literal["sigmoid", "softmax"] = "sig
     patches = graph.input("patches", (1, PATCH_FRAMES, PATCH_BANDS))
     x = graph.reshape(patches, (1, PATCH_FRAMES, PATCH_BANDS, 1))
     for conv in weights.convolutions:
-        add = graph.depthwise if conv.depthwise else graph.conv
-        x = add(
-            x, conv.weights, conv.bias, stride=conv.stride, activation=weights.activation
+        x = graph.conv(
+            x,
+            conv.weights,
+            conv.bias,
+            stride=conv.stride,
+            activation=weights.activation,
+            depthwise=conv.depthwise,
         )  # at the end [N, 3, 2, 1024]
     embedding = graph.mean(x)
     logits = graph.dense(embedding, weights.dense, weights.dense_bias)

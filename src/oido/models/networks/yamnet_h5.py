@@ -22,14 +22,13 @@ from __future__ import annotations
 
 import importlib
 import io
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from oido.errors import MissingExtraError, ModelFormatError, ModelNotFoundError
+from oido.errors import MissingExtraError, ModelFormatError
+from oido.models.damage import refuse_damage
 from oido.models.networks.yamnet_weights import (
     EMBEDDING_DIM,
     LAYERS,
@@ -46,27 +45,14 @@ BATCH_NORM_EPSILON = 1e-4
 _MARK = b"\x89HDF\r\n\x1a\n"
 _NORM = ("beta", "moving_mean", "moving_variance")
 _MOST_CLASSES = 100_000
-_DAMAGE = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What h5py raises of a damaged file: HDF5's own errors become the built-in ones."""
-
 _Array = NDArray[np.float64]
 
 
-def from_h5(source: bytes | str | os.PathLike[str]) -> YamNetWeights:
-    """The weights in yamnet.h5 (its content or its path), batch normalisation folded in.
+def from_h5(content: bytes) -> YamNetWeights:
+    """The weights in yamnet.h5, batch normalisation folded in.
 
     A dataset is found by the end of its path; its shape must be YAMNet's. Raises ModelFormatError
-    for another or a damaged file, ModelNotFoundError if it cannot be read, MissingExtraError
-    without h5py.
+    for another or a damaged file, and MissingExtraError without h5py.
     """
     try:
         h5py: Any = importlib.import_module("h5py")
@@ -74,24 +60,12 @@ def from_h5(source: bytes | str | os.PathLike[str]) -> YamNetWeights:
         raise MissingExtraError(
             "Keras weights (.h5) need h5py; install it with: pip install 'oido[h5]'"
         ) from error
-    content = source if isinstance(source, bytes) else _read(Path(source))
     if not content.startswith(_MARK):
         raise ModelFormatError("not an HDF5 file (no HDF mark), so it is no yamnet.h5")
-    try:
-        # In memory, so that a fault of reading is one of the content.
-        with h5py.File(io.BytesIO(content), "r") as file, np.errstate(all="ignore"):
-            return _Weights(h5py, file).all()
-    except _DAMAGE as error:
-        raise ModelFormatError(
-            f"the weights file is damaged or cut short ({type(error).__name__}: {error})"
-        ) from error
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelNotFoundError(f"{path}: cannot be read ({error.strerror})") from error
+    damage = refuse_damage("the weights file is damaged or cut short")
+    # In memory, so that a fault of reading is one of the content.
+    with damage, np.errstate(all="ignore"), h5py.File(io.BytesIO(content), "r") as file:
+        return _Weights(h5py, file).all()
 
 
 class _Weights:
@@ -118,21 +92,25 @@ class _Weights:
 
     def _convolution(self, layer: Layer) -> Convolution:
         """Kernel · s and beta − mean · s, where s = gamma / √(variance + epsilon), in float64."""
-        norm = {part: self._named(f"{layer.name}/bn/{part}", (layer.outputs,)) for part in _NORM}
+        norm = {
+            part: self._array_named(f"{layer.name}/bn/{part}", (layer.outputs,)) for part in _NORM
+        }
         if (norm["moving_variance"] < 0).any():
             raise ModelFormatError(f"{layer.name}/bn: a variance is below zero")
         scale = 1.0 / np.sqrt(norm["moving_variance"] + BATCH_NORM_EPSILON)
-        if self._found(f"{layer.name}/bn/gamma"):  # the official file has none
-            scale = scale * self._named(f"{layer.name}/bn/gamma", (layer.outputs,))
+        if self._paths(f"{layer.name}/bn/gamma"):  # the official file has none
+            scale = scale * self._array_named(f"{layer.name}/bn/gamma", (layer.outputs,))
         bias = norm["beta"] - norm["moving_mean"] * scale
         first, height, width, last = layer.shape
         if layer.depthwise:  # [height, width, channels, 1] → [1, height, width, channels]
             shape = (height, width, last, 1)
-            kernel = self._named(f"{layer.name}/depthwise_kernel", shape).transpose(3, 0, 1, 2)
+            kernel = self._array_named(f"{layer.name}/depthwise_kernel", shape).transpose(
+                3, 0, 1, 2
+            )
             folded = kernel * scale
         else:  # [height, width, in, out] → [out, height, width, in]
             shape = (height, width, last, first)
-            kernel = self._named(f"{layer.name}/kernel", shape).transpose(3, 0, 1, 2)
+            kernel = self._array_named(f"{layer.name}/kernel", shape).transpose(3, 0, 1, 2)
             folded = kernel * scale[:, None, None, None]
         return Convolution(
             folded.astype(np.float32, order="C"),
@@ -155,11 +133,11 @@ class _Weights:
             raise ModelFormatError(f"{classes} classes make no sense")
         return found[0], classes
 
-    def _found(self, ending: str) -> list[str]:
+    def _paths(self, ending: str) -> list[str]:
         return [path for path in self._datasets if path.endswith("/" + ending)]
 
-    def _named(self, ending: str, shape: tuple[int, ...]) -> _Array:
-        paths = self._found(ending)
+    def _array_named(self, ending: str, shape: tuple[int, ...]) -> _Array:
+        paths = self._paths(ending)
         if len(paths) != 1:
             raise ModelFormatError(f"it has {len(paths)} weights named {ending}, and YAMNet one")
         return self._array(paths[0], shape)

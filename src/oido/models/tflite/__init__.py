@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TensorFlow Lite files as data: taken apart, built, described and translated."""
+"""TensorFlow Lite files as data: read, cut, built, described and translated."""

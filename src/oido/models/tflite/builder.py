@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import struct
 from typing import Any
 
 import flatbuffers
@@ -15,9 +14,11 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from oido.errors import ModelFormatError
+from oido.models.damage import refuse_damage
 
-__all__ = ["GraphBuilder", "prune"]
+__all__ = ["GraphBuilder", "operator_kind", "pack", "pack_pruned", "unpack"]
 
+_IDENTIFIER = b"TFL3"
 _TYPES = {
     np.dtype(np.float32): schema.TensorType.FLOAT32,
     np.dtype(np.int32): schema.TensorType.INT32,
@@ -46,7 +47,7 @@ class GraphBuilder:
 
     def graft(self, content: bytes, x: int) -> list[int]:
         """Add all of a finished graph of one input behind ``x``; its outputs' numbers here."""
-        other, graph = _unpacked(content)
+        other, graph = unpack(content)
         if len(graph.inputs) != 1:
             raise ModelFormatError("a graph of several inputs cannot be put behind another")
         first_tensor = len(self._graph.tensors)
@@ -60,17 +61,17 @@ class GraphBuilder:
                 tensor.shapeSignature = None
             self._graph.tensors.append(tensor)
 
-        def moved(tensors: Any) -> list[int]:
+        def renumber(tensors: Any) -> list[int]:
             here = [int(t) + first_tensor if t >= 0 else int(t) for t in tensors]
             entry = int(graph.inputs[0]) + first_tensor
             return [x if t == entry else t for t in here]
 
         for op in graph.operators:
             op.opcodeIndex = codes[op.opcodeIndex]
-            op.inputs = np.array(moved(op.inputs), np.int32)
-            op.outputs = np.array(moved(op.outputs), np.int32)
+            op.inputs = np.array(renumber(op.inputs), np.int32)
+            op.outputs = np.array(renumber(op.outputs), np.int32)
             self._graph.operators.append(op)
-        return moved(graph.outputs)
+        return renumber(graph.outputs)
 
     def finish(self, outputs: dict[str, int] | list[int]) -> bytes:
         """The .tflite with these outputs (by name), without operators that none of them needs."""
@@ -78,23 +79,15 @@ class GraphBuilder:
             for name, tensor in outputs.items():
                 self._graph.tensors[tensor].name = name
         self._graph.outputs = list(outputs.values()) if isinstance(outputs, dict) else outputs
-        prune(self._model, self._graph)
         self._model.subgraphs = [self._graph]
-        builder = flatbuffers.Builder(1 << 20)
-        builder.Finish(self._model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
+        return pack_pruned(self._model, self._graph)
 
     def shape(self, tensor: int) -> tuple[int, ...]:
         """The shape of a tensor, its batch as 1."""
         return tuple(int(n) for n in self._graph.tensors[tensor].shape)
 
-    def _open(self, content: bytes) -> None:
-        """Take over a finished graph, to add to it."""
-        self._model, self._graph = _unpacked(content)
-        self._model.metadata, self._model.signatureDefs = [], []
-        self._batch = False
-
-    def _constant(self, values: NDArray[Any]) -> int:
+    def constant(self, values: NDArray[Any]) -> int:
+        """A float32 or int32 constant."""
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
         self._model.buffers.append(buffer)
@@ -121,23 +114,28 @@ class GraphBuilder:
 
     def _add(
         self,
-        code: int,
+        kind: str,
         inputs: list[int],
         shape: tuple[int, ...],
-        options_type: int = 0,
-        options: Any = None,
+        options: str = "",
         dtype: Any = np.float32,
+        *,
         version: int = 1,
+        **fields: Any,
     ) -> int:
+        """Add an operator by the schema's names; its output. fields: of its options."""
         entry = schema.OperatorCodeT()
-        entry.builtinCode, entry.version = code, version
-        entry.deprecatedBuiltinCode = min(code, 127)
+        entry.builtinCode, entry.version = getattr(schema.BuiltinOperator, kind), version
+        entry.deprecatedBuiltinCode = min(entry.builtinCode, 127)
         operator = schema.OperatorT()
         operator.opcodeIndex = self._known_code(entry)
         operator.inputs = np.array(inputs, np.int32)
         output = self._tensor(f"op{len(self._graph.operators)}", shape, dtype)
         operator.outputs = np.array([output], np.int32)
-        operator.builtinOptionsType, operator.builtinOptions = options_type, options
+        if options:
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, options)
+            operator.builtinOptions = getattr(schema, f"{options}T")()
+            vars(operator.builtinOptions).update(fields)
         self._graph.operators.append(operator)
         return output
 
@@ -147,17 +145,15 @@ class GraphBuilder:
 
     def _known_code(self, entry: Any) -> int:
         """The number of an operator code of this kind and version, added if it is new."""
-        kind = max(entry.builtinCode, entry.deprecatedBuiltinCode)
         for index, known in enumerate(self._model.operatorCodes):
-            known_kind = max(known.builtinCode, known.deprecatedBuiltinCode)
-            if (known_kind, known.version) == (kind, entry.version):
+            if (_kind(known), known.version) == (_kind(entry), entry.version):
                 return index
         self._model.operatorCodes.append(entry)
         return len(self._model.operatorCodes) - 1
 
 
-def prune(model: Any, graph: Any) -> None:
-    """Leave out operators that no output needs, and the contents of buffers that none reads.
+def pack_pruned(model: Any, graph: Any) -> bytes:
+    """The .tflite without operators that no output needs, and without what only those read.
 
     What nothing reads is more than a waste: some versions of LiteRT end the process over it.
     """
@@ -172,11 +168,34 @@ def prune(model: Any, graph: Any) -> None:
     for number, buffer in enumerate(model.buffers):
         if number not in used:
             buffer.data = None
+    return pack(model)
 
 
-def _unpacked(content: bytes) -> tuple[Any, Any]:
-    try:
+def unpack(content: bytes, *, bare: bool = False) -> tuple[Any, Any]:
+    """A .tflite as the schema's objects: the model and its graph. Raises ModelFormatError.
+
+    bare: without metadata and signatures, which would not fit a graph that is changed.
+    """
+    if content[4:8] != _IDENTIFIER:
+        raise ModelFormatError("not a TensorFlow Lite model (no TFL3 mark)")
+    with refuse_damage("the model file is damaged or cut short"):
         model = schema.ModelT.InitFromPackedBuf(content, 0)
+        if bare:
+            model.metadata, model.signatureDefs = [], []
         return model, model.subgraphs[0]
-    except (struct.error, ValueError, TypeError, IndexError, AttributeError) as error:
-        raise ModelFormatError("the model file is damaged or cut short") from error
+
+
+def pack(model: Any) -> bytes:
+    """The .tflite of such a model."""
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), _IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def operator_kind(model: Any, op: Any) -> int:
+    """Its number in the schema's BuiltinOperator."""
+    return _kind(model.operatorCodes[op.opcodeIndex])
+
+
+def _kind(code: Any) -> int:
+    return int(max(code.builtinCode, code.deprecatedBuiltinCode))

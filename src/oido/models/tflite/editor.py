@@ -1,25 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Editing TensorFlow Lite graphs: the front end is found, read, and cut off.
 
-The whole graph eats one window of waveform a call. Cut behind its log-mel, with the batch dimension
-opened, it eats many patches a call, frames of overlapping windows are computed once, and it gives
-the embedding beside the scores; the numbers stay the same.
+The whole graph takes one window of waveform a call. Cut behind its log-mel, with the batch opened,
+it takes many patches a call, frames of overlapping windows are computed once, and it gives the
+embedding beside the scores; the numbers stay the same.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from oido.errors import ModelFormatError
-from oido.models.tflite.builder import prune
+from oido.models.tflite.builder import operator_kind, pack, pack_pruned, unpack
 
 __all__ = ["CutGraph", "TfliteGraph"]
 
@@ -42,7 +40,7 @@ class CutGraph:
 
     window: f32[window_samples]; mel: f32[bands, all FFT bins]; log_offset: what is added to the
     mel energies before the logarithm. first_bin, last_bin: the bins with a weight; the projection
-    takes only those. patch_frames × bands is the patch; input_samples is what the whole graph eats;
+    takes only those. patch_frames × bands is the patch; input_samples is the whole graph's input;
     classes counts the scores of all heads, which are these outputs of the whole graph.
     """
 
@@ -63,25 +61,19 @@ class TfliteGraph:
     """A parsed .tflite; every method leaves it as it was."""
 
     def __init__(self, content: bytes) -> None:
-        if content[4:8] != b"TFL3":
-            raise ModelFormatError("not a TensorFlow Lite model (no TFL3 mark)")
         self._content = content
-        try:
-            self._model = schema.ModelT.InitFromPackedBuf(content, 0)
-            self._graph = self._model.subgraphs[0]
-        except (struct.error, ValueError, TypeError, IndexError, AttributeError) as error:
-            raise ModelFormatError("the model file is damaged or cut short") from error
+        self._model, self._graph = unpack(content)
 
     def metadata(self) -> bytes | None:
         """The raw metadata flatbuffer, or None."""
         for entry in self._model.metadata or []:
             if entry.name == _METADATA_NAME:
-                return self._data(self._model.buffers[entry.buffer]).tobytes()
+                return self._data(entry.buffer).tobytes()
         return None
 
     def with_metadata(self, metadata: bytes) -> bytes:
         """The same model, its metadata replaced; what was appended to the file is left behind."""
-        model = schema.ModelT.InitFromPackedBuf(self._content, 0)
+        model, _ = unpack(self._content)
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(metadata, np.uint8)
         entry = schema.MetadataT()
@@ -89,9 +81,7 @@ class TfliteGraph:
         model.buffers.append(buffer)
         kept = [m for m in model.metadata or [] if m.name != _METADATA_NAME]
         model.metadata = [*kept, entry]
-        builder = flatbuffers.Builder(1 << 20)
-        builder.Finish(model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
+        return pack(model)
 
     def outputs(self) -> list[int]:
         """The numbers of the output tensors."""
@@ -107,7 +97,7 @@ class TfliteGraph:
 
     def has_spectrum(self) -> bool:
         """Whether the graph computes a spectrum, so that there is a front end to cut off."""
-        return any(self._builtin(op) == _OP.RFFT2D for op in self._graph.operators)
+        return any(operator_kind(self._model, op) == _OP.RFFT2D for op in self._graph.operators)
 
     def is_quantised(self) -> bool:
         """Whether it computes in int8 inside."""
@@ -125,7 +115,7 @@ class TfliteGraph:
         tensors = self._graph.tensors
         known = {int(t) for t in self._graph.inputs}
         for number, tensor in enumerate(tensors):
-            data = self._data(self._model.buffers[tensor.buffer])
+            data = self._data(tensor.buffer)
             size = _SIZES.get(tensor.type)
             if len(data) and size and len(data) != size * int(np.prod(tensor.shape)):
                 raise ModelFormatError("a constant has another size than its shape")
@@ -166,9 +156,8 @@ class TfliteGraph:
         offset, _ = self._constant(front.mel.inputs[2])
         used = np.flatnonzero((mel != 0).any(axis=0))
         if not len(used) or len(np.unique(offset)) != 1:
-            raise _not_understood("its mel matrix is unusual")
+            raise _unknown_front_end("its mel matrix is unusual")
         first, last = int(used[0]), int(used[-1])
-        patch = self._graph.tensors[front.patch]
         return CutGraph(
             projection=self._projection(front, weights_tensor, mel[:, first : last + 1]),
             network=self._network(front, heads),
@@ -177,7 +166,7 @@ class TfliteGraph:
             log_offset=float(offset.reshape(-1)[0]),
             first_bin=first,
             last_bin=last,
-            patch_frames=int(patch.shape[-2]),
+            patch_frames=int(self._graph.tensors[front.patch].shape[-2]),
             input_samples=int(np.prod(self._graph.tensors[self._graph.inputs[0]].shape)),
             classes=sum(self.output_sizes()[head] for head in heads),
             heads=tuple(heads),
@@ -185,9 +174,9 @@ class TfliteGraph:
 
     def _find_front_end(self) -> _FrontEndOps:
         ops = self._graph.operators
-        names = [self._builtin(op) for op in ops]
+        names = [operator_kind(self._model, op) for op in ops]
         if _OP.RFFT2D not in names:
-            raise _not_understood("it computes no spectrum from a waveform")
+            raise _unknown_front_end("it computes no spectrum from a waveform")
         fft = names.index(_OP.RFFT2D)
         try:
             window = max(i for i in range(fft) if names[i] == _OP.MUL)
@@ -195,21 +184,18 @@ class TfliteGraph:
             mel = names.index(_OP.FULLY_CONNECTED, magnitude)
             log = names.index(_OP.LOG, mel)
         except ValueError as error:
-            raise _not_understood("its spectrum is not a log-mel one") from error
-        last = log
-        patch = int(ops[log].outputs[0])
-        if last + 1 < len(ops) and names[last + 1] == _OP.RESHAPE:
-            last += 1
-            patch = int(ops[last].outputs[0])
+            raise _unknown_front_end("its spectrum is not a log-mel one") from error
+        last = log + (names[log + 1 : log + 2] == [_OP.RESHAPE])
+        patch = int(ops[last].outputs[0])
         if len(self._graph.tensors[patch].shape) != 3:
-            raise _not_understood("its patches are not [1, frames, bands]")
+            raise _unknown_front_end("its patches are not [1, frames, bands]")
         return _FrontEndOps(ops[window], ops[mel], ops[log], patch, last + 1)
 
     def _projection(
         self, front: _FrontEndOps, weights_tensor: Any, weights: NDArray[np.float32]
     ) -> bytes:
         """Magnitudes of the used bins → log-mel: the model's own two operators."""
-        model, graph = self._copy()
+        model, graph = unpack(self._content, bare=True)
         magnitudes = graph.tensors[front.mel.inputs[0]]
         bins = weights.shape[1]
         magnitudes.shape = np.array([1, bins], np.int32)
@@ -221,21 +207,21 @@ class TfliteGraph:
         graph.operators = [front.mel, front.log]
         graph.inputs = np.array([front.mel.inputs[0]], np.int32)
         graph.outputs = np.array([front.log.outputs[0]], np.int32)
-        return _packed(model, graph)
+        return pack_pruned(model, graph)
 
     def _network(self, front: _FrontEndOps, heads: Sequence[int]) -> bytes:
         """Patches → (scores of each head, embedding), any number at a time."""
-        model, graph = self._copy()
+        model, graph = unpack(self._content, bare=True)
         graph.operators = graph.operators[front.end :]
         patch = graph.tensors[front.patch]
         patch.shapeSignature = np.array([-1, *patch.shape[1:]], np.int32)
         for op in graph.operators:
-            if self._builtin(op) == _OP.RESHAPE:
+            if operator_kind(self._model, op) == _OP.RESHAPE:
                 _open_batch(model, graph, op)
         graph.inputs = np.array([front.patch], np.int32)
         scores = [int(graph.outputs[head]) for head in heads]
         graph.outputs = np.array([*scores, self._embedding(graph)], np.int32)
-        return _packed(model, graph)
+        return pack_pruned(model, graph)
 
     def _embedding(self, graph: Any) -> int:
         """The last mean over an image before the scores: what all heads have in common."""
@@ -245,31 +231,21 @@ class TfliteGraph:
             if tensor not in producers:
                 break
             op = producers[tensor]
-            if self._builtin(op) in _POOLS:
+            if operator_kind(self._model, op) in _POOLS:
                 return tensor
             tensor = next((int(t) for t in op.inputs if int(t) in producers), -1)
-        raise _not_understood("its scores do not come from the mean of an image")
-
-    def _copy(self) -> tuple[Any, Any]:
-        model = schema.ModelT.InitFromPackedBuf(self._content, 0)
-        model.metadata, model.signatureDefs = [], []
-        return model, model.subgraphs[0]
-
-    def _builtin(self, op: Any) -> int:
-        code = self._model.operatorCodes[op.opcodeIndex]
-        return int(max(code.builtinCode, code.deprecatedBuiltinCode))
+        raise _unknown_front_end("its scores do not come from the mean of an image")
 
     def _constant(self, index: int) -> tuple[NDArray[np.float32], Any]:
         tensor = self._graph.tensors[index]
-        data = self._data(self._model.buffers[tensor.buffer])
+        data = self._data(tensor.buffer)
         if tensor.type != schema.TensorType.FLOAT32 or not len(data):
-            raise _not_understood("a front-end constant is not float32")
+            raise _unknown_front_end("a front-end constant is not float32")
         return data.view(np.float32).reshape(tensor.shape), tensor
 
-    def _data(self, buffer: Any) -> NDArray[np.uint8]:
-        if buffer.data is None:
-            return np.zeros(0, np.uint8)
-        return np.ascontiguousarray(buffer.data, np.uint8)
+    def _data(self, buffer: int) -> NDArray[np.uint8]:
+        data = self._model.buffers[buffer].data
+        return np.ascontiguousarray(() if data is None else data, np.uint8)
 
 
 @dataclass(frozen=True)
@@ -283,12 +259,12 @@ class _FrontEndOps:
     end: int
 
 
-def _not_understood(reason: str) -> ModelFormatError:
+def _unknown_front_end(reason: str) -> ModelFormatError:
     return ModelFormatError(f"this model's front end is not one that oido knows: {reason}")
 
 
 def _open_batch(model: Any, graph: Any, op: Any) -> None:
-    """Let a RESHAPE with a fixed batch of 1 keep whatever batch it is given."""
+    """Let a RESHAPE with a fixed batch of 1 keep the batch of its input."""
     target = graph.tensors[op.outputs[0]].shape
     shape = np.array([-1, *target[1:]], np.int32)
     if len(op.inputs) > 1:
@@ -296,11 +272,3 @@ def _open_batch(model: Any, graph: Any, op: Any) -> None:
         buffer.data = np.frombuffer(shape.tobytes(), np.uint8)
     if op.builtinOptions is not None:
         op.builtinOptions.newShape = shape
-
-
-def _packed(model: Any, graph: Any) -> bytes:
-    """The model's bytes, without the contents of buffers that no kept operator reads."""
-    prune(model, graph)
-    builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())

@@ -8,6 +8,7 @@ float64). A whole graph takes one window of waveform and gives scores, and the e
 from __future__ import annotations
 
 from math import gcd
+from typing import NamedTuple
 
 import numpy as np
 
@@ -72,16 +73,16 @@ def _frames(writer: GraphWriter, waveform: int, count: int, length: int, hop: in
     return writer.reshape(writer.rows(pieces, numbers.astype(np.int32)), (count, length))
 
 
-class WholeGraph:
+class WholeGraph(NamedTuple):
     """A graph under construction that takes the waveform.
 
     writer: to add operators. scores: the tensor [1, C] of each head, and behind them that of
-    `AudioModel.novelty`, if there is one; embedding: the tensor [1, D],
-    float32.
+    `AudioModel.novelty`, if there is one; embedding: the tensor [1, D], float32.
     """
 
-    def __init__(self, writer: GraphWriter, scores: list[int], embedding: int) -> None:
-        self.writer, self.scores, self.embedding = writer, scores, embedding
+    writer: GraphWriter
+    scores: list[int]
+    embedding: int
 
 
 def whole_graph(model: AudioModel, content: bytes) -> WholeGraph:
@@ -97,7 +98,7 @@ def whole_graph(model: AudioModel, content: bytes) -> WholeGraph:
         writer = GraphWriter.on(content)
         embedding = graph.embedding()
         if model.precision == "int8":
-            embedding = writer.dequantized(embedding)
+            embedding = writer.dequantize(embedding)
         if len(writer.shape(embedding)) != 2:
             embedding = writer.reshape(embedding, (1, writer.shape(embedding)[-1]))
         heads = [graph.outputs()[number] for number in network.graph.heads]

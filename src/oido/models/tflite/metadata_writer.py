@@ -1,60 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writing metadata into a .tflite, so that it says by itself what it classifies and how.
 
-The counterpart of `oido.models.tflite.metadata`, with the same field numbers (metadata_schema.fbs
-of tensorflow/tflite-support): name, audio rate and channels of the input, and of each output with
-scores the labels, score calibration and thresholds as associated files, appended to the model as a
-ZIP. Other calibrations and thresholds can be written into a file whose graph stays as it is.
+The counterpart of `oido.models.tflite.metadata`: name, audio rate and channels of the input, and
+of each output with scores the labels, score calibration and thresholds as associated files,
+appended to the model as a ZIP. All of it can be replaced while the graph stays as it is.
 """
 
 from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import flatbuffers
-from flatbuffers import number_types
 
 from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head, thresholds_text
+from oido.models.damage import refuse_damage
 from oido.models.model import NOTES_FILE, AudioModel, Notes
+from oido.models.tflite import metadata_schema as schema
 from oido.models.tflite.editor import TfliteGraph
-from oido.models.tflite.metadata import ModelMetadata, read_metadata, thresholds_file_name
+from oido.models.tflite.metadata import read_metadata, thresholds_file_name
+from oido.models.tflite.metadata_schema import write, write_list
 
-__all__ = ["PlainOutput", "annotated", "with_heads"]
-
-_AUDIO_PROPERTIES = 4
-_FEATURE_PROPERTIES = 1
-_UNKNOWN_FILE = 0
-_TENSOR_AXIS_LABELS = 2
-_TENSOR_AXIS_SCORE_CALIBRATION = 4
-_SCORE_CALIBRATION_OPTIONS = 2
-_SCORE_THRESHOLDING_OPTIONS = 3
-_MIN_PARSER_VERSION = "1.3.0"
-"""The schema's version that brought AudioProperties; everything else here is as old as 1.0.0."""
-
-_Field = tuple[int, Callable[[flatbuffers.Builder, int], None]]
+__all__ = ["PlainOutput", "annotate", "with_heads"]
 
 
-@dataclass(frozen=True)
-class PlainOutput:
+class PlainOutput(NamedTuple):
     """An output that is not scores and so has no labels: an embedding."""
 
     name: str
     description: str = ""
 
 
-@dataclass(frozen=True)
-class _File:
+class _File(NamedTuple):
     name: str
     kind: int
     text: str
 
 
-def annotated(
+def annotate(
     model: bytes,
     outputs: Sequence[Head | PlainOutput],
     *,
@@ -67,15 +55,13 @@ def annotated(
 ) -> bytes:
     """The same model with these metadata, in place of any that it had.
 
-    ``outputs`` are described in the graph's order, one and all. notes: oido's own, a further packed
-    file. The same arguments give the same
-    bytes. Raises OptionError if they do not fit the graph, ModelFormatError if it is no .tflite.
+    outputs: all, in the graph's order. notes: oido's own, a further packed file. The same arguments
+    give the same bytes. Raises OptionError if they do not fit the graph, ModelFormatError if it is
+    no .tflite.
     """
     graph = TfliteGraph(model)
-    try:
+    with refuse_damage("the graph makes no sense; the file is damaged"):
         sizes = graph.output_sizes()
-    except (LookupError, TypeError, AttributeError) as error:
-        raise ModelFormatError("the graph makes no sense; the file is damaged") from error
     if len(outputs) != len(sizes):
         raise OptionError(f"the model has {len(sizes)} output(s), but {len(outputs)} got labels")
     _check_names(outputs)
@@ -84,14 +70,13 @@ def annotated(
             _check_labels(output, size)
     if not 1 <= sample_rate_hz < 1 << 31:
         raise OptionError(f"a sample rate of {sample_rate_hz} Hz is impossible")
-    packed = [_files(output) for output in outputs]
-    loose = [] if notes is None else [_File(NOTES_FILE, _UNKNOWN_FILE, notes.text())]
+    loose = [] if notes is None else [_File(NOTES_FILE, schema.UNKNOWN, notes.text())]
     texts = (name, description, licence, author)
-    metadata = _flatbuffer(outputs, packed, loose, sample_rate_hz, texts)
+    metadata = _flatbuffer(outputs, loose, sample_rate_hz, texts)
     archive = io.BytesIO()
     # Not compressed: the Task Library reads such files in place, and refuses others.
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as files:
-        for file in (file for group in (*packed, loose) for file in group):
+        for file in chain(*map(_files, outputs), loose):
             # A fixed date: the same labels give the same bytes.
             entry = zipfile.ZipInfo(file.name, date_time=(1980, 1, 1, 0, 0, 0))
             files.writestr(entry, file.text)
@@ -122,127 +107,89 @@ def _files(output: Head | PlainOutput) -> list[_File]:
     """The associated files of an output."""
     if not isinstance(output, Head):
         return []
-    files = [_File(f"{output.name}_labels.txt", _TENSOR_AXIS_LABELS, "\n".join(output.labels))]
+    labels = "\n".join(output.labels)
+    files = [_File(f"{output.name}_labels.txt", schema.TENSOR_AXIS_LABELS, labels)]
     if output.calibration is not None:
-        name, text = f"{output.name}_calibration.csv", output.calibration.text()
-        files.append(_File(name, _TENSOR_AXIS_SCORE_CALIBRATION, text))
+        name, kind = f"{output.name}_calibration.csv", schema.TENSOR_AXIS_SCORE_CALIBRATION
+        files.append(_File(name, kind, output.calibration.text()))
     if output.thresholds:
-        name, text = thresholds_file_name(output.name), thresholds_text(output.thresholds)
-        files.append(_File(name, _UNKNOWN_FILE, text))
+        name = thresholds_file_name(output.name)
+        files.append(_File(name, schema.UNKNOWN, thresholds_text(output.thresholds)))
     return files
 
 
 def _flatbuffer(
     outputs: Sequence[Head | PlainOutput],
-    packed: Sequence[Sequence[_File]],
     loose: Sequence[_File],
     sample_rate_hz: int,
     texts: tuple[str, str, str, str],
 ) -> bytes:
     builder = flatbuffers.Builder(1024)
-    audio = _table(builder, [_uint32(0, sample_rate_hz), _uint32(1, 1)])
-    content = _table(builder, [_uint8(0, _AUDIO_PROPERTIES), _offset(1, audio)])
-    waveform = _table(builder, [_text(builder, 0, "audio_clip"), _offset(3, content)])
-    tensors = [_tensor(builder, output, files) for output, files in zip(outputs, packed)]
-    inputs_vector, outputs_vector = _vector(builder, [waveform]), _vector(builder, tensors)
-    graph = _table(builder, [_offset(2, inputs_vector), _offset(3, outputs_vector)])
-    graphs = _vector(builder, [graph])
-    files = [_file(builder, file) for file in loose]
-    more = [_offset(6, _vector(builder, files))] if files else []
-    name, description, licence, author = texts
-    root = _table(
+    audio = write(builder, "AudioProperties", sample_rate=sample_rate_hz, channels=1)
+    content = write(builder, "Content", content_properties=("AudioProperties", audio))
+    waveform = write(builder, "TensorMetadata", name="audio_clip", content=content)
+    tensors = [_tensor(builder, output) for output in outputs]
+    graph = write(
         builder,
-        [
-            _text(builder, 0, name),
-            _text(builder, 1, description),
-            _offset(3, graphs),
-            _text(builder, 4, author),
-            _text(builder, 5, licence),
-            *more,
-            _text(builder, 7, _MIN_PARSER_VERSION),
-        ],
+        "SubGraphMetadata",
+        input_tensor_metadata=write_list(builder, [waveform]),
+        output_tensor_metadata=write_list(builder, tensors),
     )
-    builder.Finish(root, b"M001")
+    graphs = write_list(builder, [graph])
+    name, description, licence, author = texts
+    root = write(
+        builder,
+        "ModelMetadata",
+        name=name,
+        description=description,
+        subgraph_metadata=graphs,
+        author=author,
+        license=licence,
+        **_associated(builder, loose),
+        min_parser_version=schema.MIN_PARSER_VERSION,
+    )
+    builder.Finish(root, schema.IDENTIFIER)
     return bytes(builder.Output())
 
 
-def _file(builder: flatbuffers.Builder, file: _File) -> int:
-    return _table(builder, [_text(builder, 0, file.name), _uint8(2, file.kind)])
+def _associated(builder: flatbuffers.Builder, files: Sequence[_File]) -> dict[str, int]:
+    """The field of these files, none if there are none."""
+    packed = [write(builder, "AssociatedFile", name=file.name, type=file.kind) for file in files]
+    return {"associated_files": write_list(builder, packed)} if packed else {}
 
 
-def _tensor(
-    builder: flatbuffers.Builder, output: Head | PlainOutput, files: Sequence[_File]
-) -> int:
+def _tensor(builder: flatbuffers.Builder, output: Head | PlainOutput) -> int:
     """The TensorMetadata of an output."""
-    packed = [_file(builder, file) for file in files]
-    lists = [_offset(6, _vector(builder, packed))] if packed else []
-    features = _table(builder, [])
-    kind = _table(builder, [_uint8(0, _FEATURE_PROPERTIES), _offset(1, features)])
-    units = _process_units(builder, output) if isinstance(output, Head) else []
-    if units:
-        lists.append(_offset(4, _vector(builder, units)))
+    more = _associated(builder, _files(output))
+    features = write(builder, "FeatureProperties")
+    content = write(builder, "Content", content_properties=("FeatureProperties", features))
+    if isinstance(output, Head) and (units := _process_units(builder, output)):
+        more["process_units"] = write_list(builder, units)
     if output.description:
-        lists.append(_text(builder, 1, output.description))
-    return _table(builder, [_text(builder, 0, output.name), _offset(3, kind), *lists])
+        more["description"] = builder.CreateString(output.description)
+    return write(builder, "TensorMetadata", name=output.name, content=content, **more)
 
 
 def _process_units(builder: flatbuffers.Builder, head: Head) -> list[int]:
-    units = []
-    if head.calibration is not None:
-        transformation = head.calibration.transformation.value
-        fields = [_uint8(0, transformation), _float32(1, head.calibration.default_score)]
-        units.append(_unit(builder, _SCORE_CALIBRATION_OPTIONS, fields))
+    units: dict[str, dict[str, float]] = {}
+    if (calibration := head.calibration) is not None:
+        units["ScoreCalibrationOptions"] = {
+            "score_transformation": calibration.transformation.value,
+            "default_score": calibration.default_score,
+        }
     if head.score_threshold is not None:
-        fields = [_float32(0, head.score_threshold)]
-        units.append(_unit(builder, _SCORE_THRESHOLDING_OPTIONS, fields))
-    return units
-
-
-def _unit(builder: flatbuffers.Builder, kind: int, fields: list[_Field]) -> int:
-    options = _table(builder, fields)
-    return _table(builder, [_uint8(0, kind), _offset(1, options)])
-
-
-def _table(builder: flatbuffers.Builder, fields: list[_Field]) -> int:
-    builder.StartObject(8)
-    for slot, write in fields:
-        write(builder, slot)
-    return int(builder.EndObject())
-
-
-def _vector(builder: flatbuffers.Builder, tables: list[int]) -> int:
-    builder.StartVector(4, len(tables), 4)
-    for table in reversed(tables):
-        builder.PrependUOffsetTRelative(table)
-    return int(builder.EndVector())
-
-
-def _text(builder: flatbuffers.Builder, slot: int, text: str) -> _Field:
-    # Strings must be finished before their table is begun.
-    return _offset(slot, builder.CreateString(text))
-
-
-def _offset(slot: int, offset: int) -> _Field:
-    return slot, lambda b, s: b.PrependUOffsetTRelativeSlot(s, offset, 0)
-
-
-def _uint8(slot: int, value: int) -> _Field:
-    return slot, lambda b, s: b.PrependSlot(number_types.Uint8Flags, s, value, 0)
-
-
-def _uint32(slot: int, value: int) -> _Field:
-    return slot, lambda b, s: b.PrependSlot(number_types.Uint32Flags, s, value, 0)
-
-
-def _float32(slot: int, value: float) -> _Field:
-    return slot, lambda b, s: b.PrependSlot(number_types.Float32Flags, s, value, 0.0)
+        units["ScoreThresholdingOptions"] = {"global_score_threshold": head.score_threshold}
+    return [
+        write(builder, "ProcessUnit", options=(kind, write(builder, kind, **options)))
+        for kind, options in units.items()
+    ]
 
 
 def with_heads(model: AudioModel) -> bytes | None:
     """The model's file with its heads as they are now; None if it has no metadata to replace.
 
     Outputs, names and notes stay; packed files of display names in other languages do not. It is
-    read again before it is given: ModelFormatError if it does not say what it should.
+    read again before it is returned: ModelFormatError if it does not say what it should.
     """
     content = Path(model.path).read_bytes()
     if Path(model.path).suffix != ".tflite":
@@ -253,11 +200,15 @@ def with_heads(model: AudioModel) -> bytes | None:
         return None
     metadata = read_metadata(raw, content)
     heads = iter(model.heads)
-    outputs = [
-        PlainOutput(name, description) if is_plain else next(heads)
-        for name, description, is_plain in _outputs(metadata, len(graph.output_sizes()))
-    ]
-    written = annotated(
+    outputs: list[Head | PlainOutput] = []
+    for number in range(len(graph.output_sizes())):
+        known = metadata.outputs[number] if number < len(metadata.outputs) else None
+        if known is not None and known.label_file is not None:
+            outputs.append(next(heads))
+        else:
+            name, text = (known.name, known.description) if known else ("", "")
+            outputs.append(PlainOutput(name or f"output_{number}", text))
+    written = annotate(
         content,
         outputs,
         sample_rate_hz=model.windows.sample_rate_hz,
@@ -268,22 +219,10 @@ def with_heads(model: AudioModel) -> bytes | None:
         notes=metadata.notes() if NOTES_FILE in metadata.files else None,
     )
     again = TfliteGraph(written).metadata()
-    if again is None or _bare(read_metadata(again, written)) != _named(model):
+    if again is None or _facts(read_metadata(again, written).heads()) != _facts(model.heads):
         raise ModelFormatError(f"{model.name} cannot be written with this calibration")
     return written
 
 
-def _outputs(metadata: ModelMetadata, count: int) -> list[tuple[str, str, bool]]:
-    """Name, description, and whether it is no head, of each output."""
-    known = list(metadata.outputs)[:count]
-    rows = [(t.name or f"output_{n}", t.description, t.label_file is None)
-            for n, t in enumerate(known)]  # fmt: skip
-    return rows + [(f"output_{n}", "", True) for n in range(len(known), count)]
-
-
-def _bare(metadata: ModelMetadata) -> list[object]:
-    return [(h.name, h.labels, h.calibration, h.thresholds) for h in metadata.heads()]
-
-
-def _named(model: AudioModel) -> list[object]:
-    return [(h.name, h.labels, h.calibration, h.thresholds) for h in model.heads]
+def _facts(heads: Sequence[Head]) -> list[object]:
+    return [(h.name, h.labels, h.calibration, h.thresholds) for h in heads]

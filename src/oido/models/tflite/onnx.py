@@ -18,6 +18,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from oido.errors import MissingExtraError, OptionError
+from oido.models.tflite.builder import operator_kind, unpack
 
 __all__ = ["to_onnx"]
 
@@ -29,15 +30,24 @@ _TYPES = {
     schema.TensorType.INT8: np.int8,
 }
 _FUSED = schema.ActivationFunctionType
-_UNARY = {
-    "RELU": "Relu",
-    "LOG": "Log",
-    "SQRT": "Sqrt",
-    "LOGISTIC": "Sigmoid",
-    "HARD_SWISH": "HardSwish",
+_NODES: dict[str, tuple[str, int, dict[str, Any]]] = {
+    "RELU": ("Relu", 1, {}),
+    "LOG": ("Log", 1, {}),
+    "SQRT": ("Sqrt", 1, {}),
+    "LOGISTIC": ("Sigmoid", 1, {}),
+    "HARD_SWISH": ("HardSwish", 1, {}),
+    "SOFTMAX": ("Softmax", 1, {"axis": -1}),
+    "L2_NORMALIZATION": ("LpNormalization", 1, {"axis": -1, "p": 2}),
+    "COMPLEX_ABS": ("ReduceL2", 1, {"axes": [-1], "keepdims": 0}),
+    "QUANTIZE": ("Identity", 1, {}),
+    "DEQUANTIZE": ("Identity", 1, {}),
+    "GATHER": ("Gather", 2, {"axis": 0}),
+    "ADD": ("Add", 2, {}),
+    "SUB": ("Sub", 2, {}),
+    "MUL": ("Mul", 2, {}),
+    "DIV": ("Div", 2, {}),
 }
-_BINARY = {"ADD": "Add", "SUB": "Sub", "MUL": "Mul", "DIV": "Div"}
-_COPIES = {"QUANTIZE", "DEQUANTIZE"}
+"""Operators that are one node: its type, its inputs, its attributes."""
 
 
 def to_onnx(content: bytes, properties: dict[str, str]) -> bytes:
@@ -83,8 +93,7 @@ class _Translation:
         import onnx
 
         self._make_node = onnx.helper.make_node
-        self._model = schema.ModelT.InitFromPackedBuf(content, 0)
-        self.graph = self._model.subgraphs[0]
+        self._model, self.graph = unpack(content)
         self.nodes: list[Any] = []
         self.constants: dict[str, NDArray[Any]] = {}
         for op in self.graph.operators:
@@ -98,24 +107,20 @@ class _Translation:
         return f"t{tensor}"
 
     def _translate(self, op: Any) -> None:
-        code = self._model.operatorCodes[op.opcodeIndex]
-        kind = _NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        kind = _NAMES[operator_kind(self._model, op)]
         output = int(op.outputs[0])
-        if kind in _UNARY:
-            result = self._node(_UNARY[kind], [self._input(op, 0)])
-        elif kind in _BINARY:
-            result = self._node(_BINARY[kind], [self._input(op, 0), self._input(op, 1)])
-            result = self._activated(op, result)
-        elif kind in _COPIES:
-            result = self._node("Identity", [self._input(op, 0)])
+        if kind in _NODES:
+            node, count, attributes = _NODES[kind]
+            result = self._node(node, [self._input(op, n) for n in range(count)], **attributes)
+            result = self._activate(op, result)
         else:
             translate: Callable[[Any], str] | None = getattr(self, f"_{kind.lower()}", None)
             if translate is None:
                 raise OptionError(f"the operator {kind} has no translation to ONNX; export .tflite")
             result = translate(op)
-        self._named(self.name(output), "Identity", [self._requantised(output, result)])
+        self._add_node(self.name(output), "Identity", [self._requantise(output, result)])
 
-    def _requantised(self, tensor: int, result: str) -> str:
+    def _requantise(self, tensor: int, result: str) -> str:
         """Through the steps of an int8 tensor, whose value the rest sees as float32."""
         if self.graph.tensors[tensor].type != schema.TensorType.INT8:
             return result
@@ -129,19 +134,16 @@ class _Translation:
     def _reshape(self, op: Any) -> str:
         complex_part = [2] if self._is_complex(op.inputs[0]) else []
         shape = [int(n) for n in self.graph.tensors[op.outputs[0]].shape] + complex_part
-        return self._reshaped(self._input(op, 0), shape)
+        return self._reshape_to(self._input(op, 0), shape)
 
     def _transpose(self, op: Any) -> str:
         order = [int(n) for n in self._values(op.inputs[1])]
         return self._node("Transpose", [self._input(op, 0)], perm=order)
 
-    def _gather(self, op: Any) -> str:
-        return self._node("Gather", [self._input(op, 0), self._input(op, 1)], axis=0)
-
     def _slice(self, op: Any) -> str:
         starts = self._values(op.inputs[1]).astype(np.int64)
         lengths = self._values(op.inputs[2]).astype(np.int64)
-        return self._sliced(op, starts, starts + lengths, np.ones_like(starts))
+        return self._slice_between(op, starts, starts + lengths, np.ones_like(starts))
 
     def _strided_slice(self, op: Any) -> str:
         options = op.builtinOptions
@@ -153,9 +155,9 @@ class _Translation:
                 starts[axis] = 0
             if options.endMask >> axis & 1:
                 ends[axis] = np.iinfo(np.int64).max
-        return self._sliced(op, starts, ends, steps)
+        return self._slice_between(op, starts, ends, steps)
 
-    def _sliced(self, op: Any, *edges: NDArray[np.int64]) -> str:
+    def _slice_between(self, op: Any, *edges: NDArray[np.int64]) -> str:
         starts, ends, steps = (self._constant(e) for e in edges)
         axes = self._constant(np.arange(len(edges[0])))
         return self._node("Slice", [self._input(op, 0), starts, ends, axes, steps])
@@ -180,35 +182,24 @@ class _Translation:
         bins = int(self.graph.tensors[op.outputs[0]].shape[-1])
         if height != 1:
             raise OptionError("a two-dimensional FFT has no translation to ONNX; export .tflite")
-        rows = self._reshaped(self._input(op, 0), [frames, samples, 1])
+        rows = self._reshape_to(self._input(op, 0), [frames, samples, 1])
         waves = self._node("DFT", [rows], axis=1, onesided=1)  # [frames, bins, 2]
-        return self._reshaped(waves, [frames, 1, bins, 2])
+        return self._reshape_to(waves, [frames, 1, bins, 2])
 
-    def _complex_abs(self, op: Any) -> str:
-        return self._node("ReduceL2", [self._input(op, 0)], axes=[-1], keepdims=0)
-
-    def _mean(self, op: Any) -> str:
+    def _mean(self, op: Any, kind: str = "ReduceMean") -> str:
         axes = [int(n) for n in np.atleast_1d(self._values(op.inputs[1]))]
         keep = int(op.builtinOptions.keepDims)
-        return self._node("ReduceMean", [self._input(op, 0)], axes=axes, keepdims=keep)
+        return self._node(kind, [self._input(op, 0)], axes=axes, keepdims=keep)
 
     def _reduce_max(self, op: Any) -> str:
-        axes = [int(n) for n in np.atleast_1d(self._values(op.inputs[1]))]
-        keep = int(op.builtinOptions.keepDims)
-        return self._node("ReduceMax", [self._input(op, 0)], axes=axes, keepdims=keep)
-
-    def _softmax(self, op: Any) -> str:
-        return self._node("Softmax", [self._input(op, 0)], axis=-1)
-
-    def _l2_normalization(self, op: Any) -> str:
-        return self._node("LpNormalization", [self._input(op, 0)], axis=-1, p=2)
+        return self._mean(op, "ReduceMax")
 
     def _fully_connected(self, op: Any) -> str:
         width = int(self.graph.tensors[op.inputs[1]].shape[1])
-        rows = self._reshaped(self._input(op, 0), [-1, width])
+        rows = self._reshape_to(self._input(op, 0), [-1, width])
         result = self._node("Gemm", [rows, self._input(op, 1), *self._bias(op)], transB=1)
         shape = [int(n) for n in self.graph.tensors[op.outputs[0]].shape]
-        return self._reshaped(self._activated(op, result), shape)
+        return self._reshape_to(self._activate(op, result), shape)
 
     def _conv_2d(self, op: Any) -> str:
         return self._convolution(op, (0, 3, 1, 2), group=1)  # [out, h, w, in] → [out, in, h, w]
@@ -231,14 +222,14 @@ class _Translation:
         image = self._node("Transpose", [self._input(op, 0)], perm=[0, 3, 1, 2])
         inputs = [image, self._constant_input(op.inputs[1], order), *self._bias(op)]
         sides = {"strides": strides, "pads": pads, "kernel_shape": kernel}
-        result = self._activated(op, self._node("Conv", inputs, group=group, **sides))
+        result = self._activate(op, self._node("Conv", inputs, group=group, **sides))
         return self._node("Transpose", [result], perm=[0, 2, 3, 1])
 
     def _bias(self, op: Any) -> list[str]:
         has_bias = len(op.inputs) > 2 and op.inputs[2] >= 0
         return [self._input(op, 2)] if has_bias else []
 
-    def _activated(self, op: Any, result: str) -> str:
+    def _activate(self, op: Any, result: str) -> str:
         fused = getattr(op.builtinOptions, "fusedActivationFunction", _FUSED.NONE)
         if fused == _FUSED.NONE:
             return result
@@ -266,11 +257,9 @@ class _Translation:
         axis = int(quantization.quantizedDimension)
         if order is not None:
             values, axis = values.transpose(order), order.index(axis)
-        if len(scale) == 1:
-            inputs = [self._constant(values), self._constant(scale[0])]
-            return self._node("DequantizeLinear", inputs)
-        inputs = [self._constant(values), self._constant(scale)]
-        return self._node("DequantizeLinear", inputs, axis=axis)
+        along = {} if len(scale) == 1 else {"axis": axis}
+        inputs = [self._constant(values), self._constant(scale if along else scale[0])]
+        return self._node("DequantizeLinear", inputs, **along)
 
     def _values(self, tensor: int) -> NDArray[Any]:
         details = self.graph.tensors[tensor]
@@ -280,7 +269,7 @@ class _Translation:
     def _is_complex(self, tensor: int) -> bool:
         return bool(self.graph.tensors[tensor].type == schema.TensorType.COMPLEX64)
 
-    def _reshaped(self, x: str, shape: list[int]) -> str:
+    def _reshape_to(self, x: str, shape: list[int]) -> str:
         return self._node("Reshape", [x, self._constant(np.array(shape, np.int64))])
 
     def _constant(self, values: Any) -> str:
@@ -289,8 +278,8 @@ class _Translation:
         return name
 
     def _node(self, kind: str, inputs: list[str], **attributes: Any) -> str:
-        return self._named(f"n{len(self.nodes)}", kind, inputs, **attributes)
+        return self._add_node(f"n{len(self.nodes)}", kind, inputs, **attributes)
 
-    def _named(self, output: str, kind: str, inputs: list[str], **attributes: Any) -> str:
+    def _add_node(self, output: str, kind: str, inputs: list[str], **attributes: Any) -> str:
         self.nodes.append(self._make_node(kind, inputs, [output], **attributes))
         return output
