@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from oido.options import Level
 from oido.params import Detection, Selection
 
-__all__ = ["Failure", "FileSummary", "Level", "Plan", "Task"]
+__all__ = ["Failure", "FileSummary", "Plan", "Task", "make_detection", "make_plan"]
 
-Level = Literal["events", "windows", "clip"]
+_DEFAULT_TOP = 5
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,46 @@ class Plan:
     def parameters(self) -> dict[str, Any]:
         """All parameters as plain values, for the manifest."""
         return asdict(self)
+
+
+def make_plan(
+    values: Mapping[str, Any],
+    *,
+    model: str,
+    precision: Literal["int8", "float32"] | None = None,
+    calibrated: bool = False,
+) -> Plan:
+    """The plan of options by their names (`oido.options`), of a command line or of a request.
+
+    model: where it is; calibrated: whether it has a score calibration. Raises OptionError.
+    """
+    is_events = values["level"] == "events"
+    top, threshold = values["top"], values["threshold"]
+    is_limited = top is not None or threshold is not None
+    names = ("level", "hop", "channel", "aggregation", "locale", "rollup", "head")
+    return Plan(
+        model=model,
+        precision=precision,
+        calibrated=calibrated,
+        calibration=values.get("calibration"),
+        detection=make_detection(values if is_events else {**values, "threshold": None}),
+        selection=Selection(
+            top, None if is_events else threshold, tuple(values["allow"]), tuple(values["deny"])
+        ),
+        top=top if is_events or is_limited else _DEFAULT_TOP,
+        **{name: values[name] for name in names},
+    )
+
+
+def make_detection(values: Mapping[str, Any]) -> Detection:
+    """How these options make events of scores. Raises OptionError."""
+    thresholds: tuple[tuple[str, float], ...] = ()
+    if values.get("thresholds"):
+        from oido.events.thresholds import read_thresholds  # NumPy comes with it
+
+        thresholds = tuple(read_thresholds(values["thresholds"]))
+    names = ("threshold", "off_ratio", "min_duration", "merge_gap")
+    return Detection(**{name: values[name] for name in names}, thresholds=thresholds)
 
 
 @dataclass(frozen=True)

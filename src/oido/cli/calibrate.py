@@ -7,6 +7,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
+from oido.cli.options import add_command, add_quiet, adder, fetch_model
+
 if TYPE_CHECKING:
     from oido.models.model import AudioModel
 
@@ -29,83 +32,67 @@ _TRANSFORMATIONS = ("IDENTITY", "LOG", "INVERSE_LOGISTIC")
 
 def add_parser(commands: Any) -> None:
     """Add ``oido calibrate``."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "calibrate",
-        help="make probabilities of scores, and choose thresholds, by labelled recordings",
-        description="Make probabilities of a model's scores, and choose a threshold per class.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        _run,
+        "make probabilities of scores, and choose thresholds, by labelled recordings",
+        "Make probabilities of a model's scores, and choose a threshold per class.",
+        _EPILOG,
     )
-    parser.add_argument("model", metavar="NAME-or-FILE", help="see `oido models list`")
-    parser.add_argument(
-        "data",
-        metavar="DATA",
-        nargs="?",
-        help="a folder of class folders or label tracks, or a table",
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE",
+    add = adder(parser)
+    add("model NAME-or-FILE", "see `oido models list`")
+    add("data DATA", "a folder of class folders or label tracks, or a table", nargs="?")
+    add(
+        "-o, --output FILE",
+        "the model with its calibration, .tflite; the calibration alone, .json; or the Task "
+        "Library's calibration file, .csv (repeat for several)",
         type=Path,
         action="append",
         default=[],
-        help="the model with its calibration, .tflite; the calibration alone, .json; or the Task "
-        "Library's calibration file, .csv (repeat for several)",
     )
-    wishes = parser.add_mutually_exclusive_group()
-    wishes.add_argument(
-        "--target",
-        metavar="AIM",
-        help="what thresholds are for: precision=P, recall=R, f1 (default), or "
-        "false-alarms-per-hour=N",
+    add_wishes = adder(parser.add_mutually_exclusive_group())
+    add_wishes(
+        "--target AIM",
+        "what thresholds are for: precision=P, recall=R, f1 (default), or false-alarms-per-hour=N",
     )
-    wishes.add_argument(
-        "--guarantee",
-        metavar="KIND=RATE",
-        help="thresholds that keep a bound: fnr=RATE of misses, or false-alarms=RATE of clips",
+    add_wishes(
+        "--guarantee KIND=RATE",
+        "thresholds that keep a bound: fnr=RATE of misses, or false-alarms=RATE of clips",
     )
-    parser.add_argument(
-        "--confidence",
-        metavar="C",
+    add(
+        "--confidence C",
+        "of the guarantee, between 0 and 1 (default 0.9)",
         type=float,
         default=0.9,
-        help="of the guarantee, between 0 and 1 (default 0.9)",
     )
-    parser.add_argument(
-        "--head", metavar="NAME", help="of a model with several: which one (default: the last)"
-    )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="every figure, as .json")
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of folds (default 0)")
-    given = parser.add_argument_group("a calibration that you have, in place of DATA")
-    given.add_argument(
-        "--from",
+    add("--head NAME", "of a model with several: which one (default: the last)")
+    add("--json FILE", "every figure, as .json", type=Path)
+    add("--seed N", "of folds (default 0)", type=int, default=0)
+    add_given = adder(parser.add_argument_group("a calibration that you have, in place of DATA"))
+    add_given(
+        "--from FILE",
+        "the Task Library's file, a line scale,slope,offset[,min_score] per label, or a .json",
         dest="given",
-        metavar="FILE",
         type=Path,
-        help="the Task Library's file, a line scale,slope,offset[,min_score] per label, or a .json",
     )
-    given.add_argument(
+    add_given(
         "--transformation",
+        "which the file's sigmoids are of (default IDENTITY)",
         choices=_TRANSFORMATIONS,
         default="IDENTITY",
-        help="which the file's sigmoids are of (default IDENTITY)",
     )
-    given.add_argument(
-        "--default-score",
-        metavar="P",
+    add_given(
+        "--default-score P",
+        "of labels with an empty line (default 0)",
         type=float,
         default=0.0,
-        help="of labels with an empty line (default 0)",
     )
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, errors only")
-    parser.set_defaults(run=_run)
+    add_quiet(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
     from oido.calibration.fit import write_calibration
-    from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
-    from oido.cli.options import fetch_model
     from oido.errors import OptionError
     from oido.models.loading import load_model
 

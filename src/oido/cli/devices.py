@@ -7,6 +7,9 @@ import argparse
 import json
 from typing import Any
 
+from oido.cli.exit_codes import EXIT_OK
+from oido.cli.options import add_argument, add_command
+
 __all__ = ["add_parser"]
 
 _EPILOG = """\
@@ -21,19 +24,18 @@ Needs PortAudio: pip install 'oido[live]', and on Linux the package libportaudio
 
 def add_parser(commands: Any) -> None:
     """Add ``oido devices``."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "devices",
-        help="list the microphones",
-        description="List the microphones and other inputs of this machine.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        _run,
+        "list the microphones",
+        "List the microphones and other inputs of this machine.",
+        _EPILOG,
     )
-    parser.add_argument("--json", action="store_true", help="as one JSON array")
-    parser.set_defaults(run=_run)
+    add_argument(parser, "--json", "as one JSON array")
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.cli.exit_codes import EXIT_OK
     from oido.cli.terminal import hushed
     from oido.live.microphone import input_devices
 

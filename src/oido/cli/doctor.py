@@ -18,6 +18,7 @@ from importlib import metadata
 from typing import Any
 
 from oido._version import __version__
+from oido.cli.options import add_command
 from oido.errors import OidoError
 from oido.params import available_cores
 
@@ -36,14 +37,14 @@ _PACKAGES = ("ai-edge-litert", "numpy", "soundfile", "av", "soxr", "pyarrow")
 
 def add_parser(commands: Any) -> None:
     """Add ``oido doctor``."""
-    parser = commands.add_parser(
+    add_command(
+        commands,
         "doctor",
-        help="say what works on this machine",
-        description="Say what works on this machine: model, codecs, cores, microphone.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        _run,
+        "say what works on this machine",
+        "Say what works on this machine: model, codecs, cores, microphone.",
+        _EPILOG,
     )
-    parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> int:

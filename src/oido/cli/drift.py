@@ -7,6 +7,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
+from oido.cli.options import add_command, add_quiet, adder, fetch_model
+
 __all__ = ["add_parser"]
 
 _EPILOG = """\
@@ -22,34 +25,30 @@ found; "shifted" in the JSON file is for programs.
 
 def add_parser(commands: Any) -> None:
     """Add ``oido drift``."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "drift",
-        help="tell if new recordings differ from those that a model was calibrated on",
-        description="Compare what a model hears in two folders of recordings, and tell in words "
+        _run,
+        "tell if new recordings differ from those that a model was calibrated on",
+        "Compare what a model hears in two folders of recordings, and tell in words "
         "if thresholds and calibration made on the first can be trusted on the second.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        _EPILOG,
     )
-    parser.add_argument("reference", metavar="REFERENCE", help="what the model is known on")
-    parser.add_argument("new", metavar="NEW", help="what it is to be used on")
-    parser.add_argument(
-        "--model", metavar="NAME-or-FILE", default="yamnet/classification", help="see `oido models`"
-    )
-    parser.add_argument(
-        "--level",
-        metavar="SHARE",
+    add = adder(parser)
+    add("reference REFERENCE", "what the model is known on")
+    add("new NEW", "what it is to be used on")
+    add("--model NAME-or-FILE", "see `oido models`", default="yamnet/classification")
+    add(
+        "--level SHARE",
+        "how often a shift may be told where there is none (default 0.05)",
         type=float,
         default=0.05,
-        help="how often a shift may be told where there is none (default 0.05)",
     )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="every figure, as .json")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, errors only")
-    parser.set_defaults(run=_run)
+    add("--json FILE", "every figure, as .json", type=Path)
+    add_quiet(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
-    from oido.cli.options import fetch_model
     from oido.cli.progress import counted
     from oido.errors import OptionError
     from oido.evaluation.drift import drift

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
+from oido.cli.options import add_command, add_quiet, adder, fetch_model
+
 if TYPE_CHECKING:
     from oido.datasets.dataset import Dataset
 
@@ -27,36 +30,31 @@ that the model was not trained on. What is a label of theirs must be one of the 
 
 def add_parser(commands: Any) -> None:
     """Add ``oido evaluate``."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "evaluate",
-        help="tell how good a model is, on labelled recordings",
-        description="Hear labelled recordings, and report how well a model names what is in them.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        _run,
+        "tell how good a model is, on labelled recordings",
+        "Hear labelled recordings, and report how well a model names what is in them.",
+        _EPILOG,
     )
-    parser.add_argument("model", metavar="NAME-or-FILE", help="see `oido models list`")
-    parser.add_argument(
-        "data", metavar="DATA", help="a folder of class folders or label tracks, or a table"
-    )
-    parser.add_argument(
-        "--report",
-        metavar="FILE",
+    add = adder(parser)
+    add("model NAME-or-FILE", "see `oido models list`")
+    add("data DATA", "a folder of class folders or label tracks, or a table")
+    add(
+        "--report FILE",
+        "the report as one page, .html, with pictures and the worst mistakes to hear",
         type=Path,
-        help="the report as one page, .html, with pictures and the worst mistakes to hear",
     )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="every figure, as .json")
-    parser.add_argument(
+    add("--json FILE", "every figure, as .json", type=Path)
+    add(
         "--events",
-        action="store_true",
-        help="judge events too, by their times: collars, 1 s segments, PSDS (needs oido[evaluate])",
+        "judge events too, by their times: collars, 1 s segments, PSDS (needs oido[evaluate])",
     )
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, errors only")
-    parser.set_defaults(run=_run)
+    add_quiet(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
-    from oido.cli.options import fetch_model
     from oido.datasets.dataset import Dataset
     from oido.errors import OptionError
     from oido.evaluation.evaluate import evaluate

@@ -4,11 +4,20 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.options import add_clock_options, add_results, clock_of, print_doubts
+from oido.cli.exit_codes import EXIT_OK
+from oido.cli.options import (
+    add_clock_options,
+    add_command,
+    add_quiet,
+    add_results,
+    adder,
+    clock_of,
+    print_doubts,
+)
+from oido.cli.terminal import print_message
 
 if TYPE_CHECKING:
     from oido.results.summary import Summary
@@ -31,39 +40,35 @@ and is counted as such.
 
 def add_parser(commands: Any) -> None:
     """Add ``oido report``."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "report",
-        help="tell what an archive holds: hours, labels, times of day, gaps, failures",
-        description="Tell what a results folder holds, as a page to read and as figures.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        _run,
+        "tell what an archive holds: hours, labels, times of day, gaps, failures",
+        "Tell what a results folder holds, as a page to read and as figures.",
+        _EPILOG,
     )
+    add = adder(parser)
     add_results(parser)
-    parser.add_argument("-o", "--output", metavar="FILE.html", type=Path, help="the page")
-    parser.add_argument("--json", metavar="FILE.json", type=Path, help="every figure")
-    parser.add_argument("--label", metavar="LABEL", help="one label, day by day and hour by hour")
-    parser.add_argument(
-        "--gap",
-        metavar="SECONDS",
+    add("-o, --output FILE.html", "the page", type=Path)
+    add("--json FILE.json", "every figure", type=Path)
+    add("--label LABEL", "one label, day by day and hour by hour")
+    add(
+        "--gap SECONDS",
+        "tell stretches without a recording that are longer (default 3600)",
         type=float,
         default=3600.0,
-        help="tell stretches without a recording that are longer (default 3600)",
     )
-    parser.add_argument(
-        "--hours-in",
-        metavar="ZONE",
-        help="the zone of hours and days, such as Europe/Madrid (default: UTC)",
+    add(
+        "--hours-in ZONE",
+        "the zone of hours and days, such as Europe/Madrid (default: UTC)",
     )
-    parser.add_argument(
-        "--locale", metavar="LANGUAGE", default="en", help="of the page: en (default) or es"
-    )
-    parser.add_argument("-q", "--quiet", action="store_true", help="errors only")
+    add("--locale LANGUAGE", "of the page: en (default) or es", default="en")
+    add_quiet(parser, "errors only")
     add_clock_options(parser)
-    parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.cli.exit_codes import EXIT_OK
     from oido.errors import OptionError
     from oido.results import Results
     from oido.results.report_page import html_page
@@ -92,7 +97,7 @@ def _run(args: argparse.Namespace) -> int:
     _print(summary)
     for path in (args.output, args.json):
         if path is not None and not args.quiet:
-            print(f"oido: {path} is written", file=sys.stderr)
+            print_message(f"{path} is written")
     return EXIT_OK
 
 

@@ -6,11 +6,13 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
-import sys
 import threading
 import webbrowser
 from typing import Any
 
+from oido.cli.exit_codes import EXIT_OK
+from oido.cli.options import add_command, adder, fetch_model
+from oido.cli.terminal import print_message
 from oido.errors import MissingExtraError, OptionError
 
 __all__ = ["add_parser"]
@@ -37,76 +39,59 @@ _EXTRA = ("starlette", "uvicorn", "websockets", "python_multipart", "prometheus_
 
 def add_parser(commands: Any) -> None:
     """Add ``oido serve``."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "serve",
-        help="a page that hears, and HTTP and WebSocket for programs",
-        description="Hear recordings and streams, for a page in the browser and for programs.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        _run,
+        "a page that hears, and HTTP and WebSocket for programs",
+        "Hear recordings and streams, for a page in the browser and for programs.",
+        _EPILOG,
     )
-    parser.add_argument(
-        "--model",
-        metavar="NAME-or-FILE",
+    add = adder(parser)
+    add(
+        "--model NAME-or-FILE",
+        "see `oido models` (repeat; the first is heard unless a request names another)",
         action="append",
-        help="see `oido models` (repeat; the first is heard unless a request names another)",
     )
-    parser.add_argument(
+    add(
         "--precision",
+        "float32: a quantised YAMNet's weights with float activations (default: the file's)",
         choices=("int8", "float32"),
-        help="float32: a quantised YAMNet's weights with float activations (default: the file's)",
     )
-    parser.add_argument(
-        "--calibration",
-        metavar="FILE.json",
+    add(
+        "--calibration FILE.json",
+        "what `oido calibrate` made for one of the models: probabilities and thresholds (repeat)",
         action="append",
-        help="what `oido calibrate` made for one of the models: probabilities and thresholds "
-        "(repeat)",
     )
-    parser.add_argument(
-        "--host", metavar="ADDRESS", default="127.0.0.1", help="where to listen (default 127.0.0.1)"
-    )
-    parser.add_argument(
-        "--port", metavar="N", type=int, default=8000, help="default 8000; 0 is any free one"
-    )
-    parser.add_argument(
-        "--token",
-        metavar="TEXT",
-        help=f"what clients must send as Authorization: Bearer TEXT; or in {_TOKEN_VARIABLE}, "
+    add("--host ADDRESS", "where to listen (default 127.0.0.1)", default="127.0.0.1")
+    add("--port N", "default 8000; 0 is any free one", type=int, default=8000)
+    add(
+        "--token TEXT",
+        f"what clients must send as Authorization: Bearer TEXT; or in {_TOKEN_VARIABLE}, "
         "where other users of this machine do not see it",
     )
-    parser.add_argument(
-        "--certificate", metavar="FILE", help="serve https and wss by this certificate (PEM)"
-    )
-    parser.add_argument(
-        "--key", metavar="FILE", help="its private key (default: in the certificate's file)"
-    )
-    parser.add_argument(
-        "--workers",
-        metavar="N",
+    add("--certificate FILE", "serve https and wss by this certificate (PEM)")
+    add("--key FILE", "its private key (default: in the certificate's file)")
+    add(
+        "--workers N",
+        "recordings heard at the same time, and threads for streams (default: one per core)",
         type=int,
-        help="recordings heard at the same time, and threads for streams (default: one per core)",
     )
-    parser.add_argument("--demo", action="store_true", help="open the page in the browser")
-    parser.add_argument("--no-page", action="store_true", help="only the API, without the page")
+    add("--demo", "open the page in the browser")
+    add("--no-page", "only the API, without the page")
     _add_limits(parser)
-    parser.set_defaults(run=_run)
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("limits")
-    group.add_argument("--max-body", metavar="MB", type=float, help="of one upload (default 105)")
-    group.add_argument(
-        "--max-duration", metavar="SECONDS", type=float, help="of one recording (default 3600)"
-    )
-    group.add_argument(
-        "--max-time",
-        metavar="SECONDS",
+    add = adder(parser.add_argument_group("limits"))
+    add("--max-body MB", "of one upload (default 105)", type=float)
+    add("--max-duration SECONDS", "of one recording (default 3600)", type=float)
+    add(
+        "--max-time SECONDS",
+        "that a worker may be busy with one recording (default 120)",
         type=float,
-        help="that a worker may be busy with one recording (default 120)",
     )
-    group.add_argument(
-        "--max-streams", metavar="N", type=int, help="streams at the same time (default 64)"
-    )
+    add("--max-streams N", "streams at the same time (default 64)", type=int)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -116,8 +101,6 @@ def _run(args: argparse.Namespace) -> int:
     if missing:
         names = ", ".join(missing)
         raise MissingExtraError(f"oido serve needs {names}: pip install 'oido[server]'")
-    from oido.cli.exit_codes import EXIT_OK
-    from oido.cli.options import fetch_model
     from oido.server.app import create_app
     from oido.server.page import page_routes
     from oido.server.serve import serve
@@ -148,10 +131,8 @@ def _run(args: argparse.Namespace) -> int:
         fetch_model(settings.models[0])
 
     def say(address: str) -> None:
-        print(
-            f"oido: hearing by {', '.join(settings.models)} at {address} (its API: {address}/docs)",
-            file=sys.stderr,
-            flush=True,
+        print_message(
+            f"hearing by {', '.join(settings.models)} at {address} (its API: {address}/docs)"
         )
         if args.demo:
             _open_page(address)
@@ -175,10 +156,6 @@ def _open_page(address: str) -> None:
         except webbrowser.Error:
             opened = False
         if not opened:
-            print(
-                f"oido: no browser could be opened; the page is at {page}",
-                file=sys.stderr,
-                flush=True,
-            )
+            print_message(f"no browser could be opened; the page is at {page}")
 
     threading.Thread(target=open_it, daemon=True).start()

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from oido.batch.plan import FileSummary, Level, Task
+from oido.batch.plan import FileSummary, Task
+from oido.options import Level
 from oido.types import AnyRow, Row
 from oido.writers import Format, RowWriter
 

@@ -14,7 +14,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-__all__ = ["Interruptible", "hushed", "interruptible", "interrupts_held"]
+__all__ = ["Interruptible", "hushed", "interruptible", "interrupts_held", "print_message"]
+
+
+def print_message(text: str) -> None:
+    """A line for the user on standard error, whatever standard output is for."""
+    print(f"oido: {text}", file=sys.stderr, flush=True)
 
 
 class Interruptible(Protocol):

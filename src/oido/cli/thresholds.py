@@ -10,6 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oido.cli.exit_codes import EXIT_OK
+from oido.cli.options import add_argument, add_command, adder, fetch_model
+from oido.cli.terminal import print_message
 from oido.errors import OptionError
 
 if TYPE_CHECKING:
@@ -33,70 +36,69 @@ Pairs = tuple[tuple[str, float], ...]
 
 def add_parser(commands: Any) -> None:
     """Add ``oido thresholds``."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "thresholds",
-        help="show or change the thresholds in a model or a calibration",
-        description="The thresholds of events that a model or a calibration carries.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        None,
+        "show or change the thresholds in a model or a calibration",
+        "The thresholds of events that a model or a calibration carries.",
+        _EPILOG,
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    show = actions.add_parser(
+    show = add_command(
+        actions,
         "show",
-        help="print them, as CSV",
-        description="Print the thresholds as CSV: label,threshold.",
+        _show,
+        "print them, as CSV",
+        "Print the thresholds as CSV: label,threshold.",
     )
-    edit = actions.add_parser(
+    edit = add_command(
+        actions,
         "edit",
-        help="change some of them",
-        description="Change thresholds in a .tflite or a calibration.json.",
+        _edit,
+        "change some of them",
+        "Change thresholds in a .tflite or a calibration.json.",
     )
+    add_edit = adder(edit)
     for action in (show, edit):
-        action.add_argument("model", metavar="NAME-or-FILE", help="a model, or a calibration.json")
-        action.add_argument(
-            "--head", metavar="NAME", help="of a model with several: which one (default: the last)"
+        add_argument(action, "model NAME-or-FILE", "a model, or a calibration.json")
+        add_argument(
+            action, "--head NAME", "of a model with several: which one (default: the last)"
         )
-    show.set_defaults(run=_show)
-    edit.add_argument("-o", "--output", metavar="FILE", type=Path, help="write here")
-    edit.add_argument(
-        "--set",
+    add_edit("-o, --output FILE", "write here", type=Path)
+    add_edit(
+        "--set LABEL=P",
+        "a label's new threshold, 0 to 1 (may be repeated)",
         dest="wanted",
-        metavar="LABEL=P",
         action="append",
         default=[],
-        help="a label's new threshold, 0 to 1 (may be repeated)",
     )
-    edit.add_argument(
-        "--unset",
-        metavar="LABEL",
+    add_edit(
+        "--unset LABEL",
+        "forget a label's threshold (may be repeated)",
         action="append",
         default=[],
-        help="forget a label's threshold (may be repeated)",
     )
-    edit.add_argument(
-        "--from",
+    add_edit(
+        "--from FILE",
+        "many new ones, as CSV (label,threshold) or JSON",
         dest="given",
-        metavar="FILE",
         type=Path,
-        help="many new ones, as CSV (label,threshold) or JSON",
     )
-    edit.set_defaults(run=_edit)
 
 
 def _show(args: argparse.Namespace) -> int:
-    from oido.cli.exit_codes import EXIT_OK
     from oido.heads import thresholds_text
     from oido.params import DEFAULT_THRESHOLD
 
     thresholds = _head(args).thresholds
     sys.stdout.write(thresholds_text(thresholds))
     if not thresholds:
-        print(f"oido: it has none of its own; events begin at {DEFAULT_THRESHOLD}", file=sys.stderr)
+        print_message(f"it has none of its own; events begin at {DEFAULT_THRESHOLD}")
     return EXIT_OK
 
 
 def _edit(args: argparse.Namespace) -> int:
-    from oido.cli.exit_codes import EXIT_OK
 
     source = Path(args.model)
     output = args.output
@@ -116,7 +118,6 @@ def _edit(args: argparse.Namespace) -> int:
 
 def _head(args: argparse.Namespace) -> Head:
     from oido.calibration.data import head_of
-    from oido.cli.options import fetch_model
     from oido.heads import Head
     from oido.models.calibration_file import Calibration
     from oido.models.loading import load_model
@@ -180,7 +181,6 @@ def _save_calibration(source: Path, output: Path, thresholds: Pairs) -> None:
 
 def _save_model(args: argparse.Namespace, output: Path, head: Head) -> None:
     from oido.calibration.save_model import save_model
-    from oido.cli.options import fetch_model
     from oido.models.loading import load_model
 
     model = load_model(fetch_model(args.model))

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
+from oido.cli.options import add_command, add_quiet, adder, fetch_model
+from oido.cli.terminal import print_message
 
 if TYPE_CHECKING:
     from oido.datasets.dataset import Dataset
@@ -31,77 +34,42 @@ Recordings of one source never stand on both sides of a split.
 
 def add_parser(commands: Any) -> None:
     """Add ``oido train``."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "train",
-        help="teach a classifier sounds of your own",
-        description="Teach a classifier sounds of your own, judge it, and export it.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        _run,
+        "teach a classifier sounds of your own",
+        "Teach a classifier sounds of your own, judge it, and export it.",
+        _EPILOG,
     )
-    parser.add_argument("data", metavar="DATA", help="a folder or a table of labelled recordings")
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE",
-        type=Path,
-        help="write the classifier here (.tflite, .onnx)",
-    )
-    parser.add_argument(
-        "--report", metavar="FILE.html", type=Path, help="write what is known of it (.html, .json)"
-    )
-    parser.add_argument(
-        "--check", action="store_true", help="only tell what is in the data, and what is wrong"
-    )
-    parser.add_argument(
-        "--model",
-        metavar="NAME-or-FILE",
+    add = adder(parser)
+    add("data DATA", "a folder or a table of labelled recordings")
+    add("-o, --output FILE", "write the classifier here (.tflite, .onnx)", type=Path)
+    add("--report FILE.html", "write what is known of it (.html, .json)", type=Path)
+    add("--check", "only tell what is in the data, and what is wrong")
+    add(
+        "--model NAME-or-FILE",
+        "whose embeddings are built on (default yamnet/classification)",
         default="yamnet/classification",
-        help="whose embeddings are built on (default yamnet/classification)",
     )
-    parser.add_argument(
-        "--seed", metavar="N", type=int, default=0, help="of all chance (default 0)"
-    )
-    parser.add_argument(
-        "--keep-base",
-        action="store_true",
-        help="keep the base model's own scores as a first output",
-    )
-    parser.add_argument(
-        "--no-unknown",
-        action="store_true",
-        help="leave out the output that tells sounds of no taught class",
-    )
-    parser.add_argument(
-        "--thorough",
-        action="store_true",
-        help="judge by nested cross-validation: some five times as long",
-    )
-    parser.add_argument(
-        "--augment",
-        metavar="N",
+    add("--seed N", "of all chance (default 0)", type=int, default=0)
+    add("--keep-base", "keep the base model's own scores as a first output")
+    add("--no-unknown", "leave out the output that tells sounds of no taught class")
+    add("--thorough", "judge by nested cross-validation: some five times as long")
+    add(
+        "--augment N",
+        "learn from N changed copies of each clip, too: gain, shift, noise, background",
         type=int,
         default=0,
-        help="learn from N changed copies of each clip, too: gain, shift, noise, background",
     )
-    parser.add_argument(
-        "--finetune",
-        action="store_true",
-        help="train the network itself further (minutes; needs oido[torch])",
-    )
-    parser.add_argument(
-        "--max-minutes", metavar="M", type=float, help="with --finetune: stop after so long"
-    )
-    parser.add_argument(
-        "--no-cache", action="store_true", help="hear everything anew, and keep no embeddings"
-    )
-    parser.add_argument("--jobs", metavar="N", type=int, help="threads that hear (default: cores)")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, errors only")
-    parser.set_defaults(run=_run)
+    add("--finetune", "train the network itself further (minutes; needs oido[torch])")
+    add("--max-minutes M", "with --finetune: stop after so long", type=float)
+    add("--no-cache", "hear everything anew, and keep no embeddings")
+    add("--jobs N", "threads that hear (default: cores)", type=int)
+    add_quiet(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
-    from oido.cli.options import fetch_model
     from oido.cli.progress import counted
     from oido.datasets.dataset import Dataset
     from oido.errors import OptionError
@@ -150,8 +118,6 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _finetune(args: argparse.Namespace, data: Dataset) -> int:
-    from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
-    from oido.cli.options import fetch_model
     from oido.errors import OptionError
     from oido.training.finetune import finetune
 
@@ -160,7 +126,7 @@ def _finetune(args: argparse.Namespace, data: Dataset) -> int:
 
     def on_message(line: str) -> None:
         if not args.quiet:
-            print(f"oido: {line}", file=sys.stderr, flush=True)
+            print_message(f"{line}")
 
     result = finetune(
         data,
@@ -184,6 +150,6 @@ def _finetune(args: argparse.Namespace, data: Dataset) -> int:
 
 def _tell_left_out(data: Dataset, left_out: Any, quiet: bool) -> None:
     for item in left_out:
-        print(f"oido: left out: {item.name}: {item.reason}", file=sys.stderr)
+        print_message(f"left out: {item.name}: {item.reason}")
     if data.skipped and not quiet:
-        print(f"oido: {len(data.skipped)} files are no recordings", file=sys.stderr)
+        print_message(f"{len(data.skipped)} files are no recordings")

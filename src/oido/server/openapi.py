@@ -12,8 +12,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from oido._version import __version__
-from oido.params import AGGREGATIONS
-from oido.server.options import LEVELS
+from oido.options import QUERY_OPTIONS
 from oido.server.settings import Limits
 
 __all__ = ["documentation_routes", "openapi"]
@@ -101,9 +100,7 @@ _PROBLEM: dict[str, Any] = {
     "required": ["error", "message"],
 }
 
-_NUMBER, _TEXT = {"type": "number"}, {"type": "string"}
-_UNIT = {"type": "number", "minimum": 0, "maximum": 1}
-_LABELS = {"type": "array", "items": {"type": "string"}}
+_TEXT = {"type": "string"}
 
 
 def _query(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
@@ -111,29 +108,7 @@ def _query(name: str, schema: dict[str, Any], description: str) -> dict[str, Any
 
 
 _PARAMETERS = [
-    _query("level", {"type": "string", "enum": list(LEVELS), "default": "events"}, "what a row is"),
-    _query(
-        "top",
-        {"type": "integer", "minimum": 1},
-        "at most so many labels per window or clip (5), or the strongest events",
-    ),
-    _query("threshold", _UNIT, "lowest score (of events: the model's own, or 0.3; else 0)"),
-    _query("allow", _LABELS, "only this label (repeat); Animal/ is Animal and all below it"),
-    _query("deny", _LABELS, "all but this label (repeat)"),
-    _query("hop", {"type": "number", "exclusiveMinimum": 0}, "seconds between windows"),
-    _query("locale", {"type": "string", "default": "en"}, "language of labels: en or es"),
-    _query(
-        "channel",
-        {"type": "string", "pattern": "^(mix|each|[0-9]{1,4})$", "default": "mix"},
-        "the mean of all channels, each by itself, or a number from 0",
-    ),
-    _query("model", _TEXT, "one of /v1/models; the first of them unless it is given"),
-    _query("head", _TEXT, "of a model with several"),
-    _query("rollup", {"type": "boolean", "default": False}, "classes score as those below them do"),
-    _query("aggregation", {"type": "string", "enum": list(AGGREGATIONS)}, "windows to a clip"),
-    _query("off_ratio", {**_UNIT, "default": 0.5}, "an event lasts down to this × threshold"),
-    _query("min_duration", {"type": "number", "minimum": 0}, "drop shorter events (seconds)"),
-    _query("merge_gap", {"type": "number", "minimum": 0}, "join events this close (seconds)"),
+    *(option.parameter() for option in QUERY_OPTIONS.values()),
     _query("name", _TEXT, "what rows call a recording that is the body itself"),
 ]
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import OidoError
-from oido.server.options import Options, from_json
+from oido.options import read_header_options
 from oido.server.problems import Problem
 
 __all__ = [
@@ -56,7 +56,7 @@ class Header:
     sample_rate_hz: int
     channels: int
     encoding: str
-    options: Options
+    options: Mapping[str, Any]
     token: str | None
 
     def samples(self, content: bytes) -> NDArray[Any]:
@@ -89,7 +89,7 @@ def read_header(text: str) -> Header:
     if token is not None and not isinstance(token, str):
         raise _protocol_error("token must be text")
     try:
-        options = from_json(values)
+        options = read_header_options(values)
     except OidoError as error:
         raise Problem(400, type(error).__name__, str(error)) from error
     return Header(rate, channels, encoding, options, token)

@@ -11,12 +11,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from oido._version import __version__
-from oido.batch.plan import Plan, Task
+from oido.batch.plan import Plan, Task, make_plan
 from oido.errors import OptionError
-from oido.params import Selection
+from oido.options import read_query
 from oido.server.metrics import CONTENT_TYPE, ServerMetrics
 from oido.server.model_store import ModelStore, ServedModel
-from oido.server.options import from_query, plan_of
 from oido.server.pool import PoolAnswer, WorkerPool
 from oido.server.problems import Problem, status_of_kind
 from oido.server.settings import Limits
@@ -82,16 +81,16 @@ class Routes:
 
     def _plan(self, pairs: list[tuple[str, str]]) -> tuple[ServedModel, Plan]:
         """The model and the plan; all that can be wrong with them is told before the upload."""
-        options = from_query(pairs)
-        served = self._hearers.named(options.model)
-        calibrated = served.head(options.head).calibration is not None
-        plan = plan_of(options, served.given, served.model.precision, calibrated)
-        lists = Selection(
-            category_allowlist=options.allow,
-            category_denylist=options.deny,
+        options = read_query(pairs)
+        served = self._hearers.named(options["model"])
+        plan = make_plan(
+            options,
+            model=served.given,
+            precision=served.model.precision,
+            calibrated=served.head(options["head"]).calibration is not None,
         )
-        served.reader(lists, locale=options.locale, head=options.head)
-        served.windowing(options.hop)
+        served.reader(plan.selection, locale=plan.locale, head=plan.head)
+        served.windowing(plan.hop)
         return served, plan
 
     async def _heard(self, request: Request, plan: Plan, upload: UploadedFile) -> PoolAnswer:

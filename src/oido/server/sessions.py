@@ -10,12 +10,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from oido.batch.plan import make_plan
 from oido.batch.rows import event_row
 from oido.errors import EmptyAudioError, OidoError, OptionError
 from oido.inference.block import Block
-from oido.params import Selection
 from oido.server.model_store import ServedModel
-from oido.server.options import plan_of
 from oido.server.outbox import Outbox
 from oido.server.problems import Problem, problem_of
 from oido.server.protocol import STREAM_NAME, Header, text_of
@@ -43,19 +42,11 @@ class Session:
     ) -> None:
         calibrated = served.model.head.calibration is not None
         options = header.options
-        if options.level == "events" and options.top is not None:
+        if options["level"] == "events" and options["top"] is not None:
             raise OptionError("top is for windows: a stream's strongest events are never known")
-        self._plan = plan_of(options, served.given, None, calibrated)
-        self._reader = served.reader(
-            Selection(
-                self._plan.selection.max_results,
-                self._plan.selection.score_threshold,
-                options.allow,
-                options.deny,
-            ),
-            locale=options.locale,
-        )
-        self.windowing = served.windowing(options.hop)
+        self._plan = make_plan(options, model=served.given, calibrated=calibrated)
+        self._reader = served.reader(self._plan.selection, locale=self._plan.locale)
+        self.windowing = served.windowing(self._plan.hop)
         self._segmenter = self._reader.segmenter(self.windowing, self._plan.detection)
         self._loop = asyncio.get_running_loop()
         self._room = asyncio.Event()

@@ -72,7 +72,7 @@ class Streams:
         self._taken += 1
         self._idle.clear()
         try:
-            served = self._hearers.named(header.options.model)
+            served = self._hearers.named(header.options["model"])
             session = Session(header, served, self._metrics.stream_audio_seconds.inc)
             ready = text_of(
                 "ready",
