@@ -104,8 +104,8 @@ class Option:
         """It as a parameter of OpenAPI."""
         schema = {**_TYPES[self.kind], **self.schema}
         facts = {"enum": list(self.choices) or None, "minimum": self.low, "maximum": self.high}
-        # Labels: no list is not an empty one, which no query can name.
-        facts["default"] = None if self.kind == "labels" else self.default
+        # No query can name the empty list, and what stands for no model is the server's to say.
+        facts["default"] = None if self.kind == "labels" or self.query_help else self.default
         schema |= {key: value for key, value in facts.items() if value is not None}
         description = self.query_help or self.help
         if self.kind in ("number", "whole"):

@@ -28,7 +28,7 @@ async def taken(outbox: Outbox, most: int | None = None) -> list[dict[str, Any]]
 
 def put(outbox: Outbox, *numbers: int) -> None:
     for number in numbers:
-        outbox.put_window(number, json.dumps({"type": "rows", "window": number}))
+        outbox.push_window(number, json.dumps({"type": "rows", "window": number}))
 
 
 def test_a_quick_client_gets_everything() -> None:
@@ -94,7 +94,7 @@ def test_events_without_room_are_counted() -> None:
     async def run() -> tuple[list[dict[str, Any]], int]:
         outbox = Outbox(asyncio.get_running_loop(), WINDOWING)
         for _ in range(_ROOM + 5):
-            outbox.put_events('{"type": "rows"}', 2)
+            outbox.push_events('{"type": "rows"}', 2)
         outbox.close()
         return await taken(outbox), outbox.dropped
 

@@ -58,11 +58,7 @@ def add_parser(commands: Any) -> None:
         default=[],
     )
     add("--where CONDITION", "which rows, in SQL (default: all)")
-    add(
-        "--table TABLE",
-        "events (the default), windows, clips or embeddings",
-        default="events",
-    )
+    add("--table TABLE", "events (the default), windows, clips or embeddings", default="events")
     add_files = adder(parser.add_mutually_exclusive_group())
     add_files(
         "--combined",
@@ -72,11 +68,7 @@ def add_parser(commands: Any) -> None:
         const=True,
     )
     add_files(
-        "--split",
-        "one file for each recording",
-        dest="combined",
-        action="store_const",
-        const=False,
+        "--split", "one file for each recording", dest="combined", action="store_const", const=False
     )
     add_quiet(parser, "errors only")
     add_clock_options(parser)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
-from oido.cli.options import add_command, add_quiet, adder, fetch_model
+from oido.cli.options import add_command, add_options, add_quiet, adder, fetch_model, require_suffix
 
 __all__ = ["add_parser"]
 
@@ -37,7 +37,7 @@ def add_parser(commands: Any) -> None:
     add = adder(parser)
     add("reference REFERENCE", "what the model is known on")
     add("new NEW", "what it is to be used on")
-    add("--model NAME-or-FILE", "see `oido models`", default="yamnet/classification")
+    add_options(parser, "model")
     add(
         "--level SHARE",
         "how often a shift may be told where there is none (default 0.05)",
@@ -50,19 +50,14 @@ def add_parser(commands: Any) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     from oido.cli.progress import counted
-    from oido.errors import OptionError
     from oido.evaluation.drift import drift
-    from oido.writers.atomic import AtomicFile
+    from oido.writers.atomic import write_text
 
-    if args.json is not None and args.json.suffix.lower() != ".json":
-        raise OptionError(f"--json needs a name that ends in .json, not {args.json}")
+    require_suffix("--json", args.json, ".json")
     model = fetch_model(args.model)
     with counted("recordings heard", args.quiet) as progress:
-        found = drift(args.reference, args.new, model, level=args.level, progress=progress)
+        report = drift(args.reference, args.new, model, level=args.level, progress=progress)
     if args.json is not None:
-        file = AtomicFile(args.json)
-        with file.guard():
-            file.stream.write(found.to_json() + "\n")
-        file.commit()
-    print(found)
-    return EXIT_FAILED_FILES if found.left_out else EXIT_OK
+        write_text(args.json, report.to_json() + "\n")
+    print(report)
+    return EXIT_FAILED_FILES if report.left_out else EXIT_OK

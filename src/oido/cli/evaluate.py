@@ -4,13 +4,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
-from oido.cli.options import add_command, add_quiet, adder, fetch_model
+from oido.cli.options import add_command, add_quiet, adder, fetch_model, require_suffix
 
 if TYPE_CHECKING:
     from oido.datasets.dataset import Dataset
@@ -55,18 +53,17 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from oido.cli.progress import counted
     from oido.datasets.dataset import Dataset
-    from oido.errors import OptionError
     from oido.evaluation.evaluate import evaluate
     from oido.writers.atomic import write_json
 
-    wanted = (("--report", args.report, (".html", ".htm")), ("--json", args.json, (".json",)))
-    for option, path, suffixes in wanted:
-        if path is not None and path.suffix.lower() not in suffixes:
-            raise OptionError(f"{option} needs a name that ends in {suffixes[0]}, not {path}")
+    require_suffix("--report", args.report, ".html", ".htm")
+    require_suffix("--json", args.json, ".json")
     data = Dataset.load(args.data)
     model = fetch_model(args.model)
-    report = evaluate(model, data, progress=None if args.quiet else _progress())
+    with counted("clips heard", args.quiet) as progress:
+        report = evaluate(model, data, progress=progress)
     events = _events(args, data) if args.events else None
     if args.report is not None:
         report.save(args.report)
@@ -84,14 +81,3 @@ def _events(args: argparse.Namespace, data: Dataset) -> dict[str, Any]:
     figures = judge_events(args.model, data)
     print(f"{figures}\n")
     return figures.to_dict()
-
-
-def _progress() -> Callable[[int, int], None]:
-    """A line that grows on a terminal, and nothing elsewhere."""
-
-    def show(done: int, total: int) -> None:
-        if sys.stderr.isatty():
-            end = "\n" if done == total else ""
-            print(f"\roido: {done}/{total} clips heard", end=end, file=sys.stderr, flush=True)
-
-    return show

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oido.cli.options import add_command, adder
+from oido.cli.terminal import print_message
 from oido.errors import ModelNotFoundError, OptionError
 from oido.models import fetch
 from oido.models.registry import CATALOG, DEFAULT_MODEL, ENSEMBLE, ENSEMBLE_MEMBERS, card
@@ -145,21 +145,19 @@ def _fetch(args: argparse.Namespace) -> int:
         if args.from_file is not None:
             raise OptionError(f"{ENSEMBLE} is two files; fetch each: {', '.join(ENSEMBLE_MEMBERS)}")
         for member in ENSEMBLE_MEMBERS:
-            print(fetch.fetch(card(member), on_message=lambda line: print(line, file=sys.stderr)))
+            print(fetch.fetch(card(member), on_message=print_message))
         return 0
-    entry = card(args.name)
     if args.from_file is not None:
-        path = fetch.install(entry, args.from_file.expanduser())
+        print(fetch.install(card(args.name), args.from_file.expanduser()))
     else:
-        path = fetch.fetch(entry, on_message=lambda line: print(line, file=sys.stderr))
-    print(path)
+        print(fetch.fetch(card(args.name), on_message=print_message))
     return 0
 
 
 def _info(args: argparse.Namespace) -> int:
     from oido.models.loading import load_model
 
-    model = load_model(args.model, on_message=lambda line: print(line, file=sys.stderr))
+    model = load_model(args.model, on_message=print_message)
     if args.labels:
         print("\n".join(model.labels))
         return 0

@@ -19,6 +19,7 @@ from oido.cli.options import (
     print_doubts,
 )
 from oido.cli.terminal import print_message
+from oido.errors import OptionError
 
 if TYPE_CHECKING:
     from oido.results import Results
@@ -57,26 +58,22 @@ def add_parser(commands: Any) -> None:
         "Find rows in a results folder, sorted by file, channel and time, or ask it in SQL.",
         _EPILOG,
     )
-    add_parser = adder(parser)
+    add = adder(parser)
     add_results(parser)
-    add_parser(
-        "condition CONDITION",
-        "which rows, in SQL, right after RESULTS (default: all)",
-        nargs="?",
-    )
-    add_parser("--where CONDITION", "the same, anywhere")
-    add_parser("--sql SELECT", "a whole query instead of a condition")
-    add_parser("--table TABLE", "events (the default), windows, clips, embeddings or recordings")
-    add_parser("--columns NAME[,NAME…]", "which columns, in this order")
-    add_parser(
+    add("condition CONDITION", "which rows, in SQL, right after RESULTS (default: all)", nargs="?")
+    add("--where CONDITION", "the same, anywhere")
+    add("--sql SELECT", "a whole query instead of a condition")
+    add("--table TABLE", "events (the default), windows, clips, embeddings or recordings")
+    add("--columns NAME[,NAME…]", "which columns, in this order")
+    add(
         "--limit N",
         f"at most N rows; 0: all (default: all, on the screen {_SCREEN_ROWS})",
         type=int,
     )
     group = parser.add_argument_group("output")
-    add_group = adder(group)
-    add_group("-o, --output FILE", "write a file", type=Path)
-    add_group(
+    add_output = adder(group)
+    add_output("-o, --output FILE", "write a file", type=Path)
+    add_output(
         "--format FORMAT",
         "table (for reading, the default), csv, jsonl, json, parquet; a file's name tells it",
     )
@@ -106,7 +103,6 @@ def _run(args: argparse.Namespace) -> int:
 
 def _format(args: argparse.Namespace) -> str:
     """The format that is asked for, by name or by the ending of the file."""
-    from oido.errors import OptionError
     from oido.writers.query_tables import FORMATS, format_named
 
     if args.format is not None and args.format != "table":
@@ -123,8 +119,6 @@ def _format(args: argparse.Namespace) -> str:
 
 
 def _refuse_contradictions(args: argparse.Namespace) -> None:
-    from oido.errors import OptionError
-
     if args.condition is not None:
         if args.where is not None:
             raise OptionError("say the condition once: after RESULTS, or with --where")

@@ -16,6 +16,7 @@ from oido.cli.options import (
     adder,
     clock_of,
     print_doubts,
+    require_suffix,
 )
 from oido.cli.terminal import print_message
 
@@ -59,28 +60,22 @@ def add_parser(commands: Any) -> None:
         type=float,
         default=3600.0,
     )
-    add(
-        "--hours-in ZONE",
-        "the zone of hours and days, such as Europe/Madrid (default: UTC)",
-    )
+    add("--hours-in ZONE", "the zone of hours and days, such as Europe/Madrid (default: UTC)")
     add("--locale LANGUAGE", "of the page: en (default) or es", default="en")
     add_quiet(parser, "errors only")
     add_clock_options(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.errors import OptionError
     from oido.results import Results
     from oido.results.report_page import html_page
     from oido.results.summary import summarize
     from oido.results.translations import Words
-    from oido.writers.atomic import AtomicFile, write_json
+    from oido.writers.atomic import write_json, write_text
 
-    wanted = (("-o", args.output, (".html", ".htm")), ("--json", args.json, (".json",)))
-    for option, path, suffixes in wanted:
-        if path is not None and path.suffix.lower() not in suffixes:
-            raise OptionError(f"{option} needs a name that ends in {suffixes[0]}, not {path}")
-    Words(args.locale)  # a wrong language is told before the work
+    require_suffix("-o", args.output, ".html", ".htm")
+    require_suffix("--json", args.json, ".json")
+    Words(args.locale)  # a wrong language is refused before the work
     with Results(args.results, clock_of(args)) as results:
         if not args.quiet:
             print_doubts(results.doubts)
@@ -88,10 +83,7 @@ def _run(args: argparse.Namespace) -> int:
             results, zone=args.hours_in or "UTC", gap_seconds=args.gap, label=args.label
         )
     if args.output is not None:
-        file = AtomicFile(args.output)
-        with file.guard():
-            file.stream.write(html_page(summary, args.locale))
-        file.commit()
+        write_text(args.output, html_page(summary, args.locale))
     if args.json is not None:
         write_json(args.json, summary.to_dict())
     _print(summary)

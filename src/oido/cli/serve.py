@@ -11,7 +11,7 @@ import webbrowser
 from typing import Any
 
 from oido.cli.exit_codes import EXIT_OK
-from oido.cli.options import add_command, adder, fetch_model
+from oido.cli.options import add_command, add_options, adder, fetch_model
 from oido.cli.terminal import print_message
 from oido.errors import MissingExtraError, OptionError
 
@@ -53,11 +53,7 @@ def add_parser(commands: Any) -> None:
         "see `oido models` (repeat; the first is heard unless a request names another)",
         action="append",
     )
-    add(
-        "--precision",
-        "float32: a quantised YAMNet's weights with float activations (default: the file's)",
-        choices=("int8", "float32"),
-    )
+    add_options(parser, "precision")
     add(
         "--calibration FILE.json",
         "what `oido calibrate` made for one of the models: probabilities and thresholds (repeat)",
@@ -79,10 +75,6 @@ def add_parser(commands: Any) -> None:
     )
     add("--demo", "open the page in the browser")
     add("--no-page", "only the API, without the page")
-    _add_limits(parser)
-
-
-def _add_limits(parser: argparse.ArgumentParser) -> None:
     add = adder(parser.add_argument_group("limits"))
     add("--max-body MB", "of one upload (default 105)", type=float)
     add("--max-duration SECONDS", "of one recording (default 3600)", type=float)
@@ -106,13 +98,13 @@ def _run(args: argparse.Namespace) -> int:
     from oido.server.serve import serve
     from oido.server.settings import Limits, Settings
 
-    wanted = {
+    limits = {
         "body_bytes": None if args.max_body is None else int(args.max_body * 1e6),
         "duration_seconds": args.max_duration,
-        "hear_seconds": args.max_time,
+        "timeout_seconds": args.max_time,
         "streams": args.max_streams,
     }
-    given = {
+    facts = {
         "models": None if not args.model else tuple(fetch_model(name) for name in args.model),
         "precision": args.precision,
         "calibrations": tuple(args.calibration or ()) or None,
@@ -124,21 +116,20 @@ def _run(args: argparse.Namespace) -> int:
     settings = Settings(
         host=args.host,
         port=args.port,
-        limits=Limits(**{name: value for name, value in wanted.items() if value is not None}),
-        **{name: value for name, value in given.items() if value is not None},
+        limits=Limits(**{name: value for name, value in limits.items() if value is not None}),
+        **{name: value for name, value in facts.items() if value is not None},
     )
     if not args.model:
         fetch_model(settings.models[0])
 
-    def say(address: str) -> None:
-        print_message(
-            f"hearing by {', '.join(settings.models)} at {address} (its API: {address}/docs)"
-        )
+    def on_started(address: str) -> None:
+        models = ", ".join(settings.models)
+        print_message(f"hearing by {models} at {address} (its API: {address}/docs)")
         if args.demo:
             _open_page(address)
 
     pages = () if args.no_page else page_routes(settings)
-    serve(create_app(settings, pages=pages), settings, say)
+    serve(create_app(settings, pages=pages), settings, on_started)
     return EXIT_OK
 
 

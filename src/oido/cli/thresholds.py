@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oido.cli.exit_codes import EXIT_OK
-from oido.cli.options import add_argument, add_command, adder, fetch_model
+from oido.cli.options import add_argument, add_command, add_options, adder, fetch_model
 from oido.cli.terminal import print_message
 from oido.errors import OptionError
 
@@ -62,9 +62,7 @@ def add_parser(commands: Any) -> None:
     add_edit = adder(edit)
     for action in (show, edit):
         add_argument(action, "model NAME-or-FILE", "a model, or a calibration.json")
-        add_argument(
-            action, "--head NAME", "of a model with several: which one (default: the last)"
-        )
+        add_options(action, "head")
     add_edit("-o, --output FILE", "write here", type=Path)
     add_edit(
         "--set LABEL=P",
@@ -74,16 +72,10 @@ def add_parser(commands: Any) -> None:
         default=[],
     )
     add_edit(
-        "--unset LABEL",
-        "forget a label's threshold (may be repeated)",
-        action="append",
-        default=[],
+        "--unset LABEL", "forget a label's threshold (may be repeated)", action="append", default=[]
     )
     add_edit(
-        "--from FILE",
-        "many new ones, as CSV (label,threshold) or JSON",
-        dest="given",
-        type=Path,
+        "--from FILE", "many new ones, as CSV (label,threshold) or JSON", dest="new_file", type=Path
     )
 
 
@@ -99,7 +91,6 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _edit(args: argparse.Namespace) -> int:
-
     source = Path(args.model)
     output = args.output
     if output is None:
@@ -135,30 +126,30 @@ def _edited(head: Head, args: argparse.Namespace) -> Pairs:
     from oido.events.thresholds import read_thresholds
     from oido.models.labels import label_indices
 
-    changes = [] if args.given is None else list(read_thresholds(args.given))
+    changes = [] if args.new_file is None else list(read_thresholds(args.new_file))
     changes += [_pair(text) for text in args.wanted]
     if not changes and not args.unset:
         raise OptionError("say what to change: --set LABEL=P, --unset LABEL, or --from FILE")
     table = dict(head.thresholds)
-    for label in _found(head, args.unset, label_indices):
+    for label in _labels(head, args.unset, label_indices):
         if table.pop(label, None) is None:
             raise OptionError(f"{label!r} has no threshold of its own to be forgotten")
-    labels = _found(head, [label for label, _ in changes], label_indices)
+    labels = _labels(head, [label for label, _ in changes], label_indices)
     table.update(zip(labels, (value for _, value in changes)))
     return tuple((label, table[label]) for label in head.labels if label in table)
 
 
-def _found(head: Head, names: Sequence[str], label_indices: Any) -> list[str]:
+def _labels(head: Head, names: Sequence[str], label_indices: Any) -> list[str]:
     return [head.labels[column] for column in label_indices(head.labels, names)]
 
 
 def _pair(text: str) -> tuple[str, float]:
-    label, given, value = text.rpartition("=")
+    label, equals, value = text.rpartition("=")
     try:
         number = float(value)
     except ValueError:
         number = -1.0
-    if not given or not label.strip() or not 0 <= number <= 1:
+    if not equals or not label.strip() or not 0 <= number <= 1:
         raise OptionError(f"--set needs LABEL=P, P from 0 to 1, not {text!r}")
     return label.strip(), number
 

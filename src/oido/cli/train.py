@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
-from oido.cli.options import add_command, add_quiet, adder, fetch_model
+from oido.cli.options import add_command, add_options, add_quiet, adder, fetch_model
 from oido.cli.terminal import print_message
+from oido.errors import OptionError
 
 if TYPE_CHECKING:
     from oido.datasets.dataset import Dataset
@@ -47,10 +48,8 @@ def add_parser(commands: Any) -> None:
     add("-o, --output FILE", "write the classifier here (.tflite, .onnx)", type=Path)
     add("--report FILE.html", "write what is known of it (.html, .json)", type=Path)
     add("--check", "only tell what is in the data, and what is wrong")
-    add(
-        "--model NAME-or-FILE",
-        "whose embeddings are built on (default yamnet/classification)",
-        default="yamnet/classification",
+    add_options(
+        parser, "model", help="whose embeddings are built on (default yamnet/classification)"
     )
     add("--seed N", "of all chance (default 0)", type=int, default=0)
     add("--keep-base", "keep the base model's own scores as a first output")
@@ -65,14 +64,13 @@ def add_parser(commands: Any) -> None:
     add("--finetune", "train the network itself further (minutes; needs oido[torch])")
     add("--max-minutes M", "with --finetune: stop after so long", type=float)
     add("--no-cache", "hear everything anew, and keep no embeddings")
-    add("--jobs N", "threads that hear (default: cores)", type=int)
+    add_options(parser, "jobs", help="threads that hear (default: cores)")
     add_quiet(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
     from oido.cli.progress import counted
     from oido.datasets.dataset import Dataset
-    from oido.errors import OptionError
     from oido.training.train import train
 
     if args.output is None and not args.check and args.report is None:
@@ -81,8 +79,6 @@ def _run(args: argparse.Namespace) -> int:
         raise OptionError(f"{args.output}: a taught classifier is a .tflite or .onnx; name it so")
     if args.augment < 0:
         raise OptionError(f"--augment must be 0 or more, not {args.augment}")
-    if args.jobs is not None and args.jobs < 1:
-        raise OptionError(f"--jobs must be 1 or more, not {args.jobs}")
     data = Dataset.load(args.data)
     if args.check:
         print(data.check(deep=True))
@@ -100,7 +96,7 @@ def _run(args: argparse.Namespace) -> int:
             jobs=args.jobs,
             progress=progress,
         )
-    _tell_left_out(data, result.left_out, args.quiet)
+    _print_left_out(data, result.left_out, args.quiet)
     if result.judged is None:
         print("oido: too few sources to hold any back: nothing is known of how good it is")
     else:
@@ -118,7 +114,6 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _finetune(args: argparse.Namespace, data: Dataset) -> int:
-    from oido.errors import OptionError
     from oido.training.finetune import finetune
 
     if args.keep_base or args.no_unknown or args.thorough:
@@ -126,7 +121,7 @@ def _finetune(args: argparse.Namespace, data: Dataset) -> int:
 
     def on_message(line: str) -> None:
         if not args.quiet:
-            print_message(f"{line}")
+            print_message(line)
 
     result = finetune(
         data,
@@ -135,7 +130,7 @@ def _finetune(args: argparse.Namespace, data: Dataset) -> int:
         max_minutes=args.max_minutes,
         on_message=on_message,
     )
-    _tell_left_out(data, result.left_out, args.quiet)
+    _print_left_out(data, result.left_out, args.quiet)
     print(result.report)
     if args.report is not None:
         result.report.save(args.report)
@@ -148,7 +143,7 @@ def _finetune(args: argparse.Namespace, data: Dataset) -> int:
     return EXIT_FAILED_FILES if result.left_out else EXIT_OK
 
 
-def _tell_left_out(data: Dataset, left_out: Any, quiet: bool) -> None:
+def _print_left_out(data: Dataset, left_out: Any, quiet: bool) -> None:
     for item in left_out:
         print_message(f"left out: {item.name}: {item.reason}")
     if data.skipped and not quiet:

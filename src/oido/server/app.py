@@ -44,7 +44,7 @@ def create_app(
     listens.
     """
     metrics, access = ServerMetrics(), Access(settings.token)
-    hearers = ModelStore(
+    models = ModelStore(
         settings.models, settings.precision, settings.workers, settings.calibrations
     )
     limits = settings.limits
@@ -52,7 +52,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            stack.callback(hearers.close)
+            stack.callback(models.close)
             uploads = Uploads(limits)
             stack.callback(uploads.close)
             pool = WorkerPool(
@@ -70,9 +70,9 @@ def create_app(
             )
             stack.push_async_callback(pool.close)
             await pool.start()
-            streams = Streams(hearers, limits, access, metrics)
+            streams = Streams(models, limits, access, metrics)
             stack.push_async_callback(streams.close)
-            app.state.routes = Routes(hearers, pool, uploads, limits, metrics)
+            app.state.routes = Routes(models, pool, uploads, limits, metrics)
             app.state.streams = streams
             yield
 
@@ -100,11 +100,7 @@ def create_app(
             Middleware(_Counted, metrics=metrics),
             Middleware(Guard, access=access, host=settings.host),
         ],
-        exception_handlers={
-            Problem: _on_problem,
-            OidoError: _on_error,
-            HTTPException: _on_http,
-        },
+        exception_handlers=dict.fromkeys((Problem, OidoError, HTTPException), _on_error),
         lifespan=lifespan,
     )
 
@@ -142,19 +138,11 @@ def _method(scope: Scope) -> str:
     return method if method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS") else "other"
 
 
-async def _on_problem(request: Request, error: Exception) -> Response:
+async def _on_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):  # the framework's own: no such path, no such method
+        headers = dict(error.headers or {})
+        error = Problem(error.status_code, "ProtocolError", error.detail, None, headers)
+    elif isinstance(error, OidoError):
+        error = problem_of(error)
     assert isinstance(error, Problem)
     return problem_response(error)
-
-
-async def _on_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, OidoError)
-    return problem_response(problem_of(error))
-
-
-async def _on_http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    headers = dict(error.headers or {})
-    return problem_response(
-        Problem(error.status_code, "ProtocolError", error.detail, None, headers)
-    )

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
@@ -18,9 +20,8 @@ class ServerMetrics:
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
-        self.requests = Counter(
-            "oido_requests", "Answered requests.", ["path", "method", "status"], registry=registry
-        )
+        counter, gauge = partial(Counter, registry=registry), partial(Gauge, registry=registry)
+        self.requests = counter("oido_requests", "Answered requests.", ["path", "method", "status"])
         self.request_seconds = Histogram(
             "oido_request_seconds",
             "From a request's headers to the end of its answer.",
@@ -28,34 +29,23 @@ class ServerMetrics:
             buckets=_SECONDS,
             registry=registry,
         )
-        self.upload_bytes = Counter(
-            "oido_upload_bytes", "Bytes of uploads received.", registry=registry
+        self.upload_bytes = counter("oido_upload_bytes", "Bytes of uploads received.")
+        self.upload_audio_seconds = counter(
+            "oido_upload_audio_seconds", "Seconds of uploaded sound heard."
         )
-        self.upload_audio_seconds = Counter(
-            "oido_upload_audio_seconds", "Seconds of uploaded sound heard.", registry=registry
+        self.waiting = gauge("oido_requests_waiting", "Requests waiting for a worker.")
+        self.uploads_here = gauge(
+            "oido_uploads_here_bytes", "Bytes of uploads that are on the disk now."
         )
-        self.waiting = Gauge(
-            "oido_requests_waiting", "Requests waiting for a worker.", registry=registry
+        self.restarts = counter("oido_worker_restarts", "Workers that had to be replaced.")
+        self.streams = counter("oido_streams", "Streams that are over, by how they ended.", ["how"])
+        self.streams_open = gauge("oido_streams_open", "Streams that are open.")
+        self.stream_audio_seconds = counter(
+            "oido_stream_audio_seconds", "Seconds of streamed sound heard."
         )
-        self.uploads_here = Gauge(
-            "oido_uploads_here_bytes",
-            "Bytes of uploads that are on the disk now.",
-            registry=registry,
-        )
-        self.restarts = Counter(
-            "oido_worker_restarts", "Workers that had to be replaced.", registry=registry
-        )
-        self.streams = Counter(
-            "oido_streams", "Streams that are over, by how they ended.", ["how"], registry=registry
-        )
-        self.streams_open = Gauge("oido_streams_open", "Streams that are open.", registry=registry)
-        self.stream_audio_seconds = Counter(
-            "oido_stream_audio_seconds", "Seconds of streamed sound heard.", registry=registry
-        )
-        self.dropped = Counter(
+        self.dropped = counter(
             "oido_stream_dropped",
             "Windows or events left out because a client took them too slowly.",
-            registry=registry,
         )
 
     def text(self) -> bytes:

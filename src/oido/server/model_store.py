@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from oido.calibration.data import head_of
 from oido.errors import ModelNotFoundError, OptionError
 from oido.heads import Head
 from oido.inference.classifier import AudioClassifier
@@ -20,14 +21,14 @@ __all__ = ["ModelStore", "ServedModel", "load_configured_model", "require_fittin
 
 
 def load_configured_model(
-    given: str, precision: Precision | None, calibrations: Sequence[str]
+    source: str, precision: Precision | None, calibrations: Sequence[str]
 ) -> tuple[AudioModel, bool]:
     """A model by name or path, and whether one of these calibrations was made for it.
 
     calibrations: paths of calibration.json files, for this model or for others. Raises ModelError,
     or OptionError for a file that is none.
     """
-    model = load_model(given, precision=precision)
+    model = load_model(source, precision=precision)
     for path in calibrations:
         calibration = Calibration.read(path)
         if _is_for(calibration, model):
@@ -55,12 +56,12 @@ def _is_for(calibration: Calibration, model: AudioModel) -> bool:
 class ServedModel:
     """One model: what is known of it, and streams of it.
 
-    given: the name or path that it was loaded by, which is what workers load it by. name: how
+    source: the name or path that it was loaded by, which is what workers load it by. name: how
     requests call it. hub: what hears all its streams.
     """
 
-    def __init__(self, given: str, model: AudioModel, threads: int) -> None:
-        self.given = given
+    def __init__(self, source: str, model: AudioModel, threads: int) -> None:
+        self.source = source
         self.name = model.name
         # Tries out a model that nobody has tried, and knows how to hear two together.
         classifier = AudioClassifier(model, jobs=1)
@@ -69,14 +70,9 @@ class ServedModel:
 
     def head(self, name: str | None) -> Head:
         """The head of this name; None: the one that is heard if nobody says otherwise."""
-        if name is None:
-            return self.model.head
-        names = [head.name for head in self.model.heads]
-        if name not in names:
-            raise OptionError(f"{self.name} has no head {name!r}; it has {', '.join(names)}")
-        return self.model.heads[names.index(name)]
+        return head_of(self.model, name)
 
-    def reader(
+    def postprocessor(
         self, selection: Selection, *, locale: str, head: str | None = None, rolls_up: bool = False
     ) -> HeadPostprocessor:
         """What of the scores is wanted. Raises OptionError, which names near labels."""
@@ -131,10 +127,10 @@ class ModelStore:
         calibrations: tuple[str, ...] = (),
     ) -> None:
         self._models: dict[str, ServedModel] = {}
-        loaded = [load_configured_model(given, precision, calibrations)[0] for given in models]
+        loaded = [load_configured_model(source, precision, calibrations)[0] for source in models]
         require_fitting(loaded, calibrations)
-        for given, model in zip(models, loaded):
-            served = ServedModel(given, model, threads)
+        for source, model in zip(models, loaded):
+            served = ServedModel(source, model, threads)
             if served.name in self._models:
                 raise OptionError(f"two of the models are called {served.name}")
             self._models[served.name] = served
@@ -142,7 +138,7 @@ class ModelStore:
     def __iter__(self) -> Iterator[ServedModel]:
         return iter(self._models.values())
 
-    def named(self, name: str | None) -> ServedModel:
+    def find(self, name: str | None) -> ServedModel:
         """A model by its name; None: the first. Raises ModelNotFoundError."""
         if name is None:
             return next(iter(self._models.values()))

@@ -107,15 +107,8 @@ def _query(name: str, schema: dict[str, Any], description: str) -> dict[str, Any
     return {"name": name, "in": "query", "schema": schema, "description": description}
 
 
-_PARAMETERS = [
-    *(option.parameter() for option in QUERY_OPTIONS.values()),
-    _query("name", _TEXT, "what rows call a recording that is the body itself"),
-]
-
-
 def _problem(description: str) -> dict[str, Any]:
-    schema = {"$ref": "#/components/schemas/Problem"}
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
+    return _answer(description, {"$ref": "#/components/schemas/Problem"})
 
 
 def _answer(description: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -139,7 +132,10 @@ def _classify(limits: Limits) -> dict[str, Any]:
         "description": "The rows are those of `oido classify --format json`. Nothing of the "
         f"upload is kept. At most {size}, {seconds} and {limits.rows} rows.",
         "security": [{"token": []}, {}],
-        "parameters": _PARAMETERS,
+        "parameters": [
+            *(option.parameter() for option in QUERY_OPTIONS.values()),
+            _query("name", _TEXT, "what rows call a recording that is the body itself"),
+        ],
         "requestBody": {
             "required": True,
             "content": {
@@ -164,20 +160,18 @@ def _classify(limits: Limits) -> dict[str, Any]:
 
 
 def _models() -> dict[str, Any]:
+    models = {
+        "type": "object",
+        "properties": {"models": {"type": "array", "items": {"type": "object"}}},
+        "required": ["models"],
+    }
     return {
         "operationId": "models",
         "summary": "The models of this server; the first is heard unless another is named.",
         "security": [{"token": []}, {}],
         "parameters": [_query("labels", {"type": "boolean", "default": False}, "with all labels")],
         "responses": {
-            "200": _answer(
-                "the models",
-                {
-                    "type": "object",
-                    "properties": {"models": {"type": "array", "items": {"type": "object"}}},
-                    "required": ["models"],
-                },
-            ),
+            "200": _answer("the models", models),
             "400": _problem("an option makes no sense"),
             **_COMMON,
         },

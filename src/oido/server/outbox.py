@@ -14,7 +14,7 @@ from oido.server.protocol import text_of
 
 __all__ = ["Outbox", "Watchdog"]
 
-_ROOM = 32
+_CAPACITY = 32
 """Messages that may wait."""
 
 
@@ -29,11 +29,11 @@ class Outbox:
     def __init__(self, loop: asyncio.AbstractEventLoop, windowing: Windowing) -> None:
         self._loop, self._windowing = loop, windowing
         self._lock = threading.Lock()
-        self._waiting: DecimatingQueue[str] = DecimatingQueue(_ROOM)
+        self._waiting: DecimatingQueue[str] = DecimatingQueue(_CAPACITY)
         self._something = asyncio.Event()
         self._is_awaited = False
         self._closed = False
-        self._told_every = 1
+        self._announced_every = 1
         self._events_gone = 0
 
     @property
@@ -41,13 +41,13 @@ class Outbox:
         """Windows or events that were left out, all in all."""
         return self._waiting.dropped
 
-    def put_window(self, number: int, text: str) -> None:
+    def push_window(self, number: int, text: str) -> None:
         """The rows of a window, in order of the windows."""
         with self._lock:
             self._waiting.put(number, text)
             self._wake()
 
-    def put_events(self, text: str, events: int) -> None:
+    def push_events(self, text: str, events: int) -> None:
         """A message about events; events: how many are lost if there is no room for it."""
         with self._lock:
             if not self._waiting.push_other(text, events):
@@ -78,12 +78,12 @@ class Outbox:
             count, self._events_gone = self._events_gone, 0
             return text_of("dropped", events=count)
         every, ended = self._waiting.every, self._closed and not self._waiting
-        if every == self._told_every and not ended:
+        if every == self._announced_every and not ended:
             return None
         gone = self._waiting.gone()
-        if gone is None and every == self._told_every:
+        if gone is None and every == self._announced_every:
             return None
-        self._told_every = every
+        self._announced_every = every
         hop = round(every * w.hop_samples / w.sample_rate_hz, 6)
         if gone is None:
             return text_of("dropped", windows=0, hop=hop)

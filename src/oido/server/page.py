@@ -150,9 +150,9 @@ class _Page:
 
     def _read_models(self) -> None:
         described, on_device = [], []
-        for given in self._settings.models:
+        for source in self._settings.models:
             settings = self._settings
-            model, is_new = load_configured_model(given, settings.precision, settings.calibrations)
+            model, is_new = load_configured_model(source, settings.precision, settings.calibrations)
             own = _on_device(model, is_new)
             described.append(_description(model, own))
             if own is not None:

@@ -65,7 +65,7 @@ class WorkerPool:
         on_restart: Callable[[], None] = lambda: None,
     ) -> None:
         self._setup, self._command = setup, tuple(command)
-        self._hear_seconds, self._on_restart = timeout_seconds, on_restart
+        self._timeout_seconds, self._on_restart = timeout_seconds, on_restart
         self._most_waiting, self.waiting = most_waiting, 0
         self._count = workers
         self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
@@ -78,7 +78,7 @@ class WorkerPool:
         for worker in list(self._all):
             await worker.ready()
 
-    async def hear(self, job: Job) -> PoolAnswer:
+    async def run(self, job: Job) -> PoolAnswer:
         """Hear one recording. Raises a Problem if nobody can, or its worker dies of it.
 
         Cancelled, it stops the worker, so that nobody works for a client that has gone.
@@ -95,14 +95,14 @@ class WorkerPool:
             if worker.has_ended:  # while it had nothing to do
                 worker = await self._replaced(worker)
             await worker.ready()
-            heard = await asyncio.wait_for(worker.hear(job), self._hear_seconds)
+            answer = await asyncio.wait_for(worker.run(job), self._timeout_seconds)
             sound = True
-            return heard
+            return answer
         except asyncio.TimeoutError as error:
             raise Problem(
                 504,
                 "LimitError",
-                f"{job.task.name}: hearing it took longer than {self._hear_seconds:g} s, "
+                f"{job.task.name}: hearing it took longer than {self._timeout_seconds:g} s, "
                 "so it was stopped",
             ) from error
         except (EOFError, OSError) as error:
@@ -180,18 +180,18 @@ class _Worker:
         except (EOFError, OSError, asyncio.TimeoutError) as error:
             raise OidoError(f"a worker could not start: {await self.last_words()}") from error
         if kind == FATAL:
-            told = json.loads(content)
-            raise getattr(errors, told["kind"], OidoError)(told["reason"])
+            error_facts = json.loads(content)
+            raise getattr(errors, error_facts["kind"], OidoError)(error_facts["reason"])
         self._is_ready = kind == READY
 
-    async def hear(self, job: Job) -> PoolAnswer:
+    async def run(self, job: Job) -> PoolAnswer:
         """Raises EOFError or OSError if the process ends before it has answered."""
         await self._send(job)
         rows: list[bytes] = []
         while True:
             kind, content = await self._message()
             if kind == DONE:
-                return _heard(rows, json.loads(content))
+                return _answer_of(rows, json.loads(content))
             rows.append(content)
 
     async def close(self) -> None:
@@ -230,7 +230,7 @@ class _Worker:
         return kind, await self._process.stdout.readexactly(length)
 
 
-def _heard(rows: list[bytes], done: dict[str, Any]) -> PoolAnswer:
+def _answer_of(rows: list[bytes], done: dict[str, Any]) -> PoolAnswer:
     failure = done["failure"]
     return PoolAnswer(
         rows,

@@ -97,9 +97,9 @@ class Uploads:
             ) from error
 
     def _refuse_by_length(self, request: Request) -> None:
-        told = request.headers.get("content-length", "0")
-        if told.isdecimal():
-            self._refuse_by_size(int(told))
+        length = request.headers.get("content-length", "0")
+        if length.isdecimal():
+            self._refuse_by_size(int(length))
 
     def _refuse_by_size(self, size: int) -> None:
         most = self._limits.body_bytes

@@ -23,7 +23,7 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import IO, Any, NamedTuple
 
-from oido.batch.plan import Failure, Plan, Task
+from oido.batch.plan import Failure, FileSummary, Plan, Task
 from oido.batch.recording import RecordingRun, make_classifier
 from oido.errors import OidoError
 from oido.inference.classifier import AudioClassifier
@@ -90,25 +90,25 @@ class _Worker:
             # The first recording shall not wait for what most of them need.
             self._classifier(Plan(model=setup.models[0], precision=setup.precision))
         except OidoError as error:
-            self._tell(FATAL, {"kind": type(error).__name__, "reason": str(error)})
+            self._send_json(FATAL, {"kind": type(error).__name__, "reason": str(error)})
             return
-        self._tell(READY, {})
+        self._send_json(READY, {})
         while True:
             try:
                 job: Job = pickle.load(self._jobs)
             except EOFError:
                 return
-            self._tell(DONE, self._hear(job))
+            self._send_json(DONE, self._run(job))
 
-    def _hear(self, job: Job) -> dict[str, Any]:
+    def _run(self, job: Job) -> dict[str, Any]:
         task = job.task
         try:
-            hearing = RecordingRun(self._classifier(job.plan), job.plan, task)
+            run = RecordingRun(self._classifier(job.plan), job.plan, task)
         except OidoError as error:
-            return _done(Failure(type(error).__name__, str(error)))
+            return _done(Failure(type(error).__name__, str(error)), FileSummary(task.name))
         failure = None
         try:
-            failure = self._rows(hearing, job)
+            failure = self._rows(run, job)
         except BrokenPipeError:
             raise
         except MemoryError:
@@ -118,44 +118,38 @@ class _Worker:
             # A defect of ours: it must cost one recording, and must say enough to be found.
             reason = f"{task.name}: internal error, {type(error).__name__}: {error}"
             failure = Failure("InternalError", reason)
-        summary = hearing.summary
-        return _done(
-            failure or summary.failure,
-            duration=summary.duration,
-            windows=summary.windows,
-            damaged_packets=summary.damaged_packets,
-        )
+        return _done(failure or run.summary.failure, run.summary)
 
-    def _rows(self, hearing: RecordingRun, job: Job) -> Failure | None:
+    def _rows(self, run: RecordingRun, job: Job) -> Failure | None:
         text = io.StringIO()
         writer = JsonWriter(text, job.plan.calibrated)
         n_rows = 0
-        for rows in hearing.rows():
+        for rows in run.rows():
             n_rows += len(rows)
-            if hearing.summary.duration > job.most_seconds:
+            if run.summary.duration > job.most_seconds:
                 reason = f"{job.task.name}: is longer than {job.most_seconds:g} s"
                 return Failure("LimitError", f"{reason}, the most that this server hears at once")
             if n_rows > job.most_rows:
                 reason = f"{job.task.name}: the answer has more than {job.most_rows} rows"
                 return Failure("LimitError", f"{reason}; ask for a smaller top or a longer hop")
             writer.write(rows)  # type: ignore[arg-type]  # a plan of labels makes no embeddings
-            self._send(ROWS, _taken(text))
+            self._send(ROWS, _drain(text))
         writer.close()
-        self._send(ROWS, _taken(text))
+        self._send(ROWS, _drain(text))
         return None
 
     def _classifier(self, plan: Plan) -> AudioClassifier:
         key = replace(plan, level="events", channel="mix", top=None, detection=Plan().detection)
-        found = self._classifiers.get(key)
-        if found is None:
-            found = make_classifier(plan, self._models[plan.model])
-            self._classifiers[key] = found
+        classifier = self._classifiers.get(key)
+        if classifier is None:
+            classifier = make_classifier(plan, self._models[plan.model])
+            self._classifiers[key] = classifier
             if len(self._classifiers) > _KEPT_CLASSIFIERS:
                 self._classifiers.popitem(last=False)
         self._classifiers.move_to_end(key)
-        return found
+        return classifier
 
-    def _tell(self, kind: int, message: dict[str, Any]) -> None:
+    def _send_json(self, kind: int, message: dict[str, Any]) -> None:
         self._send(kind, json.dumps(message).encode())
 
     def _send(self, kind: int, content: bytes) -> None:
@@ -164,7 +158,7 @@ class _Worker:
         self._messages.flush()
 
 
-def _taken(text: io.StringIO) -> bytes:
+def _drain(text: io.StringIO) -> bytes:
     """What was written since the last time."""
     content = text.getvalue().encode("utf-8", "replace")
     text.seek(0)
@@ -172,13 +166,11 @@ def _taken(text: io.StringIO) -> bytes:
     return content
 
 
-def _done(
-    failure: Failure | None, *, duration: float = 0.0, windows: int = 0, damaged_packets: int = 0
-) -> dict[str, Any]:
+def _done(failure: Failure | None, summary: FileSummary) -> dict[str, Any]:
     return {
-        "duration": duration,
-        "windows": windows,
-        "damaged_packets": damaged_packets,
+        "duration": summary.duration,
+        "windows": summary.windows,
+        "damaged_packets": summary.damaged_packets,
         "failure": None if failure is None else [failure.kind, failure.reason],
     }
 
