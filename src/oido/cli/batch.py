@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
 from oido.cli.options import (
     add_argument,
     add_command,
@@ -20,7 +19,13 @@ from oido.cli.options import (
     adder,
     plan_of,
 )
-from oido.cli.terminal import interruptible, interrupts_held, print_message
+from oido.cli.terminal import (
+    EXIT_FAILED_FILES,
+    EXIT_OK,
+    interruptible,
+    interrupts_held,
+    print_message,
+)
 from oido.errors import OptionError, OutputError
 from oido.options import OPTIONS
 from oido.params import available_cores

@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from oido.cli.exit_codes import EXIT_OK
 from oido.cli.options import add_argument, add_command
+from oido.cli.terminal import EXIT_OK
 from oido.errors import OutputError
 from oido.models.fetch import cache_folder
 

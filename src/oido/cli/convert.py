@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from oido.cli.exit_codes import EXIT_OK
 from oido.cli.options import (
     add_clock_options,
     add_command,
@@ -16,7 +15,7 @@ from oido.cli.options import (
     clock_of,
     print_doubts,
 )
-from oido.cli.terminal import print_message
+from oido.cli.terminal import EXIT_OK, print_message
 
 __all__ = ["add_parser"]
 

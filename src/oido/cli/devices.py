@@ -7,8 +7,8 @@ import argparse
 import json
 from typing import Any
 
-from oido.cli.exit_codes import EXIT_OK
 from oido.cli.options import add_argument, add_command
+from oido.cli.terminal import EXIT_OK
 
 __all__ = ["add_parser"]
 

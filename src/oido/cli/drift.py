@@ -7,8 +7,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
 from oido.cli.options import add_command, add_options, add_quiet, adder, fetch_model, require_suffix
+from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK
 
 __all__ = ["add_parser"]
 

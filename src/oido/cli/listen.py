@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.exit_codes import EXIT_OK
 from oido.cli.listen_options import add_listen_options
 from oido.cli.options import add_command, fetch_model
-from oido.cli.terminal import print_message
+from oido.cli.terminal import EXIT_OK, print_message
 from oido.errors import AudioError, OptionError
 
 if TYPE_CHECKING:

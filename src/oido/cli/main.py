@@ -14,8 +14,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from oido._version import __version__
-from oido.cli.exit_codes import EXIT_FATAL, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
-from oido.cli.terminal import print_message
+from oido.cli.terminal import EXIT_FATAL, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, print_message
 from oido.errors import OidoError, OptionError
 
 __all__ = ["build_parser", "run"]

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from oido.cli.terminal import print_message
 from oido.errors import OptionError
-from oido.options import OPTIONS
+from oido.options import FLAG, LABELS, OPTIONS
 
 if TYPE_CHECKING:
     from oido.batch.inputs import Recording
@@ -96,11 +96,11 @@ def add_options(group: Any, *names: str, **more: Any) -> None:
         option = OPTIONS[name]
         flag = f"--{name.replace('_', '-')}"
         facts: dict[str, Any] = {"default": option.default, "help": option.help}
-        if option.kind == "flag":
+        if option.kind is FLAG:
             facts["action"] = "store_true"
         elif option.choices:
             facts["choices"] = option.choices
-        elif option.kind == "labels":
+        elif option.kind is LABELS:
             facts |= {"metavar": option.metavar, "action": "append", "default": []}
         else:
             facts |= {"metavar": option.metavar, "type": partial(option.read, name=flag)}

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from oido.cli.exit_codes import EXIT_OK
 from oido.cli.options import (
     add_clock_options,
     add_command,
@@ -18,7 +17,7 @@ from oido.cli.options import (
     clock_of,
     print_doubts,
 )
-from oido.cli.terminal import print_message
+from oido.cli.terminal import EXIT_OK, print_message
 from oido.errors import OptionError
 
 if TYPE_CHECKING:

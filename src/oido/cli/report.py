@@ -7,7 +7,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.exit_codes import EXIT_OK
 from oido.cli.options import (
     add_clock_options,
     add_command,
@@ -18,7 +17,7 @@ from oido.cli.options import (
     print_doubts,
     require_suffix,
 )
-from oido.cli.terminal import print_message
+from oido.cli.terminal import EXIT_OK, print_message
 
 if TYPE_CHECKING:
     from oido.results.summary import Summary

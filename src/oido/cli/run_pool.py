@@ -12,10 +12,15 @@ from oido.batch.output_files import Sink, manifest, write_manifest
 from oido.batch.plan import Failure, FileSummary, Plan, Task
 from oido.batch.process_pool import LocalPool
 from oido.batch.worker import Done, Rows
-from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
 from oido.cli.options import make_tasks
 from oido.cli.progress import Progress
-from oido.cli.terminal import interruptible, interrupts_held, print_message
+from oido.cli.terminal import (
+    EXIT_FAILED_FILES,
+    EXIT_OK,
+    interruptible,
+    interrupts_held,
+    print_message,
+)
 from oido.params import available_cores
 
 __all__ = ["run_plan"]

@@ -10,9 +10,8 @@ import threading
 import webbrowser
 from typing import Any
 
-from oido.cli.exit_codes import EXIT_OK
 from oido.cli.options import add_command, add_options, adder, fetch_model
-from oido.cli.terminal import print_message
+from oido.cli.terminal import EXIT_OK, print_message
 from oido.errors import MissingExtraError, OptionError
 
 __all__ = ["add_parser"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a terminal does to a run: Ctrl-C ends it between messages, and C libraries are kept quiet.
+"""What all commands share towards the terminal: exit codes, messages, Ctrl-C, and silence.
 
 LiteRT and ALSA print on standard error by themselves; a command that owns the screen hides that.
 """
@@ -14,7 +14,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-__all__ = ["Interruptible", "hushed", "interruptible", "interrupts_held", "print_message"]
+__all__ = [
+    "EXIT_FAILED_FILES",
+    "EXIT_FATAL",
+    "EXIT_INTERRUPTED",
+    "EXIT_OK",
+    "EXIT_USAGE",
+    "Interruptible",
+    "hushed",
+    "interruptible",
+    "interrupts_held",
+    "print_message",
+]
+
+EXIT_OK, EXIT_FATAL, EXIT_USAGE, EXIT_FAILED_FILES, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+"""All is well; a fatal error; wrong usage; finished, but some recordings failed; interrupted."""
 
 
 def print_message(text: str) -> None:

@@ -10,9 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.exit_codes import EXIT_OK
 from oido.cli.options import add_argument, add_command, add_options, adder, fetch_model
-from oido.cli.terminal import print_message
+from oido.cli.terminal import EXIT_OK, print_message
 from oido.errors import OptionError
 
 if TYPE_CHECKING:

@@ -7,9 +7,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
 from oido.cli.options import add_command, add_options, add_quiet, adder, fetch_model
-from oido.cli.terminal import print_message
+from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_message
 from oido.errors import OptionError
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from oido.cli.exit_codes import EXIT_OK
 from oido.cli.options import add_command, adder, fetch_model
+from oido.cli.terminal import EXIT_OK
 
 __all__ = ["add_parser"]
 
