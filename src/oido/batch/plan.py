@@ -17,7 +17,7 @@ _DEFAULT_TOP = 5
 
 @dataclass(frozen=True)
 class Plan:
-    """How every recording of a run is heard: one object, the same for all workers.
+    """How every recording of a run is predicted: one object, the same for all workers.
 
     what: labels (of events, windows or clips) or embeddings (of windows or clips; l2_normalize: of
     length 1). model: a catalogue name or a path. channel: "mix", "each" or a number. top: at most
@@ -98,7 +98,7 @@ def make_detection(values: Mapping[str, Any]) -> Detection:
 
 @dataclass(frozen=True)
 class Task:
-    """One recording to hear: where it is, and how rows call it.
+    """One recording: where it is, and how rows call it.
 
     relative: its path below the folder that was named, for results that mirror that folder.
     threads: how many may work on it. size_bytes: for the progress.
@@ -114,7 +114,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a recording could not be heard (to its end): the error's class and its sentence."""
+    """Why a recording failed (at its start or later): the error's class and its sentence."""
 
     kind: str
     reason: str
@@ -124,9 +124,9 @@ class Failure:
 class FileSummary:
     """What came of one recording.
 
-    duration: seconds heard; padded_share: of the last window, 0..1; damaged_packets: pieces left
-    out; unknown: whether it is unlike all that the model was taught, None if that does not tell;
-    failure: None if it was heard to its end. Rows of what was heard before a failure stay.
+    duration: seconds decoded; padded_share: of the last window, 0..1; damaged_packets: pieces left
+    out; unknown: whether it is unlike all training data, None for a model that cannot judge it;
+    failure: None if it was decoded to its end. Rows before a failure stay.
     """
 
     name: str

@@ -132,7 +132,7 @@ def _run_spec(args: argparse.Namespace) -> RunSpec:
 
 
 def run_archive(args: argparse.Namespace) -> int:
-    """Hear the paths into the folder; the exit code."""
+    """Run the paths of the command line into its folder; the exit code."""
     for name in _SPEC_NAMES:
         if not hasattr(args, name):
             setattr(args, name, OPTIONS[name].default if name in OPTIONS else None)
@@ -175,7 +175,7 @@ _SPEC_NAMES = ("floor", "split", "embeddings", "retry_failed", "engine", "addres
 def _engine(
     args: argparse.Namespace, spec: RunSpec, sources: Sequence[Source], stack: ExitStack
 ) -> Engine:
-    """Whose workers begin to load; the stack closes it."""
+    """The engine, whose workers begin to load; the stack closes it."""
     if args.engine == "ray":
         from oido.batch.ray_engine import RayEngine
 
@@ -183,7 +183,7 @@ def _engine(
     with interrupts_held():
         from oido.batch.engine import LocalEngine
 
-        # A small recording is heard by one; a large one may be split among all.
+        # One worker runs a small recording; a large one may be split among all.
         useful = sum(1 + source.size // _LARGE_BYTES for source in sources)
         workers = min(args.jobs or available_cores(), max(1, useful))
         return stack.enter_context(LocalEngine(spec, workers))
@@ -223,7 +223,7 @@ def _run_steps(
 
 
 def _print_done_before(run: ArchiveRun, quiet: bool) -> None:
-    """What earlier runs have left to this one."""
+    """Print how much earlier runs have done."""
     done = run.n_sources - len(run.todo)
     if done and not quiet:
         failed = ""
@@ -244,7 +244,7 @@ def _print_outcomes(outcomes: Sequence[Outcome], verbose: bool) -> None:
 
 
 def show_status(url: str, as_json: bool = False) -> int:
-    """Print it; 0 if all is well, 3 if recordings failed."""
+    """Print how far the run in a folder is; exit code 3 if recordings failed."""
     from oido.batch.progress import status_of
 
     status = status_of(url)

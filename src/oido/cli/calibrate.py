@@ -157,7 +157,7 @@ def _existing_calibration(args: argparse.Namespace, model: AudioModel) -> Any:
 
 
 def _csv_note(path: Path, scores: Any) -> str:
-    """What the Task Library's file does not say itself."""
+    """What the Task Library's file itself leaves out."""
     if path.suffix not in {".csv", ".txt"}:
         return ""
     return (

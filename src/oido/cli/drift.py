@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido drift``: whether new recordings are heard as those that a model was calibrated on."""
+"""``oido drift``: whether new recordings still resemble those that a model was calibrated on."""
 
 from __future__ import annotations
 

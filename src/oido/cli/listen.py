@@ -102,7 +102,7 @@ def _run(args: argparse.Namespace) -> int:
         classifier = _classifier(args, model)
         windowing = classifier.windowing
         classifier.postprocessor.segmenter(windowing, detection)  # refuses wrong labels now
-        # The first window takes longest; the microphone shall not wait for it.
+        # The first window is slowest: it is run before the microphone opens.
         classifier.classify(np.zeros(windowing.window_samples), windowing.sample_rate_hz)
         reader = _open_source(args, talk)
     try:
@@ -217,7 +217,7 @@ def _classifier(args: argparse.Namespace, model: str) -> AudioClassifier:
         precision=args.precision,
         head=args.head,
         calibration=args.calibration,
-        jobs=1,  # each window is heard at once; a second thread would only hold it back
+        jobs=1,  # a second thread would only delay each window
     )
 
 

@@ -73,7 +73,7 @@ class Screen:
         self.draw()
 
     def close(self) -> None:
-        """Turn back, and say in a line what there was."""
+        """Turn back, and print one line of summary."""
         if self._is_open:
             self._is_open = False
             self._hush.close()

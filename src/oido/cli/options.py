@@ -137,7 +137,7 @@ def add_row_output_options(
 
 
 def add_label_options(group: Any, *, of_allow: str = "") -> None:
-    """Which labels, and in which language; of_allow: what else the help of --allow says."""
+    """Which labels, and in which language; of_allow: appended to the help of --allow."""
     lists = group.add_mutually_exclusive_group()
     add_options(lists, "allow", help=OPTIONS["allow"].help + of_allow)
     add_options(lists, "deny")
@@ -246,7 +246,7 @@ def add_clock_options(parser: argparse.ArgumentParser) -> None:
 
 
 def clock_of(args: argparse.Namespace) -> Clock:
-    """What these options say. Raises OptionError."""
+    """The clock that these options describe. Raises OptionError."""
     from oido.results import Clock
 
     return Clock(args.time_pattern, args.time_zone, args.time_from)

@@ -22,7 +22,7 @@ _LINE_EVERY_SECONDS = 10.0
 
 
 class Progress:
-    """Hours of audio heard, times real time, and the time that is left.
+    """Hours of audio done, times real time, and the time that is left.
 
     The total is counted in bytes of the recordings, because their lengths are not known before
     they are opened; a recording under way counts when it is done.

@@ -83,7 +83,7 @@ def _run_tasks(
 
 
 def _partial_summary(task: Task, message: Rows, before: FileSummary | None) -> FileSummary:
-    """What the manifest says of a recording if the run is interrupted now."""
+    """The manifest's entry of a recording if the run is interrupted now."""
     rows = (before.rows if before else 0) + len(message.rows)
     reason = f"{task.name}: interrupted (heard up to {message.duration:.1f} s; those rows are kept)"
     failure = Failure("Interrupted", reason)

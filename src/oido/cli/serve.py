@@ -133,7 +133,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _open_page(address: str) -> None:
-    """Show the page, without waiting for the browser; where there is none, say where it is."""
+    """Open the page without waiting for the browser; without a browser, print its address."""
     # An address that means all of them is none that a browser can open.
     page = address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:") + "/"
 

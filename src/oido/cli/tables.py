@@ -169,7 +169,7 @@ def _cell(name: str, value: Any) -> str:
         return text[:19].replace("T", " ")  # to the second, as every time here is in UTC
     if len(text) <= _WIDEST:
         return text
-    # Of a path the end tells most, of other texts the beginning.
+    # The end of a path matters most; of other texts, the beginning.
     if name in ("file", "location"):
         return "…" + text[1 - _WIDEST :]
     return text[: _WIDEST - 1] + "…"

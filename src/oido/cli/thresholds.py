@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido thresholds``: what a model or a calibration says from when on a label counts."""
+"""``oido thresholds``: show or edit the thresholds in a model or a calibration."""
 
 from __future__ import annotations
 

@@ -63,19 +63,19 @@ class ServedModel:
     def __init__(self, source: str, model: AudioModel, threads: int) -> None:
         self.source = source
         self.name = model.name
-        # Tries out a model that nobody has tried, and knows how to hear two together.
+        # Checks a model that was never run before, and builds ensembles.
         classifier = AudioClassifier(model, jobs=1)
         self.model = classifier.model
         self.hub = BatchScheduler(classifier.listener, threads)
 
     def head(self, name: str | None) -> Head:
-        """The head of this name; None: the one that is heard if nobody says otherwise."""
+        """The head of this name; None: the model's default."""
         return head_of(self.model, name)
 
     def postprocessor(
         self, selection: Selection, *, locale: str, head: str | None = None, rolls_up: bool = False
     ) -> HeadPostprocessor:
-        """What of the scores is wanted. Raises OptionError, which names near labels."""
+        """The postprocessor of one head. Raises OptionError, which names near labels."""
         chosen = self.head(head)
         postprocessors = make_postprocessors(
             self.model.heads,
@@ -92,7 +92,7 @@ class ServedModel:
         return Windowing.from_seconds(self.model.windows, hop)
 
     def facts(self, with_labels: bool = False) -> dict[str, Any]:
-        """What ``GET /v1/models`` says of it."""
+        """Its entry in ``GET /v1/models``."""
         windows, head = self.model.windows, self.model.head
         rate = windows.sample_rate_hz
         facts: dict[str, Any] = {

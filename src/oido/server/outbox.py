@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What waits to be sent to a stream's client: a little, and for a limited time."""
+"""Messages waiting to be sent to a stream's client: few, and for a limited time."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _CAPACITY = 32
 
 
 class Outbox:
-    """Messages of one stream: put by the threads that hear, taken by the one that sends.
+    """Messages of one stream, from the prediction threads to the task that sends them.
 
-    A client that takes them too slowly gets a coarser hop (`DecimatingQueue`), and a "dropped"
-    message that says so. At the level of events, the events that find no room are left out, and
+    A client that reads them too slowly gets a coarser hop (`DecimatingQueue`), and a "dropped"
+    message that says so. At the level of events, the events that do not fit are left out, and
     counted. Nothing ever waits for the client but these few messages.
     """
 
@@ -48,7 +48,7 @@ class Outbox:
             self._wake()
 
     def push_events(self, text: str, events: int) -> None:
-        """A message about events; events: how many are lost if there is no room for it."""
+        """A message about events; events: how many are lost if the queue is full."""
         with self._lock:
             if not self._waiting.push_other(text, events):
                 self._events_gone += events
@@ -72,7 +72,7 @@ class Outbox:
             await self._something.wait()
 
     def _notice(self) -> str | None:
-        """What was left out: told when the hop changes, and at the end."""
+        """A message about what was left out, when the hop changes and at the end."""
         w = self._windowing
         if self._events_gone:
             count, self._events_gone = self._events_gone, 0
@@ -100,12 +100,12 @@ class Outbox:
         """Called with the lock; a loop that does not wait is not woken, which costs a lot."""
         if self._is_awaited:
             self._is_awaited = False
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody sends any more
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nothing is sent any more
                 self._loop.call_soon_threadsafe(self._something.set)
 
 
 class Watchdog:
-    """Knows when something takes too long.
+    """Notices when something is too slow.
 
     A timeout for every message of every stream would cost more than the messages; so they only
     note when they ``begin`` and ``end``, and one task looks from time to time (`elapsed`).
@@ -124,7 +124,7 @@ class Watchdog:
         self._begun = None
 
     async def elapsed(self) -> None:
-        """Returns when it has taken longer than it may."""
+        """Return when the time limit has passed."""
         while True:
             begun = self._begun
             left = self._seconds if begun is None else begun + self._seconds - time.monotonic()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Worker processes that hear uploads, for a server: any plan, one recording after the other.
+"""Worker processes that predict uploads: any plan, one recording after the other.
 
 Processes and not threads: a decoder's native crash, or a file that keeps it busy for ever, costs
 one request. The batch engine's pool (`oido.batch.process_pool`) has one plan for all; here each job
@@ -34,7 +34,7 @@ _STOPPED_FROM_OUTSIDE = frozenset({-signal.SIGTERM, -getattr(signal, "SIGKILL", 
 
 
 class PoolAnswer(NamedTuple):
-    """What a worker says of one recording.
+    """A worker's answer about one recording.
 
     rows: pieces of JSON text, complete if ``failure`` is None. failure: the kind of error, and its
     sentence.
@@ -48,9 +48,9 @@ class PoolAnswer(NamedTuple):
 
 
 class WorkerPool:
-    """Hears jobs in worker processes, as many at a time as there are workers.
+    """Runs jobs in worker processes, as many at a time as there are workers.
 
-    most_waiting: jobs that wait for a worker; beyond them the pool says that it is busy.
+    most_waiting: jobs that wait for a worker; beyond them the pool is busy.
     on_restart: called when a worker had to be replaced. Use ``start`` and ``close``.
     """
 
@@ -72,16 +72,16 @@ class WorkerPool:
         self._all: set[_Worker] = set()
 
     async def start(self) -> None:
-        """Start the workers; returns when they can hear. Raises the OidoError that prevents it."""
+        """Start the workers; returns when they are ready. Raises the OidoError that prevents it."""
         for _ in range(self._count):
             self._idle.put_nowait(await self._new_worker())
         for worker in list(self._all):
             await worker.ready()
 
     async def run(self, job: Job) -> PoolAnswer:
-        """Hear one recording. Raises a Problem if nobody can, or its worker dies of it.
+        """Run one recording. Raises a Problem if no worker is free, or if its worker dies.
 
-        Cancelled, it stops the worker, so that nobody works for a client that has gone.
+        Cancelled, it stops the worker: its client has gone.
         """
         if self._idle.empty() and self.waiting >= self._most_waiting:
             raise Problem.busy(f"{self.waiting} requests wait already; try again later")
@@ -159,7 +159,7 @@ class _Worker:
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
         worker = cls(process, log)
-        with contextlib.suppress(OSError):  # it died at once: ready() tells
+        with contextlib.suppress(OSError):  # it died at once: ready() raises the reason
             await worker._send(setup)
         return worker
 

@@ -29,7 +29,7 @@ _OWN_OPTIONS = frozenset({"name"})
 
 
 class Routes:
-    """Everything that a request may be answered with needs."""
+    """The HTTP endpoints, and the parts of the server that they use."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Routes:
         return Response(b"".join(answer.rows), 200, headers, "application/json")
 
     async def models(self, request: Request) -> Response:
-        """``GET /v1/models``: what this server hears by; the first is the one without a name."""
+        """``GET /v1/models``: the models of this server, the default first."""
         labels = False
         for name, text in request.query_params.multi_items():
             if name != "labels" or text.lower() not in ("true", "false"):
@@ -80,7 +80,7 @@ class Routes:
         return Response(self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
     def _plan(self, pairs: list[tuple[str, str]]) -> tuple[ServedModel, Plan]:
-        """The model and the plan; all that can be wrong with them is told before the upload."""
+        """The model and the plan. Raises for every wrong option, before the upload."""
         options = read_query(pairs)
         served = self._models.find(options["model"])
         plan = make_plan(
@@ -94,7 +94,7 @@ class Routes:
         return served, plan
 
     async def _predict(self, request: Request, plan: Plan, upload: UploadedFile) -> PoolAnswer:
-        """The answer of a worker, unless the client goes away before: then nobody needs it."""
+        """The answer of a worker; cancelled if the client disconnects."""
         limits = self._limits
         task = Task(0, upload.path, upload.name, upload.name, size_bytes=upload.size_bytes)
         job = Job(plan, task, limits.duration_seconds, limits.rows)
@@ -121,6 +121,6 @@ def _failed(answer: PoolAnswer) -> Problem:
     kind, reason = answer.failure
     more: dict[str, Any] = {}
     if kind != "LimitError" and answer.windows:
-        # Rows of what was heard before the damage are kept, as `oido classify` keeps them.
+        # Rows before the damage are kept, as `oido classify` keeps them.
         more = {"rows": json.loads(b"".join(answer.rows)), "duration": round(answer.duration, 6)}
     return Problem(status_of_kind(kind), kind, reason, more)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One stream: samples in, messages out; a hub hears in between."""
+"""One stream: samples in, messages out, and a batch scheduler in between."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ __all__ = ["Session"]
 
 
 class Session:
-    """The hearing of one stream.
+    """The predictions of one stream.
 
-    ``push`` brings samples, and waits while there is no room for them; ``end`` says that there are
-    no more; ``outbox`` has what is to be sent, until it is over; ``problem`` is why it went wrong.
-    on_seconds: called with the seconds heard since the last call. Raises OptionError.
+    ``push`` adds samples, and waits while the queue is full; ``end`` ends the stream; ``outbox``
+    holds the messages to send; ``problem`` is why it failed, if it did.
+    on_seconds: called with the seconds processed since the last call. Raises OptionError.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Session:
         return self._pushed / self._stream.info.sample_rate_hz
 
     async def push(self, samples: NDArray[Any]) -> bool:
-        """Bring samples; waits for room. False: nobody hears any more."""
+        """Add samples, waiting while the queue is full. False: the stream is over."""
         while True:
             self._has_capacity.clear()
             if self._stream.push(samples, timeout=0):
@@ -82,12 +82,12 @@ class Session:
             await self._has_capacity.wait()
 
     def end(self, reason: str = "end") -> None:
-        """No more samples will come: what there is is heard, and then the outbox ends."""
+        """End the stream: what is queued is still predicted, and then the outbox closes."""
         self.reason = reason
         self._stream.end()
 
     def abandon(self) -> None:
-        """Nobody listens any more."""
+        """Drop the stream; its client has gone."""
         self._stream.close()
 
     def last_message(self) -> str:
@@ -104,13 +104,13 @@ class Session:
         )
 
     def _on_capacity(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody pushes any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nothing is pushed any more
             self._loop.call_soon_threadsafe(self._has_capacity.set)
 
-    # What follows is called by the hub's threads, one at a time.
+    # Called by the scheduler's threads, one at a time:
 
     def blocks(self, blocks: list[Block]) -> None:
-        """More windows were heard."""
+        """Receive predictions of more windows."""
         is_events = self._plan.level == "events"
         for block in blocks:
             for number, scores in enumerate(block.scores, start=block.first_window):
@@ -125,7 +125,7 @@ class Session:
         self._reported_samples = n_samples
 
     def ended(self, error: Exception | None) -> None:
-        """Nothing more will be heard."""
+        """The stream is over, by its end or by an error."""
         if error is None and self._plan.level == "events":
             self._send_events("rows", self._segmenter.flush(self._stream.n_samples))
         if isinstance(error, OidoError):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much a server takes from others, and where it listens."""
+"""Limits of requests and streams, and the settings of a server."""
 
 from __future__ import annotations
 

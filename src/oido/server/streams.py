@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``WS /v1/stream``: reads a client's messages, sends the session's, and ends as it should."""
+"""``WS /v1/stream``: reads a client's messages, sends the session's, and closes."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Streams:
         return header
 
     async def _run(self, socket: WebSocket, header: Header, session: Session) -> None:
-        """Until the session has said all, or the client has gone."""
+        """Until all messages are sent, or the client disconnects."""
         idle, slow = Watchdog(self._limits.idle_seconds), Watchdog(self._limits.send_seconds)
         reading = asyncio.ensure_future(self._read(socket, header, session, idle))
         sending = asyncio.ensure_future(self._send_all(socket, session, slow))
@@ -144,7 +144,7 @@ class Streams:
     async def _read(
         self, socket: WebSocket, header: Header, session: Session, watch: Watchdog
     ) -> None:
-        """The client's messages, until it says that it ends."""
+        """Read the client's messages up to its "end"."""
         while True:
             watch.begin()
             message = await _receive(socket)
@@ -177,7 +177,7 @@ async def _receive(socket: WebSocket) -> str | bytes:
 async def _send(socket: WebSocket, text: str) -> None:
     try:
         await socket.send_text(text)
-    except (OSError, RuntimeError) as error:  # however the framework says that it is closed
+    except (OSError, RuntimeError) as error:  # what the framework raises for a closed socket
         raise WebSocketDisconnect(1006) from error
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The worker process: ``python -m oido.server.worker``, jobs on its input, answers on its output.
 
-It decodes what strangers sent, so nothing that it says is trusted to be more than bytes: a message
+It decodes untrusted files, so its output is trusted to be bytes and no more: a message
 is a kind (1 byte), a length (4 bytes, big-endian) and so many bytes. Jobs come as pickles, from the
 server. The first object in is a ``Setup``; then come ``Job``s, until the input ends. Out go:
 
@@ -37,7 +37,7 @@ HEADER = struct.Struct(">BI")
 READY, FATAL, ROWS, DONE = range(4)
 
 _KEPT_CLASSIFIERS = 4
-"""One takes 10 ms to make and some memory; most clients ask for the same again and again."""
+"""Making one costs 10 ms and some memory; most clients send the same options again."""
 
 
 class Setup(NamedTuple):
@@ -50,7 +50,7 @@ class Setup(NamedTuple):
 
 
 class Job(NamedTuple):
-    """One recording to hear. plan.model is one of the setup's."""
+    """One recording to predict. plan.model is one of the setup's."""
 
     plan: Plan
     task: Task
@@ -87,7 +87,7 @@ class _Worker:
                 self._models[name] = load_configured_model(
                     name, setup.precision, setup.calibrations
                 )[0]
-            # The first recording shall not wait for what most of them need.
+            # Made now, so that the first recording does not wait for it.
             self._classifier(Plan(model=setup.models[0], precision=setup.precision))
         except OidoError as error:
             self._send_json(FATAL, {"kind": type(error).__name__, "reason": str(error)})
@@ -115,7 +115,7 @@ class _Worker:
             reason = f"{task.name}: hearing it takes more memory than this server gives"
             failure = Failure("LimitError", reason)
         except Exception as error:
-            # A defect of ours: it must cost one recording, and must say enough to be found.
+            # A defect of ours must cost one recording only, with enough detail to find it.
             reason = f"{task.name}: internal error, {type(error).__name__}: {error}"
             failure = Failure("InternalError", reason)
         return _done(failure or run.summary.failure, run.summary)
@@ -159,7 +159,7 @@ class _Worker:
 
 
 def _drain(text: io.StringIO) -> bytes:
-    """What was written since the last time."""
+    """Return and clear what was written since the last call."""
     content = text.getvalue().encode("utf-8", "replace")
     text.seek(0)
     text.truncate()
