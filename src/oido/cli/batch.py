@@ -99,7 +99,6 @@ def add_parser(commands: Any) -> None:
         "--address HOST:PORT",
         "of the Ray cluster, or auto (default: RAY_ADDRESS; without it, Ray on this machine)",
     )
-    parser.set_defaults(level="events", top=None)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -122,7 +121,7 @@ def _run_spec(args: argparse.Namespace) -> RunSpec:
     from oido.batch.units import RunSpec
 
     return RunSpec(
-        plan_of(args),
+        plan_of(args, level="events", top=None),
         args.output,
         floor=args.floor,
         clip_top=args.clip_top,

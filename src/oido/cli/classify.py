@@ -19,6 +19,7 @@ from oido.cli.options import (
 )
 from oido.cli.terminal import interrupts_held
 from oido.errors import OptionError
+from oido.options import OPTIONS
 
 if TYPE_CHECKING:
     from oido.batch.output_files import Sink
@@ -105,8 +106,7 @@ def _resume(args: argparse.Namespace) -> int:
         raise OptionError(
             "--resume is for a folder of Parquet tables: say -o FOLDER/, and leave out --format"
         )
-    args.clip_top = args.top or 5
-    args.level, args.top = "events", None
+    args.clip_top = args.top or OPTIONS["clip_top"].default
     return run_archive(args)
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from oido.cli.listen_options import add_listen_options
-from oido.cli.options import add_command, fetch_model
+from oido.cli.options import add_command, plan_of
 from oido.cli.terminal import EXIT_OK, print_message
 from oido.errors import AudioError, OptionError
 
@@ -89,24 +89,24 @@ class _Talk:
 def _run(args: argparse.Namespace) -> int:
     import numpy as np
 
-    from oido.batch.plan import make_detection
+    from oido.batch.recording import make_classifier
     from oido.cli.terminal import hushed
     from oido.live.monitor import LiveMonitor
 
     _check(args)
     rules, shared = _rules(args)
     talk = _Talk(args.quiet)
-    detection = make_detection(vars(args))
-    model = fetch_model(args.model)
+    plan = plan_of(args, level="events", top=None, aggregation=None)
     with hushed(not args.verbose):
-        classifier = _classifier(args, model)
+        classifier = make_classifier(plan)
         windowing = classifier.windowing
-        classifier.postprocessor.segmenter(windowing, detection)  # refuses wrong labels now
         # The first window is slowest: it is run before the microphone opens.
         classifier.classify(np.zeros(windowing.window_samples), windowing.sample_rate_hz)
         reader = _open_source(args, talk)
     try:
-        monitor = LiveMonitor(classifier, reader, detection, channel=args.channel, look=talk.show)
+        monitor = LiveMonitor(
+            classifier, reader, plan.detection, channel=args.channel, look=talk.show
+        )
         if rules:
             from oido.live.rule_engine import RuleEngine
 
@@ -202,23 +202,6 @@ def _rules(args: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
         "limits": ClipLimits(args.pre_roll, args.post_roll, args.max_clip),
         "forget_speech": args.forget_speech,
     }
-
-
-def _classifier(args: argparse.Namespace, model: str) -> AudioClassifier:
-    from oido.inference.classifier import AudioClassifier
-
-    return AudioClassifier(
-        model,
-        hop=args.hop,
-        category_allowlist=args.allow,
-        category_denylist=args.deny,
-        display_names_locale=args.locale,
-        rollup=args.rollup,
-        precision=args.precision,
-        head=args.head,
-        calibration=args.calibration,
-        jobs=1,  # a second thread would only delay each window
-    )
 
 
 def _open_source(args: argparse.Namespace, talk: _Talk) -> AudioReader:

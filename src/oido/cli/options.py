@@ -177,8 +177,11 @@ def fetch_model(name_or_path: str) -> str:
     return name_or_path
 
 
-def plan_of(args: argparse.Namespace) -> Plan:
-    """The plan of a command's options; its model is fetched. Raises OptionError."""
+def plan_of(args: argparse.Namespace, **fixed: Any) -> Plan:
+    """The plan of a command's options; its model is fetched. Raises OptionError.
+
+    fixed: values of options that the command has not, or means otherwise.
+    """
     from oido.batch.plan import make_plan
 
     calibrated = args.calibration is not None
@@ -188,7 +191,8 @@ def plan_of(args: argparse.Namespace) -> Plan:
 
         calibrated = is_calibrated(args.model, args.head)
     model = fetch_model(args.model)
-    return make_plan(vars(args), model=model, precision=args.precision, calibrated=calibrated)
+    values = {**vars(args), **fixed}
+    return make_plan(values, model=model, precision=args.precision, calibrated=calibrated)
 
 
 def make_tasks(recordings: Sequence[Recording], jobs: int, stack: ExitStack) -> list[Task]:
