@@ -40,7 +40,12 @@ __all__ = ["add_parser", "run_archive", "show_status"]
 _LARGE_BYTES = 64_000_000
 """Of a recording that more than one worker may be of use for: an hour of WAV is twice as much."""
 
-_EPILOG = """\
+_HELP = """\
+hear a whole archive into Parquet tables; stop and resume at any time
+
+Hear a whole archive into a folder of Parquet tables; stop and resume at any time. `oido batch
+status FOLDER` tells how far it is.
+
 examples:
   oido batch recordings/ -o results/
   oido batch recordings/ -o results/ --resume
@@ -58,15 +63,7 @@ recording that has changed since is heard anew. Exit codes are those of `oido cl
 
 def add_parser(commands: Any) -> None:
     """Add ``oido batch``."""
-    parser = add_command(
-        commands,
-        "batch",
-        _run,
-        "hear a whole archive into Parquet tables; stop and resume at any time",
-        "Hear a whole archive into a folder of Parquet tables; stop and resume at any "
-        "time. `oido batch status FOLDER` tells how far it is.",
-        _EPILOG,
-    )
+    parser = add_command(commands, "batch", _run, _HELP)
     add_argument(
         parser,
         "paths PATH",

@@ -31,7 +31,11 @@ _NAMES = {
 """What the cache calls its files: OIDO_CACHE may name a folder that others use, too, and what is
 called otherwise is not deleted."""
 
-_EPILOG = """\
+_HELP = """\
+what oido keeps on this machine
+
+What oido keeps on this machine: show it, or clear it.
+
 examples:
   oido cache show
   oido cache clear embeddings
@@ -43,14 +47,7 @@ OIDO_CACHE names another folder. Files that have no name of the cache's are left
 
 def add_parser(commands: Any) -> None:
     """Add ``oido cache`` and what it can do."""
-    parser = add_command(
-        commands,
-        "cache",
-        None,
-        "what oido keeps on this machine",
-        "What oido keeps on this machine: show it, or clear it.",
-        _EPILOG,
-    )
+    parser = add_command(commands, "cache", None, _HELP)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     add_command(actions, "show", _show, "its folders, and how large they are")
     clear = add_command(

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+make probabilities of scores, and choose thresholds, by labelled recordings
+
+Make probabilities of a model's scores, and choose a threshold per class.
+
 examples:
   oido calibrate yamnet/classification garden/ -o garden.tflite --target precision=0.95
   oido calibrate birds.tflite labelled/clips.csv -o calibration.json --target recall=0.9
@@ -33,14 +37,7 @@ _TRANSFORMATIONS = ("IDENTITY", "LOG", "INVERSE_LOGISTIC")
 
 def add_parser(commands: Any) -> None:
     """Add ``oido calibrate``."""
-    parser = add_command(
-        commands,
-        "calibrate",
-        _run,
-        "make probabilities of scores, and choose thresholds, by labelled recordings",
-        "Make probabilities of a model's scores, and choose a threshold per class.",
-        _EPILOG,
-    )
+    parser = add_command(commands, "calibrate", _run, _HELP)
     add = adder(parser)
     add("model NAME-or-FILE", "see `oido models list`")
     add("data DATA", "a folder of class folders or label tracks, or a table", nargs="?")

@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+tell what is heard in recordings, and when
+
+Tell what is heard in recordings, and when.
+
 examples:
   oido classify street.m4a
   oido classify recordings/ -o events.csv
@@ -50,14 +54,7 @@ recordings failed (each is one line on standard error); 130 interrupted.
 
 def add_parser(commands: Any) -> None:
     """Add ``oido classify``."""
-    parser = add_command(
-        commands,
-        "classify",
-        _run,
-        "tell what is heard in recordings, and when",
-        "Tell what is heard in recordings, and when.",
-        _EPILOG,
-    )
+    parser = add_command(commands, "classify", _run, _HELP)
     add_paths(parser)
     output = add_row_output_options(
         parser,

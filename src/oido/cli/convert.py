@@ -19,7 +19,11 @@ from oido.cli.terminal import EXIT_OK, print_message
 
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+write a results folder in other formats
+
+Write the rows of a results folder in other formats.
+
 examples:
   oido convert results/ -o events.csv
   oido convert results/ -o labels/ --format audacity --where "label = 'Dog'"
@@ -38,14 +42,7 @@ that is somebody else's or was changed since. How many were replaced is told.
 
 def add_parser(commands: Any) -> None:
     """Add ``oido convert``."""
-    parser = add_command(
-        commands,
-        "convert",
-        _run,
-        "write a results folder in other formats",
-        "Write the rows of a results folder in other formats.",
-        _EPILOG,
-    )
+    parser = add_command(commands, "convert", _run, _HELP)
     add = adder(parser)
     add_results(parser)
     add("-o, --output FILE-or-FOLDER/", "where to write", required=True)

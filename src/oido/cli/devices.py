@@ -12,7 +12,11 @@ from oido.cli.terminal import EXIT_OK
 
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+list the microphones
+
+List the microphones and other inputs of this machine.
+
 examples:
   oido devices
   oido listen mic:2            the device of this number
@@ -24,14 +28,7 @@ Needs PortAudio: pip install 'oido[live]', and on Linux the package libportaudio
 
 def add_parser(commands: Any) -> None:
     """Add ``oido devices``."""
-    parser = add_command(
-        commands,
-        "devices",
-        _run,
-        "list the microphones",
-        "List the microphones and other inputs of this machine.",
-        _EPILOG,
-    )
+    parser = add_command(commands, "devices", _run, _HELP)
     add_argument(parser, "--json", "as one JSON array")
 
 

@@ -23,7 +23,11 @@ from oido.params import available_cores
 
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+say what works on this machine
+
+Say what works on this machine: model, codecs, cores, microphone.
+
 examples:
   oido doctor
 
@@ -36,14 +40,7 @@ _PACKAGES = ("ai-edge-litert", "numpy", "soundfile", "av", "soxr", "pyarrow")
 
 def add_parser(commands: Any) -> None:
     """Add ``oido doctor``."""
-    add_command(
-        commands,
-        "doctor",
-        _run,
-        "say what works on this machine",
-        "Say what works on this machine: model, codecs, cores, microphone.",
-        _EPILOG,
-    )
+    add_command(commands, "doctor", _run, _HELP)
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -12,7 +12,12 @@ from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK
 
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+tell if new recordings differ from those that a model was calibrated on
+
+Compare what a model hears in two folders of recordings, and tell in words if thresholds and
+calibration made on the first can be trusted on the second.
+
 examples:
   oido drift calibrated-on/ this-month/
   oido drift train/ field/ --model birds.tflite --json drift.json
@@ -25,15 +30,7 @@ found; "shifted" in the JSON file is for programs.
 
 def add_parser(commands: Any) -> None:
     """Add ``oido drift``."""
-    parser = add_command(
-        commands,
-        "drift",
-        _run,
-        "tell if new recordings differ from those that a model was calibrated on",
-        "Compare what a model hears in two folders of recordings, and tell in words "
-        "if thresholds and calibration made on the first can be trusted on the second.",
-        _EPILOG,
-    )
+    parser = add_command(commands, "drift", _run, _HELP)
     add = adder(parser)
     add("reference REFERENCE", "what the model is known on")
     add("new NEW", "what it is to be used on")

@@ -19,7 +19,11 @@ from oido.errors import OptionError
 
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+turn recordings into embeddings, for search and for classifiers of your own
+
+Turn recordings into embeddings, per window or per clip.
+
 examples:
   oido embed recordings/ -o embeddings.parquet
   oido embed recordings/ -o clips.npz --clip --l2-normalize
@@ -33,14 +37,7 @@ be compared; the manifest beside the output names the model.
 
 def add_parser(commands: Any) -> None:
     """Add ``oido embed``."""
-    parser = add_command(
-        commands,
-        "embed",
-        _run,
-        "turn recordings into embeddings, for search and for classifiers of your own",
-        "Turn recordings into embeddings, per window or per clip.",
-        _EPILOG,
-    )
+    parser = add_command(commands, "embed", _run, _HELP)
     add_paths(parser)
     add_row_output_options(parser, "parquet or npz, or both (default: what the name of -o tells)")
     group = parser.add_argument_group("what is written")

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+tell how good a model is, on labelled recordings
+
+Hear labelled recordings, and report how well a model names what is in them.
+
 examples:
   oido evaluate birds.tflite held-out/
   oido evaluate birds.tflite held-out/clips.csv --report birds.html --json birds.json
@@ -28,14 +32,7 @@ that the model was not trained on. What is a label of theirs must be one of the 
 
 def add_parser(commands: Any) -> None:
     """Add ``oido evaluate``."""
-    parser = add_command(
-        commands,
-        "evaluate",
-        _run,
-        "tell how good a model is, on labelled recordings",
-        "Hear labelled recordings, and report how well a model names what is in them.",
-        _EPILOG,
-    )
+    parser = add_command(commands, "evaluate", _run, _HELP)
     add = adder(parser)
     add("model NAME-or-FILE", "see `oido models list`")
     add("data DATA", "a folder of class folders or label tracks, or a table")

@@ -12,7 +12,11 @@ from oido.cli.terminal import EXIT_OK
 
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+write a model as one file for phones and other programs
+
+Write a model as one file: waveform in, scores out.
+
 examples:
   oido export yamnet/classification -o yamnet.tflite --embedding
   oido export yamnet/classification -o yamnet-float.tflite --precision float32
@@ -27,16 +31,7 @@ the Task Library. It is run on several windows, and compared with oido, before i
 
 def add_parser(commands: Any) -> None:
     """Add ``oido export``."""
-    add = adder(
-        add_command(
-            commands,
-            "export",
-            _run,
-            "write a model as one file for phones and other programs",
-            "Write a model as one file: waveform in, scores out.",
-            _EPILOG,
-        )
-    )
+    add = adder(add_command(commands, "export", _run, _HELP))
     add("model NAME-or-FILE", "see `oido models list`")
     add("-o, --output FILE", "the file; .tflite or .onnx", type=Path, required=True)
     add("--format", "if the file's name does not say it", choices=("tflite", "onnx"))

@@ -30,7 +30,11 @@ __all__ = ["add_parser"]
 
 _GRACE_SECONDS = 5.0
 
-_EPILOG = """\
+_HELP = """\
+tell what is heard now: a microphone, a camera, a stream
+
+Tell what is heard now, and set off actions.
+
 examples:
   oido listen                                     the microphone, in a live view
   oido listen mic:USB --allow Speech --allow Dog
@@ -51,14 +55,7 @@ line, each as soon as the event is over. Exit code: 0 the source ended; 1 fatal;
 
 def add_parser(commands: Any) -> None:
     """Add ``oido listen``."""
-    parser = add_command(
-        commands,
-        "listen",
-        _run,
-        "tell what is heard now: a microphone, a camera, a stream",
-        "Tell what is heard now, and set off actions.",
-        _EPILOG,
-    )
+    parser = add_command(commands, "listen", _run, _HELP)
     add_listen_options(parser)
 
 

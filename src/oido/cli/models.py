@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+list, fetch, verify and look into models
+
+The models that oido knows, and what is in them.
+
 examples:
   oido models list
   oido models fetch yamnet/classification
@@ -33,7 +37,11 @@ Models are looked for in the folders of OIDO_MODEL_PATH, then in the cache (OIDO
 place), then fetched. Size and SHA-256 must be the published ones, wherever a file comes from.
 """
 
-_ANNOTATE_EPILOG = """\
+_ANNOTATE_HELP = """\
+write labels and sample rate into a .tflite that lacks them
+
+Write metadata into a .tflite: the labels of its scores and its sample rate.
+
 examples:
   oido models annotate birds.tflite --labels labels.txt --sample-rate 16000
   oido models annotate old.tflite --labels l.txt --sample-rate 32000 -o new.tflite
@@ -42,21 +50,14 @@ examples:
 
 def add_parser(commands: Any) -> None:
     """Add ``oido models``."""
-    parser = add_command(
-        commands,
-        "models",
-        None,
-        "list, fetch, verify and look into models",
-        "The models that oido knows, and what is in them.",
-        _EPILOG,
-    )
+    parser = add_command(commands, "models", None, _HELP)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
     add_command(
         actions,
         "list",
         _list,
-        "the models, and which of them are here",
+        "the models, and which of them are here\n\n"
         "List the models that oido knows, and where those are that are here.",
     )
 
@@ -65,7 +66,7 @@ def add_parser(commands: Any) -> None:
             actions,
             "fetch",
             _fetch,
-            "bring a model to this machine",
+            "bring a model to this machine\n\n"
             "Bring a model to this machine, verify it, and print its path.",
         )
     )
@@ -77,7 +78,7 @@ def add_parser(commands: Any) -> None:
             actions,
             "info",
             _info,
-            "what is in a model: by name, or any .tflite",
+            "what is in a model: by name, or any .tflite\n\n"
             "Say what is in a model, read from the file itself.",
         )
     )
@@ -89,16 +90,7 @@ def add_parser(commands: Any) -> None:
     )
     add_info("--labels", "print its labels, one per line")
 
-    add_annotating = adder(
-        add_command(
-            actions,
-            "annotate",
-            _annotate,
-            "write labels and sample rate into a .tflite that lacks them",
-            "Write metadata into a .tflite: the labels of its scores and its sample rate.",
-            _ANNOTATE_EPILOG,
-        )
-    )
+    add_annotating = adder(add_command(actions, "annotate", _annotate, _ANNOTATE_HELP))
     add_annotating("file FILE", "the .tflite", type=Path)
     add_annotating(
         "--labels TEXT-FILE",
@@ -122,7 +114,7 @@ def add_parser(commands: Any) -> None:
         actions,
         "verify",
         _verify,
-        "check the cached models against their SHA-256",
+        "check the cached models against their SHA-256\n\n"
         "Check the cached models against their published SHA-256.",
     )
 

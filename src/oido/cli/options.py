@@ -54,18 +54,18 @@ Command = Callable[[argparse.Namespace], int]
 
 
 def add_command(
-    commands: Any,
-    name: str,
-    run: Command | None,
-    text: str,
-    description: str | None = None,
-    epilog: str = "",
+    commands: Any, name: str, run: Command | None, text: str
 ) -> argparse.ArgumentParser:
-    """A command and what runs it (None: one of its own subcommands); text: its line of help."""
+    """A command and what runs it; None: one of its own subcommands.
+
+    text: its line in the list of commands, its description, and what its help ends with, with an
+    empty line between them.
+    """
+    line, description, epilog = [*text.split("\n\n", 2), "", ""][:3]
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
-        help=text,
-        description=description,
+        help=line,
+        description=" ".join(description.split()) or None,
         epilog=epilog or None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+find rows in a results folder, or ask it in SQL
+
+Find rows in a results folder, sorted by file, channel and time, or ask it in SQL.
+
 examples:
   oido query results/ "label = 'Dog' and score > 0.5"
   oido query results/ "label in ('Siren', 'Alarm')" -o alarms.csv
@@ -49,14 +53,7 @@ _SCREEN_COLUMNS = ("file", "recorded_at", "duration", "channels", "windows", "fa
 
 def add_parser(commands: Any) -> None:
     """Add ``oido query``."""
-    parser = add_command(
-        commands,
-        "query",
-        _run,
-        "find rows in a results folder, or ask it in SQL",
-        "Find rows in a results folder, sorted by file, channel and time, or ask it in SQL.",
-        _EPILOG,
-    )
+    parser = add_command(commands, "query", _run, _HELP)
     add = adder(parser)
     add_results(parser)
     add("condition CONDITION", "which rows, in SQL, right after RESULTS (default: all)", nargs="?")

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+tell what an archive holds: hours, labels, times of day, gaps, failures
+
+Tell what a results folder holds, as a page to read and as figures.
+
 examples:
   oido report results/
   oido report results/ -o report.html --json report.json
@@ -40,14 +44,7 @@ and is counted as such.
 
 def add_parser(commands: Any) -> None:
     """Add ``oido report``."""
-    parser = add_command(
-        commands,
-        "report",
-        _run,
-        "tell what an archive holds: hours, labels, times of day, gaps, failures",
-        "Tell what a results folder holds, as a page to read and as figures.",
-        _EPILOG,
-    )
+    parser = add_command(commands, "report", _run, _HELP)
     add = adder(parser)
     add_results(parser)
     add("-o, --output FILE.html", "the page", type=Path)

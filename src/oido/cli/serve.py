@@ -18,7 +18,11 @@ __all__ = ["add_parser"]
 
 _TOKEN_VARIABLE = "OIDO_SERVE_TOKEN"  # its name, not the token
 
-_EPILOG = """\
+_HELP = """\
+a page that hears, and HTTP and WebSocket for programs
+
+Hear recordings and streams, for a page in the browser and for programs.
+
 examples:
   oido serve
   oido serve --demo
@@ -38,14 +42,7 @@ _EXTRA = ("starlette", "uvicorn", "websockets", "python_multipart", "prometheus_
 
 def add_parser(commands: Any) -> None:
     """Add ``oido serve``."""
-    parser = add_command(
-        commands,
-        "serve",
-        _run,
-        "a page that hears, and HTTP and WebSocket for programs",
-        "Hear recordings and streams, for a page in the browser and for programs.",
-        _EPILOG,
-    )
+    parser = add_command(commands, "serve", _run, _HELP)
     add = adder(parser)
     add(
         "--model NAME-or-FILE",

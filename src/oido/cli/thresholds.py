@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+show or change the thresholds in a model or a calibration
+
+The thresholds of events that a model or a calibration carries.
+
 examples:
   oido thresholds show birds.tflite
   oido thresholds show calibration.json > thresholds.csv
@@ -35,28 +39,19 @@ Pairs = tuple[tuple[str, float], ...]
 
 def add_parser(commands: Any) -> None:
     """Add ``oido thresholds``."""
-    parser = add_command(
-        commands,
-        "thresholds",
-        None,
-        "show or change the thresholds in a model or a calibration",
-        "The thresholds of events that a model or a calibration carries.",
-        _EPILOG,
-    )
+    parser = add_command(commands, "thresholds", None, _HELP)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     show = add_command(
         actions,
         "show",
         _show,
-        "print them, as CSV",
-        "Print the thresholds as CSV: label,threshold.",
+        "print them, as CSV\n\nPrint the thresholds as CSV: label,threshold.",
     )
     edit = add_command(
         actions,
         "edit",
         _edit,
-        "change some of them",
-        "Change thresholds in a .tflite or a calibration.json.",
+        "change some of them\n\nChange thresholds in a .tflite or a calibration.json.",
     )
     add_edit = adder(edit)
     for action in (show, edit):

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+teach a classifier sounds of your own
+
+Teach a classifier sounds of your own, judge it, and export it.
+
 examples:
   oido train birds/ -o birds.tflite --report birds.html
   oido train clips.csv -o sounds.tflite --model efficientat/mn04
@@ -34,14 +38,7 @@ Recordings of one source never stand on both sides of a split.
 
 def add_parser(commands: Any) -> None:
     """Add ``oido train``."""
-    parser = add_command(
-        commands,
-        "train",
-        _run,
-        "teach a classifier sounds of your own",
-        "Teach a classifier sounds of your own, judge it, and export it.",
-        _EPILOG,
-    )
+    parser = add_command(commands, "train", _run, _HELP)
     add = adder(parser)
     add("data DATA", "a folder or a table of labelled recordings")
     add("-o, --output FILE", "write the classifier here (.tflite, .onnx)", type=Path)

@@ -12,7 +12,21 @@ from oido.cli.terminal import EXIT_OK
 
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+the page that hears inside the browser, as files
+
+Write the page that hears inside the browser, for any web host.
+
+"""
+
+_EXPORT_HELP = """\
+write the page as static files
+
+Write the page, and the models that it hears with, as static files.
+
+"""
+
+_EXAMPLES = """\
 examples:
   oido web export site
   oido web export site --model birds.tflite --model yamnet/classification
@@ -32,25 +46,9 @@ was added or changed is not touched. An oido that was built without LiteRT.js fe
 
 def add_parser(commands: Any) -> None:
     """Add ``oido web``."""
-    parser = add_command(
-        commands,
-        "web",
-        None,
-        "the page that hears inside the browser, as files",
-        "Write the page that hears inside the browser, for any web host.",
-        _EPILOG,
-    )
+    parser = add_command(commands, "web", None, _HELP + _EXAMPLES)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    add = adder(
-        add_command(
-            actions,
-            "export",
-            _export,
-            "write the page as static files",
-            "Write the page, and the models that it hears with, as static files.",
-            _EPILOG,
-        )
-    )
+    add = adder(add_command(actions, "export", _export, _EXPORT_HELP + _EXAMPLES))
     add("folder FOLDER", "where to", type=Path)
     add(
         "--model NAME-or-FILE",
