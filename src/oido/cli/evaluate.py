@@ -5,13 +5,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from oido.cli.options import add_command, add_quiet, adder, fetch_model, require_suffix
 from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK
-
-if TYPE_CHECKING:
-    from oido.datasets.dataset import Dataset
 
 __all__ = ["add_parser"]
 
@@ -61,20 +58,16 @@ def _run(args: argparse.Namespace) -> int:
     model = fetch_model(args.model)
     with counted("clips heard", args.quiet) as progress:
         report = evaluate(model, data, progress=progress)
-    events = _events(args, data) if args.events else None
+    figures = report.to_dict()
+    if args.events:
+        from oido.evaluation.event_metrics import judge_events
+
+        events = judge_events(args.model, data)
+        print(f"{events}\n")
+        figures["events"] = events.to_dict()
     if args.report is not None:
         report.save(args.report)
     if args.json is not None:
-        figures = report.to_dict() if events is None else {**report.to_dict(), "events": events}
         write_json(args.json, figures)
     print(report)
     return EXIT_FAILED_FILES if report.left_out else EXIT_OK
-
-
-def _events(args: argparse.Namespace, data: Dataset) -> dict[str, Any]:
-    """Print the event-based figures, and give them as plain values."""
-    from oido.evaluation.event_metrics import judge_events
-
-    figures = judge_events(args.model, data)
-    print(f"{figures}\n")
-    return figures.to_dict()

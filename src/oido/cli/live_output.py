@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from oido.cli.terminal import print_message
+from oido.cli.terminal import print_message, use_utf8
 from oido.events.selection import Selector
 from oido.live.monitor import LiveUpdate
 from oido.live.source import SourceGap, UtcClock, utc_text
@@ -85,8 +85,7 @@ class _Text:
         """Of each window; None: windows are not written."""
 
     def open(self) -> None:
-        if hasattr(sys.stdout, "reconfigure"):
-            sys.stdout.reconfigure(encoding="utf-8")
+        use_utf8()
 
     def show(self, block: NDArray[np.float32]) -> None: ...
 

@@ -22,7 +22,7 @@ from oido.cli.live_output import (
     trigger_line,
     value_of,
 )
-from oido.cli.tables import can_print
+from oido.cli.tables import bar_text
 from oido.cli.terminal import hushed, print_message
 from oido.events.selection import Selector
 from oido.live.monitor import LiveUpdate
@@ -58,7 +58,6 @@ class Screen:
         self._drawn = 0.0
         self._seconds = 0.0
         self._n_events = 0
-        self._full, self._empty = ("█", "·") if can_print("█·–…") else ("#", ".")
         self._is_open = False
         self._hush = ExitStack()
 
@@ -147,18 +146,14 @@ class Screen:
     def _bar_line(self, index: int, value: float, width: int) -> str:
         name = self._selector.display_names[index]
         cells = max(4, min(30, width // 3))
-        return f"{self._bar(value, cells)} {value:.2f}  {name}"
+        return f"{bar_text(value, cells)} {value:.2f}  {name}"
 
     def _level_line(self, width: int) -> str:
         rms, peak = self._level
         cells = max(4, min(30, width // 3))
         share = (rms - _LOWEST_DB) / -_LOWEST_DB
         clipped = "  too loud: it is clipped" if peak > -0.1 else ""
-        return f"{self._bar(share, cells)} {rms:4.0f} dB  peak {peak:.0f} dB{clipped}"
-
-    def _bar(self, share: float, cells: int) -> str:
-        full = round(min(max(share, 0.0), 1.0) * cells)
-        return self._full * full + self._empty * (cells - full)
+        return f"{bar_text(share, cells)} {rms:4.0f} dB  peak {peak:.0f} dB{clipped}"
 
     def _write(self, text: str) -> None:
         sys.stdout.write(text)

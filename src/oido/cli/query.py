@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from oido.cli.options import (
     add_clock_options,
@@ -17,7 +17,7 @@ from oido.cli.options import (
     clock_of,
     print_doubts,
 )
-from oido.cli.terminal import EXIT_OK, print_message
+from oido.cli.terminal import EXIT_OK, print_message, use_utf8
 from oido.errors import OptionError
 
 if TYPE_CHECKING:
@@ -193,9 +193,7 @@ def _write_file(reader: Any, format_name: str, path: Path) -> int:
 def _write_stdout(reader: Any, format_name: str) -> None:
     from oido.writers.query_tables import write_table
 
-    stream: IO[Any] = sys.stdout
-    if format_name == "parquet":
-        stream = sys.stdout.buffer
-    elif hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(encoding="utf-8", newline="")
-    write_table(reader, format_name, stream)
+    is_binary = format_name == "parquet"
+    if not is_binary:
+        use_utf8(newline="")
+    write_table(reader, format_name, sys.stdout.buffer if is_binary else sys.stdout)

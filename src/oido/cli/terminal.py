@@ -25,10 +25,17 @@ __all__ = [
     "interruptible",
     "interrupts_held",
     "print_message",
+    "use_utf8",
 ]
 
 EXIT_OK, EXIT_FATAL, EXIT_USAGE, EXIT_FAILED_FILES, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 """All is well; a fatal error; wrong usage; finished, but some recordings failed; interrupted."""
+
+
+def use_utf8(newline: str | None = None) -> None:
+    """Make standard output UTF-8, where its encoding can be changed."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(encoding="utf-8", newline=newline)
 
 
 def print_message(text: str) -> None:

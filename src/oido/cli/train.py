@@ -114,17 +114,12 @@ def _finetune(args: argparse.Namespace, data: Dataset) -> int:
 
     if args.keep_base or args.no_unknown or args.thorough:
         raise OptionError("--keep-base, --no-unknown and --thorough are not for --finetune")
-
-    def on_message(line: str) -> None:
-        if not args.quiet:
-            print_message(line)
-
     result = finetune(
         data,
         model=fetch_model(args.model),
         seed=args.seed,
         max_minutes=args.max_minutes,
-        on_message=on_message,
+        on_message=(lambda _: None) if args.quiet else print_message,
     )
     _print_left_out(data, result.left_out, args.quiet)
     print(result.report)

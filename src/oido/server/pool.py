@@ -44,7 +44,7 @@ class PoolAnswer(NamedTuple):
     duration: float
     windows: int
     damaged_packets: int
-    failure: tuple[str, str] | None
+    failure: Sequence[str] | None
 
 
 class WorkerPool:
@@ -191,7 +191,7 @@ class _Worker:
         while True:
             kind, content = await self._message()
             if kind == DONE:
-                return _answer_of(rows, json.loads(content))
+                return PoolAnswer(rows, **json.loads(content))
             rows.append(content)
 
     async def close(self) -> None:
@@ -228,17 +228,6 @@ class _Worker:
         assert self._process.stdout is not None
         kind, length = HEADER.unpack(await self._process.stdout.readexactly(HEADER.size))
         return kind, await self._process.stdout.readexactly(length)
-
-
-def _answer_of(rows: list[bytes], done: dict[str, Any]) -> PoolAnswer:
-    failure = done["failure"]
-    return PoolAnswer(
-        rows,
-        done["duration"],
-        done["windows"],
-        done["damaged_packets"],
-        None if failure is None else (failure[0], failure[1]),
-    )
 
 
 async def _died(worker: _Worker, name: str) -> Problem:
