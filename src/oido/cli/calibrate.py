@@ -110,13 +110,13 @@ def _new_calibration(args: argparse.Namespace, model: AudioModel) -> tuple[Any, 
     """The calibration, and whether clips were left out."""
     from oido.calibration.fit import calibrate
     from oido.calibration.risk_control import Guarantee
-    from oido.cli.progress import counted
+    from oido.cli.progress import show_progress
     from oido.datasets.dataset import Dataset
     from oido.writers.atomic import write_text
 
     guarantee = args.guarantee and Guarantee.parse(args.guarantee, args.confidence)
     data = Dataset.load(args.data)
-    with counted("clips heard", args.quiet) as progress:
+    with show_progress("clips heard", args.quiet) as progress:
         result = calibrate(
             model,
             data,

@@ -33,10 +33,10 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.cli.terminal import hushed
+    from oido.cli.terminal import silence_stderr
     from oido.live.microphone import input_devices
 
-    with hushed():  # ALSA tells of every device that it does not find
+    with silence_stderr():  # ALSA tells of every device that it does not find
         devices = input_devices()
     if args.json:
         print(json.dumps([device._asdict() for device in devices], ensure_ascii=False))

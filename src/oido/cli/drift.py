@@ -46,13 +46,13 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.cli.progress import counted
+    from oido.cli.progress import show_progress
     from oido.evaluation.drift import drift
     from oido.writers.atomic import write_text
 
     require_suffix("--json", args.json, ".json")
     model = fetch_model(args.model)
-    with counted("recordings heard", args.quiet) as progress:
+    with show_progress("recordings heard", args.quiet) as progress:
         report = drift(args.reference, args.new, model, level=args.level, progress=progress)
     if args.json is not None:
         write_text(args.json, report.to_json() + "\n")

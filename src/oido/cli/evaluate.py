@@ -47,7 +47,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.cli.progress import counted
+    from oido.cli.progress import show_progress
     from oido.datasets.dataset import Dataset
     from oido.evaluation.evaluate import evaluate
     from oido.writers.atomic import write_json
@@ -56,7 +56,7 @@ def _run(args: argparse.Namespace) -> int:
     require_suffix("--json", args.json, ".json")
     data = Dataset.load(args.data)
     model = fetch_model(args.model)
-    with counted("clips heard", args.quiet) as progress:
+    with show_progress("clips heard", args.quiet) as progress:
         report = evaluate(model, data, progress=progress)
     figures = report.to_dict()
     if args.events:

@@ -87,14 +87,14 @@ def _run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from oido.batch.recording import make_classifier
-    from oido.cli.terminal import hushed
+    from oido.cli.terminal import silence_stderr
     from oido.live.monitor import LiveMonitor
 
     _check(args)
     rules, shared = _rules(args)
     talk = _Talk(args.quiet)
     plan = plan_of(args, level="events", top=None, aggregation=None)
-    with hushed(not args.verbose):
+    with silence_stderr(not args.verbose):
         classifier = make_classifier(plan)
         windowing = classifier.windowing
         # The first window is slowest: it is run before the microphone opens.

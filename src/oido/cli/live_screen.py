@@ -23,7 +23,7 @@ from oido.cli.live_output import (
     value_of,
 )
 from oido.cli.tables import bar_text
-from oido.cli.terminal import hushed, print_message
+from oido.cli.terminal import print_message, silence_stderr
 from oido.events.selection import Selector
 from oido.live.monitor import LiveUpdate
 from oido.live.source import SourceGap, UtcClock, level_db
@@ -66,7 +66,7 @@ class Screen:
         if os.name == "nt":
             os.system("")  # makes the console of Windows 10 and later read escape sequences
         # Whatever a library prints there would stand in the middle of the page.
-        self._hush.enter_context(hushed())
+        self._hush.enter_context(silence_stderr())
         self._is_open = True
         self._write("\x1b[?1049h\x1b[?25l")
         self.draw()

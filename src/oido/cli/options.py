@@ -49,7 +49,6 @@ __all__ = [
     "require_suffix",
 ]
 
-Group = argparse.ArgumentParser | argparse._ArgumentGroup
 Command = Callable[[argparse.Namespace], int]
 
 

@@ -15,7 +15,7 @@ from oido.batch.units import Source
 from oido.batch.worker import Done, Rows
 from oido.cli.terminal import print_message
 
-__all__ = ["ArchiveProgress", "Progress", "clock_text", "counted"]
+__all__ = ["ArchiveProgress", "Progress", "clock_text", "show_progress"]
 
 _SHOW_AFTER_SECONDS = 0.7
 _LINE_EVERY_SECONDS = 10.0
@@ -176,7 +176,7 @@ class ArchiveProgress(Progress):
 
 
 @contextmanager
-def counted(what: str, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
+def show_progress(what: str, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
     """A function to be called with how many are done, and of how many, while the block runs."""
     if quiet:
         yield lambda done, total: None

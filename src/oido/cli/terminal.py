@@ -21,10 +21,10 @@ __all__ = [
     "EXIT_OK",
     "EXIT_USAGE",
     "Interruptible",
-    "hushed",
     "interruptible",
     "interrupts_held",
     "print_message",
+    "silence_stderr",
     "use_utf8",
 ]
 
@@ -88,7 +88,7 @@ def _first_interrupt(do: Callable[[], None]) -> Iterator[None]:
 
 
 @contextmanager
-def hushed(really: bool = True) -> Iterator[None]:
+def silence_stderr(really: bool = True) -> Iterator[None]:
     """Standard error leads nowhere while the block runs, for C and Python alike."""
     if not really:
         yield

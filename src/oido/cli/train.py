@@ -65,7 +65,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.cli.progress import counted
+    from oido.cli.progress import show_progress
     from oido.datasets.dataset import Dataset
     from oido.training.train import train
 
@@ -81,7 +81,7 @@ def _run(args: argparse.Namespace) -> int:
         return EXIT_OK
     if args.finetune:
         return _finetune(args, data)
-    with counted("recordings heard", args.quiet) as progress:
+    with show_progress("recordings heard", args.quiet) as progress:
         result = train(
             data,
             model=fetch_model(args.model),

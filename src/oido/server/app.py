@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -13,12 +12,11 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from oido.errors import OidoError
 from oido.server.access import Access, Guard
-from oido.server.metrics import ServerMetrics
+from oido.server.metrics import CountRequests, ServerMetrics
 from oido.server.model_store import ModelStore
 from oido.server.openapi import documentation_routes
 from oido.server.pool import WORKER_COMMAND, WorkerPool
@@ -97,45 +95,12 @@ def create_app(
             *pages,
         ],
         middleware=[
-            Middleware(_Counted, metrics=metrics),
+            Middleware(CountRequests, metrics=metrics),
             Middleware(Guard, access=access, host=settings.host),
         ],
         exception_handlers=dict.fromkeys((Problem, OidoError, HTTPException), _on_error),
         lifespan=lifespan,
     )
-
-
-class _Counted:
-    """Counts requests and how long they take."""
-
-    def __init__(self, app: ASGIApp, metrics: ServerMetrics) -> None:
-        self._app, self._metrics = app, metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started, status = time.monotonic(), 500
-
-        async def counted(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, counted)
-        finally:
-            # Only paths that there are: strangers' paths must not grow the table.
-            route = scope.get("route")
-            path = getattr(route, "path", "other")
-            self._metrics.requests.labels(path, _method(scope), str(status)).inc()
-            self._metrics.request_seconds.labels(path).observe(time.monotonic() - started)
-
-
-def _method(scope: Scope) -> str:
-    method: str = scope["method"]
-    return method if method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS") else "other"
 
 
 async def _on_error(request: Request, error: Exception) -> Response:

@@ -108,7 +108,7 @@ class Watchdog:
     """Notices when something is too slow.
 
     A timeout for every message of every stream would cost more than the messages; so they only
-    note when they ``begin`` and ``end``, and one task looks from time to time (`elapsed`).
+    note when they ``begin`` and ``end``, and one task looks from time to time (`wait_elapsed`).
     """
 
     def __init__(self, seconds: float) -> None:
@@ -123,7 +123,7 @@ class Watchdog:
         """It is done."""
         self._begun = None
 
-    async def elapsed(self) -> None:
+    async def wait_elapsed(self) -> None:
         """Return when the time limit has passed."""
         while True:
             begun = self._begun

@@ -46,7 +46,7 @@ class Routes:
         """``POST /v1/classify``: the rows that `oido classify --format json` would write."""
         pairs = [(n, v) for n, v in request.query_params.multi_items() if n not in _OWN_OPTIONS]
         served, plan = self._plan(pairs)
-        async with self._uploads.received(request) as upload:
+        async with self._uploads.receive(request) as upload:
             self._metrics.upload_bytes.inc(upload.size_bytes)
             answer = await self._predict(request, plan, upload)
         self._metrics.upload_audio_seconds.inc(answer.duration)

@@ -115,8 +115,8 @@ class Streams:
         idle, slow = Watchdog(self._limits.idle_seconds), Watchdog(self._limits.send_seconds)
         reading = asyncio.ensure_future(self._read(socket, header, session, idle))
         sending = asyncio.ensure_future(self._send_all(socket, session, slow))
-        idling = asyncio.ensure_future(idle.elapsed())
-        stuck = asyncio.ensure_future(slow.elapsed())
+        idling = asyncio.ensure_future(idle.wait_elapsed())
+        stuck = asyncio.ensure_future(slow.wait_elapsed())
         tasks = (reading, sending, idling, stuck)
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -45,7 +45,7 @@ class Uploads:
         self.bytes_here = 0
 
     @asynccontextmanager
-    async def received(self, request: Request) -> AsyncIterator[UploadedFile]:
+    async def receive(self, request: Request) -> AsyncIterator[UploadedFile]:
         """The body of this request: a form with one file in it, or the recording as it is.
 
         Raises a Problem: 413 beyond the limit, 408 for one that takes too long, 400 for a form
