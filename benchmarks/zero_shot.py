@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from precision import Clip, quality, read_clips
 
 import oido
-from oido.params import AGGREGATIONS
+from oido.options import AGGREGATIONS
 
 SETS = ("esc10", "everyday", "three-events")
 CASES = (

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from oido.errors import OptionError
+from oido.options import check
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 __all__ = [
-    "AGGREGATIONS",
     "AUDIO_SUFFIXES",
     "DEFAULT_THRESHOLD",
     "Detection",
@@ -26,9 +26,6 @@ __all__ = [
     "Windowing",
     "available_cores",
 ]
-
-AGGREGATIONS = ("loudness-mean", "mean", "max", "top-k-mean", "confident-mean", "power-mean")
-"""How windows become a clip; the first is the default."""
 
 DEFAULT_THRESHOLD = 0.3
 """Of events, where neither the caller nor the model has another."""
@@ -208,16 +205,10 @@ class Detection:
     thresholds: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("threshold", "off_ratio"):
-            value = getattr(self, name)
-            if value is not None and not 0.0 <= value <= 1.0:
-                raise OptionError(f"{name} must be from 0 to 1, not {value:g}")
+        for name in ("threshold", "off_ratio", "min_duration", "merge_gap"):
+            check(name, getattr(self, name))
         for label, value in self.thresholds:
-            if not 0.0 <= value <= 1.0:
-                raise OptionError(f"threshold of {label!r} must be from 0 to 1, not {value:g}")
-        for name in ("min_duration", "merge_gap"):
-            if not getattr(self, name) >= 0.0:
-                raise OptionError(f"{name} must be 0 s or more, not {getattr(self, name):g}")
+            check("threshold", value, f"threshold of {label!r}")
 
 
 @dataclass(frozen=True)
@@ -235,16 +226,8 @@ class Selection:
     category_denylist: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.max_results is not None and (
-            not isinstance(self.max_results, int) or self.max_results < 1
-        ):
-            raise OptionError(
-                f"max_results must be 1 or more (or None for all), not {self.max_results}"
-            )
-        if self.score_threshold is not None and not 0.0 <= self.score_threshold <= 1.0:
-            raise OptionError(
-                f"score_threshold must be from 0 to 1, as scores are, not {self.score_threshold:g}"
-            )
+        check("top", self.max_results, "max_results")
+        check("threshold", self.score_threshold, "score_threshold")
         if self.category_allowlist and self.category_denylist:
             raise OptionError(
                 "category_allowlist and category_denylist exclude each other; give only one"

@@ -22,7 +22,7 @@ import soundfile
 
 from oido.cli.live_screen import Screen
 from oido.cli.main import run
-from oido.live.monitor import Heard
+from oido.live.monitor import LiveUpdate
 from oido.live.source import UtcClock
 from oido.types import Event
 from tests.cli.listening import OIDO, RAW, STREET, Live, Page, listen, records
@@ -203,7 +203,7 @@ def test_the_view_fits_any_terminal(columns: int, rows: int, classifier: Any) ->
     scores = np.random.default_rng(0).random(521).astype(np.float32)
     for second in range(40):
         event = Event("Dog", 69, second, second + 1.0, 0.5, None, "Dog")
-        screen.heard(Heard(second, second + 1.0, scores, scores, [event], []))
+        screen.on_update(LiveUpdate(second, second + 1.0, scores, scores, [event], []))
     lines = screen.lines(columns, rows)
     assert len(lines) <= rows
     assert all(len(line) <= max(1, columns - 1) and "\x1b" not in line for line in lines)

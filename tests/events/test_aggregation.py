@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from oido.errors import OptionError
 from oido.events.aggregation import TOP_K, Aggregator
-from oido.params import AGGREGATIONS
+from oido.options import AGGREGATIONS
 
 
 def reference(name, scores, weights, loudness):  # noqa: PLR0911

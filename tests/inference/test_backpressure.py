@@ -81,7 +81,7 @@ def test_live_windows_are_left_out_told_and_events_go_on(
         skipped.append(heard.skipped)
         events += heard.events
         for output in outputs:
-            output.heard(heard)
+            output.on_update(heard)
     last = hearing.finish()
     events += last.events
 

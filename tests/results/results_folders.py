@@ -16,7 +16,7 @@ import pyarrow.parquet
 import soundfile
 
 from oido.cli import batch
-from oido.cli.exit_codes import EXIT_FAILED_FILES
+from oido.cli.terminal import EXIT_FAILED_FILES
 
 __all__ = ["FolderMaker", "event", "heard_archive", "recording", "run"]
 

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("starlette")
 
-from oido.server.options import STREAM_OPTIONS
+from oido.options import STREAM_OPTIONS
 from oido.server.protocol import CLOSE_OF_STATUS, ENCODINGS, MESSAGE_BYTES
 from oido.server.settings import Limits
 

@@ -13,11 +13,12 @@ pytest.importorskip("starlette")
 
 from starlette.routing import Route
 
-from oido.cli import classify, serve
+from oido.batch.plan import make_plan
+from oido.cli import classify, options, serve
 from oido.errors import ModelNotFoundError, OptionError
 from oido.models.registry import DEFAULT_MODEL
+from oido.options import QUERY_OPTIONS, read_header_options, read_query
 from oido.server.openapi import documentation_routes, openapi
-from oido.server.options import OPTIONS, from_json, from_query, plan_of
 from oido.server.problems import problem_of
 from oido.server.settings import Limits, Settings, is_loopback
 
@@ -29,7 +30,7 @@ def parsed(module: Any, *words: str) -> argparse.Namespace:
 
 
 @pytest.mark.parametrize(
-    ("query", "options"),
+    ("query", "words"),
     [
         ("", ""),
         ("level=windows", "--windows"),
@@ -46,16 +47,16 @@ def parsed(module: Any, *words: str) -> argparse.Namespace:
         ),
     ],
 )
-def test_a_query_makes_the_plan_of_the_command_line(query: str, options: str) -> None:
-    asked = plan_of(from_query(parse_qsl(query)), DEFAULT_MODEL, None, calibrated=False)
+def test_a_query_makes_the_plan_of_the_command_line(query: str, words: str) -> None:
+    asked = make_plan(read_query(parse_qsl(query)), model=DEFAULT_MODEL)
 
-    assert asked == classify.make_plan(parsed(classify, "classify", "x.wav", *options.split()))
+    assert asked == options.plan_of(parsed(classify, "classify", "x.wav", *words.split()))
 
 
 def test_json_and_query_agree() -> None:
     header = {"hop": 0.24, "top": 3, "allow": ["Speech"], "locale": "es", "threshold": None}
 
-    assert from_json(header) == from_query(
+    assert read_header_options(header) == read_query(
         parse_qsl("level=windows&hop=0.24&top=3&allow=Speech&locale=es")
     )
 
@@ -63,7 +64,7 @@ def test_json_and_query_agree() -> None:
 @pytest.mark.parametrize("value", [True, "1e999", "", [], {}, 10**400])
 def test_numbers_are_numbers(value: object) -> None:
     with pytest.raises(OptionError, match="hop must be a number"):
-        from_json({"hop": value})
+        read_header_options({"hop": value})
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,7 @@ def test_the_command_refuses_a_public_address_before_anything_listens(
         args.run(args)
 
 
-@pytest.mark.parametrize("name", ["body_bytes", "streams", "hear_seconds"])
+@pytest.mark.parametrize("name", ["body_bytes", "streams", "timeout_seconds"])
 def test_limits_are_above_zero(name: str) -> None:
     with pytest.raises(OptionError, match="must be above 0"):
         Limits(**{name: 0})
@@ -126,7 +127,7 @@ def test_the_document_has_every_route_and_option() -> None:
     document = openapi(Limits())
     names = {p["name"] for p in document["paths"]["/v1/classify"]["post"]["parameters"]}
 
-    assert names == {*OPTIONS, "name"}
+    assert names == {*QUERY_OPTIONS, "name"}
     assert set(document["paths"]) == {"/v1/classify", "/v1/models", "/healthz", "/metrics"}
     routes = documentation_routes(Limits())
     assert [route.path for route in routes if isinstance(route, Route)] == [

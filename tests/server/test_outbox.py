@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("starlette")
 
 from oido.params import Windowing
-from oido.server.outbox import _ROOM, Outbox
+from oido.server.outbox import _CAPACITY, Outbox
 from tests.asynchronous import run_async
 
 WINDOWING = Windowing(16_000, 15_600, 7_680)
@@ -28,7 +28,7 @@ async def taken(outbox: Outbox, most: int | None = None) -> list[dict[str, Any]]
 
 def put(outbox: Outbox, *numbers: int) -> None:
     for number in numbers:
-        outbox.put_window(number, json.dumps({"type": "rows", "window": number}))
+        outbox.push_window(number, json.dumps({"type": "rows", "window": number}))
 
 
 def test_a_quick_client_gets_everything() -> None:
@@ -49,7 +49,7 @@ def test_a_client_that_takes_nothing_costs_nothing_more() -> None:
     async def run() -> tuple[list[dict[str, Any]], int]:
         outbox = Outbox(asyncio.get_running_loop(), WINDOWING)
         put(outbox, *range(100_000))
-        assert len(outbox._waiting) <= _ROOM
+        assert len(outbox._waiting) <= _CAPACITY
         outbox.close()
         return await taken(outbox), outbox.dropped
 
@@ -72,9 +72,9 @@ def test_a_client_that_takes_nothing_costs_nothing_more() -> None:
 def test_the_hop_becomes_fine_again_and_that_is_told() -> None:
     async def run() -> list[dict[str, Any]]:
         outbox = Outbox(asyncio.get_running_loop(), WINDOWING)
-        put(outbox, *range(_ROOM + 1))
+        put(outbox, *range(_CAPACITY + 1))
         found = await taken(outbox, 1)
-        for number in range(_ROOM + 1, 400):
+        for number in range(_CAPACITY + 1, 400):
             put(outbox, number)
             while outbox._waiting:
                 found += await taken(outbox, 1)
@@ -93,12 +93,12 @@ def test_the_hop_becomes_fine_again_and_that_is_told() -> None:
 def test_events_without_room_are_counted() -> None:
     async def run() -> tuple[list[dict[str, Any]], int]:
         outbox = Outbox(asyncio.get_running_loop(), WINDOWING)
-        for _ in range(_ROOM + 5):
-            outbox.put_events('{"type": "rows"}', 2)
+        for _ in range(_CAPACITY + 5):
+            outbox.push_events('{"type": "rows"}', 2)
         outbox.close()
         return await taken(outbox), outbox.dropped
 
     found, dropped = run_async(run())
     assert dropped == 10
     assert [m for m in found if m["type"] == "dropped"] == [{"type": "dropped", "events": 10}]
-    assert len(found) == _ROOM + 1
+    assert len(found) == _CAPACITY + 1

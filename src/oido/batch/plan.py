@@ -3,19 +3,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from oido.options import Level
 from oido.params import Detection, Selection
 
-__all__ = ["Failure", "FileSummary", "Level", "Plan", "Task"]
+__all__ = ["Failure", "FileSummary", "Plan", "Task", "make_detection", "make_plan"]
 
-Level = Literal["events", "windows", "clip"]
+_DEFAULT_TOP = 5
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How every recording of a run is heard: one object, the same for all workers.
+    """How every recording of a run is predicted: one object, the same for all workers.
 
     what: labels (of events, windows or clips) or embeddings (of windows or clips; l2_normalize: of
     length 1). model: a catalogue name or a path. channel: "mix", "each" or a number. top: at most
@@ -54,9 +56,49 @@ class Plan:
         return asdict(self)
 
 
+def make_plan(
+    values: Mapping[str, Any],
+    *,
+    model: str,
+    precision: Literal["int8", "float32"] | None = None,
+    calibrated: bool = False,
+) -> Plan:
+    """The plan of options by their names (`oido.options`), of a command line or of a request.
+
+    model: where it is; calibrated: whether it has a score calibration. Raises OptionError.
+    """
+    is_events = values["level"] == "events"
+    top, threshold = values["top"], values["threshold"]
+    is_limited = top is not None or threshold is not None
+    names = ("level", "hop", "channel", "aggregation", "locale", "rollup", "head")
+    return Plan(
+        model=model,
+        precision=precision,
+        calibrated=calibrated,
+        calibration=values.get("calibration"),
+        detection=make_detection(values if is_events else {**values, "threshold": None}),
+        selection=Selection(
+            top, None if is_events else threshold, tuple(values["allow"]), tuple(values["deny"])
+        ),
+        top=top if is_events or is_limited else _DEFAULT_TOP,
+        **{name: values[name] for name in names},
+    )
+
+
+def make_detection(values: Mapping[str, Any]) -> Detection:
+    """How these options make events of scores. Raises OptionError."""
+    thresholds: tuple[tuple[str, float], ...] = ()
+    if values.get("thresholds"):
+        from oido.events.thresholds import read_thresholds  # NumPy comes with it
+
+        thresholds = tuple(read_thresholds(values["thresholds"]))
+    names = ("threshold", "off_ratio", "min_duration", "merge_gap")
+    return Detection(**{name: values[name] for name in names}, thresholds=thresholds)
+
+
 @dataclass(frozen=True)
 class Task:
-    """One recording to hear: where it is, and how rows call it.
+    """One recording: where it is, and how rows call it.
 
     relative: its path below the folder that was named, for results that mirror that folder.
     threads: how many may work on it. size_bytes: for the progress.
@@ -72,7 +114,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a recording could not be heard (to its end): the error's class and its sentence."""
+    """Why a recording failed (at its start or later): the error's class and its sentence."""
 
     kind: str
     reason: str
@@ -82,9 +124,9 @@ class Failure:
 class FileSummary:
     """What came of one recording.
 
-    duration: seconds heard; padded_share: of the last window, 0..1; damaged_packets: pieces left
-    out; unknown: whether it is unlike all that the model was taught, None if that does not tell;
-    failure: None if it was heard to its end. Rows of what was heard before a failure stay.
+    duration: seconds decoded; padded_share: of the last window, 0..1; damaged_packets: pieces left
+    out; unknown: whether it is unlike all training data, None for a model that cannot judge it;
+    failure: None if it was decoded to its end. Rows before a failure stay.
     """
 
     name: str

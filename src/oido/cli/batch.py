@@ -5,19 +5,29 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from oido.cli.options import (
-    add_inference_options,
-    add_reading_options,
+    add_argument,
+    add_command,
+    add_options,
+    add_prediction_options,
+    add_quiet,
     add_report_options,
-    make_plan,
+    adder,
+    plan_of,
 )
-from oido.cli.terminal import interruptible, interrupts_held
+from oido.cli.terminal import (
+    EXIT_FAILED_FILES,
+    EXIT_OK,
+    interruptible,
+    interrupts_held,
+    print_message,
+)
 from oido.errors import OptionError, OutputError
+from oido.options import OPTIONS
 from oido.params import available_cores
 
 if TYPE_CHECKING:
@@ -30,7 +40,12 @@ __all__ = ["add_parser", "run_archive", "show_status"]
 _LARGE_BYTES = 64_000_000
 """Of a recording that more than one worker may be of use for: an hour of WAV is twice as much."""
 
-_EPILOG = """\
+_HELP = """\
+hear a whole archive into Parquet tables; stop and resume at any time
+
+Hear a whole archive into a folder of Parquet tables; stop and resume at any time. `oido batch
+status FOLDER` tells how far it is.
+
 examples:
   oido batch recordings/ -o results/
   oido batch recordings/ -o results/ --resume
@@ -48,73 +63,39 @@ recording that has changed since is heard anew. Exit codes are those of `oido cl
 
 def add_parser(commands: Any) -> None:
     """Add ``oido batch``."""
-    parser = commands.add_parser(
-        "batch",
-        help="hear a whole archive into Parquet tables; stop and resume at any time",
-        description="Hear a whole archive into a folder of Parquet tables; stop and resume at any "
-        "time. `oido batch status FOLDER` tells how far it is.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "paths",
-        metavar="PATH",
-        nargs="+",
-        help="recordings, folders (searched to the bottom), patterns in quotes, URLs (s3://, "
+    parser = add_command(commands, "batch", _run, _HELP)
+    add_argument(
+        parser,
+        "paths PATH",
+        "recordings, folders (searched to the bottom), patterns in quotes, URLs (s3://, "
         "gs://, https://), or lists of these: .txt, or .csv and .parquet with a column file or "
         "path; or: status FOLDER",
+        nargs="+",
     )
     group = parser.add_argument_group("output")
-    group.add_argument("-o", "--output", metavar="FOLDER", help="the results: a folder or a URL")
-    group.add_argument("--resume", action="store_true", help="go on with what is in the folder")
-    group.add_argument(
-        "--retry-failed", action="store_true", help="with --resume: hear again what failed"
-    )
-    group.add_argument(
-        "--floor",
-        metavar="SCORE",
-        type=float,
-        default=0.1,
-        help="lowest score, 0..1, or probability of a calibrated model, of a row in the table of "
-        "windows (default 0.1)",
-    )
-    group.add_argument(
-        "--clip-top",
-        metavar="N",
-        type=int,
-        default=5,
-        help="labels for each recording in the table of clips (default 5)",
-    )
-    group.add_argument(
-        "--embeddings", action="store_true", help="keep the embeddings of all windows, as float16"
-    )
-    group.add_argument("-q", "--quiet", action="store_true", help="no progress, errors only")
-    group.add_argument("-v", "--verbose", action="store_true", help="a line per recording, details")
-    group.add_argument("--json", action="store_true", help="of status: as JSON")
+    add = adder(group)
+    add("-o, --output FOLDER", "the results: a folder or a URL")
+    add("--resume", "go on with what is in the folder")
+    add("--retry-failed", "with --resume: hear again what failed")
+    add_options(group, "floor", "clip_top")
+    add("--embeddings", "keep the embeddings of all windows, as float16")
+    add_quiet(group)
+    add("-v, --verbose", "a line per recording, details")
+    add("--json", "of status: as JSON")
     add_report_options(parser)
-    hearing = add_inference_options(parser)
-    add_reading_options(hearing)
-    hearing.add_argument(
-        "--split",
-        metavar="SECONDS",
-        type=float,
-        default=3600.0,
-        help="hear longer recordings in ranges on all cores, where that gives the same rows "
-        "(default 3600; 0: never)",
-    )
-    hearing.add_argument(
+    names = ("aggregation", "calibration", "head", "split")
+    add_prediction = adder(add_prediction_options(parser, *names))
+    add_prediction(
         "--engine",
+        "processes on this machine, or Ray actors, of one core each, on all nodes of a "
+        "cluster (default local)",
         choices=("local", "ray"),
         default="local",
-        help="processes on this machine, or Ray actors, of one core each, on all nodes of a "
-        "cluster (default local)",
     )
-    hearing.add_argument(
-        "--address",
-        metavar="HOST:PORT",
-        help="of the Ray cluster, or auto (default: RAY_ADDRESS; without it, Ray on this machine)",
+    add_prediction(
+        "--address HOST:PORT",
+        "of the Ray cluster, or auto (default: RAY_ADDRESS; without it, Ray on this machine)",
     )
-    parser.set_defaults(run=_run, level="events", top=None)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -133,52 +114,45 @@ def _run(args: argparse.Namespace) -> int:
     return run_archive(args)
 
 
-def _order(args: argparse.Namespace) -> RunSpec:
+def _run_spec(args: argparse.Namespace) -> RunSpec:
     from oido.batch.units import RunSpec
 
-    if not 0.0 <= args.floor <= 1.0:
-        raise OptionError(f"--floor must be from 0 to 1, not {args.floor:g}")
-    if args.clip_top < 1:
-        raise OptionError(f"--clip-top must be 1 or more, not {args.clip_top}")
-    if not args.split >= 0:
-        raise OptionError(f"--split must be 0 s or more, not {args.split:g}")
     return RunSpec(
-        make_plan(args),
+        plan_of(args, level="events", top=None),
         args.output,
         floor=args.floor,
         clip_top=args.clip_top,
-        embeddings=args.embeddings,
+        embeddings=bool(args.embeddings),
         split_seconds=args.split or float("inf"),
     )
 
 
 def run_archive(args: argparse.Namespace) -> int:
-    """Hear the paths into the folder; the exit code."""
-    for name, value in _DEFAULTS.items():
+    """Run the paths of the command line into its folder; the exit code."""
+    for name in _SPEC_NAMES:
         if not hasattr(args, name):
-            setattr(args, name, value)
+            setattr(args, name, OPTIONS[name].default if name in OPTIONS else None)
     run: ArchiveRun | None = None
     try:
         with interrupts_held():
             _need_pyarrow()
             from oido.batch.run import ArchiveRun
             from oido.batch.sources import find_sources
-            from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
 
-        order = _order(args)
+        spec = _run_spec(args)
         sources = find_sources(args.paths)
         run = ArchiveRun(
-            order,
+            spec,
             sources,
             resumes=args.resume,
-            retries_failed=args.retry_failed,
+            retries_failed=bool(args.retry_failed),
         )
         with ExitStack() as stack:
             stack.callback(run.tidy)
-            engine = _engine(args, order, sources, stack)
+            engine = _engine(args, spec, sources, stack)
             with interruptible(engine):
                 run.prepare(engine.start())
-                failed = _hear(run, engine, order, quiet=args.quiet, verbose=args.verbose)
+                failed = _run_steps(run, engine, spec, quiet=args.quiet, verbose=args.verbose)
     except KeyboardInterrupt as error:
         begun = args.resume or (run is not None and run.is_begun)
         again = _again(args.output) if begun else "nothing was committed; give the command again"
@@ -190,32 +164,25 @@ def _again(folder: str) -> str:
     return f"go on with the same command and --resume; {folder} keeps what is committed"
 
 
-_DEFAULTS = {
-    "floor": 0.1,
-    "embeddings": False,
-    "split": 3600.0,
-    "retry_failed": False,
-    "engine": "local",
-    "address": None,
-}
+_SPEC_NAMES = ("floor", "split", "embeddings", "retry_failed", "engine", "address")
 """What `oido classify --resume` has no options for."""
 
 
 def _engine(
-    args: argparse.Namespace, order: RunSpec, sources: Sequence[Source], stack: ExitStack
+    args: argparse.Namespace, spec: RunSpec, sources: Sequence[Source], stack: ExitStack
 ) -> Engine:
-    """Whose workers begin to load; the stack closes it."""
+    """The engine, whose workers begin to load; the stack closes it."""
     if args.engine == "ray":
         from oido.batch.ray_engine import RayEngine
 
-        return stack.enter_context(RayEngine(order, args.jobs, args.address))
+        return stack.enter_context(RayEngine(spec, args.jobs, args.address))
     with interrupts_held():
         from oido.batch.engine import LocalEngine
 
-        # A small recording is heard by one; a large one may be split among all.
+        # One worker runs a small recording; a large one may be split among all.
         useful = sum(1 + source.size // _LARGE_BYTES for source in sources)
         workers = min(args.jobs or available_cores(), max(1, useful))
-        return stack.enter_context(LocalEngine(order, workers))
+        return stack.enter_context(LocalEngine(spec, workers))
 
 
 def _need_pyarrow() -> None:
@@ -230,51 +197,51 @@ def _need_pyarrow() -> None:
         )
 
 
-def _hear(run: ArchiveRun, engine: Engine, order: RunSpec, *, quiet: bool, verbose: bool) -> int:
+def _run_steps(
+    run: ArchiveRun, engine: Engine, spec: RunSpec, *, quiet: bool, verbose: bool
+) -> int:
     from oido.cli.progress import ArchiveProgress
 
     with ArchiveProgress(run.todo, quiet or not run.todo) as progress:
         try:
-            _tell_before(run, quiet)
+            _print_done_before(run, quiet)
             for step in run.steps(engine):
                 with progress.aside():
-                    _tell(step.outcomes, verbose)
-                progress.moved(step)
+                    _print_outcomes(step.outcomes, verbose)
+                progress.move(step)
         except KeyboardInterrupt:
             done = f"{progress.done} of {len(run.todo)} were done"
             raise KeyboardInterrupt(done) from None
         except OutputError as error:
-            raise OutputError(f"{error}; {_again(order.folder)}") from error
-        progress.concluded()
+            raise OutputError(f"{error}; {_again(spec.folder)}") from error
+        progress.conclude()
     return progress.failed + run.failed_before
 
 
-def _tell_before(run: ArchiveRun, quiet: bool) -> None:
-    """What earlier runs have left to this one."""
+def _print_done_before(run: ArchiveRun, quiet: bool) -> None:
+    """Print how much earlier runs have done."""
     done = run.n_sources - len(run.todo)
     if done and not quiet:
         failed = ""
         if run.failed_before:
             failed = f" ({run.failed_before} of them failed; --retry-failed hears those again)"
-        print(f"oido: {done} of {run.n_sources} were heard before{failed}", file=sys.stderr)
+        print_message(f"{done} of {run.n_sources} were heard before{failed}")
 
 
-def _tell(outcomes: Sequence[Outcome], verbose: bool) -> None:
+def _print_outcomes(outcomes: Sequence[Outcome], verbose: bool) -> None:
     for outcome in outcomes:
         if outcome.failure is not None:
-            print(f"oido: {outcome.failure.reason}", file=sys.stderr)
+            print_message(outcome.failure.reason)
         elif verbose:
-            print(
-                f"oido: {outcome.unit.source.name}: {outcome.duration:.2f} s, "
-                f"{outcome.windows} windows, {outcome.rows} rows",
-                file=sys.stderr,
+            print_message(
+                f"{outcome.unit.source.name}: {outcome.duration:.2f} s, "
+                f"{outcome.windows} windows, {outcome.rows} rows"
             )
 
 
 def show_status(url: str, as_json: bool = False) -> int:
-    """Print it; 0 if all is well, 3 if recordings failed."""
+    """Print how far the run in a folder is; exit code 3 if recordings failed."""
     from oido.batch.progress import status_of
-    from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
 
     status = status_of(url)
     if as_json:
@@ -285,6 +252,8 @@ def show_status(url: str, as_json: bool = False) -> int:
 
 
 def _lines(status: dict[str, Any]) -> list[str]:
+    from oido.cli.progress import clock_text
+
     rows = ", ".join(f"{n} {table}" for table, n in status["rows"].items())
     lines = [
         f"{status['folder']}  {status['model']}, last written {status['last_commit']}",
@@ -299,7 +268,7 @@ def _lines(status: dict[str, Any]) -> list[str]:
             f"{status['files_per_hour']:.0f} files/h"
         )
     if status["eta_seconds"] is not None:
-        lines.append(f"ETA      {_clock(status['eta_seconds'])}")
+        lines.append(f"ETA      {clock_text(status['eta_seconds'], hours=True)}")
     for recording in status["under_way"]:
         lines.append(f"split    {recording['file']}: {recording['heard']} of {recording['of']}")
     if status["failures"]:
@@ -307,9 +276,3 @@ def _lines(status: dict[str, Any]) -> list[str]:
         lines += ["", "failed recordings:"]
         lines += [f"  {f['kind']:<{width}}  {f['reason']}" for f in status["failures"]]
     return lines
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}"

@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from oido.cli.options import add_argument, add_command
+from oido.cli.terminal import EXIT_OK
 from oido.errors import OutputError
 from oido.models.fetch import cache_folder
 
@@ -29,7 +31,11 @@ _NAMES = {
 """What the cache calls its files: OIDO_CACHE may name a folder that others use, too, and what is
 called otherwise is not deleted."""
 
-_EPILOG = """\
+_HELP = """\
+what oido keeps on this machine
+
+What oido keeps on this machine: show it, or clear it.
+
 examples:
   oido cache show
   oido cache clear embeddings
@@ -41,29 +47,23 @@ OIDO_CACHE names another folder. Files that have no name of the cache's are left
 
 def add_parser(commands: Any) -> None:
     """Add ``oido cache`` and what it can do."""
-    parser = commands.add_parser(
-        "cache",
-        help="what oido keeps on this machine",
-        description="What oido keeps on this machine: show it, or clear it.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_command(commands, "cache", None, _HELP)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    show = actions.add_parser("show", help="its folders, and how large they are")
-    show.set_defaults(run=_show)
-    clear = actions.add_parser("clear", help="delete a part of it; nothing that is not made anew")
-    clear.add_argument(
+    add_command(actions, "show", _show, "its folders, and how large they are")
+    clear = add_command(
+        actions, "clear", _clear, "delete a part of it; nothing that is not made anew"
+    )
+    add_argument(
+        clear,
         "parts",
+        "default: all but the models, which would have to be fetched again",
         nargs="*",
         metavar="|".join(_PARTS),
         choices=[*_PARTS, []],
-        help="default: all but the models, which would have to be fetched again",
     )
-    clear.set_defaults(run=_clear)
 
 
 def _show(args: argparse.Namespace) -> int:
-    from oido.cli.exit_codes import EXIT_OK
 
     print(cache_folder())
     for name, what in _PARTS.items():
@@ -74,7 +74,6 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _clear(args: argparse.Namespace) -> int:
-    from oido.cli.exit_codes import EXIT_OK
 
     for name in args.parts or [part for part in _PARTS if part != "models"]:
         folder = cache_folder() / name

@@ -7,12 +7,20 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oido.cli.options import add_command, add_options, add_quiet, adder, fetch_model, require_suffix
+from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK
+from oido.errors import OptionError
+
 if TYPE_CHECKING:
     from oido.models.model import AudioModel
 
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+make probabilities of scores, and choose thresholds, by labelled recordings
+
+Make probabilities of a model's scores, and choose a threshold per class.
+
 examples:
   oido calibrate yamnet/classification garden/ -o garden.tflite --target precision=0.95
   oido calibrate birds.tflite labelled/clips.csv -o calibration.json --target recall=0.9
@@ -29,117 +37,86 @@ _TRANSFORMATIONS = ("IDENTITY", "LOG", "INVERSE_LOGISTIC")
 
 def add_parser(commands: Any) -> None:
     """Add ``oido calibrate``."""
-    parser = commands.add_parser(
-        "calibrate",
-        help="make probabilities of scores, and choose thresholds, by labelled recordings",
-        description="Make probabilities of a model's scores, and choose a threshold per class.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("model", metavar="NAME-or-FILE", help="see `oido models list`")
-    parser.add_argument(
-        "data",
-        metavar="DATA",
-        nargs="?",
-        help="a folder of class folders or label tracks, or a table",
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE",
+    parser = add_command(commands, "calibrate", _run, _HELP)
+    add = adder(parser)
+    add("model NAME-or-FILE", "see `oido models list`")
+    add("data DATA", "a folder of class folders or label tracks, or a table", nargs="?")
+    add(
+        "-o, --output FILE",
+        "the model with its calibration, .tflite; the calibration alone, .json; or the Task "
+        "Library's calibration file, .csv (repeat for several)",
         type=Path,
         action="append",
         default=[],
-        help="the model with its calibration, .tflite; the calibration alone, .json; or the Task "
-        "Library's calibration file, .csv (repeat for several)",
     )
-    wishes = parser.add_mutually_exclusive_group()
-    wishes.add_argument(
-        "--target",
-        metavar="AIM",
-        help="what thresholds are for: precision=P, recall=R, f1 (default), or "
-        "false-alarms-per-hour=N",
+    add_purpose = adder(parser.add_mutually_exclusive_group())
+    add_purpose(
+        "--target AIM",
+        "what thresholds are for: precision=P, recall=R, f1 (default), or false-alarms-per-hour=N",
     )
-    wishes.add_argument(
-        "--guarantee",
-        metavar="KIND=RATE",
-        help="thresholds that keep a bound: fnr=RATE of misses, or false-alarms=RATE of clips",
+    add_purpose(
+        "--guarantee KIND=RATE",
+        "thresholds that keep a bound: fnr=RATE of misses, or false-alarms=RATE of clips",
     )
-    parser.add_argument(
-        "--confidence",
-        metavar="C",
-        type=float,
-        default=0.9,
-        help="of the guarantee, between 0 and 1 (default 0.9)",
+    add(
+        "--confidence C", "of the guarantee, between 0 and 1 (default 0.9)", type=float, default=0.9
     )
-    parser.add_argument(
-        "--head", metavar="NAME", help="of a model with several: which one (default: the last)"
-    )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="every figure, as .json")
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of folds (default 0)")
-    given = parser.add_argument_group("a calibration that you have, in place of DATA")
-    given.add_argument(
-        "--from",
-        dest="given",
-        metavar="FILE",
+    add_options(parser, "head")
+    add("--json FILE", "every figure, as .json", type=Path)
+    add("--seed N", "of folds (default 0)", type=int, default=0)
+    add_existing = adder(parser.add_argument_group("a calibration that you have, in place of DATA"))
+    add_existing(
+        "--from FILE",
+        "the Task Library's file, a line scale,slope,offset[,min_score] per label, or a .json",
+        dest="existing",
         type=Path,
-        help="the Task Library's file, a line scale,slope,offset[,min_score] per label, or a .json",
     )
-    given.add_argument(
+    add_existing(
         "--transformation",
+        "which the file's sigmoids are of (default IDENTITY)",
         choices=_TRANSFORMATIONS,
         default="IDENTITY",
-        help="which the file's sigmoids are of (default IDENTITY)",
     )
-    given.add_argument(
-        "--default-score",
-        metavar="P",
-        type=float,
-        default=0.0,
-        help="of labels with an empty line (default 0)",
+    add_existing(
+        "--default-score P", "of labels with an empty line (default 0)", type=float, default=0.0
     )
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, errors only")
-    parser.set_defaults(run=_run)
+    add_quiet(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
     from oido.calibration.fit import write_calibration
-    from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
-    from oido.cli.options import fetch_model
-    from oido.errors import OptionError
     from oido.models.loading import load_model
 
     for path in args.output:
         if path.suffix not in {".tflite", ".json", ".csv", ".txt"}:
             raise OptionError(f"{path}: name it .tflite, .json, or .csv")
-    if args.json is not None and args.json.suffix != ".json":
-        raise OptionError(f"--json needs a name that ends in .json, not {args.json}")
-    if (args.data is None) == (args.given is None):
+    require_suffix("--json", args.json, ".json")
+    if (args.data is None) == (args.existing is None):
         raise OptionError("give labelled recordings, or a calibration that you have by --from")
     model = load_model(fetch_model(args.model))
-    if args.given is not None:
+    if args.existing is not None:
         if not args.output:
             raise OptionError("say where to write: -o FILE")
-        calibration, failed = _given(args, model), False
+        calibration, failed = _existing_calibration(args, model), False
     else:
-        calibration, failed = _made(args, model)
+        calibration, failed = _new_calibration(args, model)
     for path in args.output:
         write_calibration(model, calibration, path)
-        print(f"{path}{_by_the_way(path, calibration.scores)}")
+        print(f"{path}{_csv_note(path, calibration.scores)}")
     return EXIT_FAILED_FILES if failed else EXIT_OK
 
 
-def _made(args: argparse.Namespace, model: AudioModel) -> tuple[Any, bool]:
+def _new_calibration(args: argparse.Namespace, model: AudioModel) -> tuple[Any, bool]:
     """The calibration, and whether clips were left out."""
     from oido.calibration.fit import calibrate
     from oido.calibration.risk_control import Guarantee
-    from oido.cli.progress import counted
+    from oido.cli.progress import show_progress
     from oido.datasets.dataset import Dataset
-    from oido.writers import AtomicFile
+    from oido.writers.atomic import write_text
 
     guarantee = args.guarantee and Guarantee.parse(args.guarantee, args.confidence)
     data = Dataset.load(args.data)
-    with counted("clips heard", args.quiet) as progress:
+    with show_progress("clips heard", args.quiet) as progress:
         result = calibrate(
             model,
             data,
@@ -151,36 +128,33 @@ def _made(args: argparse.Namespace, model: AudioModel) -> tuple[Any, bool]:
         )
     print(result.report)
     if args.json is not None:
-        file = AtomicFile(args.json)
-        with file.guard():
-            file.stream.write(result.report.json())
-        file.commit()
+        write_text(args.json, result.report.json())
     return result.calibration, bool(result.left_out)
 
 
-def _given(args: argparse.Namespace, model: AudioModel) -> Any:
+def _existing_calibration(args: argparse.Namespace, model: AudioModel) -> Any:
     from oido.errors import OptionError
     from oido.heads import ScoreCalibration, ScoreTransformation
     from oido.models.calibration_file import Calibration
 
-    if args.given.suffix == ".json":
-        return Calibration.read(args.given)
+    if args.existing.suffix == ".json":
+        return Calibration.read(args.existing)
     head = model.head_named(args.head)
     try:
-        text = args.given.read_text(encoding="utf-8-sig")
+        text = args.existing.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise OptionError(f"{args.given} cannot be read: {reason}") from error
+        raise OptionError(f"{args.existing} cannot be read: {reason}") from error
     transformation = ScoreTransformation[args.transformation]
     try:
         scores = ScoreCalibration.parse(text, len(head.labels), transformation, args.default_score)
     except OptionError as error:
-        raise OptionError(f"{args.given}: {error}") from error
-    return Calibration.of(model, head, scores=scores, facts={"from": args.given.name})
+        raise OptionError(f"{args.existing}: {error}") from error
+    return Calibration.of(model, head, scores=scores, facts={"from": args.existing.name})
 
 
-def _by_the_way(path: Path, scores: Any) -> str:
-    """What the Task Library's file does not say itself."""
+def _csv_note(path: Path, scores: Any) -> str:
+    """What the Task Library's file itself leaves out."""
     if path.suffix not in {".csv", ".txt"}:
         return ""
     return (

@@ -5,21 +5,21 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from oido.cli.options import (
-    add_inference_options,
-    add_output_options,
+    add_argument,
+    add_command,
+    add_options,
     add_paths,
-    add_reading_options,
+    add_prediction_options,
     add_report_options,
-    make_plan,
-    make_tasks,
+    add_row_output_options,
+    plan_of,
 )
 from oido.cli.terminal import interrupts_held
 from oido.errors import OptionError
-from oido.params import available_cores
+from oido.options import OPTIONS
 
 if TYPE_CHECKING:
     from oido.batch.output_files import Sink
@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+tell what is heard in recordings, and when
+
+Tell what is heard in recordings, and when.
+
 examples:
   oido classify street.m4a
   oido classify recordings/ -o events.csv
@@ -50,78 +54,45 @@ recordings failed (each is one line on standard error); 130 interrupted.
 
 def add_parser(commands: Any) -> None:
     """Add ``oido classify``."""
-    parser = commands.add_parser(
-        "classify",
-        help="tell what is heard in recordings, and when",
-        description="Tell what is heard in recordings, and when.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_command(commands, "classify", _run, _HELP)
     add_paths(parser)
-    output = add_output_options(
+    output = add_row_output_options(
         parser,
         "table (for reading, the default), csv, jsonl, json, parquet, audacity, raven, srt, vtt; "
         "several at once with -o",
     )
-    output.add_argument(
+    add_argument(
+        output,
         "--resume",
-        action="store_true",
-        help="as `oido batch`: Parquet tables in a folder, going on where the last run stopped",
+        "as `oido batch`: Parquet tables in a folder, going on where the last run stopped",
     )
-    _add_levels(add_report_options(parser))
-    add_reading_options(add_inference_options(parser))
-    parser.set_defaults(run=_run)
-
-
-def _add_levels(group: argparse._ArgumentGroup) -> None:
-    level = group.add_mutually_exclusive_group()
+    group = add_report_options(parser)
+    levels = group.add_mutually_exclusive_group()
     for name, text in (
         ("events", "stretches of time in which a label is heard (the default)"),
         ("windows", "the best labels of each window of 0.975 s"),
         ("clip", "the best labels of the whole recording"),
     ):
-        level.add_argument(
-            f"--{name}", dest="level", action="store_const", const=name, default="events", help=text
-        )
-    group.add_argument(
-        "--top",
-        metavar="N",
-        type=int,
-        help="at most N labels per window or clip (default 5), or the N strongest events",
-    )
+        level: dict[str, Any] = {"dest": "level", "const": name, "default": "events"}
+        add_argument(levels, f"--{name}", text, action="store_const", **level)
+    add_options(group, "top")
+    add_prediction_options(parser, "aggregation", "calibration", "head")
 
 
 def _run(args: argparse.Namespace) -> int:
     with interrupts_held():
-        from oido.batch.inputs import find_recordings
-        from oido.batch.process_pool import LocalPool
-        from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
-        from oido.cli.run_pool import run_files
+        from oido.cli.run_pool import run_plan
         from oido.writers import CALIBRATED_FORMATS, FORMATS, format_named
 
     if args.resume:
         return _resume(args)
-    plan = make_plan(args)
+    plan = plan_of(args)
     known = CALIBRATED_FORMATS if plan.calibrated else FORMATS
-    formats = [
-        format_named(name, known)
-        for text in args.format
-        for name in text.split(",")
-        if name != "table"
-    ]
-    if formats and any("table" in text.split(",") for text in args.format):
+    names = [name for text in args.format for name in text.split(",")]
+    formats = [format_named(name, known) for name in names if name != "table"]
+    if formats and "table" in names:
         raise OptionError("table is for reading on the screen; leave it out beside other formats")
-    recordings = find_recordings(args.paths)
-    jobs = args.jobs or available_cores()
-    with ExitStack() as stack:
-        # First of all, so that the workers load while the rest is prepared.
-        with interrupts_held():
-            pool = stack.enter_context(LocalPool(plan, min(jobs, len(recordings))))
-        tasks = make_tasks(recordings, jobs, stack)
-        with interrupts_held():
-            sink = stack.enter_context(_sink(args, plan, tasks, formats))
-        failed = run_files(pool, plan, tasks, sink, quiet=args.quiet, verbose=args.verbose)
-    return EXIT_FAILED_FILES if failed else EXIT_OK
+    return run_plan(args, plan, lambda tasks: _sink(args, plan, tasks, formats))
 
 
 def _resume(args: argparse.Namespace) -> int:
@@ -132,8 +103,7 @@ def _resume(args: argparse.Namespace) -> int:
         raise OptionError(
             "--resume is for a folder of Parquet tables: say -o FOLDER/, and leave out --format"
         )
-    args.clip_top = args.top or 5
-    args.level, args.top = "events", None
+    args.clip_top = args.top or OPTIONS["clip_top"].default
     return run_archive(args)
 
 

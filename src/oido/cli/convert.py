@@ -4,14 +4,26 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
-from oido.cli.options import add_clock_options, add_results, clock_of, print_doubts
+from oido.cli.options import (
+    add_clock_options,
+    add_command,
+    add_quiet,
+    add_results,
+    adder,
+    clock_of,
+    print_doubts,
+)
+from oido.cli.terminal import EXIT_OK, print_message
 
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+write a results folder in other formats
+
+Write the rows of a results folder in other formats.
+
 examples:
   oido convert results/ -o events.csv
   oido convert results/ -o labels/ --format audacity --where "label = 'Dog'"
@@ -30,54 +42,35 @@ that is somebody else's or was changed since. How many were replaced is told.
 
 def add_parser(commands: Any) -> None:
     """Add ``oido convert``."""
-    parser = commands.add_parser(
-        "convert",
-        help="write a results folder in other formats",
-        description="Write the rows of a results folder in other formats.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_command(commands, "convert", _run, _HELP)
+    add = adder(parser)
     add_results(parser)
-    parser.add_argument(
-        "-o", "--output", metavar="FILE-or-FOLDER/", required=True, help="where to write"
-    )
-    parser.add_argument(
-        "--format",
-        metavar="FORMAT[,FORMAT…]",
+    add("-o, --output FILE-or-FOLDER/", "where to write", required=True)
+    add(
+        "--format FORMAT[,FORMAT…]",
+        "csv, jsonl, json, parquet, audacity, raven, srt, vtt; of embeddings parquet, npz "
+        "(default: what the name tells)",
         action="append",
         default=[],
-        help="csv, jsonl, json, parquet, audacity, raven, srt, vtt; of embeddings parquet, npz "
-        "(default: what the name tells)",
     )
-    parser.add_argument("--where", metavar="CONDITION", help="which rows, in SQL (default: all)")
-    parser.add_argument(
-        "--table",
-        metavar="TABLE",
-        default="events",
-        help="events (the default), windows, clips or embeddings",
-    )
-    files = parser.add_mutually_exclusive_group()
-    files.add_argument(
+    add("--where CONDITION", "which rows, in SQL (default: all)")
+    add("--table TABLE", "events (the default), windows, clips or embeddings", default="events")
+    add_files = adder(parser.add_mutually_exclusive_group())
+    add_files(
         "--combined",
+        "one file for all recordings",
         dest="combined",
         action="store_const",
         const=True,
-        help="one file for all recordings",
     )
-    files.add_argument(
-        "--split",
-        dest="combined",
-        action="store_const",
-        const=False,
-        help="one file for each recording",
+    add_files(
+        "--split", "one file for each recording", dest="combined", action="store_const", const=False
     )
-    parser.add_argument("-q", "--quiet", action="store_true", help="errors only")
+    add_quiet(parser, "errors only")
     add_clock_options(parser)
-    parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.cli.exit_codes import EXIT_OK
     from oido.results import Results
     from oido.results.convert import convert
 
@@ -96,8 +89,5 @@ def _run(args: argparse.Namespace) -> int:
     if not args.quiet:
         files = str(done.files[0]) if len(done.files) == 1 else f"{len(done.files)} files"
         replaced = f", {done.replaced} of them replaced" if done.replaced else ""
-        print(
-            f"oido: {done.rows} rows of {done.recordings} recordings in {files}{replaced}",
-            file=sys.stderr,
-        )
+        print_message(f"{done.rows} rows of {done.recordings} recordings in {files}{replaced}")
     return EXIT_OK

@@ -7,9 +7,16 @@ import argparse
 import json
 from typing import Any
 
+from oido.cli.options import add_argument, add_command
+from oido.cli.terminal import EXIT_OK
+
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+list the microphones
+
+List the microphones and other inputs of this machine.
+
 examples:
   oido devices
   oido listen mic:2            the device of this number
@@ -21,23 +28,15 @@ Needs PortAudio: pip install 'oido[live]', and on Linux the package libportaudio
 
 def add_parser(commands: Any) -> None:
     """Add ``oido devices``."""
-    parser = commands.add_parser(
-        "devices",
-        help="list the microphones",
-        description="List the microphones and other inputs of this machine.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--json", action="store_true", help="as one JSON array")
-    parser.set_defaults(run=_run)
+    parser = add_command(commands, "devices", _run, _HELP)
+    add_argument(parser, "--json", "as one JSON array")
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.cli.exit_codes import EXIT_OK
-    from oido.cli.terminal import hushed
+    from oido.cli.terminal import silence_stderr
     from oido.live.microphone import input_devices
 
-    with hushed():  # ALSA tells of every device that it does not find
+    with silence_stderr():  # ALSA tells of every device that it does not find
         devices = input_devices()
     if args.json:
         print(json.dumps([device._asdict() for device in devices], ensure_ascii=False))

@@ -10,7 +10,6 @@ import importlib.util
 import math
 import os
 import platform
-import sys
 import tempfile
 import wave
 from collections.abc import Callable
@@ -18,12 +17,17 @@ from importlib import metadata
 from typing import Any
 
 from oido._version import __version__
+from oido.cli.options import add_command, fetch_model
 from oido.errors import OidoError
 from oido.params import available_cores
 
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+say what works on this machine
+
+Say what works on this machine: model, codecs, cores, microphone.
+
 examples:
   oido doctor
 
@@ -36,14 +40,7 @@ _PACKAGES = ("ai-edge-litert", "numpy", "soundfile", "av", "soxr", "pyarrow")
 
 def add_parser(commands: Any) -> None:
     """Add ``oido doctor``."""
-    parser = commands.add_parser(
-        "doctor",
-        help="say what works on this machine",
-        description="Say what works on this machine: model, codecs, cores, microphone.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(run=_run)
+    add_command(commands, "doctor", _run, _HELP)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -53,8 +50,7 @@ def _run(args: argparse.Namespace) -> int:
     _line("ok", "cores", f"{available_cores()} usable of {os.cpu_count()}")
     _try("codecs", _codecs)
     _try("microphone", _microphone, optional=True)
-    hears = _try("model", _model)
-    return 0 if hears else 1
+    return 0 if _try("model", _model) else 1
 
 
 def _line(mark: str, name: str, text: str) -> None:
@@ -104,11 +100,10 @@ def _model() -> str:
     from oido.batch.plan import Plan, Task
     from oido.batch.process_pool import LocalPool
     from oido.batch.worker import Done
-    from oido.models import fetch
-    from oido.models.registry import DEFAULT_MODEL, card
+    from oido.models.registry import DEFAULT_MODEL
     from oido.types import Row
 
-    fetch.fetch(card(DEFAULT_MODEL), on_message=lambda line: print(line, file=sys.stderr))
+    fetch_model(DEFAULT_MODEL)
     with tempfile.TemporaryDirectory(prefix="oido-") as folder:
         path = os.path.join(folder, "beep.wav")
         _write_beep(path)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido drift``: whether new recordings are heard as those that a model was calibrated on."""
+"""``oido drift``: whether new recordings still resemble those that a model was calibrated on."""
 
 from __future__ import annotations
 
@@ -7,9 +7,17 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from oido.cli.options import add_command, add_options, add_quiet, adder, fetch_model, require_suffix
+from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK
+
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+tell if new recordings differ from those that a model was calibrated on
+
+Compare what a model hears in two folders of recordings, and tell in words if thresholds and
+calibration made on the first can be trusted on the second.
+
 examples:
   oido drift calibrated-on/ this-month/
   oido drift train/ field/ --model birds.tflite --json drift.json
@@ -22,48 +30,31 @@ found; "shifted" in the JSON file is for programs.
 
 def add_parser(commands: Any) -> None:
     """Add ``oido drift``."""
-    parser = commands.add_parser(
-        "drift",
-        help="tell if new recordings differ from those that a model was calibrated on",
-        description="Compare what a model hears in two folders of recordings, and tell in words "
-        "if thresholds and calibration made on the first can be trusted on the second.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("reference", metavar="REFERENCE", help="what the model is known on")
-    parser.add_argument("new", metavar="NEW", help="what it is to be used on")
-    parser.add_argument(
-        "--model", metavar="NAME-or-FILE", default="yamnet/classification", help="see `oido models`"
-    )
-    parser.add_argument(
-        "--level",
-        metavar="SHARE",
+    parser = add_command(commands, "drift", _run, _HELP)
+    add = adder(parser)
+    add("reference REFERENCE", "what the model is known on")
+    add("new NEW", "what it is to be used on")
+    add_options(parser, "model")
+    add(
+        "--level SHARE",
+        "how often a shift may be told where there is none (default 0.05)",
         type=float,
         default=0.05,
-        help="how often a shift may be told where there is none (default 0.05)",
     )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="every figure, as .json")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, errors only")
-    parser.set_defaults(run=_run)
+    add("--json FILE", "every figure, as .json", type=Path)
+    add_quiet(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
-    from oido.cli.options import fetch_model
-    from oido.cli.progress import counted
-    from oido.errors import OptionError
+    from oido.cli.progress import show_progress
     from oido.evaluation.drift import drift
-    from oido.writers.atomic import AtomicFile
+    from oido.writers.atomic import write_text
 
-    if args.json is not None and args.json.suffix.lower() != ".json":
-        raise OptionError(f"--json needs a name that ends in .json, not {args.json}")
+    require_suffix("--json", args.json, ".json")
     model = fetch_model(args.model)
-    with counted("recordings heard", args.quiet) as progress:
-        found = drift(args.reference, args.new, model, level=args.level, progress=progress)
+    with show_progress("recordings heard", args.quiet) as progress:
+        report = drift(args.reference, args.new, model, level=args.level, progress=progress)
     if args.json is not None:
-        file = AtomicFile(args.json)
-        with file.guard():
-            file.stream.write(found.to_json() + "\n")
-        file.commit()
-    print(found)
-    return EXIT_FAILED_FILES if found.left_out else EXIT_OK
+        write_text(args.json, report.to_json() + "\n")
+    print(report)
+    return EXIT_FAILED_FILES if report.left_out else EXIT_OK

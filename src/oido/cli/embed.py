@@ -4,23 +4,26 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import ExitStack
 from typing import Any
 
 from oido.cli.options import (
-    add_inference_options,
-    add_output_options,
+    add_argument,
+    add_command,
     add_paths,
+    add_prediction_options,
+    add_row_output_options,
     fetch_model,
-    make_tasks,
 )
 from oido.cli.terminal import interrupts_held
 from oido.errors import OptionError
-from oido.params import available_cores
 
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+turn recordings into embeddings, for search and for classifiers of your own
+
+Turn recordings into embeddings, per window or per clip.
+
 examples:
   oido embed recordings/ -o embeddings.parquet
   oido embed recordings/ -o clips.npz --clip --l2-normalize
@@ -34,37 +37,28 @@ be compared; the manifest beside the output names the model.
 
 def add_parser(commands: Any) -> None:
     """Add ``oido embed``."""
-    parser = commands.add_parser(
-        "embed",
-        help="turn recordings into embeddings, for search and for classifiers of your own",
-        description="Turn recordings into embeddings, per window or per clip.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_command(commands, "embed", _run, _HELP)
     add_paths(parser)
-    add_output_options(parser, "parquet or npz, or both (default: what the name of -o tells)")
+    add_row_output_options(parser, "parquet or npz, or both (default: what the name of -o tells)")
     group = parser.add_argument_group("what is written")
-    group.add_argument(
+    add_argument(
+        group,
         "--clip",
+        "one vector for each recording (default: one for each window)",
         dest="level",
         action="store_const",
         const="clip",
         default="windows",
-        help="one vector for each recording (default: one for each window)",
     )
-    group.add_argument("--l2-normalize", action="store_true", help="give every vector the length 1")
-    add_inference_options(parser)
-    parser.set_defaults(run=_run)
+    add_argument(group, "--l2-normalize", "give every vector the length 1")
+    add_prediction_options(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
     with interrupts_held():
-        from oido.batch.inputs import find_recordings
         from oido.batch.output_files import ResultFiles
         from oido.batch.plan import Plan
-        from oido.batch.process_pool import LocalPool
-        from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
-        from oido.cli.run_pool import run_files
+        from oido.cli.run_pool import run_plan
         from oido.writers import EMBEDDING_FORMATS, format_named
 
     if not args.output:
@@ -80,15 +74,9 @@ def _run(args: argparse.Namespace) -> int:
         l2_normalize=args.l2_normalize,
         precision=args.precision,
     )
-    recordings = find_recordings(args.paths)
-    jobs = args.jobs or available_cores()
-    with ExitStack() as stack:
-        with interrupts_held():
-            pool = stack.enter_context(LocalPool(plan, min(jobs, len(recordings))))
-        tasks = make_tasks(recordings, jobs, stack)
-        with interrupts_held():
-            sink = stack.enter_context(
-                ResultFiles(args.output, formats, plan.table_name, tasks, known=EMBEDDING_FORMATS)
-            )
-        failed = run_files(pool, plan, tasks, sink, quiet=args.quiet, verbose=args.verbose)
-    return EXIT_FAILED_FILES if failed else EXIT_OK
+    known = EMBEDDING_FORMATS
+    return run_plan(
+        args,
+        plan,
+        lambda tasks: ResultFiles(args.output, formats, plan.table_name, tasks, known=known),
+    )

@@ -4,17 +4,19 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from oido.datasets.dataset import Dataset
+from oido.cli.options import add_command, add_quiet, adder, fetch_model, require_suffix
+from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK
 
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+tell how good a model is, on labelled recordings
+
+Hear labelled recordings, and report how well a model names what is in them.
+
 examples:
   oido evaluate birds.tflite held-out/
   oido evaluate birds.tflite held-out/clips.csv --report birds.html --json birds.json
@@ -27,73 +29,45 @@ that the model was not trained on. What is a label of theirs must be one of the 
 
 def add_parser(commands: Any) -> None:
     """Add ``oido evaluate``."""
-    parser = commands.add_parser(
-        "evaluate",
-        help="tell how good a model is, on labelled recordings",
-        description="Hear labelled recordings, and report how well a model names what is in them.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("model", metavar="NAME-or-FILE", help="see `oido models list`")
-    parser.add_argument(
-        "data", metavar="DATA", help="a folder of class folders or label tracks, or a table"
-    )
-    parser.add_argument(
-        "--report",
-        metavar="FILE",
+    parser = add_command(commands, "evaluate", _run, _HELP)
+    add = adder(parser)
+    add("model NAME-or-FILE", "see `oido models list`")
+    add("data DATA", "a folder of class folders or label tracks, or a table")
+    add(
+        "--report FILE",
+        "the report as one page, .html, with pictures and the worst mistakes to hear",
         type=Path,
-        help="the report as one page, .html, with pictures and the worst mistakes to hear",
     )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="every figure, as .json")
-    parser.add_argument(
+    add("--json FILE", "every figure, as .json", type=Path)
+    add(
         "--events",
-        action="store_true",
-        help="judge events too, by their times: collars, 1 s segments, PSDS (needs oido[evaluate])",
+        "judge events too, by their times: collars, 1 s segments, PSDS (needs oido[evaluate])",
     )
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, errors only")
-    parser.set_defaults(run=_run)
+    add_quiet(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
-    from oido.cli.options import fetch_model
+    from oido.cli.progress import show_progress
     from oido.datasets.dataset import Dataset
-    from oido.errors import OptionError
     from oido.evaluation.evaluate import evaluate
     from oido.writers.atomic import write_json
 
-    wanted = (("--report", args.report, (".html", ".htm")), ("--json", args.json, (".json",)))
-    for option, path, suffixes in wanted:
-        if path is not None and path.suffix.lower() not in suffixes:
-            raise OptionError(f"{option} needs a name that ends in {suffixes[0]}, not {path}")
+    require_suffix("--report", args.report, ".html", ".htm")
+    require_suffix("--json", args.json, ".json")
     data = Dataset.load(args.data)
     model = fetch_model(args.model)
-    report = evaluate(model, data, progress=None if args.quiet else _progress())
-    events = _events(args, data) if args.events else None
+    with show_progress("clips heard", args.quiet) as progress:
+        report = evaluate(model, data, progress=progress)
+    figures = report.to_dict()
+    if args.events:
+        from oido.evaluation.event_metrics import judge_events
+
+        events = judge_events(args.model, data)
+        print(f"{events}\n")
+        figures["events"] = events.to_dict()
     if args.report is not None:
         report.save(args.report)
     if args.json is not None:
-        figures = report.to_dict() if events is None else {**report.to_dict(), "events": events}
         write_json(args.json, figures)
     print(report)
     return EXIT_FAILED_FILES if report.left_out else EXIT_OK
-
-
-def _events(args: argparse.Namespace, data: Dataset) -> dict[str, Any]:
-    """Print the event-based figures, and give them as plain values."""
-    from oido.evaluation.event_metrics import judge_events
-
-    figures = judge_events(args.model, data)
-    print(f"{figures}\n")
-    return figures.to_dict()
-
-
-def _progress() -> Callable[[int, int], None]:
-    """A line that grows on a terminal, and nothing elsewhere."""
-
-    def show(done: int, total: int) -> None:
-        if sys.stderr.isatty():
-            end = "\n" if done == total else ""
-            print(f"\roido: {done}/{total} clips heard", end=end, file=sys.stderr, flush=True)
-
-    return show

@@ -7,9 +7,16 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from oido.cli.options import add_command, adder, fetch_model
+from oido.cli.terminal import EXIT_OK
+
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+write a model as one file for phones and other programs
+
+Write a model as one file: waveform in, scores out.
+
 examples:
   oido export yamnet/classification -o yamnet.tflite --embedding
   oido export yamnet/classification -o yamnet-float.tflite --precision float32
@@ -24,45 +31,24 @@ the Task Library. It is run on several windows, and compared with oido, before i
 
 def add_parser(commands: Any) -> None:
     """Add ``oido export``."""
-    parser = commands.add_parser(
-        "export",
-        help="write a model as one file for phones and other programs",
-        description="Write a model as one file: waveform in, scores out.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("model", metavar="NAME-or-FILE", help="see `oido models list`")
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE",
-        type=Path,
-        required=True,
-        help="the file; .tflite or .onnx",
-    )
-    parser.add_argument(
-        "--format", choices=("tflite", "onnx"), help="if the file's name does not say it"
-    )
-    parser.add_argument(
+    add = adder(add_command(commands, "export", _run, _HELP))
+    add("model NAME-or-FILE", "see `oido models list`")
+    add("-o, --output FILE", "the file; .tflite or .onnx", type=Path, required=True)
+    add("--format", "if the file's name does not say it", choices=("tflite", "onnx"))
+    add(
         "--precision",
+        "of a quantised YAMNet: float32 is finer, slower, and four times as large",
         choices=("int8", "float32"),
-        help="of a quantised YAMNet: float32 is finer, slower, and four times as large",
     )
-    parser.add_argument(
-        "--embedding", action="store_true", help="a second output: the network's embedding"
-    )
-    parser.add_argument(
-        "--window",
-        metavar="SECONDS",
+    add("--embedding", "a second output: the network's embedding")
+    add(
+        "--window SECONDS",
+        "what the file takes at once, for a network that hears any length (mn04: 10)",
         type=float,
-        help="what the file takes at once, for a network that hears any length (mn04: 10)",
     )
-    parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.cli.exit_codes import EXIT_OK
-    from oido.cli.options import fetch_model
     from oido.inference.export import export
 
     report = export(

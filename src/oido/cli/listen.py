@@ -11,10 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.listen_options import add_options
+from oido.cli.listen_options import add_listen_options
+from oido.cli.options import add_command, plan_of
+from oido.cli.terminal import EXIT_OK, print_message
 from oido.errors import AudioError, OptionError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from oido.cli.live_output import LiveOutput
     from oido.inference.classifier import AudioClassifier
     from oido.live.monitor import LiveMonitor
@@ -25,7 +30,11 @@ __all__ = ["add_parser"]
 
 _GRACE_SECONDS = 5.0
 
-_EPILOG = """\
+_HELP = """\
+tell what is heard now: a microphone, a camera, a stream
+
+Tell what is heard now, and set off actions.
+
 examples:
   oido listen                                     the microphone, in a live view
   oido listen mic:USB --allow Speech --allow Dog
@@ -46,15 +55,8 @@ line, each as soon as the event is over. Exit code: 0 the source ended; 1 fatal;
 
 def add_parser(commands: Any) -> None:
     """Add ``oido listen``."""
-    parser = commands.add_parser(
-        "listen",
-        help="tell what is heard now: a microphone, a camera, a stream",
-        description="Tell what is heard now, and set off actions.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_options(parser)
-    parser.set_defaults(run=_run)
+    parser = add_command(commands, "listen", _run, _HELP)
+    add_listen_options(parser)
 
 
 class _Talk:
@@ -68,7 +70,7 @@ class _Talk:
         if self._quiet:
             return
         if self.output is None:
-            print(f"oido: {sentence}", file=sys.stderr, flush=True)
+            print_message(sentence)
         else:
             self.output.on_message(sentence)
 
@@ -76,77 +78,75 @@ class _Talk:
         if self.output is not None:
             self.output.gap(gap)
 
+    def show(self, block: NDArray[np.float32]) -> None:
+        if self.output is not None:
+            self.output.show(block)
+
 
 def _run(args: argparse.Namespace) -> int:
     import numpy as np
 
-    from oido.cli.exit_codes import EXIT_OK
-    from oido.cli.options import fetch_model
-    from oido.cli.terminal import hushed
+    from oido.batch.recording import make_classifier
+    from oido.cli.terminal import silence_stderr
     from oido.live.monitor import LiveMonitor
 
     _check(args)
     rules, shared = _rules(args)
     talk = _Talk(args.quiet)
-    detection = _detection(args)
-    model = fetch_model(args.model)
-    with hushed(not args.verbose):
-        classifier = _classifier(args, model)
-        classifier.postprocessor.segmenter(
-            classifier.windowing, detection
-        )  # wrong labels are told now
-        # The first window takes longest; the microphone shall not wait for it.
+    plan = plan_of(args, level="events", top=None, aggregation=None)
+    with silence_stderr(not args.verbose):
+        classifier = make_classifier(plan)
         windowing = classifier.windowing
+        # The first window is slowest: it is run before the microphone opens.
         classifier.classify(np.zeros(windowing.window_samples), windowing.sample_rate_hz)
         reader = _open_source(args, talk)
     try:
-        hearing = LiveMonitor(
-            classifier, reader, detection, channel=args.channel, look=_looker(talk)
+        monitor = LiveMonitor(
+            classifier, reader, plan.detection, channel=args.channel, look=talk.show
         )
         if rules:
             from oido.live.rule_engine import RuleEngine
 
-            hearing.board = RuleEngine(
+            monitor.board = RuleEngine(
                 rules,
                 classifier.postprocessor,
-                classifier.windowing,
+                windowing,
                 reader.info,
-                hearing.clock.at,
+                monitor.clock.at,
                 channel=args.channel,
                 on_message=talk.on_message,
                 **shared,
             )
-        output = _output(args, hearing, classifier)
-        _listen(hearing, output, talk)
+        _listen(monitor, _output(args, monitor, classifier), talk)
     finally:
         reader.close()
     return EXIT_OK
 
 
-def _listen(hearing: LiveMonitor, output: LiveOutput, talk: _Talk) -> None:
+def _listen(monitor: LiveMonitor, output: LiveOutput, talk: _Talk) -> None:
     """To the end of the source, or to Ctrl-C; what is under way is finished in either case."""
     with _terminable():
         try:
-            if hearing.board is not None:
-                hearing.board.start()
+            if monitor.board is not None:
+                monitor.board.start()
             output.open()
             talk.output = output
             try:
-                for heard in hearing:
-                    output.heard(heard)
+                for update in monitor:
+                    output.on_update(update)
             except (AudioError, KeyboardInterrupt):
-                output.heard(hearing.finish())
+                output.on_update(monitor.finish())
                 raise
             except BrokenPipeError:
-                hearing.finish()
+                monitor.finish()
                 raise
-            output.heard(hearing.finish())
+            output.on_update(monitor.finish())
         finally:
             output.close()
-            if hearing.board is not None:
-                hearing.board.close(_GRACE_SECONDS)
-                if hearing.board.forgotten > 1:
-                    talk.on_message(f"{hearing.board.forgotten} clips with speech were not kept")
+            if monitor.board is not None:
+                monitor.board.close(_GRACE_SECONDS)
+                if monitor.board.forgotten > 1:
+                    talk.on_message(f"{monitor.board.forgotten} clips with speech were not kept")
 
 
 @contextmanager
@@ -162,22 +162,12 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _looker(talk: _Talk) -> Any:
-    def look(block: Any) -> None:
-        if talk.output is not None:
-            talk.output.show(block)
-
-    return look
-
-
 def _check(args: argparse.Namespace) -> None:
     raw = args.rate is not None or args.encoding is not None or args.channels is not None
     if raw and args.source != "-":
         raise OptionError("--rate, --encoding and --channels are for raw samples on a pipe: -")
     if raw and args.rate is None:
         raise OptionError("raw samples need their rate, such as --rate 16000")
-    if args.top is not None and args.top < 1:
-        raise OptionError(f"--top must be 1 or more, not {args.top}")
 
 
 def _rules(args: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
@@ -211,33 +201,6 @@ def _rules(args: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
     }
 
 
-def _classifier(args: argparse.Namespace, model: str) -> AudioClassifier:
-    from oido.inference.classifier import AudioClassifier
-
-    return AudioClassifier(
-        model,
-        hop=args.hop,
-        category_allowlist=args.allow,
-        category_denylist=args.deny,
-        display_names_locale=args.locale,
-        rollup=args.rollup,
-        precision=args.precision,
-        head=args.head,
-        calibration=args.calibration,
-        jobs=1,  # each window is heard at once; a second thread would only hold it back
-    )
-
-
-def _detection(args: argparse.Namespace) -> Any:
-    from oido.events.thresholds import read_thresholds
-    from oido.params import Detection
-
-    thresholds = read_thresholds(args.thresholds) if args.thresholds else ()
-    return Detection(
-        args.threshold, args.off_ratio, args.min_duration, args.merge_gap, tuple(thresholds)
-    )
-
-
 def _open_source(args: argparse.Namespace, talk: _Talk) -> AudioReader:
     """Each source needs only its own libraries."""
     source: str = args.source
@@ -268,16 +231,16 @@ def _open_source(args: argparse.Namespace, talk: _Talk) -> AudioReader:
 
 
 def _output(
-    args: argparse.Namespace, hearing: LiveMonitor, classifier: AudioClassifier
+    args: argparse.Namespace, monitor: LiveMonitor, classifier: AudioClassifier
 ) -> LiveOutput:
     from oido.cli.live_output import JsonLines, Lines
     from oido.cli.live_screen import Screen, can_draw
 
-    selector, name = classifier.postprocessor.selector, hearing.info.name
+    selector, name = classifier.postprocessor.selector, monitor.info.name
     windowing = classifier.windowing
     hop = windowing.hop_samples / windowing.sample_rate_hz
     if not (args.jsonl or args.plain or args.windows) and can_draw():
         title = f"oido  {name}  {classifier.model.name}"
-        return Screen(title, hearing.clock, selector, hop, args.top or 8)
+        return Screen(title, monitor.clock, selector, hop, args.top or 8)
     kind = JsonLines if args.jsonl else Lines
-    return kind(name, hearing.clock, selector, hop, (args.top or 5) if args.windows else None)
+    return kind(name, monitor.clock, selector, hop, (args.top or 5) if args.windows else None)

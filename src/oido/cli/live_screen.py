@@ -13,9 +13,17 @@ from contextlib import ExitStack
 import numpy as np
 from numpy.typing import NDArray
 
-from oido.cli.live_output import HopWatch, hop_sentence, local_time, trigger_line
-from oido.cli.tables import can_print
-from oido.cli.terminal import hushed
+from oido.cli.live_output import (
+    HopWatch,
+    event_line,
+    gap_line,
+    hop_sentence,
+    printable,
+    trigger_line,
+    value_of,
+)
+from oido.cli.tables import bar_text
+from oido.cli.terminal import print_message, silence_stderr
 from oido.events.selection import Selector
 from oido.live.monitor import LiveUpdate
 from oido.live.source import SourceGap, UtcClock
@@ -41,7 +49,7 @@ class Screen:
     def __init__(
         self, title: str, clock: UtcClock, selector: Selector, hop_seconds: float, top: int
     ) -> None:
-        self._title, self._clock, self._selector, self._top = _plain(title), clock, selector, top
+        self._title, self._clock, self._selector, self._top = printable(title), clock, selector, top
         self._hop = HopWatch(hop_seconds)
         self._bars: dict[int, float] = {}
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
@@ -51,7 +59,6 @@ class Screen:
         self._drawn = 0.0
         self._seconds = 0.0
         self._n_events = 0
-        self._full, self._empty = ("█", "·") if can_print("█·–…") else ("#", ".")
         self._is_open = False
         self._hush = ExitStack()
 
@@ -60,13 +67,13 @@ class Screen:
         if os.name == "nt":
             os.system("")  # makes the console of Windows 10 and later read escape sequences
         # Whatever a library prints there would stand in the middle of the page.
-        self._hush.enter_context(hushed())
+        self._hush.enter_context(silence_stderr())
         self._is_open = True
         self._write("\x1b[?1049h\x1b[?25l")
         self.draw()
 
     def close(self) -> None:
-        """Turn back, and say in a line what there was."""
+        """Turn back, and print one line of summary."""
         if self._is_open:
             self._is_open = False
             self._hush.close()
@@ -82,39 +89,33 @@ class Screen:
             self._levels = []
             self.draw()
 
-    def heard(self, heard: LiveUpdate) -> None:
+    def on_update(self, update: LiveUpdate) -> None:
         """The bars move with each window."""
-        self._seconds = heard.end_time
-        if (hop := self._hop.change(heard)) is not None:
+        self._seconds = update.end_time
+        if (hop := self._hop.change(update)) is not None:
             self.on_message(hop_sentence(hop))
-        if heard.values is not None:
+        if update.values is not None:
             self._bars = {i: v * _FALL for i, v in self._bars.items() if v * _FALL > 0.01}
-            now = self._selector.categories(heard.scores, self._top)  # type: ignore[arg-type]
-            for c in now:
-                value = c.score if c.probability is None else c.probability
-                self._bars[c.index] = max(value, self._bars.get(c.index, 0.0))
-        for event in heard.events:
-            value = event.score if event.probability is None else event.probability
-            seconds = event.end_time - event.start_time
-            when = local_time(self._clock, event.start_time)
-            self._lines.append(f"{when}  {seconds:7.2f} s  {value:.2f}  {event.display_name}")
-        self._n_events += len(heard.events)
-        for state in heard.triggers:
-            self._lines.append(trigger_line(self._clock, state))
+            now = self._selector.categories(update.scores, self._top)  # type: ignore[arg-type]
+            for category in now:
+                before = self._bars.get(category.index, 0.0)
+                self._bars[category.index] = max(value_of(category), before)
+        self._lines += [event_line(self._clock, event) for event in update.events]
+        self._n_events += len(update.events)
+        self._lines += [trigger_line(self._clock, state) for state in update.triggers]
         if self._is_open:
             self.draw()
 
     def gap(self, gap: SourceGap) -> None:
         """A gap stands among the events."""
-        when = local_time(self._clock, gap.start_time)
-        self._lines.append(f"{when}  {gap.seconds:7.2f} s  nothing came: {gap.reason}")
+        self._lines.append(gap_line(self._clock, gap))
 
     def on_message(self, sentence: str) -> None:
         """The last sentence stays on the last line; before and after, they go to standard error."""
         if self._is_open:
-            self._notice = _plain(sentence)
+            self._notice = printable(sentence)
         else:
-            print(f"oido: {sentence}", file=sys.stderr, flush=True)
+            print_message(sentence)
 
     def draw(self) -> None:
         """All of it anew, in one write."""
@@ -146,18 +147,14 @@ class Screen:
     def _bar_line(self, index: int, value: float, width: int) -> str:
         name = self._selector.display_names[index]
         cells = max(4, min(30, width // 3))
-        return f"{self._bar(value, cells)} {value:.2f}  {name}"
+        return f"{bar_text(value, cells)} {value:.2f}  {name}"
 
     def _level_line(self, width: int) -> str:
         rms, peak = self._level
         cells = max(4, min(30, width // 3))
         share = (rms - _LOWEST_DB) / -_LOWEST_DB
         clipped = "  too loud: it is clipped" if peak > -0.1 else ""
-        return f"{self._bar(share, cells)} {rms:4.0f} dB  peak {peak:.0f} dB{clipped}"
-
-    def _bar(self, share: float, cells: int) -> str:
-        full = round(min(max(share, 0.0), 1.0) * cells)
-        return self._full * full + self._empty * (cells - full)
+        return f"{bar_text(share, cells)} {rms:4.0f} dB  peak {peak:.0f} dB{clipped}"
 
     def _write(self, text: str) -> None:
         sys.stdout.write(text)
@@ -167,8 +164,3 @@ class Screen:
 def can_draw() -> bool:
     """Whether standard output is a terminal that can be drawn on."""
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-
-
-def _plain(text: str) -> str:
-    """Without what could move the cursor."""
-    return "".join(c if c.isprintable() else " " for c in text)

@@ -11,33 +11,21 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from oido._version import __version__
-from oido.cli import (
-    batch,
-    cache,
-    calibrate,
-    classify,
-    convert,
-    devices,
-    doctor,
-    drift,
-    embed,
-    evaluate,
-    export,
-    listen,
-    models,
-    query,
-    report,
-    serve,
-    thresholds,
-    train,
-    web,
-)
-from oido.cli.exit_codes import EXIT_FATAL, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
+from oido.cli.terminal import EXIT_FATAL, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, print_message
 from oido.errors import OidoError, OptionError
 
 __all__ = ["build_parser", "run"]
+
+_NAMES = (
+    "classify listen serve web batch query report convert embed train evaluate calibrate "
+    "thresholds drift export models devices cache doctor"
+)
+"""Of the commands, in the order of the help; each is a module of this package."""
+
+_COMMANDS = [import_module(f"oido.cli.{name}") for name in _NAMES.split()]
 
 _EPILOG = """\
 examples:
@@ -70,47 +58,25 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"oido {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (
-        classify,
-        listen,
-        serve,
-        web,
-        batch,
-        query,
-        report,
-        convert,
-        embed,
-        train,
-        evaluate,
-        calibrate,
-        thresholds,
-        drift,
-        export,
-        models,
-        devices,
-        cache,
-        doctor,
-    ):
+    for module in _COMMANDS:
         module.add_parser(commands)
     return parser
 
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
-    args = build_parser().parse_args(argv)
+    args = argparse.Namespace()
     try:
+        build_parser().parse_args(argv, args)
         code: int = args.run(args)
         sys.stdout.flush()
         return code
-    except OptionError as error:
-        print(f"oido: {error}", file=sys.stderr)
-        return EXIT_USAGE
     except OidoError as error:
-        print(f"oido: {error}", file=sys.stderr)
-        return EXIT_FATAL
+        print_message(str(error))
+        return EXIT_USAGE if isinstance(error, OptionError) else EXIT_FATAL
     except KeyboardInterrupt as error:
         # What a command knows of what was done, and of how to go on, comes with it.
-        print("; ".join(["oido: interrupted", *map(str, error.args)]), file=sys.stderr)
+        print_message("; ".join(["interrupted", *map(str, error.args)]))
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output (`head`) has enough; Python must not complain at exit.
@@ -120,5 +86,5 @@ def run(argv: Sequence[str] | None = None) -> int:
         if getattr(args, "verbose", False):
             raise
         kind = type(error).__name__
-        print(f"oido: internal error, {kind}: {error} (-v shows where)", file=sys.stderr)
+        print_message(f"internal error, {kind}: {error} (-v shows where)")
         return EXIT_FATAL

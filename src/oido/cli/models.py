@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oido.cli.options import add_command, adder
+from oido.cli.terminal import print_message
 from oido.errors import ModelNotFoundError, OptionError
 from oido.models import fetch
 from oido.models.registry import CATALOG, DEFAULT_MODEL, ENSEMBLE, ENSEMBLE_MEMBERS, card
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+list, fetch, verify and look into models
+
+The models that oido knows, and what is in them.
+
 examples:
   oido models list
   oido models fetch yamnet/classification
@@ -32,93 +37,86 @@ Models are looked for in the folders of OIDO_MODEL_PATH, then in the cache (OIDO
 place), then fetched. Size and SHA-256 must be the published ones, wherever a file comes from.
 """
 
+_ANNOTATE_HELP = """\
+write labels and sample rate into a .tflite that lacks them
+
+Write metadata into a .tflite: the labels of its scores and its sample rate.
+
+examples:
+  oido models annotate birds.tflite --labels labels.txt --sample-rate 16000
+  oido models annotate old.tflite --labels l.txt --sample-rate 32000 -o new.tflite
+"""
+
 
 def add_parser(commands: Any) -> None:
     """Add ``oido models``."""
-    parser = commands.add_parser(
-        "models",
-        help="list, fetch, verify and look into models",
-        description="The models that oido knows, and what is in them.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_command(commands, "models", None, _HELP)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
-    listing = actions.add_parser(
+    add_command(
+        actions,
         "list",
-        help="the models, and which of them are here",
-        description="List the models that oido knows, and where those are that are here.",
+        _list,
+        "the models, and which of them are here\n\n"
+        "List the models that oido knows, and where those are that are here.",
     )
-    listing.set_defaults(run=_list)
 
-    fetching = actions.add_parser(
-        "fetch",
-        help="bring a model to this machine",
-        description="Bring a model to this machine, verify it, and print its path.",
+    add_fetching = adder(
+        add_command(
+            actions,
+            "fetch",
+            _fetch,
+            "bring a model to this machine\n\n"
+            "Bring a model to this machine, verify it, and print its path.",
+        )
     )
-    fetching.add_argument(
-        "name", metavar="NAME", nargs="?", default=DEFAULT_MODEL, help="see `oido models list`"
-    )
-    fetching.add_argument(
-        "--from-file", metavar="FILE", type=Path, help="take it from this file, not from the net"
-    )
-    fetching.set_defaults(run=_fetch)
+    add_fetching("name NAME", "see `oido models list`", nargs="?", default=DEFAULT_MODEL)
+    add_fetching("--from-file FILE", "take it from this file, not from the net", type=Path)
 
-    info = actions.add_parser(
-        "info",
-        help="what is in a model: by name, or any .tflite",
-        description="Say what is in a model, read from the file itself.",
+    add_info = adder(
+        add_command(
+            actions,
+            "info",
+            _info,
+            "what is in a model: by name, or any .tflite\n\n"
+            "Say what is in a model, read from the file itself.",
+        )
     )
-    info.add_argument(
-        "model",
-        metavar="NAME-or-FILE",
+    add_info(
+        "model NAME-or-FILE",
+        "a name of the list, or the path of a .tflite",
         nargs="?",
         default=DEFAULT_MODEL,
-        help="a name of the list, or the path of a .tflite",
     )
-    info.add_argument("--labels", action="store_true", help="print its labels, one per line")
-    info.set_defaults(run=_info)
+    add_info("--labels", "print its labels, one per line")
 
-    annotating = actions.add_parser(
-        "annotate",
-        help="write labels and sample rate into a .tflite that lacks them",
-        description="Write metadata into a .tflite: the labels of its scores and its sample rate.",
-        epilog="examples:\n  oido models annotate birds.tflite --labels labels.txt "
-        "--sample-rate 16000\n  oido models annotate old.tflite --labels l.txt --sample-rate 32000 "
-        "-o new.tflite\n",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    annotating.add_argument("file", metavar="FILE", type=Path, help="the .tflite")
-    annotating.add_argument(
-        "--labels",
-        metavar="TEXT-FILE",
+    add_annotating = adder(add_command(actions, "annotate", _annotate, _ANNOTATE_HELP))
+    add_annotating("file FILE", "the .tflite", type=Path)
+    add_annotating(
+        "--labels TEXT-FILE",
+        "a label per line, in the order of the scores (repeat for each output)",
         type=Path,
         action="append",
         required=True,
-        help="a label per line, in the order of the scores (repeat for each output)",
     )
-    annotating.add_argument(
-        "--sample-rate", metavar="HZ", type=int, required=True, help="the rate that it wants"
-    )
-    annotating.add_argument("--name", default="", help="what the model is called")
-    annotating.add_argument("--description", default="", help="what it is")
-    annotating.add_argument("--licence", default="", help="under which licence it is")
-    annotating.add_argument("--author", default="", help="who made it")
-    annotating.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE",
+    add_annotating("--sample-rate HZ", "the rate that it wants", type=int, required=True)
+    add_annotating("--name", "what the model is called", default="")
+    add_annotating("--description", "what it is", default="")
+    add_annotating("--licence", "under which licence it is", default="")
+    add_annotating("--author", "who made it", default="")
+    add_annotating(
+        "-o, --output FILE",
+        "write here (default: replace FILE, and keep it as FILE.orig, FILE.orig2, …)",
         type=Path,
-        help="write here (default: replace FILE, and keep it as FILE.orig, FILE.orig2, …)",
     )
-    annotating.set_defaults(run=_annotate)
 
-    verifying = actions.add_parser(
+    add_command(
+        actions,
         "verify",
-        help="check the cached models against their SHA-256",
-        description="Check the cached models against their published SHA-256.",
+        _verify,
+        "check the cached models against their SHA-256\n\n"
+        "Check the cached models against their published SHA-256.",
     )
-    verifying.set_defaults(run=_verify)
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -139,21 +137,19 @@ def _fetch(args: argparse.Namespace) -> int:
         if args.from_file is not None:
             raise OptionError(f"{ENSEMBLE} is two files; fetch each: {', '.join(ENSEMBLE_MEMBERS)}")
         for member in ENSEMBLE_MEMBERS:
-            print(fetch.fetch(card(member), on_message=lambda line: print(line, file=sys.stderr)))
+            print(fetch.fetch(card(member), on_message=print_message))
         return 0
-    entry = card(args.name)
     if args.from_file is not None:
-        path = fetch.install(entry, args.from_file.expanduser())
+        print(fetch.install(card(args.name), args.from_file.expanduser()))
     else:
-        path = fetch.fetch(entry, on_message=lambda line: print(line, file=sys.stderr))
-    print(path)
+        print(fetch.fetch(card(args.name), on_message=print_message))
     return 0
 
 
 def _info(args: argparse.Namespace) -> int:
     from oido.models.loading import load_model
 
-    model = load_model(args.model, on_message=lambda line: print(line, file=sys.stderr))
+    model = load_model(args.model, on_message=print_message)
     if args.labels:
         print("\n".join(model.labels))
         return 0

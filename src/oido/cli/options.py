@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options that several commands share, and what they make of them: plan, tasks, model and clock."""
+"""How commands declare themselves and their options, and what they make of shared ones.
+
+Options of a prediction come from the table in `oido.options`; a command's own are written as its
+help shows them: ``add_argument(parser, "-o, --output FILE", "write here")``.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,15 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from oido.params import AGGREGATIONS
+from oido.cli.terminal import print_message
+from oido.errors import OptionError
+from oido.options import FLAG, LABELS, OPTIONS
 
 if TYPE_CHECKING:
     from oido.batch.inputs import Recording
@@ -20,106 +28,139 @@ if TYPE_CHECKING:
     from oido.results import Clock
 
 __all__ = [
+    "add_argument",
     "add_clock_options",
-    "add_inference_options",
+    "add_command",
+    "add_detection_options",
     "add_label_options",
-    "add_model_options",
-    "add_output_options",
+    "add_options",
     "add_paths",
-    "add_reading_options",
+    "add_prediction_options",
+    "add_quiet",
     "add_report_options",
     "add_results",
+    "add_row_output_options",
+    "adder",
     "clock_of",
     "fetch_model",
-    "make_plan",
     "make_tasks",
+    "plan_of",
     "print_doubts",
+    "require_suffix",
 ]
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def add_command(
+    commands: Any, name: str, run: Command | None, text: str
+) -> argparse.ArgumentParser:
+    """A command and what runs it; None: one of its own subcommands.
+
+    text: its line in the list of commands, its description, and what its help ends with, with an
+    empty line between them.
+    """
+    line, description, epilog = [*text.split("\n\n", 2), "", ""][:3]
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=line,
+        description=" ".join(description.split()) or None,
+        epilog=epilog or None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    if run is not None:
+        parser.set_defaults(run=run)
+    return parser
+
+
+def add_argument(group: Any, usage: str, text: str | None = None, **more: Any) -> None:
+    """An argument as usage shows it: "-o, --output FILE", "--check" (a flag), or "data DATA"."""
+    names, _, metavar = usage.replace(", ", ",").partition(" ")
+    more["help"] = text
+    if metavar:
+        more["metavar"] = metavar
+    elif not more.keys() & {"action", "choices", "default"}:
+        more["action"] = "store_true"
+    group.add_argument(*names.split(","), **more)
+
+
+def adder(group: Any) -> Callable[..., None]:
+    """`add_argument` of this parser or group."""
+    return partial(add_argument, group)
+
+
+def add_options(group: Any, *names: str, **more: Any) -> None:
+    """Options of the table by their names; more: what one command has otherwise, such as help."""
+    for name in names:
+        option = OPTIONS[name]
+        flag = f"--{name.replace('_', '-')}"
+        facts: dict[str, Any] = {"default": option.default, "help": option.help}
+        if option.kind is FLAG:
+            facts["action"] = "store_true"
+        elif option.choices:
+            facts["choices"] = option.choices
+        elif option.kind is LABELS:
+            facts |= {"metavar": option.metavar, "action": "append", "default": []}
+        else:
+            facts |= {"metavar": option.metavar, "type": partial(option.read, name=flag)}
+        group.add_argument(flag, **(facts | more))
+
+
+def add_quiet(group: Any, text: str = "no progress, errors only") -> None:
+    """``-q``."""
+    add_argument(group, "-q, --quiet", text)
 
 
 def add_paths(parser: argparse.ArgumentParser) -> None:
-    """The recordings to hear."""
-    parser.add_argument(
-        "paths",
-        metavar="PATH",
-        nargs="+",
-        help="a recording or video, a folder (searched to the bottom), a pattern in quotes, "
+    """The recordings to predict."""
+    add_argument(
+        parser,
+        "paths PATH",
+        "a recording or video, a folder (searched to the bottom), a pattern in quotes, "
         "or - for standard input",
+        nargs="+",
     )
 
 
-def add_output_options(parser: argparse.ArgumentParser, formats: str) -> argparse._ArgumentGroup:
-    """Where rows go, and how much is told on the way."""
+def add_row_output_options(
+    parser: argparse.ArgumentParser, formats: str
+) -> argparse._ArgumentGroup:
+    """Where rows go, and how much is printed on the way."""
     group = parser.add_argument_group("output")
-    group.add_argument(
-        "-o", "--output", metavar="FILE-or-FOLDER/", help="write files instead of standard output"
-    )
-    group.add_argument(
-        "--format", metavar="FORMAT[,FORMAT…]", action="append", default=[], help=formats
-    )
-    group.add_argument("-q", "--quiet", action="store_true", help="no progress, errors only")
-    group.add_argument("-v", "--verbose", action="store_true", help="a line per recording, details")
+    add = adder(group)
+    add("-o, --output FILE-or-FOLDER/", "write files instead of standard output")
+    add("--format FORMAT[,FORMAT…]", formats, action="append", default=[])
+    add_quiet(group)
+    add("-v, --verbose", "a line per recording, details")
     return group
 
 
-def add_model_options(group: argparse._ArgumentGroup) -> None:
-    """The model, and how far its windows are apart."""
-    group.add_argument(
-        "--model", metavar="NAME-or-FILE", default="yamnet/classification", help="see `oido models`"
-    )
-    group.add_argument(
-        "--precision",
-        choices=("int8", "float32"),
-        help="float32: a quantised YAMNet's weights with float activations (default: the file's)",
-    )
-    group.add_argument(
-        "--hop",
-        metavar="SECONDS",
-        type=float,
-        help="step between windows, for YAMNet a multiple of 0.01 up to 0.96 (default 0.48)",
-    )
-
-
-def add_label_options(group: argparse._ArgumentGroup, *, of_allow: str = "") -> None:
-    """Which labels, and in which language; of_allow: what else the help of --allow says."""
+def add_label_options(group: Any, *, of_allow: str = "") -> None:
+    """Which labels, and in which language; of_allow: appended to the help of --allow."""
     lists = group.add_mutually_exclusive_group()
-    lists.add_argument(
-        "--allow",
-        metavar="LABEL",
-        action="append",
-        default=[],
-        help=f"only this label (repeat); Animal/ is Animal and all below it{of_allow}",
-    )
-    lists.add_argument(
-        "--deny", metavar="LABEL", action="append", default=[], help="all but this label (repeat)"
-    )
-    group.add_argument(
-        "--locale",
-        metavar="LANGUAGE",
-        default="en",
-        help="language of the labels that are written: en (default) or es",
-    )
-    group.add_argument(
-        "--rollup",
-        action="store_true",
-        help="give each class the highest score of its own and of those below it",
-    )
+    add_options(lists, "allow", help=OPTIONS["allow"].help + of_allow)
+    add_options(lists, "deny")
+    add_options(group, "locale", "rollup")
 
 
-def add_inference_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    """Model, windows, channels, workers."""
+def add_detection_options(group: Any) -> None:
+    """How scores become events, but for the thresholds."""
+    add_options(group, "off_ratio", "min_duration", "merge_gap")
+
+
+def add_report_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Which labels and events are reported."""
+    group = parser.add_argument_group("what is reported")
+    add_options(group, "threshold", "thresholds")
+    add_label_options(group)
+    add_detection_options(group)
+    return group
+
+
+def add_prediction_options(parser: argparse.ArgumentParser, *names: str) -> argparse._ArgumentGroup:
+    """Model, windows, channels, workers; names: of further options."""
     group = parser.add_argument_group("how it is heard")
-    add_model_options(group)
-    group.add_argument(
-        "--channel",
-        metavar="mix|each|N",
-        type=_channel,
-        default="mix",
-        help="the mean of all channels (default), each by itself, or channel N from 0",
-    )
-    group.add_argument(
-        "--jobs", metavar="N", type=_jobs, help="worker processes (default: one per core)"
-    )
+    add_options(group, "model", "precision", "hop", "channel", "jobs", *names)
     return group
 
 
@@ -131,8 +172,26 @@ def fetch_model(name_or_path: str) -> str:
     names = ENSEMBLE_MEMBERS if name_or_path == ENSEMBLE else (name_or_path,)
     for entry in CATALOG:
         if entry.name in names:
-            fetch.fetch(entry, on_message=lambda line: print(f"oido: {line}", file=sys.stderr))
+            fetch.fetch(entry, on_message=print_message)
     return name_or_path
+
+
+def plan_of(args: argparse.Namespace, **fixed: Any) -> Plan:
+    """The plan of a command's options; its model is fetched. Raises OptionError.
+
+    fixed: values of options that the command has not, or means otherwise.
+    """
+    from oido.batch.plan import make_plan
+
+    calibrated = args.calibration is not None
+    if not calibrated and args.model.endswith(".tflite"):
+        # An import that the command does without otherwise: it starts sooner.
+        from oido.models.loading import is_calibrated
+
+        calibrated = is_calibrated(args.model, args.head)
+    model = fetch_model(args.model)
+    values = {**vars(args), **fixed}
+    return make_plan(values, model=model, precision=args.precision, calibrated=calibrated)
 
 
 def make_tasks(recordings: Sequence[Recording], jobs: int, stack: ExitStack) -> list[Task]:
@@ -157,125 +216,43 @@ def _spooled_input(stack: ExitStack) -> str:
     return path
 
 
-def _channel(text: str) -> str | int:
-    if text in ("mix", "each"):
-        return text
-    if text.isdecimal():
-        return int(text)
-    raise argparse.ArgumentTypeError(f"must be mix, each or a number from 0, not {text!r}")
+def require_suffix(option: str, path: Path | None, *suffixes: str) -> None:
+    """Raise OptionError for a file whose name does not end in one of these."""
+    if path is not None and path.suffix.lower() not in suffixes:
+        raise OptionError(f"{option} needs a name that ends in {suffixes[0]}, not {path}")
 
 
-def _jobs(text: str) -> int:
-    if text.isdecimal() and int(text) > 0:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"must be a number from 1, not {text!r}")
+def add_results(parser: argparse.ArgumentParser) -> None:
+    """The results folder."""
+    add_argument(parser, "results RESULTS", "a results folder of `oido batch`, path or URL")
 
 
-def add_reading_options(group: argparse._ArgumentGroup) -> None:
-    """How scores are read."""
-    group.add_argument(
-        "--aggregation",
-        choices=AGGREGATIONS,
-        help=f"how windows become a clip (default: the model's own, or {AGGREGATIONS[0]})",
+def add_clock_options(parser: argparse.ArgumentParser) -> None:
+    """When a recording began."""
+    add = adder(parser.add_argument_group("when recordings began"))
+    add(
+        "--time-pattern PATTERN",
+        "where the time stands in a name, such as %%Y%%m%%d_%%H%%M%%S, or in a path, with a "
+        "slash (default: what recorders write)",
     )
-    group.add_argument(
-        "--calibration",
-        metavar="FILE.json",
-        help="what `oido calibrate` made for this model: probabilities and thresholds",
+    add(
+        "--time-zone ZONE",
+        "of times that do not tell it, such as Europe/Madrid or +02:00 (default UTC)",
+        default="UTC",
     )
-    group.add_argument(
-        "--head", metavar="NAME", help="of a model with several: which one (default: the last)"
-    )
-
-
-def add_report_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    """Which labels and events are reported."""
-    group = parser.add_argument_group("what is reported")
-    group.add_argument(
-        "--threshold",
-        metavar="SCORE",
-        type=float,
-        help="lowest score, 0..1, or probability of a calibrated model (default for events: the "
-        "model's own, or 0.3; else 0)",
-    )
-    group.add_argument(
-        "--thresholds",
-        metavar="FILE",
-        help="thresholds per label for events: CSV lines label,threshold, or a JSON object",
-    )
-    add_label_options(group)
-    group.add_argument(
-        "--off-ratio",
-        metavar="R",
-        type=float,
-        default=0.5,
-        help="an event lasts while its score is at least R × threshold (default 0.5)",
-    )
-    group.add_argument(
-        "--min-duration",
-        metavar="SECONDS",
-        type=float,
-        default=0.0,
-        help="drop shorter events (default 0)",
-    )
-    group.add_argument(
-        "--merge-gap",
-        metavar="SECONDS",
-        type=float,
-        default=0.0,
-        help="join events of one label this close (default 0)",
-    )
-    return group
-
-
-def make_plan(args: argparse.Namespace) -> Plan:
-    from oido.batch.plan import Plan
-    from oido.params import Detection, Selection
-
-    thresholds: tuple[tuple[str, float], ...] = ()
-    if args.thresholds:
-        from oido.events.thresholds import read_thresholds
-
-        thresholds = read_thresholds(args.thresholds)
-    is_events = args.level == "events"
-    limited = args.top is not None or args.threshold is not None
-    detection = Detection(
-        args.threshold if is_events else None,
-        args.off_ratio,
-        args.min_duration,
-        args.merge_gap,
-        thresholds,
-    )
-    return Plan(
-        model=fetch_model(args.model),
-        level=args.level,
-        hop=args.hop,
-        channel=args.channel,
-        aggregation=args.aggregation,
-        locale=args.locale,
-        rollup=args.rollup,
-        precision=args.precision,
-        head=args.head,
-        calibrated=args.calibration is not None or _is_calibrated(args.model, args.head),
-        calibration=args.calibration,
-        detection=detection,
-        selection=Selection(
-            max_results=args.top,
-            score_threshold=None if is_events else args.threshold,
-            category_allowlist=tuple(args.allow),
-            category_denylist=tuple(args.deny),
-        ),
-        top=args.top if is_events or limited else 5,
+    add(
+        "--time-from SOURCE",
+        "name, tags, auto (name, then tags; the default), or modified: when the file was last "
+        "written, less its duration",
+        default="auto",
     )
 
 
-def _is_calibrated(model: str, head: str | None) -> bool:
-    if not model.endswith(".tflite"):
-        return False
-    # Imports that the command does without otherwise: it starts sooner.
-    from oido.models.loading import is_calibrated
+def clock_of(args: argparse.Namespace) -> Clock:
+    """The clock that these options describe. Raises OptionError."""
+    from oido.results import Clock
 
-    return is_calibrated(model, head)
+    return Clock(args.time_pattern, args.time_zone, args.time_from)
 
 
 _DOUBTS = {
@@ -285,46 +262,8 @@ _DOUBTS = {
 }
 
 
-def add_results(parser: argparse.ArgumentParser) -> None:
-    """The results folder."""
-    parser.add_argument(
-        "results", metavar="RESULTS", help="a results folder of `oido batch`, path or URL"
-    )
-
-
-def add_clock_options(parser: argparse.ArgumentParser) -> None:
-    """When a recording began."""
-    group = parser.add_argument_group("when recordings began")
-    group.add_argument(
-        "--time-pattern",
-        metavar="PATTERN",
-        help="where the time stands in a name, such as %%Y%%m%%d_%%H%%M%%S, or in a path, with a "
-        "slash (default: what recorders write)",
-    )
-    group.add_argument(
-        "--time-zone",
-        metavar="ZONE",
-        default="UTC",
-        help="of times that do not tell it, such as Europe/Madrid or +02:00 (default UTC)",
-    )
-    group.add_argument(
-        "--time-from",
-        metavar="SOURCE",
-        default="auto",
-        help="name, tags, auto (name, then tags; the default), or modified: when the file was last "
-        "written, less its duration",
-    )
-
-
-def clock_of(args: argparse.Namespace) -> Clock:
-    """What these options say. Raises OptionError."""
-    from oido.results import Clock
-
-    return Clock(args.time_pattern, args.time_zone, args.time_from)
-
-
 def print_doubts(doubts: Mapping[str, int]) -> None:
     """A line for each kind of doubt about times, on standard error."""
     for doubt, count in doubts.items():
         times = "the time of 1 recording" if count == 1 else f"the times of {count} recordings"
-        print(f"oido: {times} {_DOUBTS[doubt]}", file=sys.stderr)
+        print_message(f"{times} {_DOUBTS[doubt]}")

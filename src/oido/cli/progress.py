@@ -13,15 +13,16 @@ from oido.batch.plan import FileSummary, Task
 from oido.batch.run import Progressed
 from oido.batch.units import Source
 from oido.batch.worker import Done, Rows
+from oido.cli.terminal import print_message
 
-__all__ = ["ArchiveProgress", "Progress", "counted"]
+__all__ = ["ArchiveProgress", "Progress", "clock_text", "show_progress"]
 
 _SHOW_AFTER_SECONDS = 0.7
 _LINE_EVERY_SECONDS = 10.0
 
 
 class Progress:
-    """Hours of audio heard, times real time, and the time that is left.
+    """Hours of audio done, times real time, and the time that is left.
 
     The total is counted in bytes of the recordings, because their lengths are not known before
     they are opened; a recording under way counts when it is done.
@@ -38,8 +39,8 @@ class Progress:
         self._started = self._last_line = time.monotonic()
         self._bar: Any = None
 
-    def heard(self, task: Task, message: Rows | Done) -> None:
-        """Something of this task was heard."""
+    def advance(self, task: Task, message: Rows | Done) -> None:
+        """A message of this task came."""
         if isinstance(message, Done):
             self._done_bytes += task.size_bytes
             self._done_files += 1
@@ -47,13 +48,16 @@ class Progress:
             self._now_seconds = 0.0
         else:
             self._now_seconds = message.duration
+        self._show()
+
+    def _show(self) -> None:
         if self._quiet or self._elapsed < _SHOW_AFTER_SECONDS:
             return
         if sys.stderr.isatty():
             self._draw()
         elif time.monotonic() - self._last_line >= _LINE_EVERY_SECONDS:
             self._last_line = time.monotonic()
-            print(f"oido: {self._text()}", file=sys.stderr)
+            print_message(self._text())
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -70,14 +74,13 @@ class Progress:
         if self._quiet:
             return
         failed = sum(summary.failure is not None for summary in summaries)
-        heard = self._tasks - failed
-        plural = "recording" if heard == 1 else "recordings"
+        done = self._tasks - failed
+        plural = "recording" if done == 1 else "recordings"
         end = f"; {failed} failed" if failed else ""
         seconds = self._done_seconds
-        print(
-            f"oido: {heard} {plural}, {_hours(seconds)} of audio in "
-            f"{self._elapsed:.1f} s ({seconds / self._elapsed:.0f} × real time){end}",
-            file=sys.stderr,
+        print_message(
+            f"{done} {plural}, {_hours(seconds)} of audio in "
+            f"{self._elapsed:.1f} s ({seconds / self._elapsed:.0f} × real time){end}"
         )
 
     @property
@@ -90,7 +93,7 @@ class Progress:
         text = f"{self._done_files}/{self._tasks} files, {_hours(seconds)}, {speed:.0f} × real time"
         if 0 < self._done_bytes < self._total_bytes:
             left = self._elapsed * (self._total_bytes / self._done_bytes - 1)
-            text += f", about {_clock(left)} left"
+            text += f", about {clock_text(left)} left"
         return text
 
     def _draw(self) -> None:
@@ -123,10 +126,13 @@ def _hours(seconds: float) -> str:
     return f"{seconds / 3600:.2f} h" if seconds >= 360 else f"{seconds:.1f} s"
 
 
-def _clock(seconds: float) -> str:
+def clock_text(seconds: float, *, hours: bool = False) -> str:
+    """A duration as 12:59 or 3:01:07; hours: always with these."""
     minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+    n_hours, minutes = divmod(minutes, 60)
+    if hours or n_hours:
+        return f"{n_hours}:{minutes:02d}:{rest:02d}"
+    return f"{minutes}:{rest:02d}"
 
 
 class ArchiveProgress(Progress):
@@ -142,8 +148,8 @@ class ArchiveProgress(Progress):
     def __enter__(self) -> ArchiveProgress:
         return self
 
-    def moved(self, step: Progressed) -> None:
-        """Something happened."""
+    def move(self, step: Progressed) -> None:
+        """A step of the run is over."""
         if step.unit is not None and step.duration:
             self._under_way[step.unit.key] = step.duration
         for outcome in step.outcomes:
@@ -162,24 +168,15 @@ class ArchiveProgress(Progress):
         """Recordings that are committed."""
         return self._done_files
 
-    def concluded(self) -> None:
+    def conclude(self, summaries: Sequence[FileSummary] = ()) -> None:
         """The last line: what was done."""
         self._close_bar()
         if not self._quiet:
-            print(f"oido: {self._text()}; {self.failed} failed", file=sys.stderr)
-
-    def _show(self) -> None:
-        if self._quiet or self._elapsed < _SHOW_AFTER_SECONDS:
-            return
-        if sys.stderr.isatty():
-            self._draw()
-        elif time.monotonic() - self._last_line >= _LINE_EVERY_SECONDS:
-            self._last_line = time.monotonic()
-            print(f"oido: {self._text()}", file=sys.stderr)
+            print_message(f"{self._text()}; {self.failed} failed")
 
 
 @contextmanager
-def counted(what: str, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
+def show_progress(what: str, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
     """A function to be called with how many are done, and of how many, while the block runs."""
     if quiet:
         yield lambda done, total: None
@@ -196,10 +193,10 @@ def counted(what: str, quiet: bool = False) -> Iterator[Callable[[int, int], Non
     else:
         last = time.monotonic()
 
-        def tell(done: int, total: int) -> None:
+        def print_line(done: int, total: int) -> None:
             nonlocal last
             if time.monotonic() - last >= _LINE_EVERY_SECONDS:
                 last = time.monotonic()
-                print(f"oido: {done} of {total} {what}", file=sys.stderr)
+                print_message(f"{done} of {total} {what}")
 
-        yield tell
+        yield print_line

@@ -6,16 +6,30 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-from oido.cli.options import add_clock_options, add_results, clock_of, print_doubts
+from oido.cli.options import (
+    add_clock_options,
+    add_command,
+    add_quiet,
+    add_results,
+    adder,
+    clock_of,
+    print_doubts,
+)
+from oido.cli.terminal import EXIT_OK, print_message, use_utf8
+from oido.errors import OptionError
 
 if TYPE_CHECKING:
     from oido.results import Results
 
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+find rows in a results folder, or ask it in SQL
+
+Find rows in a results folder, sorted by file, channel and time, or ask it in SQL.
+
 examples:
   oido query results/ "label = 'Dog' and score > 0.5"
   oido query results/ "label in ('Siren', 'Alarm')" -o alarms.csv
@@ -39,49 +53,31 @@ _SCREEN_COLUMNS = ("file", "recorded_at", "duration", "channels", "windows", "fa
 
 def add_parser(commands: Any) -> None:
     """Add ``oido query``."""
-    parser = commands.add_parser(
-        "query",
-        help="find rows in a results folder, or ask it in SQL",
-        description="Find rows in a results folder, sorted by file, channel and time, or ask it in "
-        "SQL.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_command(commands, "query", _run, _HELP)
+    add = adder(parser)
     add_results(parser)
-    parser.add_argument(
-        "condition",
-        metavar="CONDITION",
-        nargs="?",
-        help="which rows, in SQL, right after RESULTS (default: all)",
-    )
-    parser.add_argument("--where", metavar="CONDITION", help="the same, anywhere")
-    parser.add_argument("--sql", metavar="SELECT", help="a whole query instead of a condition")
-    parser.add_argument(
-        "--table",
-        metavar="TABLE",
-        help="events (the default), windows, clips, embeddings or recordings",
-    )
-    parser.add_argument("--columns", metavar="NAME[,NAME…]", help="which columns, in this order")
-    parser.add_argument(
-        "--limit",
-        metavar="N",
+    add("condition CONDITION", "which rows, in SQL, right after RESULTS (default: all)", nargs="?")
+    add("--where CONDITION", "the same, anywhere")
+    add("--sql SELECT", "a whole query instead of a condition")
+    add("--table TABLE", "events (the default), windows, clips, embeddings or recordings")
+    add("--columns NAME[,NAME…]", "which columns, in this order")
+    add(
+        "--limit N",
+        f"at most N rows; 0: all (default: all, on the screen {_SCREEN_ROWS})",
         type=int,
-        help=f"at most N rows; 0: all (default: all, on the screen {_SCREEN_ROWS})",
     )
     group = parser.add_argument_group("output")
-    group.add_argument("-o", "--output", metavar="FILE", type=Path, help="write a file")
-    group.add_argument(
-        "--format",
-        metavar="FORMAT",
-        help="table (for reading, the default), csv, jsonl, json, parquet; a file's name tells it",
+    add_output = adder(group)
+    add_output("-o, --output FILE", "write a file", type=Path)
+    add_output(
+        "--format FORMAT",
+        "table (for reading, the default), csv, jsonl, json, parquet; a file's name tells it",
     )
-    group.add_argument("-q", "--quiet", action="store_true", help="errors only")
+    add_quiet(group, "errors only")
     add_clock_options(parser)
-    parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.cli.exit_codes import EXIT_OK
     from oido.results import Results
 
     format_name = _format(args)
@@ -93,7 +89,7 @@ def _run(args: argparse.Namespace) -> int:
         if args.output is not None:
             rows = _write_file(reader, format_name, args.output)
             if not args.quiet:
-                print(f"oido: {rows} rows in {args.output}", file=sys.stderr)
+                print_message(f"{rows} rows in {args.output}")
         elif format_name == "table":
             _show(reader, args, results)
         else:
@@ -103,7 +99,6 @@ def _run(args: argparse.Namespace) -> int:
 
 def _format(args: argparse.Namespace) -> str:
     """The format that is asked for, by name or by the ending of the file."""
-    from oido.errors import OptionError
     from oido.writers.query_tables import FORMATS, format_named
 
     if args.format is not None and args.format != "table":
@@ -120,8 +115,6 @@ def _format(args: argparse.Namespace) -> str:
 
 
 def _refuse_contradictions(args: argparse.Namespace) -> None:
-    from oido.errors import OptionError
-
     if args.condition is not None:
         if args.where is not None:
             raise OptionError("say the condition once: after RESULTS, or with --where")
@@ -180,7 +173,7 @@ def _show(reader: Any, args: argparse.Namespace, results: Results) -> None:
     shown = table.slice(0, limit) if limit else table
     show_table(shown, every_column=args.sql is not None or args.columns is not None)
     if not args.quiet and shown.num_rows < table.num_rows:
-        print(f"oido: the first {limit} rows; --limit 0 shows all", file=sys.stderr)
+        print_message(f"the first {limit} rows; --limit 0 shows all")
 
 
 def _write_file(reader: Any, format_name: str, path: Path) -> int:
@@ -200,9 +193,7 @@ def _write_file(reader: Any, format_name: str, path: Path) -> int:
 def _write_stdout(reader: Any, format_name: str) -> None:
     from oido.writers.query_tables import write_table
 
-    stream: IO[Any] = sys.stdout
-    if format_name == "parquet":
-        stream = sys.stdout.buffer
-    elif hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(encoding="utf-8", newline="")
-    write_table(reader, format_name, stream)
+    is_binary = format_name == "parquet"
+    if not is_binary:
+        use_utf8(newline="")
+    write_table(reader, format_name, sys.stdout.buffer if is_binary else sys.stdout)

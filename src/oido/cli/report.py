@@ -4,18 +4,31 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.options import add_clock_options, add_results, clock_of, print_doubts
+from oido.cli.options import (
+    add_clock_options,
+    add_command,
+    add_quiet,
+    add_results,
+    adder,
+    clock_of,
+    print_doubts,
+    require_suffix,
+)
+from oido.cli.terminal import EXIT_OK, print_message
 
 if TYPE_CHECKING:
     from oido.results.summary import Summary
 
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+tell what an archive holds: hours, labels, times of day, gaps, failures
+
+Tell what a results folder holds, as a page to read and as figures.
+
 examples:
   oido report results/
   oido report results/ -o report.html --json report.json
@@ -31,51 +44,34 @@ and is counted as such.
 
 def add_parser(commands: Any) -> None:
     """Add ``oido report``."""
-    parser = commands.add_parser(
-        "report",
-        help="tell what an archive holds: hours, labels, times of day, gaps, failures",
-        description="Tell what a results folder holds, as a page to read and as figures.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_command(commands, "report", _run, _HELP)
+    add = adder(parser)
     add_results(parser)
-    parser.add_argument("-o", "--output", metavar="FILE.html", type=Path, help="the page")
-    parser.add_argument("--json", metavar="FILE.json", type=Path, help="every figure")
-    parser.add_argument("--label", metavar="LABEL", help="one label, day by day and hour by hour")
-    parser.add_argument(
-        "--gap",
-        metavar="SECONDS",
+    add("-o, --output FILE.html", "the page", type=Path)
+    add("--json FILE.json", "every figure", type=Path)
+    add("--label LABEL", "one label, day by day and hour by hour")
+    add(
+        "--gap SECONDS",
+        "tell stretches without a recording that are longer (default 3600)",
         type=float,
         default=3600.0,
-        help="tell stretches without a recording that are longer (default 3600)",
     )
-    parser.add_argument(
-        "--hours-in",
-        metavar="ZONE",
-        help="the zone of hours and days, such as Europe/Madrid (default: UTC)",
-    )
-    parser.add_argument(
-        "--locale", metavar="LANGUAGE", default="en", help="of the page: en (default) or es"
-    )
-    parser.add_argument("-q", "--quiet", action="store_true", help="errors only")
+    add("--hours-in ZONE", "the zone of hours and days, such as Europe/Madrid (default: UTC)")
+    add("--locale LANGUAGE", "of the page: en (default) or es", default="en")
+    add_quiet(parser, "errors only")
     add_clock_options(parser)
-    parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.cli.exit_codes import EXIT_OK
-    from oido.errors import OptionError
     from oido.results import Results
     from oido.results.report_page import html_page
     from oido.results.summary import summarize
     from oido.results.translations import Words
-    from oido.writers.atomic import AtomicFile, write_json
+    from oido.writers.atomic import write_json, write_text
 
-    wanted = (("-o", args.output, (".html", ".htm")), ("--json", args.json, (".json",)))
-    for option, path, suffixes in wanted:
-        if path is not None and path.suffix.lower() not in suffixes:
-            raise OptionError(f"{option} needs a name that ends in {suffixes[0]}, not {path}")
-    Words(args.locale)  # a wrong language is told before the work
+    require_suffix("-o", args.output, ".html", ".htm")
+    require_suffix("--json", args.json, ".json")
+    Words(args.locale)  # a wrong language is refused before the work
     with Results(args.results, clock_of(args)) as results:
         if not args.quiet:
             print_doubts(results.doubts)
@@ -83,16 +79,13 @@ def _run(args: argparse.Namespace) -> int:
             results, zone=args.hours_in or "UTC", gap_seconds=args.gap, label=args.label
         )
     if args.output is not None:
-        file = AtomicFile(args.output)
-        with file.guard():
-            file.stream.write(html_page(summary, args.locale))
-        file.commit()
+        write_text(args.output, html_page(summary, args.locale))
     if args.json is not None:
         write_json(args.json, summary.to_dict())
     _print(summary)
     for path in (args.output, args.json):
         if path is not None and not args.quiet:
-            print(f"oido: {path} is written", file=sys.stderr)
+            print_message(f"{path} is written")
     return EXIT_OK
 
 

@@ -3,31 +3,52 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
+import argparse
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
+from oido.batch.inputs import find_recordings
 from oido.batch.output_files import Sink, manifest, write_manifest
 from oido.batch.plan import Failure, FileSummary, Plan, Task
 from oido.batch.process_pool import LocalPool
 from oido.batch.worker import Done, Rows
+from oido.cli.options import make_tasks
 from oido.cli.progress import Progress
-from oido.cli.terminal import interruptible
+from oido.cli.terminal import (
+    EXIT_FAILED_FILES,
+    EXIT_OK,
+    interruptible,
+    interrupts_held,
+    print_message,
+)
+from oido.params import available_cores
 
-__all__ = ["run_files"]
+__all__ = ["run_plan"]
 
 
-def run_files(
-    pool: LocalPool,
-    plan: Plan,
-    tasks: Sequence[Task],
-    sink: Sink,
-    *,
-    quiet: bool = False,
-    verbose: bool = False,
+def run_plan(
+    args: argparse.Namespace, plan: Plan, open_sink: Callable[[Sequence[Task]], Sink]
 ) -> int:
-    """Hear every task into the sink; return how many recordings failed.
+    """Run the plan over the recordings of the command line; the exit code."""
+    recordings = find_recordings(args.paths)
+    jobs = args.jobs or available_cores()
+    with ExitStack() as stack:
+        # First of all, so that the workers load while the rest is prepared.
+        with interrupts_held():
+            pool = stack.enter_context(LocalPool(plan, min(jobs, len(recordings))))
+        tasks = make_tasks(recordings, jobs, stack)
+        with interrupts_held():
+            sink = stack.enter_context(open_sink(tasks))
+        failed = _run_tasks(pool, plan, tasks, sink, quiet=args.quiet, verbose=args.verbose)
+    return EXIT_FAILED_FILES if failed else EXIT_OK
 
-    Interrupted, it saves what is done, and raises KeyboardInterrupt with what to say of it.
+
+def _run_tasks(
+    pool: LocalPool, plan: Plan, tasks: Sequence[Task], sink: Sink, *, quiet: bool, verbose: bool
+) -> int:
+    """Run every task into the sink; return how many recordings failed.
+
+    Interrupted, it saves what is done, and raises KeyboardInterrupt with what to print of it.
     """
     summaries: list[FileSummary] = []
     under_way: FileSummary | None = None
@@ -39,11 +60,11 @@ def run_files(
                         sink.end(task, message.summary)
                         summaries.append(message.summary)
                         under_way = None
-                        _tell(message.summary, quiet, verbose)
+                        _print_summary(message.summary, quiet, verbose)
                     else:
                         sink.write(task, message.rows)
-                        under_way = _heard_so_far(task, message, under_way)
-                progress.heard(task, message)
+                        under_way = _partial_summary(task, message, under_way)
+                progress.advance(task, message)
             sink.commit()
             _save_manifest(pool, plan, tasks, sink, summaries, interrupted=False)
         except KeyboardInterrupt:
@@ -61,30 +82,26 @@ def run_files(
     return sum(summary.failure is not None for summary in summaries)
 
 
-def _heard_so_far(task: Task, message: Rows, before: FileSummary | None) -> FileSummary:
-    """What the manifest says of a recording if the run is interrupted now."""
+def _partial_summary(task: Task, message: Rows, before: FileSummary | None) -> FileSummary:
+    """The manifest's entry of a recording if the run is interrupted now."""
     rows = (before.rows if before else 0) + len(message.rows)
     reason = f"{task.name}: interrupted (heard up to {message.duration:.1f} s; those rows are kept)"
     failure = Failure("Interrupted", reason)
     return FileSummary(task.name, duration=message.duration, rows=rows, failure=failure)
 
 
-def _tell(summary: FileSummary, quiet: bool, verbose: bool) -> None:
-    """A failure is one line, always; other things are told on request."""
+def _print_summary(summary: FileSummary, quiet: bool, verbose: bool) -> None:
+    """A failure is one line, always; other things are printed on request."""
     if summary.failure is not None:
-        print(f"oido: {summary.failure.reason}", file=sys.stderr)
+        print_message(summary.failure.reason)
     elif verbose:
         padded = f", last window {summary.padded_share:.0%} padding" if summary.padded_share else ""
-        print(
-            f"oido: {summary.name}: {summary.duration:.2f} s, {summary.channels} channel(s), "
-            f"{summary.windows} windows{padded}, {summary.rows} rows",
-            file=sys.stderr,
+        print_message(
+            f"{summary.name}: {summary.duration:.2f} s, {summary.channels} channel(s), "
+            f"{summary.windows} windows{padded}, {summary.rows} rows"
         )
     if summary.damaged_packets and not quiet:
-        print(
-            f"oido: {summary.name}: {summary.damaged_packets} damaged piece(s) were left out",
-            file=sys.stderr,
-        )
+        print_message(f"{summary.name}: {summary.damaged_packets} damaged piece(s) were left out")
 
 
 def _save_manifest(
@@ -96,12 +113,11 @@ def _save_manifest(
     interrupted: bool,
 ) -> None:
     if sink.manifest_path is not None:
-        inputs = [task.name for task in tasks]
         content = manifest(
             plan,
             model_name=pool.model_name,
             model_sha256=pool.model_sha256,
-            inputs=inputs,
+            inputs=[task.name for task in tasks],
             summaries=summaries,
             outputs=sink.written,
             interrupted=interrupted,

@@ -6,18 +6,23 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
-import sys
 import threading
 import webbrowser
 from typing import Any
 
+from oido.cli.options import add_command, add_options, adder, fetch_model
+from oido.cli.terminal import EXIT_OK, print_message
 from oido.errors import MissingExtraError, OptionError
 
 __all__ = ["add_parser"]
 
 _TOKEN_VARIABLE = "OIDO_SERVE_TOKEN"  # its name, not the token
 
-_EPILOG = """\
+_HELP = """\
+a page that hears, and HTTP and WebSocket for programs
+
+Hear recordings and streams, for a page in the browser and for programs.
+
 examples:
   oido serve
   oido serve --demo
@@ -37,76 +42,44 @@ _EXTRA = ("starlette", "uvicorn", "websockets", "python_multipart", "prometheus_
 
 def add_parser(commands: Any) -> None:
     """Add ``oido serve``."""
-    parser = commands.add_parser(
-        "serve",
-        help="a page that hears, and HTTP and WebSocket for programs",
-        description="Hear recordings and streams, for a page in the browser and for programs.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--model",
-        metavar="NAME-or-FILE",
+    parser = add_command(commands, "serve", _run, _HELP)
+    add = adder(parser)
+    add(
+        "--model NAME-or-FILE",
+        "see `oido models` (repeat; the first is heard unless a request names another)",
         action="append",
-        help="see `oido models` (repeat; the first is heard unless a request names another)",
     )
-    parser.add_argument(
-        "--precision",
-        choices=("int8", "float32"),
-        help="float32: a quantised YAMNet's weights with float activations (default: the file's)",
-    )
-    parser.add_argument(
-        "--calibration",
-        metavar="FILE.json",
+    add_options(parser, "precision")
+    add(
+        "--calibration FILE.json",
+        "what `oido calibrate` made for one of the models: probabilities and thresholds (repeat)",
         action="append",
-        help="what `oido calibrate` made for one of the models: probabilities and thresholds "
-        "(repeat)",
     )
-    parser.add_argument(
-        "--host", metavar="ADDRESS", default="127.0.0.1", help="where to listen (default 127.0.0.1)"
-    )
-    parser.add_argument(
-        "--port", metavar="N", type=int, default=8000, help="default 8000; 0 is any free one"
-    )
-    parser.add_argument(
-        "--token",
-        metavar="TEXT",
-        help=f"what clients must send as Authorization: Bearer TEXT; or in {_TOKEN_VARIABLE}, "
+    add("--host ADDRESS", "where to listen (default 127.0.0.1)", default="127.0.0.1")
+    add("--port N", "default 8000; 0 is any free one", type=int, default=8000)
+    add(
+        "--token TEXT",
+        f"what clients must send as Authorization: Bearer TEXT; or in {_TOKEN_VARIABLE}, "
         "where other users of this machine do not see it",
     )
-    parser.add_argument(
-        "--certificate", metavar="FILE", help="serve https and wss by this certificate (PEM)"
-    )
-    parser.add_argument(
-        "--key", metavar="FILE", help="its private key (default: in the certificate's file)"
-    )
-    parser.add_argument(
-        "--workers",
-        metavar="N",
+    add("--certificate FILE", "serve https and wss by this certificate (PEM)")
+    add("--key FILE", "its private key (default: in the certificate's file)")
+    add(
+        "--workers N",
+        "recordings heard at the same time, and threads for streams (default: one per core)",
         type=int,
-        help="recordings heard at the same time, and threads for streams (default: one per core)",
     )
-    parser.add_argument("--demo", action="store_true", help="open the page in the browser")
-    parser.add_argument("--no-page", action="store_true", help="only the API, without the page")
-    _add_limits(parser)
-    parser.set_defaults(run=_run)
-
-
-def _add_limits(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("limits")
-    group.add_argument("--max-body", metavar="MB", type=float, help="of one upload (default 105)")
-    group.add_argument(
-        "--max-duration", metavar="SECONDS", type=float, help="of one recording (default 3600)"
-    )
-    group.add_argument(
-        "--max-time",
-        metavar="SECONDS",
+    add("--demo", "open the page in the browser")
+    add("--no-page", "only the API, without the page")
+    add = adder(parser.add_argument_group("limits"))
+    add("--max-body MB", "of one upload (default 105)", type=float)
+    add("--max-duration SECONDS", "of one recording (default 3600)", type=float)
+    add(
+        "--max-time SECONDS",
+        "that a worker may be busy with one recording (default 120)",
         type=float,
-        help="that a worker may be busy with one recording (default 120)",
     )
-    group.add_argument(
-        "--max-streams", metavar="N", type=int, help="streams at the same time (default 64)"
-    )
+    add("--max-streams N", "streams at the same time (default 64)", type=int)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -116,20 +89,18 @@ def _run(args: argparse.Namespace) -> int:
     if missing:
         names = ", ".join(missing)
         raise MissingExtraError(f"oido serve needs {names}: pip install 'oido[server]'")
-    from oido.cli.exit_codes import EXIT_OK
-    from oido.cli.options import fetch_model
     from oido.server.app import create_app
     from oido.server.page import page_routes
     from oido.server.serve import serve
     from oido.server.settings import Limits, Settings
 
-    wanted = {
+    limits = {
         "body_bytes": None if args.max_body is None else int(args.max_body * 1e6),
         "duration_seconds": args.max_duration,
-        "hear_seconds": args.max_time,
+        "timeout_seconds": args.max_time,
         "streams": args.max_streams,
     }
-    given = {
+    facts = {
         "models": None if not args.model else tuple(fetch_model(name) for name in args.model),
         "precision": args.precision,
         "calibrations": tuple(args.calibration or ()) or None,
@@ -141,28 +112,25 @@ def _run(args: argparse.Namespace) -> int:
     settings = Settings(
         host=args.host,
         port=args.port,
-        limits=Limits(**{name: value for name, value in wanted.items() if value is not None}),
-        **{name: value for name, value in given.items() if value is not None},
+        limits=Limits(**{name: value for name, value in limits.items() if value is not None}),
+        **{name: value for name, value in facts.items() if value is not None},
     )
     if not args.model:
         fetch_model(settings.models[0])
 
-    def say(address: str) -> None:
-        print(
-            f"oido: hearing by {', '.join(settings.models)} at {address} (its API: {address}/docs)",
-            file=sys.stderr,
-            flush=True,
-        )
+    def on_started(address: str) -> None:
+        models = ", ".join(settings.models)
+        print_message(f"hearing by {models} at {address} (its API: {address}/docs)")
         if args.demo:
             _open_page(address)
 
     pages = () if args.no_page else page_routes(settings)
-    serve(create_app(settings, pages=pages), settings, say)
+    serve(create_app(settings, pages=pages), settings, on_started)
     return EXIT_OK
 
 
 def _open_page(address: str) -> None:
-    """Show the page, without waiting for the browser; where there is none, say where it is."""
+    """Open the page without waiting for the browser; without a browser, print its address."""
     # An address that means all of them is none that a browser can open.
     page = address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:") + "/"
 
@@ -175,10 +143,6 @@ def _open_page(address: str) -> None:
         except webbrowser.Error:
             opened = False
         if not opened:
-            print(
-                f"oido: no browser could be opened; the page is at {page}",
-                file=sys.stderr,
-                flush=True,
-            )
+            print_message(f"no browser could be opened; the page is at {page}")
 
     threading.Thread(target=open_it, daemon=True).start()

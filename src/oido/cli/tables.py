@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from oido.batch.plan import FileSummary, Level, Task
+from oido.batch.plan import FileSummary, Task
+from oido.cli.terminal import use_utf8
+from oido.options import Level
 from oido.types import AnyRow, Row
 from oido.writers import Format, RowWriter
 
-__all__ = ["StandardOutput", "Table", "can_print", "show_table"]
+__all__ = ["StandardOutput", "Table", "bar_text", "show_table"]
 
 _BAR_CELLS = 20
 
@@ -44,8 +46,8 @@ class StandardOutput(_Screen):
     def __init__(self, entry: Format) -> None:
         super().__init__()
         self._stream: IO[Any] = sys.stdout.buffer if entry.binary else sys.stdout
-        if not entry.binary and hasattr(sys.stdout, "reconfigure"):
-            sys.stdout.reconfigure(encoding="utf-8", newline="")
+        if not entry.binary:
+            use_utf8(newline="")
         self._writer: RowWriter = entry.writer(self._stream)
 
     def write(self, task: Task, rows: Sequence[AnyRow]) -> None:
@@ -70,7 +72,6 @@ class Table(_Screen):
         self._meaning = "probability" if calibrated else "score, not a probability"
         self._heading: tuple[str, int | None] | None = None
         self._rows = 0
-        self._drawing = can_print("█")
 
     def write(self, task: Task, rows: Sequence[AnyRow]) -> None:
         for row in rows:
@@ -79,7 +80,7 @@ class Table(_Screen):
                 self._head(row.file, row.channel)
             times = f"{_clock(row.start_time)} – {_clock(row.end_time)}"
             value = row.score if row.probability is None else row.probability
-            print(f"{times}  {self._bar(value)} {value:.2f}  {row.label}")
+            print(f"{times}  {bar_text(value)} {value:.2f}  {row.label}")
             self._rows += 1
 
     def end(self, task: Task, summary: FileSummary) -> None:
@@ -101,10 +102,12 @@ class Table(_Screen):
             print(f"{'start – end':^21}  {self._meaning:<{_BAR_CELLS + 5}}  {what}")
         self._heading = (file, channel)
 
-    def _bar(self, score: float) -> str:
-        full = round(min(max(score, 0.0), 1.0) * _BAR_CELLS)
-        mark, rest = ("█", "·") if self._drawing else ("#", ".")
-        return mark * full + rest * (_BAR_CELLS - full)
+
+def bar_text(share: float, cells: int = _BAR_CELLS) -> str:
+    """A share from 0 to 1 as a bar."""
+    full = round(min(max(share, 0.0), 1.0) * cells)
+    mark, rest = ("█", "·") if can_print("█·") else ("#", ".")
+    return mark * full + rest * (cells - full)
 
 
 def can_print(text: str) -> bool:
@@ -168,7 +171,7 @@ def _cell(name: str, value: Any) -> str:
         return text[:19].replace("T", " ")  # to the second, as every time here is in UTC
     if len(text) <= _WIDEST:
         return text
-    # Of a path the end tells most, of other texts the beginning.
+    # The end of a path matters most; of other texts, the beginning.
     if name in ("file", "location"):
         return "…" + text[1 - _WIDEST :]
     return text[: _WIDEST - 1] + "…"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a terminal does to a run: Ctrl-C ends it between messages, and C libraries are kept quiet.
+"""What all commands share towards the terminal: exit codes, messages, Ctrl-C, and silence.
 
 LiteRT and ALSA print on standard error by themselves; a command that owns the screen hides that.
 """
@@ -14,7 +14,33 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-__all__ = ["Interruptible", "hushed", "interruptible", "interrupts_held"]
+__all__ = [
+    "EXIT_FAILED_FILES",
+    "EXIT_FATAL",
+    "EXIT_INTERRUPTED",
+    "EXIT_OK",
+    "EXIT_USAGE",
+    "Interruptible",
+    "interruptible",
+    "interrupts_held",
+    "print_message",
+    "silence_stderr",
+    "use_utf8",
+]
+
+EXIT_OK, EXIT_FATAL, EXIT_USAGE, EXIT_FAILED_FILES, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+"""All is well; a fatal error; wrong usage; finished, but some recordings failed; interrupted."""
+
+
+def use_utf8(newline: str | None = None) -> None:
+    """Make standard output UTF-8, where its encoding can be changed."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(encoding="utf-8", newline=newline)
+
+
+def print_message(text: str) -> None:
+    """A line for the user on standard error, whatever standard output is for."""
+    print(f"oido: {text}", file=sys.stderr, flush=True)
 
 
 class Interruptible(Protocol):
@@ -62,7 +88,7 @@ def _first_interrupt(do: Callable[[], None]) -> Iterator[None]:
 
 
 @contextmanager
-def hushed(really: bool = True) -> Iterator[None]:
+def silence_stderr(really: bool = True) -> Iterator[None]:
     """Standard error leads nowhere while the block runs, for C and Python alike."""
     if not really:
         yield

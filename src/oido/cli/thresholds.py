@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido thresholds``: what a model or a calibration says from when on a label counts."""
+"""``oido thresholds``: show or edit the thresholds in a model or a calibration."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oido.cli.options import add_argument, add_command, add_options, adder, fetch_model
+from oido.cli.terminal import EXIT_OK, print_message
 from oido.errors import OptionError
 
 if TYPE_CHECKING:
@@ -17,7 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+show or change the thresholds in a model or a calibration
+
+The thresholds of events that a model or a calibration carries.
+
 examples:
   oido thresholds show birds.tflite
   oido thresholds show calibration.json > thresholds.csv
@@ -33,71 +39,52 @@ Pairs = tuple[tuple[str, float], ...]
 
 def add_parser(commands: Any) -> None:
     """Add ``oido thresholds``."""
-    parser = commands.add_parser(
-        "thresholds",
-        help="show or change the thresholds in a model or a calibration",
-        description="The thresholds of events that a model or a calibration carries.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_command(commands, "thresholds", None, _HELP)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    show = actions.add_parser(
+    show = add_command(
+        actions,
         "show",
-        help="print them, as CSV",
-        description="Print the thresholds as CSV: label,threshold.",
+        _show,
+        "print them, as CSV\n\nPrint the thresholds as CSV: label,threshold.",
     )
-    edit = actions.add_parser(
+    edit = add_command(
+        actions,
         "edit",
-        help="change some of them",
-        description="Change thresholds in a .tflite or a calibration.json.",
+        _edit,
+        "change some of them\n\nChange thresholds in a .tflite or a calibration.json.",
     )
+    add_edit = adder(edit)
     for action in (show, edit):
-        action.add_argument("model", metavar="NAME-or-FILE", help="a model, or a calibration.json")
-        action.add_argument(
-            "--head", metavar="NAME", help="of a model with several: which one (default: the last)"
-        )
-    show.set_defaults(run=_show)
-    edit.add_argument("-o", "--output", metavar="FILE", type=Path, help="write here")
-    edit.add_argument(
-        "--set",
+        add_argument(action, "model NAME-or-FILE", "a model, or a calibration.json")
+        add_options(action, "head")
+    add_edit("-o, --output FILE", "write here", type=Path)
+    add_edit(
+        "--set LABEL=P",
+        "a label's new threshold, 0 to 1 (may be repeated)",
         dest="wanted",
-        metavar="LABEL=P",
         action="append",
         default=[],
-        help="a label's new threshold, 0 to 1 (may be repeated)",
     )
-    edit.add_argument(
-        "--unset",
-        metavar="LABEL",
-        action="append",
-        default=[],
-        help="forget a label's threshold (may be repeated)",
+    add_edit(
+        "--unset LABEL", "forget a label's threshold (may be repeated)", action="append", default=[]
     )
-    edit.add_argument(
-        "--from",
-        dest="given",
-        metavar="FILE",
-        type=Path,
-        help="many new ones, as CSV (label,threshold) or JSON",
+    add_edit(
+        "--from FILE", "many new ones, as CSV (label,threshold) or JSON", dest="new_file", type=Path
     )
-    edit.set_defaults(run=_edit)
 
 
 def _show(args: argparse.Namespace) -> int:
-    from oido.cli.exit_codes import EXIT_OK
     from oido.heads import thresholds_text
     from oido.params import DEFAULT_THRESHOLD
 
     thresholds = _head(args).thresholds
     sys.stdout.write(thresholds_text(thresholds))
     if not thresholds:
-        print(f"oido: it has none of its own; events begin at {DEFAULT_THRESHOLD}", file=sys.stderr)
+        print_message(f"it has none of its own; events begin at {DEFAULT_THRESHOLD}")
     return EXIT_OK
 
 
 def _edit(args: argparse.Namespace) -> int:
-    from oido.cli.exit_codes import EXIT_OK
-
     source = Path(args.model)
     output = args.output
     if output is None:
@@ -115,7 +102,6 @@ def _edit(args: argparse.Namespace) -> int:
 
 
 def _head(args: argparse.Namespace) -> Head:
-    from oido.cli.options import fetch_model
     from oido.heads import Head
     from oido.models.calibration_file import Calibration
     from oido.models.loading import load_model
@@ -133,30 +119,30 @@ def _edited(head: Head, args: argparse.Namespace) -> Pairs:
     from oido.events.thresholds import read_thresholds
     from oido.models.labels import label_indices
 
-    changes = [] if args.given is None else list(read_thresholds(args.given))
+    changes = [] if args.new_file is None else list(read_thresholds(args.new_file))
     changes += [_pair(text) for text in args.wanted]
     if not changes and not args.unset:
         raise OptionError("say what to change: --set LABEL=P, --unset LABEL, or --from FILE")
     table = dict(head.thresholds)
-    for label in _found(head, args.unset, label_indices):
+    for label in _labels(head, args.unset, label_indices):
         if table.pop(label, None) is None:
             raise OptionError(f"{label!r} has no threshold of its own to be forgotten")
-    labels = _found(head, [label for label, _ in changes], label_indices)
+    labels = _labels(head, [label for label, _ in changes], label_indices)
     table.update(zip(labels, (value for _, value in changes)))
     return tuple((label, table[label]) for label in head.labels if label in table)
 
 
-def _found(head: Head, names: Sequence[str], label_indices: Any) -> list[str]:
+def _labels(head: Head, names: Sequence[str], label_indices: Any) -> list[str]:
     return [head.labels[column] for column in label_indices(head.labels, names)]
 
 
 def _pair(text: str) -> tuple[str, float]:
-    label, given, value = text.rpartition("=")
+    label, equals, value = text.rpartition("=")
     try:
         number = float(value)
     except ValueError:
         number = -1.0
-    if not given or not label.strip() or not 0 <= number <= 1:
+    if not equals or not label.strip() or not 0 <= number <= 1:
         raise OptionError(f"--set needs LABEL=P, P from 0 to 1, not {text!r}")
     return label.strip(), number
 
@@ -179,7 +165,6 @@ def _save_calibration(source: Path, output: Path, thresholds: Pairs) -> None:
 
 def _save_model(args: argparse.Namespace, output: Path, head: Head) -> None:
     from oido.calibration.fit import save_model
-    from oido.cli.options import fetch_model
     from oido.models.loading import load_model
 
     model = load_model(fetch_model(args.model))

@@ -4,16 +4,23 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from oido.cli.options import add_command, add_options, add_quiet, adder, fetch_model
+from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_message
+from oido.errors import OptionError
 
 if TYPE_CHECKING:
     from oido.datasets.dataset import Dataset
 
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+teach a classifier sounds of your own
+
+Teach a classifier sounds of your own, judge it, and export it.
+
 examples:
   oido train birds/ -o birds.tflite --report birds.html
   oido train clips.csv -o sounds.tflite --model efficientat/mn04
@@ -31,80 +38,35 @@ Recordings of one source never stand on both sides of a split.
 
 def add_parser(commands: Any) -> None:
     """Add ``oido train``."""
-    parser = commands.add_parser(
-        "train",
-        help="teach a classifier sounds of your own",
-        description="Teach a classifier sounds of your own, judge it, and export it.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = add_command(commands, "train", _run, _HELP)
+    add = adder(parser)
+    add("data DATA", "a folder or a table of labelled recordings")
+    add("-o, --output FILE", "write the classifier here (.tflite, .onnx)", type=Path)
+    add("--report FILE.html", "write what is known of it (.html, .json)", type=Path)
+    add("--check", "only tell what is in the data, and what is wrong")
+    add_options(
+        parser, "model", help="whose embeddings are built on (default yamnet/classification)"
     )
-    parser.add_argument("data", metavar="DATA", help="a folder or a table of labelled recordings")
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE",
-        type=Path,
-        help="write the classifier here (.tflite, .onnx)",
-    )
-    parser.add_argument(
-        "--report", metavar="FILE.html", type=Path, help="write what is known of it (.html, .json)"
-    )
-    parser.add_argument(
-        "--check", action="store_true", help="only tell what is in the data, and what is wrong"
-    )
-    parser.add_argument(
-        "--model",
-        metavar="NAME-or-FILE",
-        default="yamnet/classification",
-        help="whose embeddings are built on (default yamnet/classification)",
-    )
-    parser.add_argument(
-        "--seed", metavar="N", type=int, default=0, help="of all chance (default 0)"
-    )
-    parser.add_argument(
-        "--keep-base",
-        action="store_true",
-        help="keep the base model's own scores as a first output",
-    )
-    parser.add_argument(
-        "--no-unknown",
-        action="store_true",
-        help="leave out the output that tells sounds of no taught class",
-    )
-    parser.add_argument(
-        "--thorough",
-        action="store_true",
-        help="judge by nested cross-validation: some five times as long",
-    )
-    parser.add_argument(
-        "--augment",
-        metavar="N",
+    add("--seed N", "of all chance (default 0)", type=int, default=0)
+    add("--keep-base", "keep the base model's own scores as a first output")
+    add("--no-unknown", "leave out the output that tells sounds of no taught class")
+    add("--thorough", "judge by nested cross-validation: some five times as long")
+    add(
+        "--augment N",
+        "learn from N changed copies of each clip, too: gain, shift, noise, background",
         type=int,
         default=0,
-        help="learn from N changed copies of each clip, too: gain, shift, noise, background",
     )
-    parser.add_argument(
-        "--finetune",
-        action="store_true",
-        help="train the network itself further (minutes; needs oido[torch])",
-    )
-    parser.add_argument(
-        "--max-minutes", metavar="M", type=float, help="with --finetune: stop after so long"
-    )
-    parser.add_argument(
-        "--no-cache", action="store_true", help="hear everything anew, and keep no embeddings"
-    )
-    parser.add_argument("--jobs", metavar="N", type=int, help="threads that hear (default: cores)")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, errors only")
-    parser.set_defaults(run=_run)
+    add("--finetune", "train the network itself further (minutes; needs oido[torch])")
+    add("--max-minutes M", "with --finetune: stop after so long", type=float)
+    add("--no-cache", "hear everything anew, and keep no embeddings")
+    add_options(parser, "jobs", help="threads that hear (default: cores)")
+    add_quiet(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
-    from oido.cli.options import fetch_model
-    from oido.cli.progress import counted
+    from oido.cli.progress import show_progress
     from oido.datasets.dataset import Dataset
-    from oido.errors import OptionError
     from oido.training.train import train
 
     if args.output is None and not args.check and args.report is None:
@@ -113,15 +75,13 @@ def _run(args: argparse.Namespace) -> int:
         raise OptionError(f"{args.output}: a taught classifier is a .tflite or .onnx; name it so")
     if args.augment < 0:
         raise OptionError(f"--augment must be 0 or more, not {args.augment}")
-    if args.jobs is not None and args.jobs < 1:
-        raise OptionError(f"--jobs must be 1 or more, not {args.jobs}")
     data = Dataset.load(args.data)
     if args.check:
         print(data.check(deep=True))
         return EXIT_OK
     if args.finetune:
         return _finetune(args, data)
-    with counted("recordings heard", args.quiet) as progress:
+    with show_progress("recordings heard", args.quiet) as progress:
         result = train(
             data,
             model=fetch_model(args.model),
@@ -132,7 +92,7 @@ def _run(args: argparse.Namespace) -> int:
             jobs=args.jobs,
             progress=progress,
         )
-    _tell_left_out(data, result.left_out, args.quiet)
+    _print_left_out(data, result.left_out, args.quiet)
     if result.judged is None:
         print("oido: too few sources to hold any back: nothing is known of how good it is")
     else:
@@ -150,26 +110,18 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _finetune(args: argparse.Namespace, data: Dataset) -> int:
-    from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
-    from oido.cli.options import fetch_model
-    from oido.errors import OptionError
     from oido.training.finetune import finetune
 
     if args.keep_base or args.no_unknown or args.thorough:
         raise OptionError("--keep-base, --no-unknown and --thorough are not for --finetune")
-
-    def on_message(line: str) -> None:
-        if not args.quiet:
-            print(f"oido: {line}", file=sys.stderr, flush=True)
-
     result = finetune(
         data,
         model=fetch_model(args.model),
         seed=args.seed,
         max_minutes=args.max_minutes,
-        on_message=on_message,
+        on_message=(lambda _: None) if args.quiet else print_message,
     )
-    _tell_left_out(data, result.left_out, args.quiet)
+    _print_left_out(data, result.left_out, args.quiet)
     print(result.report)
     if args.report is not None:
         result.report.save(args.report)
@@ -182,8 +134,8 @@ def _finetune(args: argparse.Namespace, data: Dataset) -> int:
     return EXIT_FAILED_FILES if result.left_out else EXIT_OK
 
 
-def _tell_left_out(data: Dataset, left_out: Any, quiet: bool) -> None:
+def _print_left_out(data: Dataset, left_out: Any, quiet: bool) -> None:
     for item in left_out:
-        print(f"oido: left out: {item.name}: {item.reason}", file=sys.stderr)
+        print_message(f"left out: {item.name}: {item.reason}")
     if data.skipped and not quiet:
-        print(f"oido: {len(data.skipped)} files are no recordings", file=sys.stderr)
+        print_message(f"{len(data.skipped)} files are no recordings")

@@ -7,9 +7,26 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from oido.cli.options import add_command, adder, fetch_model
+from oido.cli.terminal import EXIT_OK
+
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_HELP = """\
+the page that hears inside the browser, as files
+
+Write the page that hears inside the browser, for any web host.
+
+"""
+
+_EXPORT_HELP = """\
+write the page as static files
+
+Write the page, and the models that it hears with, as static files.
+
+"""
+
+_EXAMPLES = """\
 examples:
   oido web export site
   oido web export site --model birds.tflite --model yamnet/classification
@@ -29,36 +46,20 @@ was added or changed is not touched. An oido that was built without LiteRT.js fe
 
 def add_parser(commands: Any) -> None:
     """Add ``oido web``."""
-    parser = commands.add_parser(
-        "web",
-        help="the page that hears inside the browser, as files",
-        description="Write the page that hears inside the browser, for any web host.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_command(commands, "web", None, _HELP + _EXAMPLES)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    export = actions.add_parser(
-        "export",
-        help="write the page as static files",
-        description="Write the page, and the models that it hears with, as static files.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    export.add_argument("folder", metavar="FOLDER", type=Path, help="where to")
-    export.add_argument(
-        "--model",
-        metavar="NAME-or-FILE",
-        action="append",
-        help="a model to choose in the page, may be repeated; the first is the one that it opens "
+    add = adder(add_command(actions, "export", _export, _EXPORT_HELP + _EXAMPLES))
+    add("folder FOLDER", "where to", type=Path)
+    add(
+        "--model NAME-or-FILE",
+        "a model to choose in the page, may be repeated; the first is the one that it opens "
         "with (default: yamnet/classification)",
+        action="append",
     )
-    export.add_argument("--locale", metavar="LOCALE", help="en or es; default: the browser's")
-    export.set_defaults(run=_export)
+    add("--locale LOCALE", "en or es; default: the browser's")
 
 
 def _export(args: argparse.Namespace) -> int:
-    from oido.cli.exit_codes import EXIT_OK
-    from oido.cli.options import fetch_model
     from oido.models.loading import load_model
     from oido.models.registry import DEFAULT_MODEL
     from oido.server.page_files import export_page

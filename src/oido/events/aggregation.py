@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import OptionError
-from oido.params import AGGREGATIONS
+from oido.options import AGGREGATIONS
 
 __all__ = ["POWER", "TOP_K", "Aggregator", "confidence"]
 

@@ -20,6 +20,7 @@ from oido.inference.stream import WindowStream
 from oido.models.calibration_file import Calibration, apply_calibration
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, Precision
+from oido.options import check
 from oido.params import Selection, Windowing, available_cores
 from oido.signal.decode import AudioReader, AudioSource, open_audio
 from oido.signal.mixing import Channel
@@ -76,8 +77,7 @@ class AudioClassifier:
         calibration: str | os.PathLike[str] | Calibration | None = None,
         jobs: int | None = None,
     ) -> None:
-        if jobs is not None and jobs < 1:
-            raise OptionError(f"jobs must be 1 or more, not {jobs}")
+        check("jobs", jobs)
         if aggregation is not None:
             Aggregator(aggregation)  # a wrong name is told now, not after the first recording
         selection = Selection(

@@ -17,7 +17,8 @@ from oido.events.thresholds import on_thresholds
 from oido.heads import Head
 from oido.models.labels import display_names, label_indices
 from oido.models.taxonomy import expand, is_group, rollup
-from oido.params import AGGREGATIONS, Detection, Selection, Windowing
+from oido.options import AGGREGATIONS
+from oido.params import Detection, Selection, Windowing
 
 __all__ = ["HeadPostprocessor", "SelectedScores", "make_postprocessors"]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may ask: the token, and what browsers say of the page that asks."""
+"""Access control: the token, and the Host and Origin headers of browsers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _GUARDED = ("/v1/", "/metrics")
 
 
 class Access:
-    """Knows the token. token: None: everybody may who reaches the server at all."""
+    """The token of a server. None: everybody who reaches the server has access."""
 
     def __init__(self, token: str | None) -> None:
         self._token = token
@@ -27,7 +27,7 @@ class Access:
         return self._token is None
 
     def allows(self, token: str | None) -> bool:
-        """Whether this is the token, told in the same time for every wrong one of its length."""
+        """Whether this is the token, compared in constant time."""
         if self._token is None:
             return True
         return hmac.compare_digest((token or "").encode(), self._token.encode())
@@ -40,7 +40,7 @@ class Access:
         return self.allows(token.strip())
 
     def refusal(self) -> Problem:
-        """The answer to whoever has not the token."""
+        """The answer to a request without the token."""
         return Problem(
             401,
             "AccessError",

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -13,12 +12,11 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from oido.errors import OidoError
 from oido.server.access import Access, Guard
-from oido.server.metrics import ServerMetrics
+from oido.server.metrics import CountRequests, ServerMetrics
 from oido.server.model_store import ModelStore
 from oido.server.openapi import documentation_routes
 from oido.server.pool import WORKER_COMMAND, WorkerPool
@@ -44,7 +42,7 @@ def create_app(
     listens.
     """
     metrics, access = ServerMetrics(), Access(settings.token)
-    hearers = ModelStore(
+    models = ModelStore(
         settings.models, settings.precision, settings.workers, settings.calibrations
     )
     limits = settings.limits
@@ -52,7 +50,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            stack.callback(hearers.close)
+            stack.callback(models.close)
             uploads = Uploads(limits)
             stack.callback(uploads.close)
             pool = WorkerPool(
@@ -70,9 +68,9 @@ def create_app(
             )
             stack.push_async_callback(pool.close)
             await pool.start()
-            streams = Streams(hearers, limits, access, metrics)
+            streams = Streams(models, limits, access, metrics)
             stack.push_async_callback(streams.close)
-            app.state.routes = Routes(hearers, pool, uploads, limits, metrics)
+            app.state.routes = Routes(models, pool, uploads, limits, metrics)
             app.state.streams = streams
             yield
 
@@ -97,64 +95,19 @@ def create_app(
             *pages,
         ],
         middleware=[
-            Middleware(_Counted, metrics=metrics),
+            Middleware(CountRequests, metrics=metrics),
             Middleware(Guard, access=access, host=settings.host),
         ],
-        exception_handlers={
-            Problem: _on_problem,
-            OidoError: _on_error,
-            HTTPException: _on_http,
-        },
+        exception_handlers=dict.fromkeys((Problem, OidoError, HTTPException), _on_error),
         lifespan=lifespan,
     )
 
 
-class _Counted:
-    """Counts requests and how long they take."""
-
-    def __init__(self, app: ASGIApp, metrics: ServerMetrics) -> None:
-        self._app, self._metrics = app, metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started, status = time.monotonic(), 500
-
-        async def counted(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, counted)
-        finally:
-            # Only paths that there are: strangers' paths must not grow the table.
-            route = scope.get("route")
-            path = getattr(route, "path", "other")
-            self._metrics.requests.labels(path, _method(scope), str(status)).inc()
-            self._metrics.request_seconds.labels(path).observe(time.monotonic() - started)
-
-
-def _method(scope: Scope) -> str:
-    method: str = scope["method"]
-    return method if method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS") else "other"
-
-
-async def _on_problem(request: Request, error: Exception) -> Response:
+async def _on_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):  # the framework's own: no such path, no such method
+        headers = dict(error.headers or {})
+        error = Problem(error.status_code, "ProtocolError", error.detail, None, headers)
+    elif isinstance(error, OidoError):
+        error = problem_of(error)
     assert isinstance(error, Problem)
     return problem_response(error)
-
-
-async def _on_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, OidoError)
-    return problem_response(problem_of(error))
-
-
-async def _on_http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    headers = dict(error.headers or {})
-    return problem_response(
-        Problem(error.status_code, "ProtocolError", error.detail, None, headers)
-    )

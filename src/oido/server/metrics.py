@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import time
+from functools import partial
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["CONTENT_TYPE", "ServerMetrics"]
+__all__ = ["CONTENT_TYPE", "CountRequests", "ServerMetrics"]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -18,9 +22,8 @@ class ServerMetrics:
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
-        self.requests = Counter(
-            "oido_requests", "Answered requests.", ["path", "method", "status"], registry=registry
-        )
+        counter, gauge = partial(Counter, registry=registry), partial(Gauge, registry=registry)
+        self.requests = counter("oido_requests", "Answered requests.", ["path", "method", "status"])
         self.request_seconds = Histogram(
             "oido_request_seconds",
             "From a request's headers to the end of its answer.",
@@ -28,36 +31,58 @@ class ServerMetrics:
             buckets=_SECONDS,
             registry=registry,
         )
-        self.upload_bytes = Counter(
-            "oido_upload_bytes", "Bytes of uploads received.", registry=registry
+        self.upload_bytes = counter("oido_upload_bytes", "Bytes of uploads received.")
+        self.upload_audio_seconds = counter(
+            "oido_upload_audio_seconds", "Seconds of uploaded sound heard."
         )
-        self.upload_audio_seconds = Counter(
-            "oido_upload_audio_seconds", "Seconds of uploaded sound heard.", registry=registry
+        self.waiting = gauge("oido_requests_waiting", "Requests waiting for a worker.")
+        self.uploads_here = gauge(
+            "oido_uploads_here_bytes", "Bytes of uploads that are on the disk now."
         )
-        self.waiting = Gauge(
-            "oido_requests_waiting", "Requests waiting for a worker.", registry=registry
+        self.restarts = counter("oido_worker_restarts", "Workers that had to be replaced.")
+        self.streams = counter("oido_streams", "Streams that are over, by how they ended.", ["how"])
+        self.streams_open = gauge("oido_streams_open", "Streams that are open.")
+        self.stream_audio_seconds = counter(
+            "oido_stream_audio_seconds", "Seconds of streamed sound heard."
         )
-        self.uploads_here = Gauge(
-            "oido_uploads_here_bytes",
-            "Bytes of uploads that are on the disk now.",
-            registry=registry,
-        )
-        self.restarts = Counter(
-            "oido_worker_restarts", "Workers that had to be replaced.", registry=registry
-        )
-        self.streams = Counter(
-            "oido_streams", "Streams that are over, by how they ended.", ["how"], registry=registry
-        )
-        self.streams_open = Gauge("oido_streams_open", "Streams that are open.", registry=registry)
-        self.stream_audio_seconds = Counter(
-            "oido_stream_audio_seconds", "Seconds of streamed sound heard.", registry=registry
-        )
-        self.dropped = Counter(
+        self.dropped = counter(
             "oido_stream_dropped",
             "Windows or events left out because a client took them too slowly.",
-            registry=registry,
         )
 
     def text(self) -> bytes:
         """All of it, in Prometheus' text format."""
         return generate_latest(self._registry)
+
+
+class CountRequests:
+    """Middleware that counts requests and how long they take."""
+
+    def __init__(self, app: ASGIApp, metrics: ServerMetrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = time.monotonic(), 500
+
+        async def count(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, count)
+        finally:
+            # Only paths that there are: strangers' paths must not grow the table.
+            route = scope.get("route")
+            path = getattr(route, "path", "other")
+            self._metrics.requests.labels(path, _method(scope), str(status)).inc()
+            self._metrics.request_seconds.labels(path).observe(time.monotonic() - started)
+
+
+def _method(scope: Scope) -> str:
+    method: str = scope["method"]
+    return method if method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS") else "other"

@@ -19,14 +19,14 @@ __all__ = ["ModelStore", "ServedModel", "load_configured_model", "require_fittin
 
 
 def load_configured_model(
-    given: str, precision: Precision | None, calibrations: Sequence[str]
+    source: str, precision: Precision | None, calibrations: Sequence[str]
 ) -> tuple[AudioModel, bool]:
     """A model by name or path, and whether one of these calibrations was made for it.
 
     calibrations: paths of calibration.json files, for this model or for others. Raises ModelError,
     or OptionError for a file that is none.
     """
-    model = load_model(given, precision=precision)
+    model = load_model(source, precision=precision)
     for path in calibrations:
         calibration = Calibration.read(path)
         if _is_for(calibration, model):
@@ -54,22 +54,22 @@ def _is_for(calibration: Calibration, model: AudioModel) -> bool:
 class ServedModel:
     """One model: what is known of it, and streams of it.
 
-    given: the name or path that it was loaded by, which is what workers load it by. name: how
+    source: the name or path that it was loaded by, which is what workers load it by. name: how
     requests call it. hub: what hears all its streams.
     """
 
-    def __init__(self, given: str, model: AudioModel, threads: int) -> None:
-        self.given = given
+    def __init__(self, source: str, model: AudioModel, threads: int) -> None:
+        self.source = source
         self.name = model.name
-        # Tries out a model that nobody has tried, and knows how to hear two together.
+        # Checks a model that was never run before, and builds ensembles.
         classifier = AudioClassifier(model, jobs=1)
         self.model = classifier.model
         self.hub = BatchScheduler(classifier.model, threads)
 
-    def reader(
+    def postprocessor(
         self, selection: Selection, *, locale: str, head: str | None = None, rolls_up: bool = False
     ) -> HeadPostprocessor:
-        """What of the scores is wanted. Raises OptionError, which names near labels."""
+        """The postprocessor of one head. Raises OptionError, which names near labels."""
         chosen = self.model.head_named(head)
         postprocessors = make_postprocessors(
             self.model.heads,
@@ -86,7 +86,7 @@ class ServedModel:
         return Windowing.from_seconds(self.model.windows, hop)
 
     def facts(self, with_labels: bool = False) -> dict[str, Any]:
-        """What ``GET /v1/models`` says of it."""
+        """Its entry in ``GET /v1/models``."""
         windows, head = self.model.windows, self.model.head
         rate = windows.sample_rate_hz
         facts: dict[str, Any] = {
@@ -121,10 +121,10 @@ class ModelStore:
         calibrations: tuple[str, ...] = (),
     ) -> None:
         self._models: dict[str, ServedModel] = {}
-        loaded = [load_configured_model(given, precision, calibrations)[0] for given in models]
+        loaded = [load_configured_model(source, precision, calibrations)[0] for source in models]
         require_fitting(loaded, calibrations)
-        for given, model in zip(models, loaded):
-            served = ServedModel(given, model, threads)
+        for source, model in zip(models, loaded):
+            served = ServedModel(source, model, threads)
             if served.name in self._models:
                 raise OptionError(f"two of the models are called {served.name}")
             self._models[served.name] = served
@@ -132,7 +132,7 @@ class ModelStore:
     def __iter__(self) -> Iterator[ServedModel]:
         return iter(self._models.values())
 
-    def named(self, name: str | None) -> ServedModel:
+    def find(self, name: str | None) -> ServedModel:
         """A model by its name; None: the first. Raises ModelNotFoundError."""
         if name is None:
             return next(iter(self._models.values()))

@@ -11,8 +11,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from oido._version import __version__
-from oido.params import AGGREGATIONS
-from oido.server.options import LEVELS
+from oido.options import QUERY_OPTIONS
 from oido.server.settings import Limits
 from oido.writers.html import render
 
@@ -99,46 +98,15 @@ _PROBLEM: dict[str, Any] = {
     "required": ["error", "message"],
 }
 
-_NUMBER, _TEXT = {"type": "number"}, {"type": "string"}
-_UNIT = {"type": "number", "minimum": 0, "maximum": 1}
-_LABELS = {"type": "array", "items": {"type": "string"}}
+_TEXT = {"type": "string"}
 
 
 def _query(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
     return {"name": name, "in": "query", "schema": schema, "description": description}
 
 
-_PARAMETERS = [
-    _query("level", {"type": "string", "enum": list(LEVELS), "default": "events"}, "what a row is"),
-    _query(
-        "top",
-        {"type": "integer", "minimum": 1},
-        "at most so many labels per window or clip (5), or the strongest events",
-    ),
-    _query("threshold", _UNIT, "lowest score (of events: the model's own, or 0.3; else 0)"),
-    _query("allow", _LABELS, "only this label (repeat); Animal/ is Animal and all below it"),
-    _query("deny", _LABELS, "all but this label (repeat)"),
-    _query("hop", {"type": "number", "exclusiveMinimum": 0}, "seconds between windows"),
-    _query("locale", {"type": "string", "default": "en"}, "language of labels: en or es"),
-    _query(
-        "channel",
-        {"type": "string", "pattern": "^(mix|each|[0-9]{1,4})$", "default": "mix"},
-        "the mean of all channels, each by itself, or a number from 0",
-    ),
-    _query("model", _TEXT, "one of /v1/models; the first of them unless it is given"),
-    _query("head", _TEXT, "of a model with several"),
-    _query("rollup", {"type": "boolean", "default": False}, "classes score as those below them do"),
-    _query("aggregation", {"type": "string", "enum": list(AGGREGATIONS)}, "windows to a clip"),
-    _query("off_ratio", {**_UNIT, "default": 0.5}, "an event lasts down to this × threshold"),
-    _query("min_duration", {"type": "number", "minimum": 0}, "drop shorter events (seconds)"),
-    _query("merge_gap", {"type": "number", "minimum": 0}, "join events this close (seconds)"),
-    _query("name", _TEXT, "what rows call a recording that is the body itself"),
-]
-
-
 def _problem(description: str) -> dict[str, Any]:
-    schema = {"$ref": "#/components/schemas/Problem"}
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
+    return _answer(description, {"$ref": "#/components/schemas/Problem"})
 
 
 def _answer(description: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -162,7 +130,10 @@ def _classify(limits: Limits) -> dict[str, Any]:
         "description": "The rows are those of `oido classify --format json`. Nothing of the "
         f"upload is kept. At most {size}, {seconds} and {limits.rows} rows.",
         "security": [{"token": []}, {}],
-        "parameters": _PARAMETERS,
+        "parameters": [
+            *(option.parameter() for option in QUERY_OPTIONS.values()),
+            _query("name", _TEXT, "what rows call a recording that is the body itself"),
+        ],
         "requestBody": {
             "required": True,
             "content": {
@@ -187,20 +158,18 @@ def _classify(limits: Limits) -> dict[str, Any]:
 
 
 def _models() -> dict[str, Any]:
+    models = {
+        "type": "object",
+        "properties": {"models": {"type": "array", "items": {"type": "object"}}},
+        "required": ["models"],
+    }
     return {
         "operationId": "models",
         "summary": "The models of this server; the first is heard unless another is named.",
         "security": [{"token": []}, {}],
         "parameters": [_query("labels", {"type": "boolean", "default": False}, "with all labels")],
         "responses": {
-            "200": _answer(
-                "the models",
-                {
-                    "type": "object",
-                    "properties": {"models": {"type": "array", "items": {"type": "object"}}},
-                    "required": ["models"],
-                },
-            ),
+            "200": _answer("the models", models),
             "400": _problem("an option makes no sense"),
             **_COMMON,
         },

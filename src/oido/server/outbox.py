@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What waits to be sent to a stream's client: a little, and for a limited time."""
+"""Messages waiting to be sent to a stream's client: few, and for a limited time."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from oido.server.protocol import text_of
 
 __all__ = ["Outbox", "Watchdog"]
 
-_ROOM = 32
+_CAPACITY = 32
 """Messages that may wait."""
 
 
 class Outbox:
-    """Messages of one stream: put by the threads that hear, taken by the one that sends.
+    """Messages of one stream, from the prediction threads to the task that sends them.
 
-    A client that takes them too slowly gets a coarser hop (`DecimatingQueue`), and a "dropped"
-    message that says so. At the level of events, the events that find no room are left out, and
+    A client that reads them too slowly gets a coarser hop (`DecimatingQueue`), and a "dropped"
+    message that says so. At the level of events, the events that do not fit are left out, and
     counted. Nothing ever waits for the client but these few messages.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, windowing: Windowing) -> None:
         self._loop, self._windowing = loop, windowing
         self._lock = threading.Lock()
-        self._waiting: DecimatingQueue[str] = DecimatingQueue(_ROOM)
+        self._waiting: DecimatingQueue[str] = DecimatingQueue(_CAPACITY)
         self._something = asyncio.Event()
         self._is_awaited = False
         self._closed = False
-        self._told_every = 1
+        self._announced_every = 1
         self._events_gone = 0
 
     @property
@@ -41,14 +41,14 @@ class Outbox:
         """Windows or events that were left out, all in all."""
         return self._waiting.dropped
 
-    def put_window(self, number: int, text: str) -> None:
+    def push_window(self, number: int, text: str) -> None:
         """The rows of a window, in order of the windows."""
         with self._lock:
             self._waiting.push(number, text)
             self._wake()
 
-    def put_events(self, text: str, events: int) -> None:
-        """A message about events; events: how many are lost if there is no room for it."""
+    def push_events(self, text: str, events: int) -> None:
+        """A message about events; events: how many are lost if the queue is full."""
         with self._lock:
             if not self._waiting.push_other(text, events):
                 self._events_gone += events
@@ -72,18 +72,18 @@ class Outbox:
             await self._something.wait()
 
     def _notice(self) -> str | None:
-        """What was left out: told when the hop changes, and at the end."""
+        """A message about what was left out, when the hop changes and at the end."""
         w = self._windowing
         if self._events_gone:
             count, self._events_gone = self._events_gone, 0
             return text_of("dropped", events=count)
         every, ended = self._waiting.every, self._closed and not self._waiting
-        if every == self._told_every and not ended:
+        if every == self._announced_every and not ended:
             return None
         gone = self._waiting.pop_dropped()
-        if gone is None and every == self._told_every:
+        if gone is None and every == self._announced_every:
             return None
-        self._told_every = every
+        self._announced_every = every
         hop = round(every * w.hop_samples / w.sample_rate_hz, 6)
         if gone is None:
             return text_of("dropped", windows=0, hop=hop)
@@ -100,15 +100,15 @@ class Outbox:
         """Called with the lock; a loop that does not wait is not woken, which costs a lot."""
         if self._is_awaited:
             self._is_awaited = False
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody sends any more
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nothing is sent any more
                 self._loop.call_soon_threadsafe(self._something.set)
 
 
 class Watchdog:
-    """Knows when something takes too long.
+    """Notices when something is too slow.
 
     A timeout for every message of every stream would cost more than the messages; so they only
-    note when they ``begin`` and ``end``, and one task looks from time to time (`elapsed`).
+    note when they ``begin`` and ``end``, and one task looks from time to time (`wait_elapsed`).
     """
 
     def __init__(self, seconds: float) -> None:
@@ -123,8 +123,8 @@ class Watchdog:
         """It is done."""
         self._begun = None
 
-    async def elapsed(self) -> None:
-        """Returns when it has taken longer than it may."""
+    async def wait_elapsed(self) -> None:
+        """Return when the time limit has passed."""
         while True:
             begun = self._begun
             left = self._seconds if begun is None else begun + self._seconds - time.monotonic()

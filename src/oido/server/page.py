@@ -155,11 +155,9 @@ class _Page:
 
     def _read_models(self) -> None:
         described, on_device = [], []
-        settings = self._settings
-        for name_or_path in settings.models:
-            model, is_new = load_configured_model(
-                name_or_path, settings.precision, settings.calibrations
-            )
+        for source in self._settings.models:
+            settings = self._settings
+            model, is_new = load_configured_model(source, settings.precision, settings.calibrations)
             own = _on_device(model, is_new)
             described.append(describe_model(model, own))
             if own is not None:

@@ -54,7 +54,7 @@ _POLICY = (
     "style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
     "connect-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'none'"
 )
-"""Of a page without a server of ours, which would say it: nothing comes or goes elsewhere."""
+"""Of an exported page, which has no server of ours to send it: no foreign connections."""
 _ABOUT = "page.json"
 _BUILDS = {"litert_wasm_internal": "relaxed", "litert_wasm_compat_internal": "compat"}
 
@@ -212,7 +212,7 @@ def _exported(model: AudioModel) -> bytes:
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "model.tflite"
         export(model, path)
-        load_model(path)  # it says of itself all that the page has to know
+        load_model(path)  # its metadata must have all that the page needs
         return path.read_bytes()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Worker processes that hear uploads, for a server: any plan, one recording after the other.
+"""Worker processes that predict uploads: any plan, one recording after the other.
 
 Processes and not threads: a decoder's native crash, or a file that keeps it busy for ever, costs
 one request. The batch engine's pool (`oido.batch.process_pool`) has one plan for all; here each job
@@ -34,7 +34,7 @@ _STOPPED_FROM_OUTSIDE = frozenset({-signal.SIGTERM, -getattr(signal, "SIGKILL", 
 
 
 class PoolAnswer(NamedTuple):
-    """What a worker says of one recording.
+    """A worker's answer about one recording.
 
     rows: pieces of JSON text, complete if ``failure`` is None. failure: the kind of error, and its
     sentence.
@@ -44,13 +44,13 @@ class PoolAnswer(NamedTuple):
     duration: float
     windows: int
     damaged_packets: int
-    failure: tuple[str, str] | None
+    failure: Sequence[str] | None
 
 
 class WorkerPool:
-    """Hears jobs in worker processes, as many at a time as there are workers.
+    """Runs jobs in worker processes, as many at a time as there are workers.
 
-    most_waiting: jobs that wait for a worker; beyond them the pool says that it is busy.
+    most_waiting: jobs that wait for a worker; beyond them the pool is busy.
     on_restart: called when a worker had to be replaced. Use ``start`` and ``close``.
     """
 
@@ -65,23 +65,23 @@ class WorkerPool:
         on_restart: Callable[[], None] = lambda: None,
     ) -> None:
         self._setup, self._command = setup, tuple(command)
-        self._hear_seconds, self._on_restart = timeout_seconds, on_restart
+        self._timeout_seconds, self._on_restart = timeout_seconds, on_restart
         self._most_waiting, self.waiting = most_waiting, 0
         self._count = workers
         self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
         self._all: set[_Worker] = set()
 
     async def start(self) -> None:
-        """Start the workers; returns when they can hear. Raises the OidoError that prevents it."""
+        """Start the workers; returns when they are ready. Raises the OidoError that prevents it."""
         for _ in range(self._count):
             self._idle.put_nowait(await self._new_worker())
         for worker in list(self._all):
             await worker.ready()
 
-    async def hear(self, job: Job) -> PoolAnswer:
-        """Hear one recording. Raises a Problem if nobody can, or its worker dies of it.
+    async def run(self, job: Job) -> PoolAnswer:
+        """Run one recording. Raises a Problem if no worker is free, or if its worker dies.
 
-        Cancelled, it stops the worker, so that nobody works for a client that has gone.
+        Cancelled, it stops the worker: its client has gone.
         """
         if self._idle.empty() and self.waiting >= self._most_waiting:
             raise Problem.busy(f"{self.waiting} requests wait already; try again later")
@@ -95,14 +95,14 @@ class WorkerPool:
             if worker.has_ended:  # while it had nothing to do
                 worker = await self._replaced(worker)
             await worker.ready()
-            heard = await asyncio.wait_for(worker.hear(job), self._hear_seconds)
+            answer = await asyncio.wait_for(worker.run(job), self._timeout_seconds)
             sound = True
-            return heard
+            return answer
         except asyncio.TimeoutError as error:
             raise Problem(
                 504,
                 "LimitError",
-                f"{job.task.name}: hearing it took longer than {self._hear_seconds:g} s, "
+                f"{job.task.name}: hearing it took longer than {self._timeout_seconds:g} s, "
                 "so it was stopped",
             ) from error
         except (EOFError, OSError) as error:
@@ -159,7 +159,7 @@ class _Worker:
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
         worker = cls(process, log)
-        with contextlib.suppress(OSError):  # it died at once: ready() tells
+        with contextlib.suppress(OSError):  # it died at once: ready() raises the reason
             await worker._send(setup)
         return worker
 
@@ -180,18 +180,18 @@ class _Worker:
         except (EOFError, OSError, asyncio.TimeoutError) as error:
             raise OidoError(f"a worker could not start: {await self.last_words()}") from error
         if kind == FATAL:
-            told = json.loads(content)
-            raise getattr(errors, told["kind"], OidoError)(told["reason"])
+            error_facts = json.loads(content)
+            raise getattr(errors, error_facts["kind"], OidoError)(error_facts["reason"])
         self._is_ready = kind == READY
 
-    async def hear(self, job: Job) -> PoolAnswer:
+    async def run(self, job: Job) -> PoolAnswer:
         """Raises EOFError or OSError if the process ends before it has answered."""
         await self._send(job)
         rows: list[bytes] = []
         while True:
             kind, content = await self._message()
             if kind == DONE:
-                return _heard(rows, json.loads(content))
+                return PoolAnswer(rows, **json.loads(content))
             rows.append(content)
 
     async def close(self) -> None:
@@ -228,17 +228,6 @@ class _Worker:
         assert self._process.stdout is not None
         kind, length = HEADER.unpack(await self._process.stdout.readexactly(HEADER.size))
         return kind, await self._process.stdout.readexactly(length)
-
-
-def _heard(rows: list[bytes], done: dict[str, Any]) -> PoolAnswer:
-    failure = done["failure"]
-    return PoolAnswer(
-        rows,
-        done["duration"],
-        done["windows"],
-        done["damaged_packets"],
-        None if failure is None else (failure[0], failure[1]),
-    )
 
 
 async def _died(worker: _Worker, name: str) -> Problem:

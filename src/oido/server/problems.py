@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes wrong, as the one sentence and the status that a client gets over HTTP."""
+"""Errors as clients see them over HTTP: a status, and one sentence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OF_LIMITS = "LimitError"
 
 
 class Problem(Exception):  # noqa: N818  # what HTTP calls it (RFC 9457)
-    """An answer that is not the one that was hoped for.
+    """An error answer.
 
     status: of HTTP. kind: the error's class, as in `oido.errors`, or one of the server's own:
     "LimitError", "BusyError", "AccessError", "ProtocolError", "WorkerError". more: further members
@@ -42,7 +42,7 @@ class Problem(Exception):  # noqa: N818  # what HTTP calls it (RFC 9457)
 
     @classmethod
     def busy(cls, message: str) -> Problem:
-        """The server has as much to do as it takes; later it may have less."""
+        """The server is fully loaded; the client may try again later."""
         return cls(503, "BusyError", message, headers={"Retry-After": "2", "Connection": "close"})
 
     @classmethod
@@ -51,7 +51,7 @@ class Problem(Exception):  # noqa: N818  # what HTTP calls it (RFC 9457)
         return cls(400, "ProtocolError", message, headers={"Connection": "close"})
 
     def body(self) -> dict[str, Any]:
-        """The JSON object that tells it."""
+        """Its JSON object."""
         return {"error": self.kind, "message": self.message, **self.more}
 
 

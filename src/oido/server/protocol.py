@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is said on a stream's WebSocket, version 1 (docs/reference/stream-protocol.md).
+"""The messages of a stream's WebSocket, version 1 (docs/reference/stream-protocol.md).
 
 Client: one JSON header, then binary messages of samples, then ``{"type": "end"}``. Server: JSON
 messages, each with a ``type``: "ready", "rows", "began", "dropped", "end", "error". Then it closes.
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import OidoError
-from oido.server.options import Options, from_json
+from oido.options import read_header_options
 from oido.server.problems import Problem
 
 __all__ = [
@@ -38,7 +38,7 @@ STREAM_NAME = "<stream>"
 """What rows call a stream, where those of a recording have its file."""
 
 MESSAGE_BYTES = 1 << 20
-"""The most of one binary message; 5 s of stereo float samples at 24 kHz are less."""
+"""Limit of one binary message; 5 s of stereo float samples at 24 kHz are less."""
 
 ENCODINGS: Mapping[str, np.dtype[Any]] = {"s16le": np.dtype("<i2"), "f32le": np.dtype("<f4")}
 
@@ -51,12 +51,12 @@ _RATES_HZ = (1_000, 384_000)
 
 @dataclass(frozen=True)
 class Header:
-    """The first message: how samples come, and what is wanted of them."""
+    """The first message: the format of the samples, and the options."""
 
     sample_rate_hz: int
     channels: int
     encoding: str
-    options: Options
+    options: Mapping[str, Any]
     token: str | None
 
     def samples(self, content: bytes) -> NDArray[Any]:
@@ -74,7 +74,7 @@ class Header:
 
 
 def read_header(text: str) -> Header:
-    """The header message. Raises a Problem that says what is wrong with it."""
+    """The header message. Raises a Problem."""
     values = _read_object(text, "the first message must be a JSON object")
     version = values.pop("version", None)
     if isinstance(version, bool) or version != VERSION:
@@ -89,7 +89,7 @@ def read_header(text: str) -> Header:
     if token is not None and not isinstance(token, str):
         raise _protocol_error("token must be text")
     try:
-        options = from_json(values)
+        options = read_header_options(values)
     except OidoError as error:
         raise Problem(400, type(error).__name__, str(error)) from error
     return Header(rate, channels, encoding, options, token)

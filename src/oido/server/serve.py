@@ -34,8 +34,8 @@ _SWITCH_SECONDS = 0.001
 def serve(app: Starlette, settings: Settings, on_message: Callable[[str], None]) -> None:
     """Serve until SIGTERM or Ctrl-C; a second one ends it at once.
 
-    say: is told the address, when requests are answered. Raises OptionError for an address that
-    cannot be had.
+    on_message: called with the address, as soon as requests are answered. Raises OptionError for
+    an address that is not available.
     """
     limits = settings.limits
     config = uvicorn.Config(
@@ -52,7 +52,7 @@ def serve(app: Starlette, settings: Settings, on_message: Callable[[str], None])
         timeout_graceful_shutdown=int(limits.drain_seconds) + 1,
         ws_max_size=MESSAGE_BYTES,
         ws_per_message_deflate=False,
-        # A pong may stand behind megabytes of sound: idle clients are told by their silence.
+        # A pong may stand behind megabytes of sound: idle clients are noticed by their silence.
         ws_ping_interval=_PING_SECONDS,
         ws_ping_timeout=None,
         ssl_certfile=settings.certificate,
@@ -102,7 +102,7 @@ class _Server(uvicorn.Server):
 
 
 def _load_certificate(config: uvicorn.Config, settings: Settings) -> None:
-    """Now, so that one that is of no use is told as such."""
+    """Load it now, so that an unusable certificate is reported as such."""
     try:
         config.load()
     except (OSError, ssl.SSLError) as error:
@@ -131,7 +131,7 @@ def _protocol(limits: Limits) -> type[H11Protocol]:
 
 
 def _listener(host: str, port: int) -> socket.socket:
-    """A socket that is bound now, so that an address that is taken is told as such."""
+    """A socket that is bound now, so that an address in use is reported as such."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:

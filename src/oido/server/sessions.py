@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One stream: samples in, messages out; a hub hears in between."""
+"""One stream: samples in, messages out, and a batch scheduler in between."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from oido.batch.plan import make_plan
 from oido.batch.rows import event_row
 from oido.errors import EmptyAudioError, OidoError, OptionError
 from oido.inference.block import Block
-from oido.params import Selection
 from oido.server.model_store import ServedModel
-from oido.server.options import plan_of
 from oido.server.outbox import Outbox
 from oido.server.problems import Problem, problem_of
 from oido.server.protocol import STREAM_NAME, Header, text_of
@@ -28,11 +27,11 @@ __all__ = ["Session"]
 
 
 class Session:
-    """The hearing of one stream.
+    """The predictions of one stream.
 
-    ``push`` brings samples, and waits while there is no room for them; ``end`` says that there are
-    no more; ``outbox`` has what is to be sent, until it is over; ``problem`` is why it went wrong.
-    on_seconds: called with the seconds heard since the last call. Raises OptionError.
+    ``push`` adds samples, and waits while the queue is full; ``end`` ends the stream; ``outbox``
+    holds the messages to send; ``problem`` is why it failed, if it did.
+    on_seconds: called with the seconds processed since the last call. Raises OptionError.
     """
 
     def __init__(
@@ -43,63 +42,59 @@ class Session:
     ) -> None:
         calibrated = served.model.head.calibration is not None
         options = header.options
-        if options.level == "events" and options.top is not None:
+        if options["level"] == "events" and options["top"] is not None:
             raise OptionError("top is for windows: a stream's strongest events are never known")
-        self._plan = plan_of(options, served.given, None, calibrated)
-        self._reader = served.reader(
-            Selection(
-                self._plan.selection.max_results,
-                self._plan.selection.score_threshold,
-                options.allow,
-                options.deny,
-            ),
-            locale=options.locale,
-        )
-        self.windowing = served.windowing(options.hop)
-        self._segmenter = self._reader.segmenter(self.windowing, self._plan.detection)
+        self._plan = make_plan(options, model=served.source, calibrated=calibrated)
+        self._postprocessor = served.postprocessor(self._plan.selection, locale=self._plan.locale)
+        self.windowing = served.windowing(self._plan.hop)
+        self._segmenter = self._postprocessor.segmenter(self.windowing, self._plan.detection)
         self._loop = asyncio.get_running_loop()
-        self._room = asyncio.Event()
+        self._has_capacity = asyncio.Event()
         info = AudioInfo(STREAM_NAME, header.sample_rate_hz, header.channels, None, "pcm", "stream")
-        self._fed = served.hub.open(
-            info, self.windowing, self, transform=self._reader.select, on_capacity=self._tell_room
+        self._stream = served.hub.open(
+            info,
+            self.windowing,
+            self,
+            transform=self._postprocessor.select,
+            on_capacity=self._on_capacity,
         )
         self._on_seconds = on_seconds
         self.outbox = Outbox(self._loop, self.windowing)
         self.problem: Problem | None = None
         self.reason = "end"
         self._windows = 0
-        self._pushed = self._heard_samples = 0
+        self._pushed = self._reported_samples = 0
 
     @property
     def seconds(self) -> float:
         """Seconds of sound that were pushed."""
-        return self._pushed / self._fed.info.sample_rate_hz
+        return self._pushed / self._stream.info.sample_rate_hz
 
     async def push(self, samples: NDArray[Any]) -> bool:
-        """Bring samples; waits for room. False: nobody hears any more."""
+        """Add samples, waiting while the queue is full. False: the stream is over."""
         while True:
-            self._room.clear()
-            if self._fed.push(samples, timeout=0):
+            self._has_capacity.clear()
+            if self._stream.push(samples, timeout=0):
                 self._pushed += len(samples)
                 return True
-            if self._fed.is_over:
+            if self._stream.is_over:
                 return False
-            await self._room.wait()
+            await self._has_capacity.wait()
 
     def end(self, reason: str = "end") -> None:
-        """No more samples will come: what there is is heard, and then the outbox ends."""
+        """End the stream: what is queued is still predicted, and then the outbox closes."""
         self.reason = reason
-        self._fed.end()
+        self._stream.end()
 
     def abandon(self) -> None:
-        """Nobody listens any more."""
-        self._fed.close()
+        """Drop the stream; its client has gone."""
+        self._stream.close()
 
     def last_message(self) -> str:
         """The message after all others."""
         if self.problem is not None:
             return text_of("error", **self.problem.body())
-        samples, rate = self._fed.n_samples, self.windowing.sample_rate_hz
+        samples, rate = self._stream.n_samples, self.windowing.sample_rate_hz
         return text_of(
             "end",
             reason=self.reason,
@@ -108,31 +103,31 @@ class Session:
             dropped=self.outbox.dropped,
         )
 
-    def _tell_room(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody pushes any more
-            self._loop.call_soon_threadsafe(self._room.set)
+    def _on_capacity(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nothing is pushed any more
+            self._loop.call_soon_threadsafe(self._has_capacity.set)
 
-    # What follows is called by the hub's threads, one at a time.
+    # Called by the scheduler's threads, one at a time:
 
     def blocks(self, blocks: list[Block]) -> None:
-        """More windows were heard."""
+        """Receive predictions of more windows."""
         is_events = self._plan.level == "events"
         for block in blocks:
             for number, scores in enumerate(block.scores, start=block.first_window):
                 if is_events:
-                    self._put_events("rows", self._segmenter.push(scores[None]))
-                    self._put_events("began", self._segmenter.begun())
+                    self._send_events("rows", self._segmenter.push(scores[None]))
+                    self._send_events("began", self._segmenter.begun())
                 else:
-                    self._put_window(number, scores)
+                    self._send_window(number, scores)
                 self._windows += 1
-        heard = self._fed.n_samples
-        self._on_seconds((heard - self._heard_samples) / self.windowing.sample_rate_hz)
-        self._heard_samples = heard
+        n_samples = self._stream.n_samples
+        self._on_seconds((n_samples - self._reported_samples) / self.windowing.sample_rate_hz)
+        self._reported_samples = n_samples
 
     def ended(self, error: Exception | None) -> None:
-        """Nothing more will be heard."""
+        """The stream is over, by its end or by an error."""
         if error is None and self._plan.level == "events":
-            self._put_events("rows", self._segmenter.flush(self._fed.n_samples))
+            self._send_events("rows", self._segmenter.flush(self._stream.n_samples))
         if isinstance(error, OidoError):
             # A stream that the server ends may be empty.
             if self.reason == "end" or not isinstance(error, EmptyAudioError):
@@ -142,23 +137,23 @@ class Session:
             self.problem = Problem(500, "InternalError", reason)
         self.outbox.close()
 
-    def _put_window(self, number: int, scores: Any) -> None:
+    def _send_window(self, number: int, scores: Any) -> None:
         w = self.windowing
         start = number * w.hop_samples / w.sample_rate_hz
         end = (number * w.hop_samples + w.window_samples) / w.sample_rate_hz
-        best = self._reader.selector.categories(scores, self._plan.top)
+        best = self._postprocessor.selector.categories(scores, self._plan.top)
         rows = [
             Row(STREAM_NAME, None, start, end, c.display_name, c.index, c.score, c.probability)
             for c in best
         ]
-        self.outbox.put_window(number, self._rows_text(end, rows))
+        self.outbox.push_window(number, self._rows_text(end, rows))
 
-    def _put_events(self, kind: str, events: list[Event]) -> None:
+    def _send_events(self, kind: str, events: list[Event]) -> None:
         rows = [event_row(STREAM_NAME, None, event) for event in events]
         if rows:
-            time = self._fed.n_samples / self.windowing.sample_rate_hz
+            time = self._stream.n_samples / self.windowing.sample_rate_hz
             count = len(rows) if kind == "rows" else 0  # they come again when they are over
-            self.outbox.put_events(self._rows_text(time, rows, kind), count)
+            self.outbox.push_events(self._rows_text(time, rows, kind), count)
 
     def _rows_text(self, time: float, rows: list[Row], kind: str = "rows") -> str:
         records = [record_of(row, self._plan.calibrated) for row in rows]

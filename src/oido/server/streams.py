@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``WS /v1/stream``: reads a client's messages, sends the session's, and ends as it should."""
+"""``WS /v1/stream``: reads a client's messages, sends the session's, and closes."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Streams:
     """All streams that are open: of each, a task reads and a task sends."""
 
     def __init__(
-        self, hearers: ModelStore, limits: Limits, access: Access, metrics: ServerMetrics
+        self, models: ModelStore, limits: Limits, access: Access, metrics: ServerMetrics
     ) -> None:
-        self._hearers, self._limits = hearers, limits
+        self._models, self._limits = models, limits
         self._access, self._metrics = access, metrics
         self._sessions: set[Session] = set()
-        self._taken = 0
+        self._n_open = 0
         self._draining = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -67,12 +67,12 @@ class Streams:
         header = await self._header(socket)
         if self._draining:
             raise Problem.busy("the server is being stopped")
-        if self._taken >= self._limits.streams:
+        if self._n_open >= self._limits.streams:
             raise Problem.busy(f"all {self._limits.streams} streams are taken; try again later")
-        self._taken += 1
+        self._n_open += 1
         self._idle.clear()
         try:
-            served = self._hearers.named(header.options.model)
+            served = self._models.find(header.options["model"])
             session = Session(header, served, self._metrics.stream_audio_seconds.inc)
             ready = text_of(
                 "ready",
@@ -85,7 +85,7 @@ class Streams:
             self._sessions.add(session)
             try:
                 with self._metrics.streams_open.track_inprogress():
-                    await asyncio.wait_for(_sent(socket, ready), self._limits.send_seconds)
+                    await asyncio.wait_for(_send(socket, ready), self._limits.send_seconds)
                     await self._run(socket, header, session)
             finally:
                 self._sessions.discard(session)
@@ -93,8 +93,8 @@ class Streams:
         except OidoError as error:
             raise problem_of(error) from error
         finally:
-            self._taken -= 1
-            if not self._taken:
+            self._n_open -= 1
+            if not self._n_open:
                 self._idle.set()
 
     async def _header(self, socket: WebSocket) -> Header:
@@ -111,12 +111,12 @@ class Streams:
         return header
 
     async def _run(self, socket: WebSocket, header: Header, session: Session) -> None:
-        """Until the session has said all, or the client has gone."""
+        """Until all messages are sent, or the client disconnects."""
         idle, slow = Watchdog(self._limits.idle_seconds), Watchdog(self._limits.send_seconds)
         reading = asyncio.ensure_future(self._read(socket, header, session, idle))
         sending = asyncio.ensure_future(self._send_all(socket, session, slow))
-        idling = asyncio.ensure_future(idle.elapsed())
-        stuck = asyncio.ensure_future(slow.elapsed())
+        idling = asyncio.ensure_future(idle.wait_elapsed())
+        stuck = asyncio.ensure_future(slow.wait_elapsed())
         tasks = (reading, sending, idling, stuck)
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -144,7 +144,7 @@ class Streams:
     async def _read(
         self, socket: WebSocket, header: Header, session: Session, watch: Watchdog
     ) -> None:
-        """The client's messages, until it says that it ends."""
+        """Read the client's messages up to its "end"."""
         while True:
             watch.begin()
             message = await _receive(socket)
@@ -162,7 +162,7 @@ class Streams:
     async def _send_all(self, socket: WebSocket, session: Session, watch: Watchdog) -> None:
         while (text := await session.outbox.next()) is not None:
             watch.begin()
-            await _sent(socket, text)
+            await _send(socket, text)
             watch.end()
 
 
@@ -174,10 +174,10 @@ async def _receive(socket: WebSocket) -> str | bytes:
     return text if text is not None else bytes(message.get("bytes") or b"")
 
 
-async def _sent(socket: WebSocket, text: str) -> None:
+async def _send(socket: WebSocket, text: str) -> None:
     try:
         await socket.send_text(text)
-    except (OSError, RuntimeError) as error:  # however the framework says that it is closed
+    except (OSError, RuntimeError) as error:  # what the framework raises for a closed socket
         raise WebSocketDisconnect(1006) from error
 
 
@@ -185,5 +185,5 @@ async def _close(socket: WebSocket, last: str | None, code: int) -> None:
     """A last message and the close, to a client that may have gone or may not take them."""
     with contextlib.suppress(Exception):
         if last is not None:
-            await asyncio.wait_for(_sent(socket, last), 5.0)
+            await asyncio.wait_for(_send(socket, last), 5.0)
         await asyncio.wait_for(socket.close(code), 5.0)

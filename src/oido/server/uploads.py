@@ -45,7 +45,7 @@ class Uploads:
         self.bytes_here = 0
 
     @asynccontextmanager
-    async def received(self, request: Request) -> AsyncIterator[UploadedFile]:
+    async def receive(self, request: Request) -> AsyncIterator[UploadedFile]:
         """The body of this request: a form with one file in it, or the recording as it is.
 
         Raises a Problem: 413 beyond the limit, 408 for one that takes too long, 400 for a form
@@ -97,9 +97,9 @@ class Uploads:
             ) from error
 
     def _refuse_by_length(self, request: Request) -> None:
-        told = request.headers.get("content-length", "0")
-        if told.isdecimal():
-            self._refuse_by_size(int(told))
+        length = request.headers.get("content-length", "0")
+        if length.isdecimal():
+            self._refuse_by_size(int(length))
 
     def _refuse_by_size(self, size: int) -> None:
         most = self._limits.body_bytes

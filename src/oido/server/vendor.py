@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gets what the page needs to hear by itself: LiteRT.js, two packages of npm.
+"""Fetches LiteRT.js, with which the page predicts in the browser: two packages of npm.
 
     python -m oido.server.vendor
 
@@ -207,7 +207,7 @@ def _apache() -> bytes:
 
 @contextmanager
 def _whole(folder: Path) -> Iterator[Path]:
-    """A new folder that takes the place of the old one when all is in it."""
+    """A new folder that replaces the old one when it is complete."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))

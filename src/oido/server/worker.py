@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The worker process: ``python -m oido.server.worker``, jobs on its input, answers on its output.
 
-It decodes what strangers sent, so nothing that it says is trusted to be more than bytes: a message
+It decodes untrusted files, so its output is trusted to be bytes and no more: a message
 is a kind (1 byte), a length (4 bytes, big-endian) and so many bytes. Jobs come as pickles, from the
 server. The first object in is a ``Setup``; then come ``Job``s, until the input ends. Out go:
 
@@ -23,7 +23,7 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import IO, Any, NamedTuple
 
-from oido.batch.plan import Failure, Plan, Task
+from oido.batch.plan import Failure, FileSummary, Plan, Task
 from oido.batch.recording import RecordingRun, make_classifier
 from oido.errors import OidoError
 from oido.inference.classifier import AudioClassifier
@@ -37,7 +37,7 @@ HEADER = struct.Struct(">BI")
 READY, FATAL, ROWS, DONE = range(4)
 
 _KEPT_CLASSIFIERS = 4
-"""One takes 10 ms to make and some memory; most clients ask for the same again and again."""
+"""Making one costs 10 ms and some memory; most clients send the same options again."""
 
 
 class Setup(NamedTuple):
@@ -50,7 +50,7 @@ class Setup(NamedTuple):
 
 
 class Job(NamedTuple):
-    """One recording to hear. plan.model is one of the setup's."""
+    """One recording to predict. plan.model is one of the setup's."""
 
     plan: Plan
     task: Task
@@ -87,75 +87,69 @@ class _Worker:
                 self._models[name] = load_configured_model(
                     name, setup.precision, setup.calibrations
                 )[0]
-            # The first recording shall not wait for what most of them need.
+            # Made now, so that the first recording does not wait for it.
             self._classifier(Plan(model=setup.models[0], precision=setup.precision))
         except OidoError as error:
-            self._tell(FATAL, {"kind": type(error).__name__, "reason": str(error)})
+            self._send_json(FATAL, {"kind": type(error).__name__, "reason": str(error)})
             return
-        self._tell(READY, {})
+        self._send_json(READY, {})
         while True:
             try:
                 job: Job = pickle.load(self._jobs)
             except EOFError:
                 return
-            self._tell(DONE, self._hear(job))
+            self._send_json(DONE, self._run(job))
 
-    def _hear(self, job: Job) -> dict[str, Any]:
+    def _run(self, job: Job) -> dict[str, Any]:
         task = job.task
         try:
-            hearing = RecordingRun(self._classifier(job.plan), job.plan, task)
+            run = RecordingRun(self._classifier(job.plan), job.plan, task)
         except OidoError as error:
-            return _done(Failure(type(error).__name__, str(error)))
+            return _done(Failure(type(error).__name__, str(error)), FileSummary(task.name))
         failure = None
         try:
-            failure = self._rows(hearing, job)
+            failure = self._rows(run, job)
         except BrokenPipeError:
             raise
         except MemoryError:
             reason = f"{task.name}: hearing it takes more memory than this server gives"
             failure = Failure("LimitError", reason)
         except Exception as error:
-            # A defect of ours: it must cost one recording, and must say enough to be found.
+            # A defect of ours must cost one recording only, with enough detail to find it.
             reason = f"{task.name}: internal error, {type(error).__name__}: {error}"
             failure = Failure("InternalError", reason)
-        summary = hearing.summary
-        return _done(
-            failure or summary.failure,
-            duration=summary.duration,
-            windows=summary.windows,
-            damaged_packets=summary.damaged_packets,
-        )
+        return _done(failure or run.summary.failure, run.summary)
 
-    def _rows(self, hearing: RecordingRun, job: Job) -> Failure | None:
+    def _rows(self, run: RecordingRun, job: Job) -> Failure | None:
         text = io.StringIO()
         writer = JsonWriter(text, job.plan.calibrated)
         n_rows = 0
-        for rows in hearing.rows():
+        for rows in run.rows():
             n_rows += len(rows)
-            if hearing.summary.duration > job.most_seconds:
+            if run.summary.duration > job.most_seconds:
                 reason = f"{job.task.name}: is longer than {job.most_seconds:g} s"
                 return Failure("LimitError", f"{reason}, the most that this server hears at once")
             if n_rows > job.most_rows:
                 reason = f"{job.task.name}: the answer has more than {job.most_rows} rows"
                 return Failure("LimitError", f"{reason}; ask for a smaller top or a longer hop")
             writer.write(rows)  # type: ignore[arg-type]  # a plan of labels makes no embeddings
-            self._send(ROWS, _taken(text))
+            self._send(ROWS, _drain(text))
         writer.close()
-        self._send(ROWS, _taken(text))
+        self._send(ROWS, _drain(text))
         return None
 
     def _classifier(self, plan: Plan) -> AudioClassifier:
         key = replace(plan, level="events", channel="mix", top=None, detection=Plan().detection)
-        found = self._classifiers.get(key)
-        if found is None:
-            found = make_classifier(plan, self._models[plan.model])
-            self._classifiers[key] = found
+        classifier = self._classifiers.get(key)
+        if classifier is None:
+            classifier = make_classifier(plan, self._models[plan.model])
+            self._classifiers[key] = classifier
             if len(self._classifiers) > _KEPT_CLASSIFIERS:
                 self._classifiers.popitem(last=False)
         self._classifiers.move_to_end(key)
-        return found
+        return classifier
 
-    def _tell(self, kind: int, message: dict[str, Any]) -> None:
+    def _send_json(self, kind: int, message: dict[str, Any]) -> None:
         self._send(kind, json.dumps(message).encode())
 
     def _send(self, kind: int, content: bytes) -> None:
@@ -164,21 +158,19 @@ class _Worker:
         self._messages.flush()
 
 
-def _taken(text: io.StringIO) -> bytes:
-    """What was written since the last time."""
+def _drain(text: io.StringIO) -> bytes:
+    """Return and clear what was written since the last call."""
     content = text.getvalue().encode("utf-8", "replace")
     text.seek(0)
     text.truncate()
     return content
 
 
-def _done(
-    failure: Failure | None, *, duration: float = 0.0, windows: int = 0, damaged_packets: int = 0
-) -> dict[str, Any]:
+def _done(failure: Failure | None, summary: FileSummary) -> dict[str, Any]:
     return {
-        "duration": duration,
-        "windows": windows,
-        "damaged_packets": damaged_packets,
+        "duration": summary.duration,
+        "windows": summary.windows,
+        "damaged_packets": summary.damaged_packets,
         "failure": None if failure is None else [failure.kind, failure.reason],
     }
 

@@ -16,18 +16,23 @@ from typing import IO, Any
 from oido.errors import OutputError
 from oido.writers.written import WrittenFiles
 
-__all__ = ["AtomicFile", "free_path", "keep_original", "write_json"]
+__all__ = ["AtomicFile", "free_path", "keep_original", "write_json", "write_text"]
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 """What file systems without hard links say."""
 
 
-def write_json(path: Path, values: Any) -> None:
-    """Plain values as an indented JSON file, whole or not at all. Raises OutputError."""
+def write_text(path: Path, text: str) -> None:
+    """A text file, whole or not at all. Raises OutputError."""
     file = AtomicFile(path)
     with file.guard():
-        file.stream.write(json.dumps(values, ensure_ascii=False, indent=2) + "\n")
+        file.stream.write(text)
     file.commit()
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Plain values as an indented JSON file, likewise."""
+    write_text(path, json.dumps(values, ensure_ascii=False, indent=2) + "\n")
 
 
 class AtomicFile:
