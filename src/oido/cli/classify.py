@@ -93,8 +93,8 @@ def _add_levels(group: argparse._ArgumentGroup) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     with interrupts_held():
-        from oido.batch.inputs import find_recordings
         from oido.batch.process_pool import LocalPool
+        from oido.batch.sources import find_recordings
         from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
         from oido.cli.run_pool import run_files
         from oido.writers import CALIBRATED_FORMATS, FORMATS, format_named

@@ -59,10 +59,10 @@ def add_parser(commands: Any) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     with interrupts_held():
-        from oido.batch.inputs import find_recordings
         from oido.batch.output_files import ResultFiles
         from oido.batch.plan import Plan
         from oido.batch.process_pool import LocalPool
+        from oido.batch.sources import find_recordings
         from oido.cli.exit_codes import EXIT_FAILED_FILES, EXIT_OK
         from oido.cli.run_pool import run_files
         from oido.writers import EMBEDDING_FORMATS, format_named

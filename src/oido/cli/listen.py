@@ -101,12 +101,12 @@ def _run(args: argparse.Namespace) -> int:
         reader = _open_source(args, talk)
     try:
         hearing = LiveMonitor(
-            classifier, reader, detection, channel=args.channel, look=_looker(talk)
+            classifier, reader, detection, channel=args.channel, on_block=_looker(talk)
         )
         if rules:
             from oido.live.rule_engine import RuleEngine
 
-            hearing.board = RuleEngine(
+            hearing.rule_engine = RuleEngine(
                 rules,
                 classifier.postprocessor,
                 classifier.windowing,
@@ -127,8 +127,8 @@ def _listen(hearing: LiveMonitor, output: LiveOutput, talk: _Talk) -> None:
     """To the end of the source, or to Ctrl-C; what is under way is finished in either case."""
     with _terminable():
         try:
-            if hearing.board is not None:
-                hearing.board.start()
+            if hearing.rule_engine is not None:
+                hearing.rule_engine.start()
             output.open()
             talk.output = output
             try:
@@ -143,10 +143,12 @@ def _listen(hearing: LiveMonitor, output: LiveOutput, talk: _Talk) -> None:
             output.heard(hearing.finish())
         finally:
             output.close()
-            if hearing.board is not None:
-                hearing.board.close(_GRACE_SECONDS)
-                if hearing.board.forgotten > 1:
-                    talk.on_message(f"{hearing.board.forgotten} clips with speech were not kept")
+            if hearing.rule_engine is not None:
+                hearing.rule_engine.close(_GRACE_SECONDS)
+                if hearing.rule_engine.forgotten > 1:
+                    talk.on_message(
+                        f"{hearing.rule_engine.forgotten} clips with speech were not kept"
+                    )
 
 
 @contextmanager
@@ -189,7 +191,7 @@ def _rules(args: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
     from oido.live.actions import Action
     from oido.live.clips import ClipLimits
     from oido.live.conditions import parse_condition
-    from oido.live.rules import Rule, parse_action
+    from oido.live.rule_engine import Rule, parse_action
     from oido.live.triggers import TriggerParams
 
     rules: list[Rule] = []

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from oido.params import AGGREGATIONS
 
 if TYPE_CHECKING:
-    from oido.batch.inputs import Recording
     from oido.batch.plan import Plan, Task
+    from oido.batch.sources import Recording
     from oido.results import Clock
 
 __all__ = [

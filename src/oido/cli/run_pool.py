@@ -6,12 +6,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from oido.batch.output_files import Sink, manifest, write_manifest
+from oido.batch.output_files import Sink, manifest
 from oido.batch.plan import Failure, FileSummary, Plan, Task
 from oido.batch.process_pool import LocalPool
 from oido.batch.worker import Done, Rows
 from oido.cli.progress import Progress
 from oido.cli.terminal import interruptible
+from oido.writers.atomic import write_json
 
 __all__ = ["run_files"]
 
@@ -106,4 +107,4 @@ def _save_manifest(
             outputs=sink.written,
             interrupted=interrupted,
         )
-        write_manifest(sink.manifest_path, content)
+        write_json(sink.manifest_path, content)

@@ -99,7 +99,7 @@ class Routes:
         limits = self._limits
         task = Task(0, upload.path, upload.name, upload.name, size_bytes=upload.size_bytes)
         job = Job(plan, task, limits.duration_seconds, limits.rows)
-        hearing = asyncio.ensure_future(self._pool.hear(job))
+        hearing = asyncio.ensure_future(self._pool.classify(job))
         leaving = asyncio.ensure_future(_left(request))
         try:
             await asyncio.wait({hearing, leaving}, return_when=asyncio.FIRST_COMPLETED)
