@@ -144,8 +144,9 @@ class _Worker:
         return None
 
     def _classifier(self, plan: Plan) -> AudioClassifier:
-        same = {"level": "events", "channel": "mix", "top": None, "detection": Plan().detection}
-        return self._classifiers(replace(plan, **same))
+        detection = Plan().detection
+        key = replace(plan, level="events", channel="mix", top=None, detection=detection)
+        return self._classifiers(key)
 
     def _send_json(self, kind: int, message: dict[str, Any]) -> None:
         self._send(kind, json.dumps(message).encode())
