@@ -258,7 +258,7 @@ def test_a_client_that_goes_away_frees_its_worker(
 
 
 def test_a_slow_upload_a_slow_worker_and_a_full_queue(start_server: Any, street: Path) -> None:
-    limits = {"upload_seconds": 0.5, "hear_seconds": 0.5, "header_seconds": 0.5, "waiting": 1}
+    limits = {"upload_seconds": 0.5, "timeout_seconds": 0.5, "header_seconds": 0.5, "waiting": 1}
     with start_server(limits=limits) as server:
         gate = threading.Event()
 

@@ -101,7 +101,7 @@ def test_the_command_refuses_a_public_address_before_anything_listens(
         args.run(args)
 
 
-@pytest.mark.parametrize("name", ["body_bytes", "streams", "hear_seconds"])
+@pytest.mark.parametrize("name", ["body_bytes", "streams", "timeout_seconds"])
 def test_limits_are_above_zero(name: str) -> None:
     with pytest.raises(OptionError, match="must be above 0"):
         Limits(**{name: 0})

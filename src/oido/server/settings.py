@@ -22,7 +22,7 @@ class Limits:
 
     body_bytes: of one upload. upload_seconds: from its first byte to its last.
     uploads_bytes: of all uploads that are here at one time. duration_seconds: of a recording.
-    hear_seconds: that a worker may be busy with one. rows: of one answer. waiting: requests that
+    timeout_seconds: that a worker may be busy with one. rows: of one answer. waiting: requests that
     wait for a worker. streams: at one time. stream_seconds: of sound in one. header_seconds: until
     a request or a stream has said what it wants. idle_seconds: without a message from a stream's
     client. send_seconds: that a message may take to be sent. drain_seconds: for the end of all,
