@@ -126,7 +126,7 @@ def _run(args: argparse.Namespace) -> int:
     wanted = {
         "body_bytes": None if args.max_body is None else int(args.max_body * 1e6),
         "duration_seconds": args.max_duration,
-        "hear_seconds": args.max_time,
+        "timeout_seconds": args.max_time,
         "streams": args.max_streams,
     }
     given = {
