@@ -103,13 +103,13 @@ def commits(storage: Storage) -> Iterator[dict[str, Any]]:
         try:
             commit: dict[str, Any] = json.loads(storage.read(name))
         except ValueError as error:
-            raise _broken(storage, name) from error
+            raise _broken_log_error(storage, name) from error
         if commit.get("commit") != number:
-            raise _broken(storage, name)
+            raise _broken_log_error(storage, name)
         yield commit
 
 
-def _broken(storage: Storage, name: str) -> OptionError:
+def _broken_log_error(storage: Storage, name: str) -> OptionError:
     return OptionError(
         f"{storage.url}: its ledger is not whole at {name}; bring back the files that are missing"
     )
@@ -167,7 +167,7 @@ class CommitLog:
         if not self.is_new:
             header = _read_header(self.storage)
             if header["fingerprint"] != fingerprint:
-                raise _other_parameters(self.storage.url, header, parameters, sha256)
+                raise _parameters_error(self.storage.url, header, parameters, sha256)
             return
         tables = [*TABLES, EMBEDDINGS] if parameters["embeddings"] else [*TABLES]
         header = {
@@ -249,10 +249,10 @@ def utc_now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
-def _other_parameters(
+def _parameters_error(
     url: str, header: Mapping[str, Any], parameters: Mapping[str, Any], sha256: str
 ) -> OptionError:
-    old, new = dict(_flat(header["parameters"])), dict(_flat(parameters))
+    old, new = dict(_flatten(header["parameters"])), dict(_flatten(parameters))
     old["model sha256"], new["model sha256"] = header["model"]["sha256"][:12], sha256[:12]
     differing = [
         f"{name} was {_text_of(old.get(name))}, now {_text_of(new.get(name))}"
@@ -265,10 +265,10 @@ def _other_parameters(
     )
 
 
-def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+def _flatten(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in values.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{name}.")
+            yield from _flatten(value, f"{before}{name}.")
         else:
             yield before + name, value
 

@@ -107,7 +107,7 @@ class RangeReader(AudioReader):
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Blocks f32[n, 1] at the model's rate."""
         passed = 0
-        for resampled in self._resampled():
+        for resampled in self._resample():
             block = resampled[self._skip :]
             self._skip -= len(resampled) - len(block)
             if self._samples is not None:
@@ -121,7 +121,7 @@ class RangeReader(AudioReader):
         if self._reader.damaged_packets or self._samples not in (None, passed):
             raise CorruptAudioError(f"{self.info.name}: is damaged")
 
-    def _resampled(self) -> Iterator[NDArray[np.float32]]:
+    def _resample(self) -> Iterator[NDArray[np.float32]]:
         resampler = Resampler(self._reader.info.sample_rate_hz, self._to_hz)
         for mono in mono_blocks(self._reader, self._channel):
             self._left -= len(mono)

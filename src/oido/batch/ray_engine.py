@@ -104,7 +104,7 @@ class RayEngine(Engine):
         stall_seconds: float = STALL_SECONDS,
     ) -> None:
         self._ray = import_ray()
-        self._spec = _absolute(spec)
+        self._spec = _with_absolute_paths(spec)
         self._workers, self._stall_seconds = workers, stall_seconds
         self._handles: list[ActorHandle] = []
         self._model: tuple[str, str] | None = None
@@ -210,7 +210,7 @@ class RayEngine(Engine):
                 self._ray.kill(handle.actor, no_restart=False)
                 self._restart(handle)
             elif handle.died_at is not None and now - handle.died_at > _BACK_SECONDS:
-                yield self._lost(handle, "")
+                yield self._report_lost(handle, "")
 
     def _receive(self, handle: ActorHandle) -> Messages:
         """One message of an actor."""
@@ -240,7 +240,7 @@ class RayEngine(Engine):
             else:
                 self._on_started(handle, message)
                 if handle.died_at is not None:
-                    yield self._lost(handle, message.crash)
+                    yield self._report_lost(handle, message.crash)
 
     def _on_started(self, handle: ActorHandle, started: Started) -> None:
         handle.life, handle.is_ready, handle.pending = started.life, True, None
@@ -256,7 +256,7 @@ class RayEngine(Engine):
         handle.died_at = handle.died_at or time.monotonic()
         handle.prepare()
 
-    def _lost(self, handle: ActorHandle, crash: str) -> tuple[Unit | None, Lost]:
+    def _report_lost(self, handle: ActorHandle, crash: str) -> tuple[Unit | None, Lost]:
         """All that the actor had before it died."""
         if handle.stalled:
             reason = STALLED.format(self._stall_seconds)
@@ -270,7 +270,7 @@ class RayEngine(Engine):
         return unit, lost
 
 
-def _absolute(spec: RunSpec) -> RunSpec:
+def _with_absolute_paths(spec: RunSpec) -> RunSpec:
     """With paths that do not depend on where a process was started."""
     plan = spec.plan
     if os.path.exists(plan.model):

@@ -90,7 +90,7 @@ def _sources_of(path: str) -> Iterator[Source]:
         if not entries:
             raise OptionError(f"{path}: this list is empty")
         for entry in entries:
-            yield from _find_named(_beside(path, entry))
+            yield from _find_named(_resolve(path, entry))
     else:
         yield from _find_named(path)
 
@@ -151,7 +151,7 @@ def _identity(info: dict[str, Any]) -> str:
     return ""
 
 
-def _beside(path: str, entry: str) -> str:
+def _resolve(path: str, entry: str) -> str:
     """An entry of a list as a path or URL."""
     if is_remote(entry) or os.path.isabs(entry):
         return entry

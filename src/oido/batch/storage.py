@@ -193,14 +193,14 @@ class _ObjectStore(Storage):
         except Exception as error:
             if self._files.exists(target):
                 raise FileExistsError(target) from error
-            raise _cannot_write(self.full(path), error) from error
+            raise _write_error(self.full(path), error) from error
 
     @contextlib.contextmanager
     def open_new(self, path: str) -> Iterator[IO[Any]]:
         try:
             file = self._files.open(f"{self._root}/{path}", "wb")
         except Exception as error:
-            raise _cannot_write(self.full(path), error) from error
+            raise _write_error(self.full(path), error) from error
         try:
             yield file
         except BaseException:
@@ -212,7 +212,7 @@ class _ObjectStore(Storage):
         try:
             file.close()
         except Exception as error:
-            raise _cannot_write(self.full(path), error) from error
+            raise _write_error(self.full(path), error) from error
 
     def open(self, path: str) -> IO[Any]:
         file: IO[Any] = self._files.open(f"{self._root}/{path}", "rb")
@@ -248,5 +248,5 @@ class _ObjectStore(Storage):
         """Nothing: two runs meet at their next commit, which only one of them can write."""
 
 
-def _cannot_write(path: str, error: Exception) -> OutputError:
+def _write_error(path: str, error: Exception) -> OutputError:
     return OutputError(f"{path} cannot be written: {error}")

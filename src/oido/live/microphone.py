@@ -116,7 +116,7 @@ class MicrophoneReader(AudioReader):
                 finished_callback=self._on_end,
             )
         except (self._sounddevice.PortAudioError, ValueError) as error:
-            raise self._unusable(error) from error
+            raise self._open_error(error) from error
 
     @property
     def fullness(self) -> float:
@@ -128,7 +128,7 @@ class MicrophoneReader(AudioReader):
         try:
             self._stream.start()
         except self._sounddevice.PortAudioError as error:
-            raise self._unusable(error) from error
+            raise self._open_error(error) from error
         rate, channels, n_frames = self.info.sample_rate_hz, self.info.channels, 0
         last = time.monotonic()
         while True:
@@ -187,7 +187,7 @@ class MicrophoneReader(AudioReader):
                 "`oido devices` lists them"
             ) from error
 
-    def _unusable(self, error: Exception) -> AudioNotFoundError:
+    def _open_error(self, error: Exception) -> AudioNotFoundError:
         return AudioNotFoundError(
             f"{self._name}: cannot be opened ({_first_line(error)}); is another program using it?"
         )

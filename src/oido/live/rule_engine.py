@@ -110,7 +110,7 @@ class RuleEngine:
             served = [
                 TriggerName(slug, rule.condition.text, rule.condition.labels)
                 for slug, rule in zip(self._slugs, self._rules)
-                if _has(rule, runner.action)
+                if _has_action(rule, runner.action)
             ]
             runner.start(served)
 
@@ -195,5 +195,5 @@ class RuleEngine:
         return start / rate, (start + self._windowing.window_samples) / rate
 
 
-def _has(rule: Rule, action: Action) -> bool:
+def _has_action(rule: Rule, action: Action) -> bool:
     return any(own is action for own in rule.actions)
