@@ -115,7 +115,7 @@ class _Batches:
         return {"reports": np.array([pickle.dumps(reports)], dtype=object)}
 
 
-class DataEngine:
+class DataEngine(Engine):
     """`Engine` by Ray Data, as far as this benchmark needs it: units that are known before."""
 
     def __init__(self, order: RunSpec, workers: int) -> None:
@@ -135,8 +135,8 @@ class DataEngine:
         """As `Engine.run`, without losses and without ranges."""
         import ray
 
-        for hand in self._engine._hands:
-            ray.kill(hand.actor)  # its core is needed
+        for handle in self._engine._handles:
+            ray.kill(handle.actor)  # its core is needed
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         units = list(iter(next_unit, None))

@@ -9,8 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from oido.batch.commit_log import read_folder
-from oido.batch.engine import LocalEngine
-from oido.batch.inline_engine import InlineEngine
+from oido.batch.engine import InlineEngine, LocalEngine
 from oido.batch.plan import Plan
 from oido.batch.run import ArchiveRun
 from oido.batch.sources import find_sources

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from oido.batch.inputs import find_recordings
+from oido.batch.sources import find_recordings
 from oido.errors import OptionError
 
 

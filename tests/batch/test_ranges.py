@@ -13,7 +13,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oido.batch.inline_engine import InlineEngine
+from oido.batch.engine import InlineEngine
 from oido.batch.plan import Plan
 from oido.batch.run import ArchiveRun
 from oido.batch.sources import find_sources

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,7 @@ import pytest
 import soundfile
 
 from oido.batch.commit_log import CommitLog, read_folder
-from oido.batch.engine import LocalEngine
-from oido.batch.inline_engine import InlineEngine
+from oido.batch.engine import InlineEngine, LocalEngine
 from oido.batch.plan import Plan, Task
 from oido.batch.progress import status_of
 from oido.batch.recording import RecordingRun, make_classifier
@@ -265,7 +263,7 @@ def test_a_ledger_with_a_gap_is_refused(archive: Path, tmp_path: Path) -> None:
 def test_two_runs_do_not_share_a_folder(archive: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "out")
     first = CommitLog(out, "0" * 16)
-    first.claim()
+    first.storage.lock()
     with pytest.raises(OptionError, match="another run is writing there"):
         hear([str(archive)], out)
 
@@ -295,9 +293,9 @@ def test_a_killed_worker_costs_nothing(archive: Path, tmp_path: Path) -> None:
         outcomes = []
         for step in run.steps(engine):
             outcomes += step.outcomes
-            if killed < 3:
-                workers = [w for w in engine._pool._workers if w.is_ready]
-                os.kill(workers[0]._process.pid, signal.SIGKILL)
+            workers = [w for w in engine._workers if w.is_ready and not w.has_ended]
+            if killed < 3 and workers:
+                workers[0].kill()
                 killed += 1
     assert killed == 3
     assert len(outcomes) == 6

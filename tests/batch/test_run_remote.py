@@ -127,7 +127,7 @@ def test_nothing_in_a_store_is_overwritten(s3: Any) -> None:
     with pytest.raises(FileExistsError):
         storage.write_new("a/b", b"2")
     assert storage.read("a/b") == b"1"
-    with pytest.raises(ZeroDivisionError), storage.writing("a/c") as file:
+    with pytest.raises(ZeroDivisionError), storage.open_new("a/c") as file:
         file.write(bytes(int(1 / (file.tell() * 0))))
     assert storage.names("a") == ["a/b"]
 

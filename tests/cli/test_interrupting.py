@@ -232,7 +232,7 @@ def check_classify(command: Command, code: int, folder: Path) -> None:
     [
         pytest.param(imported(BEGUN), id="main"),
         pytest.param(imported("oido.cli.main"), id="commands"),
-        pytest.param(imported("oido.batch.inputs"), id="imports"),
+        pytest.param(imported("oido.batch.sources"), id="imports"),
         pytest.param(imported("oido.batch.process_pool"), id="engine"),
         pytest.param(there(".out.csv.*"), id="output"),
     ],

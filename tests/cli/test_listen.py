@@ -198,7 +198,7 @@ def test_ctrl_c_while_a_container_brings_nothing(n_bytes: int) -> None:
 @pytest.mark.parametrize(("columns", "rows"), [(80, 24), (40, 12), (20, 6), (5, 3), (1, 1)])
 def test_the_view_fits_any_terminal(columns: int, rows: int, classifier: Any) -> None:
     clock = UtcClock()
-    clock.came(1.0)
+    clock.update(1.0)
     screen = Screen("oido  mic:\x1b[31mred", clock, classifier.postprocessor.selector, 0.48, 8)
     scores = np.random.default_rng(0).random(521).astype(np.float32)
     for second in range(40):

@@ -22,7 +22,7 @@ from oido.errors import OptionError
 from oido.live import actions
 from oido.live.actions import Action, ActionError, Message, Runner
 from oido.live.clips import AudioClip
-from oido.live.rules import parse_action
+from oido.live.rule_engine import parse_action
 from oido.live.triggers import TriggerState
 from tests.live.servers import Receiver, free_port, running
 

@@ -140,7 +140,7 @@ def test_a_slow_listener_loses_time_to_silence_and_not_memory(card: Sounddevice)
     reader = MicrophoneReader(on_gap=told.append)
     for number in range(130):  # six and a half seconds; five may wait
         card.play(number)
-    assert reader._came.qsize() == 100
+    assert reader._queue.qsize() == 100
     stream = reader.blocks()
     first = next(stream)
     card.play(130)

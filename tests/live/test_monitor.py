@@ -17,8 +17,7 @@ from oido.live.actions import Action, Message
 from oido.live.conditions import parse_condition
 from oido.live.monitor import LiveMonitor
 from oido.live.pipe import PcmReader
-from oido.live.rule_engine import RuleEngine
-from oido.live.rules import Rule
+from oido.live.rule_engine import Rule, RuleEngine
 from oido.params import Detection
 
 STREET = Path(__file__).parents[2] / "examples" / "street.flac"
@@ -45,7 +44,7 @@ def hearing(classifier: Any, *rules: Rule, seconds: int = 30, **options: Any) ->
     samples, rate = soundfile.read(STREET, frames=seconds * 16_000, dtype="int16")
     reader = PcmReader(io.BytesIO(samples.tobytes()), rate)
     heard = LiveMonitor(classifier, reader, Detection())
-    heard.board = RuleEngine(
+    heard.rule_engine = RuleEngine(
         rules,
         classifier.postprocessor,
         classifier.windowing,
@@ -60,13 +59,13 @@ def test_an_action_that_hangs_never_holds_hearing_back(classifier: Any) -> None:
     stuck, keen = Keeps(hangs=True), Keeps()
     condition = parse_condition("Siren>0.6 cool-down 0s")
     live = hearing(classifier, Rule(condition, [stuck, keen]))
-    assert live.board is not None
-    live.board.start()
+    assert live.rule_engine is not None
+    live.rule_engine.start()
     states = [s.state for heard in live for s in heard.triggers]
     states += [s.state for s in live.finish().triggers]
     assert states == ["on", "off"]  # all was heard while the action hung
     assert stuck.messages == []
-    live.board.close(0.2)
+    live.rule_engine.close(0.2)
     assert [m.state.state for m in keen.messages] == ["on", "off"]
     stuck.release.set()
 
@@ -74,13 +73,13 @@ def test_an_action_that_hangs_never_holds_hearing_back(classifier: Any) -> None:
 def test_leaving_in_the_middle_finishes_what_is_under_way(classifier: Any) -> None:
     clips = Keeps(wants_clip=True)
     live = hearing(classifier, Rule(parse_condition("Siren>0.6"), [clips]))
-    assert live.board is not None
-    live.board.start()
+    assert live.rule_engine is not None
+    live.rule_engine.start()
     for heard in live:
         if heard.end_time > 3.0:
             break
     last = live.finish()
-    live.board.close(10)
+    live.rule_engine.close(10)
     assert [s.state for s in last.triggers] == ["off"]
     assert "Siren" in {e.label for e in last.events}
     assert all(e.end_time <= heard.end_time for e in last.events)
@@ -95,15 +94,15 @@ def test_one_action_may_serve_two_rules(classifier: Any) -> None:
     shared = Keeps()
     rules = [Rule(parse_condition(f"{label}>0.6"), [shared]) for label in ("Siren", "Speech")]
     live = hearing(classifier, *rules)
-    assert live.board is not None
-    live.board.start()
+    assert live.rule_engine is not None
+    live.rule_engine.start()
     for _ in live:
         pass
     live.finish()
-    live.board.close(10)
+    live.rule_engine.close(10)
     assert [m.state.slug for m in shared.messages] == ["siren", "siren", "speech", "speech"]
     began = time.monotonic()
-    live.board.close(10)  # a second time does nothing
+    live.rule_engine.close(10)  # a second time does nothing
     assert time.monotonic() - began < 10
 
 

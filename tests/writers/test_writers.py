@@ -15,6 +15,7 @@ import pytest
 from oido.errors import OptionError, OutputError
 from oido.types import Row
 from oido.writers import COLUMNS, FORMATS, AtomicFile, Format, format_named, format_of_path
+from oido.writers.atomic import write_atomically
 
 ROWS = [
     Row("street.wav", None, 0.0, 1.6875, "Siren", 390, 0.95703125),
@@ -174,3 +175,18 @@ class TestAtomicFile:
         (tmp_path / "file").write_text("")
         with pytest.raises(OutputError, match=r"out\.csv"):
             AtomicFile(tmp_path / "file" / "out.csv")
+
+    def test_a_block_gives_the_name_and_an_error_in_it_leaves_nothing(self, tmp_path: Path) -> None:
+        path = tmp_path / "clip.wav"
+        with write_atomically(path, binary=True, new=True) as file:
+            file.stream.write(b"one")
+            assert not path.exists()
+        with pytest.raises(FileExistsError), write_atomically(path, True, new=True) as file:
+            file.stream.write(b"two")
+        with pytest.raises(KeyboardInterrupt), write_atomically(path, True) as file:
+            raise KeyboardInterrupt
+        assert path.read_bytes() == b"one"
+        assert [p.name for p in tmp_path.iterdir()] == ["clip.wav"]
+        with write_atomically(path, True) as file:
+            file.stream.write(b"three")
+        assert path.read_bytes() == b"three"

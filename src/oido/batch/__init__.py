@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many recordings: each is heard in a worker process, and a bad one costs only itself."""
+"""Many recordings: each is classified in a worker process, and a bad one costs only itself."""

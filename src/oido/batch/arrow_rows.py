@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,104 +15,94 @@ from oido.batch.rows import RowMaker, row_maker
 from oido.batch.units import EMBEDDINGS, RunSpec
 from oido.inference.block import Block
 from oido.inference.classifier import AudioClassifier
-from oido.types import AnyRow, Row
-from oido.writers.base import CALIBRATED
+from oido.types import AnyRow
+from oido.writers.tables import PLACE_TYPES, label_types
 
 __all__ = ["ChannelRows", "schemas"]
 
-_PLACE = [
-    ("file", pa.string()),
-    ("channel", pa.int32()),
-    ("start_time", pa.float64()),
-    ("end_time", pa.float64()),
-]
-_LABELS = [
-    *_PLACE,
-    ("label", pa.string()),
-    ("label_index", pa.int32()),
-    ("score", pa.float32()),
-]
-_RECORDINGS = [
-    ("file", pa.string()),
-    ("location", pa.string()),
-    ("size", pa.int64()),
-    ("modified", pa.string()),
-    ("key", pa.string()),
-    ("duration", pa.float64()),
-    ("channels", pa.int32()),
-    ("sample_rate", pa.int32()),
-    ("windows", pa.int64()),
-    ("rows", pa.int64()),
-    ("padded_share", pa.float64()),
-    ("damaged_packets", pa.int64()),
-    ("unknown", pa.bool_()),
-    ("failure_kind", pa.string()),
-    ("failure_reason", pa.string()),
-    ("tags", pa.string()),
-    ("heard_at", pa.string()),
-    ("hearing_seconds", pa.float64()),
-]
+_RECORDING_TYPES = {
+    "file": "string",
+    "location": "string",
+    "size": "int64",
+    "modified": "string",
+    "key": "string",
+    "duration": "float64",
+    "channels": "int32",
+    "sample_rate": "int32",
+    "windows": "int64",
+    "rows": "int64",
+    "padded_share": "float64",
+    "damaged_packets": "int64",
+    "unknown": "bool",
+    "failure_kind": "string",
+    "failure_reason": "string",
+    "tags": "string",
+    "heard_at": "string",
+    "hearing_seconds": "float64",
+}
 
 
 def schemas(calibrated: bool) -> dict[str, Any]:
     """The Arrow schema of each table."""
-    labels = pa.schema([*_LABELS, (CALIBRATED, pa.float32())] if calibrated else _LABELS)
+    labels = _schema(label_types(calibrated))
+    vectors = pa.field("embedding", pa.list_(pa.float16()))
     return {
-        "recordings": pa.schema(_RECORDINGS),
-        "events": labels,
-        "windows": labels,
-        "clips": labels,
-        EMBEDDINGS: pa.schema([*_PLACE, ("embedding", pa.list_(pa.float16()))]),
+        "recordings": _schema(_RECORDING_TYPES),
+        **dict.fromkeys(("events", "windows", "clips"), labels),
+        EMBEDDINGS: _schema(PLACE_TYPES).append(vectors),
     }
 
 
-class ChannelRows:
+def _schema(types: Mapping[str, str]) -> Any:
+    return pa.schema([(name, pa.type_for_alias(alias)) for name, alias in types.items()])
+
+
+class ChannelRows(RowMaker):
     """Makes the rows of one channel of a recording, of all tables, as record batches.
 
-    A `RowMaker` that gives its rows to ``shelf`` (a table's name, a record batch) instead of
-    returning them. Events and clips are few, and come from the makers that `oido classify` uses;
-    windows and embeddings are many, and are made a block at a time.
+    They go to ``buffer`` (a table's name, a record batch) and are not returned. Events and clips
+    are few, and come from the makers that `oido classify` uses; windows and embeddings are many,
+    and are made a block at a time.
     """
 
     def __init__(
         self,
-        order: RunSpec,
+        spec: RunSpec,
         classifier: AudioClassifier,
         file: str,
         channel: int | None,
-        shelf: Any,
+        buffer: Any,
     ) -> None:
-        self._file, self._channel, self._shelf = file, channel, shelf
-        self._reader, self._windowing = classifier.postprocessor, classifier.windowing
-        self._schemas = schemas(order.plan.calibrated)
-        self._floor = np.float32(order.floor)
-        self._keeps_embeddings = order.embeddings
-        self._labels = pa.array(classifier.postprocessor.selector.display_names, pa.string())
-        clips = replace(order.plan, level="clip", top=order.clip_top)
+        super().__init__(spec.plan, classifier, file, channel)
+        self._buffer, self._schemas = buffer, schemas(spec.plan.calibrated)
+        self._floor, self._keeps_embeddings = np.float32(spec.floor), spec.embeddings
+        self._labels = pa.array(self._postprocessor.selector.display_names, pa.string())
+        clips = replace(spec.plan, level="clip", top=spec.clip_top)
         self._makers: list[tuple[str, RowMaker]] = [
-            ("events", row_maker(order.plan, classifier, file, channel)),
+            ("events", row_maker(spec.plan, classifier, file, channel)),
             ("clips", row_maker(clips, classifier, file, channel)),
         ]
 
     def push(self, block: Block) -> list[AnyRow]:
-        """Take a block of windows."""
+        """The rows of a block of windows, to the buffer."""
         for table, maker in self._makers:
-            self._put_rows(table, maker.push(block))
-        self._put_windows(block)
+            self._add_rows(table, maker.push(block))
+        self._add_windows(block)
         if self._keeps_embeddings:
-            self._put_embeddings(block)
+            self._add_embeddings(block)
         return []
 
     def flush(self, n_samples: int) -> list[AnyRow]:
-        """The recording ended after this many samples."""
+        """The rows that are left, to the buffer."""
         for table, maker in self._makers:
-            self._put_rows(table, maker.flush(n_samples))
+            self._add_rows(table, maker.flush(n_samples))
         return []
 
-    def _put_windows(self, block: Block) -> None:
-        probabilities = self._reader.probabilities(block.scores)
+    def _add_windows(self, block: Block) -> None:
+        probabilities = self._postprocessor.probabilities(block.scores)
         values = block.scores if probabilities is None else probabilities
-        window, label = np.nonzero((values >= self._floor) & self._reader.selector.allowed)
+        allowed = self._postprocessor.selector.allowed
+        window, label = np.nonzero((values >= self._floor) & allowed)
         if not len(window):
             return
         # Within a window the best comes first, and ties in the order of the labels.
@@ -126,14 +116,14 @@ class ChannelRows:
         ]
         if probabilities is not None:
             columns.append(pa.array(probabilities[window, label]))
-        self._put("windows", columns)
+        self._add("windows", columns)
 
-    def _put_embeddings(self, block: Block) -> None:
+    def _add_embeddings(self, block: Block) -> None:
         n, size = block.embeddings.shape
         values = pa.array(block.embeddings.astype(np.float16).ravel())
         offsets = pa.array(np.arange(0, n * size + 1, size, dtype=np.int32))
         numbers = np.arange(n) + block.first_window
-        self._put(EMBEDDINGS, [*self._place(numbers), pa.ListArray.from_arrays(offsets, values)])
+        self._add(EMBEDDINGS, [*self._place(numbers), pa.ListArray.from_arrays(offsets, values)])
 
     def _place(self, windows: NDArray[np.int64]) -> list[Any]:
         """Columns file, channel, start_time and end_time."""
@@ -146,15 +136,11 @@ class ChannelRows:
             pa.array((starts + w.window_samples) / w.sample_rate_hz),
         ]
 
-    def _put_rows(self, table: str, rows: Sequence[AnyRow]) -> None:
+    def _add_rows(self, table: str, rows: Sequence[AnyRow]) -> None:
         if rows:
-            assert isinstance(rows[0], Row)
             schema = self._schemas[table]
-            columns = [
-                pa.array([getattr(row, name) for row in rows], schema.field(name).type)
-                for name in schema.names
-            ]
-            self._put(table, columns)
+            values = [[getattr(row, name) for row in rows] for name in schema.names]
+            self._add(table, [pa.array(v, f.type) for v, f in zip(values, schema)])
 
-    def _put(self, table: str, columns: list[Any]) -> None:
-        self._shelf(table, pa.RecordBatch.from_arrays(columns, schema=self._schemas[table]))
+    def _add(self, table: str, columns: list[Any]) -> None:
+        self._buffer(table, pa.RecordBatch.from_arrays(columns, schema=self._schemas[table]))

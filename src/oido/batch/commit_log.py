@@ -8,7 +8,7 @@ Whatever else lies in the folder is left over from a run that was cut off.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -24,8 +24,8 @@ __all__ = [
     "ResultsFolder",
     "apply_parts",
     "commits",
-    "now",
     "read_folder",
+    "utc_now",
 ]
 
 HEADER = "oido-archive.json"
@@ -35,7 +35,7 @@ _PASSED_OVER = {"lock", ".DS_Store", "Thumbs.db", "desktop.ini"}
 """What a folder may hold and still be empty, beside a header that was never finished: our lock, and
 what systems put into every folder."""
 _NAMED = 4
-"""Names of other things that a refusal tells."""
+"""Names of other things that a refusal shows."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class ResultsFolder:
 
     header: of the archive. live: (table, path, rows) of every part, in the order of the commits.
     units: for each key the latest entry; entries of ranges have the recording's key, ":" and a
-    number, and ``run`` tells which run it was. runs: what each run said of itself when it began.
+    number, and ``run`` is the number of its run. runs: what each run recorded when it began.
     """
 
     url: str
@@ -76,7 +76,7 @@ def read_folder(url: str) -> ResultsFolder:
             runs.append({"created": created, **commit["run"]})
         for entry in commit["units"]:
             if entry["state"] != "piece":
-                # The same recording with another content is heard anew: the old entry is past.
+                # A recording with another content is done anew: its old entry does not count.
                 before = located.get(entry["location"])
                 if before not in (None, entry["key"]):
                     units.pop(before, None)
@@ -84,7 +84,7 @@ def read_folder(url: str) -> ResultsFolder:
             units[entry["key"]] = {**entry, "run": len(runs)}
     for key, entry in list(units.items()):
         if entry["state"] == "piece" and entry["location"] in located:
-            del units[key]  # joined since, or heard whole
+            del units[key]  # joined since, or classified whole
     return ResultsFolder(storage.url, header, tuple(live.values()), units, tuple(runs), created)
 
 
@@ -103,13 +103,13 @@ def commits(storage: Storage) -> Iterator[dict[str, Any]]:
         try:
             commit: dict[str, Any] = json.loads(storage.read(name))
         except ValueError as error:
-            raise _broken(storage, name) from error
+            raise _broken_log_error(storage, name) from error
         if commit.get("commit") != number:
-            raise _broken(storage, name)
+            raise _broken_log_error(storage, name)
         yield commit
 
 
-def _broken(storage: Storage, name: str) -> OptionError:
+def _broken_log_error(storage: Storage, name: str) -> OptionError:
     return OptionError(
         f"{storage.url}: its ledger is not whole at {name}; bring back the files that are missing"
     )
@@ -148,24 +148,18 @@ class CommitLog:
         if not self.is_new:
             _read_header(self.storage)
             return
-        others = [
-            name
-            for name in entries
-            if name not in _PASSED_OVER and not name.startswith(f".{HEADER}.")
-        ]
+        ours = f".{HEADER}."
+        others = [n for n in entries if n not in _PASSED_OVER and not n.startswith(ours)]
         if others:
-            raise _holds_others(self.storage.url, others)
-
-    def claim(self) -> None:
-        """Lock the folder for this run. Raises OptionError if another run has it."""
-        self.storage.lock()
+            named = ", ".join(others[:_NAMED])
+            more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+            raise OptionError(
+                f"{self.storage.url} holds other things than results of `oido batch` "
+                f"({named}{more}): give a new or an empty folder, such as -o results/"
+            )
 
     def begin(
-        self,
-        parameters: dict[str, Any],
-        model: tuple[str, str],
-        *,
-        calibrated: bool,
+        self, parameters: dict[str, Any], model: tuple[str, str], *, calibrated: bool
     ) -> None:
         """Write the header of a new folder, or compare that of an old one. Raises OptionError."""
         name, sha256 = model
@@ -173,23 +167,20 @@ class CommitLog:
         if not self.is_new:
             header = _read_header(self.storage)
             if header["fingerprint"] != fingerprint:
-                raise _other_parameters(self.storage.url, header, parameters, sha256)
+                raise _parameters_error(self.storage.url, header, parameters, sha256)
             return
         tables = [*TABLES, EMBEDDINGS] if parameters["embeddings"] else [*TABLES]
         header = {
             "archive_version": ARCHIVE_VERSION,
             "oido_version": __version__,
-            "created": now(),
+            "created": utc_now(),
             "fingerprint": fingerprint,
             "model": {"name": name, "sha256": sha256},
             "parameters": parameters,
             "calibrated": calibrated,
             "tables": tables,
         }
-        try:
-            self.storage.write_new(HEADER, _json(header))
-        except FileExistsError as error:
-            raise _another_run(self.storage) from error
+        self._write(HEADER, header)
         self.is_new = False
 
     def commits(self) -> Iterator[dict[str, Any]]:
@@ -209,18 +200,25 @@ class CommitLog:
         """Append a commit; when this returns, it counts and is safe on disk."""
         content = {
             "commit": self._last + 1,
-            "created": now(),
+            "created": utc_now(),
             "add": [part._asdict() for part in add],
             "remove": list(remove),
             "units": list(units),
             **more,
         }
-        try:
-            self.storage.write_new(f"{_LEDGER}/{self._last + 1:08d}.json", _json(content))
-        except FileExistsError as error:
-            raise _another_run(self.storage) from error
+        self._write(f"{_LEDGER}/{self._last + 1:08d}.json", content)
         self._last += 1
         return content
+
+    def _write(self, name: str, values: Any) -> None:
+        text = json.dumps(values, ensure_ascii=False, indent=None) + "\n"
+        try:
+            self.storage.write_new(name, text.encode("utf-8", "backslashreplace"))
+        except FileExistsError as error:
+            raise OptionError(
+                f"{self.storage.url}: another run is writing there; let it finish, "
+                "then say --resume"
+            ) from error
 
     def sweep(self, live: Iterable[str], pieces: Iterable[str]) -> int:
         """Delete what a run of this folder wrote and no commit names; how many files that were.
@@ -229,57 +227,35 @@ class CommitLog:
         writes: a file whose name has none of these ids is somebody else's, and stays.
         """
         known = {*live, *pieces}
-        folders = (*TABLES, EMBEDDINGS, PIECES, _LEDGER)
-        names = [n for f in folders for n in self.storage.names(f) if n not in known]
-        orphans = [n for n in names if is_written_by(n, self._run_ids)]
-        self.storage.delete(orphans)
-        return len(orphans)
+        return self._delete(self._run_ids, lambda name: name not in known)
 
     def sweep_unfinished(self) -> int:
         """Delete what this run was writing when a worker was killed; how many files that were.
 
         Only when no worker is left.
         """
+        return self._delete({self.storage.run_id}, lambda name: name.endswith(".part"))
+
+    def _delete(self, run_ids: set[str], is_orphan: Callable[[str], bool]) -> int:
         folders = (*TABLES, EMBEDDINGS, PIECES, _LEDGER)
-        names = [n for f in folders for n in self.storage.names(f) if n.endswith(".part")]
-        unfinished = [n for n in names if is_written_by(n, {self.storage.run_id})]
-        self.storage.delete(unfinished)
-        return len(unfinished)
+        names = [n for f in folders for n in self.storage.names(f) if is_orphan(n)]
+        orphans = [n for n in names if is_written_by(n, run_ids)]
+        self.storage.delete(orphans)
+        return len(orphans)
 
 
-def now() -> str:
+def utc_now() -> str:
     """This moment in UTC, as ISO 8601."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
-def _holds_others(url: str, others: Sequence[str]) -> OptionError:
-    named = ", ".join(others[:_NAMED])
-    more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
-    return OptionError(
-        f"{url} holds other things than results of `oido batch` ({named}{more}): "
-        "give a new or an empty folder, such as -o results/"
-    )
-
-
-def _json(values: Any) -> bytes:
-    return (json.dumps(values, ensure_ascii=False, indent=None) + "\n").encode(
-        "utf-8", "backslashreplace"
-    )
-
-
-def _another_run(storage: Storage) -> OptionError:
-    return OptionError(
-        f"{storage.url}: another run is writing there; let it finish, then say --resume"
-    )
-
-
-def _other_parameters(
+def _parameters_error(
     url: str, header: Mapping[str, Any], parameters: Mapping[str, Any], sha256: str
 ) -> OptionError:
-    old, new = dict(_flat(header["parameters"])), dict(_flat(parameters))
+    old, new = dict(_flatten(header["parameters"])), dict(_flatten(parameters))
     old["model sha256"], new["model sha256"] = header["model"]["sha256"][:12], sha256[:12]
     differing = [
-        f"{name} was {_shown(old.get(name))}, now {_shown(new.get(name))}"
+        f"{name} was {_text_of(old.get(name))}, now {_text_of(new.get(name))}"
         for name in [*old, *(n for n in new if n not in old)]
         if old.get(name) != new.get(name)
     ]
@@ -289,13 +265,13 @@ def _other_parameters(
     )
 
 
-def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+def _flatten(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in values.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{name}.")
+            yield from _flatten(value, f"{before}{name}.")
         else:
             yield before + name, value
 
 
-def _shown(value: Any) -> str:
+def _text_of(value: Any) -> str:
     return "not set" if value is None else json.dumps(value, ensure_ascii=False)

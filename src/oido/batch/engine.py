@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The seam between an archive's run and the workers that hear it: one machine, or many."""
+"""The seam between an archive's run and the workers of its units: one machine, or many."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from oido.batch.process_pool import STALL_SECONDS, Crashed, LocalPool
+from oido.batch.process_pool import Crashed, ProcessPool
 from oido.batch.units import Flush, RunSpec, Unit, WorkerReport
 
-__all__ = ["Engine", "LocalEngine", "Lost", "NextUnit"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Assigned", "Engine", "InlineEngine", "LocalEngine", "Lost", "NextUnit"]
 
 NextUnit = Callable[[], Unit | None]
 """What is to be done now, or None: nothing for now."""
@@ -28,19 +31,22 @@ class Lost(NamedTuple):
     killed: bool
 
 
+Messages = Iterator[tuple[Unit | None, WorkerReport | Lost]]
+
+
 class Engine(Protocol):
     """Has units done by workers, each of which holds an `UnitWorker` and serves one at a time.
 
-    The workers write the parts; only reports come back. What a worker was given and has not
+    The workers write the parts; only reports come back. What a worker was assigned and has not
     reported as finished or as ranges is ``Lost`` when it dies. A worker that finds nothing to do
-    is given `Flush`, once.
+    gets `Flush`, once.
     """
 
     def start(self) -> tuple[str, str]:
         """Return when the model is loaded: its name and its SHA-256. Raises OidoError."""
         ...
 
-    def run(self, next_unit: NextUnit) -> Iterator[tuple[Unit | None, WorkerReport | Lost]]:
+    def run(self, next_unit: NextUnit) -> Messages:
         """Reports and losses as they come; over when there is nothing to do, and nobody works.
 
         After each one the caller may have more to do: ``next_unit`` is asked again.
@@ -55,57 +61,86 @@ class Engine(Protocol):
         """End the workers; those of this machine are asked to discard what they write."""
         ...
 
-
-class LocalEngine:
-    """Worker processes on this machine."""
-
-    def __init__(
-        self, order: RunSpec, workers: int, *, stall_seconds: float = STALL_SECONDS
-    ) -> None:
-        self._pool = LocalPool(order, workers, stall_seconds=stall_seconds)
-        self._given: dict[int, dict[str, Unit]] = {}
-
-    def start(self) -> tuple[str, str]:
-        """As `Engine.start`."""
-        self._pool.wait_until_ready()
-        return self._pool.model_name, self._pool.model_sha256
-
-    def run(self, next_unit: NextUnit) -> Iterator[tuple[Unit | None, WorkerReport | Lost]]:
-        """As `Engine.run`."""
-        for number, task, message in self._pool.serve(lambda n: self._next(n, next_unit)):
-            unit = task if isinstance(task, Unit) else None
-            given = self._given.setdefault(number, {})
-            if isinstance(message, Crashed):
-                del self._given[number]
-                under_way = given.pop(unit.key, None) if unit else None
-                others = tuple(given.values())
-                yield unit, Lost(under_way, others, message.reason, message.killed)
-                continue
-            if message.ranges and unit is not None:
-                given.pop(unit.key, None)
-            for finished in message.finished:
-                for outcome in finished.outcomes:
-                    given.pop(outcome.unit.key, None)
-            yield unit, message
-
-    def _next(self, number: int, next_unit: NextUnit) -> Unit | Flush | None:
-        given = self._given.setdefault(number, {})
-        unit = next_unit()
-        if unit is not None:
-            given[unit.key] = unit
-            return unit
-        return Flush() if given else None
-
-    def interrupt(self) -> None:
-        """As `Engine.interrupt`."""
-        self._pool.interrupt()
-
-    def close(self) -> None:
-        """As `Engine.close`."""
-        self._pool.close()
-
-    def __enter__(self) -> LocalEngine:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class Assigned(dict[str, Unit]):
+    """The units, by key, that a worker was assigned and has not handed over."""
+
+    def next(self, next_unit: NextUnit) -> Unit | Flush | None:
+        """What the worker is to do now; None: it has nothing to do, nor to write."""
+        unit = next_unit()
+        if unit is not None:
+            self[unit.key] = unit
+            return unit
+        return Flush() if self else None
+
+    def settle(self, unit: Unit | None, report: WorkerReport) -> None:
+        """Remove what a report on this unit hands over."""
+        if report.ranges and unit is not None:
+            self.pop(unit.key, None)
+        for finished in report.finished:
+            for outcome in finished.outcomes:
+                self.pop(outcome.unit.key, None)
+
+    def lose(self, unit: Unit | None, reason: str, killed: bool) -> Lost:
+        """All of it, when the worker died over this unit."""
+        under_way = self.pop(unit.key, None) if unit else None
+        return Lost(under_way, tuple(self.values()), reason, killed)
+
+
+class LocalEngine(ProcessPool):
+    """Worker processes on this machine."""
+
+    def run(self, next_unit: NextUnit) -> Messages:
+        assigned: dict[int, Assigned] = {}
+
+        def next_task(number: int) -> Unit | Flush | None:
+            return assigned.setdefault(number, Assigned()).next(next_unit)
+
+        for number, task, message in self.serve(next_task):
+            unit = task if isinstance(task, Unit) else None
+            if isinstance(message, Crashed):
+                lost = assigned.pop(number, Assigned())
+                yield unit, lost.lose(unit, message.reason, message.killed)
+            else:
+                assigned[number].settle(unit, message)
+                yield unit, message
+
+
+class InlineEngine(Engine):
+    """All in this process, one unit after the other; for tests, and for a debugger.
+
+    A recording whose decoder crashes takes this process with it.
+    """
+
+    def __init__(self, spec: RunSpec) -> None:
+        from oido.batch.unit_worker import UnitWorker
+
+        self._worker = UnitWorker(spec)
+        self._interrupted = False
+
+    def start(self) -> tuple[str, str]:
+        return self._worker.model_name, self._worker.model_sha256
+
+    def run(self, next_unit: NextUnit) -> Messages:
+        flushed = False
+        while True:
+            unit = next_unit()
+            if unit is None and flushed:
+                return
+            flushed = unit is None
+            for report in self._worker.serve(Flush() if unit is None else unit):
+                if self._interrupted:
+                    raise KeyboardInterrupt
+                yield unit, report
+
+    def interrupt(self) -> None:
+        self._interrupted = True
+
+    def close(self) -> None:
+        """Nothing to stop."""

@@ -7,14 +7,13 @@ asked, with which model, and what came of it.
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from oido._version import __version__
 from oido.batch.plan import FileSummary, Plan, Task
@@ -24,37 +23,42 @@ from oido.writers import FORMATS, AtomicFile, Format, RowWriter, format_of_path
 from oido.writers.atomic import free_path
 from oido.writers.written import WrittenFiles
 
-__all__ = ["ResultFiles", "Sink", "manifest", "write_manifest"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["ResultFiles", "Sink", "manifest"]
 
 
-class Sink(Protocol):
+class Sink:
     """Where a run's rows go: files, or the screen. Leaving the ``with`` block discards the rest."""
 
-    manifest_path: Path | None
-    written: list[Path]
+    manifest_path: Path | None = None
+
+    def __init__(self) -> None:
+        self.written: list[Path] = []
+        """The files that are complete under their final names."""
 
     def write(self, task: Task, rows: Sequence[AnyRow]) -> None:
         """Rows of a recording; recordings come one after the other."""
-        ...
+        raise NotImplementedError
 
     def end(self, task: Task, summary: FileSummary) -> None:
         """The recording is over."""
-        ...
 
     def commit(self) -> None:
         """The run is over."""
-        ...
 
     def save_partial(self) -> None:
         """The run was interrupted: keep what is done, under names that say so."""
-        ...
+        self.commit()
 
-    def __enter__(self) -> Sink: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, *error: object) -> None: ...
 
 
-class ResultFiles:
+class ResultFiles(Sink):
     """The output files of one run.
 
     output: a folder (it exists as one, or its name ends in a slash) or a file. In a folder combined
@@ -75,6 +79,7 @@ class ResultFiles:
         *,
         known: Sequence[Format] = FORMATS,
     ) -> None:
+        super().__init__()
         path = Path(output)
         self._folder = output.endswith(("/", os.sep)) or path.is_dir()
         if not formats:
@@ -101,23 +106,17 @@ class ResultFiles:
             self._record.refuse_others([*self._paths.values(), *own], "overwritten")
         self._combined = [_Table(p, f, self._record) for f, p in self._paths.items()]
         self._current: list[_Table] = []
-        self.written: list[Path] = []
-        """The files that are complete under their final names."""
-        self.manifest_path: Path | None = (
-            path / "oido-manifest.json"
-            if self._folder
-            else path.with_name(path.name + ".manifest.json")
-        )
+        manifest_name = "oido-manifest.json" if self._folder else f"{path.name}.manifest.json"
+        self.manifest_path = (path if self._folder else path.parent) / manifest_name
 
     def write(self, task: Task, rows: Sequence[AnyRow]) -> None:
-        """Rows of a recording; recordings come one after the other."""
         if not self._current:
             self._current = [_Table(self._own_path(task, f), f, self._record) for f in self._own]
         for table in [*self._combined, *self._current]:
             table.write(rows)
 
     def end(self, task: Task, summary: FileSummary) -> None:
-        """The recording is over; one of which nothing could be heard leaves no file of its own."""
+        """The recording is over; one without any window leaves no file of its own."""
         if summary.failure is None:
             self.write(task, [])
         for table in self._current:
@@ -128,19 +127,14 @@ class ResultFiles:
         self._current = []
 
     def commit(self) -> None:
-        """The run is over: give the combined files their names."""
-        for table in self._combined:
-            self.written.append(table.commit())
+        """The run is over: the combined files get their names."""
+        self.written += [table.commit() for table in self._combined]
         self._combined = []
 
     def save_partial(self) -> None:
-        """The run was interrupted: keep the recordings that are done, under names that say so."""
         for table in self._combined:
             self.written.append(table.commit(free_path(table.partial_name)))
         self._combined = []
-
-    def __enter__(self) -> ResultFiles:
-        return self
 
     def __exit__(self, *error: object) -> None:
         for table in [*self._combined, *self._current]:
@@ -258,12 +252,3 @@ def manifest(
             {key: value for key, value in asdict(s).items() if value is not None} for s in summaries
         ],
     }
-
-
-def write_manifest(path: Path, content: dict[str, Any]) -> None:
-    """Write it, whole or not at all."""
-    file = AtomicFile(path)
-    with file.guard():
-        json.dump(content, file.stream, ensure_ascii=False, indent=1)
-        file.stream.write("\n")
-    file.commit()

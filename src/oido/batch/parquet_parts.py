@@ -18,31 +18,23 @@ import pyarrow.parquet as pq
 from oido.batch.storage import Storage, new_path
 from oido.batch.units import EMBEDDINGS, Part, utf8
 
-__all__ = ["PartBuffer", "rewritten", "write_part"]
+__all__ = ["PartBuffer", "rewrite_parts", "write_part"]
 
 _HELD_BYTES = 8 << 20
-"""A recording with more than this is written to parts of its own as it is heard."""
+"""A recording with more than this is written to parts of its own meanwhile."""
 
 _GROUP_ROWS = 1 << 16
 
 
 def write_part(storage: Storage, table: str, schema: Any, batches: Sequence[Any]) -> Part:
     """Write a part, whole or not at all. Raises OutputError."""
-    path = new_path(storage, table, ".parquet")
-    with storage.writing(path) as file, _writer(file, table, schema) as writer:
-        content = pa.Table.from_batches(batches, schema)
-        writer.write_table(content, row_group_size=_GROUP_ROWS)
-    return Part(table, path, content.num_rows)
-
-
-def _writer(file: Any, table: str, schema: Any) -> Any:
-    # Vectors hardly repeat: a dictionary of them costs time and saves nothing.
-    dictionary = [n for n in ("file", "label") if n in schema.names] if table != EMBEDDINGS else []
-    return pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=dictionary or False)
+    part = _OpenPart(storage, table, schema)
+    part.write(batches)
+    return part.finish()
 
 
 class PartBuffer:
-    """The rows of one recording while it is heard; call it with a table and a record batch.
+    """The rows of one recording while it is classified; call it with a table and a record batch.
 
     Little is held: beyond some megabytes they go to parts of the recording's own, a row group at a
     time. ``rows``: that went here so far, without those of recordings and embeddings.
@@ -68,7 +60,7 @@ class PartBuffer:
         """Whether the recording has parts of its own by now."""
         return bool(self._open)
 
-    def take(self) -> dict[str, list[Any]]:
+    def release(self) -> dict[str, list[Any]]:
         """The rows that are still held, by table."""
         held, self._held = self._held, {}
         self._held_bytes = {}
@@ -80,7 +72,7 @@ class PartBuffer:
             self._spill(table)
         parts = [part.finish() for part in self._open.values()]
         self._open = {}
-        for table, batches in self.take().items():
+        for table, batches in self.release().items():
             parts.append(write_part(self._storage, table, self._schemas[table], batches))
         return parts
 
@@ -89,7 +81,7 @@ class PartBuffer:
         for part in self._open.values():
             part.discard()
         self._open = {}
-        self.take()
+        self.release()
 
     def _spill(self, table: str) -> None:
         batches = self._held.pop(table, [])
@@ -105,9 +97,16 @@ class _OpenPart:
     def __init__(self, storage: Storage, table: str, schema: Any) -> None:
         self._table, self._schema, self._rows = table, schema, 0
         self._path = new_path(storage, table, ".parquet")
+        # Vectors hardly repeat: a dictionary of them costs time and saves nothing.
+        names = ("file", "label") if table != EMBEDDINGS else ()
+        dictionary = [name for name in names if name in schema.names]
         with contextlib.ExitStack() as stack:
-            file = stack.enter_context(storage.writing(self._path))
-            self._writer = stack.enter_context(_writer(file, table, schema))
+            file = stack.enter_context(storage.open_new(self._path))
+            self._writer = stack.enter_context(
+                pq.ParquetWriter(
+                    file, schema, compression="zstd", use_dictionary=dictionary or False
+                )
+            )
             self._stack = stack.pop_all()
 
     def write(self, batches: Iterable[Any]) -> None:
@@ -131,7 +130,7 @@ class _OpenPart:
             self._stack.__exit__(RuntimeError, error, None)
 
 
-def rewritten(
+def rewrite_parts(
     storage: Storage, live: Mapping[str, Part], leaving: Mapping[str, set[str]]
 ) -> Iterator[tuple[str, Part | None]]:
     """For each part that had rows of recordings to leave: its path, and what stands for it.
@@ -147,11 +146,11 @@ def rewritten(
             names |= set(table.filter(_is_in(table, "location", locations))["file"].to_pylist())
     for path in leaving:
         table = _read(storage, path)
-        rest = table.filter(pc.invert(_is_in(table, "file", names)))
-        if rest.num_rows == 0:
+        kept = table.filter(pc.invert(_is_in(table, "file", names)))
+        if kept.num_rows == 0:
             yield path, None
-        elif rest.num_rows < table.num_rows:
-            batches = rest.to_batches()
+        elif kept.num_rows < table.num_rows:
+            batches = kept.to_batches()
             yield path, write_part(storage, live[path].table, table.schema, batches)
 
 

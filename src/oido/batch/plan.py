@@ -17,7 +17,7 @@ _DEFAULT_TOP = 5
 
 @dataclass(frozen=True)
 class Plan:
-    """How every recording of a run is predicted: one object, the same for all workers.
+    """How every recording of a run is classified: one object, the same for all workers.
 
     what: labels (of events, windows or clips) or embeddings (of windows or clips; l2_normalize: of
     length 1). model: a catalogue name or a path. channel: "mix", "each" or a number. top: at most
@@ -98,7 +98,7 @@ def make_detection(values: Mapping[str, Any]) -> Detection:
 
 @dataclass(frozen=True)
 class Task:
-    """One recording: where it is, and how rows call it.
+    """One recording to classify: where it is, and its name in rows.
 
     relative: its path below the folder that was named, for results that mirror that folder.
     threads: how many may work on it. size_bytes: for the progress.
@@ -114,19 +114,29 @@ class Task:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a recording failed (at its start or later): the error's class and its sentence."""
+    """Why a recording failed, perhaps midway: the error's class and its sentence."""
 
     kind: str
     reason: str
+
+    @classmethod
+    def of(cls, error: Exception) -> Failure:
+        """An error that oido raised on purpose."""
+        return cls(type(error).__name__, str(error))
+
+    @classmethod
+    def internal(cls, name: str, error: Exception) -> Failure:
+        """A defect of ours: it must cost one recording, and say enough to be found."""
+        return cls("InternalError", f"{name}: internal error, {type(error).__name__}: {error}")
 
 
 @dataclass(frozen=True)
 class FileSummary:
     """What came of one recording.
 
-    duration: seconds decoded; padded_share: of the last window, 0..1; damaged_packets: pieces left
-    out; unknown: whether it is unlike all training data, None for a model that cannot judge it;
-    failure: None if it was decoded to its end. Rows before a failure stay.
+    duration: seconds done; padded_share: of the last window, 0..1; damaged_packets: pieces left
+    out; unknown: whether it is unlike all of the training data, None if the model cannot know;
+    failure: None if it was classified to its end. Rows of windows before a failure stay.
     """
 
     name: str

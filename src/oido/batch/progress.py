@@ -36,7 +36,7 @@ class History:
         self._pieces: dict[str, dict[int, dict[str, Any]]] = {}
 
     def add(self, commit: Mapping[str, Any]) -> None:
-        """Take the next commit."""
+        """Fold the next commit."""
         apply_parts(self.live, commit)
         number: int = commit["commit"]
         replaced = commit.get("replaces", {})
@@ -59,11 +59,11 @@ class History:
             self._pieces.pop(key, None)
 
     def state(self, source: Source) -> str | None:
-        """ "done", "failed", or None: not heard, or it had another content then."""
+        """ "done", "failed", or None: not classified, or it had another content then."""
         key, state, _ = self._known.get(_digest(source.location), ("", None, 0))
         return state if key == source.key else None
 
-    def named(self, source: Source) -> Source:
+    def unique_source(self, source: Source) -> Source:
         """The source under a name that no other recording has."""
         owner = self._names.get(_digest(source.name))
         if owner is not None and owner != _digest(source.location):
@@ -71,21 +71,23 @@ class History:
         return source
 
     def pieces(self, source: Source) -> dict[int, dict[str, Any]]:
-        """The entries of its ranges that are heard, by their number."""
+        """The entries of its ranges that are done, by their number."""
         return self._pieces.get(source.key, {})
 
     def forget_pieces(self, is_past: Callable[[str], bool]) -> None:
-        """Of recordings that are not to be heard any more."""
+        """Of recordings that are not to be done any more."""
         for key in [key for key in self._pieces if is_past(key)]:
             del self._pieces[key]
 
     def piece_paths(self) -> list[str]:
-        """The files of all ranges that are heard, and not joined yet."""
+        """The files of all ranges that are done, and not joined yet."""
         entries = [e for ranges in self._pieces.values() for e in ranges.values()]
         return [path for entry in entries for path in entry["pieces"]]
 
-    def replacing(self, sources: Sequence[Source]) -> tuple[list[Part], list[str], dict[str, str]]:
-        """What a commit of these recordings must say of the rows that they have by now.
+    def plan_replacement(
+        self, sources: Sequence[Source]
+    ) -> tuple[list[Part], list[str], dict[str, str]]:
+        """What a commit of these recordings does to the rows that they have by now.
 
         Parts to add, paths to remove, and which added path stands for which removed one: a part
         with rows of others, too, is written again without theirs.
@@ -105,9 +107,9 @@ class History:
         add: list[Part] = []
         replaces: dict[str, str] = {}
         if leaving:
-            from oido.batch.parquet_parts import rewritten
+            from oido.batch.parquet_parts import rewrite_parts
 
-            for old, part in rewritten(self._storage, self.live, leaving):
+            for old, part in rewrite_parts(self._storage, self.live, leaving):
                 remove.append(old)
                 if part is not None:
                     add.append(part)
@@ -122,8 +124,8 @@ def _digest(text: str) -> bytes:
 def status_of(url: str) -> dict[str, Any]:
     """Counts, failures, speed and the time that is left, as plain values.
 
-    done, failed, left: recordings; left counts those that the last run was given.
-    audio_seconds: heard in all. speed: times real time, and recordings per hour, of the last run
+    done, failed, left: recordings; left counts those of the last run.
+    audio_seconds: in all. speed: times real time, and recordings per hour, of the last run
     that has done something; eta_seconds: by bytes, None where nothing is left or nothing is known.
     Raises OptionError: not a results folder.
     """
@@ -147,50 +149,41 @@ def status_of(url: str) -> dict[str, Any]:
             for table in folder.header["tables"]
         },
         "under_way": _under_way(pieces),
-        "failures": [
-            {"file": e["file"], "kind": e["failure"]["kind"], "reason": e["failure"]["reason"]}
-            for e in failed
-        ],
+        "failures": [{"file": e["file"], **e["failure"]} for e in failed],
     }
     return {**status, **_speed(folder)}
 
 
 def _under_way(pieces: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Long recordings of which some ranges are heard."""
-    heard: dict[str, dict[str, Any]] = {}
+    """Long recordings of which some ranges are done."""
+    recordings: dict[str, dict[str, Any]] = {}
     for entry in pieces:
-        of = entry["range"][1]
-        known = heard.setdefault(entry["location"], {"file": entry["file"], "heard": 0, "of": of})
-        known["heard"] += 1
-    return list(heard.values())
+        start = {"file": entry["file"], "heard": 0, "of": entry["range"][1]}
+        recordings.setdefault(entry["location"], start)["heard"] += 1
+    return list(recordings.values())
 
 
 def _speed(folder: ResultsFolder) -> dict[str, Any]:
-    nothing: dict[str, Any] = {
+    speed: dict[str, Any] = {
         "left": 0,
         "times_real_time": None,
         "files_per_hour": None,
         "eta_seconds": None,
     }
     if not folder.runs:
-        return nothing
-    run = folder.runs[-1]
-    of_run = [
-        e for e in folder.units.values() if e["state"] != "piece" and e["run"] == len(folder.runs)
-    ]
-    left = run["todo"] - len(of_run)
+        return speed
+    run, number = folder.runs[-1], len(folder.runs)
+    entries = folder.units.values()
+    of_run = [e for e in entries if e["state"] != "piece" and e["run"] == number]
+    left = speed["left"] = run["todo"] - len(of_run)
     seconds = (_moment(folder.last_commit) - _moment(run["created"])).total_seconds()
-    if not of_run or seconds <= 0:
-        return {**nothing, "left": left}
-    n_bytes = sum(e["size"] for e in of_run)
-    return {
-        "left": left,
-        "times_real_time": round(sum(e["duration"] for e in of_run) / seconds, 2),
-        "files_per_hour": round(len(of_run) * 3600 / seconds, 1),
-        "eta_seconds": round(seconds * (run["todo_bytes"] / n_bytes - 1), 1)
-        if left and n_bytes
-        else None,
-    }
+    if of_run and seconds > 0:
+        speed["times_real_time"] = round(sum(e["duration"] for e in of_run) / seconds, 2)
+        speed["files_per_hour"] = round(len(of_run) * 3600 / seconds, 1)
+        n_bytes = sum(e["size"] for e in of_run)
+        if left and n_bytes:
+            speed["eta_seconds"] = round(seconds * (run["todo_bytes"] / n_bytes - 1), 1)
+    return speed
 
 
 def _moment(text: str) -> datetime:

@@ -12,9 +12,9 @@ f64, loudness f64, similarities f32 if the model has them), and at the end a JSO
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -31,7 +31,7 @@ from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.mixing import Channel, mono_blocks
 from oido.signal.resample import Resampler, exact_period
 
-__all__ = ["End", "RangeReader", "ranges_of", "read", "writing"]
+__all__ = ["PieceWriter", "RangeEnd", "RangeReader", "ranges_of", "read_piece"]
 
 
 def ranges_of(
@@ -51,7 +51,7 @@ def ranges_of(
     of = max(1, round(n_windows / each))
     period = exact_period(info.sample_rate_hz, w.sample_rate_hz)
     runs_ranges = isinstance(classifier.model.network, EnsembleNetwork)
-    # Two networks that listen together hear pieces that overlap any cut.
+    # The patches of an ensemble's second network overlap any cut.
     if of == 1 or period is None or runs_ranges or not reader.seek(info.frames // 2):
         return ()
     return tuple(
@@ -71,8 +71,8 @@ class RangeReader(AudioReader):
     """One channel of a range at the model's rate, as a source of its own.
 
     Raises CorruptAudioError, when opened or midway, where the range is not what the header
-    promised: then the recording must be heard whole. ``n_samples``: of the whole recording, known
-    at the end of the last range.
+    promised: then the recording cannot be split. ``n_samples``: of the whole recording, known at
+    the end of the last range.
     """
 
     def __init__(
@@ -106,22 +106,22 @@ class RangeReader(AudioReader):
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Blocks f32[n, 1] at the model's rate."""
-        given = 0
-        for resampled in self._resampled():
+        passed = 0
+        for resampled in self._resample():
             block = resampled[self._skip :]
             self._skip -= len(resampled) - len(block)
             if self._samples is not None:
-                block = block[: self._samples - given]
-            given += len(block)
+                block = block[: self._samples - passed]
+            passed += len(block)
             if len(block):
                 yield block[:, None]
-            if given == self._samples:
+            if passed == self._samples:
                 break
-        self.n_samples = self._first + given
-        if self._reader.damaged_packets or self._samples not in (None, given):
+        self.n_samples = self._first + passed
+        if self._reader.damaged_packets or self._samples not in (None, passed):
             raise CorruptAudioError(f"{self.info.name}: is damaged")
 
-    def _resampled(self) -> Iterator[NDArray[np.float32]]:
+    def _resample(self) -> Iterator[NDArray[np.float32]]:
         resampler = Resampler(self._reader.info.sample_rate_hz, self._to_hz)
         for mono in mono_blocks(self._reader, self._channel):
             self._left -= len(mono)
@@ -135,9 +135,9 @@ class RangeReader(AudioReader):
         self._reader.close()
 
 
-class End(NamedTuple):
-    """What is known at the end of a range: the samples of the recording up to there, what the file
-    says of itself, and the seconds that hearing the range took."""
+class RangeEnd(NamedTuple):
+    """What is known at the end of a range: the samples of the recording up to there, the file's
+    description of itself, and the seconds that classifying the range took."""
 
     n_samples: int
     info: AudioInfo
@@ -145,50 +145,38 @@ class End(NamedTuple):
     seconds: float = 0.0
 
 
-class _Writer:
+class PieceWriter:
+    """Writes the blocks of a range, then its end."""
+
     def __init__(self, file: IO[Any]) -> None:
-        self._file = file
+        # Only ``write``: NumPy asks real files for their place, and compressed streams have none.
+        self._file: Any = SimpleNamespace(write=file.write)
 
     def write(self, block: Block, first_window: int, keeps_embeddings: bool) -> None:
         """A block of the range, whose first window has this number in the recording."""
         embeddings = block.embeddings if keeps_embeddings else block.embeddings[:, :0]
-        self._save(np.array([block.first_window + first_window]))
-        for array in (block.scores, embeddings, block.weights, block.loudness):
+        similarities = np.zeros(0, np.float32) if block.similarities is None else block.similarities
+        number = np.array([block.first_window + first_window])
+        scores, weights, loudness = block.scores, block.weights, block.loudness
+        for array in (number, scores, embeddings, weights, loudness, similarities):
             self._save(array)
-        none = np.zeros(0, np.float32)
-        self._save(none if block.similarities is None else block.similarities)
 
-    def end(self, end: End) -> None:
+    def end(self, end: RangeEnd) -> None:
         """The last thing."""
-        text = json.dumps(end)
-        self._save(np.frombuffer(text.encode(), np.uint8))
+        self._save(np.frombuffer(json.dumps(end).encode(), np.uint8))
 
     def _save(self, array: Any) -> None:
         np.lib.format.write_array(self._file, np.ascontiguousarray(array), allow_pickle=False)
 
 
-@contextlib.contextmanager
-def writing(storage: Storage, path: str) -> Iterator[_Writer]:
-    """Write a piece; it gets its name when the block is left without an error."""
-    with storage.writing(path) as file:
-        yield _Writer(_Plain(file))  # type: ignore[arg-type]
-
-
-class _Plain:
-    """Only ``write``: NumPy asks real files for their place, and compressed streams have none."""
-
-    def __init__(self, file: IO[Any]) -> None:
-        self.write = file.write
-
-
-def read(storage: Storage, path: str, windowing: Windowing) -> Iterator[Block | End]:
+def read_piece(storage: Storage, path: str, windowing: Windowing) -> Iterator[Block | RangeEnd]:
     """The blocks of a piece, then its end."""
     with storage.open(path) as file:
         while True:
             first = _load(file)
             if first.dtype == np.uint8:
                 n_samples, info, tags, seconds = json.loads(first.tobytes())
-                yield End(n_samples, AudioInfo(*info), tags, seconds)
+                yield RangeEnd(n_samples, AudioInfo(*info), tags, seconds)
                 return
             scores, embeddings, weights, loudness, similarities = (_load(file) for _ in range(5))
             starts = (np.arange(len(scores)) + first[0]) * windowing.hop_samples

@@ -42,7 +42,7 @@ class Started(NamedTuple):
     crash: str
 
 
-class Restarted(Exception):  # noqa: N818  # no error: it tells that what was held is gone
+class Restarted(Exception):  # noqa: N818  # no error: what was held is gone
     """The actor is not the process that was meant."""
 
 
@@ -71,7 +71,7 @@ class RayActor:
         self._note("loading")
         faulthandler.enable(self._crash_file, all_threads=False)
         self._life = ""
-        self._archivist: Any = None
+        self._worker: Any = None
         self._folder, self._sees_folder = "", False
 
     def _note(self, state: str) -> None:
@@ -80,7 +80,7 @@ class RayActor:
         self._crash_file.write(f"{state}\n")
         self._crash_file.flush()
 
-    def prepare(self, version: str, order: bytes) -> Started | Fatal:
+    def prepare(self, version: str, spec: bytes) -> Started | Fatal:
         """Load the model and hold nothing; the life that begins must be named in ``serve``."""
         host, self._life = socket.gethostname(), ""
         crash, self._crash = self._crash, ""
@@ -95,14 +95,14 @@ class RayActor:
         try:
             from oido.batch.unit_worker import UnitWorker
 
-            loaded: RunSpec = pickle.loads(order)
-            self._archivist = UnitWorker(loaded)
+            loaded: RunSpec = pickle.loads(spec)
+            self._worker = UnitWorker(loaded)
         except OidoError as error:
             return Fatal(type(error).__name__, f"node {host}: {error}")
         self._note("loaded")
         self._folder, self._sees_folder = loaded.folder, False
         self._life = uuid.uuid4().hex
-        model = self._archivist.model_name, self._archivist.model_sha256
+        model = self._worker.model_name, self._worker.model_sha256
         return Started(self._life, model, host, crash)
 
     def serve(self, task: Unit | Flush, life: str, header: bytes | None) -> Iterator[WorkerReport]:
@@ -114,12 +114,12 @@ class RayActor:
             raise Restarted
         if header is not None and not self._sees_folder:
             self._look_for(header)
-        said = time.monotonic()
-        for report in self._archivist.serve(task):
+        reported_at = time.monotonic()
+        for report in self._worker.serve(task):
             now = time.monotonic()
             is_news = report.finished or report.ranges or report.ends_task
-            if is_news or now - said > _REPORT_SECONDS:
-                said = now
+            if is_news or now - reported_at > _REPORT_SECONDS:
+                reported_at = now
                 yield report
 
     def _look_for(self, header: bytes) -> None:
@@ -185,7 +185,7 @@ def connect(ray: Any, address: str | None, cpus: int, runtime_env: dict[str, Any
             include_dashboard=False,
             **quiet,
         )
-    # Its remarks on dead workers would go to standard output; the engine tells what matters.
+    # Its remarks on dead workers would go to standard output; the engine reports what matters.
     ray._private.worker._worker_logs_enabled = False
 
 

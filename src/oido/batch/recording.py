@@ -1,24 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One recording to rows, in flat memory: what every engine's worker runs."""
+"""One recording to rows, in flat memory, wherever it lies: what every engine's worker runs."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
 from oido.batch.plan import Failure, FileSummary, Plan, Task
 from oido.batch.rows import RowMaker, UnknownJudge, row_maker
-from oido.errors import AudioError, OptionError
+from oido.batch.storage import filesystem_of, is_remote
+from oido.batch.units import Source
+from oido.errors import AudioError, AudioNotFoundError, OidoError, OptionError
 from oido.inference.classifier import AudioClassifier
 from oido.inference.embedder import require_embeddings
 from oido.inference.stream import WindowStream
 from oido.models.model import AudioModel
-from oido.signal.decode import AudioInfo, open_audio
+from oido.signal.decode import AudioInfo, AudioReader, open_audio
 from oido.signal.mixing import Channel
 from oido.types import AnyRow
 
-__all__ = ["MakeRows", "RecordingRun", "make_classifier"]
+__all__ = ["MakeRows", "RecordingRun", "fetch_recording", "make_classifier", "open_recording"]
 
 MakeRows = Callable[[int | None], RowMaker]
 """A channel's number (None: the mean of all) → what makes its rows."""
@@ -44,18 +49,18 @@ def make_classifier(plan: Plan, model: AudioModel | None = None) -> AudioClassif
     )
     if plan.what == "embeddings":
         require_embeddings(classifier.model)
-    # A wrong label in the thresholds is told now, before the first recording.
+    # A wrong label in the thresholds is an error now, before the first recording.
     classifier.label_indices(label for label, _ in plan.detection.thresholds)
     return classifier
 
 
 class RecordingRun:
-    """Hears one recording by a plan.
+    """Classifies one recording by a plan.
 
-    ``rows`` yields lists of rows as they are known (an empty list says that time went on), and
-    ``summary`` tells what came of it so far; ``info`` and ``tags`` what the file says of itself, as
-    soon as it could be opened. An error of the recording ends it early, but never loses what was
-    heard before. make_rows: what makes the rows of a channel, if not the plan's own maker.
+    ``rows`` yields lists of rows as they are known (an empty list means that time went on);
+    ``summary`` is the result so far; ``info`` and ``tags`` describe the file, as soon as it could
+    be opened. An error of the recording ends it early, but loses no row of the windows before.
+    make_rows: what makes the rows of a channel, if not the plan's own maker.
     """
 
     def __init__(
@@ -65,9 +70,7 @@ class RecordingRun:
         task: Task,
         make_rows: MakeRows | None = None,
     ) -> None:
-        self._classifier = classifier
-        self._plan = plan
-        self._task = task
+        self._classifier, self._plan, self._task = classifier, plan, task
         self._make_rows = make_rows or partial(row_maker, plan, classifier, task.name)
         self._unknown = UnknownJudge(classifier)
         self.info: AudioInfo | None = None
@@ -133,3 +136,50 @@ class RecordingRun:
             damaged_packets=before.damaged_packets + stream.damaged_packets,
             unknown=self._unknown.verdict,
         )
+
+
+@contextlib.contextmanager
+def fetch_recording(source: Source) -> Iterator[str]:
+    """The path of a recording; a remote one is a temporary file while the block lasts.
+
+    Raises AudioNotFoundError if it cannot be fetched.
+    """
+    if not is_remote(source.location):
+        yield source.location
+        return
+    with tempfile.TemporaryDirectory(prefix="oido-") as folder:
+        # With its own ending, because messages may show it.
+        path = os.path.join(folder, "recording" + os.path.splitext(source.location)[1][:16])
+        with _store_errors(source):
+            filesystem_of(source.location).get_file(source.location, path)
+        try:
+            yield path
+        except AudioError as error:
+            raise type(error)(str(error).replace(path, source.name)) from error
+
+
+@contextlib.contextmanager
+def open_recording(source: Source) -> Iterator[AudioReader]:
+    """A recording read in place, without fetching all of it. Raises AudioError."""
+    with contextlib.ExitStack() as stack:
+        if is_remote(source.location):
+            with _store_errors(source):
+                file = filesystem_of(source.location).open(source.location, "rb")
+            stack.enter_context(file)
+            yield stack.enter_context(open_audio(file))
+        else:
+            yield stack.enter_context(open_audio(source.location))
+
+
+@contextlib.contextmanager
+def _store_errors(source: Source) -> Iterator[None]:
+    """Any error of a store becomes one of the recording."""
+    try:
+        yield
+    except OidoError:
+        raise
+    except FileNotFoundError as error:
+        raise AudioNotFoundError(f"{source.name}: no such file") from error
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise AudioNotFoundError(f"{source.name}: cannot be fetched ({reason})") from error

@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Blocks of windows to table rows, at each level: events, windows, or the whole clip.
 
-With a model that knows its training data, a row also says whether the recording is unlike all of
-it.
+`UnknownJudge` decides, if the model knows its training data, whether a recording is unlike it.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Protocol
 
 from oido.batch.plan import Plan
 from oido.events.aggregation import Aggregator
@@ -20,38 +16,47 @@ from oido.types import AnyRow, Category, EmbeddingRow, Event, Row
 __all__ = ["RowMaker", "UnknownJudge", "event_row", "row_maker"]
 
 
-class RowMaker(Protocol):
-    """Makes the rows of one channel of one recording."""
+class RowMaker:
+    """Makes the rows of one channel of one recording; without a level of its own, none."""
+
+    def __init__(
+        self, plan: Plan, classifier: AudioClassifier, file: str, channel: int | None
+    ) -> None:
+        self._top, self._file, self._channel = plan.top, file, channel
+        self._windowing, self._postprocessor = classifier.windowing, classifier.postprocessor
 
     def push(self, block: Block) -> list[AnyRow]:
         """Rows that this block completes."""
-        ...
+        return []
 
     def flush(self, n_samples: int) -> list[AnyRow]:
-        """The rest, when the recording ended after this many samples."""
-        ...
+        """The rows that are left, when the recording ended after this many samples."""
+        return []
+
+    def _times(self, window: int) -> tuple[float, float]:
+        start, rate = window * self._windowing.hop_samples, self._windowing.sample_rate_hz
+        return start / rate, (start + self._windowing.window_samples) / rate
+
+    def _row(self, start: float, end: float, c: Category) -> Row:
+        label = c.display_name
+        return Row(self._file, self._channel, start, end, label, c.index, c.score, c.probability)
 
 
 def row_maker(plan: Plan, classifier: AudioClassifier, file: str, channel: int | None) -> RowMaker:
     """The maker for the plan's level. Raises UnknownLabelError for a wrong threshold label."""
-    makers: dict[str, Callable[..., RowMaker]] = {
-        "events": _EventRows,
-        "windows": _WindowRows,
-        "clip": _ClipRows,
-    }
-    if plan.what == "embeddings":
-        return _EmbeddingRows(plan, classifier, file, channel)
-    return makers[plan.level](plan, classifier, file, channel)
+    makers = {"events": _EventRows, "windows": _WindowRows, "clip": _ClipRows}
+    make = _EmbeddingRows if plan.what == "embeddings" else makers[plan.level]
+    return make(plan, classifier, file, channel)
 
 
-class _EventRows:
+class _EventRows(RowMaker):
     """The events, by start time; kept to the end, so that they can be put in order."""
 
     def __init__(
         self, plan: Plan, classifier: AudioClassifier, file: str, channel: int | None
     ) -> None:
-        self._segmenter = classifier.postprocessor.segmenter(classifier.windowing, plan.detection)
-        self._top, self._file, self._channel = plan.top, file, channel
+        super().__init__(plan, classifier, file, channel)
+        self._segmenter = self._postprocessor.segmenter(self._windowing, plan.detection)
         self._events: list[Event] = []
 
     def push(self, block: Block) -> list[AnyRow]:
@@ -66,38 +71,25 @@ class _EventRows:
         return [event_row(self._file, self._channel, event) for event in events]
 
 
-class _WindowRows:
+class _WindowRows(RowMaker):
     """The best categories of each window."""
 
-    def __init__(
-        self, plan: Plan, classifier: AudioClassifier, file: str, channel: int | None
-    ) -> None:
-        self._selector, self._windowing = classifier.postprocessor.selector, classifier.windowing
-        self._top, self._file, self._channel = plan.top, file, channel
-
     def push(self, block: Block) -> list[AnyRow]:
-        rate, hop = self._windowing.sample_rate_hz, self._windowing.hop_samples
-        rows: list[AnyRow] = []
-        for number, scores in enumerate(block.scores, start=block.first_window):
-            start = number * hop / rate
-            end = (number * hop + self._windowing.window_samples) / rate
-            for c in self._selector.categories(scores, self._top):
-                rows.append(_row(self._file, self._channel, start, end, c))
-        return rows
-
-    def flush(self, n_samples: int) -> list[AnyRow]:
-        return []
+        return [
+            self._row(*self._times(window), category)
+            for window, scores in enumerate(block.scores, start=block.first_window)
+            for category in self._postprocessor.selector.categories(scores, self._top)
+        ]
 
 
-class _ClipRows:
+class _ClipRows(RowMaker):
     """The best categories of the whole recording."""
 
     def __init__(
         self, plan: Plan, classifier: AudioClassifier, file: str, channel: int | None
     ) -> None:
-        self._aggregator = Aggregator(plan.aggregation or classifier.postprocessor.aggregation)
-        self._selector, self._windowing = classifier.postprocessor.selector, classifier.windowing
-        self._top, self._file, self._channel = plan.top, file, channel
+        super().__init__(plan, classifier, file, channel)
+        self._aggregator = Aggregator(plan.aggregation or self._postprocessor.aggregation)
 
     def push(self, block: Block) -> list[AnyRow]:
         self._aggregator.push(block.scores, block.weights, block.loudness)
@@ -105,37 +97,28 @@ class _ClipRows:
 
     def flush(self, n_samples: int) -> list[AnyRow]:
         end = n_samples / self._windowing.sample_rate_hz
-        best = self._selector.categories(self._aggregator.flush(), self._top)
-        return [_row(self._file, self._channel, 0.0, end, c) for c in best]
+        best = self._postprocessor.selector.categories(self._aggregator.flush(), self._top)
+        return [self._row(0.0, end, category) for category in best]
 
 
-class _EmbeddingRows:
+class _EmbeddingRows(RowMaker):
     """The embedding of each window, or their mean, each by its share of sound."""
 
     def __init__(
         self, plan: Plan, classifier: AudioClassifier, file: str, channel: int | None
     ) -> None:
-        self._windowing = classifier.windowing
-        self._file, self._channel = file, channel
+        super().__init__(plan, classifier, file, channel)
         self._finish = l2_normalized if plan.l2_normalize else lambda vectors: vectors
-        self._per_clip = plan.level == "clip"
-        self._mean = Aggregator("mean")
+        self._per_clip, self._mean = plan.level == "clip", Aggregator("mean")
 
     def push(self, block: Block) -> list[AnyRow]:
         if self._per_clip:
             self._mean.push(block.embeddings, block.weights, block.loudness)
             return []
-        rate, hop = self._windowing.sample_rate_hz, self._windowing.hop_samples
-        starts = [(block.first_window + n) * hop for n in range(len(block.embeddings))]
+        vectors = enumerate(self._finish(block.embeddings), start=block.first_window)
         return [
-            EmbeddingRow(
-                self._file,
-                self._channel,
-                start / rate,
-                (start + self._windowing.window_samples) / rate,
-                vector,
-            )
-            for start, vector in zip(starts, self._finish(block.embeddings))
+            EmbeddingRow(self._file, self._channel, *self._times(window), vector)
+            for window, vector in vectors
         ]
 
     def flush(self, n_samples: int) -> list[AnyRow]:
@@ -147,24 +130,13 @@ class _EmbeddingRows:
 
 def event_row(file: str, channel: int | None, event: Event) -> Row:
     """The row of an event."""
-    return Row(
-        file,
-        channel,
-        event.start_time,
-        event.end_time,
-        event.display_name,
-        event.label_index,
-        event.score,
-        event.probability,
-    )
-
-
-def _row(file: str, channel: int | None, start: float, end: float, c: Category) -> Row:
-    return Row(file, channel, start, end, c.display_name, c.index, c.score, c.probability)
+    e = event
+    times = e.start_time, e.end_time
+    return Row(file, channel, *times, e.display_name, e.label_index, e.score, e.probability)
 
 
 class UnknownJudge:
-    """Takes the blocks of a recording; ``verdict`` is None for a model that does not tell."""
+    """Takes the blocks of a recording; ``verdict`` is None for a model that cannot know."""
 
     def __init__(self, classifier: AudioClassifier) -> None:
         self._novelty = classifier.model.novelty

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run over an archive: what is still to be done goes to an engine, what is done to the ledger.
+"""A run over an archive: what is still to be done goes to an engine, results to the commit log.
 
 The order of things is what makes it exact: parts are whole before the commit that names them, a
 unit is done when that commit exists, and everything else may be lost at any moment.
@@ -23,11 +23,11 @@ from oido.errors import OptionError
 __all__ = ["ArchiveRun", "Progressed"]
 
 _MOST_CRASHES, _MOST_KILLS = 2, 10
-"""Deaths of workers over one unit, by itself or from outside, before it is taken for the cause."""
+"""Deaths of workers over one unit, by itself or from outside, before it counts as the cause."""
 
 
 class Progressed(NamedTuple):
-    """What happened: units that are committed now, or seconds heard of one under way."""
+    """What happened: units that are committed now, or the seconds done of one under way."""
 
     unit: Unit | None
     duration: float
@@ -37,29 +37,29 @@ class Progressed(NamedTuple):
 class ArchiveRun:
     """One run over the sources of an archive; ``steps`` does it.
 
-    resumes: a folder with results is wanted, rather than a mistake. retries_failed: hear again
-    what failed. After ``prepare``: todo, what is to be heard; failed_before: of the others, those
+    resumes: a folder with results is wanted, rather than a mistake. retries_failed: try again
+    what failed. After ``prepare``: todo, what is to be done; failed_before: of the others, those
     that failed in earlier runs. Raises OptionError if the folder cannot be used for this.
     """
 
     def __init__(
         self,
-        order: RunSpec,
+        spec: RunSpec,
         sources: Sequence[Source],
         *,
         resumes: bool = False,
         retries_failed: bool = False,
     ) -> None:
-        self._order, self._sources = order, sources
+        self._spec, self._sources = spec, sources
         self._retries_failed = retries_failed
-        self._ledger = CommitLog(order.folder, order.run_id)
-        if not self._ledger.is_new and not resumes:
+        self._log = CommitLog(spec.folder, spec.run_id)
+        if not self._log.is_new and not resumes:
             raise OptionError(
-                f"{order.folder} holds results already: go on with --resume, or choose another "
+                f"{spec.folder} holds results already: go on with --resume, or choose another "
                 "folder with -o"
             )
-        self._ledger.claim()
-        self._history = History(self._ledger.storage)
+        self._log.storage.lock()
+        self._history = History(self._log.storage)
         self._waiting: deque[Unit] = deque()
         self._ranges: dict[str, dict[int, tuple[str, ...]]] = {}
         self._whole: set[str] = set()
@@ -76,16 +76,16 @@ class ArchiveRun:
     @property
     def is_begun(self) -> bool:
         """Whether the folder has a header by now: whoever gives the command again must resume."""
-        return not self._ledger.is_new
+        return not self._log.is_new
 
     def prepare(self, model: tuple[str, str]) -> None:
         """Compare the folder with what is asked, clean it, and find what is to be done.
 
-        Raises OptionError if it was heard with other parameters.
+        Raises OptionError if its results are of other parameters.
         """
-        parameters = self._order.parameters()
-        self._ledger.begin(parameters, model, calibrated=self._order.plan.calibrated)
-        for commit in self._ledger.commits():
+        parameters = self._spec.parameters()
+        self._log.begin(parameters, model, calibrated=self._spec.plan.calibrated)
+        for commit in self._log.commits():
             self._history.add(commit)
         for source in self._sources:
             state = self._history.state(source)
@@ -96,19 +96,19 @@ class ArchiveRun:
         wanted = {source.key for source in self.todo}
         self._history.forget_pieces(lambda key: key not in wanted)
         # Before anything is deleted: from this commit on, no other run can make its parts count.
-        self._ledger.commit(
+        self._log.commit(
             run={
-                "id": self._order.run_id,
+                "id": self._spec.run_id,
                 "recordings": len(self._sources),
                 "bytes": sum(source.size for source in self._sources),
                 "todo": len(self.todo),
                 "todo_bytes": sum(source.size for source in self.todo),
             }
         )
-        self.swept = self._ledger.sweep(self._history.live, self._history.piece_paths())
+        self.swept = self._log.sweep(self._history.live, self._history.piece_paths())
 
     def steps(self, engine: Engine) -> Iterator[Progressed]:
-        """Hear everything; what happened, as it happens. Raises OutputError, KeyboardInterrupt."""
+        """Do everything; what happened, as it happens. Raises OutputError, KeyboardInterrupt."""
         waiting = iter(self.todo)
 
         def next_unit() -> Unit | None:
@@ -132,7 +132,7 @@ class ArchiveRun:
             for finished in message.finished:
                 done += self._commit(finished)
             yield Progressed(unit, message.duration, tuple(done))
-        self._ledger.sweep(self._history.live, ())
+        self._log.sweep(self._history.live, ())
 
     def tidy(self) -> None:
         """Delete what killed workers were writing: after the engine was closed, whatever happened.
@@ -141,11 +141,11 @@ class ArchiveRun:
         under it, may name any part that is whole.
         """
         with contextlib.suppress(OSError):  # the disk may be why the run is over
-            self._ledger.sweep_unfinished()
+            self._log.sweep_unfinished()
 
     def _units_of(self, source: Source) -> list[Unit]:
         """A recording as a unit, or as the ranges that an earlier run has left to do."""
-        source = self._history.named(source)
+        source = self._history.unique_source(source)
         pieces = self._history.pieces(source)
         if not pieces:
             return [Unit(source)]
@@ -169,15 +169,12 @@ class ArchiveRun:
         done = [o for o in finished.outcomes if o.unit.kind != "range"]
         if not done:
             return []
-        add, remove, replaces = self._history.replacing([o.unit.source for o in done])
+        add, remove, replaces = self._history.plan_replacement([o.unit.source for o in done])
         more = {"replaces": replaces} if replaces else {}
         entries = [outcome.entry() for outcome in done]
-        self._history.add(self._ledger.commit([*finished.parts, *add], remove, entries, **more))
-        gone = list(remove)
-        for outcome in done:
-            for paths in outcome.unit.pieces:
-                gone += paths
-        self._ledger.storage.delete(gone)
+        self._history.add(self._log.commit([*finished.parts, *add], remove, entries, **more))
+        joined = [path for o in done for paths in o.unit.pieces for path in paths]
+        self._log.storage.delete([*remove, *joined])
         for outcome in done:
             self._ranges.pop(outcome.unit.source.key, None)
             self._deaths.pop(outcome.unit.key, None)
@@ -188,12 +185,12 @@ class ArchiveRun:
         if source.key in self._whole:
             return
         if outcome.state == "unsplit":
-            # Damaged, or not what its header says: only hearing all of it tells what is in it.
+            # Damaged, or not what its header says: only the whole shows what is in it.
             self._whole.add(source.key)
             self._ranges.pop(source.key, None)
             self._waiting.appendleft(Unit(source, may_split=False))
             return
-        self._history.add(self._ledger.commit(units=[outcome.entry()]))
+        self._history.add(self._log.commit(units=[outcome.entry()]))
         done = self._ranges.setdefault(source.key, {})
         done[outcome.unit.number] = outcome.pieces
         if len(done) == outcome.unit.of:

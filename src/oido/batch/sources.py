@@ -1,31 +1,75 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a user names, files, folders, patterns, URLs and lists, to the sources of an archive."""
+"""What a user names, files, folders, patterns, URLs and lists, to recordings."""
 
 from __future__ import annotations
 
 import csv
+import glob
 import os
 import posixpath
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, NamedTuple
 
-from oido.batch.inputs import find_recordings
 from oido.batch.storage import filesystem_of, is_remote
 from oido.batch.units import Source, utf8
 from oido.errors import MissingExtraError, OptionError
 from oido.params import AUDIO_SUFFIXES
 
-__all__ = ["find_sources"]
+__all__ = ["Recording", "find_recordings", "find_sources"]
 
 _LISTS = (".txt", ".csv", ".parquet")
 _COLUMNS = ("file", "path")
 _IDENTITIES = ("ETag", "etag", "md5Hash", "content_md5", "LastModified", "last_modified", "mtime")
-"""What stores say of a file's content, the better one first."""
+"""How stores identify a file's content, the better one first."""
+
+
+class Recording(NamedTuple):
+    """A recording as the user named it, and its path below the folder that was named."""
+
+    path: str
+    relative: str
+
+
+def find_recordings(paths: Sequence[str]) -> list[Recording]:
+    """The recordings that these files, folders (searched to the bottom) and patterns name.
+
+    In the order of the paths, and by name inside a folder; each once. A file that does not exist is
+    kept: it becomes a failure, and the run goes on. Raises OptionError if a folder or a pattern
+    holds nothing, because then the run would silently do less than was asked.
+    """
+    found: dict[str, Recording] = {}
+    for path in paths:
+        if path == "-" or os.path.isfile(path):
+            files, root = [path], os.path.dirname(path)
+        elif os.path.isdir(path):
+            files, root = list(_recordings_below(path)), path
+            if not files:
+                raise OptionError(f"{path}: no recordings in this folder (such as .wav or .mp3)")
+        elif glob.has_magic(path):
+            matches = sorted(glob.glob(path, recursive=True))
+            files = [match for match in matches if os.path.isfile(match)]
+            root = os.path.commonpath([os.path.dirname(f) for f in files]) if files else ""
+            if not files:
+                raise OptionError(f"{path}: no file fits this pattern")
+        else:
+            files, root = [path], os.path.dirname(path)
+        for file in files:
+            relative = os.path.relpath(file, root or os.curdir)
+            found.setdefault(file, Recording(file, relative))
+    return list(found.values())
+
+
+def _recordings_below(folder: str) -> Iterator[str]:
+    for root, folders, files in os.walk(folder):
+        folders.sort()
+        for name in sorted(files):
+            if _is_recording(name):
+                yield os.path.join(root, name)
 
 
 def find_sources(paths: Sequence[str]) -> list[Source]:
-    """The recordings that these name, each once, in the order given.
+    """The recordings that these name, each once, in the order of the paths.
 
     A path or URL may be a recording, a folder (searched to the bottom), a pattern, or a list: .txt
     with one on each line, .csv and .parquet with a column ``file`` or ``path``; entries of a list
@@ -46,14 +90,14 @@ def _sources_of(path: str) -> Iterator[Source]:
         if not entries:
             raise OptionError(f"{path}: this list is empty")
         for entry in entries:
-            yield from _named(_beside(path, entry))
+            yield from _find_named(_resolve(path, entry))
     else:
-        yield from _named(path)
+        yield from _find_named(path)
 
 
-def _named(path: str) -> Iterator[Source]:
+def _find_named(path: str) -> Iterator[Source]:
     if is_remote(path):
-        yield from _remote(path)
+        yield from _find_remote(path)
         return
     for recording in find_recordings([path.removeprefix("file://")]):
         yield _local(recording.path)
@@ -64,12 +108,12 @@ def _local(path: str) -> Source:
     try:
         status = os.stat(path)
     except OSError:
-        return Source(name, location, 0, "")  # hearing it tells why
+        return Source(name, location, 0, "")  # its failure says why
     moment = datetime.fromtimestamp(status.st_mtime, timezone.utc).isoformat()
     return Source(name, location, status.st_size, moment)
 
 
-def _remote(url: str) -> Iterator[Source]:
+def _find_remote(url: str) -> Iterator[Source]:
     files = filesystem_of(url)
     protocol = url.split("://", 1)[0]
     try:
@@ -82,7 +126,7 @@ def _remote(url: str) -> Iterator[Source]:
                 infos = files.find(url, detail=True)
                 infos = {n: i for n, i in infos.items() if _is_recording(n)}
     except FileNotFoundError:
-        yield Source(url, url, 0, "")  # hearing it tells
+        yield Source(url, url, 0, "")  # its failure says why
         return
     except Exception as error:
         raise OptionError(f"{url}: cannot be listed ({error or type(error).__name__})") from error
@@ -96,7 +140,8 @@ def _remote(url: str) -> Iterator[Source]:
 
 def _is_recording(name: str) -> bool:
     base = posixpath.basename(name)
-    return not base.startswith(".") and posixpath.splitext(base)[1].lower() in AUDIO_SUFFIXES
+    hidden = base.startswith(".")  # also the "._name" stumps that macOS leaves behind
+    return not hidden and posixpath.splitext(base)[1].lower() in AUDIO_SUFFIXES
 
 
 def _identity(info: dict[str, Any]) -> str:
@@ -106,7 +151,7 @@ def _identity(info: dict[str, Any]) -> str:
     return ""
 
 
-def _beside(path: str, entry: str) -> str:
+def _resolve(path: str, entry: str) -> str:
     """An entry of a list as a path or URL."""
     if is_remote(entry) or os.path.isabs(entry):
         return entry

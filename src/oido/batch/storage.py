@@ -2,7 +2,7 @@
 """The files of a results folder, on this machine or in an object store (fsspec).
 
 A file has its final name only when it is whole, and is never changed afterwards. All files that a
-run writes carry its id in their names, so that nothing else is ever taken for a leftover of it.
+run writes carry its id in their names, so that nothing else is ever mistaken for a leftover of it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import re
 import secrets
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 from oido.errors import MissingExtraError, OptionError, OutputError
-from oido.writers import AtomicFile
+from oido.writers.atomic import write_atomically
 
 __all__ = [
     "Storage",
@@ -26,52 +26,6 @@ __all__ = [
     "new_path",
     "storage_of",
 ]
-
-
-class Storage(Protocol):
-    """A folder; paths are relative to it, with "/" between. Raises OutputError.
-
-    run_id: of the run that writes there; empty for readers.
-    """
-
-    url: str
-    run_id: str
-
-    def read(self, path: str) -> bytes:
-        """The content. Raises FileNotFoundError."""
-        ...
-
-    def write_new(self, path: str, content: bytes) -> None:
-        """All of it or nothing, safe on disk. Raises FileExistsError: nothing is overwritten."""
-        ...
-
-    def writing(self, path: str) -> contextlib.AbstractContextManager[IO[Any]]:
-        """A binary file that gets its name when the block is left without an error."""
-        ...
-
-    def open(self, path: str) -> IO[Any]:
-        """For reading."""
-        ...
-
-    def names(self, folder: str) -> list[str]:
-        """The files in a folder of it, sorted, as paths; none if it does not exist."""
-        ...
-
-    def entries(self) -> list[str]:
-        """Names of files and folders at its top, sorted. Raises OptionError if it is no folder."""
-        ...
-
-    def delete(self, paths: Iterable[str]) -> None:
-        """Those that exist."""
-        ...
-
-    def full(self, path: str) -> str:
-        """The path or URL for others."""
-        ...
-
-    def lock(self) -> None:
-        """Claim the folder for this process. Raises OptionError if another has it."""
-        ...
 
 
 def new_path(storage: Storage, folder: str, suffix: str) -> str:
@@ -116,51 +70,56 @@ def filesystem_of(url: str) -> Any:
 
 def storage_of(url: str, run_id: str = "") -> Storage:
     """The storage behind a path or URL; run_id: 16 hex digits, of the run that writes."""
-    return _Remote(url, run_id) if is_remote(url) else _Local(url.removeprefix("file://"), run_id)
+    if is_remote(url):
+        return _ObjectStore(url, run_id)
+    return Storage(url.removeprefix("file://"), run_id)
 
 
-class _Local:
+class Storage:
+    """A folder; paths are relative to it, with "/" between. Raises OutputError.
+
+    run_id: of the run that writes there; empty for readers.
+    """
+
     def __init__(self, folder: str, run_id: str) -> None:
         self.url, self.run_id = os.path.abspath(folder), run_id
-        self._root = Path(self.url)
         self._lock: IO[bytes] | None = None
 
     def read(self, path: str) -> bytes:
-        return (self._root / path).read_bytes()
+        """The content. Raises FileNotFoundError."""
+        with self.open(path) as file:
+            content: bytes = file.read()
+        return content
 
     def write_new(self, path: str, content: bytes) -> None:
-        with self._written(path) as file:
+        """All of it or nothing, safe on disk. Raises FileExistsError: nothing is overwritten."""
+        with self.open_new(path) as file:
             file.write(content)
 
-    def writing(self, path: str) -> contextlib.AbstractContextManager[IO[Any]]:
-        return self._written(path)
-
     @contextlib.contextmanager
-    def _written(self, path: str) -> Iterator[IO[Any]]:
-        target = self._root / path
-        file = AtomicFile(target, binary=True, owner=self.run_id)
-        try:
-            with file.guard():
-                yield file.stream
-            file.commit_new()
-            with file.guard():
-                _sync_folder(target.parent)
-        except BaseException:
-            file.discard()
-            raise
+    def open_new(self, path: str) -> Iterator[IO[Any]]:
+        """A binary file that gets its name when the block is left without an error."""
+        target = Path(self.full(path))
+        with write_atomically(target, binary=True, owner=self.run_id, new=True) as file:
+            yield file.stream
+        with file.guard():
+            _sync_folder(target.parent)
 
     def open(self, path: str) -> IO[Any]:
-        return (self._root / path).open("rb")
+        """For reading."""
+        return open(self.full(path), "rb")
 
     def names(self, folder: str) -> list[str]:
+        """The files in a folder of it, sorted, as paths; none if it does not exist."""
         try:
-            return [f"{folder}/{name}" for name in sorted(os.listdir(self._root / folder))]
+            return [f"{folder}/{name}" for name in sorted(os.listdir(self.full(folder)))]
         except (FileNotFoundError, NotADirectoryError):
             return []
 
     def entries(self) -> list[str]:
+        """Names of files and folders at its top, sorted. Raises OptionError if it is no folder."""
         try:
-            return sorted(os.listdir(self._root))
+            return sorted(os.listdir(self.url))
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -169,16 +128,19 @@ class _Local:
             ) from error
 
     def delete(self, paths: Iterable[str]) -> None:
+        """Those that exist."""
         for path in paths:
             with contextlib.suppress(FileNotFoundError):
-                (self._root / path).unlink()
+                os.unlink(self.full(path))
 
     def full(self, path: str) -> str:
-        return str(self._root / path)
+        """The path or URL for others."""
+        return os.path.join(self.url, path)
 
     def lock(self) -> None:
-        self._root.mkdir(parents=True, exist_ok=True)
-        self._lock = (self._root / "lock").open("ab")
+        """Claim the folder for this process. Raises OptionError if another has it."""
+        os.makedirs(self.url, exist_ok=True)
+        self._lock = open(self.full("lock"), "ab")  # noqa: SIM115  # locked until the end
         try:
             _lock_file(self._lock)
         except OSError as error:
@@ -209,7 +171,9 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-class _Remote:
+class _ObjectStore(Storage):
+    """A folder behind a URL (fsspec)."""
+
     def __init__(self, url: str, run_id: str) -> None:
         self.url, self.run_id = url.rstrip("/"), run_id
         self._files = filesystem_of(url)
@@ -229,14 +193,14 @@ class _Remote:
         except Exception as error:
             if self._files.exists(target):
                 raise FileExistsError(target) from error
-            raise _cannot_write(self.full(path), error) from error
+            raise _write_error(self.full(path), error) from error
 
     @contextlib.contextmanager
-    def writing(self, path: str) -> Iterator[IO[Any]]:
+    def open_new(self, path: str) -> Iterator[IO[Any]]:
         try:
             file = self._files.open(f"{self._root}/{path}", "wb")
         except Exception as error:
-            raise _cannot_write(self.full(path), error) from error
+            raise _write_error(self.full(path), error) from error
         try:
             yield file
         except BaseException:
@@ -248,7 +212,7 @@ class _Remote:
         try:
             file.close()
         except Exception as error:
-            raise _cannot_write(self.full(path), error) from error
+            raise _write_error(self.full(path), error) from error
 
     def open(self, path: str) -> IO[Any]:
         file: IO[Any] = self._files.open(f"{self._root}/{path}", "rb")
@@ -284,5 +248,5 @@ class _Remote:
         """Nothing: two runs meet at their next commit, which only one of them can write."""
 
 
-def _cannot_write(path: str, error: Exception) -> OutputError:
+def _write_error(path: str, error: Exception) -> OutputError:
     return OutputError(f"{path} cannot be written: {error}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An archive's words: what is heard and how, in which units, and what came of each.
+"""The records of an archive: what is classified and how, in which units, with which outcome.
 
 All of it may be pickled, and no NumPy is loaded here: this is what passes between an engine and
 its workers, wherever they are.
@@ -38,12 +38,12 @@ TABLES = ("recordings", "events", "windows", "clips")
 EMBEDDINGS = "embeddings"
 
 _NOT_IN_ROWS = ("what", "level", "model", "calibration", "calibrated", "l2_normalize")
-"""Of a plan: what says nothing of an archive's rows, or says it by a path and not by content."""
+"""Of a plan: what does not change an archive's rows, or is a path whose content does."""
 
 
 @dataclass(frozen=True)
 class RunSpec:
-    """How every recording of an archive is heard, and where its rows go.
+    """How every recording of an archive is classified, and where its rows go.
 
     plan: model, windows, channels, labels, events. folder: the results, a path or URL. floor: the
     lowest score (or probability) of a row of windows. clip_top: labels per clip. embeddings: keep
@@ -108,8 +108,8 @@ class Unit:
     """One piece of work.
 
     kind: "whole" recording; "range" of one, of ``windows`` windows from ``first_window`` (None: to
-    its end), the ``number``-th of ``of``; "join": the ranges' ``pieces`` to rows; "failed": nobody
-    can hear it, and this is why. may_split: a long one may come back as ranges.
+    its end), the ``number``-th of ``of``; "join": the ranges' ``pieces`` to rows; "failed": it
+    cannot be done, and this is why. may_split: a long one may come back as ranges.
     """
 
     source: Source
@@ -145,9 +145,9 @@ class Part(NamedTuple):
 class Outcome:
     """What came of a unit.
 
-    state: "done", "failed" (rows of what was heard before are kept), or "piece": a range whose
-    scores lie in ``pieces``, one file for each channel; "unsplit": a range that cannot be heard by
-    itself, so that the recording must be heard whole. seconds: that hearing took.
+    state: "done", "failed" (rows of windows before are kept), or "piece": a range whose
+    scores lie in ``pieces``, one file for each channel; "unsplit": a range that cannot be
+    classified by itself, so that the whole must be. seconds: the time it took.
     """
 
     unit: Unit
@@ -160,7 +160,7 @@ class Outcome:
     pieces: tuple[str, ...] = ()
 
     def entry(self) -> dict[str, Any]:
-        """What a commit says of it."""
+        """The entry of a commit."""
         source = self.unit.source
         entry: dict[str, Any] = {
             "key": self.unit.key,
@@ -191,10 +191,10 @@ class Finished(NamedTuple):
 
 
 class WorkerReport(NamedTuple):
-    """What a worker says while it serves a unit.
+    """A worker's news while it serves a unit.
 
-    duration: seconds heard of it so far. finished: what may be committed now, also of units
-    before. ranges: the unit is long; hear these instead. ends_task: the unit is over, though its
+    duration: seconds of it done so far. finished: what may be committed now, also of units
+    before. ranges: the unit is long; do these instead. ends_task: the unit is over, though its
     rows may still be with the worker.
     """
 

@@ -7,13 +7,9 @@ input ends. Out go these messages:
 - ``Ready(model_name, model_sha256)``, once, or ``Fatal(kind, reason)`` (and the worker ends);
 - for each task: ``Rows(rows, duration)`` any number of times, then ``Done(summary)``.
 
-For an archive the first object is an Order, tasks are Units or Flush, and messages are
-Reports; rows go to Parquet here and not through the pipe (`oido.batch.unit_worker`).
-
-SIGTERM ends a worker of an archive after it has discarded the files that it was writing.
-
-Native libraries (decoders above all) may write to the terminal or crash: the worker's own standard
-output is set aside for the messages, and a crash costs the task under way and nothing else.
+For an archive the first object is a RunSpec, tasks are Units or Flush, and messages are
+WorkerReports; rows go to Parquet here and not through the pipe (`oido.batch.unit_worker`). SIGTERM
+ends such a worker after it has discarded the files that it was writing.
 """
 
 from __future__ import annotations
@@ -21,13 +17,14 @@ from __future__ import annotations
 import os
 import pickle
 import signal
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import IO, Any, NamedTuple, Protocol
 
+from oido import errors
 from oido.batch.plan import Failure, FileSummary, Plan, Task
 from oido.batch.units import RunSpec, WorkerReport
+from oido.batch.worker_process import serve_parent, tasks_of
 from oido.types import AnyRow
 
 __all__ = ["Done", "Fatal", "Ready", "Rows", "main"]
@@ -46,9 +43,14 @@ class Fatal(NamedTuple):
     kind: str
     reason: str
 
+    def error(self) -> errors.OidoError:
+        """The error of that kind, for the parent to raise."""
+        error: errors.OidoError = getattr(errors, self.kind, errors.OidoError)(self.reason)
+        return error
+
 
 class Rows(NamedTuple):
-    """Rows of the task under way, and how many seconds of it have been heard so far."""
+    """Rows of the task under way, and its seconds that are done so far."""
 
     rows: list[AnyRow]
     duration: float
@@ -65,54 +67,40 @@ class Done(NamedTuple):
 Message = Ready | Fatal | Rows | Done | WorkerReport
 
 
-class _Ended(BaseException):
+class _Terminated(BaseException):
     """SIGTERM: raised wherever the worker is, so that what it writes is discarded on the way."""
 
 
-def _end(*_: object) -> None:
-    raise _Ended
+def _terminate(*_: object) -> None:
+    raise _Terminated
 
 
 def main() -> int:
     """Serve tasks until the input ends."""
-    # Ctrl-C reaches the whole process group: the parent decides what is still to be done.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    tasks = sys.stdin.buffer
-    messages = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     try:
-        _serve(tasks, messages)
-    except BrokenPipeError:
-        return 1  # the parent is gone
-    except _Ended:
+        return serve_parent(_serve)
+    except _Terminated:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTERM)  # ended as it was asked to, and not by a crash
-    return 0
+        return 0
 
 
 def _serve(tasks: IO[bytes], messages: IO[bytes]) -> None:
-    from oido.errors import OidoError, OutputError
-
     def send(message: Message) -> None:
         pickle.dump(message, messages, protocol=pickle.HIGHEST_PROTOCOL)
         messages.flush()
 
-    order: Plan | RunSpec = pickle.load(tasks)
+    setup: Plan | RunSpec = pickle.load(tasks)
     try:
-        worker = _archivist(order) if isinstance(order, RunSpec) else _Hearer(order)
-    except OidoError as error:
-        send(Fatal(type(error).__name__, str(error)))
-        return
-    if isinstance(order, RunSpec):
-        signal.signal(signal.SIGTERM, _end)
-    send(Ready(worker.model_name, worker.model_sha256))
-    while (task := _next(tasks)) is not None:
-        try:
+        worker = _make_server(setup)
+        if isinstance(setup, RunSpec):
+            signal.signal(signal.SIGTERM, _terminate)
+        send(Ready(worker.model_name, worker.model_sha256))
+        for task in tasks_of(tasks):
             for message in worker.serve(task):
                 send(message)
-        except OutputError as error:
-            send(Fatal(type(error).__name__, str(error)))
-            return
+    except errors.OidoError as error:
+        send(Fatal(type(error).__name__, str(error)))
 
 
 class _Server(Protocol):
@@ -124,14 +112,16 @@ class _Server(Protocol):
     def serve(self, task: Any) -> Iterator[Message]: ...
 
 
-def _archivist(order: RunSpec) -> _Server:
-    from oido.batch.unit_worker import UnitWorker
+def _make_server(setup: Plan | RunSpec) -> _Server:
+    if isinstance(setup, RunSpec):
+        from oido.batch.unit_worker import UnitWorker
 
-    return UnitWorker(order)
+        return UnitWorker(setup)
+    return _RowServer(setup)
 
 
-class _Hearer:
-    """Sends rows as they are heard."""
+class _RowServer:
+    """Sends rows as they are known."""
 
     def __init__(self, plan: Plan) -> None:
         from oido.batch.recording import make_classifier
@@ -143,20 +133,11 @@ class _Hearer:
     def serve(self, task: Task) -> Iterator[Message]:
         from oido.batch.recording import RecordingRun
 
-        hearing = RecordingRun(self._classifier, self._plan, task)
+        run = RecordingRun(self._classifier, self._plan, task)
         try:
-            for rows in hearing.rows():
-                yield Rows(rows, hearing.summary.duration)
-            summary = hearing.summary
+            for rows in run.rows():
+                yield Rows(rows, run.summary.duration)
+            summary = run.summary
         except Exception as error:
-            # A defect of ours: it must cost one recording, and must say enough to be found.
-            reason = f"{task.name}: internal error, {type(error).__name__}: {error}"
-            summary = replace(hearing.summary, failure=Failure("InternalError", reason))
+            summary = replace(run.summary, failure=Failure.internal(task.name, error))
         yield Done(summary)
-
-
-def _next(tasks: IO[bytes]) -> Any:
-    try:
-        return pickle.load(tasks)
-    except EOFError:
-        return None

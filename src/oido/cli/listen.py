@@ -102,12 +102,12 @@ def _run(args: argparse.Namespace) -> int:
         reader = _open_source(args, talk)
     try:
         monitor = LiveMonitor(
-            classifier, reader, plan.detection, channel=args.channel, look=talk.show
+            classifier, reader, plan.detection, channel=args.channel, on_block=talk.show
         )
         if rules:
             from oido.live.rule_engine import RuleEngine
 
-            monitor.board = RuleEngine(
+            monitor.rule_engine = RuleEngine(
                 rules,
                 classifier.postprocessor,
                 windowing,
@@ -127,8 +127,8 @@ def _listen(monitor: LiveMonitor, output: LiveOutput, talk: _Talk) -> None:
     """To the end of the source, or to Ctrl-C; what is under way is finished in either case."""
     with _terminable():
         try:
-            if monitor.board is not None:
-                monitor.board.start()
+            if monitor.rule_engine is not None:
+                monitor.rule_engine.start()
             output.open()
             talk.output = output
             try:
@@ -143,10 +143,12 @@ def _listen(monitor: LiveMonitor, output: LiveOutput, talk: _Talk) -> None:
             output.on_update(monitor.finish())
         finally:
             output.close()
-            if monitor.board is not None:
-                monitor.board.close(_GRACE_SECONDS)
-                if monitor.board.forgotten > 1:
-                    talk.on_message(f"{monitor.board.forgotten} clips with speech were not kept")
+            if monitor.rule_engine is not None:
+                monitor.rule_engine.close(_GRACE_SECONDS)
+                if monitor.rule_engine.forgotten > 1:
+                    talk.on_message(
+                        f"{monitor.rule_engine.forgotten} clips with speech were not kept"
+                    )
 
 
 @contextmanager
@@ -179,7 +181,7 @@ def _rules(args: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
     from oido.live.actions import Action
     from oido.live.clips import ClipLimits
     from oido.live.conditions import parse_condition
-    from oido.live.rules import Rule, parse_action
+    from oido.live.rule_engine import Rule, parse_action
     from oido.live.triggers import TriggerParams
 
     rules: list[Rule] = []

@@ -23,8 +23,8 @@ from oido.errors import OptionError
 from oido.options import FLAG, LABELS, OPTIONS
 
 if TYPE_CHECKING:
-    from oido.batch.inputs import Recording
     from oido.batch.plan import Plan, Task
+    from oido.batch.sources import Recording
     from oido.results import Clock
 
 __all__ = [

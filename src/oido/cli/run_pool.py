@@ -7,10 +7,10 @@ import argparse
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from oido.batch.inputs import find_recordings
-from oido.batch.output_files import Sink, manifest, write_manifest
+from oido.batch.output_files import Sink, manifest
 from oido.batch.plan import Failure, FileSummary, Plan, Task
 from oido.batch.process_pool import LocalPool
+from oido.batch.sources import find_recordings
 from oido.batch.worker import Done, Rows
 from oido.cli.options import make_tasks
 from oido.cli.progress import Progress
@@ -22,6 +22,7 @@ from oido.cli.terminal import (
     print_message,
 )
 from oido.params import available_cores
+from oido.writers.atomic import write_json
 
 __all__ = ["run_plan"]
 
@@ -122,4 +123,4 @@ def _save_manifest(
             outputs=sink.written,
             interrupted=interrupted,
         )
-        write_manifest(sink.manifest_path, content)
+        write_json(sink.manifest_path, content)

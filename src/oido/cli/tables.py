@@ -6,9 +6,9 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import IO, Any
 
+from oido.batch.output_files import Sink
 from oido.batch.plan import FileSummary, Task
 from oido.cli.terminal import use_utf8
 from oido.options import Level
@@ -20,27 +20,7 @@ __all__ = ["StandardOutput", "Table", "bar_text", "show_table"]
 _BAR_CELLS = 20
 
 
-class _Screen:
-    """A sink that leaves no files."""
-
-    manifest_path: Path | None = None
-
-    def __init__(self) -> None:
-        self.written: list[Path] = []
-
-    def save_partial(self) -> None:
-        self.commit()
-
-    def commit(self) -> None:
-        """Nothing is missing."""
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(self, *error: object) -> None: ...
-
-
-class StandardOutput(_Screen):
+class StandardOutput(Sink):
     """Rows in one format, for the next program of a pipe."""
 
     def __init__(self, entry: Format) -> None:
@@ -60,7 +40,7 @@ class StandardOutput(_Screen):
         self._writer.close()
 
 
-class Table(_Screen):
+class Table(Sink):
     """Rows for a reader: times, a bar, the score, the label.
 
     several: name each recording before its rows. calibrated: show probabilities instead of scores.

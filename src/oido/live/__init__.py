@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sound as it comes: sources without an end, heard while they last."""
+"""Sound as it comes: sources without an end, classified while they last."""

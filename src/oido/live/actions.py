@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What triggers do: the seam of all actions, and the threads that run them.
 
-Hearing never waits for an action. Each has a thread and a short queue of its own; what does not fit
-is dropped, and told.
+The monitor never waits for an action. Each has a thread and a short queue of its own; what does not
+fit is dropped, and reported.
 """
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -25,7 +26,7 @@ _RETRY_SECONDS = (1.0, 2.0, 4.0)
 
 
 class TriggerName(NamedTuple):
-    """Of a trigger that an action serves, before anything is heard; names: of its labels."""
+    """Of a trigger that an action serves, before the first window; names: of its labels."""
 
     slug: str
     condition: str
@@ -33,7 +34,7 @@ class TriggerName(NamedTuple):
 
 
 class Message(NamedTuple):
-    """What an action is told: a change, or, with a clip, a sound that is over."""
+    """What an action gets: a change, or, with a clip, a sound that is over."""
 
     state: TriggerState
     clip: AudioClip | None = None
@@ -50,7 +51,7 @@ class ActionError(Exception):
 class Action(ABC):
     """One thing to do. ``name`` is for messages, and holds no secrets.
 
-    wants_off: it is told of "off", too. wants_clip: it gets the clip, when it is complete, and
+    wants_off: it gets "off", too. wants_clip: it gets the clip, when it is complete, and
     nothing else.
     """
 
@@ -59,7 +60,7 @@ class Action(ABC):
     wants_clip: bool = False
 
     def open(self, triggers: Sequence[TriggerName], on_message: OnMessage) -> None:  # noqa: B027
-        """Get ready, before anything is heard. Raises an OidoError if it can never work."""
+        """Get ready, before the first window. Raises an OidoError if it can never work."""
 
     @abstractmethod
     def do(self, message: Message) -> None:
@@ -73,18 +74,18 @@ class Runner:
     """Runs one action in a thread of its own.
 
     A failure that may pass is tried again after 1, 2 and 4 s. A message that fails for good is
-    told once; then the next failures are only counted, until one message succeeds again.
+    reported once; then the next failures are only counted, until one message succeeds again.
     """
 
     def __init__(self, action: Action, on_message: OnMessage) -> None:
         self.action = action
         self._on_message = on_message
-        room = _WAITING_CLIPS if action.wants_clip else _WAITING_MESSAGES
-        self._waiting: queue.Queue[Message | None] = queue.Queue(room)
+        capacity = _WAITING_CLIPS if action.wants_clip else _WAITING_MESSAGES
+        self._waiting: queue.Queue[Message | None] = queue.Queue(capacity)
         self._stopping = threading.Event()
         self._under_way = False
         self.dropped = 0
-        """Messages that found no room."""
+        """Messages that the queue could not hold."""
         self.failed = 0
         """Messages that failed since the last that succeeded."""
         self._thread = threading.Thread(target=self._run, name="oido-action", daemon=True)
@@ -95,7 +96,7 @@ class Runner:
         self._thread.start()
 
     def offer(self, message: Message) -> None:
-        """Give a message, if the action wants it; never waits."""
+        """Queue a message, if the action wants it; never waits."""
         if (message.clip is not None) != self.action.wants_clip:
             return
         if message.state.state == "off" and not (self.action.wants_off or message.clip):
@@ -110,13 +111,9 @@ class Runner:
     def close(self, deadline: float) -> None:
         """Finish what waits, without pauses, until ``deadline`` (of the monotonic clock)."""
         self._stopping.set()
-        while self._thread.is_alive():
-            try:
-                self._waiting.put(None, timeout=max(0.0, deadline - time.monotonic()))
-                break
-            except queue.Full:
-                break
         if self._thread.is_alive():
+            with contextlib.suppress(queue.Full):
+                self._waiting.put(None, timeout=max(0.0, deadline - time.monotonic()))
             self._thread.join(max(0.0, deadline - time.monotonic()))
         left = self._waiting.qsize() + self._under_way
         if self._thread.is_alive() and left:
@@ -132,7 +129,7 @@ class Runner:
             self._under_way = False
 
     def _do(self, message: Message) -> None:
-        reason = self._tried(message)
+        reason = self._attempt(message)
         name = self.action.name
         if reason is None:
             if self.failed:
@@ -143,7 +140,7 @@ class Runner:
         if self.failed == 1:
             self._on_message(f"{name}: {reason}; oido goes on, and tells when it works again")
 
-    def _tried(self, message: Message) -> str | None:
+    def _attempt(self, message: Message) -> str | None:
         """Why it failed for good; None if it succeeded."""
         for pause in (*_RETRY_SECONDS, None):
             try:

@@ -27,7 +27,7 @@ from oido._version import __version__
 from oido.errors import OptionError, OutputError
 from oido.live.actions import Action, ActionError, Message, TriggerName
 from oido.live.source import OnMessage
-from oido.writers.atomic import AtomicFile, free_path
+from oido.writers.atomic import free_path, write_atomically
 
 __all__ = ["ClipUpload", "Command", "SaveClip", "Webhook"]
 
@@ -36,7 +36,7 @@ _SHOWN_CHARACTERS = 200
 
 
 class Command(Action):
-    """Runs a program without a shell, so that no label can be taken for a command.
+    """Runs a program without a shell, so that no label can pass for a command.
 
     It gets the record as JSON on standard input, and in its environment OIDO_TRIGGER, OIDO_STATE,
     OIDO_LABEL, OIDO_SCORE, OIDO_START_TIME, OIDO_END_TIME, OIDO_START_UTC, OIDO_END_UTC and
@@ -82,9 +82,9 @@ class Command(Action):
             raise ActionError(f"was ended after {limit}", retry=False) from error
         if process.returncode:
             last = errors.decode(errors="replace").strip().rpartition("\n")[2]
-            told = "".join(c for c in last if c.isprintable())[:_SHOWN_CHARACTERS]
+            detail = "".join(c for c in last if c.isprintable())[:_SHOWN_CHARACTERS]
             code = f"ended with code {process.returncode}"
-            raise ActionError(f"{code} ({told})" if told else code, retry=False)
+            raise ActionError(f"{code} ({detail})" if detail else code, retry=False)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -98,7 +98,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 class SaveClip(Action):
     """Files appear under their names only when they are whole: 20260501T120305.120Z_dog.wav.
 
-    A clip whose name is taken becomes …_dog-2.wav: nothing in the folder is overwritten.
+    A clip whose name is in use becomes …_dog-2.wav: nothing in the folder is overwritten.
     """
 
     wants_clip = True
@@ -133,10 +133,8 @@ class SaveClip(Action):
 
     def _write(self, name: str, content: bytes) -> None:
         try:
-            file = AtomicFile(self._folder / name, binary=True)
-            with file.guard():
+            with write_atomically(self._folder / name, binary=True, new=True) as file:
                 file.stream.write(content)
-            file.commit_new()
         except (OutputError, FileExistsError) as error:
             raise ActionError(str(error), retry=False) from error
 
@@ -145,37 +143,57 @@ _REQUEST_SECONDS = 10.0
 _TRY_AGAIN = (408, 425, 429)
 
 
-class Webhook(Action):
-    """POSTs the record of a change, ``application/json``. Any answer of 2xx is success."""
+class _Post(Action):
+    """POSTs to a URL; any answer of 2xx is success."""
+
+    kind: str
+
+    def __init__(self, url: str) -> None:
+        self.name = f"{self.kind}:{_host_of(url)}"
+        self._url, self._headers = _address(url, self.name)
+
+    def _post(self, body: bytes, headers: dict[str, str]) -> None:
+        all_headers = {**self._headers, **headers}
+        request = urllib.request.Request(self._url, body, all_headers, method="POST")
+        try:
+            with _OPENER.open(request, timeout=_REQUEST_SECONDS):
+                return
+        except urllib.error.HTTPError as error:
+            error.close()
+            retry = error.code >= 500 or error.code in _TRY_AGAIN
+            raise ActionError(f"answered {error.code} {error.reason}", retry=retry) from error
+        except urllib.error.URLError as error:
+            raise ActionError(f"cannot be reached ({error.reason})", retry=True) from error
+        except (OSError, http.client.HTTPException) as error:
+            reason = str(error) or type(error).__name__
+            raise ActionError(f"broke off ({reason})", retry=True) from error
+
+
+class Webhook(_Post):
+    """POSTs the record of a change, ``application/json``."""
+
+    kind = "webhook"
 
     def __init__(self, url: str, *, wants_off: bool = False) -> None:
-        self.name = f"webhook:{_host_of(url)}"
+        super().__init__(url)
         self.wants_off = wants_off
-        self._url, self._headers = _address(url, self.name)
 
     def do(self, message: Message) -> None:
         body = json.dumps(message.state.record(), ensure_ascii=False).encode()
-        _post(self._url, body, {**self._headers, "Content-Type": "application/json"})
+        self._post(body, {"Content-Type": "application/json"})
 
 
-class ClipUpload(Action):
+class ClipUpload(_Post):
     """POSTs a clip, ``audio/wav``, with the record as JSON in the header ``Oido-Trigger``."""
 
-    wants_clip = True
-
-    def __init__(self, url: str) -> None:
-        self.name = f"upload:{_host_of(url)}"
-        self._url, self._headers = _address(url, self.name)
+    kind, wants_clip = "upload", True
 
     def do(self, message: Message) -> None:
         assert message.clip is not None
         record = {**message.state.record(), "clip_start_time": round(message.clip.start_time, 6)}
-        headers = {
-            **self._headers,
-            "Content-Type": "audio/wav",
-            "Oido-Trigger": json.dumps(record),  # ASCII, as headers must be
-        }
-        _post(self._url, message.clip.wav(), headers)
+        record_header = json.dumps(record)  # ASCII, as headers must be
+        headers = {"Content-Type": "audio/wav", "Oido-Trigger": record_header}
+        self._post(message.clip.wav(), headers)
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -213,19 +231,3 @@ def _address(url: str, name: str) -> tuple[str, dict[str, str]]:
     host = f"[{host}]" if ":" in host else host
     netloc = host if port is None else f"{host}:{port}"
     return urlunsplit(parts._replace(netloc=netloc, fragment="")), headers
-
-
-def _post(url: str, body: bytes, headers: dict[str, str]) -> None:
-    request = urllib.request.Request(url, body, headers, method="POST")
-    try:
-        with _OPENER.open(request, timeout=_REQUEST_SECONDS):
-            return
-    except urllib.error.HTTPError as error:
-        error.close()
-        retry = error.code >= 500 or error.code in _TRY_AGAIN
-        raise ActionError(f"answered {error.code} {error.reason}", retry=retry) from error
-    except urllib.error.URLError as error:
-        raise ActionError(f"cannot be reached ({error.reason})", retry=True) from error
-    except (OSError, http.client.HTTPException) as error:
-        reason = str(error) or type(error).__name__
-        raise ActionError(f"broke off ({reason})", retry=True) from error

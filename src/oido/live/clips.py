@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clips of what was just heard: a ring buffer, and the rule that speech is never kept."""
+"""Clips of the last seconds: a ring buffer, and the rule that speech is never kept."""
 
 from __future__ import annotations
 
@@ -48,39 +48,39 @@ class RingBuffer:
 
     def __init__(self, rate_hz: int, seconds: float, channel: Channel = "mix") -> None:
         self.rate_hz, self._channel = rate_hz, channel
-        self._room = np.zeros(max(1, math.ceil(seconds * rate_hz)), np.int16)
+        self._samples = np.zeros(max(1, math.ceil(seconds * rate_hz)), np.int16)
         self.n_frames = 0
         """Frames pushed so far."""
 
     def push(self, block: NDArray[np.float32]) -> None:
-        """Take f32[n, channels] in [-1, 1]; louder ones are clipped."""
+        """Append f32[n, channels] in [-1, 1]; louder ones are clipped."""
         if self._channel == "mix":
             mono = block.mean(axis=1)
         else:
             mono = block[:, min(self._channel, block.shape[1] - 1)]
         mono = np.nan_to_num(mono) * 32768.0
         samples = np.clip(np.rint(mono), -32768, 32767).astype(np.int16)
-        kept = samples[-len(self._room) :]
-        at = (self.n_frames + len(samples) - len(kept)) % len(self._room)
-        first = min(len(kept), len(self._room) - at)
-        self._room[at : at + first] = kept[:first]
-        self._room[: len(kept) - first] = kept[first:]
+        kept = samples[-len(self._samples) :]
+        at = (self.n_frames + len(samples) - len(kept)) % len(self._samples)
+        first = min(len(kept), len(self._samples) - at)
+        self._samples[at : at + first] = kept[:first]
+        self._samples[: len(kept) - first] = kept[first:]
         self.n_frames += len(samples)
 
     def cut(self, start_time: float, end_time: float) -> tuple[float, NDArray[np.int16]]:
         """What is still there between two times (seconds): its own start, and i16[n]."""
-        oldest = max(0, self.n_frames - len(self._room))
+        oldest = max(0, self.n_frames - len(self._samples))
         start = min(max(round(start_time * self.rate_hz), oldest), self.n_frames)
         end = min(max(round(end_time * self.rate_hz), start), self.n_frames)
-        where = np.arange(start, end) % len(self._room)
-        return start / self.rate_hz, self._room[where]
+        where = np.arange(start, end) % len(self._samples)
+        return start / self.rate_hz, self._samples[where]
 
 
 class SpeechWatch:
-    """Remembers in which windows speech was heard.
+    """Remembers in which windows there was speech.
 
     labels: of the model, in the order of its columns. Raises OptionError if none of them is speech:
-    a model that cannot hear speech cannot keep the rule.
+    a model that does not know speech cannot keep the rule.
     """
 
     def __init__(self, labels: tuple[str, ...], remembered_seconds: float) -> None:
@@ -100,7 +100,7 @@ class SpeechWatch:
         while self._windows and self._windows[0][1] < end_time - self._remembered_seconds:
             self._windows.popleft()
 
-    def heard(self, start_time: float, end_time: float) -> bool:
+    def has_speech(self, start_time: float, end_time: float) -> bool:
         """Whether a window with speech touches this stretch."""
         return any(start < end_time and end > start_time for start, end in self._windows)
 
@@ -148,7 +148,7 @@ class ClipLimits:
             if not 0.0 <= value <= limit:
                 raise OptionError(f"{name} must be from 0 to {limit:g} s, not {value:g}")
 
-    def room(self, longest_for: float) -> float:
+    def buffer_seconds(self, longest_for: float) -> float:
         """Seconds that a ring buffer must hold; longest_for: of any condition."""
         return self.before + longest_for + max(self.most, self.after) + 15.0
 
@@ -160,7 +160,7 @@ class _Pending(NamedTuple):
 
 
 class ClipRecorder:
-    """Cuts each trigger's clip once all of it was heard, and forgets those with speech.
+    """Cuts each trigger's clip once all its windows are done, and discards those with speech.
 
     speech: None keeps every clip.
     """
@@ -169,7 +169,7 @@ class ClipRecorder:
         self._ring, self._limits, self._speech = ring, limits, speech
         self._pending: list[_Pending] = []
         self.forgotten = 0
-        """Clips that were not kept because speech was heard in them."""
+        """Clips that were not kept because there was speech in them."""
 
     def open(self, state: TriggerState) -> None:
         """A trigger went on."""
@@ -184,11 +184,11 @@ class ClipRecorder:
                 self._pending[at] = pending._replace(state=state, last_time=last)
 
     def ready(
-        self, stream_time: float, *, at_end: bool = False
+        self, stream_time: float, at_end: bool = False
     ) -> list[tuple[TriggerState, AudioClip | None]]:
         """The clips that are complete, with the last state of each; None: it was forgotten.
 
-        heard_time: seconds up to which every window was heard; at_end: nothing more will come.
+        stream_time: seconds up to which every window is done; at_end: nothing more will come.
         """
         done = [p for p in self._pending if at_end or p.last_time <= stream_time]
         self._pending = [p for p in self._pending if p not in done]
@@ -196,7 +196,7 @@ class ClipRecorder:
 
     def _cut(self, pending: _Pending, end_time: float) -> AudioClip | None:
         start_time, samples = self._ring.cut(pending.start_time, end_time)
-        if self._speech is not None and self._speech.heard(start_time, end_time):
+        if self._speech is not None and self._speech.has_speech(start_time, end_time):
             self.forgotten += 1
             return None
         return AudioClip(start_time, self._ring.rate_hz, samples)

@@ -51,17 +51,17 @@ def parse_condition(text: str) -> Condition:
         rest, word, duration = found.groups()
         word = word.lower().replace("-", "")
         if word in clauses:
-            raise _wrong(text, f"{found[2]!r} stands there twice")
+            raise _error(text, f"{found[2]!r} stands there twice")
         clauses[word] = _duration_in(text, duration)
     threshold, strictly = None, False
     if found := _COMPARISON.match(rest):
         rest, strictly = found[1], found[2] == ">"
         threshold = _score_in(text, found[3])
     elif ">" in re.sub(r'"[^"]*"', "", rest):
-        raise _wrong(text, "there is more than one '>'; put labels that hold one in double quotes")
+        raise _error(text, "there is more than one '>'; put labels that hold one in double quotes")
     for_seconds = clauses.get("for", 0.0)
     if for_seconds > _LONGEST_FOR_SECONDS:
-        raise _wrong(text, f"'for' may be {_LONGEST_FOR_SECONDS / 60:g} min at most")
+        raise _error(text, f"'for' may be {_LONGEST_FOR_SECONDS / 60:g} min at most")
     return Condition(
         text.strip(),
         _labels_in(text, rest),
@@ -87,7 +87,7 @@ def _duration_in(text: str, duration: str) -> float:
     try:
         return parse_duration(duration)
     except OptionError as error:
-        raise _wrong(text, str(error)) from error
+        raise _error(text, str(error)) from error
 
 
 def _score_in(text: str, score: str) -> float:
@@ -95,11 +95,11 @@ def _score_in(text: str, score: str) -> float:
         value = float(score)
     except ValueError as error:
         what = "nothing" if not score.strip() else repr(score.strip())
-        raise _wrong(
+        raise _error(
             text, f"behind '>' a score from 0 to 1 is needed, then perhaps 'for 2s', not {what}"
         ) from error
     if not 0.0 <= value <= 1.0:
-        raise _wrong(text, f"a score is from 0 to 1, not {value:g}")
+        raise _error(text, f"a score is from 0 to 1, not {value:g}")
     return value
 
 
@@ -108,16 +108,16 @@ def _labels_in(text: str, names: str) -> tuple[str, ...]:
     while at <= len(names):
         found = _LABEL.match(names, at)
         if found is None:
-            raise _wrong(text, "a double quote is not closed, or something stands behind it")
+            raise _error(text, "a double quote is not closed, or something stands behind it")
         label = (found[1] if found[1] is not None else found[2]).strip()
         if not label:
-            raise _wrong(text, "a label is missing")
+            raise _error(text, "a label is missing")
         labels.append(label)
         at = found.end() if found[0].endswith("|") else len(names) + 1
     return tuple(dict.fromkeys(labels))
 
 
-def _wrong(text: str, reason: str) -> OptionError:
+def _error(text: str, reason: str) -> OptionError:
     return OptionError(
         f"--on {text.strip()!r}: {reason}; it is written like "
         "'Dog|Bark>0.5', 'Smoke detector, smoke alarm>0.6 for 2s' or 'Siren cool-down 5min'"

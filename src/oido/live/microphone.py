@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import AudioError, AudioNotFoundError, MissingExtraError
-from oido.live.source import OnGap, SourceGap, no_gap, silence
+from oido.live.source import OnGap, SourceGap, ignore, silence
 from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.decode.readers import check_shape
 from oido.signal.mixing import Channel
@@ -20,14 +20,14 @@ from oido.signal.mixing import Channel
 __all__ = ["InputDevice", "MicrophoneReader", "input_devices", "load_sounddevice"]
 
 _BLOCK_SECONDS = 0.05
-_ROOM_SECONDS = 5.0
+_QUEUE_SECONDS = 5.0
 _PATIENCE_SECONDS = 5.0
 _TICK_SECONDS = 0.1
 _CLOCK_SLACK_SECONDS = 0.02
 
 
 class InputDevice(NamedTuple):
-    """A device that can be heard; number: as `oido listen mic:NUMBER` takes it."""
+    """An input device; number: as `oido listen mic:NUMBER` takes it."""
 
     number: int
     name: str
@@ -76,8 +76,8 @@ class MicrophoneReader(AudioReader):
     """An input device, at its own rate, with one or two channels (or as many as ``channel`` needs).
 
     device: a number or a part of a name, as `oido devices` lists them; None is the default.
-    Five seconds may wait to be heard. What overflows, here or in the sound card, becomes silence of
-    the same length, and ``on_gap`` is told.
+    Five seconds may wait. What overflows, here or in the sound card, becomes silence of the same
+    length, and ``on_gap`` is called.
 
     Raises MissingExtraError, or AudioNotFoundError if there is no such device.
     """
@@ -87,7 +87,7 @@ class MicrophoneReader(AudioReader):
         device: str | None = None,
         *,
         channel: Channel = "mix",
-        on_gap: OnGap = no_gap,
+        on_gap: OnGap = ignore,
     ) -> None:
         self.damaged_packets = 0
         self._on_gap = on_gap
@@ -101,7 +101,7 @@ class MicrophoneReader(AudioReader):
         check_shape(self._name, rate, channels)
         self.info = AudioInfo(self._name, rate, channels, None, "portaudio float32", "portaudio")
         block = max(1, round(_BLOCK_SECONDS * rate))
-        self._came: queue.Queue[_Came] = queue.Queue(max(1, round(_ROOM_SECONDS * rate / block)))
+        self._queue: queue.Queue[_Block] = queue.Queue(max(1, round(_QUEUE_SECONDS * rate / block)))
         self._missing_frames, self._reason = 0, ""
         self._expected_adc_time = 0.0
         self._ended = False
@@ -116,24 +116,24 @@ class MicrophoneReader(AudioReader):
                 finished_callback=self._on_end,
             )
         except (self._sounddevice.PortAudioError, ValueError) as error:
-            raise self._unusable(error) from error
+            raise self._open_error(error) from error
 
     @property
     def fullness(self) -> float:
         """How much of the five seconds waits, 0..1."""
-        return self._came.qsize() / self._came.maxsize
+        return self._queue.qsize() / self._queue.maxsize
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Blocks f32[n, channels] of some 50 ms, as they are recorded."""
         try:
             self._stream.start()
         except self._sounddevice.PortAudioError as error:
-            raise self._unusable(error) from error
+            raise self._open_error(error) from error
         rate, channels, n_frames = self.info.sample_rate_hz, self.info.channels, 0
         last = time.monotonic()
         while True:
             try:
-                samples, missing, reason = self._came.get(timeout=_TICK_SECONDS)
+                samples, missing, reason = self._queue.get(timeout=_TICK_SECONDS)
             except queue.Empty:
                 if self._ended or time.monotonic() - last > _PATIENCE_SECONDS:
                     raise AudioError(
@@ -164,7 +164,7 @@ class MicrophoneReader(AudioReader):
                 self._reason = "the sound card overflowed"
         self._expected_adc_time = times.inputBufferAdcTime + frames / rate
         try:
-            self._came.put_nowait(_Came(samples.copy(), self._missing_frames, self._reason))
+            self._queue.put_nowait(_Block(samples.copy(), self._missing_frames, self._reason))
         except queue.Full:
             self._missing_frames += frames
             self._reason = "hearing is slower than the microphone"
@@ -176,7 +176,7 @@ class MicrophoneReader(AudioReader):
 
     def _query(self, device: str | int | None) -> dict[str, Any]:
         try:
-            found: dict[str, Any] = dict(self._sounddevice.query_devices(device, "input"))
+            return dict(self._sounddevice.query_devices(device, "input"))
         except (self._sounddevice.PortAudioError, ValueError) as error:
             if device is None:
                 raise AudioNotFoundError(
@@ -186,15 +186,14 @@ class MicrophoneReader(AudioReader):
                 f"mic:{device}: is not one microphone ({_first_line(error)}); "
                 "`oido devices` lists them"
             ) from error
-        return found
 
-    def _unusable(self, error: Exception) -> AudioNotFoundError:
+    def _open_error(self, error: Exception) -> AudioNotFoundError:
         return AudioNotFoundError(
             f"{self._name}: cannot be opened ({_first_line(error)}); is another program using it?"
         )
 
 
-class _Came(NamedTuple):
+class _Block(NamedTuple):
     samples: NDArray[np.float32]
     missing_frames: int
     reason: str

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A live source, heard window by window: scores, events as soon as they are over, triggers."""
+"""A live source, window by window: scores, events as soon as they are over, triggers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from oido.inference.classifier import AudioClassifier
 from oido.live.rule_engine import RuleEngine
-from oido.live.source import TappedReader, UtcClock
+from oido.live.source import OnBlock, TappedReader, UtcClock
 from oido.live.triggers import TriggerState
 from oido.params import Detection
 from oido.signal.decode import AudioInfo, AudioReader
@@ -20,17 +20,14 @@ from oido.types import Event
 
 __all__ = ["LiveMonitor", "LiveUpdate"]
 
-Look = Callable[[NDArray[np.float32]], None]
-
 
 class LiveUpdate(NamedTuple):
     """One more window, or, with scores None, the end.
 
     start_time, end_time: seconds of the stream. scores f32[C]; values f32[C]: the probabilities
-    where there is a calibration. events: that are over now; begun: that are sure to come, and are
-    told once; triggers: that went on or off.
-    skipped: windows left out just before this one, because hearing is slower than the source, or
-    whoever takes this is; events take the window before for them.
+    where there is a calibration. events: that are over now; begun: that are sure to come, each
+    once; triggers: that went on or off. skipped: windows left out just before this one, because the
+    model or the consumer is slower than the source; for events the window before stands for them.
     """
 
     start_time: float
@@ -44,14 +41,14 @@ class LiveUpdate(NamedTuple):
 
 
 class LiveMonitor:
-    """Hears a reader to its end, or until ``finish``.
+    """Classifies a reader's sound to its end, or until ``finish``.
 
-        hearing = LiveHearing(classifier, reader, Detection())
-        for heard in hearing: ...
-        last = hearing.finish()
+        monitor = LiveMonitor(classifier, reader, Detection())
+        for update in monitor: ...
+        last = monitor.finish()
 
-    look: is shown each block before it is heard. clock: tells when, by the time of day, a moment of
-    the stream was. Everything runs in the thread that iterates.
+    on_block: gets each block before its windows. clock: the time of day of a moment of the stream.
+    Everything runs in the thread that iterates.
     """
 
     def __init__(
@@ -61,13 +58,13 @@ class LiveMonitor:
         detection: Detection,
         *,
         channel: Channel = "mix",
-        look: Look | None = None,
+        on_block: OnBlock | None = None,
     ) -> None:
         self.clock = UtcClock()
         self.info: AudioInfo = reader.info
-        self.board: RuleEngine | None = None
+        self.rule_engine: RuleEngine | None = None
         """Set before iterating, if there are rules."""
-        self._classifier, self._look = classifier, look
+        self._classifier, self._on_block = classifier, on_block
         self._segmenter = classifier.postprocessor.segmenter(classifier.windowing, detection)
         self._frames = self._windows = 0
         self._before: NDArray[np.float32] | None = None
@@ -91,8 +88,8 @@ class LiveMonitor:
                 skipped = window - self._windows
                 events = self._push(block.scores[row], skipped)
                 triggers = []
-                if self.board is not None:
-                    triggers = self.board.push(window, block.scores[row], values[row])
+                if self.rule_engine is not None:
+                    triggers = self.rule_engine.push(window, block.scores[row], values[row])
                 self._windows = window + 1
                 yield LiveUpdate(
                     start / windowing.sample_rate_hz,
@@ -113,11 +110,11 @@ class LiveMonitor:
         if self._is_whole:
             n_samples = self._stream.n_samples
         else:
-            # Left in the middle: only what every window was heard of counts.
+            # Left in the middle: only samples all of whose windows are done count.
             n_samples = self._windows * windowing.hop_samples
         end = n_samples / windowing.sample_rate_hz
         events = self._segmenter.flush(n_samples)
-        triggers = self.board.flush(end) if self.board is not None else []
+        triggers = self.rule_engine.flush(end) if self.rule_engine is not None else []
         return LiveUpdate(end, end, None, None, events, triggers)
 
     def _push(self, scores: NDArray[np.float32], skipped: int) -> list[Event]:
@@ -129,8 +126,8 @@ class LiveMonitor:
 
     def _tap(self, block: NDArray[np.float32]) -> None:
         self._frames += len(block)
-        self.clock.came(self.audio_seconds)
-        if self.board is not None:
-            self.board.show(block)
-        if self._look is not None:
-            self._look(block)
+        self.clock.update(self.audio_seconds)
+        if self.rule_engine is not None:
+            self.rule_engine.push_audio(block)
+        if self._on_block is not None:
+            self._on_block(block)

@@ -3,7 +3,7 @@
 
 Topics: TOPIC/ID is the state of one trigger, a JSON object whose "state" is "ON" or "OFF",
 retained; TOPIC/status is "online" or "offline", retained, and set by the broker itself if oido
-vanishes. For each trigger, PREFIX/binary_sensor/DEVICE/ID/config tells Home Assistant of it.
+vanishes. For each trigger, PREFIX/binary_sensor/DEVICE/ID/config announces it to Home Assistant.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from oido._version import __version__
 from oido.errors import MissingExtraError, OptionError
 from oido.live.actions import Action, ActionError, Message, TriggerName
-from oido.live.source import OnMessage, no_words
+from oido.live.source import OnMessage, ignore
 
 __all__ = ["Mqtt", "discovery"]
 
@@ -63,8 +63,8 @@ class Mqtt(Action):
             raise OptionError(f"{self.name}: qos must be 0, 1 or 2, not {qos!r}")
         self._qos = int(qos)
         self._client = self._make_client(parts.scheme, parts.username, parts.password)
-        self._on_message: OnMessage = no_words
-        self._told_away = False
+        self._on_message: OnMessage = ignore
+        self._is_away = False
         self._lock = threading.Lock()
         self._retained: dict[str, str] = {}
 
@@ -118,7 +118,7 @@ class Mqtt(Action):
         client.max_queued_messages_set(_WAITING_MESSAGES)
         client.reconnect_delay_set(1, _MOST_RECONNECT_SECONDS)
         client.on_connect = self._on_connect
-        client.on_connect_fail = lambda *_: self._tell_away("cannot be reached")
+        client.on_connect_fail = lambda *_: self._report_away("cannot be reached")
         client.on_disconnect = self._on_disconnect
         return client
 
@@ -126,7 +126,7 @@ class Mqtt(Action):
 
     def _on_connect(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:
-            self._tell_away(f"the broker refuses: {reason}")
+            self._report_away(f"the broker refuses: {reason}")
             return
         # All of it each time: a broker that was started anew has forgotten it.
         with self._lock:
@@ -134,19 +134,19 @@ class Mqtt(Action):
         for topic, payload in retained.items():
             client.publish(topic, payload, qos=1, retain=True)
         client.publish(f"{self._topic}/status", "online", qos=1, retain=True)
-        if self._told_away:
-            self._told_away = False
+        if self._is_away:
+            self._is_away = False
             self._on_message(f"{self.name}: is back")
 
     def _on_disconnect(
         self, client: Any, data: Any, flags: Any, reason: Any, properties: Any
     ) -> None:
         if reason.is_failure:
-            self._tell_away("the connection broke off")
+            self._report_away("the connection broke off")
 
-    def _tell_away(self, reason: str) -> None:
-        if not self._told_away:
-            self._told_away = True
+    def _report_away(self, reason: str) -> None:
+        if not self._is_away:
+            self._is_away = True
             self._on_message(f"{self.name}: {reason}; oido keeps trying")
 
 

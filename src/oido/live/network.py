@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from oido._version import __version__
 from oido.errors import AudioError, CorruptAudioError, OptionError
-from oido.live.source import OnGap, OnMessage, SourceGap, in_background, no_gap, no_words, silence
+from oido.live.source import OnGap, OnMessage, SourceGap, ignore, in_background, silence
 from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.decode.pyav_stream import Demuxer
 
@@ -37,7 +37,7 @@ _QUICK_PROBE_BYTES = "4096"
 class BackOff(NamedTuple):
     """Seconds to wait before each attempt: ``first``, then twice as long each time, to ``most``.
 
-    Up to a quarter is taken off at random, so that many listeners do not come back at once.
+    Up to a quarter is taken off at random, so that many clients do not come back at once.
     """
 
     first: float = 1.0
@@ -50,13 +50,13 @@ class BackOff(NamedTuple):
 
 
 class NetworkReader(AudioReader):
-    """An address, heard for as long as it lasts.
+    """An address, read for as long as it lasts.
 
     timeout: seconds without data after which the connection counts as lost. A stream without end
     that breaks off is opened again, first after ``back_off.first`` seconds (1 by default);
-    meanwhile time goes on: silence comes as the clock runs. ``on_gap`` is told when it is back,
-    ``say`` gets a sentence at once. A recording, whose header says how long it is, ends where it
-    ends.
+    meanwhile time goes on: silence comes as the clock runs. ``on_gap`` is called when it is back,
+    ``on_message`` gets a sentence at once. A recording, whose header says how long it is, ends with
+    its file.
 
     Raises OptionError for what is no address, AudioError if it cannot be opened at first.
     """
@@ -67,8 +67,8 @@ class NetworkReader(AudioReader):
         *,
         timeout: float = 10.0,
         back_off: BackOff | None = None,
-        on_gap: OnGap = no_gap,
-        on_message: OnMessage = no_words,
+        on_gap: OnGap = ignore,
+        on_message: OnMessage = ignore,
     ) -> None:
         scheme = urlsplit(url).scheme.lower()
         if scheme not in SCHEMES or not urlsplit(url).netloc:
@@ -96,7 +96,7 @@ class NetworkReader(AudioReader):
 
     @property
     def fullness(self) -> float:
-        """How much of the room is taken, 0..1; a recording can wait, and says 0."""
+        """How full the queue is, 0..1; of a recording, which can wait, 0."""
         return self._items.qsize() / _WAITING_BLOCKS if self._is_endless else 0.0
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
@@ -106,11 +106,13 @@ class NetworkReader(AudioReader):
         rate, pace = self.info.sample_rate_hz, self._pace
         lost_at, reason = None, ""
         while True:
-            item = self._next()
-            if item is None:
+            try:
+                item = self._items.get(timeout=_TICK_SECONDS)
+            except queue.Empty:
                 if lost_at is not None:
                     yield from self._silence(pace.behind(time.monotonic()))
-            elif isinstance(item, _Lost):
+                continue
+            if isinstance(item, _Lost):
                 lost_at, reason = pace.frames, item.reason
             elif isinstance(item, _End):
                 if item.error is not None:
@@ -127,7 +129,7 @@ class NetworkReader(AudioReader):
                         gap = SourceGap(lost_at / rate, (pace.frames - lost_at) / rate, reason)
                         self._on_gap(gap)
                     lost_at = None
-                pace.heard(len(item.samples), item.came)
+                pace.advance(len(item.samples), item.came)
                 yield item.samples
 
     def close(self) -> None:
@@ -145,12 +147,6 @@ class NetworkReader(AudioReader):
             self._pace.frames += len(block)
             yield block
 
-    def _next(self) -> _Item | None:
-        try:
-            return self._items.get(timeout=_TICK_SECONDS)
-        except queue.Empty:
-            return None
-
     # What follows runs in the thread that receives.
 
     def _receive(self) -> None:
@@ -162,21 +158,23 @@ class NetworkReader(AudioReader):
             if self._stopping.is_set():
                 return
             if not self._is_endless:
-                self._put(_End(error))
+                self._enqueue(_End(error))
                 return
-            reason = "the stream ended" if error is None else _inside(str(error), self._name)
-            self._put(_Lost(reason))
+            reason = (
+                "the stream ended" if error is None else str(error).removeprefix(f"{self._name}: ")
+            )
+            self._enqueue(_Lost(reason))
             self._on_message(f"{self._name}: {reason}; trying to open it again")
             self._opened = self._open_again()
 
     def _receive_one(self, demuxer: Demuxer) -> AudioError | None:
         try:
             for samples, missing in demuxer.blocks():
-                if not self._put(_Came(samples, missing, time.monotonic())):
+                if not self._enqueue(_Block(samples, missing, time.monotonic())):
                     return None
         except AudioError as error:
             return error
-        except Exception as error:  # whatever it is, the thread that hears must learn of it
+        except Exception as error:  # whatever it is, the reading thread must learn of it
             return CorruptAudioError(f"{self._name}: broke off ({type(error).__name__}: {error})")
         return None
 
@@ -186,7 +184,7 @@ class NetworkReader(AudioReader):
             try:
                 opened = self._open(self._first, quickly=quickly)
             except AudioError as error:
-                # If it is there, and not what it was, it needs a longer look.
+                # If it is there, and not what it was, its container must be probed for longer.
                 is_there = isinstance(error.__cause__, ValueError) or error.__cause__ is None
                 attempt, quickly = attempt + 1, not is_there
                 continue
@@ -214,8 +212,8 @@ class NetworkReader(AudioReader):
             container=container,
         )
 
-    def _put(self, item: _Item) -> bool:
-        """Whether it is still wanted. A slow listener slows the network down, not the memory."""
+    def _enqueue(self, item: _Item) -> bool:
+        """Whether it is still wanted. A slow reader slows the network down, and fills no memory."""
         while not self._stopping.is_set():
             try:
                 self._items.put(item, timeout=_TICK_SECONDS)
@@ -225,7 +223,7 @@ class NetworkReader(AudioReader):
         return False
 
 
-class _Came(NamedTuple):
+class _Block(NamedTuple):
     samples: NDArray[np.float32]
     missing: float
     came: float
@@ -239,7 +237,7 @@ class _End(NamedTuple):
     error: AudioError | None
 
 
-_Item = _Came | _Lost | _End
+_Item = _Block | _Lost | _End
 
 
 class _Pace:
@@ -255,7 +253,7 @@ class _Pace:
         self._start = float("inf")
         self.frames = 0
 
-    def heard(self, frames: int, came: float) -> None:
+    def advance(self, frames: int, came: float) -> None:
         """So many frames came now (a reading of the monotonic clock)."""
         self.frames += frames
         if self._first_came is None:
@@ -279,7 +277,3 @@ def without_password(url: str) -> str:
         return "<address>"
     user = host[0].partition(":")[0] + ":…@" if ":" in host[0] else host[0] + host[1]
     return urlunsplit((parts.scheme, user + host[2], parts.path, "…" if parts.query else "", ""))
-
-
-def _inside(message: str, name: str) -> str:
-    return message.removeprefix(f"{name}: ")

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sound on a pipe: raw samples, or any container, heard as it comes."""
+"""Sound on a pipe: raw samples, or any container, read as it comes."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import InvalidSamplesError, OptionError
-from oido.live.source import OnGap, SourceGap, in_background, no_gap, pulled_in_background, silence
+from oido.live.source import OnGap, SourceGap, ignore, in_background, iterate_in_background, silence
 from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.decode.pyav_stream import Demuxer
 from oido.signal.decode.readers import check_shape
@@ -26,7 +27,7 @@ _WAITING_BLOCKS = 16
 
 _OPTIONS = {
     "protocol_whitelist": "none",  # a playlist may not make the decoder open other files
-    "probesize": "65536",  # what is looked at before the first sample is heard
+    "probesize": "65536",  # bytes that are probed before the first sample
     "analyzeduration": "500000",  # µs
 }
 
@@ -54,7 +55,7 @@ class PcmReader(AudioReader):
             raise OptionError(str(error)) from error
         self.info = AudioInfo(name, sample_rate_hz, channels, None, encoding, "pcm")
         self.damaged_packets = 0
-        self._read, self._type = _reading(file), ENCODINGS[encoding]
+        self._read, self._type = _reader_of(file), ENCODINGS[encoding]
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Blocks f32[n, channels]."""
@@ -77,26 +78,20 @@ class PcmReader(AudioReader):
 
 
 class ContainerReader(AudioReader):
-    """A container on a pipe (Ogg, Matroska, MP3, WAV, MPEG-TS…), each packet heard as it comes.
+    """A container on a pipe (Ogg, Matroska, MP3, WAV, MPEG-TS…), each packet as it comes.
 
-    Where the container's own clock jumps, silence of that length is inserted and told.
+    Where the container's own clock jumps, silence of that length comes, and ``on_gap`` is called.
     Raises an AudioError.
     """
 
-    def __init__(self, file: IO[bytes], name: str = "<stdin>", *, on_gap: OnGap = no_gap) -> None:
-        # PyAV would seek in what has a seek; a pipe cannot.
-        pipe: Any = _Pipe(file)
+    def __init__(self, file: IO[bytes], name: str = "<stdin>", *, on_gap: OnGap = ignore) -> None:
+        # PyAV would seek in what has a seek; a pipe can only be read.
+        pipe: Any = SimpleNamespace(read=_reader_of(file))
         # PyAV loses an interrupt that comes while it reads from Python: another thread decodes.
         self._demuxer = in_background(lambda: Demuxer(pipe, name, options=_OPTIONS))
         self._on_gap, self._is_read = on_gap, False
-        self.info = AudioInfo(
-            name,
-            self._demuxer.rate_hz,
-            self._demuxer.channels,
-            None,
-            self._demuxer.format,
-            "pyav",
-        )
+        d = self._demuxer
+        self.info = AudioInfo(name, d.rate_hz, d.channels, None, d.format, "pyav")
 
     @property
     def damaged_packets(self) -> int:  # type: ignore[override]
@@ -106,7 +101,7 @@ class ContainerReader(AudioReader):
         """Blocks f32[n, channels]."""
         rate, n_frames = self.info.sample_rate_hz, 0
         self._is_read = True
-        for samples, missing in pulled_in_background(self._demuxer.blocks(), _WAITING_BLOCKS):
+        for samples, missing in iterate_in_background(self._demuxer.blocks(), _WAITING_BLOCKS):
             if frames := round(missing * rate):
                 yield from silence(frames, self.info.channels, rate)
                 self._on_gap(SourceGap(n_frames / rate, missing, "the container left it out"))
@@ -120,14 +115,7 @@ class ContainerReader(AudioReader):
             self._demuxer.close()
 
 
-class _Pipe:
-    """A file that can only be read."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.read = _reading(file)
-
-
-def _reading(file: IO[bytes]) -> Any:
+def _reader_of(file: IO[bytes]) -> Any:
     """A read that gives what is there, as a pipe brings it, where the file can do so."""
     if isinstance(file, io.BufferedReader | io.BytesIO):
         return file.read1

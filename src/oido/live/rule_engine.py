@@ -1,36 +1,70 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All rules together: windows go in, changes come out, actions and clips are set going."""
+"""Rules, as ``--on CONDITION --do ACTION`` describes them: windows in, changes and actions out."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.errors import OptionError
 from oido.inference.postprocess import HeadPostprocessor
 from oido.live.actions import Action, Message, Runner, TriggerName
+from oido.live.builtin_actions import ClipUpload, Command, SaveClip, Webhook
 from oido.live.clips import ClipLimits, ClipRecorder, RingBuffer, SpeechWatch
-from oido.live.rules import Rule
-from oido.live.source import OnMessage, no_words, utc_text
+from oido.live.conditions import Condition
+from oido.live.mqtt import Mqtt
+from oido.live.source import OnMessage, ignore, utc_text
 from oido.live.triggers import Change, Trigger, TriggerParams, TriggerState, slugs
 from oido.params import Windowing
 from oido.signal.decode import AudioInfo
 from oido.signal.mixing import Channel
 
-__all__ = ["RuleEngine"]
+__all__ = ["Rule", "RuleEngine", "parse_action"]
+
+
+_FORMS = "webhook:URL, exec:CMD, mqtt://HOST/TOPIC, save:FOLDER or upload:URL"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One condition, and its actions; rules may share an action."""
+
+    condition: Condition
+    actions: list[Action] = field(default_factory=list)
+
+
+def parse_action(text: str, *, off_events: bool = False) -> Action:
+    """The action that a text names. Raises OptionError, or MissingExtraError.
+
+    off_events: webhooks and programs get "off", too; a broker always is.
+    """
+    kind, colon, what = text.strip().partition(":")
+    if kind == "webhook":
+        return Webhook(what, wants_off=off_events)
+    if kind == "upload":
+        return ClipUpload(what)
+    if kind == "exec":
+        return Command(what, wants_off=off_events)
+    if kind == "save" and colon:
+        return SaveClip(what)
+    if kind in ("mqtt", "mqtts") and what.startswith("//"):
+        return Mqtt(text.strip())
+    raise OptionError(f"--do {kind + colon!r}… is no action; there are {_FORMS}")
 
 
 class RuleEngine:
-    """Watches every rule's condition, and runs its actions off the thread that hears.
+    """Watches every rule's condition, and runs its actions in threads of their own.
 
-    info: of the source. utc: the time of day of a moment of the stream. say: gets sentences for the
-    user, from any thread. forget_speech: clips in which speech is heard are never kept nor sent.
+    info: of the source. utc: the time of day of a moment of the stream. on_message: gets
+    sentences for the user, from any thread. forget_speech: no clip with speech is kept or sent.
 
-    ``start`` opens the actions; ``show`` takes the source's blocks, for clips; ``push`` takes the
-    windows; ``flush`` at the end; ``close`` ends the actions.
+    ``start`` opens the actions; ``push_audio`` takes the source's blocks, for clips; ``push``
+    the windows; ``flush`` at the end; ``close`` ends the actions.
     Raises OptionError or UnknownLabelError.
     """
 
@@ -46,7 +80,7 @@ class RuleEngine:
         limits: ClipLimits | None = None,
         forget_speech: bool = False,
         channel: Channel = "mix",
-        on_message: OnMessage = no_words,
+        on_message: OnMessage = ignore,
     ) -> None:
         params, limits = params or TriggerParams(), limits or ClipLimits()
         self._rules, self._reader, self._windowing = rules, reader, windowing
@@ -62,13 +96,13 @@ class RuleEngine:
         self._speech: SpeechWatch | None = None
         if any(action.wants_clip for rule in rules for action in rule.actions):
             longest = max(c.for_seconds for c in conditions)
-            room = limits.room(longest)
-            self._ring = RingBuffer(info.sample_rate_hz, room, channel)
+            seconds = limits.buffer_seconds(longest)
+            self._ring = RingBuffer(info.sample_rate_hz, seconds, channel)
             if forget_speech:
-                self._speech = SpeechWatch(reader.labels, room)
+                self._speech = SpeechWatch(reader.labels, seconds)
             self._clips = ClipRecorder(self._ring, limits, self._speech)
         elif forget_speech:
-            SpeechWatch(reader.labels, 0.0)  # a model that cannot keep the rule is told anyway
+            SpeechWatch(reader.labels, 0.0)  # a model that cannot keep the rule is an error anyway
 
     def start(self) -> None:
         """Open every action. Raises an OidoError of one that can never work."""
@@ -76,12 +110,12 @@ class RuleEngine:
             served = [
                 TriggerName(slug, rule.condition.text, rule.condition.labels)
                 for slug, rule in zip(self._slugs, self._rules)
-                if _has(rule, runner.action)
+                if _has_action(rule, runner.action)
             ]
             runner.start(served)
 
-    def show(self, block: NDArray[np.float32]) -> None:
-        """The source's next samples, f32[n, channels], before they are heard."""
+    def push_audio(self, block: NDArray[np.float32]) -> None:
+        """The source's next samples, f32[n, channels], before their windows."""
         if self._ring is not None:
             self._ring.push(block)
 
@@ -92,21 +126,13 @@ class RuleEngine:
         if self._speech is not None:
             start, end = self._span(window)
             self._speech.push(start, end, np.stack([scores, values]))
-        told = []
-        for number, trigger in enumerate(self._triggers):
-            change = trigger.push(window, values, scores)
-            if change is not None:
-                told.append(self._tell(number, change))
-        # Only what no window to come will touch has been heard to its end.
-        self._keep(self._span(window + 1)[0], at_end=False)
-        return told
+        changes = [trigger.push(window, values, scores) for trigger in self._triggers]
+        # A clip is complete only when no window to come touches it.
+        return self._report(changes, self._span(window + 1)[0])
 
     def flush(self, stream_time: float) -> list[TriggerState]:
-        """Nothing more will come; every window was heard up to ``stream_time`` seconds."""
-        changes = [(n, trigger.flush()) for n, trigger in enumerate(self._triggers)]
-        told = [self._tell(n, change) for n, change in changes if change is not None]
-        self._keep(stream_time, at_end=True)
-        return told
+        """Nothing more will come; every window up to ``stream_time`` seconds is done."""
+        return self._report([t.flush() for t in self._triggers], stream_time, at_end=True)
 
     def close(self, grace_seconds: float) -> None:
         """Give the actions this long to finish what waits."""
@@ -116,10 +142,23 @@ class RuleEngine:
 
     @property
     def forgotten(self) -> int:
-        """Clips that were not kept because speech was heard in them."""
+        """Clips that were not kept because there was speech in them."""
         return 0 if self._clips is None else self._clips.forgotten
 
-    def _tell(self, number: int, change: Change) -> TriggerState:
+    def _report(
+        self, changes: Sequence[Change | None], stream_time: float, *, at_end: bool = False
+    ) -> list[TriggerState]:
+        """Changes, and clips that are complete, to their actions."""
+        states = [self._send(n, change) for n, change in enumerate(changes) if change is not None]
+        for state, clip in () if self._clips is None else self._clips.ready(stream_time, at_end):
+            if clip is not None:
+                for runner in self._runners_of(state.number):
+                    runner.offer(Message(state, clip))
+            elif self.forgotten == 1:
+                self._on_message("a clip was not kept, because speech was heard in it")
+        return states
+
+    def _send(self, number: int, change: Change) -> TriggerState:
         rate = self._windowing.sample_rate_hz
         start_time, end_time = change.start / rate, change.end / rate
         is_calibrated = self._reader.head.calibration is not None
@@ -146,17 +185,6 @@ class RuleEngine:
                 self._clips.end(state)
         return state
 
-    def _keep(self, stream_time: float, *, at_end: bool) -> None:
-        if self._clips is None:
-            return
-        for state, clip in self._clips.ready(stream_time, at_end=at_end):
-            if clip is None:
-                if self._clips.forgotten == 1:
-                    self._on_message("a clip was not kept, because speech was heard in it")
-                continue
-            for runner in self._runners_of(state.number):
-                runner.offer(Message(state, clip))
-
     def _runners_of(self, number: int) -> Iterator[Runner]:
         for action in self._rules[number].actions:
             yield self._runners[id(action)]
@@ -167,5 +195,5 @@ class RuleEngine:
         return start / rate, (start + self._windowing.window_samples) / rate
 
 
-def _has(rule: Rule, action: Action) -> bool:
+def _has_action(rule: Rule, action: Action) -> bool:
     return any(own is action for own in rule.actions)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What live sources share: gaps, reading that Ctrl-C can end, a look at passing samples, a clock.
+"""What live sources share: gaps, reading that Ctrl-C can end, a view of passing samples, a clock.
 
 Time goes on as silence where a source lost samples. What may block for long in C runs in a thread
-that nobody joins. A tapped reader shows samples as they pass by, and seconds of the stream become
+that nobody joins. A tapped reader passes samples on as they come, and seconds of the stream become
 the time of day.
 """
 
@@ -21,15 +21,15 @@ from numpy.typing import NDArray
 from oido.signal.decode import AudioReader
 
 __all__ = [
+    "OnBlock",
     "OnGap",
     "OnMessage",
     "SourceGap",
     "TappedReader",
     "UtcClock",
+    "ignore",
     "in_background",
-    "no_gap",
-    "no_words",
-    "pulled_in_background",
+    "iterate_in_background",
     "silence",
     "utc_text",
 ]
@@ -46,18 +46,16 @@ class SourceGap(NamedTuple):
 
 
 OnGap = Callable[[SourceGap], None]
-"""Called by the thread that hears, when a gap is over."""
+"""Called by the thread that reads, when a gap is over."""
+
+OnBlock = Callable[[NDArray[np.float32]], None]
 
 OnMessage = Callable[[str], None]
-"""Takes one sentence for the user; may be called by any thread, and must not wait long."""
+"""Gets one sentence for the user; may be called by any thread, and must not wait long."""
 
 
-def no_gap(gap: SourceGap) -> None:
-    """For those who do not want to know."""
-
-
-def no_words(sentence: str) -> None:
-    """For those who do not want to know."""
+def ignore(_: object) -> None:
+    """A callback for those who do not want to know."""
 
 
 def silence(frames: int, channels: int, rate_hz: int) -> Iterator[NDArray[np.float32]]:
@@ -75,30 +73,15 @@ _TICK_SECONDS = 0.1
 
 def in_background(work: Callable[[], _T]) -> _T:
     """What ``work`` returns or raises. An interrupt of the one that waits leaves it behind."""
-    results: list[_T] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(work())
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, name="oido-background", daemon=True)
-    thread.start()
-    while thread.is_alive():
-        thread.join(_TICK_SECONDS)
-    if errors:
-        raise errors[0]
-    return results[0]
+    return next(iterate_in_background((work() for _ in range(1)), 1))
 
 
-def pulled_in_background(items: Iterator[_T], room: int) -> Iterator[_T]:
-    """The same items, pulled by a thread; at most ``room`` of them wait. Errors come in order."""
-    waiting: queue.Queue[tuple[_T] | BaseException | None] = queue.Queue(room)
+def iterate_in_background(items: Iterator[_T], capacity: int) -> Iterator[_T]:
+    """The same items, from a thread; at most ``capacity`` of them wait. Errors come in order."""
+    waiting: queue.Queue[tuple[_T] | BaseException | None] = queue.Queue(capacity)
     stopping = threading.Event()
 
-    def put(item: tuple[_T] | BaseException | None) -> None:
+    def enqueue(item: tuple[_T] | BaseException | None) -> None:
         while not stopping.is_set():
             try:
                 waiting.put(item, timeout=_TICK_SECONDS)
@@ -109,13 +92,13 @@ def pulled_in_background(items: Iterator[_T], room: int) -> Iterator[_T]:
     def pull() -> None:
         try:
             for item in items:
-                put((item,))
+                enqueue((item,))
                 if stopping.is_set():
                     return
         except BaseException as error:
-            put(error)
+            enqueue(error)
         else:
-            put(None)
+            enqueue(None)
 
     threading.Thread(target=pull, name="oido-background", daemon=True).start()
     try:
@@ -134,10 +117,12 @@ def pulled_in_background(items: Iterator[_T], room: int) -> Iterator[_T]:
 
 
 class TappedReader(AudioReader):
-    """Another reader, each block of which is shown to ``look`` just before it is heard."""
+    """Another reader, each block of which goes to ``on_block`` just before it is used."""
 
-    def __init__(self, reader: AudioReader, look: Callable[[NDArray[np.float32]], None]) -> None:
-        self._reader, self._look = reader, look
+    def __init__(
+        self, reader: AudioReader, on_block: Callable[[NDArray[np.float32]], None]
+    ) -> None:
+        self._reader, self._on_block = reader, on_block
         self.info = reader.info
 
     @property
@@ -151,7 +136,7 @@ class TappedReader(AudioReader):
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Blocks f32[n, channels]."""
         for block in self._reader.blocks():
-            self._look(block)
+            self._on_block(block)
             yield block
 
     def close(self) -> None:
@@ -163,18 +148,18 @@ _MEMORY_SECONDS = 30.0
 
 
 class UtcClock:
-    """Tells when, by the wall clock, a moment of a live stream was.
+    """Seconds of a live stream as the time of day.
 
-    A sample cannot have been heard after it came; the samples that came with the least delay tell
-    best. The least of the last half to whole minute counts, so that neither a slow sound card nor a
-    clock that is set makes it wrong for long.
+    A sample was recorded before it came; those that came with the least delay are the best
+    evidence. The least of the last half to whole minute counts, so that neither a slow sound card
+    nor a clock that is set makes it wrong for long.
     """
 
     def __init__(self) -> None:
         self._least = self._before = float("inf")
         self._since = float("-inf")
 
-    def came(self, stream_time: float, now: float | None = None) -> None:
+    def update(self, stream_time: float, now: float | None = None) -> None:
         """The stream was there up to ``stream_time`` s at ``now`` (Unix time; None: now)."""
         now = time.time() if now is None else now
         if not 0.0 <= now - self._since < _MEMORY_SECONDS:

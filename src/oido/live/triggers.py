@@ -51,7 +51,7 @@ class Change(NamedTuple):
     """A trigger went on or off.
 
     start, end: of its sound so far, in samples of the model's rate. column: the label that was
-    heard best; value: what was compared with the threshold; score: its raw score.
+    reached best; value: what was compared with the threshold; score: its raw score.
     """
 
     is_on: bool
@@ -64,10 +64,10 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class TriggerState:
-    """A change as it is told to the world.
+    """A change as actions and outputs get it.
 
     number, slug: of the trigger, and its name in topics and files. state: "on" or "off". label: the
-    one heard best, in the language that was asked for. Times are seconds of the stream, and
+    best one, in the language that was asked for. Times are seconds of the stream, and
     ISO 8601 in UTC.
     """
 
@@ -106,14 +106,6 @@ class TriggerState:
         return record
 
 
-class _Sound:
-    """The sound under way: whole samples; the best of its windows."""
-
-    def __init__(self, start: int) -> None:
-        self.start, self.end = start, start
-        self.column, self.value, self.score = 0, -1.0, 0.0
-
-
 class Trigger:
     """One condition, watched. Raises UnknownLabelError for a label that the model does not have."""
 
@@ -138,7 +130,7 @@ class Trigger:
         self._cool_down_samples = round(cool_down * rate)
         self._off_after_samples = round(params.off_after * rate)
         self._for_samples = round(condition.for_seconds * rate)
-        self._sound: _Sound | None = None
+        self._sound: Change | None = None
         self._is_on = False
         self._last_on: int | None = None
 
@@ -152,38 +144,32 @@ class Trigger:
         if self._sound is None:
             if not reached.any():
                 return None
-            self._sound = _Sound(start)
+            self._sound = Change(False, start, start, 0, -1.0, 0.0)
         elif not ((own >= self._off) | reached).any():
             over = end - self._sound.end >= self._off_after_samples
-            return self._over() if over else None
-        return self._goes_on(self._sound, end, own, scores)
+            return self.flush() if over else None
+        return self._extend(self._sound, end, own, scores)
 
     def flush(self) -> Change | None:
-        """The source ended, and with it the sound."""
-        return self._over()
+        """The sound is over, perhaps because the source ended."""
+        sound, was_on = self._sound, self._is_on
+        self._sound, self._is_on = None, False
+        return sound if was_on else None
 
-    def _goes_on(
-        self, sound: _Sound, end: int, own: NDArray[np.float32], scores: NDArray[np.float32]
+    def _extend(
+        self, sound: Change, end: int, own: NDArray[np.float32], scores: NDArray[np.float32]
     ) -> Change | None:
-        sound.end = end
         best = int(np.argmax(own - self._on))
         if own[best] > sound.value:
-            sound.column, sound.value = int(self._columns[best]), float(own[best])
-            sound.score = float(scores[sound.column])
+            column = int(self._columns[best])
+            best_score = float(scores[column])
+            sound = sound._replace(column=column, value=float(own[best]), score=best_score)
+        self._sound = sound = sound._replace(end=end)
         cooled = self._last_on is None or end - self._last_on >= self._cool_down_samples
         if self._is_on or not cooled or end - sound.start < self._for_samples:
             return None
         self._is_on, self._last_on = True, end
-        return self._change(sound)
-
-    def _over(self) -> Change | None:
-        sound, was_on = self._sound, self._is_on
-        self._sound, self._is_on = None, False
-        return self._change(sound, False) if sound is not None and was_on else None
-
-    @staticmethod
-    def _change(sound: _Sound, is_on: bool = True) -> Change:
-        return Change(is_on, sound.start, sound.end, sound.column, sound.value, sound.score)
+        return sound._replace(is_on=True)
 
 
 def slugs(conditions: Sequence[Condition]) -> list[str]:

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Worker processes that predict uploads: any plan, one recording after the other.
+"""Worker processes that classify uploads, for a server: any plan, one recording after the other.
 
-Processes and not threads: a decoder's native crash, or a file that keeps it busy for ever, costs
-one request. The batch engine's pool (`oido.batch.process_pool`) has one plan for all; here each job
-brings its own, and a worker keeps the classifiers that were asked for last.
+The batch engine's pool (`oido.batch.process_pool`) has one plan for all; here each job brings its
+own, and a worker keeps the classifiers that were asked for last.
 """
 
 from __future__ import annotations
@@ -11,30 +10,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import pickle
-import signal
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
-from typing import IO, Any, NamedTuple
+from typing import NamedTuple
 
-from oido import errors
+from oido.batch.worker import Fatal
+from oido.batch.worker_process import CRASHED, WorkerProcess
 from oido.errors import OidoError
 from oido.server.problems import Problem
-from oido.server.worker import DONE, FATAL, HEADER, READY, Job, Setup
+from oido.server.worker import DONE, FATAL, READY, Job, Setup, read_message
 
 __all__ = ["WORKER_COMMAND", "PoolAnswer", "WorkerPool"]
 
 WORKER_COMMAND = (sys.executable, "-m", "oido.server.worker")
 
 _START_SECONDS = 120.0
-_CRASH_TAIL_BYTES = 400
-_STOPPED_FROM_OUTSIDE = frozenset({-signal.SIGTERM, -getattr(signal, "SIGKILL", signal.SIGTERM)})
 
 
 class PoolAnswer(NamedTuple):
-    """A worker's answer about one recording.
+    """What came of one recording.
 
     rows: pieces of JSON text, complete if ``failure`` is None. failure: the kind of error, and its
     sentence.
@@ -48,9 +42,9 @@ class PoolAnswer(NamedTuple):
 
 
 class WorkerPool:
-    """Runs jobs in worker processes, as many at a time as there are workers.
+    """Classifies jobs in worker processes, as many at a time as there are workers.
 
-    most_waiting: jobs that wait for a worker; beyond them the pool is busy.
+    most_waiting: jobs that wait for a worker; beyond them the pool answers that it is busy.
     on_restart: called when a worker had to be replaced. Use ``start`` and ``close``.
     """
 
@@ -74,12 +68,12 @@ class WorkerPool:
     async def start(self) -> None:
         """Start the workers; returns when they are ready. Raises the OidoError that prevents it."""
         for _ in range(self._count):
-            self._idle.put_nowait(await self._new_worker())
+            self._idle.put_nowait(self._new_worker())
         for worker in list(self._all):
             await worker.ready()
 
-    async def run(self, job: Job) -> PoolAnswer:
-        """Run one recording. Raises a Problem if no worker is free, or if its worker dies.
+    async def classify(self, job: Job) -> PoolAnswer:
+        """Classify one recording. Raises a Problem if nobody can, or its worker dies of it.
 
         Cancelled, it stops the worker: its client has gone.
         """
@@ -93,9 +87,9 @@ class WorkerPool:
         sound = False
         try:
             if worker.has_ended:  # while it had nothing to do
-                worker = await self._replaced(worker)
+                worker = await self._replace(worker)
             await worker.ready()
-            answer = await asyncio.wait_for(worker.run(job), self._timeout_seconds)
+            answer = await asyncio.wait_for(worker.classify(job), self._timeout_seconds)
             sound = True
             return answer
         except asyncio.TimeoutError as error:
@@ -105,8 +99,8 @@ class WorkerPool:
                 f"{job.task.name}: hearing it took longer than {self._timeout_seconds:g} s, "
                 "so it was stopped",
             ) from error
-        except (EOFError, OSError) as error:
-            raise await _died(worker, job.task.name) from error
+        except EOFError as error:
+            raise _death_problem(worker, job.task.name) from error
         finally:
             # Shielded: whatever happens to this request, the pool keeps its number of workers.
             if sound:
@@ -126,50 +120,32 @@ class WorkerPool:
         return [worker.process_id for worker in self._all if not worker.has_ended]
 
     async def _renew(self, worker: _Worker) -> None:
-        self._idle.put_nowait(await self._replaced(worker))
+        self._idle.put_nowait(await self._replace(worker))
 
-    async def _replaced(self, worker: _Worker) -> _Worker:
+    async def _replace(self, worker: _Worker) -> _Worker:
         self._on_restart()
         self._all.discard(worker)
         await worker.close()
-        return await self._new_worker()
+        return self._new_worker()
 
-    async def _new_worker(self) -> _Worker:
-        worker = await _Worker.start(self._command, self._setup)
+    def _new_worker(self) -> _Worker:
+        worker = _Worker(self._command, self._setup)
         self._all.add(worker)
         return worker
 
 
-class _Worker:
-    """One process."""
+class _Worker(WorkerProcess):
+    """One process, and a queue of its messages in the event loop."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: IO[bytes]) -> None:
-        self._process, self._log = process, log
-        self._is_ready = False
+    def __init__(self, command: Sequence[str], setup: Setup) -> None:
+        loop, self._is_ready = asyncio.get_running_loop(), False
+        self._messages: asyncio.Queue[tuple[int, bytes] | None] = asyncio.Queue()
 
-    @classmethod
-    async def start(cls, command: Sequence[str], setup: Setup) -> _Worker:
-        log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed by close()
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=log,
-            # NumPy's own threads have nothing to do here, and each costs memory.
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-        )
-        worker = cls(process, log)
-        with contextlib.suppress(OSError):  # it died at once: ready() raises the reason
-            await worker._send(setup)
-        return worker
+        def on_message(message: tuple[int, bytes] | None) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the server is gone
+                loop.call_soon_threadsafe(self._messages.put_nowait, message)
 
-    @property
-    def has_ended(self) -> bool:
-        return self._process.returncode is not None
-
-    @property
-    def process_id(self) -> int:
-        return self._process.pid
+        super().__init__(command, setup, on_message, read_message)
 
     async def ready(self) -> None:
         """Wait until the model is loaded. Raises the OidoError that prevents it."""
@@ -177,16 +153,15 @@ class _Worker:
             return
         try:
             kind, content = await asyncio.wait_for(self._message(), _START_SECONDS)
-        except (EOFError, OSError, asyncio.TimeoutError) as error:
-            raise OidoError(f"a worker could not start: {await self.last_words()}") from error
+        except (EOFError, asyncio.TimeoutError) as error:
+            raise OidoError(f"a worker could not start: {self.last_words}") from error
         if kind == FATAL:
-            error_facts = json.loads(content)
-            raise getattr(errors, error_facts["kind"], OidoError)(error_facts["reason"])
+            raise Fatal(**json.loads(content)).error()
         self._is_ready = kind == READY
 
-    async def run(self, job: Job) -> PoolAnswer:
-        """Raises EOFError or OSError if the process ends before it has answered."""
-        await self._send(job)
+    async def classify(self, job: Job) -> PoolAnswer:
+        """Raises EOFError if the process ends before it has answered."""
+        await asyncio.to_thread(self.send, job)
         rows: list[bytes] = []
         while True:
             kind, content = await self._message()
@@ -196,44 +171,18 @@ class _Worker:
 
     async def close(self) -> None:
         """Kill the process; a worker keeps nothing that could be lost."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        await self._process.wait()
-        self._log.close()
-
-    async def last_words(self) -> str:
-        """How the process ended, and the last line it wrote; it is killed if it has not ended."""
-        code: int | None
-        try:
-            code = await asyncio.wait_for(self._process.wait(), 1.0)
-        except asyncio.TimeoutError:
-            return "it does not answer"
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - _CRASH_TAIL_BYTES))
-        lines = self._log.read().decode("utf-8", "replace").strip().splitlines()
-        return f"{how}: {lines[-1]}" if lines else how
-
-    @property
-    def was_stopped_from_outside(self) -> bool:
-        return self._process.returncode in _STOPPED_FROM_OUTSIDE
-
-    async def _send(self, item: Any) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(pickle.dumps(item))
-        await self._process.stdin.drain()
+        self.kill()
+        await asyncio.to_thread(self.join)
 
     async def _message(self) -> tuple[int, bytes]:
-        assert self._process.stdout is not None
-        kind, length = HEADER.unpack(await self._process.stdout.readexactly(HEADER.size))
-        return kind, await self._process.stdout.readexactly(length)
+        message = await self._messages.get()
+        if message is None:
+            raise EOFError
+        return message
 
 
-async def _died(worker: _Worker, name: str) -> Problem:
-    how = await worker.last_words()
-    if worker.was_stopped_from_outside:
-        reason = f"{name}: the process that heard it was stopped ({how.split(':')[0]}); try again"
+def _death_problem(worker: _Worker, name: str) -> Problem:
+    if worker.was_killed:
+        reason = f"{name}: the process that heard it was stopped ({worker.ending}); try again"
         return Problem(503, "WorkerError", reason, headers={"Retry-After": "2"})
-    reason = f"{name}: the decoder crashed ({how}); the file is damaged"
-    return Problem(422, "CorruptAudioError", reason)
+    return Problem(422, "CorruptAudioError", f"{name}: {CRASHED.format(worker.last_words)}")

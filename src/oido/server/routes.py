@@ -98,7 +98,7 @@ class Routes:
         limits = self._limits
         task = Task(0, upload.path, upload.name, upload.name, size_bytes=upload.size_bytes)
         job = Job(plan, task, limits.duration_seconds, limits.rows)
-        running = asyncio.ensure_future(self._pool.run(job))
+        running = asyncio.ensure_future(self._pool.classify(job))
         leaving = asyncio.ensure_future(_left(request))
         try:
             await asyncio.wait({running, leaving}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The worker process: ``python -m oido.server.worker``, jobs on its input, answers on its output.
 
-It decodes untrusted files, so its output is trusted to be bytes and no more: a message
+It decodes what strangers sent, so nothing that it sends is trusted to be more than bytes: a message
 is a kind (1 byte), a length (4 bytes, big-endian) and so many bytes. Jobs come as pickles, from the
 server. The first object in is a ``Setup``; then come ``Job``s, until the input ends. Out go:
 
@@ -14,26 +14,26 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import pickle
 import signal
 import struct
 import sys
-from collections import OrderedDict
 from dataclasses import replace
+from functools import lru_cache
 from typing import IO, Any, NamedTuple
 
 from oido.batch.plan import Failure, FileSummary, Plan, Task
 from oido.batch.recording import RecordingRun, make_classifier
+from oido.batch.worker_process import serve_parent, tasks_of
 from oido.errors import OidoError
 from oido.inference.classifier import AudioClassifier
 from oido.models.model import AudioModel, Precision
 from oido.server.model_store import load_configured_model
 from oido.writers.tables import JsonWriter
 
-__all__ = ["DONE", "FATAL", "HEADER", "READY", "ROWS", "Job", "Setup", "main"]
+__all__ = ["DONE", "FATAL", "READY", "ROWS", "Job", "Setup", "main", "read_message"]
 
-HEADER = struct.Struct(">BI")
+_HEADER = struct.Struct(">BI")
 READY, FATAL, ROWS, DONE = range(4)
 
 _KEPT_CLASSIFIERS = 4
@@ -50,7 +50,7 @@ class Setup(NamedTuple):
 
 
 class Job(NamedTuple):
-    """One recording to predict. plan.model is one of the setup's."""
+    """One recording to classify. plan.model is one of the setup's."""
 
     plan: Plan
     task: Task
@@ -58,29 +58,35 @@ class Job(NamedTuple):
     most_rows: int
 
 
+def read_message(stream: IO[bytes]) -> tuple[int, bytes]:
+    """In the server: the next message, its kind and content. Raises EOFError at the end."""
+    header = stream.read(_HEADER.size)
+    if len(header) < _HEADER.size:
+        raise EOFError
+    kind, length = _HEADER.unpack(header)
+    content = stream.read(length)
+    if len(content) < length:
+        raise EOFError
+    return kind, content
+
+
 def main() -> int:
     """Serve jobs until the input ends."""
     # A stop of the server is the server's to handle: what is under way is still finished.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    jobs = sys.stdin.buffer
-    messages = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    try:
-        _Worker(jobs, messages).serve()
-    except BrokenPipeError:
-        return 1  # the server is gone
-    return 0
+    return serve_parent(lambda jobs, messages: _Worker(messages).serve(jobs))
 
 
 class _Worker:
-    def __init__(self, jobs: IO[bytes], messages: IO[bytes]) -> None:
-        self._jobs, self._messages = jobs, messages
+    def __init__(self, messages: IO[bytes]) -> None:
+        self._messages = messages
         self._models: dict[str, AudioModel] = {}
-        self._classifiers: OrderedDict[Plan, AudioClassifier] = OrderedDict()
+        self._classifiers = lru_cache(_KEPT_CLASSIFIERS)(
+            lambda plan: make_classifier(plan, self._models[plan.model])
+        )
 
-    def serve(self) -> None:
-        setup: Setup = pickle.load(self._jobs)
+    def serve(self, jobs: IO[bytes]) -> None:
+        setup: Setup = pickle.load(jobs)
         _limit_memory(setup.memory_bytes)
         try:
             for name in setup.models:
@@ -93,34 +99,33 @@ class _Worker:
             self._send_json(FATAL, {"kind": type(error).__name__, "reason": str(error)})
             return
         self._send_json(READY, {})
-        while True:
-            try:
-                job: Job = pickle.load(self._jobs)
-            except EOFError:
-                return
-            self._send_json(DONE, self._run(job))
+        for job in tasks_of(jobs):
+            self._send_json(DONE, self._classify(job))
 
-    def _run(self, job: Job) -> dict[str, Any]:
-        task = job.task
+    def _classify(self, job: Job) -> dict[str, Any]:
+        run, failure = None, None
         try:
-            run = RecordingRun(self._classifier(job.plan), job.plan, task)
-        except OidoError as error:
-            return _done(Failure(type(error).__name__, str(error)), FileSummary(task.name))
-        failure = None
-        try:
-            failure = self._rows(run, job)
+            run = RecordingRun(self._classifier(job.plan), job.plan, job.task)
+            failure = self._send_rows(run, job)
         except BrokenPipeError:
             raise
+        except OidoError as error:
+            failure = Failure.of(error)
         except MemoryError:
-            reason = f"{task.name}: hearing it takes more memory than this server gives"
+            reason = f"{job.task.name}: hearing it takes more memory than this server gives"
             failure = Failure("LimitError", reason)
         except Exception as error:
-            # A defect of ours must cost one recording only, with enough detail to find it.
-            reason = f"{task.name}: internal error, {type(error).__name__}: {error}"
-            failure = Failure("InternalError", reason)
-        return _done(failure or run.summary.failure, run.summary)
+            failure = Failure.internal(job.task.name, error)
+        summary = FileSummary(job.task.name) if run is None else run.summary
+        failure = failure or summary.failure
+        return {
+            "duration": summary.duration,
+            "windows": summary.windows,
+            "damaged_packets": summary.damaged_packets,
+            "failure": failure and [failure.kind, failure.reason],
+        }
 
-    def _rows(self, run: RecordingRun, job: Job) -> Failure | None:
+    def _send_rows(self, run: RecordingRun, job: Job) -> Failure | None:
         text = io.StringIO()
         writer = JsonWriter(text, job.plan.calibrated)
         n_rows = 0
@@ -139,40 +144,25 @@ class _Worker:
         return None
 
     def _classifier(self, plan: Plan) -> AudioClassifier:
-        key = replace(plan, level="events", channel="mix", top=None, detection=Plan().detection)
-        classifier = self._classifiers.get(key)
-        if classifier is None:
-            classifier = make_classifier(plan, self._models[plan.model])
-            self._classifiers[key] = classifier
-            if len(self._classifiers) > _KEPT_CLASSIFIERS:
-                self._classifiers.popitem(last=False)
-        self._classifiers.move_to_end(key)
-        return classifier
+        detection = Plan().detection
+        key = replace(plan, level="events", channel="mix", top=None, detection=detection)
+        return self._classifiers(key)
 
     def _send_json(self, kind: int, message: dict[str, Any]) -> None:
         self._send(kind, json.dumps(message).encode())
 
     def _send(self, kind: int, content: bytes) -> None:
-        self._messages.write(HEADER.pack(kind, len(content)))
+        self._messages.write(_HEADER.pack(kind, len(content)))
         self._messages.write(content)
         self._messages.flush()
 
 
 def _drain(text: io.StringIO) -> bytes:
-    """Return and clear what was written since the last call."""
+    """What was written since the last time."""
     content = text.getvalue().encode("utf-8", "replace")
     text.seek(0)
     text.truncate()
     return content
-
-
-def _done(failure: Failure | None, summary: FileSummary) -> dict[str, Any]:
-    return {
-        "duration": summary.duration,
-        "windows": summary.windows,
-        "damaged_packets": summary.damaged_packets,
-        "failure": None if failure is None else [failure.kind, failure.reason],
-    }
 
 
 def _limit_memory(memory_bytes: int) -> None:

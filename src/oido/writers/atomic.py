@@ -9,14 +9,21 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from oido.errors import OutputError
 from oido.writers.written import WrittenFiles
 
-__all__ = ["AtomicFile", "free_path", "keep_original", "write_json", "write_text"]
+__all__ = [
+    "AtomicFile",
+    "free_path",
+    "keep_original",
+    "write_atomically",
+    "write_json",
+    "write_text",
+]
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 """What file systems without hard links say."""
@@ -24,10 +31,8 @@ _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 
 def write_text(path: Path, text: str) -> None:
     """A text file, whole or not at all. Raises OutputError."""
-    file = AtomicFile(path)
-    with file.guard():
+    with write_atomically(path) as file:
         file.stream.write(text)
-    file.commit()
 
 
 def write_json(path: Path, values: Any) -> None:
@@ -114,6 +119,27 @@ class AtomicFile:
                 f"{self.path} cannot be written: {error.strerror or error}; "
                 "nothing was left under that name"
             ) from error
+
+
+@contextlib.contextmanager
+def write_atomically(
+    path: Path, binary: bool = False, *, owner: str = "", new: bool = False
+) -> Iterator[AtomicFile]:
+    """A file that gets its name when the block is left without an error, or else leaves nothing.
+
+    new: raises FileExistsError instead of replacing one. Raises OutputError.
+    """
+    file = AtomicFile(path, binary, owner=owner)
+    try:
+        with file.guard():
+            yield file
+        if new:
+            file.commit_new()
+        else:
+            file.commit()
+    except BaseException:
+        file.discard()
+        raise
 
 
 def keep_original(path: Path) -> Path:

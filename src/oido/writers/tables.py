@@ -90,20 +90,26 @@ class JsonWriter:
         self._stream.write("[]\n" if self._before == "[\n" else "\n]\n")
 
 
-_PLACE = {"file": "string", "channel": "int32", "start_time": "float64", "end_time": "float64"}
+PLACE_TYPES = {"file": "string", "channel": "int32", "start_time": "float64", "end_time": "float64"}
+"""The Arrow types of the columns that begin every table of an archive, or of a run."""
+
+
+def label_types(calibrated: bool) -> dict[str, str]:
+    """The Arrow types of a table of events, windows or clips, by column."""
+    types = {**PLACE_TYPES, "label": "string", "label_index": "int32", "score": "float32"}
+    return {**types, CALIBRATED: "float32"} if calibrated else types
 
 
 def parquet_of_labels(stream: IO[bytes], calibrated: bool = False) -> ParquetWriter:
     """The table of events, windows or clips: the columns of every machine-readable table."""
-    columns = {**_PLACE, "label": "string", "label_index": "int32", "score": "float32"}
-    if calibrated:
-        columns[CALIBRATED] = "float32"
-    return ParquetWriter(stream, columns, rows_per_group=1 << 16)
+    return ParquetWriter(stream, label_types(calibrated), rows_per_group=1 << 16)
 
 
 def parquet_of_embeddings(stream: IO[bytes]) -> ParquetWriter:
     """Columns ``file, channel, start_time, end_time, embedding`` (a list of float32)."""
-    return ParquetWriter(stream, {**_PLACE, "embedding": "list of float32"}, rows_per_group=4096)
+    return ParquetWriter(
+        stream, {**PLACE_TYPES, "embedding": "list of float32"}, rows_per_group=4096
+    )
 
 
 class ParquetWriter:

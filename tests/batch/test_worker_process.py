@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One worker process: its messages, its end, and what explains it."""
+
+from __future__ import annotations
+
+import io
+import queue
+import sys
+from typing import Any
+
+import pytest
+
+from oido.batch.worker_process import WorkerProcess
+from oido.server.worker import read_message
+
+ECHO = """
+import pickle, sys
+from oido.batch.worker_process import serve_parent, tasks_of
+
+def serve(tasks, messages):
+    for task in tasks_of(tasks):
+        print("a library prints among the messages", flush=True)
+        if task == "fail":
+            raise SystemExit("out of ideas")
+        pickle.dump(task, messages)
+        messages.flush()
+
+sys.exit(serve_parent(serve))
+"""
+
+
+def start(setup: Any) -> tuple[WorkerProcess, queue.SimpleQueue[Any]]:
+    messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    return WorkerProcess([sys.executable, "-c", ECHO], setup, messages.put), messages
+
+
+def test_objects_come_back_and_the_last_line_explains_the_end() -> None:
+    worker, messages = start({"setup": 1})
+    worker.send([2, 3])
+    assert [messages.get(timeout=60) for _ in range(2)] == [{"setup": 1}, [2, 3]]
+    assert worker.last_words == "it does not answer"
+    worker.send("fail")
+    assert messages.get(timeout=60) is None
+    assert worker.last_words == "exit code 1: out of ideas"
+    assert worker.has_ended
+    assert not worker.was_killed
+    worker.send("nobody reads this")
+    worker.join()
+
+
+def test_a_kill_from_outside_is_known_as_one() -> None:
+    worker, messages = start("ready")
+    assert messages.get(timeout=60) == "ready"
+    worker.kill()
+    assert messages.get(timeout=60) is None
+    assert worker.was_killed
+    assert worker.ending == "signal 9"
+    worker.join()
+
+
+@pytest.mark.parametrize("content", [b"", b"\x02\0\0", b"\x02\0\0\0\x05abc"])
+def test_a_message_of_the_server_that_is_cut_off_is_the_end(content: bytes) -> None:
+    with pytest.raises(EOFError):
+        read_message(io.BytesIO(content))
+    assert read_message(io.BytesIO(b"\x02\0\0\0\x03abc" + content)) == (2, b"abc")
