@@ -26,6 +26,7 @@ __all__ = [
     "event_line",
     "gap_line",
     "hop_sentence",
+    "local_time",
     "printable",
     "trigger_line",
     "value_of",

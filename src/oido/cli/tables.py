@@ -15,7 +15,7 @@ from oido.options import Level
 from oido.types import AnyRow, Row
 from oido.writers import Format, RowWriter
 
-__all__ = ["StandardOutput", "Table", "bar_text", "show_table"]
+__all__ = ["StandardOutput", "Table", "bar_text", "can_print", "show_table"]
 
 _BAR_CELLS = 20
 

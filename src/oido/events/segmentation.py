@@ -74,7 +74,7 @@ class Segmenter:
         self._n_windows = 0
         self._runs: dict[int, _Run] = {}
         self._waiting: dict[int, _Run] = {}
-        self._told: set[int] = set()
+        self._announced: set[int] = set()
 
     def push(self, scores: NDArray[np.float32]) -> list[Event]:
         """Take f32[N, C], the next N windows; give the events that are over, by start time."""
@@ -93,7 +93,7 @@ class Segmenter:
             start = self._runs[index].first if index in self._runs else self._n_windows
             if self._gap(run, start) > self._gap_samples:
                 done.append((index, self._waiting.pop(index)))
-        self._told.difference_update(index for index, _ in done)
+        self._announced.difference_update(index for index, _ in done)
         return self._events(done, n_samples=None)
 
     def begun(self) -> list[Event]:
@@ -104,13 +104,13 @@ class Segmenter:
         """
         found = []
         for index, run in self._runs.items():
-            if index in self._told or run.peak < self._on[index]:
+            if index in self._announced or run.peak < self._on[index]:
                 continue
             earlier = self._waiting.get(index)
             joins = earlier is not None and self._gap(earlier, run.first) <= self._gap_samples
             whole = _joined(earlier, run) if joins and earlier is not None else run
             found += self._events([(index, whole)], n_samples=None)
-        self._told.update(event.label_index for event in found)
+        self._announced.update(event.label_index for event in found)
         return sorted(found, key=lambda e: (e.start_time, e.label_index))
 
     def flush(self, n_samples: int) -> list[Event]:

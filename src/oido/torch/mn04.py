@@ -25,7 +25,7 @@ from oido.models.networks.mn04 import (
     LABEL_COUNT,
     MEL_BANDS,
     STEM,
-    Block,
+    InvertedResidual,
 )
 from oido.models.networks.torch_file import read_state_dict
 from oido.torch.base import MnLogMel, StagedNetwork, is_waveform, new_linear, numpy_copy
@@ -155,7 +155,7 @@ class Mn04(StagedNetwork):
 class _Residual(nn.Module):
     """Expand, filter each channel, squeeze and excite, project; add the input if it fits."""
 
-    def __init__(self, channels: int, block: Block) -> None:
+    def __init__(self, channels: int, block: InvertedResidual) -> None:
         super().__init__()
         inside, activation, stride = block.expanded, block.activation, block.stride
         layers: list[nn.Module] = []

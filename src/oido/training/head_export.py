@@ -144,7 +144,7 @@ def check_parity(
     assert raw is not None
     names = [output.name for output in read_metadata(raw, content).outputs]
     runtime = whole_runtime(WholeNetwork(content, (names.index(TAUGHT_HEAD),)))
-    ear, windows = Predictor.of(model), model.windows
+    predictor, windows = Predictor.of(model), model.windows
     windowing = Windowing.from_seconds(windows, None)
     step = max(1, len(clips) // _CLIPS)
     count, worst = 0, 0.0
@@ -155,7 +155,9 @@ def check_parity(
         segments = framer.push(waveform[0]) or framer.flush()
         for segment in segments[:1]:
             cut = cut_windows(segment.waveform, windows.window_samples, segment.hop_samples)
-            expected = head.scores(ear.predict(segment.waveform, segment.hop_samples).embeddings)
+            expected = head.scores(
+                predictor.predict(segment.waveform, segment.hop_samples).embeddings
+            )
             scores = runtime.run(np.ascontiguousarray(cut)).scores
             worst = max(worst, float(np.abs(scores - expected).max()))
             count += len(cut)

@@ -22,6 +22,7 @@ __all__ = [
     "JsonWriter",
     "NpzEmbeddingWriter",
     "ParquetWriter",
+    "label_types",
     "parquet_of_embeddings",
     "parquet_of_labels",
     "record_of",

@@ -25,7 +25,7 @@ __all__ = [
     "LABEL_COUNT",
     "MEL_BANDS",
     "STEM",
-    "Block",
+    "InvertedResidual",
     "network",
 ]
 
@@ -42,7 +42,7 @@ BATCH_NORM_EPSILON = 0.001
 Activation = Literal["none", "relu", "hard-swish"]
 
 
-class Block(NamedTuple):
+class InvertedResidual(NamedTuple):
     """One inverted residual: channels inside (expanded), channels out; squeeze 0 is none."""
 
     kernel: int
@@ -54,21 +54,21 @@ class Block(NamedTuple):
 
 
 BLOCKS = (
-    Block(3, 8, 8, 0, "relu", 1),
-    Block(3, 24, 16, 0, "relu", 2),
-    Block(3, 32, 16, 0, "relu", 1),
-    Block(5, 32, 16, 8, "relu", 2),
-    Block(5, 48, 16, 16, "relu", 1),
-    Block(5, 48, 16, 16, "relu", 1),
-    Block(3, 96, 32, 0, "hard-swish", 2),
-    Block(3, 80, 32, 0, "hard-swish", 1),
-    Block(3, 72, 32, 0, "hard-swish", 1),
-    Block(3, 72, 32, 0, "hard-swish", 1),
-    Block(3, 192, 48, 48, "hard-swish", 1),
-    Block(3, 272, 48, 72, "hard-swish", 1),
-    Block(5, 272, 64, 72, "hard-swish", 2),
-    Block(5, 384, 64, 96, "hard-swish", 1),
-    Block(5, 384, 64, 96, "hard-swish", 1),
+    InvertedResidual(3, 8, 8, 0, "relu", 1),
+    InvertedResidual(3, 24, 16, 0, "relu", 2),
+    InvertedResidual(3, 32, 16, 0, "relu", 1),
+    InvertedResidual(5, 32, 16, 8, "relu", 2),
+    InvertedResidual(5, 48, 16, 16, "relu", 1),
+    InvertedResidual(5, 48, 16, 16, "relu", 1),
+    InvertedResidual(3, 96, 32, 0, "hard-swish", 2),
+    InvertedResidual(3, 80, 32, 0, "hard-swish", 1),
+    InvertedResidual(3, 72, 32, 0, "hard-swish", 1),
+    InvertedResidual(3, 72, 32, 0, "hard-swish", 1),
+    InvertedResidual(3, 192, 48, 48, "hard-swish", 1),
+    InvertedResidual(3, 272, 48, 72, "hard-swish", 1),
+    InvertedResidual(5, 272, 64, 72, "hard-swish", 2),
+    InvertedResidual(5, 384, 64, 96, "hard-swish", 1),
+    InvertedResidual(5, 384, 64, 96, "hard-swish", 1),
 )
 
 
@@ -117,7 +117,7 @@ class _Network:
         self._state = state
         self.writer = writer
 
-    def block(self, x: int, name: str, block: Block) -> int:
+    def block(self, x: int, name: str, block: InvertedResidual) -> int:
         """Expand, filter each channel, squeeze and excite, project; add the input if it fits."""
         before, channels = x, self.writer.shape(x)[-1]
         names = (f"{name}.{part}" for part in range(4))
