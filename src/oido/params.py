@@ -160,6 +160,16 @@ class Windowing:
         beyond = max(n_samples, self.window_samples) - self.window_samples
         return 1 + -(-beyond // self.hop_samples)
 
+    @property
+    def hop_seconds(self) -> float:
+        """Seconds from one window to the next."""
+        return self.hop_samples / self.sample_rate_hz
+
+    def span(self, window: int) -> tuple[float, float]:
+        """Start and end of one window in seconds."""
+        start, rate = window * self.hop_samples, self.sample_rate_hz
+        return start / rate, (start + self.window_samples) / rate
+
     def times(self, first_window: int, n_windows: int) -> NDArray[np.float64]:
         """Start and end of consecutive windows in seconds, f64[N, 2]."""
         import numpy as np

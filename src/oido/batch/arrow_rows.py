@@ -99,8 +99,7 @@ class ChannelRows(RowMaker):
         return []
 
     def _add_windows(self, block: Block) -> None:
-        probabilities = self._postprocessor.probabilities(block.scores)
-        values = block.scores if probabilities is None else probabilities
+        values = self._postprocessor.decision_values(block.scores)
         allowed = self._postprocessor.selector.allowed
         window, label = np.nonzero((values >= self._floor) & allowed)
         if not len(window):
@@ -114,8 +113,8 @@ class ChannelRows(RowMaker):
             pa.array(label.astype(np.int32)),
             pa.array(block.scores[window, label]),
         ]
-        if probabilities is not None:
-            columns.append(pa.array(probabilities[window, label]))
+        if values is not block.scores:
+            columns.append(pa.array(values[window, label]))
         self._add("windows", columns)
 
     def _add_embeddings(self, block: Block) -> None:

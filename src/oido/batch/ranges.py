@@ -179,15 +179,13 @@ def read_piece(storage: Storage, path: str, windowing: Windowing) -> Iterator[Bl
                 yield RangeEnd(n_samples, AudioInfo(*info), tags, seconds)
                 return
             scores, embeddings, weights, loudness, similarities = (_load(file) for _ in range(5))
-            starts = (np.arange(len(scores)) + first[0]) * windowing.hop_samples
-            times = np.stack([starts, starts + windowing.window_samples], axis=1)
             yield Block(
                 int(first[0]),
                 scores,
                 embeddings,
                 weights,
                 loudness,
-                times / windowing.sample_rate_hz,
+                windowing.times(int(first[0]), len(scores)),
                 similarities=similarities if len(similarities) else None,
             )
 

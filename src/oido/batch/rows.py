@@ -33,10 +33,6 @@ class RowMaker:
         """The rows that are left, when the recording ended after this many samples."""
         return []
 
-    def _times(self, window: int) -> tuple[float, float]:
-        start, rate = window * self._windowing.hop_samples, self._windowing.sample_rate_hz
-        return start / rate, (start + self._windowing.window_samples) / rate
-
     def _row(self, start: float, end: float, c: Category) -> Row:
         label = c.display_name
         return Row(self._file, self._channel, start, end, label, c.index, c.score, c.probability)
@@ -76,7 +72,7 @@ class _WindowRows(RowMaker):
 
     def push(self, block: Block) -> list[AnyRow]:
         return [
-            self._row(*self._times(window), category)
+            self._row(*self._windowing.span(window), category)
             for window, scores in enumerate(block.scores, start=block.first_window)
             for category in self._postprocessor.selector.categories(scores, self._top)
         ]
@@ -117,7 +113,7 @@ class _EmbeddingRows(RowMaker):
             return []
         vectors = enumerate(self._finish(block.embeddings), start=block.first_window)
         return [
-            EmbeddingRow(self._file, self._channel, *self._times(window), vector)
+            EmbeddingRow(self._file, self._channel, *self._windowing.span(window), vector)
             for window, vector in vectors
         ]
 

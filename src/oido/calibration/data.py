@@ -108,7 +108,7 @@ def score_clips(
         scores = np.column_stack([scores, judged.no_event])
         targets = np.column_stack([targets, _no_event(judged)])
         of_windows = np.column_stack([of_windows, windows.no_event])
-    hop = classifier.windowing.hop_samples / classifier.windowing.sample_rate_hz
+    hop = classifier.windowing.hop_seconds
     found = LabelledScores(
         clips=judged.clips,
         classes=classes,

@@ -223,7 +223,7 @@ def _stretches(
 ) -> Iterator[tuple[Floats, Floats]]:
     """Embedding f32[D] and values f32[C] of each; a last one of less than half is left out."""
     windowing, model_reader = classifier.windowing, classifier.postprocessor
-    hop_seconds = windowing.hop_samples / windowing.sample_rate_hz
+    hop_seconds = windowing.hop_seconds
     size = max(1, round(STRETCH_SECONDS / hop_seconds))
     pending: list[tuple[Floats, Floats, NDArray[np.float64], NDArray[np.float64]]] = []
     held, any_yielded = 0, False
@@ -237,11 +237,10 @@ def _stretches(
         held = sum(len(each[0]) for each in pending)
         aggregator = Aggregator(model_reader.aggregation)
         aggregator.push(scores[:stop], weights[:stop], loudness[:stop])
-        values = aggregator.flush()
-        probabilities = model_reader.probabilities(values)
+        values = model_reader.decision_values(aggregator.flush())
         shares = weights[:stop] if weights[:stop].any() else None
         mean = np.average(embeddings[:stop], axis=0, weights=shares).astype(np.float32)
-        return mean, values if probabilities is None else probabilities
+        return mean, values
 
     for block in classifier.stream(reader, jobs=1):
         pending.append((block.scores, block.embeddings, block.weights, block.loudness))

@@ -141,8 +141,8 @@ class _ClipOutput(NamedTuple):
 
     @classmethod
     def of(cls, result: ClassificationResult) -> _ClipOutput:
-        windows = result.scores if result.probabilities is None else result.probabilities
-        return cls(result.clip_scores, result.clip_probabilities, windows, result.times)
+        values = result.decision_values
+        return cls(result.clip_scores, result.clip_probabilities, values, result.times)
 
 
 class _Columns(NamedTuple):

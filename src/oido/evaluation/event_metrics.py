@@ -222,7 +222,7 @@ def judge_events(
         onset_collar=onset_collar,
         offset_collar=offset_collar,
         offset_share=offset_share,
-        cell_seconds=classifier.windowing.hop_samples / classifier.windowing.sample_rate_hz,
+        cell_seconds=classifier.windowing.hop_seconds,
         macro_f1=events.macro_f1(),
         micro_precision=events.precision(),
         micro_recall=events.recall(),
@@ -258,7 +258,7 @@ def _judge_file(
     else:
         events = result.events(thresholds)
     label_of = {column: label for label, column in columns.items()}
-    values = result.scores if result.probabilities is None else result.probabilities
+    values = result.decision_values
     windowing, count = classifier.windowing, len(values)
     samples = round(result.duration * windowing.sample_rate_hz)
     starts = [windowing.cell(window, count, samples)[0] for window in range(count)]

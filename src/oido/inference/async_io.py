@@ -257,7 +257,7 @@ class WindowQueue:
         block, row = window.block, window.row
         skipped, self._next_window = window.number - self._next_window, window.number + 1
         probabilities = self._reader.probabilities(block.scores[row])
-        hop = every * self._windowing.hop_samples / self._windowing.sample_rate_hz
+        hop = every * self._windowing.hop_seconds
         start, end = (float(time) for time in block.times[row])
         return StreamWindow(
             start,

@@ -38,7 +38,7 @@ class EnsembleCombiner:
 
     def __init__(self, columns: Sequence[int], windows: Windowing, pieces: Windowing) -> None:
         self._columns, self._windows = np.asarray(columns), windows
-        self._hop = pieces.hop_samples / pieces.sample_rate_hz
+        self._hop = pieces.hop_seconds
         self._length = pieces.window_samples / pieces.sample_rate_hz
         self._rows: deque[tuple[int, NDArray[np.float32]]] = deque()
 

@@ -84,6 +84,11 @@ class HeadPostprocessor:
         """The probabilities f32[…, C] of scores f32[…, C]; None without a calibration."""
         return None if self._calibrator is None else self._calibrator.apply(scores)
 
+    def decision_values(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What categories are ordered, limited and made events by: probabilities, else scores."""
+        probabilities = self.probabilities(scores)
+        return scores if probabilities is None else probabilities
+
     def segmenter(self, windowing: Windowing, detection: Detection) -> Segmenter:
         """What makes events of this head's scores. Raises UnknownLabelError.
 

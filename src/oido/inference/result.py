@@ -128,6 +128,11 @@ class ClassificationResult:
         return self.clip()
 
     @property
+    def decision_values(self) -> NDArray[np.float32]:
+        """f32[N, C]: probabilities where the model has them, else scores."""
+        return self.scores if self.probabilities is None else self.probabilities
+
+    @property
     def clip_probabilities(self) -> NDArray[np.float32] | None:
         """f32[C]: the probabilities of ``clip_scores``; None for a model without a calibration."""
         return self._postprocessor.probabilities(self.clip_scores)

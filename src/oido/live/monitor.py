@@ -80,11 +80,9 @@ class LiveMonitor:
     def __iter__(self) -> Iterator[LiveUpdate]:
         windowing, reader = self._classifier.windowing, self._classifier.postprocessor
         for block in self._stream:
-            probabilities = reader.probabilities(block.scores)
-            values = block.scores if probabilities is None else probabilities
+            values = reader.decision_values(block.scores)
             for row in range(len(block.scores)):
                 window = block.first_window + row
-                start = window * windowing.hop_samples
                 skipped = window - self._windows
                 events = self._push(block.scores[row], skipped)
                 triggers = []
@@ -92,8 +90,7 @@ class LiveMonitor:
                     triggers = self.rule_engine.push(window, block.scores[row], values[row])
                 self._windows = window + 1
                 yield LiveUpdate(
-                    start / windowing.sample_rate_hz,
-                    (start + windowing.window_samples) / windowing.sample_rate_hz,
+                    *windowing.span(window),
                     block.scores[row],
                     values[row],
                     events,

@@ -124,11 +124,11 @@ class RuleEngine:
     ) -> list[TriggerState]:
         """The next window: its scores f32[C], and what thresholds are compared with, f32[C]."""
         if self._speech is not None:
-            start, end = self._span(window)
+            start, end = self._windowing.span(window)
             self._speech.push(start, end, np.stack([scores, values]))
         changes = [trigger.push(window, values, scores) for trigger in self._triggers]
         # A clip is complete only when no window to come touches it.
-        return self._report(changes, self._span(window + 1)[0])
+        return self._report(changes, self._windowing.span(window + 1)[0])
 
     def flush(self, stream_time: float) -> list[TriggerState]:
         """Nothing more will come; every window up to ``stream_time`` seconds is done."""
@@ -188,11 +188,6 @@ class RuleEngine:
     def _runners_of(self, number: int) -> Iterator[Runner]:
         for action in self._rules[number].actions:
             yield self._runners[id(action)]
-
-    def _span(self, window: int) -> tuple[float, float]:
-        start = window * self._windowing.hop_samples
-        rate = self._windowing.sample_rate_hz
-        return start / rate, (start + self._windowing.window_samples) / rate
 
 
 def _has_action(rule: Rule, action: Action) -> bool:

@@ -84,15 +84,14 @@ class Outbox:
         if gone is None and every == self._announced_every:
             return None
         self._announced_every = every
-        hop = round(every * w.hop_samples / w.sample_rate_hz, 6)
+        hop = round(every * w.hop_seconds, 6)
         if gone is None:
             return text_of("dropped", windows=0, hop=hop)
-        last_sample = gone.last * w.hop_samples + w.window_samples
         return text_of(
             "dropped",
             windows=gone.windows,
-            start_time=round(gone.first * w.hop_samples / w.sample_rate_hz, 6),
-            end_time=round(last_sample / w.sample_rate_hz, 6),
+            start_time=round(w.span(gone.first)[0], 6),
+            end_time=round(w.span(gone.last)[1], 6),
             hop=hop,
         )
 

@@ -138,9 +138,7 @@ class Session:
         self.outbox.close()
 
     def _send_window(self, number: int, scores: Any) -> None:
-        w = self.windowing
-        start = number * w.hop_samples / w.sample_rate_hz
-        end = (number * w.hop_samples + w.window_samples) / w.sample_rate_hz
+        start, end = self.windowing.span(number)
         best = self._postprocessor.selector.categories(scores, self._plan.top)
         rows = [
             Row(STREAM_NAME, None, start, end, c.display_name, c.index, c.score, c.probability)

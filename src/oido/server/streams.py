@@ -78,7 +78,7 @@ class Streams:
                 "ready",
                 version=VERSION,
                 model=served.name,
-                hop=session.windowing.hop_samples / session.windowing.sample_rate_hz,
+                hop=session.windowing.hop_seconds,
                 window=session.windowing.window_samples / session.windowing.sample_rate_hz,
                 calibrated=served.model.head.calibration is not None,
             )
