@@ -129,11 +129,11 @@ def _run_spec(args: argparse.Namespace) -> RunSpec:
 
 def run_archive(args: argparse.Namespace) -> int:
     """Run the paths of the command line into its folder; the exit code."""
-    for name in _SPEC_NAMES:
-        if not hasattr(args, name):
-            setattr(args, name, OPTIONS[name].default if name in OPTIONS else None)
     run: ArchiveRun | None = None
     try:
+        for name in _SPEC_NAMES:
+            if not hasattr(args, name):
+                setattr(args, name, OPTIONS[name].default if name in OPTIONS else None)
         with interrupts_held():
             _need_pyarrow()
             from oido.batch.run import ArchiveRun

@@ -65,9 +65,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
-    args = argparse.Namespace()
+    args, has_begun = argparse.Namespace(), False
     try:
         build_parser().parse_args(argv, args)
+        has_begun = True
         code: int = args.run(args)
         sys.stdout.flush()
         return code
@@ -76,7 +77,8 @@ def run(argv: Sequence[str] | None = None) -> int:
         return EXIT_USAGE if isinstance(error, OptionError) else EXIT_FATAL
     except KeyboardInterrupt as error:
         # What a command knows of what was done, and of how to go on, comes with it.
-        print_message("; ".join(["interrupted", *map(str, error.args)]))
+        hints = map(str, error.args) if has_begun else ["give the command again"]
+        print_message("; ".join(["interrupted", *hints]))
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output (`head`) has enough; Python must not complain at exit.
