@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 from oido.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from oido.torch.base import ForwardOutputs, MnLogMel, StagedNetwork, YamNetLogMel
+    from oido.torch.base import Heard, MnLogMel, StagedNetwork, YamNetLogMel
     from oido.torch.mn04 import Mn04
     from oido.torch.yamnet import YamNet
 
 _HOME = {
-    "ForwardOutputs": "oido.torch.base",
+    "Heard": "oido.torch.base",
     "Mn04": "oido.torch.mn04",
     "MnLogMel": "oido.torch.base",
     "StagedNetwork": "oido.torch.base",
@@ -31,7 +31,7 @@ _HOME = {
     "YamNetLogMel": "oido.torch.base",
 }
 
-__all__ = ["ForwardOutputs", "Mn04", "MnLogMel", "StagedNetwork", "YamNet", "YamNetLogMel"]
+__all__ = ["Heard", "Mn04", "MnLogMel", "StagedNetwork", "YamNet", "YamNetLogMel"]
 
 
 def __getattr__(name: str) -> Any:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = [
-    "ForwardOutputs",
+    "Heard",
     "MnLogMel",
     "StagedNetwork",
     "YamNetLogMel",
@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 
-class ForwardOutputs(NamedTuple):
+class Heard(NamedTuple):
     """scores: f32[…, classes], 0..1; embeddings: f32[…, dim], before the head."""
 
     scores: Tensor
@@ -93,13 +93,13 @@ class StagedNetwork(nn.Module, ABC):
         """Scores before the sigmoid, f32[…, classes]: what a loss should be made of."""
         return self.head(self.embed(sound))
 
-    def forward(self, sound: Tensor) -> ForwardOutputs:
+    def forward(self, sound: Tensor) -> Heard:
         """Scores and embeddings of a waveform or of patches.
 
         Raises InvalidSamplesError for another shape, or for whole numbers.
         """
         embeddings = self.embed(sound)
-        return ForwardOutputs(torch.sigmoid(self.head(embeddings)), embeddings)
+        return Heard(torch.sigmoid(self.head(embeddings)), embeddings)
 
     def unfreeze_last(self, count: int) -> tuple[str, ...]:
         """Let the last ``count`` stages learn and freeze the others; the names of those that learn.
