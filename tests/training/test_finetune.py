@@ -20,7 +20,7 @@ def test_a_network_is_taught_judged_and_exported(tmp_path: Path) -> None:
     sounds = make_sounds(tmp_path / "sounds", each=5, seconds=1.0)
     (sounds / "beep" / "broken.wav").write_bytes(b"RIFF")
     lines: list[str] = []
-    result = finetune(oido.Dataset.load(sounds), max_minutes=0.05, tell=lines.append)
+    result = finetune(oido.Dataset.load(sounds), max_minutes=0.05, on_message=lines.append)
     assert [Path(item.name).name for item in result.left_out] == ["broken.wav"]
     assert len(result.train) + len(result.test) == 15
     assert lines
