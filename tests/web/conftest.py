@@ -37,6 +37,9 @@ _ARGUMENTS = (
     "--use-fake-device-for-media-stream",
 )
 
+HAS_LITERT_JS = is_vendored()
+"""Before any test ran: those of the page's core may fetch it while servers here run without."""
+
 
 @pytest.fixture(scope="session")
 def street() -> NDArray[np.float32]:
@@ -106,5 +109,5 @@ def pages(browser: Any, served: Served) -> Iterator[Pages]:
 @pytest.fixture
 def on_device(pages: Pages) -> None:
     """Skips where this installation has not what hears in the browser."""
-    if not is_vendored():
+    if not HAS_LITERT_JS:
         pytest.skip("needs LiteRT.js: make web")
