@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sources that are pushed: equal to a file, bounded, heard with others, over when over."""
+"""Sources that are pushed: equal to a file, bounded, over when over."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,33 +15,8 @@ from numpy.typing import NDArray
 import oido
 from oido.errors import CorruptAudioError, EmptyAudioError, InvalidSamplesError
 from oido.inference.block import Block
-from oido.inference.predictor import BatchPredictor
 from oido.inference.scheduler import BatchScheduler
-from oido.signal.decode import AudioInfo
-
-
-class Kept:
-    """A sink that keeps what it is told; ``gate`` holds the threads that tell it."""
-
-    def __init__(self) -> None:
-        self.heard: list[Block] = []
-        self.error: Exception | None = None
-        self.over = threading.Event()
-        self.entered, self.gate = threading.Event(), threading.Event()
-        self.gate.set()
-
-    def blocks(self, blocks: list[Block]) -> None:
-        self.entered.set()
-        self.gate.wait(20)
-        self.heard += blocks
-
-    def ended(self, error: Exception | None) -> None:
-        assert not self.over.is_set()
-        self.error = error
-        self.over.set()
-
-    def scores(self) -> NDArray[np.float32]:
-        return np.concatenate([block.scores for block in self.heard])
+from tests.inference.pushed import Kept, info, noise
 
 
 @pytest.fixture
@@ -50,18 +24,6 @@ def hub(classifier: oido.AudioClassifier) -> Iterator[BatchScheduler]:
     opened = BatchScheduler(classifier.model, 2)
     yield opened
     opened.close()
-
-
-def info(rate_hz: int, channels: int = 1) -> AudioInfo:
-    return AudioInfo("<stream>", rate_hz, channels, None, "pcm", "stream")
-
-
-def noise(
-    seconds: float, rate_hz: int = 16_000, channels: int = 1, seed: int = 7
-) -> NDArray[np.float32]:
-    shape = (int(seconds * rate_hz), channels)
-    samples = np.random.default_rng(seed).uniform(-0.4, 0.4, shape).astype(np.float32)
-    return samples * np.linspace(0, 1, len(samples), dtype=np.float32)[:, None]
 
 
 @pytest.mark.parametrize("size", [17, 509, 44_100])
@@ -90,58 +52,6 @@ def test_a_fed_stream_equals_the_one_shot(
     assert np.array_equal(np.concatenate([b.loudness for b in kept.heard]), expected.loudness)
     assert np.array_equal(np.concatenate([b.times for b in kept.heard]), expected.times)
     assert fed.n_samples == round(expected.duration * 16_000)
-
-
-@pytest.mark.parametrize("name", ["yamnet/classification", "efficientat/mn04", "ensemble"])
-def test_many_strangers_at_once_are_heard_as_each_alone(
-    name: str, request: pytest.FixtureRequest
-) -> None:
-    if name != "yamnet/classification":
-        request.getfixturevalue("mn04_is_here")
-    classifier = oido.AudioClassifier(name, jobs=1)
-    rate = classifier.windowing.sample_rate_hz
-    seconds = 8.0 if name == "ensemble" else 2.2 * classifier.windowing.window_samples / rate
-    sounds = [noise(seconds + n / 7, rate, seed=n) for n in range(5)]
-    hub = BatchScheduler(classifier.model, 2)
-    kept = [Kept() for _ in sounds]
-    feds = [hub.open(info(rate), classifier.windowing, sink) for sink in kept]
-    for start in range(0, max(map(len, sounds)), 4_001):
-        for fed, sound in zip(feds, sounds):
-            assert fed.push(sound[start : start + 4_001])
-    for fed in feds:
-        fed.end()
-
-    for sink, sound in zip(kept, sounds):
-        assert sink.over.wait(60)
-        assert np.array_equal(sink.scores(), classifier.classify(sound, rate).scores)
-    hub.close()
-
-
-def test_windows_of_different_sources_share_a_batch(
-    classifier: oido.AudioClassifier, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    batches: list[int] = []
-    hear = BatchPredictor.predict
-
-    def counted(self: BatchPredictor, segments: Any) -> Any:
-        batches.append(len(segments))
-        return hear(self, segments)
-
-    monkeypatch.setattr(BatchPredictor, "predict", counted)
-    hub = BatchScheduler(classifier.model, 1)
-    first, others = Kept(), [Kept() for _ in range(6)]
-    first.gate.clear()
-    one = hub.open(info(16_000), classifier.windowing, first)
-    one.push(noise(1.0))
-    assert first.entered.wait(10)  # the only thread is busy: the others gather
-    for sink in others:
-        hub.open(info(16_000), classifier.windowing, sink).push(noise(1.0))
-    first.gate.set()
-    for sink in others:
-        assert sink.entered.wait(10)
-    hub.close()
-
-    assert batches == [1, 6]
 
 
 def test_a_window_does_not_wait_for_more_than_its_last_sample(

@@ -63,6 +63,7 @@ class Pipeline(ABC):
         self.info, self._branches = info, tuple(branches)
         self._measures_loudness = measures_loudness
         self._mono = Mono(info, channel)
+        self._n_frames = 0
         self._memories = [PatchMemory() for _ in branches]
         self._resamplers = [
             Resampler(info.sample_rate_hz, branch.windowing.sample_rate_hz) for branch in branches
@@ -81,6 +82,7 @@ class Pipeline(ABC):
     def push(self, block: NDArray[np.float32]) -> list[WorkItem]:
         """The work that f32[n, channels] completes."""
         mono = self._mono.push(block)
+        self._n_frames += len(mono)
         return [
             WorkItem(number, segment, self._memories[number])
             for number, branch in enumerate(self._branches)
@@ -120,9 +122,11 @@ class Pipeline(ABC):
 
     def missing_frames(self) -> int:
         """Frames of the source that must come, at the least, before there is work again."""
-        first = self.windowing.sample_rate_hz
-        missing = self._branches[0].framer.missing_samples
-        return max(1, math.ceil(missing * self.info.sample_rate_hz / first))
+        framer, rate = self._branches[0].framer, self.windowing.sample_rate_hz
+        needed = framer.n_samples + framer.missing_samples
+        # Counted from the source's start: a resampler holds some of what it got, and gives it later
+        # all at once.
+        return max(1, math.ceil(needed * self.info.sample_rate_hz / rate) - self._n_frames)
 
     def _block(
         self,

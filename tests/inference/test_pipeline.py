@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import oido
-from oido.errors import EmptyAudioError
+from oido.errors import EmptyAudioError, InvalidSamplesError, OptionError
 from oido.inference.pipeline import make_pipeline
-from oido.inference.predictor import PredictorPool
+from oido.inference.predictor import Predictor, PredictorPool
 from oido.inference.result import ClassificationResult
 from oido.inference.stream import WindowStream
 from oido.params import Windowing
@@ -235,11 +235,71 @@ def test_every_way_in_gives_the_same(classifier, tmp_path):
         np.testing.assert_array_equal(classifier.classify(way, rate).scores, expected)
 
 
-def test_one_shot_is_push_everything_then_flush(front_end, runtime, hear):
+def test_one_shot_is_push_everything_then_flush(model, hear):
     """The stages by hand, in the order of the design's one path."""
+    predictor = Predictor.of(model)
     samples = noise(100_000, level=0.3)
     resampler, framer = Resampler(44_100, 16_000), WindowFramer(WINDOWING, 4)
     segments = framer.push(resampler.push(samples))
     segments += framer.push(resampler.flush()) + framer.flush()
-    scores = [runtime.run(front_end.patches(s.waveform, 7_680)).scores for s in segments]
+    scores = [predictor.predict(s.waveform, s.hop_samples).scores for s in segments]
     np.testing.assert_array_equal(np.concatenate(scores), hear(samples, 44_100)[0])
+
+
+def pipeline_of(model, rate_hz, channels=1, **options):
+    info = AudioInfo("<made>", rate_hz, channels, None, "float32", "array")
+    return make_pipeline(model, info, WINDOWING, **options)
+
+
+@settings(max_examples=40)
+@given(
+    rate_hz=st.sampled_from([8_000, 16_000, 44_100, 48_000]),
+    before=st.integers(0, 60_000),
+)
+def test_missing_frames_are_never_too_many(model, rate_hz, before):
+    """One frame fewer brings no work: nobody who waits for so many frames waits too long."""
+    pipeline = pipeline_of(model, rate_hz)
+    pipeline.push(noise(before, level=0.1)[:, None])
+    missing = pipeline.missing_frames()
+    assert missing >= 1
+    assert not pipeline.push(np.zeros((missing - 1, 1), np.float32))
+
+
+def test_at_the_models_rate_work_comes_with_the_last_missing_frame(model):
+    pipeline = pipeline_of(model, 16_000)
+    assert pipeline.missing_frames() == 15_600
+    (item,) = pipeline.push(np.zeros((15_600, 1), np.float32))
+    assert (item.branch, item.segment.first_window, item.segment.n_windows) == (0, 0, 1)
+    assert pipeline.missing_frames() == 7_680
+
+
+@pytest.mark.parametrize(("n_samples", "windows"), [(15_599, 0), (15_600, 1), (20_000, 2)])
+def test_what_is_left_of_a_damaged_source_needs_a_whole_window(model, n_samples, windows):
+    pipeline = pipeline_of(model, 16_000)
+    items = pipeline.push(noise(n_samples)[:, None]) + pipeline.flush(damaged=True)
+    assert sum(item.segment.n_windows for item in items) == windows
+
+
+def test_damage_within_the_samples_is_kept_and_ends_what_is_used(model):
+    samples = noise(40_000)[:, None]
+    samples[30_000] = np.nan
+    pipeline = pipeline_of(model, 16_000)
+    pipeline.push(samples)
+    assert isinstance(pipeline.damage, InvalidSamplesError)
+    assert pipeline.n_samples == 30_000
+    assert pipeline.push(noise(40_000)[:, None]) == []
+
+
+def test_loudness_is_measured_only_where_it_is_wanted(model):
+    quiet, loud = (pipeline_of(model, 16_000, measures_loudness=wanted) for wanted in (False, True))
+    for pipeline in (quiet, loud):
+        (item,) = pipeline.push(noise(15_600, level=0.5)[:, None])
+        assert pipeline.loudness(item).shape == (1,)
+        assert (pipeline.loudness(item) > 0).all() == (pipeline is loud)
+
+
+def test_a_channel_that_is_none_is_told_at_once_and_one_that_is_not_there_with_the_samples(model):
+    with pytest.raises(OptionError, match='must be "mix" or a number'):
+        pipeline_of(model, 16_000, channel="left")
+    with pytest.raises(OptionError, match="no channel 2; it has channels 0 to 1"):
+        pipeline_of(model, 16_000, 2, channel=2).push(np.zeros((10, 2), np.float32))
