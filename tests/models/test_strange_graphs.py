@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="each model need
 
 CHILD = Path(__file__).with_name("damaged_child.py")
 WINDOW, MEL, LOG, PATCH, DENSE, END = 4, 10, 11, 12, 44, 46
-"""Numbers of some operators (test_graph.py checks what stands where)."""
+"""Numbers of some operators (tflite/test_editor.py checks what stands where)."""
 
 
 def ints(*values):

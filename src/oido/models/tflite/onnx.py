@@ -213,15 +213,17 @@ class _Translation:
         weights = self.graph.tensors[op.inputs[1]]
         kernel = [int(n) for n in weights.shape[1:3]]
         strides = [int(options.strideH), int(options.strideW)]
+        dilations = [int(options.dilationHFactor), int(options.dilationWFactor)]
         pads = [0, 0, 0, 0]
         if options.padding == schema.Padding.SAME:
             sides = self.graph.tensors[op.inputs[0]].shape[1:3]
-            for axis, (side, size, stride) in enumerate(zip(sides, kernel, strides)):
+            covered = [(size - 1) * dilation + 1 for size, dilation in zip(kernel, dilations)]
+            for axis, (side, size, stride) in enumerate(zip(sides, covered, strides)):
                 total = max(0, (-(-int(side) // stride) - 1) * stride + size - int(side))
                 pads[axis], pads[axis + 2] = total // 2, total - total // 2
         image = self._node("Transpose", [self._input(op, 0)], perm=[0, 3, 1, 2])
         inputs = [image, self._constant_input(op.inputs[1], order), *self._bias(op)]
-        sides = {"strides": strides, "pads": pads, "kernel_shape": kernel}
+        sides = {"strides": strides, "pads": pads, "kernel_shape": kernel, "dilations": dilations}
         result = self._activate(op, self._node("Conv", inputs, group=group, **sides))
         return self._node("Transpose", [result], perm=[0, 2, 3, 1])
 

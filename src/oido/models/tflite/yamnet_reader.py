@@ -116,9 +116,9 @@ class _Graph:
 
     def dequantize(self, op: Any) -> _Constants:
         source, weights, bias = (self.tensors[number] for number in op.inputs[:3])
+        whole = self._stored(weights, schema.TensorType.INT8)
         scale = np.asarray(weights.quantization.scale, np.float64)  # f64[channels], or f64[1]
         zero_point = np.asarray(weights.quantization.zeroPoint, np.float64)
-        whole = self._stored(weights, schema.TensorType.INT8)
         along = [1] * whole.ndim
         along[int(weights.quantization.quantizedDimension)] = -1
         centred = whole.astype(np.float64) - zero_point.reshape(along)
