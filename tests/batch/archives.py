@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
+import soundfile
 
 from oido.batch.commit_log import read_folder
 from oido.batch.engine import InlineEngine, LocalEngine
@@ -15,9 +18,18 @@ from oido.batch.run import ArchiveRun
 from oido.batch.sources import find_sources
 from oido.batch.units import Outcome, RunSpec
 
-__all__ = ["hear", "tables"]
+__all__ = ["hear", "record", "tables"]
 
 _OF_THE_RUN = ("heard_at", "hearing_seconds")
+
+
+def record(path: Path, seconds: float = 2.0, seed: int = 0, rate: int = 16_000) -> str:
+    """A tone in noise, another for each seed; its path."""
+    rng = np.random.default_rng(seed)
+    times = np.arange(int(rate * seconds)) / rate
+    tone = 0.3 * np.sin(2 * np.pi * (300 + 100 * seed) * times)
+    soundfile.write(path, tone + 0.05 * rng.standard_normal(len(times)), rate)
+    return str(path)
 
 
 def hear(

@@ -1,11 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real S3 API on loopback, for the tests of object stores."""
+"""A small archive, and a real S3 API on loopback for the tests of object stores."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.batch.archives import record
+
+BUCKET = "s3://recordings"
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """Six recordings of 2 s to 7 s, of which the fourth is none."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(6):
+        record(folder / f"{number}.wav", 2 + number, number)
+    (folder / "3.wav").write_bytes(b"RIFF, but no more")
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -27,3 +44,15 @@ def s3_endpoint() -> Iterator[str]:
         yield address
         s3fs.S3FileSystem.clear_instance_cache()
     moto.stop()
+
+
+@pytest.fixture
+def s3(s3_endpoint: str) -> Any:
+    """Its file system, with an empty bucket."""
+    import fsspec
+
+    files = fsspec.filesystem("s3", skip_instance_cache=True, use_listings_cache=False)
+    if files.exists(BUCKET):
+        files.rm(BUCKET, recursive=True)
+    files.mkdir(BUCKET)
+    return files

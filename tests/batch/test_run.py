@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from oido.batch.commit_log import CommitLog, read_folder
+from oido.batch.commit_log import CommitLog
 from oido.batch.engine import InlineEngine, LocalEngine
 from oido.batch.plan import Plan, Task
 from oido.batch.progress import status_of
@@ -22,25 +22,7 @@ from oido.batch.sources import find_sources
 from oido.batch.units import RunSpec
 from oido.errors import OptionError, OutputError
 from oido.params import Selection
-from tests.batch.archives import hear, tables
-
-
-def record(path: Path, seconds: float = 2.0, seed: int = 0, rate: int = 16_000) -> str:
-    rng = np.random.default_rng(seed)
-    times = np.arange(int(rate * seconds)) / rate
-    tone = 0.3 * np.sin(2 * np.pi * (300 + 100 * seed) * times)
-    soundfile.write(path, tone + 0.05 * rng.standard_normal(len(times)), rate)
-    return str(path)
-
-
-@pytest.fixture
-def archive(tmp_path: Path) -> Path:
-    folder = tmp_path / "in"
-    folder.mkdir()
-    for number in range(6):
-        record(folder / f"{number}.wav", 2 + number, number)
-    (folder / "3.wav").write_bytes(b"RIFF, but no more")
-    return folder
+from tests.batch.archives import hear, record, tables
 
 
 def test_rows_are_those_of_classify(archive: Path, tmp_path: Path) -> None:
@@ -238,28 +220,6 @@ def test_an_empty_folder_may_have_what_systems_put_there(archive: Path, tmp_path
     assert len(tables(str(out))["recordings"]) == 1
 
 
-def test_every_state_of_the_ledger_can_be_gone_on_from(archive: Path, tmp_path: Path) -> None:
-    """As after a power cut: the last commits are gone, and the parts are still there."""
-    out = tmp_path / "out"
-    hear([str(archive)], str(out), flush_seconds=0)
-    before = tables(str(out))
-    commits = sorted((out / "ledger").iterdir())
-    assert len(commits) == 7
-    for kept in (0, 1, 4):
-        for commit in sorted((out / "ledger").iterdir())[kept:]:
-            commit.unlink()
-        hear([str(archive)], str(out), resumes=True, flush_seconds=0)
-        assert tables(str(out)) == before
-
-
-def test_a_ledger_with_a_gap_is_refused(archive: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    hear([str(archive)], str(out), flush_seconds=0)
-    (out / "ledger" / "00000003.json").unlink()
-    with pytest.raises(OptionError, match=r"not whole at ledger/00000004.json"):
-        read_folder(str(out))
-
-
 def test_two_runs_do_not_share_a_folder(archive: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "out")
     first = CommitLog(out, "0" * 16)
@@ -339,32 +299,3 @@ def test_what_killed_workers_were_writing_is_tidied_away_and_no_more(
     assert not any(path.exists() for path in unfinished)
     assert all(path.exists() for path in others)
     assert len(tables(str(out))["recordings"]) == 6
-
-
-def test_names_are_those_of_the_user_and_lists_may_be_of_any_kind(
-    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "a.csv").write_text("id,file\n1,in/0.wav\n2,in/1.wav\n")
-    pq.write_table(pa.table({"path": ["in/1.wav", "in/2.wav"]}), tmp_path / "b.parquet")
-    (tmp_path / "c.txt").write_text("# mine\n\nin/4.wav\n")
-    found = find_sources(["a.csv", "b.parquet", "c.txt", "in/0.wav"])
-    assert [s.name for s in found] == ["in/0.wav", "in/1.wav", "in/2.wav", "in/4.wav"]
-    (tmp_path / "d.csv").write_text("name\nx\n")
-    with pytest.raises(OptionError, match="no column named file or path"):
-        find_sources(["d.csv"])
-
-
-def test_the_status_of_a_run(archive: Path, tmp_path: Path) -> None:
-    out = str(tmp_path / "out")
-    hear([str(archive / "0.wav"), str(archive / "3.wav")], out)
-    status = status_of(out)
-    assert (status["done"], status["failed"], status["left"]) == (1, 1, 0)
-    assert status["audio_seconds"] == 2.0
-    assert status["rows"]["recordings"] == 2
-    assert status["failures"][0]["kind"] == "UnknownFormatError"
-    with pytest.raises(OptionError, match="is not a results folder"):
-        status_of(str(archive))

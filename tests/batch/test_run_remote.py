@@ -15,22 +15,9 @@ import soundfile
 
 from oido.batch.commit_log import CommitLog, read_folder
 from oido.batch.sources import find_sources
-from oido.batch.storage import storage_of
 from oido.errors import OptionError
 from tests.batch.archives import hear, tables
-
-BUCKET = "s3://recordings"
-
-
-@pytest.fixture
-def s3(s3_endpoint: str) -> Any:
-    import fsspec
-
-    files = fsspec.filesystem("s3", skip_instance_cache=True, use_listings_cache=False)
-    if files.exists(BUCKET):
-        files.rm(BUCKET, recursive=True)
-    files.mkdir(BUCKET)
-    return files
+from tests.batch.conftest import BUCKET
 
 
 @pytest.fixture
@@ -119,17 +106,6 @@ def test_of_a_store_only_what_a_run_wrote_is_swept(s3: Any, recordings: Path) ->
     assert ours not in left
     assert {part, "mine.parquet", f"{'1' * 16}-{'0' * 16}.parquet"} < left
     assert s3.cat_file(f"{out}/embeddings/work.npy") == b"mine"
-
-
-def test_nothing_in_a_store_is_overwritten(s3: Any) -> None:
-    storage = storage_of(f"{BUCKET}/x")
-    storage.write_new("a/b", b"1")
-    with pytest.raises(FileExistsError):
-        storage.write_new("a/b", b"2")
-    assert storage.read("a/b") == b"1"
-    with pytest.raises(ZeroDivisionError), storage.open_new("a/c") as file:
-        file.write(bytes(int(1 / (file.tell() * 0))))
-    assert storage.names("a") == ["a/b"]
 
 
 def test_a_folder_of_a_store_without_results_is_none(s3: Any) -> None:

@@ -104,7 +104,7 @@ def commits(storage: Storage) -> Iterator[dict[str, Any]]:
             commit: dict[str, Any] = json.loads(storage.read(name))
         except ValueError as error:
             raise _broken_log_error(storage, name) from error
-        if commit.get("commit") != number:
+        if not isinstance(commit, dict) or commit.get("commit") != number:
             raise _broken_log_error(storage, name)
         yield commit
 

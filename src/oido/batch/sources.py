@@ -85,12 +85,13 @@ def find_sources(paths: Sequence[str]) -> list[Source]:
 def _sources_of(path: str) -> Iterator[Source]:
     if path == "-":
         raise OptionError("an archive cannot hear standard input; save it to a file first")
+    path = path.removeprefix("file://")
     if os.path.splitext(path)[1].lower() in _LISTS and not os.path.isdir(path):
         entries = _entries(path)
         if not entries:
             raise OptionError(f"{path}: this list is empty")
         for entry in entries:
-            yield from _find_named(_resolve(path, entry))
+            yield from _find_named(_resolve(path, entry.removeprefix("file://")))
     else:
         yield from _find_named(path)
 
@@ -99,7 +100,7 @@ def _find_named(path: str) -> Iterator[Source]:
     if is_remote(path):
         yield from _find_remote(path)
         return
-    for recording in find_recordings([path.removeprefix("file://")]):
+    for recording in find_recordings([path]):
         yield _local(recording.path)
 
 
@@ -180,6 +181,7 @@ def _entries(path: str) -> list[str]:
 
 def _parquet_entries(path: str, file: Any) -> list[str]:
     try:
+        import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
         raise MissingExtraError(
@@ -189,7 +191,7 @@ def _parquet_entries(path: str, file: Any) -> list[str]:
         column = _column(path, pq.read_schema(file).names)
         file.seek(0)
         entries = pq.read_table(file, columns=[column]).column(column).to_pylist()
-    except pq.ArrowInvalid as error:
+    except pa.ArrowInvalid as error:
         raise OptionError(f"{path}: this list cannot be read ({error})") from error
     return [str(entry) for entry in entries if entry]
 

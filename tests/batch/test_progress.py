@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far an archive is, from its commits alone."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oido.batch.commit_log import CommitLog
+from oido.batch.progress import History, status_of
+from oido.batch.storage import storage_of
+from oido.batch.units import Outcome, Part, Source, Unit
+from oido.errors import OptionError
+from tests.batch.archives import hear
+
+A, B = (Source(name, f"/in/{name}", 100, "then") for name in "ab")
+PIECES = ("pieces/1.npy",)
+
+
+def commit(number: int, *outcomes: Outcome, add: tuple[str, ...] = (), **more: Any) -> Any:
+    parts = [Part("events", path, 1)._asdict() for path in add]
+    units = [outcome.entry() for outcome in outcomes]
+    return {"commit": number, "add": parts, "remove": [], "units": units, **more}
+
+
+def test_a_recording_is_known_by_its_place_and_its_content(tmp_path: Path) -> None:
+    history = History(storage_of(str(tmp_path)))
+    history.add(commit(1, Outcome(Unit(A), "done"), Outcome(Unit(B), "failed")))
+    assert (history.state(A), history.state(B)) == ("done", "failed")
+    assert history.state(A._replace(size=101)) is None
+    assert history.state(A._replace(modified="now")) is None
+    assert history.state(Source("c", "/in/c", 1, "")) is None
+
+
+def test_two_recordings_of_one_name_do_not_share_it(tmp_path: Path) -> None:
+    history = History(storage_of(str(tmp_path)))
+    history.add(commit(1, Outcome(Unit(A), "done")))
+    assert history.unique_source(A) == A
+    other = Source("a", "/elsewhere/a", 5, "then")
+    assert history.unique_source(other).name == "/elsewhere/a"
+    assert history.unique_source(B) == B
+
+
+def test_ranges_wait_for_their_recording(tmp_path: Path) -> None:
+    history = History(storage_of(str(tmp_path)))
+    for number in (0, 1):
+        unit = Unit(A, "range", number=number, of=2)
+        history.add(commit(number + 1, Outcome(unit, "piece", pieces=(f"pieces/{number}.npy",))))
+    assert list(history.pieces(A)) == [0, 1]
+    assert history.state(A) is None
+    assert history.piece_paths() == ["pieces/0.npy", "pieces/1.npy"]
+    history.forget_pieces(lambda key: key == B.key)
+    assert len(history.piece_paths()) == 2
+    history.add(commit(3, Outcome(Unit(A), "done")))
+    assert (history.pieces(A), history.piece_paths()) == ({}, [])
+
+
+def test_a_part_of_one_recording_goes_whole(tmp_path: Path) -> None:
+    history = History(storage_of(str(tmp_path)))
+    history.add(commit(1, Outcome(Unit(A), "done"), add=("events/1.parquet",)))
+    history.add(commit(2, Outcome(Unit(B), "done"), add=("events/2.parquet",)))
+    changed = A._replace(size=7)
+    assert history.plan_replacement([changed]) == ([], ["events/1.parquet"], {})
+    assert history.plan_replacement([Source("c", "/in/c", 1, "")]) == ([], [], {})
+
+
+def test_the_status_of_a_run_that_is_half_done(tmp_path: Path) -> None:
+    """Ten of forty seconds' bytes in ten seconds: thirty are left."""
+    out = tmp_path / "out"
+    log = CommitLog(str(out), "0" * 16)
+    log.begin({"embeddings": False}, ("m", "0" * 64), calibrated=False)
+    log.commit(run={"recordings": 4, "todo": 4, "todo_bytes": 400})
+    log.commit(units=[Outcome(Unit(A), "done", 20.0, 5, 1).entry()])
+    piece = Outcome(Unit(B, "range", number=1, of=3), "piece", pieces=PIECES)
+    log.commit(units=[piece.entry()])
+    first, *_, last = sorted((out / "ledger").iterdir())
+    began = json.loads(first.read_text())
+    ended = datetime.fromisoformat(began["created"]) + timedelta(seconds=10)
+    last.write_text(json.dumps({**json.loads(last.read_text()), "created": ended.isoformat()}))
+    status = status_of(str(out))
+    assert (status["recordings"], status["done"], status["failed"], status["left"]) == (4, 1, 0, 3)
+    assert (status["times_real_time"], status["files_per_hour"]) == (2.0, 360.0)
+    assert status["eta_seconds"] == 30.0
+    assert status["under_way"] == [{"file": "b", "heard": 1, "of": 3}]
+
+
+def test_a_folder_in_which_nothing_has_been_done_has_no_speed(tmp_path: Path) -> None:
+    log = CommitLog(str(tmp_path), "0" * 16)
+    log.begin({"embeddings": False}, ("m", "0" * 64), calibrated=False)
+    status = status_of(str(tmp_path))
+    assert (status["runs"], status["recordings"], status["left"]) == (0, 0, 0)
+    assert (status["eta_seconds"], status["times_real_time"]) == (None, None)
+
+
+def test_the_status_of_a_run(archive: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    hear([str(archive / "0.wav"), str(archive / "3.wav")], out)
+    status = status_of(out)
+    assert (status["done"], status["failed"], status["left"]) == (1, 1, 0)
+    assert status["audio_seconds"] == 2.0
+    assert status["rows"]["recordings"] == 2
+    assert status["failures"][0]["kind"] == "UnknownFormatError"
+    with pytest.raises(OptionError, match="is not a results folder"):
+        status_of(str(archive))
