@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recordings unlike all that a model was taught are told as such, wherever they are heard."""
+"""Rows of a plan: the strongest of calibrated events, and recordings unlike all that was taught."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import oido
+from oido.batch.plan import Plan
+from oido.batch.rows import row_maker
 from oido.cli.main import run
+from oido.heads import ScoreCalibration, Sigmoid
+from oido.models.model import AudioModel
 from oido.training.train import train
+from oido.types import Row
 from tests.training.taught_sounds import KINDS, make_sounds
 
 STREET = Path(__file__).parents[2] / "examples" / "street.flac"
@@ -69,3 +75,26 @@ def test_an_archive_tells_whole_or_split(taught: tuple[Path, Path], tmp_path: Pa
         table = pyarrow.dataset.dataset(read_folder(str(results)).parts("recordings")).to_table()
         rows = {Path(row["file"]).name: row["unknown"] for row in table.to_pylist()}
         assert rows == {"street.flac": True, "known.wav": False}
+
+
+def test_the_strongest_events_of_a_calibrated_model_are_the_most_probable(
+    model: AudioModel,
+) -> None:
+    """What has the highest score here is never more probable than 0.6."""
+    highest = max(oido.AudioClassifier(model).classify(STREET).events(), key=lambda e: e.score)
+    sigmoids = [Sigmoid(0.6 if m == highest.label else 1.0, 8.0, -2.0) for m in model.labels]
+    head = replace(model.head, calibration=ScoreCalibration(tuple(sigmoids)))
+    classifier = oido.AudioClassifier(replace(model, heads=(head,)), jobs=1)
+    blocks = list(classifier.stream(STREET))
+
+    def rows(top: int | None) -> list[Row]:
+        maker = row_maker(Plan(top=top), classifier, "street.flac", None)
+        made = [row for block in blocks for row in maker.push(block)] + maker.flush(480_000)
+        assert all(isinstance(row, Row) for row in made)
+        return made  # type: ignore[return-value]
+
+    every = rows(None)
+    assert max(every, key=lambda row: row.score).label == highest.label
+    for top in (1, 3):
+        best = sorted(every, key=lambda row: -(row.probability or 0.0))[:top]
+        assert sorted(rows(top)) == sorted(best)

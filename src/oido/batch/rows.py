@@ -62,9 +62,13 @@ class _EventRows(RowMaker):
     def flush(self, n_samples: int) -> list[AnyRow]:
         events = self._events + self._segmenter.flush(n_samples)
         if self._top is not None:
-            events = sorted(events, key=lambda e: -e.score)[: self._top]
+            events = sorted(events, key=_strength, reverse=True)[: self._top]
         events.sort(key=lambda e: (e.start_time, e.label_index))
         return [event_row(self._file, self._channel, event) for event in events]
+
+
+def _strength(event: Event) -> float:
+    return event.score if event.probability is None else event.probability
 
 
 class _WindowRows(RowMaker):
