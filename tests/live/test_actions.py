@@ -1,47 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Actions off the thread that hears: webhooks, programs, files, and their failures."""
+"""Actions off the thread that hears: tried again, told of once, and never in the way."""
 
 from __future__ import annotations
 
 import errno
-import json
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-import soundfile
 
-from oido.errors import OptionError
 from oido.live import actions
-from oido.live.actions import Action, ActionError, Message, Runner
-from oido.live.clips import AudioClip
+from oido.live.actions import Action, ActionError, Message
 from oido.live.rule_engine import parse_action
-from oido.live.triggers import TriggerState
-from tests.live.servers import Receiver, free_port, running
-
-ON = TriggerState(
-    0,
-    "dog",
-    "Dog>0.5",
-    "on",
-    "Dog; rm -rf $HOME",
-    0.75,
-    None,
-    1.5,
-    2.5,
-    "2026-05-01T12:03:05.120Z",
-    "2026-05-01T12:03:06.120Z",
-    "mic:küche",
-)
-OFF = replace(ON, state="off")
-CLIP = AudioClip(0.5, 8_000, np.arange(4_000, dtype=np.int16))
+from tests.live.acting import CLIP, ON, Running
+from tests.live.servers import Receiver, running
 
 
 @pytest.fixture
@@ -53,38 +28,6 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(actions, "_RETRY_SECONDS", (0.02, 0.02, 0.02))
-
-
-class Running:
-    """An action in its runner; ``said`` is what the user reads."""
-
-    def __init__(self, action: Action) -> None:
-        self.said: list[str] = []
-        self.runner = Runner(action, self.said.append)
-        self.runner.start([])
-
-    def close(self) -> None:
-        self.runner.close(time.monotonic() + 10)
-
-
-def test_a_webhook_gets_the_record(receiver: Receiver) -> None:
-    url = receiver.url.replace("http://", "http://me:s%40crét@")
-    with running(Running(parse_action(f"webhook:{url}"))) as it:
-        it.runner.offer(Message(ON))
-        ((headers, body),) = receiver.wait_for(1)
-    assert json.loads(body) == ON.record()
-    assert headers["Content-Type"] == "application/json"
-    assert headers["Authorization"].startswith("Basic ")
-    assert it.said == []
-
-
-def test_off_is_told_on_request(receiver: Receiver) -> None:
-    for wanted in (False, True):
-        with running(Running(parse_action(f"webhook:{receiver.url}", off_events=wanted))) as it:
-            it.runner.offer(Message(OFF))
-            it.runner.offer(Message(ON))
-    states = [json.loads(body)["state"] for _, body in receiver.posts]
-    assert states == ["on", "off", "on"]
 
 
 @pytest.mark.parametrize(("answers", "posts"), [([503], 2), ([429, 500, 502], 4), ([404], 1)])
@@ -107,90 +50,6 @@ def test_a_failure_is_told_once_and_its_end_too(receiver: Receiver) -> None:
     assert "answered 404" in it.said[0]
     assert "works again; 3 message(s) were lost" in it.said[1]
     assert "/hook" not in "".join(it.said)  # a path may be a key
-
-
-def test_nobody_there() -> None:
-    with running(Running(parse_action(f"webhook:http://127.0.0.1:{free_port()}/"))) as it:
-        it.runner.offer(Message(ON))
-    assert "cannot be reached" in it.said[0]
-
-
-def test_an_upload_is_the_clip(receiver: Receiver, tmp_path: Path) -> None:
-    with running(Running(parse_action(f"upload:{receiver.url}"))) as it:
-        it.runner.offer(Message(ON))  # not for this action
-        it.runner.offer(Message(ON, CLIP))
-        ((headers, body),) = receiver.wait_for(1)
-    assert headers["Content-Type"] == "audio/wav"
-    record = json.loads(headers["Oido-Trigger"])
-    assert record["source"] == "mic:küche"
-    assert record["clip_start_time"] == 0.5
-    (tmp_path / "clip.wav").write_bytes(body)
-    samples, rate = soundfile.read(tmp_path / "clip.wav", dtype="int16")
-    assert (rate, samples.tolist()) == (8_000, CLIP.samples.tolist())
-
-
-def script(tmp_path: Path, code: str) -> str:
-    path = tmp_path / "act.py"
-    path.write_text(code)
-    return f"exec:'{sys.executable}' '{path}' 'two words'"
-
-
-def test_a_program_gets_words_environment_and_input_and_no_shell(tmp_path: Path) -> None:
-    code = (
-        "import json, os, sys\n"
-        f"json.dump([sys.argv[1:], {{k: v for k, v in os.environ.items() if k[:5] == 'OIDO_'}},"
-        f" json.load(sys.stdin)], open({str(tmp_path / 'out.json')!r}, 'w'))\n"
-    )
-    with running(Running(parse_action(script(tmp_path, code)))) as it:
-        it.runner.offer(Message(ON))
-    words, environment, record = json.loads((tmp_path / "out.json").read_text())
-    assert words == ["two words"]
-    assert environment["OIDO_LABEL"] == "Dog; rm -rf $HOME"
-    assert environment["OIDO_TRIGGER"] == "Dog>0.5"
-    assert environment["OIDO_STATE"] == "on"
-    assert environment["OIDO_SOURCE"] == "mic:küche"
-    assert record == ON.record()
-    assert it.said == []
-
-
-def test_a_program_that_fails_is_told_with_its_last_words_and_not_run_again(
-    tmp_path: Path,
-) -> None:
-    runs = str(tmp_path / "runs")
-    code = f"import sys; open({runs!r}, 'a').write('x'); sys.exit('no \\x1b[31mway')"
-    with running(Running(parse_action(script(tmp_path, code)))) as it:
-        it.runner.offer(Message(ON))
-    assert "ended with code 1 (no [31mway)" in it.said[0]
-    assert (tmp_path / "runs").read_text() == "x"
-
-
-def test_a_program_that_hangs_is_ended_with_its_children(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from oido.live import builtin_actions
-
-    monkeypatch.setattr(builtin_actions, "_COMMAND_SECONDS", 0.5)
-    with running(Running(parse_action("exec:sh -c 'sleep 60 & wait'"))) as it:
-        began = time.monotonic()
-        it.runner.offer(Message(ON))
-        while not it.said:
-            assert time.monotonic() - began < 20
-            time.sleep(0.02)
-    assert "was ended" in it.said[0]
-
-
-def test_a_clip_is_a_file_with_its_record_beside_it(tmp_path: Path) -> None:
-    folder = tmp_path / "new" / "clips"
-    with running(Running(parse_action(f"save:{folder}"))) as it:
-        it.runner.offer(Message(ON, CLIP))
-    assert sorted(p.name for p in folder.iterdir()) == [
-        "20260501T120305.120Z_dog.json",
-        "20260501T120305.120Z_dog.wav",
-    ]
-    samples, rate = soundfile.read(folder / "20260501T120305.120Z_dog.wav", dtype="int16")
-    assert (rate, samples.tolist()) == (8_000, CLIP.samples.tolist())
-    record = json.loads((folder / "20260501T120305.120Z_dog.json").read_text())
-    assert (record["label"], record["clip_seconds"]) == (ON.label, 0.5)
 
 
 def test_a_full_disk_is_told_once_and_leaves_nothing_half_written(
@@ -219,18 +78,6 @@ def test_a_full_disk_is_told_once_and_leaves_nothing_half_written(
     assert "No space left" in it.said[0]
     assert "3 message(s) were lost" in it.said[1]
     assert len(list(tmp_path.iterdir())) == 2
-
-
-def test_a_clip_never_takes_the_name_of_another(tmp_path: Path) -> None:
-    with running(Running(parse_action(f"save:{tmp_path}"))) as it:
-        for number in (1, 2):
-            it.runner.offer(Message(ON, CLIP))
-            while len(list(tmp_path.glob("*.json"))) < number:
-                time.sleep(0.01)
-    names = sorted(path.name for path in tmp_path.iterdir())
-    stem = names[0].removesuffix("-2.json")
-    assert names == [f"{stem}{end}" for end in ("-2.json", "-2.wav", ".json", ".wav")]
-    assert json.loads((tmp_path / names[0]).read_text())["clip"] == names[1]
 
 
 class Stuck(Action):
@@ -297,30 +144,3 @@ def test_closing_does_not_wait_for_pauses(monkeypatch: pytest.MonkeyPatch) -> No
     it.runner.close(time.monotonic() + 30)
     assert not it.runner._thread.is_alive()
     assert "is away" in it.said[0]
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("", "is no action"),
-        ("mail:me", "there are webhook:URL"),
-        ("webhook:", "must be an address"),
-        ("webhook:ftp://x/", "http://"),
-        ("webhook:http://x:99999/", "no address"),
-        ("exec:", "needs a command"),
-        ("exec:'unclosed", "quote"),
-        ("save:", "needs a folder"),
-        ("mqtt:", "is no action"),
-    ],
-)
-def test_what_is_no_action(text: str, told: str) -> None:
-    with pytest.raises(OptionError, match=told):
-        parse_action(text)
-
-
-def test_what_cannot_work_is_told_before_anything_is_heard(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    for text in ("exec:no-such-program-at-all", f"save:{tmp_path}/file/clips"):
-        action: Any = parse_action(text)
-        with pytest.raises(OptionError):
-            action.open([], print)

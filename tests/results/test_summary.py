@@ -2,17 +2,14 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
-import numpy as np
 import pytest
 
 from oido.errors import OptionError, UnknownLabelError
 from oido.results import Clock, Results
-from oido.results.coverage import Stretch, covered_by, every_day, joined, monday_of
+from oido.results.coverage import Stretch
 from oido.results.summary import Summary, summarize
 from tests.results.results_folders import FolderMaker, event, recording
 
@@ -108,26 +105,6 @@ def test_another_zone_moves_hours_and_days(folder: Path) -> None:
     }
 
 
-def test_coverage_equals_a_count_second_by_second(tmp_path: Path) -> None:
-    rng = np.random.default_rng(7)
-    zone = ZoneInfo("Europe/Madrid")
-    first = datetime(2023, 10, 28, 20, tzinfo=UTC)  # clocks are set back in the next night
-    maker = FolderMaker(tmp_path / "results")
-    recordings, expected = [], Counter[tuple[str, int]]()
-    for number in range(25):
-        start = first + timedelta(seconds=int(rng.integers(0, 2 * 86400)))
-        seconds = int(rng.integers(1, 9000))
-        recordings.append(recording(f"{number:02d}x_{start:%Y%m%dT%H%M%S}Z.wav", float(seconds)))
-        for n in range(seconds):
-            moment = (start + timedelta(seconds=n)).astimezone(zone)
-            expected[moment.date().isoformat(), moment.hour] += 1
-    maker.commit({"recordings": recordings})
-    parts = "CAST(moment AS DATE) AS day, hour(moment) AS hour"
-    with Results(str(maker.folder)) as results:
-        found = covered_by(results, parts, "Europe/Madrid")
-    assert {(day.isoformat(), hour): n for (day, hour), n in found.items()} == expected
-
-
 def test_nothing_at_all_and_no_time_at_all(tmp_path: Path) -> None:
     maker = FolderMaker(tmp_path / "results")
     empty = summary_of(maker.folder)
@@ -174,11 +151,3 @@ def test_everything_is_plain_for_json(heard: Path) -> None:
     assert again["hearing_hours"] >= 0
     [failure] = again["failures"]
     assert set(failure) == {"file", "kind", "reason", "seconds_heard"}
-
-
-def test_days_to_weeks_and_the_days_between() -> None:
-    days = (Stretch("2023-10-14", 1.0, 1), Stretch("2023-10-16", 2.0, 2))
-    assert [d.name for d in every_day(days, 10)] == ["2023-10-14", "2023-10-15", "2023-10-16"]
-    assert every_day(days, 2) == days
-    assert monday_of("2023-10-15") == "2023-10-09"
-    assert joined(days, lambda day: day[:7]) == (Stretch("2023-10", 3.0, 3),)

@@ -27,7 +27,7 @@ class AudacityWriter:
 
     def write(self, rows: Sequence[Row]) -> None:
         for row in rows:
-            self._stream.write(f"{row.start_time:.6f}\t{row.end_time:.6f}\t{row.label}\n")
+            self._stream.write(f"{row.start_time:.6f}\t{row.end_time:.6f}\t{_cell(row.label)}\n")
 
     def close(self) -> None:
         """Nothing is missing."""
@@ -49,7 +49,7 @@ class RavenWriter:
 
     def place(self, row: Row) -> tuple[float, tuple[str, ...]]:
         """Seconds of the table's time axis before the row's recording, and its place columns."""
-        return 0.0, (row.file.replace("\t", " "),)
+        return 0.0, (_cell(row.file),)
 
     def write(self, rows: Sequence[Row]) -> None:
         for row in rows:
@@ -64,7 +64,7 @@ class RavenWriter:
                 "125.0",
                 "7500.0",
                 *place,
-                row.label,
+                _cell(row.label),
                 score_of(row.score),
             )
 
@@ -109,6 +109,10 @@ class VttWriter:
         """Nothing is missing."""
 
 
+def _cell(text: str) -> str:
+    return text.replace("\t", " ")
+
+
 def _clock(time: float, point: str) -> str:
     milliseconds = round(time * 1000)
     seconds, milliseconds = divmod(milliseconds, 1000)
@@ -139,6 +143,6 @@ class RavenListWriter(RavenWriter):
     def place(self, row: Row) -> tuple[float, tuple[str, ...]]:
         """As `RavenWriter.place`."""
         place = self._places[row.file]
-        path = place.path.replace("\t", " ")
+        path = _cell(place.path)
         name = posixpath.basename(path.replace("\\", "/"))
         return place.offset, (path, f"{row.start_time:.6f}", name)

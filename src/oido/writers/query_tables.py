@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timezone
 from decimal import Decimal
+from functools import partial
 from typing import IO, Any
 
 from oido.errors import OptionError
@@ -97,8 +98,12 @@ FORMATS = tuple(_WRITERS)
 def _plain_of(field: Any) -> Callable[[Any], Any]:
     """How values of a column are written."""
     if field.name in _SECONDS and str(field.type) == "double":
-        return seconds_of
-    return score_of if str(field.type) == "float" else _plain
+        return partial(_rounded, seconds_of)
+    return partial(_rounded, score_of) if str(field.type) == "float" else _plain
+
+
+def _rounded(rounding: Callable[[float], float], value: float) -> float | None:
+    return rounding(value) if math.isfinite(value) else None
 
 
 def _plain(value: Any) -> Any:
