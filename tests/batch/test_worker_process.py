@@ -3,15 +3,11 @@
 
 from __future__ import annotations
 
-import io
 import queue
 import sys
 from typing import Any
 
-import pytest
-
 from oido.batch.worker_process import WorkerProcess
-from oido.server.worker import read_message
 
 ECHO = """
 import pickle, sys
@@ -56,10 +52,3 @@ def test_a_kill_from_outside_is_known_as_one() -> None:
     assert worker.was_killed
     assert worker.ending == "signal 9"
     worker.join()
-
-
-@pytest.mark.parametrize("content", [b"", b"\x02\0\0", b"\x02\0\0\0\x05abc"])
-def test_a_message_of_the_server_that_is_cut_off_is_the_end(content: bytes) -> None:
-    with pytest.raises(EOFError):
-        read_message(io.BytesIO(content))
-    assert read_message(io.BytesIO(b"\x02\0\0\0\x03abc" + content)) == (2, b"abc")

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +12,6 @@ from oido.calibration.risk_control import Guarantee
 from oido.calibration.thresholds import ThresholdTarget
 from oido.datasets.splits import folds_to_judge_by
 from oido.errors import OptionError
-from oido.events.calibration import Calibrator
 from tests.calibration.labelled_sounds import made_scores
 
 SIZE = 6
@@ -74,69 +72,6 @@ def test_the_calibration_is_right_and_the_report_says_so() -> None:
     assert np.isnan(fitted.thresholds[[0, 5]]).all()
 
 
-def test_figures_are_those_of_the_held_out_decisions() -> None:
-    labelled = made_scores()
-    aim = ThresholdTarget("precision", 0.8)
-    held = hold_out(labelled, SIZE, aim)
-    report = report_of(labelled, fit(labelled, SIZE, aim), held, aim)
-    true = labelled.targets > 0
-    assert report.overall.precision.value == pytest.approx(true[held.detected].mean())
-    assert report.overall.recall.value == pytest.approx(held.detected[true].mean())
-    low, high = report.overall.precision[1:]
-    assert low < 0.8 < high
-    row = report.classes[2]
-    assert row.recall.value == pytest.approx(held.detected[:, 2][true[:, 2]].mean())
-    assert row.evidence.clips == true[:, 2].sum()
-    assert row.evidence.recordings == true[:, 2].sum()
-    content = json.loads(report.json())
-    assert content["classes"][2]["recall"][0] == pytest.approx(row.recall.value, abs=1e-6)
-    assert content["held_out"]["ece_after"] == pytest.approx(report.after.ece, abs=1e-6)
-    text = str(report)
-    assert "class 2" in text
-    assert "2 labels of the model have no clip" in text
-
-
-def test_false_alarms_are_counted_in_held_out_windows() -> None:
-    labelled = made_scores()
-    aim = ThresholdTarget("false-alarms-per-hour", 60.0)
-    fitted, held = fit(labelled, SIZE, aim), hold_out(labelled, SIZE, aim)
-    report = report_of(labelled, fitted, held, aim)
-    absent = labelled.targets == 0
-    hours = (absent * labelled.hours[:, None]).sum()
-    expected = held.alarms[absent].sum() / hours
-    assert report.overall.alarms_per_hour.value == pytest.approx(expected)
-    assert 30 < expected < 90
-    columns = list(labelled.columns)
-    parts = Calibrator(replace(fitted.calibration, sigmoids=fitted.calibration.sigmoids[1:5]))
-    heard = parts.apply(labelled.windows) >= fitted.thresholds[columns].astype(np.float32)
-    begins = heard.reshape(-1, 3, 4)
-    begins[:, 1:] &= ~heard.reshape(-1, 3, 4)[:, :-1].copy()
-    in_sample = (begins.sum(1) * absent).sum(0) / (absent * labelled.hours[:, None]).sum(0)
-    assert (in_sample <= 60).all()
-
-
-def test_a_calibration_that_does_harm_says_so() -> None:
-    """Eight clips whose raw scores are perfect."""
-    labelled = made_scores(clips=8, classes=2)
-    labelled.targets[:] = np.eye(2)[np.arange(8) % 2]
-    perfect = replace(labelled, scores=np.where(labelled.targets, 0.99, 0.01).astype(np.float32))
-    report = report_of(perfect, fit(perfect, 3, F1), hold_out(perfect, 3, F1), F1)
-    assert report.is_worse
-    assert "WORSE than the scores as they are" in str(report)
-    good = made_scores()
-    assert "WORSE" not in str(report_of(good, fit(good, 5, F1), hold_out(good, 5, F1), F1))
-
-
-def test_too_little_evidence_is_told() -> None:
-    labelled = made_scores()
-    labelled.targets[:, 3] = 0
-    labelled.targets[:2, 3] = 1
-    report = report_of(labelled, fit(labelled, SIZE, F1), hold_out(labelled, SIZE, F1), F1)
-    assert report.classes[3].evidence.note == "too little evidence: pooled"
-    assert "too little evidence: pooled" in str(report)
-    assert report.classes[0].evidence.note == ""
-
-
 def test_guarantees_are_refused_whole_and_left_out_of_folds() -> None:
     """So many that the whole is enough, and four fifths of it are not."""
     labelled = made_scores(clips=100)
@@ -153,11 +88,3 @@ def test_guarantees_are_refused_whole_and_left_out_of_folds() -> None:
     assert "one urn" in str(report)
     with pytest.raises(OptionError, match=f"'class {rarest}' has {counts.min()}"):
         fit(labelled, SIZE, Guarantee("fnr", rate - 1e-3))
-
-
-def test_a_guarantee_holds_on_held_out_recordings() -> None:
-    labelled = made_scores(clips=1_000, clips_per_group=2)
-    wish = Guarantee("false-alarms", 0.1, 0.95)
-    report = report_of(labelled, fit(labelled, SIZE, wish), hold_out(labelled, SIZE, wish), wish)
-    for row in report.classes:
-        assert 0.01 < row.false_rate.value <= 0.1

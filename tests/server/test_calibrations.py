@@ -13,11 +13,9 @@ import httpx
 import pytest
 
 import oido
-from oido.errors import OptionError
 from oido.heads import ScoreCalibration, ScoreTransformation, Sigmoid
 from oido.models.calibration_file import Calibration
 from oido.models.model import AudioModel
-from oido.server.model_store import ModelStore
 from tests.server.conftest import StartServer
 
 STREET = Path(__file__).parents[2] / "examples" / "street.flac"
@@ -55,14 +53,6 @@ def test_the_server_says_what_the_command_line_says(
         strip = [{k: v for k, v in row.items() if k != "file"} for row in answer]
         assert strip == [{k: v for k, v in row.items() if k != "file"} for row in expected]
         assert httpx.get(f"{server.address}/v1/models").json()["models"][0]["calibrated"] is True
-
-
-def test_a_calibration_for_another_model_is_refused(calibration: Path, tmp_path: Path) -> None:
-    values = json.loads(calibration.read_text("utf-8"))
-    other = tmp_path / "other.json"
-    other.write_text(json.dumps({**values, "model_sha256": "0" * 64}), "utf-8")
-    with pytest.raises(OptionError, match="calibrate this one"):
-        ModelStore(("yamnet/classification",), None, 1, (str(other),))
 
 
 def test_the_page_gets_a_file_with_the_calibration(calibration: Path, tmp_path: Path) -> None:

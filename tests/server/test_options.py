@@ -14,13 +14,13 @@ pytest.importorskip("starlette")
 from starlette.routing import Route
 
 from oido.batch.plan import make_plan
-from oido.cli import classify, options, serve
+from oido.cli import classify, options
 from oido.errors import ModelNotFoundError, OptionError
 from oido.models.registry import DEFAULT_MODEL
 from oido.options import QUERY_OPTIONS, read_header_options, read_query
 from oido.server.openapi import documentation_routes, openapi
 from oido.server.problems import problem_of
-from oido.server.settings import Limits, Settings, is_loopback
+from oido.server.settings import Limits
 
 
 def parsed(module: Any, *words: str) -> argparse.Namespace:
@@ -65,62 +65,6 @@ def test_json_and_query_agree() -> None:
 def test_numbers_are_numbers(value: object) -> None:
     with pytest.raises(OptionError, match="hop must be a number"):
         read_header_options({"hop": value})
-
-
-@pytest.mark.parametrize(
-    ("host", "loopback"),
-    [
-        ("127.0.0.1", True),
-        ("127.9.9.9", True),
-        ("::1", True),
-        ("localhost", True),
-        ("0.0.0.0", False),
-        ("::", False),
-        ("192.168.1.2", False),
-        ("example.org", False),
-        ("", False),
-    ],
-)
-def test_an_address_that_others_reach_needs_a_token(host: str, loopback: bool) -> None:
-    assert is_loopback(host) == loopback
-    assert Settings(host=host, token="long enough".replace(" ", "-")).token == "long-enough"
-    if not loopback:
-        with pytest.raises(OptionError, match="can be reached by others: give --token"):
-            Settings(host=host)
-
-
-def test_the_command_refuses_a_public_address_before_anything_listens(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delenv("OIDO_SERVE_TOKEN", raising=False)
-    args = parsed(serve, "serve", "--host", "0.0.0.0", "--port", "0")
-
-    with pytest.raises(OptionError, match="give --token"):
-        args.run(args)
-    monkeypatch.setenv("OIDO_SERVE_TOKEN", "short")
-    with pytest.raises(OptionError, match="8 characters or more"):
-        args.run(args)
-
-
-@pytest.mark.parametrize("name", ["body_bytes", "streams", "timeout_seconds"])
-def test_limits_are_above_zero(name: str) -> None:
-    with pytest.raises(OptionError, match="must be above 0"):
-        Limits(**{name: 0})
-
-
-def test_a_token_is_not_shown() -> None:
-    assert "very-secret" not in repr(Settings(token="very-secret"))
-
-
-def test_a_port_that_is_taken_is_told() -> None:
-    import socket
-
-    from oido.server.serve import _listener
-
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
-        with pytest.raises(OptionError, match="choose another --host or --port"):
-            _listener("127.0.0.1", port).listen()
 
 
 def test_the_document_has_every_route_and_option() -> None:

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``oido serve`` before it listens: what it refuses, and how the page is opened."""
+
+from __future__ import annotations
+
+import argparse
+import webbrowser
+from typing import Any
+
+import pytest
+
+from oido.cli import serve
+from oido.cli.main import run
+from oido.errors import OptionError
+
+pytest.importorskip("starlette")
+
+
+class _Browser:
+    def __init__(self, works: bool) -> None:
+        self.works, self.opened = works, list[str]()
+
+    def open(self, url: str) -> bool:
+        self.opened.append(url)
+        return self.works
+
+
+class _SameThread:
+    def __init__(self, target: Any, daemon: bool) -> None:
+        assert daemon
+        self.start = target
+
+
+@pytest.mark.parametrize(
+    ("address", "opened"),
+    [
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000/"),
+        ("http://0.0.0.0:9000", "http://127.0.0.1:9000/"),
+        ("http://[::]:9000", "http://[::1]:9000/"),
+    ],
+)
+@pytest.mark.parametrize("works", [True, False])
+def test_demo_opens_the_page_or_says_where_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    address: str,
+    opened: str,
+    works: bool,
+) -> None:
+    browser = _Browser(works)
+    monkeypatch.setattr(serve.threading, "Thread", _SameThread)
+    monkeypatch.setattr(webbrowser, "get", lambda: browser)
+
+    serve._open_page(address)
+
+    assert browser.opened == [opened]
+    said = capsys.readouterr().err
+    assert said == ("" if works else f"oido: no browser could be opened; the page is at {opened}\n")
+
+
+def test_demo_without_any_browser_says_where_the_page_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def none() -> None:
+        raise webbrowser.Error("no browser")
+
+    monkeypatch.setattr(serve.threading, "Thread", _SameThread)
+    for get in (none, lambda: webbrowser.GenericBrowser("lynx")):  # none, and one of the terminal
+        monkeypatch.setattr(webbrowser, "get", get)
+        serve._open_page("http://127.0.0.1:8000")
+        assert "the page is at http://127.0.0.1:8000/" in capsys.readouterr().err
+
+
+def test_demo_needs_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["serve", "--demo", "--no-page"]) == 2
+    assert "give one of them" in capsys.readouterr().err
+
+
+def parsed(module: Any, *words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    module.add_parser(parser.add_subparsers())
+    return parser.parse_args(words)
+
+
+def test_the_command_refuses_a_public_address_before_anything_listens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OIDO_SERVE_TOKEN", raising=False)
+    args = parsed(serve, "serve", "--host", "0.0.0.0", "--port", "0")
+
+    with pytest.raises(OptionError, match="give --token"):
+        args.run(args)
+    monkeypatch.setenv("OIDO_SERVE_TOKEN", "short")
+    with pytest.raises(OptionError, match="8 characters or more"):
+        args.run(args)

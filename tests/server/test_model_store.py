@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The models that a server has: by name, each once, with the calibration that was made for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from oido.errors import ModelNotFoundError, OptionError
+from oido.heads import ScoreCalibration, ScoreTransformation, Sigmoid
+from oido.models.calibration_file import Calibration
+from oido.models.model import AudioModel
+from oido.models.registry import DEFAULT_MODEL
+from oido.params import Selection
+from oido.server.model_store import ModelStore, load_configured_model, require_fitting
+
+
+@pytest.fixture(scope="module")
+def calibration(model: AudioModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made up: a slope for all, and a threshold that only sirens reach."""
+    kind = ScoreTransformation.INVERSE_LOGISTIC
+    scores = ScoreCalibration((Sigmoid(1.0, 1.3, -0.4, 1e-4),) * 521, kind, 1e-5)
+    thresholds = tuple((label, 0.35 if label == "Siren" else 1.0) for label in model.head.labels)
+    path = tmp_path_factory.mktemp("calibration") / "calibration.json"
+    Calibration.of(model, model.head, scores=scores, thresholds=thresholds).save(path)
+    return path
+
+
+def test_a_calibration_for_another_model_is_refused(calibration: Path, tmp_path: Path) -> None:
+    values = json.loads(calibration.read_text("utf-8"))
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({**values, "model_sha256": "0" * 64}), "utf-8")
+    with pytest.raises(OptionError, match="calibrate this one"):
+        ModelStore(("yamnet/classification",), None, 1, (str(other),))
+
+
+@pytest.fixture(scope="module")
+def store(own_cache: Path) -> Iterator[ModelStore]:
+    made = ModelStore((DEFAULT_MODEL,), None, 1)
+    yield made
+    made.close()
+
+
+def test_the_first_model_is_the_default_and_others_have_their_names(store: ModelStore) -> None:
+    (served,) = store
+    assert store.find(None) is store.find(DEFAULT_MODEL) is served
+    with pytest.raises(ModelNotFoundError, match=f"has no model 'other', only {DEFAULT_MODEL}"):
+        store.find("other")
+    with pytest.raises(ModelNotFoundError) as raised:
+        store.find("x" * 10_000)
+    assert len(str(raised.value)) < 300
+
+
+def test_facts_are_those_of_the_model(store: ModelStore, model: AudioModel) -> None:
+    facts = store.find(None).facts()
+    assert (facts["sample_rate"], facts["window"], facts["hop"]) == (16_000, 0.975, 0.48)
+    assert (facts["classes"], facts["calibrated"], facts["heads"]) == (521, False, ["scores"])
+    assert "labels" not in facts
+    assert store.find(None).facts(with_labels=True)["labels"] == list(model.labels)
+    json.dumps(facts)
+
+
+def test_two_models_of_one_name_are_refused(model: AudioModel, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.tflite"
+    copy.write_bytes(model.path.read_bytes())
+    with pytest.raises(OptionError, match=f"two of the models are called {DEFAULT_MODEL}"):
+        ModelStore((DEFAULT_MODEL, str(copy)), None, 1)
+
+
+def test_a_calibration_is_taken_for_its_own_model_only(calibration: Path) -> None:
+    made, is_new = load_configured_model(DEFAULT_MODEL, None, [str(calibration)])
+    assert is_new
+    assert made.head.calibration is not None
+    other, is_new = load_configured_model(DEFAULT_MODEL, "float32", [str(calibration)])
+    assert not is_new
+    assert other.head.calibration is None
+    with pytest.raises(OptionError, match="and this server has"):
+        require_fitting([other], [str(calibration)])
+    require_fitting([other, made], [str(calibration)])
+
+
+def test_options_that_it_has_not_are_told(store: ModelStore) -> None:
+    served = store.find(None)
+    with pytest.raises(OptionError, match="has no head 'other'"):
+        served.postprocessor(Selection(), locale="en", head="other")
+    with pytest.raises(OptionError, match=r"the nearest is 0\.12"):
+        served.windowing(0.123)

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page's routes: types, headers, caching, and who may have the models. No browser."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from oido.server.page import page_routes
+from oido.server.page_files import WEB_FOLDER
+from oido.server.settings import Settings
+from tests.asynchronous import run_async
+
+pytest.importorskip("starlette")
+
+
+class Client:
+    """Asks an application without a server."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._app = Starlette(routes=page_routes(settings))
+
+    def get(self, path: str, method: str = "GET", **options: Any) -> httpx.Response:
+        async def answer() -> httpx.Response:
+            transport = httpx.ASGITransport(self._app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://page") as client:
+                return await client.request(method, path, **options)
+
+        # In a thread of its own: Playwright has a loop in this one.
+        with ThreadPoolExecutor(1) as executor:
+            return executor.submit(lambda: run_async(answer())).result()
+
+
+@pytest.fixture(scope="module")
+def client(own_cache: Path) -> Client:
+    return Client(Settings())
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/", "text/html; charset=utf-8"),
+        ("/index.html", "text/html; charset=utf-8"),
+        ("/app.js", "text/javascript; charset=utf-8"),
+        ("/style.css", "text/css; charset=utf-8"),
+        ("/engines/server.js", "text/javascript; charset=utf-8"),
+        ("/manifest.webmanifest", "application/manifest+json"),
+        ("/names/es.json", "application/json"),
+    ],
+)
+def test_files_have_their_types_and_a_strict_policy(client: Client, path: str, kind: str) -> None:
+    answer = client.get(path)
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == kind
+    parts = answer.headers["content-security-policy"].split("; ")
+    policy = dict(part.split(" ", 1) for part in parts)
+    assert policy["default-src"] == "'none'"
+    assert "unsafe-inline" not in str(policy)
+    assert "'unsafe-eval'" not in policy["script-src"].split()
+    assert "'wasm-unsafe-eval'" in policy["script-src"]
+    assert policy["worker-src"] == "'self'"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-cache"
+    assert client.get(path, "HEAD").status_code == 200
+
+
+def test_an_unchanged_file_is_not_sent_again(client: Client) -> None:
+    tag = client.get("/app.js").headers["etag"]
+
+    again = client.get("/app.js", headers={"If-None-Match": f'"other", W/{tag}'})
+    other = client.get("/app.js", headers={"If-None-Match": '"other"'})
+
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["etag"] == tag
+    assert other.content == (WEB_FOLDER / "app.js").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/nothing", "/../params.py", "/%2e%2e/params.py", "/ui/..%2f..%2fparams.py", "/models/x"],
+)
+def test_there_is_nothing_else(client: Client, path: str) -> None:
+    assert client.get(path).status_code == 404
+
+
+def test_the_page_gets_the_very_model(client: Client, model: Any) -> None:
+    listing = client.get("/web/models.json").json()
+    (listed,) = listing["models"]
+
+    assert listed["labels"] == list(model.labels)
+    assert (listed["windowSamples"], listed["hopSamples"]) == (15_600, 7_680)
+    assert listed["calibrated"] is False
+    assert listed["thresholds"] is None
+    answer = client.get(f"/{listed['url']}")
+    assert answer.content == model.path.read_bytes()
+    assert "immutable" in answer.headers["cache-control"]
+    assert (listed["bytes"], listed["sha256"]) == (len(answer.content), model.sha256)
+    assert listed["classes"] == len(listed["labels"])
+    assert listed["heads"] == [head.name for head in model.heads]
+    assert client.get("/page.json").json()["models"] == listing["models"], "one description"
+
+
+def test_models_need_the_token(model: Any) -> None:
+    client = Client(Settings(token="eight-letters"))
+    right = {"Authorization": "Bearer eight-letters"}
+    url = client.get("/web/models.json", headers=right).json()["models"][0]["url"]
+
+    assert client.get("/").status_code == 200
+    assert client.get("/page.json").json()["models"] == []
+    assert model.name not in client.get("/precache.js").text
+    assert client.get("/web/models.json").status_code == 401
+    assert client.get(f"/{url}").status_code == 401
+    assert client.get(f"/{url}", headers={"Authorization": "Bearer wrong"}).status_code == 401
+    assert client.get(f"/{url}", headers=right).content == model.path.read_bytes()

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page as files: whole, of relative addresses, and in nobody's way."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oido.errors import MissingExtraError, OptionError, OutputError
+from oido.models.loading import load_model
+from oido.models.model import AudioModel
+from oido.server import page_files as web_export
+from oido.server import vendor as vendoring
+from oido.server.page_files import WEB_FOLDER, content_of, device_model, export_page, page_files
+
+
+@pytest.fixture
+def small_web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """web/ with stand-ins for LiteRT.js, so that no npm is needed."""
+    folder = tmp_path / "web"
+    shutil.copytree(WEB_FOLDER, folder, ignore=shutil.ignore_patterns("vendor", "__pycache__"))
+    (folder / "vendor").mkdir()
+    for name in ("litert.js", "litert_wasm_internal.wasm", "litert_wasm_compat_internal.wasm"):
+        (folder / "vendor" / name).write_bytes(b"stands for " + name.encode())
+    (folder / "vendor" / "NOTICE.txt").write_text(vendoring._notice(), encoding="utf-8")
+    (folder / "vendor" / "LICENSE").write_text("the licence", encoding="utf-8")
+    assert export_page.__kwdefaults__ is not None
+    monkeypatch.setitem(export_page.__kwdefaults__, "web", folder)
+    return folder
+
+
+def precached(folder: Path) -> dict[str, Any]:
+    text = (folder / "precache.js").read_text(encoding="utf-8")
+    listed: dict[str, Any] = json.loads(text.removeprefix("self.OIDO_PRECACHE = ").rstrip(";\n"))
+    return listed
+
+
+def test_the_service_workers_list_is_of_these_files(
+    small_web: Path, tmp_path: Path, model: AudioModel
+) -> None:
+    export_page(tmp_path / "site", [model])
+    listed = precached(tmp_path / "site")
+    for entry in [*listed["files"], *listed["models"]]:
+        url = entry["url"].removeprefix("./") or "index.html"
+        digest = hashlib.sha256((tmp_path / "site" / url).read_bytes()).digest()
+        assert entry["integrity"] == f"sha256-{base64.b64encode(digest).decode()}", url
+    urls = [entry["url"] for entry in listed["files"]]
+    assert {"./", "page.json", "names/es.json", "core/network_worker.js"} < set(urls)
+    assert "sw.js" not in urls
+    assert [e["url"] for e in listed["files"] if e.get("fresh")] == ["page.json"]
+    builds = {e["url"]: e["build"] for e in listed["files"] if "build" in e}
+    assert builds["vendor/litert_wasm_internal.wasm"] == "relaxed"
+    assert builds["vendor/litert_wasm_compat_internal.wasm"] == "compat"
+    assert [model["precached"] for model in listed["models"]] == [True]
+
+
+def test_the_version_is_of_the_content(small_web: Path, tmp_path: Path, model: AudioModel) -> None:
+    def version() -> str:
+        export_page(tmp_path / "site", [model])
+        said: str = precached(tmp_path / "site")["version"]
+        return said
+
+    first = version()
+    assert version() == first
+    (small_web / "style.css").write_text("/* another */")
+    assert version() != first
+
+
+def test_no_url_of_the_page_is_absolute(small_web: Path, tmp_path: Path, model: AudioModel) -> None:
+    """So that it lives in any subfolder, and asks nobody else."""
+    export_page(tmp_path / "site", [model])
+    start = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    urls = re.findall(r'(?:href|src)="([^"#]*)"', start)
+    assert len(urls) > 3
+    assert [url for url in urls if url.startswith("/") or ":" in url] == []
+    assert "connect-src 'self' blob:;" in start
+    manifest = json.loads((tmp_path / "site" / "manifest.webmanifest").read_text("utf-8"))
+    for url in (manifest["start_url"], manifest["scope"], *(i["src"] for i in manifest["icons"])):
+        assert not url.startswith("/"), url
+        assert (tmp_path / "site" / url).exists(), url
+
+
+def test_several_models_and_one_that_is_made_for_it(
+    small_web: Path, tmp_path: Path, model: AudioModel
+) -> None:
+    floats = load_model("yamnet/classification", precision="float32")
+    report = export_page(tmp_path / "site", [model, floats])
+    assert [size for _, size in report.models] == [4_126_810, len(device_model(floats).content)]
+    with pytest.raises(OptionError, match="the same model was given twice"):
+        export_page(tmp_path / "twice", [model, model])
+    assert not (tmp_path / "twice").exists()
+
+
+def test_an_earlier_export_is_replaced_as_a_whole(
+    small_web: Path, tmp_path: Path, model: AudioModel
+) -> None:
+    folder = tmp_path / "site"
+    (small_web / "core" / "of_an_older_version.js").write_text("// gone later")
+    export_page(folder, [model])
+    (small_web / "core" / "of_an_older_version.js").unlink()
+    assert (folder / "core" / "of_an_older_version.js").exists()
+    export_page(folder, [model])
+    assert not (folder / "core" / "of_an_older_version.js").exists()
+    (tmp_path / "empty").mkdir()
+    export_page(tmp_path / "empty", [model])
+    assert (tmp_path / "empty" / "index.html").is_file()
+
+
+@pytest.mark.parametrize("name", ["CNAME", "core/mine.js", "index.html", ".git/config"])
+def test_an_export_with_something_of_its_owner_is_not_touched(
+    small_web: Path, tmp_path: Path, model: AudioModel, name: str
+) -> None:
+    folder = tmp_path / "site"
+    export_page(folder, [model])
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("mine")
+    with pytest.raises(OptionError, match=rf"{name} would be deleted with the earlier export"):
+        export_page(folder, [model])
+    assert (folder / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("page", [None, "{}", "no json", '["oido web export"]'])
+def test_another_folder_is_not_touched(
+    small_web: Path, tmp_path: Path, model: AudioModel, page: str | None
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "cat.jpg").write_bytes(b"cat")
+    if page is not None:
+        (folder / "page.json").write_text(page)
+    with pytest.raises(OptionError, match=r"cat.jpg.* would be deleted with the earlier export"):
+        export_page(folder, [model])
+    assert (folder / "cat.jpg").read_bytes() == b"cat"
+    with pytest.raises(OptionError, match="is a file; name a folder"):
+        export_page(folder / "cat.jpg", [model])
+
+
+def test_a_full_disk_leaves_what_was_there(
+    small_web: Path, tmp_path: Path, model: AudioModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "site"
+    export_page(folder, [model])
+    before = precached(folder)
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if path.name == "page.json":
+            raise OSError(28, "No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OutputError, match="No space left on device; it was left as it was"):
+        export_page(folder, [model])
+    with pytest.raises(OutputError, match="No space left"):
+        export_page(tmp_path / "new", [model])
+    assert precached(folder) == before
+    assert {path.name for path in tmp_path.iterdir()} == {"site", "web"}
+
+
+def test_a_rename_that_fails_brings_the_old_page_back(
+    small_web: Path, tmp_path: Path, model: AudioModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "site"
+    export_page(folder, [model])
+    replace = web_export.os.replace
+
+    def failing(source: Path, target: Path) -> None:
+        if str(source).endswith(".part"):
+            raise OSError(5, "Input/output error")
+        replace(source, target)
+
+    monkeypatch.setattr(web_export.os, "replace", failing)
+    with pytest.raises(OutputError):
+        export_page(folder, [model])
+    assert (folder / "index.html").is_file()
+    assert {path.name for path in tmp_path.iterdir()} == {"site", "web"}
+
+
+def test_a_wheel_without_litert_js_says_how_to_get_it(
+    small_web: Path, tmp_path: Path, model: AudioModel
+) -> None:
+    (small_web / "vendor" / "NOTICE.txt").unlink()
+    with pytest.raises(MissingExtraError, match=r"python -m oido\.server\.vendor"):
+        export_page(tmp_path / "site", [model])
+    assert not (tmp_path / "site").exists()
+    # A page of a server still is one: it only cannot hear by itself.
+    files = page_files({"mode": "server"}, folder=small_web)
+    assert [url for url in files if url.startswith("vendor/")] == []
+    assert content_of(files[""]) == (small_web / "index.html").read_bytes()

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Worker processes for uploads: one that dies, stalls or is left costs one request."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from oido.batch.plan import Plan, Task
+from oido.errors import ModelNotFoundError, OidoError
+from oido.models.registry import DEFAULT_MODEL
+from oido.server.pool import WorkerPool
+from oido.server.worker import Job, Setup
+from tests.asynchronous import run_async
+from tests.server.uploading import flac, post
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "kind"),
+    [(signal.SIGKILL, 503, "WorkerError"), (signal.SIGSEGV, 422, "CorruptAudioError")],
+)
+def test_a_worker_that_dies_costs_one_request(
+    server: Any,
+    eventually: Callable[[Callable[[], bool]], None],
+    number: int,
+    status: int,
+    kind: str,
+) -> None:
+    before = server.metric("oido_worker_restarts_total")
+    with ThreadPoolExecutor(1) as pool:
+        # Long enough to be killed midway: 8,000 windows.
+        answer = pool.submit(post, server, flac(80), "?hop=0.01&name=x.flac")
+        eventually(lambda: bool(server.uploads()))
+        (worker,) = server.workers()
+        eventually(lambda: _is_reading(worker, server.uploads()))
+        os.kill(worker, number)
+        died = answer.result()
+    after = post(server, flac(1), "?level=clip")
+
+    assert (died.status_code, died.json()["error"]) == (status, kind)
+    assert died.json()["message"].startswith("x.flac: ")
+    assert (after.status_code, after.json()[0]["label"]) == (200, "Silence")
+    assert server.metric("oido_worker_restarts_total") == before + 1
+    assert server.workers() != [worker]
+    assert server.uploads() == []
+
+
+def _is_reading(worker: int, uploads: list[Path]) -> bool:
+    opened = [
+        os.readlink(entry) for entry in Path(f"/proc/{worker}/fd").iterdir() if entry.exists()
+    ]
+    return any(str(upload) in opened for upload in uploads)
+
+
+def test_a_client_that_goes_away_frees_its_worker(
+    server: Any, eventually: Callable[[Callable[[], bool]], None]
+) -> None:
+    before = server.metric("oido_worker_restarts_total")
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{server.address}/v1/classify?hop=0.01", content=flac(80), timeout=1.0)
+
+    eventually(lambda: server.uploads() == [])
+    assert post(server, flac(1), "?level=clip").status_code == 200
+    assert server.metric("oido_worker_restarts_total") == before + 1
+
+
+def test_a_slow_upload_a_slow_worker_and_a_full_queue(start_server: Any, street: Path) -> None:
+    limits = {"upload_seconds": 0.5, "timeout_seconds": 0.5, "header_seconds": 0.5, "waiting": 1}
+    with start_server(limits=limits) as server:
+        gate = threading.Event()
+
+        def slow() -> Iterator[bytes]:
+            yield b"RIFF"
+            gate.wait(3)
+            yield b"more"
+
+        late = post(server, slow())
+        gate.set()
+        with ThreadPoolExecutor(3) as pool:
+            answers = list(pool.map(lambda _: post(server, flac(900), "?hop=0.01"), range(3)))
+        host, port = server.address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as silent:
+            silent.settimeout(10)
+            silent.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127")
+            assert silent.recv(10) == b""  # closed by the server
+        with socket.create_connection((host, int(port))) as endless:
+            endless.settimeout(10)
+            endless.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * 200_000)
+            assert endless.recv(100).startswith(b"HTTP/1.1 400")
+        good = post(server, flac(1))
+
+    assert (late.status_code, late.json()["error"]) == (408, "LimitError")
+    statuses = sorted(answer.status_code for answer in answers)
+    assert set(statuses) == {503, 504}
+    busy = next(answer for answer in answers if answer.status_code == 503)
+    assert (busy.json()["error"], busy.headers["retry-after"]) == ("BusyError", "2")
+    assert good.status_code == 200
+
+
+def test_a_worker_that_cannot_start_says_why() -> None:
+    async def start(setup: Setup, *command: str) -> None:
+        pool = WorkerPool(setup, 1, **({"command": command} if command else {}))
+        try:
+            await pool.start()
+        finally:
+            await pool.close()
+            assert pool.process_ids == []
+
+    with pytest.raises(ModelNotFoundError, match=r"nowhere\.tflite: no such model file"):
+        run_async(start(Setup(("nowhere.tflite",), None, 4 << 30)))
+    code = "import sys; sys.stdin.buffer.read(1); sys.exit('out of ideas')"
+    dies = (sys.executable, "-c", code)
+    with pytest.raises(OidoError, match="a worker could not start: exit code 1: out of ideas"):
+        run_async(start(Setup((DEFAULT_MODEL,), None, 4 << 30), *dies))
+
+
+def test_an_idle_worker_that_ended_is_replaced_and_the_job_done(street: Path) -> None:
+    restarts: list[int] = []
+
+    async def work() -> tuple[Any, list[int], list[int]]:
+        setup = Setup((DEFAULT_MODEL,), None, 4 << 30)
+        pool = WorkerPool(setup, 1, on_restart=lambda: restarts.append(1))
+        await pool.start()
+        before = pool.process_ids
+        os.kill(before[0], signal.SIGKILL)
+        while pool.process_ids:
+            await asyncio.sleep(0.01)
+        task = Task(0, str(street), "street.flac", "street.flac")
+        answer = await pool.classify(Job(Plan(level="clip", top=1), task, 60.0, 100))
+        after = pool.process_ids
+        await pool.close()
+        return answer, before, after
+
+    answer, before, after = run_async(work())
+    assert (answer.failure, answer.duration, answer.windows) == (None, 30.0, 62)
+    assert json.loads(b"".join(answer.rows))[0]["file"] == "street.flac"
+    assert len(after) == 1
+    assert after != before
+    assert restarts == [1]

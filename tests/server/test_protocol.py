@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The messages of a stream: what a client may say, and what it is told otherwise."""
+
+from __future__ import annotations
+
+import json
+import struct
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from oido.server.problems import Problem
+from oido.server.protocol import close_code, read_control, read_header, text_of
+from tests.server.clients import END, HEADER, messages, opened
+
+pytest.importorskip("websockets")
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("no JSON", "this is no JSON"),
+        ("[1]", "must be a JSON object"),
+        ("[" * 100_000, "this is no JSON"),
+        ({}, "version 1"),
+        ({**HEADER, "version": 2}, "version 1, not 2"),
+        ({**HEADER, "version": True}, "version 1"),
+        ({"version": 1}, "sample_rate must be a whole number"),
+        ({**HEADER, "sample_rate": 0}, "from 1000 to 384000"),
+        ({**HEADER, "sample_rate": 1e9}, "from 1000 to 384000"),
+        ({**HEADER, "channels": 1000}, "channels must be"),
+        ({**HEADER, "encoding": "mp3"}, "s16le, f32le"),
+        ({**HEADER, "encoding": ["s16le"]}, "s16le, f32le"),
+        ({**HEADER, "level": "clip"}, "level must be one of windows, events"),
+        ({**HEADER, "hop": "often"}, "hop must be a number"),
+        ({**HEADER, "top": 0}, "1 or more"),
+        ({**HEADER, "level": "events", "top": 3}, "top is for windows"),
+        ({**HEADER, "allow": "Speech"}, "must be a list"),
+        ({**HEADER, "allow": ["Meouw"]}, "Meow"),
+        ({**HEADER, "model": "other"}, "has no model 'other'"),
+        ({**HEADER, "chanels": 1}, "there is no option 'chanels'"),
+    ],
+)
+def test_a_wrong_header_is_told_once(server: Any, header: dict[str, Any] | str, words: str) -> None:
+    with opened(server, header) as socket_:
+        (error,) = messages(socket_)
+        assert socket_.close_code == 1008
+
+    assert error["type"] == "error"
+    assert words in error["message"]
+
+
+def test_what_is_wrong_midway_is_told_once(server: Any) -> None:
+    def last(*sent: bytes | str, encoding: str = "s16le") -> tuple[str, str, int | None]:
+        with opened(server, {**HEADER, "encoding": encoding}) as socket_:
+            for message in sent:
+                socket_.send(message)
+            found = messages(socket_)[-1]
+            return found["error"], found["message"], socket_.close_code
+
+    with connect(server.stream_address) as socket_:
+        socket_.send(b"sound before its header")
+        (early,) = messages(socket_)
+    odd = last(b"\0\0\0")
+    text = last("louder please")
+    nan = last(np.full(16_000, np.nan, np.float32).tobytes(), encoding="f32le")
+    loud = last(np.full(16_000, 1e30, np.float32).tobytes(), encoding="f32le")
+    nothing = last(END)
+
+    assert early["message"] == "the first message must be a JSON object"
+    assert odd == (
+        "ProtocolError",
+        "a binary message must hold whole frames of 2 bytes, and this one has 3",
+        1008,
+    )
+    assert (text[0], text[2]) == ("ProtocolError", 1008)
+    assert nan[0] == loud[0] == "InvalidSamplesError"
+    assert (nan[2], loud[2]) == (1007, 1007)
+    assert "<stream>: has NaN" in nan[1]
+    assert (nothing[0], nothing[2]) == ("EmptyAudioError", 1007)
+
+
+def test_a_message_that_is_too_large_closes(server: Any) -> None:
+    with opened(server, HEADER) as socket_:
+        with suppress(ConnectionClosed):
+            socket_.send(bytes(4 << 20))
+        found = messages(socket_)
+        # 1006 where the rest of the message, which nobody reads, cuts the close off.
+        assert socket_.close_code in (1009, 1006)
+    assert {message["type"] for message in found} <= {"ready"}
+
+
+@given(
+    values=st.lists(st.integers(-32_768, 32_767), max_size=60),
+    channels=st.integers(1, 3),
+    encoding=st.sampled_from(["s16le", "f32le"]),
+)
+def test_bytes_are_samples_by_channel(values: list[int], channels: int, encoding: str) -> None:
+    values = values[: len(values) // channels * channels]
+    header = read_header(json.dumps({**HEADER, "channels": channels, "encoding": encoding}))
+    kind = "<h" if encoding == "s16le" else "<f"
+    content = b"".join(struct.pack(kind, value) for value in values)
+    samples = header.samples(content)
+    assert samples.shape == (len(values) // channels, channels)
+    assert samples.ravel().tolist() == values
+    assert samples.dtype.isnative
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(max_size=9),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=9), inner),
+    )
+)
+def test_any_other_json_is_a_problem_and_nothing_else(value: object) -> None:
+    text = json.dumps(value)
+    with pytest.raises(Problem):
+        read_header(text)
+    with pytest.raises(Problem):
+        read_control(text)
+
+
+def test_end_is_the_only_word_after_the_header() -> None:
+    read_control('{"type": "end"}')
+    read_control('{"type": "end", "of": "whatever comes later"}')
+    for text in ("end", '{"type": "stop"}', '["end"]', ""):
+        with pytest.raises(Problem) as raised:
+            read_control(text)
+        assert close_code(raised.value) == 1008
+
+
+def test_every_status_of_a_stream_has_its_close_code() -> None:
+    codes = {status: close_code(Problem(status, "E", "m")) for status in (400, 413, 422, 503, 500)}
+    assert codes == {400: 1008, 413: 1009, 422: 1007, 503: 1013, 500: 1011}
+
+
+def test_messages_of_the_server_are_json_with_their_type() -> None:
+    assert json.loads(text_of("rows", rows=[], time=1.5)) == {
+        "type": "rows",
+        "rows": [],
+        "time": 1.5,
+    }
+    assert "ñ" in text_of("error", message="ñ")

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A head behind its network in one file: it says what the arrays say, and that is checked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import oido
+from oido.datasets.clip import Clip
+from oido.errors import ModelFormatError, OptionError
+from oido.inference.predictor import Predictor
+from oido.models.loading import ensemble, load_model
+from oido.models.model import AudioModel
+from oido.training.head import Dense, EmbeddingHead
+from oido.training.head_export import BASE_HEAD, TAUGHT_HEAD, check_parity, taught_file
+from oido.training.novelty import NoveltyDetector, unit_rows
+
+STREET = Path(__file__).parents[2] / "examples" / "street.flac"
+CLASSES = ("calm", "loud", "bright")
+
+
+def made_head(output: str = "softmax", square_root: bool = True, layers: int = 1) -> EmbeddingHead:
+    dice = np.random.default_rng(layers)
+    sizes = [1_024, *[16] * (layers - 1), len(CLASSES)]
+    dense = tuple(
+        Dense(
+            dice.normal(0, 0.2, (after, before)).astype(np.float32),
+            dice.normal(0, 0.2, after).astype(np.float32),
+        )
+        for before, after in pairwise(sizes)
+    )
+    return EmbeddingHead(CLASSES, dense, output, square_root)  # type: ignore[arg-type]
+
+
+def file_of(model: AudioModel, head: EmbeddingHead, **changes: Any) -> bytes:
+    facts: dict[str, Any] = {
+        "name": "taught",
+        "thresholds": {"loud": 0.25},
+        "novelty": None,
+        "keep_base": False,
+        "calibrated": True,
+        "training": {"seed": 3},
+    }
+    return taught_file(model, head, **{**facts, **changes})
+
+
+def novelty_of(threshold: float) -> NoveltyDetector:
+    dice = np.random.default_rng(9)
+    directions = unit_rows(dice.normal(0, 1, (3, 1_024)).astype(np.float32))
+    return NoveltyDetector(np.full(1_024, 0.1, np.float32), directions, True, threshold)
+
+
+@pytest.mark.parametrize("output", ["softmax", "sigmoid"])
+@pytest.mark.parametrize(("square_root", "layers"), [(True, 1), (False, 2)])
+def test_the_file_gives_the_scores_of_the_arrays(
+    model: AudioModel, tmp_path: Path, output: str, square_root: bool, layers: int
+) -> None:
+    head = made_head(output, square_root, layers)
+    path = tmp_path / "taught.tflite"
+    path.write_bytes(file_of(model, head))
+    result = oido.AudioClassifier(path, jobs=1).classify(STREET)
+    base = oido.AudioClassifier(model, jobs=1).classify(STREET)
+    np.testing.assert_allclose(result.scores, head.scores(base.embeddings), atol=1e-5)
+    assert (result.embeddings == base.embeddings).all()
+    # Its scores are calibrated already, and its metadata say so.
+    assert result.probabilities is not None
+    np.testing.assert_allclose(result.probabilities, result.scores, atol=1e-5)
+
+
+def test_what_is_known_of_it_stands_in_the_file(model: AudioModel, tmp_path: Path) -> None:
+    path = tmp_path / "taught.tflite"
+    path.write_bytes(file_of(model, made_head(), keep_base=True, calibrated=False))
+    loaded = load_model(path)
+    assert [head.name for head in loaded.heads] == [BASE_HEAD, TAUGHT_HEAD]
+    assert (loaded.heads[0].labels, loaded.head.labels) == (model.labels, CLASSES)
+    assert loaded.head.thresholds == (("loud", 0.25),)
+    assert loaded.head.calibration is None
+    assert loaded.head.aggregation == "confident-mean"
+    assert (loaded.name, loaded.licence) == ("taught", model.licence)
+    path.write_bytes(file_of(model, made_head("sigmoid")))
+    assert load_model(path).head.aggregation == "power-mean"
+
+
+def test_how_near_a_window_is_comes_out_beside_the_scores(
+    model: AudioModel, tmp_path: Path
+) -> None:
+    novelty = novelty_of(0.5)
+    path = tmp_path / "taught.tflite"
+    path.write_bytes(file_of(model, made_head(), novelty=novelty))
+    classifier = oido.AudioClassifier(path, jobs=1)
+    blocks = list(classifier.stream(STREET))
+    base = oido.AudioClassifier(model, jobs=1).classify(STREET)
+    found = np.concatenate([b.similarities for b in blocks if b.similarities is not None])
+    np.testing.assert_allclose(found, novelty.similarities(base.embeddings), atol=1e-4)
+    assert classifier.classify(STREET).is_unknown is True
+    path.write_bytes(file_of(model, made_head(), novelty=novelty_of(-1.0)))
+    assert oido.AudioClassifier(path, jobs=1).classify(STREET).is_unknown is False
+
+
+def test_a_file_that_says_something_else_is_refused(model: AudioModel, tmp_path: Path) -> None:
+    head = made_head()
+    content = file_of(model, head)
+    clips = [Clip(str(STREET)), Clip(str(tmp_path / "gone.wav"))]
+    parity = check_parity(model, head, content, clips, tmp_path / "taught.tflite")
+    assert parity.size_bytes == len(content)
+    assert 1 <= parity.windows <= 4
+    assert parity.largest_difference < 1e-4
+    bias = head.layers[0].bias + np.array([1, 0, 0], np.float32)
+    other = replace(head, layers=(replace(head.layers[0], bias=bias),))
+    with pytest.raises(ModelFormatError, match=r"taught\.tflite gives other scores than the head"):
+        check_parity(model, other, content, clips, tmp_path / "taught.tflite")
+
+
+def test_the_same_head_gives_the_same_bytes(model: AudioModel) -> None:
+    assert file_of(model, made_head()) == file_of(model, made_head())
+
+
+def test_two_networks_cannot_be_taught(model: AudioModel) -> None:
+    with pytest.raises(OptionError, match="two networks"):
+        file_of(ensemble(model, model), made_head())
+
+
+def test_the_embedding_stays_what_the_network_gives(model: AudioModel, tmp_path: Path) -> None:
+    path = tmp_path / "taught.tflite"
+    path.write_bytes(file_of(model, made_head()))
+    sound = np.random.default_rng(0).normal(0, 0.1, 15_600).astype(np.float32)
+    one, other = (Predictor.of(m).predict(sound, 7_680) for m in (model, load_model(path)))
+    assert (one.embeddings == other.embeddings).all()
