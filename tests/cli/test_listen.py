@@ -16,15 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import soundfile
 
-from oido.cli.live_screen import Screen
 from oido.cli.main import run
-from oido.live.monitor import LiveUpdate
-from oido.live.source import UtcClock
-from oido.types import Event
 from tests.cli.listening import OIDO, RAW, STREET, Live, Page, listen, records
 from tests.live.servers import Station, as_mp3, running
 from tests.live.sound_server import VirtualMicrophone
@@ -193,23 +188,6 @@ def test_ctrl_c_while_a_container_brings_nothing(n_bytes: int) -> None:
         assert live.process.returncode == 130
     assert errors.splitlines()[-1] == "oido: interrupted"
     assert "Traceback" not in errors
-
-
-@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (40, 12), (20, 6), (5, 3), (1, 1)])
-def test_the_view_fits_any_terminal(columns: int, rows: int, classifier: Any) -> None:
-    clock = UtcClock()
-    clock.update(1.0)
-    screen = Screen("oido  mic:\x1b[31mred", clock, classifier.postprocessor.selector, 0.48, 8)
-    scores = np.random.default_rng(0).random(521).astype(np.float32)
-    for second in range(40):
-        event = Event("Dog", 69, second, second + 1.0, 0.5, None, "Dog")
-        screen.on_update(LiveUpdate(second, second + 1.0, scores, scores, [event], []))
-    lines = screen.lines(columns, rows)
-    assert len(lines) <= rows
-    assert all(len(line) <= max(1, columns - 1) and "\x1b" not in line for line in lines)
-    if rows == 24:
-        assert sum(line.endswith("0.50  Dog") for line in lines) >= 8
-        assert sum(line.startswith("█") for line in lines) == 8
 
 
 @pytest.fixture

@@ -142,7 +142,7 @@ class Screen:
             last = list(self._lines)[-left:]
             page += last + [""] * (left - len(last))
         page.append(self._notice or "Ctrl-C ends")
-        return [line[:width] for line in page[:rows]]
+        return [printable(line)[:width] for line in page[:rows]]
 
     def _bar_line(self, index: int, value: float, width: int) -> str:
         name = self._selector.display_names[index]

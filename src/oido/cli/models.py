@@ -194,10 +194,7 @@ def _annotate(args: argparse.Namespace) -> int:
     from oido.writers.atomic import AtomicFile, keep_original
 
     names = ["scores"] if len(args.labels) == 1 else [f"head_{n}" for n in range(len(args.labels))]
-    heads = [
-        Head(name, tuple(_read(path).decode("utf-8-sig").splitlines()))
-        for path, name in zip(args.labels, names)
-    ]
+    heads = [Head(name, tuple(_text(path).splitlines())) for path, name in zip(args.labels, names)]
     content = annotate(
         _read(args.file),
         heads,
@@ -223,6 +220,13 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ModelNotFoundError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _text(path: Path) -> str:
+    try:
+        return _read(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise OptionError(f"{path}: is no text in UTF-8 ({error.reason})") from error
 
 
 def _front_end_of(model: AudioModel) -> str:

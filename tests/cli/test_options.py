@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How commands declare options, and what they make of those that they share."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from oido.batch.sources import Recording
+from oido.cli.main import build_parser
+from oido.cli.options import (
+    add_argument,
+    add_clock_options,
+    add_command,
+    add_options,
+    add_report_options,
+    clock_of,
+    make_tasks,
+    plan_of,
+    print_doubts,
+    require_suffix,
+)
+from oido.errors import OptionError
+from oido.options import OPTIONS
+
+
+def parser_of(*usages: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser()
+    for usage in usages:
+        add_argument(parser, usage, "what it is for")
+    return parser
+
+
+def test_an_option_is_written_as_its_help_shows_it() -> None:
+    parser = parser_of("-o, --output FILE", "--check", "data DATA")
+    args = parser.parse_args(["x", "-o", "y", "--check"])
+    assert (args.output, args.check, args.data) == ("y", True, "x")
+    assert parser.parse_args(["x"]).check is False
+    assert "--output FILE" in parser.format_help()
+
+
+def test_a_command_has_its_line_its_description_and_its_end() -> None:
+    commands = argparse.ArgumentParser().add_subparsers()
+    text = "one line\n\nA description\nof two lines.\n\nexamples:\n  oido x\n\nand more"
+    parser = add_command(commands, "x", lambda _: 0, text)
+    assert parser.description == "A description of two lines."
+    assert parser.epilog == "examples:\n  oido x\n\nand more"
+    assert parser.get_default("run")(argparse.Namespace()) == 0
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_option_of_the_table_can_be_one_of_a_command(name: str) -> None:
+    parser = argparse.ArgumentParser()
+    add_options(parser, name)
+    given = vars(parser.parse_args([]))
+    assert given == {name: [] if name in ("allow", "deny") else OPTIONS[name].default}
+    assert f"--{name.replace('_', '-')}" in parser.format_help()
+
+
+def test_a_wrong_value_is_told_by_the_name_of_the_option() -> None:
+    parser = argparse.ArgumentParser()
+    add_report_options(parser)
+    for words, told in (
+        (["--threshold", "7"], "--threshold"),
+        (["--merge-gap", "-1"], "--merge-gap"),
+    ):
+        with pytest.raises(OptionError, match=told):
+            parser.parse_args(words)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--allow", "Dog", "--deny", "Cat"])
+
+
+def test_each_recording_is_a_task_and_standard_input_a_file_for_so_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.wav").write_bytes(b"x" * 10)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"sound")))
+    recordings = [
+        Recording(str(tmp_path / "a.wav"), "a.wav"),
+        Recording("-", "-"),
+        Recording("gone.wav", "gone.wav"),
+    ]
+    with ExitStack() as stack:
+        tasks = make_tasks(recordings, 2, stack)
+        assert [task.number for task in tasks] == [0, 1, 2]
+        assert [task.name for task in tasks] == [str(tmp_path / "a.wav"), "<stdin>", "gone.wav"]
+        assert [task.size_bytes for task in tasks] == [10, 5, 0]
+        assert tasks[1].relative == "stdin"
+        spooled = Path(tasks[1].path)
+        assert spooled.read_bytes() == b"sound"
+    assert not spooled.exists()
+
+
+def test_a_plan_knows_whether_its_model_is_calibrated(tmp_path: Path) -> None:
+    def plan(*words: str) -> bool:
+        return plan_of(build_parser().parse_args(["classify", "x.wav", *words])).calibrated
+
+    assert not plan()
+    (tmp_path / "c.json").write_text("{}")
+    assert plan("--calibration", str(tmp_path / "c.json"))
+    (tmp_path / "m.tflite").write_bytes(b"no model")
+    assert not plan("--model", str(tmp_path / "m.tflite"))  # loading it will say why
+
+
+def test_a_name_must_end_as_its_format() -> None:
+    require_suffix("-o", Path("a.CSV"), ".csv", ".json")
+    require_suffix("-o", None, ".csv")
+    with pytest.raises(OptionError, match=r"-o needs a name that ends in \.csv, not a\.txt"):
+        require_suffix("-o", Path("a.txt"), ".csv")
+
+
+def test_a_clock_of_options() -> None:
+    parser = argparse.ArgumentParser()
+    add_clock_options(parser)
+    parser.format_help()  # its percent signs are escaped
+    clock = clock_of(parser.parse_args(["--time-zone", "+02:00"]))
+    assert clock.read("20231015_120000.wav", None, None, 60.0).at is not None
+    with pytest.raises(OptionError, match="Mars"):
+        clock_of(parser.parse_args(["--time-zone", "Mars/Base"]))
+
+
+def test_doubts_are_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    print_doubts({"ambiguous": 1, "not set": 3})
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("oido: the time of 1 recording came twice")
+    assert second.startswith("oido: the times of 3 recordings come from a clock that was not set")

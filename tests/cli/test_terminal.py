@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ctrl-C by the one who gave it, and silence for C and Python alike."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from oido.cli.terminal import interruptible, interrupts_held
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="sends SIGINT to itself")
+
+
+class Run:
+    """What can be asked to end."""
+
+    asked = 0
+
+    def interrupt(self) -> None:
+        self.asked += 1
+
+
+def interrupt() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def test_the_first_ctrl_c_asks_and_the_second_ends() -> None:
+    run, before = Run(), signal.getsignal(signal.SIGINT)
+
+    def twice() -> None:
+        with interruptible(run):
+            interrupt()
+            assert run.asked == 1
+            interrupt()
+
+    with pytest.raises(KeyboardInterrupt):
+        twice()
+    assert run.asked == 1
+    assert signal.getsignal(signal.SIGINT) is before
+    with interruptible(run):
+        pass
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def held(interrupts: int) -> list[str]:
+    """What a block did that is interrupted so many times; then it raises, if it should."""
+    done: list[str] = []
+    try:
+        with interrupts_held():
+            for _ in range(interrupts):
+                interrupt()
+            done.append("the rest of the block")
+    except KeyboardInterrupt:
+        done.append("interrupted")
+    return done
+
+
+@pytest.mark.parametrize(
+    ("interrupts", "done"),
+    [
+        (0, ["the rest of the block"]),
+        (1, ["the rest of the block", "interrupted"]),
+        (2, ["interrupted"]),  # at once if it is repeated
+    ],
+)
+def test_a_ctrl_c_that_is_held_comes_at_the_end(interrupts: int, done: list[str]) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    assert held(interrupts) == done
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_error_of_the_block_gives_way_to_the_interrupt() -> None:
+    def fail() -> None:
+        with interrupts_held():
+            interrupt()
+            raise ValueError("half done")
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+
+
+def test_other_threads_are_left_in_peace() -> None:
+    run, entered = Run(), []
+
+    def work() -> None:
+        with interruptible(run), interrupts_held():
+            entered.append(True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert entered == [True]
+
+
+def silenced(really: bool) -> str:
+    code = (
+        "import os, sys\n"
+        "from oido.cli.terminal import print_message, silence_stderr\n"
+        "print_message('before')\n"
+        f"with silence_stderr({really}):\n"
+        "    os.write(2, b'of C\\n'); print('of Python', file=sys.stderr)\n"
+        "print_message('after')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stderr
+
+
+def test_what_libraries_print_leads_nowhere_and_ours_comes_again() -> None:
+    assert silenced(True) == "oido: before\noido: after\n"
+    assert "of C\n" in silenced(False)
+
+
+def test_without_a_standard_error_nothing_is_to_be_silenced() -> None:
+    code = (
+        "import os\nos.close(2)\n"
+        "from oido.cli.terminal import silence_stderr\n"
+        "with silence_stderr():\n    print('heard')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "heard\n"
+
+
+def test_an_error_inside_silence_brings_the_voice_back() -> None:
+    code = (
+        "import sys\n"
+        "from oido.cli.terminal import print_message, silence_stderr\n"
+        "try:\n"
+        "    with silence_stderr():\n        print_message('nobody reads this'); 1 / 0\n"
+        "except ZeroDivisionError:\n    print_message('heard again')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "oido: heard again\n"
+
+
+def test_output_is_utf8_whatever_the_system_says() -> None:
+    code = "from oido.cli.terminal import use_utf8; use_utf8(); print('k\\xfcche \\u72d7')"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, env=environment, check=True
+    )
+    assert done.stdout.decode("utf-8").rstrip() == "küche 狗"
