@@ -35,6 +35,11 @@ OF_THE_STANDARD_LIBRARY = {"put", "put_nowait", "tell"}
 PUBLIC = {"Heard"}
 """Of `oido.torch`, whose names stay."""
 
+LARGE = 100
+"""Lines from which on a module has tests under its own name."""
+TESTED_ELSEWHERE: set[str] = set()
+"""Larger modules without such a file; whoever adds one says why."""
+
 
 def named_files(page: Path) -> set[str]:
     return {
@@ -87,6 +92,18 @@ def test_every_module_is_named_in_the_architecture() -> None:
         if path.stem not in words and not name.startswith("cli/") and not path.stem.startswith("_")
     }
     assert not left_out
+
+
+def test_tests_mirror_the_larger_modules_by_name() -> None:
+    """What `src/oido/room/module.py` promises is tested in `tests/room/test_module.py`."""
+    unmirrored = set()
+    for name, path in MODULES.items():
+        mirror = (ROOT / "tests" / name).with_name(f"test_{path.stem}.py")
+        is_large = len(path.read_text(encoding="utf-8").splitlines()) >= LARGE
+        is_tested = mirror.exists() and "\ndef test_" in mirror.read_text(encoding="utf-8")
+        if is_large and not path.stem.startswith("__") and not is_tested:
+            unmirrored.add(name)
+    assert unmirrored == TESTED_ELSEWHERE
 
 
 def identifiers(path: Path) -> Iterator[str]:
