@@ -64,11 +64,7 @@ class RecordingRun:
     """
 
     def __init__(
-        self,
-        classifier: AudioClassifier,
-        plan: Plan,
-        task: Task,
-        make_rows: MakeRows | None = None,
+        self, classifier: AudioClassifier, plan: Plan, task: Task, make_rows: MakeRows | None = None
     ) -> None:
         self._classifier, self._plan, self._task = classifier, plan, task
         self._make_rows = make_rows or partial(row_maker, plan, classifier, task.name)

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import I64
 from oido.calibration.data import FittedScores, HeldOut, LabelledScores, Wish
 from oido.calibration.risk_control import Guarantee
 from oido.datasets.clip import LeftOut
@@ -20,8 +20,6 @@ from oido.evaluation.ranking_and_calibration import Reliability, reliability
 from oido.models.calibration_file import Evidence, shortest
 
 __all__ = ["CalibrationReport", "ClassCalibration", "report_of"]
-
-Counts = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -215,7 +213,7 @@ class _Judge:
             self._per_hour((self._held.alarms[columns] * false).sum(1), false.sum(1)),
         )
 
-    def _per_hour(self, alarms: NDArray[np.int64], classes: NDArray[np.int64]) -> Estimate:
+    def _per_hour(self, alarms: I64, classes: I64) -> Estimate:
         hours = classes * self._hours
         if not hours.sum():
             return Estimate(math.nan)

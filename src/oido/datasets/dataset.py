@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, Bools
 from oido.datasets.clip import Clip, ClipSet, Found
 from oido.datasets.duplicates import join_duplicates, same_content
 from oido.datasets.folders import class_folders
@@ -134,7 +134,7 @@ class Dataset(ClipSet, Sequence[Clip]):
         """The clips with these numbers, in this order; classes stay those of the whole."""
         return replace(self, clips=tuple(self.clips[i] for i in indices))
 
-    def targets(self) -> NDArray[np.float32]:
+    def targets(self) -> F32:
         """f32[N, C]: 1 where a class is present, 0 where it is absent, NaN where it is unknown."""
         column = {label: number for number, label in enumerate(self.classes)}
         targets = np.zeros((len(self), len(self.classes)), np.float32)
@@ -177,7 +177,7 @@ class Dataset(ClipSet, Sequence[Clip]):
 
         return summarize(self, deep=deep)
 
-    def _parted(self, mask: NDArray[np.bool_]) -> Split:
+    def _parted(self, mask: Bools) -> Split:
         train, test = (self.subset(np.flatnonzero(part).tolist()) for part in (~mask, mask))
         return Split(train, test)
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, F64
 from oido.datasets.clip import BACKGROUND
 from oido.errors import OptionError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["check_targets", "class_weights", "clip_targets"]
 
 
-def clip_targets(data: Dataset) -> tuple[NDArray[np.float32], tuple[str, ...], bool]:
+def clip_targets(data: Dataset) -> tuple[F32, tuple[str, ...], bool]:
     """Targets f32[K, C], the C classes, and whether a clip may have several of them, or none.
 
     Raises OptionError if a class has the name that clips without one get.
@@ -34,7 +34,7 @@ def clip_targets(data: Dataset) -> tuple[NDArray[np.float32], tuple[str, ...], b
     return with_background, (*data.classes, BACKGROUND), False
 
 
-def check_targets(targets: NDArray[np.float32], multi_label: bool) -> None:
+def check_targets(targets: F32, multi_label: bool) -> None:
     """Raise OptionError unless they are 1, 0 or NaN, and each row has one 1 without multi_label."""
     known = targets[~np.isnan(targets)]
     if not np.isin(known, (0, 1)).all():
@@ -43,9 +43,7 @@ def check_targets(targets: NDArray[np.float32], multi_label: bool) -> None:
         raise OptionError("each clip has one class; several need multi_label")
 
 
-def class_weights(
-    targets: NDArray[np.float32], multi_label: bool, balance: bool
-) -> NDArray[np.float64]:
+def class_weights(targets: F32, multi_label: bool, balance: bool) -> F64:
     """f64[K, C]: what each clip weighs for each class; mean about 1, 0 where nothing is known.
 
     balance: a class weighs the same however many clips it has; with several labels, clips that

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.arrays import F32, F64, I64
 from oido.datasets.splits import group_numbers
 
 __all__ = ["Bootstrap", "Estimate", "Numbers", "wilson"]
 
-Floats = NDArray[np.float64]
 Numbers = NDArray[Any]
 """Counts, truth values or floats."""
 
@@ -55,7 +55,7 @@ class Bootstrap:
     instead of 1,000. The same groups and seed give the same samples.
     """
 
-    def __init__(self, groups: NDArray[np.int64], classes: int = 1, seed: int = 0) -> None:
+    def __init__(self, groups: I64, classes: int = 1, seed: int = 0) -> None:
         self.groups = group_numbers(groups)
         self.count = int(self.groups.max()) + 1
         rounds = _MOST_WEIGHTS // (len(groups) * classes)
@@ -63,18 +63,18 @@ class Bootstrap:
         self._seed = seed
 
     @cached_property
-    def weights(self) -> NDArray[np.float32]:
+    def weights(self) -> F32:
         """f32[rounds, K]: how often each clip is in each sample."""
         random = np.random.default_rng(self._seed)
         shares = np.full(self.count, 1 / self.count)
         drawn = random.multinomial(self.count, shares, size=self.rounds).astype(np.float32)
         return drawn[:, self.groups]
 
-    def sums(self, values: Numbers) -> Floats:
+    def sums(self, values: Numbers) -> F64:
         """f64[rounds, …] of numbers [K, …]: the sum over clips in each sample."""
         return np.asarray(self.weights @ values.astype(np.float32), np.float64)
 
-    def percentiles(self, value: float, samples: Floats) -> Estimate:
+    def percentiles(self, value: float, samples: F64) -> Estimate:
         """A figure, at most 1, with its 2.5th and 97.5th percentile over samples f64[rounds].
 
         The samples are moved so that their mean is the figure: a clip that is drawn twice makes

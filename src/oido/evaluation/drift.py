@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F64, I64
 from oido.datasets.folders import files_below, is_recording
 from oido.errors import OptionError
 from oido.evaluation.drift_features import Acoustics, FeatureSet, collect_features
@@ -151,15 +151,13 @@ def _facts(old: FeatureSet, new: FeatureSet, level: float, seed: int) -> tuple[M
     )
 
 
-def _pooled(
-    old: NDArray[np.int64], new: NDArray[np.int64], seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _pooled(old: I64, new: I64, seed: int) -> tuple[I64, F64]:
     """Sources of both sets, and their labels with permutations."""
     m, n = int(old.max()) + 1, int(new.max()) + 1
     return np.concatenate([old, new + m]), shuffled(np.arange(m + n) >= m, _ROUNDS, seed)
 
 
-def _weighted(source: NDArray[np.int64]) -> NDArray[np.float64]:
+def _weighted(source: I64) -> F64:
     """f64[S], sum 1: each source counts alike."""
     weights = 1 / np.bincount(source)[source]
     return np.asarray(weights / weights.sum())

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, F64
 from oido.datasets.clip import NON_EVENTS, Clip, LeftOut
 from oido.datasets.dataset import Dataset
 from oido.datasets.waveforms import clip_waveforms
@@ -28,8 +28,6 @@ __all__ = ["evaluate", "predict_clips"]
 
 Progress = Callable[[int, int], None]
 """Called with how many clips are done, and how many there are."""
-
-Floats = NDArray[np.float32]
 
 
 def evaluate(
@@ -134,10 +132,10 @@ def _classify(
 class _ClipOutput(NamedTuple):
     """What is kept of one clip; values f32[C] and f32[N, C], times f64[N, 2] in the clip."""
 
-    scores: Floats
-    probabilities: Floats | None
-    windows: Floats
-    times: NDArray[np.float64]
+    scores: F32
+    probabilities: F32 | None
+    windows: F32
+    times: F64
 
     @classmethod
     def of(cls, result: ClassificationResult) -> _ClipOutput:
@@ -170,7 +168,7 @@ def _columns(classifier: AudioClassifier, dataset: Dataset) -> _Columns:
     return _Columns(classes, no_event, of_label)
 
 
-def _targets(dataset: Dataset, columns: _Columns, size: int) -> Floats:
+def _targets(dataset: Dataset, columns: _Columns, size: int) -> F32:
     """f32[K, C] over the classes that count."""
     targets = np.zeros((len(dataset), size), np.float32)
     for row, clip in zip(targets, dataset.clips):
@@ -181,9 +179,7 @@ def _targets(dataset: Dataset, columns: _Columns, size: int) -> Floats:
     return targets[:, columns.classes]
 
 
-def _thresholds(
-    classifier: AudioClassifier, explicit: float | Mapping[str, float] | None
-) -> Floats:
+def _thresholds(classifier: AudioClassifier, explicit: float | Mapping[str, float] | None) -> F32:
     """f32[C] of all labels. Raises OptionError for a threshold that is none."""
     own = classifier.postprocessor.head.thresholds
     if isinstance(explicit, Mapping):
@@ -197,10 +193,10 @@ def _thresholds(
 def _predictions(
     outputs: list[_ClipOutput],
     clips: tuple[Clip, ...],
-    targets: Floats,
+    targets: F32,
     columns: _Columns,
     labels: tuple[str, ...],
-    thresholds: Floats,
+    thresholds: F32,
     multi_label: bool,
 ) -> ClipPredictions:
     scores = np.stack([each.scores for each in outputs])  # f32[K, C]

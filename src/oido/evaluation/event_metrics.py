@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F64, I64
 from oido.datasets.clip import LeftOut
 from oido.datasets.dataset import Dataset
 from oido.datasets.regions import FileTruth, TimedLabel, file_truths, merge_events
@@ -147,8 +147,6 @@ def _number(estimate: Estimate) -> str:
 
 
 SEGMENT_SECONDS = 1.0
-
-Floats = NDArray[np.float64]
 
 
 def judge_events(
@@ -302,13 +300,13 @@ class _Rates:
             means = np.where(known, samples, 0).sum(axis=1) / known.sum(axis=1)
         return self._bootstrap.percentiles(value, means)
 
-    def _of(self, number: int | None) -> tuple[NDArray[np.int64], ...]:
+    def _of(self, number: int | None) -> tuple[I64, ...]:
         return tuple(
             part.sum(axis=1) if number is None else part[:, number] for part in self.counts
         )
 
 
-def _f1(hits: Any, alarms: Any, truths: Any) -> Floats:
+def _f1(hits: Any, alarms: Any, truths: Any) -> F64:
     """2 · hits / (detected + true); NaN where there is neither."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(2 * hits / (hits + alarms + truths), np.float64)

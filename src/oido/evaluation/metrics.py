@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F64, I64, Bools
 from oido.evaluation.bootstrap import Bootstrap, Estimate, Numbers
 from oido.evaluation.predictions import UNKNOWN, ClipPredictions, classes_of
 from oido.evaluation.ranking_and_calibration import (
@@ -25,8 +25,6 @@ __all__ = ["NO_EVENT", "ClassMetrics", "Metrics", "measure"]
 
 NO_EVENT = "(no event)"
 """How tables name what is no class."""
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ class Metrics:
     micro_recall: Estimate
     micro_f1: Estimate
     classes: tuple[ClassMetrics, ...]
-    confusion: NDArray[np.int64] | None
+    confusion: I64 | None
     confusion_labels: tuple[str, ...]
     reliability: Reliability
     reliability_before: Reliability | None
@@ -107,7 +105,7 @@ def measure(judged: ClipPredictions, *, seed: int = 0) -> Metrics:
     )
     with_clips = [entry for entry in classes if entry.clips]
 
-    def macro(name: str, samples: Floats) -> Estimate:
+    def macro(name: str, samples: F64) -> Estimate:
         values = [getattr(entry, name).value for entry in with_clips]
         return bootstrap.percentiles(_mean(values), _row_means(samples[:, tested]))
 
@@ -156,7 +154,7 @@ class _Counts:
         self.misses = self.true & ~judged.detected
         self.alarms = self.false & judged.detected
 
-    def samples(self, bootstrap: Bootstrap) -> tuple[Floats, Floats, Floats]:
+    def samples(self, bootstrap: Bootstrap) -> tuple[F64, F64, F64]:
         hits, alarms, misses = (bootstrap.sums(p) for p in (self.hits, self.alarms, self.misses))
         with np.errstate(divide="ignore", invalid="ignore"):
             return hits / (hits + alarms), hits / (hits + misses), _f1(hits, alarms, misses)
@@ -166,8 +164,8 @@ class _Counts:
 class _Ranking:
     ap: float
     area: float
-    ap_samples: Floats
-    area_samples: Floats
+    ap_samples: F64
+    area_samples: F64
 
 
 def _ranking(judged: ClipPredictions, number: int, bootstrap: Bootstrap) -> _Ranking:
@@ -187,7 +185,7 @@ def _class_metrics(
     number: int,
     bootstrap: Bootstrap,
     ranking: _Ranking,
-    f1_samples: Floats,
+    f1_samples: F64,
 ) -> ClassMetrics:
     true, hits = counts.true[:, number], counts.hits[:, number]
     alarms, known = counts.alarms[:, number], judged.known[:, number]
@@ -210,13 +208,13 @@ def _class_metrics(
     )
 
 
-def _f1(hits: Numbers, alarms: Numbers, misses: Numbers) -> Floats:
+def _f1(hits: Numbers, alarms: Numbers, misses: Numbers) -> F64:
     """2 · hits / (2 · hits + alarms + misses); NaN where there is neither a clip nor an alarm."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(2 * hits / (2 * hits + alarms + misses), np.float64)
 
 
-def _clips_right(judged: ClipPredictions) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _clips_right(judged: ClipPredictions) -> tuple[Bools, Bools]:
     """bool[K]: named rightly; and whether all is known of the clip."""
     complete = np.asarray(judged.known.all(axis=1))
     if judged.multi_label:
@@ -242,7 +240,7 @@ def _window_accuracy(judged: ClipPredictions, bootstrap: Bootstrap) -> Estimate:
     )
 
 
-def _confusion(judged: ClipPredictions) -> NDArray[np.int64]:
+def _confusion(judged: ClipPredictions) -> I64:
     size = len(judged.classes) + 1
     matrix = np.zeros((size, size), np.int64)
     counted = judged.truth != UNKNOWN
@@ -250,7 +248,7 @@ def _confusion(judged: ClipPredictions) -> NDArray[np.int64]:
     return matrix
 
 
-def _majority(judged: ClipPredictions, complete: NDArray[np.bool_]) -> float:
+def _majority(judged: ClipPredictions, complete: Bools) -> float:
     """The share of the most frequent combination of classes."""
     if not complete.any():
         return math.nan
@@ -263,7 +261,7 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(known) / len(known) if known else math.nan
 
 
-def _row_means(samples: Floats) -> Floats:
+def _row_means(samples: F64) -> F64:
     """f64[B]: the mean of each row without its NaN; NaN where all is."""
     known = ~np.isnan(samples)
     with np.errstate(invalid="ignore"):

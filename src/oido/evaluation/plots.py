@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, I64
 from oido.errors import MissingExtraError
 from oido.evaluation.bootstrap import Estimate
 from oido.evaluation.metrics import Metrics
@@ -179,7 +179,7 @@ def baselines_picture(accuracy: Estimate, baselines: Sequence[Baseline]) -> Pict
     return Picture(svg, f"Accuracy: {described}.")
 
 
-def spectrogram_picture(log_mel: NDArray[np.float32], start: float, seconds: float) -> Picture:
+def spectrogram_picture(log_mel: F32, start: float, seconds: float) -> Picture:
     """f32[t, bands] over time, low bands below; ``start`` s from the start of the recording."""
     with _figure(4.2, 1.7) as (figure, axes, drawn):
         low, high = np.quantile(log_mel, (0.02, 0.995))
@@ -201,9 +201,7 @@ def spectrogram_picture(log_mel: NDArray[np.float32], start: float, seconds: flo
     return Picture(svg, f"Spectrogram from {start:.2f} to {end:.2f} s of the recording.")
 
 
-def _without_empty(
-    matrix: NDArray[np.int64], labels: tuple[str, ...]
-) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+def _without_empty(matrix: I64, labels: tuple[str, ...]) -> tuple[I64, tuple[str, ...]]:
     """Without rows and columns that are empty; of too many classes, those with most mistakes."""
     wrong = matrix.sum(axis=0) + matrix.sum(axis=1) - 2 * np.diag(matrix)
     used = np.flatnonzero(matrix.sum(axis=0) + matrix.sum(axis=1))

@@ -17,9 +17,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from oido.arrays import F32, I64
 from oido.errors import OptionError
 from oido.params import WindowParams
 from oido.torch.base import StagedNetwork, numpy_copy
@@ -64,8 +64,8 @@ class Finetuned:
     module: StagedNetwork
     history: tuple[EpochReport, ...]
     best: EpochReport
-    head: tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
-    validation: NDArray[np.int64]
+    head: tuple[tuple[F32, F32], ...]
+    validation: I64
     multi_label: bool
     stopped: Stopped
     cpu_seconds: float
@@ -77,7 +77,7 @@ def finetune(
     windows: WindowParams,
     *,
     validation: LabelledSounds | None = None,
-    backgrounds: Sequence[NDArray[np.float32]] = (),
+    backgrounds: Sequence[F32] = (),
     options: FinetuneOptions | None = None,
     progress: Callable[[EpochReport], None] | None = None,
 ) -> Finetuned:

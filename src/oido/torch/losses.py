@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
+
+from oido.arrays import F32, F64, I64
 
 __all__ = ["NEUTRAL_WEIGHT", "Verdict", "evaluate_clips", "window_loss"]
 
@@ -57,11 +58,7 @@ class Verdict(NamedTuple):
 
 
 def evaluate_clips(
-    logits: Tensor,
-    clips: NDArray[np.int64],
-    weights: NDArray[np.float64],
-    targets: NDArray[np.float32],
-    multi_label: bool,
+    logits: Tensor, clips: I64, weights: F64, targets: F32, multi_label: bool
 ) -> Verdict:
     """Of clips, by f32[M, C] logits of windows, their clips and f64[M] weights; targets f32[K, C].
 
@@ -78,9 +75,7 @@ def evaluate_clips(
     return best[1]
 
 
-def _clip_scores(
-    logits: Tensor, clips: NDArray[np.int64], weights: NDArray[np.float64], multi_label: bool
-) -> NDArray[np.float64]:
+def _clip_scores(logits: Tensor, clips: I64, weights: F64, multi_label: bool) -> F64:
     scores = torch.sigmoid(logits) if multi_label else torch.softmax(logits, dim=1)
     weighted = scores.cpu().numpy().astype(np.float64) * weights[:, None]
     sums = np.zeros((int(clips.max()) + 1, weighted.shape[1]))
@@ -88,18 +83,14 @@ def _clip_scores(
     return np.asarray(sums / np.bincount(clips, weights)[:, None])
 
 
-def _log_loss(
-    scores: NDArray[np.float64], targets: NDArray[np.float32], multi_label: bool
-) -> float:
+def _log_loss(scores: F64, targets: F32, multi_label: bool) -> float:
     p = np.clip(scores, 1e-6, 1 - 1e-6)
     if not multi_label:
         return float(-(np.log(p) * targets).sum(axis=1).mean())
     return float(-np.nanmean(targets * np.log(p) + (1 - targets) * np.log1p(-p)))
 
 
-def _accuracy(
-    scores: NDArray[np.float64], targets: NDArray[np.float32], multi_label: bool
-) -> float:
+def _accuracy(scores: F64, targets: F32, multi_label: bool) -> float:
     if not multi_label:
         return float((scores.argmax(axis=1) == targets.argmax(axis=1)).mean())
     known = ~np.isnan(targets)

@@ -9,9 +9,9 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from oido.arrays import F32, F64, I64, Bools
 from oido.errors import OptionError
 from oido.params import WindowParams
 from oido.signal.level import rms
@@ -38,12 +38,12 @@ class Windows(NamedTuple):
     windows, bool[M]."""
 
     values: Tensor
-    clips: NDArray[np.int64]
-    weights: NDArray[np.float64]
-    quiet: NDArray[np.bool_]
+    clips: I64
+    weights: F64
+    quiet: Bools
 
 
-_Window = tuple[NDArray[np.float32], int, float, np.bool_ | bool]
+_Window = tuple[F32, int, float, np.bool_ | bool]
 """One to embed: f32[window], its clip, its weight, whether it is quiet."""
 
 
@@ -55,7 +55,7 @@ class Learner:
         network: StagedNetwork,
         sounds: LabelledSounds,
         windows: WindowParams,
-        backgrounds: Sequence[NDArray[np.float32]],
+        backgrounds: Sequence[F32],
         options: FinetuneOptions,
     ) -> None:
         self.network, self._sounds, self._windows = network, sounds, windows
@@ -143,11 +143,7 @@ class Learner:
             yield _mean(losses)
 
     def _loss(
-        self,
-        logits_of: Callable[[Tensor], Tensor],
-        x: Tensor,
-        targets: Tensor,
-        weights: Tensor,
+        self, logits_of: Callable[[Tensor], Tensor], x: Tensor, targets: Tensor, weights: Tensor
     ) -> Tensor:
         """The loss of a batch, its examples mixed two by two."""
         mixed = self._augmenter.shares(len(x))
@@ -187,15 +183,13 @@ class Learner:
 
         return self._embed(cut())
 
-    def _draw_windows(self, clips: NDArray[np.int64]) -> tuple[Tensor, NDArray[np.bool_]]:
+    def _draw_windows(self, clips: I64) -> tuple[Tensor, Bools]:
         """A changed window of each of these clips, f32[B, window], and which are silence."""
         drawn = [self._augmenter.window(self._sounds.waveform(int(clip))) for clip in clips]
         quiet = np.array([level for _, level in drawn]) <= _QUIET * self._loudest[clips]
         return torch.from_numpy(np.stack([w for w, _ in drawn])).to(self._device), quiet
 
-    def _targets_of(
-        self, clips: NDArray[np.int64], quiet: NDArray[np.bool_]
-    ) -> tuple[Tensor, Tensor]:
+    def _targets_of(self, clips: I64, quiet: Bools) -> tuple[Tensor, Tensor]:
         """Targets and weights f32[B, C] of windows; silence is of no class."""
         index = torch.from_numpy(clips).to(self._device)
         silent = torch.from_numpy(quiet).to(self._device)[:, None]

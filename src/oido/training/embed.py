@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, F64, I64
 from oido.datasets.clip import Clip, LeftOut
 from oido.datasets.dataset import Dataset
 from oido.datasets.duplicates import content_sha256
@@ -46,11 +46,11 @@ class ClipWindows(NamedTuple):
     f32[N, D] and f64[N]; behind: i64[N], the number of the background mixed in, −1 for none.
     """
 
-    embeddings: NDArray[np.float32]
-    weights: NDArray[np.float64]
-    copies: NDArray[np.float32]
-    copy_weights: NDArray[np.float64]
-    behind: NDArray[np.int64]
+    embeddings: F32
+    weights: F64
+    copies: F32
+    copy_weights: F64
+    behind: I64
 
 
 def content_keys(path: str, clips: list[Clip]) -> list[str | None]:
@@ -176,7 +176,7 @@ class _ClipEmbedder:
     ) -> None:
         self._classifier, self._augment = classifier, augment
         self._rate_hz = classifier.model.windows.sample_rate_hz
-        self._backgrounds: list[NDArray[np.float32]] = []
+        self._backgrounds: list[F32] = []
         self.background_groups: list[str] = []
         kind = f"{classifier.model.sha256} {classifier.model.precision} {classifier.windowing}"
         if augment.copies:
@@ -226,7 +226,7 @@ class _ClipEmbedder:
                 self._cache.write(key, windows)
         return found
 
-    def _windows(self, waveform: NDArray[np.float32], content: str) -> ClipWindows:
+    def _windows(self, waveform: F32, content: str) -> ClipWindows:
         result = self._classifier.classify(waveform, self._rate_hz)
         embeddings, weights = [result.embeddings[:0]], [result.weights[:0]]
         behind = [np.zeros(0, np.int64)]
@@ -245,10 +245,7 @@ class _ClipEmbedder:
 
 
 def _join_windows(
-    data: Dataset,
-    windows: Sequence[ClipWindows],
-    background_groups: Sequence[str],
-    silence: NDArray[np.float32],
+    data: Dataset, windows: Sequence[ClipWindows], background_groups: Sequence[str], silence: F32
 ) -> EmbeddedClips:
     targets, classes, several = clip_targets(data)
     names, groups = np.unique([clip.group for clip in data], return_inverse=True)
@@ -281,7 +278,7 @@ def _join_windows(
     )
 
 
-def _silence(classifier: AudioClassifier) -> NDArray[np.float32]:
+def _silence(classifier: AudioClassifier) -> F32:
     """f32[D]: what the model makes of a window of digital silence."""
     windows = classifier.model.windows
     zeros = np.zeros(windows.window_samples, np.float32)

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from oido.arrays import F32, F64, I64, Bools
 from oido.datasets.splits import group_numbers
 from oido.datasets.targets import check_targets
 from oido.errors import OptionError
@@ -32,10 +33,10 @@ class FurtherWindows:
     window is too.
     """
 
-    embeddings: NDArray[np.float32]
-    clip_index: NDArray[np.int64]
-    weights: NDArray[np.float64]
-    beside: NDArray[np.int64]
+    embeddings: F32
+    clip_index: I64
+    weights: F64
+    beside: I64
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,15 +55,15 @@ class EmbeddedClips:
     Raises OptionError for arrays that do not fit each other, or are not finite.
     """
 
-    embeddings: NDArray[np.float32]
-    clip_index: NDArray[np.int64]
-    weights: NDArray[np.float64]
-    targets: NDArray[np.float32]
+    embeddings: F32
+    clip_index: I64
+    weights: F64
+    targets: F32
     classes: tuple[str, ...]
-    groups: NDArray[np.int64]
-    folds: NDArray[np.int64]
+    groups: I64
+    folds: I64
     multi_label: bool = False
-    silence: NDArray[np.float32] | None = None
+    silence: F32 | None = None
     extra: FurtherWindows | None = None
 
     def __post_init__(self) -> None:
@@ -120,12 +121,12 @@ class EmbeddedClips:
         return len(self.targets)
 
     @property
-    def labels(self) -> NDArray[np.int64]:
+    def labels(self) -> I64:
         """i64[K]: the class of each clip; of several, the first."""
         return np.asarray(np.nan_to_num(self.targets).argmax(axis=1), np.int64)
 
     @cached_property
-    def window_shares(self) -> NDArray[np.float64]:
+    def window_shares(self) -> F64:
         """f64[M]: how much of its clip each window is; those of one clip sum to 1.
 
         A clip that is all padding has nothing else to go by: its windows count alike.
@@ -137,22 +138,22 @@ class EmbeddedClips:
         return np.where(sums > 0, self.weights / safe, 1 / windows)
 
     @cached_property
-    def means(self) -> NDArray[np.float32]:
+    def means(self) -> F32:
         """f32[K, D]: the mean embedding of each clip, padding weighing nothing."""
         return self.clip_means(self.embeddings)
 
-    def clip_means(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    def clip_means(self, rows: F32) -> F32:
         """f32[M, n], a row for each window → f32[K, n], as `means`."""
         shares = self.window_shares[:, None].astype(np.float32)
         return np.add.reduceat(rows * shares, self.starts, axis=0)
 
     @cached_property
-    def maxima(self) -> NDArray[np.float32]:
+    def maxima(self) -> F32:
         """f32[K, D]: the largest value of each dimension in each clip."""
         return np.maximum.reduceat(self.embeddings, self.starts, axis=0)
 
     @cached_property
-    def views(self) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]:
+    def views(self) -> tuple[F32, I64, F64]:
         """What heads are fitted on: f32[V, D] embeddings, i64[V] clips, f64[V] weights.
 
         Each clip is seen window by window and as a whole, by its mean; the weights of all the
@@ -169,9 +170,7 @@ class EmbeddedClips:
             np.concatenate([self.window_shares * halves[self.clip_index], halves[several]]),
         )
 
-    def views_and_copies(
-        self, share: float
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]:
+    def views_and_copies(self, share: float) -> tuple[F32, I64, F64]:
         """`views`, and behind them the windows of changed copies, if there are any.
 
         share: how much of a clip's weight its copies have together, 0..1; a clip without copies
@@ -209,7 +208,7 @@ class EmbeddedClips:
             extra=None if self.extra is None else self._copies_of(mask, self.extra),
         )
 
-    def _copies_of(self, mask: NDArray[np.bool_], extra: FurtherWindows) -> FurtherWindows:
+    def _copies_of(self, mask: Bools, extra: FurtherWindows) -> FurtherWindows:
         """The windows of kept clips in which nothing is mixed that is not kept."""
         alone = (extra.beside < 0) | np.isin(extra.beside, self.groups[mask])
         kept = mask[extra.clip_index] & alone
@@ -243,11 +242,8 @@ Pooling = Literal["confident-mean", "power-mean", "mean", "max"]
 
 
 def clip_probabilities(
-    scores: NDArray[np.float32],
-    clips: EmbeddedClips,
-    output: OutputKind,
-    pooling: Pooling | None = None,
-) -> NDArray[np.float32]:
+    scores: F32, clips: EmbeddedClips, output: OutputKind, pooling: Pooling | None = None
+) -> F32:
     """f32[M, C] scores of the windows of ``clips`` → f32[K, C]; softmax rows sum to 1.
 
     - "confident-mean", the default of a softmax: exp(Σ w·c²·ln s / Σ w·c²), where c, 0..1, is how

@@ -13,10 +13,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from oido._version import __version__
+from oido.arrays import F32
 from oido.datasets.clip import LeftOut
 from oido.datasets.dataset import Dataset
 from oido.datasets.splits import group_numbers
@@ -130,7 +128,7 @@ class FinetuningResult:
         return export(self.model, path, embedding=embedding)
 
 
-class _Waveforms(Sequence[NDArray[np.float32]]):
+class _Waveforms(Sequence[F32]):
     """Clips decoded as they are asked for, so that memory does not grow with their number."""
 
     def __init__(self, data: Dataset, rate_hz: int) -> None:

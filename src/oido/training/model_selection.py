@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, F64, I64
 from oido.calibration.scaling import fit_slope, log_losses
 from oido.datasets.splits import stratified_folds
 from oido.errors import OptionError
@@ -88,9 +88,9 @@ class ModelSelection:
     chosen: str
     slope: float
     table: tuple[Judged, ...]
-    out_of_fold: NDArray[np.float32] | None
-    folds: NDArray[np.int64] | None
-    windows_out_of_fold: NDArray[np.float32] | None = None
+    out_of_fold: F32 | None
+    folds: I64 | None
+    windows_out_of_fold: F32 | None = None
 
 
 def select(
@@ -143,11 +143,8 @@ def select(
 
 
 def cross_validate(
-    clips: EmbeddedClips,
-    candidates: Sequence[Candidate] = CANDIDATES,
-    *,
-    seed: int = 0,
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    clips: EmbeddedClips, candidates: Sequence[Candidate] = CANDIDATES, *, seed: int = 0
+) -> tuple[F32, I64]:
     """f32[K, C] probabilities and i64[K] folds: nested cross-validation of all that `select` does.
 
     Each fold is judged by a head that was chosen, fitted and calibrated without it. Raises
@@ -177,7 +174,7 @@ def _check(clips: EmbeddedClips, candidates: Sequence[Candidate]) -> None:
         )
 
 
-def _folds(clips: EmbeddedClips, seed: int) -> NDArray[np.int64] | None:
+def _folds(clips: EmbeddedClips, seed: int) -> I64 | None:
     """The clips' own folds if they can be used; else as many as the rarest class has sources."""
     if clips.folds.min() >= 0:
         usable = len(np.unique(clips.folds)) > 1 and all(
@@ -207,8 +204,8 @@ def _fit(
 
 
 def _held_out_logits(
-    clips: EmbeddedClips, folds: NDArray[np.int64], candidates: Sequence[Candidate], seed: int
-) -> NDArray[np.float32]:
+    clips: EmbeddedClips, folds: I64, candidates: Sequence[Candidate], seed: int
+) -> F32:
     """f32[candidates, M, C]: for each window, by heads that were fitted without its fold."""
     shape = (len(candidates), len(clips.embeddings), len(clips.classes))
     logits = np.zeros(shape, np.float32)
@@ -228,25 +225,23 @@ def _held_out_logits(
 class _HeldOut(NamedTuple):
     """Probabilities of clips f32[K, C] and windows f32[M, C], and the clips' log losses f64[K]."""
 
-    clips: NDArray[np.float32]
-    windows: NDArray[np.float32]
-    losses: NDArray[np.float64]
+    clips: F32
+    windows: F32
+    losses: F64
 
 
-def _slope_of(logits: NDArray[np.float32], clips: EmbeddedClips) -> float:
+def _slope_of(logits: F32, clips: EmbeddedClips) -> float:
     """The calibration of f32[M, C] logits of a head that has not seen the clips."""
     output = _output(clips)
 
-    def probabilities_at(slope: float) -> NDArray[np.float32]:
+    def probabilities_at(slope: float) -> F32:
         scores = activate(logits * np.float32(slope), output)
         return clip_probabilities(scores, clips, output)
 
     return fit_slope(probabilities_at, clips.targets, output)
 
 
-def _calibrate_out_of_fold(
-    clips: EmbeddedClips, folds: NDArray[np.int64], logits: NDArray[np.float32]
-) -> _HeldOut:
+def _calibrate_out_of_fold(clips: EmbeddedClips, folds: I64, logits: F32) -> _HeldOut:
     """Predictions of clips out of fold, each fold with the slope of the others."""
     output = _output(clips)
     probabilities = np.zeros(clips.targets.shape, np.float32)
@@ -263,11 +258,7 @@ def _calibrate_out_of_fold(
 
 
 def judge_baselines(
-    clips: EmbeddedClips,
-    folds: NDArray[np.int64],
-    *,
-    seed: int = 0,
-    first: NDArray[np.float64] | None = None,
+    clips: EmbeddedClips, folds: I64, *, seed: int = 0, first: F64 | None = None
 ) -> list[Judged]:
     """What simpler ways of learning do on the same folds; for clips of one class each.
 
@@ -286,12 +277,7 @@ def judge_baselines(
 
 
 def _row(
-    clips: EmbeddedClips,
-    name: str,
-    probabilities: NDArray[np.float32],
-    losses: NDArray[np.float64],
-    first: NDArray[np.float64],
-    exportable: bool,
+    clips: EmbeddedClips, name: str, probabilities: F32, losses: F64, first: F64, exportable: bool
 ) -> Judged:
     gain = first - losses
     error = max(float(gain.std() / np.sqrt(len(gain))), 1e-12)

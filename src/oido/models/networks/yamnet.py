@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32
 from oido.mel import mel_matrix, periodic_hann
 from oido.models.networks.yamnet_weights import YamNetWeights
 from oido.models.tflite.editor import CutGraph
@@ -81,7 +81,7 @@ def network(weights: YamNetWeights, output: Literal["sigmoid", "softmax"] = "sig
     return graph.finish([scores, embedding])
 
 
-def projection(mel: NDArray[np.float32], log_offset: float) -> bytes:
+def projection(mel: F32, log_offset: float) -> bytes:
     """A .tflite: magnitudes f32[t, bins] → log-mel f32[t, bands] = ln(magnitudes · melᵀ + offset).
 
     mel: f32[bands, bins], only the bins that have a weight. It is the pair of operators that

@@ -25,8 +25,8 @@ import io
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F64
 from oido.errors import MissingExtraError, ModelFormatError
 from oido.models.damage import refuse_damage
 from oido.models.networks.yamnet_weights import (
@@ -45,7 +45,6 @@ BATCH_NORM_EPSILON = 1e-4
 _MARK = b"\x89HDF\r\n\x1a\n"
 _NORM = ("beta", "moving_mean", "moving_variance")
 _MOST_CLASSES = 100_000
-_Array = NDArray[np.float64]
 
 
 def from_h5(content: bytes) -> YamNetWeights:
@@ -136,13 +135,13 @@ class _Weights:
     def _paths(self, ending: str) -> list[str]:
         return [path for path in self._datasets if path.endswith("/" + ending)]
 
-    def _array_named(self, ending: str, shape: tuple[int, ...]) -> _Array:
+    def _array_named(self, ending: str, shape: tuple[int, ...]) -> F64:
         paths = self._paths(ending)
         if len(paths) != 1:
             raise ModelFormatError(f"it has {len(paths)} weights named {ending}, and YAMNet one")
         return self._array(paths[0], shape)
 
-    def _array(self, path: str, shape: tuple[int, ...]) -> _Array:
+    def _array(self, path: str, shape: tuple[int, ...]) -> F64:
         """One dataset as f64; what it says of itself is checked before it is read."""
         dataset = self._datasets[path]
         if dataset.shape != shape or dataset.dtype.kind != "f":

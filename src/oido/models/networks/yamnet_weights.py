@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32
 from oido.errors import ModelFormatError
 
 __all__ = ["EMBEDDING_DIM", "LAYERS", "Convolution", "Layer", "YamNetWeights"]
@@ -65,8 +65,8 @@ class Convolution:
     bias: f32[out]. stride: of height and width. depthwise: each channel by itself.
     """
 
-    weights: NDArray[np.float32]
-    bias: NDArray[np.float32]
+    weights: F32
+    bias: F32
     stride: int
     depthwise: bool
 
@@ -81,8 +81,8 @@ class YamNetWeights:
     """
 
     convolutions: tuple[Convolution, ...]
-    dense: NDArray[np.float32]
-    dense_bias: NDArray[np.float32]
+    dense: F32
+    dense_bias: F32
     activation: Literal["relu", "relu6"]
 
     def __post_init__(self) -> None:
@@ -107,7 +107,7 @@ class YamNetWeights:
         return len(self.dense_bias)
 
 
-def _check(what: str, values: NDArray[np.float32], shape: tuple[int, ...]) -> None:
+def _check(what: str, values: F32, shape: tuple[int, ...]) -> None:
     if values.shape != shape or values.dtype != np.float32:
         raise ModelFormatError(
             f"{what}: {values.dtype}{list(values.shape)}, and YAMNet has float32{list(shape)}"

@@ -17,6 +17,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from oido.arrays import I64
 from oido.errors import MissingExtraError, OptionError
 from oido.models.tflite.builder import operator_kind, unpack
 
@@ -157,7 +158,7 @@ class _Translation:
                 ends[axis] = np.iinfo(np.int64).max
         return self._slice_between(op, starts, ends, steps)
 
-    def _slice_between(self, op: Any, *edges: NDArray[np.int64]) -> str:
+    def _slice_between(self, op: Any, *edges: I64) -> str:
         starts, ends, steps = (self._constant(e) for e in edges)
         axes = self._constant(np.arange(len(edges[0])))
         return self._node("Slice", [self._input(op, 0), starts, ends, axes, steps])

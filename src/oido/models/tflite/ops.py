@@ -13,6 +13,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from oido.arrays import F32
 from oido.errors import OptionError
 from oido.models.tflite.builder import GraphBuilder, unpack
 
@@ -24,7 +25,6 @@ _FUSED = {
     "relu": schema.ActivationFunctionType.RELU,
     "relu6": schema.ActivationFunctionType.RELU6,
 }
-_Float32s = NDArray[np.float32]
 
 
 class GraphWriter(GraphBuilder):
@@ -48,8 +48,8 @@ class GraphWriter(GraphBuilder):
     def conv(
         self,
         x: int,
-        weights: _Float32s,
-        bias: _Float32s,
+        weights: F32,
+        bias: F32,
         *,
         stride: int = 1,
         activation: Activation = "none",
@@ -78,9 +78,7 @@ class GraphWriter(GraphBuilder):
             **({"depthMultiplier": 1} if depthwise else {}),
         )
 
-    def dense(
-        self, x: int, weights: _Float32s, bias: _Float32s, activation: Activation = "none"
-    ) -> int:
+    def dense(self, x: int, weights: F32, bias: F32, activation: Activation = "none") -> int:
         """Fully connected layer over the last axis of [n, in]; weights [out, in]."""
         inputs = [x, self.constant(weights), self.constant(bias)]
         shape, fused = (self.shape(x)[0], weights.shape[0]), _FUSED[activation]

@@ -15,6 +15,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from oido.arrays import F32
 from oido.errors import ModelFormatError
 from oido.models.damage import refuse_damage
 from oido.models.networks.yamnet_weights import EMBEDDING_DIM, LAYERS, Convolution, YamNetWeights
@@ -37,7 +38,7 @@ _DTYPES: dict[int, type[np.generic]] = {
     schema.TensorType.INT32: np.int32,
     schema.TensorType.INT8: np.int8,
 }
-_Constants = tuple[NDArray[np.float32], NDArray[np.float32]]
+_Constants = tuple[F32, F32]
 
 
 def from_int8(model: bytes) -> YamNetWeights:
