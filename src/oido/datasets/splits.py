@@ -11,15 +11,15 @@ part, recordings move there, as long as more classes gain by it than lose.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from oido.arrays import F32, F64, I64, Bools
 from oido.datasets.clip import Clip
-from oido.errors import MissingExtraError, OptionError
+from oido.errors import OptionError, needs_extra
 
 __all__ = [
     "fold_names",
@@ -230,14 +230,9 @@ def group_numbers(groups: ArrayLike) -> I64:
     return np.asarray(np.unique(np.asarray(groups), return_inverse=True)[1], np.int64)
 
 
-@contextmanager
-def training_extra() -> Iterator[None]:
+def training_extra() -> AbstractContextManager[None]:
     """Around an import of what ``oido[train]`` installs, whose lack is a MissingExtraError."""
-    try:
-        yield
-    except ImportError as error:
-        message = "training needs scikit-learn; run: pip install 'oido[train]'"
-        raise MissingExtraError(message) from error
+    return needs_extra("training needs scikit-learn; run: pip install 'oido[train]'")
 
 
 def stratified_folds(labels: I64, groups: I64, count: int, seed: int) -> I64:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oido.arrays import F32, I64
-from oido.errors import MissingExtraError
+from oido.errors import needs_extra
 from oido.evaluation.bootstrap import Estimate
 from oido.evaluation.metrics import Metrics
 from oido.evaluation.predictions import ClipPredictions
@@ -53,6 +53,10 @@ _COLOURS = (_BLUE, _ORANGE, "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000
 
 _DASHES = ("-", "--", "-.", ":")
 _LONGEST_LABEL = 24
+_NEEDED = (
+    "the report's pictures need Matplotlib; run: pip install 'oido[train]', or save the report as "
+    ".json"
+)
 
 
 class Picture(NamedTuple):
@@ -217,14 +221,9 @@ def _short(label: str) -> str:
 @contextmanager
 def _figure(width: float, height: float) -> Iterator[tuple[Any, Any, Any]]:
     """A figure of so many inches, its axes, and what makes SVG of it; no window, no state."""
-    try:
+    with needs_extra(_NEEDED):
         from matplotlib import rc_context
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError(
-            "the report's pictures need Matplotlib; run: pip install 'oido[train]', or save the "
-            "report as .json"
-        ) from error
     with rc_context(_STYLE), warnings.catch_warnings():
         # The reader's own fonts draw the labels, so those that are measured with may lack letters.
         warnings.filterwarnings("ignore", message="Glyph .* missing")

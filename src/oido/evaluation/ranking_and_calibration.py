@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.arrays import F32, F64, I64, Bools
-from oido.errors import MissingExtraError
+from oido.errors import needs_extra
 from oido.evaluation.bootstrap import Bootstrap, Estimate
 from oido.evaluation.predictions import UNKNOWN, ClipPredictions
 
@@ -35,12 +35,8 @@ __all__ = [
 
 
 def _sklearn_metrics() -> Any:
-    try:
+    with needs_extra("judging a classifier needs scikit-learn; run: pip install 'oido[train]'"):
         import sklearn.metrics
-    except ImportError as error:
-        raise MissingExtraError(
-            "judging a classifier needs scikit-learn; run: pip install 'oido[train]'"
-        ) from error
     return sklearn.metrics
 
 

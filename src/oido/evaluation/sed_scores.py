@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from oido.arrays import F64, I64
 from oido.datasets.regions import TimedLabel
-from oido.errors import MissingExtraError
+from oido.errors import MissingExtraError, needs_extra
 
 __all__ = ["PSDS_1", "PSDS_2", "Counts", "JudgedFile", "PsdsKind", "Tables"]
 
@@ -192,13 +192,11 @@ class Tables:
 
 
 def _library() -> Any:
-    try:
-        with warnings.catch_warnings():  # of packages that it imports and that are not ours
-            warnings.simplefilter("ignore")
-            library = importlib.import_module("sed_scores_eval")
-            pandas = importlib.import_module("pandas")
-    except ImportError as error:
-        raise MissingExtraError(_MISSING) from error
+    # The warnings are of packages that it imports and that are not ours.
+    with needs_extra(_MISSING), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        library = importlib.import_module("sed_scores_eval")
+        pandas = importlib.import_module("pandas")
     if int(pandas.__version__.split(".")[0]) > 2:
         raise MissingExtraError(_PANDAS)
     return library

@@ -15,7 +15,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from oido.errors import MissingExtraError
+from oido.errors import needs_extra
 
 if TYPE_CHECKING:
     from oido.torch.base import Heard, MnLogMel, StagedNetwork, YamNetLogMel
@@ -37,12 +37,9 @@ __all__ = ["Heard", "Mn04", "MnLogMel", "StagedNetwork", "YamNet", "YamNetLogMel
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'oido.torch' has no attribute {name!r}")
-    try:
+    message = "the starting points need PyTorch; install it with: pip install 'oido[torch]'"
+    with needs_extra(message):
         import_module("torch")
-    except ImportError as error:
-        raise MissingExtraError(
-            "the starting points need PyTorch; install it with: pip install 'oido[torch]'"
-        ) from error
     value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value
     return value

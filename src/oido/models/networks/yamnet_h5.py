@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from oido.arrays import F64
-from oido.errors import MissingExtraError, ModelFormatError
+from oido.errors import ModelFormatError, needs_extra
 from oido.models.damage import refuse_damage
 from oido.models.networks.yamnet_weights import (
     EMBEDDING_DIM,
@@ -53,12 +53,8 @@ def from_h5(content: bytes) -> YamNetWeights:
     A dataset is found by the end of its path; its shape must be YAMNet's. Raises ModelFormatError
     for another or a damaged file, and MissingExtraError without h5py.
     """
-    try:
+    with needs_extra("Keras weights (.h5) need h5py; install it with: pip install 'oido[h5]'"):
         h5py: Any = importlib.import_module("h5py")
-    except ImportError as error:
-        raise MissingExtraError(
-            "Keras weights (.h5) need h5py; install it with: pip install 'oido[h5]'"
-        ) from error
     if not content.startswith(_MARK):
         raise ModelFormatError("not an HDF5 file (no HDF mark), so it is no yamnet.h5")
     damage = refuse_damage("the weights file is damaged or cut short")

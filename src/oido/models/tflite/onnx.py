@@ -18,7 +18,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from oido.arrays import I64
-from oido.errors import MissingExtraError, OptionError
+from oido.errors import OptionError, needs_extra
 from oido.models.tflite.builder import operator_kind, unpack
 
 __all__ = ["to_onnx"]
@@ -57,12 +57,8 @@ def to_onnx(content: bytes, properties: dict[str, str]) -> bytes:
     Raises MissingExtraError without the onnx package, and OptionError for an operator that has no
     translation here.
     """
-    try:
+    with needs_extra("ONNX needs the package onnx: install it with pip install 'oido[onnx]'"):
         import onnx
-    except ImportError as error:
-        raise MissingExtraError(
-            "ONNX needs the package onnx: install it with pip install 'oido[onnx]'"
-        ) from error
     translation = _Translation(content)
     graph = onnx.helper.make_graph(
         translation.nodes,
