@@ -23,7 +23,7 @@ from oido.models.calibration_file import Calibration, Evidence, apply_calibratio
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, LogMelNetwork
 from oido.models.tflite.metadata_writer import with_heads
-from oido.writers.atomic import AtomicFile, keep_original
+from oido.writers.atomic import keep_original, write_atomically, write_text
 
 __all__ = ["CalibrationResult", "calibrate", "save_model", "write_calibration"]
 
@@ -110,10 +110,7 @@ def write_calibration(
     elif path.suffix == ".json":
         calibration.save(path)
     elif path.suffix in {".csv", ".txt"}:
-        file = AtomicFile(path)
-        with file.guard():
-            file.stream.write(calibration.scores.text())
-        file.commit()
+        write_text(path, calibration.scores.text())
     else:
         raise OptionError(
             f"{path}: name it .tflite (the model), .json (the calibration alone), or .csv (the "
@@ -139,12 +136,10 @@ def save_model(model: AudioModel, path: Path) -> None:
     if content is None:
         export(model, path)
         return
-    file = AtomicFile(path, binary=True)
-    with file.guard():
+    with write_atomically(path, binary=True) as file:
         file.stream.write(content)
         if in_place:
             keep_original(path)
-    file.commit()
 
 
 def _wish(target: str | ThresholdTarget | None, guarantee: str | Guarantee | None) -> Wish:

@@ -14,7 +14,7 @@ from oido.errors import OptionError
 if TYPE_CHECKING:
     from oido.datasets.dataset import Dataset
 
-__all__ = ["check_targets", "class_weights", "clip_targets"]
+__all__ = ["accuracy", "check_targets", "class_weights", "clip_targets"]
 
 
 def clip_targets(data: Dataset) -> tuple[F32, tuple[str, ...], bool]:
@@ -41,6 +41,17 @@ def check_targets(targets: F32, multi_label: bool) -> None:
         raise OptionError("targets are 1, 0, or NaN where nobody knows")
     if not multi_label and (len(known) != targets.size or (targets.sum(axis=1) != 1).any()):
         raise OptionError("each clip has one class; several need multi_label")
+
+
+def accuracy(scores: F32 | F64, targets: F32, multi_label: bool) -> float:
+    """The share of clips whose best class is theirs, or of known labels on their side of 0.5.
+
+    scores, targets: [K, C].
+    """
+    if not multi_label:
+        return float((scores.argmax(axis=1) == targets.argmax(axis=1)).mean())
+    known = ~np.isnan(targets)
+    return float(((scores >= 0.5) == (targets > 0))[known].mean())
 
 
 def class_weights(targets: F32, multi_label: bool, balance: bool) -> F64:

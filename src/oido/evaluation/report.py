@@ -23,7 +23,7 @@ from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.ranking_and_calibration import Reliability
 from oido.evaluation.report_html import Fact, ReportData, html_page
 from oido.evaluation.verdict import Baseline, CurvePoint, verdict
-from oido.writers.atomic import AtomicFile
+from oido.writers.atomic import write_text
 from oido.writers.html import number
 
 __all__ = ["Report"]
@@ -157,10 +157,7 @@ class Report(ReportData):
             text = json.dumps(self.to_dict(), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
         else:
             text = self.to_html()
-        file = AtomicFile(target)
-        with file.guard():
-            file.stream.write(text)
-        file.commit()
+        write_text(target, text)
 
     def __str__(self) -> str:
         m = self.metrics

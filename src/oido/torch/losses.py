@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from oido.arrays import F32, F64, I64
+from oido.datasets.targets import accuracy
 
 __all__ = ["NEUTRAL_WEIGHT", "Verdict", "evaluate_clips", "window_loss"]
 
@@ -48,8 +49,7 @@ class Verdict(NamedTuple):
     """log_loss: −ln of the scores of the true classes, a mean over clips, or over all known labels
     of a multi-label network; with logits times ``slope``, where it is least.
 
-    accuracy: the share of clips whose best class is theirs, or of known labels on their side of
-    0.5.
+    accuracy: as `oido.datasets.targets.accuracy`.
     """
 
     log_loss: float
@@ -70,7 +70,7 @@ def evaluate_clips(
         loss = _log_loss(scores, targets, multi_label)
         drawn = loss + _CLIPS_OF_PRIOR / len(targets) * float(np.log2(slope)) ** 2
         if best is None or drawn < best[0]:
-            best = drawn, Verdict(loss, _accuracy(scores, targets, multi_label), float(slope))
+            best = drawn, Verdict(loss, accuracy(scores, targets, multi_label), float(slope))
     assert best is not None
     return best[1]
 
@@ -88,10 +88,3 @@ def _log_loss(scores: F64, targets: F32, multi_label: bool) -> float:
     if not multi_label:
         return float(-(np.log(p) * targets).sum(axis=1).mean())
     return float(-np.nanmean(targets * np.log(p) + (1 - targets) * np.log1p(-p)))
-
-
-def _accuracy(scores: F64, targets: F32, multi_label: bool) -> float:
-    if not multi_label:
-        return float((scores.argmax(axis=1) == targets.argmax(axis=1)).mean())
-    known = ~np.isnan(targets)
-    return float(((scores >= 0.5) == (targets > 0))[known].mean())

@@ -11,6 +11,7 @@ import numpy as np
 from oido.arrays import F32, F64, I64, Bools
 from oido.calibration.thresholds import best_thresholds
 from oido.datasets.clip import BACKGROUND
+from oido.datasets.targets import accuracy
 from oido.evaluation.predictions import ClipPredictions, JudgedWindows
 from oido.evaluation.verdict import CurvePoint
 from oido.models.model import AudioModel
@@ -121,7 +122,4 @@ def _part(
 def _accuracy(known: EmbeddedClips, held_out: EmbeddedClips) -> float:
     head = fit_linear(known, LinearOptions())
     p = clip_probabilities(head.scores(held_out.embeddings), held_out, head.output)
-    if not held_out.multi_label:
-        return float((p.argmax(axis=1) == held_out.labels).mean())
-    known_targets = ~np.isnan(held_out.targets)
-    return float(((p >= 0.5) == (held_out.targets > 0))[known_targets].mean())
+    return accuracy(p, held_out.targets, held_out.multi_label)
