@@ -16,7 +16,7 @@ import soundfile
 
 import oido
 from oido.datasets.clip import Clip, LeftOut
-from oido.evaluation import report_html
+from oido.evaluation import report as report_module
 from oido.evaluation.mistakes import SECONDS, excerpt, worst_mistakes
 from oido.evaluation.predictions import ClipPredictions, JudgedWindows
 from oido.evaluation.report import Report
@@ -180,7 +180,7 @@ def test_sounds_stay_below_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     report = Report.of(clips, title="t")
     whole = report.to_html()
     assert len(Page(whole).all("audio")) == 3
-    monkeypatch.setattr(report_html, "MOST_BYTES", 300_000)
+    monkeypatch.setattr(report_module, "MOST_BYTES", 300_000)
     few = report.to_html()
     assert 0 < len(Page(few).all("audio")) < 3
     assert "cannot be played here" in few

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from oido.arrays import I64
-from oido.batch.rows import RowMaker, row_maker
+from oido.batch.recording import RowMaker, row_maker
 from oido.batch.units import EMBEDDINGS, RunSpec
 from oido.inference.block import Block
 from oido.inference.classifier import AudioClassifier

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from oido.arrays import F32, F64, I64, Bools
+from oido.datasets.dataset import check_targets, class_weights
 from oido.datasets.splits import hold_out_groups
-from oido.datasets.targets import check_targets, class_weights
 from oido.errors import EmptyAudioError, InvalidSamplesError, OptionError
 from oido.params import Windowing, WindowParams
 from oido.signal.framing import cut_windows

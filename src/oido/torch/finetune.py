@@ -24,9 +24,8 @@ from oido.errors import OptionError
 from oido.params import WindowParams
 from oido.torch.base import StagedNetwork, numpy_copy
 from oido.torch.clips import LabelledSounds
-from oido.torch.finetune_options import FinetuneOptions
 from oido.torch.losses import evaluate_clips
-from oido.torch.training_loop import Learner, Windows
+from oido.torch.training_loop import FinetuneOptions, Learner, Windows
 
 __all__ = ["EpochReport", "FinetuneOptions", "Finetuned", "finetune"]
 

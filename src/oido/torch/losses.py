@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from oido.arrays import F32, F64, I64
-from oido.datasets.targets import accuracy
+from oido.datasets.dataset import accuracy
 
 __all__ = ["NEUTRAL_WEIGHT", "Verdict", "evaluate_clips", "window_loss"]
 
@@ -49,7 +49,7 @@ class Verdict(NamedTuple):
     """log_loss: −ln of the scores of the true classes, a mean over clips, or over all known labels
     of a multi-label network; with logits times ``slope``, where it is least.
 
-    accuracy: as `oido.datasets.targets.accuracy`.
+    accuracy: as `oido.datasets.dataset.accuracy`.
     """
 
     log_loss: float

@@ -17,15 +17,17 @@ from torch import Tensor, nn
 from oido.arrays import F32
 from oido.errors import InvalidSamplesError
 from oido.models import fetch
-from oido.models.networks.yamnet import PATCH_BANDS, PATCH_FRAMES, YAMNET_FRONT_END
-from oido.models.networks.yamnet_h5 import from_h5
-from oido.models.networks.yamnet_weights import (
+from oido.models.networks.yamnet import (
     EMBEDDING_DIM,
     LAYERS,
+    PATCH_BANDS,
+    PATCH_FRAMES,
+    YAMNET_FRONT_END,
     Convolution,
     Layer,
     YamNetWeights,
 )
+from oido.models.networks.yamnet_h5 import from_h5
 from oido.models.registry import DEFAULT_MODEL
 from oido.models.tflite.editor import TfliteGraph
 from oido.models.tflite.yamnet_reader import from_int8

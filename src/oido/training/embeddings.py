@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from oido.arrays import F32, F64, I64, Bools
+from oido.datasets.dataset import check_targets
 from oido.datasets.splits import group_numbers
-from oido.datasets.targets import check_targets
 from oido.errors import OptionError
 from oido.events.aggregation import POWER, confidence
 from oido.heads import OutputKind

@@ -16,9 +16,8 @@ from typing import Any
 from oido._version import __version__
 from oido.arrays import F32
 from oido.datasets.clip import LeftOut
-from oido.datasets.dataset import Dataset
+from oido.datasets.dataset import Dataset, clip_targets
 from oido.datasets.splits import group_numbers
-from oido.datasets.targets import clip_targets
 from oido.datasets.waveforms import clip_waveform
 from oido.errors import AudioError, OptionError
 from oido.evaluation.evaluate import predict_clips

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.arrays import F32, F64
+from oido.datasets.dataset import class_weights
 from oido.datasets.splits import training_extra
-from oido.datasets.targets import class_weights
 from oido.errors import OptionError
 from oido.heads import OutputKind
 from oido.training.embeddings import EmbeddedClips

@@ -11,7 +11,7 @@ import numpy as np
 from oido.arrays import F32, F64, I64, Bools
 from oido.calibration.thresholds import best_thresholds
 from oido.datasets.clip import BACKGROUND
-from oido.datasets.targets import accuracy
+from oido.datasets.dataset import accuracy
 from oido.evaluation.predictions import ClipPredictions, JudgedWindows
 from oido.evaluation.verdict import CurvePoint
 from oido.models.model import AudioModel

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from oido.arrays import F32, F64
 from oido.errors import ModelFormatError, OptionError
-from oido.models.tflite.ops import GraphWriter
+from oido.models.tflite.builder import GraphWriter
 
 __all__ = [
     "BATCH_NORM_EPSILON",

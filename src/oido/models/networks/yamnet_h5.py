@@ -29,7 +29,7 @@ import numpy as np
 from oido.arrays import F64
 from oido.errors import ModelFormatError, needs_extra
 from oido.models.damage import refuse_damage
-from oido.models.networks.yamnet_weights import (
+from oido.models.networks.yamnet import (
     EMBEDDING_DIM,
     LAYERS,
     Convolution,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from oido.arrays import F32
 from oido.errors import ModelFormatError
 from oido.models.damage import refuse_damage
-from oido.models.networks.yamnet_weights import EMBEDDING_DIM, LAYERS, Convolution, YamNetWeights
+from oido.models.networks.yamnet import EMBEDDING_DIM, LAYERS, Convolution, YamNetWeights
 from oido.models.tflite.builder import operator_kind, unpack
 
 __all__ = ["from_float", "from_int8"]

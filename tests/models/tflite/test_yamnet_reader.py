@@ -12,7 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from oido.errors import ModelFormatError
-from oido.models.networks.yamnet_weights import LAYERS, YamNetWeights
+from oido.models.networks.yamnet import LAYERS, YamNetWeights
 from oido.models.tflite.yamnet_reader import from_int8
 
 
