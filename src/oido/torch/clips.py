@@ -6,7 +6,7 @@ Augmentation changes the level, adds noise and background sounds, and mixes two 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +23,7 @@ __all__ = [
     "AugmentOptions",
     "Augmenter",
     "LabelledSounds",
+    "LazyWaveforms",
     "clip_windows",
     "random_window",
 ]
@@ -88,23 +89,23 @@ class LabelledSounds:
         """The clips with these numbers."""
         return replace(
             self,
-            waveforms=_Subset(self.waveforms, clips),
+            waveforms=LazyWaveforms(lambda n: self.waveforms[int(clips[n])], len(clips)),
             targets=self.targets[clips],
             groups=None if self.groups is None else self.groups[clips],
         )
 
 
-class _Subset(Sequence[F32]):
-    """Some waveforms of a sequence, which may be one that loads them."""
+class LazyWaveforms(Sequence[F32]):
+    """Waveforms that are loaded as they are asked for, so that memory does not grow with them."""
 
-    def __init__(self, waveforms: Sequence[F32], clips: I64) -> None:
-        self._waveforms, self._clips = waveforms, clips.tolist()
+    def __init__(self, load: Callable[[int], F32], count: int) -> None:
+        self._load, self._count = load, count
 
     def __len__(self) -> int:
-        return len(self._clips)
+        return self._count
 
     def __getitem__(self, index):  # type: ignore[no-untyped-def]
-        return self._waveforms[self._clips[index]]
+        return self._load(index)
 
 
 def clip_windows(waveform: F32, windows: WindowParams) -> tuple[F32, F64]:

@@ -154,12 +154,8 @@ class Learner:
                 break
             found.append(self._changed_windows())
             kept += len(found[-1].clips)
-        return Windows(
-            torch.cat([part.values for part in found]),
-            np.concatenate([part.clips for part in found]),
-            np.concatenate([part.weights for part in found]),
-            np.concatenate([part.quiet for part in found]),
-        )
+        values, *facts = zip(*found)
+        return Windows(torch.cat(values), *map(np.concatenate, facts))
 
     def head_epochs(self, taught: Windows) -> Iterator[float]:
         """Train the head alone: each epoch's loss."""

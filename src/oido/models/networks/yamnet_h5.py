@@ -97,16 +97,11 @@ class _Weights:
             scale = scale * self._array_named(f"{layer.name}/bn/gamma", (layer.outputs,))
         bias = norm["beta"] - norm["moving_mean"] * scale
         first, height, width, last = layer.shape
-        if layer.depthwise:  # [height, width, channels, 1] → [1, height, width, channels]
-            shape = (height, width, last, 1)
-            kernel = self._array_named(f"{layer.name}/depthwise_kernel", shape).transpose(
-                3, 0, 1, 2
-            )
-            folded = kernel * scale
-        else:  # [height, width, in, out] → [out, height, width, in]
-            shape = (height, width, last, first)
-            kernel = self._array_named(f"{layer.name}/kernel", shape).transpose(3, 0, 1, 2)
-            folded = kernel * scale[:, None, None, None]
+        name = "depthwise_kernel" if layer.depthwise else "kernel"
+        # [height, width, channels, 1] or [height, width, in, out]; the last comes to the front
+        kernel = self._array_named(f"{layer.name}/{name}", (height, width, last, first))
+        along = scale if layer.depthwise else scale[:, None, None, None]
+        folded = kernel.transpose(3, 0, 1, 2) * along
         return Convolution(
             folded.astype(np.float32, order="C"),
             bias.astype(np.float32),

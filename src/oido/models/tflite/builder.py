@@ -14,7 +14,15 @@ from oido.arrays import F32
 from oido.errors import ModelFormatError, OptionError
 from oido.models.damage import refuse_damage
 
-__all__ = ["Activation", "GraphWriter", "operator_kind", "pack", "pack_pruned", "unpack"]
+__all__ = [
+    "Activation",
+    "GraphWriter",
+    "constant_values",
+    "operator_kind",
+    "pack",
+    "pack_pruned",
+    "unpack",
+]
 
 Activation = Literal["none", "relu", "relu6"]
 _FUSED = {
@@ -23,12 +31,13 @@ _FUSED = {
     "relu6": schema.ActivationFunctionType.RELU6,
 }
 _IDENTIFIER = b"TFL3"
-_TYPES = {
-    np.dtype(np.float32): schema.TensorType.FLOAT32,
-    np.dtype(np.int32): schema.TensorType.INT32,
-    np.dtype(np.int8): schema.TensorType.INT8,
-    np.dtype(np.complex64): schema.TensorType.COMPLEX64,
+_DTYPES: dict[int, Any] = {
+    schema.TensorType.FLOAT32: np.float32,
+    schema.TensorType.INT32: np.int32,
+    schema.TensorType.INT8: np.int8,
+    schema.TensorType.COMPLEX64: np.complex64,
 }
+_TYPES = {np.dtype(dtype): kind for kind, dtype in _DTYPES.items()}
 
 
 class GraphWriter:
@@ -320,8 +329,7 @@ class GraphWriter:
         return self._add(kind, inputs, shape, options, **fields)
 
     def _dtype(self, tensor: int) -> Any:
-        kind = self._graph.tensors[tensor].type
-        return next(dtype for dtype, number in _TYPES.items() if number == kind)
+        return _DTYPES[self._graph.tensors[tensor].type]
 
     def _known_code(self, entry: Any) -> int:
         """The number of an operator code of this kind and version, added if it is new."""
@@ -363,6 +371,13 @@ def unpack(content: bytes, *, bare: bool = False) -> tuple[Any, Any]:
         if bare:
             model.metadata, model.signatureDefs = [], []
         return model, model.subgraphs[0]
+
+
+def constant_values(model: Any, tensor: Any) -> NDArray[Any]:
+    """What a constant holds, in its own type and shape. Raises KeyError for an unusual type."""
+    data = np.ascontiguousarray(model.buffers[tensor.buffer].data, np.uint8)
+    values: NDArray[Any] = data.view(_DTYPES[tensor.type]).reshape(tensor.shape)
+    return values
 
 
 def pack(model: Any) -> bytes:

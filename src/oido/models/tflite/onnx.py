@@ -19,17 +19,12 @@ from numpy.typing import NDArray
 
 from oido.arrays import I64
 from oido.errors import OptionError, needs_extra
-from oido.models.tflite.builder import operator_kind, unpack
+from oido.models.tflite.builder import constant_values, operator_kind, unpack
 
 __all__ = ["to_onnx"]
 
 _OPSET, _IR_VERSION = 17, 8
 _NAMES = {n: name for name, n in vars(schema.BuiltinOperator).items() if isinstance(n, int)}
-_TYPES = {
-    schema.TensorType.FLOAT32: np.float32,
-    schema.TensorType.INT32: np.int32,
-    schema.TensorType.INT8: np.int8,
-}
 _FUSED = schema.ActivationFunctionType
 _NODES: dict[str, tuple[str, int, dict[str, Any]]] = {
     "RELU": ("Relu", 1, {}),
@@ -259,9 +254,7 @@ class _Translation:
         return self._node("DequantizeLinear", inputs, **along)
 
     def _values(self, tensor: int) -> NDArray[Any]:
-        details = self.graph.tensors[tensor]
-        data = np.ascontiguousarray(self._model.buffers[details.buffer].data, np.uint8)
-        return data.view(_TYPES[details.type]).reshape(details.shape)
+        return constant_values(self._model, self.graph.tensors[tensor])
 
     def _is_complex(self, tensor: int) -> bool:
         return bool(self.graph.tensors[tensor].type == schema.TensorType.COMPLEX64)
