@@ -227,19 +227,14 @@ class _ClipEmbedder:
 
     def _windows(self, waveform: F32, content: str) -> ClipWindows:
         result = self._classifier.classify(waveform, self._rate_hz)
-        embeddings, weights = [result.embeddings[:0]], [result.weights[:0]]
-        behind = [np.zeros(0, np.int64)]
+        copies = [(result.embeddings[:0], result.weights[:0], np.zeros(0, np.int64))]
         for copy, number in self._augment.copies_of(waveform, content, self._backgrounds):
             changed = self._classifier.classify(copy, self._rate_hz)
-            embeddings.append(changed.embeddings)
-            weights.append(changed.weights)
-            behind.append(np.full(len(changed.weights), number))
+            copies.append(
+                (changed.embeddings, changed.weights, np.full(len(changed.weights), number))
+            )
         return ClipWindows(
-            result.embeddings,
-            result.weights,
-            np.concatenate(embeddings),
-            np.concatenate(weights),
-            np.concatenate(behind),
+            result.embeddings, result.weights, *(np.concatenate(part) for part in zip(*copies))
         )
 
 
@@ -253,20 +248,21 @@ def _join_windows(
     if None not in predefined:
         folds = group_numbers([str(fold) for fold in predefined])
     numbers = np.arange(len(windows))
+    joined = ClipWindows(*(np.concatenate(part) for part in zip(*windows)))
     extra = None
-    if any(len(w.copies) for w in windows):
+    if len(joined.copies):
         number_of = {str(name): number for number, name in enumerate(names)}
         beside = [*(number_of.get(group, -1) for group in background_groups), -1]  # −1 is the last
         extra = FurtherWindows(
-            np.concatenate([w.copies for w in windows]),
+            joined.copies,
             np.repeat(numbers, [len(w.copies) for w in windows]),
-            np.concatenate([w.copy_weights for w in windows]),
-            np.array(beside, np.int64)[np.concatenate([w.behind for w in windows])],
+            joined.copy_weights,
+            np.array(beside, np.int64)[joined.behind],
         )
     return EmbeddedClips(
-        np.concatenate([w.embeddings for w in windows]),
+        joined.embeddings,
         np.repeat(numbers, [len(w.embeddings) for w in windows]),
-        np.concatenate([w.weights for w in windows]),
+        joined.weights,
         targets,
         classes,
         groups.astype(np.int64),

@@ -15,7 +15,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from oido.arrays import F32, F64, I64, Bools
 from oido.datasets.dataset import check_targets
-from oido.datasets.splits import group_numbers
 from oido.errors import OptionError
 from oido.events.aggregation import POWER, confidence
 from oido.heads import OutputKind
@@ -86,36 +85,6 @@ class EmbeddedClips:
             raise OptionError("silence must be one embedding of the same model")
         if self.extra is not None:
             _check_extra(self.extra, self.embeddings.shape[1], clips)
-
-    @classmethod
-    def from_labels(
-        cls,
-        embeddings: ArrayLike,
-        clip_index: ArrayLike,
-        labels: list[str],
-        *,
-        weights: ArrayLike | None = None,
-        groups: ArrayLike | None = None,
-        folds: ArrayLike | None = None,
-        silence: ArrayLike | None = None,
-    ) -> EmbeddedClips:
-        """Clips of one label each; classes are the labels in alphabetical order.
-
-        groups, folds: of any kind that can be compared; by default each clip is its own group.
-        """
-        windows = np.asarray(embeddings, np.float32)
-        classes, index = np.unique(labels, return_inverse=True)
-        count = len(labels)
-        return cls(
-            windows,
-            np.asarray(clip_index, np.int64),
-            np.ones(len(windows)) if weights is None else np.asarray(weights, np.float64),
-            np.eye(len(classes), dtype=np.float32)[index],
-            tuple(str(name) for name in classes),
-            np.arange(count) if groups is None else group_numbers(groups),
-            np.full(count, -1) if folds is None else group_numbers(folds),
-            silence=None if silence is None else np.asarray(silence, np.float32),
-        )
 
     def __len__(self) -> int:
         return len(self.targets)
