@@ -11,8 +11,7 @@ import soundfile
 
 import oido
 from oido.evaluation.bootstrap import Estimate
-from oido.evaluation.drift import drift
-from oido.evaluation.drift_report import Drift, MovedClass, MovedFact, SetSize
+from oido.evaluation.drift import Drift, MovedClass, MovedFact, SetSize, drift
 from tests.datasets.recordings import record
 from tests.training.taught_sounds import make_sounds
 

@@ -95,15 +95,13 @@ class CalibrationReport:
 
     def json(self) -> str:
         """Every figure."""
-        rows = [_row(row) for row in self.classes]
-        left_out = [{"name": item.name, "reason": item.reason} for item in self.left_out]
         values = {
             "wish": str(self.wish),
             **self.figures,
             "unlabelled": self.unlabelled,
             "overall": _row(self.overall),
-            "classes": rows,
-            "left_out": left_out,
+            "classes": [_row(row) for row in self.classes],
+            "left_out": [item._asdict() for item in self.left_out],
         }
         return json.dumps(values, ensure_ascii=False, indent=1, allow_nan=False)
 
@@ -173,7 +171,11 @@ def report_of(
     )
     one = _predictions(labelled, held)
     many = replace(one, multi_label=True)
-    raw = labelled.scores
+    both = labelled.scores, held.probabilities
+    before, after = (reliability(many, values, bootstrap) for values in both)
+    named: list[Reliability | None] = [None, None]
+    if not labelled.multi_label:
+        named = [reliability(one, values, bootstrap) for values in both]
     return CalibrationReport(
         wish=wish,
         clips=len(labelled),
@@ -181,12 +183,10 @@ def report_of(
         folds=len(np.unique(held.folds)),
         classes=tuple(rows),
         overall=overall,
-        before=reliability(many, raw, bootstrap),
-        after=reliability(many, held.probabilities, bootstrap),
-        named_before=None if labelled.multi_label else reliability(one, raw, bootstrap),
-        named_after=None
-        if labelled.multi_label
-        else reliability(one, held.probabilities, bootstrap),
+        before=before,
+        after=after,
+        named_before=named[0],
+        named_after=named[1],
         unlabelled=len(fitted.thresholds) - len(labelled.classes),
         left_out=left_out,
     )

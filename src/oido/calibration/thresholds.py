@@ -7,7 +7,7 @@ The target may be a precision, a recall, the best F1, or a rate of false alarms 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -119,6 +119,13 @@ class AimedThresholds(NamedTuple):
     values: F32
     reached: Bools
 
+    @classmethod
+    def of(cls, thresholds: Iterable[float | None]) -> AimedThresholds:
+        """One for each class; None where none can be reached."""
+        found = list(thresholds)
+        values = np.array([NEVER if value is None else value for value in found], np.float32)
+        return cls(values, np.array([value is not None for value in found]))
+
 
 def aimed_thresholds(
     aim: ThresholdTarget,
@@ -146,13 +153,10 @@ def aimed_thresholds(
     if targets[together].sum() < _ENOUGH_POOLED:
         together = known
     pooled = find(probabilities[together], targets[together], value) if is_pooled.any() else None
-    found = [
+    return AimedThresholds.of(
         pooled if alike else find(p[k], t[k], value)
         for p, t, k, alike in zip(probabilities.T, targets.T, known.T, is_pooled)
-    ]
-    reached = np.array([threshold is not None for threshold in found])
-    values = np.array([NEVER if v is None else v for v in found], np.float32)
-    return AimedThresholds(values, reached)
+    )
 
 
 def between(low: float, high: float) -> float:
@@ -231,9 +235,9 @@ def _by_alarms(aim: ThresholdTarget, targets: F32, alarms: Alarms | None) -> Aim
     if not hours.sum():
         raise OptionError("no clip is known to be without a class: there are no false alarms")
     columns = zip(alarms.probabilities.T, lower.T, absent.T, hours.tolist())
-    found = [_fewest(p[a], low[a], aim.value * h) if h else None for p, low, a, h in columns]
-    values = np.array([NEVER if value is None else value for value in found], np.float32)
-    return AimedThresholds(values, np.array([value is not None for value in found]))
+    return AimedThresholds.of(
+        _fewest(p[a], low[a], aim.value * h) if h else None for p, low, a, h in columns
+    )
 
 
 def _fewest(p: F32, lower: F32, allowed: float) -> float | None:

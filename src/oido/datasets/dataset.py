@@ -7,7 +7,7 @@ What is true of each clip becomes the arrays that classifiers learn from, and wh
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, overload
 
@@ -34,6 +34,7 @@ __all__ = [
     "check_targets",
     "class_weights",
     "clip_targets",
+    "label_targets",
 ]
 
 _LISTS = ("clips.csv", "clips.parquet")
@@ -146,14 +147,8 @@ class Dataset(ClipSet, Sequence[Clip]):
 
     def targets(self) -> F32:
         """f32[N, C]: 1 where a class is present, 0 where it is absent, NaN where it is unknown."""
-        column = {label: number for number, label in enumerate(self.classes)}
-        targets = np.zeros((len(self), len(self.classes)), np.float32)
-        for row, clip in zip(targets, self.clips):
-            if not clip.complete:
-                row[:] = np.nan
-            for value, labels in ((1.0, clip.labels), (0.0, clip.negatives)):
-                row[[column[label] for label in labels if label in column]] = value
-        return targets
+        columns = {label: number for number, label in enumerate(self.classes)}
+        return label_targets(self.clips, columns, len(self.classes))
 
     def split(self, test: float = 0.25, seed: int = 0) -> Split:
         """A part to train on and a part to test, with no source recording in both.
@@ -197,6 +192,17 @@ class Split(NamedTuple):
 
     train: Dataset
     test: Dataset
+
+
+def label_targets(clips: Sequence[Clip], columns: Mapping[str, int], size: int) -> F32:
+    """f32[N, size], as `Dataset.targets`, with the labels in these columns."""
+    targets = np.zeros((len(clips), size), np.float32)
+    for row, clip in zip(targets, clips):
+        if not clip.complete:
+            row[:] = np.nan
+        for value, labels in ((1.0, clip.labels), (0.0, clip.negatives)):
+            row[[columns[label] for label in labels if label in columns]] = value
+    return targets
 
 
 def clip_targets(data: Dataset) -> tuple[F32, tuple[str, ...], bool]:

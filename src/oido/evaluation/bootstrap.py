@@ -9,6 +9,7 @@ A drawn sample is a weight for each clip, and every figure is a function of weig
 from __future__ import annotations
 
 import math
+from dataclasses import fields, is_dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from oido.arrays import F32, F64, I64
 from oido.datasets.splits import group_numbers
 
-__all__ = ["Bootstrap", "Estimate", "Numbers", "wilson"]
+__all__ = ["Bootstrap", "Estimate", "Numbers", "plain", "wilson"]
 
 Numbers = NDArray[Any]
 """Counts, truth values or floats."""
@@ -46,6 +47,19 @@ class Estimate(NamedTuple):
     @property
     def has_interval(self) -> bool:
         return not (math.isnan(self.low) or math.isnan(self.high))
+
+
+def plain(value: Any) -> Any:
+    """A figure for JSON: records are dictionaries, tuples lists, and what is not finite is None."""
+    if is_dataclass(value):
+        value = {field.name: getattr(value, field.name) for field in fields(value)}
+    elif hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, dict):
+        return {name: plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Bootstrap:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from oido.arrays import F32, F64
-from oido.datasets.clip import NON_EVENTS, Clip, LeftOut
-from oido.datasets.dataset import Dataset
+from oido.datasets.clip import NON_EVENTS, LeftOut
+from oido.datasets.dataset import Dataset, label_targets
 from oido.datasets.waveforms import clip_waveforms
 from oido.errors import AudioError, OptionError
 from oido.evaluation.predictions import ClipPredictions, JudgedWindows
@@ -77,7 +77,7 @@ def predict_clips(
     """
     classifier = model if isinstance(model, AudioClassifier) else AudioClassifier(model)
     columns = _columns(classifier, dataset)
-    targets = _targets(dataset, columns, len(classifier.labels))
+    targets = label_targets(dataset.clips, columns.of_label, len(classifier.labels))  # f32[K, L]
     outputs: dict[int, _ClipOutput] = {}
     reasons: dict[int, str] = {}
     for done, (number, result) in enumerate(_results(classifier, dataset), start=1):
@@ -92,14 +92,27 @@ def predict_clips(
         first = f"; {left_out[0].reason}" if left_out else ""
         raise OptionError(f"none of the {len(dataset)} clips can be heard{first}")
     kept = sorted(outputs)
-    judged = _predictions(
-        [outputs[n] for n in kept],
+    scores, probabilities, windows, times = zip(*(outputs[n] for n in kept))
+    is_calibrated = probabilities[0] is not None
+    values = np.stack(probabilities if is_calibrated else scores)  # f32[K, L]
+    of_windows = np.concatenate(windows)  # f32[M, L]
+    chosen, no_event = columns.classes, columns.no_event
+    judged = ClipPredictions(
         tuple(dataset[n] for n in kept),
-        targets[kept],
-        columns,
-        classifier.labels,
-        _thresholds(classifier, thresholds),
-        dataset.multi_label,
+        tuple(classifier.labels[column] for column in chosen),
+        targets[kept][:, chosen],
+        values[:, chosen],
+        _thresholds(classifier, thresholds)[chosen],
+        multi_label=dataset.multi_label,
+        calibrated=is_calibrated,
+        scores=np.stack(scores)[:, chosen] if is_calibrated else None,
+        no_event=values[:, no_event].max(axis=1) if no_event else None,
+        windows=JudgedWindows(
+            of_windows[:, chosen],
+            np.repeat(np.arange(len(kept)), [len(each) for each in windows]),
+            np.concatenate(times),
+            no_event=of_windows[:, no_event].max(axis=1) if no_event else None,
+        ),
     )
     return judged, (*dataset.left_out, *left_out)
 
@@ -168,17 +181,6 @@ def _columns(classifier: AudioClassifier, dataset: Dataset) -> _Columns:
     return _Columns(classes, no_event, of_label)
 
 
-def _targets(dataset: Dataset, columns: _Columns, size: int) -> F32:
-    """f32[K, C] over the classes that count."""
-    targets = np.zeros((len(dataset), size), np.float32)
-    for row, clip in zip(targets, dataset.clips):
-        if not clip.complete:
-            row[:] = np.nan
-        for value, labels in ((1.0, clip.labels), (0.0, clip.negatives)):
-            row[[columns.of_label[name] for name in labels if name in columns.of_label]] = value
-    return targets[:, columns.classes]
-
-
 def _thresholds(classifier: AudioClassifier, explicit: float | Mapping[str, float] | None) -> F32:
     """f32[C] of all labels. Raises OptionError for a threshold that is none."""
     own = classifier.postprocessor.head.thresholds
@@ -188,39 +190,6 @@ def _thresholds(classifier: AudioClassifier, explicit: float | Mapping[str, floa
         detection = Detection(explicit)
         own = own if explicit is None else ()
     return on_thresholds(len(classifier.labels), detection, classifier.label_indices, own)
-
-
-def _predictions(
-    outputs: list[_ClipOutput],
-    clips: tuple[Clip, ...],
-    targets: F32,
-    columns: _Columns,
-    labels: tuple[str, ...],
-    thresholds: F32,
-    multi_label: bool,
-) -> ClipPredictions:
-    scores = np.stack([each.scores for each in outputs])  # f32[K, C]
-    found = [each.probabilities for each in outputs if each.probabilities is not None]
-    values = np.stack(found) if found else scores
-    windows = np.concatenate([each.windows for each in outputs])  # f32[M, C]
-    counts = [len(each.windows) for each in outputs]
-    return ClipPredictions(
-        clips,
-        tuple(labels[column] for column in columns.classes),
-        targets,
-        values[:, columns.classes],
-        thresholds[columns.classes],
-        multi_label=multi_label,
-        calibrated=bool(found),
-        scores=scores[:, columns.classes] if found else None,
-        no_event=values[:, columns.no_event].max(axis=1) if columns.no_event else None,
-        windows=JudgedWindows(
-            windows[:, columns.classes],
-            np.repeat(np.arange(len(outputs)), counts),
-            np.concatenate([each.times for each in outputs]),
-            no_event=windows[:, columns.no_event].max(axis=1) if columns.no_event else None,
-        ),
-    )
 
 
 def _name_of(model: AudioModel | AudioClassifier) -> str:

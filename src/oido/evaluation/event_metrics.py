@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ from oido.datasets.dataset import Dataset
 from oido.datasets.regions import FileTruth, TimedLabel, file_truths, merge_events
 from oido.datasets.splits import group_numbers
 from oido.errors import AudioError, OptionError
-from oido.evaluation.bootstrap import Bootstrap, Estimate
+from oido.evaluation.bootstrap import Bootstrap, Estimate, plain
+from oido.evaluation.metrics import f1_of, row_means
 from oido.evaluation.sed_scores import PSDS_1, PSDS_2, Counts, JudgedFile, Tables
 from oido.inference.classifier import AudioClassifier
 from oido.models.model import AudioModel
@@ -80,16 +81,8 @@ class EventFigures:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: estimates are {value, low, high}; what is not known is None."""
-        content = asdict(self)
-        content["left_out"] = [entry._asdict() for entry in self.left_out]
-        content["classes"] = [
-            {name: _plain(getattr(entry, name)) for name in entry.__dataclass_fields__}
-            for entry in self.classes
-        ]
-        return {
-            name: value if name in ("classes", "left_out") else _plain(getattr(self, name))
-            for name, value in content.items()
-        }
+        content: dict[str, Any] = plain(self)
+        return content
 
     def __str__(self) -> str:
         events = sum(entry.events for entry in self.classes)
@@ -129,12 +122,6 @@ class EventFigures:
             f"The model tells times in steps of {self.cell_seconds:g} s, so that ends are off by "
             f"up to {needed:g} s by chance: take collars of {needed:g} s or more."
         )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Estimate):
-        return {name: _plain(number) for name, number in value._asdict().items()}
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _with_interval(estimate: Estimate) -> str:
@@ -289,16 +276,13 @@ class _Rates:
 
     def f1(self, number: int | None = None) -> Estimate:
         parts = self._of(number)
-        samples = _f1(*(self._bootstrap.sums(part) for part in parts))
+        samples = _f1(*map(self._bootstrap.sums, parts))
         return self._bootstrap.percentiles(float(_f1(*(part.sum() for part in parts))), samples)
 
     def macro_f1(self) -> Estimate:
         value = float(np.mean(_f1(*(part.sum(axis=0) for part in self.counts))))
-        samples = _f1(*(self._bootstrap.sums(part) for part in self.counts))  # f64[B, C]
-        known = ~np.isnan(samples)
-        with np.errstate(invalid="ignore"):
-            means = np.where(known, samples, 0).sum(axis=1) / known.sum(axis=1)
-        return self._bootstrap.percentiles(value, means)
+        samples = _f1(*map(self._bootstrap.sums, self.counts))  # f64[B, C]
+        return self._bootstrap.percentiles(value, row_means(samples))
 
     def _of(self, number: int | None) -> tuple[I64, ...]:
         return tuple(
@@ -307,6 +291,4 @@ class _Rates:
 
 
 def _f1(hits: Any, alarms: Any, truths: Any) -> F64:
-    """2 · hits / (detected + true); NaN where there is neither."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(2 * hits / (hits + alarms + truths), np.float64)
+    return f1_of(hits, alarms, truths - hits)

@@ -21,7 +21,7 @@ from oido.evaluation.ranking_and_calibration import (
     roc_auc,
 )
 
-__all__ = ["NO_EVENT", "ClassMetrics", "Metrics", "measure"]
+__all__ = ["NO_EVENT", "ClassMetrics", "Metrics", "f1_of", "measure", "row_means"]
 
 NO_EVENT = "(no event)"
 """How tables name what is no class."""
@@ -107,7 +107,7 @@ def measure(judged: ClipPredictions, *, seed: int = 0) -> Metrics:
 
     def macro(name: str, samples: F64) -> Estimate:
         values = [getattr(entry, name).value for entry in with_clips]
-        return bootstrap.percentiles(_mean(values), _row_means(samples[:, tested]))
+        return bootstrap.percentiles(_mean(values), row_means(samples[:, tested]))
 
     area = macro("roc_auc", np.stack([r.area_samples for r in rankings], axis=1))
     right, complete = _clips_right(judged)
@@ -132,7 +132,7 @@ def measure(judged: ClipPredictions, *, seed: int = 0) -> Metrics:
         micro_precision=bootstrap.share(hits.sum(1), (hits | alarms).sum(1)),
         micro_recall=bootstrap.share(hits.sum(1), counts.true.sum(1)),
         micro_f1=bootstrap.percentiles(
-            float(_f1(hits.sum(), alarms.sum(), misses.sum())), _f1(*of_micro)
+            float(f1_of(hits.sum(), alarms.sum(), misses.sum())), f1_of(*of_micro)
         ),
         classes=classes,
         confusion=None if judged.multi_label else _confusion(judged),
@@ -157,7 +157,7 @@ class _Counts:
     def samples(self, bootstrap: Bootstrap) -> tuple[F64, F64, F64]:
         hits, alarms, misses = (bootstrap.sums(p) for p in (self.hits, self.alarms, self.misses))
         with np.errstate(divide="ignore", invalid="ignore"):
-            return hits / (hits + alarms), hits / (hits + misses), _f1(hits, alarms, misses)
+            return hits / (hits + alarms), hits / (hits + misses), f1_of(hits, alarms, misses)
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def _class_metrics(
     true, hits = counts.true[:, number], counts.hits[:, number]
     alarms, known = counts.alarms[:, number], judged.known[:, number]
     errors = (judged.probabilities[known, number] - judged.targets[known, number]) ** 2
-    f1 = float(_f1(hits.sum(), alarms.sum(), counts.misses[:, number].sum()))
+    f1 = float(f1_of(hits.sum(), alarms.sum(), counts.misses[:, number].sum()))
     return ClassMetrics(
         label=judged.classes[number],
         clips=int(true.sum()),
@@ -208,7 +208,7 @@ def _class_metrics(
     )
 
 
-def _f1(hits: Numbers, alarms: Numbers, misses: Numbers) -> F64:
+def f1_of(hits: Numbers, alarms: Numbers, misses: Numbers) -> F64:
     """2 · hits / (2 · hits + alarms + misses); NaN where there is neither a clip nor an alarm."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(2 * hits / (2 * hits + alarms + misses), np.float64)
@@ -261,7 +261,7 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(known) / len(known) if known else math.nan
 
 
-def _row_means(samples: F64) -> F64:
+def row_means(samples: F64) -> F64:
     """f64[B]: the mean of each row without its NaN; NaN where all is."""
     known = ~np.isnan(samples)
     with np.errstate(invalid="ignore"):

@@ -137,17 +137,12 @@ def excerpt(clip: Clip, centre: float = math.nan) -> Excerpt | None:
     end = start + SECONDS if clip.end_time is None else min(clip.end_time, start + SECONDS)
     try:
         waveform, rate_hz = clip_waveform(Clip(clip.path, start_time=start, end_time=end))
-        waveform, rate_hz = _at_most(waveform, rate_hz, _HIGHEST_RATE_HZ)
+        waveform = resample(waveform, rate_hz, min(rate_hz, _HIGHEST_RATE_HZ))
+        rate_hz = min(rate_hz, _HIGHEST_RATE_HZ)
         seconds = len(waveform) / rate_hz
         return Excerpt(start, seconds, flac_bytes(waveform, rate_hz), _log_mel(waveform, rate_hz))
     except AudioError:
         return None
-
-
-def _at_most(waveform: F32, rate_hz: int, highest_hz: int) -> tuple[F32, int]:
-    if rate_hz <= highest_hz:
-        return waveform, rate_hz
-    return resample(waveform, rate_hz, highest_hz), highest_hz
 
 
 def _log_mel(waveform: F32, rate_hz: int) -> F32:

@@ -18,18 +18,10 @@ from oido.datasets.checks import DatasetSummary
 from oido.datasets.clip import LeftOut
 from oido.datasets.dataset import Dataset
 from oido.errors import OptionError
-from oido.evaluation.bootstrap import Estimate
+from oido.evaluation import plots
+from oido.evaluation.bootstrap import Estimate, plain
 from oido.evaluation.metrics import ClassMetrics, Metrics, measure
 from oido.evaluation.mistakes import Excerpt, Mistake, excerpt, worst_mistakes
-from oido.evaluation.plots import (
-    Picture,
-    baselines_picture,
-    confusion_picture,
-    learning_picture,
-    precision_recall_picture,
-    reliability_picture,
-    spectrogram_picture,
-)
 from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.ranking_and_calibration import Reliability
 from oido.evaluation.verdict import Baseline, CurvePoint, Remark, verdict
@@ -174,7 +166,7 @@ class Report:
             "majority": m.majority,
             "multi_label": self.judged.multi_label,
             "calibrated": self.judged.calibrated,
-            "verdict": [remark._asdict() for remark in self.verdict],
+            "verdict": self.verdict,
             "classes": [_class_dict(entry) for entry in m.classes],
             "confusion": None
             if m.confusion is None
@@ -182,15 +174,16 @@ class Report:
             "reliability": _reliability_dict(m.reliability),
             "reliability_before": _reliability_dict(m.reliability_before),
             "mistakes": [_mistake_dict(mistake) for mistake in self.mistakes],
-            "baselines": [baseline._asdict() for baseline in self.baselines],
-            "learning_curve": [point._asdict() for point in self.learning_curve],
+            "baselines": self.baselines,
+            "learning_curve": self.learning_curve,
             "facts": dict(self.facts),
             "parity": self.parity,
             "dataset": None if self.dataset is None else self.dataset.to_dict(),
-            "left_out": [entry._asdict() for entry in self.left_out],
-            "notes": list(self.notes),
+            "left_out": self.left_out,
+            "notes": self.notes,
         }
-        return {key: _finite(value) for key, value in content.items()}
+        values: dict[str, Any] = plain(content)
+        return values
 
     def to_html(self) -> str:
         """One page that needs nothing else: pictures, tables and sounds inside, and no script.
@@ -201,13 +194,13 @@ class Report:
 
         m = self.metrics
         pictures = {
-            "confusion": confusion_picture(m),
-            "reliability": reliability_picture(m.reliability, m.reliability_before)
+            "confusion": plots.confusion_picture(m),
+            "reliability": plots.reliability_picture(m.reliability, m.reliability_before)
             if m.reliability.cases
             else None,
-            "precision_recall": precision_recall_picture(self.judged, m),
-            "baselines": baselines_picture(m.clip_accuracy, self.baselines),
-            "learning": learning_picture(self.learning_curve),
+            "precision_recall": plots.precision_recall_picture(self.judged, m),
+            "baselines": plots.baselines_picture(m.clip_accuracy, self.baselines),
+            "learning": plots.learning_picture(self.learning_curve),
         }
         figures = (
             ("clip accuracy", m.clip_accuracy),
@@ -303,9 +296,9 @@ def _reliability_dict(found: Reliability | None) -> dict[str, Any] | None:
         "cases": found.cases,
         "ece": found.ece,
         "ece_by_chance": found.by_chance,
-        "over_confidence": found.over_confidence._asdict(),
-        "brier": found.brier._asdict(),
-        "bins": [entry._asdict() for entry in found.bins],
+        "over_confidence": found.over_confidence,
+        "brier": found.brier,
+        "bins": found.bins,
     }
 
 
@@ -322,17 +315,6 @@ def _mistake_dict(mistake: Mistake) -> dict[str, Any]:
         "severity": mistake.severity,
         "centre": mistake.centre,
     }
-
-
-def _finite(value: Any) -> Any:
-    """The same with None for every float that JSON cannot say."""
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value
 
 
 def _places(classes: Sequence[ClassMetrics]) -> list[list[int]]:
@@ -370,12 +352,12 @@ def _confusion(metrics: Metrics) -> dict[str, Any] | None:
 
 def _with_media(
     mistakes: Sequence[Mistake],
-) -> Iterator[tuple[Mistake, Excerpt | None, Picture | None]]:
+) -> Iterator[tuple[Mistake, Excerpt | None, plots.Picture | None]]:
     """Each with its sound and the picture of that, while they exist and there is space for them."""
     free_bytes = MOST_BYTES
     for mistake in mistakes:
         if sound := excerpt(mistake.clip, mistake.centre):
-            picture = spectrogram_picture(sound.log_mel, sound.start, sound.seconds)
+            picture = plots.spectrogram_picture(sound.log_mel, sound.start, sound.seconds)
             size = (len(sound.flac) + len(picture.svg)) * 4 // 3  # in base64
             if size <= free_bytes:
                 free_bytes -= size

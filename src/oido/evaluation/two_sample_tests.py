@@ -26,7 +26,16 @@ from oido.arrays import F32, F64, I64, Bools
 from oido.datasets.splits import group_numbers
 from oido.evaluation.bootstrap import Estimate
 
-__all__ = ["Columns", "joint_p", "mmd", "moved_columns", "principal", "separation", "shuffled"]
+__all__ = [
+    "Columns",
+    "joint_p",
+    "mmd",
+    "moved_columns",
+    "principal",
+    "separation",
+    "shuffled",
+    "source_weights",
+]
 
 _FOLDS = 5
 _DIRECTIONS = 64
@@ -57,7 +66,7 @@ def separation(features: F64, source: I64, labels: F64, seed: int) -> tuple[F64,
     classifier is a ridge regression; five folds hold recordings out.
     """
     count = len(labels)
-    weights = _weights(source, count)
+    weights = source_weights(source)
     folds = np.random.default_rng(seed).permutation(count) % min(_FOLDS, count)
     outputs = np.zeros((len(source), labels.shape[1]))
     for fold in range(min(_FOLDS, count)):
@@ -104,7 +113,7 @@ class Columns(NamedTuple):
 
 def moved_columns(values: F64, source: I64, labels: F64) -> Columns:
     """Rank tests of the columns of f64[S, C], two-sided."""
-    shares = _shares_below(values, _weights(source, len(labels)))
+    shares = _shares_below(values, source_weights(source))
     ranks = _source_means(shares, source, len(labels))  # f64[K, C]
     n = labels[:, 0].sum()
     spread = ranks.std(axis=0)
@@ -127,9 +136,9 @@ def joint_p(statistics: list[F64]) -> tuple[float, list[float]]:
     return float((least <= least[0] + _ROUNDING).mean()), [float(row[0]) for row in each]
 
 
-def _weights(source: I64, count: int) -> F64:
+def source_weights(source: I64) -> F64:
     """f64[S]: those of a source sum to 1."""
-    return np.asarray(1 / np.bincount(source, minlength=count)[source])
+    return np.asarray(1 / np.bincount(source)[source])
 
 
 def _source_means(values: F64, source: I64, count: int) -> F64:

@@ -186,10 +186,9 @@ def _trust(judged: ClipPredictions, metrics: Metrics) -> Iterator[Remark]:
 
 def _wrong_way(found: Reliability) -> str:
     _, low, high = found.over_confidence
-    confidence = (
-        sum(each.cases * each.confidence for each in found.bins if each.cases) / found.cases
-    )
-    observed = sum(each.cases * each.observed for each in found.bins if each.cases) / found.cases
+    bins = [each for each in found.bins if each.cases]
+    confidence = sum(each.cases * each.confidence for each in bins) / found.cases
+    observed = sum(each.cases * each.observed for each in bins) / found.cases
     if low > 0:
         return f"over-confident, it says {confidence:.2f} where {observed:.2f} is right"
     if high < 0:
