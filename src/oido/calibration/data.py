@@ -41,9 +41,9 @@ __all__ = [
 class LabelledScores:
     """K clips, M windows of them, and C classes, which are some of the model's labels.
 
-    columns: of the classes, among the model's labels. scores: f32[K, C], raw. targets: f32[K, C],
-    1, 0, or NaN where nobody knows. windows: f32[M, C], raw; clip_index: i64[M]. hours: f64[K], the
-    length of each clip, to within half a hop.
+    columns: where the classes are among the model's labels. scores: f32[K, C], raw. targets:
+    f32[K, C], 1, 0, or NaN where it is unknown. windows: f32[M, C], raw; clip_index: i64[M].
+    hours: f64[K], the length of each clip, to within half a hop.
     """
 
     clips: tuple[Clip, ...]
@@ -88,9 +88,9 @@ def score_clips(
 ) -> tuple[LabelledScores, tuple[LeftOut, ...]]:
     """Raw scores of every clip by a head of the model, and the clips that could not be decoded.
 
-    A calibration that the model has is passed over. Classes are as for `oido.evaluation.evaluate`;
-    a label of `NON_EVENTS` of the model counts as one, which clips without any event have. Raises
-    OptionError for a label that the model does not have, and if no clip can be heard.
+    Any calibration that the model has is ignored. Classes are as for `oido.evaluation.evaluate`; a
+    label of the model that is in `NON_EVENTS` is a class too, of clips without any event. Raises
+    OptionError for a label that the model does not have, and if no clip can be decoded.
     """
     chosen = model.head_named(head)
     heads = [replace(h, calibration=None) if h is chosen else h for h in model.heads]
@@ -124,13 +124,13 @@ def score_clips(
 
 
 def _no_event(judged: ClipPredictions) -> F32:
-    """f32[K]: 1 for clips without an event, 0 for others, NaN where nobody knows."""
+    """f32[K]: 1 for clips without an event, 0 for others, NaN where it is unknown."""
     values = [0.0 if c.labels else 1.0 if c.complete else np.nan for c in judged.clips]
     return np.array(values, np.float32)
 
 
 def _hours(count: int, windows: JudgedWindows, hop_seconds: float) -> F64:
-    """f64[K]: the last window begins a hop behind the one before, and is filled by half of it."""
+    """f64[K]: up to the last window's end, less half a hop, which on average is padding."""
     assert windows.times is not None
     ends = np.zeros(count)
     np.maximum.at(ends, windows.clip_index, windows.times[:, 1])
@@ -138,7 +138,7 @@ def _hours(count: int, windows: JudgedWindows, hop_seconds: float) -> F64:
 
 
 Wish = ThresholdTarget | Guarantee
-"""What thresholds are chosen by."""
+"""How thresholds are chosen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,11 +171,11 @@ class HeldOut:
 
 
 def fit(labelled: LabelledScores, size: int, wish: Wish, *, partly: bool = False) -> FittedScores:
-    """size: how many labels the head has; those without clips take the sigmoid that others share,
-    and no threshold: how often they are reported wrongly was not counted.
+    """size: how many labels the head has; those without clips get the pooled sigmoid and no
+    threshold, because nothing is known of their false alarms.
 
-    partly: leave out the thresholds of classes with too few recordings for a guarantee, which is
-    else an error. Raises OptionError.
+    partly: leave out the thresholds of classes with too few recordings for a guarantee, instead of
+    raising OptionError.
     """
     fitted = fit_sigmoids(labelled.scores, labelled.targets, labelled.groups)
     calibration = fitted.calibration(labelled.columns, size)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is known of a calibration: by class, and before and after, on clips that were held out."""
+"""How good a calibration is on held-out clips: by class, and compared with the raw scores."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class CalibrationReport:
     """wish: a target or a guarantee. unlabelled: labels of the model that no clip has; pooled.
 
     before, after: how far raw scores and held-out probabilities are from what came true, over all
-    clips and classes; named_before, named_after: of the largest one of each clip, None with
+    clips and classes; named_before, named_after: of each clip's highest class only, None with
     several classes per clip. overall: all classes' decisions together.
     """
 

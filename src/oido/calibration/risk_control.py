@@ -49,7 +49,7 @@ class Guarantee:
 
     @classmethod
     def parse(cls, text: str, confidence: float = 0.9) -> Guarantee:
-        """Of ``fnr=0.1`` or ``false-alarms=0.05``."""
+        """Read ``fnr=0.1`` or ``false-alarms=0.05``."""
         kind, _, value = text.partition("=")
         try:
             return cls(kind.strip(), float(value), confidence)
@@ -58,7 +58,7 @@ class Guarantee:
 
     @property
     def least_recordings(self) -> int:
-        """Fewer prove too little, if all goes well: ⌈ln(1 − confidence) / ln(1 − rate)⌉."""
+        """Fewer prove too little, even without an error: ⌈ln(1 − confidence) / ln(1 − rate)⌉."""
         needed = math.log(1 - self.confidence) / math.log(1 - self.rate)
         return math.ceil(needed - 1e-9)
 

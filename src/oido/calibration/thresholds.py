@@ -69,7 +69,7 @@ _ENOUGH_POOLED = 10
 
 @dataclass(frozen=True)
 class ThresholdTarget:
-    """kind: "precision", "recall", "f1" or "false-alarms-per-hour"; value: what is asked of it.
+    """kind: "precision", "recall", "f1" or "false-alarms-per-hour"; value: how much of it.
 
     precision and recall: above 0, up to 1. Raises OptionError.
     """
@@ -91,7 +91,7 @@ class ThresholdTarget:
 
     @classmethod
     def parse(cls, text: str) -> ThresholdTarget:
-        """Of ``precision=0.95``, ``recall=0.9``, ``f1`` or ``false-alarms-per-hour=1``."""
+        """Read ``precision=0.95``, ``recall=0.9``, ``f1`` or ``false-alarms-per-hour=1``."""
         kind, equals, value = text.partition("=")
         try:
             return cls(kind.strip(), float(value) if equals else None)
@@ -136,8 +136,8 @@ def aimed_thresholds(
 ) -> AimedThresholds:
     """Of probabilities f32[K, C] and targets f32[K, C], NaN where nobody knows.
 
-    precision: the lowest threshold that reaches it, what is counted being joined by what the
-    probabilities promise, as five more clips. recall: the highest that reaches it. f1: where it is
+    precision: the lowest threshold that reaches it, where what the probabilities promise counts as
+    five more clips beside those counted. recall: the highest that reaches it. f1: where it is
     highest. Classes of ``is_pooled``, bool[C], take one threshold, chosen on the clips of all of
     them, or of all classes if that is too few. false-alarms-per-hour: the lowest threshold at which
     so many stretches of windows are reported in the clips without the class; every class by itself.
@@ -189,7 +189,7 @@ class _Steps(NamedTuple):
         return cls(values[last], *(np.asarray(s[last], np.float64) for s in sums))
 
     def threshold(self, number: int) -> float:
-        """Under the value of this number, above the next."""
+        """Between the value of this number and the next lower one."""
         below = self.values[number + 1] if number + 1 < len(self.values) else 0.0
         return between(float(below), float(self.values[number])) if self.values[number] else 0.0
 

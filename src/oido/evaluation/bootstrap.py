@@ -93,8 +93,8 @@ class Bootstrap:
 
         The samples are moved so that their mean is the figure: a clip that is drawn twice makes
         ranks look better than they are. Without an interval if there is one group only, if the
-        figure is undefined in half of the samples, or if it is the same in all: then nothing was
-        seen to go wrong, and nothing tells how often it may.
+        figure is undefined in half of the samples, or if it is the same in all: then no error was
+        seen, and how often one occurs is unknown.
         """
         found = samples[np.isfinite(samples)]
         if self.count < 2 or len(found) < self.rounds / 2 or math.isnan(value):

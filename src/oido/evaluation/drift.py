@@ -96,7 +96,7 @@ class MovedFact(NamedTuple):
 class Drift:
     """Whether new recordings are heard as those of reference are.
 
-    shifted: they are not; said of at most ``level`` of pairs of sets without a difference. p: of
+    shifted: they are not; a false alarm in at most ``level`` of pairs without a difference. p: of
     all three tests together. area: how well a linear classifier of embeddings tells new stretches
     from those of reference, 0.5 is not at all. mmd: squared maximum mean discrepancy, 0 is none,
     and chance may make it negative. moved: the classes whose scores moved, most first.
@@ -176,8 +176,8 @@ def drift(
     """Compare what a model hears in new recordings with what it hears in those of reference.
 
     reference, new: a folder, searched to its bottom, or the paths of recordings; no labels are
-    needed. The reference is what the model was calibrated or tested on. level: of a hundred pairs
-    of sets without a difference, in how many one may be said to be there, as a share. jobs:
+    needed. The reference is what the model was calibrated or tested on. level: the share of false
+    alarms, that is of pairs of sets without a difference for which one is reported. jobs:
     recordings at once. Of each, at most ten stretches of 5 s are kept (`collect_features`), so that
     memory does not depend on their lengths; files that cannot be decoded are left out.
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What comparing two sets of recordings needs: short stretches, embedded, scored and measured.
 
-Beside embeddings and scores stand plain facts of the sound: how loud, how much silence, up to which
-frequency.
+Beside embeddings and scores there are plain facts of the sound: how loud it is, how much of it is
+silent, and up to which frequency it reaches.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class MeasuringReader(AudioReader):
         self._reader.close()
 
     def acoustics(self) -> Acoustics:
-        """Of what was read so far; what does not fill a frame counts if there is no whole one."""
+        """Of what was read so far; a partial frame counts only if there is no whole one."""
         if not self._frames:
             padding = _FRAME_SAMPLES - len(self._partial_frame)
             window = np.pad(np.hanning(len(self._partial_frame)), (0, padding))

@@ -40,8 +40,8 @@ def evaluate(
 ) -> Report:
     """Hear every clip of a dataset, and report how well a model names what is in them.
 
-    thresholds: of all labels, or by label; None, and for the labels without one, the model's own,
-    or else 0.3. seed: of the samples that intervals are taken from. The rest is as for `judge`.
+    thresholds: one for all labels, or by label; labels without one have the model's own, or else
+    0.3. seed: of the samples that intervals are taken from. The rest is as for `predict_clips`.
     """
     judged, left_out = predict_clips(model, dataset, thresholds=thresholds, progress=progress)
     name = os.fspath(model) if isinstance(model, str | os.PathLike) else _name_of(model)
@@ -66,14 +66,14 @@ def predict_clips(
     thresholds: float | Mapping[str, float] | None = None,
     progress: Progress | None = None,
 ) -> tuple[ClipPredictions, tuple[LeftOut, ...]]:
-    """What a model says of every clip, and the clips that could not be heard.
+    """What a model predicts for every clip, and the clips that could not be decoded.
 
-    The dataset's labels are found among the model's, in any case. A model of AudioSet's classes
-    says several of one sound ("Dog", "Animal"): of it, only the dataset's classes count. Of any
-    other model all classes count, so that naming one that the dataset does not have is a mistake;
-    one called background, noise, other or silence is its answer "no event".
+    Labels of the dataset are looked up among the model's, whatever their case. A model of
+    AudioSet's classes has several names for one sound ("Dog", "Animal"), so only the dataset's
+    classes count. For any other model all classes count: naming one that the dataset does not have
+    is a mistake, and one called background, noise, other or silence means "no event".
 
-    Raises OptionError for a label that the model does not have, and if no clip can be heard.
+    Raises OptionError for a label that the model does not have, and if no clip can be decoded.
     """
     classifier = model if isinstance(model, AudioClassifier) else AudioClassifier(model)
     columns = _columns(classifier, dataset)

@@ -147,12 +147,12 @@ def judge_events(
     progress: Callable[[int, int], None] = lambda done, total: None,
     seed: int = 0,
 ) -> EventFigures:
-    """Hear every recording of a dataset once, and compare its events with the labelled regions.
+    """Classify every recording of a dataset, and compare its events with the labelled regions.
 
     The regions of a recording are all that is heard in it (`oido.datasets.regions` has the
-    rules), and only the dataset's classes count. thresholds: as of ``result.events``: for all
-    labels, or by label; None, and for labels without one, the model's own, or else 0.3. Scores of
-    all windows are kept, 8 bytes for each class.
+    rules), and only the dataset's classes count. thresholds: one for all labels, or by label;
+    labels without one have the model's own, or else 0.3. Scores of all windows are kept, 8 bytes
+    for each class.
 
     Raises OptionError for a label that the model does not have, for collars below 0, and if no
     event can be judged; MissingExtraError without ``oido[evaluate]``.

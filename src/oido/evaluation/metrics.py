@@ -53,10 +53,10 @@ class ClassMetrics:
 
 @dataclass(frozen=True)
 class Metrics:
-    """All figures; an Estimate has NaN where the data do not tell.
+    """All figures; an Estimate is NaN where the data cannot show it.
 
     clip_accuracy: with one class per clip, the share of clips whose class is the one named; with
-    several, of clips of which every class is said right (scikit-learn's accuracy_score for both).
+    several, of clips with every class right (scikit-learn's accuracy_score for both).
     Clips with something unknown do not count. window_accuracy: the same of windows.
     label_accuracy: the share of right decisions at the thresholds, over clips and classes.
     macro_…: the mean over the classes that have clips; mAP is macro_ap. macro_d_prime: of
@@ -145,7 +145,7 @@ def measure(judged: ClipPredictions, *, seed: int = 0) -> Metrics:
 
 
 class _Counts:
-    """Of each clip and class, bool[K, C]: heard, found, missed, or a false alarm."""
+    """bool[K, C]: where a class is present, absent, detected rightly, missed, or a false alarm."""
 
     def __init__(self, judged: ClipPredictions) -> None:
         self.true = judged.known & (judged.targets > 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pictures of a report: SVG by Matplotlib, on white, with the same said in words.
+"""The pictures of a report: SVG by Matplotlib, on white, each described in words too.
 
 Labels stay text, and are never read as formulas, whatever signs are in them.
 """
@@ -67,7 +67,7 @@ class Picture(NamedTuple):
 
 
 def confusion_picture(metrics: Metrics) -> Picture | None:
-    """Rows are what is true, columns what was said; None with several classes per clip."""
+    """Rows are true classes, columns predicted ones; None with several classes per clip."""
     if metrics.confusion is None:
         return None
     matrix, labels = _without_empty(metrics.confusion, metrics.confusion_labels)
@@ -93,7 +93,7 @@ def confusion_picture(metrics: Metrics) -> Picture | None:
 
 
 def reliability_picture(found: Reliability, before: Reliability | None = None) -> Picture:
-    """How often what is said with a probability comes true, and how many cases there are."""
+    """How often predictions of each probability come true, and how many of them there are."""
     curves = [("probabilities", found, _BLUE, "o-")]
     if before is not None:
         curves.append(("raw scores", before, _ORANGE, "s--"))

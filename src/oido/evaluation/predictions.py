@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Labelled clips beside what a model said of them: all that judging it needs."""
+"""Labelled clips beside a model's predictions: all that is needed to judge it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from oido.errors import OptionError
 __all__ = ["UNKNOWN", "ClipPredictions", "JudgedWindows", "classes_of"]
 
 UNKNOWN = -1
-"""In `ClipPredictions.truth`: nobody knows for every class whether it is in the clip."""
+"""In `ClipPredictions.truth`: it is not known of every class whether it is in the clip."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class JudgedWindows:
 
 @dataclass(frozen=True, eq=False)
 class ClipPredictions:
-    """K clips, what is true of them, and what was said by models that had not seen them.
+    """K clips, what is true of them, and the predictions of models that had not seen them.
 
     clips: where they are, and of which group; groups are what chance is estimated from.
     classes: the C names, of events only. targets: f32[K, C], 1 for a class that is in the clip, 0

@@ -82,14 +82,13 @@ class Report:
         notes: Sequence[str] = (),
         seed: int = 0,
     ) -> Report:
-        """Measure, and say what it means.
+        """Measure the predictions, and say what the figures mean.
 
         baselines: name, accuracy, and perhaps mAP, of simpler ways on the same clips.
         learning_curve: clips of a class, mean accuracy, standard deviation. facts: how the model
         was made, in the order to show. parity: the largest difference between the scores of the
-        exported file and those judged. left_out: clips that could not be heard; None of these need
-        be given. seed: of the samples behind intervals. Raises MissingExtraError without
-        scikit-learn.
+        exported file and those judged. left_out: clips that could not be decoded. seed: of the
+        samples behind intervals. Raises MissingExtraError without scikit-learn.
         """
         metrics = measure(judged, seed=seed)
         others = tuple(Baseline(*entry) for entry in baselines)

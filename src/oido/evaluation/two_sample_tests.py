@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Do two sets of recordings come of one distribution? Permutation tests, exact at any size.
+"""Do two sets of recordings come from one distribution? Permutation tests, exact at any size.
 
 What is exchanged is whole source recordings; each counts once, however many stretches of it there
 are. Folds, directions and ranks are made without looking at which set a recording is of: that makes

@@ -65,7 +65,7 @@ def mix(waveform: F32, other: F32, snr_db: float) -> F32:
 class Augmentation:
     """Which changed copies of a clip a head learns from, beside the clip itself.
 
-    copies: how many; 0 is none. seed: other ones are drawn with another one.
+    copies: how many; 0 is none. seed: another one draws other copies.
     gain_db: from and to. shift: to a drawn place in time, circularly. noise, background: how often
     (0..1) noise between white and pink, or a recording of background, is put behind a copy;
     noise_snr_db, background_snr_db: how far below the copy's level (dB), from and to. Raises

@@ -24,7 +24,7 @@ __all__ = ["BASELINES", "logistic", "majority", "model_maker", "nearest_centroid
 
 
 def majority(known: EmbeddedClips, unknown: EmbeddedClips, seed: int = 0) -> F32:
-    """The shares of the classes among ``known``, for every clip: the best that a deaf one can do.
+    """The shares of the classes among ``known``, for every clip: the best without its sound.
 
     Of classes with the same share, the first is the answer.
     """

@@ -62,13 +62,13 @@ def content_keys(path: str, clips: list[Clip]) -> list[str | None]:
 
 
 class WindowCache:
-    """kind: what decides over windows beside the clip: model, windowing, augmentation."""
+    """kind: what the windows depend on beside the clip: model, windowing, augmentation."""
 
     def __init__(self, kind: str) -> None:
         self._folder = cache_folder() / "embeddings" / sha256_of(kind.encode())[:24]
 
     def read(self, key: str) -> ClipWindows | None:
-        """What `write` kept; None if it is not there, or damaged."""
+        """What `write` kept; None if it is missing or damaged."""
         try:
             with np.load(self._path(key), allow_pickle=False) as file:
                 size = file["embeddings"].shape[1]
@@ -82,7 +82,7 @@ class WindowCache:
             return None
 
     def write(self, key: str, windows: ClipWindows) -> None:
-        """Keep it; a cache that cannot be written is passed over."""
+        """Keep it; a cache that cannot be written is ignored."""
         arrays = windows._asdict()
         if not len(windows.copies):
             arrays = {name: arrays[name] for name in ("embeddings", "weights")}

@@ -40,7 +40,7 @@ class FurtherWindows:
 
 @dataclass(frozen=True, eq=False)
 class EmbeddedClips:
-    """K clips of M windows in all; every array is checked, and to be left as it is.
+    """K clips of M windows in all; every array is checked, and must not be changed.
 
     embeddings: f32[M, D]. clip_index: i64[M], the clip of each window, 0..K−1, never falling; each
     clip has a window. weights: f64[M], the share of each window that is not padding, 0..1.

@@ -45,9 +45,9 @@ def finetune(
     """Train YAMNet or mn04 further on a dataset, stage by stage.
 
     test: the share of sources that is held out to judge by; the data's own test parts are kept.
-    max_minutes: no epoch goes on after so long. on_message: gets a line for each epoch. The rest
-    is as for `oido.train`; it takes minutes where that takes seconds, and pays with many clips
-    only. Raises OptionError, ModelError, or MissingExtraError without `oido[torch]`.
+    max_minutes: training stops after so many. on_message: gets a line for each epoch. The rest is
+    as for `oido.train`; it takes minutes where that takes seconds, and only pays with many clips.
+    Raises OptionError, ModelError, or MissingExtraError without `oido[torch]`.
     """
     from oido.torch import Mn04, YamNet
 
