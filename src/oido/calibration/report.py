@@ -154,10 +154,13 @@ def report_of(
         sigmoid = fitted.calibration.sigmoids[column]
         assert sigmoid is not None
         threshold = shortest(fitted.thresholds[column])
+        targets = labelled.targets[:, number]
+        groups = np.unique(labelled.groups[targets > 0])
+        counts = int((targets > 0).sum()), len(groups), int((targets == 0).sum())
         rows.append(
             ClassCalibration(
                 label,
-                _evidence(labelled, number, fitted.notes[number]),
+                Evidence(*counts, fitted.notes[number]),
                 sigmoid.slope,
                 sigmoid.offset,
                 None if math.isnan(threshold) else threshold,
@@ -235,13 +238,6 @@ def _predictions(labelled: LabelledScores, held: HeldOut) -> ClipPredictions:
         np.full(len(labelled.classes), 0.5, np.float32),
         multi_label=labelled.multi_label,
     )
-
-
-def _evidence(labelled: LabelledScores, number: int, note: str) -> Evidence:
-    true = labelled.targets[:, number] > 0
-    recordings = len(np.unique(labelled.groups[true]))
-    others = int((labelled.targets[:, number] == 0).sum())
-    return Evidence(int(true.sum()), recordings, others, note)
 
 
 def _before_after(name: str, before: float, after: float) -> str:

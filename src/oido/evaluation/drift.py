@@ -46,8 +46,6 @@ SLIGHT, CLEAR = 0.65, 0.8
 """Areas under ROC: below the first a shift is called slight, from the second on clear."""
 
 _LISTED = 10
-_MARKS = {"good": "+", "fair": "~", "poor": "!"}
-
 _ROUNDS = 999
 _MOST_STRETCHES = 2_000
 _NOTICEABLE = 0.1
@@ -139,7 +137,7 @@ class Drift:
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
 
     def __str__(self) -> str:
-        lines = [f"{_MARKS[tone]} {text}" for tone, text in self.verdict]
+        lines = [str(remark) for remark in self.verdict]
         lines += [
             "",
             f"reference  {self.reference.recordings} recordings, {self.reference.stretches} "

@@ -44,7 +44,8 @@ def evaluate(
     0.3. seed: of the samples that intervals are taken from. The rest is as for `predict_clips`.
     """
     judged, left_out = predict_clips(model, dataset, thresholds=thresholds, progress=progress)
-    name = os.fspath(model) if isinstance(model, str | os.PathLike) else _name_of(model)
+    model = model.model if isinstance(model, AudioClassifier) else model
+    name = model.name if isinstance(model, AudioModel) else os.fspath(model)
     note = (
         "The figures hold for new recordings only if the model was not trained on these, "
         "nor on others of the same sources."
@@ -190,7 +191,3 @@ def _thresholds(classifier: AudioClassifier, explicit: float | Mapping[str, floa
         detection = Detection(explicit)
         own = own if explicit is None else ()
     return on_thresholds(len(classifier.labels), detection, classifier.label_indices, own)
-
-
-def _name_of(model: AudioModel | AudioClassifier) -> str:
-    return model.name if isinstance(model, AudioModel) else model.model.name

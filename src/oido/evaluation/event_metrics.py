@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from oido.arrays import F64, I64
+from oido.arrays import F64
 from oido.datasets.clip import LeftOut
 from oido.datasets.dataset import Dataset
 from oido.datasets.regions import FileTruth, TimedLabel, file_truths, merge_events
@@ -200,6 +200,7 @@ def judge_events(
     events = _Rates(tables.events(onset_collar, offset_collar, offset_share), bootstrap)
     segments = _Rates(tables.segments(SEGMENT_SECONDS), bootstrap)
     (psds1, of_class1), (psds2, of_class2) = tables.psds(PSDS_1), tables.psds(PSDS_2)
+    micro = events.rates()
     return EventFigures(
         files=len(files),
         recordings=bootstrap.count,
@@ -209,11 +210,11 @@ def judge_events(
         offset_share=offset_share,
         cell_seconds=classifier.windowing.hop_seconds,
         macro_f1=events.macro_f1(),
-        micro_precision=events.precision(),
-        micro_recall=events.recall(),
-        micro_f1=events.f1(),
+        micro_precision=micro[0],
+        micro_recall=micro[1],
+        micro_f1=micro[2],
         segment_macro_f1=segments.macro_f1(),
-        segment_micro_f1=segments.f1(),
+        segment_micro_f1=segments.rates()[2],
         psds1=psds1,
         psds2=psds2,
         classes=tuple(
@@ -221,8 +222,8 @@ def judge_events(
                 label,
                 int(events.counts.truths[:, n].sum()),
                 int((events.counts.hits + events.counts.alarms)[:, n].sum()),
-                *(events.precision(n), events.recall(n), events.f1(n)),
-                *(segments.precision(n), segments.recall(n), segments.f1(n)),
+                *events.rates(n),
+                *segments.rates(n),
                 *(of_class1[label], of_class2[label]),
             )
             for n, label in enumerate(classes)
@@ -266,28 +267,18 @@ class _Rates:
     def __init__(self, counts: Counts, bootstrap: Bootstrap) -> None:
         self.counts, self._bootstrap = counts, bootstrap
 
-    def precision(self, number: int | None = None) -> Estimate:
-        hits, alarms, _ = self._of(number)
-        return self._bootstrap.share(hits, hits + alarms)
-
-    def recall(self, number: int | None = None) -> Estimate:
-        hits, _, truths = self._of(number)
-        return self._bootstrap.share(hits, truths)
-
-    def f1(self, number: int | None = None) -> Estimate:
-        parts = self._of(number)
+    def rates(self, number: int | None = None) -> tuple[Estimate, Estimate, Estimate]:
+        """Precision, recall and F1."""
+        parts = [p.sum(axis=1) if number is None else p[:, number] for p in self.counts]
+        hits, alarms, truths = parts
         samples = _f1(*map(self._bootstrap.sums, parts))
-        return self._bootstrap.percentiles(float(_f1(*(part.sum() for part in parts))), samples)
+        f1 = self._bootstrap.percentiles(float(_f1(*(part.sum() for part in parts))), samples)
+        return self._bootstrap.share(hits, hits + alarms), self._bootstrap.share(hits, truths), f1
 
     def macro_f1(self) -> Estimate:
         value = float(np.mean(_f1(*(part.sum(axis=0) for part in self.counts))))
         samples = _f1(*map(self._bootstrap.sums, self.counts))  # f64[B, C]
         return self._bootstrap.percentiles(value, row_means(samples))
-
-    def _of(self, number: int | None) -> tuple[I64, ...]:
-        return tuple(
-            part.sum(axis=1) if number is None else part[:, number] for part in self.counts
-        )
 
 
 def _f1(hits: Any, alarms: Any, truths: Any) -> F64:

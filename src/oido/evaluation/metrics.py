@@ -241,11 +241,10 @@ def _window_accuracy(judged: ClipPredictions, bootstrap: Bootstrap) -> Estimate:
 
 
 def _confusion(judged: ClipPredictions) -> I64:
-    size = len(judged.classes) + 1
-    matrix = np.zeros((size, size), np.int64)
     counted = judged.truth != UNKNOWN
-    np.add.at(matrix, (judged.truth[counted], judged.decided[counted]), 1)
-    return matrix
+    truth, decided = judged.truth[counted], judged.decided[counted]
+    size = len(judged.classes) + 1
+    return np.bincount(size * truth + decided, minlength=size**2).reshape(size, size)
 
 
 def _majority(judged: ClipPredictions, complete: Bools) -> float:

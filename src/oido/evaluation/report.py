@@ -41,7 +41,6 @@ MOST_BYTES = 5_000_000
 _MOST_CLASSES = 25
 """Of a confusion table that can still be read."""
 
-_MARKS = {"good": "+", "fair": "~", "poor": "!"}
 _LISTED = 10
 _SUFFIXES = (".html", ".htm", ".json")
 
@@ -240,7 +239,7 @@ class Report:
     def __str__(self) -> str:
         m = self.metrics
         lines = [self.title, self.how, ""]
-        lines += [f"{_MARKS[remark.tone]} {remark.text}" for remark in self.verdict]
+        lines += [str(remark) for remark in self.verdict]
         lines += ["", *self._table(), ""]
         named = (
             ("clip accuracy", m.clip_accuracy),

@@ -23,13 +23,17 @@ _OFTEN_SHARE, _OFTEN_CLIPS = 0.1, 3
 _TRUSTED_ECE = 0.05
 _SAME_SCORES = 0.02
 _LISTED = 5
+_MARKS = {"good": "+", "fair": "~", "poor": "!"}
 
 
 class Remark(NamedTuple):
-    """One sentence, and whether it is good news ("good", "fair" or "poor")."""
+    """One sentence, and whether it is good news ("good", "fair" or "poor"); ``str`` shows both."""
 
     tone: Tone
     text: str
+
+    def __str__(self) -> str:
+        return f"{_MARKS[self.tone]} {self.text}"
 
 
 class Baseline(NamedTuple):

@@ -64,7 +64,7 @@ class Calibration:
             raise OptionError(
                 f"a calibration of {len(self.labels)} labels has evidence for {len(self.evidence)}"
             )
-        self._head()  # raises
+        Head(self.head, self.labels, self.scores, self.thresholds)  # raises
 
     @classmethod
     def of(cls, model: AudioModel, head: Head, **rest: Any) -> Calibration:
@@ -166,9 +166,6 @@ class Calibration:
             write_whole(Path(path), self.text().encode())
         except OSError as error:
             raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
-
-    def _head(self) -> Head:
-        return Head(self.head, self.labels, self.scores, self.thresholds)
 
 
 def apply_calibration(model: AudioModel, calibration: Calibration) -> AudioModel:

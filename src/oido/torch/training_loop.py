@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The epochs of fine-tuning, and their options: the head's epochs run on kept embeddings, the
-others' on fresh windows.
+others' on fresh windows. The loss is that of windows.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, repeat
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,11 +20,8 @@ from oido.params import WindowParams
 from oido.signal.level import rms
 from oido.torch.base import StagedNetwork
 from oido.torch.clips import Augmenter, AugmentOptions, LabelledSounds, clip_windows
-from oido.torch.losses import NEUTRAL_WEIGHT, window_loss
 
 __all__ = ["FinetuneOptions", "Learner", "Windows"]
-
-_T = TypeVar("_T")
 
 _QUIET = 0.01
 """A window is silence if it is 40 dB below the loudest of its clip."""
@@ -33,6 +30,8 @@ _QUIET_SHARE = 1e-3
 _KEPT_WINDOWS = 40_000
 _HEAD_BATCH = 64
 _WARM_UP = 0.1
+_NEUTRAL_WEIGHT = 0.1
+"""What a window of silence weighs in training, beside one with sound."""
 
 
 @dataclass(frozen=True)
@@ -212,7 +211,7 @@ class Learner:
             x = s * x + (1 - s) * x[other]
         logits = logits_of(x).reshape(len(x), -1)
         several, smoothing = self._sounds.multi_label, self._options.smoothing
-        return window_loss(logits, targets, weights, several, smoothing)
+        return _window_loss(logits, targets, weights, several, smoothing)
 
     def _original_windows(self) -> Windows:
         """Of each clip some windows as they are; notes how many, and how loud the clip is."""
@@ -251,7 +250,7 @@ class Learner:
         weights = weights / torch.from_numpy(self._counts[clips]).to(self._device)[:, None]
         neutral = 0.0 if self._sounds.multi_label else 1.0 / self._sounds.classes
         return torch.where(silent, neutral, targets), torch.where(
-            silent, NEUTRAL_WEIGHT * weights, weights
+            silent, _NEUTRAL_WEIGHT * weights, weights
         )
 
     @torch.no_grad()
@@ -259,7 +258,8 @@ class Learner:
         """Embeddings of windows, a batch at a time."""
         network, parts = self.network.eval(), []
         facts: list[tuple[int, float, np.bool_ | bool]] = []
-        for batch in _batches(windows, self._options.batch):
+        remaining = iter(windows)
+        while batch := list(islice(remaining, self._options.batch)):
             sound = torch.from_numpy(np.stack([window for window, *_ in batch])).to(self._device)
             parts.append(network.embed(network.patches(sound)).reshape(len(batch), -1))
             facts += [(clip, weight, quiet) for _, clip, weight, quiet in batch]
@@ -306,7 +306,20 @@ def _mean(losses: list[float]) -> float:
     return mean
 
 
-def _batches(items: Iterable[_T], count: int) -> Iterator[list[_T]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, count)):
-        yield batch
+def _window_loss(
+    logits: Tensor, targets: Tensor, weights: Tensor, multi_label: bool, smoothing: float
+) -> Tensor:
+    """The mean cross entropy of f32[N, C] logits; targets f32[N, C], 0..1; weights f32[N, C].
+
+    smoothing: how much of each target is spread evenly, which keeps scores from running to 0 and 1.
+    """
+    if multi_label:
+        soft = targets * (1 - smoothing) + smoothing / 2
+        losses = torch.nn.functional.binary_cross_entropy_with_logits(
+            logits, soft, reduction="none"
+        )
+        return (losses * weights).sum() / weights.sum().clamp_min(1e-6)
+    soft = targets * (1 - smoothing) + smoothing / targets.shape[1]
+    losses = -(soft * torch.log_softmax(logits, dim=1)).sum(dim=1)
+    of_window = weights.mean(dim=1)
+    return (losses * of_window).sum() / of_window.sum().clamp_min(1e-6)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +18,7 @@ from oido.errors import OptionError
 from oido.events.aggregation import POWER, confidence
 from oido.heads import OutputKind
 
-__all__ = ["EmbeddedClips", "FurtherWindows", "Pooling", "clip_probabilities"]
+__all__ = ["EmbeddedClips", "FurtherWindows", "clip_probabilities"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +87,11 @@ class EmbeddedClips:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    @property
+    def output(self) -> OutputKind:
+        """What makes scores of logits: one class out of all, or each by itself."""
+        return "sigmoid" if self.multi_label else "softmax"
 
     @property
     def labels(self) -> I64:
@@ -207,39 +211,24 @@ def _check_extra(extra: FurtherWindows, size: int, clips: int) -> None:
         raise OptionError(f"windows of copies must be of one of the {clips} clips")
 
 
-Pooling = Literal["confident-mean", "power-mean", "mean", "max"]
-
-
-def clip_probabilities(
-    scores: F32, clips: EmbeddedClips, output: OutputKind, pooling: Pooling | None = None
-) -> F32:
+def clip_probabilities(scores: F32, clips: EmbeddedClips, output: OutputKind) -> F32:
     """f32[M, C] scores of the windows of ``clips`` → f32[K, C]; softmax rows sum to 1.
 
-    - "confident-mean", the default of a softmax: exp(Σ w·c²·ln s / Σ w·c²), where c, 0..1, is how
-      sure the window is: 1 + Σ s·ln s / ln C. Windows in which the head is undecided, as it is in
-      silence, weigh next to nothing: a clip is what it is where there is sound;
-    - "power-mean", the default of a sigmoid: (Σ w·s⁴ / Σ w)^¼, between the mean and the largest;
-    - "mean" and "max": as `oido.events.aggregation`.
+    - of a softmax the "confident-mean": exp(Σ w·c²·ln s / Σ w·c²), where c, 0..1, is how sure the
+      window is: 1 + Σ s·ln s / ln C. Windows in which the head is undecided, as it is in silence,
+      weigh next to nothing: a clip is what it is where there is sound;
+    - of a sigmoid the "power-mean": (Σ w·s⁴ / Σ w)^¼, between the mean and the largest.
 
-    A clip of a single window keeps that window's scores, whichever it is.
+    A clip of a single window keeps that window's scores.
     """
-    share = clips.window_shares[:, None]
-    starts = clips.starts
+    share, starts = clips.window_shares[:, None], clips.starts
     s = scores.astype(np.float64)
-    pooling = pooling or ("confident-mean" if output == "softmax" else "power-mean")
-    if pooling == "max":
-        several = (np.bincount(clips.clip_index) > 1)[clips.clip_index]
-        share = np.where(several, clips.weights, 1)[:, None]
-        pooled = np.maximum.reduceat(s * share, starts, axis=0)
-    elif pooling == "mean":
-        pooled = np.add.reduceat(share * s, starts, axis=0)
-    elif pooling == "power-mean":
-        pooled = np.add.reduceat(share * s**POWER, starts, axis=0) ** (1 / POWER)
-    else:
-        logs = np.log(np.maximum(s, 1e-30))
-        share = share * (confidence(s)[:, None] ** 2 + 1e-6)
-        share = share / np.add.reduceat(share, starts, axis=0)[clips.clip_index]
-        pooled = np.exp(np.add.reduceat(share * logs, starts, axis=0))
-    if output == "softmax":
-        pooled = pooled / np.maximum(pooled.sum(axis=1, keepdims=True), 1e-30)
-    return pooled.astype(np.float32)
+    if output == "sigmoid":
+        powers = np.add.reduceat(share * s**POWER, starts, axis=0)
+        return np.asarray(powers ** (1 / POWER), np.float32)
+    share = share * (confidence(s)[:, None] ** 2 + 1e-6)
+    share = share / np.add.reduceat(share, starts, axis=0)[clips.clip_index]
+    logs = np.log(np.maximum(s, 1e-30))
+    pooled = np.exp(np.add.reduceat(share * logs, starts, axis=0))
+    sums = np.maximum(pooled.sum(axis=1, keepdims=True), 1e-30)
+    return np.asarray(pooled / sums, np.float32)

@@ -14,10 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from oido.arrays import F32, F64
 from oido.datasets.dataset import class_weights
@@ -75,17 +74,13 @@ def principal_components(features: F32, weights: F64) -> tuple[F32, F64, F64]:
     centred = features - centre.astype(np.float32)
     rows = centred * np.sqrt(share).astype(np.float32)[:, None]
     values, vectors = np.linalg.eigh(rows @ rows.T if len(rows) < rows.shape[1] else rows.T @ rows)
-    kept = _largest(values)
+    order = np.argsort(values, kind="stable")[::-1][:COMPONENTS]
+    kept = order[values[order] > max(values[order[0]], 1e-30) * 1e-6]
     basis = vectors[:, kept]
     if len(rows) < rows.shape[1]:
         basis = rows.T @ (basis / np.sqrt(values[kept]))
     basis = basis / np.float32(max(float((rows**2).sum()), 1e-30) ** 0.5)
     return centred @ basis, centre, basis.astype(np.float64)
-
-
-def _largest(values: F32) -> NDArray[Any]:
-    order = np.argsort(values, kind="stable")[::-1][:COMPONENTS]
-    return np.asarray(order[values[order] > max(values[order[0]], 1e-30) * 1e-6])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +176,6 @@ def prepare(clips: EmbeddedClips, views: Views) -> Prepared:
     rows, index, weights = clips.views_and_copies(views.copies)
     if square_root is None:
         square_root = bool(clips.embeddings.min() >= 0)
-    output: OutputKind = "sigmoid" if clips.multi_label else "softmax"
     targets = clips.targets[index].astype(np.float64)
     of_clips = class_weights(clips.targets, clips.multi_label, views.balance)
     per_class = of_clips[index] * weights[:, None]
@@ -197,7 +191,7 @@ def prepare(clips: EmbeddedClips, views: Views) -> Prepared:
     scales = evened_scales(features, shares / shares.sum(), len(clips))
     x, centre, basis = principal_components(features * scales, shares)
     centre, basis = centre / scales, basis * scales[:, None]
-    return Prepared(x, targets, per_class, centre, basis, square_root, output)
+    return Prepared(x, targets, per_class, centre, basis, square_root, clips.output)
 
 
 def fit_linear(
@@ -290,11 +284,10 @@ def one_thread() -> Iterator[None]:
 class Adam:
     """Adam (Kingma and Ba 2015), changing the arrays of parameters in place."""
 
-    def __init__(self, parameters: list[F64], epsilon: float = 1e-7) -> None:
+    def __init__(self, parameters: list[F64]) -> None:
         self._parameters = parameters
         self._mean = [np.zeros_like(p) for p in parameters]
         self._square = [np.zeros_like(p) for p in parameters]
-        self._epsilon = epsilon
         self._steps = 0
 
     def update(self, gradients: list[F64], step: float, decay: float = 0.0) -> None:
@@ -306,7 +299,7 @@ class Adam:
             self._square[n] += 0.001 * (gradient**2 - self._square[n])
             if decay and parameter.ndim == 2:
                 np.multiply(parameter, 1 - step * decay, out=parameter)
-            scaled = step_ * self._mean[n] / (np.sqrt(self._square[n]) + self._epsilon)
+            scaled = step_ * self._mean[n] / (np.sqrt(self._square[n]) + 1e-7)
             np.subtract(parameter, scaled, out=parameter)
 
 

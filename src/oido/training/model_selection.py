@@ -11,9 +11,9 @@ import numpy as np
 
 from oido.arrays import F32, F64, I64
 from oido.calibration.scaling import fit_slope, log_losses
+from oido.datasets.dataset import accuracy
 from oido.datasets.splits import stratified_folds
 from oido.errors import OptionError
-from oido.heads import OutputKind
 from oido.training.baselines import BASELINES
 from oido.training.embeddings import EmbeddedClips, clip_probabilities
 from oido.training.fit import (
@@ -63,15 +63,14 @@ CANDIDATES = (
 class Judged(NamedTuple):
     """A row of the table: what one way of fitting does with clips that it has not seen.
 
-    log_loss: nats per clip, after calibration for candidates. margin: how much less the log loss
-    is than the first candidate's, in standard errors. exportable: a head, not a baseline.
+    log_loss: nats per clip, after calibration. margin: how much less the log loss
+    is than the first candidate's, in standard errors.
     """
 
     name: str
     accuracy: float
     log_loss: float
     margin: float
-    exportable: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,15 +97,13 @@ def select(
     candidates: Sequence[Candidate] = CANDIDATES,
     *,
     seed: int = 0,
-    baselines: bool = False,
 ) -> ModelSelection:
     """Try ``candidates`` on the folds of ``clips``, take one, fit it on all clips, calibrate it.
 
     Folds are the clips' own, or up to five that keep groups whole. Another candidate than the
     first is chosen if its log loss is less by more than two standard errors over clips: with few
-    clips, differences are chance, and the first is the safe one. baselines: judge these on the
-    same folds too, for the table; they are never chosen. The same clips and seed give the same
-    head, bit for bit. Raises OptionError for fewer than two classes, or no candidate.
+    clips, differences are chance, and the first is the safe one. The same clips and seed give the
+    same head, bit for bit. Raises OptionError for fewer than two classes, or no candidate.
     """
     _check(clips, candidates)
     with one_thread():
@@ -125,15 +122,12 @@ def select(
         judged = [_calibrate_out_of_fold(clips, folds, each) for each in logits]
         first = judged[0].losses
         table = [
-            _row(clips, c.name, held.clips, held.losses, first, True)
-            for c, held in zip(tried, judged)
+            _row(clips, c.name, held.clips, held.losses, first) for c, held in zip(tried, judged)
         ]
         best = min(
             (n for n in range(len(tried)) if n == 0 or table[n].margin > CLEARLY),
             key=lambda n: table[n].log_loss,
         )
-        if baselines and not clips.multi_label:
-            table += judge_baselines(clips, folds, seed=seed, first=first)
         slope = float(scales[best]) * _slope_of(logits[best], clips)
         head = _fit(clips, tried[best], seed).scaled(slope)
     held = judged[best]
@@ -232,7 +226,7 @@ class _HeldOut(NamedTuple):
 
 def _slope_of(logits: F32, clips: EmbeddedClips) -> float:
     """The calibration of f32[M, C] logits of a head that has not seen the clips."""
-    output = _output(clips)
+    output = clips.output
 
     def probabilities_at(slope: float) -> F32:
         scores = activate(logits * np.float32(slope), output)
@@ -243,7 +237,7 @@ def _slope_of(logits: F32, clips: EmbeddedClips) -> float:
 
 def _calibrate_out_of_fold(clips: EmbeddedClips, folds: I64, logits: F32) -> _HeldOut:
     """Predictions of clips out of fold, each fold with the slope of the others."""
-    output = _output(clips)
+    output = clips.output
     probabilities = np.zeros(clips.targets.shape, np.float32)
     of_windows = np.zeros_like(logits)
     for fold in np.unique(folds):
@@ -257,37 +251,24 @@ def _calibrate_out_of_fold(clips: EmbeddedClips, folds: I64, logits: F32) -> _He
     return _HeldOut(probabilities, of_windows, losses)
 
 
-def judge_baselines(
-    clips: EmbeddedClips, folds: I64, *, seed: int = 0, first: F64 | None = None
-) -> list[Judged]:
-    """What simpler ways of learning do on the same folds; for clips of one class each.
-
-    first: f64[K], the log losses that margins are counted from; None: margins mean nothing.
-    """
-    rows = []
+def judge_baselines(clips: EmbeddedClips, folds: I64, *, seed: int = 0) -> dict[str, float]:
+    """The accuracy of each of `BASELINES` on the same folds; for clips of one class each."""
+    found = {}
     for name, baseline in BASELINES.items():
         probabilities = np.zeros(clips.targets.shape, np.float32)
         for fold in np.unique(folds):
             known, unknown = clips.subset(folds != fold), clips.subset(folds == fold)
             probabilities[folds == fold] = baseline(known, unknown, seed)
-        losses = log_losses(probabilities, clips.targets, "softmax")
-        reference = losses if first is None else first
-        rows.append(_row(clips, name, probabilities, losses, reference, False))
-    return rows
+        found[name] = accuracy(probabilities, clips.targets, multi_label=False)
+    return found
 
 
-def _row(
-    clips: EmbeddedClips, name: str, probabilities: F32, losses: F64, first: F64, exportable: bool
-) -> Judged:
+def _row(clips: EmbeddedClips, name: str, probabilities: F32, losses: F64, first: F64) -> Judged:
     gain = first - losses
     error = max(float(gain.std() / np.sqrt(len(gain))), 1e-12)
     if clips.multi_label:
         right = ((probabilities >= 0.5) == (clips.targets > 0)) | np.isnan(clips.targets)
-        accuracy = float(right.mean())
+        share = float(right.mean())
     else:
-        accuracy = float((probabilities.argmax(axis=1) == clips.labels).mean())
-    return Judged(name, accuracy, float(losses.mean()), float(gain.mean()) / error, exportable)
-
-
-def _output(clips: EmbeddedClips) -> OutputKind:
-    return "sigmoid" if clips.multi_label else "softmax"
+        share = accuracy(probabilities, clips.targets, multi_label=False)
+    return Judged(name, share, float(losses.mean()), float(gain.mean()) / error)

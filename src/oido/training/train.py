@@ -162,8 +162,8 @@ class TrainingResult:
         if folds is None or self.taught.multi_label:
             return []
         with one_thread():
-            rows = judge_baselines(self.taught, folds, seed=self.seed)
-        return [(row.name, row.accuracy, float("nan")) for row in rows]
+            found = judge_baselines(self.taught, folds, seed=self.seed)
+        return [(name, value, float("nan")) for name, value in found.items()]
 
     @cached_property
     def curve(self) -> LearningCurve:

@@ -179,10 +179,9 @@ class GraphWriter:
 
     # Element by element
 
-    def add(self, x: int, y: int, activation: Activation = "none") -> int:
+    def add(self, x: int, y: int) -> int:
         """x + y; either may be broadcast."""
-        fused = _FUSED[activation]
-        return self._binary("ADD", x, y, "AddOptions", fusedActivationFunction=fused)
+        return self._binary("ADD", x, y, "AddOptions")
 
     def subtract(self, x: int, y: int) -> int:
         """x − y; either may be broadcast."""
