@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 import oido
 from oido.datasets.clip import Clip
 from oido.datasets.dataset import Dataset
-from oido.datasets.splits import stratified_folds
+from oido.datasets.splits import group_numbers, stratified_folds
 from oido.evaluation.ranking_and_calibration import expected_calibration_error
 from oido.training.augment import Augmentation
 from oido.training.baselines import BASELINES
@@ -118,13 +118,16 @@ def embedded(
     with np.load(kept) as arrays:
         clip_index = numbers[arrays["clip_index"]]
         here = clip_index >= 0
-        clips = EmbeddedClips.from_labels(
+        classes, index = np.unique([rows[n][column] for n in chosen], return_inverse=True)
+        folds = group_numbers([rows[n]["fold"] for n in chosen])
+        clips = EmbeddedClips(
             arrays["embeddings"][here],
             clip_index[here],
-            [rows[n][column] for n in chosen],
-            weights=arrays["weights"][here],
-            groups=[rows[n]["group"] for n in chosen],
-            folds=[rows[n]["fold"] for n in chosen] if rows[0]["fold"] else None,
+            arrays["weights"][here],
+            np.eye(len(classes), dtype=np.float32)[index],
+            tuple(classes.tolist()),
+            group_numbers([rows[n]["group"] for n in chosen]),
+            folds if rows[0]["fold"] else np.full(len(chosen), -1),
             silence=arrays["silence"],
         )
     if not copies:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 
 import pytest
@@ -38,7 +39,10 @@ def test_the_tree_in_the_docstring_is_that_of_the_classes():
     assert len(actual) == 16
 
 
-@pytest.mark.parametrize("name", errors.__all__)
+ERRORS = [name for name in errors.__all__ if name.endswith("Error")]
+
+
+@pytest.mark.parametrize("name", ERRORS)
 def test_every_error_is_exported_and_is_an_oido_error(name):
     cls = getattr(errors, name)
     assert getattr(oido, name) is cls
@@ -51,10 +55,19 @@ def test_nothing_is_left_out():
     classes = {
         n for n, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, Exception)
     }
-    assert classes == set(errors.__all__)
+    assert classes == set(ERRORS)
     assert list(errors.__all__) == sorted(errors.__all__)
 
 
 def test_the_root_is_a_plain_exception():
     assert oido.OidoError.__bases__ == (Exception,)
     assert not issubclass(oido.OidoError, OSError | ValueError)
+
+
+def test_a_missing_package_is_an_error_that_says_what_to_install():
+    needed = errors.needs_extra("it needs a package; run: pip install it")
+    with pytest.raises(oido.MissingExtraError, match="pip install") as caught, needed:
+        importlib.import_module("a_package_that_nobody_has")
+    assert isinstance(caught.value.__cause__, ImportError)
+    with pytest.raises(ValueError, match="another"), errors.needs_extra("unused"):
+        raise ValueError("another")

@@ -26,6 +26,9 @@ libraries are turned into these at the module that calls the library, with the c
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 __all__ = [
     "AudioError",
     "AudioNotFoundError",
@@ -43,6 +46,7 @@ __all__ = [
     "OutputError",
     "UnknownFormatError",
     "UnknownLabelError",
+    "needs_extra",
 ]
 
 
@@ -108,3 +112,12 @@ class OutputError(OidoError):
 
 class MissingExtraError(OidoError):
     """An optional package is needed; the message names the extra that brings it."""
+
+
+@contextmanager
+def needs_extra(message: str) -> Iterator[None]:
+    """Around the import of an optional package: without it, a MissingExtraError with this text."""
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtraError(message) from error

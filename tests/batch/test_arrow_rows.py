@@ -13,7 +13,7 @@ import pytest
 import oido
 from oido.batch.arrow_rows import ChannelRows, schemas
 from oido.batch.plan import Plan
-from oido.batch.rows import row_maker
+from oido.batch.recording import row_maker
 from oido.batch.units import RunSpec
 from oido.inference.block import Block
 from oido.params import Selection

@@ -12,7 +12,7 @@ from oido.cli.main import run
 from oido.models import fetch
 from oido.models.loading import load_model
 from oido.models.registry import DEFAULT_MODEL, card
-from oido.models.tflite.ops import GraphWriter
+from oido.models.tflite.builder import GraphWriter
 
 
 def test_models_list_info_verify(capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,8 +29,8 @@ from oido.inference.predictor import (
 )
 from oido.models.loading import ensemble, load_model
 from oido.models.model import AudioModel, LogMelNetwork, WholeNetwork
+from oido.models.tflite.builder import GraphWriter
 from oido.models.tflite.metadata_writer import annotate
-from oido.models.tflite.ops import GraphWriter
 from oido.runtime.fake import FakeRuntime
 from oido.runtime.litert import WholeRuntime
 from oido.signal.framing import Segment

@@ -18,8 +18,8 @@ import oido
 from oido.events.calibration import Calibrator
 from oido.heads import Head, ScoreCalibration, ScoreTransformation, Sigmoid
 from oido.models.model import AudioModel
+from oido.models.tflite.builder import GraphWriter
 from oido.models.tflite.metadata_writer import PlainOutput, annotate
-from oido.models.tflite.ops import GraphWriter
 from tests.models.tflite.test_metadata_heads import with_file
 from tests.peers.conftest import Run, RunAll
 from tests.peers.peers import PeerRefusedError

@@ -12,8 +12,7 @@ import oido
 import oido.torch
 from oido.errors import InvalidSamplesError, ModelFormatError, ModelNotFoundError
 from oido.models.model import AudioModel
-from oido.models.networks.yamnet import network
-from oido.models.networks.yamnet_weights import YamNetWeights
+from oido.models.networks.yamnet import YamNetWeights, network
 from oido.models.tflite.yamnet_reader import from_int8
 from oido.runtime.litert import LiteRtRuntime
 

@@ -3,12 +3,40 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from oido.datasets.splits import group_numbers
 from oido.training.embeddings import EmbeddedClips
 
 SIZE = 40
 SILENCE = np.full(SIZE, 0.5, np.float32)
+
+
+def one_label_clips(
+    embeddings: ArrayLike,
+    clip_index: ArrayLike,
+    labels: Sequence[str],
+    *,
+    weights: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    silence: NDArray[np.float32] | None = None,
+) -> EmbeddedClips:
+    """Clips of one label each; by default each is its own group, and no window is padded."""
+    windows = np.asarray(embeddings, np.float32)
+    classes, index = np.unique(labels, return_inverse=True)
+    return EmbeddedClips(
+        windows,
+        np.asarray(clip_index, np.int64),
+        np.ones(len(windows)) if weights is None else np.asarray(weights, np.float64),
+        np.eye(len(classes), dtype=np.float32)[index],
+        tuple(str(name) for name in classes),
+        np.arange(len(labels)) if groups is None else group_numbers(groups),
+        np.full(len(labels), -1),
+        silence=silence,
+    )
 
 
 def made_clips(
@@ -36,7 +64,7 @@ def made_clips(
                 index.append(clip)
             labels.append(f"class {label}")
             groups.append(f"{label}-{number // clips_per_group}")
-    return EmbeddedClips.from_labels(rows, index, labels, groups=groups, silence=SILENCE)
+    return one_label_clips(rows, index, labels, groups=groups, silence=SILENCE)
 
 
 def made_tags(clips: int = 60, *, seed: int = 0, unknown: float = 0.0) -> EmbeddedClips:

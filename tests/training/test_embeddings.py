@@ -10,12 +10,12 @@ import pytest
 
 from oido.errors import OptionError
 from oido.training.embeddings import EmbeddedClips, FurtherWindows
-from tests.training.embedded_sounds import made_clips
+from tests.training.embedded_sounds import made_clips, one_label_clips
 
 
 def three_clips() -> EmbeddedClips:
     """Windows 1, 2 · 3 (half padding) · 4, 8 (only padding)."""
-    return EmbeddedClips.from_labels(
+    return one_label_clips(
         np.array([[1.0], [2], [3], [4], [8]]),
         [0, 0, 1, 2, 2],
         ["b", "a", "b"],

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from oido.calibration.scaling import fit_slope, log_losses
 from oido.errors import OptionError
+from oido.training.baselines import BASELINES
 from oido.training.embeddings import clip_probabilities
 from oido.training.fit import LinearOptions, MlpOptions, fit_linear
 from oido.training.head import activate
-from oido.training.model_selection import Candidate, cross_validate, select
+from oido.training.model_selection import Candidate, cross_validate, judge_baselines, select
 from tests.training.embedded_sounds import made_clips, made_tags
 
 LINEAR = Candidate("linear", LinearOptions())
@@ -76,13 +77,14 @@ def test_candidates_for_more_clips_are_not_tried() -> None:
     assert [row.name for row in select(made_clips(8), [LINEAR, eager]).table] == ["linear"]
 
 
-def test_table_has_the_baselines_but_they_are_never_chosen() -> None:
-    selection = select(made_clips(10), [STIFF], baselines=True)
-    assert selection.chosen == "stiff"
-    assert [row.exportable for row in selection.table] == [True] + [False] * 6
-    by_name = {row.name: row for row in selection.table}
-    assert by_name["majority class"].accuracy == pytest.approx(1 / 3)
-    assert by_name["nearest centroid"].margin > 1
+def test_baselines_are_judged_on_the_folds_of_the_selection() -> None:
+    clips = made_clips(10)
+    folds = select(clips, [STIFF]).folds
+    assert folds is not None
+    found = judge_baselines(clips, folds)
+    assert list(found) == list(BASELINES)
+    assert found["majority class"] == pytest.approx(1 / 3)
+    assert found["nearest centroid"] > 0.9
 
 
 def test_one_clip_a_class_gives_a_head_that_nobody_judged() -> None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from oido.training.embeddings import EmbeddedClips
 from oido.training.validation import learning_curve
+from tests.training.embedded_sounds import one_label_clips
 
 
 def clips(sources: int) -> EmbeddedClips:
@@ -18,7 +19,7 @@ def clips(sources: int) -> EmbeddedClips:
                 labels.append(kind)
                 groups.append(f"{kind}{source}")
                 rows.append(dice.normal(0, 0.4, 8) + 2 * np.eye(8)[number])
-    return EmbeddedClips.from_labels(rows, range(len(rows)), labels, groups=groups)
+    return one_label_clips(rows, range(len(rows)), labels, groups=groups)
 
 
 def test_it_grows_with_the_data() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from oido.batch.rows import RowMaker, row_maker
+from oido.arrays import I64
+from oido.batch.recording import RowMaker, row_maker
 from oido.batch.units import EMBEDDINGS, RunSpec
 from oido.inference.block import Block
 from oido.inference.classifier import AudioClassifier
@@ -124,7 +124,7 @@ class ChannelRows(RowMaker):
         numbers = np.arange(n) + block.first_window
         self._add(EMBEDDINGS, [*self._place(numbers), pa.ListArray.from_arrays(offsets, values)])
 
-    def _place(self, windows: NDArray[np.int64]) -> list[Any]:
+    def _place(self, windows: I64) -> list[Any]:
         """Columns file, channel, start_time and end_time."""
         w, n = self._windowing, len(windows)
         starts = windows * w.hop_samples

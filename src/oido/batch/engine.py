@@ -44,22 +44,18 @@ class Engine(Protocol):
 
     def start(self) -> tuple[str, str]:
         """Return when the model is loaded: its name and its SHA-256. Raises OidoError."""
-        ...
 
     def run(self, next_unit: NextUnit) -> Messages:
         """Reports and losses as they come; over when there is nothing to do, and nobody works.
 
         After each one the caller may have more to do: ``next_unit`` is asked again.
         """
-        ...
 
     def interrupt(self) -> None:
         """Make ``run`` raise KeyboardInterrupt soon; safe in a signal handler."""
-        ...
 
     def close(self) -> None:
         """End the workers; those of this machine are asked to discard what they write."""
-        ...
 
     def __enter__(self) -> Self:
         return self

@@ -176,7 +176,8 @@ def _speed(folder: ResultsFolder) -> dict[str, Any]:
     entries = folder.units.values()
     of_run = [e for e in entries if e["state"] != "piece" and e["run"] == number]
     left = speed["left"] = run["todo"] - len(of_run)
-    seconds = (_moment(folder.last_commit) - _moment(run["created"])).total_seconds()
+    begun, ended = map(datetime.fromisoformat, (run["created"], folder.last_commit))
+    seconds = (ended - begun).total_seconds()
     if of_run and seconds > 0:
         speed["times_real_time"] = round(sum(e["duration"] for e in of_run) / seconds, 2)
         speed["files_per_hour"] = round(len(of_run) * 3600 / seconds, 1)
@@ -184,7 +185,3 @@ def _speed(folder: ResultsFolder) -> dict[str, Any]:
         if left and n_bytes:
             speed["eta_seconds"] = round(seconds * (run["todo_bytes"] / n_bytes - 1), 1)
     return speed
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)

@@ -18,8 +18,8 @@ from types import SimpleNamespace
 from typing import IO, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32
 from oido.batch.storage import Storage
 from oido.batch.units import Source, Unit
 from oido.errors import CorruptAudioError
@@ -104,7 +104,7 @@ class RangeReader(AudioReader):
     def damaged_packets(self) -> int:  # type: ignore[override]
         return self._reader.damaged_packets
 
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
+    def blocks(self) -> Iterator[F32]:
         """Blocks f32[n, 1] at the model's rate."""
         passed = 0
         for resampled in self._resample():
@@ -121,7 +121,7 @@ class RangeReader(AudioReader):
         if self._reader.damaged_packets or self._samples not in (None, passed):
             raise CorruptAudioError(f"{self.info.name}: is damaged")
 
-    def _resample(self) -> Iterator[NDArray[np.float32]]:
+    def _resample(self) -> Iterator[F32]:
         resampler = Resampler(self._reader.info.sample_rate_hz, self._to_hz)
         for mono in mono_blocks(self._reader, self._channel):
             self._left -= len(mono)

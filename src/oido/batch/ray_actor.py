@@ -151,12 +151,9 @@ _LOOK_FOR_SECONDS = 10.0
 
 def import_ray() -> Any:
     """The package. Raises MissingExtraError."""
-    try:
+    message = "the Ray engine needs Ray; install it with: pip install 'oido[archive,ray]'"
+    with errors.needs_extra(message):
         import ray
-    except ImportError as error:
-        raise errors.MissingExtraError(
-            "the Ray engine needs Ray; install it with: pip install 'oido[archive,ray]'"
-        ) from error
     return ray
 
 

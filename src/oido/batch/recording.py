@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One recording to rows, in flat memory, wherever it lies: what every engine's worker runs."""
+"""One recording to rows, in flat memory, wherever it lies: what every engine's worker runs.
+
+Blocks of windows become rows at each level: events, windows, or the whole clip. `UnknownJudge`
+decides, if the model knows its training data, whether a recording is unlike it.
+"""
 
 from __future__ import annotations
 
@@ -7,39 +11,43 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 
 from oido.batch.plan import Failure, FileSummary, Plan, Task
-from oido.batch.rows import RowMaker, UnknownJudge, row_maker
 from oido.batch.storage import filesystem_of, is_remote
 from oido.batch.units import Source
 from oido.errors import AudioError, AudioNotFoundError, OidoError, OptionError
+from oido.events.aggregation import Aggregator
+from oido.inference.block import Block
 from oido.inference.classifier import AudioClassifier
-from oido.inference.embedder import require_embeddings
+from oido.inference.embedder import l2_normalized, require_embeddings
 from oido.inference.stream import WindowStream
 from oido.models.model import AudioModel
 from oido.signal.decode import AudioInfo, AudioReader, open_audio
 from oido.signal.mixing import Channel
-from oido.types import AnyRow
+from oido.types import AnyRow, Category, EmbeddingRow, Event, Row
 
-__all__ = ["MakeRows", "RecordingRun", "fetch_recording", "make_classifier", "open_recording"]
-
-MakeRows = Callable[[int | None], RowMaker]
-"""A channel's number (None: the mean of all) → what makes its rows."""
+__all__ = [
+    "MakeRows",
+    "RecordingRun",
+    "RowMaker",
+    "UnknownJudge",
+    "event_row",
+    "fetch_recording",
+    "make_classifier",
+    "open_recording",
+    "row_maker",
+]
 
 
 def make_classifier(plan: Plan, model: AudioModel | None = None) -> AudioClassifier:
     """The classifier that a plan asks for; model: the plan's, if it is loaded already."""
-    options = plan.selection
     classifier = AudioClassifier(
         plan.model if model is None else model,
         hop=plan.hop,
         aggregation=plan.aggregation,
-        max_results=options.max_results,
-        score_threshold=options.score_threshold,
-        category_allowlist=options.category_allowlist,
-        category_denylist=options.category_denylist,
+        **asdict(plan.selection),
         display_names_locale=plan.locale,
         rollup=plan.rollup,
         precision=plan.precision,
@@ -54,6 +62,146 @@ def make_classifier(plan: Plan, model: AudioModel | None = None) -> AudioClassif
     return classifier
 
 
+class RowMaker:
+    """Makes the rows of one channel of one recording; without a level of its own, none."""
+
+    def __init__(
+        self, plan: Plan, classifier: AudioClassifier, file: str, channel: int | None
+    ) -> None:
+        self._top, self._file, self._channel = plan.top, file, channel
+        self._windowing, self._postprocessor = classifier.windowing, classifier.postprocessor
+        self._prepare(plan)
+
+    def _prepare(self, plan: Plan) -> None:
+        """What a level needs beside this."""
+
+    def push(self, block: Block) -> list[AnyRow]:
+        """Rows that this block completes."""
+        return []
+
+    def flush(self, n_samples: int) -> list[AnyRow]:
+        """The rows that are left, when the recording ended after this many samples."""
+        return []
+
+    def _row(self, start: float, end: float, c: Category) -> Row:
+        label = c.display_name
+        return Row(self._file, self._channel, start, end, label, c.index, c.score, c.probability)
+
+
+def row_maker(plan: Plan, classifier: AudioClassifier, file: str, channel: int | None) -> RowMaker:
+    """The maker for the plan's level. Raises UnknownLabelError for a wrong threshold label."""
+    makers = {"events": _EventRows, "windows": _WindowRows, "clip": _ClipRows}
+    make = _EmbeddingRows if plan.what == "embeddings" else makers[plan.level]
+    return make(plan, classifier, file, channel)
+
+
+class _EventRows(RowMaker):
+    """The events, by start time; kept to the end, so that they can be put in order."""
+
+    def _prepare(self, plan: Plan) -> None:
+        self._segmenter = self._postprocessor.segmenter(self._windowing, plan.detection)
+        self._events: list[Event] = []
+
+    def push(self, block: Block) -> list[AnyRow]:
+        self._events += self._segmenter.push(block.scores)
+        return []
+
+    def flush(self, n_samples: int) -> list[AnyRow]:
+        events = self._events + self._segmenter.flush(n_samples)
+        if self._top is not None:
+            events = sorted(events, key=_strength, reverse=True)[: self._top]
+        events.sort(key=lambda e: (e.start_time, e.label_index))
+        return [event_row(self._file, self._channel, event) for event in events]
+
+
+def _strength(event: Event) -> float:
+    return event.score if event.probability is None else event.probability
+
+
+class _WindowRows(RowMaker):
+    """The best categories of each window."""
+
+    def push(self, block: Block) -> list[AnyRow]:
+        return [
+            self._row(*self._windowing.span(window), category)
+            for window, scores in enumerate(block.scores, start=block.first_window)
+            for category in self._postprocessor.selector.categories(scores, self._top)
+        ]
+
+
+class _ClipRows(RowMaker):
+    """The best categories of the whole recording."""
+
+    def _prepare(self, plan: Plan) -> None:
+        self._aggregator = Aggregator(plan.aggregation or self._postprocessor.aggregation)
+
+    def push(self, block: Block) -> list[AnyRow]:
+        self._aggregator.push(block.scores, block.weights, block.loudness)
+        return []
+
+    def flush(self, n_samples: int) -> list[AnyRow]:
+        end = n_samples / self._windowing.sample_rate_hz
+        best = self._postprocessor.selector.categories(self._aggregator.flush(), self._top)
+        return [self._row(0.0, end, category) for category in best]
+
+
+class _EmbeddingRows(RowMaker):
+    """The embedding of each window, or their mean, each by its share of sound."""
+
+    def _prepare(self, plan: Plan) -> None:
+        self._finish = l2_normalized if plan.l2_normalize else lambda vectors: vectors
+        self._per_clip, self._mean = plan.level == "clip", Aggregator("mean")
+
+    def push(self, block: Block) -> list[AnyRow]:
+        if self._per_clip:
+            self._mean.push(block.embeddings, block.weights, block.loudness)
+            return []
+        vectors = enumerate(self._finish(block.embeddings), start=block.first_window)
+        return [
+            EmbeddingRow(self._file, self._channel, *self._windowing.span(window), vector)
+            for window, vector in vectors
+        ]
+
+    def flush(self, n_samples: int) -> list[AnyRow]:
+        if not self._per_clip:
+            return []
+        end = n_samples / self._windowing.sample_rate_hz
+        return [EmbeddingRow(self._file, self._channel, 0.0, end, self._finish(self._mean.flush()))]
+
+
+def event_row(file: str, channel: int | None, event: Event) -> Row:
+    """The row of an event."""
+    e = event
+    times = e.start_time, e.end_time
+    return Row(file, channel, *times, e.display_name, e.label_index, e.score, e.probability)
+
+
+class UnknownJudge:
+    """Takes the blocks of a recording; ``verdict`` is None for a model that cannot know."""
+
+    def __init__(self, classifier: AudioClassifier) -> None:
+        self._novelty = classifier.model.novelty
+        self._mean = Aggregator("mean")
+        self._is_empty = True
+
+    def push(self, block: Block) -> None:
+        """More windows, of any channel."""
+        if block.similarities is not None and len(block.similarities):
+            self._mean.push(block.similarities[:, None], block.weights, block.loudness)
+            self._is_empty = False
+
+    @property
+    def verdict(self) -> bool | None:
+        """As `ClassificationResult.is_unknown`, of all windows so far."""
+        if self._novelty is None or self._is_empty:
+            return None
+        return bool(self._mean.flush()[0] < self._novelty.threshold)
+
+
+MakeRows = Callable[[int | None], RowMaker]
+"""A channel's number (None: the mean of all) → what makes its rows."""
+
+
 class RecordingRun:
     """Classifies one recording by a plan.
 
@@ -64,11 +212,7 @@ class RecordingRun:
     """
 
     def __init__(
-        self,
-        classifier: AudioClassifier,
-        plan: Plan,
-        task: Task,
-        make_rows: MakeRows | None = None,
+        self, classifier: AudioClassifier, plan: Plan, task: Task, make_rows: MakeRows | None = None
     ) -> None:
         self._classifier, self._plan, self._task = classifier, plan, task
         self._make_rows = make_rows or partial(row_maker, plan, classifier, task.name)

@@ -66,7 +66,6 @@ class ArchiveRun:
         self._deaths: dict[str, list[int]] = {}
         self.todo: list[Source] = []
         self.failed_before = 0
-        self.swept = 0
 
     @property
     def n_sources(self) -> int:
@@ -105,7 +104,7 @@ class ArchiveRun:
                 "todo_bytes": sum(source.size for source in self.todo),
             }
         )
-        self.swept = self._log.sweep(self._history.live, self._history.piece_paths())
+        self._log.sweep(self._history.live, self._history.piece_paths())
 
     def steps(self, engine: Engine) -> Iterator[Progressed]:
         """Do everything; what happened, as it happens. Raises OutputError, KeyboardInterrupt."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from oido.batch.storage import filesystem_of, is_remote
 from oido.batch.units import Source, utf8
-from oido.errors import MissingExtraError, OptionError
+from oido.errors import OptionError, needs_extra
 from oido.params import AUDIO_SUFFIXES
 
 __all__ = ["Recording", "find_recordings", "find_sources"]
@@ -180,13 +180,9 @@ def _entries(path: str) -> list[str]:
 
 
 def _parquet_entries(path: str, file: Any) -> list[str]:
-    try:
+    with needs_extra("Parquet needs pyarrow; install it with: pip install 'oido[archive]'"):
         import pyarrow as pa
         import pyarrow.parquet as pq
-    except ImportError as error:
-        raise MissingExtraError(
-            "Parquet needs pyarrow; install it with: pip install 'oido[archive]'"
-        ) from error
     try:
         column = _column(path, pq.read_schema(file).names)
         file.seek(0)

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from oido.errors import MissingExtraError, OptionError, OutputError
+from oido.errors import MissingExtraError, OptionError, OutputError, needs_extra
 from oido.writers.atomic import write_atomically
 
 __all__ = [
@@ -53,12 +53,8 @@ def is_remote(path: str) -> bool:
 def filesystem_of(url: str) -> Any:
     """The fsspec file system of a URL. Raises MissingExtraError or OptionError."""
     protocol = url.split("://", 1)[0]
-    try:
+    with needs_extra("URLs need fsspec; install it with: pip install 'oido[archive]'"):
         import fsspec
-    except ImportError as error:
-        raise MissingExtraError(
-            "URLs need fsspec; install it with: pip install 'oido[archive]'"
-        ) from error
     try:
         # Not cached: a store that was listed once must be seen as it is now.
         return fsspec.filesystem(protocol, skip_instance_cache=True, use_listings_cache=False)

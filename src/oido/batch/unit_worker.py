@@ -17,8 +17,13 @@ from oido.batch.commit_log import PIECES, utc_now
 from oido.batch.parquet_parts import PartBuffer, write_part
 from oido.batch.plan import Failure, FileSummary, Task
 from oido.batch.ranges import PieceWriter, RangeEnd, RangeReader, ranges_of, read_piece
-from oido.batch.recording import RecordingRun, fetch_recording, make_classifier, open_recording
-from oido.batch.rows import UnknownJudge
+from oido.batch.recording import (
+    RecordingRun,
+    UnknownJudge,
+    fetch_recording,
+    make_classifier,
+    open_recording,
+)
 from oido.batch.storage import new_path, storage_of
 from oido.batch.units import Finished, Flush, Outcome, RunSpec, Source, Unit, WorkerReport, utf8
 from oido.errors import AudioError, OptionError, OutputError

@@ -62,11 +62,6 @@ class RunSpec:
     flush_rows: int = 50_000
     run_id: str = field(default_factory=partial(secrets.token_hex, 8))
 
-    @property
-    def tables(self) -> tuple[str, ...]:
-        """The tables that are written."""
-        return (*TABLES, EMBEDDINGS) if self.embeddings else TABLES
-
     def parameters(self) -> dict[str, Any]:
         """Every parameter that can change a row, as plain values."""
         values = {k: v for k, v in self.plan.parameters().items() if k not in _NOT_IN_ROWS}

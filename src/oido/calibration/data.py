@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, F64, I64, Bools
 from oido.calibration.risk_control import Guarantee, guaranteed_thresholds
 from oido.calibration.scaling import fit_sigmoids
 from oido.calibration.thresholds import Alarms, ThresholdTarget, aimed_thresholds
@@ -41,30 +41,30 @@ __all__ = [
 class LabelledScores:
     """K clips, M windows of them, and C classes, which are some of the model's labels.
 
-    columns: of the classes, among the model's labels. scores: f32[K, C], raw. targets: f32[K, C],
-    1, 0, or NaN where nobody knows. windows: f32[M, C], raw; clip_index: i64[M]. hours: f64[K], the
-    length of each clip, to within half a hop.
+    columns: where the classes are among the model's labels. scores: f32[K, C], raw. targets:
+    f32[K, C], 1, 0, or NaN where it is unknown. windows: f32[M, C], raw; clip_index: i64[M].
+    hours: f64[K], the length of each clip, to within half a hop.
     """
 
     clips: tuple[Clip, ...]
     classes: tuple[str, ...]
     columns: tuple[int, ...]
-    scores: NDArray[np.float32]
-    targets: NDArray[np.float32]
-    windows: NDArray[np.float32]
-    clip_index: NDArray[np.int64]
-    hours: NDArray[np.float64]
+    scores: F32
+    targets: F32
+    windows: F32
+    clip_index: I64
+    hours: F64
     multi_label: bool = False
 
     def __len__(self) -> int:
         return len(self.clips)
 
     @cached_property
-    def groups(self) -> NDArray[np.int64]:
+    def groups(self) -> I64:
         """i64[K]: numbers of the source recordings, from 0."""
         return group_numbers([clip.group for clip in self.clips])
 
-    def subset(self, chosen: NDArray[np.bool_]) -> LabelledScores:
+    def subset(self, chosen: Bools) -> LabelledScores:
         """The clips that are chosen, bool[K], and their windows."""
         kept = chosen[self.clip_index]
         numbers = np.cumsum(chosen) - 1
@@ -88,9 +88,9 @@ def score_clips(
 ) -> tuple[LabelledScores, tuple[LeftOut, ...]]:
     """Raw scores of every clip by a head of the model, and the clips that could not be decoded.
 
-    A calibration that the model has is passed over. Classes are as for `oido.evaluation.evaluate`;
-    a label of `NON_EVENTS` of the model counts as one, which clips without any event have. Raises
-    OptionError for a label that the model does not have, and if no clip can be heard.
+    Any calibration that the model has is ignored. Classes are as for `oido.evaluation.evaluate`; a
+    label of the model that is in `NON_EVENTS` is a class too, of clips without any event. Raises
+    OptionError for a label that the model does not have, and if no clip can be decoded.
     """
     chosen = model.head_named(head)
     heads = [replace(h, calibration=None) if h is chosen else h for h in model.heads]
@@ -123,14 +123,14 @@ def score_clips(
     return found, left_out
 
 
-def _no_event(judged: ClipPredictions) -> NDArray[np.float32]:
-    """f32[K]: 1 for clips without an event, 0 for others, NaN where nobody knows."""
+def _no_event(judged: ClipPredictions) -> F32:
+    """f32[K]: 1 for clips without an event, 0 for others, NaN where it is unknown."""
     values = [0.0 if c.labels else 1.0 if c.complete else np.nan for c in judged.clips]
     return np.array(values, np.float32)
 
 
-def _hours(count: int, windows: JudgedWindows, hop_seconds: float) -> NDArray[np.float64]:
-    """f64[K]: the last window begins a hop behind the one before, and is filled by half of it."""
+def _hours(count: int, windows: JudgedWindows, hop_seconds: float) -> F64:
+    """f64[K]: up to the last window's end, less half a hop, which on average is padding."""
     assert windows.times is not None
     ends = np.zeros(count)
     np.maximum.at(ends, windows.clip_index, windows.times[:, 1])
@@ -138,7 +138,7 @@ def _hours(count: int, windows: JudgedWindows, hop_seconds: float) -> NDArray[np
 
 
 Wish = ThresholdTarget | Guarantee
-"""What thresholds are chosen by."""
+"""How thresholds are chosen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,9 +150,9 @@ class FittedScores:
     """
 
     calibration: ScoreCalibration
-    thresholds: NDArray[np.float64]
+    thresholds: F64
     notes: tuple[str, ...]
-    reached: NDArray[np.bool_]
+    reached: Bools
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,19 +163,19 @@ class HeldOut:
     there was one. alarms: i64[K, C], stretches of windows that reach it. folds: i64[K].
     """
 
-    probabilities: NDArray[np.float32]
-    detected: NDArray[np.bool_]
-    decided: NDArray[np.bool_]
-    alarms: NDArray[np.int64]
-    folds: NDArray[np.int64]
+    probabilities: F32
+    detected: Bools
+    decided: Bools
+    alarms: I64
+    folds: I64
 
 
 def fit(labelled: LabelledScores, size: int, wish: Wish, *, partly: bool = False) -> FittedScores:
-    """size: how many labels the head has; those without clips take the sigmoid that others share,
-    and no threshold: how often they are reported wrongly was not counted.
+    """size: how many labels the head has; those without clips get the pooled sigmoid and no
+    threshold, because nothing is known of their false alarms.
 
-    partly: leave out the thresholds of classes with too few recordings for a guarantee, which is
-    else an error. Raises OptionError.
+    partly: leave out the thresholds of classes with too few recordings for a guarantee, instead of
+    raising OptionError.
     """
     fitted = fit_sigmoids(labelled.scores, labelled.targets, labelled.groups)
     calibration = fitted.calibration(labelled.columns, size)
@@ -230,17 +230,13 @@ def hold_out(labelled: LabelledScores, size: int, wish: Wish, seed: int = 0) -> 
     return HeldOut(probabilities, detected, decided, alarms, folds)
 
 
-def _apply(
-    calibration: ScoreCalibration, columns: Sequence[int], scores: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _apply(calibration: ScoreCalibration, columns: Sequence[int], scores: F32) -> F32:
     """Probabilities f32[N, C] of scores f32[N, C] of these columns."""
     some = replace(calibration, sigmoids=tuple(calibration.sigmoids[c] for c in columns))
     return Calibrator(some).apply(scores)
 
 
-def _stretches(
-    detected: NDArray[np.bool_], clip_index: NDArray[np.int64], count: int
-) -> NDArray[np.int64]:
+def _stretches(detected: Bools, clip_index: I64, count: int) -> I64:
     """i64[K, C] of windows bool[M, C], in order of clips and time."""
     same = np.append(False, clip_index[1:] == clip_index[:-1])
     begins = detected & ~(np.roll(detected, 1, axis=0) & same[:, None])

@@ -23,14 +23,14 @@ from oido.models.calibration_file import Calibration, Evidence, apply_calibratio
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, LogMelNetwork
 from oido.models.tflite.metadata_writer import with_heads
-from oido.writers.atomic import AtomicFile, keep_original
+from oido.writers.atomic import keep_original, write_atomically, write_text
 
 __all__ = ["CalibrationResult", "calibrate", "save_model", "write_calibration"]
 
 
 @dataclass(frozen=True, eq=False)
 class CalibrationResult:
-    """calibration: fitted on all clips. report: what it is worth, on clips that were held out.
+    """calibration: fitted on all clips. report: how good it is, on held-out clips.
 
     left_out: clips that could not be decoded.
     """
@@ -60,18 +60,18 @@ def calibrate(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> CalibrationResult:
-    """Make probabilities of a model's scores, and a threshold for each class.
+    """Turn a model's scores into probabilities, and choose a threshold for each class.
 
         result = calibrate("yamnet/classification", oido.Dataset.load("garden/"))
         print(result.report)
         result.save("calibrated.tflite")
 
     target: "precision=0.95", "recall=0.9", "f1" (the default) or "false-alarms-per-hour=1".
-    guarantee: in its place "fnr=0.1" or "false-alarms=0.05", at confidence 0.9 unless a `Guarantee`
-    has another. head: None is the last one. seed: of folds and intervals.
+    guarantee: instead of it "fnr=0.1" or "false-alarms=0.05", at confidence 0.9 unless a
+    `Guarantee` has another. head: None is the last one. seed: of folds and intervals.
 
-    Raises OptionError for labels that the model does not have, for data that nothing can be fitted
-    to, and for a guarantee that they are too few for.
+    Raises OptionError for labels that the model does not have, for data that cannot be fitted, and
+    for too few recordings for the guarantee.
     """
     wish = _wish(target, guarantee)
     network = model if isinstance(model, AudioModel) else load_model(model)
@@ -110,10 +110,7 @@ def write_calibration(
     elif path.suffix == ".json":
         calibration.save(path)
     elif path.suffix in {".csv", ".txt"}:
-        file = AtomicFile(path)
-        with file.guard():
-            file.stream.write(calibration.scores.text())
-        file.commit()
+        write_text(path, calibration.scores.text())
     else:
         raise OptionError(
             f"{path}: name it .tflite (the model), .json (the calibration alone), or .csv (the "
@@ -139,12 +136,10 @@ def save_model(model: AudioModel, path: Path) -> None:
     if content is None:
         export(model, path)
         return
-    file = AtomicFile(path, binary=True)
-    with file.guard():
+    with write_atomically(path, binary=True) as file:
         file.stream.write(content)
         if in_place:
             keep_original(path)
-    file.commit()
 
 
 def _wish(target: str | ThresholdTarget | None, guarantee: str | Guarantee | None) -> Wish:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is known of a calibration: by class, and before and after, on clips that were held out."""
+"""How good a calibration is on held-out clips: by class, and compared with the raw scores."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import I64
 from oido.calibration.data import FittedScores, HeldOut, LabelledScores, Wish
 from oido.calibration.risk_control import Guarantee
 from oido.datasets.clip import LeftOut
@@ -20,8 +20,6 @@ from oido.evaluation.ranking_and_calibration import Reliability, reliability
 from oido.models.calibration_file import Evidence, shortest
 
 __all__ = ["CalibrationReport", "ClassCalibration", "report_of"]
-
-Counts = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class CalibrationReport:
     """wish: a target or a guarantee. unlabelled: labels of the model that no clip has; pooled.
 
     before, after: how far raw scores and held-out probabilities are from what came true, over all
-    clips and classes; named_before, named_after: of the largest one of each clip, None with
+    clips and classes; named_before, named_after: of each clip's highest class only, None with
     several classes per clip. overall: all classes' decisions together.
     """
 
@@ -97,15 +95,13 @@ class CalibrationReport:
 
     def json(self) -> str:
         """Every figure."""
-        rows = [_row(row) for row in self.classes]
-        left_out = [{"name": item.name, "reason": item.reason} for item in self.left_out]
         values = {
             "wish": str(self.wish),
             **self.figures,
             "unlabelled": self.unlabelled,
             "overall": _row(self.overall),
-            "classes": rows,
-            "left_out": left_out,
+            "classes": [_row(row) for row in self.classes],
+            "left_out": [item._asdict() for item in self.left_out],
         }
         return json.dumps(values, ensure_ascii=False, indent=1, allow_nan=False)
 
@@ -158,10 +154,13 @@ def report_of(
         sigmoid = fitted.calibration.sigmoids[column]
         assert sigmoid is not None
         threshold = shortest(fitted.thresholds[column])
+        targets = labelled.targets[:, number]
+        groups = np.unique(labelled.groups[targets > 0])
+        counts = int((targets > 0).sum()), len(groups), int((targets == 0).sum())
         rows.append(
             ClassCalibration(
                 label,
-                _evidence(labelled, number, fitted.notes[number]),
+                Evidence(*counts, fitted.notes[number]),
                 sigmoid.slope,
                 sigmoid.offset,
                 None if math.isnan(threshold) else threshold,
@@ -175,7 +174,11 @@ def report_of(
     )
     one = _predictions(labelled, held)
     many = replace(one, multi_label=True)
-    raw = labelled.scores
+    both = labelled.scores, held.probabilities
+    before, after = (reliability(many, values, bootstrap) for values in both)
+    named: list[Reliability | None] = [None, None]
+    if not labelled.multi_label:
+        named = [reliability(one, values, bootstrap) for values in both]
     return CalibrationReport(
         wish=wish,
         clips=len(labelled),
@@ -183,12 +186,10 @@ def report_of(
         folds=len(np.unique(held.folds)),
         classes=tuple(rows),
         overall=overall,
-        before=reliability(many, raw, bootstrap),
-        after=reliability(many, held.probabilities, bootstrap),
-        named_before=None if labelled.multi_label else reliability(one, raw, bootstrap),
-        named_after=None
-        if labelled.multi_label
-        else reliability(one, held.probabilities, bootstrap),
+        before=before,
+        after=after,
+        named_before=named[0],
+        named_after=named[1],
         unlabelled=len(fitted.thresholds) - len(labelled.classes),
         left_out=left_out,
     )
@@ -215,7 +216,7 @@ class _Judge:
             self._per_hour((self._held.alarms[columns] * false).sum(1), false.sum(1)),
         )
 
-    def _per_hour(self, alarms: NDArray[np.int64], classes: NDArray[np.int64]) -> Estimate:
+    def _per_hour(self, alarms: I64, classes: I64) -> Estimate:
         hours = classes * self._hours
         if not hours.sum():
             return Estimate(math.nan)
@@ -237,13 +238,6 @@ def _predictions(labelled: LabelledScores, held: HeldOut) -> ClipPredictions:
         np.full(len(labelled.classes), 0.5, np.float32),
         multi_label=labelled.multi_label,
     )
-
-
-def _evidence(labelled: LabelledScores, number: int, note: str) -> Evidence:
-    true = labelled.targets[:, number] > 0
-    recordings = len(np.unique(labelled.groups[true]))
-    others = int((labelled.targets[:, number] == 0).sum())
-    return Evidence(int(true.sum()), recordings, others, note)
 
 
 def _before_after(name: str, before: float, after: float) -> str:

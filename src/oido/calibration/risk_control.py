@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.arrays import F32, F64, I64
 from oido.calibration.thresholds import between
 from oido.datasets.splits import group_numbers
 from oido.errors import OptionError
@@ -23,8 +24,6 @@ from oido.errors import OptionError
 __all__ = ["Guarantee", "guaranteed_thresholds", "p_value"]
 
 _KINDS = ("fnr", "false-alarms")
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Guarantee:
 
     @classmethod
     def parse(cls, text: str, confidence: float = 0.9) -> Guarantee:
-        """Of ``fnr=0.1`` or ``false-alarms=0.05``."""
+        """Read ``fnr=0.1`` or ``false-alarms=0.05``."""
         kind, _, value = text.partition("=")
         try:
             return cls(kind.strip(), float(value), confidence)
@@ -59,7 +58,7 @@ class Guarantee:
 
     @property
     def least_recordings(self) -> int:
-        """Fewer prove too little, if all goes well: ⌈ln(1 − confidence) / ln(1 − rate)⌉."""
+        """Fewer prove too little, even without an error: ⌈ln(1 − confidence) / ln(1 − rate)⌉."""
         needed = math.log(1 - self.confidence) / math.log(1 - self.rate)
         return math.ceil(needed - 1e-9)
 
@@ -96,12 +95,8 @@ class Guarantee:
 
 
 def guaranteed_thresholds(
-    guarantee: Guarantee,
-    classes: tuple[str, ...],
-    probabilities: NDArray[np.float32],
-    targets: NDArray[np.float32],
-    groups: NDArray[np.int64],
-) -> NDArray[np.float32]:
+    guarantee: Guarantee, classes: tuple[str, ...], probabilities: F32, targets: F32, groups: I64
+) -> F32:
     """f32[C]: of "fnr" the highest threshold, of "false-alarms" the lowest that is guaranteed.
 
     probabilities, targets: f32[K, C], NaN where nobody knows; groups: i64[K], recordings. Raises
@@ -134,7 +129,7 @@ def guaranteed_thresholds(
     return np.array(found, np.float32)
 
 
-def p_value(losses: Floats, rate: float) -> float:
+def p_value(losses: F64, rate: float) -> float:
     """How probable losses as low as these are, f64[n] of 0..1, if their mean is truly ``rate``.
 
     An upper bound. Exact (binomial) for losses of 0 and 1; else the smaller one of Hoeffding's and
@@ -165,12 +160,7 @@ def _binomial(k: int, n: int, rate: float) -> float:
     return min(1.0, math.fsum(math.exp(value) for value in logs))
 
 
-def _for_misses(
-    guarantee: Guarantee,
-    p: NDArray[np.float32],
-    groups: NDArray[np.int64],
-    values: NDArray[np.float32],
-) -> float:
+def _for_misses(guarantee: Guarantee, p: F32, groups: I64, values: F32) -> float:
     """The highest threshold; values: all probabilities of the class, ascending."""
     is_safe = _tester(guarantee, groups)
     order = np.argsort(p, kind="stable")
@@ -183,12 +173,7 @@ def _for_misses(
     return between(low, float(high)) if high > low else 0.0
 
 
-def _for_alarms(
-    guarantee: Guarantee,
-    p: NDArray[np.float32],
-    groups: NDArray[np.int64],
-    values: NDArray[np.float32],
-) -> float | None:
+def _for_alarms(guarantee: Guarantee, p: F32, groups: I64, values: F32) -> float | None:
     """The lowest threshold, None if that would be above 1."""
     is_safe = _tester(guarantee, groups)
     order = np.argsort(-p, kind="stable")
@@ -203,7 +188,7 @@ def _for_alarms(
     return between(low, high) if low < high else None
 
 
-def _tester(guarantee: Guarantee, groups: NDArray[np.int64]) -> Callable[[NDArray[np.intp]], bool]:
+def _tester(guarantee: Guarantee, groups: I64) -> Callable[[NDArray[np.intp]], bool]:
     numbers = group_numbers(groups)
     sizes = np.bincount(numbers)
     whole = bool((sizes == 1).all())

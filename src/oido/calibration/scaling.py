@@ -18,8 +18,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, F64, I64, Bools
 from oido.datasets.clip import BACKGROUND
 from oido.datasets.splits import group_numbers
 from oido.errors import OptionError
@@ -58,8 +58,6 @@ _SETTLED = 1e-2
 _ENOUGH_CLASSES = 64
 """So many show how classes differ, if there are more."""
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True, eq=False)
 class SigmoidFit:
@@ -68,8 +66,8 @@ class SigmoidFit:
     notes: by class, why it took the pooled sigmoid, or "". transformation: g of them all.
     """
 
-    slopes: Floats
-    offsets: Floats
+    slopes: F64
+    offsets: F64
     pooled: Sigmoid
     notes: tuple[str, ...]
     transformation: ScoreTransformation
@@ -91,20 +89,18 @@ class SigmoidFit:
         return replace(open_, default_score=float(lowest))
 
     @property
-    def is_pooled(self) -> NDArray[np.bool_]:
+    def is_pooled(self) -> Bools:
         """bool[C]"""
         return np.array([bool(note) for note in self.notes])
 
 
-def weights_of(groups: NDArray[np.int64]) -> Floats:
+def weights_of(groups: I64) -> F64:
     """f64[K]: a recording of n clips counts as √n clips, for they resemble each other."""
     numbers = group_numbers(groups)
     return np.asarray(1.0 / np.sqrt(np.bincount(numbers)[numbers]))
 
 
-def fit_sigmoids(
-    scores: NDArray[np.float32], targets: NDArray[np.float32], groups: NDArray[np.int64]
-) -> SigmoidFit:
+def fit_sigmoids(scores: F32, targets: F32, groups: I64) -> SigmoidFit:
     """Of raw scores f32[K, C] and targets f32[K, C]: 1, 0, or NaN where nobody knows.
 
     The transformation is INVERSE_LOGISTIC for scores of 0..1, and IDENTITY for others. Raises
@@ -136,7 +132,7 @@ def fit_sigmoids(
     )
 
 
-def _transform(scores: NDArray[np.float32], kind: ScoreTransformation) -> Floats:
+def _transform(scores: F32, kind: ScoreTransformation) -> F64:
     x = scores.astype(np.float64)
     if kind is ScoreTransformation.IDENTITY:
         return x
@@ -144,7 +140,7 @@ def _transform(scores: NDArray[np.float32], kind: ScoreTransformation) -> Floats
     return np.asarray(np.log(x) - np.log1p(-x))
 
 
-def _empirical_bayes(x: Floats, truth: Floats, weights: Floats) -> tuple[Floats, Floats]:
+def _empirical_bayes(x: F64, truth: F64, weights: F64) -> tuple[F64, F64]:
     """(ln a, b) of each class, f64[C, 2], and their mean f64[2]."""
     classes = x.shape[1]
     if classes > _ENOUGH_CLASSES:
@@ -156,7 +152,7 @@ def _empirical_bayes(x: Floats, truth: Floats, weights: Floats) -> tuple[Floats,
     return _fit_prior(x, truth, weights)[:2]
 
 
-def _fit_prior(x: Floats, truth: Floats, weights: Floats) -> tuple[Floats, Floats, Floats]:
+def _fit_prior(x: F64, truth: F64, weights: F64) -> tuple[F64, F64, F64]:
     """(ln a, b) of each class, f64[C, 2]; their mean and variance, f64[2] each."""
     classes = x.shape[1]
     parameters, mean = np.tile(_CENTRE, (classes, 1)), _CENTRE
@@ -178,14 +174,8 @@ def _fit_prior(x: Floats, truth: Floats, weights: Floats) -> tuple[Floats, Float
 
 
 def _modes(
-    x: Floats,
-    truth: Floats,
-    weights: Floats,
-    parameters: Floats,
-    mean: Floats,
-    variance: Floats,
-    steps: int,
-) -> tuple[Floats, Floats]:
+    x: F64, truth: F64, weights: F64, parameters: F64, mean: F64, variance: F64, steps: int
+) -> tuple[F64, F64]:
     """The most probable parameters of each class after so many Fisher steps, and variances."""
     for _ in range(steps):
         u = np.exp(parameters[:, 0]) * x  # dz / d ln a, f64[K, C]
@@ -212,13 +202,13 @@ def _modes(
     return parameters, np.stack([of_offset / area, of_slope / area], axis=1)
 
 
-def _note(scores: Floats, truth: Floats, groups: NDArray[np.int64]) -> str:
+def _note(scores: F64, truth: F64, groups: I64) -> str:
     if len(np.unique(groups[truth > 0])) < LEAST_RECORDINGS:
         return TOO_LITTLE
     return CONSTANT if scores.min() == scores.max() else ""
 
 
-def _require(scores: NDArray[np.float32], targets: NDArray[np.float32]) -> None:
+def _require(scores: F32, targets: F32) -> None:
     known = ~np.isnan(targets)
     if not np.isfinite(scores).all():
         raise OptionError("a score is not finite, so nothing can be fitted to them")
@@ -241,9 +231,7 @@ _CLIPS_OF_PRIOR = 4
 """A slope twice too large or small must be shown by more than this many clips."""
 
 
-def log_losses(
-    probabilities: NDArray[np.float32], targets: NDArray[np.float32], output: OutputKind
-) -> NDArray[np.float64]:
+def log_losses(probabilities: F32, targets: F32, output: OutputKind) -> F64:
     """f64[K], nats: −ln of the probability of a clip's classes; unknown targets count nothing."""
     p = np.clip(probabilities.astype(np.float64), 1e-6, 1 - 1e-6)
     if output == "softmax":
@@ -252,11 +240,7 @@ def log_losses(
     return np.asarray(np.where(np.isnan(targets), 0, losses).sum(axis=1))
 
 
-def fit_slope(
-    probabilities_at: Callable[[float], NDArray[np.float32]],
-    targets: NDArray[np.float32],
-    output: OutputKind,
-) -> float:
+def fit_slope(probabilities_at: Callable[[float], F32], targets: F32, output: OutputKind) -> float:
     """What to multiply the logits of windows by, so that the probabilities of clips fit best.
 
     probabilities_at: f32[K, C] for a slope, by a head that has not seen the clips. targets:

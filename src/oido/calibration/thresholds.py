@@ -7,13 +7,13 @@ The target may be a precision, a recall, the best F1, or a rate of false alarms 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, F64, I64, Bools
 from oido.errors import OptionError
 
 __all__ = [
@@ -31,9 +31,7 @@ _ENOUGH_FOR_F1 = 5
 _RANGE = (0.1, 0.9)
 
 
-def best_thresholds(
-    probabilities: NDArray[np.float32], targets: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def best_thresholds(probabilities: F32, targets: F32) -> F32:
     """f32[C]: where F1 is best on f32[K, C], half-way between the two values around it.
 
     Of equally good places it is the one nearest to 0.5; 0.1 to 0.9; 0.5 for a class with fewer
@@ -43,7 +41,7 @@ def best_thresholds(
     return np.array([_best(p[~np.isnan(t)], t[~np.isnan(t)]) for p, t in columns], np.float32)
 
 
-def _best(probabilities: NDArray[np.float32], truth: NDArray[np.float32]) -> float:
+def _best(probabilities: F32, truth: F32) -> float:
     if truth.sum() < _ENOUGH_FOR_F1 or truth.all():
         return _DEFAULT
     order = np.argsort(-probabilities, kind="stable")
@@ -68,12 +66,10 @@ _MODEL_CLIPS = 5.0
 _ENOUGH_POOLED = 10
 """So many clips of pooled classes choose their threshold; fewer do it with all other classes."""
 
-Column = NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class ThresholdTarget:
-    """kind: "precision", "recall", "f1" or "false-alarms-per-hour"; value: what is asked of it.
+    """kind: "precision", "recall", "f1" or "false-alarms-per-hour"; value: how much of it.
 
     precision and recall: above 0, up to 1. Raises OptionError.
     """
@@ -95,7 +91,7 @@ class ThresholdTarget:
 
     @classmethod
     def parse(cls, text: str) -> ThresholdTarget:
-        """Of ``precision=0.95``, ``recall=0.9``, ``f1`` or ``false-alarms-per-hour=1``."""
+        """Read ``precision=0.95``, ``recall=0.9``, ``f1`` or ``false-alarms-per-hour=1``."""
         kind, equals, value = text.partition("=")
         try:
             return cls(kind.strip(), float(value) if equals else None)
@@ -112,29 +108,36 @@ class Alarms(NamedTuple):
     probabilities: f32[M, C]; clip_index: i64[M], ascending; hours: f64[K], the length of each clip.
     """
 
-    probabilities: NDArray[np.float32]
-    clip_index: NDArray[np.int64]
-    hours: NDArray[np.float64]
+    probabilities: F32
+    clip_index: I64
+    hours: F64
 
 
 class AimedThresholds(NamedTuple):
     """values: f32[C]; reached: bool[C], whether the aim is, on these clips."""
 
-    values: NDArray[np.float32]
-    reached: NDArray[np.bool_]
+    values: F32
+    reached: Bools
+
+    @classmethod
+    def of(cls, thresholds: Iterable[float | None]) -> AimedThresholds:
+        """One for each class; None where none can be reached."""
+        found = list(thresholds)
+        values = np.array([NEVER if value is None else value for value in found], np.float32)
+        return cls(values, np.array([value is not None for value in found]))
 
 
 def aimed_thresholds(
     aim: ThresholdTarget,
-    probabilities: NDArray[np.float32],
-    targets: NDArray[np.float32],
-    is_pooled: NDArray[np.bool_],
+    probabilities: F32,
+    targets: F32,
+    is_pooled: Bools,
     alarms: Alarms | None = None,
 ) -> AimedThresholds:
     """Of probabilities f32[K, C] and targets f32[K, C], NaN where nobody knows.
 
-    precision: the lowest threshold that reaches it, what is counted being joined by what the
-    probabilities promise, as five more clips. recall: the highest that reaches it. f1: where it is
+    precision: the lowest threshold that reaches it, where what the probabilities promise counts as
+    five more clips beside those counted. recall: the highest that reaches it. f1: where it is
     highest. Classes of ``is_pooled``, bool[C], take one threshold, chosen on the clips of all of
     them, or of all classes if that is too few. false-alarms-per-hour: the lowest threshold at which
     so many stretches of windows are reported in the clips without the class; every class by itself.
@@ -150,13 +153,10 @@ def aimed_thresholds(
     if targets[together].sum() < _ENOUGH_POOLED:
         together = known
     pooled = find(probabilities[together], targets[together], value) if is_pooled.any() else None
-    found = [
+    return AimedThresholds.of(
         pooled if alike else find(p[k], t[k], value)
         for p, t, k, alike in zip(probabilities.T, targets.T, known.T, is_pooled)
-    ]
-    reached = np.array([threshold is not None for threshold in found])
-    values = np.array([NEVER if v is None else v for v in found], np.float32)
-    return AimedThresholds(values, reached)
+    )
 
 
 def between(low: float, high: float) -> float:
@@ -175,13 +175,13 @@ def between(low: float, high: float) -> float:
 class _Steps(NamedTuple):
     """What is reported down to each different probability, highest first; f64[n] each."""
 
-    values: NDArray[np.float64]
-    hits: NDArray[np.float64]
-    reported: NDArray[np.float64]
-    promised: NDArray[np.float64]
+    values: F64
+    hits: F64
+    reported: F64
+    promised: F64
 
     @classmethod
-    def of(cls, p: Column, truth: Column) -> _Steps:
+    def of(cls, p: F32, truth: F32) -> _Steps:
         order = np.argsort(-p, kind="stable")
         values, positive = p[order].astype(np.float64), truth[order] > 0
         last = np.append(values[1:] < values[:-1], True)
@@ -189,12 +189,12 @@ class _Steps(NamedTuple):
         return cls(values[last], *(np.asarray(s[last], np.float64) for s in sums))
 
     def threshold(self, number: int) -> float:
-        """Under the value of this number, above the next."""
+        """Between the value of this number and the next lower one."""
         below = self.values[number + 1] if number + 1 < len(self.values) else 0.0
         return between(float(below), float(self.values[number])) if self.values[number] else 0.0
 
 
-def _for_precision(p: Column, truth: Column, wanted: float) -> float | None:
+def _for_precision(p: F32, truth: F32, wanted: float) -> float | None:
     steps = _Steps.of(p, truth)
     promise = steps.promised / steps.reported
     joined = (steps.hits + _MODEL_CLIPS * promise) / (steps.reported + _MODEL_CLIPS)
@@ -202,29 +202,27 @@ def _for_precision(p: Column, truth: Column, wanted: float) -> float | None:
     return steps.threshold(int(enough[-1])) if len(enough) else None
 
 
-def _for_recall(p: Column, truth: Column, wanted: float) -> float | None:
+def _for_recall(p: F32, truth: F32, wanted: float) -> float | None:
     steps = _Steps.of(p, truth)
     enough = np.flatnonzero(steps.hits >= wanted * truth.sum() - 1e-9)
     return steps.threshold(int(enough[0])) if truth.any() else None
 
 
-def _for_f1(p: Column, truth: Column, _: float) -> float | None:
+def _for_f1(p: F32, truth: F32, _: float) -> float | None:
     if not truth.any():
         return None
     steps = _Steps.of(p, truth)
     return steps.threshold(int((steps.hits / (steps.reported + truth.sum())).argmax()))
 
 
-_FINDERS: dict[str, Callable[[Column, Column, float], float | None]] = {
+_FINDERS: dict[str, Callable[[F32, F32, float], float | None]] = {
     "precision": _for_precision,
     "recall": _for_recall,
     "f1": _for_f1,
 }
 
 
-def _by_alarms(
-    aim: ThresholdTarget, targets: NDArray[np.float32], alarms: Alarms | None
-) -> AimedThresholds:
+def _by_alarms(aim: ThresholdTarget, targets: F32, alarms: Alarms | None) -> AimedThresholds:
     assert aim.value is not None
     if alarms is None:
         raise OptionError("false alarms are counted in windows, and none were kept")
@@ -237,12 +235,12 @@ def _by_alarms(
     if not hours.sum():
         raise OptionError("no clip is known to be without a class: there are no false alarms")
     columns = zip(alarms.probabilities.T, lower.T, absent.T, hours.tolist())
-    found = [_fewest(p[a], low[a], aim.value * h) if h else None for p, low, a, h in columns]
-    values = np.array([NEVER if value is None else value for value in found], np.float32)
-    return AimedThresholds(values, np.array([value is not None for value in found]))
+    return AimedThresholds.of(
+        _fewest(p[a], low[a], aim.value * h) if h else None for p, low, a, h in columns
+    )
 
 
-def _fewest(p: Column, lower: Column, allowed: float) -> float | None:
+def _fewest(p: F32, lower: F32, allowed: float) -> float | None:
     """The lowest threshold with so many stretches at most, there and at all above it."""
     n_largest = max(1_000, round(20 * allowed))
     while n_largest < len(p):  # enough, if they make a stretch too many
@@ -256,7 +254,7 @@ def _fewest(p: Column, lower: Column, allowed: float) -> float | None:
     return 0.0 if over is None else _above(over, p)
 
 
-def _too_many(p: Column, lower: Column, allowed: float) -> float | None:
+def _too_many(p: F32, lower: F32, allowed: float) -> float | None:
     """The highest value that, as a threshold, reports more stretches than allowed."""
     values = np.unique(p)
     reaching = len(p) - np.searchsorted(np.sort(p), values, "left")
@@ -265,7 +263,7 @@ def _too_many(p: Column, lower: Column, allowed: float) -> float | None:
     return float(values[over[-1]]) if len(over) else None
 
 
-def _above(value: float, p: Column) -> float | None:
+def _above(value: float, p: F32) -> float | None:
     if value >= 1:
         return None
     above = p[p > value]

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The dataset: labelled clips, wherever they came from."""
+"""The dataset: labelled clips, wherever they came from.
+
+What is true of each clip becomes the arrays that classifiers learn from, and what clips weigh.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
-from oido.datasets.clip import Clip, ClipSet, Found
+from oido.arrays import F32, F64, Bools
+from oido.datasets.clip import BACKGROUND, Clip, ClipSet, Found
 from oido.datasets.duplicates import join_duplicates, same_content
 from oido.datasets.folders import class_folders
 from oido.datasets.splits import fold_numbers, test_mask, test_parts
@@ -24,7 +27,15 @@ if TYPE_CHECKING:
 
     from oido.datasets.checks import DatasetSummary
 
-__all__ = ["Dataset", "Split"]
+__all__ = [
+    "Dataset",
+    "Split",
+    "accuracy",
+    "check_targets",
+    "class_weights",
+    "clip_targets",
+    "label_targets",
+]
 
 _LISTS = ("clips.csv", "clips.parquet")
 
@@ -134,16 +145,10 @@ class Dataset(ClipSet, Sequence[Clip]):
         """The clips with these numbers, in this order; classes stay those of the whole."""
         return replace(self, clips=tuple(self.clips[i] for i in indices))
 
-    def targets(self) -> NDArray[np.float32]:
+    def targets(self) -> F32:
         """f32[N, C]: 1 where a class is present, 0 where it is absent, NaN where it is unknown."""
-        column = {label: number for number, label in enumerate(self.classes)}
-        targets = np.zeros((len(self), len(self.classes)), np.float32)
-        for row, clip in zip(targets, self.clips):
-            if not clip.complete:
-                row[:] = np.nan
-            for value, labels in ((1.0, clip.labels), (0.0, clip.negatives)):
-                row[[column[label] for label in labels if label in column]] = value
-        return targets
+        columns = {label: number for number, label in enumerate(self.classes)}
+        return label_targets(self.clips, columns, len(self.classes))
 
     def split(self, test: float = 0.25, seed: int = 0) -> Split:
         """A part to train on and a part to test, with no source recording in both.
@@ -177,7 +182,7 @@ class Dataset(ClipSet, Sequence[Clip]):
 
         return summarize(self, deep=deep)
 
-    def _parted(self, mask: NDArray[np.bool_]) -> Split:
+    def _parted(self, mask: Bools) -> Split:
         train, test = (self.subset(np.flatnonzero(part).tolist()) for part in (~mask, mask))
         return Split(train, test)
 
@@ -187,6 +192,73 @@ class Split(NamedTuple):
 
     train: Dataset
     test: Dataset
+
+
+def label_targets(clips: Sequence[Clip], columns: Mapping[str, int], size: int) -> F32:
+    """f32[N, size], as `Dataset.targets`, with the labels in these columns."""
+    targets = np.zeros((len(clips), size), np.float32)
+    for row, clip in zip(targets, clips):
+        if not clip.complete:
+            row[:] = np.nan
+        for value, labels in ((1.0, clip.labels), (0.0, clip.negatives)):
+            row[[columns[label] for label in labels if label in columns]] = value
+    return targets
+
+
+def clip_targets(data: Dataset) -> tuple[F32, tuple[str, ...], bool]:
+    """Targets f32[K, C], the C classes, and whether a clip may have several of them, or none.
+
+    Raises OptionError if a class has the name that clips without one get.
+    """
+    targets = data.targets()
+    if data.multi_label or np.isnan(targets).any():
+        return targets, data.classes, True
+    empty = targets.sum(axis=1) == 0
+    if not empty.any():
+        return targets, data.classes, False
+    if BACKGROUND in data.classes:
+        raise OptionError(f"{BACKGROUND!r} is a class and the name of clips without one")
+    with_background = np.column_stack([targets, empty]).astype(np.float32)
+    return with_background, (*data.classes, BACKGROUND), False
+
+
+def check_targets(targets: F32, multi_label: bool) -> None:
+    """Raise OptionError unless they are 1, 0 or NaN, and each row has one 1 without multi_label."""
+    known = targets[~np.isnan(targets)]
+    if not np.isin(known, (0, 1)).all():
+        raise OptionError("targets are 1, 0, or NaN where nobody knows")
+    if not multi_label and (len(known) != targets.size or (targets.sum(axis=1) != 1).any()):
+        raise OptionError("each clip has one class; several need multi_label")
+
+
+def accuracy(scores: F32 | F64, targets: F32, multi_label: bool) -> float:
+    """The share of clips whose best class is theirs, or of known labels on their side of 0.5.
+
+    scores, targets: [K, C].
+    """
+    if not multi_label:
+        return float((scores.argmax(axis=1) == targets.argmax(axis=1)).mean())
+    known = ~np.isnan(targets)
+    return float(((scores >= 0.5) == (targets > 0))[known].mean())
+
+
+def class_weights(targets: F32, multi_label: bool, balance: bool) -> F64:
+    """f64[K, C]: what each clip weighs for each class; mean about 1, 0 where nothing is known.
+
+    balance: a class weighs the same however many clips it has; with several labels, clips that
+    have a rare class are raised by the root of its rarity.
+    """
+    known = ~np.isnan(targets)
+    weights = known.astype(np.float64)
+    if not balance:
+        return weights
+    present = np.nan_to_num(targets) > 0
+    positive, negative = present.sum(axis=0), (known & ~present).sum(axis=0)
+    if multi_label:
+        ratio = np.sqrt(np.maximum(negative, 1) / np.maximum(positive, 1))
+        return np.asarray(weights * np.where(present, ratio, 1))
+    share = len(targets) / (np.count_nonzero(positive) * np.maximum(positive, 1))
+    return np.asarray(weights * share[present.argmax(axis=1)][:, None])
 
 
 def _folder(path: str | os.PathLike[str]) -> str:

@@ -23,7 +23,7 @@ def same_content(paths: Iterable[str]) -> list[tuple[str, ...]]:
     Files that cannot be read, or are empty, are the same as none.
     """
     sets: list[list[str]] = [list(dict.fromkeys(paths))]
-    for key in (_size, _head, content_sha256):
+    for key in (os.path.getsize, _head, content_sha256):
         sets = [part for candidates in sets for part in _divide(candidates, key)]
     return [tuple(part) for part in sets]
 
@@ -62,10 +62,6 @@ def _divide(paths: list[str], key: Callable[[str], object]) -> list[list[str]]:
         if value:
             parts[value].append(path)
     return [part for part in parts.values() if len(part) > 1]
-
-
-def _size(path: str) -> int:
-    return os.path.getsize(path)
 
 
 def _head(path: str) -> bytes:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from oido.datasets.clip import Clip, Found, LeftOut, Meaning, folder_meaning, source_of
+from oido.datasets.clip import Clip, Found, LeftOut, folder_meaning, source_of
 from oido.datasets.splits import is_part
 from oido.errors import OptionError
 from oido.params import AUDIO_SUFFIXES
@@ -52,23 +52,19 @@ def is_recording(path: str) -> bool:
 def _read_classes(root: str, part: str, fold: str | None, found: Found) -> None:
     folder = os.path.join(root, part)
     for name in _subfolders(folder):
-        meaning = folder_meaning(name, os.path.join(folder, name))
+        labels, negatives, complete = folder_meaning(name, os.path.join(folder, name))
         before = len(found.clips)
         for path in files_below(os.path.join(folder, name)):
             if not is_recording(path):
                 found.skipped.append(path)
                 continue
             # Without the part: a source that stands in two of them is still one.
-            relative = os.path.relpath(path, folder).replace(os.sep, "/")
-            found.clips.append(_clip(path, meaning, fold, relative))
+            group = source_of(os.path.relpath(path, folder).replace(os.sep, "/"))
+            clip = Clip(path, labels, negatives, fold=fold, group=group, complete=complete)
+            found.clips.append(clip)
         if len(found.clips) == before:
             found.left_out.append(LeftOut(os.path.join(folder, name), "no recording in it"))
     _read_strays(folder, found)
-
-
-def _clip(path: str, meaning: Meaning, fold: str | None, relative: str) -> Clip:
-    labels, negatives, complete = meaning
-    return Clip(path, labels, negatives, fold=fold, group=source_of(relative), complete=complete)
 
 
 def _read_strays(folder: str, found: Found) -> None:

@@ -11,14 +11,15 @@ part, recordings move there, as long as more classes gain by it than lose.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from oido.arrays import F32, F64, I64, Bools
 from oido.datasets.clip import Clip
-from oido.errors import MissingExtraError, OptionError
+from oido.errors import OptionError, needs_extra
 
 __all__ = [
     "fold_names",
@@ -71,9 +72,7 @@ def fold_names(folds: Iterable[str | None]) -> list[str]:
 _FREE = -1
 
 
-def spread(
-    counts: NDArray[np.int64], shares: Sequence[float], seed: int, fixed: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def spread(counts: I64, shares: Sequence[float], seed: int, fixed: I64) -> I64:
     """The part, 0 to K - 1, of each of G units.
 
     counts: i64[G, C], clips of each class in each unit; a unit may have several. shares: of K
@@ -86,13 +85,7 @@ def spread(
 
 
 class _Deal:
-    def __init__(
-        self,
-        counts: NDArray[np.int64],
-        shares: NDArray[np.float64],
-        seed: int,
-        fixed: NDArray[np.int64],
-    ) -> None:
+    def __init__(self, counts: I64, shares: F64, seed: int, fixed: I64) -> None:
         # The last column stands for any class: no part may be empty, and sizes should be right.
         self._counts = np.hstack([counts, counts.sum(1, keepdims=True)])
         self._has = self._counts > 0
@@ -105,7 +98,7 @@ class _Deal:
         self._order = np.array(draw.sample(range(len(counts)), len(counts)))
         self._part_order = draw.sample(range(len(shares)), len(shares))
 
-    def parts(self) -> NDArray[np.int64]:
+    def parts(self) -> I64:
         for number, part in enumerate(self._fixed.tolist()):
             if part != _FREE:
                 self._assign(number, part)
@@ -121,7 +114,7 @@ class _Deal:
             pass
         return self._parts
 
-    def _in_order(self, chosen: NDArray[np.bool_]) -> list[int]:
+    def _in_order(self, chosen: Bools) -> list[int]:
         """The units of a mask, bool[G], in the order of the seed."""
         ordered: list[int] = self._order[chosen[self._order]].tolist()
         return ordered
@@ -163,7 +156,7 @@ class _Deal:
         return int(np.sum(self._has[unit] & won)) - int(np.sum(self._has[unit] & lost))
 
 
-def test_mask(clips: Sequence[Clip], test: float, seed: int) -> NDArray[np.bool_]:
+def test_mask(clips: Sequence[Clip], test: float, seed: int) -> Bools:
     """bool[N]: the clips that are held out.
 
     The data's own test parts; else about the share ``test`` of them, whole groups, and whole
@@ -186,7 +179,7 @@ def test_mask(clips: Sequence[Clip], test: float, seed: int) -> NDArray[np.bool_
 
 def fold_numbers(
     clips: Sequence[Clip], k: int | None, seed: int, keep_predefined: bool
-) -> tuple[NDArray[np.int64], int]:
+) -> tuple[I64, int]:
     """i64[N] and how many: the fold in which each clip is held out.
 
     The data's own folds are kept, and clips that have none go to those; else whole groups are
@@ -216,7 +209,7 @@ def fold_numbers(
     return _spread(clips, units, [1.0 / k] * k, seed, fixed), k
 
 
-def folds_to_judge_by(clips: Sequence[Clip], seed: int) -> NDArray[np.int64]:
+def folds_to_judge_by(clips: Sequence[Clip], seed: int) -> I64:
     """i64[N]: the fold in which each clip is held out, where all clips are to be judged.
 
     Folds of the data's own are kept, but train and test parts are not: they are one split. Else
@@ -232,24 +225,17 @@ def folds_to_judge_by(clips: Sequence[Clip], seed: int) -> NDArray[np.int64]:
     return fold_numbers(clips, None if keep else min(5, groups), seed, keep)[0]
 
 
-def group_numbers(groups: ArrayLike) -> NDArray[np.int64]:
+def group_numbers(groups: ArrayLike) -> I64:
     """i64[N]: the group of each row by number, 0 to G - 1 in the order of names that compare."""
     return np.asarray(np.unique(np.asarray(groups), return_inverse=True)[1], np.int64)
 
 
-@contextmanager
-def training_extra() -> Iterator[None]:
+def training_extra() -> AbstractContextManager[None]:
     """Around an import of what ``oido[train]`` installs, whose lack is a MissingExtraError."""
-    try:
-        yield
-    except ImportError as error:
-        message = "training needs scikit-learn; run: pip install 'oido[train]'"
-        raise MissingExtraError(message) from error
+    return needs_extra("training needs scikit-learn; run: pip install 'oido[train]'")
 
 
-def stratified_folds(
-    labels: NDArray[np.int64], groups: NDArray[np.int64], count: int, seed: int
-) -> NDArray[np.int64]:
+def stratified_folds(labels: I64, groups: I64, count: int, seed: int) -> I64:
     """i64[K]: a fold 0..count−1 for each row, groups whole, each fold with its share of labels.
 
     scikit-learn's StratifiedGroupKFold. Raises MissingExtraError without it.
@@ -263,9 +249,7 @@ def stratified_folds(
     return folds
 
 
-def hold_out_groups(
-    targets: NDArray[np.float32], groups: NDArray[np.int64], share: float, seed: int
-) -> NDArray[np.bool_]:
+def hold_out_groups(targets: F32, groups: I64, share: float, seed: int) -> Bools:
     """bool[K]: about this share of the groups of each class, and one at least.
 
     targets: f32[K, C], above 0 for the classes of a row. A class of a single group has none held
@@ -319,12 +303,8 @@ def _columns(clip: Clip) -> list[str]:
 
 
 def _spread(
-    clips: Sequence[Clip],
-    units: list[str],
-    shares: list[float],
-    seed: int,
-    fixed: dict[str, int],
-) -> NDArray[np.int64]:
+    clips: Sequence[Clip], units: list[str], shares: list[float], seed: int, fixed: dict[str, int]
+) -> I64:
     """i64[N]: the part of each clip's unit, whatever the order of the clips."""
     keys = {unit: number for number, unit in enumerate(sorted(set(units)))}
     columns = {c: n for n, c in enumerate(sorted({c for clip in clips for c in _columns(clip)}))}

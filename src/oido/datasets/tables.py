@@ -19,7 +19,7 @@ from typing import NamedTuple
 from oido.datasets.clip import Clip, Found, LeftOut, check_label, meaning_of, source_of
 from oido.datasets.regions import gaps, region_around, relate
 from oido.datasets.waveforms import probe
-from oido.errors import MissingExtraError, OptionError
+from oido.errors import OptionError, needs_extra
 
 __all__ = [
     "TABLE_SUFFIXES",
@@ -114,13 +114,9 @@ def _csv_rows(path: str, needed: tuple[str, ...]) -> Iterator[TableRow]:
 
 
 def _parquet_rows(path: str, needed: tuple[str, ...]) -> Iterator[TableRow]:
-    try:
+    with needs_extra("Parquet needs pyarrow; install it with: pip install 'oido[parquet]'"):
         import pyarrow
         import pyarrow.parquet
-    except ImportError as error:
-        raise MissingExtraError(
-            "Parquet needs pyarrow; install it with: pip install 'oido[parquet]'"
-        ) from error
     try:
         with open(path, "rb") as stream:
             table = pyarrow.parquet.read_table(stream)

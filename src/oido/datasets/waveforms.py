@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32
 from oido.datasets.clip import Clip
 from oido.errors import AudioError, EmptyAudioError
 from oido.signal.decode import open_audio
@@ -22,7 +22,7 @@ from oido.signal.resample import resample
 
 __all__ = ["Probe", "clip_waveform", "clip_waveforms", "probe"]
 
-Waveform = tuple[NDArray[np.float32], int]
+Waveform = tuple[F32, int]
 
 
 def clip_waveform(clip: Clip, sample_rate_hz: int | None = None) -> Waveform:
@@ -60,9 +60,9 @@ class _Cut:
         self.number, self.clip = number, clip
         self._start = round((clip.start_time or 0.0) * rate_hz)
         self._end = None if clip.end_time is None else round(clip.end_time * rate_hz)
-        self._pieces: list[NDArray[np.float32]] = []
+        self._pieces: list[F32] = []
 
-    def push(self, block: NDArray[np.float32], first: int) -> None:
+    def push(self, block: F32, first: int) -> None:
         stop = None if self._end is None else max(0, self._end - first)
         piece = block[max(0, self._start - first) : stop]
         if len(piece):

@@ -9,17 +9,18 @@ A drawn sample is a weight for each clip, and every figure is a function of weig
 from __future__ import annotations
 
 import math
+from dataclasses import fields, is_dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.arrays import F32, F64, I64
 from oido.datasets.splits import group_numbers
 
-__all__ = ["Bootstrap", "Estimate", "Numbers", "wilson"]
+__all__ = ["Bootstrap", "Estimate", "Numbers", "plain", "wilson"]
 
-Floats = NDArray[np.float64]
 Numbers = NDArray[Any]
 """Counts, truth values or floats."""
 
@@ -48,6 +49,19 @@ class Estimate(NamedTuple):
         return not (math.isnan(self.low) or math.isnan(self.high))
 
 
+def plain(value: Any) -> Any:
+    """A figure for JSON: records are dictionaries, tuples lists, and what is not finite is None."""
+    if is_dataclass(value):
+        value = {field.name: getattr(value, field.name) for field in fields(value)}
+    elif hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, dict):
+        return {name: plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 class Bootstrap:
     """Samples of as many groups as there are, drawn with replacement; the same for every figure.
 
@@ -55,7 +69,7 @@ class Bootstrap:
     instead of 1,000. The same groups and seed give the same samples.
     """
 
-    def __init__(self, groups: NDArray[np.int64], classes: int = 1, seed: int = 0) -> None:
+    def __init__(self, groups: I64, classes: int = 1, seed: int = 0) -> None:
         self.groups = group_numbers(groups)
         self.count = int(self.groups.max()) + 1
         rounds = _MOST_WEIGHTS // (len(groups) * classes)
@@ -63,24 +77,24 @@ class Bootstrap:
         self._seed = seed
 
     @cached_property
-    def weights(self) -> NDArray[np.float32]:
+    def weights(self) -> F32:
         """f32[rounds, K]: how often each clip is in each sample."""
         random = np.random.default_rng(self._seed)
         shares = np.full(self.count, 1 / self.count)
         drawn = random.multinomial(self.count, shares, size=self.rounds).astype(np.float32)
         return drawn[:, self.groups]
 
-    def sums(self, values: Numbers) -> Floats:
+    def sums(self, values: Numbers) -> F64:
         """f64[rounds, …] of numbers [K, …]: the sum over clips in each sample."""
         return np.asarray(self.weights @ values.astype(np.float32), np.float64)
 
-    def percentiles(self, value: float, samples: Floats) -> Estimate:
+    def percentiles(self, value: float, samples: F64) -> Estimate:
         """A figure, at most 1, with its 2.5th and 97.5th percentile over samples f64[rounds].
 
         The samples are moved so that their mean is the figure: a clip that is drawn twice makes
         ranks look better than they are. Without an interval if there is one group only, if the
-        figure is undefined in half of the samples, or if it is the same in all: then nothing was
-        seen to go wrong, and nothing tells how often it may.
+        figure is undefined in half of the samples, or if it is the same in all: then no error was
+        seen, and how often one occurs is unknown.
         """
         found = samples[np.isfinite(samples)]
         if self.count < 2 or len(found) < self.rounds / 2 or math.isnan(value):

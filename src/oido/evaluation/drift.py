@@ -1,18 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Have recordings changed since a model was calibrated? Two sets of them, compared."""
+"""Have recordings changed since a model was calibrated? Two sets of them, compared.
+
+What the comparison means is said in sentences that follow by stated rules.
+"""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F64, I64
+from oido.datasets.clip import LeftOut
 from oido.datasets.folders import files_below, is_recording
 from oido.errors import OptionError
+from oido.evaluation.bootstrap import Estimate, plain
 from oido.evaluation.drift_features import Acoustics, FeatureSet, collect_features
-from oido.evaluation.drift_report import Drift, MovedClass, MovedFact, SetSize
 from oido.evaluation.two_sample_tests import (
     joint_p,
     mmd,
@@ -20,24 +27,138 @@ from oido.evaluation.two_sample_tests import (
     principal,
     separation,
     shuffled,
+    source_weights,
 )
+from oido.evaluation.verdict import Remark
 from oido.events.thresholds import on_thresholds
 from oido.inference.classifier import AudioClassifier
 from oido.inference.embedder import require_embeddings
 from oido.models.model import AudioModel
 from oido.params import Detection
 
-__all__ = ["LEAST_RECORDINGS", "Drift", "drift"]
+__all__ = ["LEAST_RECORDINGS", "Drift", "MovedClass", "MovedFact", "SetSize", "drift"]
 
 LEAST_RECORDINGS = 5
 """Of each set; with fewer, next to nothing would ever be found."""
 
+FEW_RECORDINGS = 30
+SLIGHT, CLEAR = 0.65, 0.8
+"""Areas under ROC: below the first a shift is called slight, from the second on clear."""
+
+_LISTED = 10
 _ROUNDS = 999
 _MOST_STRETCHES = 2_000
 _NOTICEABLE = 0.1
 """A class that no stretch of either set scores so high is not looked at."""
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+class SetSize(NamedTuple):
+    """Files that were heard, the source recordings they are of, and the stretches of them kept."""
+
+    files: int
+    recordings: int
+    stretches: int
+
+
+class MovedClass(NamedTuple):
+    """A class whose scores (probabilities, where the model is calibrated) moved.
+
+    area: how often a new stretch scores higher than one of reference, 0..1. p: of so large a move
+    of any class. …_mean: the mean score; …_share: the share of stretches at or above the threshold.
+    distance: Wasserstein's, how far a score moved on average.
+    """
+
+    label: str
+    area: float
+    p: float
+    reference_mean: float
+    new_mean: float
+    reference_share: float
+    new_share: float
+    distance: float
+
+
+class MovedFact(NamedTuple):
+    """A fact of how recordings sound (`Acoustics`), the medians of both sets, and if it differs."""
+
+    name: str
+    reference: float
+    new: float
+    p: float
+    differs: bool
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Whether new recordings are heard as those of reference are.
+
+    shifted: they are not; a false alarm in at most ``level`` of pairs without a difference. p: of
+    all three tests together. area: how well a linear classifier of embeddings tells new stretches
+    from those of reference, 0.5 is not at all. mmd: squared maximum mean discrepancy, 0 is none,
+    and chance may make it negative. moved: the classes whose scores moved, most first.
+    ``str`` is for reading, `to_dict` for JSON.
+    """
+
+    model: str
+    calibrated: bool
+    level: float
+    reference: SetSize
+    new: SetSize
+    shifted: bool
+    p: float
+    area: Estimate
+    area_p: float
+    mmd: float
+    mmd_p: float
+    classes_looked_at: int
+    classes_p: float
+    moved: tuple[MovedClass, ...]
+    facts: tuple[MovedFact, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def verdict(self) -> tuple[Remark, ...]:
+        """The sentences, most important first; each function states its rule."""
+        what = "calibration and thresholds" if self.calibrated else "thresholds"
+        return (*_trust(self, what), *_classes(self.moved), *_sound(self.facts, self.shifted))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        content: dict[str, Any] = {**plain(self), "verdict": plain(self.verdict)}
+        for entry in content["moved"]:
+            entry["reference_heard"] = entry.pop("reference_share")
+            entry["new_heard"] = entry.pop("new_share")
+        return content
+
+    def to_json(self) -> str:
+        """`to_dict` as text."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+
+    def __str__(self) -> str:
+        lines = [str(remark) for remark in self.verdict]
+        lines += [
+            "",
+            f"reference  {self.reference.recordings} recordings, {self.reference.stretches} "
+            f"stretches of 5 s or less",
+            f"new        {self.new.recordings} recordings, {self.new.stretches} stretches",
+            f"new told from reference: AUC {self.area.value:.2f} [{self.area.low:.2f}, "
+            f"{self.area.high:.2f}], p {self.area_p:.3f}; MMD² {self.mmd:.4f}, p {self.mmd_p:.3f}; "
+            f"classes, p {self.classes_p:.3f}; together, p {self.p:.3f}",
+        ]
+        if self.moved:
+            width = max(len(entry.label) for entry in self.moved[:_LISTED])
+            lines += ["", f"{'class':{width}}  heard in: reference    new  mean: reference    new"]
+            lines += [
+                f"{e.label:{width}}  {e.reference_share:19.0%}  {e.new_share:5.0%}  "
+                f"{e.reference_mean:15.3f}  {e.new_mean:5.3f}"
+                for e in self.moved[:_LISTED]
+            ]
+            if len(self.moved) > _LISTED:
+                lines.append(f"and {len(self.moved) - _LISTED} more")
+        lines += [f"left out: {name}: {reason}" for name, reason in self.left_out]
+        return "\n".join(lines)
 
 
 def drift(
@@ -53,8 +174,8 @@ def drift(
     """Compare what a model hears in new recordings with what it hears in those of reference.
 
     reference, new: a folder, searched to its bottom, or the paths of recordings; no labels are
-    needed. The reference is what the model was calibrated or tested on. level: of a hundred pairs
-    of sets without a difference, in how many one may be said to be there, as a share. jobs:
+    needed. The reference is what the model was calibrated or tested on. level: the share of false
+    alarms, that is of pairs of sets without a difference for which one is reported. jobs:
     recordings at once. Of each, at most ten stretches of 5 s are kept (`collect_features`), so that
     memory does not depend on their lengths; files that cannot be decoded are left out.
 
@@ -151,34 +272,27 @@ def _facts(old: FeatureSet, new: FeatureSet, level: float, seed: int) -> tuple[M
     )
 
 
-def _pooled(
-    old: NDArray[np.int64], new: NDArray[np.int64], seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _pooled(old: I64, new: I64, seed: int) -> tuple[I64, F64]:
     """Sources of both sets, and their labels with permutations."""
     m, n = int(old.max()) + 1, int(new.max()) + 1
     return np.concatenate([old, new + m]), shuffled(np.arange(m + n) >= m, _ROUNDS, seed)
-
-
-def _weighted(source: NDArray[np.int64]) -> NDArray[np.float64]:
-    """f64[S], sum 1: each source counts alike."""
-    weights = 1 / np.bincount(source)[source]
-    return np.asarray(weights / weights.sum())
 
 
 def _changes(
     old: FeatureSet, new: FeatureSet, column: int, threshold: float
 ) -> tuple[float, float, float, float, float]:
     """The means, the shares at the threshold, and the distance, as `MovedClass` has them."""
-    both = [(_weighted(each.source), each.values[:, column]) for each in (old, new)]
+    shares = [source_weights(each.source) for each in (old, new)]  # each source counts alike
+    both = [(w / w.sum(), each.values[:, column]) for w, each in zip(shares, (old, new))]
     edges = np.unique(np.concatenate([values for _, values in both]))
     below = [
         np.cumsum(np.bincount(np.searchsorted(edges, values), weights, len(edges)))
         for weights, values in both
     ]
     means = [float(weights @ values) for weights, values in both]
-    shares = [float(weights @ (values >= threshold)) for weights, values in both]
+    reached = [float(weights @ (values >= threshold)) for weights, values in both]
     distance = float(np.abs(below[0] - below[1])[:-1] @ np.diff(edges))
-    return means[0], means[1], shares[0], shares[1], distance
+    return means[0], means[1], reached[0], reached[1], distance
 
 
 def _paths(recordings: Paths) -> list[str]:
@@ -192,3 +306,72 @@ def _paths(recordings: Paths) -> list[str]:
     if not found:
         raise OptionError(f"{name}: no recordings in this folder (such as .wav or .mp3)")
     return found
+
+
+def _trust(found: Drift, what: str) -> Iterator[Remark]:
+    """No shift: trusted, with a caution below `FEW_RECORDINGS`. Else by the area."""
+    fewest = min(found.reference.recordings, found.new.recordings)
+    if not found.shifted:
+        yield Remark("good", f"no shift found: {what} made on the reference can still be trusted")
+        if fewest < FEW_RECORDINGS:
+            text = f"with only {fewest} recordings on a side, none but a large shift would show"
+            yield Remark("fair", text)
+        return
+    area = found.area.value
+    facts = f"new recordings differ from the reference (AUC {area:.2f})"
+    if area >= SLIGHT:
+        size = "a clear shift" if area >= CLEAR else "a shift"
+        yield Remark(
+            "poor",
+            f"{size}: {facts}; do not trust {what} made on the reference: label some new "
+            f"recordings, and calibrate with them",
+        )
+    elif found.moved:
+        yield Remark(
+            "fair",
+            f"a slight shift: {facts}; {what} may be off for the classes that moved: check these "
+            f"on labelled new recordings",
+        )
+    else:
+        yield Remark(
+            "fair",
+            f"a slight shift: {facts}, but no class scores differently; {what} are likely to hold: "
+            f"check them on a few labelled new recordings",
+        )
+
+
+def _classes(moved: Sequence[MovedClass]) -> Iterator[Remark]:
+    if not moved:
+        return
+    for tone, rising in (("higher", True), ("lower", False)):
+        found = [e for e in moved if (e.area > 0.5) == rising]
+        if found:
+            names = ", ".join(repr(e.label) for e in found[: _LISTED // 2])
+            more = len(found) - _LISTED // 2
+            also = f" and {more} more" if more > 0 else ""
+            verb = "scores" if len(found) == 1 else "score"
+            yield Remark("fair", f"in new recordings {names}{also} {verb} {tone}")
+
+
+_PHRASES = {
+    "sample_rate_hz": ("have a higher sample rate", "have a lower sample rate", "{:.0f} Hz"),
+    "seconds": ("are longer", "are shorter", "{:.1f} s"),
+    "level_db": ("are louder", "are quieter", "{:.0f} dB"),
+    "silent_share": ("are silent for more of their time", "are silent for less", "{:.0%}"),
+    "bandwidth_hz": ("reach higher frequencies", "are duller, without highs", "up to {:.0f} Hz"),
+}
+"""Of a fact that is more, of one that is less, and how its values are written."""
+
+
+def _sound(facts: Sequence[MovedFact], shifted: bool) -> Iterator[Remark]:
+    """What differs in how recordings sound; it explains a shift, and is no matter without one."""
+    for fact in facts:
+        if not fact.differs or fact.new == fact.reference:
+            continue
+        more, less, form = _PHRASES[fact.name]
+        new, old = (form.format(value) for value in (fact.new, fact.reference))
+        text = f"new recordings {more if fact.new > fact.reference else less}, {new} against {old}"
+        if shifted:
+            yield Remark("fair", text)
+        else:
+            yield Remark("good", f"{text}, which the model does not mind")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What comparing two sets of recordings needs: short stretches, embedded, scored and measured.
 
-Beside embeddings and scores stand plain facts of the sound: how loud, how much silence, up to which
-frequency.
+Beside embeddings and scores there are plain facts of the sound: how loud it is, how much of it is
+silent, and up to which frequency it reaches.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, F64, I64
 from oido.datasets.clip import LeftOut, source_of
 from oido.datasets.splits import group_numbers
 from oido.errors import AudioError
@@ -66,7 +66,7 @@ class MeasuringReader(AudioReader):
         """Those of the reader."""
         return self._reader.damaged_packets
 
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
+    def blocks(self) -> Iterator[F32]:
         for block in self._reader.blocks():
             self._add(block.mean(axis=1, dtype=np.float32))
             yield block
@@ -75,7 +75,7 @@ class MeasuringReader(AudioReader):
         self._reader.close()
 
     def acoustics(self) -> Acoustics:
-        """Of what was read so far; what does not fill a frame counts if there is no whole one."""
+        """Of what was read so far; a partial frame counts only if there is no whole one."""
         if not self._frames:
             padding = _FRAME_SAMPLES - len(self._partial_frame)
             window = np.pad(np.hanning(len(self._partial_frame)), (0, padding))
@@ -92,7 +92,7 @@ class MeasuringReader(AudioReader):
             float(audible[-1] if len(audible) else 0) * rate / _FRAME_SAMPLES,
         )
 
-    def _add(self, mono: NDArray[np.float32]) -> None:
+    def _add(self, mono: F32) -> None:
         with np.errstate(over="ignore", invalid="ignore"):
             self._energy += float(np.dot(mono, mono))
         self._samples += len(mono)
@@ -102,7 +102,7 @@ class MeasuringReader(AudioReader):
         if whole:
             self._measure(joined[:whole].reshape(-1, _FRAME_SAMPLES), self._window)
 
-    def _measure(self, frames: NDArray[np.float32], window: NDArray[np.float64]) -> None:
+    def _measure(self, frames: F32, window: F64) -> None:
         """f32[n, 2048], and the window f64[2048] for their spectra."""
         with np.errstate(over="ignore", invalid="ignore"):
             loudness = np.square(frames, dtype=np.float64).mean(axis=1)
@@ -117,8 +117,6 @@ STRETCH_SECONDS = 5.0
 MOST_STRETCHES = 10
 """Kept of one recording, drawn at random; memory stays flat over long ones."""
 
-Floats = NDArray[np.float32]
-
 
 @dataclass(frozen=True, eq=False)
 class FeatureSet:
@@ -129,11 +127,11 @@ class FeatureSet:
     file; file_source: i64[G].
     """
 
-    embeddings: Floats
-    values: Floats
-    source: NDArray[np.int64]
-    facts: NDArray[np.float64]
-    file_source: NDArray[np.int64]
+    embeddings: F32
+    values: F32
+    source: I64
+    facts: F64
+    file_source: I64
     left_out: tuple[LeftOut, ...]
 
     @property
@@ -155,8 +153,8 @@ class FeatureSet:
 
 
 class _Features(NamedTuple):
-    embeddings: Floats
-    values: Floats
+    embeddings: F32
+    values: F32
     facts: Acoustics
 
 
@@ -205,7 +203,7 @@ def collect_features(
 
 
 def _features(classifier: AudioClassifier, path: str, dice: np.random.Generator) -> _Features:
-    kept: list[tuple[Floats, Floats]] = []
+    kept: list[tuple[F32, F32]] = []
     with open_audio(path) as opened:
         reader = MeasuringReader(opened)
         for number, stretch in enumerate(_stretches(classifier, reader)):
@@ -218,17 +216,15 @@ def _features(classifier: AudioClassifier, path: str, dice: np.random.Generator)
     return _Features(embeddings, values, facts)
 
 
-def _stretches(
-    classifier: AudioClassifier, reader: MeasuringReader
-) -> Iterator[tuple[Floats, Floats]]:
+def _stretches(classifier: AudioClassifier, reader: MeasuringReader) -> Iterator[tuple[F32, F32]]:
     """Embedding f32[D] and values f32[C] of each; a last one of less than half is left out."""
     windowing, model_reader = classifier.windowing, classifier.postprocessor
     hop_seconds = windowing.hop_seconds
     size = max(1, round(STRETCH_SECONDS / hop_seconds))
-    pending: list[tuple[Floats, Floats, NDArray[np.float64], NDArray[np.float64]]] = []
+    pending: list[tuple[F32, F32, F64, F64]] = []
     held, any_yielded = 0, False
 
-    def merge(stop: int | None) -> tuple[Floats, Floats]:
+    def merge(stop: int | None) -> tuple[F32, F32]:
         nonlocal pending, held
         scores, embeddings, weights, loudness = (np.concatenate(p) for p in zip(*pending))
         pending = [] if stop is None else [
@@ -252,5 +248,5 @@ def _stretches(
         yield merge(None)
 
 
-def _concatenate(parts: list[Floats]) -> Floats:
+def _concatenate(parts: list[F32]) -> F32:
     return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from oido.datasets.clip import NON_EVENTS, Clip, LeftOut
-from oido.datasets.dataset import Dataset
+from oido.arrays import F32, F64
+from oido.datasets.clip import NON_EVENTS, LeftOut
+from oido.datasets.dataset import Dataset, label_targets
 from oido.datasets.waveforms import clip_waveforms
 from oido.errors import AudioError, OptionError
 from oido.evaluation.predictions import ClipPredictions, JudgedWindows
@@ -29,8 +29,6 @@ __all__ = ["evaluate", "predict_clips"]
 Progress = Callable[[int, int], None]
 """Called with how many clips are done, and how many there are."""
 
-Floats = NDArray[np.float32]
-
 
 def evaluate(
     model: str | os.PathLike[str] | AudioModel | AudioClassifier,
@@ -42,11 +40,12 @@ def evaluate(
 ) -> Report:
     """Hear every clip of a dataset, and report how well a model names what is in them.
 
-    thresholds: of all labels, or by label; None, and for the labels without one, the model's own,
-    or else 0.3. seed: of the samples that intervals are taken from. The rest is as for `judge`.
+    thresholds: one for all labels, or by label; labels without one have the model's own, or else
+    0.3. seed: of the samples that intervals are taken from. The rest is as for `predict_clips`.
     """
     judged, left_out = predict_clips(model, dataset, thresholds=thresholds, progress=progress)
-    name = os.fspath(model) if isinstance(model, str | os.PathLike) else _name_of(model)
+    model = model.model if isinstance(model, AudioClassifier) else model
+    name = model.name if isinstance(model, AudioModel) else os.fspath(model)
     note = (
         "The figures hold for new recordings only if the model was not trained on these, "
         "nor on others of the same sources."
@@ -68,18 +67,18 @@ def predict_clips(
     thresholds: float | Mapping[str, float] | None = None,
     progress: Progress | None = None,
 ) -> tuple[ClipPredictions, tuple[LeftOut, ...]]:
-    """What a model says of every clip, and the clips that could not be heard.
+    """What a model predicts for every clip, and the clips that could not be decoded.
 
-    The dataset's labels are found among the model's, in any case. A model of AudioSet's classes
-    says several of one sound ("Dog", "Animal"): of it, only the dataset's classes count. Of any
-    other model all classes count, so that naming one that the dataset does not have is a mistake;
-    one called background, noise, other or silence is its answer "no event".
+    Labels of the dataset are looked up among the model's, whatever their case. A model of
+    AudioSet's classes has several names for one sound ("Dog", "Animal"), so only the dataset's
+    classes count. For any other model all classes count: naming one that the dataset does not have
+    is a mistake, and one called background, noise, other or silence means "no event".
 
-    Raises OptionError for a label that the model does not have, and if no clip can be heard.
+    Raises OptionError for a label that the model does not have, and if no clip can be decoded.
     """
     classifier = model if isinstance(model, AudioClassifier) else AudioClassifier(model)
     columns = _columns(classifier, dataset)
-    targets = _targets(dataset, columns, len(classifier.labels))
+    targets = label_targets(dataset.clips, columns.of_label, len(classifier.labels))  # f32[K, L]
     outputs: dict[int, _ClipOutput] = {}
     reasons: dict[int, str] = {}
     for done, (number, result) in enumerate(_results(classifier, dataset), start=1):
@@ -94,14 +93,27 @@ def predict_clips(
         first = f"; {left_out[0].reason}" if left_out else ""
         raise OptionError(f"none of the {len(dataset)} clips can be heard{first}")
     kept = sorted(outputs)
-    judged = _predictions(
-        [outputs[n] for n in kept],
+    scores, probabilities, windows, times = zip(*(outputs[n] for n in kept))
+    is_calibrated = probabilities[0] is not None
+    values = np.stack(probabilities if is_calibrated else scores)  # f32[K, L]
+    of_windows = np.concatenate(windows)  # f32[M, L]
+    chosen, no_event = columns.classes, columns.no_event
+    judged = ClipPredictions(
         tuple(dataset[n] for n in kept),
-        targets[kept],
-        columns,
-        classifier.labels,
-        _thresholds(classifier, thresholds),
-        dataset.multi_label,
+        tuple(classifier.labels[column] for column in chosen),
+        targets[kept][:, chosen],
+        values[:, chosen],
+        _thresholds(classifier, thresholds)[chosen],
+        multi_label=dataset.multi_label,
+        calibrated=is_calibrated,
+        scores=np.stack(scores)[:, chosen] if is_calibrated else None,
+        no_event=values[:, no_event].max(axis=1) if no_event else None,
+        windows=JudgedWindows(
+            of_windows[:, chosen],
+            np.repeat(np.arange(len(kept)), [len(each) for each in windows]),
+            np.concatenate(times),
+            no_event=of_windows[:, no_event].max(axis=1) if no_event else None,
+        ),
     )
     return judged, (*dataset.left_out, *left_out)
 
@@ -134,10 +146,10 @@ def _classify(
 class _ClipOutput(NamedTuple):
     """What is kept of one clip; values f32[C] and f32[N, C], times f64[N, 2] in the clip."""
 
-    scores: Floats
-    probabilities: Floats | None
-    windows: Floats
-    times: NDArray[np.float64]
+    scores: F32
+    probabilities: F32 | None
+    windows: F32
+    times: F64
 
     @classmethod
     def of(cls, result: ClassificationResult) -> _ClipOutput:
@@ -170,20 +182,7 @@ def _columns(classifier: AudioClassifier, dataset: Dataset) -> _Columns:
     return _Columns(classes, no_event, of_label)
 
 
-def _targets(dataset: Dataset, columns: _Columns, size: int) -> Floats:
-    """f32[K, C] over the classes that count."""
-    targets = np.zeros((len(dataset), size), np.float32)
-    for row, clip in zip(targets, dataset.clips):
-        if not clip.complete:
-            row[:] = np.nan
-        for value, labels in ((1.0, clip.labels), (0.0, clip.negatives)):
-            row[[columns.of_label[name] for name in labels if name in columns.of_label]] = value
-    return targets[:, columns.classes]
-
-
-def _thresholds(
-    classifier: AudioClassifier, explicit: float | Mapping[str, float] | None
-) -> Floats:
+def _thresholds(classifier: AudioClassifier, explicit: float | Mapping[str, float] | None) -> F32:
     """f32[C] of all labels. Raises OptionError for a threshold that is none."""
     own = classifier.postprocessor.head.thresholds
     if isinstance(explicit, Mapping):
@@ -192,40 +191,3 @@ def _thresholds(
         detection = Detection(explicit)
         own = own if explicit is None else ()
     return on_thresholds(len(classifier.labels), detection, classifier.label_indices, own)
-
-
-def _predictions(
-    outputs: list[_ClipOutput],
-    clips: tuple[Clip, ...],
-    targets: Floats,
-    columns: _Columns,
-    labels: tuple[str, ...],
-    thresholds: Floats,
-    multi_label: bool,
-) -> ClipPredictions:
-    scores = np.stack([each.scores for each in outputs])  # f32[K, C]
-    found = [each.probabilities for each in outputs if each.probabilities is not None]
-    values = np.stack(found) if found else scores
-    windows = np.concatenate([each.windows for each in outputs])  # f32[M, C]
-    counts = [len(each.windows) for each in outputs]
-    return ClipPredictions(
-        clips,
-        tuple(labels[column] for column in columns.classes),
-        targets,
-        values[:, columns.classes],
-        thresholds[columns.classes],
-        multi_label=multi_label,
-        calibrated=bool(found),
-        scores=scores[:, columns.classes] if found else None,
-        no_event=values[:, columns.no_event].max(axis=1) if columns.no_event else None,
-        windows=JudgedWindows(
-            windows[:, columns.classes],
-            np.repeat(np.arange(len(outputs)), counts),
-            np.concatenate([each.times for each in outputs]),
-            no_event=windows[:, columns.no_event].max(axis=1) if columns.no_event else None,
-        ),
-    )
-
-
-def _name_of(model: AudioModel | AudioClassifier) -> str:
-    return model.name if isinstance(model, AudioModel) else model.model.name

@@ -6,18 +6,19 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F64
 from oido.datasets.clip import LeftOut
 from oido.datasets.dataset import Dataset
 from oido.datasets.regions import FileTruth, TimedLabel, file_truths, merge_events
 from oido.datasets.splits import group_numbers
 from oido.errors import AudioError, OptionError
-from oido.evaluation.bootstrap import Bootstrap, Estimate
+from oido.evaluation.bootstrap import Bootstrap, Estimate, plain
+from oido.evaluation.metrics import f1_of, row_means
 from oido.evaluation.sed_scores import PSDS_1, PSDS_2, Counts, JudgedFile, Tables
 from oido.inference.classifier import AudioClassifier
 from oido.models.model import AudioModel
@@ -80,16 +81,8 @@ class EventFigures:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: estimates are {value, low, high}; what is not known is None."""
-        content = asdict(self)
-        content["left_out"] = [entry._asdict() for entry in self.left_out]
-        content["classes"] = [
-            {name: _plain(getattr(entry, name)) for name in entry.__dataclass_fields__}
-            for entry in self.classes
-        ]
-        return {
-            name: value if name in ("classes", "left_out") else _plain(getattr(self, name))
-            for name, value in content.items()
-        }
+        content: dict[str, Any] = plain(self)
+        return content
 
     def __str__(self) -> str:
         events = sum(entry.events for entry in self.classes)
@@ -131,12 +124,6 @@ class EventFigures:
         )
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Estimate):
-        return {name: _plain(number) for name, number in value._asdict().items()}
-    return None if isinstance(value, float) and math.isnan(value) else value
-
-
 def _with_interval(estimate: Estimate) -> str:
     interval = f" [{estimate.low:.2f}, {estimate.high:.2f}]" if estimate.has_interval else ""
     return f"{estimate.value:.3f}{interval}"
@@ -147,8 +134,6 @@ def _number(estimate: Estimate) -> str:
 
 
 SEGMENT_SECONDS = 1.0
-
-Floats = NDArray[np.float64]
 
 
 def judge_events(
@@ -162,12 +147,12 @@ def judge_events(
     progress: Callable[[int, int], None] = lambda done, total: None,
     seed: int = 0,
 ) -> EventFigures:
-    """Hear every recording of a dataset once, and compare its events with the labelled regions.
+    """Classify every recording of a dataset, and compare its events with the labelled regions.
 
     The regions of a recording are all that is heard in it (`oido.datasets.regions` has the
-    rules), and only the dataset's classes count. thresholds: as of ``result.events``: for all
-    labels, or by label; None, and for labels without one, the model's own, or else 0.3. Scores of
-    all windows are kept, 8 bytes for each class.
+    rules), and only the dataset's classes count. thresholds: one for all labels, or by label;
+    labels without one have the model's own, or else 0.3. Scores of all windows are kept, 8 bytes
+    for each class.
 
     Raises OptionError for a label that the model does not have, for collars below 0, and if no
     event can be judged; MissingExtraError without ``oido[evaluate]``.
@@ -215,6 +200,7 @@ def judge_events(
     events = _Rates(tables.events(onset_collar, offset_collar, offset_share), bootstrap)
     segments = _Rates(tables.segments(SEGMENT_SECONDS), bootstrap)
     (psds1, of_class1), (psds2, of_class2) = tables.psds(PSDS_1), tables.psds(PSDS_2)
+    micro = events.rates()
     return EventFigures(
         files=len(files),
         recordings=bootstrap.count,
@@ -224,11 +210,11 @@ def judge_events(
         offset_share=offset_share,
         cell_seconds=classifier.windowing.hop_seconds,
         macro_f1=events.macro_f1(),
-        micro_precision=events.precision(),
-        micro_recall=events.recall(),
-        micro_f1=events.f1(),
+        micro_precision=micro[0],
+        micro_recall=micro[1],
+        micro_f1=micro[2],
         segment_macro_f1=segments.macro_f1(),
-        segment_micro_f1=segments.f1(),
+        segment_micro_f1=segments.rates()[2],
         psds1=psds1,
         psds2=psds2,
         classes=tuple(
@@ -236,8 +222,8 @@ def judge_events(
                 label,
                 int(events.counts.truths[:, n].sum()),
                 int((events.counts.hits + events.counts.alarms)[:, n].sum()),
-                *(events.precision(n), events.recall(n), events.f1(n)),
-                *(segments.precision(n), segments.recall(n), segments.f1(n)),
+                *events.rates(n),
+                *segments.rates(n),
                 *(of_class1[label], of_class2[label]),
             )
             for n, label in enumerate(classes)
@@ -281,34 +267,19 @@ class _Rates:
     def __init__(self, counts: Counts, bootstrap: Bootstrap) -> None:
         self.counts, self._bootstrap = counts, bootstrap
 
-    def precision(self, number: int | None = None) -> Estimate:
-        hits, alarms, _ = self._of(number)
-        return self._bootstrap.share(hits, hits + alarms)
-
-    def recall(self, number: int | None = None) -> Estimate:
-        hits, _, truths = self._of(number)
-        return self._bootstrap.share(hits, truths)
-
-    def f1(self, number: int | None = None) -> Estimate:
-        parts = self._of(number)
-        samples = _f1(*(self._bootstrap.sums(part) for part in parts))
-        return self._bootstrap.percentiles(float(_f1(*(part.sum() for part in parts))), samples)
+    def rates(self, number: int | None = None) -> tuple[Estimate, Estimate, Estimate]:
+        """Precision, recall and F1."""
+        parts = [p.sum(axis=1) if number is None else p[:, number] for p in self.counts]
+        hits, alarms, truths = parts
+        samples = _f1(*map(self._bootstrap.sums, parts))
+        f1 = self._bootstrap.percentiles(float(_f1(*(part.sum() for part in parts))), samples)
+        return self._bootstrap.share(hits, hits + alarms), self._bootstrap.share(hits, truths), f1
 
     def macro_f1(self) -> Estimate:
         value = float(np.mean(_f1(*(part.sum(axis=0) for part in self.counts))))
-        samples = _f1(*(self._bootstrap.sums(part) for part in self.counts))  # f64[B, C]
-        known = ~np.isnan(samples)
-        with np.errstate(invalid="ignore"):
-            means = np.where(known, samples, 0).sum(axis=1) / known.sum(axis=1)
-        return self._bootstrap.percentiles(value, means)
-
-    def _of(self, number: int | None) -> tuple[NDArray[np.int64], ...]:
-        return tuple(
-            part.sum(axis=1) if number is None else part[:, number] for part in self.counts
-        )
+        samples = _f1(*map(self._bootstrap.sums, self.counts))  # f64[B, C]
+        return self._bootstrap.percentiles(value, row_means(samples))
 
 
-def _f1(hits: Any, alarms: Any, truths: Any) -> Floats:
-    """2 · hits / (detected + true); NaN where there is neither."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(2 * hits / (hits + alarms + truths), np.float64)
+def _f1(hits: Any, alarms: Any, truths: Any) -> F64:
+    return f1_of(hits, alarms, truths - hits)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F64, I64, Bools
 from oido.evaluation.bootstrap import Bootstrap, Estimate, Numbers
 from oido.evaluation.predictions import UNKNOWN, ClipPredictions, classes_of
 from oido.evaluation.ranking_and_calibration import (
@@ -21,12 +21,10 @@ from oido.evaluation.ranking_and_calibration import (
     roc_auc,
 )
 
-__all__ = ["NO_EVENT", "ClassMetrics", "Metrics", "measure"]
+__all__ = ["NO_EVENT", "ClassMetrics", "Metrics", "f1_of", "measure", "row_means"]
 
 NO_EVENT = "(no event)"
 """How tables name what is no class."""
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -55,10 +53,10 @@ class ClassMetrics:
 
 @dataclass(frozen=True)
 class Metrics:
-    """All figures; an Estimate has NaN where the data do not tell.
+    """All figures; an Estimate is NaN where the data cannot show it.
 
     clip_accuracy: with one class per clip, the share of clips whose class is the one named; with
-    several, of clips of which every class is said right (scikit-learn's accuracy_score for both).
+    several, of clips with every class right (scikit-learn's accuracy_score for both).
     Clips with something unknown do not count. window_accuracy: the same of windows.
     label_accuracy: the share of right decisions at the thresholds, over clips and classes.
     macro_…: the mean over the classes that have clips; mAP is macro_ap. macro_d_prime: of
@@ -85,7 +83,7 @@ class Metrics:
     micro_recall: Estimate
     micro_f1: Estimate
     classes: tuple[ClassMetrics, ...]
-    confusion: NDArray[np.int64] | None
+    confusion: I64 | None
     confusion_labels: tuple[str, ...]
     reliability: Reliability
     reliability_before: Reliability | None
@@ -107,9 +105,9 @@ def measure(judged: ClipPredictions, *, seed: int = 0) -> Metrics:
     )
     with_clips = [entry for entry in classes if entry.clips]
 
-    def macro(name: str, samples: Floats) -> Estimate:
+    def macro(name: str, samples: F64) -> Estimate:
         values = [getattr(entry, name).value for entry in with_clips]
-        return bootstrap.percentiles(_mean(values), _row_means(samples[:, tested]))
+        return bootstrap.percentiles(_mean(values), row_means(samples[:, tested]))
 
     area = macro("roc_auc", np.stack([r.area_samples for r in rankings], axis=1))
     right, complete = _clips_right(judged)
@@ -134,7 +132,7 @@ def measure(judged: ClipPredictions, *, seed: int = 0) -> Metrics:
         micro_precision=bootstrap.share(hits.sum(1), (hits | alarms).sum(1)),
         micro_recall=bootstrap.share(hits.sum(1), counts.true.sum(1)),
         micro_f1=bootstrap.percentiles(
-            float(_f1(hits.sum(), alarms.sum(), misses.sum())), _f1(*of_micro)
+            float(f1_of(hits.sum(), alarms.sum(), misses.sum())), f1_of(*of_micro)
         ),
         classes=classes,
         confusion=None if judged.multi_label else _confusion(judged),
@@ -147,7 +145,7 @@ def measure(judged: ClipPredictions, *, seed: int = 0) -> Metrics:
 
 
 class _Counts:
-    """Of each clip and class, bool[K, C]: heard, found, missed, or a false alarm."""
+    """bool[K, C]: where a class is present, absent, detected rightly, missed, or a false alarm."""
 
     def __init__(self, judged: ClipPredictions) -> None:
         self.true = judged.known & (judged.targets > 0)
@@ -156,18 +154,18 @@ class _Counts:
         self.misses = self.true & ~judged.detected
         self.alarms = self.false & judged.detected
 
-    def samples(self, bootstrap: Bootstrap) -> tuple[Floats, Floats, Floats]:
+    def samples(self, bootstrap: Bootstrap) -> tuple[F64, F64, F64]:
         hits, alarms, misses = (bootstrap.sums(p) for p in (self.hits, self.alarms, self.misses))
         with np.errstate(divide="ignore", invalid="ignore"):
-            return hits / (hits + alarms), hits / (hits + misses), _f1(hits, alarms, misses)
+            return hits / (hits + alarms), hits / (hits + misses), f1_of(hits, alarms, misses)
 
 
 @dataclass(frozen=True)
 class _Ranking:
     ap: float
     area: float
-    ap_samples: Floats
-    area_samples: Floats
+    ap_samples: F64
+    area_samples: F64
 
 
 def _ranking(judged: ClipPredictions, number: int, bootstrap: Bootstrap) -> _Ranking:
@@ -187,12 +185,12 @@ def _class_metrics(
     number: int,
     bootstrap: Bootstrap,
     ranking: _Ranking,
-    f1_samples: Floats,
+    f1_samples: F64,
 ) -> ClassMetrics:
     true, hits = counts.true[:, number], counts.hits[:, number]
     alarms, known = counts.alarms[:, number], judged.known[:, number]
     errors = (judged.probabilities[known, number] - judged.targets[known, number]) ** 2
-    f1 = float(_f1(hits.sum(), alarms.sum(), counts.misses[:, number].sum()))
+    f1 = float(f1_of(hits.sum(), alarms.sum(), counts.misses[:, number].sum()))
     return ClassMetrics(
         label=judged.classes[number],
         clips=int(true.sum()),
@@ -210,13 +208,13 @@ def _class_metrics(
     )
 
 
-def _f1(hits: Numbers, alarms: Numbers, misses: Numbers) -> Floats:
+def f1_of(hits: Numbers, alarms: Numbers, misses: Numbers) -> F64:
     """2 · hits / (2 · hits + alarms + misses); NaN where there is neither a clip nor an alarm."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(2 * hits / (2 * hits + alarms + misses), np.float64)
 
 
-def _clips_right(judged: ClipPredictions) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _clips_right(judged: ClipPredictions) -> tuple[Bools, Bools]:
     """bool[K]: named rightly; and whether all is known of the clip."""
     complete = np.asarray(judged.known.all(axis=1))
     if judged.multi_label:
@@ -242,15 +240,14 @@ def _window_accuracy(judged: ClipPredictions, bootstrap: Bootstrap) -> Estimate:
     )
 
 
-def _confusion(judged: ClipPredictions) -> NDArray[np.int64]:
-    size = len(judged.classes) + 1
-    matrix = np.zeros((size, size), np.int64)
+def _confusion(judged: ClipPredictions) -> I64:
     counted = judged.truth != UNKNOWN
-    np.add.at(matrix, (judged.truth[counted], judged.decided[counted]), 1)
-    return matrix
+    truth, decided = judged.truth[counted], judged.decided[counted]
+    size = len(judged.classes) + 1
+    return np.bincount(size * truth + decided, minlength=size**2).reshape(size, size)
 
 
-def _majority(judged: ClipPredictions, complete: NDArray[np.bool_]) -> float:
+def _majority(judged: ClipPredictions, complete: Bools) -> float:
     """The share of the most frequent combination of classes."""
     if not complete.any():
         return math.nan
@@ -263,7 +260,7 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(known) / len(known) if known else math.nan
 
 
-def _row_means(samples: Floats) -> Floats:
+def row_means(samples: F64) -> F64:
     """f64[B]: the mean of each row without its NaN; NaN where all is."""
     known = ~np.isnan(samples)
     with np.errstate(invalid="ignore"):

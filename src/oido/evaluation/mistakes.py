@@ -7,8 +7,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, F64, I64, Bools
 from oido.datasets.clip import Clip
 from oido.datasets.waveforms import clip_waveform
 from oido.errors import AudioError
@@ -52,7 +52,7 @@ def worst_mistakes(judged: ClipPredictions, count: int = 12) -> tuple[Mistake, .
     return tuple(_mistake(judged, n, int(column[n]), float(severity[n])) for n in wrong[:count])
 
 
-def _one(judged: ClipPredictions) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _one(judged: ClipPredictions) -> tuple[F64, I64]:
     """f64[K] severity, −inf for no mistake; i64[K] the class that it is about."""
     values = judged.probabilities.astype(np.float64)
     nothing = 1 - values.max(axis=1) if judged.no_event is None else judged.no_event
@@ -65,7 +65,7 @@ def _one(judged: ClipPredictions) -> tuple[NDArray[np.float64], NDArray[np.int64
     return severity, np.where(judged.decided < size, judged.decided, judged.truth)
 
 
-def _several(judged: ClipPredictions) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _several(judged: ClipPredictions) -> tuple[F64, I64]:
     present = judged.targets > 0
     wrong = judged.known & (judged.detected != present)
     gaps = np.where(wrong, np.abs(judged.probabilities - present), -np.inf)
@@ -89,7 +89,7 @@ def _mistake(judged: ClipPredictions, number: int, column: int, severity: float)
     )
 
 
-def _labels(judged: ClipPredictions, chosen: NDArray[np.bool_]) -> str:
+def _labels(judged: ClipPredictions, chosen: Bools) -> str:
     return ", ".join(label for label, is_in in zip(judged.classes, chosen) if is_in) or NO_EVENT
 
 
@@ -124,7 +124,7 @@ class Excerpt(NamedTuple):
     start: float
     seconds: float
     flac: bytes
-    log_mel: NDArray[np.float32]
+    log_mel: F32
 
 
 def excerpt(clip: Clip, centre: float = math.nan) -> Excerpt | None:
@@ -137,22 +137,15 @@ def excerpt(clip: Clip, centre: float = math.nan) -> Excerpt | None:
     end = start + SECONDS if clip.end_time is None else min(clip.end_time, start + SECONDS)
     try:
         waveform, rate_hz = clip_waveform(Clip(clip.path, start_time=start, end_time=end))
-        waveform, rate_hz = _at_most(waveform, rate_hz, _HIGHEST_RATE_HZ)
+        waveform = resample(waveform, rate_hz, min(rate_hz, _HIGHEST_RATE_HZ))
+        rate_hz = min(rate_hz, _HIGHEST_RATE_HZ)
         seconds = len(waveform) / rate_hz
         return Excerpt(start, seconds, flac_bytes(waveform, rate_hz), _log_mel(waveform, rate_hz))
     except AudioError:
         return None
 
 
-def _at_most(
-    waveform: NDArray[np.float32], rate_hz: int, highest_hz: int
-) -> tuple[NDArray[np.float32], int]:
-    if rate_hz <= highest_hz:
-        return waveform, rate_hz
-    return resample(waveform, rate_hz, highest_hz), highest_hz
-
-
-def _log_mel(waveform: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
+def _log_mel(waveform: F32, rate_hz: int) -> F32:
     waveform = resample(waveform, rate_hz, _PARAMS.sample_rate_hz)
     missing = max(0, _PARAMS.window_samples - len(waveform))
     weights = mel_matrix(_PARAMS, _BANDS, LOW_HZ, HIGH_HZ).astype(np.float32)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pictures of a report: SVG by Matplotlib, on white, with the same said in words.
+"""The pictures of a report: SVG by Matplotlib, on white, each described in words too.
 
 Labels stay text, and are never read as formulas, whatever signs are in them.
 """
@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from oido.errors import MissingExtraError
+from oido.arrays import F32, I64
+from oido.errors import needs_extra
 from oido.evaluation.bootstrap import Estimate
 from oido.evaluation.metrics import Metrics
 from oido.evaluation.predictions import ClipPredictions
@@ -53,6 +53,10 @@ _COLOURS = (_BLUE, _ORANGE, "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000
 
 _DASHES = ("-", "--", "-.", ":")
 _LONGEST_LABEL = 24
+_NEEDED = (
+    "the report's pictures need Matplotlib; run: pip install 'oido[train]', or save the report as "
+    ".json"
+)
 
 
 class Picture(NamedTuple):
@@ -63,13 +67,13 @@ class Picture(NamedTuple):
 
 
 def confusion_picture(metrics: Metrics) -> Picture | None:
-    """Rows are what is true, columns what was said; None with several classes per clip."""
+    """Rows are true classes, columns predicted ones; None with several classes per clip."""
     if metrics.confusion is None:
         return None
     matrix, labels = _without_empty(metrics.confusion, metrics.confusion_labels)
     size, rows = len(labels), matrix.sum(axis=1, keepdims=True)
     shares = matrix / np.maximum(rows, 1)
-    with _figure(2.2 + 0.42 * size, 1.6 + 0.36 * size) as (figure, axes, drawn):
+    with _figure(2.2 + 0.42 * size, 1.6 + 0.36 * size) as (axes, svg):
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         for row, column in np.argwhere(matrix > 0):
             colour = "white" if shares[row, column] > 0.5 else "black"
@@ -81,18 +85,19 @@ def confusion_picture(metrics: Metrics) -> Picture | None:
         axes.set_xlabel("said")
         axes.set_ylabel("true")
         axes.spines[:].set_visible(False)
-        svg = drawn(figure)
     right = int(np.trace(metrics.confusion))
     words = f"Confusion matrix of {size} rows: {right} of {int(metrics.confusion.sum())} clips lie"
-    return Picture(svg, f"{words} on the diagonal. The same numbers stand in the table below.")
+    return Picture(
+        bytes(svg), f"{words} on the diagonal. The same numbers stand in the table below."
+    )
 
 
 def reliability_picture(found: Reliability, before: Reliability | None = None) -> Picture:
-    """How often what is said with a probability comes true, and how many cases there are."""
+    """How often predictions of each probability come true, and how many of them there are."""
     curves = [("probabilities", found, _BLUE, "o-")]
     if before is not None:
         curves.append(("raw scores", before, _ORANGE, "s--"))
-    with _figure(4.4, 4.0) as (figure, axes, drawn):
+    with _figure(4.4, 4.0) as (axes, svg):
         axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=":", label="perfect")
         for name, each, colour, line in curves:
             bins = [entry for entry in each.bins if entry.cases]
@@ -104,11 +109,10 @@ def reliability_picture(found: Reliability, before: Reliability | None = None) -
                 axes.annotate(str(entry.cases), place, (4, -10), textcoords="offset points")
         axes.set(xlim=(0, 1.02), ylim=(0, 1.05), xlabel="what was said", ylabel="what came true")
         axes.legend(frameon=False, loc="upper left")
-        svg = drawn(figure)
     described = "; ".join(
         f"of {b.cases} cases at {b.confidence:.2f}, {b.observed:.2f}" for b in found.bins if b.cases
     )
-    return Picture(svg, f"Reliability diagram. What came true: {described}.")
+    return Picture(bytes(svg), f"Reliability diagram. What came true: {described}.")
 
 
 def precision_recall_picture(judged: ClipPredictions, metrics: Metrics) -> Picture | None:
@@ -117,7 +121,7 @@ def precision_recall_picture(judged: ClipPredictions, metrics: Metrics) -> Pictu
     ranked = sorted(ranked, key=lambda n: metrics.classes[n].ap.value)[:MOST_CURVES]
     if not ranked:
         return None
-    with _figure(6.2, 3.6) as (figure, axes, drawn):
+    with _figure(6.2, 3.6) as (axes, svg):
         for place, number in enumerate(ranked):
             known, entry = judged.known[:, number], metrics.classes[number]
             present = judged.targets[known, number] > 0
@@ -133,11 +137,10 @@ def precision_recall_picture(judged: ClipPredictions, metrics: Metrics) -> Pictu
         axes.set(xlim=(0, 1.02), ylim=(0, 1.05), xlabel="recall", ylabel="precision")
         place_beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
         axes.legend(frameon=False, title="average precision", fontsize=8, **place_beside)
-        svg = drawn(figure)
     listed = ", ".join(
         f"{metrics.classes[n].label} {metrics.classes[n].ap.value:.2f}" for n in ranked
     )
-    return Picture(svg, f"Precision against recall. Average precision: {listed}.")
+    return Picture(bytes(svg), f"Precision against recall. Average precision: {listed}.")
 
 
 def learning_picture(curve: Sequence[CurvePoint]) -> Picture | None:
@@ -145,7 +148,7 @@ def learning_picture(curve: Sequence[CurvePoint]) -> Picture | None:
     points = sorted(curve)
     if len(points) < 2:
         return None
-    with _figure(4.8, 3.4) as (figure, axes, drawn):
+    with _figure(4.8, 3.4) as (axes, svg):
         x, y, spread = (list(values) for values in zip(*points))
         axes.errorbar(x, y, yerr=spread, fmt="o-", color=_BLUE, capsize=3)
         axes.set_xscale("log")
@@ -153,9 +156,8 @@ def learning_picture(curve: Sequence[CurvePoint]) -> Picture | None:
         axes.minorticks_off()
         axes.set(xlabel="clips of each class", ylabel="accuracy")
         axes.set_ylim(top=min(1.02, axes.get_ylim()[1]))
-        svg = drawn(figure)
     described = ", ".join(f"{p.accuracy:.3f} with {round(p.clips_per_class, 1):g}" for p in points)
-    return Picture(svg, f"Learning curve. Accuracy by clips of each class: {described}.")
+    return Picture(bytes(svg), f"Learning curve. Accuracy by clips of each class: {described}.")
 
 
 def baselines_picture(accuracy: Estimate, baselines: Sequence[Baseline]) -> Picture | None:
@@ -164,7 +166,7 @@ def baselines_picture(accuracy: Estimate, baselines: Sequence[Baseline]) -> Pict
         return None
     names = ["this model", *(baseline.name for baseline in baselines)]
     values = [accuracy.value, *(baseline.accuracy for baseline in baselines)]
-    with _figure(5.2, 0.9 + 0.36 * len(names)) as (figure, axes, drawn):
+    with _figure(5.2, 0.9 + 0.36 * len(names)) as (axes, svg):
         colours = [_BLUE] + [_GREY] * len(baselines)
         axes.barh(range(len(names)), values, color=colours)
         if accuracy.has_interval:
@@ -174,14 +176,13 @@ def baselines_picture(accuracy: Estimate, baselines: Sequence[Baseline]) -> Pict
         axes.set_yticks(range(len(names)), ticks)
         axes.invert_yaxis()
         axes.set(xlim=(0, 1), xlabel="accuracy")
-        svg = drawn(figure)
     described = ", ".join(f"{name} {value:.3f}" for name, value in zip(names, values))
-    return Picture(svg, f"Accuracy: {described}.")
+    return Picture(bytes(svg), f"Accuracy: {described}.")
 
 
-def spectrogram_picture(log_mel: NDArray[np.float32], start: float, seconds: float) -> Picture:
+def spectrogram_picture(log_mel: F32, start: float, seconds: float) -> Picture:
     """f32[t, bands] over time, low bands below; ``start`` s from the start of the recording."""
-    with _figure(4.2, 1.7) as (figure, axes, drawn):
+    with _figure(4.2, 1.7) as (axes, svg):
         low, high = np.quantile(log_mel, (0.02, 0.995))
         extent = (start, start + seconds, 0, log_mel.shape[1])
         axes.imshow(
@@ -196,14 +197,11 @@ def spectrogram_picture(log_mel: NDArray[np.float32], start: float, seconds: flo
         )
         axes.set_yticks([])
         axes.set_xlabel("s")
-        svg = drawn(figure)
     end = start + seconds
-    return Picture(svg, f"Spectrogram from {start:.2f} to {end:.2f} s of the recording.")
+    return Picture(bytes(svg), f"Spectrogram from {start:.2f} to {end:.2f} s of the recording.")
 
 
-def _without_empty(
-    matrix: NDArray[np.int64], labels: tuple[str, ...]
-) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+def _without_empty(matrix: I64, labels: tuple[str, ...]) -> tuple[I64, tuple[str, ...]]:
     """Without rows and columns that are empty; of too many classes, those with most mistakes."""
     wrong = matrix.sum(axis=0) + matrix.sum(axis=1) - 2 * np.diag(matrix)
     used = np.flatnonzero(matrix.sum(axis=0) + matrix.sum(axis=1))
@@ -217,26 +215,22 @@ def _short(label: str) -> str:
 
 
 @contextmanager
-def _figure(width: float, height: float) -> Iterator[tuple[Any, Any, Any]]:
-    """A figure of so many inches, its axes, and what makes SVG of it; no window, no state."""
-    try:
+def _figure(width: float, height: float) -> Iterator[tuple[Any, bytearray]]:
+    """The axes of a figure of so many inches, and its SVG, which is there when the block is over.
+
+    No window and no state. The SVG is without what changes from run to run, and without the address
+    of its type.
+    """
+    with needs_extra(_NEEDED):
         from matplotlib import rc_context
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError(
-            "the report's pictures need Matplotlib; run: pip install 'oido[train]', or save the "
-            "report as .json"
-        ) from error
     with rc_context(_STYLE), warnings.catch_warnings():
         # The reader's own fonts draw the labels, so those that are measured with may lack letters.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure: Any = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-        yield figure, figure.add_subplot(), _svg
-
-
-def _svg(figure: Any) -> bytes:
-    """The document without what changes from run to run, and without the address of its type."""
-    file = io.StringIO()
-    metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
-    figure.savefig(file, format="svg", metadata=metadata)
-    return re.sub(r"<!DOCTYPE.*?>", "", file.getvalue(), count=1, flags=re.DOTALL).encode()
+        svg, file = bytearray(), io.StringIO()
+        yield figure.add_subplot(), svg
+        metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
+        figure.savefig(file, format="svg", metadata=metadata)
+        text = re.sub(r"<!DOCTYPE.*?>", "", file.getvalue(), count=1, flags=re.DOTALL)
+        svg += text.encode()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Labelled clips beside what a model said of them: all that judging it needs."""
+"""Labelled clips beside a model's predictions: all that is needed to judge it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.arrays import F32, F64, I64, Bools
 from oido.datasets.clip import Clip
 from oido.datasets.splits import group_numbers
 from oido.errors import OptionError
@@ -16,7 +17,7 @@ from oido.errors import OptionError
 __all__ = ["UNKNOWN", "ClipPredictions", "JudgedWindows", "classes_of"]
 
 UNKNOWN = -1
-"""In `ClipPredictions.truth`: nobody knows for every class whether it is in the clip."""
+"""In `ClipPredictions.truth`: it is not known of every class whether it is in the clip."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,16 +30,16 @@ class JudgedWindows:
     no_event: f32[M], as in `ClipPredictions`.
     """
 
-    probabilities: NDArray[np.float32]
-    clip_index: NDArray[np.int64]
-    times: NDArray[np.float64] | None = None
-    targets: NDArray[np.float32] | None = None
-    no_event: NDArray[np.float32] | None = None
+    probabilities: F32
+    clip_index: I64
+    times: F64 | None = None
+    targets: F32 | None = None
+    no_event: F32 | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class ClipPredictions:
-    """K clips, what is true of them, and what was said by models that had not seen them.
+    """K clips, what is true of them, and the predictions of models that had not seen them.
 
     clips: where they are, and of which group; groups are what chance is estimated from.
     classes: the C names, of events only. targets: f32[K, C], 1 for a class that is in the clip, 0
@@ -54,13 +55,13 @@ class ClipPredictions:
 
     clips: tuple[Clip, ...]
     classes: tuple[str, ...]
-    targets: NDArray[np.float32]
-    probabilities: NDArray[np.float32]
-    thresholds: NDArray[np.float32]
+    targets: F32
+    probabilities: F32
+    thresholds: F32
     multi_label: bool = False
     calibrated: bool = True
-    scores: NDArray[np.float32] | None = None
-    no_event: NDArray[np.float32] | None = None
+    scores: F32 | None = None
+    no_event: F32 | None = None
     windows: JudgedWindows | None = None
     splits: tuple[str, ...] = ()
 
@@ -99,33 +100,31 @@ class ClipPredictions:
         return len(self.clips)
 
     @cached_property
-    def groups(self) -> NDArray[np.int64]:
+    def groups(self) -> I64:
         """i64[K]: numbers of the source recordings, from 0."""
         return group_numbers([clip.group for clip in self.clips])
 
     @cached_property
-    def known(self) -> NDArray[np.bool_]:
+    def known(self) -> Bools:
         """bool[K, C]: whether it is known if the class is in the clip."""
         return ~np.isnan(self.targets)
 
     @cached_property
-    def detected(self) -> NDArray[np.bool_]:
+    def detected(self) -> Bools:
         """bool[K, C]: which classes reach their threshold."""
         return self.probabilities >= self.thresholds
 
     @cached_property
-    def truth(self) -> NDArray[np.int64]:
+    def truth(self) -> I64:
         """i64[K]: the class of each clip, C for no event, `UNKNOWN`; without ``multi_label``."""
         return classes_of(self.targets)
 
     @cached_property
-    def decided(self) -> NDArray[np.int64]:
+    def decided(self) -> I64:
         """i64[K]: the one class that the model names, or C for no event (`names_one`)."""
         return self.names_one(self.probabilities, self.no_event)
 
-    def names_one(
-        self, probabilities: NDArray[np.float32], no_event: NDArray[np.float32] | None
-    ) -> NDArray[np.int64]:
+    def names_one(self, probabilities: F32, no_event: F32 | None) -> I64:
         """i64[N] of f32[N, C]: the class with the largest value, the first of equal ones.
 
         "No event" is an answer only where the data have clips without one, or the model has a class
@@ -141,7 +140,7 @@ class ClipPredictions:
         return np.where(values.max(axis=1) > least, best, nothing)
 
 
-def classes_of(targets: NDArray[np.float32]) -> NDArray[np.int64]:
+def classes_of(targets: F32) -> I64:
     """i64[N] of f32[N, C] with at most one 1 in a row: its column, C if all is 0, or `UNKNOWN`."""
     named = np.where(np.nansum(targets, axis=1) > 0, np.nan_to_num(targets).argmax(axis=1), -1)
     named = np.where(named < 0, targets.shape[1], named)
@@ -159,7 +158,7 @@ def _require(
         raise OptionError(f"{name} must be finite")
 
 
-def _require_targets(targets: NDArray[np.float32], multi_label: bool) -> None:
+def _require_targets(targets: F32, multi_label: bool) -> None:
     if not np.isin(targets[~np.isnan(targets)], (0, 1)).all():
         raise OptionError("targets are 1, 0, or NaN where nobody knows")
     if not multi_label and (np.nansum(targets, axis=1) > 1).any():

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from oido.errors import MissingExtraError
+from oido.arrays import F32, F64, I64, Bools
+from oido.errors import needs_extra
 from oido.evaluation.bootstrap import Bootstrap, Estimate
 from oido.evaluation.predictions import UNKNOWN, ClipPredictions
 
@@ -32,20 +33,14 @@ __all__ = [
     "roc_auc",
 ]
 
-Floats = NDArray[np.float64]
-
 
 def _sklearn_metrics() -> Any:
-    try:
+    with needs_extra("judging a classifier needs scikit-learn; run: pip install 'oido[train]'"):
         import sklearn.metrics
-    except ImportError as error:
-        raise MissingExtraError(
-            "judging a classifier needs scikit-learn; run: pip install 'oido[train]'"
-        ) from error
     return sklearn.metrics
 
 
-def average_precision(present: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:
+def average_precision(present: Bools, scores: NDArray[np.floating]) -> float:
     """Σ (R_n − R_n−1) · P_n over falling thresholds, as scikit-learn's; ties are one step.
 
     NaN unless there are clips with the class and without.
@@ -55,7 +50,7 @@ def average_precision(present: NDArray[np.bool_], scores: NDArray[np.floating]) 
     return float(_sklearn_metrics().average_precision_score(present, scores))
 
 
-def roc_auc(present: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:
+def roc_auc(present: Bools, scores: NDArray[np.floating]) -> float:
     """The chance that a clip with the class scores above one without; a tie is half.
 
     NaN unless there are clips of both kinds.
@@ -65,9 +60,7 @@ def roc_auc(present: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:
     return float(_sklearn_metrics().roc_auc_score(present, scores))
 
 
-def precision_recall(
-    present: NDArray[np.bool_], scores: NDArray[np.floating]
-) -> tuple[Floats, Floats]:
+def precision_recall(present: Bools, scores: NDArray[np.floating]) -> tuple[F64, F64]:
     """Precision and recall at each threshold, as scikit-learn's precision_recall_curve."""
     precision, recall, _ = _sklearn_metrics().precision_recall_curve(present, scores)
     return precision, recall
@@ -86,9 +79,7 @@ def d_prime(area: float) -> float:
     return math.sqrt(2) * NormalDist().inv_cdf(area)
 
 
-def ranking_samples(
-    present: NDArray[np.bool_], scores: NDArray[np.floating], weights: NDArray[np.float32]
-) -> tuple[Floats, Floats]:
+def ranking_samples(present: Bools, scores: NDArray[np.floating], weights: F32) -> tuple[F64, F64]:
     """Average precision and ROC area of weighted clips, f64[B] each, for weights f32[B, K].
 
     Both are sums over the steps of equal scores at which positives are found: where they end, with
@@ -170,9 +161,7 @@ def expected_calibration_error(
     return float(np.abs(gaps).sum()) / len(confidence)
 
 
-def reliability(
-    judged: ClipPredictions, probabilities: NDArray[np.float32], bootstrap: Bootstrap
-) -> Reliability:
+def reliability(judged: ClipPredictions, probabilities: F32, bootstrap: Bootstrap) -> Reliability:
     """Of these probabilities f32[K, C], which may be the clips' raw scores instead of their own."""
     confidence, observed, counted = _cases(judged, probabilities)  # [K, n] each
     numbers = _bins_of(confidence)
@@ -199,13 +188,11 @@ def reliability(
     )
 
 
-def _bins_of(confidence: NDArray[np.floating]) -> NDArray[np.int64]:
+def _bins_of(confidence: NDArray[np.floating]) -> I64:
     return np.clip((confidence * BINS).astype(np.int64), 0, BINS - 1)
 
 
-def _cases(
-    judged: ClipPredictions, probabilities: NDArray[np.float32]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+def _cases(judged: ClipPredictions, probabilities: F32) -> tuple[F64, F64, Bools]:
     """Confidence, whether it came true, and whether the case counts; each [K, n]."""
     if judged.multi_label:
         return probabilities.astype(np.float64), np.nan_to_num(judged.targets), judged.known
@@ -217,7 +204,7 @@ def _cases(
     return values.max(axis=1)[:, None], right[:, None], (judged.truth != UNKNOWN)[:, None]
 
 
-def _by_chance(variance: NDArray[np.float64], cases: int) -> float:
+def _by_chance(variance: F64, cases: int) -> float:
     """The 95th percentile of Σ |gap| / cases, the gap of each bin being normal with its variance.
 
     Of independent cases with perfect probabilities p, the variance of their number is Σ p (1 − p)

@@ -6,43 +6,65 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from oido._version import __version__
 from oido.datasets.checks import DatasetSummary
 from oido.datasets.clip import LeftOut
 from oido.datasets.dataset import Dataset
 from oido.errors import OptionError
-from oido.evaluation.bootstrap import Estimate
-from oido.evaluation.metrics import ClassMetrics, measure
-from oido.evaluation.mistakes import Mistake, worst_mistakes
+from oido.evaluation import plots
+from oido.evaluation.bootstrap import Estimate, plain
+from oido.evaluation.metrics import ClassMetrics, Metrics, measure
+from oido.evaluation.mistakes import Excerpt, Mistake, excerpt, worst_mistakes
 from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.ranking_and_calibration import Reliability
-from oido.evaluation.report_html import Fact, ReportData, html_page
-from oido.evaluation.verdict import Baseline, CurvePoint, verdict
-from oido.writers.atomic import AtomicFile
-from oido.writers.html import number
+from oido.evaluation.verdict import Baseline, CurvePoint, Remark, verdict
+from oido.writers.atomic import write_text
+from oido.writers.html import number, render
 
 __all__ = ["Report"]
+
+Fact = str | int | float
 
 MISTAKES = 12
 """Shown and played at most."""
 
-_MARKS = {"good": "+", "fair": "~", "poor": "!"}
+MOST_BYTES = 5_000_000
+"""Of sounds and their pictures, as they stand in the page; further mistakes are words only."""
+
+_MOST_CLASSES = 25
+"""Of a confusion table that can still be read."""
+
 _LISTED = 10
 _SUFFIXES = (".html", ".htm", ".json")
 
 
 @dataclass(frozen=True, eq=False)
-class Report(ReportData):
+class Report:
     """How good a classifier is on labelled clips that it had not seen, and how sure that is.
 
     Made by `Report.of`. ``str`` is for reading in a terminal, `to_dict` for JSON, `to_html` one
     page with pictures and playable mistakes, and `save` writes either of the last two.
     """
+
+    title: str
+    judged: ClipPredictions
+    metrics: Metrics
+    verdict: tuple[Remark, ...]
+    mistakes: tuple[Mistake, ...]
+    dataset: DatasetSummary[Dataset] | None = None
+    baselines: tuple[Baseline, ...] = ()
+    learning_curve: tuple[CurvePoint, ...] = ()
+    facts: tuple[tuple[str, Fact], ...] = ()
+    parity: float | None = None
+    left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -59,14 +81,13 @@ class Report(ReportData):
         notes: Sequence[str] = (),
         seed: int = 0,
     ) -> Report:
-        """Measure, and say what it means.
+        """Measure the predictions, and say what the figures mean.
 
         baselines: name, accuracy, and perhaps mAP, of simpler ways on the same clips.
         learning_curve: clips of a class, mean accuracy, standard deviation. facts: how the model
         was made, in the order to show. parity: the largest difference between the scores of the
-        exported file and those judged. left_out: clips that could not be heard; None of these need
-        be given. seed: of the samples behind intervals. Raises MissingExtraError without
-        scikit-learn.
+        exported file and those judged. left_out: clips that could not be decoded. seed: of the
+        samples behind intervals. Raises MissingExtraError without scikit-learn.
         """
         metrics = measure(judged, seed=seed)
         others = tuple(Baseline(*entry) for entry in baselines)
@@ -87,6 +108,27 @@ class Report(ReportData):
             left_out=tuple(left_out),
             notes=tuple(notes),
         )
+
+    @property
+    def clip_accuracy(self) -> float:
+        """The share of clips named rightly, 0..1; NaN if no clip is labelled completely."""
+        return self.metrics.clip_accuracy.value
+
+    @property
+    def mAP(self) -> float:  # noqa: N802
+        """The mean of the classes' average precision, 0..1; NaN if there is none."""
+        return self.metrics.macro_ap.value
+
+    @property
+    def how(self) -> str:
+        """On which clips, and by which models, in a sentence."""
+        metrics, parts = self.metrics, len(set(self.judged.splits))
+        text = f"{metrics.clips} clips from {metrics.recordings} recordings"
+        if parts > 1:
+            text += f", each judged by a model that had not seen its part of {parts}"
+        if metrics.unknown:
+            text += f"; {metrics.unknown} of them are not labelled completely, and have no accuracy"
+        return f"{text}."
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; what is not known, or not finite, is None.
@@ -122,7 +164,7 @@ class Report(ReportData):
             "majority": m.majority,
             "multi_label": self.judged.multi_label,
             "calibrated": self.judged.calibrated,
-            "verdict": [remark._asdict() for remark in self.verdict],
+            "verdict": self.verdict,
             "classes": [_class_dict(entry) for entry in m.classes],
             "confusion": None
             if m.confusion is None
@@ -130,22 +172,57 @@ class Report(ReportData):
             "reliability": _reliability_dict(m.reliability),
             "reliability_before": _reliability_dict(m.reliability_before),
             "mistakes": [_mistake_dict(mistake) for mistake in self.mistakes],
-            "baselines": [baseline._asdict() for baseline in self.baselines],
-            "learning_curve": [point._asdict() for point in self.learning_curve],
+            "baselines": self.baselines,
+            "learning_curve": self.learning_curve,
             "facts": dict(self.facts),
             "parity": self.parity,
             "dataset": None if self.dataset is None else self.dataset.to_dict(),
-            "left_out": [entry._asdict() for entry in self.left_out],
-            "notes": list(self.notes),
+            "left_out": self.left_out,
+            "notes": self.notes,
         }
-        return {key: _finite(value) for key, value in content.items()}
+        values: dict[str, Any] = plain(content)
+        return values
 
     def to_html(self) -> str:
-        """One page that needs nothing else; the worst mistakes can be played, while files exist.
+        """One page that needs nothing else: pictures, tables and sounds inside, and no script.
 
-        Raises MissingExtraError without Matplotlib or Jinja2.
+        The worst mistakes can be played, while files exist. Labels and file names are text in it,
+        whatever they hold. Raises MissingExtraError without Matplotlib or Jinja2.
         """
-        return html_page(self)
+
+        m = self.metrics
+        pictures = {
+            "confusion": plots.confusion_picture(m),
+            "reliability": plots.reliability_picture(m.reliability, m.reliability_before)
+            if m.reliability.cases
+            else None,
+            "precision_recall": plots.precision_recall_picture(self.judged, m),
+            "baselines": plots.baselines_picture(m.clip_accuracy, self.baselines),
+            "learning": plots.learning_picture(self.learning_curve),
+        }
+        figures = (
+            ("clip accuracy", m.clip_accuracy),
+            ("window accuracy", m.window_accuracy),
+            ("right decisions", m.label_accuracy),
+            ("mAP", m.macro_ap),
+            ("ROC-AUC", m.macro_roc_auc),
+            ("d′", Estimate(m.macro_d_prime)),
+            ("macro F1", m.macro_f1),
+            ("micro F1", m.micro_f1),
+            ("ECE", Estimate(m.reliability.ece if self.judged.calibrated else math.nan)),
+            ("Brier score", m.reliability.brier),
+        )
+        return render(
+            "evaluation.html",
+            "train",
+            title=self.title,
+            report=self,
+            pictures=pictures,
+            figures=figures,
+            places=_places(m.classes),
+            confusion=_confusion(m),
+            mistakes=list(_with_media(self.mistakes)),
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it as HTML or JSON, by the ending of the name. Raises OptionError, OutputError."""
@@ -157,15 +234,12 @@ class Report(ReportData):
             text = json.dumps(self.to_dict(), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
         else:
             text = self.to_html()
-        file = AtomicFile(target)
-        with file.guard():
-            file.stream.write(text)
-        file.commit()
+        write_text(target, text)
 
     def __str__(self) -> str:
         m = self.metrics
         lines = [self.title, self.how, ""]
-        lines += [f"{_MARKS[remark.tone]} {remark.text}" for remark in self.verdict]
+        lines += [str(remark) for remark in self.verdict]
         lines += ["", *self._table(), ""]
         named = (
             ("clip accuracy", m.clip_accuracy),
@@ -220,9 +294,9 @@ def _reliability_dict(found: Reliability | None) -> dict[str, Any] | None:
         "cases": found.cases,
         "ece": found.ece,
         "ece_by_chance": found.by_chance,
-        "over_confidence": found.over_confidence._asdict(),
-        "brier": found.brier._asdict(),
-        "bins": [entry._asdict() for entry in found.bins],
+        "over_confidence": found.over_confidence,
+        "brier": found.brier,
+        "bins": found.bins,
     }
 
 
@@ -241,12 +315,50 @@ def _mistake_dict(mistake: Mistake) -> dict[str, Any]:
     }
 
 
-def _finite(value: Any) -> Any:
-    """The same with None for every float that JSON cannot say."""
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value
+def _places(classes: Sequence[ClassMetrics]) -> list[list[int]]:
+    """Of each class, its place in the order by each column of the table."""
+    columns = [np.asarray(column) for column in zip(*map(_sort_keys, classes))]
+    places = [np.argsort(np.argsort(keys, kind="stable")).tolist() for keys in columns]
+    return [list(row) for row in zip(*places)]
+
+
+def _sort_keys(entry: ClassMetrics) -> tuple[str | float, ...]:
+    """One for each column; unknown figures come last."""
+    figures = (entry.precision, entry.recall, entry.f1, entry.ap, entry.roc_auc)
+    values = [*(each.value for each in figures), entry.d_prime, entry.threshold]
+    known = [math.inf if math.isnan(value) else value for value in values]
+    return (entry.label.casefold(), -entry.clips, -entry.recordings, *known)
+
+
+def _confusion(metrics: Metrics) -> dict[str, Any] | None:
+    """The counts as a table, for who cannot see the picture; only the mistakes of many classes."""
+    matrix, labels = metrics.confusion, metrics.confusion_labels
+    if matrix is None:
+        return None
+    if len(labels) > _MOST_CLASSES:
+        wrong = matrix - np.diag(np.diag(matrix))
+        pairs = sorted(np.argwhere(wrong).tolist(), key=lambda pair: -wrong[tuple(pair)])
+        rows = [(labels[a], labels[b], int(matrix[a, b])) for a, b in pairs]
+        return {"title": "Every mistake", "heads": ("true", "said", "clips"), "rows": rows}
+    used = np.flatnonzero(matrix.any(axis=0) | matrix.any(axis=1))
+    return {
+        "title": "The same as a table",
+        "heads": ("true ↓ said →", *(labels[n] for n in used)),
+        "rows": [(labels[n], *matrix[n, used].tolist()) for n in used],
+    }
+
+
+def _with_media(
+    mistakes: Sequence[Mistake],
+) -> Iterator[tuple[Mistake, Excerpt | None, plots.Picture | None]]:
+    """Each with its sound and the picture of that, while they exist and there is space for them."""
+    free_bytes = MOST_BYTES
+    for mistake in mistakes:
+        if sound := excerpt(mistake.clip, mistake.centre):
+            picture = plots.spectrogram_picture(sound.log_mel, sound.start, sound.seconds)
+            size = (len(sound.flac) + len(picture.svg)) * 4 // 3  # in base64
+            if size <= free_bytes:
+                free_bytes -= size
+                yield mistake, sound, picture
+                continue
+        yield mistake, None, None

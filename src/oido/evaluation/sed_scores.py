@@ -22,8 +22,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.arrays import F64, I64
 from oido.datasets.regions import TimedLabel
-from oido.errors import MissingExtraError
+from oido.errors import MissingExtraError, needs_extra
 
 __all__ = ["PSDS_1", "PSDS_2", "Counts", "JudgedFile", "PsdsKind", "Tables"]
 
@@ -66,16 +67,16 @@ class JudgedFile:
     truth: Sequence[TimedLabel]
     detections: Sequence[TimedLabel]
     scores: NDArray[np.floating]
-    edges: NDArray[np.float64]
+    edges: F64
     duration: float
 
 
 class Counts(NamedTuple):
     """i64[K, C] of each recording and class: rightly detected, false alarms, and true ones."""
 
-    hits: NDArray[np.int64]
-    alarms: NDArray[np.int64]
-    truths: NDArray[np.int64]
+    hits: I64
+    alarms: I64
+    truths: I64
 
 
 class Tables:
@@ -176,13 +177,11 @@ class Tables:
             for name, file in zip(self._names, self._files)
         }
 
-    def _frame(self, scores: NDArray[np.float64], edges: NDArray[np.float64]) -> Any:
+    def _frame(self, scores: F64, edges: F64) -> Any:
         make = self._library.base_modules.scores.create_score_dataframe
         return make(scores, edges, self._columns)
 
-    def _sums(
-        self, deltas: Mapping[str, Mapping[str, Any]], key: str, above: float = 0.5
-    ) -> NDArray[np.int64]:
+    def _sums(self, deltas: Mapping[str, Mapping[str, Any]], key: str, above: float = 0.5) -> I64:
         """i64[K, C]: a count at a threshold is the sum of its changes at the scores above."""
         found = np.zeros((len(self._files), len(self._classes)))
         for row, name in zip(found, self._names):
@@ -193,13 +192,11 @@ class Tables:
 
 
 def _library() -> Any:
-    try:
-        with warnings.catch_warnings():  # of packages that it imports and that are not ours
-            warnings.simplefilter("ignore")
-            library = importlib.import_module("sed_scores_eval")
-            pandas = importlib.import_module("pandas")
-    except ImportError as error:
-        raise MissingExtraError(_MISSING) from error
+    # The warnings are of packages that it imports and that are not ours.
+    with needs_extra(_MISSING), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        library = importlib.import_module("sed_scores_eval")
+        pandas = importlib.import_module("pandas")
     if int(pandas.__version__.split(".")[0]) > 2:
         raise MissingExtraError(_PANDAS)
     return library

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Do two sets of recordings come of one distribution? Permutation tests, exact at any size.
+"""Do two sets of recordings come from one distribution? Permutation tests, exact at any size.
 
 What is exchanged is whole source recordings; each counts once, however many stretches of it there
 are. Folds, directions and ranks are made without looking at which set a recording is of: that makes
@@ -21,15 +21,21 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, F64, I64, Bools
 from oido.datasets.splits import group_numbers
 from oido.evaluation.bootstrap import Estimate
 
-__all__ = ["Columns", "joint_p", "mmd", "moved_columns", "principal", "separation", "shuffled"]
-
-Floats = NDArray[np.float64]
-Indices = NDArray[np.int64]
+__all__ = [
+    "Columns",
+    "joint_p",
+    "mmd",
+    "moved_columns",
+    "principal",
+    "separation",
+    "shuffled",
+    "source_weights",
+]
 
 _FOLDS = 5
 _DIRECTIONS = 64
@@ -37,7 +43,7 @@ _RIDGE = 0.1
 _ROUNDING = 1e-9
 
 
-def shuffled(new: NDArray[np.bool_], rounds: int, seed: int) -> Floats:
+def shuffled(new: Bools, rounds: int, seed: int) -> F64:
     """f64[K, 1 + rounds]: the labels of bool[K], and so many permutations of them."""
     dice = np.random.default_rng(seed)
     columns = [new.astype(np.float64)]
@@ -45,7 +51,7 @@ def shuffled(new: NDArray[np.bool_], rounds: int, seed: int) -> Floats:
     return np.stack(columns, axis=1)
 
 
-def principal(embeddings: NDArray[np.float32]) -> Floats:
+def principal(embeddings: F32) -> F64:
     """f64[S, ≤ 64] of f32[S, D]: along the directions in which they vary most."""
     x = embeddings - embeddings.mean(axis=0)
     covariance = (x.T @ x).astype(np.float64) / len(x)
@@ -53,16 +59,14 @@ def principal(embeddings: NDArray[np.float32]) -> Floats:
     return np.asarray(x @ directions[:, -_DIRECTIONS:], np.float64)
 
 
-def separation(
-    features: Floats, source: Indices, labels: Floats, seed: int
-) -> tuple[Floats, Estimate]:
+def separation(features: F64, source: I64, labels: F64, seed: int) -> tuple[F64, Estimate]:
     """How well a linear classifier tells new stretches from old, of recordings that it never heard.
 
     Gives the areas under ROC f64[P], and the first with its 95 % interval over recordings. The
     classifier is a ridge regression; five folds hold recordings out.
     """
     count = len(labels)
-    weights = _weights(source, count)
+    weights = source_weights(source)
     folds = np.random.default_rng(seed).permutation(count) % min(_FOLDS, count)
     outputs = np.zeros((len(source), labels.shape[1]))
     for fold in range(min(_FOLDS, count)):
@@ -79,7 +83,7 @@ def separation(
     return areas, _interval(outputs[:, 0], source, labels[:, 0], float(areas[0]), seed)
 
 
-def mmd(features: Floats, source: Indices, labels: Floats) -> Floats:
+def mmd(features: F64, source: I64, labels: F64) -> F64:
     """f64[P]: the squared maximum mean discrepancy of recordings, unbiased.
 
     The kernel of two recordings is the mean, over pairs of their stretches, of a Gaussian one as
@@ -102,14 +106,14 @@ class Columns(NamedTuple):
     """Which of C columns moved. area: f64[C], how often a new stretch has a higher value than an
     old one, ties half. p: f64[C], of one so moved among C. largest: f64[P], the largest move."""
 
-    area: Floats
-    p: Floats
-    largest: Floats
+    area: F64
+    p: F64
+    largest: F64
 
 
-def moved_columns(values: Floats, source: Indices, labels: Floats) -> Columns:
+def moved_columns(values: F64, source: I64, labels: F64) -> Columns:
     """Rank tests of the columns of f64[S, C], two-sided."""
-    shares = _shares_below(values, _weights(source, len(labels)))
+    shares = _shares_below(values, source_weights(source))
     ranks = _source_means(shares, source, len(labels))  # f64[K, C]
     n = labels[:, 0].sum()
     spread = ranks.std(axis=0)
@@ -122,7 +126,7 @@ def moved_columns(values: Floats, source: Indices, labels: Floats) -> Columns:
     return Columns(np.asarray(areas), p, largest)
 
 
-def joint_p(statistics: list[Floats]) -> tuple[float, list[float]]:
+def joint_p(statistics: list[F64]) -> tuple[float, list[float]]:
     """The p value of several statistics f64[P] together, and of each; larger is stranger.
 
     Together: how often the least of their p values is as small as it is in the first column.
@@ -132,12 +136,12 @@ def joint_p(statistics: list[Floats]) -> tuple[float, list[float]]:
     return float((least <= least[0] + _ROUNDING).mean()), [float(row[0]) for row in each]
 
 
-def _weights(source: Indices, count: int) -> Floats:
+def source_weights(source: I64) -> F64:
     """f64[S]: those of a source sum to 1."""
-    return np.asarray(1 / np.bincount(source, minlength=count)[source])
+    return np.asarray(1 / np.bincount(source)[source])
 
 
-def _source_means(values: Floats, source: Indices, count: int) -> Floats:
+def _source_means(values: F64, source: I64, count: int) -> F64:
     """f64[K, …] of f64[S, …]"""
     order = np.argsort(source, kind="stable")
     sizes = np.bincount(source, minlength=count)
@@ -145,7 +149,7 @@ def _source_means(values: Floats, source: Indices, count: int) -> Floats:
     return np.asarray(sums / sizes.reshape(-1, *[1] * (values.ndim - 1)))
 
 
-def _shares_below(values: Floats, weights: Floats) -> Floats:
+def _shares_below(values: F64, weights: F64) -> F64:
     """f64[S, C]: the weighted share of a column below each value, half of what equals it."""
     shares = np.empty(values.shape)
     for column in range(values.shape[1]):
@@ -155,7 +159,7 @@ def _shares_below(values: Floats, weights: Floats) -> Floats:
     return shares
 
 
-def _areas(shares: Floats, source: Indices, labels: Floats) -> Floats:
+def _areas(shares: F64, source: I64, labels: F64) -> F64:
     """f64[P] of f64[S, P]: the areas under ROC that follow from shares in the whole.
 
     The mean share of the new is (n/2 + m · area) / (n + m), because all is n new and m old.
@@ -166,7 +170,7 @@ def _areas(shares: Floats, source: Indices, labels: Floats) -> Floats:
     return np.asarray(((n + m) * means - n / 2) / m)
 
 
-def _interval(outputs: Floats, source: Indices, labels: Floats, area: float, seed: int) -> Estimate:
+def _interval(outputs: F64, source: I64, labels: F64, area: float, seed: int) -> Estimate:
     """The 2.5th and 97.5th percentile over recordings drawn again, new and old by themselves."""
     new = labels[source] > 0
     wins = np.sign(outputs[new][:, None] - outputs[~new]) / 2 + 0.5
@@ -181,7 +185,7 @@ def _interval(outputs: Floats, source: Indices, labels: Floats, area: float, see
     return Estimate(area, min(float(low), area), max(float(high), area))
 
 
-def _share_as_large(values: Floats) -> Floats:
+def _share_as_large(values: F64) -> F64:
     """f64[P]: the share of all that are as large as each, or larger."""
     below = np.searchsorted(np.sort(values), values - _ROUNDING, side="left")
     return np.asarray(1 - below / len(values))

@@ -23,13 +23,17 @@ _OFTEN_SHARE, _OFTEN_CLIPS = 0.1, 3
 _TRUSTED_ECE = 0.05
 _SAME_SCORES = 0.02
 _LISTED = 5
+_MARKS = {"good": "+", "fair": "~", "poor": "!"}
 
 
 class Remark(NamedTuple):
-    """One sentence, and whether it is good news ("good", "fair" or "poor")."""
+    """One sentence, and whether it is good news ("good", "fair" or "poor"); ``str`` shows both."""
 
     tone: Tone
     text: str
+
+    def __str__(self) -> str:
+        return f"{_MARKS[self.tone]} {self.text}"
 
 
 class Baseline(NamedTuple):
@@ -186,10 +190,9 @@ def _trust(judged: ClipPredictions, metrics: Metrics) -> Iterator[Remark]:
 
 def _wrong_way(found: Reliability) -> str:
     _, low, high = found.over_confidence
-    confidence = (
-        sum(each.cases * each.confidence for each in found.bins if each.cases) / found.cases
-    )
-    observed = sum(each.cases * each.observed for each in found.bins if each.cases) / found.cases
+    bins = [each for each in found.bins if each.cases]
+    confidence = sum(each.cases * each.confidence for each in bins) / found.cases
+    observed = sum(each.cases * each.observed for each in bins) / found.cases
     if low > 0:
         return f"over-confident, it says {confidence:.2f} where {observed:.2f} is right"
     if high < 0:

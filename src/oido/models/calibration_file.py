@@ -20,6 +20,8 @@ from oido.models.model import AudioModel
 __all__ = ["Calibration", "Evidence", "apply_calibration", "shortest"]
 
 _FORMAT, _VERSION = "oido calibration", 1
+_TEXTS = ("model", "model_sha256", "precision", "head")
+_MADE_FOR = ("model", "model_sha256", "precision", "window_samples", "head", "aggregation")
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Calibration:
             raise OptionError(
                 f"a calibration of {len(self.labels)} labels has evidence for {len(self.evidence)}"
             )
-        self._head()  # raises
+        Head(self.head, self.labels, self.scores, self.thresholds)  # raises
 
     @classmethod
     def of(cls, model: AudioModel, head: Head, **rest: Any) -> Calibration:
@@ -117,13 +119,11 @@ class Calibration:
         sigmoids = tuple(_sigmoid(row) for row in rows)
         thresholds = [(r["label"], r["threshold"]) for r in rows if r["threshold"] is not None]
         evidence = [Evidence(**row["evidence"]) for row in rows if "evidence" in row]
+        made_for: dict[str, Any] = {name: _text(values[name]) for name in _TEXTS}
         aggregation = values["aggregation"]
         return cls(
-            model=_text(values["model"]),
-            model_sha256=_text(values["model_sha256"]),
-            precision=_text(values["precision"]),
+            **made_for,
             window_samples=int(values["window_samples"]),
-            head=_text(values["head"]),
             aggregation=None if aggregation is None else _text(aggregation),
             labels=labels,
             scores=ScoreCalibration(
@@ -141,12 +141,7 @@ class Calibration:
         head = {
             "format": _FORMAT,
             "version": _VERSION,
-            "model": self.model,
-            "model_sha256": self.model_sha256,
-            "precision": self.precision,
-            "window_samples": self.window_samples,
-            "head": self.head,
-            "aggregation": self.aggregation,
+            **{name: getattr(self, name) for name in _MADE_FOR},
             "transformation": self.scores.transformation.name,
             "default_score": shortest(self.scores.default_score),
             "facts": dict(self.facts),
@@ -171,9 +166,6 @@ class Calibration:
             write_whole(Path(path), self.text().encode())
         except OSError as error:
             raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
-
-    def _head(self) -> Head:
-        return Head(self.head, self.labels, self.scores, self.thresholds)
 
 
 def apply_calibration(model: AudioModel, calibration: Calibration) -> AudioModel:

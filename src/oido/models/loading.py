@@ -26,7 +26,6 @@ from oido.models.model import (
     WholeNetwork,
 )
 from oido.models.networks import mn04, yamnet
-from oido.models.networks.yamnet_weights import YamNetWeights
 from oido.models.registry import ENSEMBLE, ENSEMBLE_MEMBERS, ModelCard
 from oido.models.tflite.editor import CutGraph, TfliteGraph
 from oido.models.tflite.metadata import ModelMetadata, read_metadata
@@ -273,7 +272,7 @@ def _from_weights(
 
 
 def _original(
-    path: Path, content: bytes, known: ModelCard | None, weights: YamNetWeights
+    path: Path, content: bytes, known: ModelCard | None, weights: yamnet.YamNetWeights
 ) -> AudioModel:
     """The float YAMNet, whatever file its weights are from."""
     labels = yamnet_labels()

@@ -15,6 +15,7 @@ from functools import cache, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.arrays import F32
 from oido.models.labels import label_indices, read_table
 
 __all__ = ["ancestors", "descendants", "expand", "is_group", "rollup"]
@@ -67,7 +68,7 @@ def expand(names: Iterable[str], labels: tuple[str, ...]) -> list[int]:
     return list(columns)
 
 
-def rollup(scores: NDArray[np.float32], labels: tuple[str, ...]) -> NDArray[np.float32]:
+def rollup(scores: F32, labels: tuple[str, ...]) -> F32:
     """Scores f32[N, C] → f32[N, C]: to each class the highest of its own and its descendants'.
 
     The maximum and not a sum, because scores are not probabilities: those of "Bark" and "Howl"

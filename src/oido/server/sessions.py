@@ -11,7 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from oido.batch.plan import make_plan
-from oido.batch.rows import event_row
+from oido.batch.recording import event_row
 from oido.errors import EmptyAudioError, OidoError, OptionError
 from oido.inference.block import Block
 from oido.server.model_store import ServedModel

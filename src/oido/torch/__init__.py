@@ -15,35 +15,26 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from oido.errors import MissingExtraError
+from oido.errors import needs_extra
 
 if TYPE_CHECKING:
     from oido.torch.base import Heard, MnLogMel, StagedNetwork, YamNetLogMel
     from oido.torch.mn04 import Mn04
     from oido.torch.yamnet import YamNet
 
-_HOME = {
-    "Heard": "oido.torch.base",
-    "Mn04": "oido.torch.mn04",
-    "MnLogMel": "oido.torch.base",
-    "StagedNetwork": "oido.torch.base",
-    "YamNet": "oido.torch.yamnet",
-    "YamNetLogMel": "oido.torch.base",
-}
+_HOME = {"Mn04": "oido.torch.mn04", "YamNet": "oido.torch.yamnet"}
+"""Of those that are not in `oido.torch.base`."""
 
 __all__ = ["Heard", "Mn04", "MnLogMel", "StagedNetwork", "YamNet", "YamNetLogMel"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in __all__:
         raise AttributeError(f"module 'oido.torch' has no attribute {name!r}")
-    try:
+    message = "the starting points need PyTorch; install it with: pip install 'oido[torch]'"
+    with needs_extra(message):
         import_module("torch")
-    except ImportError as error:
-        raise MissingExtraError(
-            "the starting points need PyTorch; install it with: pip install 'oido[torch]'"
-        ) from error
-    value = getattr(import_module(_HOME[name]), name)
+    value = getattr(import_module(_HOME.get(name, "oido.torch.base")), name)
     globals()[name] = value
     return value
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from oido.arrays import F32
 from oido.errors import InvalidSamplesError, ModelFormatError, OptionError
 from oido.mel import kaldi_mel_matrix, mel_matrix, periodic_hann, symmetric_hann
 from oido.models.networks.yamnet import (
@@ -161,7 +161,7 @@ def new_linear(old: nn.Linear, classes: int) -> nn.Linear:
     return new.train(old.training)
 
 
-def numpy_copy(values: Tensor) -> NDArray[np.float32]:
+def numpy_copy(values: Tensor) -> F32:
     """The numbers as they are now, f32 of the same shape; training on does not change them."""
     return values.detach().to("cpu", torch.float32, copy=True).numpy()
 
@@ -183,9 +183,7 @@ class YamNetLogMel(nn.Module):
     mel: Tensor
 
     def __init__(
-        self,
-        analysis_window: NDArray[np.float32] | None = None,
-        dtype: torch.dtype = torch.float64,
+        self, analysis_window: F32 | None = None, dtype: torch.dtype = torch.float64
     ) -> None:
         super().__init__()
         self.params = params = YAMNET_FRONT_END

@@ -6,14 +6,14 @@ Augmentation changes the level, adds noise and background sounds, and mixes two 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, F64, I64, Bools
+from oido.datasets.dataset import check_targets, class_weights
 from oido.datasets.splits import hold_out_groups
-from oido.datasets.targets import check_targets, class_weights
 from oido.errors import EmptyAudioError, InvalidSamplesError, OptionError
 from oido.params import Windowing, WindowParams
 from oido.signal.framing import cut_windows
@@ -23,6 +23,7 @@ __all__ = [
     "AugmentOptions",
     "Augmenter",
     "LabelledSounds",
+    "LazyWaveforms",
     "clip_windows",
     "random_window",
 ]
@@ -40,9 +41,9 @@ class LabelledSounds:
     each clip is one. Raises OptionError for arrays that do not fit each other.
     """
 
-    waveforms: Sequence[NDArray[np.float32]]
-    targets: NDArray[np.float32]
-    groups: NDArray[np.int64] | None = None
+    waveforms: Sequence[F32]
+    targets: F32
+    groups: I64 | None = None
     multi_label: bool = False
 
     def __post_init__(self) -> None:
@@ -66,7 +67,7 @@ class LabelledSounds:
         """How many there are."""
         return int(self.targets.shape[1])
 
-    def waveform(self, clip: int) -> NDArray[np.float32]:
+    def waveform(self, clip: int) -> F32:
         """One clip, f32[n]. Raises an AudioError for what is no sound."""
         samples = np.asarray(self.waveforms[clip], np.float32)
         if samples.ndim != 1 or not samples.size:
@@ -75,41 +76,39 @@ class LabelledSounds:
             raise InvalidSamplesError(f"clip {clip} has samples that are NaN or infinite")
         return samples
 
-    def weights(self, balance: bool) -> NDArray[np.float32]:
+    def weights(self, balance: bool) -> F32:
         """f32[K, C]: what each clip weighs for each class, as `class_weights`."""
         return class_weights(self.targets, self.multi_label, balance).astype(np.float32)
 
-    def held_out(self, share: float, seed: int) -> NDArray[np.bool_]:
+    def held_out(self, share: float, seed: int) -> Bools:
         """bool[K]: about this share of the sources of each class, as `hold_out_groups`."""
         groups = np.arange(len(self)) if self.groups is None else self.groups
         return hold_out_groups(self.targets, groups, share, seed)
 
-    def subset(self, clips: NDArray[np.int64]) -> LabelledSounds:
+    def subset(self, clips: I64) -> LabelledSounds:
         """The clips with these numbers."""
         return replace(
             self,
-            waveforms=_Subset(self.waveforms, clips),
+            waveforms=LazyWaveforms(lambda n: self.waveforms[int(clips[n])], len(clips)),
             targets=self.targets[clips],
             groups=None if self.groups is None else self.groups[clips],
         )
 
 
-class _Subset(Sequence[NDArray[np.float32]]):
-    """Some waveforms of a sequence, which may be one that loads them."""
+class LazyWaveforms(Sequence[F32]):
+    """Waveforms that are loaded as they are asked for, so that memory does not grow with them."""
 
-    def __init__(self, waveforms: Sequence[NDArray[np.float32]], clips: NDArray[np.int64]) -> None:
-        self._waveforms, self._clips = waveforms, clips.tolist()
+    def __init__(self, load: Callable[[int], F32], count: int) -> None:
+        self._load, self._count = load, count
 
     def __len__(self) -> int:
-        return len(self._clips)
+        return self._count
 
     def __getitem__(self, index):  # type: ignore[no-untyped-def]
-        return self._waveforms[self._clips[index]]
+        return self._load(index)
 
 
-def clip_windows(
-    waveform: NDArray[np.float32], windows: WindowParams
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+def clip_windows(waveform: F32, windows: WindowParams) -> tuple[F32, F64]:
     """All windows of a clip as the classifier cuts them: f32[N, window], a view.
 
     And f64[N], the share of each that is not padding.
@@ -125,9 +124,7 @@ def clip_windows(
     return cut_windows(padded, window, hop), weights
 
 
-def random_window(
-    waveform: NDArray[np.float32], windows: WindowParams, random: np.random.Generator
-) -> NDArray[np.float32]:
+def random_window(waveform: F32, windows: WindowParams, random: np.random.Generator) -> F32:
     """One window from anywhere in a clip, f32[window]; a shorter clip is anywhere in the window."""
     window, spare = windows.window_samples, len(waveform) - windows.window_samples
     if spare >= 0:
@@ -140,9 +137,7 @@ def random_window(
     return np.pad(waveform, (before, -spare - before))
 
 
-def _repeat(
-    waveform: NDArray[np.float32], windows: WindowParams, start: int = 0
-) -> NDArray[np.float32]:
+def _repeat(waveform: F32, windows: WindowParams, start: int = 0) -> F32:
     """A clip and its pause, over and over, from sample ``start`` of the two on."""
     pause = np.zeros(windows.repeat_pause_samples or 0, np.float32)
     period = np.roll(np.concatenate([waveform, pause]), -start)
@@ -191,13 +186,13 @@ class Augmenter:
         self,
         options: AugmentOptions,
         windows: WindowParams,
-        backgrounds: Sequence[NDArray[np.float32]],
+        backgrounds: Sequence[F32],
         random: np.random.Generator,
     ) -> None:
         self._options, self._windows = options, windows
         self._backgrounds, self._random = backgrounds, random
 
-    def window(self, waveform: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+    def window(self, waveform: F32) -> tuple[F32, float]:
         """A changed window, f32[window], and its RMS level before it was changed."""
         options, random = self._options, self._random
         window = random_window(waveform, self._windows, random)
@@ -213,7 +208,7 @@ class Augmenter:
         gain = np.float32(10 ** (self._db(options.gain_db) / 20))
         return window * gain, level
 
-    def shares(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
+    def shares(self, count: int) -> tuple[F32, I64] | None:
         """For mixup: f32[count], 0.5..1, of each window, and the number of the other; or None."""
         if not self._options.mixup or count < 2:
             return None
@@ -223,7 +218,7 @@ class Augmenter:
     def _db(self, span: tuple[float, float]) -> float:
         return float(self._random.uniform(*span))
 
-    def _noise(self, samples: int) -> NDArray[np.float32]:
+    def _noise(self, samples: int) -> F32:
         """Noise between white and pink."""
         spectrum = np.fft.rfft(self._random.standard_normal(min(samples, _NOISE_SAMPLES)))
         slope = self._random.uniform(0.0, 1.0)  # of the power, as `oido train` has it: 1 is pink
@@ -232,9 +227,7 @@ class Augmenter:
         return np.resize(noise, samples)
 
 
-def _add_below(
-    window: NDArray[np.float32], level: float, other: NDArray[np.float32], snr_db: float
-) -> NDArray[np.float32]:
+def _add_below(window: F32, level: float, other: F32, snr_db: float) -> F32:
     """``other`` added, so many dB below ``level``; nothing if either is silent."""
     of_other = float(rms(other))
     if not of_other or not level:

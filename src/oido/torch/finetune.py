@@ -4,7 +4,9 @@
 First the head alone is trained, on embeddings that are computed once; then the last stages learn
 with it, then more of them, with rates that fall towards the sound, on windows that are drawn and
 augmented anew in each epoch. Held-out clips are evaluated after each epoch; the best weights are
-kept, also when time is over or the run is interrupted.
+kept, also when time is over or the run is interrupted. Clips are evaluated with the slope of the
+logits that fits best (temperature scaling, Guo et al. 2017): how confident a network is changes
+from epoch to epoch, whatever it has learnt.
 """
 
 from __future__ import annotations
@@ -17,16 +19,15 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from oido.arrays import F32, F64, I64
+from oido.datasets.dataset import accuracy
 from oido.errors import OptionError
 from oido.params import WindowParams
 from oido.torch.base import StagedNetwork, numpy_copy
 from oido.torch.clips import LabelledSounds
-from oido.torch.finetune_options import FinetuneOptions
-from oido.torch.losses import evaluate_clips
-from oido.torch.training_loop import Learner, Windows
+from oido.torch.training_loop import FinetuneOptions, Learner, Windows
 
 __all__ = ["EpochReport", "FinetuneOptions", "Finetuned", "finetune"]
 
@@ -64,8 +65,8 @@ class Finetuned:
     module: StagedNetwork
     history: tuple[EpochReport, ...]
     best: EpochReport
-    head: tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
-    validation: NDArray[np.int64]
+    head: tuple[tuple[F32, F32], ...]
+    validation: I64
     multi_label: bool
     stopped: Stopped
     cpu_seconds: float
@@ -77,7 +78,7 @@ def finetune(
     windows: WindowParams,
     *,
     validation: LabelledSounds | None = None,
-    backgrounds: Sequence[NDArray[np.float32]] = (),
+    backgrounds: Sequence[F32] = (),
     options: FinetuneOptions | None = None,
     progress: Callable[[EpochReport], None] | None = None,
 ) -> Finetuned:
@@ -148,7 +149,10 @@ class _Run:
         network = self._learner.network
         stopped: Stopped = "finished"
         try:
-            self._head_phase()
+            windows = self._learner.clean_windows(self._validation)
+            taught = self._learner.embedded_windows(self._options.views, self._is_over)
+            for loss in self._learner.head_epochs(taught):
+                self._note(1, loss, windows)
             for stages in self._options.stages[1:]:
                 if self._is_over() or not self._phase(stages):
                     stopped = "time"
@@ -164,13 +168,6 @@ class _Run:
             network.unfreeze()
             network.eval()
         return stopped
-
-    def _head_phase(self) -> None:
-        learner, options = self._learner, self._options
-        windows = learner.clean_windows(self._validation)
-        taught = learner.embedded_windows(options.views, self._is_over)
-        for loss in learner.head_epochs(taught):
-            self._note(1, loss, windows)
 
     def _phase(self, stages: int) -> bool:
         """False if time was over before its end."""
@@ -189,7 +186,7 @@ class _Run:
     def _note(self, stages: int, loss: float, windows: Windows) -> None:
         """Judge the weights as they are, and keep them if they are the best so far."""
         sounds, logits = self._validation, self._learner.network.head(windows.values)
-        verdict = evaluate_clips(
+        verdict = _evaluate_clips(
             logits, windows.clips, windows.weights, sounds.targets, sounds.multi_label
         )
         better = self._best is None or verdict.log_loss < self._best[0].validation_loss
@@ -236,3 +233,53 @@ def _chance(options: FinetuneOptions) -> Iterator[None]:
             yield
         finally:
             torch.set_num_threads(threads)
+
+
+_SLOPES = np.geomspace(0.25, 4.0, 33)
+_CLIPS_OF_PRIOR = 4
+"""A slope of 2 or 1/2 needs more evidence than this many clips."""
+
+
+class _Verdict(NamedTuple):
+    """log_loss: −ln of the scores of the true classes, a mean over clips, or over all known labels
+    of a multi-label network; with logits times ``slope``, where it is least.
+
+    accuracy: as `oido.datasets.dataset.accuracy`.
+    """
+
+    log_loss: float
+    accuracy: float
+    slope: float
+
+
+def _evaluate_clips(
+    logits: Tensor, clips: I64, weights: F64, targets: F32, multi_label: bool
+) -> _Verdict:
+    """Of clips, by f32[M, C] logits of windows, their clips and f64[M] weights; targets f32[K, C].
+
+    The score of a clip is the mean of its windows'. The slope is drawn towards 1 by few clips.
+    """
+    best = None
+    for slope in _SLOPES:
+        scores = _clip_scores(logits * slope, clips, weights, multi_label)
+        loss = _log_loss(scores, targets, multi_label)
+        drawn = loss + _CLIPS_OF_PRIOR / len(targets) * float(np.log2(slope)) ** 2
+        if best is None or drawn < best[0]:
+            best = drawn, _Verdict(loss, accuracy(scores, targets, multi_label), float(slope))
+    assert best is not None
+    return best[1]
+
+
+def _clip_scores(logits: Tensor, clips: I64, weights: F64, multi_label: bool) -> F64:
+    scores = torch.sigmoid(logits) if multi_label else torch.softmax(logits, dim=1)
+    weighted = scores.cpu().numpy().astype(np.float64) * weights[:, None]
+    sums = np.zeros((int(clips.max()) + 1, weighted.shape[1]))
+    np.add.at(sums, clips, weighted)
+    return np.asarray(sums / np.bincount(clips, weights)[:, None])
+
+
+def _log_loss(scores: F64, targets: F32, multi_label: bool) -> float:
+    p = np.clip(scores, 1e-6, 1 - 1e-6)
+    if not multi_label:
+        return float(-(np.log(p) * targets).sum(axis=1).mean())
+    return float(-np.nanmean(targets * np.log(p) + (1 - targets) * np.log1p(-p)))

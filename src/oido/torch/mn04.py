@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from oido.arrays import F32
 from oido.errors import InvalidSamplesError, ModelFormatError
 from oido.models import fetch
 from oido.models.networks.mn04 import (
@@ -111,7 +112,7 @@ class Mn04(StagedNetwork):
                 raise ModelFormatError(f"the variance {name} is negative")
         return module
 
-    def weights(self) -> dict[str, NDArray[np.float32]]:
+    def weights(self) -> dict[str, F32]:
         """A copy of what was learnt, by PyTorch's names, for `oido.models.networks.mn04.network`.
 
         Without ``num_batches_tracked``, which are no weights.

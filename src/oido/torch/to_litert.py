@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from oido.arrays import F32
 from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head
 from oido.inference.export import check_windows
@@ -39,7 +39,7 @@ def as_model(
     output: Output = "softmax",
     name: str | None = None,
     summary: str | None = None,
-    clips: Iterable[NDArray[np.float32]] = (),
+    clips: Iterable[F32] = (),
 ) -> AudioModel:
     """A model of what the module has learnt, for `AudioClassifier` and `oido.export`.
 
@@ -77,7 +77,7 @@ def as_model(
 def largest_difference(
     module: StagedNetwork,
     model: AudioModel,
-    clips: Iterable[NDArray[np.float32]] = (),
+    clips: Iterable[F32] = (),
     *,
     output: Output = "softmax",
 ) -> float:

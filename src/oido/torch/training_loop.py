@@ -1,28 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The epochs of fine-tuning: the head's on kept embeddings, the others' on fresh windows."""
+"""The epochs of fine-tuning, and their options: the head's epochs run on kept embeddings, the
+others' on fresh windows. The loss is that of windows.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice, repeat
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from oido.arrays import F32, F64, I64, Bools
 from oido.errors import OptionError
 from oido.params import WindowParams
 from oido.signal.level import rms
 from oido.torch.base import StagedNetwork
-from oido.torch.clips import Augmenter, LabelledSounds, clip_windows
-from oido.torch.finetune_options import FinetuneOptions
-from oido.torch.losses import NEUTRAL_WEIGHT, window_loss
+from oido.torch.clips import Augmenter, AugmentOptions, LabelledSounds, clip_windows
 
-__all__ = ["Learner", "Windows"]
-
-_T = TypeVar("_T")
+__all__ = ["FinetuneOptions", "Learner", "Windows"]
 
 _QUIET = 0.01
 """A window is silence if it is 40 dB below the loudest of its clip."""
@@ -31,6 +30,64 @@ _QUIET_SHARE = 1e-3
 _KEPT_WINDOWS = 40_000
 _HEAD_BATCH = 64
 _WARM_UP = 0.1
+_NEUTRAL_WEIGHT = 0.1
+"""What a window of silence weighs in training, beside one with sound."""
+
+
+@dataclass(frozen=True)
+class FinetuneOptions:
+    """How a network is fine-tuned.
+
+    stages: how many of the last stages learn, phase by phase; 1 is the head. epochs: at most, of
+    each phase after the head's; head_epochs: of the head, on kept embeddings, of each clip as it is
+    and ``views`` times changed. patience: epochs without a better validation loss than
+    before in the phase that end it (not the head's).
+    rate: of the last stage; each stage before it has ``rate_decay`` of the rate behind it.
+    batch: windows. windows_per_clip: at most, drawn anew in each epoch.
+    balance: every class weighs the same. smoothing: of targets, 0..1.
+    validation: the share of sources that is held out, where no validation clips are given.
+    keep_statistics: batch normalisation keeps those that it was published with.
+    max_minutes: no epoch goes on after so much time; the head is trained in any case.
+    threads: of PyTorch; with 1, the same seed gives the same weights. None leaves them alone.
+    """
+
+    stages: tuple[int, ...] = (1, 4, 8)
+    epochs: int = 8
+    head_epochs: int = 40
+    views: int = 2
+    patience: int = 3
+    head_rate: float = 2e-3
+    rate: float = 3e-4
+    rate_decay: float = 0.7
+    weight_decay: float = 1e-2
+    batch: int = 16
+    windows_per_clip: int = 12
+    balance: bool = True
+    smoothing: float = 0.05
+    validation: float = 0.2
+    keep_statistics: bool = True
+    max_minutes: float | None = None
+    threads: int | None = 1
+    seed: int = 0
+    augment: AugmentOptions = field(default_factory=AugmentOptions)
+
+    def __post_init__(self) -> None:
+        counts = (self.epochs, self.head_epochs, self.patience, self.batch, self.windows_per_clip)
+        if min(counts) < 1 or self.views < 0 or (self.threads is not None and self.threads < 1):
+            raise OptionError(
+                "epochs, head_epochs, patience, batch, windows_per_clip and threads must be 1 or "
+                "more, and views 0 or more"
+            )
+        if not self.stages or self.stages[0] != 1 or list(self.stages) != sorted(set(self.stages)):
+            raise OptionError(
+                f"stages begin with 1, the head, and rise, such as (1, 4, 8), not {self.stages}"
+            )
+        if not min(self.rate, self.head_rate) > 0 or not 0 < self.rate_decay <= 1:
+            raise OptionError("rates must be above 0, and rate_decay above 0 and 1 at most")
+        if not self.weight_decay >= 0 or not 0 <= self.smoothing < 1:
+            raise OptionError("weight_decay must be 0 or more, and smoothing 0 or more and below 1")
+        if self.max_minutes is not None and not self.max_minutes >= 0:
+            raise OptionError(f"max_minutes must be 0 or more, not {self.max_minutes:g}")
 
 
 class Windows(NamedTuple):
@@ -38,12 +95,12 @@ class Windows(NamedTuple):
     windows, bool[M]."""
 
     values: Tensor
-    clips: NDArray[np.int64]
-    weights: NDArray[np.float64]
-    quiet: NDArray[np.bool_]
+    clips: I64
+    weights: F64
+    quiet: Bools
 
 
-_Window = tuple[NDArray[np.float32], int, float, np.bool_ | bool]
+_Window = tuple[F32, int, float, np.bool_ | bool]
 """One to embed: f32[window], its clip, its weight, whether it is quiet."""
 
 
@@ -55,7 +112,7 @@ class Learner:
         network: StagedNetwork,
         sounds: LabelledSounds,
         windows: WindowParams,
-        backgrounds: Sequence[NDArray[np.float32]],
+        backgrounds: Sequence[F32],
         options: FinetuneOptions,
     ) -> None:
         self.network, self._sounds, self._windows = network, sounds, windows
@@ -96,12 +153,8 @@ class Learner:
                 break
             found.append(self._changed_windows())
             kept += len(found[-1].clips)
-        return Windows(
-            torch.cat([part.values for part in found]),
-            np.concatenate([part.clips for part in found]),
-            np.concatenate([part.weights for part in found]),
-            np.concatenate([part.quiet for part in found]),
-        )
+        values, *facts = zip(*found)
+        return Windows(torch.cat(values), *map(np.concatenate, facts))
 
     def head_epochs(self, taught: Windows) -> Iterator[float]:
         """Train the head alone: each epoch's loss."""
@@ -143,11 +196,7 @@ class Learner:
             yield _mean(losses)
 
     def _loss(
-        self,
-        logits_of: Callable[[Tensor], Tensor],
-        x: Tensor,
-        targets: Tensor,
-        weights: Tensor,
+        self, logits_of: Callable[[Tensor], Tensor], x: Tensor, targets: Tensor, weights: Tensor
     ) -> Tensor:
         """The loss of a batch, its examples mixed two by two."""
         mixed = self._augmenter.shares(len(x))
@@ -162,7 +211,7 @@ class Learner:
             x = s * x + (1 - s) * x[other]
         logits = logits_of(x).reshape(len(x), -1)
         several, smoothing = self._sounds.multi_label, self._options.smoothing
-        return window_loss(logits, targets, weights, several, smoothing)
+        return _window_loss(logits, targets, weights, several, smoothing)
 
     def _original_windows(self) -> Windows:
         """Of each clip some windows as they are; notes how many, and how loud the clip is."""
@@ -187,15 +236,13 @@ class Learner:
 
         return self._embed(cut())
 
-    def _draw_windows(self, clips: NDArray[np.int64]) -> tuple[Tensor, NDArray[np.bool_]]:
+    def _draw_windows(self, clips: I64) -> tuple[Tensor, Bools]:
         """A changed window of each of these clips, f32[B, window], and which are silence."""
         drawn = [self._augmenter.window(self._sounds.waveform(int(clip))) for clip in clips]
         quiet = np.array([level for _, level in drawn]) <= _QUIET * self._loudest[clips]
         return torch.from_numpy(np.stack([w for w, _ in drawn])).to(self._device), quiet
 
-    def _targets_of(
-        self, clips: NDArray[np.int64], quiet: NDArray[np.bool_]
-    ) -> tuple[Tensor, Tensor]:
+    def _targets_of(self, clips: I64, quiet: Bools) -> tuple[Tensor, Tensor]:
         """Targets and weights f32[B, C] of windows; silence is of no class."""
         index = torch.from_numpy(clips).to(self._device)
         silent = torch.from_numpy(quiet).to(self._device)[:, None]
@@ -203,7 +250,7 @@ class Learner:
         weights = weights / torch.from_numpy(self._counts[clips]).to(self._device)[:, None]
         neutral = 0.0 if self._sounds.multi_label else 1.0 / self._sounds.classes
         return torch.where(silent, neutral, targets), torch.where(
-            silent, NEUTRAL_WEIGHT * weights, weights
+            silent, _NEUTRAL_WEIGHT * weights, weights
         )
 
     @torch.no_grad()
@@ -211,7 +258,8 @@ class Learner:
         """Embeddings of windows, a batch at a time."""
         network, parts = self.network.eval(), []
         facts: list[tuple[int, float, np.bool_ | bool]] = []
-        for batch in _batches(windows, self._options.batch):
+        remaining = iter(windows)
+        while batch := list(islice(remaining, self._options.batch)):
             sound = torch.from_numpy(np.stack([window for window, *_ in batch])).to(self._device)
             parts.append(network.embed(network.patches(sound)).reshape(len(batch), -1))
             facts += [(clip, weight, quiet) for _, clip, weight, quiet in batch]
@@ -258,7 +306,20 @@ def _mean(losses: list[float]) -> float:
     return mean
 
 
-def _batches(items: Iterable[_T], count: int) -> Iterator[list[_T]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, count)):
-        yield batch
+def _window_loss(
+    logits: Tensor, targets: Tensor, weights: Tensor, multi_label: bool, smoothing: float
+) -> Tensor:
+    """The mean cross entropy of f32[N, C] logits; targets f32[N, C], 0..1; weights f32[N, C].
+
+    smoothing: how much of each target is spread evenly, which keeps scores from running to 0 and 1.
+    """
+    if multi_label:
+        soft = targets * (1 - smoothing) + smoothing / 2
+        losses = torch.nn.functional.binary_cross_entropy_with_logits(
+            logits, soft, reduction="none"
+        )
+        return (losses * weights).sum() / weights.sum().clamp_min(1e-6)
+    soft = targets * (1 - smoothing) + smoothing / targets.shape[1]
+    losses = -(soft * torch.log_softmax(logits, dim=1)).sum(dim=1)
+    of_window = weights.mean(dim=1)
+    return (losses * of_window).sum() / of_window.sum().clamp_min(1e-6)

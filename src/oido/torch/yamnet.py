@@ -11,22 +11,23 @@ import os
 from collections import OrderedDict
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from oido.arrays import F32
 from oido.errors import InvalidSamplesError
 from oido.models import fetch
-from oido.models.networks.yamnet import PATCH_BANDS, PATCH_FRAMES, YAMNET_FRONT_END
-from oido.models.networks.yamnet_h5 import from_h5
-from oido.models.networks.yamnet_weights import (
+from oido.models.networks.yamnet import (
     EMBEDDING_DIM,
     LAYERS,
+    PATCH_BANDS,
+    PATCH_FRAMES,
+    YAMNET_FRONT_END,
     Convolution,
     Layer,
     YamNetWeights,
 )
+from oido.models.networks.yamnet_h5 import from_h5
 from oido.models.registry import DEFAULT_MODEL
 from oido.models.tflite.editor import TfliteGraph
 from oido.models.tflite.yamnet_reader import from_int8
@@ -50,7 +51,7 @@ class YamNet(StagedNetwork):
     def __init__(
         self,
         weights: YamNetWeights,
-        analysis_window: NDArray[np.float32] | None = None,
+        analysis_window: F32 | None = None,
         spectrum_dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
@@ -119,9 +120,7 @@ class YamNet(StagedNetwork):
         self.dense = new_linear(self.dense, classes)
 
 
-def _pretrained(
-    path: Path, content: bytes, _: object
-) -> tuple[YamNetWeights, NDArray[np.float32] | None]:
+def _pretrained(path: Path, content: bytes, _: object) -> tuple[YamNetWeights, F32 | None]:
     """The weights, and a .tflite's own analysis window: it differs from Hann's in the last bits."""
     if path.suffix == ".h5":
         return from_h5(content), None

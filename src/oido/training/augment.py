@@ -12,22 +12,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32
 from oido.errors import OptionError
 from oido.signal.level import active_rms
 
 __all__ = ["Augmentation", "add_noise", "apply_gain", "mix", "noise"]
 
-Waveform = NDArray[np.float32]
 
-
-def apply_gain(waveform: Waveform, gain_db: float) -> Waveform:
+def apply_gain(waveform: F32, gain_db: float) -> F32:
     """f32[n] → f32[n], louder by ``gain_db`` (fainter if below 0)."""
     return waveform * np.float32(10 ** (gain_db / 20))
 
 
-def noise(samples: int, slope: float, random: np.random.Generator) -> Waveform:
+def noise(samples: int, slope: float, random: np.random.Generator) -> F32:
     """f32[samples] of Gaussian noise with a root mean square of 1.
 
     slope: its power falls with frequency^−slope: 0 is white, 1 pink; steeper ones hum and rumble.
@@ -42,9 +40,7 @@ def noise(samples: int, slope: float, random: np.random.Generator) -> Waveform:
     return np.asarray(drawn / max(float(np.sqrt((drawn**2).mean())), 1e-30), np.float32)
 
 
-def add_noise(
-    waveform: Waveform, snr_db: float, random: np.random.Generator, slope: float = 0.0
-) -> Waveform:
+def add_noise(waveform: F32, snr_db: float, random: np.random.Generator, slope: float = 0.0) -> F32:
     """f32[n] → f32[n]: with noise ``snr_db`` below its level everywhere; see `noise`.
 
     Digital silence stays as it is: there is no level to be below.
@@ -52,7 +48,7 @@ def add_noise(
     return mix(waveform, noise(len(waveform), slope, random), snr_db)
 
 
-def mix(waveform: Waveform, other: Waveform, snr_db: float) -> Waveform:
+def mix(waveform: F32, other: F32, snr_db: float) -> F32:
     """f32[n], f32[m] → f32[n]: with ``other`` behind it, ``snr_db`` below its level.
 
     other: repeated or cut to n samples. If either is digital silence, nothing is added.
@@ -69,7 +65,7 @@ def mix(waveform: Waveform, other: Waveform, snr_db: float) -> Waveform:
 class Augmentation:
     """Which changed copies of a clip a head learns from, beside the clip itself.
 
-    copies: how many; 0 is none. seed: other ones are drawn with another one.
+    copies: how many; 0 is none. seed: another one draws other copies.
     gain_db: from and to. shift: to a drawn place in time, circularly. noise, background: how often
     (0..1) noise between white and pink, or a recording of background, is put behind a copy;
     noise_snr_db, background_snr_db: how far below the copy's level (dB), from and to. Raises
@@ -97,8 +93,8 @@ class Augmentation:
                 raise OptionError(f"{name} is a chance from 0 to 1, not {getattr(self, name):g}")
 
     def copies_of(
-        self, waveform: Waveform, content: str, backgrounds: Sequence[Waveform] = ()
-    ) -> list[tuple[Waveform, int]]:
+        self, waveform: F32, content: str, backgrounds: Sequence[F32] = ()
+    ) -> list[tuple[F32, int]]:
         """Copies f32[n] of f32[n], each with the number of the background behind it, −1 for none.
 
         content: identifies what the clip holds, such as its SHA-256: the same content, options and
@@ -109,8 +105,8 @@ class Augmentation:
         return [self._copy(waveform, backgrounds, random) for _ in range(self.copies)]
 
     def _copy(
-        self, waveform: Waveform, backgrounds: Sequence[Waveform], random: np.random.Generator
-    ) -> tuple[Waveform, int]:
+        self, waveform: F32, backgrounds: Sequence[F32], random: np.random.Generator
+    ) -> tuple[F32, int]:
         # All is drawn whether it is used or not, so that one option does not change the others.
         turn, gain_db = random.random(), random.uniform(*self.gain_db)
         with_noise, snr_db, slope = (

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, I64
 from oido.datasets.splits import training_extra
 from oido.errors import OptionError
 from oido.training.embeddings import EmbeddedClips
@@ -22,11 +22,9 @@ from oido.training.novelty import unit_rows
 
 __all__ = ["BASELINES", "logistic", "majority", "model_maker", "nearest_centroid"]
 
-Floats = NDArray[np.float64]
 
-
-def majority(known: EmbeddedClips, unknown: EmbeddedClips, seed: int = 0) -> NDArray[np.float32]:
-    """The shares of the classes among ``known``, for every clip: the best that a deaf one can do.
+def majority(known: EmbeddedClips, unknown: EmbeddedClips, seed: int = 0) -> F32:
+    """The shares of the classes among ``known``, for every clip: the best without its sound.
 
     Of classes with the same share, the first is the answer.
     """
@@ -34,9 +32,7 @@ def majority(known: EmbeddedClips, unknown: EmbeddedClips, seed: int = 0) -> NDA
     return np.tile(shares, (len(unknown), 1)).astype(np.float32)
 
 
-def nearest_centroid(
-    known: EmbeddedClips, unknown: EmbeddedClips, seed: int = 0
-) -> NDArray[np.float32]:
+def nearest_centroid(known: EmbeddedClips, unknown: EmbeddedClips, seed: int = 0) -> F32:
     """By the cosine to each class's mean embedding; the softmax of ten times the cosine."""
     labels = _labels(known)
     cosines = np.full((len(unknown), len(known.classes)), -10.0)
@@ -54,7 +50,7 @@ def model_maker(
     *,
     epochs: int = 5,
     noise: float = 0.2,
-) -> NDArray[np.float32]:
+) -> F32:
     """TensorFlow Lite Model Maker's recipe for audio: the mean embedding, one dense softmax.
 
     Adam with steps of 0.001, batches of 32, Glorot's uniform start, Gaussian noise of standard
@@ -82,7 +78,7 @@ def model_maker(
 
 def logistic(
     known: EmbeddedClips, unknown: EmbeddedClips, seed: int = 0, *, standardize: bool = False
-) -> NDArray[np.float32]:
+) -> F32:
     """scikit-learn's logistic regression as it comes, on the mean and the maximum of windows.
 
     standardize: give each of the 2 · D features mean 0 and variance 1 first.
@@ -110,13 +106,13 @@ def logistic(
     return activate(logits.astype(np.float32), "softmax")
 
 
-def _labels(clips: EmbeddedClips) -> NDArray[np.int64]:
+def _labels(clips: EmbeddedClips) -> I64:
     if clips.multi_label:
         raise OptionError("the baselines are for clips of one label each")
     return clips.labels
 
 
-Baseline = Callable[[EmbeddedClips, EmbeddedClips, int], NDArray[np.float32]]
+Baseline = Callable[[EmbeddedClips, EmbeddedClips, int], F32]
 
 BASELINES: dict[str, Baseline] = {
     "majority class": majority,

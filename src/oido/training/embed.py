@@ -18,13 +18,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, F64, I64
 from oido.datasets.clip import Clip, LeftOut
-from oido.datasets.dataset import Dataset
+from oido.datasets.dataset import Dataset, clip_targets
 from oido.datasets.duplicates import content_sha256
 from oido.datasets.splits import group_numbers
-from oido.datasets.targets import clip_targets
 from oido.datasets.waveforms import clip_waveforms
 from oido.errors import AudioError, OptionError
 from oido.inference.classifier import AudioClassifier
@@ -46,11 +45,11 @@ class ClipWindows(NamedTuple):
     f32[N, D] and f64[N]; behind: i64[N], the number of the background mixed in, −1 for none.
     """
 
-    embeddings: NDArray[np.float32]
-    weights: NDArray[np.float64]
-    copies: NDArray[np.float32]
-    copy_weights: NDArray[np.float64]
-    behind: NDArray[np.int64]
+    embeddings: F32
+    weights: F64
+    copies: F32
+    copy_weights: F64
+    behind: I64
 
 
 def content_keys(path: str, clips: list[Clip]) -> list[str | None]:
@@ -63,13 +62,13 @@ def content_keys(path: str, clips: list[Clip]) -> list[str | None]:
 
 
 class WindowCache:
-    """kind: what decides over windows beside the clip: model, windowing, augmentation."""
+    """kind: what the windows depend on beside the clip: model, windowing, augmentation."""
 
     def __init__(self, kind: str) -> None:
         self._folder = cache_folder() / "embeddings" / sha256_of(kind.encode())[:24]
 
     def read(self, key: str) -> ClipWindows | None:
-        """What `write` kept; None if it is not there, or damaged."""
+        """What `write` kept; None if it is missing or damaged."""
         try:
             with np.load(self._path(key), allow_pickle=False) as file:
                 size = file["embeddings"].shape[1]
@@ -83,7 +82,7 @@ class WindowCache:
             return None
 
     def write(self, key: str, windows: ClipWindows) -> None:
-        """Keep it; a cache that cannot be written is passed over."""
+        """Keep it; a cache that cannot be written is ignored."""
         arrays = windows._asdict()
         if not len(windows.copies):
             arrays = {name: arrays[name] for name in ("embeddings", "weights")}
@@ -176,7 +175,7 @@ class _ClipEmbedder:
     ) -> None:
         self._classifier, self._augment = classifier, augment
         self._rate_hz = classifier.model.windows.sample_rate_hz
-        self._backgrounds: list[NDArray[np.float32]] = []
+        self._backgrounds: list[F32] = []
         self.background_groups: list[str] = []
         kind = f"{classifier.model.sha256} {classifier.model.precision} {classifier.windowing}"
         if augment.copies:
@@ -226,29 +225,21 @@ class _ClipEmbedder:
                 self._cache.write(key, windows)
         return found
 
-    def _windows(self, waveform: NDArray[np.float32], content: str) -> ClipWindows:
+    def _windows(self, waveform: F32, content: str) -> ClipWindows:
         result = self._classifier.classify(waveform, self._rate_hz)
-        embeddings, weights = [result.embeddings[:0]], [result.weights[:0]]
-        behind = [np.zeros(0, np.int64)]
+        copies = [(result.embeddings[:0], result.weights[:0], np.zeros(0, np.int64))]
         for copy, number in self._augment.copies_of(waveform, content, self._backgrounds):
             changed = self._classifier.classify(copy, self._rate_hz)
-            embeddings.append(changed.embeddings)
-            weights.append(changed.weights)
-            behind.append(np.full(len(changed.weights), number))
+            copies.append(
+                (changed.embeddings, changed.weights, np.full(len(changed.weights), number))
+            )
         return ClipWindows(
-            result.embeddings,
-            result.weights,
-            np.concatenate(embeddings),
-            np.concatenate(weights),
-            np.concatenate(behind),
+            result.embeddings, result.weights, *(np.concatenate(part) for part in zip(*copies))
         )
 
 
 def _join_windows(
-    data: Dataset,
-    windows: Sequence[ClipWindows],
-    background_groups: Sequence[str],
-    silence: NDArray[np.float32],
+    data: Dataset, windows: Sequence[ClipWindows], background_groups: Sequence[str], silence: F32
 ) -> EmbeddedClips:
     targets, classes, several = clip_targets(data)
     names, groups = np.unique([clip.group for clip in data], return_inverse=True)
@@ -257,20 +248,21 @@ def _join_windows(
     if None not in predefined:
         folds = group_numbers([str(fold) for fold in predefined])
     numbers = np.arange(len(windows))
+    joined = ClipWindows(*(np.concatenate(part) for part in zip(*windows)))
     extra = None
-    if any(len(w.copies) for w in windows):
+    if len(joined.copies):
         number_of = {str(name): number for number, name in enumerate(names)}
         beside = [*(number_of.get(group, -1) for group in background_groups), -1]  # −1 is the last
         extra = FurtherWindows(
-            np.concatenate([w.copies for w in windows]),
+            joined.copies,
             np.repeat(numbers, [len(w.copies) for w in windows]),
-            np.concatenate([w.copy_weights for w in windows]),
-            np.array(beside, np.int64)[np.concatenate([w.behind for w in windows])],
+            joined.copy_weights,
+            np.array(beside, np.int64)[joined.behind],
         )
     return EmbeddedClips(
-        np.concatenate([w.embeddings for w in windows]),
+        joined.embeddings,
         np.repeat(numbers, [len(w.embeddings) for w in windows]),
-        np.concatenate([w.weights for w in windows]),
+        joined.weights,
         targets,
         classes,
         groups.astype(np.int64),
@@ -281,7 +273,7 @@ def _join_windows(
     )
 
 
-def _silence(classifier: AudioClassifier) -> NDArray[np.float32]:
+def _silence(classifier: AudioClassifier) -> F32:
     """f32[D]: what the model makes of a window of digital silence."""
     windows = classifier.model.windows
     zeros = np.zeros(windows.window_samples, np.float32)

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from oido.datasets.splits import group_numbers
-from oido.datasets.targets import check_targets
+from oido.arrays import F32, F64, I64, Bools
+from oido.datasets.dataset import check_targets
 from oido.errors import OptionError
 from oido.events.aggregation import POWER, confidence
 from oido.heads import OutputKind
 
-__all__ = ["EmbeddedClips", "FurtherWindows", "Pooling", "clip_probabilities"]
+__all__ = ["EmbeddedClips", "FurtherWindows", "clip_probabilities"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,15 +31,15 @@ class FurtherWindows:
     window is too.
     """
 
-    embeddings: NDArray[np.float32]
-    clip_index: NDArray[np.int64]
-    weights: NDArray[np.float64]
-    beside: NDArray[np.int64]
+    embeddings: F32
+    clip_index: I64
+    weights: F64
+    beside: I64
 
 
 @dataclass(frozen=True, eq=False)
 class EmbeddedClips:
-    """K clips of M windows in all; every array is checked, and to be left as it is.
+    """K clips of M windows in all; every array is checked, and must not be changed.
 
     embeddings: f32[M, D]. clip_index: i64[M], the clip of each window, 0..K−1, never falling; each
     clip has a window. weights: f64[M], the share of each window that is not padding, 0..1.
@@ -54,15 +53,15 @@ class EmbeddedClips:
     Raises OptionError for arrays that do not fit each other, or are not finite.
     """
 
-    embeddings: NDArray[np.float32]
-    clip_index: NDArray[np.int64]
-    weights: NDArray[np.float64]
-    targets: NDArray[np.float32]
+    embeddings: F32
+    clip_index: I64
+    weights: F64
+    targets: F32
     classes: tuple[str, ...]
-    groups: NDArray[np.int64]
-    folds: NDArray[np.int64]
+    groups: I64
+    folds: I64
     multi_label: bool = False
-    silence: NDArray[np.float32] | None = None
+    silence: F32 | None = None
     extra: FurtherWindows | None = None
 
     def __post_init__(self) -> None:
@@ -86,46 +85,21 @@ class EmbeddedClips:
         if self.extra is not None:
             _check_extra(self.extra, self.embeddings.shape[1], clips)
 
-    @classmethod
-    def from_labels(
-        cls,
-        embeddings: ArrayLike,
-        clip_index: ArrayLike,
-        labels: list[str],
-        *,
-        weights: ArrayLike | None = None,
-        groups: ArrayLike | None = None,
-        folds: ArrayLike | None = None,
-        silence: ArrayLike | None = None,
-    ) -> EmbeddedClips:
-        """Clips of one label each; classes are the labels in alphabetical order.
-
-        groups, folds: of any kind that can be compared; by default each clip is its own group.
-        """
-        windows = np.asarray(embeddings, np.float32)
-        classes, index = np.unique(labels, return_inverse=True)
-        count = len(labels)
-        return cls(
-            windows,
-            np.asarray(clip_index, np.int64),
-            np.ones(len(windows)) if weights is None else np.asarray(weights, np.float64),
-            np.eye(len(classes), dtype=np.float32)[index],
-            tuple(str(name) for name in classes),
-            np.arange(count) if groups is None else group_numbers(groups),
-            np.full(count, -1) if folds is None else group_numbers(folds),
-            silence=None if silence is None else np.asarray(silence, np.float32),
-        )
-
     def __len__(self) -> int:
         return len(self.targets)
 
     @property
-    def labels(self) -> NDArray[np.int64]:
+    def output(self) -> OutputKind:
+        """What makes scores of logits: one class out of all, or each by itself."""
+        return "sigmoid" if self.multi_label else "softmax"
+
+    @property
+    def labels(self) -> I64:
         """i64[K]: the class of each clip; of several, the first."""
         return np.asarray(np.nan_to_num(self.targets).argmax(axis=1), np.int64)
 
     @cached_property
-    def window_shares(self) -> NDArray[np.float64]:
+    def window_shares(self) -> F64:
         """f64[M]: how much of its clip each window is; those of one clip sum to 1.
 
         A clip that is all padding has nothing else to go by: its windows count alike.
@@ -137,22 +111,22 @@ class EmbeddedClips:
         return np.where(sums > 0, self.weights / safe, 1 / windows)
 
     @cached_property
-    def means(self) -> NDArray[np.float32]:
+    def means(self) -> F32:
         """f32[K, D]: the mean embedding of each clip, padding weighing nothing."""
         return self.clip_means(self.embeddings)
 
-    def clip_means(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    def clip_means(self, rows: F32) -> F32:
         """f32[M, n], a row for each window → f32[K, n], as `means`."""
         shares = self.window_shares[:, None].astype(np.float32)
         return np.add.reduceat(rows * shares, self.starts, axis=0)
 
     @cached_property
-    def maxima(self) -> NDArray[np.float32]:
+    def maxima(self) -> F32:
         """f32[K, D]: the largest value of each dimension in each clip."""
         return np.maximum.reduceat(self.embeddings, self.starts, axis=0)
 
     @cached_property
-    def views(self) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]:
+    def views(self) -> tuple[F32, I64, F64]:
         """What heads are fitted on: f32[V, D] embeddings, i64[V] clips, f64[V] weights.
 
         Each clip is seen window by window and as a whole, by its mean; the weights of all the
@@ -169,9 +143,7 @@ class EmbeddedClips:
             np.concatenate([self.window_shares * halves[self.clip_index], halves[several]]),
         )
 
-    def views_and_copies(
-        self, share: float
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]:
+    def views_and_copies(self, share: float) -> tuple[F32, I64, F64]:
         """`views`, and behind them the windows of changed copies, if there are any.
 
         share: how much of a clip's weight its copies have together, 0..1; a clip without copies
@@ -209,7 +181,7 @@ class EmbeddedClips:
             extra=None if self.extra is None else self._copies_of(mask, self.extra),
         )
 
-    def _copies_of(self, mask: NDArray[np.bool_], extra: FurtherWindows) -> FurtherWindows:
+    def _copies_of(self, mask: Bools, extra: FurtherWindows) -> FurtherWindows:
         """The windows of kept clips in which nothing is mixed that is not kept."""
         alone = (extra.beside < 0) | np.isin(extra.beside, self.groups[mask])
         kept = mask[extra.clip_index] & alone
@@ -239,42 +211,24 @@ def _check_extra(extra: FurtherWindows, size: int, clips: int) -> None:
         raise OptionError(f"windows of copies must be of one of the {clips} clips")
 
 
-Pooling = Literal["confident-mean", "power-mean", "mean", "max"]
-
-
-def clip_probabilities(
-    scores: NDArray[np.float32],
-    clips: EmbeddedClips,
-    output: OutputKind,
-    pooling: Pooling | None = None,
-) -> NDArray[np.float32]:
+def clip_probabilities(scores: F32, clips: EmbeddedClips, output: OutputKind) -> F32:
     """f32[M, C] scores of the windows of ``clips`` → f32[K, C]; softmax rows sum to 1.
 
-    - "confident-mean", the default of a softmax: exp(Σ w·c²·ln s / Σ w·c²), where c, 0..1, is how
-      sure the window is: 1 + Σ s·ln s / ln C. Windows in which the head is undecided, as it is in
-      silence, weigh next to nothing: a clip is what it is where there is sound;
-    - "power-mean", the default of a sigmoid: (Σ w·s⁴ / Σ w)^¼, between the mean and the largest;
-    - "mean" and "max": as `oido.events.aggregation`.
+    - of a softmax the "confident-mean": exp(Σ w·c²·ln s / Σ w·c²), where c, 0..1, is how sure the
+      window is: 1 + Σ s·ln s / ln C. Windows in which the head is undecided, as it is in silence,
+      weigh next to nothing: a clip is what it is where there is sound;
+    - of a sigmoid the "power-mean": (Σ w·s⁴ / Σ w)^¼, between the mean and the largest.
 
-    A clip of a single window keeps that window's scores, whichever it is.
+    A clip of a single window keeps that window's scores.
     """
-    share = clips.window_shares[:, None]
-    starts = clips.starts
+    share, starts = clips.window_shares[:, None], clips.starts
     s = scores.astype(np.float64)
-    pooling = pooling or ("confident-mean" if output == "softmax" else "power-mean")
-    if pooling == "max":
-        several = (np.bincount(clips.clip_index) > 1)[clips.clip_index]
-        share = np.where(several, clips.weights, 1)[:, None]
-        pooled = np.maximum.reduceat(s * share, starts, axis=0)
-    elif pooling == "mean":
-        pooled = np.add.reduceat(share * s, starts, axis=0)
-    elif pooling == "power-mean":
-        pooled = np.add.reduceat(share * s**POWER, starts, axis=0) ** (1 / POWER)
-    else:
-        logs = np.log(np.maximum(s, 1e-30))
-        share = share * (confidence(s)[:, None] ** 2 + 1e-6)
-        share = share / np.add.reduceat(share, starts, axis=0)[clips.clip_index]
-        pooled = np.exp(np.add.reduceat(share * logs, starts, axis=0))
-    if output == "softmax":
-        pooled = pooled / np.maximum(pooled.sum(axis=1, keepdims=True), 1e-30)
-    return pooled.astype(np.float32)
+    if output == "sigmoid":
+        powers = np.add.reduceat(share * s**POWER, starts, axis=0)
+        return np.asarray(powers ** (1 / POWER), np.float32)
+    share = share * (confidence(s)[:, None] ** 2 + 1e-6)
+    share = share / np.add.reduceat(share, starts, axis=0)[clips.clip_index]
+    logs = np.log(np.maximum(s, 1e-30))
+    pooled = np.exp(np.add.reduceat(share * logs, starts, axis=0))
+    sums = np.maximum(pooled.sum(axis=1, keepdims=True), 1e-30)
+    return np.asarray(pooled / sums, np.float32)

@@ -8,19 +8,15 @@ exported has learnt from what is left.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from oido._version import __version__
 from oido.datasets.clip import LeftOut
-from oido.datasets.dataset import Dataset
+from oido.datasets.dataset import Dataset, clip_targets
 from oido.datasets.splits import group_numbers
-from oido.datasets.targets import clip_targets
 from oido.datasets.waveforms import clip_waveform
 from oido.errors import AudioError, OptionError
 from oido.evaluation.evaluate import predict_clips
@@ -49,9 +45,9 @@ def finetune(
     """Train YAMNet or mn04 further on a dataset, stage by stage.
 
     test: the share of sources that is held out to judge by; the data's own test parts are kept.
-    max_minutes: no epoch goes on after so long. on_message: gets a line for each epoch. The rest
-    is as for `oido.train`; it takes minutes where that takes seconds, and pays with many clips
-    only. Raises OptionError, ModelError, or MissingExtraError without `oido[torch]`.
+    max_minutes: training stops after so many. on_message: gets a line for each epoch. The rest is
+    as for `oido.train`; it takes minutes where that takes seconds, and only pays with many clips.
+    Raises OptionError, ModelError, or MissingExtraError without `oido[torch]`.
     """
     from oido.torch import Mn04, YamNet
 
@@ -63,7 +59,7 @@ def finetune(
         module = Mn04.from_pretrained(model)
     else:
         raise OptionError(f"{base.name} cannot be trained further; choose YAMNet or mn04")
-    from oido.torch.clips import LabelledSounds
+    from oido.torch.clips import LabelledSounds, LazyWaveforms
     from oido.torch.finetune import EpochReport, FinetuneOptions
     from oido.torch.finetune import finetune as finetune_network
     from oido.torch.to_litert import as_model
@@ -73,7 +69,8 @@ def finetune(
     split = data.split(test, seed)
     targets, classes, several = clip_targets(split.train)
     groups = group_numbers([clip.group for clip in split.train])
-    sounds = LabelledSounds(_Waveforms(split.train, rate), targets, groups, several)
+    waveforms = LazyWaveforms(lambda n: clip_waveform(split.train[n], rate)[0], len(split.train))
+    sounds = LabelledSounds(waveforms, targets, groups, several)
 
     def report_epoch(epoch: EpochReport) -> None:
         best = ", the best so far" if epoch.best else ""
@@ -128,19 +125,6 @@ class FinetuningResult:
     def export(self, path: str | os.PathLike[str], *, embedding: bool = False) -> ExportReport:
         """Write one float32 .tflite or .onnx, checked (`oido.export`)."""
         return export(self.model, path, embedding=embedding)
-
-
-class _Waveforms(Sequence[NDArray[np.float32]]):
-    """Clips decoded as they are asked for, so that memory does not grow with their number."""
-
-    def __init__(self, data: Dataset, rate_hz: int) -> None:
-        self._data, self._rate_hz = data, rate_hz
-
-    def __len__(self) -> int:
-        return len(self._data)
-
-    def __getitem__(self, index):  # type: ignore[no-untyped-def]
-        return clip_waveform(self._data[index], self._rate_hz)[0]
 
 
 def _readable(data: Dataset, rate_hz: int) -> tuple[Dataset, tuple[LeftOut, ...]]:

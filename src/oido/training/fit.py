@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, F64
+from oido.datasets.dataset import class_weights
 from oido.datasets.splits import training_extra
-from oido.datasets.targets import class_weights
 from oido.errors import OptionError
 from oido.heads import OutputKind
 from oido.training.embeddings import EmbeddedClips
@@ -49,7 +49,7 @@ COMPONENTS = 256
 Ridge-like fits hardly use the others, and a fit takes a quarter of the time."""
 
 
-def evened_scales(features: NDArray[np.float32], share: Floats, clips: int) -> NDArray[np.float32]:
+def evened_scales(features: F32, share: F64, clips: int) -> F32:
     """f32[D]: what to multiply features by, so that their spreads are half as far apart.
 
     Features of little spread are raised, as standardising does, but only half the way (by the
@@ -63,9 +63,7 @@ def evened_scales(features: NDArray[np.float32], share: Floats, clips: int) -> N
     return np.asarray(max(mean, 1e-30) ** 0.25 / np.maximum(drawn, 1e-30) ** 0.25, np.float32)
 
 
-def principal_components(
-    features: NDArray[np.float32], weights: Floats
-) -> tuple[NDArray[np.float32], Floats, Floats]:
+def principal_components(features: F32, weights: F64) -> tuple[F32, F64, F64]:
     """Principal components, scaled together to a mean square length of 1.
 
     f32[V, D] features and f64[V] weights → x [V, q] = (features − centre) @ basis, centre [D], and
@@ -76,20 +74,13 @@ def principal_components(
     centred = features - centre.astype(np.float32)
     rows = centred * np.sqrt(share).astype(np.float32)[:, None]
     values, vectors = np.linalg.eigh(rows @ rows.T if len(rows) < rows.shape[1] else rows.T @ rows)
-    kept = _largest(values)
+    order = np.argsort(values, kind="stable")[::-1][:COMPONENTS]
+    kept = order[values[order] > max(values[order[0]], 1e-30) * 1e-6]
     basis = vectors[:, kept]
     if len(rows) < rows.shape[1]:
         basis = rows.T @ (basis / np.sqrt(values[kept]))
     basis = basis / np.float32(max(float((rows**2).sum()), 1e-30) ** 0.5)
     return centred @ basis, centre, basis.astype(np.float64)
-
-
-def _largest(values: NDArray[np.float32]) -> NDArray[Any]:
-    order = np.argsort(values, kind="stable")[::-1][:COMPONENTS]
-    return np.asarray(order[values[order] > max(values[order[0]], 1e-30) * 1e-6])
-
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,15 +153,15 @@ class Prepared(NamedTuple):
     about the number of clips. centre: [D]; basis: [D, q].
     """
 
-    x: NDArray[np.float32]
-    targets: Floats
-    weights: Floats
-    centre: Floats
-    basis: Floats
+    x: F32
+    targets: F64
+    weights: F64
+    centre: F64
+    basis: F64
     square_root: bool
     output: OutputKind
 
-    def layer(self, weights: Floats, bias: Floats) -> Dense:
+    def layer(self, weights: F64, bias: F64) -> Dense:
         """The first layer, [q, out] and [out], as it stands on the embedding itself."""
         whole = self.basis @ weights
         return Dense(
@@ -185,7 +176,6 @@ def prepare(clips: EmbeddedClips, views: Views) -> Prepared:
     rows, index, weights = clips.views_and_copies(views.copies)
     if square_root is None:
         square_root = bool(clips.embeddings.min() >= 0)
-    output: OutputKind = "sigmoid" if clips.multi_label else "softmax"
     targets = clips.targets[index].astype(np.float64)
     of_clips = class_weights(clips.targets, clips.multi_label, views.balance)
     per_class = of_clips[index] * weights[:, None]
@@ -201,7 +191,7 @@ def prepare(clips: EmbeddedClips, views: Views) -> Prepared:
     scales = evened_scales(features, shares / shares.sum(), len(clips))
     x, centre, basis = principal_components(features * scales, shares)
     centre, basis = centre / scales, basis * scales[:, None]
-    return Prepared(x, targets, per_class, centre, basis, square_root, output)
+    return Prepared(x, targets, per_class, centre, basis, square_root, clips.output)
 
 
 def fit_linear(
@@ -216,7 +206,7 @@ def fit_linear(
     (size, count), n = (data.x.shape[1], data.targets.shape[1]), data.weights.mean(axis=1).sum()
     known = np.where(np.isnan(data.targets), 0, data.targets)
 
-    def loss(flat: Floats) -> tuple[float, Floats]:
+    def loss(flat: F64) -> tuple[float, F64]:
         weights, bias = flat[:-count].reshape(size, count), flat[-count:]
         logits = data.x @ weights.astype(np.float32) + bias
         value, slope = _cross_entropy(logits, known, data.weights, data.output)
@@ -274,7 +264,7 @@ def fit_mlp(
     return EmbeddingHead(clips.classes, (first, last), data.output, data.square_root)
 
 
-def _minimize(loss: Callable[[Floats], tuple[float, Floats]], start: Floats) -> Floats:
+def _minimize(loss: Callable[[F64], tuple[float, F64]], start: F64) -> F64:
     """Where ``loss``, which gives its value and gradient, is least (L-BFGS)."""
     with training_extra():
         from scipy.optimize import minimize
@@ -294,14 +284,13 @@ def one_thread() -> Iterator[None]:
 class Adam:
     """Adam (Kingma and Ba 2015), changing the arrays of parameters in place."""
 
-    def __init__(self, parameters: list[Floats], epsilon: float = 1e-7) -> None:
+    def __init__(self, parameters: list[F64]) -> None:
         self._parameters = parameters
         self._mean = [np.zeros_like(p) for p in parameters]
         self._square = [np.zeros_like(p) for p in parameters]
-        self._epsilon = epsilon
         self._steps = 0
 
-    def update(self, gradients: list[Floats], step: float, decay: float = 0.0) -> None:
+    def update(self, gradients: list[F64], step: float, decay: float = 0.0) -> None:
         """One step; ``decay`` shrinks matrices by that share of the step (not biases)."""
         self._steps += 1
         step_ = step * np.sqrt(1 - 0.999**self._steps) / (1 - 0.9**self._steps)
@@ -310,13 +299,13 @@ class Adam:
             self._square[n] += 0.001 * (gradient**2 - self._square[n])
             if decay and parameter.ndim == 2:
                 np.multiply(parameter, 1 - step * decay, out=parameter)
-            scaled = step_ * self._mean[n] / (np.sqrt(self._square[n]) + self._epsilon)
+            scaled = step_ * self._mean[n] / (np.sqrt(self._square[n]) + 1e-7)
             np.subtract(parameter, scaled, out=parameter)
 
 
 def _cross_entropy(
-    logits: Floats, targets: Floats, weights: Floats, output: OutputKind
-) -> tuple[float, Floats]:
+    logits: F64, targets: F64, weights: F64, output: OutputKind
+) -> tuple[float, F64]:
     """The weighted sum of cross entropies, and its slope by the logits."""
     if output == "softmax":
         top = logits.max(axis=1, keepdims=True)

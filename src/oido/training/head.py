@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32
 from oido.errors import OptionError
 from oido.heads import OutputKind
 
@@ -20,8 +20,8 @@ __all__ = ["Dense", "EmbeddingHead", "activate"]
 class Dense:
     """A fully connected layer: f32[out, in] weights, f32[out] bias."""
 
-    weights: NDArray[np.float32]
-    bias: NDArray[np.float32]
+    weights: F32
+    bias: F32
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class EmbeddingHead:
     output: OutputKind
     square_root: bool
 
-    def logits(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    def logits(self, embeddings: F32) -> F32:
         """f32[N, D] → f32[N, C], before the softmax or sigmoid."""
         x = np.asarray(embeddings, np.float32)
         if x.ndim != 2 or x.shape[1] != self.layers[0].weights.shape[1]:
@@ -52,7 +52,7 @@ class EmbeddingHead:
             x = x @ layer.weights.T + layer.bias
         return x
 
-    def scores(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    def scores(self, embeddings: F32) -> F32:
         """f32[N, D] → f32[N, C], 0..1; the rows of a softmax sum to 1."""
         return activate(self.logits(embeddings), self.output)
 
@@ -93,7 +93,7 @@ class EmbeddingHead:
             raise OptionError(f"{path} is not a head that oido saved") from error
 
 
-def activate(logits: NDArray[np.float32], output: OutputKind) -> NDArray[np.float32]:
+def activate(logits: F32, output: OutputKind) -> F32:
     """Softmax or sigmoid of f32[N, C], never overflowing."""
     if output == "sigmoid":
         return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)), np.float32)

@@ -23,11 +23,11 @@ from oido.models.model import (
     Novelty,
     WholeNetwork,
 )
+from oido.models.tflite.builder import GraphWriter
 from oido.models.tflite.editor import TfliteGraph
 from oido.models.tflite.front_end import whole_graph
 from oido.models.tflite.metadata import read_metadata
 from oido.models.tflite.metadata_writer import PlainOutput, annotate
-from oido.models.tflite.ops import GraphWriter
 from oido.params import Windowing
 from oido.signal.framing import WindowFramer, cut_windows
 from oido.training.head import EmbeddingHead

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, F64, I64
 from oido.calibration.scaling import fit_slope, log_losses
+from oido.datasets.dataset import accuracy
 from oido.datasets.splits import stratified_folds
 from oido.errors import OptionError
-from oido.heads import OutputKind
 from oido.training.baselines import BASELINES
 from oido.training.embeddings import EmbeddedClips, clip_probabilities
 from oido.training.fit import (
@@ -63,15 +63,14 @@ CANDIDATES = (
 class Judged(NamedTuple):
     """A row of the table: what one way of fitting does with clips that it has not seen.
 
-    log_loss: nats per clip, after calibration for candidates. margin: how much less the log loss
-    is than the first candidate's, in standard errors. exportable: a head, not a baseline.
+    log_loss: nats per clip, after calibration. margin: how much less the log loss
+    is than the first candidate's, in standard errors.
     """
 
     name: str
     accuracy: float
     log_loss: float
     margin: float
-    exportable: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,9 +87,9 @@ class ModelSelection:
     chosen: str
     slope: float
     table: tuple[Judged, ...]
-    out_of_fold: NDArray[np.float32] | None
-    folds: NDArray[np.int64] | None
-    windows_out_of_fold: NDArray[np.float32] | None = None
+    out_of_fold: F32 | None
+    folds: I64 | None
+    windows_out_of_fold: F32 | None = None
 
 
 def select(
@@ -98,15 +97,13 @@ def select(
     candidates: Sequence[Candidate] = CANDIDATES,
     *,
     seed: int = 0,
-    baselines: bool = False,
 ) -> ModelSelection:
     """Try ``candidates`` on the folds of ``clips``, take one, fit it on all clips, calibrate it.
 
     Folds are the clips' own, or up to five that keep groups whole. Another candidate than the
     first is chosen if its log loss is less by more than two standard errors over clips: with few
-    clips, differences are chance, and the first is the safe one. baselines: judge these on the
-    same folds too, for the table; they are never chosen. The same clips and seed give the same
-    head, bit for bit. Raises OptionError for fewer than two classes, or no candidate.
+    clips, differences are chance, and the first is the safe one. The same clips and seed give the
+    same head, bit for bit. Raises OptionError for fewer than two classes, or no candidate.
     """
     _check(clips, candidates)
     with one_thread():
@@ -125,15 +122,12 @@ def select(
         judged = [_calibrate_out_of_fold(clips, folds, each) for each in logits]
         first = judged[0].losses
         table = [
-            _row(clips, c.name, held.clips, held.losses, first, True)
-            for c, held in zip(tried, judged)
+            _row(clips, c.name, held.clips, held.losses, first) for c, held in zip(tried, judged)
         ]
         best = min(
             (n for n in range(len(tried)) if n == 0 or table[n].margin > CLEARLY),
             key=lambda n: table[n].log_loss,
         )
-        if baselines and not clips.multi_label:
-            table += judge_baselines(clips, folds, seed=seed, first=first)
         slope = float(scales[best]) * _slope_of(logits[best], clips)
         head = _fit(clips, tried[best], seed).scaled(slope)
     held = judged[best]
@@ -143,11 +137,8 @@ def select(
 
 
 def cross_validate(
-    clips: EmbeddedClips,
-    candidates: Sequence[Candidate] = CANDIDATES,
-    *,
-    seed: int = 0,
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    clips: EmbeddedClips, candidates: Sequence[Candidate] = CANDIDATES, *, seed: int = 0
+) -> tuple[F32, I64]:
     """f32[K, C] probabilities and i64[K] folds: nested cross-validation of all that `select` does.
 
     Each fold is judged by a head that was chosen, fitted and calibrated without it. Raises
@@ -177,7 +168,7 @@ def _check(clips: EmbeddedClips, candidates: Sequence[Candidate]) -> None:
         )
 
 
-def _folds(clips: EmbeddedClips, seed: int) -> NDArray[np.int64] | None:
+def _folds(clips: EmbeddedClips, seed: int) -> I64 | None:
     """The clips' own folds if they can be used; else as many as the rarest class has sources."""
     if clips.folds.min() >= 0:
         usable = len(np.unique(clips.folds)) > 1 and all(
@@ -207,8 +198,8 @@ def _fit(
 
 
 def _held_out_logits(
-    clips: EmbeddedClips, folds: NDArray[np.int64], candidates: Sequence[Candidate], seed: int
-) -> NDArray[np.float32]:
+    clips: EmbeddedClips, folds: I64, candidates: Sequence[Candidate], seed: int
+) -> F32:
     """f32[candidates, M, C]: for each window, by heads that were fitted without its fold."""
     shape = (len(candidates), len(clips.embeddings), len(clips.classes))
     logits = np.zeros(shape, np.float32)
@@ -228,27 +219,25 @@ def _held_out_logits(
 class _HeldOut(NamedTuple):
     """Probabilities of clips f32[K, C] and windows f32[M, C], and the clips' log losses f64[K]."""
 
-    clips: NDArray[np.float32]
-    windows: NDArray[np.float32]
-    losses: NDArray[np.float64]
+    clips: F32
+    windows: F32
+    losses: F64
 
 
-def _slope_of(logits: NDArray[np.float32], clips: EmbeddedClips) -> float:
+def _slope_of(logits: F32, clips: EmbeddedClips) -> float:
     """The calibration of f32[M, C] logits of a head that has not seen the clips."""
-    output = _output(clips)
+    output = clips.output
 
-    def probabilities_at(slope: float) -> NDArray[np.float32]:
+    def probabilities_at(slope: float) -> F32:
         scores = activate(logits * np.float32(slope), output)
         return clip_probabilities(scores, clips, output)
 
     return fit_slope(probabilities_at, clips.targets, output)
 
 
-def _calibrate_out_of_fold(
-    clips: EmbeddedClips, folds: NDArray[np.int64], logits: NDArray[np.float32]
-) -> _HeldOut:
+def _calibrate_out_of_fold(clips: EmbeddedClips, folds: I64, logits: F32) -> _HeldOut:
     """Predictions of clips out of fold, each fold with the slope of the others."""
-    output = _output(clips)
+    output = clips.output
     probabilities = np.zeros(clips.targets.shape, np.float32)
     of_windows = np.zeros_like(logits)
     for fold in np.unique(folds):
@@ -262,46 +251,24 @@ def _calibrate_out_of_fold(
     return _HeldOut(probabilities, of_windows, losses)
 
 
-def judge_baselines(
-    clips: EmbeddedClips,
-    folds: NDArray[np.int64],
-    *,
-    seed: int = 0,
-    first: NDArray[np.float64] | None = None,
-) -> list[Judged]:
-    """What simpler ways of learning do on the same folds; for clips of one class each.
-
-    first: f64[K], the log losses that margins are counted from; None: margins mean nothing.
-    """
-    rows = []
+def judge_baselines(clips: EmbeddedClips, folds: I64, *, seed: int = 0) -> dict[str, float]:
+    """The accuracy of each of `BASELINES` on the same folds; for clips of one class each."""
+    found = {}
     for name, baseline in BASELINES.items():
         probabilities = np.zeros(clips.targets.shape, np.float32)
         for fold in np.unique(folds):
             known, unknown = clips.subset(folds != fold), clips.subset(folds == fold)
             probabilities[folds == fold] = baseline(known, unknown, seed)
-        losses = log_losses(probabilities, clips.targets, "softmax")
-        reference = losses if first is None else first
-        rows.append(_row(clips, name, probabilities, losses, reference, False))
-    return rows
+        found[name] = accuracy(probabilities, clips.targets, multi_label=False)
+    return found
 
 
-def _row(
-    clips: EmbeddedClips,
-    name: str,
-    probabilities: NDArray[np.float32],
-    losses: NDArray[np.float64],
-    first: NDArray[np.float64],
-    exportable: bool,
-) -> Judged:
+def _row(clips: EmbeddedClips, name: str, probabilities: F32, losses: F64, first: F64) -> Judged:
     gain = first - losses
     error = max(float(gain.std() / np.sqrt(len(gain))), 1e-12)
     if clips.multi_label:
         right = ((probabilities >= 0.5) == (clips.targets > 0)) | np.isnan(clips.targets)
-        accuracy = float(right.mean())
+        share = float(right.mean())
     else:
-        accuracy = float((probabilities.argmax(axis=1) == clips.labels).mean())
-    return Judged(name, accuracy, float(losses.mean()), float(gain.mean()) / error, exportable)
-
-
-def _output(clips: EmbeddedClips) -> OutputKind:
-    return "sigmoid" if clips.multi_label else "softmax"
+        share = accuracy(probabilities, clips.targets, multi_label=False)
+    return Judged(name, share, float(losses.mean()), float(gain.mean()) / error)

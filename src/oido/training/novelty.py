@@ -13,8 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, I64, Bools
 from oido.errors import OptionError
 from oido.training.embeddings import EmbeddedClips
 
@@ -29,31 +29,27 @@ class NoveltyDetector:
     square_root: the head's own (`EmbeddingHead`), so that a graph takes it once.
     """
 
-    centre: NDArray[np.float32]
-    directions: NDArray[np.float32]
+    centre: F32
+    directions: F32
     square_root: bool
     threshold: float
 
-    def similarities(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    def similarities(self, embeddings: F32) -> F32:
         """f32[N, D] → f32[N], the largest cosine to a class; of windows."""
         rows = unit_rows(_features(embeddings, self.square_root) - self.centre)
         return np.asarray((rows @ self.directions.T).max(axis=1), np.float32)
 
-    def clip_similarities(self, clips: EmbeddedClips) -> NDArray[np.float32]:
+    def clip_similarities(self, clips: EmbeddedClips) -> F32:
         """f32[K]: of whole clips, the mean of their windows', each by its share of sound."""
         return clips.clip_means(self.similarities(clips.embeddings)[:, None])[:, 0]
 
-    def unknown(self, clips: EmbeddedClips) -> NDArray[np.bool_]:
+    def unknown(self, clips: EmbeddedClips) -> Bools:
         """bool[K]: which clips are of no trained class, by the threshold."""
         return self.clip_similarities(clips) < self.threshold
 
 
 def fit_novelty(
-    clips: EmbeddedClips,
-    *,
-    square_root: bool,
-    folds: NDArray[np.int64] | None = None,
-    accepted: float = 0.95,
+    clips: EmbeddedClips, *, square_root: bool, folds: I64 | None = None, accepted: float = 0.95
 ) -> NoveltyDetector:
     """Learn where the classes are, and the threshold that keeps ``accepted`` of known clips.
 
@@ -78,13 +74,11 @@ def fit_novelty(
     return replace(detector, threshold=float(np.quantile(known, 1 - accepted)))
 
 
-def _features(embeddings: NDArray[np.float32], square_root: bool) -> NDArray[np.float32]:
+def _features(embeddings: F32, square_root: bool) -> F32:
     return np.sqrt(np.maximum(embeddings, 0)) if square_root else embeddings
 
 
-def _class_directions(
-    features: NDArray[np.float32], present: NDArray[np.bool_]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _class_directions(features: F32, present: Bools) -> tuple[F32, F32]:
     """The mean of the classes' means, and the classes' directions from there."""
     found = [column for column in present.T if column.any()]
     if len(found) < 2:
@@ -94,7 +88,7 @@ def _class_directions(
     return centre, unit_rows(means - centre)
 
 
-def unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+def unit_rows(rows: F32) -> F32:
     """f32[N, D], each of length 1; rows of zeros stay."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.where(lengths > 0, lengths, 1), np.float32)

@@ -39,7 +39,7 @@ from oido.training.validation import (
     predictions_on_test,
     predictions_out_of_fold,
 )
-from oido.writers.atomic import AtomicFile
+from oido.writers.atomic import write_atomically
 
 __all__ = ["TrainingResult", "train"]
 
@@ -162,8 +162,8 @@ class TrainingResult:
         if folds is None or self.taught.multi_label:
             return []
         with one_thread():
-            rows = judge_baselines(self.taught, folds, seed=self.seed)
-        return [(row.name, row.accuracy, float("nan")) for row in rows]
+            found = judge_baselines(self.taught, folds, seed=self.seed)
+        return [(name, value, float("nan")) for name, value in found.items()]
 
     @cached_property
     def curve(self) -> LearningCurve:
@@ -219,10 +219,8 @@ class TrainingResult:
                 windows=report.checked_windows,
                 largest_difference=report.largest_difference,
             )
-        file = AtomicFile(path, binary=True)
-        with file.guard():
+        with write_atomically(path, binary=True) as file:
             file.stream.write(content)
-        file.commit()
         return parity
 
     def classifier(self, **options: Any) -> AudioClassifier:

@@ -7,10 +7,11 @@ The curve shows what half of the data would have achieved: whether it is worth r
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, F64, I64, Bools
 from oido.calibration.thresholds import best_thresholds
 from oido.datasets.clip import BACKGROUND
+from oido.datasets.dataset import accuracy
 from oido.evaluation.predictions import ClipPredictions, JudgedWindows
 from oido.evaluation.verdict import CurvePoint
 from oido.models.model import AudioModel
@@ -23,7 +24,7 @@ __all__ = ["LearningCurve", "learning_curve", "predictions_on_test", "prediction
 
 
 def predictions_on_test(
-    embedded: Embedded, test: NDArray[np.bool_], selection: ModelSelection
+    embedded: Embedded, test: Bools, selection: ModelSelection
 ) -> ClipPredictions:
     held = embedded.clips.subset(test)
     scores = selection.head.scores(held.embeddings)
@@ -34,10 +35,10 @@ def predictions_on_test(
 
 def predictions_out_of_fold(
     embedded: Embedded,
-    probabilities: NDArray[np.float32],
-    folds: NDArray[np.int64] | None,
+    probabilities: F32,
+    folds: I64 | None,
     model: AudioModel | None = None,
-    windows: NDArray[np.float32] | None = None,
+    windows: F32 | None = None,
 ) -> ClipPredictions:
     """Clips, truth and probabilities, the class for no event apart; windows f32[M, C] too."""
     clips = embedded.clips
@@ -64,7 +65,7 @@ def predictions_out_of_fold(
     )
 
 
-def _times(clips: EmbeddedClips, model: AudioModel) -> NDArray[np.float64]:
+def _times(clips: EmbeddedClips, model: AudioModel) -> F64:
     """f64[M, 2]: start and end of each window in its clip, seconds."""
     windows = model.windows
     first = clips.starts[clips.clip_index]
@@ -75,13 +76,10 @@ def _times(clips: EmbeddedClips, model: AudioModel) -> NDArray[np.float64]:
 
 _SHARES = (0.25, 0.5, 1.0)
 
-
 LearningCurve = list[CurvePoint]
 
 
-def learning_curve(
-    clips: EmbeddedClips, folds: NDArray[np.int64] | None, *, seed: int = 0
-) -> LearningCurve:
+def learning_curve(clips: EmbeddedClips, folds: I64 | None, *, seed: int = 0) -> LearningCurve:
     """Accuracy with a quarter, half and all of the sources of each class; linear heads.
 
     Each fold is judged by heads of the others, and the deviation is that over folds; of several
@@ -108,8 +106,8 @@ def learning_curve(
 
 
 def _part(
-    clips: EmbeddedClips, allowed: NDArray[np.bool_], share: float, dice: np.random.Generator
-) -> NDArray[np.bool_] | None:
+    clips: EmbeddedClips, allowed: Bools, share: float, dice: np.random.Generator
+) -> Bools | None:
     """bool[K]: that share of the sources of each class, at least one; None if a class has none."""
     chosen: set[int] = set()
     for column in np.nan_to_num(clips.targets).T > 0:
@@ -124,7 +122,4 @@ def _part(
 def _accuracy(known: EmbeddedClips, held_out: EmbeddedClips) -> float:
     head = fit_linear(known, LinearOptions())
     p = clip_probabilities(head.scores(held_out.embeddings), held_out, head.output)
-    if not held_out.multi_label:
-        return float((p.argmax(axis=1) == held_out.labels).mean())
-    known_targets = ~np.isnan(held_out.targets)
-    return float(((p >= 0.5) == (held_out.targets > 0))[known_targets].mean())
+    return accuracy(p, held_out.targets, held_out.multi_label)

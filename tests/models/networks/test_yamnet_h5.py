@@ -21,9 +21,8 @@ import numpy as np
 import pytest
 
 from oido.errors import MissingExtraError, ModelFormatError, OidoError
-from oido.models.networks.yamnet import network
+from oido.models.networks.yamnet import YamNetWeights, network
 from oido.models.networks.yamnet_h5 import BATCH_NORM_EPSILON, from_h5
-from oido.models.networks.yamnet_weights import YamNetWeights
 from oido.models.tflite.editor import TfliteGraph
 from oido.models.tflite.yamnet_reader import from_int8
 from oido.runtime.litert import LiteRtRuntime

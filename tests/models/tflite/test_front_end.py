@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from oido.errors import OptionError
 from oido.models.loading import ensemble, load_model
 from oido.models.model import AudioModel, LogMelNetwork, WholeNetwork
+from oido.models.tflite.builder import GraphWriter
 from oido.models.tflite.front_end import log_mel, mn_log_mel, whole_graph
-from oido.models.tflite.ops import GraphWriter
 from oido.params import MnFrontEndParams
 from oido.signal.frontend import MnFrontEnd
 from tests.models.tflite.test_builder import run

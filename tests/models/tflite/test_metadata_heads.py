@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head, ScoreCalibration, ScoreTransformation, Sigmoid
+from oido.models.tflite.builder import GraphWriter
 from oido.models.tflite.editor import TfliteGraph
 from oido.models.tflite.metadata import ModelMetadata, read_metadata
 from oido.models.tflite.metadata_writer import PlainOutput, annotate
-from oido.models.tflite.ops import GraphWriter
 from tests.test_heads import calibrations, labels
 
 RATE = 8_000

@@ -12,10 +12,10 @@ import oido
 from oido.cli.main import run
 from oido.heads import Head
 from oido.models.model import AudioModel, WholeNetwork
+from oido.models.tflite.builder import GraphWriter
 from oido.models.tflite.editor import TfliteGraph
 from oido.models.tflite.metadata import read_metadata
 from oido.models.tflite.metadata_writer import annotate
-from oido.models.tflite.ops import GraphWriter
 
 RATE, WINDOW = 8_000, 1_600
 LABELS = ("low tone", "high tone, like a whistle", "Ñandú & 狗")

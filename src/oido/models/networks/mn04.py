@@ -14,8 +14,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.arrays import F32, F64
 from oido.errors import ModelFormatError, OptionError
-from oido.models.tflite.ops import GraphWriter
+from oido.models.tflite.builder import GraphWriter
 
 __all__ = [
     "BATCH_NORM_EPSILON",
@@ -37,7 +38,6 @@ MEL_BANDS = 128
 HIDDEN = 512
 STEM = 8
 BATCH_NORM_EPSILON = 0.001
-
 
 Activation = Literal["none", "relu", "hard-swish"]
 
@@ -73,9 +73,7 @@ BLOCKS = (
 
 
 def network(
-    state: dict[str, NDArray[Any]],
-    frames: int,
-    output: Literal["sigmoid", "softmax"] = "sigmoid",
+    state: dict[str, NDArray[Any]], frames: int, output: Literal["sigmoid", "softmax"] = "sigmoid"
 ) -> bytes:
     """The .tflite for patches of ``frames`` frames: f32[N, 128, frames, 1] → scores, embedding.
 
@@ -189,9 +187,7 @@ class _Network:
         edge = ((kernel - 1) // 2, (kernel - 1) // 2)
         return self.writer.pad(x, (0, 0), edge, edge, (0, 0)), False
 
-    def _fold_batch_norm(
-        self, name: str, shape: tuple[int, ...]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _fold_batch_norm(self, name: str, shape: tuple[int, ...]) -> tuple[F32, F32]:
         """Weights of ``shape`` with the batch-norm behind them folded in, and the bias [out]."""
         weights = self._tensor(f"{name}.0.weight", shape)
         norm = {
@@ -205,7 +201,7 @@ class _Network:
         bias = norm["bias"] - norm["running_mean"] * scale
         return folded.astype(np.float32), bias.astype(np.float32)
 
-    def _tensor(self, name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    def _tensor(self, name: str, shape: tuple[int, ...]) -> F64:
         """One tensor as float64, after checking that it is there, of this shape, and finite."""
         values = self._state.get(name)
         if values is None:

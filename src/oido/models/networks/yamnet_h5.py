@@ -25,11 +25,11 @@ import io
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from oido.errors import MissingExtraError, ModelFormatError
+from oido.arrays import F64
+from oido.errors import ModelFormatError, needs_extra
 from oido.models.damage import refuse_damage
-from oido.models.networks.yamnet_weights import (
+from oido.models.networks.yamnet import (
     EMBEDDING_DIM,
     LAYERS,
     Convolution,
@@ -45,7 +45,6 @@ BATCH_NORM_EPSILON = 1e-4
 _MARK = b"\x89HDF\r\n\x1a\n"
 _NORM = ("beta", "moving_mean", "moving_variance")
 _MOST_CLASSES = 100_000
-_Array = NDArray[np.float64]
 
 
 def from_h5(content: bytes) -> YamNetWeights:
@@ -54,12 +53,8 @@ def from_h5(content: bytes) -> YamNetWeights:
     A dataset is found by the end of its path; its shape must be YAMNet's. Raises ModelFormatError
     for another or a damaged file, and MissingExtraError without h5py.
     """
-    try:
+    with needs_extra("Keras weights (.h5) need h5py; install it with: pip install 'oido[h5]'"):
         h5py: Any = importlib.import_module("h5py")
-    except ImportError as error:
-        raise MissingExtraError(
-            "Keras weights (.h5) need h5py; install it with: pip install 'oido[h5]'"
-        ) from error
     if not content.startswith(_MARK):
         raise ModelFormatError("not an HDF5 file (no HDF mark), so it is no yamnet.h5")
     damage = refuse_damage("the weights file is damaged or cut short")
@@ -102,16 +97,11 @@ class _Weights:
             scale = scale * self._array_named(f"{layer.name}/bn/gamma", (layer.outputs,))
         bias = norm["beta"] - norm["moving_mean"] * scale
         first, height, width, last = layer.shape
-        if layer.depthwise:  # [height, width, channels, 1] → [1, height, width, channels]
-            shape = (height, width, last, 1)
-            kernel = self._array_named(f"{layer.name}/depthwise_kernel", shape).transpose(
-                3, 0, 1, 2
-            )
-            folded = kernel * scale
-        else:  # [height, width, in, out] → [out, height, width, in]
-            shape = (height, width, last, first)
-            kernel = self._array_named(f"{layer.name}/kernel", shape).transpose(3, 0, 1, 2)
-            folded = kernel * scale[:, None, None, None]
+        name = "depthwise_kernel" if layer.depthwise else "kernel"
+        # [height, width, channels, 1] or [height, width, in, out]; the last comes to the front
+        kernel = self._array_named(f"{layer.name}/{name}", (height, width, last, first))
+        along = scale if layer.depthwise else scale[:, None, None, None]
+        folded = kernel.transpose(3, 0, 1, 2) * along
         return Convolution(
             folded.astype(np.float32, order="C"),
             bias.astype(np.float32),
@@ -136,13 +126,13 @@ class _Weights:
     def _paths(self, ending: str) -> list[str]:
         return [path for path in self._datasets if path.endswith("/" + ending)]
 
-    def _array_named(self, ending: str, shape: tuple[int, ...]) -> _Array:
+    def _array_named(self, ending: str, shape: tuple[int, ...]) -> F64:
         paths = self._paths(ending)
         if len(paths) != 1:
             raise ModelFormatError(f"it has {len(paths)} weights named {ending}, and YAMNet one")
         return self._array(paths[0], shape)
 
-    def _array(self, path: str, shape: tuple[int, ...]) -> _Array:
+    def _array(self, path: str, shape: tuple[int, ...]) -> F64:
         """One dataset as f64; what it says of itself is checked before it is read."""
         dataset = self._datasets[path]
         if dataset.shape != shape or dataset.dtype.kind != "f":

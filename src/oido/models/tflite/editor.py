@@ -16,6 +16,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from oido.arrays import F32
 from oido.errors import ModelFormatError
 from oido.models.tflite.builder import operator_kind, pack, pack_pruned, unpack
 
@@ -46,8 +47,8 @@ class CutGraph:
 
     projection: bytes
     network: bytes
-    window: NDArray[np.float32]
-    mel: NDArray[np.float32]
+    window: F32
+    mel: F32
     log_offset: float
     first_bin: int
     last_bin: int
@@ -191,9 +192,7 @@ class TfliteGraph:
             raise _unknown_front_end("its patches are not [1, frames, bands]")
         return _FrontEndOps(ops[window], ops[mel], ops[log], patch, last + 1)
 
-    def _projection(
-        self, front: _FrontEndOps, weights_tensor: Any, weights: NDArray[np.float32]
-    ) -> bytes:
+    def _projection(self, front: _FrontEndOps, weights_tensor: Any, weights: F32) -> bytes:
         """Magnitudes of the used bins → log-mel: the model's own two operators."""
         model, graph = unpack(self._content, bare=True)
         magnitudes = graph.tensors[front.mel.inputs[0]]
@@ -236,7 +235,7 @@ class TfliteGraph:
             tensor = next((int(t) for t in op.inputs if int(t) in producers), -1)
         raise _unknown_front_end("its scores do not come from the mean of an image")
 
-    def _constant(self, index: int) -> tuple[NDArray[np.float32], Any]:
+    def _constant(self, index: int) -> tuple[F32, Any]:
         tensor = self._graph.tensors[index]
         data = self._data(tensor.buffer)
         if tensor.type != schema.TensorType.FLOAT32 or not len(data):

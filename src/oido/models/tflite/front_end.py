@@ -15,8 +15,8 @@ import numpy as np
 from oido.errors import OptionError
 from oido.mel import kaldi_mel_matrix, symmetric_hann
 from oido.models.model import AudioModel, EnsembleNetwork, LogMelNetwork, MnNetwork
+from oido.models.tflite.builder import GraphWriter
 from oido.models.tflite.editor import CutGraph, TfliteGraph
-from oido.models.tflite.ops import GraphWriter
 from oido.params import FrontEndParams, MnFrontEndParams
 
 __all__ = ["WholeGraph", "log_mel", "mn_log_mel", "whole_graph"]

@@ -17,18 +17,14 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from oido.errors import MissingExtraError, OptionError
-from oido.models.tflite.builder import operator_kind, unpack
+from oido.arrays import I64
+from oido.errors import OptionError, needs_extra
+from oido.models.tflite.builder import constant_values, operator_kind, unpack
 
 __all__ = ["to_onnx"]
 
 _OPSET, _IR_VERSION = 17, 8
 _NAMES = {n: name for name, n in vars(schema.BuiltinOperator).items() if isinstance(n, int)}
-_TYPES = {
-    schema.TensorType.FLOAT32: np.float32,
-    schema.TensorType.INT32: np.int32,
-    schema.TensorType.INT8: np.int8,
-}
 _FUSED = schema.ActivationFunctionType
 _NODES: dict[str, tuple[str, int, dict[str, Any]]] = {
     "RELU": ("Relu", 1, {}),
@@ -56,12 +52,8 @@ def to_onnx(content: bytes, properties: dict[str, str]) -> bytes:
     Raises MissingExtraError without the onnx package, and OptionError for an operator that has no
     translation here.
     """
-    try:
+    with needs_extra("ONNX needs the package onnx: install it with pip install 'oido[onnx]'"):
         import onnx
-    except ImportError as error:
-        raise MissingExtraError(
-            "ONNX needs the package onnx: install it with pip install 'oido[onnx]'"
-        ) from error
     translation = _Translation(content)
     graph = onnx.helper.make_graph(
         translation.nodes,
@@ -157,7 +149,7 @@ class _Translation:
                 ends[axis] = np.iinfo(np.int64).max
         return self._slice_between(op, starts, ends, steps)
 
-    def _slice_between(self, op: Any, *edges: NDArray[np.int64]) -> str:
+    def _slice_between(self, op: Any, *edges: I64) -> str:
         starts, ends, steps = (self._constant(e) for e in edges)
         axes = self._constant(np.arange(len(edges[0])))
         return self._node("Slice", [self._input(op, 0), starts, ends, axes, steps])
@@ -264,9 +256,7 @@ class _Translation:
         return self._node("DequantizeLinear", inputs, **along)
 
     def _values(self, tensor: int) -> NDArray[Any]:
-        details = self.graph.tensors[tensor]
-        data = np.ascontiguousarray(self._model.buffers[details.buffer].data, np.uint8)
-        return data.view(_TYPES[details.type]).reshape(details.shape)
+        return constant_values(self._model, self.graph.tensors[tensor])
 
     def _is_complex(self, tensor: int) -> bool:
         return bool(self.graph.tensors[tensor].type == schema.TensorType.COMPLEX64)

@@ -15,10 +15,11 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from oido.arrays import F32
 from oido.errors import ModelFormatError
 from oido.models.damage import refuse_damage
-from oido.models.networks.yamnet_weights import EMBEDDING_DIM, LAYERS, Convolution, YamNetWeights
-from oido.models.tflite.builder import operator_kind, unpack
+from oido.models.networks.yamnet import EMBEDDING_DIM, LAYERS, Convolution, YamNetWeights
+from oido.models.tflite.builder import constant_values, operator_kind, unpack
 
 __all__ = ["from_float", "from_int8"]
 
@@ -32,12 +33,7 @@ _ACTIVATIONS: dict[int, Literal["relu", "relu6"]] = {
     schema.ActivationFunctionType.RELU: "relu",
     schema.ActivationFunctionType.RELU6: "relu6",
 }
-_DTYPES: dict[int, type[np.generic]] = {
-    schema.TensorType.FLOAT32: np.float32,
-    schema.TensorType.INT32: np.int32,
-    schema.TensorType.INT8: np.int8,
-}
-_Constants = tuple[NDArray[np.float32], NDArray[np.float32]]
+_Constants = tuple[F32, F32]
 
 
 def from_int8(model: bytes) -> YamNetWeights:
@@ -132,5 +128,4 @@ class _Graph:
     def _stored(self, tensor: Any, kind: int) -> NDArray[Any]:
         if tensor.type != kind:
             raise ModelFormatError("a weight is not stored as YAMNet's are")
-        data = np.ascontiguousarray(self._model.buffers[tensor.buffer].data, np.uint8)
-        return data.view(_DTYPES[kind]).reshape(tensor.shape).copy()
+        return constant_values(self._model, tensor).copy()
