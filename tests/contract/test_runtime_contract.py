@@ -47,7 +47,7 @@ def patches_of(n: int, seed: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize("n", [1, 2, 7, 64])
 def test_shapes_dtypes_and_range(kind, runtime, n):
-    scores, embeddings = runtime.run(patches_of(n))
+    scores, embeddings, _ = runtime.run(patches_of(n))
     assert scores.shape == (n, kind.classes)
     assert embeddings.shape == (n, kind.dim)
     assert scores.dtype == embeddings.dtype == np.float32
@@ -74,7 +74,7 @@ def test_outputs_follow_the_order_of_the_patches(runtime):
 
 
 def test_different_patches_give_different_outputs(runtime):
-    scores, embeddings = runtime.run(patches_of(5))
+    scores, embeddings, _ = runtime.run(patches_of(5))
     assert len(np.unique(scores, axis=0)) == 5
     assert len(np.unique(embeddings, axis=0)) == 5
 

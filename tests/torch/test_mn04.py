@@ -47,7 +47,7 @@ def by_litert(state, waveform):
     """Scores f32[527], embedding f32[384] of a whole clip, by oido's front end and LiteRT."""
     front_end = MnFrontEnd(MnFrontEndParams(window_samples=len(waveform)))
     patches = front_end.patches(waveform, 320)
-    scores, embeddings = LiteRtRuntime(None, network(state, patches.shape[2])).run(patches)
+    scores, embeddings, _ = LiteRtRuntime(None, network(state, patches.shape[2])).run(patches)
     return scores[0], embeddings[0]
 
 

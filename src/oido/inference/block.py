@@ -25,6 +25,7 @@ __all__ = [
     "SourceInfo",
     "WorkItem",
     "make_block",
+    "transformed",
 ]
 
 BATCH_WINDOWS = 64
@@ -43,7 +44,8 @@ class Block(NamedTuple):
     times: f64[N, 2], start and end of each window in seconds of the stream. skipped: windows that
     were left out just before, because their consumer is too slow for a live source.
     similarities: f32[N], how near each window is to what the model was taught; None if it does not
-    say, or if scores are those of all heads.
+    say, or if scores are those of all heads. framewise: f32[N, columns, C], the scores of equal
+    parts of each window (`oido.inference.framewise`); None of a network that does not give them.
     """
 
     first_window: int
@@ -54,6 +56,7 @@ class Block(NamedTuple):
     times: NDArray[np.float64]
     skipped: int = 0
     similarities: NDArray[np.float32] | None = None
+    framewise: NDArray[np.float32] | None = None
 
 
 class Framer(Protocol):
@@ -119,18 +122,29 @@ def make_block(
     transform: ScoreTransform | None,
 ) -> Block:
     """A segment with its outputs; n_samples: of the source so far, its end included if known."""
-    scores, similarities = outputs.scores, None
-    if transform is not None:
-        scores, similarities = transform(scores)
     first, n = segment.first_window, segment.n_windows
     ends = (np.arange(n) + first) * windowing.hop_samples + windowing.window_samples
     weights = np.asarray(1.0 - np.maximum(0, ends - n_samples) / windowing.window_samples)
-    return Block(
+    block = Block(
         first,
-        scores,
+        outputs.scores,
         outputs.embeddings,
         weights,
         loudness,
         windowing.times(first, n),
-        similarities=similarities,
+        framewise=outputs.framewise,
     )
+    return transformed(block, transform)
+
+
+def transformed(block: Block, transform: ScoreTransform | None) -> Block:
+    """A block with the scores that are wanted of those of all heads; None: all of them."""
+    if transform is None:
+        return block
+    scores, similarities = transform(block.scores)
+    framewise = block.framewise
+    if framewise is not None:
+        n, columns, _ = framewise.shape
+        rows = transform(framewise.reshape(n * columns, -1)).scores
+        framewise = rows.reshape(n, columns, -1)
+    return block._replace(scores=scores, similarities=similarities, framewise=framewise)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from oido.inference.block import Block, ScoreTransform
+from oido.inference.block import Block, ScoreTransform, transformed
 from oido.params import Windowing
 
 __all__ = ["EnsembleCombiner", "power_mean"]
@@ -64,10 +64,13 @@ class EnsembleCombiner:
         self, block: Block, centres: NDArray[np.float64], transform: ScoreTransform | None
     ) -> Block:
         """The first's block with the scores of both. Blocks must come in order."""
-        scores = block.scores
+        scores, framewise = block.scores, block.framewise
         if self._rows:  # there are none if the source was damaged at its very start
-            scores = power_mean(scores, np.stack([self._mean(float(c)) for c in centres]))
-        return block._replace(scores=scores if transform is None else transform(scores).scores)
+            around = np.stack([self._mean(float(c)) for c in centres])
+            scores = power_mean(scores, around)
+            if framewise is not None:
+                framewise = power_mean(framewise, around[:, None])
+        return transformed(block._replace(scores=scores, framewise=framewise), transform)
 
     def _mean(self, centre: float) -> NDArray[np.float32]:
         """The mean of the second's scores over its pieces that cover this time, f32[C]."""

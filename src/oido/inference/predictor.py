@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from oido.errors import ModelFormatError, OptionError
 from oido.inference.block import WorkItem
 from oido.models.model import AudioModel, EnsembleNetwork, LogMelNetwork, MnNetwork, WholeNetwork
+from oido.models.tflite.framewise import with_framewise
 from oido.params import FrontEndParams, WindowParams
 from oido.runtime.base import Outputs, Runtime
 from oido.runtime.litert import LiteRtRuntime, WholeRuntime
@@ -63,12 +64,16 @@ class Predictor:
         self._patch_maker, self._runtime, self._frames = patch_maker, runtime, frames
 
     @classmethod
-    def of(cls, model: AudioModel) -> Predictor:
-        """The predictor for this model's kind of network. Raises ModelFormatError."""
+    def of(cls, model: AudioModel, *, framewise: bool = False) -> Predictor:
+        """The predictor for this model's kind of network. Raises ModelFormatError.
+
+        framewise: with the scores of each patch's parts, where the network can give them.
+        """
         network = model.network
         if isinstance(network, LogMelNetwork):
             graph = network.graph
-            runtime = LiteRtRuntime(graph.projection, graph.network)
+            extended = with_framewise(graph.network) if framewise else None
+            runtime = LiteRtRuntime(graph.projection, *(extended or (graph.network,)))
             bins = (graph.first_bin, graph.last_bin)
             front_end = FrontEnd(network.front_end, graph.window, bins, runtime.project)
             return cls(front_end, runtime, front_end.frames)
@@ -152,7 +157,7 @@ class PredictorPool:
     @classmethod
     def of(cls, model: AudioModel) -> PredictorPool:
         """For a model of one network or two. Raises ModelFormatError."""
-        return cls([partial(Predictor.of, network) for network in networks_of(model)])
+        return cls([partial(Predictor.of, net, framewise=True) for net in networks_of(model)])
 
     def predict(self, item: WorkItem) -> Outputs:
         """The outputs of an item's windows; may be called by many threads."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from oido.errors import OptionError
 from oido.events.aggregation import Aggregator
+from oido.inference.framewise import FrameGrid, FrameScores
 from oido.inference.postprocess import HeadPostprocessor
 from oido.models.model import Novelty
 from oido.params import Detection, Windowing
@@ -37,6 +39,7 @@ class ClassificationResult:
     times: f64[N, 2], start and end of each window in seconds; the last may end in padding.
     weights: f64[N], the share of each window that is not padding. loudness: f64[N], of each window.
     probabilities: f32[N, C], the calibrated scores; None for a model without a calibration.
+    framewise_scores: f32[T, C], those of frames shorter than a window; frame_times: f64[T, 2].
     duration: seconds of audio. info: what the source is. damaged_packets: pieces of the source
     that could not be decoded and were left out.
     """
@@ -53,6 +56,8 @@ class ClassificationResult:
         embeddings: NDArray[np.float32],
         weights: NDArray[np.float64],
         loudness: NDArray[np.float64],
+        image_samples: int = 0,
+        raw_framewise: NDArray[np.float32] | None = None,
         aggregation: str | None = None,
         novelty: Novelty | None = None,
         damaged_packets: int = 0,
@@ -72,6 +77,9 @@ class ClassificationResult:
         self._n_samples = n_samples
         self._aggregation = aggregation
         self._novelty = novelty
+        columns = 0 if raw_framewise is None else raw_framewise.shape[1]
+        self._raw_framewise, self._image_samples = raw_framewise, image_samples
+        self._grid = FrameGrid(windowing, columns, image_samples)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -95,10 +103,33 @@ class ClassificationResult:
             embeddings=self.embeddings,
             weights=self.weights,
             loudness=self.loudness,
+            image_samples=self._image_samples,
+            raw_framewise=self._raw_framewise,
             aggregation=self._aggregation,
             novelty=self._novelty,
             damaged_packets=self.damaged_packets,
         )
+
+    @cached_property
+    def framewise_scores(self) -> NDArray[np.float32]:
+        """f32[T, C]: raw scores, not probabilities, of short frames (`oido.inference.framewise`).
+
+        YAMNet's frames are 0.16 s long at any hop. Of a network that knows no parts of its windows,
+        these are the scores of the windows. They are made when they are asked for, and kept: 13 kB
+        for each second at 521 classes, 47 MB an hour.
+        """
+        if self._raw_framewise is None:
+            return self.scores
+        n, columns, _ = self._raw_framewise.shape
+        rows = self._postprocessor.scores(self._raw_framewise.reshape(n * columns, -1))
+        frames = FrameScores(self._grid)
+        complete = frames.push(rows.reshape(n, columns, -1))
+        return np.concatenate([complete, frames.flush(self._n_samples)])
+
+    @property
+    def frame_times(self) -> NDArray[np.float64]:
+        """f64[T, 2]: start and end of each frame of ``framewise_scores`` in seconds."""
+        return self._grid.times(len(self.scores), self._n_samples)
 
     @property
     def similarities(self) -> NDArray[np.float32] | None:

@@ -187,6 +187,17 @@ class AudioModel:
         return self.head if name is None else heads[name]
 
     @property
+    def image_samples(self) -> int:
+        """What the network's last image covers of a window, from its start on: YAMNet's 96 frames
+        of 160 samples. Its columns are equal parts of that."""
+        network = self.network
+        if isinstance(network, EnsembleNetwork):
+            return network.first.image_samples
+        if isinstance(network, LogMelNetwork):
+            return network.front_end.patch_frames * network.front_end.hop_samples
+        return self.windows.window_samples
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The classes of that head, in the order of its score columns."""
         return self.head.labels

@@ -15,11 +15,13 @@ class Outputs(NamedTuple):
     """What a network says of N patches.
 
     scores: f32[N, classes], 0..1, raw (not probabilities), of several heads side by side;
-    embeddings: f32[N, dim].
+    embeddings: f32[N, dim]. framewise: f32[N, columns, classes], the scores of so many equal parts
+    of each patch (`oido.models.tflite.framewise`); None of a network that does not give them.
     """
 
     scores: NDArray[np.float32]
     embeddings: NDArray[np.float32]
+    framewise: NDArray[np.float32] | None = None
 
 
 class Runtime(Protocol):

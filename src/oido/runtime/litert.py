@@ -26,12 +26,13 @@ class LiteRtRuntime:
     projection: a .tflite, magnitudes [t, bins] → log-mel [t, bands]; None where the front end
     needs none.
     network: a .tflite, patches [N, frames, bands] → (scores [N, classes] of each head, embedding
-    [N, …, dim]).
+    [N, …, dim]), and behind them framewise scores [N · columns, classes] of each head, if columns
+    is not 0.
     """
 
-    def __init__(self, projection: bytes | None, network: bytes) -> None:
+    def __init__(self, projection: bytes | None, network: bytes, columns: int = 0) -> None:
         self._projection = None if projection is None else _Graph(projection)
-        self._network = _Graph(network)
+        self._network, self._columns = _Graph(network), columns
 
     def project(self, magnitudes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Magnitudes f32[t, bins] → log-mel f32[t, bands], by the model's own operators."""
@@ -41,9 +42,14 @@ class LiteRtRuntime:
 
     def run(self, patches: NDArray[np.float32]) -> Outputs:
         """Patches f32[N, frames, bands] → outputs for each, in order."""
-        n = len(patches)
-        *scores, embeddings = (values.reshape(n, -1) for values in self._network.run(patches))
-        return Outputs(_side_by_side(scores), embeddings)
+        n, outputs = len(patches), self._network.run(patches)
+        heads = (len(outputs) - 1) // 2 if self._columns else len(outputs) - 1
+        scores = _side_by_side([values.reshape(n, -1) for values in outputs[:heads]])
+        framewise = None
+        if self._columns:
+            rows = _side_by_side([v.reshape(n * self._columns, -1) for v in outputs[heads + 1 :]])
+            framewise = rows.reshape(n, self._columns, -1)
+        return Outputs(scores, outputs[heads].reshape(n, -1), framewise)
 
 
 class WholeRuntime:

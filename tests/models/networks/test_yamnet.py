@@ -100,7 +100,7 @@ def test_the_network_is_the_formula(weights, cut, activation):
     weights = dataclasses.replace(weights, activation=activation)
     patches = _patches(4)
     patches[3] = np.log(np.float32(0.001))  # silence
-    scores, embeddings = LiteRtRuntime(cut.projection, network(weights)).run(patches)
+    scores, embeddings, _ = LiteRtRuntime(cut.projection, network(weights)).run(patches)
     expected_scores, expected_embeddings = numpy_forward(weights, patches)
     assert scores.shape == (4, 521)
     assert embeddings.shape == (4, 1024)
@@ -112,7 +112,7 @@ def test_the_network_is_the_formula(weights, cut, activation):
 def test_scores_may_be_of_one_class_out_of_all(weights, cut):
     few = dataclasses.replace(weights, dense=weights.dense[:7], dense_bias=weights.dense_bias[:7])
     patches = _patches(3)
-    scores, embeddings = LiteRtRuntime(cut.projection, network(few, "softmax")).run(patches)
+    scores, embeddings, _ = LiteRtRuntime(cut.projection, network(few, "softmax")).run(patches)
     _, expected_embeddings = numpy_forward(few, patches)
     powers = np.exp(expected_embeddings @ few.dense.astype(np.float64).T + few.dense_bias)
     assert scores.shape == (3, 7)
@@ -133,7 +133,7 @@ def test_shapes_that_the_file_declares(weights):
 @pytest.mark.parametrize("n", [1, 2, 7, 64])
 def test_a_batch_is_its_patches_one_by_one(runtime, n):
     patches = _patches(n)
-    scores, embeddings = runtime.run(patches)
+    scores, embeddings, _ = runtime.run(patches)
     singles = [runtime.run(patches[i : i + 1]) for i in range(n)]
     np.testing.assert_allclose(scores, np.concatenate([s.scores for s in singles]), atol=1e-6)
     both = np.concatenate([s.embeddings for s in singles])

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Framewise scores: what a network says of each column of its last image, before it averages.
+
+A network that ends in the mean over an image and a head has seen, for each column of that image
+(time runs along it), all that the head needs. The head put on the mean over frequency of a column
+gives the scores of that stretch of the window; where the head is linear, their logits average to
+the window's own. YAMNet's last image is [3, 2, 1024]: three columns of 0.32 s.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from oido.models.tflite.builder import operator_kind, pack_pruned, unpack
+
+__all__ = ["with_framewise"]
+
+_OP = schema.BuiltinOperator
+
+
+@lru_cache(maxsize=8)
+def with_framewise(content: bytes) -> tuple[bytes, int] | None:
+    """A network with the scores of columns as further outputs, and how many columns there are.
+
+    content: a .tflite whose last output is the embedding, and whose others are scores. The outputs
+    that are added are f32[columns, classes] of each head; with a batch of N,
+    f32[N · columns, classes], a window's columns one after the other. None if the embedding is not
+    the mean over an image f32[1, columns, bands, D], or an output needs more than the embedding.
+    """
+    model, graph = unpack(content)
+    *heads, embedding = (int(t) for t in graph.outputs)
+    makers = {int(t): op for op in graph.operators for t in op.outputs}
+    pool = makers.get(embedding)
+    if pool is None or operator_kind(model, pool) != _OP.MEAN:
+        return None
+    image = graph.tensors[int(pool.inputs[0])]
+    if len(image.shape) != 4 or image.shape[1] < 2:
+        return None
+    columns = int(image.shape[1])
+    editor = _Editor(model, graph)
+    column = editor.columns(pool, columns)
+    outputs = editor.repeated(embedding, column, heads, columns)
+    if outputs is None:
+        return None
+    graph.outputs = np.array([*graph.outputs, *outputs], np.int32)
+    return pack_pruned(model, graph), columns
+
+
+class _Editor:
+    """Adds tensors and operators to a graph."""
+
+    def __init__(self, model: Any, graph: Any) -> None:
+        self._model, self._graph = model, graph
+
+    def columns(self, pool: Any, columns: int) -> int:
+        """The mean over frequency of each column, shaped as the embeddings of so many windows."""
+        image, embedding = int(pool.inputs[0]), int(pool.outputs[0])
+        depth = int(self._graph.tensors[embedding].shape[-1])
+        mean = self._tensor(embedding, (1, columns, 1, depth), "columns")
+        over_frequency = deepcopy(pool)
+        over_frequency.inputs = np.array([image, self._constant(np.array([2], np.int32))], np.int32)
+        over_frequency.outputs = np.array([mean], np.int32)
+        over_frequency.builtinOptions.keepDims = True
+        shape = np.array([-1, *self._graph.tensors[embedding].shape[1:]], np.int32)
+        flat = self._tensor(embedding, (columns, *shape[1:]), "column")
+        reshape = schema.OperatorT()
+        reshape.opcodeIndex = self._code(_OP.RESHAPE)
+        reshape.inputs = np.array([mean, self._constant(shape)], np.int32)
+        reshape.outputs = np.array([flat], np.int32)
+        reshape.builtinOptionsType = schema.BuiltinOptions.ReshapeOptions
+        reshape.builtinOptions = schema.ReshapeOptionsT()
+        reshape.builtinOptions.newShape = shape
+        self._graph.operators += [over_frequency, reshape]
+        return flat
+
+    def repeated(
+        self, entry: int, replacement: int, outputs: list[int], columns: int
+    ) -> list[int] | None:
+        """The operators from ``entry`` to these outputs once more, behind ``replacement``.
+
+        None if an output is made from more than ``entry`` and constants.
+        """
+        copies = {entry: replacement}
+        constants = self._constants()
+        for op in list(self._graph.operators):
+            inputs = [int(t) for t in op.inputs]
+            if not any(t in copies for t in inputs):
+                continue
+            if not all(t in copies or t in constants or t < 0 for t in inputs):
+                continue
+            again = deepcopy(op)
+            for t in (int(t) for t in op.outputs):
+                shape = self._graph.tensors[t].shape
+                copies[t] = self._tensor(t, (columns, *shape[1:]), "framewise")
+            again.inputs = np.array([copies.get(t, t) for t in inputs], np.int32)
+            again.outputs = np.array([copies[int(t)] for t in op.outputs], np.int32)
+            self._graph.operators.append(again)
+        return [copies[t] for t in outputs] if all(t in copies for t in outputs) else None
+
+    def _constants(self) -> set[int]:
+        """The tensors that no operator makes and that are not the graph's input."""
+        made = {int(t) for op in self._graph.operators for t in op.outputs}
+        inputs = {int(t) for t in self._graph.inputs}
+        return set(range(len(self._graph.tensors))) - made - inputs
+
+    def _tensor(self, like: int, shape: tuple[int, ...], name: str) -> int:
+        """A tensor of the type and the steps of another, its batch open."""
+        tensor = deepcopy(self._graph.tensors[like])
+        tensor.name = f"{name}_{len(self._graph.tensors)}"
+        tensor.shape = np.array(shape, np.int32)
+        tensor.shapeSignature = np.array([-1, *shape[1:]], np.int32)
+        self._graph.tensors.append(tensor)
+        return len(self._graph.tensors) - 1
+
+    def _constant(self, values: Any) -> int:
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(values.tobytes(), np.uint8)
+        self._model.buffers.append(buffer)
+        tensor = schema.TensorT()
+        tensor.name = f"constant_{len(self._graph.tensors)}"
+        tensor.shape = np.array(values.shape, np.int32)
+        tensor.type = schema.TensorType.INT32
+        tensor.buffer = len(self._model.buffers) - 1
+        self._graph.tensors.append(tensor)
+        return len(self._graph.tensors) - 1
+
+    def _code(self, kind: int) -> int:
+        """The number of an operator code, added if the graph has it not yet."""
+        for number, code in enumerate(self._model.operatorCodes):
+            if max(code.builtinCode, code.deprecatedBuiltinCode) == kind:
+                return number
+        code = schema.OperatorCodeT()
+        code.builtinCode, code.version = kind, 1
+        code.deprecatedBuiltinCode = min(kind, 127)
+        self._model.operatorCodes.append(code)
+        return len(self._model.operatorCodes) - 1
