@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -225,17 +226,23 @@ class Detection:
 class Selection:
     """Which categories are reported: the Task Library's options, with its names and semantics.
 
-    max_results: the best this many (None: all; 0 is an error).
-    score_threshold: categories with ``score >= score_threshold`` stay (equality is kept).
+    max_results: the best this many (None: all; 0 is an error); of events, the strongest.
+    score_threshold: categories with ``score >= score_threshold`` stay (equality is kept), and it is
+    the threshold of events that are given no other.
     category_allowlist / category_denylist: only these labels / all but these; mutually exclusive.
     """
 
     max_results: int | None = None
     score_threshold: float | None = None
-    category_allowlist: tuple[str, ...] = ()
-    category_denylist: tuple[str, ...] = ()
+    category_allowlist: Sequence[str] = ()
+    category_denylist: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        for name in ("category_allowlist", "category_denylist"):
+            labels = getattr(self, name)
+            if isinstance(labels, str):
+                raise OptionError(f"{name} is a list of labels, such as [{labels!r}], and no text")
+            object.__setattr__(self, name, tuple(labels))
         check("top", self.max_results, "max_results")
         check("threshold", self.score_threshold, "score_threshold")
         if self.category_allowlist and self.category_denylist:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import oido
 from oido.errors import OptionError, UnknownLabelError
 from oido.heads import Head
 from oido.inference.postprocess import make_postprocessors
@@ -108,9 +109,10 @@ def test_events(make):
     assert make().events(1.0) == []
 
 
-def test_events_follow_the_lists_but_not_the_threshold_of_categories(make):
-    selection = Selection(category_denylist=("Dog",), score_threshold=0.99, max_results=1)
+def test_events_follow_the_lists_and_a_threshold_of_their_own_comes_first(make):
+    selection = Selection(category_denylist=("Dog",), score_threshold=0.99)
     assert [e.label for e in make(selection).events(0.2)] == ["Speech", "Music"]
+    assert make(selection).events() == []
 
 
 @pytest.mark.parametrize(
@@ -138,3 +140,22 @@ def test_asking_changes_nothing(make):
 
 def test_the_repr_says_what_was_heard(make):
     assert repr(make()).startswith("<made.wav: 2.17 s, 4 windows, Dog 0.35, Speech 0.27")
+
+
+def test_options_act_on_events_windows_and_top_alike(make):
+    """The strongest event, of those that reach the threshold, of the labels that are wanted."""
+    every = make().events(0.2)
+    assert len({e.label for e in every}) > 1
+    chosen = make(Selection(score_threshold=0.2)).events()
+    assert chosen == every
+    strongest = max(every, key=lambda e: e.score)
+    assert make(Selection(max_results=1, score_threshold=0.2)).events() == [strongest]
+    assert make(Selection(score_threshold=0.9)).events(0.2) == every  # its own comes first
+    [label] = {e.label for e in make(Selection(category_allowlist=["Dog"])).events(0.01)}
+    assert label == "Dog"
+
+
+@pytest.mark.parametrize("name", ["category_allowlist", "category_denylist"])
+def test_a_label_where_a_list_is_wanted_is_refused(name):
+    with pytest.raises(OptionError, match=rf"{name} is a list of labels, such as \['Dog'\]"):
+        oido.AudioClassifier(**{name: "Dog"})

@@ -42,7 +42,9 @@ class AudioClassifier:
         loudness), "mean", "max", "top-k-mean", "confident-mean" or "power-mean". None is what the
         model says of its head, or else loudness-mean.
     max_results, score_threshold, category_allowlist, category_denylist: as in the Task Library;
-        they choose which categories are reported, never what ``scores`` holds. A name that ends
+        they choose which categories are reported by ``top``, ``windows`` and ``events`` alike
+        (``score_threshold`` is the threshold of events that are given none of their own; of
+        events, the strongest ``max_results`` stay), never what ``scores`` holds. A name that ends
         in "/" is that class and all below it in AudioSet's tree ("Animal/"), and so is a group
         that has no class of its own ("Human sounds").
     display_names_locale: language of ``display_name``: "en" or "es".
@@ -80,9 +82,7 @@ class AudioClassifier:
         check("jobs", jobs)
         if aggregation is not None:
             Aggregator(aggregation)  # a wrong name is told now, not after the first recording
-        selection = Selection(
-            max_results, score_threshold, tuple(category_allowlist), tuple(category_denylist)
-        )
+        selection = Selection(max_results, score_threshold, category_allowlist, category_denylist)
         if not isinstance(model, AudioModel):
             model = load_model(model, precision=precision)
         elif precision not in (None, model.precision):

@@ -55,6 +55,7 @@ class HeadPostprocessor:
     ) -> None:
         self.head = head
         self._columns, self._rolls_up, self._novelty = columns, rolls_up, novelty
+        self._common_threshold = selection.score_threshold
         if selection.score_threshold is None and head.score_threshold is not None:
             selection = replace(selection, score_threshold=head.score_threshold)
         self._calibrator = None if head.calibration is None else Calibrator(head.calibration)
@@ -92,9 +93,11 @@ class HeadPostprocessor:
     def segmenter(self, windowing: Windowing, detection: Detection) -> Segmenter:
         """What makes events of this head's scores. Raises UnknownLabelError.
 
-        A threshold given for a label comes first, then a common one that was given, then the
-        model's own, then 0.3.
+        A threshold given for a label comes first, then a common one that was given (to the
+        segmenter, or else to the selection), then the model's own, then 0.3.
         """
+        if detection.threshold is None:
+            detection = replace(detection, threshold=self._common_threshold)
         own = () if detection.threshold is not None else self.head.thresholds
         return Segmenter(
             self.labels,

@@ -23,7 +23,7 @@ from oido.inference.block import WorkItem
 from oido.models.model import AudioModel, EnsembleNetwork, LogMelNetwork, MnNetwork, WholeNetwork
 from oido.models.tflite.framewise import with_framewise
 from oido.params import FrontEndParams, WindowParams
-from oido.runtime.base import Outputs, Runtime
+from oido.runtime.base import Outputs, Runtime, joined_outputs
 from oido.runtime.litert import LiteRtRuntime, WholeRuntime
 from oido.signal.framing import Segment, cut_windows
 from oido.signal.frontend import FrontEnd, MnFrontEnd
@@ -248,7 +248,7 @@ class BatchPredictor:
     @classmethod
     def of(cls, model: AudioModel) -> BatchPredictor:
         """For a model of one network. Raises ModelFormatError."""
-        predictor, network, frames = Predictor.of(model), model.network, None
+        predictor, network, frames = Predictor.of(model, framewise=True), model.network, None
         if isinstance(network, LogMelNetwork):
             frames = SharedFrames(predictor.frames, network.front_end)
         return cls(predictor, model.windows, frames)
@@ -261,13 +261,9 @@ class BatchPredictor:
             self._predictor.run(patches[start : start + _MOST_WINDOWS])
             for start in range(0, len(patches), _MOST_WINDOWS)
         ]
-        scores = np.concatenate([run.scores for run in runs])
-        embeddings = np.concatenate([run.embeddings for run in runs])
+        outputs = joined_outputs(runs)
         ends = np.cumsum([segment.n_windows for segment in segments])
-        return [
-            Outputs(scores[end - s.n_windows : end], embeddings[end - s.n_windows : end])
-            for s, end in zip(segments, ends)
-        ]
+        return [outputs.part(end - segment.n_windows, end) for segment, end in zip(segments, ends)]
 
     def _patches(self, items: Sequence[WorkItem]) -> list[NDArray[np.float32]]:
         patches = []

@@ -199,7 +199,8 @@ class ClassificationResult:
         """What is heard, from when to when (`oido.events.segmentation` has the rules).
 
         threshold: a score (a probability, where there is a calibration) of at least this makes an
-        event; None is the model's own threshold of the label, or else 0.3. off_ratio: the event
+        event; None is the classifier's ``score_threshold``, or else the model's own threshold of
+        the label, or else 0.3. off_ratio: the event
         goes on while scores are at least threshold · off_ratio; min_duration, merge_gap: seconds;
         thresholds: per-label values that replace ``threshold``.
         """
@@ -208,6 +209,11 @@ class ClassificationResult:
         )
         segmenter = self._postprocessor.segmenter(self._windowing, detection)
         events = segmenter.push(self.scores) + segmenter.flush(self._n_samples)
+        limit = self._postprocessor.selector.selection.max_results
+        if limit is not None:
+            values = [e.score if e.probability is None else e.probability for e in events]
+            strongest = sorted(range(len(events)), key=lambda n: -values[n])[:limit]
+            events = [events[n] for n in strongest]
         return sorted(events, key=lambda e: (e.start_time, e.label_index))
 
     def __repr__(self) -> str:

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Outputs", "Runtime"]
+__all__ = ["Outputs", "Runtime", "joined_outputs"]
 
 
 class Outputs(NamedTuple):
@@ -22,6 +23,18 @@ class Outputs(NamedTuple):
     scores: NDArray[np.float32]
     embeddings: NDArray[np.float32]
     framewise: NDArray[np.float32] | None = None
+
+    def part(self, start: int, end: int) -> Outputs:
+        """Those of some of the patches."""
+        framewise = None if self.framewise is None else self.framewise[start:end]
+        return Outputs(self.scores[start:end], self.embeddings[start:end], framewise)
+
+
+def joined_outputs(parts: Sequence[Outputs]) -> Outputs:
+    """Outputs of some patches after those of others; of one network."""
+    scores, embeddings, framewise = zip(*parts)
+    known = None if framewise[0] is None else np.concatenate(framewise)
+    return Outputs(np.concatenate(scores), np.concatenate(embeddings), known)
 
 
 class Runtime(Protocol):

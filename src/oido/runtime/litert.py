@@ -15,7 +15,7 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from oido.errors import ModelFormatError
-from oido.runtime.base import Outputs
+from oido.runtime.base import Outputs, joined_outputs
 
 __all__ = ["LiteRtRuntime", "WholeRuntime"]
 
@@ -71,9 +71,8 @@ class WholeRuntime:
 
     def run(self, patches: NDArray[np.float32]) -> Outputs:
         """Windows f32[N, samples] → outputs for each, in order."""
-        outputs = [self._window(window.reshape(self._graph.input_shape)) for window in patches]
-        scores, embeddings = zip(*outputs)
-        return Outputs(np.concatenate(scores), np.concatenate(embeddings))
+        shape = self._graph.input_shape
+        return joined_outputs([self._window(window.reshape(shape)) for window in patches])
 
     def _window(self, window: NDArray[np.float32]) -> Outputs:
         values = [output.reshape(1, -1) for output in self._graph.run_as_it_is(window)]
