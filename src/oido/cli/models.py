@@ -128,7 +128,7 @@ def _list(args: argparse.Namespace) -> int:
     print(
         f"{ENSEMBLE}\n  {' and '.join(ENSEMBLE_MEMBERS)} heard together: windows and events of the"
     )
-    print("  first, and more often right than either; and slower than the first alone")
+    print("  first, never the less right of the two on what was tried; slower than the first alone")
     return 0
 
 
