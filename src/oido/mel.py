@@ -8,24 +8,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from oido.arrays import F32, F64
 from oido.params import FrontEndParams, MnFrontEndParams
 
 __all__ = ["kaldi_mel_matrix", "mel_matrix", "periodic_hann", "symmetric_hann"]
 
 
-def periodic_hann(samples: int) -> NDArray[np.float32]:
+def periodic_hann(samples: int) -> F32:
     """The periodic Hann window, f32[samples]: 0.5 − 0.5 cos(2πn / samples)."""
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(samples) / samples)).astype(np.float32)
 
 
-def symmetric_hann(samples: int) -> NDArray[np.float64]:
+def symmetric_hann(samples: int) -> F64:
     """The symmetric Hann window, f64[samples]: 0.5 − 0.5 cos(2πn / (samples − 1))."""
     return np.asarray(0.5 - 0.5 * np.cos(np.arange(samples) * (2.0 * np.pi / (samples - 1))))
 
 
-def mel_matrix(
-    params: FrontEndParams, bands: int, low_hz: float, high_hz: float
-) -> NDArray[np.float64]:
+def mel_matrix(params: FrontEndParams, bands: int, low_hz: float, high_hz: float) -> F64:
     """Triangular mel weights, f64[fft_bins, bands], HTK's mel scale, no normalisation.
 
     Triangles are linear in mel (HTK Book, section 5.6), as in TensorFlow's
@@ -39,7 +38,7 @@ def mel_matrix(
     return weights
 
 
-def kaldi_mel_matrix(params: MnFrontEndParams) -> NDArray[np.float64]:
+def kaldi_mel_matrix(params: MnFrontEndParams) -> F64:
     """Triangular mel weights f64[bins, bands], as torchaudio's `get_mel_banks` without warping.
 
     The bin at half the rate has no weight.
@@ -51,7 +50,7 @@ def kaldi_mel_matrix(params: MnFrontEndParams) -> NDArray[np.float64]:
 
 def _triangles(
     bins_hz: NDArray[np.floating[Any]], bands: int, low_hz: float, high_hz: float
-) -> NDArray[np.float64]:
+) -> F64:
     """f64[bins, bands]; mel = 1127 ln(1 + f / 700), edges evenly spaced, sides linear in mel."""
     bins_mel = _mel(bins_hz)
     edges = np.linspace(_mel(low_hz), _mel(high_hz), bands + 2)
@@ -60,5 +59,5 @@ def _triangles(
     return np.asarray(np.maximum(0.0, np.minimum(rising, falling)))
 
 
-def _mel(hz: ArrayLike) -> NDArray[np.float64]:
+def _mel(hz: ArrayLike) -> F64:
     return np.asarray(1127.0 * np.log1p(np.asarray(hz) / 700.0))

@@ -13,8 +13,7 @@ from oido.errors import OptionError
 from oido.options import check
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from oido.arrays import F64
 
 __all__ = [
     "AUDIO_SUFFIXES",
@@ -171,7 +170,7 @@ class Windowing:
         start, rate = window * self.hop_samples, self.sample_rate_hz
         return start / rate, (start + self.window_samples) / rate
 
-    def times(self, first_window: int, n_windows: int) -> NDArray[np.float64]:
+    def times(self, first_window: int, n_windows: int) -> F64:
         """Start and end of consecutive windows in seconds, f64[N, 2]."""
         import numpy as np
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, F64
 from oido.errors import OptionError
 from oido.options import AGGREGATIONS
 
@@ -21,8 +21,6 @@ POWER = 4
 
 _SMALLEST_SCORE = 1e-30
 _LEAST_CONFIDENCE = 1e-6
-
-_Floats = NDArray[np.float64]
 
 
 class Aggregator:
@@ -49,13 +47,13 @@ class Aggregator:
             )
         self._way: _Way = _WAYS[aggregation]()
         self._windows = 0
-        self._first: NDArray[np.float32] | None = None
+        self._first: F32 | None = None
 
     def push(
         self,
-        scores: NDArray[np.float32],
-        weights: NDArray[np.float64],
-        loudness: NDArray[np.float64],
+        scores: F32,
+        weights: F64,
+        loudness: F64,
     ) -> None:
         """Take f32[N, C] scores, f64[N] weights and loudness, in any number of blocks."""
         if self._windows == 0:
@@ -65,13 +63,13 @@ class Aggregator:
         self._windows += len(scores)
         self._way.push(scores.astype(np.float64), weights, loudness)
 
-    def flush(self) -> NDArray[np.float32]:
+    def flush(self) -> F32:
         """The clip's scores, f32[C]. At least one window must have been pushed."""
         assert self._first is not None, "push a window first"
         return self._first if self._windows == 1 else self._way.flush().astype(np.float32)
 
 
-def confidence(scores: _Floats) -> _Floats:
+def confidence(scores: F64) -> F64:
     """How sure a row of scores that sum to 1 is, f64[N]: 1 + Σ s·ln s / ln C; 1 is certain.
 
     It is 0 where all classes score alike.
@@ -82,23 +80,23 @@ def confidence(scores: _Floats) -> _Floats:
 
 
 class _Way(Protocol):
-    def push(self, scores: _Floats, weights: _Floats, loudness: _Floats) -> None: ...
+    def push(self, scores: F64, weights: F64, loudness: F64) -> None: ...
 
-    def flush(self) -> _Floats: ...
+    def flush(self) -> F64: ...
 
 
 class _Mean:
     """Σ w·s / Σ w."""
 
     def __init__(self) -> None:
-        self._sum: _Floats | float = 0.0
+        self._sum: F64 | float = 0.0
         self._weight = 0.0
 
-    def push(self, scores: _Floats, weights: _Floats, loudness: _Floats) -> None:
+    def push(self, scores: F64, weights: F64, loudness: F64) -> None:
         self._sum = self._sum + (scores * weights[:, None]).sum(axis=0)
         self._weight += float(weights.sum())
 
-    def flush(self) -> _Floats:
+    def flush(self) -> F64:
         return np.asarray(self._sum / self._weight)
 
 
@@ -107,29 +105,29 @@ class _LoudnessMean:
         self._loud, self._plain = _Mean(), _Mean()
         self._silent = True
 
-    def push(self, scores: _Floats, weights: _Floats, loudness: _Floats) -> None:
+    def push(self, scores: F64, weights: F64, loudness: F64) -> None:
         self._silent = self._silent and not loudness.any()
         self._loud.push(scores, loudness, loudness)
         self._plain.push(scores, weights, loudness)
 
-    def flush(self) -> _Floats:
+    def flush(self) -> F64:
         return self._plain.flush() if self._silent else self._loud.flush()
 
 
 class _PowerMean(_Mean):
-    def push(self, scores: _Floats, weights: _Floats, loudness: _Floats) -> None:
+    def push(self, scores: F64, weights: F64, loudness: F64) -> None:
         super().push(scores**POWER, weights, loudness)
 
-    def flush(self) -> _Floats:
+    def flush(self) -> F64:
         return np.asarray(super().flush() ** (1 / POWER))
 
 
 class _ConfidentMean(_Mean):
-    def push(self, scores: _Floats, weights: _Floats, loudness: _Floats) -> None:
+    def push(self, scores: F64, weights: F64, loudness: F64) -> None:
         logs = np.log(np.maximum(scores, _SMALLEST_SCORE))
         super().push(logs, weights * (confidence(scores) ** 2 + _LEAST_CONFIDENCE), loudness)
 
-    def flush(self) -> _Floats:
+    def flush(self) -> F64:
         scores = np.exp(super().flush())
         return np.asarray(scores / max(float(scores.sum()), _SMALLEST_SCORE))
 
@@ -139,9 +137,9 @@ class _Largest:
 
     def __init__(self, kept: int = 1) -> None:
         self._kept = kept
-        self._state: _Floats | None = None
+        self._state: F64 | None = None
 
-    def push(self, scores: _Floats, weights: _Floats, loudness: _Floats) -> None:
+    def push(self, scores: F64, weights: F64, loudness: F64) -> None:
         weighted = scores * weights[:, None]
         if self._state is not None:
             weighted = np.concatenate([self._state, weighted])
@@ -149,7 +147,7 @@ class _Largest:
             weighted = np.partition(weighted, len(weighted) - self._kept, axis=0)[-self._kept :]
         self._state = weighted
 
-    def flush(self) -> _Floats:
+    def flush(self) -> F64:
         assert self._state is not None
         return np.asarray(self._state.mean(axis=0))
 

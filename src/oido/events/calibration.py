@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, F64
 from oido.heads import ScoreCalibration, ScoreTransformation, Sigmoid
 
 __all__ = ["Calibrator"]
@@ -37,7 +37,7 @@ class Calibrator:
             [-np.inf if s.min_score is None else s.min_score for s in sigmoids], np.float64
         )
 
-    def apply(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    def apply(self, scores: F32) -> F32:
         """The probabilities, f32[..., C], of scores, f32[..., C]."""
         assert scores.shape[-1] == len(self._scale), "a column for each label"
         x = scores.astype(np.float64)  # f64[..., C]
@@ -48,7 +48,7 @@ class Calibrator:
             probabilities = self._scale * np.where(z >= 0, 1.0, e) / (1.0 + e)
             return np.where(calibrated, probabilities, self._default).astype(np.float32)
 
-    def _transformed(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _transformed(self, x: F64) -> F64:
         if self._transformation is ScoreTransformation.IDENTITY:
             return x
         if self._transformation is ScoreTransformation.LOG:
@@ -56,11 +56,11 @@ class Calibrator:
         return _log(x) - _log(1.0 - x)
 
 
-def _log(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def _log(x: F64) -> F64:
     """log x, and below t = 1e-16 its mirror image in the point (t, log t): 2 log t - log(2t - x).
 
     So it is finite for every x, 0 and below too, and still tells which of two is greater.
     """
     below = x < _SMALLEST_LOG
-    logarithm: NDArray[np.float64] = np.log(np.where(below, 2.0 * _SMALLEST_LOG - x, x))
+    logarithm: F64 = np.log(np.where(below, 2.0 * _SMALLEST_LOG - x, x))
     return np.where(below, 2.0 * np.log(_SMALLEST_LOG) - logarithm, logarithm)

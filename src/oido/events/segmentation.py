@@ -19,8 +19,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, Bools
 from oido.events.calibration import Calibrator
 from oido.params import Detection, Windowing
 from oido.types import Event
@@ -53,8 +53,8 @@ class Segmenter:
         labels: tuple[str, ...],
         windowing: Windowing,
         detection: Detection,
-        on: NDArray[np.float32],
-        allowed: NDArray[np.bool_],
+        on: F32,
+        allowed: Bools,
         display_names: tuple[str, ...] | None = None,
         calibrator: Calibrator | None = None,
     ) -> None:
@@ -76,7 +76,7 @@ class Segmenter:
         self._waiting: dict[int, _Run] = {}
         self._announced: set[int] = set()
 
-    def push(self, scores: NDArray[np.float32]) -> list[Event]:
+    def push(self, scores: F32) -> list[Event]:
         """Take f32[N, C], the next N windows; give the events that are over, by start time."""
         before = self._n_windows
         self._n_windows += len(scores)

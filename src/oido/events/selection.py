@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32
 from oido.errors import OptionError
 from oido.events.calibration import Calibrator
 from oido.params import Selection
@@ -45,9 +45,7 @@ class Selector:
             self.allowed = np.ones(len(labels), bool)
             self.allowed[indices(selection.category_denylist)] = False
 
-    def categories(
-        self, scores: NDArray[np.float32], max_results: int | None = None
-    ) -> list[Category]:
+    def categories(self, scores: F32, max_results: int | None = None) -> list[Category]:
         """The categories of one row of scores, f32[C], best first, ties in label order.
 
         With a calibration, the best and the threshold are those of the probabilities.

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32
 from oido.errors import OptionError
 from oido.events.selection import LabelIndices
 from oido.heads import parse_thresholds
@@ -22,7 +22,7 @@ def on_thresholds(
     detection: Detection,
     indices: LabelIndices,
     own: tuple[tuple[str, float], ...] = (),
-) -> NDArray[np.float32]:
+) -> F32:
     """f32[C]: the threshold of each class, the given one, or the model's own, or the common one."""
     common = DEFAULT_THRESHOLD if detection.threshold is None else detection.threshold
     on = np.full(n_classes, common, np.float32)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.arrays import F32
 from oido.errors import InvalidSamplesError
 from oido.inference.backpressure import DecimatingQueue
 from oido.inference.block import Block
@@ -169,9 +170,9 @@ class StreamWindow:
 
     start_time: float
     end_time: float
-    scores: NDArray[np.float32]
-    probabilities: NDArray[np.float32] | None
-    embedding: NDArray[np.float32]
+    scores: F32
+    probabilities: F32 | None
+    embedding: F32
     hop: float
     skipped: int
     _reader: HeadPostprocessor = field(repr=False)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, F64
 from oido.inference.postprocess import SelectedScores
 from oido.params import Windowing
 from oido.runtime.base import Outputs
@@ -32,7 +32,7 @@ BATCH_WINDOWS = 64
 """Windows per segment: half a minute of audio, some 20 MB of work memory."""
 
 
-ScoreTransform = Callable[[NDArray[np.float32]], SelectedScores]
+ScoreTransform = Callable[[F32], SelectedScores]
 """Raw scores of all heads f32[N, all] → those wanted f32[N, C], each row by itself."""
 
 
@@ -49,14 +49,14 @@ class Block(NamedTuple):
     """
 
     first_window: int
-    scores: NDArray[np.float32]
-    embeddings: NDArray[np.float32]
-    weights: NDArray[np.float64]
-    loudness: NDArray[np.float64]
-    times: NDArray[np.float64]
+    scores: F32
+    embeddings: F32
+    weights: F64
+    loudness: F64
+    times: F64
     skipped: int = 0
-    similarities: NDArray[np.float32] | None = None
-    framewise: NDArray[np.float32] | None = None
+    similarities: F32 | None = None
+    framewise: F32 | None = None
 
 
 class Framer(Protocol):
@@ -70,7 +70,7 @@ class Framer(Protocol):
     @property
     def missing_samples(self) -> int: ...
 
-    def push(self, waveform: NDArray[np.float32]) -> list[Segment]: ...
+    def push(self, waveform: F32) -> list[Segment]: ...
 
     def flush(self) -> list[Segment]: ...
 
@@ -95,7 +95,7 @@ class PatchMemory:
 
     def __init__(self) -> None:
         self.window = -2
-        self.patch: NDArray[np.float32] = np.zeros((0, 0), np.float32)
+        self.patch: F32 = np.zeros((0, 0), np.float32)
 
 
 class WorkItem(NamedTuple):
@@ -116,7 +116,7 @@ class Branch(NamedTuple):
 def make_block(
     segment: Segment,
     outputs: Outputs,
-    loudness: NDArray[np.float64],
+    loudness: F64,
     windowing: Windowing,
     n_samples: int,
     transform: ScoreTransform | None,

@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32
 from oido.errors import ModelFormatError, OptionError
 from oido.events.aggregation import Aggregator
 from oido.inference.block import BATCH_WINDOWS, Block, ScoreTransform, SourceInfo
@@ -157,7 +157,7 @@ class AudioClassifier:
 
     def log_mel(
         self, source: AudioSource, sample_rate: int | None = None, *, channel: Channel = "mix"
-    ) -> NDArray[np.float32]:
+    ) -> F32:
         """The spectrogram that the network sees, f32[t, 64] for YAMNet: ln(mel + 0.001).
 
         A frame is 25 ms long, every 10 ms; zeros at the end fill the last window. With `classify`'s
@@ -220,6 +220,6 @@ class AudioClassifier:
         )
 
 
-def _joined(parts: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
+def _joined(parts: Sequence[F32 | None]) -> F32 | None:
     known = [part for part in parts if part is not None]
     return np.concatenate(known) if known else None

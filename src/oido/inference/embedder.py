@@ -6,8 +6,9 @@ from __future__ import annotations
 import os
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from oido.arrays import F32, F64
 from oido.errors import OptionError
 from oido.inference.classifier import AudioClassifier
 from oido.models.model import AudioModel, WholeNetwork
@@ -32,9 +33,9 @@ class EmbeddingResult:
 
     def __init__(
         self,
-        embeddings: NDArray[np.float32],
-        times: NDArray[np.float64],
-        weights: NDArray[np.float64],
+        embeddings: F32,
+        times: F64,
+        weights: F64,
         *,
         l2_normalize: bool,
     ) -> None:
@@ -45,7 +46,7 @@ class EmbeddingResult:
         self.weights = weights
 
     @property
-    def clip_embedding(self) -> NDArray[np.float32]:
+    def clip_embedding(self) -> F32:
         """f32[D]: the whole recording, the mean of its windows, each by its share of sound."""
         weights = self.weights if self.weights.any() else np.ones_like(self.weights)
         mean = np.average(self._raw, axis=0, weights=weights).astype(np.float32)
@@ -98,13 +99,13 @@ def require_embeddings(model: AudioModel) -> None:
         )
 
 
-def l2_normalized(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def l2_normalized(vectors: F32) -> F32:
     """f32[…, D] with vectors of length 1; a vector of zeros stays one."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
 
 
-def cosine_similarity(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+def cosine_similarity(a: ArrayLike, b: ArrayLike) -> F64:
     """Cosines of the angles between vectors, -1..1; 0 where one is all zeros.
 
     [D] with [D] gives a scalar array, [N, D] with [M, D] gives f64[N, M]. Raises OptionError if

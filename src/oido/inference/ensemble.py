@@ -14,8 +14,8 @@ from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, F64
 from oido.inference.block import Block, ScoreTransform, transformed
 from oido.params import Windowing
 
@@ -24,7 +24,7 @@ __all__ = ["EnsembleCombiner", "power_mean"]
 _EXPONENT = 0.25
 
 
-def power_mean(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+def power_mean(a: F32, b: F32) -> F32:
     """((a^¼ + b^¼) / 2)⁴, element by element; both 0 or more."""
     return np.asarray(((a**_EXPONENT + b**_EXPONENT) / 2) ** (1 / _EXPONENT), np.float32)
 
@@ -40,9 +40,9 @@ class EnsembleCombiner:
         self._columns, self._windows = np.asarray(columns), windows
         self._hop = pieces.hop_seconds
         self._length = pieces.window_samples / pieces.sample_rate_hz
-        self._rows: deque[tuple[int, NDArray[np.float32]]] = deque()
+        self._rows: deque[tuple[int, F32]] = deque()
 
-    def centres(self, block: Block, n_samples: int) -> NDArray[np.float64]:
+    def centres(self, block: Block, n_samples: int) -> F64:
         """The middle of each window in seconds, f64[N], but never behind the end."""
         w = self._windows
         numbers = block.first_window + np.arange(len(block.scores))
@@ -56,13 +56,11 @@ class EnsembleCombiner:
         rows = block.scores[:, self._columns]
         self._rows.extend(enumerate(rows, start=block.first_window))
 
-    def reaches(self, centres: NDArray[np.float64]) -> bool:
+    def reaches(self, centres: F64) -> bool:
         """Whether a piece begins behind all of these: then no other will cover them."""
         return bool(self._rows) and self._rows[-1][0] * self._hop > centres[-1]
 
-    def combined(
-        self, block: Block, centres: NDArray[np.float64], transform: ScoreTransform | None
-    ) -> Block:
+    def combined(self, block: Block, centres: F64, transform: ScoreTransform | None) -> Block:
         """The first's block with the scores of both. Blocks must come in order."""
         scores, framewise = block.scores, block.framewise
         if self._rows:  # there are none if the source was damaged at its very start
@@ -72,7 +70,7 @@ class EnsembleCombiner:
                 framewise = power_mean(framewise, around[:, None])
         return transformed(block._replace(scores=scores, framewise=framewise), transform)
 
-    def _mean(self, centre: float) -> NDArray[np.float32]:
+    def _mean(self, centre: float) -> F32:
         """The mean of the second's scores over its pieces that cover this time, f32[C]."""
         while len(self._rows) > 1 and self._rows[0][0] * self._hop + self._length <= centre:
             self._rows.popleft()

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32
 from oido.errors import MissingExtraError, ModelFormatError, OptionError
 from oido.heads import Head
 from oido.inference.predictor import Predictor, whole_runtime
@@ -159,7 +159,7 @@ def _notes(model: AudioModel) -> Notes:
     )
 
 
-def check_windows(samples: int) -> NDArray[np.float32]:
+def check_windows(samples: int) -> F32:
     """Windows that every exported file is tried on: f32[N, samples], always the same ones."""
     dice = np.random.default_rng(521)
     time = np.arange(samples) / samples
@@ -193,9 +193,7 @@ def _checked(model: AudioModel, content: bytes, chosen: ModelFormat) -> tuple[in
     return len(windows), worst
 
 
-def _tflite_scores(
-    model: AudioModel, content: bytes
-) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+def _tflite_scores(model: AudioModel, content: bytes) -> Callable[[F32], F32]:
     heads = model.network.heads if isinstance(model.network, WholeNetwork) else None
     outputs = len(model.heads) + (model.novelty is not None)
     runtime = whole_runtime(WholeNetwork(content, heads or tuple(range(outputs))))
@@ -203,9 +201,7 @@ def _tflite_scores(
     return lambda window: runtime.run(window[None]).scores
 
 
-def _onnx_scores(
-    content: bytes, heads: list[str]
-) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+def _onnx_scores(content: bytes, heads: list[str]) -> Callable[[F32], F32]:
     try:
         import onnxruntime
     except ImportError as error:
@@ -215,9 +211,9 @@ def _onnx_scores(
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     entry = session.get_inputs()[0].name
 
-    def run(window: NDArray[np.float32]) -> NDArray[np.float32]:
-        outputs: list[NDArray[np.float32]] = session.run(heads, {entry: window})
-        scores: NDArray[np.float32] = np.concatenate([s.reshape(1, -1) for s in outputs], axis=1)
+    def run(window: F32) -> F32:
+        outputs: list[F32] = session.run(heads, {entry: window})
+        scores: F32 = np.concatenate([s.reshape(1, -1) for s in outputs], axis=1)
         return scores
 
     return run

@@ -10,13 +10,11 @@ of the column of each that covers it. Of other networks, a frame is a window's c
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, F64
 from oido.params import Windowing
 
 __all__ = ["FrameGrid", "FrameScores"]
-
-_Floats = NDArray[np.float32]
 
 
 class FrameGrid:
@@ -39,7 +37,7 @@ class FrameGrid:
         centres = -(-(covered - frame // 2) // frame)  # that a window covers
         return max(1, min(centres, -(-n_samples // frame)))
 
-    def times(self, n_windows: int, n_samples: int) -> NDArray[np.float64]:
+    def times(self, n_windows: int, n_samples: int) -> F64:
         """Start and end of every frame in seconds, f64[T, 2]; they tile the recording."""
         rate = self.windowing.sample_rate_hz
         if not self.columns:
@@ -60,9 +58,9 @@ class FrameScores:
     def __init__(self, grid: FrameGrid) -> None:
         self._grid = grid
         self._first_window = self._next_frame = 0
-        self._pending: _Floats | None = None  # f32[n, columns, C], from window _first_window on
+        self._pending: F32 | None = None  # f32[n, columns, C], from window _first_window on
 
-    def push(self, framewise: _Floats) -> _Floats:
+    def push(self, framewise: F32) -> F32:
         """The next windows' columns f32[N, columns, C] → frames that are complete, f32[m, C]."""
         if self._pending is not None:
             framewise = np.concatenate([self._pending, framewise])
@@ -72,13 +70,13 @@ class FrameScores:
             last_window * self._grid.windowing.hop_samples // self._grid.frame_samples
         )
 
-    def flush(self, n_samples: int) -> _Floats:
+    def flush(self, n_samples: int) -> F32:
         """The recording ended after so many samples: the frames that are left, f32[m, C]."""
         assert self._pending is not None, "push a window first"
         n_windows = self._first_window + len(self._pending)
         return self._frames(self._grid.count(n_windows, n_samples))
 
-    def _frames(self, end: int) -> _Floats:
+    def _frames(self, end: int) -> F32:
         """Frames from the next one to ``end``; windows that no later frame needs are dropped."""
         grid, hop = self._grid, self._grid.windowing.hop_samples
         assert self._pending is not None

@@ -17,8 +17,8 @@ from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, F64
 from oido.errors import AudioError
 from oido.inference.block import (
     Block,
@@ -79,7 +79,7 @@ class Pipeline(ABC):
     def damage(self) -> AudioError | None:
         return self._mono.damage
 
-    def push(self, block: NDArray[np.float32]) -> list[WorkItem]:
+    def push(self, block: F32) -> list[WorkItem]:
         """The work that f32[n, channels] completes."""
         mono = self._mono.push(block)
         self._n_frames += len(mono)
@@ -102,7 +102,7 @@ class Pipeline(ABC):
             items += [WorkItem(number, s, memory) for s in [*segments, *branch.framer.flush()]]
         return items
 
-    def loudness(self, item: WorkItem) -> NDArray[np.float64]:
+    def loudness(self, item: WorkItem) -> F64:
         """Of each window of an item, f64[N]; may be called by any thread."""
         segment = item.segment
         if not self._measures_loudness:
@@ -111,9 +111,7 @@ class Pipeline(ABC):
         return window_loudness(segment.waveform, length, segment.hop_samples)
 
     @abstractmethod
-    def collect(
-        self, item: WorkItem, outputs: Outputs, loudness: NDArray[np.float64]
-    ) -> list[Block]:
+    def collect(self, item: WorkItem, outputs: Outputs, loudness: F64) -> list[Block]:
         """The blocks that these outputs complete."""
 
     def finish(self) -> list[Block]:
@@ -132,7 +130,7 @@ class Pipeline(ABC):
         self,
         item: WorkItem,
         outputs: Outputs,
-        loudness: NDArray[np.float64],
+        loudness: F64,
         transform: ScoreTransform | None,
     ) -> Block:
         windowing, framer = self._branches[item.branch]
@@ -154,9 +152,7 @@ class _SinglePipeline(Pipeline):
         super().__init__(info, channel, [branch], measures_loudness=measures_loudness)
         self._transform = transform
 
-    def collect(
-        self, item: WorkItem, outputs: Outputs, loudness: NDArray[np.float64]
-    ) -> list[Block]:
+    def collect(self, item: WorkItem, outputs: Outputs, loudness: F64) -> list[Block]:
         return [self._block(item, outputs, loudness, self._transform)]
 
 
@@ -176,11 +172,9 @@ class _EnsemblePipeline(Pipeline):
         super().__init__(info, channel, branches, measures_loudness=measures_loudness)
         self._transform = transform
         self._combiner = EnsembleCombiner(columns, branches[0].windowing, branches[1].windowing)
-        self._pending: deque[tuple[Block, NDArray[np.float64]]] = deque()
+        self._pending: deque[tuple[Block, F64]] = deque()
 
-    def collect(
-        self, item: WorkItem, outputs: Outputs, loudness: NDArray[np.float64]
-    ) -> list[Block]:
+    def collect(self, item: WorkItem, outputs: Outputs, loudness: F64) -> list[Block]:
         block = self._block(item, outputs, loudness, None)
         if item.branch == 0:
             self._pending.append((block, self._combiner.centres(block, self.n_samples)))

@@ -7,9 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from oido.arrays import F32
 from oido.events.calibration import Calibrator
 from oido.events.segmentation import Segmenter
 from oido.events.selection import Selector
@@ -30,8 +28,8 @@ class SelectedScores(NamedTuple):
     model was taught; None of a model that does not tell.
     """
 
-    scores: NDArray[np.float32]
-    similarities: NDArray[np.float32] | None
+    scores: F32
+    similarities: F32 | None
 
 
 class HeadPostprocessor:
@@ -72,20 +70,20 @@ class HeadPostprocessor:
         """How windows become a clip, unless somebody says otherwise."""
         return self.head.aggregation or AGGREGATIONS[0]
 
-    def scores(self, raw: NDArray[np.float32]) -> NDArray[np.float32]:
+    def scores(self, raw: F32) -> F32:
         """This head's scores f32[N, C] of the raw ones of all heads, f32[N, all]."""
         own = raw[:, self._columns]
         return rollup(own, self.labels) if self._rolls_up else own
 
-    def select(self, raw: NDArray[np.float32]) -> SelectedScores:
+    def select(self, raw: F32) -> SelectedScores:
         """This head's scores, and the last column of the raw ones if that tells what is unknown."""
         return SelectedScores(self.scores(raw), raw[:, -1] if self._novelty else None)
 
-    def probabilities(self, scores: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    def probabilities(self, scores: F32) -> F32 | None:
         """The probabilities f32[…, C] of scores f32[…, C]; None without a calibration."""
         return None if self._calibrator is None else self._calibrator.apply(scores)
 
-    def decision_values(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    def decision_values(self, scores: F32) -> F32:
         """What categories are ordered, limited and made events by: probabilities, else scores."""
         probabilities = self.probabilities(scores)
         return scores if probabilities is None else probabilities

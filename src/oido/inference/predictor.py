@@ -16,8 +16,8 @@ from itertools import groupby
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32
 from oido.errors import ModelFormatError, OptionError
 from oido.inference.block import WorkItem
 from oido.models.model import AudioModel, EnsembleNetwork, LogMelNetwork, MnNetwork, WholeNetwork
@@ -46,12 +46,12 @@ _SHORTCUT_TOLERANCE = 1 / 256
 class PatchMaker(Protocol):
     """What stands between waveform and network; one worker's own."""
 
-    def patches(self, waveform: NDArray[np.float32], hop_samples: int) -> NDArray[np.float32]:
+    def patches(self, waveform: F32, hop_samples: int) -> F32:
         """f32[(N − 1) · hop + window] → one patch for each window, f32[N, …]."""
         ...
 
 
-FrameMaker = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+FrameMaker = Callable[[F32], F32]
 """Waveform f32[n] → log-mel frames f32[t, bands]."""
 
 
@@ -83,19 +83,19 @@ class Predictor:
             raise OptionError(f"{model.name} is two networks; choose one of them for this")
         return cls(_Windows(model.windows.window_samples), whole_runtime(network))
 
-    def patches(self, waveform: NDArray[np.float32], hop_samples: int) -> NDArray[np.float32]:
+    def patches(self, waveform: F32, hop_samples: int) -> F32:
         """What the network is given: a patch for every window, f32[N, …]."""
         return self._patch_maker.patches(waveform, hop_samples)
 
-    def predict(self, waveform: NDArray[np.float32], hop_samples: int) -> Outputs:
+    def predict(self, waveform: F32, hop_samples: int) -> Outputs:
         """Outputs of every window in f32[(N − 1) · hop + window]."""
         return self.run(self.patches(waveform, hop_samples))
 
-    def run(self, patches: NDArray[np.float32]) -> Outputs:
+    def run(self, patches: F32) -> Outputs:
         """Outputs of patches f32[N, …], N ≥ 1."""
         return self._runtime.run(patches)
 
-    def frames(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+    def frames(self, waveform: F32) -> F32:
         """The log-mel frames of f32[n]: f32[t, bands]. Raises OptionError where there are none."""
         if self._frames is None:
             raise OptionError("this model has no log-mel frames that windows share")
@@ -130,7 +130,7 @@ def validated(model: AudioModel) -> AudioModel:
     return model
 
 
-def _equal(scores: NDArray[np.float32], reference: NDArray[np.float32]) -> bool:
+def _equal(scores: F32, reference: F32) -> bool:
     return bool(np.abs(scores - reference).max() <= _SHORTCUT_TOLERANCE)
 
 
@@ -178,7 +178,7 @@ class _Windows:
     def __init__(self, window_samples: int) -> None:
         self._window_samples = window_samples
 
-    def patches(self, waveform: NDArray[np.float32], hop_samples: int) -> NDArray[np.float32]:
+    def patches(self, waveform: F32, hop_samples: int) -> F32:
         return cut_windows(waveform, self._window_samples, hop_samples)
 
 
@@ -191,7 +191,7 @@ class SharedFrames:
     def __init__(self, frames: FrameMaker, params: FrontEndParams) -> None:
         self._frames, self._params = frames, params
 
-    def patches(self, items: Sequence[WorkItem]) -> NDArray[np.float32]:
+    def patches(self, items: Sequence[WorkItem]) -> F32:
         """f32[N, patch_frames, bands]; the works of a source come in order."""
         p = self._params
         counts = [self._new_frames(item, items[:number]) for number, item in enumerate(items)]
@@ -265,7 +265,7 @@ class BatchPredictor:
         ends = np.cumsum([segment.n_windows for segment in segments])
         return [outputs.part(end - segment.n_windows, end) for segment, end in zip(segments, ends)]
 
-    def _patches(self, items: Sequence[WorkItem]) -> list[NDArray[np.float32]]:
+    def _patches(self, items: Sequence[WorkItem]) -> list[F32]:
         patches = []
         for is_single, neighbours in groupby(items, lambda item: item.segment.n_windows == 1):
             group = list(neighbours)
@@ -278,7 +278,7 @@ class BatchPredictor:
                 patches.append(self._predictor.patches(self._joined(segments), self._apart))
         return patches
 
-    def _joined(self, singles: list[Segment]) -> NDArray[np.float32]:
+    def _joined(self, singles: list[Segment]) -> F32:
         """Their windows with zeros between: f32[(N − 1) · apart + window]."""
         waveform = np.zeros((len(singles) - 1) * self._apart + self._window, np.float32)
         for number, segment in enumerate(singles):

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.arrays import F32
 from oido.errors import InvalidSamplesError
 from oido.inference.block import Block, WorkItem
 from oido.inference.pipeline import Pipeline
@@ -62,7 +63,7 @@ class PushStream:
         self._capacity_frames = max(1, int(capacity_seconds * rate))
         self._turn_frames = max(1, int(_TURN_SECONDS * rate))
         self._changed = threading.Condition()
-        self._blocks: deque[NDArray[np.float32]] = deque()
+        self._blocks: deque[F32] = deque()
         self._frames = 0
         """Of those that wait."""
         self._wake_frames = pipeline.missing_frames()
@@ -190,7 +191,7 @@ class PushStream:
         if blocks and not self._closed:
             self._sink.blocks(blocks)
 
-    def _next_block(self) -> tuple[NDArray[np.float32] | None, bool]:
+    def _next_block(self) -> tuple[F32 | None, bool]:
         """Up to a second of what is pending; or None, and whether this is the end."""
         with self._changed:
             if not self._blocks:
@@ -225,7 +226,7 @@ class PushStream:
     def _has_capacity(self) -> bool:
         return self._frames < self._capacity_frames
 
-    def _as_block(self, samples: NDArray[Any]) -> NDArray[np.float32]:
+    def _as_block(self, samples: NDArray[Any]) -> F32:
         block = samples if samples.ndim != 1 else samples[:, None]
         name, channels = self.info.name, self.info.channels
         if block.ndim != 2 or block.shape[1] != channels:

@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, F64
 from oido.errors import OptionError
 from oido.events.aggregation import Aggregator
 from oido.inference.framewise import FrameGrid, FrameScores
@@ -52,12 +52,12 @@ class ClassificationResult:
         head: str,
         windowing: Windowing,
         n_samples: int,
-        raw_scores: NDArray[np.float32],
-        embeddings: NDArray[np.float32],
-        weights: NDArray[np.float64],
-        loudness: NDArray[np.float64],
+        raw_scores: F32,
+        embeddings: F32,
+        weights: F64,
+        loudness: F64,
         image_samples: int = 0,
-        raw_framewise: NDArray[np.float32] | None = None,
+        raw_framewise: F32 | None = None,
         aggregation: str | None = None,
         novelty: Novelty | None = None,
         damaged_packets: int = 0,
@@ -111,7 +111,7 @@ class ClassificationResult:
         )
 
     @cached_property
-    def framewise_scores(self) -> NDArray[np.float32]:
+    def framewise_scores(self) -> F32:
         """f32[T, C]: raw scores, not probabilities, of short frames (`oido.inference.framewise`).
 
         YAMNet's frames are 0.16 s long at any hop. Of a network that knows no parts of its windows,
@@ -127,12 +127,12 @@ class ClassificationResult:
         return np.concatenate([complete, frames.flush(self._n_samples)])
 
     @property
-    def frame_times(self) -> NDArray[np.float64]:
+    def frame_times(self) -> F64:
         """f64[T, 2]: start and end of each frame of ``framewise_scores`` in seconds."""
         return self._grid.times(len(self.scores), self._n_samples)
 
     @property
-    def similarities(self) -> NDArray[np.float32] | None:
+    def similarities(self) -> F32 | None:
         """f32[N]: how near each window is to the nearest class that was taught, -1..1.
 
         None for a model that does not tell.
@@ -154,21 +154,21 @@ class ClassificationResult:
         return 1.0 - float(self.weights[-1])
 
     @property
-    def clip_scores(self) -> NDArray[np.float32]:
+    def clip_scores(self) -> F32:
         """f32[C]: the whole recording's scores by the classifier's aggregation."""
         return self.clip()
 
     @property
-    def decision_values(self) -> NDArray[np.float32]:
+    def decision_values(self) -> F32:
         """f32[N, C]: probabilities where the model has them, else scores."""
         return self.scores if self.probabilities is None else self.probabilities
 
     @property
-    def clip_probabilities(self) -> NDArray[np.float32] | None:
+    def clip_probabilities(self) -> F32 | None:
         """f32[C]: the probabilities of ``clip_scores``; None for a model without a calibration."""
         return self._postprocessor.probabilities(self.clip_scores)
 
-    def clip(self, aggregation: str | None = None) -> NDArray[np.float32]:
+    def clip(self, aggregation: str | None = None) -> F32:
         """f32[C]: the whole recording's scores by one of the aggregations (None: its own)."""
         aggregator = Aggregator(aggregation or self._aggregation or self._postprocessor.aggregation)
         aggregator.push(self.scores, self.weights, self.loudness)

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, F64
 from oido.errors import AudioError
 from oido.inference.backpressure import AdaptiveHop
 from oido.inference.block import Block, WorkItem
@@ -77,7 +77,7 @@ class WindowStream:
         if self._error is not None:
             raise self._error
 
-    def waveform(self) -> NDArray[np.float32]:
+    def waveform(self) -> F32:
         """The whole recording instead, f32[n] at the model's rate, padded to whole windows."""
         with self._reader:
             segments = [item.segment for item in self._items() if item.branch == 0]
@@ -88,7 +88,7 @@ class WindowStream:
         return np.concatenate([*pieces, segments[-1].waveform])
 
     def _blocks(self) -> Iterator[Block]:
-        def predict(item: WorkItem) -> tuple[WorkItem, Outputs, NDArray[np.float64]]:
+        def predict(item: WorkItem) -> tuple[WorkItem, Outputs, F64]:
             return item, self._predictors.predict(item), self._pipeline.loudness(item)
 
         for result in ordered_map(predict, self._selected(), self._workers):

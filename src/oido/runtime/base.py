@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+
+from oido.arrays import F32
 
 __all__ = ["Outputs", "Runtime", "joined_outputs"]
 
@@ -20,9 +21,9 @@ class Outputs(NamedTuple):
     of each patch (`oido.models.tflite.framewise`); None of a network that does not give them.
     """
 
-    scores: NDArray[np.float32]
-    embeddings: NDArray[np.float32]
-    framewise: NDArray[np.float32] | None = None
+    scores: F32
+    embeddings: F32
+    framewise: F32 | None = None
 
     def part(self, start: int, end: int) -> Outputs:
         """Those of some of the patches."""
@@ -44,10 +45,10 @@ class Runtime(Protocol):
     `oido.signal.frontend`).
     """
 
-    def project(self, magnitudes: NDArray[np.float32]) -> NDArray[np.float32]:
+    def project(self, magnitudes: F32) -> F32:
         """Magnitudes f32[t, bins] → log-mel f32[t, bands]."""
         ...
 
-    def run(self, patches: NDArray[np.float32]) -> Outputs:
+    def run(self, patches: F32) -> Outputs:
         """Patches f32[N, frames, bands], N ≥ 1 → outputs for each, in order."""
         ...

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32, F64
 from oido.runtime.base import Outputs
 
 __all__ = ["FakeRuntime"]
@@ -29,7 +29,7 @@ class FakeRuntime:
         self._score_weights = random.standard_normal((5, n_classes))
         self._embedding_weights = random.standard_normal((5, embedding_dim))
 
-    def project(self, magnitudes: NDArray[np.float32]) -> NDArray[np.float32]:
+    def project(self, magnitudes: F32) -> F32:
         """Magnitudes f32[t, bins] → f32[t, bands]: ln of the mean of each band's share of bins."""
         edges = np.linspace(0, magnitudes.shape[1], self._bands + 1)
         low = np.floor(edges[:-1]).astype(int)
@@ -38,7 +38,7 @@ class FakeRuntime:
         bands = [rows[:, a:b].copy().mean(axis=1) for a, b in zip(low, high)]
         return np.log(np.stack(bands, axis=1) + _LOG_OFFSET).astype(np.float32)
 
-    def run(self, patches: NDArray[np.float32]) -> Outputs:
+    def run(self, patches: F32) -> Outputs:
         """Patches f32[N, frames, bands] → outputs for each, in order."""
         features = np.stack([_features(patch) for patch in patches])  # f64[N, 4]
         scores = _squashed(_projected(features, self._score_weights))
@@ -46,7 +46,7 @@ class FakeRuntime:
         return Outputs(scores.astype(np.float32), embeddings.astype(np.float32))
 
 
-def _features(patch: NDArray[np.float32]) -> NDArray[np.float64]:
+def _features(patch: F32) -> F64:
     """Mean, mean square, slope along frames and slope along bands of f32[frames, bands]: f64[4]."""
     values = np.ascontiguousarray(patch, np.float64)
     in_time = np.linspace(-1.0, 1.0, values.shape[0])[:, None]
@@ -61,7 +61,7 @@ def _features(patch: NDArray[np.float32]) -> NDArray[np.float64]:
     )
 
 
-def _projected(features: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def _projected(features: F64, weights: F64) -> F64:
     """f64[N, 4] and f64[5, M], the last row a bias → f64[N, M], added in a fixed order."""
     total = np.broadcast_to(weights[4], (len(features), weights.shape[1])).copy()
     for k in range(4):
@@ -69,6 +69,6 @@ def _projected(features: NDArray[np.float64], weights: NDArray[np.float64]) -> N
     return total
 
 
-def _squashed(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def _squashed(x: F64) -> F64:
     """Any number into 0..1, by a sigmoid without exp: the same bits on every machine."""
     return 0.5 + 0.5 * x / (1.0 + np.abs(x))

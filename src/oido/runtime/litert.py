@@ -14,6 +14,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
+from oido.arrays import F32
 from oido.errors import ModelFormatError
 from oido.runtime.base import Outputs, joined_outputs
 
@@ -34,13 +35,13 @@ class LiteRtRuntime:
         self._projection = None if projection is None else _Graph(projection)
         self._network, self._columns = _Graph(network), columns
 
-    def project(self, magnitudes: NDArray[np.float32]) -> NDArray[np.float32]:
+    def project(self, magnitudes: F32) -> F32:
         """Magnitudes f32[t, bins] → log-mel f32[t, bands], by the model's own operators."""
         if self._projection is None:
             raise NotImplementedError("this network's front end does its own projection")
         return self._projection.run(magnitudes)[0]
 
-    def run(self, patches: NDArray[np.float32]) -> Outputs:
+    def run(self, patches: F32) -> Outputs:
         """Patches f32[N, frames, bands] → outputs for each, in order."""
         n, outputs = len(patches), self._network.run(patches)
         heads = (len(outputs) - 1) // 2 if self._columns else len(outputs) - 1
@@ -65,16 +66,16 @@ class WholeRuntime:
         self._graph = _Graph(model)
         self._heads, self._embedding = heads, embedding
 
-    def project(self, magnitudes: NDArray[np.float32]) -> NDArray[np.float32]:
+    def project(self, magnitudes: F32) -> F32:
         """There is no front end outside such a model."""
         raise NotImplementedError
 
-    def run(self, patches: NDArray[np.float32]) -> Outputs:
+    def run(self, patches: F32) -> Outputs:
         """Windows f32[N, samples] → outputs for each, in order."""
         shape = self._graph.input_shape
         return joined_outputs([self._window(window.reshape(shape)) for window in patches])
 
-    def _window(self, window: NDArray[np.float32]) -> Outputs:
+    def _window(self, window: F32) -> Outputs:
         values = [output.reshape(1, -1) for output in self._graph.run_as_it_is(window)]
         none = np.zeros((1, 0), np.float32)
         embedding = none if self._embedding is None else values[self._embedding]
@@ -95,7 +96,7 @@ class _Graph:
         self._outputs: list[Any] = self._interpreter.get_output_details()
         self._batch = 1
 
-    def run(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    def run(self, batch: F32) -> list[F32]:
         if len(batch) != self._batch:
             self._resize(batch.shape)
         return self.run_as_it_is(batch)
@@ -105,7 +106,7 @@ class _Graph:
         self._interpreter.allocate_tensors()
         self._batch = shape[0]
 
-    def run_as_it_is(self, values: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    def run_as_it_is(self, values: F32) -> list[F32]:
         try:
             self._interpreter.set_tensor(self._input, values)
             self._interpreter.invoke()
@@ -114,11 +115,11 @@ class _Graph:
         return [_dequantised(self._interpreter.get_tensor(d["index"]), d) for d in self._outputs]
 
 
-def _side_by_side(scores: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+def _side_by_side(scores: list[F32]) -> F32:
     return scores[0] if len(scores) == 1 else np.concatenate(scores, axis=1)
 
 
-def _dequantised(values: NDArray[Any], details: Any) -> NDArray[np.float32]:
+def _dequantised(values: NDArray[Any], details: Any) -> F32:
     if values.dtype == np.float32:
         return values
     scale, zero_point = details["quantization"]

@@ -7,14 +7,14 @@ import io
 
 import numpy as np
 import soundfile
-from numpy.typing import NDArray
 
+from oido.arrays import F32
 from oido.errors import AudioError
 
 __all__ = ["flac_bytes"]
 
 
-def flac_bytes(waveform: NDArray[np.float32], rate_hz: int) -> bytes:
+def flac_bytes(waveform: F32, rate_hz: int) -> bytes:
     """f32[n] in −1..1 as FLAC, mono, 16 bits: every browser plays it, and it is lossless.
 
     Values beyond ±1 are clipped. Raises AudioError for a rate that FLAC does not have.

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32
 from oido.params import Windowing
 
 __all__ = ["PieceFramer", "Segment", "WindowFramer", "cut_windows"]
@@ -27,7 +27,7 @@ class Segment(NamedTuple):
 
     first_window: int
     n_windows: int
-    waveform: NDArray[np.float32]
+    waveform: F32
     hop_samples: int
 
 
@@ -42,13 +42,13 @@ class WindowFramer:
     def __init__(self, windowing: Windowing, batch: int) -> None:
         self._windowing = windowing
         self._batch = batch
-        self._pending: list[NDArray[np.float32]] = []
+        self._pending: list[F32] = []
         self._pending_samples = 0
         self._next_window = 0
         self.n_samples = 0
         """Samples pushed so far."""
 
-    def push(self, waveform: NDArray[np.float32]) -> list[Segment]:
+    def push(self, waveform: F32) -> list[Segment]:
         """The whole segments that these f32[n] samples complete."""
         if not len(waveform):
             return []
@@ -93,16 +93,14 @@ class WindowFramer:
     def _samples_of(self, windows: int) -> int:
         return (windows - 1) * self._windowing.hop_samples + self._windowing.window_samples
 
-    def _segment(self, held: NDArray[np.float32], windows: int) -> Segment:
+    def _segment(self, held: F32, windows: int) -> Segment:
         waveform = held[: self._samples_of(windows)]
         segment = Segment(self._next_window, windows, waveform, self._windowing.hop_samples)
         self._next_window += windows
         return segment
 
 
-def cut_windows(
-    waveform: NDArray[np.float32], window_samples: int, hop_samples: int
-) -> NDArray[np.float32]:
+def cut_windows(waveform: F32, window_samples: int, hop_samples: int) -> F32:
     """The windows of f32[(N − 1) · hop + window], as a view: f32[N, window]."""
     return np.lib.stride_tricks.sliding_window_view(waveform, window_samples)[::hop_samples]
 
@@ -118,13 +116,13 @@ class PieceFramer:
 
     def __init__(self, windowing: Windowing, filled_samples: int, batch: int) -> None:
         self._windowing, self._filled, self._batch = windowing, filled_samples, batch
-        self._held: NDArray[np.float32] = np.zeros(0, np.float32)
+        self._held: F32 = np.zeros(0, np.float32)
         self._next_window = 0
-        self._ready: list[NDArray[np.float32]] = []
+        self._ready: list[F32] = []
         self.n_samples = 0
         """Samples pushed so far."""
 
-    def push(self, waveform: NDArray[np.float32]) -> list[Segment]:
+    def push(self, waveform: F32) -> list[Segment]:
         """The segments that these f32[n] samples complete."""
         w = self._windowing
         self.n_samples += len(waveform)
@@ -156,6 +154,6 @@ class PieceFramer:
             self._next_window += len(pieces)
         return segments
 
-    def _repeat(self, piece: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _repeat(self, piece: F32) -> F32:
         pause = np.zeros(self._windowing.repeat_pause_samples or 0, np.float32)
         return np.resize(np.concatenate([piece, pause]), self._filled)

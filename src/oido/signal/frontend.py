@@ -24,13 +24,14 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.arrays import F32, F64
 from oido.errors import OptionError
 from oido.mel import kaldi_mel_matrix, symmetric_hann
 from oido.params import FrontEndParams, MnFrontEndParams
 
 __all__ = ["FrontEnd", "MelProjection", "MnFrontEnd", "numpy_projection"]
 
-MelProjection = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+MelProjection = Callable[[F32], F32]
 """Magnitudes f32[t, bins] → log-mel f32[t, bands]; ``bins`` are those that the matrix uses."""
 
 _BLOCK_FRAMES = 192
@@ -49,7 +50,7 @@ class FrontEnd:
     def __init__(
         self,
         params: FrontEndParams,
-        window: NDArray[np.float32],
+        window: F32,
         bins: tuple[int, int],
         project: MelProjection,
     ) -> None:
@@ -61,7 +62,7 @@ class FrontEnd:
         self._padded = np.zeros((_BLOCK_FRAMES, params.fft_samples), np.float64)
         self._spectrum = np.empty((_BLOCK_FRAMES, params.fft_bins), np.complex128)
 
-    def frames(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+    def frames(self, waveform: F32) -> F32:
         """Log-mel frames of f32[n], no padding: f32[1 + (n − window) // hop, bands]."""
         p = self.params
         frames = np.lib.stride_tricks.sliding_window_view(waveform, p.window_samples)
@@ -72,7 +73,7 @@ class FrontEnd:
         ]
         return np.concatenate(blocks)  # f32[t, bands]
 
-    def patches(self, waveform: NDArray[np.float32], hop_samples: int) -> NDArray[np.float32]:
+    def patches(self, waveform: F32, hop_samples: int) -> F32:
         """Patches of f32[(N − 1) · hop + patch_samples]: f32[N, patch_frames, bands].
 
         The result is a view in which overlapping patches share their frames.
@@ -82,7 +83,7 @@ class FrontEnd:
         patches = np.lib.stride_tricks.sliding_window_view(frames, p.patch_frames, axis=0)
         return patches[:: hop_samples // p.hop_samples].transpose(0, 2, 1)
 
-    def _magnitudes(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _magnitudes(self, frames: F32) -> F32:
         """f32[t, window] → f32[t, bins]."""
         n = len(frames)
         self._padded[:n, : self.params.window_samples] = frames * self._window
@@ -92,10 +93,10 @@ class FrontEnd:
         return np.abs(rounded.astype(np.complex128)).astype(np.float32)
 
 
-def numpy_projection(weights: NDArray[np.float32], log_offset: float) -> MelProjection:
+def numpy_projection(weights: F32, log_offset: float) -> MelProjection:
     """ln(magnitudes @ weights + offset) in plain NumPy; right within a few float32 roundings."""
 
-    def project(magnitudes: NDArray[np.float32]) -> NDArray[np.float32]:
+    def project(magnitudes: F32) -> F32:
         return np.asarray(np.log(magnitudes @ weights + np.float32(log_offset)))
 
     return project
@@ -123,7 +124,7 @@ class MnFrontEnd:
         self._power = np.empty_like(self._spectrum, np.float64)
         self._imaginary = np.empty_like(self._power)
 
-    def patches(self, waveform: NDArray[np.float32], hop_samples: int) -> NDArray[np.float32]:
+    def patches(self, waveform: F32, hop_samples: int) -> F32:
         """Patches of f32[(N − 1) · hop + window] at 32 kHz: f32[N, bands, frames, 1].
 
         Each is what its window would give as a clip of its own, whatever stands beside it. A hop
@@ -141,9 +142,7 @@ class MnFrontEnd:
                 self._fill(patches[k : k + 1], waveform[start : start + window], hop_samples)
         return patches[..., np.newaxis]
 
-    def _fill(
-        self, patches: NDArray[np.float32], waveform: NDArray[np.float32], hop_samples: int
-    ) -> None:
+    def _fill(self, patches: F32, waveform: F32, hop_samples: int) -> None:
         """``patches`` f32[N, bands, frames] of windows that are whole frames apart."""
         p = self.params
         coefficient = np.float32(p.preemphasis)
@@ -160,7 +159,7 @@ class MnFrontEnd:
         for k, patch in enumerate(patches):
             patch[:, self._edge_frames] = self._log_mel(sharp[k * hop_samples + self._edge_samples])
 
-    def _log_mel(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _log_mel(self, frames: F32) -> F32:
         """f32[t, analysis] → normalised log-mel f32[bands, t]."""
         p = self.params
         energies = np.empty((p.bands, len(frames)), np.float32)
@@ -172,7 +171,7 @@ class MnFrontEnd:
         logs = np.log(energies + np.float32(p.log_offset))
         return np.asarray((logs + np.float32(p.normal_shift)) / np.float32(p.normal_scale))
 
-    def _block_power(self, frames: NDArray[np.float32]) -> NDArray[np.float64]:
+    def _block_power(self, frames: F32) -> F64:
         """|X|², f64[t, bins] of f32[t, analysis], t ≤ _MN_BLOCK_FRAMES, in a work array.
 
         The original centres the 800 samples among 1,024; a shift changes the phase alone, so here
@@ -186,7 +185,7 @@ class MnFrontEnd:
         return power
 
 
-def _band_groups(weights: NDArray[np.float64]) -> list[tuple[slice, slice, NDArray[np.float64]]]:
+def _band_groups(weights: F64) -> list[tuple[slice, slice, F64]]:
     """The matrix f64[bins, bands] in groups of bands: (bands, their bins, f64[bins, bands])."""
     groups = []
     for start in range(0, weights.shape[1], _MN_BLOCK_BANDS):

@@ -6,7 +6,8 @@ from __future__ import annotations
 from math import gcd
 
 import numpy as np
-from numpy.typing import NDArray
+
+from oido.arrays import F32, F64
 
 __all__ = ["active_rms", "level_db", "rms", "window_loudness"]
 
@@ -18,13 +19,13 @@ _ACTIVE_BLOCK_SAMPLES = 256  # 16 ms at 16 kHz
 _QUIETEST_DB = -90.0
 
 
-def rms(samples: NDArray[np.float32]) -> NDArray[np.float64]:
+def rms(samples: F32) -> F64:
     """Root mean square of f32[..., n], n > 0, along the last axis: f64[...]."""
     energy = np.einsum("...n,...n->...", samples, samples, dtype=np.float64)
     return np.asarray(np.sqrt(energy / samples.shape[-1]))
 
 
-def active_rms(waveform: NDArray[np.float32]) -> float:
+def active_rms(waveform: F32) -> float:
     """RMS of f32[n], blocks of nothing but 0 left out; 0 for digital silence.
 
     So a click in a long file of zeros has the level of the click.
@@ -38,7 +39,7 @@ def active_rms(waveform: NDArray[np.float32]) -> float:
     return float(np.sqrt(energies[active].sum() / samples[active].sum())) if active.any() else 0.0
 
 
-def level_db(block: NDArray[np.float32]) -> tuple[float, float]:
+def level_db(block: F32) -> tuple[float, float]:
     """RMS and peak of f32[n, channels], n > 0, in dB of full scale; -90 at the least."""
     amplitudes = float(rms(block.reshape(-1))), float(np.max(np.abs(block)))
     least = 10.0 ** (_QUIETEST_DB / 20.0)
@@ -46,9 +47,7 @@ def level_db(block: NDArray[np.float32]) -> tuple[float, float]:
     return level, peak
 
 
-def window_loudness(
-    waveform: NDArray[np.float32], window_samples: int, hop_samples: int
-) -> NDArray[np.float64]:
+def window_loudness(waveform: F32, window_samples: int, hop_samples: int) -> F64:
     """(mean of x²)^0.3 of each window of f32[(N − 1) · hop + window]: f64[N], 0 for silence.
 
     Each is computed from its own window alone, so that it does not depend on what stands beside it.

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32
 from oido.errors import EmptyAudioError, InvalidSamplesError, OptionError
 from oido.signal.decode import AudioInfo, AudioReader
 
@@ -39,7 +39,7 @@ class Mono:
         self._n_frames = 0
         self.damage: InvalidSamplesError | None = None
 
-    def push(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+    def push(self, block: F32) -> F32:
         """The block's samples, f32[n]; fewer where one of them is bad."""
         mono = _pick(block, self._channel, self._info.name)
         if self.damage is not None or not len(mono):
@@ -63,7 +63,7 @@ class Mono:
             )
 
 
-def mono_blocks(reader: AudioReader, channel: Channel = "mix") -> Iterator[NDArray[np.float32]]:
+def mono_blocks(reader: AudioReader, channel: Channel = "mix") -> Iterator[F32]:
     """The reader's blocks as one channel, f32[n], with bad samples refused.
 
     Raises EmptyAudioError if there is less than a millisecond, InvalidSamplesError at the first NaN
@@ -79,7 +79,7 @@ def mono_blocks(reader: AudioReader, channel: Channel = "mix") -> Iterator[NDArr
     mono.flush()
 
 
-def _pick(block: NDArray[np.float32], channel: Channel, name: str) -> NDArray[np.float32]:
+def _pick(block: F32, channel: Channel, name: str) -> F32:
     channels = block.shape[1]
     if channel == "mix":
         if channels == 1:
@@ -96,14 +96,12 @@ def _pick(block: NDArray[np.float32], channel: Channel, name: str) -> NDArray[np
     return np.ascontiguousarray(block[:, channel])
 
 
-def _good_samples(mono: NDArray[np.float32]) -> int:
+def _good_samples(mono: F32) -> int:
     """How many samples come before the first that is not finite; 0 if all are finite."""
     return int(np.argmax(~np.isfinite(mono)))
 
 
-def _bad_samples(
-    mono: NDArray[np.float32], good: int, before: int, info: AudioInfo
-) -> InvalidSamplesError:
+def _bad_samples(mono: F32, good: int, before: int, info: AudioInfo) -> InvalidSamplesError:
     if not np.isfinite(mono[good]):
         return InvalidSamplesError(
             f"{info.name}: has NaN or infinite samples, the first at "

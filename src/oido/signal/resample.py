@@ -8,7 +8,8 @@ from math import gcd
 
 import numpy as np
 import soxr
-from numpy.typing import NDArray
+
+from oido.arrays import F32
 
 __all__ = ["Resampler", "exact_period", "resample"]
 
@@ -30,23 +31,23 @@ class Resampler:
             else soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality="HQ")
         )
 
-    def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    def push(self, samples: F32) -> F32:
         """The samples at the new rate that are ready: f32[m]."""
         if self._stream is None or not len(samples):
             return samples
-        out: NDArray[np.float32] = self._stream.resample_chunk(np.ascontiguousarray(samples))
+        out: F32 = self._stream.resample_chunk(np.ascontiguousarray(samples))
         return out
 
-    def flush(self) -> NDArray[np.float32]:
+    def flush(self) -> F32:
         """The last samples, f32[m]; the resampler cannot be used afterwards."""
         empty = np.zeros(0, np.float32)
         if self._stream is None:
             return empty
-        out: NDArray[np.float32] = self._stream.resample_chunk(empty, last=True)
+        out: F32 = self._stream.resample_chunk(empty, last=True)
         return out
 
 
-def resample(waveform: NDArray[np.float32], from_hz: int, to_hz: int) -> NDArray[np.float32]:
+def resample(waveform: F32, from_hz: int, to_hz: int) -> F32:
     """A whole f32[n] at another rate: what a `Resampler` gives for it, f32[m]."""
     resampler = Resampler(from_hz, to_hz)
     return np.concatenate([resampler.push(waveform), resampler.flush()])
@@ -78,9 +79,7 @@ def exact_period(from_hz: int, to_hz: int) -> int | None:
     return None
 
 
-def _in_step(
-    samples: NDArray[np.float32], whole: NDArray[np.float32], start: int, from_hz: int, to_hz: int
-) -> bool:
+def _in_step(samples: F32, whole: F32, start: int, from_hz: int, to_hz: int) -> bool:
     """Whether a second from here on is, in its later part, as in the whole."""
     part = resample(samples[start : start + from_hz], from_hz, to_hz)
     first, last = to_hz // 2, to_hz * 3 // 4

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from oido.models.loading import load_model
+from oido.models.tflite.builder import GraphWriter
 from oido.models.tflite.framewise import with_framewise
-from oido.models.tflite.ops import GraphWriter
 from oido.runtime.litert import LiteRtRuntime
 from tests.signal.sounds import noise, sine
 

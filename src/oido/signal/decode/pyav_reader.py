@@ -10,6 +10,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.arrays import F32
 from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
 from oido.signal.decode.readers import AudioInfo, AudioReader, block_frames, check_shape
 
@@ -77,7 +78,7 @@ class PyAvReader(AudioReader):
             name, rate, channels, frames, f"{self._container.format.name} {codec}", "pyav"
         )
 
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
+    def blocks(self) -> Iterator[F32]:
         """Blocks f32[n, channels]."""
         for block in self._all_blocks():
             rest = block[self._skip :]
@@ -85,7 +86,7 @@ class PyAvReader(AudioReader):
             if len(rest):
                 yield rest
 
-    def _all_blocks(self) -> Iterator[NDArray[np.float32]]:
+    def _all_blocks(self) -> Iterator[F32]:
         step = block_frames(self.info.channels)
         # A codec's frames are about a thousand samples: collected first, so that they are turned
         # into arrays some hundred at a time.
@@ -209,7 +210,7 @@ def reason_of(error: BaseException) -> str:
     return str(getattr(error, "strerror", None) or error)
 
 
-def _as_float(frame: Any) -> NDArray[np.float32]:
+def _as_float(frame: Any) -> F32:
     """An audio frame of any sample format as f32[n, channels] in [-1, 1]."""
     if not frame.format.is_packed and len(frame.layout.channels) >= _PLANES:
         packed = av.AudioResampler("flt", frame.layout, frame.sample_rate)

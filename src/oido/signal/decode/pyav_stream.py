@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import IO, Any, NamedTuple
 
 import av
-import numpy as np
-from numpy.typing import NDArray
 
+from oido.arrays import F32
 from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
 from oido.signal.decode.pyav_reader import decoded_frames, reason_of
 from oido.signal.decode.readers import check_shape
@@ -23,7 +22,7 @@ _JUMP_SECONDS = 0.1, 3600.0
 class Decoded(NamedTuple):
     """samples f32[n, channels] in [-1, 1]; missing: seconds that were lost just before them."""
 
-    samples: NDArray[np.float32]
+    samples: F32
     missing: float
 
 

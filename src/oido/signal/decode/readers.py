@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from oido.arrays import F32
 from oido.errors import EmptyAudioError, InvalidSamplesError
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class AudioReader(ABC):
         return 0.0
 
     @abstractmethod
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
+    def blocks(self) -> Iterator[F32]:
         """Blocks f32[n, channels] in [-1, 1], n > 0, in order."""
 
     def seek(self, frame: int) -> bool:
@@ -160,7 +161,7 @@ class ArrayReader(AudioReader):
             "<array>", int(sample_rate), channels, frames, str(samples.dtype), "array"
         )
 
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
+    def blocks(self) -> Iterator[F32]:
         """Blocks f32[n, channels]."""
         step = block_frames(self.info.channels)
         kind = self._samples.dtype

@@ -9,8 +9,8 @@ from typing import Any
 import av
 import numpy as np
 import soundfile
-from numpy.typing import NDArray
 
+from oido.arrays import F32
 from oido.signal.decode.opening import open_audio
 
 __all__ = ["working_formats"]
@@ -44,13 +44,13 @@ def working_formats() -> tuple[list[str], list[str]]:
     return working, broken
 
 
-def _by_soundfile(name: str, tone: NDArray[np.float32]) -> bytes:
+def _by_soundfile(name: str, tone: F32) -> bytes:
     buffer = io.BytesIO()
     soundfile.write(buffer, tone, _RATE_HZ, format=name, subtype=_SOUNDFILE[name])
     return buffer.getvalue()
 
 
-def _by_pyav(name: str, tone: NDArray[np.float32]) -> bytes:
+def _by_pyav(name: str, tone: F32) -> bytes:
     container_format, codec = _PYAV[name]
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container_format) as container:
@@ -63,12 +63,12 @@ def _by_pyav(name: str, tone: NDArray[np.float32]) -> bytes:
     return buffer.getvalue()
 
 
-def _decode(encoded: bytes) -> NDArray[np.float32]:
+def _decode(encoded: bytes) -> F32:
     with open_audio(encoded) as reader:
         return np.concatenate(list(reader.blocks()))[:, 0]
 
 
-def _is_tone(sound: NDArray[np.float32]) -> bool:
+def _is_tone(sound: F32) -> bool:
     spectrum = np.abs(np.fft.rfft(sound))
     peak_hz = float(np.argmax(spectrum)) * _RATE_HZ / len(sound)
     return abs(len(sound) - _RATE_HZ) < 0.1 * _RATE_HZ and abs(peak_hz - _TONE_HZ) < 20

@@ -6,10 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import IO
 
-import numpy as np
 import soundfile
-from numpy.typing import NDArray
 
+from oido.arrays import F32
 from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
 from oido.signal.decode.readers import AudioInfo, AudioReader, block_frames, check_shape
 
@@ -54,7 +53,7 @@ class SoundFileReader(AudioReader):
             self.close()
             raise
 
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
+    def blocks(self) -> Iterator[F32]:
         """Blocks f32[n, channels]."""
         while len(self._block):
             yield self._block
@@ -76,9 +75,9 @@ class SoundFileReader(AudioReader):
         """Of the formats' own text fields: title, comment, date..."""
         return {name.lower(): text for name, text in self._file.copy_metadata().items()}
 
-    def _read(self) -> NDArray[np.float32]:
+    def _read(self) -> F32:
         try:
-            block: NDArray[np.float32] = self._file.read(
+            block: F32 = self._file.read(
                 block_frames(self.info.channels), dtype="float32", always_2d=True
             )
             if isinstance(self._source, _Watched) and self._source.error is not None:
