@@ -246,7 +246,9 @@ class TestOptions:
         assert 1 <= len(top) <= 2
         assert {c.label for c in top} <= {"Siren", "Speech", "Music"}
         assert all(c.score >= 0.05 for c in top)
-        assert {e.label for e in result.events(0.0)} == {"Siren", "Speech", "Music"}
+        events = result.events(0.0)
+        assert len(events) == 2
+        assert {e.label for e in events} <= {"Siren", "Speech", "Music"}
 
     @pytest.mark.parametrize(
         ("options", "error"),

@@ -15,7 +15,7 @@ from oido.inference.pipeline import make_pipeline
 from oido.inference.predictor import Predictor, PredictorPool
 from oido.inference.stream import WindowStream
 from oido.params import FrontEndParams, Windowing
-from oido.runtime.base import Outputs
+from oido.runtime.base import joined_outputs
 from oido.runtime.fake import FakeRuntime
 from oido.signal.decode import AudioInfo, AudioReader, open_audio
 from oido.signal.frontend import FrontEnd
@@ -99,7 +99,7 @@ def by_hand(samples, hop=7_680):
         if start + 15_600 >= len(samples):
             break
         start += hop
-    return Outputs(*map(np.concatenate, zip(*outputs)))
+    return joined_outputs(outputs)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5, BATCH_WINDOWS])
