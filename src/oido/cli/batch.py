@@ -1,5 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido batch``: a whole archive, and nothing lost; ``oido batch status``: how far it is."""
+"""Hear a whole archive into Parquet tables; stop and resume at any time.
+
+Hear a whole archive into a folder of Parquet tables; stop and resume at any time. `oido batch
+status FOLDER` tells how far it is.
+
+examples:
+  oido batch recordings/ -o results/
+  oido batch recordings/ -o results/ --resume
+  oido batch recordings/ -o results/ --resume --retry-failed
+  oido batch status results/
+  oido batch files.csv -o results/ --floor 0.3 --embeddings
+  oido batch s3://bucket/2026/ -o s3://bucket/results/ --jobs 16
+  oido batch s3://bucket/2026/ -o s3://bucket/results/ --engine ray --address auto
+
+The results are Parquet tables (recordings, events, windows, clips) and a ledger, which says what
+counts. Whatever stops a run, --resume goes on from there, and no row is lost or doubled. A
+recording that has changed since is heard anew. Exit codes are those of `oido classify`.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +26,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.options import (
-    add_argument,
-    add_command,
-    add_options,
-    add_prediction_options,
-    add_quiet,
-    add_report_options,
-    adder,
-    plan_of,
-)
+from oido.cli.options import add_command, plan_of
 from oido.cli.terminal import (
     EXIT_FAILED_FILES,
     EXIT_OK,
@@ -40,51 +48,28 @@ __all__ = ["add_parser", "run_archive", "show_status"]
 _LARGE_BYTES = 64_000_000
 """Of a recording that more than one worker may be of use for: an hour of WAV is twice as much."""
 
-_HELP = """\
-hear a whole archive into Parquet tables; stop and resume at any time
-
-Hear a whole archive into a folder of Parquet tables; stop and resume at any time. `oido batch
-status FOLDER` tells how far it is.
-
-examples:
-  oido batch recordings/ -o results/
-  oido batch recordings/ -o results/ --resume
-  oido batch recordings/ -o results/ --resume --retry-failed
-  oido batch status results/
-  oido batch files.csv -o results/ --floor 0.3 --embeddings
-  oido batch s3://bucket/2026/ -o s3://bucket/results/ --jobs 16
-  oido batch s3://bucket/2026/ -o s3://bucket/results/ --engine ray --address auto
-
-The results are Parquet tables (recordings, events, windows, clips) and a ledger, which says what
-counts. Whatever stops a run, --resume goes on from there, and no row is lost or doubled. A
-recording that has changed since is heard anew. Exit codes are those of `oido classify`.
-"""
-
 
 def add_parser(commands: Any) -> None:
     """Add ``oido batch``."""
-    parser = add_command(commands, "batch", _run, _HELP)
-    add_argument(
-        parser,
+    add = add_command(commands, "batch", _run, __doc__)
+    add(
         "paths PATH",
         "recordings, folders (searched to the bottom), patterns in quotes, URLs (s3://, "
         "gs://, https://), or lists of these: .txt, or .csv and .parquet with a column file or "
         "path; or: status FOLDER",
         nargs="+",
     )
-    group = parser.add_argument_group("output")
-    add = adder(group)
-    add("-o, --output FOLDER", "the results: a folder or a URL")
-    add("--resume", "go on with what is in the folder")
-    add("--retry-failed", "with --resume: hear again what failed")
-    add_options(group, "floor", "clip_top")
-    add("--embeddings", "keep the embeddings of all windows, as float16")
-    add_quiet(group)
-    add("-v, --verbose", "a line per recording, details")
-    add("--json", "of status: as JSON")
-    add_report_options(parser)
-    names = ("aggregation", "calibration", "head", "split")
-    add_prediction = adder(add_prediction_options(parser, *names))
+    add_output = add.group("output")
+    add_output("-o, --output FOLDER", "the results: a folder or a URL")
+    add_output("--resume", "go on with what is in the folder")
+    add_output("--retry-failed", "with --resume: hear again what failed")
+    add_output.options("floor", "clip_top")
+    add_output("--embeddings", "keep the embeddings of all windows, as float16")
+    add_output.quiet()
+    add_output("-v, --verbose", "a line per recording, details")
+    add_output("--json", "of status: as JSON")
+    add.reported()
+    add_prediction = add.prediction("aggregation", "calibration", "head", "split")
     add_prediction(
         "--engine",
         "processes on this machine, or Ray actors, of one core each, on all nodes of a "

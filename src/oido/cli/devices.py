@@ -1,19 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido devices``: what `oido listen mic` can hear."""
-
-from __future__ import annotations
-
-import argparse
-import json
-from typing import Any
-
-from oido.cli.options import add_argument, add_command
-from oido.cli.terminal import EXIT_OK
-
-__all__ = ["add_parser"]
-
-_HELP = """\
-list the microphones
+"""List the microphones.
 
 List the microphones and other inputs of this machine.
 
@@ -25,11 +11,22 @@ examples:
 Needs PortAudio: pip install 'oido[live]', and on Linux the package libportaudio2.
 """
 
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from oido.cli.options import add_command
+from oido.cli.terminal import EXIT_OK
+
+__all__ = ["add_parser"]
+
 
 def add_parser(commands: Any) -> None:
     """Add ``oido devices``."""
-    parser = add_command(commands, "devices", _run, _HELP)
-    add_argument(parser, "--json", "as one JSON array")
+    add = add_command(commands, "devices", _run, __doc__)
+    add("--json", "as one JSON array")
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -1,5 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido doctor``: what works on this machine, tried and not guessed."""
+"""Say what works on this machine.
+
+Say what works on this machine: model, codecs, cores, microphone.
+
+examples:
+  oido doctor
+
+Every line is the outcome of a real try. Exit code 0 if the default model can hear a recording here,
+1 if it cannot.
+"""
 
 from __future__ import annotations
 
@@ -23,24 +32,12 @@ from oido.params import available_cores
 
 __all__ = ["add_parser"]
 
-_HELP = """\
-say what works on this machine
-
-Say what works on this machine: model, codecs, cores, microphone.
-
-examples:
-  oido doctor
-
-Every line is the outcome of a real try. Exit code 0 if the default model can hear a recording here,
-1 if it cannot.
-"""
-
 _PACKAGES = ("ai-edge-litert", "numpy", "soundfile", "av", "soxr", "pyarrow")
 
 
 def add_parser(commands: Any) -> None:
     """Add ``oido doctor``."""
-    add_command(commands, "doctor", _run, _HELP)
+    add_command(commands, "doctor", _run, __doc__)
 
 
 def _run(args: argparse.Namespace) -> int:

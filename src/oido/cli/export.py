@@ -1,19 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido export``: a model as one file for phones and other programs."""
-
-from __future__ import annotations
-
-import argparse
-from pathlib import Path
-from typing import Any
-
-from oido.cli.options import add_command, adder, fetch_model
-from oido.cli.terminal import EXIT_OK
-
-__all__ = ["add_parser"]
-
-_HELP = """\
-write a model as one file for phones and other programs
+"""Write a model as one file for phones and other programs.
 
 Write a model as one file: waveform in, scores out.
 
@@ -28,10 +14,21 @@ labels, sample rate, calibration and thresholds in its metadata, and runs in Lit
 the Task Library. It is run on several windows, and compared with oido, before it gets its name.
 """
 
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from oido.cli.options import add_command, fetch_model
+from oido.cli.terminal import EXIT_OK
+
+__all__ = ["add_parser"]
+
 
 def add_parser(commands: Any) -> None:
     """Add ``oido export``."""
-    add = adder(add_command(commands, "export", _run, _HELP))
+    add = add_command(commands, "export", _run, __doc__)
     add("model NAME-or-FILE", "see `oido models list`")
     add("-o, --output FILE", "the file; .tflite or .onnx", type=Path, required=True)
     add("--format", "if the file's name does not say it", choices=("tflite", "onnx"))

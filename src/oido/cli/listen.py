@@ -1,5 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido listen``: what is heard now, from a microphone, a pipe or an address."""
+"""Tell what is heard now: a microphone, a camera, a stream.
+
+Tell what is heard now, and set off actions.
+
+examples:
+  oido listen                                     the microphone, in a live view
+  oido listen mic:USB --allow Speech --allow Dog
+  oido listen rtsp://camera.local/live --jsonl >> heard.jsonl
+  oido listen http://radio.example/stream.mp3 --windows
+  arecord -f S16_LE -r 16000 | oido listen - --rate 16000
+  ffmpeg -i INPUT -f ogg - | oido listen -
+  oido listen --on "Smoke detector, smoke alarm>0.6 for 2s" --do mqtt://homeassistant.local
+  oido listen --on "Dog|Bark>0.5" --do save:barks --forget-speech --do exec:"notify-send Dog"
+
+Scores are the model's raw outputs from 0 to 1. They are not probabilities.
+
+On a terminal there is a live view; elsewhere a line per event, and with --jsonl a JSON object per
+line, each as soon as the event is over. Exit code: 0 the source ended; 1 fatal; 2 wrong usage;
+130 ended by Ctrl-C (or SIGTERM), after what was under way was written and told.
+"""
 
 from __future__ import annotations
 
@@ -30,33 +49,10 @@ __all__ = ["add_parser"]
 
 _GRACE_SECONDS = 5.0
 
-_HELP = """\
-tell what is heard now: a microphone, a camera, a stream
-
-Tell what is heard now, and set off actions.
-
-examples:
-  oido listen                                     the microphone, in a live view
-  oido listen mic:USB --allow Speech --allow Dog
-  oido listen rtsp://camera.local/live --jsonl >> heard.jsonl
-  oido listen http://radio.example/stream.mp3 --windows
-  arecord -f S16_LE -r 16000 | oido listen - --rate 16000
-  ffmpeg -i INPUT -f ogg - | oido listen -
-  oido listen --on "Smoke detector, smoke alarm>0.6 for 2s" --do mqtt://homeassistant.local
-  oido listen --on "Dog|Bark>0.5" --do save:barks --forget-speech --do exec:"notify-send Dog"
-
-Scores are the model's raw outputs from 0 to 1. They are not probabilities.
-
-On a terminal there is a live view; elsewhere a line per event, and with --jsonl a JSON object per
-line, each as soon as the event is over. Exit code: 0 the source ended; 1 fatal; 2 wrong usage;
-130 ended by Ctrl-C (or SIGTERM), after what was under way was written and told.
-"""
-
 
 def add_parser(commands: Any) -> None:
     """Add ``oido listen``."""
-    parser = add_command(commands, "listen", _run, _HELP)
-    add_listen_options(parser)
+    add_listen_options(add_command(commands, "listen", _run, __doc__))
 
 
 class _Talk:

@@ -7,16 +7,15 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from oido.cli.options import add_detection_options, add_label_options, add_options, add_quiet, adder
+from oido.cli.options import Arguments
 from oido.errors import OptionError
 from oido.options import OPTIONS
 
 __all__ = ["add_listen_options"]
 
 
-def add_listen_options(parser: argparse.ArgumentParser) -> None:
+def add_listen_options(add: Arguments) -> None:
     """All of them. ``args.rules`` becomes [("on" | "do", text)] in order."""
-    add = adder(parser)
     add(
         "source SOURCE",
         "mic (the default), mic:DEVICE (a number or part of a name, see `oido devices`), - "
@@ -25,43 +24,39 @@ def add_listen_options(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         default="mic",
     )
-    _add_source_options(adder(parser.add_argument_group("the source")))
-    group = parser.add_argument_group("output")
-    add = adder(group)
-    add("--jsonl", "a JSON object per line, for other programs")
-    add("--windows", "also a line per window, with its best labels")
-    add("--plain", "lines to read, also where there is a terminal")
-    add_quiet(group, "say nothing on standard error")
-    add("-v, --verbose", "where an internal error was")
-    group = parser.add_argument_group("what is reported")
-    add_options(group, "top", help="bars of the view (default 8), or labels of a window (5)")
-    add_options(
-        group,
+    _add_source_options(add.group("the source"))
+    add_output = add.group("output")
+    add_output("--jsonl", "a JSON object per line, for other programs")
+    add_output("--windows", "also a line per window, with its best labels")
+    add_output("--plain", "lines to read, also where there is a terminal")
+    add_output.quiet("say nothing on standard error")
+    add_output("-v, --verbose", "where an internal error was")
+    reported = add.group("what is reported")
+    reported.options("top", help="bars of the view (default 8), or labels of a window (5)")
+    reported.options(
         "threshold",
         help="lowest score of an event, 0..1, or probability of a calibrated model (default: the "
         "model's own, or 0.3)",
     )
-    add_options(
-        group,
+    reported.options(
         "thresholds",
         help="thresholds per label: CSV lines label,threshold, or a JSON object",
     )
-    add_label_options(group, of_allow="; triggers hear all")
-    add_detection_options(group)
-    _add_trigger_options(adder(parser.add_argument_group("triggers")))
-    group = parser.add_argument_group("how it is heard")
-    add_options(group, "model", "precision", "hop")
-    add_options(
-        group,
+    reported.labels(of_allow="; triggers hear all")
+    reported.detection()
+    _add_trigger_options(add.group("triggers"))
+    prediction = add.group("how it is heard")
+    prediction.options("model", "precision", "hop")
+    prediction.options(
         "channel",
         metavar="mix|N",
         type=_channel,
         help="the mean of all channels (default), or channel N from 0",
     )
-    add_options(group, "head", "calibration")
+    prediction.options("head", "calibration")
 
 
-def _add_source_options(add: Any) -> None:
+def _add_source_options(add: Arguments) -> None:
     add("--rate HZ", "raw samples come on standard input, at this rate", type=int)
     add(
         "--encoding",
@@ -77,7 +72,7 @@ def _add_source_options(add: Any) -> None:
     )
 
 
-def _add_trigger_options(add: Any) -> None:
+def _add_trigger_options(add: Arguments) -> None:
     add(
         "--on CONDITION",
         'LABEL[|LABEL…][>SCORE][ for DURATION][ cool-down DURATION], such as "Dog|Bark>0.5 '

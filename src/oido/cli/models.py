@@ -1,26 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido models``: list, fetch, verify, annotate, and look into models."""
-
-from __future__ import annotations
-
-import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from oido.cli.options import add_command, adder
-from oido.cli.terminal import print_message
-from oido.errors import ModelNotFoundError, OptionError
-from oido.models import fetch
-from oido.models.registry import CATALOG, DEFAULT_MODEL, ENSEMBLE, ENSEMBLE_MEMBERS, card
-
-if TYPE_CHECKING:
-    from oido.heads import Head
-    from oido.models.model import AudioModel
-
-__all__ = ["add_parser"]
-
-_HELP = """\
-list, fetch, verify and look into models
+"""List, fetch, verify and look into models.
 
 The models that oido knows, and what is in them.
 
@@ -37,51 +16,33 @@ Models are looked for in the folders of OIDO_MODEL_PATH, then in the cache (OIDO
 place), then fetched. Size and SHA-256 must be the published ones, wherever a file comes from.
 """
 
-_ANNOTATE_HELP = """\
-write labels and sample rate into a .tflite that lacks them
+from __future__ import annotations
 
-Write metadata into a .tflite: the labels of its scores and its sample rate.
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-examples:
-  oido models annotate birds.tflite --labels labels.txt --sample-rate 16000
-  oido models annotate old.tflite --labels l.txt --sample-rate 32000 -o new.tflite
-"""
+from oido.cli.options import add_command
+from oido.cli.terminal import print_message
+from oido.errors import ModelNotFoundError, OptionError
+from oido.models import fetch
+from oido.models.registry import CATALOG, DEFAULT_MODEL, ENSEMBLE, ENSEMBLE_MEMBERS, card
+
+if TYPE_CHECKING:
+    from oido.heads import Head
+    from oido.models.model import AudioModel
+
+__all__ = ["add_parser"]
 
 
 def add_parser(commands: Any) -> None:
     """Add ``oido models``."""
-    parser = add_command(commands, "models", None, _HELP)
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-
-    add_command(
-        actions,
-        "list",
-        _list,
-        "the models, and which of them are here\n\n"
-        "List the models that oido knows, and where those are that are here.",
-    )
-
-    add_fetching = adder(
-        add_command(
-            actions,
-            "fetch",
-            _fetch,
-            "bring a model to this machine\n\n"
-            "Bring a model to this machine, verify it, and print its path.",
-        )
-    )
+    actions = add_command(commands, "models", None, __doc__).actions()
+    add_command(actions, "list", _list, _list.__doc__)
+    add_fetching = add_command(actions, "fetch", _fetch, _fetch.__doc__)
     add_fetching("name NAME", "see `oido models list`", nargs="?", default=DEFAULT_MODEL)
     add_fetching("--from-file FILE", "take it from this file, not from the net", type=Path)
-
-    add_info = adder(
-        add_command(
-            actions,
-            "info",
-            _info,
-            "what is in a model: by name, or any .tflite\n\n"
-            "Say what is in a model, read from the file itself.",
-        )
-    )
+    add_info = add_command(actions, "info", _info, _info.__doc__)
     add_info(
         "model NAME-or-FILE",
         "a name of the list, or the path of a .tflite",
@@ -89,8 +50,7 @@ def add_parser(commands: Any) -> None:
         default=DEFAULT_MODEL,
     )
     add_info("--labels", "print its labels, one per line")
-
-    add_annotating = adder(add_command(actions, "annotate", _annotate, _ANNOTATE_HELP))
+    add_annotating = add_command(actions, "annotate", _annotate, _annotate.__doc__)
     add_annotating("file FILE", "the .tflite", type=Path)
     add_annotating(
         "--labels TEXT-FILE",
@@ -109,17 +69,14 @@ def add_parser(commands: Any) -> None:
         "write here (default: replace FILE, and keep it as FILE.orig, FILE.orig2, …)",
         type=Path,
     )
-
-    add_command(
-        actions,
-        "verify",
-        _verify,
-        "check the cached models against their SHA-256\n\n"
-        "Check the cached models against their published SHA-256.",
-    )
+    add_command(actions, "verify", _verify, _verify.__doc__)
 
 
 def _list(args: argparse.Namespace) -> int:
+    """The models, and which of them are here.
+
+    List the models that oido knows, and where those are that are here.
+    """
     for entry in CATALOG:
         path = fetch.find(entry)
         where = str(path) if path else f"not here yet: oido models fetch {entry.name}"
@@ -133,6 +90,10 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _fetch(args: argparse.Namespace) -> int:
+    """Bring a model to this machine.
+
+    Bring a model to this machine, verify it, and print its path.
+    """
     if args.name == ENSEMBLE:
         if args.from_file is not None:
             raise OptionError(f"{ENSEMBLE} is two files; fetch each: {', '.join(ENSEMBLE_MEMBERS)}")
@@ -147,6 +108,10 @@ def _fetch(args: argparse.Namespace) -> int:
 
 
 def _info(args: argparse.Namespace) -> int:
+    """What is in a model: by name, or any .tflite.
+
+    Say what is in a model, read from the file itself.
+    """
     from oido.models.loading import load_model
 
     model = load_model(args.model, on_message=print_message)
@@ -189,6 +154,14 @@ def _labels_of(head: Head) -> str:
 
 
 def _annotate(args: argparse.Namespace) -> int:
+    """Write labels and sample rate into a .tflite that lacks them.
+
+    Write metadata into a .tflite: the labels of its scores and its sample rate.
+
+    examples:
+      oido models annotate birds.tflite --labels labels.txt --sample-rate 16000
+      oido models annotate old.tflite --labels l.txt --sample-rate 32000 -o new.tflite
+    """
     from oido.heads import Head
     from oido.models.tflite.metadata_writer import annotate
     from oido.writers.atomic import AtomicFile, keep_original
@@ -243,6 +216,10 @@ def _front_end_of(model: AudioModel) -> str:
 
 
 def _verify(args: argparse.Namespace) -> int:
+    """Check the cached models against their SHA-256.
+
+    Check the cached models against their published SHA-256.
+    """
     cached = [entry for entry in CATALOG if fetch.cache_path(entry).exists()]
     for entry in cached:
         print(f"{entry.name}: ok, {fetch.verify(entry)}")

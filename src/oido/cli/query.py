@@ -1,32 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido query``: what a results folder holds."""
-
-from __future__ import annotations
-
-import argparse
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from oido.cli.options import (
-    add_clock_options,
-    add_command,
-    add_quiet,
-    add_results,
-    adder,
-    clock_of,
-    print_doubts,
-)
-from oido.cli.terminal import EXIT_OK, print_message, use_utf8
-from oido.errors import OptionError
-
-if TYPE_CHECKING:
-    from oido.results import Results
-
-__all__ = ["add_parser"]
-
-_HELP = """\
-find rows in a results folder, or ask it in SQL
+"""Find rows in a results folder, or ask it in SQL.
 
 Find rows in a results folder, sorted by file, channel and time, or ask it in SQL.
 
@@ -46,6 +19,22 @@ single SELECT, and reads nothing but the results. A folder that is still being w
 is committed. Scores are the model's raw outputs, not probabilities.
 """
 
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oido.cli.options import add_command, clock_of, print_doubts
+from oido.cli.terminal import EXIT_OK, print_message, use_utf8
+from oido.errors import OptionError
+
+if TYPE_CHECKING:
+    from oido.results import Results
+
+__all__ = ["add_parser"]
+
 _SCREEN_ROWS = 50
 _SCREEN_COLUMNS = ("file", "recorded_at", "duration", "channels", "windows", "failure_reason")
 """Of recordings, which have too many for a screen."""
@@ -53,9 +42,8 @@ _SCREEN_COLUMNS = ("file", "recorded_at", "duration", "channels", "windows", "fa
 
 def add_parser(commands: Any) -> None:
     """Add ``oido query``."""
-    parser = add_command(commands, "query", _run, _HELP)
-    add = adder(parser)
-    add_results(parser)
+    add = add_command(commands, "query", _run, __doc__)
+    add.results()
     add("condition CONDITION", "which rows, in SQL, right after RESULTS (default: all)", nargs="?")
     add("--where CONDITION", "the same, anywhere")
     add("--sql SELECT", "a whole query instead of a condition")
@@ -66,15 +54,14 @@ def add_parser(commands: Any) -> None:
         f"at most N rows; 0: all (default: all, on the screen {_SCREEN_ROWS})",
         type=int,
     )
-    group = parser.add_argument_group("output")
-    add_output = adder(group)
+    add_output = add.group("output")
     add_output("-o, --output FILE", "write a file", type=Path)
     add_output(
         "--format FORMAT",
         "table (for reading, the default), csv, jsonl, json, parquet; a file's name tells it",
     )
-    add_quiet(group, "errors only")
-    add_clock_options(parser)
+    add_output.quiet("errors only")
+    add.clock()
 
 
 def _run(args: argparse.Namespace) -> int:

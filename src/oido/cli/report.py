@@ -1,31 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido report``: what an archive holds, as a page and as figures."""
-
-from __future__ import annotations
-
-import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from oido.cli.options import (
-    add_clock_options,
-    add_command,
-    add_quiet,
-    add_results,
-    adder,
-    clock_of,
-    print_doubts,
-    require_suffix,
-)
-from oido.cli.terminal import EXIT_OK, print_message
-
-if TYPE_CHECKING:
-    from oido.results.summary import Summary
-
-__all__ = ["add_parser"]
-
-_HELP = """\
-tell what an archive holds: hours, labels, times of day, gaps, failures
+"""Tell what an archive holds: hours, labels, times of day, gaps, failures.
 
 Tell what a results folder holds, as a page to read and as figures.
 
@@ -41,12 +15,25 @@ nothing. Times come from names and tags of the recordings; where neither tells o
 and is counted as such.
 """
 
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oido.cli.options import add_command, clock_of, print_doubts, require_suffix
+from oido.cli.terminal import EXIT_OK, print_message
+
+if TYPE_CHECKING:
+    from oido.results.summary import Summary
+
+__all__ = ["add_parser"]
+
 
 def add_parser(commands: Any) -> None:
     """Add ``oido report``."""
-    parser = add_command(commands, "report", _run, _HELP)
-    add = adder(parser)
-    add_results(parser)
+    add = add_command(commands, "report", _run, __doc__)
+    add.results()
     add("-o, --output FILE.html", "the page", type=Path)
     add("--json FILE.json", "every figure", type=Path)
     add("--label LABEL", "one label, day by day and hour by hour")
@@ -58,8 +45,8 @@ def add_parser(commands: Any) -> None:
     )
     add("--hours-in ZONE", "the zone of hours and days, such as Europe/Madrid (default: UTC)")
     add("--locale LANGUAGE", "of the page: en (default) or es", default="en")
-    add_quiet(parser, "errors only")
-    add_clock_options(parser)
+    add.quiet("errors only")
+    add.clock()
 
 
 def _run(args: argparse.Namespace) -> int:

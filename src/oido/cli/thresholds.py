@@ -1,26 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido thresholds``: show or edit the thresholds in a model or a calibration."""
-
-from __future__ import annotations
-
-import argparse
-import sys
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from oido.cli.options import add_argument, add_command, add_options, adder, fetch_model
-from oido.cli.terminal import EXIT_OK, print_message
-from oido.errors import OptionError
-
-if TYPE_CHECKING:
-    from oido.heads import Head
-
-__all__ = ["add_parser"]
-
-_HELP = """\
-show or change the thresholds in a model or a calibration
+"""Show or change the thresholds in a model or a calibration.
 
 The thresholds of events that a model or a calibration carries.
 
@@ -34,29 +13,35 @@ examples:
 Without -o the file is replaced, and kept as FILE.orig (FILE.orig2, … if there is one already).
 """
 
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oido.cli.options import add_command, fetch_model
+from oido.cli.terminal import EXIT_OK, print_message
+from oido.errors import OptionError
+
+if TYPE_CHECKING:
+    from oido.heads import Head
+
+__all__ = ["add_parser"]
+
 Pairs = tuple[tuple[str, float], ...]
 
 
 def add_parser(commands: Any) -> None:
     """Add ``oido thresholds``."""
-    parser = add_command(commands, "thresholds", None, _HELP)
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    show = add_command(
-        actions,
-        "show",
-        _show,
-        "print them, as CSV\n\nPrint the thresholds as CSV: label,threshold.",
-    )
-    edit = add_command(
-        actions,
-        "edit",
-        _edit,
-        "change some of them\n\nChange thresholds in a .tflite or a calibration.json.",
-    )
-    add_edit = adder(edit)
-    for action in (show, edit):
-        add_argument(action, "model NAME-or-FILE", "a model, or a calibration.json")
-        add_options(action, "head")
+    actions = add_command(commands, "thresholds", None, __doc__).actions()
+    add_show = add_command(actions, "show", _show, _show.__doc__)
+    add_edit = add_command(actions, "edit", _edit, _edit.__doc__)
+    for add in (add_show, add_edit):
+        add("model NAME-or-FILE", "a model, or a calibration.json")
+        add.options("head")
     add_edit("-o, --output FILE", "write here", type=Path)
     add_edit(
         "--set LABEL=P",
@@ -74,6 +59,10 @@ def add_parser(commands: Any) -> None:
 
 
 def _show(args: argparse.Namespace) -> int:
+    """Print them, as CSV.
+
+    Print the thresholds as CSV: label,threshold.
+    """
     from oido.heads import thresholds_text
     from oido.params import DEFAULT_THRESHOLD
 
@@ -85,6 +74,10 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _edit(args: argparse.Namespace) -> int:
+    """Change some of them.
+
+    Change thresholds in a .tflite or a calibration.json.
+    """
     source = Path(args.model)
     output = args.output
     if output is None:

@@ -1,23 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido train``: teach a classifier sounds of your own."""
-
-from __future__ import annotations
-
-import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from oido.cli.options import add_command, add_options, add_quiet, adder, fetch_model
-from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_message
-from oido.errors import OptionError
-
-if TYPE_CHECKING:
-    from oido.datasets.dataset import Dataset
-
-__all__ = ["add_parser"]
-
-_HELP = """\
-teach a classifier sounds of your own
+"""Teach a classifier sounds of your own.
 
 Teach a classifier sounds of your own, judge it, and export it.
 
@@ -35,18 +17,30 @@ background, noise, other and silence hold no event; -Dog is known to be without 
 Recordings of one source never stand on both sides of a split.
 """
 
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oido.cli.options import add_command, fetch_model
+from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_message
+from oido.errors import OptionError
+
+if TYPE_CHECKING:
+    from oido.datasets.dataset import Dataset
+
+__all__ = ["add_parser"]
+
 
 def add_parser(commands: Any) -> None:
     """Add ``oido train``."""
-    parser = add_command(commands, "train", _run, _HELP)
-    add = adder(parser)
+    add = add_command(commands, "train", _run, __doc__)
     add("data DATA", "a folder or a table of labelled recordings")
     add("-o, --output FILE", "write the classifier here (.tflite, .onnx)", type=Path)
     add("--report FILE.html", "write what is known of it (.html, .json)", type=Path)
     add("--check", "only tell what is in the data, and what is wrong")
-    add_options(
-        parser, "model", help="whose embeddings are built on (default yamnet/classification)"
-    )
+    add.options("model", help="whose embeddings are built on (default yamnet/classification)")
     add("--seed N", "of all chance (default 0)", type=int, default=0)
     add("--keep-base", "keep the base model's own scores as a first output")
     add("--no-unknown", "leave out the output that tells sounds of no taught class")
@@ -60,8 +54,8 @@ def add_parser(commands: Any) -> None:
     add("--finetune", "train the network itself further (minutes; needs oido[torch])")
     add("--max-minutes M", "with --finetune: stop after so long", type=float)
     add("--no-cache", "hear everything anew, and keep no embeddings")
-    add_options(parser, "jobs", help="threads that hear (default: cores)")
-    add_quiet(parser)
+    add.options("jobs", help="threads that hear (default: cores)")
+    add.quiet()
 
 
 def _run(args: argparse.Namespace) -> int:
