@@ -20,10 +20,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from oido.cli.live_screen import Screen
+from oido.cli.live_output import Screen
 from oido.cli.main import run
-from oido.live.monitor import LiveUpdate
-from oido.live.source import UtcClock
+from oido.live.monitor import LiveUpdate, UtcClock
 from oido.types import Event
 from tests.cli.listening import OIDO, RAW, STREET, Live, Page, listen, records
 from tests.live.servers import Station, as_mp3, running

@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What live sources share: gaps, reading that Ctrl-C can end, a view of passing samples, a clock.
+"""What live sources share: gaps, and reading that Ctrl-C can end.
 
 Time goes on as silence where a source lost samples. What may block for long in C runs in a thread
-that nobody joins. A tapped reader passes samples on as they come, and seconds of the stream become
-the time of day.
+that nobody joins.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from typing import NamedTuple, TypeVar
@@ -18,15 +16,11 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from oido.signal.decode import AudioReader
-
 __all__ = [
     "OnBlock",
     "OnGap",
     "OnMessage",
     "SourceGap",
-    "TappedReader",
-    "UtcClock",
     "ignore",
     "in_background",
     "iterate_in_background",
@@ -114,62 +108,6 @@ def iterate_in_background(items: Iterator[_T], capacity: int) -> Iterator[_T]:
             yield item[0]
     finally:
         stopping.set()
-
-
-class TappedReader(AudioReader):
-    """Another reader, each block of which goes to ``on_block`` just before it is used."""
-
-    def __init__(
-        self, reader: AudioReader, on_block: Callable[[NDArray[np.float32]], None]
-    ) -> None:
-        self._reader, self._on_block = reader, on_block
-        self.info = reader.info
-
-    @property
-    def damaged_packets(self) -> int:  # type: ignore[override]
-        return self._reader.damaged_packets
-
-    @property
-    def fullness(self) -> float:
-        return self._reader.fullness
-
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """Blocks f32[n, channels]."""
-        for block in self._reader.blocks():
-            self._on_block(block)
-            yield block
-
-    def close(self) -> None:
-        """Close the reader inside."""
-        self._reader.close()
-
-
-_MEMORY_SECONDS = 30.0
-
-
-class UtcClock:
-    """Seconds of a live stream as the time of day.
-
-    A sample was recorded before it came; those that came with the least delay are the best
-    evidence. The least of the last half to whole minute counts, so that neither a slow sound card
-    nor a clock that is set makes it wrong for long.
-    """
-
-    def __init__(self) -> None:
-        self._least = self._before = float("inf")
-        self._since = float("-inf")
-
-    def update(self, stream_time: float, now: float | None = None) -> None:
-        """The stream was there up to ``stream_time`` s at ``now`` (Unix time; None: now)."""
-        now = time.time() if now is None else now
-        if not 0.0 <= now - self._since < _MEMORY_SECONDS:
-            self._before, self._least, self._since = self._least, float("inf"), now
-        self._least = min(self._least, now - stream_time)
-
-    def at(self, stream_time: float) -> datetime:
-        """That moment in UTC. Only after something came."""
-        offset = min(self._least, self._before)
-        return datetime.fromtimestamp(stream_time + offset, timezone.utc)
 
 
 def utc_text(moment: datetime) -> str:
