@@ -167,9 +167,9 @@ def test_a_program_that_fails_is_told_with_its_last_words_and_not_run_again(
 def test_a_program_that_hangs_is_ended_with_its_children(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from oido.live import builtin_actions
+    from oido.live import actions
 
-    monkeypatch.setattr(builtin_actions, "_COMMAND_SECONDS", 0.5)
+    monkeypatch.setattr(actions, "_COMMAND_SECONDS", 0.5)
     with running(Running(parse_action("exec:sh -c 'sleep 60 & wait'"))) as it:
         began = time.monotonic()
         it.runner.offer(Message(ON))

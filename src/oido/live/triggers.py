@@ -86,24 +86,21 @@ class TriggerState:
 
     def record(self) -> dict[str, Any]:
         """As JSON shows it."""
-        record: dict[str, Any] = {
+        record = {
             "type": "trigger",
             "trigger": self.condition,
             "id": self.slug,
             "state": self.state,
             "label": self.label,
             "score": round(self.score, 8),
-        }
-        if self.probability is not None:
-            record["probability"] = round(self.probability, 8)
-        record |= {
+            "probability": None if self.probability is None else round(self.probability, 8),
             "start_time": round(self.start_time, 6),
             "end_time": round(self.end_time, 6),
             "start_utc": self.start_utc,
             "end_utc": self.end_utc,
             "source": self.source,
         }
-        return record
+        return {name: value for name, value in record.items() if value is not None}
 
 
 class Trigger:
