@@ -12,8 +12,15 @@ import pytest
 
 from oido.errors import OptionError, UnknownLabelError
 from oido.results import Clock, Results
-from oido.results.coverage import Stretch, covered_by, every_day, joined, monday_of
-from oido.results.summary import Summary, summarize
+from oido.results.summary import (
+    Stretch,
+    Summary,
+    covered_by,
+    every_day,
+    joined,
+    monday_of,
+    summarize,
+)
 from tests.results.results_folders import FolderMaker, event, recording
 
 UTC = timezone.utc

@@ -21,7 +21,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.options import add_command, clock_of, print_doubts, require_suffix
+from oido.cli.options import add_command, open_results, print_doubts, require_suffix
 from oido.cli.terminal import EXIT_OK, print_message
 
 if TYPE_CHECKING:
@@ -50,16 +50,14 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.results import Results
-    from oido.results.report_page import html_page
+    from oido.results.report_page import Words, html_page
     from oido.results.summary import summarize
-    from oido.results.translations import Words
     from oido.writers.atomic import write_json, write_text
 
     require_suffix("-o", args.output, ".html", ".htm")
     require_suffix("--json", args.json, ".json")
     Words(args.locale)  # a wrong language is refused before the work
-    with Results(args.results, clock_of(args)) as results:
+    with open_results(args) as results:
         if not args.quiet:
             print_doubts(results.doubts)
         summary = summarize(

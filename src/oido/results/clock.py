@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Literal, NamedTuple, get_args
 
 from oido.errors import OptionError
-from oido.results.filename_times import NamePattern, offset_of, time_in_name, was_set
+from oido.results.filename_times import NamePattern, moment, offset_of, time_in_name, was_set
 
 __all__ = [
     "Clock",
@@ -59,15 +59,9 @@ def audiomoth_time(tags: Mapping[str, object]) -> datetime | None:
         found = _AUDIOMOTH.search(str(text)) if key.lower() in ("comment", "icmt") else None
         if found is None:
             continue
-        hour, minute, second, _, day, month, year = (int(g or 0) for g in found.groups()[:7])
-        micro = int((found[4] or "").ljust(6, "0"))
-        zone = None
-        if "(UTC" in found[0]:
-            zone = offset_of(found["offset"] or "Z")
-        try:
-            return datetime(year, month, day, hour, minute, second, micro, zone)
-        except ValueError:
-            continue
+        zone = offset_of(found["offset"] or "Z") if "(UTC" in found[0] else None
+        if (time := moment(found.group(7, 6, 5, 1, 2, 3), found[4], zone)) is not None:
+            return time
     return None
 
 
@@ -75,13 +69,7 @@ def _iso(text: str) -> datetime | None:
     found = _ISO.fullmatch(text.strip())
     if found is None:
         return None
-    micro = int((found[7] or "").ljust(6, "0"))
-    zone = offset_of(found[8]) if found[8] else None
-    try:
-        year, month, day, hour, minute, second = (int(found[n]) for n in range(1, 7))
-        return datetime(year, month, day, hour, minute, second, micro, zone)
-    except ValueError:
-        return None
+    return moment(found.group(*range(1, 7)), found[7], offset_of(found[8]) if found[8] else None)
 
 
 TimeSource = Literal["auto", "name", "tags", "modified"]

@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from oido._version import __version__
 from oido.batch.output_files import ResultFiles
 from oido.batch.plan import Failure, FileSummary, Task
@@ -60,7 +62,9 @@ def convert(
     if table not in _TABLES:
         raise OptionError(f"{table} cannot be converted; choose from {', '.join(_TABLES)}")
     _refuse_results(results.url, output)
-    known = _known(results, table)
+    known = CALIBRATED_FORMATS if results.calibrated else FORMATS
+    if table == "embeddings":
+        known = EMBEDDING_FORMATS
     tasks, summaries = _recordings(results, table)
     chosen = [format_named(name, known) for name in formats]
     chosen = [_arranged(entry, combined, tasks, summaries) for entry in chosen]
@@ -81,12 +85,6 @@ def convert(
     write_json(files.manifest_path, _manifest(results, table, where, written, rows, len(tasks)))
     replaced = sum(os.path.abspath(path) in before for path in written)
     return Converted(written, rows, len(tasks), replaced)
-
-
-def _known(results: Results, table: str) -> Sequence[Format]:
-    if table == "embeddings":
-        return EMBEDDING_FORMATS
-    return CALIBRATED_FORMATS if results.calibrated else FORMATS
 
 
 def _arranged(
@@ -156,21 +154,15 @@ def _by_recording(
     kind: Any = EmbeddingRow if table == "embeddings" else Row
     names = [name for name in kind._fields if name in results.columns(table)]
     for batch in results.batches(table, where, columns=names):
-        rows: list[AnyRow] = [kind(*values) for values in zip(*_values(batch, table))]
+        columns = [column.to_pylist() for column in batch.columns]
+        if table == "embeddings":
+            columns[-1] = [np.asarray(vector, np.float32) for vector in columns[-1]]
+        rows: list[AnyRow] = [kind(*values) for values in zip(*columns)]
         start = 0
         for end in range(1, len(rows) + 1):
             if end == len(rows) or rows[end].file != rows[start].file:
                 yield rows[start].file, rows[start:end]
                 start = end
-
-
-def _values(batch: Any, table: str) -> list[Any]:
-    columns = [column.to_pylist() for column in batch.columns]
-    if table == "embeddings":
-        import numpy as np
-
-        columns[-1] = [np.asarray(vector, np.float32) for vector in columns[-1]]
-    return columns
 
 
 def _refuse_results(url: str, output: str) -> None:

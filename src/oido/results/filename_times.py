@@ -11,12 +11,12 @@ What recorders write: AudioMoth ``20231015_063000.WAV`` (``…T.WAV`` if trigger
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 
 from oido.errors import OptionError
 
-__all__ = ["NamePattern", "offset_of", "time_in_name", "was_set"]
+__all__ = ["NamePattern", "moment", "offset_of", "time_in_name", "was_set"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -70,35 +70,49 @@ def offset_of(text: str) -> timezone | None:
     return timezone(-offset if found[1] == "-" else offset)
 
 
+def moment(
+    numbers: Iterable[str | None], fraction: str | None = None, zone: timezone | None = None
+) -> datetime | None:
+    """The time of year, month, day, hour, minute and second; None if there is none such.
+
+    fraction: the digits behind the second's point.
+    """
+    try:
+        year, month, day, hour, minute, second = (int(n or 0) for n in numbers)
+        return datetime(year, month, day, hour, minute, second, _micro(fraction), zone)
+    except ValueError:
+        return None
+
+
+def _micro(fraction: str | None) -> int:
+    return int((fraction or "").ljust(6, "0"))
+
+
 def _dates(name: str) -> Iterator[datetime]:
     for found in _DATE_AND_TIME.finditer(name):
-        year, month, day, hour, minute, second = (int(found[n]) for n in (1, 3, 4, 6, 8, 9))
-        micro = (found["fraction"] or found["microseconds"] or "").ljust(6, "0")
         zone = found["zone"] or ""
         # "-0200" may be a number of its own, unless all of it is written as ISO 8601 has it.
         is_zone = zone[:1] != "-" or ":" in zone or found["between"].upper() == "T"
-        try:
-            time = datetime(year, month, day, hour, minute, second, int(micro))
-        except ValueError:
-            continue
-        if 1900 <= year < 2100:
-            yield time.replace(tzinfo=offset_of(zone) if zone and is_zone else None)
+        time = moment(
+            found.group(1, 3, 4, 6, 8, 9),
+            found["fraction"] or found["microseconds"],
+            offset_of(zone) if zone and is_zone else None,
+        )
+        if time is not None and 1900 <= time.year < 2100:
+            yield time
 
 
 def _frigate(stem: str) -> Iterator[datetime]:
-    if found := _FRIGATE.search(stem):
-        try:
-            year, month, day, hour, minute, second = map(int, found.groups())
-            yield datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
-        except ValueError:
-            return
+    found = _FRIGATE.search(stem)
+    if found and (time := moment(found.groups(), zone=timezone.utc)):
+        yield time
 
 
 def _unix(name: str) -> Iterator[datetime]:
     found = [m for m in _UNIX.finditer(name) if int(m[1]) >= _FIRST_UNIX]
     if len(found) == 1:  # of two nobody knows which is meant
-        micro = (found[0][2] or found[0][3] or "").ljust(6, "0")
-        yield EPOCH + timedelta(seconds=int(found[0][1]), microseconds=int(micro))
+        micro = _micro(found[0][2] or found[0][3])
+        yield EPOCH + timedelta(seconds=int(found[0][1]), microseconds=micro)
 
 
 def _hexadecimal(name: str) -> Iterator[datetime]:
@@ -109,7 +123,8 @@ def _hexadecimal(name: str) -> Iterator[datetime]:
 
 
 _DIGITS = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2, "y": 2, "I": 2, "j": 3, "s": 10}
-_OTHER = {
+_EXPRESSIONS = {
+    **{name: rf"\d{{{digits}}}" for name, digits in _DIGITS.items()},
     "f": r"\d{1,6}",
     "p": "[AaPp][Mm]",
     "b": "[A-Za-z]{3}",
@@ -132,8 +147,8 @@ class NamePattern:
         pieces = re.split(r"%(.)", pattern)
         directives = pieces[1::2]
         for name in directives:
-            if name not in _DIGITS and name not in _OTHER:
-                known = " ".join(f"%{n}" for n in (*_DIGITS, *_OTHER))
+            if name not in _EXPRESSIONS:
+                known = " ".join(f"%{n}" for n in _EXPRESSIONS)
                 raise OptionError(f"%{name} in {pattern!r} is not known; there are {known}")
         used = set(directives)
         is_date = used & {"Y", "y"} and any(date <= used for date in _DATES)
@@ -142,7 +157,7 @@ class NamePattern:
                 f"{pattern!r} needs a year, a day and an hour, as in %Y%m%d_%H%M%S; or %s alone"
             )
         text = "".join(
-            _expression(piece) if number % 2 else re.escape(piece)
+            _EXPRESSIONS[piece] if number % 2 else re.escape(piece)
             for number, piece in enumerate(pieces)
         )
         before = r"(?<!\d)" if text.startswith(r"\d") else ""
@@ -163,9 +178,3 @@ class NamePattern:
             except ValueError:
                 continue
         return None
-
-
-def _expression(directive: str) -> str:
-    if directive in _DIGITS:
-        return rf"\d{{{_DIGITS[directive]}}}"
-    return _OTHER[directive]

@@ -14,7 +14,7 @@ from typing import IO, Any
 from oido.errors import OptionError
 from oido.writers.base import score_of, seconds_of
 
-__all__ = ["FORMATS", "format_named", "plain_rows", "write_table"]
+__all__ = ["FORMATS", "format_named", "plain_rows", "plain_value", "write_table"]
 
 _SECONDS = ("start_time", "end_time")
 
@@ -34,8 +34,7 @@ def plain_rows(batch: Any) -> Iterator[list[Any]]:
     for column, field in zip(batch.columns, batch.schema):
         plain = _plain_of(field)
         columns.append([None if value is None else plain(value) for value in column.to_pylist()])
-    for row in zip(*columns):
-        yield list(row)
+    yield from map(list, zip(*columns))
 
 
 def _csv(reader: Any, stream: IO[str]) -> int:
@@ -98,10 +97,11 @@ def _plain_of(field: Any) -> Callable[[Any], Any]:
     """How values of a column are written."""
     if field.name in _SECONDS and str(field.type) == "double":
         return seconds_of
-    return score_of if str(field.type) == "float" else _plain
+    return score_of if str(field.type) == "float" else plain_value
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
+    """A value, whatever it holds, as JSON can have it; times are ISO 8601."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Decimal):
@@ -109,9 +109,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, date):  # a datetime is one, too
         return _iso(value)
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain_value(item) for item in value]
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain_value(item) for key, item in value.items()}
     return value if value is None or isinstance(value, (str, int)) else str(value)
 
 
