@@ -18,6 +18,7 @@ from oido.heads import ScoreCalibration, ScoreTransformation, Sigmoid
 from oido.models.calibration_file import Calibration
 from oido.models.model import AudioModel
 from oido.server.model_store import ModelStore
+from oido.server.settings import Settings
 from tests.server.conftest import StartServer
 
 STREET = Path(__file__).parents[2] / "examples" / "street.flac"
@@ -62,7 +63,7 @@ def test_a_calibration_for_another_model_is_refused(calibration: Path, tmp_path:
     other = tmp_path / "other.json"
     other.write_text(json.dumps({**values, "model_sha256": "0" * 64}), "utf-8")
     with pytest.raises(OptionError, match="calibrate this one"):
-        ModelStore(("yamnet/classification",), None, 1, (str(other),))
+        ModelStore(Settings(("yamnet/classification",), None, (str(other),)))
 
 
 def test_the_page_gets_a_file_with_the_calibration(calibration: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from oido.models.calibration_file import Calibration, apply_calibration
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, Precision
 from oido.params import Selection, Windowing
+from oido.server.settings import Settings
 
 __all__ = ["ModelStore", "ServedModel", "load_configured_model", "require_fitting"]
 
@@ -113,18 +114,13 @@ class ServedModel:
 class ModelStore:
     """All models of a server. Raises ModelError, or OptionError for two of one name."""
 
-    def __init__(
-        self,
-        models: tuple[str, ...],
-        precision: Precision | None,
-        threads: int,
-        calibrations: tuple[str, ...] = (),
-    ) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._models: dict[str, ServedModel] = {}
-        loaded = [load_configured_model(source, precision, calibrations)[0] for source in models]
+        precision, calibrations = settings.precision, settings.calibrations
+        loaded = [load_configured_model(m, precision, calibrations)[0] for m in settings.models]
         require_fitting(loaded, calibrations)
-        for source, model in zip(models, loaded):
-            served = ServedModel(source, model, threads)
+        for source, model in zip(settings.models, loaded):
+            served = ServedModel(source, model, settings.workers)
             if served.name in self._models:
                 raise OptionError(f"two of the models are called {served.name}")
             self._models[served.name] = served

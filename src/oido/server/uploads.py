@@ -41,8 +41,12 @@ class Uploads:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._folder = tempfile.mkdtemp(prefix="oido-serve-")
+        self._folder = ""
         self.bytes_here = 0
+
+    def open(self) -> None:
+        """Make the folder."""
+        self._folder = tempfile.mkdtemp(prefix="oido-serve-")
 
     @asynccontextmanager
     async def receive(self, request: Request) -> AsyncIterator[UploadedFile]:
@@ -79,7 +83,8 @@ class Uploads:
 
     def close(self) -> None:
         """Delete the folder, with all that is left in it."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     async def _next(self, chunks: AsyncIterator[bytes], deadline: float) -> bytes | None:
         left = deadline - asyncio.get_running_loop().time()
