@@ -99,19 +99,6 @@ def _run(args: argparse.Namespace) -> int:
     return run_archive(args)
 
 
-def _run_spec(args: argparse.Namespace) -> RunSpec:
-    from oido.batch.units import RunSpec
-
-    return RunSpec(
-        plan_of(args, level="events", top=None),
-        args.output,
-        floor=args.floor,
-        clip_top=args.clip_top,
-        embeddings=bool(args.embeddings),
-        split_seconds=args.split or float("inf"),
-    )
-
-
 def run_archive(args: argparse.Namespace) -> int:
     """Run the paths of the command line into its folder; the exit code."""
     run: ArchiveRun | None = None
@@ -123,15 +110,19 @@ def run_archive(args: argparse.Namespace) -> int:
             _need_pyarrow()
             from oido.batch.run import ArchiveRun
             from oido.batch.sources import find_sources
+            from oido.batch.units import RunSpec
 
-        spec = _run_spec(args)
-        sources = find_sources(args.paths)
-        run = ArchiveRun(
-            spec,
-            sources,
-            resumes=args.resume,
-            retries_failed=bool(args.retry_failed),
+        spec = RunSpec(
+            plan_of(args, level="events", top=None),
+            args.output,
+            floor=args.floor,
+            clip_top=args.clip_top,
+            embeddings=bool(args.embeddings),
+            split_seconds=args.split or float("inf"),
         )
+        sources = find_sources(args.paths)
+        retries_failed = bool(args.retry_failed)
+        run = ArchiveRun(spec, sources, resumes=args.resume, retries_failed=retries_failed)
         with ExitStack() as stack:
             stack.callback(run.tidy)
             engine = _engine(args, spec, sources, stack)

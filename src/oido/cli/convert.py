@@ -23,7 +23,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from oido.cli.options import add_command, clock_of, print_doubts
+from oido.cli.options import add_command, open_results, print_doubts
 from oido.cli.terminal import EXIT_OK, print_message
 
 __all__ = ["add_parser"]
@@ -59,11 +59,10 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.results import Results
     from oido.results.convert import convert
 
     formats = [name for text in args.format for name in text.split(",")]
-    with Results(args.results, clock_of(args)) as results:
+    with open_results(args) as results:
         if args.where and not args.quiet:
             print_doubts(results.doubts)
         done = convert(

@@ -13,16 +13,14 @@ Every line is the outcome of a real try. Exit code 0 if the default model can he
 from __future__ import annotations
 
 import argparse
-import array
 import importlib
 import importlib.util
-import math
 import os
 import platform
 import tempfile
-import wave
 from collections.abc import Callable
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from oido._version import __version__
@@ -94,20 +92,25 @@ def _microphone() -> str:
 
 def _model() -> str:
     """Hear a beep with the default model, as `oido classify` does: from a file, by a worker."""
+    import numpy as np
+
     from oido.batch.plan import Plan, Task
     from oido.batch.process_pool import LocalPool
     from oido.batch.worker import Done
+    from oido.live.clips import AudioClip
     from oido.models.registry import DEFAULT_MODEL
     from oido.types import Row
 
     fetch_model(DEFAULT_MODEL)
     with tempfile.TemporaryDirectory(prefix="oido-") as folder:
-        path = os.path.join(folder, "beep.wav")
-        _write_beep(path)
+        path = Path(folder) / "beep.wav"
+        times = np.arange(160_000) / 16_000
+        beep = np.round(9_000 * np.sin(2 * np.pi * 1_000 * times)).astype(np.int16)
+        path.write_bytes(AudioClip(0.0, 16_000, beep).wav())
         plan = Plan(model=DEFAULT_MODEL, level="clip", top=1)
         with LocalPool(plan, workers=1) as pool:
             labels: list[str] = []
-            for _, message in pool.run([Task(0, path, path, "beep")]):
+            for _, message in pool.run([Task(0, str(path), str(path), "beep")]):
                 if isinstance(message, Done):
                     summary = message.summary
                 else:
@@ -115,15 +118,3 @@ def _model() -> str:
     if summary.failure is not None:
         raise OidoError(summary.failure.reason)
     return f"{DEFAULT_MODEL} hears a 1 kHz tone as {labels[0]!r}"
-
-
-def _write_beep(path: str) -> None:
-    rate, seconds = 16_000, 10
-    wave_16_bit = (
-        round(9_000 * math.sin(2 * math.pi * 1_000 * n / rate)) for n in range(rate * seconds)
-    )
-    with wave.open(path, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(array.array("h", wave_16_bit).tobytes())

@@ -164,7 +164,7 @@ def _annotate(args: argparse.Namespace) -> int:
     """
     from oido.heads import Head
     from oido.models.tflite.metadata_writer import annotate
-    from oido.writers.atomic import AtomicFile, keep_original
+    from oido.writers.atomic import keep_original, write_atomically
 
     names = ["scores"] if len(args.labels) == 1 else [f"head_{n}" for n in range(len(args.labels))]
     heads = [
@@ -181,12 +181,10 @@ def _annotate(args: argparse.Namespace) -> int:
         author=args.author,
     )
     output = args.output or args.file
-    file = AtomicFile(output, binary=True)
-    with file.guard():
+    with write_atomically(output, binary=True) as file:
         file.stream.write(content)
         if output.exists() and output.samefile(args.file):
             keep_original(output)
-    file.commit()
     print(output)
     return 0
 

@@ -26,14 +26,14 @@ from oido.options import FLAG, LABELS, OPTIONS
 if TYPE_CHECKING:
     from oido.batch.plan import Plan, Task
     from oido.batch.sources import Recording
-    from oido.results import Clock
+    from oido.results import Results
 
 __all__ = [
     "Arguments",
     "add_command",
-    "clock_of",
     "fetch_model",
     "make_tasks",
+    "open_results",
     "plan_of",
     "print_doubts",
     "require_suffix",
@@ -242,11 +242,11 @@ def require_suffix(option: str, path: Path | None, *suffixes: str) -> None:
         raise OptionError(f"{option} needs a name that ends in {suffixes[0]}, not {path}")
 
 
-def clock_of(args: argparse.Namespace) -> Clock:
-    """The clock that these options describe. Raises OptionError."""
-    from oido.results import Clock
+def open_results(args: argparse.Namespace) -> Results:
+    """The results folder, with the clock that the options describe. Raises OptionError."""
+    from oido.results import Clock, Results
 
-    return Clock(args.time_pattern, args.time_zone, args.time_from)
+    return Results(args.results, Clock(args.time_pattern, args.time_zone, args.time_from))
 
 
 _DOUBTS = {

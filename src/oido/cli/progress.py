@@ -7,13 +7,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oido.batch.plan import FileSummary, Task
 from oido.batch.run import Progressed
 from oido.batch.units import Source
 from oido.batch.worker import Done, Rows
 from oido.cli.terminal import print_message
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["ArchiveProgress", "Progress", "clock_text", "show_progress"]
 
@@ -25,13 +28,13 @@ class Progress:
     """Hours of audio done, times real time, and the time that is left.
 
     The total is counted in bytes of the recordings, because their lengths are not known before
-    they are opened; a recording under way counts when it is done.
+    they are opened; a recording under way counts when it is done. sizes: of all, in bytes.
     """
 
-    def __init__(self, tasks: Sequence[Task], quiet: bool) -> None:
+    def __init__(self, sizes: Sequence[int], quiet: bool) -> None:
         self._quiet = quiet
-        self._tasks = len(tasks)
-        self._total_bytes = sum(task.size_bytes for task in tasks)
+        self._tasks = len(sizes)
+        self._total_bytes = sum(sizes)
         self._done_bytes = 0
         self._done_files = 0
         self._done_seconds = 0.0
@@ -115,7 +118,7 @@ class Progress:
             self._bar.close()
             self._bar = None
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -139,14 +142,9 @@ class ArchiveProgress(Progress):
     """As `Progress`, for units that end in any order."""
 
     def __init__(self, sources: Sequence[Source], quiet: bool) -> None:
-        super().__init__((), quiet)
-        self._tasks = len(sources)
-        self._total_bytes = sum(source.size for source in sources)
+        super().__init__([source.size for source in sources], quiet)
         self._under_way: dict[str, float] = {}
         self.failed = 0
-
-    def __enter__(self) -> ArchiveProgress:
-        return self
 
     def move(self, step: Progressed) -> None:
         """A step of the run is over."""

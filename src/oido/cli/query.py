@@ -26,7 +26,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.options import add_command, clock_of, print_doubts
+from oido.cli.options import add_command, open_results, print_doubts
 from oido.cli.terminal import EXIT_OK, print_message, use_utf8
 from oido.errors import OptionError
 
@@ -65,11 +65,9 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.results import Results
-
     format_name = _format(args)
     _refuse_contradictions(args)
-    with Results(args.results, clock_of(args)) as results:
+    with open_results(args) as results:
         if not args.quiet:
             print_doubts(results.doubts)
         reader = _reader(args, results, format_name)
@@ -164,17 +162,11 @@ def _show(reader: Any, args: argparse.Namespace, results: Results) -> None:
 
 
 def _write_file(reader: Any, format_name: str, path: Path) -> int:
-    from oido.writers import AtomicFile
+    from oido.writers.atomic import write_atomically
     from oido.writers.query_tables import write_table
 
-    file = AtomicFile(path, binary=format_name == "parquet")
-    try:
-        with file.guard():
-            rows = write_table(reader, format_name, file.stream)
-        file.commit()
-    finally:
-        file.discard()
-    return rows
+    with write_atomically(path, binary=format_name == "parquet") as file:
+        return write_table(reader, format_name, file.stream)
 
 
 def _write_stdout(reader: Any, format_name: str) -> None:

@@ -59,9 +59,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.cli.progress import show_progress
     from oido.datasets.dataset import Dataset
-    from oido.training.train import train
 
     if args.output is None and not args.check and args.report is None:
         raise OptionError("say where to write: -o FILE.tflite, --report FILE.html, or --check")
@@ -73,10 +71,28 @@ def _run(args: argparse.Namespace) -> int:
     if args.check:
         print(data.check(deep=True))
         return EXIT_OK
-    if args.finetune:
-        return _finetune(args, data)
+    result = _finetuned(args, data) if args.finetune else _trained(args, data)
+    for item in result.left_out:
+        print_message(f"left out: {item.name}: {item.reason}")
+    if data.skipped and not args.quiet:
+        print_message(f"{len(data.skipped)} files are no recordings")
+    if not args.finetune and result.judged is None:
+        print("oido: too few sources to hold any back: nothing is known of how good it is")
+    else:
+        print(result.report)
+        if args.report is not None:
+            result.report.save(args.report)
+    if args.output is not None:
+        print(_exported(args, result))
+    return EXIT_FAILED_FILES if result.left_out else EXIT_OK
+
+
+def _trained(args: argparse.Namespace, data: Dataset) -> Any:
+    from oido.cli.progress import show_progress
+    from oido.training.train import train
+
     with show_progress("recordings heard", args.quiet) as progress:
-        result = train(
+        return train(
             data,
             model=fetch_model(args.model),
             seed=args.seed,
@@ -86,50 +102,31 @@ def _run(args: argparse.Namespace) -> int:
             jobs=args.jobs,
             progress=progress,
         )
-    _print_left_out(data, result.left_out, args.quiet)
-    if result.judged is None:
-        print("oido: too few sources to hold any back: nothing is known of how good it is")
-    else:
-        print(result.report)
-        if args.report is not None:
-            result.report.save(args.report)
-    if args.output is not None:
-        parity = result.export(args.output, keep_base=args.keep_base, unknown=not args.no_unknown)
-        print(
-            f"{parity.path}: {parity.size_bytes / 1e6:.1f} MB, {len(result.classes)} classes; on "
-            f"{parity.windows} windows of the data its scores differ by at most "
-            f"{parity.largest_difference:.1g} from those that were judged"
-        )
-    return EXIT_FAILED_FILES if result.left_out else EXIT_OK
 
 
-def _finetune(args: argparse.Namespace, data: Dataset) -> int:
+def _finetuned(args: argparse.Namespace, data: Dataset) -> Any:
     from oido.training.finetune import finetune
 
     if args.keep_base or args.no_unknown or args.thorough:
         raise OptionError("--keep-base, --no-unknown and --thorough are not for --finetune")
-    result = finetune(
+    return finetune(
         data,
         model=fetch_model(args.model),
         seed=args.seed,
         max_minutes=args.max_minutes,
         on_message=(lambda _: None) if args.quiet else print_message,
     )
-    _print_left_out(data, result.left_out, args.quiet)
-    print(result.report)
-    if args.report is not None:
-        result.report.save(args.report)
-    if args.output is not None:
+
+
+def _exported(args: argparse.Namespace, result: Any) -> str:
+    """What is to be said of the file that is written."""
+    if args.finetune:
         made = result.export(args.output)
-        print(
-            f"{made.path}: {made.size_bytes / 1e6:.1f} MB; on {made.checked_windows} windows its "
-            f"scores differ by at most {made.largest_difference:.1g} from those that were judged"
-        )
-    return EXIT_FAILED_FILES if result.left_out else EXIT_OK
-
-
-def _print_left_out(data: Dataset, left_out: Any, quiet: bool) -> None:
-    for item in left_out:
-        print_message(f"left out: {item.name}: {item.reason}")
-    if data.skipped and not quiet:
-        print_message(f"{len(data.skipped)} files are no recordings")
+        windows = f"; on {made.checked_windows} windows its"
+    else:
+        made = result.export(args.output, keep_base=args.keep_base, unknown=not args.no_unknown)
+        windows = f", {len(result.classes)} classes; on {made.windows} windows of the data its"
+    return (
+        f"{made.path}: {made.size_bytes / 1e6:.1f} MB{windows} scores differ by at most "
+        f"{made.largest_difference:.1g} from those that were judged"
+    )
