@@ -127,7 +127,7 @@ def test_the_command_line_reference_is_up_to_date() -> None:
 
 def test_every_format_and_error_is_documented() -> None:
     from oido import errors
-    from oido.writers import FORMATS
+    from oido.writers.formats import FORMATS
 
     formats = (ROOT / "docs/reference/formats.md").read_text("utf-8")
     assert all(f"`{entry.name}`" in formats for entry in FORMATS)

@@ -14,8 +14,9 @@ import pytest
 
 from oido.errors import OptionError, OutputError
 from oido.types import Row
-from oido.writers import COLUMNS, FORMATS, AtomicFile, Format, format_named, format_of_path
-from oido.writers.atomic import write_atomically
+from oido.writers.atomic import AtomicFile, write_atomically
+from oido.writers.base import COLUMNS
+from oido.writers.formats import FORMATS, Format, format_named, format_of_path
 
 ROWS = [
     Row("street.wav", None, 0.0, 1.6875, "Siren", 390, 0.95703125),

@@ -33,7 +33,7 @@ from oido.options import OPTIONS
 if TYPE_CHECKING:
     from oido.batch.output_files import Sink
     from oido.batch.plan import Plan, Task
-    from oido.writers import Format
+    from oido.writers.formats import Format
 
 __all__ = ["add_parser"]
 
@@ -66,7 +66,7 @@ def add_parser(commands: Any) -> None:
 def _run(args: argparse.Namespace) -> int:
     with interrupts_held():
         from oido.cli.run_pool import run_plan
-        from oido.writers import CALIBRATED_FORMATS, FORMATS, format_named
+        from oido.writers.formats import CALIBRATED_FORMATS, FORMATS, format_named
 
     if args.resume:
         return _resume(args)
@@ -96,7 +96,7 @@ def _sink(
 ) -> Sink:
     from oido.batch.output_files import ResultFiles
     from oido.cli.tables import StandardOutput, Table
-    from oido.writers import CALIBRATED_FORMATS, FORMATS
+    from oido.writers.formats import CALIBRATED_FORMATS, FORMATS
 
     if args.output:
         known = CALIBRATED_FORMATS if plan.calibrated else FORMATS

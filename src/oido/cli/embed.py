@@ -48,7 +48,7 @@ def _run(args: argparse.Namespace) -> int:
         from oido.batch.output_files import ResultFiles
         from oido.batch.plan import Plan
         from oido.cli.run_pool import run_plan
-        from oido.writers import EMBEDDING_FORMATS, format_named
+        from oido.writers.formats import EMBEDDING_FORMATS, format_named
 
     if not args.output:
         raise OptionError("embeddings are not for the screen: add -o embeddings.parquet (or .npz)")

@@ -13,7 +13,8 @@ from oido.batch.plan import FileSummary, Task
 from oido.cli.terminal import use_utf8
 from oido.options import Level
 from oido.types import AnyRow, Row
-from oido.writers import Format, RowWriter
+from oido.writers.base import RowWriter
+from oido.writers.formats import Format
 
 __all__ = ["StandardOutput", "Table", "bar_text", "can_print", "show_table"]
 

@@ -19,9 +19,15 @@ from oido.batch.plan import Failure, FileSummary, Task
 from oido.errors import OptionError
 from oido.results.results import Results
 from oido.types import AnyRow, EmbeddingRow, Row
-from oido.writers import CALIBRATED_FORMATS, EMBEDDING_FORMATS, FORMATS, Format, format_named
 from oido.writers.annotations import Place, RavenListWriter
 from oido.writers.atomic import write_json
+from oido.writers.formats import (
+    CALIBRATED_FORMATS,
+    EMBEDDING_FORMATS,
+    FORMATS,
+    Format,
+    format_named,
+)
 
 __all__ = ["Converted", "convert"]
 
@@ -82,7 +88,20 @@ def convert(
         files.commit()
     written = tuple(files.written)
     assert files.manifest_path is not None
-    write_json(files.manifest_path, _manifest(results, table, where, written, rows, len(tasks)))
+    manifest = {
+        "manifest_version": 1,
+        "oido_version": __version__,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "results": results.url,
+        "table": table,
+        "where": where,
+        "model": results.header.get("model"),
+        "scores": "raw model outputs, 0..1; not probabilities",
+        "parameters": results.header.get("parameters"),
+        "outputs": [path.name for path in written],
+        "counts": {"recordings": len(tasks), "rows": rows},
+    }
+    write_json(files.manifest_path, manifest)
     replaced = sum(os.path.abspath(path) in before for path in written)
     return Converted(written, rows, len(tasks), replaced)
 
@@ -176,28 +195,3 @@ def _existing(output: str) -> set[str]:
     path = Path(output)
     files = path.rglob("*") if path.is_dir() else path.parent.glob("*")
     return {os.path.abspath(file) for file in files if file.is_file()}
-
-
-def _manifest(
-    results: Results,
-    table: str,
-    where: str | None,
-    written: Sequence[Path],
-    rows: int,
-    recordings: int,
-) -> dict[str, Any]:
-    """What was written, from what, and how that was made."""
-    header = results.header
-    return {
-        "manifest_version": 1,
-        "oido_version": __version__,
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "results": results.url,
-        "table": table,
-        "where": where,
-        "model": header.get("model"),
-        "scores": "raw model outputs, 0..1; not probabilities",
-        "parameters": header.get("parameters"),
-        "outputs": [path.name for path in written],
-        "counts": {"recordings": recordings, "rows": rows},
-    }
