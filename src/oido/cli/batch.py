@@ -126,7 +126,7 @@ def run_archive(args: argparse.Namespace) -> int:
         with ExitStack() as stack:
             stack.callback(run.tidy)
             engine = _engine(args, spec, sources, stack)
-            with interruptible(engine):
+            with interruptible(engine.interrupt):
                 run.prepare(engine.start())
                 failed = _run_steps(run, engine, spec, quiet=args.quiet, verbose=args.verbose)
     except KeyboardInterrupt as error:

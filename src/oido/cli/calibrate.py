@@ -129,7 +129,6 @@ def _new_calibration(args: argparse.Namespace, model: AudioModel) -> tuple[Any, 
 
 
 def _existing_calibration(args: argparse.Namespace, model: AudioModel) -> Any:
-    from oido.errors import OptionError
     from oido.heads import ScoreCalibration, ScoreTransformation
     from oido.models.calibration_file import Calibration
 

@@ -25,13 +25,11 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.options import Arguments, add_command, plan_of
-from oido.cli.terminal import EXIT_OK, print_message
+from oido.cli.options import add_command, plan_of
+from oido.cli.terminal import EXIT_OK, print_message, signal_handled
 from oido.errors import AudioError, OptionError
 from oido.options import OPTIONS
 
@@ -61,7 +59,20 @@ def add_parser(commands: Any) -> None:
         nargs="?",
         default="mic",
     )
-    _add_source_options(add.group("the source"))
+    add_source = add.group("the source")
+    add_source("--rate HZ", "raw samples come on standard input, at this rate", type=int)
+    add_source(
+        "--encoding",
+        "of raw samples: 16-bit integers (default) or floats, little-endian",
+        choices=("s16le", "f32le"),
+    )
+    add_source("--channels N", "of raw samples, interleaved (default 1)", type=int)
+    add_source(
+        "--timeout SECONDS",
+        "an address from which nothing comes for so long is opened again (default 10)",
+        type=_positive,
+        default=10.0,
+    )
     add_output = add.group("output")
     add_output("--jsonl", "a JSON object per line, for other programs")
     add_output("--windows", "also a line per window, with its best labels")
@@ -80,37 +91,9 @@ def add_parser(commands: Any) -> None:
         help="thresholds per label: CSV lines label,threshold, or a JSON object",
     )
     reported.labels(of_allow="; triggers hear all")
-    reported.detection()
-    _add_trigger_options(add.group("triggers"))
-    prediction = add.group("how it is heard")
-    prediction.options("model", "precision", "hop")
-    prediction.options(
-        "channel",
-        metavar="mix|N",
-        type=_channel,
-        help="the mean of all channels (default), or channel N from 0",
-    )
-    prediction.options("head", "calibration")
-
-
-def _add_source_options(add: Arguments) -> None:
-    add("--rate HZ", "raw samples come on standard input, at this rate", type=int)
-    add(
-        "--encoding",
-        "of raw samples: 16-bit integers (default) or floats, little-endian",
-        choices=("s16le", "f32le"),
-    )
-    add("--channels N", "of raw samples, interleaved (default 1)", type=int)
-    add(
-        "--timeout SECONDS",
-        "an address from which nothing comes for so long is opened again (default 10)",
-        type=_positive,
-        default=10.0,
-    )
-
-
-def _add_trigger_options(add: Arguments) -> None:
-    add(
+    reported.options("off_ratio", "min_duration", "merge_gap")
+    add_trigger = add.group("triggers")
+    add_trigger(
         "--on CONDITION",
         'LABEL[|LABEL…][>SCORE][ for DURATION][ cool-down DURATION], such as "Dog|Bark>0.5 '
         'for 2s" (repeat)',
@@ -118,7 +101,7 @@ def _add_trigger_options(add: Arguments) -> None:
         action=_Rule,
         default=[],
     )
-    add(
+    add_trigger(
         "--do ACTION",
         "of the --on before it (repeat): webhook:URL (JSON), exec:CMD, mqtt://HOST/TOPIC, "
         "save:FOLDER (the sound), upload:URL (the sound)",
@@ -132,12 +115,23 @@ def _add_trigger_options(add: Arguments) -> None:
         ("post-roll", 1.0, "clips end so long after the sound"),
         ("max-clip", 60.0, "clips end so long after the trigger at the latest"),
     ):
-        add(f"--{name} SECONDS", f"{text} (default {default:g})", type=float, default=default)
-    add(
+        add_trigger(
+            f"--{name} SECONDS", f"{text} (default {default:g})", type=float, default=default
+        )
+    add_trigger(
         "--off-events",
         "webhooks and programs are told when a sound is over, too (a broker always is)",
     )
-    add("--forget-speech", "never store nor upload a clip in which speech is heard")
+    add_trigger("--forget-speech", "never store nor upload a clip in which speech is heard")
+    prediction = add.group("how it is heard")
+    prediction.options("model", "precision", "hop")
+    prediction.options(
+        "channel",
+        metavar="mix|N",
+        type=_channel,
+        help="the mean of all channels (default), or channel N from 0",
+    )
+    prediction.options("head", "calibration")
 
 
 class _Rule(argparse.Action):
@@ -238,7 +232,8 @@ def _run(args: argparse.Namespace) -> int:
 
 def _listen(monitor: LiveMonitor, output: LiveOutput, talk: _Talk) -> None:
     """To the end of the source, or to Ctrl-C; what is under way is finished in either case."""
-    with _terminable():
+    # SIGTERM, which services are ended with, ends as cleanly as Ctrl-C.
+    with signal_handled(signal.SIGTERM, signal.default_int_handler):
         try:
             if monitor.rule_engine is not None:
                 monitor.rule_engine.start()
@@ -262,19 +257,6 @@ def _listen(monitor: LiveMonitor, output: LiveOutput, talk: _Talk) -> None:
                     talk.on_message(
                         f"{monitor.rule_engine.forgotten} clips with speech were not kept"
                     )
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM, which services are ended with, ends as cleanly as Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals come to the main thread only
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -25,7 +25,7 @@ from oido.signal.level import level_db
 from oido.types import Category, Event
 from oido.writers.base import score_of, seconds_of
 
-__all__ = ["HopWatch", "JsonLines", "Lines", "LiveOutput", "Screen", "can_draw"]
+__all__ = ["JsonLines", "Lines", "LiveOutput", "Screen", "can_draw"]
 
 _DRAW_SECONDS = 0.1
 _KEPT_LINES = 200
@@ -47,7 +47,7 @@ class LiveOutput:
         self, source: str, clock: UtcClock, selector: Selector, hop_seconds: float, top: int | None
     ) -> None:
         self._source, self._clock, self._selector, self._top = source, clock, selector, top
-        self._hop = HopWatch(hop_seconds)
+        self._hop_seconds, self._step = hop_seconds, 1
 
     def open(self) -> None:
         """Begin to show."""
@@ -74,37 +74,25 @@ class LiveOutput:
     def _line(self, text: str) -> None:
         _write(text + "\n")
 
-    def _categories(self, update: LiveUpdate) -> list[Category]:
-        if update.scores is None or self._top is None:
-            return []
-        return self._selector.categories(update.scores, self._top)
-
-
-class HopWatch:
-    """Notices by the windows left out that the hop changes. hop_seconds: as it was asked for."""
-
-    def __init__(self, hop_seconds: float) -> None:
-        self._hop_seconds, self._step = hop_seconds, 1
-
-    def change(self, update: LiveUpdate) -> float | None:
-        """The hop from now on, in seconds; None while it stays as it is."""
+    def _new_hop(self, update: LiveUpdate) -> float | None:
+        """The hop from now on, in seconds, if windows left out show that it is another."""
         step = update.skipped + 1
         if update.scores is None or step == self._step:
             return None
         self._step = step
         return step * self._hop_seconds
 
-
-def _hop_sentence(hop_seconds: float) -> str:
-    """A change of the hop for a reader."""
-    return f"a window is heard every {hop_seconds:g} s now, as fast as what is heard can be taken"
+    def _categories(self, update: LiveUpdate) -> list[Category]:
+        if update.scores is None or self._top is None:
+            return []
+        return self._selector.categories(update.scores, self._top)
 
 
 class JsonLines(LiveOutput):
     """One object a line, at once; "type" is began, event, window, trigger, gap or hop."""
 
     def on_update(self, update: LiveUpdate) -> None:
-        if (hop := self._hop.change(update)) is not None:
+        if (hop := self._new_hop(update)) is not None:
             self._times("hop", update.start_time, update.end_time, {"hop": seconds_of(hop)})
         if self._top is not None and update.scores is not None:
             categories = [_record(c) for c in self._categories(update)]
@@ -137,7 +125,7 @@ class Lines(LiveOutput):
     """One line per event for a reader: the time of day, how long, the score, the label."""
 
     def on_update(self, update: LiveUpdate) -> None:
-        if (hop := self._hop.change(update)) is not None:
+        if (hop := self._new_hop(update)) is not None:
             self._line(f"{_local_time(self._clock, update.start_time)}  {_hop_sentence(hop)}")
         if categories := self._categories(update):
             best = ", ".join(f"{c.display_name} {_value_of(c):.2f}" for c in categories)
@@ -200,7 +188,7 @@ class Screen(LiveOutput):
     def on_update(self, update: LiveUpdate) -> None:
         """The bars move with each window."""
         self._seconds = update.end_time
-        if (hop := self._hop.change(update)) is not None:
+        if (hop := self._new_hop(update)) is not None:
             self.on_message(_hop_sentence(hop))
         if update.values is not None:
             self._bars = {i: v * _FALL for i, v in self._bars.items() if v * _FALL > 0.01}
@@ -271,6 +259,11 @@ def can_draw() -> bool:
 def _write(text: str) -> None:
     sys.stdout.write(text)
     sys.stdout.flush()
+
+
+def _hop_sentence(hop_seconds: float) -> str:
+    """A change of the hop for a reader."""
+    return f"a window is heard every {hop_seconds:g} s now, as fast as what is heard can be taken"
 
 
 def _event_line(clock: UtcClock, event: Event) -> str:

@@ -118,16 +118,12 @@ class Arguments:
         lists.options("deny")
         self.options("locale", "rollup")
 
-    def detection(self) -> None:
-        """How scores become events, but for the thresholds."""
-        self.options("off_ratio", "min_duration", "merge_gap")
-
     def reported(self) -> Arguments:
         """Which labels and events are reported."""
         add = self.group("what is reported")
         add.options("threshold", "thresholds")
         add.labels()
-        add.detection()
+        add.options("off_ratio", "min_duration", "merge_gap")
         return add
 
     def prediction(self, *names: str) -> Arguments:

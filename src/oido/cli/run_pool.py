@@ -67,7 +67,10 @@ def _run_tasks(
             )
             write_json(sink.manifest_path, content)
 
-    with Progress([task.size_bytes for task in tasks], quiet) as progress, interruptible(pool):
+    with (
+        Progress([task.size_bytes for task in tasks], quiet) as progress,
+        interruptible(pool.interrupt),
+    ):
         try:
             for task, message in pool.run(tasks):
                 with progress.aside():

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,8 +77,10 @@ def _edit(args: argparse.Namespace) -> int:
 
     Change thresholds in a .tflite or a calibration.json.
     """
-    source = Path(args.model)
-    output = args.output
+    from oido.calibration.fit import save_model
+    from oido.models.loading import load_model
+
+    source, output = Path(args.model), args.output
     if output is None:
         if not source.is_file():
             raise OptionError(f"{args.model} is no file of yours; say where to write: -o FILE")
@@ -89,7 +90,10 @@ def _edit(args: argparse.Namespace) -> int:
     if source.suffix == ".json":
         _save_calibration(source, output, thresholds)
     else:
-        _save_model(args, output, replace(head, thresholds=thresholds))
+        model = load_model(fetch_model(args.model))
+        changed = replace(head, thresholds=thresholds)
+        heads = tuple(changed if h.name == head.name else h for h in model.heads)
+        save_model(replace(model, heads=heads), output)
     print(output)
     return EXIT_OK
 
@@ -117,16 +121,12 @@ def _edited(head: Head, args: argparse.Namespace) -> Pairs:
     if not changes and not args.unset:
         raise OptionError("say what to change: --set LABEL=P, --unset LABEL, or --from FILE")
     table = dict(head.thresholds)
-    for label in _labels(head, args.unset, label_indices):
+    for label in (head.labels[column] for column in label_indices(head.labels, args.unset)):
         if table.pop(label, None) is None:
             raise OptionError(f"{label!r} has no threshold of its own to be forgotten")
-    labels = _labels(head, [label for label, _ in changes], label_indices)
-    table.update(zip(labels, (value for _, value in changes)))
+    columns = label_indices(head.labels, [label for label, _ in changes])
+    table.update((head.labels[c], value) for c, (_, value) in zip(columns, changes))
     return tuple((label, table[label]) for label in head.labels if label in table)
-
-
-def _labels(head: Head, names: Sequence[str], label_indices: Any) -> list[str]:
-    return [head.labels[column] for column in label_indices(head.labels, names)]
 
 
 def _pair(text: str) -> tuple[str, float]:
@@ -154,12 +154,3 @@ def _save_calibration(source: Path, output: Path, thresholds: Pairs) -> None:
         except OSError as error:
             raise OutputError(f"{output} cannot be kept as .orig: {error.strerror}") from error
     changed.save(output)
-
-
-def _save_model(args: argparse.Namespace, output: Path, head: Head) -> None:
-    from oido.calibration.fit import save_model
-    from oido.models.loading import load_model
-
-    model = load_model(fetch_model(args.model))
-    heads = tuple(head if h.name == head.name else h for h in model.heads)
-    save_model(replace(model, heads=heads), output)

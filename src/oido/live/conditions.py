@@ -52,7 +52,10 @@ def parse_condition(text: str) -> Condition:
         word = word.lower().replace("-", "")
         if word in clauses:
             raise _error(text, f"{found[2]!r} stands there twice")
-        clauses[word] = _duration_in(text, duration)
+        try:
+            clauses[word] = parse_duration(duration)
+        except OptionError as error:
+            raise _error(text, str(error)) from error
     threshold, strictly = None, False
     if found := _COMPARISON.match(rest):
         rest, strictly = found[1], found[2] == ">"
@@ -81,13 +84,6 @@ def parse_duration(text: str) -> float:
             f"{text.strip()!r} is no duration; write a number and ms, s, min or h, such as {hint}"
         )
     return float(found[1]) * _UNITS[found[2]]
-
-
-def _duration_in(text: str, duration: str) -> float:
-    try:
-        return parse_duration(duration)
-    except OptionError as error:
-        raise _error(text, str(error)) from error
 
 
 def _score_in(text: str, score: str) -> float:

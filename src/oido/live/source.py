@@ -10,6 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import NamedTuple, TypeVar
 
@@ -21,6 +22,7 @@ __all__ = [
     "OnGap",
     "OnMessage",
     "SourceGap",
+    "enqueue",
     "ignore",
     "in_background",
     "iterate_in_background",
@@ -70,29 +72,29 @@ def in_background(work: Callable[[], _T]) -> _T:
     return next(iterate_in_background((work() for _ in range(1)), 1))
 
 
+def enqueue(waiting: queue.Queue[_T], item: _T, stopping: threading.Event) -> bool:
+    """Wait for a place in the queue; False: nobody wants more."""
+    while not stopping.is_set():
+        with suppress(queue.Full):
+            waiting.put(item, timeout=_TICK_SECONDS)
+            break
+    return not stopping.is_set()
+
+
 def iterate_in_background(items: Iterator[_T], capacity: int) -> Iterator[_T]:
     """The same items, from a thread; at most ``capacity`` of them wait. Errors come in order."""
     waiting: queue.Queue[tuple[_T] | BaseException | None] = queue.Queue(capacity)
     stopping = threading.Event()
 
-    def enqueue(item: tuple[_T] | BaseException | None) -> None:
-        while not stopping.is_set():
-            try:
-                waiting.put(item, timeout=_TICK_SECONDS)
-            except queue.Full:
-                continue
-            return
-
     def pull() -> None:
         try:
             for item in items:
-                enqueue((item,))
-                if stopping.is_set():
+                if not enqueue(waiting, (item,), stopping):
                     return
         except BaseException as error:
-            enqueue(error)
+            enqueue(waiting, error, stopping)
         else:
-            enqueue(None)
+            enqueue(waiting, None, stopping)
 
     threading.Thread(target=pull, name="oido-background", daemon=True).start()
     try:
