@@ -131,8 +131,7 @@ def _local(time: str, zone: str) -> str:
 
 def _rows_of(results: Results, query: str) -> list[dict[str, Any]]:
     """What a query gives, each row by column name."""
-    rows: list[dict[str, Any]] = results.sql(query).to_pylist()
-    return rows
+    return list(results.sql(query).to_pylist())
 
 
 @dataclass(frozen=True)
@@ -311,7 +310,7 @@ def summarize(
             Stretch(f"{hour:02d}", hours.get((hour,), 0.0), per_hour[hour]) for hour in range(24)
         ),
         by_day=_stretches(results, zone, _DAY),
-        failures=_failures(results),
+        failures=tuple(Failed(**row) for row in _rows_of(results, _FAILURES)),
         failure_kinds=_counts(results, "failure_kind", "recordings"),
         label=label,
         label_days=()
@@ -329,6 +328,12 @@ _TOTALS = """
         count(*) FILTER (duration > 0) AS with_sound,
         count(*) FILTER (recorded_at IS NOT NULL AND duration > 0) AS timed
     FROM recordings"""
+
+
+_FAILURES = f"""
+    SELECT file, failure_kind AS kind, coalesce(failure_reason, '') AS reason,
+        coalesce(duration, 0) AS audio_seconds
+    FROM recordings WHERE failure_kind IS NOT NULL ORDER BY file LIMIT {MOST_FAILURES}"""
 
 
 def _labels(results: Results, succeeded: int, zone: str) -> tuple[LabelFigures, ...]:
@@ -378,16 +383,6 @@ def _stretches(results: Results, zone: str, parts: str, which: str = "true") -> 
         )
         for key in sorted(covered.keys() | counted.keys())
     )
-
-
-def _failures(results: Results) -> tuple[Failed, ...]:
-    rows = _rows_of(
-        results,
-        f"""SELECT file, failure_kind AS kind, coalesce(failure_reason, '') AS reason,
-            coalesce(duration, 0) AS audio_seconds
-        FROM recordings WHERE failure_kind IS NOT NULL ORDER BY file LIMIT {MOST_FAILURES}""",
-    )
-    return tuple(Failed(**row) for row in rows)
 
 
 def _counts(results: Results, column: str, source: str) -> dict[str, int]:

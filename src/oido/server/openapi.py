@@ -7,8 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
 from oido._version import __version__
@@ -30,14 +29,11 @@ def documentation_routes(limits: Limits) -> list[Route]:
         schemas=json.dumps(document["components"]["schemas"], indent=2),
     )
 
-    async def as_json(request: Request) -> Response:
-        return JSONResponse(document)
-
-    async def as_page(request: Request) -> Response:
-        policy = "default-src 'none'; style-src 'unsafe-inline'"
-        return HTMLResponse(page, headers={"Content-Security-Policy": policy})
-
-    return [Route("/openapi.json", as_json), Route("/docs", as_page)]
+    headers = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+    return [
+        Route("/openapi.json", lambda _: JSONResponse(document)),
+        Route("/docs", lambda _: HTMLResponse(page, headers=headers)),
+    ]
 
 
 def openapi(limits: Limits) -> dict[str, Any]:

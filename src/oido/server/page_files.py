@@ -83,8 +83,7 @@ def device_model(
     content = None
     if is_whole:
         content = with_heads(model) if heads_are_new else model.path.read_bytes()
-    if content is None:
-        content = _exported(model)
+    content = content or _exported(model)
     name = name or model.name
     stem = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower() or "model"
     url = f"models/{stem}-{hashlib.sha256(content).hexdigest()[:8]}.tflite"
@@ -131,8 +130,9 @@ def page_files(
     if page.get("mode") == "device" and _START in files:
         files[_START] = _with_policy(content_of(files[_START]))
     names = {locale: f"names/{locale}.json" for locale in LOCALES if locale != "en"}
+    labels = audioset_labels()
     for locale, url in names.items():
-        files[url] = _names(locale)
+        files[url] = _json(dict(zip(labels, display_names(labels, locale))))
     described = [describe_model(device.model, device) for device in models]
     about = {**page, "models": described, "names": names}
     files[_ABOUT] = _json(about)
@@ -200,11 +200,6 @@ def _precache(files: Mapping[str, Path | bytes], models: Sequence[DeviceModel]) 
 
 def _integrity(content: bytes) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(content).digest()).decode()
-
-
-def _names(locale: str) -> bytes:
-    labels = audioset_labels()
-    return _json(dict(zip(labels, display_names(labels, locale))))
 
 
 def _json(values: Any) -> bytes:

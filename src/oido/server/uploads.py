@@ -8,9 +8,9 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -60,16 +60,16 @@ class Uploads:
         size = 0
         try:
             with os.fdopen(descriptor, "wb") as file:
-                sink = _sink_for(request, file)
+                form = _form_in(request, file)
                 deadline = asyncio.get_running_loop().time() + self._limits.upload_seconds
                 chunks = request.stream()
                 while (chunk := await self._next(chunks, deadline)) is not None:
                     size += len(chunk)
                     self.bytes_here += len(chunk)
                     self._refuse_by_size(size)
-                    sink.write(chunk)
-                name = sink.finish()
-            yield UploadedFile(path, name, size)
+                    (form or file).write(chunk)
+                name = form.finish() if form else request.query_params.get("name", "")
+            yield UploadedFile(path, _clean(name), size)
         except ClientDisconnect as error:
             raise Problem.bad_request("the client went away before all was sent") from error
         except OSError as error:
@@ -114,17 +114,6 @@ class Uploads:
             raise Problem.busy("too many uploads are under way; try again later")
 
 
-class _Raw:
-    """The body is the recording."""
-
-    def __init__(self, file: IO[bytes], name: str) -> None:
-        self.write: Callable[[bytes], object] = file.write
-        self._name = name
-
-    def finish(self) -> str:
-        return _clean(self._name)
-
-
 class _Form:
     """The body is a form, and the recording the one file in it."""
 
@@ -134,18 +123,10 @@ class _Form:
         self._field, self._value = b"", b""
         self._is_file = self._ended = False
         try:
-            self._parser = MultipartParser(
-                boundary,
-                {
-                    "on_part_begin": self._on_part,
-                    "on_header_field": self._on_field,
-                    "on_header_value": self._on_value,
-                    "on_header_end": self._on_header,
-                    "on_headers_finished": self._on_headers,
-                    "on_part_data": self._on_data,
-                    "on_end": self._on_end,
-                },
-            )
+            # Each callback of the parser is the method of its name.
+            names = (name for name in dir(self) if name.startswith("_on_"))
+            callbacks: Any = {name.removeprefix("_"): getattr(self, name) for name in names}
+            self._parser = MultipartParser(boundary, callbacks)
         except FormParserError as error:
             raise _bad_form(str(error)) from error
 
@@ -160,18 +141,18 @@ class _Form:
             raise _bad_form("it breaks off")
         if self._name is None:
             raise _bad_form("there is no file in it")
-        return _clean(self._name)
+        return self._name
 
-    def _on_part(self) -> None:
+    def _on_part_begin(self) -> None:
         self._is_file = False
 
-    def _on_field(self, data: bytes, start: int, end: int) -> None:
+    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._field += data[start:end]
 
-    def _on_value(self, data: bytes, start: int, end: int) -> None:
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
         self._value += data[start:end]
 
-    def _on_header(self) -> None:
+    def _on_header_end(self) -> None:
         if self._field.lower() == b"content-disposition":
             _, options = parse_options_header(self._value)
             if b"filename" in options:
@@ -181,21 +162,22 @@ class _Form:
                 self._is_file = True
         self._field, self._value = b"", b""
 
-    def _on_headers(self) -> None:
+    def _on_headers_finished(self) -> None:
         if not self._is_file:
             raise _bad_form("there is something else than a file in it; options go in the query")
 
-    def _on_data(self, data: bytes, start: int, end: int) -> None:
+    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         self._file.write(data[start:end])
 
     def _on_end(self) -> None:
         self._ended = True
 
 
-def _sink_for(request: Request, file: IO[bytes]) -> _Raw | _Form:
+def _form_in(request: Request, file: IO[bytes]) -> _Form | None:
+    """What takes the file out of a form; None: the body is the recording itself."""
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/form-data":
-        return _Raw(file, request.query_params.get("name", ""))
+        return None
     if not options.get(b"boundary"):
         raise _bad_form("its content type names no boundary")
     return _Form(file, options[b"boundary"])

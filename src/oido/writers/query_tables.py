@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timezone
 from decimal import Decimal
+from itertools import chain
 from typing import IO, Any
 
 from oido.errors import OptionError
@@ -25,7 +26,16 @@ def write_table(reader: Any, format_name: str, stream: IO[Any]) -> int:
     stream: binary for Parquet, else text. Seconds and scores are written as `oido classify` writes
     them, times as ISO 8601. No row at all is a valid file with its header.
     """
-    return _WRITERS[format_name](reader, stream)
+    count = 0
+
+    def batches() -> Iterator[Any]:
+        nonlocal count
+        for batch in reader:
+            count += batch.num_rows
+            yield batch
+
+    _WRITERS[format_name](batches(), reader.schema, stream)
+    return count
 
 
 def plain_rows(batch: Any) -> Iterator[list[Any]]:
@@ -37,53 +47,40 @@ def plain_rows(batch: Any) -> Iterator[list[Any]]:
     yield from map(list, zip(*columns))
 
 
-def _csv(reader: Any, stream: IO[str]) -> int:
+def _csv(batches: Iterator[Any], schema: Any, stream: IO[str]) -> None:
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(reader.schema.names)
-    count = 0
-    for batch in reader:
-        count += batch.num_rows
-        for row in plain_rows(batch):
-            writer.writerow([json.dumps(v) if isinstance(v, (list, dict)) else v for v in row])
-    return count
+    writer.writerow(schema.names)
+    for row in chain.from_iterable(map(plain_rows, batches)):
+        writer.writerow([json.dumps(v) if isinstance(v, (list, dict)) else v for v in row])
 
 
-def _json_lines(reader: Any, stream: IO[str]) -> int:
-    count = 0
-    for line in _objects(reader):
+def _json_lines(batches: Iterator[Any], schema: Any, stream: IO[str]) -> None:
+    for line in _objects(batches, schema):
         stream.write(line + "\n")
-        count += 1
-    return count
 
 
-def _json(reader: Any, stream: IO[str]) -> int:
-    count = 0
-    for line in _objects(reader):
-        stream.write(("[\n" if count == 0 else ",\n") + line)
-        count += 1
-    stream.write("\n]\n" if count else "[]\n")
-    return count
+def _json(batches: Iterator[Any], schema: Any, stream: IO[str]) -> None:
+    before = "[\n"
+    for line in _objects(batches, schema):
+        stream.write(before + line)
+        before = ",\n"
+    stream.write("[]\n" if before == "[\n" else "\n]\n")
 
 
-def _objects(reader: Any) -> Iterator[str]:
-    names = reader.schema.names
-    for batch in reader:
-        for row in plain_rows(batch):
-            yield json.dumps(dict(zip(names, row)), ensure_ascii=False)
+def _objects(batches: Iterator[Any], schema: Any) -> Iterator[str]:
+    for row in chain.from_iterable(map(plain_rows, batches)):
+        yield json.dumps(dict(zip(schema.names, row)), ensure_ascii=False)
 
 
-def _parquet(reader: Any, stream: IO[bytes]) -> int:
+def _parquet(batches: Iterator[Any], schema: Any, stream: IO[bytes]) -> None:
     import pyarrow.parquet
 
-    count = 0
-    with pyarrow.parquet.ParquetWriter(stream, reader.schema, compression="zstd") as writer:
-        for batch in reader:
-            count += batch.num_rows
+    with pyarrow.parquet.ParquetWriter(stream, schema, compression="zstd") as writer:
+        for batch in batches:
             writer.write_batch(batch)
-    return count
 
 
-_WRITERS: dict[str, Callable[[Any, IO[Any]], int]] = {
+_WRITERS: dict[str, Callable[[Iterator[Any], Any, IO[Any]], None]] = {
     "csv": _csv,
     "jsonl": _json_lines,
     "json": _json,
