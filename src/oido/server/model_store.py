@@ -106,10 +106,6 @@ class ServedModel:
         }
         return facts | {"labels": list(head.labels)} if with_labels else facts
 
-    def close(self) -> None:
-        """End its threads."""
-        self.hub.close()
-
 
 class ModelStore:
     """All models of a server. Raises ModelError, or OptionError for two of one name."""
@@ -140,4 +136,4 @@ class ModelStore:
     def close(self) -> None:
         """End the threads of all."""
         for served in self._models.values():
-            served.close()
+            served.hub.close()

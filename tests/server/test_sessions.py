@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("starlette")
 
 from oido.params import Windowing
-from oido.server.outbox import _CAPACITY, Outbox
+from oido.server.sessions import _CAPACITY, Outbox
 from tests.asynchronous import run_async
 
 WINDOWING = Windowing(16_000, 15_600, 7_680)
