@@ -178,7 +178,8 @@ def _run_steps(
 ) -> int:
     from oido.cli.progress import ArchiveProgress
 
-    with ArchiveProgress(run.todo, quiet or not run.todo) as progress:
+    progress = ArchiveProgress(run.todo, quiet or not run.todo)
+    with progress:
         try:
             _print_done_before(run, quiet)
             for step in run.steps(engine):

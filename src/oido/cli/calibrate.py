@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser"]
 
-_TRANSFORMATIONS = ("IDENTITY", "LOG", "INVERSE_LOGISTIC")
-
 
 def add_parser(commands: Any) -> None:
     """Add ``oido calibrate``."""
@@ -70,7 +68,7 @@ def add_parser(commands: Any) -> None:
     add_existing(
         "--transformation",
         "which the file's sigmoids are of (default IDENTITY)",
-        choices=_TRANSFORMATIONS,
+        choices=("IDENTITY", "LOG", "INVERSE_LOGISTIC"),
         default="IDENTITY",
     )
     add_existing(

@@ -23,7 +23,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from oido.cli.options import add_command, open_results, print_doubts
+from oido.cli.options import add_command, open_results
 from oido.cli.terminal import EXIT_OK, print_message
 
 __all__ = ["add_parser"]
@@ -62,9 +62,7 @@ def _run(args: argparse.Namespace) -> int:
     from oido.results.convert import convert
 
     formats = [name for text in args.format for name in text.split(",")]
-    with open_results(args) as results:
-        if args.where and not args.quiet:
-            print_doubts(results.doubts)
+    with open_results(args, prints_doubts=bool(args.where) and not args.quiet) as results:
         done = convert(
             results,
             args.output,

@@ -62,7 +62,8 @@ class LiveOutput:
 
     def gap(self, gap: SourceGap) -> None:
         """The source lost something."""
-        self._line(_gap_line(self._clock, gap))
+        when = _local_time(self._clock, gap.start_time)
+        self._line(f"{when}  {gap.seconds:7.2f} s  nothing came: {gap.reason}")
 
     def on_message(self, sentence: str) -> None:
         """A sentence for the user, on standard error."""
@@ -224,11 +225,20 @@ class Screen(LiveOutput):
         minutes, seconds = divmod(int(self._seconds), 60)
         clock = f"{minutes}:{seconds:02d}"
         width = max(1, columns - 1)  # the last cell of a line makes some terminals go on
+        cells = max(4, min(30, width // 3))
         title = self._source[: max(0, width - len(clock) - 1)]
-        page = [f"{title:<{max(0, width - len(clock))}}{clock}", self._level_line(width), ""]
+        rms, peak = self._level
+        level = bar_text((rms - _LOWEST_DB) / -_LOWEST_DB, cells)
+        clipped = "  too loud: it is clipped" if peak > -0.1 else ""
+        page = [
+            f"{title:<{max(0, width - len(clock))}}{clock}",
+            f"{level} {rms:4.0f} dB  peak {peak:.0f} dB{clipped}",
+            "",
+        ]
         most_bars = max(1, min(self._n_bars, (rows - _RESERVED_ROWS) // 2 + 1))
         bars = sorted(self._bars.items(), key=lambda bar: -bar[1])[:most_bars]
-        page += [self._bar_line(index, value, width) for index, value in bars]
+        names = self._selector.display_names
+        page += [f"{bar_text(v, cells)} {v:.2f}  {names[i]}" for i, v in bars]
         page += [""] * (most_bars - len(bars) + 1)
         left = rows - len(page) - 2
         if left > 0:
@@ -237,18 +247,6 @@ class Screen(LiveOutput):
             page += last + [""] * (left - len(last))
         page.append(self._notice or "Ctrl-C ends")
         return [line[:width] for line in page[:rows]]
-
-    def _bar_line(self, index: int, value: float, width: int) -> str:
-        name = self._selector.display_names[index]
-        cells = max(4, min(30, width // 3))
-        return f"{bar_text(value, cells)} {value:.2f}  {name}"
-
-    def _level_line(self, width: int) -> str:
-        rms, peak = self._level
-        cells = max(4, min(30, width // 3))
-        share = (rms - _LOWEST_DB) / -_LOWEST_DB
-        clipped = "  too loud: it is clipped" if peak > -0.1 else ""
-        return f"{bar_text(share, cells)} {rms:4.0f} dB  peak {peak:.0f} dB{clipped}"
 
 
 def can_draw() -> bool:
@@ -271,12 +269,6 @@ def _event_line(clock: UtcClock, event: Event) -> str:
     seconds = event.end_time - event.start_time
     when = _local_time(clock, event.start_time)
     return f"{when}  {seconds:7.2f} s  {_value_of(event):.2f}  {event.display_name}"
-
-
-def _gap_line(clock: UtcClock, gap: SourceGap) -> str:
-    """A gap of the source for a reader."""
-    when = _local_time(clock, gap.start_time)
-    return f"{when}  {gap.seconds:7.2f} s  nothing came: {gap.reason}"
 
 
 def _trigger_line(clock: UtcClock, state: TriggerState) -> str:

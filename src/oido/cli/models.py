@@ -94,16 +94,13 @@ def _fetch(args: argparse.Namespace) -> int:
 
     Bring a model to this machine, verify it, and print its path.
     """
-    if args.name == ENSEMBLE:
-        if args.from_file is not None:
-            raise OptionError(f"{ENSEMBLE} is two files; fetch each: {', '.join(ENSEMBLE_MEMBERS)}")
-        for member in ENSEMBLE_MEMBERS:
-            print(fetch.fetch(card(member), on_message=print_message))
-        return 0
+    members = ENSEMBLE_MEMBERS if args.name == ENSEMBLE else (args.name,)
     if args.from_file is not None:
+        if args.name == ENSEMBLE:
+            raise OptionError(f"{ENSEMBLE} is two files; fetch each: {', '.join(ENSEMBLE_MEMBERS)}")
         print(fetch.install(card(args.name), args.from_file.expanduser()))
-    else:
-        print(fetch.fetch(card(args.name), on_message=print_message))
+    for member in members if args.from_file is None else ():
+        print(fetch.fetch(card(member), on_message=print_message))
     return 0
 
 

@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from inspect import cleandoc
@@ -35,7 +35,6 @@ __all__ = [
     "make_tasks",
     "open_results",
     "plan_of",
-    "print_doubts",
     "require_suffix",
 ]
 
@@ -238,13 +237,6 @@ def require_suffix(option: str, path: Path | None, *suffixes: str) -> None:
         raise OptionError(f"{option} needs a name that ends in {suffixes[0]}, not {path}")
 
 
-def open_results(args: argparse.Namespace) -> Results:
-    """The results folder, with the clock that the options describe. Raises OptionError."""
-    from oido.results import Clock, Results
-
-    return Results(args.results, Clock(args.time_pattern, args.time_zone, args.time_from))
-
-
 _DOUBTS = {
     "ambiguous": "came twice on the recorder's clock, which was set back; the first is taken",
     "impossible": "never came on a clock of that zone, which was set forward; left unknown",
@@ -252,8 +244,15 @@ _DOUBTS = {
 }
 
 
-def print_doubts(doubts: Mapping[str, int]) -> None:
-    """A line for each kind of doubt about times, on standard error."""
-    for doubt, count in doubts.items():
+def open_results(args: argparse.Namespace, *, prints_doubts: bool) -> Results:
+    """The results folder, with the clock that the options describe. Raises OptionError.
+
+    prints_doubts: prints a line for each kind of doubt about times, on standard error.
+    """
+    from oido.results import Clock, Results
+
+    results = Results(args.results, Clock(args.time_pattern, args.time_zone, args.time_from))
+    for doubt, count in results.doubts.items() if prints_doubts else ():
         times = "the time of 1 recording" if count == 1 else f"the times of {count} recordings"
         print_message(f"{times} {_DOUBTS[doubt]}")
+    return results

@@ -6,8 +6,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 from oido.batch.plan import FileSummary, Task
 from oido.batch.run import Progressed
@@ -15,16 +15,13 @@ from oido.batch.units import Source
 from oido.batch.worker import Done, Rows
 from oido.cli.terminal import print_message
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 __all__ = ["ArchiveProgress", "Progress", "clock_text", "show_progress"]
 
 _SHOW_AFTER_SECONDS = 0.7
 _LINE_EVERY_SECONDS = 10.0
 
 
-class Progress:
+class Progress(AbstractContextManager["Progress"]):
     """Hours of audio done, times real time, and the time that is left.
 
     The total is counted in bytes of the recordings, because their lengths are not known before
@@ -36,7 +33,7 @@ class Progress:
         self._tasks = len(sizes)
         self._total_bytes = sum(sizes)
         self._done_bytes = 0
-        self._done_files = 0
+        self.done = 0
         self._done_seconds = 0.0
         self._now_seconds = 0.0
         self._started = self._last_line = time.monotonic()
@@ -46,7 +43,7 @@ class Progress:
         """A message of this task came."""
         if isinstance(message, Done):
             self._done_bytes += task.size_bytes
-            self._done_files += 1
+            self.done += 1
             self._done_seconds += message.summary.duration
             self._now_seconds = 0.0
         else:
@@ -93,7 +90,7 @@ class Progress:
     def _text(self) -> str:
         seconds = self._done_seconds + self._now_seconds
         speed = seconds / self._elapsed
-        text = f"{self._done_files}/{self._tasks} files, {_hours(seconds)}, {speed:.0f} × real time"
+        text = f"{self.done}/{self._tasks} files, {_hours(seconds)}, {speed:.0f} × real time"
         if 0 < self._done_bytes < self._total_bytes:
             left = self._elapsed * (self._total_bytes / self._done_bytes - 1)
             text += f", about {clock_text(left)} left"
@@ -117,9 +114,6 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *error: object) -> None:
         self._close_bar()
@@ -152,7 +146,7 @@ class ArchiveProgress(Progress):
             self._under_way[step.unit.key] = step.duration
         for outcome in step.outcomes:
             self._done_bytes += outcome.unit.source.size
-            self._done_files += 1
+            self.done += 1
             self._done_seconds += outcome.duration
             self.failed += outcome.failure is not None
             key = outcome.unit.source.key
@@ -160,11 +154,6 @@ class ArchiveProgress(Progress):
                 del self._under_way[other]
         self._now_seconds = sum(self._under_way.values())
         self._show()
-
-    @property
-    def done(self) -> int:
-        """Recordings that are committed."""
-        return self._done_files
 
     def conclude(self, summaries: Sequence[FileSummary] = ()) -> None:
         """The last line: what was done."""

@@ -21,7 +21,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.options import add_command, open_results, print_doubts, require_suffix
+from oido.cli.options import add_command, open_results, require_suffix
 from oido.cli.terminal import EXIT_OK, print_message
 
 if TYPE_CHECKING:
@@ -57,9 +57,7 @@ def _run(args: argparse.Namespace) -> int:
     require_suffix("-o", args.output, ".html", ".htm")
     require_suffix("--json", args.json, ".json")
     Words(args.locale)  # a wrong language is refused before the work
-    with open_results(args) as results:
-        if not args.quiet:
-            print_doubts(results.doubts)
+    with open_results(args, prints_doubts=not args.quiet) as results:
         summary = summarize(
             results, zone=args.hours_in or "UTC", gap_seconds=args.gap, label=args.label
         )

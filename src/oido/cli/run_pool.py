@@ -67,10 +67,8 @@ def _run_tasks(
             )
             write_json(sink.manifest_path, content)
 
-    with (
-        Progress([task.size_bytes for task in tasks], quiet) as progress,
-        interruptible(pool.interrupt),
-    ):
+    sizes = [task.size_bytes for task in tasks]
+    with Progress(sizes, quiet) as progress, interruptible(pool.interrupt):
         try:
             for task, message in pool.run(tasks):
                 with progress.aside():

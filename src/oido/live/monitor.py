@@ -74,11 +74,6 @@ class LiveMonitor:
         tapped = _TappedReader(reader, self._tap)
         self._stream = classifier.stream(tapped, channel=channel, jobs=1, batch_windows=1)
 
-    @property
-    def audio_seconds(self) -> float:
-        """Seconds of the source so far."""
-        return self._frames / self.info.sample_rate_hz
-
     def __iter__(self) -> Iterator[LiveUpdate]:
         windowing, reader = self._classifier.windowing, self._classifier.postprocessor
         for block in self._stream:
@@ -86,14 +81,18 @@ class LiveMonitor:
             for row in range(len(block.scores)):
                 window = block.first_window + row
                 skipped = window - self._windows
-                events = self._push(block.scores[row], skipped)
+                scores = block.scores[row]
+                # The one before stands for those left out; at the very start there is only this.
+                before = scores if self._before is None else self._before
+                events = self._segmenter.push(np.stack([*[before] * skipped, scores]))
+                self._before = scores
                 triggers = []
                 if self.rule_engine is not None:
-                    triggers = self.rule_engine.push(window, block.scores[row], values[row])
+                    triggers = self.rule_engine.push(window, scores, values[row])
                 self._windows = window + 1
                 yield LiveUpdate(
                     *windowing.span(window),
-                    block.scores[row],
+                    scores,
                     values[row],
                     events,
                     triggers,
@@ -116,16 +115,9 @@ class LiveMonitor:
         triggers = self.rule_engine.flush(end) if self.rule_engine is not None else []
         return LiveUpdate(end, end, None, None, events, triggers)
 
-    def _push(self, scores: NDArray[np.float32], skipped: int) -> list[Event]:
-        """The events that are over with this window, and with those that were left out."""
-        # The one before stands for those left out; at the very start there is none but this.
-        before = scores if self._before is None else self._before
-        self._before = scores
-        return self._segmenter.push(np.stack([*[before] * skipped, scores]))
-
     def _tap(self, block: NDArray[np.float32]) -> None:
         self._frames += len(block)
-        self.clock.update(self.audio_seconds)
+        self.clock.update(self._frames / self.info.sample_rate_hz)
         if self.rule_engine is not None:
             self.rule_engine.push_audio(block)
         if self._on_block is not None:

@@ -74,7 +74,9 @@ def convert(
     tasks, summaries = _recordings(results, table)
     chosen = [format_named(name, known) for name in formats]
     chosen = [_arranged(entry, combined, tasks, summaries) for entry in chosen]
-    before = _existing(output)
+    folder = Path(output)
+    there = folder.rglob("*") if folder.is_dir() else folder.parent.glob("*")
+    before = {os.path.abspath(file) for file in there if file.is_file()}
     rows = 0
     with ResultFiles(output, chosen, table, tasks, known=known) as files:
         batches = _by_recording(results, table, where)
@@ -188,10 +190,3 @@ def _refuse_results(url: str, output: str) -> None:
     folder, target = os.path.realpath(url), os.path.realpath(output)
     if "://" not in url and (target + os.sep).startswith(folder + os.sep):
         raise OptionError(f"{output} lies in the results folder; choose another output")
-
-
-def _existing(output: str) -> set[str]:
-    """The files that are there, to tell which were replaced."""
-    path = Path(output)
-    files = path.rglob("*") if path.is_dir() else path.parent.glob("*")
-    return {os.path.abspath(file) for file in files if file.is_file()}

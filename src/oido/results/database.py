@@ -8,7 +8,7 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from oido.errors import MissingExtraError, OidoError, OptionError
@@ -44,7 +44,7 @@ _MISSING = "a results folder is read with DuckDB and pyarrow; run: pip install '
 _CLOCK_BATCH = 1 << 16
 
 
-class Database:
+class Database(AbstractContextManager["Database"]):
     """DuckDB with a view for each table of a results folder, and nothing else within its reach.
 
     clock: adds when each row began, in UTC: ``start_at``, and in recordings ``recorded_at`` and
@@ -100,9 +100,6 @@ class Database:
         """Let go of the parts, and of the temporary folder."""
         self._connection.close()
         self._scratch.cleanup()
-
-    def __enter__(self) -> Database:
-        return self
 
     def __exit__(self, *error: object) -> None:
         self.close()

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from oido.errors import OptionError
 from oido.results.clock import zone_named
@@ -35,7 +35,8 @@ _BIN = 900
 MOST_GAPS = 100
 
 
-class CoverageGap(NamedTuple):
+@dataclass(frozen=True)
+class CoverageGap:
     """A stretch without a recording, in UTC."""
 
     start: datetime
@@ -43,7 +44,8 @@ class CoverageGap(NamedTuple):
     seconds: float
 
 
-class Coverage(NamedTuple):
+@dataclass(frozen=True)
+class Coverage:
     """What the clock saw of the recordings whose time is known.
 
     first, last: when the first began and the last ended, UTC; None if no time is known. seconds:
@@ -88,12 +90,10 @@ def _gaps_of(results: Results, gap_seconds: float) -> Coverage:
         ORDER BY seconds DESC, start LIMIT {MOST_GAPS}""",
     )
     return Coverage(
-        total["first"],
-        total["last"],
-        total["seconds"],
-        tuple(CoverageGap(row["before"], row["start"], row["seconds"]) for row in found),
-        found[0]["count"] if found else 0,
-        found[0]["total"] if found else 0.0,
+        **total,
+        gaps=tuple(CoverageGap(row["before"], row["start"], row["seconds"]) for row in found),
+        gap_count=found[0]["count"] if found else 0,
+        gap_seconds=found[0]["total"] if found else 0.0,
     )
 
 
@@ -255,9 +255,7 @@ class Summary:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, for JSON."""
-        gaps = [gap._asdict() for gap in self.coverage.gaps]
-        coverage = {**self.coverage._asdict(), "gaps": gaps}
-        values = plain_value({**dataclasses.asdict(self), "coverage": coverage})
+        values: dict[str, Any] = plain_value(dataclasses.asdict(self))
         values["heard"] = values.pop("succeeded")
         values["hearing_hours"] = values.pop("inference_hours")
         for failure in values["failures"]:
