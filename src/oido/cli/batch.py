@@ -24,6 +24,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from contextlib import ExitStack
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from oido.cli.options import add_command, plan_of
@@ -34,7 +35,7 @@ from oido.cli.terminal import (
     interrupts_held,
     print_message,
 )
-from oido.errors import OptionError, OutputError
+from oido.errors import MissingExtraError, OptionError, OutputError
 from oido.options import OPTIONS
 from oido.params import available_cores
 
@@ -162,10 +163,6 @@ def _engine(
 
 
 def _need_pyarrow() -> None:
-    from importlib.util import find_spec
-
-    from oido.errors import MissingExtraError
-
     if find_spec("pyarrow") is None:
         raise MissingExtraError(
             "archives are Parquet tables and need pyarrow; install it with: "

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from oido.cli.options import add_command
-from oido.cli.terminal import EXIT_OK
 from oido.errors import OutputError
 from oido.models.fetch import cache_folder
 
@@ -56,17 +55,16 @@ def add_parser(commands: Any) -> None:
     )
 
 
-def _show(args: argparse.Namespace) -> int:
+def _show(args: argparse.Namespace) -> None:
     """Its folders, and how large they are."""
     print(cache_folder())
     for name, what in _PARTS.items():
         sizes = _sizes(cache_folder() / name)
         files = f"{len(sizes)} file{'' if len(sizes) == 1 else 's'}"
         print(f"  {name:10}  {sum(sizes) / 1e6:9.1f} MB  {files:>12}  {what}")
-    return EXIT_OK
 
 
-def _clear(args: argparse.Namespace) -> int:
+def _clear(args: argparse.Namespace) -> None:
     """Delete a part of it; nothing that is not made anew."""
     for name in args.parts or [part for part in _PARTS if part != "models"]:
         folder = cache_folder() / name
@@ -85,7 +83,6 @@ def _clear(args: argparse.Namespace) -> int:
                 raise OutputError(f"{path} cannot be deleted: {error.strerror}") from error
         left = f"; {kept} that are not of oido's cache were left" if kept else ""
         print(f"{name}: {size / 1e6:.1f} MB deleted{left}")
-    return EXIT_OK
 
 
 def _sizes(folder: Path) -> list[int]:

@@ -24,7 +24,7 @@ import argparse
 from typing import Any
 
 from oido.cli.options import add_command, open_results
-from oido.cli.terminal import EXIT_OK, print_message
+from oido.cli.terminal import print_message
 
 __all__ = ["add_parser"]
 
@@ -58,7 +58,7 @@ def add_parser(commands: Any) -> None:
     add.clock()
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace) -> None:
     from oido.results.convert import convert
 
     formats = [name for text in args.format for name in text.split(",")]
@@ -75,4 +75,3 @@ def _run(args: argparse.Namespace) -> int:
         files = str(done.files[0]) if len(done.files) == 1 else f"{len(done.files)} files"
         replaced = f", {done.replaced} of them replaced" if done.replaced else ""
         print_message(f"{done.rows} rows of {done.recordings} recordings in {files}{replaced}")
-    return EXIT_OK

@@ -18,7 +18,6 @@ import json
 from typing import Any
 
 from oido.cli.options import add_command
-from oido.cli.terminal import EXIT_OK
 
 __all__ = ["add_parser"]
 
@@ -29,7 +28,7 @@ def add_parser(commands: Any) -> None:
     add("--json", "as one JSON array")
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace) -> None:
     from oido.cli.terminal import silence_stderr
     from oido.live.microphone import input_devices
 
@@ -46,4 +45,3 @@ def _run(args: argparse.Namespace) -> int:
             f"{mark} {device.number:3d}  {name}  "
             f"({device.system}, {device.channels} channels, {device.sample_rate_hz} Hz)"
         )
-    return EXIT_OK

@@ -55,12 +55,9 @@ def _line(mark: str, name: str, text: str) -> None:
 def _try(name: str, check: Callable[[], str], optional: bool = False) -> bool:
     try:
         _line("ok", name, check())
-    except OidoError as error:
-        _line("-" if optional else "FAIL", name, str(error))
-        return False
-    # Whatever a broken installation raises is the finding itself.
-    except Exception as error:
-        _line("-" if optional else "FAIL", name, f"{type(error).__name__}: {error}")
+    except Exception as error:  # whatever a broken installation raises is the finding itself
+        reason = str(error) if isinstance(error, OidoError) else f"{type(error).__name__}: {error}"
+        _line("-" if optional else "FAIL", name, reason)
         return False
     return True
 

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from oido.cli.options import add_command, fetch_model
-from oido.cli.terminal import EXIT_OK
 
 __all__ = ["add_parser"]
 
@@ -45,7 +44,7 @@ def add_parser(commands: Any) -> None:
     )
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace) -> None:
     from oido.inference.export import export
 
     report = export(
@@ -67,4 +66,3 @@ def _run(args: argparse.Namespace) -> int:
         f"  checked on {report.checked_windows} windows: "
         f"scores differ from oido's by at most {report.largest_difference:.2g}"
     )
-    return EXIT_OK

@@ -29,7 +29,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from oido.cli.options import add_command, plan_of
-from oido.cli.terminal import EXIT_OK, print_message, signal_handled
+from oido.cli.terminal import print_message, signal_handled
 from oido.errors import AudioError, OptionError
 from oido.options import OPTIONS
 
@@ -190,7 +190,7 @@ class _Talk:
             self.output.show(block)
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace) -> None:
     import numpy as np
 
     from oido.batch.recording import make_classifier
@@ -227,7 +227,6 @@ def _run(args: argparse.Namespace) -> int:
         _listen(monitor, _output(args, monitor, classifier), talk)
     finally:
         reader.close()
-    return EXIT_OK
 
 
 def _listen(monitor: LiveMonitor, output: LiveOutput, talk: _Talk) -> None:

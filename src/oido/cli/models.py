@@ -72,7 +72,7 @@ def add_parser(commands: Any) -> None:
     add_command(actions, "verify", _verify, _verify.__doc__)
 
 
-def _list(args: argparse.Namespace) -> int:
+def _list(args: argparse.Namespace) -> None:
     """The models, and which of them are here.
 
     List the models that oido knows, and where those are that are here.
@@ -86,10 +86,9 @@ def _list(args: argparse.Namespace) -> int:
         f"{ENSEMBLE}\n  {' and '.join(ENSEMBLE_MEMBERS)} heard together: windows and events of the"
     )
     print("  first, and more often right than either; and slower than the first alone")
-    return 0
 
 
-def _fetch(args: argparse.Namespace) -> int:
+def _fetch(args: argparse.Namespace) -> None:
     """Bring a model to this machine.
 
     Bring a model to this machine, verify it, and print its path.
@@ -101,10 +100,9 @@ def _fetch(args: argparse.Namespace) -> int:
         print(fetch.install(card(args.name), args.from_file.expanduser()))
     for member in members if args.from_file is None else ():
         print(fetch.fetch(card(member), on_message=print_message))
-    return 0
 
 
-def _info(args: argparse.Namespace) -> int:
+def _info(args: argparse.Namespace) -> None:
     """What is in a model: by name, or any .tflite.
 
     Say what is in a model, read from the file itself.
@@ -114,7 +112,7 @@ def _info(args: argparse.Namespace) -> int:
     model = load_model(args.model, on_message=print_message)
     if args.labels:
         print("\n".join(model.labels))
-        return 0
+        return
     windows = model.windows
     seconds = windows.window_samples / windows.sample_rate_hz
     facts = {
@@ -142,7 +140,6 @@ def _info(args: argparse.Namespace) -> int:
         facts[f"also {head.name!r}"] = f"{_labels_of(head)}; --head {head.name}"
     for name, value in facts.items():
         print(f"{name + ':':<11} {value}")
-    return 0
 
 
 def _labels_of(head: Head) -> str:
@@ -150,7 +147,7 @@ def _labels_of(head: Head) -> str:
     return f"{len(head.labels)} ({', '.join(head.labels[:3])}{more})"
 
 
-def _annotate(args: argparse.Namespace) -> int:
+def _annotate(args: argparse.Namespace) -> None:
     """Write labels and sample rate into a .tflite that lacks them.
 
     Write metadata into a .tflite: the labels of its scores and its sample rate.
@@ -183,7 +180,6 @@ def _annotate(args: argparse.Namespace) -> int:
         if output.exists() and output.samefile(args.file):
             keep_original(output)
     print(output)
-    return 0
 
 
 def _read(path: Path) -> bytes:
@@ -210,7 +206,7 @@ def _front_end_of(model: AudioModel) -> str:
     )
 
 
-def _verify(args: argparse.Namespace) -> int:
+def _verify(args: argparse.Namespace) -> None:
     """Check the cached models against their SHA-256.
 
     Check the cached models against their published SHA-256.
@@ -220,4 +216,3 @@ def _verify(args: argparse.Namespace) -> int:
         print(f"{entry.name}: ok, {fetch.verify(entry)}")
     if not cached:
         print("no model is in the cache yet; `oido models fetch` brings the default one")
-    return 0

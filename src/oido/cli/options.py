@@ -19,7 +19,7 @@ from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.terminal import print_message
+from oido.cli.terminal import EXIT_OK, print_message
 from oido.errors import OptionError
 from oido.options import FLAG, LABELS, OPTIONS
 
@@ -38,7 +38,8 @@ __all__ = [
     "require_suffix",
 ]
 
-Command = Callable[[argparse.Namespace], int]
+Command = Callable[[argparse.Namespace], int | None]
+"""What runs a command; returns its exit code, or None: all is well."""
 
 
 class Arguments:
@@ -175,7 +176,7 @@ def add_command(commands: Any, name: str, run: Command | None, text: str | None)
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     if run is not None:
-        parser.set_defaults(run=run)
+        parser.set_defaults(run=lambda args: run(args) or EXIT_OK)
     return Arguments(parser)
 
 

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oido.cli.options import add_command, open_results
-from oido.cli.terminal import EXIT_OK, print_message, use_utf8
+from oido.cli.terminal import print_message, use_utf8
 from oido.errors import OptionError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def add_parser(commands: Any) -> None:
     add.clock()
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace) -> None:
     from oido.writers.atomic import write_atomically
     from oido.writers.query_tables import write_table
 
@@ -86,7 +86,6 @@ def _run(args: argparse.Namespace) -> int:
             if not is_binary:
                 use_utf8(newline="")
             write_table(reader, format_name, sys.stdout.buffer if is_binary else sys.stdout)
-    return EXIT_OK
 
 
 def _format(args: argparse.Namespace) -> str:

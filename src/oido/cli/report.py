@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oido.cli.options import add_command, open_results, require_suffix
-from oido.cli.terminal import EXIT_OK, print_message
+from oido.cli.terminal import print_message
 
 if TYPE_CHECKING:
     from oido.results.summary import Summary
@@ -49,7 +49,7 @@ def add_parser(commands: Any) -> None:
     add.clock()
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace) -> None:
     from oido.results.report_page import Words, html_page
     from oido.results.summary import summarize
     from oido.writers.atomic import write_json, write_text
@@ -69,7 +69,6 @@ def _run(args: argparse.Namespace) -> int:
     for path in (args.output, args.json):
         if path is not None and not args.quiet:
             print_message(f"{path} is written")
-    return EXIT_OK
 
 
 def _print(summary: Summary) -> None:

@@ -27,7 +27,7 @@ import webbrowser
 from typing import Any
 
 from oido.cli.options import add_command, fetch_model
-from oido.cli.terminal import EXIT_OK, print_message
+from oido.cli.terminal import print_message
 from oido.errors import MissingExtraError, OptionError
 
 __all__ = ["add_parser"]
@@ -78,7 +78,7 @@ def add_parser(commands: Any) -> None:
     add("--max-streams N", "streams at the same time (default 64)", type=int)
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace) -> None:
     if args.demo and args.no_page:
         raise OptionError("--demo opens the page, and --no-page leaves it out: give one of them")
     missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
@@ -122,7 +122,6 @@ def _run(args: argparse.Namespace) -> int:
 
     pages = () if args.no_page else page_routes(settings)
     serve(create_app(settings, pages=pages), settings, on_started)
-    return EXIT_OK
 
 
 def _open_page(address: str) -> None:

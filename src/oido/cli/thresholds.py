@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oido.cli.options import add_command, fetch_model
-from oido.cli.terminal import EXIT_OK, print_message
+from oido.cli.terminal import print_message
 from oido.errors import OptionError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def add_parser(commands: Any) -> None:
     )
 
 
-def _show(args: argparse.Namespace) -> int:
+def _show(args: argparse.Namespace) -> None:
     """Print them, as CSV.
 
     Print the thresholds as CSV: label,threshold.
@@ -69,10 +69,9 @@ def _show(args: argparse.Namespace) -> int:
     sys.stdout.write(thresholds_text(thresholds))
     if not thresholds:
         print_message(f"it has none of its own; events begin at {DEFAULT_THRESHOLD}")
-    return EXIT_OK
 
 
-def _edit(args: argparse.Namespace) -> int:
+def _edit(args: argparse.Namespace) -> None:
     """Change some of them.
 
     Change thresholds in a .tflite or a calibration.json.
@@ -95,7 +94,6 @@ def _edit(args: argparse.Namespace) -> int:
         heads = tuple(changed if h.name == head.name else h for h in model.heads)
         save_model(replace(model, heads=heads), output)
     print(output)
-    return EXIT_OK
 
 
 def _head(args: argparse.Namespace) -> Head:

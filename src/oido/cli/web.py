@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 from oido.cli.options import add_command, fetch_model
-from oido.cli.terminal import EXIT_OK
 
 __all__ = ["add_parser"]
 
@@ -47,7 +46,7 @@ def add_parser(commands: Any) -> None:
     add("--locale LOCALE", "en or es; default: the browser's")
 
 
-def _export(args: argparse.Namespace) -> int:
+def _export(args: argparse.Namespace) -> None:
     """Write the page as static files.
 
     Write the page, and the models that it hears with, as static files.
@@ -63,4 +62,3 @@ def _export(args: argparse.Namespace) -> int:
     for name, size in report.models:
         print(f"  hears with {name} ({size / 1e6:.1f} MB)")
     print(f"  try it: python -m http.server -d {report.folder} 8000")
-    return EXIT_OK

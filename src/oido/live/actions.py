@@ -296,13 +296,31 @@ _TRY_AGAIN = (408, 425, 429)
 
 
 class _Post(Action):
-    """POSTs to a URL; any answer of 2xx is success."""
+    """POSTs to a URL; any answer of 2xx is success. User and password become a header."""
 
     kind: str
 
     def __init__(self, url: str) -> None:
-        self.name = f"{self.kind}:{_host_of(url)}"
-        self._url, self._headers = _address(url, self.name)
+        self.name = f"{self.kind}:<address>"
+        try:
+            parts = urlsplit(url)
+            host = parts.hostname or ""
+            if host:  # without the path: of many services, it is the key
+                self.name = f"{self.kind}:{parts.scheme}://{host}"
+            port = parts.port
+        except ValueError as error:
+            raise OptionError(f"{self.name}: is no address ({error})") from error
+        if parts.scheme not in ("http", "https") or not host or not url.isprintable() or " " in url:
+            raise OptionError(
+                f"{self.name}: must be an address that begins with http:// or https://"
+            )
+        self._headers = {"User-Agent": f"oido/{__version__}"}
+        if parts.username is not None:
+            login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            self._headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
+        host = f"[{host}]" if ":" in host else host
+        netloc = host if port is None else f"{host}:{port}"
+        self._url = urlunsplit(parts._replace(netloc=netloc, fragment=""))
 
     def _post(self, body: bytes, headers: dict[str, str]) -> None:
         all_headers = {**self._headers, **headers}
@@ -356,30 +374,3 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 _OPENER = urllib.request.build_opener(_NoRedirects)
-
-
-def _host_of(url: str) -> str:
-    """Without the path: of many services, it is the key."""
-    try:
-        parts = urlsplit(url)
-        return f"{parts.scheme}://{parts.hostname}" if parts.hostname else "<address>"
-    except ValueError:
-        return "<address>"
-
-
-def _address(url: str, name: str) -> tuple[str, dict[str, str]]:
-    """The address without user and password, which become a header."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise OptionError(f"{name}: is no address ({error})") from error
-    if parts.scheme not in ("http", "https") or not host or not url.isprintable() or " " in url:
-        raise OptionError(f"{name}: must be an address that begins with http:// or https://")
-    headers = {"User-Agent": f"oido/{__version__}"}
-    if parts.username is not None:
-        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        headers["Authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
-    host = f"[{host}]" if ":" in host else host
-    netloc = host if port is None else f"{host}:{port}"
-    return urlunsplit(parts._replace(netloc=netloc, fragment="")), headers
