@@ -198,7 +198,8 @@ def test_ctrl_c_while_a_container_brings_nothing(n_bytes: int) -> None:
 def test_the_view_fits_any_terminal(columns: int, rows: int, classifier: Any) -> None:
     clock = UtcClock()
     clock.update(1.0)
-    screen = Screen("oido  mic:\x1b[31mred", clock, classifier.postprocessor.selector, 0.48, 8)
+    screen = Screen("yamnet", classifier.postprocessor.selector, 0.48, 8)
+    screen.attach("mic:\x1b[31mred", clock)
     scores = np.random.default_rng(0).random(521).astype(np.float32)
     for second in range(40):
         event = Event("Dog", 69, second, second + 1.0, 0.5, None, "Dog")

@@ -29,18 +29,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from oido.cli.options import add_command, plan_of
-from oido.cli.terminal import print_message, signal_handled
+from oido.cli.terminal import signal_handled
 from oido.errors import AudioError, OptionError
 from oido.options import OPTIONS
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from oido.cli.live_output import LiveOutput
     from oido.inference.classifier import AudioClassifier
     from oido.live.monitor import LiveMonitor
-    from oido.live.source import SourceGap
     from oido.signal.decode import AudioReader
 
 __all__ = ["add_parser"]
@@ -166,30 +162,6 @@ def _positive(text: str) -> float:
     return value
 
 
-class _Talk:
-    """Where sentences and gaps go: to the output, once there is one."""
-
-    def __init__(self, quiet: bool) -> None:
-        self.output: LiveOutput | None = None
-        self._quiet = quiet
-
-    def on_message(self, sentence: str) -> None:
-        if self._quiet:
-            return
-        if self.output is None:
-            print_message(sentence)
-        else:
-            self.output.on_message(sentence)
-
-    def gap(self, gap: SourceGap) -> None:
-        if self.output is not None:
-            self.output.gap(gap)
-
-    def show(self, block: NDArray[np.float32]) -> None:
-        if self.output is not None:
-            self.output.show(block)
-
-
 def _run(args: argparse.Namespace) -> None:
     import numpy as np
 
@@ -199,18 +171,19 @@ def _run(args: argparse.Namespace) -> None:
 
     _check(args)
     rules, shared = _rules(args)
-    talk = _Talk(args.quiet)
     plan = plan_of(args, level="events", top=None, aggregation=None)
     with silence_stderr(not args.verbose):
         classifier = make_classifier(plan)
         windowing = classifier.windowing
         # The first window is slowest: it is run before the microphone opens.
         classifier.classify(np.zeros(windowing.window_samples), windowing.sample_rate_hz)
-        reader = _open_source(args, talk)
+        output = _output(args, classifier)
+        reader = _open_source(args, output)
     try:
         monitor = LiveMonitor(
-            classifier, reader, plan.detection, channel=args.channel, on_block=talk.show
+            classifier, reader, plan.detection, channel=args.channel, on_block=output.show
         )
+        output.attach(monitor.info.name, monitor.clock)
         if rules:
             from oido.live.rule_engine import RuleEngine
 
@@ -221,15 +194,15 @@ def _run(args: argparse.Namespace) -> None:
                 reader.info,
                 monitor.clock.at,
                 channel=args.channel,
-                on_message=talk.on_message,
+                on_message=output.on_message,
                 **shared,
             )
-        _listen(monitor, _output(args, monitor, classifier), talk)
+        _listen(monitor, output)
     finally:
         reader.close()
 
 
-def _listen(monitor: LiveMonitor, output: LiveOutput, talk: _Talk) -> None:
+def _listen(monitor: LiveMonitor, output: LiveOutput) -> None:
     """To the end of the source, or to Ctrl-C; what is under way is finished in either case."""
     # SIGTERM, which services are ended with, ends as cleanly as Ctrl-C.
     with signal_handled(signal.SIGTERM, signal.default_int_handler):
@@ -237,7 +210,6 @@ def _listen(monitor: LiveMonitor, output: LiveOutput, talk: _Talk) -> None:
             if monitor.rule_engine is not None:
                 monitor.rule_engine.start()
             output.open()
-            talk.output = output
             try:
                 for update in monitor:
                     output.on_update(update)
@@ -253,7 +225,7 @@ def _listen(monitor: LiveMonitor, output: LiveOutput, talk: _Talk) -> None:
             if monitor.rule_engine is not None:
                 monitor.rule_engine.close(_GRACE_SECONDS)
                 if monitor.rule_engine.forgotten > 1:
-                    talk.on_message(
+                    output.on_message(
                         f"{monitor.rule_engine.forgotten} clips with speech were not kept"
                     )
 
@@ -297,7 +269,7 @@ def _rules(args: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
     }
 
 
-def _open_source(args: argparse.Namespace, talk: _Talk) -> AudioReader:
+def _open_source(args: argparse.Namespace, output: LiveOutput) -> AudioReader:
     """Each source needs only its own libraries."""
     source: str = args.source
     if source == "-":
@@ -308,17 +280,17 @@ def _open_source(args: argparse.Namespace, talk: _Talk) -> AudioReader:
         if args.rate is not None:
             encoding, channels = args.encoding or "s16le", args.channels or 1
             return PcmReader(pipe, args.rate, encoding, channels)
-        return ContainerReader(pipe, on_gap=talk.gap)
+        return ContainerReader(pipe, on_gap=output.gap)
     if source == "mic" or source.startswith("mic:"):
         from oido.live.microphone import MicrophoneReader
 
         device = source.partition(":")[2] or None
-        return MicrophoneReader(device, channel=args.channel, on_gap=talk.gap)
+        return MicrophoneReader(device, channel=args.channel, on_gap=output.gap)
     if "://" in source:
         from oido.live.network import NetworkReader
 
         return NetworkReader(
-            source, timeout=args.timeout, on_gap=talk.gap, on_message=talk.on_message
+            source, timeout=args.timeout, on_gap=output.gap, on_message=output.on_message
         )
     raise OptionError(
         f"oido listens to mic, mic:DEVICE, - or an address, not to {source!r}; "
@@ -326,16 +298,12 @@ def _open_source(args: argparse.Namespace, talk: _Talk) -> AudioReader:
     )
 
 
-def _output(
-    args: argparse.Namespace, monitor: LiveMonitor, classifier: AudioClassifier
-) -> LiveOutput:
+def _output(args: argparse.Namespace, classifier: AudioClassifier) -> LiveOutput:
     from oido.cli.live_output import JsonLines, Lines, Screen, can_draw
 
-    selector, name = classifier.postprocessor.selector, monitor.info.name
-    windowing = classifier.windowing
+    selector, windowing = classifier.postprocessor.selector, classifier.windowing
     hop = windowing.hop_samples / windowing.sample_rate_hz
     if not (args.jsonl or args.plain or args.windows) and can_draw():
-        title = f"oido  {name}  {classifier.model.name}"
-        return Screen(title, monitor.clock, selector, hop, args.top or 8)
-    kind = JsonLines if args.jsonl else Lines
-    return kind(name, monitor.clock, selector, hop, (args.top or 5) if args.windows else None)
+        return Screen(classifier.model.name, selector, hop, args.top or 8, quiet=args.quiet)
+    kind, top = JsonLines if args.jsonl else Lines, (args.top or 5) if args.windows else None
+    return kind(selector, hop, top, quiet=args.quiet)

@@ -39,15 +39,22 @@ _RESERVED_ROWS = 6  # title, level, two blank lines, heading of the events, noti
 class LiveOutput:
     """Shows predictions; any thread may call ``on_message``, the rest is for the main thread.
 
-    source: its name. clock: the time of day of a moment of the stream. hop_seconds: as it was asked
-    for. top: labels of each window that are shown; None: windows are not.
+    hop_seconds: as it was asked for. top: labels of each window that are shown; None: windows are
+    not. quiet: sentences are not shown.
     """
 
+    _source: str
+    _clock: UtcClock
+
     def __init__(
-        self, source: str, clock: UtcClock, selector: Selector, hop_seconds: float, top: int | None
+        self, selector: Selector, hop_seconds: float, top: int | None, *, quiet: bool = False
     ) -> None:
-        self._source, self._clock, self._selector, self._top = source, clock, selector, top
+        self._selector, self._top, self._quiet = selector, top, quiet
         self._hop_seconds, self._step = hop_seconds, 1
+
+    def attach(self, source: str, clock: UtcClock) -> None:
+        """The source's name, and the time of day of a moment of its stream."""
+        self._source, self._clock = source, clock
 
     def open(self) -> None:
         """Begin to show."""
@@ -67,10 +74,14 @@ class LiveOutput:
 
     def on_message(self, sentence: str) -> None:
         """A sentence for the user, on standard error."""
-        print_message(sentence)
+        if not self._quiet:
+            self._note(sentence)
 
     def close(self) -> None:
         """Nothing more is shown."""
+
+    def _note(self, sentence: str) -> None:
+        print_message(sentence)
 
     def _line(self, text: str) -> None:
         _write(text + "\n")
@@ -140,14 +151,14 @@ class Lines(LiveOutput):
 class Screen(LiveOutput):
     """Draws on the terminal's other page, which leaves what was there as it was.
 
-    source: the title of the first line. top: how many labels have a bar.
+    top: how many labels have a bar.
     """
 
     def __init__(
-        self, source: str, clock: UtcClock, selector: Selector, hop_seconds: float, top: int
+        self, model: str, selector: Selector, hop_seconds: float, top: int, *, quiet: bool = False
     ) -> None:
-        super().__init__(_printable(source), clock, selector, hop_seconds, top)
-        self._n_bars = top
+        super().__init__(selector, hop_seconds, top, quiet=quiet)
+        self._model, self._n_bars = model, top
         self._bars: dict[int, float] = {}
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._notice = ""
@@ -158,6 +169,10 @@ class Screen(LiveOutput):
         self._n_events = 0
         self._is_open = False
         self._hush = ExitStack()
+
+    def attach(self, source: str, clock: UtcClock) -> None:
+        """The title tells the source and the model."""
+        super().attach(_printable(f"oido  {source}  {self._model}"), clock)
 
     def open(self) -> None:
         """Turn to the other page."""
@@ -190,7 +205,7 @@ class Screen(LiveOutput):
         """The bars move with each window."""
         self._seconds = update.end_time
         if (hop := self._new_hop(update)) is not None:
-            self.on_message(_hop_sentence(hop))
+            self._note(_hop_sentence(hop))
         if update.values is not None:
             self._bars = {i: v * _FALL for i, v in self._bars.items() if v * _FALL > 0.01}
             for category in self._categories(update):
@@ -205,7 +220,7 @@ class Screen(LiveOutput):
     def _line(self, text: str) -> None:
         self._lines.append(text)
 
-    def on_message(self, sentence: str) -> None:
+    def _note(self, sentence: str) -> None:
         """The last sentence stays on the last line; before and after, they go to standard error."""
         if self._is_open:
             self._notice = _printable(sentence)
