@@ -15,11 +15,11 @@ import soundfile
 
 from oido.errors import UnknownLabelError
 from oido.live.actions import Action, Message
-from oido.live.conditions import parse_condition
 from oido.live.monitor import LiveMonitor, UtcClock
 from oido.live.pipe import PcmReader
 from oido.live.rule_engine import Rule, RuleEngine
 from oido.live.source import utc_text
+from oido.live.triggers import parse_condition
 from oido.params import Detection
 
 STREET = Path(__file__).parents[2] / "examples" / "street.flac"

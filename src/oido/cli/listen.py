@@ -246,9 +246,8 @@ def _rules(args: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
         return [], {}
     from oido.live.actions import Action
     from oido.live.clips import ClipLimits
-    from oido.live.conditions import parse_condition
     from oido.live.rule_engine import Rule, parse_action
-    from oido.live.triggers import TriggerParams
+    from oido.live.triggers import TriggerParams, parse_condition
 
     rules: list[Rule] = []
     actions: dict[str, Action] = {}

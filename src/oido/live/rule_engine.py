@@ -24,10 +24,9 @@ from oido.live.actions import (
     Webhook,
 )
 from oido.live.clips import ClipLimits, ClipRecorder, RingBuffer, SpeechWatch
-from oido.live.conditions import Condition
 from oido.live.mqtt import Mqtt
 from oido.live.source import OnMessage, ignore, utc_text
-from oido.live.triggers import Change, Trigger, TriggerParams, TriggerState, slugs
+from oido.live.triggers import Change, Condition, Trigger, TriggerParams, TriggerState, slugs
 from oido.params import Windowing
 from oido.signal.decode import AudioInfo
 from oido.signal.mixing import Channel
