@@ -96,7 +96,14 @@ def _run(args: argparse.Namespace) -> int:
         calibration, failed = _new_calibration(args, model)
     for path in args.output:
         write_calibration(model, calibration, path)
-        print(f"{path}{_csv_note(path, calibration.scores)}")
+        note, scores = "", calibration.scores
+        if path.suffix in {".csv", ".txt"}:  # what the Task Library's file itself leaves out
+            note = (
+                f": for transformation {scores.transformation.name}, default score "
+                f"{scores.default_score:g}, which stand in the metadata; thresholds are not in "
+                "this file"
+            )
+        print(f"{path}{note}")
     return EXIT_FAILED_FILES if failed else EXIT_OK
 
 
@@ -144,13 +151,3 @@ def _existing_calibration(args: argparse.Namespace, model: AudioModel) -> Any:
     except OptionError as error:
         raise OptionError(f"{args.existing}: {error}") from error
     return Calibration.of(model, head, scores=scores, facts={"from": args.existing.name})
-
-
-def _csv_note(path: Path, scores: Any) -> str:
-    """What the Task Library's file itself leaves out."""
-    if path.suffix not in {".csv", ".txt"}:
-        return ""
-    return (
-        f": for transformation {scores.transformation.name}, default score "
-        f"{scores.default_score:g}, which stand in the metadata; thresholds are not in this file"
-    )

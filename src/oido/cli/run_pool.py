@@ -40,12 +40,12 @@ def run_plan(
         tasks = make_tasks(recordings, jobs, stack)
         with interrupts_held():
             sink = stack.enter_context(open_sink(tasks))
-        failed = _run_tasks(pool, plan, tasks, sink, quiet=args.quiet, verbose=args.verbose)
+        failed = _run_tasks(args, pool, plan, tasks, sink)
     return EXIT_FAILED_FILES if failed else EXIT_OK
 
 
 def _run_tasks(
-    pool: LocalPool, plan: Plan, tasks: Sequence[Task], sink: Sink, *, quiet: bool, verbose: bool
+    args: argparse.Namespace, pool: LocalPool, plan: Plan, tasks: Sequence[Task], sink: Sink
 ) -> int:
     """Run every task into the sink; return how many recordings failed.
 
@@ -68,7 +68,7 @@ def _run_tasks(
             write_json(sink.manifest_path, content)
 
     sizes = [task.size_bytes for task in tasks]
-    with Progress(sizes, quiet) as progress, interruptible(pool.interrupt):
+    with Progress(sizes, args.quiet) as progress, interruptible(pool.interrupt):
         try:
             for task, message in pool.run(tasks):
                 with progress.aside():
@@ -76,7 +76,7 @@ def _run_tasks(
                         sink.end(task, message.summary)
                         summaries.append(message.summary)
                         under_way = None
-                        _print_summary(message.summary, quiet, verbose)
+                        _print_summary(message.summary, args.quiet, args.verbose)
                     else:
                         sink.write(task, message.rows)
                         under_way = _partial_summary(task, message, under_way)
