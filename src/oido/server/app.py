@@ -21,6 +21,7 @@ from oido._version import __version__
 from oido.batch.plan import Plan, Task, make_plan
 from oido.errors import OidoError, OptionError
 from oido.options import read_query
+from oido.params import Windowing
 from oido.server.access import Access, Guard
 from oido.server.metrics import CONTENT_TYPE, CountRequests, ServerMetrics
 from oido.server.model_store import ModelStore, ServedModel
@@ -163,7 +164,7 @@ class _Endpoints:
             calibrated=served.model.head_named(options["head"]).calibration is not None,
         )
         served.postprocessor(plan.selection, locale=plan.locale, head=plan.head)
-        served.windowing(plan.hop)
+        Windowing.from_seconds(served.model.windows, plan.hop)
         return served, plan
 
     async def _predict(self, request: Request, plan: Plan, upload: UploadedFile) -> PoolAnswer:

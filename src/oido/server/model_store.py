@@ -13,7 +13,7 @@ from oido.inference.scheduler import BatchScheduler
 from oido.models.calibration_file import Calibration, apply_calibration
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, Precision
-from oido.params import Selection, Windowing
+from oido.params import Selection
 from oido.server.settings import Settings
 
 __all__ = ["ModelStore", "ServedModel", "load_configured_model", "require_fitting"]
@@ -81,10 +81,6 @@ class ServedModel:
             novelty=self.model.novelty is not None,
         )
         return postprocessors[chosen.name]
-
-    def windowing(self, hop: float | None) -> Windowing:
-        """The windows for a hop in seconds. Raises OptionError."""
-        return Windowing.from_seconds(self.model.windows, hop)
 
     def facts(self, with_labels: bool = False) -> dict[str, Any]:
         """Its entry in ``GET /v1/models``."""

@@ -79,7 +79,7 @@ def page_routes(settings: Settings, folder: Path = WEB_FOLDER) -> list[BaseRoute
     return [
         Route("/web/models.json", page.listing),
         Route("/models/{file}", page.model),
-        *(Route(f"/{url}", page.file) for url in page.urls),
+        *(Route(f"/{url}", page.file) for url in page.files),
     ]
 
 
@@ -96,15 +96,11 @@ class _Page:
             "device": is_vendored(folder / "vendor"),
             "token": not self._access.is_open,
         }
-        self._files: Mapping[str, Path | bytes] = page_files(self._about, (), folder)
+        self.files: Mapping[str, Path | bytes] = page_files(self._about, (), folder)
+        """All but the models, by URL; "" is the page itself."""
         self._models: dict[str, bytes] = {}
         self._listing: dict[str, Any] | None = None
         self._reading = asyncio.Lock()
-
-    @property
-    def urls(self) -> list[str]:
-        """Of all files but the models; "" is the page itself."""
-        return list(self._files)
 
     async def listing(self, request: Request) -> Response:
         """``/web/models.json``"""
@@ -128,7 +124,7 @@ class _Page:
         url = request.url.path.removeprefix("/")
         if url in ("page.json", "precache.js"):
             await self._read()  # they name the models
-        content = await run_sync(content_of, self._files[url])
+        content = await run_sync(content_of, self.files[url])
         return _answer(request, url or "index.html", content, _ASKED_AGAIN)
 
     async def _read(self) -> None:
@@ -149,7 +145,7 @@ class _Page:
                 on_device.append(own)
         self._models = {model.url: model.content for model in on_device}
         public = on_device if self._access.is_open else []
-        self._files = page_files(self._about, public, self._folder)
+        self.files = page_files(self._about, public, self._folder)
         self._listing = {"oido": __version__, "models": described}
 
 

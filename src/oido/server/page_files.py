@@ -128,7 +128,10 @@ def page_files(
     """
     files: dict[str, Path | bytes] = dict(_static(folder))
     if page.get("mode") == "device" and _START in files:
-        files[_START] = _with_policy(content_of(files[_START]))
+        # An exported page has no server of ours to send its policy: it stands in it.
+        policy = content_policy("'self' blob: data:")
+        tag = f'<head>\n    <meta http-equiv="Content-Security-Policy" content="{policy}">'
+        files[_START] = content_of(files[_START]).replace(b"<head>", tag.encode(), 1)
     names = {locale: f"names/{locale}.json" for locale in LOCALES if locale != "en"}
     labels = audioset_labels()
     for locale, url in names.items():
@@ -165,13 +168,6 @@ def content_policy(images: str) -> str:
         f"style-src 'self'; img-src {images}; media-src 'self' blob:; "
         "connect-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'none'"
     )
-
-
-def _with_policy(start: bytes) -> bytes:
-    """An exported page has no server of ours to send its policy: it stands in it."""
-    policy = content_policy("'self' blob: data:")
-    tag = f'<head>\n    <meta http-equiv="Content-Security-Policy" content="{policy}">'
-    return start.replace(b"<head>", tag.encode(), 1)
 
 
 def _precache(files: Mapping[str, Path | bytes], models: Sequence[DeviceModel]) -> bytes:

@@ -54,7 +54,7 @@ class Session:
             raise OptionError("top is for windows: a stream's strongest events are never known")
         self._plan = make_plan(options, model=served.source, calibrated=calibrated)
         self._postprocessor = served.postprocessor(self._plan.selection, locale=self._plan.locale)
-        self.windowing = served.windowing(self._plan.hop)
+        self.windowing = Windowing.from_seconds(served.model.windows, self._plan.hop)
         self._segmenter = self._postprocessor.segmenter(self.windowing, self._plan.detection)
         self._loop = asyncio.get_running_loop()
         self._has_capacity = asyncio.Event()

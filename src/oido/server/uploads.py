@@ -55,7 +55,9 @@ class Uploads:
         Raises a Problem: 413 beyond the limit, 408 for one that takes too long, 400 for a form
         that has not one file.
         """
-        self._refuse_by_length(request)
+        length = request.headers.get("content-length", "0")
+        if length.isdecimal():
+            self._refuse_by_size(int(length))
         descriptor, path = tempfile.mkstemp(dir=self._folder)
         size = 0
         try:
@@ -100,11 +102,6 @@ class Uploads:
                 f"the upload took longer than {seconds:g} s",
                 headers={"Connection": "close"},
             ) from error
-
-    def _refuse_by_length(self, request: Request) -> None:
-        length = request.headers.get("content-length", "0")
-        if length.isdecimal():
-            self._refuse_by_size(int(length))
 
     def _refuse_by_size(self, size: int) -> None:
         most = self._limits.body_bytes
