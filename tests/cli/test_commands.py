@@ -105,6 +105,6 @@ def test_unexpected_errors_are_a_sentence(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr(doctor, "_package", broken)
+    monkeypatch.setattr(doctor, "_line", broken)
     assert run(["doctor"]) == 1
     assert "internal error, ZeroDivisionError: oh" in capsys.readouterr().err

@@ -176,9 +176,13 @@ def _run_steps(
     from oido.cli.progress import ArchiveProgress
 
     progress = ArchiveProgress(run.todo, quiet or not run.todo)
+    done_before, failed_before = run.n_sources - len(run.todo), run.failed_before
     with progress:
         try:
-            _print_done_before(run, quiet)
+            if done_before and not quiet:
+                again = f" ({failed_before} of them failed; --retry-failed hears those again)"
+                more = again if failed_before else ""
+                print_message(f"{done_before} of {run.n_sources} were heard before{more}")
             for step in run.steps(engine):
                 with progress.aside():
                     _print_outcomes(step.outcomes, verbose)
@@ -189,17 +193,7 @@ def _run_steps(
         except OutputError as error:
             raise OutputError(f"{error}; {_again(spec.folder)}") from error
         progress.conclude()
-    return progress.failed + run.failed_before
-
-
-def _print_done_before(run: ArchiveRun, quiet: bool) -> None:
-    """Print how much earlier runs have done."""
-    done = run.n_sources - len(run.todo)
-    if done and not quiet:
-        failed = ""
-        if run.failed_before:
-            failed = f" ({run.failed_before} of them failed; --retry-failed hears those again)"
-        print_message(f"{done} of {run.n_sources} were heard before{failed}")
+    return progress.failed + failed_before
 
 
 def _print_outcomes(outcomes: Sequence[Outcome], verbose: bool) -> None:

@@ -41,7 +41,11 @@ def add_parser(commands: Any) -> None:
 def _run(args: argparse.Namespace) -> int:
     _line("ok", "oido", f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
     for package in _PACKAGES:
-        _package(package)
+        try:
+            _line("ok", package, metadata.version(package))
+        except metadata.PackageNotFoundError:
+            extra = "pip install 'oido[parquet]'" if package == "pyarrow" else "reinstall oido"
+            _line("-", package, f"not installed: {extra}")
     _line("ok", "cores", f"{available_cores()} usable of {os.cpu_count()}")
     _try("codecs", _codecs)
     _try("microphone", _microphone, optional=True)
@@ -60,14 +64,6 @@ def _try(name: str, check: Callable[[], str], optional: bool = False) -> bool:
         _line("-" if optional else "FAIL", name, reason)
         return False
     return True
-
-
-def _package(package: str) -> None:
-    try:
-        _line("ok", package, metadata.version(package))
-    except metadata.PackageNotFoundError:
-        extra = "pip install 'oido[parquet]'" if package == "pyarrow" else "reinstall oido"
-        _line("-", package, f"not installed: {extra}")
 
 
 def _codecs() -> str:

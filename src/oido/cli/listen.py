@@ -169,7 +169,11 @@ def _run(args: argparse.Namespace) -> None:
     from oido.cli.terminal import silence_stderr
     from oido.live.monitor import LiveMonitor
 
-    _check(args)
+    raw = args.rate is not None or args.encoding is not None or args.channels is not None
+    if raw and args.source != "-":
+        raise OptionError("--rate, --encoding and --channels are for raw samples on a pipe: -")
+    if raw and args.rate is None:
+        raise OptionError("raw samples need their rate, such as --rate 16000")
     rules, shared = _rules(args)
     plan = plan_of(args, level="events", top=None, aggregation=None)
     with silence_stderr(not args.verbose):
@@ -228,14 +232,6 @@ def _listen(monitor: LiveMonitor, output: LiveOutput) -> None:
                     output.on_message(
                         f"{monitor.rule_engine.forgotten} clips with speech were not kept"
                     )
-
-
-def _check(args: argparse.Namespace) -> None:
-    raw = args.rate is not None or args.encoding is not None or args.channels is not None
-    if raw and args.source != "-":
-        raise OptionError("--rate, --encoding and --channels are for raw samples on a pipe: -")
-    if raw and args.rate is None:
-        raise OptionError("raw samples need their rate, such as --rate 16000")
 
 
 def _rules(args: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:

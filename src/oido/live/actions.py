@@ -229,7 +229,11 @@ class Command(Action):
         try:
             _, errors = process.communicate(json.dumps(record).encode(), _COMMAND_SECONDS)
         except subprocess.TimeoutExpired as error:
-            _end(process)
+            if hasattr(os, "killpg"):
+                os.killpg(process.pid, signal.SIGKILL)
+            else:
+                process.kill()
+            process.communicate()
             limit = f"{_COMMAND_SECONDS:g} s"
             raise ActionError(f"was ended after {limit}", retry=False) from error
         if process.returncode:
@@ -237,14 +241,6 @@ class Command(Action):
             detail = "".join(c for c in last if c.isprintable())[:_SHOWN_CHARACTERS]
             code = f"ended with code {process.returncode}"
             raise ActionError(f"{code} ({detail})" if detail else code, retry=False)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if hasattr(os, "killpg"):
-        os.killpg(process.pid, signal.SIGKILL)
-    else:
-        process.kill()
-    process.communicate()
 
 
 class SaveClip(Action):

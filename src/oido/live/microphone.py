@@ -42,15 +42,11 @@ def load_sounddevice() -> Any:
     """The module sounddevice. Raises MissingExtraError without it or without PortAudio."""
     try:
         import sounddevice
-    except ImportError as error:
-        raise MissingExtraError(
-            "the microphone needs sounddevice: pip install 'oido[live]'"
-        ) from error
-    except OSError as error:
-        raise MissingExtraError(
-            "the microphone needs the library PortAudio: on Debian and Ubuntu, "
-            "apt install libportaudio2"
-        ) from error
+    except (ImportError, OSError) as error:
+        needed = "sounddevice: pip install 'oido[live]'"
+        if isinstance(error, OSError):
+            needed = "the library PortAudio: on Debian and Ubuntu, apt install libportaudio2"
+        raise MissingExtraError(f"the microphone needs {needed}") from error
     return sounddevice
 
 

@@ -67,7 +67,11 @@ def convert(
     """
     if table not in _TABLES:
         raise OptionError(f"{table} cannot be converted; choose from {', '.join(_TABLES)}")
-    _refuse_results(results.url, output)
+    inside = f"{os.path.realpath(output)}{os.sep}".startswith(
+        f"{os.path.realpath(results.url)}{os.sep}"
+    )
+    if inside and "://" not in results.url:
+        raise OptionError(f"{output} lies in the results folder; choose another output")
     known = CALIBRATED_FORMATS if results.calibrated else FORMATS
     if table == "embeddings":
         known = EMBEDDING_FORMATS
@@ -184,9 +188,3 @@ def _by_recording(
             if end == len(rows) or rows[end].file != rows[start].file:
                 yield rows[start].file, rows[start:end]
                 start = end
-
-
-def _refuse_results(url: str, output: str) -> None:
-    folder, target = os.path.realpath(url), os.path.realpath(output)
-    if "://" not in url and (target + os.sep).startswith(folder + os.sep):
-        raise OptionError(f"{output} lies in the results folder; choose another output")
