@@ -9,7 +9,7 @@ from oido.batch.output_files import ResultFiles
 from oido.batch.plan import Failure, FileSummary, Task
 from oido.errors import OptionError
 from oido.types import Row
-from oido.writers import format_named
+from oido.writers.formats import format_named
 
 
 def task(number: int, relative: str) -> Task:

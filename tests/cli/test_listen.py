@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 import json
@@ -19,7 +20,8 @@ from typing import Any
 import pytest
 import soundfile
 
-from oido.cli.main import run
+from oido.cli.main import build_parser, run
+from oido.errors import OptionError
 from tests.cli.listening import OIDO, RAW, STREET, Live, Page, listen, records
 from tests.live.servers import Station, as_mp3, running
 from tests.live.sound_server import VirtualMicrophone
@@ -268,3 +270,70 @@ def test_devices_without_any() -> None:
     assert done.stdout.strip()
     assert "ALSA lib" not in done.stderr
     assert shutil.which("pactl") is None or "Traceback" not in done.stderr
+
+
+def parsed(*words: str) -> argparse.Namespace:
+    return build_parser().parse_args(["listen", *words])
+
+
+def test_rules_stand_in_the_order_in_which_they_were_given() -> None:
+    words = [
+        "--on",
+        "A>0.5",
+        "--do",
+        "exec:x",
+        "--do",
+        "save:y",
+        "--on",
+        "B",
+        "--cool-down",
+        "3",
+        "--do",
+        "webhook:http://z",
+    ]
+    args = parsed(*words)
+    assert args.rules == [
+        ("on", "A>0.5"),
+        ("do", "exec:x"),
+        ("do", "save:y"),
+        ("on", "B"),
+        ("do", "webhook:http://z"),
+    ]
+    assert args.cool_down == 3.0
+
+
+def test_without_anything_it_hears_the_microphone() -> None:
+    args, again = parsed(), parsed()
+    assert (args.source, args.rules, args.rate, args.timeout) == ("mic", [], None, 10.0)
+    defaults = (args.cool_down, args.off_after, args.pre_roll, args.post_roll, args.max_clip)
+    assert defaults == (30.0, 2.0, 3.0, 1.0, 60.0)
+    parsed("--on", "A")
+    assert again.rules == [], "the list of one command line is not that of another"
+
+
+def test_a_channel_is_the_mean_or_a_number() -> None:
+    assert parsed("--channel", "mix").channel == "mix"
+    assert parsed("--channel", "1").channel == 1
+    for wrong, told in (("each", "must be mix or a number from 0, not 'each'"), ("left", "left")):
+        with pytest.raises(OptionError, match=told):
+            parsed("--channel", wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("soon", "must be a number of seconds, not 'soon'"),
+        ("0", "must be above 0 and at most 3600, not 0"),
+        ("-1", "must be above 0"),
+        ("3601", "at most 3600"),
+        ("nan", "must be above 0"),
+        ("inf", "at most 3600"),
+    ],
+)
+def test_a_timeout_that_is_none_is_told(
+    text: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parsed(f"--timeout={text}")
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lines of `oido listen` for a reader and for programs: the same facts, each at once."""
+"""The view of `oido listen`, and its lines for a reader and for programs: the same facts."""
 
 from __future__ import annotations
 
 import json
+import re
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,18 +13,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oido.cli.live_output import HopWatch, JsonLines, Lines, printable, value_of
+from oido.cli.live_output import JsonLines, Lines, LiveOutput, Screen, can_draw
 from oido.events.selection import Selector
 from oido.heads import Head
 from oido.inference.postprocess import make_postprocessors
-from oido.live.monitor import LiveUpdate
-from oido.live.source import SourceGap, UtcClock
+from oido.live.monitor import LiveUpdate, UtcClock
+from oido.live.source import SourceGap
 from oido.live.triggers import TriggerState
 from oido.params import Selection
 from oido.types import Event
 
+HOP = 0.48
 NOON = 1_777_636_800.0
-"""2026-05-01, 12:00 in UTC."""
 
 
 @pytest.fixture(autouse=True)
@@ -44,11 +46,15 @@ def clock() -> UtcClock:
     return made
 
 
-@pytest.fixture
-def selector() -> Selector:
-    head = Head("sounds", ("Dog", "Cat"))
+def selector_of(*labels: str) -> Selector:
+    head = Head("sounds", labels)
     readers = make_postprocessors((head,), head, Selection(), locale="en", rolls_up=False)
     return readers["sounds"].selector
+
+
+@pytest.fixture
+def selector() -> Selector:
+    return selector_of("Dog", "Cat")
 
 
 EVENT = Event("Dog", 0, 1.5, 2.5, 1 / 3, None, "Dog")
@@ -62,6 +68,11 @@ def update(**changes: Any) -> LiveUpdate:
     return LiveUpdate(1.0, 1.975, scores, scores, [], [])._replace(**changes)
 
 
+def attached(output: LiveOutput, clock: UtcClock, source: str = "mic") -> LiveOutput:
+    output.attach(source, clock)
+    return output
+
+
 def records(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
@@ -69,7 +80,7 @@ def records(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 def test_json_lines_have_their_type_and_both_times(
     clock: UtcClock, selector: Selector, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    output = JsonLines("mic:küche", clock, selector, 0.48, None)
+    output = attached(JsonLines(selector, HOP, None), clock, "mic:küche")
     output.on_update(update(events=[EVENT], begun=[EVENT], triggers=[STATE]))
     event, began, trigger = records(capsys)
     assert event == {
@@ -94,23 +105,24 @@ def test_json_lines_have_their_type_and_both_times(
 def test_windows_are_written_on_request_and_by_probability_where_there_is_one(
     clock: UtcClock, selector: Selector, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    JsonLines("mic", clock, selector, 0.48, 1).on_update(update())
+    attached(JsonLines(selector, HOP, 1), clock).on_update(update())
     (window,) = records(capsys)
     score = round(float(np.float32(0.9)), 8)
     assert window["categories"] == [{"label": "Dog", "label_index": 0, "score": score}]
-    JsonLines("mic", clock, selector, 0.48, 1).on_update(update(scores=None, values=None))
+    attached(JsonLines(selector, HOP, 1), clock).on_update(update(scores=None, values=None))
     assert records(capsys) == []  # the end is no window
     probable = Event("Dog", 0, 1.5, 2.5, 0.9, 0.25, "Dog")
-    assert (value_of(probable), value_of(EVENT)) == (0.25, 1 / 3)
-    JsonLines("mic", clock, selector, 0.48, None).on_update(update(events=[probable]))
+    attached(JsonLines(selector, HOP, None), clock).on_update(update(events=[probable]))
     (event,) = records(capsys)
     assert (event["score"], event["probability"]) == (0.9, 0.25)
+    attached(Lines(selector, HOP, None), clock).on_update(update(events=[probable]))
+    assert capsys.readouterr().out == "14:00:01     1.00 s  0.25  Dog\n"
 
 
 def test_lines_have_the_time_of_day_here(
     clock: UtcClock, selector: Selector, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    output = Lines("mic", clock, selector, 0.48, 2)
+    output = attached(Lines(selector, HOP, 2), clock)
     output.on_update(update(events=[EVENT], triggers=[STATE, STATE]))
     assert capsys.readouterr().out.splitlines() == [
         "14:00:01  Dog 0.90, Cat 0.25",
@@ -127,19 +139,118 @@ def test_lines_have_the_time_of_day_here(
 def test_a_change_of_the_hop_is_told_once(
     clock: UtcClock, selector: Selector, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    watch = HopWatch(0.48)
-    steps = [watch.change(update(skipped=n)) for n in (0, 1, 1, 3, 3, 0)]
-    assert steps == [None, 0.96, None, 1.92, None, 0.48]
-    assert watch.change(update(skipped=1, scores=None)) is None  # the end says nothing of it
-    output = JsonLines("mic", clock, selector, 0.48, None)
-    for skipped in (0, 1, 1):
+    output = attached(JsonLines(selector, HOP, None), clock)
+    changes = []
+    for skipped in (0, 1, 1, 3, 3, 0):
         output.on_update(update(skipped=skipped))
-    (hop,) = records(capsys)
-    assert (hop["type"], hop["hop"]) == ("hop", 0.96)
-    Lines("mic", clock, selector, 0.48, None).on_update(update(skipped=1))
+        changes.append([(record["type"], record["hop"]) for record in records(capsys)])
+    assert changes == [[], [("hop", 0.96)], [], [("hop", 1.92)], [], [("hop", 0.48)]]
+    output.on_update(update(skipped=1, scores=None))
+    assert records(capsys) == []  # the end says nothing of it
+    attached(Lines(selector, HOP, None), clock).on_update(update(skipped=1))
     assert "a window is heard every 0.96 s now" in capsys.readouterr().out
 
 
-def test_nothing_that_moves_the_cursor_is_left() -> None:
-    assert printable("a\x1b[31mb\rc\nd\u2028e\x7f") == "a [31mb c d e "
-    assert printable("küche 狗") == "küche 狗"
+@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (40, 12), (20, 6), (5, 3), (1, 1)])
+def test_the_view_fits_any_terminal(columns: int, rows: int, classifier: Any) -> None:
+    clock = UtcClock()
+    clock.update(1.0)
+    screen = Screen("yamnet", classifier.postprocessor.selector, HOP, 8)
+    screen.attach("mic:\x1b[31mred", clock)
+    scores = np.random.default_rng(0).random(521).astype(np.float32)
+    for second in range(40):
+        event = Event("Dog", 69, second, second + 1.0, 0.5, None, "Dog")
+        screen.on_update(LiveUpdate(second, second + 1.0, scores, scores, [event], []))
+    lines = screen.lines(columns, rows)
+    assert len(lines) <= rows
+    assert all(len(line) <= max(1, columns - 1) and "\x1b" not in line for line in lines)
+    if rows == 24:
+        assert sum(line.endswith("0.50  Dog") for line in lines) >= 8
+        assert sum(line.startswith("█") for line in lines) == 8
+
+
+@pytest.fixture
+def screen(clock: UtcClock, selector: Selector) -> Screen:
+    made = Screen("model", selector, HOP, 8)
+    made.attach("mic", clock)
+    return made
+
+
+def window(number: int, *scores: float, skipped: int = 0) -> LiveUpdate:
+    values = np.array(scores, np.float32)
+    start = number * HOP
+    return LiveUpdate(start, start + 0.975, values, values, [], [], skipped)
+
+
+def bars(screen: Screen) -> dict[str, float]:
+    found = [re.fullmatch(r"[█·#.]+ (\d\.\d\d)  (\w+)", line) for line in screen.lines(80, 24)]
+    return {bar[2]: float(bar[1]) for bar in found if bar}
+
+
+def test_a_bar_rises_at_once_and_falls_slowly(screen: Screen) -> None:
+    screen.on_update(window(0, 0.9, 0.2))
+    assert bars(screen) == {"Dog": 0.9, "Cat": 0.2}
+    assert list(bars(screen)) == ["Dog", "Cat"]
+    screen.on_update(window(1, 0.0, 0.3))
+    assert bars(screen) == {"Dog": 0.54, "Cat": 0.3}
+    for number in range(2, 20):
+        screen.on_update(window(number, 0.0, 0.0))
+    assert max(bars(screen).values(), default=0.0) <= 0.02
+
+
+def test_labels_of_a_strangers_model_cannot_move_the_cursor(clock: UtcClock) -> None:
+    screen = Screen("küche 狗", selector_of("\x1b[2JDog", "C\rat"), HOP, 8)
+    screen.attach("a\x1b[31mb\rc\nd\u2028e\x7f", clock)
+    event = Event("\x1b[2JDog", 0, 0.0, 1.0, 0.9, None, "\x1b[2JDog")
+    screen.on_update(window(0, 0.9, 0.8)._replace(events=[event]))
+    lines = screen.lines(80, 24)
+    assert lines[0].startswith("oido  a [31mb c d e   küche 狗 ")
+    page = "".join(lines)
+    assert page.isprintable()
+    assert page.count("Dog") == 2
+
+
+def test_a_coarser_hop_and_messages_stand_on_the_last_line(
+    screen: Screen, capsys: pytest.CaptureFixture[str]
+) -> None:
+    screen.on_message("before it is open")
+    assert capsys.readouterr().err == "oido: before it is open\n"
+    assert screen.lines(80, 24)[-1] == "Ctrl-C ends"
+    screen.open()
+    screen.on_update(window(0, 0.1, 0.1))
+    screen.on_update(window(2, 0.1, 0.1, skipped=1))
+    assert screen.lines(80, 24)[-1].startswith("a window is heard every 0.96 s now")
+    screen.on_message("the \x1b[31mbroker is away")
+    assert screen.lines(80, 24)[-1] == "the  [31mbroker is away"
+    screen.close()
+    out = capsys.readouterr().out
+    assert out.startswith("\x1b[?1049h\x1b[?25l")
+    assert out.endswith("\x1b[?25h\x1b[?1049loido  mic  model: 0:01 heard, 0 events\n")
+    screen.close()  # once more writes nothing
+    assert capsys.readouterr().out == ""
+
+
+def test_the_level_says_when_it_is_too_loud(screen: Screen) -> None:
+    screen.show(np.full((1_000, 1), 0.1, np.float32))
+    line = screen.lines(80, 24)[1]
+    assert re.search(r" -20 dB  peak -20 dB$", line)
+    screen._drawn = 0.0
+    screen.show(np.ones((1_000, 1), np.float32))
+    assert screen.lines(80, 24)[1].endswith("peak 0 dB  too loud: it is clipped")
+
+
+def test_a_gap_stands_among_the_events(screen: Screen) -> None:
+    screen.gap(SourceGap(1.0, 2.5, "the camera has gone"))
+    (line,) = [line for line in screen.lines(80, 24) if "camera" in line]
+    assert line.endswith("   2.50 s  nothing came: the camera has gone")
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "term"), [(True, "xterm"), (True, "dumb"), (False, "xterm")]
+)
+def test_it_draws_only_on_a_terminal_that_can(
+    monkeypatch: pytest.MonkeyPatch, is_terminal: bool, term: str
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal, raising=False)
+    monkeypatch.setenv("TERM", term)
+    assert can_draw() == (is_terminal and term != "dumb")

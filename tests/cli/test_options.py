@@ -7,6 +7,7 @@ import argparse
 import io
 import sys
 from contextlib import ExitStack
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -14,30 +15,23 @@ import pytest
 from oido.batch.sources import Recording
 from oido.cli.main import build_parser
 from oido.cli.options import (
-    add_argument,
-    add_clock_options,
+    Arguments,
     add_command,
-    add_options,
-    add_report_options,
-    clock_of,
     make_tasks,
+    open_results,
     plan_of,
-    print_doubts,
     require_suffix,
 )
 from oido.errors import OptionError
 from oido.options import OPTIONS
-
-
-def parser_of(*usages: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser()
-    for usage in usages:
-        add_argument(parser, usage, "what it is for")
-    return parser
+from tests.results.results_folders import FolderMaker, recording
 
 
 def test_an_option_is_written_as_its_help_shows_it() -> None:
-    parser = parser_of("-o, --output FILE", "--check", "data DATA")
+    parser = argparse.ArgumentParser()
+    add = Arguments(parser)
+    for usage in ("-o, --output FILE", "--check", "data DATA"):
+        add(usage, "what it is for")
     args = parser.parse_args(["x", "-o", "y", "--check"])
     assert (args.output, args.check, args.data) == ("y", True, "x")
     assert parser.parse_args(["x"]).check is False
@@ -46,8 +40,11 @@ def test_an_option_is_written_as_its_help_shows_it() -> None:
 
 def test_a_command_has_its_line_its_description_and_its_end() -> None:
     commands = argparse.ArgumentParser().add_subparsers()
-    text = "one line\n\nA description\nof two lines.\n\nexamples:\n  oido x\n\nand more"
-    parser = add_command(commands, "x", lambda _: 0, text)
+    text = "One line.\n\nA description\nof two lines.\n\nexamples:\n  oido x\n\nand more"
+    add_command(commands, "x", lambda _: None, text)
+    parser = commands.choices["x"]
+    (listed,) = commands._choices_actions
+    assert listed.help == "one line"
     assert parser.description == "A description of two lines."
     assert parser.epilog == "examples:\n  oido x\n\nand more"
     assert parser.get_default("run")(argparse.Namespace()) == 0
@@ -56,7 +53,7 @@ def test_a_command_has_its_line_its_description_and_its_end() -> None:
 @pytest.mark.parametrize("name", OPTIONS)
 def test_every_option_of_the_table_can_be_one_of_a_command(name: str) -> None:
     parser = argparse.ArgumentParser()
-    add_options(parser, name)
+    Arguments(parser).options(name)
     given = vars(parser.parse_args([]))
     assert given == {name: [] if name in ("allow", "deny") else OPTIONS[name].default}
     assert f"--{name.replace('_', '-')}" in parser.format_help()
@@ -64,7 +61,7 @@ def test_every_option_of_the_table_can_be_one_of_a_command(name: str) -> None:
 
 def test_a_wrong_value_is_told_by_the_name_of_the_option() -> None:
     parser = argparse.ArgumentParser()
-    add_report_options(parser)
+    Arguments(parser).reported()
     for words, told in (
         (["--threshold", "7"], "--threshold"),
         (["--merge-gap", "-1"], "--merge-gap"),
@@ -114,18 +111,42 @@ def test_a_name_must_end_as_its_format() -> None:
         require_suffix("-o", Path("a.txt"), ".csv")
 
 
-def test_a_clock_of_options() -> None:
+def results_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser()
-    add_clock_options(parser)
+    add = Arguments(parser)
+    add.results()
+    add.clock()
+    return parser
+
+
+def folder_of(folder: Path, *names: str) -> str:
+    """A results folder with these recordings."""
+    maker = FolderMaker(folder)
+    maker.commit({"recordings": [recording(name, 60.0) for name in names]})
+    return str(folder)
+
+
+def test_a_clock_of_options(tmp_path: Path) -> None:
+    pytest.importorskip("duckdb")
+    parser = results_parser()
     parser.format_help()  # its percent signs are escaped
-    clock = clock_of(parser.parse_args(["--time-zone", "+02:00"]))
-    assert clock.read("20231015_120000.wav", None, None, 60.0).at is not None
+    folder = folder_of(tmp_path / "results", "20231015_120000.wav")
+    args = parser.parse_args([folder, "--time-zone", "+02:00"])
+    with open_results(args, prints_doubts=True) as results:
+        (at,) = results.recordings(columns=["recorded_at"]).column(0).to_pylist()
+    assert at.astimezone(timezone.utc) == datetime(2023, 10, 15, 10, tzinfo=timezone.utc)
     with pytest.raises(OptionError, match="Mars"):
-        clock_of(parser.parse_args(["--time-zone", "Mars/Base"]))
+        open_results(parser.parse_args([folder, "--time-zone", "Mars/Base"]), prints_doubts=True)
 
 
-def test_doubts_are_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
-    print_doubts({"ambiguous": 1, "not set": 3})
+def test_doubts_are_a_line_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("duckdb")
+    doubtful = [f"19700101_00000{second}.wav" for second in range(3)]
+    folder = folder_of(tmp_path / "results", "20231029_023000.wav", *doubtful)
+    args = results_parser().parse_args([folder, "--time-zone", "Europe/Madrid"])
+    open_results(args, prints_doubts=False).close()
+    assert capsys.readouterr().err == ""
+    open_results(args, prints_doubts=True).close()
     first, second = capsys.readouterr().err.splitlines()
     assert first.startswith("oido: the time of 1 recording came twice")
     assert second.startswith("oido: the times of 3 recordings come from a clock that was not set")

@@ -17,6 +17,7 @@ from oido.cli.progress import ArchiveProgress, Progress, clock_text, show_progre
 TASKS = [
     Task(n, f"{n}.wav", f"{n}.wav", f"{n}.wav", size_bytes=size) for n, size in ((0, 300), (1, 700))
 ]
+SIZES = [task.size_bytes for task in TASKS]
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def done(task: Task, seconds: float, failure: Failure | None = None) -> Done:
 
 @pytest.mark.usefixtures("at_once")
 def test_lines_say_what_is_done_and_what_is_left(capsys: pytest.CaptureFixture[str]) -> None:
-    with Progress(TASKS, quiet=False) as progress:
+    with Progress(SIZES, quiet=False) as progress:
         progress.advance(TASKS[0], Rows([], 5.0))
         progress.advance(TASKS[0], done(TASKS[0], 30.0))
         progress._started -= 30.0  # thirty seconds for three tenths of the bytes
@@ -50,7 +51,7 @@ def test_the_last_line_counts_what_failed(capsys: pytest.CaptureFixture[str]) ->
     failure = Failure("UnknownFormatError", "1.wav: is no sound")
     messages = [done(TASKS[0], 400.0), done(TASKS[1], 0.0, failure)]
     for quiet in (True, False):
-        with Progress(TASKS, quiet) as progress:
+        with Progress(SIZES, quiet) as progress:
             for task, message in zip(TASKS, messages):
                 progress.advance(task, message)
             capsys.readouterr()
@@ -66,7 +67,7 @@ def test_the_last_line_counts_what_failed(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_a_short_run_says_nothing_on_the_way(capsys: pytest.CaptureFixture[str]) -> None:
-    with Progress(TASKS, quiet=False) as progress, progress.aside():
+    with Progress(SIZES, quiet=False) as progress, progress.aside():
         progress.advance(TASKS[0], done(TASKS[0], 1.0))
     assert capsys.readouterr().err == ""
 

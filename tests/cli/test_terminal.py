@@ -33,7 +33,7 @@ def test_the_first_ctrl_c_asks_and_the_second_ends() -> None:
     run, before = Run(), signal.getsignal(signal.SIGINT)
 
     def twice() -> None:
-        with interruptible(run):
+        with interruptible(run.interrupt):
             interrupt()
             assert run.asked == 1
             interrupt()
@@ -42,7 +42,7 @@ def test_the_first_ctrl_c_asks_and_the_second_ends() -> None:
         twice()
     assert run.asked == 1
     assert signal.getsignal(signal.SIGINT) is before
-    with interruptible(run):
+    with interruptible(run.interrupt):
         pass
     assert signal.getsignal(signal.SIGINT) is before
 
@@ -88,7 +88,7 @@ def test_other_threads_are_left_in_peace() -> None:
     run, entered = Run(), []
 
     def work() -> None:
-        with interruptible(run), interrupts_held():
+        with interruptible(run.interrupt), interrupts_held():
             entered.append(True)
 
     thread = threading.Thread(target=work)

@@ -273,7 +273,7 @@ def test_whatever_stands_in_a_table_it_is_read_or_refused(
 
 def test_the_rows_of_a_run_can_be_read_as_labels(desk: Path) -> None:
     from oido.types import Row
-    from oido.writers import FORMATS
+    from oido.writers.formats import FORMATS
 
     writer = next(entry for entry in FORMATS if entry.name == "csv").writer
     with (desk / "list.csv").open("w", newline="", encoding="utf-8") as stream:

@@ -127,12 +127,14 @@ def test_the_command_line_reference_is_up_to_date() -> None:
 
 def test_every_format_and_error_is_documented() -> None:
     from oido import errors
-    from oido.writers import FORMATS
+    from oido.writers.formats import FORMATS
 
     formats = (ROOT / "docs/reference/formats.md").read_text("utf-8")
     assert all(f"`{entry.name}`" in formats for entry in FORMATS)
     page = (ROOT / "docs/reference/errors.md").read_text("utf-8")
-    assert all(f"`{name}`" in page or f"`oido.{name}`" in page for name in errors.__all__)
+    names = [name for name in errors.__all__ if isinstance(getattr(errors, name), type)]
+    assert len(names) >= 16
+    assert all(f"`{name}`" in page or f"`oido.{name}`" in page for name in names)
 
 
 def test_the_rooms_are_documented() -> None:

@@ -72,10 +72,10 @@ def test_live_windows_are_left_out_told_and_events_go_on(
     samples = np.zeros(16_000 * 20, np.float32)
     full = itertools.chain([0.9] * 7, itertools.repeat(0.3))
     hearing = LiveMonitor(classifier, Live(samples, full), Detection(0.5))
-    outputs = [
-        kind("mic:fake", hearing.clock, classifier.postprocessor.selector, 0.48, 1)
-        for kind in (JsonLines, Lines)
-    ]
+    selector = classifier.postprocessor.selector
+    outputs = [JsonLines(selector, 0.48, 1), Lines(selector, 0.48, 1)]
+    for output in outputs:
+        output.attach("mic:fake", hearing.clock)
     skipped, events = [], []
     for heard in hearing:
         skipped.append(heard.skipped)

@@ -15,7 +15,7 @@ from oido.inference.pipeline import make_pipeline
 from oido.inference.predictor import Predictor, PredictorPool
 from oido.inference.stream import WindowStream
 from oido.params import FrontEndParams, Windowing
-from oido.runtime.base import joined_outputs
+from oido.runtime.base import Outputs, joined_outputs
 from oido.runtime.fake import FakeRuntime
 from oido.signal.decode import AudioInfo, AudioReader, open_audio
 from oido.signal.frontend import FrontEnd

@@ -15,9 +15,8 @@ from oido.heads import Head, ScoreCalibration, Sigmoid
 from oido.inference.postprocess import make_postprocessors
 from oido.live.actions import Action, Message, TriggerName
 from oido.live.clips import ClipLimits
-from oido.live.conditions import parse_condition
 from oido.live.rule_engine import Rule, RuleEngine, parse_action
-from oido.live.triggers import TriggerState
+from oido.live.triggers import TriggerState, parse_condition
 from oido.params import Selection, Windowing
 from oido.signal.decode import AudioInfo
 

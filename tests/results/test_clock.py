@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oido.errors import OptionError
-from oido.results.clock import Clock, Reading, time_in_tags, zone_named
+from oido.results.clock import (
+    Clock,
+    NamePattern,
+    Reading,
+    offset_of,
+    time_in_name,
+    time_in_tags,
+    zone_named,
+)
 
 UTC = timezone.utc
 MOTH = "Recorded at 19:17:30 10/12/2018 ({}) by AudioMoth 0FE081F80FE081F0 at gain setting 2"
@@ -136,3 +144,149 @@ def test_a_source_that_is_none() -> None:
 def test_zones_by_name() -> None:
     assert zone_named("Europe/Madrid") == ZoneInfo("Europe/Madrid")
     assert zone_named("Z") is UTC
+
+
+TIMES = st.datetimes(datetime(1990, 1, 1), datetime(2099, 12, 31, 23, 59, 59)).map(
+    lambda time: time.replace(microsecond=0)
+)
+PREFIXES = st.sampled_from(["", "SMM00123_", "24F319055FDF2F5B_", "north-", "s4a0 ", "x/2/"])
+SUFFIXES = st.sampled_from([".wav", ".WAV", "T.WAV", "_001.flac", "-a.w4v", " copy.m4a", ".3gp"])
+NAIVE = (
+    "%Y%m%d_%H%M%S",
+    "%Y%m%d$%H%M%S",
+    "%Y-%m-%dT%H-%M-%S",
+    "%Y-%m-%d_%H-%M-%S",
+    "%Y-%m-%d %H:%M:%S",
+    "%Y%m%d%H%M%S",
+    "%Y%m%dT%H%M%S",
+    "%Y.%m.%d_%H.%M.%S",
+    "%Y-%m-%d-birdnet-%H:%M:%S",
+    "%Y-%m-%d-birdnet-RTSP_1-%H:%M:%S",
+)
+
+
+@given(TIMES, st.sampled_from(NAIVE), PREFIXES, SUFFIXES)
+def test_what_recorders_write_is_read_back(
+    time: datetime, form: str, prefix: str, suffix: str
+) -> None:
+    assert time_in_name(f"{prefix}{time.strftime(form)}{suffix}") == time
+
+
+@given(
+    TIMES,
+    st.sampled_from(["%Y-%m-%dT%H-%M-%S", "%Y%m%dT%H%M%S"]),
+    st.sampled_from(["Z", "+1000", "-0330", "+05:45", "-08:00"]),
+)
+def test_a_zone_in_the_name_is_kept(time: datetime, form: str, zone: str) -> None:
+    found = time_in_name(f"{time.strftime(form)}{zone}_REC.flac")
+    assert found is not None
+    assert found.replace(tzinfo=None) == time
+    assert found.utcoffset() == datetime.strptime(zone, "%z").utcoffset()
+
+
+@given(st.integers(1_451_606_400, 2_082_758_399), st.sampled_from(["{:08X}.WAV", "a/b/{:08x}.wav"]))
+def test_old_audiomoth_names_are_unix_time_in_hexadecimal(seconds: int, form: str) -> None:
+    assert time_in_name(form.format(seconds)) == datetime.fromtimestamp(seconds, UTC)
+
+
+@given(st.integers(1_262_304_000, 1_999_999_999), st.integers(0, 999_999))
+def test_unix_times_of_frigate_and_others(seconds: int, micro: int) -> None:
+    time = datetime.fromtimestamp(seconds, UTC)
+    exact = time + timedelta(microseconds=micro)
+    assert time_in_name(f"clips/front_door-{seconds}.{micro:06d}-ab12cd.mp4") == exact
+    milli = exact.replace(microsecond=micro // 1000 * 1000)
+    assert time_in_name(f"{seconds}{micro // 1000:03d}.ogg") == milli
+    assert time_in_name(f"audio_{seconds}.ogg") == time
+
+
+@given(TIMES)
+def test_frigates_tree_is_in_utc(time: datetime) -> None:
+    name = f"recordings/{time:%Y-%m-%d/%H}/garden/{time:%M.%S}.mp4"
+    assert time_in_name(name) == time.replace(tzinfo=UTC)
+    assert time_in_name(name.replace("/", "\\")) == time.replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "1-100032-A-0.wav",
+        "LOCA_2021_09_24_652_3.wav",
+        "20231015.wav",  # a day is no time
+        "20231315_063000.wav",  # no such month
+        "20230229_063000.wav",  # no such day
+        "20231015_246000.wav",
+        "00450001.WAV",  # a number of eight digits, and no Unix time of these years
+        "10160435.wav",
+        "0123456789.wav",
+        "1697351400-1697351460.wav",  # two: nobody knows which
+        "street.flac",
+        "2023/10/15/bird.wav",
+        "",
+    ],
+)
+def test_what_tells_no_time(name: str) -> None:
+    assert time_in_name(name) is None
+
+
+def test_folders_do_not_lend_their_time() -> None:
+    assert time_in_name("20231015_063000/part2.wav") is None
+
+
+def test_a_number_after_the_time_is_no_zone() -> None:
+    assert time_in_name("20231015_063000-0200.wav") == datetime(2023, 10, 15, 6, 30)
+    assert time_in_name("20231015_063000_123456.wav") == datetime(2023, 10, 15, 6, 30, 0, 123456)
+
+
+@pytest.mark.parametrize("text", ["+15", "+0207", "02:00", "-1", "+5:30", "Z", "+1000", ""])
+def test_offsets(text: str) -> None:
+    wanted = {
+        "-1": -timedelta(hours=1),
+        "+5:30": timedelta(hours=5, minutes=30),
+        "Z": timedelta(),
+        "+1000": timedelta(hours=10),
+    }
+    found = offset_of(text)
+    assert (None if found is None else found.utcoffset(None)) == wanted.get(text)
+
+
+PATTERNS = (
+    "%Y%m%d_%H%M%S",
+    "rec %d.%m.%Y %H-%M",
+    "%y%m%d%H%M%S",
+    "%Y-%j-%H%M%S",
+    "%d%b%Y_%I%M%S%p",
+    "%Y%m%d/%H%M%S",
+)
+
+
+@given(TIMES.filter(lambda t: 1990 <= t.year < 2069), st.sampled_from(PATTERNS))
+def test_a_pattern_reads_what_it_writes(time: datetime, pattern: str) -> None:
+    wanted = time if "%S" in pattern else time.replace(second=0)
+    assert NamePattern(pattern).find(f"site/a_{time.strftime(pattern)}_x.wav") == wanted
+
+
+def test_a_pattern_with_a_zone_or_of_unix_time() -> None:
+    found = NamePattern("%Y%m%dT%H%M%S%z").find("20231015T063000+0200.wav")
+    assert found == datetime(2023, 10, 15, 4, 30, tzinfo=UTC)
+    assert NamePattern("cam%s_").find("cam1697351400_7.wav") == datetime(
+        2023, 10, 15, 6, 30, tzinfo=UTC
+    )
+    assert NamePattern("%Y%m%d_%H%M%S").find("street.wav") is None
+    assert NamePattern("%Y%m%d_%H%M%S").find("99991340_000000 20231015_063000.wav") == datetime(
+        2023, 10, 15, 6, 30
+    )
+
+
+@pytest.mark.parametrize(
+    ("pattern", "says"),
+    [
+        ("%Y%m%d", "needs a year, a day and an hour"),
+        ("%H%M%S", "needs a year, a day and an hour"),
+        ("%Y%Q", "%Q in '%Y%Q' is not known"),
+        ("rec", "needs a year"),
+        ("%s%H", "needs a year"),
+    ],
+)
+def test_patterns_that_cannot_be(pattern: str, says: str) -> None:
+    with pytest.raises(OptionError, match=says):
+        NamePattern(pattern)

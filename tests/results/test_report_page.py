@@ -9,9 +9,8 @@ import pytest
 
 from oido.errors import OptionError
 from oido.results import Results
-from oido.results.report_page import html_page
+from oido.results.report_page import Words, html_page, translations
 from oido.results.summary import summarize
-from oido.results.translations import Words, translations
 from oido.writers.html import environment
 from tests.results.results_folders import FolderMaker, event, recording
 

@@ -170,6 +170,26 @@ def test_a_stop_under_load_answers_everybody(start_server: Any, street: Any) -> 
         assert list(server.folder.glob("oido-serve-*")) == []
 
 
+def test_a_client_that_goes_on_sending_gets_the_last_message(start_server: Any) -> None:
+    """What it sends is never read; were the connection cut, its system would drop what came."""
+    with start_server() as server, ThreadPoolExecutor(6) as pool:
+
+        def flood(number: int) -> dict[str, Any]:
+            with opened(server, {**HEADER, "top": 1}, max_queue=None) as sock:
+                with contextlib.suppress(Exception):
+                    while True:
+                        sock.send(bytes(64_000))
+                return messages(sock)[-1]
+
+        floods = [pool.submit(flood, number) for number in range(6)]
+        while server.metric("oido_streams_open") < 6:
+            time.sleep(0.002)
+        time.sleep(0.5)  # until the buffers between are full
+        assert server.stop() == 0
+        ends = [one.result() for one in floods]
+    assert {(end["type"], end.get("reason")) for end in ends} == {("end", "shutdown")}
+
+
 @pytest.mark.slow
 def test_an_hour_of_sound_leaves_memory_as_it_was(start_server: Any) -> None:
     """An hour in one stream, as fast as it is heard."""

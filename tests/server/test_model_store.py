@@ -16,6 +16,7 @@ from oido.models.model import AudioModel
 from oido.models.registry import DEFAULT_MODEL
 from oido.params import Selection
 from oido.server.model_store import ModelStore, load_configured_model, require_fitting
+from oido.server.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +35,12 @@ def test_a_calibration_for_another_model_is_refused(calibration: Path, tmp_path:
     other = tmp_path / "other.json"
     other.write_text(json.dumps({**values, "model_sha256": "0" * 64}), "utf-8")
     with pytest.raises(OptionError, match="calibrate this one"):
-        ModelStore(("yamnet/classification",), None, 1, (str(other),))
+        ModelStore(Settings((DEFAULT_MODEL,), calibrations=(str(other),), workers=1))
 
 
 @pytest.fixture(scope="module")
 def store(own_cache: Path) -> Iterator[ModelStore]:
-    made = ModelStore((DEFAULT_MODEL,), None, 1)
+    made = ModelStore(Settings((DEFAULT_MODEL,), workers=1))
     yield made
     made.close()
 
@@ -67,7 +68,7 @@ def test_two_models_of_one_name_are_refused(model: AudioModel, tmp_path: Path) -
     copy = tmp_path / "copy.tflite"
     copy.write_bytes(model.path.read_bytes())
     with pytest.raises(OptionError, match=f"two of the models are called {DEFAULT_MODEL}"):
-        ModelStore((DEFAULT_MODEL, str(copy)), None, 1)
+        ModelStore(Settings((DEFAULT_MODEL, str(copy)), workers=1))
 
 
 def test_a_calibration_is_taken_for_its_own_model_only(calibration: Path) -> None:
@@ -86,5 +87,3 @@ def test_options_that_it_has_not_are_told(store: ModelStore) -> None:
     served = store.find(None)
     with pytest.raises(OptionError, match="has no head 'other'"):
         served.postprocessor(Selection(), locale="en", head="other")
-    with pytest.raises(OptionError, match=r"the nearest is 0\.12"):
-        served.windowing(0.123)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -16,7 +17,6 @@ import pytest
 from oido.errors import MissingExtraError, OptionError, OutputError
 from oido.models.loading import load_model
 from oido.models.model import AudioModel
-from oido.server import page_files as web_export
 from oido.server import vendor as vendoring
 from oido.server.page_files import WEB_FOLDER, content_of, device_model, export_page, page_files
 
@@ -169,14 +169,14 @@ def test_a_rename_that_fails_brings_the_old_page_back(
 ) -> None:
     folder = tmp_path / "site"
     export_page(folder, [model])
-    replace = web_export.os.replace
+    replace = os.replace
 
     def failing(source: Path, target: Path) -> None:
         if str(source).endswith(".part"):
             raise OSError(5, "Input/output error")
         replace(source, target)
 
-    monkeypatch.setattr(web_export.os, "replace", failing)
+    monkeypatch.setattr(os, "replace", failing)
     with pytest.raises(OutputError):
         export_page(folder, [model])
     assert (folder / "index.html").is_file()

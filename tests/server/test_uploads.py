@@ -76,6 +76,7 @@ def request_of(
 @pytest.fixture
 def uploads() -> Iterator[Uploads]:
     made = Uploads(Limits(body_bytes=1_000, uploads_bytes=1_500))
+    made.open()
     yield made
     made.close()
 
@@ -104,6 +105,7 @@ def test_a_form_in_pieces_of_any_size_is_the_file_in_it(content: bytes, size: in
     body = head + content + b"\r\n--x--\r\n"
     chunks = [body[start : start + size] for start in range(0, len(body), size)]
     uploads = Uploads(Limits())
+    uploads.open()
     headers = {"content-type": "multipart/form-data; boundary=x"}
     assert received(uploads, request_of(chunks, headers))[:2] == (content, "b c.wav")
     uploads.close()

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import hashlib
 import io
 import tarfile
@@ -69,7 +68,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for package, files in zip(vendoring.PACKAGES, (CORE, UTILS)):
         content = tarball(files)
         digest = base64.b64encode(hashlib.sha512(content).digest()).decode()
-        packages.append(dataclasses.replace(package, integrity=f"sha512-{digest}"))
+        packages.append(package._replace(integrity=f"sha512-{digest}"))
         (tmp_path / package.name.rpartition("/")[2]).write_bytes(content)
     monkeypatch.setattr(vendoring, "PACKAGES", tuple(packages))
     npm = tmp_path / "npm"
@@ -116,5 +115,11 @@ def test_another_version_is_fetched_anew_and_nothing_old_stays(
 
 
 @pytest.mark.parametrize("integrity", ["sha512-", "sha512-not base64!", "sha512-AAAA"])
-def test_a_hash_that_is_none_is_never_right(integrity: str) -> None:
-    assert not vendoring._has_integrity(b"content", integrity)
+def test_a_hash_that_is_none_is_never_right(
+    made: Path, monkeypatch: pytest.MonkeyPatch, integrity: str
+) -> None:
+    wrong = tuple(package._replace(integrity=integrity) for package in vendoring.PACKAGES)
+    monkeypatch.setattr(vendoring, "PACKAGES", wrong)
+    with pytest.raises(OidoError, match="than the one that is known"):
+        vendoring.vendor(made)
+    assert not made.exists()

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oido.writers import format_named
 from oido.writers.annotations import Place, RavenListWriter
+from oido.writers.formats import format_named
 from tests.writers.written_rows import ROWS, written
 
 

@@ -10,8 +10,14 @@ from pathlib import Path
 import pytest
 
 from oido.errors import OutputError
-from oido.writers import AtomicFile
-from oido.writers.atomic import free_path, keep_original, write_atomically, write_json, write_text
+from oido.writers.atomic import (
+    AtomicFile,
+    free_path,
+    keep_original,
+    write_atomically,
+    write_json,
+    write_text,
+)
 
 
 class TestAtomicFile:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from oido.errors import OptionError
-from oido.writers import COLUMNS, FORMATS, Format, format_named, format_of_path
+from oido.writers.base import COLUMNS
+from oido.writers.formats import FORMATS, Format, format_named, format_of_path
 from tests.writers.written_rows import read_back, written
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from oido.writers import COLUMNS, format_named
+from oido.writers.base import COLUMNS
+from oido.writers.formats import format_named
 from tests.writers.written_rows import ROWS, read_back, written
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from oido.types import Row
-from oido.writers import Format
+from oido.writers.formats import Format
 
 ROWS = [
     Row("street.wav", None, 0.0, 1.6875, "Siren", 390, 0.95703125),

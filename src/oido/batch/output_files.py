@@ -19,8 +19,9 @@ from oido._version import __version__
 from oido.batch.plan import FileSummary, Plan, Task
 from oido.errors import OptionError
 from oido.types import AnyRow
-from oido.writers import FORMATS, AtomicFile, Format, RowWriter, format_of_path
-from oido.writers.atomic import free_path
+from oido.writers.atomic import AtomicFile, free_path
+from oido.writers.base import RowWriter
+from oido.writers.formats import FORMATS, Format, format_of_path
 from oido.writers.written import WrittenFiles
 
 if TYPE_CHECKING:

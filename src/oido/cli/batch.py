@@ -1,47 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido batch``: a whole archive, and nothing lost; ``oido batch status``: how far it is."""
-
-from __future__ import annotations
-
-import argparse
-import json
-from collections.abc import Sequence
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
-
-from oido.cli.options import (
-    add_argument,
-    add_command,
-    add_options,
-    add_prediction_options,
-    add_quiet,
-    add_report_options,
-    adder,
-    plan_of,
-)
-from oido.cli.terminal import (
-    EXIT_FAILED_FILES,
-    EXIT_OK,
-    interruptible,
-    interrupts_held,
-    print_message,
-)
-from oido.errors import OptionError, OutputError
-from oido.options import OPTIONS
-from oido.params import available_cores
-
-if TYPE_CHECKING:
-    from oido.batch.engine import Engine
-    from oido.batch.run import ArchiveRun
-    from oido.batch.units import Outcome, RunSpec, Source
-
-__all__ = ["add_parser", "run_archive", "show_status"]
-
-_LARGE_BYTES = 64_000_000
-"""Of a recording that more than one worker may be of use for: an hour of WAV is twice as much."""
-
-_HELP = """\
-hear a whole archive into Parquet tables; stop and resume at any time
+"""Hear a whole archive into Parquet tables; stop and resume at any time.
 
 Hear a whole archive into a folder of Parquet tables; stop and resume at any time. `oido batch
 status FOLDER` tells how far it is.
@@ -60,31 +18,59 @@ counts. Whatever stops a run, --resume goes on from there, and no row is lost or
 recording that has changed since is heard anew. Exit codes are those of `oido classify`.
 """
 
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from oido.cli.options import add_command, plan_of
+from oido.cli.terminal import (
+    EXIT_FAILED_FILES,
+    EXIT_OK,
+    interruptible,
+    interrupts_held,
+    print_message,
+)
+from oido.errors import MissingExtraError, OptionError, OutputError
+from oido.options import OPTIONS
+from oido.params import available_cores
+
+if TYPE_CHECKING:
+    from oido.batch.engine import Engine
+    from oido.batch.run import ArchiveRun
+    from oido.batch.units import Outcome, RunSpec, Source
+
+__all__ = ["add_parser", "run_archive", "show_status"]
+
+_LARGE_BYTES = 64_000_000
+"""Of a recording that more than one worker may be of use for: an hour of WAV is twice as much."""
+
 
 def add_parser(commands: Any) -> None:
     """Add ``oido batch``."""
-    parser = add_command(commands, "batch", _run, _HELP)
-    add_argument(
-        parser,
+    add = add_command(commands, "batch", _run, __doc__)
+    add(
         "paths PATH",
         "recordings, folders (searched to the bottom), patterns in quotes, URLs (s3://, "
         "gs://, https://), or lists of these: .txt, or .csv and .parquet with a column file or "
         "path; or: status FOLDER",
         nargs="+",
     )
-    group = parser.add_argument_group("output")
-    add = adder(group)
-    add("-o, --output FOLDER", "the results: a folder or a URL")
-    add("--resume", "go on with what is in the folder")
-    add("--retry-failed", "with --resume: hear again what failed")
-    add_options(group, "floor", "clip_top")
-    add("--embeddings", "keep the embeddings of all windows, as float16")
-    add_quiet(group)
-    add("-v, --verbose", "a line per recording, details")
-    add("--json", "of status: as JSON")
-    add_report_options(parser)
-    names = ("aggregation", "calibration", "head", "split")
-    add_prediction = adder(add_prediction_options(parser, *names))
+    add_output = add.group("output")
+    add_output("-o, --output FOLDER", "the results: a folder or a URL")
+    add_output("--resume", "go on with what is in the folder")
+    add_output("--retry-failed", "with --resume: hear again what failed")
+    add_output.options("floor", "clip_top")
+    add_output("--embeddings", "keep the embeddings of all windows, as float16")
+    add_output.quiet()
+    add_output("-v, --verbose", "a line per recording, details")
+    add_output("--json", "of status: as JSON")
+    add.reported()
+    add_prediction = add.prediction("aggregation", "calibration", "head", "split")
     add_prediction(
         "--engine",
         "processes on this machine, or Ray actors, of one core each, on all nodes of a "
@@ -114,19 +100,6 @@ def _run(args: argparse.Namespace) -> int:
     return run_archive(args)
 
 
-def _run_spec(args: argparse.Namespace) -> RunSpec:
-    from oido.batch.units import RunSpec
-
-    return RunSpec(
-        plan_of(args, level="events", top=None),
-        args.output,
-        floor=args.floor,
-        clip_top=args.clip_top,
-        embeddings=bool(args.embeddings),
-        split_seconds=args.split or float("inf"),
-    )
-
-
 def run_archive(args: argparse.Namespace) -> int:
     """Run the paths of the command line into its folder; the exit code."""
     run: ArchiveRun | None = None
@@ -138,19 +111,23 @@ def run_archive(args: argparse.Namespace) -> int:
             _need_pyarrow()
             from oido.batch.run import ArchiveRun
             from oido.batch.sources import find_sources
+            from oido.batch.units import RunSpec
 
-        spec = _run_spec(args)
-        sources = find_sources(args.paths)
-        run = ArchiveRun(
-            spec,
-            sources,
-            resumes=args.resume,
-            retries_failed=bool(args.retry_failed),
+        spec = RunSpec(
+            plan_of(args, level="events", top=None),
+            args.output,
+            floor=args.floor,
+            clip_top=args.clip_top,
+            embeddings=bool(args.embeddings),
+            split_seconds=args.split or float("inf"),
         )
+        sources = find_sources(args.paths)
+        retries_failed = bool(args.retry_failed)
+        run = ArchiveRun(spec, sources, resumes=args.resume, retries_failed=retries_failed)
         with ExitStack() as stack:
             stack.callback(run.tidy)
             engine = _engine(args, spec, sources, stack)
-            with interruptible(engine):
+            with interruptible(engine.interrupt):
                 run.prepare(engine.start())
                 failed = _run_steps(run, engine, spec, quiet=args.quiet, verbose=args.verbose)
     except KeyboardInterrupt as error:
@@ -186,10 +163,6 @@ def _engine(
 
 
 def _need_pyarrow() -> None:
-    from importlib.util import find_spec
-
-    from oido.errors import MissingExtraError
-
     if find_spec("pyarrow") is None:
         raise MissingExtraError(
             "archives are Parquet tables and need pyarrow; install it with: "
@@ -202,9 +175,14 @@ def _run_steps(
 ) -> int:
     from oido.cli.progress import ArchiveProgress
 
-    with ArchiveProgress(run.todo, quiet or not run.todo) as progress:
+    progress = ArchiveProgress(run.todo, quiet or not run.todo)
+    done_before, failed_before = run.n_sources - len(run.todo), run.failed_before
+    with progress:
         try:
-            _print_done_before(run, quiet)
+            if done_before and not quiet:
+                again = f" ({failed_before} of them failed; --retry-failed hears those again)"
+                more = again if failed_before else ""
+                print_message(f"{done_before} of {run.n_sources} were heard before{more}")
             for step in run.steps(engine):
                 with progress.aside():
                     _print_outcomes(step.outcomes, verbose)
@@ -215,17 +193,7 @@ def _run_steps(
         except OutputError as error:
             raise OutputError(f"{error}; {_again(spec.folder)}") from error
         progress.conclude()
-    return progress.failed + run.failed_before
-
-
-def _print_done_before(run: ArchiveRun, quiet: bool) -> None:
-    """Print how much earlier runs have done."""
-    done = run.n_sources - len(run.todo)
-    if done and not quiet:
-        failed = ""
-        if run.failed_before:
-            failed = f" ({run.failed_before} of them failed; --retry-failed hears those again)"
-        print_message(f"{done} of {run.n_sources} were heard before{failed}")
+    return progress.failed + failed_before
 
 
 def _print_outcomes(outcomes: Sequence[Outcome], verbose: bool) -> None:

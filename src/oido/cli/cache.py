@@ -1,5 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido cache``: what oido keeps on this machine, and how to be rid of it."""
+"""What oido keeps on this machine.
+
+What oido keeps on this machine: show it, or clear it.
+
+examples:
+  oido cache show
+  oido cache clear embeddings
+  oido cache clear                  all but the models
+
+OIDO_CACHE names another folder. Files that have no name of the cache's are left in it.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +18,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from oido.cli.options import add_argument, add_command
-from oido.cli.terminal import EXIT_OK
+from oido.cli.options import add_command
 from oido.errors import OutputError
 from oido.models.fetch import cache_folder
 
@@ -31,30 +40,13 @@ _NAMES = {
 """What the cache calls its files: OIDO_CACHE may name a folder that others use, too, and what is
 called otherwise is not deleted."""
 
-_HELP = """\
-what oido keeps on this machine
-
-What oido keeps on this machine: show it, or clear it.
-
-examples:
-  oido cache show
-  oido cache clear embeddings
-  oido cache clear                  all but the models
-
-OIDO_CACHE names another folder. Files that have no name of the cache's are left in it.
-"""
-
 
 def add_parser(commands: Any) -> None:
     """Add ``oido cache`` and what it can do."""
-    parser = add_command(commands, "cache", None, _HELP)
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    add_command(actions, "show", _show, "its folders, and how large they are")
-    clear = add_command(
-        actions, "clear", _clear, "delete a part of it; nothing that is not made anew"
-    )
-    add_argument(
-        clear,
+    actions = add_command(commands, "cache", None, __doc__).actions()
+    add_command(actions, "show", _show, _show.__doc__)
+    add_clearing = add_command(actions, "clear", _clear, _clear.__doc__)
+    add_clearing(
         "parts",
         "default: all but the models, which would have to be fetched again",
         nargs="*",
@@ -63,18 +55,17 @@ def add_parser(commands: Any) -> None:
     )
 
 
-def _show(args: argparse.Namespace) -> int:
-
+def _show(args: argparse.Namespace) -> None:
+    """Its folders, and how large they are."""
     print(cache_folder())
     for name, what in _PARTS.items():
         sizes = _sizes(cache_folder() / name)
         files = f"{len(sizes)} file{'' if len(sizes) == 1 else 's'}"
         print(f"  {name:10}  {sum(sizes) / 1e6:9.1f} MB  {files:>12}  {what}")
-    return EXIT_OK
 
 
-def _clear(args: argparse.Namespace) -> int:
-
+def _clear(args: argparse.Namespace) -> None:
+    """Delete a part of it; nothing that is not made anew."""
     for name in args.parts or [part for part in _PARTS if part != "models"]:
         folder = cache_folder() / name
         size, kept = 0, 0
@@ -92,7 +83,6 @@ def _clear(args: argparse.Namespace) -> int:
                 raise OutputError(f"{path} cannot be deleted: {error.strerror}") from error
         left = f"; {kept} that are not of oido's cache were left" if kept else ""
         print(f"{name}: {size / 1e6:.1f} MB deleted{left}")
-    return EXIT_OK
 
 
 def _sizes(folder: Path) -> list[int]:

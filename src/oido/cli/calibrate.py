@@ -1,23 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido calibrate``: probabilities and thresholds from labelled recordings."""
-
-from __future__ import annotations
-
-import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from oido.cli.options import add_command, add_options, add_quiet, adder, fetch_model, require_suffix
-from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK
-from oido.errors import OptionError
-
-if TYPE_CHECKING:
-    from oido.models.model import AudioModel
-
-__all__ = ["add_parser"]
-
-_HELP = """\
-make probabilities of scores, and choose thresholds, by labelled recordings
+"""Make probabilities of scores, and choose thresholds, by labelled recordings.
 
 Make probabilities of a model's scores, and choose a threshold per class.
 
@@ -32,13 +14,25 @@ The recordings are labelled as for training, and should be such that the model w
 Probabilities hold for recordings in which sounds are as frequent as in these.
 """
 
-_TRANSFORMATIONS = ("IDENTITY", "LOG", "INVERSE_LOGISTIC")
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oido.cli.options import add_command, fetch_model, require_suffix
+from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK
+from oido.errors import OptionError
+
+if TYPE_CHECKING:
+    from oido.models.model import AudioModel
+
+__all__ = ["add_parser"]
 
 
 def add_parser(commands: Any) -> None:
     """Add ``oido calibrate``."""
-    parser = add_command(commands, "calibrate", _run, _HELP)
-    add = adder(parser)
+    add = add_command(commands, "calibrate", _run, __doc__)
     add("model NAME-or-FILE", "see `oido models list`")
     add("data DATA", "a folder of class folders or label tracks, or a table", nargs="?")
     add(
@@ -49,7 +43,7 @@ def add_parser(commands: Any) -> None:
         action="append",
         default=[],
     )
-    add_purpose = adder(parser.add_mutually_exclusive_group())
+    add_purpose = add.one_of()
     add_purpose(
         "--target AIM",
         "what thresholds are for: precision=P, recall=R, f1 (default), or false-alarms-per-hour=N",
@@ -61,10 +55,10 @@ def add_parser(commands: Any) -> None:
     add(
         "--confidence C", "of the guarantee, between 0 and 1 (default 0.9)", type=float, default=0.9
     )
-    add_options(parser, "head")
+    add.options("head")
     add("--json FILE", "every figure, as .json", type=Path)
     add("--seed N", "of folds (default 0)", type=int, default=0)
-    add_existing = adder(parser.add_argument_group("a calibration that you have, in place of DATA"))
+    add_existing = add.group("a calibration that you have, in place of DATA")
     add_existing(
         "--from FILE",
         "the Task Library's file, a line scale,slope,offset[,min_score] per label, or a .json",
@@ -74,13 +68,13 @@ def add_parser(commands: Any) -> None:
     add_existing(
         "--transformation",
         "which the file's sigmoids are of (default IDENTITY)",
-        choices=_TRANSFORMATIONS,
+        choices=("IDENTITY", "LOG", "INVERSE_LOGISTIC"),
         default="IDENTITY",
     )
     add_existing(
         "--default-score P", "of labels with an empty line (default 0)", type=float, default=0.0
     )
-    add_quiet(parser)
+    add.quiet()
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -102,7 +96,14 @@ def _run(args: argparse.Namespace) -> int:
         calibration, failed = _new_calibration(args, model)
     for path in args.output:
         write_calibration(model, calibration, path)
-        print(f"{path}{_csv_note(path, calibration.scores)}")
+        note, scores = "", calibration.scores
+        if path.suffix in {".csv", ".txt"}:  # what the Task Library's file itself leaves out
+            note = (
+                f": for transformation {scores.transformation.name}, default score "
+                f"{scores.default_score:g}, which stand in the metadata; thresholds are not in "
+                "this file"
+            )
+        print(f"{path}{note}")
     return EXIT_FAILED_FILES if failed else EXIT_OK
 
 
@@ -133,7 +134,6 @@ def _new_calibration(args: argparse.Namespace, model: AudioModel) -> tuple[Any, 
 
 
 def _existing_calibration(args: argparse.Namespace, model: AudioModel) -> Any:
-    from oido.errors import OptionError
     from oido.heads import ScoreCalibration, ScoreTransformation
     from oido.models.calibration_file import Calibration
 
@@ -151,13 +151,3 @@ def _existing_calibration(args: argparse.Namespace, model: AudioModel) -> Any:
     except OptionError as error:
         raise OptionError(f"{args.existing}: {error}") from error
     return Calibration.of(model, head, scores=scores, facts={"from": args.existing.name})
-
-
-def _csv_note(path: Path, scores: Any) -> str:
-    """What the Task Library's file itself leaves out."""
-    if path.suffix not in {".csv", ".txt"}:
-        return ""
-    return (
-        f": for transformation {scores.transformation.name}, default score "
-        f"{scores.default_score:g}, which stand in the metadata; thresholds are not in this file"
-    )

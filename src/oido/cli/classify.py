@@ -1,37 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido classify``: what is heard in recordings."""
-
-from __future__ import annotations
-
-import argparse
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
-from oido.cli.options import (
-    add_argument,
-    add_command,
-    add_options,
-    add_paths,
-    add_prediction_options,
-    add_report_options,
-    add_row_output_options,
-    plan_of,
-)
-from oido.cli.terminal import interrupts_held
-from oido.errors import OptionError
-from oido.options import OPTIONS
-
-if TYPE_CHECKING:
-    from oido.batch.output_files import Sink
-    from oido.batch.plan import Plan, Task
-    from oido.writers import Format
-
-__all__ = ["add_parser"]
-
-_HELP = """\
-tell what is heard in recordings, and when
-
-Tell what is heard in recordings, and when.
+"""Tell what is heard in recordings, and when.
 
 examples:
   oido classify street.m4a
@@ -51,38 +19,54 @@ whole, with a manifest beside them. Exit code: 0 all heard; 1 fatal; 2 wrong usa
 recordings failed (each is one line on standard error); 130 interrupted.
 """
 
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from oido.cli.options import add_command, plan_of
+from oido.cli.terminal import interrupts_held
+from oido.errors import OptionError
+from oido.options import OPTIONS
+
+if TYPE_CHECKING:
+    from oido.batch.output_files import Sink
+    from oido.batch.plan import Plan, Task
+    from oido.writers.formats import Format
+
+__all__ = ["add_parser"]
+
 
 def add_parser(commands: Any) -> None:
     """Add ``oido classify``."""
-    parser = add_command(commands, "classify", _run, _HELP)
-    add_paths(parser)
-    output = add_row_output_options(
-        parser,
+    add = add_command(commands, "classify", _run, __doc__)
+    add.paths()
+    add_output = add.row_output(
         "table (for reading, the default), csv, jsonl, json, parquet, audacity, raven, srt, vtt; "
         "several at once with -o",
     )
-    add_argument(
-        output,
+    add_output(
         "--resume",
         "as `oido batch`: Parquet tables in a folder, going on where the last run stopped",
     )
-    group = add_report_options(parser)
-    levels = group.add_mutually_exclusive_group()
+    add_reported = add.reported()
+    add_level = add_reported.one_of()
     for name, text in (
         ("events", "stretches of time in which a label is heard (the default)"),
         ("windows", "the best labels of each window of 0.975 s"),
         ("clip", "the best labels of the whole recording"),
     ):
         level: dict[str, Any] = {"dest": "level", "const": name, "default": "events"}
-        add_argument(levels, f"--{name}", text, action="store_const", **level)
-    add_options(group, "top")
-    add_prediction_options(parser, "aggregation", "calibration", "head")
+        add_level(f"--{name}", text, action="store_const", **level)
+    add_reported.options("top")
+    add.prediction("aggregation", "calibration", "head")
 
 
 def _run(args: argparse.Namespace) -> int:
     with interrupts_held():
         from oido.cli.run_pool import run_plan
-        from oido.writers import CALIBRATED_FORMATS, FORMATS, format_named
+        from oido.writers.formats import CALIBRATED_FORMATS, FORMATS, format_named
 
     if args.resume:
         return _resume(args)
@@ -112,7 +96,7 @@ def _sink(
 ) -> Sink:
     from oido.batch.output_files import ResultFiles
     from oido.cli.tables import StandardOutput, Table
-    from oido.writers import CALIBRATED_FORMATS, FORMATS
+    from oido.writers.formats import CALIBRATED_FORMATS, FORMATS
 
     if args.output:
         known = CALIBRATED_FORMATS if plan.calibrated else FORMATS

@@ -1,26 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido convert``: a results folder in other formats."""
-
-from __future__ import annotations
-
-import argparse
-from typing import Any
-
-from oido.cli.options import (
-    add_clock_options,
-    add_command,
-    add_quiet,
-    add_results,
-    adder,
-    clock_of,
-    print_doubts,
-)
-from oido.cli.terminal import EXIT_OK, print_message
-
-__all__ = ["add_parser"]
-
-_HELP = """\
-write a results folder in other formats
+"""Write a results folder in other formats.
 
 Write the rows of a results folder in other formats.
 
@@ -39,12 +18,21 @@ replace the file that you name with -o. In a folder they replace what oido wrote
 that is somebody else's or was changed since. How many were replaced is told.
 """
 
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from oido.cli.options import add_command, open_results
+from oido.cli.terminal import print_message
+
+__all__ = ["add_parser"]
+
 
 def add_parser(commands: Any) -> None:
     """Add ``oido convert``."""
-    parser = add_command(commands, "convert", _run, _HELP)
-    add = adder(parser)
-    add_results(parser)
+    add = add_command(commands, "convert", _run, __doc__)
+    add.results()
     add("-o, --output FILE-or-FOLDER/", "where to write", required=True)
     add(
         "--format FORMAT[,FORMAT…]",
@@ -55,7 +43,7 @@ def add_parser(commands: Any) -> None:
     )
     add("--where CONDITION", "which rows, in SQL (default: all)")
     add("--table TABLE", "events (the default), windows, clips or embeddings", default="events")
-    add_files = adder(parser.add_mutually_exclusive_group())
+    add_files = add.one_of()
     add_files(
         "--combined",
         "one file for all recordings",
@@ -66,18 +54,15 @@ def add_parser(commands: Any) -> None:
     add_files(
         "--split", "one file for each recording", dest="combined", action="store_const", const=False
     )
-    add_quiet(parser, "errors only")
-    add_clock_options(parser)
+    add.quiet("errors only")
+    add.clock()
 
 
-def _run(args: argparse.Namespace) -> int:
-    from oido.results import Results
+def _run(args: argparse.Namespace) -> None:
     from oido.results.convert import convert
 
     formats = [name for text in args.format for name in text.split(",")]
-    with Results(args.results, clock_of(args)) as results:
-        if args.where and not args.quiet:
-            print_doubts(results.doubts)
+    with open_results(args, prints_doubts=bool(args.where) and not args.quiet) as results:
         done = convert(
             results,
             args.output,
@@ -90,4 +75,3 @@ def _run(args: argparse.Namespace) -> int:
         files = str(done.files[0]) if len(done.files) == 1 else f"{len(done.files)} files"
         replaced = f", {done.replaced} of them replaced" if done.replaced else ""
         print_message(f"{done.rows} rows of {done.recordings} recordings in {files}{replaced}")
-    return EXIT_OK

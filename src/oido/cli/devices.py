@@ -1,19 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido devices``: what `oido listen mic` can hear."""
-
-from __future__ import annotations
-
-import argparse
-import json
-from typing import Any
-
-from oido.cli.options import add_argument, add_command
-from oido.cli.terminal import EXIT_OK
-
-__all__ = ["add_parser"]
-
-_HELP = """\
-list the microphones
+"""List the microphones.
 
 List the microphones and other inputs of this machine.
 
@@ -25,14 +11,24 @@ examples:
 Needs PortAudio: pip install 'oido[live]', and on Linux the package libportaudio2.
 """
 
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from oido.cli.options import add_command
+
+__all__ = ["add_parser"]
+
 
 def add_parser(commands: Any) -> None:
     """Add ``oido devices``."""
-    parser = add_command(commands, "devices", _run, _HELP)
-    add_argument(parser, "--json", "as one JSON array")
+    add = add_command(commands, "devices", _run, __doc__)
+    add("--json", "as one JSON array")
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace) -> None:
     from oido.cli.terminal import silence_stderr
     from oido.live.microphone import input_devices
 
@@ -49,4 +45,3 @@ def _run(args: argparse.Namespace) -> int:
             f"{mark} {device.number:3d}  {name}  "
             f"({device.system}, {device.channels} channels, {device.sample_rate_hz} Hz)"
         )
-    return EXIT_OK

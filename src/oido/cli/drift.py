@@ -1,19 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido drift``: whether new recordings still resemble those that a model was calibrated on."""
-
-from __future__ import annotations
-
-import argparse
-from pathlib import Path
-from typing import Any
-
-from oido.cli.options import add_command, add_options, add_quiet, adder, fetch_model, require_suffix
-from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK
-
-__all__ = ["add_parser"]
-
-_HELP = """\
-tell if new recordings differ from those that a model was calibrated on
+"""Tell if new recordings differ from those that a model was calibrated on.
 
 Compare what a model hears in two folders of recordings, and tell in words if thresholds and
 calibration made on the first can be trusted on the second.
@@ -27,14 +13,24 @@ recordings of each, better 30 and more. Exit code 0 tells that the comparison wa
 found; "shifted" in the JSON file is for programs.
 """
 
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from oido.cli.options import add_command, fetch_model, require_suffix
+from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK
+
+__all__ = ["add_parser"]
+
 
 def add_parser(commands: Any) -> None:
     """Add ``oido drift``."""
-    parser = add_command(commands, "drift", _run, _HELP)
-    add = adder(parser)
+    add = add_command(commands, "drift", _run, __doc__)
     add("reference REFERENCE", "what the model is known on")
     add("new NEW", "what it is to be used on")
-    add_options(parser, "model")
+    add.options("model")
     add(
         "--level SHARE",
         "how often a shift may be told where there is none (default 0.05)",
@@ -42,7 +38,7 @@ def add_parser(commands: Any) -> None:
         default=0.05,
     )
     add("--json FILE", "every figure, as .json", type=Path)
-    add_quiet(parser)
+    add.quiet()
 
 
 def _run(args: argparse.Namespace) -> int:

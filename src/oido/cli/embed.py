@@ -1,26 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido embed``: recordings to vectors."""
-
-from __future__ import annotations
-
-import argparse
-from typing import Any
-
-from oido.cli.options import (
-    add_argument,
-    add_command,
-    add_paths,
-    add_prediction_options,
-    add_row_output_options,
-    fetch_model,
-)
-from oido.cli.terminal import interrupts_held
-from oido.errors import OptionError
-
-__all__ = ["add_parser"]
-
-_HELP = """\
-turn recordings into embeddings, for search and for classifiers of your own
+"""Turn recordings into embeddings, for search and for classifiers of your own.
 
 Turn recordings into embeddings, per window or per clip.
 
@@ -34,15 +13,25 @@ vectors are similar sounds, and new classifiers learn from them. Vectors of diff
 be compared; the manifest beside the output names the model.
 """
 
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from oido.cli.options import add_command, fetch_model
+from oido.cli.terminal import interrupts_held
+from oido.errors import OptionError
+
+__all__ = ["add_parser"]
+
 
 def add_parser(commands: Any) -> None:
     """Add ``oido embed``."""
-    parser = add_command(commands, "embed", _run, _HELP)
-    add_paths(parser)
-    add_row_output_options(parser, "parquet or npz, or both (default: what the name of -o tells)")
-    group = parser.add_argument_group("what is written")
-    add_argument(
-        group,
+    add = add_command(commands, "embed", _run, __doc__)
+    add.paths()
+    add.row_output("parquet or npz, or both (default: what the name of -o tells)")
+    add_written = add.group("what is written")
+    add_written(
         "--clip",
         "one vector for each recording (default: one for each window)",
         dest="level",
@@ -50,8 +39,8 @@ def add_parser(commands: Any) -> None:
         const="clip",
         default="windows",
     )
-    add_argument(group, "--l2-normalize", "give every vector the length 1")
-    add_prediction_options(parser)
+    add_written("--l2-normalize", "give every vector the length 1")
+    add.prediction()
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -59,7 +48,7 @@ def _run(args: argparse.Namespace) -> int:
         from oido.batch.output_files import ResultFiles
         from oido.batch.plan import Plan
         from oido.cli.run_pool import run_plan
-        from oido.writers import EMBEDDING_FORMATS, format_named
+        from oido.writers.formats import EMBEDDING_FORMATS, format_named
 
     if not args.output:
         raise OptionError("embeddings are not for the screen: add -o embeddings.parquet (or .npz)")

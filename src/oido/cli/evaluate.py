@@ -1,19 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido evaluate``: how good a model is on labelled recordings."""
-
-from __future__ import annotations
-
-import argparse
-from pathlib import Path
-from typing import Any
-
-from oido.cli.options import add_command, add_quiet, adder, fetch_model, require_suffix
-from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK
-
-__all__ = ["add_parser"]
-
-_HELP = """\
-tell how good a model is, on labelled recordings
+"""Tell how good a model is, on labelled recordings.
 
 Hear labelled recordings, and report how well a model names what is in them.
 
@@ -26,11 +12,21 @@ The recordings are labelled as for training: folders by class, a table, or label
 that the model was not trained on. What is a label of theirs must be one of the model.
 """
 
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from oido.cli.options import add_command, fetch_model, require_suffix
+from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK
+
+__all__ = ["add_parser"]
+
 
 def add_parser(commands: Any) -> None:
     """Add ``oido evaluate``."""
-    parser = add_command(commands, "evaluate", _run, _HELP)
-    add = adder(parser)
+    add = add_command(commands, "evaluate", _run, __doc__)
     add("model NAME-or-FILE", "see `oido models list`")
     add("data DATA", "a folder of class folders or label tracks, or a table")
     add(
@@ -43,7 +39,7 @@ def add_parser(commands: Any) -> None:
         "--events",
         "judge events too, by their times: collars, 1 s segments, PSDS (needs oido[evaluate])",
     )
-    add_quiet(parser)
+    add.quiet()
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -1,19 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido export``: a model as one file for phones and other programs."""
-
-from __future__ import annotations
-
-import argparse
-from pathlib import Path
-from typing import Any
-
-from oido.cli.options import add_command, adder, fetch_model
-from oido.cli.terminal import EXIT_OK
-
-__all__ = ["add_parser"]
-
-_HELP = """\
-write a model as one file for phones and other programs
+"""Write a model as one file for phones and other programs.
 
 Write a model as one file: waveform in, scores out.
 
@@ -28,10 +14,20 @@ labels, sample rate, calibration and thresholds in its metadata, and runs in Lit
 the Task Library. It is run on several windows, and compared with oido, before it gets its name.
 """
 
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from oido.cli.options import add_command, fetch_model
+
+__all__ = ["add_parser"]
+
 
 def add_parser(commands: Any) -> None:
     """Add ``oido export``."""
-    add = adder(add_command(commands, "export", _run, _HELP))
+    add = add_command(commands, "export", _run, __doc__)
     add("model NAME-or-FILE", "see `oido models list`")
     add("-o, --output FILE", "the file; .tflite or .onnx", type=Path, required=True)
     add("--format", "if the file's name does not say it", choices=("tflite", "onnx"))
@@ -48,7 +44,7 @@ def add_parser(commands: Any) -> None:
     )
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace) -> None:
     from oido.inference.export import export
 
     report = export(
@@ -70,4 +66,3 @@ def _run(args: argparse.Namespace) -> int:
         f"  checked on {report.checked_windows} windows: "
         f"scores differ from oido's by at most {report.largest_difference:.2g}"
     )
-    return EXIT_OK

@@ -1,37 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido listen``: what is heard now, from a microphone, a pipe or an address."""
-
-from __future__ import annotations
-
-import argparse
-import signal
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
-
-from oido.cli.listen_options import add_listen_options
-from oido.cli.options import add_command, plan_of
-from oido.cli.terminal import EXIT_OK, print_message
-from oido.errors import AudioError, OptionError
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from oido.cli.live_output import LiveOutput
-    from oido.inference.classifier import AudioClassifier
-    from oido.live.monitor import LiveMonitor
-    from oido.live.source import SourceGap
-    from oido.signal.decode import AudioReader
-
-__all__ = ["add_parser"]
-
-_GRACE_SECONDS = 5.0
-
-_HELP = """\
-tell what is heard now: a microphone, a camera, a stream
+"""Tell what is heard now: a microphone, a camera, a stream.
 
 Tell what is heard now, and set off actions.
 
@@ -52,58 +20,174 @@ line, each as soon as the event is over. Exit code: 0 the source ended; 1 fatal;
 130 ended by Ctrl-C (or SIGTERM), after what was under way was written and told.
 """
 
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from oido.cli.options import add_command, plan_of
+from oido.cli.terminal import signal_handled
+from oido.errors import AudioError, OptionError
+from oido.options import OPTIONS
+
+if TYPE_CHECKING:
+    from oido.cli.live_output import LiveOutput
+    from oido.inference.classifier import AudioClassifier
+    from oido.live.monitor import LiveMonitor
+    from oido.signal.decode import AudioReader
+
+__all__ = ["add_parser"]
+
+_GRACE_SECONDS = 5.0
+
 
 def add_parser(commands: Any) -> None:
-    """Add ``oido listen``."""
-    parser = add_command(commands, "listen", _run, _HELP)
-    add_listen_options(parser)
+    """Add ``oido listen``. ``args.rules`` becomes [("on" | "do", text)] in order."""
+    add = add_command(commands, "listen", _run, __doc__)
+    add(
+        "source SOURCE",
+        "mic (the default), mic:DEVICE (a number or part of a name, see `oido devices`), - "
+        "(standard input: any container, or raw samples with --rate), or an address: rtsp://, "
+        "http://, https:// and more",
+        nargs="?",
+        default="mic",
+    )
+    add_source = add.group("the source")
+    add_source("--rate HZ", "raw samples come on standard input, at this rate", type=int)
+    add_source(
+        "--encoding",
+        "of raw samples: 16-bit integers (default) or floats, little-endian",
+        choices=("s16le", "f32le"),
+    )
+    add_source("--channels N", "of raw samples, interleaved (default 1)", type=int)
+    add_source(
+        "--timeout SECONDS",
+        "an address from which nothing comes for so long is opened again (default 10)",
+        type=_positive,
+        default=10.0,
+    )
+    add_output = add.group("output")
+    add_output("--jsonl", "a JSON object per line, for other programs")
+    add_output("--windows", "also a line per window, with its best labels")
+    add_output("--plain", "lines to read, also where there is a terminal")
+    add_output.quiet("say nothing on standard error")
+    add_output("-v, --verbose", "where an internal error was")
+    reported = add.group("what is reported")
+    reported.options("top", help="bars of the view (default 8), or labels of a window (5)")
+    reported.options(
+        "threshold",
+        help="lowest score of an event, 0..1, or probability of a calibrated model (default: the "
+        "model's own, or 0.3)",
+    )
+    reported.options(
+        "thresholds",
+        help="thresholds per label: CSV lines label,threshold, or a JSON object",
+    )
+    reported.labels(of_allow="; triggers hear all")
+    reported.options("off_ratio", "min_duration", "merge_gap")
+    add_trigger = add.group("triggers")
+    add_trigger(
+        "--on CONDITION",
+        'LABEL[|LABEL…][>SCORE][ for DURATION][ cool-down DURATION], such as "Dog|Bark>0.5 '
+        'for 2s" (repeat)',
+        dest="rules",
+        action=_Rule,
+        default=[],
+    )
+    add_trigger(
+        "--do ACTION",
+        "of the --on before it (repeat): webhook:URL (JSON), exec:CMD, mqtt://HOST/TOPIC, "
+        "save:FOLDER (the sound), upload:URL (the sound)",
+        dest="rules",
+        action=_Rule,
+    )
+    for name, default, text in (
+        ("cool-down", 30.0, "a trigger goes on again only after so long"),
+        ("off-after", 2.0, "a sound is over when it was not heard for so long"),
+        ("pre-roll", 3.0, "clips begin so long before the sound"),
+        ("post-roll", 1.0, "clips end so long after the sound"),
+        ("max-clip", 60.0, "clips end so long after the trigger at the latest"),
+    ):
+        add_trigger(
+            f"--{name} SECONDS", f"{text} (default {default:g})", type=float, default=default
+        )
+    add_trigger(
+        "--off-events",
+        "webhooks and programs are told when a sound is over, too (a broker always is)",
+    )
+    add_trigger("--forget-speech", "never store nor upload a clip in which speech is heard")
+    prediction = add.group("how it is heard")
+    prediction.options("model", "precision", "hop")
+    prediction.options(
+        "channel",
+        metavar="mix|N",
+        type=_channel,
+        help="the mean of all channels (default), or channel N from 0",
+    )
+    prediction.options("head", "calibration")
 
 
-class _Talk:
-    """Where sentences and gaps go: to the output, once there is one."""
+class _Rule(argparse.Action):
+    """Keeps --on and --do in one list, because their order means something."""
 
-    def __init__(self, quiet: bool) -> None:
-        self.output: LiveOutput | None = None
-        self._quiet = quiet
-
-    def on_message(self, sentence: str) -> None:
-        if self._quiet:
-            return
-        if self.output is None:
-            print_message(sentence)
-        else:
-            self.output.on_message(sentence)
-
-    def gap(self, gap: SourceGap) -> None:
-        if self.output is not None:
-            self.output.gap(gap)
-
-    def show(self, block: NDArray[np.float32]) -> None:
-        if self.output is not None:
-            self.output.show(block)
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        rules = list(getattr(namespace, self.dest) or [])
+        rules.append(((option_string or "").strip("-")[:2], values))
+        setattr(namespace, self.dest, rules)
 
 
-def _run(args: argparse.Namespace) -> int:
+def _channel(text: str) -> str | int:
+    if text == "each":
+        raise OptionError("--channel must be mix or a number from 0, not 'each'")
+    channel: str | int = OPTIONS["channel"].read(text, "--channel")
+    return channel
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds, not {text!r}") from error
+    if not 0.0 < value <= 3600.0:
+        raise argparse.ArgumentTypeError(f"must be above 0 and at most 3600, not {text}")
+    return value
+
+
+def _run(args: argparse.Namespace) -> None:
     import numpy as np
 
     from oido.batch.recording import make_classifier
     from oido.cli.terminal import silence_stderr
     from oido.live.monitor import LiveMonitor
 
-    _check(args)
+    raw = args.rate is not None or args.encoding is not None or args.channels is not None
+    if raw and args.source != "-":
+        raise OptionError("--rate, --encoding and --channels are for raw samples on a pipe: -")
+    if raw and args.rate is None:
+        raise OptionError("raw samples need their rate, such as --rate 16000")
     rules, shared = _rules(args)
-    talk = _Talk(args.quiet)
     plan = plan_of(args, level="events", top=None, aggregation=None)
     with silence_stderr(not args.verbose):
         classifier = make_classifier(plan)
         windowing = classifier.windowing
         # The first window is slowest: it is run before the microphone opens.
         classifier.classify(np.zeros(windowing.window_samples), windowing.sample_rate_hz)
-        reader = _open_source(args, talk)
+        output = _output(args, classifier)
+        reader = _open_source(args, output)
     try:
         monitor = LiveMonitor(
-            classifier, reader, plan.detection, channel=args.channel, on_block=talk.show
+            classifier, reader, plan.detection, channel=args.channel, on_block=output.show
         )
+        output.attach(monitor.info.name, monitor.clock)
         if rules:
             from oido.live.rule_engine import RuleEngine
 
@@ -114,23 +198,22 @@ def _run(args: argparse.Namespace) -> int:
                 reader.info,
                 monitor.clock.at,
                 channel=args.channel,
-                on_message=talk.on_message,
+                on_message=output.on_message,
                 **shared,
             )
-        _listen(monitor, _output(args, monitor, classifier), talk)
+        _listen(monitor, output)
     finally:
         reader.close()
-    return EXIT_OK
 
 
-def _listen(monitor: LiveMonitor, output: LiveOutput, talk: _Talk) -> None:
+def _listen(monitor: LiveMonitor, output: LiveOutput) -> None:
     """To the end of the source, or to Ctrl-C; what is under way is finished in either case."""
-    with _terminable():
+    # SIGTERM, which services are ended with, ends as cleanly as Ctrl-C.
+    with signal_handled(signal.SIGTERM, signal.default_int_handler):
         try:
             if monitor.rule_engine is not None:
                 monitor.rule_engine.start()
             output.open()
-            talk.output = output
             try:
                 for update in monitor:
                     output.on_update(update)
@@ -146,30 +229,9 @@ def _listen(monitor: LiveMonitor, output: LiveOutput, talk: _Talk) -> None:
             if monitor.rule_engine is not None:
                 monitor.rule_engine.close(_GRACE_SECONDS)
                 if monitor.rule_engine.forgotten > 1:
-                    talk.on_message(
+                    output.on_message(
                         f"{monitor.rule_engine.forgotten} clips with speech were not kept"
                     )
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM, which services are ended with, ends as cleanly as Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals come to the main thread only
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _check(args: argparse.Namespace) -> None:
-    raw = args.rate is not None or args.encoding is not None or args.channels is not None
-    if raw and args.source != "-":
-        raise OptionError("--rate, --encoding and --channels are for raw samples on a pipe: -")
-    if raw and args.rate is None:
-        raise OptionError("raw samples need their rate, such as --rate 16000")
 
 
 def _rules(args: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
@@ -180,9 +242,8 @@ def _rules(args: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
         return [], {}
     from oido.live.actions import Action
     from oido.live.clips import ClipLimits
-    from oido.live.conditions import parse_condition
     from oido.live.rule_engine import Rule, parse_action
-    from oido.live.triggers import TriggerParams
+    from oido.live.triggers import TriggerParams, parse_condition
 
     rules: list[Rule] = []
     actions: dict[str, Action] = {}
@@ -203,7 +264,7 @@ def _rules(args: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
     }
 
 
-def _open_source(args: argparse.Namespace, talk: _Talk) -> AudioReader:
+def _open_source(args: argparse.Namespace, output: LiveOutput) -> AudioReader:
     """Each source needs only its own libraries."""
     source: str = args.source
     if source == "-":
@@ -214,17 +275,17 @@ def _open_source(args: argparse.Namespace, talk: _Talk) -> AudioReader:
         if args.rate is not None:
             encoding, channels = args.encoding or "s16le", args.channels or 1
             return PcmReader(pipe, args.rate, encoding, channels)
-        return ContainerReader(pipe, on_gap=talk.gap)
+        return ContainerReader(pipe, on_gap=output.gap)
     if source == "mic" or source.startswith("mic:"):
         from oido.live.microphone import MicrophoneReader
 
         device = source.partition(":")[2] or None
-        return MicrophoneReader(device, channel=args.channel, on_gap=talk.gap)
+        return MicrophoneReader(device, channel=args.channel, on_gap=output.gap)
     if "://" in source:
         from oido.live.network import NetworkReader
 
         return NetworkReader(
-            source, timeout=args.timeout, on_gap=talk.gap, on_message=talk.on_message
+            source, timeout=args.timeout, on_gap=output.gap, on_message=output.on_message
         )
     raise OptionError(
         f"oido listens to mic, mic:DEVICE, - or an address, not to {source!r}; "
@@ -232,17 +293,12 @@ def _open_source(args: argparse.Namespace, talk: _Talk) -> AudioReader:
     )
 
 
-def _output(
-    args: argparse.Namespace, monitor: LiveMonitor, classifier: AudioClassifier
-) -> LiveOutput:
-    from oido.cli.live_output import JsonLines, Lines
-    from oido.cli.live_screen import Screen, can_draw
+def _output(args: argparse.Namespace, classifier: AudioClassifier) -> LiveOutput:
+    from oido.cli.live_output import JsonLines, Lines, Screen, can_draw
 
-    selector, name = classifier.postprocessor.selector, monitor.info.name
-    windowing = classifier.windowing
+    selector, windowing = classifier.postprocessor.selector, classifier.windowing
     hop = windowing.hop_samples / windowing.sample_rate_hz
     if not (args.jsonl or args.plain or args.windows) and can_draw():
-        title = f"oido  {name}  {classifier.model.name}"
-        return Screen(title, monitor.clock, selector, hop, args.top or 8)
-    kind = JsonLines if args.jsonl else Lines
-    return kind(name, monitor.clock, selector, hop, (args.top or 5) if args.windows else None)
+        return Screen(classifier.model.name, selector, hop, args.top or 8, quiet=args.quiet)
+    kind, top = JsonLines if args.jsonl else Lines, (args.top or 5) if args.windows else None
+    return kind(selector, hop, top, quiet=args.quiet)

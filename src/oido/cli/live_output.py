@@ -1,99 +1,98 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `oido listen` writes where there is no terminal: lines to read, or JSON lines."""
+"""What `oido listen` shows: a view on a terminal (80 × 24 is enough), else lines, or JSON lines."""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
-from typing import Any, Protocol
+import time
+from collections import deque
+from contextlib import ExitStack
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from oido.cli.terminal import print_message, use_utf8
+from oido.cli.tables import bar_text
+from oido.cli.terminal import print_message, silence_stderr, use_utf8
 from oido.events.selection import Selector
-from oido.live.monitor import LiveUpdate
-from oido.live.source import SourceGap, UtcClock, utc_text
+from oido.live.monitor import LiveUpdate, UtcClock
+from oido.live.source import SourceGap, utc_text
 from oido.live.triggers import TriggerState
+from oido.signal.level import level_db
 from oido.types import Category, Event
 from oido.writers.base import score_of, seconds_of
 
-__all__ = [
-    "HopWatch",
-    "JsonLines",
-    "Lines",
-    "LiveOutput",
-    "event_line",
-    "gap_line",
-    "hop_sentence",
-    "local_time",
-    "printable",
-    "trigger_line",
-    "value_of",
-]
+__all__ = ["JsonLines", "Lines", "LiveOutput", "Screen", "can_draw"]
+
+_DRAW_SECONDS = 0.1
+_KEPT_LINES = 200
+_FALL = 0.6
+"""A bar falls to this share of its height with each window, so that short sounds can be read."""
+
+_LOWEST_DB = -60.0
+_RESERVED_ROWS = 6  # title, level, two blank lines, heading of the events, notice
 
 
-class LiveOutput(Protocol):
-    """Shows predictions; any thread may call ``on_message``, the rest is for the main thread."""
+class LiveOutput:
+    """Shows predictions; any thread may call ``on_message``, the rest is for the main thread.
 
-    def open(self) -> None: ...
+    hop_seconds: as it was asked for. top: labels of each window that are shown; None: windows are
+    not. quiet: sentences are not shown.
+    """
 
-    def show(self, block: NDArray[np.float32]) -> None: ...
+    _source: str
+    _clock: UtcClock
 
-    def on_update(self, update: LiveUpdate) -> None: ...
-
-    def gap(self, gap: SourceGap) -> None: ...
-
-    def on_message(self, sentence: str) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class HopWatch:
-    """Notices by the windows left out that the hop changes. hop_seconds: as it was asked for."""
-
-    def __init__(self, hop_seconds: float) -> None:
+    def __init__(
+        self, selector: Selector, hop_seconds: float, top: int | None, *, quiet: bool = False
+    ) -> None:
+        self._selector, self._top, self._quiet = selector, top, quiet
         self._hop_seconds, self._step = hop_seconds, 1
 
-    def change(self, update: LiveUpdate) -> float | None:
-        """The hop from now on, in seconds; None while it stays as it is."""
+    def attach(self, source: str, clock: UtcClock) -> None:
+        """The source's name, and the time of day of a moment of its stream."""
+        self._source, self._clock = source, clock
+
+    def open(self) -> None:
+        """Begin to show."""
+        use_utf8()
+
+    def show(self, block: NDArray[np.float32]) -> None:
+        """A block f32[n, channels] came."""
+
+    def on_update(self, update: LiveUpdate) -> None:
+        """One more window, or the end."""
+        raise NotImplementedError
+
+    def gap(self, gap: SourceGap) -> None:
+        """The source lost something."""
+        when = _local_time(self._clock, gap.start_time)
+        self._line(f"{when}  {gap.seconds:7.2f} s  nothing came: {gap.reason}")
+
+    def on_message(self, sentence: str) -> None:
+        """A sentence for the user, on standard error."""
+        if not self._quiet:
+            self._note(sentence)
+
+    def close(self) -> None:
+        """Nothing more is shown."""
+
+    def _note(self, sentence: str) -> None:
+        print_message(sentence)
+
+    def _line(self, text: str) -> None:
+        _write(text + "\n")
+
+    def _new_hop(self, update: LiveUpdate) -> float | None:
+        """The hop from now on, in seconds, if windows left out show that it is another."""
         step = update.skipped + 1
         if update.scores is None or step == self._step:
             return None
         self._step = step
         return step * self._hop_seconds
-
-
-def hop_sentence(hop_seconds: float) -> str:
-    """A change of the hop for a reader."""
-    return f"a window is heard every {hop_seconds:g} s now, as fast as what is heard can be taken"
-
-
-class _Text:
-    """Predictions go to standard output, messages to standard error."""
-
-    def __init__(
-        self,
-        source: str,
-        clock: UtcClock,
-        selector: Selector,
-        hop_seconds: float,
-        top: int | None,
-    ) -> None:
-        self._source, self._clock, self._selector = source, clock, selector
-        self._hop = HopWatch(hop_seconds)
-        self._top = top
-        """Of each window; None: windows are not written."""
-
-    def open(self) -> None:
-        use_utf8()
-
-    def show(self, block: NDArray[np.float32]) -> None: ...
-
-    def close(self) -> None: ...
-
-    def on_message(self, sentence: str) -> None:
-        print_message(sentence)
 
     def _categories(self, update: LiveUpdate) -> list[Category]:
         if update.scores is None or self._top is None:
@@ -101,93 +100,210 @@ class _Text:
         return self._selector.categories(update.scores, self._top)
 
 
-class JsonLines(_Text):
+class JsonLines(LiveOutput):
     """One object a line, at once; "type" is began, event, window, trigger, gap or hop."""
 
     def on_update(self, update: LiveUpdate) -> None:
-        if (hop := self._hop.change(update)) is not None:
-            self._write("hop", update.start_time, update.end_time, {"hop": seconds_of(hop)})
+        if (hop := self._new_hop(update)) is not None:
+            self._times("hop", update.start_time, update.end_time, {"hop": seconds_of(hop)})
         if self._top is not None and update.scores is not None:
             categories = [_record(c) for c in self._categories(update)]
-            self._write("window", update.start_time, update.end_time, {"categories": categories})
+            self._times("window", update.start_time, update.end_time, {"categories": categories})
         for event in update.events:
-            self._write("event", event.start_time, event.end_time, _record(event))
+            self._times("event", event.start_time, event.end_time, _record(event))
         for event in update.begun:
-            self._write("began", event.start_time, event.end_time, _record(event))
+            self._times("began", event.start_time, event.end_time, _record(event))
         for state in update.triggers:
-            self._line(state.record())
+            self._object(state.record())
 
     def gap(self, gap: SourceGap) -> None:
         end = gap.start_time + gap.seconds
-        self._write("gap", gap.start_time, end, {"reason": gap.reason})
+        self._times("gap", gap.start_time, end, {"reason": gap.reason})
 
-    def _write(self, kind: str, start: float, end: float, more: dict[str, Any]) -> None:
+    def _times(self, kind: str, start: float, end: float, more: dict[str, Any]) -> None:
         times = {
             "start_time": seconds_of(start),
             "end_time": seconds_of(end),
             "start_utc": utc_text(self._clock.at(start)),
             "end_utc": utc_text(self._clock.at(end)),
         }
-        self._line({"type": kind, "source": self._source, **times, **more})
+        self._object({"type": kind, "source": self._source, **times, **more})
 
-    def _line(self, record: dict[str, Any]) -> None:
-        sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
+    def _object(self, record: dict[str, Any]) -> None:
+        self._line(json.dumps(record, ensure_ascii=False))
 
 
-class Lines(_Text):
+class Lines(LiveOutput):
     """One line per event for a reader: the time of day, how long, the score, the label."""
 
     def on_update(self, update: LiveUpdate) -> None:
-        if (hop := self._hop.change(update)) is not None:
-            self._line(f"{local_time(self._clock, update.start_time)}  {hop_sentence(hop)}")
+        if (hop := self._new_hop(update)) is not None:
+            self._line(f"{_local_time(self._clock, update.start_time)}  {_hop_sentence(hop)}")
         if categories := self._categories(update):
-            best = ", ".join(f"{c.display_name} {value_of(c):.2f}" for c in categories)
-            self._line(f"{local_time(self._clock, update.start_time)}  {best}")
+            best = ", ".join(f"{c.display_name} {_value_of(c):.2f}" for c in categories)
+            self._line(f"{_local_time(self._clock, update.start_time)}  {best}")
         for event in update.events:
-            self._line(event_line(self._clock, event))
+            self._line(_event_line(self._clock, event))
         for state in update.triggers:
-            self._line(trigger_line(self._clock, state))
+            self._line(_trigger_line(self._clock, state))
 
-    def gap(self, gap: SourceGap) -> None:
-        self._line(gap_line(self._clock, gap))
+
+class Screen(LiveOutput):
+    """Draws on the terminal's other page, which leaves what was there as it was.
+
+    top: how many labels have a bar.
+    """
+
+    def __init__(
+        self, model: str, selector: Selector, hop_seconds: float, top: int, *, quiet: bool = False
+    ) -> None:
+        super().__init__(selector, hop_seconds, top, quiet=quiet)
+        self._model, self._n_bars = model, top
+        self._bars: dict[int, float] = {}
+        self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._notice = ""
+        self._levels: list[tuple[float, float]] = []
+        self._level = (_LOWEST_DB, _LOWEST_DB)
+        self._drawn = 0.0
+        self._seconds = 0.0
+        self._n_events = 0
+        self._is_open = False
+        self._hush = ExitStack()
+
+    def attach(self, source: str, clock: UtcClock) -> None:
+        """The title tells the source and the model."""
+        super().attach(_printable(f"oido  {source}  {self._model}"), clock)
+
+    def open(self) -> None:
+        """Turn to the other page."""
+        if os.name == "nt":
+            os.system("")  # makes the console of Windows 10 and later read escape sequences
+        # Whatever a library prints there would stand in the middle of the page.
+        self._hush.enter_context(silence_stderr())
+        self._is_open = True
+        _write("\x1b[?1049h\x1b[?25l")
+        self.draw()
+
+    def close(self) -> None:
+        """Turn back, and print one line of summary."""
+        if self._is_open:
+            self._is_open = False
+            self._hush.close()
+            _write("\x1b[?25h\x1b[?1049l")
+            minutes, seconds = divmod(int(self._seconds), 60)
+            _write(f"{self._source}: {minutes}:{seconds:02d} heard, {self._n_events} events\n")
+
+    def show(self, block: NDArray[np.float32]) -> None:
+        """The level moves with each block."""
+        self._levels.append(level_db(block))
+        if time.monotonic() - self._drawn >= _DRAW_SECONDS:
+            self._level = max(rms for rms, _ in self._levels), max(p for _, p in self._levels)
+            self._levels = []
+            self.draw()
+
+    def on_update(self, update: LiveUpdate) -> None:
+        """The bars move with each window."""
+        self._seconds = update.end_time
+        if (hop := self._new_hop(update)) is not None:
+            self._note(_hop_sentence(hop))
+        if update.values is not None:
+            self._bars = {i: v * _FALL for i, v in self._bars.items() if v * _FALL > 0.01}
+            for category in self._categories(update):
+                before = self._bars.get(category.index, 0.0)
+                self._bars[category.index] = max(_value_of(category), before)
+        self._lines += [_event_line(self._clock, event) for event in update.events]
+        self._n_events += len(update.events)
+        self._lines += [_trigger_line(self._clock, state) for state in update.triggers]
+        if self._is_open:
+            self.draw()
 
     def _line(self, text: str) -> None:
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+        self._lines.append(text)
+
+    def _note(self, sentence: str) -> None:
+        """The last sentence stays on the last line; before and after, they go to standard error."""
+        if self._is_open:
+            self._notice = _printable(sentence)
+        else:
+            print_message(sentence)
+
+    def draw(self) -> None:
+        """All of it anew, in one write."""
+        self._drawn = time.monotonic()
+        size = shutil.get_terminal_size((80, 24))
+        lines = self.lines(size.columns, size.lines)
+        text = "\x1b[H" + "\r\n".join(f"{line}\x1b[K" for line in lines) + "\x1b[J"
+        _write(text)
+
+    def lines(self, columns: int, rows: int) -> list[str]:
+        """The page as at most ``rows`` lines of at most ``columns`` characters."""
+        minutes, seconds = divmod(int(self._seconds), 60)
+        clock = f"{minutes}:{seconds:02d}"
+        width = max(1, columns - 1)  # the last cell of a line makes some terminals go on
+        cells = max(4, min(30, width // 3))
+        title = self._source[: max(0, width - len(clock) - 1)]
+        rms, peak = self._level
+        level = bar_text((rms - _LOWEST_DB) / -_LOWEST_DB, cells)
+        clipped = "  too loud: it is clipped" if peak > -0.1 else ""
+        page = [
+            f"{title:<{max(0, width - len(clock))}}{clock}",
+            f"{level} {rms:4.0f} dB  peak {peak:.0f} dB{clipped}",
+            "",
+        ]
+        most_bars = max(1, min(self._n_bars, (rows - _RESERVED_ROWS) // 2 + 1))
+        bars = sorted(self._bars.items(), key=lambda bar: -bar[1])[:most_bars]
+        names = self._selector.display_names
+        page += [f"{bar_text(v, cells)} {v:.2f}  {names[i]}" for i, v in bars]
+        page += [""] * (most_bars - len(bars) + 1)
+        left = rows - len(page) - 2
+        if left > 0:
+            page.append("time of day  lasted  score")
+            last = list(self._lines)[-left:]
+            page += last + [""] * (left - len(last))
+        page.append(self._notice or "Ctrl-C ends")
+        return [_printable(line)[:width] for line in page[:rows]]
 
 
-def event_line(clock: UtcClock, event: Event) -> str:
+def can_draw() -> bool:
+    """Whether standard output is a terminal that can be drawn on."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _hop_sentence(hop_seconds: float) -> str:
+    """A change of the hop for a reader."""
+    return f"a window is heard every {hop_seconds:g} s now, as fast as what is heard can be taken"
+
+
+def _event_line(clock: UtcClock, event: Event) -> str:
     """An event for a reader."""
     seconds = event.end_time - event.start_time
-    when = local_time(clock, event.start_time)
-    return f"{when}  {seconds:7.2f} s  {value_of(event):.2f}  {event.display_name}"
+    when = _local_time(clock, event.start_time)
+    return f"{when}  {seconds:7.2f} s  {_value_of(event):.2f}  {event.display_name}"
 
 
-def gap_line(clock: UtcClock, gap: SourceGap) -> str:
-    """A gap of the source for a reader."""
-    when = local_time(clock, gap.start_time)
-    return f"{when}  {gap.seconds:7.2f} s  nothing came: {gap.reason}"
-
-
-def trigger_line(clock: UtcClock, state: TriggerState) -> str:
+def _trigger_line(clock: UtcClock, state: TriggerState) -> str:
     """A trigger's change for a reader."""
     when = state.start_time if state.state == "on" else state.end_time
-    condition = f"{printable(state.condition)}  ({value_of(state):.2f})"
-    return f"{local_time(clock, when)}  {state.state.upper():<3}  {condition}"
+    condition = f"{_printable(state.condition)}  ({_value_of(state):.2f})"
+    return f"{_local_time(clock, when)}  {state.state.upper():<3}  {condition}"
 
 
-def local_time(clock: UtcClock, stream_time: float) -> str:
+def _local_time(clock: UtcClock, stream_time: float) -> str:
     """The time of day where oido runs: 14:03:05."""
     return clock.at(stream_time).astimezone().strftime("%H:%M:%S")
 
 
-def value_of(item: Category | Event | TriggerState) -> float:
+def _value_of(item: Category | Event | TriggerState) -> float:
     """The probability where there is one, else the score."""
     return item.score if item.probability is None else item.probability
 
 
-def printable(text: str) -> str:
+def _printable(text: str) -> str:
     """Without what could move the cursor."""
     return "".join(c if c.isprintable() else " " for c in text)
 

@@ -1,26 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido models``: list, fetch, verify, annotate, and look into models."""
-
-from __future__ import annotations
-
-import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from oido.cli.options import add_command, adder
-from oido.cli.terminal import print_message
-from oido.errors import ModelNotFoundError, OptionError
-from oido.models import fetch
-from oido.models.registry import CATALOG, DEFAULT_MODEL, ENSEMBLE, ENSEMBLE_MEMBERS, card
-
-if TYPE_CHECKING:
-    from oido.heads import Head
-    from oido.models.model import AudioModel
-
-__all__ = ["add_parser"]
-
-_HELP = """\
-list, fetch, verify and look into models
+"""List, fetch, verify and look into models.
 
 The models that oido knows, and what is in them.
 
@@ -37,51 +16,33 @@ Models are looked for in the folders of OIDO_MODEL_PATH, then in the cache (OIDO
 place), then fetched. Size and SHA-256 must be the published ones, wherever a file comes from.
 """
 
-_ANNOTATE_HELP = """\
-write labels and sample rate into a .tflite that lacks them
+from __future__ import annotations
 
-Write metadata into a .tflite: the labels of its scores and its sample rate.
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-examples:
-  oido models annotate birds.tflite --labels labels.txt --sample-rate 16000
-  oido models annotate old.tflite --labels l.txt --sample-rate 32000 -o new.tflite
-"""
+from oido.cli.options import add_command
+from oido.cli.terminal import print_message
+from oido.errors import ModelNotFoundError, OptionError
+from oido.models import fetch
+from oido.models.registry import CATALOG, DEFAULT_MODEL, ENSEMBLE, ENSEMBLE_MEMBERS, card
+
+if TYPE_CHECKING:
+    from oido.heads import Head
+    from oido.models.model import AudioModel
+
+__all__ = ["add_parser"]
 
 
 def add_parser(commands: Any) -> None:
     """Add ``oido models``."""
-    parser = add_command(commands, "models", None, _HELP)
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-
-    add_command(
-        actions,
-        "list",
-        _list,
-        "the models, and which of them are here\n\n"
-        "List the models that oido knows, and where those are that are here.",
-    )
-
-    add_fetching = adder(
-        add_command(
-            actions,
-            "fetch",
-            _fetch,
-            "bring a model to this machine\n\n"
-            "Bring a model to this machine, verify it, and print its path.",
-        )
-    )
+    actions = add_command(commands, "models", None, __doc__).actions()
+    add_command(actions, "list", _list, _list.__doc__)
+    add_fetching = add_command(actions, "fetch", _fetch, _fetch.__doc__)
     add_fetching("name NAME", "see `oido models list`", nargs="?", default=DEFAULT_MODEL)
     add_fetching("--from-file FILE", "take it from this file, not from the net", type=Path)
-
-    add_info = adder(
-        add_command(
-            actions,
-            "info",
-            _info,
-            "what is in a model: by name, or any .tflite\n\n"
-            "Say what is in a model, read from the file itself.",
-        )
-    )
+    add_info = add_command(actions, "info", _info, _info.__doc__)
     add_info(
         "model NAME-or-FILE",
         "a name of the list, or the path of a .tflite",
@@ -89,8 +50,7 @@ def add_parser(commands: Any) -> None:
         default=DEFAULT_MODEL,
     )
     add_info("--labels", "print its labels, one per line")
-
-    add_annotating = adder(add_command(actions, "annotate", _annotate, _ANNOTATE_HELP))
+    add_annotating = add_command(actions, "annotate", _annotate, _annotate.__doc__)
     add_annotating("file FILE", "the .tflite", type=Path)
     add_annotating(
         "--labels TEXT-FILE",
@@ -109,17 +69,14 @@ def add_parser(commands: Any) -> None:
         "write here (default: replace FILE, and keep it as FILE.orig, FILE.orig2, …)",
         type=Path,
     )
-
-    add_command(
-        actions,
-        "verify",
-        _verify,
-        "check the cached models against their SHA-256\n\n"
-        "Check the cached models against their published SHA-256.",
-    )
+    add_command(actions, "verify", _verify, _verify.__doc__)
 
 
-def _list(args: argparse.Namespace) -> int:
+def _list(args: argparse.Namespace) -> None:
+    """The models, and which of them are here.
+
+    List the models that oido knows, and where those are that are here.
+    """
     for entry in CATALOG:
         path = fetch.find(entry)
         where = str(path) if path else f"not here yet: oido models fetch {entry.name}"
@@ -129,30 +86,33 @@ def _list(args: argparse.Namespace) -> int:
         f"{ENSEMBLE}\n  {' and '.join(ENSEMBLE_MEMBERS)} heard together: windows and events of the"
     )
     print("  first, never the less right of the two on what was tried; slower than the first alone")
-    return 0
 
 
-def _fetch(args: argparse.Namespace) -> int:
-    if args.name == ENSEMBLE:
-        if args.from_file is not None:
-            raise OptionError(f"{ENSEMBLE} is two files; fetch each: {', '.join(ENSEMBLE_MEMBERS)}")
-        for member in ENSEMBLE_MEMBERS:
-            print(fetch.fetch(card(member), on_message=print_message))
-        return 0
+def _fetch(args: argparse.Namespace) -> None:
+    """Bring a model to this machine.
+
+    Bring a model to this machine, verify it, and print its path.
+    """
+    members = ENSEMBLE_MEMBERS if args.name == ENSEMBLE else (args.name,)
     if args.from_file is not None:
+        if args.name == ENSEMBLE:
+            raise OptionError(f"{ENSEMBLE} is two files; fetch each: {', '.join(ENSEMBLE_MEMBERS)}")
         print(fetch.install(card(args.name), args.from_file.expanduser()))
-    else:
-        print(fetch.fetch(card(args.name), on_message=print_message))
-    return 0
+    for member in members if args.from_file is None else ():
+        print(fetch.fetch(card(member), on_message=print_message))
 
 
-def _info(args: argparse.Namespace) -> int:
+def _info(args: argparse.Namespace) -> None:
+    """What is in a model: by name, or any .tflite.
+
+    Say what is in a model, read from the file itself.
+    """
     from oido.models.loading import load_model
 
     model = load_model(args.model, on_message=print_message)
     if args.labels:
         print("\n".join(model.labels))
-        return 0
+        return
     windows = model.windows
     seconds = windows.window_samples / windows.sample_rate_hz
     facts = {
@@ -180,7 +140,6 @@ def _info(args: argparse.Namespace) -> int:
         facts[f"also {head.name!r}"] = f"{_labels_of(head)}; --head {head.name}"
     for name, value in facts.items():
         print(f"{name + ':':<11} {value}")
-    return 0
 
 
 def _labels_of(head: Head) -> str:
@@ -188,10 +147,18 @@ def _labels_of(head: Head) -> str:
     return f"{len(head.labels)} ({', '.join(head.labels[:3])}{more})"
 
 
-def _annotate(args: argparse.Namespace) -> int:
+def _annotate(args: argparse.Namespace) -> None:
+    """Write labels and sample rate into a .tflite that lacks them.
+
+    Write metadata into a .tflite: the labels of its scores and its sample rate.
+
+    examples:
+      oido models annotate birds.tflite --labels labels.txt --sample-rate 16000
+      oido models annotate old.tflite --labels l.txt --sample-rate 32000 -o new.tflite
+    """
     from oido.heads import Head
     from oido.models.tflite.metadata_writer import annotate
-    from oido.writers.atomic import AtomicFile, keep_original
+    from oido.writers.atomic import keep_original, write_atomically
 
     names = ["scores"] if len(args.labels) == 1 else [f"head_{n}" for n in range(len(args.labels))]
     heads = [Head(name, tuple(_text(path).splitlines())) for path, name in zip(args.labels, names)]
@@ -205,14 +172,11 @@ def _annotate(args: argparse.Namespace) -> int:
         author=args.author,
     )
     output = args.output or args.file
-    file = AtomicFile(output, binary=True)
-    with file.guard():
+    with write_atomically(output, binary=True) as file:
         file.stream.write(content)
         if output.exists() and output.samefile(args.file):
             keep_original(output)
-    file.commit()
     print(output)
-    return 0
 
 
 def _read(path: Path) -> bytes:
@@ -246,10 +210,13 @@ def _front_end_of(model: AudioModel) -> str:
     )
 
 
-def _verify(args: argparse.Namespace) -> int:
+def _verify(args: argparse.Namespace) -> None:
+    """Check the cached models against their SHA-256.
+
+    Check the cached models against their published SHA-256.
+    """
     cached = [entry for entry in CATALOG if fetch.cache_path(entry).exists()]
     for entry in cached:
         print(f"{entry.name}: ok, {fetch.verify(entry)}")
     if not cached:
         print("no model is in the cache yet; `oido models fetch` brings the default one")
-    return 0

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How commands declare themselves and their options, and what they make of shared ones.
 
-Options of a prediction come from the table in `oido.options`; a command's own are written as its
-help shows them: ``add_argument(parser, "-o, --output FILE", "write here")``.
+The docstring of a command's module is its help. Options of a prediction come from the table in
+`oido.options`; a command's own are written as its help shows them.
 """
 
 from __future__ import annotations
@@ -12,156 +12,172 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
+from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.terminal import print_message
+from oido.cli.terminal import EXIT_OK, print_message
 from oido.errors import OptionError
 from oido.options import FLAG, LABELS, OPTIONS
 
 if TYPE_CHECKING:
     from oido.batch.plan import Plan, Task
     from oido.batch.sources import Recording
-    from oido.results import Clock
+    from oido.results import Results
 
 __all__ = [
-    "add_argument",
-    "add_clock_options",
+    "Arguments",
     "add_command",
-    "add_detection_options",
-    "add_label_options",
-    "add_options",
-    "add_paths",
-    "add_prediction_options",
-    "add_quiet",
-    "add_report_options",
-    "add_results",
-    "add_row_output_options",
-    "adder",
-    "clock_of",
     "fetch_model",
     "make_tasks",
+    "open_results",
     "plan_of",
-    "print_doubts",
     "require_suffix",
 ]
 
-Command = Callable[[argparse.Namespace], int]
+Command = Callable[[argparse.Namespace], int | None]
+"""What runs a command; returns its exit code, or None: all is well."""
 
 
-def add_command(
-    commands: Any, name: str, run: Command | None, text: str
-) -> argparse.ArgumentParser:
+class Arguments:
+    """The arguments of a command, or a group of them: each call declares one as its help shows it.
+
+    add("-o, --output FILE", "write here") takes a value, add("--check", …) is a flag, and
+    add("data DATA", …) has its place; more: as ``add_argument`` of argparse.
+    """
+
+    def __init__(self, container: Any) -> None:
+        self._container = container
+
+    def __call__(self, usage: str, text: str | None = None, **more: Any) -> None:
+        names, _, metavar = usage.replace(", ", ",").partition(" ")
+        more["help"] = text
+        if metavar:
+            more["metavar"] = metavar
+        elif not more.keys() & {"action", "choices", "default"}:
+            more["action"] = "store_true"
+        self._container.add_argument(*names.split(","), **more)
+
+    def group(self, title: str) -> Arguments:
+        """Arguments below a heading of their own."""
+        return Arguments(self._container.add_argument_group(title))
+
+    def one_of(self) -> Arguments:
+        """Arguments that exclude each other."""
+        return Arguments(self._container.add_mutually_exclusive_group())
+
+    def actions(self) -> Any:
+        """For `add_command`: subcommands of this command, one of which must be given."""
+        return self._container.add_subparsers(dest="action", metavar="ACTION", required=True)
+
+    def options(self, *names: str, **more: Any) -> None:
+        """Options of the table by their names; more: what one command has otherwise."""
+        for name in names:
+            option = OPTIONS[name]
+            flag = f"--{name.replace('_', '-')}"
+            facts: dict[str, Any] = {"default": option.default, "help": option.help}
+            if option.kind is FLAG:
+                facts["action"] = "store_true"
+            elif option.choices:
+                facts["choices"] = option.choices
+            elif option.kind is LABELS:
+                facts |= {"metavar": option.metavar, "action": "append", "default": []}
+            else:
+                facts |= {"metavar": option.metavar, "type": partial(option.read, name=flag)}
+            self._container.add_argument(flag, **(facts | more))
+
+    def quiet(self, text: str = "no progress, errors only") -> None:
+        """``-q``."""
+        self("-q, --quiet", text)
+
+    def paths(self) -> None:
+        """The recordings to predict."""
+        self(
+            "paths PATH",
+            "a recording or video, a folder (searched to the bottom), a pattern in quotes, "
+            "or - for standard input",
+            nargs="+",
+        )
+
+    def row_output(self, formats: str) -> Arguments:
+        """Where rows go, and how much is printed on the way."""
+        add = self.group("output")
+        add("-o, --output FILE-or-FOLDER/", "write files instead of standard output")
+        add("--format FORMAT[,FORMAT…]", formats, action="append", default=[])
+        add.quiet()
+        add("-v, --verbose", "a line per recording, details")
+        return add
+
+    def labels(self, *, of_allow: str = "") -> None:
+        """Which labels, and in which language; of_allow: appended to the help of --allow."""
+        lists = self.one_of()
+        lists.options("allow", help=OPTIONS["allow"].help + of_allow)
+        lists.options("deny")
+        self.options("locale", "rollup")
+
+    def reported(self) -> Arguments:
+        """Which labels and events are reported."""
+        add = self.group("what is reported")
+        add.options("threshold", "thresholds")
+        add.labels()
+        add.options("off_ratio", "min_duration", "merge_gap")
+        return add
+
+    def prediction(self, *names: str) -> Arguments:
+        """Model, windows, channels, workers; names: of further options."""
+        add = self.group("how it is heard")
+        add.options("model", "precision", "hop", "channel", "jobs", *names)
+        return add
+
+    def results(self) -> None:
+        """The results folder."""
+        self("results RESULTS", "a results folder of `oido batch`, path or URL")
+
+    def clock(self) -> None:
+        """When a recording began."""
+        add = self.group("when recordings began")
+        add(
+            "--time-pattern PATTERN",
+            "where the time stands in a name, such as %%Y%%m%%d_%%H%%M%%S, or in a path, with a "
+            "slash (default: what recorders write)",
+        )
+        add(
+            "--time-zone ZONE",
+            "of times that do not tell it, such as Europe/Madrid or +02:00 (default UTC)",
+            default="UTC",
+        )
+        add(
+            "--time-from SOURCE",
+            "name, tags, auto (name, then tags; the default), or modified: when the file was last "
+            "written, less its duration",
+            default="auto",
+        )
+
+
+def add_command(commands: Any, name: str, run: Command | None, text: str | None) -> Arguments:
     """A command and what runs it; None: one of its own subcommands.
 
-    text: its line in the list of commands, its description, and what its help ends with, with an
-    empty line between them.
+    text: a sentence, which is its line in the list of commands; after an empty line its
+    description, unless that is the same sentence; and what its help ends with, from "examples:" on.
     """
-    line, description, epilog = [*text.split("\n\n", 2), "", ""][:3]
-    parser: argparse.ArgumentParser = commands.add_parser(
+    # Docstrings are texts of commands, and Python may be run without them.
+    line, *rest = cleandoc(text or "").strip().split("\n\n")
+    description = line if rest else ""
+    if rest and not rest[0].startswith("examples:"):
+        description = rest.pop(0)
+    parser = commands.add_parser(
         name,
-        help=line,
+        help=line[:1].lower() + line[1:].removesuffix("."),
         description=" ".join(description.split()) or None,
-        epilog=epilog or None,
+        epilog="\n\n".join(rest) or None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     if run is not None:
-        parser.set_defaults(run=run)
-    return parser
-
-
-def add_argument(group: Any, usage: str, text: str | None = None, **more: Any) -> None:
-    """An argument as usage shows it: "-o, --output FILE", "--check" (a flag), or "data DATA"."""
-    names, _, metavar = usage.replace(", ", ",").partition(" ")
-    more["help"] = text
-    if metavar:
-        more["metavar"] = metavar
-    elif not more.keys() & {"action", "choices", "default"}:
-        more["action"] = "store_true"
-    group.add_argument(*names.split(","), **more)
-
-
-def adder(group: Any) -> Callable[..., None]:
-    """`add_argument` of this parser or group."""
-    return partial(add_argument, group)
-
-
-def add_options(group: Any, *names: str, **more: Any) -> None:
-    """Options of the table by their names; more: what one command has otherwise, such as help."""
-    for name in names:
-        option = OPTIONS[name]
-        flag = f"--{name.replace('_', '-')}"
-        facts: dict[str, Any] = {"default": option.default, "help": option.help}
-        if option.kind is FLAG:
-            facts["action"] = "store_true"
-        elif option.choices:
-            facts["choices"] = option.choices
-        elif option.kind is LABELS:
-            facts |= {"metavar": option.metavar, "action": "append", "default": []}
-        else:
-            facts |= {"metavar": option.metavar, "type": partial(option.read, name=flag)}
-        group.add_argument(flag, **(facts | more))
-
-
-def add_quiet(group: Any, text: str = "no progress, errors only") -> None:
-    """``-q``."""
-    add_argument(group, "-q, --quiet", text)
-
-
-def add_paths(parser: argparse.ArgumentParser) -> None:
-    """The recordings to predict."""
-    add_argument(
-        parser,
-        "paths PATH",
-        "a recording or video, a folder (searched to the bottom), a pattern in quotes, "
-        "or - for standard input",
-        nargs="+",
-    )
-
-
-def add_row_output_options(
-    parser: argparse.ArgumentParser, formats: str
-) -> argparse._ArgumentGroup:
-    """Where rows go, and how much is printed on the way."""
-    group = parser.add_argument_group("output")
-    add = adder(group)
-    add("-o, --output FILE-or-FOLDER/", "write files instead of standard output")
-    add("--format FORMAT[,FORMAT…]", formats, action="append", default=[])
-    add_quiet(group)
-    add("-v, --verbose", "a line per recording, details")
-    return group
-
-
-def add_label_options(group: Any, *, of_allow: str = "") -> None:
-    """Which labels, and in which language; of_allow: appended to the help of --allow."""
-    lists = group.add_mutually_exclusive_group()
-    add_options(lists, "allow", help=OPTIONS["allow"].help + of_allow)
-    add_options(lists, "deny")
-    add_options(group, "locale", "rollup")
-
-
-def add_detection_options(group: Any) -> None:
-    """How scores become events, but for the thresholds."""
-    add_options(group, "off_ratio", "min_duration", "merge_gap")
-
-
-def add_report_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    """Which labels and events are reported."""
-    group = parser.add_argument_group("what is reported")
-    add_options(group, "threshold", "thresholds")
-    add_label_options(group)
-    add_detection_options(group)
-    return group
-
-
-def add_prediction_options(parser: argparse.ArgumentParser, *names: str) -> argparse._ArgumentGroup:
-    """Model, windows, channels, workers; names: of further options."""
-    group = parser.add_argument_group("how it is heard")
-    add_options(group, "model", "precision", "hop", "channel", "jobs", *names)
-    return group
+        parser.set_defaults(run=lambda args: run(args) or EXIT_OK)
+    return Arguments(parser)
 
 
 def fetch_model(name_or_path: str) -> str:
@@ -222,39 +238,6 @@ def require_suffix(option: str, path: Path | None, *suffixes: str) -> None:
         raise OptionError(f"{option} needs a name that ends in {suffixes[0]}, not {path}")
 
 
-def add_results(parser: argparse.ArgumentParser) -> None:
-    """The results folder."""
-    add_argument(parser, "results RESULTS", "a results folder of `oido batch`, path or URL")
-
-
-def add_clock_options(parser: argparse.ArgumentParser) -> None:
-    """When a recording began."""
-    add = adder(parser.add_argument_group("when recordings began"))
-    add(
-        "--time-pattern PATTERN",
-        "where the time stands in a name, such as %%Y%%m%%d_%%H%%M%%S, or in a path, with a "
-        "slash (default: what recorders write)",
-    )
-    add(
-        "--time-zone ZONE",
-        "of times that do not tell it, such as Europe/Madrid or +02:00 (default UTC)",
-        default="UTC",
-    )
-    add(
-        "--time-from SOURCE",
-        "name, tags, auto (name, then tags; the default), or modified: when the file was last "
-        "written, less its duration",
-        default="auto",
-    )
-
-
-def clock_of(args: argparse.Namespace) -> Clock:
-    """The clock that these options describe. Raises OptionError."""
-    from oido.results import Clock
-
-    return Clock(args.time_pattern, args.time_zone, args.time_from)
-
-
 _DOUBTS = {
     "ambiguous": "came twice on the recorder's clock, which was set back; the first is taken",
     "impossible": "never came on a clock of that zone, which was set forward; left unknown",
@@ -262,8 +245,15 @@ _DOUBTS = {
 }
 
 
-def print_doubts(doubts: Mapping[str, int]) -> None:
-    """A line for each kind of doubt about times, on standard error."""
-    for doubt, count in doubts.items():
+def open_results(args: argparse.Namespace, *, prints_doubts: bool) -> Results:
+    """The results folder, with the clock that the options describe. Raises OptionError.
+
+    prints_doubts: prints a line for each kind of doubt about times, on standard error.
+    """
+    from oido.results import Clock, Results
+
+    results = Results(args.results, Clock(args.time_pattern, args.time_zone, args.time_from))
+    for doubt, count in results.doubts.items() if prints_doubts else ():
         times = "the time of 1 recording" if count == 1 else f"the times of {count} recordings"
         print_message(f"{times} {_DOUBTS[doubt]}")
+    return results

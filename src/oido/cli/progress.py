@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from oido.batch.plan import FileSummary, Task
@@ -21,19 +21,19 @@ _SHOW_AFTER_SECONDS = 0.7
 _LINE_EVERY_SECONDS = 10.0
 
 
-class Progress:
+class Progress(AbstractContextManager["Progress"]):
     """Hours of audio done, times real time, and the time that is left.
 
     The total is counted in bytes of the recordings, because their lengths are not known before
-    they are opened; a recording under way counts when it is done.
+    they are opened; a recording under way counts when it is done. sizes: of all, in bytes.
     """
 
-    def __init__(self, tasks: Sequence[Task], quiet: bool) -> None:
+    def __init__(self, sizes: Sequence[int], quiet: bool) -> None:
         self._quiet = quiet
-        self._tasks = len(tasks)
-        self._total_bytes = sum(task.size_bytes for task in tasks)
+        self._tasks = len(sizes)
+        self._total_bytes = sum(sizes)
         self._done_bytes = 0
-        self._done_files = 0
+        self.done = 0
         self._done_seconds = 0.0
         self._now_seconds = 0.0
         self._started = self._last_line = time.monotonic()
@@ -43,7 +43,7 @@ class Progress:
         """A message of this task came."""
         if isinstance(message, Done):
             self._done_bytes += task.size_bytes
-            self._done_files += 1
+            self.done += 1
             self._done_seconds += message.summary.duration
             self._now_seconds = 0.0
         else:
@@ -90,7 +90,7 @@ class Progress:
     def _text(self) -> str:
         seconds = self._done_seconds + self._now_seconds
         speed = seconds / self._elapsed
-        text = f"{self._done_files}/{self._tasks} files, {_hours(seconds)}, {speed:.0f} × real time"
+        text = f"{self.done}/{self._tasks} files, {_hours(seconds)}, {speed:.0f} × real time"
         if 0 < self._done_bytes < self._total_bytes:
             left = self._elapsed * (self._total_bytes / self._done_bytes - 1)
             text += f", about {clock_text(left)} left"
@@ -115,9 +115,6 @@ class Progress:
             self._bar.close()
             self._bar = None
 
-    def __enter__(self) -> Progress:
-        return self
-
     def __exit__(self, *error: object) -> None:
         self._close_bar()
 
@@ -139,14 +136,9 @@ class ArchiveProgress(Progress):
     """As `Progress`, for units that end in any order."""
 
     def __init__(self, sources: Sequence[Source], quiet: bool) -> None:
-        super().__init__((), quiet)
-        self._tasks = len(sources)
-        self._total_bytes = sum(source.size for source in sources)
+        super().__init__([source.size for source in sources], quiet)
         self._under_way: dict[str, float] = {}
         self.failed = 0
-
-    def __enter__(self) -> ArchiveProgress:
-        return self
 
     def move(self, step: Progressed) -> None:
         """A step of the run is over."""
@@ -154,7 +146,7 @@ class ArchiveProgress(Progress):
             self._under_way[step.unit.key] = step.duration
         for outcome in step.outcomes:
             self._done_bytes += outcome.unit.source.size
-            self._done_files += 1
+            self.done += 1
             self._done_seconds += outcome.duration
             self.failed += outcome.failure is not None
             key = outcome.unit.source.key
@@ -162,11 +154,6 @@ class ArchiveProgress(Progress):
                 del self._under_way[other]
         self._now_seconds = sum(self._under_way.values())
         self._show()
-
-    @property
-    def done(self) -> int:
-        """Recordings that are committed."""
-        return self._done_files
 
     def conclude(self, summaries: Sequence[FileSummary] = ()) -> None:
         """The last line: what was done."""

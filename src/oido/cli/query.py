@@ -1,32 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido query``: what a results folder holds."""
-
-from __future__ import annotations
-
-import argparse
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from oido.cli.options import (
-    add_clock_options,
-    add_command,
-    add_quiet,
-    add_results,
-    adder,
-    clock_of,
-    print_doubts,
-)
-from oido.cli.terminal import EXIT_OK, print_message, use_utf8
-from oido.errors import OptionError
-
-if TYPE_CHECKING:
-    from oido.results import Results
-
-__all__ = ["add_parser"]
-
-_HELP = """\
-find rows in a results folder, or ask it in SQL
+"""Find rows in a results folder, or ask it in SQL.
 
 Find rows in a results folder, sorted by file, channel and time, or ask it in SQL.
 
@@ -46,6 +19,22 @@ single SELECT, and reads nothing but the results. A folder that is still being w
 is committed. Scores are the model's raw outputs, not probabilities.
 """
 
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oido.cli.options import add_command, open_results
+from oido.cli.terminal import print_message, use_utf8
+from oido.errors import OptionError
+
+if TYPE_CHECKING:
+    from oido.results import Results
+
+__all__ = ["add_parser"]
+
 _SCREEN_ROWS = 50
 _SCREEN_COLUMNS = ("file", "recorded_at", "duration", "channels", "windows", "failure_reason")
 """Of recordings, which have too many for a screen."""
@@ -53,9 +42,8 @@ _SCREEN_COLUMNS = ("file", "recorded_at", "duration", "channels", "windows", "fa
 
 def add_parser(commands: Any) -> None:
     """Add ``oido query``."""
-    parser = add_command(commands, "query", _run, _HELP)
-    add = adder(parser)
-    add_results(parser)
+    add = add_command(commands, "query", _run, __doc__)
+    add.results()
     add("condition CONDITION", "which rows, in SQL, right after RESULTS (default: all)", nargs="?")
     add("--where CONDITION", "the same, anywhere")
     add("--sql SELECT", "a whole query instead of a condition")
@@ -66,35 +54,38 @@ def add_parser(commands: Any) -> None:
         f"at most N rows; 0: all (default: all, on the screen {_SCREEN_ROWS})",
         type=int,
     )
-    group = parser.add_argument_group("output")
-    add_output = adder(group)
+    add_output = add.group("output")
     add_output("-o, --output FILE", "write a file", type=Path)
     add_output(
         "--format FORMAT",
         "table (for reading, the default), csv, jsonl, json, parquet; a file's name tells it",
     )
-    add_quiet(group, "errors only")
-    add_clock_options(parser)
+    add_output.quiet("errors only")
+    add.clock()
 
 
-def _run(args: argparse.Namespace) -> int:
-    from oido.results import Results
+def _run(args: argparse.Namespace) -> None:
+    from oido.writers.atomic import write_atomically
+    from oido.writers.query_tables import write_table
 
     format_name = _format(args)
     _refuse_contradictions(args)
-    with Results(args.results, clock_of(args)) as results:
-        if not args.quiet:
-            print_doubts(results.doubts)
+    if args.limit is None and format_name == "table":
+        args.limit = _SCREEN_ROWS
+    is_binary = format_name == "parquet"
+    with open_results(args, prints_doubts=not args.quiet) as results:
         reader = _reader(args, results, format_name)
         if args.output is not None:
-            rows = _write_file(reader, format_name, args.output)
+            with write_atomically(args.output, is_binary) as file:
+                rows = write_table(reader, format_name, file.stream)
             if not args.quiet:
                 print_message(f"{rows} rows in {args.output}")
         elif format_name == "table":
-            _show(reader, args, results)
+            _show(reader, args)
         else:
-            _write_stdout(reader, format_name)
-    return EXIT_OK
+            if not is_binary:
+                use_utf8(newline="")
+            write_table(reader, format_name, sys.stdout.buffer if is_binary else sys.stdout)
 
 
 def _format(args: argparse.Namespace) -> str:
@@ -133,10 +124,9 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
 
 def _reader(args: argparse.Namespace, results: Results, format_name: str) -> Any:
     """The rows that are asked for; on the screen one more than are shown, to tell of the rest."""
-    limit = args.limit
-    if format_name == "table":
-        limit = _limit_of(args) and _limit_of(args) + 1
-    limit = limit or None
+    limit = args.limit or None
+    if limit is not None and format_name == "table":
+        limit += 1
     if args.sql is None:
         table = args.table or "events"
         columns = [c.strip() for c in args.columns.split(",")] if args.columns else None
@@ -145,10 +135,6 @@ def _reader(args: argparse.Namespace, results: Results, format_name: str) -> Any
         return results.batches(table, args.where, columns=columns, limit=limit)
     reader = results.sql_batches(args.sql)
     return reader if limit is None else _first(reader, limit)
-
-
-def _limit_of(args: argparse.Namespace) -> int:
-    return _SCREEN_ROWS if args.limit is None else int(args.limit)
 
 
 def _first(reader: Any, limit: int) -> Any:
@@ -165,35 +151,11 @@ def _first(reader: Any, limit: int) -> Any:
     return type(reader).from_batches(reader.schema, batches())
 
 
-def _show(reader: Any, args: argparse.Namespace, results: Results) -> None:
+def _show(reader: Any, args: argparse.Namespace) -> None:
     from oido.cli.tables import show_table
 
-    limit = _limit_of(args)
     table = reader.read_all()
-    shown = table.slice(0, limit) if limit else table
+    shown = table.slice(0, args.limit) if args.limit else table
     show_table(shown, every_column=args.sql is not None or args.columns is not None)
     if not args.quiet and shown.num_rows < table.num_rows:
-        print_message(f"the first {limit} rows; --limit 0 shows all")
-
-
-def _write_file(reader: Any, format_name: str, path: Path) -> int:
-    from oido.writers import AtomicFile
-    from oido.writers.query_tables import write_table
-
-    file = AtomicFile(path, binary=format_name == "parquet")
-    try:
-        with file.guard():
-            rows = write_table(reader, format_name, file.stream)
-        file.commit()
-    finally:
-        file.discard()
-    return rows
-
-
-def _write_stdout(reader: Any, format_name: str) -> None:
-    from oido.writers.query_tables import write_table
-
-    is_binary = format_name == "parquet"
-    if not is_binary:
-        use_utf8(newline="")
-    write_table(reader, format_name, sys.stdout.buffer if is_binary else sys.stdout)
+        print_message(f"the first {args.limit} rows; --limit 0 shows all")

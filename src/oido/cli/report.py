@@ -1,31 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido report``: what an archive holds, as a page and as figures."""
-
-from __future__ import annotations
-
-import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from oido.cli.options import (
-    add_clock_options,
-    add_command,
-    add_quiet,
-    add_results,
-    adder,
-    clock_of,
-    print_doubts,
-    require_suffix,
-)
-from oido.cli.terminal import EXIT_OK, print_message
-
-if TYPE_CHECKING:
-    from oido.results.summary import Summary
-
-__all__ = ["add_parser"]
-
-_HELP = """\
-tell what an archive holds: hours, labels, times of day, gaps, failures
+"""Tell what an archive holds: hours, labels, times of day, gaps, failures.
 
 Tell what a results folder holds, as a page to read and as figures.
 
@@ -41,12 +15,25 @@ nothing. Times come from names and tags of the recordings; where neither tells o
 and is counted as such.
 """
 
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oido.cli.options import add_command, open_results, require_suffix
+from oido.cli.terminal import print_message
+
+if TYPE_CHECKING:
+    from oido.results.summary import Summary
+
+__all__ = ["add_parser"]
+
 
 def add_parser(commands: Any) -> None:
     """Add ``oido report``."""
-    parser = add_command(commands, "report", _run, _HELP)
-    add = adder(parser)
-    add_results(parser)
+    add = add_command(commands, "report", _run, __doc__)
+    add.results()
     add("-o, --output FILE.html", "the page", type=Path)
     add("--json FILE.json", "every figure", type=Path)
     add("--label LABEL", "one label, day by day and hour by hour")
@@ -58,23 +45,19 @@ def add_parser(commands: Any) -> None:
     )
     add("--hours-in ZONE", "the zone of hours and days, such as Europe/Madrid (default: UTC)")
     add("--locale LANGUAGE", "of the page: en (default) or es", default="en")
-    add_quiet(parser, "errors only")
-    add_clock_options(parser)
+    add.quiet("errors only")
+    add.clock()
 
 
-def _run(args: argparse.Namespace) -> int:
-    from oido.results import Results
-    from oido.results.report_page import html_page
+def _run(args: argparse.Namespace) -> None:
+    from oido.results.report_page import Words, html_page
     from oido.results.summary import summarize
-    from oido.results.translations import Words
     from oido.writers.atomic import write_json, write_text
 
     require_suffix("-o", args.output, ".html", ".htm")
     require_suffix("--json", args.json, ".json")
     Words(args.locale)  # a wrong language is refused before the work
-    with Results(args.results, clock_of(args)) as results:
-        if not args.quiet:
-            print_doubts(results.doubts)
+    with open_results(args, prints_doubts=not args.quiet) as results:
         summary = summarize(
             results, zone=args.hours_in or "UTC", gap_seconds=args.gap, label=args.label
         )
@@ -86,7 +69,6 @@ def _run(args: argparse.Namespace) -> int:
     for path in (args.output, args.json):
         if path is not None and not args.quiet:
             print_message(f"{path} is written")
-    return EXIT_OK
 
 
 def _print(summary: Summary) -> None:

@@ -40,12 +40,12 @@ def run_plan(
         tasks = make_tasks(recordings, jobs, stack)
         with interrupts_held():
             sink = stack.enter_context(open_sink(tasks))
-        failed = _run_tasks(pool, plan, tasks, sink, quiet=args.quiet, verbose=args.verbose)
+        failed = _run_tasks(args, pool, plan, tasks, sink)
     return EXIT_FAILED_FILES if failed else EXIT_OK
 
 
 def _run_tasks(
-    pool: LocalPool, plan: Plan, tasks: Sequence[Task], sink: Sink, *, quiet: bool, verbose: bool
+    args: argparse.Namespace, pool: LocalPool, plan: Plan, tasks: Sequence[Task], sink: Sink
 ) -> int:
     """Run every task into the sink; return how many recordings failed.
 
@@ -53,7 +53,22 @@ def _run_tasks(
     """
     summaries: list[FileSummary] = []
     under_way: FileSummary | None = None
-    with Progress(tasks, quiet) as progress, interruptible(pool):
+
+    def save_manifest(interrupted: bool) -> None:
+        if sink.manifest_path is not None:
+            content = manifest(
+                plan,
+                model_name=pool.model_name,
+                model_sha256=pool.model_sha256,
+                inputs=[task.name for task in tasks],
+                summaries=summaries,
+                outputs=sink.written,
+                interrupted=interrupted,
+            )
+            write_json(sink.manifest_path, content)
+
+    sizes = [task.size_bytes for task in tasks]
+    with Progress(sizes, args.quiet) as progress, interruptible(pool.interrupt):
         try:
             for task, message in pool.run(tasks):
                 with progress.aside():
@@ -61,20 +76,20 @@ def _run_tasks(
                         sink.end(task, message.summary)
                         summaries.append(message.summary)
                         under_way = None
-                        _print_summary(message.summary, quiet, verbose)
+                        _print_summary(message.summary, args.quiet, args.verbose)
                     else:
                         sink.write(task, message.rows)
                         under_way = _partial_summary(task, message, under_way)
                 progress.advance(task, message)
             sink.commit()
-            _save_manifest(pool, plan, tasks, sink, summaries, interrupted=False)
+            save_manifest(interrupted=False)
         except KeyboardInterrupt:
             pool.close()
             done = len(summaries)
             if under_way is not None and under_way.rows:
                 summaries.append(under_way)
             sink.save_partial()
-            _save_manifest(pool, plan, tasks, sink, summaries, interrupted=True)
+            save_manifest(interrupted=True)
             kept = ", ".join(str(path) for path in sink.written)
             raise KeyboardInterrupt(
                 f"{done} of {len(tasks)} recordings were done{'; kept in ' + kept if kept else ''}"
@@ -103,24 +118,3 @@ def _print_summary(summary: FileSummary, quiet: bool, verbose: bool) -> None:
         )
     if summary.damaged_packets and not quiet:
         print_message(f"{summary.name}: {summary.damaged_packets} damaged piece(s) were left out")
-
-
-def _save_manifest(
-    pool: LocalPool,
-    plan: Plan,
-    tasks: Sequence[Task],
-    sink: Sink,
-    summaries: Sequence[FileSummary],
-    interrupted: bool,
-) -> None:
-    if sink.manifest_path is not None:
-        content = manifest(
-            plan,
-            model_name=pool.model_name,
-            model_sha256=pool.model_sha256,
-            inputs=[task.name for task in tasks],
-            summaries=summaries,
-            outputs=sink.written,
-            interrupted=interrupted,
-        )
-        write_json(sink.manifest_path, content)

@@ -1,25 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido serve``: hear for a page in the browser, and for other programs, over the network."""
-
-from __future__ import annotations
-
-import argparse
-import importlib.util
-import os
-import threading
-import webbrowser
-from typing import Any
-
-from oido.cli.options import add_command, add_options, adder, fetch_model
-from oido.cli.terminal import EXIT_OK, print_message
-from oido.errors import MissingExtraError, OptionError
-
-__all__ = ["add_parser"]
-
-_TOKEN_VARIABLE = "OIDO_SERVE_TOKEN"  # its name, not the token
-
-_HELP = """\
-a page that hears, and HTTP and WebSocket for programs
+"""A page that hears, and HTTP and WebSocket for programs.
 
 Hear recordings and streams, for a page in the browser and for programs.
 
@@ -37,19 +17,35 @@ is a page that listens and hears recordings; --demo opens it. The API is describ
 it when the requests under way are answered; a second one at once.
 """
 
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import threading
+import webbrowser
+from typing import Any
+
+from oido.cli.options import add_command, fetch_model
+from oido.cli.terminal import print_message
+from oido.errors import MissingExtraError, OptionError
+
+__all__ = ["add_parser"]
+
+_TOKEN_VARIABLE = "OIDO_SERVE_TOKEN"  # its name, not the token
+
 _EXTRA = ("starlette", "uvicorn", "websockets", "python_multipart", "prometheus_client")
 
 
 def add_parser(commands: Any) -> None:
     """Add ``oido serve``."""
-    parser = add_command(commands, "serve", _run, _HELP)
-    add = adder(parser)
+    add = add_command(commands, "serve", _run, __doc__)
     add(
         "--model NAME-or-FILE",
         "see `oido models` (repeat; the first is heard unless a request names another)",
         action="append",
     )
-    add_options(parser, "precision")
+    add.options("precision")
     add(
         "--calibration FILE.json",
         "what `oido calibrate` made for one of the models: probabilities and thresholds (repeat)",
@@ -71,7 +67,7 @@ def add_parser(commands: Any) -> None:
     )
     add("--demo", "open the page in the browser")
     add("--no-page", "only the API, without the page")
-    add = adder(parser.add_argument_group("limits"))
+    add = add.group("limits")
     add("--max-body MB", "of one upload (default 105)", type=float)
     add("--max-duration SECONDS", "of one recording (default 3600)", type=float)
     add(
@@ -82,7 +78,7 @@ def add_parser(commands: Any) -> None:
     add("--max-streams N", "streams at the same time (default 64)", type=int)
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace) -> None:
     if args.demo and args.no_page:
         raise OptionError("--demo opens the page, and --no-page leaves it out: give one of them")
     missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
@@ -126,7 +122,6 @@ def _run(args: argparse.Namespace) -> int:
 
     pages = () if args.no_page else page_routes(settings)
     serve(create_app(settings, pages=pages), settings, on_started)
-    return EXIT_OK
 
 
 def _open_page(address: str) -> None:

@@ -13,9 +13,10 @@ from oido.batch.plan import FileSummary, Task
 from oido.cli.terminal import use_utf8
 from oido.options import Level
 from oido.types import AnyRow, Row
-from oido.writers import Format, RowWriter
+from oido.writers.base import RowWriter
+from oido.writers.formats import Format
 
-__all__ = ["StandardOutput", "Table", "bar_text", "can_print", "show_table"]
+__all__ = ["StandardOutput", "Table", "bar_text", "show_table"]
 
 _BAR_CELLS = 20
 
@@ -86,17 +87,12 @@ class Table(Sink):
 def bar_text(share: float, cells: int = _BAR_CELLS) -> str:
     """A share from 0 to 1 as a bar."""
     full = round(min(max(share, 0.0), 1.0) * cells)
-    mark, rest = ("█", "·") if can_print("█·") else ("#", ".")
-    return mark * full + rest * (cells - full)
-
-
-def can_print(text: str) -> bool:
-    """Whether standard output's encoding has these characters."""
+    mark, rest = "█", "·"
     try:
-        text.encode(sys.stdout.encoding or "ascii")
+        (mark + rest).encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
-        return False
-    return True
+        mark, rest = "#", "."
+    return mark * full + rest * (cells - full)
 
 
 def _clock(time: float) -> str:

@@ -12,7 +12,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
 
 __all__ = [
     "EXIT_FAILED_FILES",
@@ -20,10 +19,10 @@ __all__ = [
     "EXIT_INTERRUPTED",
     "EXIT_OK",
     "EXIT_USAGE",
-    "Interruptible",
     "interruptible",
     "interrupts_held",
     "print_message",
+    "signal_handled",
     "silence_stderr",
     "use_utf8",
 ]
@@ -43,16 +42,29 @@ def print_message(text: str) -> None:
     print(f"oido: {text}", file=sys.stderr, flush=True)
 
 
-class Interruptible(Protocol):
-    """What can be asked to end soon, from a signal handler."""
-
-    def interrupt(self) -> None: ...
+@contextmanager
+def signal_handled(number: int, handler: Callable[..., object]) -> Iterator[None]:
+    """A signal goes to this handler while the block runs."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals come to the main thread only
+        return
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 @contextmanager
-def interruptible(run: Interruptible) -> Iterator[None]:
-    """Hand the first Ctrl-C to the run; a second one ends everything at once."""
-    with _first_interrupt(run.interrupt):
+def interruptible(interrupt: Callable[[], object]) -> Iterator[None]:
+    """The first Ctrl-C calls this, and asks so for a soon end; a second one ends all at once."""
+    before = signal.getsignal(signal.SIGINT)
+
+    def on_interrupt(*_: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        interrupt()
+
+    with signal_handled(signal.SIGINT, on_interrupt):
         yield
 
 
@@ -64,27 +76,11 @@ def interrupts_held() -> Iterator[None]:
     """
     came: list[bool] = []
     try:
-        with _first_interrupt(lambda: came.append(True)):
+        with interruptible(lambda: came.append(True)):
             yield
     finally:
         if came:
             raise KeyboardInterrupt
-
-
-@contextmanager
-def _first_interrupt(do: Callable[[], None]) -> Iterator[None]:
-    def on_interrupt(*_: Any) -> None:
-        signal.signal(signal.SIGINT, before)
-        do()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals come to the main thread only
-        return
-    before = signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

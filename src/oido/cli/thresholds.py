@@ -1,26 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido thresholds``: show or edit the thresholds in a model or a calibration."""
-
-from __future__ import annotations
-
-import argparse
-import sys
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from oido.cli.options import add_argument, add_command, add_options, adder, fetch_model
-from oido.cli.terminal import EXIT_OK, print_message
-from oido.errors import OptionError
-
-if TYPE_CHECKING:
-    from oido.heads import Head
-
-__all__ = ["add_parser"]
-
-_HELP = """\
-show or change the thresholds in a model or a calibration
+"""Show or change the thresholds in a model or a calibration.
 
 The thresholds of events that a model or a calibration carries.
 
@@ -34,29 +13,34 @@ examples:
 Without -o the file is replaced, and kept as FILE.orig (FILE.orig2, … if there is one already).
 """
 
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oido.cli.options import add_command, fetch_model
+from oido.cli.terminal import print_message
+from oido.errors import OptionError
+
+if TYPE_CHECKING:
+    from oido.heads import Head
+
+__all__ = ["add_parser"]
+
 Pairs = tuple[tuple[str, float], ...]
 
 
 def add_parser(commands: Any) -> None:
     """Add ``oido thresholds``."""
-    parser = add_command(commands, "thresholds", None, _HELP)
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    show = add_command(
-        actions,
-        "show",
-        _show,
-        "print them, as CSV\n\nPrint the thresholds as CSV: label,threshold.",
-    )
-    edit = add_command(
-        actions,
-        "edit",
-        _edit,
-        "change some of them\n\nChange thresholds in a .tflite or a calibration.json.",
-    )
-    add_edit = adder(edit)
-    for action in (show, edit):
-        add_argument(action, "model NAME-or-FILE", "a model, or a calibration.json")
-        add_options(action, "head")
+    actions = add_command(commands, "thresholds", None, __doc__).actions()
+    add_show = add_command(actions, "show", _show, _show.__doc__)
+    add_edit = add_command(actions, "edit", _edit, _edit.__doc__)
+    for add in (add_show, add_edit):
+        add("model NAME-or-FILE", "a model, or a calibration.json")
+        add.options("head")
     add_edit("-o, --output FILE", "write here", type=Path)
     add_edit(
         "--set LABEL=P",
@@ -73,7 +57,11 @@ def add_parser(commands: Any) -> None:
     )
 
 
-def _show(args: argparse.Namespace) -> int:
+def _show(args: argparse.Namespace) -> None:
+    """Print them, as CSV.
+
+    Print the thresholds as CSV: label,threshold.
+    """
     from oido.heads import thresholds_text
     from oido.params import DEFAULT_THRESHOLD
 
@@ -81,12 +69,17 @@ def _show(args: argparse.Namespace) -> int:
     sys.stdout.write(thresholds_text(thresholds))
     if not thresholds:
         print_message(f"it has none of its own; events begin at {DEFAULT_THRESHOLD}")
-    return EXIT_OK
 
 
-def _edit(args: argparse.Namespace) -> int:
-    source = Path(args.model)
-    output = args.output
+def _edit(args: argparse.Namespace) -> None:
+    """Change some of them.
+
+    Change thresholds in a .tflite or a calibration.json.
+    """
+    from oido.calibration.fit import save_model
+    from oido.models.loading import load_model
+
+    source, output = Path(args.model), args.output
     if output is None:
         if not source.is_file():
             raise OptionError(f"{args.model} is no file of yours; say where to write: -o FILE")
@@ -96,9 +89,11 @@ def _edit(args: argparse.Namespace) -> int:
     if source.suffix == ".json":
         _save_calibration(source, output, thresholds)
     else:
-        _save_model(args, output, replace(head, thresholds=thresholds))
+        model = load_model(fetch_model(args.model))
+        changed = replace(head, thresholds=thresholds)
+        heads = tuple(changed if h.name == head.name else h for h in model.heads)
+        save_model(replace(model, heads=heads), output)
     print(output)
-    return EXIT_OK
 
 
 def _head(args: argparse.Namespace) -> Head:
@@ -124,16 +119,12 @@ def _edited(head: Head, args: argparse.Namespace) -> Pairs:
     if not changes and not args.unset:
         raise OptionError("say what to change: --set LABEL=P, --unset LABEL, or --from FILE")
     table = dict(head.thresholds)
-    for label in _labels(head, args.unset, label_indices):
+    for label in (head.labels[column] for column in label_indices(head.labels, args.unset)):
         if table.pop(label, None) is None:
             raise OptionError(f"{label!r} has no threshold of its own to be forgotten")
-    labels = _labels(head, [label for label, _ in changes], label_indices)
-    table.update(zip(labels, (value for _, value in changes)))
+    columns = label_indices(head.labels, [label for label, _ in changes])
+    table.update((head.labels[c], value) for c, (_, value) in zip(columns, changes))
     return tuple((label, table[label]) for label in head.labels if label in table)
-
-
-def _labels(head: Head, names: Sequence[str], label_indices: Any) -> list[str]:
-    return [head.labels[column] for column in label_indices(head.labels, names)]
 
 
 def _pair(text: str) -> tuple[str, float]:
@@ -161,12 +152,3 @@ def _save_calibration(source: Path, output: Path, thresholds: Pairs) -> None:
         except OSError as error:
             raise OutputError(f"{output} cannot be kept as .orig: {error.strerror}") from error
     changed.save(output)
-
-
-def _save_model(args: argparse.Namespace, output: Path, head: Head) -> None:
-    from oido.calibration.fit import save_model
-    from oido.models.loading import load_model
-
-    model = load_model(fetch_model(args.model))
-    heads = tuple(head if h.name == head.name else h for h in model.heads)
-    save_model(replace(model, heads=heads), output)

@@ -1,23 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido train``: teach a classifier sounds of your own."""
-
-from __future__ import annotations
-
-import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from oido.cli.options import add_command, add_options, add_quiet, adder, fetch_model
-from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_message
-from oido.errors import OptionError
-
-if TYPE_CHECKING:
-    from oido.datasets.dataset import Dataset
-
-__all__ = ["add_parser"]
-
-_HELP = """\
-teach a classifier sounds of your own
+"""Teach a classifier sounds of your own.
 
 Teach a classifier sounds of your own, judge it, and export it.
 
@@ -35,18 +17,30 @@ background, noise, other and silence hold no event; -Dog is known to be without 
 Recordings of one source never stand on both sides of a split.
 """
 
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oido.cli.options import add_command, fetch_model
+from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_message
+from oido.errors import OptionError
+
+if TYPE_CHECKING:
+    from oido.datasets.dataset import Dataset
+
+__all__ = ["add_parser"]
+
 
 def add_parser(commands: Any) -> None:
     """Add ``oido train``."""
-    parser = add_command(commands, "train", _run, _HELP)
-    add = adder(parser)
+    add = add_command(commands, "train", _run, __doc__)
     add("data DATA", "a folder or a table of labelled recordings")
     add("-o, --output FILE", "write the classifier here (.tflite, .onnx)", type=Path)
     add("--report FILE.html", "write what is known of it (.html, .json)", type=Path)
     add("--check", "only tell what is in the data, and what is wrong")
-    add_options(
-        parser, "model", help="whose embeddings are built on (default yamnet/classification)"
-    )
+    add.options("model", help="whose embeddings are built on (default yamnet/classification)")
     add("--seed N", "of all chance (default 0)", type=int, default=0)
     add("--keep-base", "keep the base model's own scores as a first output")
     add("--no-unknown", "leave out the output that tells sounds of no taught class")
@@ -60,14 +54,12 @@ def add_parser(commands: Any) -> None:
     add("--finetune", "train the network itself further (minutes; needs oido[torch])")
     add("--max-minutes M", "with --finetune: stop after so long", type=float)
     add("--no-cache", "hear everything anew, and keep no embeddings")
-    add_options(parser, "jobs", help="threads that hear (default: cores)")
-    add_quiet(parser)
+    add.options("jobs", help="threads that hear (default: cores)")
+    add.quiet()
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.cli.progress import show_progress
     from oido.datasets.dataset import Dataset
-    from oido.training.train import train
 
     if args.output is None and not args.check and args.report is None:
         raise OptionError("say where to write: -o FILE.tflite, --report FILE.html, or --check")
@@ -79,10 +71,28 @@ def _run(args: argparse.Namespace) -> int:
     if args.check:
         print(data.check(deep=True))
         return EXIT_OK
-    if args.finetune:
-        return _finetune(args, data)
+    result = _finetuned(args, data) if args.finetune else _trained(args, data)
+    for item in result.left_out:
+        print_message(f"left out: {item.name}: {item.reason}")
+    if data.skipped and not args.quiet:
+        print_message(f"{len(data.skipped)} files are no recordings")
+    if not args.finetune and result.judged is None:
+        print("oido: too few sources to hold any back: nothing is known of how good it is")
+    else:
+        print(result.report)
+        if args.report is not None:
+            result.report.save(args.report)
+    if args.output is not None:
+        print(_exported(args, result))
+    return EXIT_FAILED_FILES if result.left_out else EXIT_OK
+
+
+def _trained(args: argparse.Namespace, data: Dataset) -> Any:
+    from oido.cli.progress import show_progress
+    from oido.training.train import train
+
     with show_progress("recordings heard", args.quiet) as progress:
-        result = train(
+        return train(
             data,
             model=fetch_model(args.model),
             seed=args.seed,
@@ -92,50 +102,31 @@ def _run(args: argparse.Namespace) -> int:
             jobs=args.jobs,
             progress=progress,
         )
-    _print_left_out(data, result.left_out, args.quiet)
-    if result.judged is None:
-        print("oido: too few sources to hold any back: nothing is known of how good it is")
-    else:
-        print(result.report)
-        if args.report is not None:
-            result.report.save(args.report)
-    if args.output is not None:
-        parity = result.export(args.output, keep_base=args.keep_base, unknown=not args.no_unknown)
-        print(
-            f"{parity.path}: {parity.size_bytes / 1e6:.1f} MB, {len(result.classes)} classes; on "
-            f"{parity.windows} windows of the data its scores differ by at most "
-            f"{parity.largest_difference:.1g} from those that were judged"
-        )
-    return EXIT_FAILED_FILES if result.left_out else EXIT_OK
 
 
-def _finetune(args: argparse.Namespace, data: Dataset) -> int:
+def _finetuned(args: argparse.Namespace, data: Dataset) -> Any:
     from oido.training.finetune import finetune
 
     if args.keep_base or args.no_unknown or args.thorough:
         raise OptionError("--keep-base, --no-unknown and --thorough are not for --finetune")
-    result = finetune(
+    return finetune(
         data,
         model=fetch_model(args.model),
         seed=args.seed,
         max_minutes=args.max_minutes,
         on_message=(lambda _: None) if args.quiet else print_message,
     )
-    _print_left_out(data, result.left_out, args.quiet)
-    print(result.report)
-    if args.report is not None:
-        result.report.save(args.report)
-    if args.output is not None:
+
+
+def _exported(args: argparse.Namespace, result: Any) -> str:
+    """What is to be said of the file that is written."""
+    if args.finetune:
         made = result.export(args.output)
-        print(
-            f"{made.path}: {made.size_bytes / 1e6:.1f} MB; on {made.checked_windows} windows its "
-            f"scores differ by at most {made.largest_difference:.1g} from those that were judged"
-        )
-    return EXIT_FAILED_FILES if result.left_out else EXIT_OK
-
-
-def _print_left_out(data: Dataset, left_out: Any, quiet: bool) -> None:
-    for item in left_out:
-        print_message(f"left out: {item.name}: {item.reason}")
-    if data.skipped and not quiet:
-        print_message(f"{len(data.skipped)} files are no recordings")
+        windows = f"; on {made.checked_windows} windows its"
+    else:
+        made = result.export(args.output, keep_base=args.keep_base, unknown=not args.no_unknown)
+        windows = f", {len(result.classes)} classes; on {made.windows} windows of the data its"
+    return (
+        f"{made.path}: {made.size_bytes / 1e6:.1f} MB{windows} scores differ by at most "
+        f"{made.largest_difference:.1g} from those that were judged"
+    )

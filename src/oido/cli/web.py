@@ -1,32 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido web``: the page that hears inside the browser, as files for any web host."""
-
-from __future__ import annotations
-
-import argparse
-from pathlib import Path
-from typing import Any
-
-from oido.cli.options import add_command, adder, fetch_model
-from oido.cli.terminal import EXIT_OK
-
-__all__ = ["add_parser"]
-
-_HELP = """\
-the page that hears inside the browser, as files
+"""The page that hears inside the browser, as files.
 
 Write the page that hears inside the browser, for any web host.
 
-"""
-
-_EXPORT_HELP = """\
-write the page as static files
-
-Write the page, and the models that it hears with, as static files.
-
-"""
-
-_EXAMPLES = """\
 examples:
   oido web export site
   oido web export site --model birds.tflite --model yamnet/classification
@@ -43,12 +19,23 @@ was added or changed is not touched. An oido that was built without LiteRT.js fe
 `python -m oido.server.vendor` (needs npm, of Node.js), or `make web` in the source.
 """
 
+from __future__ import annotations
+
+import argparse
+from inspect import getdoc
+from pathlib import Path
+from typing import Any
+
+from oido.cli.options import add_command, fetch_model
+
+__all__ = ["add_parser"]
+
 
 def add_parser(commands: Any) -> None:
     """Add ``oido web``."""
-    parser = add_command(commands, "web", None, _HELP + _EXAMPLES)
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    add = adder(add_command(actions, "export", _export, _EXPORT_HELP + _EXAMPLES))
+    actions = add_command(commands, "web", None, __doc__).actions()
+    examples = "".join((__doc__ or "").partition("examples:")[1:])
+    add = add_command(actions, "export", _export, f"{getdoc(_export)}\n\n{examples}")
     add("folder FOLDER", "where to", type=Path)
     add(
         "--model NAME-or-FILE",
@@ -59,7 +46,11 @@ def add_parser(commands: Any) -> None:
     add("--locale LOCALE", "en or es; default: the browser's")
 
 
-def _export(args: argparse.Namespace) -> int:
+def _export(args: argparse.Namespace) -> None:
+    """Write the page as static files.
+
+    Write the page, and the models that it hears with, as static files.
+    """
     from oido.models.loading import load_model
     from oido.models.registry import DEFAULT_MODEL
     from oido.server.page_files import export_page
@@ -71,4 +62,3 @@ def _export(args: argparse.Namespace) -> int:
     for name, size in report.models:
         print(f"  hears with {name} ({size / 1e6:.1f} MB)")
     print(f"  try it: python -m http.server -d {report.folder} 8000")
-    return EXIT_OK

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -41,15 +42,11 @@ def load_sounddevice() -> Any:
     """The module sounddevice. Raises MissingExtraError without it or without PortAudio."""
     try:
         import sounddevice
-    except ImportError as error:
-        raise MissingExtraError(
-            "the microphone needs sounddevice: pip install 'oido[live]'"
-        ) from error
-    except OSError as error:
-        raise MissingExtraError(
-            "the microphone needs the library PortAudio: on Debian and Ubuntu, "
-            "apt install libportaudio2"
-        ) from error
+    except (ImportError, OSError) as error:
+        needed = "sounddevice: pip install 'oido[live]'"
+        if isinstance(error, OSError):
+            needed = "the library PortAudio: on Debian and Ubuntu, apt install libportaudio2"
+        raise MissingExtraError(f"the microphone needs {needed}") from error
     return sounddevice
 
 
@@ -104,7 +101,7 @@ class MicrophoneReader(AudioReader):
         self._queue: queue.Queue[_Block] = queue.Queue(max(1, round(_QUEUE_SECONDS * rate / block)))
         self._missing_frames, self._reason = 0, ""
         self._expected_adc_time = 0.0
-        self._ended = False
+        self._ended = threading.Event()
         try:
             self._stream = self._sounddevice.InputStream(
                 device=found["index"],
@@ -113,7 +110,7 @@ class MicrophoneReader(AudioReader):
                 blocksize=block,
                 dtype="float32",
                 callback=self._on_samples,
-                finished_callback=self._on_end,
+                finished_callback=self._ended.set,
             )
         except (self._sounddevice.PortAudioError, ValueError) as error:
             raise self._open_error(error) from error
@@ -135,7 +132,7 @@ class MicrophoneReader(AudioReader):
             try:
                 samples, missing, reason = self._queue.get(timeout=_TICK_SECONDS)
             except queue.Empty:
-                if self._ended or time.monotonic() - last > _PATIENCE_SECONDS:
+                if self._ended.is_set() or time.monotonic() - last > _PATIENCE_SECONDS:
                     raise AudioError(
                         f"{self._name}: no more sound comes from it; is it still plugged in?"
                     ) from None
@@ -170,9 +167,6 @@ class MicrophoneReader(AudioReader):
             self._reason = "hearing is slower than the microphone"
         else:
             self._missing_frames = 0
-
-    def _on_end(self) -> None:
-        self._ended = True
 
     def _query(self, device: str | int | None) -> dict[str, Any]:
         try:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
 from typing import NamedTuple
 
 import numpy as np
@@ -11,14 +13,14 @@ from numpy.typing import NDArray
 
 from oido.inference.classifier import AudioClassifier
 from oido.live.rule_engine import RuleEngine
-from oido.live.source import OnBlock, TappedReader, UtcClock
+from oido.live.source import OnBlock
 from oido.live.triggers import TriggerState
 from oido.params import Detection
 from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.mixing import Channel
 from oido.types import Event
 
-__all__ = ["LiveMonitor", "LiveUpdate"]
+__all__ = ["LiveMonitor", "LiveUpdate", "UtcClock"]
 
 
 class LiveUpdate(NamedTuple):
@@ -69,13 +71,8 @@ class LiveMonitor:
         self._frames = self._windows = 0
         self._before: NDArray[np.float32] | None = None
         self._is_whole = False
-        tapped = TappedReader(reader, self._tap)
+        tapped = _TappedReader(reader, self._tap)
         self._stream = classifier.stream(tapped, channel=channel, jobs=1, batch_windows=1)
-
-    @property
-    def audio_seconds(self) -> float:
-        """Seconds of the source so far."""
-        return self._frames / self.info.sample_rate_hz
 
     def __iter__(self) -> Iterator[LiveUpdate]:
         windowing, reader = self._classifier.windowing, self._classifier.postprocessor
@@ -84,14 +81,18 @@ class LiveMonitor:
             for row in range(len(block.scores)):
                 window = block.first_window + row
                 skipped = window - self._windows
-                events = self._push(block.scores[row], skipped)
+                scores = block.scores[row]
+                # The one before stands for those left out; at the very start there is only this.
+                before = scores if self._before is None else self._before
+                events = self._segmenter.push(np.stack([*[before] * skipped, scores]))
+                self._before = scores
                 triggers = []
                 if self.rule_engine is not None:
-                    triggers = self.rule_engine.push(window, block.scores[row], values[row])
+                    triggers = self.rule_engine.push(window, scores, values[row])
                 self._windows = window + 1
                 yield LiveUpdate(
                     *windowing.span(window),
-                    block.scores[row],
+                    scores,
                     values[row],
                     events,
                     triggers,
@@ -114,17 +115,64 @@ class LiveMonitor:
         triggers = self.rule_engine.flush(end) if self.rule_engine is not None else []
         return LiveUpdate(end, end, None, None, events, triggers)
 
-    def _push(self, scores: NDArray[np.float32], skipped: int) -> list[Event]:
-        """The events that are over with this window, and with those that were left out."""
-        # The one before stands for those left out; at the very start there is none but this.
-        before = scores if self._before is None else self._before
-        self._before = scores
-        return self._segmenter.push(np.stack([*[before] * skipped, scores]))
-
     def _tap(self, block: NDArray[np.float32]) -> None:
         self._frames += len(block)
-        self.clock.update(self.audio_seconds)
+        self.clock.update(self._frames / self.info.sample_rate_hz)
         if self.rule_engine is not None:
             self.rule_engine.push_audio(block)
         if self._on_block is not None:
             self._on_block(block)
+
+
+class _TappedReader(AudioReader):
+    """Another reader, each block of which goes to ``on_block`` just before it is used."""
+
+    def __init__(self, reader: AudioReader, on_block: OnBlock) -> None:
+        self._reader, self._on_block = reader, on_block
+        self.info = reader.info
+
+    @property
+    def damaged_packets(self) -> int:  # type: ignore[override]
+        return self._reader.damaged_packets
+
+    @property
+    def fullness(self) -> float:
+        return self._reader.fullness
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Blocks f32[n, channels]."""
+        for block in self._reader.blocks():
+            self._on_block(block)
+            yield block
+
+    def close(self) -> None:
+        """Close the reader inside."""
+        self._reader.close()
+
+
+_MEMORY_SECONDS = 30.0
+
+
+class UtcClock:
+    """Seconds of a live stream as the time of day.
+
+    A sample was recorded before it came; those that came with the least delay are the best
+    evidence. The least of the last half to whole minute counts, so that neither a slow sound card
+    nor a clock that is set makes it wrong for long.
+    """
+
+    def __init__(self) -> None:
+        self._least = self._before = float("inf")
+        self._since = float("-inf")
+
+    def update(self, stream_time: float, now: float | None = None) -> None:
+        """The stream was there up to ``stream_time`` s at ``now`` (Unix time; None: now)."""
+        now = time.time() if now is None else now
+        if not 0.0 <= now - self._since < _MEMORY_SECONDS:
+            self._before, self._least, self._since = self._least, float("inf"), now
+        self._least = min(self._least, now - stream_time)
+
+    def at(self, stream_time: float) -> datetime:
+        """That moment in UTC. Only after something came."""
+        offset = min(self._least, self._before)
+        return datetime.fromtimestamp(stream_time + offset, timezone.utc)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from oido._version import __version__
 from oido.errors import AudioError, CorruptAudioError, OptionError
-from oido.live.source import OnGap, OnMessage, SourceGap, ignore, in_background, silence
+from oido.live.source import OnGap, OnMessage, SourceGap, enqueue, ignore, in_background, silence
 from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.decode.pyav_stream import Demuxer
 
@@ -214,13 +214,7 @@ class NetworkReader(AudioReader):
 
     def _enqueue(self, item: _Item) -> bool:
         """Whether it is still wanted. A slow reader slows the network down, and fills no memory."""
-        while not self._stopping.is_set():
-            try:
-                self._items.put(item, timeout=_TICK_SECONDS)
-            except queue.Full:
-                continue
-            return True
-        return False
+        return enqueue(self._items, item, self._stopping)
 
 
 class _Block(NamedTuple):

@@ -13,13 +13,20 @@ from numpy.typing import NDArray
 
 from oido.errors import OptionError
 from oido.inference.postprocess import HeadPostprocessor
-from oido.live.actions import Action, Message, Runner, TriggerName
-from oido.live.builtin_actions import ClipUpload, Command, SaveClip, Webhook
+from oido.live.actions import (
+    Action,
+    ClipUpload,
+    Command,
+    Message,
+    Runner,
+    SaveClip,
+    TriggerName,
+    Webhook,
+)
 from oido.live.clips import ClipLimits, ClipRecorder, RingBuffer, SpeechWatch
-from oido.live.conditions import Condition
 from oido.live.mqtt import Mqtt
 from oido.live.source import OnMessage, ignore, utc_text
-from oido.live.triggers import Change, Trigger, TriggerParams, TriggerState, slugs
+from oido.live.triggers import Change, Condition, Trigger, TriggerParams, TriggerState, slugs
 from oido.params import Windowing
 from oido.signal.decode import AudioInfo
 from oido.signal.mixing import Channel
@@ -110,7 +117,7 @@ class RuleEngine:
             served = [
                 TriggerName(slug, rule.condition.text, rule.condition.labels)
                 for slug, rule in zip(self._slugs, self._rules)
-                if _has_action(rule, runner.action)
+                if any(action is runner.action for action in rule.actions)
             ]
             runner.start(served)
 
@@ -188,7 +195,3 @@ class RuleEngine:
     def _runners_of(self, number: int) -> Iterator[Runner]:
         for action in self._rules[number].actions:
             yield self._runners[id(action)]
-
-
-def _has_action(rule: Rule, action: Action) -> bool:
-    return any(own is action for own in rule.actions)

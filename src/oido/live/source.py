@@ -1,32 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What live sources share: gaps, reading that Ctrl-C can end, a view of passing samples, a clock.
+"""What live sources share: gaps, and reading that Ctrl-C can end.
 
 Time goes on as silence where a source lost samples. What may block for long in C runs in a thread
-that nobody joins. A tapped reader passes samples on as they come, and seconds of the stream become
-the time of day.
+that nobody joins.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from oido.signal.decode import AudioReader
-
 __all__ = [
     "OnBlock",
     "OnGap",
     "OnMessage",
     "SourceGap",
-    "TappedReader",
-    "UtcClock",
+    "enqueue",
     "ignore",
     "in_background",
     "iterate_in_background",
@@ -76,29 +72,29 @@ def in_background(work: Callable[[], _T]) -> _T:
     return next(iterate_in_background((work() for _ in range(1)), 1))
 
 
+def enqueue(waiting: queue.Queue[_T], item: _T, stopping: threading.Event) -> bool:
+    """Wait for a place in the queue; False: nobody wants more."""
+    while not stopping.is_set():
+        with suppress(queue.Full):
+            waiting.put(item, timeout=_TICK_SECONDS)
+            break
+    return not stopping.is_set()
+
+
 def iterate_in_background(items: Iterator[_T], capacity: int) -> Iterator[_T]:
     """The same items, from a thread; at most ``capacity`` of them wait. Errors come in order."""
     waiting: queue.Queue[tuple[_T] | BaseException | None] = queue.Queue(capacity)
     stopping = threading.Event()
 
-    def enqueue(item: tuple[_T] | BaseException | None) -> None:
-        while not stopping.is_set():
-            try:
-                waiting.put(item, timeout=_TICK_SECONDS)
-            except queue.Full:
-                continue
-            return
-
     def pull() -> None:
         try:
             for item in items:
-                enqueue((item,))
-                if stopping.is_set():
+                if not enqueue(waiting, (item,), stopping):
                     return
         except BaseException as error:
-            enqueue(error)
+            enqueue(waiting, error, stopping)
         else:
-            enqueue(None)
+            enqueue(waiting, None, stopping)
 
     threading.Thread(target=pull, name="oido-background", daemon=True).start()
     try:
@@ -114,62 +110,6 @@ def iterate_in_background(items: Iterator[_T], capacity: int) -> Iterator[_T]:
             yield item[0]
     finally:
         stopping.set()
-
-
-class TappedReader(AudioReader):
-    """Another reader, each block of which goes to ``on_block`` just before it is used."""
-
-    def __init__(
-        self, reader: AudioReader, on_block: Callable[[NDArray[np.float32]], None]
-    ) -> None:
-        self._reader, self._on_block = reader, on_block
-        self.info = reader.info
-
-    @property
-    def damaged_packets(self) -> int:  # type: ignore[override]
-        return self._reader.damaged_packets
-
-    @property
-    def fullness(self) -> float:
-        return self._reader.fullness
-
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """Blocks f32[n, channels]."""
-        for block in self._reader.blocks():
-            self._on_block(block)
-            yield block
-
-    def close(self) -> None:
-        """Close the reader inside."""
-        self._reader.close()
-
-
-_MEMORY_SECONDS = 30.0
-
-
-class UtcClock:
-    """Seconds of a live stream as the time of day.
-
-    A sample was recorded before it came; those that came with the least delay are the best
-    evidence. The least of the last half to whole minute counts, so that neither a slow sound card
-    nor a clock that is set makes it wrong for long.
-    """
-
-    def __init__(self) -> None:
-        self._least = self._before = float("inf")
-        self._since = float("-inf")
-
-    def update(self, stream_time: float, now: float | None = None) -> None:
-        """The stream was there up to ``stream_time`` s at ``now`` (Unix time; None: now)."""
-        now = time.time() if now is None else now
-        if not 0.0 <= now - self._since < _MEMORY_SECONDS:
-            self._before, self._least, self._since = self._least, float("inf"), now
-        self._least = min(self._least, now - stream_time)
-
-    def at(self, stream_time: float) -> datetime:
-        """That moment in UTC. Only after something came."""
-        offset = min(self._least, self._before)
-        return datetime.fromtimestamp(stream_time + offset, timezone.utc)
 
 
 def utc_text(moment: datetime) -> str:

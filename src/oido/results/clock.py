@@ -1,27 +1,198 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When recordings began: from their names, from tags inside them, or, on request, from the disk."""
+"""When recordings began: from their names, from tags inside them, or, on request, from the disk.
+
+What recorders write: AudioMoth ``20231015_063000.WAV`` (``…T.WAV`` if triggered), and
+``5D3A2B10.WAV`` with old firmware (Unix time in hexadecimal); Song Meters
+``SMM00123_20231015_063000.wav``, with ``$`` between date and time after a fix by GPS; Frontier Labs
+``20231015T063000+1000_REC.flac``; BirdNET-Pi ``2023-10-15-birdnet-06:30:00.wav``; Frigate
+``2023-10-15/06/garden/30.00.mp4`` and ``garden-1697351400.52-x7.mp4``.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Literal, NamedTuple, get_args
 
 from oido.errors import OptionError
-from oido.results.filename_times import NamePattern, offset_of, time_in_name, was_set
 
 __all__ = [
     "Clock",
     "Doubt",
+    "NamePattern",
     "Reading",
     "TimeSource",
     "audiomoth_time",
+    "offset_of",
+    "time_in_name",
     "time_in_tags",
     "zone_named",
 ]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+_DATE_AND_TIME = re.compile(
+    r"(?<!\d)(\d{4})([-_.]?)(\d\d)\2(\d\d)"
+    r"(?P<between>[T_ $-]?|-birdnet-(?:[^/]*?-)?)"
+    r"(\d\d)([-:._]?)(\d\d)\7(\d\d)"
+    r"(?:[.,](?P<fraction>\d{1,6})|_(?P<microseconds>\d{6}))?"
+    r"(?P<zone>Z|[+-]\d\d:?\d\d)?(?!\d)",
+    re.IGNORECASE,
+)
+_ENDING = re.compile(r"\.(?:[A-Za-z][A-Za-z0-9]{1,4}|3g[p2])$", re.IGNORECASE)
+_FRIGATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)/(\d\d)/[^/]+/(\d\d)\.(\d\d)$")
+_UNIX = re.compile(r"(?<![0-9A-Za-z.])(1\d{9})(?:\.(\d{1,6})|(\d{3}))?(?![0-9A-Za-z])")
+_FIRST_UNIX = 1_262_304_000  # 2010: smaller numbers are rather serial numbers
+_HEXADECIMAL = re.compile(r"[0-9A-F]{8}", re.IGNORECASE)
+_HEXADECIMAL_RANGE = (1_451_606_400, 2_082_758_400)  # 2016 to 2036: AudioMoth came out in 2017
+
+
+def time_in_name(file: str) -> datetime | None:
+    """The time in the name of a file (its path only where a recorder puts the date into folders).
+
+    Aware where the name tells its zone (``Z``, ``+1000``, Unix times, Frigate's tree), else naive:
+    what the clock of the recorder showed. None where the name holds no time, or no possible one.
+    """
+    path = file.replace("\\", "/")
+    stem = _ENDING.sub("", path)
+    name = stem.rpartition("/")[2]
+    for times, text in ((_dates, name), (_frigate, stem), (_unix, name), (_hexadecimal, name)):
+        if (time := next(times(text), None)) is not None:
+            return time
+    return None
+
+
+def _was_set(time: datetime) -> bool:
+    """Whether the clock that tells this was set: not at the day at which clocks begin to count."""
+    return (time.year, time.month, time.day) not in ((1970, 1, 1), (1904, 1, 1), (1980, 1, 1))
+
+
+def offset_of(text: str) -> timezone | None:
+    """``Z``, ``+2``, ``+1000``, ``-03:30`` as an offset from UTC; None for one that nobody has."""
+    if text in ("Z", "z"):
+        return timezone.utc
+    found = re.fullmatch(r"([+-])(\d{1,2}):?(\d\d)?", text)
+    if found is None:
+        return None
+    hours, minutes = int(found[2]), int(found[3] or 0)
+    if hours > 14 or minutes % 15 or minutes > 45:
+        return None
+    offset = timedelta(hours=hours, minutes=minutes)
+    return timezone(-offset if found[1] == "-" else offset)
+
+
+def _moment(
+    numbers: Iterable[str | None], fraction: str | None = None, zone: timezone | None = None
+) -> datetime | None:
+    """The time of year, month, day, hour, minute and second; None if there is none such.
+
+    fraction: the digits behind the second's point.
+    """
+    try:
+        year, month, day, hour, minute, second = (int(n or 0) for n in numbers)
+        return datetime(year, month, day, hour, minute, second, _micro(fraction), zone)
+    except ValueError:
+        return None
+
+
+def _micro(fraction: str | None) -> int:
+    return int((fraction or "").ljust(6, "0"))
+
+
+def _dates(name: str) -> Iterator[datetime]:
+    for found in _DATE_AND_TIME.finditer(name):
+        zone = found["zone"] or ""
+        # "-0200" may be a number of its own, unless all of it is written as ISO 8601 has it.
+        is_zone = zone[:1] != "-" or ":" in zone or found["between"].upper() == "T"
+        time = _moment(
+            found.group(1, 3, 4, 6, 8, 9),
+            found["fraction"] or found["microseconds"],
+            offset_of(zone) if zone and is_zone else None,
+        )
+        if time is not None and 1900 <= time.year < 2100:
+            yield time
+
+
+def _frigate(stem: str) -> Iterator[datetime]:
+    found = _FRIGATE.search(stem)
+    if found and (time := _moment(found.groups(), zone=timezone.utc)):
+        yield time
+
+
+def _unix(name: str) -> Iterator[datetime]:
+    found = [m for m in _UNIX.finditer(name) if int(m[1]) >= _FIRST_UNIX]
+    if len(found) == 1:  # of two nobody knows which is meant
+        micro = _micro(found[0][2] or found[0][3])
+        yield EPOCH + timedelta(seconds=int(found[0][1]), microseconds=micro)
+
+
+def _hexadecimal(name: str) -> Iterator[datetime]:
+    if _HEXADECIMAL.fullmatch(name):
+        seconds = int(name, 16)
+        if _HEXADECIMAL_RANGE[0] <= seconds < _HEXADECIMAL_RANGE[1]:
+            yield EPOCH + timedelta(seconds=seconds)
+
+
+_DIGITS = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2, "y": 2, "I": 2, "j": 3, "s": 10}
+_EXPRESSIONS = {
+    **{name: rf"\d{{{digits}}}" for name, digits in _DIGITS.items()},
+    "f": r"\d{1,6}",
+    "p": "[AaPp][Mm]",
+    "b": "[A-Za-z]{3}",
+    "B": "[A-Za-z]+",
+    "z": r"(?:Z|[+-]\d\d:?\d\d)",
+    "%": "%",
+}
+_DATE_PARTS = ({"m", "d"}, {"b", "d"}, {"B", "d"}, {"j"})
+
+
+class NamePattern:
+    """Finds the time that stands somewhere in a name in the way a pattern tells.
+
+    pattern: directives of ``strftime`` (``%Y%m%d_%H%M%S``; ``%s`` alone is Unix time) and plain
+    text. With a slash in it the whole path is searched, else the name. Raises OptionError for a
+    directive that is not known, or if no date or no time of day can come of it.
+    """
+
+    def __init__(self, pattern: str) -> None:
+        pieces = re.split(r"%(.)", pattern)
+        directives = pieces[1::2]
+        for name in directives:
+            if name not in _EXPRESSIONS:
+                known = " ".join(f"%{n}" for n in _EXPRESSIONS)
+                raise OptionError(f"%{name} in {pattern!r} is not known; there are {known}")
+        used = set(directives)
+        is_date = used & {"Y", "y"} and any(date <= used for date in _DATE_PARTS)
+        if used != {"s"} and not (is_date and used & {"H", "I"}):
+            raise OptionError(
+                f"{pattern!r} needs a year, a day and an hour, as in %Y%m%d_%H%M%S; or %s alone"
+            )
+        text = "".join(
+            _EXPRESSIONS[piece] if number % 2 else re.escape(piece)
+            for number, piece in enumerate(pieces)
+        )
+        before = r"(?<!\d)" if text.startswith(r"\d") else ""
+        after = r"(?!\d)" if text.endswith("}") else ""
+        self._pattern, self._is_unix, self._in_path = pattern, used == {"s"}, "/" in pattern
+        self._search = re.compile(before + text + after)
+
+    def find(self, file: str) -> datetime | None:
+        """The first possible time in it; aware if the pattern has a zone. None if there is none."""
+        path = file.replace("\\", "/")
+        for found in self._search.finditer(path if self._in_path else path.rpartition("/")[2]):
+            try:
+                if self._is_unix:
+                    digits = re.search(r"\d{10}", found[0])
+                    assert digits is not None
+                    return EPOCH + timedelta(seconds=int(digits[0]))
+                return datetime.strptime(found[0], self._pattern)
+            except ValueError:
+                continue
+        return None
+
 
 _AUDIOMOTH = re.compile(
     r"Recorded at (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))? (\d\d)/(\d\d)/(\d{4})"
@@ -59,15 +230,9 @@ def audiomoth_time(tags: Mapping[str, object]) -> datetime | None:
         found = _AUDIOMOTH.search(str(text)) if key.lower() in ("comment", "icmt") else None
         if found is None:
             continue
-        hour, minute, second, _, day, month, year = (int(g or 0) for g in found.groups()[:7])
-        micro = int((found[4] or "").ljust(6, "0"))
-        zone = None
-        if "(UTC" in found[0]:
-            zone = offset_of(found["offset"] or "Z")
-        try:
-            return datetime(year, month, day, hour, minute, second, micro, zone)
-        except ValueError:
-            continue
+        zone = offset_of(found["offset"] or "Z") if "(UTC" in found[0] else None
+        if (time := _moment(found.group(7, 6, 5, 1, 2, 3), found[4], zone)) is not None:
+            return time
     return None
 
 
@@ -75,13 +240,7 @@ def _iso(text: str) -> datetime | None:
     found = _ISO.fullmatch(text.strip())
     if found is None:
         return None
-    micro = int((found[7] or "").ljust(6, "0"))
-    zone = offset_of(found[8]) if found[8] else None
-    try:
-        year, month, day, hour, minute, second = (int(found[n]) for n in range(1, 7))
-        return datetime(year, month, day, hour, minute, second, micro, zone)
-    except ValueError:
-        return None
+    return _moment(found.group(*range(1, 7)), found[7], offset_of(found[8]) if found[8] else None)
 
 
 TimeSource = Literal["auto", "name", "tags", "modified"]
@@ -162,7 +321,7 @@ class Clock:
         return Reading(end.astimezone(timezone.utc) - timedelta(seconds=duration), "modified")
 
     def _in_utc(self, time: datetime, source: str) -> Reading:
-        if not was_set(time):
+        if not _was_set(time):
             return Reading(None, None, "not set")
         if time.tzinfo is not None:
             return Reading(time.astimezone(timezone.utc), source)

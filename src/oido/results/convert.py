@@ -11,15 +11,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from oido._version import __version__
 from oido.batch.output_files import ResultFiles
 from oido.batch.plan import Failure, FileSummary, Task
 from oido.errors import OptionError
 from oido.results.results import Results
 from oido.types import AnyRow, EmbeddingRow, Row
-from oido.writers import CALIBRATED_FORMATS, EMBEDDING_FORMATS, FORMATS, Format, format_named
 from oido.writers.annotations import Place, RavenListWriter
 from oido.writers.atomic import write_json
+from oido.writers.formats import (
+    CALIBRATED_FORMATS,
+    EMBEDDING_FORMATS,
+    FORMATS,
+    Format,
+    format_named,
+)
 
 __all__ = ["Converted", "convert"]
 
@@ -59,12 +67,20 @@ def convert(
     """
     if table not in _TABLES:
         raise OptionError(f"{table} cannot be converted; choose from {', '.join(_TABLES)}")
-    _refuse_results(results.url, output)
-    known = _known(results, table)
+    inside = f"{os.path.realpath(output)}{os.sep}".startswith(
+        f"{os.path.realpath(results.url)}{os.sep}"
+    )
+    if inside and "://" not in results.url:
+        raise OptionError(f"{output} lies in the results folder; choose another output")
+    known = CALIBRATED_FORMATS if results.calibrated else FORMATS
+    if table == "embeddings":
+        known = EMBEDDING_FORMATS
     tasks, summaries = _recordings(results, table)
     chosen = [format_named(name, known) for name in formats]
     chosen = [_arranged(entry, combined, tasks, summaries) for entry in chosen]
-    before = _existing(output)
+    folder = Path(output)
+    there = folder.rglob("*") if folder.is_dir() else folder.parent.glob("*")
+    before = {os.path.abspath(file) for file in there if file.is_file()}
     rows = 0
     with ResultFiles(output, chosen, table, tasks, known=known) as files:
         batches = _by_recording(results, table, where)
@@ -78,15 +94,22 @@ def convert(
         files.commit()
     written = tuple(files.written)
     assert files.manifest_path is not None
-    write_json(files.manifest_path, _manifest(results, table, where, written, rows, len(tasks)))
+    manifest = {
+        "manifest_version": 1,
+        "oido_version": __version__,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "results": results.url,
+        "table": table,
+        "where": where,
+        "model": results.header.get("model"),
+        "scores": "raw model outputs, 0..1; not probabilities",
+        "parameters": results.header.get("parameters"),
+        "outputs": [path.name for path in written],
+        "counts": {"recordings": len(tasks), "rows": rows},
+    }
+    write_json(files.manifest_path, manifest)
     replaced = sum(os.path.abspath(path) in before for path in written)
     return Converted(written, rows, len(tasks), replaced)
-
-
-def _known(results: Results, table: str) -> Sequence[Format]:
-    if table == "embeddings":
-        return EMBEDDING_FORMATS
-    return CALIBRATED_FORMATS if results.calibrated else FORMATS
 
 
 def _arranged(
@@ -156,56 +179,12 @@ def _by_recording(
     kind: Any = EmbeddingRow if table == "embeddings" else Row
     names = [name for name in kind._fields if name in results.columns(table)]
     for batch in results.batches(table, where, columns=names):
-        rows: list[AnyRow] = [kind(*values) for values in zip(*_values(batch, table))]
+        columns = [column.to_pylist() for column in batch.columns]
+        if table == "embeddings":
+            columns[-1] = [np.asarray(vector, np.float32) for vector in columns[-1]]
+        rows: list[AnyRow] = [kind(*values) for values in zip(*columns)]
         start = 0
         for end in range(1, len(rows) + 1):
             if end == len(rows) or rows[end].file != rows[start].file:
                 yield rows[start].file, rows[start:end]
                 start = end
-
-
-def _values(batch: Any, table: str) -> list[Any]:
-    columns = [column.to_pylist() for column in batch.columns]
-    if table == "embeddings":
-        import numpy as np
-
-        columns[-1] = [np.asarray(vector, np.float32) for vector in columns[-1]]
-    return columns
-
-
-def _refuse_results(url: str, output: str) -> None:
-    folder, target = os.path.realpath(url), os.path.realpath(output)
-    if "://" not in url and (target + os.sep).startswith(folder + os.sep):
-        raise OptionError(f"{output} lies in the results folder; choose another output")
-
-
-def _existing(output: str) -> set[str]:
-    """The files that are there, to tell which were replaced."""
-    path = Path(output)
-    files = path.rglob("*") if path.is_dir() else path.parent.glob("*")
-    return {os.path.abspath(file) for file in files if file.is_file()}
-
-
-def _manifest(
-    results: Results,
-    table: str,
-    where: str | None,
-    written: Sequence[Path],
-    rows: int,
-    recordings: int,
-) -> dict[str, Any]:
-    """What was written, from what, and how that was made."""
-    header = results.header
-    return {
-        "manifest_version": 1,
-        "oido_version": __version__,
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "results": results.url,
-        "table": table,
-        "where": where,
-        "model": header.get("model"),
-        "scores": "raw model outputs, 0..1; not probabilities",
-        "parameters": header.get("parameters"),
-        "outputs": [path.name for path in written],
-        "counts": {"recordings": recordings, "rows": rows},
-    }

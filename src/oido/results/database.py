@@ -6,12 +6,13 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from oido.errors import MissingExtraError, OidoError, OptionError
-from oido.results.clock import Clock, Reading
+from oido.results.clock import Clock
 
 if TYPE_CHECKING:
     from oido.batch.commit_log import ResultsFolder
@@ -43,7 +44,7 @@ _MISSING = "a results folder is read with DuckDB and pyarrow; run: pip install '
 _CLOCK_BATCH = 1 << 16
 
 
-class Database:
+class Database(AbstractContextManager["Database"]):
     """DuckDB with a view for each table of a results folder, and nothing else within its reach.
 
     clock: adds when each row began, in UTC: ``start_at``, and in recordings ``recorded_at`` and
@@ -70,7 +71,7 @@ class Database:
         self._connection: Any = duckdb.connect(":memory:", config=closed)
         self._url = folder.url
         self.columns: dict[str, tuple[str, ...]] = {}
-        self.doubts: dict[str, int] = {}
+        self.doubts: Counter[str] = Counter()
         """How many recordings' times are "ambiguous", "impossible" or "not set" (`Reading`)."""
         try:
             with self._in_sentences():
@@ -99,9 +100,6 @@ class Database:
         """Let go of the parts, and of the temporary folder."""
         self._connection.close()
         self._scratch.cleanup()
-
-    def __enter__(self) -> Database:
-        return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
@@ -152,7 +150,7 @@ class Database:
         for batch in reader:
             files, *columns = (column.to_pylist() for column in batch.columns)
             readings = [clock.read(f, t, m, d or 0.0) for f, t, m, d in zip(files, *columns)]
-            self._count_doubts(readings)
+            self.doubts.update(r.doubt for r in readings if r.doubt is not None)
             at = pyarrow.array([r.at for r in readings], pyarrow.timestamp("us", "UTC"))
             source = pyarrow.array([r.source for r in readings], pyarrow.string())
             times.append(pyarrow.table({"file": files, "recorded_at": at, "time_from": source}))
@@ -160,11 +158,6 @@ class Database:
             self._connection.register("read_times", table)
             run("INSERT INTO clock SELECT * FROM read_times")
             self._connection.unregister("read_times")
-
-    def _count_doubts(self, readings: Sequence[Reading]) -> None:
-        for reading in readings:
-            if reading.doubt is not None:
-                self.doubts[reading.doubt] = self.doubts.get(reading.doubt, 0) + 1
 
     def _refuse_changes(self, cursor: Any, query: str) -> None:
         """Let nothing pass but one SELECT, whose WITH clauses are SELECTs, too."""

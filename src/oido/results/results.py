@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from oido.errors import OptionError, UnknownLabelError
@@ -50,7 +51,7 @@ _ORDERS = {
 }
 
 
-class Results:
+class Results(AbstractContextManager["Results"]):
     """What an archive run left in a folder, so far as it is committed.
 
     url: a path, or any URL that fsspec knows. clock: how the times of recordings are found; None
@@ -157,9 +158,6 @@ class Results:
     def close(self) -> None:
         """Let go of the folder."""
         self._database.close()
-
-    def __enter__(self) -> Results:
-        return self
 
     def __exit__(self, *error: object) -> None:
         self.close()

@@ -1,23 +1,192 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figures of an archive: what was heard, when, and what was not. DuckDB counts."""
+"""The figures of an archive: what was heard, when, and when nothing was recorded. DuckDB counts."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from oido.errors import OptionError
 from oido.results.clock import zone_named
-from oido.results.coverage import Coverage, Stretch, covered_by, gaps_of, local, rows_of
 from oido.results.database import quoted
 from oido.results.results import Results, require_label
+from oido.writers.query_tables import plain_value
 
-__all__ = ["Failed", "LabelFigures", "Summary", "summarize"]
+__all__ = [
+    "Coverage",
+    "CoverageGap",
+    "Failed",
+    "LabelFigures",
+    "Stretch",
+    "Summary",
+    "covered_by",
+    "every_day",
+    "joined",
+    "monday_of",
+    "summarize",
+]
+
+_BIN = 900
+"""Seconds: the offsets of today's time zones are multiples of a quarter of an hour."""
+
+MOST_GAPS = 100
+
+
+@dataclass(frozen=True)
+class CoverageGap:
+    """A stretch without a recording, in UTC."""
+
+    start: datetime
+    end: datetime
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What the clock saw of the recordings whose time is known.
+
+    first, last: when the first began and the last ended, UTC; None if no time is known. seconds:
+    with at least one recording. gaps: the longest, longest first, at most 100 of ``gap_count``,
+    which take ``gap_seconds``.
+    """
+
+    first: datetime | None
+    last: datetime | None
+    seconds: float
+    gaps: tuple[CoverageGap, ...]
+    gap_count: int
+    gap_seconds: float
+
+
+_SPANS = """
+    spans AS (
+        SELECT recorded_at AS start,
+            recorded_at + to_microseconds(CAST(round(duration * 1e6) AS BIGINT)) AS stop
+        FROM recordings WHERE recorded_at IS NOT NULL AND duration > 0
+    ),
+    ordered AS (
+        SELECT start, stop, max(stop) OVER (
+            ORDER BY start, stop ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS before FROM spans
+    )"""
+
+
+def _gaps_of(results: Results, gap_seconds: float) -> Coverage:
+    """Coverage by the clock, and the gaps longer than this."""
+    total = _rows_of(
+        results,
+        f"""WITH {_SPANS} SELECT min(start) AS first, max(stop) AS last,
+            coalesce(sum(greatest(epoch(stop) - epoch(greatest(start, coalesce(before, start))), 0)
+            ), 0) AS seconds FROM ordered""",
+    )[0]
+    found = _rows_of(
+        results,
+        f"""WITH {_SPANS} SELECT before, start, epoch(start) - epoch(before) AS seconds,
+            count(*) OVER () AS count, sum(epoch(start) - epoch(before)) OVER () AS total
+        FROM ordered WHERE epoch(start) - epoch(before) > {float(gap_seconds)!r}
+        ORDER BY seconds DESC, start LIMIT {MOST_GAPS}""",
+    )
+    return Coverage(
+        **total,
+        gaps=tuple(CoverageGap(row["before"], row["start"], row["seconds"]) for row in found),
+        gap_count=found[0]["count"] if found else 0,
+        gap_seconds=found[0]["total"] if found else 0.0,
+    )
+
+
+def covered_by(results: Results, parts: str, zone: str) -> dict[tuple[Any, ...], float]:
+    """Recorded seconds by parts of local time.
+
+    parts: SQL such as ``hour(moment)``, ``CAST(moment AS DATE)``. A recording counts in each part
+    with the seconds that fall into it.
+    """
+    rows = _rows_of(
+        results,
+        f"""WITH spans AS (
+            SELECT epoch(recorded_at) AS start, epoch(recorded_at) + duration AS stop
+            FROM recordings WHERE recorded_at IS NOT NULL AND duration > 0
+        ),
+        binned AS (
+            SELECT start, stop, unnest(range(
+                CAST(floor(start / {_BIN}) AS BIGINT), CAST(ceil(stop / {_BIN}) AS BIGINT)
+            )) AS bin FROM spans
+        ),
+        timed AS (
+            SELECT {_local(f"to_timestamp(bin * {_BIN})", zone)} AS moment,
+                least(stop, (bin + 1) * {_BIN}) - greatest(start, bin * {_BIN}) AS seconds
+            FROM binned
+        )
+        SELECT {parts}, sum(seconds) AS seconds FROM timed GROUP BY ALL ORDER BY ALL""",
+    )
+    return {tuple(row.values())[:-1]: row["seconds"] for row in rows}
+
+
+def _local(time: str, zone: str) -> str:
+    """SQL of a time in a zone, without that zone: what a clock on the wall shows."""
+    return f"({time} AT TIME ZONE {quoted(zone)})"
+
+
+def _rows_of(results: Results, query: str) -> list[dict[str, Any]]:
+    """What a query gives, each row by column name."""
+    return list(results.sql(query).to_pylist())
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """An hour of day (0..23) or a day, or an hour of one day: its recorded seconds and events."""
+
+    name: str
+    recorded_seconds: float
+    events: int
+
+    @property
+    def recorded_hours(self) -> float:
+        return self.recorded_seconds / 3600
+
+    @property
+    def rate(self) -> float | None:
+        """Events per recorded hour; None without a recording."""
+        return self.events / self.recorded_hours if self.recorded_seconds > 0 else None
+
+
+def joined(days: Sequence[Stretch], name: Callable[[str], str]) -> tuple[Stretch, ...]:
+    """Days together by what a function makes of their names, in the order of the days."""
+    found: dict[str, list[Stretch]] = {}
+    for day in days:
+        found.setdefault(name(day.name), []).append(day)
+    return tuple(
+        Stretch(key, sum(d.recorded_seconds for d in group), sum(d.events for d in group))
+        for key, group in found.items()
+    )
+
+
+def monday_of(day: str) -> str:
+    """The Monday on or before a day, both ``2023-10-15``."""
+    found = date.fromisoformat(day)
+    return (found - timedelta(days=found.weekday())).isoformat()
+
+
+def every_day(days: Sequence[Stretch], most: int) -> tuple[Stretch, ...]:
+    """With the days between on which nothing was recorded, unless it would be more than ``most``.
+
+    days: named ``2023-10-15``, ascending, one at least.
+    """
+    first, last = (date.fromisoformat(days[n].name) for n in (0, -1))
+    count = (last - first).days + 1
+    if count > most:
+        return tuple(days)
+    known = {day.name: day for day in days}
+    names = ((first + timedelta(days=n)).isoformat() for n in range(count))
+    return tuple(known.get(name, Stretch(name, 0.0, 0)) for name in names)
+
 
 MOST_FAILURES = 200
+
+_DAY, _HOUR = "CAST(moment AS DATE) AS day", "hour(moment) AS hour"
+"""Parts of local time, in SQL."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +255,7 @@ class Summary:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, for JSON."""
-        values: dict[str, Any] = _plain(dataclasses.asdict(self))
-        values["coverage"] = _plain(self.coverage._asdict())
-        values["coverage"]["gaps"] = [_plain(gap._asdict()) for gap in self.coverage.gaps]
+        values: dict[str, Any] = plain_value(dataclasses.asdict(self))
         values["heard"] = values.pop("succeeded")
         values["hearing_hours"] = values.pop("inference_hours")
         for failure in values["failures"]:
@@ -115,11 +282,11 @@ def summarize(
         raise OptionError(f"hours are told in a zone such as Europe/Madrid, not in {zone!r}")
     if not gap_seconds > 0:
         raise OptionError(f"a gap is longer than 0 s, not {gap_seconds:g}")
-    totals = rows_of(results, _TOTALS)[0]
+    totals = _rows_of(results, _TOTALS)[0]
     labels = _labels(results, totals["succeeded"], zone)
     if label is not None:
         require_label(label, [figures.label for figures in labels])
-    hours = covered_by(results, "hour(moment) AS hour", zone)
+    hours = covered_by(results, _HOUR, zone)
     per_hour = [sum(figures.by_hour[hour] for figures in labels) for hour in range(24)]
     header = results.header
     return Summary(
@@ -135,16 +302,18 @@ def summarize(
         time_doubts=results.doubts,
         zone=zone,
         gap_seconds=gap_seconds,
-        coverage=gaps_of(results, gap_seconds),
+        coverage=_gaps_of(results, gap_seconds),
         labels=labels,
         by_hour=tuple(
             Stretch(f"{hour:02d}", hours.get((hour,), 0.0), per_hour[hour]) for hour in range(24)
         ),
-        by_day=_days(results, zone),
-        failures=_failures(results),
+        by_day=_stretches(results, zone, _DAY),
+        failures=tuple(Failed(**row) for row in _rows_of(results, _FAILURES)),
         failure_kinds=_counts(results, "failure_kind", "recordings"),
         label=label,
-        label_days=() if label is None else _days_of_label(results, zone, label),
+        label_days=()
+        if label is None
+        else _stretches(results, zone, f"{_DAY}, {_HOUR}", f"label = {quoted(label)}"),
     )
 
 
@@ -159,16 +328,22 @@ _TOTALS = """
     FROM recordings"""
 
 
+_FAILURES = f"""
+    SELECT file, failure_kind AS kind, coalesce(failure_reason, '') AS reason,
+        coalesce(duration, 0) AS audio_seconds
+    FROM recordings WHERE failure_kind IS NOT NULL ORDER BY file LIMIT {MOST_FAILURES}"""
+
+
 def _labels(results: Results, succeeded: int, zone: str) -> tuple[LabelFigures, ...]:
     value = "probability" if "probability" in results.columns("events") else "score"
     hours: dict[str, list[int]] = {}
-    for row in rows_of(
+    for row in _rows_of(
         results,
-        f"""SELECT label, hour({local("start_at", zone)}) AS hour, count(*) AS events
+        f"""SELECT label, hour({_local("start_at", zone)}) AS hour, count(*) AS events
         FROM events WHERE start_at IS NOT NULL GROUP BY ALL""",
     ):
         hours.setdefault(row["label"], [0] * 24)[row["hour"]] = row["events"]
-    rows = rows_of(
+    rows = _rows_of(
         results,
         f"""SELECT label, count(*) AS events, count(DISTINCT file) AS recordings,
             CAST(sum(end_time - start_time) AS DOUBLE) AS seconds,
@@ -185,64 +360,30 @@ def _labels(results: Results, succeeded: int, zone: str) -> tuple[LabelFigures, 
     )
 
 
-def _days(results: Results, zone: str) -> tuple[Stretch, ...]:
-    """Every day with a recording or an event."""
-    covered = covered_by(results, "CAST(moment AS DATE) AS day", zone)
-    counted = {
-        (row["day"],): row["events"]
-        for row in rows_of(
-            results,
-            f"""SELECT CAST({local("start_at", zone)} AS DATE) AS day, count(*) AS events
-            FROM events WHERE start_at IS NOT NULL GROUP BY ALL""",
-        )
-    }
-    return tuple(
-        Stretch(day[0].isoformat(), covered.get(day, 0.0), counted.get(day, 0))
-        for day in sorted(covered.keys() | counted.keys())
+def _stretches(results: Results, zone: str, parts: str, which: str = "true") -> tuple[Stretch, ...]:
+    """Recorded seconds and events by parts of local time (`covered_by`), in the order of time.
+
+    which: a condition in SQL on the events.
+    """
+    covered = covered_by(results, parts, zone)
+    rows = _rows_of(
+        results,
+        f"""WITH timed AS (SELECT {_local("start_at", zone)} AS moment FROM events
+            WHERE start_at IS NOT NULL AND {which})
+        SELECT {parts}, count(*) AS events FROM timed GROUP BY ALL""",
     )
-
-
-def _days_of_label(results: Results, zone: str, label: str) -> tuple[Stretch, ...]:
-    """The hours of all days with a recording, and the label's events in them."""
-    at = local("start_at", zone)
-    covered = covered_by(results, "CAST(moment AS DATE) AS day, hour(moment) AS hour", zone)
-    counted = {
-        (row["day"], row["hour"]): row["events"]
-        for row in rows_of(
-            results,
-            f"""SELECT CAST({at} AS DATE) AS day, hour({at}) AS hour, count(*) AS events
-            FROM events WHERE start_at IS NOT NULL AND label = {quoted(label)} GROUP BY ALL""",
-        )
-    }
+    counted = {tuple(row.values())[:-1]: row["events"] for row in rows}
     return tuple(
-        Stretch(f"{key[0]} {key[1]:02d}", covered.get(key, 0.0), counted.get(key, 0))
+        Stretch(
+            " ".join(f"{part:02d}" if isinstance(part, int) else str(part) for part in key),
+            covered.get(key, 0.0),
+            counted.get(key, 0),
+        )
         for key in sorted(covered.keys() | counted.keys())
     )
 
 
-def _failures(results: Results) -> tuple[Failed, ...]:
-    rows = rows_of(
-        results,
-        f"""SELECT file, failure_kind AS kind, coalesce(failure_reason, '') AS reason,
-            coalesce(duration, 0) AS audio_seconds
-        FROM recordings WHERE failure_kind IS NOT NULL ORDER BY file LIMIT {MOST_FAILURES}""",
-    )
-    return tuple(Failed(**row) for row in rows)
-
-
 def _counts(results: Results, column: str, source: str) -> dict[str, int]:
-    rows = rows_of(results, f"SELECT {column} AS name, count(*) AS n FROM {source} GROUP BY ALL")
+    rows = _rows_of(results, f"SELECT {column} AS name, count(*) AS n FROM {source} GROUP BY ALL")
     found = {row["name"]: row["n"] for row in rows if row["name"] is not None}
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value

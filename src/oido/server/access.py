@@ -76,13 +76,10 @@ class Guard:
 
     def _problem(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)
-        if self._access.is_open:
-            return self._foreign(headers)
-        if scope["type"] == "http" and scope["path"].startswith(_GUARDED):
-            return None if self._access.allows_header(headers) else self._access.refusal()
-        return None
-
-    def _foreign(self, headers: Headers) -> Problem | None:
+        if not self._access.is_open:
+            is_guarded = scope["type"] == "http" and scope["path"].startswith(_GUARDED)
+            is_refused = is_guarded and not self._access.allows_header(headers)
+            return self._access.refusal() if is_refused else None
         authority = headers.get("host", "")
         host = authority.rsplit(":", 1)[0] if not authority.endswith("]") else authority
         if not is_loopback(host) and host != self._host:

@@ -1,31 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ASGI application: its routes, what stands before them, and what starts and ends with it."""
+"""The ASGI application: its endpoints, what stands before them, what starts and ends with it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
-from starlette.websockets import WebSocket
 
-from oido.errors import OidoError
+from oido._version import __version__
+from oido.batch.plan import Plan, Task, make_plan
+from oido.errors import OidoError, OptionError
+from oido.options import read_query
+from oido.params import Windowing
 from oido.server.access import Access, Guard
-from oido.server.metrics import CountRequests, ServerMetrics
-from oido.server.model_store import ModelStore
+from oido.server.metrics import CONTENT_TYPE, CountRequests, ServerMetrics
+from oido.server.model_store import ModelStore, ServedModel
 from oido.server.openapi import documentation_routes
-from oido.server.pool import WORKER_COMMAND, WorkerPool
-from oido.server.problems import Problem, problem_of, problem_response
-from oido.server.routes import Routes
-from oido.server.settings import Settings
+from oido.server.pool import WORKER_COMMAND, PoolAnswer, WorkerPool
+from oido.server.problems import Problem, problem_of, problem_response, status_of_kind
+from oido.server.settings import Limits, Settings
 from oido.server.streams import Streams
-from oido.server.uploads import Uploads
-from oido.server.worker import Setup
+from oido.server.uploads import UploadedFile, Uploads
+from oido.server.worker import Job, Setup
 
 __all__ = ["create_app"]
 
@@ -36,61 +42,42 @@ def create_app(
     pages: Sequence[BaseRoute] = (),
     worker_command: Sequence[str] = WORKER_COMMAND,
 ) -> Starlette:
-    """The application of a server. ``app.state.streams`` is there while it runs.
+    """The application of a server. Its streams are ``app.state.streams``.
 
     pages: further routes, served to everybody. Raises ModelError or OptionError, before anything
     listens.
     """
-    metrics, access = ServerMetrics(), Access(settings.token)
-    models = ModelStore(
-        settings.models, settings.precision, settings.workers, settings.calibrations
+    metrics, access, limits = ServerMetrics(), Access(settings.token), settings.limits
+    models, uploads = ModelStore(settings), Uploads(limits)
+    pool = WorkerPool(
+        Setup(settings.models, settings.precision, limits.worker_bytes, settings.calibrations),
+        settings.workers,
+        most_waiting=limits.waiting,
+        timeout_seconds=limits.timeout_seconds,
+        command=worker_command,
+        on_restart=metrics.restarts.inc,
     )
-    limits = settings.limits
+    streams = Streams(models, limits, access, metrics)
+    endpoints = _Endpoints(models, pool, uploads, limits, metrics)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.callback(models.close)
-            uploads = Uploads(limits)
             stack.callback(uploads.close)
-            pool = WorkerPool(
-                Setup(
-                    settings.models,
-                    settings.precision,
-                    limits.worker_bytes,
-                    settings.calibrations,
-                ),
-                settings.workers,
-                most_waiting=limits.waiting,
-                timeout_seconds=limits.timeout_seconds,
-                command=worker_command,
-                on_restart=metrics.restarts.inc,
-            )
             stack.push_async_callback(pool.close)
+            uploads.open()
             await pool.start()
-            streams = Streams(models, limits, access, metrics)
             stack.push_async_callback(streams.close)
-            app.state.routes = Routes(models, pool, uploads, limits, metrics)
-            app.state.streams = streams
             yield
 
-    def http(name: str) -> Callable[[Request], Awaitable[Response]]:
-        async def endpoint(request: Request) -> Response:
-            answer: Response = await getattr(request.app.state.routes, name)(request)
-            return answer
-
-        return endpoint
-
-    async def stream(socket: WebSocket) -> None:
-        await socket.app.state.streams.endpoint(socket)
-
-    return Starlette(
+    app = Starlette(
         routes=[
-            Route("/v1/classify", http("classify"), methods=["POST"]),
-            Route("/v1/models", http("models")),
-            WebSocketRoute("/v1/stream", stream),
-            Route("/healthz", http("health")),
-            Route("/metrics", http("metrics")),
+            Route("/v1/classify", endpoints.classify, methods=["POST"]),
+            Route("/v1/models", endpoints.models),
+            WebSocketRoute("/v1/stream", streams.endpoint),
+            Route("/healthz", endpoints.health),
+            Route("/metrics", endpoints.metrics),
             *documentation_routes(limits),
             *pages,
         ],
@@ -101,6 +88,8 @@ def create_app(
         exception_handlers=dict.fromkeys((Problem, OidoError, HTTPException), _on_error),
         lifespan=lifespan,
     )
+    app.state.streams = streams
+    return app
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
@@ -111,3 +100,101 @@ async def _on_error(request: Request, error: Exception) -> Response:
         error = problem_of(error)
     assert isinstance(error, Problem)
     return problem_response(error)
+
+
+_OWN_OPTIONS = frozenset({"name"})
+"""Of the query: how rows call a recording without a name. The rest are in `oido.options`."""
+
+
+@dataclass(frozen=True)
+class _Endpoints:
+    """The HTTP endpoints, and the parts of the server that they use."""
+
+    _models: ModelStore
+    _pool: WorkerPool
+    _uploads: Uploads
+    _limits: Limits
+    _metrics: ServerMetrics
+
+    async def classify(self, request: Request) -> Response:
+        """``POST /v1/classify``: the rows that `oido classify --format json` would write."""
+        pairs = [(n, v) for n, v in request.query_params.multi_items() if n not in _OWN_OPTIONS]
+        served, plan = self._plan(pairs)
+        async with self._uploads.receive(request) as upload:
+            self._metrics.upload_bytes.inc(upload.size_bytes)
+            answer = await self._predict(request, plan, upload)
+        self._metrics.upload_audio_seconds.inc(answer.duration)
+        if answer.failure is not None:
+            raise _failed(answer)
+        headers = {
+            "Oido-Model": served.name.encode("ascii", "replace").decode(),
+            "Oido-Duration": f"{answer.duration:.6f}",
+            "Oido-Windows": str(answer.windows),
+            "Oido-Damaged-Packets": str(answer.damaged_packets),
+        }
+        return Response(b"".join(answer.rows), 200, headers, "application/json")
+
+    async def models(self, request: Request) -> Response:
+        """``GET /v1/models``: the models of this server, the default first."""
+        labels = False
+        for name, text in request.query_params.multi_items():
+            if name != "labels" or text.lower() not in ("true", "false"):
+                raise OptionError("the only option here is labels=true or labels=false")
+            labels = text.lower() == "true"
+        return JSONResponse({"models": [served.facts(labels) for served in self._models]})
+
+    async def health(self, request: Request) -> Response:
+        """``GET /healthz``: the server is there."""
+        return JSONResponse({"status": "ok", "version": __version__})
+
+    async def metrics(self, request: Request) -> Response:
+        """``GET /metrics``: its numbers."""
+        self._metrics.waiting.set(self._pool.waiting)
+        self._metrics.uploads_here.set(self._uploads.bytes_here)
+        return Response(self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+
+    def _plan(self, pairs: list[tuple[str, str]]) -> tuple[ServedModel, Plan]:
+        """The model and the plan. Raises for every wrong option, before the upload."""
+        options = read_query(pairs)
+        served = self._models.find(options["model"])
+        plan = make_plan(
+            options,
+            model=served.source,
+            precision=served.model.precision,
+            calibrated=served.model.head_named(options["head"]).calibration is not None,
+        )
+        served.postprocessor(plan.selection, locale=plan.locale, head=plan.head)
+        Windowing.from_seconds(served.model.windows, plan.hop)
+        return served, plan
+
+    async def _predict(self, request: Request, plan: Plan, upload: UploadedFile) -> PoolAnswer:
+        """The answer of a worker; cancelled if the client disconnects."""
+        limits = self._limits
+        task = Task(0, upload.path, upload.name, upload.name, size_bytes=upload.size_bytes)
+        job = Job(plan, task, limits.duration_seconds, limits.rows)
+        running = asyncio.ensure_future(self._pool.classify(job))
+        leaving = asyncio.ensure_future(_left(request))
+        try:
+            await asyncio.wait({running, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not running.done():
+                raise Problem(499, "AccessError", "the client went away")
+            return running.result()
+        finally:
+            for task_ in (running, leaving):
+                task_.cancel()
+            await asyncio.gather(running, leaving, return_exceptions=True)
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _failed(answer: PoolAnswer) -> Problem:
+    assert answer.failure is not None
+    kind, reason = answer.failure
+    more: dict[str, Any] = {}
+    if kind != "LimitError" and answer.windows:
+        # Rows before the damage are kept, as `oido classify` keeps them.
+        more = {"rows": json.loads(b"".join(answer.rows)), "duration": round(answer.duration, 6)}
+    return Problem(status_of_kind(kind), kind, reason, more)

@@ -15,6 +15,7 @@ __all__ = ["CONTENT_TYPE", "CountRequests", "ServerMetrics"]
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
 
 
 class ServerMetrics:
@@ -76,13 +77,8 @@ class CountRequests:
         try:
             await self._app(scope, receive, count)
         finally:
-            # Only paths that there are: strangers' paths must not grow the table.
-            route = scope.get("route")
-            path = getattr(route, "path", "other")
-            self._metrics.requests.labels(path, _method(scope), str(status)).inc()
+            # Only paths and methods that there are: strangers' must not grow the table.
+            path = getattr(scope.get("route"), "path", "other")
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._metrics.requests.labels(path, method, str(status)).inc()
             self._metrics.request_seconds.labels(path).observe(time.monotonic() - started)
-
-
-def _method(scope: Scope) -> str:
-    method: str = scope["method"]
-    return method if method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS") else "other"

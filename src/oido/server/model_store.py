@@ -13,7 +13,8 @@ from oido.inference.scheduler import BatchScheduler
 from oido.models.calibration_file import Calibration, apply_calibration
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, Precision
-from oido.params import Selection, Windowing
+from oido.params import Selection
+from oido.server.settings import Settings
 
 __all__ = ["ModelStore", "ServedModel", "load_configured_model", "require_fitting"]
 
@@ -81,10 +82,6 @@ class ServedModel:
         )
         return postprocessors[chosen.name]
 
-    def windowing(self, hop: float | None) -> Windowing:
-        """The windows for a hop in seconds. Raises OptionError."""
-        return Windowing.from_seconds(self.model.windows, hop)
-
     def facts(self, with_labels: bool = False) -> dict[str, Any]:
         """Its entry in ``GET /v1/models``."""
         windows, head = self.model.windows, self.model.head
@@ -105,26 +102,17 @@ class ServedModel:
         }
         return facts | {"labels": list(head.labels)} if with_labels else facts
 
-    def close(self) -> None:
-        """End its threads."""
-        self.hub.close()
-
 
 class ModelStore:
     """All models of a server. Raises ModelError, or OptionError for two of one name."""
 
-    def __init__(
-        self,
-        models: tuple[str, ...],
-        precision: Precision | None,
-        threads: int,
-        calibrations: tuple[str, ...] = (),
-    ) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._models: dict[str, ServedModel] = {}
-        loaded = [load_configured_model(source, precision, calibrations)[0] for source in models]
+        precision, calibrations = settings.precision, settings.calibrations
+        loaded = [load_configured_model(m, precision, calibrations)[0] for m in settings.models]
         require_fitting(loaded, calibrations)
-        for source, model in zip(models, loaded):
-            served = ServedModel(source, model, threads)
+        for source, model in zip(settings.models, loaded):
+            served = ServedModel(source, model, settings.workers)
             if served.name in self._models:
                 raise OptionError(f"two of the models are called {served.name}")
             self._models[served.name] = served
@@ -144,4 +132,4 @@ class ModelStore:
     def close(self) -> None:
         """End the threads of all."""
         for served in self._models.values():
-            served.close()
+            served.hub.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,12 @@ from starlette.routing import BaseRoute, Route
 
 from oido._version import __version__
 from oido.errors import OidoError
-from oido.models.model import AudioModel
 from oido.server.access import Access
 from oido.server.model_store import load_configured_model
 from oido.server.page_files import (
     WEB_FOLDER,
-    DeviceModel,
     content_of,
+    content_policy,
     describe_model,
     device_model,
     page_files,
@@ -52,25 +52,8 @@ _TYPES = {
     "": "text/plain; charset=utf-8",
 }
 
-_POLICY = "; ".join(
-    [
-        "default-src 'none'",
-        "script-src 'self' 'wasm-unsafe-eval'",
-        "worker-src 'self'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "media-src 'self' blob:",
-        "connect-src 'self' blob:",
-        "manifest-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    ]
-)
-"""Nothing from elsewhere; WebAssembly, for hearing on the device."""
-
 _HEADERS = {
-    "Content-Security-Policy": _POLICY,
+    "Content-Security-Policy": content_policy("'self'") + "; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
@@ -96,7 +79,7 @@ def page_routes(settings: Settings, folder: Path = WEB_FOLDER) -> list[BaseRoute
     return [
         Route("/web/models.json", page.listing),
         Route("/models/{file}", page.model),
-        *(Route(f"/{url}", page.file) for url in page.urls),
+        *(Route(f"/{url}", page.file) for url in page.files),
     ]
 
 
@@ -113,15 +96,11 @@ class _Page:
             "device": is_vendored(folder / "vendor"),
             "token": not self._access.is_open,
         }
-        self._files: Mapping[str, Path | bytes] = page_files(self._about, (), folder)
+        self.files: Mapping[str, Path | bytes] = page_files(self._about, (), folder)
+        """All but the models, by URL; "" is the page itself."""
         self._models: dict[str, bytes] = {}
         self._listing: dict[str, Any] | None = None
         self._reading = asyncio.Lock()
-
-    @property
-    def urls(self) -> list[str]:
-        """Of all files but the models; "" is the page itself."""
-        return list(self._files)
 
     async def listing(self, request: Request) -> Response:
         """``/web/models.json``"""
@@ -145,7 +124,7 @@ class _Page:
         url = request.url.path.removeprefix("/")
         if url in ("page.json", "precache.js"):
             await self._read()  # they name the models
-        content = await run_sync(content_of, self._files[url])
+        content = await run_sync(content_of, self.files[url])
         return _answer(request, url or "index.html", content, _ASKED_AGAIN)
 
     async def _read(self) -> None:
@@ -158,22 +137,16 @@ class _Page:
         for source in self._settings.models:
             settings = self._settings
             model, is_new = load_configured_model(source, settings.precision, settings.calibrations)
-            own = _on_device(model, is_new)
+            own = None
+            with suppress(OidoError):  # an ensemble, or what this installation cannot export
+                own = device_model(model, heads_are_new=is_new)
             described.append(describe_model(model, own))
             if own is not None:
                 on_device.append(own)
         self._models = {model.url: model.content for model in on_device}
         public = on_device if self._access.is_open else []
-        self._files = page_files(self._about, public, self._folder)
+        self.files = page_files(self._about, public, self._folder)
         self._listing = {"oido": __version__, "models": described}
-
-
-def _on_device(model: AudioModel, heads_are_new: bool) -> DeviceModel | None:
-    """The model for a browser; None of an ensemble, and of what this installation cannot export."""
-    try:
-        return device_model(model, heads_are_new=heads_are_new)
-    except OidoError:
-        return None
 
 
 def _answer(request: Request, url: str, content: bytes, caching: str) -> Response:

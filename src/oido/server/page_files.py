@@ -12,19 +12,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import re
-import secrets
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from oido._version import __version__
-from oido.errors import MissingExtraError, OptionError, OutputError
+from oido.errors import MissingExtraError, OptionError
 from oido.inference.export import export
 from oido.models.labels import LOCALES, audioset_labels, display_names
 from oido.models.loading import load_model
@@ -32,6 +28,7 @@ from oido.models.model import AudioModel, EnsembleNetwork, LogMelNetwork, WholeN
 from oido.models.tflite.metadata_writer import with_heads
 from oido.params import DEFAULT_THRESHOLD
 from oido.server.vendor import is_vendored
+from oido.writers.atomic import write_folder
 from oido.writers.written import WRITTEN_NAME, WrittenFiles
 
 __all__ = [
@@ -39,6 +36,7 @@ __all__ = [
     "DeviceModel",
     "PageReport",
     "content_of",
+    "content_policy",
     "describe_model",
     "device_model",
     "export_page",
@@ -49,12 +47,6 @@ WEB_FOLDER = Path(__file__).parents[1] / "web"
 
 _KINDS = {".html", ".css", ".js", ".json", ".webmanifest", ".svg", ".png", ".wasm", ".txt"}
 _START = "index.html"
-_POLICY = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; "
-    "style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
-    "connect-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'none'"
-)
-"""Of an exported page, which has no server of ours to send it: no foreign connections."""
 _ABOUT = "page.json"
 _BUILDS = {"litert_wasm_internal": "relaxed", "litert_wasm_compat_internal": "compat"}
 
@@ -91,8 +83,7 @@ def device_model(
     content = None
     if is_whole:
         content = with_heads(model) if heads_are_new else model.path.read_bytes()
-    if content is None:
-        content = _exported(model)
+    content = content or _exported(model)
     name = name or model.name
     stem = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower() or "model"
     url = f"models/{stem}-{hashlib.sha256(content).hexdigest()[:8]}.tflite"
@@ -137,10 +128,14 @@ def page_files(
     """
     files: dict[str, Path | bytes] = dict(_static(folder))
     if page.get("mode") == "device" and _START in files:
-        files[_START] = _with_policy(content_of(files[_START]))
+        # An exported page has no server of ours to send its policy: it stands in it.
+        policy = content_policy("'self' blob: data:")
+        tag = f'<head>\n    <meta http-equiv="Content-Security-Policy" content="{policy}">'
+        files[_START] = content_of(files[_START]).replace(b"<head>", tag.encode(), 1)
     names = {locale: f"names/{locale}.json" for locale in LOCALES if locale != "en"}
+    labels = audioset_labels()
     for locale, url in names.items():
-        files[url] = _names(locale)
+        files[url] = _json(dict(zip(labels, display_names(labels, locale))))
     described = [describe_model(device.model, device) for device in models]
     about = {**page, "models": described, "names": names}
     files[_ABOUT] = _json(about)
@@ -166,9 +161,13 @@ def _static(folder: Path) -> Iterator[tuple[str, Path]]:
             yield url.as_posix(), path
 
 
-def _with_policy(start: bytes) -> bytes:
-    tag = f'<head>\n    <meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-    return start.replace(b"<head>", tag.encode(), 1)
+def content_policy(images: str) -> str:
+    """The page's Content-Security-Policy: nothing from elsewhere; WebAssembly, to run models."""
+    return (
+        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; "
+        f"style-src 'self'; img-src {images}; media-src 'self' blob:; "
+        "connect-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'none'"
+    )
 
 
 def _precache(files: Mapping[str, Path | bytes], models: Sequence[DeviceModel]) -> bytes:
@@ -197,11 +196,6 @@ def _precache(files: Mapping[str, Path | bytes], models: Sequence[DeviceModel]) 
 
 def _integrity(content: bytes) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(content).digest()).decode()
-
-
-def _names(locale: str) -> bytes:
-    labels = audioset_labels()
-    return _json(dict(zip(labels, display_names(labels, locale))))
 
 
 def _json(values: Any) -> bytes:
@@ -256,7 +250,7 @@ def export_page(
     if len({model.url for model in ready}) < len(ready):
         raise OptionError("the same model was given twice")
     files = {url: content_of(file) for url, file in page_files(page, ready, web).items() if url}
-    _write_whole(folder.resolve(), files)
+    write_folder(folder.resolve(), files, recorded=True)
     sizes = tuple((model.name, len(model.content)) for model in ready)
     return PageReport(folder, len(files), sum(map(len, files.values())), sizes)
 
@@ -268,32 +262,3 @@ def _require_ours(folder: Path) -> None:
     files = (path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir())
     others = [path for path in files if path != folder / WRITTEN_NAME]
     WrittenFiles(folder).refuse_others(others, "deleted with the earlier export")
-
-
-def _write_whole(folder: Path, files: dict[str, bytes]) -> None:
-    """All files under a name of their own, which then becomes the folder's, or nothing does."""
-    mark = f"{os.getpid()}-{secrets.token_hex(4)}"
-    new, old = (folder.with_name(f".{folder.name}.{mark}.{end}") for end in ("part", "old"))
-    try:
-        for url, content in files.items():
-            path = new / url
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        record = WrittenFiles(new)
-        for url in files:
-            record.add(new / url, new / url)
-        if folder.exists():
-            os.replace(folder, old)
-        try:
-            os.replace(new, folder)
-        except OSError:
-            with suppress(OSError):
-                os.replace(old, folder)
-            raise
-    except OSError as error:
-        raise OutputError(
-            f"{folder} cannot be written: {error.strerror or error}; it was left as it was"
-        ) from error
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)

@@ -114,11 +114,6 @@ class WorkerPool:
             await worker.close()
         self._all.clear()
 
-    @property
-    def process_ids(self) -> list[int]:
-        """Of the workers that are there now."""
-        return [worker.process_id for worker in self._all if not worker.has_ended]
-
     async def _renew(self, worker: _Worker) -> None:
         self._idle.put_nowait(await self._replace(worker))
 

@@ -26,7 +26,6 @@ __all__ = [
     "STREAM_NAME",
     "VERSION",
     "Header",
-    "close_code",
     "read_control",
     "read_header",
     "text_of",
@@ -104,11 +103,6 @@ def read_control(text: str) -> None:
 def text_of(kind: str, **members: Any) -> str:
     """A message of the server as text."""
     return json.dumps({"type": kind, **members}, ensure_ascii=False)
-
-
-def close_code(problem: Problem) -> int:
-    """The close code that goes with a problem."""
-    return CLOSE_OF_STATUS.get(problem.status, 1011)
 
 
 def _read_object(text: str, otherwise: str) -> dict[str, Any]:

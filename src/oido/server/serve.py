@@ -8,6 +8,7 @@ import signal
 import socket
 import ssl
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -29,6 +30,9 @@ _PING_SECONDS = 20.0
 _RECEIVE_BYTES = 1 << 18
 
 _SWITCH_SECONDS = 0.001
+
+_FAREWELL_SECONDS = 10.0
+"""As long as uvicorn waits for the answer to a close."""
 
 
 def serve(app: Starlette, settings: Settings, on_message: Callable[[str], None]) -> None:
@@ -87,7 +91,21 @@ class _Server(uvicorn.Server):
         for listening in self.servers:
             listening.close()
         await self._app.state.streams.drain()
+        await self._await_farewells()
         await super().shutdown(sockets)
+
+    async def _await_farewells(self) -> None:
+        """Until clients of ended streams have answered the close, or time is up for them.
+
+        A connection that is cut while the client's samples still wait to be read is reset, and then
+        the client's system throws away what it has not read: the stream's last message.
+        """
+        deadline = time.monotonic() + _FAREWELL_SECONDS
+        while not self.force_exit and time.monotonic() < deadline:
+            connections = self.server_state.connections
+            if not any(getattr(connection, "close_sent", False) for connection in connections):
+                return
+            await asyncio.sleep(0.02)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -13,9 +14,15 @@ from oido.errors import OidoError
 from oido.server.access import Access
 from oido.server.metrics import ServerMetrics
 from oido.server.model_store import ModelStore
-from oido.server.outbox import Watchdog
 from oido.server.problems import Problem, problem_of
-from oido.server.protocol import VERSION, Header, close_code, read_control, read_header, text_of
+from oido.server.protocol import (
+    CLOSE_OF_STATUS,
+    VERSION,
+    Header,
+    read_control,
+    read_header,
+    text_of,
+)
 from oido.server.sessions import Session
 from oido.server.settings import Limits
 
@@ -45,7 +52,8 @@ class Streams:
             await self._serve(socket)
         except Problem as problem:
             self._metrics.streams.labels(problem.kind).inc()
-            await _close(socket, text_of("error", **problem.body()), close_code(problem))
+            code = CLOSE_OF_STATUS.get(problem.status, 1011)
+            await _close(socket, text_of("error", **problem.body()), code)
         except (WebSocketDisconnect, asyncio.TimeoutError):
             self._metrics.streams.labels("gone").inc()
             await _close(socket, None, 1011)
@@ -112,7 +120,7 @@ class Streams:
 
     async def _run(self, socket: WebSocket, header: Header, session: Session) -> None:
         """Until all messages are sent, or the client disconnects."""
-        idle, slow = Watchdog(self._limits.idle_seconds), Watchdog(self._limits.send_seconds)
+        idle, slow = _Watchdog(self._limits.idle_seconds), _Watchdog(self._limits.send_seconds)
         reading = asyncio.ensure_future(self._read(socket, header, session, idle))
         sending = asyncio.ensure_future(self._send_all(socket, session, slow))
         idling = asyncio.ensure_future(idle.wait_elapsed())
@@ -142,7 +150,7 @@ class Streams:
         await _close(socket, session.last_message(), code)
 
     async def _read(
-        self, socket: WebSocket, header: Header, session: Session, watch: Watchdog
+        self, socket: WebSocket, header: Header, session: Session, watch: _Watchdog
     ) -> None:
         """Read the client's messages up to its "end"."""
         while True:
@@ -159,7 +167,7 @@ class Streams:
                 session.end("limit")
                 return
 
-    async def _send_all(self, socket: WebSocket, session: Session, watch: Watchdog) -> None:
+    async def _send_all(self, socket: WebSocket, session: Session, watch: _Watchdog) -> None:
         while (text := await session.outbox.next()) is not None:
             watch.begin()
             await _send(socket, text)
@@ -187,3 +195,32 @@ async def _close(socket: WebSocket, last: str | None, code: int) -> None:
         if last is not None:
             await asyncio.wait_for(_send(socket, last), 5.0)
         await asyncio.wait_for(socket.close(code), 5.0)
+
+
+class _Watchdog:
+    """Notices when something is too slow.
+
+    A timeout for every message of every stream would cost more than the messages; so they only
+    note when they ``begin`` and ``end``, and one task looks from time to time (`wait_elapsed`).
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._begun: float | None = None
+
+    def begin(self) -> None:
+        """It begins now."""
+        self._begun = time.monotonic()
+
+    def end(self) -> None:
+        """It is done."""
+        self._begun = None
+
+    async def wait_elapsed(self) -> None:
+        """Return when the time limit has passed."""
+        while True:
+            begun = self._begun
+            left = self._seconds if begun is None else begun + self._seconds - time.monotonic()
+            if left <= 0:
+                return
+            await asyncio.sleep(left)

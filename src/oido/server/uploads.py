@@ -8,9 +8,9 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -41,8 +41,12 @@ class Uploads:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._folder = tempfile.mkdtemp(prefix="oido-serve-")
+        self._folder = ""
         self.bytes_here = 0
+
+    def open(self) -> None:
+        """Make the folder."""
+        self._folder = tempfile.mkdtemp(prefix="oido-serve-")
 
     @asynccontextmanager
     async def receive(self, request: Request) -> AsyncIterator[UploadedFile]:
@@ -51,21 +55,23 @@ class Uploads:
         Raises a Problem: 413 beyond the limit, 408 for one that takes too long, 400 for a form
         that has not one file.
         """
-        self._refuse_by_length(request)
+        length = request.headers.get("content-length", "0")
+        if length.isdecimal():
+            self._refuse_by_size(int(length))
         descriptor, path = tempfile.mkstemp(dir=self._folder)
         size = 0
         try:
             with os.fdopen(descriptor, "wb") as file:
-                sink = _sink_for(request, file)
+                form = _form_in(request, file)
                 deadline = asyncio.get_running_loop().time() + self._limits.upload_seconds
                 chunks = request.stream()
                 while (chunk := await self._next(chunks, deadline)) is not None:
                     size += len(chunk)
                     self.bytes_here += len(chunk)
                     self._refuse_by_size(size)
-                    sink.write(chunk)
-                name = sink.finish()
-            yield UploadedFile(path, name, size)
+                    (form or file).write(chunk)
+                name = form.finish() if form else request.query_params.get("name", "")
+            yield UploadedFile(path, _clean(name), size)
         except ClientDisconnect as error:
             raise Problem.bad_request("the client went away before all was sent") from error
         except OSError as error:
@@ -79,7 +85,8 @@ class Uploads:
 
     def close(self) -> None:
         """Delete the folder, with all that is left in it."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     async def _next(self, chunks: AsyncIterator[bytes], deadline: float) -> bytes | None:
         left = deadline - asyncio.get_running_loop().time()
@@ -96,28 +103,12 @@ class Uploads:
                 headers={"Connection": "close"},
             ) from error
 
-    def _refuse_by_length(self, request: Request) -> None:
-        length = request.headers.get("content-length", "0")
-        if length.isdecimal():
-            self._refuse_by_size(int(length))
-
     def _refuse_by_size(self, size: int) -> None:
         most = self._limits.body_bytes
         if size > most:
             raise Problem.too_much(f"the upload is larger than {most / 1e6:g} MB, the most allowed")
         if self.bytes_here > self._limits.uploads_bytes:
             raise Problem.busy("too many uploads are under way; try again later")
-
-
-class _Raw:
-    """The body is the recording."""
-
-    def __init__(self, file: IO[bytes], name: str) -> None:
-        self.write: Callable[[bytes], object] = file.write
-        self._name = name
-
-    def finish(self) -> str:
-        return _clean(self._name)
 
 
 class _Form:
@@ -129,18 +120,10 @@ class _Form:
         self._field, self._value = b"", b""
         self._is_file = self._ended = False
         try:
-            self._parser = MultipartParser(
-                boundary,
-                {
-                    "on_part_begin": self._on_part,
-                    "on_header_field": self._on_field,
-                    "on_header_value": self._on_value,
-                    "on_header_end": self._on_header,
-                    "on_headers_finished": self._on_headers,
-                    "on_part_data": self._on_data,
-                    "on_end": self._on_end,
-                },
-            )
+            # Each callback of the parser is the method of its name.
+            names = (name for name in dir(self) if name.startswith("_on_"))
+            callbacks: Any = {name.removeprefix("_"): getattr(self, name) for name in names}
+            self._parser = MultipartParser(boundary, callbacks)
         except FormParserError as error:
             raise _bad_form(str(error)) from error
 
@@ -155,18 +138,18 @@ class _Form:
             raise _bad_form("it breaks off")
         if self._name is None:
             raise _bad_form("there is no file in it")
-        return _clean(self._name)
+        return self._name
 
-    def _on_part(self) -> None:
+    def _on_part_begin(self) -> None:
         self._is_file = False
 
-    def _on_field(self, data: bytes, start: int, end: int) -> None:
+    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._field += data[start:end]
 
-    def _on_value(self, data: bytes, start: int, end: int) -> None:
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
         self._value += data[start:end]
 
-    def _on_header(self) -> None:
+    def _on_header_end(self) -> None:
         if self._field.lower() == b"content-disposition":
             _, options = parse_options_header(self._value)
             if b"filename" in options:
@@ -176,21 +159,22 @@ class _Form:
                 self._is_file = True
         self._field, self._value = b"", b""
 
-    def _on_headers(self) -> None:
+    def _on_headers_finished(self) -> None:
         if not self._is_file:
             raise _bad_form("there is something else than a file in it; options go in the query")
 
-    def _on_data(self, data: bytes, start: int, end: int) -> None:
+    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         self._file.write(data[start:end])
 
     def _on_end(self) -> None:
         self._ended = True
 
 
-def _sink_for(request: Request, file: IO[bytes]) -> _Raw | _Form:
+def _form_in(request: Request, file: IO[bytes]) -> _Form | None:
+    """What takes the file out of a form; None: the body is the recording itself."""
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/form-data":
-        return _Raw(file, request.query_params.get("name", ""))
+        return None
     if not options.get(b"boundary"):
         raise _bad_form("its content type names no boundary")
     return _Form(file, options[b"boundary"])

@@ -10,7 +10,6 @@ builds a wheel. Versions and hashes are fixed here; npm is asked for these packa
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import io
 import json
@@ -20,13 +19,13 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
+from typing import NamedTuple
 
-from oido.errors import MissingExtraError, OidoError, OutputError
+from oido.errors import MissingExtraError, OidoError
+from oido.writers.atomic import write_folder
 
 __all__ = ["PACKAGES", "VENDOR_FOLDER", "Package", "is_vendored", "vendor"]
 
@@ -40,15 +39,12 @@ _GLUE = ("litert_wasm_internal", "litert_wasm_compat_internal")
 _EXPORT = b"\nexport default ModuleFactory;\n"
 
 
-@dataclass(frozen=True)
-class Package:
+class Package(NamedTuple):
     """A package of npm. integrity: of its tarball, as npm writes it (sha512, base64)."""
 
     name: str
     version: str
     integrity: str
-    licence: str
-    source: str
 
 
 PACKAGES = (
@@ -56,15 +52,11 @@ PACKAGES = (
         "@litertjs/core",
         "2.5.3",
         "sha512-PlGmbMOq9WitX7FO0jhbdJw9GthatsyuCQXjTt/wJZo0FLaw48q4tz8IwqgqCIkviYGr9OFDL1kCnN4nzWoyJQ==",
-        "Apache-2.0",
-        "https://github.com/google-ai-edge/LiteRT",
     ),
     Package(
         "@litertjs/wasm-utils",
         "2.5.3",
         "sha512-4fJiw6tBQnIs+0jH/OQ16nYOiSl8/+zZnn5h2ul8aTKHi05sVqZW580Tmk78pC2kT39A9OYBVdFawteZ/sI1kQ==",
-        "Apache-2.0",
-        "https://github.com/google-ai-edge/LiteRT",
     ),
 )
 
@@ -92,11 +84,8 @@ def vendor(folder: Path = VENDOR_FOLDER) -> bool:
         )
     with tempfile.TemporaryDirectory() as scratch:
         core, utils = (_files(_tarball(npm, package, Path(scratch))) for package in PACKAGES)
-    with _whole(folder) as new:
-        for path, content in _chosen(core, utils).items():
-            (new / path).write_bytes(content)
-        (new / "LICENSE").write_bytes(_apache())
-        (new / _NOTICE).write_text(_notice(), encoding="utf-8")
+    notices = {"LICENSE": _apache(), _NOTICE: _notice().encode()}
+    write_folder(folder, {**_chosen(core, utils), **notices})
     return True
 
 
@@ -127,15 +116,8 @@ def _without_map(script: bytes) -> bytes:
 def _tarball(npm: str, package: Package, scratch: Path) -> bytes:
     """The package as npm serves it, its hash checked."""
     wanted = f"{package.name}@{package.version}"
-    command = [
-        npm,
-        "pack",
-        wanted,
-        "--json",
-        "--ignore-scripts",
-        "--pack-destination",
-        str(scratch),
-    ]
+    options = ("--json", "--ignore-scripts", "--pack-destination", str(scratch))
+    command = [npm, "pack", wanted, *options]
     done = subprocess.run(command, capture_output=True, text=True, cwd=scratch, check=False)
     if done.returncode:
         reason = next((ln for ln in done.stderr.splitlines() if "error" in ln.lower()), "it failed")
@@ -147,17 +129,10 @@ def _tarball(npm: str, package: Package, scratch: Path) -> bytes:
         # Some versions of npm name a scoped package's file otherwise than they write it.
         plain = package.name.removeprefix("@").replace("/", "-")
         content = (scratch / f"{plain}-{package.version}.tgz").read_bytes()
-    if not _has_integrity(content, package.integrity):
+    digest = base64.b64encode(hashlib.sha512(content).digest()).decode()
+    if package.integrity != f"sha512-{digest}":
         raise OidoError(f"npm gave another {wanted} than the one that is known here (sha512)")
     return content
-
-
-def _has_integrity(content: bytes, integrity: str) -> bool:
-    algorithm, _, expected = integrity.partition("-")
-    try:
-        return hashlib.new(algorithm, content).digest() == base64.b64decode(expected, validate=True)
-    except binascii.Error:
-        return False
 
 
 def _files(tarball: bytes) -> dict[str, bytes]:
@@ -171,26 +146,24 @@ def _files(tarball: bytes) -> dict[str, bytes]:
     return found
 
 
+_NOTICE_TEXT = """\
+Programs of others, which oido's page runs; `make web` fetched them from npm.
+
+{packages}
+Apache-2.0 is http://www.apache.org/licenses/LICENSE-2.0, and the file LICENSE here.
+
+Changed: litert.js imports ./wasm_utils.js instead of the package's name; comments that
+name source maps are left out; the builds of the runtime end in `export default`.
+"""
+
+
 def _notice() -> str:
-    lines = [
-        "Programs of others, which oido's page runs; `make web` fetched them from npm.",
-        "",
-    ]
-    for package in PACKAGES:
-        lines += [
-            f"{package.name} {package.version}, Copyright Google LLC, {package.licence}",
-            f"  {package.source}",
-            f"  {package.integrity}",
-            "",
-        ]
-    lines += [
-        "Apache-2.0 is http://www.apache.org/licenses/LICENSE-2.0, and the file LICENSE here.",
-        "",
-        "Changed: litert.js imports ./wasm_utils.js instead of the package's name; comments that",
-        "name source maps are left out; the builds of the runtime end in `export default`.",
-        "",
-    ]
-    return "\n".join(lines)
+    packages = "\n".join(
+        f"{package.name} {package.version}, Copyright Google LLC, Apache-2.0\n"
+        f"  https://github.com/google-ai-edge/LiteRT\n  {package.integrity}\n"
+        for package in PACKAGES
+    )
+    return _NOTICE_TEXT.format(packages=packages)
 
 
 def _apache() -> bytes:
@@ -203,23 +176,6 @@ def _apache() -> bytes:
             content: bytes = path.read_bytes()
             return content
     raise OidoError("oido's own LICENSE is not where it should be; install oido again")
-
-
-@contextmanager
-def _whole(folder: Path) -> Iterator[Path]:
-    """A new folder that replaces the old one when it is complete."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-        try:
-            yield new
-            new.chmod(0o755)
-            shutil.rmtree(folder, ignore_errors=True)
-            os.replace(new, folder)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be written: {error.strerror or error}") from error
 
 
 def _main() -> int:

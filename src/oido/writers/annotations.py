@@ -10,30 +10,23 @@ and "File Offset (s)" how far into it.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import IO, NamedTuple
 
 from oido.types import Row
-from oido.writers.base import score_of
+from oido.writers.base import TextWriter, score_of
 
 __all__ = ["AudacityWriter", "Place", "RavenListWriter", "RavenWriter", "SrtWriter", "VttWriter"]
 
 
-class AudacityWriter:
+class AudacityWriter(TextWriter):
     """Audacity's label track: start, end, label, between tabs; no header."""
 
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
-
-    def write(self, rows: Sequence[Row]) -> None:
-        for row in rows:
-            self._stream.write(f"{row.start_time:.6f}\t{row.end_time:.6f}\t{_cell(row.label)}\n")
-
-    def close(self) -> None:
-        """Nothing is missing."""
+    def text(self, row: Row) -> str:
+        return _cells(f"{row.start_time:.6f}", f"{row.end_time:.6f}", _cell(row.label))
 
 
-class RavenWriter:
+class RavenWriter(TextWriter):
     """Raven's selection table; a selection spans the band that YAMNet hears (125–7500 Hz).
 
     place_columns: what tells in which file a selection begins; `place` fills them.
@@ -42,71 +35,63 @@ class RavenWriter:
     place_columns: tuple[str, ...] = ("Begin File",)
 
     def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._selection = 0
         times = ("Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)")
-        self._line("Selection", "View", "Channel", *times, *self.place_columns, "Label", "Score")
+        columns = ("Selection", "View", "Channel", *times, *self.place_columns, "Label", "Score")
+        stream.write(_cells(*columns))
 
     def place(self, row: Row) -> tuple[float, tuple[str, ...]]:
         """Seconds of the table's time axis before the row's recording, and its place columns."""
         return 0.0, (_cell(row.file),)
 
-    def write(self, rows: Sequence[Row]) -> None:
-        for row in rows:
-            self._selection += 1
-            offset, place = self.place(row)
-            self._line(
-                self._selection,
-                "Spectrogram 1",
-                1 if row.channel is None else row.channel + 1,  # Raven counts from 1
-                f"{offset + row.start_time:.6f}",
-                f"{offset + row.end_time:.6f}",
-                "125.0",
-                "7500.0",
-                *place,
-                _cell(row.label),
-                score_of(row.score),
-            )
-
-    def close(self) -> None:
-        """Nothing is missing."""
-
-    def _line(self, *cells: object) -> None:
-        self._stream.write("\t".join(map(str, cells)) + "\n")
+    def text(self, row: Row) -> str:
+        self._selection += 1
+        offset, place = self.place(row)
+        return _cells(
+            self._selection,
+            "Spectrogram 1",
+            1 if row.channel is None else row.channel + 1,  # Raven counts from 1
+            f"{offset + row.start_time:.6f}",
+            f"{offset + row.end_time:.6f}",
+            "125.0",
+            "7500.0",
+            *place,
+            _cell(row.label),
+            score_of(row.score),
+        )
 
 
-class SrtWriter:
+class SrtWriter(TextWriter):
     """SubRip, a cue per row."""
 
     def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._cue = 0
 
-    def write(self, rows: Sequence[Row]) -> None:
-        for row in rows:
-            self._cue += 1
-            start, end = _clock(row.start_time, ","), _clock(row.end_time, ",")
-            self._stream.write(f"{self._cue}\n{start} --> {end}\n[{row.label}]\n\n")
-
-    def close(self) -> None:
-        """Nothing is missing."""
+    def text(self, row: Row) -> str:
+        self._cue += 1
+        return f"{self._cue}\n{_cue_times(row, ',')}\n[{row.label}]\n\n"
 
 
-class VttWriter:
+class VttWriter(TextWriter):
     """WebVTT, a cue per row; cues may overlap."""
 
     def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
-        self._stream.write("WEBVTT\n\n")
+        super().__init__(stream)
+        stream.write("WEBVTT\n\n")
 
-    def write(self, rows: Sequence[Row]) -> None:
-        for row in rows:
-            label = row.label.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-            start, end = _clock(row.start_time, "."), _clock(row.end_time, ".")
-            self._stream.write(f"{start} --> {end}\n[{label}]\n\n")
+    def text(self, row: Row) -> str:
+        label = row.label.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        return f"{_cue_times(row, '.')}\n[{label}]\n\n"
 
-    def close(self) -> None:
-        """Nothing is missing."""
+
+def _cells(*values: object) -> str:
+    return "\t".join(map(str, values)) + "\n"
+
+
+def _cue_times(row: Row, point: str) -> str:
+    return f"{_clock(row.start_time, point)} --> {_clock(row.end_time, point)}"
 
 
 def _cell(text: str) -> str:

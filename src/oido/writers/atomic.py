@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,6 +21,7 @@ __all__ = [
     "free_path",
     "keep_original",
     "write_atomically",
+    "write_folder",
     "write_json",
     "write_text",
 ]
@@ -140,6 +141,38 @@ def write_atomically(
     except BaseException:
         file.discard()
         raise
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes], *, recorded: bool = False) -> None:
+    """A folder of these files, by relative URL, in the place of one that is there, or nothing.
+
+    recorded: with a note of them (`WrittenFiles`). Raises OutputError.
+    """
+    mark = f"{os.getpid()}-{secrets.token_hex(4)}"
+    new, old = (folder.with_name(f".{folder.name}.{mark}.{end}") for end in ("part", "old"))
+    try:
+        for url, content in files.items():
+            path = new / url
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        record = WrittenFiles(new)
+        for url in files if recorded else ():
+            record.add(new / url, new / url)
+        if folder.exists():
+            os.replace(folder, old)
+        try:
+            os.replace(new, folder)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.replace(old, folder)
+            raise
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot be written: {error.strerror or error}; it was left as it was"
+        ) from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def keep_original(path: Path) -> Path:

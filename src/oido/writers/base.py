@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
-__all__ = ["CALIBRATED", "COLUMNS", "RowWriter", "score_of", "seconds_of"]
+from oido.types import Row
+
+__all__ = ["CALIBRATED", "COLUMNS", "RowWriter", "TextWriter", "score_of", "seconds_of"]
 
 CALIBRATED = "probability"
 """The last column, where the model has a calibration."""
@@ -28,6 +30,22 @@ class RowWriter(Protocol):
     def close(self) -> None:
         """Write what the format wants at the end; the stream itself stays open."""
         ...
+
+
+class TextWriter:
+    """Rows as text, one after the other; nothing is missing at the end."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def text(self, row: Row) -> str:
+        """What is written of a row."""
+        raise NotImplementedError
+
+    def write(self, rows: Sequence[Row]) -> None:
+        self._stream.write("".join(map(self.text, rows)))
+
+    def close(self) -> None: ...
 
 
 def seconds_of(time: float) -> float:

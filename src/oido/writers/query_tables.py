@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from functools import partial
+from itertools import chain
 from typing import IO, Any
 
 from oido.errors import OptionError
 from oido.writers.base import score_of, seconds_of
 
-__all__ = ["FORMATS", "format_named", "plain_rows", "write_table"]
+__all__ = ["FORMATS", "format_named", "plain_rows", "plain_value", "write_table"]
 
 _SECONDS = ("start_time", "end_time")
 
@@ -26,7 +27,16 @@ def write_table(reader: Any, format_name: str, stream: IO[Any]) -> int:
     stream: binary for Parquet, else text. Seconds and scores are written as `oido classify` writes
     them, times as ISO 8601. No row at all is a valid file with its header.
     """
-    return _WRITERS[format_name](reader, stream)
+    count = 0
+
+    def batches() -> Iterator[Any]:
+        nonlocal count
+        for batch in reader:
+            count += batch.num_rows
+            yield batch
+
+    _WRITERS[format_name](batches(), reader.schema, stream)
+    return count
 
 
 def plain_rows(batch: Any) -> Iterator[list[Any]]:
@@ -35,57 +45,43 @@ def plain_rows(batch: Any) -> Iterator[list[Any]]:
     for column, field in zip(batch.columns, batch.schema):
         plain = _plain_of(field)
         columns.append([None if value is None else plain(value) for value in column.to_pylist()])
-    for row in zip(*columns):
-        yield list(row)
+    yield from map(list, zip(*columns))
 
 
-def _csv(reader: Any, stream: IO[str]) -> int:
+def _csv(batches: Iterator[Any], schema: Any, stream: IO[str]) -> None:
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(reader.schema.names)
-    count = 0
-    for batch in reader:
-        count += batch.num_rows
-        for row in plain_rows(batch):
-            writer.writerow([json.dumps(v) if isinstance(v, (list, dict)) else v for v in row])
-    return count
+    writer.writerow(schema.names)
+    for row in chain.from_iterable(map(plain_rows, batches)):
+        writer.writerow([json.dumps(v) if isinstance(v, (list, dict)) else v for v in row])
 
 
-def _json_lines(reader: Any, stream: IO[str]) -> int:
-    count = 0
-    for line in _objects(reader):
+def _json_lines(batches: Iterator[Any], schema: Any, stream: IO[str]) -> None:
+    for line in _objects(batches, schema):
         stream.write(line + "\n")
-        count += 1
-    return count
 
 
-def _json(reader: Any, stream: IO[str]) -> int:
-    count = 0
-    for line in _objects(reader):
-        stream.write(("[\n" if count == 0 else ",\n") + line)
-        count += 1
-    stream.write("\n]\n" if count else "[]\n")
-    return count
+def _json(batches: Iterator[Any], schema: Any, stream: IO[str]) -> None:
+    before = "[\n"
+    for line in _objects(batches, schema):
+        stream.write(before + line)
+        before = ",\n"
+    stream.write("[]\n" if before == "[\n" else "\n]\n")
 
 
-def _objects(reader: Any) -> Iterator[str]:
-    names = reader.schema.names
-    for batch in reader:
-        for row in plain_rows(batch):
-            yield json.dumps(dict(zip(names, row)), ensure_ascii=False)
+def _objects(batches: Iterator[Any], schema: Any) -> Iterator[str]:
+    for row in chain.from_iterable(map(plain_rows, batches)):
+        yield json.dumps(dict(zip(schema.names, row)), ensure_ascii=False)
 
 
-def _parquet(reader: Any, stream: IO[bytes]) -> int:
+def _parquet(batches: Iterator[Any], schema: Any, stream: IO[bytes]) -> None:
     import pyarrow.parquet
 
-    count = 0
-    with pyarrow.parquet.ParquetWriter(stream, reader.schema, compression="zstd") as writer:
-        for batch in reader:
-            count += batch.num_rows
+    with pyarrow.parquet.ParquetWriter(stream, schema, compression="zstd") as writer:
+        for batch in batches:
             writer.write_batch(batch)
-    return count
 
 
-_WRITERS: dict[str, Callable[[Any, IO[Any]], int]] = {
+_WRITERS: dict[str, Callable[[Iterator[Any], Any, IO[Any]], None]] = {
     "csv": _csv,
     "jsonl": _json_lines,
     "json": _json,
@@ -99,14 +95,15 @@ def _plain_of(field: Any) -> Callable[[Any], Any]:
     """How values of a column are written."""
     if field.name in _SECONDS and str(field.type) == "double":
         return partial(_rounded, seconds_of)
-    return partial(_rounded, score_of) if str(field.type) == "float" else _plain
+    return partial(_rounded, score_of) if str(field.type) == "float" else plain_value
 
 
 def _rounded(rounding: Callable[[float], float], value: float) -> float | None:
     return rounding(value) if math.isfinite(value) else None
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
+    """A value, whatever it holds, as JSON can have it; times are ISO 8601."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Decimal):
@@ -114,9 +111,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, date):  # a datetime is one, too
         return _iso(value)
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain_value(item) for item in value]
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain_value(item) for key, item in value.items()}
     return value if value is None or isinstance(value, (str, int)) else str(value)
 
 

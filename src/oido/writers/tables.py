@@ -6,15 +6,14 @@ Parquet is typed and compressed (extra ``oido[parquet]``).
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 from oido.errors import MissingExtraError, OutputError
 from oido.types import AnyRow, EmbeddingRow, Row
-from oido.writers.base import CALIBRATED, COLUMNS, score_of, seconds_of
+from oido.writers.base import CALIBRATED, COLUMNS, TextWriter, score_of, seconds_of
 
 __all__ = [
     "CsvWriter",
@@ -59,33 +58,25 @@ class CsvWriter:
         """Nothing is missing."""
 
 
-class JsonLinesWriter:
+class JsonLinesWriter(TextWriter):
     """One JSON object per row and line."""
 
     def __init__(self, stream: IO[str], calibrated: bool = False) -> None:
-        self._stream, self._calibrated = stream, calibrated
+        super().__init__(stream)
+        self._calibrated = calibrated
 
-    def write(self, rows: Sequence[Row]) -> None:
-        for row in rows:
-            record = record_of(row, self._calibrated)
-            self._stream.write(json.dumps(record, ensure_ascii=False) + "\n")
-
-    def close(self) -> None:
-        """Nothing is missing."""
+    def text(self, row: Row) -> str:
+        return json.dumps(record_of(row, self._calibrated), ensure_ascii=False) + "\n"
 
 
-class JsonWriter:
+class JsonWriter(JsonLinesWriter):
     """One JSON array of row objects, a row per line."""
 
-    def __init__(self, stream: IO[str], calibrated: bool = False) -> None:
-        self._stream, self._calibrated = stream, calibrated
-        self._before = "[\n"
+    _before = "[\n"
 
-    def write(self, rows: Sequence[Row]) -> None:
-        for row in rows:
-            record = record_of(row, self._calibrated)
-            self._stream.write(self._before + json.dumps(record, ensure_ascii=False))
-            self._before = ",\n"
+    def text(self, row: Row) -> str:
+        text, self._before = self._before + super().text(row).removesuffix("\n"), ",\n"
+        return text
 
     def close(self) -> None:
         self._stream.write("[]\n" if self._before == "[\n" else "\n]\n")
@@ -93,6 +84,8 @@ class JsonWriter:
 
 PLACE_TYPES = {"file": "string", "channel": "int32", "start_time": "float64", "end_time": "float64"}
 """The Arrow types of the columns that begin every table of an archive, or of a run."""
+
+_VECTORS = "list of float32"
 
 
 def label_types(calibrated: bool) -> dict[str, str]:
@@ -108,9 +101,7 @@ def parquet_of_labels(stream: IO[bytes], calibrated: bool = False) -> ParquetWri
 
 def parquet_of_embeddings(stream: IO[bytes]) -> ParquetWriter:
     """Columns ``file, channel, start_time, end_time, embedding`` (a list of float32)."""
-    return ParquetWriter(
-        stream, {**PLACE_TYPES, "embedding": "list of float32"}, rows_per_group=4096
-    )
+    return ParquetWriter(stream, {**PLACE_TYPES, "embedding": _VECTORS}, rows_per_group=4096)
 
 
 class ParquetWriter:
@@ -127,15 +118,13 @@ class ParquetWriter:
             raise MissingExtraError(
                 "Parquet needs pyarrow; install it with: pip install 'oido[parquet]'"
             ) from error
-        types: dict[str, Callable[[], Any]] = {
-            "string": pyarrow.string,
-            "int32": pyarrow.int32,
-            "float32": pyarrow.float32,
-            "float64": pyarrow.float64,
-            "list of float32": lambda: pyarrow.list_(pyarrow.float32()),
-        }
+        vectors = pyarrow.list_(pyarrow.float32())
+        types = [
+            (name, vectors if kind == _VECTORS else pyarrow.type_for_alias(kind))
+            for name, kind in columns.items()
+        ]
         self._pyarrow: Any = pyarrow
-        self._schema = pyarrow.schema([(name, types[kind]()) for name, kind in columns.items()])
+        self._schema = pyarrow.schema(types)
         self._writer = pyarrow.parquet.ParquetWriter(stream, self._schema, compression="zstd")
         self._rows_per_group = rows_per_group
         self._rows: list[AnyRow] = []
@@ -181,14 +170,7 @@ class NpzEmbeddingWriter:
             if rows
             else np.zeros((0, 0), np.float32),
         }
-        with _as_output_error():
+        try:
             np.savez_compressed(self._stream, **columns)
-
-
-@contextlib.contextmanager
-def _as_output_error() -> Any:
-    """zipfile says ValueError, not OSError, when its stream breaks while it is being closed."""
-    try:
-        yield
-    except ValueError as error:
-        raise OutputError(f"embeddings cannot be written ({error})") from error
+        except ValueError as error:  # zipfile's, when its stream breaks while it is being closed
+            raise OutputError(f"embeddings cannot be written ({error})") from error
