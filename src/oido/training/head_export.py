@@ -108,7 +108,8 @@ def _scores(writer: GraphWriter, x: int, head: EmbeddingHead) -> int:
     for number, layer in enumerate(head.layers, start=1):
         last = number == len(head.layers)
         x = writer.dense(x, layer.weights, layer.bias, "none" if last else "relu")
-    return writer.softmax(x) if head.output == "softmax" else writer.sigmoid(x)
+    scores: int = writer.softmax(x) if head.output == "softmax" else writer.sigmoid(x)
+    return scores
 
 
 def _similarity(writer: GraphWriter, x: int, novelty: NoveltyDetector) -> int:

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from functools import partialmethod
+from typing import TYPE_CHECKING, Any, Literal
 
 import flatbuffers
 import numpy as np
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from oido.arrays import F32
 from oido.errors import ModelFormatError, OptionError
 from oido.models.damage import refuse_damage
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = [
     "Activation",
@@ -62,7 +66,7 @@ class GraphWriter:
         self._batch = batch
 
     @classmethod
-    def on(cls, content: bytes) -> GraphWriter:
+    def on(cls, content: bytes) -> Self:
         """A writer that adds to a finished graph; its tensors keep their numbers."""
         writer = cls("", batch=False)
         writer._model, writer._graph = unpack(content, bare=True)
@@ -179,49 +183,29 @@ class GraphWriter:
 
     # Element by element
 
-    def add(self, x: int, y: int) -> int:
-        """x + y; either may be broadcast."""
-        return self._binary("ADD", x, y, "AddOptions")
+    def _unary(self, x: int, kind: str, options: str = "", **fields: Any) -> int:
+        return self._add(kind, [x], self.shape(x), options, **fields)
 
-    def subtract(self, x: int, y: int) -> int:
-        """x − y; either may be broadcast."""
-        return self._binary("SUB", x, y, "SubOptions")
+    relu = partialmethod(_unary, kind="RELU")  # max(x, 0)
+    sigmoid = partialmethod(_unary, kind="LOGISTIC")  # 1 / (1 + e^−x)
+    # e^x / Σ e^x over the last axis
+    softmax = partialmethod(_unary, kind="SOFTMAX", options="SoftmaxOptions", beta=1.0)
+    # x · relu6(x + 3) / 6
+    hard_swish = partialmethod(_unary, kind="HARD_SWISH", options="HardSwishOptions")
+    log = partialmethod(_unary, kind="LOG")
+    sqrt = partialmethod(_unary, kind="SQRT")
+    # x / |x| over the last axis
+    l2_normalize = partialmethod(_unary, kind="L2_NORMALIZATION", options="L2NormOptions")
+    # float32 of an int8 tensor
+    dequantize = partialmethod(_unary, kind="DEQUANTIZE", options="DequantizeOptions", version=2)
 
-    def multiply(self, x: int, y: int) -> int:
-        """x · y; either may be broadcast."""
-        return self._binary("MUL", x, y, "MulOptions")
+    def _binary(self, x: int, y: int, kind: str, options: str) -> int:
+        return self._add(kind, [x, y], np.broadcast_shapes(self.shape(x), self.shape(y)), options)
 
-    def relu(self, x: int) -> int:
-        """max(x, 0)."""
-        return self._add("RELU", [x], self.shape(x))
-
-    def sigmoid(self, x: int) -> int:
-        """1 / (1 + e^−x)."""
-        return self._add("LOGISTIC", [x], self.shape(x))
-
-    def softmax(self, x: int) -> int:
-        """e^x / Σ e^x over the last axis."""
-        return self._add("SOFTMAX", [x], self.shape(x), "SoftmaxOptions", beta=1.0)
-
-    def hard_swish(self, x: int) -> int:
-        """x · relu6(x + 3) / 6."""
-        return self._add("HARD_SWISH", [x], self.shape(x), "HardSwishOptions")
-
-    def log(self, x: int) -> int:
-        """The natural logarithm."""
-        return self._add("LOG", [x], self.shape(x))
-
-    def sqrt(self, x: int) -> int:
-        """The square root."""
-        return self._add("SQRT", [x], self.shape(x))
-
-    def l2_normalize(self, x: int) -> int:
-        """x / |x| over the last axis."""
-        return self._add("L2_NORMALIZATION", [x], self.shape(x), "L2NormOptions")
-
-    def dequantize(self, x: int) -> int:
-        """float32 of an int8 tensor."""
-        return self._add("DEQUANTIZE", [x], self.shape(x), "DequantizeOptions", version=2)
+    # Either side may be broadcast.
+    add = partialmethod(_binary, kind="ADD", options="AddOptions")
+    subtract = partialmethod(_binary, kind="SUB", options="SubOptions")
+    multiply = partialmethod(_binary, kind="MUL", options="MulOptions")
 
     # Shapes
 
@@ -237,7 +221,7 @@ class GraphWriter:
     def reshape(self, x: int, shape: tuple[int, ...]) -> int:
         """Another shape; the first dimension is whatever is left (the batch, where it is free)."""
         target = np.array([-1, *shape[1:]], np.int32)
-        inputs, dtype = [x, self.constant(target)], self._dtype(x)
+        inputs, dtype = [x, self.constant(target)], _DTYPES[self._graph.tensors[x].type]
         return self._add("RESHAPE", inputs, shape, "ReshapeOptions", dtype, newShape=target)
 
     def transpose(self, x: int) -> int:
@@ -298,16 +282,21 @@ class GraphWriter:
         dtype: Any = np.float32,
         *,
         version: int = 1,
+        output: int | None = None,
         **fields: Any,
     ) -> int:
-        """Add an operator by the schema's names; its output. fields: of its options."""
+        """Add an operator by the schema's names; its output, a new tensor if None.
+
+        fields: of its options.
+        """
         entry = schema.OperatorCodeT()
         entry.builtinCode, entry.version = getattr(schema.BuiltinOperator, kind), version
         entry.deprecatedBuiltinCode = min(entry.builtinCode, 127)
         operator = schema.OperatorT()
         operator.opcodeIndex = self._known_code(entry)
         operator.inputs = np.array(inputs, np.int32)
-        output = self._tensor(f"op{len(self._graph.operators)}", shape, dtype)
+        if output is None:
+            output = self._tensor(f"op{len(self._graph.operators)}", shape, dtype)
         operator.outputs = np.array([output], np.int32)
         if options:
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, options)
@@ -316,19 +305,12 @@ class GraphWriter:
         self._graph.operators.append(operator)
         return output
 
-    def _binary(self, kind: str, x: int, y: int, options: str, **fields: Any) -> int:
-        shape = np.broadcast_shapes(self.shape(x), self.shape(y))
-        return self._add(kind, [x, y], shape, options, **fields)
-
     def _add_edges(
         self, kind: str, x: int, edges: tuple[tuple[int, int], ...], options: str, **fields: Any
     ) -> int:
         shape = tuple(n + before + after for n, (before, after) in zip(self.shape(x), edges))
         inputs = [x, self.constant(np.array(edges, np.int32))]
         return self._add(kind, inputs, shape, options, **fields)
-
-    def _dtype(self, tensor: int) -> Any:
-        return _DTYPES[self._graph.tensors[tensor].type]
 
     def _known_code(self, entry: Any) -> int:
         """The number of an operator code of this kind and version, added if it is new."""

@@ -16,11 +16,9 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from oido.models.tflite.builder import operator_kind, pack_pruned, unpack
+from oido.models.tflite.builder import GraphWriter, operator_kind, pack_pruned
 
 __all__ = ["with_framewise"]
-
-_OP = schema.BuiltinOperator
 
 
 @lru_cache(maxsize=8)
@@ -32,53 +30,45 @@ def with_framewise(content: bytes) -> tuple[bytes, int] | None:
     f32[N · columns, classes], a window's columns one after the other. None if the embedding is not
     the mean over an image f32[1, columns, bands, D], or an output needs more than the embedding.
     """
-    model, graph = unpack(content)
-    *heads, embedding = (int(t) for t in graph.outputs)
-    makers = {int(t): op for op in graph.operators for t in op.outputs}
-    pool = makers.get(embedding)
-    if pool is None or operator_kind(model, pool) != _OP.MEAN:
-        return None
-    image = graph.tensors[int(pool.inputs[0])]
-    if len(image.shape) != 4 or image.shape[1] < 2:
-        return None
-    columns = int(image.shape[1])
-    editor = _Editor(model, graph)
-    column = editor.columns(pool, columns)
-    outputs = editor.repeated(embedding, column, heads, columns)
-    if outputs is None:
-        return None
-    graph.outputs = np.array([*graph.outputs, *outputs], np.int32)
-    return pack_pruned(model, graph), columns
+    return _FramewiseWriter.on(content).with_columns()
 
 
-class _Editor:
-    """Adds tensors and operators to a graph."""
+class _FramewiseWriter(GraphWriter):
+    """Adds to a finished network."""
 
-    def __init__(self, model: Any, graph: Any) -> None:
-        self._model, self._graph = model, graph
+    def with_columns(self) -> tuple[bytes, int] | None:
+        graph = self._graph
+        *heads, embedding = (int(t) for t in graph.outputs)
+        makers = {int(t): op for op in graph.operators for t in op.outputs}
+        pool = makers.get(embedding)
+        if pool is None or operator_kind(self._model, pool) != schema.BuiltinOperator.MEAN:
+            return None
+        image = graph.tensors[int(pool.inputs[0])]
+        if len(image.shape) != 4 or image.shape[1] < 2:
+            return None
+        columns = int(image.shape[1])
+        outputs = self._repeated(embedding, self._columns(pool, columns), heads, columns)
+        if outputs is None:
+            return None
+        graph.outputs = np.array([*graph.outputs, *outputs], np.int32)
+        return pack_pruned(self._model, graph), columns
 
-    def columns(self, pool: Any, columns: int) -> int:
+    def _columns(self, pool: Any, columns: int) -> int:
         """The mean over frequency of each column, shaped as the embeddings of so many windows."""
         image, embedding = int(pool.inputs[0]), int(pool.outputs[0])
         depth = int(self._graph.tensors[embedding].shape[-1])
-        mean = self._tensor(embedding, (1, columns, 1, depth), "columns")
+        mean = self._tensor_like(embedding, (1, columns, 1, depth), "columns")
         over_frequency = deepcopy(pool)
-        over_frequency.inputs = np.array([image, self._constant(np.array([2], np.int32))], np.int32)
+        over_frequency.inputs = np.array([image, self.constant(np.array([2], np.int32))], np.int32)
         over_frequency.outputs = np.array([mean], np.int32)
         over_frequency.builtinOptions.keepDims = True
+        self._graph.operators.append(over_frequency)
         shape = np.array([-1, *self._graph.tensors[embedding].shape[1:]], np.int32)
-        flat = self._tensor(embedding, (columns, *shape[1:]), "column")
-        reshape = schema.OperatorT()
-        reshape.opcodeIndex = self._code(_OP.RESHAPE)
-        reshape.inputs = np.array([mean, self._constant(shape)], np.int32)
-        reshape.outputs = np.array([flat], np.int32)
-        reshape.builtinOptionsType = schema.BuiltinOptions.ReshapeOptions
-        reshape.builtinOptions = schema.ReshapeOptionsT()
-        reshape.builtinOptions.newShape = shape
-        self._graph.operators += [over_frequency, reshape]
-        return flat
+        flat = self._tensor_like(embedding, (columns, *shape[1:]), "column")
+        inputs, options = [mean, self.constant(shape)], "ReshapeOptions"
+        return self._add("RESHAPE", inputs, (), options, output=flat, newShape=shape)
 
-    def repeated(
+    def _repeated(
         self, entry: int, replacement: int, outputs: list[int], columns: int
     ) -> list[int] | None:
         """The operators from ``entry`` to these outputs once more, behind ``replacement``.
@@ -96,7 +86,7 @@ class _Editor:
             again = deepcopy(op)
             for t in (int(t) for t in op.outputs):
                 shape = self._graph.tensors[t].shape
-                copies[t] = self._tensor(t, (columns, *shape[1:]), "framewise")
+                copies[t] = self._tensor_like(t, (columns, *shape[1:]), "framewise")
             again.inputs = np.array([copies.get(t, t) for t in inputs], np.int32)
             again.outputs = np.array([copies[int(t)] for t in op.outputs], np.int32)
             self._graph.operators.append(again)
@@ -108,7 +98,7 @@ class _Editor:
         inputs = {int(t) for t in self._graph.inputs}
         return set(range(len(self._graph.tensors))) - made - inputs
 
-    def _tensor(self, like: int, shape: tuple[int, ...], name: str) -> int:
+    def _tensor_like(self, like: int, shape: tuple[int, ...], name: str) -> int:
         """A tensor of the type and the steps of another, its batch open."""
         tensor = deepcopy(self._graph.tensors[like])
         tensor.name = f"{name}_{len(self._graph.tensors)}"
@@ -116,26 +106,3 @@ class _Editor:
         tensor.shapeSignature = np.array([-1, *shape[1:]], np.int32)
         self._graph.tensors.append(tensor)
         return len(self._graph.tensors) - 1
-
-    def _constant(self, values: Any) -> int:
-        buffer = schema.BufferT()
-        buffer.data = np.frombuffer(values.tobytes(), np.uint8)
-        self._model.buffers.append(buffer)
-        tensor = schema.TensorT()
-        tensor.name = f"constant_{len(self._graph.tensors)}"
-        tensor.shape = np.array(values.shape, np.int32)
-        tensor.type = schema.TensorType.INT32
-        tensor.buffer = len(self._model.buffers) - 1
-        self._graph.tensors.append(tensor)
-        return len(self._graph.tensors) - 1
-
-    def _code(self, kind: int) -> int:
-        """The number of an operator code, added if the graph has it not yet."""
-        for number, code in enumerate(self._model.operatorCodes):
-            if max(code.builtinCode, code.deprecatedBuiltinCode) == kind:
-                return number
-        code = schema.OperatorCodeT()
-        code.builtinCode, code.version = kind, 1
-        code.deprecatedBuiltinCode = min(kind, 127)
-        self._model.operatorCodes.append(code)
-        return len(self._model.operatorCodes) - 1
