@@ -14,8 +14,6 @@ from hypothesis import strategies as st
 
 from oido.batch.plan import Failure, Plan
 from oido.batch.units import (
-    EMBEDDINGS,
-    TABLES,
     Outcome,
     RunSpec,
     Source,
@@ -87,9 +85,7 @@ def test_a_calibration_counts_by_its_content_and_not_by_its_path(tmp_path: Path)
     assert found[0] == found[1] != found[2]
 
 
-def test_tables_and_run_ids() -> None:
-    assert RunSpec().tables == TABLES
-    assert RunSpec(embeddings=True).tables == (*TABLES, EMBEDDINGS)
+def test_run_ids() -> None:
     ids = {RunSpec().run_id for _ in range(20)}
     assert len(ids) == 20
     assert {len(run_id) for run_id in ids} == {16}

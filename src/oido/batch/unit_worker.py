@@ -197,19 +197,12 @@ class UnitWorker:
         """The recording's own row, and the last report of it: what can be committed now."""
         source, failure, seconds = unit.source, summary.failure, time.monotonic() - started
         row = {
+            **source._asdict(),
+            **vars(summary),  # the schema takes what it has a column for
             "file": source.name,
             "location": utf8(source.location),
-            "size": source.size,
-            "modified": source.modified,
             "key": source.key,
-            "duration": summary.duration,
-            "channels": summary.channels,
             "sample_rate": info.sample_rate_hz if info else 0,
-            "windows": summary.windows,
-            "rows": summary.rows,
-            "padded_share": summary.padded_share,
-            "damaged_packets": summary.damaged_packets,
-            "unknown": summary.unknown,
             "failure_kind": failure and failure.kind,
             "failure_reason": failure and utf8(failure.reason),
             "tags": utf8(json.dumps(tags, ensure_ascii=False, sort_keys=True)),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -170,7 +170,7 @@ class Outcome:
             "seconds": round(self.seconds, 3),
         }
         if self.failure is not None:
-            entry["failure"] = {"kind": self.failure.kind, "reason": self.failure.reason}
+            entry["failure"] = asdict(self.failure)
         if self.state == "piece":
             unit = self.unit
             entry["range"] = [unit.number, unit.of, unit.first_window, unit.windows]
