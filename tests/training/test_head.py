@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from oido.errors import OptionError
 from oido.heads import OutputKind
 from oido.training.embeddings import clip_probabilities
-from oido.training.fit import MlpOptions, fit_linear, fit_mlp
+from oido.training.fit import fit_linear
 from oido.training.head import Dense, EmbeddingHead
 from tests.training.embedded_sounds import made_clips, made_tags
 
@@ -51,25 +49,6 @@ def test_scaled_head_has_scaled_logits() -> None:
 def test_other_sizes_are_refused() -> None:
     with pytest.raises(OptionError, match="embeddings of 2"):
         tiny("softmax").scores(np.zeros((1, 3), np.float32))
-
-
-@pytest.mark.parametrize("kind", ["linear", "mlp"])
-def test_head_comes_back_from_its_file(kind: str, tmp_path: Path) -> None:
-    clips = made_clips(4)
-    head = fit_linear(clips) if kind == "linear" else fit_mlp(clips, MlpOptions(epochs=2))
-    head.save(tmp_path / "a.npz")
-    head.save(tmp_path / "b.npz")
-    back = EmbeddingHead.load(tmp_path / "a.npz")
-    assert type(back) is type(head)
-    assert back.classes == head.classes
-    np.testing.assert_array_equal(back.scores(clips.embeddings), head.scores(clips.embeddings))
-    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-
-
-def test_other_files_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "x.npz").write_bytes(b"not a head")
-    with pytest.raises(OptionError, match="not a head"):
-        EmbeddingHead.load(tmp_path / "x.npz")
 
 
 def test_undecided_windows_say_nothing_of_a_clip() -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from oido.arrays import F32, F64, I64
+from oido.arrays import F32, I64
 from oido.calibration.thresholds import between
 from oido.datasets.splits import group_numbers
 from oido.errors import OptionError
@@ -129,16 +129,12 @@ def guaranteed_thresholds(
     return np.array(found, np.float32)
 
 
-def p_value(losses: F64, rate: float) -> float:
-    """How probable losses as low as these are, f64[n] of 0..1, if their mean is truly ``rate``.
+def p_value(total: float, n: int, rate: float, whole: bool) -> float:
+    """How probable n losses of 0..1 with so low a sum are, if their mean is truly ``rate``.
 
-    An upper bound. Exact (binomial) for losses of 0 and 1; else the smaller one of Hoeffding's and
-    Bentkus's.
+    An upper bound. Exact (binomial) for losses of 0 and 1 (``whole``); else the smaller one of
+    Hoeffding's and Bentkus's.
     """
-    return _p_value(float(losses.sum()), len(losses), rate, bool(np.isin(losses, (0, 1)).all()))
-
-
-def _p_value(total: float, n: int, rate: float, whole: bool) -> float:
     if total >= rate * n:
         return 1.0
     if whole:
@@ -196,7 +192,7 @@ def _tester(guarantee: Guarantee, groups: I64) -> Callable[[NDArray[np.intp]], b
     def is_safe(lost: NDArray[np.intp]) -> bool:
         """Whether these clips may be lost."""
         total = float((np.bincount(numbers[lost], minlength=len(sizes)) / sizes).sum())
-        p = _p_value(total, len(sizes), guarantee.rate, whole)
+        p = p_value(total, len(sizes), guarantee.rate, whole)
         return p <= 1 - guarantee.confidence + 1e-12
 
     return is_safe

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -64,33 +62,6 @@ class EmbeddingHead:
             (last.bias * np.float32(slope)).astype(np.float32),
         )
         return replace(self, layers=(*self.layers[:-1], dense))
-
-    def save(self, path: Path) -> None:
-        """Write the head as .npz; the same head gives the same bytes."""
-        arrays = {
-            f"{n}.{name}": a for n, x in enumerate(self.layers) for name, a in vars(x).items()
-        }
-        with open(path, "wb") as file:
-            np.savez(
-                file,
-                classes=np.array(self.classes),
-                output=np.array(self.output),
-                square_root=np.array(self.square_root),
-                **arrays,
-            )
-
-    @classmethod
-    def load(cls, path: Path) -> EmbeddingHead:
-        """Read what `save` wrote. Raises OptionError if it is something else."""
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                count = sum(name.endswith(".weights") for name in file.files)
-                layers = tuple(Dense(file[f"{n}.weights"], file[f"{n}.bias"]) for n in range(count))
-                output: Any = str(file["output"])
-                names = tuple(str(name) for name in file["classes"])
-                return cls(names, layers, output, bool(file["square_root"]))
-        except (OSError, ValueError, KeyError) as error:
-            raise OptionError(f"{path} is not a head that oido saved") from error
 
 
 def activate(logits: F32, output: OutputKind) -> F32:
