@@ -208,3 +208,9 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "damaged.pt").write_bytes(b"PK\x03\x04")
     with pytest.raises(ModelFormatError, match=r"damaged\.pt: "):
         Mn04.from_pretrained(tmp_path / "damaged.pt")
+
+
+def test_the_spectrum_is_computed_in_the_numbers_that_were_asked_for():
+    module = Mn04.from_state(random_state(), torch.float32)
+    assert module.front_end.window.dtype == torch.float32
+    assert Mn04.from_state(random_state()).front_end.window.dtype == torch.float64

@@ -7,9 +7,8 @@ import hashlib
 import os
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head
@@ -91,8 +90,9 @@ def load_model(
             raise OptionError("the ensemble hears windows of one length, which cannot be chosen")
         first, second = ENSEMBLE_MEMBERS
         return ensemble(load_model(first, on_message, precision), load_model(second, on_message))
-    read = partial(_read, precision=precision, window_seconds=window_seconds)
-    model = fetch.read_model(name_or_path, read, on_message)
+    model = fetch.read_model(
+        name_or_path, lambda *file: _read(_File(*file), precision, window_seconds), on_message
+    )
     if precision not in (None, model.precision):
         raise OptionError(f"{model.path.name} holds float32 weights; there is no int8 precision")
     return model
@@ -116,22 +116,25 @@ def is_calibrated(name_or_path: str | os.PathLike[str], head: str | None = None)
     return bool(wanted) and wanted[-1].calibration is not None
 
 
-def _read(
-    path: Path,
-    content: bytes,
-    known: ModelCard | None,
-    precision: Precision | None,
-    window_seconds: float | None,
-) -> AudioModel:
+class _File(NamedTuple):
+    """A model's file; known: its card, if it is one of the catalogue."""
+
+    path: Path
+    content: bytes
+    known: ModelCard | None
+
+
+def _read(file: _File, precision: Precision | None, window_seconds: float | None) -> AudioModel:
+    path, content, _ = file
     if window_seconds is not None and path.suffix != ".pt":
         raise OptionError(f"{path.name} hears windows of one length, which cannot be chosen")
     if path.suffix in {".h5", ".pt"}:
-        return _from_weights(path, content, known, window_seconds)
+        return _from_weights(file, window_seconds)
     graph = TfliteGraph(content)
     raw = graph.metadata()
     if raw is None:
         with suppress(ModelFormatError):
-            return _original(path, content, known, from_float(content))
+            return _original(file, from_float(content))
         raise ModelFormatError(
             "it has no metadata: labels and sample rate are not known. If you know them, add them: "
             f"oido models annotate {path.name} --labels labels.txt --sample-rate 16000"
@@ -157,9 +160,7 @@ def _read(
     if precision is not None and precision != own:
         network = _in_float32(network, content, precision)
     return _model(
-        path,
-        content,
-        known,
+        file,
         metadata,
         heads=tuple(heads.values()),
         windows=windows,
@@ -245,14 +246,12 @@ _MN_WINDOWS = WindowParams(32_000, 320_000, 320, 160_000, 320_000, repeat_pause_
 with 2 s of silence between: the best of the ways that benchmarks/mn04_windowing.py compares."""
 
 
-def _from_weights(
-    path: Path, content: bytes, known: ModelCard | None, window_seconds: float | None
-) -> AudioModel:
+def _from_weights(file: _File, window_seconds: float | None) -> AudioModel:
     """Weights without a graph: the graph is written here."""
-    if path.suffix == ".h5":
+    if file.path.suffix == ".h5":
         from oido.models.networks.yamnet_h5 import from_h5
 
-        return _original(path, content, known, from_h5(content))
+        return _original(file, from_h5(file.content))
     from oido.models.networks.torch_file import read_state_dict
 
     windows = _MN_WINDOWS if window_seconds is None else _mn_windows(window_seconds)
@@ -260,32 +259,29 @@ def _from_weights(
     frames = mn.patch_frames
 
     def write() -> bytes:
-        state = read_state_dict(content)
+        state = read_state_dict(file.content)
         graph = mn04.network(state, frames)
         if (classes := len(state["classifier.5.bias"])) != mn04.LABEL_COUNT:
             raise ModelFormatError(f"it has {classes} scores, and mn04 {mn04.LABEL_COUNT}")
         return graph
 
-    graph = fetch.derived_graph(fetch.sha256_of(content), f"mn04-{frames}", write)
+    graph = fetch.derived_graph(fetch.sha256_of(file.content), f"mn04-{frames}", write)
     network = MnNetwork(mn, graph)
-    return _float_model(path, content, known, network, windows, audioset_labels())
+    return _float_model(file, network, windows, audioset_labels())
 
 
-def _original(
-    path: Path, content: bytes, known: ModelCard | None, weights: yamnet.YamNetWeights
-) -> AudioModel:
+def _original(file: _File, weights: yamnet.YamNetWeights) -> AudioModel:
     """The float YAMNet, whatever file its weights are from."""
     labels = yamnet_labels()
     if weights.classes != len(labels):
         raise ModelFormatError(f"it has {weights.classes} scores, and YAMNet {len(labels)}")
     network = LogMelNetwork(yamnet.YAMNET_FRONT_END, yamnet.cut_graph(weights), is_cut=False)
-    return _float_model(path, content, known, network, yamnet.YAMNET_FRONT_END.windows, labels)
+    return _float_model(file, network, yamnet.YAMNET_FRONT_END.windows, labels)
 
 
-def _model(
-    path: Path, content: bytes, known: ModelCard | None, metadata: ModelMetadata, **rest: Any
-) -> AudioModel:
+def _model(file: _File, metadata: ModelMetadata, **rest: Any) -> AudioModel:
     """The catalogue's facts come before those of the file."""
+    path, content, known = file
     return AudioModel(
         name=known.name if known else metadata.name or path.stem,
         path=path,
@@ -300,16 +296,11 @@ def _model(
 
 
 def _float_model(
-    path: Path,
-    content: bytes,
-    known: ModelCard | None,
-    network: Network,
-    windows: WindowParams,
-    labels: tuple[str, ...],
+    file: _File, network: Network, windows: WindowParams, labels: tuple[str, ...]
 ) -> AudioModel:
     facts = ModelMetadata("", "weights of your own", "", "", (), (), {})
     rest = {"network": network, "windows": windows, "precision": "float32"}
-    return _model(path, content, known, facts, heads=(Head("scores", labels),), **rest)
+    return _model(file, facts, heads=(Head("scores", labels),), **rest)
 
 
 def _mn_windows(seconds: float) -> WindowParams:

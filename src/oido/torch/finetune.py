@@ -190,16 +190,8 @@ class _Run:
             logits, windows.clips, windows.weights, sounds.targets, sounds.multi_label
         )
         better = self._best is None or verdict.log_loss < self._best[0].validation_loss
-        report = EpochReport(
-            len(self.history) + 1,
-            stages,
-            loss,
-            verdict.log_loss,
-            verdict.accuracy,
-            verdict.slope,
-            better,
-            time.process_time() - self.started_cpu,
-        )
+        seconds = time.process_time() - self.started_cpu
+        report = EpochReport(len(self.history) + 1, stages, loss, *verdict, better, seconds)
         self.history.append(report)
         if better:
             state = self._learner.network.state_dict()

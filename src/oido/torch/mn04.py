@@ -96,9 +96,8 @@ class Mn04(StagedNetwork):
         Raises ModelFormatError.
         """
         head = state.get("classifier.5.bias")
-        module = cls(
-            len(head) if head is not None and head.ndim == 1 and len(head) else LABEL_COUNT
-        )
+        classes = len(head) if head is not None and head.ndim == 1 else 0
+        module = cls(classes or LABEL_COUNT, spectrum_dtype)
         tensors = {name: torch.from_numpy(np.array(values)) for name, values in state.items()}
         try:
             module.load_state_dict(tensors, strict=True)
