@@ -16,6 +16,7 @@ from oido.datasets.clip import Clip, ClipSet, LeftOut
 __all__ = [
     "FileTruth",
     "TimedLabel",
+    "background_clips",
     "file_truths",
     "gaps",
     "merge_events",
@@ -84,6 +85,15 @@ def gaps(regions: Iterable[tuple[float, float]], duration: float) -> list[tuple[
         since = max(since, end + _MARGIN_SECONDS)
     free.append((since, duration))
     return [(start, end) for start, end in free if end - start >= _SHORTEST_GAP_SECONDS]
+
+
+def background_clips(
+    like: Clip, regions: Iterable[tuple[float, float]], duration: float
+) -> list[Clip]:
+    """Clips without an event in the `gaps` of a recording, of the group and the fold of another."""
+    empty = replace(like, labels=(), negatives=(), complete=True)
+    found = gaps(regions, duration)
+    return [replace(empty, start_time=start, end_time=end) for start, end in found]
 
 
 class TimedLabel(NamedTuple):

@@ -13,11 +13,11 @@ import math
 import os
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from oido.datasets.clip import Clip, Found, LeftOut, check_label, meaning_of, source_of
-from oido.datasets.regions import gaps, region_around, relate
+from oido.datasets.regions import background_clips, region_around, relate
 from oido.datasets.waveforms import probe
 from oido.errors import OptionError, needs_extra
 
@@ -275,10 +275,7 @@ def _relate_regions(found: Found, background_from_gaps: bool) -> None:
         if background_from_gaps and all(clip.is_region for clip in clips):
             duration = probe(path).duration
             regions = [(c.start_time or 0.0, c.end_time or duration) for c in clips]
-            found.clips += [
-                replace(clips[0], labels=(), negatives=(), start_time=s, end_time=e, complete=True)
-                for s, e in gaps(regions, duration)
-            ]
+            found.clips += background_clips(clips[0], regions, duration)
 
 
 def _no_clip_message(table: str, files: _Files, found: Found) -> str:

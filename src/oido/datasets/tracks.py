@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from oido.datasets.clip import Clip, Found, LeftOut, check_label, meaning_of, source_of
 from oido.datasets.folders import files_below, is_recording
-from oido.datasets.regions import gaps, region_around, relate
+from oido.datasets.regions import background_clips, region_around, relate
 from oido.datasets.tables import read_text, seconds
 from oido.datasets.waveforms import probe
 from oido.errors import OptionError
@@ -211,17 +211,13 @@ def _clips_of(
             found.left_out.append(LeftOut(mark.where, "the label has no text"))
     clips = []
     for (start, end), same in regions.items():
-        meaning = meaning_of((mark.text for mark in same), same[0].where)
-        labels, negatives, complete = meaning
+        labels, negatives, complete = meaning_of((mark.text for mark in same), same[0].where)
         clips.append(Clip(recording, labels, negatives, start, end, None, group, complete))
     clips = relate(clips)
     if background_from_gaps and not any(track.problems for track in parsed):
         duration, problem = probe(recording)
         regions_of_marks = [region_around(mark.start, mark.end) for mark in marks]
-        clips += [
-            Clip(recording, (), (), start, end, None, group)
-            for start, end in gaps(regions_of_marks, duration)
-        ]
+        clips += background_clips(Clip(recording, group=group), regions_of_marks, duration)
         if problem and not clips:
             found.left_out.append(LeftOut(recording, problem))
     return clips
