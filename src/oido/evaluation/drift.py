@@ -20,6 +20,7 @@ from oido.datasets.folders import files_below, is_recording
 from oido.errors import OptionError
 from oido.evaluation.bootstrap import Estimate, plain
 from oido.evaluation.drift_features import Acoustics, FeatureSet, collect_features
+from oido.evaluation.evaluate import label_thresholds
 from oido.evaluation.two_sample_tests import (
     joint_p,
     mmd,
@@ -29,12 +30,10 @@ from oido.evaluation.two_sample_tests import (
     shuffled,
     source_weights,
 )
-from oido.evaluation.verdict import Remark
-from oido.events.thresholds import on_thresholds
+from oido.evaluation.verdict import Remark, listed
 from oido.inference.classifier import AudioClassifier
 from oido.inference.embedder import require_embeddings
 from oido.models.model import AudioModel
-from oido.params import Detection
 
 __all__ = ["LEAST_RECORDINGS", "Drift", "MovedClass", "MovedFact", "SetSize", "drift"]
 
@@ -220,12 +219,7 @@ def _compare(
     looked_at = np.flatnonzero(values.max(axis=0) >= _NOTICEABLE)
     columns = moved_columns(values[:, looked_at], source, labels)
     p, (area_p, mmd_p, classes_p) = joint_p([areas, discrepancies, columns.largest])
-    thresholds = on_thresholds(
-        len(classifier.labels),
-        Detection(),
-        classifier.label_indices,
-        classifier.postprocessor.head.thresholds,
-    )
+    thresholds = label_thresholds(classifier)
     moved = [
         MovedClass(
             classifier.labels[column],
@@ -341,16 +335,12 @@ def _trust(found: Drift, what: str) -> Iterator[Remark]:
 
 
 def _classes(moved: Sequence[MovedClass]) -> Iterator[Remark]:
-    if not moved:
-        return
     for tone, rising in (("higher", True), ("lower", False)):
         found = [e for e in moved if (e.area > 0.5) == rising]
         if found:
-            names = ", ".join(repr(e.label) for e in found[: _LISTED // 2])
-            more = len(found) - _LISTED // 2
-            also = f" and {more} more" if more > 0 else ""
+            names = listed([repr(e.label) for e in found], _LISTED // 2)
             verb = "scores" if len(found) == 1 else "score"
-            yield Remark("fair", f"in new recordings {names}{also} {verb} {tone}")
+            yield Remark("fair", f"in new recordings {names} {verb} {tone}")
 
 
 _PHRASES = {

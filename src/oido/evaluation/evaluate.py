@@ -24,7 +24,7 @@ from oido.models.model import AudioModel
 from oido.params import Detection
 from oido.signal.decode import AudioSource
 
-__all__ = ["evaluate", "predict_clips"]
+__all__ = ["evaluate", "label_thresholds", "predict_clips"]
 
 Progress = Callable[[int, int], None]
 """Called with how many clips are done, and how many there are."""
@@ -103,7 +103,7 @@ def predict_clips(
         tuple(classifier.labels[column] for column in chosen),
         targets[kept][:, chosen],
         values[:, chosen],
-        _thresholds(classifier, thresholds)[chosen],
+        label_thresholds(classifier, thresholds)[chosen],
         multi_label=dataset.multi_label,
         calibrated=is_calibrated,
         scores=np.stack(scores)[:, chosen] if is_calibrated else None,
@@ -182,8 +182,13 @@ def _columns(classifier: AudioClassifier, dataset: Dataset) -> _Columns:
     return _Columns(classes, no_event, of_label)
 
 
-def _thresholds(classifier: AudioClassifier, explicit: float | Mapping[str, float] | None) -> F32:
-    """f32[C] of all labels. Raises OptionError for a threshold that is none."""
+def label_thresholds(
+    classifier: AudioClassifier, explicit: float | Mapping[str, float] | None = None
+) -> F32:
+    """f32[C] of all labels: those given, else the model's own, else 0.3.
+
+    Raises OptionError for a threshold that is none.
+    """
     own = classifier.postprocessor.head.thresholds
     if isinstance(explicit, Mapping):
         detection = Detection(thresholds=tuple(explicit.items()))

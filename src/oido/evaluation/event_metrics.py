@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -186,12 +186,10 @@ def judge_events(
     left_out += [LeftOut(label, "no event of it") for label in columns if label not in present]
     kept = [list(columns).index(label) for label in classes]
     chosen = [
-        JudgedFile(
-            file.truth,
-            [event for event in file.detections if event.label in present],
-            file.scores[:, kept],
-            file.edges,
-            file.duration,
+        replace(
+            file,
+            detections=[event for event in file.detections if event.label in present],
+            scores=file.scores[:, kept],
         )
         for file in files
     ]

@@ -41,6 +41,16 @@ MOST_BYTES = 5_000_000
 _MOST_CLASSES = 25
 """Of a confusion table that can still be read."""
 
+_IN_TEXT = (
+    "clip accuracy",
+    "window accuracy",
+    "mAP",
+    "ROC-AUC",
+    "macro F1",
+    "micro F1",
+    "d′",
+    "ECE",
+)
 _LISTED = 10
 _SUFFIXES = (".html", ".htm", ".json")
 
@@ -200,25 +210,13 @@ class Report:
             "baselines": plots.baselines_picture(m.clip_accuracy, self.baselines),
             "learning": plots.learning_picture(self.learning_curve),
         }
-        figures = (
-            ("clip accuracy", m.clip_accuracy),
-            ("window accuracy", m.window_accuracy),
-            ("right decisions", m.label_accuracy),
-            ("mAP", m.macro_ap),
-            ("ROC-AUC", m.macro_roc_auc),
-            ("d′", Estimate(m.macro_d_prime)),
-            ("macro F1", m.macro_f1),
-            ("micro F1", m.micro_f1),
-            ("ECE", Estimate(m.reliability.ece if self.judged.calibrated else math.nan)),
-            ("Brier score", m.reliability.brier),
-        )
         return render(
             "evaluation.html",
             "train",
             title=self.title,
             report=self,
             pictures=pictures,
-            figures=figures,
+            figures=self._figures().items(),
             places=_places(m.classes),
             confusion=_confusion(m),
             mistakes=list(_with_media(self.mistakes)),
@@ -236,24 +234,29 @@ class Report:
             text = self.to_html()
         write_text(target, text)
 
-    def __str__(self) -> str:
+    def _figures(self) -> dict[str, Estimate]:
+        """By the name that people read; NaN is not shown."""
         m = self.metrics
+        return {
+            "clip accuracy": m.clip_accuracy,
+            "window accuracy": m.window_accuracy,
+            "right decisions": m.label_accuracy,
+            "mAP": m.macro_ap,
+            "ROC-AUC": m.macro_roc_auc,
+            "d′": Estimate(m.macro_d_prime),
+            "macro F1": m.macro_f1,
+            "micro F1": m.micro_f1,
+            "ECE": Estimate(m.reliability.ece if self.judged.calibrated else math.nan),
+            "Brier score": m.reliability.brier,
+        }
+
+    def __str__(self) -> str:
         lines = [self.title, self.how, ""]
         lines += [str(remark) for remark in self.verdict]
         lines += ["", *self._table(), ""]
-        named = (
-            ("clip accuracy", m.clip_accuracy),
-            ("window accuracy", m.window_accuracy),
-            ("mAP", m.macro_ap),
-            ("ROC-AUC", m.macro_roc_auc),
-            ("macro F1", m.macro_f1),
-            ("micro F1", m.micro_f1),
-        )
+        figures = self._figures()
+        named = ((name, figures[name]) for name in _IN_TEXT)
         lines += [f"{name:<16}{_with_interval(each)}" for name, each in named if each.is_known]
-        if not math.isnan(m.macro_d_prime):
-            lines.append(f"{'d′':<16}{number(m.macro_d_prime)}")
-        if self.judged.calibrated and m.reliability.cases:
-            lines.append(f"{'ECE':<16}{m.reliability.ece:.3f}")
         width = max([16, *(len(name) + 2 for name, _ in self.facts)])
         lines += [f"{name:<{width}}{value}" for name, value in self.facts]
         if self.left_out:
@@ -290,14 +293,8 @@ def _class_dict(entry: ClassMetrics) -> dict[str, Any]:
 def _reliability_dict(found: Reliability | None) -> dict[str, Any] | None:
     if found is None:
         return None
-    return {
-        "cases": found.cases,
-        "ece": found.ece,
-        "ece_by_chance": found.by_chance,
-        "over_confidence": found.over_confidence,
-        "brier": found.brier,
-        "bins": found.bins,
-    }
+    renamed = {"by_chance": "ece_by_chance"}
+    return {renamed.get(name, name): value for name, value in vars(found).items()}
 
 
 def _mistake_dict(mistake: Mistake) -> dict[str, Any]:

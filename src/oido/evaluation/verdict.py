@@ -12,7 +12,7 @@ from oido.evaluation.metrics import ClassMetrics, Metrics
 from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.ranking_and_calibration import Reliability
 
-__all__ = ["Baseline", "CurvePoint", "Remark", "verdict"]
+__all__ = ["Baseline", "CurvePoint", "Remark", "listed", "verdict"]
 
 Tone = Literal["good", "fair", "poor"]
 
@@ -112,13 +112,13 @@ def _too_few(classes: Iterable[ClassMetrics]) -> Iterator[Remark]:
     """Fewer than `ENOUGH_RECORDINGS` recordings of a class."""
     none = [repr(entry.label) for entry in classes if not entry.clips]
     if none:
-        yield Remark("poor", f"no clips of {_listed(none)} to judge by")
+        yield Remark("poor", f"no clips of {listed(none)} to judge by")
     few = [e for e in classes if e.clips and e.recordings < ENOUGH_RECORDINGS]
     for entry in few[:_LISTED]:
         clips, sources = _count(entry.clips, "clip"), _count(entry.recordings, "recording")
         yield Remark("poor", f"not enough data for {entry.label!r}: {clips} from {sources}")
     if more := few[_LISTED:]:
-        names = _listed([repr(entry.label) for entry in more])
+        names = listed([repr(entry.label) for entry in more])
         yield Remark("poor", f"not enough data either for {names}")
 
 
@@ -131,13 +131,11 @@ def _confused(metrics: Metrics) -> Iterator[Remark]:
     for a, first in enumerate(metrics.confusion_labels[:-1]):
         for b in range(a + 1, len(metrics.confusion_labels) - 1):
             second, wrong = metrics.confusion_labels[b], int(matrix[a, b] + matrix[b, a])
+            of = int(clips[a] * bool(matrix[a, b]) + clips[b] * bool(matrix[b, a]))
             if matrix[a, b] and matrix[b, a]:
-                of = int(clips[a] + clips[b])
                 text = f"{first} and {second} are mistaken for each other in {wrong} of {of}"
             else:
-                actual, mistaken_for, of = first, second, clips[a]
-                if matrix[b, a]:
-                    actual, mistaken_for, of = second, first, clips[b]
+                actual, mistaken_for = (second, first) if matrix[b, a] else (first, second)
                 text = f"{actual} is taken for {mistaken_for} in {wrong} of {of}"
             if wrong >= _OFTEN_CLIPS and wrong >= _OFTEN_SHARE * of:
                 found.append((wrong / of, text))
@@ -250,6 +248,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(names[: 2 * _LISTED])
-    return shown + (f" and {len(names) - 2 * _LISTED} more" if len(names) > 2 * _LISTED else "")
+def listed(names: Sequence[str], most: int = 2 * _LISTED) -> str:
+    """So many of the names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
