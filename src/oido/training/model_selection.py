@@ -170,20 +170,11 @@ def _check(clips: EmbeddedClips, candidates: Sequence[Candidate]) -> None:
 
 def _folds(clips: EmbeddedClips, seed: int) -> I64 | None:
     """The clips' own folds if they can be used; else as many as the rarest class has sources."""
-    if clips.folds.min() >= 0:
-        usable = len(np.unique(clips.folds)) > 1 and all(
-            len(np.unique(clips.folds[column > 0])) > 1
-            for column in clips.targets.T
-            if np.nansum(column) > 0
-        )
-        if usable:
-            return clips.folds
-    sources = [
-        len(np.unique(clips.groups[column > 0]))
-        for column in clips.targets.T
-        if np.nansum(column) > 0
-    ]
-    count = min(LARGEST_FOLDS, *sources)
+    present = [column > 0 for column in clips.targets.T if np.nansum(column) > 0]
+    # A class in two folds of its own is in two of all.
+    if clips.folds.min() >= 0 and all(len(np.unique(clips.folds[clip])) > 1 for clip in present):
+        return clips.folds
+    count = min(LARGEST_FOLDS, *(len(np.unique(clips.groups[clip])) for clip in present))
     if count < 2:
         return None
     return stratified_folds(clips.labels, clips.groups, count, seed)

@@ -43,10 +43,6 @@ class NoveltyDetector:
         """f32[K]: of whole clips, the mean of their windows', each by its share of sound."""
         return clips.clip_means(self.similarities(clips.embeddings)[:, None])[:, 0]
 
-    def unknown(self, clips: EmbeddedClips) -> Bools:
-        """bool[K]: which clips are of no trained class, by the threshold."""
-        return self.clip_similarities(clips) < self.threshold
-
 
 def fit_novelty(
     clips: EmbeddedClips, *, square_root: bool, folds: I64 | None = None, accepted: float = 0.95

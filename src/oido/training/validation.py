@@ -15,6 +15,7 @@ from oido.datasets.dataset import accuracy
 from oido.evaluation.predictions import ClipPredictions, JudgedWindows
 from oido.evaluation.verdict import CurvePoint
 from oido.models.model import AudioModel
+from oido.params import Windowing
 from oido.training.embed import Embedded
 from oido.training.embeddings import EmbeddedClips, clip_probabilities
 from oido.training.fit import LinearOptions, fit_linear, one_thread
@@ -67,11 +68,9 @@ def predictions_out_of_fold(
 
 def _times(clips: EmbeddedClips, model: AudioModel) -> F64:
     """f64[M, 2]: start and end of each window in its clip, seconds."""
-    windows = model.windows
-    first = clips.starts[clips.clip_index]
-    starts = (np.arange(len(first)) - first) * windows.hop_samples
-    ends = starts + windows.window_samples
-    return np.asarray(np.stack([starts, ends], axis=1) / windows.sample_rate_hz)
+    windowing = Windowing.from_seconds(model.windows, None)
+    counts = np.bincount(clips.clip_index).tolist()
+    return np.concatenate([windowing.times(0, count) for count in counts])
 
 
 _SHARES = (0.25, 0.5, 1.0)
