@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from oido.inference.block import PatchMemory, make_block
+from oido.inference.block import PatchMemory, joined_blocks, make_block, transformed
 from oido.inference.postprocess import SelectedScores
 from oido.params import Windowing
 from oido.runtime.base import Outputs
@@ -36,14 +36,15 @@ def test_blocks_of_a_source_are_its_windows_one_after_the_other(
     framer = WindowFramer(windowing, batch)
     segments = [*framer.push(np.ones(n_samples, np.float32)), *framer.flush()]
     blocks = [
-        make_block(s, outputs(s.n_windows), np.zeros(s.n_windows), windowing, n_samples, None)
+        make_block(s, outputs(s.n_windows), np.zeros(s.n_windows), windowing, n_samples)
         for s in segments
     ]
     numbers = [block.first_window + row for block in blocks for row in range(len(block.scores))]
     assert numbers == list(range(windowing.count(n_samples)))
-    weights = np.concatenate([block.weights for block in blocks])
-    times = np.concatenate([block.times for block in blocks])
-    for number, weight, (start, end) in zip(numbers, weights, times):
+    joined = joined_blocks(blocks)
+    assert (joined.first_window, joined.framewise) == (0, None)
+    assert len(joined.scores) == len(joined.embeddings) == len(joined.loudness) == len(numbers)
+    for number, weight, (start, end) in zip(numbers, joined.weights, joined.times):
         first = number * windowing.hop_samples
         share = Fraction(min(window, n_samples - first), window)
         assert abs(weight - float(share)) < 1e-12
@@ -57,10 +58,10 @@ def test_a_transform_chooses_scores_and_brings_the_similarities() -> None:
     windowing = Windowing(16_000, 400, 160)
     segment = Segment(7, 4, np.zeros(880, np.float32), 160)
     loudness = np.array([0.1, 0.2, 0.3, 0.4])
-    plain = make_block(segment, outputs(4), loudness, windowing, 10_000, None)
+    plain = make_block(segment, outputs(4), loudness, windowing, 10_000)
     assert plain.scores.shape == (4, 3)
     assert (plain.similarities, plain.skipped, plain.first_window) == (None, 0, 7)
-    chosen = make_block(segment, outputs(4), loudness, windowing, 10_000, transform)
+    chosen = transformed(plain, transform)
     assert chosen.scores.tolist() == [[1.0], [4.0], [7.0], [10.0]]
     assert chosen.similarities is not None
     assert chosen.similarities.tolist() == [2.0, 5.0, 8.0, 11.0]

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 import oido
 from oido.errors import EmptyAudioError, InvalidSamplesError, OptionError
-from oido.inference.pipeline import make_pipeline
+from oido.inference.block import Block
+from oido.inference.pipeline import Pipeline
 from oido.inference.predictor import Predictor, PredictorPool
-from oido.inference.result import ClassificationResult
+from oido.inference.result import ClassificationResult, Prediction
 from oido.inference.stream import WindowStream
 from oido.params import Windowing
 from oido.signal.decode import AudioInfo, AudioReader
@@ -52,7 +53,9 @@ def hear(model):
         """(scores f32[N, 521], embeddings f32[N, 1024], weights f64[N], loudness f64[N],
         n_samples)"""
         reader = Pieces(samples, rate_hz, cuts)
-        pipeline = make_pipeline(model, reader.info, windowing, batch_windows=batch)
+        pipeline = Pipeline(
+            model, reader.info, windowing, batch_windows=batch, measures_loudness=True
+        )
         stream = WindowStream(reader, pipeline, predictors, workers=workers)
         blocks = list(stream)
         arrays = [np.concatenate(parts) for parts in zip(*(block[1:6] for block in blocks))]
@@ -175,18 +178,11 @@ def test_windows_and_times_of_a_file(classifier, n_samples, windows):
 def test_times_stay_exact_after_an_hour(classifier):
     """Whole samples divided once: no sum of 0.48 s that drifts."""
     hour = 7_499
-    result = ClassificationResult(
-        info=classifier.stream(noise(16_000), 16_000).info,
-        postprocessors={"scores": classifier.postprocessor},
-        head="scores",
-        windowing=WINDOWING,
-        n_samples=57_600_000,
-        raw_scores=np.zeros((hour, 521), np.float32),
-        embeddings=np.zeros((hour, 1), np.float32),
-        weights=np.ones(hour),
-        loudness=np.ones(hour),
-        aggregation="mean",
-    )
+    info = classifier.stream(noise(16_000), 16_000).info
+    scores, ones = np.zeros((hour, 521), np.float32), np.ones(hour)
+    windows = Block(0, scores, scores[:, :1], ones, ones, WINDOWING.times(0, hour))
+    prediction = Prediction(info, WINDOWING, 57_600_000, windows, aggregation="mean")
+    result = ClassificationResult(prediction, {"scores": classifier.postprocessor}, "scores")
     assert result.times[:, 0].tolist() == [float(Fraction(k * 7_680, 16_000)) for k in range(hour)]
     assert result.times[7_000].tolist() == [3_360.0, 3_360.975]
 
@@ -248,7 +244,7 @@ def test_one_shot_is_push_everything_then_flush(model, hear):
 
 def pipeline_of(model, rate_hz, channels=1, **options):
     info = AudioInfo("<made>", rate_hz, channels, None, "float32", "array")
-    return make_pipeline(model, info, WINDOWING, **options)
+    return Pipeline(model, info, WINDOWING, **options)
 
 
 @settings(max_examples=40)

@@ -121,7 +121,7 @@ def test_patches_are_those_of_each_window_alone(model: AudioModel, hop_frames: i
 
 def test_a_batch_of_many_sources_is_each_alone(model: AudioModel) -> None:
     """Single windows and segments of several, in one call: more than the network runs at once."""
-    batch, alone = BatchPredictor.of(model), Predictor.of(model)
+    batch, alone = BatchPredictor(model), Predictor.of(model)
     rng, window = np.random.default_rng(11), model.windows.window_samples
     items = []
     for n_windows in [1] * 9 + [3, 1, 12]:
@@ -143,7 +143,7 @@ def test_a_network_of_the_waveform_itself_is_batched_too(model: AudioModel) -> N
     rng, window = np.random.default_rng(12), model.windows.window_samples
     sounds = rng.normal(0, 0.1, (3, window)).astype(np.float32)
     items = [WorkItem(0, Segment(0, 1, sound, 7_680), PatchMemory()) for sound in sounds]
-    outputs = BatchPredictor.of(stranger).predict(items)
+    outputs = BatchPredictor(stranger).predict(items)
     for found, sound in zip(outputs, sounds):
         assert np.array_equal(found.scores, Predictor.of(model).predict(sound, 7_680).scores)
     with pytest.raises(oido.OptionError, match="no log-mel frames"):
@@ -170,12 +170,11 @@ def test_a_predictor_comes_back_to_the_pool_even_after_an_error() -> None:
         def run(self, patches: Any) -> Any:
             raise RuntimeError("out of order")
 
-    class Cutting:
-        def patches(self, waveform: Any, hop_samples: int) -> Any:
-            return waveform[None, None]
+    def one_patch(waveform: Any, hop_samples: int) -> Any:
+        return waveform[None, None]
 
     def make() -> Predictor:
-        made.append(Predictor(Cutting(), Failing(2)))
+        made.append(Predictor(one_patch, Failing(2)))
         return made[-1]
 
     pool = PredictorPool([make])

@@ -9,8 +9,9 @@ import pytest
 import oido
 from oido.errors import OptionError, UnknownLabelError
 from oido.heads import Head
+from oido.inference.block import Block
 from oido.inference.postprocess import make_postprocessors
-from oido.inference.result import ClassificationResult
+from oido.inference.result import ClassificationResult, Prediction
 from oido.params import Selection, Windowing
 from oido.signal.decode import AudioInfo
 from oido.types import Category, Event
@@ -29,20 +30,18 @@ def make():
         selection, head = selection or Selection(), Head("scores", LABELS)
         windowing = Windowing(16_000, 15_600, 7_680)
         assert windowing.count(N_SAMPLES) == 4
-        return ClassificationResult(
-            info=AudioInfo("made.wav", 16_000, 1, None, "none", "array"),
-            postprocessors=make_postprocessors(
-                (head,), head, selection, locale="en", rolls_up=False
-            ),
-            head="scores",
-            windowing=windowing,
-            n_samples=N_SAMPLES,
-            raw_scores=SCORES,
-            embeddings=np.zeros((4, 2), np.float32),
+        windows = Block(
+            0,
+            SCORES,
+            np.zeros((4, 2), np.float32),
             weights=np.array([1.0, 1.0, 1.0, 0.75]),
             loudness=np.array([1.0, 1.0, 1.0, 0.5]),
-            aggregation=aggregation,
+            times=windowing.times(0, 4),
         )
+        info = AudioInfo("made.wav", 16_000, 1, None, "none", "array")
+        prediction = Prediction(info, windowing, N_SAMPLES, windows, aggregation=aggregation)
+        processors = make_postprocessors((head,), head, selection, locale="en", rolls_up=False)
+        return ClassificationResult(prediction, processors, "scores")
 
     return result
 

@@ -12,7 +12,7 @@ import pytest
 
 import oido
 from oido.errors import OptionError
-from oido.inference.pipeline import make_pipeline
+from oido.inference.pipeline import Pipeline
 from oido.inference.predictor import BatchPredictor
 from oido.inference.scheduler import BatchScheduler
 from oido.models.loading import ensemble
@@ -97,7 +97,7 @@ def test_a_resampled_window_comes_with_the_samples_that_complete_it(
 ) -> None:
     """As soon as the pipeline alone would have it, whatever the resampler holds back."""
     samples, size = noise(3.0, rate_hz), rate_hz // 100
-    pipeline = make_pipeline(classifier.model, info(rate_hz), classifier.windowing)
+    pipeline = Pipeline(classifier.model, info(rate_hz), classifier.windowing)
     hub, kept = BatchScheduler(classifier.model, 1), Kept()
     fed = hub.open(info(rate_hz), classifier.windowing, kept)
     complete = 0

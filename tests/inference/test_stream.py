@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from oido.inference.block import BATCH_WINDOWS
-from oido.inference.pipeline import make_pipeline
+from oido.inference.pipeline import Pipeline
 from oido.inference.predictor import Predictor, PredictorPool
 from oido.inference.stream import WindowStream
 from oido.params import FrontEndParams, Windowing
@@ -47,7 +47,8 @@ def fake_predictors(make_runtime=lambda: FakeRuntime(7, 5)):
 
     def make_predictor():
         runtime = make_runtime()
-        return Predictor(FrontEnd(PARAMS, HANN, (5, 239), runtime.project), runtime)
+        front_end = FrontEnd(PARAMS, HANN, (5, 239), runtime.project)
+        return Predictor(front_end.patches, runtime)
 
     return PredictorPool([make_predictor])
 
@@ -55,7 +56,7 @@ def fake_predictors(make_runtime=lambda: FakeRuntime(7, 5)):
 def window_stream(reader, predictors, windowing, *, batch_windows=BATCH_WINDOWS, workers=1):
     """The stream of a model with one network."""
     model = SimpleNamespace(network=None)
-    pipeline = make_pipeline(model, reader.info, windowing, batch_windows=batch_windows)
+    pipeline = Pipeline(model, reader.info, windowing, batch_windows=batch_windows)
     adapts = batch_windows == 1
     return WindowStream(reader, pipeline, predictors, workers=workers, adapts_hop=adapts)
 

@@ -23,7 +23,6 @@ def test_sizes_are_as_asked():
 
 def test_it_fits_the_seam():
     runtime: Runtime = FakeRuntime(2)
-    assert callable(runtime.project)
     assert callable(runtime.run)
 
 

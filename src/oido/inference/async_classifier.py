@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from oido.errors import OptionError
 from oido.inference.async_io import AnySource, SampleSource, StreamWindow, WindowQueue, open_source
@@ -17,8 +17,9 @@ from oido.inference.push_stream import BlockSink, PushStream
 from oido.inference.result import ClassificationResult
 from oido.inference.scheduler import BatchScheduler
 from oido.models.model import AudioModel
+from oido.options import check
 from oido.params import Windowing
-from oido.signal.decode import AudioInfo, AudioSource
+from oido.signal.decode import AudioSource
 from oido.signal.mixing import Channel
 
 __all__ = ["AsyncAudioClassifier"]
@@ -52,10 +53,9 @@ class AsyncAudioClassifier:
         *,
         jobs: int | None = None,
     ) -> None:
+        check("jobs", jobs)
         if not isinstance(model, AudioClassifier):
             model = AudioClassifier(model, jobs=jobs)
-        if jobs is not None and jobs < 1:
-            raise OptionError(f"jobs must be 1 or more, not {jobs}")
         self._classifier, self._jobs = model, jobs or model.jobs
         self._scheduler: BatchScheduler | None = None
         self._decoding = asyncio.Semaphore(_RECORDINGS_PER_THREAD * self._jobs)
@@ -90,11 +90,11 @@ class AsyncAudioClassifier:
     ) -> ClassificationResult:
         """Hear one recording to its end; as `AudioClassifier.classify`. Raises AudioError."""
         async with self._decoding:
-            whole, windowing = _Whole(), self._classifier.windowing
+            whole = _Whole()
             samples = await open_source(source, sample_rate)
             stream = self._start(
                 samples,
-                windowing,
+                self._classifier.windowing,
                 whole,
                 channel=channel,
                 batch_windows=_BATCH_WINDOWS,
@@ -106,8 +106,9 @@ class AsyncAudioClassifier:
                 self._stop(stream, samples)
         if whole.error is not None:
             raise whole.error
-        blocks_so_far = _Source(samples.info, stream.n_samples, samples.damaged_packets)
-        return self._classifier.result_of(blocks_so_far, whole.blocks_so_far)
+        return self._classifier.result_of(
+            samples.info, stream.n_samples, samples.damaged_packets, whole.blocks_so_far
+        )
 
     async def stream(
         self,
@@ -175,12 +176,6 @@ class AsyncAudioClassifier:
         self._open.discard(stream)
         stream.close()
         source.stop()
-
-
-class _Source(NamedTuple):
-    info: AudioInfo
-    n_samples: int
-    damaged_packets: int
 
 
 class _Whole:

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,18 +12,15 @@ from oido.arrays import F32, F64
 from oido.inference.postprocess import SelectedScores
 from oido.params import Windowing
 from oido.runtime.base import Outputs
-from oido.signal.decode import AudioInfo
 from oido.signal.framing import Segment
 
 __all__ = [
     "BATCH_WINDOWS",
     "Block",
-    "Branch",
-    "Framer",
     "PatchMemory",
     "ScoreTransform",
-    "SourceInfo",
     "WorkItem",
+    "joined_blocks",
     "make_block",
     "transformed",
 ]
@@ -59,35 +56,6 @@ class Block(NamedTuple):
     framewise: F32 | None = None
 
 
-class Framer(Protocol):
-    """Cuts a stream of samples into segments.
-
-    n_samples: pushed so far; missing_samples: until there is another segment.
-    """
-
-    n_samples: int
-
-    @property
-    def missing_samples(self) -> int: ...
-
-    def push(self, waveform: F32) -> list[Segment]: ...
-
-    def flush(self) -> list[Segment]: ...
-
-
-class SourceInfo(Protocol):
-    """What is known of a source: samples so far at the model's rate, pieces that were left out."""
-
-    @property
-    def info(self) -> AudioInfo: ...
-
-    @property
-    def n_samples(self) -> int: ...
-
-    @property
-    def damaged_packets(self) -> int: ...
-
-
 class PatchMemory:
     """The last patch of a source, for whoever makes the next: its window's number, and itself."""
 
@@ -106,35 +74,26 @@ class WorkItem(NamedTuple):
     memory: PatchMemory
 
 
-class Branch(NamedTuple):
-    """One network's view of a source: its windows, and the framer that cuts them."""
-
-    windowing: Windowing
-    framer: Framer
-
-
 def make_block(
-    segment: Segment,
-    outputs: Outputs,
-    loudness: F64,
-    windowing: Windowing,
-    n_samples: int,
-    transform: ScoreTransform | None,
+    segment: Segment, outputs: Outputs, loudness: F64, windowing: Windowing, n_samples: int
 ) -> Block:
     """A segment with its outputs; n_samples: of the source so far, its end included if known."""
     first, n = segment.first_window, segment.n_windows
     ends = (np.arange(n) + first) * windowing.hop_samples + windowing.window_samples
     weights = np.asarray(1.0 - np.maximum(0, ends - n_samples) / windowing.window_samples)
-    block = Block(
-        first,
-        outputs.scores,
-        outputs.embeddings,
-        weights,
-        loudness,
-        windowing.times(first, n),
-        framewise=outputs.framewise,
-    )
-    return transformed(block, transform)
+    times = windowing.times(first, n)
+    scores, embeddings, framewise = outputs
+    return Block(first, scores, embeddings, weights, loudness, times, framewise=framewise)
+
+
+def joined_blocks(blocks: Sequence[Block]) -> Block:
+    """All blocks of a source as one."""
+    columns = dict(zip(Block._fields, zip(*blocks)))
+    arrays = ("scores", "embeddings", "weights", "loudness", "times", "framewise")
+    joined: dict[str, Any] = {
+        name: np.concatenate(columns[name]) for name in arrays if columns[name][0] is not None
+    }
+    return blocks[0]._replace(**joined)
 
 
 def transformed(block: Block, transform: ScoreTransform | None) -> Block:

@@ -5,25 +5,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from oido.arrays import F32
 from oido.errors import ModelFormatError, OptionError
 from oido.events.aggregation import Aggregator
-from oido.inference.block import BATCH_WINDOWS, Block, ScoreTransform, SourceInfo
-from oido.inference.pipeline import make_pipeline
+from oido.inference.block import BATCH_WINDOWS, Block, joined_blocks
+from oido.inference.pipeline import Pipeline, PipelineOptions
 from oido.inference.postprocess import make_postprocessors
 from oido.inference.predictor import Predictor, PredictorPool, validated
-from oido.inference.result import ClassificationResult
+from oido.inference.result import ClassificationResult, Prediction
 from oido.inference.stream import WindowStream
 from oido.models.calibration_file import Calibration, apply_calibration
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, Precision
 from oido.options import check
 from oido.params import Selection, Windowing, available_cores
-from oido.signal.decode import AudioReader, AudioSource, open_audio
+from oido.signal.decode import AudioInfo, AudioReader, AudioSource, open_audio
 from oido.signal.mixing import Channel
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["AudioClassifier"]
 
@@ -133,27 +135,25 @@ class AudioClassifier:
         Memory grows by 12 kB per window (at the default hop 16 MB per hour for scores, 47 MB for
         those of frames, 31 MB for embeddings); `stream` keeps it flat. Raises AudioError.
         """
-        stream = self._stream(source, sample_rate, self.windowing, channel, None, transform=None)
-        return self.result_of(stream, list(stream))
+        stream = self._stream(source, sample_rate, channel=channel, batch_windows=BATCH_WINDOWS)
+        blocks = list(stream)
+        return self.result_of(stream.info, stream.n_samples, stream.damaged_packets, blocks)
 
-    def result_of(self, source: SourceInfo, blocks: Sequence[Block]) -> ClassificationResult:
+    def result_of(
+        self, info: AudioInfo, n_samples: int, damaged_packets: int, blocks: Sequence[Block]
+    ) -> ClassificationResult:
         """The result of a source that is over; blocks: with the scores of all heads."""
-        return ClassificationResult(
-            info=source.info,
-            postprocessors=self._postprocessors,
-            head=self.postprocessor.head.name,
-            windowing=self.windowing,
-            n_samples=source.n_samples,
-            raw_scores=np.concatenate([b.scores for b in blocks]),
-            embeddings=np.concatenate([b.embeddings for b in blocks]),
-            weights=np.concatenate([b.weights for b in blocks]),
-            loudness=np.concatenate([b.loudness for b in blocks]),
-            image_samples=self.model.image_samples,
-            raw_framewise=_joined([b.framewise for b in blocks]),
-            aggregation=self._aggregation,
-            novelty=self.model.novelty,
-            damaged_packets=source.damaged_packets,
+        prediction = Prediction(
+            info,
+            self.windowing,
+            n_samples,
+            joined_blocks(blocks),
+            self.model.image_samples,
+            self._aggregation,
+            self.model.novelty,
+            damaged_packets,
         )
+        return ClassificationResult(prediction, self._postprocessors, self.postprocessor.head.name)
 
     def log_mel(
         self, source: AudioSource, sample_rate: int | None = None, *, channel: Channel = "mix"
@@ -185,41 +185,33 @@ class AudioClassifier:
         batch_windows: that are predicted together; 1 gives each window as soon as its last sample
         is there, and costs about twice the time.
         """
-        windowing = self.windowing
-        if hop is not None:
-            windowing = Windowing.from_seconds(self.model.windows, hop)
         return self._stream(
-            source, sample_rate, windowing, channel, jobs, self.postprocessor.select, batch_windows
+            source,
+            sample_rate,
+            hop,
+            jobs,
+            channel=channel,
+            transform=self.postprocessor.select,
+            batch_windows=batch_windows,
         )
 
     def _stream(
         self,
         source: AudioSource | AudioReader,
         sample_rate: int | None,
-        windowing: Windowing,
-        channel: Channel,
-        jobs: int | None,
-        transform: ScoreTransform | None,
-        batch_windows: int = BATCH_WINDOWS,
+        hop: float | None = None,
+        jobs: int | None = None,
+        **options: Unpack[PipelineOptions],
     ) -> WindowStream:
+        windowing = self.windowing
+        if hop is not None:
+            windowing = Windowing.from_seconds(self.model.windows, hop)
         reader = source if isinstance(source, AudioReader) else open_audio(source, sample_rate)
-        pipeline = make_pipeline(
-            self.model,
-            reader.info,
-            windowing,
-            channel=channel,
-            transform=transform,
-            batch_windows=batch_windows,
-        )
+        options["measures_loudness"] = True  # whoever reads the blocks may aggregate them
         return WindowStream(
             reader,
-            pipeline,
+            Pipeline(self.model, reader.info, windowing, **options),
             self._predictors,
             workers=jobs or self.jobs,
-            adapts_hop=batch_windows == 1,
+            adapts_hop=options["batch_windows"] == 1,
         )
-
-
-def _joined(parts: Sequence[F32 | None]) -> F32 | None:
-    known = [part for part in parts if part is not None]
-    return np.concatenate(known) if known else None

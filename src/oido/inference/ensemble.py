@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from oido.arrays import F32, F64
-from oido.inference.block import Block, ScoreTransform, transformed
+from oido.inference.block import Block
 from oido.params import Windowing
 
 __all__ = ["EnsembleCombiner", "power_mean"]
@@ -41,8 +41,32 @@ class EnsembleCombiner:
         self._hop = pieces.hop_seconds
         self._length = pieces.window_samples / pieces.sample_rate_hz
         self._rows: deque[tuple[int, F32]] = deque()
+        self._pending: deque[tuple[Block, F64]] = deque()
 
-    def centres(self, block: Block, n_samples: int) -> F64:
+    def push(self, branch: int, block: Block, n_samples: int) -> list[Block]:
+        """More windows of the first (branch 0), or pieces of the second; the blocks now complete.
+
+        Those of a branch come in order. n_samples: of the branch so far.
+        """
+        if branch == 0:
+            self._pending.append((block, self._centres(block, n_samples)))
+        else:
+            rows = block.scores[:, self._columns]
+            self._rows.extend(enumerate(rows, start=block.first_window))
+        complete = []
+        last_start = self._rows[-1][0] * self._hop if self._rows else -np.inf
+        # Where a piece begins behind all of a block's centres, no other will cover them.
+        while self._pending and last_start > self._pending[0][1][-1]:
+            complete.append(self._combined(*self._pending.popleft()))
+        return complete
+
+    def flush(self) -> list[Block]:
+        """The blocks that are left."""
+        blocks = [self._combined(*pending) for pending in self._pending]
+        self._pending.clear()
+        return blocks
+
+    def _centres(self, block: Block, n_samples: int) -> F64:
         """The middle of each window in seconds, f64[N], but never behind the end."""
         w = self._windows
         numbers = block.first_window + np.arange(len(block.scores))
@@ -51,24 +75,15 @@ class EnsembleCombiner:
         # Until the end is known, no window's centre lies behind what was read.
         return np.minimum(centres, max(end, 0.0))
 
-    def push(self, block: Block) -> None:
-        """More pieces, as the second hears them."""
-        rows = block.scores[:, self._columns]
-        self._rows.extend(enumerate(rows, start=block.first_window))
-
-    def reaches(self, centres: F64) -> bool:
-        """Whether a piece begins behind all of these: then no other will cover them."""
-        return bool(self._rows) and self._rows[-1][0] * self._hop > centres[-1]
-
-    def combined(self, block: Block, centres: F64, transform: ScoreTransform | None) -> Block:
-        """The first's block with the scores of both. Blocks must come in order."""
+    def _combined(self, block: Block, centres: F64) -> Block:
+        """The first's block with the scores of both."""
         scores, framewise = block.scores, block.framewise
         if self._rows:  # there are none if the source was damaged at its very start
             around = np.stack([self._mean(float(c)) for c in centres])
             scores = power_mean(scores, around)
             if framewise is not None:
                 framewise = power_mean(framewise, around[:, None])
-        return transformed(block._replace(scores=scores, framewise=framewise), transform)
+        return block._replace(scores=scores, framewise=framewise)
 
     def _mean(self, centre: float) -> F32:
         """The mean of the second's scores over its pieces that cover this time, f32[C]."""

@@ -12,9 +12,7 @@ waits, and no thread belongs to a source: thousands can run side by side.
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Sequence
+from typing import TypedDict
 
 import numpy as np
 
@@ -22,53 +20,93 @@ from oido.arrays import F32, F64
 from oido.errors import AudioError
 from oido.inference.block import (
     Block,
-    Branch,
     PatchMemory,
     ScoreTransform,
     WorkItem,
     make_block,
+    transformed,
 )
 from oido.inference.ensemble import EnsembleCombiner
 from oido.models.model import AudioModel, EnsembleNetwork
 from oido.params import Windowing
 from oido.runtime.base import Outputs
 from oido.signal.decode import AudioInfo
-from oido.signal.framing import PieceFramer, WindowFramer
+from oido.signal.framing import PieceFramer, Segment, WindowFramer
 from oido.signal.level import window_loudness
 from oido.signal.mixing import Channel, Mono
 from oido.signal.resample import Resampler
 
-__all__ = ["Pipeline", "make_pipeline"]
+__all__ = ["Pipeline", "PipelineOptions"]
 
 _PIECES_PER_BATCH = 4
 
 
-class Pipeline(ABC):
-    """One source. Used by one thread at a time.
+class PipelineOptions(TypedDict, total=False):
+    """The options of a `Pipeline`, for those who only hand them on."""
+
+    channel: Channel
+    transform: ScoreTransform | None
+    batch_windows: int
+    measures_loudness: bool
+
+
+class _Branch:
+    """One network's view of a source: its windows, and the stages that lead to them."""
+
+    def __init__(
+        self, number: int, windowing: Windowing, framer: WindowFramer | PieceFramer, from_hz: int
+    ) -> None:
+        self.windowing, self.framer = windowing, framer
+        self._number, self._memory = number, PatchMemory()
+        self._resampler = Resampler(from_hz, windowing.sample_rate_hz)
+
+    def push(self, mono: F32) -> list[WorkItem]:
+        return self._items(self.framer.push(self._resampler.push(mono)))
+
+    def flush(self) -> list[WorkItem]:
+        rest = self.framer.push(self._resampler.flush())
+        return self._items([*rest, *self.framer.flush()])
+
+    def _items(self, segments: list[Segment]) -> list[WorkItem]:
+        return [WorkItem(self._number, segment, self._memory) for segment in segments]
+
+
+class Pipeline:
+    """One source, for a model of one network or two. Used by one thread at a time.
 
     ``push`` and ``flush`` give work; ``collect`` gets each item's outputs, those of a branch in
     order, and gives the blocks that are complete; ``finish`` gives the rest. ``damage``: an error
-    of the samples themselves; nothing behind it is used. measures_loudness: blocks have the
-    loudness of their windows, which only whole recordings need; else it is 0.
+    of the samples themselves; nothing behind it is used.
+
+    transform: of the scores of all heads to those wanted; None: all of them. batch_windows: that
+    are predicted together; 1 gives each as soon as its last sample is there. measures_loudness:
+    blocks have the loudness of their windows, which only whole recordings need; else it is 0.
+    Raises OptionError for a channel that is none.
     """
 
     def __init__(
         self,
+        model: AudioModel,
         info: AudioInfo,
-        channel: Channel,
-        branches: Sequence[Branch],
+        windowing: Windowing,
         *,
-        measures_loudness: bool,
+        channel: Channel = "mix",
+        transform: ScoreTransform | None = None,
+        batch_windows: int = 1,
+        measures_loudness: bool = False,
     ) -> None:
-        self.info, self._branches = info, tuple(branches)
-        self._measures_loudness = measures_loudness
+        self.info, self.windowing = info, windowing
+        self._transform, self._measures_loudness = transform, measures_loudness
         self._mono = Mono(info, channel)
         self._n_frames = 0
-        self._memories = [PatchMemory() for _ in branches]
-        self._resamplers = [
-            Resampler(info.sample_rate_hz, branch.windowing.sample_rate_hz) for branch in branches
-        ]
-        self.windowing = branches[0].windowing
+        network, rate = model.network, info.sample_rate_hz
+        self._branches = [_Branch(0, windowing, WindowFramer(windowing, batch_windows), rate)]
+        self._combiner: EnsembleCombiner | None = None
+        if isinstance(network, EnsembleNetwork):
+            pieces, filled = network.pieces, network.second.windows.window_samples
+            framer = PieceFramer(pieces, filled, min(batch_windows, _PIECES_PER_BATCH))
+            self._branches.append(_Branch(1, pieces, framer, rate))
+            self._combiner = EnsembleCombiner(network.columns, windowing, pieces)
 
     @property
     def n_samples(self) -> int:
@@ -83,24 +121,18 @@ class Pipeline(ABC):
         """The work that f32[n, channels] completes."""
         mono = self._mono.push(block)
         self._n_frames += len(mono)
-        return [
-            WorkItem(number, segment, self._memories[number])
-            for number, branch in enumerate(self._branches)
-            for segment in branch.framer.push(self._resamplers[number].push(mono))
-        ]
+        return [item for branch in self._branches for item in branch.push(mono)]
 
     def flush(self, *, damaged: bool = False) -> list[WorkItem]:
         """What is left; of a damaged source, whatever has a whole window. Raises AudioError."""
         if not damaged:
             self._mono.flush()
-        items = []
-        for number, branch in enumerate(self._branches):
-            if damaged and branch.framer.n_samples < branch.windowing.window_samples:
-                continue
-            segments = branch.framer.push(self._resamplers[number].flush())
-            memory = self._memories[number]
-            items += [WorkItem(number, s, memory) for s in [*segments, *branch.framer.flush()]]
-        return items
+        return [
+            item
+            for branch in self._branches
+            if not damaged or branch.framer.n_samples >= branch.windowing.window_samples
+            for item in branch.flush()
+        ]
 
     def loudness(self, item: WorkItem) -> F64:
         """Of each window of an item, f64[N]; may be called by any thread."""
@@ -110,13 +142,19 @@ class Pipeline(ABC):
         length = self._branches[item.branch].windowing.window_samples
         return window_loudness(segment.waveform, length, segment.hop_samples)
 
-    @abstractmethod
     def collect(self, item: WorkItem, outputs: Outputs, loudness: F64) -> list[Block]:
         """The blocks that these outputs complete."""
+        branch = self._branches[item.branch]
+        n_samples = branch.framer.n_samples
+        blocks = [make_block(item.segment, outputs, loudness, branch.windowing, n_samples)]
+        if self._combiner is not None:
+            blocks = self._combiner.push(item.branch, blocks[0], n_samples)
+        return [transformed(block, self._transform) for block in blocks]
 
     def finish(self) -> list[Block]:
         """The blocks that are left when all work of the flush has been collected."""
-        return []
+        blocks = [] if self._combiner is None else self._combiner.flush()
+        return [transformed(block, self._transform) for block in blocks]
 
     def missing_frames(self) -> int:
         """Frames of the source that must come, at the least, before there is work again."""
@@ -125,105 +163,3 @@ class Pipeline(ABC):
         # Counted from the source's start: a resampler holds some of what it got, and gives it later
         # all at once.
         return max(1, math.ceil(needed * self.info.sample_rate_hz / rate) - self._n_frames)
-
-    def _block(
-        self,
-        item: WorkItem,
-        outputs: Outputs,
-        loudness: F64,
-        transform: ScoreTransform | None,
-    ) -> Block:
-        windowing, framer = self._branches[item.branch]
-        return make_block(item.segment, outputs, loudness, windowing, framer.n_samples, transform)
-
-
-class _SinglePipeline(Pipeline):
-    """For one network."""
-
-    def __init__(
-        self,
-        info: AudioInfo,
-        channel: Channel,
-        branch: Branch,
-        transform: ScoreTransform | None,
-        *,
-        measures_loudness: bool,
-    ) -> None:
-        super().__init__(info, channel, [branch], measures_loudness=measures_loudness)
-        self._transform = transform
-
-    def collect(self, item: WorkItem, outputs: Outputs, loudness: F64) -> list[Block]:
-        return [self._block(item, outputs, loudness, self._transform)]
-
-
-class _EnsemblePipeline(Pipeline):
-    """For two networks (`oido.inference.ensemble`); columns: as of `EnsembleCombiner`."""
-
-    def __init__(
-        self,
-        info: AudioInfo,
-        channel: Channel,
-        branches: tuple[Branch, Branch],
-        columns: Sequence[int],
-        transform: ScoreTransform | None,
-        *,
-        measures_loudness: bool,
-    ) -> None:
-        super().__init__(info, channel, branches, measures_loudness=measures_loudness)
-        self._transform = transform
-        self._combiner = EnsembleCombiner(columns, branches[0].windowing, branches[1].windowing)
-        self._pending: deque[tuple[Block, F64]] = deque()
-
-    def collect(self, item: WorkItem, outputs: Outputs, loudness: F64) -> list[Block]:
-        block = self._block(item, outputs, loudness, None)
-        if item.branch == 0:
-            self._pending.append((block, self._combiner.centres(block, self.n_samples)))
-        else:
-            self._combiner.push(block)
-        return self._combined(at_end=False)
-
-    def finish(self) -> list[Block]:
-        return self._combined(at_end=True)
-
-    def _combined(self, *, at_end: bool) -> list[Block]:
-        blocks = []
-        while self._pending and (at_end or self._combiner.reaches(self._pending[0][1])):
-            block, centres = self._pending.popleft()
-            blocks.append(self._combiner.combined(block, centres, self._transform))
-        return blocks
-
-
-def make_pipeline(
-    model: AudioModel,
-    info: AudioInfo,
-    windowing: Windowing,
-    *,
-    channel: Channel = "mix",
-    transform: ScoreTransform | None = None,
-    batch_windows: int = 1,
-    measures_loudness: bool = True,
-) -> Pipeline:
-    """The pipeline of a source for a model of one network or two.
-
-    batch_windows: that are predicted together; 1 gives each as soon as its last sample is there.
-    Raises OptionError for a channel that is none.
-    """
-    branch = Branch(windowing, WindowFramer(windowing, batch_windows))
-    network = model.network
-    if not isinstance(network, EnsembleNetwork):
-        return _SinglePipeline(
-            info, channel, branch, transform, measures_loudness=measures_loudness
-        )
-    pieces = PieceFramer(
-        network.pieces,
-        network.second.windows.window_samples,
-        min(batch_windows, _PIECES_PER_BATCH),
-    )
-    return _EnsemblePipeline(
-        info,
-        channel,
-        (branch, Branch(network.pieces, pieces)),
-        network.columns,
-        transform,
-        measures_loudness=measures_loudness,
-    )

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
-from typing import Protocol
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from oido.errors import ModelFormatError, OptionError
 from oido.inference.block import WorkItem
 from oido.models.model import AudioModel, EnsembleNetwork, LogMelNetwork, MnNetwork, WholeNetwork
 from oido.models.tflite.framewise import with_framewise
-from oido.params import FrontEndParams, WindowParams
+from oido.params import FrontEndParams
 from oido.runtime.base import Outputs, Runtime, joined_outputs
 from oido.runtime.litert import LiteRtRuntime, WholeRuntime
 from oido.signal.framing import Segment, cut_windows
@@ -43,25 +42,23 @@ _SHORTCUT_TOLERANCE = 1 / 256
 """A step of quantised scores; a float head may differ by roundings, another front end does more."""
 
 
-class PatchMaker(Protocol):
-    """What stands between waveform and network; one worker's own."""
-
-    def patches(self, waveform: F32, hop_samples: int) -> F32:
-        """f32[(N − 1) · hop + window] → one patch for each window, f32[N, …]."""
-        ...
-
+PatchMaker = Callable[[F32, int], F32]
+"""Waveform f32[(N − 1) · hop + window] and hop in samples → a patch for each window, f32[N, …]."""
 
 FrameMaker = Callable[[F32], F32]
 """Waveform f32[n] → log-mel frames f32[t, bands]."""
 
 
 class Predictor:
-    """Patches and network of one model; not shared between threads."""
+    """Patches and network of one model; not shared between threads.
+
+    run: outputs of patches f32[N, …], N ≥ 1.
+    """
 
     def __init__(
-        self, patch_maker: PatchMaker, runtime: Runtime, frames: FrameMaker | None = None
+        self, patches: PatchMaker, runtime: Runtime, frames: FrameMaker | None = None
     ) -> None:
-        self._patch_maker, self._runtime, self._frames = patch_maker, runtime, frames
+        self.patches, self.run, self._frames = patches, runtime.run, frames
 
     @classmethod
     def of(cls, model: AudioModel, *, framewise: bool = False) -> Predictor:
@@ -76,24 +73,18 @@ class Predictor:
             runtime = LiteRtRuntime(graph.projection, *(extended or (graph.network,)))
             bins = (graph.first_bin, graph.last_bin)
             front_end = FrontEnd(network.front_end, graph.window, bins, runtime.project)
-            return cls(front_end, runtime, front_end.frames)
+            return cls(front_end.patches, runtime, front_end.frames)
         if isinstance(network, MnNetwork):
-            return cls(MnFrontEnd(network.front_end), LiteRtRuntime(None, network.content))
+            patches = MnFrontEnd(network.front_end).patches
+            return cls(patches, LiteRtRuntime(None, network.content))
         if isinstance(network, EnsembleNetwork):
             raise OptionError(f"{model.name} is two networks; choose one of them for this")
-        return cls(_Windows(model.windows.window_samples), whole_runtime(network))
-
-    def patches(self, waveform: F32, hop_samples: int) -> F32:
-        """What the network is given: a patch for every window, f32[N, …]."""
-        return self._patch_maker.patches(waveform, hop_samples)
+        length = model.windows.window_samples  # such a network takes the waveform: as it is cut
+        return cls(lambda waveform, hop: cut_windows(waveform, length, hop), whole_runtime(network))
 
     def predict(self, waveform: F32, hop_samples: int) -> Outputs:
         """Outputs of every window in f32[(N − 1) · hop + window]."""
         return self.run(self.patches(waveform, hop_samples))
-
-    def run(self, patches: F32) -> Outputs:
-        """Outputs of patches f32[N, …], N ≥ 1."""
-        return self._runtime.run(patches)
 
     def frames(self, waveform: F32) -> F32:
         """The log-mel frames of f32[n]: f32[t, bands]. Raises OptionError where there are none."""
@@ -123,15 +114,12 @@ def validated(model: AudioModel) -> AudioModel:
     if isinstance(model.network, LogMelNetwork) and model.network.is_cut:
         whole = WholeNetwork(model.path.read_bytes(), model.network.graph.heads)
         reference = whole_runtime(whole).run(window[None]).scores
-        if scores.shape != reference.shape or not _equal(scores, reference):
+        same_shape = scores.shape == reference.shape
+        if not same_shape or not np.abs(scores - reference).max() <= _SHORTCUT_TOLERANCE:
             model, scores = replace(model, network=whole), reference
     if scores.shape != (1, classes) or not np.isfinite(scores).all():
         raise ModelFormatError("it does not give one score for each of its labels")
     return model
-
-
-def _equal(scores: F32, reference: F32) -> bool:
-    return bool(np.abs(scores - reference).max() <= _SHORTCUT_TOLERANCE)
 
 
 def networks_of(model: AudioModel) -> tuple[AudioModel, ...]:
@@ -170,16 +158,6 @@ class PredictorPool:
             return predictor.predict(item.segment.waveform, item.segment.hop_samples)
         finally:
             idle.put(predictor)
-
-
-class _Windows:
-    """For networks that take the waveform itself: a patch is the window as it is."""
-
-    def __init__(self, window_samples: int) -> None:
-        self._window_samples = window_samples
-
-    def patches(self, waveform: F32, hop_samples: int) -> F32:
-        return cut_windows(waveform, self._window_samples, hop_samples)
 
 
 class SharedFrames:
@@ -235,23 +213,17 @@ class BatchPredictor:
 
     Single windows are put one behind the other, and their patches made as those of one recording
     whose hop is a window's length made up to whole steps: each window's scores are what they would
-    be alone, and what a call costs is paid once. frames: makes patches with less work, where
-    neighbouring windows share frames.
+    be alone, and what a call costs is paid once. Where neighbouring windows share frames, their
+    patches are made with less work. For a model of one network. Raises ModelFormatError.
     """
 
-    def __init__(
-        self, predictor: Predictor, windows: WindowParams, frames: SharedFrames | None
-    ) -> None:
-        self._predictor, self._window, self._frames = predictor, windows.window_samples, frames
+    def __init__(self, model: AudioModel) -> None:
+        self._predictor, windows = Predictor.of(model, framewise=True), model.windows
+        self._window = windows.window_samples
         self._apart = -(-self._window // windows.step_samples) * windows.step_samples
-
-    @classmethod
-    def of(cls, model: AudioModel) -> BatchPredictor:
-        """For a model of one network. Raises ModelFormatError."""
-        predictor, network, frames = Predictor.of(model, framewise=True), model.network, None
-        if isinstance(network, LogMelNetwork):
-            frames = SharedFrames(predictor.frames, network.front_end)
-        return cls(predictor, model.windows, frames)
+        self._frames: SharedFrames | None = None
+        if isinstance(model.network, LogMelNetwork):
+            self._frames = SharedFrames(self._predictor.frames, model.network.front_end)
 
     def predict(self, items: Sequence[WorkItem]) -> list[Outputs]:
         """Outputs of each item's segment, in order."""

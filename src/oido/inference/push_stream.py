@@ -15,9 +15,7 @@ from oido.arrays import F32
 from oido.errors import InvalidSamplesError
 from oido.inference.block import Block, WorkItem
 from oido.inference.pipeline import Pipeline
-from oido.params import Windowing
 from oido.runtime.base import Outputs
-from oido.signal.decode import AudioInfo
 
 __all__ = ["BlockSink", "PushStream"]
 
@@ -48,7 +46,6 @@ class PushStream:
 
     def __init__(
         self,
-        info: AudioInfo,
         pipeline: Pipeline,
         sink: BlockSink,
         schedule: Callable[[PushStream], None],
@@ -56,7 +53,7 @@ class PushStream:
         capacity_seconds: float,
         on_capacity: Callable[[], None],
     ) -> None:
-        self.info = info
+        self.info = info = pipeline.info
         self._pipeline, self._sink, self._schedule = pipeline, sink, schedule
         self._on_capacity = on_capacity
         rate = info.sample_rate_hz
@@ -72,10 +69,6 @@ class PushStream:
         """In the scheduler's queue, or in the hands of one of its threads."""
         self._ended = self._closed = self._flushed = False
         self._error: Exception | None = None
-
-    @property
-    def windowing(self) -> Windowing:
-        return self._pipeline.windowing
 
     @property
     def n_samples(self) -> int:

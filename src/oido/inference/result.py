@@ -12,6 +12,7 @@ import numpy as np
 from oido.arrays import F32, F64
 from oido.errors import OptionError
 from oido.events.aggregation import Aggregator
+from oido.inference.block import Block
 from oido.inference.framewise import FrameGrid, FrameScores
 from oido.inference.postprocess import HeadPostprocessor
 from oido.models.model import Novelty
@@ -19,7 +20,7 @@ from oido.params import Detection, Windowing
 from oido.signal.decode import AudioInfo
 from oido.types import Category, Event
 
-__all__ = ["ClassificationResult", "WindowCategories"]
+__all__ = ["ClassificationResult", "Prediction", "WindowCategories"]
 
 
 class WindowCategories(NamedTuple):
@@ -28,6 +29,23 @@ class WindowCategories(NamedTuple):
     start_time: float
     end_time: float
     categories: list[Category]
+
+
+class Prediction(NamedTuple):
+    """One recording as a model has predicted it, whatever head is then looked at.
+
+    windows: all of them, with the raw scores of all heads. n_samples: at the model's rate.
+    image_samples: as of `FrameGrid`. aggregation: the one that was asked for; None: the head's.
+    """
+
+    info: AudioInfo
+    windowing: Windowing
+    n_samples: int
+    windows: Block
+    image_samples: int = 0
+    aggregation: str | None = None
+    novelty: Novelty | None = None
+    damaged_packets: int = 0
 
 
 class ClassificationResult:
@@ -45,41 +63,18 @@ class ClassificationResult:
     """
 
     def __init__(
-        self,
-        *,
-        info: AudioInfo,
-        postprocessors: Mapping[str, HeadPostprocessor],
-        head: str,
-        windowing: Windowing,
-        n_samples: int,
-        raw_scores: F32,
-        embeddings: F32,
-        weights: F64,
-        loudness: F64,
-        image_samples: int = 0,
-        raw_framewise: F32 | None = None,
-        aggregation: str | None = None,
-        novelty: Novelty | None = None,
-        damaged_packets: int = 0,
+        self, prediction: Prediction, postprocessors: Mapping[str, HeadPostprocessor], head: str
     ) -> None:
-        self.info = info
+        self._prediction, windows = prediction, prediction.windows
         self._postprocessors, self._postprocessor = postprocessors, postprocessors[head]
-        self._raw_scores = raw_scores
-        self.scores = self._postprocessor.scores(raw_scores)
+        self.info, self.damaged_packets = prediction.info, prediction.damaged_packets
+        self.scores = self._postprocessor.scores(windows.scores)
         self.probabilities = self._postprocessor.probabilities(self.scores)
-        self.embeddings = embeddings
-        self.weights = weights
-        self.loudness = loudness
-        self.damaged_packets = damaged_packets
-        self.duration = n_samples / windowing.sample_rate_hz
-        self.times = windowing.times(0, len(raw_scores))
-        self._windowing = windowing
-        self._n_samples = n_samples
-        self._aggregation = aggregation
-        self._novelty = novelty
-        columns = 0 if raw_framewise is None else raw_framewise.shape[1]
-        self._raw_framewise, self._image_samples = raw_framewise, image_samples
-        self._grid = FrameGrid(windowing, columns, image_samples)
+        self.embeddings, self.times = windows.embeddings, windows.times
+        self.weights, self.loudness = windows.weights, windows.loudness
+        self.duration = prediction.n_samples / prediction.windowing.sample_rate_hz
+        columns = 0 if windows.framewise is None else windows.framewise.shape[1]
+        self._grid = FrameGrid(prediction.windowing, columns, prediction.image_samples)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -93,22 +88,7 @@ class ClassificationResult:
         """The same recording, as another head of the model hears it."""
         if name not in self._postprocessors:
             raise OptionError(f"there is no head {name!r}, only {', '.join(self._postprocessors)}")
-        return ClassificationResult(
-            info=self.info,
-            postprocessors=self._postprocessors,
-            head=name,
-            windowing=self._windowing,
-            n_samples=self._n_samples,
-            raw_scores=self._raw_scores,
-            embeddings=self.embeddings,
-            weights=self.weights,
-            loudness=self.loudness,
-            image_samples=self._image_samples,
-            raw_framewise=self._raw_framewise,
-            aggregation=self._aggregation,
-            novelty=self._novelty,
-            damaged_packets=self.damaged_packets,
-        )
+        return ClassificationResult(self._prediction, self._postprocessors, name)
 
     @cached_property
     def framewise_scores(self) -> F32:
@@ -118,18 +98,19 @@ class ClassificationResult:
         these are the scores of the windows. They are made when they are asked for, and kept: 13 kB
         for each second at 521 classes, 47 MB an hour.
         """
-        if self._raw_framewise is None:
+        raw = self._prediction.windows.framewise
+        if raw is None:
             return self.scores
-        n, columns, _ = self._raw_framewise.shape
-        rows = self._postprocessor.scores(self._raw_framewise.reshape(n * columns, -1))
+        n, columns, _ = raw.shape
+        rows = self._postprocessor.scores(raw.reshape(n * columns, -1))
         frames = FrameScores(self._grid)
         complete = frames.push(rows.reshape(n, columns, -1))
-        return np.concatenate([complete, frames.flush(self._n_samples)])
+        return np.concatenate([complete, frames.flush(self._prediction.n_samples)])
 
     @property
     def frame_times(self) -> F64:
         """f64[T, 2]: start and end of each frame of ``framewise_scores`` in seconds."""
-        return self._grid.times(len(self.scores), self._n_samples)
+        return self._grid.times(len(self.scores), self._prediction.n_samples)
 
     @property
     def similarities(self) -> F32 | None:
@@ -137,16 +118,17 @@ class ClassificationResult:
 
         None for a model that does not tell.
         """
-        return None if self._novelty is None else self._raw_scores[:, -1]
+        known = self._prediction.novelty is not None
+        return self._prediction.windows.scores[:, -1] if known else None
 
     @property
     def is_unknown(self) -> bool | None:
         """Whether the whole recording is unlike all that the model was taught; None as above."""
-        if self._novelty is None:
+        novelty = self._prediction.novelty
+        if novelty is None:
             return None
-        aggregator = Aggregator("mean")
-        aggregator.push(self._raw_scores[:, -1:], self.weights, self.loudness)
-        return bool(aggregator.flush()[0] < self._novelty.threshold)
+        similarity = self._aggregated(self._prediction.windows.scores[:, -1:], "mean")
+        return bool(similarity[0] < novelty.threshold)
 
     @property
     def padded_share(self) -> float:
@@ -170,9 +152,8 @@ class ClassificationResult:
 
     def clip(self, aggregation: str | None = None) -> F32:
         """f32[C]: the whole recording's scores by one of the aggregations (None: its own)."""
-        aggregator = Aggregator(aggregation or self._aggregation or self._postprocessor.aggregation)
-        aggregator.push(self.scores, self.weights, self.loudness)
-        return aggregator.flush()
+        own = self._prediction.aggregation or self._postprocessor.aggregation
+        return self._aggregated(self.scores, aggregation or own)
 
     def top(self, k: int | None = None, aggregation: str | None = None) -> list[Category]:
         """The best ``k`` categories of the whole recording (None: all that the options leave)."""
@@ -207,14 +188,19 @@ class ClassificationResult:
         detection = Detection(
             threshold, off_ratio, min_duration, merge_gap, tuple((thresholds or {}).items())
         )
-        segmenter = self._postprocessor.segmenter(self._windowing, detection)
-        events = segmenter.push(self.scores) + segmenter.flush(self._n_samples)
+        segmenter = self._postprocessor.segmenter(self._prediction.windowing, detection)
+        events = segmenter.push(self.scores) + segmenter.flush(self._prediction.n_samples)
         limit = self._postprocessor.selector.selection.max_results
         if limit is not None:
             values = [e.score if e.probability is None else e.probability for e in events]
             strongest = sorted(range(len(events)), key=lambda n: -values[n])[:limit]
             events = [events[n] for n in strongest]
         return sorted(events, key=lambda e: (e.start_time, e.label_index))
+
+    def _aggregated(self, scores: F32, aggregation: str) -> F32:
+        aggregator = Aggregator(aggregation)
+        aggregator.push(scores, self.weights, self.loudness)
+        return aggregator.flush()
 
     def __repr__(self) -> str:
         best = ", ".join(f"{c.label} {c.score:.2f}" for c in self.top(3))

@@ -11,17 +11,19 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from oido.inference.block import ScoreTransform, WorkItem
-from oido.inference.pipeline import make_pipeline
+from oido.inference.block import WorkItem
+from oido.inference.pipeline import Pipeline, PipelineOptions
 from oido.inference.predictor import BatchPredictor, networks_of
 from oido.inference.push_stream import BlockSink, PushStream
 from oido.models.model import AudioModel
 from oido.params import Windowing
 from oido.runtime.base import Outputs
 from oido.signal.decode import AudioInfo
-from oido.signal.mixing import Channel
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["BatchScheduler"]
 
@@ -44,7 +46,7 @@ class BatchScheduler:
         self._due: queue.SimpleQueue[PushStream | None] = queue.SimpleQueue()
         # All made now, so that no stream waits for them.
         predictors = [
-            [BatchPredictor.of(network) for network in networks_of(model)] for _ in range(threads)
+            [BatchPredictor(network) for network in networks_of(model)] for _ in range(threads)
         ]
         self._threads = [
             threading.Thread(target=self._work, args=(own,), name=f"oido-hub-{n}", daemon=True)
@@ -59,30 +61,13 @@ class BatchScheduler:
         windowing: Windowing,
         sink: BlockSink,
         *,
-        channel: Channel = "mix",
-        transform: ScoreTransform | None = None,
-        batch_windows: int = 1,
-        measures_loudness: bool = False,
         capacity_seconds: float = _CAPACITY_SECONDS,
         on_capacity: Callable[[], None] = lambda: None,
+        **options: Unpack[PipelineOptions],
     ) -> PushStream:
-        """A source, which is then pushed.
-
-        batch_windows: of it that are heard together; 1 gives each as soon as its last sample is
-        there. measures_loudness: as of `Pipeline`. Raises OptionError for a channel that is none.
-        """
-        pipeline = make_pipeline(
-            self._model,
-            info,
-            windowing,
-            channel=channel,
-            transform=transform,
-            batch_windows=batch_windows,
-            measures_loudness=measures_loudness,
-        )
+        """A source, which is then pushed; options: of its `Pipeline`."""
         return PushStream(
-            info,
-            pipeline,
+            Pipeline(self._model, info, windowing, **options),
             sink,
             self._due.put,
             capacity_seconds=capacity_seconds,

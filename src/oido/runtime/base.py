@@ -39,15 +39,7 @@ def joined_outputs(parts: Sequence[Outputs]) -> Outputs:
 
 
 class Runtime(Protocol):
-    """One worker's copy of a network; not shared between threads.
-
-    The mel projection is here too, because its last bit depends on who adds (see
-    `oido.signal.frontend`).
-    """
-
-    def project(self, magnitudes: F32) -> F32:
-        """Magnitudes f32[t, bins] → log-mel f32[t, bands]."""
-        ...
+    """One worker's copy of a network; not shared between threads."""
 
     def run(self, patches: F32) -> Outputs:
         """Patches f32[N, frames, bands], N ≥ 1 → outputs for each, in order."""

@@ -36,7 +36,10 @@ class LiteRtRuntime:
         self._network, self._columns = _Graph(network), columns
 
     def project(self, magnitudes: F32) -> F32:
-        """Magnitudes f32[t, bins] → log-mel f32[t, bands], by the model's own operators."""
+        """Magnitudes f32[t, bins] → log-mel f32[t, bands], by the model's own operators.
+
+        They are here, because the last bit depends on who adds (see `oido.signal.frontend`).
+        """
         if self._projection is None:
             raise NotImplementedError("this network's front end does its own projection")
         return self._projection.run(magnitudes)[0]
@@ -65,10 +68,6 @@ class WholeRuntime:
     ) -> None:
         self._graph = _Graph(model)
         self._heads, self._embedding = heads, embedding
-
-    def project(self, magnitudes: F32) -> F32:
-        """There is no front end outside such a model."""
-        raise NotImplementedError
 
     def run(self, patches: F32) -> Outputs:
         """Windows f32[N, samples] → outputs for each, in order."""
