@@ -12,12 +12,11 @@ import pyarrow.parquet as pq
 import soundfile
 
 from oido.batch.commit_log import read_folder
-from oido.batch.engine import LocalEngine
+from oido.batch.engine import InlineEngine, LocalEngine
 from oido.batch.plan import Plan
 from oido.batch.run import ArchiveRun
 from oido.batch.sources import find_sources
 from oido.batch.units import Outcome, RunSpec
-from tests.batch.inline_engine import InlineEngine
 
 __all__ = ["hear", "record", "tables"]
 

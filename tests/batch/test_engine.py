@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from oido.batch.commit_log import CommitLog
-from oido.batch.engine import Assigned, Engine, LocalEngine, Lost
+from oido.batch.engine import Assigned, Engine, InlineEngine, LocalEngine, Lost
 from oido.batch.plan import Plan
 from oido.batch.sources import find_sources
 from oido.batch.units import Finished, Flush, Outcome, RunSpec, Source, Unit, WorkerReport
-from tests.batch.inline_engine import InlineEngine
 
 A, B, C = (Unit(Source(name, f"/in/{name}", 1, "")) for name in "abc")
 

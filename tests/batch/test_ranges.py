@@ -13,6 +13,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oido.batch.engine import InlineEngine
 from oido.batch.plan import Plan
 from oido.batch.run import ArchiveRun
 from oido.batch.sources import find_sources
@@ -20,7 +21,6 @@ from oido.batch.units import RunSpec
 from oido.signal.decode import open_audio
 from oido.signal.resample import Resampler, exact_period
 from tests.batch.archives import hear, tables
-from tests.batch.inline_engine import InlineEngine
 
 EXACT = [
     ("wav", 16_000, 1, 100.3, "PCM_16"),

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from oido.batch.commit_log import CommitLog
-from oido.batch.engine import LocalEngine
+from oido.batch.engine import InlineEngine, LocalEngine
 from oido.batch.plan import Plan, Task
 from oido.batch.progress import status_of
 from oido.batch.recording import RecordingRun, make_classifier
@@ -23,7 +23,6 @@ from oido.batch.units import RunSpec
 from oido.errors import OptionError, OutputError
 from oido.params import Selection
 from tests.batch.archives import hear, record, tables
-from tests.batch.inline_engine import InlineEngine
 
 
 def test_rows_are_those_of_classify(archive: Path, tmp_path: Path) -> None:

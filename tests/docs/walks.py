@@ -76,10 +76,10 @@ def live_block() -> set[str]:
 
 def archive_unit() -> set[str]:
     """A recording of an archive, in its worker, to Parquet; and its commit."""
+    from oido.batch.engine import InlineEngine
     from oido.batch.run import ArchiveRun
     from oido.batch.sources import find_sources
     from oido.batch.units import RunSpec
-    from tests.batch.inline_engine import InlineEngine
 
     with TemporaryDirectory() as folder:
         spec = RunSpec(folder=f"{folder}/results")

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from oido.batch.process_pool import Crashed, ProcessPool
-from oido.batch.units import Flush, Unit, WorkerReport
+from oido.batch.units import Flush, RunSpec, Unit, WorkerReport
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Assigned", "Engine", "LocalEngine", "Lost", "NextUnit"]
+__all__ = ["Assigned", "Engine", "InlineEngine", "LocalEngine", "Lost", "NextUnit"]
 
 NextUnit = Callable[[], Unit | None]
 """What is to be done now, or None: nothing for now."""
@@ -106,3 +106,37 @@ class LocalEngine(ProcessPool):
             else:
                 assigned[number].settle(unit, message)
                 yield unit, message
+
+
+class InlineEngine(Engine):
+    """All in this process, one unit after the other; for tests, and for a debugger.
+
+    A recording whose decoder crashes takes this process with it.
+    """
+
+    def __init__(self, spec: RunSpec) -> None:
+        from oido.batch.unit_worker import UnitWorker
+
+        self._worker = UnitWorker(spec)
+        self._interrupted = False
+
+    def start(self) -> tuple[str, str]:
+        return self._worker.model_name, self._worker.model_sha256
+
+    def run(self, next_unit: NextUnit) -> Messages:
+        flushed = False
+        while True:
+            unit = next_unit()
+            if unit is None and flushed:
+                return
+            flushed = unit is None
+            for report in self._worker.serve(Flush() if unit is None else unit):
+                if self._interrupted:
+                    raise KeyboardInterrupt
+                yield unit, report
+
+    def interrupt(self) -> None:
+        self._interrupted = True
+
+    def close(self) -> None:
+        """Nothing to stop."""
