@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How good the list of events is: scenes of known content, judged at several collars.
+
+    python benchmarks/events.py                      YAMNet and the ensemble, at their defaults
+    python benchmarks/events.py --models ensemble --thresholds 0.1,0.2,0.3 --half tune
+
+Scenes are made by ../shared/tools/make_scenes.py from ../shared/audio, whose judge is used: a found
+event is right if a true one of its class starts within the collar and ends within it, or within
+half of its length. The clips stand in two halves by their source recordings (esc10 by its folds):
+"tune" is for choosing, "held-out" for reporting; no recording is in both. rows: of the list for
+each true sound, whatever their labels. Scenes are kept below .bench/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import oido
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+MAKER = SHARED / "tools" / "make_scenes.py"
+SETS = ("esc10", "everyday")
+HALVES = ("tune", "held-out")
+COLLARS = (0.1, 0.25, 0.5, 1.0)
+
+
+def is_held_out(name: str, row: dict[str, str]) -> bool:
+    """esc10 by fold, other sets by the source recording."""
+    if name == "esc10":
+        return int(row["fold"]) > 3
+    return hashlib.sha256(row["group"].encode()).digest()[0] % 2 == 1
+
+
+def half_of_clips(half: str) -> Path:
+    """A folder like ../shared/audio with half of the clips of each set."""
+    folder = ROOT / ".bench" / "event-scenes" / f"clips-{half}"
+    for name in SETS:
+        source = SHARED / "audio" / name
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for entry in source.iterdir():
+            link = folder / name / entry.name
+            if entry.is_dir() and not link.is_symlink():
+                link.symlink_to(entry)
+        with open(source / "clips.csv", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        chosen = [row for row in rows if is_held_out(name, row) == (half == "held-out")]
+        with open(folder / name / "clips.csv", "w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(chosen)
+    return folder
+
+
+def make_scenes(half: str, sets: str, seed: int, count: int) -> Path:
+    """The folder of such scenes, made once."""
+    folder = ROOT / ".bench" / "event-scenes" / f"{half}-{sets.replace(',', '+')}-{seed}-{count}"
+    if not (folder / "truth.json").exists():
+        options = ["--seed", str(seed), "--scenes", str(count), "--sets", sets]
+        command = [sys.executable, str(MAKER), str(half_of_clips(half)), str(folder), *options]
+        subprocess.run(command, check=True)
+    return folder
+
+
+def judge_module() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_scenes", MAKER)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def print_row(name: str, found: list[Any], truth: dict[str, Any], judge: ModuleType) -> None:
+    accept = {label: set(labels) for label, labels in truth["accept"].items()}
+    true = [[tuple(event) for event in scene["events"]] for scene in truth["scenes"]]
+    classes = [judge.to_classes(rows, accept) for rows in found]
+    scores = [judge.judge(classes, true, collar)[0] for collar in COLLARS]
+    per_sound = sum(map(len, found)) / sum(map(len, true))
+    print(f"{name:<44}" + "".join(f"{score:>8.3f}" for score in scores) + f"{per_sound:>8.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--models", default="yamnet/classification,ensemble")
+    parser.add_argument("--thresholds", default="", help="common ones beside each model's defaults")
+    parser.add_argument("--hops", default="0.48")
+    parser.add_argument("--half", choices=HALVES, default="held-out")
+    parser.add_argument("--seeds", default="1,2")
+    parser.add_argument("--scenes", type=int, default=40)
+    args = parser.parse_args()
+    if not MAKER.exists():
+        parser.exit(2, f"{MAKER} is not here, so there are no scenes to judge\n")
+    judge = judge_module()
+    thresholds = [None, *(float(t) for t in args.thresholds.split(",") if t)]
+    for sets in (",".join(SETS), SETS[0]):
+        for seed in map(int, args.seeds.split(",")):
+            folder = make_scenes(args.half, sets, seed, args.scenes)
+            truth = json.loads((folder / "truth.json").read_text("utf-8"))
+            title = f"{sets}, {args.half}, seed {seed}: F1 at a collar of"
+            print(f"\n{title:<44}" + "".join(f"{c:>6} s" for c in COLLARS) + "    rows")
+            for model in args.models.split(","):
+                for hop in map(float, args.hops.split(",")):
+                    classifier = oido.AudioClassifier(model, hop=hop)
+                    results = [classifier.classify(folder / s["file"]) for s in truth["scenes"]]
+                    for threshold in thresholds:
+                        events = [result.events(threshold) for result in results]
+                        found = [[(e.start_time, e.end_time, e.label) for e in es] for es in events]
+                        limit = "default" if threshold is None else f"{threshold:g}"
+                        print_row(f"{model}, hop {hop:g}, threshold {limit}", found, truth, judge)
+
+
+if __name__ == "__main__":
+    main()
