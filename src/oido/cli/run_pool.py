@@ -41,6 +41,8 @@ def run_plan(
         with interrupts_held():
             sink = stack.enter_context(open_sink(tasks))
         failed = _run_tasks(args, pool, plan, tasks, sink)
+        with interruptible(pool.close):  # all is done: an interrupt only hastens the end
+            stack.close()
     return EXIT_FAILED_FILES if failed else EXIT_OK
 
 
@@ -68,7 +70,7 @@ def _run_tasks(
             write_json(sink.manifest_path, content)
 
     sizes = [task.size_bytes for task in tasks]
-    with Progress(sizes, args.quiet) as progress, interruptible(pool.interrupt):
+    with interruptible(pool.interrupt), Progress(sizes, args.quiet) as progress:
         try:
             for task, message in pool.run(tasks):
                 with progress.aside():
