@@ -130,6 +130,8 @@ def run_archive(args: argparse.Namespace) -> int:
             with interruptible(engine.interrupt):
                 run.prepare(engine.start())
                 failed = _run_steps(run, engine, spec, quiet=args.quiet, verbose=args.verbose)
+            with interruptible(lambda: None):  # all is done, and workers are let go
+                stack.close()
     except KeyboardInterrupt as error:
         begun = args.resume or (run is not None and run.is_begun)
         again = _again(args.output) if begun else "nothing was committed; give the command again"
