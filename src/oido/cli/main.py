@@ -65,10 +65,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
-    args, has_begun = argparse.Namespace(), False
+    args = argparse.Namespace()
     try:
         build_parser().parse_args(argv, args)
-        has_begun = True
         code: int = args.run(args)
         sys.stdout.flush()
         return code
@@ -76,8 +75,10 @@ def run(argv: Sequence[str] | None = None) -> int:
         print_message(str(error))
         return EXIT_USAGE if isinstance(error, OptionError) else EXIT_FATAL
     except KeyboardInterrupt as error:
-        # What a command knows of what was done, and of how to go on, comes with it.
-        hints = map(str, error.args) if has_begun else ["give the command again"]
+        # What a command has done, and how to go on, comes with it once there is something to tell.
+        hints = [str(arg) for arg in error.args]
+        if not hints and getattr(args, "command", None) != "listen":  # which only this ends
+            hints = ["give the command again"]
         print_message("; ".join(["interrupted", *hints]))
         return EXIT_INTERRUPTED
     except BrokenPipeError:
