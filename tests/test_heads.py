@@ -20,11 +20,7 @@ from oido.heads import (
 
 finite = st.floats(width=32, allow_nan=False, allow_infinity=False)
 sigmoids = st.builds(
-    Sigmoid,
-    st.floats(0, width=32, allow_infinity=False),
-    finite,
-    finite,
-    st.none() | finite,
+    Sigmoid, st.floats(0, width=32, allow_infinity=False), finite, finite, st.none() | finite
 )
 calibrations = st.builds(
     ScoreCalibration,

@@ -13,11 +13,7 @@ from hypothesis import strategies as st
 from oido.parallel import ordered_map
 
 
-@given(
-    st.lists(st.integers(), max_size=30),
-    st.integers(1, 4),
-    st.none() | st.integers(0, 40),
-)
+@given(st.lists(st.integers(), max_size=30), st.integers(1, 4), st.none() | st.integers(0, 40))
 def test_it_is_map(items: list[int], workers: int, ahead: int | None) -> None:
     assert list(ordered_map(lambda x: 2 * x, items, workers, ahead=ahead)) == [2 * x for x in items]
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import signal
 import sys
 
-__all__ = ["main"]
-
 _EXIT_INTERRUPTED = 130
 
 

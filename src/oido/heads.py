@@ -21,16 +21,6 @@ from typing import Literal
 
 from oido.errors import OptionError
 
-__all__ = [
-    "Head",
-    "OutputKind",
-    "ScoreCalibration",
-    "ScoreTransformation",
-    "Sigmoid",
-    "parse_thresholds",
-    "thresholds_text",
-]
-
 _SHOWN_CHARACTERS = 80
 
 

@@ -11,8 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from oido.arrays import F32, F64
 from oido.params import FrontEndParams, MnFrontEndParams
 
-__all__ = ["kaldi_mel_matrix", "mel_matrix", "periodic_hann", "symmetric_hann"]
-
 
 def periodic_hann(samples: int) -> F32:
     """The periodic Hann window, f32[samples]: 0.5 − 0.5 cos(2πn / samples)."""

@@ -15,22 +15,6 @@ from typing import Any, Literal, get_args
 
 from oido.errors import OptionError
 
-__all__ = [
-    "AGGREGATIONS",
-    "FLAG",
-    "LABELS",
-    "LEVELS",
-    "OPTIONS",
-    "QUERY_OPTIONS",
-    "STREAM_OPTIONS",
-    "Kind",
-    "Level",
-    "Option",
-    "check",
-    "read_header_options",
-    "read_query",
-]
-
 AGGREGATIONS = ("loudness-mean", "mean", "max", "top-k-mean", "confident-mean", "power-mean")
 """How windows become a clip; the first is the default."""
 

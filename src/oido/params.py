@@ -15,17 +15,6 @@ from oido.options import check
 if TYPE_CHECKING:
     from oido.arrays import F64
 
-__all__ = [
-    "AUDIO_SUFFIXES",
-    "DEFAULT_THRESHOLD",
-    "Detection",
-    "FrontEndParams",
-    "MnFrontEndParams",
-    "Selection",
-    "WindowParams",
-    "Windowing",
-    "available_cores",
-]
 
 DEFAULT_THRESHOLD = 0.3
 """Of events, where neither the caller nor the model has another."""

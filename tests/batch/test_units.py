@@ -13,14 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oido.batch.plan import Failure, Plan
-from oido.batch.units import (
-    Outcome,
-    RunSpec,
-    Source,
-    Unit,
-    fingerprint_of,
-    utf8,
-)
+from oido.batch.units import Outcome, RunSpec, Source, Unit, fingerprint_of, utf8
 from oido.params import Detection
 
 SOURCE = Source("a.wav", "/in/a.wav", 100, "2026-01-01T00:00:00+00:00")

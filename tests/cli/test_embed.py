@@ -49,12 +49,7 @@ def test_several_formats_into_a_folder(tmp_path: Path) -> None:
     folder = f"{tmp_path}/new/"
     assert run(["embed", str(EXAMPLES), "-q", "-o", folder, "--format", "npz,parquet"]) == 0
     names = sorted(p.name for p in (tmp_path / "new").iterdir())
-    assert names == [
-        ".oido-written",
-        "embeddings.npz",
-        "embeddings.parquet",
-        "oido-manifest.json",
-    ]
+    assert names == [".oido-written", "embeddings.npz", "embeddings.parquet", "oido-manifest.json"]
 
 
 def test_nothing_heard_is_still_a_valid_file(tmp_path: Path) -> None:

@@ -34,11 +34,7 @@ def birds(tmp_path: Path) -> Path:
 def test_everything_is_counted(birds: Path) -> None:
     summary = Dataset.load(birds).check()
     table = [tuple(entry) for entry in summary.classes]
-    assert table == [
-        ("owl", 5, 4, 15.0, 1),
-        ("wren", 2, 2, 9.0, 0),
-        (None, 1, 1, 6.0, 0),
-    ]
+    assert table == [("owl", 5, 4, 15.0, 1), ("wren", 2, 2, 9.0, 0), (None, 1, 1, 6.0, 0)]
     assert summary.recordings == 7  # the wren that is an owl is not another recording
     assert summary.seconds == 36.0
     assert [entry.label for entry in summary.too_small] == ["owl", "wren"]
@@ -124,10 +120,7 @@ def test_regions_are_held_against_their_recordings(tmp_path: Path) -> None:
     path = str(tmp_path / "a.wav")
     assert summary.cut == (f"{path} [3 s to 6 s]: the recording ends at 4.00 s",)
     assert summary.left_out == (
-        (
-            f"{path} [4 s to 5 s]",
-            "the region starts behind the end of the recording, 4.00 s",
-        ),
+        (f"{path} [4 s to 5 s]", "the region starts behind the end of the recording, 4.00 s"),
     )
     assert [(c.start_time, c.end_time) for c in summary.usable()] == [
         (0, 1),

@@ -233,12 +233,7 @@ def test_background_from_gaps_is_wished_for_in_tables(desk: Path) -> None:
     text = "file,start_time,end_time,label,fold\nlong.wav,2,3,owl,1\nb.wav,,,wren,2\n"
     assert len(load(desk, text)) == 2
     data = Dataset.from_table(desk / "list.csv", background_from_gaps=True)
-    assert times(data) == [
-        (2, 3, ("owl",)),
-        (0, 1.75, ()),
-        (3.25, 6, ()),
-        (None, None, ("wren",)),
-    ]
+    assert times(data) == [(2, 3, ("owl",)), (0, 1.75, ()), (3.25, 6, ()), (None, None, ("wren",))]
     assert [(clip.fold, clip.group) for clip in data[:3]] == [("1", "long")] * 3
 
 

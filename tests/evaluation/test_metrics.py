@@ -16,10 +16,7 @@ from numpy.typing import NDArray
 from oido.evaluation.bootstrap import wilson
 from oido.evaluation.metrics import Metrics, measure
 from oido.evaluation.predictions import JudgedWindows
-from oido.evaluation.ranking_and_calibration import (
-    average_precision,
-    d_prime,
-)
+from oido.evaluation.ranking_and_calibration import average_precision, d_prime
 from tests.evaluation.made_predictions import judged, random_judged
 
 sklearn_metrics = pytest.importorskip("sklearn.metrics")

@@ -182,9 +182,7 @@ def test_a_left_stream_ends_its_source(classifier: oido.AudioClassifier) -> None
     run(work())
 
 
-def test_an_error_of_the_source_comes_after_its_windows(
-    classifier: oido.AudioClassifier,
-) -> None:
+def test_an_error_of_the_source_comes_after_its_windows(classifier: oido.AudioClassifier) -> None:
     async def breaking() -> AsyncIterator[NDArray[Any]]:
         yield np.zeros(32_000, np.int16)
         raise ConnectionResetError("the radio is gone")

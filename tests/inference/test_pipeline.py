@@ -248,10 +248,7 @@ def pipeline_of(model, rate_hz, channels=1, **options):
 
 
 @settings(max_examples=40)
-@given(
-    rate_hz=st.sampled_from([8_000, 16_000, 44_100, 48_000]),
-    before=st.integers(0, 60_000),
-)
+@given(rate_hz=st.sampled_from([8_000, 16_000, 44_100, 48_000]), before=st.integers(0, 60_000))
 def test_missing_frames_are_never_too_many(model, rate_hz, before):
     """One frame fewer brings no work: nobody who waits for so many frames waits too long."""
     pipeline = pipeline_of(model, rate_hz)

@@ -113,9 +113,7 @@ def test_a_resampled_window_comes_with_the_samples_that_complete_it(
     hub.close()
 
 
-def test_closing_ends_the_threads_and_leaves_what_is_open(
-    classifier: oido.AudioClassifier,
-) -> None:
+def test_closing_ends_the_threads_and_leaves_what_is_open(classifier: oido.AudioClassifier) -> None:
     before = set(threading.enumerate())
     hub = BatchScheduler(classifier.model, 2)
     kept = [Kept() for _ in range(12)]  # more than one batch holds

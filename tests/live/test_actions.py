@@ -215,9 +215,7 @@ def test_a_program_gets_words_environment_and_input_and_no_shell(tmp_path: Path)
     assert it.said == []
 
 
-def test_a_program_that_fails_is_told_with_its_last_words_and_not_run_again(
-    tmp_path: Path,
-) -> None:
+def test_a_program_that_fails_is_told_with_its_last_words_and_not_run_again(tmp_path: Path) -> None:
     runs = str(tmp_path / "runs")
     code = f"import sys; open({runs!r}, 'a').write('x'); sys.exit('no \\x1b[31mway')"
     with running(Running(parse_action(script(tmp_path, code)))) as it:

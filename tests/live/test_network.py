@@ -93,10 +93,7 @@ def test_a_station_that_breaks_off_is_heard_again_and_time_goes_on(mp3: bytes) -
         wait_for(lambda: abs(listening.ahead_seconds) < 1.5)
         (gap,) = listening.gaps
         rate = listening.reader.info.sample_rate_hz
-        start, end = (
-            round(gap.start_time * rate),
-            round((gap.start_time + gap.seconds) * rate),
-        )
+        start, end = (round(gap.start_time * rate), round((gap.start_time + gap.seconds) * rate))
         samples = listening.samples
     assert not samples[start:end].any()
     assert samples[end + rate // 4 :].any()

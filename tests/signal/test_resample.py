@@ -40,11 +40,7 @@ def test_a_stream_equals_the_one_shot_for_every_chunk_size(from_hz, n_samples, c
 
 
 @settings(max_examples=40)
-@given(
-    from_hz=st.sampled_from(RATES_HZ),
-    n_samples=st.integers(0, 50_000),
-    data=st.data(),
-)
+@given(from_hz=st.sampled_from(RATES_HZ), n_samples=st.integers(0, 50_000), data=st.data())
 def test_a_stream_equals_the_one_shot_wherever_it_is_cut(from_hz, n_samples, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, n_samples), max_size=12)))
     samples = noise(n_samples, seed=1)

@@ -139,8 +139,7 @@ def test_cross_validation_is_repeated_for_every_fold() -> None:
     held = clips.subset(folds == 0)
     head = select(clips.subset(folds != 0), [LINEAR]).head
     np.testing.assert_allclose(
-        probabilities[folds == 0],
-        clip_probabilities(head.scores(held.embeddings), held, "softmax"),
+        probabilities[folds == 0], clip_probabilities(head.scores(held.embeddings), held, "softmax")
     )
     with pytest.raises(OptionError, match="two sources"):
         cross_validate(made_clips(1), [LINEAR])

@@ -114,10 +114,7 @@ class Pages:
     ) -> Any:
         """A page in a context of its own, ready to hear. before: a script that runs first."""
         context = self._browser.new_context(
-            viewport=size,
-            locale=language,
-            permissions=["microphone"],
-            **options,
+            viewport=size, locale=language, permissions=["microphone"], **options
         )
         context.set_default_timeout(20_000)
         self._contexts.append(context)

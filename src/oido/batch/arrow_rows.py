@@ -18,8 +18,6 @@ from oido.inference.classifier import AudioClassifier
 from oido.types import AnyRow
 from oido.writers.tables import PLACE_TYPES, label_types
 
-__all__ = ["ChannelRows", "schemas"]
-
 _RECORDING_TYPES = {
     "file": "string",
     "location": "string",

@@ -18,16 +18,6 @@ from oido.batch.storage import Storage, is_written_by, storage_of
 from oido.batch.units import ARCHIVE_VERSION, EMBEDDINGS, TABLES, Part, fingerprint_of
 from oido.errors import OptionError
 
-__all__ = [
-    "HEADER",
-    "CommitLog",
-    "ResultsFolder",
-    "apply_parts",
-    "commits",
-    "read_folder",
-    "utc_now",
-]
-
 HEADER = "oido-archive.json"
 _LEDGER = "ledger"
 PIECES = "pieces"

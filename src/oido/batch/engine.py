@@ -12,8 +12,6 @@ from oido.batch.units import Flush, RunSpec, Unit, WorkerReport
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Assigned", "Engine", "InlineEngine", "LocalEngine", "Lost", "NextUnit"]
-
 NextUnit = Callable[[], Unit | None]
 """What is to be done now, or None: nothing for now."""
 

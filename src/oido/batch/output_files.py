@@ -27,8 +27,6 @@ from oido.writers.written import WrittenFiles
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["ResultFiles", "Sink", "manifest"]
-
 
 class Sink:
     """Where a run's rows go: files, or the screen. Leaving the ``with`` block discards the rest."""

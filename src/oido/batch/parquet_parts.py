@@ -18,8 +18,6 @@ import pyarrow.parquet as pq
 from oido.batch.storage import Storage, new_path
 from oido.batch.units import EMBEDDINGS, Part, utf8
 
-__all__ = ["PartBuffer", "rewrite_parts", "write_part"]
-
 _HELD_BYTES = 8 << 20
 """A recording with more than this is written to parts of its own meanwhile."""
 

@@ -10,8 +10,6 @@ from typing import Any, Literal
 from oido.options import Level
 from oido.params import Detection, Selection
 
-__all__ = ["Failure", "FileSummary", "Plan", "Task", "make_detection", "make_plan"]
-
 _DEFAULT_TOP = 5
 
 

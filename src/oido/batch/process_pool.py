@@ -23,7 +23,6 @@ from oido.batch.worker_process import CRASHED, STALLED, WorkerProcess
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["STALL_SECONDS", "Crashed", "LocalPool", "NextTask", "ProcessPool", "share_threads"]
 
 STALL_SECONDS = 120.0
 """A worker that is silent for so long over one recording counts as hung, and is stopped."""

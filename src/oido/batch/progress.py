@@ -16,8 +16,6 @@ from oido.batch.commit_log import ResultsFolder, apply_parts, read_folder
 from oido.batch.storage import Storage
 from oido.batch.units import Part, Source
 
-__all__ = ["History", "status_of"]
-
 
 class History:
     """Folds commits; a recording is found by its location, and known again by its key.

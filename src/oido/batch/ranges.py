@@ -31,8 +31,6 @@ from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.mixing import Channel, mono_blocks
 from oido.signal.resample import Resampler, exact_period
 
-__all__ = ["PieceWriter", "RangeEnd", "RangeReader", "ranges_of", "read_piece"]
-
 
 def ranges_of(
     source: Source, reader: AudioReader, classifier: AudioClassifier, split_seconds: float

@@ -26,8 +26,6 @@ from oido.batch.units import Flush, RunSpec, Unit, WorkerReport
 from oido.batch.worker import Fatal
 from oido.errors import OidoError, OutputError
 
-__all__ = ["RayActor", "Restarted", "Started", "connect", "crash_path", "import_ray", "short"]
-
 _REPORT_SECONDS = 2.0
 _SHARED_SECONDS = 10.0
 """How long a folder on a network may take to show what another machine has written."""

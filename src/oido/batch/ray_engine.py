@@ -35,8 +35,6 @@ from oido.batch.worker import Fatal
 from oido.batch.worker_process import CRASHED, STALLED
 from oido.params import available_cores
 
-__all__ = ["ActorHandle", "RayEngine"]
-
 
 class ActorHandle:
     """An actor, and the units that it was assigned and has not handed over.

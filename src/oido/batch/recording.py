@@ -28,18 +28,6 @@ from oido.signal.decode import AudioInfo, AudioReader, open_audio
 from oido.signal.mixing import Channel
 from oido.types import AnyRow, Category, EmbeddingRow, Event, Row
 
-__all__ = [
-    "MakeRows",
-    "RecordingRun",
-    "RowMaker",
-    "UnknownJudge",
-    "event_row",
-    "fetch_recording",
-    "make_classifier",
-    "open_recording",
-    "row_maker",
-]
-
 
 def make_classifier(plan: Plan, model: AudioModel | None = None) -> AudioClassifier:
     """The classifier that a plan asks for; model: the plan's, if it is loaded already."""

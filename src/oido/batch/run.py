@@ -20,8 +20,6 @@ from oido.batch.progress import History
 from oido.batch.units import Finished, Outcome, RunSpec, Source, Unit
 from oido.errors import OptionError
 
-__all__ = ["ArchiveRun", "Progressed"]
-
 _MOST_CRASHES, _MOST_KILLS = 2, 10
 """Deaths of workers over one unit, by itself or from outside, before it counts as the cause."""
 

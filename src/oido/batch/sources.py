@@ -16,8 +16,6 @@ from oido.batch.units import Source, utf8
 from oido.errors import OptionError, needs_extra
 from oido.params import AUDIO_SUFFIXES
 
-__all__ = ["Recording", "find_recordings", "find_sources"]
-
 _LISTS = (".txt", ".csv", ".parquet")
 _COLUMNS = ("file", "path")
 _IDENTITIES = ("ETag", "etag", "md5Hash", "content_md5", "LastModified", "last_modified", "mtime")

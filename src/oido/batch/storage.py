@@ -18,15 +18,6 @@ from typing import IO, Any
 from oido.errors import MissingExtraError, OptionError, OutputError, needs_extra
 from oido.writers.atomic import write_atomically
 
-__all__ = [
-    "Storage",
-    "filesystem_of",
-    "is_remote",
-    "is_written_by",
-    "new_path",
-    "storage_of",
-]
-
 
 def new_path(storage: Storage, folder: str, suffix: str) -> str:
     """A new name in a folder, that no other worker and no other run will choose."""

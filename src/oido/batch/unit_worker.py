@@ -29,8 +29,6 @@ from oido.batch.units import Finished, Flush, Outcome, RunSpec, Source, Unit, Wo
 from oido.errors import AudioError, OptionError, OutputError
 from oido.signal.decode import AudioInfo
 
-__all__ = ["UnitWorker"]
-
 _REPORT_SECONDS = 0.5
 
 _LEAST_BYTES = 2000

@@ -17,22 +17,6 @@ from typing import Any, Literal, NamedTuple
 
 from oido.batch.plan import Failure, Plan
 
-__all__ = [
-    "ARCHIVE_VERSION",
-    "EMBEDDINGS",
-    "TABLES",
-    "Finished",
-    "Flush",
-    "Outcome",
-    "Part",
-    "RunSpec",
-    "Source",
-    "Unit",
-    "WorkerReport",
-    "fingerprint_of",
-    "utf8",
-]
-
 ARCHIVE_VERSION = 1
 TABLES = ("recordings", "events", "windows", "clips")
 EMBEDDINGS = "embeddings"

@@ -27,8 +27,6 @@ from oido.batch.units import RunSpec, WorkerReport
 from oido.batch.worker_process import serve_parent, tasks_of
 from oido.types import AnyRow
 
-__all__ = ["Done", "Fatal", "Ready", "Rows", "main"]
-
 
 class Ready(NamedTuple):
     """The model is loaded."""

@@ -20,8 +20,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
-__all__ = ["CRASHED", "STALLED", "WorkerProcess", "serve_parent", "tasks_of"]
-
 CRASHED = "the decoder crashed ({}); the file is damaged"
 STALLED = "hearing it made no progress for {:g} s, so it was stopped"
 

@@ -26,16 +26,6 @@ from oido.heads import ScoreCalibration
 from oido.inference.classifier import AudioClassifier
 from oido.models.model import AudioModel
 
-__all__ = [
-    "FittedScores",
-    "HeldOut",
-    "LabelledScores",
-    "Wish",
-    "fit",
-    "hold_out",
-    "score_clips",
-]
-
 
 @dataclass(frozen=True, eq=False)
 class LabelledScores:

@@ -25,8 +25,6 @@ from oido.models.model import AudioModel, LogMelNetwork
 from oido.models.tflite.metadata_writer import with_heads
 from oido.writers.atomic import keep_original, write_atomically, write_text
 
-__all__ = ["CalibrationResult", "calibrate", "save_model", "write_calibration"]
-
 
 @dataclass(frozen=True, eq=False)
 class CalibrationResult:

@@ -19,8 +19,6 @@ from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.ranking_and_calibration import Reliability, reliability
 from oido.models.calibration_file import Evidence, shortest
 
-__all__ = ["CalibrationReport", "ClassCalibration", "report_of"]
-
 
 @dataclass(frozen=True)
 class ClassCalibration:

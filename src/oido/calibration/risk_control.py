@@ -21,8 +21,6 @@ from oido.calibration.thresholds import between
 from oido.datasets.splits import group_numbers
 from oido.errors import OptionError
 
-__all__ = ["Guarantee", "guaranteed_thresholds", "p_value"]
-
 _KINDS = ("fnr", "false-alarms")
 
 

@@ -26,18 +26,6 @@ from oido.errors import OptionError
 from oido.events.calibration import Calibrator
 from oido.heads import OutputKind, ScoreCalibration, ScoreTransformation, Sigmoid
 
-__all__ = [
-    "CONSTANT",
-    "FLOOR",
-    "LEAST_RECORDINGS",
-    "TOO_LITTLE",
-    "SigmoidFit",
-    "fit_sigmoids",
-    "fit_slope",
-    "log_losses",
-    "weights_of",
-]
-
 LEAST_RECORDINGS = 3
 """A class present in fewer recordings takes the pooled sigmoid: its clips may all be one sound."""
 

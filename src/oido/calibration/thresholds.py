@@ -16,16 +16,6 @@ import numpy as np
 from oido.arrays import F32, F64, I64, Bools
 from oido.errors import OptionError
 
-__all__ = [
-    "NEVER",
-    "AimedThresholds",
-    "Alarms",
-    "ThresholdTarget",
-    "aimed_thresholds",
-    "best_thresholds",
-    "between",
-]
-
 _DEFAULT = 0.5
 _ENOUGH_FOR_F1 = 5
 _RANGE = (0.1, 0.9)

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hear a whole archive into Parquet tables; stop and resume at any time.
 
-Hear a whole archive into a folder of Parquet tables; stop and resume at any time. `oido batch
-status FOLDER` tells how far it is.
+`oido batch status FOLDER` tells how far it is.
 
 examples:
   oido batch recordings/ -o results/
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
     from oido.batch.run import ArchiveRun
     from oido.batch.units import Outcome, RunSpec, Source
 
-__all__ = ["add_parser", "run_archive", "show_status"]
 
 _LARGE_BYTES = 64_000_000
 """Of a recording that more than one worker may be of use for: an hour of WAV is twice as much."""

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What oido keeps on this machine.
-
-What oido keeps on this machine: show it, or clear it.
+"""What oido keeps on this machine: show it, or clear it.
 
 examples:
   oido cache show
@@ -21,8 +19,6 @@ from typing import Any
 from oido.cli.options import add_command
 from oido.errors import OutputError
 from oido.models.fetch import cache_folder
-
-__all__ = ["add_parser"]
 
 _PARTS = {
     "models": "models that were fetched",

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make probabilities of scores, and choose thresholds, by labelled recordings.
 
-Make probabilities of a model's scores, and choose a threshold per class.
-
 examples:
   oido calibrate yamnet/classification garden/ -o garden.tflite --target precision=0.95
   oido calibrate birds.tflite labelled/clips.csv -o calibration.json --target recall=0.9
@@ -26,8 +24,6 @@ from oido.errors import OptionError
 
 if TYPE_CHECKING:
     from oido.models.model import AudioModel
-
-__all__ = ["add_parser"]
 
 
 def add_parser(commands: Any) -> None:

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from oido.batch.plan import Plan, Task
     from oido.writers.formats import Format
 
-__all__ = ["add_parser"]
-
 
 def add_parser(commands: Any) -> None:
     """Add ``oido classify``."""
@@ -44,7 +42,7 @@ def add_parser(commands: Any) -> None:
     add.paths()
     add_output = add.row_output(
         "table (for reading, the default), csv, jsonl, json, parquet, audacity, raven, srt, vtt; "
-        "several at once with -o",
+        "several at once with -o"
     )
     add_output(
         "--resume",

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write a results folder in other formats.
-
-Write the rows of a results folder in other formats.
+"""Write the rows of a results folder in other formats.
 
 examples:
   oido convert results/ -o events.csv
@@ -25,8 +23,6 @@ from typing import Any
 
 from oido.cli.options import add_command, open_results
 from oido.cli.terminal import print_message
-
-__all__ = ["add_parser"]
 
 
 def add_parser(commands: Any) -> None:

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""List the microphones.
-
-List the microphones and other inputs of this machine.
+"""List the microphones and other inputs of this machine.
 
 examples:
   oido devices
@@ -18,8 +16,6 @@ import json
 from typing import Any
 
 from oido.cli.options import add_command
-
-__all__ = ["add_parser"]
 
 
 def add_parser(commands: Any) -> None:

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Say what works on this machine.
-
-Say what works on this machine: model, codecs, cores, microphone.
+"""Say what works on this machine: model, codecs, cores, microphone.
 
 examples:
   oido doctor
@@ -27,8 +25,6 @@ from oido._version import __version__
 from oido.cli.options import add_command, fetch_model
 from oido.errors import OidoError
 from oido.params import available_cores
-
-__all__ = ["add_parser"]
 
 _PACKAGES = ("ai-edge-litert", "numpy", "soundfile", "av", "soxr", "pyarrow")
 

@@ -22,8 +22,6 @@ from typing import Any
 from oido.cli.options import add_command, fetch_model, require_suffix
 from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK
 
-__all__ = ["add_parser"]
-
 
 def add_parser(commands: Any) -> None:
     """Add ``oido drift``."""

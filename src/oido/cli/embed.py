@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turn recordings into embeddings, for search and for classifiers of your own.
 
-Turn recordings into embeddings, per window or per clip.
-
 examples:
   oido embed recordings/ -o embeddings.parquet
   oido embed recordings/ -o clips.npz --clip --l2-normalize
@@ -21,8 +19,6 @@ from typing import Any
 from oido.cli.options import add_command, fetch_model
 from oido.cli.terminal import interrupts_held
 from oido.errors import OptionError
-
-__all__ = ["add_parser"]
 
 
 def add_parser(commands: Any) -> None:

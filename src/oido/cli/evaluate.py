@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tell how good a model is, on labelled recordings.
 
-Hear labelled recordings, and report how well a model names what is in them.
-
 examples:
   oido evaluate birds.tflite held-out/
   oido evaluate birds.tflite held-out/clips.csv --report birds.html --json birds.json
@@ -20,8 +18,6 @@ from typing import Any
 
 from oido.cli.options import add_command, fetch_model, require_suffix
 from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK
-
-__all__ = ["add_parser"]
 
 
 def add_parser(commands: Any) -> None:

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write a model as one file for phones and other programs.
-
-Write a model as one file: waveform in, scores out.
+"""Write a model as one file for phones and other programs: waveform in, scores out.
 
 examples:
   oido export yamnet/classification -o yamnet.tflite --embedding
@@ -21,8 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from oido.cli.options import add_command, fetch_model
-
-__all__ = ["add_parser"]
 
 
 def add_parser(commands: Any) -> None:

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from oido.live.monitor import LiveMonitor
     from oido.signal.decode import AudioReader
 
-__all__ = ["add_parser"]
 
 _GRACE_SECONDS = 5.0
 
@@ -83,8 +82,7 @@ def add_parser(commands: Any) -> None:
         "model's own, or 0.3)",
     )
     reported.options(
-        "thresholds",
-        help="thresholds per label: CSV lines label,threshold, or a JSON object",
+        "thresholds", help="thresholds per label: CSV lines label,threshold, or a JSON object"
     )
     reported.labels(of_allow="; triggers hear all")
     reported.options("off_ratio", "min_duration", "merge_gap")

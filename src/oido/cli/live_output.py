@@ -25,8 +25,6 @@ from oido.signal.level import level_db
 from oido.types import Category, Event
 from oido.writers.base import score_of, seconds_of
 
-__all__ = ["JsonLines", "Lines", "LiveOutput", "Screen", "can_draw"]
-
 _DRAW_SECONDS = 0.1
 _KEPT_LINES = 200
 _FALL = 0.6

@@ -17,8 +17,6 @@ from oido._version import __version__
 from oido.cli.terminal import EXIT_FATAL, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, print_message
 from oido.errors import OidoError, OptionError
 
-__all__ = ["build_parser", "run"]
-
 _NAMES = (
     "classify listen serve web batch query report convert embed train evaluate calibrate "
     "thresholds drift export models devices cache doctor"

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """List, fetch, verify and look into models.
 
-The models that oido knows, and what is in them.
-
 examples:
   oido models list
   oido models fetch yamnet/classification
@@ -31,8 +29,6 @@ from oido.models.registry import CATALOG, DEFAULT_MODEL, ENSEMBLE, ENSEMBLE_MEMB
 if TYPE_CHECKING:
     from oido.heads import Head
     from oido.models.model import AudioModel
-
-__all__ = ["add_parser"]
 
 
 def add_parser(commands: Any) -> None:

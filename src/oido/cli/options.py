@@ -28,15 +28,6 @@ if TYPE_CHECKING:
     from oido.batch.sources import Recording
     from oido.results import Results
 
-__all__ = [
-    "Arguments",
-    "add_command",
-    "fetch_model",
-    "make_tasks",
-    "open_results",
-    "plan_of",
-    "require_suffix",
-]
 
 Command = Callable[[argparse.Namespace], int | None]
 """What runs a command; returns its exit code, or None: all is well."""

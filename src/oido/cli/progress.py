@@ -15,8 +15,6 @@ from oido.batch.units import Source
 from oido.batch.worker import Done, Rows
 from oido.cli.terminal import print_message
 
-__all__ = ["ArchiveProgress", "Progress", "clock_text", "show_progress"]
-
 _SHOW_AFTER_SECONDS = 0.7
 _LINE_EVERY_SECONDS = 10.0
 

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Find rows in a results folder, or ask it in SQL.
-
-Find rows in a results folder, sorted by file, channel and time, or ask it in SQL.
+"""Find rows in a results folder, sorted by file, channel and time, or ask it in SQL.
 
 examples:
   oido query results/ "label = 'Dog' and score > 0.5"
@@ -33,7 +31,6 @@ from oido.errors import OptionError
 if TYPE_CHECKING:
     from oido.results import Results
 
-__all__ = ["add_parser"]
 
 _SCREEN_ROWS = 50
 _SCREEN_COLUMNS = ("file", "recorded_at", "duration", "channels", "windows", "failure_reason")

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tell what an archive holds: hours, labels, times of day, gaps, failures.
 
-Tell what a results folder holds, as a page to read and as figures.
-
 examples:
   oido report results/
   oido report results/ -o report.html --json report.json
@@ -26,8 +24,6 @@ from oido.cli.terminal import print_message
 
 if TYPE_CHECKING:
     from oido.results.summary import Summary
-
-__all__ = ["add_parser"]
 
 
 def add_parser(commands: Any) -> None:

@@ -24,8 +24,6 @@ from oido.cli.terminal import (
 from oido.params import available_cores
 from oido.writers.atomic import write_json
 
-__all__ = ["run_plan"]
-
 
 def run_plan(
     args: argparse.Namespace, plan: Plan, open_sink: Callable[[Sequence[Task]], Sink]

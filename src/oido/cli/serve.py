@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A page that hears, and HTTP and WebSocket for programs.
 
-Hear recordings and streams, for a page in the browser and for programs.
-
 examples:
   oido serve
   oido serve --demo
@@ -29,8 +27,6 @@ from typing import Any
 from oido.cli.options import add_command, fetch_model
 from oido.cli.terminal import print_message
 from oido.errors import MissingExtraError, OptionError
-
-__all__ = ["add_parser"]
 
 _TOKEN_VARIABLE = "OIDO_SERVE_TOKEN"  # its name, not the token
 

@@ -16,8 +16,6 @@ from oido.types import AnyRow, Row
 from oido.writers.base import RowWriter
 from oido.writers.formats import Format
 
-__all__ = ["StandardOutput", "Table", "bar_text", "show_table"]
-
 _BAR_CELLS = 20
 
 

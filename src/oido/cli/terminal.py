@@ -13,20 +13,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = [
-    "EXIT_FAILED_FILES",
-    "EXIT_FATAL",
-    "EXIT_INTERRUPTED",
-    "EXIT_OK",
-    "EXIT_USAGE",
-    "interruptible",
-    "interrupts_held",
-    "print_message",
-    "signal_handled",
-    "silence_stderr",
-    "use_utf8",
-]
-
 EXIT_OK, EXIT_FATAL, EXIT_USAGE, EXIT_FAILED_FILES, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 """All is well; a fatal error; wrong usage; finished, but some recordings failed; interrupted."""
 

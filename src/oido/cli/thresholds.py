@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Show or change the thresholds in a model or a calibration.
 
-The thresholds of events that a model or a calibration carries.
-
 examples:
   oido thresholds show birds.tflite
   oido thresholds show calibration.json > thresholds.csv
@@ -28,7 +26,6 @@ from oido.errors import OptionError
 if TYPE_CHECKING:
     from oido.heads import Head
 
-__all__ = ["add_parser"]
 
 Pairs = tuple[tuple[str, float], ...]
 

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Teach a classifier sounds of your own.
-
-Teach a classifier sounds of your own, judge it, and export it.
+"""Teach a classifier sounds of your own, judge it, and export it.
 
 examples:
   oido train birds/ -o birds.tflite --report birds.html
@@ -29,8 +27,6 @@ from oido.errors import OptionError
 
 if TYPE_CHECKING:
     from oido.datasets.dataset import Dataset
-
-__all__ = ["add_parser"]
 
 
 def add_parser(commands: Any) -> None:

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page that hears inside the browser, as files.
-
-Write the page that hears inside the browser, for any web host.
+"""Write the page that hears inside the browser, for any web host.
 
 examples:
   oido web export site
@@ -27,8 +25,6 @@ from pathlib import Path
 from typing import Any
 
 from oido.cli.options import add_command, fetch_model
-
-__all__ = ["add_parser"]
 
 
 def add_parser(commands: Any) -> None:

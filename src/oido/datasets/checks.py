@@ -13,8 +13,6 @@ from oido.datasets.splits import leaking_groups
 from oido.datasets.waveforms import Probe, probe
 from oido.errors import OptionError
 
-__all__ = ["ENOUGH_RECORDINGS", "ClassSummary", "DatasetSummary", "summarize"]
-
 ENOUGH_RECORDINGS = 5
 """Below this many source recordings of a class, one mistake moves its recall by over a fifth."""
 

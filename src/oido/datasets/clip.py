@@ -19,20 +19,6 @@ from typing import NamedTuple
 
 from oido.errors import OptionError
 
-__all__ = [
-    "BACKGROUND",
-    "NON_EVENTS",
-    "Clip",
-    "ClipSet",
-    "Found",
-    "LeftOut",
-    "Meaning",
-    "check_label",
-    "folder_meaning",
-    "meaning_of",
-    "source_of",
-]
-
 BACKGROUND = "background"
 """The name of no event, and the class of clips without one, beside classes that exclude each other.
 """

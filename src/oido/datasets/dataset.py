@@ -27,15 +27,6 @@ if TYPE_CHECKING:
 
     from oido.datasets.checks import DatasetSummary
 
-__all__ = [
-    "Dataset",
-    "Split",
-    "accuracy",
-    "check_targets",
-    "class_weights",
-    "clip_targets",
-    "label_targets",
-]
 
 _LISTS = ("clips.csv", "clips.parquet")
 

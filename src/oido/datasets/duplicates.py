@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable
 
 from oido.datasets.clip import Clip
 
-__all__ = ["content_sha256", "join_duplicates", "same_content"]
-
 _HEAD_BYTES = 1 << 16
 _CHUNK_BYTES = 1 << 20
 

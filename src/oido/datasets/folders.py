@@ -11,8 +11,6 @@ from oido.datasets.splits import is_part
 from oido.errors import OptionError
 from oido.params import AUDIO_SUFFIXES
 
-__all__ = ["class_folders", "files_below", "is_recording"]
-
 
 def class_folders(folder: str) -> Found:
     """The recordings of a folder that has a folder for each class.

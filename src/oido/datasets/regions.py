@@ -13,17 +13,6 @@ from typing import NamedTuple
 
 from oido.datasets.clip import Clip, ClipSet, LeftOut
 
-__all__ = [
-    "FileTruth",
-    "TimedLabel",
-    "background_clips",
-    "file_truths",
-    "gaps",
-    "merge_events",
-    "region_around",
-    "relate",
-]
-
 _POINT_SECONDS = 1.0
 """How much is cut around a label that marks a point: a window of YAMNet is 0.975 s."""
 
@@ -67,9 +56,7 @@ def relate(clips: Sequence[Clip]) -> list[Clip]:
                     partly[one] = True
     return [
         replace(
-            clip,
-            labels=tuple(labels[clip]),
-            complete=clip.complete and not partly.get(clip, False),
+            clip, labels=tuple(labels[clip]), complete=clip.complete and not partly.get(clip, False)
         )
         if clip in labels
         else clip

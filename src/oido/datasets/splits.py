@@ -21,21 +21,6 @@ from oido.arrays import F32, F64, I64, Bools
 from oido.datasets.clip import Clip
 from oido.errors import OptionError, needs_extra
 
-__all__ = [
-    "fold_names",
-    "fold_numbers",
-    "folds_to_judge_by",
-    "group_numbers",
-    "hold_out_groups",
-    "is_part",
-    "leaking_groups",
-    "spread",
-    "stratified_folds",
-    "test_mask",
-    "test_parts",
-    "training_extra",
-]
-
 _TRAINING = frozenset({"train", "training"})
 _VALIDATION = frozenset({"dev", "val", "valid", "validation"})
 _TEST = frozenset({"eval", "evaluation", "test", "testing"})

@@ -21,16 +21,6 @@ from oido.datasets.regions import background_clips, region_around, relate
 from oido.datasets.waveforms import probe
 from oido.errors import OptionError, needs_extra
 
-__all__ = [
-    "TABLE_SUFFIXES",
-    "TableRow",
-    "is_parquet",
-    "listed_clips",
-    "read_rows",
-    "read_text",
-    "seconds",
-]
-
 
 def read_text(path: str | os.PathLike[str]) -> str:
     """A file's text: UTF-16 where its first bytes say so, else UTF-8, else Windows-1252.

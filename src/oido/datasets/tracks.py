@@ -15,8 +15,6 @@ from oido.datasets.tables import read_text, seconds
 from oido.datasets.waveforms import probe
 from oido.errors import OptionError
 
-__all__ = ["Mark", "Track", "TrackError", "has_tracks", "parse_track", "tracked_clips"]
-
 _BEGIN, _END = "begin time (s)", "end time (s)"
 
 _RAVEN_LABELS = (

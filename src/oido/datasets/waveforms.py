@@ -20,8 +20,6 @@ from oido.signal.decode import open_audio
 from oido.signal.mixing import mono_blocks
 from oido.signal.resample import resample
 
-__all__ = ["Probe", "clip_waveform", "clip_waveforms", "probe"]
-
 Waveform = tuple[F32, int]
 
 

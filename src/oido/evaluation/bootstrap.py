@@ -19,8 +19,6 @@ from numpy.typing import NDArray
 from oido.arrays import F32, F64, I64
 from oido.datasets.splits import group_numbers
 
-__all__ = ["Bootstrap", "Estimate", "Numbers", "plain", "wilson"]
-
 Numbers = NDArray[Any]
 """Counts, truth values or floats."""
 

@@ -35,8 +35,6 @@ from oido.inference.classifier import AudioClassifier
 from oido.inference.embedder import require_embeddings
 from oido.models.model import AudioModel
 
-__all__ = ["LEAST_RECORDINGS", "Drift", "MovedClass", "MovedFact", "SetSize", "drift"]
-
 LEAST_RECORDINGS = 5
 """Of each set; with fewer, next to nothing would ever be found."""
 

@@ -23,15 +23,6 @@ from oido.parallel import ordered_map
 from oido.params import available_cores
 from oido.signal.decode import AudioReader, open_audio
 
-__all__ = [
-    "MOST_STRETCHES",
-    "STRETCH_SECONDS",
-    "Acoustics",
-    "FeatureSet",
-    "MeasuringReader",
-    "collect_features",
-]
-
 _FRAME_SAMPLES = 2048
 _SILENT_DB = -60.0
 _FLOOR_DB = -120.0

@@ -24,8 +24,6 @@ from oido.models.model import AudioModel
 from oido.params import Detection
 from oido.signal.decode import AudioSource
 
-__all__ = ["evaluate", "label_thresholds", "predict_clips"]
-
 Progress = Callable[[int, int], None]
 """Called with how many clips are done, and how many there are."""
 

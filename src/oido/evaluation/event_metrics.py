@@ -23,8 +23,6 @@ from oido.evaluation.sed_scores import PSDS_1, PSDS_2, Counts, JudgedFile, Table
 from oido.inference.classifier import AudioClassifier
 from oido.models.model import AudioModel
 
-__all__ = ["ClassEvents", "EventFigures", "judge_events"]
-
 
 @dataclass(frozen=True)
 class ClassEvents:

@@ -21,8 +21,6 @@ from oido.evaluation.ranking_and_calibration import (
     roc_auc,
 )
 
-__all__ = ["NO_EVENT", "ClassMetrics", "Metrics", "f1_of", "measure", "row_means"]
-
 NO_EVENT = "(no event)"
 """How tables name what is no class."""
 

@@ -20,8 +20,6 @@ from oido.signal.encode import flac_bytes
 from oido.signal.frontend import FrontEnd, numpy_projection
 from oido.signal.resample import resample
 
-__all__ = ["HIGH_HZ", "LOW_HZ", "SECONDS", "Excerpt", "Mistake", "excerpt", "worst_mistakes"]
-
 
 class Mistake(NamedTuple):
     """A clip, what is in it, and what was predicted; both as labels joined by commas.

@@ -23,16 +23,6 @@ from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.ranking_and_calibration import Reliability, precision_recall
 from oido.evaluation.verdict import Baseline, CurvePoint
 
-__all__ = [
-    "Picture",
-    "baselines_picture",
-    "confusion_picture",
-    "learning_picture",
-    "precision_recall_picture",
-    "reliability_picture",
-    "spectrogram_picture",
-]
-
 MOST_CLASSES = 25
 """Rows of a confusion matrix that can still be read."""
 

@@ -14,8 +14,6 @@ from oido.datasets.clip import Clip
 from oido.datasets.splits import group_numbers
 from oido.errors import OptionError
 
-__all__ = ["UNKNOWN", "ClipPredictions", "JudgedWindows", "classes_of"]
-
 UNKNOWN = -1
 """In `ClipPredictions.truth`: it is not known of every class whether it is in the clip."""
 

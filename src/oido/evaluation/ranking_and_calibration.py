@@ -20,19 +20,6 @@ from oido.errors import needs_extra
 from oido.evaluation.bootstrap import Bootstrap, Estimate
 from oido.evaluation.predictions import UNKNOWN, ClipPredictions
 
-__all__ = [
-    "BINS",
-    "Reliability",
-    "ReliabilityBin",
-    "average_precision",
-    "d_prime",
-    "expected_calibration_error",
-    "precision_recall",
-    "ranking_samples",
-    "reliability",
-    "roc_auc",
-]
-
 
 def _sklearn_metrics() -> Any:
     with needs_extra("judging a classifier needs scikit-learn; run: pip install 'oido[train]'"):

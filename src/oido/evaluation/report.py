@@ -28,8 +28,6 @@ from oido.evaluation.verdict import Baseline, CurvePoint, Remark, verdict
 from oido.writers.atomic import write_text
 from oido.writers.html import number, render
 
-__all__ = ["Report"]
-
 Fact = str | int | float
 
 MISTAKES = 12

@@ -26,8 +26,6 @@ from oido.arrays import F64, I64
 from oido.datasets.regions import TimedLabel
 from oido.errors import MissingExtraError, needs_extra
 
-__all__ = ["PSDS_1", "PSDS_2", "Counts", "JudgedFile", "PsdsKind", "Tables"]
-
 _MISSING = "event-based figures need sed_scores_eval; run: pip install 'oido[evaluate]'"
 _PANDAS = "sed_scores_eval does not work with pandas 3; run: pip install 'pandas<3'"
 _DECIMALS = 6

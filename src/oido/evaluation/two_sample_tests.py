@@ -26,17 +26,6 @@ from oido.arrays import F32, F64, I64, Bools
 from oido.datasets.splits import group_numbers
 from oido.evaluation.bootstrap import Estimate
 
-__all__ = [
-    "Columns",
-    "joint_p",
-    "mmd",
-    "moved_columns",
-    "principal",
-    "separation",
-    "shuffled",
-    "source_weights",
-]
-
 _FOLDS = 5
 _DIRECTIONS = 64
 _RIDGE = 0.1

@@ -12,8 +12,6 @@ from oido.evaluation.metrics import ClassMetrics, Metrics
 from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.ranking_and_calibration import Reliability
 
-__all__ = ["Baseline", "CurvePoint", "Remark", "listed", "verdict"]
-
 Tone = Literal["good", "fair", "poor"]
 
 WIDE = 0.3

@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
 
 import numpy as np
 
 from oido.arrays import F32, F64
 from oido.errors import OptionError
 from oido.options import AGGREGATIONS
-
-__all__ = ["POWER", "TOP_K", "Aggregator", "confidence"]
 
 TOP_K = 3
 """Windows that "top-k-mean" averages, for each class its own."""
@@ -45,16 +43,11 @@ class Aggregator:
             raise OptionError(
                 f"there is no aggregation {aggregation!r}; choose from {', '.join(AGGREGATIONS)}"
             )
-        self._way: _Way = _WAYS[aggregation]()
+        self._way = _WAYS[aggregation]()
         self._windows = 0
         self._first: F32 | None = None
 
-    def push(
-        self,
-        scores: F32,
-        weights: F64,
-        loudness: F64,
-    ) -> None:
+    def push(self, scores: F32, weights: F64, loudness: F64) -> None:
         """Take f32[N, C] scores, f64[N] weights and loudness, in any number of blocks."""
         if self._windows == 0:
             self._first = scores[0].astype(np.float32)
@@ -79,25 +72,25 @@ def confidence(scores: F64) -> F64:
     return np.asarray(np.maximum(1 + entropy, 0))
 
 
-class _Way(Protocol):
-    def push(self, scores: F64, weights: F64, loudness: F64) -> None: ...
-
-    def flush(self) -> F64: ...
-
-
 class _Mean:
-    """Σ w·s / Σ w."""
+    """Σ w·s / Σ w, of scores that one function changes before, and another after."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        before: Callable[[F64, F64], tuple[F64, F64]] = lambda scores, weights: (scores, weights),
+        after: Callable[[F64], F64] = lambda scores: scores,
+    ) -> None:
+        self._before, self._after = before, after
         self._sum: F64 | float = 0.0
         self._weight = 0.0
 
     def push(self, scores: F64, weights: F64, loudness: F64) -> None:
+        scores, weights = self._before(scores, weights)
         self._sum = self._sum + (scores * weights[:, None]).sum(axis=0)
         self._weight += float(weights.sum())
 
     def flush(self) -> F64:
-        return np.asarray(self._sum / self._weight)
+        return self._after(np.asarray(self._sum / self._weight))
 
 
 class _LoudnessMean:
@@ -112,24 +105,6 @@ class _LoudnessMean:
 
     def flush(self) -> F64:
         return self._plain.flush() if self._silent else self._loud.flush()
-
-
-class _PowerMean(_Mean):
-    def push(self, scores: F64, weights: F64, loudness: F64) -> None:
-        super().push(scores**POWER, weights, loudness)
-
-    def flush(self) -> F64:
-        return np.asarray(super().flush() ** (1 / POWER))
-
-
-class _ConfidentMean(_Mean):
-    def push(self, scores: F64, weights: F64, loudness: F64) -> None:
-        logs = np.log(np.maximum(scores, _SMALLEST_SCORE))
-        super().push(logs, weights * (confidence(scores) ** 2 + _LEAST_CONFIDENCE), loudness)
-
-    def flush(self) -> F64:
-        scores = np.exp(super().flush())
-        return np.asarray(scores / max(float(scores.sum()), _SMALLEST_SCORE))
 
 
 class _Largest:
@@ -152,16 +127,21 @@ class _Largest:
         return np.asarray(self._state.mean(axis=0))
 
 
-class _TopK(_Largest):
-    def __init__(self) -> None:
-        super().__init__(TOP_K)
+def _surest(scores: F64, weights: F64) -> tuple[F64, F64]:
+    logs = np.log(np.maximum(scores, _SMALLEST_SCORE))
+    return logs, weights * (confidence(scores) ** 2 + _LEAST_CONFIDENCE)
 
 
-_WAYS: dict[str, type[_Way]] = {
+def _made_one(logs: F64) -> F64:
+    scores = np.exp(logs)
+    return np.asarray(scores / max(float(scores.sum()), _SMALLEST_SCORE))
+
+
+_WAYS: dict[str, Callable[[], _Mean | _LoudnessMean | _Largest]] = {
     "loudness-mean": _LoudnessMean,
     "mean": _Mean,
     "max": _Largest,
-    "top-k-mean": _TopK,
-    "confident-mean": _ConfidentMean,
-    "power-mean": _PowerMean,
+    "top-k-mean": lambda: _Largest(TOP_K),
+    "confident-mean": lambda: _Mean(_surest, _made_one),
+    "power-mean": lambda: _Mean(lambda s, w: (s**POWER, w), lambda s: s ** (1 / POWER)),
 }

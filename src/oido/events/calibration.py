@@ -8,8 +8,6 @@ import numpy as np
 from oido.arrays import F32, F64
 from oido.heads import ScoreCalibration, ScoreTransformation, Sigmoid
 
-__all__ = ["Calibrator"]
-
 _SMALLEST_LOG = float(np.float32(1e-16))
 
 

@@ -25,8 +25,6 @@ from oido.events.calibration import Calibrator
 from oido.params import Detection, Windowing
 from oido.types import Event
 
-__all__ = ["Segmenter"]
-
 
 @dataclass
 class _Run:

@@ -13,8 +13,6 @@ from oido.events.calibration import Calibrator
 from oido.params import Selection
 from oido.types import Category
 
-__all__ = ["LabelIndices", "Selector"]
-
 LabelIndices = Callable[[Iterable[str]], list[int]]
 """Labels to their columns; raises UnknownLabelError (see `oido.models.labels`)."""
 

@@ -14,8 +14,6 @@ from oido.events.selection import LabelIndices
 from oido.heads import parse_thresholds
 from oido.params import DEFAULT_THRESHOLD, Detection
 
-__all__ = ["on_thresholds", "read_thresholds"]
-
 
 def on_thresholds(
     n_classes: int,

@@ -22,8 +22,6 @@ from oido.params import Windowing
 from oido.signal.decode import AudioSource
 from oido.signal.mixing import Channel
 
-__all__ = ["AsyncAudioClassifier"]
-
 _BATCH_WINDOWS = 8
 """Of one recording; so that a long one does not hold live streams back."""
 

@@ -13,7 +13,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +28,6 @@ from oido.params import Windowing
 from oido.signal.decode import AudioInfo, AudioReader, AudioSource, open_audio
 from oido.signal.decode.readers import check_shape
 from oido.types import Category
-
-__all__ = ["AnySource", "SampleSource", "StreamWindow", "WindowQueue", "open_source"]
 
 AnySource = AudioSource | AudioReader | AsyncIterable[NDArray[Any]]
 """What `AudioClassifier.classify` takes, an opened reader, or arrays as they come."""
@@ -182,14 +180,12 @@ class StreamWindow:
         return self._reader.selector.categories(self.scores, k)
 
 
-class _QueuedWindow:
-    """A window in the queue."""
+class _QueuedWindow(NamedTuple):
+    """A window in the queue: its number, and where it stands."""
 
-    __slots__ = ("block", "number", "row")
-
-    def __init__(self, block: Block, row: int) -> None:
-        self.block, self.row = block, row
-        self.number = block.first_window + row
+    number: int
+    block: Block
+    row: int
 
 
 class WindowQueue:
@@ -216,11 +212,9 @@ class WindowQueue:
         with self._lock:
             for block in blocks:
                 for row in range(len(block.scores)):
-                    window = _QueuedWindow(block, row)
-                    if self._is_live:
-                        self._waiting.push(window.number, window)
-                    else:
-                        self._waiting.push_waiting(window.number, window)
+                    window = _QueuedWindow(block.first_window + row, block, row)
+                    push = self._waiting.push if self._is_live else self._waiting.push_waiting
+                    push(window.number, window)
             if not self._is_live and self._waiting.is_full and not self._is_held:
                 self._is_held = True
                 self.stream.hold()
@@ -255,8 +249,8 @@ class WindowQueue:
             await self._something.wait()
 
     def _window(self, window: _QueuedWindow, every: int) -> StreamWindow:
-        block, row = window.block, window.row
-        skipped, self._next_window = window.number - self._next_window, window.number + 1
+        number, block, row = window
+        skipped, self._next_window = number - self._next_window, number + 1
         probabilities = self._reader.probabilities(block.scores[row])
         hop = every * self._windowing.hop_seconds
         start, end = (float(time) for time in block.times[row])

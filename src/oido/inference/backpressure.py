@@ -14,8 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
-__all__ = ["AdaptiveHop", "DecimatingQueue", "Dropped"]
-
 _FULL, _EMPTY = 0.5, 0.1
 _PATIENCE_SECONDS, _CALM_SECONDS = 1.5, 30.0
 

@@ -14,17 +14,6 @@ from oido.params import Windowing
 from oido.runtime.base import Outputs
 from oido.signal.framing import Segment
 
-__all__ = [
-    "BATCH_WINDOWS",
-    "Block",
-    "PatchMemory",
-    "ScoreTransform",
-    "WorkItem",
-    "joined_blocks",
-    "make_block",
-    "transformed",
-]
-
 BATCH_WINDOWS = 64
 """Windows per segment: half a minute of audio, some 20 MB of work memory."""
 

@@ -27,8 +27,6 @@ from oido.signal.mixing import Channel
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["AudioClassifier"]
-
 
 class AudioClassifier:
     """Tells what is heard in a recording.

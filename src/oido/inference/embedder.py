@@ -15,14 +15,6 @@ from oido.models.model import AudioModel, WholeNetwork
 from oido.signal.decode import AudioSource
 from oido.signal.mixing import Channel
 
-__all__ = [
-    "AudioEmbedder",
-    "EmbeddingResult",
-    "cosine_similarity",
-    "l2_normalized",
-    "require_embeddings",
-]
-
 
 class EmbeddingResult:
     """The embeddings of one recording.
@@ -31,14 +23,7 @@ class EmbeddingResult:
     each window that is not padding.
     """
 
-    def __init__(
-        self,
-        embeddings: F32,
-        times: F64,
-        weights: F64,
-        *,
-        l2_normalize: bool,
-    ) -> None:
+    def __init__(self, embeddings: F32, times: F64, weights: F64, *, l2_normalize: bool) -> None:
         self._raw = embeddings
         self._l2_normalize = l2_normalize
         self.embeddings = l2_normalized(embeddings) if l2_normalize else embeddings

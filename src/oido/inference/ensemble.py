@@ -19,8 +19,6 @@ from oido.arrays import F32, F64
 from oido.inference.block import Block
 from oido.params import Windowing
 
-__all__ = ["EnsembleCombiner", "power_mean"]
-
 _EXPONENT = 0.25
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from oido.arrays import F32
-from oido.errors import MissingExtraError, ModelFormatError, OptionError
+from oido.errors import ModelFormatError, OptionError, needs_extra
 from oido.heads import Head
 from oido.inference.predictor import Predictor, whole_runtime
 from oido.models.loading import load_model
@@ -29,8 +29,6 @@ from oido.models.tflite.front_end import whole_graph
 from oido.models.tflite.metadata_writer import PlainOutput, annotate
 from oido.models.tflite.onnx import to_onnx
 from oido.writers.atomic import AtomicFile
-
-__all__ = ["SIMILARITY", "ExportReport", "ModelFormat", "check_windows", "export", "whole_file"]
 
 SIMILARITY = "how near the window is to the nearest class that was taught, -1 to 1"
 
@@ -202,12 +200,10 @@ def _tflite_scores(model: AudioModel, content: bytes) -> Callable[[F32], F32]:
 
 
 def _onnx_scores(content: bytes, heads: list[str]) -> Callable[[F32], F32]:
-    try:
+    with needs_extra(
+        "ONNX files are checked by onnxruntime: install it with pip install 'oido[onnx]'"
+    ):
         import onnxruntime
-    except ImportError as error:
-        raise MissingExtraError(
-            "ONNX files are checked by onnxruntime: install it with pip install 'oido[onnx]'"
-        ) from error
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     entry = session.get_inputs()[0].name
 

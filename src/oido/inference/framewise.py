@@ -14,8 +14,6 @@ import numpy as np
 from oido.arrays import F32, F64
 from oido.params import Windowing
 
-__all__ = ["FrameGrid", "FrameScores"]
-
 
 class FrameGrid:
     """Where the frames of a stream lie, in samples; columns: of each window, 0 for none.

@@ -36,8 +36,6 @@ from oido.signal.level import window_loudness
 from oido.signal.mixing import Channel, Mono
 from oido.signal.resample import Resampler
 
-__all__ = ["Pipeline", "PipelineOptions"]
-
 _PIECES_PER_BATCH = 4
 
 

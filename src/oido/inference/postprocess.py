@@ -18,8 +18,6 @@ from oido.models.taxonomy import expand, is_group, rollup
 from oido.options import AGGREGATIONS
 from oido.params import Detection, Selection, Windowing
 
-__all__ = ["HeadPostprocessor", "SelectedScores", "make_postprocessors"]
-
 
 class SelectedScores(NamedTuple):
     """What is wanted of N windows.

@@ -27,17 +27,6 @@ from oido.runtime.litert import LiteRtRuntime, WholeRuntime
 from oido.signal.framing import Segment, cut_windows
 from oido.signal.frontend import FrontEnd, MnFrontEnd
 
-__all__ = [
-    "BatchPredictor",
-    "PatchMaker",
-    "Predictor",
-    "PredictorPool",
-    "SharedFrames",
-    "networks_of",
-    "validated",
-    "whole_runtime",
-]
-
 _SHORTCUT_TOLERANCE = 1 / 256
 """A step of quantised scores; a float head may differ by roundings, another front end does more."""
 

@@ -16,8 +16,7 @@ from oido.errors import InvalidSamplesError
 from oido.inference.block import Block, WorkItem
 from oido.inference.pipeline import Pipeline
 from oido.runtime.base import Outputs
-
-__all__ = ["BlockSink", "PushStream"]
+from oido.signal.decode.readers import as_float32
 
 _TURN_SECONDS = 1.0
 """Of sound of one source that is predicted before others have their turn."""
@@ -226,12 +225,9 @@ class PushStream:
             raise InvalidSamplesError(
                 f"{name}: samples must be [n, {channels}], not {samples.shape}"
             )
-        if samples.dtype in (np.int16, np.int32):
-            scale = np.float32(-1.0 / np.iinfo(samples.dtype).min)
-            return block.astype(np.float32) * scale
-        if samples.dtype.kind != "f":
+        if samples.dtype not in (np.int16, np.int32) and samples.dtype.kind != "f":
             raise InvalidSamplesError(
                 f"{name}: samples must be int16, int32 or float, not {samples.dtype}"
             )
         # A copy, because a microphone's buffer will soon hold the next samples.
-        return block.astype(np.float32)
+        return as_float32(block)

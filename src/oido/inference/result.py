@@ -20,8 +20,6 @@ from oido.params import Detection, Windowing
 from oido.signal.decode import AudioInfo
 from oido.types import Category, Event
 
-__all__ = ["ClassificationResult", "Prediction", "WindowCategories"]
-
 
 class WindowCategories(NamedTuple):
     """The categories of one window, best first; times are seconds."""

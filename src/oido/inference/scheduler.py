@@ -25,7 +25,6 @@ from oido.signal.decode import AudioInfo
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["BatchScheduler"]
 
 _MOST_AT_ONCE = 8
 """Sources per batch: more gain nothing, and the first of them waits for the last."""

@@ -18,8 +18,6 @@ from oido.params import Windowing
 from oido.runtime.base import Outputs
 from oido.signal.decode import AudioInfo, AudioReader
 
-__all__ = ["WindowStream"]
-
 
 class WindowStream:
     """The windows of one opened source, to be iterated once.

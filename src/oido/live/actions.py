@@ -36,18 +36,6 @@ from oido.live.source import OnMessage
 from oido.live.triggers import TriggerState
 from oido.writers.atomic import free_path, write_atomically
 
-__all__ = [
-    "Action",
-    "ActionError",
-    "ClipUpload",
-    "Command",
-    "Message",
-    "Runner",
-    "SaveClip",
-    "TriggerName",
-    "Webhook",
-]
-
 _WAITING_MESSAGES, _WAITING_CLIPS = 64, 4
 _RETRY_SECONDS = (1.0, 2.0, 4.0)
 

@@ -18,16 +18,6 @@ from oido.live.triggers import TriggerState
 from oido.models.taxonomy import descendants
 from oido.signal.mixing import Channel
 
-__all__ = [
-    "SPEECH",
-    "SPEECH_SCORE",
-    "AudioClip",
-    "ClipLimits",
-    "ClipRecorder",
-    "RingBuffer",
-    "SpeechWatch",
-]
-
 SPEECH = (
     "Speech",
     "Shout",

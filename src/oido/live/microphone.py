@@ -18,8 +18,6 @@ from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.decode.readers import check_shape
 from oido.signal.mixing import Channel
 
-__all__ = ["InputDevice", "MicrophoneReader", "input_devices", "load_sounddevice"]
-
 _BLOCK_SECONDS = 0.05
 _QUEUE_SECONDS = 5.0
 _PATIENCE_SECONDS = 5.0
@@ -80,11 +78,7 @@ class MicrophoneReader(AudioReader):
     """
 
     def __init__(
-        self,
-        device: str | None = None,
-        *,
-        channel: Channel = "mix",
-        on_gap: OnGap = ignore,
+        self, device: str | None = None, *, channel: Channel = "mix", on_gap: OnGap = ignore
     ) -> None:
         self.damaged_packets = 0
         self._on_gap = on_gap

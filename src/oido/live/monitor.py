@@ -20,8 +20,6 @@ from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.mixing import Channel
 from oido.types import Event
 
-__all__ = ["LiveMonitor", "LiveUpdate", "UtcClock"]
-
 
 class LiveUpdate(NamedTuple):
     """One more window, or, with scores None, the end.

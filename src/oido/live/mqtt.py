@@ -21,8 +21,6 @@ from oido.errors import MissingExtraError, OptionError
 from oido.live.actions import Action, ActionError, Message, TriggerName
 from oido.live.source import OnMessage, ignore
 
-__all__ = ["Mqtt", "discovery"]
-
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _DEFAULT_TOPIC, _DEFAULT_PREFIX = "oido", "homeassistant"
 _WAITING_MESSAGES = 256

@@ -20,8 +20,6 @@ from oido.live.source import OnGap, OnMessage, SourceGap, enqueue, ignore, in_ba
 from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.decode.pyav_stream import Demuxer
 
-__all__ = ["SCHEMES", "BackOff", "NetworkReader", "without_password"]
-
 SCHEMES = ("http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "rtp", "tcp")
 
 _PROTOCOLS = "http,https,httpproxy,tcp,tls,udp,rtp,rtsp,rtsps,rtmp,rtmps,rtmpt,srt,crypto"

@@ -17,8 +17,6 @@ from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.decode.pyav_stream import Demuxer
 from oido.signal.decode.readers import check_shape
 
-__all__ = ["ENCODINGS", "ContainerReader", "PcmReader"]
-
 ENCODINGS: dict[str, np.dtype[Any]] = {"s16le": np.dtype("<i2"), "f32le": np.dtype("<f4")}
 """Of raw samples: 16-bit integers, or floats in [-1, 1]; little-endian both."""
 

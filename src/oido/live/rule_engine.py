@@ -31,9 +31,6 @@ from oido.params import Windowing
 from oido.signal.decode import AudioInfo
 from oido.signal.mixing import Channel
 
-__all__ = ["Rule", "RuleEngine", "parse_action"]
-
-
 _FORMS = "webhook:URL, exec:CMD, mqtt://HOST/TOPIC, save:FOLDER or upload:URL"
 
 

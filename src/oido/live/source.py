@@ -17,19 +17,6 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "OnBlock",
-    "OnGap",
-    "OnMessage",
-    "SourceGap",
-    "enqueue",
-    "ignore",
-    "in_background",
-    "iterate_in_background",
-    "silence",
-    "utc_text",
-]
-
 _PIECE_SECONDS = 0.5
 
 

@@ -33,17 +33,6 @@ from oido.inference.postprocess import HeadPostprocessor
 from oido.models.taxonomy import expand
 from oido.params import Detection, Windowing
 
-__all__ = [
-    "Change",
-    "Condition",
-    "Trigger",
-    "TriggerParams",
-    "TriggerState",
-    "parse_condition",
-    "parse_duration",
-    "slugs",
-]
-
 _ENDLESS = 1 << 62
 _UNITS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
 _LONGEST_FOR_SECONDS = 600.0

@@ -17,8 +17,6 @@ from oido.heads import Head, ScoreCalibration, ScoreTransformation, Sigmoid
 from oido.models.fetch import write_whole
 from oido.models.model import AudioModel
 
-__all__ = ["Calibration", "Evidence", "apply_calibration", "shortest"]
-
 _FORMAT, _VERSION = "oido calibration", 1
 _TEXTS = ("model", "model_sha256", "precision", "head")
 _MADE_FOR = ("model", "model_sha256", "precision", "window_samples", "head", "aggregation")

@@ -16,8 +16,6 @@ from contextlib import contextmanager
 
 from oido.errors import ModelFormatError
 
-__all__ = ["refuse_damage"]
-
 _ERRORS = (
     ArithmeticError,
     AttributeError,

@@ -38,19 +38,6 @@ from oido.models import registry
 from oido.models.damage import refuse_damage
 from oido.models.registry import CATALOG, ModelCard, PackageSource, UrlSource
 
-__all__ = [
-    "cache_folder",
-    "cache_path",
-    "derived_graph",
-    "fetch",
-    "find",
-    "install",
-    "read_model",
-    "sha256_of",
-    "verify",
-    "write_whole",
-]
-
 _TIMEOUT_SECONDS = 60
 _PIP_TIMEOUT_SECONDS = 600
 

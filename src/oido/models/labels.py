@@ -16,16 +16,6 @@ from importlib import resources
 
 from oido.errors import OptionError, UnknownLabelError
 
-__all__ = [
-    "LOCALES",
-    "audioset_labels",
-    "display_names",
-    "label_indices",
-    "nearest",
-    "read_table",
-    "yamnet_labels",
-]
-
 
 def label_indices(labels: tuple[str, ...], wanted: Iterable[str]) -> list[int]:
     """The columns of these labels.

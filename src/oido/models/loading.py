@@ -31,8 +31,6 @@ from oido.models.tflite.metadata import ModelMetadata, read_metadata
 from oido.models.tflite.yamnet_reader import from_float, from_int8
 from oido.params import FrontEndParams, MnFrontEndParams, Windowing, WindowParams
 
-__all__ = ["ensemble", "is_calibrated", "load_model"]
-
 _PIECE_SECONDS, _PAUSE_SECONDS = 5, 2
 _THRESHOLD = 0.2
 """Both must agree, so scores are lower: at 0.2 windows report about as many labels as YAMNet's at

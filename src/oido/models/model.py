@@ -18,20 +18,6 @@ from oido.models.registry import ModelCard
 from oido.models.tflite.editor import CutGraph
 from oido.params import FrontEndParams, MnFrontEndParams, Windowing, WindowParams
 
-__all__ = [
-    "EMBEDDING_OUTPUT",
-    "NOTES_FILE",
-    "AudioModel",
-    "EnsembleNetwork",
-    "LogMelNetwork",
-    "MnNetwork",
-    "Network",
-    "Notes",
-    "Novelty",
-    "Precision",
-    "WholeNetwork",
-]
-
 NOTES_FILE = "oido.json"
 _VERSION = 1
 

@@ -8,18 +8,6 @@ from dataclasses import dataclass
 from oido.errors import ModelNotFoundError
 from oido.models.labels import nearest
 
-__all__ = [
-    "CATALOG",
-    "DEFAULT_MODEL",
-    "ENSEMBLE",
-    "ENSEMBLE_MEMBERS",
-    "ModelCard",
-    "PackageSource",
-    "Source",
-    "UrlSource",
-    "card",
-]
-
 DEFAULT_MODEL = "yamnet/classification"
 
 ENSEMBLE = "ensemble"

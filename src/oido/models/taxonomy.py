@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from oido.arrays import F32
 from oido.models.labels import label_indices, read_table
 
-__all__ = ["ancestors", "descendants", "expand", "is_group", "rollup"]
-
 _BLOCK = 512
 """Windows that are rolled up at a time: a block stays in the processor's cache."""
 

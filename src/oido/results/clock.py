@@ -19,19 +19,6 @@ from typing import Literal, NamedTuple, get_args
 
 from oido.errors import OptionError
 
-__all__ = [
-    "Clock",
-    "Doubt",
-    "NamePattern",
-    "Reading",
-    "TimeSource",
-    "audiomoth_time",
-    "offset_of",
-    "time_in_name",
-    "time_in_tags",
-    "zone_named",
-]
-
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 _DATE_AND_TIME = re.compile(

@@ -29,8 +29,6 @@ from oido.writers.formats import (
     format_named,
 )
 
-__all__ = ["Converted", "convert"]
-
 _TABLES = ("events", "windows", "clips", "embeddings")
 
 

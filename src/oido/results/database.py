@@ -17,7 +17,6 @@ from oido.results.clock import Clock
 if TYPE_CHECKING:
     from oido.batch.commit_log import ResultsFolder
 
-__all__ = ["TABLES", "Database", "quoted"]
 
 _PLACE = {"file": "VARCHAR", "channel": "INTEGER", "start_time": "DOUBLE", "end_time": "DOUBLE"}
 _LABELS = {**_PLACE, "label": "VARCHAR", "label_index": "INTEGER", "score": "FLOAT"}

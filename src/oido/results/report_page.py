@@ -16,8 +16,6 @@ from oido.results.clock import zone_named
 from oido.results.summary import Stretch, Summary, every_day, joined, monday_of
 from oido.writers.html import render
 
-__all__ = ["Words", "html_page", "translations"]
-
 _MOST_BARS = 120
 """More days than that become weeks, more weeks months."""
 _HEAT_LABELS, _HEAT_DAYS = 25, 120

@@ -13,8 +13,6 @@ from oido.models.labels import audioset_labels, display_names, nearest
 from oido.results.clock import Clock
 from oido.results.database import TABLES, Database
 
-__all__ = ["Results", "check_labels", "require_label"]
-
 _TEXT = r"'(?:[^']|'')*'"
 _NAMED = re.compile(rf"\blabel\s*(?:=|in\s*\()\s*({_TEXT}(?:\s*,\s*{_TEXT})*)", re.IGNORECASE)
 

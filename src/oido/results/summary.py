@@ -15,20 +15,6 @@ from oido.results.database import quoted
 from oido.results.results import Results, require_label
 from oido.writers.query_tables import plain_value
 
-__all__ = [
-    "Coverage",
-    "CoverageGap",
-    "Failed",
-    "LabelFigures",
-    "Stretch",
-    "Summary",
-    "covered_by",
-    "every_day",
-    "joined",
-    "monday_of",
-    "summarize",
-]
-
 _BIN = 900
 """Seconds: the offsets of today's time zones are multiples of a quarter of an hour."""
 
@@ -264,11 +250,7 @@ class Summary:
 
 
 def summarize(
-    results: Results,
-    *,
-    zone: str = "UTC",
-    gap_seconds: float = 3600.0,
-    label: str | None = None,
+    results: Results, *, zone: str = "UTC", gap_seconds: float = 3600.0, label: str | None = None
 ) -> Summary:
     """Count what a report tells.
 

@@ -10,8 +10,6 @@ import numpy as np
 
 from oido.arrays import F32
 
-__all__ = ["Outputs", "Runtime", "joined_outputs"]
-
 
 class Outputs(NamedTuple):
     """What a network says of N patches.

@@ -8,8 +8,6 @@ import numpy as np
 from oido.arrays import F32, F64
 from oido.runtime.base import Outputs
 
-__all__ = ["FakeRuntime"]
-
 _SEED = 521
 _LOG_OFFSET = 0.001
 

@@ -18,8 +18,6 @@ from oido.arrays import F32
 from oido.errors import ModelFormatError
 from oido.runtime.base import Outputs, joined_outputs
 
-__all__ = ["LiteRtRuntime", "WholeRuntime"]
-
 
 class LiteRtRuntime:
     """Runs a graph that was cut behind its front end (`oido.models.tflite.editor.cut_front_end`).

@@ -11,8 +11,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from oido.server.problems import Problem, problem_response
 from oido.server.settings import is_loopback
 
-__all__ = ["Access", "Guard"]
-
 _GUARDED = ("/v1/", "/metrics")
 
 

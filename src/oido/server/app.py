@@ -33,8 +33,6 @@ from oido.server.streams import Streams
 from oido.server.uploads import UploadedFile, Uploads
 from oido.server.worker import Job, Setup
 
-__all__ = ["create_app"]
-
 
 def create_app(
     settings: Settings,

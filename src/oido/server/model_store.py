@@ -16,8 +16,6 @@ from oido.models.model import AudioModel, Precision
 from oido.params import Selection
 from oido.server.settings import Settings
 
-__all__ = ["ModelStore", "ServedModel", "load_configured_model", "require_fitting"]
-
 
 def load_configured_model(
     source: str, precision: Precision | None, calibrations: Sequence[str]

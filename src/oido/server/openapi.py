@@ -15,8 +15,6 @@ from oido.options import QUERY_OPTIONS
 from oido.server.settings import Limits
 from oido.writers.html import render
 
-__all__ = ["documentation_routes", "openapi"]
-
 
 def documentation_routes(limits: Limits) -> list[Route]:
     """The document and its page."""

@@ -36,8 +36,6 @@ from oido.server.problems import problem_response
 from oido.server.settings import Settings
 from oido.server.vendor import is_vendored
 
-__all__ = ["page_routes"]
-
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",

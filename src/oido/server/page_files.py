@@ -31,18 +31,6 @@ from oido.server.vendor import is_vendored
 from oido.writers.atomic import write_folder
 from oido.writers.written import WRITTEN_NAME, WrittenFiles
 
-__all__ = [
-    "WEB_FOLDER",
-    "DeviceModel",
-    "PageReport",
-    "content_of",
-    "content_policy",
-    "describe_model",
-    "device_model",
-    "export_page",
-    "page_files",
-]
-
 WEB_FOLDER = Path(__file__).parents[1] / "web"
 
 _KINDS = {".html", ".css", ".js", ".json", ".webmanifest", ".svg", ".png", ".wasm", ".txt"}
@@ -221,11 +209,7 @@ class PageReport:
 
 
 def export_page(
-    folder: Path,
-    models: Sequence[AudioModel],
-    *,
-    locale: str | None = None,
-    web: Path = WEB_FOLDER,
+    folder: Path, models: Sequence[AudioModel], *, locale: str | None = None, web: Path = WEB_FOLDER
 ) -> PageReport:
     """Write the page with these models; the first is the one that it opens with.
 

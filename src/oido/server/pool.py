@@ -20,8 +20,6 @@ from oido.errors import OidoError
 from oido.server.problems import Problem
 from oido.server.worker import DONE, FATAL, READY, Job, Setup, read_message
 
-__all__ = ["WORKER_COMMAND", "PoolAnswer", "WorkerPool"]
-
 WORKER_COMMAND = (sys.executable, "-m", "oido.server.worker")
 
 _START_SECONDS = 120.0

@@ -9,8 +9,6 @@ from starlette.responses import JSONResponse
 
 from oido import errors
 
-__all__ = ["Problem", "problem_of", "problem_response", "status_of_kind"]
-
 _OF_LIMITS = "LimitError"
 
 

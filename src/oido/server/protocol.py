@@ -19,18 +19,6 @@ from oido.errors import OidoError
 from oido.options import read_header_options
 from oido.server.problems import Problem
 
-__all__ = [
-    "CLOSE_OF_STATUS",
-    "ENCODINGS",
-    "MESSAGE_BYTES",
-    "STREAM_NAME",
-    "VERSION",
-    "Header",
-    "read_control",
-    "read_header",
-    "text_of",
-]
-
 VERSION = 1
 
 STREAM_NAME = "<stream>"

@@ -20,8 +20,6 @@ from oido.errors import OptionError
 from oido.server.protocol import MESSAGE_BYTES
 from oido.server.settings import Limits, Settings
 
-__all__ = ["serve"]
-
 _OTHER_CONNECTIONS = 512
 """Beside the streams: beyond them, requests are refused at once."""
 

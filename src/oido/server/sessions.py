@@ -28,8 +28,6 @@ from oido.types import Event, Row
 from oido.writers.base import seconds_of
 from oido.writers.tables import record_of
 
-__all__ = ["Outbox", "Session"]
-
 _CAPACITY = 32
 """Messages that may wait."""
 

@@ -11,8 +11,6 @@ from oido.models.model import Precision
 from oido.models.registry import DEFAULT_MODEL
 from oido.params import available_cores
 
-__all__ = ["Limits", "Settings", "is_loopback"]
-
 _SHORTEST_TOKEN = 8
 
 

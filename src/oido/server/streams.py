@@ -26,8 +26,6 @@ from oido.server.protocol import (
 from oido.server.sessions import Session
 from oido.server.settings import Limits
 
-__all__ = ["Streams"]
-
 _GOING_AWAY = 1001
 
 

@@ -19,8 +19,6 @@ from starlette.requests import ClientDisconnect, Request
 from oido.server.problems import Problem
 from oido.server.settings import Limits
 
-__all__ = ["UploadedFile", "Uploads"]
-
 _NAMELESS = "<upload>"
 _LONGEST_NAME = 255
 

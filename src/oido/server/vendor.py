@@ -27,8 +27,6 @@ from typing import NamedTuple
 from oido.errors import MissingExtraError, OidoError
 from oido.writers.atomic import write_folder
 
-__all__ = ["PACKAGES", "VENDOR_FOLDER", "Package", "is_vendored", "vendor"]
-
 VENDOR_FOLDER = Path(__file__).parents[1] / "web" / "vendor"
 """Where the page looks for them."""
 

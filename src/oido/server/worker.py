@@ -31,8 +31,6 @@ from oido.models.model import AudioModel, Precision
 from oido.server.model_store import load_configured_model
 from oido.writers.tables import JsonWriter
 
-__all__ = ["DONE", "FATAL", "READY", "ROWS", "Job", "Setup", "main", "read_message"]
-
 _HEADER = struct.Struct(">BI")
 READY, FATAL, ROWS, DONE = range(4)
 

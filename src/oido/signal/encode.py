@@ -11,8 +11,6 @@ import soundfile
 from oido.arrays import F32
 from oido.errors import AudioError
 
-__all__ = ["flac_bytes"]
-
 
 def flac_bytes(waveform: F32, rate_hz: int) -> bytes:
     """f32[n] in −1..1 as FLAC, mono, 16 bits: every browser plays it, and it is lossless.

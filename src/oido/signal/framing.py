@@ -14,8 +14,6 @@ import numpy as np
 from oido.arrays import F32
 from oido.params import Windowing
 
-__all__ = ["PieceFramer", "Segment", "WindowFramer", "cut_windows"]
-
 
 class Segment(NamedTuple):
     """Some neighbouring windows, as the one waveform that they share.

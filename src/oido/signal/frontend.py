@@ -29,8 +29,6 @@ from oido.errors import OptionError
 from oido.mel import kaldi_mel_matrix, symmetric_hann
 from oido.params import FrontEndParams, MnFrontEndParams
 
-__all__ = ["FrontEnd", "MelProjection", "MnFrontEnd", "numpy_projection"]
-
 MelProjection = Callable[[F32], F32]
 """Magnitudes f32[t, bins] → log-mel f32[t, bands]; ``bins`` are those that the matrix uses."""
 
@@ -48,11 +46,7 @@ class FrontEnd:
     """
 
     def __init__(
-        self,
-        params: FrontEndParams,
-        window: F32,
-        bins: tuple[int, int],
-        project: MelProjection,
+        self, params: FrontEndParams, window: F32, bins: tuple[int, int], project: MelProjection
     ) -> None:
         self.params = params
         self._window = window

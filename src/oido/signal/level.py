@@ -9,8 +9,6 @@ import numpy as np
 
 from oido.arrays import F32, F64
 
-__all__ = ["active_rms", "level_db", "rms", "window_loudness"]
-
 _EXPONENT = 0.3
 """Loudness is about intensity to the power of 0.3 (S. S. Stevens, "The measurement of loudness",
 Journal of the Acoustical Society of America 27, 1955)."""

@@ -12,8 +12,6 @@ from oido.arrays import F32
 from oido.errors import EmptyAudioError, InvalidSamplesError, OptionError
 from oido.signal.decode import AudioInfo, AudioReader
 
-__all__ = ["Channel", "Mono", "mono_blocks"]
-
 Channel = Literal["mix"] | int
 """Which channel: "mix" (the mean of all) or a number from 0."""
 

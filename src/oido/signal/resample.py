@@ -11,8 +11,6 @@ import soxr
 
 from oido.arrays import F32
 
-__all__ = ["Resampler", "exact_period", "resample"]
-
 _LONGEST_PERIOD_SECONDS = 60
 _MOST_TRIES = 8192
 

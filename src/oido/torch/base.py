@@ -22,27 +22,11 @@ from torch import Tensor, nn
 from oido.arrays import F32
 from oido.errors import InvalidSamplesError, ModelFormatError, OptionError
 from oido.mel import kaldi_mel_matrix, mel_matrix, periodic_hann, symmetric_hann
-from oido.models.networks.yamnet import (
-    HIGH_HZ,
-    LOG_OFFSET,
-    LOW_HZ,
-    PATCH_BANDS,
-    YAMNET_FRONT_END,
-)
+from oido.models.networks.yamnet import HIGH_HZ, LOG_OFFSET, LOW_HZ, PATCH_BANDS, YAMNET_FRONT_END
 from oido.params import MnFrontEndParams, Windowing
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-__all__ = [
-    "Heard",
-    "MnLogMel",
-    "StagedNetwork",
-    "YamNetLogMel",
-    "is_waveform",
-    "new_linear",
-    "numpy_copy",
-]
 
 
 class Heard(NamedTuple):

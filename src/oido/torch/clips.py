@@ -19,15 +19,6 @@ from oido.params import Windowing, WindowParams
 from oido.signal.framing import cut_windows
 from oido.signal.level import rms
 
-__all__ = [
-    "AugmentOptions",
-    "Augmenter",
-    "LabelledSounds",
-    "LazyWaveforms",
-    "clip_windows",
-    "random_window",
-]
-
 
 @dataclass(frozen=True, eq=False)
 class LabelledSounds:

@@ -29,8 +29,6 @@ from oido.torch.base import StagedNetwork, numpy_copy
 from oido.torch.clips import LabelledSounds
 from oido.torch.training_loop import FinetuneOptions, Learner, Windows
 
-__all__ = ["EpochReport", "FinetuneOptions", "Finetuned", "finetune"]
-
 Stopped = Literal["finished", "time", "interrupted"]
 
 

@@ -31,8 +31,6 @@ from oido.models.networks.mn04 import (
 from oido.models.networks.torch_file import read_state_dict
 from oido.torch.base import MnLogMel, StagedNetwork, is_waveform, new_linear, numpy_copy
 
-__all__ = ["Mn04"]
-
 _DROPOUT = 0.2
 
 

@@ -23,8 +23,6 @@ from oido.torch.clips import clip_windows
 from oido.torch.mn04 import Mn04
 from oido.torch.yamnet import YamNet
 
-__all__ = ["TOLERANCE", "as_model", "largest_difference"]
-
 TOLERANCE = 1e-4
 """The largest difference of a score that passes."""
 

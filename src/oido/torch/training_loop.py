@@ -21,8 +21,6 @@ from oido.signal.level import rms
 from oido.torch.base import StagedNetwork
 from oido.torch.clips import Augmenter, AugmentOptions, LabelledSounds, clip_windows
 
-__all__ = ["FinetuneOptions", "Learner", "Windows"]
-
 _QUIET = 0.01
 """A window is silence if it is 40 dB below the loudest of its clip."""
 _QUIET_SHARE = 1e-3

@@ -33,8 +33,6 @@ from oido.models.tflite.editor import TfliteGraph
 from oido.models.tflite.yamnet_reader import from_int8
 from oido.torch.base import StagedNetwork, YamNetLogMel, is_waveform, new_linear, numpy_copy
 
-__all__ = ["YamNet"]
-
 
 class YamNet(StagedNetwork):
     """One of the two YAMNets: waveform or patches → scores f32[…, 521], embeddings f32[…, 1024].

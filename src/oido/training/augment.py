@@ -17,8 +17,6 @@ from oido.arrays import F32
 from oido.errors import OptionError
 from oido.signal.level import active_rms
 
-__all__ = ["Augmentation", "add_noise", "apply_gain", "mix", "noise"]
-
 
 def apply_gain(waveform: F32, gain_db: float) -> F32:
     """f32[n] → f32[n], louder by ``gain_db`` (fainter if below 0)."""

@@ -20,8 +20,6 @@ from oido.training.fit import Adam
 from oido.training.head import activate
 from oido.training.novelty import unit_rows
 
-__all__ = ["BASELINES", "logistic", "majority", "model_maker", "nearest_centroid"]
-
 
 def majority(known: EmbeddedClips, unknown: EmbeddedClips, seed: int = 0) -> F32:
     """The shares of the classes among ``known``, for every clip: the best without its sound.

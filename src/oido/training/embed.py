@@ -35,8 +35,6 @@ from oido.params import available_cores
 from oido.training.augment import Augmentation
 from oido.training.embeddings import EmbeddedClips, FurtherWindows
 
-__all__ = ["ClipWindows", "Embedded", "Progress", "WindowCache", "content_keys", "embed"]
-
 
 class ClipWindows(NamedTuple):
     """One clip's windows, and those of its changed copies; M and N of them.

@@ -18,8 +18,6 @@ from oido.errors import OptionError
 from oido.events.aggregation import POWER, confidence
 from oido.heads import OutputKind
 
-__all__ = ["EmbeddedClips", "FurtherWindows", "clip_probabilities"]
-
 
 @dataclass(frozen=True, eq=False)
 class FurtherWindows:
@@ -160,7 +158,7 @@ class EmbeddedClips:
             np.concatenate([rows, extra.embeddings]),
             np.concatenate([index, extra.clip_index]),
             np.concatenate(
-                [weights * (1 - of_copies[index]), share * audible / sums[extra.clip_index]],
+                [weights * (1 - of_copies[index]), share * audible / sums[extra.clip_index]]
             ),
         )
 

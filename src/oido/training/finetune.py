@@ -27,8 +27,6 @@ from oido.models.loading import load_model
 from oido.models.model import AudioModel, LogMelNetwork, MnNetwork
 from oido.models.registry import DEFAULT_MODEL
 
-__all__ = ["FinetuningResult", "finetune"]
-
 OnMessage = Callable[[str], None]
 """Called with a line about how it goes."""
 
@@ -60,9 +58,10 @@ def finetune(
     else:
         raise OptionError(f"{base.name} cannot be trained further; choose YAMNet or mn04")
     from oido.torch.clips import LabelledSounds, LazyWaveforms
-    from oido.torch.finetune import EpochReport, FinetuneOptions
+    from oido.torch.finetune import EpochReport
     from oido.torch.finetune import finetune as finetune_network
     from oido.torch.to_litert import as_model
+    from oido.torch.training_loop import FinetuneOptions
 
     rate = base.windows.sample_rate_hz
     data, left_out = _readable(data, rate)

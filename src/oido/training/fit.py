@@ -26,22 +26,6 @@ from oido.heads import OutputKind
 from oido.training.embeddings import EmbeddedClips
 from oido.training.head import Dense, EmbeddingHead
 
-__all__ = [
-    "COMPONENTS",
-    "PRIOR_CLIPS",
-    "Adam",
-    "LinearOptions",
-    "MlpOptions",
-    "Prepared",
-    "Views",
-    "evened_scales",
-    "fit_linear",
-    "fit_mlp",
-    "one_thread",
-    "prepare",
-    "principal_components",
-]
-
 PRIOR_CLIPS = 50
 """Clips that it takes to believe, as much as not, that features differ in how far they spread."""
 COMPONENTS = 256

@@ -11,8 +11,6 @@ from oido.arrays import F32
 from oido.errors import OptionError
 from oido.heads import OutputKind
 
-__all__ = ["Dense", "EmbeddingHead", "activate"]
-
 
 @dataclass(frozen=True, eq=False)
 class Dense:

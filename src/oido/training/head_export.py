@@ -33,8 +33,6 @@ from oido.signal.framing import WindowFramer, cut_windows
 from oido.training.head import EmbeddingHead
 from oido.training.novelty import NoveltyDetector
 
-__all__ = ["BASE_HEAD", "TAUGHT_HEAD", "Parity", "check_parity", "taught_file"]
-
 BASE_HEAD, TAUGHT_HEAD, SIMILARITY_OUTPUT = "base", "scores", "similarity"
 
 _SAME = Sigmoid(1.0, 1.0, 0.0)

@@ -28,16 +28,6 @@ from oido.training.fit import (
 )
 from oido.training.head import EmbeddingHead, activate
 
-__all__ = [
-    "CANDIDATES",
-    "Candidate",
-    "Judged",
-    "ModelSelection",
-    "cross_validate",
-    "judge_baselines",
-    "select",
-]
-
 LARGEST_FOLDS = 5
 CLEARLY = 2.0
 """Standard errors by which another candidate must be better than the first."""
@@ -93,10 +83,7 @@ class ModelSelection:
 
 
 def select(
-    clips: EmbeddedClips,
-    candidates: Sequence[Candidate] = CANDIDATES,
-    *,
-    seed: int = 0,
+    clips: EmbeddedClips, candidates: Sequence[Candidate] = CANDIDATES, *, seed: int = 0
 ) -> ModelSelection:
     """Try ``candidates`` on the folds of ``clips``, take one, fit it on all clips, calibrate it.
 

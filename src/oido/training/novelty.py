@@ -18,8 +18,6 @@ from oido.arrays import F32, I64, Bools
 from oido.errors import OptionError
 from oido.training.embeddings import EmbeddedClips
 
-__all__ = ["NoveltyDetector", "fit_novelty", "unit_rows"]
-
 
 @dataclass(frozen=True, eq=False)
 class NoveltyDetector:

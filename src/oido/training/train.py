@@ -41,8 +41,6 @@ from oido.training.validation import (
 )
 from oido.writers.atomic import write_atomically
 
-__all__ = ["TrainingResult", "train"]
-
 
 def train(
     data: Dataset,

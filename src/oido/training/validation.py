@@ -21,8 +21,6 @@ from oido.training.embeddings import EmbeddedClips, clip_probabilities
 from oido.training.fit import LinearOptions, fit_linear, one_thread
 from oido.training.model_selection import ModelSelection
 
-__all__ = ["LearningCurve", "learning_curve", "predictions_on_test", "predictions_out_of_fold"]
-
 
 def predictions_on_test(
     embedded: Embedded, test: Bools, selection: ModelSelection

@@ -16,8 +16,6 @@ from typing import IO, NamedTuple
 from oido.types import Row
 from oido.writers.base import TextWriter, score_of
 
-__all__ = ["AudacityWriter", "Place", "RavenListWriter", "RavenWriter", "SrtWriter", "VttWriter"]
-
 
 class AudacityWriter(TextWriter):
     """Audacity's label track: start, end, label, between tabs; no header."""

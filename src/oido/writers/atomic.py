@@ -16,16 +16,6 @@ from typing import IO, Any
 from oido.errors import OutputError
 from oido.writers.written import WrittenFiles
 
-__all__ = [
-    "AtomicFile",
-    "free_path",
-    "keep_original",
-    "write_atomically",
-    "write_folder",
-    "write_json",
-    "write_text",
-]
-
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 """What file systems without hard links say."""
 

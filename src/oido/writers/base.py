@@ -8,8 +8,6 @@ from typing import IO, Any, Protocol
 
 from oido.types import Row
 
-__all__ = ["CALIBRATED", "COLUMNS", "RowWriter", "TextWriter", "score_of", "seconds_of"]
-
 CALIBRATED = "probability"
 """The last column, where the model has a calibration."""
 

@@ -19,15 +19,6 @@ from oido.writers.tables import (
     parquet_of_labels,
 )
 
-__all__ = [
-    "CALIBRATED_FORMATS",
-    "EMBEDDING_FORMATS",
-    "FORMATS",
-    "Format",
-    "format_named",
-    "format_of_path",
-]
-
 
 class Format(NamedTuple):
     """One output format.

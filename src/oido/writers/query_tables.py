@@ -16,8 +16,6 @@ from typing import IO, Any
 from oido.errors import OptionError
 from oido.writers.base import score_of, seconds_of
 
-__all__ = ["FORMATS", "format_named", "plain_rows", "plain_value", "write_table"]
-
 _SECONDS = ("start_time", "end_time")
 
 

@@ -15,18 +15,6 @@ from oido.errors import MissingExtraError, OutputError
 from oido.types import AnyRow, EmbeddingRow, Row
 from oido.writers.base import CALIBRATED, COLUMNS, TextWriter, score_of, seconds_of
 
-__all__ = [
-    "CsvWriter",
-    "JsonLinesWriter",
-    "JsonWriter",
-    "NpzEmbeddingWriter",
-    "ParquetWriter",
-    "label_types",
-    "parquet_of_embeddings",
-    "parquet_of_labels",
-    "record_of",
-]
-
 
 def record_of(row: Row, calibrated: bool = False) -> dict[str, Any]:
     """A row as the values that are written, by column name."""

@@ -18,8 +18,6 @@ from pathlib import Path
 
 from oido.errors import OptionError, OutputError
 
-__all__ = ["WRITTEN_NAME", "WrittenFiles", "sha256_of_file"]
-
 WRITTEN_NAME = ".oido-written"
 
 _NAMED = 4

@@ -92,8 +92,7 @@ def file_of(arrays):
 
 def one_tensor(count=12, offset=0, shape=(3, 4), strides=(4, 1), storage=bytes(48), key="0"):
     return archive(
-        program({"x": tensor(b"FloatStorage", key, count, offset, shape, strides)}),
-        {"0": storage},
+        program({"x": tensor(b"FloatStorage", key, count, offset, shape, strides)}), {"0": storage}
     )
 
 

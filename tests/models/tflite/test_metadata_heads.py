@@ -121,10 +121,7 @@ def test_outputs_that_do_not_fit_are_refused(three: bytes, outputs, message) -> 
 def with_file(content: bytes, name: str, text: bytes | None) -> bytes:
     """The model with one packed file replaced, or left out."""
     repacked = io.BytesIO()
-    with (
-        zipfile.ZipFile(io.BytesIO(content)) as packed,
-        zipfile.ZipFile(repacked, "w") as files,
-    ):
+    with zipfile.ZipFile(io.BytesIO(content)) as packed, zipfile.ZipFile(repacked, "w") as files:
         assert name in packed.namelist()
         for entry in packed.namelist():
             if entry != name:

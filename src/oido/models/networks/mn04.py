@@ -18,18 +18,6 @@ from oido.arrays import F32, F64
 from oido.errors import ModelFormatError, OptionError
 from oido.models.tflite.builder import GraphWriter
 
-__all__ = [
-    "BATCH_NORM_EPSILON",
-    "BLOCKS",
-    "EMBEDDING_SIZE",
-    "HIDDEN",
-    "LABEL_COUNT",
-    "MEL_BANDS",
-    "STEM",
-    "InvertedResidual",
-    "network",
-]
-
 LABEL_COUNT = 527
 """Classes, in the order of AudioSet's class_labels_indices.csv."""
 EMBEDDING_SIZE = 384

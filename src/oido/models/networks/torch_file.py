@@ -25,8 +25,6 @@ from numpy.typing import NDArray
 from oido.errors import ModelFormatError
 from oido.models.damage import refuse_damage
 
-__all__ = ["read_state_dict"]
-
 _MAX_DIMENSIONS = 8
 _NO_DICTIONARY = "the .pt file does not hold a dictionary of tensors"
 _OPCODES = (

@@ -21,23 +21,6 @@ from oido.models.tflite.builder import GraphWriter
 from oido.models.tflite.editor import CutGraph
 from oido.params import FrontEndParams
 
-__all__ = [
-    "EMBEDDING_DIM",
-    "HIGH_HZ",
-    "LAYERS",
-    "LOG_OFFSET",
-    "LOW_HZ",
-    "PATCH_BANDS",
-    "PATCH_FRAMES",
-    "YAMNET_FRONT_END",
-    "Convolution",
-    "Layer",
-    "YamNetWeights",
-    "cut_graph",
-    "network",
-    "projection",
-]
-
 PATCH_FRAMES, PATCH_BANDS = 96, 64
 
 YAMNET_FRONT_END = FrontEndParams(16_000, 400, 160, 512, PATCH_FRAMES)

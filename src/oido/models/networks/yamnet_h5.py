@@ -29,15 +29,7 @@ import numpy as np
 from oido.arrays import F64
 from oido.errors import ModelFormatError, needs_extra
 from oido.models.damage import refuse_damage
-from oido.models.networks.yamnet import (
-    EMBEDDING_DIM,
-    LAYERS,
-    Convolution,
-    Layer,
-    YamNetWeights,
-)
-
-__all__ = ["BATCH_NORM_EPSILON", "from_h5"]
+from oido.models.networks.yamnet import EMBEDDING_DIM, LAYERS, Convolution, Layer, YamNetWeights
 
 BATCH_NORM_EPSILON = 1e-4
 """tensorflow/models, research/audioset/yamnet/params.py, as are: no gamma, but a beta."""

@@ -18,15 +18,6 @@ from oido.models.damage import refuse_damage
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = [
-    "Activation",
-    "GraphWriter",
-    "constant_values",
-    "operator_kind",
-    "pack",
-    "pack_pruned",
-    "unpack",
-]
 
 Activation = Literal["none", "relu", "relu6"]
 _FUSED = {

@@ -20,8 +20,6 @@ from oido.arrays import F32
 from oido.errors import ModelFormatError
 from oido.models.tflite.builder import operator_kind, pack, pack_pruned, unpack
 
-__all__ = ["CutGraph", "TfliteGraph"]
-
 _OP = schema.BuiltinOperator
 _SIZES = {
     schema.TensorType.FLOAT32: 4,

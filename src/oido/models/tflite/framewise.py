@@ -18,8 +18,6 @@ from ai_edge_litert import schema_py_generated as schema
 
 from oido.models.tflite.builder import GraphWriter, operator_kind, pack_pruned
 
-__all__ = ["with_framewise"]
-
 
 @lru_cache(maxsize=8)
 def with_framewise(content: bytes) -> tuple[bytes, int] | None:

@@ -19,8 +19,6 @@ from oido.models.tflite.builder import GraphWriter
 from oido.models.tflite.editor import CutGraph, TfliteGraph
 from oido.params import FrontEndParams, MnFrontEndParams
 
-__all__ = ["WholeGraph", "log_mel", "mn_log_mel", "whole_graph"]
-
 
 def log_mel(writer: GraphWriter, waveform: int, params: FrontEndParams, cut: CutGraph) -> int:
     """YAMNet's front end: waveform [patch_samples] → patch [1, frames, bands]."""

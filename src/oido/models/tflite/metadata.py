@@ -17,8 +17,6 @@ from oido.models.damage import refuse_damage
 from oido.models.model import NOTES_FILE, Notes
 from oido.models.tflite import metadata_schema as schema
 
-__all__ = ["ModelMetadata", "TensorMetadata", "read_metadata", "thresholds_file_name"]
-
 
 @dataclass(frozen=True)
 class TensorMetadata:

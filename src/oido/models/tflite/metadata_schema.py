@@ -15,17 +15,6 @@ import flatbuffers
 from flatbuffers import number_types
 from flatbuffers.table import Table
 
-__all__ = [
-    "IDENTIFIER",
-    "MIN_PARSER_VERSION",
-    "TENSOR_AXIS_LABELS",
-    "TENSOR_AXIS_SCORE_CALIBRATION",
-    "UNKNOWN",
-    "Record",
-    "write",
-    "write_list",
-]
-
 IDENTIFIER = b"M001"
 MIN_PARSER_VERSION = "1.3.0"
 """The schema's version that brought AudioProperties; all else here is as old as 1.0.0."""

@@ -26,8 +26,6 @@ from oido.models.tflite.editor import TfliteGraph
 from oido.models.tflite.metadata import read_metadata, thresholds_file_name
 from oido.models.tflite.metadata_schema import write, write_list
 
-__all__ = ["PlainOutput", "annotate", "with_heads"]
-
 
 class PlainOutput(NamedTuple):
     """An output that is not scores and so has no labels: an embedding."""

@@ -21,8 +21,6 @@ from oido.arrays import I64
 from oido.errors import OptionError, needs_extra
 from oido.models.tflite.builder import constant_values, operator_kind, unpack
 
-__all__ = ["to_onnx"]
-
 _OPSET, _IR_VERSION = 17, 8
 _NAMES = {n: name for name, n in vars(schema.BuiltinOperator).items() if isinstance(n, int)}
 _FUSED = schema.ActivationFunctionType

@@ -21,8 +21,6 @@ from oido.models.damage import refuse_damage
 from oido.models.networks.yamnet import EMBEDDING_DIM, LAYERS, Convolution, YamNetWeights
 from oido.models.tflite.builder import constant_values, operator_kind, unpack
 
-__all__ = ["from_float", "from_int8"]
-
 _OP = schema.BuiltinOperator
 _INT8_KINDS = [
     *(_OP.DEPTHWISE_CONV_2D if layer.depthwise else _OP.CONV_2D for layer in LAYERS),

@@ -24,8 +24,6 @@ from oido.signal.decode.pyav_reader import PyAvReader
 from oido.signal.decode.readers import ArrayReader, AudioReader, AudioSource, source_name
 from oido.signal.decode.soundfile_reader import SoundFileReader
 
-__all__ = ["open_audio"]
-
 _Opener = Callable[[str | IO[bytes], str], AudioReader]
 
 _SPOOL_BYTES = 64 << 20

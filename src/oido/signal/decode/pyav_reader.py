@@ -14,8 +14,6 @@ from oido.arrays import F32
 from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
 from oido.signal.decode.readers import AudioInfo, AudioReader, block_frames, check_shape
 
-__all__ = ["PyAvReader", "decoded_frames", "reason_of"]
-
 # A recording may not make the decoder open other files or addresses (playlists do). So FFmpeg may
 # open nothing by itself, and gets every recording as an open file.
 _OPEN_OPTIONS = {"protocol_whitelist": "none"}

@@ -13,8 +13,6 @@ from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownF
 from oido.signal.decode.pyav_reader import decoded_frames, reason_of
 from oido.signal.decode.readers import check_shape
 
-__all__ = ["Decoded", "Demuxer"]
-
 _JUMP_SECONDS = 0.1, 3600.0
 """A step of the container's clock within these is a stretch that was lost on the way."""
 

@@ -17,15 +17,6 @@ from oido.errors import EmptyAudioError, InvalidSamplesError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = [
-    "ArrayReader",
-    "AudioInfo",
-    "AudioReader",
-    "AudioSource",
-    "block_frames",
-    "check_shape",
-    "source_name",
-]
 
 AudioSource = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | NDArray[Any]
 """A path ("-" is standard input), encoded bytes, a binary file object, or an array of samples."""
@@ -123,6 +114,14 @@ def block_frames(channels: int) -> int:
     return max(256, _BLOCK_SAMPLES // channels)
 
 
+def as_float32(samples: NDArray[Any]) -> F32:
+    """A copy as float32: signed integers divided by their full scale, floats as they are."""
+    block = samples.astype(np.float32)
+    if samples.dtype.kind == "i":
+        block *= np.float32(-1.0 / np.iinfo(samples.dtype).min)
+    return block
+
+
 _MOST_CHANNELS = 1024
 
 
@@ -164,12 +163,10 @@ class ArrayReader(AudioReader):
     def blocks(self) -> Iterator[F32]:
         """Blocks f32[n, channels]."""
         step = block_frames(self.info.channels)
-        kind = self._samples.dtype
-        scale = np.float32(-1.0 / np.iinfo(kind).min) if kind.kind == "i" else None
         for start in range(0, len(self._samples), step):
             with np.errstate(over="ignore"):  # beyond float32: refused as infinite, later
-                block = self._samples[start : start + step].astype(np.float32)
-            yield block if scale is None else block * scale
+                block = as_float32(self._samples[start : start + step])
+            yield block
 
     def close(self) -> None:
         """Nothing to release."""

@@ -13,8 +13,6 @@ import soundfile
 from oido.arrays import F32
 from oido.signal.decode.opening import open_audio
 
-__all__ = ["working_formats"]
-
 _RATE_HZ = 48_000
 _TONE_HZ = 1_000
 _SOUNDFILE = {"WAV": "PCM_16", "FLAC": "PCM_24", "AIFF": "PCM_16", "OGG": "VORBIS", "MP3": None}

@@ -12,8 +12,6 @@ from oido.arrays import F32
 from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
 from oido.signal.decode.readers import AudioInfo, AudioReader, block_frames, check_shape
 
-__all__ = ["SoundFileReader"]
-
 _EXACT = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 """Encodings in which each sample stands by itself, so that one can begin at any."""
 
