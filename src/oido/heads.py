@@ -23,6 +23,9 @@ from oido.errors import OptionError
 
 _SHOWN_CHARACTERS = 80
 
+NON_EVENTS = frozenset({"background", "noise", "other", "silence"})
+"""Names, in any case, of classes that were taught as the absence of events."""
+
 
 class ScoreTransformation(enum.Enum):
     """g of a calibration, by its number in metadata_schema.fbs."""

@@ -182,12 +182,20 @@ _STREAM = (
         "threshold SCORE",
         SHARE,
         "lowest score, 0..1, or probability of a calibrated model "
-        "(default for events: the model's own, or 0.3; else 0)",
+        "(default for events: the model's own, or 0.2; else 0)",
     ),
     Option(
         "allow LABEL", LABELS, "only this label (repeat); Animal/ is Animal and all below it", ()
     ),
     Option("deny LABEL", LABELS, "all but this label (repeat)", ()),
+    Option(
+        "labels",
+        TEXT,
+        "of events and clips: one row for each sound, by its most specific label (default), or a "
+        "row for every label",
+        "specific",
+        ("specific", "all"),
+    ),
     Option(
         "hop SECONDS",
         STEP,
@@ -199,7 +207,8 @@ _STREAM = (
     Option(
         "off_ratio R",
         SHARE,
-        "an event lasts while its score is at least R × threshold (default 0.5)",
+        "an event that does not stand out of its background lasts while the scores of its frames "
+        "are at least R × threshold (default 0.5)",
         0.5,
     ),
     Option("min_duration SECONDS", SECONDS, "drop shorter events (default 0)", 0.0),

@@ -7,17 +7,20 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from oido.errors import OptionError
-from oido.options import check
+from oido.options import OPTIONS, check
 
 if TYPE_CHECKING:
     from oido.arrays import F64
 
 
-DEFAULT_THRESHOLD = 0.3
+DEFAULT_THRESHOLD = 0.2
 """Of events, where neither the caller nor the model has another."""
+
+LEVELS_PER_SECOND = 50
+"""Of the levels by which events find their edges."""
 
 
 @dataclass(frozen=True)
@@ -189,12 +192,14 @@ class Windowing:
 class Detection:
     """How scores become events.
 
-    threshold: a run of windows is an event if one of them scores at least this (0..1); None: the
-    model's own threshold of the label, or else 0.3.
-    off_ratio: the run goes on, before and after, while scores are at least threshold · off_ratio.
+    threshold: what the pooled score of a label must reach (`oido.events.segmentation`), 0..1; None:
+    the model's own threshold of the label, or else 0.2.
+    off_ratio: outside of stretches of sound, an event lasts while the scores of its frames are at
+    least threshold · off_ratio.
     min_duration: shorter events are dropped (seconds).
     merge_gap: events of one label this close or closer become one (seconds).
     thresholds: per-label values that replace ``threshold``.
+    unknown: tell stretches unlike all that a model was taught, too, with the label "unknown".
     """
 
     threshold: float | None = None
@@ -202,6 +207,7 @@ class Detection:
     min_duration: float = 0.0
     merge_gap: float = 0.0
     thresholds: tuple[tuple[str, float], ...] = ()
+    unknown: bool = False
 
     def __post_init__(self) -> None:
         for name in ("threshold", "off_ratio", "min_duration", "merge_gap"):
@@ -218,12 +224,15 @@ class Selection:
     score_threshold: categories with ``score >= score_threshold`` stay (equality is kept), and it is
     the threshold of events that are given no other.
     category_allowlist / category_denylist: only these labels / all but these; mutually exclusive.
+    labels: of events and of whole clips, "specific" tells one row for each sound, by its most
+    specific label whose evidence holds; "all" tells every label by itself.
     """
 
     max_results: int | None = None
     score_threshold: float | None = None
     category_allowlist: Sequence[str] = ()
     category_denylist: Sequence[str] = ()
+    labels: Literal["specific", "all"] = "specific"
 
     def __post_init__(self) -> None:
         for name in ("category_allowlist", "category_denylist"):
@@ -231,6 +240,7 @@ class Selection:
             if isinstance(labels, str):
                 raise OptionError(f"{name} is a list of labels, such as [{labels!r}], and no text")
             object.__setattr__(self, name, tuple(labels))
+        OPTIONS["labels"].read(self.labels)
         check("top", self.max_results, "max_results")
         check("threshold", self.score_threshold, "score_threshold")
         if self.category_allowlist and self.category_denylist:

@@ -30,8 +30,9 @@ class Event:
     """A stretch of time in which one label is heard.
 
     ``start_time`` and ``end_time`` are seconds from the start of the recording; ``score`` is the
-    highest raw score inside (not a probability). ``display_name`` is the label in the language that
-    was asked for.
+    pooled raw score inside (not a probability; `oido.events.segmentation`). ``display_name`` is
+    the label in the language that was asked for, and so are the labels in ``also`` that this one
+    stands for: more general ones, or weaker ones of the same sound.
     """
 
     label: str
@@ -40,6 +41,7 @@ class Event:
     end_time: float
     score: float
     probability: float | None = None
+    also: tuple[str, ...] = ()
     display_name: str = field(default="", compare=False)
 
 
@@ -47,7 +49,8 @@ class Row(NamedTuple):
     """One line of a machine-readable table, whatever its level (event, window or clip).
 
     The field names are the column names of every table, in this order; ``channel`` is the channel
-    number, or None where channels were mixed; times are seconds.
+    number, or None where channels were mixed; times are seconds; ``also`` are the labels that an
+    event stands for.
     """
 
     file: str
@@ -58,6 +61,7 @@ class Row(NamedTuple):
     label_index: int
     score: float
     probability: float | None = None
+    also: tuple[str, ...] = ()
 
 
 class EmbeddingRow(NamedTuple):

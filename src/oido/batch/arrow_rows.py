@@ -16,7 +16,7 @@ from oido.batch.units import EMBEDDINGS, RunSpec
 from oido.inference.block import Block
 from oido.inference.classifier import AudioClassifier
 from oido.types import AnyRow
-from oido.writers.tables import PLACE_TYPES, label_types
+from oido.writers.tables import PLACE_TYPES, label_types, value_of
 
 _RECORDING_TYPES = {
     "file": "string",
@@ -113,6 +113,7 @@ class ChannelRows(RowMaker):
         ]
         if values is not block.scores:
             columns.append(pa.array(values[window, label]))
+        columns.append(pa.repeat(pa.scalar(""), len(window)))
         self._add("windows", columns)
 
     def _add_embeddings(self, block: Block) -> None:
@@ -136,7 +137,7 @@ class ChannelRows(RowMaker):
     def _add_rows(self, table: str, rows: Sequence[AnyRow]) -> None:
         if rows:
             schema = self._schemas[table]
-            values = [[getattr(row, name) for row in rows] for name in schema.names]
+            values = [[value_of(row, name) for row in rows] for name in schema.names]
             self._add(table, [pa.array(v, f.type) for v, f in zip(values, schema)])
 
     def _add(self, table: str, columns: list[Any]) -> None:

@@ -76,7 +76,11 @@ def make_plan(
         calibration=values.get("calibration"),
         detection=make_detection(values if is_events else {**values, "threshold": None}),
         selection=Selection(
-            top, None if is_events else threshold, tuple(values["allow"]), tuple(values["deny"])
+            top,
+            None if is_events else threshold,
+            tuple(values["allow"]),
+            tuple(values["deny"]),
+            values["labels"],
         ),
         top=top if is_events or is_limited else _DEFAULT_TOP,
         **{name: values[name] for name in names},

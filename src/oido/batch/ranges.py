@@ -6,8 +6,8 @@ network are the same. Where the rate must change, the resampler begins earlier, 
 its own blocks begin (`exact_period`), and what it needs to settle is thrown away.
 
 The blocks of a range are kept bit by bit in a file until those of its neighbours are there: NumPy
-arrays one behind the other, five for each block of windows (scores f32, embeddings f32, weights
-f64, loudness f64, similarities f32 if the model has them), and at the end a JSON text.
+arrays one behind the other, some for each block of windows (`_ARRAYS`, those that the model does
+not give without elements), and at the end a JSON text.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from oido.params import Windowing
 from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.mixing import Channel, mono_blocks
 from oido.signal.resample import Resampler, exact_period
+
+_ARRAYS = ("scores", "embeddings", "weights", "loudness", "similarities", "framewise", "levels")
 
 
 def ranges_of(
@@ -152,12 +154,12 @@ class PieceWriter:
 
     def write(self, block: Block, first_window: int, keeps_embeddings: bool) -> None:
         """A block of the range, whose first window has this number in the recording."""
-        embeddings = block.embeddings if keeps_embeddings else block.embeddings[:, :0]
-        similarities = np.zeros(0, np.float32) if block.similarities is None else block.similarities
-        number = np.array([block.first_window + first_window])
-        scores, weights, loudness = block.scores, block.weights, block.loudness
-        for array in (number, scores, embeddings, weights, loudness, similarities):
-            self._save(array)
+        self._save(np.array([block.first_window + first_window]))
+        if not keeps_embeddings:
+            block = block._replace(embeddings=block.embeddings[:, :0])
+        for name in _ARRAYS:
+            array = getattr(block, name)
+            self._save(np.zeros(0, np.float32) if array is None else array)
 
     def end(self, end: RangeEnd) -> None:
         """The last thing."""
@@ -176,16 +178,11 @@ def read_piece(storage: Storage, path: str, windowing: Windowing) -> Iterator[Bl
                 n_samples, info, tags, seconds = json.loads(first.tobytes())
                 yield RangeEnd(n_samples, AudioInfo(*info), tags, seconds)
                 return
-            scores, embeddings, weights, loudness, similarities = (_load(file) for _ in range(5))
-            yield Block(
-                int(first[0]),
-                scores,
-                embeddings,
-                weights,
-                loudness,
-                windowing.times(int(first[0]), len(scores)),
-                similarities=similarities if len(similarities) else None,
-            )
+            arrays = {name: _load(file) for name in _ARRAYS}
+            for name in ("similarities", "framewise"):
+                arrays[name] = arrays[name] if len(arrays[name]) else None
+            times = windowing.times(int(first[0]), len(arrays["scores"]))
+            yield Block(int(first[0]), times=times, **arrays)
 
 
 def _load(file: IO[Any]) -> Any:

@@ -57,6 +57,7 @@ class RowMaker:
         self, plan: Plan, classifier: AudioClassifier, file: str, channel: int | None
     ) -> None:
         self._top, self._file, self._channel = plan.top, file, channel
+        self._classifier = classifier
         self._windowing, self._postprocessor = classifier.windowing, classifier.postprocessor
         self._prepare(plan)
 
@@ -87,15 +88,15 @@ class _EventRows(RowMaker):
     """The events, by start time; kept to the end, so that they can be put in order."""
 
     def _prepare(self, plan: Plan) -> None:
-        self._segmenter = self._postprocessor.segmenter(self._windowing, plan.detection)
+        self._detector = self._classifier.detector(plan.detection)
         self._events: list[Event] = []
 
     def push(self, block: Block) -> list[AnyRow]:
-        self._events += self._segmenter.push(block.scores)
+        self._events += self._detector.push(block)
         return []
 
     def flush(self, n_samples: int) -> list[AnyRow]:
-        events = self._events + self._segmenter.flush(n_samples)
+        events = self._events + self._detector.flush(n_samples)
         if self._top is not None:
             events = sorted(events, key=_strength, reverse=True)[: self._top]
         events.sort(key=lambda e: (e.start_time, e.label_index))
@@ -129,7 +130,8 @@ class _ClipRows(RowMaker):
 
     def flush(self, n_samples: int) -> list[AnyRow]:
         end = n_samples / self._windowing.sample_rate_hz
-        best = self._postprocessor.selector.categories(self._aggregator.flush(), self._top)
+        scores = self._aggregator.flush()
+        best = self._postprocessor.selector.categories(scores, self._top, of_clip=True)
         return [self._row(0.0, end, category) for category in best]
 
 
@@ -161,7 +163,7 @@ def event_row(file: str, channel: int | None, event: Event) -> Row:
     """The row of an event."""
     e = event
     times = e.start_time, e.end_time
-    return Row(file, channel, *times, e.display_name, e.label_index, e.score, e.probability)
+    return Row(file, channel, *times, e.display_name, e.label_index, e.score, e.probability, e.also)
 
 
 class UnknownJudge:

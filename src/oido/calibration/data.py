@@ -16,13 +16,13 @@ from oido.arrays import F32, F64, I64, Bools
 from oido.calibration.risk_control import Guarantee, guaranteed_thresholds
 from oido.calibration.scaling import fit_sigmoids
 from oido.calibration.thresholds import Alarms, ThresholdTarget, aimed_thresholds
-from oido.datasets.clip import NON_EVENTS, Clip, LeftOut
+from oido.datasets.clip import Clip, LeftOut
 from oido.datasets.dataset import Dataset
 from oido.datasets.splits import folds_to_judge_by, group_numbers
 from oido.evaluation.evaluate import Progress, predict_clips
 from oido.evaluation.predictions import ClipPredictions, JudgedWindows
 from oido.events.calibration import Calibrator
-from oido.heads import ScoreCalibration
+from oido.heads import NON_EVENTS, ScoreCalibration
 from oido.inference.classifier import AudioClassifier
 from oido.models.model import AudioModel
 

@@ -95,7 +95,7 @@ class LiveOutput:
     def _categories(self, update: LiveUpdate) -> list[Category]:
         if update.scores is None or self._top is None:
             return []
-        return self._selector.categories(update.scores, self._top)
+        return self._selector.categories(update.scores, self._top, of_clip=True)
 
 
 class JsonLines(LiveOutput):
@@ -315,4 +315,6 @@ def _record(item: Category | Event) -> dict[str, Any]:
     }
     if item.probability is not None:
         record["probability"] = score_of(item.probability)
+    if isinstance(item, Event):
+        record["also"] = list(item.also)
     return record

@@ -112,7 +112,7 @@ class Arguments:
     def reported(self) -> Arguments:
         """Which labels and events are reported."""
         add = self.group("what is reported")
-        add.options("threshold", "thresholds")
+        add.options("threshold", "thresholds", "labels")
         add.labels()
         add.options("off_ratio", "min_duration", "merge_gap")
         return add

@@ -18,13 +18,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from oido.errors import OptionError
+from oido.heads import NON_EVENTS
 
 BACKGROUND = "background"
 """The name of no event, and the class of clips without one, beside classes that exclude each other.
 """
 
-NON_EVENTS = frozenset({BACKGROUND, "noise", "other", "silence"})
-"""Names, in any case, for clips without any event."""
 
 _SEVERAL = re.compile(r",(?!\s)")
 

@@ -10,13 +10,14 @@ from typing import NamedTuple
 import numpy as np
 
 from oido.arrays import F32, F64
-from oido.datasets.clip import NON_EVENTS, LeftOut
+from oido.datasets.clip import LeftOut
 from oido.datasets.dataset import Dataset, label_targets
 from oido.datasets.waveforms import clip_waveforms
 from oido.errors import AudioError, OptionError
 from oido.evaluation.predictions import ClipPredictions, JudgedWindows
 from oido.evaluation.report import Report
 from oido.events.thresholds import on_thresholds
+from oido.heads import NON_EVENTS
 from oido.inference.classifier import AudioClassifier
 from oido.inference.result import ClassificationResult
 from oido.models.labels import yamnet_labels

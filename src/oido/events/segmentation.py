@@ -1,164 +1,321 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From scores to events: when each label starts and ends.
+"""From framewise scores and levels to events: one row for each sound, from when to when.
 
-For each label by itself:
+The evidence of a class over some frames, its *pooled* score, is the mean of the frames' odds
+s / (1 − s), as a score again: a few sure frames count for more than many that hesitate.
 
-1. A *run* is a longest stretch of neighbouring windows that all score at least the off threshold.
-2. A run is an *event* if at least one of its windows scores at least the on threshold
-   (hysteresis: the weaker edges of a sound belong to it, a weak sound alone does not count).
-3. Events of one label that are ``merge_gap`` seconds apart or less become one.
-4. Then events shorter than ``min_duration`` are dropped.
+1. In a *stretch* of sound (`oido.events.stretches`) a class is heard if its pooled score there
+   reaches its threshold, and the event has the stretch's times. Where its frames that reach the off
+   threshold fill less than a third of a stretch of 3 s or more, its runs of such frames are events
+   of their own, if each one's pooled score reaches the threshold.
+2. *Outside* of stretches, a run of neighbouring frames that reach the off threshold is an event if
+   its pooled score reaches the threshold. The windows of frames nearer than 0.96 s to a stretch
+   hear that, too: such frames are nobody's evidence, and a run may go on behind them; it goes on
+   with a stretch's event of its class as well, and with the next part of a stretch that was cut.
+3. *One row for each sound*: of events that share most of their time, those go that are more general
+   than another (`Choice`), and those that are unrelated and weaker than half of the strongest.
+4. Of a model that knows what it was taught, stretches less like that than its own threshold are
+   *unknown*, whatever their scores, and so are frames outside.
+5. Events of one label that are ``merge_gap`` seconds apart or less become one; then those shorter
+   than ``min_duration`` are dropped.
 
-An event starts and ends with the cells of its windows (`Windowing.cell`): windows overlap, and each
-answers only for the hop around its centre. Its score is the highest one inside. Where there is a
-calibration, "score" in these rules means the probability.
+Where there is a calibration, the pooled score's probability is compared with the thresholds.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 
-from oido.arrays import F32, Bools
-from oido.events.calibration import Calibrator
-from oido.params import Detection, Windowing
-from oido.types import Event
+from oido.arrays import F32, F64, I64, Bools
+from oido.events.choice import Choice
+from oido.events.stretches import Stretch, StretchFinder
+from oido.params import LEVELS_PER_SECOND
+
+MARGIN_SECONDS = 0.96
+LEAST_SHARE, LONG_SECONDS = 1 / 3, 3.0
+_LARGEST_SCORE = 1 - 1 / 1024
+
+UNKNOWN = -1
+"""The index of a span that is none of the classes; ``also`` tells what it scored highest as."""
+
+
+def pooled(odds: F64) -> F64:
+    """Mean odds as scores again."""
+    return np.asarray(odds / (1 + odds))
+
+
+def odds_of(scores: F32) -> F64:
+    """s / (1 − s), at most 1023: the models' scores are no surer than that."""
+    limited = np.minimum(scores.astype(np.float64), _LARGEST_SCORE)
+    return np.asarray(limited / (1 - limited))
+
+
+class FrameTimes(Protocol):
+    """Where frames lie, in samples, whatever follows them."""
+
+    def spans(self, first: int, count: int) -> I64:
+        """Start and end of frames, i64[count, 2]."""
 
 
 @dataclass
-class _Run:
-    """Windows first to last, both included; the highest value among them, and the score of it.
+class Span:
+    """One class in some time: what may become an event. Times are samples.
 
-    The value is what thresholds are compared with: the probability where there is a calibration,
-    else the score.
+    odds: the sum of those of its frames. outside: whether frames outside of stretches belong to it;
+    seen: the number of outside frames when it was last heard. also: columns that it stands for.
     """
 
-    first: int
-    last: int
-    peak: float
-    score: float
+    index: int
+    start: int
+    end: int
+    odds: float
+    n_frames: int
+    seen: int = 0
+    outside: bool = False
+    also: dict[int, None] = field(default_factory=dict)
+
+    @property
+    def score(self) -> float:
+        mean = self.odds / self.n_frames
+        return mean / (1 + mean)
+
+    def join(self, later: Span) -> None:
+        """Go on with another one of the same class."""
+        self.end, self.seen = later.end, later.seen
+        self.odds, self.n_frames = self.odds + later.odds, self.n_frames + later.n_frames
+        self.also |= later.also
 
 
 class Segmenter:
-    """Turns the scores of successive windows into events, as soon as each is over.
+    """Turns the frames and levels of a stream into spans of classes, as soon as each is over.
 
-    on: f32[C], the threshold of each class; allowed: bool[C], the classes that may make events.
+    values: scores f32[..., C] → what is compared with thresholds. on, off: f32[C]; allowed:
+    bool[C], the classes that may make events. sample_rate_hz: of times. least_similarity: of a
+    model whose frames have a column more, how near they are to what it was taught; below, all is
+    unknown.
     """
 
     def __init__(
         self,
-        labels: tuple[str, ...],
-        windowing: Windowing,
-        detection: Detection,
+        times: FrameTimes,
+        sample_rate_hz: int,
+        values: Callable[[F32], F32],
         on: F32,
+        off: F32,
         allowed: Bools,
-        display_names: tuple[str, ...] | None = None,
-        calibrator: Calibrator | None = None,
+        choice: Choice,
+        least_similarity: float | None = None,
     ) -> None:
-        self._calibrator = calibrator
-        self._labels = labels
-        self._display_names = display_names or labels
-        self._windowing = windowing
-        self._on = on
-        self._off = (on * np.float32(detection.off_ratio)).astype(np.float32)
-        self._allowed = allowed
-        # Whole samples, so that a limit of exactly an event's length keeps it. Longer than any
-        # recording is as good as endless.
-        longest = min(detection.merge_gap, 1e9), min(detection.min_duration, 1e9)
-        self._gap_samples, self._shortest_samples = (
-            round(seconds * windowing.sample_rate_hz) for seconds in longest
-        )
-        self._n_windows = 0
-        self._runs: dict[int, _Run] = {}
-        self._waiting: dict[int, _Run] = {}
-        self._announced: set[int] = set()
+        self._least_similarity = least_similarity
+        self._times, self._values, self._choice = times, values, choice
+        self._on, self._off, self._allowed = on, off, allowed
+        self._level_samples = sample_rate_hz // LEVELS_PER_SECOND
+        self._margin = round(MARGIN_SECONDS * sample_rate_hz)
+        self._long = round(LONG_SECONDS * sample_rate_hz)
+        self._finder = StretchFinder()
+        width = len(on) + (least_similarity is not None)
+        self._frames = np.zeros((0, width), np.float32)
+        self._first_frame = 0  # of _frames
+        self._n_outside = 0  # outside frames so far
+        self._stretch_end = -self._margin  # of the last one that was judged
+        self._spans: dict[int, Span] = {}
+        self._recent: list[Span] = []
+        self._ready: list[Span] = []
 
-    def push(self, scores: F32) -> list[Event]:
-        """Take f32[N, C], the next N windows; give the events that are over, by start time."""
-        before = self._n_windows
-        self._n_windows += len(scores)
-        done: list[tuple[int, _Run]] = []
-        values = scores if self._calibrator is None else self._calibrator.apply(scores)
-        for row, index in zip(*np.nonzero((values >= self._off) & self._allowed)):
-            window, value = before + int(row), float(values[row, index])
-            self._extend(int(index), _Run(window, window, value, float(scores[row, index])), done)
-        for index, run in list(self._runs.items()):
-            if run.last < self._n_windows - 1:
-                self._close(index, done)
-        for index, run in list(self._waiting.items()):
-            # A run that is still open may join; any other starts at the next window or later.
-            start = self._runs[index].first if index in self._runs else self._n_windows
-            if self._gap(run, start) > self._gap_samples:
-                done.append((index, self._waiting.pop(index)))
-        self._announced.difference_update(index for index, _ in done)
-        return self._events(done, n_samples=None)
+    def push(self, frames: F32, levels: F32) -> list[Span]:
+        """The next frames' scores f32[T, C or C + 1] and levels f32[n]; the spans that are over."""
+        self._frames = np.concatenate([self._frames, frames])
+        self._finder.push(levels)
+        self._advance(at_end=False)
+        return self._taken()
 
-    def begun(self) -> list[Event]:
-        """The events that are sure to come, though they are not over, each told once.
+    def flush(self) -> list[Span]:
+        """The stream is over: the spans that are left."""
+        self._finder.flush()
+        self._advance(at_end=True)
+        for index in list(self._spans):
+            self._close(index)
+        return self._taken()
 
-        Their end is that of the last window so far, and their score the highest so far. For live
-        sources: they are told with the first window that makes them events, and long enough.
-        """
-        found = []
-        for index, run in self._runs.items():
-            if index in self._announced or run.peak < self._on[index]:
+    def earliest_start(self, index: int) -> int:
+        """No later span of this class begins before, in samples."""
+        open_span = self._spans.get(index)
+        if open_span is not None:
+            return open_span.start
+        return int(self._times.spans(self._first_frame, 1)[0, 0])
+
+    def begun(self) -> list[Span]:
+        """What is heard in the stretch or the runs that are not over, as far as can be told now."""
+        found = [replace(span) for span in self._spans.values() if self._holds(span)]
+        first = self._finder.open_from
+        if first is not None and self._finder.n_known > first:
+            found += self._in_stretch(Stretch(first, self._finder.n_known))
+        return [span for span in found if span.index != UNKNOWN]
+
+    def _taken(self) -> list[Span]:
+        ready, self._ready = self._ready, []
+        return ready
+
+    def _advance(self, at_end: bool) -> None:
+        level = self._level_samples
+        while self._finder.closed:
+            stretch = self._finder.closed[0]
+            if not at_end and self._end_of_frames() < stretch.end * level:
+                break
+            self._finder.closed.popleft()
+            self._outside_until(stretch.first * level - self._margin)
+            self._judge(stretch)
+        else:
+            known = self._finder.n_known * level
+            if at_end:
+                known = self._end_of_frames() + self._margin
+            elif self._finder.open_from is not None:
+                known = min(known, self._finder.open_from * level)
+            self._outside_until(known - self._margin)
+
+    def _end_of_frames(self) -> int:
+        """Up to where frames are there."""
+        count = len(self._frames)
+        return int(self._times.spans(self._first_frame + count - 1, 1)[0, 1]) if count else 0
+
+    def _outside_until(self, end: int) -> None:
+        """Judge the frames that lie outside up to here, and drop what no stretch needs."""
+        spans = self._times.spans(self._first_frame, len(self._frames))
+        used = int(np.searchsorted(spans[:, 1], end, side="right"))
+        outside = np.flatnonzero(spans[:used, 0] >= self._stretch_end + self._margin)
+        if len(outside):
+            self._extend(self._frames[outside], spans[outside])
+        self._first_frame += used
+        self._frames = self._frames[used:]
+
+    def _extend(self, frames: F32, spans: I64) -> None:
+        """More frames outside of stretches."""
+        frames, similar = self._split(frames)
+        heard = (self._values(frames) >= self._off) & self._allowed & similar[:, None]
+        odds = odds_of(frames)
+        before = self._n_outside
+        for frame in np.flatnonzero(heard.any(axis=1)).tolist():
+            number = before + frame
+            self._close_unless_seen(number)
+            start, end = spans[frame].tolist()
+            for index in np.flatnonzero(heard[frame]).tolist():
+                span = Span(index, start, end, float(odds[frame, index]), 1, number + 1, True)
+                open_span = self._spans.get(index)
+                if open_span is None:
+                    self._spans[index] = span
+                else:
+                    open_span.join(span)
+                    open_span.outside = True
+        self._n_outside = before + len(frames)
+        self._close_unless_seen(self._n_outside)
+
+    def _close_unless_seen(self, number: int) -> None:
+        """Close what the last frames before this outside frame did not go on with."""
+        for index in [i for i, span in self._spans.items() if span.seen < number]:
+            self._close(index)
+
+    def _judge(self, stretch: Stretch) -> None:
+        """Open the spans of a stretch, or go on with those that it is a part of."""
+        self._stretch_end = stretch.end * self._level_samples
+        spans = self._in_stretch(stretch)
+        for index in [i for i, span in self._spans.items() if not span.outside]:
+            if self._spans[index].end < stretch.first * self._level_samples:
+                self._close(index)
+        for span in sorted(spans, key=lambda s: s.start):
+            if span.index == UNKNOWN:
+                self._ready.append(span)
                 continue
-            earlier = self._waiting.get(index)
-            joins = earlier is not None and self._gap(earlier, run.first) <= self._gap_samples
-            whole = _joined(earlier, run) if joins and earlier is not None else run
-            found += self._events([(index, whole)], n_samples=None)
-        self._announced.update(event.label_index for event in found)
-        return sorted(found, key=lambda e: (e.start_time, e.label_index))
+            open_span = self._spans.get(span.index)
+            is_same = open_span is not None and (
+                open_span.outside or open_span.end == stretch.first * self._level_samples
+            )
+            if open_span is not None and is_same:
+                open_span.join(span)
+                continue
+            if open_span is not None:
+                self._close(span.index)
+            self._spans[span.index] = span
 
-    def flush(self, n_samples: int) -> list[Event]:
-        """The recording ended after this many samples: give the events that were still open."""
-        done: list[tuple[int, _Run]] = []
-        for index in list(self._runs):
-            self._close(index, done)
-        done.extend(self._waiting.items())
-        self._waiting = {}
-        return self._events(done, n_samples)
-
-    def _extend(self, index: int, window: _Run, done: list[tuple[int, _Run]]) -> None:
-        run = self._runs.get(index)
-        if run is not None and run.last < window.first - 1:
-            self._close(index, done)
-            run = None
-        self._runs[index] = window if run is None else _joined(run, window)
-
-    def _close(self, index: int, done: list[tuple[int, _Run]]) -> None:
-        run = self._runs.pop(index)
-        if run.peak < self._on[index]:
-            return
-        earlier = self._waiting.pop(index, None)
-        if earlier is not None:
-            if self._gap(earlier, run.first) <= self._gap_samples:
-                run = _joined(earlier, run)
+    def _in_stretch(self, stretch: Stretch) -> list[Span]:
+        """What is heard in a stretch, of which all frames are there."""
+        start, end = stretch.first * self._level_samples, stretch.end * self._level_samples
+        times = self._times.spans(self._first_frame, len(self._frames))
+        within = slice(
+            int(np.searchsorted(times[:, 1], start, side="right")),
+            int(np.searchsorted(times[:, 0], end, side="left")),
+        )
+        frames, times = self._frames[within], times[within]
+        if not len(frames):
+            return []
+        is_similar = self._least_similarity is None or (
+            float(frames[:, -1].mean()) >= self._least_similarity
+        )
+        frames, _ = self._split(frames)
+        odds = odds_of(frames)
+        means = odds.mean(axis=0)
+        values = self._values(pooled(means).astype(np.float32)[None])[0]
+        if not is_similar:
+            best = int(np.argmax(np.where(self._allowed, values, -1)))
+            total = float(odds[:, best].sum())
+            return [Span(UNKNOWN, start, end, total, len(frames), also={best: None})]
+        columns = np.flatnonzero((values >= self._on) & self._allowed).tolist()
+        heard = self._values(frames)[:, columns] >= self._off[columns]
+        found = []
+        for number, index in enumerate(columns):
+            is_short = heard[:, number].mean() < LEAST_SHARE
+            if end - start >= self._long and is_short:
+                found += self._runs(index, heard[:, number], odds[:, index], times)
             else:
-                done.append((index, earlier))
-        self._waiting[index] = run
+                total = float(odds[:, index].sum())
+                found.append(Span(index, start, end, total, len(frames), self._n_outside))
+        chosen = self._choice.choose(found, self._strength)
+        for span in chosen:
+            span.start, span.end = max(span.start, start), min(span.end, end)
+        return chosen
 
-    def _gap(self, run: _Run, next_window: int) -> int:
-        return (next_window - run.last - 1) * self._windowing.hop_samples
+    def _split(self, frames: F32) -> tuple[F32, Bools]:
+        """Scores f32[T, C], and which frames are like what was taught, bool[T]."""
+        if self._least_similarity is None:
+            return frames, np.ones(len(frames), bool)
+        return frames[:, :-1], frames[:, -1] >= self._least_similarity
 
-    def _events(self, done: list[tuple[int, _Run]], n_samples: int | None) -> list[Event]:
-        rate = self._windowing.sample_rate_hz
-        # While the recording goes on, the end of a closed event lies before its (unknown) end.
-        samples = n_samples if n_samples is not None else 1 << 62
-        windows = self._n_windows if n_samples is not None else self._n_windows + 1
-        events = []
-        for index, run in done:
-            start = self._windowing.cell(run.first, windows, samples)[0]
-            end = self._windowing.cell(run.last, windows, samples)[1]
-            if end - start >= self._shortest_samples:
-                label, name = self._labels[index], self._display_names[index]
-                times = start / rate, end / rate
-                probability = None if self._calibrator is None else run.peak
-                events.append(Event(label, index, *times, run.score, probability, name))
-        return sorted(events, key=lambda e: (e.start_time, e.label_index))
+    def _runs(self, index: int, heard: Bools, odds: F64, times: I64) -> list[Span]:
+        """The runs of a class's frames whose evidence holds."""
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], heard.astype(np.int8), [0]])))
+        runs = [
+            Span(
+                index,
+                int(times[first, 0]),
+                int(times[end - 1, 1]),
+                float(odds[first:end].sum()),
+                int(end - first),
+                self._n_outside,
+            )
+            for first, end in zip(edges[::2], edges[1::2])
+        ]
+        return [run for run in runs if self._holds(run)]
 
+    def _strength(self, span: Span) -> float:
+        """The value that is compared with thresholds."""
+        scores = np.zeros((1, len(self._on)), np.float32)
+        scores[0, span.index] = span.score
+        return float(self._values(scores)[0, span.index])
 
-def _joined(first: _Run, second: _Run) -> _Run:
-    higher = first if first.peak >= second.peak else second
-    return _Run(first.first, second.last, higher.peak, higher.score)
+    def _holds(self, span: Span) -> bool:
+        return self._strength(span) >= float(self._on[span.index])
+
+    def _close(self, index: int) -> None:
+        """A span is over: it is an event if its evidence holds, and nothing stands for it."""
+        span = self._spans.pop(index)
+        if not self._holds(span):
+            return
+        others = [s for s in (*self._spans.values(), *self._recent) if self._holds(s)]
+        if not span.outside or self._choice.stays(span, others, self._strength):
+            self._ready.append(span)
+        self._recent.append(span)
+        earliest = min((s.start for s in self._spans.values()), default=span.end)
+        self._recent = [s for s in self._recent if s.end > earliest]

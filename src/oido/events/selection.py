@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from oido.arrays import F32
+from oido.arrays import F32, Bools
 from oido.errors import OptionError
 from oido.events.calibration import Calibrator
+from oido.heads import NON_EVENTS
 from oido.params import Selection
 from oido.types import Category
 
@@ -17,11 +18,23 @@ LabelIndices = Callable[[Iterable[str]], list[int]]
 """Labels to their columns; raises UnknownLabelError (see `oido.models.labels`)."""
 
 
+STANDS_FOR = 0.5
+"""The share of a more general class's score that a specific one needs to stand for it."""
+
+
+def _absences(labels: tuple[str, ...]) -> Bools:
+    """bool[C]: the classes that tell of no event: Silence, and what was taught as background."""
+    folded = [label.casefold() for label in labels]
+    # AudioSet's Noise is something that is heard.
+    names = {"silence"} if "speech" in folded and "silence" in folded else NON_EVENTS
+    return np.array([label in names for label in folded], bool)
+
+
 class Selector:
     """Applies a ``Selection`` to rows of scores.
 
     ``allowed`` is bool[C]: the classes that the allow or deny list leaves. ``display_names`` are
-    the labels in the language that was asked for.
+    the labels in the language that was asked for. ancestors: of each class, those above it.
     """
 
     def __init__(
@@ -31,8 +44,9 @@ class Selector:
         indices: LabelIndices,
         display_names: tuple[str, ...] | None = None,
         calibrator: Calibrator | None = None,
+        ancestors: Sequence[frozenset[int]] = (),
     ) -> None:
-        self._labels = labels
+        self._labels, self._below = labels, _below(ancestors)
         self._calibrator = calibrator
         self.display_names = display_names or labels
         self.selection = selection
@@ -42,9 +56,17 @@ class Selector:
         else:
             self.allowed = np.ones(len(labels), bool)
             self.allowed[indices(selection.category_denylist)] = False
+        self.allowed_events = self.allowed & ~_absences(labels)
+        if selection.category_allowlist:  # by name
+            self.allowed_events = self.allowed
 
-    def categories(self, scores: F32, max_results: int | None = None) -> list[Category]:
+    def categories(
+        self, scores: F32, max_results: int | None = None, *, of_clip: bool = False
+    ) -> list[Category]:
         """The categories of one row of scores, f32[C], best first, ties in label order.
+
+        of_clip: without those that a more specific one stands for, one of at least half the score,
+        unless the selection is for all labels.
 
         With a calibration, the best and the threshold are those of the probabilities.
 
@@ -59,6 +81,8 @@ class Selector:
         kept = order[self.allowed[order]]
         if self.selection.score_threshold is not None:
             kept = kept[values[kept] >= np.float32(self.selection.score_threshold)]
+        if of_clip and self.selection.labels == "specific":
+            kept = np.array([c for c in kept.tolist() if not self._is_told(c, values)], int)
         best = kept[: min(limits)] if limits else kept
         return [
             Category(
@@ -70,3 +94,16 @@ class Selector:
             )
             for i in best.tolist()
         ]
+
+    def _is_told(self, column: int, values: F32) -> bool:
+        """Whether a more specific class tells what this one would."""
+        below = [c for c in self._below.get(column, ()) if self.allowed[c]]
+        return bool(below) and bool(values[below].max() >= STANDS_FOR * values[column])
+
+
+def _below(ancestors: Sequence[frozenset[int]]) -> dict[int, list[int]]:
+    below: dict[int, list[int]] = {}
+    for column, above in enumerate(ancestors):
+        for ancestor in above:
+            below.setdefault(ancestor, []).append(column)
+    return below

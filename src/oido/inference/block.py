@@ -9,13 +9,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oido.arrays import F32, F64
-from oido.inference.postprocess import SelectedScores
 from oido.params import Windowing
 from oido.runtime.base import Outputs
 from oido.signal.framing import Segment
 
 BATCH_WINDOWS = 64
 """Windows per segment: half a minute of audio, some 20 MB of work memory."""
+
+
+class SelectedScores(NamedTuple):
+    """What is wanted of N windows.
+
+    scores: f32[N, C] of one head. similarities: f32[N], -1..1, how near each window is to what the
+    model was taught; None of a model that does not tell.
+    """
+
+    scores: F32
+    similarities: F32 | None
 
 
 ScoreTransform = Callable[[F32], SelectedScores]
@@ -32,6 +42,7 @@ class Block(NamedTuple):
     similarities: f32[N], how near each window is to what the model was taught; None if it does not
     say, or if scores are those of all heads. framewise: f32[N, columns, C], the scores of equal
     parts of each window (`oido.inference.framewise`); None of a network that does not give them.
+    levels: f32[n], in dB, of the next 20 ms of the stream, as far as they were there.
     """
 
     first_window: int
@@ -43,6 +54,7 @@ class Block(NamedTuple):
     skipped: int = 0
     similarities: F32 | None = None
     framewise: F32 | None = None
+    levels: F32 | None = None
 
 
 class PatchMemory:
@@ -78,7 +90,7 @@ def make_block(
 def joined_blocks(blocks: Sequence[Block]) -> Block:
     """All blocks of a source as one."""
     columns = dict(zip(Block._fields, zip(*blocks)))
-    arrays = ("scores", "embeddings", "weights", "loudness", "times", "framewise")
+    arrays = ("scores", "embeddings", "weights", "loudness", "times", "framewise", "levels")
     joined: dict[str, Any] = {
         name: np.concatenate(columns[name]) for name in arrays if columns[name][0] is not None
     }

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from oido.arrays import F32
 from oido.errors import ModelFormatError, OptionError
 from oido.events.aggregation import Aggregator
 from oido.inference.block import BATCH_WINDOWS, Block, joined_blocks
+from oido.inference.detector import EventDetector
 from oido.inference.pipeline import Pipeline, PipelineOptions
 from oido.inference.postprocess import make_postprocessors
 from oido.inference.predictor import Predictor, PredictorPool, validated
@@ -20,7 +21,7 @@ from oido.models.calibration_file import Calibration, apply_calibration
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, Precision
 from oido.options import check
-from oido.params import Selection, Windowing, available_cores
+from oido.params import Detection, Selection, Windowing, available_cores
 from oido.signal.decode import AudioInfo, AudioReader, AudioSource, open_audio
 from oido.signal.mixing import Channel
 
@@ -47,6 +48,8 @@ class AudioClassifier:
         events, the strongest ``max_results`` stay), never what ``scores`` holds. A name that ends
         in "/" is that class and all below it in AudioSet's tree ("Animal/"), and so is a group
         that has no class of its own ("Human sounds").
+    labels: "specific" tells one row for each sound, by its most specific label whose evidence
+        holds, in ``events`` and ``top``; "all" tells every label by itself.
     display_names_locale: language of ``display_name``: "en" or "es".
     precision: "float32" runs the quantised YAMNet's weights with float activations: finer scores
         than its steps of 1/256. None is the file's own.
@@ -72,6 +75,7 @@ class AudioClassifier:
         score_threshold: float | None = None,
         category_allowlist: Sequence[str] = (),
         category_denylist: Sequence[str] = (),
+        labels: Literal["specific", "all"] = "specific",
         display_names_locale: str = "en",
         rollup: bool = False,
         precision: Precision | None = None,
@@ -82,7 +86,9 @@ class AudioClassifier:
         check("jobs", jobs)
         if aggregation is not None:
             Aggregator(aggregation)  # a wrong name is told now, not after the first recording
-        selection = Selection(max_results, score_threshold, category_allowlist, category_denylist)
+        selection = Selection(
+            max_results, score_threshold, category_allowlist, category_denylist, labels
+        )
         if not isinstance(model, AudioModel):
             model = load_model(model, precision=precision)
         elif precision not in (None, model.precision):
@@ -103,7 +109,7 @@ class AudioClassifier:
             selection,
             locale=display_names_locale,
             rolls_up=rollup,
-            novelty=model.novelty is not None,
+            least_similarity=model.least_similarity,
         )
         self.postprocessor = self._postprocessors[chosen.name]
         try:
@@ -152,6 +158,10 @@ class AudioClassifier:
             damaged_packets,
         )
         return ClassificationResult(prediction, self._postprocessors, self.postprocessor.head.name)
+
+    def detector(self, detection: Detection) -> EventDetector:
+        """What makes events of the blocks of a `stream`. Raises UnknownLabelError."""
+        return self.postprocessor.detector(self.windowing, self.model.image_samples, detection)
 
     def log_mel(
         self, source: AudioSource, sample_rate: int | None = None, *, channel: Channel = "mix"

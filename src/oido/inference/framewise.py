@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from oido.arrays import F32, F64
+from oido.arrays import F32, F64, I64
 from oido.params import Windowing
 
 
@@ -34,6 +34,14 @@ class FrameGrid:
         covered = (n_windows - 1) * self.windowing.hop_samples + self.columns * self.column_samples
         centres = -(-(covered - frame // 2) // frame)  # that a window covers
         return max(1, min(centres, -(-n_samples // frame)))
+
+    def spans(self, first: int, count: int) -> I64:
+        """Start and end in samples of frames that more will follow, i64[count, 2]."""
+        if self.columns:
+            numbers = np.arange(first, first + count)
+            return np.stack([numbers, numbers + 1], axis=1) * self.frame_samples
+        cells = [self.windowing.cell(n, n + 2, 1 << 62) for n in range(first, first + count)]
+        return np.array(cells, np.int64).reshape(-1, 2)
 
     def times(self, n_windows: int, n_samples: int) -> F64:
         """Start and end of every frame in seconds, f64[T, 2]; they tile the recording."""
@@ -59,7 +67,12 @@ class FrameScores:
         self._pending: F32 | None = None  # f32[n, columns, C], from window _first_window on
 
     def push(self, framewise: F32) -> F32:
-        """The next windows' columns f32[N, columns, C] → frames that are complete, f32[m, C]."""
+        """The next windows' columns f32[N, columns, C] → frames that are complete, f32[m, C].
+
+        Of windows that have no columns, f32[N, 1, C].
+        """
+        if not self._grid.columns:
+            return framewise[:, 0]
         if self._pending is not None:
             framewise = np.concatenate([self._pending, framewise])
         self._pending = framewise
@@ -70,7 +83,8 @@ class FrameScores:
 
     def flush(self, n_samples: int) -> F32:
         """The recording ended after so many samples: the frames that are left, f32[m, C]."""
-        assert self._pending is not None, "push a window first"
+        if self._pending is None:
+            return np.zeros((0, 0), np.float32)
         n_windows = self._first_window + len(self._pending)
         return self._frames(self._grid.count(n_windows, n_samples))
 

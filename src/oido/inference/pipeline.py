@@ -32,7 +32,7 @@ from oido.params import Windowing
 from oido.runtime.base import Outputs
 from oido.signal.decode import AudioInfo
 from oido.signal.framing import PieceFramer, Segment, WindowFramer
-from oido.signal.level import window_loudness
+from oido.signal.level import LevelMeter, window_loudness
 from oido.signal.mixing import Channel, Mono
 from oido.signal.resample import Resampler
 
@@ -57,13 +57,25 @@ class _Branch:
         self.windowing, self.framer = windowing, framer
         self._number, self._memory = number, PatchMemory()
         self._resampler = Resampler(from_hz, windowing.sample_rate_hz)
+        self._meter = LevelMeter(windowing.sample_rate_hz)
+        self._levels: list[F32] = []
 
     def push(self, mono: F32) -> list[WorkItem]:
-        return self._items(self.framer.push(self._resampler.push(mono)))
+        return self._frame(self._resampler.push(mono))
 
     def flush(self) -> list[WorkItem]:
-        rest = self.framer.push(self._resampler.flush())
-        return self._items([*rest, *self.framer.flush()])
+        rest = self._frame(self._resampler.flush())
+        return rest + self._items(self.framer.flush())
+
+    def take_levels(self) -> F32:
+        """Those of the samples that came since they were taken last."""
+        levels, self._levels = self._levels, []
+        return np.concatenate([np.zeros(0, np.float32), *levels])
+
+    def _frame(self, waveform: F32) -> list[WorkItem]:
+        if not self._number:  # the first network's windows and levels are those of the source
+            self._levels.append(self._meter.push(waveform))
+        return self._items(self.framer.push(waveform))
 
     def _items(self, segments: list[Segment]) -> list[WorkItem]:
         return [WorkItem(self._number, segment, self._memory) for segment in segments]
@@ -147,12 +159,17 @@ class Pipeline:
         blocks = [make_block(item.segment, outputs, loudness, branch.windowing, n_samples)]
         if self._combiner is not None:
             blocks = self._combiner.push(item.branch, blocks[0], n_samples)
-        return [transformed(block, self._transform) for block in blocks]
+        return self._finished(blocks)
 
     def finish(self) -> list[Block]:
         """The blocks that are left when all work of the flush has been collected."""
-        blocks = [] if self._combiner is None else self._combiner.flush()
-        return [transformed(block, self._transform) for block in blocks]
+        return self._finished([] if self._combiner is None else self._combiner.flush())
+
+    def _finished(self, blocks: list[Block]) -> list[Block]:
+        return [
+            transformed(block._replace(levels=self._branches[0].take_levels()), self._transform)
+            for block in blocks
+        ]
 
     def missing_frames(self) -> int:
         """Frames of the source that must come, at the least, before there is work again."""

@@ -5,38 +5,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import NamedTuple
+
+import numpy as np
 
 from oido.arrays import F32
 from oido.events.calibration import Calibrator
-from oido.events.segmentation import Segmenter
+from oido.events.choice import Choice, Kinship
+from oido.events.segmentation import UNKNOWN, Segmenter, Span
 from oido.events.selection import Selector
 from oido.events.thresholds import on_thresholds
 from oido.heads import Head
+from oido.inference.block import SelectedScores
+from oido.inference.detector import EventDetector
+from oido.inference.framewise import FrameGrid
 from oido.models.labels import display_names, label_indices
-from oido.models.taxonomy import expand, is_group, rollup
+from oido.models.taxonomy import ancestors, columns_above, expand, is_group, parents, rollup
 from oido.options import AGGREGATIONS
 from oido.params import Detection, Selection, Windowing
+from oido.types import Event
 
-
-class SelectedScores(NamedTuple):
-    """What is wanted of N windows.
-
-    scores: f32[N, C] of one head. similarities: f32[N], -1..1, how near each window is to what the
-    model was taught; None of a model that does not tell.
-    """
-
-    scores: F32
-    similarities: F32 | None
+UNKNOWN_LABEL = "unknown"
 
 
 class HeadPostprocessor:
     """Reads one head's columns of a network's raw scores.
 
-    columns: where they are, among those of all heads. novelty: the column behind those of all heads
-    tells how near a window is to what was taught. locale: language of display names. With a
-    calibration, categories are ordered, limited and made events by their probability. The model's
-    own score threshold counts where the selection has none.
+    columns: where they are, among those of all heads. least_similarity: the column behind those of
+    all heads tells how near a window is to what was taught, and below this it is unknown. locale:
+    language of display names. With a calibration, categories are ordered, limited and made events
+    by their probability. The model's own score threshold counts where the selection has none.
     """
 
     def __init__(
@@ -47,16 +44,20 @@ class HeadPostprocessor:
         *,
         locale: str,
         rolls_up: bool,
-        novelty: bool = False,
+        least_similarity: float | None = None,
     ) -> None:
         self.head = head
-        self._columns, self._rolls_up, self._novelty = columns, rolls_up, novelty
+        self._columns, self._rolls_up = columns, rolls_up
+        self._least_similarity = least_similarity
         self._common_threshold = selection.score_threshold
         if selection.score_threshold is None and head.score_threshold is not None:
             selection = replace(selection, score_threshold=head.score_threshold)
         self._calibrator = None if head.calibration is None else Calibrator(head.calibration)
         names = display_names(head.labels, locale)
-        self.selector = Selector(head.labels, selection, self._expanded, names, self._calibrator)
+        self._ancestors = columns_above(head.labels, ancestors)
+        self.selector = Selector(
+            head.labels, selection, self._expanded, names, self._calibrator, self._ancestors
+        )
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -75,7 +76,9 @@ class HeadPostprocessor:
 
     def select(self, raw: F32) -> SelectedScores:
         """This head's scores, and the last column of the raw ones if that tells what is unknown."""
-        return SelectedScores(self.scores(raw), raw[:, -1] if self._novelty else None)
+        return SelectedScores(
+            self.scores(raw), None if self._least_similarity is None else raw[:, -1]
+        )
 
     def probabilities(self, scores: F32) -> F32 | None:
         """The probabilities f32[…, C] of scores f32[…, C]; None without a calibration."""
@@ -86,23 +89,60 @@ class HeadPostprocessor:
         probabilities = self.probabilities(scores)
         return scores if probabilities is None else probabilities
 
-    def segmenter(self, windowing: Windowing, detection: Detection) -> Segmenter:
-        """What makes events of this head's scores. Raises UnknownLabelError.
+    def detector(
+        self, windowing: Windowing, image_samples: int, detection: Detection
+    ) -> EventDetector:
+        """What makes events of blocks of this head's scores. Raises UnknownLabelError.
 
         A threshold given for a label comes first, then a common one that was given (to the
-        segmenter, or else to the selection), then the model's own, then 0.3.
+        detector, or else to the selection), then the model's own, then 0.2.
         """
         if detection.threshold is None:
             detection = replace(detection, threshold=self._common_threshold)
         own = () if detection.threshold is not None else self.head.thresholds
-        return Segmenter(
-            self.labels,
+        on = on_thresholds(len(self.labels), detection, self.label_indices, own)
+        off = (on * np.float32(detection.off_ratio)).astype(np.float32)
+        labels = self.labels
+        kinship = Kinship(self._ancestors, columns_above(labels, parents))
+        choice = Choice(kinship, tells_all=self.selector.selection.labels == "all")
+
+        def segmenter(grid: FrameGrid) -> Segmenter:
+            allowed = self.selector.allowed_events
+            return Segmenter(
+                grid,
+                windowing.sample_rate_hz,
+                self.decision_values,
+                on,
+                off,
+                allowed,
+                choice,
+                self._least_similarity,
+            )
+
+        return EventDetector(
             windowing,
+            image_samples,
             detection,
-            on_thresholds(len(self.labels), detection, self.label_indices, own),
-            self.selector.allowed,
-            self.selector.display_names,
-            self._calibrator,
+            segmenter,
+            self._event,
+            knows_unknown=self._least_similarity is not None,
+        )
+
+    def _event(self, span: Span, start: float, end: float) -> Event:
+        column = next(iter(span.also)) if span.index == UNKNOWN else span.index
+        scores = np.zeros((1, len(self.labels)), np.float32)
+        scores[0, column] = score = np.float32(span.score)
+        probabilities = self.probabilities(scores)
+        is_unknown = span.index == UNKNOWN
+        return Event(
+            UNKNOWN_LABEL if is_unknown else self.labels[span.index],
+            span.index,
+            start,
+            end,
+            float(score),
+            None if probabilities is None else float(probabilities[0, column]),
+            tuple(self.selector.display_names[index] for index in span.also),
+            UNKNOWN_LABEL if is_unknown else self.selector.display_names[span.index],
         )
 
     def label_indices(self, names: Iterable[str]) -> list[int]:
@@ -128,7 +168,7 @@ def make_postprocessors(
     *,
     locale: str,
     rolls_up: bool,
-    novelty: bool = False,
+    least_similarity: float | None = None,
 ) -> dict[str, HeadPostprocessor]:
     """A reader for each head, by name; labels are selected of the chosen one only."""
     readers, start = {}, 0
@@ -137,7 +177,12 @@ def make_postprocessors(
         columns = slice(start, start + len(head.labels))
         wanted = selection if head is chosen else others
         readers[head.name] = HeadPostprocessor(
-            head, columns, wanted, locale=locale, rolls_up=rolls_up, novelty=novelty
+            head,
+            columns,
+            wanted,
+            locale=locale,
+            rolls_up=rolls_up,
+            least_similarity=least_similarity,
         )
         start += len(head.labels)
     return readers

@@ -12,7 +12,7 @@ import numpy as np
 from oido.arrays import F32, F64
 from oido.errors import OptionError
 from oido.events.aggregation import Aggregator
-from oido.inference.block import Block
+from oido.inference.block import Block, transformed
 from oido.inference.framewise import FrameGrid, FrameScores
 from oido.inference.postprocess import HeadPostprocessor
 from oido.models.model import Novelty
@@ -96,14 +96,17 @@ class ClassificationResult:
         these are the scores of the windows. They are made when they are asked for, and kept: 13 kB
         for each second at 521 classes, 47 MB an hour.
         """
-        raw = self._prediction.windows.framewise
-        if raw is None:
+        framewise = self._windows.framewise
+        if framewise is None:
             return self.scores
-        n, columns, _ = raw.shape
-        rows = self._postprocessor.scores(raw.reshape(n * columns, -1))
         frames = FrameScores(self._grid)
-        complete = frames.push(rows.reshape(n, columns, -1))
+        complete = frames.push(framewise)
         return np.concatenate([complete, frames.flush(self._prediction.n_samples)])
+
+    @cached_property
+    def _windows(self) -> Block:
+        """With the scores of this head."""
+        return transformed(self._prediction.windows, self._postprocessor.select)
 
     @property
     def frame_times(self) -> F64:
@@ -155,7 +158,7 @@ class ClassificationResult:
 
     def top(self, k: int | None = None, aggregation: str | None = None) -> list[Category]:
         """The best ``k`` categories of the whole recording (None: all that the options leave)."""
-        return self._postprocessor.selector.categories(self.clip(aggregation), k)
+        return self._postprocessor.selector.categories(self.clip(aggregation), k, of_clip=True)
 
     def windows(self, k: int | None = None) -> list[WindowCategories]:
         """The best ``k`` categories of each window, in order of time."""
@@ -186,8 +189,10 @@ class ClassificationResult:
         detection = Detection(
             threshold, off_ratio, min_duration, merge_gap, tuple((thresholds or {}).items())
         )
-        segmenter = self._postprocessor.segmenter(self._prediction.windowing, detection)
-        events = segmenter.push(self.scores) + segmenter.flush(self._prediction.n_samples)
+        detector = self._postprocessor.detector(
+            self._prediction.windowing, self._prediction.image_samples, detection
+        )
+        events = detector.push(self._windows) + detector.flush(self._prediction.n_samples)
         limit = self._postprocessor.selector.selection.max_results
         if limit is not None:
             values = [e.score if e.probability is None else e.probability for e in events]

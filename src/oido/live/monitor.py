@@ -65,9 +65,8 @@ class LiveMonitor:
         self.rule_engine: RuleEngine | None = None
         """Set before iterating, if there are rules."""
         self._classifier, self._on_block = classifier, on_block
-        self._segmenter = classifier.postprocessor.segmenter(classifier.windowing, detection)
+        self._detector = classifier.detector(detection)
         self._frames = self._windows = 0
-        self._before: NDArray[np.float32] | None = None
         self._is_whole = False
         tapped = _TappedReader(reader, self._tap)
         self._stream = classifier.stream(tapped, channel=channel, jobs=1, batch_windows=1)
@@ -76,14 +75,10 @@ class LiveMonitor:
         windowing, reader = self._classifier.windowing, self._classifier.postprocessor
         for block in self._stream:
             values = reader.decision_values(block.scores)
-            for row in range(len(block.scores)):
+            events = self._detector.push(block)
+            for row, scores in enumerate(block.scores):
                 window = block.first_window + row
-                skipped = window - self._windows
-                scores = block.scores[row]
-                # The one before stands for those left out; at the very start there is only this.
-                before = scores if self._before is None else self._before
-                events = self._segmenter.push(np.stack([*[before] * skipped, scores]))
-                self._before = scores
+                is_last = row == len(block.scores) - 1
                 triggers = []
                 if self.rule_engine is not None:
                     triggers = self.rule_engine.push(window, scores, values[row])
@@ -92,10 +87,10 @@ class LiveMonitor:
                     *windowing.span(window),
                     scores,
                     values[row],
-                    events,
+                    events if is_last else [],
                     triggers,
-                    skipped,
-                    self._segmenter.begun(),
+                    0 if row else block.skipped,
+                    self._detector.begun() if is_last else (),
                 )
         self._is_whole = True
 
@@ -109,7 +104,7 @@ class LiveMonitor:
             # Left in the middle: only samples all of whose windows are done count.
             n_samples = self._windows * windowing.hop_samples
         end = n_samples / windowing.sample_rate_hz
-        events = self._segmenter.flush(n_samples)
+        events = self._detector.flush(n_samples)
         triggers = self.rule_engine.flush(end) if self.rule_engine is not None else []
         return LiveUpdate(end, end, None, None, events, triggers)
 

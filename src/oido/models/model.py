@@ -173,6 +173,11 @@ class AudioModel:
         return self.head if name is None else heads[name]
 
     @property
+    def least_similarity(self) -> float | None:
+        """To what was taught; below it is unknown. None of a model that does not tell."""
+        return None if self.novelty is None else self.novelty.threshold
+
+    @property
     def image_samples(self) -> int:
         """What the network's last image covers of a window, from its start on: YAMNet's 96 frames
         of 160 samples. Its columns are equal parts of that."""

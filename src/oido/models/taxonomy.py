@@ -9,7 +9,7 @@ have several parents: a hiss may come from a cat, a snake or steam.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
 
 import numpy as np
@@ -35,6 +35,23 @@ def ancestors(label: str) -> tuple[str, ...]:
         above = (p for name in level for p in parents[name.casefold()])
         level = tuple(p for p in dict.fromkeys(above) if p not in found)
     return tuple(found)
+
+
+def parents(label: str) -> tuple[str, ...]:
+    """The classes and groups right above a class or group; () likewise."""
+    return _parents().get(label.casefold(), ())
+
+
+@lru_cache(maxsize=16)
+def columns_above(
+    labels: tuple[str, ...], above: Callable[[str], tuple[str, ...]]
+) -> tuple[frozenset[int], ...]:
+    """Of each label, the columns of what `ancestors` or `parents` puts above it."""
+    columns = {label.casefold(): column for column, label in enumerate(labels)}
+    return tuple(
+        frozenset(columns[n.casefold()] for n in above(label) if n.casefold() in columns)
+        for label in labels
+    )
 
 
 def is_group(name: str) -> bool:

@@ -180,7 +180,10 @@ def _by_recording(
         columns = [column.to_pylist() for column in batch.columns]
         if table == "embeddings":
             columns[-1] = [np.asarray(vector, np.float32) for vector in columns[-1]]
-        rows: list[AnyRow] = [kind(*values) for values in zip(*columns)]
+        if "also" in names:
+            position = names.index("also")
+            columns[position] = [tuple(filter(None, text.split("|"))) for text in columns[position]]
+        rows: list[AnyRow] = [kind(**dict(zip(names, values))) for values in zip(*columns)]
         start = 0
         for end in range(1, len(rows) + 1):
             if end == len(rows) or rows[end].file != rows[start].file:

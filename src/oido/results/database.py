@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _PLACE = {"file": "VARCHAR", "channel": "INTEGER", "start_time": "DOUBLE", "end_time": "DOUBLE"}
 _LABELS = {**_PLACE, "label": "VARCHAR", "label_index": "INTEGER", "score": "FLOAT"}
+_ALSO = "also"
 TABLES: dict[str, dict[str, str]] = {
     "events": _LABELS,
     "windows": _LABELS,
@@ -213,10 +214,11 @@ def _list(texts: Sequence[str]) -> str:
 def _source(table: str, paths: Sequence[str], calibrated: bool) -> str:
     """The rows of a table as they lie in its parts; typed and empty where there are none."""
     if paths:
-        return f"SELECT * FROM read_parquet({_list(paths)})"
+        return f"SELECT * FROM read_parquet({_list(paths)}, union_by_name = true)"
     columns = dict(TABLES[table])
-    if calibrated and "score" in columns:
-        columns["probability"] = "FLOAT"
+    if "score" in columns:
+        columns |= {"probability": "FLOAT"} if calibrated else {}
+        columns[_ALSO] = "VARCHAR"
     typed = ", ".join(f"NULL::{kind} AS {name}" for name, kind in columns.items())
     return f"SELECT {typed} WHERE false"
 

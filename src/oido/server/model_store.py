@@ -76,7 +76,7 @@ class ServedModel:
             selection,
             locale=locale,
             rolls_up=rolls_up,
-            novelty=self.model.novelty is not None,
+            least_similarity=self.model.least_similarity,
         )
         return postprocessors[chosen.name]
 

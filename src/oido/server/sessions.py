@@ -53,7 +53,9 @@ class Session:
         self._plan = make_plan(options, model=served.source, calibrated=calibrated)
         self._postprocessor = served.postprocessor(self._plan.selection, locale=self._plan.locale)
         self.windowing = Windowing.from_seconds(served.model.windows, self._plan.hop)
-        self._segmenter = self._postprocessor.segmenter(self.windowing, self._plan.detection)
+        self._detector = self._postprocessor.detector(
+            self.windowing, served.model.image_samples, self._plan.detection
+        )
         self._loop = asyncio.get_running_loop()
         self._has_capacity = asyncio.Event()
         info = AudioInfo(STREAM_NAME, header.sample_rate_hz, header.channels, None, "pcm", "stream")
@@ -119,13 +121,13 @@ class Session:
         """Receive predictions of more windows."""
         is_events = self._plan.level == "events"
         for block in blocks:
-            for number, scores in enumerate(block.scores, start=block.first_window):
-                if is_events:
-                    self._send_events("rows", self._segmenter.push(scores[None]))
-                    self._send_events("began", self._segmenter.begun())
-                else:
+            if is_events:
+                self._send_events("rows", self._detector.push(block))
+                self._send_events("began", self._detector.begun())
+            else:
+                for number, scores in enumerate(block.scores, start=block.first_window):
                     self._send_window(number, scores)
-                self._windows += 1
+            self._windows += len(block.scores)
         n_samples = self._stream.n_samples
         self._on_seconds((n_samples - self._reported_samples) / self.windowing.sample_rate_hz)
         self._reported_samples = n_samples
@@ -133,7 +135,7 @@ class Session:
     def ended(self, error: Exception | None) -> None:
         """The stream is over, by its end or by an error."""
         if error is None and self._plan.level == "events":
-            self._send_events("rows", self._segmenter.flush(self._stream.n_samples))
+            self._send_events("rows", self._detector.flush(self._stream.n_samples))
         if isinstance(error, OidoError):
             # A stream that the server ends may be empty.
             if self.reason == "end" or not isinstance(error, EmptyAudioError):

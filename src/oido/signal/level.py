@@ -8,6 +8,7 @@ from math import gcd
 import numpy as np
 
 from oido.arrays import F32, F64
+from oido.params import LEVELS_PER_SECOND
 
 _EXPONENT = 0.3
 """Loudness is about intensity to the power of 0.3 (S. S. Stevens, "The measurement of loudness",
@@ -15,6 +16,29 @@ Journal of the Acoustical Society of America 27, 1955)."""
 
 _ACTIVE_BLOCK_SAMPLES = 256  # 16 ms at 16 kHz
 _QUIETEST_DB = -90.0
+
+
+class LevelMeter:
+    """The level of every 20 ms of a stream, in dB of full scale, -90 at the least.
+
+    Each is that of its own samples alone; fewer samples than that, at the end, have none.
+    """
+
+    def __init__(self, sample_rate_hz: int) -> None:
+        self._length = sample_rate_hz // LEVELS_PER_SECOND
+        self._rest = np.zeros(0, np.float32)
+
+    def push(self, waveform: F32) -> F32:
+        """The levels that f32[n] completes, f32[m]."""
+        samples = np.concatenate([self._rest, waveform])
+        whole = len(samples) // self._length * self._length
+        self._rest = samples[whole:]
+        return _decibels(rms(samples[:whole].reshape(-1, self._length)))
+
+
+def _decibels(amplitudes: F64) -> F32:
+    least = 10.0 ** (_QUIETEST_DB / 20.0)
+    return np.asarray(20.0 * np.log10(np.maximum(amplitudes, least)), np.float32)
 
 
 def rms(samples: F32) -> F64:

@@ -36,7 +36,16 @@ class RavenWriter(TextWriter):
         super().__init__(stream)
         self._selection = 0
         times = ("Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)")
-        columns = ("Selection", "View", "Channel", *times, *self.place_columns, "Label", "Score")
+        columns = (
+            "Selection",
+            "View",
+            "Channel",
+            *times,
+            *self.place_columns,
+            "Label",
+            "Score",
+            "Also",
+        )
         stream.write(_cells(*columns))
 
     def place(self, row: Row) -> tuple[float, tuple[str, ...]]:
@@ -57,6 +66,7 @@ class RavenWriter(TextWriter):
             *place,
             _cell(row.label),
             score_of(row.score),
+            _cell("|".join(row.also)),
         )
 
 

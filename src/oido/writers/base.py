@@ -9,7 +9,10 @@ from typing import IO, Any, Protocol
 from oido.types import Row
 
 CALIBRATED = "probability"
-"""The last column, where the model has a calibration."""
+"""A column behind the score, where the model has a calibration."""
+
+ALSO = "also"
+"""The last column: the labels that an event stands for, with ``|`` between them."""
 
 COLUMNS = ("file", "channel", "start_time", "end_time", "label", "label_index", "score")
 """The columns of every machine-readable table, in order (version 1)."""

@@ -13,22 +13,28 @@ from typing import IO, Any
 
 from oido.errors import MissingExtraError, OutputError
 from oido.types import AnyRow, EmbeddingRow, Row
-from oido.writers.base import CALIBRATED, COLUMNS, TextWriter, score_of, seconds_of
+from oido.writers.base import ALSO, CALIBRATED, COLUMNS, TextWriter, score_of, seconds_of
 
 
 def record_of(row: Row, calibrated: bool = False) -> dict[str, Any]:
-    """A row as the values that are written, by column name."""
+    """A row as the values that JSON has, by column name."""
     values = row._replace(
         start_time=seconds_of(row.start_time),
         end_time=seconds_of(row.end_time),
         score=score_of(row.score),
         probability=None if row.probability is None else score_of(row.probability),
     )._asdict()
+    values[ALSO] = list(row.also)
     return {column: values[column] for column in _columns(calibrated)}
 
 
 def _columns(calibrated: bool) -> tuple[str, ...]:
-    return (*COLUMNS, CALIBRATED) if calibrated else COLUMNS
+    return (*COLUMNS, *([CALIBRATED] if calibrated else []), ALSO)
+
+
+def also_text(row: Row) -> str:
+    """The labels that a row stands for, as tables have them."""
+    return "|".join(row.also)
 
 
 class CsvWriter:
@@ -40,7 +46,9 @@ class CsvWriter:
         self._writer.writeheader()
 
     def write(self, rows: Sequence[Row]) -> None:
-        self._writer.writerows(record_of(row, self._calibrated) for row in rows)
+        self._writer.writerows(
+            record_of(row, self._calibrated) | {ALSO: also_text(row)} for row in rows
+        )
 
     def close(self) -> None:
         """Nothing is missing."""
@@ -79,7 +87,7 @@ _VECTORS = "list of float32"
 def label_types(calibrated: bool) -> dict[str, str]:
     """The Arrow types of a table of events, windows or clips, by column."""
     types = {**PLACE_TYPES, "label": "string", "label_index": "int32", "score": "float32"}
-    return {**types, CALIBRATED: "float32"} if calibrated else types
+    return {**types, **({CALIBRATED: "float32"} if calibrated else {}), ALSO: "string"}
 
 
 def parquet_of_labels(stream: IO[bytes], calibrated: bool = False) -> ParquetWriter:
@@ -90,6 +98,11 @@ def parquet_of_labels(stream: IO[bytes], calibrated: bool = False) -> ParquetWri
 def parquet_of_embeddings(stream: IO[bytes]) -> ParquetWriter:
     """Columns ``file, channel, start_time, end_time, embedding`` (a list of float32)."""
     return ParquetWriter(stream, {**PLACE_TYPES, "embedding": _VECTORS}, rows_per_group=4096)
+
+
+def value_of(row: AnyRow, name: str) -> Any:
+    """A row's value in a column of Arrow."""
+    return also_text(row) if name == ALSO and isinstance(row, Row) else getattr(row, name)
 
 
 class ParquetWriter:
@@ -129,7 +142,7 @@ class ParquetWriter:
 
     def _write_group(self) -> None:
         names = self._schema.names
-        columns = {name: [getattr(row, name) for row in self._rows] for name in names}
+        columns = {name: [value_of(row, name) for row in self._rows] for name in names}
         self._writer.write_table(self._pyarrow.table(columns, schema=self._schema))
         self._rows = []
 

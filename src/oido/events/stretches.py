@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stretches of sound: from when to when the level stands out of its background, whatever it is.
+
+1. Levels are those of 20 ms (`oido.signal.level.LevelMeter`). The *background* is the level that a
+   fifth of the last 30 s stay below (at the start: of the first 5 s), found anew every half second.
+2. A level 10 dB above its background, or more, is *sound*.
+3. Pauses shorter than 0.6 s belong to the stretch. What is shorter than 0.04 s is a click in the
+   recording, and none. A stretch of 30 s is cut: the next begins where it ends.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+import numpy as np
+
+from oido.arrays import F32
+
+RISE_DB = 10.0
+"""Less: faint sounds have their edges, and noises that rise and fall become stretches."""
+
+_EVERY, _STEP = 25, 5
+"""The background is found anew after so many levels, in every so-manieth."""
+
+_BACKGROUND, _WARM_UP = 300, 50
+"""Of these, how many it is found in; and at the start, at the least."""
+
+_SHARE = 0.2
+"""Of those levels, what lies below the background."""
+
+_PAUSE, _SHORTEST, _LONGEST = 30, 2, 1500
+"""In levels. A longer pause joins what follows each other; a shorter one tells syllables apart."""
+
+
+class Stretch(NamedTuple):
+    """Levels first to end, the end not included. is_cut: the sound goes on behind it."""
+
+    first: int
+    end: int
+    is_cut: bool = False
+
+
+class StretchFinder:
+    """Finds stretches in the levels of a stream, in whatever blocks they come."""
+
+    def __init__(self) -> None:
+        self._recent = np.zeros(0, np.float32)  # every _STEP-th of the levels that were judged
+        self._waiting = np.zeros(0, np.float32)
+        self._n_judged = 0
+        self._first = self._end = -1  # of the stretch that is open; -1: none is
+        self.closed: deque[Stretch] = deque()
+        """In order of time; whoever uses one removes it."""
+
+    @property
+    def open_from(self) -> int | None:
+        """Where the stretch that is not over begins, in levels."""
+        return None if self._first < 0 else self._first
+
+    @property
+    def n_known(self) -> int:
+        """Of so many levels from the start it is known, for good, which stretch they belong to."""
+        if self._first < 0:
+            return self._n_judged
+        return self._end if self._end - self._first >= _SHORTEST else self._first
+
+    def push(self, levels: F32) -> None:
+        """More levels in dB, f32[n]."""
+        self._waiting = np.concatenate([self._waiting, levels])
+        if self._n_judged or len(self._waiting) >= _WARM_UP * _STEP:
+            self._judge(len(self._waiting) // _EVERY * _EVERY)
+
+    def flush(self) -> None:
+        """The stream is over."""
+        self._judge(len(self._waiting))
+        self._close()
+
+    def _judge(self, n: int) -> None:
+        """Take the next n levels: which of them are sound?"""
+        if not n:
+            return
+        levels, self._waiting = self._waiting[:n], self._waiting[n:]
+        background = self._background(levels[::_STEP], n)
+        sound = np.concatenate([[False], levels >= background[:n] + RISE_DB, [False]])
+        edges = np.flatnonzero(np.diff(sound)) + self._n_judged
+        for first, end in edges.reshape(-1, 2).tolist():
+            self._add(first, end)
+        self._n_judged += n
+        if self._first >= 0 and self._n_judged - self._end >= _PAUSE:
+            self._close()
+
+    def _background(self, sampled: F32, n: int) -> F32:
+        """Of each of the next n levels, f32[n and more]; sampled: every _STEP-th of them."""
+        ends = np.arange(0, len(sampled), _EVERY // _STEP) + _EVERY // _STEP
+        ends = np.minimum(ends, len(sampled)) + len(self._recent)
+        sampled = np.concatenate([self._recent, sampled])
+        if not self._n_judged:
+            ends = np.maximum(ends, min(_WARM_UP, len(sampled)))
+        # Each row holds what came up to then, behind what is louder than anything.
+        padded = np.concatenate([np.full(_BACKGROUND, np.inf, np.float32), sampled])
+        rows = np.sort(np.lib.stride_tricks.sliding_window_view(padded, _BACKGROUND)[ends], axis=1)
+        known = np.minimum(ends, _BACKGROUND)
+        self._recent = sampled[-_BACKGROUND:]
+        quiet = rows[np.arange(len(ends)), (_SHARE * (known - 1)).astype(int)]
+        return np.repeat(quiet, _EVERY)
+
+    def _add(self, first: int, end: int) -> None:
+        """The levels from first to end are sound."""
+        if self._first >= 0 and first - self._end >= _PAUSE:
+            self._close()
+        if self._first < 0:
+            self._first = first
+        while end - self._first > _LONGEST:
+            self.closed.append(Stretch(self._first, self._first + _LONGEST, is_cut=True))
+            self._first += _LONGEST
+        self._end = end
+
+    def _close(self) -> None:
+        if self._first >= 0 and self._end - self._first >= _SHORTEST:
+            self.closed.append(Stretch(self._first, self._end))
+        self._first = self._end = -1
