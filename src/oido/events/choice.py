@@ -48,10 +48,10 @@ T = TypeVar("T", bound=Timed)
 
 
 class Choice:
-    """tells_all: nothing goes."""
+    """keeps_all: nothing goes."""
 
-    def __init__(self, kinship: Kinship, tells_all: bool = False) -> None:
-        self._kinship, self._tells_all = kinship, tells_all
+    def __init__(self, kinship: Kinship, keeps_all: bool = False) -> None:
+        self._kinship, self._keeps_all = kinship, keeps_all
 
     def choose(self, spans: Sequence[T], strength: Callable[[T], float]) -> list[T]:
         """Those that are told, strongest first."""
@@ -62,11 +62,11 @@ class Choice:
 
         ordered = sorted(spans, key=known, reverse=True)
         kept = [span for span in ordered if self.stays(span, ordered, known)]
-        return kept if self._tells_all else self._without_ties(kept, ordered, known)
+        return kept if self._keeps_all else self._without_ties(kept, ordered, known)
 
     def stays(self, span: T, others: Sequence[T], strength: Callable[[T], float]) -> bool:
         """Whether a span is told beside others; if not, it is noted in what stands for it."""
-        if self._tells_all:
+        if self._keeps_all:
             return True
         length, ancestors = span.end - span.start, self._kinship.ancestors
         stays = True
@@ -86,7 +86,7 @@ class Choice:
     ) -> list[T]:
         """Each group of siblings that none has won as their parent; all strongest first."""
         parents = self._kinship.parents
-        told: list[T] = []
+        chosen: list[T] = []
         while kept:
             best, *kept = kept
             same = [s for s in spans if (s.start, s.end) == (best.start, best.end)]
@@ -105,5 +105,5 @@ class Choice:
                         parent.also |= {index: None for index in s.also if index != parent.index}
                     best = parent
                     break
-            told.append(best)
-        return told
+            chosen.append(best)
+        return chosen

@@ -131,7 +131,7 @@ class Segmenter:
         self._frames = np.concatenate([self._frames, frames])
         self._finder.push(levels)
         self._advance(at_end=False)
-        return self._taken()
+        return self._pop_ready()
 
     def flush(self) -> list[Span]:
         """The stream is over: the spans that are left."""
@@ -139,7 +139,7 @@ class Segmenter:
         self._advance(at_end=True)
         for index in list(self._spans):
             self._close(index)
-        return self._taken()
+        return self._pop_ready()
 
     def earliest_start(self, index: int) -> int:
         """No later span of this class begins before, in samples."""
@@ -156,7 +156,7 @@ class Segmenter:
             found += self._in_stretch(Stretch(first, self._finder.n_known))
         return [span for span in found if span.index != UNKNOWN]
 
-    def _taken(self) -> list[Span]:
+    def _pop_ready(self) -> list[Span]:
         ready, self._ready = self._ready, []
         return ready
 
@@ -195,14 +195,14 @@ class Segmenter:
     def _extend(self, frames: F32, spans: I64) -> None:
         """More frames outside of stretches."""
         frames, similar = self._split(frames)
-        heard = (self._values(frames) >= self._off) & self._allowed & similar[:, None]
+        active = (self._values(frames) >= self._off) & self._allowed & similar[:, None]
         odds = odds_of(frames)
         before = self._n_outside
-        for frame in np.flatnonzero(heard.any(axis=1)).tolist():
+        for frame in np.flatnonzero(active.any(axis=1)).tolist():
             number = before + frame
             self._close_unless_seen(number)
             start, end = spans[frame].tolist()
-            for index in np.flatnonzero(heard[frame]).tolist():
+            for index in np.flatnonzero(active[frame]).tolist():
                 span = Span(index, start, end, float(odds[frame, index]), 1, number + 1, True)
                 open_span = self._spans.get(index)
                 if open_span is None:
@@ -263,12 +263,12 @@ class Segmenter:
             total = float(odds[:, best].sum())
             return [Span(UNKNOWN, start, end, total, len(frames), also={best: None})]
         columns = np.flatnonzero((values >= self._on) & self._allowed).tolist()
-        heard = self._values(frames)[:, columns] >= self._off[columns]
+        active = self._values(frames)[:, columns] >= self._off[columns]
         found = []
         for number, index in enumerate(columns):
-            is_short = heard[:, number].mean() < LEAST_SHARE
+            is_short = active[:, number].mean() < LEAST_SHARE
             if end - start >= self._long and is_short:
-                found += self._runs(index, heard[:, number], odds[:, index], times)
+                found += self._runs(index, active[:, number], odds[:, index], times)
             else:
                 total = float(odds[:, index].sum())
                 found.append(Span(index, start, end, total, len(frames), self._n_outside))
@@ -283,9 +283,9 @@ class Segmenter:
             return frames, np.ones(len(frames), bool)
         return frames[:, :-1], frames[:, -1] >= self._least_similarity
 
-    def _runs(self, index: int, heard: Bools, odds: F64, times: I64) -> list[Span]:
+    def _runs(self, index: int, active: Bools, odds: F64, times: I64) -> list[Span]:
         """The runs of a class's frames whose evidence holds."""
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], heard.astype(np.int8), [0]])))
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], active.astype(np.int8), [0]])))
         runs = [
             Span(
                 index,

@@ -82,7 +82,7 @@ class Selector:
         if self.selection.score_threshold is not None:
             kept = kept[values[kept] >= np.float32(self.selection.score_threshold)]
         if of_clip and self.selection.labels == "specific":
-            kept = np.array([c for c in kept.tolist() if not self._is_told(c, values)], int)
+            kept = np.array([c for c in kept.tolist() if not self._has_specific(c, values)], int)
         best = kept[: min(limits)] if limits else kept
         return [
             Category(
@@ -95,7 +95,7 @@ class Selector:
             for i in best.tolist()
         ]
 
-    def _is_told(self, column: int, values: F32) -> bool:
+    def _has_specific(self, column: int, values: F32) -> bool:
         """Whether a more specific class tells what this one would."""
         below = [c for c in self._below.get(column, ()) if self.allowed[c]]
         return bool(below) and bool(values[below].max() >= STANDS_FOR * values[column])

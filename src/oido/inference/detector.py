@@ -37,7 +37,7 @@ class EventDetector:
         *,
         knows_unknown: bool = False,
     ) -> None:
-        self._knows_unknown, self._tells_unknown = knows_unknown, detection.unknown
+        self._knows_unknown, self._reports_unknown = knows_unknown, detection.unknown
         self.n_unknown = 0
         """Stretches so far that are unlike all that was taught."""
         self._windowing, self._image_samples = windowing, image_samples
@@ -106,7 +106,7 @@ class EventDetector:
         """Spans that will not change any more, those of one class that are near as one."""
         done: list[Span] = []
         self.n_unknown += sum(span.index == UNKNOWN for span in spans)
-        if not self._tells_unknown:
+        if not self._reports_unknown:
             spans = [span for span in spans if span.index != UNKNOWN]
         for span in sorted(spans, key=lambda s: s.start):
             earlier = self._waiting.get(span.index)

@@ -67,7 +67,7 @@ class _Branch:
         rest = self._frame(self._resampler.flush())
         return rest + self._items(self.framer.flush())
 
-    def take_levels(self) -> F32:
+    def pop_levels(self) -> F32:
         """Those of the samples that came since they were taken last."""
         levels, self._levels = self._levels, []
         return np.concatenate([np.zeros(0, np.float32), *levels])
@@ -167,7 +167,7 @@ class Pipeline:
 
     def _finished(self, blocks: list[Block]) -> list[Block]:
         return [
-            transformed(block._replace(levels=self._branches[0].take_levels()), self._transform)
+            transformed(block._replace(levels=self._branches[0].pop_levels()), self._transform)
             for block in blocks
         ]
 

@@ -104,7 +104,7 @@ class HeadPostprocessor:
         off = (on * np.float32(detection.off_ratio)).astype(np.float32)
         labels = self.labels
         kinship = Kinship(self._ancestors, columns_above(labels, parents))
-        choice = Choice(kinship, tells_all=self.selector.selection.labels == "all")
+        choice = Choice(kinship, keeps_all=self.selector.selection.labels == "all")
 
         def segmenter(grid: FrameGrid) -> Segmenter:
             allowed = self.selector.allowed_events
