@@ -81,8 +81,8 @@ class Results(AbstractContextManager["Results"]):
 
     @property
     def doubts(self) -> dict[str, int]:
-        """How many recordings' times are doubtful, and in what way (`Reading`)."""
-        return dict(self._database.doubts)
+        """How many recordings' times are doubtful, and in what way (`Reading`), in that order."""
+        return dict(sorted(self._database.doubts.items()))
 
     def columns(self, table: str = "events") -> tuple[str, ...]:
         """The names of a table's columns. Raises OptionError naming the tables."""
