@@ -1,247 +1,176 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Events against a slow reference that is written from the four rules, and their timing."""
+"""Spans of frames and levels: what each rule does, and that blocks of any size do not matter."""
 
 from __future__ import annotations
 
-import itertools
-from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oido.events.segmentation import Segmenter
-from oido.params import DEFAULT_THRESHOLD, Detection, Windowing
-from oido.types import Event
+from oido.events.choice import Choice, Kinship
+from oido.events.segmentation import UNKNOWN, Segmenter, Span, odds_of, pooled
 
-RATE_HZ = 16_000
-LABELS = ("a", "b", "c")
+FRAME, RATE = 2560, 16_000
+"""Samples of a frame, 8 levels; and of a second."""
 
-
-def cell(k: int, n_windows: int, hop: int, window: int, n_samples: int) -> tuple[int, int]:
-    """Samples that window k answers for: the hop around its centre, and the recording's edges."""
-    margin = (window - hop) // 2
-    start = 0 if k == 0 else k * hop + margin
-    end = n_samples if k == n_windows - 1 else (k + 1) * hop + margin
-    return min(start, n_samples), min(end, n_samples)
+A, B = 0, 1
 
 
-def reference(scores, windowing, detection, on, allowed, n_samples) -> list[Event]:
-    """The docstring of `oido.events.segmentation`, rule by rule, for one whole recording."""
-    n, hop, rate = len(scores), windowing.hop_samples, windowing.sample_rate_hz
-    events = []
-    for c in range(scores.shape[1]):
-        if not allowed[c]:
-            continue
-        off = np.float32(on[c] * np.float32(detection.off_ratio))
-        # 1. Runs: longest stretches of windows at or above the off threshold.
-        runs: list[list[int]] = []
-        for k in range(n):
-            if scores[k, c] >= off:
-                if runs and runs[-1][-1] == k - 1:
-                    runs[-1].append(k)
-                else:
-                    runs.append([k])
-        # 2. A run counts if one of its windows reaches the on threshold.
-        runs = [run for run in runs if any(scores[k, c] >= on[c] for k in run)]
-        # 3. Neighbours that are merge_gap apart or less become one.
-        gap = round(detection.merge_gap * rate)
-        merged: list[list[int]] = []
-        for run in runs:
-            if merged:
-                ends = (merged[-1][-1] + 1) * hop
-                if run[0] * hop - ends <= gap:
-                    merged[-1] = merged[-1] + run
-                    continue
-            merged.append(run)
-        # 4. Short ones are dropped.
-        for run in merged:
-            start = cell(run[0], n, hop, windowing.window_samples, n_samples)[0]
-            end = cell(run[-1], n, hop, windowing.window_samples, n_samples)[1]
-            # The decimal that was written, not the double nearest to it.
-            if end - start >= Fraction(repr(detection.min_duration)) * rate:
-                peak = max(float(scores[k, c]) for k in run)
-                events.append(Event(LABELS[c], c, start / rate, end / rate, peak))
-    return sorted(events, key=lambda e: (e.start_time, e.label_index))
+class Times:
+    def spans(self, first: int, count: int) -> np.ndarray:
+        numbers = np.arange(first, first + count)
+        return np.stack([numbers, numbers + 1], axis=1) * FRAME
 
 
-@st.composite
-def cases(draw):
-    """Scores on a coarse grid, so that equality with thresholds happens often."""
-    hop = draw(st.sampled_from([160, 1_600, 7_680, 7_840, 15_360]))
-    windowing = Windowing(RATE_HZ, 15_600, hop)
-    n, classes = draw(st.integers(1, 40)), draw(st.integers(1, 3))
-    levels = draw(st.integers(1, 8))
-    values = draw(
-        st.lists(st.integers(0, levels), min_size=n * classes, max_size=n * classes).map(
-            lambda v: np.array(v, np.float32).reshape(n, classes) / np.float32(levels)
-        )
+def segmenter(n: int = 2, least_similarity: float | None = None, off: float = 0.1) -> Segmenter:
+    nobody = tuple(frozenset[int]() for _ in range(n))
+    return Segmenter(
+        Times(),
+        RATE,
+        lambda scores: scores,
+        np.full(n, 0.2, np.float32),
+        np.full(n, off, np.float32),
+        np.ones(n, bool),
+        Choice(Kinship(nobody, nobody)),
+        least_similarity,
     )
-    detection = Detection(
-        threshold=draw(st.sampled_from([0.0, 0.25, 0.3, 0.5, 0.875, 1.0])),
-        off_ratio=draw(st.sampled_from([0.0, 0.25, 0.5, 0.8, 1.0])),
-        min_duration=draw(st.sampled_from([0.0, 0.01, 0.48, 0.96, 1.0, 3.0])),
-        merge_gap=draw(st.sampled_from([0.0, 0.009, 0.01, 0.1, 0.48, 0.96, 1.0, 100.0])),
+
+
+def sound(*parts: tuple[int, float, tuple[float, ...]]) -> tuple[np.ndarray, np.ndarray]:
+    """(frames, dB, scores), one after the other → scores f32[T, C] and levels."""
+    scores = np.concatenate([np.tile(np.float32(s), (n, 1)) for n, _, s in parts])
+    levels = np.concatenate([np.full(8 * n, db, np.float32) for n, db, _ in parts])
+    return scores, levels
+
+
+def spans(scores: np.ndarray, levels: np.ndarray, **options: float) -> list[tuple[int, int, int]]:
+    """(class, first frame, end frame) of what is found."""
+    found = segmenter(scores.shape[1], **options)
+    done = found.push(scores, levels) + found.flush()
+    return sorted((s.index, *divmod(s.start, FRAME)[:1], s.end // FRAME) for s in done)
+
+
+QUIET = (40, -60.0, (0.0, 0.0))
+
+
+def test_a_class_has_the_edges_of_the_stretch_whatever_its_frames_say():
+    smeared = sound(QUIET, (10, -30, (0.5, 0.1)), (6, -60, (0.5, 0)), QUIET)
+    assert spans(*smeared) == [(A, 40, 50)]
+
+
+def test_evidence_is_the_mean_of_odds():
+    scores, levels = sound(QUIET, (2, -30, (0.8, 0.0)), (8, -30, (0.0, 0.0)), QUIET)
+    found = segmenter()
+    (span,) = found.push(scores, levels) + found.flush()
+    assert span.score == pytest.approx(0.8 / 1.8)  # odds 4 in two of ten frames: 0.8
+    assert pooled(odds_of(np.float32([0.8, 0.25])).mean()) == pytest.approx(
+        (13 / 3 / 2) / (1 + 13 / 6)
     )
-    on = np.full(classes, detection.threshold, np.float32)
-    if draw(st.booleans()):
-        on[draw(st.integers(0, classes - 1))] = draw(st.sampled_from([0.1, 0.5, 1.0]))
-    allowed = np.array(draw(st.lists(st.booleans(), min_size=classes, max_size=classes)))
-    # The last window's samples: the recording ends in the hop that it adds.
-    longest = (n - 1) * hop + 15_600
-    shortest = 1 if n == 1 else longest - hop + 1
-    n_samples = draw(st.integers(shortest, longest))
-    assert windowing.count(n_samples) == n
-    cuts = draw(st.lists(st.integers(0, n), max_size=6).map(sorted))
-    return values, windowing, detection, on, allowed, n_samples, [0, *cuts, n]
 
 
-@settings(max_examples=400)
-@given(cases())
-def test_events_are_those_of_the_rules_however_the_scores_arrive(case):
-    scores, windowing, detection, on, allowed, n_samples, cuts = case
-    expected = reference(scores, windowing, detection, on, allowed, n_samples)
-    labels = LABELS[: scores.shape[1]]
-
-    one_shot = Segmenter(labels, windowing, detection, on, allowed)
-    events = one_shot.push(scores) + one_shot.flush(n_samples)
-    assert sorted(events, key=lambda e: (e.start_time, e.label_index)) == expected
-
-    stream = Segmenter(labels, windowing, detection, on, allowed)
-    events = []
-    for start, end in itertools.pairwise(cuts):
-        events += stream.push(scores[start:end])
-    events += stream.flush(n_samples)
-    assert sorted(events, key=lambda e: (e.start_time, e.label_index)) == expected
+def test_weak_evidence_is_no_event():
+    assert spans(*sound(QUIET, (10, -30, (0.19, 0.0)), QUIET)) == []
+    assert spans(*sound(QUIET, (10, -30, (0.21, 0.0)), QUIET)) == [(A, 40, 50)]
 
 
-@settings(max_examples=400)
-@given(cases())
-def test_what_has_begun_is_what_will_be_an_event(case):
-    """Each is told once, before it is over; but not one that only the end makes long enough."""
-    scores, windowing, detection, on, allowed, _, _ = case
-    segmenter = Segmenter(LABELS[: scores.shape[1]], windowing, detection, on, allowed)
-    open_ones, begun, over = {}, [], []
-    for row in scores:
-        for event in segmenter.push(row[None]):
-            over.append(event)
-            first = open_ones.pop(event.label_index)
-            assert first.start_time == event.start_time
-            assert first.end_time <= event.end_time
-            assert first.score <= event.score
-        for event in segmenter.begun():
-            assert event.label_index not in open_ones
-            open_ones[event.label_index] = event
-            begun.append((event.label_index, event.start_time))
-        assert segmenter.begun() == []
-    last = segmenter.flush((len(scores) - 1) * windowing.hop_samples + windowing.window_samples)
-    assert len(begun) == len(set(begun))
-    assert {(e.label_index, e.start_time) for e in over} <= set(begun)
-    assert set(begun) <= {(e.label_index, e.start_time) for e in [*over, *last]}
-    if detection.min_duration == 0:
-        assert {(e.label_index, e.start_time) for e in last} <= set(begun)
+def test_in_a_long_stretch_a_class_that_fills_little_has_its_own_edges():
+    scores, levels = sound(
+        QUIET, (10, -30, (0.5, 0.0)), (4, -30, (0.5, 0.9)), (12, -30, (0.5, 0.0)), QUIET
+    )
+    assert spans(scores, levels) == [(A, 40, 66), (B, 50, 54)]
+    short = sound(QUIET, (6, -30, (0.5, 0.0)), (4, -30, (0.5, 0.9)), (6, -30, (0.5, 0.0)), QUIET)
+    assert spans(*short) == [(A, 40, 56), (B, 40, 56)]
 
 
-def segment(scores, *, hop=7_680, n_samples=None, **options):
-    """Events of one class from a list of scores; the recording ends with the last window."""
-    rows = np.array(scores, np.float32)[:, None]
-    windowing = Windowing(RATE_HZ, 15_600, hop)
-    detection = Detection(**options)
-    threshold = DEFAULT_THRESHOLD if detection.threshold is None else detection.threshold
-    on = np.full(1, threshold, np.float32)
-    segmenter = Segmenter(("a",), windowing, detection, on, np.ones(1, bool))
-    n = (len(scores) - 1) * hop + 15_600 if n_samples is None else n_samples
-    events = segmenter.push(rows) + segmenter.flush(n)
-    return [(round(e.start_time * RATE_HZ), round(e.end_time * RATE_HZ), e.score) for e in events]
+def test_outside_a_run_of_frames_is_an_event_while_it_reaches_the_off_threshold():
+    steady = sound(QUIET, (3, -60, (0.15, 0)), (5, -60, (0.6, 0)), (2, -60, (0.12, 0)), QUIET)
+    assert spans(*steady) == [(A, 40, 50)]
+    assert spans(*sound(QUIET, (5, -60, (0.15, 0)), QUIET)) == []
 
 
-def test_one_loud_window_in_the_middle():
-    """Window 2 begins at 15,360; the hop around its centre begins 3,960 samples later."""
-    assert segment([0, 0, 0.5, 0, 0]) == [(15_360 + 3_960, 15_360 + 3_960 + 7_680, 0.5)]
+def test_frames_whose_windows_hear_a_stretch_are_nobodys_evidence():
+    """6 frames (0.96 s) before and behind."""
+    scores, levels = sound(
+        QUIET, (6, -60, (0, 0.9)), (10, -30, (0.9, 0)), (6, -60, (0, 0.9)), QUIET
+    )
+    assert spans(scores, levels) == [(A, 46, 56)]
+    scores, levels = sound(
+        QUIET, (7, -60, (0, 0.9)), (10, -30, (0.9, 0)), (7, -60, (0, 0.9)), QUIET
+    )
+    assert spans(scores, levels) == [(A, 47, 57), (B, 40, 64)]
 
 
-def test_first_and_last_windows_reach_the_edges():
-    assert segment([0.5, 0, 0.75]) == [(0, 11_640, 0.5), (19_320, 30_960, 0.75)]
-    assert segment([0.5], n_samples=100) == [(0, 100, 0.5)]
-    assert segment([0.5, 0.5], n_samples=15_601) == [(0, 15_601, 0.5)]
+def test_a_background_goes_on_behind_a_louder_sound():
+    rain = (40, -60.0, (0.0, 0.6))
+    assert spans(*sound(rain, (10, -30, (0.9, 0.0)), rain)) == [(A, 40, 50), (B, 0, 90)]
 
 
-def test_equality_with_a_threshold_counts():
-    assert len(segment([0.0, 0.5, 0.0], threshold=0.5)) == 1
-    assert len(segment([0.0, 0.499, 0.0], threshold=0.5)) == 0
-    # 0.3 as float32 is a little more than 0.3: what the network gives is compared as float32.
-    assert len(segment([np.float32(0.3)], threshold=0.3)) == 1
-    assert segment([0.25, 0.5, 0.25, 0.24], threshold=0.5, off_ratio=0.5) == [(0, 26_999 + 1, 0.5)]
+def test_it_goes_on_with_a_stretch_of_its_own_class():
+    swell = sound(QUIET, (20, -60, (0, 0.6)), (10, -30, (0, 0.9)), (20, -60, (0, 0.6)), QUIET)
+    assert spans(*swell) == [(B, 40, 90)]
 
 
-def test_weak_edges_belong_to_an_event_but_make_none():
-    assert segment([0.2, 0.2, 0.2], threshold=0.4) == []
-    assert segment([0.0, 0.2, 0.4, 0.2, 0.0], threshold=0.4) == [
-        (11_640, 34_680, pytest.approx(0.4))
-    ]
+def test_two_stretches_of_one_class_are_two_events():
+    twice = sound(QUIET, (10, -30, (0.9, 0)), (8, -60, (0.3, 0)), (10, -30, (0.9, 0)), QUIET)
+    assert spans(*twice) == [(A, 40, 50), (A, 58, 68)]
 
 
-def test_gaps_are_those_between_cells():
-    """One silent window between two events is a gap of one hop, 0.48 s."""
-    scores = [0.5, 0.0, 0.625, 0.0, 0.0, 0.5]
-    assert len(segment(scores, merge_gap=0.479)) == 3
-    assert segment(scores, merge_gap=0.48) == [(0, 27_000, 0.625), (42_360, 54_000, 0.5)]
-    assert segment(scores, merge_gap=0.96) == [(0, 54_000, 0.625)]
+def test_a_stretch_that_was_cut_is_one_event():
+    loud = (100, -30.0, (0.9, 0.0))
+    pause = (3, -60.0, (0.9, 0.0))
+    assert spans(*sound((70, -60.0, (0, 0)), loud, pause, loud, pause, loud)) == [(A, 70, 376)]
 
 
-def test_a_weak_run_between_two_events_does_not_bridge_them():
-    assert len(segment([0.5, 0.0, 0.3, 0.0, 0.5], threshold=0.5, merge_gap=0.48)) == 2
+def test_what_is_unlike_all_that_was_taught_is_unknown():
+    parts = (40, -60.0, (0, 0, 0)), (10, -30.0, (0.9, 0, 0.3)), (40, -60.0, (0.9, 0, 0.3))
+    scores, levels = sound(*parts)
+    found = segmenter(least_similarity=0.5)
+    (span,) = found.push(scores, levels) + found.flush()
+    assert (span.index, span.start, span.end) == (UNKNOWN, 40 * FRAME, 50 * FRAME)
+    assert list(span.also) == [A]
+    scores[:, 2] = 0.6
+    known = segmenter(least_similarity=0.5)
+    assert {s.index for s in known.push(scores, levels) + known.flush()} == {A}
 
 
-def test_short_events_are_dropped_after_merging():
-    assert segment([0, 0.5, 0, 0.5, 0], min_duration=1.0) == []
-    assert len(segment([0, 0.5, 0, 0.5, 0], min_duration=1.0, merge_gap=0.48)) == 1
-    assert len(segment([0, 0.5, 0], min_duration=0.48)) == 1
-    assert len(segment([0, 0.5, 0], min_duration=0.481)) == 0
+def test_what_has_begun_is_what_is_heard_so_far():
+    scores, levels = sound(QUIET, (10, -30, (0.9, 0.0)))
+    found = segmenter()
+    assert found.push(scores, levels) == []
+    (span,) = found.begun()
+    assert (span.index, span.start) == (A, 40 * FRAME)
 
 
-@pytest.mark.parametrize("frames", range(1, 97))
-def test_an_event_as_long_as_the_least_duration_stays(frames):
-    """Although few hundredths of a second are whole numbers of binary fractions."""
-    assert len(segment([0, 0.5, 0], hop=160 * frames, min_duration=frames / 100)) == 1
+PARTS = st.tuples(
+    st.integers(1, 14),
+    st.sampled_from([-70.0, -62.0, -45.0, -20.0]),
+    st.tuples(*[st.sampled_from([0.0, 0.12, 0.3, 0.9])] * 2),
+)
 
 
-@pytest.mark.parametrize("frames", [403, 407, 805, 1601])
-def test_a_long_event_as_long_as_the_least_duration_stays(frames):
-    """As doubles, 4.03 · 16,000 is a little more than the 64,480 samples that are meant."""
-    assert frames / 100 * RATE_HZ > frames * 160
-    scores = [0.0, *[0.5] * frames, 0.0]
-    assert len(segment(scores, hop=160, min_duration=frames / 100)) == 1
+@settings(deadline=None, max_examples=60)
+@given(st.lists(PARTS, min_size=1, max_size=25), st.lists(st.integers(1, 40), max_size=20))
+def test_the_blocks_do_not_matter_and_rows_are_told_once(parts, sizes):
+    scores, levels = sound(*parts)
 
+    def key(span: Span) -> tuple[object, ...]:
+        return (span.start, span.end, span.index, round(span.score, 9), sorted(span.also))
 
-def test_a_gap_without_end_makes_one_event_of_all():
-    assert segment([0.5, 0, 0, 0, 0.75], merge_gap=float("inf")) == [(0, 46_320, 0.75)]
-
-
-def test_a_duration_without_end_drops_all():
-    assert segment([0.5] * 5, min_duration=float("inf")) == []
-
-
-def test_an_event_is_given_as_soon_as_it_is_over():
-    """Not at the end of the stream: with no merging, by the first window below."""
-    windowing, detection = Windowing(RATE_HZ, 15_600, 7_680), Detection(0.5, merge_gap=0.48)
-    one = Segmenter(("a",), windowing, detection, np.full(1, 0.5, np.float32), np.ones(1, bool))
-
-    def push(value):
-        return one.push(np.full((1, 1), value, np.float32))
-
-    assert push(0.75) == []
-    assert push(0.0) == [], "a next event could still be merged"
-    (event,) = push(0.0)
-    assert (event.start_time, event.end_time, event.score) == (0.0, 11_640 / 16_000, 0.75)
-    assert push(0.0) == []
-    assert one.flush(4 * 7_680 + 15_600) == []
-
-
-def test_denied_classes_make_no_events():
-    scores = np.ones((3, 2), np.float32)
-    windowing, on = Windowing(RATE_HZ, 15_600, 7_680), np.full(2, 0.3, np.float32)
-    segmenter = Segmenter(("a", "b"), windowing, Detection(), on, np.array([False, True]))
-    events = segmenter.push(scores) + segmenter.flush(30_960)
-    assert [e.label for e in events] == ["b"]
+    whole = segmenter()
+    expected = [*whole.push(scores, levels), *whole.flush()]
+    pieces, done, at = segmenter(), [], 0
+    for size in sizes:
+        end = min(at + size, len(scores))
+        done += pieces.push(scores[at:end], levels[8 * at : 8 * end])
+        pieces.begun()
+        at = end
+    done += pieces.push(scores[at:], levels[8 * at :]) + pieces.flush()
+    assert sorted(map(key, done)) == sorted(map(key, expected))
+    assert all(0 <= s.start < s.end <= len(scores) * FRAME for s in done)
+    assert all(s.score >= 0.2 - 1e-6 for s in done)
+    for index in (A, B):
+        own = sorted((s.start, s.end) for s in done if s.index == index)
+        assert all(end <= start for (_, end), (start, _) in pairwise(own))

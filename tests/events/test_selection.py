@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -127,3 +129,50 @@ def test_against_sorting_in_plain_python(values, threshold, limit, deny):
     ]
     expected.sort(key=lambda item: -item[2])
     assert [(c.label, c.index, c.score) for c in found] == expected[:limit]
+
+
+def clip_names(scores, names, ancestors, **options):
+    selector = Selector(
+        names, Selection(**options), partial(label_indices, names), ancestors=ancestors
+    )
+    row = np.array(scores, np.float32)
+    return [c.label for c in selector.categories(row, 3, of_clip=True)]
+
+
+@pytest.mark.parametrize(
+    ("bark", "expected"), [(0.5, ["Bark", "Speech", "Music"]), (0.3, ["Dog", "Bark", "Speech"])]
+)
+def test_of_a_clip_a_specific_label_of_half_the_score_stands_for_those_above(
+    labels, bark, expected
+):
+    ancestors = ((), (2,), (), (1, 2), ())
+    scores = [0.2, 0.9, 0.95, bark, 0.1]
+    kin = tuple(map(frozenset, ancestors))
+    assert clip_names(scores, labels, kin) == expected
+    assert clip_names(scores, labels, kin, labels="all") == [
+        "Domestic animals, pets",
+        "Dog",
+        "Bark",
+    ]
+
+
+def test_a_label_that_is_not_allowed_stands_for_nothing(labels):
+    kin = tuple(map(frozenset, ((), (), (), (1,), ())))
+    names_ = clip_names([0.1, 0.9, 0.0, 0.8, 0.2], labels, kin, category_denylist=("Bark",))
+    assert names_ == ["Dog", "Music", "Speech"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "without"),
+    [
+        (("Speech", "Silence", "Noise"), {"Silence"}),
+        (("bird", "Background", "noise", "Other"), {"Background", "noise", "Other"}),
+    ],
+)
+def test_absence_is_no_event_unless_it_is_asked_for_by_name(labels, without):
+    indices = partial(label_indices, labels)
+    usual = Selector(labels, Selection(), indices).allowed_events
+    assert {labels[n] for n in np.flatnonzero(~usual)} == without
+    name = labels[1]
+    asked = Selector(labels, Selection(category_allowlist=(name,)), indices).allowed_events
+    assert [labels[n] for n in np.flatnonzero(asked)] == [name]

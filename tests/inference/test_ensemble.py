@@ -14,7 +14,7 @@ import pytest
 
 import oido
 from oido.inference.block import Block
-from oido.inference.ensemble import power_mean
+from oido.inference.ensemble import WINDOW_WEIGHT, logit_mean
 from oido.inference.predictor import Predictor
 from oido.models.model import EnsembleNetwork
 from oido.models.registry import ENSEMBLE
@@ -57,7 +57,7 @@ def around(classifier: oido.AudioClassifier, waveform: np.ndarray, n_windows: in
 
 
 @pytest.mark.parametrize("seconds", [0.4, 3.0, 7.3, 29.0])
-def test_a_score_is_the_power_mean_of_both(
+def test_a_score_is_the_mean_of_both_logits(
     both: oido.AudioClassifier, classifier: oido.AudioClassifier, seconds: float
 ) -> None:
     with open_audio(STREET) as reader:
@@ -67,8 +67,10 @@ def test_a_score_is_the_power_mean_of_both(
     waveform = np.concatenate([resampler.push(mono), resampler.flush()])
     alone = classifier.classify(mono, 16_000)
     together = both.classify(mono, 16_000)
-    expected = ((alone.scores**0.25 + around(both, waveform, len(alone.scores)) ** 0.25) / 2) ** 4
-    np.testing.assert_allclose(together.scores, expected, atol=1e-5)
+    beside = around(both, waveform, len(alone.scores))
+    a, b = (np.clip(s.astype(np.float64), 1 / 512, 511 / 512) for s in (alone.scores, beside))
+    odds = (a / (1 - a)) ** (1 - WINDOW_WEIGHT) * (b / (1 - b)) ** WINDOW_WEIGHT
+    np.testing.assert_allclose(together.scores, odds / (1 + odds), atol=1e-4)
     assert (together.embeddings == alone.embeddings).all()
     assert (together.times == alone.times).all()
     assert together.labels == alone.labels
@@ -125,8 +127,8 @@ def test_what_it_cannot_do_is_told(both: oido.AudioClassifier, tmp_path: Path) -
 
 def test_its_events_begin_at_a_lower_score(both: oido.AudioClassifier) -> None:
     result = both.classify(STREET)
-    assert result.events() == result.events(threshold=0.2)
-    assert "Siren" in {event.label for event in result.events()}
+    assert result.events() == result.events(threshold=0.12)
+    assert "Siren" in {name for event in result.events() for name in (event.label, *event.also)}
 
 
 def test_the_command_hears_with_both(both: oido.AudioClassifier) -> None:
@@ -138,13 +140,13 @@ def test_the_command_hears_with_both(both: oido.AudioClassifier) -> None:
         check=True,
         env=environment,
     )
-    assert ",Siren," in done.stdout
+    assert "siren" in done.stdout.lower()
 
 
-def test_the_power_mean_wants_both_to_agree() -> None:
-    a = np.array([0.0, 0.0, 0.5, 1.0, 0.81], np.float32)
-    b = np.array([0.0, 1.0, 0.5, 1.0, 0.01], np.float32)
-    got = power_mean(a, b)
+def test_scores_of_nothing_and_of_certainty_count_as_half_a_step() -> None:
+    a = np.array([0.0, 0.0, 0.5, 1.0, 0.8], np.float32)
+    b = np.array([0.0, 1.0, 0.5, 1.0, 0.2], np.float32)
+    got = logit_mean(a, b, 0.5)
     assert got.dtype == np.float32
-    np.testing.assert_allclose(got[:4], [0.0, 1 / 16, 0.5, 1.0], atol=1e-6)
-    assert got[4] < (0.81 + 0.01) / 2
+    np.testing.assert_allclose(got, [1 / 512, 0.5, 0.5, 511 / 512, 0.5], atol=1e-6)
+    assert logit_mean(a, b, 0.7)[4] < 0.5 < logit_mean(a, b, 0.3)[4]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oido.signal.level import level_db, window_loudness
+from oido.signal.level import LevelMeter, level_db, window_loudness
 
 
 @settings(max_examples=40, deadline=None)
@@ -48,3 +48,22 @@ def test_levels_are_those_of_a_sine_and_never_below_the_quietest() -> None:
     assert level_db(both) == pytest.approx((20 * np.log10(0.5 / np.sqrt(2)), 20 * np.log10(0.5)))
     assert level_db(np.zeros((10, 2), np.float32)) == (-90.0, -90.0)
     assert level_db(np.full((10, 2), np.nan, np.float32)) == (-90.0, -90.0)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 3000), st.lists(st.integers(0, 900), max_size=6))
+def test_levels_are_those_of_their_own_20_ms_in_whatever_blocks(n: int, sizes: list[int]) -> None:
+    samples = np.random.default_rng(n).normal(0, 0.1, n).astype(np.float32)
+    meter, got, start = LevelMeter(16_000), [], 0
+    for size in [*sizes, n]:
+        got.append(meter.push(samples[start : start + size]))
+        start += size
+    levels = np.concatenate(got)
+    assert len(levels) == n // 320
+    for number, level in enumerate(levels):
+        own = samples[number * 320 :][:320].astype(np.float64)
+        assert level == pytest.approx(10 * np.log10(np.mean(own**2)), abs=1e-4)
+
+
+def test_silence_has_the_least_level() -> None:
+    assert LevelMeter(32_000).push(np.zeros(1280, np.float32)).tolist() == [-90.0, -90.0]

@@ -3,7 +3,8 @@
 
 Of spans where one shares half of the other's time or more:
 
-1. one that is more general than another goes: "Dog" is told, not "Animal";
+1. one that is more general than another goes: "Dog" is told, not "Animal", unless its score is
+   more than five times as high: then the specific one goes;
 2. of unrelated ones, those go that are weaker than half of the strongest;
 3. siblings of the same time of which none is stronger by a tenth or more are told as their parent,
    if its evidence holds.
@@ -19,6 +20,9 @@ from typing import Protocol, TypeVar
 
 NEAR = 0.5
 """The share of the strongest's score that an unrelated one needs. 1: the strongest alone."""
+
+HOLDS = 0.2
+"""The share of a more general one's score that a specific one needs to stand for it."""
 
 WINS = 0.9
 """A sibling that is weaker than this share of the other's score has lost to it."""
@@ -74,9 +78,14 @@ class Choice:
             common = min(span.end, other.end) - max(span.start, other.start)
             if other is span or common < SHARED * length:
                 continue
-            above = span.index in ancestors[other.index]
-            related = above or other.index in ancestors[span.index]
-            if above or (not related and strength(span) < NEAR * strength(other)):
+            own, its = strength(span), strength(other)
+            if span.index in ancestors[other.index]:
+                goes = its >= HOLDS * own
+            elif other.index in ancestors[span.index]:
+                goes = own < HOLDS * its
+            else:
+                goes = own < NEAR * its
+            if goes:
                 other.also[span.index] = None
                 stays = False
         return stays

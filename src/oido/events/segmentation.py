@@ -128,7 +128,8 @@ class Segmenter:
 
     def push(self, frames: F32, levels: F32) -> list[Span]:
         """The next frames' scores f32[T, C or C + 1] and levels f32[n]; the spans that are over."""
-        self._frames = np.concatenate([self._frames, frames])
+        if len(frames):
+            self._frames = np.concatenate([self._frames, frames])
         self._finder.push(levels)
         self._advance(at_end=False)
         return self._pop_ready()

@@ -3,9 +3,11 @@
 
 The first gives the windows and the embeddings. The second hears longer pieces, which overlap; what
 it says of a window is the mean over the pieces that cover the window's centre (or the end of the
-recording, for a window whose centre lies in padding). A score of the two is their power mean with
-the exponent 1/4, ((a^¼ + b^¼) / 2)⁴: nearer to the lower one, so that both must agree, and defined
-where one is 0. `benchmarks/combining.py` compares it with others.
+recording, for a window whose centre lies in padding). A score of the two is a weighted mean of
+their logits. Windows, and so clips, trust the second more: it is the better one of the two on
+sounds that neither was chosen on. Frames trust the first more, because the second's pieces of 5 s
+reach into what is heard before and after. `benchmarks/combining.py` and `benchmarks/events.py`
+compare the weights with others.
 """
 
 from __future__ import annotations
@@ -19,12 +21,22 @@ from oido.arrays import F32, F64
 from oido.inference.block import Block
 from oido.params import Windowing
 
-_EXPONENT = 0.25
+WINDOW_WEIGHT, FRAME_WEIGHT = 0.7, 0.3
+"""Of the second network's logits in those of windows, and of frames."""
+
+_LEAST = 1 / 512
+"""Half a step of quantised scores: no score counts as nearer to 0 or 1."""
 
 
-def power_mean(a: F32, b: F32) -> F32:
-    """((a^¼ + b^¼) / 2)⁴, element by element; both 0 or more."""
-    return np.asarray(((a**_EXPONENT + b**_EXPONENT) / 2) ** (1 / _EXPONENT), np.float32)
+def logit_mean(a: F32, b: F32, weight: float) -> F32:
+    """σ((1 − weight) · logit a + weight · logit b), element by element."""
+    mean = (1 - weight) * _logit(a) + weight * _logit(b)
+    return np.asarray(1 / (1 + np.exp(-mean)), np.float32)
+
+
+def _logit(scores: F32) -> F32:
+    limited = np.clip(scores, np.float32(_LEAST), np.float32(1 - _LEAST))
+    return np.asarray(np.log(limited / (1 - limited)), np.float32)
 
 
 class EnsembleCombiner:
@@ -78,9 +90,9 @@ class EnsembleCombiner:
         scores, framewise = block.scores, block.framewise
         if self._rows:  # there are none if the source was damaged at its very start
             around = np.stack([self._mean(float(c)) for c in centres])
-            scores = power_mean(scores, around)
+            scores = logit_mean(scores, around, WINDOW_WEIGHT)
             if framewise is not None:
-                framewise = power_mean(framewise, around[:, None])
+                framewise = logit_mean(framewise, around[:, None], FRAME_WEIGHT)
         return block._replace(scores=scores, framewise=framewise)
 
     def _mean(self, centre: float) -> F32:

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stretches of sound, against the rules written down for a whole recording at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oido.events.stretches import Stretch, StretchFinder
+
+QUIET, LOUD = -60.0, -30.0
+
+
+def levels_of(*parts: tuple[float, float]) -> np.ndarray:
+    """Seconds and dB, one after the other."""
+    return np.concatenate([np.full(round(50 * s), db, np.float32) for s, db in parts])
+
+
+def found(levels: np.ndarray, sizes: list[int] | None = None) -> list[Stretch]:
+    finder, start = StretchFinder(), 0
+    for size in sizes or [len(levels)]:
+        finder.push(levels[start : start + size])
+        start += size
+    finder.push(levels[start:])
+    finder.flush()
+    return list(finder.closed)
+
+
+def reference(levels: np.ndarray) -> list[Stretch]:
+    """The module's docstring, level by level."""
+    spans: list[list[int]] = []
+    for n in range(len(levels)):
+        block_end = min(len(levels), (n // 25 + 1) * 25)
+        known = levels[: max(block_end, min(250, len(levels)))][::5]
+        recent = np.sort(known[-300:])
+        if not levels[n] >= recent[int(0.2 * (len(recent) - 1))] + 10:
+            continue
+        if spans and n - spans[-1][1] < 30:
+            spans[-1][1] = n + 1
+        else:
+            spans.append([n, n + 1])
+    stretches = []
+    for first, end in spans:
+        cuts = range(first + 1500, end, 1500)
+        starts = [first, *cuts]
+        stretches += [Stretch(start, cut, is_cut=True) for start, cut in zip(starts, cuts)]
+        if end - starts[-1] >= 2:
+            stretches.append(Stretch(starts[-1], end))
+    return stretches
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(
+        st.tuples(st.floats(0.02, 9), st.sampled_from([-75, -60, -52, -50, -40, -10])), max_size=12
+    ),
+    st.lists(st.integers(0, 400), max_size=8),
+)
+def test_they_follow_the_rules_in_whatever_blocks_levels_come(parts, sizes):
+    levels = levels_of(*parts) if parts else np.zeros(0, np.float32)
+    levels += np.random.default_rng(len(levels)).normal(0, 2, len(levels)).astype(np.float32)
+    assert found(levels, sizes) == reference(levels)
+
+
+def test_a_sound_between_silences_has_its_own_edges():
+    assert found(levels_of((6, QUIET), (1.5, LOUD), (3, QUIET))) == [Stretch(300, 375)]
+
+
+def test_what_begins_with_the_recording_is_found_when_silence_follows_within_five_seconds():
+    assert found(levels_of((2, LOUD), (6, QUIET))) == [Stretch(0, 100)]
+
+
+def test_a_recording_that_is_loud_all_along_has_none():
+    assert found(levels_of((40, LOUD))) == []
+
+
+@pytest.mark.parametrize(("pause", "n"), [(0.58, 1), (0.6, 2), (2.0, 2)])
+def test_short_pauses_belong_to_a_stretch(pause, n):
+    assert len(found(levels_of((6, QUIET), (1, LOUD), (pause, QUIET), (1, LOUD), (2, QUIET)))) == n
+
+
+def test_a_click_of_one_level_is_none():
+    assert found(levels_of((6, QUIET), (0.02, LOUD), (3, QUIET))) == []
+
+
+def test_a_long_one_is_cut_and_goes_on():
+    barks = [(0.5, LOUD), (0.5, QUIET)] * 40
+    assert found(levels_of((10, QUIET), *barks)) == [
+        Stretch(500, 2000, is_cut=True),
+        Stretch(2000, 500 + 39 * 50 + 25),
+    ]
+
+
+def test_a_lasting_noise_becomes_the_background():
+    stretches = found(levels_of((10, QUIET), (60, LOUD)))
+    assert stretches[0].first == 500
+    assert stretches[-1].end < 500 + 50 * 30
+
+
+def test_what_is_known_is_never_taken_back():
+    levels = levels_of((6, QUIET), (1, LOUD), (0.4, QUIET), (1, LOUD), (3, QUIET))
+    finder, known = StretchFinder(), 0
+    for level in levels:
+        finder.push(np.array([level]))
+        assert finder.n_known >= known
+        known = finder.n_known
+        assert finder.open_from in (None, 300)
+    assert list(finder.closed) == [Stretch(300, 420)]
