@@ -211,6 +211,12 @@ _STREAM = (
         "are at least R × threshold (default 0.5)",
         0.5,
     ),
+    Option(
+        "unknown",
+        FLAG,
+        "of a taught model: stretches unlike all that it was taught, too, as events called unknown",
+        False,
+    ),
     Option("min_duration SECONDS", SECONDS, "drop shorter events (default 0)", 0.0),
     Option("merge_gap SECONDS", SECONDS, "join events of one label this close (default 0)", 0.0),
 )

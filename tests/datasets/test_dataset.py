@@ -11,6 +11,7 @@ import pytest
 
 from oido.datasets.clip import Clip
 from oido.datasets.dataset import Dataset
+from oido.errors import OptionError
 
 
 @pytest.fixture
@@ -105,3 +106,24 @@ def test_reading_a_dataset_loads_no_model() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert not loaded & {"ai_edge_litert", "pyarrow", "sklearn", "torch", "pandas"}
+
+
+def test_background_is_every_recording_below_a_folder_without_an_event(tmp_path: Path) -> None:
+    for name in ("owl/a.wav", "wren/b.wav", "else/rain.wav", "else/deep/a.wav", "else/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    folder = tmp_path / "kinds"
+    folder.mkdir()
+    for name in ("owl", "wren"):
+        (tmp_path / name).rename(folder / name)
+    data = Dataset.from_folder(folder).with_background(tmp_path / "else")
+    assert data.classes == ("owl", "wren")
+    background = [clip for clip in data if clip.is_background]
+    assert [Path(clip.path).name for clip in background] == ["rain.wav", "a.wav"]
+    assert len({clip.group for clip in data}) == 4
+    assert [Path(path).name for path in data.skipped] == ["notes.txt"]
+
+
+def test_a_folder_without_recordings_is_no_background(data: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="no recording in it"):
+        data.with_background(tmp_path)

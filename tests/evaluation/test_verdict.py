@@ -160,3 +160,9 @@ def test_the_exported_file_must_say_the_same() -> None:
     clips = random_judged()
     assert the(said(clips, parity=0.001), "exported").tone == "good"
     assert the(said(clips, parity=0.4), "do not ship it").tone == "poor"
+
+
+def test_without_a_clip_without_an_event_false_alarms_are_not_known() -> None:
+    remark = the(said(answers([(0, 0, 14), (1, 1, 14)])), "no clip without an event")
+    assert remark.tone == "fair"
+    assert "--background" in remark.text

@@ -94,7 +94,7 @@ def make_detection(values: Mapping[str, Any]) -> Detection:
         from oido.events.thresholds import read_thresholds  # NumPy comes with it
 
         thresholds = tuple(read_thresholds(values["thresholds"]))
-    names = ("threshold", "off_ratio", "min_duration", "merge_gap")
+    names = ("threshold", "off_ratio", "min_duration", "merge_gap", "unknown")
     return Detection(**{name: values[name] for name in names}, thresholds=thresholds)
 
 

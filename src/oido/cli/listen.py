@@ -85,7 +85,7 @@ def add_parser(commands: Any) -> None:
         "thresholds", help="thresholds per label: CSV lines label,threshold, or a JSON object"
     )
     reported.labels(of_allow="; triggers hear all")
-    reported.options("off_ratio", "min_duration", "merge_gap")
+    reported.options("off_ratio", "min_duration", "merge_gap", "unknown")
     add_trigger = add.group("triggers")
     add_trigger(
         "--on CONDITION",

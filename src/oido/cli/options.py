@@ -114,7 +114,7 @@ class Arguments:
         add = self.group("what is reported")
         add.options("threshold", "thresholds", "labels")
         add.labels()
-        add.options("off_ratio", "min_duration", "merge_gap")
+        add.options("off_ratio", "min_duration", "merge_gap", "unknown")
         return add
 
     def prediction(self, *names: str) -> Arguments:

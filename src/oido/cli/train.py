@@ -34,6 +34,7 @@ def add_parser(commands: Any) -> None:
     add = add_command(commands, "train", _run, __doc__)
     add("data DATA", "a folder or a table of labelled recordings")
     add("-o, --output FILE", "write the classifier here (.tflite, .onnx)", type=Path)
+    add("--background FOLDER", "recordings of anything else, as clips without an event")
     add("--report FILE.html", "write what is known of it (.html, .json)", type=Path)
     add("--check", "only tell what is in the data, and what is wrong")
     add.options("model", help="whose embeddings are built on (default yamnet/classification)")
@@ -64,6 +65,8 @@ def _run(args: argparse.Namespace) -> int:
     if args.augment < 0:
         raise OptionError(f"--augment must be 0 or more, not {args.augment}")
     data = Dataset.load(args.data)
+    if args.background is not None:
+        data = data.with_background(args.background)
     if args.check:
         print(data.check(deep=True))
         return EXIT_OK

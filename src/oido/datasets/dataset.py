@@ -16,7 +16,7 @@ import numpy as np
 from oido.arrays import F32, F64, Bools
 from oido.datasets.clip import BACKGROUND, Clip, ClipSet, Found
 from oido.datasets.duplicates import join_duplicates, same_content
-from oido.datasets.folders import class_folders
+from oido.datasets.folders import background_clips, class_folders
 from oido.datasets.splits import fold_numbers, test_mask, test_parts
 from oido.datasets.tables import TABLE_SUFFIXES, listed_clips
 from oido.datasets.tracks import has_tracks, tracked_clips
@@ -102,6 +102,18 @@ class Dataset(ClipSet, Sequence[Clip]):
         if table := next(filter(os.path.isfile, tables), None):
             return cls.from_table(table)
         return cls.from_label_tracks(name) if has_tracks(name) else cls.from_folder(name)
+
+    def with_background(self, path: str | os.PathLike[str]) -> Self:
+        """These clips, and every recording below a folder as one without an event.
+
+        Whoever teaches three sounds should show, too, what is none of them: rain, traffic, a room
+        with people. Folds of the data's own are kept; background has none. Raises OptionError.
+        """
+        more = background_clips(_folder(path))
+        clips = [*self.clips, *more.clips]
+        left_out, skipped = [*self.left_out, *more.left_out], [*self.skipped, *more.skipped]
+        joined = self._of(Found(clips, left_out, skipped))
+        return replace(joined, classes=self.classes, multi_label=self.multi_label)
 
     @classmethod
     def _of(cls, found: Found) -> Self:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from oido.datasets.clip import Clip, Found, LeftOut, folder_meaning, source_of
+from oido.datasets.clip import BACKGROUND, Clip, Found, LeftOut, folder_meaning, source_of
 from oido.datasets.splits import is_part
 from oido.errors import OptionError
 from oido.params import AUDIO_SUFFIXES
@@ -52,10 +52,7 @@ def _read_classes(root: str, part: str, fold: str | None, found: Found) -> None:
     for name in _subfolders(folder):
         labels, negatives, complete = folder_meaning(name, os.path.join(folder, name))
         before = len(found.clips)
-        for path in files_below(os.path.join(folder, name)):
-            if not is_recording(path):
-                found.skipped.append(path)
-                continue
+        for path in _recordings(os.path.join(folder, name), found):
             # Without the part: a source that stands in two of them is still one.
             group = source_of(os.path.relpath(path, folder).replace(os.sep, "/"))
             clip = Clip(path, labels, negatives, fold=fold, group=group, complete=complete)
@@ -63,6 +60,26 @@ def _read_classes(root: str, part: str, fold: str | None, found: Found) -> None:
         if len(found.clips) == before:
             found.left_out.append(LeftOut(os.path.join(folder, name), "no recording in it"))
     _read_strays(folder, found)
+
+
+def background_clips(folder: str) -> Found:
+    """Every recording below a folder, as a clip without an event. Raises OptionError."""
+    found = Found()
+    for path in _recordings(folder, found):
+        group = source_of(os.path.relpath(path, folder).replace(os.sep, "/"))
+        found.clips.append(Clip(path, group=f"{BACKGROUND}: {group}"))
+    if not found.clips:
+        raise OptionError(f"{folder}: no recording in it that could be background")
+    return found
+
+
+def _recordings(folder: str, found: Found) -> Iterator[str]:
+    """Those below a folder; other files are noted as skipped."""
+    for path in files_below(folder):
+        if is_recording(path):
+            yield path
+        else:
+            found.skipped.append(path)
 
 
 def _read_strays(folder: str, found: Found) -> None:

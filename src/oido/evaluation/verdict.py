@@ -156,7 +156,11 @@ def _missed(classes: Iterable[ClassMetrics]) -> Iterator[Remark]:
 
 def _false_alarms(metrics: Metrics) -> Iterator[Remark]:
     """Clips without an event; good if nine in ten are left alone."""
-    if metrics.confusion is None or not metrics.confusion[-1].any():
+    if metrics.confusion is None:
+        return
+    if not metrics.confusion[-1].any():
+        text = "no clip without an event was given: other sounds may pass for these classes"
+        yield Remark("fair", f"{text}; add some (oido train --background FOLDER)")
         return
     alarms, clips = int(metrics.confusion[-1, :-1].sum()), int(metrics.confusion[-1].sum())
     tone: Tone = "good" if alarms <= 0.1 * clips else "fair" if alarms <= 0.3 * clips else "poor"

@@ -177,17 +177,24 @@ class ClassificationResult:
         min_duration: float = 0.0,
         merge_gap: float = 0.0,
         thresholds: Mapping[str, float] | None = None,
+        unknown: bool = False,
     ) -> list[Event]:
         """What is heard, from when to when (`oido.events.segmentation` has the rules).
 
-        threshold: a score (a probability, where there is a calibration) of at least this makes an
-        event; None is the classifier's ``score_threshold``, or else the model's own threshold of
-        the label, or else 0.3. off_ratio: the event
-        goes on while scores are at least threshold · off_ratio; min_duration, merge_gap: seconds;
-        thresholds: per-label values that replace ``threshold``.
+        threshold: what the pooled score (the probability, where there is a calibration) must reach;
+        None is the classifier's ``score_threshold``, or else the model's own threshold of the
+        label, or else 0.2. off_ratio: outside of stretches of sound, an event lasts while scores of
+        frames are at least threshold · off_ratio; min_duration, merge_gap: seconds; thresholds:
+        per-label values that replace ``threshold``. unknown: of a taught model, stretches unlike
+        all that it was taught, too, with the label "unknown" and the index -1.
         """
         detection = Detection(
-            threshold, off_ratio, min_duration, merge_gap, tuple((thresholds or {}).items())
+            threshold,
+            off_ratio,
+            min_duration,
+            merge_gap,
+            tuple((thresholds or {}).items()),
+            unknown,
         )
         detector = self._postprocessor.detector(
             self._prediction.windowing, self._prediction.image_samples, detection

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""False events of a taught model on sounds that nobody taught it.
+
+    python benchmarks/unknown.py            three classes of esc10, YAMNet
+
+A model is taught Dog bark, Rooster and Crying baby on folds 1 to 3 of ../shared/audio/esc10. Then
+it hears, from folds 4 and 5, clips of the seven other classes (every event there is false) and of
+its own three (where the clip's class should be among the events). With and without the output that
+tells what is unlike all that was taught, and with and without background in training: recordings of
+../shared/audio/everyday, without those of dogs, chickens and babies.
+"""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+from pathlib import Path
+
+import oido
+
+AUDIO = Path(__file__).resolve().parents[1].parent / "shared" / "audio"
+TAUGHT = ("Dog bark", "Rooster", "Crying baby")
+ALIKE = ("dog", "bark", "rooster", "chicken", "hen", "baby", "wolf", "howl")
+
+
+def rows_of(name: str) -> list[dict[str, str]]:
+    with open(AUDIO / name / "clips.csv", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def folder_of(root: Path, chosen: list[tuple[str, Path]]) -> Path:
+    """Links to recordings, each in the folder of its class ("" for none)."""
+    for number, (label, path) in enumerate(chosen):
+        (root / label).mkdir(parents=True, exist_ok=True)
+        (root / label / f"{number}-{path.name}").symlink_to(path)
+    return root
+
+
+def measure(model: Path, strangers: list[Path], own: list[tuple[str, Path]]) -> str:
+    classifier = oido.AudioClassifier(model)
+    false, unknown, seconds, right = 0, 0, 0.0, 0
+    for path in strangers:
+        result = classifier.classify(path)
+        false, seconds = false + len(result.events()), seconds + result.duration
+        unknown += len(result.events(unknown=True)) - len(result.events())
+    for label, path in own:
+        right += label in {event.label for event in classifier.classify(path).events()}
+    minutes = seconds / 60
+    return f"{false / minutes:6.1f} {unknown / minutes:8.1f} {right:5d} of {len(own)}"
+
+
+def main() -> None:
+    esc10 = rows_of("esc10")
+    train = [r for r in esc10 if r["label"] in TAUGHT and int(r["fold"]) <= 3]
+    test = [r for r in esc10 if int(r["fold"]) > 3]
+    paths = {r["file"]: AUDIO / "esc10" / r["file"] for r in esc10}
+    strangers = [paths[r["file"]] for r in test if r["label"] not in TAUGHT]
+    own = [(r["label"], paths[r["file"]]) for r in test if r["label"] in TAUGHT]
+    others = [
+        ("", AUDIO / "everyday" / row["file"])
+        for row in rows_of("everyday")
+        if not any(word in " ".join(row.values()).casefold() for word in ALIKE)
+    ]
+    with tempfile.TemporaryDirectory() as scratch:
+        data = oido.Dataset.from_folder(
+            folder_of(Path(scratch, "own"), [(r["label"], paths[r["file"]]) for r in train])
+        )
+        background = folder_of(Path(scratch, "background"), others)
+        print(f"{'':42}false/min  unknown/min  own class found")
+        for name, taught in (("", data), (", background", data.with_background(background))):
+            result = oido.train(taught)
+            for unknown in (False, True):
+                model = Path(scratch, f"{len(name)}-{unknown}.tflite")
+                result.export(model, unknown=unknown)
+                kind = "with the unknown" if unknown else "scores alone"
+                print(f"{kind + name:42}{measure(model, strangers, own)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A taught model says nothing of sounds that it was not taught, and can say that it does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import oido
+from tests.training.taught_sounds import make_sounds
+
+pytest.importorskip("sklearn")
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("taught")
+    make_sounds(folder / "sounds")
+    model = folder / "taught.tflite"
+    oido.train(oido.Dataset.from_folder(folder / "sounds"), cache=False).export(model)
+    return model
+
+
+def strange() -> np.ndarray:
+    """Two seconds of a rough buzz in ten of near silence."""
+    rng = np.random.default_rng(5)
+    sound = 0.001 * rng.standard_normal(16_000 * 10)
+    voice = np.sign(np.sin(2 * np.pi * 130 * np.arange(16_000 * 2) / 16_000))
+    sound[16_000 * 6 : 16_000 * 8] += 0.4 * voice * (rng.random(32_000) > 0.3)
+    return sound.astype(np.float32)
+
+
+def test_a_stretch_unlike_all_that_was_taught_is_no_event(taught: Path) -> None:
+    result = oido.AudioClassifier(taught).classify(strange(), 16_000)
+    assert result.is_unknown
+    assert result.events(threshold=0.01) == []
+
+
+def test_it_is_an_event_called_unknown_if_that_is_asked_for(taught: Path) -> None:
+    result = oido.AudioClassifier(taught).classify(strange(), 16_000)
+    (event,) = result.events(unknown=True)
+    assert (event.label, event.label_index, event.display_name) == ("unknown", -1, "unknown")
+    assert event.start_time == pytest.approx(6.0, abs=0.05)
+    assert event.end_time == pytest.approx(8.0, abs=0.05)
+    assert event.also[0] in result.labels
