@@ -6,8 +6,8 @@ Of spans where one shares half of the other's time or more:
 1. one that is more general than another goes: "Dog" is told, not "Animal", unless its score is
    more than five times as high: then the specific one goes;
 2. of unrelated ones, those go that are weaker than half of the strongest;
-3. siblings of the same time of which none is stronger by a tenth or more are told as their parent,
-   if its evidence holds.
+3. siblings of the same time that are both still there, because neither is twice as strong, are
+   told as their parent, if its evidence holds.
 
 What goes stands in ``also`` of what it made room for.
 """
@@ -23,9 +23,6 @@ NEAR = 0.5
 
 HOLDS = 0.2
 """The share of a more general one's score that a specific one needs to stand for it."""
-
-WINS = 0.9
-"""A sibling that is weaker than this share of the other's score has lost to it."""
 
 SHARED = 0.5
 """Of a span's length, what another must cover to stand for it."""
@@ -66,7 +63,7 @@ class Choice:
 
         ordered = sorted(spans, key=known, reverse=True)
         kept = [span for span in ordered if self.stays(span, ordered, known)]
-        return kept if self._keeps_all else self._without_ties(kept, ordered, known)
+        return kept if self._keeps_all else self._without_ties(kept, ordered)
 
     def stays(self, span: T, others: Sequence[T], strength: Callable[[T], float]) -> bool:
         """Whether a span is told beside others; if not, it is noted in what stands for it."""
@@ -90,23 +87,15 @@ class Choice:
                 stays = False
         return stays
 
-    def _without_ties(
-        self, kept: list[T], spans: Sequence[T], strength: Callable[[T], float]
-    ) -> list[T]:
-        """Each group of siblings that none has won as their parent; all strongest first."""
+    def _without_ties(self, kept: list[T], spans: Sequence[T]) -> list[T]:
+        """Each group of siblings as their parent; all strongest first."""
         parents = self._kinship.parents
         chosen: list[T] = []
         while kept:
             best, *kept = kept
             same = [s for s in spans if (s.start, s.end) == (best.start, best.end)]
             for parent in (s for s in same if s.index in parents[best.index]):
-                tied = [
-                    s
-                    for s in kept
-                    if s in same
-                    and parent.index in parents[s.index]
-                    and strength(s) >= WINS * strength(best)
-                ]
+                tied = [s for s in kept if s in same and parent.index in parents[s.index]]
                 if tied:
                     kept = [s for s in kept if s not in tied]
                     parent.also |= dict.fromkeys(s.index for s in (best, *tied))
