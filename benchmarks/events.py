@@ -8,7 +8,9 @@ Scenes are made by ../shared/tools/make_scenes.py from ../shared/audio, whose ju
 event is right if a true one of its class starts within the collar and ends within it, or within
 half of its length. The clips stand in two halves by their source recordings (esc10 by its folds):
 "tune" is for choosing, "held-out" for reporting; no recording is in both. rows: of the list for
-each true sound, whatever their labels. Scenes are kept below .bench/.
+each true sound, whatever their labels. "windows from 0.3 on" are what windows alone would say. With
+sed_scores_eval installed (oido[evaluate]), PSDS1 and PSDS2 of the framewise scores are told, too.
+Scenes are kept below .bench/.
 """
 
 from __future__ import annotations
@@ -24,7 +26,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 import oido
+
+try:
+    import pandas
+    import sed_scores_eval
+except ImportError:
+    sed_scores_eval = None
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -80,6 +90,54 @@ def judge_module() -> ModuleType:
     return module
 
 
+def window_events(result: oido.ClassificationResult) -> list[tuple[float, float, str]]:
+    """What windows alone would say: runs of windows from 0.15 on that reach 0.3, each window for
+    the hop around its centre, every label by itself."""
+    times, rows = result.times, []
+    centres = times.mean(axis=1)
+    half = (centres[1] - centres[0]) / 2
+    for column in np.flatnonzero(result.scores.max(axis=0) >= 0.3):
+        active = np.concatenate([[0], result.scores[:, column] >= 0.15, [0]]).astype(int)
+        edges = np.flatnonzero(np.diff(active))
+        for first, end in zip(edges[::2], edges[1::2]):
+            if result.scores[first:end, column].max() >= 0.3:
+                start = 0.0 if first == 0 else float(centres[first] - half)
+                stop = min(float(centres[end - 1] + half), result.duration)
+                rows.append((start, stop, result.labels[column]))
+    return rows
+
+
+def print_psds(name: str, results: list[Any], truth: dict[str, Any]) -> None:
+    """PSDS1 and PSDS2 of the framewise scores, each class by the highest of its labels."""
+    classes = sorted({label for scene in truth["scenes"] for _, _, label in scene["events"]})
+    tables, true, durations = {}, {}, {}
+    for number, (result, scene) in enumerate(zip(results, truth["scenes"])):
+        columns = [[result.labels.index(label) for label in truth["accept"][c]] for c in classes]
+        values = np.stack([result.framewise_scores[:, c].max(axis=1) for c in columns], axis=1)
+        frame = pandas.DataFrame(result.frame_times, columns=["onset", "offset"])
+        tables[str(number)] = pandas.concat(
+            [frame, pandas.DataFrame(values, columns=classes)], axis=1
+        )
+        true[str(number)] = [tuple(event) for event in scene["events"]]
+        durations[str(number)] = result.duration
+    kinds = (("PSDS1", 0.7, 0.7, None, 0.0, 1.0), ("PSDS2", 0.1, 0.1, 0.3, 0.5, 1.0))
+    found = []
+    for title, dtc, gtc, cttc, ct, st in kinds:
+        value = sed_scores_eval.intersection_based.psds(
+            scores=tables,
+            ground_truth=true,
+            audio_durations=durations,
+            dtc_threshold=dtc,
+            gtc_threshold=gtc,
+            cttc_threshold=cttc,
+            alpha_ct=ct,
+            alpha_st=st,
+            max_efpr=100.0,
+        )[0]
+        found.append(f"{title} {value:.3f}")
+    print(f"{name:<44}{'  '.join(found)}")
+
+
 def print_row(name: str, found: list[Any], truth: dict[str, Any], judge: ModuleType) -> None:
     accept = {label: set(labels) for label, labels in truth["accept"].items()}
     true = [[tuple(event) for event in scene["events"]] for scene in truth["scenes"]]
@@ -112,11 +170,15 @@ def main() -> None:
                 for hop in map(float, args.hops.split(",")):
                     classifier = oido.AudioClassifier(model, hop=hop)
                     results = [classifier.classify(folder / s["file"]) for s in truth["scenes"]]
+                    windows = [window_events(result) for result in results]
+                    print_row(f"{model}, hop {hop:g}, windows from 0.3 on", windows, truth, judge)
                     for threshold in thresholds:
                         events = [result.events(threshold) for result in results]
                         found = [[(e.start_time, e.end_time, e.label) for e in es] for es in events]
                         limit = "default" if threshold is None else f"{threshold:g}"
                         print_row(f"{model}, hop {hop:g}, threshold {limit}", found, truth, judge)
+                    if sed_scores_eval is not None:
+                        print_psds(f"{model}, hop {hop:g}, frames", results, truth)
 
 
 if __name__ == "__main__":
