@@ -8,13 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from oido.events.calibration import Calibrator
-from oido.events.segmentation import Segmenter
-from oido.heads import ScoreCalibration, ScoreTransformation
-from oido.params import Detection, Windowing
+from oido.heads import ScoreTransformation
+from tests.vectors.make_vectors import blocks_of, detector_of
 
 FOLDER = Path(__file__).parent
 
@@ -44,38 +41,33 @@ def test_a_changed_rule_would_be_seen(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("case", cases("segmentation"), ids=lambda case: case["name"])
-def test_all_windows_at_once_give_the_same_events(case: dict) -> None:
-    options, scores = case["options"], np.array(case["scores"], np.float32)
-    classes = len(options["labels"])
-    on = options["thresholds"] or [options["threshold"]] * classes
-    text = case["calibration"]
-    segmenter = Segmenter(
-        tuple(options["labels"]),
-        Windowing(options["sampleRateHz"], options["windowSamples"], options["hopSamples"]),
-        Detection(
-            off_ratio=options["offRatio"],
-            merge_gap=options["mergeGap"],
-            min_duration=options["minDuration"],
-        ),
-        np.array(on, np.float32),
-        np.array(options["allowed"] or [True] * classes),
-        calibrator=text and Calibrator(ScoreCalibration.parse(text, classes)),
-    )
-    events = [*segmenter.push(scores), *segmenter.flush(case["nSamples"])]
-    found = sorted((e.start_time, e.label_index, e.end_time, e.score) for e in events)
-    told = [event for push in [*case["pushes"], case["flush"]] for event in push]
-    assert found == sorted(
-        (e["startTime"], e["labelIndex"], e["endTime"], e["score"]) for e in told
-    )
+@pytest.mark.parametrize("sizes", [(1_000,), (7, 1, 20, 3) * 20], ids=["at once", "in pieces"])
+def test_other_blocks_give_the_same_events(case: dict, sizes: tuple[int, ...]) -> None:
+    detector = detector_of(case)
+    events = [event for block in blocks_of(case, sizes) for event in detector.push(block)]
+    events += detector.flush(case["nSamples"])
+    found = sorted((e.start_time, e.label_index, e.end_time, e.score, list(e.also)) for e in events)
+    told = [event for push in [*case["pushes"].values(), case["flush"]] for event in push]
+    names = ("startTime", "labelIndex", "endTime", "score", "also")
+    assert found == sorted(tuple(event[name] for name in names) for event in told)
 
 
 def test_the_examples_have_all_that_can_happen() -> None:
     told = cases("segmentation")
-    early = [case for case in told if any(case["pushes"])]
+    early = [case for case in told if case["pushes"]]
     assert len(early) > 10, "events that end while the recording goes on"
     assert sum(bool(case["flush"]) for case in told) > 10, "events that the end closes"
-    assert any(not any(case["pushes"]) and not case["flush"] for case in told), "no event"
-    assert any(case["calibration"] and any(case["pushes"]) for case in told)
+    assert any(not case["pushes"] and not case["flush"] for case in told), "no event"
+    assert any(case["calibration"] and case["pushes"] for case in told)
+    events = [
+        e for case in told for push in [*case["pushes"].values(), case["flush"]] for e in push
+    ]
+    assert any(event["also"] for event in events)
+    assert any(event["label"] == "unknown" for event in events)
+    assert {case["options"]["columns"] for case in told if case["pushes"]} == {0, 3}
+    assert any(len(case["begun"]) > 1 for case in told)
+    assert any(each[2] for case in cases("stretches") for each in case["stretches"]), "one is cut"
+    assert any(also for case in cases("choice") for _, also in case["kept"])
     assert any(case["probabilities"] is None for case in cases("calibration"))
     assert {case["transformation"] for case in cases("calibration")} == {
         each.value for each in ScoreTransformation

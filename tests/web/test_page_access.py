@@ -77,7 +77,7 @@ def test_everything_is_done_by_keyboard(pages: Pages) -> None:
     assert page.evaluate("() => document.activeElement.id") == "stage"
     page.keyboard.press("n")
     assert place() == pytest.approx(0.7, abs=0.05)
-    assert "Alarm" in stage.get_attribute("aria-valuetext")
+    assert "siren" in stage.get_attribute("aria-valuetext").lower()
     page.keyboard.press("ArrowRight")
     assert place() > 0.8
     page.keyboard.press("+")
@@ -87,7 +87,7 @@ def test_everything_is_done_by_keyboard(pages: Pages) -> None:
     page.keyboard.press("End")
     assert place() == 30.0
     page.keyboard.press("p")
-    assert place() == pytest.approx(25.2, abs=0.05)
+    assert place() == pytest.approx(25.4, abs=0.05)
     assert "Speech" in stage.get_attribute("aria-valuetext")
     page.keyboard.press("Enter")
     page.wait_for_selector("#play:has-text('Pause')")
@@ -98,9 +98,9 @@ def test_everything_is_done_by_keyboard(pages: Pages) -> None:
         if page.evaluate("() => document.activeElement.id") == "threshold":
             break
     before = len(rows_of(page))
-    for _ in range(20):
+    for _ in range(40):
         page.keyboard.press("ArrowRight")
-    assert page.input_value("#threshold") == "0.5"
+    assert page.input_value("#threshold") == "0.6"
     assert 0 < len(rows_of(page)) < before
 
 
@@ -160,7 +160,7 @@ def test_the_language_and_the_light_are_remembered(pages: Pages) -> None:
     page.click("#theme")
 
     assert page.get_attribute("html", "lang") == "es"
-    assert "Sirena" in {what for _, what in rows_of(page)}
+    assert any("sirena" in what.lower() for _, what in rows_of(page))
     page.reload()
     page.wait_for_selector("#badge:not([hidden])")
     assert page.inner_text("#listen-text") == "Escuchar y enviar al servidor"

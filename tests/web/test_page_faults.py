@@ -87,7 +87,7 @@ def test_a_model_of_ones_own_hears(pages: Pages, on_device: None, model: Any) ->
     assert page.is_checked("input[value=device]")
     hear_street(page)
 
-    assert "Siren" in {what for _, what in rows_of(page)}
+    assert any("siren" in what.lower() for _, what in rows_of(page))
     assert page.input_value("#model") == model.path.name
 
 
@@ -110,7 +110,7 @@ def test_a_full_server_is_asked_again(pages: Pages) -> None:
     assert _notice(page) == "The server has too much to do. Trying again in 1 s."
     page.wait_for_selector("body[data-state=done]")
     assert page.is_hidden("#notice")
-    assert len(rows_of(page)) > 20
+    assert len(rows_of(page)) > 5
 
 
 def test_a_server_that_goes_and_comes_back(pages: Pages) -> None:
@@ -163,7 +163,7 @@ def test_a_token_is_asked_for(pages: Pages, on_device: None) -> None:
         for where in ("device", "server"):
             page.check(f"input[value={where}]")
             hear_street(page)
-            assert "Siren" in {what for _, what in rows_of(page)}
+            assert any("siren" in what.lower() for _, what in rows_of(page))
         page.click("#listen")
         page.wait_for_selector("body[data-state=live]")
         page.wait_for_function("() => document.querySelectorAll('#bars li').length > 0")

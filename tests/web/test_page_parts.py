@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from oido.events.calibration import Calibrator
+from oido.heads import ScoreCalibration
 from tests.web.browsing import Pages
 
 
@@ -67,7 +69,9 @@ def test_memory_is_bounded_over_hours(page: Any) -> None:
           const session = new Session({name: "day", engine: {info}, audio, isLive: true});
           const scores = new Float32Array(40);
           const count = 12 * 3600 / 0.48;
+          const quiet = new Float32Array(7680);
           for (let index = 0; index < count; index++) {
+            session.addSamples(quiet);
             for (let n = 0; n < 15; n++) scores[n + 10] = 0.1;
             scores[7] = index % 1000 < 5 ? 0.9 : 0;
             session.add({index, scores, probabilities: null});
@@ -77,10 +81,12 @@ def test_memory_is_bounded_over_hours(page: Any) -> None:
           for (let n = 0; n < 700; n++) audio.push(second);
           session.setLimits({threshold: 0.5, thresholds: null});
           session.finish(count * 7680);
-          const {history} = session;
+          const {history, frames} = session;
           const last = session.events.at(-1);
           return {
-            kept: history.end - history.first, end: history.end, events: session.events.length,
+            kept: history.end - history.first, end: history.end,
+            frames: frames.end - frames.first, levels: frames.levels(0, Infinity).length,
+            events: session.events.length,
             start: last.startTime, finish: last.endTime, samples: audio.nSamples - audio.first,
           };
         }"""
@@ -89,6 +95,8 @@ def test_memory_is_bounded_over_hours(page: Any) -> None:
     windows = 12 * 3600 / 0.48
     assert heard["end"] == windows
     assert 59_000 < heard["kept"] < 60_600
+    assert 59_000 < heard["frames"] < 60_600
+    assert 59_000 * 24 < heard["levels"] < 2 * 60_600 * 24
     assert 59 <= heard["events"] <= 61
     assert heard["samples"] == 600 * 16_000
     edge = 0.2475
@@ -120,28 +128,38 @@ def test_a_gap_ends_events_and_left_out_windows_do_not(page: Any) -> None:
 
 
 def test_probabilities_and_own_thresholds_make_the_events(page: Any) -> None:
+    sigmoids = "1,10,-7\n1,10,-2"
     heard = page.evaluate(
-        """async () => {
+        """async sigmoids => {
           const {Session} = await import("./ui/session.js");
           const {csv} = await import("./ui/exports.js");
+          const {Calibrator, parseSigmoids} = await import("./core/calibration.js");
+          const calibrator = new Calibrator({sigmoids: parseSigmoids(sigmoids, 2)});
           const info = {labels: ["a", "b, c"], sampleRateHz: 16000, windowSamples: 15600,
                         hopSamples: 7680, calibrated: true, thresholds: Float32Array.of(0.02, 0.9)};
-          const session = new Session({name: "x.wav", engine: {info}, audio: null});
-          const window = (index, a, b) => ({index, scores: Float32Array.of(0.5, 0.25),
-                                            probabilities: Float32Array.of(a, b)});
-          session.add(window(0, 0.015, 0.95));
-          session.add(window(1, 0.03, 0.5));
-          session.add(window(2, 0.011, 0.1));
+          const session = new Session({name: "x.wav", engine: {info, calibrator}, audio: null});
+          const rows = [[0, 0.5], [0, 0.45], [0, 0], [0.25, 0], [0.5, 0], [0, 0]];
+          rows.forEach((row, index) => {
+            const scores = Float32Array.from(row);
+            session.add({index, scores, probabilities: calibrator.apply(scores)});
+          });
           session.setLimits({threshold: 0.3, thresholds: info.thresholds});
-          session.finish(2 * 7680 + 15600);
-          const rows = session.events.map(event => ({...event, file: session.name}));
-          return csv(rows, true).split("\\n");
-        }"""
+          session.finish(5 * 7680 + 15600);
+          const told = session.events.map(event => ({...event, file: session.name}));
+          return csv([...told, {...told[0], also: ["d", "e, f"]}], true).split("\\n");
+        }""",
+        sigmoids,
     )
 
+    # The mean of the odds of 0.25 and 0.5, which are 1/3 and 1, is 2/3: a score of 0.4.
+    odds = (1 + np.float64(np.float32(0.45)) / (1 - np.float64(np.float32(0.45)))) / 2
+    scores = np.array([[0.4, odds / (1 + odds)]], np.float32)
+    calibrator = Calibrator(ScoreCalibration.parse(sigmoids, 2))
+    values = [round(float(x), 8) for x in (*scores[0], *calibrator.apply(scores)[0])]
     assert heard == [
-        "file,channel,start_time,end_time,label,label_index,score,probability",
-        "x.wav,,0.0,1.935,a,0,0.5,0.03",
-        'x.wav,,0.0,1.2075,"b, c",1,0.25,0.94999999',
+        "file,channel,start_time,end_time,label,label_index,score,probability,also",
+        f'x.wav,,0.0,1.2075,"b, c",1,{values[1]},{values[3]},',
+        f"x.wav,,1.6875,2.6475,a,0,{values[0]},{values[2]},",
+        f'x.wav,,0.0,1.2075,"b, c",1,{values[1]},{values[3]},"d|e, f"',
         "",
     ]

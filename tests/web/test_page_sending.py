@@ -147,7 +147,7 @@ def test_choosing_the_server_sends_no_recording(pages: Pages, on_device: None, h
     assert sent.counts == (1, 0)
     assert page.inner_text("#badge").startswith(_THERE)
     assert page.is_hidden("#offer")
-    assert len(rows_of(page)) > 20
+    assert len(rows_of(page)) > 5
     assert page.evaluate("() => document.activeElement !== document.body")  # focus is not lost
 
 
@@ -207,7 +207,7 @@ def test_a_recording_that_the_device_still_hears_stays_there(pages: Pages, on_de
     _let_be(page)
 
     assert sent.counts == (0, 0)
-    assert len(rows_of(page)) > 20
+    assert len(rows_of(page)) > 5
     assert page.get_by_role("button", name=_SEND).is_visible()
 
 
@@ -305,7 +305,7 @@ def test_the_token_sends_nothing(pages: Pages, on_device: None, model: Any) -> N
         _let_be(page)
 
         assert sent.counts == (0, 0)
-        assert len(rows_of(page)) > 20
+        assert len(rows_of(page)) > 5
         assert page.inner_text("#badge") == _HERE
 
 
@@ -325,7 +325,7 @@ def test_an_upload_that_waits_is_given_up_for_the_device(pages: Pages, on_device
 
     assert sent.counts == (1, 0)
     assert page.is_hidden("#notice")
-    assert len(rows_of(page)) > 20
+    assert len(rows_of(page)) > 5
     assert page.inner_text("#badge").startswith(_WENT)
 
 

@@ -16,6 +16,8 @@ s / (1 − s), as a score again: a few sure frames count for more than many that
    than another (`Choice`), and those that are unrelated and weaker than half of the strongest.
 4. Of a model that knows what it was taught, stretches less like that than its own threshold are
    *unknown*, whatever their scores, and so are frames outside.
+   What is over is told when nothing that still goes on could make room for it any more, which is
+   after twice its time at the most: so that ``also`` is the same whenever frames come.
 5. Events of one label that are ``merge_gap`` seconds apart or less become one; then those shorter
    than ``min_duration`` are dropped.
 
@@ -24,6 +26,7 @@ Where there is a calibration, the pooled score's probability is compared with th
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -31,7 +34,7 @@ from typing import Protocol
 import numpy as np
 
 from oido.arrays import F32, F64, I64, Bools
-from oido.events.choice import Choice
+from oido.events.choice import SHARED, Choice
 from oido.events.stretches import Stretch, StretchFinder
 from oido.params import LEVELS_PER_SECOND
 
@@ -124,6 +127,7 @@ class Segmenter:
         self._stretch_end = -self._margin  # of the last one that was judged
         self._spans: dict[int, Span] = {}
         self._recent: list[Span] = []
+        self._held: deque[Span] = deque()  # that are over, but others may still go for them
         self._ready: list[Span] = []
 
     def push(self, frames: F32, levels: F32) -> list[Span]:
@@ -144,22 +148,37 @@ class Segmenter:
 
     def earliest_start(self, index: int) -> int:
         """No later span of this class begins before, in samples."""
-        open_span = self._spans.get(index)
-        if open_span is not None:
-            return open_span.start
+        known = (*self._held, *self._spans.values())
+        starts = [span.start for span in known if span.index == index]
+        if starts:
+            return min(starts)
         return int(self._times.spans(self._first_frame, 1)[0, 0])
 
     def begun(self) -> list[Span]:
         """What is heard in the stretch or the runs that are not over, as far as can be told now."""
-        found = [replace(span) for span in self._spans.values() if self._holds(span)]
+        open_spans = [span for span in self._spans.values() if self._holds(span)]
+        found = [replace(span) for span in (*self._held, *open_spans)]
         first = self._finder.open_from
         if first is not None and self._finder.n_known > first:
             found += self._in_stretch(Stretch(first, self._finder.n_known))
         return [span for span in found if span.index != UNKNOWN]
 
     def _pop_ready(self) -> list[Span]:
+        while self._held and not self._awaits(self._held[0]):
+            # Whoever gets it may change it; here it is still compared with.
+            span = self._held.popleft()
+            self._ready.append(replace(span, also=dict(span.also)))
         ready, self._ready = self._ready, []
         return ready
+
+    def _awaits(self, span: Span) -> bool:
+        """Whether one that goes on could still go for this one."""
+        return any(
+            span.end - max(span.start, other.start)
+            >= SHARED * (max(span.end, other.end) - other.start)
+            for other in self._spans.values()
+            if other.outside and other.start < span.end
+        )
 
     def _advance(self, at_end: bool) -> None:
         level = self._level_samples
@@ -216,8 +235,9 @@ class Segmenter:
 
     def _close_unless_seen(self, number: int) -> None:
         """Close what the last frames before this outside frame did not go on with."""
-        for index in [i for i, span in self._spans.items() if span.seen < number]:
-            self._close(index)
+        over = [span for span in self._spans.values() if span.seen < number]
+        for span in sorted(over, key=lambda s: s.seen):
+            self._close(span.index)
 
     def _judge(self, stretch: Stretch) -> None:
         """Open the spans of a stretch, or go on with those that it is a part of."""
@@ -316,7 +336,7 @@ class Segmenter:
             return
         others = [s for s in (*self._spans.values(), *self._recent) if self._holds(s)]
         if not span.outside or self._choice.stays(span, others, self._strength):
-            self._ready.append(span)
+            self._held.append(span)
         self._recent.append(span)
         earliest = min((s.start for s in self._spans.values()), default=span.end)
         self._recent = [s for s in self._recent if s.end > earliest]

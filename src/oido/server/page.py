@@ -23,15 +23,9 @@ from starlette.routing import BaseRoute, Route
 from oido._version import __version__
 from oido.errors import OidoError
 from oido.server.access import Access
+from oido.server.device_model import describe_model, device_model
 from oido.server.model_store import load_configured_model
-from oido.server.page_files import (
-    WEB_FOLDER,
-    content_of,
-    content_policy,
-    describe_model,
-    device_model,
-    page_files,
-)
+from oido.server.page_files import WEB_FOLDER, content_of, content_policy, page_files
 from oido.server.problems import problem_response
 from oido.server.settings import Settings
 from oido.server.vendor import is_vendored

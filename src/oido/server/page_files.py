@@ -12,21 +12,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from oido._version import __version__
 from oido.errors import MissingExtraError, OptionError
-from oido.inference.export import export
 from oido.models.labels import LOCALES, audioset_labels, display_names
-from oido.models.loading import load_model
-from oido.models.model import AudioModel, EnsembleNetwork, LogMelNetwork, WholeNetwork
-from oido.models.tflite.metadata_writer import with_heads
-from oido.params import DEFAULT_THRESHOLD
+from oido.models.model import AudioModel
+from oido.server.device_model import DeviceModel, describe_model, device_model
 from oido.server.vendor import is_vendored
 from oido.writers.atomic import write_folder
 from oido.writers.written import WRITTEN_NAME, WrittenFiles
@@ -37,73 +32,6 @@ _KINDS = {".html", ".css", ".js", ".json", ".webmanifest", ".svg", ".png", ".was
 _START = "index.html"
 _ABOUT = "page.json"
 _BUILDS = {"litert_wasm_internal": "relaxed", "litert_wasm_compat_internal": "compat"}
-
-
-@dataclass(frozen=True)
-class DeviceModel:
-    """A model as a browser runs it: one .tflite that takes the waveform.
-
-    name: what the page calls it. url: where it is, relative to the page; another content has
-    another url. model: what it was made of.
-    """
-
-    name: str
-    url: str
-    content: bytes = field(repr=False)
-    model: AudioModel = field(repr=False)
-
-
-def device_model(
-    model: AudioModel, *, name: str | None = None, heads_are_new: bool = False
-) -> DeviceModel:
-    """A model for the page: its own file where that is enough, else what `oido.export` makes of it.
-
-    name: what to call it; None is the model's own name. heads_are_new: its calibration is not the
-    one in its file. Raises OptionError for an ensemble, and what `oido.export` raises.
-    """
-    if isinstance(model.network, EnsembleNetwork):
-        raise OptionError(
-            f"{model.name} is two networks, and the page hears with one; choose one of them"
-        )
-    is_whole = isinstance(model.network, WholeNetwork) or (
-        isinstance(model.network, LogMelNetwork) and model.network.is_cut
-    )
-    content = None
-    if is_whole:
-        content = with_heads(model) if heads_are_new else model.path.read_bytes()
-    content = content or _exported(model)
-    name = name or model.name
-    stem = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower() or "model"
-    url = f"models/{stem}-{hashlib.sha256(content).hexdigest()[:8]}.tflite"
-    return DeviceModel(name, url, content, model)
-
-
-def describe_model(model: AudioModel, device: DeviceModel | None) -> dict[str, Any]:
-    """What the page knows of a model before it runs; page.json and /web/models.json both say this.
-
-    device: its file for a browser, whose url, size and hash these are; None if only a server can
-    run it. calibrated: its results are probabilities. thresholds: one for each label, or None
-    where the model has none of its own.
-    """
-    head, windows, own = model.head, model.windows, dict(model.head.thresholds)
-    content = None if device is None else device.content
-    return {
-        "name": model.name if device is None else device.name,
-        "summary": model.summary,
-        "licence": model.licence,
-        "attribution": model.attribution,
-        "url": None if device is None else device.url,
-        "bytes": None if content is None else len(content),
-        "sha256": None if content is None else hashlib.sha256(content).hexdigest(),
-        "sampleRateHz": windows.sample_rate_hz,
-        "windowSamples": windows.window_samples,
-        "hopSamples": windows.hop_samples,
-        "heads": [each.name for each in model.heads],
-        "calibrated": head.calibration is not None,
-        "classes": len(head.labels),
-        "labels": list(head.labels),
-        "thresholds": [own.get(label, DEFAULT_THRESHOLD) for label in head.labels] if own else None,
-    }
 
 
 def page_files(
@@ -188,14 +116,6 @@ def _integrity(content: bytes) -> str:
 
 def _json(values: Any) -> bytes:
     return (json.dumps(values, ensure_ascii=False, indent=1) + "\n").encode()
-
-
-def _exported(model: AudioModel) -> bytes:
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "model.tflite"
-        export(model, path)
-        load_model(path)  # its metadata must have all that the page needs
-        return path.read_bytes()
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@
  */
 
 import type { Calibrator } from "./core/calibration.js";
+import type { Kinship } from "./core/choice.js";
 import type { OidoError } from "./core/errors.js";
 
 export interface WindowSizes {
@@ -23,6 +24,13 @@ export interface EngineInfo extends WindowSizes {
   calibrated: boolean;
   /** One for each label, or null where the model has none of its own. */
   thresholds: Float32Array | null;
+  /** Of each window, whose scores it gives beside those of the window; 0: it gives none. */
+  columns: number;
+  /** What the columns cover together, from a window's start on. */
+  imageSamples: number;
+  kinship: Kinship | null;
+  /** To what was taught; below it is unknown. null of a model that does not tell. */
+  leastSimilarity: number | null;
 }
 
 /** Arrays of a value for each label; probabilities is null where the model is not calibrated. */
@@ -32,7 +40,10 @@ export interface WindowScores {
   endTime: number;
   scores: Float32Array;
   probabilities: Float32Array | null;
+  /** How near it is to what was taught. */
   novelty?: number | null;
+  /** The scores of its columns; null where the model gives none. */
+  columns?: Float32Array[] | null;
   /** Something before it was never heard. */
   isAfterGap?: boolean;
 }
@@ -105,7 +116,9 @@ export interface SoundEvent extends Category {
   displayName: string;
   startTime: number;
   endTime: number;
-  /** It still goes on; endTime is that of the newest window. */
+  /** Labels that it stands for. */
+  also: string[];
+  /** It still goes on: all of it may be otherwise when it is over, and it may not be told then. */
   isOngoing?: boolean;
 }
 
@@ -125,7 +138,7 @@ export interface Sound {
   pieces(): (Float32Array | Int16Array<ArrayBuffer>)[];
 }
 
-/** A model of the server or of the exported page: describe_model in oido.server.page_files. */
+/** A model of the server or of the exported page: describe_model in oido.server.device_model. */
 export interface ListedModel {
   name: string;
   summary: string;
@@ -138,11 +151,14 @@ export interface ListedModel {
   sampleRateHz: number;
   windowSamples: number;
   hopSamples: number;
+  imageSamples: number;
   heads: string[];
   calibrated: boolean;
+  calibration: { text: string; transformation: number; defaultScore: number } | null;
   classes: number;
   labels: string[];
   thresholds: number[] | null;
+  kinship: Kinship | null;
   file?: undefined;
 }
 

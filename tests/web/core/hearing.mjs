@@ -3,7 +3,7 @@
 /* What the tests let the browser do: hear clips, and give all that came of it. */
 
 import { openDevice } from "../core/device_engine.js";
-import { Segmenter } from "../core/events.js";
+import { EventFinder } from "../core/events.js";
 
 export async function samplesOf(url) {
   return new Float32Array(await (await fetch(url)).arrayBuffer());
@@ -28,9 +28,10 @@ export function told(windows) {
   };
 }
 
-export function eventsOf(engine, windows, nSamples, options = {}) {
-  const segmenter = new Segmenter({ ...engine.info, calibrator: engine.calibrator, ...options });
-  return [...windows.flatMap((window) => segmenter.pushWindow(window)), ...segmenter.flush(nSamples)];
+export function eventsOf(engine, windows, samples, options = {}) {
+  const finder = new EventFinder({ ...engine.info, calibrator: engine.calibrator, ...options });
+  const early = finder.addSamples(samples);
+  return [...early, ...windows.flatMap((window) => finder.push(window)), ...finder.flush(samples.length)];
 }
 
 /** As if this browser knew no relaxed SIMD: the worker is started by a script that takes it away. */
@@ -41,16 +42,16 @@ function pretendOldBrowser() {
   };
 }
 
-export async function hearClips({ modelUrl, clips, head = null, compat = false, events = {} }) {
+export async function hearClips({ modelUrl, clips, compat = false, events = {}, ...options }) {
   if (compat) pretendOldBrowser();
-  const engine = await openDevice({ modelUrl, head });
+  const engine = await openDevice({ modelUrl, ...options });
   const heard = [];
   for (const url of clips) {
     const samples = await samplesOf(url);
     const windows = await engine.hear(samples);
-    heard.push({ ...told(windows), events: eventsOf(engine, windows, samples.length, events) });
+    heard.push({ ...told(windows), events: eventsOf(engine, windows, samples, events) });
   }
-  const { thresholds, ...info } = engine.info;
+  const { thresholds, kinship, ...info } = engine.info;
   engine.close();
   return { info: { ...info, thresholds: thresholds && [...thresholds] }, heard };
 }

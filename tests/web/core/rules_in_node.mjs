@@ -5,11 +5,9 @@
 import { readFile } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 
-import { differences } from "./rules.mjs";
+import { FILES, NAMES, differences } from "./rules.mjs";
 
 const [core, vectors] = process.argv.slice(2);
-const FILES = ["events", "calibration", "windowing", "thresholds"];
-const NAMES = ["segmentation", "calibration", "windows", "thresholds"];
 const loaded = await Promise.all(FILES.map((file) => import(pathToFileURL(`${core}/${file}.js`).href)));
 const texts = await Promise.all(NAMES.map((name) => readFile(`${vectors}/${name}.json`, "utf8")));
 const examples = Object.fromEntries(NAMES.map((name, index) => [name, JSON.parse(texts[index])]));

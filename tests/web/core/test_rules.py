@@ -15,7 +15,7 @@ from oido.server.page_files import WEB_FOLDER
 
 HERE = Path(__file__).parent
 VECTORS = HERE.parents[1] / "vectors"
-NAMES = ("segmentation", "calibration", "windows", "thresholds")
+NAMES = [path.stem for path in sorted(VECTORS.glob("*.json"))]
 
 
 @pytest.fixture
@@ -45,10 +45,59 @@ def test_in_node(core_copy: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "rule", "changed"),
     [
-        ("events.js", "run.peak < this.#on", "run.peak <= this.#on"),
-        ("events.js", "> this.#gapSamples", ">= this.#gapSamples"),
-        ("events.js", "return below % 2 === 0 ? below : below + 1", "return below + 1"),
-        ("events.js", "first.peak >= second.peak", "first.peak > second.peak + 1"),
+        ("level.js", "this.#energy / this.#length", "this.#energy / (this.#length + 1)"),
+        ("level.js", "10 ** (-90 / 20)", "10 ** (-80 / 20)"),
+        ("stretches.js", "levels[index] >= Math.fround", "levels[index] > Math.fround"),
+        ("stretches.js", "BACKGROUND = 300", "BACKGROUND = 290"),
+        ("stretches.js", "WARM_UP = 50", "WARM_UP = 49"),
+        ("stretches.js", "SHARE = 0.2", "SHARE = 0.25"),
+        ("stretches.js", "this.#nJudged - this.#end >= PAUSE", "this.#nJudged - this.#end > PAUSE"),
+        ("stretches.js", "first - this.#end >= PAUSE", "first - this.#end > PAUSE"),
+        ("stretches.js", "SHORTEST = 2", "SHORTEST = 1"),
+        ("stretches.js", "end - this.#first > LONGEST", "end - this.#first >= LONGEST"),
+        ("framewise.js", "this.#nextFrame < end", "this.#nextFrame <= end"),
+        ("framewise.js", "Math.ceil(nSamples / frame)", "Math.floor(nSamples / frame)"),
+        ("framewise.js", "inside >= image", "inside >= image - columnSamples"),
+        ("framewise.js", "needed - this.#firstWindow", "needed + 1 - this.#firstWindow"),
+        ("framewise.js", "sum / Math.max(covering, 1)", "sum"),
+        ("choice.js", "common < SHARED", "common <= SHARED"),
+        ("choice.js", "< NEAR * strength(other)", "<= NEAR * strength(other)"),
+        ("choice.js", ">= WINS * strength(best)", "> WINS * strength(best)"),
+        ("choice.js", "known(b) - known(a)", "known(a) - known(b)"),
+        ("choice.js", "if (index !== parent.index) parent.also", "parent.also"),
+        ("choice.js", "if (this.#keepsAll) return true", "if (false) return true"),
+        ("spans.js", "1 - 1 / 1024", "1 - 1 / 256"),
+        ("spans.js", "mean / (1 + mean)", "mean / (1.01 + mean)"),
+        ("spans.js", "this.strength(span) >= this.on", "this.strength(span) > 1.01 * this.on"),
+        ("spans.js", "span.odds += later.odds;", ""),
+        ("segmentation.js", "MARGIN_SECONDS = 0.96", "MARGIN_SECONDS = 0.8"),
+        ("segmentation.js", "LONG_SECONDS = 3", "LONG_SECONDS = 2.5"),
+        ("segmentation.js", "open.isOutside || open.end === start", "open.end === start"),
+        ("segmentation.js", "if (isFirst) this.#closeUnlessSeen(number);", ""),
+        (
+            "segmentation.js",
+            "this.#held.length && !this.#awaits(this.#held[0])",
+            "this.#held.length",
+        ),
+        ("segmentation.js", "if (!this.#stretches.isSimilar(frame)) return;", ""),
+        ("segmentation.js", "|| !this.#allowed[index]) continue", ") continue"),
+        ("pooling.js", "LEAST_SHARE = 1 / 3", "LEAST_SHARE = 1 / 2"),
+        ("pooling.js", "row[index] >= this.#off[index]", "row[index] > this.#off[index]"),
+        ("pooling.js", "Math.min(span.end, end)", "span.end"),
+        ("pooling.js", ">= this.#leastSimilarity;", "> this.#leastSimilarity + 0.2;"),
+        (
+            "detector.js",
+            "span.start - earlier.end <= this.#gap) {",
+            "span.start - earlier.end < this.#gap) {",
+        ),
+        ("detector.js", "- span.end <= this.#gap) continue", "- span.end < this.#gap) continue"),
+        ("detector.js", "if (span.end >= end) span.end = nSamples", ""),
+        ("detector.js", "return below % 2 === 0 ? below : below + 1", "return below + 1"),
+        ("detector.js", 'label !== "silence"', "true"),
+        ("detector.js", "!NON_EVENTS.has(label)", "true"),
+        ("detector.js", "this.#reportsUnknown || span.index", "span.index"),
+        ("detector.js", "[...waiting, ...this.#segmenter.begun()]", "[...waiting]"),
+        ("thresholds.js", "DEFAULT_THRESHOLD = 0.2", "DEFAULT_THRESHOLD = 0.3"),
         ("windowing.js", "window === 0 ? 0 :", "window < 0 ? 0 :"),
         ("calibration.js", "score < sigmoid.minScore", "score <= sigmoid.minScore"),
         ("calibration.js", "2 * Math.log(SMALLEST_LOG) -", "Math.log(SMALLEST_LOG) -"),
@@ -57,7 +106,7 @@ def test_in_node(core_copy: Path) -> None:
 )
 def test_a_changed_rule_is_seen(core_copy: Path, file: str, rule: str, changed: str) -> None:
     text = (core_copy / file).read_text(encoding="utf-8")
-    assert rule in text
+    assert text.count(rule) == 1
     (core_copy / file).write_text(text.replace(rule, changed), encoding="utf-8")
     assert in_node(core_copy) != []
 
@@ -65,9 +114,8 @@ def test_a_changed_rule_is_seen(core_copy: Path, file: str, rule: str, changed: 
 def test_in_chromium(core: Any) -> None:
     examples = {name: json.loads((VECTORS / f"{name}.json").read_text("utf-8")) for name in NAMES}
     code = """async (examples) => {
-      const files = ["events", "calibration", "windowing", "thresholds"];
-      const loaded = await Promise.all(files.map((file) => import(`/core/${file}.js`)));
-      const { differences } = await import("/tests/rules.mjs");
+      const { FILES, differences } = await import("/tests/rules.mjs");
+      const loaded = await Promise.all(FILES.map((file) => import(`/core/${file}.js`)));
       return differences({ modules: Object.assign({}, ...loaded), examples });
     }"""
     assert core.evaluate(code, examples) == []

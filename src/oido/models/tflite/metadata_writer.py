@@ -189,9 +189,16 @@ def with_heads(model: AudioModel) -> bytes | None:
     Outputs, names and notes stay; packed files of display names in other languages do not. It is
     read again before it is returned: ModelFormatError if it does not say what it should.
     """
-    content = Path(model.path).read_bytes()
     if Path(model.path).suffix != ".tflite":
         return None
+    content = Path(model.path).read_bytes()
+    return with_more_outputs(model, content, content, ())
+
+
+def with_more_outputs(
+    model: AudioModel, content: bytes, extended: bytes, more: Sequence[PlainOutput]
+) -> bytes | None:
+    """A graph with the outputs of ``content`` and ``more``, and the metadata as `with_heads`."""
     graph = TfliteGraph(content)
     raw = graph.metadata()
     if raw is None:
@@ -207,8 +214,8 @@ def with_heads(model: AudioModel) -> bytes | None:
             name, text = (known.name, known.description) if known else ("", "")
             outputs.append(PlainOutput(name or f"output_{number}", text))
     written = annotate(
-        content,
-        outputs,
+        extended,
+        [*outputs, *more],
         sample_rate_hz=model.windows.sample_rate_hz,
         name=metadata.name,
         description=metadata.description,

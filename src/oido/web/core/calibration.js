@@ -84,6 +84,15 @@ export class Calibrator {
   }
 
   /**
+   * The probability of one label's score, rounded as those of `apply`.
+   * @param {number} score
+   * @param {number} index
+   */
+  applyOne(score, index) {
+    return Math.fround(this.#probability(score, this.sigmoids[index]));
+  }
+
+  /**
    * @param {number} score
    * @param {Sigmoid | null} sigmoid
    */

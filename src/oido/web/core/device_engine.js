@@ -10,6 +10,7 @@ import { NetworkClient } from "./network_client.js";
 import { keepModel } from "./register.js";
 import { Windowing } from "./windowing.js";
 
+/** @import { Kinship } from "./choice.js" */
 /** @import { EngineInfo, HearOptions, Stream, StreamHandlers, WindowScores } from "../types.js" */
 
 const WINDOWS_AT_ONCE = 16;
@@ -17,18 +18,20 @@ const WINDOWS_AT_ONCE = 16;
 /**
  * @typedef {Awaited<ReturnType<typeof readModel>>} DeviceModel
  *
- * @typedef {EngineInfo & {scoreThreshold: number|null, aggregation: string|null, noveltyThreshold: number|null,
+ * @typedef {EngineInfo & {scoreThreshold: number|null, aggregation: string|null,
  *   head: string, heads: string[], licence: string, build: string}} DeviceInfo
  *
  * @typedef {{modelUrl?: string|null, modelBytes?: ArrayBuffer|Uint8Array<ArrayBuffer>|null, name?: string|null,
- *   head?: string|null, displayNames?: Map<string, string>|Record<string, string>|null,
+ *   head?: string|null, imageSamples?: number|null, kinship?: Kinship|null,
+ *   displayNames?: Map<string, string>|Record<string, string>|null,
  *   onProgress?: (share: number) => void}} OpenOptions
  */
 
 /**
  * Opens a model. modelUrl: where it is, or else modelBytes: the file. name: what to
  * call it, null for the name in its metadata. head: which head is heard, null for the last.
- * displayNames: Map or object of label to what is shown for it. onProgress: of fetching, 0..1.
+ * imageSamples, kinship: as the page's list describes the model; without, windows are heard as wholes, and labels
+ * by themselves. displayNames: Map or object of label to what is shown for it. onProgress: of fetching, 0..1.
  *
  * Throws an OidoError, in one sentence, for a model that cannot be fetched, read or run.
  * @param {OpenOptions} options
@@ -38,6 +41,8 @@ export async function openDevice({
   modelBytes = null,
   name = null,
   head = null,
+  imageSamples = null,
+  kinship = null,
   displayNames = null,
   onProgress = () => {},
 }) {
@@ -48,7 +53,7 @@ export async function openDevice({
     const { build } = await network.open(model, bytes);
     onProgress(1);
     if (modelUrl !== null) keepModel(modelUrl).catch(() => {}); // for the next time, offline
-    return new DeviceEngine(model, network, infoOf(model, name, displayNames, build));
+    return new DeviceEngine(model, network, infoOf(model, { name, imageSamples, kinship, displayNames, build }));
   } catch (error) {
     network.close();
     throw error;
@@ -130,18 +135,33 @@ class DeviceEngine {
     const scores = outputs[0].slice(row * size, (row + 1) * size);
     const [startTime, endTime] = this.#windowing.times(index);
     const probabilities = this.calibrator?.apply(scores) ?? null;
-    return { index, startTime, endTime, scores, probabilities, novelty: outputs[1]?.[row] ?? null };
+    const novelty = outputs[this.#model.noveltyAt]?.[row] ?? null;
+    return { index, startTime, endTime, scores, probabilities, novelty, columns: this.#columns(outputs, row) };
+  }
+
+  /**
+   * The scores of a window's columns, each Float32Array(C); null where there are none.
+   * @param {Float32Array[]} outputs
+   * @param {number} row
+   */
+  #columns(outputs, row) {
+    const { columns } = this.info;
+    if (!columns) return null;
+    const framewise = outputs[this.#model.framewiseAt];
+    const size = this.#model.outputs[0].size;
+    return Array.from({ length: columns }, (_, column) => {
+      const start = (row * columns + column) * size;
+      return framewise.slice(start, start + size);
+    });
   }
 }
 
 /**
  * @param {DeviceModel} model
- * @param {string | null} name
- * @param {OpenOptions["displayNames"]} displayNames
- * @param {string} build
+ * @param {Pick<OpenOptions, "name" | "imageSamples" | "kinship" | "displayNames"> & {build: string}} options
  * @returns {DeviceInfo}
  */
-function infoOf(model, name, displayNames, build) {
+function infoOf(model, { name, imageSamples, kinship, displayNames, build }) {
   const { labels } = model.head;
   const shown = displayNames instanceof Map ? displayNames : new Map(Object.entries(displayNames ?? {}));
   return {
@@ -155,7 +175,10 @@ function infoOf(model, name, displayNames, build) {
     thresholds: thresholdsOf(model.head),
     scoreThreshold: model.head.scoreThreshold,
     aggregation: model.aggregation,
-    noveltyThreshold: model.noveltyThreshold,
+    leastSimilarity: model.noveltyThreshold,
+    columns: imageSamples ? model.columns : 0,
+    imageSamples: imageSamples ?? model.windowing.windowSamples,
+    kinship: kinship ?? null,
     head: model.head.name,
     heads: model.heads,
     licence: model.licence,

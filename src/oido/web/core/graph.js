@@ -15,7 +15,7 @@ const FLOAT32 = 0;
 /**
  * outputs: in their order; names: by which a runtime may know each, its tensor's and its signature's.
  * @typedef {{windowSamples: number, inputShape: number[], metadata: Uint8Array|null,
- *   outputs: {size: number, names: string[]}[]}} Graph
+ *   outputs: {size: number, rows: number, names: string[]}[]}} Graph
  */
 
 /**
@@ -53,6 +53,7 @@ function read(model) {
     inputShape,
     outputs: graph.int32s(2).map((number) => ({
       size: tensors[number].int32s(0).at(-1) ?? 1,
+      rows: tensors[number].int32s(0)[0] ?? 1,
       names: [tensors[number].text(3), ...signatureNames(model, number)],
     })),
     metadata: metadataOf(model),

@@ -4,9 +4,9 @@
 
 import { packedFiles } from "./archive.js";
 import { OidoError } from "./errors.js";
-import { DEFAULT_THRESHOLD } from "./events.js";
 import { readGraph } from "./graph.js";
 import { readHead, readMetadata, readNotes } from "./metadata.js";
+import { DEFAULT_THRESHOLD } from "./thresholds.js";
 
 /** @import { Graph } from "./graph.js" */
 /** @import { Head, Notes } from "./metadata.js" */
@@ -14,11 +14,15 @@ import { readHead, readMetadata, readNotes } from "./metadata.js";
 
 const STEPS_PER_SECOND = 100; // hops are multiples of 10 ms
 
+/** What the name of a head's framewise output ends in (oido.server.device_model). */
+const FRAMEWISE = "_framewise";
+
 /**
  * Reads a model. head: the name of the one that is heard, null for the last. Throws ModelFormatError.
  *
  * windowing: as `Windowing` takes it. head: {name, labels, calibration, thresholds, scoreThreshold}.
- * outputs: what the network has to give: the head's scores, and the novelty if there is one.
+ * outputs: what the network has to give: the head's scores, and where there are such, the novelty and the
+ * framewise scores, those of so many `columns` of each window, at these places among the outputs, or -1.
  * @param {Uint8Array<ArrayBuffer>} bytes
  * @param {{head?: string|null}} [options]
  */
@@ -48,6 +52,8 @@ export async function readModel(bytes, { head: wanted = null } = {}) {
   }
   const { novelty } = notes;
   const noveltyOutput = metadata.outputs.findIndex((each) => each.name === novelty?.output);
+  const framewise = metadata.outputs.findIndex((each) => each.name === `${head.name}${FRAMEWISE}`);
+  const numbers = [head.output, noveltyOutput, framewise].filter((number) => number >= 0);
   return {
     name: metadata.name,
     licence: metadata.licence,
@@ -58,10 +64,10 @@ export async function readModel(bytes, { head: wanted = null } = {}) {
     noveltyThreshold: noveltyOutput < 0 ? null : (novelty?.threshold ?? null),
     windowing: windowingOf(graph, audio.sampleRateHz, notes),
     inputShape: graph.inputShape,
-    outputs: [head.output, ...(noveltyOutput < 0 ? [] : [noveltyOutput])].map((number) => ({
-      number,
-      ...graph.outputs[number],
-    })),
+    outputs: numbers.map((number) => ({ number, ...graph.outputs[number] })),
+    noveltyAt: noveltyOutput < 0 ? -1 : numbers.indexOf(noveltyOutput),
+    framewiseAt: framewise < 0 ? -1 : numbers.indexOf(framewise),
+    columns: framewise < 0 ? 0 : graph.outputs[framewise].rows,
     nOutputs: graph.outputs.length,
   };
 }

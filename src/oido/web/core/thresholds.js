@@ -4,6 +4,9 @@
 
 import { OidoError } from "./errors.js";
 
+/** Of events, where neither the user nor the model has another. */
+export const DEFAULT_THRESHOLD = 0.2;
+
 const SHOWN_CHARACTERS = 80;
 
 /**

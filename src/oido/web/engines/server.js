@@ -2,6 +2,7 @@
 
 /* Hears on the server: recordings by POST /v1/classify, the microphone by WS /v1/stream. */
 
+import { Calibrator, parseSigmoids } from "../core/calibration.js";
 import { OidoError, kindOf, messageOf, throwIfAborted } from "../core/errors.js";
 import { wavFile } from "../core/wav.js";
 import { Windowing } from "../core/windowing.js";
@@ -53,10 +54,14 @@ class ServerEngine {
       hopSamples: model.hopSamples,
       calibrated: model.calibrated,
       thresholds: model.thresholds ? Float32Array.from(model.thresholds) : null,
+      columns: 0, // the server tells the scores of windows
+      imageSamples: model.imageSamples,
+      kinship: model.kinship,
+      leastSimilarity: null,
     };
     /** Scores below it are not asked for, and stand as 0. */
     this.floor = floorsFor(this.info.thresholds)[0];
-    this.calibrator = null;
+    this.calibrator = calibratorOf(model);
   }
 
   /**
@@ -197,6 +202,16 @@ class ServerEngine {
     }
     return { index, startTime, endTime, scores, probabilities };
   }
+}
+
+/**
+ * What makes probabilities of the scores of events, which are of several windows.
+ * @param {ListedModel} model
+ */
+function calibratorOf({ calibration, labels }) {
+  if (calibration === null) return null;
+  const { text, transformation, defaultScore } = calibration;
+  return new Calibrator({ sigmoids: parseSigmoids(text, labels.length), transformation, defaultScore });
 }
 
 /**

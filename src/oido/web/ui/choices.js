@@ -230,7 +230,16 @@ export class Choices {
     if (typeof WebAssembly !== "object") throw new OidoError("NoWebAssembly", "no WebAssembly");
     const { openDevice } = await import("../core/device_engine.js");
     const source = await this.#source(model);
-    return openDevice({ ...source, name: model.name, onProgress });
+    const known = model.file ? {} : { imageSamples: model.imageSamples, kinship: model.kinship };
+    const engine = await openDevice({ ...source, ...known, name: model.name, onProgress });
+    // Of a model of somebody's own no more is known than of one with the same labels.
+    if (model.file) engine.info.kinship = this.#kinshipOf(engine.info.labels);
+    return engine;
+  }
+
+  /** @param {string[]} labels */
+  #kinshipOf(labels) {
+    return this.#models.find((model) => model.labels.join("\n") === labels.join("\n"))?.kinship ?? null;
   }
 
   /**

@@ -103,6 +103,8 @@ export class EventList {
     const name = nameOf(event.label);
     setText(button, `${clock(event.startTime)} – ${end}`);
     setText(what, name);
+    const also = event.also.length ? t("also", { labels: event.also.map(nameOf).join(", ") }) : "";
+    if (what.title !== also) what.title = also;
     setText(value, scoreText(valueOf(event)));
     button.disabled = !canPlay;
     button.setAttribute("aria-label", t("playEvent", { label: name, time: button.textContent }));

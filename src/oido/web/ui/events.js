@@ -1,42 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/* The events of a history of windows, for the threshold of now; core/events.js has the rules. */
+/* The events of the frames that are here, for the threshold of now; core/detector.js makes them. */
 
-import { Segmenter } from "../core/events.js";
+import { EventDetector } from "../core/detector.js";
+import { DEFAULT_THRESHOLD } from "../core/thresholds.js";
 
+/** @import { Calibrator } from "../core/calibration.js" */
 /** @import { EngineInfo, Limits, SoundEvent } from "../types.js" */
-/** @import { History } from "./history.js" */
+/** @import { Frames } from "./frames.js" */
 
-const TAIL_WINDOWS = 64;
+const FRAMES_AT_ONCE = 256;
 
 const MOST_EVENTS = 20_000;
 
 export class EventMaker {
   #info;
-  #history;
+  #frames;
+  #calibrator;
   /** @type {Limits} */
-  #limits = { threshold: 0.3, thresholds: null };
-  #segmenter;
-  #firstWindow = 0;
-  #next = 0;
-  #scores;
-  #probabilities;
-  /** @type {Map<number, SoundEvent>} */
-  #open = new Map();
+  #limits = { threshold: DEFAULT_THRESHOLD, thresholds: null };
+  #detector;
+  #origin = 0; // the sample that the detector's first frame begins with
+  #next = 0; // frame, and sample up to which levels were given
+  #nextSample = 0;
 
   /**
    * @param {EngineInfo} info
-   * @param {History} history
+   * @param {Frames} frames
+   * @param {Calibrator | null} calibrator
    */
-  constructor(info, history) {
+  constructor(info, frames, calibrator) {
     this.#info = info;
-    this.#history = history;
-    this.#scores = new Float32Array(history.nClasses);
-    this.#probabilities = history.calibrated ? new Float32Array(history.nClasses) : null;
+    this.#frames = frames;
+    this.#calibrator = calibrator;
     /** @type {SoundEvent[]} */
     this.events = [];
-    this.#segmenter = this.#newSegmenter();
-    this.restart(this.#limits);
+    this.#detector = this.#newDetector();
   }
 
   /**
@@ -45,27 +44,25 @@ export class EventMaker {
    */
   restart(limits) {
     this.#limits = limits;
-    this.#segmenter = this.#newSegmenter();
-    this.#next = this.#history.first;
-    this.#firstWindow = this.#next;
-    this.#open.clear();
+    this.#next = this.#frames.first;
+    this.#origin = this.#next === 0 ? 0 : this.#frames.grid.span(this.#next)[0];
+    this.#nextSample = this.#origin;
+    this.#detector = this.#newDetector();
     this.events = [];
-    if (this.#firstWindow > 0) {
-      // Only the first window of a recording answers for its edge: here there was one before.
-      this.#firstWindow -= 1;
-      this.#segmenter.push(new Float32Array(this.#history.nClasses));
-    }
     this.advance();
   }
 
-  /** Take the windows that were added since. */
+  /** Takes the frames and levels that were added since. */
   advance() {
     /** @type {SoundEvent[]} */
     const found = [];
-    for (; this.#next < this.#history.end; this.#next++) {
-      this.#history.fill(this.#next, this.#scores, this.#probabilities);
-      found.push(...this.#segmenter.push(this.#scores, this.#probabilities));
-    }
+    do {
+      const end = Math.min(this.#next + FRAMES_AT_ONCE, this.#frames.end);
+      const frames = this.#frames.slice(this.#next, end);
+      this.#next = end;
+      const isLast = end === this.#frames.end;
+      found.push(...this.#detector.push(frames, this.#levels(isLast ? Infinity : this.#frames.grid.span(end)[0])));
+    } while (this.#next < this.#frames.end);
     this.#keep(found);
   }
 
@@ -74,54 +71,55 @@ export class EventMaker {
    * @param {number} nSamples
    */
   finish(nSamples) {
-    const { hopSamples } = this.#info;
-    this.#keep(this.#segmenter.flush(nSamples - this.#firstWindow * hopSamples));
-    this.#open.clear();
+    this.advance();
+    this.#keep(this.#detector.flush([], nSamples - this.#origin));
   }
 
-  /** Events that go on at the newest window, by label index; each ends, for now, with it. */
+  /** What is heard and not over, as it looks now: all of it, each time. */
   ongoing() {
-    const { first, end } = this.#history;
-    const from = Math.max(first, end - TAIL_WINDOWS);
-    if (from === end) return [];
-    const segmenter = this.#newSegmenter();
-    for (let index = from; index < end; index++) {
-      this.#history.fill(index, this.#scores, this.#probabilities);
-      segmenter.push(this.#scores, this.#probabilities);
-    }
-    const { hopSamples, windowSamples, sampleRateHz } = this.#info;
-    const nSamples = (end - 1 - from) * hopSamples + windowSamples;
-    const shift = (from * hopSamples) / sampleRateHz;
-    /** @type {Map<number, SoundEvent>} */
-    const open = new Map();
-    for (const event of segmenter.flush(nSamples)) {
-      if (event.endTime * sampleRateHz < nSamples - 1) continue;
-      const before = this.#open.get(event.labelIndex);
-      const isCut = from > 0 && event.startTime === 0;
-      open.set(event.labelIndex, {
-        ...event,
-        startTime: isCut && before ? before.startTime : event.startTime + shift,
-        endTime: event.endTime + shift,
-        isOngoing: true,
-      });
-    }
-    this.#open = open;
-    return [...open.values()];
+    return this.#detector.ongoing().map((event) => this.#shifted(event));
   }
 
-  #newSegmenter() {
-    return new Segmenter({ ...this.#info, displayNames: this.#info.labels, ...this.#limits });
+  /**
+   * Those up to a sample that were not given yet.
+   * @param {number} end
+   */
+  #levels(end) {
+    const levels = this.#frames.levels(this.#nextSample, end);
+    this.#nextSample += levels.length * this.#frames.levelSamples;
+    return levels;
+  }
+
+  #newDetector() {
+    const { grid } = this.#frames;
+    const [first, origin] = [this.#next, this.#origin];
+    /** @type {(frame: number) => [number, number]} */
+    const span = (frame) => {
+      const [start, end] = grid.span(first + frame);
+      return [start - origin, end - origin];
+    };
+    return new EventDetector({
+      ...this.#info,
+      ...this.#limits,
+      displayNames: this.#info.labels,
+      grid: { span },
+      calibrator: this.#calibrator,
+    });
+  }
+
+  /**
+   * @param {SoundEvent} event
+   * @returns {SoundEvent}
+   */
+  #shifted(event) {
+    const shift = this.#origin / this.#info.sampleRateHz;
+    return { ...event, startTime: event.startTime + shift, endTime: event.endTime + shift };
   }
 
   /** @param {SoundEvent[]} found */
   #keep(found) {
     if (!found.length) return;
-    const shift = (this.#firstWindow * this.#info.hopSamples) / this.#info.sampleRateHz;
-    for (const event of found) {
-      event.startTime += shift;
-      event.endTime += shift;
-    }
-    this.events.push(...found);
+    this.events.push(...found.map((event) => this.#shifted(event)));
     this.events.sort((a, b) => a.startTime - b.startTime || a.labelIndex - b.labelIndex);
     if (this.events.length > MOST_EVENTS) this.events.splice(0, this.events.length - MOST_EVENTS);
   }

@@ -21,7 +21,7 @@ export const FORMATS = {
  * @param {boolean} calibrated
  */
 export function csv(rows, calibrated) {
-  const lines = [(calibrated ? [...COLUMNS, "probability"] : COLUMNS).join(",")];
+  const lines = [[...COLUMNS, ...(calibrated ? ["probability"] : []), "also"].join(",")];
   for (const row of rows) {
     const values = [
       quoted(row.file),
@@ -33,6 +33,7 @@ export function csv(rows, calibrated) {
       floatText(rounded(row.score, 8)),
     ];
     if (calibrated) values.push(row.probability === null ? "" : floatText(rounded(row.probability, 8)));
+    values.push(quoted(row.also.join("|")));
     lines.push(values.join(","));
   }
   return `${lines.join("\n")}\n`;

@@ -2,6 +2,7 @@
 
 /* The events, the threshold that makes them, and their tables to save. */
 
+import { DEFAULT_THRESHOLD } from "../core/thresholds.js";
 import { byId } from "./elements.js";
 import { EventList } from "./eventlist.js";
 import { FORMATS, save } from "./exports.js";
@@ -12,8 +13,7 @@ import { say } from "./notices.js";
 /** @import { Limits, SoundEvent } from "../types.js" */
 /** @import { Session } from "./session.js" */
 
-const DEFAULT_THRESHOLD = 0.3;
-const QUICK_WINDOWS = 8000; // as many are made events of at once; more wait until the slider rests
+const QUICK_WINDOWS = 2000; // as many are made events of at once; more wait until the slider rests
 const REST_MS = 150;
 
 const slider = byId("threshold", HTMLInputElement);
@@ -145,7 +145,12 @@ export class Found {
   #save({ suffix, type, text }) {
     const session = this.#session;
     if (session === null) return;
-    const rows = session.events.map((event) => ({ ...event, file: session.name, label: nameOf(event.label) }));
+    const rows = session.events.map((event) => ({
+      ...event,
+      file: session.name,
+      label: nameOf(event.label),
+      also: event.also.map(nameOf),
+    }));
     const stem = session.name.replace(/\.[^.]+$/, "");
     save(stem + suffix, type, text(rows, session.info.calibrated));
   }

@@ -59,6 +59,7 @@ export class Listening {
           onState,
         });
         this.#audio.push(samples);
+        session.addSamples(samples);
         session.nSamples = this.#audio.nSamples;
         this.#stream.push(samples);
         onSamples(session, this.#microphone?.level ?? 0);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { EventMaker } from "./events.js";
+import { Frames } from "./frames.js";
 import { History } from "./history.js";
 
 /** @import { Engine, EngineInfo, Limits, Sound, SoundEvent, WindowScores } from "../types.js" */
@@ -14,7 +15,7 @@ export class Session {
   /**
    * name: of the file; engine: that hears it; audio: of recent.js, or null where there is none to
    * see and play; file: a File to play, or null.
-   * @param {{name: string, engine: Pick<Engine, "info" | "floor">, audio: Sound | null, file?: File | null,
+   * @param {{name: string, engine: Pick<Engine, "info" | "floor" | "calibrator">, audio: Sound | null, file?: File | null,
    *   isLive?: boolean}} options
    */
   constructor({ name, engine, audio, file = null, isLive = false }) {
@@ -32,7 +33,8 @@ export class Session {
       floor: this.floor,
       mostWindows: isLive ? LIVE_WINDOWS : Infinity,
     });
-    this.maker = new EventMaker(this.info, this.history);
+    this.frames = new Frames(this.info, isLive ? LIVE_WINDOWS : Infinity);
+    this.maker = new EventMaker(this.info, this.frames, engine.calibrator);
     /** @type {SoundEvent[]} */
     this.ongoing = [];
     /** A sentence, where only the beginning was heard. @type {string | null} */
@@ -60,6 +62,15 @@ export class Session {
    */
   add(window) {
     this.history.add(window);
+    this.frames.add(window);
+  }
+
+  /**
+   * Takes the samples that windows are of, for the levels of the sound.
+   * @param {Float32Array} samples
+   */
+  addSamples(samples) {
+    this.frames.addSamples(samples);
   }
 
   /** Makes the events of the windows that were added. */
@@ -73,9 +84,9 @@ export class Session {
    * @param {number} nSamples
    */
   finish(nSamples) {
-    this.maker.advance();
     this.nSamples = nSamples;
     this.isOver = true;
+    this.frames.finish(nSamples);
     this.ongoing = [];
     this.maker.finish(nSamples);
   }

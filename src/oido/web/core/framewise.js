@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/*
+ * Framewise scores: those of short frames, from the parts (columns) of the windows that cover them. As
+ * oido.inference.framewise makes them; of a network that says nothing of parts, a frame is a window's cell.
+ */
+
+import { Windowing } from "./windowing.js";
+
+/** @import { EngineInfo, WindowScores, WindowSizes } from "../types.js" */
+
+/** Where the frames of a stream lie, in samples. */
+export class FrameGrid {
+  /**
+   * imageSamples: what a window's columns cover together, from its start on. columns: of each window, 0 for none.
+   * @param {WindowSizes & {imageSamples?: number, columns?: number}} sizes
+   */
+  constructor({ imageSamples = 0, columns = 0, ...sizes }) {
+    this.windowing = new Windowing(sizes);
+    this.columns = columns;
+    this.columnSamples = columns ? Math.floor(imageSamples / columns) : 0;
+    this.frameSamples = columns ? Math.floor(this.columnSamples / 2) : sizes.hopSamples;
+  }
+
+  /**
+   * Frames of a whole recording.
+   * @param {number} nWindows
+   * @param {number} nSamples
+   */
+  count(nWindows, nSamples) {
+    if (!this.columns) return nWindows;
+    const frame = this.frameSamples;
+    const covered = (nWindows - 1) * this.windowing.hopSamples + this.columns * this.columnSamples;
+    const centres = Math.ceil((covered - Math.floor(frame / 2)) / frame); // that a window covers
+    return Math.max(1, Math.min(centres, Math.ceil(nSamples / frame)));
+  }
+
+  /**
+   * [start, end] in samples of a frame that more will follow.
+   * @param {number} frame
+   * @returns {[number, number]}
+   */
+  span(frame) {
+    if (!this.columns) return this.windowing.cell(frame, frame + 2, Infinity);
+    return [frame * this.frameSamples, (frame + 1) * this.frameSamples];
+  }
+}
+
+/**
+ * The scores of frames, as soon as the next window is there, and no other can cover them. Until then a frame
+ * may lie behind the end of the recording, in the padding of its last window.
+ */
+export class FrameScores {
+  #grid;
+  #firstWindow = 0;
+  #nextFrame = 0;
+  /** Columns of windows, from #firstWindow on. @type {Float32Array[][]} */
+  #pending = [];
+
+  /** @param {FrameGrid} grid */
+  constructor(grid) {
+    this.#grid = grid;
+  }
+
+  /**
+   * The columns of the next window, each Float32Array(C); of a window that has none, its scores alone. Gives
+   * the frames that are complete, each Float32Array(C).
+   * @param {Float32Array[]} columns
+   * @returns {Float32Array[]}
+   */
+  push(columns) {
+    if (!this.#grid.columns) return [columns[0]];
+    this.#pending.push(columns);
+    const last = this.#firstWindow + this.#pending.length - 1;
+    return this.#frames(Math.floor((last * this.#grid.windowing.hopSamples) / this.#grid.frameSamples));
+  }
+
+  /**
+   * The recording ended after so many samples: the frames that are left.
+   * @param {number} nSamples
+   */
+  flush(nSamples) {
+    if (!this.#pending.length) return [];
+    return this.#frames(this.#grid.count(this.#firstWindow + this.#pending.length, nSamples));
+  }
+
+  /**
+   * Frames from the next one to `end`; windows that no later frame needs are dropped.
+   * @param {number} end
+   */
+  #frames(end) {
+    const { columns, columnSamples, frameSamples } = this.#grid;
+    const { hopSamples } = this.#grid.windowing;
+    const image = columns * columnSamples;
+    const frames = [];
+    for (; this.#nextFrame < end; this.#nextFrame++) {
+      const centre = this.#nextFrame * frameSamples + Math.floor(frameSamples / 2);
+      const total = new Float32Array(this.#pending[0][0].length);
+      let covering = 0;
+      for (let back = 0; back < Math.ceil(image / hopSamples); back++) {
+        const window = Math.floor(centre / hopSamples) - back;
+        const inside = centre - window * hopSamples;
+        const parts = this.#pending[window - this.#firstWindow];
+        if (parts === undefined || inside >= image) continue;
+        const part = parts[Math.floor(inside / columnSamples)];
+        for (let index = 0; index < total.length; index++) total[index] += part[index];
+        covering += 1;
+      }
+      frames.push(total.map((sum) => sum / Math.max(covering, 1)));
+    }
+    const needed = Math.max(0, Math.floor((this.#nextFrame * frameSamples - image) / hopSamples));
+    const dropped = Math.min(Math.max(0, needed - this.#firstWindow), this.#pending.length - 1);
+    this.#pending.splice(0, dropped);
+    this.#firstWindow += dropped;
+    return frames;
+  }
+}
+
+/** From an engine's windows to frames, also over windows that were never heard. */
+export class WindowFrames {
+  #scores;
+  #hasSimilarity;
+  #nWindows = 0;
+  /** Of the window before. @type {Float32Array[]} */
+  #last = [];
+
+  /** @param {Pick<EngineInfo, "sampleRateHz" | "windowSamples" | "hopSamples"> & Partial<EngineInfo>} info */
+  constructor(info) {
+    this.grid = new FrameGrid(info);
+    this.#scores = new FrameScores(this.grid);
+    this.#hasSimilarity = (info.leastSimilarity ?? null) !== null;
+  }
+
+  /**
+   * The frames that the next window completes, each Float32Array(C), with the similarity behind it where the
+   * model tells one. Windows left out before it (a slow device) count as the one before them, and those of a gap
+   * (`isAfterGap`) as nothing.
+   * @param {Pick<WindowScores, "index" | "scores" | "novelty" | "columns" | "isAfterGap">} window
+   */
+  push({ index, scores, novelty = null, columns = null, isAfterGap = false }) {
+    if (index < this.#nWindows) return [];
+    let parts = this.grid.columns && columns ? columns : [scores];
+    if (this.#hasSimilarity) parts = parts.map((part) => Float32Array.from([...part, novelty ?? 1]));
+    const isHeld = !isAfterGap && this.#last.length > 0;
+    const before = isHeld ? this.#last : parts.map((part) => new Float32Array(part.length));
+    const frames = [];
+    for (; this.#nWindows < index; this.#nWindows++) frames.push(...this.#scores.push(before));
+    this.#nWindows += 1;
+    this.#last = parts;
+    frames.push(...this.#scores.push(parts));
+    return frames;
+  }
+
+  /**
+   * The recording ended after so many samples: the frames that are left.
+   * @param {number} nSamples
+   */
+  flush(nSamples) {
+    return this.#scores.flush(nSamples);
+  }
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/*
+ * From framewise scores and levels to spans of classes: what may become an event. The rules are those of
+ * oido.events.segmentation, which tells them; tests/vectors holds both to the same examples.
+ */
+
+import { SHARED } from "./choice.js";
+import { LEVELS_PER_SECOND } from "./level.js";
+import { Pooling } from "./pooling.js";
+import { Evidence, UNKNOWN, joinSpans, newSpan, oddsOf } from "./spans.js";
+import { StretchFinder } from "./stretches.js";
+
+/** @import { Calibrator } from "./calibration.js" */
+/** @import { Choice } from "./choice.js" */
+/** @import { Span } from "./spans.js" */
+/** @import { Stretch } from "./stretches.js" */
+
+const MARGIN_SECONDS = 0.96;
+const LONG_SECONDS = 3;
+
+/**
+ * grid: where frames lie, in samples. on, off: thresholds of each class; allowed: which may make events.
+ * leastSimilarity: of a model whose frames have a column more, how near they are to what it was taught; below,
+ * all is unknown; else null.
+ * @typedef {{grid: {span: (frame: number) => [number, number]}, sampleRateHz: number, calibrator: Calibrator|null,
+ *   on: Float32Array, off: Float32Array, allowed: boolean[], choice: Choice, leastSimilarity: number|null}} Options
+ */
+
+/** Turns the frames and levels of a stream into spans of classes, as soon as each is over. */
+export class Segmenter {
+  #grid;
+  #evidence;
+  #off;
+  #allowed;
+  #choice;
+  #stretches;
+  #levelSamples;
+  #margin;
+  #finder = new StretchFinder();
+  /** @type {Float32Array[]} */
+  #frames = [];
+  #firstFrame = 0; // of #frames
+  #nOutside = 0; // outside frames so far
+  #stretchEnd; // of the last one that was judged
+  /** Those that go on, by class. @type {Map<number, Span>} */
+  #spans = new Map();
+  /** @type {Span[]} */
+  #recent = [];
+  /** That are over, but others may still go for them. @type {Span[]} */
+  #held = [];
+  /** @type {Span[]} */
+  #ready = [];
+
+  /** @param {Options} options */
+  constructor({ grid, sampleRateHz, calibrator, on, off, allowed, choice, leastSimilarity }) {
+    this.#grid = grid;
+    this.#evidence = new Evidence(calibrator, on);
+    this.#off = off;
+    this.#allowed = allowed;
+    this.#choice = choice;
+    this.#levelSamples = Math.floor(sampleRateHz / LEVELS_PER_SECOND);
+    this.#margin = Math.round(MARGIN_SECONDS * sampleRateHz);
+    const long = Math.round(LONG_SECONDS * sampleRateHz);
+    this.#stretches = new Pooling({ evidence: this.#evidence, off, allowed, choice, leastSimilarity, long });
+    this.#stretchEnd = -this.#margin;
+  }
+
+  /**
+   * The next frames' scores, each Float32Array(C or C + 1), and levels; gives the spans that are over.
+   * @param {Float32Array[]} frames
+   * @param {Float32Array} levels
+   */
+  push(frames, levels) {
+    this.#frames.push(...frames);
+    this.#finder.push(levels);
+    this.#advance(false);
+    return this.#popReady();
+  }
+
+  /** The stream is over: the spans that are left. */
+  flush() {
+    this.#finder.flush();
+    this.#advance(true);
+    for (const index of [...this.#spans.keys()]) this.#close(index);
+    return this.#popReady();
+  }
+
+  /**
+   * No later span of this class begins before, in samples.
+   * @param {number} index
+   */
+  earliestStart(index) {
+    const known = [...this.#held, ...this.#spans.values()].filter((span) => span.index === index);
+    if (known.length) return Math.min(...known.map((span) => span.start));
+    return this.#grid.span(this.#firstFrame)[0];
+  }
+
+  /** What is heard in the stretch or the runs that are not over, as far as can be told now. */
+  begun() {
+    const found = [...this.#held, ...[...this.#spans.values()].filter((span) => this.#evidence.holds(span))];
+    const { openFrom, nKnown } = this.#finder;
+    if (openFrom !== null && nKnown > openFrom) {
+      found.push(...this.#inStretch({ first: openFrom, end: nKnown, isCut: false }));
+    }
+    return found.filter((span) => span.index !== UNKNOWN).map((span) => ({ ...span, also: new Set(span.also) }));
+  }
+
+  #popReady() {
+    while (this.#held.length && !this.#awaits(this.#held[0])) {
+      // Whoever gets it may change it; here it is still compared with.
+      const [span] = this.#held.splice(0, 1);
+      this.#ready.push({ ...span, also: new Set(span.also) });
+    }
+    const ready = this.#ready;
+    this.#ready = [];
+    return ready;
+  }
+
+  /**
+   * Whether one that goes on could still go for this one.
+   * @param {Span} span
+   */
+  #awaits(span) {
+    return [...this.#spans.values()].some(
+      (other) =>
+        other.isOutside &&
+        other.start < span.end &&
+        span.end - Math.max(span.start, other.start) >= SHARED * (Math.max(span.end, other.end) - other.start),
+    );
+  }
+
+  /** @param {boolean} atEnd */
+  #advance(atEnd) {
+    const { closed } = this.#finder;
+    for (let stretch = closed.at(0); stretch !== undefined; stretch = closed.at(0)) {
+      if (!atEnd && this.#endOfFrames() < stretch.end * this.#levelSamples) return;
+      closed.shift();
+      this.#outsideUntil(stretch.first * this.#levelSamples - this.#margin);
+      this.#judge(stretch);
+    }
+    let known = Math.min(this.#finder.nKnown, this.#finder.openFrom ?? Infinity) * this.#levelSamples;
+    if (atEnd) known = this.#endOfFrames() + this.#margin;
+    this.#outsideUntil(known - this.#margin);
+  }
+
+  /** Up to where frames are there. */
+  #endOfFrames() {
+    const count = this.#frames.length;
+    return count ? this.#grid.span(this.#firstFrame + count - 1)[1] : 0;
+  }
+
+  /**
+   * Judges the frames that lie outside up to here, and drops what no stretch needs.
+   * @param {number} end
+   */
+  #outsideUntil(end) {
+    let used = 0;
+    for (; used < this.#frames.length; used++) {
+      const [from, to] = this.#grid.span(this.#firstFrame + used);
+      if (to > end) break;
+      if (from >= this.#stretchEnd + this.#margin) this.#extend(this.#frames[used], from, to);
+    }
+    this.#closeUnlessSeen(this.#nOutside);
+    this.#firstFrame += used;
+    this.#frames.splice(0, used);
+  }
+
+  /**
+   * One more frame outside of stretches.
+   * @param {Float32Array} frame
+   * @param {number} start
+   * @param {number} end
+   */
+  #extend(frame, start, end) {
+    const number = this.#nOutside++;
+    if (!this.#stretches.isSimilar(frame)) return;
+    const values = this.#evidence.values(this.#stretches.scoresOf(frame));
+    let isFirst = true;
+    for (let index = 0; index < values.length; index++) {
+      if (!(values[index] >= this.#off[index]) || !this.#allowed[index]) continue;
+      if (isFirst) this.#closeUnlessSeen(number);
+      isFirst = false;
+      const span = newSpan(index, start, end, oddsOf(frame[index]), 1, { seen: number + 1, isOutside: true });
+      const open = this.#spans.get(index);
+      if (open === undefined) this.#spans.set(index, span);
+      else Object.assign(joinSpans(open, span), { isOutside: true });
+    }
+  }
+
+  /**
+   * Closes what the last frames before this outside frame did not go on with.
+   * @param {number} number
+   */
+  #closeUnlessSeen(number) {
+    const over = [...this.#spans.values()].filter((span) => span.seen < number);
+    for (const span of over.sort((a, b) => a.seen - b.seen)) this.#close(span.index);
+  }
+
+  /**
+   * Opens the spans of a stretch, or goes on with those that it is a part of.
+   * @param {Stretch} stretch
+   */
+  #judge(stretch) {
+    const start = stretch.first * this.#levelSamples;
+    this.#stretchEnd = stretch.end * this.#levelSamples;
+    const spans = this.#inStretch(stretch);
+    for (const [index, span] of [...this.#spans]) {
+      if (!span.isOutside && span.end < start) this.#close(index);
+    }
+    for (const span of spans.sort((a, b) => a.start - b.start)) {
+      if (span.index === UNKNOWN) {
+        this.#ready.push(span);
+        continue;
+      }
+      const open = this.#spans.get(span.index);
+      if (open !== undefined && (open.isOutside || open.end === start)) {
+        joinSpans(open, span);
+        continue;
+      }
+      if (open !== undefined) this.#close(span.index);
+      this.#spans.set(span.index, span);
+    }
+  }
+
+  /**
+   * What is heard in a stretch, of which all frames are there.
+   * @param {Stretch} stretch
+   * @returns {Span[]}
+   */
+  #inStretch(stretch) {
+    const [start, end] = [stretch.first * this.#levelSamples, stretch.end * this.#levelSamples];
+    const times = this.#frames.map((_, number) => this.#grid.span(this.#firstFrame + number));
+    const within = times.flatMap(([from, to], number) => (to > start && from < end ? [number] : []));
+    const frames = within.map((number) => this.#frames[number]);
+    if (!frames.length) return [];
+    return this.#stretches.pooled({ start, end, frames, times: within.map((number) => times[number]), seen: this.#nOutside });
+  }
+
+  /**
+   * A span is over: it is an event if its evidence holds, and nothing stands for it.
+   * @param {number} index
+   */
+  #close(index) {
+    const span = this.#spans.get(index);
+    this.#spans.delete(index);
+    if (span === undefined || !this.#evidence.holds(span)) return;
+    const others = [...this.#spans.values(), ...this.#recent].filter((other) => this.#evidence.holds(other));
+    /** @type {(span: Span) => number} */
+    const strength = (each) => this.#evidence.strength(each);
+    if (!span.isOutside || this.#choice.stays(span, others, strength)) this.#held.push(span);
+    this.#recent.push(span);
+    const starts = [...this.#spans.values()].map((each) => each.start);
+    const earliest = starts.length ? Math.min(...starts) : span.end;
+    this.#recent = this.#recent.filter((each) => each.end > earliest);
+  }
+}

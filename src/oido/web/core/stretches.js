@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/*
+ * Stretches of sound: from when to when the level stands out of its background. The rules are those of
+ * oido.events.stretches, which tells them; tests/vectors holds both to the same examples.
+ */
+
+const RISE_DB = 10;
+const EVERY = 25; // levels after which the background is found anew,
+const STEP = 5; // in every so-manieth
+const BACKGROUND = 300;
+const WARM_UP = 50;
+const SHARE = 0.2;
+const PAUSE = 30;
+const SHORTEST = 2;
+const LONGEST = 1500;
+
+/**
+ * Levels first to end, the end not included. isCut: the sound goes on behind it.
+ * @typedef {{first: number, end: number, isCut: boolean}} Stretch
+ */
+
+/** Finds stretches in the levels of a stream, in whatever blocks they come. */
+export class StretchFinder {
+  /** Every STEP-th of the levels that were judged. @type {Float32Array} */
+  #recent = new Float32Array(0);
+  /** @type {Float32Array} */
+  #waiting = new Float32Array(0);
+  #nJudged = 0;
+  #first = -1; // of the stretch that is open; -1: none is
+  #end = -1;
+  /** In order of time; whoever uses one removes it. @type {Stretch[]} */
+  closed = [];
+
+  /** Where the stretch that is not over begins, in levels, or null. */
+  get openFrom() {
+    return this.#first < 0 ? null : this.#first;
+  }
+
+  /** Of so many levels from the start it is known, for good, which stretch they belong to. */
+  get nKnown() {
+    if (this.#first < 0) return this.#nJudged;
+    return this.#end - this.#first >= SHORTEST ? this.#end : this.#first;
+  }
+
+  /**
+   * More levels in dB.
+   * @param {Float32Array} levels
+   */
+  push(levels) {
+    this.#waiting = joined(this.#waiting, levels);
+    if (this.#nJudged > 0 || this.#waiting.length >= WARM_UP * STEP) {
+      this.#judge(Math.floor(this.#waiting.length / EVERY) * EVERY);
+    }
+  }
+
+  /** The stream is over. */
+  flush() {
+    this.#judge(this.#waiting.length);
+    this.#close();
+  }
+
+  /**
+   * Takes the next n levels: which of them are sound?
+   * @param {number} n
+   */
+  #judge(n) {
+    if (n === 0) return;
+    const levels = this.#waiting.subarray(0, n);
+    this.#waiting = this.#waiting.slice(n);
+    const background = this.#background(levels.filter((_, index) => index % STEP === 0));
+    let from = -1;
+    for (let index = 0; index <= n; index++) {
+      const isSound = index < n && levels[index] >= Math.fround(background[Math.floor(index / EVERY)] + RISE_DB);
+      if (isSound && from < 0) from = index;
+      if (isSound || from < 0) continue;
+      this.#add(this.#nJudged + from, this.#nJudged + index);
+      from = -1;
+    }
+    this.#nJudged += n;
+    if (this.#first >= 0 && this.#nJudged - this.#end >= PAUSE) this.#close();
+  }
+
+  /**
+   * Of each EVERY of the next levels; sampled: every STEP-th of them.
+   * @param {Float32Array} sampled
+   */
+  #background(sampled) {
+    const all = joined(this.#recent, sampled);
+    const quiet = [];
+    for (let at = 0; at < sampled.length; at += EVERY / STEP) {
+      let end = this.#recent.length + Math.min(at + EVERY / STEP, sampled.length);
+      if (this.#nJudged === 0) end = Math.max(end, Math.min(WARM_UP, all.length));
+      const known = all.slice(Math.max(0, end - BACKGROUND), end).sort();
+      quiet.push(known[Math.floor(SHARE * (known.length - 1))]);
+    }
+    this.#recent = all.slice(-BACKGROUND);
+    return quiet;
+  }
+
+  /**
+   * The levels from first to end are sound.
+   * @param {number} first
+   * @param {number} end
+   */
+  #add(first, end) {
+    if (this.#first >= 0 && first - this.#end >= PAUSE) this.#close();
+    if (this.#first < 0) this.#first = first;
+    while (end - this.#first > LONGEST) {
+      this.closed.push({ first: this.#first, end: this.#first + LONGEST, isCut: true });
+      this.#first += LONGEST;
+    }
+    this.#end = end;
+  }
+
+  #close() {
+    if (this.#first >= 0 && this.#end - this.#first >= SHORTEST) {
+      this.closed.push({ first: this.#first, end: this.#end, isCut: false });
+    }
+    this.#first = this.#end = -1;
+  }
+}
+
+/**
+ * @param {Float32Array} one
+ * @param {Float32Array} other
+ */
+function joined(one, other) {
+  const all = new Float32Array(one.length + other.length);
+  all.set(one);
+  all.set(other, one.length);
+  return all;
+}
