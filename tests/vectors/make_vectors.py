@@ -136,12 +136,14 @@ def choice() -> list[dict[str, Any]]:
     dice = np.random.default_rng(9)
     cases = {
         "a more general one goes": [[0, 0, 10, 0.9], [1, 0, 10, 0.3]],
+        "a fifth is enough": [[0, 0, 10, 1.0], [1, 0, 10, 0.2]],
+        "less than a fifth goes itself": [[0, 0, 10, 1.0], [1, 0, 10, 0.19]],
         "not where it lasts longer": [[0, 0, 21, 0.9], [1, 0, 10, 0.3]],
         "half is enough": [[0, 0, 20, 0.9], [1, 0, 10, 0.3]],
         "half as strong stays": [[6, 0, 10, 0.8], [5, 0, 10, 0.4]],
         "weaker goes": [[6, 0, 10, 0.8], [5, 0, 10, 0.39]],
         "siblings in a tie": [[0, 0, 10, 0.6], [1, 0, 10, 0.5], [3, 0, 10, 0.45]],
-        "one has won": [[0, 0, 10, 0.6], [1, 0, 10, 0.5], [3, 0, 10, 0.44]],
+        "one has won": [[0, 0, 10, 0.6], [1, 0, 10, 0.5], [3, 0, 10, 0.24]],
         "a tie of which one stands for more": [
             [0, 0, 10, 0.6],
             [1, 0, 10, 0.5],

@@ -6,7 +6,7 @@
  */
 
 const NEAR = 0.5; // of the strongest's score, what an unrelated one needs
-const WINS = 0.9; // a sibling weaker than this share of the other's score has lost to it
+const HOLDS = 0.2; // of a more general one's score, what a specific one needs to stand for it
 export const SHARED = 0.5; // of a span's length, what another must cover to stand for it
 
 /**
@@ -46,7 +46,7 @@ export class Choice {
     const known = (span) => strengths.get(span) ?? 0;
     const ordered = spans.toSorted((a, b) => known(b) - known(a));
     const kept = ordered.filter((span) => this.stays(span, ordered, known));
-    return this.#keepsAll ? kept : this.#withoutTies(kept, ordered, known);
+    return this.#keepsAll ? kept : this.#withoutTies(kept, ordered);
   }
 
   /**
@@ -62,9 +62,12 @@ export class Choice {
     for (const other of others) {
       const common = Math.min(span.end, other.end) - Math.max(span.start, other.start);
       if (other === span || common < SHARED * (span.end - span.start)) continue;
-      const isAbove = this.#isAbove(span, other);
-      const isRelated = isAbove || this.#isAbove(other, span);
-      if (isAbove || (!isRelated && strength(span) < NEAR * strength(other))) {
+      const own = strength(span);
+      const its = strength(other);
+      let goes = own < NEAR * its;
+      if (this.#isAbove(span, other)) goes = its >= HOLDS * own;
+      else if (this.#isAbove(other, span)) goes = own < HOLDS * its;
+      if (goes) {
         other.also.add(span.index);
         stays = false;
       }
@@ -81,13 +84,12 @@ export class Choice {
   }
 
   /**
-   * Each group of siblings that none has won as their parent; all strongest first.
+   * Each group of siblings as their parent; all strongest first.
    * @template {Timed} T
    * @param {T[]} kept
    * @param {T[]} spans
-   * @param {(span: T) => number} strength
    */
-  #withoutTies(kept, spans, strength) {
+  #withoutTies(kept, spans) {
     /** @type {(span: T, parent: T) => boolean} */
     const isChild = (span, parent) => this.#parents[span.index]?.includes(parent.index) ?? false;
     /** @type {T[]} */
@@ -99,9 +101,7 @@ export class Choice {
       let row = best;
       const same = spans.filter((span) => span.start === best.start && span.end === best.end);
       for (const parent of same.filter((span) => isChild(best, span))) {
-        const tied = left.filter(
-          (span) => same.includes(span) && isChild(span, parent) && strength(span) >= WINS * strength(best),
-        );
+        const tied = left.filter((span) => same.includes(span) && isChild(span, parent));
         if (!tied.length) continue;
         left = left.filter((span) => !tied.includes(span));
         const group = [best, ...tied];
