@@ -154,12 +154,12 @@ def test_what_cannot_be(folder: Path) -> None:
 
 def test_everything_is_plain_for_json(heard: Path) -> None:
     with Results(str(heard), Clock(zone="Europe/Madrid")) as results:
-        values = summarize(results, label="Siren").to_dict()
+        values = summarize(results, label="Police car (siren)").to_dict()
     again = json.loads(json.dumps(values, allow_nan=False))
     assert again["report_version"] == 1
     assert again["coverage"]["first"] == "2018-12-10T17:17:30Z"
     assert again["coverage"]["gaps"][0]["end"] == "2023-10-15T04:30:00Z"
-    siren = next(entry for entry in again["labels"] if entry["label"] == "Siren")
+    siren = next(entry for entry in again["labels"] if entry["label"] == "Police car (siren)")
     assert siren["events"] == 1
     assert again["failure_kinds"] == {"EmptyAudioError": 1}
     assert again["heard"] + again["failed"] == again["recordings"]
