@@ -65,6 +65,7 @@ class FrameScores:
         self._grid = grid
         self._first_window = self._next_frame = 0
         self._pending: F32 | None = None  # f32[n, columns, C], from window _first_window on
+        self._none_left: F32 = np.zeros((0, 0), np.float32)
 
     def push(self, framewise: F32) -> F32:
         """The next windows' columns f32[N, columns, C] → frames that are complete, f32[m, C].
@@ -72,6 +73,7 @@ class FrameScores:
         Of windows that have no columns, f32[N, 1, C].
         """
         if not self._grid.columns:
+            self._none_left = framewise[:0, 0]
             return framewise[:, 0]
         if self._pending is not None:
             framewise = np.concatenate([self._pending, framewise])
@@ -84,7 +86,7 @@ class FrameScores:
     def flush(self, n_samples: int) -> F32:
         """The recording ended after so many samples: the frames that are left, f32[m, C]."""
         if self._pending is None:
-            return np.zeros((0, 0), np.float32)
+            return self._none_left
         n_windows = self._first_window + len(self._pending)
         return self._frames(self._grid.count(n_windows, n_samples))
 
