@@ -2,9 +2,10 @@
 """Long recordings in exact ranges: a range gives the windows that the whole recording would give.
 
 A range begins at a window whose number is a multiple of a batch, so that even the batches of the
-network are the same, and where a level begins (`LevelMeter`). Its last windows reach into the next
-range; the levels there are the next one's. Where the rate must change, the resampler begins earlier, at a sample where
-its own blocks begin (`exact_period`), and what it needs to settle is thrown away.
+network are the same, and where a level begins (`LevelMeter`). Where the rate must change, the
+resampler begins earlier, at a sample where its own blocks begin (`exact_period`), and what it needs
+to settle is thrown away. The last windows of a range reach into the next; the levels there are the
+next one's.
 
 The blocks of a range are kept bit by bit in a file until those of its neighbours are there: NumPy
 arrays one behind the other, some for each block of windows (`_ARRAYS`, those that the model does
