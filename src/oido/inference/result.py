@@ -182,8 +182,8 @@ class ClassificationResult:
 
         threshold: a score (a probability, where there is a calibration) of at least this makes an
         event; None is the classifier's ``score_threshold``, or else the model's own threshold of
-        the label, or else 0.3. off_ratio: the event
-        goes on while scores are at least threshold · off_ratio; min_duration, merge_gap: seconds;
+        the label, or else 0.2. off_ratio: outside of stretches of sound, the event goes on while
+        scores are at least threshold · off_ratio; min_duration, merge_gap: seconds;
         thresholds: per-label values that replace ``threshold``.
         """
         detection = Detection(
