@@ -177,6 +177,11 @@ class Segmenter:
             elif self._finder.open_from is not None:
                 known = min(known, self._finder.open_from * level)
             self._outside_until(known - self._margin)
+            first = self._finder.open_from
+            if first is not None and self._finder.n_known > first:
+                start = first * level
+                if self._end_of_frames() >= start - self._margin:
+                    self._close_before(start)
 
     def _end_of_frames(self) -> int:
         """Up to where frames are there."""
@@ -223,11 +228,7 @@ class Segmenter:
         """Open the spans of a stretch, or go on with those that it is a part of."""
         start = stretch.first * self._level_samples
         spans = self._in_stretch(stretch)
-        for index, span in list(self._spans.items()):
-            # A run that the stretch before did not go on with is over: among sounds that follow
-            # each other closely there may be no frame outside for minutes.
-            if span.end < (self._stretch_start if span.outside else start):
-                self._close(index)
+        self._close_before(start)
         self._stretch_start, self._stretch_end = start, stretch.end * self._level_samples
         for span in sorted(spans, key=lambda s: s.start):
             if span.index == UNKNOWN:
@@ -241,6 +242,16 @@ class Segmenter:
             if open_span is not None:
                 self._close(span.index)
             self._spans[span.index] = span
+
+    def _close_before(self, start: int) -> None:
+        """Close what a stretch that begins here cannot go on with.
+
+        A run that the stretch before did not go on with is over, too: among sounds that follow each
+        other closely there may be no frame outside for minutes.
+        """
+        for index, span in list(self._spans.items()):
+            if span.end < (self._stretch_start if span.outside else start):
+                self._close(index)
 
     def _in_stretch(self, stretch: Stretch) -> list[Span]:
         """What is heard in a stretch, of which all frames are there."""
