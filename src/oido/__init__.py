@@ -6,7 +6,7 @@
     classifier = oido.AudioClassifier()
     result = classifier.classify("street.m4a")
     result.top(5)                     # what the whole recording is about
-    result.events(threshold=0.3)      # what is heard, from when to when
+    result.events(threshold=0.2)      # what is heard, from when to when
 
 Importing this package loads nothing else; each name below is imported when it is first used.
 """

@@ -41,8 +41,8 @@ class Event:
     end_time: float
     score: float
     probability: float | None = None
-    also: tuple[str, ...] = ()
     display_name: str = field(default="", compare=False)
+    also: tuple[str, ...] = ()
 
 
 class Row(NamedTuple):

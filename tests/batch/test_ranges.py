@@ -13,11 +13,20 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import oido
 from oido.batch.engine import InlineEngine
 from oido.batch.plan import Plan
+from oido.batch.ranges import RangeEnd, read_piece
 from oido.batch.run import ArchiveRun
 from oido.batch.sources import find_sources
-from oido.batch.units import RunSpec
+from oido.batch.storage import storage_of
+from oido.batch.unit_worker import UnitWorker
+from oido.batch.units import RunSpec, Unit
+from oido.heads import Head
+from oido.inference.block import BATCH_WINDOWS
+from oido.models.model import AudioModel
+from oido.models.tflite.metadata_writer import annotate
+from oido.params import Detection
 from oido.signal.decode import open_audio
 from oido.signal.resample import Resampler, exact_period
 from tests.batch.archives import hear, tables
@@ -192,3 +201,78 @@ def test_resampling_may_begin_at_any_multiple_of_the_period(rate: int) -> None:
         # The same, begun a sample later, is not: the test can fail.
         later = resampled(samples[start + 1 :])[settled : settled + 4000]
         assert not np.array_equal(later, everything[at + settled :][: len(later)])
+
+
+def bursts(path: Path, rate: int, joint_seconds: float, n_ranges: int) -> None:
+    """All but silence, and noise in the middle of each range and across every joint."""
+    rng = np.random.default_rng(5)
+    samples = 1e-4 * rng.standard_normal(int(rate * (n_ranges - 0.2) * joint_seconds))
+    for number in range(1, 2 * n_ranges - 1):
+        middle = number * joint_seconds / 2
+        samples[int((middle - 1.21) * rate) : int((middle + 0.83) * rate)] *= 2000
+    soundfile.write(path, samples, rate, subtype="FLOAT")
+
+
+# A level begins every 20 ms, and at these hops most windows do not.
+@pytest.mark.parametrize("hop", [0.48, 0.49, 0.37])
+def test_an_event_across_a_joint_is_that_of_the_whole(tmp_path: Path, hop: float) -> None:
+    path, joint = tmp_path / "a.wav", BATCH_WINDOWS * hop
+    bursts(path, 16_000, joint, 4)
+    plan = Plan(hop=hop, detection=Detection(0.1))
+    hear([str(path)], str(tmp_path / "whole"), plan)
+    outcomes = hear([str(path)], str(tmp_path / "split"), plan, split_seconds=joint)
+    assert [(o.unit.kind, o.unit.of) for o in outcomes] == [("join", 4)]
+    found = tables(str(tmp_path / "split"))
+    assert found == tables(str(tmp_path / "whole"))
+    times = [(row["start_time"], row["end_time"]) for row in found["events"]]
+    for middle in np.arange(1, 7) * joint / 2:
+        assert any(
+            abs(start - (middle - 1.21)) <= 0.02 and abs(end - (middle + 0.83)) <= 0.02
+            for start, end in times
+        ), (middle, times)
+
+
+@pytest.mark.parametrize(("rate", "hop"), [(16_000, 0.49), (44_100, 0.48)])
+def test_the_levels_of_all_ranges_are_those_of_the_whole(
+    tmp_path: Path, rate: int, hop: float
+) -> None:
+    """The last windows of a range reach into the next, whose levels are there once only."""
+    path, joint = tmp_path / "a.wav", BATCH_WINDOWS * hop
+    bursts(path, rate, joint, 3)
+    spec = RunSpec(Plan(hop=hop), str(tmp_path / "out"), split_seconds=joint)
+    worker, classifier = UnitWorker(spec), oido.AudioClassifier(hop=hop, jobs=1)
+    whole = list(classifier.stream(str(path)))
+    (source,) = find_sources([str(path)])
+    *_, report = worker.serve(Unit(source))
+    assert len(report.ranges) == 3
+    blocks = []
+    for part in report.ranges:
+        *_, end = worker.serve(part)
+        (piece,) = end.finished[0].outcomes[0].pieces
+        contents = list(read_piece(storage_of(spec.folder), piece, classifier.windowing))
+        assert isinstance(contents.pop(), RangeEnd)
+        blocks += contents
+    for name in ("levels", "framewise", "scores"):
+        expected = np.concatenate([getattr(block, name) for block in whole])
+        joined = np.concatenate([getattr(block, name) for block in blocks])
+        assert len(joined) > 90
+        assert np.array_equal(joined, expected), name
+
+
+def test_ranges_begin_where_a_level_begins_at_any_rate(model: AudioModel, tmp_path: Path) -> None:
+    """At 24 kHz a level is 480 samples: three batches of windows, and no fewer, are whole ones."""
+    labels = tuple(f"class {n}" for n in range(521))
+    file, path = tmp_path / "24.tflite", tmp_path / "a.wav"
+    content = annotate(model.path.read_bytes(), [Head("scores", labels)], sample_rate_hz=24_000)
+    file.write_bytes(content)
+    hop_samples = 47 * 160
+    batch_samples = BATCH_WINDOWS * hop_samples
+    assert (batch_samples % 480, 3 * batch_samples % 480) == (320, 0)
+    bursts(path, 24_000, 3 * batch_samples / 24_000, 2)
+    plan = Plan(model=str(file), hop=hop_samples / 24_000, detection=Detection(0.1))
+    hear([str(path)], str(tmp_path / "whole"), plan)
+    outcomes = hear([str(path)], str(tmp_path / "split"), plan, split_seconds=20)
+    assert [(o.unit.kind, o.unit.of) for o in outcomes] == [("join", 2)]
+    found = tables(str(tmp_path / "split"))
+    assert found == tables(str(tmp_path / "whole"))
+    assert found["events"]

@@ -19,7 +19,7 @@ from oido.batch.progress import status_of
 from oido.batch.recording import RecordingRun, make_classifier
 from oido.batch.run import ArchiveRun
 from oido.batch.sources import find_sources
-from oido.batch.units import RunSpec
+from oido.batch.units import RunSpec, fingerprint_of
 from oido.errors import OptionError, OutputError
 from oido.params import Selection
 from tests.batch.archives import hear, record, tables
@@ -40,6 +40,7 @@ def test_rows_are_those_of_classify(archive: Path, tmp_path: Path) -> None:
             expected += [row._asdict() for rows in hearing.rows() for row in rows]
         for row in expected:
             assert row.pop("probability") is None
+            row["also"] = "|".join(row["also"])
         assert expected
         assert found[table] == [{**r, "score": float(np.float32(r["score"]))} for r in expected]
 
@@ -92,6 +93,31 @@ def test_nothing_is_mixed_or_wiped(archive: Path, tmp_path: Path) -> None:
         hear([str(archive)], out, Plan(hop=0.96), floor=0.2, resumes=True)
     assert hear([str(archive)], out, resumes=True) == []
     assert tables(out) == before
+
+
+def test_an_archive_of_a_version_with_other_rules_is_not_gone_on_with(
+    archive: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    hear([str(archive / "0.wav")], str(out))
+    file = out / "oido-archive.json"
+    header = json.loads(file.read_text())
+    del header["parameters"]["selection"]["labels"], header["parameters"]["detection"]["unknown"]
+    header["fingerprint"] = fingerprint_of(header["parameters"], header["model"]["sha256"])
+    header["oido_version"] = "0.0.9"
+    file.write_text(json.dumps(header))
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(OptionError, match=r"by oido 0\.0\.9, whose events followed other rules"):
+        hear([str(archive)], str(out), resumes=True)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_other_labels_are_another_archive(archive: Path, tmp_path: Path) -> None:
+    paths, out = [str(archive / "0.wav")], str(tmp_path / "out")
+    hear(paths, out)
+    every = Plan(selection=Selection(labels="all"))
+    with pytest.raises(OptionError, match=r'selection.labels was "specific", now "all"'):
+        hear(paths, out, every, resumes=True)
 
 
 def test_formatting_is_no_parameter(archive: Path, tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_a_calibration_beside_the_model_is_heard_too(table: Path, tmp_path: Path
         [*command, "--calibration", str(alone)], capture_output=True, text=True, check=True
     )
     lines = done.stdout.splitlines()
-    assert lines[0].endswith(",score,probability")
+    assert lines[0].endswith(",score,probability,also")
     assert lines[1].split(",")[4] == other.top(1)[0].label
     wrong = subprocess.run(
         [*command, "--model", str(packed), "--calibration", str(alone)],

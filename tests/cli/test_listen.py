@@ -39,19 +39,26 @@ def test_the_same_events_as_of_the_recording(pcm: bytes, classifier: Any) -> Non
     done = listen(*RAW, "--jsonl", sound=pcm)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    heard = [r for r in records(done.stdout) if r["type"] == "event"]
-    begun = [r for r in records(done.stdout) if r["type"] == "began"]
-    assert sorted((r["label"], r["start_time"]) for r in begun) == sorted(
-        (r["label"], r["start_time"]) for r in heard
-    )
+    lines = records(done.stdout)
+    heard = [r for r in lines if r["type"] == "event"]
+    begun = [r for r in lines if r["type"] == "began"]
+    # What begins is told once, and before its event; of some it turns out that they are none.
+    first = {(r["label"], r["start_time"]): n for n, r in reversed([*enumerate(lines)])}
+    assert len(begun) == len({(r["label"], r["start_time"]) for r in begun}) > len(heard)
+    for record in heard:
+        assert lines[first[record["label"], record["start_time"]]]["type"] == "began"
     got = {(r["label"], r["start_time"], r["end_time"], r["score"]) for r in heard}
     expected = classifier.classify(STREET).events()
     assert got == {
         (e.label, round(e.start_time, 6), round(e.end_time, 6), round(e.score, 8)) for e in expected
     }
-    assert len(heard) == len(expected) > 20
+    assert len(heard) == len(expected) == 8
+    also = {r["label"]: r["also"] for r in heard}
+    assert also == {e.label: list(e.also) for e in expected}
+    assert also["Police car (siren)"] == ["Emergency vehicle", "Alarm", "Siren"]
     ends = [r["end_time"] for r in heard]
     assert ends == sorted(ends), "an event was not written as soon as it was over"
+    assert "began" in {r["type"] for r in lines[lines.index(heard[0]) :]}
     assert all(re.fullmatch(r"20\d\d-.*T.*\.\d{3}Z", r["start_utc"]) for r in heard)
     assert {r["source"] for r in heard} == {"<stdin>"}
 
@@ -83,12 +90,12 @@ def test_sigterm_ends_as_cleanly(pcm: bytes) -> None:
 
 def test_a_reader_that_has_enough(pcm: bytes) -> None:
     with running(Live(*RAW, "--jsonl")) as live:
-        live.send(pcm[: 8 * 32_000])
+        live.send(pcm[: 18 * 32_000])
         live.wait_for("event", "")
         assert live.process.stdout is not None
         live.process.stdout.close()
         with contextlib.suppress(BrokenPipeError):
-            live.send(pcm[8 * 32_000 :] * 2)
+            live.send(pcm[18 * 32_000 :] * 2)
         live.process.stdout = None
         with contextlib.suppress(BrokenPipeError):
             live.process.stdin.close()
@@ -107,7 +114,7 @@ def test_windows_locale_and_lists(pcm: bytes) -> None:
     assert len(windows) == 32
     assert windows[1]["start_time"] == 0.96
     assert all(len(r["categories"]) == 2 for r in windows)
-    assert "Sirena" in {r["label"] for r in lines if r["type"] == "event"}
+    assert "Vehículo policial (sirena)" in {r["label"] for r in lines if r["type"] == "event"}
     only = listen(*RAW, "--plain", "--allow", "Siren", "--threshold", 0.5, sound=pcm)
     (line,) = only.stdout.splitlines()
     assert re.fullmatch(r"\d\d:\d\d:\d\d +\d\.\d\d s  0\.\d\d  Siren", line)
@@ -132,10 +139,11 @@ def test_containers_on_the_pipe(tmp_path: Path, container: str, codec: str) -> N
         file.mux(stream.encode(None))
     done = listen("-", "--jsonl", sound=path.read_bytes())
     assert done.returncode == 0, done.stderr
-    siren = [r for r in records(done.stdout) if r["label"] == "Siren" and r["score"] > 0.8]
-    siren = [r for r in siren if r["type"] == "event"]
-    assert len(siren) == 1
-    assert siren[0]["start_time"] == pytest.approx(0.73, abs=0.3)
+    events = [r for r in records(done.stdout) if r["type"] == "event"]
+    (speech,) = [r for r in events if r["label"] == "Speech"]
+    assert speech["score"] > 0.9
+    assert speech["start_time"] == pytest.approx(25.4, abs=0.1)
+    assert speech["end_time"] == pytest.approx(29.42, abs=0.1)
 
 
 def test_a_station_on_the_network() -> None:
@@ -155,7 +163,8 @@ def test_the_view_fits_and_leaves_the_terminal_as_it_was(pcm: bytes) -> None:
     with running(Page(*RAW, "--on", "Siren>0.6")) as page:
         page.live.send(pcm[: 7 * 32_000])
         limit = time.monotonic() + 60
-        while "OFF" not in page.text:
+        event = re.compile(r"\d s  0\.\d\d  Police car \(siren\)$")
+        while "OFF" not in page.text or not any(map(event.search, page.lines)):
             assert time.monotonic() < limit, page.text[-2000:]
             page.live.send(bytes(3_200))
             time.sleep(0.05)
@@ -169,7 +178,7 @@ def test_the_view_fits_and_leaves_the_terminal_as_it_was(pcm: bytes) -> None:
     assert lines[0].startswith("oido  <stdin>  yamnet/classification")
     assert re.search(r"[█·]+ +-\d+ dB  peak", lines[1])
     assert any(re.fullmatch(r"[█·]+ 0\.\d\d  .*\w", line) for line in lines)
-    assert any(re.search(r"\d s  0\.9\d  Siren$", line) for line in lines)
+    assert any(map(event.search, lines))
     assert any("ON   Siren>0.6" in line for line in lines)
     assert text.startswith("\x1b[?1049h\x1b[?25l")
     assert "\x1b[?25h\x1b[?1049l" in text
@@ -182,7 +191,7 @@ def test_ctrl_c_while_a_container_brings_nothing(n_bytes: int) -> None:
     with running(Live("-", "--jsonl", "--allow", "Siren")) as live:
         live.send(STREET.read_bytes()[:n_bytes])
         if n_bytes:
-            live.wait_for("event", "Siren")
+            live.wait_for("began", "Siren")
         else:
             live.wait_for_decoder()
             time.sleep(0.5)  # until it waits for its first bytes; sooner does no harm
@@ -216,13 +225,13 @@ def test_a_microphone(virtual_microphone: VirtualMicrophone, tmp_path: Path) -> 
         began = time.time()
         virtual_microphone.play(wav)
         event = live.wait_for("event", "Siren")
-        assert event["score"] > 0.8
+        assert event["score"] > 0.7
         assert event["end_time"] - event["start_time"] == pytest.approx(4.8, abs=1.0)
-        # The time of day is right: the siren begins 0.8 s after the recording began to play.
+        # The time of day is right: out of silence, the sound begins with the recording's noise.
         from datetime import datetime
 
         heard = datetime.fromisoformat(event["start_utc"].replace("Z", "+00:00")).timestamp()
-        assert -0.5 < heard - began - 0.8 < 2.5
+        assert -0.5 < heard - began < 2.5
         virtual_microphone.close()  # the device goes away
         _, errors = live.process.communicate(timeout=60)
         assert live.process.returncode == 1

@@ -57,7 +57,7 @@ def selector() -> Selector:
     return selector_of("Dog", "Cat")
 
 
-EVENT = Event("Dog", 0, 1.5, 2.5, 1 / 3, None, "Dog")
+EVENT = Event("Dog", 0, 1.5, 2.5, 1 / 3, None, "Dog", ("Animal",))
 STATE = TriggerState(
     0, "dog", "Dog>0.5", "on", "Dog", 0.75, 0.5, 1.5, 2.5, "2026-05-01T12:00:01.500Z", "", "mic"
 )
@@ -93,6 +93,7 @@ def test_json_lines_have_their_type_and_both_times(
         "label": "Dog",
         "label_index": 0,
         "score": 0.33333333,
+        "also": ["Animal"],
     }
     assert began == {**event, "type": "began"}
     assert trigger == STATE.record()

@@ -24,18 +24,18 @@ def test_page_figures_and_words_of_a_real_archive(
     results = str(heard_archive(tmp_path))
     page, figures = tmp_path / "report.html", tmp_path / "report.json"
     capsys.readouterr()
-    words = ("-o", str(page), "--json", str(figures), "--label", "Siren")
+    words = ("-o", str(page), "--json", str(figures), "--label", "Police car (siren)")
     assert run(results, *words, "--hours-in", "Europe/Madrid") == 0
     shown = capsys.readouterr()
     assert shown.out.startswith("40 seconds in 3 recordings; 1 failed\n  EmptyAudioError: 1\n")
-    assert "Police car (siren): 2 events in 33.3% of recordings" in shown.out
+    assert "Police car (siren): 1 event in 33.3% of recordings" in shown.out
     assert f"{page} is written" in shown.err
     content = json.loads(figures.read_text("utf-8"))
     assert content["heard"] == 3
     assert content["time_sources"] == {"name": 2, "tags": 1}
     hours = {entry["name"]: entry["events"] for entry in content["by_hour"] if entry["events"]}
-    assert set(hours) == {"08", "14", "18"}, "06:30, 12:00 and 17:17 UTC, in Madrid"
-    assert "Siren, hour by hour" in page.read_text("utf-8")
+    assert set(hours) == {"08", "14"}, "06:30 and 12:00 UTC, in Madrid; at 17:17 it was silent"
+    assert "Police car (siren), hour by hour" in page.read_text("utf-8")
 
 
 def test_options_reach_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,7 +57,7 @@ def test_none_are_shown_as_none(model: Path, capsys: pytest.CaptureFixture[str])
     assert run("show", model, "--head", "place") == 0
     shown = capsys.readouterr()
     assert shown.out == "label,threshold\n"
-    assert "begin at 0.3" in shown.err
+    assert "begin at 0.2" in shown.err
 
 
 def test_some_are_changed(model: Path, tmp_path: Path) -> None:

@@ -96,15 +96,14 @@ def test_windows(make):
 def test_events(make):
     """The cells meet at sample 2 · 7,680 + 3,960; the recording ends at 34,740."""
     border, end = 19_320 / 16_000, 34_740 / 16_000
-    assert make().events() == [
-        Event("Speech", 0, 0.0, border, 0.5),
-        Event("Dog", 1, border, end, 0.75),
-    ]
+    two = [Event("Speech", 0, 0.0, border, 0.5), Event("Dog", 1, border, end, 0.75)]
+    assert make().events() == [two[0], Event("Music", 2, 0.0, end, 0.25), two[1]]
+    assert make().events(0.26) == two
     assert make().events(0.6) == [Event("Dog", 1, border, end, 0.75)]
     assert make().events(0.6, thresholds={"Dog": 0.8, "music": 0.2}) == [
         Event("Music", 2, 0.0, end, 0.25)
     ]
-    assert [e.label for e in make().events(min_duration=1.0)] == ["Speech"]
+    assert [e.label for e in make().events(min_duration=1.0)] == ["Speech", "Music"]
     assert make().events(1.0) == []
 
 

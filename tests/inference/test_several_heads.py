@@ -91,26 +91,21 @@ def test_calibration_makes_probabilities_and_orders_by_them(taught: Path) -> Non
 
 
 def test_its_own_thresholds_are_the_default_ones_of_events(taught: Path) -> None:
-    result = oido.AudioClassifier(taught, jobs=1).classify(STREET)
-    assert result.probabilities is not None
-
-    def peaks(**options: float) -> dict[str, float]:
-        found: dict[str, float] = {}
-        for event in result.events(**options):  # type: ignore[arg-type]
-            assert event.probability is not None
-            column = TAUGHT.index(event.label)
-            assert event.probability in result.probabilities[:, column]
-            assert event.score in result.scores[:, column]
-            found[event.label] = min(found.get(event.label, 1.0), event.probability)
-        return found
-
-    highest = dict(zip(TAUGHT, result.probabilities.max(axis=0)))
-    own, common = peaks(), peaks(threshold=0.5)
-    assert {label for label in TAUGHT if highest[label] >= 0.5} == set(common)
-    limits = {"calm": 0.75, "loud": 0.3, "bright": 0.9}
-    assert set(own) == {label for label in TAUGHT if highest[label] >= limits[label]}
-    assert all(own[label] >= limits[label] for label in own)
-    assert own != common
+    heard = oido.AudioClassifier(taught, jobs=1)
+    result, calibration = heard.classify(STREET), heard.model.head.calibration
+    assert calibration is not None
+    events = result.events(threshold=0.5)
+    assert {(event.label, event.label_index) for event in events} == {("bright", 2)}
+    within = result.framewise_scores[:, 2]
+    for event in events:
+        assert within.min() < event.score < within.max()
+        scores = np.zeros(3, np.float32)
+        scores[2] = event.score
+        assert event.probability == Calibrator(calibration).apply(scores)[2]
+        assert 0.5 <= event.probability < 0.9
+    assert result.events() == []  # its own threshold is 0.9
+    assert {e.label for e in result.events(thresholds={"bright": 0.5})} == {"bright"}
+    assert result.events(thresholds={"calm": 0.7}) == []
 
 
 def test_rows_of_the_command_have_probabilities(taught: Path, tmp_path: Path) -> None:
@@ -120,9 +115,9 @@ def test_rows_of_the_command_have_probabilities(taught: Path, tmp_path: Path) ->
         return done.stdout
 
     lines = run("--clip", "--format", "csv").splitlines()
-    assert lines[0].split(",")[-1] == "probability"
+    assert lines[0].split(",")[-2:] == ["probability", "also"]
     assert {line.split(",")[4] for line in lines[1:]} == set(TAUGHT)
-    assert all(0.0 <= float(line.split(",")[-1]) <= 1.0 for line in lines[1:])
+    assert all(0.0 <= float(line.split(",")[-2]) <= 1.0 for line in lines[1:])
     base = run("--clip", "--format", "csv", "--head", "base").splitlines()
     assert len(base) == 6
 

@@ -83,13 +83,53 @@ def test_leaving_in_the_middle_finishes_what_is_under_way(classifier: Any) -> No
     last = live.finish()
     live.rule_engine.close(10)
     assert [s.state for s in last.triggers] == ["off"]
-    assert "Siren" in {e.label for e in last.events}
-    assert all(e.end_time <= heard.end_time for e in last.events)
+    (siren,) = last.events
+    assert siren.label == "Police car (siren)"
+    assert "Siren" in siren.also
+    assert siren.end_time <= heard.end_time
     ((state, clip),) = clips.messages
     assert (state.state, state.label) == ("off", "Siren")
     assert clip is not None
     assert clip.start_time == 0.0
     assert clip.seconds == pytest.approx(last.end_time, abs=0.01)
+
+
+def test_a_rule_for_a_general_label_holds_though_its_event_has_a_specific_one(
+    classifier: Any,
+) -> None:
+    """Rules go by the scores of windows, and not by what is told of a sound."""
+    labels = ("Alarm", "Siren", "Rain", "Engine")
+    rules = [Rule(parse_condition(f"{label}>0.5"), [Keeps()]) for label in labels]
+    live = hearing(classifier, *rules)
+    events, states = [], []
+    for heard in (*live, live.finish()):
+        events += heard.events
+        states += [(s.label, s.state) for s in heard.triggers]
+    assert {label for label, state in states if state == "on"} == set(labels)
+    assert not {event.label for event in events} & set(labels)
+    stand_for = {name: event.label for event in events for name in event.also}
+    assert {name: stand_for[name] for name in ("Siren", "Engine")} == {
+        "Siren": "Police car (siren)",
+        "Engine": "Idling",
+    }
+
+
+def test_a_sound_that_others_follow_closely_is_over_all_the_same(classifier: Any) -> None:
+    """Twice the same half minute: two sirens, the first of which is told long before the second."""
+    samples, rate = soundfile.read(STREET, dtype="int16")
+    reader = PcmReader(io.BytesIO(2 * samples.tobytes()), rate)
+    live = LiveMonitor(classifier, reader, Detection())
+    found = [
+        (event.start_time, event.end_time, heard.end_time)
+        for heard in live
+        for event in heard.events
+        if event.label == "Police car (siren)"
+    ]
+    assert found[0][:2] == (0.8, 5.76)
+    assert found[0][2] < 20
+    assert len(found) == 2
+    assert found[1][0] == pytest.approx(30.8, abs=0.05)
+    assert found[1][1] == pytest.approx(35.8, abs=0.05)
 
 
 def test_one_action_may_serve_two_rules(classifier: Any) -> None:

@@ -57,10 +57,11 @@ SCHEMAS = {
 
 
 class FolderMaker:
-    """Writes a results folder, a commit at a time."""
+    """Writes a results folder, a commit at a time. has_also: False as version 0.1.0 wrote it."""
 
-    def __init__(self, folder: Path, calibrated: bool = False) -> None:
+    def __init__(self, folder: Path, calibrated: bool = False, *, has_also: bool = True) -> None:
         self.folder, self.commits, self.calibrated = folder, 0, calibrated
+        self.has_also = has_also
         (folder / "ledger").mkdir(parents=True)
         header = {
             "archive_version": 1,
@@ -93,6 +94,8 @@ class FolderMaker:
         wanted = SCHEMAS[table]
         if self.calibrated and "score" in wanted.names:
             wanted = wanted.append(pyarrow.field("probability", pyarrow.float32()))
+        if self.has_also and "score" in wanted.names:
+            wanted = wanted.append(pyarrow.field("also", pyarrow.string()))
         target = self.folder / path
         target.parent.mkdir(exist_ok=True)
         filled = [{name: row.get(name) for name in wanted.names} for row in content]
@@ -125,7 +128,7 @@ def recording(file: str, duration: float, **values: Any) -> dict[str, Any]:
 def event(file: str, start: float, end: float, label: str, score: float = 0.5) -> dict[str, Any]:
     """A row of the events table."""
     place = {"file": file, "channel": None, "start_time": start, "end_time": end}
-    return {**place, "label": label, "label_index": len(label), "score": score}
+    return {**place, "label": label, "label_index": len(label), "score": score, "also": ""}
 
 
 def run(module: Any, *words: str) -> int:

@@ -11,6 +11,7 @@ import pytest
 from oido import AudioClassifier
 from oido.errors import OptionError, UnknownLabelError
 from oido.results import Clock, Results
+from oido.results.summary import summarize
 from tests.results.results_folders import FolderMaker, event, recording
 
 UTC = timezone.utc
@@ -113,7 +114,32 @@ def test_an_archive_just_begun_has_every_table_and_no_row(tmp_path: Path) -> Non
         for table in TABLES:
             assert results.batches(table).read_all().num_rows == 0
         assert results.calibrated
-        assert results.columns("events")[-2:] == ("probability", "start_at")
+        assert results.columns("events")[-3:] == ("probability", "also", "start_at")
+
+
+@pytest.mark.parametrize("calibrated", [False, True])
+@pytest.mark.parametrize("is_mixed", [False, True])
+def test_labels_stand_for_none_where_a_version_before_did_not_write_them(
+    tmp_path: Path, calibrated: bool, is_mixed: bool
+) -> None:
+    maker = FolderMaker(tmp_path / "results", calibrated, has_also=False)
+    rows = {name: [event("a.wav", 1.0, 2.0, "Dog")] for name in ("events", "windows", "clips")}
+    maker.commit({"recordings": [recording("a.wav", 4.0)], **rows})
+    if is_mixed:
+        maker.has_also = True
+        maker.commit({"events": [{**event("b.wav", 1.0, 2.0, "Bark"), "also": "Dog|Animal"}]})
+    with Results(str(tmp_path / "results"), None) as results:
+        for table in rows:
+            expected = ["probability", "also"] if calibrated else ["score", "also"]
+            assert list(results.columns(table)[-2:]) == expected
+        found = results.events("also = ''", columns=["label", "also"]).to_pylist()
+        assert found == [{"label": "Dog", "also": ""}]
+        found = results.sql("select label, also from events order by file").to_pylist()
+        assert found[0] == {"label": "Dog", "also": ""}
+        assert found[1:] == ([{"label": "Bark", "also": "Dog|Animal"}] if is_mixed else [])
+    with Results(str(tmp_path / "results")) as results:
+        summary = summarize(results).to_dict()
+    assert sum(entry["events"] for entry in summary["labels"]) == len(found)
 
 
 def test_conditions_and_columns_that_are_none(folder: FolderMaker) -> None:

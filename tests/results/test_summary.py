@@ -18,7 +18,7 @@ from oido.results import Clock, Results
 from oido.results.summary import (
     MOST_GAPS,
     Coverage,
-    Stretch,
+    Period,
     Summary,
     covered_by,
     every_day,
@@ -88,8 +88,8 @@ def test_hours_days_and_gaps(folder: Path) -> None:
     assert summary.by_hour[0].rate == pytest.approx(2 / 1.5)
     assert summary.by_hour[5].rate is None
     assert summary.by_day == (
-        Stretch("2023-10-14", 3600.0, 2),
-        Stretch("2023-10-15", 5400.0 + 1800.0 + 1800.0 + 60.0, 2),
+        Period("2023-10-14", 3600.0, 2),
+        Period("2023-10-15", 5400.0 + 1800.0 + 1800.0 + 60.0, 2),
     )
     coverage = summary.coverage
     assert coverage.first == datetime(2023, 10, 14, 23, tzinfo=UTC)
@@ -154,12 +154,12 @@ def test_what_cannot_be(folder: Path) -> None:
 
 def test_everything_is_plain_for_json(heard: Path) -> None:
     with Results(str(heard), Clock(zone="Europe/Madrid")) as results:
-        values = summarize(results, label="Siren").to_dict()
+        values = summarize(results, label="Police car (siren)").to_dict()
     again = json.loads(json.dumps(values, allow_nan=False))
     assert again["report_version"] == 1
     assert again["coverage"]["first"] == "2018-12-10T17:17:30Z"
     assert again["coverage"]["gaps"][0]["end"] == "2023-10-15T04:30:00Z"
-    siren = next(entry for entry in again["labels"] if entry["label"] == "Siren")
+    siren = next(entry for entry in again["labels"] if entry["label"] == "Police car (siren)")
     assert siren["events"] == 1
     assert again["failure_kinds"] == {"EmptyAudioError": 1}
     assert again["heard"] + again["failed"] == again["recordings"]
@@ -189,11 +189,11 @@ def test_coverage_equals_a_count_second_by_second(tmp_path: Path) -> None:
 
 
 def test_days_to_weeks_and_the_days_between() -> None:
-    days = (Stretch("2023-10-14", 1.0, 1), Stretch("2023-10-16", 2.0, 2))
+    days = (Period("2023-10-14", 1.0, 1), Period("2023-10-16", 2.0, 2))
     assert [d.name for d in every_day(days, 10)] == ["2023-10-14", "2023-10-15", "2023-10-16"]
     assert every_day(days, 2) == days
     assert monday_of("2023-10-15") == "2023-10-09"
-    assert joined(days, lambda day: day[:7]) == (Stretch("2023-10", 3.0, 3),)
+    assert joined(days, lambda day: day[:7]) == (Period("2023-10", 3.0, 3),)
 
 
 def coverage_of(folder: Path, gap_seconds: float) -> Coverage:
@@ -249,5 +249,5 @@ def test_nothing_with_a_time_is_no_coverage(tmp_path: Path) -> None:
 
 
 def test_a_rate_needs_a_recording() -> None:
-    assert Stretch("7", 1_800.0, 3).rate == 6.0
-    assert Stretch("7", 0.0, 0).rate is None
+    assert Period("7", 1_800.0, 3).rate == 6.0
+    assert Period("7", 0.0, 0).rate is None

@@ -29,6 +29,7 @@ def test_raven_counts_selections_and_channels_from_one() -> None:
     rows = list(table)
     assert [r["Selection"] for r in rows] == ["1", "2", "3"]
     assert [r["Channel"] for r in rows] == ["1", "2", "1"]
+    assert [r["Also"] for r in rows] == ["", "Bird|Animal", ""]
     assert [float(r["Begin Time (s)"]) for r in rows] == [0.0, 3661.5, 59.9996]
     assert all(float(r["Low Freq (Hz)"]) < float(r["High Freq (Hz)"]) for r in rows)
 

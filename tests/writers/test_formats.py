@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from oido.errors import OptionError
-from oido.writers.base import COLUMNS
+from oido.writers.base import ALSO, COLUMNS
 from oido.writers.formats import FORMATS, Format, format_named, format_of_path
 from tests.writers.written_rows import read_back, written
 
@@ -18,7 +18,7 @@ def test_no_detections_still_make_a_valid_file(entry: Format) -> None:
     content = written(entry)
     if entry.combined:
         assert read_back(entry, content) == []
-    expected = {"csv": ",".join(COLUMNS) + "\n", "json": "[]\n", "vtt": "WEBVTT\n\n"}
+    expected = {"csv": ",".join((*COLUMNS, ALSO)) + "\n", "json": "[]\n", "vtt": "WEBVTT\n\n"}
     if entry.name in expected:
         assert content.decode() == expected[entry.name]
     if entry.name == "raven":

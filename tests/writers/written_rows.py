@@ -16,7 +16,15 @@ from oido.writers.formats import Format
 ROWS = [
     Row("street.wav", None, 0.0, 1.6875, "Siren", 390, 0.95703125),
     Row(
-        "nächte/狗, 1.wav", 1, 3661.5, 3662.46, "Bird vocalization, bird call, bird song", 106, 0.5
+        "nächte/狗, 1.wav",
+        1,
+        3661.5,
+        3662.46,
+        "Bird vocalization, bird call, bird song",
+        106,
+        0.5,
+        None,
+        ("Bird", "Animal"),
     ),
     Row("a.wav", 0, 59.9996, 60.0, 'Sound "quoted" <&>', 7, 1 / 3),
 ]

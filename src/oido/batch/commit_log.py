@@ -24,6 +24,8 @@ PIECES = "pieces"
 _PASSED_OVER = {"lock", ".DS_Store", "Thumbs.db", "desktop.ini"}
 """What a folder may hold and still be empty, beside a header that was never finished: our lock, and
 what systems put into every folder."""
+_NEW_RULES = "selection.labels"
+"""A parameter that no version had whose events were runs of windows."""
 _NAMED = 4
 """Names of other things that a refusal shows."""
 
@@ -243,6 +245,11 @@ def _parameters_error(
     url: str, header: Mapping[str, Any], parameters: Mapping[str, Any], sha256: str
 ) -> OptionError:
     old, new = dict(_flatten(header["parameters"])), dict(_flatten(parameters))
+    if _NEW_RULES in new and _NEW_RULES not in old:
+        return OptionError(
+            f"{url} was heard by oido {header['oido_version']}, whose events followed other rules; "
+            "choose another folder for the new ones"
+        )
     old["model sha256"], new["model sha256"] = header["model"]["sha256"][:12], sha256[:12]
     differing = [
         f"{name} was {_text_of(old.get(name))}, now {_text_of(new.get(name))}"

@@ -2,8 +2,10 @@
 """Long recordings in exact ranges: a range gives the windows that the whole recording would give.
 
 A range begins at a window whose number is a multiple of a batch, so that even the batches of the
-network are the same. Where the rate must change, the resampler begins earlier, at a sample where
-its own blocks begin (`exact_period`), and what it needs to settle is thrown away.
+network are the same, and where a level begins (`LevelMeter`). Where the rate must change, the
+resampler begins earlier, at a sample where its own blocks begin (`exact_period`), and what it needs
+to settle is thrown away. The last windows of a range reach into the next; the levels there are the
+next one's.
 
 The blocks of a range are kept bit by bit in a file until those of its neighbours are there: NumPy
 arrays one behind the other, some for each block of windows (`_ARRAYS`, those that the model does
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from math import gcd
 from types import SimpleNamespace
 from typing import IO, Any, NamedTuple
 
@@ -26,7 +29,7 @@ from oido.errors import CorruptAudioError
 from oido.inference.block import BATCH_WINDOWS, Block
 from oido.inference.classifier import AudioClassifier
 from oido.models.model import EnsembleNetwork
-from oido.params import Windowing
+from oido.params import LEVELS_PER_SECOND, Windowing
 from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.mixing import Channel, mono_blocks
 from oido.signal.resample import Resampler, exact_period
@@ -47,7 +50,9 @@ def ranges_of(
         return ()
     n_windows = w.count(info.frames * w.sample_rate_hz // info.sample_rate_hz)
     batches = max(1, round(split_seconds * w.sample_rate_hz / w.hop_samples / BATCH_WINDOWS))
-    each = batches * BATCH_WINDOWS
+    level = w.sample_rate_hz // LEVELS_PER_SECOND
+    aligned = level // gcd(level, BATCH_WINDOWS * w.hop_samples)
+    each = max(1, round(batches / aligned)) * aligned * BATCH_WINDOWS
     of = max(1, round(n_windows / each))
     period = exact_period(info.sample_rate_hz, w.sample_rate_hz)
     runs_ranges = isinstance(classifier.model.network, EnsembleNetwork)
@@ -146,15 +151,24 @@ class RangeEnd(NamedTuple):
 
 
 class PieceWriter:
-    """Writes the blocks of a range, then its end."""
+    """Writes the blocks of a range, then its end. windowing: of the whole recording."""
 
-    def __init__(self, file: IO[Any]) -> None:
+    def __init__(self, file: IO[Any], unit: Unit, windowing: Windowing) -> None:
         # Only ``write``: NumPy asks real files for their place, and compressed streams have none.
         self._file: Any = SimpleNamespace(write=file.write)
+        self._first_window = unit.first_window
+        self._levels_left: int | None = None  # all, of the last range
+        if unit.windows is not None:
+            level = windowing.sample_rate_hz // LEVELS_PER_SECOND
+            self._levels_left = unit.windows * windowing.hop_samples // level
 
-    def write(self, block: Block, first_window: int, keeps_embeddings: bool) -> None:
-        """A block of the range, whose first window has this number in the recording."""
-        self._save(np.array([block.first_window + first_window]))
+    def write(self, block: Block, keeps_embeddings: bool) -> None:
+        """The next block of the range, as if it were a recording of its own."""
+        self._save(np.array([block.first_window + self._first_window]))
+        if self._levels_left is not None and block.levels is not None:
+            levels = block.levels[: self._levels_left]
+            self._levels_left -= len(levels)
+            block = block._replace(levels=levels)
         if not keeps_embeddings:
             block = block._replace(embeddings=block.embeddings[:, :0])
         for name in _ARRAYS:

@@ -115,9 +115,9 @@ class UnitWorker:
                     stream = self._classifier.stream(ranged, jobs=1)
                     path = new_path(self._storage, PIECES, ".npy")
                     with self._storage.open_new(path) as file:
-                        piece = PieceWriter(file)
+                        piece = PieceWriter(file, unit, stream.windowing)
                         for block in stream:
-                            piece.write(block, unit.first_window, self._spec.embeddings)
+                            piece.write(block, self._spec.embeddings)
                             windows += len(block.scores)
                             duration = stream.n_samples / stream.windowing.sample_rate_hz
                             yield from self._progress(duration)

@@ -32,6 +32,7 @@ from oido.cli.options import add_command, plan_of
 from oido.cli.terminal import signal_handled
 from oido.errors import AudioError, OptionError
 from oido.options import OPTIONS
+from oido.params import DEFAULT_THRESHOLD
 
 if TYPE_CHECKING:
     from oido.cli.live_output import LiveOutput
@@ -79,11 +80,12 @@ def add_parser(commands: Any) -> None:
     reported.options(
         "threshold",
         help="lowest score of an event, 0..1, or probability of a calibrated model (default: the "
-        "model's own, or 0.3)",
+        f"model's own, or {DEFAULT_THRESHOLD:g})",
     )
     reported.options(
         "thresholds", help="thresholds per label: CSV lines label,threshold, or a JSON object"
     )
+    reported.options("labels")
     reported.labels(of_allow="; triggers hear all")
     reported.options("off_ratio", "min_duration", "merge_gap", "unknown")
     add_trigger = add.group("triggers")

@@ -40,7 +40,7 @@ def evaluate(
     """Hear every clip of a dataset, and report how well a model names what is in them.
 
     thresholds: one for all labels, or by label; labels without one have the model's own, or else
-    0.3. seed: of the samples that intervals are taken from. The rest is as for `predict_clips`.
+    0.2. seed: of the samples that intervals are taken from. The rest is as for `predict_clips`.
     """
     judged, left_out = predict_clips(model, dataset, thresholds=thresholds, progress=progress)
     model = model.model if isinstance(model, AudioClassifier) else model
@@ -184,7 +184,7 @@ def _columns(classifier: AudioClassifier, dataset: Dataset) -> _Columns:
 def label_thresholds(
     classifier: AudioClassifier, explicit: float | Mapping[str, float] | None = None
 ) -> F32:
-    """f32[C] of all labels: those given, else the model's own, else 0.3.
+    """f32[C] of all labels: those given, else the model's own, else 0.2.
 
     Raises OptionError for a threshold that is none.
     """

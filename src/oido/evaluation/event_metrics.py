@@ -149,7 +149,7 @@ def judge_events(
 
     The regions of a recording are all that is heard in it (`oido.datasets.regions` has the
     rules), and only the dataset's classes count. thresholds: one for all labels, or by label;
-    labels without one have the model's own, or else 0.3. Scores of all windows are kept, 8 bytes
+    labels without one have the model's own, or else 0.2. Scores of all windows are kept, 8 bytes
     for each class.
 
     Raises OptionError for a label that the model does not have, for collars below 0, and if no

@@ -10,8 +10,9 @@ s / (1 − s), as a score again: a few sure frames count for more than many that
    of their own, if each one's pooled score reaches the threshold.
 2. *Outside* of stretches, a run of neighbouring frames that reach the off threshold is an event if
    its pooled score reaches the threshold. The windows of frames nearer than 0.96 s to a stretch
-   hear that, too: such frames are nobody's evidence, and a run may go on behind them; it goes on
-   with a stretch's event of its class as well, and with the next part of a stretch that was cut.
+   hear that, too: such frames are nobody's evidence, and a run may go on behind them, if it is one
+   stretch and not several; it goes on with a stretch's event of its class as well, and with the
+   next part of a stretch that was cut.
 3. *One row for each sound*: of events that share most of their time, those go that are more general
    than another (`Choice`), and those that are unrelated and weaker than half of the strongest.
 4. Of a model that knows what it was taught, stretches less like that than its own threshold are
@@ -124,7 +125,7 @@ class Segmenter:
         self._frames = np.zeros((0, width), np.float32)
         self._first_frame = 0  # of _frames
         self._n_outside = 0  # outside frames so far
-        self._stretch_end = -self._margin  # of the last one that was judged
+        self._stretch_start = self._stretch_end = -self._margin  # of the last one that was judged
         self._spans: dict[int, Span] = {}
         self._recent: list[Span] = []
         self._held: deque[Span] = deque()  # that are over, but others may still go for them
@@ -196,6 +197,11 @@ class Segmenter:
             elif self._finder.open_from is not None:
                 known = min(known, self._finder.open_from * level)
             self._outside_until(known - self._margin)
+            first = self._finder.open_from
+            if first is not None and self._finder.n_known > first:
+                start = first * level
+                if self._end_of_frames() >= start - self._margin:
+                    self._close_before(start)
 
     def _end_of_frames(self) -> int:
         """Up to where frames are there."""
@@ -241,25 +247,32 @@ class Segmenter:
 
     def _judge(self, stretch: Stretch) -> None:
         """Open the spans of a stretch, or go on with those that it is a part of."""
-        self._stretch_end = stretch.end * self._level_samples
+        start = stretch.first * self._level_samples
         spans = self._in_stretch(stretch)
-        for index in [i for i, span in self._spans.items() if not span.outside]:
-            if self._spans[index].end < stretch.first * self._level_samples:
-                self._close(index)
+        self._close_before(start)
+        self._stretch_start, self._stretch_end = start, stretch.end * self._level_samples
         for span in sorted(spans, key=lambda s: s.start):
             if span.index == UNKNOWN:
                 self._ready.append(span)
                 continue
             open_span = self._spans.get(span.index)
-            is_same = open_span is not None and (
-                open_span.outside or open_span.end == stretch.first * self._level_samples
-            )
+            is_same = open_span is not None and (open_span.outside or open_span.end == start)
             if open_span is not None and is_same:
                 open_span.join(span)
                 continue
             if open_span is not None:
                 self._close(span.index)
             self._spans[span.index] = span
+
+    def _close_before(self, start: int) -> None:
+        """Close what a stretch that begins here cannot go on with.
+
+        A run that the stretch before did not go on with is over, too: among sounds that follow each
+        other closely there may be no frame outside for minutes.
+        """
+        for index, span in list(self._spans.items()):
+            if span.end < (self._stretch_start if span.outside else start):
+                self._close(index)
 
     def _in_stretch(self, stretch: Stretch) -> list[Span]:
         """What is heard in a stretch, of which all frames are there."""

@@ -34,7 +34,7 @@ class AudioClassifier:
 
         classifier = oido.AudioClassifier()
         result = classifier.classify("street.m4a")
-        result.top(5); result.events(threshold=0.3)
+        result.top(5); result.events(threshold=0.2)
 
     model: a name (`oido models list`; fetched at first use), the path of a .tflite, or a loaded
         ``AudioModel``.

@@ -141,8 +141,8 @@ class HeadPostprocessor:
             end,
             float(score),
             None if probabilities is None else float(probabilities[0, column]),
-            tuple(self.selector.display_names[index] for index in span.also),
             UNKNOWN_LABEL if is_unknown else self.selector.display_names[span.index],
+            tuple(self.selector.display_names[index] for index in span.also),
         )
 
     def label_indices(self, names: Iterable[str]) -> list[int]:

@@ -48,7 +48,7 @@ class Condition:
     """What sets a trigger off.
 
     text: as it was written. labels: any of these. threshold: 0..1, None: the model's own of each
-    label, or 0.3. strictly: the score must be above it, and not only at it. for_seconds: that it
+    label, or 0.2. strictly: the score must be above it, and not only at it. for_seconds: that it
     must last. cool_down_seconds: before it may go off again; None: the common one.
     """
 

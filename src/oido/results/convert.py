@@ -180,7 +180,7 @@ def _by_recording(
         columns = [column.to_pylist() for column in batch.columns]
         if table == "embeddings":
             columns[-1] = [np.asarray(vector, np.float32) for vector in columns[-1]]
-        if "also" in names:
+        else:
             position = names.index("also")
             columns[position] = [tuple(filter(None, text.split("|"))) for text in columns[position]]
         rows: list[AnyRow] = [kind(**dict(zip(names, values))) for values in zip(*columns)]

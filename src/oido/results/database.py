@@ -214,7 +214,12 @@ def _list(texts: Sequence[str]) -> str:
 def _source(table: str, paths: Sequence[str], calibrated: bool) -> str:
     """The rows of a table as they lie in its parts; typed and empty where there are none."""
     if paths:
-        return f"SELECT * FROM read_parquet({_list(paths)}, union_by_name = true)"
+        rows = f"SELECT * FROM read_parquet({_list(paths)}, union_by_name = true)"
+        if "score" not in TABLES[table]:
+            return rows
+        # Archives of versions before have no such column.
+        rows = f"{rows} UNION ALL BY NAME SELECT '' AS {_ALSO} WHERE false"
+        return f"SELECT * REPLACE (coalesce({_ALSO}, '') AS {_ALSO}) FROM ({rows})"
     columns = dict(TABLES[table])
     if "score" in columns:
         columns |= {"probability": "FLOAT"} if calibrated else {}

@@ -13,7 +13,7 @@ from typing import Any
 
 from oido.models.labels import display_names
 from oido.results.clock import zone_named
-from oido.results.summary import Stretch, Summary, every_day, joined, monday_of
+from oido.results.summary import Period, Summary, every_day, joined, monday_of
 from oido.writers.html import render
 
 _MOST_BARS = 120
@@ -57,7 +57,7 @@ def html_page(summary: Summary, locale: str = "en") -> str:
     )
 
 
-def _by_time(days: tuple[Stretch, ...]) -> tuple[str, tuple[Stretch, ...]]:
+def _by_time(days: tuple[Period, ...]) -> tuple[str, tuple[Period, ...]]:
     """A heading and the days, or so many of the weeks or months that all of them can be seen."""
     if len(days) <= _MOST_BARS:
         return "By day", every_day(days, 2 * _MOST_BARS)

@@ -121,7 +121,7 @@ def _rows_of(results: Results, query: str) -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Period:
     """An hour of day (0..23) or a day, or an hour of one day: its recorded seconds and events."""
 
     name: str
@@ -138,13 +138,13 @@ class Stretch:
         return self.events / self.recorded_hours if self.recorded_seconds > 0 else None
 
 
-def joined(days: Sequence[Stretch], name: Callable[[str], str]) -> tuple[Stretch, ...]:
+def joined(days: Sequence[Period], name: Callable[[str], str]) -> tuple[Period, ...]:
     """Days together by what a function makes of their names, in the order of the days."""
-    found: dict[str, list[Stretch]] = {}
+    found: dict[str, list[Period]] = {}
     for day in days:
         found.setdefault(name(day.name), []).append(day)
     return tuple(
-        Stretch(key, sum(d.recorded_seconds for d in group), sum(d.events for d in group))
+        Period(key, sum(d.recorded_seconds for d in group), sum(d.events for d in group))
         for key, group in found.items()
     )
 
@@ -155,7 +155,7 @@ def monday_of(day: str) -> str:
     return (found - timedelta(days=found.weekday())).isoformat()
 
 
-def every_day(days: Sequence[Stretch], most: int) -> tuple[Stretch, ...]:
+def every_day(days: Sequence[Period], most: int) -> tuple[Period, ...]:
     """With the days between on which nothing was recorded, unless it would be more than ``most``.
 
     days: named ``2023-10-15``, ascending, one at least.
@@ -166,7 +166,7 @@ def every_day(days: Sequence[Stretch], most: int) -> tuple[Stretch, ...]:
         return tuple(days)
     known = {day.name: day for day in days}
     names = ((first + timedelta(days=n)).isoformat() for n in range(count))
-    return tuple(known.get(name, Stretch(name, 0.0, 0)) for name in names)
+    return tuple(known.get(name, Period(name, 0.0, 0)) for name in names)
 
 
 MOST_FAILURES = 200
@@ -232,12 +232,12 @@ class Summary:
     gap_seconds: float
     coverage: Coverage
     labels: tuple[LabelFigures, ...]
-    by_hour: tuple[Stretch, ...]
-    by_day: tuple[Stretch, ...]
+    by_hour: tuple[Period, ...]
+    by_day: tuple[Period, ...]
     failures: tuple[Failed, ...]
     failure_kinds: Mapping[str, int]
     label: str | None = None
-    label_days: tuple[Stretch, ...] = ()
+    label_days: tuple[Period, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, for JSON."""
@@ -287,7 +287,7 @@ def summarize(
         coverage=_gaps_of(results, gap_seconds),
         labels=labels,
         by_hour=tuple(
-            Stretch(f"{hour:02d}", hours.get((hour,), 0.0), per_hour[hour]) for hour in range(24)
+            Period(f"{hour:02d}", hours.get((hour,), 0.0), per_hour[hour]) for hour in range(24)
         ),
         by_day=_stretches(results, zone, _DAY),
         failures=tuple(Failed(**row) for row in _rows_of(results, _FAILURES)),
@@ -342,7 +342,7 @@ def _labels(results: Results, succeeded: int, zone: str) -> tuple[LabelFigures, 
     )
 
 
-def _stretches(results: Results, zone: str, parts: str, which: str = "true") -> tuple[Stretch, ...]:
+def _stretches(results: Results, zone: str, parts: str, which: str = "true") -> tuple[Period, ...]:
     """Recorded seconds and events by parts of local time (`covered_by`), in the order of time.
 
     which: a condition in SQL on the events.
@@ -356,7 +356,7 @@ def _stretches(results: Results, zone: str, parts: str, which: str = "true") -> 
     )
     counted = {tuple(row.values())[:-1]: row["events"] for row in rows}
     return tuple(
-        Stretch(
+        Period(
             " ".join(f"{part:02d}" if isinstance(part, int) else str(part) for part in key),
             covered.get(key, 0.0),
             counted.get(key, 0),
