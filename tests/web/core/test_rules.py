@@ -75,6 +75,7 @@ def test_in_node(core_copy: Path) -> None:
         ("segmentation.js", "LONG_SECONDS = 3", "LONG_SECONDS = 2.5"),
         ("segmentation.js", "open.isOutside || open.end === start", "open.end === start"),
         ("segmentation.js", "if (isFirst) this.#closeUnlessSeen(number);", ""),
+        ("segmentation.js", "span.isOutside ? this.#stretchStart : start", "start"),
         (
             "segmentation.js",
             "this.#held.length && !this.#awaits(this.#held[0])",

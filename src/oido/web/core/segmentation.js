@@ -42,7 +42,8 @@ export class Segmenter {
   #frames = [];
   #firstFrame = 0; // of #frames
   #nOutside = 0; // outside frames so far
-  #stretchEnd; // of the last one that was judged
+  #stretchStart; // of the last one that was judged
+  #stretchEnd;
   /** Those that go on, by class. @type {Map<number, Span>} */
   #spans = new Map();
   /** @type {Span[]} */
@@ -63,7 +64,7 @@ export class Segmenter {
     this.#margin = Math.round(MARGIN_SECONDS * sampleRateHz);
     const long = Math.round(LONG_SECONDS * sampleRateHz);
     this.#stretches = new Pooling({ evidence: this.#evidence, off, allowed, choice, leastSimilarity, long });
-    this.#stretchEnd = -this.#margin;
+    [this.#stretchStart, this.#stretchEnd] = [-this.#margin, -this.#margin];
   }
 
   /**
@@ -142,6 +143,11 @@ export class Segmenter {
     let known = Math.min(this.#finder.nKnown, this.#finder.openFrom ?? Infinity) * this.#levelSamples;
     if (atEnd) known = this.#endOfFrames() + this.#margin;
     this.#outsideUntil(known - this.#margin);
+    const { openFrom, nKnown } = this.#finder;
+    if (openFrom !== null && nKnown > openFrom) {
+      const start = openFrom * this.#levelSamples;
+      if (this.#endOfFrames() >= start - this.#margin) this.#closeBefore(start);
+    }
   }
 
   /** Up to where frames are there. */
@@ -203,11 +209,9 @@ export class Segmenter {
    */
   #judge(stretch) {
     const start = stretch.first * this.#levelSamples;
-    this.#stretchEnd = stretch.end * this.#levelSamples;
     const spans = this.#inStretch(stretch);
-    for (const [index, span] of [...this.#spans]) {
-      if (!span.isOutside && span.end < start) this.#close(index);
-    }
+    this.#closeBefore(start);
+    [this.#stretchStart, this.#stretchEnd] = [start, stretch.end * this.#levelSamples];
     for (const span of spans.sort((a, b) => a.start - b.start)) {
       if (span.index === UNKNOWN) {
         this.#ready.push(span);
@@ -220,6 +224,17 @@ export class Segmenter {
       }
       if (open !== undefined) this.#close(span.index);
       this.#spans.set(span.index, span);
+    }
+  }
+
+  /**
+   * Closes what a stretch that begins here cannot go on with. A run that the stretch before did not go on
+   * with is over, too: among sounds that follow each other closely there may be no frame outside for minutes.
+   * @param {number} start
+   */
+  #closeBefore(start) {
+    for (const [index, span] of [...this.#spans]) {
+      if (span.end < (span.isOutside ? this.#stretchStart : start)) this.#close(index);
     }
   }
 
