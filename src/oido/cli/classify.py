@@ -53,6 +53,7 @@ def add_parser(commands: Any) -> None:
     for name, text in (
         ("events", "stretches of time in which a label is heard (the default)"),
         ("windows", "the best labels of each window of 0.975 s"),
+        ("frames", "the best labels of each frame of 0.16 s, where the model gives such scores"),
         ("clip", "the best labels of the whole recording"),
     ):
         level: dict[str, Any] = {"dest": "level", "const": name, "default": "events"}
