@@ -28,7 +28,7 @@ from oido.inference.stream import WindowStream
 from oido.models.model import AudioModel
 from oido.signal.decode import AudioInfo, AudioReader, open_audio
 from oido.signal.mixing import Channel
-from oido.types import AnyRow, Category, EmbeddingRow, Event, Row
+from oido.types import AnyRow, Category, EmbeddingRow, Event, FrameRow, Row
 
 
 def make_classifier(plan: Plan, model: AudioModel | None = None) -> AudioClassifier:
@@ -82,7 +82,8 @@ class RowMaker:
 def row_maker(plan: Plan, classifier: AudioClassifier, file: str, channel: int | None) -> RowMaker:
     """The maker for the plan's level. Raises UnknownLabelError for a wrong threshold label."""
     makers = {"events": _EventRows, "windows": _WindowRows, "frames": _FrameRows, "clip": _ClipRows}
-    make = _EmbeddingRows if plan.what == "embeddings" else makers[plan.level]
+    whole = {"embeddings": _EmbeddingRows, "scores": _FrameScoreRows}
+    make = whole.get(plan.what) or makers[plan.level]
     return make(plan, classifier, file, channel)
 
 
@@ -152,10 +153,22 @@ class _FrameRows(RowMaker):
     def _rows(self, frames: list[F32], times: F64) -> list[AnyRow]:
         self._next_frame += len(frames)
         return [
-            self._row(float(start), float(end), category)
+            row
             for scores, (start, end) in zip(frames, times)
-            for category in self._postprocessor.selector.categories(scores, self._top)
+            for row in self._rows_of(float(start), float(end), scores)
         ]
+
+    def _rows_of(self, start: float, end: float, scores: F32) -> list[AnyRow]:
+        """Those of one frame, whose scores are f32[C]."""
+        best = self._postprocessor.selector.categories(scores, self._top)
+        return [self._row(start, end, category) for category in best]
+
+
+class _FrameScoreRows(_FrameRows):
+    """All scores of each frame."""
+
+    def _rows_of(self, start: float, end: float, scores: F32) -> list[AnyRow]:
+        return [FrameRow(self._file, self._channel, start, end, scores)]
 
 
 class _ClipRows(RowMaker):
