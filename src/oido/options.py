@@ -18,7 +18,7 @@ from oido.errors import OptionError
 AGGREGATIONS = ("loudness-mean", "mean", "max", "top-k-mean", "confident-mean", "power-mean")
 """How windows become a clip; the first is the default."""
 
-Level = Literal["events", "windows", "clip"]
+Level = Literal["events", "windows", "frames", "clip"]
 LEVELS: tuple[str, ...] = get_args(Level)
 
 
@@ -176,7 +176,9 @@ _STREAM = (
     ),
     Option("level", TEXT, "what a row is", "events", LEVELS),
     Option(
-        "top N", COUNT, "at most N labels per window or clip (default 5), or the N strongest events"
+        "top N",
+        COUNT,
+        "at most N labels per window, frame or clip (default 5), or the N strongest events",
     ),
     Option(
         "threshold SCORE",

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-__all__ = ["AnyRow", "Category", "EmbeddingRow", "Event", "Row"]
+__all__ = ["AnyRow", "Category", "EmbeddingRow", "Event", "FrameRow", "Row"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,5 +74,15 @@ class EmbeddingRow(NamedTuple):
     embedding: Any
 
 
-AnyRow = Row | EmbeddingRow
+class FrameRow(NamedTuple):
+    """The raw scores of a frame, all classes: f32[C] of NumPy."""
+
+    file: str
+    channel: int | None
+    start_time: float
+    end_time: float
+    scores: Any
+
+
+AnyRow = Row | EmbeddingRow | FrameRow
 """What a worker may send."""

@@ -31,7 +31,7 @@ def plan(**values: Any) -> Plan:
 def test_the_threshold_of_events_is_that_of_detection_and_of_others_that_of_selection() -> None:
     events = plan(threshold=0.4)
     assert (events.detection.threshold, events.selection.score_threshold) == (0.4, None)
-    for level in ("windows", "clip"):
+    for level in ("windows", "frames", "clip"):
         other = plan(threshold=0.4, level=level)
         assert (other.detection.threshold, other.selection.score_threshold) == (None, 0.4)
 
@@ -42,6 +42,7 @@ def test_the_threshold_of_events_is_that_of_detection_and_of_others_that_of_sele
         ({}, None),  # all events
         ({"top": 3}, 3),
         ({"level": "windows"}, 5),
+        ({"level": "frames"}, 5),
         ({"level": "windows", "threshold": 0.2}, None),  # a limit is enough
         ({"level": "clip", "top": 7, "threshold": 0.2}, 7),
     ],

@@ -25,8 +25,10 @@ from oido.batch.recording import (
 from oido.batch.units import Source
 from oido.cli.main import run
 from oido.errors import AudioError, AudioNotFoundError, UnknownFormatError, UnknownLabelError
-from oido.heads import ScoreCalibration, Sigmoid
+from oido.heads import Head, ScoreCalibration, Sigmoid
 from oido.models.model import AudioModel
+from oido.models.tflite.builder import GraphWriter
+from oido.models.tflite.metadata_writer import annotate
 from oido.params import Detection
 from oido.training.train import train
 from oido.types import Row
@@ -55,6 +57,42 @@ def test_rows_and_summary_are_those_of_the_classifier(classifier: oido.AudioClas
     assert s.padded_share == pytest.approx(result.padded_share, abs=1e-12)
     assert run.info is not None
     assert run.info.sample_rate_hz == 16_000
+
+
+@pytest.mark.parametrize(
+    ("seconds", "hop"), [(30.0, None), (30.0, 0.24), (7.013, 0.96), (0.5, None), (0.01, None)]
+)
+def test_rows_of_frames_are_those_of_the_framewise_scores(
+    seconds: float, hop: float | None, model: AudioModel, tmp_path: Path
+) -> None:
+    waveform, rate = soundfile.read(STREET, dtype="float32")
+    path = tmp_path / "part.wav"
+    soundfile.write(path, waveform[: int(seconds * rate)], rate, subtype="FLOAT")
+    _, rows = run_of(path, Plan(level="frames", top=2, hop=hop))
+    result = oido.AudioClassifier(model, hop=hop, jobs=1).classify(path)
+    expected = []
+    for scores, (start, end) in zip(result.framewise_scores, result.frame_times):
+        best = np.argsort(-scores, kind="stable")[:2]
+        expected += [(start, end, result.labels[n], n, scores[n]) for n in best]
+    assert len(expected) == 2 * len(result.frame_times)
+    assert [row[2:7] for row in rows] == expected
+
+
+def test_frames_of_a_model_without_framewise_scores_are_the_cells_of_its_windows(
+    tmp_path: Path,
+) -> None:
+    writer = GraphWriter("loud or not")
+    waveform = writer.input("waveform", (1, 16_000))
+    weights = np.stack([np.linspace(-1e-3, 1e-3, 16_000), np.zeros(16_000)]).astype(np.float32)
+    scores = writer.sigmoid(writer.dense(waveform, weights, np.zeros(2, np.float32)))
+    path = tmp_path / "two.tflite"
+    head = Head("scores", ("rising", "none"))
+    path.write_bytes(annotate(writer.finish([scores]), [head], sample_rate_hz=16_000))
+    _, rows = run_of(STREET, Plan(model=str(path), level="frames", top=1))
+    result = oido.AudioClassifier(path, jobs=1).classify(STREET)
+    assert len(rows) == len(result.scores) > 50
+    np.testing.assert_array_equal([row[2:4] for row in rows], result.frame_times)
+    np.testing.assert_array_equal([row.score for row in rows], result.scores.max(axis=1))
 
 
 def test_each_channel_is_a_recording_of_its_own(tmp_path: Path) -> None:

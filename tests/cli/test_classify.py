@@ -94,6 +94,69 @@ def test_windows_and_clip_agree_with_python(classifier: Any) -> None:
     assert [c["label"] for c in clip] == [c.label for c in result.top(5)]
 
 
+def test_frames_agree_with_python(classifier: Any) -> None:
+    result = classifier.classify(STREET)
+    frames = table(oido("classify", STREET, "--frames", "--top", 1, "--format", "csv").stdout)
+    best = result.framewise_scores.argmax(axis=1)
+    assert [int(row["label_index"]) for row in frames] == best.tolist()
+    assert [float(row["start_time"]) for row in frames] == pytest.approx(result.frame_times[:, 0])
+    assert [float(row["end_time"]) for row in frames] == pytest.approx(result.frame_times[:, 1])
+    shown = oido("classify", STREET, "--frames", "--threshold", 0.9).stdout.splitlines()
+    assert shown[0].endswith("frame")
+    assert len(shown) - 1 == (result.framewise_scores >= np.float32(0.9)).sum()
+
+
+def test_frames_as_parquet_are_the_ordinary_table(classifier: Any, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    done = oido("classify", STREET, "--frames", "-o", f"{tmp_path}/out/", "--format", "parquet,csv")
+    assert done.returncode == 0, done.stderr
+    found = parquet.read_table(tmp_path / "out" / "frames.parquet").to_pylist()
+    rows = table((tmp_path / "out" / "frames.csv").read_text("utf-8"))
+    assert len(found) == len(rows) == 5 * len(classifier.classify(STREET).frame_times)
+    assert list(found[0]) == list(rows[0])
+    for one, other in zip(found, rows):
+        assert one["label"] == other["label"]
+        assert one["score"] == pytest.approx(float(other["score"]), abs=1e-8)
+
+
+@pytest.mark.parametrize("output", [["-o", "out.npz"], ["-o", "out/", "--format", "npz"]])
+def test_all_scores_of_frames_are_arrays(
+    output: list[str], classifier: Any, tmp_path: Path
+) -> None:
+    done = oido("classify", STREET, ALARM, "--frames", *output, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    name = "out.npz" if len(output) == 2 else "out/frames.npz"
+    arrays = np.load(tmp_path / name)
+    assert sorted(arrays) == ["channels", "files", "labels", "scores", "times"]
+    assert arrays["labels"].tolist() == list(classifier.labels)
+    assert (arrays["channels"] == -1).all()
+    assert arrays["scores"].dtype == np.float32
+    for path in (STREET, ALARM):
+        result = classifier.classify(path)
+        of_file = arrays["files"] == str(path)
+        np.testing.assert_array_equal(arrays["scores"][of_file], result.framewise_scores)
+        np.testing.assert_array_equal(arrays["times"][of_file], result.frame_times)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--frames", "--format", "npz"], "add -o frames.npz"),
+        (["--frames", "--format", "npz,csv", "-o", "out/"], "write it by itself"),
+        (["--frames", "-o", "out.npz", "--top", "3"], "leave --top out"),
+        (["--frames", "-o", "out.npz", "--allow", "Siren"], "leave --allow out"),
+        (["--windows", "-o", "out.npz", "--format", "npz"], "there is no format 'npz'"),
+    ],
+)
+def test_arrays_are_of_frames_and_of_all_labels(
+    options: list[str], sentence: str, tmp_path: Path
+) -> None:
+    done = oido("classify", STREET, *options, cwd=tmp_path)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_each_channel_is_heard_by_itself() -> None:
     done = oido("classify", ALARM, "--channel", "each", "--clip", "--top", 1, "--format", "jsonl")
     left, right = (json.loads(line) for line in done.stdout.splitlines())

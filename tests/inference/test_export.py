@@ -11,10 +11,14 @@ import numpy as np
 import pytest
 
 import oido
+from oido.heads import Head
 from oido.inference.export import check_windows, export
 from oido.inference.predictor import Predictor
-from oido.models.loading import load_model
+from oido.models.loading import ensemble, load_model
 from oido.models.model import AudioModel, LogMelNetwork, WholeNetwork
+from oido.models.tflite.builder import GraphWriter
+from oido.models.tflite.framewise import FramewiseWriter
+from oido.models.tflite.metadata_writer import annotate
 from oido.runtime.litert import WholeRuntime
 
 ROOT = Path(__file__).parents[2]
@@ -143,6 +147,117 @@ def test_mn04_in_onnx(mn04: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     report = export(mn04, tmp_path / "mn.onnx", window=1.0)
     assert 0 < report.largest_difference < 1e-3
+
+
+def framewise_of(loaded: AudioModel, windows: np.ndarray) -> np.ndarray:
+    predictor = Predictor.of(loaded, framewise=True)
+    columns = [predictor.predict(window, 7_680).framewise for window in windows]
+    return np.concatenate([c for c in columns if c is not None])
+
+
+@pytest.mark.parametrize("precision", ["int8", "float32"])
+def test_framewise_scores_are_one_more_output(
+    precision: str, real_windows: np.ndarray, tmp_path: Path
+) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    path = tmp_path / "y.tflite"
+    loaded = load_model("yamnet/classification", precision=precision)  # type: ignore[arg-type]
+    report = export(loaded, path, framewise=True)
+    assert report.outputs == (("scores", 521), ("framewise_scores", 521))
+    assert report.shapes == ((1, 521), (1, 3, 521))
+    assert report.largest_difference <= (0 if precision == "int8" else 1e-4)
+    interpreter = Interpreter(model_path=str(path))
+    interpreter.allocate_tensors()
+    entry = interpreter.get_input_details()[0]["index"]
+    _, framewise = interpreter.get_output_details()
+    assert framewise["dtype"] is np.float32
+    expected = framewise_of(loaded, real_windows)
+    assert np.ptp(expected, axis=1).max() > 0.2  # the columns differ
+    for window, columns in zip(real_windows, expected):
+        interpreter.set_tensor(entry, window)
+        interpreter.invoke()
+        found = interpreter.get_tensor(framewise["index"])
+        np.testing.assert_allclose(found, columns[None], atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["int8", "float32"])
+def test_a_file_with_framewise_scores_is_loaded_as_the_model_that_it_was(
+    precision: str, tmp_path: Path
+) -> None:
+    path, again = tmp_path / "y.tflite", tmp_path / "again.tflite"
+    original = load_model("yamnet/classification", precision=precision)  # type: ignore[arg-type]
+    export(original, path, embedding=True, framewise=True)
+    loaded = oido.AudioClassifier(path, jobs=1)
+    assert isinstance(loaded.model.network, LogMelNetwork)
+    assert [head.name for head in loaded.model.heads] == ["scores"]
+    first, second = oido.AudioClassifier(original, jobs=1).classify(STREET), loaded.classify(STREET)
+    np.testing.assert_allclose(second.scores, first.scores, atol=1e-6)
+    np.testing.assert_allclose(second.framewise_scores, first.framewise_scores, atol=1e-6)
+    report = export(path, again, framewise=True)
+    assert report.outputs == (("scores", 521), ("framewise_scores", 521))
+    assert export(path, again).outputs == (("scores", 521),)
+
+
+def test_framewise_scores_in_onnx(real_windows: np.ndarray, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    loaded = load_model("yamnet/classification", precision="float32")
+    report = export(loaded, tmp_path / "y.onnx", framewise=True)
+    assert 0 < report.largest_difference < 1e-3
+    session = onnxruntime.InferenceSession(tmp_path / "y.onnx", providers=["CPUExecutionProvider"])
+    entry = session.get_inputs()[0].name
+    for window, columns in zip(real_windows, framewise_of(loaded, real_windows)):
+        (found,) = session.run(["framewise_scores"], {entry: window})
+        np.testing.assert_allclose(found, columns[None], atol=1e-4)
+
+
+def test_wrong_framewise_scores_are_not_written(
+    model: AudioModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = FramewiseWriter.side_by_side
+
+    def halved(writer: FramewiseWriter, rows: int) -> int:
+        half = writer.constant(np.array([0.5], np.float32))
+        return writer.multiply(right(writer, rows), half)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(FramewiseWriter, "side_by_side", halved)
+    with pytest.raises(oido.ModelFormatError, match="other scores than it should"):
+        export(model, tmp_path / "y.tflite", framewise=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def whole_model(folder: Path) -> AudioModel:
+    """A classifier of two sounds that is known as a whole only."""
+    writer = GraphWriter("two sounds")
+    waveform = writer.input("waveform", (1, 16_000))
+    weights = np.full((2, 16_000), 1e-4, np.float32)
+    scores = writer.sigmoid(writer.dense(waveform, weights, np.zeros(2, np.float32)))
+    path = folder / "two.tflite"
+    head = Head("scores", ("calm", "loud"))
+    path.write_bytes(annotate(writer.finish([scores]), [head], sample_rate_hz=16_000, name="two"))
+    return load_model(path)
+
+
+def test_a_model_without_framewise_scores_is_refused_before_anything_is_written(
+    model: AudioModel, tmp_path: Path
+) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "out").mkdir()
+    two, both = whole_model(tmp_path / "models"), ensemble(model, model)
+    for ending in ("tflite", "onnx"):
+        path = tmp_path / "out" / f"y.{ending}"
+        with pytest.raises(oido.OptionError, match="two gives scores of whole windows only"):
+            export(two, path, framewise=True)
+        with pytest.raises(oido.OptionError, match="ensemble is two networks; export one of them"):
+            export(both, path, framewise=True)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_mn04_has_no_framewise_scores(mn04: Path, tmp_path: Path) -> None:
+    with pytest.raises(oido.OptionError, match="gives scores of whole windows only"):
+        export(mn04, tmp_path / "mn.tflite", framewise=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_check_windows_are_of_many_kinds() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,21 @@ import pytest
 import oido
 from oido.events.calibration import Calibrator
 from oido.heads import Head, ScoreCalibration, Sigmoid
+from oido.models.loading import load_model
 from oido.models.model import AudioModel, LogMelNetwork
+from oido.models.tflite.editor import TfliteGraph
 from oido.models.tflite.front_end import whole_graph
-from oido.models.tflite.metadata_writer import PlainOutput, annotate
+from oido.models.tflite.metadata import ModelMetadata, read_metadata
+from oido.models.tflite.metadata_writer import PlainOutput, annotate, with_heads
 
 STREET = Path(__file__).parents[2] / "examples" / "street.flac"
 TAUGHT = ("calm", "loud", "bright")
+
+
+def metadata_of(content: bytes) -> ModelMetadata:
+    raw = TfliteGraph(content).metadata()
+    assert raw is not None
+    return read_metadata(raw, content)
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +137,35 @@ def test_an_export_of_it_keeps_both_heads(taught: Path, tmp_path: Path) -> None:
     assert report.outputs == (("base", 521), ("taught", 3))
     first, second = (oido.load_model(path) for path in (taught, tmp_path / "again.tflite"))
     assert first.heads == second.heads
+
+
+def test_an_export_with_framewise_scores_has_some_of_each_head(
+    taught: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "again.tflite"
+    report = oido.export(taught, path, framewise=True)
+    assert report.outputs[2:] == (("framewise_base", 521), ("framewise_taught", 3))
+    assert report.shapes[2:] == ((1, 3, 521), (1, 3, 3))
+    again, before = oido.AudioClassifier(path, jobs=1), oido.AudioClassifier(taught, jobs=1)
+    assert [head.name for head in again.model.heads] == ["base", "taught"]
+    first, second = before.classify(STREET), again.classify(STREET)
+    assert (second.scores == first.scores).all()
+    assert (second.of_head("base").scores == first.of_head("base").scores).all()
+    assert (second.framewise_scores == first.framewise_scores).all()
+
+
+def test_changed_heads_leave_the_framewise_outputs_as_they_are(
+    taught: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "again.tflite"
+    oido.export(taught, path, framewise=True)
+    loaded = load_model(path)
+    base, own = loaded.heads
+    changed = replace(loaded, heads=(base, replace(own, thresholds=(("loud", 0.5),))))
+    written = with_heads(changed)
+    assert written is not None
+    path.write_bytes(written)
+    assert load_model(path).heads == changed.heads
+    metadata = metadata_of(written)
+    assert [o.name for o in metadata.outputs][2:] == ["framewise_base", "framewise_taught"]
+    assert metadata.labels(3) == TAUGHT

@@ -89,6 +89,7 @@ def test_nothing_is_left_when_it_ends(own_cache: Path, tmp_path: Path) -> None:
     ("query", "options"),
     [
         ("", ""),
+        ("?level=frames&top=2", "--frames --top 2"),
         ("?level=windows&hop=0.96&top=3&deny=Speech", "--windows --hop 0.96 --top 3 --deny Speech"),
         ("?level=clip&allow=Animal/&locale=es", "--clip --allow Animal/ --locale es"),
     ],
@@ -156,7 +157,7 @@ def test_a_truncated_file_keeps_the_rows_before_the_damage(server: Any) -> None:
 @pytest.mark.parametrize(
     ("query", "status", "words"),
     [
-        ("?level=songs", 400, "level must be one of events, windows, clip"),
+        ("?level=songs", 400, "level must be one of events, windows, frames, clip"),
         ("?top=0", 400, "1 or more"),
         ("?top=2.5", 400, "whole number"),
         ("?hop=0.123", 400, "the nearest is 0.12"),

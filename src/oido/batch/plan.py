@@ -17,15 +17,16 @@ _DEFAULT_TOP = 5
 class Plan:
     """How every recording of a run is classified: one object, the same for all workers.
 
-    what: labels (of events, windows or clips) or embeddings (of windows or clips; l2_normalize: of
-    length 1). model: a catalogue name or a path. channel: "mix", "each" or a number. top: at most
-    this many rows per window, per clip, or, for events, the strongest of a recording. locale: the
-    language of labels in rows. head: of a model with several, or None.
+    what: labels (of events, windows, frames or clips), scores (all of them, of frames), or
+    embeddings (of windows or clips; l2_normalize: of length 1). model: a catalogue name or a path.
+    channel: "mix", "each" or a number. top: at most this many rows per window, frame or clip, or,
+    for events, the strongest of a recording. locale: the language of labels in rows. head: of a
+    model with several, or None.
     calibrated: the model has a score calibration, so that tables have a column for probabilities;
     calibration: the path of one that is not in the model.
     """
 
-    what: Literal["labels", "embeddings"] = "labels"
+    what: Literal["labels", "scores", "embeddings"] = "labels"
     model: str = "yamnet/classification"
     level: Level = "events"
     hop: float | None = None

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One recording to rows, in flat memory, wherever it lies: what every engine's worker runs.
 
-Blocks of windows become rows at each level: events, windows, or the whole clip. `UnknownJudge`
-decides, if the model knows its training data, whether a recording is unlike it.
+Blocks of windows become rows at each level: events, windows, frames, or the whole clip.
+`UnknownJudge` decides, if the model knows its training data, whether a recording is unlike it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from functools import partial
 
+from oido.arrays import F32, F64
 from oido.batch.plan import Failure, FileSummary, Plan, Task
 from oido.batch.storage import filesystem_of, is_remote
 from oido.batch.units import Source
@@ -22,11 +23,12 @@ from oido.events.aggregation import Aggregator
 from oido.inference.block import Block
 from oido.inference.classifier import AudioClassifier
 from oido.inference.embedder import l2_normalized, require_embeddings
+from oido.inference.framewise import FrameGrid, FrameScores
 from oido.inference.stream import WindowStream
 from oido.models.model import AudioModel
 from oido.signal.decode import AudioInfo, AudioReader, open_audio
 from oido.signal.mixing import Channel
-from oido.types import AnyRow, Category, EmbeddingRow, Event, Row
+from oido.types import AnyRow, Category, EmbeddingRow, Event, FrameRow, Row
 
 
 def make_classifier(plan: Plan, model: AudioModel | None = None) -> AudioClassifier:
@@ -79,8 +81,9 @@ class RowMaker:
 
 def row_maker(plan: Plan, classifier: AudioClassifier, file: str, channel: int | None) -> RowMaker:
     """The maker for the plan's level. Raises UnknownLabelError for a wrong threshold label."""
-    makers = {"events": _EventRows, "windows": _WindowRows, "clip": _ClipRows}
-    make = _EmbeddingRows if plan.what == "embeddings" else makers[plan.level]
+    makers = {"events": _EventRows, "windows": _WindowRows, "frames": _FrameRows, "clip": _ClipRows}
+    whole = {"embeddings": _EmbeddingRows, "scores": _FrameScoreRows}
+    make = whole.get(plan.what) or makers[plan.level]
     return make(plan, classifier, file, channel)
 
 
@@ -116,6 +119,56 @@ class _WindowRows(RowMaker):
             for window, scores in enumerate(block.scores, start=block.first_window)
             for category in self._postprocessor.selector.categories(scores, self._top)
         ]
+
+
+class _FrameRows(RowMaker):
+    """The best categories of each frame; of a network without framewise scores, of each window's
+    cell. The last one waits for the end, because it answers for all that is left.
+    """
+
+    def _prepare(self, plan: Plan) -> None:
+        self._grid: FrameGrid | None = None
+        self._n_windows = self._next_frame = 0
+        self._waiting: list[F32] = []  # f32[C], none or one
+
+    def push(self, block: Block) -> list[AnyRow]:
+        parts = block.scores[:, None] if block.framewise is None else block.framewise
+        if self._grid is None:
+            columns = 0 if block.framewise is None else parts.shape[1]
+            image_samples = self._classifier.model.image_samples
+            self._grid = FrameGrid(self._windowing, columns, image_samples)
+            self._frames = FrameScores(self._grid)
+        self._n_windows += len(parts)
+        frames = [*self._waiting, *self._frames.push(parts)]
+        self._waiting = frames[-1:]
+        spans = self._grid.spans(self._next_frame, len(frames[:-1]))
+        return self._rows(frames[:-1], spans / self._windowing.sample_rate_hz)
+
+    def flush(self, n_samples: int) -> list[AnyRow]:
+        if self._grid is None:
+            return []
+        times = self._grid.times(self._n_windows, n_samples)[self._next_frame :]
+        return self._rows([*self._waiting, *self._frames.flush(n_samples)], times)
+
+    def _rows(self, frames: list[F32], times: F64) -> list[AnyRow]:
+        self._next_frame += len(frames)
+        return [
+            row
+            for scores, (start, end) in zip(frames, times)
+            for row in self._rows_of(float(start), float(end), scores)
+        ]
+
+    def _rows_of(self, start: float, end: float, scores: F32) -> list[AnyRow]:
+        """Those of one frame, whose scores are f32[C]."""
+        best = self._postprocessor.selector.categories(scores, self._top)
+        return [self._row(start, end, category) for category in best]
+
+
+class _FrameScoreRows(_FrameRows):
+    """All scores of each frame."""
+
+    def _rows_of(self, start: float, end: float, scores: F32) -> list[AnyRow]:
+        return [FrameRow(self._file, self._channel, start, end, scores)]
 
 
 class _ClipRows(RowMaker):

@@ -9,6 +9,7 @@ examples:
   oido classify dawn.flac --allow Animal/ --locale es
   oido classify doorbell.wav --clip --top 10
   oido classify night.wav --windows --format jsonl --hop 0.24 > night.jsonl
+  oido classify siren.wav --frames -o scores.npz
   oido classify archive/ -o results/ --resume
   cat clip.ogg | oido classify - --format json
 
@@ -23,6 +24,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from oido.cli.options import add_command, plan_of
@@ -42,7 +45,7 @@ def add_parser(commands: Any) -> None:
     add.paths()
     add_output = add.row_output(
         "table (for reading, the default), csv, jsonl, json, parquet, audacity, raven, srt, vtt; "
-        "several at once with -o"
+        "several at once with -o; with --frames also npz, the scores of all labels"
     )
     add_output(
         "--resume",
@@ -53,6 +56,7 @@ def add_parser(commands: Any) -> None:
     for name, text in (
         ("events", "stretches of time in which a label is heard (the default)"),
         ("windows", "the best labels of each window of 0.975 s"),
+        ("frames", "the best labels of each frame of 0.16 s, where the model gives such scores"),
         ("clip", "the best labels of the whole recording"),
     ):
         level: dict[str, Any] = {"dest": "level", "const": name, "default": "events"}
@@ -70,11 +74,45 @@ def _run(args: argparse.Namespace) -> int:
         return _resume(args)
     plan = plan_of(args)
     known = CALIBRATED_FORMATS if plan.calibrated else FORMATS
+    if plan.level == "frames" and _wants_arrays(args):
+        return _run_arrays(args, plan)
     names = [name for text in args.format for name in text.split(",")]
     formats = [format_named(name, known) for name in names if name != "table"]
     if formats and "table" in names:
         raise OptionError("table is for reading on the screen; leave it out beside other formats")
     return run_plan(args, plan, lambda tasks: _sink(args, plan, tasks, formats))
+
+
+def _wants_arrays(args: argparse.Namespace) -> bool:
+    """Whether the scores of all labels are asked for, by format or by the output's name."""
+    names = [name.strip().lower() for text in args.format for name in text.split(",")]
+    if not names and args.output:
+        return bool(args.output.lower().endswith(".npz"))
+    if "npz" in names and len(names) > 1:
+        raise OptionError("npz has the scores of all labels: write it by itself")
+    return names == ["npz"]
+
+
+def _run_arrays(args: argparse.Namespace, plan: Plan) -> int:
+    """The scores of all labels of all frames, as arrays."""
+    from oido.batch.output_files import ResultFiles
+    from oido.cli.run_pool import run_plan
+    from oido.models.loading import load_model
+    from oido.writers.formats import FRAME_FORMAT
+
+    if not args.output:
+        raise OptionError("npz is not for the screen: add -o frames.npz")
+    for name in ("top", "threshold", "allow", "deny"):
+        if getattr(args, name) not in (None, (), []):
+            raise OptionError(f"npz has the scores of all labels: leave --{name} out")
+    labels = load_model(plan.model, precision=plan.precision).head_named(plan.head).labels
+    entry = FRAME_FORMAT._replace(writer=partial(FRAME_FORMAT.writer, labels=labels))
+    plan = replace(plan, what="scores")
+    return run_plan(
+        args,
+        plan,
+        lambda tasks: ResultFiles(args.output, [entry], plan.table_name, tasks, known=[entry]),
+    )
 
 
 def _resume(args: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ examples:
   oido export yamnet/classification -o yamnet-float.tflite --precision float32
   oido export efficientat/mn04 -o mn04.tflite --window 2
   oido export yamnet/classification -o yamnet.onnx
+  oido export yamnet/classification -o yamnet-frames.tflite --framewise
 
 The file takes one window of waveform and gives scores: the front end is inside. A .tflite has
 labels, sample rate, calibration and thresholds in its metadata, and runs in LiteRT, MediaPipe and
@@ -34,6 +35,10 @@ def add_parser(commands: Any) -> None:
     )
     add("--embedding", "a second output: the network's embedding")
     add(
+        "--framewise",
+        "one more output for each head: the scores of the window's columns (YAMNet: 3 of 0.32 s)",
+    )
+    add(
         "--window SECONDS",
         "what the file takes at once, for a network that hears any length (mn04: 10)",
         type=float,
@@ -49,10 +54,13 @@ def _run(args: argparse.Namespace) -> None:
         format=args.format,
         precision=args.precision,
         embedding=args.embedding,
+        framewise=args.framewise,
         window=args.window,
     )
     seconds = report.window_samples / report.sample_rate_hz
-    outputs = ", ".join(f"{name} [1, {size}]" for name, size in report.outputs)
+    outputs = ", ".join(
+        f"{name} {list(shape)}" for (name, _), shape in zip(report.outputs, report.shapes)
+    )
     print(f"{report.path}: {report.size_bytes / 1e6:.1f} MB, {report.precision}")
     print(
         f"  takes {report.window_samples} samples ({seconds:.3f} s at {report.sample_rate_hz} Hz)"

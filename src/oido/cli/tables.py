@@ -77,7 +77,8 @@ class Table(Sink):
             number = "" if channel is None else f", channel {channel}"
             print(f"{'' if first else chr(10)}{file}{number}")
         if self._heading is None or self._several:
-            what = {"events": "event", "windows": "window", "clip": "recording"}[self._level]
+            whats = {"events": "event", "windows": "window", "frames": "frame", "clip": "recording"}
+            what = whats[self._level]
             print(f"{'start – end':^21}  {self._meaning:<{_BAR_CELLS + 5}}  {what}")
         self._heading = (file, channel)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,6 +19,8 @@ from oido.inference.predictor import Predictor, whole_runtime
 from oido.models.loading import load_model
 from oido.models.model import (
     EMBEDDING_OUTPUT,
+    FRAMEWISE_OUTPUT,
+    FRAMEWISE_PREFIX,
     AudioModel,
     LogMelNetwork,
     Notes,
@@ -28,8 +30,10 @@ from oido.models.model import (
 from oido.models.tflite.front_end import whole_graph
 from oido.models.tflite.metadata_writer import PlainOutput, annotate
 from oido.models.tflite.onnx import to_onnx
+from oido.runtime.base import Outputs
 from oido.writers.atomic import AtomicFile
 
+FRAMEWISE = "the same scores of each column of the window, in their order in time"
 SIMILARITY = "how near the window is to the nearest class that was taught, -1 to 1"
 
 ModelFormat = Literal["tflite", "onnx"]
@@ -48,8 +52,9 @@ in float32, not as TensorFlow Lite does, and near a step that moves a score by s
 class ExportReport:
     """What was written, and how it was checked.
 
-    outputs: their names and sizes. largest_difference: between a score of the file, run by LiteRT
-    or onnxruntime, and the same one of oido, over ``checked_windows`` windows of many kinds.
+    outputs: their names and sizes, which end their ``shapes``. largest_difference: between a score
+    of the file, run by LiteRT or onnxruntime, and the same one of oido, over ``checked_windows``
+    windows of many kinds.
     """
 
     path: Path
@@ -61,6 +66,7 @@ class ExportReport:
     precision: Precision
     checked_windows: int
     largest_difference: float
+    shapes: tuple[tuple[int, ...], ...] = ()
 
 
 def export(
@@ -71,6 +77,7 @@ def export(
     precision: Precision | None = None,
     embedding: bool = False,
     window: float | None = None,
+    framewise: bool = False,
 ) -> ExportReport:
     """Write a model as one file that takes a window of waveform and gives scores.
 
@@ -79,7 +86,10 @@ def export(
     model: a name, a path, or a loaded model. path: where to; its ending chooses the format, unless
         ``format`` does. precision: of a quantised YAMNet, "int8" (its own) or "float32".
     embedding: a further output, the network's embedding. window: seconds that the file takes at
-        once, for a network that hears any length (mn04: 10 s).
+        once, for a network that hears any length (mn04: 10 s). framewise: a further output for each
+        head, [1, columns, classes]: the scores of the window's parts (YAMNet: 3 of 0.32 s), which
+        `ClassificationResult.framewise_scores` are made from. Its name is "framewise_scores", or,
+        with several heads, "framewise_" and the head's.
 
     The .tflite has the front end inside, and labels, sample rate, calibration and thresholds in its
     metadata: LiteRT, MediaPipe and the Task Library run it. The file is run on windows of noise,
@@ -93,10 +103,10 @@ def export(
         model = load_model(model, precision=precision, window_seconds=window)
     elif precision not in (None, model.precision) or window is not None:
         raise OptionError("precision and window are chosen when a model is loaded; give its name")
-    content, outputs = whole_file(model, embedding=embedding)
+    content, outputs = whole_file(model, embedding=embedding, framewise=framewise)
     if chosen == "onnx":
         content = to_onnx(content, _properties(model))
-    names = tuple((output.name, size) for output, size in outputs)
+    names = tuple((output.name, shape[-1]) for output, shape in outputs)
     report = ExportReport(
         path,
         chosen,
@@ -105,7 +115,8 @@ def export(
         model.windows.window_samples,
         names,
         model.precision,
-        *_checked(model, content, chosen),
+        *_checked(model, content, chosen, [name for name, _ in names], framewise),
+        shapes=tuple(shape for _, shape in outputs),
     )
     file = AtomicFile(path, binary=True)
     with file.guard():
@@ -115,24 +126,36 @@ def export(
 
 
 def whole_file(
-    model: AudioModel, *, embedding: bool = False
-) -> tuple[bytes, list[tuple[Head | PlainOutput, int]]]:
-    """A model as one annotated .tflite, and its outputs with their sizes."""
+    model: AudioModel, *, embedding: bool = False, framewise: bool = False
+) -> tuple[bytes, list[tuple[Head | PlainOutput, tuple[int, ...]]]]:
+    """A model as one annotated .tflite, and its outputs with their shapes. Raises OptionError."""
     original = model.path.read_bytes()
-    outputs: list[tuple[Head | PlainOutput, int]] = [(h, len(h.labels)) for h in model.heads]
+    outputs: list[tuple[Head | PlainOutput, tuple[int, ...]]]
+    outputs = [(head, (1, len(head.labels))) for head in model.heads]
     if isinstance(model.network, WholeNetwork):
         if embedding and model.network.embedding is None:
             raise OptionError(f"{model.name} gives scores only, and no embeddings")
+        if framewise:
+            raise _no_framewise(model)
         return original, outputs
     graph = whole_graph(model, original)
     named = {head.name: tensor for head, tensor in zip(model.heads, graph.scores)}
     if model.novelty is not None:
         named[model.novelty.output] = graph.scores[-1]
-        outputs.append((PlainOutput(model.novelty.output, SIMILARITY), 1))
+        outputs.append((PlainOutput(model.novelty.output, SIMILARITY), (1, 1)))
     if embedding:
         named[EMBEDDING_OUTPUT] = graph.embedding
-        size = graph.writer.shape(graph.embedding)[-1]
-        outputs.append((PlainOutput(EMBEDDING_OUTPUT, "what the scores are made from"), size))
+        shape = graph.writer.shape(graph.embedding)
+        outputs.append((PlainOutput(EMBEDDING_OUTPUT, "what the scores are made from"), shape))
+    if framewise:
+        tensors = graph.framewise()
+        if tensors is None:
+            raise _no_framewise(model)
+        for head, tensor in zip(model.heads, tensors):
+            name = _framewise_name(model, head)
+            named[name] = tensor
+            output = Head(name, head.labels, description=FRAMEWISE)
+            outputs.append((output, graph.writer.shape(tensor)))
     content = annotate(
         graph.writer.finish(named),
         [output for output, _ in outputs],
@@ -144,6 +167,15 @@ def whole_file(
         notes=_notes(model),
     )
     return content, outputs
+
+
+def _framewise_name(model: AudioModel, head: Head) -> str:
+    """The output with the framewise scores of a head."""
+    return FRAMEWISE_OUTPUT if len(model.heads) == 1 else f"{FRAMEWISE_PREFIX}{head.name}"
+
+
+def _no_framewise(model: AudioModel) -> OptionError:
+    return OptionError(f"{model.name} gives scores of whole windows only, and no framewise ones")
 
 
 def _notes(model: AudioModel) -> Notes:
@@ -170,18 +202,30 @@ def check_windows(samples: int) -> F32:
     return np.clip(np.stack(windows), -1.0, 1.0).astype(np.float32)
 
 
-def _checked(model: AudioModel, content: bytes, chosen: ModelFormat) -> tuple[int, float]:
-    """How many windows, and the largest difference of a score. Raises ModelFormatError."""
+def _checked(
+    model: AudioModel, content: bytes, chosen: ModelFormat, names: list[str], framewise: bool
+) -> tuple[int, float]:
+    """How many windows, and the largest difference of a score. Raises ModelFormatError.
+
+    names: of the file's outputs, in their order.
+    """
     windows = check_windows(model.windows.window_samples)
+    wanted = [head.name for head in model.heads]
+    wanted += [model.novelty.output] if model.novelty else []
+    wanted += [_framewise_name(model, head) for head in model.heads if framewise]
     if chosen == "onnx":
-        novelty = [model.novelty.output] if model.novelty else []
-        run = _onnx_scores(content, [head.name for head in model.heads] + novelty)
+        run = _onnx_scores(content, wanted)
+    elif isinstance(model.network, WholeNetwork):
+        run = _tflite_scores(content, model.network.heads)
     else:
-        run = _tflite_scores(model, content)
-    predictor = Predictor.of(model)
+        run = _tflite_scores(content, [names.index(name) for name in wanted])
+    predictor = Predictor.of(model, framewise=framewise)
     worst = 0.0
     for window in windows:
-        expected = predictor.predict(window, model.windows.hop_samples).scores
+        outputs = predictor.predict(window, model.windows.hop_samples)
+        expected = outputs.scores
+        if framewise:
+            expected = np.concatenate([expected, _columns_in_a_row(model, outputs)], axis=1)
         worst = max(worst, float(np.abs(run(window) - expected).max()))
     if not worst <= _TOLERANCE[chosen, model.precision]:
         raise ModelFormatError(
@@ -191,15 +235,21 @@ def _checked(model: AudioModel, content: bytes, chosen: ModelFormat) -> tuple[in
     return len(windows), worst
 
 
-def _tflite_scores(model: AudioModel, content: bytes) -> Callable[[F32], F32]:
-    heads = model.network.heads if isinstance(model.network, WholeNetwork) else None
-    outputs = len(model.heads) + (model.novelty is not None)
-    runtime = whole_runtime(WholeNetwork(content, heads or tuple(range(outputs))))
+def _columns_in_a_row(model: AudioModel, outputs: Outputs) -> F32:
+    """One window's framewise scores as the file has them: head after head, f32[1, all of them]."""
+    assert outputs.framewise is not None  # the file has them by the same rule
+    ends = np.cumsum([len(head.labels) for head in model.heads])
+    heads = np.split(outputs.framewise[0], ends, axis=1)[: len(ends)]
+    return np.concatenate([columns.reshape(1, -1) for columns in heads], axis=1)
+
+
+def _tflite_scores(content: bytes, outputs: Sequence[int]) -> Callable[[F32], F32]:
+    runtime = whole_runtime(WholeNetwork(content, tuple(outputs)))
 
     return lambda window: runtime.run(window[None]).scores
 
 
-def _onnx_scores(content: bytes, heads: list[str]) -> Callable[[F32], F32]:
+def _onnx_scores(content: bytes, names: list[str]) -> Callable[[F32], F32]:
     with needs_extra(
         "ONNX files are checked by onnxruntime: install it with pip install 'oido[onnx]'"
     ):
@@ -208,7 +258,7 @@ def _onnx_scores(content: bytes, heads: list[str]) -> Callable[[F32], F32]:
     entry = session.get_inputs()[0].name
 
     def run(window: F32) -> F32:
-        outputs: list[F32] = session.run(heads, {entry: window})
+        outputs: list[F32] = session.run(names, {entry: window})
         scores: F32 = np.concatenate([s.reshape(1, -1) for s in outputs], axis=1)
         return scores
 

@@ -77,6 +77,11 @@ class Notes:
 EMBEDDING_OUTPUT = "embedding"
 """The name of an output that gives no scores, but what they are made from."""
 
+FRAMEWISE_PREFIX = "framewise_"
+FRAMEWISE_OUTPUT = f"{FRAMEWISE_PREFIX}scores"
+"""The name of an output with the only head's scores of each column of a window's last image; those
+of several heads have the prefix and the head's name."""
+
 Precision = Literal["int8", "float32"]
 """In which numbers a network computes."""
 

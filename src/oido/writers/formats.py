@@ -15,6 +15,7 @@ from oido.writers.tables import (
     JsonLinesWriter,
     JsonWriter,
     NpzEmbeddingWriter,
+    NpzFrameWriter,
     parquet_of_embeddings,
     parquet_of_labels,
 )
@@ -56,6 +57,10 @@ EMBEDDING_FORMATS = (
     Format("npz", ".npz", combined=True, binary=True, writer=NpzEmbeddingWriter),
 )
 """The formats of `oido embed`; the first is the default, as in FORMATS."""
+
+
+FRAME_FORMAT = Format("npz", ".npz", combined=True, binary=True, writer=NpzFrameWriter)
+"""All scores of frames; its writer wants the labels, too."""
 
 
 def format_named(name: str, known: Sequence[Format] = FORMATS) -> Format:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of all recordings in one file: CSV, JSON lines, JSON and Parquet; embeddings also to .npz.
+"""Tables of all recordings in one file: CSV, JSON lines, JSON and Parquet; arrays to .npz.
 
 Parquet is typed and compressed (extra ``oido[parquet]``).
 """
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 from oido.errors import MissingExtraError, OutputError
-from oido.types import AnyRow, EmbeddingRow, Row
+from oido.types import AnyRow, EmbeddingRow, FrameRow, Row
 from oido.writers.base import ALSO, CALIBRATED, COLUMNS, TextWriter, score_of, seconds_of
 
 
@@ -161,17 +161,45 @@ class NpzEmbeddingWriter:
     def close(self) -> None:
         import numpy as np
 
-        rows = self._rows
-        mixed = [-1 if row.channel is None else row.channel for row in rows]
-        columns: dict[str, Any] = {
-            "files": np.array([row.file for row in rows], np.str_),
-            "channels": np.array(mixed, np.int32),
-            "times": np.array([row[2:4] for row in rows], np.float64).reshape(-1, 2),
-            "embeddings": np.stack([row.embedding for row in rows])
-            if rows
-            else np.zeros((0, 0), np.float32),
-        }
-        try:
-            np.savez_compressed(self._stream, **columns)
-        except ValueError as error:  # zipfile's, when its stream breaks while it is being closed
-            raise OutputError(f"embeddings cannot be written ({error})") from error
+        vectors = [row.embedding for row in self._rows]
+        embeddings = np.stack(vectors) if vectors else np.zeros((0, 0), np.float32)
+        _save_arrays(self._stream, "embeddings", self._rows, embeddings=embeddings)
+
+
+class NpzFrameWriter:
+    """Arrays ``files`` str[N], ``channels`` i32[N] (-1: mixed), ``times`` f64[N, 2], ``labels``
+    str[C], and ``scores`` f32[N, C]. All of it is kept in memory until the end."""
+
+    def __init__(self, stream: IO[bytes], labels: Sequence[str]) -> None:
+        self._stream, self._labels = stream, labels
+        self._rows: list[FrameRow] = []
+
+    def write(self, rows: Sequence[FrameRow]) -> None:
+        self._rows += rows
+
+    def close(self) -> None:
+        import numpy as np
+
+        labels = np.array(self._labels, np.str_)
+        scores = np.zeros((len(self._rows), len(labels)), np.float32)
+        for number, row in enumerate(self._rows):
+            scores[number] = row.scores
+        _save_arrays(self._stream, "scores", self._rows, labels=labels, scores=scores)
+
+
+def _save_arrays(
+    stream: IO[bytes], what: str, rows: Sequence[EmbeddingRow] | Sequence[FrameRow], **arrays: Any
+) -> None:
+    """Where the rows are from, and these arrays, as .npz. Raises OutputError naming ``what``."""
+    import numpy as np
+
+    mixed = [-1 if row.channel is None else row.channel for row in rows]
+    places: dict[str, Any] = {
+        "files": np.array([row.file for row in rows], np.str_),
+        "channels": np.array(mixed, np.int32),
+        "times": np.array([row[2:4] for row in rows], np.float64).reshape(-1, 2),
+    }
+    try:
+        np.savez_compressed(stream, **places, **arrays)
+    except ValueError as error:  # zipfile's, when its stream breaks while it is being closed
+        raise OutputError(f"{what} cannot be written ({error})") from error

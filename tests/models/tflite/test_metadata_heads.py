@@ -72,6 +72,24 @@ def test_heads_are_read_back_as_they_were_written(three: bytes) -> None:
     ]
 
 
+def test_framewise_outputs_are_no_heads() -> None:
+    again = [Head(f"framewise_{head.name}", head.labels) for head in (SCORES, PLACE)]
+    content = annotate(graph_of(3, 2, 3, 2), [SCORES, PLACE, *again], sample_rate_hz=RATE)
+    metadata = read(content)
+    assert metadata.heads() == (SCORES, PLACE)
+    assert [metadata.is_framewise(n) for n in range(4)] == [False, False, True, True]
+    assert metadata.labels(3) == PLACES
+
+
+def test_a_head_of_such_a_name_without_another_before_it_is_one() -> None:
+    for name in ("framewise_scores", "framewise_other", "framewise_"):
+        head = Head(name, ANIMALS)
+        assert read(annotate(graph_of(3), [head], sample_rate_hz=RATE)).heads() == (head,)
+        if name != "framewise_scores":
+            both = annotate(graph_of(2, 3), [PLACE, head], sample_rate_hz=RATE)
+            assert read(both).heads() == (PLACE, head)
+
+
 def test_heads_need_not_come_first() -> None:
     content = annotate(graph_of(5, 3), [EMBEDDING, SCORES], sample_rate_hz=RATE)
     assert read(content).heads() == (SCORES,)

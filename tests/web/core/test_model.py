@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from oido.inference.export import export
 from oido.models.model import AudioModel
 
 _READ = """async ({ count }) => {
@@ -126,3 +127,20 @@ def test_hearing_can_be_given_up(
     }"""
     told = core.evaluate(code, when)
     assert told == {"kind": "AbortError", "shares": int(when == "midway"), "closed": "AbortError"}
+
+
+_HEADS = """async () => {
+  const { readModel } = await import("/core/model.js");
+  const bytes = new Uint8Array(await (await fetch("/framewise")).arrayBuffer());
+  const { heads, outputs } = await readModel(bytes);
+  return { heads, numbers: outputs.map((output) => output.number) };
+}"""
+
+
+def test_framewise_outputs_are_no_heads(
+    core: Any, files: dict[str, bytes | Path], model: AudioModel, tmp_path: Path
+) -> None:
+    path = tmp_path / "framewise.tflite"
+    export(model, path, framewise=True)
+    files["framewise"] = path
+    assert core.evaluate(_HEADS) == {"heads": ["scores"], "numbers": [0]}

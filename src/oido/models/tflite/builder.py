@@ -57,9 +57,9 @@ class GraphWriter:
         self._batch = batch
 
     @classmethod
-    def on(cls, content: bytes) -> Self:
+    def on(cls, content: bytes, *, batch: bool = False) -> Self:
         """A writer that adds to a finished graph; its tensors keep their numbers."""
-        writer = cls("", batch=False)
+        writer = cls("", batch=batch)
         writer._model, writer._graph = unpack(content, bare=True)
         return writer
 

@@ -28,15 +28,28 @@ def with_framewise(content: bytes) -> tuple[bytes, int] | None:
     f32[N · columns, classes], a window's columns one after the other. None if the embedding is not
     the mean over an image f32[1, columns, bands, D], or an output needs more than the embedding.
     """
-    return _FramewiseWriter.on(content).with_columns()
+    return FramewiseWriter.on(content, batch=True).with_columns()
 
 
-class _FramewiseWriter(GraphWriter):
-    """Adds to a finished network."""
+class FramewiseWriter(GraphWriter):
+    """Adds to a graph what it says of columns."""
 
     def with_columns(self) -> tuple[bytes, int] | None:
+        """As `with_framewise`, of the graph that it was made on."""
         graph = self._graph
         *heads, embedding = (int(t) for t in graph.outputs)
+        outputs = self.framewise(embedding, heads)
+        if outputs is None:
+            return None
+        graph.outputs = np.array([*graph.outputs, *outputs], np.int32)
+        return pack_pruned(self._model, graph), self.shape(outputs[0])[0]
+
+    def framewise(self, embedding: int, scores: list[int]) -> list[int] | None:
+        """For each of these scores [1, C], a tensor [columns, C] of the same type; or None.
+
+        embedding: the mean that they are made from.
+        """
+        graph = self._graph
         makers = {int(t): op for op in graph.operators for t in op.outputs}
         pool = makers.get(embedding)
         if pool is None or operator_kind(self._model, pool) != schema.BuiltinOperator.MEAN:
@@ -45,11 +58,13 @@ class _FramewiseWriter(GraphWriter):
         if len(image.shape) != 4 or image.shape[1] < 2:
             return None
         columns = int(image.shape[1])
-        outputs = self._repeated(embedding, self._columns(pool, columns), heads, columns)
-        if outputs is None:
-            return None
-        graph.outputs = np.array([*graph.outputs, *outputs], np.int32)
-        return pack_pruned(self._model, graph), columns
+        return self._repeated(embedding, self._columns(pool, columns), scores, columns)
+
+    def side_by_side(self, rows: int) -> int:
+        """Columns [columns, C], of any type → float32 [1, columns, C]."""
+        if self._graph.tensors[rows].type != schema.TensorType.FLOAT32:
+            rows = self.dequantize(rows)
+        return self.reshape(rows, (1, *self.shape(rows)))
 
     def _columns(self, pool: Any, columns: int) -> int:
         """The mean over frequency of each column, shaped as the embeddings of so many windows."""
@@ -87,8 +102,18 @@ class _FramewiseWriter(GraphWriter):
                 copies[t] = self._tensor_like(t, (columns, *shape[1:]), "framewise")
             again.inputs = np.array([copies.get(t, t) for t in inputs], np.int32)
             again.outputs = np.array([copies[int(t)] for t in op.outputs], np.int32)
+            if operator_kind(self._model, op) == schema.BuiltinOperator.RESHAPE:
+                self._open_batch(again)
             self._graph.operators.append(again)
         return [copies[t] for t in outputs] if all(t in copies for t in outputs) else None
+
+    def _open_batch(self, reshape: Any) -> None:
+        """Let it keep the batch of its input, which may stand in it as 1."""
+        target = self._graph.tensors[int(reshape.outputs[0])].shape
+        shape = np.array([-1, *target[1:]], np.int32)
+        reshape.inputs = np.array([reshape.inputs[0], self.constant(shape)], np.int32)
+        if reshape.builtinOptions is not None:
+            reshape.builtinOptions.newShape = shape
 
     def _constants(self) -> set[int]:
         """The tensors that no operator makes and that are not the graph's input."""
@@ -97,10 +122,11 @@ class _FramewiseWriter(GraphWriter):
         return set(range(len(self._graph.tensors))) - made - inputs
 
     def _tensor_like(self, like: int, shape: tuple[int, ...], name: str) -> int:
-        """A tensor of the type and the steps of another, its batch open."""
+        """A tensor of the type and the steps of another, its batch open where the graph's is."""
         tensor = deepcopy(self._graph.tensors[like])
         tensor.name = f"{name}_{len(self._graph.tensors)}"
         tensor.shape = np.array(shape, np.int32)
-        tensor.shapeSignature = np.array([-1, *shape[1:]], np.int32)
+        signature = np.array([-1, *shape[1:]], np.int32)
+        tensor.shapeSignature = signature if self._batch else None
         self._graph.tensors.append(tensor)
         return len(self._graph.tensors) - 1

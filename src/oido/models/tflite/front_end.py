@@ -17,6 +17,7 @@ from oido.mel import kaldi_mel_matrix, symmetric_hann
 from oido.models.model import AudioModel, EnsembleNetwork, LogMelNetwork, MnNetwork
 from oido.models.tflite.builder import GraphWriter
 from oido.models.tflite.editor import CutGraph, TfliteGraph
+from oido.models.tflite.framewise import FramewiseWriter
 from oido.params import FrontEndParams, MnFrontEndParams
 
 
@@ -75,12 +76,24 @@ class WholeGraph(NamedTuple):
     """A graph under construction that takes the waveform.
 
     writer: to add operators. scores: the tensor [1, C] of each head, and behind them that of
-    `AudioModel.novelty`, if there is one; embedding: the tensor [1, D], float32.
+    `AudioModel.novelty`, if there is one; embedding: the tensor [1, D], float32. pooled: the
+    embedding as the network makes it, where it is the mean over an image whose first axis is time.
     """
 
-    writer: GraphWriter
+    writer: FramewiseWriter
     scores: list[int]
     embedding: int
+    pooled: int | None = None
+
+    def framewise(self) -> list[int] | None:
+        """For each tensor of ``scores``, a float32 one [1, columns, C]; None where there are none.
+
+        It is added by the same rule as `oido.models.tflite.framewise.with_framewise`.
+        """
+        if self.pooled is None:
+            return None
+        columns = self.writer.framewise(self.pooled, self.scores)
+        return None if columns is None else [self.writer.side_by_side(c) for c in columns]
 
 
 def whole_graph(model: AudioModel, content: bytes) -> WholeGraph:
@@ -93,24 +106,24 @@ def whole_graph(model: AudioModel, content: bytes) -> WholeGraph:
     network = model.network
     if isinstance(network, LogMelNetwork) and network.is_cut:
         graph = TfliteGraph(content)
-        writer = GraphWriter.on(content)
-        embedding = graph.embedding()
+        writer = FramewiseWriter.on(content)
+        pooled = embedding = graph.embedding()
         if model.precision == "int8":
             embedding = writer.dequantize(embedding)
         if len(writer.shape(embedding)) != 2:
             embedding = writer.reshape(embedding, (1, writer.shape(embedding)[-1]))
         heads = [graph.outputs()[number] for number in network.graph.heads]
-        return WholeGraph(writer, heads, embedding)
+        return WholeGraph(writer, heads, embedding, pooled)
     if isinstance(network, EnsembleNetwork):
         raise OptionError(f"{model.name} is two networks; export one of them")
     if not isinstance(network, LogMelNetwork | MnNetwork):
         raise OptionError(f"{model.name} is known as a whole only: there is nothing to add to it")
-    writer = GraphWriter(f"{model.name}, {model.precision}", batch=False)
+    writer = FramewiseWriter(f"{model.name}, {model.precision}", batch=False)
     waveform = writer.input("audio_clip", (model.windows.window_samples,))
     if isinstance(network, LogMelNetwork):
         patch = log_mel(writer, waveform, network.front_end, network.graph)
         scores, embedding = writer.graft(network.graph.network, patch)
-    else:
-        patch = mn_log_mel(writer, waveform, network.front_end)
-        scores, embedding = writer.graft(network.content, patch)
+        return WholeGraph(writer, [scores], embedding, embedding)
+    patch = mn_log_mel(writer, waveform, network.front_end)  # bands first, and then time
+    scores, embedding = writer.graft(network.content, patch)
     return WholeGraph(writer, [scores], embedding)

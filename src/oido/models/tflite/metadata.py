@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head, ScoreCalibration, ScoreTransformation, parse_thresholds
 from oido.models.damage import refuse_damage
-from oido.models.model import NOTES_FILE, Notes
+from oido.models.model import FRAMEWISE_OUTPUT, FRAMEWISE_PREFIX, NOTES_FILE, Notes
 from oido.models.tflite import metadata_schema as schema
 
 
@@ -67,13 +67,22 @@ class ModelMetadata:
         lines = [line.removesuffix("\r") for line in self._text(name, "label").split("\n")]
         return tuple(lines[:-1] if lines[-1] == "" else lines)
 
-    def head(self, output: int) -> Head | None:
-        """What is known of an output's scores; None if it has no labels (an embedding has none).
+    def is_framewise(self, output: int) -> bool:
+        """Whether an output repeats a head before it, for parts of a window; known by its name."""
+        name = self.outputs[output].name
+        heads = [t.name for t in self.outputs[:output] if t.label_file is not None]
+        if name == FRAMEWISE_OUTPUT:
+            return bool(heads)
+        return name.startswith(FRAMEWISE_PREFIX) and name[len(FRAMEWISE_PREFIX) :] in heads
 
-        Raises ModelFormatError if a file of it is missing or damaged, and names it.
+    def head(self, output: int) -> Head | None:
+        """What is known of an output's scores of whole windows; None for any other output.
+
+        An embedding has no labels. Raises ModelFormatError if a file of it is missing or damaged,
+        and names it.
         """
         tensor = self.outputs[output]
-        if tensor.label_file is None:
+        if tensor.label_file is None or self.is_framewise(output):
             return None
         labels = self.labels(output)
         calibration = None

@@ -208,7 +208,9 @@ def with_more_outputs(
     outputs: list[Head | PlainOutput] = []
     for number in range(len(graph.output_sizes())):
         known = metadata.outputs[number] if number < len(metadata.outputs) else None
-        if known is not None and known.label_file is not None:
+        if known is not None and metadata.is_framewise(number):
+            outputs.append(Head(known.name, metadata.labels(number), description=known.description))
+        elif known is not None and known.label_file is not None:
             outputs.append(next(heads))
         else:
             name, text = (known.name, known.description) if known else ("", "")

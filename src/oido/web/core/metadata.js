@@ -19,6 +19,7 @@ const LABELS = 2;
 const SCORE_CALIBRATION = 4;
 const CALIBRATION_OPTIONS = 2;
 const THRESHOLDING_OPTIONS = 3;
+const FRAMEWISE_PREFIX = "framewise_";
 const NOTES_FILE = "oido.json";
 const NOTES_VERSION = 1;
 
@@ -97,6 +98,18 @@ function tensor(table) {
     scoreThreshold: unit(THRESHOLDING_OPTIONS)?.real(0) ?? null,
     thresholdsFile,
   };
+}
+
+/**
+ * Whether an output repeats a head before it, for parts of a window; known by its name.
+ * @param {Tensor[]} outputs
+ * @param {number} output
+ */
+export function isFramewise(outputs, output) {
+  const { name } = outputs[output];
+  const heads = outputs.slice(0, output).filter((each) => each.labelFile !== null);
+  if (name === `${FRAMEWISE_PREFIX}scores`) return heads.length > 0;
+  return heads.some((head) => name === FRAMEWISE_PREFIX + head.name);
 }
 
 /**

@@ -5,7 +5,7 @@
 import { packedFiles } from "./archive.js";
 import { OidoError } from "./errors.js";
 import { readGraph } from "./graph.js";
-import { readHead, readMetadata, readNotes } from "./metadata.js";
+import { isFramewise, readHead, readMetadata, readNotes } from "./metadata.js";
 import { DEFAULT_THRESHOLD } from "./thresholds.js";
 
 /** @import { Graph } from "./graph.js" */
@@ -91,7 +91,7 @@ function readHeads(graph, metadata, files) {
   /** @type {(Head & {output: number})[]} */
   const heads = [];
   metadata.outputs.slice(0, graph.outputs.length).forEach((tensor, output) => {
-    const head = readHead(tensor, files);
+    const head = isFramewise(metadata.outputs, output) ? null : readHead(tensor, files);
     if (head === null) return;
     if (head.labels.length !== graph.outputs[output].size) {
       throw new OidoError(

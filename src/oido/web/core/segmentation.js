@@ -42,7 +42,9 @@ export class Segmenter {
   #frames = [];
   #firstFrame = 0; // of #frames
   #nOutside = 0; // outside frames so far
+  /** @type {number} */
   #stretchStart; // of the last one that was judged
+  /** @type {number} */
   #stretchEnd;
   /** Those that go on, by class. @type {Map<number, Span>} */
   #spans = new Map();
