@@ -36,9 +36,9 @@ def test_csv_has_the_columns_of_classify_and_the_time(
 ) -> None:
     assert run(folder, "label = 'Dog' and score > 0.52", "--format", "csv") == 0
     assert capsys.readouterr().out.splitlines() == [
-        "file,channel,start_time,end_time,label,label_index,score,start_at",
-        "20231015_063000.WAV,,67.1,67.7,Dog,3,0.5234375,2023-10-15T06:31:07.100000Z",
-        "20231015_063000.WAV,,69.1,69.7,Dog,3,0.5390625,2023-10-15T06:31:09.100000Z",
+        "file,channel,start_time,end_time,label,label_index,score,also,start_at",
+        "20231015_063000.WAV,,67.1,67.7,Dog,3,0.5234375,,2023-10-15T06:31:07.100000Z",
+        "20231015_063000.WAV,,69.1,69.7,Dog,3,0.5390625,,2023-10-15T06:31:09.100000Z",
     ]
 
 

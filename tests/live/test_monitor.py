@@ -98,7 +98,7 @@ def test_a_rule_for_a_general_label_holds_though_its_event_has_a_specific_one(
     classifier: Any,
 ) -> None:
     """Rules go by the scores of windows, and not by what is told of a sound."""
-    labels = ("Alarm", "Siren", "Rain", "Engine")
+    labels = ("Alarm", "Siren", "Water", "Engine")
     rules = [Rule(parse_condition(f"{label}>0.5"), [Keeps()]) for label in labels]
     live = hearing(classifier, *rules)
     events, states = [], []

@@ -45,3 +45,13 @@ def test_it_is_an_event_called_unknown_if_that_is_asked_for(taught: Path) -> Non
     assert event.start_time == pytest.approx(6.0, abs=0.05)
     assert event.end_time == pytest.approx(8.0, abs=0.05)
     assert event.also[0] in result.labels
+
+
+def test_the_base_that_is_kept_knows_what_it_always_knew(taught: Path, tmp_path: Path) -> None:
+    data = oido.Dataset.from_folder(taught.parent / "sounds")
+    model = tmp_path / "both.tflite"
+    oido.train(data, cache=False).export(model, keep_base=True)
+    street = oido.AudioClassifier(model).classify("examples/street.flac")
+    base = street.of_head(street.heads[0])
+    assert "Speech" in {event.label for event in base.events()}
+    assert "Speech" not in {event.label for event in street.events()}

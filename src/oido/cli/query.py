@@ -129,6 +129,8 @@ def _reader(args: argparse.Namespace, results: Results, format_name: str) -> Any
         columns = [c.strip() for c in args.columns.split(",")] if args.columns else None
         if columns is None and format_name == "table" and table == "recordings":
             columns = list(_SCREEN_COLUMNS)
+        elif columns is None and format_name == "table":  # what fits a line
+            columns = [name for name in results.columns(table) if name != "also"]
         return results.batches(table, args.where, columns=columns, limit=limit)
     reader = results.sql_batches(args.sql)
     return reader if limit is None else _first(reader, limit)

@@ -31,7 +31,8 @@ class HeadPostprocessor:
     """Reads one head's columns of a network's raw scores.
 
     columns: where they are, among those of all heads. least_similarity: the column behind those of
-    all heads tells how near a window is to what was taught, and below this it is unknown. locale:
+    all heads tells how near a window is to what was taught, and below this it is unknown, if this
+    is the head that was taught and not that of the model it was built on (is_taught). locale:
     language of display names. With a calibration, categories are ordered, limited and made events
     by their probability. The model's own score threshold counts where the selection has none.
     """
@@ -45,10 +46,11 @@ class HeadPostprocessor:
         locale: str,
         rolls_up: bool,
         least_similarity: float | None = None,
+        is_taught: bool = True,
     ) -> None:
         self.head = head
         self._columns, self._rolls_up = columns, rolls_up
-        self._least_similarity = least_similarity
+        self._least_similarity, self._is_taught = least_similarity, is_taught
         self._common_threshold = selection.score_threshold
         if selection.score_threshold is None and head.score_threshold is not None:
             selection = replace(selection, score_threshold=head.score_threshold)
@@ -106,6 +108,8 @@ class HeadPostprocessor:
         kinship = Kinship(self._ancestors, columns_above(labels, parents))
         choice = Choice(kinship, keeps_all=self.selector.selection.labels == "all")
 
+        least_similarity = self._least_similarity if self._is_taught else None
+
         def segmenter(grid: FrameGrid) -> Segmenter:
             allowed = self.selector.allowed_events
             return Segmenter(
@@ -116,7 +120,7 @@ class HeadPostprocessor:
                 off,
                 allowed,
                 choice,
-                self._least_similarity,
+                least_similarity,
             )
 
         return EventDetector(
@@ -125,7 +129,7 @@ class HeadPostprocessor:
             detection,
             segmenter,
             self._event,
-            knows_unknown=self._least_similarity is not None,
+            knows_unknown=least_similarity is not None,
         )
 
     def _event(self, span: Span, start: float, end: float) -> Event:
@@ -183,6 +187,7 @@ def make_postprocessors(
             locale=locale,
             rolls_up=rolls_up,
             least_similarity=least_similarity,
+            is_taught=head is heads[-1],
         )
         start += len(head.labels)
     return readers
