@@ -113,3 +113,19 @@ def test_columns_in_which_nothing_stands_are_left_out(capsys: pytest.CaptureFixt
     assert {"channel", "label_index"} < set(lines(capsys)[0].split())
     show_table(table.slice(0, 0), every_column=False)
     assert lines(capsys)[-1] == "(no row)"
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(1, "(1 sound is unlike"), (3, "(3 sounds are unlike")]
+)
+def test_unknown_stretches_are_counted_unless_they_are_listed(
+    capsys: pytest.CaptureFixture[str], count: int, words: str
+) -> None:
+    screen = Table(False, "events")
+    summary = FileSummary("a.wav", unknown_stretches=count)
+    screen.write(TASK, [Row("a.wav", None, 0.0, 1.0, "Dog", 0, 0.9)])
+    screen.end(TASK, summary)
+    assert lines(capsys)[-1].startswith(words)
+    screen.write(TASK, [Row("a.wav", None, 0.0, 1.0, "unknown", -1, 0.9)])
+    screen.end(TASK, summary)
+    assert lines(capsys)[-1].endswith("unknown")

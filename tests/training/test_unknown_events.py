@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 import oido
+from oido.cli.main import run
 from tests.training.taught_sounds import make_sounds
 
 pytest.importorskip("sklearn")
@@ -55,3 +57,19 @@ def test_the_base_that_is_kept_knows_what_it_always_knew(taught: Path, tmp_path:
     base = street.of_head(street.heads[0])
     assert "Speech" in {event.label for event in base.events()}
     assert "Speech" not in {event.label for event in street.events()}
+
+
+def test_the_command_counts_them_and_lists_them_if_asked(
+    taught: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sound = tmp_path / "strange.wav"
+    soundfile.write(sound, strange(), 16_000)
+    assert run(["classify", str(sound), "--model", str(taught)]) == 0
+    assert "(unlike everything that this model was taught" in capsys.readouterr().out
+    assert run(["classify", str(sound), "--model", str(taught), "--unknown"]) == 0
+    assert "  unknown\n" in capsys.readouterr().out
+    output = tmp_path / "events.csv"
+    options = ["--model", str(taught), "--unknown", "-o", str(output), "-q"]
+    assert run(["classify", str(sound), *options]) == 0
+    (row,) = output.read_text("utf-8").splitlines()[1:]
+    assert ",unknown,-1," in row

@@ -139,6 +139,7 @@ class FileSummary:
 
     duration: seconds done; padded_share: of the last window, 0..1; damaged_packets: pieces left
     out; unknown: whether it is unlike all of the training data, None if the model cannot know;
+    unknown_stretches: of sound in it that are (`Detection.unknown` makes rows of them);
     failure: None if it was classified to its end. Rows of windows before a failure stay.
     """
 
@@ -150,4 +151,5 @@ class FileSummary:
     padded_share: float = 0.0
     damaged_packets: int = 0
     unknown: bool | None = None
+    unknown_stretches: int = 0
     failure: Failure | None = None

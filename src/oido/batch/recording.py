@@ -55,6 +55,9 @@ def make_classifier(plan: Plan, model: AudioModel | None = None) -> AudioClassif
 class RowMaker:
     """Makes the rows of one channel of one recording; without a level of its own, none."""
 
+    unknown_stretches = 0
+    """Known when all is flushed: those that are unlike all that the model was taught."""
+
     def __init__(
         self, plan: Plan, classifier: AudioClassifier, file: str, channel: int | None
     ) -> None:
@@ -100,6 +103,7 @@ class _EventRows(RowMaker):
 
     def flush(self, n_samples: int) -> list[AnyRow]:
         events = self._events + self._detector.flush(n_samples)
+        self.unknown_stretches = self._detector.n_unknown
         if self._top is not None:
             events = sorted(events, key=_strength, reverse=True)[: self._top]
         events.sort(key=lambda e: (e.start_time, e.label_index))
@@ -303,7 +307,9 @@ class RecordingRun:
             damage = error
         if n_windows:
             rows = maker.flush(stream.n_samples)
-            self.summary = self._summary(before, stream, n_windows, n_rows + len(rows))
+            summary = self._summary(before, stream, n_windows, n_rows + len(rows))
+            stretches = before.unknown_stretches + maker.unknown_stretches
+            self.summary = replace(summary, unknown_stretches=stretches)
             yield rows
         if damage is not None:
             raise damage

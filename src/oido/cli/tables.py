@@ -50,7 +50,7 @@ class Table(Sink):
         self._several, self._level = several, level
         self._meaning = "probability" if calibrated else "score, not a probability"
         self._heading: tuple[str, int | None] | None = None
-        self._rows = 0
+        self._rows, self._shows_unknown = 0, False
 
     def write(self, task: Task, rows: Sequence[AnyRow]) -> None:
         for row in rows:
@@ -61,6 +61,7 @@ class Table(Sink):
             value = row.score if row.probability is None else row.probability
             print(f"{times}  {bar_text(value)} {value:.2f}  {row.label}")
             self._rows += 1
+            self._shows_unknown = self._shows_unknown or row.label_index < 0
 
     def end(self, task: Task, summary: FileSummary) -> None:
         if not self._rows and summary.failure is None:
@@ -68,7 +69,11 @@ class Table(Sink):
             print("(nothing above the threshold; try a lower --threshold, or --clip)")
         if summary.unknown and summary.failure is None:
             print("(unlike everything that this model was taught: what it says means little)")
-        self._rows = 0
+        elif summary.unknown_stretches and not self._shows_unknown:
+            n = summary.unknown_stretches
+            sounds = "1 sound is" if n == 1 else f"{n} sounds are"
+            print(f"({sounds} unlike everything that this model was taught; --unknown lists them)")
+        self._rows, self._shows_unknown = 0, False
         sys.stdout.flush()
 
     def _head(self, file: str, channel: int | None) -> None:
