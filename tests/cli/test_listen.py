@@ -226,8 +226,9 @@ def test_a_microphone(virtual_microphone: VirtualMicrophone, tmp_path: Path) -> 
         virtual_microphone.play(wav)
         event = live.wait_for("event", "Siren")
         assert event["score"] > 0.7
-        assert event["end_time"] - event["start_time"] == pytest.approx(4.8, abs=1.0)
-        # The time of day is right: out of silence, the sound begins with the recording's noise.
+        # The siren lasts 4.8 s; out of digital silence, the recording's noise of 7 s stands out, too.
+        assert 3.8 < event["end_time"] - event["start_time"] < 7.5
+        # The time of day is right.
         from datetime import datetime
 
         heard = datetime.fromisoformat(event["start_utc"].replace("Z", "+00:00")).timestamp()

@@ -175,7 +175,8 @@ function infoOf(model, { name, imageSamples, kinship, displayNames, build }) {
     thresholds: thresholdsOf(model.head),
     scoreThreshold: model.head.scoreThreshold,
     aggregation: model.aggregation,
-    leastSimilarity: model.noveltyThreshold,
+    // A base model that was kept knows what it always knew.
+    leastSimilarity: model.head.name === model.heads.at(-1) ? model.noveltyThreshold : null,
     columns: imageSamples ? model.columns : 0,
     imageSamples: imageSamples ?? model.windowing.windowSamples,
     kinship: kinship ?? null,
