@@ -35,7 +35,7 @@ def reference(levels: np.ndarray) -> list[Stretch]:
         block_end = min(len(levels), (n // 25 + 1) * 25)
         known = levels[: max(block_end, min(250, len(levels)))][::5]
         recent = np.sort(known[-300:])
-        if not levels[n] >= recent[int(0.2 * (len(recent) - 1))] + 10:
+        if not levels[n] >= max(recent[int(0.2 * (len(recent) - 1))], -75) + 10:
             continue
         if spans and n - spans[-1][1] < 30:
             spans[-1][1] = n + 1
@@ -54,7 +54,8 @@ def reference(levels: np.ndarray) -> list[Stretch]:
 @settings(deadline=None, max_examples=60)
 @given(
     st.lists(
-        st.tuples(st.floats(0.02, 9), st.sampled_from([-75, -60, -52, -50, -40, -10])), max_size=12
+        st.tuples(st.floats(0.02, 9), st.sampled_from([-90, -75, -60, -52, -50, -40, -10])),
+        max_size=12,
     ),
     st.lists(st.integers(0, 400), max_size=8),
 )
@@ -70,6 +71,10 @@ def test_a_sound_between_silences_has_its_own_edges():
 
 def test_what_begins_with_the_recording_is_found_when_silence_follows_within_five_seconds():
     assert found(levels_of((2, LOUD), (6, QUIET))) == [Stretch(0, 100)]
+
+
+def test_behind_digital_silence_noise_is_no_sound_yet():
+    assert found(levels_of((6, -90), (1, -66), (1.5, LOUD), (1, -66))) == [Stretch(350, 425)]
 
 
 def test_a_recording_that_is_loud_all_along_has_none():

@@ -66,6 +66,8 @@ def stretches() -> list[dict[str, Any]]:
     cases = {
         "nothing": [[-90, 400]],
         "shorter than the first background": [[-60, 20], [-20, 30], [-60, 20]],
+        "noise behind digital silence": [[-90, 300], [-66, 50], [-30, 75], [-66, 50]],
+        "the least rise above it": [[-90, 300], [-65, 50], [-65.01, 50], [-90, 50]],
         "exactly the rise": [[-60, 200], [-50, 50], [-60, 200]],
         "just below the rise": [[-60, 200], [-50.01, 50], [-60, 200]],
         "a click": [[-60, 300], [-20, 1], [-60, 100], [-20, 2], [-60, 100]],

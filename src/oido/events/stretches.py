@@ -2,7 +2,8 @@
 """Stretches of sound: from when to when the level stands out of its background, whatever it is.
 
 1. Levels are those of 20 ms (`oido.signal.level.LevelMeter`). The *background* is the level that a
-   fifth of the last 30 s stay below (at the start: of the first 5 s), found anew every half second.
+   fifth of the last 30 s stay below (at the start: of the first 5 s), found anew every half second,
+   and -75 dB at the least: behind digital silence the noise of a recording is not yet a sound.
 2. A level 10 dB above its background, or more, is *sound*.
 3. Pauses shorter than 0.6 s belong to the stretch. What is shorter than 0.04 s is a click in the
    recording, and none. A stretch of 30 s is cut: the next begins where it ends.
@@ -19,6 +20,9 @@ from oido.arrays import F32
 
 RISE_DB = 10.0
 """Less: faint sounds have their edges, and noises that rise and fall become stretches."""
+
+QUIETEST_DB = -75.0
+"""Of the background. Higher: quiet recordings lose stretches; lower: noise behind a gate is one."""
 
 _EVERY, _STEP = 25, 5
 """The background is found anew after so many levels, in every so-manieth."""
@@ -102,7 +106,7 @@ class StretchFinder:
         known = np.minimum(ends, _BACKGROUND)
         self._recent = sampled[-_BACKGROUND:]
         quiet = rows[np.arange(len(ends)), (_SHARE * (known - 1)).astype(int)]
-        return np.repeat(quiet, _EVERY)
+        return np.repeat(np.maximum(quiet, np.float32(QUIETEST_DB)), _EVERY)
 
     def _add(self, first: int, end: int) -> None:
         """The levels from first to end are sound."""

@@ -6,6 +6,7 @@
  */
 
 const RISE_DB = 10;
+const QUIETEST_DB = -75; // of the background
 const EVERY = 25; // levels after which the background is found anew,
 const STEP = 5; // in every so-manieth
 const BACKGROUND = 300;
@@ -92,7 +93,7 @@ export class StretchFinder {
       let end = this.#recent.length + Math.min(at + EVERY / STEP, sampled.length);
       if (this.#nJudged === 0) end = Math.max(end, Math.min(WARM_UP, all.length));
       const known = all.slice(Math.max(0, end - BACKGROUND), end).sort();
-      quiet.push(known[Math.floor(SHARE * (known.length - 1))]);
+      quiet.push(Math.max(QUIETEST_DB, known[Math.floor(SHARE * (known.length - 1))]));
     }
     this.#recent = all.slice(-BACKGROUND);
     return quiet;
