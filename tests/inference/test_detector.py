@@ -89,6 +89,19 @@ def test_what_begins_is_announced_once_and_told_when_it_is_over(classifier):
     assert spans(done) == [(0.7275, 2.6475)]
 
 
+def test_of_what_began_and_came_to_nothing_no_trace_is_kept(classifier):
+    """A station is listened to for weeks."""
+    found = detector(classifier)
+    rng = np.random.default_rng(1)
+    for window in range(1500):
+        loud = window % 9 < 3
+        piece = block(np.array([rng.choice([0.0, 0.15, 0.3])]), window, levels=24)
+        levels = np.full(24, -20 if loud else -60, np.float32)
+        found.push(piece._replace(levels=levels))
+        found.begun()
+    assert len(found._announced) < 20
+
+
 def test_events_of_a_recording_are_those_of_its_stream(classifier):
     whole = classifier.classify("examples/street.flac").events()
     found = classifier.detector(Detection())

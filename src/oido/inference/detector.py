@@ -126,7 +126,7 @@ class EventDetector:
         self._announced = {
             (index, start)
             for index, start in self._announced
-            if not any(s.index == index and s.start <= start < s.end for s in done)
+            if start >= self._segmenter.earliest_start(index)
         }
         return self._events([s for s in done if s.end - s.start >= max(self._shortest, 1)])
 
