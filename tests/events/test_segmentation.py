@@ -174,3 +174,13 @@ def test_the_blocks_do_not_matter_and_rows_are_told_once(parts, sizes):
     for index in (A, B):
         own = sorted((s.start, s.end) for s in done if s.index == index)
         assert all(end <= start for (_, end), (start, _) in pairwise(own))
+
+
+def test_a_background_that_goes_on_for_hours_does_not_keep_all_that_was_heard_over_it():
+    found, kept, done = segmenter(), [], 0
+    for _ in range(300):
+        rain = (20, -60.0, (0.0, 0.6))
+        done += len(found.push(*sound(rain, (10, -30, (0.9, 0.0)))))
+        kept.append(len(found._recent) + len(found._held))
+    assert done > 290
+    assert max(kept[10:]) < 10

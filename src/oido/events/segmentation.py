@@ -351,5 +351,5 @@ class Segmenter:
         if not span.outside or self._choice.stays(span, others, self._strength):
             self._held.append(span)
         self._recent.append(span)
-        earliest = min((s.start for s in self._spans.values()), default=span.end)
-        self._recent = [s for s in self._recent if s.end > earliest]
+        # Those that can still cover enough of one that goes on: in a day of rain, few.
+        self._recent = [s for s in self._recent if self._awaits(s)]

@@ -267,8 +267,7 @@ export class Segmenter {
     const strength = (each) => this.#evidence.strength(each);
     if (!span.isOutside || this.#choice.stays(span, others, strength)) this.#held.push(span);
     this.#recent.push(span);
-    const starts = [...this.#spans.values()].map((each) => each.start);
-    const earliest = starts.length ? Math.min(...starts) : span.end;
-    this.#recent = this.#recent.filter((each) => each.end > earliest);
+    // Those that can still cover enough of one that goes on: in a day of rain, few.
+    this.#recent = this.#recent.filter((each) => this.#awaits(each));
   }
 }
