@@ -105,6 +105,7 @@ COMBINATIONS: dict[str, Callable[[Scores, Scores], Scores]] = {
     "power mean, p = 1/4, YAMNet 60 %": power_mean(0.25, 0.6),
     "geometric mean": lambda y, m: np.sqrt(np.maximum(y, STEP / 2) * np.maximum(m, STEP / 2)),
     "mean of logits": lambda y, m: sigmoid((logit(y) + logit(m)) / 2),
+    "mean of logits, YAMNet 30 %": lambda y, m: sigmoid(0.3 * logit(y) + 0.7 * logit(m)),
     "max": np.maximum,
 }
 

@@ -4,10 +4,9 @@
 The first gives the windows and the embeddings. The second hears longer pieces, which overlap; what
 it says of a window is the mean over the pieces that cover the window's centre (or the end of the
 recording, for a window whose centre lies in padding). A score of the two is a weighted mean of
-their logits. Windows, and so clips, trust the second more: it is the better one of the two on
-sounds that neither was chosen on. Frames trust the first more, because the second's pieces of 5 s
-reach into what is heard before and after. `benchmarks/combining.py` and `benchmarks/events.py`
-compare the weights with others.
+their logits. Windows, and so clips, trust the second more: of sounds of the surroundings it is the
+better one of the two. Frames trust the first more, because the second's pieces of 5 s reach into
+what is heard before and after. `benchmarks/combining.py` compares ways to combine.
 """
 
 from __future__ import annotations
