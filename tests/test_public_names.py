@@ -113,8 +113,13 @@ def test_only_the_doors_of_the_package_list_their_names():
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__"
     }
     assert listing == LISTING
-    for name in listing:
-        module = name.removesuffix(".py").removesuffix("__init__").strip("/").replace("/", ".")
-        loaded = importlib.import_module(f"oido.{module}".rstrip("."))
-        for public in loaded.__all__:
-            assert hasattr(loaded, public)
+
+
+@pytest.mark.parametrize("file", sorted(LISTING))
+def test_a_door_has_the_names_it_lists(file):
+    if file.startswith("torch/"):
+        pytest.importorskip("torch")
+    name = file.removesuffix(".py").removesuffix("__init__").strip("/").replace("/", ".")
+    door = importlib.import_module(f"oido.{name}".rstrip("."))
+    for public in door.__all__:
+        assert hasattr(door, public)
