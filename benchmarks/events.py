@@ -8,7 +8,8 @@ Scenes are made by ../shared/tools/make_scenes.py from ../shared/audio, whose ju
 event is right if a true one of its class starts within the collar and ends within it, or within
 half of its length. The clips stand in two halves by their source recordings (esc10 by its folds):
 "tune" is for choosing, "held-out" for reporting; no recording is in both. rows: of the list for
-each true sound, whatever their labels. "windows from 0.3 on" are what windows alone would say. With
+each true sound, whatever their labels. "windows from 0.3 on" are what windows alone would say;
+MediaPipe's own are judged so, too, where `python benchmarks/peers/make_envs.py` made it ready. With
 sed_scores_eval installed (oido[evaluate]), PSDS1 and PSDS2 of the framewise scores are told, too.
 Scenes are kept below .bench/.
 """
@@ -22,11 +23,16 @@ import importlib.util
 import json
 import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+import soundfile
+from numpy.typing import NDArray
 
 import oido
 
@@ -42,6 +48,8 @@ MAKER = SHARED / "tools" / "make_scenes.py"
 SETS = ("esc10", "everyday")
 HALVES = ("tune", "held-out")
 COLLARS = (0.1, 0.25, 0.5, 1.0)
+MEDIAPIPE = ROOT / ".bench" / "mediapipe" / "bin" / "python"
+"""As benchmarks/peers/make_envs.py makes it."""
 
 
 def is_held_out(name: str, row: dict[str, str]) -> bool:
@@ -90,7 +98,37 @@ def judge_module() -> ModuleType:
     return module
 
 
-def window_events(result: oido.ClassificationResult) -> list[tuple[float, float, str]]:
+@dataclass(frozen=True)
+class Windows:
+    """times: f64[windows, 2] in s; scores: f32[windows, labels]; duration in s."""
+
+    times: NDArray[np.float64]
+    scores: NDArray[np.float32]
+    labels: Sequence[str]
+    duration: float
+
+
+def mediapipe_windows(recordings: list[Path], durations: list[float]) -> list[Windows]:
+    """MediaPipe's windows of these recordings; without it in .bench/, none."""
+    if not MEDIAPIPE.exists():
+        return []
+    model = oido.AudioClassifier().model
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "windows.npz"
+        script = ROOT / "benchmarks" / "peers" / "mediapipe_windows.py"
+        command = [str(part) for part in (MEDIAPIPE, script, model.path, out, *recordings)]
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+        arrays = dict(np.load(out))
+    rows = []
+    for number, duration in enumerate(durations):
+        starts = arrays[f"times_{number}"]
+        times = np.stack([starts, starts + 0.975], axis=1)
+        labels = arrays["labels"].tolist()
+        rows.append(Windows(times, arrays[f"scores_{number}"], labels, duration))
+    return rows
+
+
+def window_events(result: Windows | oido.ClassificationResult) -> list[tuple[float, float, str]]:
     """What windows alone would say: runs of windows from 0.15 on that reach 0.3, each window for
     the hop around its centre, every label by itself."""
     times, rows = result.times, []
@@ -166,10 +204,15 @@ def main() -> None:
             truth = json.loads((folder / "truth.json").read_text("utf-8"))
             title = f"{sets}, {args.half}, seed {seed}: F1 at a collar of"
             print(f"\n{title:<44}" + "".join(f"{c:>6} s" for c in COLLARS) + "    rows")
+            files = [folder / scene["file"] for scene in truth["scenes"]]
+            peer = mediapipe_windows(files, [soundfile.info(file).duration for file in files])
+            if peer:
+                found = [window_events(windows) for windows in peer]
+                print_row("MediaPipe, windows from 0.3 on", found, truth, judge)
             for model in args.models.split(","):
                 for hop in map(float, args.hops.split(",")):
                     classifier = oido.AudioClassifier(model, hop=hop)
-                    results = [classifier.classify(folder / s["file"]) for s in truth["scenes"]]
+                    results = [classifier.classify(file) for file in files]
                     windows = [window_events(result) for result in results]
                     print_row(f"{model}, hop {hop:g}, windows from 0.3 on", windows, truth, judge)
                     for threshold in thresholds:
