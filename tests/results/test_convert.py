@@ -13,6 +13,8 @@ from oido.cli import classify
 from oido.errors import OptionError, UnknownLabelError
 from oido.results import Results
 from oido.results.convert import Converted, convert
+from oido.types import Row
+from oido.writers.tables import also_text
 from tests.results.results_folders import FolderMaker, event, recording, run
 
 LABELS_AND_CAPTIONS = ("audacity", "raven", "srt", "vtt")
@@ -151,6 +153,25 @@ def test_what_an_event_stands_for_and_archives_that_do_not_say_it(
     assert table["also"].to_pylist() == joined
     selections = lines_of(tmp_path / "out/a.selections.txt")
     assert [row["Also"] for row in selections] == joined
+
+
+def test_labels_with_bars_come_out_as_they_were_written(tmp_path: Path) -> None:
+    labels = ("Cars|Trucks", "back\\slash", "Dog", "\\|")
+    place = ("a.wav", None, 1.0, 2.0)
+    text = also_text(Row(*place, "Bark", 4, 0.5, None, labels))
+    maker = FolderMaker(tmp_path / "results")
+    rows = [{**event("a.wav", 1.0, 2.0, "Bark"), "also": text}]
+    maker.commit({"recordings": [recording("a.wav", 4.0)], "events": rows})
+
+    converted(maker.folder, f"{tmp_path}/out/", "csv", "json", "parquet", "raven")
+
+    [listed] = json.loads((tmp_path / "out/events.json").read_text())
+    assert listed["also"] == list(labels)
+    with (tmp_path / "out/events.csv").open(newline="") as file:
+        assert [row["also"] for row in csv.DictReader(file)] == [text]
+    table = pyarrow.parquet.read_table(tmp_path / "out/events.parquet")
+    assert table["also"].to_pylist() == [text]
+    assert [row["Also"] for row in lines_of(tmp_path / "out/a.selections.txt")] == [text]
 
 
 def test_embeddings_and_windows(heard: Path, tmp_path: Path) -> None:

@@ -146,7 +146,8 @@ def test_probabilities_and_own_thresholds_make_the_events(page: Any) -> None:
           session.setLimits({threshold: 0.3, thresholds: info.thresholds});
           session.finish(5 * 7680 + 15600);
           const told = session.events.map(event => ({...event, file: session.name}));
-          return csv([...told, {...told[0], also: ["d", "e, f"]}], true).split("\\n");
+          const also = ["d", "e, f", "g|h", "\\\\"];
+          return csv([...told, {...told[0], also}], true).split("\\n");
         }""",
         sigmoids,
     )
@@ -160,6 +161,6 @@ def test_probabilities_and_own_thresholds_make_the_events(page: Any) -> None:
         "file,channel,start_time,end_time,label,label_index,score,probability,also",
         f'x.wav,,0.0,1.2075,"b, c",1,{values[1]},{values[3]},',
         f"x.wav,,1.6875,2.6475,a,0,{values[0]},{values[2]},",
-        f'x.wav,,0.0,1.2075,"b, c",1,{values[1]},{values[3]},"d|e, f"',
+        f'x.wav,,0.0,1.2075,"b, c",1,{values[1]},{values[3]},"d|e, f|g\\|h|\\\\"',
         "",
     ]

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from oido.writers.base import ALSO, COLUMNS
 from oido.writers.formats import format_named
+from oido.writers.tables import also_labels, also_text
 from tests.writers.written_rows import ROWS, read_back, written
 
 
@@ -35,3 +38,30 @@ def test_quantised_scores_are_written_exactly(name: str) -> None:
     assert [float(r["score"]) for r in read_back(entry, written(entry, rows))] == [
         n / 256 for n in range(257)
     ]
+
+
+BARS = ("Cars|Trucks", "|", "\\", "a\\", "\\|b", "plain", "Dog\\Cat")
+
+
+@given(st.lists(st.text(st.sampled_from("ab\\|, \n\t\"'") | st.characters(), min_size=1)))
+@example(list(BARS))
+def test_labels_that_hold_bars_are_read_back_the_same(labels: list[str]) -> None:
+    text = also_text(ROWS[0]._replace(also=tuple(labels)))
+    assert also_labels(text) == tuple(labels)
+
+
+@pytest.mark.parametrize("name", ["csv", "parquet"])
+def test_tables_keep_bars_apart(name: str) -> None:
+    entry = format_named(name)
+    row = ROWS[0]._replace(also=BARS)
+    [found] = read_back(entry, written(entry, [row]))
+    assert found["also"].startswith("Cars\\|Trucks|\\||\\\\|")
+    assert also_labels(found["also"]) == BARS
+
+
+def test_labels_without_bars_are_as_they_were() -> None:
+    row = ROWS[0]._replace(also=("Dog", "Police car (siren)"))
+    assert also_text(row) == "Dog|Police car (siren)"
+    # Of tables of before, whose labels nothing marked.
+    assert also_labels("a\\b|c") == ("a\\b", "c")
+    assert also_labels("") == ()

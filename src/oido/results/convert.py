@@ -28,6 +28,7 @@ from oido.writers.formats import (
     Format,
     format_named,
 )
+from oido.writers.tables import also_labels
 
 _TABLES = ("events", "windows", "clips", "embeddings")
 
@@ -182,7 +183,7 @@ def _by_recording(
             columns[-1] = [np.asarray(vector, np.float32) for vector in columns[-1]]
         else:
             position = names.index("also")
-            columns[position] = [tuple(filter(None, text.split("|"))) for text in columns[position]]
+            columns[position] = [also_labels(text) for text in columns[position]]
         rows: list[AnyRow] = [kind(**dict(zip(names, values))) for values in zip(*columns)]
         start = 0
         for end in range(1, len(rows) + 1):

@@ -15,6 +15,7 @@ from typing import IO, NamedTuple
 
 from oido.types import Row
 from oido.writers.base import TextWriter, score_of
+from oido.writers.tables import also_text
 
 
 class AudacityWriter(TextWriter):
@@ -66,7 +67,7 @@ class RavenWriter(TextWriter):
             *place,
             _cell(row.label),
             score_of(row.score),
-            _cell("|".join(row.also)),
+            _cell(also_text(row)),
         )
 
 

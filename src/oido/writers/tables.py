@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
@@ -33,8 +34,14 @@ def _columns(calibrated: bool) -> tuple[str, ...]:
 
 
 def also_text(row: Row) -> str:
-    """The labels that a row stands for, as tables have them."""
-    return "|".join(row.also)
+    r"""The labels that a row stands for, as tables have them: with ``\|`` for a bar in a label."""
+    return "|".join(re.sub(r"[\\|]", r"\\\g<0>", label) for label in row.also)
+
+
+def also_labels(text: str) -> tuple[str, ...]:
+    """The labels of `also_text`."""
+    labels = re.findall(r"(?:\\[\\|]|[^|])+", text)
+    return tuple(re.sub(r"\\([\\|])", r"\1", label) for label in labels)
 
 
 class CsvWriter:
@@ -62,7 +69,11 @@ class JsonLinesWriter(TextWriter):
         self._calibrated = calibrated
 
     def text(self, row: Row) -> str:
-        return json.dumps(record_of(row, self._calibrated), ensure_ascii=False) + "\n"
+        return json.dumps(self.record(row), ensure_ascii=False) + "\n"
+
+    def record(self, row: Row) -> dict[str, Any]:
+        """A row as the values that JSON has."""
+        return record_of(row, self._calibrated)
 
 
 class JsonWriter(JsonLinesWriter):

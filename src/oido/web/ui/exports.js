@@ -33,7 +33,7 @@ export function csv(rows, calibrated) {
       floatText(rounded(row.score, 8)),
     ];
     if (calibrated) values.push(row.probability === null ? "" : floatText(rounded(row.probability, 8)));
-    values.push(quoted(row.also.join("|")));
+    values.push(quoted(row.also.map((label) => label.replace(/[\\|]/g, "\\$&")).join("|")));
     lines.push(values.join(","));
   }
   return `${lines.join("\n")}\n`;
