@@ -204,6 +204,12 @@ _STREAM = (
         "step between windows, for YAMNet a multiple of 0.01 up to 0.96 (default 0.48)",
     ),
     Option(
+        "framewise SCORE",
+        SHARE,
+        "of windows: what events are made of, too, which are the scores of the parts of each "
+        "window, those of SCORE or more",
+    ),
+    Option(
         "locale LANGUAGE", TEXT, "language of the labels that are written: en (default) or es", "en"
     ),
     Option(

@@ -15,7 +15,7 @@ from oido.inference.export import check_windows
 from oido.inference.predictor import Predictor
 from oido.models.labels import label_indices
 from oido.models.loading import ensemble, load_model
-from oido.models.model import AudioModel, WholeNetwork
+from oido.models.model import AudioModel, Novelty, WholeNetwork
 from oido.models.tflite.editor import TfliteGraph
 from oido.models.tflite.front_end import whole_graph
 from oido.models.tflite.metadata import read_metadata
@@ -97,6 +97,7 @@ def test_two_networks_are_refused(model: AudioModel) -> None:
 def test_what_the_page_knows_of_a_model(model: AudioModel, two_heads: AudioModel) -> None:
     described = describe_model(model, device_model(model))
     assert described["imageSamples"] == 15_360
+    assert (described["columns"], described["leastSimilarity"]) == (3, None)
     assert described["calibration"] is None
     animal, dog, bark = label_indices(model.labels, ["Animal", "Dog", "Bark"])
     assert set(described["kinship"]["ancestors"][bark]) >= {animal, dog}
@@ -105,6 +106,7 @@ def test_what_the_page_knows_of_a_model(model: AudioModel, two_heads: AudioModel
 
     taught = describe_model(two_heads, None)
     assert (taught["url"], taught["kinship"]) == (None, None)
+    assert (taught["columns"], taught["leastSimilarity"]) == (3, None)
     assert taught["labels"] == ["calm", "loud", "bright"]
     assert taught["thresholds"] == [0.75, 0.2, 0.2]
     assert taught["calibration"] == {
@@ -112,3 +114,12 @@ def test_what_the_page_knows_of_a_model(model: AudioModel, two_heads: AudioModel
         "transformation": 0,
         "defaultScore": 0.0,
     }
+
+
+def test_the_page_knows_what_a_server_tells_of_windows(model: AudioModel) -> None:
+    """How many parts each has, and of a taught model below which similarity it is unknown."""
+    taught = replace(model, novelty=Novelty("similarity", 0.625))
+    assert describe_model(taught, None)["leastSimilarity"] == 0.625
+    assert describe_model(ensemble(model, model), None)["columns"] == 3
+    whole = replace(model, network=WholeNetwork(model.path.read_bytes()))
+    assert describe_model(whole, None)["columns"] == 0

@@ -16,16 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import soundfile
-
-from oido import AudioClassifier, Event
-from oido.inference.block import Block
-from oido.inference.postprocess import HeadPostprocessor
-from oido.models.model import AudioModel
-from oido.params import Detection, Selection, Windowing
-from oido.signal.level import LevelMeter
-
 ROOT = Path(__file__).parents[2]
 STREET = ROOT / "examples" / "street.flac"
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
@@ -169,33 +159,6 @@ def hear_street(page: Any) -> None:
     """Give the page examples/street.flac, and wait until it was heard."""
     page.set_input_files("#file", STREET)
     page.wait_for_selector("body[data-state=done]")
-
-
-def window_events(model: AudioModel, threshold: float | None = None) -> list[Event]:
-    """The events of examples/street.flac as the page makes them of a server's answer: it tells the
-    scores of windows, those of 0.02 and more, and not what a window's parts are."""
-    samples, rate_hz = soundfile.read(STREET, dtype="float32")
-    result = AudioClassifier(model, jobs=1).classify(STREET)
-    is_sent = result.decision_values >= 0.02
-    own = min((value for _, value in model.head.thresholds), default=1.0) / 2
-    if own < 0.02:
-        is_sent = result.decision_values >= np.float32(int(own * 1e4) / 1e4)
-    postprocessor = HeadPostprocessor(
-        model.head, slice(0, len(model.labels)), Selection(), locale="en", rolls_up=False
-    )
-    windowing = Windowing.from_seconds(model.windows, None)
-    detector = postprocessor.detector(windowing, model.image_samples, Detection(threshold))
-    block = Block(
-        0,
-        np.where(is_sent, result.scores, np.float32(0)),
-        result.embeddings,
-        result.weights,
-        result.loudness,
-        result.times,
-        levels=LevelMeter(rate_hz).push(samples),
-    )
-    events = detector.push(block) + detector.flush(len(samples))
-    return sorted(events, key=lambda e: (e.start_time, e.label_index))
 
 
 def rows_of(page: Any) -> list[tuple[str, str]]:

@@ -13,8 +13,7 @@ import soundfile
 
 import oido
 from oido.cli.main import run
-from oido.models.model import AudioModel
-from tests.web.browsing import PHONE, STREET, Pages, hear_street, notice_of, rows_of, window_events
+from tests.web.browsing import PHONE, STREET, Pages, hear_street, notice_of, rows_of
 
 SIREN = {"Siren", "Civil defense siren", "Ambulance (siren)", "Police car (siren)", "Alarm"}
 
@@ -23,18 +22,11 @@ THRESHOLDS = (0.6, 0.2, 0.05)
 
 
 @pytest.fixture(scope="module")
-def street_events(
-    classifier: oido.AudioClassifier, model: AudioModel
-) -> dict[tuple[str, float], list[tuple[str, str]]]:
-    """What the page's table must have, by place and threshold: on the device, what Python has."""
+def street_events(classifier: oido.AudioClassifier) -> dict[float, list[tuple[str, str]]]:
+    """What the page's table must have in both places, by threshold: what Python has."""
     result = classifier.classify(STREET)
-    by_place = {
-        "device": lambda threshold: result.events(threshold=threshold),
-        "server": lambda threshold: window_events(model, threshold),
-    }
     return {
-        (place, threshold): [(_clocks(e), e.label) for e in find(threshold)]
-        for place, find in by_place.items()
+        threshold: [(_clocks(e), e.label) for e in result.events(threshold=threshold)]
         for threshold in THRESHOLDS
     }
 
@@ -51,8 +43,8 @@ def _move(page: Any, threshold: float) -> None:
     )
 
 
-def test_a_dropped_recording_has_the_events_of_its_windows(
-    pages: Pages, street_events: dict[tuple[str, float], list[tuple[str, str]]]
+def test_a_dropped_recording_has_the_events_of_python(
+    pages: Pages, street_events: dict[float, list[tuple[str, str]]]
 ) -> None:
     page = pages.open("server")
 
@@ -70,7 +62,7 @@ def test_a_dropped_recording_has_the_events_of_its_windows(
     )
     page.wait_for_selector("body[data-state=done]")
 
-    assert rows_of(page) == street_events["server", 0.2]
+    assert rows_of(page) == street_events[0.2]
     assert page.inner_text("#bars").startswith("Speech")
     assert "street.flac: 0:30.0" in page.inner_text("#status")
 
@@ -79,7 +71,7 @@ def test_a_dropped_recording_has_the_events_of_its_windows(
 def test_the_threshold_acts_at_once_and_as_pythons(
     pages: Pages,
     where: str,
-    street_events: dict[tuple[str, float], list[tuple[str, str]]],
+    street_events: dict[float, list[tuple[str, str]]],
     request: pytest.FixtureRequest,
 ) -> None:
     if where == "device":
@@ -92,7 +84,7 @@ def test_the_threshold_acts_at_once_and_as_pythons(
         _move(page, threshold)
         if page.is_visible("#show-all"):
             page.click("#show-all")
-        expected = street_events[where, threshold]
+        expected = street_events[threshold]
         assert len(expected) > 2
         assert rows_of(page) == expected
         assert page.inner_text("#found-count") == f"{len(expected)} events"
@@ -104,7 +96,7 @@ def test_the_threshold_acts_at_once_and_as_pythons(
 
 
 def test_a_recording_is_heard_on_the_device(
-    pages: Pages, on_device: None, street_events: dict[tuple[str, float], list[tuple[str, str]]]
+    pages: Pages, on_device: None, street_events: dict[float, list[tuple[str, str]]]
 ) -> None:
     page = pages.open("device")
     assert page.inner_text("#badge") == "Audio stays on this device"
@@ -113,7 +105,7 @@ def test_a_recording_is_heard_on_the_device(
 
     heard = rows_of(page)
     assert {what for _, what in heard} & SIREN
-    assert heard == street_events["device", 0.2]
+    assert heard == street_events[0.2]
     titles = page.eval_on_selector_all("#rows .what", "cells => cells.map(c => c.title)")
     assert any(title.startswith("also: ") for title in titles)
     sent = [url for url in pages.requests if "/v1/classify" in url or "/v1/stream" in url]
@@ -153,10 +145,17 @@ def test_the_microphone_is_heard(pages: Pages, where: str, request: pytest.Fixtu
     page.wait_for_function("() => document.querySelector('#now-title').innerText.startsWith('At ')")
 
 
+@pytest.mark.parametrize("where", ["server", "device"])
 def test_exports_are_those_of_the_command_line(
-    pages: Pages, on_device: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pages: Pages,
+    where: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
-    page = pages.open("device")
+    if where == "device":
+        request.getfixturevalue("on_device")
+    page = pages.open(where)
     hear_street(page)
     monkeypatch.chdir(STREET.parent)
     for locale, name in (("en", "csv"), ("en", "srt"), ("en", "audacity"), ("es", "csv")):
@@ -179,16 +178,74 @@ def test_exports_are_those_of_the_command_line(
 
 
 def test_a_format_that_only_the_server_knows_is_heard_without_a_picture(
-    pages: Pages, tmp_path: Path
+    pages: Pages, tmp_path: Path, classifier: oido.AudioClassifier
 ) -> None:
     samples, rate_hz = soundfile.read(STREET, dtype="int16")
     path = tmp_path / "siren.aiff"
-    soundfile.write(path, samples[: 6 * rate_hz], rate_hz)
+    soundfile.write(path, samples[: 12 * rate_hz], rate_hz)
     page = pages.open("server")
 
     page.set_input_files("#file", path)
     page.wait_for_selector("body[data-state=done]")
 
-    assert {what for _, what in rows_of(page)} & SIREN
+    expected = classifier.classify(path).events()
+    assert len(expected) > 1
+    assert rows_of(page) == [(_clocks(e), e.label) for e in expected]
     assert "siren.aiff" in notice_of(page)
     assert page.is_disabled("#play")
+
+
+_STREAM = """async content => {
+  const [{openServer}, {openDevice}, {decodeFile}, {Session}] = await Promise.all([
+    "./engines/server.js", "./core/device_engine.js", "./core/decode.js", "./ui/session.js",
+  ].map(name => import(name)));
+  const {models: [model]} = await (await fetch("web/models.json")).json();
+  const bytes = Uint8Array.from(atob(content), c => c.charCodeAt(0));
+  const {samples} = await decodeFile(new File([bytes], "street.flac"), model.sampleRateHz);
+  const heard = async (engine) => {
+    const session = new Session({name: "stream", engine, audio: null, isLive: true});
+    let last = 0, nWindows = 0;
+    const stream = engine.stream({
+      onWindow: window => { session.add(window); session.advance(); nWindows += 1; },
+      onState: ({dropped}) => { last = dropped; },
+    });
+    for (let at = 0; at < samples.length; at += 1600) {
+      const piece = samples.slice(at, at + 1600);
+      session.addSamples(piece);
+      stream.push(piece);
+      // As slowly as it is heard: of what comes too fast, windows are left out.
+      const due = Math.floor((at - 2 * model.windowSamples) / model.hopSamples);
+      for (let waits = 0; nWindows < due; waits++) {
+        if (waits === 12_000) throw new Error(`window ${due} never came`);
+        await new Promise(resolve => setTimeout(resolve, 5));
+      }
+    }
+    await stream.end();
+    session.finish(samples.length);
+    engine.close();
+    const rows = session.events.map(e => [e.label, e.startTime, e.endTime, e.also]);
+    return {rows, dropped: last, nWindows};
+  };
+  const server = await openServer({model, base: new URL(".", location.href)});
+  const {url: modelUrl, imageSamples, kinship} = model;
+  return {
+    server: await heard(server),
+    device: await heard(await openDevice({modelUrl, imageSamples, kinship})),
+  };
+}"""
+
+
+def test_what_comes_as_time_goes_has_the_same_events_in_both_places(
+    pages: Pages, on_device: None, classifier: oido.AudioClassifier
+) -> None:
+    page = pages.open("server")
+
+    found = page.evaluate(_STREAM, base64.b64encode(STREET.read_bytes()).decode())
+
+    events = classifier.classify(STREET).events()
+    expected = [[e.label, e.start_time, e.end_time, sorted(e.also)] for e in events]
+    assert len(expected) > 5
+    for where in ("server", "device"):
+        assert (found[where]["dropped"], found[where]["nWindows"]) == (0, 62), where
+        rows = [[*row[:3], sorted(row[3])] for row in found[where]["rows"]]
+        assert rows == expected, where

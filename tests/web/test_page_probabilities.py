@@ -15,7 +15,7 @@ import oido
 from oido.models.loading import load_model
 from oido.models.model import AudioModel
 from oido.server.page_files import export_page
-from tests.web.browsing import STREET, Host, Pages, Served, hear_street, serving, window_events
+from tests.web.browsing import STREET, Host, Pages, Served, hear_street, serving
 
 KINDS = {"en-US": ("score", "probability"), "es-ES": ("puntuación", "probabilidad")}
 HIGHEST = {"en-US": "highest {}", "es-ES": "{} máxima"}
@@ -38,17 +38,10 @@ def taught_served(own_cache: Path, taught: Path) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def probabilities(taught: Path) -> dict[str, list[float]]:
-    """Of the events of examples/street.flac, by place, from Python."""
-    classifier = oido.AudioClassifier(taught, jobs=1)
-    events = {
-        "device": classifier.classify(STREET).events(),
-        "server": window_events(classifier.model),
-    }
-    return {
-        place: [event.probability for event in found if event.probability is not None]
-        for place, found in events.items()
-    }
+def probabilities(taught: Path) -> list[float]:
+    """Of the events of examples/street.flac, from Python."""
+    events = oido.AudioClassifier(taught, jobs=1).classify(STREET).events()
+    return [event.probability for event in events if event.probability is not None]
 
 
 def _assert_kind(page: Any, language: str, calibrated: bool) -> None:
@@ -72,15 +65,15 @@ def test_of_a_calibrated_model_they_are_probabilities(
     pages: Pages,
     on_device: None,
     taught_served: Served,
-    probabilities: dict[str, list[float]],
+    probabilities: list[float],
     where: str,
     language: str,
 ) -> None:
     page = pages.open(where, address=taught_served.address, language=language)
     hear_street(page)
     _assert_kind(page, language, calibrated=True)
-    assert len(probabilities[where]) > 3
-    assert _values(page) == pytest.approx(probabilities[where], abs=0.006)
+    assert len(probabilities) > 3
+    assert _values(page) == pytest.approx(probabilities, abs=0.006)
 
 
 @pytest.mark.parametrize("language", ["en-US", "es-ES"])

@@ -82,6 +82,15 @@ class Predictor:
         return self._frames(waveform)
 
 
+def framewise_columns(model: AudioModel) -> int:
+    """Of each window, whose scores its network gives beside the window's own; 0: it gives none."""
+    network = networks_of(model)[0].network
+    extended = None
+    if isinstance(network, LogMelNetwork):
+        extended = with_framewise(network.graph.network)
+    return 0 if extended is None else extended[1]
+
+
 def whole_runtime(network: WholeNetwork) -> WholeRuntime:
     """What runs a network as it is."""
     return WholeRuntime(network.content, network.heads, network.embedding)

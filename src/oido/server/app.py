@@ -23,6 +23,7 @@ from oido.errors import OidoError, OptionError
 from oido.options import read_query
 from oido.params import Windowing
 from oido.server.access import Access, Guard
+from oido.server.evidence import framewise_floor
 from oido.server.metrics import CONTENT_TYPE, CountRequests, ServerMetrics
 from oido.server.model_store import ModelStore, ServedModel
 from oido.server.openapi import documentation_routes
@@ -117,10 +118,10 @@ class _Endpoints:
     async def classify(self, request: Request) -> Response:
         """``POST /v1/classify``: the rows that `oido classify --format json` would write."""
         pairs = [(n, v) for n, v in request.query_params.multi_items() if n not in _OWN_OPTIONS]
-        served, plan = self._plan(pairs)
+        served, plan, framewise = self._plan(pairs)
         async with self._uploads.receive(request) as upload:
             self._metrics.upload_bytes.inc(upload.size_bytes)
-            answer = await self._predict(request, plan, upload)
+            answer = await self._predict(request, plan, framewise, upload)
         self._metrics.upload_audio_seconds.inc(answer.duration)
         if answer.failure is not None:
             raise _failed(answer)
@@ -151,8 +152,11 @@ class _Endpoints:
         self._metrics.uploads_here.set(self._uploads.bytes_here)
         return Response(self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
-    def _plan(self, pairs: list[tuple[str, str]]) -> tuple[ServedModel, Plan]:
-        """The model and the plan. Raises for every wrong option, before the upload."""
+    def _plan(self, pairs: list[tuple[str, str]]) -> tuple[ServedModel, Plan, float | None]:
+        """The model, the plan, and the lowest framewise score that is wanted, or None.
+
+        Raises for every wrong option, before the upload.
+        """
         options = read_query(pairs)
         served = self._models.find(options["model"])
         plan = make_plan(
@@ -163,13 +167,15 @@ class _Endpoints:
         )
         served.postprocessor(plan.selection, locale=plan.locale, head=plan.head)
         Windowing.from_seconds(served.model.windows, plan.hop)
-        return served, plan
+        return served, plan, framewise_floor(options)
 
-    async def _predict(self, request: Request, plan: Plan, upload: UploadedFile) -> PoolAnswer:
+    async def _predict(
+        self, request: Request, plan: Plan, framewise: float | None, upload: UploadedFile
+    ) -> PoolAnswer:
         """The answer of a worker; cancelled if the client disconnects."""
         limits = self._limits
         task = Task(0, upload.path, upload.name, upload.name, size_bytes=upload.size_bytes)
-        job = Job(plan, task, limits.duration_seconds, limits.rows)
+        job = Job(plan, task, limits.duration_seconds, limits.rows, framewise)
         running = asyncio.ensure_future(self._pool.classify(job))
         leaving = asyncio.ensure_future(_left(request))
         try:

@@ -20,7 +20,7 @@ import numpy as np
 from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head
 from oido.inference.export import check_windows, export
-from oido.inference.predictor import Predictor, whole_runtime
+from oido.inference.predictor import Predictor, framewise_columns, whole_runtime
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, EnsembleNetwork, LogMelNetwork, WholeNetwork
 from oido.models.taxonomy import ancestors, columns_above, parents
@@ -84,8 +84,10 @@ def describe_model(model: AudioModel, device: DeviceModel | None) -> dict[str, A
 
     device: its file for a browser, whose url, size and hash these are; None if only a server can
     run it. calibrated: its results are probabilities, by this calibration. thresholds: one for each
-    label, or None where the model has none of its own. imageSamples: as `AudioModel`'s. kinship: of
-    each label, the columns above it and right above it; None where none is above another.
+    label, or None where the model has none of its own. imageSamples: as `AudioModel`'s. columns:
+    as `framewise_columns`. leastSimilarity: below it is unknown, None of a model that does not
+    tell. kinship: of each label, the columns above it and right above it; None where none is above
+    another.
     """
     head, windows, own = model.head, model.windows, dict(model.head.thresholds)
     content = None if device is None else device.content
@@ -101,6 +103,8 @@ def describe_model(model: AudioModel, device: DeviceModel | None) -> dict[str, A
         "windowSamples": windows.window_samples,
         "hopSamples": windows.hop_samples,
         "imageSamples": model.image_samples,
+        "columns": framewise_columns(model),
+        "leastSimilarity": model.least_similarity,
         "heads": [each.name for each in model.heads],
         "calibrated": head.calibration is not None,
         "calibration": _calibration_of(head),

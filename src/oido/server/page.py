@@ -22,6 +22,7 @@ from starlette.routing import BaseRoute, Route
 
 from oido._version import __version__
 from oido.errors import OidoError
+from oido.inference.predictor import validated
 from oido.server.access import Access
 from oido.server.device_model import describe_model, device_model
 from oido.server.model_store import load_configured_model
@@ -132,7 +133,7 @@ class _Page:
             own = None
             with suppress(OidoError):  # an ensemble, or what this installation cannot export
                 own = device_model(model, heads_are_new=is_new)
-            described.append(describe_model(model, own))
+            described.append(describe_model(validated(model), own))
             if own is not None:
                 on_device.append(own)
         self._models = {model.url: model.content for model in on_device}

@@ -20,6 +20,7 @@ from oido.errors import EmptyAudioError, OidoError, OptionError
 from oido.inference.backpressure import DecimatingQueue
 from oido.inference.block import Block
 from oido.params import Windowing
+from oido.server.evidence import evidence_of, framewise_floor
 from oido.server.model_store import ServedModel
 from oido.server.problems import Problem, problem_of
 from oido.server.protocol import STREAM_NAME, Header, text_of
@@ -50,6 +51,7 @@ class Session:
         options = header.options
         if options["level"] == "events" and options["top"] is not None:
             raise OptionError("top is for windows: a stream's strongest events are never known")
+        self._floor = framewise_floor(options)
         self._plan = make_plan(options, model=served.source, calibrated=calibrated)
         self._postprocessor = served.postprocessor(self._plan.selection, locale=self._plan.locale)
         self.windowing = Windowing.from_seconds(served.model.windows, self._plan.hop)
@@ -125,8 +127,8 @@ class Session:
                 self._send_events("rows", self._detector.push(block))
                 self._send_events("began", self._detector.begun())
             else:
-                for number, scores in enumerate(block.scores, start=block.first_window):
-                    self._send_window(number, scores)
+                for position in range(len(block.scores)):
+                    self._send_window(block, position)
             self._windows += len(block.scores)
         n_samples = self._stream.n_samples
         self._on_seconds((n_samples - self._reported_samples) / self.windowing.sample_rate_hz)
@@ -145,14 +147,16 @@ class Session:
             self.problem = Problem(500, "InternalError", reason)
         self.outbox.close()
 
-    def _send_window(self, number: int, scores: Any) -> None:
+    def _send_window(self, block: Block, position: int) -> None:
+        number = block.first_window + position
         start, end = self.windowing.span(number)
-        best = self._postprocessor.selector.categories(scores, self._plan.top)
+        best = self._postprocessor.selector.categories(block.scores[position], self._plan.top)
         rows = [
             Row(STREAM_NAME, None, start, end, c.display_name, c.index, c.score, c.probability)
             for c in best
         ]
-        self.outbox.push_window(number, self._rows_text(end, rows))
+        more = {} if self._floor is None else evidence_of(block, position, self._floor)
+        self.outbox.push_window(number, self._rows_text(end, rows, **more))
 
     def _send_events(self, kind: str, events: list[Event]) -> None:
         rows = [event_row(STREAM_NAME, None, event) for event in events]
@@ -161,9 +165,9 @@ class Session:
             count = len(rows) if kind == "rows" else 0  # they come again when they are over
             self.outbox.push_events(self._rows_text(time, rows, kind), count)
 
-    def _rows_text(self, time: float, rows: list[Row], kind: str = "rows") -> str:
+    def _rows_text(self, time: float, rows: list[Row], kind: str = "rows", **more: Any) -> str:
         records = [record_of(row, self._plan.calibrated) for row in rows]
-        return text_of(kind, time=seconds_of(time), rows=records)
+        return text_of(kind, time=seconds_of(time), rows=records, **more)
 
 
 class Outbox:

@@ -19,7 +19,7 @@ import signal
 import struct
 import sys
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import IO, Any, NamedTuple
 
 from oido.batch.plan import Failure, FileSummary, Plan, Task
@@ -28,6 +28,7 @@ from oido.batch.worker_process import serve_parent, tasks_of
 from oido.errors import OidoError
 from oido.inference.classifier import AudioClassifier
 from oido.models.model import AudioModel, Precision
+from oido.server.evidence import EvidenceRow, EvidenceRows, EvidenceWriter
 from oido.server.model_store import load_configured_model
 from oido.writers.tables import JsonWriter
 
@@ -48,12 +49,16 @@ class Setup(NamedTuple):
 
 
 class Job(NamedTuple):
-    """One recording to classify. plan.model is one of the setup's."""
+    """One recording to classify. plan.model is one of the setup's.
+
+    framewise: not None for windows with what events are made of (`oido.server.evidence`).
+    """
 
     plan: Plan
     task: Task
     most_seconds: float
     most_rows: int
+    framewise: float | None = None
 
 
 def read_message(stream: IO[bytes]) -> tuple[int, bytes]:
@@ -103,7 +108,12 @@ class _Worker:
     def _classify(self, job: Job) -> dict[str, Any]:
         run, failure = None, None
         try:
-            run = RecordingRun(self._classifier(job.plan), job.plan, job.task)
+            classifier, make_rows = self._classifier(job.plan), None
+            if job.framewise is not None:
+                make_rows = partial(
+                    EvidenceRows, job.plan, classifier, job.task.name, job.framewise
+                )
+            run = RecordingRun(classifier, job.plan, job.task, make_rows)
             failure = self._send_rows(run, job)
         except BrokenPipeError:
             raise
@@ -125,16 +135,20 @@ class _Worker:
 
     def _send_rows(self, run: RecordingRun, job: Job) -> Failure | None:
         text = io.StringIO()
-        writer = JsonWriter(text, job.plan.calibrated)
+        make_writer = JsonWriter if job.framewise is None else EvidenceWriter
+        writer = make_writer(text, job.plan.calibrated)
         n_rows = 0
         for rows in run.rows():
-            n_rows += len(rows)
+            n_rows += sum(row.size if isinstance(row, EvidenceRow) else 1 for row in rows)
             if run.summary.duration > job.most_seconds:
                 reason = f"{job.task.name}: is longer than {job.most_seconds:g} s"
                 return Failure("LimitError", f"{reason}, the most that this server hears at once")
             if n_rows > job.most_rows:
                 reason = f"{job.task.name}: the answer has more than {job.most_rows} rows"
-                return Failure("LimitError", f"{reason}; ask for a smaller top or a longer hop")
+                remedy = "a smaller top or a longer hop"
+                if job.framewise is not None:
+                    remedy = "a smaller top, a longer hop or a higher framewise"
+                return Failure("LimitError", f"{reason}; ask for {remedy}")
             writer.write(rows)  # type: ignore[arg-type]  # a plan of labels makes no embeddings
             self._send(ROWS, _drain(text))
         writer.close()

@@ -42,14 +42,17 @@ export interface WindowScores {
   probabilities: Float32Array | null;
   /** How near it is to what was taught. */
   novelty?: number | null;
-  /** The scores of its columns; null where the model gives none. */
+  /** The scores of its columns, or of all of it where it has none; null: as `scores`. */
   columns?: Float32Array[] | null;
   /** Something before it was never heard. */
   isAfterGap?: boolean;
 }
 
-/** nSamples: the recording's length at the model's rate. damage: a sentence, where only its beginning was heard. */
-export type WindowList = WindowScores[] & { nSamples?: number; damage?: string };
+/**
+ * nSamples: the recording's length at the model's rate. levels: of its sound. damage: a sentence, where only its
+ * beginning was heard.
+ */
+export type WindowList = WindowScores[] & { nSamples?: number; levels?: Float32Array; damage?: string };
 
 /** The server is asked again in so many seconds, and why: the kind of an OidoError. */
 export interface Waiting {
@@ -152,6 +155,8 @@ export interface ListedModel {
   windowSamples: number;
   hopSamples: number;
   imageSamples: number;
+  columns: number;
+  leastSimilarity: number | null;
   heads: string[];
   calibrated: boolean;
   calibration: { text: string; transformation: number; defaultScore: number } | null;

@@ -139,7 +139,7 @@ export class WindowFrames {
    */
   push({ index, scores, novelty = null, columns = null, isAfterGap = false }) {
     if (index < this.#nWindows) return [];
-    let parts = this.grid.columns && columns ? columns : [scores];
+    let parts = columns ?? [scores];
     if (this.#hasSimilarity) parts = parts.map((part) => Float32Array.from([...part, novelty ?? 1]));
     const isHeld = !isAfterGap && this.#last.length > 0;
     const before = isHeld ? this.#last : parts.map((part) => new Float32Array(part.length));

@@ -13,13 +13,22 @@ import { ServerStream } from "./server_stream.js";
 
 /**
  * One label of one window, as the server writes it.
- * @typedef {{start_time: number, label_index: number, score: number, probability?: number}} Row
+ * @typedef {{label_index: number, score: number, probability?: number}} Row
+ *
+ * A window of it: its rows, and what events are made of. framewise: of each part of it, score by label index.
+ * levels: of the next 20 ms each, of a recording only.
+ * @typedef {{rows: Row[], framewise: Record<string, number>[], similarity?: number | null}} Told
+ *
+ * @typedef {Told & {levels?: number[]}} ToldOfRecording
  */
 
 const ATTEMPTS = 6;
 
 /** Of scores that are asked for; a longer recording has too many rows, and gets the next. */
 const FLOORS = [0.02, 0.05, 0.15];
+
+/** Of a floor: that of framewise scores, which are pooled; what stands as 0 then changes an event by less. */
+const FRAMEWISE_SHARE = 1 / 32;
 
 const RETRIED = new Set(["GoneError", "BusyError"]);
 
@@ -54,10 +63,10 @@ class ServerEngine {
       hopSamples: model.hopSamples,
       calibrated: model.calibrated,
       thresholds: model.thresholds ? Float32Array.from(model.thresholds) : null,
-      columns: 0, // the server tells the scores of windows
+      columns: model.columns,
       imageSamples: model.imageSamples,
       kinship: model.kinship,
-      leastSimilarity: null,
+      leastSimilarity: model.leastSimilarity,
     };
     /** Scores below it are not asked for, and stand as 0. */
     this.floor = floorsFor(this.info.thresholds)[0];
@@ -68,8 +77,8 @@ class ServerEngine {
    * Hears a whole recording: `file` as it is, or else the samples. onWait({why, seconds}): it is tried
    * again later; null: it answers.
    *
-   * The array of windows has nSamples, the recording's length at the model's rate, and damage, a
-   * sentence, where only its beginning could be heard.
+   * The array of windows has nSamples, the recording's length at the model's rate, levels, those of its sound,
+   * and damage, a sentence, where only its beginning could be heard.
    * @param {Float32Array | null} samples
    * @param {HearOptions} [options]
    * @returns {Promise<WindowList>}
@@ -109,13 +118,14 @@ class ServerEngine {
       encoding: "f32le",
       level: "windows",
       threshold: this.floor,
+      framewise: this.floor * FRAMEWISE_SHARE,
       ...(this.#token && { token: this.#token }),
     };
     return new ServerStream({
       address: address.href,
       header,
       info,
-      windowOf: (index, rows) => this.#window(index, rows),
+      windowOf: (index, told) => this.#window(index, told),
       onWindow,
       onState,
     });
@@ -154,7 +164,13 @@ class ServerEngine {
    * @returns {Promise<WindowList>}
    */
   async #classify(body, floor, signal) {
-    const query = new URLSearchParams({ level: "windows", threshold: String(floor), model: this.info.name });
+    const framewise = String(floor * FRAMEWISE_SHARE);
+    const query = new URLSearchParams({
+      level: "windows",
+      threshold: String(floor),
+      framewise,
+      model: this.info.name,
+    });
     if (body.name) query.set("name", body.name);
     const address = new URL(`v1/classify?${query}`, this.#base);
     const headers = new Headers(this.#token ? { Authorization: `Bearer ${this.#token}` } : {});
@@ -172,26 +188,22 @@ class ServerEngine {
   }
 
   /**
-   * Every window of the recording; those without a row score nothing.
-   * @param {Row[]} rows
+   * Every window of the recording.
+   * @param {ToldOfRecording[]} told
    * @param {number} duration
    */
-  #windows(rows, duration) {
-    const { sampleRateHz, hopSamples } = this.info;
-    const nSamples = Math.round(duration * sampleRateHz);
-    const count = new Windowing(this.info).count(nSamples);
-    const byWindow = Array.from({ length: count }, () => /** @type {Row[]} */ ([]));
-    for (const row of rows) byWindow[Math.round((row.start_time * sampleRateHz) / hopSamples)]?.push(row);
-    const windows = byWindow.map((each, index) => this.#window(index, each));
-    return Object.assign(windows, { nSamples });
+  #windows(told, duration) {
+    const windows = told.map((each, index) => this.#window(index, each));
+    const levels = Float32Array.from(told.flatMap((each) => each.levels ?? []));
+    return Object.assign(windows, { nSamples: Math.round(duration * this.info.sampleRateHz), levels });
   }
 
   /**
    * @param {number} index
-   * @param {Row[]} rows
+   * @param {Told} told
    * @returns {WindowScores}
    */
-  #window(index, rows) {
+  #window(index, { rows, framewise, similarity = null }) {
     const { labels, calibrated } = this.info;
     const [startTime, endTime] = new Windowing(this.info).times(index);
     const scores = new Float32Array(labels.length);
@@ -200,7 +212,12 @@ class ServerEngine {
       scores[row.label_index] = row.score;
       if (probabilities) probabilities[row.label_index] = row.probability ?? 0;
     }
-    return { index, startTime, endTime, scores, probabilities };
+    const columns = framewise.map((part) => {
+      const all = new Float32Array(labels.length);
+      for (const [label, score] of Object.entries(part)) all[Number(label)] = score;
+      return all;
+    });
+    return { index, startTime, endTime, scores, probabilities, novelty: similarity, columns };
   }
 }
 

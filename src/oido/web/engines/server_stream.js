@@ -10,14 +10,14 @@ import { withResolvers } from "../core/live_stream.js";
 import { pauseSeconds } from "./backoff.js";
 
 /** @import { EngineInfo, StreamEnd, StreamState, Waiting, WindowScores } from "../types.js" */
-/** @import { Row } from "./server.js" */
+/** @import { Row, Told } from "./server.js" */
 
 /**
  * What the server sends.
  * @typedef {{type: string, reason?: string, error?: string, message?: string, rows?: Row[], time?: number,
- *   windows?: number, hop?: number}} Message
+ *   framewise?: Record<string, number>[], similarity?: number | null, windows?: number, hop?: number}} Message
  *
- * @typedef {{address: string, header: object, info: EngineInfo, windowOf: (index: number, rows: Row[]) => WindowScores,
+ * @typedef {{address: string, header: object, info: EngineInfo, windowOf: (index: number, told: Told) => WindowScores,
  *   onWindow: (window: WindowScores) => void, onState: (state: StreamState) => void}} Options
  */
 
@@ -57,7 +57,7 @@ export class ServerStream {
   #ending = null;
 
   /**
-   * header: the protocol's first message. windowOf(index, rows): makes a window.
+   * header: the protocol's first message. windowOf(index, told): makes a window.
    * onWindow: told each; its `isAfterGap` says that something before it was never heard.
    * onState: told {dropped, behindSeconds, hopSamples, waiting, failure}; waiting is null or {why, seconds}
    * until the server is asked again, failure an OidoError after which nothing more comes.
@@ -153,13 +153,14 @@ export class ServerStream {
   }
 
   /** @param {Message} message */
-  #window({ rows = [], time = 0 }) {
+  #window({ time = 0, rows = [], framewise = [], similarity = null }) {
     const { sampleRateHz, windowSamples, hopSamples } = this.#info;
     const local = Math.round((time * sampleRateHz - windowSamples) / hopSamples);
     const index = this.#offset / hopSamples + Math.max(0, local);
     this.#nWindows += 1;
     this.#next = index + 1;
-    this.#onWindow(Object.assign(this.#windowOf(index, rows), { isAfterGap: this.#isAfterGap }));
+    const window = this.#windowOf(index, { rows, framewise, similarity });
+    this.#onWindow(Object.assign(window, { isAfterGap: this.#isAfterGap }));
     this.#isAfterGap = false;
     this.#tell(null);
   }

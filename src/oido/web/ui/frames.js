@@ -110,7 +110,12 @@ export class Frames {
 
   /** @param {Float32Array} samples */
   addSamples(samples) {
-    this.#levels.push(this.#meter.push(samples));
+    this.addLevels(this.#meter.push(samples));
+  }
+
+  /** @param {Float32Array} levels */
+  addLevels(levels) {
+    this.#levels.push(levels);
   }
 
   /**

@@ -34,7 +34,9 @@ export async function hearFile(file, { engine, signal, onStage, onProgress, onWa
   const windows = await engine.hear(decoded?.samples ?? null, { signal, onProgress, onWait, file });
   const audio = decoded && new WholeAudio(decoded.samples, sampleRateHz);
   const session = new Session({ name: file.name, engine, audio, file: audio && file });
-  if (decoded) session.addSamples(decoded.samples);
+  // A server's are of the samples that its scores are of, and of what only it can decode.
+  if (windows.levels) session.addLevels(windows.levels);
+  else if (decoded) session.addSamples(decoded.samples);
   for (const window of windows) session.add(window);
   session.finish(windows.nSamples ?? decoded?.samples.length ?? 0);
   session.damage = windows.damage ?? null;

@@ -73,6 +73,14 @@ export class Session {
     this.frames.addSamples(samples);
   }
 
+  /**
+   * Takes the levels of the sound, where they are known.
+   * @param {Float32Array} levels
+   */
+  addLevels(levels) {
+    this.frames.addLevels(levels);
+  }
+
   /** Makes the events of the windows that were added. */
   advance() {
     this.maker.advance();
