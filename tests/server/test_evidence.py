@@ -24,7 +24,7 @@ from tests.server.uploading import flac, post
 
 pytest.importorskip("websockets")
 
-FLOOR = 0.000625
+FLOOR = 0.0025
 
 
 def made_of(

@@ -27,8 +27,11 @@ const ATTEMPTS = 6;
 /** Of scores that are asked for; a longer recording has too many rows, and gets the next. */
 const FLOORS = [0.02, 0.05, 0.15];
 
-/** Of a floor: that of framewise scores, which are pooled; what stands as 0 then changes an event by less. */
-const FRAMEWISE_SHARE = 1 / 32;
+/**
+ * Of a floor: that of framewise scores. It keeps a quantised network's least step (1/256), and leaves out what
+ * is nothing to two networks heard together (1/512).
+ */
+const FRAMEWISE_SHARE = 1 / 8;
 
 const RETRIED = new Set(["GoneError", "BusyError"]);
 
