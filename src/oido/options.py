@@ -51,6 +51,7 @@ class Option:
     default: Any = None
     choices: tuple[str, ...] = ()
     query_help: str | None = None
+    is_rare: bool = False
 
     @property
     def name(self) -> str:
@@ -218,6 +219,7 @@ _STREAM = (
         "an event that does not stand out of its background lasts while the scores of its frames "
         "are at least R × threshold (default 0.5)",
         0.5,
+        is_rare=True,
     ),
     Option(
         "unknown",
@@ -225,8 +227,14 @@ _STREAM = (
         "of a taught model: stretches unlike all that it was taught, too, as events called unknown",
         False,
     ),
-    Option("min_duration SECONDS", SECONDS, "drop shorter events (default 0)", 0.0),
-    Option("merge_gap SECONDS", SECONDS, "join events of one label this close (default 0)", 0.0),
+    Option("min_duration SECONDS", SECONDS, "drop shorter events (default 0)", 0.0, is_rare=True),
+    Option(
+        "merge_gap SECONDS",
+        SECONDS,
+        "join events of one label this close (default 0)",
+        0.0,
+        is_rare=True,
+    ),
 )
 
 _QUERY = (
@@ -237,15 +245,22 @@ _QUERY = (
         "the mean of all channels (default), each by itself, or channel N from 0",
         "mix",
     ),
-    Option("head NAME", TEXT, "of a model with several: which one (default: the last)"),
     Option(
-        "rollup", FLAG, "give each class the highest score of its own and of those below it", False
+        "head NAME", TEXT, "of a model with several: which one (default: the last)", is_rare=True
+    ),
+    Option(
+        "rollup",
+        FLAG,
+        "give each class the highest score of its own and of those below it",
+        False,
+        is_rare=True,
     ),
     Option(
         "aggregation",
         TEXT,
         f"how windows become a clip (default: the model's own, or {AGGREGATIONS[0]})",
         choices=AGGREGATIONS,
+        is_rare=True,
     ),
 )
 
@@ -255,6 +270,7 @@ _COMMAND = (
         TEXT,
         "float32: a quantised YAMNet's weights with float activations (default: the file's)",
         choices=("int8", "float32"),
+        is_rare=True,
     ),
     Option(
         "thresholds FILE",
@@ -265,6 +281,7 @@ _COMMAND = (
         "calibration FILE.json",
         TEXT,
         "what `oido calibrate` made for this model: probabilities and thresholds",
+        is_rare=True,
     ),
     Option("jobs N", COUNT, "worker processes (default: one per core)"),
     Option(
@@ -273,14 +290,22 @@ _COMMAND = (
         "lowest score, 0..1, or probability of a calibrated model, of a row "
         "in the table of windows (default 0.1)",
         0.1,
+        is_rare=True,
     ),
-    Option("clip_top N", COUNT, "labels for each recording in the table of clips (default 5)", 5),
+    Option(
+        "clip_top N",
+        COUNT,
+        "labels for each recording in the table of clips (default 5)",
+        5,
+        is_rare=True,
+    ),
     Option(
         "split SECONDS",
         SECONDS,
         "hear longer recordings in ranges on all cores, where that gives "
         "the same rows (default 3600; 0: never)",
         3600.0,
+        is_rare=True,
     ),
 )
 

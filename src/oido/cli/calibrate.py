@@ -70,6 +70,7 @@ def add_parser(commands: Any) -> None:
     add_existing(
         "--default-score P", "of labels with an empty line (default 0)", type=float, default=0.0
     )
+    add.rare("guarantee", "confidence", "seed", "transformation", "default_score")
     add.quiet()
 
 

@@ -128,6 +128,18 @@ def add_parser(commands: Any) -> None:
         help="the mean of all channels (default), or channel N from 0",
     )
     prediction.options("head", "calibration")
+    add.rare(
+        "rate",
+        "encoding",
+        "channels",
+        "timeout",
+        "off_after",
+        "pre_roll",
+        "post_roll",
+        "max_clip",
+        "off_events",
+        "forget_speech",
+    )
 
 
 class _Rule(argparse.Action):

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from oido._version import __version__
+from oido.cli.parser import Parser
 from oido.cli.terminal import EXIT_FATAL, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, print_message
 from oido.errors import OidoError, OptionError
 
@@ -42,30 +43,34 @@ examples:
   oido export efficientat/mn04 -o mn04.tflite   a model as one file for phones
   oido doctor                                what works on this machine
 
-oido COMMAND --help tells more about each command.
+oido COMMAND --help, or oido help COMMAND, tells more about each command.
 """
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of every command and option."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="oido",
         description="Hear what is in a recording: sounds of 521 kinds, from when to when.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"oido {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for module in _COMMANDS:
         module.add_parser(commands)
+    for command in commands.choices.values():
+        command.offer_all()
     return parser
 
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] in ([], ["help"]):  # by itself, or before a command
+        words = [*words[1:], "--help"]
     args = argparse.Namespace()
     try:
-        build_parser().parse_args(argv, args)
+        build_parser().parse_args(words, args)
         code: int = args.run(args)
         sys.stdout.flush()
         return code

@@ -78,7 +78,12 @@ class Arguments:
                 facts |= {"metavar": option.metavar, "action": "append", "default": []}
             else:
                 facts |= {"metavar": option.metavar, "type": partial(option.read, name=flag)}
-            self._container.add_argument(flag, **(facts | more))
+            self._container.add_argument(flag, **(facts | more)).is_rare = option.is_rare
+
+    def rare(self, *names: str) -> None:
+        """Only ``--help-all`` shows these of the arguments that there are."""
+        for action in self._container._actions:
+            action.is_rare = getattr(action, "is_rare", False) or action.dest in names
 
     def quiet(self, text: str = "no progress, errors only") -> None:
         """``-q``."""
@@ -164,7 +169,6 @@ def add_command(commands: Any, name: str, run: Command | None, text: str | None)
         help=line[:1].lower() + line[1:].removesuffix("."),
         description=" ".join(description.split()) or None,
         epilog="\n\n".join(rest) or None,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     if run is not None:
         parser.set_defaults(run=lambda args: run(args) or EXIT_OK)

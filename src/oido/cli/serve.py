@@ -72,6 +72,7 @@ def add_parser(commands: Any) -> None:
         type=float,
     )
     add("--max-streams N", "streams at the same time (default 64)", type=int)
+    add.rare("max_body", "max_duration", "max_time", "max_streams")
 
 
 def _run(args: argparse.Namespace) -> None:

@@ -53,6 +53,7 @@ def add_parser(commands: Any) -> None:
     add("--no-cache", "hear everything anew, and keep no embeddings")
     add.options("jobs", help="threads that hear (default: cores)")
     add.quiet()
+    add.rare("seed", "keep_base", "no_unknown", "thorough", "augment", "max_minutes", "no_cache")
 
 
 def _run(args: argparse.Namespace) -> int:

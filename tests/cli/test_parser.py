@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a wrong command line is told, and what the two helps show."""
+
+from __future__ import annotations
+
+import pytest
+
+from oido.cli.main import build_parser, run
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("clasify x.wav", "there is no command 'clasify'; did you mean classify?"),
+        ("zzz", "there is no command 'zzz'; there are: classify, listen, serve,"),
+        ("models fech", "there is no action 'fech'; did you mean fetch?"),
+        ("models", "ACTION is missing (oido models --help"),
+        ("classify", "PATH is missing (oido classify --help"),
+        ("classify x.wav --thresold 3", "there is no option --thresold; did you mean --threshold?"),
+        ("classify x.wav --thresold=3", "there is no option --thresold; did you mean --threshold?"),
+        ("classify x.wav --zzz", "there is no option --zzz (oido classify --help"),
+        ("classify x.wav --hop", "--hop needs one argument"),
+        ("classify x.wav --labels all-of", "--labels must be one of specific, all, not 'all-of'"),
+        ("classify x.wav --events --clip", "not allowed with argument"),
+        ("devices a", "what is 'a'? It is one word too many"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(words, sentence, capsys):
+    assert run(words.split()) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("oido: ")
+    assert sentence in err
+    assert "--help shows what there is)" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [[], ["help"], ["--help"]])
+def test_oido_by_itself_shows_its_help(words, capsys):
+    with pytest.raises(SystemExit) as end:
+        run(words)
+    assert end.value.code == 0
+    assert "oido classify street.m4a" in capsys.readouterr().out
+
+
+def test_help_of_a_command_by_either_word_order(capsys):
+    for words in (["help", "classify"], ["classify", "--help"]):
+        with pytest.raises(SystemExit):
+            run(words)
+    out = capsys.readouterr().out
+    half = len(out) // 2
+    assert out[:half] == out[half:]
+
+
+def test_short_help_leaves_out_what_is_rare_and_says_how_to_see_it(capsys):
+    with pytest.raises(SystemExit):
+        run(["classify", "--help"])
+    short = capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        run(["classify", "--help-all"])
+    whole = capsys.readouterr().out
+    assert "--threshold" in short
+    assert "--off-ratio" not in short
+    assert "--off-ratio" in whole
+    assert "--help-all" in short
+    assert set(short.split()) - set(whole.split()) <= {"[options]", "…"}
+    parser = build_parser()._subparsers._group_actions[0].choices["classify"]
+    assert f"show {len(parser.rare)} rarer options" in " ".join(short.split())
+
+
+def test_no_help_all_where_nothing_is_left_out():
+    parser = build_parser()._subparsers._group_actions[0].choices["devices"]
+    assert "--help-all" not in parser.format_help()
+
+
+def test_a_shortened_option_is_still_understood():
+    args = build_parser().parse_args(["classify", "x.wav", "--agg", "max"])
+    assert args.aggregation == "max"
