@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -37,3 +40,19 @@ def test_the_projection_is_the_mel_matrix_and_its_logarithm(model):
     ].astype(np.float64)
     expected = np.log(magnitudes.astype(np.float64) @ mel.T + 0.001)
     np.testing.assert_allclose(runtime.project(magnitudes), expected, rtol=0, atol=2e-6)
+
+
+def test_nothing_greets_on_standard_error_and_what_is_written_there_stays():
+    code = """
+import os, sys, oido
+from oido.errors import ModelFormatError
+from oido.runtime.litert import LiteRtRuntime
+try:
+    LiteRtRuntime(None, b"no model")
+except ModelFormatError:
+    pass
+classifier = oido.AudioClassifier()
+os.write(2, b"mine")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "mine"

@@ -7,7 +7,11 @@ own threads gain less than whole workers do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -84,8 +88,9 @@ class _Graph:
 
     def __init__(self, content: bytes) -> None:
         try:
-            self._interpreter = Interpreter(model_content=content, num_threads=1)
-            self._interpreter.allocate_tensors()
+            with _without_greeting():
+                self._interpreter = Interpreter(model_content=content, num_threads=1)
+                self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise ModelFormatError(f"LiteRT cannot run this model ({error})") from error
         self._input: int = self._interpreter.get_input_details()[0]["index"]
@@ -110,6 +115,40 @@ class _Graph:
         except (RuntimeError, ValueError) as error:
             raise ModelFormatError(f"LiteRT cannot run this model ({error})") from error
         return [_dequantised(self._interpreter.get_tensor(d["index"]), d) for d in self._outputs]
+
+
+_greeting = threading.Lock()
+"""Held for ever once LiteRT has greeted."""
+
+
+@contextmanager
+def _without_greeting() -> Iterator[None]:
+    """Around the first interpreter of a process, which tells standard error of its delegate.
+
+    What else is written there meanwhile comes afterwards.
+    """
+    if not _greeting.acquire(blocking=False):
+        yield
+        return
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no standard error
+        yield
+        return
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            _greeting.release()  # it has greeted no one yet
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            file.seek(0)
+            for line in file:
+                if not line.startswith(b"INFO: Created TensorFlow Lite"):
+                    os.write(2, line)
 
 
 def _side_by_side(scores: list[F32]) -> F32:
