@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick lint bench docs screens scenes golden web lint-web clean
+.PHONY: help demo test quick lint bench docs screens scenes golden web lint-web wheel clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -67,6 +67,12 @@ golden: $(VENV)/.dev ## make the golden values again, with the untouched model
 
 web: $(VENV)/.demo   ## fetch LiteRT.js, which hears inside the browser (needs npm)
 	$(BIN)/python -m oido.server.vendor
+
+wheel: $(VENV)/.demo ## a wheel in dist/, with LiteRT.js inside where npm is
+	@if command -v npm > /dev/null; then $(BIN)/python -m oido.server.vendor; \
+	else echo "no npm here (it comes with Node.js): this wheel is without LiteRT.js, so its page cannot hear on the device"; fi
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@ls dist/*.whl
 
 clean:           ## remove what make made
 	rm -rf $(VENV) .bench build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make the example recordings: a street scene, a stereo smoke alarm, and what is heard in them.
+"""Make the example recordings: a street scene, a stereo smoke alarm, and sounds to teach.
 
     python examples/make_scenes.py [--out DIR] [--check]
 
 This is a synthesiser, not a field recording. Its constants were tuned by YAMNet's own ear, until
 the model named the sounds, so the files show that a pipeline works from end to end. They say
-nothing about how accurate a model is on real audio.
+nothing about how accurate a model is on real audio. sounds/ has a folder of short clips for each of
+three kinds, as `oido train` takes them, and one of background.
 
 The samples are the same on every run: legacy generators with fixed seeds (`RandomState`, whose
 stream NumPy has frozen), float64 throughout, rounded once to 16 bits. Speech alone comes from
@@ -36,6 +37,8 @@ ALARM_RATE_HZ = 44_100
 ALARM_SECONDS = 8.0
 SMOKE_BEEP_HZ = 3100.0
 FLOOR_DB = -78.0  # faint enough to be called silence, and no gap is digital silence
+TAUGHT_SECONDS = 1.5
+TAUGHT_NAMES = ("amber", "birch", "cedar", "dune", "elder", "fern")  # six recordings, no series
 SPEECH_SLOT = (25.4, 29.6)  # a little more than SPOKEN takes
 SPOKEN = "Good morning. The train to the city leaves from platform two."
 
@@ -244,6 +247,43 @@ def alarm() -> Scene:
     return mix(ALARM_SECONDS, rate_hz, sounds)
 
 
+def clips_to_teach() -> dict[str, np.ndarray]:
+    """Short clips by their path below sounds/, int16[n] at 16 kHz; no two alike."""
+    rate_hz, rng = STREET_RATE_HZ, np.random.RandomState(31)
+    count = round(TAUGHT_SECONDS * rate_hz)
+    t = np.arange(count) / rate_hz
+    clips = {}
+    for number, name in enumerate(TAUGHT_NAMES):
+        pitch, pace = 600 + 1400 * rng.random_sample(), 3 + 6 * rng.random_sample()
+        clicks = np.zeros(count)
+        clicks[:: round(rate_hz / pace)] = 1.0
+        sounds = {
+            "beep": np.sin(2 * np.pi * pitch * t) * (np.sin(2 * np.pi * pace * t) > 0),
+            "click": clicks,
+            "hiss": 0.3 * _noise(count, rate_hz, [(200, -30), (2000, 0), (8000, 0)], 40 + number),
+            "background": 0.3 * hum(TAUGHT_SECONDS, rate_hz, 60 + 10 * number),
+        }
+        for kind, sound in sounds.items():
+            quiet = 10 ** (FLOOR_DB / 20) * rng.standard_normal(count)
+            level = 0.2 + 0.3 * rng.random_sample()
+            samples = np.rint((level * sound + quiet) * 32768).astype(np.int16)
+            clips[f"{kind}/{name}.flac"] = samples
+    return clips
+
+
+def different_clips(clips: dict[str, np.ndarray], folder: Path) -> list[str]:
+    """Those in `folder` that are not what the code makes; one line for each."""
+    found = []
+    for name, samples in clips.items():
+        path = folder / name
+        # Noise is of sines and sums of them, whose last bits are the machine's.
+        if not path.is_file():
+            found.append(f"sounds/{name}: missing")
+        elif np.abs(soundfile.read(path, dtype="int16")[0].astype(int) - samples).max() > 1:
+            found.append(f"sounds/{name}: other samples")
+    return found
+
+
 def differences(scenes: dict[str, Scene], folder: Path) -> list[str]:
     """What in `folder` is not what the code makes, speech apart; one line for each."""
     path = folder / "scenes.json"
@@ -282,12 +322,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     scenes = {"street.flac": street(), "alarm.flac": alarm()}
     if options.check:
         found = differences(scenes, options.out)
+        found += different_clips(clips_to_teach(), options.out / "sounds")
         print("\n".join(found) or "equal")
         return 1 if found else 0
 
     options.out.mkdir(parents=True, exist_ok=True)
     for name, scene in scenes.items():
         soundfile.write(options.out / name, scene.samples, scene.rate_hz, subtype="PCM_16")
+    for name, samples in clips_to_teach().items():
+        path = options.out / "sounds" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, samples, STREET_RATE_HZ, subtype="PCM_16")
     text = json.dumps({name: scene.truth for name, scene in scenes.items()}, indent=2) + "\n"
     (options.out / "scenes.json").write_text(text, encoding="utf-8")
     return 0

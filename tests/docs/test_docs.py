@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("benchmarks/*.md")])
 NOT_RUN = (
     "make ",
+    ".venv/bin/activate",
     "YOUR-",
     "TU-",
     "yamnet.tflite",
@@ -48,8 +49,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with what the examples speak of."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     shutil.copy(ROOT / "README.md", tmp_path)
-    shutil.copytree(ROOT / "examples", tmp_path / "recordings")
-    shutil.copytree(ROOT / "examples", tmp_path / "field" / "day one")
+    for folder in ("recordings", "field/day one"):
+        no_sounds = shutil.ignore_patterns("sounds")
+        shutil.copytree(ROOT / "examples", tmp_path / folder, ignore=no_sounds)
     make_video(tmp_path / "talk.mp4")
     make_sounds(tmp_path / "sounds", each=4)
     make_sounds(tmp_path / "held-out", each=2, seed=1)

@@ -17,6 +17,9 @@ from oido.models.damage import refuse_damage
 from oido.models.model import FRAMEWISE_OUTPUT, FRAMEWISE_PREFIX, NOTES_FILE, Notes
 from oido.models.tflite import metadata_schema as schema
 
+NUMBERS_SUFFIX = "_numbers.txt"
+"""Of a label file that only numbers the values of an output, which so has none for oido."""
+
 
 @dataclass(frozen=True)
 class TensorMetadata:
@@ -152,6 +155,9 @@ def _tensor(tensor: schema.Record) -> TensorMetadata:
         files.setdefault(file["type"], file["name"])
         if file["type"] == schema.UNKNOWN and file["name"] == thresholds_file_name(name):
             thresholds_file = file["name"]
+    label_file = files.get(schema.TENSOR_AXIS_LABELS)
+    if label_file is not None and label_file.endswith(NUMBERS_SUFFIX):
+        label_file = None
     units = [unit["options"] for unit in tensor["process_units"]]
     options = {unit.kind: unit for unit in reversed(units) if unit is not None}
     calibration = options.get("ScoreCalibrationOptions")
@@ -163,7 +169,7 @@ def _tensor(tensor: schema.Record) -> TensorMetadata:
         tensor["description"],
         (audio["sample_rate"] or None) if audio else None,
         (audio["channels"] or None) if audio else None,
-        files.get(schema.TENSOR_AXIS_LABELS),
+        label_file,
         files[schema.TENSOR_AXIS_SCORE_CALIBRATION] if calibration else None,
         ScoreTransformation(calibration["score_transformation"] if calibration else 0),
         calibration["default_score"] if calibration else 0.0,

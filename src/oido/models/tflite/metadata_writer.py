@@ -23,15 +23,20 @@ from oido.models.damage import refuse_damage
 from oido.models.model import NOTES_FILE, AudioModel, Notes
 from oido.models.tflite import metadata_schema as schema
 from oido.models.tflite.editor import TfliteGraph
-from oido.models.tflite.metadata import read_metadata, thresholds_file_name
+from oido.models.tflite.metadata import NUMBERS_SUFFIX, read_metadata, thresholds_file_name
 from oido.models.tflite.metadata_schema import write, write_list
 
 
 class PlainOutput(NamedTuple):
-    """An output that is not scores and so has no labels: an embedding."""
+    """An output that is not scores, as an embedding; its labels only number its values.
+
+    Without any, MediaPipe and the Task Library refuse the model as soon as an app allows or denies
+    labels. size: how many values; `annotate` knows it.
+    """
 
     name: str
     description: str = ""
+    size: int = 0
 
 
 class _File(NamedTuple):
@@ -66,6 +71,10 @@ def annotate(
     for output, size in zip(outputs, sizes):
         if isinstance(output, Head):
             _check_labels(output, size)
+    outputs = [
+        output if isinstance(output, Head) else output._replace(size=size)
+        for output, size in zip(outputs, sizes)
+    ]
     if not 1 <= sample_rate_hz < 1 << 31:
         raise OptionError(f"a sample rate of {sample_rate_hz} Hz is impossible")
     loose = [] if notes is None else [_File(NOTES_FILE, schema.UNKNOWN, notes.text())]
@@ -104,7 +113,9 @@ def _check_labels(head: Head, size: int) -> None:
 def _files(output: Head | PlainOutput) -> list[_File]:
     """The associated files of an output."""
     if not isinstance(output, Head):
-        return []
+        names = [f"{output.name} {number}" for number in range(output.size)]
+        text = "\n".join(names if output.size > 1 else [output.name])
+        return [_File(output.name + NUMBERS_SUFFIX, schema.TENSOR_AXIS_LABELS, text)]
     labels = "\n".join(output.labels)
     files = [_File(f"{output.name}_labels.txt", schema.TENSOR_AXIS_LABELS, labels)]
     if output.calibration is not None:
