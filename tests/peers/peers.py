@@ -45,18 +45,22 @@ def interpreter(peer: str) -> Path:
     return python
 
 
-def run_peer(peer: str, models: Sequence[Path], audio: Audio, scratch: Path) -> list[Scores]:
+def run_peer(
+    peer: str, models: Sequence[Path], audio: Audio, scratch: Path, **lists: Sequence[str]
+) -> list[Scores]:
     """What the peer says of the first window of the audio, model by model, in one process.
 
     The audio is cut, or padded with zeros, to the window that the models take, which must be of
-    one rate and length. scratch is a folder for that window. Raises PeerRefusedError.
+    one rate and length. scratch is a folder for that window; lists: category_allowlist or
+    category_denylist, as the peers call them. Raises PeerRefusedError.
     """
     python = interpreter(peer)
     ((rate_hz, samples),) = {_input(model.read_bytes()) for model in models}
     window = scratch / "window.npy"
     np.save(window, _first_window(audio, samples, rate_hz))
     script = Path(__file__).with_name(CHILDREN[peer])
-    command = [str(python), str(script), str(window), str(rate_hz), *map(str, models)]
+    words = [str(window), str(rate_hz), json.dumps(lists), *map(str, models)]
+    command = [str(python), str(script), *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode != 0:
         names = ", ".join(model.name for model in models)

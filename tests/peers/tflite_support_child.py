@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run by the Task Library's own environment: what models say of one window, as JSON.
 
-Arguments: a .npy of one window (float32, mono), its rate in Hz, the models. Prints a list, by
-model and by output, of the scores by label. Ends with an error if a model is refused.
+Arguments: a .npy of one window (float32, mono), its rate in Hz, lists of labels as JSON, the
+models. Prints a list, by model and by output, of the scores by label. Ends with an error if a
+model is refused.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import numpy as np
 from tflite_support.task import audio, core, processor
 
 
-def classify(model: str, window: Any, rate_hz: int) -> list[dict[str, float]]:
+def classify(model: str, window: Any, rate_hz: int, lists: Any) -> list[dict[str, float]]:
+    lists = {name.replace("category_", "category_name_"): labels for name, labels in lists.items()}
     classifier = audio.AudioClassifier.create_from_options(
         audio.AudioClassifierOptions(
             base_options=core.BaseOptions(file_name=model, num_threads=1),
-            classification_options=processor.ClassificationOptions(max_results=-1),
+            classification_options=processor.ClassificationOptions(max_results=-1, **lists),
         )
     )
     if classifier.required_audio_format.sample_rate != rate_hz:
@@ -34,8 +36,9 @@ def classify(model: str, window: Any, rate_hz: int) -> list[dict[str, float]]:
 
 
 def main() -> None:
-    window, rate_hz, *models = sys.argv[1:]
-    print(json.dumps([classify(model, np.load(window), int(rate_hz)) for model in models]))
+    window, rate_hz, lists, *models = sys.argv[1:]
+    given = np.load(window), int(rate_hz), json.loads(lists)
+    print(json.dumps([classify(model, *given) for model in models]))
 
 
 if __name__ == "__main__":
