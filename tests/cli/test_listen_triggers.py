@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from tests.cli.listening import RAW, STREET, listen, records
+from tests.live.certificates import Authority
 from tests.live.servers import Receiver, running
 
 
@@ -20,6 +21,11 @@ def pcm() -> bytes:
     samples, rate = soundfile.read(STREET, dtype="int16")
     assert rate == 16_000
     return samples.astype("<i2").tobytes()
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 def test_webhook_clip_and_program(pcm: bytes, tmp_path: Path) -> None:
@@ -98,3 +104,29 @@ def test_an_action_that_fails_does_not_stop_hearing(pcm: bytes) -> None:
     assert "webhook:http://127.0.0.1: cannot be reached" in done.stderr
     events = {r["label"] for r in records(done.stdout) if r["type"] == "event"}
     assert {"Police car (siren)", "Speech"} <= events
+
+
+def test_certificates_hold_for_actions_too(pcm: bytes, authority: Authority) -> None:
+    def told(*options: str) -> tuple[int, str]:
+        rule = ("--on", "Siren>0.6", "--do", f"webhook:{receiver.url}")
+        done = listen(*RAW, "--jsonl", *rule, *options, sound=pcm)
+        return done.returncode, done.stderr
+
+    with running(Receiver(authority.context())) as receiver:
+        code, text = told()
+        assert (code, len(receiver.posts)) == (0, 0)
+        assert "its certificate is refused" in text
+        assert told("--tls-ca", authority.path("ca.pem")) == (0, "")
+        posts = len(receiver.posts)
+        assert posts > 0
+        for _ in range(2):  # it is told each time
+            code, text = told("--tls-insecure")
+            assert code == 0
+            assert text.startswith("oido: --tls-insecure: no certificate is checked")
+        assert len(receiver.posts) == 3 * posts
+    code, text = told("--tls-ca", authority.path("missing.pem"))
+    assert code == 2
+    assert "missing.pem: cannot be read" in text
+    code, text = told("--tls-ca", authority.path("ca.pem"), "--tls-insecure")
+    assert code == 2
+    assert "give one" in text

@@ -7,9 +7,10 @@ import contextlib
 import http.server
 import io
 import socket
+import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,22 @@ class Station:
     """Plays bytes over HTTP, again and again, as they would be heard; a burst comes first.
 
     ``silence_after``: seconds of a connection after which it breaks; ``off_air``: answers 503.
+    headers: more of them. length: bytes after which a connection ends. login: the Authorization
+    that it wants. metadata_every: bytes between the titles, for those who ask for titles.
     """
 
-    def __init__(self, content: bytes, seconds: float, burst_seconds: float = 0.5) -> None:
+    def __init__(
+        self,
+        content: bytes,
+        seconds: float,
+        burst_seconds: float = 0.5,
+        *,
+        headers: Mapping[str, str] | None = None,
+        length: int | None = None,
+        login: str | None = None,
+        metadata_every: int = 0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.silence_after: float | None = None
         self.stalls = self.off_air = False
         self.connections = 0
@@ -59,9 +73,19 @@ class Station:
                 if station.off_air:
                     self.send_error(503)
                     return
+                if login is not None and self.headers["Authorization"] != login:
+                    self.send_response(401)
+                    self.send_header("WWW-Authenticate", 'Basic realm="radio"')
+                    self.end_headers()
+                    return
                 station.connections += 1
                 self.send_response(200)
                 self.send_header("Content-Type", "audio/mpeg")
+                for name, value in (headers or {}).items():
+                    self.send_header(name, value)
+                every = metadata_every if self.headers["Icy-MetaData"] == "1" else 0
+                if every:
+                    self.send_header("icy-metaint", str(every))
                 self.end_headers()
                 began, sent = time.monotonic(), 0
                 with contextlib.suppress(OSError):
@@ -72,10 +96,17 @@ class Station:
                                 return
                         else:
                             until = int((played + burst_seconds) * rate)
+                            until = until if length is None else min(until, length)
                             while sent < until:
                                 piece = content[sent % len(content) :][: until - sent]
+                                piece = piece[: every - sent % every] if every else piece
                                 self.wfile.write(piece)
                                 sent += len(piece)
+                                if every and sent % every == 0:
+                                    title = b"StreamTitle='Ode';".ljust(32, b"\0")
+                                    self.wfile.write(bytes([len(title) // 16]) + title)
+                            if sent == length:
+                                return
                         station._closing.wait(0.02)
 
             def log_message(self, *_: Any) -> None: ...
@@ -83,7 +114,7 @@ class Station:
         self._closing = threading.Event()
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}/live.mp3"
+        self.url = _secured(self._server, tls) + "/live.mp3"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def close(self) -> None:
@@ -92,15 +123,45 @@ class Station:
         self._server.server_close()
 
 
-class Camera:
-    """A small RTSP server: 16-bit samples in RTP packets of 20 ms, interleaved (RFC 2326, 3551)."""
+def _secured(server: http.server.ThreadingHTTPServer, tls: ssl.SSLContext | None) -> str:
+    """The server's address, with https:// where it got a certificate."""
+    if tls is not None:
+        # Each handshake in the thread of its connection: one that hangs must not stop the others.
+        server.socket = tls.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]
+    return f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}"
 
-    def __init__(self, samples: np.ndarray, rate: int, port: int) -> None:
+
+class Camera:
+    """A small RTSP server: 16-bit samples in RTP packets of 20 ms, interleaved (RFC 2326, 3551).
+
+    lone: what it does where only its sound is wanted: "plays", "silent" (it sends nothing),
+    "refused" or "hangs up"; but for "plays" it has a picture, too, too small to be decoded.
+    login: the Authorization that it wants.
+    """
+
+    def __init__(
+        self,
+        samples: np.ndarray,
+        rate: int,
+        port: int,
+        *,
+        lone: str = "plays",
+        login: str | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._samples, self._rate = samples.astype(">i2"), rate
+        self._lone, self._login, self._tls = lone, login, tls
+        self.sound_seconds: float | None = None
+        """After so long only the picture goes on."""
+        self.tracks: list[int] = []
+        """How many tracks each PLAY was of."""
         self._closing = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", port))
         self._sockets: list[socket.socket] = [self._listener]
-        self.url = f"rtsp://127.0.0.1:{port}/door"
+        self.url = f"rtsp{'s' if tls else ''}://127.0.0.1:{port}/door"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
@@ -118,50 +179,81 @@ class Camera:
                 self._sockets.append(sock)
                 threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
-    def _serve(self, sock: socket.socket) -> None:
+    def _serve(self, plain: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            sock = plain if self._tls is None else self._tls.wrap_socket(plain, server_side=True)
+            self._sockets.append(sock)
+            with sock.makefile("rb") as file:
+                self._answer(sock, file)
+
+    def _answer(self, sock: socket.socket, file: Any) -> None:
+        picture = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:picture\r\n"
         sdp = (
-            "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=door\r\nt=0 0\r\n"
+            f"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=door\r\nt=0 0\r\n"
+            f"{'' if self._lone == 'plays' else picture}"
             f"m=audio 0 RTP/AVP 97\r\na=rtpmap:97 L16/{self._rate}/1\r\na=control:track\r\n"
         )
-        with contextlib.suppress(OSError), sock.makefile("rb") as file:
-            while line := file.readline().decode():
-                if line.startswith("$"):
+        channels: dict[str, int] = {}
+        while line := file.readline().decode():
+            if line.startswith("$"):
+                return
+            method, url = line.split(" ")[:2]
+            headers: dict[str, str] = {}
+            while (header := file.readline().decode().strip()) != "":
+                name, _, value = header.partition(":")
+                headers[name.lower()] = value.strip()
+            status, answer, body = "200 OK", f"CSeq: {headers['cseq']}\r\nSession: 1\r\n", ""
+            is_lone = self._lone != "plays" and len(channels) == 1
+            if self._login is not None and headers.get("authorization") != self._login:
+                status = "401 Unauthorized"
+                answer += 'WWW-Authenticate: Basic realm="door"\r\n'
+            elif method == "OPTIONS":
+                answer += "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN\r\n"
+            elif method == "DESCRIBE":
+                body = sdp
+                answer += f"Content-Type: application/sdp\r\nContent-Length: {len(body)}\r\n"
+            elif method == "SETUP":
+                channel = channels[url.rpartition("/")[2]] = 2 * len(channels)
+                answer += f"Transport: RTP/AVP/TCP;unicast;interleaved={channel}-{channel + 1}\r\n"
+            elif method == "PLAY":
+                self.tracks.append(len(channels))
+                if is_lone and self._lone == "hangs up":
+                    sock.shutdown(socket.SHUT_RDWR)
                     return
-                method, headers = line.split(" ")[0], {}
-                while (header := file.readline().decode().strip()) != "":
-                    name, _, value = header.partition(":")
-                    headers[name.lower()] = value.strip()
-                answer = f"RTSP/1.0 200 OK\r\nCSeq: {headers['cseq']}\r\nSession: 1\r\n"
-                body = ""
-                if method == "OPTIONS":
-                    answer += "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN\r\n"
-                elif method == "DESCRIBE":
-                    body = sdp
-                    answer += f"Content-Type: application/sdp\r\nContent-Length: {len(body)}\r\n"
-                elif method == "SETUP":
-                    answer += "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n"
-                sock.sendall((answer + "\r\n" + body).encode())
-                if method == "PLAY":
-                    threading.Thread(target=self._play, args=(sock,), daemon=True).start()
+                if is_lone and self._lone == "refused":
+                    status = "455 Method Not Valid in This State"
+            sock.sendall(f"RTSP/1.0 {status}\r\n{answer}\r\n{body}".encode())
+            if method == "PLAY" and not (is_lone and self._lone != "plays"):
+                threading.Thread(target=self._play, args=(sock, channels), daemon=True).start()
 
-    def _play(self, sock: socket.socket) -> None:
+    def _play(self, sock: socket.socket, channels: dict[str, int]) -> None:
         step = self._rate // 50
         began = time.monotonic()
         with contextlib.suppress(OSError):
             for number in range(len(self._samples) // step):
                 payload = self._samples[number * step : (number + 1) * step].tobytes()
-                header = bytes([0x80, 97]) + (number & 0xFFFF).to_bytes(2, "big")
-                header += (number * step).to_bytes(4, "big") + b"oido"
-                packet = header + payload
-                sock.sendall(b"$\x00" + len(packet).to_bytes(2, "big") + packet)
+                if self.sound_seconds is None or number / 50 < self.sound_seconds:
+                    _send(sock, channels["track"], 97, number, number * step, payload)
+                if "picture" in channels:
+                    slice_ = bytes([0x61, 0xE0, 0, 0])
+                    _send(sock, channels["picture"], 96, number, number * 1800, slice_)
                 if self._closing.wait(max(0.0, began + (number + 1) / 50 - time.monotonic())):
                     return
+
+
+def _send(
+    sock: socket.socket, channel: int, kind: int, number: int, stamp: int, payload: bytes
+) -> None:
+    """One RTP packet."""
+    header = bytes([0x80, kind]) + (number & 0xFFFF).to_bytes(2, "big")
+    packet = header + (stamp & 0xFFFFFFFF).to_bytes(4, "big") + b"oid" + bytes([kind]) + payload
+    sock.sendall(b"$" + bytes([channel]) + len(packet).to_bytes(2, "big") + packet)
 
 
 class Receiver:
     """Takes what is posted; ``answers`` are given first, then 204."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.posts: list[tuple[dict[str, str], bytes]] = []
         self.answers: list[int] = []
         self.came = threading.Condition()
@@ -182,13 +274,46 @@ class Receiver:
             def log_message(self, *_: Any) -> None: ...
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
+        self.url = _secured(self._server, tls) + "/hook"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def wait_for(self, posts: int, timeout: float = 20.0) -> list[tuple[dict[str, str], bytes]]:
         with self.came:
             assert self.came.wait_for(lambda: len(self.posts) >= posts, timeout), self.posts
             return list(self.posts)
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Folder:
+    """A folder at an HTTP address; at /elsewhere, a redirect to ``elsewhere``."""
+
+    def __init__(self, folder: Path, tls: ssl.SSLContext | None = None) -> None:
+        self.elsewhere = ""
+        self.asked: list[str] = []
+        served = self
+
+        class Handler(http.server.SimpleHTTPRequestHandler):
+            def __init__(self, *args: Any) -> None:
+                super().__init__(*args, directory=str(folder))
+
+            def do_GET(self) -> None:
+                served.asked.append(self.path)
+                if self.path == "/elsewhere":
+                    self.send_response(302)
+                    self.send_header("Location", served.elsewhere)
+                    self.end_headers()
+                else:
+                    super().do_GET()
+
+            def log_message(self, *_: Any) -> None: ...
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = _secured(self._server, tls)
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def close(self) -> None:
         self._server.shutdown()

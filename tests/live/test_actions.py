@@ -20,7 +20,9 @@ from oido.errors import OptionError
 from oido.live import actions
 from oido.live.actions import Action, ActionError, Message
 from oido.live.rule_engine import parse_action
+from oido.live.tls import Tls
 from tests.live.acting import CLIP, OFF, ON, Running
+from tests.live.certificates import Authority
 from tests.live.servers import Receiver, free_port, running
 
 
@@ -175,6 +177,33 @@ def test_nobody_there() -> None:
     with running(Running(parse_action(f"webhook:http://127.0.0.1:{free_port()}/"))) as it:
         it.runner.offer(Message(ON))
     assert "cannot be reached" in it.said[0]
+
+
+def test_certificate_password_and_dead_host_are_three_sentences(authority: Authority) -> None:
+    def said(url: str, tls: Tls | None, *answers: int) -> list[str]:
+        receiver.answers = list(answers)
+        with running(Running(parse_action(f"webhook:{url}", tls=tls))) as it:
+            it.runner.offer(Message(ON))
+        return list(it.said)
+
+    ca, pem, key = (authority.path(n) for n in ("ca.pem", "client.pem", "client.key"))
+    with running(Receiver(authority.context())) as receiver:
+        (refused,) = said(receiver.url, None)
+        assert "its certificate is refused" in refused
+        assert "--tls-ca FILE" in refused
+        assert receiver.posts == []
+        (wrong,) = said(receiver.url, Tls(ca), 401)
+        assert "user or password is refused (401 Unauthorized)" in wrong
+        (dead,) = said(f"https://127.0.0.1:{free_port()}/", Tls(ca))
+        assert "cannot be reached (Connection refused)" in dead
+        (nowhere,) = said("https://nowhere.invalid/", Tls(ca))
+        assert "cannot be reached (no host of this name is known)" in nowhere
+        assert said(receiver.url, Tls(ca)) == said(receiver.url, Tls(is_insecure=True)) == []
+    with running(Receiver(authority.context(wants_client=True))) as receiver:
+        (wanted,) = said(receiver.url, Tls(ca))
+        assert "wants one; --tls-cert FILE" in wanted
+        assert said(receiver.url, Tls(ca, pem, key)) == []
+        assert len(receiver.posts) == 1
 
 
 def test_an_upload_is_the_clip(receiver: Receiver, tmp_path: Path) -> None:

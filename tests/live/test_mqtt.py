@@ -18,9 +18,12 @@ from typing import Any
 import pytest
 
 from oido.errors import OptionError
+from oido.live import mqtt
 from oido.live.actions import Message, TriggerName
-from oido.live.mqtt import Mqtt
+from oido.live.mqtt import Mqtt, machine_id
+from oido.live.tls import Tls
 from oido.live.triggers import TriggerState
+from tests.live.certificates import Authority
 from tests.live.servers import free_port
 
 paho: Any = pytest.importorskip("paho.mqtt.client", reason="needs oido[live]")
@@ -44,9 +47,14 @@ OFF = replace(ON, state="off")
 
 
 class Broker:
-    """mosquitto with one user, forgetting everything when it is killed."""
+    """mosquitto with one user, forgetting everything when it is killed.
 
-    def __init__(self, folder: Path) -> None:
+    authority: whose certificate it has; wants_client: it wants one of each client, too.
+    """
+
+    def __init__(
+        self, folder: Path, authority: Authority | None = None, *, wants_client: bool = False
+    ) -> None:
         program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
         if program is None:
             pytest.skip("needs a real MQTT broker: Debian's package mosquitto")
@@ -59,9 +67,10 @@ class Broker:
         conf.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous false\npassword_file {users}\n"
             "persistence false\nuser root\n"
+            + ("" if authority is None else _certificates(authority, wants_client))
         )
         self._command = [program, "-c", str(conf)]
-        self.url = f"mqtt://ear:se%2Fcret@127.0.0.1:{self.port}"
+        self.url = f"mqtt{'s' if authority else ''}://ear:se%2Fcret@127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -81,6 +90,12 @@ class Broker:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
             self._process = None
+
+
+def _certificates(authority: Authority, wants_client: bool) -> str:
+    lines = [("cafile", "ca.pem"), ("certfile", "server.pem"), ("keyfile", "server.key")]
+    text = "".join(f"{name} {authority.path(file)}\n" for name, file in lines)
+    return f"{text}require_certificate {str(wants_client).lower()}\n"
 
 
 class Home:
@@ -129,7 +144,8 @@ def test_states_discovery_and_goodbye(broker: Broker) -> None:
     action.open([ALARM], said.append)
     home.wait_for("flat/kitchen/status", "online")
     home.wait_for("flat/kitchen/alarm", '"OFF"')
-    text = home.wait_for("homeassistant/binary_sensor/oido_flat_kitchen/alarm/config", "{")
+    device = f"oido_flat_kitchen_{machine_id()}"
+    text = home.wait_for(f"homeassistant/binary_sensor/{device}/alarm/config", "{")
     config = json.loads(text)
     action.do(Message(ON))
     state = json.loads(home.wait_for(config["state_topic"], '"ON"'))
@@ -146,8 +162,8 @@ def test_states_discovery_and_goodbye(broker: Broker) -> None:
     assert config["availability_topic"] == "flat/kitchen/status"
     assert config["json_attributes_topic"] == config["state_topic"]
     assert config["name"] == "Smoke detector, smoke alarm"
-    assert config["unique_id"] == "oido_flat_kitchen_alarm"
-    assert config["device"]["identifiers"]
+    assert config["unique_id"] == f"{device}_alarm"
+    assert config["device"]["identifiers"] == [device]
     assert state["label"] == ON.label
     assert state["score"] == 0.9
     assert said == []
@@ -176,7 +192,7 @@ def test_a_broker_that_is_started_anew_learns_all_again(broker: Broker) -> None:
     home.wait_for("oido/alarm", '"ON"')
     home.wait_for("oido/status", "online")
     later = Home(broker)  # what a home automation that starts now gets
-    later.wait_for("homeassistant/binary_sensor/oido_oido/alarm/config", "{")
+    later.wait_for(f"homeassistant/binary_sensor/oido_oido_{machine_id()}/alarm/config", "{")
     later.wait_for("oido/alarm", '"ON"')
     action.close()
     home.close()
@@ -215,19 +231,114 @@ def test_discovery_can_be_left_out_and_the_prefix_chosen(broker: Broker) -> None
     home = Home(broker)
     plain, named = (
         Mqtt(f"{broker.url}/plain?discovery=no"),
-        Mqtt(f"{broker.url}/named?discovery=ha&qos=0"),
+        Mqtt(f"{broker.url}/named?discovery=ha&qos=0&machine=attic 2"),
     )
     plain.open([ALARM], print)
     named.open([ALARM], print)
     home.wait_for("plain/status", "online")
     home.wait_for("named/status", "online")
-    home.wait_for("ha/binary_sensor/oido_named/alarm/config", "named/alarm")
+    home.wait_for("ha/binary_sensor/oido_named_attic_2/alarm/config", "named/alarm")
     plain.close()
     named.close()
     home.close()
     assert [t for t in home.last if t.endswith("/config")] == [
-        "ha/binary_sensor/oido_named/alarm/config"
+        "ha/binary_sensor/oido_named_attic_2/alarm/config"
     ]
+
+
+def messages_of(url: str, tls: Tls | None = None) -> list[str]:
+    """The first thing that is said of this broker."""
+    said: list[str] = []
+    action = Mqtt(url, tls=tls)
+    action.open([ALARM], said.append)
+    limit = time.monotonic() + 30
+    while not said:
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+    action.close()
+    assert "secret" not in said[0]
+    return said
+
+
+def test_certificate_password_and_dead_host_are_three_sentences(
+    tmp_path: Path, authority: Authority
+) -> None:
+    broker = Broker(tmp_path, authority)
+    broker.start()
+    trusted = Tls(authority.path("ca.pem"))
+    (refused,) = messages_of(broker.url)
+    assert "its certificate is refused" in refused
+    assert "--tls-ca FILE" in refused
+    (wrong,) = messages_of(broker.url.replace("se%2Fcret", "secret"), trusted)
+    assert "user or password is refused (Not authorized)" in wrong
+    (nobody,) = messages_of(broker.url.replace("ear:se%2Fcret@", ""), trusted)
+    assert "wants a user and a password: mqtts://USER:PASSWORD@HOST" in nobody
+    (dead,) = messages_of(f"mqtts://127.0.0.1:{free_port()}", trusted)
+    assert "cannot be reached (Connection refused)" in dead
+    (nowhere,) = messages_of("mqtts://nowhere.invalid", trusted)
+    assert "cannot be reached (no host of this name is known)" in nowhere
+    said: list[str] = []
+    for tls in (trusted, Tls(authority.path("server.pem")), Tls(is_insecure=True)):
+        action = Mqtt(f"{broker.url}/safe", tls=tls)
+        action.open([ALARM], said.append)
+        limit = time.monotonic() + 20
+        while not action._client.is_connected():
+            assert time.monotonic() < limit
+            time.sleep(0.02)
+        action.close()
+    assert said == []
+    broker.kill()
+
+
+def test_a_broker_that_wants_a_certificate_of_the_clients(
+    tmp_path: Path, authority: Authority
+) -> None:
+    broker = Broker(tmp_path, authority, wants_client=True)
+    broker.start()
+    ca, pem, key = (authority.path(n) for n in ("ca.pem", "client.pem", "client.key"))
+    (refused,) = messages_of(broker.url, Tls(ca))
+    assert "wants one; --tls-cert FILE" in refused
+    said: list[str] = []
+    action = Mqtt(broker.url, tls=Tls(ca, pem, key))
+    action.open([ALARM], said.append)
+    limit = time.monotonic() + 20
+    while not action._client.is_connected():
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+    action.close()
+    assert said == []
+    broker.kill()
+
+
+def test_ids_differ_by_machine_and_by_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    here = machine_id()
+    assert here == machine_id()
+    monkeypatch.setattr(mqtt.platform, "node", lambda: "another-host")
+    by_name = machine_id()
+    number = tmp_path / "machine-id"
+    number.write_text("0123456789abcdef\n")
+    monkeypatch.setattr(mqtt, "_MACHINE_FILES", (str(number),))
+    by_number = machine_id()
+    number.write_text("")
+    monkeypatch.setattr(mqtt.uuid, "getnode", lambda: 0x0200_5E00_5301)
+    by_card = machine_id()
+    monkeypatch.setattr(mqtt.uuid, "getnode", lambda: 0x0300_5E00_5301)  # drawn at random
+    without = machine_id()
+    monkeypatch.setattr(mqtt.uuid, "getnode", lambda: 0x0500_5E00_5301)
+    assert without == machine_id()
+    assert len({here, by_name, by_number, by_card, without}) == 5
+    clients = {Mqtt("mqtt://localhost")._client._client_id.decode() for _ in range(20)}
+    assert len(clients) == 20
+    for client in clients:  # what every broker must take (MQTT 3.1.1, 3.1.3.1)
+        assert client.isalnum()
+        assert len(client) <= 23
+
+
+def test_topics_that_an_id_cannot_hold_are_different_devices() -> None:
+    devices = {mqtt._as_id(topic) for topic in ("厨房", "客厅", "küche", "k_che", "kiche")}
+    assert len(devices) == 5
 
 
 @pytest.mark.parametrize(
@@ -236,7 +347,7 @@ def test_discovery_can_be_left_out_and_the_prefix_chosen(broker: Broker) -> None
         ("mqtt:///topic", "needs a host"),
         ("mqtt://host/a/#", "may not hold"),
         ("mqtt://host/a?qos=3", "qos must be"),
-        ("mqtt://host/a?retain=1", "no option 'retain'"),
+        ("mqtt://host/a?retain=1", "no option 'retain'; discovery, qos, machine"),
         ("mqtt://host:port/a", "address is wrong"),
     ],
 )

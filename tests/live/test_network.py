@@ -7,15 +7,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 import soundfile
 
 from oido.errors import AudioError, OptionError
-from oido.live.network import BackOff, NetworkReader, without_password
+from oido.live import opening
+from oido.live.network import BackOff, NetworkReader
+from oido.live.opening import without_password
 from oido.live.source import SourceGap
-from tests.live.servers import Camera, Station, as_mp3, free_port, running
+from oido.live.tls import Tls
+from tests.live.certificates import Authority
+from tests.live.servers import Camera, Folder, Station, as_mp3, free_port, running
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 QUICK = BackOff(0.2, 0.4)
@@ -36,7 +42,7 @@ def wait_for(condition: Callable[[], object]) -> None:
 class Listening:
     """Reads in a thread, as the one that hears does; keeps the samples and when they came."""
 
-    def __init__(self, url: str, timeout: float = 10.0) -> None:
+    def __init__(self, url: str, timeout: float = 10.0, tls: Tls | None = None) -> None:
         self.began = time.monotonic()
         self.gaps: list[SourceGap] = []
         self.said: list[str] = []
@@ -44,6 +50,7 @@ class Listening:
             url,
             timeout=timeout,
             back_off=QUICK,
+            tls=tls,
             on_gap=self.gaps.append,
             on_message=self.said.append,
         )
@@ -157,6 +164,267 @@ def test_a_recording_ends_where_it_ends(tmp_path: Path) -> None:
         server.server_close()
     expected, _ = soundfile.read(EXAMPLES / "street.flac", dtype="float32")
     assert np.array_equal(got[:, 0], expected)
+
+
+@pytest.mark.parametrize("lone", ["silent", "refused", "hangs up"])
+def test_a_camera_that_gives_its_sound_only_with_its_picture(
+    lone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "_LONE_TRACK_SECONDS", 1.5)
+    samples, rate = soundfile.read(EXAMPLES / "street.flac", dtype="int16")
+    camera = Camera(samples, rate, port := free_port(), lone=lone)
+    with running(Listening(camera.url)) as listening:
+        listening.wait_until(1.0)
+        camera.close()
+        wait_for(lambda: listening.said)
+        with running(Camera(samples, rate, port, lone=lone)) as again:
+            wait_for(lambda: listening.gaps)
+        got, gap = listening.samples, listening.gaps[0]
+    assert camera.tracks == [1, 2]
+    assert again.tracks == [2]  # what it wants is remembered
+    first = got[: round(gap.start_time * rate)]
+    assert len(first) > rate // 2
+    assert np.array_equal(first, samples[: len(first)] / np.float32(32768))
+
+
+def test_a_pause_shorter_than_the_timeout_is_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "_LONE_TRACK_SECONDS", 1.0)
+    samples, rate = soundfile.read(EXAMPLES / "street.flac", dtype="int16")
+    with (
+        running(Camera(samples, rate, free_port())) as camera,
+        running(Listening(camera.url, timeout=20)) as listening,
+    ):
+        listening.wait_until(0.5)
+        camera.sound_seconds = 0.0
+        time.sleep(3.0)
+        camera.sound_seconds = None
+        before = listening.seconds
+        listening.wait_until(before + 1.0)
+    assert listening.said == []
+    assert camera.tracks == [1]
+
+
+def test_a_picture_that_goes_on_is_no_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "_LONE_TRACK_SECONDS", 1.5)
+    samples, rate = soundfile.read(EXAMPLES / "street.flac", dtype="int16")
+    with (
+        running(Camera(samples, rate, free_port(), lone="refused")) as camera,
+        running(Listening(camera.url, timeout=3.0)) as listening,
+    ):
+        camera.sound_seconds = 1.0
+        wait_for(lambda: listening.said)
+        camera.sound_seconds = None
+        wait_for(lambda: listening.gaps)
+    assert "nothing came in time" in listening.gaps[0].reason
+
+
+@pytest.mark.parametrize(
+    "station",
+    [
+        {"headers": {"Content-Length": "2147483647", "icy-name": "Köln"}},
+        {"headers": {"Content-Length": "2147483647"}},
+        {"headers": {"Content-Length": "9000000", "Accept-Ranges": "none"}},
+        {"headers": {"icy-br": "64"}, "length": 20_000},
+        {"headers": {"Content-Length": "20000", "icy-br": "64"}, "length": 20_000},
+        {"headers": {"Content-Length": "20000"}, "length": 20_000},
+    ],
+    ids=["icy", "huge", "plausible", "ended", "whole-icy", "whole"],
+)
+def test_a_station_with_a_length_is_opened_again(mp3: bytes, station: dict[str, Any]) -> None:
+    with (
+        running(Station(mp3, 30.0, **station)) as radio,
+        running(Listening(radio.url)) as listening,
+    ):
+        listening.wait_until(1.0)
+        if "length" not in station:
+            wait_for(lambda: listening.seconds > 2.0)
+            radio.silence_after = 0.0
+            wait_for(lambda: listening.said)
+            radio.silence_after = None
+        wait_for(lambda: listening.gaps)
+    assert listening.said[0].endswith("trying to open it again")
+    assert listening.error is None
+
+
+@pytest.mark.parametrize("burst", [60.0, 0.5], ids=["quick", "slow"])
+def test_a_recording_without_a_length_of_its_own_is_played_once(mp3: bytes, burst: float) -> None:
+    """However slowly it comes, if its server calls it a file; and if it comes quickly, anyhow."""
+    headers = {"Content-Length": "24000"}
+    if burst < 60:
+        headers["Last-Modified"] = "Thu, 01 Jan 2026 00:00:00 GMT"
+    with (
+        running(Station(mp3, 30.0, burst, headers=headers, length=24_000)) as radio,
+        running(Listening(radio.url)) as listening,
+    ):
+        listening.thread.join(60)
+        assert not listening.thread.is_alive()
+    assert listening.said == []
+    assert 2.5 < listening.seconds < 3.5
+
+
+def test_titles_between_the_sound_are_no_sound(mp3: bytes) -> None:
+    with (
+        running(Station(mp3, 30.0, metadata_every=4_000, length=40_000)) as radio,
+        running(Station(mp3, 30.0, length=40_000)) as plain,
+        running(Listening(radio.url)) as titled,
+        running(Listening(plain.url)) as untitled,
+    ):
+        wait_for(lambda: titled.said and untitled.said)
+        got = titled.samples
+        expected = untitled.samples[: len(got)]
+    assert titled.reader.damaged_packets == 0
+    n = min(len(got), len(expected), 4 * titled.reader.info.sample_rate_hz)
+    assert np.array_equal(got[:n], expected[:n])
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.m3u", "#EXTM3U\n#EXTINF:-1,Radio\n{dead}\n{alive}\n"),
+        ("b.m3u", "\ufeff{alive}\r\n"),
+        ("c.m3u8", "#EXTM3U\n/elsewhere\n"),
+        ("d.pls", "[playlist]\r\nNumberOfEntries=2\r\nFile1={dead}\r\nFile2={alive}\r\n"),
+        ("e.txt", "file:///etc/passwd\n{alive}\n"),
+    ],
+)
+def test_a_playlist_of_stations(mp3: bytes, tmp_path: Path, name: str, text: str) -> None:
+    dead = f"http://127.0.0.1:{free_port()}/"
+    with running(Station(mp3, 30.0)) as radio, running(Folder(tmp_path)) as folder:
+        folder.elsewhere = radio.url
+        (tmp_path / name).write_text(text.format(dead=dead, alive=radio.url), encoding="utf-8")
+        with running(Listening(f"{folder.url}/{name}")) as listening:
+            listening.wait_until(1.0)
+            radio.silence_after = 0.0
+            wait_for(lambda: listening.said)
+            radio.silence_after = None
+            wait_for(lambda: listening.gaps)  # found by its playlist once more
+        assert listening.reader.info.name == f"{folder.url}/{name}"
+        assert listening.said[-1].endswith("is back")
+        assert folder.asked.count(f"/{name}") >= 2
+
+
+@pytest.mark.parametrize(
+    "text", ["[playlist]\nFile1=file:///etc/passwd\n", "<html>http://a</html>"]
+)
+def test_a_page_or_a_playlist_of_files_is_no_audio(tmp_path: Path, text: str) -> None:
+    (tmp_path / "radio").write_text(text)
+    with running(Folder(tmp_path)) as folder, pytest.raises(AudioError, match=r"opened|no audio"):
+        NetworkReader(f"{folder.url}/radio")
+
+
+def test_a_redirect_is_followed_each_time(mp3: bytes, tmp_path: Path) -> None:
+    with running(Station(mp3, 30.0)) as radio, running(Folder(tmp_path)) as folder:
+        folder.elsewhere = radio.url
+        with running(Listening(f"{folder.url}/elsewhere")) as listening:
+            listening.wait_until(1.0)
+            radio.silence_after = 0.0
+            wait_for(lambda: listening.said)
+            radio.silence_after = None
+            wait_for(lambda: listening.gaps)
+        assert len(folder.asked) >= 2
+
+
+def hls(folder: Path) -> None:
+    """``live.m3u8`` of five seconds of the street."""
+    samples, rate = soundfile.read(EXAMPLES / "street.flac", dtype="float32", frames=80_000)
+    options = {"hls_time": "2", "hls_playlist_type": "vod"}
+    with av.open(str(folder / "live.m3u8"), "w", format="hls", options=options) as out:
+        stream: Any = out.add_stream("aac", rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
+        frame.sample_rate = rate
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+
+
+def test_hls_and_each_of_its_parts_by_certificates_of_ones_own(
+    authority: Authority, tmp_path: Path
+) -> None:
+    hls(tmp_path)
+    tls = Tls(authority.path("ca.pem"), authority.path("client.pem"), authority.path("client.key"))
+    with running(Folder(tmp_path, authority.context(wants_client=True))) as folder:
+        with NetworkReader(f"{folder.url}/live.m3u8", tls=tls) as reader:
+            got = np.concatenate(list(reader.blocks()))
+        with pytest.raises(AudioError, match="--tls-cert"):
+            NetworkReader(f"{folder.url}/live.m3u8", tls=Tls(authority.path("ca.pem")))
+    assert 80_000 <= len(got) < 84_000
+    assert np.abs(got).max() > 0.1
+
+
+LOGIN = "Basic bWU6c2VjcmV0"  # me:secret
+
+
+@pytest.fixture(params=["https", "rtsps"])
+def secured(request: pytest.FixtureRequest, mp3: bytes, authority: Authority) -> Iterator[str]:
+    """A station or a camera with a certificate of one's own, and a password."""
+    server: Any
+    if request.param == "https":
+        server = Station(mp3, 30.0, login=LOGIN, tls=authority.context())
+    else:
+        samples, rate = soundfile.read(EXAMPLES / "street.flac", dtype="int16")
+        server = Camera(samples, rate, free_port(), login=LOGIN, tls=authority.context())
+    with running(server):
+        yield server.url
+
+
+def test_certificate_password_and_dead_host_are_three_sentences(
+    secured: str, authority: Authority
+) -> None:
+    trusted = Tls(authority.path("ca.pem"))
+    login = secured.replace("://", "://me:secret@")
+
+    def why(url: str, tls: Tls | None) -> str:
+        with pytest.raises(AudioError) as raised:
+            NetworkReader(url, timeout=10, tls=tls)
+        assert "secret" not in str(raised.value)
+        return str(raised.value)
+
+    assert "its certificate is refused" in why(login, None)
+    assert "--tls-ca FILE" in why(login, None)
+    assert "user or password is refused" in why(login.replace("secret", "other"), trusted)
+    assert "wants a user and a password" in why(secured, trusted)
+    dead = secured.split("://", maxsplit=1)[0] + f"://127.0.0.1:{free_port()}/x"
+    assert "cannot be reached (Connection refused)" in why(dead, trusted)
+    nowhere = secured.split("://", maxsplit=1)[0] + "://nowhere.invalid/x"
+    assert "no host of this name" in why(nowhere, trusted)
+    for tls in (trusted, Tls(authority.path("server.pem")), Tls(is_insecure=True)):
+        with running(Listening(login, tls=tls)) as listening:
+            listening.wait_until(0.5)
+
+
+def test_a_plain_server_at_a_secured_address(mp3: bytes) -> None:
+    with running(Station(mp3, 30.0)) as radio, pytest.raises(AudioError, match="as a TLS server"):
+        NetworkReader(radio.url.replace("http:", "https:"))
+
+
+@pytest.mark.parametrize("kind", ["https", "rtsps"])
+def test_a_certificate_of_the_clients(kind: str, mp3: bytes, authority: Authority) -> None:
+    context, server = authority.context(wants_client=True), None
+    if kind == "https":
+        server = Station(mp3, 30.0, tls=context)
+    else:
+        samples, rate = soundfile.read(EXAMPLES / "street.flac", dtype="int16")
+        server = Camera(samples, rate, free_port(), tls=context)
+    ca, pem, key = (authority.path(n) for n in ("ca.pem", "client.pem", "client.key"))
+    with running(server):
+        with pytest.raises(AudioError, match="wants one; --tls-cert"):
+            NetworkReader(server.url, tls=Tls(ca))
+        with running(Listening(server.url, tls=Tls(ca, pem, key))) as listening:
+            listening.wait_until(0.5)
+
+
+def test_a_refusal_on_the_way_is_news(mp3: bytes, authority: Authority) -> None:
+    port = free_port()
+    samples, rate = soundfile.read(EXAMPLES / "street.flac", dtype="int16")
+    camera = Camera(samples, rate, port)
+    with running(Listening(camera.url)) as listening:
+        listening.wait_until(0.5)
+        camera.close()
+        wait_for(lambda: listening.said)
+        with running(Camera(samples, rate, port, login=LOGIN)):
+            wait_for(lambda: len(listening.said) > 1)
+            time.sleep(1.5)  # it tries again meanwhile
+        assert len(listening.said) == 2
+    assert "wants a user and a password" in listening.said[1]
 
 
 @pytest.fixture

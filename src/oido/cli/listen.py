@@ -8,6 +8,7 @@ examples:
   oido listen mic:USB --allow Speech --allow Dog
   oido listen rtsp://camera.local/live --jsonl >> heard.jsonl
   oido listen http://radio.example/stream.mp3 --windows
+  oido listen rtsps://camera.local/live --tls-ca home.pem
   arecord -f S16_LE -r 16000 | oido listen - --rate 16000
   ffmpeg -i INPUT -f ogg - | oido listen -
   oido listen --on "Smoke detector, smoke alarm>0.6 for 2s" --do mqtt://homeassistant.local
@@ -29,7 +30,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from oido.cli.options import add_command, plan_of
-from oido.cli.terminal import signal_handled
+from oido.cli.terminal import print_message, signal_handled
 from oido.errors import AudioError, OptionError
 from oido.options import OPTIONS
 from oido.params import DEFAULT_THRESHOLD
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from oido.cli.live_output import LiveOutput
     from oido.inference.classifier import AudioClassifier
     from oido.live.monitor import LiveMonitor
+    from oido.live.tls import Tls
     from oido.signal.decode import AudioReader
 
 
@@ -69,6 +71,11 @@ def add_parser(commands: Any) -> None:
         type=_positive,
         default=10.0,
     )
+    add_tls = add.group("certificates (https, rtsps, rtmps and mqtts, of sources and actions)")
+    add_tls("--tls-ca FILE", "trust the certificates in this file (PEM), beside the system's")
+    add_tls("--tls-cert FILE", "a certificate of your own (PEM), for servers that want one")
+    add_tls("--tls-key FILE", "its key, if that is not in the same file")
+    add_tls("--tls-insecure", "check no certificate: whoever is on the way can listen and answer")
     add_output = add.group("output")
     add_output("--jsonl", "a JSON object per line, for other programs")
     add_output("--windows", "also a line per window, with its best labels")
@@ -186,7 +193,8 @@ def _run(args: argparse.Namespace) -> None:
         raise OptionError("--rate, --encoding and --channels are for raw samples on a pipe: -")
     if raw and args.rate is None:
         raise OptionError("raw samples need their rate, such as --rate 16000")
-    rules, shared = _rules(args)
+    tls = _tls(args)
+    rules, shared = _rules(args, tls)
     plan = plan_of(args, level="events", top=None, aggregation=None)
     with silence_stderr(not args.verbose):
         classifier = make_classifier(plan)
@@ -194,7 +202,7 @@ def _run(args: argparse.Namespace) -> None:
         # The first window is slowest: it is run before the microphone opens.
         classifier.classify(np.zeros(windowing.window_samples), windowing.sample_rate_hz)
         output = _output(args, classifier)
-        reader = _open_source(args, output)
+        reader = _open_source(args, output, tls)
     try:
         monitor = LiveMonitor(
             classifier, reader, plan.detection, channel=args.channel, on_block=output.show
@@ -246,7 +254,25 @@ def _listen(monitor: LiveMonitor, output: LiveOutput) -> None:
                     )
 
 
-def _rules(args: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
+def _tls(args: argparse.Namespace) -> Tls | None:
+    """The certificates, read before anything is opened; None: the system's only."""
+    if not (args.tls_ca or args.tls_cert or args.tls_key or args.tls_insecure):
+        return None
+    from oido.live.tls import Tls
+
+    if args.tls_insecure and args.tls_ca:
+        raise OptionError("--tls-ca says whom to trust, --tls-insecure trusts all: give one")
+    tls = Tls(args.tls_ca, args.tls_cert, args.tls_key, args.tls_insecure)
+    _ = tls.context  # what cannot be used is an error now
+    if tls.is_insecure and not args.quiet:
+        print_message(
+            "--tls-insecure: no certificate is checked, so whoever is on the way can listen, "
+            "change what is sent, and read passwords; --tls-ca FILE is the safe way"
+        )
+    return tls
+
+
+def _rules(args: argparse.Namespace, tls: Tls | None) -> tuple[list[Any], dict[str, Any]]:
     """The rules, each ``--do`` with the ``--on`` before it, and what they share."""
     if not args.rules:
         if args.forget_speech:
@@ -266,7 +292,7 @@ def _rules(args: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
             raise OptionError(f"--do {text.partition(':')[0]}… stands before any --on CONDITION")
         else:
             if text not in actions:
-                actions[text] = parse_action(text, off_events=args.off_events)
+                actions[text] = parse_action(text, off_events=args.off_events, tls=tls)
             if actions[text] not in rules[-1].actions:
                 rules[-1].actions.append(actions[text])
     return rules, {
@@ -276,7 +302,7 @@ def _rules(args: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
     }
 
 
-def _open_source(args: argparse.Namespace, output: LiveOutput) -> AudioReader:
+def _open_source(args: argparse.Namespace, output: LiveOutput, tls: Tls | None) -> AudioReader:
     """Each source needs only its own libraries."""
     source: str = args.source
     if source == "-":
@@ -297,7 +323,7 @@ def _open_source(args: argparse.Namespace, output: LiveOutput) -> AudioReader:
         from oido.live.network import NetworkReader
 
         return NetworkReader(
-            source, timeout=args.timeout, on_gap=output.gap, on_message=output.on_message
+            source, timeout=args.timeout, tls=tls, on_gap=output.gap, on_message=output.on_message
         )
     raise OptionError(
         f"oido listens to mic, mic:DEVICE, - or an address, not to {source!r}; "

@@ -9,7 +9,6 @@ own; what does not fit is dropped, and reported.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import http.client
 import json
@@ -18,6 +17,7 @@ import queue
 import shlex
 import shutil
 import signal
+import ssl
 import subprocess
 import threading
 import time
@@ -27,12 +27,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
-from oido._version import __version__
 from oido.errors import OptionError, OutputError
+from oido.live.addresses import split_login, why_not
 from oido.live.clips import AudioClip
 from oido.live.source import OnMessage
+from oido.live.tls import Tls, why_hung_up, why_refused
 from oido.live.triggers import TriggerState
 from oido.writers.atomic import free_path, write_atomically
 
@@ -284,43 +285,54 @@ class _Post(Action):
 
     kind: str
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, tls: Tls | None = None) -> None:
         self.name = f"{self.kind}:<address>"
+        self._tls = tls or Tls()
         try:
             parts = urlsplit(url)
             host = parts.hostname or ""
             if host:  # without the path: of many services, it is the key
                 self.name = f"{self.kind}:{parts.scheme}://{host}"
-            port = parts.port
+            _ = parts.port
         except ValueError as error:
             raise OptionError(f"{self.name}: is no address ({error})") from error
         if parts.scheme not in ("http", "https") or not host or not url.isprintable() or " " in url:
             raise OptionError(
                 f"{self.name}: must be an address that begins with http:// or https://"
             )
-        self._headers = {"User-Agent": f"oido/{__version__}"}
-        if parts.username is not None:
-            login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            self._headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
-        host = f"[{host}]" if ":" in host else host
-        netloc = host if port is None else f"{host}:{port}"
-        self._url = urlunsplit(parts._replace(netloc=netloc, fragment=""))
+        self._url, self._headers = split_login(url)
 
     def _post(self, body: bytes, headers: dict[str, str]) -> None:
         all_headers = {**self._headers, **headers}
         request = urllib.request.Request(self._url, body, all_headers, method="POST")
+        opener = urllib.request.build_opener(
+            _NoRedirects, urllib.request.HTTPSHandler(context=self._tls.context)
+        )
         try:
-            with _OPENER.open(request, timeout=_REQUEST_SECONDS):
+            with opener.open(request, timeout=_REQUEST_SECONDS):
                 return
         except urllib.error.HTTPError as error:
-            error.close()
             retry = error.code >= 500 or error.code in _TRY_AGAIN
-            raise ActionError(f"answered {error.code} {error.reason}", retry=retry) from error
-        except urllib.error.URLError as error:
-            raise ActionError(f"cannot be reached ({error.reason})", retry=True) from error
-        except (OSError, http.client.HTTPException) as error:
-            reason = str(error) or type(error).__name__
-            raise ActionError(f"broke off ({reason})", retry=True) from error
+            raise ActionError(why_not(error), retry=retry) from error
+        except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
+            reason = getattr(error, "reason", error) if _is_unsent(error) else error
+            refused = why_refused(reason) or self._why_hung_up(reason)
+            if refused is None and _is_unsent(error):
+                raise ActionError(why_not(error), retry=True) from error
+            text = refused or f"broke off ({str(error) or type(error).__name__})"
+            raise ActionError(text, retry=refused is None) from error
+
+    def _why_hung_up(self, reason: object) -> str | None:
+        parts = urlsplit(self._url)
+        broke = isinstance(reason, ssl.SSLError | BrokenPipeError | ConnectionResetError)
+        if parts.scheme != "https" or not broke:
+            return None
+        where = parts.hostname or "", parts.port or 443
+        return why_hung_up(*where, self._tls, _REQUEST_SECONDS, b"HEAD / HTTP/1.0\r\n\r\n")
+
+
+def _is_unsent(error: Exception) -> bool:
+    return isinstance(error, urllib.error.URLError)
 
 
 class Webhook(_Post):
@@ -328,8 +340,8 @@ class Webhook(_Post):
 
     kind = "webhook"
 
-    def __init__(self, url: str, *, wants_off: bool = False) -> None:
-        super().__init__(url)
+    def __init__(self, url: str, *, wants_off: bool = False, tls: Tls | None = None) -> None:
+        super().__init__(url, tls=tls)
         self.wants_off = wants_off
 
     def do(self, message: Message) -> None:
@@ -355,6 +367,3 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *_: Any) -> None:
         return None
-
-
-_OPENER = urllib.request.build_opener(_NoRedirects)

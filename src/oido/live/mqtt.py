@@ -9,10 +9,16 @@ vanishes. For each trigger, PREFIX/binary_sensor/DEVICE/ID/config announces it t
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
+import platform
 import re
+import secrets
+import sys
 import threading
+import uuid
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -20,25 +26,30 @@ from oido._version import __version__
 from oido.errors import MissingExtraError, OptionError
 from oido.live.actions import Action, ActionError, Message, TriggerName
 from oido.live.source import OnMessage, ignore
+from oido.live.tls import Tls, why_hung_up, why_unreachable
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _DEFAULT_TOPIC, _DEFAULT_PREFIX = "oido", "homeassistant"
 _WAITING_MESSAGES = 256
 _MOST_RECONNECT_SECONDS = 60
 _GOODBYE_SECONDS = 1.0
+_MACHINE_FILES = ("/etc/machine-id", "/var/lib/dbus/machine-id")
+_MQTT_HELLO = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x0a\x00\x00"
+"""The shortest CONNECT there is: its answer shows whether the broker wants a certificate."""
 
 
 class Mqtt(Action):
     """Publishes to one broker; mqtts:// is with TLS.
 
-    url: ``mqtt://[USER:PASSWORD@]HOST[:PORT][/TOPIC][?discovery=PREFIX|no][&qos=0|1|2]``. While the
-    broker is away, up to 256 changes wait for it (with qos 1, the default, or 2).
-    Raises OptionError or MissingExtraError.
+    url: ``mqtt://[USER:PASSWORD@]HOST[:PORT][/TOPIC][?discovery=PREFIX|no][&qos=0|1|2]
+    [&machine=NAME]``. While the broker is away, up to 256 changes wait for it (with qos 1, the
+    default, or 2). machine: stands in every id instead of this machine's own. tls: the certificates
+    of mqtts://. Raises OptionError or MissingExtraError.
     """
 
     wants_off = True
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, tls: Tls | None = None) -> None:
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
@@ -52,29 +63,35 @@ class Mqtt(Action):
         self.name = f"{parts.scheme}://{host}:{self._port}/{self._topic}"
         if re.search(r"[+\x00]", self._topic) or "#" in url:
             raise OptionError(f"{self.name}: a topic may not hold + or #")
-        if unknown := set(query) - {"discovery", "qos"}:
-            raise OptionError(f"{self.name}: there is no option {min(unknown)!r}; discovery, qos")
+        if unknown := set(query) - {"discovery", "qos", "machine"}:
+            raise OptionError(
+                f"{self.name}: there is no option {min(unknown)!r}; discovery, qos, machine"
+            )
         prefix = query.get("discovery", [_DEFAULT_PREFIX])[-1]
         self._prefix = None if prefix == "no" else prefix.strip("/") or _DEFAULT_PREFIX
         qos = query.get("qos", ["1"])[-1]
         if qos not in ("0", "1", "2"):
             raise OptionError(f"{self.name}: qos must be 0, 1 or 2, not {qos!r}")
         self._qos = int(qos)
-        self._client = self._make_client(parts.scheme, parts.username, parts.password)
+        self._machine = _as_id(query.get("machine", [""])[-1]) or machine_id()
+        self._tls = (tls or Tls()) if parts.scheme == "mqtts" else None
+        self._has_user, self._scheme = parts.username is not None, parts.scheme
+        self._client = self._make_client(parts.username, parts.password)
         self._on_message: OnMessage = ignore
-        self._is_away = False
+        self._is_away = self._is_connected = False
         self._lock = threading.Lock()
         self._retained: dict[str, str] = {}
 
     def open(self, triggers: Sequence[TriggerName], on_message: OnMessage) -> None:
         self._on_message = on_message
-        device = re.sub(r"[^a-zA-Z0-9_-]+", "_", self._topic)
+        # Without the machine, a second one with the same topic would take the first one's place.
+        device = f"oido_{_as_id(self._topic)}_{self._machine}"
         for trigger in triggers:
             self._retained[f"{self._topic}/{trigger.slug}"] = json.dumps({"state": "OFF"})
             if self._prefix is not None:
-                where = f"{self._prefix}/binary_sensor/oido_{device}/{trigger.slug}/config"
+                where = f"{self._prefix}/binary_sensor/{device}/{trigger.slug}/config"
                 self._retained[where] = json.dumps(
-                    discovery(self._topic, f"oido_{device}", trigger), ensure_ascii=False
+                    discovery(self._topic, device, trigger), ensure_ascii=False
                 )
         self._client.connect_async(self._host, self._port, keepalive=30)
         self._client.loop_start()
@@ -100,23 +117,28 @@ class Mqtt(Action):
         self._client.disconnect()
         self._client.loop_stop()
 
-    def _make_client(self, scheme: str, user: str | None, password: str | None) -> Any:
+    def _make_client(self, user: str | None, password: str | None) -> Any:
         try:
             from paho.mqtt import client as paho
             from paho.mqtt.enums import CallbackAPIVersion
         except ImportError as error:
             raise MissingExtraError("mqtt:// needs paho-mqtt: pip install 'oido[live]'") from error
         self._paho: Any = paho
-        client = paho.Client(CallbackAPIVersion.VERSION2)
+        # One of two clients with the same id is thrown out: so it is another one for each process,
+        # of 23 letters and digits at most, which every broker takes.
+        client_id = f"oido{hashlib.sha256(self._machine.encode()).hexdigest()[:8]}"
+        client_id += secrets.token_hex(5)
+        client = paho.Client(CallbackAPIVersion.VERSION2, client_id)
         if user is not None:
             client.username_pw_set(unquote(user), unquote(password or ""))
-        if scheme == "mqtts":
-            client.tls_set()
+        if self._tls is not None:
+            client.tls_set_context(self._tls.context)
+            client.tls_insecure_set(self._tls.is_insecure)
         client.will_set(f"{self._topic}/status", "offline", qos=1, retain=True)
         client.max_queued_messages_set(_WAITING_MESSAGES)
         client.reconnect_delay_set(1, _MOST_RECONNECT_SECONDS)
         client.on_connect = self._on_connect
-        client.on_connect_fail = lambda *_: self._report_away("cannot be reached")
+        client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
         return client
 
@@ -124,8 +146,9 @@ class Mqtt(Action):
 
     def _on_connect(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:
-            self._report_away(f"the broker refuses: {reason}")
+            self._report_away(self._why_refused(str(reason)))
             return
+        self._is_connected = True
         # All of it each time: a broker that was started anew has forgotten it.
         with self._lock:
             retained = dict(self._retained)
@@ -139,13 +162,58 @@ class Mqtt(Action):
     def _on_disconnect(
         self, client: Any, data: Any, flags: Any, reason: Any, properties: Any
     ) -> None:
-        if reason.is_failure:
-            self._report_away("the connection broke off")
+        was_connected, self._is_connected = self._is_connected, False
+        if reason.is_failure and not self._is_away:
+            self._report_away(
+                "the connection broke off" if was_connected else self._why_no_answer()
+            )
+
+    def _on_connect_fail(self, client: Any, data: Any) -> None:
+        error = sys.exc_info()[1]  # paho calls it while it handles the error, which it keeps
+        self._report_away(why_unreachable(error) if error else "cannot be reached")
+
+    def _why_refused(self, reason: str) -> str:
+        if reason not in ("Not authorized", "Bad user name or password"):
+            return f"the broker refuses: {reason}"
+        if self._has_user:
+            return f"user or password is refused ({reason})"
+        return f"it wants a user and a password: {self._scheme}://USER:PASSWORD@HOST/… ({reason})"
+
+    def _why_no_answer(self) -> str:
+        """Of a connection that ended before the broker had answered at all."""
+        if self._tls is not None:
+            where = self._host, self._port
+            if refused := why_hung_up(*where, self._tls, _GOODBYE_SECONDS, _MQTT_HELLO):
+                return refused
+        kind = "mqtt:// and not mqtts://" if self._tls else "mqtts:// and not mqtt://"
+        return f"the broker hung up at once; is it {kind}?"
 
     def _report_away(self, reason: str) -> None:
         if not self._is_away:
             self._is_away = True
             self._on_message(f"{self.name}: {reason}; oido keeps trying")
+
+
+def machine_id() -> str:
+    """Eight hexadecimal digits, the same at each start and others on each machine.
+
+    Of the host's name and the system's own number: containers share the one, copied memory cards
+    the other. The address of the network's card is asked only where there is no such number.
+    """
+    number = ""
+    for file in _MACHINE_FILES:
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            number = number or Path(file).read_text(encoding="ascii").strip()
+    if not number and not (node := uuid.getnode()) >> 40 & 1:  # else it is drawn at random
+        number = f"{node:x}"
+    return hashlib.sha256(f"oido {platform.node()} {number}".encode()).hexdigest()[:8]
+
+
+def _as_id(text: str) -> str:
+    name = re.sub(r"[^a-zA-Z0-9_-]+", "_", text).strip("_")
+    if not text.isascii():  # what an id may not hold must still make a difference
+        name += "_" + hashlib.sha256(text.encode()).hexdigest()[:6]
+    return name
 
 
 def discovery(topic: str, device: str, trigger: TriggerName) -> Mapping[str, Any]:

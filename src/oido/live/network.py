@@ -9,27 +9,23 @@ import threading
 import time
 from collections.abc import Iterator
 from typing import NamedTuple
-from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
-from oido._version import __version__
-from oido.errors import AudioError, CorruptAudioError, OptionError
+from oido.errors import AudioError, CorruptAudioError
+from oido.live.opening import RefusedError, StreamOpener, cause_of
 from oido.live.source import OnGap, OnMessage, SourceGap, enqueue, ignore, in_background, silence
+from oido.live.tls import Tls
 from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.decode.pyav_stream import Demuxer
-
-SCHEMES = ("http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "rtp", "tcp")
-
-_PROTOCOLS = "http,https,httpproxy,tcp,tls,udp,rtp,rtsp,rtsps,rtmp,rtmps,rtmpt,srt,crypto"
-"""What FFmpeg may open by itself: a playlist from the network may name no file of this machine."""
 
 _TICK_SECONDS = 0.1
 _WAITING_BLOCKS = 1024
 _START_SECONDS = 10.0
 _NO_MORE_SECONDS = 0.5
-_QUICK_PROBE_BYTES = "4096"
+_SHORT_SECONDS = 60.0
+_SILENCE = ("ExitError", "TimeoutError")
 
 
 class BackOff(NamedTuple):
@@ -54,7 +50,10 @@ class NetworkReader(AudioReader):
     that breaks off is opened again, first after ``back_off.first`` seconds (1 by default);
     meanwhile time goes on: silence comes as the clock runs. ``on_gap`` is called when it is back,
     ``on_message`` gets a sentence at once. A recording, whose header says how long it is, ends with
-    its file.
+    its file; a station may give a length, too, and is known by its headers, or by a stream that
+    comes only as quickly as it is heard, of what its server does not call a file. Of a playlist
+    (M3U, PLS), the first address that can be opened is read. tls: the certificates of https://,
+    rtsps:// and rtmps://.
 
     Raises OptionError for what is no address, AudioError if it cannot be opened at first.
     """
@@ -65,21 +64,16 @@ class NetworkReader(AudioReader):
         *,
         timeout: float = 10.0,
         back_off: BackOff | None = None,
+        tls: Tls | None = None,
         on_gap: OnGap = ignore,
         on_message: OnMessage = ignore,
     ) -> None:
-        scheme = urlsplit(url).scheme.lower()
-        if scheme not in SCHEMES or not urlsplit(url).netloc:
-            raise OptionError(
-                f"{without_password(url)!r} is no address that oido can listen to; "
-                f"it must begin with {', '.join(s + '://' for s in SCHEMES)}"
-            )
-        self._url, self._timeout, self._back_off = url, timeout, back_off or BackOff()
-        self._on_gap, self._on_message = on_gap, on_message
-        self._name = without_password(url)
-        first = self._first = in_background(lambda: self._open(None))
+        self._opener = StreamOpener(url, timeout, tls)
+        self._name, self._back_off = self._opener.name, back_off or BackOff()
+        self._on_gap, self._on_message, self._refusal = on_gap, on_message, ""
+        first = self._first = in_background(self._opener.open)
         self._opened: Demuxer | None = first
-        self._is_endless = first.seconds is None
+        self._is_endless = first.seconds is None or first.is_station
         self.info = AudioInfo(self._name, first.rate_hz, first.channels, None, first.format, "pyav")
         self._damaged_before = 0
         self._items: queue.Queue[_Item] = queue.Queue(_WAITING_BLOCKS)
@@ -148,16 +142,21 @@ class NetworkReader(AudioReader):
     # What follows runs in the thread that receives.
 
     def _receive(self) -> None:
+        opener = self._opener
         while self._opened is not None and not self._stopping.is_set():
-            error = self._receive_one(self._opened)
+            arrival = _Arrival(opener.connected_at)
+            error = self._receive_one(self._opened, arrival)
             self._damaged_before += self._opened.damaged_packets
             opened, self._opened = self._opened, None
             opened.close()
             if self._stopping.is_set():
                 return
-            if not self._is_endless:
+            if not (self._is_endless or (arrival.was_live() and not opener.has_an_end())):
                 self._enqueue(_End(error))
                 return
+            self._is_endless = True
+            if error is not None and cause_of(error) in _SILENCE and arrival.is_short():
+                opener.wants_all_tracks = True  # cameras may fall silent where only sound is wanted
             reason = (
                 "the stream ended" if error is None else str(error).removeprefix(f"{self._name}: ")
             )
@@ -165,9 +164,10 @@ class NetworkReader(AudioReader):
             self._on_message(f"{self._name}: {reason}; trying to open it again")
             self._opened = self._open_again()
 
-    def _receive_one(self, demuxer: Demuxer) -> AudioError | None:
+    def _receive_one(self, demuxer: Demuxer, arrival: _Arrival) -> AudioError | None:
         try:
             for samples, missing in demuxer.blocks():
+                arrival.advance(len(samples) / demuxer.rate_hz)
                 if not self._enqueue(_Block(samples, missing, time.monotonic())):
                     return None
         except AudioError as error:
@@ -180,35 +180,19 @@ class NetworkReader(AudioReader):
         attempt, quickly = 0, True
         while not self._stopping.wait(self._back_off.seconds(attempt)):
             try:
-                opened = self._open(self._first, quickly=quickly)
+                opened = self._opener.open(self._first, quickly=quickly)
             except AudioError as error:
+                if isinstance(error, RefusedError) and str(error) != self._refusal:
+                    self._refusal = str(error)
+                    self._on_message(self._refusal)
                 # If it is there, and not what it was, its container must be probed for longer.
                 is_there = isinstance(error.__cause__, ValueError) or error.__cause__ is None
                 attempt, quickly = attempt + 1, not is_there
                 continue
+            self._refusal = ""
             self._on_message(f"{self._name}: is back")
             return opened
         return None
-
-    def _open(self, like: Demuxer | None, quickly: bool = False) -> Demuxer:
-        """quickly: as the container that it was before, with hardly a look at it."""
-        options = {
-            "protocol_whitelist": _PROTOCOLS,
-            "user_agent": f"oido/{__version__}",
-            "rtsp_transport": "tcp",  # over UDP, lost packets are lost sound
-            "allowed_media_types": "audio",  # RTSP only: a camera need not send its pictures
-        }
-        container = None
-        if quickly and like is not None:
-            container, options["probesize"] = like.container, _QUICK_PROBE_BYTES
-        return Demuxer(
-            self._url,
-            self._name,
-            options=options,
-            timeout=self._timeout,
-            like=like,
-            container=container,
-        )
 
     def _enqueue(self, item: _Item) -> bool:
         """Whether it is still wanted. A slow reader slows the network down, and fills no memory."""
@@ -219,6 +203,26 @@ class _Block(NamedTuple):
     samples: NDArray[np.float32]
     missing: float
     came: float
+
+
+class _Arrival:
+    """How quickly one connection's sound came, since ``began``, a reading of the clock."""
+
+    def __init__(self, began: float) -> None:
+        self._began, self._seconds = began, 0.0
+
+    def advance(self, seconds: float) -> None:
+        """So much sound came."""
+        self._seconds += seconds
+
+    def is_short(self) -> bool:
+        """Less than a minute of it."""
+        return self._seconds < _SHORT_SECONDS
+
+    def was_live(self) -> bool:
+        """Whether it came as it is heard, but for a burst at first; files come more quickly."""
+        took = time.monotonic() - self._began
+        return took > max(self._seconds - _START_SECONDS * 3, self._seconds / 2, 1.0)
 
 
 class _Lost(NamedTuple):
@@ -258,14 +262,3 @@ class _Pace:
         if self._first_came is None:
             return 0
         return round((now - self._start) * self._rate_hz) - self.frames
-
-
-def without_password(url: str) -> str:
-    """The address as messages may show it: no password, and no query, which may hold a key."""
-    try:
-        parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")
-    except ValueError:
-        return "<address>"
-    user = host[0].partition(":")[0] + ":…@" if ":" in host[0] else host[0] + host[1]
-    return urlunsplit((parts.scheme, user + host[2], parts.path, "…" if parts.query else "", ""))

@@ -26,6 +26,7 @@ from oido.live.actions import (
 from oido.live.clips import ClipLimits, ClipRecorder, RingBuffer, SpeechWatch
 from oido.live.mqtt import Mqtt
 from oido.live.source import OnMessage, ignore, utc_text
+from oido.live.tls import Tls
 from oido.live.triggers import Change, Condition, Trigger, TriggerParams, TriggerState, slugs
 from oido.params import Windowing
 from oido.signal.decode import AudioInfo
@@ -42,22 +43,23 @@ class Rule:
     actions: list[Action] = field(default_factory=list)
 
 
-def parse_action(text: str, *, off_events: bool = False) -> Action:
+def parse_action(text: str, *, off_events: bool = False, tls: Tls | None = None) -> Action:
     """The action that a text names. Raises OptionError, or MissingExtraError.
 
-    off_events: webhooks and programs get "off", too; a broker always is.
+    off_events: webhooks and programs get "off", too; a broker always is. tls: the certificates of
+    https:// and mqtts://.
     """
     kind, colon, what = text.strip().partition(":")
     if kind == "webhook":
-        return Webhook(what, wants_off=off_events)
+        return Webhook(what, wants_off=off_events, tls=tls)
     if kind == "upload":
-        return ClipUpload(what)
+        return ClipUpload(what, tls=tls)
     if kind == "exec":
         return Command(what, wants_off=off_events)
     if kind == "save" and colon:
         return SaveClip(what)
     if kind in ("mqtt", "mqtts") and what.startswith("//"):
-        return Mqtt(text.strip())
+        return Mqtt(text.strip(), tls=tls)
     raise OptionError(f"--do {kind + colon!r}… is no action; there are {_FORMS}")
 
 

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import errno
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any, NamedTuple
 
 import av
@@ -17,6 +19,9 @@ _JUMP_SECONDS = 0.1, 3600.0
 """A step of the container's clock within these is a stretch that was lost on the way."""
 
 
+_SLACK_SECONDS = 0.1
+
+
 class Decoded(NamedTuple):
     """samples f32[n, channels] in [-1, 1]; missing: seconds that were lost just before them."""
 
@@ -28,9 +33,12 @@ class Demuxer:
     """The first audio track of an address or of a file that need not be seekable.
 
     timeout: seconds that opening, and then each wait for data, may take; None: for ever.
+    first_timeout: the same, until the first samples are there, if it is shorter.
     like: another demuxer, whose rate and channels are kept (a source that was opened again).
     container: its name, if it is known: then nothing need be read to find out.
+    open_part: opens the parts that a playlist (HLS) names, instead of FFmpeg.
 
+    is_station: its server says that it is a radio station (Icecast's headers).
     rate_hz, channels; seconds: the length that the header promises, None for a stream without end;
     damaged_packets: that could not be decoded and were left out.
     Raises an AudioError if there is no audio that can be decoded.
@@ -43,12 +51,22 @@ class Demuxer:
         *,
         options: Mapping[str, str],
         timeout: float | None = None,
+        first_timeout: float | None = None,
         like: Demuxer | None = None,
         container: str | None = None,
+        open_part: Callable[..., Any] | None = None,
     ) -> None:
         self.name, self.damaged_packets = name, 0
+        self._timeout = timeout
         try:
-            opened: Any = av.open(source, format=container, options=dict(options), timeout=timeout)
+            opened: Any = av.open(
+                source,
+                format=container,
+                options=dict(options),
+                timeout=timeout if first_timeout is None else first_timeout,
+                io_open=open_part,
+                metadata_errors="replace",  # stations name themselves in any encoding
+            )
         except (av.FFmpegError, OSError, ValueError, IndexError) as error:
             raise UnknownFormatError(f"{name}: cannot be opened ({reason_of(error)})") from error
         self._container = opened
@@ -76,6 +94,7 @@ class Demuxer:
             raise CorruptAudioError(f"{name}: cannot be decoded ({reason_of(error)})") from error
         length = self._container.duration
         self.seconds = length / av.time_base if length and length > 0 else None
+        self.is_station = any(key.lower().startswith("icy-") for key in self._container.metadata)
         self.container: str = self._container.format.name
         self.format = f"{self.container} {self._stream.codec_context.name}"
 
@@ -115,9 +134,36 @@ class Demuxer:
 
     def _decode(self) -> Iterator[Any]:
         try:
-            yield from decoded_frames(self._container, self._stream, self._count_damage)
+            source = _Impatient(self._container, self._timeout)
+            yield from decoded_frames(source, self._stream, self._count_damage)
         except IndexError as error:  # a damaged container declares another stream midway
             raise ValueError("its container is damaged") from error
 
     def _count_damage(self) -> None:
         self.damaged_packets += 1
+
+
+class _Impatient(NamedTuple):
+    """A container whose other tracks do not count as data: a picture goes on without its sound."""
+
+    container: Any
+    timeout: float | None
+
+    def demux(self, stream: Any) -> Iterator[Any]:
+        if self.timeout is None:
+            yield from self.container.demux(stream)
+            return
+        came: float | None = None
+        while True:
+            try:
+                for packet in self.container.demux():
+                    if packet.stream_index == stream.index:
+                        yield packet
+                        came = time.monotonic()
+                    elif came is not None and time.monotonic() - came > self.timeout:
+                        raise TimeoutError(errno.ETIMEDOUT, "nothing came in time")
+            except av.ExitError:  # PyAV's own timeout, which may be the shorter one of the start
+                if came is None or time.monotonic() - came > self.timeout - _SLACK_SECONDS:
+                    raise
+            else:
+                return

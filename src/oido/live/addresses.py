@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stands at an HTTP address: a file, a playlist of stations (.m3u, .pls), or a refusal.
+
+FFmpeg plays the streams themselves; it knows neither these playlists nor how to tell a station
+from a file.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import http.client
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+
+from oido._version import __version__
+from oido.live.tls import Tls, why_unreachable
+
+_PLAYLIST_BYTES = 1 << 16
+_NO_LENGTHS = {2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**63 - 1}
+"""Lengths that servers make up for players that want one."""
+
+_FILE_HEADERS = ("ETag", "Last-Modified")
+
+
+def is_file(url: str, tls: Tls, timeout: float) -> bool:
+    """Whether it has a beginning and an end, as its server says. Raises OSError, HTTPException."""
+    with open_url(url, tls, timeout) as response:
+        return _is_file(response.status, response.headers)
+
+
+def open_url(url: str, tls: Tls, timeout: float, start: int = 0, end: int = 0) -> Any:
+    """The response to a GET, a binary file; of the bytes from ``start`` on, before ``end``.
+
+    Raises OSError or HTTPException.
+    """
+    address, headers = split_login(url)
+    span = f"bytes={start}-{end - 1 if end else ''}"
+    request = urllib.request.Request(address, headers={"Range": span})
+    request.add_header("User-Agent", headers.pop("User-Agent"))
+    for name, value in headers.items():  # a login is for no other host
+        request.add_unredirected_header(name, value)
+    handler = urllib.request.HTTPSHandler(context=tls.context)
+    return urllib.request.build_opener(handler).open(request, timeout=timeout)
+
+
+def _is_file(status: int, headers: Mapping[str, str]) -> bool:
+    if any(name.lower().startswith(("icy-", "ice-")) for name in headers):
+        return False
+    total = headers.get("Content-Range", "").rpartition("/")[2] or headers.get("Content-Length", "")
+    if not total.isdecimal() or int(total) in _NO_LENGTHS:
+        return False
+    ranges = status == 206 or headers.get("Accept-Ranges", "").lower() == "bytes"
+    return ranges or any(name in headers for name in _FILE_HEADERS)
+
+
+def split_login(url: str) -> tuple[str, dict[str, str]]:
+    """The address without user and password, and the headers that requests to it have."""
+    parts = urlsplit(url)
+    headers = {"User-Agent": f"oido/{__version__}"}
+    if parts.username is not None:
+        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    netloc = host if parts.port is None else f"{host}:{parts.port}"
+    return urlunsplit(parts._replace(netloc=netloc, fragment="")), headers
+
+
+def playlist_at(url: str, tls: Tls, timeout: float) -> list[str]:
+    """The addresses that the playlist names, if it is one. Raises OSError, HTTPException."""
+    with open_url(url, tls, timeout) as response:
+        return playlist_entries(response.read(_PLAYLIST_BYTES), response.geturl())
+
+
+def playlist_entries(content: bytes, base: str) -> list[str]:
+    """The addresses that a playlist for players names (M3U, PLS, XSPF, ASX); of HLS, none."""
+    text = content.decode("utf-8-sig", errors="replace").strip()
+    if "#EXT-X-" in text:
+        return []
+    if re.match(r"(?i)\[playlist\]", text):
+        entries = re.findall(r"(?im)^\s*file\d*\s*=\s*(\S.*?)\s*$", text)
+    elif re.match(r"(?i)(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<(playlist|asx)\b", text):
+        found = re.findall(r'(?is)<location>\s*(.*?)\s*</location>|<ref\s+href\s*=\s*"(.*?)"', text)
+        entries = [html.unescape(location or href) for location, href in found]
+    else:
+        lines = [line.strip() for line in text.splitlines()]
+        entries = [line for line in lines if line and not line.startswith("#")]
+        if not text.startswith("#EXTM3U") and not all(
+            re.match(r"[a-z]+://\S+$", line) for line in entries
+        ):
+            return []
+    return [urljoin(base, entry) for entry in entries if entry.isprintable()]
+
+
+def why_not(error: Exception) -> str:
+    """A sentence's end: why a request got no good answer."""
+    if isinstance(error, urllib.error.HTTPError):
+        error.close()
+        if error.code in (401, 407):
+            return f"user or password is refused ({error.code} {error.reason})"
+        return f"answered {error.code} {error.reason}"
+    if isinstance(error, urllib.error.URLError):
+        reason: Any = error.reason
+        return why_unreachable(reason) if isinstance(reason, Exception) else str(reason)
+    if isinstance(error, http.client.HTTPException):
+        return f"broke off ({str(error) or type(error).__name__})"
+    return why_unreachable(error)

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opening the address of a camera or a station: its certificate, playlist and tracks."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from oido._version import __version__
+from oido.errors import AudioError, OptionError, UnknownFormatError
+from oido.live.addresses import is_file, open_url, playlist_at
+from oido.live.tls import Tls, try_connection, why_refused, why_unreachable
+from oido.signal.decode.pyav_stream import Demuxer
+
+SCHEMES = ("http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "rtp", "tcp")
+_PROTOCOLS = "http,https,httpproxy,tcp,tls,udp,rtp,rtsp,rtsps,rtmp,rtmps,rtmpt,srt,crypto"
+"""What FFmpeg may open by itself: a playlist from the network may name no file of this machine."""
+_QUICK_PROBE_BYTES = "4096"
+_LONE_TRACK_SECONDS = 4.0
+_PICTURE_MICROSECONDS = "1000000"
+_EXPLAIN_SECONDS = 5.0
+_MOST_ENTRIES = 5
+
+_LOGIN_ERROR = "HTTPUnauthorizedError"
+_HTTP, _RTSP = ("http", "https"), ("rtsp", "rtsps")
+_SECURE = ("https", "rtsps", "rtmps")
+_PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443}
+_HTTP_HELLO = b"HEAD / HTTP/1.0\r\n\r\n"
+_RTSP_HELLO = b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n"
+
+
+class StreamOpener:
+    """Opens one address as often as it breaks off, and remembers what it needed.
+
+    name: the address as messages may show it. connected_at: the clock when it was last asked.
+    Raises OptionError for what is no address.
+    """
+
+    def __init__(self, url: str, timeout: float, tls: Tls | None = None) -> None:
+        if _scheme_of(url) not in SCHEMES or not urlsplit(url).netloc:
+            raise OptionError(
+                f"{without_password(url)!r} is no address that oido can listen to; "
+                f"it must begin with {', '.join(s + '://' for s in SCHEMES)}"
+            )
+        self._url, self._timeout, self._tls = url, timeout, tls or Tls()
+        self.name, self.connected_at, self._connected_to = without_password(url), 0.0, url
+        self._tls_options = self._tls.ffmpeg_options()
+        self.wants_all_tracks = self._is_playlist = False
+
+    def open(self, like: Demuxer | None = None, quickly: bool = False) -> Demuxer:
+        """The address, or the first that its playlist names; quickly: as what it was before."""
+        if not self._is_playlist:
+            try:
+                return self._open_url(self._url, like, quickly)
+            except AudioError as error:
+                entries = self._entries() if _is_answer(error) and like is None else []
+                if not entries:
+                    raise
+        else:
+            entries = self._entries()
+        failed: AudioError = UnknownFormatError(f"{self.name}: this playlist cannot be read")
+        for entry in entries[:_MOST_ENTRIES]:
+            try:
+                opened = self._open_url(entry, like, quickly)
+            except AudioError as error:
+                failed = error
+            else:
+                self._is_playlist = True
+                return opened
+        raise failed
+
+    def _entries(self) -> list[str]:
+        """The addresses that the playlist names, if it is one and can be read."""
+        try:
+            entries = playlist_at(self._url, self._tls, self._timeout)
+        except (OSError, http.client.HTTPException, ValueError):
+            return []
+        return [entry for entry in entries if _scheme_of(entry) in SCHEMES]
+
+    def _open_url(self, url: str, like: Demuxer | None, quickly: bool) -> Demuxer:
+        try:
+            return self._open_tracks(url, like, quickly)
+        except AudioError as error:
+            # Of what was there before, only a refusal is news.
+            if like is None or _scheme_of(url) in _SECURE or cause_of(error) == _LOGIN_ERROR:
+                raise self._explained(url, error) from error.__cause__
+            raise
+
+    def _explained(self, url: str, error: AudioError) -> AudioError:
+        """The error with its true reason, if there is one to be had."""
+        parts, scheme = urlsplit(url), _scheme_of(url)
+        if cause_of(error) == _LOGIN_ERROR:
+            reason = "user or password is refused"
+            if parts.username is None:
+                reason = f"it wants a user and a password: {scheme}://USER:PASSWORD@HOST/…"
+            return RefusedError(f"{self.name}: cannot be opened: {reason}")
+        # Without the certificate that a server wants, FFmpeg takes the end for a damaged answer.
+        if scheme not in _PORTS or (_is_answer(error) and scheme not in _SECURE):
+            return error
+        try:
+            try_connection(
+                parts.hostname or "",
+                parts.port or _PORTS[scheme],
+                self._tls if scheme in _SECURE else None,
+                min(self._timeout, _EXPLAIN_SECONDS),
+                _RTSP_HELLO if scheme == "rtsps" else _HTTP_HELLO,
+            )
+        except (OSError, UnicodeError) as cause:
+            kind = UnknownFormatError if why_refused(cause) is None else RefusedError
+            return kind(f"{self.name}: cannot be opened: {why_unreachable(cause)}")
+        return error
+
+    def _open_tracks(self, url: str, like: Demuxer | None, quickly: bool) -> Demuxer:
+        """The sound alone, or, of a camera that gives it only with its picture, all tracks."""
+        if _scheme_of(url) not in _RTSP:
+            return self._demuxer(url, like, quickly)
+        try:
+            return self._demuxer(url, like, quickly, all_tracks=self.wants_all_tracks)
+        except AudioError as error:
+            if cause_of(error) in (_LOGIN_ERROR, "ConnectionRefusedError"):
+                raise
+        all_tracks = not self.wants_all_tracks
+        opened = self._demuxer(url, like, quickly, all_tracks=all_tracks)
+        self.wants_all_tracks = all_tracks
+        return opened
+
+    def _demuxer(
+        self, url: str, like: Demuxer | None, quickly: bool, all_tracks: bool = False
+    ) -> Demuxer:
+        options = {
+            "protocol_whitelist": _PROTOCOLS,
+            "user_agent": f"oido/{__version__}",
+            "rtsp_transport": "tcp",  # over UDP, lost packets are lost sound
+            **self._tls_options,
+        }
+        first_timeout = container = None
+        if all_tracks:
+            options["analyzeduration"] = _PICTURE_MICROSECONDS  # else spent on what is not needed
+        else:
+            options["allowed_media_types"] = "audio"  # RTSP only: a camera need not send pictures
+            if _scheme_of(url) in _RTSP:
+                first_timeout = min(self._timeout, _LONE_TRACK_SECONDS)
+        if quickly and like is not None:
+            container, options["probesize"] = like.container, _QUICK_PROBE_BYTES
+        # FFmpeg knows certificates for an HLS playlist, and forgets them for the parts in it.
+        has_own = self._tls.ca is not None or self._tls.certificate is not None
+        if not has_own or _scheme_of(url) != "https":
+            return self._demux(url, options, first_timeout, like, container)
+        try:
+            opened = self._demux(url, options, first_timeout, like, container)
+            if opened.container != "hls":
+                return opened
+            opened.close()
+        except UnknownFormatError as error:
+            if not _is_answer(error):
+                raise
+        options.update(http_persistent="0", http_multiple="0")
+        return self._demux(url, options, first_timeout, like, container, self._open_part)
+
+    def _demux(
+        self,
+        url: str,
+        options: dict[str, str],
+        first_timeout: float | None,
+        like: Demuxer | None,
+        container: str | None,
+        open_part: Callable[..., Any] | None = None,
+    ) -> Demuxer:
+        self.connected_at, self._connected_to = time.monotonic(), url
+        return Demuxer(
+            url,
+            self.name,
+            options=options,
+            timeout=self._timeout,
+            first_timeout=first_timeout,
+            like=like,
+            container=container,
+            open_part=open_part,
+        )
+
+    def _open_part(self, url: str, flags: int, options: dict[str, str]) -> Any:
+        """A part of an HLS stream, for FFmpeg, which wants bytes of it at times."""
+        start, end = int(options.get("offset", 0)), int(options.get("end_offset", 0))
+        part = open_url(url, self._tls, self._timeout, start, end)
+        return SimpleNamespace(read=part.read, close=part.close)  # it can only be read
+
+    def has_an_end(self) -> bool:
+        """Of what gave a length: whether it is true, as an HTTP server says; else it is."""
+        if _scheme_of(self._connected_to) not in _HTTP:
+            return True
+        try:
+            return is_file(self._connected_to, self._tls, self._timeout)
+        except (OSError, http.client.HTTPException, ValueError):
+            return False
+
+
+class RefusedError(AudioError):
+    """It is there, and a certificate or a password is the reason; trying again may never help."""
+
+
+def _scheme_of(url: str) -> str:
+    return urlsplit(url).scheme.lower()
+
+
+def cause_of(error: AudioError) -> str:
+    """The name of the decoder's own error."""
+    return type(error.__cause__).__name__
+
+
+def _is_answer(error: AudioError) -> bool:
+    """Whether the server answered, and with something that is no audio."""
+    return error.__cause__ is None or isinstance(error.__cause__, ValueError)
+
+
+def without_password(url: str) -> str:
+    """The address as messages may show it: no password, and no query, which may hold a key."""
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")
+    except ValueError:
+        return "<address>"
+    user = host[0].partition(":")[0] + ":…@" if ":" in host[0] else host[0] + host[1]
+    return urlunsplit((parts.scheme, user + host[2], parts.path, "…" if parts.query else "", ""))

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Playlists of every kind that radio directories give, and what counts as a file."""
+
+from __future__ import annotations
+
+import pytest
+
+from oido.live.addresses import _is_file, playlist_entries, split_login
+
+BASE = "http://radio.example/lists/one.pls"
+
+
+@pytest.mark.parametrize(
+    ("text", "entries"),
+    [
+        ("#EXTM3U\n#EXTINF:-1,A & B\nhttp://a/1\n\nhttps://b/2?x=1&y=2\n",
+         "http://a/1 https://b/2?x=1&y=2"),
+        ("http://a/1\r\nhttp://a/2\r\n", "http://a/1 http://a/2"),
+        ("\ufeff#EXTM3U\nlive.mp3\n", "http://radio.example/lists/live.mp3"),
+        ("[Playlist]\nnumberofentries=2\nFILE1 = http://a/1 \nTitle1=No\nfile2=/2\n",
+         "http://a/1 http://radio.example/2"),
+        ('<?xml version="1.0"?>\n<playlist><location> http://a/1?x=1&amp;y=2 </location>',
+         "http://a/1?x=1&y=2"),
+        ('<ASX version="3.0"><Entry><Ref HREF = "http://a/1" /></Entry></ASX>', "http://a/1"),
+        ("#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\na.ts\n", ""),
+        ("<!doctype html><a href='http://a/1'>listen</a>", ""),
+        ("Not found\n", ""),
+        ("", ""),
+        ("#EXTM3U\n", ""),
+    ],
+)  # fmt: skip
+def test_entries(text: str, entries: str) -> None:
+    assert playlist_entries(text.encode(), BASE) == entries.split()
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "is_file"),
+    [
+        (206, {"Content-Range": "bytes 0-99/100"}, True),
+        (200, {"Content-Length": "100", "Accept-Ranges": "bytes"}, True),
+        (200, {"Content-Length": "100", "ETag": "x"}, True),
+        (200, {"Content-Length": "100"}, False),
+        (200, {"Content-Length": "100", "ETag": "x", "icy-name": "y"}, False),
+        (206, {"Content-Range": "bytes 0-2147483646/2147483647"}, False),
+        (206, {"Content-Range": "bytes 0-99/*"}, False),
+        (200, {"Last-Modified": "now"}, False),
+    ],
+)
+def test_files(status: int, headers: dict[str, str], is_file: bool) -> None:
+    assert _is_file(status, headers) == is_file
+
+
+def test_a_login_is_a_header_and_no_part_of_the_address() -> None:
+    address, headers = split_login("https://me:s%40c@[::1]:8443/a?b=1#c")
+    assert address == "https://[::1]:8443/a?b=1"
+    assert headers["Authorization"] == "Basic bWU6c0Bj"
