@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from oido.cli import doctor
 from oido.cli.main import run
 from oido.errors import OidoError
+from oido.live import microphone
 
 
 def test_doctor_hears_a_beep(capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,3 +72,105 @@ def test_a_package_that_is_not_here_says_how_to_get_it(
     monkeypatch.setattr(doctor, "_PACKAGES", ("no-such-package-of-anybody",))
     assert run(["doctor"]) == 0
     assert "no-such-package-of-anybody not installed: reinstall oido" in capsys.readouterr().out
+
+
+@pytest.fixture
+def lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., dict[str, tuple[str, str]]]:
+    """The lines by name, as (mark, text), where some packages are not here, or of a version."""
+    real = metadata.version
+
+    def told(*missing: str, **versions: str) -> dict[str, tuple[str, str]]:
+        def version(name: str) -> str:
+            if name in missing:
+                raise metadata.PackageNotFoundError(name)
+            return versions.get(name) or ("99" if name in LATEST else real(name))
+
+        monkeypatch.setattr(doctor.metadata, "version", version)
+        monkeypatch.setattr(doctor, "_model", lambda: "not tried")
+        assert run(["doctor"]) == 0
+        parts = [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()]
+        return {name: (mark, text) for mark, name, text in parts}
+
+    return told
+
+
+LATEST = ("sounddevice", "paho-mqtt", "jinja2", "starlette", "uvicorn", "websockets")
+LATEST += ("python-multipart", "prometheus-client", "scikit-learn", "matplotlib", "ray", "torch")
+
+EXTRAS = [
+    ("live", "paho-mqtt"),
+    ("live", "sounddevice"),
+    ("server", "starlette"),
+    ("train", "scikit-learn"),
+    ("ray", "ray"),
+    ("torch", "torch"),
+]
+
+
+@pytest.mark.parametrize(("extra", "package"), EXTRAS)
+def test_an_extra_that_is_not_complete_names_what_is_missing_and_the_command(
+    extra: str, package: str, lines: Callable[..., dict[str, tuple[str, str]]]
+) -> None:
+    mark, text = lines()[f"oido[{extra}]"]
+    assert mark == "ok"
+    assert f"{package} 99" in text
+    mark, text = lines(package)[f"oido[{extra}]"]
+    assert mark == "-"
+    assert text == f"{package} is not installed: pip install 'oido[{extra}]'"
+
+
+def test_every_extra_that_users_have_has_a_line(
+    lines: Callable[..., dict[str, tuple[str, str]]],
+) -> None:
+    known = set(metadata.metadata("oido").get_all("Provides-Extra") or [])
+    told = {name.removeprefix("oido[").rstrip("]") for name in lines() if "[" in name}
+    assert told == known - {"parquet", "dev", "heavy-tests"}
+    assert "pip install 'oido[parquet]'" in lines("pyarrow")["pyarrow"][1]
+
+
+def test_a_version_that_will_not_do_is_not_ok(
+    lines: Callable[..., dict[str, tuple[str, str]]],
+) -> None:
+    assert lines(ray="2.59.1")["oido[ray]"] == (
+        "-",
+        "ray 2.59.1 is not >=2.60: pip install 'oido[ray]'",
+    )
+    assert lines(torch="2.13.0+cpu")["oido[torch]"][0] == "ok"
+    assert lines(ray="2.100")["oido[ray]"][0] == "ok"
+    evaluate = {"sed-scores-eval": "0.0.4", "setuptools": "80.9.0"}
+    assert lines(pandas="2.2.2", **evaluate)["oido[evaluate]"][0] == "ok"
+    assert "pandas 3.0 is not <3" in lines(pandas="3.0", **evaluate)["oido[evaluate]"][1]
+
+
+def test_oido_that_is_not_installed_knows_no_extras(
+    monkeypatch: pytest.MonkeyPatch, lines: Callable[..., dict[str, tuple[str, str]]]
+) -> None:
+    def requires(name: str) -> list[str]:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor.metadata, "requires", requires)
+    assert lines()["extras"][0] == "-"
+
+
+def test_without_sounddevice_the_microphone_names_the_command(
+    monkeypatch: pytest.MonkeyPatch, lines: Callable[..., dict[str, tuple[str, str]]]
+) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", None)  # importing it is an ImportError
+    assert lines()["microphone"] == (
+        "-",
+        "the microphone needs sounddevice: pip install 'oido[live]'",
+    )
+
+
+def test_without_a_microphone_and_with_one(
+    monkeypatch: pytest.MonkeyPatch, lines: Callable[..., dict[str, tuple[str, str]]]
+) -> None:
+    devices: list[microphone.InputDevice] = []
+    monkeypatch.setattr(microphone, "input_devices", lambda: devices)
+    assert "there is none" in lines()["microphone"][1]
+    devices.append(microphone.InputDevice(3, "USB", "ALSA", 1, 48_000, False))
+    assert lines()["microphone"] == ("ok", "1 input(s), none of them the default")
+    devices.append(microphone.InputDevice(4, "Built-in", "ALSA", 1, 48_000, True))
+    assert lines()["microphone"] == ("ok", "Built-in")

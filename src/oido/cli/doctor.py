@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Say what works on this machine: model, codecs, cores, microphone.
+"""Say what works on this machine: model, codecs, cores, microphone, and each extra.
 
 examples:
   oido doctor
 
-Every line is the outcome of a real try. Exit code 0 if the default model can hear a recording here,
-1 if it cannot.
+Codecs, microphone and model are tried. Of packages, the installed version is told, and of each
+extra that is not complete what is missing, with the command that installs it. Exit code 0 if the
+default model can hear a recording here, 1 if it cannot.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.util
 import os
 import platform
+import re
+import sys
 import tempfile
 from collections.abc import Callable
 from importlib import metadata
@@ -27,6 +28,9 @@ from oido.errors import OidoError
 from oido.params import available_cores
 
 _PACKAGES = ("ai-edge-litert", "numpy", "soundfile", "av", "soxr", "pyarrow")
+_REINSTALL = "reinstall oido: pip install --force-reinstall oido"
+_EXTRAS_OF_OTHERS = {"parquet", "dev", "heavy-tests"}
+"""Told by the line of its one package, or for those who work on oido itself."""
 
 
 def add_parser(commands: Any) -> None:
@@ -40,8 +44,9 @@ def _run(args: argparse.Namespace) -> int:
         try:
             _line("ok", package, metadata.version(package))
         except metadata.PackageNotFoundError:
-            extra = "pip install 'oido[parquet]'" if package == "pyarrow" else "reinstall oido"
+            extra = "pip install 'oido[parquet]'" if package == "pyarrow" else _REINSTALL
             _line("-", package, f"not installed: {extra}")
+    _print_extras()
     _line("ok", "cores", f"{available_cores()} usable of {os.cpu_count()}")
     _try("codecs", _codecs)
     _try("microphone", _microphone, optional=True)
@@ -72,11 +77,60 @@ def _codecs() -> str:
     return ", ".join(working)
 
 
+def _print_extras() -> None:
+    """A line per extra that a user may want, by what the package itself says of them."""
+    try:
+        requirements = metadata.requires("oido") or []
+    except metadata.PackageNotFoundError:
+        _line("-", "extras", "unknown: oido runs without being installed; pip install oido")
+        return
+    extras: dict[str, list[str]] = {}
+    for requirement in requirements:
+        package, _, marker = requirement.partition(";")
+        systems = re.findall(r"sys_platform == ['\"](\w+)['\"]", marker)
+        for extra in re.findall(r"extra == ['\"]([\w-]+)['\"]", marker):
+            if extra not in _EXTRAS_OF_OTHERS and (not systems or sys.platform in systems):
+                extras.setdefault(extra, []).append(package.strip())
+    for extra, packages in sorted(extras.items()):
+        states = [_state_of(package) for package in packages]
+        if missing := [text for is_usable, text in states if not is_usable]:
+            _line("-", f"oido[{extra}]", f"{', '.join(missing)}: pip install 'oido[{extra}]'")
+        else:
+            _line("ok", f"oido[{extra}]", ", ".join(text for _, text in states))
+
+
+def _state_of(requirement: str) -> tuple[bool, str]:
+    """Whether a package such as ``ray>=2.60`` is here, in a version that will do; and in words."""
+    name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+    try:
+        version = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False, f"{name} is not installed"
+    for sign, limit in re.findall(r"(>=|<)\s*([\d.]+)", requirement):
+        if (_numbers(version) >= _numbers(limit)) != (sign == ">="):
+            return False, f"{name} {version} is not {sign}{limit}"
+    return True, f"{name} {version}"
+
+
+def _numbers(version: str) -> list[int]:
+    """The release of a version, without zeros at its end, which say nothing: 2.0+cpu is [2]."""
+    release = re.match(r"\d+(\.\d+)*", version)
+    numbers = [int(number) for number in release.group().split(".")] if release else []
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return numbers
+
+
 def _microphone() -> str:
-    if importlib.util.find_spec("sounddevice") is None:
-        raise OidoError("live listening is not part of this version")
-    sounddevice = importlib.import_module("sounddevice")
-    return str(sounddevice.query_devices(kind="input")["name"])
+    from oido.cli.terminal import silence_stderr
+    from oido.live.microphone import input_devices
+
+    with silence_stderr():  # ALSA tells of every device that it does not find
+        devices = input_devices()
+    if not devices:
+        raise OidoError("there is none, nor another input; plug one in, and try again")
+    default = [device.name for device in devices if device.is_default]
+    return default[0] if default else f"{len(devices)} input(s), none of them the default"
 
 
 def _model() -> str:
