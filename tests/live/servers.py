@@ -138,8 +138,8 @@ class Camera:
     """A small RTSP server: 16-bit samples in RTP packets of 20 ms, interleaved (RFC 2326, 3551).
 
     lone: what it does where only its sound is wanted: "plays", "silent" (it sends nothing),
-    "refused" or "hangs up"; but for "plays" it has a picture, too, too small to be decoded.
-    login: the Authorization that it wants.
+    "refused", "hangs up" or "stops" (after a second); but for "plays" it has a picture, too, too
+    small to be decoded. login: the Authorization that it wants. only_udp: it refuses TCP.
     """
 
     def __init__(
@@ -150,8 +150,10 @@ class Camera:
         *,
         lone: str = "plays",
         login: str | None = None,
+        only_udp: bool = False,
         tls: ssl.SSLContext | None = None,
     ) -> None:
+        self._datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM) if only_udp else None
         self._samples, self._rate = samples.astype(">i2"), rate
         self._lone, self._login, self._tls = lone, login, tls
         self.sound_seconds: float | None = None
@@ -193,7 +195,7 @@ class Camera:
             f"{'' if self._lone == 'plays' else picture}"
             f"m=audio 0 RTP/AVP 97\r\na=rtpmap:97 L16/{self._rate}/1\r\na=control:track\r\n"
         )
-        channels: dict[str, int] = {}
+        channels: dict[str, int | tuple[str, int]] = {}
         while line := file.readline().decode():
             if line.startswith("$"):
                 return
@@ -213,8 +215,8 @@ class Camera:
                 body = sdp
                 answer += f"Content-Type: application/sdp\r\nContent-Length: {len(body)}\r\n"
             elif method == "SETUP":
-                channel = channels[url.rpartition("/")[2]] = 2 * len(channels)
-                answer += f"Transport: RTP/AVP/TCP;unicast;interleaved={channel}-{channel + 1}\r\n"
+                status, more = self._set_up(url.rpartition("/")[2], headers["transport"], channels)
+                answer += more
             elif method == "PLAY":
                 self.tracks.append(len(channels))
                 if is_lone and self._lone == "hangs up":
@@ -223,16 +225,34 @@ class Camera:
                 if is_lone and self._lone == "refused":
                     status = "455 Method Not Valid in This State"
             sock.sendall(f"RTSP/1.0 {status}\r\n{answer}\r\n{body}".encode())
-            if method == "PLAY" and not (is_lone and self._lone != "plays"):
-                threading.Thread(target=self._play, args=(sock, channels), daemon=True).start()
+            if method == "PLAY" and (not is_lone or self._lone in ("plays", "stops")):
+                seconds = 1.0 if is_lone and self._lone == "stops" else 1e9
+                way = self._datagrams or sock
+                threading.Thread(
+                    target=self._play, args=(way, channels, seconds), daemon=True
+                ).start()
 
-    def _play(self, sock: socket.socket, channels: dict[str, int]) -> None:
+    def _set_up(self, track: str, transport: str, channels: dict[str, Any]) -> tuple[str, str]:
+        """The status, and the header that says how the track will come."""
+        if self._datagrams is None:
+            channel = channels[track] = 2 * len(channels)
+            way = f"RTP/AVP/TCP;unicast;interleaved={channel}-{channel + 1}"
+        else:
+            port = transport.rpartition("client_port=")[2].partition("-")[0]
+            if not port.isdecimal():
+                return "461 Unsupported Transport", ""
+            channels[track] = ("127.0.0.1", int(port))
+            way = f"RTP/AVP;unicast;client_port={port}-{int(port) + 1}"
+        return "200 OK", f"Transport: {way}\r\n"
+
+    def _play(self, sock: socket.socket, channels: dict[str, Any], seconds: float) -> None:
         step = self._rate // 50
         began = time.monotonic()
         with contextlib.suppress(OSError):
             for number in range(len(self._samples) // step):
                 payload = self._samples[number * step : (number + 1) * step].tobytes()
-                if self.sound_seconds is None or number / 50 < self.sound_seconds:
+                limit = seconds if self.sound_seconds is None else self.sound_seconds
+                if number / 50 < limit:
                     _send(sock, channels["track"], 97, number, number * step, payload)
                 if "picture" in channels:
                     slice_ = bytes([0x61, 0xE0, 0, 0])
@@ -242,11 +262,19 @@ class Camera:
 
 
 def _send(
-    sock: socket.socket, channel: int, kind: int, number: int, stamp: int, payload: bytes
+    sock: socket.socket,
+    channel: int | tuple[str, int],
+    kind: int,
+    number: int,
+    stamp: int,
+    payload: bytes,
 ) -> None:
-    """One RTP packet."""
+    """One RTP packet; channel: of the connection, or an address for datagrams."""
     header = bytes([0x80, kind]) + (number & 0xFFFF).to_bytes(2, "big")
     packet = header + (stamp & 0xFFFFFFFF).to_bytes(4, "big") + b"oid" + bytes([kind]) + payload
+    if isinstance(channel, tuple):
+        sock.sendto(packet, channel)
+        return
     sock.sendall(b"$" + bytes([channel]) + len(packet).to_bytes(2, "big") + packet)
 
 

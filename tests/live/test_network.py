@@ -187,6 +187,29 @@ def test_a_camera_that_gives_its_sound_only_with_its_picture(
     assert np.array_equal(first, samples[: len(first)] / np.float32(32768))
 
 
+def test_a_camera_whose_sound_stops_without_its_picture() -> None:
+    samples, rate = soundfile.read(EXAMPLES / "street.flac", dtype="int16")
+    with (
+        running(Camera(samples, rate, free_port(), lone="stops")) as camera,
+        running(Listening(camera.url, timeout=2.0)) as listening,
+    ):
+        wait_for(lambda: listening.gaps)
+        listening.wait_until(listening.seconds + 2.5)
+    assert camera.tracks == [1, 2]
+    assert len(listening.gaps) == 1
+
+
+def test_a_camera_that_knows_no_tcp() -> None:
+    samples, rate = soundfile.read(EXAMPLES / "street.flac", dtype="int16")
+    with (
+        running(Camera(samples, rate, free_port(), only_udp=True)) as camera,
+        running(Listening(camera.url)) as listening,
+    ):
+        listening.wait_until(1.0)
+        got = listening.samples
+    assert np.array_equal(got[: rate // 2], samples[: rate // 2] / np.float32(32768))
+
+
 def test_a_pause_shorter_than_the_timeout_is_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "_LONE_TRACK_SECONDS", 1.0)
     samples, rate = soundfile.read(EXAMPLES / "street.flac", dtype="int16")

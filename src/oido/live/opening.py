@@ -134,7 +134,7 @@ class StreamOpener:
         options = {
             "protocol_whitelist": _PROTOCOLS,
             "user_agent": f"oido/{__version__}",
-            "rtsp_transport": "tcp",  # over UDP, lost packets are lost sound
+            "rtsp_flags": "prefer_tcp",  # over UDP, lost packets are lost sound
             **self._tls_options,
         }
         first_timeout = container = None
