@@ -12,13 +12,17 @@ import pytest
 
 
 class Authority:
-    """``ca.pem`` and, for 127.0.0.1 and localhost, server.pem; client.pem; each with its .key."""
+    """``ca.pem`` and, for 127.0.0.1 and localhost, server.pem; client.pem; each with its .key.
+
+    plain.pem is made by hand, as many guides do it: signed by itself, its name in the subject only.
+    """
 
     def __init__(self, folder: Path) -> None:
         if shutil.which("openssl") is None:
             pytest.skip("needs openssl")
         self.folder = folder
         self._run(*self._request("ca", "home"), "-x509", "-days", "30")
+        self._run(*self._request("plain", "localhost"), "-x509", "-days", "30")
         for name in ("server", "client"):
             self._run(*self._request(name, name))
             names = folder / "names"
@@ -30,10 +34,10 @@ class Authority:
     def path(self, name: str) -> str:
         return str(self.folder / name)
 
-    def context(self, *, wants_client: bool = False) -> ssl.SSLContext:
-        """Of a server that has this authority's certificate."""
+    def context(self, name: str = "server", *, wants_client: bool = False) -> ssl.SSLContext:
+        """Of a server that has this certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.path("server.pem"), self.path("server.key"))
+        context.load_cert_chain(self.path(f"{name}.pem"), self.path(f"{name}.key"))
         if wants_client:
             context.load_verify_locations(self.path("ca.pem"))
             context.verify_mode = ssl.CERT_REQUIRED

@@ -199,6 +199,11 @@ def test_certificate_password_and_dead_host_are_three_sentences(authority: Autho
         (nowhere,) = said("https://nowhere.invalid/", Tls(ca))
         assert "cannot be reached (no host of this name is known)" in nowhere
         assert said(receiver.url, Tls(ca)) == said(receiver.url, Tls(is_insecure=True)) == []
+    with running(Receiver(authority.context("plain"))) as receiver:
+        (other,) = said(receiver.url, Tls(authority.path("plain.pem")))
+        assert "use the name that it was made for" in other
+        named = receiver.url.replace("127.0.0.1", "localhost")
+        assert said(named, Tls(authority.path("plain.pem"))) == []
     with running(Receiver(authority.context(wants_client=True))) as receiver:
         (wanted,) = said(receiver.url, Tls(ca))
         assert "wants one; --tls-cert FILE" in wanted

@@ -414,6 +414,19 @@ def test_certificate_password_and_dead_host_are_three_sentences(
             listening.wait_until(0.5)
 
 
+def test_a_certificate_made_by_hand_and_one_of_another_name(
+    mp3: bytes, authority: Authority
+) -> None:
+    by_hand = Tls(authority.path("plain.pem"))
+    with running(Station(mp3, 30.0, tls=authority.context("plain"))) as radio:
+        named = radio.url.replace("127.0.0.1", "localhost")
+        with running(Listening(named, tls=by_hand)) as listening:
+            listening.wait_until(0.5)
+        with pytest.raises(AudioError, match="use the name that it was made for") as raised:
+            NetworkReader(radio.url, tls=by_hand)
+    assert "--tls-ca" not in str(raised.value)
+
+
 def test_a_plain_server_at_a_secured_address(mp3: bytes) -> None:
     with running(Station(mp3, 30.0)) as radio, pytest.raises(AudioError, match="as a TLS server"):
         NetworkReader(radio.url.replace("http:", "https:"))

@@ -69,6 +69,16 @@ def test_files_that_cannot_be_used(authority: Authority, tmp_path: Path) -> None
             tls.ffmpeg_options()
 
 
+def test_a_certificate_of_another_time_needs_no_trust() -> None:
+    error = ssl.SSLCertVerificationError(1, "expired")
+    assert "--tls-ca FILE" in why_unreachable(error)
+    error.verify_code, error.verify_message = 10, "certificate has expired"
+    assert why_unreachable(error) == (
+        "its certificate is refused (certificate has expired); "
+        "renew it, if this machine's clock is right"
+    )
+
+
 def test_what_is_no_error_of_certificates() -> None:
     assert why_unreachable(TimeoutError()) == "cannot be reached (it does not answer)"
     assert "TLS server" in why_unreachable(ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER]"))

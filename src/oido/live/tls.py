@@ -22,6 +22,12 @@ from oido.errors import OptionError
 _WANTS_CERTIFICATE = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "UNKNOWN_CA", "HANDSHAKE_FAILURE")
 """Alerts of a server that wants a certificate of the client's, or refuses the one that it got."""
 
+_TRUST_IT = "if it is the right one, --tls-ca FILE trusts it, or the authority that signed it"
+_OTHER_NAME = "use the name that it was made for in the address, or make one that holds this name"
+_OTHER_TIME = "renew it, if this machine's clock is right"
+_ADVICE = {62: _OTHER_NAME, 64: _OTHER_NAME, 9: _OTHER_TIME, 10: _OTHER_TIME}
+"""By X509_V_ERR of OpenSSL's x509_vfy.h: what --tls-ca cannot mend."""
+
 _ALERT_SECONDS = 0.5
 
 
@@ -117,11 +123,9 @@ def _why_unusable(error: Exception, what: str) -> str:
 def why_refused(error: object) -> str | None:
     """A sentence's end, if a certificate is the reason, the server's or the client's."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        reason = (error.verify_message or str(error)).rstrip(".")
-        return (
-            f"its certificate is refused ({reason}); if it is the right one, "
-            "--tls-ca FILE trusts it, or the authority that signed it"
-        )
+        reason = (getattr(error, "verify_message", "") or str(error)).rstrip(".")
+        advice = _ADVICE.get(getattr(error, "verify_code", 0), _TRUST_IT)
+        return f"its certificate is refused ({reason}); {advice}"
     if isinstance(error, ssl.SSLError) and any(
         alert in (getattr(error, "reason", "") or "") for alert in _WANTS_CERTIFICATE
     ):
