@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import oido
-from oido.inference.framewise import FrameGrid, FrameScores
+from oido.inference.detector import FrameGrid, FrameScores
 from oido.params import Windowing
 
 COLUMNS, IMAGE = 3, 15_360

@@ -29,8 +29,7 @@ from oido.events.stretches import StretchFinder
 from oido.events.thresholds import on_thresholds
 from oido.heads import Head, ScoreCalibration, ScoreTransformation, parse_thresholds
 from oido.inference.block import Block
-from oido.inference.detector import EventDetector
-from oido.inference.framewise import FrameGrid, FrameScores
+from oido.inference.detector import EventDetector, FrameGrid, FrameScores
 from oido.inference.postprocess import HeadPostprocessor
 from oido.models.labels import label_indices
 from oido.models.taxonomy import ancestors, columns_above, parents

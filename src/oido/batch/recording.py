@@ -22,8 +22,8 @@ from oido.errors import AudioError, AudioNotFoundError, OidoError, OptionError
 from oido.events.aggregation import Aggregator
 from oido.inference.block import Block
 from oido.inference.classifier import AudioClassifier
+from oido.inference.detector import FrameGrid, FrameScores
 from oido.inference.embedder import l2_normalized, require_embeddings
-from oido.inference.framewise import FrameGrid, FrameScores
 from oido.inference.stream import WindowStream
 from oido.models.model import AudioModel
 from oido.signal.decode import AudioInfo, AudioReader, open_audio

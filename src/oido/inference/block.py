@@ -41,7 +41,7 @@ class Block(NamedTuple):
     were left out just before, because their consumer is too slow for a live source.
     similarities: f32[N], how near each window is to what the model was taught; None if it does not
     say, or if scores are those of all heads. framewise: f32[N, columns, C], the scores of equal
-    parts of each window (`oido.inference.framewise`); None of a network that does not give them.
+    parts of each window (`oido.inference.detector`); None of a network that does not give them.
     levels: f32[n], in dB, of the next 20 ms of the stream, as far as they were there.
     """
 

@@ -16,8 +16,7 @@ from oido.events.selection import Selector
 from oido.events.thresholds import on_thresholds
 from oido.heads import Head
 from oido.inference.block import SelectedScores
-from oido.inference.detector import EventDetector
-from oido.inference.framewise import FrameGrid
+from oido.inference.detector import EventDetector, FrameGrid
 from oido.models.labels import display_names, label_indices
 from oido.models.taxonomy import ancestors, columns_above, expand, is_group, parents, rollup
 from oido.options import AGGREGATIONS

@@ -13,7 +13,7 @@ from oido.arrays import F32, F64
 from oido.errors import OptionError
 from oido.events.aggregation import Aggregator
 from oido.inference.block import Block, transformed
-from oido.inference.framewise import FrameGrid, FrameScores
+from oido.inference.detector import FrameGrid, FrameScores
 from oido.inference.postprocess import HeadPostprocessor
 from oido.models.model import Novelty
 from oido.params import Detection, Windowing
@@ -90,7 +90,7 @@ class ClassificationResult:
 
     @cached_property
     def framewise_scores(self) -> F32:
-        """f32[T, C]: raw scores, not probabilities, of short frames (`oido.inference.framewise`).
+        """f32[T, C]: raw scores, not probabilities, of short frames (`oido.inference.detector`).
 
         YAMNet's frames are 0.16 s long at any hop. Of a network that knows no parts of its windows,
         these are the scores of the windows. They are made when they are asked for, and kept: 13 kB

@@ -2,7 +2,7 @@
 
 /*
  * Framewise scores: those of short frames, from the parts (columns) of the windows that cover them. As
- * oido.inference.framewise makes them; of a network that says nothing of parts, a frame is a window's cell.
+ * oido.inference.detector makes them; of a network that says nothing of parts, a frame is a window's cell.
  */
 
 import { Windowing } from "./windowing.js";
