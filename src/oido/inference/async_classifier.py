@@ -13,9 +13,8 @@ from oido.errors import OptionError
 from oido.inference.async_io import AnySource, SampleSource, StreamWindow, WindowQueue, open_source
 from oido.inference.block import Block
 from oido.inference.classifier import AudioClassifier
-from oido.inference.push_stream import BlockSink, PushStream
 from oido.inference.result import ClassificationResult
-from oido.inference.scheduler import BatchScheduler
+from oido.inference.scheduler import BatchScheduler, BlockSink, PushStream
 from oido.models.model import AudioModel
 from oido.options import check
 from oido.params import Windowing

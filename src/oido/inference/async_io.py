@@ -23,7 +23,7 @@ from oido.errors import InvalidSamplesError
 from oido.inference.backpressure import DecimatingQueue
 from oido.inference.block import Block
 from oido.inference.postprocess import HeadPostprocessor
-from oido.inference.push_stream import PushStream
+from oido.inference.scheduler import PushStream
 from oido.params import Windowing
 from oido.signal.decode import AudioInfo, AudioReader, AudioSource, open_audio
 from oido.signal.decode.readers import check_shape
