@@ -23,7 +23,7 @@ from oido.events.aggregation import Aggregator
 from oido.inference.block import Block
 from oido.inference.classifier import AudioClassifier
 from oido.inference.detector import FrameGrid, FrameScores
-from oido.inference.embedder import l2_normalized, require_embeddings
+from oido.inference.embedder import l2_normalized
 from oido.inference.stream import WindowStream
 from oido.models.model import AudioModel
 from oido.signal.decode import AudioInfo, AudioReader, open_audio
@@ -46,7 +46,7 @@ def make_classifier(plan: Plan, model: AudioModel | None = None) -> AudioClassif
         jobs=1,
     )
     if plan.what == "embeddings":
-        require_embeddings(classifier.model)
+        classifier.model.require_embeddings()
     # A wrong label in the thresholds is an error now, before the first recording.
     classifier.label_indices(label for label, _ in plan.detection.thresholds)
     return classifier

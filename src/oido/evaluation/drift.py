@@ -32,7 +32,6 @@ from oido.evaluation.two_sample_tests import (
 )
 from oido.evaluation.verdict import Remark, listed
 from oido.inference.classifier import AudioClassifier
-from oido.inference.embedder import require_embeddings
 from oido.models.model import AudioModel
 
 LEAST_RECORDINGS = 5
@@ -182,7 +181,7 @@ def drift(
         raise OptionError(f"level is a share between 0 and 1, such as 0.05, not {level:g}")
     old_paths, new_paths = _paths(reference), _paths(new)
     classifier = model if isinstance(model, AudioClassifier) else AudioClassifier(model, jobs=1)
-    require_embeddings(classifier.model)
+    classifier.model.require_embeddings()
     total = len(old_paths) + len(new_paths)
     old_features = collect_features(
         classifier, old_paths, seed=seed, jobs=jobs, progress=lambda done: progress(done, total)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from oido.arrays import F32, F64
 from oido.errors import OptionError
 from oido.inference.classifier import AudioClassifier
-from oido.models.model import AudioModel, WholeNetwork
+from oido.models.model import AudioModel
 from oido.signal.decode import AudioSource
 from oido.signal.mixing import Channel
 
@@ -58,7 +58,7 @@ class AudioEmbedder:
         jobs: int | None = None,
     ) -> None:
         self._classifier = AudioClassifier(model, hop=hop, jobs=jobs)
-        require_embeddings(self.model)
+        self.model.require_embeddings()
         self._l2_normalize = l2_normalize
 
     @property
@@ -73,14 +73,6 @@ class AudioEmbedder:
         result = self._classifier.classify(source, sample_rate, channel=channel)
         return EmbeddingResult(
             result.embeddings, result.times, result.weights, l2_normalize=self._l2_normalize
-        )
-
-
-def require_embeddings(model: AudioModel) -> None:
-    """Raise OptionError for a model that is run as it is, and so shows nothing but scores."""
-    if isinstance(model.network, WholeNetwork):
-        raise OptionError(
-            f"{model.name} gives scores only, and no embeddings; choose another model"
         )
 
 

@@ -177,6 +177,13 @@ class AudioModel:
             raise OptionError(f"{self.name} has no head {name!r}; it has {', '.join(heads)}")
         return self.head if name is None else heads[name]
 
+    def require_embeddings(self) -> None:
+        """Raise OptionError for a model that is run as it is, and so shows nothing but scores."""
+        if isinstance(self.network, WholeNetwork):
+            raise OptionError(
+                f"{self.name} gives scores only, and no embeddings; choose another model"
+            )
+
     @property
     def least_similarity(self) -> float | None:
         """To what was taught; below it is unknown. None of a model that does not tell."""

@@ -27,7 +27,6 @@ from oido.datasets.splits import group_numbers
 from oido.datasets.waveforms import clip_waveforms
 from oido.errors import AudioError, OptionError
 from oido.inference.classifier import AudioClassifier
-from oido.inference.embedder import require_embeddings
 from oido.models.fetch import cache_folder, sha256_of, write_whole
 from oido.models.model import AudioModel
 from oido.parallel import ordered_map
@@ -128,7 +127,7 @@ def embed(
     augment: embed changed copies of each clip too, for `EmbeddedClips.extra`; each takes as long as
     the clip. Background behind them is that of the dataset's own clips without an event.
     """
-    require_embeddings(model)
+    model.require_embeddings()
     classifier = AudioClassifier(model, jobs=1)
     of_path: defaultdict[str, list[int]] = defaultdict(list)
     for number, clip in enumerate(data):
