@@ -17,7 +17,7 @@ from oido.errors import ModelFormatError, OptionError
 from oido.inference.predictor import Predictor
 from oido.models.loading import ensemble, load_model
 from oido.models.model import AudioModel
-from oido.training.head import Dense, EmbeddingHead
+from oido.training.fit import Dense, EmbeddingHead
 from oido.training.head_export import BASE_HEAD, TAUGHT_HEAD, check_parity, taught_file
 from oido.training.novelty import NoveltyDetector, unit_rows
 

@@ -16,8 +16,7 @@ from oido.arrays import F32, I64
 from oido.datasets.splits import training_extra
 from oido.errors import OptionError
 from oido.training.embeddings import EmbeddedClips
-from oido.training.fit import Adam
-from oido.training.head import activate
+from oido.training.fit import Adam, activate
 from oido.training.novelty import unit_rows
 
 

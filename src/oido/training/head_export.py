@@ -30,7 +30,7 @@ from oido.models.tflite.metadata import read_metadata
 from oido.models.tflite.metadata_writer import PlainOutput, annotate
 from oido.params import Windowing
 from oido.signal.framing import WindowFramer, cut_windows
-from oido.training.head import EmbeddingHead
+from oido.training.fit import EmbeddingHead
 from oido.training.novelty import NoveltyDetector
 
 BASE_HEAD, TAUGHT_HEAD, SIMILARITY_OUTPUT = "base", "scores", "similarity"

@@ -17,16 +17,17 @@ from oido.errors import OptionError
 from oido.training.baselines import BASELINES
 from oido.training.embeddings import EmbeddedClips, clip_probabilities
 from oido.training.fit import (
+    EmbeddingHead,
     LinearOptions,
     MlpOptions,
     Prepared,
     Views,
+    activate,
     fit_linear,
     fit_mlp,
     one_thread,
     prepare,
 )
-from oido.training.head import EmbeddingHead, activate
 
 LARGEST_FOLDS = 5
 CLEARLY = 2.0

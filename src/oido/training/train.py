@@ -28,8 +28,7 @@ from oido.models.registry import DEFAULT_MODEL
 from oido.training.augment import Augmentation
 from oido.training.embed import Embedded, Progress, embed
 from oido.training.embeddings import EmbeddedClips
-from oido.training.fit import one_thread
-from oido.training.head import EmbeddingHead
+from oido.training.fit import EmbeddingHead, one_thread
 from oido.training.head_export import Parity, check_parity, taught_file
 from oido.training.model_selection import ModelSelection, cross_validate, judge_baselines, select
 from oido.training.novelty import NoveltyDetector, fit_novelty
