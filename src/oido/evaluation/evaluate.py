@@ -78,13 +78,15 @@ def predict_clips(
     classifier = model if isinstance(model, AudioClassifier) else AudioClassifier(model)
     columns = _columns(classifier, dataset)
     targets = label_targets(dataset.clips, columns.of_label, len(classifier.labels))  # f32[K, L]
-    outputs: dict[int, _ClipOutput] = {}
+    # Of each clip: scores and probabilities f32[L], and of its windows values f32[N, L] and times.
+    outputs: dict[int, tuple[F32, F32 | None, F32, F64]] = {}
     reasons: dict[int, str] = {}
     for done, (number, result) in enumerate(_results(classifier, dataset), start=1):
         if isinstance(result, AudioError):
             reasons[number] = str(result)
         else:
-            outputs[number] = _ClipOutput.of(result)
+            of_clip = result.clip_scores, result.clip_probabilities
+            outputs[number] = (*of_clip, result.decision_values, result.times)
         if progress is not None:
             progress(done, len(dataset))
     left_out = [LeftOut(str(dataset[n]), reason) for n, reason in sorted(reasons.items())]
@@ -140,20 +142,6 @@ def _classify(
         return classifier.classify(source, sample_rate_hz)
     except AudioError as error:
         return error
-
-
-class _ClipOutput(NamedTuple):
-    """What is kept of one clip; values f32[C] and f32[N, C], times f64[N, 2] in the clip."""
-
-    scores: F32
-    probabilities: F32 | None
-    windows: F32
-    times: F64
-
-    @classmethod
-    def of(cls, result: ClassificationResult) -> _ClipOutput:
-        values = result.decision_values
-        return cls(result.clip_scores, result.clip_probabilities, values, result.times)
 
 
 class _Columns(NamedTuple):

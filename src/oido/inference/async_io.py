@@ -13,7 +13,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -180,14 +180,6 @@ class StreamWindow:
         return self._reader.selector.categories(self.scores, k)
 
 
-class _QueuedWindow(NamedTuple):
-    """A window in the queue: its number, and where it stands."""
-
-    number: int
-    block: Block
-    row: int
-
-
 class WindowQueue:
     """The sink of one source, read by one coroutine.
 
@@ -201,7 +193,7 @@ class WindowQueue:
         self._reader, self._windowing, self._is_live = reader, windowing, is_live
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
-        self._waiting: DecimatingQueue[_QueuedWindow] = DecimatingQueue(_CAPACITY)
+        self._waiting: DecimatingQueue[tuple[Block, int]] = DecimatingQueue(_CAPACITY)
         self._something = asyncio.Event()
         self._is_awaited = self._is_held = self._is_over = False
         self._error: Exception | None = None
@@ -212,9 +204,8 @@ class WindowQueue:
         with self._lock:
             for block in blocks:
                 for row in range(len(block.scores)):
-                    window = _QueuedWindow(block.first_window + row, block, row)
                     push = self._waiting.push if self._is_live else self._waiting.push_waiting
-                    push(window.number, window)
+                    push(block.first_window + row, (block, row))
             if not self._is_live and self._waiting.is_full and not self._is_held:
                 self._is_held = True
                 self.stream.hold()
@@ -241,15 +232,15 @@ class WindowQueue:
             if released:
                 self.stream.release()
             if window is not None:
-                return self._window(window, every)
+                return self._window(*window, every)
             if is_over:
                 if self._error is not None:
                     raise self._error
                 return None
             await self._something.wait()
 
-    def _window(self, window: _QueuedWindow, every: int) -> StreamWindow:
-        number, block, row = window
+    def _window(self, block: Block, row: int, every: int) -> StreamWindow:
+        number = block.first_window + row
         skipped, self._next_window = number - self._next_window, number + 1
         probabilities = self._reader.probabilities(block.scores[row])
         hop = every * self._windowing.hop_seconds

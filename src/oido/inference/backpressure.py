@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 _FULL, _EMPTY = 0.5, 0.1
@@ -64,14 +63,6 @@ class Dropped(NamedTuple):
     windows: int
 
 
-@dataclass(frozen=True)
-class _Item(Generic[_T]):
-    """window: its number; None of what is about no window."""
-
-    window: int | None
-    content: _T
-
-
 class DecimatingQueue(Generic[_T]):
     """A queue that holds a few windows, whatever the consumer does.
 
@@ -82,7 +73,7 @@ class DecimatingQueue(Generic[_T]):
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._waiting: deque[_Item[_T]] = deque()
+        self._waiting: deque[tuple[int | None, _T]] = deque()  # window, or None: about no window
         self.every = 1
         self.dropped = 0
         self._since_full = 0
@@ -103,39 +94,38 @@ class DecimatingQueue(Generic[_T]):
         if window % self.every or self.is_full:
             self._leave_out(window)
         else:
-            self._waiting.append(_Item(window, content))
+            self._waiting.append((window, content))
 
     def push_waiting(self, window: int, content: _T) -> None:
         """A window for which there is capacity, or else its producer will wait."""
-        self._waiting.append(_Item(window, content))
+        self._waiting.append((window, content))
 
     def push_other(self, content: _T, count: int) -> bool:
         """Something about no window; False: it was full, and it counts as so many."""
         if self.is_full:
             self.dropped += count
             return False
-        self._waiting.append(_Item(None, content))
+        self._waiting.append((None, content))
         return True
 
     def pop(self) -> _T | None:
         """The next; None: nothing waits."""
-        return self._waiting.popleft().content if self._waiting else None
+        return self._waiting.popleft()[1] if self._waiting else None
 
     def pop_dropped(self) -> Dropped | None:
         """What was left out since the last call; None: nothing."""
-        pop_dropped, self._dropped_windows = self._dropped_windows, None
-        return pop_dropped
+        dropped, self._dropped_windows = self._dropped_windows, None
+        return dropped
 
     def _make_coarser(self) -> None:
         self.every = min(2 * self.every, _COARSEST)
         self._since_full = 0
-        kept: deque[_Item[_T]] = deque()
-        for item in self._waiting:
-            if item.window is not None and item.window % self.every:
-                self._leave_out(item.window)
+        waiting, self._waiting = self._waiting, deque()
+        for window, content in waiting:
+            if window is not None and window % self.every:
+                self._leave_out(window)
             else:
-                kept.append(item)
-        self._waiting = kept
+                self._waiting.append((window, content))
 
     def _make_finer(self) -> None:
         """After twice as many windows as fit, and with nothing pending, the hop is halved."""
