@@ -11,8 +11,9 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -252,9 +253,14 @@ _MOST_AT_ONCE = 8
 _CAPACITY_SECONDS = 4.0
 
 
-class _Due(NamedTuple):
-    stream: PushStream
-    item: WorkItem
+@contextmanager
+def _ended_by_errors(*streams: PushStream) -> Iterator[None]:
+    """An error in the block is the end of these sources, and of no other."""
+    try:
+        yield
+    except Exception as error:
+        for stream in streams:
+            stream.finish(error)
 
 
 class BatchScheduler:
@@ -323,35 +329,19 @@ class BatchScheduler:
         return streams
 
     def _predict(self, predictors: list[BatchPredictor], streams: list[PushStream]) -> None:
-        items: list[_Due] = []
-        living = []
+        work: list[tuple[PushStream, WorkItem]] = []
         for stream in streams:
-            try:
-                items += [_Due(stream, item) for item in stream.turn()]
-                living.append(stream)
-            except Exception as error:
-                stream.finish(error)
-        try:
-            outputs_of_items = _outputs(predictors, [due.item for due in items])
-        except Exception as error:  # none of them can be predicted, whoever's fault it is
-            for stream in living:
-                stream.finish(error)
-            return
-        failed = set()
-        for due, outputs in zip(items, outputs_of_items):
-            if due.stream in failed:
-                continue
-            try:
-                due.stream.collect(due.item, outputs)
-            except Exception as error:  # a defect must end one source only
-                failed.add(due.stream)
-                due.stream.finish(error)
-        for stream in living:
-            if stream not in failed:
-                try:
-                    stream.turn_is_over()
-                except Exception as error:
-                    stream.finish(error)
+            with _ended_by_errors(stream):
+                work += [(stream, item) for item in stream.turn()]
+        outputs: list[Outputs] = []
+        with _ended_by_errors(*streams):  # whoever's fault it is that they cannot be predicted
+            outputs = _outputs(predictors, [item for _, item in work])
+        for (stream, item), found in zip(work, outputs):
+            with _ended_by_errors(stream):
+                stream.collect(item, found)
+        for stream in streams:
+            with _ended_by_errors(stream):
+                stream.turn_is_over()
 
 
 def _outputs(predictors: list[BatchPredictor], items: list[WorkItem]) -> list[Outputs]:
