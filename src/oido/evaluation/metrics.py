@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -158,8 +159,7 @@ class _Counts:
             return hits / (hits + alarms), hits / (hits + misses), f1_of(hits, alarms, misses)
 
 
-@dataclass(frozen=True)
-class _Ranking:
+class _Ranking(NamedTuple):
     ap: float
     area: float
     ap_samples: F64
@@ -168,11 +168,7 @@ class _Ranking:
 
 def _ranking(judged: ClipPredictions, number: int, bootstrap: Bootstrap) -> _Ranking:
     known = judged.known[:, number]
-    present = judged.targets[known, number] > 0
-    scores = judged.probabilities[known, number]
-    if present.all() or not present.any():
-        nothing = np.full(bootstrap.rounds, np.nan)
-        return _Ranking(math.nan, math.nan, nothing, nothing)
+    present, scores = judged.targets[known, number] > 0, judged.probabilities[known, number]
     samples = ranking_samples(present, scores, bootstrap.weights[:, known])
     return _Ranking(average_precision(present, scores), roc_auc(present, scores), *samples)
 

@@ -73,14 +73,14 @@ def ranking_samples(present: Bools, scores: NDArray[np.floating], weights: F32) 
     t true ones and n clips so far, precision is t / n, and of the false ones those behind, and half
     of those in the step itself, are outranked. NaN where the weights leave only one kind.
     """
+    if not present.any():
+        nothing = np.full(len(weights), np.nan)
+        return nothing, nothing
     order = np.argsort(-scores, kind="stable")
     ranked, positive = scores[order], present[order]
     ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
     starts = np.concatenate([[0], ends[:-1] + 1])
     found = np.logical_or.reduceat(positive, starts)
-    if not found.any():
-        nothing = np.full(len(weights), np.nan)
-        return nothing, nothing
     starts, ends = starts[found], ends[found]
     sorted_weights = weights[:, order]  # f32[B, K]; sums of whole numbers stay exact to 2^24
     of_all = np.concatenate(

@@ -206,12 +206,13 @@ class _HeldOut(NamedTuple):
 def _slope_of(logits: F32, clips: EmbeddedClips) -> float:
     """The calibration of f32[M, C] logits of a head that has not seen the clips."""
     output = clips.output
-
-    def probabilities_at(slope: float) -> F32:
-        scores = activate(logits * np.float32(slope), output)
-        return clip_probabilities(scores, clips, output)
-
-    return fit_slope(probabilities_at, clips.targets, output)
+    return fit_slope(
+        lambda slope: clip_probabilities(
+            activate(logits * np.float32(slope), output), clips, output
+        ),
+        clips.targets,
+        output,
+    )
 
 
 def _calibrate_out_of_fold(clips: EmbeddedClips, folds: I64, logits: F32) -> _HeldOut:
