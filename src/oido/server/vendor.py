@@ -12,8 +12,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import json
-import os
 import shutil
 import subprocess
 import sys
@@ -80,8 +78,7 @@ def vendor(folder: Path = VENDOR_FOLDER) -> bool:
         raise MissingExtraError(
             "the page's runtime comes from npm, which is not here: install Node.js, and try again"
         )
-    with tempfile.TemporaryDirectory() as scratch:
-        core, utils = (_files(_tarball(npm, package, Path(scratch))) for package in PACKAGES)
+    core, utils = (_files(_tarball(npm, package)) for package in PACKAGES)
     notices = {"LICENSE": _apache(), _NOTICE: _notice().encode()}
     write_folder(folder, {**_chosen(core, utils), **notices})
     return True
@@ -111,22 +108,18 @@ def _without_map(script: bytes) -> bytes:
     return script.replace(b"//# sourceMappingURL=index.js.map", b"")
 
 
-def _tarball(npm: str, package: Package, scratch: Path) -> bytes:
+def _tarball(npm: str, package: Package) -> bytes:
     """The package as npm serves it, its hash checked."""
     wanted = f"{package.name}@{package.version}"
-    options = ("--json", "--ignore-scripts", "--pack-destination", str(scratch))
-    command = [npm, "pack", wanted, *options]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=scratch, check=False)
-    if done.returncode:
-        reason = next((ln for ln in done.stderr.splitlines() if "error" in ln.lower()), "it failed")
-        raise OidoError(f"npm could not get {wanted}: {reason.strip()}")
-    content: bytes
-    try:
-        content = (scratch / os.path.basename(json.loads(done.stdout)[0]["filename"])).read_bytes()
-    except (ValueError, LookupError, TypeError, OSError):
-        # Some versions of npm name a scoped package's file otherwise than they write it.
-        plain = package.name.removeprefix("@").replace("/", "-")
-        content = (scratch / f"{plain}-{package.version}.tgz").read_bytes()
+    with tempfile.TemporaryDirectory() as scratch:
+        command = [npm, "pack", wanted, "--json", "--ignore-scripts", "--pack-destination", scratch]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=scratch, check=False)
+        if done.returncode:
+            errors = (line for line in done.stderr.splitlines() if "error" in line.lower())
+            raise OidoError(f"npm could not get {wanted}: {next(errors, 'it failed').strip()}")
+        # By its place: some versions of npm name a scoped package's file otherwise than they say.
+        [file] = Path(scratch).glob("*.tgz")
+        content: bytes = file.read_bytes()
     digest = base64.b64encode(hashlib.sha512(content).digest()).decode()
     if package.integrity != f"sha512-{digest}":
         raise OidoError(f"npm gave another {wanted} than the one that is known here (sha512)")
