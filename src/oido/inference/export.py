@@ -31,7 +31,7 @@ from oido.models.tflite.front_end import whole_graph
 from oido.models.tflite.metadata_writer import PlainOutput, annotate
 from oido.models.tflite.onnx import to_onnx
 from oido.runtime.base import Outputs
-from oido.writers.atomic import AtomicFile
+from oido.writers.atomic import write_atomically
 
 FRAMEWISE = "the same scores of each column of the window, in their order in time"
 SIMILARITY = "how near the window is to the nearest class that was taught, -1 to 1"
@@ -118,10 +118,8 @@ def export(
         *_checked(model, content, chosen, [name for name, _ in names], framewise),
         shapes=tuple(shape for _, shape in outputs),
     )
-    file = AtomicFile(path, binary=True)
-    with file.guard():
+    with write_atomically(path, binary=True) as file:
         file.stream.write(content)
-    file.commit()
     return report
 
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
-from oido.errors import MissingExtraError, OutputError
+from oido.errors import OutputError, needs_extra
 from oido.types import AnyRow, EmbeddingRow, FrameRow, Row
 from oido.writers.base import ALSO, CALIBRATED, COLUMNS, TextWriter, score_of, seconds_of
 
@@ -123,13 +123,9 @@ class ParquetWriter:
     """
 
     def __init__(self, stream: IO[bytes], columns: Mapping[str, str], rows_per_group: int) -> None:
-        try:
+        with needs_extra("Parquet needs pyarrow; install it with: pip install 'oido[parquet]'"):
             import pyarrow
             import pyarrow.parquet
-        except ImportError as error:
-            raise MissingExtraError(
-                "Parquet needs pyarrow; install it with: pip install 'oido[parquet]'"
-            ) from error
         vectors = pyarrow.list_(pyarrow.float32())
         types = [
             (name, vectors if kind == _VECTORS else pyarrow.type_for_alias(kind))
