@@ -11,6 +11,7 @@ moved by up to 0.48.)
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partialmethod
 from typing import Any
 
 import numpy as np
@@ -122,7 +123,8 @@ class _Translation:
         return self._node("Mul", [self._node("Clip", [steps, *edges]), scale])
 
     def _reshape(self, op: Any) -> str:
-        complex_part = [2] if self._is_complex(op.inputs[0]) else []
+        is_complex = self.graph.tensors[op.inputs[0]].type == schema.TensorType.COMPLEX64
+        complex_part = [2] if is_complex else []
         shape = [int(n) for n in self.graph.tensors[op.outputs[0]].shape] + complex_part
         return self._reshape_to(self._input(op, 0), shape)
 
@@ -181,8 +183,7 @@ class _Translation:
         keep = int(op.builtinOptions.keepDims)
         return self._node(kind, [self._input(op, 0)], axes=axes, keepdims=keep)
 
-    def _reduce_max(self, op: Any) -> str:
-        return self._mean(op, "ReduceMax")
+    _reduce_max = partialmethod(_mean, kind="ReduceMax")
 
     def _fully_connected(self, op: Any) -> str:
         width = int(self.graph.tensors[op.inputs[1]].shape[1])
@@ -255,9 +256,6 @@ class _Translation:
 
     def _values(self, tensor: int) -> NDArray[Any]:
         return constant_values(self._model, self.graph.tensors[tensor])
-
-    def _is_complex(self, tensor: int) -> bool:
-        return bool(self.graph.tensors[tensor].type == schema.TensorType.COMPLEX64)
 
     def _reshape_to(self, x: str, shape: list[int]) -> str:
         return self._node("Reshape", [x, self._constant(np.array(shape, np.int64))])
