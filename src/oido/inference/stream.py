@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class WindowStream:
 
     An AudioError raised midway comes after the blocks of everything before the damage.
 
+    on_block: gets each block f32[n, channels] of the source just before it is used.
     info: of the source. n_samples: samples so far, at the model's rate; all of them when the
     iteration is over. damaged_packets: pieces that could not be decoded and were left out.
     """
@@ -44,6 +45,7 @@ class WindowStream:
         self._workers = workers
         self._adaptive_hop = AdaptiveHop() if adapts_hop else None
         self._error: AudioError | None = None
+        self.on_block: Callable[[F32], None] = lambda block: None
 
     @property
     def windowing(self) -> Windowing:
@@ -106,6 +108,7 @@ class WindowStream:
         pipeline = self._pipeline
         try:
             for block in self._reader.blocks():
+                self.on_block(block)
                 yield from pipeline.push(block)
                 if pipeline.damage is not None:
                     raise pipeline.damage

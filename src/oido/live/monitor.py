@@ -68,8 +68,8 @@ class LiveMonitor:
         self._detector = classifier.detector(detection)
         self._frames = self._windows = 0
         self._is_whole = False
-        tapped = _TappedReader(reader, self._tap)
-        self._stream = classifier.stream(tapped, channel=channel, jobs=1, batch_windows=1)
+        self._stream = classifier.stream(reader, channel=channel, jobs=1, batch_windows=1)
+        self._stream.on_block = self._tap
 
     def __iter__(self) -> Iterator[LiveUpdate]:
         windowing, reader = self._classifier.windowing, self._classifier.postprocessor
@@ -115,32 +115,6 @@ class LiveMonitor:
             self.rule_engine.push_audio(block)
         if self._on_block is not None:
             self._on_block(block)
-
-
-class _TappedReader(AudioReader):
-    """Another reader, each block of which goes to ``on_block`` just before it is used."""
-
-    def __init__(self, reader: AudioReader, on_block: OnBlock) -> None:
-        self._reader, self._on_block = reader, on_block
-        self.info = reader.info
-
-    @property
-    def damaged_packets(self) -> int:  # type: ignore[override]
-        return self._reader.damaged_packets
-
-    @property
-    def fullness(self) -> float:
-        return self._reader.fullness
-
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """Blocks f32[n, channels]."""
-        for block in self._reader.blocks():
-            self._on_block(block)
-            yield block
-
-    def close(self) -> None:
-        """Close the reader inside."""
-        self._reader.close()
 
 
 _MEMORY_SECONDS = 30.0
