@@ -19,9 +19,9 @@ from oido.datasets.splits import group_numbers
 from oido.errors import AudioError
 from oido.events.aggregation import Aggregator
 from oido.inference.classifier import AudioClassifier
+from oido.inference.stream import WindowStream
 from oido.parallel import ordered_map
 from oido.params import available_cores
-from oido.signal.decode import AudioReader, open_audio
 
 _FRAME_SAMPLES = 2048
 _SILENT_DB = -60.0
@@ -41,37 +41,35 @@ class Acoustics(NamedTuple):
     bandwidth_hz: float
 
 
-class MeasuringReader(AudioReader):
-    """A reader that measures what is read through it. Frames are of 2,048 samples, Hann, apart."""
+class AcousticMeter:
+    """Measures the blocks of a recording. Frames are of 2,048 samples, Hann, apart."""
 
-    def __init__(self, reader: AudioReader) -> None:
-        self._reader = reader
-        self.info = reader.info
+    def __init__(self, sample_rate_hz: int) -> None:
+        self._rate_hz = sample_rate_hz
         self._window = np.hanning(_FRAME_SAMPLES)
         self._power = np.zeros(_FRAME_SAMPLES // 2 + 1)
         self._energy, self._samples, self._frames, self._silent = 0.0, 0, 0, 0
         self._partial_frame = np.zeros(0, np.float32)
 
-    @property
-    def damaged_packets(self) -> int:  # type: ignore[override]
-        """Those of the reader."""
-        return self._reader.damaged_packets
-
-    def blocks(self) -> Iterator[F32]:
-        for block in self._reader.blocks():
-            self._add(block.mean(axis=1, dtype=np.float32))
-            yield block
-
-    def close(self) -> None:
-        self._reader.close()
+    def push(self, block: F32) -> None:
+        """The next samples, f32[n, channels]."""
+        mono = block.mean(axis=1, dtype=np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._energy += float(np.dot(mono, mono))
+        self._samples += len(mono)
+        joined = np.concatenate([self._partial_frame, mono])
+        whole = len(joined) // _FRAME_SAMPLES * _FRAME_SAMPLES
+        self._partial_frame = joined[whole:]
+        if whole:
+            self._measure(joined[:whole].reshape(-1, _FRAME_SAMPLES), self._window)
 
     def acoustics(self) -> Acoustics:
-        """Of what was read so far; a partial frame counts only if there is no whole one."""
+        """Of what came so far; a partial frame counts only if there is no whole one."""
         if not self._frames:
             padding = _FRAME_SAMPLES - len(self._partial_frame)
             window = np.pad(np.hanning(len(self._partial_frame)), (0, padding))
             self._measure(np.pad(self._partial_frame, (0, padding))[None], window)
-        rate = self.info.sample_rate_hz
+        rate = self._rate_hz
         mean = self._energy / max(self._samples, 1)
         power = self._power / max(self._power.max(), 1e-300)
         audible = np.flatnonzero(power >= 10 ** (-_AUDIBLE_DB / 10))
@@ -82,16 +80,6 @@ class MeasuringReader(AudioReader):
             self._silent / self._frames,
             float(audible[-1] if len(audible) else 0) * rate / _FRAME_SAMPLES,
         )
-
-    def _add(self, mono: F32) -> None:
-        with np.errstate(over="ignore", invalid="ignore"):
-            self._energy += float(np.dot(mono, mono))
-        self._samples += len(mono)
-        joined = np.concatenate([self._partial_frame, mono])
-        whole = len(joined) // _FRAME_SAMPLES * _FRAME_SAMPLES
-        self._partial_frame = joined[whole:]
-        if whole:
-            self._measure(joined[:whole].reshape(-1, _FRAME_SAMPLES), self._window)
 
     def _measure(self, frames: F32, window: F64) -> None:
         """f32[n, 2048], and the window f64[2048] for their spectra."""
@@ -195,19 +183,19 @@ def collect_features(
 
 def _features(classifier: AudioClassifier, path: str, dice: np.random.Generator) -> _Features:
     kept: list[tuple[F32, F32]] = []
-    with open_audio(path) as opened:
-        reader = MeasuringReader(opened)
-        for number, stretch in enumerate(_stretches(classifier, reader)):
-            # A reservoir: each of the stretches so far is among the kept with the same chance.
-            place = number if number < MOST_STRETCHES else int(dice.integers(number + 1))
-            if place < MOST_STRETCHES:
-                kept[place : place + 1] = [stretch]
-        facts = reader.acoustics()
+    stream = classifier.stream(path, jobs=1)
+    meter = AcousticMeter(stream.info.sample_rate_hz)
+    stream.on_block = meter.push
+    for number, stretch in enumerate(_stretches(classifier, stream)):
+        # A reservoir: each of the stretches so far is among the kept with the same chance.
+        place = number if number < MOST_STRETCHES else int(dice.integers(number + 1))
+        if place < MOST_STRETCHES:
+            kept[place : place + 1] = [stretch]
     embeddings, values = (np.stack(parts) for parts in zip(*kept))
-    return _Features(embeddings, values, facts)
+    return _Features(embeddings, values, meter.acoustics())
 
 
-def _stretches(classifier: AudioClassifier, reader: MeasuringReader) -> Iterator[tuple[F32, F32]]:
+def _stretches(classifier: AudioClassifier, stream: WindowStream) -> Iterator[tuple[F32, F32]]:
     """Embedding f32[D] and values f32[C] of each; a last one of less than half is left out."""
     windowing, model_reader = classifier.windowing, classifier.postprocessor
     hop_seconds = windowing.hop_seconds
@@ -229,7 +217,7 @@ def _stretches(classifier: AudioClassifier, reader: MeasuringReader) -> Iterator
         mean = np.average(embeddings[:stop], axis=0, weights=shares).astype(np.float32)
         return mean, values
 
-    for block in classifier.stream(reader, jobs=1):
+    for block in stream:
         pending.append((block.scores, block.embeddings, block.weights, block.loudness))
         held += len(block.scores)
         while held >= size:
