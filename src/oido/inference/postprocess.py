@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from oido.events.selection import Selector
 from oido.events.thresholds import on_thresholds
 from oido.heads import Head
 from oido.inference.block import SelectedScores
-from oido.inference.detector import EventDetector, FrameGrid
+from oido.inference.detector import EventDetector
 from oido.models.labels import display_names, label_indices
 from oido.models.taxonomy import ancestors, columns_above, expand, is_group, parents, rollup
 from oido.options import AGGREGATIONS
@@ -47,7 +48,7 @@ class HeadPostprocessor:
         least_similarity: float | None = None,
         is_taught: bool = True,
     ) -> None:
-        self.head = head
+        self.head, self.labels = head, head.labels
         self._columns, self._rolls_up = columns, rolls_up
         self._least_similarity, self._is_taught = least_similarity, is_taught
         self._common_threshold = selection.score_threshold
@@ -59,11 +60,6 @@ class HeadPostprocessor:
         self.selector = Selector(
             head.labels, selection, self._expanded, names, self._calibrator, self._ancestors
         )
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The classes, in the order of the score columns."""
-        return self.head.labels
 
     @property
     def aggregation(self) -> str:
@@ -106,22 +102,17 @@ class HeadPostprocessor:
         labels = self.labels
         kinship = Kinship(self._ancestors, columns_above(labels, parents))
         choice = Choice(kinship, keeps_all=self.selector.selection.labels == "all")
-
         least_similarity = self._least_similarity if self._is_taught else None
-
-        def segmenter(grid: FrameGrid) -> Segmenter:
-            allowed = self.selector.allowed_events
-            return Segmenter(
-                grid,
-                windowing.sample_rate_hz,
-                self.decision_values,
-                on,
-                off,
-                allowed,
-                choice,
-                least_similarity,
-            )
-
+        segmenter = partial(
+            Segmenter,
+            sample_rate_hz=windowing.sample_rate_hz,
+            values=self.decision_values,
+            on=on,
+            off=off,
+            allowed=self.selector.allowed_events,
+            choice=choice,
+            least_similarity=least_similarity,
+        )
         return EventDetector(
             windowing,
             image_samples,

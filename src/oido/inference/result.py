@@ -65,6 +65,7 @@ class ClassificationResult:
     ) -> None:
         self._prediction, windows = prediction, prediction.windows
         self._postprocessors, self._postprocessor = postprocessors, postprocessors[head]
+        self.labels, self.heads = self._postprocessor.labels, tuple(postprocessors)
         self.info, self.damaged_packets = prediction.info, prediction.damaged_packets
         self.scores = self._postprocessor.scores(windows.scores)
         self.probabilities = self._postprocessor.probabilities(self.scores)
@@ -73,14 +74,6 @@ class ClassificationResult:
         self.duration = prediction.n_samples / prediction.windowing.sample_rate_hz
         columns = 0 if windows.framewise is None else windows.framewise.shape[1]
         self._grid = FrameGrid(prediction.windowing, columns, prediction.image_samples)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return self._postprocessor.labels
-
-    @property
-    def heads(self) -> tuple[str, ...]:
-        return tuple(self._postprocessors)
 
     def of_head(self, name: str) -> ClassificationResult:
         """The same recording, as another head of the model hears it."""

@@ -14,9 +14,8 @@ from oido.inference.block import Block, WorkItem
 from oido.inference.pipeline import Pipeline
 from oido.inference.predictor import PredictorPool
 from oido.parallel import ordered_map
-from oido.params import Windowing
 from oido.runtime.base import Outputs
-from oido.signal.decode import AudioInfo, AudioReader
+from oido.signal.decode import AudioReader
 
 
 class WindowStream:
@@ -42,18 +41,11 @@ class WindowStream:
         adapts_hop: bool = False,
     ) -> None:
         self._reader, self._pipeline, self._predictors = reader, pipeline, predictors
+        self.info, self.windowing = reader.info, pipeline.windowing
         self._workers = workers
         self._adaptive_hop = AdaptiveHop() if adapts_hop else None
         self._error: AudioError | None = None
         self.on_block: Callable[[F32], None] = lambda block: None
-
-    @property
-    def windowing(self) -> Windowing:
-        return self._pipeline.windowing
-
-    @property
-    def info(self) -> AudioInfo:
-        return self._reader.info
 
     @property
     def n_samples(self) -> int:
