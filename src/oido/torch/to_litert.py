@@ -105,12 +105,7 @@ def _network(module: StagedNetwork, base: AudioModel, output: Output) -> tuple[N
     network = base.network
     if isinstance(module, YamNet) and isinstance(network, LogMelNetwork):
         weights = module.weights()
-        graph = replace(
-            network.graph,
-            network=yamnet_network.network(weights, output),
-            classes=weights.classes,
-            heads=(0,),
-        )
+        graph = replace(network.graph, network=yamnet_network.network(weights, output), heads=(0,))
         return replace(network, graph=graph, is_cut=False), weights.classes
     if isinstance(module, Mn04) and isinstance(network, MnNetwork):
         state = module.weights()

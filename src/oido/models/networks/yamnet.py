@@ -142,7 +142,6 @@ def cut_graph(weights: YamNetWeights) -> CutGraph:
         last_bin=last,
         patch_frames=PATCH_FRAMES,
         input_samples=YAMNET_FRONT_END.patch_samples,
-        classes=weights.classes,
     )
 
 

@@ -40,7 +40,7 @@ class CutGraph:
     window: f32[window_samples]; mel: f32[bands, all FFT bins]; log_offset: what is added to the
     mel energies before the logarithm. first_bin, last_bin: the bins with a weight; the projection
     takes only those. patch_frames × bands is the patch; input_samples is the whole graph's input;
-    classes counts the scores of all heads, which are these outputs of the whole graph.
+    heads: its outputs that give scores.
     """
 
     projection: bytes
@@ -52,7 +52,6 @@ class CutGraph:
     last_bin: int
     patch_frames: int
     input_samples: int
-    classes: int
     heads: tuple[int, ...] = (0,)
 
 
@@ -167,7 +166,6 @@ class TfliteGraph:
             last_bin=last,
             patch_frames=int(self._graph.tensors[front.patch].shape[-2]),
             input_samples=int(np.prod(self._graph.tensors[self._graph.inputs[0]].shape)),
-            classes=sum(self.output_sizes()[head] for head in heads),
             heads=tuple(heads),
         )
 
