@@ -154,16 +154,20 @@ class ParquetWriter:
         self._rows = []
 
 
-class NpzEmbeddingWriter:
-    """Arrays ``files`` str[N], ``channels`` i32[N] (-1: mixed), ``times`` f64[N, 2], and
-    ``embeddings`` f32[N, D]. All of it is kept in memory until the end."""
+class _NpzWriter:
+    """Arrays ``files`` str[N], ``channels`` i32[N] (-1: mixed), ``times`` f64[N, 2], and what the
+    kind of rows has. All of it is kept in memory until the end."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self._rows: list[EmbeddingRow] = []
+    def __init__(self, stream: IO[bytes], labels: Sequence[str] = ()) -> None:
+        self._stream, self._labels = stream, labels
+        self._rows: list[Any] = []
 
-    def write(self, rows: Sequence[EmbeddingRow]) -> None:
+    def write(self, rows: Sequence[Any]) -> None:
         self._rows += rows
+
+
+class NpzEmbeddingWriter(_NpzWriter):
+    """``embeddings`` f32[N, D]."""
 
     def close(self) -> None:
         import numpy as np
@@ -173,16 +177,8 @@ class NpzEmbeddingWriter:
         _save_arrays(self._stream, "embeddings", self._rows, embeddings=embeddings)
 
 
-class NpzFrameWriter:
-    """Arrays ``files`` str[N], ``channels`` i32[N] (-1: mixed), ``times`` f64[N, 2], ``labels``
-    str[C], and ``scores`` f32[N, C]. All of it is kept in memory until the end."""
-
-    def __init__(self, stream: IO[bytes], labels: Sequence[str]) -> None:
-        self._stream, self._labels = stream, labels
-        self._rows: list[FrameRow] = []
-
-    def write(self, rows: Sequence[FrameRow]) -> None:
-        self._rows += rows
+class NpzFrameWriter(_NpzWriter):
+    """``labels`` str[C], and ``scores`` f32[N, C]."""
 
     def close(self) -> None:
         import numpy as np
