@@ -58,15 +58,17 @@ def test_files_that_pages_name_exist(page: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "walk", [recording, live_block, archive_unit, training_clip], ids=lambda walk: walk.__name__
+    ("walk", "most"),
+    [(recording, 25), (live_block, 21), (archive_unit, 38), (training_clip, 28)],
+    ids=lambda value: getattr(value, "__name__", None),
 )
-def test_the_page_names_the_files_that_a_sound_passes_through(walk) -> None:
+def test_the_page_names_the_files_that_a_sound_passes_through(walk, most: int) -> None:
     """The stages of the one path; what an archive and a clip pass beside them is told in prose."""
     entered = walk()
     stages = {"signal", "inference", "runtime"}
     assert {n for n in entered if n.split("/")[0] in stages} <= named_files(ONE_RECORDING)
     assert {"inference/pipeline.py", "inference/predictor.py", "runtime/litert.py"} <= entered
-    assert len(entered) <= 39, "the way has become longer"
+    assert len(entered) <= most, "the way has become longer"
 
 
 def test_the_layers_of_the_pages_are_those_of_the_contract() -> None:
