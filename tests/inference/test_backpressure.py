@@ -68,7 +68,7 @@ def test_live_windows_are_left_out_told_and_events_go_on(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("oido.inference.stream.AdaptiveHop", partial(AdaptiveHop, Clock(0.5)))
+    monkeypatch.setattr("oido.inference.pipeline.AdaptiveHop", partial(AdaptiveHop, Clock(0.5)))
     classifier = oido.AudioClassifier(classifier.model, category_allowlist=["Silence"], jobs=1)
     samples = np.zeros(16_000 * 20, np.float32)
     full = itertools.chain([0.9] * 7, itertools.repeat(0.3))

@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 import oido
 from oido.errors import EmptyAudioError, InvalidSamplesError, OptionError
 from oido.inference.block import Block
-from oido.inference.pipeline import Pipeline
+from oido.inference.pipeline import Pipeline, WindowStream
 from oido.inference.predictor import Predictor, PredictorPool
 from oido.inference.result import ClassificationResult, Prediction
-from oido.inference.stream import WindowStream
 from oido.params import Windowing
 from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.framing import WindowFramer

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from oido.inference.block import BATCH_WINDOWS
-from oido.inference.pipeline import Pipeline
+from oido.inference.pipeline import Pipeline, WindowStream
 from oido.inference.predictor import Predictor, PredictorPool
-from oido.inference.stream import WindowStream
 from oido.params import FrontEndParams, Windowing
 from oido.runtime.base import Outputs, joined_outputs
 from oido.runtime.fake import FakeRuntime

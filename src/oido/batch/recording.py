@@ -24,7 +24,7 @@ from oido.inference.block import Block
 from oido.inference.classifier import AudioClassifier
 from oido.inference.detector import FrameGrid, FrameScores
 from oido.inference.embedder import l2_normalized
-from oido.inference.stream import WindowStream
+from oido.inference.pipeline import WindowStream
 from oido.models.model import AudioModel
 from oido.signal.decode import AudioInfo, AudioReader, open_audio
 from oido.signal.mixing import Channel

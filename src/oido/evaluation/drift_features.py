@@ -19,7 +19,7 @@ from oido.datasets.splits import group_numbers
 from oido.errors import AudioError
 from oido.events.aggregation import Aggregator
 from oido.inference.classifier import AudioClassifier
-from oido.inference.stream import WindowStream
+from oido.inference.pipeline import WindowStream
 from oido.parallel import ordered_map
 from oido.params import available_cores
 

@@ -12,11 +12,10 @@ from oido.errors import ModelFormatError, OptionError
 from oido.events.aggregation import Aggregator
 from oido.inference.block import BATCH_WINDOWS, Block, joined_blocks
 from oido.inference.detector import EventDetector
-from oido.inference.pipeline import Pipeline, PipelineOptions
+from oido.inference.pipeline import Pipeline, PipelineOptions, WindowStream
 from oido.inference.postprocess import make_postprocessors
 from oido.inference.predictor import Predictor, PredictorPool, validated
 from oido.inference.result import ClassificationResult, Prediction
-from oido.inference.stream import WindowStream
 from oido.models.calibration_file import Calibration, apply_calibration
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, Precision
