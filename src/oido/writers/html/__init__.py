@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oido._version import __version__
-from oido.errors import MissingExtraError
+from oido.errors import needs_extra
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -28,12 +28,8 @@ def render(template: str, extra: str, **values: object) -> str:
     extra: the one of oido's that brings Jinja2 to whoever needs this page. Raises
     MissingExtraError, which names it.
     """
-    try:
+    with needs_extra(f"HTML pages need Jinja2; run: pip install 'oido[{extra}]'"):
         return environment().get_template(template).render(values)
-    except ImportError as error:
-        raise MissingExtraError(
-            f"HTML pages need Jinja2; run: pip install 'oido[{extra}]'"
-        ) from error
 
 
 @cache
