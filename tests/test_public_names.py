@@ -51,8 +51,7 @@ PUBLIC = [
 ]
 
 LISTING = {
-    *("__init__.py", "errors.py", "types.py", "results/__init__.py"),
-    *("signal/decode/__init__.py", "torch/__init__.py", "writers/html/__init__.py"),
+    *("__init__.py", "results/__init__.py", "signal/decode/__init__.py", "torch/__init__.py")
 }
 
 

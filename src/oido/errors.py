@@ -29,26 +29,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = [
-    "AudioError",
-    "AudioNotFoundError",
-    "CorruptAudioError",
-    "EmptyAudioError",
-    "InvalidSamplesError",
-    "MissingExtraError",
-    "ModelError",
-    "ModelFetchError",
-    "ModelFormatError",
-    "ModelHashError",
-    "ModelNotFoundError",
-    "OidoError",
-    "OptionError",
-    "OutputError",
-    "UnknownFormatError",
-    "UnknownLabelError",
-    "needs_extra",
-]
-
 
 class OidoError(Exception):
     """Root of every error that oido raises on purpose."""

@@ -6,8 +6,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-__all__ = ["AnyRow", "Category", "EmbeddingRow", "Event", "FrameRow", "Row"]
-
 
 @dataclass(frozen=True, slots=True)
 class Category:

@@ -19,8 +19,6 @@ from oido.errors import needs_extra
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["environment", "number", "render"]
-
 
 def render(template: str, extra: str, **values: object) -> str:
     """The page that a template of this folder makes of the values.
