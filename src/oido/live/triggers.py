@@ -166,6 +166,10 @@ class Change(NamedTuple):
     score: float
 
 
+_DIGITS = {"score": 8, "probability": 8, "start_time": 6, "end_time": 6}
+"""Decimals of a trigger's record, as `oido.writers` have them."""
+
+
 @dataclass(frozen=True)
 class TriggerState:
     """A change as actions and outputs get it.
@@ -190,21 +194,12 @@ class TriggerState:
 
     def record(self) -> dict[str, Any]:
         """As JSON shows it."""
-        record = {
-            "type": "trigger",
-            "trigger": self.condition,
-            "id": self.slug,
-            "state": self.state,
-            "label": self.label,
-            "score": round(self.score, 8),
-            "probability": None if self.probability is None else round(self.probability, 8),
-            "start_time": round(self.start_time, 6),
-            "end_time": round(self.end_time, 6),
-            "start_utc": self.start_utc,
-            "end_utc": self.end_utc,
-            "source": self.source,
+        values = {"type": "trigger", "trigger": self.condition, "id": self.slug, **vars(self)}
+        return {
+            name: round(value, _DIGITS[name]) if name in _DIGITS else value
+            for name, value in values.items()
+            if value is not None and name not in ("number", "slug", "condition")
         }
-        return {name: value for name, value in record.items() if value is not None}
 
 
 class Trigger:
