@@ -3,8 +3,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from oido.datasets.checks import join_duplicates, same_content
 from oido.datasets.clip import Clip
-from oido.datasets.duplicates import join_duplicates, same_content
 
 
 def test_files_of_the_same_bytes_are_found(tmp_path: Path) -> None:

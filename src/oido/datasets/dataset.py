@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple, overload
 import numpy as np
 
 from oido.arrays import F32, F64, Bools
+from oido.datasets.checks import DatasetSummary, join_duplicates, same_content, summarize
 from oido.datasets.clip import BACKGROUND, Clip, ClipSet, Found
-from oido.datasets.duplicates import join_duplicates, same_content
 from oido.datasets.folders import background_clips, class_folders
 from oido.datasets.splits import fold_numbers, test_mask, test_parts
 from oido.datasets.tables import TABLE_SUFFIXES, listed_clips
@@ -24,8 +24,6 @@ from oido.errors import OptionError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-    from oido.datasets.checks import DatasetSummary
 
 
 _LISTS = ("clips.csv", "clips.parquet")
@@ -181,8 +179,6 @@ class Dataset(ClipSet, Sequence[Clip]):
 
     def check(self, *, deep: bool = False) -> DatasetSummary[Self]:
         """Open every recording and report on it; deep: also decode it to its end."""
-        from oido.datasets.checks import summarize
-
         return summarize(self, deep=deep)
 
     def _parted(self, mask: Bools) -> Split:

@@ -20,9 +20,9 @@ from typing import NamedTuple
 import numpy as np
 
 from oido.arrays import F32, F64, I64
+from oido.datasets.checks import content_sha256
 from oido.datasets.clip import Clip, LeftOut
 from oido.datasets.dataset import Dataset, clip_targets
-from oido.datasets.duplicates import content_sha256
 from oido.datasets.splits import group_numbers
 from oido.datasets.waveforms import clip_waveforms
 from oido.errors import AudioError, OptionError
