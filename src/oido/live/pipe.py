@@ -15,7 +15,7 @@ from oido.errors import InvalidSamplesError, OptionError
 from oido.live.source import OnGap, SourceGap, ignore, in_background, iterate_in_background, silence
 from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.decode.pyav_stream import Demuxer
-from oido.signal.decode.readers import check_shape
+from oido.signal.decode.readers import as_float32, check_shape
 
 ENCODINGS: dict[str, np.dtype[Any]] = {"s16le": np.dtype("<i2"), "f32le": np.dtype("<f4")}
 """Of raw samples: 16-bit integers, or floats in [-1, 1]; little-endian both."""
@@ -65,10 +65,7 @@ class PcmReader(AudioReader):
             rest = data[whole:]
             if whole:
                 samples = np.frombuffer(data[:whole], self._type).reshape(-1, self.info.channels)
-                block = samples.astype(np.float32)
-                if self._type.kind == "i":
-                    block *= np.float32(1.0 / 32768.0)
-                yield block
+                yield as_float32(samples)
         self.damaged_packets += bool(rest)
 
     def close(self) -> None:
