@@ -14,9 +14,9 @@ from oido.datasets.clip import Clip, ClipSet, LeftOut, folder_meaning
 from oido.datasets.splits import leaking_groups
 from oido.datasets.waveforms import Probe, probe
 from oido.errors import OptionError
+from oido.writers.written import sha256_of_file
 
 _HEAD_BYTES = 1 << 16
-_CHUNK_BYTES = 1 << 20
 
 
 def same_content(paths: Iterable[str]) -> list[tuple[str, ...]]:
@@ -26,7 +26,7 @@ def same_content(paths: Iterable[str]) -> list[tuple[str, ...]]:
     Files that cannot be read, or are empty, are the same as none.
     """
     sets: list[list[str]] = [list(dict.fromkeys(paths))]
-    for key in (os.path.getsize, _head, content_sha256):
+    for key in (os.path.getsize, _head, sha256_of_file):
         sets = [part for candidates in sets for part in _divide(candidates, key)]
     return [tuple(part) for part in sets]
 
@@ -70,15 +70,6 @@ def _divide(paths: list[str], key: Callable[[str], object]) -> list[list[str]]:
 def _head(path: str) -> bytes:
     with open(path, "rb") as file:
         return hashlib.sha256(file.read(_HEAD_BYTES)).digest()
-
-
-def content_sha256(path: str) -> bytes:
-    """The SHA-256 of what a file holds. Raises OSError."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.digest()
 
 
 ENOUGH_RECORDINGS = 5

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from contextlib import suppress
 from dataclasses import replace
@@ -51,7 +50,7 @@ def ensemble(first: AudioModel, second: AudioModel) -> AudioModel:
     return replace(
         first,
         name=ENSEMBLE,
-        sha256=hashlib.sha256(f"{first.sha256} {second.sha256}".encode()).hexdigest(),
+        sha256=fetch.sha256_of(f"{first.sha256} {second.sha256}".encode()),
         size_bytes=first.size_bytes + second.size_bytes,
         heads=(Head("scores", first.labels, thresholds=thresholds),),
         summary=f"{first.name} and {second.name}, heard together",

@@ -20,7 +20,6 @@ from typing import NamedTuple
 import numpy as np
 
 from oido.arrays import F32, F64, I64
-from oido.datasets.checks import content_sha256
 from oido.datasets.clip import Clip, LeftOut
 from oido.datasets.dataset import Dataset, clip_targets
 from oido.datasets.splits import group_numbers
@@ -33,6 +32,7 @@ from oido.parallel import ordered_map
 from oido.params import available_cores
 from oido.training.augment import Augmentation
 from oido.training.embeddings import EmbeddedClips, FurtherWindows
+from oido.writers.written import sha256_of_file
 
 
 class ClipWindows(NamedTuple):
@@ -52,7 +52,7 @@ class ClipWindows(NamedTuple):
 def content_keys(path: str, clips: list[Clip]) -> list[str | None]:
     """A key for each stretch of the recording, by what it holds; None if it cannot be read."""
     try:
-        content = content_sha256(path).hex()
+        content = sha256_of_file(path)
     except OSError:
         return [None] * len(clips)
     return [f"{content[:40]}-{clip.start_time}-{clip.end_time}" for clip in clips]

@@ -80,10 +80,10 @@ class WrittenFiles:
         return path.relative_to(self._folder).as_posix()
 
 
-def sha256_of_file(path: Path) -> str:
+def sha256_of_file(path: str | Path) -> str:
     """Hex digest of a file's content, read block by block. Raises OSError."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open(path, "rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
