@@ -14,12 +14,13 @@ import pytest
 import oido
 from oido.datasets.clip import Clip
 from oido.errors import ModelFormatError, OptionError
+from oido.inference.embedder import l2_normalized
 from oido.inference.predictor import Predictor
 from oido.models.loading import ensemble, load_model
 from oido.models.model import AudioModel
 from oido.training.fit import Dense, EmbeddingHead
 from oido.training.head_export import BASE_HEAD, TAUGHT_HEAD, check_parity, taught_file
-from oido.training.novelty import NoveltyDetector, unit_rows
+from oido.training.novelty import NoveltyDetector
 
 STREET = Path(__file__).parents[2] / "examples" / "street.flac"
 CLASSES = ("calm", "loud", "bright")
@@ -52,7 +53,7 @@ def file_of(model: AudioModel, head: EmbeddingHead, **changes: Any) -> bytes:
 
 def novelty_of(threshold: float) -> NoveltyDetector:
     dice = np.random.default_rng(9)
-    directions = unit_rows(dice.normal(0, 1, (3, 1_024)).astype(np.float32))
+    directions = l2_normalized(dice.normal(0, 1, (3, 1_024)).astype(np.float32))
     return NoveltyDetector(np.full(1_024, 0.1, np.float32), directions, True, threshold)
 
 

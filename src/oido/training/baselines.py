@@ -15,9 +15,9 @@ import numpy as np
 from oido.arrays import F32, I64
 from oido.datasets.splits import training_extra
 from oido.errors import OptionError
+from oido.inference.embedder import l2_normalized
 from oido.training.embeddings import EmbeddedClips
 from oido.training.fit import Adam, activate
-from oido.training.novelty import unit_rows
 
 
 def majority(known: EmbeddedClips, unknown: EmbeddedClips, seed: int = 0) -> F32:
@@ -33,10 +33,10 @@ def nearest_centroid(known: EmbeddedClips, unknown: EmbeddedClips, seed: int = 0
     """By the cosine to each class's mean embedding; the softmax of ten times the cosine."""
     labels = _labels(known)
     cosines = np.full((len(unknown), len(known.classes)), -10.0)
-    rows = unit_rows(unknown.means)
+    rows = l2_normalized(unknown.means)
     for label in np.unique(labels):
-        centroid = unit_rows(known.means[labels == label]).mean(axis=0, keepdims=True)
-        cosines[:, label] = (rows @ unit_rows(centroid).T)[:, 0]
+        centroid = l2_normalized(known.means[labels == label]).mean(axis=0, keepdims=True)
+        cosines[:, label] = (rows @ l2_normalized(centroid).T)[:, 0]
     return activate((10 * cosines).astype(np.float32), "softmax")
 
 

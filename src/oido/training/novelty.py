@@ -16,6 +16,7 @@ import numpy as np
 
 from oido.arrays import F32, I64, Bools
 from oido.errors import OptionError
+from oido.inference.embedder import l2_normalized
 from oido.training.embeddings import EmbeddedClips
 
 
@@ -34,7 +35,7 @@ class NoveltyDetector:
 
     def similarities(self, embeddings: F32) -> F32:
         """f32[N, D] → f32[N], the largest cosine to a class; of windows."""
-        rows = unit_rows(_features(embeddings, self.square_root) - self.centre)
+        rows = l2_normalized(_features(embeddings, self.square_root) - self.centre)
         return np.asarray((rows @ self.directions.T).max(axis=1), np.float32)
 
     def clip_similarities(self, clips: EmbeddedClips) -> F32:
@@ -79,10 +80,4 @@ def _class_directions(features: F32, present: Bools) -> tuple[F32, F32]:
         raise OptionError("novelty needs clips of two classes or more to tell directions")
     means = np.stack([features[column].mean(axis=0) for column in found])
     centre = means.mean(axis=0)
-    return centre, unit_rows(means - centre)
-
-
-def unit_rows(rows: F32) -> F32:
-    """f32[N, D], each of length 1; rows of zeros stay."""
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(lengths > 0, lengths, 1), np.float32)
+    return centre, l2_normalized(means - centre)
