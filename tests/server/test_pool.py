@@ -135,6 +135,7 @@ def test_a_worker_that_cannot_start_says_why() -> None:
 
 def test_an_idle_worker_that_ended_is_replaced_and_the_job_done(street: Path) -> None:
     restarts: list[int] = []
+    rows: list[bytes] = []
 
     async def work() -> tuple[Any, list[int], list[int]]:
         setup = Setup((DEFAULT_MODEL,), None, 4 << 30)
@@ -145,14 +146,14 @@ def test_an_idle_worker_that_ended_is_replaced_and_the_job_done(street: Path) ->
         while processes_of(pool):
             await asyncio.sleep(0.01)
         task = Task(0, str(street), "street.flac", "street.flac")
-        answer = await pool.classify(Job(Plan(level="clip", top=1), task, 60.0, 100))
+        answer = await pool.classify(Job(Plan(level="clip", top=1), task, 60.0, 100), rows.append)
         after = processes_of(pool)
         await pool.close()
         return answer, before, after
 
     answer, before, after = run_async(work())
     assert (answer.failure, answer.duration, answer.windows) == (None, 30.0, 62)
-    assert json.loads(b"".join(answer.rows))[0]["file"] == "street.flac"
+    assert json.loads(b"".join(rows))[0]["file"] == "street.flac"
     assert len(after) == 1
     assert after != before
     assert restarts == [1]

@@ -4,11 +4,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -23,6 +21,8 @@ from oido.errors import OidoError, OptionError
 from oido.options import read_query
 from oido.params import Windowing
 from oido.server.access import Access, Guard
+from oido.server.answers import AnswerFile, FileResponse, SafeAnswers, around_member
+from oido.server.draining import AnswerAtStop, Draining
 from oido.server.evidence import framewise_floor
 from oido.server.metrics import CONTENT_TYPE, CountRequests, ServerMetrics
 from oido.server.model_store import ModelStore, ServedModel
@@ -41,7 +41,10 @@ def create_app(
     pages: Sequence[BaseRoute] = (),
     worker_command: Sequence[str] = WORKER_COMMAND,
 ) -> Starlette:
-    """The application of a server. Its streams are ``app.state.streams``.
+    """The application of a server.
+
+    ``app.state.streams`` are its streams, ``app.state.draining`` its requests, and
+    ``app.state.pool`` its workers, for who ends it.
 
     pages: further routes, served to everybody. Raises ModelError or OptionError, before anything
     listens.
@@ -57,6 +60,7 @@ def create_app(
         on_restart=metrics.restarts.inc,
     )
     streams = Streams(models, limits, access, metrics)
+    draining = Draining(on_stop=pool.stop)
     endpoints = _Endpoints(models, pool, uploads, limits, metrics)
 
     @asynccontextmanager
@@ -66,7 +70,11 @@ def create_app(
             stack.callback(uploads.close)
             stack.push_async_callback(pool.close)
             uploads.open()
-            await pool.start()
+            try:
+                await pool.start()
+            except OidoError as error:
+                app.state.failure = error
+                raise
             stack.push_async_callback(streams.close)
             yield
 
@@ -81,13 +89,16 @@ def create_app(
             *pages,
         ],
         middleware=[
+            Middleware(SafeAnswers),
             Middleware(CountRequests, metrics=metrics),
+            Middleware(AnswerAtStop, draining=draining),
             Middleware(Guard, access=access, host=settings.host),
         ],
         exception_handlers=dict.fromkeys((Problem, OidoError, HTTPException), _on_error),
         lifespan=lifespan,
     )
-    app.state.streams = streams
+    app.state.failure = None
+    app.state.streams, app.state.draining, app.state.pool = streams, draining, pool
     return app
 
 
@@ -119,19 +130,24 @@ class _Endpoints:
         """``POST /v1/classify``: the rows that `oido classify --format json` would write."""
         pairs = [(n, v) for n, v in request.query_params.multi_items() if n not in _OWN_OPTIONS]
         served, plan, framewise = self._plan(pairs)
-        async with self._uploads.receive(request) as upload:
-            self._metrics.upload_bytes.inc(upload.size_bytes)
-            answer = await self._predict(request, plan, framewise, upload)
-        self._metrics.upload_audio_seconds.inc(answer.duration)
-        if answer.failure is not None:
-            raise _failed(answer)
+        rows = self._uploads.new_answer()
+        try:
+            async with self._uploads.receive(request) as upload:
+                self._metrics.upload_bytes.inc(upload.size_bytes)
+                answer = await self._predict(request, plan, framewise, upload, rows)
+            self._metrics.upload_audio_seconds.inc(answer.duration)
+            if answer.failure is not None:
+                return _failed(answer, rows)
+        except BaseException:
+            rows.close()
+            raise
         headers = {
             "Oido-Model": served.name.encode("ascii", "replace").decode(),
             "Oido-Duration": f"{answer.duration:.6f}",
             "Oido-Windows": str(answer.windows),
             "Oido-Damaged-Packets": str(answer.damaged_packets),
         }
-        return Response(b"".join(answer.rows), 200, headers, "application/json")
+        return FileResponse(rows, 200, headers)
 
     async def models(self, request: Request) -> Response:
         """``GET /v1/models``: the models of this server, the default first."""
@@ -170,13 +186,18 @@ class _Endpoints:
         return served, plan, framewise_floor(options)
 
     async def _predict(
-        self, request: Request, plan: Plan, framewise: float | None, upload: UploadedFile
+        self,
+        request: Request,
+        plan: Plan,
+        framewise: float | None,
+        upload: UploadedFile,
+        rows: AnswerFile,
     ) -> PoolAnswer:
         """The answer of a worker; cancelled if the client disconnects."""
         limits = self._limits
         task = Task(0, upload.path, upload.name, upload.name, size_bytes=upload.size_bytes)
         job = Job(plan, task, limits.duration_seconds, limits.rows, framewise)
-        running = asyncio.ensure_future(self._pool.classify(job))
+        running = asyncio.ensure_future(self._pool.classify(job, rows.write))
         leaving = asyncio.ensure_future(_left(request))
         try:
             await asyncio.wait({running, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -194,11 +215,12 @@ async def _left(request: Request) -> None:
         pass
 
 
-def _failed(answer: PoolAnswer) -> Problem:
+def _failed(answer: PoolAnswer, rows: AnswerFile) -> Response:
     assert answer.failure is not None
     kind, reason = answer.failure
-    more: dict[str, Any] = {}
-    if kind != "LimitError" and answer.windows:
-        # Rows before the damage are kept, as `oido classify` keeps them.
-        more = {"rows": json.loads(b"".join(answer.rows)), "duration": round(answer.duration, 6)}
-    return Problem(status_of_kind(kind), kind, reason, more)
+    problem = Problem(status_of_kind(kind), kind, reason)
+    if kind == "LimitError" or not answer.windows or not rows.is_list:
+        raise problem
+    # Rows before the damage are kept, as `oido classify` keeps them.
+    body = {**problem.body(), "duration": round(answer.duration, 6)}
+    return FileResponse(rows, problem.status, around=around_member(body, "rows"))

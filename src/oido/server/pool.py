@@ -26,13 +26,8 @@ _START_SECONDS = 120.0
 
 
 class PoolAnswer(NamedTuple):
-    """What came of one recording.
+    """What came of one recording. failure: the kind of error, and its sentence."""
 
-    rows: pieces of JSON text, complete if ``failure`` is None. failure: the kind of error, and its
-    sentence.
-    """
-
-    rows: list[bytes]
     duration: float
     windows: int
     damaged_packets: int
@@ -62,6 +57,7 @@ class WorkerPool:
         self._count = workers
         self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
         self._all: set[_Worker] = set()
+        self._is_stopping = False
 
     async def start(self) -> None:
         """Start the workers; returns when they are ready. Raises the OidoError that prevents it."""
@@ -70,11 +66,14 @@ class WorkerPool:
         for worker in list(self._all):
             await worker.ready()
 
-    async def classify(self, job: Job) -> PoolAnswer:
+    async def classify(self, job: Job, write: Callable[[bytes], object]) -> PoolAnswer:
         """Classify one recording. Raises a Problem if nobody can, or its worker dies of it.
 
-        Cancelled, it stops the worker: its client has gone.
+        write: called with pieces of the rows' JSON text, complete if there is no failure. What it
+        raises, and being cancelled, stops the worker.
         """
+        if self._is_stopping:
+            raise Problem.busy("the server is being stopped")
         if self._idle.empty() and self.waiting >= self._most_waiting:
             raise Problem.busy(f"{self.waiting} requests wait already; try again later")
         self.waiting += 1
@@ -86,8 +85,8 @@ class WorkerPool:
         try:
             if worker.has_ended:  # while it had nothing to do
                 worker = await self._replace(worker)
-            await worker.ready()
-            answer = await asyncio.wait_for(worker.classify(job), self._timeout_seconds)
+            await self._await_ready(worker, job.task.name)
+            answer = await asyncio.wait_for(worker.classify(job, write), self._timeout_seconds)
             sound = True
             return answer
         except asyncio.TimeoutError as error:
@@ -106,14 +105,34 @@ class WorkerPool:
             else:
                 await asyncio.shield(asyncio.ensure_future(self._renew(worker)))
 
+    def stop(self) -> None:
+        """Take no more jobs, and start no more workers."""
+        self._is_stopping = True
+
+    def kill(self) -> None:
+        """Stop, and end the processes without waiting for it; `close` must still follow."""
+        self.stop()
+        for worker in list(self._all):
+            worker.kill()
+
     async def close(self) -> None:
         """Stop every worker now, and wait until none is left."""
+        self.stop()
         for worker in list(self._all):
             await worker.close()
         self._all.clear()
 
+    async def _await_ready(self, worker: _Worker, name: str) -> None:
+        try:
+            await worker.ready()
+        except OidoError as error:  # no request's own fault
+            raise _worker_problem(f"{name}: {error}; try again") from error
+
     async def _renew(self, worker: _Worker) -> None:
-        self._idle.put_nowait(await self._replace(worker))
+        if self._is_stopping:  # a worker that is started now would outlive the server's end
+            await worker.close()
+        else:
+            self._idle.put_nowait(await self._replace(worker))
 
     async def _replace(self, worker: _Worker) -> _Worker:
         self._on_restart()
@@ -152,15 +171,14 @@ class _Worker(WorkerProcess):
             raise Fatal(**json.loads(content)).error()
         self._is_ready = kind == READY
 
-    async def classify(self, job: Job) -> PoolAnswer:
+    async def classify(self, job: Job, write: Callable[[bytes], object]) -> PoolAnswer:
         """Raises EOFError if the process ends before it has answered."""
         await asyncio.to_thread(self.send, job)
-        rows: list[bytes] = []
         while True:
             kind, content = await self._message()
             if kind == DONE:
-                return PoolAnswer(rows, **json.loads(content))
-            rows.append(content)
+                return PoolAnswer(**json.loads(content))
+            write(content)
 
     async def close(self) -> None:
         """Kill the process; a worker keeps nothing that could be lost."""
@@ -177,5 +195,9 @@ class _Worker(WorkerProcess):
 def _death_problem(worker: _Worker, name: str) -> Problem:
     if worker.was_killed:
         reason = f"{name}: the process that heard it was stopped ({worker.ending}); try again"
-        return Problem(503, "WorkerError", reason, headers={"Retry-After": "2"})
+        return _worker_problem(reason)
     return Problem(422, "CorruptAudioError", f"{name}: {CRASHED.format(worker.last_words)}")
+
+
+def _worker_problem(reason: str) -> Problem:
+    return Problem(503, "WorkerError", reason, headers={"Retry-After": "2"})

@@ -10,18 +10,24 @@ import ssl
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
+from types import FrameType
+from typing import cast
 
 import uvicorn
 from starlette.applications import Starlette
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from oido.errors import OptionError
+from oido.server.connections import (
+    OTHER_CONNECTIONS,
+    RESERVED_CONNECTIONS,
+    Crowd,
+    HttpConnection,
+    StreamConnection,
+)
 from oido.server.protocol import MESSAGE_BYTES
 from oido.server.settings import Limits, Settings
-
-_OTHER_CONNECTIONS = 512
-"""Beside the streams: beyond them, requests are refused at once."""
 
 _PING_SECONDS = 20.0
 
@@ -32,6 +38,8 @@ _SWITCH_SECONDS = 0.001
 _FAREWELL_SECONDS = 10.0
 """As long as uvicorn waits for the answer to a close."""
 
+_LAST_SECONDS = 2.0
+
 
 def serve(app: Starlette, settings: Settings, on_message: Callable[[str], None]) -> None:
     """Serve until SIGTERM or Ctrl-C; a second one ends it at once.
@@ -40,18 +48,17 @@ def serve(app: Starlette, settings: Settings, on_message: Callable[[str], None])
     an address that is not available.
     """
     limits = settings.limits
+    crowd = Crowd(limits)
     config = uvicorn.Config(
         app,
         loop="asyncio",
-        http=_protocol(limits),
-        ws="websockets-sansio",
+        http=cast("type[asyncio.Protocol]", partial(HttpConnection, limits, crowd)),
+        ws=cast("type[asyncio.Protocol]", partial(StreamConnection, limits, crowd)),
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=limits.streams + _OTHER_CONNECTIONS,
-        timeout_graceful_shutdown=int(limits.drain_seconds) + 1,
         ws_max_size=MESSAGE_BYTES,
         ws_per_message_deflate=False,
         # A pong may stand behind megabytes of sound: idle clients are noticed by their silence.
@@ -65,56 +72,121 @@ def serve(app: Starlette, settings: Settings, on_message: Callable[[str], None])
     host, port = listener.getsockname()[:2]
     scheme = "http" if settings.certificate is None else "https"
     address = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-    server = _Server(config, app, lambda: on_message(address))
+    server = _Server(config, app, limits, listener, lambda: on_message(address))
+    _allow_descriptors(2 * (limits.streams + OTHER_CONNECTIONS + RESERVED_CONNECTIONS) + 256)
     # Threads that hear hand the interpreter over sooner, so that messages do not wait for them.
     sys.setswitchinterval(_SWITCH_SECONDS)
     with listener:
-        server.run(sockets=[listener])
+        server.run()
 
 
 class _Server(uvicorn.Server):
-    """Ends streams by their own last message before it ends connections."""
+    """Ends streams by their own last message, and requests by an answer, before connections."""
 
     def __init__(
-        self, config: uvicorn.Config, app: Starlette, on_started: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        app: Starlette,
+        limits: Limits,
+        listener: socket.socket,
+        on_started: Callable[[], None],
     ) -> None:
         super().__init__(config)
-        self._app, self._on_started = app, on_started
+        self._app, self._limits, self._listener = app, limits, listener
+        self._on_started = on_started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._on_started()
+        try:
+            await super().startup([])
+        except SystemExit:  # what the original makes of a start that failed
+            if self.should_exit:
+                return
+            if self._app.state.failure is not None:
+                raise self._app.state.failure from None
+            raise
+        loop = asyncio.get_running_loop()
+        # The original's own listening has no time limit for the handshake of TLS.
+        seconds = self._limits.header_seconds if self.config.ssl else None
+        server = await loop.create_server(
+            self._new_connection,
+            sock=self._listener,
+            ssl=self.config.ssl,
+            backlog=self.config.backlog,
+            ssl_handshake_timeout=seconds,
+        )
+        self.servers = [server]
+        if not self.should_exit:
+            self._on_started()
+
+    def _new_connection(self) -> asyncio.Protocol:
+        return self.config.http_protocol_class(
+            config=self.config,  # type: ignore[call-arg]
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal ends the server when all is answered, a second one now."""
+        if self.should_exit:
+            self.force_exit = True
+        self.should_exit = True
+        if not self.started:  # workers that start are not waited for
+            self._app.state.pool.kill()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Nothing here waits without a limit, so the end comes whatever is under way."""
         for listening in self.servers:
             listening.close()
-        await self._app.state.streams.drain()
-        await self._await_farewells()
-        await super().shutdown(sockets)
+        requests = self._app.state.draining
+        requests.begin()
+        draining = asyncio.ensure_future(self._app.state.streams.drain())
+        await self._until(
+            lambda: draining.done() and not requests.n_open, self._limits.drain_seconds
+        )
+        draining.cancel()
+        requests.stop()
+        await self._until(self._all_took_leave, _FAREWELL_SECONDS)
+        self.force_exit = False  # what follows is short, and cleans up
+        connections = self.server_state.connections
+        for connection in list(connections):
+            connection.shutdown()
+        await self._until(lambda: not connections, _LAST_SECONDS)
+        for connection in list(connections):
+            connection.transport.abort()
+        await self._until(lambda: not self.server_state.tasks, _LAST_SECONDS)
+        for task in list(self.server_state.tasks):
+            task.cancel()
+        await self.lifespan.shutdown()
 
-    async def _await_farewells(self) -> None:
-        """Until clients of ended streams have answered the close, or time is up for them.
+    def _all_took_leave(self) -> bool:
+        """Whether answers are sent, and clients of ended streams have answered the close.
 
         A connection that is cut while the client's samples still wait to be read is reset, and then
         the client's system throws away what it has not read: the stream's last message.
         """
-        deadline = time.monotonic() + _FAREWELL_SECONDS
-        while not self.force_exit and time.monotonic() < deadline:
-            connections = self.server_state.connections
-            if not any(getattr(connection, "close_sent", False) for connection in connections):
-                return
+        connections = self.server_state.connections
+        waits = any(getattr(connection, "close_sent", False) for connection in connections)
+        return not waits and not self._app.state.draining.n_open
+
+    async def _until(self, holds: Callable[[], bool], seconds: float) -> None:
+        """Wait until something is so, for so long at most; a second signal ends that, too."""
+        deadline = time.monotonic() + seconds
+        while not holds() and not self.force_exit and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Unlike the original, does not raise the signal again: to be stopped is no failure."""
+        """Unlike the original, does not raise the signal again: to be stopped is no failure.
+
+        Once stopped, the process ends, and a further signal must not make a failure of it.
+        """
         handled = (signal.SIGINT, signal.SIGTERM)
         before = {number: signal.signal(number, self.handle_exit) for number in handled}
         try:
             yield
         finally:
             for number, handler in before.items():
-                signal.signal(number, handler)
+                signal.signal(number, signal.SIG_IGN if self.should_exit else handler)
 
 
 def _load_certificate(config: uvicorn.Config, settings: Settings) -> None:
@@ -128,22 +200,6 @@ def _load_certificate(config: uvicorn.Config, settings: Settings) -> None:
             f"{settings.certificate}: is no certificate with its key "
             f"({error.strerror or error}); both are files in PEM, see --certificate and --key"
         ) from error
-
-
-def _protocol(limits: Limits) -> type[H11Protocol]:
-    class Protocol(H11Protocol):
-        """Closes connections whose request does not come, or not to the end of its headers."""
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            self.loop.call_later(limits.header_seconds, self._close_if_silent)
-
-        def _close_if_silent(self) -> None:
-            # After an upgrade the transport is another protocol's.
-            if self.cycle is None and self.transport.get_protocol() is self:
-                self.transport.close()
-
-    return Protocol
 
 
 def _listener(host: str, port: int) -> socket.socket:
@@ -162,3 +218,15 @@ def _listener(host: str, port: int) -> socket.socket:
             "choose another --host or --port"
         ) from error
     return bound
+
+
+def _allow_descriptors(wanted: int) -> None:
+    """Raise this process's own limit, where it is lower: a connection may have a file beside it."""
+    with suppress(ImportError, OSError, ValueError):  # Windows has none; or it may not be raised
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if hard != resource.RLIM_INFINITY:
+            wanted = min(wanted, hard)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -18,25 +18,29 @@ _SHORTEST_TOKEN = 8
 class Limits:
     """What a request or a stream may cost. All of it must be above zero.
 
-    body_bytes: of one upload. upload_seconds: from its first byte to its last.
-    uploads_bytes: of all uploads that are here at one time. duration_seconds: of a recording.
-    timeout_seconds: that a worker may be busy with one. rows: of one answer. waiting: requests that
-    wait for a worker. streams: at one time. stream_seconds: of sound in one. header_seconds: until
-    a request or a stream has said what it wants. idle_seconds: without a message from a stream's
-    client. send_seconds: that a message may take to be sent. drain_seconds: for the end of all,
-    when the server is stopped. worker_bytes: address space of a worker, where the system can limit
-    it.
+    body_bytes: of one upload. upload_seconds: from its first byte to its last. pause_seconds:
+    without a byte of it. uploads_bytes: of all uploads that are here at one time. answers_bytes: of
+    all large answers that are not sent yet. duration_seconds: of a recording. timeout_seconds: that
+    a worker may be busy with one. rows: of one answer. waiting: requests that wait for a worker.
+    streams: at one time. stream_seconds: of sound in one. address_connections: of one client
+    address, beside so many streams. header_seconds: until a request or a stream has said what it
+    wants. idle_seconds: without a message from a stream's client. send_seconds: that a message, or
+    64 KiB of an answer, may take to be sent. drain_seconds: for the end of all, when the server is
+    stopped. worker_bytes: address space of a worker, where the system can limit it.
     """
 
     body_bytes: int = 100 << 20
     upload_seconds: float = 120.0
+    pause_seconds: float = 30.0
     uploads_bytes: int = 1 << 30
+    answers_bytes: int = 1 << 30
     duration_seconds: float = 3600.0
     timeout_seconds: float = 120.0
     rows: int = 200_000
     waiting: int = 32
     streams: int = 64
     stream_seconds: float = 86_400.0
+    address_connections: int = 256
     header_seconds: float = 10.0
     idle_seconds: float = 60.0
     send_seconds: float = 30.0

@@ -16,6 +16,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
+from oido.server.answers import AnswerFile
 from oido.server.problems import Problem
 from oido.server.settings import Limits
 
@@ -40,7 +41,7 @@ class Uploads:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._folder = ""
-        self.bytes_here = 0
+        self.bytes_here = self.answer_bytes_here = 0
 
     def open(self) -> None:
         """Make the folder."""
@@ -81,6 +82,15 @@ class Uploads:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
 
+    def new_answer(self) -> AnswerFile:
+        """A file for an answer; there too, the disk is not filled by those who do not take it."""
+        return AnswerFile(self._folder, self._add_answer_bytes)
+
+    def _add_answer_bytes(self, grown: int) -> None:
+        self.answer_bytes_here += grown
+        if grown > 0 and self.answer_bytes_here > self._limits.answers_bytes:
+            raise Problem.busy("too many answers wait to be taken; try again later")
+
     def close(self) -> None:
         """Delete the folder, with all that is left in it."""
         if self._folder:
@@ -88,18 +98,15 @@ class Uploads:
 
     async def _next(self, chunks: AsyncIterator[bytes], deadline: float) -> bytes | None:
         left = deadline - asyncio.get_running_loop().time()
+        pause, whole = self._limits.pause_seconds, self._limits.upload_seconds
         try:
-            return await asyncio.wait_for(anext(chunks), max(left, 0.001))
+            return await asyncio.wait_for(anext(chunks), max(min(left, pause), 0.001))
         except StopAsyncIteration:
             return None
         except asyncio.TimeoutError as error:
-            seconds = self._limits.upload_seconds
-            raise Problem(
-                408,
-                "LimitError",
-                f"the upload took longer than {seconds:g} s",
-                headers={"Connection": "close"},
-            ) from error
+            slow = f"the upload took longer than {whole:g} s"
+            reason = slow if left <= pause else f"nothing of the upload came for {pause:g} s"
+            raise Problem(408, "LimitError", reason, headers={"Connection": "close"}) from error
 
     def _refuse_by_size(self, size: int) -> None:
         most = self._limits.body_bytes
