@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.server
 import threading
@@ -14,8 +15,9 @@ import pytest
 import soundfile
 
 from oido.batch.commit_log import CommitLog, read_folder
+from oido.batch.recording import fetch_recording
 from oido.batch.sources import find_sources
-from oido.errors import OptionError
+from oido.errors import AudioNotFoundError, OptionError
 from tests.batch.archives import hear, tables
 from tests.batch.conftest import BUCKET
 
@@ -135,3 +137,44 @@ def test_recordings_over_http(recordings: Path, tmp_path: Path) -> None:
     assert {r["file"]: r["failure_reason"] for r in rows if r["failure_kind"]} == {
         urls[2]: f"{urls[2]}: no such file"
     }
+
+
+class _Unannounced(http.server.BaseHTTPRequestHandler):
+    """Sends without a length, as programs do that make what they send."""
+
+    protocol_version = "HTTP/1.1"
+    content = b""
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        with contextlib.suppress(ConnectionError):
+            self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(self.content), self.content))
+
+    def log_message(self, *args: Any) -> None: ...
+
+
+def test_an_address_without_a_length(
+    recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is fetched as a whole, and told when it is more than can be expected."""
+    pytest.importorskip("aiohttp", reason="needs aiohttp")
+    handler = type("Handler", (_Unannounced,), {"content": (recordings / "a.wav").read_bytes()})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as web:
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{web.server_address[1]}/a.wav"
+        hear([url], str(tmp_path / "results"))
+        (source,) = find_sources([url])
+        monkeypatch.setattr("oido.batch.recording._MOST_UNANNOUNCED_BYTES", 1000)
+        with (
+            pytest.raises(AudioNotFoundError, match=r"no announced length.*save it to a file"),
+            fetch_recording(source),
+        ):
+            pass
+        web.shutdown()
+    (row,) = tables(str(tmp_path / "results"))["recordings"]
+    assert (row["failure_reason"], row["duration"]) == (None, 3.0)

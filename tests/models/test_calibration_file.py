@@ -153,3 +153,11 @@ def test_shortest_is_the_same_float32(value: float) -> None:
 
 def test_shortest_is_short() -> None:
     assert shortest(float(np.float32(0.4))) == 0.4
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000], ids=["lists", "objects"])
+def test_a_calibration_that_goes_too_deep_is_told(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "deep.json"
+    path.write_text(text)
+    with pytest.raises(OptionError, match=r"deep\.json: it is damaged"):
+        Calibration.read(path)

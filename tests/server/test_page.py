@@ -13,7 +13,7 @@ import pytest
 from starlette.applications import Starlette
 
 from oido.server.device_model import device_model
-from oido.server.page import page_routes
+from oido.server.page import _Page, page_routes
 from oido.server.page_files import WEB_FOLDER
 from oido.server.settings import Settings
 from tests.asynchronous import run_async
@@ -121,3 +121,14 @@ def test_models_need_the_token(model: Any) -> None:
     assert client.get(f"/{url}").status_code == 401
     assert client.get(f"/{url}", headers={"Authorization": "Bearer wrong"}).status_code == 401
     assert client.get(f"/{url}", headers=right).content == device_model(model).content
+
+
+def test_a_file_is_in_memory_once_and_read_anew_when_it_changes(tmp_path: Path) -> None:
+    page = _Page(Settings(), tmp_path)
+    path = tmp_path / "large.js"
+    page.files = {"large.js": path}
+    path.write_bytes(b"one")
+    first = page._content("large.js")
+    assert page._content("large.js") is first
+    path.write_bytes(b"another")
+    assert page._content("large.js") == b"another"

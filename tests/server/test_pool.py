@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -108,6 +109,33 @@ def test_a_slow_upload_a_slow_worker_and_a_full_queue(start_server: Any, street:
     busy = next(answer for answer in answers if answer.status_code == 503)
     assert (busy.json()["error"], busy.headers["retry-after"]) == ("BusyError", "2")
     assert good.status_code == 200
+
+
+def test_workers_that_are_killed_again_and_again_cost_503s(
+    server: Any, eventually: Callable[[Callable[[], bool]], None]
+) -> None:
+    """Also those that are still starting: none of it is an error of the server's own."""
+    ended, recording = threading.Event(), flac(1)
+
+    def kill() -> None:
+        while not ended.wait(0.3):
+            for worker in server.workers():
+                with contextlib.suppress(OSError):
+                    os.kill(worker, signal.SIGKILL)
+
+    killing = threading.Thread(target=kill)
+    killing.start()
+    try:
+        answers = [post(server, recording, "?level=clip&name=x.flac") for _ in range(6)]
+    finally:
+        ended.set()
+        killing.join()
+    assert {answer.status_code for answer in answers} <= {200, 503}
+    refused = [answer for answer in answers if answer.status_code == 503]
+    assert {answer.json()["error"] for answer in refused} == {"WorkerError"}
+    assert all(answer.json()["message"].startswith("x.flac: ") for answer in refused)
+    assert all(answer.headers["retry-after"] for answer in refused)
+    eventually(lambda: post(server, recording, "?level=clip").status_code == 200)
 
 
 def processes_of(pool: WorkerPool) -> list[int]:

@@ -30,6 +30,10 @@ from oido.signal.decode import AudioInfo, AudioReader, open_audio
 from oido.signal.mixing import Channel
 from oido.types import AnyRow, Category, EmbeddingRow, Event, FrameRow, Row
 
+_FETCHED_BYTES = 1 << 20
+_MOST_UNANNOUNCED_BYTES = 4 << 30
+"""Of a recording whose server does not say how long it is, and perhaps never ends."""
+
 
 def make_classifier(plan: Plan, model: AudioModel | None = None) -> AudioClassifier:
     """The classifier that a plan asks for; model: the plan's, if it is loaded already."""
@@ -344,11 +348,27 @@ def fetch_recording(source: Source) -> Iterator[str]:
         # With its own ending, because messages may show it.
         path = os.path.join(folder, "recording" + os.path.splitext(source.location)[1][:16])
         with _store_errors(source):
-            filesystem_of(source.location).get_file(source.location, path)
+            _fetch(source, path)
         try:
             yield path
         except AudioError as error:
             raise type(error)(str(error).replace(path, source.name)) from error
+
+
+def _fetch(source: Source, path: str) -> None:
+    files = filesystem_of(source.location)
+    if source.size:
+        files.get_file(source.location, path)
+        return
+    with files.open(source.location, "rb") as remote, open(path, "wb") as local:
+        while piece := remote.read(_FETCHED_BYTES):
+            local.write(piece)
+            if local.tell() > _MOST_UNANNOUNCED_BYTES:
+                most = f"{_MOST_UNANNOUNCED_BYTES >> 30} GiB"
+                raise AudioNotFoundError(
+                    f"{source.name}: has no announced length, and more than {most}; "
+                    "save it to a file first"
+                )
 
 
 @contextlib.contextmanager
@@ -359,6 +379,8 @@ def open_recording(source: Source) -> Iterator[AudioReader]:
             with _store_errors(source):
                 file = filesystem_of(source.location).open(source.location, "rb")
             stack.enter_context(file)
+            if getattr(file, "size", 0) is None:  # a web server that sends without a length
+                raise AudioNotFoundError(f"{source.name}: cannot be read in parts, only as a whole")
             yield stack.enter_context(open_audio(file))
         else:
             yield stack.enter_context(open_audio(source.location))

@@ -50,7 +50,7 @@ def _from_json(text: str, path: str | Path) -> list[tuple[str, float]]:
     try:
         table = json.loads(text)
         return [(str(label), _checked(float(value))) for label, value in table.items()]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise OptionError(
             f'thresholds file {path} must be a JSON object like {{"Dog": 0.4}}, 0 to 1 ({error})'
         ) from error

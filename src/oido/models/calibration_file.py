@@ -107,7 +107,7 @@ class Calibration:
             return cls._of_values(values)
         except KeyError as error:
             raise OptionError(f"it has no {error.args[0]!r}; is it a calibration?") from error
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise OptionError(f"it is damaged ({error})") from error
 
     @classmethod

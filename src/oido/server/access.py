@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -11,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from oido.server.problems import Problem, problem_response
 from oido.server.settings import is_loopback
 
+_AUTHORITY = re.compile(r"(\[[^]]*\]|[^:]*)(?::([0-9]*))?")
 _GUARDED = ("/v1/", "/metrics")
 
 
@@ -28,7 +30,9 @@ class Access:
         """Whether this is the token, compared in constant time."""
         if self._token is None:
             return True
-        return hmac.compare_digest((token or "").encode(), self._token.encode())
+        # JSON can write half of a surrogate pair, which is no text, and no token either.
+        shown = (token or "").encode("utf-8", "surrogatepass")
+        return hmac.compare_digest(shown, self._token.encode())
 
     def allows_header(self, headers: Headers) -> bool:
         """Whether ``Authorization: Bearer TOKEN`` is there and right."""
@@ -78,14 +82,20 @@ class Guard:
             is_guarded = scope["type"] == "http" and scope["path"].startswith(_GUARDED)
             is_refused = is_guarded and not self._access.allows_header(headers)
             return self._access.refusal() if is_refused else None
-        authority = headers.get("host", "")
-        host = authority.rsplit(":", 1)[0] if not authority.endswith("]") else authority
-        if not is_loopback(host) and host != self._host:
+        host, port = _host_and_port(headers.get("host", ""))
+        if not is_loopback(host) and host != _host_and_port(self._host)[0]:
             return _refused(f"this server is not called {host[:100]!r}")
         origin = headers.get("origin")
-        if origin is not None and origin.partition("://")[2] != authority:
+        if origin is not None and _host_and_port(origin.partition("://")[2]) != (host, port):
             return _refused(f"pages of {origin[:100]!r} may not use this server without its token")
         return None
+
+
+def _host_and_port(authority: str) -> tuple[str, str]:
+    """Names are the same in any case, and with the dot of the root behind them (RFC 3986, 1034)."""
+    parts = _AUTHORITY.fullmatch(authority.lower())
+    host, port = parts.groups("") if parts else (authority.lower(), "")
+    return host.removesuffix("."), port
 
 
 def _refused(message: str) -> Problem:

@@ -21,7 +21,13 @@ from oido.errors import OidoError, OptionError
 from oido.options import read_query
 from oido.params import Windowing
 from oido.server.access import Access, Guard
-from oido.server.answers import AnswerFile, FileResponse, SafeAnswers, around_member
+from oido.server.answers import (
+    AnswerFile,
+    FileResponse,
+    SafeAnswers,
+    add_safe_headers,
+    around_member,
+)
 from oido.server.draining import AnswerAtStop, Draining
 from oido.server.evidence import framewise_floor
 from oido.server.metrics import CONTENT_TYPE, CountRequests, ServerMetrics
@@ -69,11 +75,11 @@ def create_app(
             stack.callback(models.close)
             stack.callback(uploads.close)
             stack.push_async_callback(pool.close)
-            uploads.open()
             try:
+                uploads.open()
                 await pool.start()
-            except OidoError as error:
-                app.state.failure = error
+            except Exception as error:
+                app.state.failure = error  # for who started the server
                 raise
             stack.push_async_callback(streams.close)
             yield
@@ -94,7 +100,10 @@ def create_app(
             Middleware(AnswerAtStop, draining=draining),
             Middleware(Guard, access=access, host=settings.host),
         ],
-        exception_handlers=dict.fromkeys((Problem, OidoError, HTTPException), _on_error),
+        exception_handlers={
+            **dict.fromkeys((Problem, OidoError, HTTPException), _on_error),
+            Exception: _on_defect,
+        },
         lifespan=lifespan,
     )
     app.state.failure = None
@@ -110,6 +119,12 @@ async def _on_error(request: Request, error: Exception) -> Response:
         error = problem_of(error)
     assert isinstance(error, Problem)
     return problem_response(error)
+
+
+async def _on_defect(request: Request, error: Exception) -> Response:
+    # Outside of all middleware; the server writes where it was.
+    reason = f"internal error, {type(error).__name__}"
+    return add_safe_headers(problem_response(Problem(500, "InternalError", reason)))
 
 
 _OWN_OPTIONS = frozenset({"name"})

@@ -27,7 +27,8 @@ def documentation_routes(limits: Limits) -> list[Route]:
         schemas=json.dumps(document["components"]["schemas"], indent=2),
     )
 
-    headers = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+    policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+    headers = {"Content-Security-Policy": policy}
     return [
         Route("/openapi.json", lambda _: JSONResponse(document)),
         Route("/docs", lambda _: HTMLResponse(page, headers=headers)),

@@ -91,6 +91,7 @@ class _Page:
         }
         self.files: Mapping[str, Path | bytes] = page_files(self._about, (), folder)
         """All but the models, by URL; "" is the page itself."""
+        self._contents: dict[str, tuple[tuple[int, int], bytes]] = {}
         self._models: dict[str, bytes] = {}
         self._listing: dict[str, Any] | None = None
         self._reading = asyncio.Lock()
@@ -117,8 +118,19 @@ class _Page:
         url = request.url.path.removeprefix("/")
         if url in ("page.json", "precache.js"):
             await self._read()  # they name the models
-        content = await run_sync(content_of, self.files[url])
+        content = await run_sync(self._content, url)
         return _answer(request, url or "index.html", content, _ASKED_AGAIN)
+
+    def _content(self, url: str) -> bytes:
+        """A file's bytes, of which all who ask have the same: many may, and take them slowly."""
+        file = self.files[url]
+        if isinstance(file, bytes):
+            return file
+        status = file.stat()
+        version = (status.st_mtime_ns, status.st_size)
+        if self._contents.get(url, (None, b""))[0] != version:
+            self._contents[url] = (version, content_of(file))
+        return self._contents[url][1]
 
     async def _read(self) -> None:
         async with self._reading:

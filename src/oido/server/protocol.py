@@ -8,6 +8,7 @@ messages, each with a ``type``: "ready", "rows", "began", "dropped", "end", "err
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,9 @@ ENCODINGS: Mapping[str, np.dtype[Any]] = {"s16le": np.dtype("<i2"), "f32le": np.
 
 CLOSE_OF_STATUS = {400: 1008, 401: 1008, 403: 1008, 404: 1008, 413: 1009, 422: 1007, 503: 1013}
 """Close codes of RFC 6455 for the statuses that the same problem has in HTTP; others are 1011."""
+
+_HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
+"""JSON's escape for one of a pair; alone it is no text."""
 
 _MOST_CHANNELS = 64
 _RATES_HZ = (1_000, 384_000)
@@ -100,6 +104,13 @@ def _read_object(text: str, otherwise: str) -> dict[str, Any]:
         raise _protocol_error(f"{otherwise}, and this is no JSON") from error
     if not isinstance(values, dict):
         raise _protocol_error(otherwise)
+    if _HALF_CHARACTER.search(text):  # such as a token of it, or a label that an answer names
+        try:
+            json.dumps(values, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise _protocol_error(
+                f"it holds half a character ({error.object[error.start]!a})"
+            ) from error
     return values
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 import ssl
@@ -72,12 +73,18 @@ def serve(app: Starlette, settings: Settings, on_message: Callable[[str], None])
     host, port = listener.getsockname()[:2]
     scheme = "http" if settings.certificate is None else "https"
     address = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+    logging.getLogger("uvicorn.error").addFilter(_is_defect)
     server = _Server(config, app, limits, listener, lambda: on_message(address))
     _allow_descriptors(2 * (limits.streams + OTHER_CONNECTIONS + RESERVED_CONNECTIONS) + 256)
     # Threads that hear hand the interpreter over sooner, so that messages do not wait for them.
     sys.setswitchinterval(_SWITCH_SECONDS)
     with listener:
         server.run()
+
+
+def _is_defect(record: logging.LogRecord) -> bool:
+    """Whether this is about our own code: what clients do wrong must not fill the log."""
+    return record.levelno >= logging.ERROR and record.getMessage().startswith("Exception in ASGI")
 
 
 class _Server(uvicorn.Server):
