@@ -89,11 +89,12 @@ def test_kept_connections_have_the_clock_of_new_ones(
 
 
 def test_a_kept_connection_serves_as_long_as_requests_come(start_server: Any) -> None:
-    with start_server(limits={"header_seconds": 1.0}) as server, raw(server) as sock:
-        for _ in range(6):
+    with start_server(limits={"header_seconds": 4.0}) as server, raw(server) as sock:
+        started = time.monotonic()
+        while time.monotonic() < started + 6:
             sock.sendall(_GET)
             assert sock.recv(1000).startswith(b"HTTP/1.1 200")
-            time.sleep(0.4)
+            time.sleep(0.2)
 
 
 def test_an_upload_that_stands_still_ends(start_server: Any) -> None:
@@ -258,22 +259,33 @@ _PING, _TEXT, _BYTES, _MORE = 0x89, 0x81, 0x82, 0x00
 
 
 @pytest.mark.parametrize("with_header", [True, False])
-def test_pings_whose_pongs_are_not_read_cost_nothing(
-    start_server: Any, eventually: Eventually, with_header: bool
-) -> None:
-    limits = {"send_seconds": 3.0, "header_seconds": 5.0}
-    with start_server(limits=limits) as server, upgraded(server, 4096) as sock:
-        before = server.memory_bytes()
+def test_pings_without_end_are_refused(start_server: Any, with_header: bool) -> None:
+    with start_server() as server, upgraded(server) as sock:
         if with_header:
             sock.sendall(frame(_TEXT, json.dumps(HEADER).encode()))
-        pings, peak, sent = frame(_PING, b"x" * 125) * 400, 0, 0
+        pings, sent = frame(_PING, b"x" * 125) * 400, 0
         with contextlib.suppress(OSError):  # until the server has had enough
-            while sent < 2_000_000_000:
+            while sent < 20_000_000:
+                sock.sendall(pings)
+                sent += len(pings)
+        assert sent < 20_000_000
+        assert is_healthy(server)
+
+
+def test_pings_whose_pongs_are_not_read_cost_nothing(start_server: Any) -> None:
+    with start_server(limits={"send_seconds": 3.0}) as server, upgraded(server, 4096) as sock:
+        before = server.memory_bytes()
+        sock.sendall(frame(_TEXT, json.dumps(HEADER).encode()))
+        pings = frame(_PING, b"x" * 125) * 400 + frame(_BYTES, b"")
+        peak, sent, started = 0, 0, time.monotonic()
+        with contextlib.suppress(OSError):  # until the server has waited long enough
+            while time.monotonic() < started + 60:
                 sock.sendall(pings)
                 sent += len(pings)
                 peak = max(peak, server.memory_bytes())
-        assert sent > 10_000_000
-        assert peak - before < 30e6, (before, peak)
+        assert sent > 1_000_000  # more than sockets hold
+        assert sent < 100_000_000
+        assert peak - before < 20e6, (before, peak)
         assert is_healthy(server)
 
 

@@ -12,7 +12,7 @@ examples:
 Only programs on this machine reach it, unless --host says otherwise; then a token is needed. At /
 is a page that listens and hears recordings; --demo opens it. The API is described at /docs and
 /openapi.json. Nothing of an upload is kept. SIGTERM or Ctrl-C stops
-it when the requests under way are answered; a second one at once.
+it when the requests under way are answered, at the latest after 30 s; a second one at once.
 """
 
 from __future__ import annotations
@@ -72,7 +72,12 @@ def add_parser(commands: Any) -> None:
         type=float,
     )
     add("--max-streams N", "streams at the same time (default 64)", type=int)
-    add.rare("max_body", "max_duration", "max_time", "max_streams")
+    add(
+        "--max-connections N",
+        "of one client address, beside as many as there are streams (default 256)",
+        type=int,
+    )
+    add.rare("max_body", "max_duration", "max_time", "max_streams", "max_connections")
 
 
 def _run(args: argparse.Namespace) -> None:
@@ -92,6 +97,7 @@ def _run(args: argparse.Namespace) -> None:
         "duration_seconds": args.max_duration,
         "timeout_seconds": args.max_time,
         "streams": args.max_streams,
+        "address_connections": args.max_connections,
     }
     facts = {
         "models": None if not args.model else tuple(fetch_model(name) for name in args.model),

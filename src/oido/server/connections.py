@@ -30,6 +30,12 @@ OTHER_CONNECTIONS = 512
 RESERVED_CONNECTIONS = 64
 """Beyond the limits, for what is always answered."""
 
+_MOST_PINGS = 1_000
+"""Between two messages: a client of a stream sends one in a minute, or is dropped."""
+
+_READ_BYTES = 1 << 15
+"""Of one stream at a time: a second of sound, or a few hundred frames, which cost much more."""
+
 _ALWAYS_ANSWERED = frozenset({"/healthz", "/metrics"})
 
 _TEXT = b"Invalid HTTP request received."
@@ -234,28 +240,49 @@ class _Handshake(ServerProtocol):
 
 
 class StreamConnection(_Bounded, WebSocketsSansIOProtocol):
-    """Answers pings only as fast as the answers are taken, as RFC 6455 (5.5.3) allows."""
+    """Answers pings no faster than the answers are taken, and not without end."""
 
     def __init__(self, limits: Limits, crowd: Crowd, **rest: Any) -> None:
         super().__init__(**rest)
         self._limits, self._crowd = limits, crowd
         self._last_pong: bytes | None = None
+        self._pings = 0
         self.conn = _Handshake(
             max_size=self.config.ws_max_size, logger=logging.getLogger("uvicorn.error")
         )
 
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        # Of asyncio's transports: what is read, and so what frames are handled, in one turn.
+        transport.max_size = _READ_BYTES
+
     def handle_ping(self) -> None:
-        pongs = self.conn.data_to_send()
+        pongs = self.conn.data_to_send()  # out of the library's list, even if they are not sent
+        if self.close_sent or self.transport.is_closing():
+            return
+        self._pings += 1
+        if self._pings > _MOST_PINGS:
+            self.conn.fail(1008, "too many pings without a message")
+            self.handle_parser_exception()
+            return
         if self.writable.is_set():
             self.transport.write(b"".join(pongs))
-        elif pongs:
-            self._last_pong = pongs[-1]
+            return
+        # RFC 6455 (5.5.3) allows to answer only the last one; and there is time for it.
+        self._last_pong = pongs[-1] if pongs else self._last_pong
+        self.transport.pause_reading()
 
     def resume_writing(self) -> None:
         super().resume_writing()
         if self._last_pong is not None and not self.transport.is_closing():
             pong, self._last_pong = self._last_pong, None
             self.transport.write(pong)
+            if not self.read_paused:  # by a message that waits to be read
+                self.transport.resume_reading()
+
+    def send_receive_event_to_app(self) -> None:
+        self._pings = 0
+        super().send_receive_event_to_app()
 
     def handle_cont(self, event: Any) -> None:
         # A message of a million pieces, or of any number of empty ones, is as large as its bytes.
