@@ -143,18 +143,20 @@ def unread(server: Server, args: argparse.Namespace) -> Iterator[socket.socket]:
     file = io.BytesIO()
     silence = np.zeros(int(args.duration * _RATE_HZ), np.int16)
     soundfile.write(file, silence, _RATE_HZ, "PCM_16", format="FLAC")
+    recording = file.getvalue()
     held = []
     for _ in range(8):
         sock = server.connect(4096)
         query = b"level=windows&top=27&name=" + b"%E2%82%AC" * 255
         sock.sendall(b"POST /v1/classify?%s HTTP/1.1\r\nHost: 127.0.0.1\r\n" % query)
-        sock.sendall(b"Content-Length: %d\r\n\r\n%s" % (file.tell(), file.getvalue()))
+        sock.sendall(b"Content-Length: %d\r\n\r\n%s" % (len(recording), recording))
         held.append(sock)
     # Until all are answered, or refused; and then as long as a client may be slow.
     for sock in held:
         sock.settimeout(600)
         with contextlib.suppress(OSError):
-            sock.recv(1, socket.MSG_PEEK)
+            status = sock.recv(12, socket.MSG_PEEK)[-3:].decode()
+            print(f"  an answer with status {status}", file=sys.stderr)
     time.sleep(args.seconds)
     yield from held
 
