@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,24 @@ def test_a_file_is_a_member_of_an_object(tmp_path: Path) -> None:
         "message": "ñ",
         "rows": [{"label": "Dog"}],
     }
+
+
+def test_a_file_is_read_as_it_is_taken(tmp_path: Path) -> None:
+    file = AnswerFile(str(tmp_path))
+    for _ in range(20):
+        file.write(bytes(1 << 20))
+    most = 0
+
+    async def send(message: Message) -> None:
+        nonlocal most
+        most = max(most, tracemalloc.get_traced_memory()[0])
+
+    tracemalloc.start()
+    try:
+        run_async(FileResponse(file)({"type": "http"}, None, send))  # type: ignore[arg-type]
+    finally:
+        tracemalloc.stop()
+    assert most < 2e6
 
 
 def test_a_file_is_closed_whatever_comes_of_the_answer(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ import pytest
 from oido.batch.plan import Plan, Task
 from oido.errors import ModelNotFoundError, OidoError
 from oido.models.registry import DEFAULT_MODEL
-from oido.server.pool import WorkerPool
+from oido.server.pool import _MOST_MESSAGES, WorkerPool, _Worker
 from oido.server.worker import Job, Setup
 from tests.asynchronous import run_async
 from tests.server.uploading import flac, post
@@ -109,6 +109,31 @@ def test_a_slow_upload_a_slow_worker_and_a_full_queue(start_server: Any, street:
     busy = next(answer for answer in answers if answer.status_code == 503)
     assert (busy.json()["error"], busy.headers["retry-after"]) == ("BusyError", "2")
     assert good.status_code == 200
+
+
+def test_a_worker_waits_until_what_it_said_is_taken() -> None:
+    """An answer may be very large; and a worker that waits can still be closed."""
+    code = (
+        "import sys, struct, pickle\n"
+        "pickle.load(sys.stdin.buffer)\n"
+        "out = sys.stdout.buffer\n"
+        "out.write(struct.pack('>BI', 0, 0))\n"
+        "while True: out.write(struct.pack('>BI', 2, 100_000) + bytes(100_000))\n"
+    )
+
+    async def work() -> tuple[int, bool]:
+        worker = _Worker((sys.executable, "-c", code), Setup((DEFAULT_MODEL,), None, 4 << 30))
+        await worker.ready()
+        for _ in range(3):
+            await worker._message()
+        while worker._messages.qsize() < _MOST_MESSAGES:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.5)
+        waiting = worker._messages.qsize()
+        await worker.close()
+        return waiting, worker.has_ended
+
+    assert run_async(work()) == (_MOST_MESSAGES, True)
 
 
 def test_workers_that_are_killed_again_and_again_cost_503s(

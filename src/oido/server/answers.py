@@ -7,6 +7,7 @@ import contextlib
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
@@ -125,7 +126,7 @@ class FileResponse(Response):
                 {"type": "http.response.start", "status": self.status_code}
                 | {"headers": self.raw_headers}
             )
-            for piece in (self._around[0], *self._file, self._around[1]):
+            for piece in chain(self._around[:1], self._file, self._around[1:]):
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 

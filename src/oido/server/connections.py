@@ -9,8 +9,11 @@ request has become a WebSocket. `Crowd` knows all of them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import logging
+import socket
+import struct
 import time
 from typing import Any
 
@@ -166,8 +169,13 @@ class _Bounded:
             self._unsent_clock = None
 
     def _abort_if_unsent(self) -> None:
-        if self.transport.get_protocol() is self:  # else it has become a WebSocket
-            self.transport.abort()
+        if self.transport.get_protocol() is not self:
+            return  # it has become a WebSocket, which has a clock of its own
+        # What the system holds for the client is to go, too: a reset instead of an end.
+        with contextlib.suppress(OSError):
+            sock = self.transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
 
 class HttpConnection(_Bounded, H11Protocol):

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -23,6 +24,9 @@ from oido.server.worker import DONE, FATAL, READY, Job, Setup, read_message
 WORKER_COMMAND = (sys.executable, "-m", "oido.server.worker")
 
 _START_SECONDS = 120.0
+
+_MOST_MESSAGES = 4
+"""Of one worker, on their way: it waits until they are taken, as an answer may be very large."""
 
 
 class PoolAnswer(NamedTuple):
@@ -152,8 +156,10 @@ class _Worker(WorkerProcess):
     def __init__(self, command: Sequence[str], setup: Setup) -> None:
         loop, self._is_ready = asyncio.get_running_loop(), False
         self._messages: asyncio.Queue[tuple[int, bytes] | None] = asyncio.Queue()
+        self._slots = threading.Semaphore(_MOST_MESSAGES)
 
         def on_message(message: tuple[int, bytes] | None) -> None:
+            self._slots.acquire()
             with contextlib.suppress(RuntimeError):  # the loop is closed: the server is gone
                 loop.call_soon_threadsafe(self._messages.put_nowait, message)
 
@@ -183,10 +189,12 @@ class _Worker(WorkerProcess):
     async def close(self) -> None:
         """Kill the process; a worker keeps nothing that could be lost."""
         self.kill()
+        self._slots.release(_MOST_MESSAGES + 1)  # nobody waits for what it has said any more
         await asyncio.to_thread(self.join)
 
     async def _message(self) -> tuple[int, bytes]:
         message = await self._messages.get()
+        self._slots.release()
         if message is None:
             raise EOFError
         return message
