@@ -21,7 +21,7 @@ import pytest
 
 pytest.importorskip("websockets")
 
-from oido.server.connections import StreamConnection
+from oido.server.connections import StreamConnection, _address_of
 from tests.server.clients import END, HEADER, messages, opened
 from tests.server.test_draining import raw
 from tests.server.uploading import flac, post
@@ -138,6 +138,10 @@ def test_busy_connections_leave_places_for_health_alone(
         assert is_healthy(server)
         assert "oido_requests" in httpx.get(f"{server.address}/metrics").text
         refused = post(server, flac(1))
+        other = httpx.HTTPTransport(local_address="127.0.0.2")  # another client address
+        with httpx.Client(transport=other, base_url=server.address, timeout=60) as client:
+            assert client.get("/v1/models").status_code == 200
+            assert client.post("/v1/classify?level=clip", content=flac(1)).status_code == 200
         with raw(server) as sock:
             sock.sendall(b"GET /v1/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n")
             sock.sendall(b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n")
@@ -155,6 +159,21 @@ def test_busy_connections_leave_places_for_health_alone(
         for sock in busy:
             sock.close()
         eventually(lambda: post(server, flac(1)).status_code == 200)
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        (("192.0.2.7", 4), "192.0.2.7"),
+        (("2001:db8:1:2:3::4", 4, 0, 0), "2001:db8:1:2::/64"),
+        (("fe80::1%eth0", 4, 0, 2), "fe80::/64"),
+        (("::ffff:192.0.2.7", 4, 0, 0), "192.0.2.7"),
+        ("/run/socket", ""),
+        (None, ""),
+    ],
+)
+def test_a_client_is_an_address_or_a_network(peer: object, address: str) -> None:
+    assert _address_of(SimpleNamespace(get_extra_info=lambda _: peer)) == address  # type: ignore[arg-type]
 
 
 def ask_wide(sock: socket.socket, recording: bytes) -> None:

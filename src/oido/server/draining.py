@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from oido.server.problems import Problem, problem_response
@@ -60,9 +61,8 @@ class AnswerAtStop:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        refusal = problem_response(Problem.busy("the server is being stopped"))
         if self._draining.has_begun:
-            await refusal(scope, receive, send)
+            await _refusal()(scope, receive, send)
             return
         has_started = False
 
@@ -80,4 +80,8 @@ class AnswerAtStop:
         except asyncio.CancelledError:
             if has_started or not self._draining.has_begun:
                 raise
-            await refusal(scope, receive, send)
+            await _refusal()(scope, receive, send)
+
+
+def _refusal() -> Response:
+    return problem_response(Problem.busy("the server is being stopped"))
