@@ -107,7 +107,7 @@ def test_columns_in_which_nothing_stands_are_left_out(capsys: pytest.CaptureFixt
     assert "/end.wav  " in first
     assert "2026-05-01 12:00:01" in first
     assert "y" * 59 + "…" in first
-    assert second.split() == ["b", ".wav", "100.00", "1"]
+    assert second.split() == [r"b\n.wav", "100.00", "1"]
     assert len(second) == first.index("0.1235") + 6, "numbers stand to the right"
     show_table(table, every_column=True)
     assert {"channel", "label_index"} < set(lines(capsys)[0].split())

@@ -30,8 +30,10 @@ from oido.cli.options import add_command, plan_of
 from oido.cli.terminal import (
     EXIT_FAILED_FILES,
     EXIT_OK,
+    data_output,
     interruptible,
     interrupts_held,
+    print_line,
     print_message,
 )
 from oido.errors import MissingExtraError, OptionError, OutputError
@@ -213,9 +215,10 @@ def show_status(url: str, as_json: bool = False) -> int:
 
     status = status_of(url)
     if as_json:
-        print(json.dumps(status, ensure_ascii=False, indent=2))
+        print(json.dumps(status, ensure_ascii=False, indent=2), file=data_output())
     else:
-        print("\n".join(_lines(status)))
+        for line in _lines(status):
+            print_line(line)
     return EXIT_FAILED_FILES if status["failed"] else EXIT_OK
 
 

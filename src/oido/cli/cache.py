@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from oido.cli.options import add_command
+from oido.cli.terminal import print_line
 from oido.errors import OutputError
 from oido.models.fetch import cache_folder
 
@@ -53,7 +54,7 @@ def add_parser(commands: Any) -> None:
 
 def _show(args: argparse.Namespace) -> None:
     """Its folders, and how large they are."""
-    print(cache_folder())
+    print_line(cache_folder())
     for name, what in _PARTS.items():
         sizes = _sizes(cache_folder() / name)
         files = f"{len(sizes)} file{'' if len(sizes) == 1 else 's'}"

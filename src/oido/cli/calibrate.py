@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oido.cli.options import add_command, fetch_model, require_suffix
-from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK
+from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_line
 from oido.errors import OptionError
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _run(args: argparse.Namespace) -> int:
                 f"{scores.default_score:g}, which stand in the metadata; thresholds are not in "
                 "this file"
             )
-        print(f"{path}{note}")
+        print_line(f"{path}{note}")
     return EXIT_FAILED_FILES if failed else EXIT_OK
 
 

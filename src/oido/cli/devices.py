@@ -25,19 +25,19 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
-    from oido.cli.terminal import silence_stderr
+    from oido.cli.terminal import data_output, print_line, silence_stderr
     from oido.live.microphone import input_devices
 
     with silence_stderr():  # ALSA tells of every device that it does not find
         devices = input_devices()
     if args.json:
-        print(json.dumps([device._asdict() for device in devices], ensure_ascii=False))
+        table = [device._asdict() for device in devices]
+        print(json.dumps(table, ensure_ascii=False), file=data_output())
     elif not devices:
         print("There is no microphone or other input here.")
     for device in devices if not args.json else ():
         mark = "*" if device.is_default else " "
-        name = "".join(c if c.isprintable() else " " for c in device.name)
-        print(
-            f"{mark} {device.number:3d}  {name}  "
+        print_line(
+            f"{mark} {device.number:3d}  {device.name}  "
             f"({device.system}, {device.channels} channels, {device.sample_rate_hz} Hz)"
         )

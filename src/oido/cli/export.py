@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from oido.cli.options import add_command, fetch_model
+from oido.cli.terminal import print_line
 
 
 def add_parser(commands: Any) -> None:
@@ -61,11 +62,11 @@ def _run(args: argparse.Namespace) -> None:
     outputs = ", ".join(
         f"{name} {list(shape)}" for (name, _), shape in zip(report.outputs, report.shapes)
     )
-    print(f"{report.path}: {report.size_bytes / 1e6:.1f} MB, {report.precision}")
+    print_line(f"{report.path}: {report.size_bytes / 1e6:.1f} MB, {report.precision}")
     print(
         f"  takes {report.window_samples} samples ({seconds:.3f} s at {report.sample_rate_hz} Hz)"
     )
-    print(f"  gives {outputs}")
+    print_line(f"  gives {outputs}")
     print(
         f"  checked on {report.checked_windows} windows: "
         f"scores differ from oido's by at most {report.largest_difference:.2g}"

@@ -16,7 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.cli.tables import bar_text
-from oido.cli.terminal import print_message, silence_stderr, use_utf8
+from oido.cli.terminal import (
+    data_output,
+    direct,
+    escape_controls,
+    print_line,
+    print_message,
+    silence_stderr,
+    use_utf8,
+)
 from oido.events.selection import Selector
 from oido.live.monitor import LiveUpdate, UtcClock
 from oido.live.source import SourceGap, utc_text
@@ -82,7 +90,8 @@ class LiveOutput:
         print_message(sentence)
 
     def _line(self, text: str) -> None:
-        _write(text + "\n")
+        print_line(text)
+        sys.stdout.flush()
 
     def _new_hop(self, update: LiveUpdate) -> float | None:
         """The hop from now on, in seconds, if windows left out show that it is another."""
@@ -128,7 +137,7 @@ class JsonLines(LiveOutput):
         self._object({"type": kind, "source": self._source, **times, **more})
 
     def _object(self, record: dict[str, Any]) -> None:
-        self._line(json.dumps(record, ensure_ascii=False))
+        print(json.dumps(record, ensure_ascii=False), file=data_output(), flush=True)
 
 
 class Lines(LiveOutput):
@@ -170,7 +179,7 @@ class Screen(LiveOutput):
 
     def attach(self, source: str, clock: UtcClock) -> None:
         """The title tells the source and the model."""
-        super().attach(_printable(f"oido  {source}  {self._model}"), clock)
+        super().attach(escape_controls(f"oido  {source}  {self._model}"), clock)
 
     def open(self) -> None:
         """Turn to the other page."""
@@ -221,7 +230,7 @@ class Screen(LiveOutput):
     def _note(self, sentence: str) -> None:
         """The last sentence stays on the last line; before and after, they go to standard error."""
         if self._is_open:
-            self._notice = _printable(sentence)
+            self._notice = escape_controls(sentence)
         else:
             print_message(sentence)
 
@@ -259,7 +268,7 @@ class Screen(LiveOutput):
             last = list(self._lines)[-left:]
             page += last + [""] * (left - len(last))
         page.append(self._notice or "Ctrl-C ends")
-        return [_printable(line)[:width] for line in page[:rows]]
+        return [escape_controls(line)[:width] for line in page[:rows]]
 
 
 def can_draw() -> bool:
@@ -268,8 +277,10 @@ def can_draw() -> bool:
 
 
 def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    """As it is: it moves the cursor."""
+    stream = direct(sys.stdout)
+    stream.write(text)
+    stream.flush()
 
 
 def _hop_sentence(hop_seconds: float) -> str:
@@ -287,7 +298,7 @@ def _event_line(clock: UtcClock, event: Event) -> str:
 def _trigger_line(clock: UtcClock, state: TriggerState) -> str:
     """A trigger's change for a reader."""
     when = state.start_time if state.state == "on" else state.end_time
-    condition = f"{_printable(state.condition)}  ({_value_of(state):.2f})"
+    condition = f"{escape_controls(state.condition)}  ({_value_of(state):.2f})"
     return f"{_local_time(clock, when)}  {state.state.upper():<3}  {condition}"
 
 
@@ -299,11 +310,6 @@ def _local_time(clock: UtcClock, stream_time: float) -> str:
 def _value_of(item: Category | Event | TriggerState) -> float:
     """The probability where there is one, else the score."""
     return item.score if item.probability is None else item.probability
-
-
-def _printable(text: str) -> str:
-    """Without what could move the cursor."""
-    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _record(item: Category | Event) -> dict[str, Any]:

@@ -10,12 +10,20 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 
 from oido._version import __version__
 from oido.cli.parser import Parser
-from oido.cli.terminal import EXIT_FATAL, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, print_message
+from oido.cli.terminal import (
+    EXIT_FATAL,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_USAGE,
+    escaped_output,
+    print_message,
+)
 from oido.errors import OidoError, OptionError
 
 _NAMES = (
@@ -68,6 +76,11 @@ def run(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] in ([], ["help"]):  # by itself, or before a command
         words = [*words[1:], "--help"]
+    with escaped_output():
+        return _run(words)
+
+
+def _run(words: Sequence[str]) -> int:
     args = argparse.Namespace()
     try:
         build_parser().parse_args(words, args)
@@ -90,7 +103,8 @@ def run(argv: Sequence[str] | None = None) -> int:
         return EXIT_OK
     except Exception as error:
         if getattr(args, "verbose", False):
-            raise
+            traceback.print_exc()
+            return EXIT_FATAL
         kind = type(error).__name__
         print_message(f"internal error, {kind}: {error} (-v shows where)")
         return EXIT_FATAL

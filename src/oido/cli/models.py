@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oido.cli.options import add_command
-from oido.cli.terminal import print_message
+from oido.cli.terminal import data_output, print_line, print_message
 from oido.errors import ModelNotFoundError, OptionError
 from oido.models import fetch
 from oido.models.registry import CATALOG, DEFAULT_MODEL, ENSEMBLE, ENSEMBLE_MEMBERS, card
@@ -77,7 +77,8 @@ def _list(args: argparse.Namespace) -> None:
         path = fetch.find(entry)
         where = str(path) if path else f"not here yet: oido models fetch {entry.name}"
         print(f"{entry.name}  ({entry.size_bytes / 1e6:.1f} MB, {entry.licence})")
-        print(f"  {entry.summary}\n  {where}")
+        print(f"  {entry.summary}")
+        print_line(f"  {where}")
     print(
         f"{ENSEMBLE}\n  {' and '.join(ENSEMBLE_MEMBERS)} heard together: windows and events of the"
     )
@@ -93,9 +94,10 @@ def _fetch(args: argparse.Namespace) -> None:
     if args.from_file is not None:
         if args.name == ENSEMBLE:
             raise OptionError(f"{ENSEMBLE} is two files; fetch each: {', '.join(ENSEMBLE_MEMBERS)}")
-        print(fetch.install(card(args.name), args.from_file.expanduser()))
+        path = fetch.install(card(args.name), args.from_file.expanduser())
+        print(path, file=data_output())
     for member in members if args.from_file is None else ():
-        print(fetch.fetch(card(member), on_message=print_message))
+        print(fetch.fetch(card(member), on_message=print_message), file=data_output())
 
 
 def _info(args: argparse.Namespace) -> None:
@@ -107,7 +109,7 @@ def _info(args: argparse.Namespace) -> None:
 
     model = load_model(args.model, on_message=print_message)
     if args.labels:
-        print("\n".join(model.labels))
+        print("\n".join(model.labels), file=data_output())
         return
     windows = model.windows
     seconds = windows.window_samples / windows.sample_rate_hz
@@ -135,7 +137,7 @@ def _info(args: argparse.Namespace) -> None:
     for head in model.heads[:-1]:
         facts[f"also {head.name!r}"] = f"{_labels_of(head)}; --head {head.name}"
     for name, value in facts.items():
-        print(f"{name + ':':<11} {value}")
+        print_line(f"{name + ':':<11} {value}")
 
 
 def _labels_of(head: Head) -> str:
@@ -172,7 +174,7 @@ def _annotate(args: argparse.Namespace) -> None:
         file.stream.write(content)
         if output.exists() and output.samefile(args.file):
             keep_original(output)
-    print(output)
+    print(output, file=data_output())
 
 
 def _read(path: Path) -> bytes:
@@ -213,6 +215,6 @@ def _verify(args: argparse.Namespace) -> None:
     """
     cached = [entry for entry in CATALOG if fetch.cache_path(entry).exists()]
     for entry in cached:
-        print(f"{entry.name}: ok, {fetch.verify(entry)}")
+        print_line(f"{entry.name}: ok, {fetch.verify(entry)}")
     if not cached:
         print("no model is in the cache yet; `oido models fetch` brings the default one")

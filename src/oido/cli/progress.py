@@ -13,7 +13,7 @@ from oido.batch.plan import FileSummary, Task
 from oido.batch.run import Progressed
 from oido.batch.units import Source
 from oido.batch.worker import Done, Rows
-from oido.cli.terminal import print_message
+from oido.cli.terminal import direct, print_message
 
 _SHOW_AFTER_SECONDS = 0.7
 _LINE_EVERY_SECONDS = 10.0
@@ -102,7 +102,7 @@ class Progress(AbstractContextManager["Progress"]):
                 total=max(1, self._total_bytes),
                 bar_format="{percentage:3.0f}% |{bar:24}| {desc}",
                 leave=False,
-                file=sys.stderr,
+                file=direct(sys.stderr),
                 dynamic_ncols=True,
             )
         self._bar.n = min(self._done_bytes, self._bar.total)
@@ -168,7 +168,7 @@ def show_progress(what: str, quiet: bool = False) -> Iterator[Callable[[int, int
     elif sys.stderr.isatty():
         from tqdm import tqdm
 
-        with tqdm(desc=what, unit="", leave=False, delay=0.5) as bar:
+        with tqdm(desc=what, unit="", leave=False, delay=0.5, file=direct(sys.stderr)) as bar:
 
             def draw(done: int, total: int) -> None:
                 bar.total = total

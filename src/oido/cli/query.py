@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oido.cli.options import add_command, open_results
-from oido.cli.terminal import print_message, use_utf8
+from oido.cli.terminal import data_output, print_message, use_utf8
 from oido.errors import OptionError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _run(args: argparse.Namespace) -> None:
         else:
             if not is_binary:
                 use_utf8(newline="")
-            write_table(reader, format_name, sys.stdout.buffer if is_binary else sys.stdout)
+            write_table(reader, format_name, sys.stdout.buffer if is_binary else data_output())
 
 
 def _format(args: argparse.Namespace) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oido.cli.options import add_command, open_results, require_suffix
-from oido.cli.terminal import print_message
+from oido.cli.terminal import print_line, print_message
 
 if TYPE_CHECKING:
     from oido.results.summary import Summary
@@ -73,7 +73,7 @@ def _print(summary: Summary) -> None:
     length = f"{s.hours:,.1f} hours" if s.hours >= 1 else f"{s.hours * 3600:,.0f} seconds"
     print(f"{length} in {_count(s.succeeded, 'recording')}; {s.failed:,} failed")
     for kind, count in s.failure_kinds.items():
-        print(f"  {kind}: {count:,}")
+        print_line(f"  {kind}: {count:,}")
     if coverage.first is not None and coverage.last is not None:
         first, last = (f"{time:%Y-%m-%d %H:%M}" for time in (coverage.first, coverage.last))
         gaps = _count(coverage.gap_count, "gap")
@@ -83,7 +83,7 @@ def _print(summary: Summary) -> None:
     kind = "probability" if s.calibrated else "score, not a probability"
     print(f"{_count(s.events, 'event')} of {_count(len(s.labels), 'label')}")
     for figures in s.labels[:10]:
-        print(
+        print_line(
             f"  {figures.label}: {_count(figures.events, 'event')} in {figures.share:.1%} of "
             f"recordings, "
             f"{figures.seconds:,.1f} s, highest {kind} {figures.highest:.2f}"

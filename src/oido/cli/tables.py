@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from oido.batch.output_files import Sink
 from oido.batch.plan import FileSummary, Task
-from oido.cli.terminal import use_utf8
+from oido.cli.terminal import data_output, escape_controls, print_line, use_utf8
 from oido.options import Level
 from oido.types import AnyRow, Row
 from oido.writers.base import RowWriter
@@ -24,7 +24,7 @@ class StandardOutput(Sink):
 
     def __init__(self, entry: Format) -> None:
         super().__init__()
-        self._stream: IO[Any] = sys.stdout.buffer if entry.binary else sys.stdout
+        self._stream: IO[Any] = sys.stdout.buffer if entry.binary else data_output()
         if not entry.binary:
             use_utf8(newline="")
         self._writer: RowWriter = entry.writer(self._stream)
@@ -59,7 +59,7 @@ class Table(Sink):
                 self._head(row.file, row.channel)
             times = f"{_clock(row.start_time)} – {_clock(row.end_time)}"
             value = row.score if row.probability is None else row.probability
-            print(f"{times}  {bar_text(value)} {value:.2f}  {row.label}")
+            print_line(f"{times}  {bar_text(value)} {value:.2f}  {row.label}")
             self._rows += 1
             self._shows_unknown = self._shows_unknown or row.label_index < 0
 
@@ -80,7 +80,9 @@ class Table(Sink):
         if self._several:
             first = self._heading is None
             number = "" if channel is None else f", channel {channel}"
-            print(f"{'' if first else chr(10)}{file}{number}")
+            if not first:
+                print()
+            print_line(f"{file}{number}")
         if self._heading is None or self._several:
             whats = {"events": "event", "windows": "window", "frames": "frame", "clip": "recording"}
             what = whats[self._level]
@@ -128,7 +130,7 @@ def show_table(table: Any, every_column: bool) -> None:
         empty = [bool(rows) and all(row[n] is None for row in rows) for n in kept]
         kept = [n for n in kept if not empty[n] and names[n] != "label_index"]
     cells = [[_cell(names[n], row[n]) for n in kept] for row in rows]
-    heads = [names[n] for n in kept]
+    heads = [escape_controls(names[n]) for n in kept]
     widths = [max(map(len, column)) for column in zip(heads, *cells)]
     numbers = [any(isinstance(row[n], (int, float)) for row in rows) for n in kept]
     for line in (heads, *cells):
@@ -136,7 +138,7 @@ def show_table(table: Any, every_column: bool) -> None:
             cell.rjust(width) if is_number else cell.ljust(width)
             for cell, width, is_number in zip(line, widths, numbers)
         )
-        print("  ".join(texts).rstrip())
+        print_line("  ".join(texts).rstrip())
     if not rows:
         print("(no row)")
 
@@ -146,7 +148,7 @@ def _cell(name: str, value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.2f}" if name.endswith("_time") else f"{value:.4g}"
-    text = str(value).replace("\n", " ").replace("\t", " ")
+    text = escape_controls(str(value))
     if _TIME.fullmatch(text):
         return text[:19].replace("T", " ")  # to the second, as every time here is in UTC
     if len(text) <= _WIDEST:

@@ -1,20 +1,98 @@
 # SPDX-License-Identifier: Apache-2.0
 """What all commands share towards the terminal: exit codes, messages, Ctrl-C, and silence.
 
-LiteRT and ALSA print on standard error by themselves; a command that owns the screen hides that.
+Names of files and labels may hold what moves the cursor, colours, reorders or ends a line. All text
+of a command passes through `escaped_output`, and each line of names through `print_line` or
+`print_message`. LiteRT and ALSA print on standard error by themselves; a command that owns the
+screen hides that.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import IO, Any
 
 EXIT_OK, EXIT_FATAL, EXIT_USAGE, EXIT_FAILED_FILES, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 """All is well; a fatal error; wrong usage; finished, but some recordings failed; interrupted."""
+
+
+_CONTROLS = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff"
+    r"\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+"""C0 and C1, line and paragraph ends, what turns the direction of writing, what cannot be seen at
+all, and halves of characters, by which Python holds bytes of names that are no UTF-8."""
+
+_SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+
+
+def escape_controls(text: str, kept: str = "") -> str:
+    """The text with its control characters spelled out as in Python: ``\\x1b``, ``\\u202e``.
+
+    kept: those that stay as they are.
+    """
+
+    def spell(match: re.Match[str]) -> str:
+        character = match.group()
+        number = ord(character)
+        if character in kept:
+            return character
+        if 0xDC80 <= number <= 0xDCFF:  # a byte of a name that is no UTF-8
+            number -= 0xDC00
+        if number > 0xFFFF:
+            return f"\\U{number:08x}"
+        return _SHORT.get(character) or (
+            f"\\u{number:04x}" if number > 0xFF else f"\\x{number:02x}"
+        )
+
+    return _CONTROLS.sub(spell, text)
+
+
+class _EscapedStream:
+    """A text stream that escapes what is written, all but line ends and tabs."""
+
+    def __init__(self, stream: Any) -> None:
+        self.direct = stream
+
+    def write(self, text: str) -> int:
+        self.direct.write(escape_controls(text, kept="\n\t"))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.direct, name)
+
+
+@contextmanager
+def escaped_output() -> Iterator[None]:
+    """All that is printed while the block runs is escaped: by us, by argparse, by any library."""
+    before = sys.stdout, sys.stderr
+    escaped: list[Any] = [stream and _EscapedStream(stream) for stream in before]
+    sys.stdout, sys.stderr = escaped
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def direct(stream: Any) -> IO[Any]:
+    """The stream itself, for what draws on a terminal and has escaped its texts."""
+    own: IO[Any] = stream.direct if isinstance(stream, _EscapedStream) else stream
+    return own
+
+
+def data_output() -> IO[Any]:
+    """Standard output for the next program: as it is in a pipe or file, escaped on a terminal."""
+    return sys.stdout if sys.stdout.isatty() else direct(sys.stdout)
 
 
 def use_utf8(newline: str | None = None) -> None:
@@ -25,7 +103,12 @@ def use_utf8(newline: str | None = None) -> None:
 
 def print_message(text: str) -> None:
     """A line for the user on standard error, whatever standard output is for."""
-    print(f"oido: {text}", file=sys.stderr, flush=True)
+    print(f"oido: {escape_controls(text)}", file=sys.stderr, flush=True)
+
+
+def print_line(text: object) -> None:
+    """A line for a reader on standard output, names in it escaped."""
+    print(escape_controls(str(text)))
 
 
 @contextmanager

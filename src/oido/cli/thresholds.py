@@ -14,13 +14,12 @@ Without -o the file is replaced, and kept as FILE.orig (FILE.orig2, … if there
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oido.cli.options import add_command, fetch_model
-from oido.cli.terminal import print_message
+from oido.cli.terminal import data_output, print_message
 from oido.errors import OptionError
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def _show(args: argparse.Namespace) -> None:
     from oido.params import DEFAULT_THRESHOLD
 
     thresholds = _head(args).thresholds
-    sys.stdout.write(thresholds_text(thresholds))
+    data_output().write(thresholds_text(thresholds))
     if not thresholds:
         print_message(f"it has none of its own; events begin at {DEFAULT_THRESHOLD}")
 
@@ -90,7 +89,7 @@ def _edit(args: argparse.Namespace) -> None:
         changed = replace(head, thresholds=thresholds)
         heads = tuple(changed if h.name == head.name else h for h in model.heads)
         save_model(replace(model, heads=heads), output)
-    print(output)
+    print(output, file=data_output())
 
 
 def _head(args: argparse.Namespace) -> Head:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oido.cli.options import add_command, fetch_model
-from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_message
+from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_line, print_message
 from oido.errors import OptionError
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _run(args: argparse.Namespace) -> int:
         if args.report is not None:
             result.report.save(args.report)
     if args.output is not None:
-        print(_exported(args, result))
+        print_line(_exported(args, result))
     return EXIT_FAILED_FILES if result.left_out else EXIT_OK
 
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from oido.cli.options import add_command, fetch_model
+from oido.cli.terminal import print_line
 
 
 def add_parser(commands: Any) -> None:
@@ -54,7 +55,7 @@ def _export(args: argparse.Namespace) -> None:
     names = args.model or [DEFAULT_MODEL]
     models = [load_model(fetch_model(name)) for name in names]
     report = export_page(args.folder, models, locale=args.locale)
-    print(f"{report.folder}: {report.files} files, {report.size_bytes / 1e6:.1f} MB")
+    print_line(f"{report.folder}: {report.files} files, {report.size_bytes / 1e6:.1f} MB")
     for name, size in report.models:
-        print(f"  hears with {name} ({size / 1e6:.1f} MB)")
-    print(f"  try it: python -m http.server -d {report.folder} 8000")
+        print_line(f"  hears with {name} ({size / 1e6:.1f} MB)")
+    print_line(f"  try it: python -m http.server -d {report.folder} 8000")
