@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
 
+from oido.batch.sources import find_sources
 from oido.cli import convert
+from oido.datasets.tables import read_rows
 from oido.errors import OptionError
 from tests.results.results_folders import FolderMaker, event, recording
 from tests.results.results_folders import run as run_command
@@ -69,3 +72,38 @@ def test_wrong_usage(folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit):
         run(folder)
     assert "-o" in capsys.readouterr().err
+
+
+FORMULAS = [f"{sign}1+1.wav" for sign in "=+-@'"] + [
+    "'=1.wav",
+    "\tx.wav",
+    "a\n=1.wav",
+    "x\u2028y.wav",
+    "a\r.wav",
+]
+
+
+def test_no_cell_is_a_formula_and_what_is_written_is_read_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maker = FolderMaker(tmp_path / "results")
+    for name in FORMULAS:
+        (tmp_path / name).write_bytes(b"RIFF")
+        rows = [event(name, 1.0, 2.0, "=Dog")]
+        maker.commit({"recordings": [recording(name, 10.0)], "events": rows})
+    exact, quoted = tmp_path / "exact.csv", tmp_path / "quoted.csv"
+    assert run(str(maker.folder), "-o", str(quoted), "-q") == 0
+    assert run(str(maker.folder), "-o", str(exact), "--csv-cells", "exact", "-q") == 0
+    with open(quoted, encoding="utf-8", newline="") as file:
+        rows = [*csv.DictReader(file)]
+    assert {row["label"] for row in rows} == {"'=Dog"}
+    assert not [row["file"] for row in rows if row["file"][0] in "=+-@\t"]
+    with open(exact, encoding="utf-8", newline="") as file:
+        assert sorted(row["file"] for row in csv.DictReader(file)) == sorted(FORMULAS)
+
+    # Both readers of oido's own tables: of datasets, and of lists of recordings.
+    read = [row.cells for row in read_rows(str(quoted), ("file", "label"))]
+    assert sorted(cells["file"] for cells in read) == sorted(FORMULAS)
+    assert {cells["label"] for cells in read} == {"=Dog"}
+    monkeypatch.chdir(tmp_path)
+    assert sorted(source.name for source in find_sources(["quoted.csv"])) == sorted(FORMULAS)

@@ -155,3 +155,16 @@ def test_doubtful_times_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert told[1].startswith("oido: the time of 1 recording never came")
     assert run(str(maker.folder), "--time-zone", "Europe/Madrid", "-q") == 0
     assert capsys.readouterr().err == ""
+
+
+def test_files_quote_formulas_and_standard_output_does_not(
+    folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    select = ("--sql", "select '=1+1' as a, -1 as b, '-1' as c")
+    output = tmp_path / "a.csv"
+    for words, expected in (((), "'=1+1,-1,'-1"), (("--csv-cells", "exact"), "=1+1,-1,-1")):
+        assert run(folder, *select, "-o", str(output), "-q", *words) == 0
+        assert output.read_text() == f"a,b,c\n{expected}\n"
+    for words, expected in (((), "=1+1,-1,-1"), (("--csv-cells", "quoted"), "'=1+1,-1,'-1")):
+        assert run(folder, *select, "--format", "csv", *words) == 0
+        assert capsys.readouterr().out == f"a,b,c\n{expected}\n"

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from oido.writers.base import ALSO, COLUMNS
-from oido.writers.formats import format_named
+from oido.writers.base import ALSO, COLUMNS, quote_cell, unquote_cell
+from oido.writers.formats import FORMATS, for_spreadsheets, format_named
 from oido.writers.tables import also_labels, also_text
 from tests.writers.written_rows import ROWS, read_back, written
 
@@ -65,3 +68,48 @@ def test_labels_without_bars_are_as_they_were() -> None:
     # Of tables of before, whose labels nothing marked.
     assert also_labels("a\\b|c") == ("a\\b", "c")
     assert also_labels("") == ()
+
+
+RUN_BY_SPREADSHEETS = [f"{sign}1+1" for sign in "=+-@\t\r\n＝＋－＠"]
+"""OWASP's list of what makes a cell a formula."""
+
+TEXTS = [
+    *RUN_BY_SPREADSHEETS,
+    "'=1",
+    "''=1",
+    "'",
+    "''",
+    "'Dog",
+    "Dog",
+    "",
+    "a=1",
+    "\x1b=1",
+    "-",
+    "@",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_quoted_cell_is_no_formula_and_comes_back(text: str) -> None:
+    assert unquote_cell(quote_cell(text)) == text
+    assert quote_cell(text)[:1] not in tuple("=+-@\t\r\n＝＋－＠")
+
+
+def test_numbers_are_never_quoted() -> None:
+    assert [quote_cell(value) for value in (-1, -0.5, None)] == [-1, -0.5, None]
+
+
+@pytest.mark.parametrize("name", ["csv", "jsonl"])
+def test_only_csv_for_spreadsheets_is_quoted(name: str) -> None:
+    rows = [ROWS[0]._replace(file=text, label=text, also=()) for text in TEXTS]
+    rows.append(ROWS[0]._replace(also=("=1", "Dog")))
+    exact, quoted = (format_named(name, known) for known in (FORMATS, for_spreadsheets(FORMATS)))
+    plain = written(exact, rows)
+    assert (written(quoted, rows) == plain) == (name == "jsonl")
+    if name == "csv":
+        text = written(quoted, rows).decode()
+        cells = list(csv.DictReader(io.StringIO(text, newline="")))
+        assert [unquote_cell(row["label"]) for row in cells[:-1]] == TEXTS
+        assert [unquote_cell(row["file"]) for row in cells[:-1]] == TEXTS
+        assert cells[-1]["also"] == "'=1|Dog"
+        assert "'=1+1" not in plain.decode()

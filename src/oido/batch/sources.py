@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import glob
+import io
 import os
 import posixpath
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from oido.batch.storage import filesystem_of, is_remote
 from oido.batch.units import Source, utf8
 from oido.errors import OptionError, needs_extra
 from oido.params import AUDIO_SUFFIXES
+from oido.writers.base import unquote_cell
 
 _LISTS = (".txt", ".csv", ".parquet")
 _COLUMNS = ("file", "path")
@@ -165,16 +167,20 @@ def _entries(path: str) -> list[str]:
         with filesystem_of(path).open(path, "rb") if is_remote(path) else open(path, "rb") as file:
             if ending == ".parquet":
                 return _parquet_entries(path, file)
-            lines = file.read().decode("utf-8-sig").splitlines()
+            text = file.read().decode("utf-8-sig")
     except FileNotFoundError as error:
         raise OptionError(f"{path}: no such list") from error
     except (OSError, UnicodeDecodeError) as error:
         raise OptionError(f"{path}: this list cannot be read ({error})") from error
     if ending == ".txt":
-        return [text for line in lines if (text := line.strip()) and not text.startswith("#")]
-    rows = csv.DictReader(lines)
-    column = _column(path, rows.fieldnames or ())
-    return [row[column] for row in rows if row[column]]
+        lines = map(str.strip, text.splitlines())
+        return [line for line in lines if line and not line.startswith("#")]
+    rows = csv.DictReader(io.StringIO(text, newline=""))  # a quoted name may hold a line end
+    try:
+        column = _column(path, rows.fieldnames or ())
+        return [unquote_cell(row[column]) for row in rows if row[column]]
+    except csv.Error as error:
+        raise OptionError(f"{path}: this list cannot be read ({error})") from error
 
 
 def _parquet_entries(path: str, file: Any) -> list[str]:

@@ -28,7 +28,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.options import add_command, plan_of
+from oido.cli.options import add_command, plan_of, quotes_cells
 from oido.cli.terminal import interrupts_held
 from oido.errors import OptionError
 from oido.options import OPTIONS
@@ -47,6 +47,7 @@ def add_parser(commands: Any) -> None:
         "table (for reading, the default), csv, jsonl, json, parquet, audacity, raven, srt, vtt; "
         "several at once with -o; with --frames also npz, the scores of all labels"
     )
+    add_output.csv_cells()
     add_output(
         "--resume",
         "as `oido batch`: Parquet tables in a folder, going on where the last run stopped",
@@ -68,12 +69,12 @@ def add_parser(commands: Any) -> None:
 def _run(args: argparse.Namespace) -> int:
     with interrupts_held():
         from oido.cli.run_pool import run_plan
-        from oido.writers.formats import CALIBRATED_FORMATS, FORMATS, format_named
+        from oido.writers.formats import format_named
 
     if args.resume:
         return _resume(args)
     plan = plan_of(args)
-    known = CALIBRATED_FORMATS if plan.calibrated else FORMATS
+    known = _known_formats(args, plan)
     if plan.level == "frames" and _wants_arrays(args):
         return _run_arrays(args, plan)
     names = [name for text in args.format for name in text.split(",")]
@@ -81,6 +82,13 @@ def _run(args: argparse.Namespace) -> int:
     if formats and "table" in names:
         raise OptionError("table is for reading on the screen; leave it out beside other formats")
     return run_plan(args, plan, lambda tasks: _sink(args, plan, tasks, formats))
+
+
+def _known_formats(args: argparse.Namespace, plan: Plan) -> Sequence[Format]:
+    from oido.writers.formats import CALIBRATED_FORMATS, FORMATS, for_spreadsheets
+
+    known = CALIBRATED_FORMATS if plan.calibrated else FORMATS
+    return for_spreadsheets(known) if quotes_cells(args) else known
 
 
 def _wants_arrays(args: argparse.Namespace) -> bool:
@@ -132,10 +140,9 @@ def _sink(
 ) -> Sink:
     from oido.batch.output_files import ResultFiles
     from oido.cli.tables import StandardOutput, Table
-    from oido.writers.formats import CALIBRATED_FORMATS, FORMATS
 
     if args.output:
-        known = CALIBRATED_FORMATS if plan.calibrated else FORMATS
+        known = _known_formats(args, plan)
         return ResultFiles(args.output, formats, plan.table_name, tasks, known=known)
     if not formats:
         return Table(

@@ -21,7 +21,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from oido.cli.options import add_command, open_results
+from oido.cli.options import add_command, open_results, quotes_cells
 from oido.cli.terminal import print_message
 
 
@@ -50,6 +50,7 @@ def add_parser(commands: Any) -> None:
     add_files(
         "--split", "one file for each recording", dest="combined", action="store_const", const=False
     )
+    add.csv_cells()
     add.quiet("errors only")
     add.clock()
 
@@ -66,6 +67,7 @@ def _run(args: argparse.Namespace) -> None:
             table=args.table,
             where=args.where,
             combined=args.combined,
+            quoted=quotes_cells(args),
         )
     if not args.quiet:
         files = str(done.files[0]) if len(done.files) == 1 else f"{len(done.files)} files"

@@ -128,6 +128,15 @@ class Arguments:
         add.options("model", "precision", "hop", "channel", "jobs", *names)
         return add
 
+    def csv_cells(self) -> None:
+        """Whether spreadsheets or programs read the CSV."""
+        self(
+            "--csv-cells quoted|exact",
+            "texts that a spreadsheet would run, as =1+1: with ' before them (quoted, the default "
+            "in files) or as they are (exact, the default on standard output)",
+            choices=("quoted", "exact"),
+        )
+
     def results(self) -> None:
         """The results folder."""
         self("results RESULTS", "a results folder of `oido batch`, path or URL")
@@ -173,6 +182,11 @@ def add_command(commands: Any, name: str, run: Command | None, text: str | None)
     if run is not None:
         parser.set_defaults(run=lambda args: run(args) or EXIT_OK)
     return Arguments(parser)
+
+
+def quotes_cells(args: argparse.Namespace) -> bool:
+    """Whether texts of CSV that a spreadsheet would run are quoted."""
+    return args.csv_cells == "quoted" or (args.csv_cells is None and bool(args.output))
 
 
 def fetch_model(name_or_path: str) -> str:

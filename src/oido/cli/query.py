@@ -24,7 +24,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.options import add_command, open_results
+from oido.cli.options import add_command, open_results, quotes_cells
 from oido.cli.terminal import data_output, print_message, use_utf8
 from oido.errors import OptionError
 
@@ -57,6 +57,7 @@ def add_parser(commands: Any) -> None:
         "--format FORMAT",
         "table (for reading, the default), csv, jsonl, json, parquet; a file's name tells it",
     )
+    add_output.csv_cells()
     add_output.quiet("errors only")
     add.clock()
 
@@ -74,7 +75,8 @@ def _run(args: argparse.Namespace) -> None:
         reader = _reader(args, results, format_name)
         if args.output is not None:
             with write_atomically(args.output, is_binary) as file:
-                rows = write_table(reader, format_name, file.stream)
+                quoted = quotes_cells(args)
+                rows = write_table(reader, format_name, file.stream, quoted=quoted)
             if not args.quiet:
                 print_message(f"{rows} rows in {args.output}")
         elif format_name == "table":
@@ -82,7 +84,8 @@ def _run(args: argparse.Namespace) -> None:
         else:
             if not is_binary:
                 use_utf8(newline="")
-            write_table(reader, format_name, sys.stdout.buffer if is_binary else data_output())
+            stream = sys.stdout.buffer if is_binary else data_output()
+            write_table(reader, format_name, stream, quoted=quotes_cells(args))
 
 
 def _format(args: argparse.Namespace) -> str:

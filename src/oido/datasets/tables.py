@@ -20,6 +20,7 @@ from oido.datasets.clip import Clip, Found, LeftOut, check_label, meaning_of, so
 from oido.datasets.regions import background_clips, region_around, relate
 from oido.datasets.waveforms import probe
 from oido.errors import OptionError, needs_extra
+from oido.writers.base import unquote_cell
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
@@ -95,7 +96,8 @@ def _csv_rows(path: str, needed: tuple[str, ...]) -> Iterator[TableRow]:
                 _require(path, columns, needed)
             else:
                 where = f"{path}, line {reader.line_num + first_line - 1}"
-                yield TableRow(where, dict(zip(columns, (cell.strip(" ") for cell in cells))))
+                texts = (unquote_cell(cell.strip(" ")) for cell in cells)
+                yield TableRow(where, dict(zip(columns, texts)))
     except csv.Error as error:
         line = reader.line_num + first_line - 1
         raise OptionError(f"{path}, line {line}: is not CSV ({error})") from error

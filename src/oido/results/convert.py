@@ -26,6 +26,7 @@ from oido.writers.formats import (
     EMBEDDING_FORMATS,
     FORMATS,
     Format,
+    for_spreadsheets,
     format_named,
 )
 from oido.writers.tables import also_labels
@@ -51,6 +52,7 @@ def convert(
     table: str = "events",
     where: str | None = None,
     combined: bool | None = None,
+    quoted: bool = True,
 ) -> Converted:
     """Write a table of a results folder in other formats, in bounded memory.
 
@@ -58,7 +60,8 @@ def convert(
     those of `oido classify`; () takes what the output's name tells, or CSV. where: a condition in
     SQL; recordings of which no row is left get a valid file without rows. combined: one file for
     all (tables by default, and Raven), or one for each recording (labels and captions by default);
-    these mirror the recordings' folders. A manifest stands beside the output.
+    these mirror the recordings' folders. quoted: of CSV, texts that a spreadsheet would run are
+    quoted. A manifest stands beside the output.
 
     Files appear under their names only when they are whole, and replace those of that name, as in
     `oido classify`. Raises OptionError for a format that cannot be combined, and for an output
@@ -71,7 +74,8 @@ def convert(
     )
     if inside and "://" not in results.url:
         raise OptionError(f"{output} lies in the results folder; choose another output")
-    known = CALIBRATED_FORMATS if results.calibrated else FORMATS
+    known: Sequence[Format] = CALIBRATED_FORMATS if results.calibrated else FORMATS
+    known = for_spreadsheets(known) if quoted else known
     if table == "embeddings":
         known = EMBEDDING_FORMATS
     tasks, summaries = _recordings(results, table)

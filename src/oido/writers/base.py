@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import IO, Any, Protocol
 
@@ -16,6 +17,37 @@ ALSO = "also"
 
 COLUMNS = ("file", "channel", "start_time", "end_time", "label", "label_index", "score")
 """The columns of every machine-readable table, in order (version 1)."""
+
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+"""How a text begins that a spreadsheet would run, or that `quote_cell` would be mistaken for."""
+
+
+def quote_cell(value: Any) -> Any:
+    """A cell of CSV as a spreadsheet shows it and does not run it: ``'`` before a formula's sign.
+
+    Numbers stay. `unquote_cell` gives every text back.
+    """
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+
+
+def unquote_cell(text: str) -> str:
+    """What `quote_cell` was given."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+
+
+class CsvLines:
+    """What `csv.writer` writes to, with its ``lineterminator`` left as it is: lines end in ``\\n``.
+
+    Before Python 3.13 it quotes a carriage return only where that is part of the line's end.
+    """
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, line: str) -> None:
+        """A whole line, which is how `csv.writer` writes."""
+        self._stream.write(line.removesuffix("\r\n") + "\n")
 
 
 class RowWriter(Protocol):

@@ -52,6 +52,15 @@ CALIBRATED_FORMATS = tuple(
 )
 """The same, tables with a column of probabilities."""
 
+
+def for_spreadsheets(known: Sequence[Format]) -> tuple[Format, ...]:
+    """The same, but no cell of CSV is run by a spreadsheet (`oido.writers.base.quote_cell`)."""
+    return tuple(
+        entry._replace(writer=partial(entry.writer, quoted=True)) if entry.name == "csv" else entry
+        for entry in known
+    )
+
+
 EMBEDDING_FORMATS = (
     Format("parquet", ".parquet", combined=True, binary=True, writer=parquet_of_embeddings),
     Format("npz", ".npz", combined=True, binary=True, writer=NpzEmbeddingWriter),

@@ -14,16 +14,17 @@ from itertools import chain
 from typing import IO, Any
 
 from oido.errors import OptionError
-from oido.writers.base import score_of, seconds_of
+from oido.writers.base import CsvLines, quote_cell, score_of, seconds_of
 
 _SECONDS = ("start_time", "end_time")
 
 
-def write_table(reader: Any, format_name: str, stream: IO[Any]) -> int:
+def write_table(reader: Any, format_name: str, stream: IO[Any], *, quoted: bool = False) -> int:
     """Write what a ``pyarrow.RecordBatchReader`` gives; how many rows that were.
 
     stream: binary for Parquet, else text. Seconds and scores are written as `oido classify` writes
-    them, times as ISO 8601. No row at all is a valid file with its header.
+    them, times as ISO 8601. quoted: of CSV, texts that a spreadsheet would run are quoted. No
+    row at all is a valid file with its header.
     """
     count = 0
 
@@ -33,7 +34,8 @@ def write_table(reader: Any, format_name: str, stream: IO[Any]) -> int:
             count += batch.num_rows
             yield batch
 
-    _WRITERS[format_name](batches(), reader.schema, stream)
+    write = partial(_csv, quoted=quoted) if format_name == "csv" else _WRITERS[format_name]
+    write(batches(), reader.schema, stream)
     return count
 
 
@@ -46,11 +48,12 @@ def plain_rows(batch: Any) -> Iterator[list[Any]]:
     yield from map(list, zip(*columns))
 
 
-def _csv(batches: Iterator[Any], schema: Any, stream: IO[str]) -> None:
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(schema.names)
-    for row in chain.from_iterable(map(plain_rows, batches)):
-        writer.writerow([json.dumps(v) if isinstance(v, (list, dict)) else v for v in row])
+def _csv(batches: Iterator[Any], schema: Any, stream: IO[str], quoted: bool = False) -> None:
+    writer = csv.writer(CsvLines(stream))
+    rows = chain.from_iterable(map(plain_rows, batches))
+    for row in chain([schema.names], rows):
+        cells = [json.dumps(v) if isinstance(v, (list, dict)) else v for v in row]
+        writer.writerow(map(quote_cell, cells) if quoted else cells)
 
 
 def _json_lines(batches: Iterator[Any], schema: Any, stream: IO[str]) -> None:

@@ -14,7 +14,16 @@ from typing import IO, Any
 
 from oido.errors import OutputError, needs_extra
 from oido.types import AnyRow, EmbeddingRow, FrameRow, Row
-from oido.writers.base import ALSO, CALIBRATED, COLUMNS, TextWriter, score_of, seconds_of
+from oido.writers.base import (
+    ALSO,
+    CALIBRATED,
+    COLUMNS,
+    CsvLines,
+    TextWriter,
+    quote_cell,
+    score_of,
+    seconds_of,
+)
 
 
 def record_of(row: Row, calibrated: bool = False) -> dict[str, Any]:
@@ -45,17 +54,21 @@ def also_labels(text: str) -> tuple[str, ...]:
 
 
 class CsvWriter:
-    """Comma-separated, with a header; an empty channel means that channels were mixed."""
+    """Comma-separated, with a header; an empty channel means that channels were mixed.
 
-    def __init__(self, stream: IO[str], calibrated: bool = False) -> None:
-        self._calibrated = calibrated
-        self._writer = csv.DictWriter(stream, _columns(calibrated), lineterminator="\n")
+    quoted: texts that a spreadsheet would run are quoted.
+    """
+
+    def __init__(self, stream: IO[str], calibrated: bool = False, quoted: bool = False) -> None:
+        self._calibrated, self._quoted = calibrated, quoted
+        self._writer = csv.DictWriter(CsvLines(stream), _columns(calibrated))
         self._writer.writeheader()
 
     def write(self, rows: Sequence[Row]) -> None:
-        self._writer.writerows(
-            record_of(row, self._calibrated) | {ALSO: also_text(row)} for row in rows
-        )
+        records = (record_of(row, self._calibrated) | {ALSO: also_text(row)} for row in rows)
+        if self._quoted:
+            records = ({name: quote_cell(v) for name, v in r.items()} for r in records)
+        self._writer.writerows(records)
 
     def close(self) -> None:
         """Nothing is missing."""

@@ -64,6 +64,8 @@ function cue(seconds) {
 
 /** @param {string} text */
 function quoted(text) {
+  // As `oido classify -o` does: a spreadsheet runs what begins with such a sign, but not behind "'".
+  if (/^'*[=+\-@\t\r\n＝＋－＠]/.test(text)) text = `'${text}`;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
