@@ -69,6 +69,34 @@ def test_a_bad_line_is_named(file, text, line):
     assert str(path) in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["label,threshold\nDog,0.1\nDog,0.9\n", '{"Dog": 0.1, "Cat": 1, "Dog": 0.1}', "Dog,1\n Dog ,1"],
+)
+def test_a_label_that_stands_there_twice_is_refused(file, text):
+    path = file(text)
+    with pytest.raises(OptionError, match="names 'Dog' twice; leave one of them") as raised:
+        read_thresholds(path)
+    assert str(path) in str(raised.value)
+
+
+def test_two_spellings_of_one_label_are_refused(classifier):
+    detection = Detection(thresholds=(("Dog", 0.1), ("dog", 0.9)))
+    with pytest.raises(OptionError, match="one label twice: 'Dog' and 'dog'; leave one"):
+        on_thresholds(521, detection, classifier.label_indices)
+    own = (("Dog", 0.1),)  # the user's comes before the model's own
+    on = on_thresholds(521, Detection(thresholds=(("dog", 0.9),)), classifier.label_indices, own)
+    assert on[classifier.label_indices(["Dog"])[0]] == np.float32(0.9)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"Dog": ' + "9" * 400 + "}", '{"a": ' + "[" * 100_000, '{"Dog": {"a": 1}}']
+)
+def test_numbers_and_brackets_without_end_are_told(file, text):
+    with pytest.raises(OptionError, match="must be a JSON object"):
+        read_thresholds(file(text))
+
+
 def test_a_label_with_a_comma_is_told_about_quotes(file):
     with pytest.raises(OptionError, match="in quotes"):
         read_thresholds(file(f"{PETS},0.25"))

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,10 +108,11 @@ def _head(args: argparse.Namespace) -> Head:
 
 def _edited(head: Head, args: argparse.Namespace) -> Pairs:
     """The new thresholds, in the order of the labels."""
-    from oido.events.thresholds import read_thresholds
+    from oido.events.thresholds import by_column, read_thresholds
     from oido.models.labels import label_indices
 
     changes = [] if args.new_file is None else list(read_thresholds(args.new_file))
+    by_column(changes, partial(label_indices, head.labels))  # raises
     changes += [_pair(text) for text in args.wanted]
     if not changes and not args.unset:
         raise OptionError("say what to change: --set LABEL=P, --unset LABEL, or --from FILE")

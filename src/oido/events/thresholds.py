@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -24,16 +26,34 @@ def on_thresholds(
     """f32[C]: the threshold of each class, the given one, or the model's own, or the common one."""
     common = DEFAULT_THRESHOLD if detection.threshold is None else detection.threshold
     on = np.full(n_classes, common, np.float32)
-    for label, value in (*own, *detection.thresholds):
-        on[indices([label])[0]] = value
+    for pairs in (own, detection.thresholds):
+        for column, value in by_column(pairs, indices).items():
+            on[column] = value
     return on
+
+
+def by_column(pairs: Iterable[tuple[str, float]], indices: LabelIndices) -> dict[int, float]:
+    """The threshold of each column that the pairs name.
+
+    Raises OptionError if two of them name one, which spellings in upper and lower case may do.
+    """
+    named: dict[int, tuple[str, float]] = {}
+    for label, value in pairs:
+        column = indices([label])[0]
+        if column in named:
+            raise OptionError(
+                f"thresholds name one label twice: {named[column][0]!r} and {label!r}; leave one"
+            )
+        named[column] = label, value
+    return {column: value for column, (_, value) in named.items()}
 
 
 def read_thresholds(path: str | Path) -> tuple[tuple[str, float], ...]:
     """(label, threshold) pairs of a file.
 
     Either CSV, ``label,threshold`` a line, with or without that header, labels that hold a comma
-    in quotes; or JSON, an object of thresholds by label. Raises OptionError naming the line.
+    in quotes; or JSON, an object of thresholds by label. Raises OptionError naming the line, or a
+    label that stands there twice.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -43,14 +63,17 @@ def read_thresholds(path: str | Path) -> tuple[tuple[str, float], ...]:
     pairs = _from_json(text, path) if text.lstrip().startswith("{") else _from_csv(text, path)
     if not pairs:
         raise OptionError(f"thresholds file {path} holds no thresholds")
+    count = Counter(label for label, _ in pairs)
+    if (twice := next((label for label in count if count[label] > 1), None)) is not None:
+        raise OptionError(f"thresholds file {path} names {twice!r} twice; leave one of them")
     return tuple(pairs)
 
 
 def _from_json(text: str, path: str | Path) -> list[tuple[str, float]]:
     try:
-        table = json.loads(text)
-        return [(str(label), _checked(float(value))) for label, value in table.items()]
-    except (ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        table = json.loads(text, object_pairs_hook=list)  # a dict would keep one of two
+        return [(str(label), _checked(float(value))) for label, value in table]
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise OptionError(
             f'thresholds file {path} must be a JSON object like {{"Dog": 0.4}}, 0 to 1 ({error})'
         ) from error
