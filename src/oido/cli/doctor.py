@@ -24,7 +24,6 @@ from typing import Any
 
 from oido._version import __version__
 from oido.cli.options import add_command, fetch_model
-from oido.cli.terminal import print_line
 from oido.errors import OidoError
 from oido.params import available_cores
 
@@ -55,7 +54,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _line(mark: str, name: str, text: str) -> None:
-    print_line(f"{mark:<5} {name:<15} {text}")
+    print(f"{mark:<5} {name:<15} {text}")
 
 
 def _try(name: str, check: Callable[[], str], optional: bool = False) -> bool:

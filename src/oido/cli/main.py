@@ -24,7 +24,7 @@ from oido.cli.terminal import (
     escaped_output,
     print_message,
 )
-from oido.errors import OidoError, OptionError
+from oido.errors import ModelFetchError, OidoError, OptionError
 
 _NAMES = (
     "classify listen serve web batch query report convert embed train evaluate calibrate "
@@ -88,7 +88,8 @@ def _run(words: Sequence[str]) -> int:
         sys.stdout.flush()
         return code
     except OidoError as error:
-        print_message(str(error))
+        # Its message is a list of what was tried.
+        print_message(str(error), kept="\n" if isinstance(error, ModelFetchError) else "")
         return EXIT_USAGE if isinstance(error, OptionError) else EXIT_FATAL
     except KeyboardInterrupt as error:
         # What a command has done, and how to go on, comes with it once there is something to tell.

@@ -101,9 +101,12 @@ def use_utf8(newline: str | None = None) -> None:
         sys.stdout.reconfigure(encoding="utf-8", newline=newline)
 
 
-def print_message(text: str) -> None:
-    """A line for the user on standard error, whatever standard output is for."""
-    print(f"oido: {escape_controls(text)}", file=sys.stderr, flush=True)
+def print_message(text: str, kept: str = "") -> None:
+    """A line for the user on standard error, whatever standard output is for.
+
+    kept: as for `escape_controls`; line ends, of a message that has several lines.
+    """
+    print(f"oido: {escape_controls(text, kept)}", file=sys.stderr, flush=True)
 
 
 def print_line(text: object) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from oido.arrays import F32
 from oido.errors import OptionError
 from oido.events.selection import LabelIndices
-from oido.heads import parse_thresholds
+from oido.heads import parse_thresholds, read_text
 from oido.params import DEFAULT_THRESHOLD, Detection
 
 
@@ -55,11 +55,7 @@ def read_thresholds(path: str | Path) -> tuple[tuple[str, float], ...]:
     in quotes; or JSON, an object of thresholds by label. Raises OptionError naming the line, or a
     label that stands there twice.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise OptionError(f"thresholds file {path} cannot be read: {reason}") from error
+    text = read_text(path, "thresholds file")
     pairs = _from_json(text, path) if text.lstrip().startswith("{") else _from_csv(text, path)
     if not pairs:
         raise OptionError(f"thresholds file {path} holds no thresholds")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from oido.errors import OptionError, OutputError
-from oido.heads import Head, ScoreCalibration, ScoreTransformation, Sigmoid
+from oido.heads import Head, ScoreCalibration, ScoreTransformation, Sigmoid, read_text
 from oido.models.fetch import write_whole
 from oido.models.model import AudioModel
 
@@ -85,11 +85,7 @@ class Calibration:
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Calibration:
         """Of a file. Raises OptionError."""
-        try:
-            text = Path(path).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-            raise OptionError(f"calibration {path} cannot be read: {reason}") from error
+        text = read_text(path, "calibration")
         try:
             return cls.parse(text)
         except OptionError as error:

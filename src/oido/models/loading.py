@@ -26,7 +26,7 @@ from oido.models.model import (
 from oido.models.networks import mn04, yamnet
 from oido.models.registry import ENSEMBLE, ENSEMBLE_MEMBERS, ModelCard
 from oido.models.tflite.editor import CutGraph, TfliteGraph
-from oido.models.tflite.metadata import ModelMetadata, read_metadata
+from oido.models.tflite.metadata import MOST_LABELS, ModelMetadata, read_metadata
 from oido.models.tflite.yamnet_reader import from_float, from_int8
 from oido.params import FrontEndParams, MnFrontEndParams, Windowing, WindowParams
 
@@ -179,7 +179,13 @@ def _heads(graph: TfliteGraph, metadata: ModelMetadata) -> dict[int, Head]:
     """What is known of each output that gives scores, by its number."""
     sizes = graph.output_sizes()
     outputs = range(min(len(sizes), len(metadata.outputs)))
-    heads = {n: head for n in outputs if (head := metadata.head(n)) is not None}
+    heads: dict[int, Head] = {}
+    for number in outputs:
+        if (found := metadata.head(number)) is not None:
+            heads[number] = found
+        # Many outputs may name one long list.
+        if sum(len(head.labels) for head in heads.values()) > MOST_LABELS:
+            raise ModelFormatError(f"its outputs have more than {MOST_LABELS:,} labels")
     if not heads:
         raise ModelFormatError("the model's metadata name no label file for its scores")
     for number, head in heads.items():

@@ -58,7 +58,7 @@ class Notes:
             novelty = values.pop("novelty")
             notes = cls(**values, novelty=None if novelty is None else Novelty(**novelty))
             notes._check()
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ModelFormatError(f"{NOTES_FILE} in the model is damaged ({error})") from error
         return notes
 

@@ -55,8 +55,10 @@ def _open(content: bytes) -> tuple[bytes, dict[str, bytes]]:
     """The pickle, and the storages by their keys."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = archive.infolist()
-        if any(e.compress_type != zipfile.ZIP_STORED for e in entries):
+        if any(e.compress_type or e.compress_size != e.file_size for e in entries):
             raise ModelFormatError("the .pt file has compressed entries, which torch never writes")
+        if len({e.filename for e in entries}) != len(entries):
+            raise ModelFormatError("the .pt file has two entries of one name")
         if sum(e.file_size for e in entries) > len(content):
             raise ModelFormatError("the .pt file promises more bytes than it has")
         files = {e.filename: archive.read(e) for e in entries}

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import math
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,9 @@ BATCH_NORM_EPSILON = 1e-4
 
 _MARK = b"\x89HDF\r\n\x1a\n"
 _NORM = ("beta", "moving_mean", "moving_variance")
-_MOST_CLASSES = 100_000
+_MOST_CLASSES = 10_000
+_CHUNK_VALUES = 1 << 20
+"""HDF5 unpacks a whole chunk at a time, and a chunk may be larger than its dataset."""
 
 
 def from_h5(content: bytes) -> YamNetWeights:
@@ -134,4 +137,6 @@ class _Weights:
             )
         if dataset.external is not None or dataset.is_virtual:
             raise ModelFormatError(f"{path}: its numbers are kept in another file")
+        if math.prod(dataset.chunks or ()) > max(dataset.size, _CHUNK_VALUES):
+            raise ModelFormatError(f"{path}: its chunks are larger than its numbers")
         return np.asarray(dataset[()], np.float64)

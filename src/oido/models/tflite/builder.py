@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from oido.arrays import F32
 from oido.errors import ModelFormatError, OptionError
 from oido.models.damage import refuse_damage
+from oido.models.tflite.limits import require_proportion
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -339,6 +340,7 @@ def unpack(content: bytes, *, bare: bool = False) -> tuple[Any, Any]:
     if content[4:8] != _IDENTIFIER:
         raise ModelFormatError("not a TensorFlow Lite model (no TFL3 mark)")
     with refuse_damage("the model file is damaged or cut short"):
+        require_proportion(content)
         model = schema.ModelT.InitFromPackedBuf(content, 0)
         if bare:
             model.metadata, model.signatureDefs = [], []

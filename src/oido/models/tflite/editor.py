@@ -30,7 +30,7 @@ _SIZES = {
 """Bytes of a value, of the types that matter."""
 _POOLS = (_OP.MEAN, _OP.AVERAGE_POOL_2D)
 _METADATA_NAME = b"TFLITE_METADATA"
-_SHORTEST_INPUT_SAMPLES = 160
+_SHORTEST_INPUT_SAMPLES, _LONGEST_INPUT_SAMPLES = 160, 1 << 24  # the last is over a minute
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class TfliteGraph:
             len(self._graph.inputs) != 1
             or tensor.type != schema.TensorType.FLOAT32
             or max(tensor.shape, default=0) != samples
-            or samples < _SHORTEST_INPUT_SAMPLES
+            or not _SHORTEST_INPUT_SAMPLES <= samples <= _LONGEST_INPUT_SAMPLES
         ):
             raise ModelFormatError("its input is not one window of float32 waveform")
         used = {int(t) for op in self._graph.operators for t in op.inputs}

@@ -7,8 +7,6 @@ are appended to the model as a ZIP.
 
 from __future__ import annotations
 
-import io
-import zipfile
 from dataclasses import dataclass
 
 from oido.errors import ModelFormatError, OptionError
@@ -16,6 +14,10 @@ from oido.heads import Head, ScoreCalibration, ScoreTransformation, parse_thresh
 from oido.models.damage import refuse_damage
 from oido.models.model import FRAMEWISE_OUTPUT, FRAMEWISE_PREFIX, NOTES_FILE, Notes
 from oido.models.tflite import metadata_schema as schema
+from oido.models.tflite.limits import packed_files
+
+MOST_LABELS = 100_000
+"""Of all heads of a model."""
 
 NUMBERS_SUFFIX = "_numbers.txt"
 """Of a label file that only numbers the values of an output, which so has none for oido."""
@@ -46,7 +48,7 @@ class TensorMetadata:
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """What the metadata say of a model; ``files`` are the associated files, by name."""
+    """What the metadata say of a model; files: those packed in it that oido knows, by name."""
 
     name: str
     description: str
@@ -66,8 +68,13 @@ class ModelMetadata:
         name = self.outputs[output].label_file if output < len(self.outputs) else None
         if name is None or name not in self.files:
             raise ModelFormatError("the model's metadata name no label file for its scores")
+        text = self._text(name, "label")
+        if text.count("\n") > MOST_LABELS:
+            raise ModelFormatError(
+                f"the model's label file {name} has more than {MOST_LABELS:,} lines"
+            )
         # Only line feeds end a label: str.splitlines would also cut at rarer separators.
-        lines = [line.removesuffix("\r") for line in self._text(name, "label").split("\n")]
+        lines = [line.removesuffix("\r") for line in text.split("\n")]
         return tuple(lines[:-1] if lines[-1] == "" else lines)
 
     def is_framewise(self, output: int) -> bool:
@@ -132,14 +139,18 @@ def read_metadata(metadata: bytes, model_file: bytes) -> ModelMetadata:
     with refuse_damage("the model's metadata are damaged"):
         root = schema.Record.root("ModelMetadata", metadata)
         graphs = root["subgraph_metadata"]
+        inputs = tuple(map(_tensor, graphs[0]["input_tensor_metadata"] if graphs else ()))
+        outputs = tuple(map(_tensor, graphs[0]["output_tensor_metadata"] if graphs else ()))
+        files = [(t.label_file, t.calibration_file, t.thresholds_file) for t in outputs]
+        wanted = [name for names in files for name in names if name is not None]
         return ModelMetadata(
             name=root["name"],
             description=root["description"],
             licence=root["license"],
             author=root["author"],
-            inputs=tuple(map(_tensor, graphs[0]["input_tensor_metadata"] if graphs else ())),
-            outputs=tuple(map(_tensor, graphs[0]["output_tensor_metadata"] if graphs else ())),
-            files=_associated_files(model_file),
+            inputs=inputs,
+            outputs=outputs,
+            files=packed_files(model_file, [*wanted, NOTES_FILE]),
         )
 
 
@@ -176,12 +187,3 @@ def _tensor(tensor: schema.Record) -> TensorMetadata:
         thresholding["global_score_threshold"] if thresholding else None,
         thresholds_file,
     )
-
-
-def _associated_files(model_file: bytes) -> dict[str, bytes]:
-    buffer = io.BytesIO(model_file)
-    if not zipfile.is_zipfile(buffer):
-        return {}
-    damage = refuse_damage("the files packed in the model are damaged")
-    with damage, zipfile.ZipFile(buffer) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}

@@ -15,6 +15,8 @@ import flatbuffers
 from flatbuffers import number_types
 from flatbuffers.table import Table
 
+from oido.models.tflite.limits import Allowance
+
 IDENTIFIER = b"M001"
 MIN_PARSER_VERSION = "1.3.0"
 """The schema's version that brought AudioProperties; all else here is as old as 1.0.0."""
@@ -66,6 +68,8 @@ _UNIONS = {
 UNKNOWN, TENSOR_AXIS_LABELS, TENSOR_AXIS_SCORE_CALIBRATION = 0, 2, 4
 """Types of an AssociatedFile."""
 
+_RECORD_BYTES, _MOST_ENTRIES = 64, 1_000
+
 
 class Record:
     """A table of a flatbuffer; ``record["name"]`` is a field's value, or its default.
@@ -74,13 +78,16 @@ class Record:
     Records; a union is the Record of its type, None if that is not listed here.
     """
 
-    def __init__(self, kind: str, table: Any) -> None:
+    def __init__(self, kind: str, table: Any, allowance: Allowance) -> None:
         self.kind, self._table, self._fields = kind, table, _TABLES[kind]
+        self._allowance = allowance
+        allowance.spend(_RECORD_BYTES)
 
     @classmethod
     def root(cls, kind: str, data: bytes) -> Record:
         """The table that a whole flatbuffer is."""
-        return cls(kind, Table(data, flatbuffers.encode.Get(flatbuffers.packer.uoffset, data, 0)))
+        start = flatbuffers.encode.Get(flatbuffers.packer.uoffset, data, 0)
+        return cls(kind, Table(data, start), Allowance(data))
 
     def __getitem__(self, name: str) -> Any:
         field, table = self._fields[name], self._table
@@ -92,11 +99,13 @@ class Record:
                 raise ValueError(value)
             return value
         if field == "string":
-            return bytes(table.String(position)).decode("utf-8") if slot else ""
+            text = bytes(table.String(position)) if slot else b""
+            self._allowance.spend(len(text))
+            return text.decode("utf-8")
         if field.startswith("["):
             start, length = (table.Vector(slot), table.VectorLen(slot)) if slot else (0, 0)
-            if length > len(table.Bytes):
-                raise ValueError("vector longer than its buffer")
+            if length > _MOST_ENTRIES:
+                raise ValueError(f"a list of {length:,}")
             return [self._at(field[1:-1], start + 4 * i) for i in range(length)]
         if field == "union":
             number = self[f"{name}_type"]
@@ -104,7 +113,8 @@ class Record:
         return self._at(field, position) if slot and field else None
 
     def _at(self, kind: str, position: int) -> Record:
-        return Record(kind, Table(self._table.Bytes, self._table.Indirect(position)))
+        table = Table(self._table.Bytes, self._table.Indirect(position))
+        return Record(kind, table, self._allowance)
 
 
 def write(builder: flatbuffers.Builder, kind: str, **values: Any) -> int:
