@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decodes mutants one after another, and says each before and after: run as a program.
+"""Reads mutants one after another, and says each before and after: run as a program.
 
-    python child.py CORPUS SEED START STOP
+    python child.py CORPUS SEED START STOP [read]
+
+Without ``read`` they are decoded; with it they are models, calibrations and thresholds, read by the
+ending of the file that they were made of.
 
 A line ``> index words`` before each mutant, so that the parent knows what killed or hung this
 process; afterwards ``= index outcome``, or ``! index error`` where the outcome is not allowed.
@@ -19,11 +22,18 @@ from pathlib import Path
 import numpy as np
 from mutations import mutate
 
-from oido.errors import AudioError
+from oido.errors import AudioError, OidoError
+from oido.events.thresholds import read_thresholds
+from oido.models.calibration_file import Calibration
+from oido.models.loading import load_model
+from oido.models.networks.torch_file import read_state_dict
+from oido.models.networks.yamnet_h5 import from_h5
 from oido.signal.decode import open_audio
 from oido.signal.mixing import mono_blocks
 
 _MEMORY_BYTES = 4 << 30
+_MOST_MORE_KB = 300_000
+"""That the peak of memory may grow by reading small files."""
 
 
 def make(corpus: list[Path], seed: int, index: int) -> tuple[bytes, str]:
@@ -50,7 +60,39 @@ def hear(source: object) -> str:
     return "decoded"
 
 
-def main(corpus: str, seed: int, start: int, stop: int) -> None:
+def read(path: Path) -> str:
+    """Likewise of a model, a calibration or thresholds."""
+    before = peak_kb()
+    try:
+        if path.name.startswith("calibration"):
+            Calibration.read(path)
+        elif path.name.startswith("thresholds"):
+            read_thresholds(path)
+        elif path.suffix == ".pt":  # which is not mn04's, so that only its values can be read
+            read_state_dict(path.read_bytes())
+        elif path.suffix == ".h5":  # its graph would only be written from the values
+            from_h5(path.read_bytes())
+        else:
+            load_model(path)
+    except OidoError as error:
+        if not str(error):
+            raise ValueError("an OidoError that says nothing") from error
+        return type(error).__name__
+    finally:
+        if peak_kb() > before + _MOST_MORE_KB:
+            raise MemoryError(f"{(peak_kb() - before) // 1000} MB more")
+    return "decoded"
+
+
+def peak_kb() -> int:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def main(corpus: str, seed: int, start: int, stop: int, what: str = "decode") -> None:
     files = sorted(Path(corpus).iterdir())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mutant"
@@ -58,9 +100,14 @@ def main(corpus: str, seed: int, start: int, stop: int) -> None:
             mutant, words = make(files, seed, index)
             print(f"> {index} {words}", flush=True)
             try:
-                if index % 2:
-                    path.write_bytes(mutant)
-                outcome = hear(path if index % 2 else io.BytesIO(mutant))
+                if what == "read":
+                    named = Path(folder) / words.partition(":")[0]
+                    named.write_bytes(mutant)
+                    outcome = read(named)
+                else:
+                    if index % 2:
+                        path.write_bytes(mutant)
+                    outcome = hear(path if index % 2 else io.BytesIO(mutant))
             except Exception as error:
                 where = traceback.extract_tb(error.__traceback__)[-1]
                 print(f"! {index} {error!r} in {where.name}", flush=True)
@@ -76,4 +123,4 @@ if __name__ == "__main__":
     except (ImportError, ValueError, OSError):
         pass  # not on this system; the time limit still holds
     warnings.simplefilter("ignore")
-    main(sys.argv[1], *map(int, sys.argv[2:5]))
+    main(sys.argv[1], *map(int, sys.argv[2:5]), *sys.argv[5:])

@@ -45,13 +45,17 @@ class Outcomes:
         )
 
 
-def fuzz(corpus: Path, seed: int, mutants: int, limit_seconds: float = 20.0) -> Outcomes:
-    """Decode that many mutants of the files in ``corpus``, in two child processes at a time."""
+def fuzz(
+    corpus: Path, seed: int, mutants: int, limit_seconds: float = 20.0, what: str = "decode"
+) -> Outcomes:
+    """Decode (or ``read``) so many mutants of the files in a folder, in two children at a time."""
     outcomes, begun = Outcomes(), time.perf_counter()
     bounds = [mutants * part // 2 for part in range(3)]
     with ThreadPoolExecutor(2) as pool:
         parts = pool.map(
-            lambda part: _range(corpus, seed, bounds[part], bounds[part + 1], limit_seconds),
+            lambda part: _range(
+                [str(corpus), str(seed)], bounds[part], bounds[part + 1], limit_seconds, what
+            ),
             range(2),
         )
         for part in parts:
@@ -62,19 +66,19 @@ def fuzz(corpus: Path, seed: int, mutants: int, limit_seconds: float = 20.0) -> 
     return outcomes
 
 
-def _range(corpus: Path, seed: int, start: int, stop: int, limit_seconds: float) -> Outcomes:
+def _range(made_of: list[str], start: int, stop: int, limit_seconds: float, what: str) -> Outcomes:
     outcomes = Outcomes()
     while start < stop:
-        start = _one_child(outcomes, corpus, seed, start, stop, limit_seconds)
+        words = [*made_of, str(start), str(stop), what]
+        start = _one_child(outcomes, words, limit_seconds)
     return outcomes
 
 
-def _one_child(
-    outcomes: Outcomes, corpus: Path, seed: int, start: int, stop: int, limit_seconds: float
-) -> int:
+def _one_child(outcomes: Outcomes, arguments: list[str], limit_seconds: float) -> int:
     """Run one child as far as it gets; gives the index where the next one must begin."""
+    seed, start = map(int, arguments[1:3])
     child = subprocess.Popen(
-        [sys.executable, str(_CHILD), str(corpus), str(seed), str(start), str(stop)],
+        [sys.executable, str(_CHILD), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
