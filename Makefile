@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick lint bench docs screens scenes golden web lint-web wheel clean
+.PHONY: help demo test quick fuzz lint bench docs screens scenes golden web lint-web wheel clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,11 @@ test: $(VENV)/.dev   ## the whole test suite
 
 quick: $(VENV)/.dev  ## the suite without its slow tests
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
+
+FUZZ_SECONDS ?= 600
+fuzz: $(VENV)/.dev   ## fuzz what reads strangers' bytes, FUZZ_SECONDS=600 for each of four targets
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris || true
+	$(BIN)/python -m tests.fuzz.guided --seconds $(FUZZ_SECONDS)
 
 lint: $(VENV)/.dev   ## style, types, and who imports whom
 	$(BIN)/ruff check .
@@ -75,4 +80,4 @@ wheel: $(VENV)/.demo ## a wheel in dist/, with LiteRT.js inside where npm is
 	@ls dist/*.whl
 
 clean:           ## remove what make made
-	rm -rf $(VENV) .bench build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV) .bench .fuzz build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from itertools import chain
 from typing import Any
 
 from oido._version import __version__
@@ -94,11 +95,23 @@ def commits(storage: Storage) -> Iterator[dict[str, Any]]:
     for number, name in enumerate(names, start=1):
         try:
             commit: dict[str, Any] = json.loads(storage.read(name))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise _broken_log_error(storage, name) from error
-        if not isinstance(commit, dict) or commit.get("commit") != number:
+        if not _is_commit(commit) or commit["commit"] != number:
             raise _broken_log_error(storage, name)
         yield commit
+
+
+def _is_commit(commit: Any) -> bool:
+    """Whether it has what readers take for granted."""
+    try:
+        apply_parts({}, commit)
+        units = [(unit["key"], unit["location"], unit["state"]) for unit in commit["units"]]
+        texts = [commit["created"], *chain.from_iterable(units)]
+        is_mapping = isinstance(commit.get("run", {}), dict) and commit["commit"] > 0
+        return is_mapping and all(isinstance(text, str) for text in texts)
+    except (KeyError, TypeError, AttributeError):
+        return False
 
 
 def _broken_log_error(storage: Storage, name: str) -> OptionError:
@@ -114,7 +127,7 @@ def _read_header(storage: Storage) -> dict[str, Any]:
         raise OptionError(
             f"{storage.url}: is not a results folder of `oido batch` (it has no {HEADER})"
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise OptionError(f"{storage.url}: {HEADER} cannot be read ({error})") from error
     version = header.get("archive_version") if isinstance(header, dict) else None
     if version != ARCHIVE_VERSION:

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is fuzzed: functions of bytes, which raise only where oido would raise what is not its own.
+
+Each takes whatever a stranger may send, and knows by its first bytes what it could be.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+import numpy as np
+
+from oido.batch.commit_log import HEADER, read_folder
+from oido.errors import OidoError
+from oido.heads import ScoreCalibration, parse_thresholds
+from oido.models.calibration_file import Calibration
+from oido.models.damage import refuse_damage
+from oido.models.model import Notes
+from oido.models.networks.torch_file import read_state_dict
+from oido.models.tflite.editor import TfliteGraph
+from oido.models.tflite.metadata import read_metadata
+from oido.options import read_query
+from oido.server.problems import Problem
+from oido.server.protocol import read_control, read_header
+from oido.signal.decode import open_audio
+from oido.signal.mixing import mono_blocks
+
+_SOUND_HEADER = b'{"archive_version": 1}'
+_MOST_SAMPLES = 2_000_000
+
+
+def _tried(reads: Callable[[], object]) -> None:
+    """An error of oido's own is an answer, if it says something."""
+    try:
+        reads()
+    except (OidoError, Problem) as error:
+        if not str(error):
+            raise ValueError(f"a {type(error).__name__} that says nothing") from error
+
+
+def metadata(content: bytes) -> None:
+    """A .tflite, a .pt, or a text that is packed in a model or lies beside it."""
+    if content[4:8] == b"TFL3":
+        _tried(lambda: _model(content))
+    elif content[:2] == b"PK":
+        _tried(lambda: read_state_dict(content))
+    else:
+        text = content.decode("utf-8", "replace")
+        _tried(lambda: Calibration.parse(text))
+        _tried(lambda: Notes.parse(content))
+        _tried(lambda: parse_thresholds(text))
+        _tried(lambda: ScoreCalibration.parse(text, 3))
+
+
+def _model(content: bytes) -> None:
+    with refuse_damage("its graph makes no sense"):  # as `oido.models.fetch.read_model` does
+        graph = TfliteGraph(content)
+        graph.output_sizes(), graph.is_quantised(), graph.has_spectrum(), graph.require_order()
+        raw = graph.metadata()
+        if raw is not None:
+            found = read_metadata(raw, content)
+            found.notes()
+            found.heads()
+
+
+def ledger(content: bytes) -> None:
+    """The header of a results folder, or a commit of its ledger."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "ledger").mkdir()
+        (folder / HEADER).write_bytes(content)
+        _tried(lambda: read_folder(name))
+        (folder / HEADER).write_bytes(_SOUND_HEADER)
+        (folder / "ledger" / "00000001.json").write_bytes(content)
+        _tried(lambda: read_folder(name))
+
+
+def protocol(content: bytes) -> None:
+    """A stream's first message, a message behind it, its samples, or a query."""
+    text = content.decode("utf-8", "ignore")
+    _tried(lambda: read_control(text))
+    _tried(lambda: read_header(text).samples(content))
+    _tried(lambda: read_query(parse_qsl(text, keep_blank_values=True)))
+
+
+def decode(content: bytes) -> None:
+    """A recording, as far as two million samples."""
+    _tried(lambda: _samples(content))
+
+
+def _samples(content: bytes) -> None:
+    with open_audio(io.BytesIO(content)) as reader:
+        n_samples = 0
+        for block in mono_blocks(reader):
+            if block.dtype != np.float32 or block.ndim != 1 or not np.isfinite(block).all():
+                raise ValueError(f"a block of {block.dtype}{block.shape} that is not finite")
+            n_samples += len(block)
+            if n_samples > _MOST_SAMPLES:
+                return
+
+
+TARGETS = {f.__name__: f for f in (metadata, ledger, protocol, decode)}
