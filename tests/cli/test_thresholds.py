@@ -122,3 +122,16 @@ def test_a_calibration_knows_its_head(calibration: Path) -> None:
         run("show", calibration, "--head", "place")
     with pytest.raises(oido.OptionError, match="name it so"):
         run("edit", calibration, "--set", "Dog=1", "-o", "x.tflite")
+
+
+def test_a_list_with_a_label_twice_changes_nothing(model: Path, tmp_path: Path) -> None:
+    before = model.read_bytes()
+    for text, says in (
+        ("Dog,0.1\nDog,0.2\n", "names 'Dog' twice"),
+        ("Dog,0.1\ndog,0.2\n", "one label"),
+    ):
+        listed = tmp_path / "new.csv"
+        listed.write_text(text)
+        with pytest.raises(oido.OptionError, match=says):
+            run("edit", model, "--from", listed)
+    assert model.read_bytes() == before

@@ -84,3 +84,11 @@ def test_a_time_of_a_caption_is_the_nearest_millisecond(seconds: float) -> None:
     assert max(int(minutes), int(whole)) < 60
     found = int(hours) * 3600 + int(minutes) * 60 + int(whole) + int(milliseconds) / 1000
     assert abs(found - seconds) <= 0.000501
+
+
+@pytest.mark.parametrize("name", ["audacity", "raven", "srt", "vtt"])
+def test_no_name_and_no_label_ends_a_line(name: str) -> None:
+    entry = format_named(name)
+    plain = ROWS[0]._replace(file="a b.wav", label="a  b c")
+    odd = plain._replace(file="a\nb.wav", label="a\r\nb\u2028c")
+    assert written(entry, [odd, odd]) == written(entry, [plain, plain])

@@ -10,6 +10,7 @@ and "File Offset (s)" how far into it.
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Mapping
 from typing import IO, NamedTuple
 
@@ -80,7 +81,7 @@ class SrtWriter(TextWriter):
 
     def text(self, row: Row) -> str:
         self._cue += 1
-        return f"{self._cue}\n{_cue_times(row, ',')}\n[{row.label}]\n\n"
+        return f"{self._cue}\n{_cue_times(row, ',')}\n[{_cell(row.label)}]\n\n"
 
 
 class VttWriter(TextWriter):
@@ -91,7 +92,7 @@ class VttWriter(TextWriter):
         stream.write("WEBVTT\n\n")
 
     def text(self, row: Row) -> str:
-        label = row.label.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        label = _cell(row.label).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         return f"{_cue_times(row, '.')}\n[{label}]\n\n"
 
 
@@ -103,8 +104,12 @@ def _cue_times(row: Row, point: str) -> str:
     return f"{_clock(row.start_time, point)} --> {_clock(row.end_time, point)}"
 
 
+_CELL_ENDS = re.compile("[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]")
+"""What would end a cell, a line or a cue."""
+
+
 def _cell(text: str) -> str:
-    return text.replace("\t", " ")
+    return _CELL_ENDS.sub(" ", text)
 
 
 def _clock(time: float, point: str) -> str:

@@ -42,14 +42,14 @@ export function csv(rows, calibrated) {
 /** @param {EventRow[]} rows */
 export function audacity(rows) {
   return rows
-    .map((row) => `${fixed(row.startTime, 6)}\t${fixed(row.endTime, 6)}\t${row.label}\n`)
+    .map((row) => `${fixed(row.startTime, 6)}\t${fixed(row.endTime, 6)}\t${oneLine(row.label)}\n`)
     .join("");
 }
 
 /** @param {EventRow[]} rows */
 export function srt(rows) {
   return rows
-    .map((row, i) => `${i + 1}\n${cue(row.startTime)} --> ${cue(row.endTime)}\n[${row.label}]\n\n`)
+    .map((row, i) => `${i + 1}\n${cue(row.startTime)} --> ${cue(row.endTime)}\n[${oneLine(row.label)}]\n\n`)
     .join("");
 }
 
@@ -60,6 +60,11 @@ function cue(seconds) {
   const whole = Math.floor(milliseconds / 1000);
   const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
   return `${two(h)}:${two(m)}:${two(s)},${String(milliseconds % 1000).padStart(3, "0")}`;
+}
+
+/** @param {string} text */
+function oneLine(text) {
+  return text.replace(/[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]/g, " ");
 }
 
 /** @param {string} text */
