@@ -131,17 +131,13 @@ def _new_calibration(args: argparse.Namespace, model: AudioModel) -> tuple[Any, 
 
 
 def _existing_calibration(args: argparse.Namespace, model: AudioModel) -> Any:
-    from oido.heads import ScoreCalibration, ScoreTransformation
+    from oido.heads import ScoreCalibration, ScoreTransformation, read_text
     from oido.models.calibration_file import Calibration
 
     if args.existing.suffix == ".json":
         return Calibration.read(args.existing)
     head = model.head_named(args.head)
-    try:
-        text = args.existing.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise OptionError(f"{args.existing} cannot be read: {reason}") from error
+    text = read_text(args.existing, "calibration")
     transformation = ScoreTransformation[args.transformation]
     try:
         scores = ScoreCalibration.parse(text, len(head.labels), transformation, args.default_score)

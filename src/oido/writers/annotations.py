@@ -104,7 +104,7 @@ def _cue_times(row: Row, point: str) -> str:
     return f"{_clock(row.start_time, point)} --> {_clock(row.end_time, point)}"
 
 
-_CELL_ENDS = re.compile("[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]")
+_CELL_ENDS = re.compile("[\t\n\v\f\r\x85\u2028\u2029]")
 """What would end a cell, a line or a cue."""
 
 

@@ -64,7 +64,7 @@ function cue(seconds) {
 
 /** @param {string} text */
 function oneLine(text) {
-  return text.replace(/[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]/g, " ");
+  return text.replace(/[\t\n\v\f\r\x85\u2028\u2029]/g, " ");
 }
 
 /** @param {string} text */
