@@ -211,6 +211,21 @@ def test_labels_of_a_strangers_model_cannot_move_the_cursor(clock: UtcClock) -> 
     assert page.count("Dog") == 2
 
 
+def test_lines_spell_out_what_a_terminal_obeys(
+    clock: UtcClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = Lines(selector_of("\x1b[2JDog", "C\rat"), HOP, 2)
+    lines.attach("mic", clock)
+    event = Event("\x1b[2JDog", 0, 0.0, 1.0, 0.9, None, "\x1b[2JDog")
+    lines.on_update(window(0, 0.9, 0.8)._replace(events=[event]))
+    lines.gap(SourceGap(1.0, 2.0, "gone\n\u202eaway"))
+    out = capsys.readouterr().out
+    assert out.replace("\n", "").isprintable()
+    assert out.count(r"\x1b[2JDog") == 2
+    assert r"C\rat" in out
+    assert r"gone\n\u202eaway" in out
+
+
 def test_a_coarser_hop_and_messages_stand_on_the_last_line(
     screen: Screen, capsys: pytest.CaptureFixture[str]
 ) -> None:

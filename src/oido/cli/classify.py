@@ -4,6 +4,7 @@
 examples:
   oido classify street.m4a
   oido classify recordings/ -o events.csv
+  oido classify recordings/ -o events.csv --csv-cells exact     for programs only
   oido classify 'field/**/*.flac' -o results/ --format csv,raven
   oido classify talk.mp4 -o talk.srt --allow Applause --allow Laughter
   oido classify dawn.flac --allow Animal/ --locale es

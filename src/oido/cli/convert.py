@@ -3,6 +3,7 @@
 
 examples:
   oido convert results/ -o events.csv
+  oido convert results/ -o events.csv --csv-cells exact     for programs only
   oido convert results/ -o labels/ --format audacity --where "label = 'Dog'"
   oido convert results/ -o raven/ --format raven
   oido convert results/ -o all.selections.txt --format raven --combined

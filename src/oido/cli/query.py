@@ -4,6 +4,7 @@
 examples:
   oido query results/ "label = 'Dog' and score > 0.5"
   oido query results/ "label in ('Siren', 'Alarm')" -o alarms.csv
+  oido query results/ "score > 0.9" -o sure.csv --csv-cells exact
   oido query results/ "start_at >= '2023-10-15' and hour(start_at) < 6" --format jsonl
   oido query results/ --table recordings --where "failure_kind is not null" --format csv
   oido query results/ --sql "select label, count(*) from events group by label"
