@@ -134,6 +134,24 @@ def test_a_part_that_is_damaged_or_gone(folder: FolderMaker) -> None:
             results.events()
 
 
+@pytest.mark.parametrize(
+    "above",
+    ["label=Dog", "score=1", "file=x/channel=3", "date=2026-01-01", "tags=a/duration=7/label=Dog"],
+)
+def test_folders_above_do_not_overwrite_columns(
+    folder: FolderMaker, tmp_path: Path, above: str
+) -> None:
+    """DuckDB takes a folder called key=value for a column, if it is not kept from it."""
+    shutil.copytree(folder.folder, tmp_path / above / "results")
+    with (
+        Results(place(folder)) as plain,
+        Results(str(tmp_path / above / "results")) as below,
+    ):
+        for table in TABLES:
+            assert below.columns(table) == plain.columns(table)
+            assert below.batches(table).read_all().equals(plain.batches(table).read_all())
+
+
 def test_names_with_quotes(tmp_path: Path) -> None:
     maker = FolderMaker(tmp_path / "o'hara's \"results\"")
     maker.commit({"events": [event("it's.wav", 0.0, 1.0, "Child speech, kid's")]})

@@ -214,7 +214,9 @@ def _list(texts: Sequence[str]) -> str:
 def _source(table: str, paths: Sequence[str], calibrated: bool) -> str:
     """The rows of a table as they lie in its parts; typed and empty where there are none."""
     if paths:
-        rows = f"SELECT * FROM read_parquet({_list(paths)}, union_by_name = true)"
+        # Else a folder above that is called label=Dog would overwrite the column of that name.
+        options = "union_by_name = true, hive_partitioning = false"
+        rows = f"SELECT * FROM read_parquet({_list(paths)}, {options})"
         if "score" not in TABLES[table]:
             return rows
         # Archives of versions before have no such column.
