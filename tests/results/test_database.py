@@ -143,10 +143,7 @@ def test_folders_above_do_not_overwrite_columns(
 ) -> None:
     """DuckDB takes a folder called key=value for a column, if it is not kept from it."""
     shutil.copytree(folder.folder, tmp_path / above / "results")
-    with (
-        Results(place(folder)) as plain,
-        Results(str(tmp_path / above / "results")) as below,
-    ):
+    with Results(place(folder)) as plain, Results(str(tmp_path / above / "results")) as below:
         for table in TABLES:
             assert below.columns(table) == plain.columns(table)
             assert below.batches(table).read_all().equals(plain.batches(table).read_all())
