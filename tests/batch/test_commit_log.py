@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from oido.batch.commit_log import HEADER, CommitLog, read_folder
+from oido.batch.commit_log import HEADER, CommitLog, DamagedResultsError, read_folder
 from oido.batch.units import Outcome, Part, Source, Unit
 from oido.errors import OptionError
 from tests.batch.archives import hear, tables
@@ -104,20 +105,64 @@ def test_two_writers_meet_at_the_next_commit(tmp_path: Path) -> None:
     assert len(list((tmp_path / "out" / "ledger").iterdir())) == 1
 
 
-def test_sweeping_takes_what_a_known_run_wrote_and_no_commit_names(tmp_path: Path) -> None:
+def test_sweeping_takes_what_this_run_wrote_and_no_commit_names(tmp_path: Path) -> None:
+    """Never what another run has written: its age and its ledger decide (`oido batch clean`)."""
     out = tmp_path / "out"
     log = begun(out)
     log.commit(run={"id": "a" * 16})
     log = begun(out, "b" * 16)
-    kept, piece = f"events/{'a' * 16}-{'1' * 16}.parquet", f"pieces/{'a' * 16}-{'2' * 16}.npy"
-    orphans = [f"windows/{run * 16}-{'3' * 16}.parquet" for run in "ab"]
-    others = [f"windows/{'c' * 16}-{'3' * 16}.parquet", "windows/mine.parquet"]
-    for name in (kept, piece, *orphans, *others):
+    kept = f"events/{'b' * 16}-{'1' * 16}.parquet"
+    orphan = f"windows/{'b' * 16}-{'3' * 16}.parquet"
+    others = [f"windows/{run * 16}-{'3' * 16}.parquet" for run in "ac"] + ["windows/mine.parquet"]
+    for name in (kept, orphan, *others):
         (out / name).parent.mkdir(exist_ok=True)
         (out / name).write_bytes(b"x")
-    assert log.sweep([kept], [piece]) == 2
-    assert not any((out / name).exists() for name in orphans)
-    assert all((out / name).exists() for name in (kept, piece, *others))
+    assert log.sweep([kept]) == 1
+    assert not (out / orphan).exists()
+    assert all((out / name).exists() for name in (kept, *others))
+
+
+@pytest.mark.parametrize("what", ["ledger", "last", "results"])
+def test_a_ledger_that_is_deleted_under_a_run_ends_it(tmp_path: Path, what: str) -> None:
+    out = tmp_path / "out"
+    log = begun(out)
+    for _ in range(3):
+        log.commit()
+    if what == "last":
+        (out / "ledger" / "00000003.json").unlink()
+    else:
+        shutil.rmtree(out / "ledger" if what == "ledger" else out)
+    with pytest.raises(DamagedResultsError, match="was deleted while the run was writing there"):
+        log.commit()
+    with pytest.raises(DamagedResultsError, match="was deleted while the run was writing there"):
+        log.require_whole(all_of_it=True)
+
+
+def test_a_header_or_a_commit_before_that_is_deleted_is_seen_at_the_end(tmp_path: Path) -> None:
+    for name in (HEADER, "ledger/00000001.json"):
+        out = tmp_path / name.replace("/", "-")
+        log = begun(out)
+        log.commit()
+        log.commit()
+        log.require_whole(all_of_it=True)
+        (out / name).unlink()
+        with pytest.raises(DamagedResultsError, match="was deleted"):
+            log.require_whole(all_of_it=True)
+
+
+def test_a_ledger_that_was_deleted_is_not_an_empty_one(archive: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    hear([str(archive / "0.wav")], str(out))
+    before = tables(str(out))
+    shutil.rmtree(out / "ledger")
+    with pytest.raises(DamagedResultsError, match=r"not whole at ledger/00000001\.json"):
+        read_folder(str(out))
+    assert hear([str(archive / "0.wav")], str(out), resumes=True) == []  # from the copies
+    assert tables(str(out)) == before
+    shutil.rmtree(out / "ledger")
+    shutil.rmtree(out / "ledger-copy")
+    with pytest.raises(DamagedResultsError, match=r"not whole at ledger/00000001\.json"):
+        hear([str(archive / "0.wav")], str(out), resumes=True)
 
 
 def test_names_that_no_text_can_hold_are_written_all_the_same(tmp_path: Path) -> None:

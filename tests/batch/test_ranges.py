@@ -22,6 +22,7 @@ from oido.batch.sources import find_sources
 from oido.batch.storage import storage_of
 from oido.batch.unit_worker import UnitWorker
 from oido.batch.units import RunSpec, Unit
+from oido.batch.verify import verify
 from oido.heads import Head
 from oido.inference.block import BATCH_WINDOWS
 from oido.models.model import AudioModel
@@ -145,7 +146,8 @@ def test_ranges_that_were_heard_are_not_heard_again(tmp_path: Path) -> None:
             if len(list((out / "ledger").iterdir())) == 3:
                 break  # the run, and two of four ranges
     del run
-    (out / "pieces" / f"{order.run_id}-{'0' * 16}.npy").write_bytes(b"of no commit")
+    orphan = out / "pieces" / f"{order.run_id}-{'0' * 16}.npy"
+    orphan.write_bytes(b"of no commit")
     # Other options of splitting, too: the first run's ranges are gone on with.
     hear([str(path)], str(out), resumes=True, split_seconds=3600)
     assert tables(str(out)) == tables(str(tmp_path / "calm"))
@@ -155,7 +157,38 @@ def test_ranges_that_were_heard_are_not_heard_again(tmp_path: Path) -> None:
         for entry in json.loads(commit.read_text())["units"]
     ]
     assert states == ["0", "1", "2", "3", "done"]
-    assert not list((out / "pieces").iterdir())
+    assert list((out / "pieces").iterdir()) == [orphan]
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "missing", "without hash"])
+def test_a_damaged_piece_is_never_joined(tmp_path: Path, damage: str) -> None:
+    path, out = tmp_path / "a.wav", tmp_path / "out"
+    soundfile.write(path, sound(16_000, 1, 130), 16_000)
+    hear([str(path)], str(tmp_path / "calm"))
+    order = RunSpec(Plan(), str(out), split_seconds=30)
+    run = ArchiveRun(order, find_sources([str(path)]))
+    with InlineEngine(order) as engine:
+        run.prepare(engine.start())
+        for _ in run.steps(engine):
+            if len(list((out / "ledger").iterdir())) == 3:
+                break
+    del run
+    piece = sorted((out / "pieces").iterdir())[0]
+    content = bytearray(piece.read_bytes())
+    if damage == "flipped":
+        content[len(content) // 2] ^= 1
+    elif damage == "cut":
+        del content[-1000:]
+    elif damage == "without hash":  # as a version before wrote it
+        del content[-40:]
+    piece.write_bytes(content)
+    if damage == "missing":
+        piece.unlink()
+    assert verify(str(out)).is_whole == (damage == "without hash")
+    (outcome,) = hear([str(path)], str(out), resumes=True, split_seconds=30)
+    assert outcome.unit.kind == ("join" if damage in ("missing", "without hash") else "whole")
+    assert tables(str(out)) == tables(str(tmp_path / "calm"))
+    assert verify(str(out)).is_whole
 
 
 def decoded(path: Path, frame: int) -> Any:

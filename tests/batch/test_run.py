@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from oido.batch.recording import RecordingRun, make_classifier
 from oido.batch.run import ArchiveRun
 from oido.batch.sources import find_sources
 from oido.batch.units import RunSpec, fingerprint_of
+from oido.batch.verify import delete_leftovers, leftovers
 from oido.errors import OptionError, OutputError
 from oido.params import Selection
 from tests.batch.archives import hear, record, tables
@@ -153,7 +156,9 @@ def test_failed_recordings_are_heard_again_on_request(archive: Path, tmp_path: P
     assert status_of(out)["failures"][0]["file"] == str(archive / "3.wav")
 
 
-def test_what_no_commit_names_is_not_read_and_goes(archive: Path, tmp_path: Path) -> None:
+def test_what_no_commit_names_is_not_read_and_goes_by_its_age(
+    archive: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     hear([str(archive)], str(out))
     before = tables(str(out))
@@ -164,6 +169,7 @@ def test_what_no_commit_names_is_not_read_and_goes(archive: Path, tmp_path: Path
         out / "pieces" / f".x.npy.{run_id}-00000000.part",
         out / "ledger" / f".00000009.json.{run_id}-00000000.part",
     ]
+    young = out / "windows" / f"{run_id}-{'0' * 16}.parquet"
     others = [
         out / "events" / "mine.parquet",
         out / "events" / f"copy of {part.name}",
@@ -174,14 +180,59 @@ def test_what_no_commit_names_is_not_read_and_goes(archive: Path, tmp_path: Path
         out / "recordings" / "download.part",
         out / "diary.txt",
     ]
-    for path in (*orphans, *others):
+    for path in (*orphans, young, *others):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(part.read_bytes())
+    for path in (*orphans, *others):
+        os.utime(path, (0, 0))
+    future = time.time() + 86_400  # the clock was set back since
+    os.utime(part, (0, 0))
     assert tables(str(out)) == before
     hear([str(archive)], str(out), resumes=True)
-    assert tables(str(out)) == before
+    assert all(path.exists() for path in (*orphans, young, *others))
+    named = [path.relative_to(out).as_posix() for path in orphans]
+    assert sorted(leftovers(str(out), 86_400)) == sorted(named)
+    assert all(path.exists() for path in orphans)
+    assert sorted(delete_leftovers(str(out), 86_400)) == sorted(named)
     assert not any(path.exists() for path in orphans)
-    assert all(path.read_bytes() == part.read_bytes() for path in others)
+    assert all(path.read_bytes() == part.read_bytes() for path in (young, *others))
+    os.utime(young, (future, future))
+    assert leftovers(str(out), 0) == {}
+    assert tables(str(out)) == before
+
+
+def test_cleaning_waits_for_the_run_that_is_writing(archive: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    hear([str(archive / "0.wav")], out)
+    first = CommitLog(out, "0" * 16)
+    first.storage.lock()
+    with pytest.raises(OptionError, match="another run is writing there"):
+        delete_leftovers(out, 0)
+    first.storage.unlock()
+    assert delete_leftovers(out, 0) == {}
+
+
+def test_a_folder_that_was_moved_or_copied_in_mid_run_loses_nothing(
+    archive: Path, tmp_path: Path
+) -> None:
+    """The copy of a folder is another run's at once, and its leftovers are young or the same."""
+    out, copy, moved = tmp_path / "out", tmp_path / "copy", tmp_path / "moved"
+    order = RunSpec(Plan(), str(out), flush_seconds=0)
+    run = ArchiveRun(order, find_sources([str(archive)]))
+    with InlineEngine(order) as engine:
+        run.prepare(engine.start())
+        for done, _ in enumerate(run.steps(engine)):
+            if done == 3:
+                shutil.copytree(out, copy)
+    del run  # and its lock
+    fresh = tables(str(out))
+    assert len(fresh["recordings"]) == 6
+    assert delete_leftovers(str(out), 0) == {}
+    os.rename(out, moved)
+    hear([str(archive)], str(copy), resumes=True)
+    delete_leftovers(str(copy), 0)
+    delete_leftovers(str(moved), 0)
+    assert tables(str(copy)) == tables(str(moved)) == fresh
 
 
 @pytest.mark.parametrize("resumes", [False, True])

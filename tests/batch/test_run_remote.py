@@ -7,6 +7,7 @@ import contextlib
 import functools
 import http.server
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import soundfile
 from oido.batch.commit_log import CommitLog, read_folder
 from oido.batch.recording import fetch_recording
 from oido.batch.sources import find_sources
+from oido.batch.verify import delete_leftovers, leftovers, verify
 from oido.errors import AudioNotFoundError, OptionError
 from tests.batch.archives import hear, tables
 from tests.batch.conftest import BUCKET
@@ -94,7 +96,9 @@ def test_a_place_of_somebody_else_in_a_store_is_refused(
     assert len(s3.find(out)) == len(mine)
 
 
-def test_of_a_store_only_what_a_run_wrote_is_swept(s3: Any, recordings: Path) -> None:
+def test_of_a_store_only_what_a_run_wrote_is_cleaned(
+    s3: Any, recordings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = f"{BUCKET}/out"
     s3.pipe_file(f"{out}/", b"")  # the folder itself, as some tools make it
     hear([str(recordings / "a.wav")], out)
@@ -104,6 +108,15 @@ def test_of_a_store_only_what_a_run_wrote_is_swept(s3: Any, recordings: Path) ->
         s3.pipe_file(f"{out}/events/{name}", b"mine")
     s3.pipe_file(f"{out}/embeddings/work.npy", b"mine")
     hear([str(recordings / "a.wav"), str(recordings / "b.flac")], out, resumes=True)
+    assert verify(out).is_whole
+    assert leftovers(out, 3600) == {}
+    assert list(leftovers(out, 0)) == [f"events/{ours}"]
+    with pytest.raises(OptionError, match="a store cannot tell whether a run is writing"):
+        delete_leftovers(out, 60)
+    assert delete_leftovers(out, 3600) == {}
+    later = time.time() + 7200
+    monkeypatch.setattr("oido.batch.verify.time.time", lambda: later)
+    assert list(delete_leftovers(out, 3600)) == [f"events/{ours}"]
     left = {name.rsplit("/", 1)[-1] for name in s3.ls(f"{out}/events", detail=False)}
     assert ours not in left
     assert {part, "mine.parquet", f"{'1' * 16}-{'0' * 16}.parquet"} < left

@@ -7,7 +7,10 @@ Whatever else lies in the folder is left over from a run that was cut off.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -20,15 +23,59 @@ from oido.batch.units import ARCHIVE_VERSION, EMBEDDINGS, TABLES, Part, fingerpr
 from oido.errors import OptionError
 
 HEADER = "oido-archive.json"
-_LEDGER = "ledger"
+LEDGER, COPIES = "ledger", "ledger-copy"
+
+_SEAL = re.compile(rb'(.*), "sha256": "([0-9a-f]{64})"\}\n', re.DOTALL)
+_WITHOUT_SEAL = {"commit", "created", "add", "remove", "units", "run", "replaces"}
+"""All that a commit without a seal may hold: a damaged seal is none that was never there."""
 PIECES = "pieces"
-_PASSED_OVER = {"lock", ".DS_Store", "Thumbs.db", "desktop.ini"}
+PASSED_OVER = {"lock", ".DS_Store", "Thumbs.db", "desktop.ini"}
 """What a folder may hold and still be empty, beside a header that was never finished: our lock, and
 what systems put into every folder."""
 _NEW_RULES = "selection.labels"
 """A parameter that no version had whose events were runs of windows."""
 _NAMED = 4
 """Names of other things that a refusal shows."""
+
+
+class DamagedResultsError(OptionError):
+    """Files of a results folder are missing or changed; `oido batch verify` names them."""
+
+    exit_code = 4
+
+
+def digest_of_header(header: bytes) -> str:
+    """What the first commit follows."""
+    return hashlib.sha256(header).hexdigest()
+
+
+def sealed(content: Mapping[str, Any], previous: str) -> tuple[bytes, str]:
+    """A commit as it is written, and its digest; previous: that of the commit before."""
+    text = json.dumps({**content, "previous": previous}, ensure_ascii=False)
+    body = text.encode("utf-8", "backslashreplace")[:-1]
+    digest = hashlib.sha256(body).hexdigest()
+    return body + f', "sha256": "{digest}"}}\n'.encode(), digest
+
+
+def unsealed(raw: bytes, number: int, previous: str | None) -> tuple[dict[str, Any], str]:
+    """The commit of this number and its digest; previous: None if nobody knows it any more.
+
+    Raises ValueError if it is not whole, or does not follow the one before.
+    """
+    content = json.loads(raw)
+    if not isinstance(content, dict) or content.get("commit") != number:
+        raise ValueError("is another commit")
+    seal = _SEAL.fullmatch(raw)
+    if seal is None:
+        if not content.keys() <= _WITHOUT_SEAL:
+            raise ValueError("its seal is damaged")
+        return content, hashlib.sha256((previous or "").encode() + raw).hexdigest()
+    digest = seal[2].decode()
+    if hashlib.sha256(seal[1]).hexdigest() != digest:
+        raise ValueError("is not as it was written")
+    if previous is not None and content["previous"] != previous:
+        raise ValueError("does not follow the one before")
+    return content, digest
 
 
 @dataclass(frozen=True)
@@ -65,6 +112,10 @@ def read_folder(url: str) -> ResultsFolder:
     for commit in commits(storage):
         apply_parts(live, commit)
         created = commit["created"]
+        for location in commit.get("damaged", ()):
+            key = located.get(location)
+            if key in units:
+                units[key] = {**units[key], "state": "damaged"}
         if "run" in commit:
             runs.append({"created": created, **commit["run"]})
         for entry in commit["units"]:
@@ -86,37 +137,72 @@ def apply_parts(live: dict[str, Part], commit: Mapping[str, Any]) -> None:
     for path in commit["remove"]:
         live.pop(path, None)
     for part in commit["add"]:
-        live[part["path"]] = Part(part["table"], part["path"], part["rows"])
+        live[part["path"]] = Part(**part)
 
 
 def commits(storage: Storage) -> Iterator[dict[str, Any]]:
-    """The commits in order. Raises OptionError if one is missing or cannot be read."""
-    names = [n for n in storage.names(_LEDGER) if n.endswith(".json") and "/." not in n]
+    """The commits in order. Raises DamagedResultsError if one is missing or not as written."""
+    # The copies first: a run that is writing there writes each after its commit.
+    copies = _numbered(storage, COPIES)
+    names = _numbered(storage, LEDGER)
+    digest = digest_of_header(storage.read(HEADER))
     for number, name in enumerate(names, start=1):
         try:
-            commit: dict[str, Any] = json.loads(storage.read(name))
-        except (ValueError, RecursionError) as error:
-            raise _broken_log_error(storage, name) from error
+            commit, digest = unsealed(storage.read(name), number, digest)
+        except (OSError, ValueError, RecursionError) as error:
+            raise broken_log_error(storage, name) from error
         if not _is_commit(commit) or commit["commit"] != number:
-            raise _broken_log_error(storage, name)
+            raise broken_log_error(storage, name)
         yield commit
+    for copy in copies[len(names) :]:
+        raise broken_log_error(storage, f"{LEDGER}/{copy.rsplit('/', 1)[-1]}")
+    if not names:
+        _require_no_parts(storage)
+
+
+def _numbered(storage: Storage, folder: str) -> list[str]:
+    """The commits of a folder, in order; what somebody else has put there is none."""
+    return [name for name in storage.names(folder) if _NUMBERED.fullmatch(name)]
+
+
+_NUMBERED = re.compile(r".*/\d{8,}\.json")
+
+
+def _number(path: str) -> int:
+    return int(path.rsplit("/", 1)[-1].removesuffix(".json"))
+
+
+_FIELDS = {"created": str, "add": list, "remove": list, "units": list}
+_UNIT_FIELDS = ("key", "file", "state", "location", "size", "duration", "windows")
 
 
 def _is_commit(commit: Any) -> bool:
-    """Whether it has what readers take for granted."""
+    """Whether it has what readers take for granted: commits without a seal may be damaged, too."""
     try:
         apply_parts({}, commit)
         units = [(unit["key"], unit["location"], unit["state"]) for unit in commit["units"]]
         texts = [commit["created"], *chain.from_iterable(units)]
-        is_mapping = isinstance(commit.get("run", {}), dict) and commit["commit"] > 0
-        return is_mapping and all(isinstance(text, str) for text in texts)
+        is_whole = isinstance(commit.get("run", {}), dict) and commit["commit"] > 0
+        is_whole &= all(isinstance(commit.get(name), kind) for name, kind in _FIELDS.items())
+        fields = {"table", "path", "rows"}
+        is_whole &= all(fields <= part.keys() <= set(Part._fields) for part in commit["add"])
+        is_whole &= all(name in unit for unit in commit["units"] for name in _UNIT_FIELDS)
+        return is_whole and all(isinstance(text, str) for text in texts)
     except (KeyError, TypeError, AttributeError):
         return False
 
 
-def _broken_log_error(storage: Storage, name: str) -> OptionError:
-    return OptionError(
-        f"{storage.url}: its ledger is not whole at {name}; bring back the files that are missing"
+def _require_no_parts(storage: Storage) -> None:
+    """A run writes no part before its first commit: where one is, the ledger was deleted."""
+    if any(name.endswith(".parquet") for table in TABLES for name in storage.names(table)):
+        raise broken_log_error(storage, f"{LEDGER}/00000001.json")
+
+
+def broken_log_error(storage: Storage, name: str) -> DamagedResultsError:
+    """A commit is missing or damaged."""
+    return DamagedResultsError(
+        f"{storage.url}: its ledger is not whole at {name}; say `oido batch verify "
+        f"{storage.url} --repair`, or bring back the files that are missing"
     )
 
 
@@ -146,15 +232,16 @@ class CommitLog:
 
     def __init__(self, folder: str, run_id: str) -> None:
         self.storage = storage_of(folder, run_id)
-        self._last = 0
-        self._run_ids = {run_id}
+        self._last, self._digest = 0, ""
+        self.restored: list[str] = []
+        """Files of the ledger that were brought back from their copies."""
         entries = self.storage.entries()
         self.is_new = HEADER not in entries
         if not self.is_new:
             _read_header(self.storage)
             return
         ours = f".{HEADER}."
-        others = [n for n in entries if n not in _PASSED_OVER and not n.startswith(ours)]
+        others = [n for n in entries if n not in PASSED_OVER and not n.startswith(ours)]
         if others:
             named = ", ".join(others[:_NAMED])
             more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
@@ -185,15 +272,42 @@ class CommitLog:
             "calibrated": calibrated,
             "tables": tables,
         }
-        self._write(HEADER, header)
+        text = (json.dumps(header, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+        self._write(HEADER, text)
+        self._digest = digest_of_header(text)
+        self.storage.replace(f"{COPIES}/{HEADER}", text)
         self.is_new = False
 
     def commits(self) -> Iterator[dict[str, Any]]:
-        """Those that are there; to be read before the first of one's own."""
-        for commit in commits(self.storage):
-            self._last = commit["commit"]
-            self._run_ids.add(commit.get("run", {}).get("id", ""))
+        """Those that are there; to be read before the first of one's own.
+
+        One that is missing or damaged is brought back from its copy (``restored``); where that is
+        no help, raises DamagedResultsError.
+        """
+        storage, self._digest = self.storage, digest_of_header(self.storage.read(HEADER))
+        copies = {_number(name): name for name in _numbered(storage, COPIES)}
+        names = {_number(name): name for name in _numbered(storage, LEDGER)}
+        for number in range(1, max([0, *names, *copies]) + 1):
+            commit = None
+            for path in (names.get(number), copies.get(number)):
+                if path is None:
+                    continue
+                with contextlib.suppress(OSError, ValueError):
+                    raw = storage.read(path)
+                    commit, digest = unsealed(raw, number, self._digest)
+                    break
+            if commit is None or path is None:
+                raise broken_log_error(storage, f"{LEDGER}/{number:08d}.json")
+            _require_fields(storage, path, commit)
+            if path in copies.values():
+                self.restored.append(f"{LEDGER}/{number:08d}.json")
+                storage.replace(self.restored[-1], raw)
+            elif "sha256" in commit and number not in copies:  # the power failed in between
+                storage.replace(f"{COPIES}/{number:08d}.json", raw)
+            self._last, self._digest = number, digest
             yield commit
+        if not self._last:
+            _require_no_parts(storage)
 
     def commit(
         self,
@@ -211,40 +325,61 @@ class CommitLog:
             "units": list(units),
             **more,
         }
-        self._write(f"{_LEDGER}/{self._last + 1:08d}.json", content)
-        self._last += 1
+        name = f"{self._last + 1:08d}.json"
+        raw, digest = sealed(content, self._digest)
+        self.require_whole(all_of_it=False)
+        self._write(f"{LEDGER}/{name}", raw)
+        self._last, self._digest = self._last + 1, digest
+        self.storage.replace(f"{COPIES}/{name}", raw)
         return content
 
-    def _write(self, name: str, values: Any) -> None:
-        text = json.dumps(values, ensure_ascii=False, indent=None) + "\n"
+    def require_whole(self, *, all_of_it: bool) -> None:
+        """Raise DamagedResultsError if somebody has deleted the ledger under this run.
+
+        all_of_it: look at every commit, and not only at the last.
+        """
+        last = f"{LEDGER}/{self._last:08d}.json" if self._last else HEADER
+        names = _numbered(self.storage, LEDGER) if all_of_it else []
+        gone = HEADER if all_of_it and not self.storage.exists(HEADER) else ""
+        if not gone and not self.storage.exists(last):
+            gone = last
+        if not gone and all_of_it and len(names) != self._last:
+            gone = LEDGER
+        if gone:
+            raise DamagedResultsError(
+                f"{self.storage.url}: {gone} was deleted while the run was writing there, so what "
+                "it has written does not count any more; bring back the folder, or begin a new one"
+            )
+
+    def _write(self, name: str, content: bytes) -> None:
         try:
-            self.storage.write_new(name, text.encode("utf-8", "backslashreplace"))
+            self.storage.write_new(name, content)
         except FileExistsError as error:
             raise OptionError(
                 f"{self.storage.url}: another run is writing there; let it finish, "
                 "then say --resume"
             ) from error
 
-    def sweep(self, live: Iterable[str], pieces: Iterable[str]) -> int:
-        """Delete what a run of this folder wrote and no commit names; how many files that were.
+    def sweep(self, live: Iterable[str]) -> int:
+        """Delete what this run wrote and no commit names; how many files that were.
 
-        A run's id is in a commit before the run writes anything, and in the names of all that it
-        writes: a file whose name has none of these ids is somebody else's, and stays.
+        Only when no worker is left that could still write. The run's id is in the names of all
+        that it writes: a file whose name has not this id stays, even if it is another run's.
         """
-        known = {*live, *pieces}
-        return self._delete(self._run_ids, lambda name: name not in known)
+        known = set(live)
+        return self._delete(lambda name: name not in known)
 
     def sweep_unfinished(self) -> int:
         """Delete what this run was writing when a worker was killed; how many files that were.
 
         Only when no worker is left.
         """
-        return self._delete({self.storage.run_id}, lambda name: name.endswith(".part"))
+        return self._delete(lambda name: name.endswith(".part"))
 
-    def _delete(self, run_ids: set[str], is_orphan: Callable[[str], bool]) -> int:
-        folders = (*TABLES, EMBEDDINGS, PIECES, _LEDGER)
+    def _delete(self, is_orphan: Callable[[str], bool]) -> int:
+        folders = (*TABLES, EMBEDDINGS, PIECES, LEDGER, COPIES)
         names = [n for f in folders for n in self.storage.names(f) if is_orphan(n)]
-        orphans = [n for n in names if is_written_by(n, run_ids)]
+        orphans = [n for n in names if is_written_by(n, {self.storage.run_id})]
         self.storage.delete(orphans)
         return len(orphans)
 

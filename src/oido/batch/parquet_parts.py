@@ -8,13 +8,15 @@ recording that has changed since is written again without them.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from oido.batch.commit_log import DamagedResultsError
 from oido.batch.storage import Storage, new_path
 from oido.batch.units import EMBEDDINGS, Part, utf8
 
@@ -89,6 +91,30 @@ class PartBuffer:
         self._open[table].write(batches)
 
 
+class _HashedFile:
+    """Passes on what is written, and knows its size and SHA-256."""
+
+    closed = False
+
+    def __init__(self, file: IO[Any]) -> None:
+        self._file, self.size, self.digest = file, 0, hashlib.sha256()
+
+    def write(self, data: Any) -> int:
+        self.digest.update(data)
+        self.size += len(data)
+        self._file.write(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self.size
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        """Whoever opened the file closes it."""
+
+
 class _OpenPart:
     """A part that is being written, a row group at a time."""
 
@@ -99,10 +125,14 @@ class _OpenPart:
         names = ("file", "label") if table != EMBEDDINGS else ()
         dictionary = [name for name in names if name in schema.names]
         with contextlib.ExitStack() as stack:
-            file = stack.enter_context(storage.open_new(self._path))
+            self._file = _HashedFile(stack.enter_context(storage.open_new(self._path)))
             self._writer = stack.enter_context(
                 pq.ParquetWriter(
-                    file, schema, compression="zstd", use_dictionary=dictionary or False
+                    self._file,
+                    schema,
+                    compression="zstd",
+                    use_dictionary=dictionary or False,
+                    write_page_checksum=True,
                 )
             )
             self._stack = stack.pop_all()
@@ -119,7 +149,8 @@ class _OpenPart:
 
     def finish(self) -> Part:
         self._stack.close()
-        return Part(self._table, self._path, self._rows)
+        digest = self._file.digest.hexdigest()
+        return Part(self._table, self._path, self._rows, self._file.size, digest)
 
     def discard(self) -> None:
         error = RuntimeError("not wanted")
@@ -129,21 +160,26 @@ class _OpenPart:
 
 
 def rewrite_parts(
-    storage: Storage, live: Mapping[str, Part], leaving: Mapping[str, set[str]]
+    storage: Storage,
+    live: Mapping[str, Part],
+    leaving: Mapping[str, set[str]],
+    names: Iterable[str] = (),
 ) -> Iterator[tuple[str, Part | None]]:
     """For each part that had rows of recordings to leave: its path, and what stands for it.
 
-    leaving: for each path the locations of those recordings. The parts of a commit are small, and
-    are read one at a time. None: no row is left of it.
+    leaving: for each path the locations of those recordings; names: what rows call them, where
+    the table of recordings does not tell any more. The parts of a commit are small, and are read
+    one at a time. None: no row is left of it. Raises DamagedResultsError for a part that is not
+    as it was written: its rows must not become those of a part that seems whole.
     """
     locations = {utf8(location) for group in leaving.values() for location in group}
-    names: set[str] = set()
+    names = set(names)
     for path in leaving:
         if live[path].table == "recordings":
-            table = _read(storage, path)
+            table = _read(storage, live[path])
             names |= set(table.filter(_is_in(table, "location", locations))["file"].to_pylist())
     for path in leaving:
-        table = _read(storage, path)
+        table = _read(storage, live[path])
         kept = table.filter(pc.invert(_is_in(table, "file", names)))
         if kept.num_rows == 0:
             yield path, None
@@ -152,9 +188,37 @@ def rewrite_parts(
             yield path, write_part(storage, live[path].table, table.schema, batches)
 
 
-def _read(storage: Storage, path: str) -> Any:
-    with storage.open(path) as file:
+def _read(storage: Storage, part: Part) -> Any:
+    trouble = trouble_of(storage, part)
+    if trouble:
+        raise DamagedResultsError(
+            f"{storage.url}: {part.path} {trouble}; say `oido batch verify {storage.url} --repair`"
+        )
+    with storage.open(part.path) as file:
         return pq.read_table(file)
+
+
+CHANGED = "is not as it was written"
+
+
+def trouble_of(storage: Storage, part: Part) -> str:
+    """What is wrong with a part, "": nothing. Reads all of it; one of a version before without a
+    hash is only tried."""
+    try:
+        with storage.open(part.path) as file:
+            if not part.sha256:
+                return "" if pq.read_table(file).num_rows == part.rows else "has lost rows"
+            digest, size = hashlib.sha256(), 0
+            while block := file.read(1 << 20):
+                digest.update(block)
+                size += len(block)
+    except FileNotFoundError:
+        return "is missing"
+    except (OSError, pa.ArrowException) as error:
+        return f"cannot be read ({str(error).splitlines()[0]})"
+    if size != part.size:
+        return f"has {size} bytes and not {part.size}"
+    return "" if digest.hexdigest() == part.sha256 else CHANGED
 
 
 def _is_in(table: Any, column: str, values: set[str]) -> Any:

@@ -8,12 +8,13 @@ memory is used for it, however large the archive.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from oido.batch.commit_log import ResultsFolder, apply_parts, read_folder
-from oido.batch.storage import Storage
+from oido.batch.commit_log import LEDGER, ResultsFolder, apply_parts, read_folder
+from oido.batch.storage import Storage, storage_of
 from oido.batch.units import Part, Source
 
 
@@ -32,6 +33,7 @@ class History:
         self._parts: dict[int, list[str]] = {}
         self._shared: set[int] = set()
         self._pieces: dict[str, dict[int, dict[str, Any]]] = {}
+        self._names_of: tuple[int, dict[str, str]] = (0, {})
 
     def add(self, commit: Mapping[str, Any]) -> None:
         """Fold the next commit."""
@@ -45,6 +47,10 @@ class History:
             self._parts[number] = own
         if len(commit["units"]) > 1:
             self._shared.add(number)
+        for location in commit.get("damaged", ()):
+            damaged = self._known.get(_digest(location))
+            if damaged is not None:
+                self._known[_digest(location)] = damaged[0], "damaged", damaged[2]
         for entry in commit["units"]:
             key: str = entry["key"]
             if entry["state"] == "piece":
@@ -57,7 +63,7 @@ class History:
             self._pieces.pop(key, None)
 
     def state(self, source: Source) -> str | None:
-        """ "done", "failed", or None: not classified, or it had another content then."""
+        """ "done", "failed", "damaged" (its rows are), or None: not classified as it is now."""
         key, state, _ = self._known.get(_digest(source.location), ("", None, 0))
         return state if key == source.key else None
 
@@ -77,6 +83,13 @@ class History:
         for key in [key for key in self._pieces if is_past(key)]:
             del self._pieces[key]
 
+    def forget_missing_pieces(self, there: Collection[str]) -> None:
+        """Those ranges are done again of which a piece is not among these files."""
+        for ranges in self._pieces.values():
+            for number, entry in list(ranges.items()):
+                if not all(path in there for path in entry["pieces"]):
+                    del ranges[number]
+
     def piece_paths(self) -> list[str]:
         """The files of all ranges that are done, and not joined yet."""
         entries = [e for ranges in self._pieces.values() for e in ranges.values()]
@@ -92,6 +105,7 @@ class History:
         """
         remove: list[str] = []
         leaving: dict[str, set[str]] = {}
+        names: set[str] = set()
         for source in sources:
             known = self._known.get(_digest(source.location))
             if known is None:
@@ -100,6 +114,7 @@ class History:
             if known[2] not in self._shared:
                 remove += paths
                 continue
+            names.add(self._name_in(known[2], source.location))
             for path in paths:
                 leaving.setdefault(path, set()).add(source.location)
         add: list[Part] = []
@@ -107,12 +122,20 @@ class History:
         if leaving:
             from oido.batch.parquet_parts import rewrite_parts
 
-            for old, part in rewrite_parts(self._storage, self.live, leaving):
+            for old, part in rewrite_parts(self._storage, self.live, leaving, names):
                 remove.append(old)
                 if part is not None:
                     add.append(part)
                     replaces[old] = part.path
         return add, remove, replaces
+
+    def _name_in(self, number: int, location: str) -> str:
+        """What the rows of a recording are called that this commit added."""
+        if self._names_of[0] != number:
+            commit = json.loads(self._storage.read(f"{LEDGER}/{number:08d}.json"))
+            names = {entry["location"]: entry["file"] for entry in commit["units"]}
+            self._names_of = number, names
+        return self._names_of[1][location]
 
 
 def _digest(text: str) -> bytes:
@@ -122,15 +145,18 @@ def _digest(text: str) -> bytes:
 def status_of(url: str) -> dict[str, Any]:
     """Counts, failures, speed and the time that is left, as plain values.
 
-    done, failed, left: recordings; left counts those of the last run.
+    done, failed, left: recordings; left counts those of the last run. damaged: those of which rows
+    were found to be; damaged_parts: parts that are missing or cut short, with the reason.
     audio_seconds: in all. speed: times real time, and recordings per hour, of the last run
     that has done something; eta_seconds: by bytes, None where nothing is left or nothing is known.
     Raises OptionError: not a results folder.
     """
     folder = read_folder(url)
+    damaged_parts = missing_or_cut(storage_of(url), folder.live)
     recordings = [e for e in folder.units.values() if e["state"] != "piece"]
     pieces = [e for e in folder.units.values() if e["state"] == "piece"]
     failed = [e for e in recordings if e["state"] == "failed"]
+    damaged = [e for e in recordings if e["state"] == "damaged"]
     status: dict[str, Any] = {
         "folder": folder.url,
         "created": folder.header["created"],
@@ -138,7 +164,7 @@ def status_of(url: str) -> dict[str, Any]:
         "model": folder.header["model"]["name"],
         "runs": len(folder.runs),
         "recordings": folder.runs[-1]["recordings"] if folder.runs else len(recordings),
-        "done": len(recordings) - len(failed),
+        "done": len(recordings) - len(failed) - len(damaged),
         "failed": len(failed),
         "audio_seconds": round(sum(e["duration"] for e in recordings), 3),
         "windows": sum(e["windows"] for e in recordings),
@@ -148,8 +174,28 @@ def status_of(url: str) -> dict[str, Any]:
         },
         "under_way": _under_way(pieces),
         "failures": [{"file": e["file"], **e["failure"]} for e in failed],
+        "damaged": len(damaged),
+        "damaged_parts": [f"{path} {trouble}" for path, trouble in damaged_parts.items()],
     }
     return {**status, **_speed(folder)}
+
+
+def missing_or_cut(storage: Storage, live: Iterable[Part]) -> dict[str, str]:
+    """What is wrong with the parts, as far as a list of names and sizes shows it, by path."""
+    parts = list(live)
+    facts = {
+        path: fact
+        for folder in dict.fromkeys(part.path.rpartition("/")[0] for part in parts)
+        for path, fact in storage.files(folder).items()
+    }
+    troubles = {}
+    for part in parts:
+        fact = facts.get(part.path)
+        if fact is None:
+            troubles[part.path] = "is missing"
+        elif part.sha256 and fact.size != part.size:
+            troubles[part.path] = f"has {fact.size} bytes and not {part.size}"
+    return troubles
 
 
 def _under_way(pieces: list[dict[str, Any]]) -> list[dict[str, Any]]:

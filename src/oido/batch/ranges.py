@@ -9,11 +9,12 @@ next one's.
 
 The blocks of a range are kept bit by bit in a file until those of its neighbours are there: NumPy
 arrays one behind the other, some for each block of windows (`_ARRAYS`, those that the model does
-not give without elements), and at the end a JSON text.
+not give without elements), at the end a JSON text, and then the SHA-256 of all of it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from math import gcd
@@ -35,6 +36,9 @@ from oido.signal.mixing import Channel, mono_blocks
 from oido.signal.resample import Resampler, exact_period
 
 _ARRAYS = ("scores", "embeddings", "weights", "loudness", "similarities", "framewise", "levels")
+
+_SEAL = b"\nsha256:"
+_SEAL_BYTES = len(_SEAL) + hashlib.sha256().digest_size
 
 
 def ranges_of(
@@ -155,7 +159,8 @@ class PieceWriter:
 
     def __init__(self, file: IO[Any], unit: Unit, windowing: Windowing) -> None:
         # Only ``write``: NumPy asks real files for their place, and compressed streams have none.
-        self._file: Any = SimpleNamespace(write=file.write)
+        self._file: Any = SimpleNamespace(write=self._write)
+        self._stream, self._digest = file, hashlib.sha256()
         self._first_window = unit.first_window
         self._levels_left: int | None = None  # all, of the last range
         if unit.windows is not None:
@@ -178,9 +183,34 @@ class PieceWriter:
     def end(self, end: RangeEnd) -> None:
         """The last thing."""
         self._save(np.frombuffer(json.dumps(end).encode(), np.uint8))
+        self._stream.write(_SEAL + self._digest.digest())
+
+    def _write(self, data: Any) -> None:
+        self._digest.update(data)
+        self._stream.write(data)
 
     def _save(self, array: Any) -> None:
         np.lib.format.write_array(self._file, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def piece_is_whole(storage: Storage, path: str) -> bool:
+    """Whether a piece is there, and as it was written; those of versions before have no hash,
+    and are only read."""
+    digest, held = hashlib.sha256(), b""
+    try:
+        with storage.open(path) as file:
+            while block := file.read(1 << 20):
+                held += block
+                digest.update(held[:-_SEAL_BYTES])
+                held = held[-_SEAL_BYTES:]
+            if held.startswith(_SEAL):
+                return held == _SEAL + digest.digest()
+            file.seek(0)
+            while _load(file).dtype != np.uint8:
+                pass
+    except (OSError, ValueError, EOFError):
+        return False
+    return True
 
 
 def read_piece(storage: Storage, path: str, windowing: Windowing) -> Iterator[Block | RangeEnd]:

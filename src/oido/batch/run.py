@@ -11,12 +11,12 @@ import contextlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from oido.batch.commit_log import CommitLog
+from oido.batch.commit_log import PIECES, CommitLog, DamagedResultsError
 from oido.batch.engine import Engine, Lost
 from oido.batch.plan import Failure
-from oido.batch.progress import History
+from oido.batch.progress import History, missing_or_cut
 from oido.batch.units import Finished, Outcome, RunSpec, Source, Unit
 from oido.errors import OptionError
 
@@ -32,12 +32,22 @@ class Progressed(NamedTuple):
     outcomes: tuple[Outcome, ...]
 
 
+class Damage(NamedTuple):
+    """What a repair knows to be damaged: paths of parts, and the recordings with rows in them,
+    by their locations."""
+
+    parts: tuple[str, ...] = ()
+    locations: tuple[str, ...] = ()
+
+
 class ArchiveRun:
     """One run over the sources of an archive; ``steps`` does it.
 
     resumes: a folder with results is wanted, rather than a mistake. retries_failed: try again
-    what failed. After ``prepare``: todo, what is to be done; failed_before: of the others, those
-    that failed in earlier runs. Raises OptionError if the folder cannot be used for this.
+    what failed. damage: of which the rows do not count any more; the recordings are heard again
+    if they are among the sources. After ``prepare``: todo, what is to be done; failed_before: of
+    the others, those that failed in earlier runs. Raises OptionError if the folder cannot be
+    used for this.
     """
 
     def __init__(
@@ -47,9 +57,10 @@ class ArchiveRun:
         *,
         resumes: bool = False,
         retries_failed: bool = False,
+        damage: Damage = Damage(),  # noqa: B008 (frozen)
     ) -> None:
         self._spec, self._sources = spec, sources
-        self._retries_failed = retries_failed
+        self._retries_failed, self._damage = retries_failed, damage
         self._log = CommitLog(spec.folder, spec.run_id)
         if not self._log.is_new and not resumes:
             raise OptionError(
@@ -71,6 +82,11 @@ class ArchiveRun:
         return len(self._sources)
 
     @property
+    def restored(self) -> list[str]:
+        """Files of the ledger that were damaged, and brought back from their copies."""
+        return self._log.restored
+
+    @property
     def is_begun(self) -> bool:
         """Whether the folder has a header by now: whoever gives the command again must resume."""
         return not self._log.is_new
@@ -84,25 +100,46 @@ class ArchiveRun:
         self._log.begin(parameters, model, calibrated=self._spec.plan.calibrated)
         for commit in self._log.commits():
             self._history.add(commit)
+        self._refuse_damage()
         for source in self._sources:
             state = self._history.state(source)
-            if state is None or (state == "failed" and self._retries_failed):
+            if source.location in self._damage.locations:
+                state = "damaged"
+            if state in (None, "damaged") or (state == "failed" and self._retries_failed):
                 self.todo.append(source)
             else:
                 self.failed_before += state == "failed"
         wanted = {source.key for source in self.todo}
         self._history.forget_pieces(lambda key: key not in wanted)
-        # Before anything is deleted: from this commit on, no other run can make its parts count.
-        self._log.commit(
+        self._history.forget_missing_pieces(self._log.storage.files(PIECES))
+        more: dict[str, Any] = {}
+        if self._damage.locations:
+            more["damaged"] = list(self._damage.locations)
+        # Before anything is written: from this commit on, no other run can make its parts count.
+        commit = self._log.commit(
+            remove=self._damage.parts,
+            **more,
             run={
                 "id": self._spec.run_id,
                 "recordings": len(self._sources),
                 "bytes": sum(source.size for source in self._sources),
                 "todo": len(self.todo),
                 "todo_bytes": sum(source.size for source in self.todo),
-            }
+            },
         )
-        self._log.sweep(self._history.live, self._history.piece_paths())
+        self._history.add(commit)
+
+    def _refuse_damage(self) -> None:
+        """Raise DamagedResultsError if parts are missing or cut short: nobody would notice."""
+        troubles = missing_or_cut(self._log.storage, self._history.live.values())
+        found = [f"{p} {t}" for p, t in troubles.items() if p not in self._damage.parts]
+        if found:
+            url = self._log.storage.url
+            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+            raise DamagedResultsError(
+                f"{url}: {found[0]}{more}; say `oido batch verify {url} --repair`, which hears "
+                "the recordings again whose rows were there"
+            )
 
     def steps(self, engine: Engine) -> Iterator[Progressed]:
         """Do everything; what happened, as it happens. Raises OutputError, KeyboardInterrupt."""
@@ -129,7 +166,9 @@ class ArchiveRun:
             for finished in message.finished:
                 done += self._commit(finished)
             yield Progressed(unit, message.duration, tuple(done))
-        self._log.sweep(self._history.live, ())
+        self._log.require_whole(all_of_it=True)
+        self._refuse_damage()
+        self._log.sweep(self._history.live)
 
     def tidy(self) -> None:
         """Delete what killed workers were writing: after the engine was closed, whatever happened.
@@ -163,7 +202,10 @@ class ArchiveRun:
         pieces = [o for o in finished.outcomes if o.unit.kind == "range"]
         for outcome in pieces:
             self._commit_range(outcome)
-        done = [o for o in finished.outcomes if o.unit.kind != "range"]
+        for outcome in finished.outcomes:
+            if outcome.unit.kind == "join" and outcome.state == "unsplit":
+                self._queue_whole(outcome.unit.source)
+        done = [o for o in finished.outcomes if o.unit.kind != "range" and o.state != "unsplit"]
         if not done:
             return []
         add, remove, replaces = self._history.plan_replacement([o.unit.source for o in done])
@@ -183,15 +225,18 @@ class ArchiveRun:
             return
         if outcome.state == "unsplit":
             # Damaged, or not what its header says: only the whole shows what is in it.
-            self._whole.add(source.key)
-            self._ranges.pop(source.key, None)
-            self._waiting.appendleft(Unit(source, may_split=False))
+            self._queue_whole(source)
             return
         self._history.add(self._log.commit(units=[outcome.entry()]))
         done = self._ranges.setdefault(source.key, {})
         done[outcome.unit.number] = outcome.pieces
         if len(done) == outcome.unit.of:
             self._waiting.appendleft(self._join(source, outcome.unit.of))
+
+    def _queue_whole(self, source: Source) -> None:
+        self._whole.add(source.key)
+        self._ranges.pop(source.key, None)
+        self._waiting.appendleft(Unit(source, may_split=False))
 
     def _join(self, source: Source, of: int) -> Unit:
         done = self._ranges[source.key]

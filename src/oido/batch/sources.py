@@ -114,6 +114,17 @@ def _local(path: str) -> Source:
     return Source(name, location, status.st_size, moment)
 
 
+def source_now(name: str, location: str) -> Source | None:
+    """The recording of this place as it is at this moment; None: there is none any more."""
+    if is_remote(location):
+        try:
+            found = [s for s in _find_remote(location) if s.size or s.modified]
+        except OptionError:
+            return None
+        return found[0]._replace(name=name, location=location) if found else None
+    return _local(location)._replace(name=name) if os.path.isfile(location) else None
+
+
 def _find_remote(url: str) -> Iterator[Source]:
     files = filesystem_of(url)
     protocol = url.split("://", 1)[0]

@@ -12,8 +12,9 @@ import os
 import re
 import secrets
 from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from oido.errors import MissingExtraError, OptionError, OutputError, needs_extra
 from oido.writers.atomic import write_atomically
@@ -34,6 +35,13 @@ _OURS = re.compile(
     r"(?P<run>[0-9a-f]{16})-[0-9a-f]{16}\.(parquet|npy)"
     r"|\..+\.(?P<unfinished>[0-9a-f]{16})-[0-9a-f]{8}\.part"
 )
+
+
+class FileFacts(NamedTuple):
+    """Of a file in a results folder. modified: seconds since 1970, None where nobody knows."""
+
+    size: int
+    modified: float | None
 
 
 def is_remote(path: str) -> bool:
@@ -68,9 +76,10 @@ class Storage:
     run_id: of the run that writes there; empty for readers.
     """
 
+    _lock: IO[bytes] | None = None
+
     def __init__(self, folder: str, run_id: str) -> None:
         self.url, self.run_id = os.path.abspath(folder), run_id
-        self._lock: IO[bytes] | None = None
 
     def read(self, path: str) -> bytes:
         """The content. Raises FileNotFoundError."""
@@ -103,6 +112,26 @@ class Storage:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
+    def files(self, folder: str) -> dict[str, FileFacts]:
+        """The files in a folder of it, by path; none if it does not exist."""
+        found = {}
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            for entry in os.scandir(self.full(folder)):
+                with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+                    if entry.is_file():
+                        facts = entry.stat()
+                        found[f"{folder}/{entry.name}"] = FileFacts(facts.st_size, facts.st_mtime)
+        return found
+
+    def exists(self, path: str) -> bool:
+        """Whether there is such a file."""
+        return os.path.isfile(self.full(path))
+
+    def replace(self, path: str, content: bytes) -> None:
+        """Write a file as ``write_new`` does, whoever had that name before."""
+        with write_atomically(Path(self.full(path)), binary=True, owner=self.run_id) as file:
+            file.stream.write(content)
+
     def entries(self) -> list[str]:
         """Names of files and folders at its top, sorted. Raises OptionError if it is no folder."""
         try:
@@ -134,6 +163,12 @@ class Storage:
             raise OptionError(
                 f"{self.url}: another run is writing there; wait for it, or choose another folder"
             ) from error
+
+    def unlock(self) -> None:
+        """Let another run have it."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
 
 def _lock_file(file: IO[bytes]) -> None:
@@ -212,6 +247,28 @@ class _ObjectStore(Storage):
             return []
         return sorted(f"{folder}/{name.rsplit('/', 1)[-1]}" for name in found)
 
+    def files(self, folder: str) -> dict[str, FileFacts]:
+        try:
+            found = self._files.ls(f"{self._root}/{folder}", detail=True)
+        except FileNotFoundError:
+            return {}
+        return {
+            f"{folder}/{info['name'].rsplit('/', 1)[-1]}": FileFacts(
+                info.get("size") or 0, _modified(info)
+            )
+            for info in found
+            if info["type"] == "file"
+        }
+
+    def exists(self, path: str) -> bool:
+        return bool(self._files.exists(f"{self._root}/{path}"))
+
+    def replace(self, path: str, content: bytes) -> None:
+        try:
+            self._files.pipe_file(f"{self._root}/{path}", content)
+        except Exception as error:
+            raise _write_error(self.full(path), error) from error
+
     def entries(self) -> list[str]:
         try:
             found = self._files.ls(self._root, detail=False)
@@ -233,6 +290,19 @@ class _ObjectStore(Storage):
 
     def lock(self) -> None:
         """Nothing: two runs meet at their next commit, which only one of them can write."""
+
+
+def _modified(info: dict[str, Any]) -> float | None:
+    for name in ("LastModified", "last_modified", "updated", "mtime", "created"):
+        value = info.get(name)
+        if isinstance(value, str):
+            with contextlib.suppress(ValueError):
+                value = datetime.fromisoformat(value.replace("Z", "+00:00"))
+        if isinstance(value, datetime):
+            return value.timestamp()
+        if isinstance(value, (int, float)):
+            return float(value)
+    return None
 
 
 def _write_error(path: str, error: Exception) -> OutputError:

@@ -16,7 +16,14 @@ from oido.batch.arrow_rows import ChannelRows, schemas
 from oido.batch.commit_log import PIECES, utc_now
 from oido.batch.parquet_parts import PartBuffer, write_part
 from oido.batch.plan import Failure, FileSummary, Task
-from oido.batch.ranges import PieceWriter, RangeEnd, RangeReader, ranges_of, read_piece
+from oido.batch.ranges import (
+    PieceWriter,
+    RangeEnd,
+    RangeReader,
+    piece_is_whole,
+    ranges_of,
+    read_piece,
+)
 from oido.batch.recording import (
     RecordingRun,
     UnknownJudge,
@@ -141,6 +148,12 @@ class UnitWorker:
 
     def _join(self, unit: Unit) -> Iterator[WorkerReport]:
         """The rows of a recording of which all ranges are done, as if it had been one piece."""
+        damaged = [p for ps in unit.pieces for p in ps if not piece_is_whole(self._storage, p)]
+        if damaged:
+            reason = f"{unit.source.name}: {damaged[0]} is damaged"
+            outcome = Outcome(unit, "unsplit", failure=Failure("CorruptAudioError", reason))
+            yield WorkerReport(finished=(Finished((), (outcome,)),), ends_task=True)
+            return
         started = time.monotonic()
         buffer = PartBuffer(self._storage, self._schemas)
         windowing, name = self._classifier.windowing, unit.source.name

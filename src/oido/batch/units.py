@@ -113,11 +113,16 @@ class Flush(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A file of rows of one table; path: below the results folder."""
+    """A file of rows of one table; path: below the results folder.
+
+    size: bytes, and their SHA-256; 0 and "" in commits of versions before.
+    """
 
     table: str
     path: str
     rows: int
+    size: int = 0
+    sha256: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hear a whole archive into Parquet tables; stop and resume at any time.
 
-`oido batch status FOLDER` tells how far it is.
+`oido batch status FOLDER` tells how far it is, `verify` whether every file of it is as it was
+written, and `clean` what runs left over that were cut off.
 
 examples:
   oido batch recordings/ -o results/
   oido batch recordings/ -o results/ --resume
   oido batch recordings/ -o results/ --resume --retry-failed
   oido batch status results/
+  oido batch verify results/
+  oido batch verify results/ --repair
+  oido batch clean results/ --older-than 1d
+  oido batch clean results/ --older-than 1d --delete
   oido batch files.csv -o results/ --floor 0.3 --embeddings
   oido batch s3://bucket/2026/ -o s3://bucket/results/ --jobs 16
   oido batch s3://bucket/2026/ -o s3://bucket/results/ --engine ray --address auto
 
 The results are Parquet tables (recordings, events, windows, clips) and a ledger, which says what
 counts. Whatever stops a run, --resume goes on from there, and no row is lost or doubled. A
-recording that has changed since is heard anew. Exit codes are those of `oido classify`.
+recording that has changed since is heard anew. A repair brings back the ledger from its copies, and
+hears only those recordings again whose rows were damaged. Exit codes are those of `oido classify`,
+and 4: files of the results are missing or changed.
 """
 
 from __future__ import annotations
@@ -26,8 +33,10 @@ from contextlib import ExitStack
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.options import add_command, plan_of
+from oido.cli.batch_folder import show_leftovers, show_verification
+from oido.cli.options import add_command, fetch_model, plan_of
 from oido.cli.terminal import (
+    EXIT_DAMAGED,
     EXIT_FAILED_FILES,
     EXIT_OK,
     data_output,
@@ -42,7 +51,7 @@ from oido.params import available_cores
 
 if TYPE_CHECKING:
     from oido.batch.engine import Engine
-    from oido.batch.run import ArchiveRun
+    from oido.batch.run import ArchiveRun, Damage
     from oido.batch.units import Outcome, RunSpec, Source
 
 
@@ -57,7 +66,7 @@ def add_parser(commands: Any) -> None:
         "paths PATH",
         "recordings, folders (searched to the bottom), patterns in quotes, URLs (s3://, "
         "gs://, https://), or lists of these: .txt, or .csv and .parquet with a column file or "
-        "path; or: status FOLDER",
+        "path; or: status FOLDER, verify FOLDER, clean FOLDER",
         nargs="+",
     )
     add_output = add.group("output")
@@ -68,7 +77,14 @@ def add_parser(commands: Any) -> None:
     add_output("--embeddings", "keep the embeddings of all windows, as float16")
     add_output.quiet()
     add_output("-v, --verbose", "a line per recording, details")
-    add_output("--json", "of status: as JSON")
+    add_output("--json", "of status and verify: as JSON")
+    add_output("--repair", "of verify: hear again what was damaged")
+    add_output(
+        "--older-than AGE",
+        "of clean: only files that nobody has written to for so long, such as 12h or 7d "
+        "(default 1d)",
+    )
+    add_output("--delete", "of clean: really delete; without it they are only shown")
     add.reported()
     add_prediction = add.prediction("aggregation", "calibration", "head", "split")
     add_prediction(
@@ -85,12 +101,26 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    if args.paths[0] == "status":
+    action = args.paths[0]
+    if action in ("status", "verify", "clean"):
         if len(args.paths) != 2 or args.output:
-            raise OptionError("say: oido batch status FOLDER (a recording of that name: ./status)")
+            raise OptionError(
+                f"say: oido batch {action} FOLDER (a recording of that name: ./{action})"
+            )
+    else:
+        action = ""
+    for name, actions in _OF_ACTIONS.items():
+        if getattr(args, name) and action not in actions:
+            raise OptionError(
+                f"--{name.replace('_', '-')} is for "
+                + " and ".join(f"`oido batch {other} FOLDER`" for other in actions)
+            )
+    if action == "status":
         return show_status(args.paths[1], as_json=args.json)
-    if args.json:
-        raise OptionError("--json is for `oido batch status FOLDER`")
+    if action == "verify":
+        return show_verification(args, repair)
+    if action == "clean":
+        return show_leftovers(args)
     if not args.output:
         raise OptionError("an archive needs a folder for its results: add -o results/")
     if args.retry_failed and not args.resume:
@@ -98,6 +128,15 @@ def _run(args: argparse.Namespace) -> int:
     if args.address and args.engine != "ray":
         raise OptionError("--address goes with --engine ray")
     return run_archive(args)
+
+
+_OF_ACTIONS = {
+    "json": ("status", "verify"),
+    "repair": ("verify",),
+    "older_than": ("clean",),
+    "delete": ("clean",),
+}
+"""Which options are for what can be done with a folder of results."""
 
 
 def run_archive(args: argparse.Namespace) -> int:
@@ -124,19 +163,45 @@ def run_archive(args: argparse.Namespace) -> int:
         sources = find_sources(args.paths)
         retries_failed = bool(args.retry_failed)
         run = ArchiveRun(spec, sources, resumes=args.resume, retries_failed=retries_failed)
-        with ExitStack() as stack:
-            stack.callback(run.tidy)
-            engine = _engine(args, spec, sources, stack)
-            with interruptible(engine.interrupt):
-                run.prepare(engine.start())
-                failed = _run_steps(run, engine, spec, quiet=args.quiet, verbose=args.verbose)
-            with interruptible(lambda: None):  # all is done, and workers are let go
-                stack.close()
+        failed = _run_with_engine(args, run, spec, sources)
     except KeyboardInterrupt as error:
         begun = args.resume or (run is not None and run.is_begun)
         again = _again(args.output) if begun else "nothing was committed; give the command again"
         raise KeyboardInterrupt(*error.args, again) from None
     return EXIT_FAILED_FILES if failed else EXIT_OK
+
+
+def repair(
+    args: argparse.Namespace, spec: RunSpec, sources: Sequence[Source], damage: Damage
+) -> int:
+    """Hear these again, in the folder that the spec names; the number of those that failed."""
+    _need_pyarrow()
+    from oido.batch.run import ArchiveRun
+
+    fetch_model(spec.plan.model)
+    run = ArchiveRun(spec, sources, resumes=True, retries_failed=True, damage=damage)
+    try:
+        return _run_with_engine(args, run, spec, sources)
+    except KeyboardInterrupt as error:
+        again = "the same command goes on with the repair"
+        raise KeyboardInterrupt(*error.args, again) from None
+
+
+def _run_with_engine(
+    args: argparse.Namespace, run: ArchiveRun, spec: RunSpec, sources: Sequence[Source]
+) -> int:
+    """The number of recordings that failed."""
+    with ExitStack() as stack:
+        stack.callback(run.tidy)
+        engine = _engine(args, spec, sources, stack)
+        with interruptible(engine.interrupt):
+            run.prepare(engine.start())
+            for path in run.restored:
+                print_message(f"{path} was brought back from its copy")
+            failed = _run_steps(run, engine, spec, quiet=args.quiet, verbose=args.verbose)
+        with interruptible(lambda: None):  # all is done, and workers are let go
+            stack.close()
+    return failed
 
 
 def _again(folder: str) -> str:
@@ -210,7 +275,8 @@ def _print_outcomes(outcomes: Sequence[Outcome], verbose: bool) -> None:
 
 
 def show_status(url: str, as_json: bool = False) -> int:
-    """Print how far the run in a folder is; exit code 3 if recordings failed."""
+    """Print how far the run in a folder is; exit code 3 if recordings failed, 4 if files are
+    missing or cut short."""
     from oido.batch.progress import status_of
 
     status = status_of(url)
@@ -219,6 +285,8 @@ def show_status(url: str, as_json: bool = False) -> int:
     else:
         for line in _lines(status):
             print_line(line)
+    if status["damaged"] or status["damaged_parts"]:
+        return EXIT_DAMAGED
     return EXIT_FAILED_FILES if status["failed"] else EXIT_OK
 
 
@@ -233,6 +301,10 @@ def _lines(status: dict[str, Any]) -> list[str]:
         f"left     {status['left']}",
         f"rows     {rows}",
     ]
+    if status["damaged"] or status["damaged_parts"]:
+        repair = f"oido batch verify {status['folder']} --repair"
+        lines += [f"damaged  {part}" for part in status["damaged_parts"]]
+        lines.append(f"damaged  {status['damaged']} recordings; say `{repair}`")
     if status["times_real_time"] is not None:
         lines.append(
             f"speed    {status['times_real_time']:.0f} × real time, "

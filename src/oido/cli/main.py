@@ -2,7 +2,7 @@
 """The ``oido`` command: finds the subcommand, and turns errors into sentences and exit codes.
 
 Exit codes: 0 all is well; 1 a fatal error; 2 wrong usage; 3 finished, but some recordings failed;
-130 interrupted.
+4 files of a results folder are missing or changed; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ def _run(words: Sequence[str]) -> int:
     except OidoError as error:
         # Its message is a list of what was tried.
         print_message(str(error), kept="\n" if isinstance(error, ModelFetchError) else "")
-        return EXIT_USAGE if isinstance(error, OptionError) else EXIT_FATAL
+        code = EXIT_USAGE if isinstance(error, OptionError) else EXIT_FATAL
+        return getattr(error, "exit_code", code)
     except KeyboardInterrupt as error:
         # What a command has done, and how to go on, comes with it once there is something to tell.
         hints = [str(arg) for arg in error.args]

@@ -18,8 +18,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
-EXIT_OK, EXIT_FATAL, EXIT_USAGE, EXIT_FAILED_FILES, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
-"""All is well; a fatal error; wrong usage; finished, but some recordings failed; interrupted."""
+EXIT_OK, EXIT_FATAL, EXIT_USAGE, EXIT_FAILED_FILES, EXIT_DAMAGED = 0, 1, 2, 3, 4
+EXIT_INTERRUPTED = 130
+"""All is well; a fatal error; wrong usage; finished, but some recordings failed; files of a results
+folder are missing or changed; interrupted."""
 
 
 _CONTROLS = re.compile(

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `oido batch` does with a folder of results that is there: verify, repair, clean."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from typing import TYPE_CHECKING
+
+from oido.cli.terminal import EXIT_DAMAGED, EXIT_OK, print_message
+from oido.errors import OptionError
+from oido.options import OPTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from oido.batch.run import Damage
+    from oido.batch.units import RunSpec, Source
+    from oido.batch.verify import Verification
+
+    Repair = Callable[[argparse.Namespace, RunSpec, list[Source], Damage], int]
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_DEFAULT_AGE = "1d"
+_SHOWN = 20
+
+
+def show_verification(args: argparse.Namespace, repair: Repair) -> int:
+    """Print what is wrong with a folder, and repair it; exit code 4 if something is wrong still.
+
+    repair: hears recordings again.
+    """
+    from oido.batch.verify import mend_ledger, spec_of, verify
+
+    url = args.paths[1]
+    found = verify(url)
+    if args.repair and not found.is_whole:
+        if not args.json:
+            print("\n".join(_lines(found)))
+        for path in mend_ledger(url):
+            print_message(f"{path} was brought back from its copy")
+            found = verify(url)
+        if found.damage.parts or found.sources:
+            model = None if args.model == OPTIONS["model"].default else args.model
+            spec = spec_of(url, model, args.calibration)
+            repair(args, spec, found.sources, found.damage)
+        found = verify(url)
+    if args.json:
+        print(json.dumps(found.plain(), ensure_ascii=False, indent=2))
+    else:
+        print("\n".join(_lines(found)))
+    return EXIT_OK if found.is_whole else EXIT_DAMAGED
+
+
+def _lines(found: Verification) -> list[str]:
+    lines = [
+        f"{found.folder}  {found.commits} commits, {found.parts} parts, "
+        f"{found.size / 1e6:.1f} MB were read"
+    ]
+    if found.without_hash:
+        lines.append(
+            f"no hash   {found.without_hash} files of a version before, which were only read"
+        )
+    for kind in ("missing", "damaged", "left over", "foreign"):
+        of_kind = [finding for finding in found.findings if finding.kind == kind]
+        lines += [f"{kind:<9} {finding.path}: {finding.reason}" for finding in of_kind[:_SHOWN]]
+        if len(of_kind) > _SHOWN:
+            lines.append(f"{kind:<9} and {len(of_kind) - _SHOWN} more (--json shows all)")
+    lines += [
+        f"lost      {name}: its rows are damaged, and the recording is not there any more"
+        for name in found.lost
+    ]
+    if found.is_whole:
+        lines.append("whole     every file that counts is as it was written")
+    elif found.sources:
+        lines.append(f"to hear   {len(found.sources)} recordings again: add --repair")
+    elif found.lost:
+        lines.append("bring these recordings back to where they were, then add --repair")
+    else:
+        lines.append("to repair add --repair")
+    return lines
+
+
+def show_leftovers(args: argparse.Namespace) -> int:
+    """Print what runs left that were cut off, or delete it."""
+    from oido.batch.verify import delete_leftovers, leftovers
+
+    seconds = _seconds(args.older_than or _DEFAULT_AGE)
+    found = (delete_leftovers if args.delete else leftovers)(args.paths[1], seconds)
+    for path, facts in found.items():
+        print(f"{facts.size:>12}  {path}")
+    total = sum(facts.size for facts in found.values()) / 1e6
+    done = "deleted" if args.delete else "left over; --delete deletes them"
+    print_message(
+        f"{len(found)} files, {total:.1f} MB: {done}" if found else "nothing is left over"
+    )
+    return EXIT_OK
+
+
+def _seconds(age: str) -> float:
+    """An age such as 12h or 7d."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", age.strip())
+    if found is None:
+        raise OptionError(f"--older-than is a number with s, m, h, d or w, such as 1d, not {age!r}")
+    return float(found[1]) * _SECONDS[found[2]]
