@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from oido.batch.plan import FileSummary, Plan, Task
-from oido.batch.process_pool import WORKER_COMMAND, LocalPool, share_threads
+from oido.batch.process_pool import WORKER_COMMAND, LocalPool, Ticks, share_threads
 from oido.batch.worker import Done
 from oido.errors import ModelNotFoundError, UnknownLabelError
 from oido.models import fetch
@@ -158,3 +158,13 @@ def test_a_recording_that_would_keep_the_others_waiting_gets_all_cores(
     sizes: list[int], jobs: int, expected: list[int]
 ) -> None:
     assert share_threads(sizes, jobs) == expected
+
+
+def test_a_pause_of_this_process_is_no_silence_of_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = 100.0
+    monkeypatch.setattr("oido.batch.process_pool.time.monotonic", lambda: moment)
+    ticks = Ticks()
+    for seconds in (1.0, 127.0, 1.0, 3600.0, 0.5):
+        moment += seconds
+        ticks.now()
+    assert ticks.now() == 1 + Ticks.LONGEST_SECONDS + 1 + Ticks.LONGEST_SECONDS + 0.5

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from oido.batch.commit_log import CommitLog
+from oido.batch.plan import Failure
 from oido.batch.progress import History, status_of
 from oido.batch.storage import storage_of
 from oido.batch.units import Outcome, Part, Source, Unit
+from oido.batch.worker_process import STALLED
 from oido.errors import OptionError
 from tests.batch.archives import hear
 
@@ -108,3 +110,11 @@ def test_the_status_of_a_run(archive: Path, tmp_path: Path) -> None:
     assert status["failures"][0]["kind"] == "UnknownFormatError"
     with pytest.raises(OptionError, match="is not a results folder"):
         status_of(str(archive))
+
+
+def test_a_silence_is_tried_again_without_being_asked(tmp_path: Path) -> None:
+    history = History(storage_of(str(tmp_path)))
+    stall = Failure("CorruptAudioError", f"a: {STALLED.format(120)}")
+    history.add(commit(1, Outcome(Unit(A), "failed", failure=stall)))
+    history.add(commit(2, Outcome(Unit(B), "failed", failure=Failure("X", "b: damaged"))))
+    assert (history.state(A), history.state(B)) == ("stalled", "failed")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 import oido
 from oido.batch.engine import InlineEngine
 from oido.batch.plan import Plan
+from oido.batch.progress import status_of
 from oido.batch.ranges import RangeEnd, read_piece
 from oido.batch.run import ArchiveRun
 from oido.batch.sources import find_sources
@@ -189,6 +191,31 @@ def test_a_damaged_piece_is_never_joined(tmp_path: Path, damage: str) -> None:
     assert outcome.unit.kind == ("join" if damage in ("missing", "without hash") else "whole")
     assert tables(str(out)) == tables(str(tmp_path / "calm"))
     assert verify(str(out)).is_whole
+
+
+@pytest.mark.parametrize("times", [1, 9])
+def test_a_recording_that_is_replaced_while_it_is_heard(tmp_path: Path, times: int) -> None:
+    """Its rows are of the one that is there at the end, and not of both; or it has failed."""
+    path, out = tmp_path / "a.wav", tmp_path / "out"
+    soundfile.write(path, sound(16_000, 1, 130), 16_000)
+    order = RunSpec(Plan(), str(out), split_seconds=30)
+    run = ArchiveRun(order, find_sources([str(path)]))
+    with InlineEngine(order) as engine:
+        run.prepare(engine.start())
+        for step in run.steps(engine):
+            unit = step.unit
+            if unit and unit.kind == "range" and unit.number == 2 and times:
+                times -= 1
+                soundfile.write(tmp_path / "b.wav", sound(16_000, 1, 130) * 0.5, 16_000)
+                os.utime(tmp_path / "b.wav", (times, times))
+                os.replace(tmp_path / "b.wav", path)
+    del run
+    if times:
+        assert "was changed again and again" in status_of(str(out))["failures"][0]["reason"]
+        assert len(hear([str(path)], str(out), resumes=True)) == 1
+    hear([str(path)], str(tmp_path / "fresh"))
+    assert tables(str(out)) == tables(str(tmp_path / "fresh"))
+    assert status_of(str(out))["under_way"] == []
 
 
 def decoded(path: Path, frame: int) -> Any:

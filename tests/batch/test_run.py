@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,13 @@ import pytest
 import soundfile
 
 from oido.batch.commit_log import CommitLog
-from oido.batch.engine import InlineEngine, LocalEngine
+from oido.batch.engine import Engine, InlineEngine, LocalEngine, Lost
 from oido.batch.plan import Plan, Task
 from oido.batch.progress import status_of
 from oido.batch.recording import RecordingRun, make_classifier
 from oido.batch.run import ArchiveRun
 from oido.batch.sources import find_sources
-from oido.batch.units import RunSpec, fingerprint_of
+from oido.batch.units import RunSpec, Unit, escaped_name, fingerprint_of, raw_name
 from oido.batch.verify import delete_leftovers, leftovers
 from oido.errors import OptionError, OutputError
 from oido.params import Selection
@@ -376,3 +377,64 @@ def test_what_killed_workers_were_writing_is_tidied_away_and_no_more(
     assert not any(path.exists() for path in unfinished)
     assert all(path.exists() for path in others)
     assert len(tables(str(out))["recordings"]) == 6
+
+
+latin1 = pytest.mark.skipif(
+    sys.platform in ("darwin", "win32"), reason="file systems whose names are always Unicode"
+)
+
+
+@latin1
+def test_one_name_that_is_no_utf8_in_two_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = os.fsdecode(b"caf\xe9.wav")
+    for card in "ab":
+        (tmp_path / card / "rec").mkdir(parents=True)
+        record(tmp_path / "x.wav", 2 + (card == "b"), 1)
+        os.rename(tmp_path / "x.wav", tmp_path / card / "rec" / name)
+        monkeypatch.chdir(tmp_path / card)
+        (outcome,) = hear(["rec"], "../out", workers=1, resumes=True)
+        assert outcome.state == "done"
+    rows = tables(str(tmp_path / "out"))["recordings"]
+    paths = [str(tmp_path / card / "rec" / name) for card in "ab"]
+    assert {raw_name(row["location"]) for row in rows} == set(paths)
+    assert {row["file"] for row in rows} == {"rec/caf\\udce9.wav", escaped_name(paths[1])}
+    (tmp_path / "list.txt").write_text("\n".join(row["location"] for row in rows))
+    assert hear([str(tmp_path / "list.txt")], str(tmp_path / "out"), resumes=True) == []
+    os.utime(paths[0], (0, 0))
+    assert len(hear([str(tmp_path / "list.txt")], str(tmp_path / "out"), resumes=True)) == 1
+    assert len(tables(str(tmp_path / "out"))["recordings"]) == 2
+
+
+class DyingEngine(Engine):
+    """Its workers die over every unit, or over what they have only to write."""
+
+    def __init__(self, dies_writing: bool) -> None:
+        self.units: list[Unit] = []
+        self._dies_writing = dies_writing
+
+    def run(self, next_unit: Any) -> Any:
+        while (unit := next_unit()) is not None:
+            self.units.append(unit)
+            assert len(self.units) < 50, "there is no end"
+            if self._dies_writing and not unit.alone:
+                yield None, Lost(None, (unit,), "it died", killed=False)
+            else:
+                yield unit, Lost(unit, (), "it died", killed=False)
+
+
+@pytest.mark.parametrize("dies_writing", [False, True])
+def test_a_recording_that_kills_even_with_its_failure_has_an_end(
+    archive: Path, tmp_path: Path, dies_writing: bool
+) -> None:
+    order = RunSpec(Plan(), str(tmp_path / "out"))
+    run = ArchiveRun(order, find_sources([str(archive / "0.wav"), str(archive / "1.wav")]))
+    run.prepare(("yamnet/classification", "0" * 64))
+    engine = DyingEngine(dies_writing)
+    assert list(run.steps(engine)) == []
+    kinds = [unit.kind for unit in engine.units if unit.alone or not dies_writing]
+    assert sorted(kinds) == ["failed"] * 4 + ["whole"] * 4
+    status = status_of(order.folder)
+    assert (status["done"], status["failed"]) == (0, 2)
+    assert "it died" in status["failures"][0]["reason"]

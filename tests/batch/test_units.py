@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oido.batch.plan import Failure, Plan
-from oido.batch.units import Outcome, RunSpec, Source, Unit, fingerprint_of, utf8
+from oido.batch.units import (
+    Outcome,
+    RunSpec,
+    Source,
+    Unit,
+    escaped_name,
+    fingerprint_of,
+    raw_name,
+    utf8,
+)
 from oido.params import Detection
 
 SOURCE = Source("a.wav", "/in/a.wav", 100, "2026-01-01T00:00:00+00:00")
@@ -96,3 +106,24 @@ def test_entries_say_what_came_of_a_unit() -> None:
     piece = Outcome(unit, "piece", pieces=("pieces/1.npy",)).entry()
     assert (piece["range"], piece["pieces"]) == ([1, 3, 64, 128], ["pieces/1.npy"])
     json.dumps([done, failed, piece])
+
+
+@given(st.binary(max_size=12).map(lambda b: os.fsdecode(b + b"\\udcff"[: len(b)])))
+def test_names_of_any_bytes_come_back(name: str) -> None:
+    escaped = escaped_name(name)
+    escaped.encode("utf-8")
+    assert raw_name(escaped) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "escaped"),
+    [
+        ("caf\u00e9.wav", "caf\u00e9.wav"),
+        ("caf\udce9.wav", "caf\\udce9.wav"),
+        ("caf\\udce9.wav", "caf\\udc5cudce9.wav"),  # a name that looks like an escaped one
+        ("a\\b\\udx", "a\\b\\udx"),
+    ],
+)
+def test_names_are_escaped_only_where_they_must_be(name: str, escaped: str) -> None:
+    assert escaped_name(name) == escaped
+    assert raw_name(escaped) == name

@@ -392,3 +392,21 @@ def test_on_a_terminal_there_is_a_bar(tmp_path: Path) -> None:
     assert "× real time" in text
     assert "|" in text
     assert "3 recordings" in text
+
+
+@pytest.mark.skipif(
+    sys.platform in ("darwin", "win32"), reason="file systems whose names are always Unicode"
+)
+def test_a_name_that_is_no_utf8_is_escaped_and_its_output_has_its_own_name(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    shutil.copy(ALARM, tmp_path / "in" / os.fsdecode(b"caf\xe9.flac"))
+    done = oido("classify", "in", "-o", "out/", "--format", "srt,csv,json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / os.fsdecode(b"caf\xe9.srt")).exists()
+    written = json.loads((tmp_path / "out" / "oido-manifest.json").read_text(encoding="utf-8"))
+    assert written["inputs"] == ["in/caf\\udce9.flac"]
+    assert "caf\\udce9.srt" in written["outputs"]
+    rows = table((tmp_path / "out" / "events.csv").read_text(encoding="utf-8"))
+    assert {row["file"] for row in rows} == {"in/caf\\udce9.flac"}
+    done = oido("classify", "in", "-o", "o.jsonl", "--quiet", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")

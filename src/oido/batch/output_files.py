@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from oido._version import __version__
 from oido.batch.plan import FileSummary, Plan, Task
+from oido.batch.units import escaped_name
 from oido.errors import OptionError
 from oido.types import AnyRow
 from oido.writers.atomic import AtomicFile, free_path
@@ -236,7 +237,7 @@ def manifest(
         "scores": "raw model outputs, 0..1; not probabilities",
         "parameters": plan.parameters(),
         "inputs": list(inputs),
-        "outputs": [path.name for path in outputs],
+        "outputs": [escaped_name(path.name) for path in outputs],
         "interrupted": interrupted,
         "counts": {
             "recordings": len(inputs),

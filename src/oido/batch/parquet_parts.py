@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from oido.batch.commit_log import DamagedResultsError
 from oido.batch.storage import Storage, new_path
-from oido.batch.units import EMBEDDINGS, Part, utf8
+from oido.batch.units import EMBEDDINGS, Part, escaped_name, utf8
 
 _HELD_BYTES = 8 << 20
 """A recording with more than this is written to parts of its own meanwhile."""
@@ -172,7 +172,8 @@ def rewrite_parts(
     one at a time. None: no row is left of it. Raises DamagedResultsError for a part that is not
     as it was written: its rows must not become those of a part that seems whole.
     """
-    locations = {utf8(location) for group in leaving.values() for location in group}
+    of_before = {utf8(location) for group in leaving.values() for location in group}
+    locations = of_before | {escaped_name(place) for group in leaving.values() for place in group}
     names = set(names)
     for path in leaving:
         if live[path].table == "recordings":

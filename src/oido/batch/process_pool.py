@@ -39,6 +39,26 @@ _DISCARD_SECONDS = 5.0
 """How long a worker that is to end may take to discard what it writes."""
 
 
+class Ticks:
+    """Time as this process has lived it: a pause of its own counts as one tick and no more.
+
+    Whoever is suspended with its workers (Ctrl-Z, a frozen container) has not heard of them for
+    long, and it is not they who were silent.
+    """
+
+    LONGEST_SECONDS = 5.0
+
+    def __init__(self) -> None:
+        self._lived, self._looked_at = 0.0, time.monotonic()
+
+    def now(self) -> float:
+        """Seconds; to be asked for every second or so."""
+        moment = time.monotonic()
+        self._lived += min(moment - self._looked_at, self.LONGEST_SECONDS)
+        self._looked_at = moment
+        return self._lived
+
+
 class _Worker(WorkerProcess):
     """One process, and the task it works on."""
 
@@ -48,16 +68,17 @@ class _Worker(WorkerProcess):
         command: Sequence[str],
         setup: Plan | RunSpec,
         events: queue.SimpleQueue[tuple[_Worker | None, Any]],
+        ticks: Ticks,
     ) -> None:
         self.number, self._writes_files = number, isinstance(setup, RunSpec)
         self.task: Any = None
         self.is_ready = self.stalled = False
-        self.last_message_at = time.monotonic()
+        self._ticks, self.last_message_at = ticks, ticks.now()
         super().__init__(command, setup, lambda message: events.put((self, message)))
 
     def assign(self, task: Any) -> None:
         """The next task; None: there is none for now."""
-        self.task, self.last_message_at = task, time.monotonic()
+        self.task, self.last_message_at = task, self._ticks.now()
         if task is not None:
             self.send(task)
 
@@ -110,6 +131,7 @@ class ProcessPool:
         self._all: list[_Worker] = []
         self._interrupted = self._closing = False
         self._numbers = self._kills_at_start = 0
+        self._ticks = Ticks()
         # Started now, so that they load while the caller still looks for recordings.
         self._workers = [self._new_worker() for _ in range(workers)]
         self.model_name = self.model_sha256 = ""
@@ -153,7 +175,7 @@ class ProcessPool:
             raise KeyboardInterrupt  # which may have ended this worker, too: it has not crashed
         if worker is None:
             return None
-        worker.last_message_at = time.monotonic()
+        worker.last_message_at = self._ticks.now()
         if isinstance(message, Fatal):
             raise message.error()
         if isinstance(message, Ready):
@@ -189,12 +211,12 @@ class ProcessPool:
 
     def _new_worker(self) -> _Worker:
         self._numbers += 1
-        worker = _Worker(self._numbers, self._command, self._setup, self._events)
+        worker = _Worker(self._numbers, self._command, self._setup, self._events, self._ticks)
         self._all.append(worker)
         return worker
 
     def _stop_stalled(self) -> None:
-        now = time.monotonic()
+        now = self._ticks.now()
         for worker in self._workers:
             if worker.task is not None and now - worker.last_message_at > self._stall_seconds:
                 worker.stalled = True

@@ -15,7 +15,8 @@ from typing import Any
 
 from oido.batch.commit_log import LEDGER, ResultsFolder, apply_parts, read_folder
 from oido.batch.storage import Storage, storage_of
-from oido.batch.units import Part, Source
+from oido.batch.units import Part, Source, escaped_name
+from oido.batch.worker_process import is_stall
 
 
 class History:
@@ -58,12 +59,15 @@ class History:
                 self._pieces.setdefault(recording, {})[int(place)] = entry
                 continue
             place_digest = _digest(entry["location"])
-            self._known[place_digest] = key, entry["state"], number
+            state = entry["state"]
+            if state == "failed" and is_stall(entry.get("failure", {}).get("reason", "")):
+                state = "stalled"
+            self._known[place_digest] = key, state, number
             self._names[_digest(entry["file"])] = place_digest
             self._pieces.pop(key, None)
 
     def state(self, source: Source) -> str | None:
-        """ "done", "failed", "damaged" (its rows are), or None: not classified as it is now."""
+        """ "done", "failed", "damaged" (its rows are), "stalled", or None: not done as it is."""
         key, state, _ = self._known.get(_digest(source.location), ("", None, 0))
         return state if key == source.key else None
 
@@ -71,7 +75,7 @@ class History:
         """The source under a name that no other recording has."""
         owner = self._names.get(_digest(source.name))
         if owner is not None and owner != _digest(source.location):
-            return source._replace(name=source.location)
+            return source._replace(name=escaped_name(source.location))
         return source
 
     def pieces(self, source: Source) -> dict[int, dict[str, Any]]:

@@ -19,7 +19,7 @@ from oido import errors
 from oido._version import __version__
 from oido.batch.commit_log import HEADER
 from oido.batch.engine import Assigned, Engine, Lost, Messages, NextUnit
-from oido.batch.process_pool import STALL_SECONDS
+from oido.batch.process_pool import STALL_SECONDS, Ticks
 from oido.batch.ray_actor import (
     RayActor,
     Restarted,
@@ -43,7 +43,7 @@ class ActorHandle:
     of the process that has, because Ray starts the actor again by itself.
     """
 
-    def __init__(self, actor_class: Any, spec: bytes) -> None:
+    def __init__(self, actor_class: Any, spec: bytes, ticks: Ticks) -> None:
         self._name = uuid.uuid4().hex
         self.actor, self._spec = actor_class.remote(self._name), spec
         self.pending: Any = None
@@ -51,7 +51,7 @@ class ActorHandle:
         self.life = ""
         self.unit: Unit | None = None
         self.assigned = Assigned()
-        self.last_report_at = time.monotonic()
+        self.last_report_at = ticks.now()
         self.died_at: float | None = None
 
     @property
@@ -109,6 +109,7 @@ class RayEngine(Engine):
         self._header: bytes | None = None
         self._interrupted = False
         self._grown = time.monotonic()
+        self._ticks = Ticks()
         self._is_ours = not self._ray.is_initialized()
         if self._is_ours:
             address = address or os.environ.get("RAY_ADDRESS")
@@ -164,7 +165,7 @@ class RayEngine(Engine):
         at_most = max(len(self._handles) + 1, self._workers or 0)
         seconds = min(_MOST_FLUSH_SECONDS, _FLUSH_SECONDS_PER_ACTOR * at_most)
         spec = replace(self._spec, flush_seconds=max(self._spec.flush_seconds, seconds))
-        handle = ActorHandle(self._actor_class, pickle.dumps(spec))
+        handle = ActorHandle(self._actor_class, pickle.dumps(spec), self._ticks)
         self._handles.append(handle)
         handle.prepare()
 
@@ -182,7 +183,7 @@ class RayEngine(Engine):
         if task is None:
             return
         handle.unit = task if isinstance(task, Unit) else None
-        handle.last_report_at = time.monotonic()
+        handle.last_report_at = self._ticks.now()
         serve = handle.actor.serve.options(num_returns="streaming")
         handle.pending = serve.remote(task, handle.life, self._header)
 
@@ -202,7 +203,7 @@ class RayEngine(Engine):
             if (
                 handle.is_busy
                 and handle.is_ready
-                and now - handle.last_report_at > self._stall_seconds
+                and self._ticks.now() - handle.last_report_at > self._stall_seconds
             ):
                 handle.stalled = True
                 self._ray.kill(handle.actor, no_restart=False)
@@ -227,7 +228,7 @@ class RayEngine(Engine):
         except exceptions.RayError:
             self._restart(handle)  # its report is lost with its node
         else:
-            handle.last_report_at = time.monotonic()
+            handle.last_report_at = self._ticks.now()
             if isinstance(message, WorkerReport):
                 handle.assigned.settle(handle.unit, message)
                 if message.ends_task:

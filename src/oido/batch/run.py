@@ -17,11 +17,15 @@ from oido.batch.commit_log import PIECES, CommitLog, DamagedResultsError
 from oido.batch.engine import Engine, Lost
 from oido.batch.plan import Failure
 from oido.batch.progress import History, missing_or_cut
+from oido.batch.sources import source_now
 from oido.batch.units import Finished, Outcome, RunSpec, Source, Unit
 from oido.errors import OptionError
 
 _MOST_CRASHES, _MOST_KILLS = 2, 10
 """Deaths of workers over one unit, by itself or from outside, before it counts as the cause."""
+
+_MOST_CHANGES = 3
+"""So often a recording is begun again that is another one when it was heard."""
 
 
 class Progressed(NamedTuple):
@@ -73,6 +77,7 @@ class ArchiveRun:
         self._ranges: dict[str, dict[int, tuple[str, ...]]] = {}
         self._whole: set[str] = set()
         self._deaths: dict[str, list[int]] = {}
+        self._changes: dict[str, int] = {}
         self.todo: list[Source] = []
         self.failed_before = 0
 
@@ -105,7 +110,8 @@ class ArchiveRun:
             state = self._history.state(source)
             if source.location in self._damage.locations:
                 state = "damaged"
-            if state in (None, "damaged") or (state == "failed" and self._retries_failed):
+            is_retried = state == "failed" and self._retries_failed
+            if state in (None, "damaged", "stalled") or is_retried:
                 self.todo.append(source)
             else:
                 self.failed_before += state == "failed"
@@ -203,7 +209,7 @@ class ArchiveRun:
         for outcome in pieces:
             self._commit_range(outcome)
         for outcome in finished.outcomes:
-            if outcome.unit.kind == "join" and outcome.state == "unsplit":
+            if outcome.unit.kind != "range" and outcome.state == "unsplit":
                 self._queue_whole(outcome.unit.source)
         done = [o for o in finished.outcomes if o.unit.kind != "range" and o.state != "unsplit"]
         if not done:
@@ -216,7 +222,7 @@ class ArchiveRun:
         self._log.storage.delete([*remove, *joined])
         for outcome in done:
             self._ranges.pop(outcome.unit.source.key, None)
-            self._deaths.pop(outcome.unit.key, None)
+            self._deaths.pop(f"{outcome.unit.key} {outcome.unit.kind}", None)
         return done
 
     def _commit_range(self, outcome: Outcome) -> None:
@@ -234,9 +240,20 @@ class ArchiveRun:
             self._waiting.appendleft(self._join(source, outcome.unit.of))
 
     def _queue_whole(self, source: Source) -> None:
+        """Have a recording done again that is damaged, or is not the one any more that it was."""
         self._whole.add(source.key)
         self._ranges.pop(source.key, None)
-        self._waiting.appendleft(Unit(source, may_split=False))
+        now = source_now(source.name, source.location)
+        if now is None or now.key == source.key:
+            self._waiting.appendleft(Unit(source, may_split=False))
+            return
+        changes = self._changes[source.location] = self._changes.get(source.location, 0) + 1
+        if changes <= _MOST_CHANGES:
+            self._waiting.appendleft(Unit(now))
+            return
+        reason = f"{source.name}: was changed again and again while it was heard; "
+        failure = Failure("CorruptAudioError", reason + "when its writer is done, say --resume")
+        self._waiting.appendleft(Unit(source, "failed", failure=failure, may_split=False))
 
     def _join(self, source: Source, of: int) -> Unit:
         done = self._ranges[source.key]
@@ -244,14 +261,21 @@ class ArchiveRun:
 
     def _recover(self, lost: Lost) -> None:
         """Have done again what a dead worker had; a unit that kills workers has failed."""
-        self._waiting.extendleft(reversed(lost.others))
-        unit = lost.under_way
+        unit, others = lost.under_way, lost.others
+        if unit is None and not lost.killed:
+            # It died over rows of several: the one whose rows they were is found one by one.
+            others = tuple(replace(other, alone=True) for other in others)
+        self._waiting.extendleft(reversed(others))
         if unit is None:
             return
-        deaths = self._deaths.setdefault(unit.key, [0, 0])
+        deaths = self._deaths.setdefault(f"{unit.key} {unit.kind}", [0, 0])
         deaths[lost.killed] += 1
         if deaths[0] < _MOST_CRASHES and deaths[1] < _MOST_KILLS:
             self._waiting.appendleft(unit)
+            return
+        if unit.kind == "failed":
+            # Even the row of its failure kills: the ledger alone can say that it failed.
+            self._commit(Finished((), (Outcome(unit, "failed", failure=unit.failure),)))
             return
         failure = Failure("CorruptAudioError", f"{unit.source.name}: {lost.reason}")
         if unit.kind == "range":

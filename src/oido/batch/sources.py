@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from oido.batch.storage import filesystem_of, is_remote
-from oido.batch.units import Source, utf8
+from oido.batch.units import Source, escaped_name, raw_name
 from oido.errors import OptionError, needs_extra
 from oido.params import AUDIO_SUFFIXES
 from oido.writers.base import unquote_cell
@@ -105,7 +105,7 @@ def _find_named(path: str) -> Iterator[Source]:
 
 
 def _local(path: str) -> Source:
-    name, location = utf8(path), os.path.abspath(path)
+    name, location = escaped_name(path), os.path.abspath(path)
     try:
         status = os.stat(path)
     except OSError:
@@ -165,11 +165,20 @@ def _identity(info: dict[str, Any]) -> str:
 
 def _resolve(path: str, entry: str) -> str:
     """An entry of a list as a path or URL."""
-    if is_remote(entry) or os.path.isabs(entry):
+    if is_remote(entry):
         return entry
+    if os.path.isabs(entry):
+        return entry if os.path.lexists(entry) else _as_named(entry)
     if is_remote(path):
         return f"{posixpath.dirname(path)}/{entry}"
-    return os.path.join(os.path.dirname(path), entry)
+    found = os.path.join(os.path.dirname(path), entry)
+    return found if os.path.lexists(found) else _as_named(found)
+
+
+def _as_named(path: str) -> str:
+    """The path that a table of oido's calls so, if there is one: names may be any bytes."""
+    raw = raw_name(path)
+    return raw if raw != path and os.path.lexists(raw) else path
 
 
 def _entries(path: str) -> list[str]:

@@ -31,8 +31,19 @@ from oido.batch.recording import (
     make_classifier,
     open_recording,
 )
+from oido.batch.sources import source_now
 from oido.batch.storage import new_path, storage_of
-from oido.batch.units import Finished, Flush, Outcome, RunSpec, Source, Unit, WorkerReport, utf8
+from oido.batch.units import (
+    Finished,
+    Flush,
+    Outcome,
+    RunSpec,
+    Source,
+    Unit,
+    WorkerReport,
+    escaped_name,
+    utf8,
+)
 from oido.errors import AudioError, OptionError, OutputError
 from oido.signal.decode import AudioInfo
 
@@ -93,6 +104,10 @@ class UnitWorker:
                         run = RecordingRun(self._classifier, self._spec.plan, task, make)
                         for _ in run.rows():
                             yield from self._progress(run.summary.duration)
+                        # Each channel opens it again, and may have met another one.
+                        if self._spec.plan.channel == "each" and _has_changed(unit.source):
+                            yield _unsplit(unit)
+                            return
                 except AudioError as error:
                     failure = Failure.of(error)
             failure = failure or run.summary.failure
@@ -148,11 +163,9 @@ class UnitWorker:
 
     def _join(self, unit: Unit) -> Iterator[WorkerReport]:
         """The rows of a recording of which all ranges are done, as if it had been one piece."""
-        damaged = [p for ps in unit.pieces for p in ps if not piece_is_whole(self._storage, p)]
-        if damaged:
-            reason = f"{unit.source.name}: {damaged[0]} is damaged"
-            outcome = Outcome(unit, "unsplit", failure=Failure("CorruptAudioError", reason))
-            yield WorkerReport(finished=(Finished((), (outcome,)),), ends_task=True)
+        pieces = [path for paths in unit.pieces for path in paths]
+        if _has_changed(unit.source) or not all(piece_is_whole(self._storage, p) for p in pieces):
+            yield _unsplit(unit)
             return
         started = time.monotonic()
         buffer = PartBuffer(self._storage, self._schemas)
@@ -211,7 +224,7 @@ class UnitWorker:
             **source._asdict(),
             **vars(summary),  # the schema takes what it has a column for
             "file": source.name,
-            "location": utf8(source.location),
+            "location": escaped_name(source.location),
             "key": source.key,
             "sample_rate": info.sample_rate_hz if info else 0,
             "failure_kind": failure and failure.kind,
@@ -225,7 +238,7 @@ class UnitWorker:
         counts = summary.duration, summary.windows, summary.rows
         outcome = Outcome(unit, state, *counts, seconds, failure)
         duration = 0.0 if unit.kind == "join" else summary.duration
-        if state == "failed" or buffer.is_large:
+        if state == "failed" or buffer.is_large or unit.alone:
             # Parts of its own: they can be removed if it is done again.
             finished: tuple[Finished, ...] = (Finished(tuple(buffer.write()), (outcome,)),)
             return WorkerReport(duration, finished, ends_task=True)
@@ -249,3 +262,14 @@ class UnitWorker:
         finished = Finished(parts, tuple(self._outcomes))
         self._held, self._outcomes, self._rows = {}, [], 0
         return (finished,)
+
+
+def _unsplit(unit: Unit) -> WorkerReport:
+    """What was heard of it does not belong together: it is to be heard again."""
+    return WorkerReport(finished=(Finished((), (Outcome(unit, "unsplit"),)),), ends_task=True)
+
+
+def _has_changed(source: Source) -> bool:
+    """Whether somebody has replaced or written to the recording since it was named."""
+    now = source_now(source.name, source.location)
+    return now is not None and now.key != source.key

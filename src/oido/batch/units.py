@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -88,7 +89,8 @@ class Unit:
 
     kind: "whole" recording; "range" of one, of ``windows`` windows from ``first_window`` (None: to
     its end), the ``number``-th of ``of``; "join": the ranges' ``pieces`` to rows; "failed": it
-    cannot be done, and this is why. may_split: a long one may come back as ranges.
+    cannot be done, and this is why. may_split: a long one may come back as ranges. alone: its rows
+    are written by themselves, because a worker died over those of several.
     """
 
     source: Source
@@ -100,6 +102,7 @@ class Unit:
     of: int = 1
     pieces: tuple[tuple[str, ...], ...] = ()
     failure: Failure | None = None
+    alone: bool = False
 
     @property
     def key(self) -> str:
@@ -131,7 +134,8 @@ class Outcome:
 
     state: "done", "failed" (rows of windows before are kept), or "piece": a range whose
     scores lie in ``pieces``, one file for each channel; "unsplit": a range that cannot be
-    classified by itself, so that the whole must be. seconds: the time it took.
+    classified by itself, or what was replaced meanwhile, so that the whole must be. seconds: the
+    time it took.
     """
 
     unit: Unit
@@ -189,5 +193,23 @@ class WorkerReport(NamedTuple):
 
 
 def utf8(text: str) -> str:
-    """As UTF-8 can hold it: names of files may be any bytes."""
+    """A text as UTF-8 can hold it; for names there is `escaped_name`."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+_ESCAPE = re.compile(r"\\u(dc(?:[89a-f][0-9a-f]|5c))")
+_BACKSLASH = "dc5c"
+
+
+def escaped_name(name: str) -> str:
+    """A path as UTF-8 can hold it, so that `raw_name` gives it back: names may be any bytes.
+
+    A byte 0xE9 that is no UTF-8 becomes ``\\udce9``; a backslash in a name that would be taken for
+    the beginning of such a thing becomes ``\\udc5c``.
+    """
+    return utf8(_ESCAPE.sub(rf"\\u{_BACKSLASH}u\1", name))
+
+
+def raw_name(name: str) -> str:
+    """The path of which `escaped_name` made this."""
+    return _ESCAPE.sub(lambda m: "\\" if m[1] == _BACKSLASH else chr(int(m[1], 16)), name)

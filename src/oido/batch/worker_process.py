@@ -23,6 +23,12 @@ from typing import IO, Any
 CRASHED = "the decoder crashed ({}); the file is damaged"
 STALLED = "hearing it made no progress for {:g} s, so it was stopped"
 
+
+def is_stall(reason: str) -> bool:
+    """Whether a failure is such a silence: of the worker, and perhaps not of the recording."""
+    return STALLED.partition("{")[0] in reason
+
+
 _CRASH_TAIL_BYTES = 400
 _KILLED = frozenset({-9, -15})
 

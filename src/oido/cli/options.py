@@ -223,8 +223,9 @@ def make_tasks(recordings: Sequence[Recording], jobs: int, stack: ExitStack) -> 
     """A task for each recording; standard input becomes a file that lasts as long as the stack."""
     from oido.batch.plan import Task
     from oido.batch.process_pool import share_threads
+    from oido.batch.units import escaped_name
 
-    names = ["<stdin>" if r.path == "-" else r.path for r in recordings]
+    names = ["<stdin>" if r.path == "-" else escaped_name(r.path) for r in recordings]
     relatives = ["stdin" if r.path == "-" else r.relative for r in recordings]
     paths = [_spooled_input(stack) if r.path == "-" else r.path for r in recordings]
     sizes = [os.path.getsize(path) if os.path.isfile(path) else 0 for path in paths]

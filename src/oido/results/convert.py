@@ -16,6 +16,7 @@ import numpy as np
 from oido._version import __version__
 from oido.batch.output_files import ResultFiles
 from oido.batch.plan import Failure, FileSummary, Task
+from oido.batch.units import escaped_name, raw_name
 from oido.errors import OptionError
 from oido.results.results import Results
 from oido.types import AnyRow, EmbeddingRow, Row
@@ -107,7 +108,7 @@ def convert(
         "model": results.header.get("model"),
         "scores": "raw model outputs, 0..1; not probabilities",
         "parameters": results.header.get("parameters"),
-        "outputs": [path.name for path in written],
+        "outputs": [escaped_name(path.name) for path in written],
         "counts": {"recordings": len(tasks), "rows": rows},
     }
     write_json(files.manifest_path, manifest)
@@ -163,7 +164,7 @@ def _recordings(results: Results, table: str) -> tuple[list[Task], list[FileSumm
 def _below(names: Sequence[str]) -> list[str]:
     """The paths below the folder that all recordings share; none leads out of an output folder."""
     paths = []
-    for name in names:
+    for name in map(raw_name, names):
         parts = name.replace("\\", "/").partition("://")[2] or name.replace("\\", "/")
         paths.append([part for part in parts.split("/") if part not in ("", ".", "..")])
     folders = [path[:-1] for path in paths]
