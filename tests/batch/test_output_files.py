@@ -2,13 +2,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from oido.batch.output_files import ResultFiles
 from oido.batch.plan import Failure, FileSummary, Task
-from oido.errors import OptionError
+from oido.errors import OptionError, OutputError
 from oido.types import Row
+from oido.writers.base import RowWriter
 from oido.writers.formats import format_named
 
 
@@ -150,3 +152,60 @@ def test_what_an_interrupted_run_kept_is_kept_by_the_next_one(tmp_path: Path) ->
             files.save_partial()
     partial = [name for name in names_in(tmp_path) if "partial" in name]
     assert partial == ["events.partial.csv", "events.partial2.csv", "events.partial3.csv"]
+
+
+class BadWriter(RowWriter):
+    """Has no form for the rows of one recording."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, rows: Any) -> None:
+        if any(row.file.endswith("b.wav") for row in rows):
+            raise ValueError("no form for this")
+        self._stream.write("x")
+
+    def close(self) -> None: ...
+
+
+def test_a_name_that_is_too_long_costs_one_recording(tmp_path: Path) -> None:
+    tasks = [task(0, "a.wav"), task(1, f"{'n' * 246}.wav"), task(2, f"{'m' * 253}.w"), task(3, "z")]
+    formats = [format_named("srt"), format_named("csv")]
+    with ResultFiles(f"{tmp_path}/out/", formats, "events", tasks) as files:
+        ended = []
+        for one in tasks:
+            files.write(one, [row(one.name)])
+            ended.append(files.end(one, FileSummary(one.name, windows=1)))
+        files.commit()
+    failures = [summary.failure for summary in ended]
+    assert [failure is None for failure in failures] == [True, True, False, True]
+    assert failures[2] is not None
+    assert "cannot be written: File name too long" in failures[2].reason
+    written = [".oido-written", "a.srt", "events.csv", f"{'n' * 246}.srt", "z.srt"]
+    assert names_in(tmp_path / "out") == written
+    assert len((tmp_path / "out" / "events.csv").read_text().splitlines()) == 5
+
+
+def test_one_bad_writer_and_one_folder_in_the_way_cost_one_recording_each(tmp_path: Path) -> None:
+    tasks = [task(0, "a.wav"), task(1, "b.wav"), task(2, "c/c.wav"), task(3, "d.wav")]
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "c").write_text("in the way")
+    formats = [format_named("srt"), format_named("audacity")._replace(writer=BadWriter)]
+    with ResultFiles(f"{tmp_path}/out/", formats, "events", tasks) as files:
+        ended = []
+        for one in tasks:
+            files.write(one, [row(one.name)])
+            ended.append(files.end(one, FileSummary(one.name, windows=1)))
+        files.commit()
+    assert [summary.failure is None for summary in ended] == [True, False, False, True]
+    assert ended[1].failure is not None
+    assert ended[1].failure.reason == "/recordings/b.wav: ValueError: no form for this"
+    suffix = format_named("audacity").suffix
+    expected = ["a.srt", f"a{suffix}", "b.srt", "d.srt", f"d{suffix}", "c", ".oido-written"]
+    assert names_in(tmp_path / "out") == sorted(expected)
+
+
+def test_a_file_that_the_user_named_ends_the_run(tmp_path: Path) -> None:
+    name = str(tmp_path / f"{'n' * 253}.srt")
+    with pytest.raises(OutputError, match="File name too long"):
+        hear(ResultFiles(name, [], "events", [task(0, "a.wav")]), [task(0, "a.wav")])

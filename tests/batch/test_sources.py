@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +26,26 @@ def test_a_folder_is_searched_to_the_bottom_in_order_of_names(tree: Path) -> Non
     found = find_recordings([str(tree)])
     assert [r.relative for r in found] == ["a.FLAC", "b.wav", str(Path("deep/er/c.mp3"))]
     assert [r.path for r in found] == [str(tree / r.relative) for r in found]
+
+
+def test_a_folder_that_may_not_be_read_fails_by_itself(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is one that cannot be heard, rather than nothing at all."""
+    before = [recording.path for recording in find_recordings([str(tree)])]
+    (tree / "secret").mkdir()
+    listed = os.scandir
+
+    def scandir(path: Any) -> Any:
+        if str(path).endswith("secret"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    found = [recording.path for recording in find_recordings([str(tree)])]
+    assert sorted(found) == sorted([*before, str(tree / "secret")])
+    (only,) = find_recordings([str(tree / "secret")])
+    assert only.path == str(tree / "secret")
 
 
 def test_a_file_named_outright_is_always_tried(tree: Path) -> None:

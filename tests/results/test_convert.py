@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -229,3 +230,19 @@ def test_the_manifest_says_where_it_comes_from(heard: Path, tmp_path: Path) -> N
     assert manifest["where"] == "score > 0.5"
     assert (manifest["model"], manifest["parameters"]) == (header["model"], header["parameters"])
     assert manifest["counts"]["recordings"] == 4
+
+
+def test_names_that_are_too_long_or_no_utf8(tmp_path: Path) -> None:
+    maker = FolderMaker(tmp_path / "r")
+    names = ["a.wav", f"{'n' * 253}.w", "caf\\udce9.wav"]
+    rows = {"recordings": [recording(name, 9.0) for name in names]}
+    maker.commit({**rows, "events": [event(name, 1.0, 2.0, "Dog") for name in names]})
+    with Results(str(tmp_path / "r")) as results:
+        done = convert(results, f"{tmp_path}/out/", ["srt"])
+    assert sorted(p.name for p in done.files) == ["a.srt", os.fsdecode(b"caf\xe9.srt")]
+    (failure,) = done.failures
+    assert "File name too long" in failure
+    assert json.loads((tmp_path / "out" / "oido-manifest.json").read_text())["outputs"] == [
+        "a.srt",
+        "caf\\udce9.srt",
+    ]

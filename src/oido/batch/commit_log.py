@@ -292,13 +292,14 @@ class CommitLog:
             for path in (names.get(number), copies.get(number)):
                 if path is None:
                     continue
-                with contextlib.suppress(OSError, ValueError):
+                with contextlib.suppress(OSError, ValueError, RecursionError):
                     raw = storage.read(path)
                     commit, digest = unsealed(raw, number, self._digest)
                     break
             if commit is None or path is None:
                 raise broken_log_error(storage, f"{LEDGER}/{number:08d}.json")
-            _require_fields(storage, path, commit)
+            if not _is_commit(commit):
+                raise broken_log_error(storage, path)
             if path in copies.values():
                 self.restored.append(f"{LEDGER}/{number:08d}.json")
                 storage.replace(self.restored[-1], raw)

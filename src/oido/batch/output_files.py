@@ -7,18 +7,20 @@ asked, with which model, and what came of it.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oido._version import __version__
-from oido.batch.plan import FileSummary, Plan, Task
-from oido.batch.units import escaped_name
-from oido.errors import OptionError
+from oido.batch.plan import Failure, FileSummary, Plan, Task
+from oido.batch.units import escaped_name, utf8
+from oido.errors import OptionError, OutputError
 from oido.types import AnyRow
 from oido.writers.atomic import AtomicFile, free_path
 from oido.writers.base import RowWriter
@@ -42,8 +44,8 @@ class Sink:
         """Rows of a recording; recordings come one after the other."""
         raise NotImplementedError
 
-    def end(self, task: Task, summary: FileSummary) -> None:
-        """The recording is over."""
+    def end(self, task: Task, summary: FileSummary) -> FileSummary | None:
+        """The recording is over; what came of it, if that is not the summary."""
 
     def commit(self) -> None:
         """The run is over."""
@@ -81,7 +83,7 @@ class ResultFiles(Sink):
     ) -> None:
         super().__init__()
         path = Path(output)
-        self._folder = output.endswith(("/", os.sep)) or path.is_dir()
+        self._folder = output.endswith(("/", os.sep)) or os.path.isdir(path)
         if not formats:
             guessed = format_of_path(path, known)
             if guessed is None and not self._folder:
@@ -106,25 +108,58 @@ class ResultFiles(Sink):
             self._record.refuse_others([*self._paths.values(), *own], "overwritten")
         self._combined = [_Table(p, f, self._record) for f, p in self._paths.items()]
         self._current: list[_Table] = []
+        self._begun, self._trouble = False, ""
         manifest_name = "oido-manifest.json" if self._folder else f"{path.name}.manifest.json"
         self.manifest_path = (path if self._folder else path.parent) / manifest_name
 
     def write(self, task: Task, rows: Sequence[AnyRow]) -> None:
-        if not self._current:
-            self._current = [_Table(self._own_path(task, f), f, self._record) for f in self._own]
-        for table in [*self._combined, *self._current]:
+        if not self._begun:
+            self._begun = True
+            for entry in self._own:
+                with self._costing(task):
+                    self._current.append(_Table(self._own_path(task, entry), entry, self._record))
+        for table in self._combined:
             table.write(rows)
+        for own in list(self._current):
+            with self._costing(task, own):
+                own.write(rows)
 
-    def end(self, task: Task, summary: FileSummary) -> None:
-        """The recording is over; one without any window leaves no file of its own."""
+    def end(self, task: Task, summary: FileSummary) -> FileSummary:
+        """The recording is over; one without any window leaves no file of its own.
+
+        A file of its own that cannot be written is its failure, and costs no other recording.
+        """
         if summary.failure is None:
             self.write(task, [])
-        for table in self._current:
+        for table in list(self._current):
             if summary.failure is None or summary.windows:
-                self.written.append(table.commit())
+                with self._costing(task, table):
+                    self.written.append(table.commit())
             else:
                 table.discard()
-        self._current = []
+        if self._trouble and summary.failure is None:
+            summary = replace(summary, failure=Failure("OutputError", self._trouble))
+        self._current, self._begun, self._trouble = [], False, ""
+        return summary
+
+    @contextlib.contextmanager
+    def _costing(self, task: Task, table: _Table | None = None) -> Iterator[None]:
+        """What goes wrong with one recording's own file; a disk that is full ends the run."""
+        try:
+            yield
+        except Exception as error:
+            cause = error.__cause__ if isinstance(error, OutputError) else error
+            number = cause.errno if isinstance(cause, OSError) else None
+            denied = number in (errno.EACCES, errno.EPERM)
+            is_of_all = isinstance(cause, OSError) and number not in _OF_ONE_NAME
+            if not self._folder or is_of_all or (denied and not os.access(self._output, os.W_OK)):
+                raise
+            reason = utf8(str(error))
+            kind = "" if isinstance(error, OutputError) else f"{type(error).__name__}: "
+            self._trouble = self._trouble or f"{task.name}: {kind}{reason}"
+            if table is not None:
+                table.discard()
+                self._current.remove(table)
 
     def commit(self) -> None:
         """The run is over: the combined files get their names."""
@@ -213,6 +248,19 @@ def _names_of(tasks: Sequence[Task]) -> dict[int, str]:
         left = [task for task in left if task.number not in names]
     return names
 
+
+_OF_ONE_NAME = {
+    errno.ENAMETOOLONG,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.ELOOP,
+    errno.EINVAL,
+    errno.EILSEQ,
+}
+"""What systems say of a name or a folder, and not of a disk."""
 
 _VERSION = 1
 

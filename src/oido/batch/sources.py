@@ -61,11 +61,15 @@ def find_recordings(paths: Sequence[str]) -> list[Recording]:
 
 
 def _recordings_below(folder: str) -> Iterator[str]:
-    for root, folders, files in os.walk(folder):
+    unreadable: list[str] = []
+    for root, folders, files in os.walk(folder, onerror=lambda e: unreadable.append(e.filename)):
+        yield from unreadable  # its failure says why
+        unreadable.clear()
         folders.sort()
         for name in sorted(files):
             if _is_recording(name):
                 yield os.path.join(root, name)
+    yield from unreadable
 
 
 def find_sources(paths: Sequence[str]) -> list[Source]:

@@ -14,7 +14,8 @@ Formats are those of `oido classify`. Tables are one file for all recordings, un
 can be --combined: one selection table for the recordings in the order of their names, with times
 that run on from one to the next. Files appear under their names only when they are whole, and
 replace the file that you name with -o. In a folder they replace what oido wrote there, and nothing
-that is somebody else's or was changed since. How many were replaced is told.
+that is somebody else's or was changed since. How many were replaced is told. A recording whose own
+file cannot be written is a line on standard error, and exit code 3.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import argparse
 from typing import Any
 
 from oido.cli.options import add_command, open_results, quotes_cells
-from oido.cli.terminal import print_message
+from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_message
 
 
 def add_parser(commands: Any) -> None:
@@ -56,7 +57,7 @@ def add_parser(commands: Any) -> None:
     add.clock()
 
 
-def _run(args: argparse.Namespace) -> None:
+def _run(args: argparse.Namespace) -> int:
     from oido.results.convert import convert
 
     formats = [name for text in args.format for name in text.split(",")]
@@ -74,3 +75,6 @@ def _run(args: argparse.Namespace) -> None:
         files = str(done.files[0]) if len(done.files) == 1 else f"{len(done.files)} files"
         replaced = f", {done.replaced} of them replaced" if done.replaced else ""
         print_message(f"{done.rows} rows of {done.recordings} recordings in {files}{replaced}")
+    for failure in done.failures:
+        print_message(failure)
+    return EXIT_FAILED_FILES if done.failures else EXIT_OK

@@ -73,10 +73,10 @@ def _run_tasks(
             for task, message in pool.run(tasks):
                 with progress.aside():
                     if isinstance(message, Done):
-                        sink.end(task, message.summary)
-                        summaries.append(message.summary)
+                        summary = sink.end(task, message.summary) or message.summary
+                        summaries.append(summary)
                         under_way = None
-                        _print_summary(message.summary, args.quiet, args.verbose)
+                        _print_summary(summary, args.quiet, args.verbose)
                     else:
                         sink.write(task, message.rows)
                         under_way = _partial_summary(task, message, under_way)

@@ -37,12 +37,16 @@ _TABLES = ("events", "windows", "clips", "embeddings")
 
 @dataclass(frozen=True)
 class Converted:
-    """What a conversion wrote. replaced: how many of the files had been there before."""
+    """What a conversion wrote. replaced: how many of the files had been there before.
+
+    failures: a sentence for each recording whose own file could not be written.
+    """
 
     files: tuple[Path, ...]
     rows: int
     recordings: int
     replaced: int
+    failures: tuple[str, ...] = ()
 
 
 def convert(
@@ -85,7 +89,7 @@ def convert(
     folder = Path(output)
     there = folder.rglob("*") if folder.is_dir() else folder.parent.glob("*")
     before = {os.path.abspath(file) for file in there if file.is_file()}
-    rows = 0
+    rows, failures = 0, []
     with ResultFiles(output, chosen, table, tasks, known=known) as files:
         batches = _by_recording(results, table, where)
         name, group = next(batches, ("", []))
@@ -94,7 +98,9 @@ def convert(
                 files.write(task, group)
                 rows += len(group)
                 name, group = next(batches, ("", []))
-            files.end(task, summary)
+            ended = files.end(task, summary)
+            if ended.failure is not None and summary.failure is None:
+                failures.append(ended.failure.reason)
         files.commit()
     written = tuple(files.written)
     assert files.manifest_path is not None
@@ -113,7 +119,7 @@ def convert(
     }
     write_json(files.manifest_path, manifest)
     replaced = sum(os.path.abspath(path) in before for path in written)
-    return Converted(written, rows, len(tasks), replaced)
+    return Converted(written, rows, len(tasks), replaced, tuple(failures))
 
 
 def _arranged(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import secrets
@@ -18,6 +19,9 @@ from oido.writers.written import WrittenFiles
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 """What file systems without hard links say."""
+
+_LONGEST_NAME = 255
+"""Bytes of a name, in the file systems that people have."""
 
 
 def write_text(path: Path, text: str) -> None:
@@ -42,7 +46,10 @@ class AtomicFile:
     def __init__(self, path: Path, binary: bool = False, *, owner: str = "") -> None:
         self.path = path
         mark = f"{owner or os.getpid()}-{secrets.token_hex(4)}"
-        self._temporary = path.with_name(f".{path.name}.{mark}.part")
+        name = f".{path.name}.{mark}.part"
+        if len(os.fsencode(name)) > _LONGEST_NAME:  # though its own name may be short enough
+            name = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.{mark}.part"
+        self._temporary = path.with_name(name)
         with self.guard():
             path.parent.mkdir(parents=True, exist_ok=True)
             self.stream: IO[Any] = (
