@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from oido.batch.commit_log import HEADER, CommitLog, DamagedResultsError, read_folder
+from oido.batch.storage import Storage
 from oido.batch.units import Outcome, Part, Source, Unit
 from oido.errors import OptionError
 from tests.batch.archives import hear, tables
@@ -103,6 +104,43 @@ def test_two_writers_meet_at_the_next_commit(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="another run is writing there"):
         other.commit()
     assert len(list((tmp_path / "out" / "ledger").iterdir())) == 1
+
+
+def test_a_store_that_lets_runs_overwrite_each_other_is_guarded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two machines, and no conditional writes: one is told, and the rows of the other stay."""
+    monkeypatch.setattr(Storage, "write_new", Storage.replace)
+    out = tmp_path / "out"
+    one = begun(out)
+    one.commit(run={"id": "0" * 16})
+    other = CommitLog(str(out), "1" * 16)
+    other.begin(PARAMETERS, MODEL, calibrated=False)
+    list(other.commits())
+    one.commit(units=[entry("a")])
+    other.commit(run={"id": "1" * 16})  # written over the one's last commit
+    with pytest.raises(OptionError, match="another run is writing there"):
+        one.commit(units=[entry("b")])
+    with pytest.raises(OptionError, match="another run is writing there"):
+        one.require_whole(all_of_it=True)
+    other.commit(units=[entry("a")])
+    other.require_whole(all_of_it=True)
+    assert [unit["file"] for unit in read_folder(str(out)).units.values()] == ["a"]
+
+
+def test_two_runs_that_begin_a_folder_at_once_in_such_a_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Storage, "write_new", Storage.replace)
+    one, other = CommitLog(str(tmp_path), "0" * 16), CommitLog(str(tmp_path), "1" * 16)
+    monkeypatch.setattr("oido.batch.commit_log.utc_now", lambda: "first")
+    one.begin(PARAMETERS, MODEL, calibrated=False)
+    monkeypatch.setattr("oido.batch.commit_log.utc_now", lambda: "second")
+    other.begin(PARAMETERS, MODEL, calibrated=False)
+    with pytest.raises(OptionError, match="another run is writing there"):
+        one.commit()
+    other.commit()
+    assert read_folder(str(tmp_path)).last_commit == "second"
 
 
 def test_sweeping_takes_what_this_run_wrote_and_no_commit_names(tmp_path: Path) -> None:

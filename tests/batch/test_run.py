@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -23,7 +24,7 @@ from oido.batch.recording import RecordingRun, make_classifier
 from oido.batch.run import ArchiveRun
 from oido.batch.sources import find_sources
 from oido.batch.units import RunSpec, Unit, escaped_name, fingerprint_of, raw_name
-from oido.batch.verify import delete_leftovers, leftovers
+from oido.batch.verify import delete_leftovers, leftovers, verify
 from oido.errors import OptionError, OutputError
 from oido.params import Selection
 from tests.batch.archives import hear, record, tables
@@ -438,3 +439,47 @@ def test_a_recording_that_kills_even_with_its_failure_has_an_end(
     status = status_of(order.folder)
     assert (status["done"], status["failed"]) == (0, 2)
     assert "it died" in status["failures"][0]["reason"]
+
+
+@pytest.mark.parametrize("commits", [1, 2, 4])
+def test_an_output_that_becomes_read_only_ends_the_run_in_a_sentence(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commits: int
+) -> None:
+    out = tmp_path / "out"
+    opened, unlinked, linked = Path.open, os.unlink, os.link
+
+    def is_read_only(path: Any) -> bool:
+        is_there = str(path).startswith(str(out))
+        return is_there and len(list((out / "ledger").glob("0*.json"))) >= commits
+
+    def refusing(function: Any) -> Any:
+        def refuse(path: Any, *args: Any, **options: Any) -> Any:
+            if is_read_only(path) and args[:1] != ("r",):
+                raise OSError(errno.EROFS, "Read-only file system", str(path))
+            return function(path, *args, **options)
+
+        return refuse
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refusing(opened))
+        patch.setattr(os, "unlink", refusing(unlinked))
+        patch.setattr(os, "link", refusing(linked))
+        with pytest.raises(OutputError, match="cannot be written: Read-only file system"):
+            hear([str(archive)], str(out), flush_seconds=0)
+    hear([str(archive)], str(out), resumes=True, flush_seconds=0)
+    hear([str(archive)], str(tmp_path / "calm"))
+    assert tables(str(out)) == tables(str(tmp_path / "calm"))
+    assert verify(str(out)).is_whole
+
+
+def test_a_clock_that_is_set_back_between_runs(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = str(tmp_path / "out")
+    hear([str(archive / "0.wav")], out)
+    monkeypatch.setattr("oido.batch.commit_log.utc_now", lambda: "2001-01-01T00:00:00.000+00:00")
+    assert len(hear([str(archive)], out, resumes=True)) == 5
+    assert hear([str(archive)], out, resumes=True) == []
+    status = status_of(out)
+    assert (status["done"], status["left"], status["eta_seconds"]) == (5, 0, None)
+    assert verify(out).is_whole

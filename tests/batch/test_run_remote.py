@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import http.client
 import http.server
+import random
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from oido.batch.commit_log import CommitLog, read_folder
 from oido.batch.recording import fetch_recording
 from oido.batch.sources import find_sources
 from oido.batch.verify import delete_leftovers, leftovers, verify
-from oido.errors import AudioNotFoundError, OptionError
+from oido.errors import AudioNotFoundError, OidoError, OptionError
 from tests.batch.archives import hear, tables
 from tests.batch.conftest import BUCKET
 
@@ -171,6 +174,41 @@ class _Unannounced(http.server.BaseHTTPRequestHandler):
     def log_message(self, *args: Any) -> None: ...
 
 
+class FaultyProxy(http.server.BaseHTTPRequestHandler):
+    """Passes requests on to a store; now and then it answers 500, or loses or cuts the answer."""
+
+    protocol_version = "HTTP/1.1"
+    store, chance, faults = "", random.Random(0), Counter[str]()
+
+    def do_GET(self) -> None:
+        content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        fault = self.chance.choices(["", "500", "lost", "cut"], [20, 1, 1, 1])[0]
+        self.faults[fault] += 1
+        self.close_connection = bool(fault)
+        if fault == "500":
+            self.send_response(500)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        connection = http.client.HTTPConnection(self.store, timeout=30)
+        connection.request(self.command, self.path, content, dict(self.headers))
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        if fault == "lost":
+            return
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("transfer-encoding", "connection", "content-length"):
+                self.send_header(name, value)
+        length = answer.getheader("Content-Length") if self.command == "HEAD" else len(body)
+        self.send_header("Content-Length", str(length or 0))
+        self.end_headers()
+        self.wfile.write(body[: len(body) // 2] if fault == "cut" else body)
+
+    def log_message(self, *args: Any) -> None: ...
+
+
 def test_an_address_without_a_length(
     recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,3 +229,33 @@ def test_an_address_without_a_length(
         web.shutdown()
     (row,) = tables(str(tmp_path / "results"))["recordings"]
     assert (row["failure_reason"], row["duration"]) == (None, 3.0)
+
+
+for method in ("PUT", "POST", "HEAD", "DELETE"):
+    setattr(FaultyProxy, f"do_{method}", FaultyProxy.do_GET)
+
+
+@pytest.mark.slow
+def test_a_store_with_faults_loses_and_doubles_nothing(
+    s3: Any, s3_endpoint: str, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FaultyProxy.store = s3_endpoint.removeprefix("http://")
+    FaultyProxy.faults.clear()
+    paths = [str(recordings / name) for name in ("a.wav", "b.flac")]
+    hear(paths, str(tmp_path / "calm"), flush_seconds=0)
+    out, runs = f"{BUCKET}/faulty", 0
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), FaultyProxy) as web:
+        web.daemon_threads = True
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        proxy = f"http://127.0.0.1:{web.server_address[1]}"
+        while True:
+            runs += 1
+            assert runs < 30, "it is never done"
+            with monkeypatch.context() as patch, contextlib.suppress(OidoError):
+                patch.setenv("AWS_ENDPOINT_URL", proxy)
+                hear(paths, out, resumes=True, flush_seconds=0)
+                break
+        web.shutdown()
+    assert sum(count for fault, count in FaultyProxy.faults.items() if fault) > 0
+    assert tables(out) == tables(str(tmp_path / "calm"))
+    assert verify(out).is_whole

@@ -232,7 +232,7 @@ class CommitLog:
 
     def __init__(self, folder: str, run_id: str) -> None:
         self.storage = storage_of(folder, run_id)
-        self._last, self._digest = 0, ""
+        self._last, self._digest, self._raw = 0, "", b""
         self.restored: list[str] = []
         """Files of the ledger that were brought back from their copies."""
         entries = self.storage.entries()
@@ -274,7 +274,7 @@ class CommitLog:
         }
         text = (json.dumps(header, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
         self._write(HEADER, text)
-        self._digest = digest_of_header(text)
+        self._digest, self._raw = digest_of_header(text), text
         self.storage.replace(f"{COPIES}/{HEADER}", text)
         self.is_new = False
 
@@ -305,7 +305,7 @@ class CommitLog:
                 storage.replace(self.restored[-1], raw)
             elif "sha256" in commit and number not in copies:  # the power failed in between
                 storage.replace(f"{COPIES}/{number:08d}.json", raw)
-            self._last, self._digest = number, digest
+            self._last, self._digest, self._raw = number, digest, raw
             yield commit
         if not self._last:
             _require_no_parts(storage)
@@ -330,7 +330,7 @@ class CommitLog:
         raw, digest = sealed(content, self._digest)
         self.require_whole(all_of_it=False)
         self._write(f"{LEDGER}/{name}", raw)
-        self._last, self._digest = self._last + 1, digest
+        self._last, self._digest, self._raw = self._last + 1, digest, raw
         self.storage.replace(f"{COPIES}/{name}", raw)
         return content
 
@@ -342,9 +342,13 @@ class CommitLog:
         last = f"{LEDGER}/{self._last:08d}.json" if self._last else HEADER
         names = _numbered(self.storage, LEDGER) if all_of_it else []
         gone = HEADER if all_of_it and not self.storage.exists(HEADER) else ""
-        if not gone and not self.storage.exists(last):
-            gone = last
-        if not gone and all_of_it and len(names) != self._last:
+        there = None if gone else self._read(last)
+        if there is None:
+            gone = gone or last
+        elif self._raw and there != self._raw:
+            # The store let another run overwrite it; that run goes on, and this one must not.
+            raise _other_run_error(self.storage)
+        if not gone and all_of_it and len(names) < self._last:
             gone = LEDGER
         if gone:
             raise DamagedResultsError(
@@ -356,10 +360,13 @@ class CommitLog:
         try:
             self.storage.write_new(name, content)
         except FileExistsError as error:
-            raise OptionError(
-                f"{self.storage.url}: another run is writing there; let it finish, "
-                "then say --resume"
-            ) from error
+            raise _other_run_error(self.storage) from error
+
+    def _read(self, path: str) -> bytes | None:
+        try:
+            return self.storage.read(path)
+        except FileNotFoundError:
+            return None
 
     def sweep(self, live: Iterable[str]) -> int:
         """Delete what this run wrote and no commit names; how many files that were.
@@ -383,6 +390,12 @@ class CommitLog:
         orphans = [n for n in names if is_written_by(n, {self.storage.run_id})]
         self.storage.delete(orphans)
         return len(orphans)
+
+
+def _other_run_error(storage: Storage) -> OptionError:
+    return OptionError(
+        f"{storage.url}: another run is writing there; let it finish, then say --resume"
+    )
 
 
 def utc_now() -> str:

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from oido.errors import MissingExtraError, OptionError, OutputError, needs_extra
+from oido.errors import MissingExtraError, OidoError, OptionError, OutputError, needs_extra
 from oido.writers.atomic import write_atomically
 
 
@@ -144,9 +144,9 @@ class Storage:
             ) from error
 
     def delete(self, paths: Iterable[str]) -> None:
-        """Those that exist."""
+        """Those that exist. What cannot be deleted is left over, and counts no more."""
         for path in paths:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 os.unlink(self.full(path))
 
     def full(self, path: str) -> str:
@@ -155,8 +155,11 @@ class Storage:
 
     def lock(self) -> None:
         """Claim the folder for this process. Raises OptionError if another has it."""
-        os.makedirs(self.url, exist_ok=True)
-        self._lock = open(self.full("lock"), "ab")  # noqa: SIM115  # locked until the end
+        try:
+            os.makedirs(self.url, exist_ok=True)
+            self._lock = open(self.full("lock"), "ab")  # noqa: SIM115  # locked until the end
+        except OSError as error:
+            raise _write_error(self.url, error) from error
         try:
             _lock_file(self._lock)
         except OSError as error:
@@ -202,20 +205,40 @@ class _ObjectStore(Storage):
         self._root = self._files._strip_protocol(self.url)
 
     def read(self, path: str) -> bytes:
-        content: bytes = self._files.cat_file(f"{self._root}/{path}")
+        with self._reading(path):
+            content: bytes = self._files.cat_file(f"{self._root}/{path}")
         return content
+
+    @contextlib.contextmanager
+    def _reading(self, path: str) -> Iterator[None]:
+        """A store that does not answer is not one that has nothing there."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except Exception as error:
+            raise OidoError(f"{self.full(path)} cannot be read: {error}; try again") from error
 
     def write_new(self, path: str, content: bytes) -> None:
         target = f"{self._root}/{path}"
         try:
             # The store itself refuses an existing name, where it can (S3: If-None-Match).
             self._files.pipe_file(target, content, mode="create")
-        except FileExistsError:
-            raise
         except Exception as error:
-            if self._files.exists(target):
+            there = self._content(target)
+            if there == content:
+                return  # it arrived, and only the store's answer was lost on the way
+            if there is not None:
                 raise FileExistsError(target) from error
             raise _write_error(self.full(path), error) from error
+
+    def _content(self, target: str) -> bytes | None:
+        """What is there; None if there is nothing, or the store does not answer."""
+        try:
+            content: bytes = self._files.cat_file(target)
+        except Exception:
+            return None
+        return content
 
     @contextlib.contextmanager
     def open_new(self, path: str) -> Iterator[IO[Any]]:
@@ -242,14 +265,16 @@ class _ObjectStore(Storage):
 
     def names(self, folder: str) -> list[str]:
         try:
-            found = self._files.ls(f"{self._root}/{folder}", detail=False)
+            with self._reading(folder):
+                found = self._files.ls(f"{self._root}/{folder}", detail=False)
         except FileNotFoundError:
             return []
         return sorted(f"{folder}/{name.rsplit('/', 1)[-1]}" for name in found)
 
     def files(self, folder: str) -> dict[str, FileFacts]:
         try:
-            found = self._files.ls(f"{self._root}/{folder}", detail=True)
+            with self._reading(folder):
+                found = self._files.ls(f"{self._root}/{folder}", detail=True)
         except FileNotFoundError:
             return {}
         return {
@@ -261,7 +286,8 @@ class _ObjectStore(Storage):
         }
 
     def exists(self, path: str) -> bool:
-        return bool(self._files.exists(f"{self._root}/{path}"))
+        with self._reading(path):
+            return bool(self._files.exists(f"{self._root}/{path}"))
 
     def replace(self, path: str, content: bytes) -> None:
         try:
@@ -282,7 +308,7 @@ class _ObjectStore(Storage):
 
     def delete(self, paths: Iterable[str]) -> None:
         for path in paths:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(Exception):  # each store has errors of its own
                 self._files.rm_file(f"{self._root}/{path}")
 
     def full(self, path: str) -> str:

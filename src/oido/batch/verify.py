@@ -31,7 +31,7 @@ from oido.batch.run import Damage
 from oido.batch.sources import source_now
 from oido.batch.storage import FileFacts, Storage, is_remote, is_written_by, storage_of
 from oido.batch.units import EMBEDDINGS, TABLES, Part, RunSpec, Source
-from oido.errors import OptionError
+from oido.errors import OptionError, OutputError
 from oido.params import Detection, Selection
 
 
@@ -295,8 +295,13 @@ def delete_leftovers(url: str, older_than_seconds: float) -> dict[str, FileFacts
     try:
         found = leftovers(url, older_than_seconds)
         storage.delete(found)
+        kept = [path for path in found if storage.exists(path)]
     finally:
         storage.unlock()
+    if kept:
+        raise OutputError(
+            f"{storage.url}: {kept[0]} cannot be deleted ({len(kept)} files are left)"
+        )
     return found
 
 
