@@ -130,20 +130,12 @@ def _new_calibration(args: argparse.Namespace, model: AudioModel) -> tuple[Any, 
 
 
 def _existing_calibration(args: argparse.Namespace, model: AudioModel) -> Any:
-    from oido.heads import ScoreCalibration, ScoreTransformation
-    from oido.models.calibration_file import Calibration
+    from oido.heads import ScoreTransformation
+    from oido.models.calibration_file import Calibration, read_sigmoids
 
     if args.existing.suffix == ".json":
         return Calibration.read(args.existing)
     head = model.head_named(args.head)
-    try:
-        text = args.existing.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise OptionError(f"{args.existing} cannot be read: {reason}") from error
     transformation = ScoreTransformation[args.transformation]
-    try:
-        scores = ScoreCalibration.parse(text, len(head.labels), transformation, args.default_score)
-    except OptionError as error:
-        raise OptionError(f"{args.existing}: {error}") from error
+    scores = read_sigmoids(args.existing, len(head.labels), transformation, args.default_score)
     return Calibration.of(model, head, scores=scores, facts={"from": args.existing.name})

@@ -42,8 +42,9 @@ class Dataset(ClipSet, Sequence[Clip]):
     classes: the labels of events, sorted; a part of a dataset keeps those of the whole.
     multi_label: a clip may have several of them. left_out: what was named and cannot be used, with
     the reason. skipped: files that are no recordings. duplicates: files of the same content; they
-    share a group. Nothing is decoded until `check`, except for the length of recordings where
-    background between regions is wanted.
+    share a group. notes: sentences on folders that were passed over, on links to what is there
+    already, and on names that were spelled otherwise. Nothing is decoded until `check`, except for
+    the length of recordings where background between regions is wanted.
     """
 
     @classmethod
@@ -113,7 +114,8 @@ class Dataset(ClipSet, Sequence[Clip]):
         clips = [*self.clips, *more.clips]
         left_out, skipped = [*self.left_out, *more.left_out], [*self.skipped, *more.skipped]
         joined = self._of(Found(clips, left_out, skipped))
-        return replace(joined, classes=self.classes, multi_label=self.multi_label)
+        notes = (*self.notes, *more.notes())
+        return replace(joined, classes=self.classes, multi_label=self.multi_label, notes=notes)
 
     @classmethod
     def _of(cls, found: Found) -> Self:
@@ -130,6 +132,7 @@ class Dataset(ClipSet, Sequence[Clip]):
             tuple(found.left_out),
             tuple(found.skipped),
             tuple(duplicates),
+            found.notes(),
         )
 
     def __len__(self) -> int:
