@@ -209,7 +209,7 @@ def read_sigmoids(
     """
     text = read_text(path)
     lines = split_lines(text)
-    if len(lines) < n_labels and text != "\n".join(lines):  # the last label's line is empty
+    if len(lines) == n_labels - 1 and text != "\n".join(lines):  # the last label's line is empty
         lines.append("")
     for separator in ";\t":
         if any(separator in line for line in lines):
