@@ -65,11 +65,14 @@ def _decode_line(line: bytes) -> str:
     return line.decode("latin-1")  # which gives every byte a meaning
 
 
-def read_text(path: str | os.PathLike[str]) -> str:
-    """A file's text, as `decode_text` gives it. Raises OptionError if the file cannot be read."""
+def read_text(path: str | os.PathLike[str], size: int = -1) -> str:
+    """A file's text, as `decode_text` gives it; size: of the first bytes only.
+
+    Raises OptionError if the file cannot be read.
+    """
     try:
         with open(path, "rb") as file:
-            return decode_text(file.read())
+            return decode_text(file.read(size))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not a file name"
         raise OptionError(f"{path} cannot be read: {reason}") from error

@@ -213,6 +213,8 @@ LISTED = ("dawn.flac", "site/año.flac")
         ("a.csv", "file;site\ndawn.flac;a\n;\nsite/año.flac;b\n"),
         ("a.csv", "File,Site\ndawn.flac,a\nsite\\año.flac,b\n"),
         ("a.csv", 'sep=;\nx;"PATH"\n1;"dawn.flac"\n2;"site/año.flac"\n'),
+        ("a.csv", "dawn.flac\nsite/año.flac\n"),
+        ("a.csv", "1;dawn.flac\n2;site/año.flac\n"),
         ("a.tsv", "file\tsite\ndawn.flac\ta\nsite/año.flac\tb\n"),
         ("a.m3u", "#EXTM3U\n#EXTINF:30,Dawn\ndawn.flac\nsite/año.flac\n"),
         ("a.M3U8", "dawn.flac\nsite/a%C3%B1o.flac\n"),

@@ -273,3 +273,16 @@ def test_a_track_by_the_whole_name_and_in_another_form_or_case(tmp_path: Path) -
         "2 names were found in another Unicode form or letter case"
     ]
     assert data.notes[0] in str(data.check())
+
+
+def test_a_table_or_track_that_cannot_be_read_is_left_out(field: Path) -> None:
+    (field / "all.txt").write_text(
+        "Begin Time (s)\tEnd Time (s)\tBegin File\tMood\n1\t2\ta.wav\tx\n"
+    )
+    (field / "a.txt").symlink_to("nowhere.txt")
+    (field / "b.txt").write_text("1\t2\towl\n")
+    data = Dataset.from_label_tracks(field)
+    assert data.classes == ("owl",)
+    left_out = {Path(name).name: reason for name, reason in data.left_out}
+    assert "a.txt cannot be read: No such file" in left_out["a.wav"]
+    assert left_out["all.txt"].startswith("no column is called Annotation, Label or Species")

@@ -109,6 +109,8 @@ def test_a_file_that_is_no_table_names_the_line(file, content):
         "label,threshold\nSiren,40%\nAño,20 %\n",
         "Siren;0,4;;\nAño;0,2;;\n;;;\n",
         'label,threshold\nSiren,"0,4"\n"Año","0,2"\n',
+        "Class;Threshold\nSiren;0,4\nAño;0,2\n",
+        "Umbral;Label\n0,4;Siren\n0,2;Año\n",
     ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "cp1252"])

@@ -328,8 +328,12 @@ def _table_entries(path: str, text: str) -> list[str]:
     except csv.Error as error:
         raise OptionError(f"{path}: this list cannot be read ({error})") from error
     header = [name.lower() for name in lines[0]] if lines else []
-    column = header.index(_column(path, header))
-    return [row[column] for row in lines[1:] if len(row) > column and row[column]]
+    recordings = [count for count, cell in enumerate(header) if _is_recording(cell)]
+    if recordings and not {*header} & {*_COLUMNS}:  # no header, but a recording right away
+        column = recordings[0]
+    else:
+        column, lines = header.index(_column(path, header)), lines[1:]
+    return [row[column] for row in lines if len(row) > column and row[column]]
 
 
 def _line_entries(path: str, text: str, search: _Search) -> list[str]:

@@ -12,6 +12,7 @@ from oido.errors import OptionError
 
 _BEGINS = ("begin time (s)", "start_time", "start (s)", "start time (s)", "start", "onset")
 _ENDS = ("end time (s)", "end_time", "end (s)", "end time (s)", "end", "offset")
+_DURATIONS = ("delta time (s)", "duration (s)", "duration")
 _FILE_OFFSET = "file offset (s)"
 """Where Raven shows several recordings in a row: the time in the one that a selection begins in."""
 
@@ -32,6 +33,9 @@ _LABELS = (
     "scientific name",
 )
 """Raven leaves the naming to its users; these names are looked for in this order."""
+
+
+_HEAD_BYTES = 1 << 16
 
 
 class TrackError(ValueError):
@@ -88,8 +92,9 @@ def _rows(text: str) -> Iterator[Line]:
 
 
 def _timed(columns: Iterable[str]) -> tuple[str, str] | None:
-    """The columns of when a label begins and ends, if there are both."""
-    begin, end = (next((n for n in names if n in columns), "") for names in (_BEGINS, _ENDS))
+    """The columns of when a label begins, and ends or how long it is, if there are both."""
+    names = (_BEGINS, (*_ENDS, *_DURATIONS))
+    begin, end = (next((n for n in choices if n in columns), "") for choices in names)
     return (begin, end) if begin and end else None
 
 
@@ -110,12 +115,21 @@ def _read_lines(text: str, path: str) -> Track:
             reason = f"is not start, end and label between tabs: {line[:60]!r}"
             track.problems.append((where, reason))
             odd.append(f"line {number} {reason}")
+            if not readable and _is_header(line):  # else its columns would be taken for others
+                raise TrackError(odd[0]) from None
             continue
         readable += 1
         _add(track, Mark(start, end, label, where))
     if len(odd) > readable:
         raise TrackError(odd[0])
     return track
+
+
+def _is_header(line: str) -> bool:
+    """Whether a line has three cells or more, and no number: that of a table nobody knows."""
+    cells = [cell for cells in _divided(line) if len(cells) > 2 for cell in cells]
+    separated = any(line.count(sign) > 1 for sign in "\t;,")
+    return separated and not any(character.isdigit() for cell in cells for character in cell)
 
 
 def _interval(line: str) -> tuple[float, float, str]:
@@ -161,6 +175,7 @@ def _read_table(rows: Iterable[Line], columns: list[str], path: str) -> Track:
             named = f"{named}/{begin_file}"  # a path of the folder alone
         try:
             start, end = seconds(row[times[0]]), seconds(row[times[1]])
+            end += start if times[1] in _DURATIONS else 0
             if offset := row.get(_FILE_OFFSET, ""):
                 # Six digits: what such tables have, and what the subtraction leaves exact.
                 start, end = seconds(offset), round(seconds(offset) + end - start, 6)
@@ -209,7 +224,9 @@ def _add(track: Track, mark: Mark) -> None:
 def table_header(path: str) -> list[str]:
     """The names of a table's columns, in lower case; none if it has no times."""
     try:
-        columns = [cell.lower() for cell in next(_rows(read_text(path)), Line(0, [])).cells]
+        columns = [
+            cell.lower() for cell in next(_rows(read_text(path, _HEAD_BYTES)), Line(0, [])).cells
+        ]
     except (OptionError, csv.Error):
         return []
     return columns if _timed(columns) else []

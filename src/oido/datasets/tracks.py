@@ -74,11 +74,15 @@ def _labelled(pairs: _Pairs, found: Found) -> dict[str, _Labels | None]:
     for recording, paths in pairs.tracks.items():
         try:
             tables.append((recording, [parse_track(path) for path in paths]))
-        except TrackError as error:
+        except (TrackError, OptionError) as error:
             reason = f"{os.path.basename(paths[0])}: {error}"
             found.left_out.append(LeftOut(recording, reason))
             labelled[recording] = None
-    tables += [(None, [parse_track(path)]) for path in pairs.lists]
+    for path in pairs.lists:
+        try:
+            tables.append((None, [parse_track(path)]))
+        except (TrackError, OptionError) as error:
+            found.left_out.append(LeftOut(path, str(error)))
     for beside, parsed in tables:
         for track in parsed:
             problems, touched = list(track.problems), [beside] if beside else []

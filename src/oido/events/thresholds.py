@@ -93,9 +93,12 @@ def _cells(line: str, separator: str) -> list[str]:
 def _header_columns(line: str) -> tuple[int, int] | None:
     """Where labels and thresholds stand, if the line is a header."""
     names = [name.lower() for name in _cells(line, separator_of(line))]
-    if "label" not in names or "threshold" not in names:
-        return None
-    return names.index("label"), names.index("threshold")
+    for one, other, is_label in (("label", "threshold", True), ("threshold", "label", False)):
+        if one in names and (other in names or len(names) == 2):
+            first = names.index(one)
+            second = names.index(other) if other in names else 1 - first
+            return (first, second) if is_label else (second, first)
+    return None
 
 
 def _pair(line: str, separator: str, columns: tuple[int, int] | None) -> tuple[str, float] | None:
