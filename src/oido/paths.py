@@ -179,6 +179,8 @@ class NameFinder:
 
     def find(self, path: str) -> str | None:
         """The path of the one that can be meant, or None."""
+        if self.is_there(path):
+            return path
         choices = list(dict.fromkeys((path, path.replace("\\", "/"))))
         for choice in (*choices, *_as_bytes(choices)):
             if self.is_there(choice):

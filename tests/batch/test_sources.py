@@ -36,7 +36,8 @@ def test_a_file_named_outright_is_always_tried(tree: Path) -> None:
 
 
 def test_each_recording_counts_once(tree: Path) -> None:
-    found = find_recordings([str(tree / "b.wav"), str(tree), str(tree / "*.wav")])
+    named = str(tree / "b.wav")
+    found = find_recordings([named, named, str(tree), str(tree / "*.wav")])
     assert [Path(r.path).name for r in found] == ["b.wav", "a.FLAC", "c.mp3"]
 
 

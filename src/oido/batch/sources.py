@@ -69,11 +69,12 @@ class _Search:
         self.passed_over: list[str] = []
         self._repeated: list[str] = []
         self._path_of: dict[str, str] = {}
+        self._real_of: dict[str, str] = {}
 
     def recordings(self, path: str, *, is_listed: bool = False) -> list[Recording]:
         """Those of a path that were not found before; an entry of a list fails by itself."""
         found = path if path == "-" else self.names.find(path)
-        root, files = os.path.dirname(path), [(path, os.path.realpath(path))]
+        root, files = os.path.dirname(path), [(path, self._real(path))]
         if found is not None and os.path.isdir(found):
             below = walk(found, _is_recording)
             self.passed_over += below.passed_over
@@ -83,7 +84,7 @@ class _Search:
             elif not is_listed:
                 raise OptionError(f"{path}: no recordings in this folder (such as .wav or .mp3)")
         elif found is not None:
-            root, files = os.path.dirname(found), [(found, os.path.realpath(found))]
+            root, files = os.path.dirname(found), [(found, self._real(found))]
         elif pattern := _pattern(path, self.names.is_there, is_listed):
             matches = [
                 match
@@ -92,7 +93,7 @@ class _Search:
             ]
             if matches:
                 root = os.path.commonpath([os.path.dirname(match) for match in matches])
-                files = [(match, os.path.realpath(match)) for match in matches]
+                files = [(match, self._real(match)) for match in matches]
             elif not is_listed and ("*" in path or not _is_recording(path)):
                 raise OptionError(f"{path}: no file fits this pattern")
         return [
@@ -103,12 +104,22 @@ class _Search:
 
     def is_new(self, place: str, path: str) -> bool:
         """Whether nothing was found there before; place: without links."""
-        full = path if is_remote(path) else os.path.abspath(path)
         before = self._path_of.get(place)
-        self._path_of.setdefault(place, full)
-        if before not in (None, full):
+        if before is None:
+            self._path_of[place] = path
+            return True
+        if os.path.abspath(before) != os.path.abspath(path):
             self._repeated.append(path)
-        return before is None
+        return False
+
+    def _real(self, path: str) -> str:
+        """The path without links; most recordings of a list share a folder."""
+        if os.path.islink(path):
+            return os.path.realpath(path)
+        folder, name = os.path.split(path)
+        if folder not in self._real_of:
+            self._real_of[folder] = os.path.realpath(folder or os.curdir)
+        return os.path.normpath(os.path.join(self._real_of[folder], name))
 
     def report(self, on_message: OnMessage | None) -> None:
         """What people should know, a sentence each."""

@@ -131,7 +131,7 @@ def _micro(fraction: str | None) -> int:
 
 
 def _dates(name: str) -> Iterator[NameTime]:
-    for found in _SPACE_FOR_ZERO.finditer(name):
+    for found in _SPACE_FOR_ZERO.finditer(name if " " in name else ""):
         if " " in found[0] and (
             time := moment(found.groups()[:6], None, offset_of(found[7] or ""))
         ):
@@ -165,7 +165,7 @@ def _dates(name: str) -> Iterator[NameTime]:
 
 
 def _serial_and_time(name: str) -> Iterator[NameTime]:
-    for found in _SERIAL_AND_TIME.finditer(name):
+    for found in _SERIAL_AND_TIME.finditer(name if "." in name else ""):
         if (time := _short_year(found[1])) is not None:
             yield NameTime(time)
 
