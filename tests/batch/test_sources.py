@@ -66,6 +66,13 @@ def test_a_file_with_pattern_signs_in_its_name_is_a_file(tmp_path: Path) -> None
     assert [r.path for r in find_recordings([str(path)])] == [str(path)]
 
 
+def test_a_folder_of_trash_alone_says_so(tmp_path: Path) -> None:
+    (tmp_path / "card" / ".Trashes").mkdir(parents=True)
+    (tmp_path / "card" / ".Trashes" / "a.wav").write_bytes(b"x")
+    with pytest.raises(OptionError, match=r"no recordings .*; 1 folder was passed over .*Trashes"):
+        find_recordings([str(tmp_path / "card")])
+
+
 def test_standard_input_is_kept() -> None:
     assert [r.path for r in find_recordings(["-"])] == ["-"]
 

@@ -311,3 +311,10 @@ def test_a_bad_label_costs_its_row_and_no_gap_of_its_recording_is_background(des
         "the label is empty",
         "the label 'a/b' has a slash in it",
     ]
+
+
+def test_the_table_of_a_folder_is_found_in_another_letter_case(desk: Path) -> None:
+    (desk / "Clips.CSV").write_text("file,label\na.wav,owl\n")
+    data = Dataset.load(desk)
+    assert said(data) == [("a.wav", ("owl",))]
+    assert data.notes[0].startswith("1 name was found in another Unicode form or letter case")

@@ -126,6 +126,7 @@ def test_tags_in_their_order() -> None:
     in_order = [
         {"guano_timestamp": "2001-01-01T00:00:00Z"},
         {"wamd_timestamp": "2002-01-01 00:00:00"},
+        {"RecordingStart": "2002-06-01T00:00:00+1000"},
         {"comment": "Recorded at 00:00:00 01/01/2003 (UTC) by AudioMoth 1"},
         {"origination_date": "2004-01-01", "origination_time": "00:00:00"},
         {"com.apple.quicktime.creationdate": "2005-01-01T00:00:00Z"},
@@ -137,7 +138,7 @@ def test_tags_in_their_order() -> None:
         assert time_in_tags(tags_from_there) == time_in_tags(first)
 
 
-@pytest.mark.parametrize("key", ["guano_timestamp", "wamd_timestamp"])
+@pytest.mark.parametrize("key", ["guano_timestamp", "wamd_timestamp", "recordingstart"])
 def test_a_recorders_time_with_a_zone_goes_before_a_name_without_one(key: str) -> None:
     with_zone, without = ({key: f"2023-10-15T06:30:00{zone}"} for zone in ("-03:00", ""))
     clock = Clock(zone="+01:00")

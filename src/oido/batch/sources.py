@@ -82,7 +82,10 @@ class _Search:
             if below.files:
                 root, files = found, below.files
             elif not is_listed:
-                raise OptionError(f"{path}: no recordings in this folder (such as .wav or .mp3)")
+                passed_over = "".join(f"; {note}" for note in passed_over_note(below.passed_over))
+                raise OptionError(
+                    f"{path}: no recordings in this folder (such as .wav or .mp3){passed_over}"
+                )
         elif found is not None:
             root, files = os.path.dirname(found), [(found, self._real(found))]
         elif pattern := _pattern(path, self.names.is_there, is_listed):

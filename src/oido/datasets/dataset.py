@@ -21,6 +21,7 @@ from oido.datasets.splits import fold_numbers, test_mask, test_parts
 from oido.datasets.tables import TABLE_SUFFIXES, listed_clips
 from oido.datasets.tracks import has_tracks, tracked_clips
 from oido.errors import OptionError
+from oido.paths import NameFinder, respelled_note
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -99,9 +100,11 @@ class Dataset(ClipSet, Sequence[Clip]):
             if os.path.splitext(name)[1].lower() not in TABLE_SUFFIXES:
                 raise OptionError(f"{name}: a dataset is a folder, or a table such as clips.csv")
             return cls.from_table(name)
-        tables = (os.path.join(_folder(name), table) for table in _LISTS)
-        if table := next(filter(os.path.isfile, tables), None):
-            return cls.from_table(table)
+        names, folder = NameFinder(os.path.isfile), _folder(name)
+        tables = (names.find(os.path.join(folder, table)) for table in _LISTS)
+        if table := next(filter(None, tables), None):
+            data = cls.from_table(table)
+            return replace(data, notes=(*respelled_note(names.respelled), *data.notes))
         return cls.from_label_tracks(name) if has_tracks(name) else cls.from_folder(name)
 
     def with_background(self, path: str | os.PathLike[str]) -> Self:

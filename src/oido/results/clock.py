@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """When recordings began: from their names, from tags inside them, or, on request, from the disk.
 
-Names come first (`oido.results.name_time`), then tags in this order: GUANO and WAMD of bat and bird
-recorders, AudioMoth's comment, the origination of Broadcast WAV, creation times of QuickTime, MP4
-and Matroska, dates. The first three go before a name if they tell a zone and it does not.
+Names come first (`oido.results.name_time`), then tags in this order: GUANO, WAMD, Frontier Labs'
+RecordingStart, AudioMoth's comment, the origination of Broadcast WAV, creation times of QuickTime,
+MP4 and Matroska, dates. The first four go before a name if they tell a zone and it does not.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _ISO = re.compile(
     r"(\d{4})[-:/.](\d\d)[-:/.](\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?"
     r"\s*(Z|[+-]\d\d(?::?\d\d)?)?"
 )
-_RECORDERS = ("guano_timestamp", "wamd_timestamp")
+_RECORDERS = ("guano_timestamp", "wamd_timestamp", "recordingstart")  # the last: Frontier Labs
 _DATES = ("com.apple.quicktime.creationdate", "creation_time", "timestamp", "date", "icrd")
 """Tags that hold a date and a time, the most trustworthy first."""
 
