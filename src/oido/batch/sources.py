@@ -70,6 +70,7 @@ class _Search:
         self._repeated: list[str] = []
         self._path_of: dict[str, str] = {}
         self._real_of: dict[str, str] = {}
+        self._stores: dict[str, NameFinder] = {}
 
     def recordings(self, path: str, *, is_listed: bool = False) -> list[Recording]:
         """Those of a path that were not found before; an entry of a list fails by itself."""
@@ -104,6 +105,13 @@ class _Search:
             for file, real in files
             if self.is_new(real, file)
         ]
+
+    def names_in_store(self, url: str, files: Any) -> NameFinder:
+        """Finds names behind a protocol; a folder there is listed once for all that is missing."""
+        protocol = url.split("://", 1)[0]
+        if protocol not in self._stores:
+            self._stores[protocol] = NameFinder(files.exists, partial(_names_in, files))
+        return self._stores[protocol]
 
     def is_new(self, place: str, path: str) -> bool:
         """Whether nothing was found there before; place: without links."""
@@ -254,7 +262,7 @@ def _remote_infos(files: Any, url: str, search: _Search, is_listed: bool) -> dic
     except Exception:
         if is_web:
             raise
-        names = NameFinder(files.exists, partial(_names_in, files))
+        names = search.names_in_store(url, files)
         there = names.find(url)
         if there is not None:
             search.names.respelled.update(names.respelled)

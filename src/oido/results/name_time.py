@@ -31,7 +31,7 @@ _DATE_AND_TIME = re.compile(
     r"(?:[.,](?P<fraction>\d+)|_(?P<microseconds>\d{6})|(?P<digits>\d{3}|\d{6}))?)?"
     r"(?:[ _\u202f]?(?P<half>[AP])\.?M\b\.?)?"
     r"(?P<zone>Z(?![A-Z])|[ _]?(?:UTC|GMT)(?:[+-]\d\d?(?::?\d\d)?)?(?![A-Z])"
-    r"|[+-]\d\d(?::?\d\d)?)?(?!\d)",
+    r"|[+-]\d\d(?::?\d\d)?(?!\d|\.\d))?(?!\d)",  # with a point behind, it is a place on earth
     re.IGNORECASE,
 )
 _SPACE_FOR_ZERO = re.compile(
