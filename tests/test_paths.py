@@ -96,8 +96,9 @@ def test_a_file_by_two_paths_is_one_and_a_link_to_nothing_stays(tmp_path: Path) 
     assert found.repeated == [str(tmp_path / "in" / name) for name in ("0.wav", "b.wav")]
 
 
-def test_a_folder_that_cannot_be_read_has_no_files(tmp_path: Path) -> None:
-    assert walk(str(tmp_path / "none")).files == []
+def test_a_folder_that_cannot_be_read_is_known(tmp_path: Path) -> None:
+    found = walk(str(tmp_path / "none"))
+    assert (found.files, found.unreadable) == ([], [str(tmp_path / "none")])
 
 
 def test_links_to_what_stands_beside(tmp_path: Path) -> None:

@@ -57,19 +57,21 @@ class Walk:
     """The files below a folder, in order of names, those of a folder before its folders.
 
     files: paths, and the same without links. passed_over: folders (`is_passed_over`). repeated:
-    links to files and folders that are there by another path.
+    links to files and folders that are there by another path. unreadable: folders whose files
+    nobody knows.
     """
 
     files: list[tuple[str, str]] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
 
 
 def walk(folder: str, accept: Callable[[str], bool] = lambda name: True) -> Walk:
     """Every file below a folder whose name is accepted, once; hidden ones are left out.
 
     What is linked is found by its own path, if that is below the folder, else by the first link.
-    A link to a folder that the walk is in ends there. Folders that cannot be read have no files.
+    A link to a folder that the walk is in ends there.
     """
     root = os.path.realpath(folder)
     walker = _Walker(accept, {root})
@@ -111,7 +113,7 @@ class _Walker:
         waiting = [(folder, real)]
         while waiting:
             path, real = waiting.pop()
-            for entry in _entries(path):
+            for entry in self._entries(path):
                 if not _is_folder(entry):
                     self._add_file(entry, real)
                 elif is_passed_over(entry.name):
@@ -122,6 +124,14 @@ class _Walker:
                     self.seen.add(below)
                     waiting.append((entry.path, below))
 
+    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(folder) as entries:
+                return list(entries)
+        except OSError:
+            self.found.unreadable.append(folder)
+            return []
+
     def _add_file(self, entry: os.DirEntry[str], real: str) -> None:
         if entry.name.startswith(".") or not self._accept(entry.name):
             return
@@ -129,14 +139,6 @@ class _Walker:
             self.linked_files.append(entry.path)
         else:
             self.found.files.append((entry.path, os.path.join(real, entry.name)))
-
-
-def _entries(folder: str) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError:
-        return []
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -73,6 +73,22 @@ def test_a_folder_of_trash_alone_says_so(tmp_path: Path) -> None:
         find_recordings([str(tmp_path / "card")])
 
 
+def test_a_folder_that_cannot_be_read_is_a_failure(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may read everything, as in a container, meets no such folder: hence the patch."""
+    scandir = os.scandir
+
+    def refuse(folder: str) -> object:
+        if os.path.basename(folder) == "er":
+            raise PermissionError(folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = find_recordings([str(tree)])
+    assert [r.relative for r in found] == ["a.FLAC", "b.wav", str(Path("deep/er"))]
+
+
 def test_standard_input_is_kept() -> None:
     assert [r.path for r in find_recordings(["-"])] == ["-"]
 

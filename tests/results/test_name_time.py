@@ -118,6 +118,8 @@ def test_an_offset_or_a_number_is_told_with_both_readings() -> None:
     aware, local = at(2022, 11, 25, 13, 25), at(2022, 11, 25, 9, 25)
     assert reading == Reading(aware, "name", "two readings", local)
     assert clock.read("20221125_102500-03.WAV") == Reading(local, "name", "two readings", aware)
+    west = Clock(zone="America/Sao_Paulo").read("20221125_102500-0300.WAV")
+    assert west == Reading(aware, "name"), "both readings are one"
     assert clock.read("20221125_102500-0017.WAV") == Reading(local, "name")
     assert clock.read("20221125_102500-17.WAV") == Reading(local, "name")
     assert time_in_name("20221125_102500-0300.WAV") == datetime(2022, 11, 25, 10, 25)

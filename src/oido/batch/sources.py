@@ -80,8 +80,10 @@ class _Search:
             below = walk(found, _is_recording)
             self.passed_over += below.passed_over
             self._repeated += below.repeated
-            if below.files:
-                root, files = found, below.files
+            # A folder that cannot be read becomes a failure, which says why.
+            unreadable = [(folder, self._real(folder)) for folder in below.unreadable]
+            if below.files or unreadable:
+                root, files = found, [*below.files, *unreadable]
             elif not is_listed:
                 passed_over = "".join(f"; {note}" for note in passed_over_note(below.passed_over))
                 raise OptionError(
@@ -230,11 +232,13 @@ def _local(path: str) -> Source:
     return Source(name, location, status.st_size, moment)
 
 
-def _find_remote(url: str, search: _Search, is_listed: bool) -> Iterator[Source]:
+def _find_remote(
+    url: str, search: _Search | None = None, is_listed: bool = False
+) -> Iterator[Source]:
     files = filesystem_of(url)
     protocol = url.split("://", 1)[0]
     try:
-        infos = _remote_infos(files, url, search, is_listed)
+        infos = _remote_infos(files, url, search or _Search(), is_listed)
     except FileNotFoundError:
         yield Source(url, url, 0, "")  # its failure says why
         return

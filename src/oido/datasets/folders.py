@@ -41,6 +41,7 @@ def files_below(folder: str, found: Found) -> list[str]:
     below = walk(folder)
     found.passed_over += below.passed_over
     found.repeated += below.repeated
+    found.left_out += [LeftOut(path, "this folder cannot be read") for path in below.unreadable]
     return [path for path, _ in below.files]
 
 

@@ -192,6 +192,8 @@ class Clock:
         if not time.kind or (time.kind == "number" and time.time.hour > 0):
             return reading
         other = None if time.other is None else self._in_utc(time.other, "name").at
+        if other == reading.at:  # the zone that was named is that offset
+            return reading
         zoned = [self._in_utc(t, "tags").at for t in _tag_times(tags) if t.tzinfo is not None]
         for at in (reading.at, other):
             if any(at and t and abs(at - t) <= _NEAR for t in zoned):
