@@ -96,6 +96,35 @@ def test_a_file_by_two_paths_is_one_and_a_link_to_nothing_stays(tmp_path: Path) 
     assert found.repeated == [str(tmp_path / "in" / name) for name in ("0.wav", "b.wav")]
 
 
+FOLDERS = ("in", "in/a", "in/a/b", "in/c", "in/.git", "out", "out/d")
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(FOLDERS), st.sampled_from("xyz")), max_size=8),
+    st.lists(
+        st.tuples(st.sampled_from(FOLDERS), st.sampled_from("lmn"), st.sampled_from(FOLDERS)),
+        max_size=6,
+    ),
+)
+def test_any_tree_of_folders_and_links_is_walked_once(
+    files: list[tuple[str, str]], links: list[tuple[str, str, str]]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(os.path.realpath(folder))
+        for name in FOLDERS:
+            (root / name).mkdir(exist_ok=True)
+        plant(root, *(f"{below}/{name}.wav" for below, name in files))
+        for below, name, target in links:
+            if not (root / below / name).is_symlink():
+                (root / below / name).symlink_to(root / target, target_is_directory=True)
+        found = walk(str(root / "in")).files
+        places = [real for _, real in found]
+        assert len(set(places)) == len(places)
+        assert [os.path.realpath(path) for path, _ in found] == places
+        own = {str(root / below / f"{name}.wav") for below, name in files if below != "in/.git"}
+        assert {path for path in own if path.startswith(f"{root}/in/")} <= {p for p, _ in found}
+
+
 def test_a_folder_that_cannot_be_read_is_known(tmp_path: Path) -> None:
     found = walk(str(tmp_path / "none"))
     assert (found.files, found.unreadable) == ([], [str(tmp_path / "none")])
