@@ -15,7 +15,6 @@ import csv
 import enum
 import io
 import math
-import os
 import struct
 from dataclasses import dataclass
 from typing import Literal
@@ -23,7 +22,6 @@ from typing import Literal
 from oido.errors import OptionError
 
 _SHOWN_CHARACTERS = 80
-_MOST_BYTES = 8 << 20
 
 NON_EVENTS = frozenset({"background", "noise", "other", "silence"})
 """Names, in any case, of classes that were taught as the absence of events."""
@@ -163,23 +161,6 @@ class Head:
         if self.score_threshold is not None:
             rounded = _float32("score threshold", self.score_threshold)
             object.__setattr__(self, "score_threshold", rounded)
-
-
-def read_text(path: str | os.PathLike[str], kind: str) -> str:
-    """The text of a file of a user that says something of a head, its lines ended by ``\\n``.
-
-    kind: how messages call the file. Raises OptionError.
-    """
-    try:
-        with open(path, "rb") as file:
-            content = file.read(_MOST_BYTES + 1)  # a device may have no end
-        text = content.decode("utf-8-sig")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise OptionError(f"{kind} {path} cannot be read: {reason}") from error
-    if len(content) > _MOST_BYTES:
-        raise OptionError(f"{kind} {path} cannot be read: it has more than {_MOST_BYTES >> 20} MB")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def parse_thresholds(text: str) -> tuple[tuple[str, float], ...]:

@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from oido.batch.sources import find_recordings, find_sources
+from oido.batch.units import Source
 from oido.errors import OptionError
 
 
@@ -53,7 +57,8 @@ def test_a_file_named_outright_is_always_tried(tree: Path) -> None:
 
 
 def test_each_recording_counts_once(tree: Path) -> None:
-    found = find_recordings([str(tree / "b.wav"), str(tree), str(tree / "*.wav")])
+    named = str(tree / "b.wav")
+    found = find_recordings([named, named, str(tree), str(tree / "*.wav")])
     assert [Path(r.path).name for r in found] == ["b.wav", "a.FLAC", "c.mp3"]
 
 
@@ -80,6 +85,29 @@ def test_a_file_with_pattern_signs_in_its_name_is_a_file(tmp_path: Path) -> None
     path = tmp_path / "take [1].wav"
     path.write_bytes(b"x")
     assert [r.path for r in find_recordings([str(path)])] == [str(path)]
+
+
+def test_a_folder_of_trash_alone_says_so(tmp_path: Path) -> None:
+    (tmp_path / "card" / ".Trashes").mkdir(parents=True)
+    (tmp_path / "card" / ".Trashes" / "a.wav").write_bytes(b"x")
+    with pytest.raises(OptionError, match=r"no recordings .*; 1 folder was passed over .*Trashes"):
+        find_recordings([str(tmp_path / "card")])
+
+
+def test_a_folder_that_cannot_be_read_is_a_failure(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may read everything, as in a container, meets no such folder: hence the patch."""
+    scandir = os.scandir
+
+    def refuse(folder: str) -> object:
+        if os.path.basename(folder) == "er":
+            raise PermissionError(folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = find_recordings([str(tree)])
+    assert [r.relative for r in found] == ["a.FLAC", "b.wav", str(Path("deep/er"))]
 
 
 def test_standard_input_is_kept() -> None:
@@ -130,7 +158,7 @@ def test_an_address_of_a_file_may_stand_in_a_list_and_name_one(tree: Path, tmp_p
         ("a.txt", b"# nothing\n\n", "this list is empty"),
         ("a.csv", b"file\n", "this list is empty"),
         ("a.csv", b"", "has no column named file or path"),
-        ("a.txt", b"caf\xe9.wav\n", "this list cannot be read"),
+        ("a.csv", b'file\n"' + b"x" * 200_000, "this list cannot be read"),
         ("a.parquet", b"no parquet", "this list cannot be read"),
         ("b.txt", None, "no such list"),
     ],
@@ -148,3 +176,193 @@ def test_a_list_that_names_nothing_is_one_sentence(
 def test_an_archive_cannot_be_standard_input() -> None:
     with pytest.raises(OptionError, match="cannot hear standard input"):
         find_sources(["-"])
+
+
+BRACKETS = ("20181101_000006_REC [-27.3866 152.8761].flac", "XC753250-2022_06_29[1]magpie.flac")
+
+
+@pytest.fixture
+def cards(tmp_path: Path) -> Path:
+    """Names with the signs of patterns, and beside them what they would fit as patterns."""
+    for name in (
+        *BRACKETS,
+        "XC753250-2022_06_291magpie.flac",
+        "what.flac",
+        "a [1]/b.wav",
+        "a 1/c.wav",
+    ):
+        path = tmp_path / "rec" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return tmp_path
+
+
+def names(found: list[Source]) -> list[str]:
+    return [Path(source.location).name for source in found]
+
+
+def listed(folder: Path, *entries: str, name: str = "list.txt") -> list[Source]:
+    (folder / name).write_text("\n".join(entries) + "\n", encoding="utf-8")
+    return find_sources([str(folder / name)])
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "rec/20181101_050000_REC [-27.3866 152.8761].flac",
+        "rec/X[1].flac",
+        "rec/wh?t.flac",
+        "gone.wav",
+    ],
+)
+def test_a_missing_entry_of_a_list_is_one_failed_recording_and_no_other_one(
+    cards: Path, missing: str
+) -> None:
+    found = listed(cards, *(f"rec/{name}" for name in BRACKETS), missing, "rec/what.flac")
+    assert names(found) == [*BRACKETS, Path(missing).name, "what.flac"]
+    assert [source.size for source in found] == [1, 1, 0, 1]
+    (cards / "rec" / BRACKETS[1]).unlink()  # as a pattern it would be the one beside it
+    found = listed(cards, f"rec/{BRACKETS[1]}")
+    assert [(source.location, source.size) for source in found] == [
+        (str(cards / "rec" / BRACKETS[1]), 0)
+    ]
+
+
+def test_an_entry_that_holds_nothing_fails_alone(cards: Path) -> None:
+    (cards / "empty").mkdir()
+    found = listed(cards, "empty", "rec/*.nothing", "rec/what.flac")
+    assert names(found) == ["empty", "*.nothing", "what.flac"]
+
+
+def test_folders_with_brackets_are_themselves_in_a_pattern(cards: Path) -> None:
+    found = find_recordings([str(cards / "rec" / "a [1]" / "*.wav")])
+    assert [Path(r.path).name for r in found] == ["b.wav"]
+    assert names(listed(cards, "rec/a [1]/*.wav", "rec/a [1]")) == ["b.wav"]
+
+
+def test_a_missing_recording_with_brackets_does_not_end_a_run(cards: Path) -> None:
+    path = str(cards / "REC [-27.3866 152.8761].flac")
+    assert [r.path for r in find_recordings([path])] == [path]
+    assert len(find_recordings([str(cards / "rec" / "wh[a-z]t.flac")])) == 1
+
+
+LISTED = ("dawn.flac", "site/año.flac")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.txt", "dawn.flac\nsite/año.flac\n"),
+        ("a.txt", '"dawn.flac"\n\n  site\\año.flac  \n'),
+        ("a.txt", "name\tfile\n1\tdawn.flac\n2\tsite/año.flac\n"),
+        ("a.csv", "file;site\ndawn.flac;a\n;\nsite/año.flac;b\n"),
+        ("a.csv", "File,Site\ndawn.flac,a\nsite\\año.flac,b\n"),
+        ("a.csv", 'sep=;\nx;"PATH"\n1;"dawn.flac"\n2;"site/año.flac"\n'),
+        ("a.csv", "dawn.flac\nsite/año.flac\n"),
+        ("a.csv", "1;dawn.flac\n2;site/año.flac\n"),
+        ("a.tsv", "file\tsite\ndawn.flac\ta\nsite/año.flac\tb\n"),
+        ("a.m3u", "#EXTM3U\n#EXTINF:30,Dawn\ndawn.flac\nsite/año.flac\n"),
+        ("a.M3U8", "dawn.flac\nsite/a%C3%B1o.flac\n"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lists_of_other_programs(
+    tmp_path: Path, name: str, text: str, encoding: str, end: str
+) -> None:
+    for recording in LISTED:
+        (tmp_path / recording).parent.mkdir(exist_ok=True)
+        (tmp_path / recording).write_bytes(b"x")
+    (tmp_path / name).write_bytes(text.replace("\n", end).encode(encoding))
+    found = find_sources([str(tmp_path / name)])
+    assert [(s.location, s.size) for s in found] == [(str(tmp_path / n), 1) for n in LISTED]
+
+
+def test_a_stream_in_an_m3u8_is_no_list(tmp_path: Path) -> None:
+    path = tmp_path / "live.m3u8"
+    path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\na.ts\n")
+    assert [s.location for s in find_sources([str(path)])] == [str(path)]
+
+
+def test_names_in_lists_are_names_first(tmp_path: Path) -> None:
+    odd = ("#1.wav", " lead.wav", '"q".wav', "50%20.wav", "a\\b.wav")
+    for name in odd:
+        (tmp_path / name).write_bytes(b"x")
+    found = listed(tmp_path, *odd, "# a comment", "#none.wav")
+    assert [s.location for s in found] == [str(tmp_path / name) for name in odd]
+
+
+def test_names_in_another_form_or_case_are_found_and_told(tmp_path: Path) -> None:
+    there = unicodedata.normalize("NFD", "mañana.wav")
+    for name in (there, "DAWN.WAV"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "l.txt").write_text("mañana.wav\ndawn.wav\n", encoding="utf-8")
+    told: list[str] = []
+    found = find_sources([str(tmp_path / "l.txt")], told.append)
+    assert names(found) == [there, "DAWN.WAV"]
+    assert [text.split(":")[0] for text in told] == [
+        "2 names were found in another Unicode form or letter case"
+    ]
+    assert [r.path for r in find_recordings([str(tmp_path / "dawn.wav")])] == [
+        str(tmp_path / "DAWN.WAV")
+    ]
+
+
+def test_trash_is_passed_over_links_are_followed_once_and_both_are_told(tree: Path) -> None:
+    for name in (".Trash-1000/files/t.wav", "$RECYCLE.BIN/t.wav", "__MACOSX/t.wav"):
+        (tree / name).parent.mkdir(parents=True)
+        (tree / name).write_bytes(b"x")
+    (tree / "deep" / "again").symlink_to(tree, target_is_directory=True)
+    (tree / "z.wav").symlink_to(tree / "b.wav")
+    told: list[str] = []
+    found = find_recordings([str(tree), str(tree / "z.wav")], told.append)
+    assert [Path(r.path).name for r in found] == ["a.FLAC", "b.wav", "c.mp3"]
+    assert told[0].startswith("3 folders were passed over (hidden, trash or another program's): ")
+    assert told[1].startswith("3 paths lead to what is there by another, and count once: ")
+    assert len(find_sources([str(tree), str(tree / "z.wav")])) == 3
+    assert [Path(r.path).name for r in find_recordings([str(tree / "**" / "*.wav")])] == ["b.wav"]
+
+
+@pytest.mark.parametrize(
+    "named", ["rec [1]/*.wav", "rec [1]", "rec [1]/TAKE [2].wav", "rec [1]/take [2].wav"]
+)
+def test_names_are_names_in_a_store_too(named: str) -> None:
+    import fsspec
+
+    store = fsspec.filesystem("memory")
+    for name in ("rec [1]/take [2].wav", "rec 1/take 2.wav", "rec [1]/.Trash/x.wav"):
+        store.pipe_file(f"/names/{name}", b"x")
+    try:
+        found = find_sources([f"memory://names/{named}"])
+        assert [s.location for s in found] == ["memory://names/rec [1]/take [2].wav"]
+        store.pipe_file("/names/l.txt", b"rec [1]/gone [2].wav\nrec [1]/*.none\nrec 1/take 2.wav\n")
+        found = find_sources(["memory://names/l.txt"])
+        assert [(s.location.rpartition("/")[2], s.size) for s in found] == [
+            ("gone [2].wav", 0),
+            ("*.none", 0),
+            ("take 2.wav", 1),
+        ]
+    finally:
+        store.rm("/names", recursive=True)
+
+
+ENTRY = st.text(
+    st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"], exclude_characters="/"), min_size=1
+).filter(lambda name: name.strip(" .") and len(name.encode()) < 200)
+
+
+@given(ENTRY, st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_name_that_exists_is_that_file_in_a_list(
+    tmp_path: Path, name: str, encoding: str
+) -> None:
+    path = tmp_path / f"{name}.wav"
+    path.write_bytes(b"x")
+    try:
+        (tmp_path / "l.txt").write_bytes(f"{path.name}\ngone [{name}].wav\n".encode(encoding))
+        found = find_sources([str(tmp_path / "l.txt")])
+        assert (found[0].location, found[0].size) == (os.path.abspath(path), 1)
+        assert [s.size for s in found[1:]] in ([], [0]), "gone is a failure or a pattern of none"
+        assert find_recordings([str(path)])[0].path == str(path)
+    finally:
+        path.unlink()

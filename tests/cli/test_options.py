@@ -150,3 +150,20 @@ def test_doubts_are_a_line_each(tmp_path: Path, capsys: pytest.CaptureFixture[st
     first, second = capsys.readouterr().err.splitlines()
     assert first.startswith("oido: the time of 1 recording came twice")
     assert second.startswith("oido: the times of 3 recordings come from a clock that was not set")
+
+
+def test_two_readings_are_told_with_an_example(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("duckdb")
+    folder = folder_of(tmp_path / "results", "20221125_102500-0300.WAV", "180801_0007.wav")
+    args = results_parser().parse_args([folder])
+    open_results(args, prints_doubts=True).close()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("oido: the times of 2 recordings can be read in two ways")
+    offset = "2022-11-25 13:25:00+00:00, or of 2022-11-25 10:25:00+00:00; --time-pattern says which"
+    number = "2018-08-01 00:07:00+00:00, or of no time of day; --time-pattern says which"
+    assert line.endswith((offset, number))
+    folder = folder_of(tmp_path / "sure", "20221125_102500-0300.WAV", "20221125_102500+0300.WAV")
+    open_results(results_parser().parse_args([folder]), prints_doubts=True).close()
+    assert capsys.readouterr().err == ""

@@ -107,3 +107,50 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     file = record(tmp_path / "a.wav")
     with pytest.raises(OptionError, match=r"a\.wav: is a file, not a folder"):
         Dataset.from_folder(file)
+
+
+LEFT_BEHIND = ("__MACOSX", ".Trash-1000", "$RECYCLE.BIN", ".git", "@eaDir", "lost+found")
+
+
+@pytest.mark.parametrize("left_behind", LEFT_BEHIND)
+def test_what_other_programs_left_changes_no_meaning(tmp_path: Path, left_behind: str) -> None:
+    record_all(tmp_path / "parts", "train/owl/a.wav", "test/owl/b.wav", "train/wren/c.wav")
+    record_all(tmp_path / "classes", "owl/a.wav", "wren/b.wav")
+    record_all(tmp_path / "tracks", "a.wav", "b.wav")
+    for name in "ab":
+        (tmp_path / "tracks" / f"{name}.txt").write_text("0.1\t0.2\towl\n")
+    before = {}
+    for kind in ("parts", "classes", "tracks"):
+        data = Dataset.load(tmp_path / kind)
+        before[kind] = data.clips, data.classes
+        assert not data.notes
+        for below in ("owl", "train/owl", ""):
+            record(tmp_path / kind / left_behind / below / "._x.wav")
+            record(tmp_path / kind / left_behind / below / "y.wav")
+        data = Dataset.load(tmp_path / kind)
+        assert (data.clips, data.classes) == before[kind]
+        (note,) = data.notes
+        assert note.startswith("1 folder was passed over")
+        assert str(tmp_path / kind / left_behind) in note
+        assert note in str(data.check())
+        assert note in data.with_background(tmp_path / "classes" / "wren").notes
+
+
+def test_links_are_followed_once_and_loops_end(tmp_path: Path) -> None:
+    record_all(tmp_path, "in/owl/a.wav", "in/wren/b.wav", "elsewhere/c.wav")
+    links = {"in/again": "in", "in/copy": "in/owl", "in/lark": "elsewhere"}
+    links |= {"in/owl/up": "in", "in/owl/more": "elsewhere"}
+    for link, target in links.items():
+        (tmp_path / link).symlink_to(tmp_path / target, target_is_directory=True)
+    (tmp_path / "in" / "owl" / "same.wav").symlink_to("a.wav")
+    data = Dataset.from_folder(tmp_path / "in")
+    assert data.classes == ("lark", "owl", "wren")
+    assert names(data, tmp_path / "in") == [
+        "lark/c.wav",
+        "owl/a.wav",
+        "owl/more/c.wav",
+        "wren/b.wav",
+    ]
+    assert [note.split(":")[0] for note in data.notes] == [
+        "4 paths lead to what is there by another, and count once"
+    ]

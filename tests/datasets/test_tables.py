@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -111,7 +112,7 @@ def test_a_table_in_the_wrong_place(desk: Path) -> None:
         ("a.wav,owl\n", "no column 'file' and 'label'; its columns are 'a.wav', 'owl'"),
         ("", "is empty; it needs a header with 'file' and 'label'"),
         ("file,label\n", "lists no clip"),
-        ("file,label\na.wav,owl\nb.wav,\n", r"list\.csv, line 3: the label is empty"),
+        ("file,label\nb.wav,\n", r"list\.csv, line 2: the label is empty"),
         ("file,label\na.wav\n", r"line 2: the label is empty"),
         ("file,label\na.wav,owl/wren\n", "line 2: the label 'owl/wren' has a slash in it"),
         ('file,label\na.wav,"owl\nwren"\n', "has a newline in it"),
@@ -146,8 +147,9 @@ def test_parquet_says_what_csv_says(desk: Path) -> None:
     }
     path = desk / "list.parquet"
     parquet.write_table(pyarrow.table(columns), path)
-    with pytest.raises(OptionError, match=r"list\.parquet, row 3: the label is empty"):
-        Dataset.from_table(path)
+    (lost,) = Dataset.from_table(path).left_out
+    assert lost.name == f"{path}, row 3"
+    assert lost.reason.startswith("the label is empty")
     parquet.write_table(pyarrow.table(columns).slice(0, 2), path)
     text = "file,label,fold,start_time,end_time\na.wav,owl,1,0.25,1.0\nb.wav,wren,,,\n"
     assert Dataset.from_table(path).clips == load(desk, text).clips
@@ -276,3 +278,43 @@ def test_the_rows_of_a_run_can_be_read_as_labels(desk: Path) -> None:
         out.write([Row("a.wav", None, 0.0, 0.96, "Bow-wow", 71, 0.8)])
         out.close()
     assert times(Dataset.load(desk / "list.csv")) == [(0, 0.96, ("Bow-wow",))]
+
+
+def test_names_in_another_form_or_case_are_found_and_told(desk: Path) -> None:
+    record_all(desk, unicodedata.normalize("NFD", "mañana.wav"), "DAWN.WAV", "[1].wav", "1.wav")
+    text = "file,label\nmañana.wav,owl\ndawn.wav,wren\n[1].wav,lark\nDEEP\\ñ.wav,owl\n"
+    data = load(desk, text)
+    assert [Path(c.path).name for c in data] == [
+        unicodedata.normalize("NFD", "mañana.wav"),
+        "DAWN.WAV",
+        "[1].wav",
+        "ñ.wav",
+    ]
+    assert not data.left_out
+    (note,) = data.notes
+    assert note.startswith("3 names were found in another Unicode form or letter case: ")
+    assert note in str(data.check())
+
+
+def test_times_as_clocks_show_them_and_slightly_before_zero(desk: Path) -> None:
+    text = "PATH;Label;Start_Time;End_Time\na.wav;owl;-0,05;0:01\na.wav;wren;0:00:01,5;00:02\n"
+    assert times(load(desk, text)) == [(0, 1, ("owl",)), (1.5, 2, ("wren",))]
+
+
+def test_a_bad_label_costs_its_row_and_no_gap_of_its_recording_is_background(desk: Path) -> None:
+    record(desk / "long.wav", 6.0)
+    text = "file,start_time,end_time,label\nlong.wav,2,3,owl\nlong.wav,4,5,\nb.wav,0,1,a/b\n"
+    load(desk, text)
+    data = Dataset.from_table(desk / "list.csv", background_from_gaps=True)
+    assert times(data) == [(2, 3, ("owl",))]
+    assert [why.split(";")[0] for _, why in data.left_out] == [
+        "the label is empty",
+        "the label 'a/b' has a slash in it",
+    ]
+
+
+def test_the_table_of_a_folder_is_found_in_another_letter_case(desk: Path) -> None:
+    (desk / "Clips.CSV").write_text("file,label\na.wav,owl\n")
+    data = Dataset.load(desk)
+    assert said(data) == [("a.wav", ("owl",))]
+    assert data.notes[0].startswith("1 name was found in another Unicode form or letter case")

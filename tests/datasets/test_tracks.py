@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import io
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -141,10 +142,16 @@ def test_nothing_labelled(field: Path) -> None:
         Dataset.from_label_tracks(field)
 
 
-def test_a_bad_label_is_told_with_its_line(field: Path) -> None:
-    (field / "a.txt").write_text("1.0\t2.0\towl\n1.0\t2.0\towl/wren\n")
-    with pytest.raises(OptionError, match=r"a\.txt, line 2: the label 'owl/wren' has a slash"):
-        Dataset.from_label_tracks(field)
+def test_a_bad_label_costs_its_line_and_is_told(field: Path) -> None:
+    (field / "a.txt").write_text("1.0\t2.0\towl\n3.0\t4.0\towl/wren\n")
+    data = Dataset.from_label_tracks(field)
+    assert [(c.start_time, c.end_time, c.labels) for c in data if c.labels] == [(1, 2, ("owl",))]
+    (reason,) = (why for name, why in data.left_out if name == f"{field / 'a.txt'}, line 2")
+    assert reason.startswith("the label 'owl/wren' has a slash in it")
+    assert [(c.start_time, c.end_time) for c in data if not c.labels] == [(4.25, 6)]
+    (field / "a.txt").write_text("1.0\t2.0\towl/wren\n")
+    with pytest.raises(OptionError, match=r"a\.txt, line 1: the label 'owl/wren' has a slash"):
+        Dataset.from_label_tracks(field, background_from_gaps=False)
 
 
 PIECES = st.sampled_from(
@@ -188,3 +195,94 @@ def test_load_takes_the_way_that_fits(tmp_path: Path) -> None:
         Dataset.load(record(tmp_path / "a.wav"))
     with pytest.raises(OptionError, match="no such folder"):
         Dataset.load(tmp_path / "none")
+
+
+SELECTIONS = (
+    "Selection\tBegin Time (s)\tEnd Time (s)\tBegin Path\tFile Offset (s)\tBegin File\tSpecies\n"
+)
+
+
+def placed(folder: Path, **options: bool) -> list[tuple[str, float | None, tuple[str, ...]]]:
+    data = Dataset.from_label_tracks(folder, background_from_gaps=False, **options)
+    return [(Path(c.path).relative_to(folder).as_posix(), c.start_time, c.labels) for c in data]
+
+
+def test_one_table_for_many_recordings(tmp_path: Path) -> None:
+    record_all(tmp_path, "a.wav", "site1/night.wav", "site2/night.wav", "quiet.wav", seconds=6.0)
+    (tmp_path / "all.selections.txt").write_text(
+        SELECTIONS
+        + "1\t1\t2\tD:\\card\\a.WAV\t1\ta.WAV\towl\n"
+        + "2\t8\t9\tD:\\card\\site1\\night.wav\t2\tnight.wav\twren\n"
+        + "3\t15\t16\tD:\\card\\site2\\night.wav\t3\tnight.wav\tlark\n"
+        + "4\t20\t21\tD:\\card\\night.wav\t1\tnight.wav\tlark\n"
+        + "5\t25\t26\t\t\tgone.wav\tlark\n"
+    )
+    assert placed(tmp_path) == [
+        ("a.wav", 1, ("owl",)),
+        ("site1/night.wav", 2, ("wren",)),
+        ("site2/night.wav", 3, ("lark",)),
+    ]
+    left_out = Dataset.from_label_tracks(tmp_path).left_out
+    assert [why for _, why in left_out] == [
+        "is of D:\\card\\night.wav",
+        "is of gone.wav",
+        "has no label track beside it",
+    ]
+    assert len(Dataset.load(tmp_path).classes) == 3
+
+
+def test_rows_of_another_recording_are_that_recordings(field: Path) -> None:
+    (field / "a.Table.1.selections.txt").write_text(
+        "Begin Time (s)\tEnd Time (s)\tBegin File\tSpecies\n1\t2\ta.wav\towl\n3\t4\tb.flac\twren\n"
+    )
+    assert placed(field) == [("a.wav", 1, ("owl",)), ("b.wav", 3, ("wren",))]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "A.tsv", "a.wav.csv"])
+def test_tables_with_times_are_tracks_where_there_is_no_other(field: Path, name: str) -> None:
+    (field / name).write_text("onset,offset,label\n1,3,owl\n")
+    (field / "b.csv").write_text("file,mood\nb.wav,calm\n")
+    data = Dataset.from_label_tracks(field, background_from_gaps=False)
+    assert [(Path(c.path).name, c.start_time) for c in data] == [("a.wav", 1)]
+    assert [Path(path).name for path in data.skipped] == ["b.csv"]
+    (field / "a.txt").write_text("4.0\t5.0\twren\n")
+    assert placed(field) == [("a.wav", 4, ("wren",))]
+
+
+def test_results_of_oido_beside_recordings_make_no_dataset_of_tracks(tmp_path: Path) -> None:
+    record_all(tmp_path, "owl/a.wav", "wren/b.wav")
+    for name in ("owl/a", "wren/b"):
+        (tmp_path / f"{name}.csv").write_text(
+            "file,channel,start_time,end_time,label,label_index,score,also\nx,,0,1,Dog,69,0.9,\n"
+        )
+    assert Dataset.load(tmp_path).classes == ("owl", "wren")
+
+
+def test_a_track_by_the_whole_name_and_in_another_form_or_case(tmp_path: Path) -> None:
+    there = unicodedata.normalize("NFD", "mañana")
+    record_all(tmp_path, "a.wav", "a.flac", f"{there}.wav", "DAWN.WAV", seconds=2.0)
+    for name in ("a.wav.txt", "mañana.txt", "dawn.TXT"):
+        (tmp_path / name).write_text(f"0.5\t1.0\t{name[0]}\n")
+    data = Dataset.from_label_tracks(tmp_path, background_from_gaps=False)
+    assert {(Path(c.path).name, c.labels) for c in data} == {
+        ("a.wav", ("a",)),
+        (f"{there}.wav", ("m",)),
+        ("DAWN.WAV", ("d",)),
+    }
+    assert [note.split(":")[0] for note in data.notes] == [
+        "2 names were found in another Unicode form or letter case"
+    ]
+    assert data.notes[0] in str(data.check())
+
+
+def test_a_table_or_track_that_cannot_be_read_is_left_out(field: Path) -> None:
+    (field / "all.txt").write_text(
+        "Begin Time (s)\tEnd Time (s)\tBegin File\tMood\n1\t2\ta.wav\tx\n"
+    )
+    (field / "a.txt").symlink_to("nowhere.txt")
+    (field / "b.txt").write_text("1\t2\towl\n")
+    data = Dataset.from_label_tracks(field)
+    assert data.classes == ("owl",)
+    left_out = {Path(name).name: reason for name, reason in data.left_out}
+    assert "a.txt cannot be read: No such file" in left_out["a.wav"]
+    assert left_out["all.txt"].startswith("no column is called Annotation, Label or Species")

@@ -118,10 +118,34 @@ def test_a_file_without_thresholds_is_an_error(file, text):
         read_thresholds(file(text))
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00D", b"Dog,\xe9\n"])
-def test_a_file_that_is_no_text(file, content):
-    with pytest.raises(OptionError, match="not UTF-8"):
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00D", b"Dog,\xe9\n", b"\x89PNG\r\n\x1a\n\0\0"])
+def test_a_file_that_is_no_table_names_the_line(file, content):
+    with pytest.raises(OptionError, match="line 1: must be label,threshold"):
         read_thresholds(file(content))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "label;threshold\nSiren;0,4\nAño;0,2\n",
+        "Siren;0,4\nAño;0,2\n",
+        "Siren\t0,4\nAño\t0.2\n",
+        "sep=;\nLABEL;Threshold\nSiren;0,4\nAño;0,2\n",
+        "label, threshold\nSiren, 0.4\n\n,\nAño, 0.2\n",
+        "label,threshold,note\nSiren,0.4,\nAño,0.2,soft\n",
+        "note;threshold;label\n;0,4;Siren\nsoft;0,2;Año\n",
+        "label,threshold\nSiren,40%\nAño,20 %\n",
+        "Siren;0,4;;\nAño;0,2;;\n;;;\n",
+        'label,threshold\nSiren,"0,4"\n"Año","0,2"\n',
+        "Class;Threshold\nSiren;0,4\nAño;0,2\n",
+        "Umbral;Label\n0,4;Siren\n0,2;Año\n",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "cp1252"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_thresholds_as_spreadsheets_write_them(file, text, encoding, line_end):
+    content = text.replace("\n", line_end).encode(encoding)
+    assert read_thresholds(file(content)) == (("Siren", 0.4), ("Año", 0.2))
 
 
 def test_a_field_without_end_is_an_option_error(file):

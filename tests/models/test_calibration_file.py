@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 import oido
 from oido.errors import OptionError, OutputError
 from oido.heads import ScoreCalibration, ScoreTransformation, Sigmoid
-from oido.models.calibration_file import Calibration, Evidence, apply_calibration, shortest
+from oido.models.calibration_file import (
+    Calibration,
+    Evidence,
+    apply_calibration,
+    read_sigmoids,
+    shortest,
+)
 from oido.models.model import AudioModel
 from tests.test_heads import calibrations
 
@@ -161,3 +167,44 @@ def test_a_calibration_that_goes_too_deep_is_told(tmp_path: Path, text: str) -> 
     path.write_text(text)
     with pytest.raises(OptionError, match=r"deep\.json: it is damaged"):
         Calibration.read(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1.0,2.5,-0.5\n\n0.5,1.0,0.0,0.25",
+        "1.0,2.5,-0.5\n\n0.5,1.0,0.0,0.25\n",
+        "1;2,5;-0,5\n;;;\n0,5;1;0;0,25\n",
+        "1\t2,5\t-0,5\n\t\t\n0,5\t1\t0\t0,25\n",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_sigmoids_as_spreadsheets_write_them(
+    tmp_path: Path, text: str, encoding: str, end: str
+) -> None:
+    path = tmp_path / "s.csv"
+    path.write_bytes(text.replace("\n", end).encode(encoding))
+    scores = read_sigmoids(path, 3, ScoreTransformation.LOG, 0.25)
+    sigmoids = (Sigmoid(1.0, 2.5, -0.5), None, Sigmoid(0.5, 1.0, 0.0, 0.25))
+    assert scores == ScoreCalibration(sigmoids, ScoreTransformation.LOG, 0.25)
+
+
+def test_sigmoids_whose_last_labels_have_none(tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    path.write_text("1,2,3\n\n")
+    assert read_sigmoids(path, 2, ScoreTransformation.IDENTITY, 0.0).sigmoids[1] is None
+    with pytest.raises(OptionError, match=r"s\.csv: .* 2 line\(s\) for 4 label"):
+        read_sigmoids(path, 4, ScoreTransformation.IDENTITY, 0.0)
+    path.write_text("1;2;x\n")
+    with pytest.raises(OptionError, match=r"s\.csv: .*must be scale,slope,offset"):
+        read_sigmoids(path, 1, ScoreTransformation.IDENTITY, 0.0)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_calibration_in_another_encoding(tmp_path: Path, encoding: str) -> None:
+    scores = ScoreCalibration((Sigmoid(1.0, 2.5, -0.5),))
+    made = Calibration("año", "0" * 64, "int8", 15_600, "scores", "mean", ("búho",), scores)
+    path = tmp_path / "c.json"
+    path.write_bytes(made.text().encode(encoding))
+    assert Calibration.read(path) == made

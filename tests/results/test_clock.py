@@ -97,6 +97,18 @@ def test_a_comment_with_a_zone_goes_before_a_name_without_one() -> None:
             {"origination_date": "2023-10-15", "origination_time": "06:30:00"},
             datetime(2023, 10, 15, 6, 30),
         ),
+        ({"origination_date": "2023-10-15", "origination_time": ""}, None),
+        ({"date": "2023/10/15 06:30"}, datetime(2023, 10, 15, 6, 30)),
+        (
+            {"guano_timestamp": "2023-10-15T06:30:00.123456789+02"},
+            at(2023, 10, 15, 4, 30, 0, 123456),
+        ),
+        ({"wamd_timestamp": "2023-10-15 06:30:00-05:00"}, at(2023, 10, 15, 11, 30)),
+        (
+            {"creation_time": "1904-01-01T00:00:00Z", "date": "2023-10-15T06:30:00Z"},
+            at(2023, 10, 15, 6, 30),
+        ),
+        ({"creation_time": "1970-01-01T00:00:09Z"}, at(1970, 1, 1, 0, 0, 9)),
         ({"date": "2007"}, None),
         ({"date": "2004-07-06"}, None),
         ({"creation_time": "2023-13-15T06:30:00Z"}, None),
@@ -107,6 +119,33 @@ def test_a_comment_with_a_zone_goes_before_a_name_without_one() -> None:
 )
 def test_tags(told: dict[str, str], wanted: datetime | None) -> None:
     assert time_in_tags(told) == wanted
+
+
+def test_tags_in_their_order() -> None:
+    """The order that docs/guides/results.md states."""
+    in_order = [
+        {"guano_timestamp": "2001-01-01T00:00:00Z"},
+        {"wamd_timestamp": "2002-01-01 00:00:00"},
+        {"RecordingStart": "2002-06-01T00:00:00+1000"},
+        {"comment": "Recorded at 00:00:00 01/01/2003 (UTC) by AudioMoth 1"},
+        {"origination_date": "2004-01-01", "origination_time": "00:00:00"},
+        {"com.apple.quicktime.creationdate": "2005-01-01T00:00:00Z"},
+        {"creation_time": "2006-01-01T00:00:00Z"},
+        {"date": "2008-01-01 00:00:00"},
+    ]
+    for count, first in enumerate(in_order):
+        tags_from_there = {k: v for tag in reversed(in_order[count:]) for k, v in tag.items()}
+        assert time_in_tags(tags_from_there) == time_in_tags(first)
+
+
+@pytest.mark.parametrize("key", ["guano_timestamp", "wamd_timestamp", "recordingstart"])
+def test_a_recorders_time_with_a_zone_goes_before_a_name_without_one(key: str) -> None:
+    with_zone, without = ({key: f"2023-10-15T06:30:00{zone}"} for zone in ("-03:00", ""))
+    clock = Clock(zone="+01:00")
+    assert clock.read("20231015_063005.wav", tags(**with_zone)).at == at(2023, 10, 15, 9, 30)
+    assert clock.read("20231015_063005.wav", tags(**without)) == Reading(
+        at(2023, 10, 15, 5, 30, 5), "name"
+    )
 
 
 def test_tags_that_are_broken_are_no_tags() -> None:

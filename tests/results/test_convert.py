@@ -4,6 +4,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,14 @@ import pyarrow.parquet
 import pytest
 
 from oido.cli import classify
+from oido.datasets.dataset import Dataset
 from oido.errors import OptionError, UnknownLabelError
 from oido.results import Results
 from oido.results.convert import Converted, convert
 from oido.types import Row
+from oido.writers.formats import FORMATS
 from oido.writers.tables import also_text
+from tests.datasets.recordings import record_all
 from tests.results.results_folders import FolderMaker, event, recording, run
 
 LABELS_AND_CAPTIONS = ("audacity", "raven", "srt", "vtt")
@@ -246,3 +250,71 @@ def test_names_that_are_too_long_or_no_utf8(tmp_path: Path) -> None:
         "a.srt",
         "caf\\udce9.srt",
     ]
+
+
+HARD = "mañana 1/a [2],'x'.wav"
+NAMES = ("site/night.wav", "other/night.wav", HARD, "quiet.wav", "=1+1.wav")
+READ_BACK = (
+    (NAMES[0], 0.25, 1.0, "Smoke detector, smoke alarm"),
+    (NAMES[0], 1.5, 2.0, "Bow-wow"),
+    (NAMES[0], 1.5, 2.0, "Dog"),
+    (NAMES[1], 0.0, 0.975, 'She said "hoo"'),
+    (NAMES[1], 2.123457, 3.0, "🦉 búho"),
+    (HARD, 1.0, 1.487537, "=1+1"),
+    (HARD, 2.0, 2.5, "'tis"),
+    (NAMES[4], 1.0, 2.0, "a;b"),
+)
+
+
+@pytest.fixture(scope="module")
+def field(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Recordings, and beside them what was heard in them."""
+    root = tmp_path_factory.mktemp("field")
+    record_all(root / "rec", *NAMES, seconds=3.0)
+    maker = FolderMaker(root / "results")
+    maker.commit(
+        {
+            "recordings": [recording(f"rec/{name}", 3.0) for name in NAMES],
+            "events": [event(f"rec/{name}", *rest) for name, *rest in READ_BACK],
+        }
+    )
+    return root
+
+
+def test_the_formats_that_datasets_read_are_known() -> None:
+    """A new format belongs into one of these, and into the test below if it is read."""
+    read, not_read = {"csv", "parquet", "audacity", "raven"}, {"json", "jsonl", "srt", "vtt"}
+    assert {entry.name for entry in FORMATS} == read | not_read
+
+
+@pytest.mark.parametrize(
+    ("output", "options"),
+    [
+        ("events.csv", {}),
+        ("events.parquet", {}),
+        ("rec/", {"formats": ("audacity",)}),
+        ("rec/", {"formats": ("raven",)}),
+        ("rec/", {"formats": ("csv",), "combined": False}),
+        ("rec/all.selections.txt", {"formats": ("raven",), "combined": True}),
+    ],
+)
+def test_what_is_written_is_read_back_the_same(
+    field: Path, tmp_path: Path, output: str, options: dict[str, object]
+) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(field, root)
+    formats = options.pop("formats", ())
+    assert isinstance(formats, tuple)
+    converted(root / "results", f"{root}/{output}", *formats, **options)
+    if output.startswith("rec/"):
+        data = Dataset.from_label_tracks(root / "rec", background_from_gaps=False)
+    else:
+        data = Dataset.from_table(root / output)
+    found = [
+        (Path(c.path).relative_to(root / "rec").as_posix(), c.start_time, c.end_time, label)
+        for c in data
+        for label in c.labels
+    ]
+    assert sorted(found) == sorted(READ_BACK)
+    assert {why for _, why in data.left_out} <= {"has no label track beside it"}
+    assert not data.notes

@@ -56,6 +56,7 @@ def full_archive(folder: Path) -> Path:
         recording("20231029_023000.WAV", 60.0),
         recording("20230326_023000.WAV", 60.0),
         recording("19700101_000000.WAV", 60.0),
+        recording("20231029_060000-0300.WAV", 60.0),
         recording(f"{EVIL}.wav", 0.0, failure_kind="EmptyAudioError", failure_reason=EVIL),
     ]
     events = [event(name, 1.0, 2.0, "Dog") for name in names]
@@ -90,11 +91,12 @@ def test_the_page_is_whole_and_asks_for_nothing(pages: dict[str, str], locale: s
 def test_what_it_tells(pages: dict[str, str]) -> None:
     text = Reader(pages["en"]).text
     for told in (
-        "1 of 10 recordings could not be heard to their end",
-        "the time of 2 of 9 recordings is not known",
+        "1 of 11 recordings could not be heard to their end",
+        "the time of 2 of 10 recordings is not known",
         "came twice on a clock that was set back; the first is taken: 1",
         "never came on a clock of that zone, left out: 1",
         "from a clock that was not set, left out: 1",
+        "can be read in two ways; the likelier is taken: 1",
         "gaps longer than 1 h",
         "scores are the model's raw outputs and not probabilities",
         "from 2023-03-25 to 2023-10-29",

@@ -1,27 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a user names, files, folders, patterns, URLs and lists, to recordings."""
+"""What a user names, files, folders, patterns, URLs and lists, to recordings.
+
+A path that exists is that file, whatever characters it has; a pattern is only what is no file.
+"""
 
 from __future__ import annotations
 
 import csv
 import glob
-import io
 import os
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from oido.batch.storage import filesystem_of, is_remote
 from oido.batch.units import Source, escaped_name, raw_name
+from oido.dialects import decode_text, split_lines, table_lines
 from oido.errors import OptionError, needs_extra
 from oido.params import AUDIO_SUFFIXES
-from oido.writers.base import unquote_cell
+from oido.paths import (
+    NameFinder,
+    below_passed_over,
+    passed_over_note,
+    repeated_note,
+    respelled_note,
+    walk,
+)
 
-_LISTS = (".txt", ".csv", ".parquet")
+_LISTS = (".txt", ".csv", ".tsv", ".parquet", ".m3u", ".m3u8")
 _COLUMNS = ("file", "path")
 _IDENTITIES = ("ETag", "etag", "md5Hash", "content_md5", "LastModified", "last_modified", "mtime")
 """How stores identify a file's content, the better one first."""
+
+OnMessage = Callable[[str], None]
+"""Takes a sentence for people."""
 
 
 class Recording(NamedTuple):
@@ -31,80 +46,179 @@ class Recording(NamedTuple):
     relative: str
 
 
-def find_recordings(paths: Sequence[str]) -> list[Recording]:
+def find_recordings(paths: Sequence[str], on_message: OnMessage | None = None) -> list[Recording]:
     """The recordings that these files, folders (searched to the bottom) and patterns name.
 
-    In the order of the paths, and by name inside a folder; each once. A file that does not exist is
-    kept: it becomes a failure, and the run goes on. Raises OptionError if a folder or a pattern
-    holds nothing, because then the run would silently do less than was asked.
+    In the order of the paths, and by name inside a folder; each once, also if links lead to it. A
+    file that does not exist is kept: it becomes a failure, and the run goes on. on_message: gets a
+    sentence on folders that were passed over, on repeated paths and on names spelled otherwise.
+    Raises OptionError if a folder or a pattern holds nothing, because then the run would silently
+    do less than was asked.
     """
-    found: dict[str, Recording] = {}
-    for path in paths:
-        if path == "-" or os.path.isfile(path):
-            files, root = [path], os.path.dirname(path)
-        elif os.path.isdir(path):
-            files, root = list(_recordings_below(path)), path
-            if not files:
-                raise OptionError(f"{path}: no recordings in this folder (such as .wav or .mp3)")
-        elif glob.has_magic(path):
-            matches = sorted(glob.glob(path, recursive=True))
-            files = [match for match in matches if os.path.isfile(match)]
-            root = os.path.commonpath([os.path.dirname(f) for f in files]) if files else ""
-            if not files:
+    search = _Search()
+    found = [recording for path in paths for recording in search.recordings(path)]
+    search.report(on_message)
+    return found
+
+
+class _Search:
+    """Finds what is named, each recording once, and remembers what people should know."""
+
+    def __init__(self) -> None:
+        self.names = NameFinder()
+        self.passed_over: list[str] = []
+        self._repeated: list[str] = []
+        self._path_of: dict[str, str] = {}
+        self._real_of: dict[str, str] = {}
+        self._stores: dict[str, NameFinder] = {}
+
+    def recordings(self, path: str, *, is_listed: bool = False) -> list[Recording]:
+        """Those of a path that were not found before; an entry of a list fails by itself."""
+        found = path if path == "-" else self.names.find(path)
+        root, files = os.path.dirname(path), [(path, self._real(path))]
+        if found is not None and os.path.isdir(found):
+            below = walk(found, _is_recording)
+            self.passed_over += below.passed_over
+            self._repeated += below.repeated
+            # A folder that cannot be read becomes a failure, which says why.
+            unreadable = [(folder, self._real(folder)) for folder in below.unreadable]
+            if below.files or unreadable:
+                root, files = found, [*below.files, *unreadable]
+            elif not is_listed:
+                passed_over = "".join(f"; {note}" for note in passed_over_note(below.passed_over))
+                raise OptionError(
+                    f"{path}: no recordings in this folder (such as .wav or .mp3){passed_over}"
+                )
+        elif found is not None:
+            root, files = os.path.dirname(found), [(found, self._real(found))]
+        elif pattern := _pattern(path, self.names.is_there, is_listed):
+            matches = [
+                match
+                for match in sorted(glob.glob(pattern, recursive=True))
+                if os.path.isfile(match) and not self._is_passed_over(match, path)
+            ]
+            if matches:
+                root = os.path.commonpath([os.path.dirname(match) for match in matches])
+                files = [(match, self._real(match)) for match in matches]
+            elif not is_listed and ("*" in path or not _is_recording(path)):
                 raise OptionError(f"{path}: no file fits this pattern")
-        else:
-            files, root = [path], os.path.dirname(path)
-        for file in files:
-            relative = os.path.relpath(file, root or os.curdir)
-            found.setdefault(file, Recording(file, relative))
-    return list(found.values())
+        return [
+            Recording(file, os.path.relpath(file, root or os.curdir))
+            for file, real in files
+            if self.is_new(real, file)
+        ]
+
+    def names_in_store(self, url: str, files: Any) -> NameFinder:
+        """Finds names behind a protocol; a folder there is listed once for all that is missing."""
+        protocol = url.split("://", 1)[0]
+        if protocol not in self._stores:
+            self._stores[protocol] = NameFinder(files.exists, partial(_names_in, files))
+        return self._stores[protocol]
+
+    def is_new(self, place: str, path: str) -> bool:
+        """Whether nothing was found there before; place: without links."""
+        before = self._path_of.get(place)
+        if before is None:
+            self._path_of[place] = path
+            return True
+        if os.path.abspath(before) != os.path.abspath(path):
+            self._repeated.append(path)
+        return False
+
+    def _real(self, path: str) -> str:
+        """The path without links; most recordings of a list share a folder."""
+        if os.path.islink(path):
+            return os.path.realpath(path)
+        folder, name = os.path.split(path)
+        if folder not in self._real_of:
+            self._real_of[folder] = os.path.realpath(folder or os.curdir)
+        return os.path.normpath(os.path.join(self._real_of[folder], name))
+
+    def report(self, on_message: OnMessage | None) -> None:
+        """What people should know, a sentence each."""
+        notes = (
+            *passed_over_note(self.passed_over),
+            *repeated_note(self._repeated),
+            *respelled_note(self.names.respelled),
+        )
+        if on_message is not None:
+            for note in notes:
+                on_message(note)
+
+    def _is_passed_over(self, path: str, pattern: str) -> bool:
+        """Whether a file lies in a folder that only the signs of a pattern name."""
+        folder = below_passed_over(path.replace(os.sep, "/"))
+        if folder is None or posixpath.basename(folder) in pattern:
+            return False
+        if folder not in self.passed_over:
+            self.passed_over.append(folder)
+        return True
 
 
-def _recordings_below(folder: str) -> Iterator[str]:
-    unreadable: list[str] = []
-    for root, folders, files in os.walk(folder, onerror=lambda e: unreadable.append(e.filename)):
-        yield from unreadable  # its failure says why
-        unreadable.clear()
-        folders.sort()
-        for name in sorted(files):
-            if _is_recording(name):
-                yield os.path.join(root, name)
-    yield from unreadable
+def _pattern(path: str, is_there: Callable[[str], bool], is_listed: bool) -> str | None:
+    """The pattern that a path is, its folders that exist taken by their names; None if it is none.
+
+    In a list only ``*`` makes one: recorders write brackets into names, and a recording that is
+    missing must never be another one.
+    """
+    folder, rest = path.rpartition("/")[::2]
+    while folder and not is_there(folder):
+        folder, between = folder.rpartition("/")[::2]
+        rest = f"{between}/{rest}"
+    if not ("*" in rest if is_listed else glob.has_magic(rest)):
+        return None
+    return f"{glob.escape(folder)}/{rest}" if folder or path.startswith("/") else rest
 
 
-def find_sources(paths: Sequence[str]) -> list[Source]:
+def find_sources(paths: Sequence[str], on_message: OnMessage | None = None) -> list[Source]:
     """The recordings that these name, each once, in the order of the paths.
 
     A path or URL may be a recording, a folder (searched to the bottom), a pattern, or a list: .txt
-    with one on each line, .csv and .parquet with a column ``file`` or ``path``; entries of a list
-    are relative to where the list is. Raises OptionError if one of them holds nothing.
+    and .m3u with one on each line, .csv, .tsv and .parquet with a column ``file`` or ``path``;
+    entries of a list are relative to where the list is. on_message: as for `find_recordings`.
+    Raises OptionError if one of them holds nothing; an entry of a list fails by itself.
     """
-    found: dict[str, Source] = {}
-    for path in paths:
-        for source in _sources_of(path):
-            found.setdefault(source.location, source)
-    return list(found.values())
+    search = _Search()
+    found = [source for path in paths for source in _sources_of(path, search)]
+    search.report(on_message)
+    return found
 
 
-def _sources_of(path: str) -> Iterator[Source]:
+def _sources_of(path: str, search: _Search) -> Iterator[Source]:
     if path == "-":
         raise OptionError("an archive cannot hear standard input; save it to a file first")
-    path = path.removeprefix("file://")
-    if os.path.splitext(path)[1].lower() in _LISTS and not os.path.isdir(path):
-        entries = _entries(path)
-        if not entries:
-            raise OptionError(f"{path}: this list is empty")
-        for entry in entries:
-            yield from _find_named(_resolve(path, entry.removeprefix("file://")))
-    else:
-        yield from _find_named(path)
-
-
-def _find_named(path: str) -> Iterator[Source]:
-    if is_remote(path):
-        yield from _find_remote(path)
+    path = _without_scheme(path, search)
+    is_list = os.path.splitext(path)[1].lower() in _LISTS and not os.path.isdir(path)
+    entries = _entries(path, search) if is_list else None
+    if entries is None:
+        yield from _find_named(path, search, is_listed=False)
         return
-    for recording in find_recordings([path]):
+    if not entries:
+        raise OptionError(f"{path}: this list is empty")
+    for entry in entries:
+        yield from _find_named(entry, search, is_listed=True)
+
+
+def _without_scheme(path: str, search: _Search) -> str:
+    """The path that a ``file://`` address stands for; others as they are."""
+    if not path.startswith("file://"):
+        return path
+    plain = path.removeprefix("file://")
+    return plain if search.names.is_there(plain) else _percent_decoded(plain, search)
+
+
+def _percent_decoded(path: str, search: _Search) -> str:
+    decoded = unquote(path)
+    return decoded if decoded != path and search.names.is_there(decoded) else path
+
+
+def _find_named(path: str, search: _Search, *, is_listed: bool) -> Iterator[Source]:
+    if is_remote(path):
+        for source in _find_remote(path, search, is_listed):
+            if search.is_new(source.location, source.location):
+                yield source
+        return
+    for recording in search.recordings(path, is_listed=is_listed):
         yield _local(recording.path)
 
 
@@ -129,29 +243,73 @@ def source_now(name: str, location: str) -> Source | None:
     return _local(location)._replace(name=name) if os.path.isfile(location) else None
 
 
-def _find_remote(url: str) -> Iterator[Source]:
+def _find_remote(
+    url: str, search: _Search | None = None, is_listed: bool = False
+) -> Iterator[Source]:
     files = filesystem_of(url)
     protocol = url.split("://", 1)[0]
     try:
-        if any(sign in url for sign in "*[") and protocol not in ("http", "https"):
-            infos = files.glob(url, detail=True)
-        else:
-            info = files.info(url)
-            infos = {info["name"]: info}
-            if info["type"] == "directory":
-                infos = files.find(url, detail=True)
-                infos = {n: i for n, i in infos.items() if _is_recording(n)}
+        infos = _remote_infos(files, url, search or _Search(), is_listed)
     except FileNotFoundError:
         yield Source(url, url, 0, "")  # its failure says why
         return
     except Exception as error:
+        if is_listed:
+            yield Source(url, url, 0, "")
+            return
         raise OptionError(f"{url}: cannot be listed ({error or type(error).__name__})") from error
     infos = {name: info for name, info in infos.items() if info["type"] == "file"}
-    if not infos:
+    if not infos and not is_listed and ("*" in url or not _is_recording(url)):
         raise OptionError(f"{url}: no recordings there (such as .wav or .mp3)")
+    if not infos:  # its failure says why
+        yield Source(url, url, 0, "")
     for name in sorted(infos):
         full = name if "://" in name else f"{protocol}://{name.lstrip('/')}"
         yield Source(full, full, infos[name].get("size") or 0, _identity(infos[name]))
+
+
+def _remote_infos(files: Any, url: str, search: _Search, is_listed: bool) -> dict[str, Any]:
+    """What is there by name, its details. Raises what the store raises."""
+    is_web = url.split("://", 1)[0] in ("http", "https")
+    found, pattern = url, None
+    try:
+        info = files.info(url)
+    except Exception:
+        if is_web:
+            raise
+        names = search.names_in_store(url, files)
+        there = names.find(url)
+        if there is not None:
+            search.names.respelled.update(names.respelled)
+            found, info = there, files.info(there)
+        else:
+            pattern = _pattern(url, names.is_there, is_listed)
+            if pattern is None:
+                raise
+    if pattern is not None:
+        infos = files.glob(pattern, detail=True)
+    elif info["type"] != "directory":
+        return {info["name"]: info}
+    else:
+        infos = files.find(found, detail=True)
+        infos = {name: i for name, i in infos.items() if _is_recording(name)}
+    root = "" if pattern is not None else info["name"]
+    kept = {}
+    for name, details in infos.items():
+        folder = below_passed_over(name, root)
+        if folder is None or (pattern and posixpath.basename(folder) in url):
+            kept[name] = details
+        elif folder not in search.passed_over:
+            search.passed_over.append(folder)
+    return kept
+
+
+def _names_in(files: Any, folder: str) -> list[str]:
+    try:
+        listed = files.ls(folder, detail=False)
+    except Exception as error:  # stores have errors of their own
+        raise OSError(f"{folder} cannot be listed") from error
+    return [posixpath.basename(name.rstrip("/")) for name in listed]
 
 
 def _is_recording(name: str) -> bool:
@@ -167,16 +325,18 @@ def _identity(info: dict[str, Any]) -> str:
     return ""
 
 
-def _resolve(path: str, entry: str) -> str:
+def _resolve(path: str, entry: str, search: _Search) -> str:
     """An entry of a list as a path or URL."""
+    if entry.startswith("file://"):
+        return _without_scheme(entry, search)
     if is_remote(entry):
         return entry
-    if os.path.isabs(entry):
-        return entry if os.path.lexists(entry) else _as_named(entry)
-    if is_remote(path):
-        return f"{posixpath.dirname(path)}/{entry}"
-    found = os.path.join(os.path.dirname(path), entry)
-    return found if os.path.lexists(found) else _as_named(found)
+    if is_remote(path) and not os.path.isabs(entry):
+        return f"{posixpath.dirname(path)}/{entry.replace(chr(92), '/')}"
+    joined = os.path.join(os.path.dirname(path), entry)  # which is an absolute entry itself
+    if not os.path.isabs(entry) and "%" in entry and search.names.find(joined) is None:
+        return _percent_decoded(joined, search)
+    return joined if os.path.lexists(joined) else _as_named(joined)
 
 
 def _as_named(path: str) -> str:
@@ -185,26 +345,60 @@ def _as_named(path: str) -> str:
     return raw if raw != path and os.path.lexists(raw) else path
 
 
-def _entries(path: str) -> list[str]:
+def _entries(path: str, search: _Search) -> list[str] | None:
+    """What a list names, as paths and URLs; None of an .m3u8 that is a stream, and no list."""
     ending = os.path.splitext(path)[1].lower()
     try:
         with filesystem_of(path).open(path, "rb") if is_remote(path) else open(path, "rb") as file:
             if ending == ".parquet":
-                return _parquet_entries(path, file)
-            text = file.read().decode("utf-8-sig")
+                entries = _parquet_entries(path, file)
+                return [_resolve(path, entry, search) for entry in entries]
+            text = decode_text(file.read())
     except FileNotFoundError as error:
         raise OptionError(f"{path}: no such list") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise OptionError(f"{path}: this list cannot be read ({error})") from error
-    if ending == ".txt":
-        lines = map(str.strip, text.splitlines())
-        return [line for line in lines if line and not line.startswith("#")]
-    rows = csv.DictReader(io.StringIO(text, newline=""))  # a quoted name may hold a line end
+    if ending == ".m3u8" and "#EXT-X-" in text:
+        return None
+    if ending in (".csv", ".tsv"):
+        return [_resolve(path, entry, search) for entry in _table_entries(path, text)]
+    return _line_entries(path, text, search)
+
+
+def _table_entries(path: str, text: str) -> list[str]:
     try:
-        column = _column(path, rows.fieldnames or ())
-        return [unquote_cell(row[column]) for row in rows if row[column]]
+        lines = [line.cells for line in table_lines(text)]
     except csv.Error as error:
         raise OptionError(f"{path}: this list cannot be read ({error})") from error
+    header = [name.lower() for name in lines[0]] if lines else []
+    recordings = [count for count, cell in enumerate(header) if _is_recording(cell)]
+    if recordings and not {*header} & {*_COLUMNS}:  # no header, but a recording right away
+        column = recordings[0]
+    else:
+        column, lines = header.index(_column(path, header)), lines[1:]
+    return [row[column] for row in lines if len(row) > column and row[column]]
+
+
+def _line_entries(path: str, text: str, search: _Search) -> list[str]:
+    """The lines that are no comments; a line that is a file as it stands is always that file."""
+    lines = split_lines(text)
+    first = next((line for line in lines if line.strip()), "")
+    if "\t" in first and {cell.strip(' "').lower() for cell in first.split("\t")} & {*_COLUMNS}:
+        return [_resolve(path, entry, search) for entry in _table_entries(path, text)]
+    entries = []
+    for line in lines:
+        plain = line.strip()
+        choices = dict.fromkeys((line, plain, plain.strip('"').strip()))
+        there = None
+        if plain and not is_remote(path):
+            joined = (os.path.join(os.path.dirname(path), choice) for choice in choices)
+            there = next(filter(search.names.is_there, joined), None)
+        if there is not None:
+            entries.append(there)
+        elif plain and not plain.startswith("#"):
+            is_quoted = len(plain) > 2 and plain[0] == plain[-1] == '"'
+            entries.append(_resolve(path, plain[1:-1] if is_quoted else plain, search))
+    return entries
 
 
 def _parquet_entries(path: str, file: Any) -> list[str]:
@@ -212,7 +406,9 @@ def _parquet_entries(path: str, file: Any) -> list[str]:
         import pyarrow as pa
         import pyarrow.parquet as pq
     try:
-        column = _column(path, pq.read_schema(file).names)
+        names = pq.read_schema(file).names
+        lower = [str(name).strip().lower() for name in names]
+        column = names[lower.index(_column(path, lower))]
         file.seek(0)
         entries = pq.read_table(file, columns=[column]).column(column).to_pylist()
     except pa.ArrowInvalid as error:

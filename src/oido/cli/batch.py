@@ -65,8 +65,8 @@ def add_parser(commands: Any) -> None:
     add(
         "paths PATH",
         "recordings, folders (searched to the bottom), patterns in quotes, URLs (s3://, "
-        "gs://, https://), or lists of these: .txt, or .csv and .parquet with a column file or "
-        "path; or: status FOLDER, verify FOLDER, clean FOLDER",
+        "gs://, https://), or lists of these: .txt, .m3u, or .csv, .tsv and .parquet with a column "
+        "file or path; or: status FOLDER, verify FOLDER, clean FOLDER",
         nargs="+",
     )
     add_output = add.group("output")
@@ -160,7 +160,7 @@ def run_archive(args: argparse.Namespace) -> int:
             embeddings=bool(args.embeddings),
             split_seconds=args.split or float("inf"),
         )
-        sources = find_sources(args.paths)
+        sources = find_sources(args.paths, None if args.quiet else print_message)
         retries_failed = bool(args.retry_failed)
         run = ArchiveRun(spec, sources, resumes=args.resume, retries_failed=retries_failed)
         failed = _run_with_engine(args, run, spec, sources)

@@ -131,16 +131,12 @@ def _new_calibration(args: argparse.Namespace, model: AudioModel) -> tuple[Any, 
 
 
 def _existing_calibration(args: argparse.Namespace, model: AudioModel) -> Any:
-    from oido.heads import ScoreCalibration, ScoreTransformation, read_text
-    from oido.models.calibration_file import Calibration
+    from oido.heads import ScoreTransformation
+    from oido.models.calibration_file import Calibration, read_sigmoids
 
     if args.existing.suffix == ".json":
         return Calibration.read(args.existing)
     head = model.head_named(args.head)
-    text = read_text(args.existing, "calibration")
     transformation = ScoreTransformation[args.transformation]
-    try:
-        scores = ScoreCalibration.parse(text, len(head.labels), transformation, args.default_score)
-    except OptionError as error:
-        raise OptionError(f"{args.existing}: {error}") from error
+    scores = read_sigmoids(args.existing, len(head.labels), transformation, args.default_score)
     return Calibration.of(model, head, scores=scores, facts={"from": args.existing.name})

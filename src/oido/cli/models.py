@@ -159,7 +159,7 @@ def _annotate(args: argparse.Namespace) -> None:
     from oido.writers.atomic import keep_original, write_atomically
 
     names = ["scores"] if len(args.labels) == 1 else [f"head_{n}" for n in range(len(args.labels))]
-    heads = [Head(name, tuple(_text(path).splitlines())) for path, name in zip(args.labels, names)]
+    heads = [Head(name, _label_lines(path)) for path, name in zip(args.labels, names)]
     content = annotate(
         _read(args.file),
         heads,
@@ -184,11 +184,11 @@ def _read(path: Path) -> bytes:
         raise ModelNotFoundError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _text(path: Path) -> str:
-    try:
-        return _read(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise OptionError(f"{path}: is no text in UTF-8 ({error.reason})") from error
+def _label_lines(path: Path) -> tuple[str, ...]:
+    """The labels of a text file; lines without text do not count."""
+    from oido.dialects import decode_text, split_lines
+
+    return tuple(line.strip() for line in split_lines(decode_text(_read(path))) if line.strip())
 
 
 def _front_end_of(model: AudioModel) -> str:

@@ -252,6 +252,7 @@ _DOUBTS = {
     "ambiguous": "came twice on the recorder's clock, which was set back; the first is taken",
     "impossible": "never came on a clock of that zone, which was set forward; left unknown",
     "not set": "come from a clock that was not set; left unknown",
+    "two readings": "can be read in two ways; the likelier is taken",
 }
 
 
@@ -265,5 +266,10 @@ def open_results(args: argparse.Namespace, *, prints_doubts: bool) -> Results:
     results = Results(args.results, Clock(args.time_pattern, args.time_zone, args.time_from))
     for doubt, count in results.doubts.items() if prints_doubts else ():
         times = "the time of 1 recording" if count == 1 else f"the times of {count} recordings"
-        print_message(f"{times} {_DOUBTS[doubt]}")
+        example = ""
+        if doubt == "two readings" and results.two_readings is not None:
+            file, reading = results.two_readings
+            other = "of no time of day" if reading.other is None else f"of {reading.other}"
+            example = f": {file} is of {reading.at}, or {other}; --time-pattern says which"
+        print_message(f"{times} {_DOUBTS[doubt]}{example}")
     return results

@@ -29,7 +29,7 @@ def run_plan(
     args: argparse.Namespace, plan: Plan, open_sink: Callable[[Sequence[Task]], Sink]
 ) -> int:
     """Run the plan over the recordings of the command line; the exit code."""
-    recordings = find_recordings(args.paths)
+    recordings = find_recordings(args.paths, None if args.quiet else print_message)
     jobs = args.jobs or available_cores()
     with ExitStack() as stack:
         # First of all, so that the workers load while the rest is prepared.

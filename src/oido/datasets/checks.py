@@ -101,8 +101,8 @@ class DatasetSummary(Generic[Clips]):
     classes: in order, background last. seconds: of all recordings. left_out: whatever cannot be
     used, with the reason. cut: regions that end behind their recording, which end with it now.
     duplicates: files of the same content; conflicts: those among them whose labels differ. leaks:
-    groups whose clips are in several folds. notes: sentences on the labels. deep: everything
-    was decoded.
+    groups whose clips are in several folds. notes: sentences on the labels and files. deep:
+    everything was decoded.
     """
 
     classes: tuple[ClassSummary, ...]
@@ -284,4 +284,4 @@ def _notes(data: ClipSet) -> tuple[str, ...]:
                 f"{label!r} is one class; if it means several, write {','.join(parts)!r}, without "
                 f"spaces, for a folder, or a row for each in a table"
             )
-    return tuple(notes)
+    return (*notes, *(f"{note}." for note in data.notes))

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from oido.errors import OptionError
 from oido.heads import NON_EVENTS
+from oido.paths import passed_over_note, repeated_note, respelled_note
 
 BACKGROUND = "background"
 """The name of no event, and the class of clips without one, beside classes that exclude each other.
@@ -185,6 +186,7 @@ class ClipSet:
     left_out: tuple[LeftOut, ...] = ()
     skipped: tuple[str, ...] = ()
     duplicates: tuple[tuple[str, ...], ...] = ()
+    notes: tuple[str, ...] = ()
 
     def require_two_classes(self) -> None:
         """Raise OptionError if there is nothing to tell apart."""
@@ -201,8 +203,23 @@ class ClipSet:
 
 @dataclass
 class Found:
-    """What a reader of datasets found, in order. skipped: files that are not recordings."""
+    """What a reader of datasets found, in order.
+
+    skipped: files that are not recordings. passed_over, repeated: folders and links, as of a
+    `oido.paths.Walk`. respelled: what was found in another Unicode form or letter case, by name.
+    """
 
     clips: list[Clip] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
+    respelled: dict[str, str] = field(default_factory=dict)
+
+    def notes(self) -> tuple[str, ...]:
+        """What people should know, a sentence each."""
+        return (
+            *passed_over_note(self.passed_over),
+            *repeated_note(self.repeated),
+            *respelled_note(self.respelled),
+        )

@@ -21,6 +21,7 @@ from oido.datasets.splits import fold_numbers, test_mask, test_parts
 from oido.datasets.tables import TABLE_SUFFIXES, listed_clips
 from oido.datasets.tracks import has_tracks, tracked_clips
 from oido.errors import OptionError
+from oido.paths import NameFinder, respelled_note
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -40,8 +41,9 @@ class Dataset(ClipSet, Sequence[Clip]):
     classes: the labels of events, sorted; a part of a dataset keeps those of the whole.
     multi_label: a clip may have several of them. left_out: what was named and cannot be used, with
     the reason. skipped: files that are no recordings. duplicates: files of the same content; they
-    share a group. Nothing is decoded until `check`, except for the length of recordings where
-    background between regions is wanted.
+    share a group. notes: sentences on folders that were passed over, on links to what is there
+    already, and on names that were spelled otherwise. Nothing is decoded until `check`, except for
+    the length of recordings where background between regions is wanted.
     """
 
     @classmethod
@@ -96,9 +98,11 @@ class Dataset(ClipSet, Sequence[Clip]):
             if os.path.splitext(name)[1].lower() not in TABLE_SUFFIXES:
                 raise OptionError(f"{name}: a dataset is a folder, or a table such as clips.csv")
             return cls.from_table(name)
-        tables = (os.path.join(_folder(name), table) for table in _LISTS)
-        if table := next(filter(os.path.isfile, tables), None):
-            return cls.from_table(table)
+        names, folder = NameFinder(os.path.isfile), _folder(name)
+        tables = (names.find(os.path.join(folder, table)) for table in _LISTS)
+        if table := next(filter(None, tables), None):
+            data = cls.from_table(table)
+            return replace(data, notes=(*respelled_note(names.respelled), *data.notes))
         return cls.from_label_tracks(name) if has_tracks(name) else cls.from_folder(name)
 
     def with_background(self, path: str | os.PathLike[str]) -> Self:
@@ -111,7 +115,8 @@ class Dataset(ClipSet, Sequence[Clip]):
         clips = [*self.clips, *more.clips]
         left_out, skipped = [*self.left_out, *more.left_out], [*self.skipped, *more.skipped]
         joined = self._of(Found(clips, left_out, skipped))
-        return replace(joined, classes=self.classes, multi_label=self.multi_label)
+        notes = (*self.notes, *more.notes())
+        return replace(joined, classes=self.classes, multi_label=self.multi_label, notes=notes)
 
     @classmethod
     def _of(cls, found: Found) -> Self:
@@ -128,6 +133,7 @@ class Dataset(ClipSet, Sequence[Clip]):
             tuple(found.left_out),
             tuple(found.skipped),
             tuple(duplicates),
+            found.notes(),
         )
 
     def __len__(self) -> int:

@@ -10,6 +10,7 @@ from oido.datasets.clip import BACKGROUND, Clip, Found, LeftOut, folder_meaning,
 from oido.datasets.splits import is_part
 from oido.errors import OptionError
 from oido.params import AUDIO_SUFFIXES
+from oido.paths import is_link_back, is_passed_over, walk
 
 
 def class_folders(folder: str) -> Found:
@@ -19,7 +20,7 @@ def class_folders(folder: str) -> Found:
     may stand between: their names are the clips' folds. See `Dataset.from_folder`.
     """
     found = Found()
-    parts = _subfolders(folder)
+    parts = _subfolders(folder, found)
     if parts and all(is_part(name) for name in parts):
         for name in parts:
             _read_classes(folder, name, name.lower(), found)
@@ -35,11 +36,13 @@ def class_folders(folder: str) -> Found:
     return found
 
 
-def files_below(folder: str) -> Iterator[str]:
-    """Every file below a folder, in order of names; hidden files and folders are passed over."""
-    for root, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (os.path.join(root, name) for name in sorted(files) if name[0] != ".")
+def files_below(folder: str, found: Found) -> list[str]:
+    """Every file below a folder, once, as `oido.paths.walk`; what is passed over is noted."""
+    below = walk(folder)
+    found.passed_over += below.passed_over
+    found.repeated += below.repeated
+    found.left_out += [LeftOut(path, "this folder cannot be read") for path in below.unreadable]
+    return [path for path, _ in below.files]
 
 
 def is_recording(path: str) -> bool:
@@ -49,7 +52,7 @@ def is_recording(path: str) -> bool:
 
 def _read_classes(root: str, part: str, fold: str | None, found: Found) -> None:
     folder = os.path.join(root, part)
-    for name in _subfolders(folder):
+    for name in _subfolders(folder, found):
         labels, negatives, complete = folder_meaning(name, os.path.join(folder, name))
         before = len(found.clips)
         for path in _recordings(os.path.join(folder, name), found):
@@ -75,7 +78,7 @@ def background_clips(folder: str) -> Found:
 
 def _recordings(folder: str, found: Found) -> Iterator[str]:
     """Those below a folder; other files are noted as skipped."""
-    for path in files_below(folder):
+    for path in files_below(folder, found):
         if is_recording(path):
             yield path
         else:
@@ -93,9 +96,17 @@ def _read_strays(folder: str, found: Found) -> None:
             found.skipped.append(path)
 
 
-def _subfolders(folder: str) -> list[str]:
+def _subfolders(folder: str, found: Found) -> list[str]:
+    """The folders that mean something: neither passed over nor links to what is there already."""
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
         raise OptionError(f"{folder} cannot be read: {error.strerror}") from error
-    return [n for n in names if n[0] != "." and os.path.isdir(os.path.join(folder, n))]
+    below = [name for name in names if os.path.isdir(os.path.join(folder, name))]
+    kept = [name for name in below if not is_passed_over(name)]
+    paths = [os.path.join(folder, name) for name in kept]
+    links = {path for path in paths if is_link_back(path, paths)}
+    passed_over = [os.path.join(folder, name) for name in below if name not in kept]
+    found.passed_over += [path for path in passed_over if path not in found.passed_over]
+    found.repeated += [path for path in sorted(links) if path not in found.repeated]
+    return [name for name, path in zip(kept, paths) if path not in links]

@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tables that list clips, or regions of recordings, with their labels: CSV or Parquet.
 
-CSV has many dialects. Text that other programs wrote comes in several encodings, and its numbers
-may have a decimal comma.
+CSV has many dialects; `oido.dialects` reads them.
 """
 
 from __future__ import annotations
 
 import csv
-import io
-import math
 import os
 from collections import defaultdict
 from collections.abc import Iterator
@@ -19,37 +16,9 @@ from typing import NamedTuple
 from oido.datasets.clip import Clip, Found, LeftOut, check_label, meaning_of, source_of
 from oido.datasets.regions import background_clips, region_around, relate
 from oido.datasets.waveforms import probe
+from oido.dialects import read_text, seconds, table_lines
 from oido.errors import OptionError, needs_extra
-from oido.writers.base import unquote_cell
-
-
-def read_text(path: str | os.PathLike[str]) -> str:
-    """A file's text: UTF-16 where its first bytes say so, else UTF-8, else Windows-1252.
-
-    Line ends stay as they are. Raises OptionError if the file cannot be read.
-    """
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is not a file name"
-        raise OptionError(f"{path} cannot be read: {reason}") from error
-    encodings = ("utf-16",) if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp1252")
-    for encoding in encodings:
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return data.decode("latin-1")  # which gives every byte a meaning
-
-
-def seconds(text: str) -> float:
-    """A time in seconds, with a decimal point or comma. Raises ValueError."""
-    value = float(text.strip().replace(",", "."))
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{text} is not a time")
-    return value
-
+from oido.paths import NameFinder
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".parquet", ".pq"})
 
@@ -76,31 +45,15 @@ def read_rows(path: str, needed: tuple[str, ...]) -> Iterator[TableRow]:
 
 
 def _csv_rows(path: str, needed: tuple[str, ...]) -> Iterator[TableRow]:
-    text = read_text(path)
-    first_line = 1
-    if text[:4].lower() == "sep=":  # Excel's own way to name the separator
-        separator, text = text[4:5], text.partition("\n")[2]
-        first_line = 2
-    else:
-        header = text.lstrip().partition("\n")[0]
-        separator = max(",;\t", key=header.count)
-    lines = io.StringIO(text, newline="")
-    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
     columns: list[str] | None = None
     try:
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
+        for number, cells in table_lines(read_text(path)):
             if columns is None:
-                columns = [cell.strip().lower() for cell in cells]
-                _require(path, columns, needed)
+                columns = _named(path, cells, needed)
             else:
-                where = f"{path}, line {reader.line_num + first_line - 1}"
-                texts = (unquote_cell(cell.strip(" ")) for cell in cells)
-                yield TableRow(where, dict(zip(columns, texts)))
+                yield TableRow(f"{path}, line {number}", dict(zip(columns, cells)))
     except csv.Error as error:
-        line = reader.line_num + first_line - 1
-        raise OptionError(f"{path}, line {line}: is not CSV ({error})") from error
+        raise OptionError(f"{path}, {error}") from error
     if columns is None:
         raise OptionError(f"{path}: is empty; it needs a header with {_column_list(needed)}")
 
@@ -115,8 +68,7 @@ def _parquet_rows(path: str, needed: tuple[str, ...]) -> Iterator[TableRow]:
     except (OSError, pyarrow.ArrowException) as error:
         reason = getattr(error, "strerror", None) or "it is not Parquet"
         raise OptionError(f"{path} cannot be read: {reason}") from error
-    columns = [str(name).strip().lower() for name in table.column_names]
-    _require(path, columns, needed)
+    columns = _named(path, [str(name) for name in table.column_names], needed)
     values = [column.to_pylist() for column in table.columns]
     for number, cells in enumerate(zip(*values), start=1):
         yield TableRow(f"{path}, row {number}", dict(zip(columns, map(_as_text, cells))))
@@ -131,12 +83,17 @@ def _as_text(value: object) -> str:
     return str(value)
 
 
-def _require(path: str, columns: list[str], needed: tuple[str, ...]) -> None:
+def _named(path: str, header: list[str], needed: tuple[str, ...]) -> list[str]:
+    """The columns by name; ``path`` is ``file``, as in lists of recordings."""
+    columns = [name.strip().lower() for name in header]
+    if "file" not in columns:
+        columns = ["file" if name == "path" else name for name in columns]
     if missing := [name for name in needed if name not in columns]:
         raise OptionError(
             f"{path}: has no column {_column_list(tuple(missing))}; its columns are "
             f"{', '.join(repr(name) for name in columns)}"
         )
+    return columns
 
 
 def _column_list(names: tuple[str, ...]) -> str:
@@ -159,23 +116,32 @@ class _Entry:
 def listed_clips(table: str, *, background_from_gaps: bool = False) -> Found:
     """The clips of a table, as for `Dataset.from_table`.
 
-    Files that are missing and times that cannot be are left out. Raises OptionError for a missing
-    column, a bad label, two folds or groups of one clip, and if no clip is left.
+    Files that are missing, times that cannot be and bad labels are left out. Raises OptionError for
+    a missing column, two folds or groups of one clip, and if no clip is left.
     """
     found = Found()
     entries: dict[_Key, _Entry] = {}
     files = _Files(os.path.dirname(table))
+    lost: set[str | None] = set()
     for row in read_rows(table, ("file", "label")):
-        check_label(row.cells.get("label", "").removeprefix("-"), row.where)
+        before = len(found.left_out)
         key = _clip_key(row, files, found)
-        if key is not None:
+        try:
+            check_label(row.cells.get("label", "").removeprefix("-"), row.where)
+        except OptionError as error:
+            reason = str(error).removeprefix(f"{row.where}: ")
+            found.left_out.append(LeftOut(row.where, reason))
+        if len(found.left_out) > before:
+            lost.add(files.known(row.cells.get("file", "")))
+        elif key is not None:
             _join(entries, key, row)
     found.left_out += files.missing()
+    found.respelled.update(files.respelled)
     found.clips = [_clip(key, entry) for key, entry in entries.items()]
     if not found.clips:
         raise OptionError(_no_clip_message(table, files, found))
     if any(clip.is_region for clip in found.clips):
-        _relate_regions(found, background_from_gaps)
+        _relate_regions(found, background_from_gaps, lost)
     return found
 
 
@@ -183,19 +149,25 @@ class _Files:
     """Finds files from a table's folder, each looked for once."""
 
     def __init__(self, folder: str) -> None:
-        self._folder = folder
+        self._folder, self._names = folder, NameFinder(os.path.isfile)
         self._paths: dict[str, str | None] = {}
         self._missing: defaultdict[str, list[str]] = defaultdict(list)
 
     def find(self, name: str, where: str) -> str | None:
         if name not in self._paths:
-            # Tables made on Windows have backslashes, which elsewhere are part of a name.
-            choices = (os.path.join(self._folder, n) for n in (name, name.replace("\\", "/")))
-            path = next((path for path in choices if _is_file(path)), None)
+            path = self._names.find(os.path.join(self._folder, name))
             self._paths[name] = None if path is None else os.path.normpath(path)
         if self._paths[name] is None:
             self._missing[name].append(where)
         return self._paths[name]
+
+    def known(self, name: str) -> str | None:
+        """Where a file is that was found before."""
+        return self._paths.get(name)
+
+    @property
+    def respelled(self) -> dict[str, str]:
+        return self._names.respelled
 
     def missing(self) -> list[LeftOut]:
         """The files that are not there, once each, with the first place that names them."""
@@ -203,13 +175,6 @@ class _Files:
             LeftOut(os.path.join(self._folder, name), f"no such file ({where[0]})")
             for name, where in self._missing.items()
         ]
-
-
-def _is_file(path: str) -> bool:
-    try:
-        return os.path.isfile(path)
-    except ValueError:  # a zero byte inside
-        return False
 
 
 def _clip_key(row: TableRow, files: _Files, found: Found) -> _Key | None:
@@ -256,15 +221,18 @@ def _clip(key: _Key, entry: _Entry) -> Clip:
     return Clip(key[0], labels, negatives, key[1], key[2], fold, group, complete)
 
 
-def _relate_regions(found: Found, background_from_gaps: bool) -> None:
-    """Let regions of one recording know of each other, and add what lies between them."""
+def _relate_regions(found: Found, background_from_gaps: bool, lost: set[str | None]) -> None:
+    """Let regions of one recording know of each other, and add what lies between them.
+
+    lost: recordings of which a row was left out, so that a gap may be none.
+    """
     of_path: defaultdict[str, list[Clip]] = defaultdict(list)
     for clip in found.clips:
         of_path[clip.path].append(clip)
     found.clips = []
     for path, clips in of_path.items():
         found.clips += relate(clips)
-        if background_from_gaps and all(clip.is_region for clip in clips):
+        if background_from_gaps and path not in lost and all(clip.is_region for clip in clips):
             duration = probe(path).duration
             regions = [(c.start_time or 0.0, c.end_time or duration) for c in clips]
             found.clips += background_clips(clips[0], regions, duration)

@@ -16,7 +16,7 @@ import numpy as np
 
 from oido.arrays import F64, I64
 from oido.datasets.clip import LeftOut
-from oido.datasets.folders import files_below, is_recording
+from oido.datasets.folders import is_recording
 from oido.errors import OptionError
 from oido.evaluation.bootstrap import Estimate, plain
 from oido.evaluation.drift_features import Acoustics, FeatureSet, collect_features
@@ -33,6 +33,7 @@ from oido.evaluation.two_sample_tests import (
 from oido.evaluation.verdict import Remark, listed
 from oido.inference.classifier import AudioClassifier
 from oido.models.model import AudioModel
+from oido.paths import walk
 
 LEAST_RECORDINGS = 5
 """Of each set; with fewer, next to nothing would ever be found."""
@@ -293,7 +294,7 @@ def _paths(recordings: Paths) -> list[str]:
     name = os.fspath(recordings)
     if not os.path.isdir(name):
         raise OptionError(f"{name}: no such folder; give a folder of recordings")
-    found = [path for path in files_below(name) if is_recording(path)]
+    found = [path for path, _ in walk(name, is_recording).files]
     if not found:
         raise OptionError(f"{name}: no recordings in this folder (such as .wav or .mp3)")
     return found

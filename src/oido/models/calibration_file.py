@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from oido.dialects import MOST_BYTES_OF_HEADS, read_text, split_lines
+from oido.dialects import number as number_of
 from oido.errors import OptionError, OutputError
-from oido.heads import Head, ScoreCalibration, ScoreTransformation, Sigmoid, read_text
+from oido.heads import Head, ScoreCalibration, ScoreTransformation, Sigmoid
 from oido.models.fetch import write_whole
 from oido.models.model import AudioModel
 
@@ -85,7 +87,10 @@ class Calibration:
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Calibration:
         """Of a file. Raises OptionError."""
-        text = read_text(path, "calibration")
+        try:
+            text = read_text(path, most_bytes=MOST_BYTES_OF_HEADS)
+        except OptionError as error:
+            raise OptionError(f"calibration {error}") from error
         try:
             return cls.parse(text)
         except OptionError as error:
@@ -191,6 +196,36 @@ def apply_calibration(model: AudioModel, calibration: Calibration) -> AudioModel
         raise OptionError(_label_difference(calibration.labels, head.labels))
     new = replace(head, calibration=calibration.scores, thresholds=calibration.thresholds)
     return replace(model, heads=(*model.heads[:number], new, *model.heads[number + 1 :]))
+
+
+def read_sigmoids(
+    path: str | os.PathLike[str],
+    n_labels: int,
+    transformation: ScoreTransformation,
+    default_score: float,
+) -> ScoreCalibration:
+    """Of the Task Library's file, also as a spreadsheet writes it: with a line end at its end, with
+    semicolons or tabs, and decimal commas. Raises OptionError.
+    """
+    text = read_text(path, most_bytes=MOST_BYTES_OF_HEADS)
+    lines = split_lines(text)
+    if len(lines) == n_labels - 1 and text != "\n".join(lines):  # the last label's line is empty
+        lines.append("")
+    for separator in ";\t":
+        if any(separator in line for line in lines):
+            lines = [",".join(map(_plain, line.split(separator))).rstrip(",") for line in lines]
+    try:
+        return ScoreCalibration.parse("\n".join(lines), n_labels, transformation, default_score)
+    except OptionError as error:
+        raise OptionError(f"{path}: {error}") from error
+
+
+def _plain(cell: str) -> str:
+    """A number as the Task Library has it; what is none stays."""
+    try:
+        return repr(number_of(cell))
+    except ValueError:
+        return cell.strip()
 
 
 def shortest(value: float) -> float:

@@ -1,211 +1,74 @@
 # SPDX-License-Identifier: Apache-2.0
 """When recordings began: from their names, from tags inside them, or, on request, from the disk.
 
-What recorders write: AudioMoth ``20231015_063000.WAV`` (``…T.WAV`` if triggered), and
-``5D3A2B10.WAV`` with old firmware (Unix time in hexadecimal); Song Meters
-``SMM00123_20231015_063000.wav``, with ``$`` between date and time after a fix by GPS; Frontier Labs
-``20231015T063000+1000_REC.flac``; BirdNET-Pi ``2023-10-15-birdnet-06:30:00.wav``; Frigate
-``2023-10-15/06/garden/30.00.mp4`` and ``garden-1697351400.52-x7.mp4``.
+Names come first (`oido.results.name_time`), then tags in this order: GUANO, WAMD, Frontier Labs'
+RecordingStart, AudioMoth's comment, the origination of Broadcast WAV, creation times of QuickTime,
+MP4 and Matroska, dates. The first four go before a name if they tell a zone and it does not.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Literal, NamedTuple, get_args
 
 from oido.errors import OptionError
-
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-
-_DATE_AND_TIME = re.compile(
-    r"(?<!\d)(\d{4})([-_.]?)(\d\d)\2(\d\d)"
-    r"(?P<between>[T_ $-]?|-birdnet-(?:[^/]*?-)?)"
-    r"(\d\d)([-:._]?)(\d\d)\7(\d\d)"
-    r"(?:[.,](?P<fraction>\d{1,6})|_(?P<microseconds>\d{6}))?"
-    r"(?P<zone>Z|[+-]\d\d:?\d\d)?(?!\d)",
-    re.IGNORECASE,
+from oido.results.name_time import (
+    Habits,
+    NamePattern,
+    NameTime,
+    is_serial,
+    moment,
+    offset_of,
+    read_name,
 )
-_ENDING = re.compile(r"\.(?:[A-Za-z][A-Za-z0-9]{1,4}|3g[p2])$", re.IGNORECASE)
-_FRIGATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)/(\d\d)/[^/]+/(\d\d)\.(\d\d)$")
-_UNIX = re.compile(r"(?<![0-9A-Za-z.])(1\d{9})(?:\.(\d{1,6})|(\d{3}))?(?![0-9A-Za-z])")
-_FIRST_UNIX = 1_262_304_000  # 2010: smaller numbers are rather serial numbers
-_HEXADECIMAL = re.compile(r"[0-9A-F]{8}", re.IGNORECASE)
-_HEXADECIMAL_RANGE = (1_451_606_400, 2_082_758_400)  # 2016 to 2036: AudioMoth came out in 2017
-
-
-def time_in_name(file: str) -> datetime | None:
-    """The time in the name of a file (its path only where a recorder puts the date into folders).
-
-    Aware where the name tells its zone (``Z``, ``+1000``, Unix times, Frigate's tree), else naive:
-    what the clock of the recorder showed. None where the name holds no time, or no possible one.
-    """
-    path = file.replace("\\", "/")
-    stem = _ENDING.sub("", path)
-    name = stem.rpartition("/")[2]
-    for times, text in ((_dates, name), (_frigate, stem), (_unix, name), (_hexadecimal, name)):
-        if (time := next(times(text), None)) is not None:
-            return time
-    return None
-
-
-def _was_set(time: datetime) -> bool:
-    """Whether the clock that tells this was set: not at the day at which clocks begin to count."""
-    return (time.year, time.month, time.day) not in ((1970, 1, 1), (1904, 1, 1), (1980, 1, 1))
-
-
-def offset_of(text: str) -> timezone | None:
-    """``Z``, ``+2``, ``+1000``, ``-03:30`` as an offset from UTC; None for one that nobody has."""
-    if text in ("Z", "z"):
-        return timezone.utc
-    found = re.fullmatch(r"([+-])(\d{1,2}):?(\d\d)?", text)
-    if found is None:
-        return None
-    hours, minutes = int(found[2]), int(found[3] or 0)
-    if hours > 14 or minutes % 15 or minutes > 45:
-        return None
-    offset = timedelta(hours=hours, minutes=minutes)
-    return timezone(-offset if found[1] == "-" else offset)
-
-
-def _moment(
-    numbers: Iterable[str | None], fraction: str | None = None, zone: timezone | None = None
-) -> datetime | None:
-    """The time of year, month, day, hour, minute and second; None if there is none such.
-
-    fraction: the digits behind the second's point.
-    """
-    try:
-        year, month, day, hour, minute, second = (int(n or 0) for n in numbers)
-        return datetime(year, month, day, hour, minute, second, _micro(fraction), zone)
-    except ValueError:
-        return None
-
-
-def _micro(fraction: str | None) -> int:
-    return int((fraction or "").ljust(6, "0"))
-
-
-def _dates(name: str) -> Iterator[datetime]:
-    for found in _DATE_AND_TIME.finditer(name):
-        zone = found["zone"] or ""
-        # "-0200" may be a number of its own, unless all of it is written as ISO 8601 has it.
-        is_zone = zone[:1] != "-" or ":" in zone or found["between"].upper() == "T"
-        time = _moment(
-            found.group(1, 3, 4, 6, 8, 9),
-            found["fraction"] or found["microseconds"],
-            offset_of(zone) if zone and is_zone else None,
-        )
-        if time is not None and 1900 <= time.year < 2100:
-            yield time
-
-
-def _frigate(stem: str) -> Iterator[datetime]:
-    found = _FRIGATE.search(stem)
-    if found and (time := _moment(found.groups(), zone=timezone.utc)):
-        yield time
-
-
-def _unix(name: str) -> Iterator[datetime]:
-    found = [m for m in _UNIX.finditer(name) if int(m[1]) >= _FIRST_UNIX]
-    if len(found) == 1:  # of two nobody knows which is meant
-        micro = _micro(found[0][2] or found[0][3])
-        yield EPOCH + timedelta(seconds=int(found[0][1]), microseconds=micro)
-
-
-def _hexadecimal(name: str) -> Iterator[datetime]:
-    if _HEXADECIMAL.fullmatch(name):
-        seconds = int(name, 16)
-        if _HEXADECIMAL_RANGE[0] <= seconds < _HEXADECIMAL_RANGE[1]:
-            yield EPOCH + timedelta(seconds=seconds)
-
-
-_DIGITS = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2, "y": 2, "I": 2, "j": 3, "s": 10}
-_EXPRESSIONS = {
-    **{name: rf"\d{{{digits}}}" for name, digits in _DIGITS.items()},
-    "f": r"\d{1,6}",
-    "p": "[AaPp][Mm]",
-    "b": "[A-Za-z]{3}",
-    "B": "[A-Za-z]+",
-    "z": r"(?:Z|[+-]\d\d:?\d\d)",
-    "%": "%",
-}
-_DATE_PARTS = ({"m", "d"}, {"b", "d"}, {"B", "d"}, {"j"})
-
-
-class NamePattern:
-    """Finds the time that stands somewhere in a name in the way a pattern tells.
-
-    pattern: directives of ``strftime`` (``%Y%m%d_%H%M%S``; ``%s`` alone is Unix time) and plain
-    text. With a slash in it the whole path is searched, else the name. Raises OptionError for a
-    directive that is not known, or if no date or no time of day can come of it.
-    """
-
-    def __init__(self, pattern: str) -> None:
-        pieces = re.split(r"%(.)", pattern)
-        directives = pieces[1::2]
-        for name in directives:
-            if name not in _EXPRESSIONS:
-                known = " ".join(f"%{n}" for n in _EXPRESSIONS)
-                raise OptionError(f"%{name} in {pattern!r} is not known; there are {known}")
-        used = set(directives)
-        is_date = used & {"Y", "y"} and any(date <= used for date in _DATE_PARTS)
-        if used != {"s"} and not (is_date and used & {"H", "I"}):
-            raise OptionError(
-                f"{pattern!r} needs a year, a day and an hour, as in %Y%m%d_%H%M%S; or %s alone"
-            )
-        text = "".join(
-            _EXPRESSIONS[piece] if number % 2 else re.escape(piece)
-            for number, piece in enumerate(pieces)
-        )
-        before = r"(?<!\d)" if text.startswith(r"\d") else ""
-        after = r"(?!\d)" if text.endswith("}") else ""
-        self._pattern, self._is_unix, self._in_path = pattern, used == {"s"}, "/" in pattern
-        self._search = re.compile(before + text + after)
-
-    def find(self, file: str) -> datetime | None:
-        """The first possible time in it; aware if the pattern has a zone. None if there is none."""
-        path = file.replace("\\", "/")
-        for found in self._search.finditer(path if self._in_path else path.rpartition("/")[2]):
-            try:
-                if self._is_unix:
-                    digits = re.search(r"\d{10}", found[0])
-                    assert digits is not None
-                    return EPOCH + timedelta(seconds=int(digits[0]))
-                return datetime.strptime(found[0], self._pattern)
-            except ValueError:
-                continue
-        return None
-
+from oido.results.name_time import time_in_name as time_in_name  # noqa: PLC0414 (for readers)
 
 _AUDIOMOTH = re.compile(
     r"Recorded at (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))? (\d\d)/(\d\d)/(\d{4})"
     r"(?: \(UTC(?P<offset>[+-]\d{1,2}(?::?\d\d)?)?\))?"
 )
 _ISO = re.compile(
-    r"(\d{4})[-:](\d\d)[-:](\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,6})\d*)?"
-    r"\s*(Z|[+-]\d\d:?\d\d)?"
+    r"(\d{4})[-:/.](\d\d)[-:/.](\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?"
+    r"\s*(Z|[+-]\d\d(?::?\d\d)?)?"
 )
+_RECORDERS = ("guano_timestamp", "wamd_timestamp", "recordingstart")  # the last: Frontier Labs
 _DATES = ("com.apple.quicktime.creationdate", "creation_time", "timestamp", "date", "icrd")
 """Tags that hold a date and a time, the most trustworthy first."""
 
 
 def time_in_tags(tags: Mapping[str, object]) -> datetime | None:
-    """The time that a container's tags tell: aware where they tell a zone, else naive.
+    """The time that a recording's tags tell: aware where they tell a zone, else naive.
 
-    AudioMoth's comment, then creation times of QuickTime, MP4 and Matroska, the origination of
-    Broadcast WAV. A date without a time of day is none.
+    Of the recorder first: GUANO, WAMD, AudioMoth's comment, the origination of Broadcast WAV. Then
+    creation times of QuickTime, MP4 and Matroska, and dates. A date without a time of day is none;
+    one of a clock that was not set counts if there is no other.
     """
-    texts = {str(key).lower(): str(value) for key, value in tags.items()}
-    if (time := audiomoth_time(texts)) is not None:
-        return time
-    for key in _DATES:
-        if (time := _iso(texts.get(key, ""))) is not None:
-            return time
-    return _iso(f"{texts.get('origination_date', '')} {texts.get('origination_time', '')}")
+    times = list(_tag_times(tags))
+    return next((time for time in times if _was_set(time)), times[0] if times else None)
+
+
+def _tag_times(tags: Mapping[str, object]) -> Iterator[datetime]:
+    texts = _texts(tags)
+    if (time := recorder_time(texts)) is not None:
+        yield time
+    origination = f"{texts.get('origination_date', '')} {texts.get('origination_time', '')}"
+    for text in (origination, *(texts.get(key, "") for key in _DATES)):
+        if (time := _iso(text)) is not None:
+            yield time
+
+
+def _texts(tags: Mapping[str, object]) -> dict[str, str]:
+    return {str(key).lower(): str(value) for key, value in tags.items()}
+
+
+def recorder_time(tags: Mapping[str, object]) -> datetime | None:
+    """From what only recorders write, perhaps with a zone: GUANO, WAMD, AudioMoth's comment."""
+    times = [_iso(str(tags.get(key, ""))) for key in _RECORDERS]
+    return next((time for time in times if time is not None), audiomoth_time(tags))
 
 
 def audiomoth_time(tags: Mapping[str, object]) -> datetime | None:
@@ -218,7 +81,7 @@ def audiomoth_time(tags: Mapping[str, object]) -> datetime | None:
         if found is None:
             continue
         zone = offset_of(found["offset"] or "Z") if "(UTC" in found[0] else None
-        if (time := _moment(found.group(7, 6, 5, 1, 2, 3), found[4], zone)) is not None:
+        if (time := moment(found.group(7, 6, 5, 1, 2, 3), found[4], zone)) is not None:
             return time
     return None
 
@@ -227,24 +90,37 @@ def _iso(text: str) -> datetime | None:
     found = _ISO.fullmatch(text.strip())
     if found is None:
         return None
-    return _moment(found.group(*range(1, 7)), found[7], offset_of(found[8]) if found[8] else None)
+    return moment(found.group(*range(1, 7)), found[7], offset_of(found[8]) if found[8] else None)
+
+
+_UNSET = tuple(datetime(year, 1, 1) for year in (1904, 1970, 1980))
+"""When clocks without a battery begin to count; they have gone on for some weeks at most."""
+
+
+def _was_set(time: datetime) -> bool:
+    """Whether the clock that tells this was set."""
+    naive = time.replace(tzinfo=None)
+    return not any(start <= naive < start + timedelta(days=90) for start in _UNSET)
 
 
 TimeSource = Literal["auto", "name", "tags", "modified"]
-Doubt = Literal["ambiguous", "impossible", "not set"]
+Doubt = Literal["ambiguous", "impossible", "not set", "two readings"]
 
 
 class Reading(NamedTuple):
     """When a recording began, in UTC, and who says so; ``at`` is None where nobody knows.
 
     doubt: "ambiguous", a local time that came twice, as clocks were set back (the first is taken);
-    "impossible", one that was skipped as clocks were set forward; "not set", the day at which
-    clocks without a battery begin. The last two have no ``at``.
+    "impossible", one that was skipped as clocks were set forward; "not set", the days at which
+    clocks without a battery begin; these two have no ``at``. "two readings": digits in the name
+    are an offset from UTC or a number; other: when it began if they are the other one, or None if
+    the name then tells no time of day.
     """
 
     at: datetime | None
     source: str | None
     doubt: Doubt | None = None
+    other: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -271,33 +147,72 @@ class Clock:
         object.__setattr__(self, "_names", NamePattern(self.pattern) if self.pattern else None)
 
     def read(
-        self, file: str, tags: str | None = None, modified: str | None = None, duration: float = 0.0
+        self,
+        file: str,
+        tags: str | None = None,
+        modified: str | None = None,
+        duration: float = 0.0,
+        habits: Habits | None = None,
     ) -> Reading:
-        """When this recording began. tags: JSON; modified: ISO (else it is no time), UTC."""
+        """When this recording began. tags: JSON; modified: ISO (else it is no time), UTC.
+
+        habits: what the names of all recordings show, where one alone can be read in two ways.
+        """
         if self.source == "modified":
             return self._from_modified(modified, duration)
         parsed = _parse(tags) if self.source != "name" else {}
         name = None
         if self.source != "tags":
-            name = self._names.find(file) if self._names else time_in_name(file)
+            name = self._in_name(file, habits or Habits())
         reading = Reading(None, None)
         for time, source in self._candidates(name, parsed):
-            reading = self._in_utc(time, source)
+            reading = self._in_utc(time.time, source)
             if reading.at is not None:
-                break
+                return self._with_doubt(reading, time, parsed)
         return reading
 
+    def _in_name(self, file: str, habits: Habits) -> NameTime | None:
+        if self._names is not None:
+            time = self._names.find(file)
+            return None if time is None else NameTime(time)
+        found = read_name(file)
+        if found is None or not found.kind:
+            return None if found and habits.serials and is_serial(file, habits) else found
+        if found.kind == "number" and habits.times is not None:
+            return found._replace(kind="") if habits.times else None
+        known = {"offset": habits.offsets, "hours": habits.hours}.get(found.kind)
+        if known is None:
+            return found
+        assert found.other is not None
+        aware = found.time if found.time.tzinfo is not None else found.other
+        return NameTime(aware if known else aware.replace(tzinfo=None))
+
+    def _with_doubt(self, reading: Reading, time: NameTime, tags: Mapping[str, object]) -> Reading:
+        """The reading, or the other one that the tags say is right, or both."""
+        if not time.kind or (time.kind == "number" and time.time.hour > 0):
+            return reading
+        other = None if time.other is None else self._in_utc(time.other, "name").at
+        if other == reading.at:  # the zone that was named is that offset
+            return reading
+        zoned = [self._in_utc(t, "tags").at for t in _tag_times(tags) if t.tzinfo is not None]
+        for at in (reading.at, other):
+            if any(at and t and abs(at - t) <= _NEAR for t in zoned):
+                return reading._replace(at=at)
+        return reading._replace(doubt="two readings", other=other)
+
     def _candidates(
-        self, name: datetime | None, tags: Mapping[str, object]
-    ) -> list[tuple[datetime, str]]:
-        """Names come first, but a comment with a zone before a name that has none."""
+        self, name: NameTime | None, tags: Mapping[str, object]
+    ) -> list[tuple[NameTime, str]]:
+        """Names come first, but what a recorder wrote with a zone before a name that has none."""
         if not tags:  # most recordings have none, and an archive has many
             return [] if name is None else [(name, "name")]
-        found = [(name, "name"), (time_in_tags(tags), "tags")]
-        moth = audiomoth_time(tags)
-        if name is not None and name.tzinfo is None and moth is not None and moth.tzinfo:
+        in_tags, of_recorder = time_in_tags(tags), recorder_time(_texts(tags))
+        found = [] if name is None else [(name, "name")]
+        found += [] if in_tags is None else [(NameTime(in_tags), "tags")]
+        is_sure = name is not None and (name.time.tzinfo is not None or bool(name.kind))
+        if of_recorder is not None and of_recorder.tzinfo and not is_sure:
             found.reverse()
-        return [(time, source) for time, source in found if time is not None]
+        return found
 
     def _from_modified(self, modified: str | None, duration: float) -> Reading:
         try:
@@ -321,6 +236,10 @@ class Clock:
         if at.astimezone(self._zone).replace(tzinfo=None) == time:
             return Reading(at, source, "ambiguous")
         return Reading(None, None, "impossible")
+
+
+_NEAR = timedelta(minutes=2)
+"""How far a time in tags may be from one in the name that it confirms."""
 
 
 def zone_named(name: str) -> tzinfo:

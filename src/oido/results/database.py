@@ -12,7 +12,8 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from oido.errors import MissingExtraError, OidoError, OptionError
-from oido.results.clock import Clock
+from oido.results.clock import Clock, Reading
+from oido.results.name_time import Habits
 
 if TYPE_CHECKING:
     from oido.batch.commit_log import ResultsFolder
@@ -72,7 +73,9 @@ class Database(AbstractContextManager["Database"]):
         self._url = folder.url
         self.columns: dict[str, tuple[str, ...]] = {}
         self.doubts: Counter[str] = Counter()
-        """How many recordings' times are "ambiguous", "impossible" or "not set" (`Reading`)."""
+        """How many recordings' times are doubtful, by what is the matter (`Reading`)."""
+        self.two_readings: tuple[str, Reading] | None = None
+        """The first recording whose time can be read in two ways."""
         try:
             with self._in_sentences():
                 self._open(folder, clock)
@@ -143,14 +146,18 @@ class Database(AbstractContextManager["Database"]):
         """A table of when recordings began, one row for each file."""
         run = self._connection.execute
         run("CREATE TABLE clock (file VARCHAR, recorded_at TIMESTAMPTZ, time_from VARCHAR)")
+        habits = self._habits(recordings)
         query = f"SELECT file, first(tags), first(modified), first(duration) FROM ({recordings}) "
         reader = _reader(self._connection.sql(query + "GROUP BY file"), _CLOCK_BATCH)
         pyarrow = self._pyarrow
         times: list[Any] = []
         for batch in reader:
             files, *columns = (column.to_pylist() for column in batch.columns)
-            readings = [clock.read(f, t, m, d or 0.0) for f, t, m, d in zip(files, *columns)]
+            rows = zip(files, *columns)
+            readings = [clock.read(f, t, m, d or 0.0, habits) for f, t, m, d in rows]
             self.doubts.update(r.doubt for r in readings if r.doubt is not None)
+            in_doubt = ((f, r) for f, r in zip(files, readings) if r.doubt == "two readings")
+            self.two_readings = self.two_readings or next(in_doubt, None)
             at = pyarrow.array([r.at for r in readings], pyarrow.timestamp("us", "UTC"))
             source = pyarrow.array([r.source for r in readings], pyarrow.string())
             times.append(pyarrow.table({"file": files, "recorded_at": at, "time_from": source}))
@@ -158,6 +165,11 @@ class Database(AbstractContextManager["Database"]):
             self._connection.register("read_times", table)
             run("INSERT INTO clock SELECT * FROM read_times")
             self._connection.unregister("read_times")
+
+    def _habits(self, recordings: str) -> Habits:
+        """What all names show together."""
+        reader = _reader(self._connection.sql(f"SELECT DISTINCT file FROM ({recordings})"), 1 << 16)
+        return Habits.of(name for batch in reader for name in batch.columns[0].to_pylist())
 
     def _refuse_changes(self, cursor: Any, query: str) -> None:
         """Let nothing pass but one SELECT, whose WITH clauses are SELECTs, too."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from oido.errors import OptionError, UnknownLabelError
 from oido.models.labels import audioset_labels, display_names, nearest
-from oido.results.clock import Clock
+from oido.results.clock import Clock, Reading
 from oido.results.database import TABLES, Database
 
 _TEXT = r"'(?:[^']|'')*'"
@@ -83,6 +83,11 @@ class Results(AbstractContextManager["Results"]):
     def doubts(self) -> dict[str, int]:
         """How many recordings' times are doubtful, and in what way (`Reading`), in that order."""
         return dict(sorted(self._database.doubts.items()))
+
+    @property
+    def two_readings(self) -> tuple[str, Reading] | None:
+        """The first recording whose time can be read in two ways, and both readings."""
+        return self._database.two_readings
 
     def columns(self, table: str = "events") -> tuple[str, ...]:
         """The names of a table's columns. Raises OptionError naming the tables."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What events are made of, beside the rows of windows: a client that asks for it makes its own.
 
-The scores of each window's parts (`oido.inference.framewise`), sparse: most of them are nothing. A
+The scores of each window's parts (`oido.inference.detector`), sparse: most of them are nothing. A
 stream's client has the samples; whoever sends a recording gets the levels of the sound, too.
 """
 

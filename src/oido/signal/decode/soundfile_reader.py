@@ -11,6 +11,7 @@ import soundfile
 from oido.arrays import F32
 from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
 from oido.signal.decode.readers import AudioInfo, AudioReader, block_frames, check_shape
+from oido.signal.decode.wav_chunks import recorder_tags
 
 _EXACT = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 """Encodings in which each sample stands by itself, so that one can begin at any."""
@@ -70,8 +71,9 @@ class SoundFileReader(AudioReader):
         return True
 
     def tags(self) -> dict[str, str]:
-        """Of the formats' own text fields: title, comment, date..."""
-        return {name.lower(): text for name, text in self._file.copy_metadata().items()}
+        """Of the formats' own text fields: title, comment, date...; and of recorders."""
+        tags = {name.lower(): text for name, text in self._file.copy_metadata().items()}
+        return {**tags, **recorder_tags(self._source)}
 
     def _read(self) -> F32:
         try:

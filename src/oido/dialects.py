@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Text that other programs wrote, one reader for all: encodings, line ends, separators, numbers.
+
+Spreadsheets, recorders and editors on Windows write UTF-16, Windows-1252 or UTF-8 with a mark, put
+semicolons or tabs between columns, decimal commas into numbers, and lines without any text. Lists,
+tables, label tracks, labels, thresholds and calibrations of users are all read by this module.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import math
+import os
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from oido.errors import OptionError
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # begins as UTF-16 does, so it comes first
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_SEPARATORS = ",;\t"
+_CLOCK = re.compile(r"([+-]?)(?:(\d+):)?(\d+):(\d+(?:[.,]\d*)?)")
+_THOUSANDS = re.compile(
+    r"[+-]?\d{1,3}(?:(?:,\d{3})+\.\d+|(?:\.\d{3})+,\d+|(?:,\d{3}){2,}|(?:\.\d{3}){2,})"
+)
+MOST_BYTES_OF_HEADS = 8 << 20
+"""Of a file that says something of a head's labels: thresholds, calibrations."""
+
+_SLIGHTLY_SECONDS = 1.0
+"""A track that was moved to the left begins up to this much before its recording."""
+
+
+def decode_text(data: bytes) -> str:
+    """Text of any of the encodings, without its mark; line ends stay as they are.
+
+    A mark decides; UTF-16 without one shows by its zeros. Else each line is UTF-8, or, where it
+    cannot be, Windows-1252: files that were joined have both.
+    """
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return data[len(mark) :].decode(encoding, "replace")
+    zeros = data[0::2].count(0), data[1::2].count(0)
+    if zeros[0] == 0 and zeros[1] * 4 > len(data):
+        return data.decode("utf-16-le", "replace")
+    if zeros[1] == 0 and zeros[0] * 4 > len(data):
+        return data.decode("utf-16-be", "replace")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return "".join(map(_decode_line, data.splitlines(keepends=True)))
+
+
+def _decode_line(line: bytes) -> str:
+    for encoding in ("utf-8", "cp1252"):
+        try:
+            return line.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return line.decode("latin-1")  # which gives every byte a meaning
+
+
+def read_text(
+    path: str | os.PathLike[str], size: int = -1, *, most_bytes: int | None = None
+) -> str:
+    """A file's text, as `decode_text` gives it; size: of the first bytes only.
+
+    Raises OptionError if the file cannot be read, or has more than ``most_bytes``: a device may
+    have no end.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(size if most_bytes is None else most_bytes + 1)
+        if most_bytes is not None and len(data) > most_bytes:
+            raise OptionError(f"{path} cannot be read: it has more than {most_bytes >> 20} MB")
+        return decode_text(data)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not a file name"
+        raise OptionError(f"{path} cannot be read: {reason}") from error
+
+
+def split_lines(text: str) -> list[str]:
+    """The lines, by the ends of any system and by no rarer separator; none behind the last end."""
+    lines = _LINE_END.split(text)
+    return lines if lines[-1] else lines[:-1]
+
+
+class Line(NamedTuple):
+    """The cells of a row, and the number of the line that it ends in, from 1."""
+
+    number: int
+    cells: list[str]
+
+
+def separator_of(header: str) -> str:
+    """The separator that stands most often in a header, outside of quotes; a comma if none does."""
+    outside = re.sub(r'"[^"]*"', "", header)
+    return max(_SEPARATORS, key=outside.count)
+
+
+def table_lines(text: str, separator: str | None = None) -> Iterator[Line]:
+    """The rows of a table, those without any text left out; spaces around cells do not count.
+
+    separator: that of a first line ``sep=;`` (Excel's own way to name it) if None, else the one of
+    the first row with text. Raises csv.Error, naming the line, for what is not CSV.
+    """
+    skipped = 0
+    if text[:4].lower() == "sep=":
+        named, text = _LINE_END.split(text, maxsplit=1) if _LINE_END.search(text) else (text, "")
+        separator, skipped = separator or named[4:5] or ",", 1
+    if separator is None:
+        separator = separator_of(_LINE_END.split(text.lstrip(), maxsplit=1)[0])
+    lines = io.StringIO(text, newline="")
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield Line(reader.line_num + skipped, [_cell(cell) for cell in cells])
+    except csv.Error as error:
+        raise csv.Error(f"line {reader.line_num + skipped}: is not CSV ({error})") from error
+
+
+_APOSTROPHE = re.compile(r"'+[=+\-@\t\r\n＝＋－＠]")
+"""How oido and others keep spreadsheets from taking a text for a formula."""
+
+
+def _cell(text: str) -> str:
+    text = text.strip(" \u00a0\ufeff")
+    return text[1:] if _APOSTROPHE.match(text) else text
+
+
+def unquoted(cell: str) -> str:
+    """A cell of text between tabs without the quotes that a spreadsheet put around it.
+
+    It does so where a comma or a quote, then doubled, is inside. Others are the writer's own.
+    """
+    inner = cell[1:-1]
+    is_quoted = len(cell) > 2 and cell[0] == cell[-1] == '"' and '"' not in inner.replace('""', "")
+    return inner.replace('""', '"') if is_quoted and ("," in inner or '""' in inner) else cell
+
+
+def number(text: str) -> float:
+    """A number with a decimal point or comma, perhaps with the other one between thousands.
+
+    Raises ValueError.
+    """
+    text = re.sub(r"(?<=\d)[\u00a0\u202f\u2009'](?=\d)", "", text.strip()).replace("\u2212", "-")
+    if "_" in text:  # which Python would take
+        raise ValueError(f"{text} is not a number")
+    if _THOUSANDS.fullmatch(text):
+        point = max(text.rfind("."), text.rfind(","))
+        whole = re.sub("[.,]", "", text[:point])
+        is_whole = text.count(text[point]) > 1  # 1,234,567
+        return float(f"{whole}{'' if is_whole else '.'}{text[point + 1 :]}")
+    if text.endswith(",") or text.count(",") > 1 or ("," in text and "." in text):
+        raise ValueError(f"{text} is not a number")
+    return float(text.replace(",", "."))
+
+
+def seconds(text: str) -> float:
+    """A time in seconds, or as h:m:s or m:s; slightly before zero is zero. Raises ValueError."""
+    if found := _CLOCK.fullmatch(text.strip()):
+        value = int(found[2] or 0) * 3600 + int(found[3]) * 60 + number(found[4])
+        value = -value if found[1] == "-" else value
+    else:
+        value = number(text)
+    if -_SLIGHTLY_SECONDS < value < 0:
+        return 0.0
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{text} is not a time")
+    return value

@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files by the names that people give them, and all files of a folder.
+
+A name is looked for as it stands, then with the separators of Windows, in another Unicode form (as
+macOS writes names) and with other letter case, if only one file can be meant. Folders are walked
+past what other programs keep there: trash, versions, copies of what a system needs. Links are
+followed once.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+_NOT_OF_USERS = frozenset(
+    {
+        "__macosx",  # what macOS packs beside the files of a ZIP
+        "$recycle.bin",
+        "recycler",
+        "recycled",
+        "#recycle",  # network drives: trash, snapshots, thumbnails
+        "#snapshot",
+        "~snapshot",
+        "@recycle",
+        "@recently-snapshot",
+        "@eadir",
+        "network trash folder",
+        "system volume information",
+        "lost+found",
+        "lost.dir",
+        "_svn",
+        "_darcs",
+        "__pycache__",
+    }
+)
+
+
+def is_passed_over(folder: str) -> bool:
+    """Whether a folder of this name, inside another, is hidden or holds no recordings of users."""
+    return folder.startswith(".") or folder.casefold() in _NOT_OF_USERS
+
+
+def below_passed_over(path: str, root: str = "") -> str | None:
+    """The first folder of a path (with "/") below a root that is passed over, or None."""
+    parts = path[len(root) :].strip("/").split("/")[:-1]
+    for count, part in enumerate(parts, start=1):
+        if is_passed_over(part):
+            return "/".join([root.rstrip("/"), *parts[:count]]).lstrip("/" if not root else "")
+    return None
+
+
+@dataclass
+class Walk:
+    """The files below a folder, in order of names, those of a folder before its folders.
+
+    files: paths, and the same without links. passed_over: folders (`is_passed_over`). repeated:
+    links to files and folders that are there by another path. unreadable: folders whose files
+    nobody knows.
+    """
+
+    files: list[tuple[str, str]] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+
+
+def walk(folder: str, accept: Callable[[str], bool] = lambda name: True) -> Walk:
+    """Every file below a folder whose name is accepted, once; hidden ones are left out.
+
+    What is linked is found by its own path, if that is below the folder, else by the first link.
+    A link to a folder that the walk is in ends there.
+    """
+    root = os.path.realpath(folder)
+    walker = _Walker(accept, {root})
+    walker.descend(folder, root)
+    while walker.linked_folders:  # every real folder is known by now
+        link = min(walker.linked_folders)
+        walker.linked_folders.remove(link)
+        target = os.path.realpath(link)
+        if target in walker.seen or root.startswith(os.path.join(target, "")):
+            walker.found.repeated.append(link)
+        else:
+            walker.seen.add(target)
+            walker.descend(link, target)
+    found = walker.found
+    known = {real for _, real in found.files}
+    for path in sorted(walker.linked_files):
+        real = os.path.realpath(path)
+        if real in known:
+            found.repeated.append(path)
+        else:
+            known.add(real)
+            found.files.append((path, real))
+    found.files.sort(key=lambda file: _order(file[0]))
+    found.passed_over.sort()
+    return found
+
+
+class _Walker:
+    """Walks real folders, and remembers links; seen: folders, without links."""
+
+    def __init__(self, accept: Callable[[str], bool], seen: set[str]) -> None:
+        self._accept, self.seen = accept, seen
+        self.found = Walk()
+        self.linked_folders: list[str] = []
+        self.linked_files: list[str] = []
+
+    def descend(self, folder: str, real: str) -> None:
+        """Into a folder and those below it."""
+        waiting = [(folder, real)]
+        while waiting:
+            path, real = waiting.pop()
+            for entry in self._entries(path):
+                if not _is_folder(entry):
+                    self._add_file(entry, real)
+                elif is_passed_over(entry.name):
+                    self.found.passed_over.append(entry.path)
+                elif entry.is_symlink():
+                    self.linked_folders.append(entry.path)
+                elif (below := os.path.join(real, entry.name)) not in self.seen:
+                    self.seen.add(below)
+                    waiting.append((entry.path, below))
+
+    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(folder) as entries:
+                return list(entries)
+        except OSError:
+            self.found.unreadable.append(folder)
+            return []
+
+    def _add_file(self, entry: os.DirEntry[str], real: str) -> None:
+        if entry.name.startswith(".") or not self._accept(entry.name):
+            return
+        if entry.is_symlink():
+            self.linked_files.append(entry.path)
+        else:
+            self.found.files.append((entry.path, os.path.join(real, entry.name)))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _order(path: str) -> list[tuple[bool, str]]:
+    *folders, name = path.split(os.sep)
+    return [*((True, folder) for folder in folders), (False, name)]
+
+
+def is_link_back(path: str, among: Iterable[str]) -> bool:
+    """Whether a folder is a link to one that it lies in, or to or into one of these beside it."""
+    if not os.path.islink(path):
+        return False
+    target = os.path.join(os.path.realpath(path), "")
+    folders = [os.path.join(os.path.realpath(f), "") for f in among if not os.path.islink(f)]
+    inside = os.path.join(os.path.realpath(os.path.dirname(path) or os.curdir), "")
+    return inside.startswith(target) or any(target.startswith(folder) for folder in folders)
+
+
+class NameFinder:
+    """Finds what is named, on the disk or in a store; each folder is listed once.
+
+    exists: whether a path is what is looked for. names: those in a folder. respelled: what was
+    found in another Unicode form or letter case, by what was named.
+    """
+
+    def __init__(
+        self,
+        exists: Callable[[str], bool] = os.path.exists,
+        names: Callable[[str], Sequence[str]] = os.listdir,
+    ) -> None:
+        self._exists, self._names = exists, names
+        self._listed: dict[str, list[defaultdict[str, list[str]]]] = {}
+        self.respelled: dict[str, str] = {}
+
+    def find(self, path: str) -> str | None:
+        """The path of the one that can be meant, or None."""
+        if self.is_there(path):
+            return path
+        choices = list(dict.fromkeys((path, path.replace("\\", "/"))))
+        for choice in (*choices, *_as_bytes(choices)):
+            if self.is_there(choice):
+                return choice
+        for choice in choices:
+            found = self._spelled(choice)
+            if found is not None and self.is_there(found):
+                self.respelled[path] = found
+                return found
+        return None
+
+    def is_there(self, path: str) -> bool:
+        """Whether it exists by exactly this name."""
+        try:
+            return self._exists(path)
+        except ValueError:  # a zero byte inside
+            return False
+
+    def _spelled(self, path: str) -> str | None:
+        """The path with every part as the disk has it, if only one part can be meant each time."""
+        folder, slash, name = path.rpartition("/")
+        if not name:
+            return None
+        listed = self._listing(folder + slash)
+        if listed is None and folder:
+            spelled = self._spelled(folder)
+            if spelled is None:
+                return None
+            folder, listed = spelled, self._listing(spelled + slash)
+        for key, by_key in zip(_keys(name), listed or ()):
+            alike = by_key.get(key, [])
+            if name in alike:
+                return f"{folder}{slash}{name}"
+            if alike:
+                return f"{folder}{slash}{alike[0]}" if len(alike) == 1 else None
+        return None
+
+    def _listing(self, folder: str) -> list[defaultdict[str, list[str]]] | None:
+        if folder not in self._listed:
+            by_keys: list[defaultdict[str, list[str]]] = [defaultdict(list), defaultdict(list)]
+            try:
+                names = self._names(folder or os.curdir)
+            except (OSError, ValueError):
+                names = ()
+            for name in names:
+                for key, by_key in zip(_keys(name), by_keys):
+                    by_key[key].append(name)
+            self._listed[folder] = by_keys
+        listed = self._listed[folder]
+        return listed if listed[0] else None
+
+
+def _keys(name: str) -> tuple[str, str]:
+    """A name as the same in all Unicode forms, and in all letter cases too."""
+    form = unicodedata.normalize("NFC", name)
+    return form, unicodedata.normalize("NFC", form.casefold())
+
+
+def _as_bytes(paths: Iterable[str]) -> list[str]:
+    """The names whose bytes are these in Windows-1252: a list and a disk may both have those."""
+    if os.name != "posix":
+        return []
+    found = []
+    for path in paths:
+        try:
+            if not path.isascii():
+                found.append(os.fsdecode(path.encode("cp1252")))
+        except UnicodeEncodeError:
+            continue
+    return found
+
+
+def passed_over_note(folders: Sequence[str]) -> list[str]:
+    """A sentence for people, or none."""
+    if not folders:
+        return []
+    what = "folder was" if len(folders) == 1 else "folders were"
+    why = "hidden, trash or another program's"
+    return [f"{len(folders)} {what} passed over ({why}): {_some(folders)}"]
+
+
+def repeated_note(links: Sequence[str]) -> list[str]:
+    """A sentence for people, or none."""
+    if not links:
+        return []
+    what = "path leads" if len(links) == 1 else "paths lead"
+    return [f"{len(links)} {what} to what is there by another, and count once: {_some(links)}"]
+
+
+def respelled_note(found: dict[str, str]) -> list[str]:
+    """A sentence for people, or none."""
+    if not found:
+        return []
+    names = [f"{named!r} is {there!r}" for named, there in found.items()]
+    what = "name was" if len(names) == 1 else "names were"
+    return [f"{len(names)} {what} found in another Unicode form or letter case: {_some(names)}"]
+
+
+def _some(names: Sequence[str], shown: int = 3) -> str:
+    more = f", and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more

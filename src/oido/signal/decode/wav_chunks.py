@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When a recorder says that a WAV file began, in chunks that decoders do not read.
+
+``bext`` is Broadcast WAV (EBU Tech 3285), ``guan`` GUANO (guano-md.org), ``wamd`` the metadata of
+Wildlife Acoustics: entries of a number, a length and a text.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from collections.abc import Iterator
+from typing import Protocol
+
+_CHUNKS = 256
+_LARGEST_BYTES = 1 << 20
+_WAMD_TIMESTAMP = 5
+
+
+class Seekable(Protocol):
+    """What of a binary file object is needed."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Up to so many bytes."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go there."""
+
+    def tell(self) -> int:
+        """Where it is."""
+
+
+def recorder_tags(source: str | Seekable) -> dict[str, str]:
+    """``origination_date`` and ``origination_time``, ``guano_timestamp``, ``wamd_timestamp``.
+
+    Of those that are there; none for what is no WAV. A file object is left where it was.
+    """
+    tags: dict[str, str] = {}
+    try:
+        if isinstance(source, str):
+            with open(source, "rb") as file:
+                tags.update(_tags(file))
+        else:
+            position = source.tell()
+            try:
+                tags.update(_tags(source))
+            finally:
+                source.seek(position)
+    except (OSError, ValueError, struct.error):
+        return tags
+    return tags
+
+
+def _tags(file: Seekable) -> Iterator[tuple[str, str]]:
+    for name, body in _chunks(file):
+        if name == b"bext":
+            yield from _origination(body)
+        elif name == b"guan":
+            text = body.decode("utf-8", "replace")
+            if found := re.search(r"^\s*Timestamp\s*:\s*(\S[^\r\n\0]*)", text, re.MULTILINE):
+                yield "guano_timestamp", found[1].strip()
+        elif name == b"wamd":
+            yield from _wamd(body)
+
+
+def _chunks(file: Seekable) -> Iterator[tuple[bytes, bytes]]:
+    """The bodies of chunks that are of use, of RIFF, RIFX, RF64 and BW64."""
+    file.seek(0)
+    head = file.read(12)
+    if head[:4] not in (b"RIFF", b"RIFX", b"RF64", b"BW64") or head[8:] != b"WAVE":
+        return
+    order = ">" if head.startswith(b"RIFX") else "<"
+    data_bytes = None
+    position = 12
+    end = file.seek(0, os.SEEK_END)
+    for _ in range(_CHUNKS):
+        file.seek(position)
+        start = file.read(8)
+        if len(start) < 8:
+            return
+        name, (size,) = start[:4], struct.unpack(f"{order}I", start[4:])
+        if name == b"ds64":
+            data_bytes = struct.unpack("<Q", file.read(16)[8:])[0]
+        elif name == b"data" and size == 0xFFFFFFFF and data_bytes is not None:
+            size = data_bytes
+        elif name in (b"bext", b"guan", b"wamd"):
+            yield name, file.read(min(size, _LARGEST_BYTES))
+        position += 8 + size + size % 2
+        if position >= end:
+            return
+
+
+def _origination(body: bytes) -> Iterator[tuple[str, str]]:
+    """Ten characters of a date and eight of a time, whatever stands between their digits."""
+    date = re.fullmatch(rb"(\d{4}).(\d\d).(\d\d)", body[320:330], re.DOTALL)
+    time = re.fullmatch(rb"(\d\d).(\d\d).(\d\d)", body[330:338], re.DOTALL)
+    if date and time:
+        yield "origination_date", b"-".join(date.groups()).decode("ascii")
+        yield "origination_time", b":".join(time.groups()).decode("ascii")
+
+
+def _wamd(body: bytes) -> Iterator[tuple[str, str]]:
+    position = 0
+    while position + 6 <= len(body):
+        number, size = struct.unpack_from("<HI", body, position)
+        if number == _WAMD_TIMESTAMP:
+            text = body[position + 6 : position + 6 + size]
+            yield "wamd_timestamp", text.decode("utf-8", "replace").strip("\0 ")
+            return
+        position += 6 + size
