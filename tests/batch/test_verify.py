@@ -124,7 +124,7 @@ def test_an_interrupted_repair_goes_on(heard: Path, out: Path) -> None:
         run.prepare(engine.start())
     del run
     assert status_of(str(out))["damaged"] == len(found.sources) > 0
-    assert not verify(str(out)).is_whole or verify(str(out)).sources
+    assert not verify(str(out)).is_whole
     again = hear([str(heard / "in")], str(out), resumes=True, embeddings=True)
     assert len(again) == len(found.sources)
     assert tables(str(out)) == before

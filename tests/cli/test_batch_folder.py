@@ -49,6 +49,26 @@ def test_damage_is_named_repaired_and_has_an_exit_code_of_its_own(
     assert run(["batch", str(out.parent / "in"), "-o", str(out), "--resume", "-q"]) == 4
 
 
+def test_a_query_tells_of_rows_that_are_missing(
+    out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    part = sorted((out / "events").iterdir())[0]
+    part.unlink()
+    assert run(["query", str(out), "score > 0"]) == 1
+    assert f"or else say `oido batch verify {out}`" in capsys.readouterr().err
+    (tmp_path / "in").rename(tmp_path / "away")  # nobody can hear them again
+    assert run(["batch", "verify", str(out), "--repair", "-q", "--jobs", "1"]) == 4
+    assert "is not there any more" in capsys.readouterr().out
+    assert run(["query", str(out), "score > 0"]) == 0
+    assert "of 1 recordings are missing, because they were damaged" in capsys.readouterr().err
+    assert run(["batch", "status", str(out)]) == 4
+    (tmp_path / "away").rename(tmp_path / "in")
+    assert run(["batch", "verify", str(out), "--repair", "-q", "--jobs", "1"]) == 0
+    capsys.readouterr()
+    assert run(["query", str(out), "score > 0"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_cleaning_shows_first_and_deletes_on_request(
     out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

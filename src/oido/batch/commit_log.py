@@ -353,7 +353,9 @@ class CommitLog:
         if gone:
             raise DamagedResultsError(
                 f"{self.storage.url}: {gone} was deleted while the run was writing there, so what "
-                "it has written does not count any more; bring back the folder, or begin a new one"
+                "it has written does not count any more; say `oido batch verify "
+                f"{self.storage.url} --repair`, which brings the ledger back from its copies if "
+                "they are there, or begin a new folder"
             )
 
     def _write(self, name: str, content: bytes) -> None:

@@ -68,7 +68,8 @@ class Verification:
     @property
     def is_whole(self) -> bool:
         """Whether nothing needs a repair."""
-        return not self.lost and not any(f.kind in ("damaged", "missing") for f in self.findings)
+        is_damaged = any(f.kind in ("damaged", "missing") for f in self.findings)
+        return not (is_damaged or self.lost or self.sources)
 
     def plain(self) -> dict[str, Any]:
         """As plain values."""
@@ -81,6 +82,7 @@ class Verification:
             "without_hash": self.without_hash,
             "findings": [finding._asdict() for finding in self.findings],
             "lost": self.lost,
+            "to_hear": [source.name for source in self.sources],
         }
 
 

@@ -264,6 +264,11 @@ def open_results(args: argparse.Namespace, *, prints_doubts: bool) -> Results:
     from oido.results import Clock, Results
 
     results = Results(args.results, Clock(args.time_pattern, args.time_zone, args.time_from))
+    if results.damaged:
+        print_message(
+            f"rows of {results.damaged} recordings are missing, because they were damaged; say "
+            f"`oido batch verify {args.results} --repair`"
+        )
     for doubt, count in results.doubts.items() if prints_doubts else ():
         times = "the time of 1 recording" if count == 1 else f"the times of {count} recordings"
         example = ""

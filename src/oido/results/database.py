@@ -203,7 +203,7 @@ class Database(AbstractContextManager["Database"]):
             if is_ours or isinstance(error, duckdb.IOException):
                 raise OidoError(
                     f"the results cannot be read ({_sentence(error)}); if a run is writing there, "
-                    "try again"
+                    f"try again, or else say `oido batch verify {self._url}`"
                 ) from error
             raise OptionError(f"the query cannot be answered: {_sentence(error)}") from error
 

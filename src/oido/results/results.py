@@ -71,6 +71,8 @@ class Results(AbstractContextManager["Results"]):
         self.url = url
         self.header: dict[str, Any] = dict(folder.header)
         """Model, parameters, version and date of the run."""
+        self.damaged = sum(unit["state"] == "damaged" for unit in folder.units.values())
+        """How many recordings have rows that were damaged, and have not been heard again yet."""
         self.clock = clock
         self._database = Database(folder, clock)
 
