@@ -34,6 +34,8 @@ from oido.batch.units import EMBEDDINGS, TABLES, Part, RunSpec, Source
 from oido.errors import OptionError, OutputError
 from oido.params import Detection, Selection
 
+Kind = Literal["damaged", "missing", "left over", "foreign"]
+
 
 class Finding(NamedTuple):
     """A file with what is wrong with it.
@@ -42,7 +44,7 @@ class Finding(NamedTuple):
     "foreign" is somebody else's.
     """
 
-    kind: Literal["damaged", "missing", "left over", "foreign"]
+    kind: Kind
     path: str
     reason: str
 
@@ -129,7 +131,7 @@ def verify(url: str, on_file: Callable[[str], object] = lambda _: None) -> Verif
     storage = storage_of(url)
     found = Verification(storage.url)
     contents = _read_ledger(storage, found)
-    troubles: dict[str, tuple[str, str]] = {}
+    troubles: dict[str, tuple[Kind, str]] = {}
     facts = {path: fact for folder in _FOLDERS for path, fact in storage.files(folder).items()}
     for part in contents.live.values():
         on_file(part.path)
@@ -147,7 +149,7 @@ def verify(url: str, on_file: Callable[[str], object] = lambda _: None) -> Verif
             troubles[path] = _kind(trouble), trouble
     if troubles:
         contents = _only_what_counts_still(storage, contents, troubles)
-    found.findings += [Finding(kind, p, why) for p, (kind, why) in troubles.items()]  # type: ignore[arg-type]
+    found.findings += [Finding(kind, p, why) for p, (kind, why) in troubles.items()]
     found.findings += _others(storage, contents, facts)
     _plan_repair(found, contents, troubles)
     return found
@@ -159,7 +161,7 @@ _LEAST_AGE_IN_STORES = 3600.0
 _FOLDERS = (*TABLES, EMBEDDINGS, PIECES, LEDGER, COPIES)
 
 
-def _kind(trouble: str) -> str:
+def _kind(trouble: str) -> Kind:
     return "missing" if trouble == "is missing" else "damaged"
 
 
@@ -171,10 +173,10 @@ def _read_ledger(storage: Storage, found: Verification) -> _Contents:
         read_folder(storage.url)  # says that this is no results folder
     for file in files:
         if file.trouble:
-            found.findings.append(Finding(_kind(file.trouble), file.path, file.trouble))  # type: ignore[arg-type]
+            found.findings.append(Finding(_kind(file.trouble), file.path, file.trouble))
         if file.copy_trouble and file.raw is not None:
             kind = _kind(file.copy_trouble)
-            found.findings.append(Finding(kind, file.copy_path, file.copy_trouble))  # type: ignore[arg-type]
+            found.findings.append(Finding(kind, file.copy_path, file.copy_trouble))
         if file.path == HEADER or file.content is None:
             continue
         found.commits += 1
@@ -187,7 +189,7 @@ def _read_ledger(storage: Storage, found: Verification) -> _Contents:
 
 
 def _only_what_counts_still(
-    storage: Storage, contents: _Contents, troubles: dict[str, tuple[str, str]]
+    storage: Storage, contents: _Contents, troubles: dict[str, tuple[Kind, str]]
 ) -> _Contents:
     """Forget troubles of files that a run has replaced while they were read."""
     again = _Contents()
@@ -222,7 +224,7 @@ def _others(storage: Storage, contents: _Contents, facts: dict[str, Any]) -> Ite
 
 
 def _plan_repair(
-    found: Verification, contents: _Contents, troubles: dict[str, tuple[str, str]]
+    found: Verification, contents: _Contents, troubles: dict[str, tuple[Kind, str]]
 ) -> None:
     """Which parts are to count no more, and which recordings are to be heard again for it."""
     by_commit: dict[int, list[dict[str, Any]]] = {}
