@@ -411,31 +411,33 @@ def test_one_name_that_is_no_utf8_in_two_folders(
 class DyingEngine(Engine):
     """Its workers die over every unit, or over what they have only to write."""
 
-    def __init__(self, dies_writing: bool) -> None:
+    def __init__(self, dies_writing: bool, killed: bool) -> None:
         self.units: list[Unit] = []
-        self._dies_writing = dies_writing
+        self._dies_writing, self._killed = dies_writing, killed
 
     def run(self, next_unit: Any) -> Any:
         while (unit := next_unit()) is not None:
             self.units.append(unit)
             assert len(self.units) < 50, "there is no end"
             if self._dies_writing and not unit.alone:
-                yield None, Lost(None, (unit,), "it died", killed=False)
+                yield None, Lost(None, (unit,), "it died", killed=self._killed)
             else:
-                yield unit, Lost(unit, (), "it died", killed=False)
+                yield unit, Lost(unit, (), "it died", killed=self._killed)
 
 
+@pytest.mark.parametrize("killed", [False, True])
 @pytest.mark.parametrize("dies_writing", [False, True])
 def test_a_recording_that_kills_even_with_its_failure_has_an_end(
-    archive: Path, tmp_path: Path, dies_writing: bool
+    archive: Path, tmp_path: Path, dies_writing: bool, killed: bool
 ) -> None:
     order = RunSpec(Plan(), str(tmp_path / "out"))
     run = ArchiveRun(order, find_sources([str(archive / "0.wav"), str(archive / "1.wav")]))
     run.prepare(("yamnet/classification", "0" * 64))
-    engine = DyingEngine(dies_writing)
+    engine = DyingEngine(dies_writing, killed)
     assert list(run.steps(engine)) == []
     kinds = [unit.kind for unit in engine.units if unit.alone or not dies_writing]
-    assert sorted(kinds) == ["failed"] * 4 + ["whole"] * 4
+    times = 2 * (10 if killed else 2)
+    assert sorted(kinds) == ["failed"] * times + ["whole"] * times
     status = status_of(order.folder)
     assert (status["done"], status["failed"]) == (0, 2)
     assert "it died" in status["failures"][0]["reason"]

@@ -78,6 +78,7 @@ class ArchiveRun:
         self._whole: set[str] = set()
         self._deaths: dict[str, list[int]] = {}
         self._changes: dict[str, int] = {}
+        self._idle_kills = 0
         self.todo: list[Source] = []
         self.failed_before = 0
 
@@ -262,7 +263,8 @@ class ArchiveRun:
     def _recover(self, lost: Lost) -> None:
         """Have done again what a dead worker had; a unit that kills workers has failed."""
         unit, others = lost.under_way, lost.others
-        if unit is None and not lost.killed:
+        self._idle_kills += unit is None and lost.killed
+        if unit is None and (not lost.killed or self._idle_kills > _MOST_CRASHES):
             # It died over rows of several: the one whose rows they were is found one by one.
             others = tuple(replace(other, alone=True) for other in others)
         self._waiting.extendleft(reversed(others))
