@@ -194,3 +194,10 @@ def test_views_have_the_columns_that_are_promised(folder: FolderMaker) -> None:
         assert database.table("select count(*) n from events").to_pylist() == [{"n": 6}]
     with Database(read_folder(place(folder)), None) as database:
         assert "start_at" not in database.columns["events"]
+
+
+def test_a_damaged_name_of_a_column_is_one_sentence(folder: FolderMaker) -> None:
+    part = folder.folder / "events" / "00000001.parquet"
+    part.write_bytes(part.read_bytes().replace(b"score", b"sc\xffre"))
+    with pytest.raises(OidoError, match=r"oido batch verify"), Results(place(folder)) as results:
+        results.events("score > 0")

@@ -198,8 +198,10 @@ class Database(AbstractContextManager["Database"]):
             ) from error
         except (duckdb.BinderException, duckdb.CatalogException) as error:
             raise OptionError(f"{_sentence(error)}; {_available(self.columns, query)}") from error
-        except (duckdb.Error, self._pyarrow.ArrowException) as error:
+        except (duckdb.Error, self._pyarrow.ArrowException, RuntimeError, UnicodeError) as error:
             is_ours = not query or self._url in str(error)  # a part is damaged, or gone
+            # Names of columns that are no text any more: not even an error of DuckDB's.
+            is_ours |= not isinstance(error, (duckdb.Error, self._pyarrow.ArrowException))
             if is_ours or isinstance(error, duckdb.IOException):
                 raise OidoError(
                     f"the results cannot be read ({_sentence(error)}); if a run is writing there, "
