@@ -31,6 +31,7 @@ from oido.models.model import AudioModel, EnsembleNetwork
 from oido.params import Windowing
 from oido.runtime.base import Outputs
 from oido.signal.decode import AudioInfo
+from oido.signal.findings import SoundSums
 from oido.signal.framing import PieceFramer, Segment, WindowFramer
 from oido.signal.level import LevelMeter, window_loudness
 from oido.signal.mixing import Channel, Mono
@@ -122,6 +123,11 @@ class Pipeline:
     def n_samples(self) -> int:
         """Samples so far, at the model's rate."""
         return self._branches[0].framer.n_samples
+
+    @property
+    def sums(self) -> SoundSums:
+        """Of the sound so far."""
+        return self._mono.sums
 
     @property
     def damage(self) -> AudioError | None:

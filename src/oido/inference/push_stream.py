@@ -17,6 +17,7 @@ from oido.inference.block import Block, WorkItem
 from oido.inference.pipeline import Pipeline
 from oido.runtime.base import Outputs
 from oido.signal.decode.readers import as_float32
+from oido.signal.findings import SoundSums
 
 _TURN_SECONDS = 1.0
 """Of sound of one source that is predicted before others have their turn."""
@@ -73,6 +74,11 @@ class PushStream:
     def n_samples(self) -> int:
         """Samples so far, at the model's rate."""
         return self._pipeline.n_samples
+
+    @property
+    def sums(self) -> SoundSums:
+        """Of the sound so far."""
+        return self._pipeline.sums
 
     @property
     def waiting_seconds(self) -> float:

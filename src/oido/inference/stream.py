@@ -17,6 +17,7 @@ from oido.parallel import ordered_map
 from oido.params import Windowing
 from oido.runtime.base import Outputs
 from oido.signal.decode import AudioInfo, AudioReader
+from oido.signal.findings import SoundSums
 
 
 class WindowStream:
@@ -29,6 +30,7 @@ class WindowStream:
 
     info: of the source. n_samples: samples so far, at the model's rate; all of them when the
     iteration is over. damaged_packets: pieces that could not be decoded and were left out.
+    gaps_seconds, overlap_seconds, notes: as of the `AudioReader`. sums: of the sound so far.
     """
 
     def __init__(
@@ -60,6 +62,22 @@ class WindowStream:
     @property
     def damaged_packets(self) -> int:
         return self._reader.damaged_packets
+
+    @property
+    def gaps_seconds(self) -> float:
+        return self._reader.gaps_seconds
+
+    @property
+    def overlap_seconds(self) -> float:
+        return self._reader.overlap_seconds
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self._reader.notes
+
+    @property
+    def sums(self) -> SoundSums:
+        return self._pipeline.sums
 
     def close(self) -> None:
         """Release the source of a stream that is not iterated to its end."""

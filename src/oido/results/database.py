@@ -32,6 +32,8 @@ TABLES: dict[str, dict[str, str]] = {
         **dict.fromkeys(("duration", "padded_share", "hearing_seconds"), "DOUBLE"),
         **dict.fromkeys(("channels", "sample_rate"), "INTEGER"),
         **dict.fromkeys(("failure_kind", "failure_reason", "tags", "heard_at"), "VARCHAR"),
+        "gaps_seconds": "DOUBLE",
+        "findings": "VARCHAR",
     },
 }
 """The tables, and the columns of one that has no part yet, with DuckDB's types."""
@@ -215,9 +217,12 @@ def _source(table: str, paths: Sequence[str], calibrated: bool) -> str:
     """The rows of a table as they lie in its parts; typed and empty where there are none."""
     if paths:
         rows = f"SELECT * FROM read_parquet({_list(paths)}, union_by_name = true)"
+        # Archives of versions before lack some columns.
+        if table == "recordings":
+            newer = "NULL::DOUBLE AS gaps_seconds, NULL::VARCHAR AS findings"
+            return f"{rows} UNION ALL BY NAME SELECT {newer} WHERE false"
         if "score" not in TABLES[table]:
             return rows
-        # Archives of versions before have no such column.
         rows = f"{rows} UNION ALL BY NAME SELECT '' AS {_ALSO} WHERE false"
         return f"SELECT * REPLACE (coalesce({_ALSO}, '') AS {_ALSO}) FROM ({rows})"
     columns = dict(TABLES[table])
