@@ -25,6 +25,7 @@ _MOST_MISSING_IN_ALL_SECONDS = 86_400.0
 _MOST_OVERLAP_SECONDS = 30.0
 _RESTART_SECONDS = 1.0
 _MOST_PADDED_FRAMES = 2
+_ROUNDED_SECONDS = 0.002
 
 
 Timed = tuple[Any, float, float]
@@ -62,12 +63,21 @@ def _without_padding(clock: _Clock, frames: Iterable[Any], end: float) -> Iterat
         if clock.expected is None or clock.expected <= end:
             yield item
             continue
-        late.append((item[0], item[1], clock.expected - end))
+        late.append((item[0], item[1], clock.expected - _own_end(item[0], end)))
         if len(late) > _MOST_PADDED_FRAMES:
             end = math.inf
             yield from ((frame, missing, 0.0) for frame, missing, _ in late)
             late = []
     yield from late
+
+
+def _own_end(frame: Any, end: float) -> float:
+    """Where a frame ends by its packet, if the track may end there: headers count in thousandths
+    of a second, and packets in samples."""
+    if not frame.duration:
+        return end
+    own = float((frame.pts + frame.duration) * frame.time_base)
+    return own if abs(own - end) <= _ROUNDED_SECONDS else end
 
 
 class _Clock:
@@ -133,7 +143,7 @@ class _Clock:
             first, least = steps[0], min(steps, key=abs)
             is_one_way = all(step > 0 for step in steps) or all(step < 0 for step in steps)
             is_plain = abs(first) >= _PLAIN_SECONDS or self._damaged() > self._damaged_before
-            is_clear = len(waiting) >= _PLAIN_FRAMES if is_plain else ahead >= _SLIGHT_SECONDS
+            is_clear = len(waiting) >= _PLAIN_FRAMES and (is_plain or ahead >= _SLIGHT_SECONDS)
             if not is_one_way or abs(least) <= _TOLERANCE_SECONDS:
                 missing = 0.0  # it trembled, and came back
             elif is_clear or (is_end and is_plain):

@@ -415,8 +415,7 @@ class _CountedClock:
         if frame.pts is not None:
             self._pts, self._samples = frame.pts, frame.samples
             # The first one may be cut, because it begins with an encoder's priming.
-            if self._samples > self._most:
-                self._most = self._samples
+            self._most = max(self._most, self._samples)
 
     def _correct(self, frame: Any) -> None:
         if frame.pts is None:
