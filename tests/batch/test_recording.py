@@ -34,6 +34,8 @@ from oido.training.train import train
 from oido.types import Row
 from tests.batch.archives import record
 from tests.batch.conftest import BUCKET
+from tests.signal.decode.clocks import film, with_clicks
+from tests.signal.decode.wav_bytes import wav
 from tests.training.taught_sounds import KINDS, make_sounds
 
 STREET = Path(__file__).parents[2] / "examples" / "street.flac"

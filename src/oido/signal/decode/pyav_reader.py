@@ -73,6 +73,10 @@ class PyAvReader(AudioReader):
             if not streams:
                 raise EmptyAudioError(f"{name}: has no audio track")
             self._stream = streams[0]
+            if self._stream.codec_context is None:
+                raise UnknownFormatError(
+                    f"{name}: its sound has an encoding that nobody here knows"
+                )
             if self._stream.codec_context.name == "flac":
                 # Its frames have checksums; without this, damaged ones are decoded to noise.
                 self._stream.codec_context.options = {"err_detect": "crccheck+explode"}

@@ -20,6 +20,7 @@ _KNOWN |= {b"COMM", b"APPL", b"info", b"free", b"uuid", b"strg", b"mark", b"regn
 _W64_TAILS = (bytes.fromhex("f3acd3118cd100c04f8edb8a"), bytes.fromhex("2e91cf11a5d628db04c10000"))
 _UNKNOWN_SIZES = {0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000, 0xFFFFFFFFFFFFFFFF}
 _MOST_CHUNKS = 10_000
+_LARGEST_FILE_BYTES = 1 << 43  # file systems refuse places far beyond
 
 
 class SoundBytes(NamedTuple):
@@ -113,7 +114,9 @@ def _one(file: IO[bytes], begin: int, size: int) -> SoundBytes | None:
                 skipped = 4
             declared -= layout.counted + skipped
             return _ended(file, begin, start + skipped, declared, size, is_little, layout)
-        at = _after(at, step, declared, begin, layout)
+        before, at = at, _after(at, step, declared, begin, layout)
+        if at <= before:
+            break
     return None
 
 
@@ -134,6 +137,8 @@ def _ended(
 ) -> SoundBytes:
     whole = SoundBytes(begin, size, start, size, declared, is_little, True)
     stop = start + declared
+    if start > size:
+        return whole._replace(start=size)
     if declared < 0 or declared in _UNKNOWN_SIZES or size - stop < _LEAST_REST_BYTES:
         return whole
     wrapped = layout is _RIFF and (size - stop) % (1 << 32) == 0
@@ -188,5 +193,7 @@ def _is_zero(file: IO[bytes], start: int, stop: int) -> bool:
 
 
 def _read(file: IO[bytes], at: int, count: int) -> bytes:
+    if not 0 <= at < _LARGEST_FILE_BYTES:
+        return b""
     file.seek(at)
     return file.read(count)
