@@ -23,6 +23,11 @@ from oido.signal.decode.pyav_reader import (
 from oido.signal.decode.readers import check_shape
 
 
+_LIVE_STEP_SECONDS = 0.1
+"""Of a live source, whose clock is set right as it goes, only a plain step is a loss, and nothing is
+there twice."""
+
+
 class Decoded(NamedTuple):
     """samples f32[n, channels] in [-1, 1]; missing: seconds that were lost just before them."""
 
@@ -82,6 +87,7 @@ class Demuxer:
             raise CorruptAudioError(f"{name}: cannot be decoded ({reason_of(error)})") from error
         length = self._container.duration
         self.seconds = length / av.time_base if length and length > 0 else None
+        self._is_live = timeout is not None and self.seconds is None
         self.container: str = self._container.format.name
         self.format = f"{self.container} {self._stream.codec_context.name}"
 
@@ -93,7 +99,9 @@ class Demuxer:
         converter: Any = av.AudioResampler("flt", self._layout, self.rate_hz)
         missing, cut = 0.0, 0
         try:
-            for frame, before, surplus in self._timed():
+            for number, (frame, step, surplus) in enumerate(self._timed()):
+                is_no_loss = self._is_live and (step < _LIVE_STEP_SECONDS or not number)
+                before = 0.0 if is_no_loss else step
                 missing += max(0.0, before)
                 cut += round(max(0.0, -before) * self.rate_hz)
                 # Samples are the clock; a converter that saw gaps in time would refuse them.
