@@ -22,10 +22,9 @@ from oido.signal.decode.pyav_reader import (
 )
 from oido.signal.decode.readers import check_shape
 
-
 _LIVE_STEP_SECONDS = 0.1
-"""Of a live source, whose clock is set right as it goes, only a plain step is a loss, and nothing is
-there twice."""
+"""Of a live source, whose clock is set right as it goes, only a plain step is a loss, and nothing
+is there twice."""
 
 
 class Decoded(NamedTuple):
