@@ -34,6 +34,8 @@ from oido.training.train import train
 from oido.types import Row
 from tests.batch.archives import record
 from tests.batch.conftest import BUCKET
+from tests.signal.decode.clocks import film, with_clicks
+from tests.signal.decode.wav_bytes import wav
 from tests.training.taught_sounds import KINDS, make_sounds
 
 STREET = Path(__file__).parents[2] / "examples" / "street.flac"
@@ -257,3 +259,21 @@ def test_the_strongest_events_of_a_calibrated_model_are_the_most_probable(
     for top in (1, 3):
         best = sorted(every, key=lambda row: -(row.probability or 0.0))[:top]
         assert sorted(rows(top)) == sorted(best)
+
+
+def test_silence_that_was_inserted_and_findings_are_in_the_summary(tmp_path):
+    path = tmp_path / "film.mkv"
+    stereo = with_clicks(6, 48_000)
+    path.write_bytes(film(stereo, 48_000, "matroska", "flac", later=lambda t: 3.0 * (t > 2.0)))
+    plan = Plan(level="clip")
+    run = RecordingRun(make_classifier(plan), plan, Task(0, str(path), "film.mkv", "film.mkv"))
+    assert [rows for rows in run.rows() if rows]
+    assert run.summary.gaps_seconds == pytest.approx(3.0, abs=0.01)
+    assert run.summary.duration == pytest.approx(9.0, abs=0.05)
+    assert (run.summary.damaged_packets, run.summary.findings) == (0, ())
+
+    path = tmp_path / "opposite.wav"
+    path.write_bytes(wav(np.concatenate([stereo, -stereo], axis=1), 48_000) + wav(stereo, 48_000))
+    run = RecordingRun(make_classifier(plan), plan, Task(0, str(path), "o.wav", "o.wav"))
+    assert [rows for rows in run.rows() if rows]
+    assert run.summary.notes == ("2 recordings, one behind the other in one file",)

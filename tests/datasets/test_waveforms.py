@@ -11,12 +11,14 @@ import pytest
 import oido
 from oido.datasets import waveforms
 from oido.datasets.clip import Clip
-from oido.datasets.waveforms import clip_waveform, clip_waveforms
+from oido.datasets.waveforms import clip_waveform, clip_waveforms, probe
 from oido.signal.decode import open_audio
 from oido.signal.mixing import mono_blocks
 from oido.signal.resample import Resampler
 from tests.datasets.recordings import RATE_HZ, record
+from tests.signal.decode.encoding import by_soundfile
 from tests.signal.decode.wav_bytes import wav
+from tests.signal.sounds import noise
 
 STREET = Path(__file__).parents[2] / "examples" / "street.flac"
 
@@ -85,3 +87,20 @@ def test_a_clip_that_cannot_be_heard_does_not_keep_others_from_it(tmp_path: Path
     assert isinstance(found[4], oido.InvalidSamplesError)
     with pytest.raises(oido.AudioNotFoundError):
         clip_waveform(clips[2])
+
+
+def test_a_guessed_length_is_not_believed(tmp_path):
+    """Ten seconds of noise, a minute of silence: by the rate of the first frames, it is short."""
+    rate = 16_000
+    sound = np.concatenate([noise(10 * rate, level=0.3), np.zeros(60 * rate)])[:, None]
+    content = by_soundfile(sound, rate, "MP3", "MPEG_LAYER_III")
+    with open_audio(content) as reader:
+        assert not reader.has_guessed_length
+    # Without the encoder's own first frame, nothing tells how long it is.
+    at = content.index(b"Xing") if b"Xing" in content else content.index(b"Info")
+    bare = content[content.index(content[:2], at) :]
+    path = tmp_path / "night.mp3"
+    path.write_bytes(bare)
+    with open_audio(path) as reader:
+        assert reader.has_guessed_length
+    assert probe(str(path)).duration == pytest.approx(70.0, abs=0.3)

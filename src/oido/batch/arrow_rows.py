@@ -37,6 +37,8 @@ _RECORDING_TYPES = {
     "tags": "string",
     "heard_at": "string",
     "hearing_seconds": "float64",
+    "gaps_seconds": "float64",
+    "findings": "string",
 }
 
 

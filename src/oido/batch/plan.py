@@ -141,6 +141,8 @@ class FileSummary:
     out; unknown: whether it is unlike all of the training data, None if the model cannot know;
     unknown_stretches: of sound in it that are (`Detection.unknown` makes rows of them);
     failure: None if it was classified to its end. Rows of windows before a failure stay.
+    gaps_seconds: of silence inserted where its clock goes on without sound; notes: how it was read,
+    where that is not plain; findings: what is wrong with its sound.
     """
 
     name: str
@@ -153,3 +155,6 @@ class FileSummary:
     unknown: bool | None = None
     unknown_stretches: int = 0
     failure: Failure | None = None
+    gaps_seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()

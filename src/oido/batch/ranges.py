@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import gcd
 from types import SimpleNamespace
 from typing import IO, Any, NamedTuple
@@ -32,7 +32,8 @@ from oido.inference.classifier import AudioClassifier
 from oido.models.model import EnsembleNetwork
 from oido.params import LEVELS_PER_SECOND, Windowing
 from oido.signal.decode import AudioInfo, AudioReader
-from oido.signal.mixing import Channel, mono_blocks
+from oido.signal.findings import SoundSums
+from oido.signal.mixing import Channel, Mono, mono_blocks
 from oido.signal.resample import Resampler, exact_period
 
 _ARRAYS = ("scores", "embeddings", "weights", "loudness", "similarities", "framewise", "levels")
@@ -108,6 +109,12 @@ class RangeReader(AudioReader):
             reader.info.name, self._to_hz, 1, None, reader.info.format, reader.info.decoder
         )
         self.n_samples = 0
+        self._mono = Mono(reader.info, channel)
+
+    @property
+    def sums(self) -> SoundSums:
+        """Of the sound of this range."""
+        return self._mono.sums
 
     @property
     def damaged_packets(self) -> int:  # type: ignore[override]
@@ -127,12 +134,13 @@ class RangeReader(AudioReader):
             if passed == self._samples:
                 break
         self.n_samples = self._first + passed
-        if self._reader.damaged_packets or self._samples not in (None, passed):
+        gaps = self._reader.damaged_packets or self._reader.gaps_seconds
+        if gaps or self._reader.overlap_seconds or self._samples not in (None, passed):
             raise CorruptAudioError(f"{self.info.name}: is damaged")
 
     def _resample(self) -> Iterator[F32]:
         resampler = Resampler(self._reader.info.sample_rate_hz, self._to_hz)
-        for mono in mono_blocks(self._reader, self._channel):
+        for mono in mono_blocks(self._reader, self._channel, self._mono):
             self._left -= len(mono)
             yield resampler.push(mono)
         if self._left:
@@ -146,12 +154,15 @@ class RangeReader(AudioReader):
 
 class RangeEnd(NamedTuple):
     """What is known at the end of a range: the samples of the recording up to there, the file's
-    description of itself, and the seconds that classifying the range took."""
+    description of itself, the seconds that classifying the range took, how the file was read, and
+    the `SoundSums` of the range."""
 
     n_samples: int
     info: AudioInfo
     tags: dict[str, str]
     seconds: float = 0.0
+    notes: Sequence[str] = ()
+    sums: Sequence[float] = ()
 
 
 class PieceWriter:
@@ -219,8 +230,8 @@ def read_piece(storage: Storage, path: str, windowing: Windowing) -> Iterator[Bl
         while True:
             first = _load(file)
             if first.dtype == np.uint8:
-                n_samples, info, tags, seconds = json.loads(first.tobytes())
-                yield RangeEnd(n_samples, AudioInfo(*info), tags, seconds)
+                end = RangeEnd(*json.loads(first.tobytes()))
+                yield end._replace(info=AudioInfo(*end.info))
                 return
             arrays = {name: _load(file) for name in _ARRAYS}
             for name in ("similarities", "framewise"):

@@ -313,7 +313,13 @@ class RecordingRun:
             rows = maker.flush(stream.n_samples)
             summary = self._summary(before, stream, n_windows, n_rows + len(rows))
             stretches = before.unknown_stretches + maker.unknown_stretches
-            self.summary = replace(summary, unknown_stretches=stretches)
+            found = stream.sums.findings(stream.info.sample_rate_hz, stream.gaps_seconds)
+            self.summary = replace(
+                summary,
+                unknown_stretches=stretches,
+                notes=_joined(before.notes, notes_of(stream)),
+                findings=_joined(before.findings, found),
+            )
             yield rows
         if damage is not None:
             raise damage
@@ -332,7 +338,21 @@ class RecordingRun:
             padded_share=padded,
             damaged_packets=before.damaged_packets + stream.damaged_packets,
             unknown=self._unknown.verdict,
+            gaps_seconds=before.gaps_seconds + stream.gaps_seconds,
         )
+
+
+def notes_of(stream: WindowStream | AudioReader) -> tuple[str, ...]:
+    """How a recording was read, where that is not plain."""
+    if not stream.overlap_seconds:
+        return stream.notes
+    overlap = f"{stream.overlap_seconds:.2f} s are there twice by its clock, and were cut once"
+    return (*stream.notes, overlap)
+
+
+def _joined(before: tuple[str, ...], found: tuple[str, ...]) -> tuple[str, ...]:
+    """Each once, although every channel of a recording may say it."""
+    return tuple(dict.fromkeys((*before, *found)))
 
 
 @contextlib.contextmanager

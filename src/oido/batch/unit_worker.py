@@ -29,6 +29,7 @@ from oido.batch.recording import (
     UnknownJudge,
     fetch_recording,
     make_classifier,
+    notes_of,
     open_recording,
 )
 from oido.batch.sources import source_now
@@ -46,6 +47,7 @@ from oido.batch.units import (
 )
 from oido.errors import AudioError, OptionError, OutputError
 from oido.signal.decode import AudioInfo
+from oido.signal.findings import SoundSums
 
 _REPORT_SECONDS = 0.5
 
@@ -146,7 +148,9 @@ class UnitWorker:
                         elapsed = time.monotonic() - started
                         started += elapsed
                         seconds += elapsed
-                        piece.end(RangeEnd(ranged.n_samples, info, tags, elapsed))
+                        notes, sums = list(notes_of(reader)), list(ranged.sums)
+                        end = RangeEnd(ranged.n_samples, info, tags, elapsed, notes, sums)
+                        piece.end(end)
                     paths.append(path)
         except (AudioError, OptionError) as error:
             outcome = Outcome(unit, "unsplit", failure=Failure.of(error))
@@ -171,7 +175,7 @@ class UnitWorker:
         buffer = PartBuffer(self._storage, self._schemas)
         windowing, name = self._classifier.windowing, unit.source.name
         summary, unknown = FileSummary(name), UnknownJudge(self._classifier)
-        end = RangeEnd(0, AudioInfo(name, 0, 0, None, "", ""), {})
+        end, sums = RangeEnd(0, AudioInfo(name, 0, 0, None, "", ""), {}), []
         try:
             for number, paths in enumerate(zip(*unit.pieces)):
                 chosen = self._spec.plan.channel
@@ -182,6 +186,7 @@ class UnitWorker:
                         if isinstance(content, RangeEnd):
                             end = content
                             started -= end.seconds
+                            sums.append(SoundSums._make(end.sums))
                             continue
                         rows.push(content)
                         unknown.push(content)
@@ -196,6 +201,8 @@ class UnitWorker:
                 padded_share=windowing.padded_samples(end.n_samples) / windowing.window_samples,
                 rows=buffer.rows,
                 unknown=unknown.verdict,
+                notes=tuple(end.notes),
+                findings=SoundSums.added(sums).findings(end.info.sample_rate_hz),
             )
             yield self._finish(unit, buffer, summary, end.info, end.tags, started)
         finally:
@@ -232,6 +239,7 @@ class UnitWorker:
             "tags": utf8(json.dumps(tags, ensure_ascii=False, sort_keys=True)),
             "heard_at": utc_now(),
             "hearing_seconds": round(seconds, 3),
+            "findings": utf8("; ".join((*summary.notes, *summary.findings))),
         }
         buffer("recordings", pa.RecordBatch.from_pylist([row], self._schemas["recordings"]))
         state: Literal["done", "failed"] = "done" if failure is None else "failed"

@@ -118,13 +118,14 @@ def probe(path: str, *, deep: bool = False) -> Probe:
     """Open a recording as every run does, and read its header.
 
     It is decoded to its end if ``deep``, and also where the header has no length or next to
-    none. Only that finds NaN, damage behind the first sound, and files that end
-    before their header says.
+    none, or where the length is only a guess. Only that finds NaN, damage behind the first sound,
+    and files that end before their header says.
     """
     try:
         with open_audio(path) as reader:
             duration = reader.info.duration_seconds
-            if deep or duration is None or duration < _SHORT_SECONDS:
+            is_known = duration is not None and not reader.has_guessed_length
+            if deep or not is_known or duration is None or duration < _SHORT_SECONDS:
                 n_samples = sum(len(block) for block in mono_blocks(reader))
                 duration = n_samples / reader.info.sample_rate_hz
             return Probe(duration)

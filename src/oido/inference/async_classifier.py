@@ -103,8 +103,14 @@ class AsyncAudioClassifier:
                 self._stop(stream, samples)
         if whole.error is not None:
             raise whole.error
+        gaps = samples.gaps_seconds
         return self._classifier.result_of(
-            samples.info, stream.n_samples, samples.damaged_packets, whole.blocks_so_far
+            samples.info,
+            stream.n_samples,
+            samples.damaged_packets,
+            whole.blocks_so_far,
+            gaps,
+            (*samples.notes, *stream.sums.findings(samples.info.sample_rate_hz, gaps)),
         )
 
     async def stream(

@@ -44,6 +44,16 @@ class SampleSource(ABC):
         """Pieces that could not be decoded and were left out so far."""
         return 0
 
+    @property
+    def gaps_seconds(self) -> float:
+        """Of silence that stands where the source's clock goes on without sound."""
+        return 0.0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How the source was read, where that is not plain."""
+        return ()
+
     @abstractmethod
     def start(self, stream: PushStream, capacity: asyncio.Event) -> None:
         """Begin; capacity: set when a refused push may be tried again."""
@@ -76,6 +86,14 @@ class _ReaderSource(SampleSource):
     @property
     def damaged_packets(self) -> int:
         return self._reader.damaged_packets
+
+    @property
+    def gaps_seconds(self) -> float:
+        return self._reader.gaps_seconds
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self._reader.notes
 
     def start(self, stream: PushStream, capacity: asyncio.Event) -> None:
         # Nobody joins it: a reader that waits for a pipe may wait for ever.

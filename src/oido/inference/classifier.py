@@ -140,10 +140,20 @@ class AudioClassifier:
         """
         stream = self._stream(source, sample_rate, channel=channel, batch_windows=BATCH_WINDOWS)
         blocks = list(stream)
-        return self.result_of(stream.info, stream.n_samples, stream.damaged_packets, blocks)
+        gaps = stream.gaps_seconds
+        found = (*stream.notes, *stream.sums.findings(stream.info.sample_rate_hz, gaps))
+        return self.result_of(
+            stream.info, stream.n_samples, stream.damaged_packets, blocks, gaps, found
+        )
 
     def result_of(
-        self, info: AudioInfo, n_samples: int, damaged_packets: int, blocks: Sequence[Block]
+        self,
+        info: AudioInfo,
+        n_samples: int,
+        damaged_packets: int,
+        blocks: Sequence[Block],
+        gaps_seconds: float = 0.0,
+        findings: tuple[str, ...] = (),
     ) -> ClassificationResult:
         """The result of a source that is over; blocks: with the scores of all heads."""
         prediction = Prediction(
@@ -155,6 +165,8 @@ class AudioClassifier:
             self._aggregation,
             self.model.novelty,
             damaged_packets,
+            gaps_seconds,
+            findings,
         )
         return ClassificationResult(prediction, self._postprocessors, self.postprocessor.head.name)
 

@@ -36,6 +36,7 @@ from oido.parallel import ordered_map
 from oido.params import Windowing
 from oido.runtime.base import Outputs
 from oido.signal.decode import AudioInfo, AudioReader
+from oido.signal.findings import SoundSums
 from oido.signal.framing import PieceFramer, Segment, WindowFramer
 from oido.signal.level import LevelMeter, window_loudness
 from oido.signal.mixing import Channel, Mono
@@ -129,6 +130,11 @@ class Pipeline:
         return self._branches[0].framer.n_samples
 
     @property
+    def sums(self) -> SoundSums:
+        """Of the sound so far."""
+        return self._mono.sums
+
+    @property
     def damage(self) -> AudioError | None:
         return self._mono.damage
 
@@ -196,6 +202,7 @@ class WindowStream:
     on_block: gets each block f32[n, channels] of the source just before it is used.
     info: of the source. n_samples: samples so far, at the model's rate; all of them when the
     iteration is over. damaged_packets: pieces that could not be decoded and were left out.
+    gaps_seconds, overlap_seconds, notes: as of the `AudioReader`. sums: of the sound so far.
     """
 
     def __init__(
@@ -221,6 +228,22 @@ class WindowStream:
     @property
     def damaged_packets(self) -> int:
         return self._reader.damaged_packets
+
+    @property
+    def gaps_seconds(self) -> float:
+        return self._reader.gaps_seconds
+
+    @property
+    def overlap_seconds(self) -> float:
+        return self._reader.overlap_seconds
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self._reader.notes
+
+    @property
+    def sums(self) -> SoundSums:
+        return self._pipeline.sums
 
     def close(self) -> None:
         """Release the source of a stream that is not iterated to its end."""

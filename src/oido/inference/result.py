@@ -44,6 +44,8 @@ class Prediction(NamedTuple):
     aggregation: str | None = None
     novelty: Novelty | None = None
     damaged_packets: int = 0
+    gaps_seconds: float = 0.0
+    findings: tuple[str, ...] = ()
 
 
 class ClassificationResult:
@@ -57,7 +59,8 @@ class ClassificationResult:
     probabilities: f32[N, C], the calibrated scores; None for a model without a calibration.
     framewise_scores: f32[T, C], those of frames shorter than a window; frame_times: f64[T, 2].
     duration: seconds of audio. info: what the source is. damaged_packets: pieces of the source
-    that could not be decoded and were left out.
+    that could not be decoded and were left out. gaps_seconds: of silence that stands in it where
+    the source's clock goes on and no sound is there. findings: what is wrong with its sound.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class ClassificationResult:
         self._postprocessors, self._postprocessor = postprocessors, postprocessors[head]
         self.labels, self.heads = self._postprocessor.labels, tuple(postprocessors)
         self.info, self.damaged_packets = prediction.info, prediction.damaged_packets
+        self.gaps_seconds, self.findings = prediction.gaps_seconds, prediction.findings
         self.scores = self._postprocessor.scores(windows.scores)
         self.probabilities = self._postprocessor.probabilities(self.scores)
         self.embeddings, self.times = windows.embeddings, windows.times

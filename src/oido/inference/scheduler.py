@@ -28,6 +28,7 @@ from oido.params import Windowing
 from oido.runtime.base import Outputs
 from oido.signal.decode import AudioInfo
 from oido.signal.decode.readers import as_float32
+from oido.signal.findings import SoundSums
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -87,6 +88,11 @@ class PushStream:
     def n_samples(self) -> int:
         """Samples so far, at the model's rate."""
         return self._pipeline.n_samples
+
+    @property
+    def sums(self) -> SoundSums:
+        """Of the sound so far."""
+        return self._pipeline.sums
 
     @property
     def waiting_seconds(self) -> float:

@@ -114,7 +114,8 @@ class NetworkReader(AudioReader):
                 if lost_at is not None or item.missing:
                     frames = pace.behind(item.came) - len(item.samples)
                     if lost_at is None:  # the stream's own clock jumped: the wall clock must agree
-                        frames = min(frames, round(item.missing * rate))
+                        missing = round(item.missing * rate)
+                        frames = min(frames, missing) if self._is_endless else missing
                         lost_at, reason = pace.frames, "the network lost it"
                     yield from self._silence(frames)
                     if pace.frames > lost_at:
@@ -137,6 +138,7 @@ class NetworkReader(AudioReader):
     def _silence(self, frames: int) -> Iterator[NDArray[np.float32]]:
         for block in silence(frames, self.info.channels, self.info.sample_rate_hz):
             self._pace.frames += len(block)
+            self.gaps_seconds += len(block) / self.info.sample_rate_hz
             yield block
 
     # What follows runs in the thread that receives.

@@ -101,6 +101,7 @@ class ContainerReader(AudioReader):
                 yield from silence(frames, self.info.channels, rate)
                 self._on_gap(SourceGap(n_frames / rate, missing, "the container left it out"))
                 n_frames += frames
+                self.gaps_seconds += frames / rate
             n_frames += len(samples)
             yield samples
 

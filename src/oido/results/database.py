@@ -33,6 +33,8 @@ TABLES: dict[str, dict[str, str]] = {
         **dict.fromkeys(("duration", "padded_share", "hearing_seconds"), "DOUBLE"),
         **dict.fromkeys(("channels", "sample_rate"), "INTEGER"),
         **dict.fromkeys(("failure_kind", "failure_reason", "tags", "heard_at"), "VARCHAR"),
+        "gaps_seconds": "DOUBLE",
+        "findings": "VARCHAR",
     },
 }
 """The tables, and the columns of one that has no part yet, with DuckDB's types."""
@@ -231,9 +233,12 @@ def _source(table: str, paths: Sequence[str], calibrated: bool) -> str:
         # Else a folder above that is called label=Dog would overwrite the column of that name.
         options = "union_by_name = true, hive_partitioning = false"
         rows = f"SELECT * FROM read_parquet({_list(paths)}, {options})"
+        # Archives of versions before lack some columns.
+        if table == "recordings":
+            newer = "NULL::DOUBLE AS gaps_seconds, NULL::VARCHAR AS findings"
+            return f"{rows} UNION ALL BY NAME SELECT {newer} WHERE false"
         if "score" not in TABLES[table]:
             return rows
-        # Archives of versions before have no such column.
         rows = f"{rows} UNION ALL BY NAME SELECT '' AS {_ALSO} WHERE false"
         return f"SELECT * REPLACE (coalesce({_ALSO}, '') AS {_ALSO}) FROM ({rows})"
     columns = dict(TABLES[table])

@@ -11,6 +11,7 @@ import numpy as np
 from oido.arrays import F32
 from oido.errors import EmptyAudioError, InvalidSamplesError, OptionError
 from oido.signal.decode import AudioInfo, AudioReader
+from oido.signal.findings import SoundCheck, SoundSums
 
 Channel = Literal["mix"] | int
 """Which channel: "mix" (the mean of all) or a number from 0."""
@@ -26,8 +27,8 @@ class Mono:
     """One channel of a source's blocks, with bad samples refused.
 
     ``push`` gives the samples f32[n] of a block f32[n, channels]; from the first bad sample on it
-    gives nothing, and ``damage`` is the error that tells of it. Raises OptionError for a channel
-    that is not there.
+    gives nothing, and ``damage`` is the error that tells of it. ``sums``: what is known of the
+    sound so far. Raises OptionError for a channel that is not there.
     """
 
     def __init__(self, info: AudioInfo, channel: Channel = "mix") -> None:
@@ -35,7 +36,12 @@ class Mono:
             raise OptionError(f'channel must be "mix" or a number from 0, not {channel!r}')
         self._info, self._channel = info, channel
         self._n_frames = 0
+        self._check = SoundCheck()
         self.damage: InvalidSamplesError | None = None
+
+    @property
+    def sums(self) -> SoundSums:
+        return self._check.sums
 
     def push(self, block: F32) -> F32:
         """The block's samples, f32[n]; fewer where one of them is bad."""
@@ -49,6 +55,9 @@ class Mono:
             good = _good_samples(mono)
             self.damage = _bad_samples(mono, good, self._n_frames, self._info)
             mono = mono[:good]
+        else:
+            seen = block if self._channel == "mix" else mono[:, None]
+            self._check.push(seen, mono, energy)
         self._n_frames += len(mono)
         return mono
 
@@ -61,13 +70,16 @@ class Mono:
             )
 
 
-def mono_blocks(reader: AudioReader, channel: Channel = "mix") -> Iterator[F32]:
+def mono_blocks(
+    reader: AudioReader, channel: Channel = "mix", mono: Mono | None = None
+) -> Iterator[F32]:
     """The reader's blocks as one channel, f32[n], with bad samples refused.
 
-    Raises EmptyAudioError if there is less than a millisecond, InvalidSamplesError at the first NaN
-    or infinite one, OptionError for a channel that is not there.
+    mono: what does it, for those who want to know its sums. Raises EmptyAudioError if there is less
+    than a millisecond, InvalidSamplesError at the first NaN or infinite one, OptionError for a
+    channel that is not there.
     """
-    mono = Mono(reader.info, channel)
+    mono = mono or Mono(reader.info, channel)
     for block in reader.blocks():
         samples = mono.push(block)
         if len(samples):

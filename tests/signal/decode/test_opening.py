@@ -292,3 +292,29 @@ def test_when_no_decoder_can_the_cause_is_kept():
     with pytest.raises(UnknownFormatError, match="not a format that oido can decode") as caught:
         open_audio(b"no audio here, only words " * 40)
     assert caught.value.__cause__ is not None
+
+
+MP4 = by_av(channel_sines(48_000, 96_000, 1), 48_000, "ipod", "aac")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (MP4[: MP4.index(b"moov") - 4], r"index \(moov\) is missing"),
+        (b"\xef\xbb\xbf\n<!DOCTYPE html><html><title>404</title></html>", "is a web page"),
+        (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "is a web page"),
+        (bytes(200_000), "nothing but zeros"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "git lfs pull"),
+    ],
+    ids=["unfinished", "page", "xml", "zeros", "pointer"],
+)
+@pytest.mark.parametrize("ending", ["wav", "mp3", "m4a"])
+def test_what_is_no_recording_is_told_apart(tmp_path, capfd, content, said, ending):
+    path = tmp_path / f"strange.{ending}"
+    path.write_bytes(content)
+    with pytest.raises(AudioError, match=said) as raised:
+        open_audio(path)
+    assert "\n" not in str(raised.value)
+    with pytest.raises(AudioError, match=said):
+        open_audio(io.BytesIO(content))
+    assert capfd.readouterr().err == ""  # libsndfile's library for MP3 writes there

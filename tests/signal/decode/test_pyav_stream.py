@@ -82,12 +82,12 @@ def with_gap(seconds: float) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(0.05, 0.0), (2.5, 2.5), (4_000.0, 0.0)])
+@pytest.mark.parametrize(("seconds", "told"), [(0.05, 0.05), (2.5, 2.5), (4_000.0, 0.0)])
 def test_what_the_clock_leaves_out_is_told_before_its_samples(seconds: float, told: float) -> None:
-    """Neither a jitter of the clock nor a jump of hours is a loss."""
+    """A jump of hours is no loss."""
     blocks = list(opened(with_gap(seconds)).blocks())
     assert sum(len(block.samples) for block in blocks) == 2 * RATE
-    assert sum(block.missing for block in blocks) == pytest.approx(told, abs=0.02)
+    assert sum(block.missing for block in blocks) == pytest.approx(told, abs=0.002)
     if told:
         before = [block.missing > 0 for block in blocks].index(True)
         heard = sum(len(block.samples) for block in blocks[:before])

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import IO, Any, cast
 
 import numpy as np
@@ -16,18 +17,23 @@ from numpy.typing import NDArray
 from oido.errors import (
     AudioError,
     AudioNotFoundError,
+    CorruptAudioError,
     EmptyAudioError,
     InvalidSamplesError,
     UnknownFormatError,
 )
+from oido.signal.decode.chained import ChainedReader, FilePart, ogg_links
 from oido.signal.decode.pyav_reader import PyAvReader
 from oido.signal.decode.readers import ArrayReader, AudioReader, AudioSource, source_name
-from oido.signal.decode.soundfile_reader import SoundFileReader
+from oido.signal.decode.sizes import SoundBytes, sound_bytes
+from oido.signal.decode.soundfile_reader import SAMPLE_ENCODINGS, SoundFileReader
 
 _Opener = Callable[[str | IO[bytes], str], AudioReader]
 
 _SPOOL_BYTES = 64 << 20
 _HEAD_BYTES = 16
+_LOOK_BYTES = 4096
+_WITH_SIZES = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"caff", b".snd", b"dns.", b"riff")
 
 
 def open_audio(source: AudioSource, sample_rate: int | None = None) -> AudioReader:
@@ -118,8 +124,7 @@ def _decoders(head: bytes) -> tuple[_Opener, ...]:
     times), goes on behind a damaged stretch where libsndfile stops, and alone knows the containers
     of video. For MP3 there is no second try: libsndfile's library for it writes to the terminal.
     """
-    own = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"caff", b".snd", b"riff")
-    if head.startswith(own):
+    if head.startswith(_WITH_SIZES):
         return SoundFileReader, PyAvReader
     if head.startswith(b"ID3") or (head[0] == 0xFF and len(head) > 1 and head[1] >= 0xE0):
         return (PyAvReader,)
@@ -129,13 +134,140 @@ def _decoders(head: bytes) -> tuple[_Opener, ...]:
 def _try_decoders(head: bytes, name: str, source: Callable[[], str | IO[bytes]]) -> AudioReader:
     if not head:
         raise EmptyAudioError(f"{name}: is empty (0 bytes)")
+    with _opened(source()) as file:
+        parts = sound_bytes(file) if head.startswith(_WITH_SIZES) else []
+        spans = [(part.begin, part.end) for part in parts]
+        if head.startswith(b"OggS"):
+            spans = ogg_links(file)
+    if len(spans) > 1:
+        return _chained(spans, name, source())
+    if parts and not parts[0].is_believed:
+        return _to_the_end(parts[0], head, name, source)
+    return _first_that_can(head, name, source)
+
+
+def _first_that_can(head: bytes, name: str, source: Callable[[], str | IO[bytes]]) -> AudioReader:
     reasons: list[AudioError] = []
     for decoder in _decoders(head):
         try:
             return decoder(source(), name)
         except AudioError as error:
             reasons.append(error)
+        if (told := _what_it_is(source, name)) is not None:
+            raise told from reasons[0]
     # The second decoder is the fallback: when both fail, the more telling reason is the one that
     # is not "unknown format".
     telling = [e for e in reasons if not isinstance(e, UnknownFormatError)]
     raise (telling or reasons)[0]
+
+
+@contextlib.contextmanager
+def _opened(source: str | IO[bytes]) -> Iterator[IO[bytes]]:
+    """The source as a file, closed afterwards if it was a path."""
+    if isinstance(source, str):
+        with open(source, "rb") as file:
+            yield file
+    else:
+        yield source
+
+
+def _chained(spans: list[tuple[int, int]], name: str, source: str | IO[bytes]) -> AudioReader:
+    """Recordings one behind the other in one file."""
+    file = open(source, "rb") if isinstance(source, str) else source  # noqa: SIM115
+
+    def opener(span: tuple[int, int]) -> Callable[[], AudioReader]:
+        def part() -> IO[bytes]:
+            return cast("IO[bytes]", FilePart(file, *span))
+
+        return lambda: _first_that_can(part().read(_HEAD_BYTES), name, part)
+
+    on_close = file.close if isinstance(source, str) else lambda: None
+    openers = [opener(span) for span in spans]
+    failures: list[AudioError] = []
+    while openers:
+        try:
+            first = openers.pop(0)()
+        except AudioError as error:
+            failures.append(error)
+            continue
+        reader = ChainedReader(first, openers, on_close=on_close, damaged=len(failures))
+        reader.notes = (f"{len(spans)} recordings, one behind the other in one file",)
+        return reader
+    on_close()
+    raise failures[0]
+
+
+def _to_the_end(
+    part: SoundBytes, head: bytes, name: str, source: Callable[[], str | IO[bytes]]
+) -> AudioReader:
+    """A file whose header tells less sound than there is."""
+    note = (
+        f"its header tells {part.declared} bytes of sound, and {part.stop - part.start} are there: "
+        "read to the end of the file",
+    )
+    try:
+        with SoundFileReader(source(), name) as known:
+            if known.encoding in SAMPLE_ENCODINGS:
+                file = source()
+                file = open(file, "rb") if isinstance(file, str) else file  # noqa: SIM115
+                samples = cast("IO[bytes]", FilePart(file, part.start, part.stop))
+                reader: AudioReader = SoundFileReader(
+                    samples, name, like=known, is_little=part.is_little
+                )
+            else:
+                reader = PyAvReader(source(), name, believes_sizes=False)
+    except AudioError:
+        return _first_that_can(head, name, source)
+    reader.notes = note
+    return reader
+
+
+def _what_it_is(source: Callable[[], str | IO[bytes]], name: str) -> AudioError | None:
+    """What is often found under the name of a recording and is none; None: not known."""
+    with _opened(source()) as file:
+        head = file.read(_LOOK_BYTES)
+        start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+        if start.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<error")):
+            return UnknownFormatError(
+                f"{name}: is a web page (or a server's message), not a recording; download it again"
+            )
+        if start.startswith(b"version https://git-lfs"):
+            return UnknownFormatError(
+                f"{name}: is a pointer of Git LFS, not the recording; run: git lfs pull"
+            )
+        if not any(head) and _is_zero_to_the_end(file):
+            return UnknownFormatError(
+                f"{name}: holds nothing but zeros: no sound was ever written to it; "
+                "copy it again from where it was recorded"
+            )
+        if head[4:8] in (b"ftyp", b"mdat", b"wide", b"free") and not _has_index(file):
+            return CorruptAudioError(
+                f"{name}: its index (moov) is missing, as when a recorder stops before it has "
+                "finished the file; a repair program (such as untrunc) can make one, with another "
+                "recording of the same device"
+            )
+    return None
+
+
+def _is_zero_to_the_end(file: IO[bytes]) -> bool:
+    while content := file.read(1 << 20):
+        if any(content):
+            return False
+    return True
+
+
+def _has_index(file: IO[bytes]) -> bool:
+    """Whether an MP4 or QuickTime file has its moov among its outermost boxes."""
+    at, size = 0, file.seek(0, os.SEEK_END)
+    while at + 8 <= size:
+        file.seek(at)
+        head = file.read(16)
+        length = int.from_bytes(head[:4], "big")
+        if head[4:8] in (b"moov", b"moof"):
+            return True
+        if length == 1:
+            length = int.from_bytes(head[8:16], "big")
+        if length < 8:
+            return False
+        at += length
+    return False

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import IO, Any
 
 import av
@@ -12,7 +15,15 @@ from numpy.typing import NDArray
 
 from oido.arrays import F32
 from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
-from oido.signal.decode.readers import AudioInfo, AudioReader, block_frames, check_shape
+from oido.signal.decode.clock import Timed, timed
+from oido.signal.decode.lost_bytes import LostBytes, adts_holes, holds_tag
+from oido.signal.decode.readers import (
+    AudioInfo,
+    AudioReader,
+    block_frames,
+    check_shape,
+    silent_blocks,
+)
 
 # A recording may not make the decoder open other files or addresses (playlists do). So FFmpeg may
 # open nothing by itself, and gets every recording as an open file.
@@ -24,19 +35,34 @@ _PLANES = 8
 
 _SEEK_MARGIN = 1 << 16
 
+UNBROKEN = {"flac", "ogg"}
+"""Containers whose clock is a count of samples: a step in it is damage, and no pause."""
+
+_GUESSED = {"mp3", "aac", "loas", "ac3", "eac3", "dts", "mpeg", "mpegts"}
+"""Containers without a length in their header: FFmpeg guesses one from the bit rate, or by looking
+at the end."""
+
+_LENGTH_TAGS = (b"Xing", b"Info", b"VBRI")
+_LENGTH_TAG_BYTES = 4096
+
 
 class PyAvReader(AudioReader):
     """The first audio stream of a file, from a path or a seekable file object.
 
-    Packets that cannot be decoded are left out and counted, as players do.
+    Packets that cannot be decoded are left out and counted; the container's clock says how much
+    silence stands for them (`timed`). believes_sizes: whether the length that a WAV's header tells
+    is where it ends.
     """
 
-    def __init__(self, source: str | IO[bytes], name: str) -> None:
+    def __init__(self, source: str | IO[bytes], name: str, *, believes_sizes: bool = True) -> None:
         self.damaged_packets = 0
         self._skip = 0
+        self._zero: float | None = None
         self._own_file = open(source, "rb") if isinstance(source, str) else None  # noqa: SIM115
+        self._file: Any = self._own_file or source
+        options = _OPEN_OPTIONS if believes_sizes else {**_OPEN_OPTIONS, "ignore_length": "1"}
         try:
-            self._container = av.open(self._own_file or source, mode="r", options=_OPEN_OPTIONS)
+            self._container = av.open(self._file, mode="r", options=options)
         except (av.FFmpegError, OSError, ValueError, IndexError) as error:
             self._close_own_file()
             raise UnknownFormatError(
@@ -47,6 +73,16 @@ class PyAvReader(AudioReader):
             if not streams:
                 raise EmptyAudioError(f"{name}: has no audio track")
             self._stream = streams[0]
+            if self._stream.codec_context is None:
+                raise UnknownFormatError(
+                    f"{name}: its sound has an encoding that nobody here knows"
+                )
+            if self._stream.codec_context.name == "flac":
+                # Its frames have checksums; without this, damaged ones are decoded to noise.
+                self._stream.codec_context.options = {"err_detect": "crccheck+explode"}
+            self.has_guessed_length = self._guesses_length()
+            self._counts_samples = self._container.format.name in UNBROKEN
+            self._zero = clock_zero(self._container)
             # Decoded now: a file whose header alone is sound goes to the other decoder, and what
             # the decoder gives is the truth where the header differs (HE-AAC's rate does).
             self._decoded = self._decode()
@@ -66,15 +102,40 @@ class PyAvReader(AudioReader):
             raise EmptyAudioError(f"{name}: holds no audio samples")
         rate, channels = self._first.sample_rate, len(self._first.layout.channels)
         check_shape(name, rate, channels)
-        frames = None
-        if self._stream.duration and self._stream.time_base:
-            frames = int(self._stream.duration * self._stream.time_base * rate)
+        frames, stream = None, self._stream
+        if stream.duration and stream.time_base:
+            length = Fraction(stream.duration * stream.time_base)
+            if self._zero is not None and stream.start_time and not self._counts_samples:
+                late = float(stream.start_time * stream.time_base) - self._zero
+                # Microseconds in one of them, ticks of the stream in the other.
+                length += Fraction(round(late * 1e4), 10_000) if late > _EARLIEST_SECONDS else 0
+            frames = int(length * rate)
         elif self._container.duration:
             frames = int(self._container.duration * rate / av.time_base)
-        codec = self._stream.codec_context.name
-        return AudioInfo(
-            name, rate, channels, frames, f"{self._container.format.name} {codec}", "pyav"
-        )
+        what = f"{self._container.format.name} {stream.codec_context.name}"
+        return AudioInfo(name, rate, channels, frames, what, "pyav")
+
+    def _guesses_length(self) -> bool:
+        """Whether nothing in the file says how long it is. Reads, and goes back to where it was."""
+        container = self._container.format.name
+        if container not in _GUESSED:
+            return False
+        if container != "mp3":
+            return True
+        # A header of LAME's or Fraunhofer's is a frame of its own, just before the first one.
+        before = self._file.tell()
+        try:
+            self._file.seek(0)
+            head = self._file.read(10)
+            start = 0
+            if head.startswith(b"ID3") and len(head) == 10:
+                a, b, c, d = (byte & 127 for byte in head[6:])
+                start = 10 + (a << 21 | b << 14 | c << 7 | d)
+            self._file.seek(start)
+            head = self._file.read(_LENGTH_TAG_BYTES)
+        finally:
+            self._file.seek(before)
+        return not any(tag in head for tag in _LENGTH_TAGS)
 
     def blocks(self) -> Iterator[F32]:
         """Blocks f32[n, channels]."""
@@ -85,23 +146,41 @@ class PyAvReader(AudioReader):
                 yield rest
 
     def _all_blocks(self) -> Iterator[F32]:
-        step = block_frames(self.info.channels)
+        rate, channels = self.info.sample_rate_hz, self.info.channels
+        step, cut = block_frames(channels), 0
         # A codec's frames are about a thousand samples: collected first, so that they are turned
         # into arrays some hundred at a time.
         fifo = av.AudioFifo()
+        broken: Exception | None = None
         try:
-            for frame in self._frames():
+            for frame, missing, surplus in self._frames():
                 # The queue wants no gaps in time and no other clock; here samples are the clock.
                 frame.pts, frame.time_base = None, self._first.time_base
+                if missing or surplus or cut:
+                    if fifo.samples:
+                        yield _as_float(fifo.read())
+                    silent = max(0, round(missing * rate))
+                    self.gaps_seconds += silent / rate
+                    yield from silent_blocks(silent, channels, step)
+                    overlap = cut - min(0, round(missing * rate))
+                    self.overlap_seconds -= min(0.0, missing)
+                    stop = max(0, frame.samples - round(surplus * rate))
+                    block = _as_float(frame)[overlap:stop]
+                    cut = max(0, overlap - frame.samples)
+                    if len(block):
+                        yield block
+                    continue
                 fifo.write(frame)
                 if fifo.samples >= step:
                     yield _as_float(fifo.read(step))
-            if fifo.samples:
-                yield _as_float(fifo.read())
         except (av.FFmpegError, OSError, ValueError) as error:
+            broken = error
+        if fifo.samples:
+            yield _as_float(fifo.read())
+        if broken is not None:
             raise CorruptAudioError(
-                f"{self.info.name}: is damaged and cannot be decoded ({reason_of(error)})"
-            ) from error
+                f"{self.info.name}: is damaged and cannot be decoded ({reason_of(broken)})"
+            ) from broken
 
     def seek(self, frame: int) -> bool:
         """Exact for FLAC, whose frames know their own place and need none before them."""
@@ -112,6 +191,7 @@ class PyAvReader(AudioReader):
         try:
             # Some frames before it: FFmpeg cannot seek into the last ones.
             self._container.seek(max(0, frame - _SEEK_MARGIN), stream=self._stream)
+            self._zero = None
             self._decoded = self._unbroken(self._decode())
             self._first = next(self._decoded, None)
         except (av.FFmpegError, OSError, ValueError):
@@ -145,27 +225,72 @@ class PyAvReader(AudioReader):
         tags = {**self._stream.metadata, **self._container.metadata}
         return {name.lower(): text for name, text in tags.items()}
 
-    def _frames(self) -> Iterator[Any]:
-        """Frames in the first one's format, layout and rate, however the stream changes midway."""
-        yield (first := self._first)
+    def _frames(self) -> Iterator[tuple[Any, float, float]]:
+        """Frames in the first one's format, layout and rate, however the stream changes midway,
+        and what the clock says of them (`Timed`)."""
+        first = self._first
         shape = (first.format.name, first.layout.name, first.sample_rate)
         converter: Any = None
-        for frame in self._decoded:
+        waiting, damaged, is_first = 0.0, 0, True
+        for frame, missing, surplus in self._timed():
+            if missing > 0 and not is_first and self._counts_samples:
+                self.damaged_packets += self.damaged_packets == damaged
+                damaged = self.damaged_packets
+            is_first = False
             if (frame.format.name, frame.layout.name, frame.sample_rate) == shape:
-                yield frame
+                yield frame, waiting + missing, surplus
+                waiting = 0.0
             else:
                 converter = converter or av.AudioResampler(*shape)
-                yield from converter.resample(frame)
+                waiting += missing
+                frame.pts = None
+                for converted in converter.resample(frame):
+                    yield converted, waiting, 0.0
+                    waiting = 0.0
         if converter is not None:
-            yield from converter.resample(None)
+            for converted in converter.resample(None):
+                yield converted, 0.0, 0.0
+
+    def _timed(self) -> Iterator[Timed]:
+        length, zero, first_pts = self._container.duration, self._zero, self._lost.first_pts
+        if zero is not None:
+            zero += decoder_delay(self._stream, first_pts, self._first, self.damaged_packets)
+        return timed(
+            itertools.chain([self._first], self._decoded),
+            zero,
+            end=track_end(self._container, self._stream, first_pts),
+            length=None if self.has_guessed_length or not length else length / av.time_base,
+            may_overlap=not self._counts_samples,
+            damaged=lambda: self.damaged_packets,
+        )
 
     def _decode(self) -> Iterator[Any]:
+        holes, container = None, self._container.format.name
+        if container == "aac":
+            before = self._file.tell()
+            self._file.seek(0)
+            holes = adts_holes(self._file)
+            self._file.seek(before)
+        self._lost = LostBytes(container, self._stream.codec_context.name, holes)
         try:
-            yield from decoded_frames(self._container, self._stream, self._count_damage)
+            yield from decoded_frames(
+                self._container, self._stream, self._count_damage, self._lost, self._goes_on()
+            )
         except (av.InvalidDataError, IndexError):
             # The container breaks off here; what came before was sound. (PyAV's IndexError: a
             # damaged container declares another stream midway.)
             self.damaged_packets += 1
+
+    def _goes_on(self) -> Callable[[], bool]:
+        """Whether reading on behind damage is worth it: only while the file goes on, too."""
+        at = -1
+
+        def goes_on() -> bool:
+            nonlocal at
+            before, at = at, self._file.tell()
+            return bool(at > before)
+
+        return goes_on
 
     def _count_damage(self) -> None:
         self.damaged_packets += 1
@@ -180,25 +305,136 @@ class PyAvReader(AudioReader):
             self._own_file.close()
 
 
-def decoded_frames(container: Any, stream: Any, on_damage: Callable[[], None]) -> Iterator[Any]:
-    """The frames of a track; on_damage: called for each packet that cannot be decoded.
+_EARLIEST_SECONDS = 0.005
+_LONGEST_DELAY_SECONDS = 0.3
+_DAMAGED_SECONDS = 10.0
 
-    Errors of the container itself (FFmpegError, and IndexError, PyAV's for one that declares
-    another stream midway) are raised.
+
+def clock_zero(container: Any) -> float | None:
+    """The container's time at which its recording begins, by the earliest of its tracks; None
+    without a clock."""
+    if container.start_time is None:
+        return None
+    zero = float(container.start_time) / av.time_base
+    # Its first frames were damaged; a piece cut out of a long one begins much later.
+    return 0.0 if container.format.name == "flac" and 0 < zero < _DAMAGED_SECONDS else zero
+
+
+def decoder_delay(stream: Any, first_pts: int | None, frame: Any, damaged: int) -> float:
+    """Seconds by which the first frame is later than the first packet, because the decoder of
+    Vorbis and Windows Media keeps what is in it for itself."""
+    if first_pts is None or frame.pts is None or damaged:
+        return 0.0
+    if stream.start_time is not None and first_pts < stream.start_time:
+        return 0.0  # priming, of which the container tells
+    delay = float((frame.pts - first_pts) * frame.time_base)
+    return delay if 0.0 < delay < _LONGEST_DELAY_SECONDS else 0.0
+
+
+def track_end(container: Any, stream: Any, first_pts: int | None) -> float | None:
+    """The container's time at which a track ends, where that is exact: of MP4 and QuickTime files
+    that tell of their priming, too, which comes before the start. first_pts: of the first packet.
+    """
+    if "mp4" not in container.format.name or not stream.duration or stream.start_time is None:
+        return None
+    if first_pts is None or first_pts >= stream.start_time:
+        return None
+    start = float(stream.start_time * stream.time_base)
+    apples = str(container.metadata.get("iTunSMPB", "")).split()
+    if len(apples) > 3 and stream.sample_rate:
+        with contextlib.suppress(ValueError):
+            return start + int(apples[3], 16) / int(stream.sample_rate)
+    return start + float(stream.duration * stream.time_base)
+
+
+def decoded_frames(
+    container: Any,
+    stream: Any,
+    on_damage: Callable[[], None],
+    lost: LostBytes,
+    goes_on: Callable[[], bool] = lambda: False,
+) -> Iterator[Any]:
+    """The frames of a track; on_damage: called for each piece that cannot be decoded.
+
+    lost: of this track; in a container without a clock, frames get the time that those before them,
+    and those that were lost, make together. goes_on: whether to read on where the container is
+    damaged; errors of the container itself (FFmpegError, and IndexError, PyAV's for one that
+    declares another stream midway) are raised if not.
     """
     packets = container.demux(stream)
+    is_clockless, clock = lost.is_clockless, _CountedClock()
     while True:
         try:
             packet = next(packets)
         except (StopIteration, av.EOFError):
             return
+        except av.InvalidDataError:
+            if not goes_on():
+                raise
+            on_damage()
+            packets = container.demux(stream)
+            continue
+        if lost.first_pts is None:
+            lost.first_pts = packet.pts
+        if is_clockless and (missing := lost.frames_before(packet)):
+            on_damage()
+            clock.skip(missing)
         try:
-            yield from packet.decode()
+            for frame in packet.decode():
+                if is_clockless:
+                    clock.count(frame)
+                yield frame
         except av.EOFError:
             return
         except av.FFmpegError:
             # Decoders raise many kinds of errors for a damaged packet; the next one may be sound.
+            if is_clockless and holds_tag(packet):
+                clock.skip(0)  # of joined MP3s, the next one's header
+                continue
             on_damage()
+            clock.skip(1)
+
+
+class _CountedClock:
+    """The time of frames in a container without a clock: those before, and those that were lost.
+
+    Demuxers count, too, but know of no loss, and of no change of the rate.
+    """
+
+    def __init__(self) -> None:
+        self._tick = 0.0
+        self._rate = self._pts = self._samples = self._most = 0
+        self._now: float | None = None  # known since the demuxer has counted wrongly
+
+    def skip(self, frames: int) -> None:
+        """So many were lost here."""
+        if self._tick:
+            self._now = self._end() + frames * self._most / self._rate
+
+    def count(self, frame: Any) -> None:
+        """The next frame, which gets its right time."""
+        rate = frame.sample_rate
+        if rate != self._rate or self._now is not None:
+            self._correct(frame)
+        if frame.pts is not None:
+            self._pts, self._samples = frame.pts, frame.samples
+            # The first one may be cut, because it begins with an encoder's priming.
+            self._most = max(self._most, self._samples)
+
+    def _correct(self, frame: Any) -> None:
+        if frame.pts is None:
+            return
+        if self._rate:
+            self._now = self._end()
+            frame.pts = round(self._now / self._tick)
+            self._now += frame.samples / frame.sample_rate
+        self._rate, self._tick = frame.sample_rate, float(frame.time_base)
+
+    def _end(self) -> float:
+        """When the last frame ends."""
+        return (
+            self._pts * self._tick + self._samples / self._rate if self._now is None else self._now
+        )
 
 
 def reason_of(error: BaseException) -> str:

@@ -12,11 +12,21 @@ import av
 
 from oido.arrays import F32
 from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
-from oido.signal.decode.pyav_reader import decoded_frames, reason_of
+from oido.signal.decode.clock import Timed, timed
+from oido.signal.decode.lost_bytes import LostBytes
+from oido.signal.decode.pyav_reader import (
+    UNBROKEN,
+    clock_zero,
+    decoded_frames,
+    decoder_delay,
+    reason_of,
+    track_end,
+)
 from oido.signal.decode.readers import check_shape
 
-_JUMP_SECONDS = 0.1, 3600.0
-"""A step of the container's clock within these is a stretch that was lost on the way."""
+_LIVE_STEP_SECONDS = 0.1
+"""Of a live source, whose clock is set right as it goes, only a plain step is a loss, and nothing
+is there twice."""
 
 
 _SLACK_SECONDS = 0.1
@@ -95,6 +105,7 @@ class Demuxer:
         length = self._container.duration
         self.seconds = length / av.time_base if length and length > 0 else None
         self.is_station = any(key.lower().startswith("icy-") for key in self._container.metadata)
+        self._is_live = timeout is not None and self.seconds is None
         self.container: str = self._container.format.name
         self.format = f"{self.container} {self._stream.codec_context.name}"
 
@@ -104,19 +115,19 @@ class Demuxer:
         Raises CorruptAudioError where it breaks off or nothing comes in time.
         """
         converter: Any = av.AudioResampler("flt", self._layout, self.rate_hz)
-        expected: float | None = None
+        missing, cut = 0.0, 0
         try:
-            for frame in self._with_first():
-                missing = 0.0
-                if frame.pts is not None and frame.time_base is not None:
-                    now = float(frame.pts * frame.time_base)
-                    step = 0.0 if expected is None else now - expected
-                    missing = step if _JUMP_SECONDS[0] < step < _JUMP_SECONDS[1] else 0.0
-                    expected = now + frame.samples / frame.sample_rate
+            for number, (frame, step, surplus) in enumerate(self._timed()):
+                is_no_loss = self._is_live and (step < _LIVE_STEP_SECONDS or not number)
+                before = 0.0 if is_no_loss else step
+                missing += max(0.0, before)
+                cut += round(max(0.0, -before) * self.rate_hz)
                 # Samples are the clock; a converter that saw gaps in time would refuse them.
                 frame.pts = None
                 for converted in converter.resample(frame):
                     samples = converted.to_ndarray().reshape(-1, self.channels)
+                    stop = len(samples) - round(surplus * self.rate_hz)
+                    samples, cut = samples[cut:stop], max(0, cut - len(samples))
                     if len(samples):
                         yield Decoded(samples, missing)
                         missing = 0.0
@@ -127,15 +138,29 @@ class Demuxer:
         """Release the source; never while another thread reads it."""
         self._container.close()
 
+    def _timed(self) -> Iterator[Timed]:
+        zero, first_pts = clock_zero(self._container), self._lost.first_pts
+        if zero is not None:
+            zero += decoder_delay(self._stream, first_pts, self._first, self.damaged_packets)
+        return timed(
+            self._with_first(),
+            zero,
+            end=track_end(self._container, self._stream, first_pts),
+            may_overlap=self.container not in UNBROKEN,
+            damaged=lambda: self.damaged_packets,
+        )
+
     def _with_first(self) -> Iterator[Any]:
         yield self._first
         self._first = None
         yield from self._frames
 
     def _decode(self) -> Iterator[Any]:
+        container, codec = self._container.format.name, self._stream.codec_context.name
+        self._lost = LostBytes(container, codec)
         try:
             source = _Impatient(self._container, self._timeout)
-            yield from decoded_frames(source, self._stream, self._count_damage)
+            yield from decoded_frames(source, self._stream, self._count_damage, self._lost)
         except IndexError as error:  # a damaged container declares another stream midway
             raise ValueError("its container is damaged") from error
 

@@ -49,11 +49,19 @@ class AudioInfo(NamedTuple):
 class AudioReader(ABC):
     """An opened source. ``blocks`` may be called once; leave through ``close`` or ``with``.
 
-    ``damaged_packets`` counts the pieces that could not be decoded and were left out so far.
+    ``damaged_packets`` counts the pieces that could not be decoded and were left out so far;
+    ``gaps_seconds`` is the silence that stands in the blocks where the source has no sound but its
+    clock goes on, ``overlap_seconds`` the sound that was left out because its clock went back.
+    ``has_guessed_length``: the file does not say how long it is, and ``info.frames`` is a guess.
     """
 
     info: AudioInfo
     damaged_packets: int
+    gaps_seconds: float = 0.0
+    overlap_seconds: float = 0.0
+    has_guessed_length: bool = False
+    notes: tuple[str, ...] = ()
+    """What a user should know of how the source was read, in a few words each."""
 
     @property
     def fullness(self) -> float:
@@ -112,6 +120,13 @@ def check_shape(name: str, sample_rate_hz: int, channels: int) -> None:
 def block_frames(channels: int) -> int:
     """Frames per block: about half a megabyte of samples whatever the channel count."""
     return max(256, _BLOCK_SAMPLES // channels)
+
+
+def silent_blocks(frames: int, channels: int, most: int) -> Iterator[F32]:
+    """Zeros f32[n, channels], ``frames`` in all, in blocks of ``most`` frames at most."""
+    while frames > 0:
+        yield np.zeros((min(frames, most), channels), np.float32)
+        frames -= most
 
 
 def as_float32(samples: NDArray[Any]) -> F32:

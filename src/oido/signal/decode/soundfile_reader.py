@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
 
 import soundfile
 
@@ -19,14 +19,40 @@ _EXACT = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 _UNKNOWN_LENGTH = 1 << 60  # libsndfile says SF_COUNT_MAX where a stream has no length
 
 
-class SoundFileReader(AudioReader):
-    """A recording that libsndfile decodes, from a path or a seekable file object."""
+SAMPLE_ENCODINGS = {"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"}
+SAMPLE_ENCODINGS |= {"ULAW", "ALAW"}
+"""Those that libsndfile can read without a header."""
 
-    def __init__(self, source: str | IO[bytes], name: str) -> None:
+
+class SoundFileReader(AudioReader):
+    """A recording that libsndfile decodes, from a path or a seekable file object.
+
+    like: a reader of the same recording, which knows its encoding; then the source is its samples
+    without a header. is_little: the order of their bytes.
+    """
+
+    def __init__(
+        self,
+        source: str | IO[bytes],
+        name: str,
+        *,
+        like: SoundFileReader | None = None,
+        is_little: bool = True,
+    ) -> None:
         self.damaged_packets = 0
         self._source = source if isinstance(source, str) else _Watched(source)
+        header: dict[str, Any] = {}
+        if like is not None:
+            header = {
+                "samplerate": like.info.sample_rate_hz,
+                "channels": like.info.channels,
+                "subtype": like.encoding,
+                "endian": "LITTLE" if is_little else "BIG",
+                "format": "RAW",
+            }
+        self._tags = like.tags() if like is not None else None
         try:
-            self._file = soundfile.SoundFile(self._source)
+            self._file = soundfile.SoundFile(self._source, **header)
         except soundfile.LibsndfileError as error:
             raise UnknownFormatError(
                 f"{name}: not a format that oido can decode ({error.error_string.rstrip('.')})"
@@ -39,7 +65,7 @@ class SoundFileReader(AudioReader):
             self._file.samplerate,
             self._file.channels,
             frames if 0 <= frames < _UNKNOWN_LENGTH else None,
-            f"{self._file.format} {self._file.subtype}",
+            f"{self._file.format} {self._file.subtype}" if like is None else like.info.format,
             "soundfile",
         )
         try:
@@ -70,8 +96,15 @@ class SoundFileReader(AudioReader):
         self._block = self._read()
         return True
 
+    @property
+    def encoding(self) -> str:
+        """In libsndfile's word: PCM_16, FLOAT…"""
+        return str(self._file.subtype)
+
     def tags(self) -> dict[str, str]:
         """Of the formats' own text fields: title, comment, date...; and of recorders."""
+        if self._tags is not None:
+            return self._tags
         tags = {name.lower(): text for name, text in self._file.copy_metadata().items()}
         return {**tags, **recorder_tags(self._source)}
 

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recordings one behind the other in one file, as radio stations send them and `cat` makes them.
+
+Each is opened anew, so that its rate, its channels and its padding are its own; what comes out has
+the rate and the channels of the first.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO
+
+import numpy as np
+
+from oido.arrays import F32
+from oido.errors import AudioError
+from oido.signal.decode.readers import AudioInfo, AudioReader
+from oido.signal.resample import Resampler
+
+_TAIL_BYTES = 1 << 16
+_PAGE_HEADER_BYTES = 27
+_MOST_PAGE_BYTES = _PAGE_HEADER_BYTES + 255
+_BEGINS = 2  # the bit of an Ogg page's flags that says that a stream begins with it
+
+
+class FilePart(io.RawIOBase):
+    """The bytes from ``start`` to ``stop`` of a seekable file, as a file of their own."""
+
+    def __init__(self, file: IO[bytes], start: int, stop: int) -> None:
+        super().__init__()
+        self._file, self._start, self._size, self._at = file, start, max(0, stop - start), 0
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """As every file does."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def tell(self) -> int:
+        """Counted from ``start``."""
+        return self._at
+
+    def read(self, size: int | None = -1) -> bytes:
+        """At most ``size`` bytes; none at the end."""
+        left = max(0, self._size - self._at)
+        self._file.seek(self._start + self._at)
+        content = self._file.read(left if size is None or size < 0 else min(size, left))
+        self._at += len(content)
+        return content
+
+    def readinto(self, buffer: object) -> int:
+        """As `read`."""
+        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+        content = self.read(len(view))
+        view[: len(content)] = content
+        return len(content)
+
+
+class ChainedReader(AudioReader):
+    """The first of some recordings, opened, and behind it the others.
+
+    openers: what opens each of the others; one that cannot be opened counts as damaged, and so do
+    ``damaged`` before the first. on_close: called at the end.
+    """
+
+    def __init__(
+        self,
+        first: AudioReader,
+        openers: Sequence[Callable[[], AudioReader]],
+        *,
+        on_close: Callable[[], object] = lambda: None,
+        damaged: int = 0,
+    ) -> None:
+        self._current, self._openers, self._on_close = first, openers, on_close
+        self.info: AudioInfo = first.info._replace(frames=None)
+        self._damaged, self._gaps, self._overlap = damaged, 0.0, 0.0
+        self._tags = first.tags()
+
+    @property
+    def damaged_packets(self) -> int:  # type: ignore[override]
+        return self._damaged + self._current.damaged_packets
+
+    @property
+    def gaps_seconds(self) -> float:  # type: ignore[override]
+        return self._gaps + self._current.gaps_seconds
+
+    @property
+    def overlap_seconds(self) -> float:  # type: ignore[override]
+        return self._overlap + self._current.overlap_seconds
+
+    def blocks(self) -> Iterator[F32]:
+        """Blocks f32[n, channels]."""
+        yield from self._current.blocks()
+        for opener in self._openers:
+            try:
+                following = opener()
+            except AudioError:
+                self._damaged += 1
+                continue
+            self._damaged, self._gaps = self.damaged_packets, self.gaps_seconds
+            self._overlap = self.overlap_seconds
+            self._current.close()
+            self._current = following
+            try:
+                yield from _reshaped(following, self.info)
+            except AudioError:
+                # One damaged recording does not end those behind it.
+                self._damaged += 1
+
+    def tags(self) -> dict[str, str]:
+        """Those of the first."""
+        return self._tags
+
+    def close(self) -> None:
+        """Close the recording that is open, and the file."""
+        self._current.close()
+        self._on_close()
+
+
+def _reshaped(reader: AudioReader, like: AudioInfo) -> Iterator[F32]:
+    """A reader's blocks with another's rate and channels."""
+    rate, channels = reader.info.sample_rate_hz, like.channels
+    resamplers = [Resampler(rate, like.sample_rate_hz) for _ in range(channels)]
+    for block in reader.blocks():
+        mapped = _with_channels(block, channels)
+        if rate == like.sample_rate_hz:
+            yield mapped
+        else:
+            columns = [r.push(column) for r, column in zip(resamplers, mapped.T)]
+            if len(columns[0]):
+                yield np.stack(columns, axis=1)
+    if rate != like.sample_rate_hz:
+        rest = np.stack([r.flush() for r in resamplers], axis=1)
+        if len(rest):
+            yield rest
+
+
+def _with_channels(block: F32, channels: int) -> F32:
+    """f32[n, any] as f32[n, channels]: the mean where there is more, and where there is less."""
+    if block.shape[1] == channels:
+        return block
+    mean = block.mean(axis=1, dtype=np.float32, keepdims=True)
+    return np.ascontiguousarray(np.repeat(mean, channels, axis=1))
+
+
+def ogg_links(file: IO[bytes]) -> list[tuple[int, int]]:
+    """Where each recording of a chained Ogg file lies, from byte to byte.
+
+    Only a file whose last pages belong to other streams than its first ones is read through.
+    """
+    size = file.seek(0, os.SEEK_END)
+    first = _serials(file, 0, min(size, _TAIL_BYTES), only_first=True)
+    if _serials(file, max(0, size - _TAIL_BYTES), size) <= first:
+        return [(0, size)]
+    starts, at, was_beginning = [0], 0, True
+    while at < size:
+        file.seek(at)
+        head = file.read(_MOST_PAGE_BYTES)
+        if len(head) < _PAGE_HEADER_BYTES or not head.startswith(b"OggS"):
+            at = _next_page(file, at + 1, size)
+            continue
+        is_beginning = bool(head[5] & _BEGINS)
+        if is_beginning and not was_beginning:
+            starts.append(at)
+        was_beginning = is_beginning
+        n_segments = head[26]
+        lengths = head[_PAGE_HEADER_BYTES : _PAGE_HEADER_BYTES + n_segments]
+        at += _PAGE_HEADER_BYTES + n_segments + sum(lengths)
+    return list(zip(starts, [*starts[1:], size]))
+
+
+def _serials(file: IO[bytes], start: int, stop: int, *, only_first: bool = False) -> set[bytes]:
+    """The streams' numbers on the pages here, only_first: on those that begin streams at once."""
+    file.seek(start)
+    content = file.read(stop - start)
+    found: set[bytes] = set()
+    at = content.find(b"OggS")
+    while 0 <= at <= len(content) - _PAGE_HEADER_BYTES:
+        if only_first and not content[at + 5] & _BEGINS:
+            break
+        # The version is always 0; bytes of sound that spell OggS have others.
+        if content[at + 4] == 0:
+            found.add(content[at + 14 : at + 18])
+        at = content.find(b"OggS", at + 4)
+    return found
+
+
+def _next_page(file: IO[bytes], at: int, size: int) -> int:
+    """Where the next page begins; ``size`` if none does."""
+    while at < size:
+        file.seek(at)
+        content = file.read(_TAIL_BYTES)
+        found = content.find(b"OggS")
+        if found >= 0:
+            return at + found
+        if len(content) < 4:
+            return size
+        at += len(content) - 3
+    return size

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the samples of WAV, RF64, W64, AIFF, AU and CAF files end, whatever their headers say.
+
+Recorders that lose power leave a placeholder where the size of the sound belongs, a size beyond
+4 GiB does not fit into 32 bits, and files are joined by `cat`. A size is believed if the file ends
+there, or if another chunk follows.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import IO, NamedTuple
+
+_LEAST_REST_BYTES = 16
+_TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICS")
+_KNOWN = {b"LIST", b"id3 ", b"ID3 ", b"bext", b"iXML", b"JUNK", b"junk", b"FLLR", b"PAD ", b"cue "}
+_KNOWN |= {b"smpl", b"fact", b"axml", b"guan", b"wamd", b"NAME", b"ANNO", b"AUTH", b"MARK", b"INST"}
+_KNOWN |= {b"COMM", b"APPL", b"info", b"free", b"uuid", b"strg", b"mark", b"regn", b"peak", b"PEAK"}
+_W64_TAILS = (bytes.fromhex("f3acd3118cd100c04f8edb8a"), bytes.fromhex("2e91cf11a5d628db04c10000"))
+_UNKNOWN_SIZES = {0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000, 0xFFFFFFFFFFFFFFFF}
+_MOST_CHUNKS = 10_000
+_LARGEST_FILE_BYTES = 1 << 43  # file systems refuse places far beyond
+
+
+class SoundBytes(NamedTuple):
+    """Where one recording of a file lies: its own bytes from ``begin`` to ``end``, its samples from
+    ``start`` to ``stop``. declared: the bytes of sound that its header tells. is_little: the order
+    of the bytes of a sample. is_believed: whether the header and the file agree."""
+
+    begin: int
+    end: int
+    start: int
+    stop: int
+    declared: int
+    is_little: bool
+    is_believed: bool
+
+
+def sound_bytes(file: IO[bytes]) -> list[SoundBytes]:
+    """The recordings of a file of uncompressed sound; none if its header cannot be read."""
+    size = file.seek(0, os.SEEK_END)
+    found: list[SoundBytes] = []
+    at = 0
+    while at < size:
+        try:
+            part = _one(file, at, size)
+        except (struct.error, IndexError):
+            break
+        if part is None:
+            break
+        found.append(part)
+        at = part.end
+    return found
+
+
+class _Layout(NamedTuple):
+    """How a container writes its chunks: the struct of a head (name, size), the bytes of it that
+    the size counts, what chunks are padded to, and where the first one is."""
+
+    head: str
+    counted: int
+    align: int
+    first: int
+
+
+_RIFF = _Layout("<4sI", 0, 2, 12)
+_RIFX = _Layout(">4sI", 0, 2, 12)
+_CAF = _Layout(">4sq", 0, 1, 8)
+_W64 = _Layout("<16sQ", 24, 8, 40)
+
+
+def _layout(head: bytes) -> _Layout | None:
+    if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
+        return _RIFF
+    if (head[:4] == b"RIFX" and head[8:12] == b"WAVE") or (
+        head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC")
+    ):
+        return _RIFX
+    if head[:4] == b"caff":
+        return _CAF
+    return _W64 if head[:4] == b"riff" and head[4:16] in _W64_TAILS else None
+
+
+def _one(file: IO[bytes], begin: int, size: int) -> SoundBytes | None:
+    """The recording that begins here; None: none does, or it has no samples."""
+    head = _read(file, begin, 40)
+    if head[:4] in (b".snd", b"dns."):
+        order = ">" if head[:4] == b".snd" else "<"
+        offset, declared = struct.unpack_from(order + "II", head, 4)
+        return _ended(file, begin, begin + offset, declared, size, order == "<", None)
+    layout = _layout(head)
+    if layout is None:
+        return None
+    is_little, long_size = layout.head[0] == "<", None
+    at, step = begin + layout.first, struct.calcsize(layout.head)
+    for _ in range(_MOST_CHUNKS):
+        name, declared = struct.unpack(layout.head, _read(file, at, step))
+        name = name[:4].lower() if layout is _W64 else name
+        if name == b"ds64":
+            long_size = struct.unpack_from("<Q", _read(file, at + 16, 8))[0]
+        if name == b"COMM" and head[8:12] == b"AIFC":
+            is_little = _read(file, at + 8 + 18, 4) in (b"sowt", b"23ni", b"42ni")
+        if name == b"desc":
+            flags = struct.unpack(">I", _read(file, at + step + 12, 4))[0]
+            is_little = bool(flags & 2)
+        if name in {b"data", b"SSND"}:
+            if declared == 0xFFFFFFFF and long_size is not None:
+                declared = long_size
+            start, skipped = at + step, 0
+            if name == b"SSND":
+                skipped = 8 + struct.unpack(">I", _read(file, start, 4))[0]
+            elif layout is _CAF:
+                skipped = 4
+            declared -= layout.counted + skipped
+            return _ended(file, begin, start + skipped, declared, size, is_little, layout)
+        before, at = at, _after(at, step, declared, begin, layout)
+        if at <= before:
+            break
+    return None
+
+
+def _after(at: int, step: int, declared: int, begin: int, layout: _Layout) -> int:
+    """Where the next chunk begins."""
+    stop = at + declared if layout.counted else at + step + declared
+    return stop + (begin - stop) % layout.align
+
+
+def _ended(
+    file: IO[bytes],
+    begin: int,
+    start: int,
+    declared: int,
+    size: int,
+    is_little: bool,
+    layout: _Layout | None,
+) -> SoundBytes:
+    whole = SoundBytes(begin, size, start, size, declared, is_little, True)
+    stop = start + declared
+    if start > size:
+        return whole._replace(start=size)
+    if declared < 0 or declared in _UNKNOWN_SIZES or size - stop < _LEAST_REST_BYTES:
+        return whole
+    wrapped = layout is _RIFF and (size - stop) % (1 << 32) == 0
+    at, is_believed = stop, False
+    for _ in range(_MOST_CHUNKS if not wrapped else 0):
+        behind = _next(file, at, size, begin, layout)
+        if behind is None:
+            break
+        at, is_believed = behind, True
+        if at < 0:  # another recording
+            return whole._replace(end=-at, stop=stop)
+        if at >= size:
+            break
+    if not wrapped and not is_believed and declared >= size - stop:
+        is_believed = _is_zero(file, stop, size)
+    if is_believed:
+        return whole._replace(stop=stop)
+    return whole._replace(is_believed=False)
+
+
+def _next(file: IO[bytes], at: int, size: int, begin: int, layout: _Layout | None) -> int | None:
+    """Where what follows a chunk ends; negative: where another recording begins; None: nothing that
+    could be told from samples follows."""
+    for place in dict.fromkeys((at, at + (begin - at) % (layout.align if layout else 2))):
+        head = _read(file, place, 40)
+        if _layout(head) is not None or (head[:4] in (b".snd", b"dns.") and layout is None):
+            return -place
+        if head.startswith(_TAGS):
+            return size
+        if layout is None or len(head) < struct.calcsize(layout.head):
+            continue
+        name, declared = struct.unpack_from(layout.head, head)
+        stop = _after(place, struct.calcsize(layout.head), declared, begin, layout)
+        if layout is _W64:
+            is_chunk = name[4:] in _W64_TAILS
+        else:
+            is_chunk = name in _KNOWN or (
+                all(32 <= byte < 127 for byte in name) and declared >= 0 and stop <= size + 1
+            )
+        if is_chunk:
+            return min(stop, size)
+    return None
+
+
+def _is_zero(file: IO[bytes], start: int, stop: int) -> bool:
+    while start < stop:
+        content = _read(file, start, min(1 << 20, stop - start))
+        if not content or content.count(0) < len(content):
+            return False
+        start += len(content)
+    return True
+
+
+def _read(file: IO[bytes], at: int, count: int) -> bytes:
+    if not 0 <= at < _LARGEST_FILE_BYTES:
+        return b""
+    file.seek(at)
+    return file.read(count)

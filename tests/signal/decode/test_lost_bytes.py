@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames without a clock: what stands between them is lost time, unless it is a tag."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oido.signal.decode import open_audio
+from oido.signal.decode.lost_bytes import adts_holes, mpeg_frame_bytes
+from tests.signal.decode.clocks import packets_of, with_clicks
+from tests.signal.decode.encoding import by_av
+from tests.signal.sounds import read_all
+
+RATE = 48_000
+ADTS = by_av(with_clicks(3, RATE), RATE, "adts", "aac")
+MP3 = by_av(with_clicks(6, RATE), RATE, "mp3", "libmp3lame")
+
+
+def starts() -> list[int]:
+    """Of the frames of ADTS, by their own headers."""
+    found, at = [], 0
+    while at < len(ADTS):
+        found.append(at)
+        at += (ADTS[at + 3] & 3) << 11 | ADTS[at + 4] << 3 | ADTS[at + 5] >> 5
+    return found
+
+
+STARTS = starts()
+
+
+def test_a_whole_stream_has_no_holes():
+    assert adts_holes(io.BytesIO(ADTS)) == {}
+    tag = b"ID3\4\0\0\0\0\0\x14" + bytes(20)
+    assert adts_holes(io.BytesIO(tag + ADTS + tag + ADTS + b"TAG" + bytes(125))) == {}
+
+
+@given(
+    holes=st.dictionaries(
+        st.integers(1, len(STARTS) // 4 - 3).map(lambda n: 4 * n), st.integers(1, 5_000), max_size=4
+    ),
+    filling=st.sampled_from([0, 0x55, 0x7F]),
+)
+@settings(max_examples=60, deadline=None)
+def test_holes_are_found_where_they_are(holes, filling):
+    content, before = b"", 0
+    for number, size in sorted(holes.items()):
+        content += ADTS[before : STARTS[number]] + bytes([filling]) * size
+        before = STARTS[number]
+    assert adts_holes(io.BytesIO(content + ADTS[before:])) == holes
+
+
+@given(content=st.binary(max_size=3_000))
+@settings(max_examples=200, deadline=None)
+def test_rubbish_ends(content):
+    assert sum(adts_holes(io.BytesIO(content)).values()) <= len(content)
+
+
+@pytest.mark.parametrize("filling", [b"\0", b"\x55"])
+@pytest.mark.parametrize("frames", [1, 3, 40])
+def test_bytes_of_a_constant_rate_are_frames(filling, frames):
+    packets = packets_of(MP3)
+    first, last = packets[100][1], packets[100 + frames][1]
+    damaged = MP3[:first] + filling * (last - first) + MP3[last:]
+    whole, reader = read_all(open_audio(MP3)), open_audio(damaged)
+    decoded = read_all(reader)
+    assert reader.damaged_packets > 0
+    # What pads the last frame is cut by the number of frames, and some are missing.
+    assert len(decoded) == pytest.approx(len(whole), abs=1_152)
+    assert reader.gaps_seconds == pytest.approx(frames * 1_152 / RATE, abs=2 * 1_152 / RATE)
+
+
+def test_a_tag_between_joined_files_is_no_loss():
+    picture = b"ID3\4\0\0\0\1\x7f\x76" + b"\x55" * ((1 << 14) + (0x7F << 7) + 0x76)
+    plain, reader = read_all(open_audio(MP3 + MP3)), open_audio(MP3 + picture + MP3)
+    decoded = read_all(reader)
+    assert (reader.damaged_packets, reader.gaps_seconds) == (0, 0.0)
+    assert len(decoded) == pytest.approx(len(plain), abs=2 * 1_152)
+
+
+@pytest.mark.parametrize(
+    ("header", "size"),
+    [
+        ("fffb9000", 417),
+        ("fffb9200", 418),
+        ("fff35880", 180),
+        ("fffda000", 626),
+        ("ffff1000", 32),
+        ("00000000", 0),
+        ("fffbf000", 0),
+        ("fffb9c00", 0),
+        ("ffe38880", 576),
+        ("fff99000", 0),
+        ("ff", 0),
+    ],
+)
+def test_the_bytes_of_a_frame_of_mpeg_audio(header, size):
+    """By hand: 144 (layer I: 48, layer III of MPEG 2: 72) times the bit rate over the rate."""
+    assert mpeg_frame_bytes(bytes.fromhex(header)) == size
