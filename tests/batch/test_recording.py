@@ -229,13 +229,21 @@ def test_an_archive_tells_whole_or_split(taught: tuple[Path, Path], tmp_path: Pa
     from oido.batch.commit_log import read_folder
 
     model, heard = taught
+    events = oido.AudioClassifier(model).classify(heard / "street.flac").events(unknown=True)
+    stretches = sum(event.label == "unknown" for event in events)
+    assert stretches > 0
     for split in ("3600", "10"):
         results = tmp_path / split
         hear = ["batch", str(heard), "--model", str(model), "-o", str(results), "--split", split]
         assert run([*hear, "-q"]) == 0
         table = pyarrow.dataset.dataset(read_folder(str(results)).parts("recordings")).to_table()
-        rows = {Path(row["file"]).name: row["unknown"] for row in table.to_pylist()}
-        assert rows == {"street.flac": True, "known.wav": False}
+        rows = {Path(row["file"]).name: row for row in table.to_pylist()}
+        assert {name: row["unknown"] for name, row in rows.items()} == {
+            "street.flac": True,
+            "known.wav": False,
+        }
+        counts = {name: row["unknown_stretches"] for name, row in rows.items()}
+        assert counts == {"street.flac": stretches, "known.wav": 0}
 
 
 def test_the_strongest_events_of_a_calibrated_model_are_the_most_probable(

@@ -39,6 +39,7 @@ _RECORDING_TYPES = {
     "hearing_seconds": "float64",
     "gaps_seconds": "float64",
     "findings": "string",
+    "unknown_stretches": "int64",
 }
 
 
@@ -96,6 +97,7 @@ class ChannelRows(RowMaker):
         """The rows that are left, to the buffer."""
         for table, maker in self._makers:
             self._add_rows(table, maker.flush(n_samples))
+        self.unknown_stretches = sum(maker.unknown_stretches for _, maker in self._makers)
         return []
 
     def _add_windows(self, block: Block) -> None:

@@ -194,6 +194,8 @@ class UnitWorker:
                         summary = replace(summary, windows=windows)
                         yield from self._progress(0.0)
                 rows.flush(end.n_samples)
+                stretches = summary.unknown_stretches + rows.unknown_stretches
+                summary = replace(summary, unknown_stretches=stretches)
             summary = replace(
                 summary,
                 duration=end.n_samples / windowing.sample_rate_hz,

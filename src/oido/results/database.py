@@ -35,6 +35,7 @@ TABLES: dict[str, dict[str, str]] = {
         **dict.fromkeys(("failure_kind", "failure_reason", "tags", "heard_at"), "VARCHAR"),
         "gaps_seconds": "DOUBLE",
         "findings": "VARCHAR",
+        "unknown_stretches": "BIGINT",
     },
 }
 """The tables, and the columns of one that has no part yet, with DuckDB's types."""
@@ -235,7 +236,10 @@ def _source(table: str, paths: Sequence[str], calibrated: bool) -> str:
         rows = f"SELECT * FROM read_parquet({_list(paths)}, {options})"
         # Archives of versions before lack some columns.
         if table == "recordings":
-            newer = "NULL::DOUBLE AS gaps_seconds, NULL::VARCHAR AS findings"
+            newer = (
+                "NULL::DOUBLE AS gaps_seconds, NULL::VARCHAR AS findings, "
+                "NULL::BIGINT AS unknown_stretches"
+            )
             return f"{rows} UNION ALL BY NAME SELECT {newer} WHERE false"
         if "score" not in TABLES[table]:
             return rows
