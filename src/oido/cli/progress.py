@@ -17,6 +17,8 @@ from oido.cli.terminal import direct, print_message
 
 _SHOW_AFTER_SECONDS = 0.7
 _LINE_EVERY_SECONDS = 10.0
+_SPEED_FROM = 60.0
+"""Seconds of audio of which a speed means something."""
 
 
 class Progress(AbstractContextManager["Progress"]):
@@ -76,9 +78,10 @@ class Progress(AbstractContextManager["Progress"]):
         plural = "recording" if done == 1 else "recordings"
         end = f"; {failed} failed" if failed else ""
         seconds = self._done_seconds
+        # Of less it would be the time that a start takes.
+        speed = f" ({seconds / self._elapsed:.0f} × real time)" if seconds >= _SPEED_FROM else ""
         print_message(
-            f"{done} {plural}, {_hours(seconds)} of audio in "
-            f"{self._elapsed:.1f} s ({seconds / self._elapsed:.0f} × real time){end}"
+            f"{done} {plural}, {_hours(seconds)} of audio in {self._elapsed:.1f} s{speed}{end}"
         )
 
     @property

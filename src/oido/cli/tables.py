@@ -17,6 +17,7 @@ from oido.writers.base import RowWriter
 from oido.writers.formats import Format
 
 _BAR_CELLS = 20
+_TIMES_CELLS = len("12:34.56 – 12:34.56")
 
 
 class StandardOutput(Sink):
@@ -57,7 +58,7 @@ class Table(Sink):
             assert isinstance(row, Row)
             if (row.file, row.channel) != self._heading:
                 self._head(row.file, row.channel)
-            times = f"{_clock(row.start_time)} – {_clock(row.end_time)}"
+            times = f"{_clock(row.start_time)} – {_clock(row.end_time)}".ljust(_TIMES_CELLS)
             value = row.score if row.probability is None else row.probability
             print_line(f"{times}  {bar_text(value)} {value:.2f}  {row.label}")
             self._rows += 1
@@ -86,7 +87,7 @@ class Table(Sink):
         if self._heading is None or self._several:
             whats = {"events": "event", "windows": "window", "frames": "frame", "clip": "recording"}
             what = whats[self._level]
-            print(f"{'start – end':^21}  {self._meaning:<{_BAR_CELLS + 5}}  {what}")
+            print(f"{'start – end':<{_TIMES_CELLS}}  {self._meaning:<{_BAR_CELLS + 5}}  {what}")
         self._heading = (file, channel)
 
 
@@ -107,8 +108,7 @@ def _clock(time: float) -> str:
     minutes, rest = divmod(hundredths, 6000)
     hours, minutes = divmod(minutes, 60)
     seconds = f"{rest // 100:02d}.{rest % 100:02d}"
-    text = f"{hours}:{minutes:02d}:{seconds}" if hours else f"{minutes}:{seconds}"
-    return f"{text:>9}"
+    return f"{hours}:{minutes:02d}:{seconds}" if hours else f"{minutes}:{seconds}"
 
 
 _WIDEST = 60
