@@ -23,6 +23,7 @@ import soundfile
 
 OIDO = [sys.executable, "-m", "oido"]
 EXAMPLES = Path(__file__).parents[2] / "examples"
+RECORDINGS = str(EXAMPLES / "*.flac")
 STREET, ALARM = EXAMPLES / "street.flac", EXAMPLES / "alarm.flac"
 
 
@@ -212,7 +213,7 @@ def test_standard_input_is_a_source() -> None:
 
 
 def test_a_folder_of_results_with_a_manifest(tmp_path: Path) -> None:
-    done = oido("classify", EXAMPLES, "-o", f"{tmp_path}/r/", "--format", "csv,parquet,raven,srt")
+    done = oido("classify", RECORDINGS, "-o", f"{tmp_path}/r/", "--format", "csv,parquet,raven,srt")
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     assert sorted(p.name for p in (tmp_path / "r").iterdir()) == [
@@ -235,7 +236,7 @@ def test_a_folder_of_results_with_a_manifest(tmp_path: Path) -> None:
 
 
 def test_the_order_and_the_rows_do_not_depend_on_jobs(tmp_path: Path) -> None:
-    one, two = (oido("classify", EXAMPLES, "--jobs", n, "--format", "csv").stdout for n in (1, 2))
+    one, two = (oido("classify", RECORDINGS, "--jobs", n, "--format", "csv").stdout for n in (1, 2))
     assert one == two
 
 

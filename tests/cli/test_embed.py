@@ -11,6 +11,7 @@ import oido
 from oido.cli.main import run
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+RECORDINGS = str(EXAMPLES / "*.flac")
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def alarm(classifier: oido.AudioClassifier) -> oido.ClassificationResult:
 def test_windows_to_parquet(tmp_path: Path, alarm: oido.ClassificationResult) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     path = tmp_path / "embeddings.parquet"
-    assert run(["embed", str(EXAMPLES), "-q", "-o", str(path)]) == 0
+    assert run(["embed", RECORDINGS, "-q", "-o", str(path)]) == 0
     table = parquet.read_table(path)
     assert table.column_names == ["file", "channel", "start_time", "end_time", "embedding"]
     rows = [r for r in table.to_pylist() if r["file"].endswith("alarm.flac")]
@@ -34,7 +35,7 @@ def test_windows_to_parquet(tmp_path: Path, alarm: oido.ClassificationResult) ->
 
 def test_clips_to_npz(tmp_path: Path, alarm: oido.ClassificationResult) -> None:
     path = tmp_path / "clips.npz"
-    command = ["embed", str(EXAMPLES), "-q", "--clip", "--l2-normalize", "-o", str(path)]
+    command = ["embed", RECORDINGS, "-q", "--clip", "--l2-normalize", "-o", str(path)]
     assert run([*command, "--channel", "0"]) == 0
     content = np.load(path)
     assert content["embeddings"].shape == (2, 1024)
@@ -47,7 +48,7 @@ def test_clips_to_npz(tmp_path: Path, alarm: oido.ClassificationResult) -> None:
 def test_several_formats_into_a_folder(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     folder = f"{tmp_path}/new/"
-    assert run(["embed", str(EXAMPLES), "-q", "-o", folder, "--format", "npz,parquet"]) == 0
+    assert run(["embed", RECORDINGS, "-q", "-o", folder, "--format", "npz,parquet"]) == 0
     names = sorted(p.name for p in (tmp_path / "new").iterdir())
     assert names == [".oido-written", "embeddings.npz", "embeddings.parquet", "oido-manifest.json"]
 
@@ -60,5 +61,5 @@ def test_nothing_heard_is_still_a_valid_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", [[], ["-o", "x.csv"], ["-o", "x.npz", "--format", "csv"]])
 def test_wrong_usage_is_told(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["embed", str(EXAMPLES), *options]) == 2
+    assert run(["embed", RECORDINGS, *options]) == 2
     assert capsys.readouterr().err.startswith("oido: ")
