@@ -76,7 +76,7 @@ def test_everything_is_done_by_keyboard(pages: Pages) -> None:
             break
     assert page.evaluate("() => document.activeElement.id") == "stage"
     page.keyboard.press("n")
-    assert place() == pytest.approx(0.7, abs=0.05)
+    assert place() == pytest.approx(0.8, abs=0.05)
     assert "siren" in stage.get_attribute("aria-valuetext").lower()
     page.keyboard.press("ArrowRight")
     assert place() > 0.8

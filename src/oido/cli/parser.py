@@ -95,7 +95,7 @@ class Parser(argparse.ArgumentParser):
         for action in self._actions:
             names = "/".join(action.option_strings) or action.metavar or action.dest
             if names == name and action.choices is not None:
-                known = [str(choice) for choice in action.choices]
+                known = [choice for choice in action.choices if isinstance(choice, str)]
                 near = _nearest(value, known)
                 if isinstance(action, argparse._SubParsersAction):
                     kind = str(action.metavar).lower()

@@ -74,7 +74,7 @@ def _without_padding(clock: _Clock, frames: Iterable[Any], end: float) -> Iterat
 def _own_end(frame: Any, end: float) -> float:
     """Where a frame ends by its packet, if the track may end there: headers count in thousandths
     of a second, and packets in samples."""
-    if not frame.duration:
+    if not frame.duration or frame.pts is None:
         return end
     own = float((frame.pts + frame.duration) * frame.time_base)
     return own if abs(own - end) <= _ROUNDED_SECONDS else end

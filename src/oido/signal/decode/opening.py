@@ -153,8 +153,8 @@ def _first_that_can(head: bytes, name: str, source: Callable[[], str | IO[bytes]
             return decoder(source(), name)
         except AudioError as error:
             reasons.append(error)
-        if (told := _what_it_is(source, name)) is not None:
-            raise told from reasons[0]
+        if (known := _what_it_is(source, name)) is not None:
+            raise known from reasons[0]
     # The second decoder is the fallback: when both fail, the more telling reason is the one that
     # is not "unknown format".
     telling = [e for e in reasons if not isinstance(e, UnknownFormatError)]

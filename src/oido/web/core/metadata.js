@@ -91,13 +91,21 @@ function tensor(table) {
     name,
     sampleRateHz: audio?.uint32(0) || null,
     channels: audio?.uint32(1) || null,
-    labelFile: files.get(LABELS) ?? null,
+    labelFile: numbersOnly(files.get(LABELS)) ? null : (files.get(LABELS) ?? null),
     calibrationFile: (calibration && files.get(SCORE_CALIBRATION)) ?? null,
     transformation: calibration?.int8(0) ?? 0,
     defaultScore: calibration?.real(1) ?? 0,
     scoreThreshold: unit(THRESHOLDING_OPTIONS)?.real(0) ?? null,
     thresholdsFile,
   };
+}
+
+/**
+ * Whether a label file only numbers the values of an output, which so has no labels.
+ * @param {string | undefined} name
+ */
+function numbersOnly(name) {
+  return name !== undefined && name.endsWith("_numbers.txt");
 }
 
 /**
