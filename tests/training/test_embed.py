@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,8 @@ def test_an_interruption_does_not_wait_for_the_recordings_that_have_not_begun(
 
     def counting(self: _ClipEmbedder, path: str, clips: list[Clip]) -> object:
         embedded.append(path)
+        if len(embedded) > 1:
+            time.sleep(1.0)  # the first one's progress comes while others are under way
         return embed_recording(self, path, clips)
 
     def interrupted(done: int, total: int) -> None:
