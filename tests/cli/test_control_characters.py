@@ -96,7 +96,7 @@ def test_no_command_shows_them_raw(
         (("classify", hostile_file.parent, *model, "--threshold", "0", "-q"), 3),
         (("classify", hostile_file, *model, "--clip", "-q"), 0),
         (("classify", hostile_file, *model, "--format", "csv", "-q"), 0),
-        (("classify", missing), 3),
+        (("classify", missing, "-q"), 3),  # a slow machine would draw progress
         (("classify", hostile_file, "--model", missing), 1),
         (("classify", hostile_file, *model, "--allow", f"no{HOSTILE}\n"), 2),
         (("classify", hostile_file, f"--no-such{HOSTILE}"), 2),
