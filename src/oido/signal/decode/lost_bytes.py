@@ -23,7 +23,7 @@ _MPEG_KBPS = {  # by whether it is MPEG 1, and the two bits of the layer
 _TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICS", b"Xing", b"Info", b"VBRI")
 """What other programs write between frames, and what is no loss."""
 
-_CLOCKLESS = {"mp3", "aac", "loas", "ac3", "eac3", "dts", "wav"}
+CLOCKLESS = {"mp3", "aac", "loas", "ac3", "eac3", "dts", "wav"}
 """Containers that have no clock, or count the packets that are there."""
 
 _READ_BYTES = 1 << 20
@@ -33,13 +33,12 @@ _ADTS_HEADER_BYTES = 7
 class LostBytes:
     """How many frames the bytes that are no frames were, packet by packet of one track.
 
-    container, codec: in FFmpeg's words; is_clockless: only then is anything looked for. holes: of
-    ADTS (`adts_holes`), whose demuxer drops them itself. first_pts: of the first packet.
+    codec: in FFmpeg's word. holes: of ADTS (`adts_holes`), whose demuxer drops them itself. clock:
+    what time the frames get.
     """
 
-    def __init__(self, container: str, codec: str, holes: dict[int, int] | None = None) -> None:
-        self.is_clockless = container in _CLOCKLESS
-        self.first_pts: int | None = None
+    def __init__(self, codec: str, holes: dict[int, int] | None = None) -> None:
+        self.clock = CountedClock()
         self._is_mpeg, self._largest = codec in _MPEG, _LARGEST_FRAMES.get(codec, 1 << 30)
         self._holes, self._n, self._bytes = holes or {}, 0, 0
 
@@ -63,6 +62,48 @@ class LostBytes:
         if not self._is_mpeg:
             return bool(packet.size > self._largest)
         return bool(packet.size > mpeg_frame_bytes(bytes(memoryview(packet)[:4])) + 1)
+
+
+class CountedClock:
+    """The time of frames in a container without a clock: those before, and those that were lost.
+
+    Demuxers count, too, but know of no loss, and of no change of the rate.
+    """
+
+    def __init__(self) -> None:
+        self._tick = 0.0
+        self._rate = self._pts = self._samples = self._most = 0
+        self._now: float | None = None  # known since the demuxer has counted wrongly
+
+    def skip(self, frames: int) -> None:
+        """So many were lost here."""
+        if self._tick:
+            self._now = self._end() + frames * self._most / self._rate
+
+    def count(self, frame: Any) -> None:
+        """The next frame, which gets its right time."""
+        rate = frame.sample_rate
+        if rate != self._rate or self._now is not None:
+            self._correct(frame)
+        if frame.pts is not None:
+            self._pts, self._samples = frame.pts, frame.samples
+            # The first one may be cut, because it begins with an encoder's priming.
+            self._most = max(self._most, self._samples)
+
+    def _correct(self, frame: Any) -> None:
+        if frame.pts is None:
+            return
+        if self._rate:
+            self._now = self._end()
+            frame.pts = round(self._now / self._tick)
+            self._now += frame.samples / frame.sample_rate
+        self._rate, self._tick = frame.sample_rate, float(frame.time_base)
+
+    def _end(self) -> float:
+        """When the last frame ends."""
+        return (
+            self._pts * self._tick + self._samples / self._rate if self._now is None else self._now
+        )
 
 
 def mpeg_frame_bytes(header: bytes) -> int:

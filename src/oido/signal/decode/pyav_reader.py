@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from oido.arrays import F32
 from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
 from oido.signal.decode.clock import Timed, timed
-from oido.signal.decode.lost_bytes import LostBytes, adts_holes, holds_tag
+from oido.signal.decode.lost_bytes import CLOCKLESS, LostBytes, adts_holes, holds_tag
 from oido.signal.decode.readers import (
     AudioInfo,
     AudioReader,
@@ -58,6 +58,7 @@ class PyAvReader(AudioReader):
         self.damaged_packets = 0
         self._skip = 0
         self._zero: float | None = None
+        self._first_pts: int | None = None
         self._own_file = open(source, "rb") if isinstance(source, str) else None  # noqa: SIM115
         self._file: Any = self._own_file or source
         options = _OPEN_OPTIONS if believes_sizes else {**_OPEN_OPTIONS, "ignore_length": "1"}
@@ -252,7 +253,7 @@ class PyAvReader(AudioReader):
                 yield converted, 0.0, 0.0
 
     def _timed(self) -> Iterator[Timed]:
-        length, zero, first_pts = self._container.duration, self._zero, self._lost.first_pts
+        length, zero, first_pts = self._container.duration, self._zero, self._first_pts
         if zero is not None:
             zero += decoder_delay(self._stream, first_pts, self._first, self.damaged_packets)
         return timed(
@@ -271,10 +272,13 @@ class PyAvReader(AudioReader):
             self._file.seek(0)
             holes = adts_holes(self._file)
             self._file.seek(before)
-        self._lost = LostBytes(container, self._stream.codec_context.name, holes)
+        self._first_pts = lost = None
+        if container in CLOCKLESS:
+            lost = LostBytes(self._stream.codec_context.name, holes)
+        on_damage, on_packet = self._count_damage, self._note_first
         try:
             yield from decoded_frames(
-                self._container, self._stream, self._count_damage, self._lost, self._goes_on()
+                self._container, self._stream, on_damage, lost, on_packet, self._goes_on()
             )
         except (av.InvalidDataError, IndexError):
             # The container breaks off here; what came before was sound. (PyAV's IndexError: a
@@ -294,6 +298,10 @@ class PyAvReader(AudioReader):
 
     def _count_damage(self) -> None:
         self.damaged_packets += 1
+
+    def _note_first(self, packet: Any) -> None:
+        if self._first_pts is None:
+            self._first_pts = packet.pts
 
     def close(self) -> None:
         """Close the container."""
@@ -351,18 +359,18 @@ def decoded_frames(
     container: Any,
     stream: Any,
     on_damage: Callable[[], None],
-    lost: LostBytes,
+    lost: LostBytes | None,
+    on_packet: Callable[[Any], None],
     goes_on: Callable[[], bool] = lambda: False,
 ) -> Iterator[Any]:
     """The frames of a track; on_damage: called for each piece that cannot be decoded.
 
-    lost: of this track; in a container without a clock, frames get the time that those before them,
-    and those that were lost, make together. goes_on: whether to read on where the container is
-    damaged; errors of the container itself (FFmpegError, and IndexError, PyAV's for one that
-    declares another stream midway) are raised if not.
+    lost: in a container without a clock; frames get the time that those before them, and those that
+    were lost, make together. on_packet: called for each before it is decoded. goes_on: whether to
+    read on where the container is damaged; errors of the container itself (FFmpegError, and
+    IndexError, PyAV's for one that declares another stream midway) are raised if not.
     """
     packets = container.demux(stream)
-    is_clockless, clock = lost.is_clockless, _CountedClock()
     while True:
         try:
             packet = next(packets)
@@ -374,67 +382,25 @@ def decoded_frames(
             on_damage()
             packets = container.demux(stream)
             continue
-        if lost.first_pts is None:
-            lost.first_pts = packet.pts
-        if is_clockless and (missing := lost.frames_before(packet)):
+        on_packet(packet)
+        if lost is not None and (missing := lost.frames_before(packet)):
             on_damage()
-            clock.skip(missing)
+            lost.clock.skip(missing)
         try:
             for frame in packet.decode():
-                if is_clockless:
-                    clock.count(frame)
+                if lost is not None:
+                    lost.clock.count(frame)
                 yield frame
         except av.EOFError:
             return
         except av.FFmpegError:
             # Decoders raise many kinds of errors for a damaged packet; the next one may be sound.
-            if is_clockless and holds_tag(packet):
-                clock.skip(0)  # of joined MP3s, the next one's header
+            if lost is not None and holds_tag(packet):
+                lost.clock.skip(0)  # of joined MP3s, the next one's header
                 continue
             on_damage()
-            clock.skip(1)
-
-
-class _CountedClock:
-    """The time of frames in a container without a clock: those before, and those that were lost.
-
-    Demuxers count, too, but know of no loss, and of no change of the rate.
-    """
-
-    def __init__(self) -> None:
-        self._tick = 0.0
-        self._rate = self._pts = self._samples = self._most = 0
-        self._now: float | None = None  # known since the demuxer has counted wrongly
-
-    def skip(self, frames: int) -> None:
-        """So many were lost here."""
-        if self._tick:
-            self._now = self._end() + frames * self._most / self._rate
-
-    def count(self, frame: Any) -> None:
-        """The next frame, which gets its right time."""
-        rate = frame.sample_rate
-        if rate != self._rate or self._now is not None:
-            self._correct(frame)
-        if frame.pts is not None:
-            self._pts, self._samples = frame.pts, frame.samples
-            # The first one may be cut, because it begins with an encoder's priming.
-            self._most = max(self._most, self._samples)
-
-    def _correct(self, frame: Any) -> None:
-        if frame.pts is None:
-            return
-        if self._rate:
-            self._now = self._end()
-            frame.pts = round(self._now / self._tick)
-            self._now += frame.samples / frame.sample_rate
-        self._rate, self._tick = frame.sample_rate, float(frame.time_base)
-
-    def _end(self) -> float:
-        """When the last frame ends."""
-        return (
-            self._pts * self._tick + self._samples / self._rate if self._now is None else self._now
-        )
+            if lost is not None:
+                lost.clock.skip(1)
 
 
 def reason_of(error: BaseException) -> str:

@@ -13,7 +13,7 @@ import av
 from oido.arrays import F32
 from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
 from oido.signal.decode.clock import Timed, timed
-from oido.signal.decode.lost_bytes import LostBytes
+from oido.signal.decode.lost_bytes import CLOCKLESS, LostBytes
 from oido.signal.decode.pyav_reader import (
     UNBROKEN,
     clock_zero,
@@ -67,6 +67,7 @@ class Demuxer:
         open_part: Callable[..., Any] | None = None,
     ) -> None:
         self.name, self.damaged_packets = name, 0
+        self._first_pts: int | None = None
         self._timeout = timeout
         try:
             opened: Any = av.open(
@@ -139,7 +140,7 @@ class Demuxer:
         self._container.close()
 
     def _timed(self) -> Iterator[Timed]:
-        zero, first_pts = clock_zero(self._container), self._lost.first_pts
+        zero, first_pts = clock_zero(self._container), self._first_pts
         if zero is not None:
             zero += decoder_delay(self._stream, first_pts, self._first, self.damaged_packets)
         return timed(
@@ -157,15 +158,21 @@ class Demuxer:
 
     def _decode(self) -> Iterator[Any]:
         container, codec = self._container.format.name, self._stream.codec_context.name
-        self._lost = LostBytes(container, codec)
+        lost = LostBytes(codec) if container in CLOCKLESS else None
         try:
             source = _Impatient(self._container, self._timeout)
-            yield from decoded_frames(source, self._stream, self._count_damage, self._lost)
+            yield from decoded_frames(
+                source, self._stream, self._count_damage, lost, self._note_first
+            )
         except IndexError as error:  # a damaged container declares another stream midway
             raise ValueError("its container is damaged") from error
 
     def _count_damage(self) -> None:
         self.damaged_packets += 1
+
+    def _note_first(self, packet: Any) -> None:
+        if self._first_pts is None:
+            self._first_pts = packet.pts
 
 
 class _Impatient(NamedTuple):
