@@ -24,6 +24,9 @@ _PLAYLIST_BYTES = 1 << 16
 _NO_LENGTHS = {2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**63 - 1}
 """Lengths that servers make up for players that want one."""
 
+FEW_BYTES = 1 << 12
+"""Of a recording; sound for a fraction of a second, so that a look behind them is soon over."""
+
 _FILE_HEADERS = ("ETag", "Last-Modified")
 
 
@@ -31,6 +34,23 @@ def is_file(url: str, tls: Tls, timeout: float) -> bool:
     """Whether it has a beginning and an end, as its server says. Raises OSError, HTTPException."""
     with open_url(url, tls, timeout) as response:
         return _is_file(response.status, response.headers)
+
+
+def sends_more(url: str, tls: Tls, timeout: float) -> bool:
+    """Whether sound stands behind the few bytes that its headers promise, as some stations' does.
+
+    Raises OSError, HTTPException, ValueError.
+    """
+    with open_url(url, tls, timeout) as response:
+        headers = response.headers
+        said = headers.get("Content-Range", "").rpartition("/")[2] or headers.get("Content-Length")
+        if said is None or response.chunked:
+            return False
+        size = int(said) if said.isdecimal() else 0
+        if size >= FEW_BYTES:
+            return False
+        response.length = None  # to the end of the connection, which was asked to be closed
+        return len(response.read(size + 1)) > size
 
 
 def open_url(url: str, tls: Tls, timeout: float, start: int = 0, end: int = 0) -> Any:
