@@ -53,7 +53,7 @@ def environment() -> Environment:
 def _without_controls(value: object) -> object:
     """Text as pages may show it; names of files may hold anything. Elements stay as they are."""
     is_text = isinstance(value, str) and not hasattr(value, "__html__")
-    return escape_controls(value) if is_text else value
+    return escape_controls(str(value)) if is_text else value
 
 
 def _lines(text: str) -> str:
