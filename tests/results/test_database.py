@@ -129,7 +129,7 @@ def test_a_part_that_is_damaged_or_gone(folder: FolderMaker) -> None:
         part.write_bytes(damaged) if damaged is not None else part.unlink()
         with (
             pytest.raises(
-                OidoError, match=r"cannot be read .*if a run is writing there, try again"
+                DamagedResultsError, match=r"cannot be read .*if a run is writing there, try again"
             ),
             Results(place(folder)) as results,
         ):

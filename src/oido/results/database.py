@@ -216,6 +216,8 @@ class Database(AbstractContextManager["Database"]):
     @contextmanager
     def _in_sentences(self, query: str = "") -> Iterator[None]:
         """DuckDB's errors as ours; those about columns name the columns there are."""
+        from oido.batch.commit_log import DamagedResultsError
+
         duckdb = self._duckdb
         try:
             yield
@@ -231,7 +233,8 @@ class Database(AbstractContextManager["Database"]):
             # Names of columns that are no text any more: not even an error of DuckDB's.
             is_ours |= not isinstance(error, (duckdb.Error, self._pyarrow.ArrowException))
             if is_ours or isinstance(error, duckdb.IOException):
-                raise OidoError(
+                kind = OidoError if "://" in self._url else DamagedResultsError
+                raise kind(
                     f"the results cannot be read ({_sentence(error)}); if a run is writing there, "
                     f"try again, or else say `oido batch verify {self._url}`"
                 ) from error
