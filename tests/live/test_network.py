@@ -172,10 +172,13 @@ def test_a_station_with_a_length_is_opened_again(mp3: bytes, station: dict[str, 
 
 
 @pytest.mark.parametrize("length", ["0", "1", "100", "", "-1", "none", "0x10"])
-def test_a_length_with_sound_behind_it_is_not_believed(mp3: bytes, length: str) -> None:
+@pytest.mark.parametrize("protocol", ["HTTP/1.0", "ICY"])
+def test_a_length_with_sound_behind_it_is_not_believed(
+    mp3: bytes, length: str, protocol: str
+) -> None:
     headers = {"Content-Length": length}
     with (
-        running(Station(mp3, 30.0, headers=headers)) as radio,
+        running(Station(mp3, 30.0, headers=headers, protocol=protocol)) as radio,
         running(Listening(radio.url)) as listening,
     ):
         listening.wait_until(3.0)

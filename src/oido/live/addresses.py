@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import html
 import http.client
+import io
 import re
 import urllib.error
 import urllib.request
@@ -65,7 +66,30 @@ def open_url(url: str, tls: Tls, timeout: float, start: int = 0, end: int = 0) -
     for name, value in headers.items():  # a login is for no other host
         request.add_unredirected_header(name, value)
     handler = urllib.request.HTTPSHandler(context=tls.context)
-    return urllib.request.build_opener(handler).open(request, timeout=timeout)
+    return urllib.request.build_opener(handler, _HttpHandler).open(request, timeout=timeout)
+
+
+class _StatusLine(io.BufferedReader):
+    """Answers of old stations begin with ``ICY 200 OK``, and are else those of HTTP/1.0."""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        return line.replace(b"ICY ", b"HTTP/1.0 ", 1) if line.startswith(b"ICY ") else line
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, sock: Any, *args: Any, **more: Any) -> None:
+        super().__init__(sock, *args, **more)
+        self.fp: Any = _StatusLine(self.fp.detach())
+
+
+class _Connection(http.client.HTTPConnection):
+    response_class = _Response
+
+
+class _HttpHandler(urllib.request.HTTPHandler):
+    def http_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(_Connection, req)
 
 
 def _is_file(status: int, headers: Mapping[str, str]) -> bool:

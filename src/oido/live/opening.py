@@ -178,7 +178,7 @@ class StreamOpener:
         self._refused_part = ""
         by_itself = {**options, "http_persistent": "0", "http_multiple": "0"}
         try:
-            return self._demux(url, by_itself, None, like, container, self._open_part)
+            opened = self._demux(url, by_itself, None, like, container, self._open_part)
         except AudioError as error:
             if self._has_encrypted_parts:  # which only FFmpeg can read
                 return self._demux(url, options, None, like, container)
@@ -186,6 +186,8 @@ class StreamOpener:
                 raise
             reason = f"{self.name}: a part of it cannot be opened: {self._refused_part}"
             raise type(error)(reason) from error.__cause__
+        self._opens_by_itself |= opened.container == "hls"  # the next time, without the attempt
+        return opened
 
     def _demux(
         self,
