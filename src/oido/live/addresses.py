@@ -44,10 +44,12 @@ def sends_more(url: str, tls: Tls, timeout: float) -> bool:
     """
     with open_url(url, tls, timeout) as response:
         headers = response.headers
-        said = headers.get("Content-Range", "").rpartition("/")[2] or headers.get("Content-Length")
-        if said is None or response.chunked:
+        declared = headers.get("Content-Range", "").rpartition("/")[2] or headers.get(
+            "Content-Length"
+        )
+        if declared is None or response.chunked:
             return False
-        size = int(said) if said.isdecimal() else 0
+        size = int(declared) if declared.isdecimal() else 0
         if size >= FEW_BYTES:
             return False
         response.length = None  # to the end of the connection, which was asked to be closed
