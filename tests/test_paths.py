@@ -12,7 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oido.paths import NameFinder, below_passed_over, is_link_back, is_passed_over, walk
+from oido.paths import (
+    NameFinder,
+    below_passed_over,
+    escape_controls,
+    is_link_back,
+    is_passed_over,
+    walk,
+)
 
 
 def plant(root: Path, *names: str) -> Path:
@@ -177,3 +184,26 @@ def test_any_name_that_exists_is_that_file(name: str, form: str, case: object) -
             assert NameFinder().find(f"{folder}/{asked}") == f"{folder}/{there}"
         asked = case(there)  # type: ignore[operator]
         assert NameFinder().find(f"{folder}/{asked}") in (f"{folder}/{there}", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "küche 狗 🐕‍🦺 e\u0301 \xa0x",
+            "küche 狗 🐕‍🦺 e\u0301 \xa0x",
+        ),  # letters of any script stay
+        ("\x1b[31mred", r"\x1b[31mred"),
+        ("\x1b]0;title\x07", r"\x1b]0;title\x07"),
+        ("\x9b2J \x7f \x00 \x08", r"\x9b2J \x7f \x00 \x08"),
+        ("a\rb\nc\td\u2028e", r"a\rb\nc\td\u2028e"),
+        ("\u202egnp.wav\u2066 \u200bx\ufeff", r"\u202egnp.wav\u2066 \u200bx\ufeff"),
+        ("caf\udce9.wav", r"caf\xe9.wav"),  # a byte of a name that is no UTF-8
+        ("\ud83d \U000e0041", r"\ud83d \U000e0041"),
+        (r"C:\new", r"C:\new"),
+    ],
+)
+def test_control_characters_are_spelled_out(text: str, shown: str) -> None:
+    assert escape_controls(text) == shown
+    assert escape_controls(shown) == shown
+    assert escape_controls(text, kept=text) == text

@@ -10,6 +10,7 @@ followed once.
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -284,3 +285,35 @@ def respelled_note(found: dict[str, str]) -> list[str]:
 def _some(names: Sequence[str], shown: int = 3) -> str:
     more = f", and {len(names) - shown} more" if len(names) > shown else ""
     return ", ".join(names[:shown]) + more
+
+
+_CONTROLS = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff"
+    r"\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+"""C0 and C1, line and paragraph ends, what turns the direction of writing, what cannot be seen at
+all, and halves of characters, by which Python holds bytes of names that are no UTF-8."""
+
+_SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+
+
+def escape_controls(text: str, kept: str = "") -> str:
+    """The text with its control characters spelled out as in Python: ``\\x1b``, ``\\u202e``.
+
+    kept: those that stay as they are.
+    """
+
+    def spell(match: re.Match[str]) -> str:
+        character = match.group()
+        number = ord(character)
+        if character in kept:
+            return character
+        if 0xDC80 <= number <= 0xDCFF:  # a byte of a name that is no UTF-8
+            number -= 0xDC00
+        if number > 0xFFFF:
+            return f"\\U{number:08x}"
+        return _SHORT.get(character) or (
+            f"\\u{number:04x}" if number > 0xFF else f"\\x{number:02x}"
+        )
+
+    return _CONTROLS.sub(spell, text)

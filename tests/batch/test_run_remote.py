@@ -175,14 +175,18 @@ class _Unannounced(http.server.BaseHTTPRequestHandler):
 
 
 class FaultyProxy(http.server.BaseHTTPRequestHandler):
-    """Passes requests on to a store; now and then it answers 500, or loses or cuts the answer."""
+    """Passes requests on to a store; now and then it answers 500, or loses or cuts the answer.
+
+    likely: how often it passes one on, and each of the faults. dropped: a header that it omits.
+    """
 
     protocol_version = "HTTP/1.1"
     store, chance, faults = "", random.Random(0), Counter[str]()
+    likely, dropped = (20, 1, 1, 1), ""
 
     def do_GET(self) -> None:
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        fault = self.chance.choices(["", "500", "lost", "cut"], [20, 1, 1, 1])[0]
+        fault = self.chance.choices(["", "500", "lost", "cut"], self.likely)[0]
         self.faults[fault] += 1
         self.close_connection = bool(fault)
         if fault == "500":
@@ -191,7 +195,8 @@ class FaultyProxy(http.server.BaseHTTPRequestHandler):
             self.end_headers()
             return
         connection = http.client.HTTPConnection(self.store, timeout=30)
-        connection.request(self.command, self.path, content, dict(self.headers))
+        headers = {name: value for name, value in self.headers.items() if name != self.dropped}
+        connection.request(self.command, self.path, content, headers)
         answer = connection.getresponse()
         body = answer.read()
         connection.close()

@@ -107,6 +107,7 @@ def test_no_command_shows_them_raw(
         (("batch", hostile_file.parent, *model, "-o", results, "-q"), 3),
         (("batch", "status", results), 3),
         (("batch", "status", results, "--json"), 3),
+        (("batch", "verify", results), 0),
         (("query", results), 0),
         (("query", results, "--table", "recordings"), 0),
         (("query", results, "--format", "csv"), 0),
@@ -120,6 +121,22 @@ def test_no_command_shows_them_raw(
         assert not controls(text), (words, text)
         assert "internal error" not in text, (words, text)
     assert r"\x1b[31m" in text
+
+
+def test_a_line_end_in_a_name_ends_no_line_of_a_report(
+    hostile_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = tmp_path / "results"
+    assert shown("batch", hostile_file, "-o", results, "-q", monkeypatch=monkeypatch)[0] == 0
+    for part in results.glob("windows/*.parquet"):
+        part.write_bytes(part.read_bytes()[:-1])
+    hostile_file.unlink()
+    (results / "of\nme").write_text("mine")
+    code, text = shown("batch", "verify", results, monkeypatch=monkeypatch)
+    assert code == 4
+    assert "foreign   of\\nme: is not of oido\n" in text
+    (lost,) = [line for line in text.split("\n") if line.startswith("lost ")]
+    assert r"\x7f\n.wav: its rows are damaged" in lost
 
 
 def test_an_internal_error_is_escaped_too(monkeypatch: pytest.MonkeyPatch) -> None:

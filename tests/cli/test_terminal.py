@@ -14,7 +14,6 @@ import pytest
 from oido.cli.terminal import (
     data_output,
     direct,
-    escape_controls,
     escaped_output,
     interruptible,
     interrupts_held,
@@ -153,29 +152,6 @@ def test_output_is_utf8_whatever_the_system_says() -> None:
         [sys.executable, "-c", code], capture_output=True, env=environment, check=True
     )
     assert done.stdout.decode("utf-8").rstrip() == "küche 狗"
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        (
-            "küche 狗 🐕‍🦺 e\u0301 \xa0x",
-            "küche 狗 🐕‍🦺 e\u0301 \xa0x",
-        ),  # letters of any script stay
-        ("\x1b[31mred", r"\x1b[31mred"),
-        ("\x1b]0;title\x07", r"\x1b]0;title\x07"),
-        ("\x9b2J \x7f \x00 \x08", r"\x9b2J \x7f \x00 \x08"),
-        ("a\rb\nc\td\u2028e", r"a\rb\nc\td\u2028e"),
-        ("\u202egnp.wav\u2066 \u200bx\ufeff", r"\u202egnp.wav\u2066 \u200bx\ufeff"),
-        ("caf\udce9.wav", r"caf\xe9.wav"),  # a byte of a name that is no UTF-8
-        ("\ud83d \U000e0041", r"\ud83d \U000e0041"),
-        (r"C:\new", r"C:\new"),
-    ],
-)
-def test_control_characters_are_spelled_out(text: str, shown: str) -> None:
-    assert escape_controls(text) == shown
-    assert escape_controls(shown) == shown
-    assert escape_controls(text, kept=text) == text
 
 
 def test_all_that_is_printed_within_is_escaped(capsys: pytest.CaptureFixture[str]) -> None:

@@ -209,3 +209,11 @@ def test_real_sets_are_sound(shared_audio: Path) -> None:
     assert len(everyday) == 269
     with pytest.raises(OptionError, match="no class has two source recordings"):
         everyday.split()
+
+
+def test_a_line_end_in_a_name_ends_no_line(tmp_path: Path) -> None:
+    record_all(tmp_path, "a/1.wav", "b/2.wav")
+    (tmp_path / "b" / "bad\x1b[31m\n.wav").write_bytes(b"RIFF")
+    text = str(Dataset.from_folder(tmp_path).check())
+    assert r"bad\x1b[31m\n.wav: " in text
+    assert all(line.isprintable() for line in text.split("\n"))

@@ -16,7 +16,7 @@ import pytest
 import soundfile
 
 import oido
-from oido.datasets.clip import Clip
+from oido.datasets.clip import Clip, LeftOut
 from oido.evaluation import report as report_module
 from oido.evaluation.mistakes import SECONDS, excerpt, worst_mistakes
 from oido.evaluation.predictions import JudgedWindows
@@ -71,6 +71,20 @@ def test_text_says_it_all_in_words() -> None:
         "0.50",
     ]
     assert f"left out: 1\n  {HOSTILE[1]}: {HOSTILE[0]}" in text
+
+
+def test_control_characters_of_names_are_spelled_out() -> None:
+    made = full_report(random_judged(60, 3))
+    name = "a\n\x1b[31m.wav"
+    report = replace(
+        made, left_out=(LeftOut(name, "no\rsound"),), notes=(name,), facts=((name, 1),)
+    )
+    shown = r"a\n\x1b[31m.wav"
+    assert f"\n  {shown}: no\\rsound\n" in str(report)
+    assert all(line.isprintable() for line in str(report).split("\n"))
+    text = " ".join(Page(report.to_html()).words)
+    assert text.count(shown) == 3
+    assert "\x1b" not in report.to_html()
 
 
 @pytest.mark.parametrize("multi_label", [False, True])

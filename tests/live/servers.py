@@ -47,7 +47,8 @@ class Station:
 
     ``silence_after``: seconds of a connection after which it breaks; ``off_air``: answers 503.
     headers: more of them. length: bytes after which a connection ends. login: the Authorization
-    that it wants. metadata_every: bytes between the titles, for those who ask for titles.
+    that it wants. metadata_every: bytes between the titles, for those who ask for titles. protocol:
+    what its answers begin with.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Station:
         login: str | None = None,
         metadata_every: int = 0,
         tls: ssl.SSLContext | None = None,
+        protocol: str = "HTTP/1.0",
     ) -> None:
         self.silence_after: float | None = None
         self.stalls = self.off_air = False
@@ -69,7 +71,10 @@ class Station:
         station = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = protocol
+
             def do_GET(self) -> None:
+                self.close_connection = True
                 if station.off_air:
                     self.send_error(503)
                     return

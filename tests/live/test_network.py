@@ -19,7 +19,7 @@ from oido.live import opening
 from oido.live.network import BackOff, NetworkReader
 from tests.live.certificates import Authority
 from tests.live.receiving import EXAMPLES, LOGIN, Listening, wait_for
-from tests.live.servers import Camera, Station, free_port, running
+from tests.live.servers import Camera, Folder, Station, free_port, running
 
 
 def test_a_station_that_breaks_off_is_heard_again_and_time_goes_on(mp3: bytes) -> None:
@@ -169,6 +169,34 @@ def test_a_station_with_a_length_is_opened_again(mp3: bytes, station: dict[str, 
         wait_for(lambda: listening.gaps)
     assert listening.said[0].endswith("trying to open it again")
     assert listening.error is None
+
+
+@pytest.mark.parametrize("length", ["0", "1", "100", "", "-1", "none", "0x10"])
+@pytest.mark.parametrize("protocol", ["HTTP/1.0", "ICY"])
+def test_a_length_with_sound_behind_it_is_not_believed(
+    mp3: bytes, length: str, protocol: str
+) -> None:
+    headers = {"Content-Length": length}
+    with (
+        running(Station(mp3, 30.0, headers=headers, protocol=protocol)) as radio,
+        running(Listening(radio.url)) as listening,
+    ):
+        listening.wait_until(3.0)
+        assert (listening.said, listening.gaps, listening.error) == ([], [], None)
+        assert radio.connections <= 3  # tried, looked behind its length, and opened
+        radio.silence_after = 0.0
+        wait_for(lambda: listening.said)
+        radio.silence_after = None
+        wait_for(lambda: listening.gaps)
+    assert listening.said[-1].endswith("is back")
+
+
+def test_a_short_recording_is_read_once_and_to_its_end(tmp_path: Path) -> None:
+    samples, rate = soundfile.read(EXAMPLES / "street.flac", dtype="int16", frames=800)
+    soundfile.write(tmp_path / "short.wav", samples, rate)
+    with running(Folder(tmp_path)) as folder, NetworkReader(f"{folder.url}/short.wav") as reader:
+        got = np.concatenate(list(reader.blocks()))[:, 0]
+    assert np.array_equal(got, samples / np.float32(32768))
 
 
 @pytest.mark.parametrize("burst", [60.0, 0.5], ids=["quick", "slow"])

@@ -103,10 +103,10 @@ def test_a_redirect_is_followed_each_time(mp3: bytes, tmp_path: Path) -> None:
         assert len(folder.asked) >= 2
 
 
-def hls(folder: Path) -> None:
+def hls(folder: Path, **more: str) -> None:
     """``live.m3u8`` of five seconds of the street."""
     samples, rate = soundfile.read(EXAMPLES / "street.flac", dtype="float32", frames=80_000)
-    options = {"hls_time": "2", "hls_playlist_type": "vod"}
+    options = {"hls_time": "2", "hls_playlist_type": "vod", **more}
     with av.open(str(folder / "live.m3u8"), "w", format="hls", options=options) as out:
         stream: Any = out.add_stream("aac", rate=rate, layout="mono")
         frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
@@ -127,6 +127,47 @@ def test_hls_and_each_of_its_parts_by_certificates_of_ones_own(
             NetworkReader(f"{folder.url}/live.m3u8", tls=Tls(authority.path("ca.pem")))
     assert 80_000 <= len(got) < 84_000
     assert np.abs(got).max() > 0.1
+
+
+def test_parts_of_hls_are_verified_as_their_playlist_is(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without any option: the system's authorities, here the one of SSL_CERT_FILE, are trusted."""
+    parts, playlist = tmp_path / "parts", tmp_path / "playlist"
+    parts.mkdir()
+    playlist.mkdir()
+    hls(parts)
+    lines = (parts / "live.m3u8").read_text().splitlines()
+    monkeypatch.setenv("SSL_CERT_FILE", authority.path("ca.pem"))
+    with (
+        running(Folder(playlist, authority.context())) as trusted,
+        running(Folder(parts, authority.context())) as good,
+        running(Folder(parts, authority.context("plain"))) as foreign,
+    ):
+        for name, folder in (("good", good), ("foreign", foreign)):
+            named = [x if x.startswith("#") else f"{folder.url}/{x}" for x in lines]
+            (playlist / f"{name}.m3u8").write_text("\n".join(named) + "\n")
+        with NetworkReader(f"{trusted.url}/good.m3u8") as reader:
+            got = np.concatenate(list(reader.blocks()))
+        with pytest.raises(AudioError, match=r"a part of it cannot be opened: its cert"):
+            NetworkReader(f"{trusted.url}/foreign.m3u8")
+        assert foreign.asked == []  # nobody got beyond its certificate
+        with NetworkReader(f"{trusted.url}/foreign.m3u8", tls=Tls(is_insecure=True)) as reader:
+            assert len(np.concatenate(list(reader.blocks()))) == len(got)
+    assert 80_000 <= len(got) < 84_000
+
+
+def test_encrypted_parts_of_hls(authority: Authority, tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(bytes(range(16)))
+    (tmp_path / "info").write_text(f"key\n{tmp_path}/key\n")
+    hls(tmp_path, hls_key_info_file=str(tmp_path / "info"))
+    assert "METHOD=AES-128" in (tmp_path / "live.m3u8").read_text()
+    with running(Folder(tmp_path, authority.context())) as folder:
+        for tls in (Tls(authority.path("ca.pem")), Tls(is_insecure=True)):
+            with NetworkReader(f"{folder.url}/live.m3u8", tls=tls) as reader:
+                got = np.concatenate(list(reader.blocks()))
+            assert 80_000 <= len(got) < 84_000
+            assert np.abs(got).max() > 0.1
 
 
 @pytest.fixture(params=["https", "rtsps"])

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import shutil
 import sys
@@ -16,11 +17,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oido.batch.commit_log import read_folder
+from oido.batch.commit_log import DamagedResultsError, read_folder
+from oido.cli import query as cli_query
 from oido.errors import MissingExtraError, OidoError, OptionError
 from oido.results import Clock, Results
 from oido.results.database import TABLES, Database, quoted
-from tests.results.results_folders import FolderMaker, event, recording
+from tests.results.results_folders import FolderMaker, event, recording, run
 
 
 @pytest.fixture
@@ -127,11 +129,57 @@ def test_a_part_that_is_damaged_or_gone(folder: FolderMaker) -> None:
         part.write_bytes(damaged) if damaged is not None else part.unlink()
         with (
             pytest.raises(
-                OidoError, match=r"cannot be read .*if a run is writing there, try again"
+                DamagedResultsError, match=r"cannot be read .*if a run is writing there, try again"
             ),
             Results(place(folder)) as results,
         ):
             results.events()
+
+
+def test_a_bit_that_flips_never_gives_other_rows(heard: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(heard, tmp_path / "out"))
+    chance = random.Random(0)
+    parts = [part for part in read_folder(str(out)).live if part.table in TABLES]
+    assert {part.table for part in parts} == set(TABLES)
+    for part in parts * 3:
+        content = (out / part.path).read_bytes()
+        flipped = bytearray(content)
+        flipped[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+        (out / part.path).write_bytes(flipped)
+        for query in (f"select * from {part.table}", f'FROM "{part.table.upper()}" LIMIT 1'):
+            with (
+                pytest.raises(
+                    OidoError, match=r"results cannot be read.* or else say `oido batch verify"
+                ),
+                Results(str(out)) as results,
+            ):
+                results.sql(query)
+        (out / part.path).write_bytes(content)
+    with Results(str(out)) as results:
+        assert results.events().num_rows > 0
+
+
+def test_only_what_a_query_names_is_compared_and_what_is_damaged_can_be_read(
+    heard: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(heard, tmp_path / "out"))
+    with Results(str(out)) as results:
+        rows = results.events().num_rows
+    part = next(part for part in read_folder(str(out)).live if part.table == "events")
+    content = (out / part.path).read_bytes()
+    # The name of the program that wrote it: a change that costs no row.
+    (out / part.path).write_bytes(content.replace(b"parquet-cpp-arrow", b"parquet-cpp-arroW"))
+    assert (out / part.path).read_bytes() != content
+    with Results(str(out)) as results:
+        assert results.windows().num_rows > 0
+        with pytest.raises(DamagedResultsError, match=r"events/.*--repair.*--unchecked"):
+            results.events()
+    with Results(str(out), is_checked=False) as results:
+        assert results.sql("select label from events").num_rows == rows
+    assert run(cli_query, str(out), "--table", "windows") == 0
+    with pytest.raises(DamagedResultsError):
+        run(cli_query, str(out), "--format", "csv")
+    assert run(cli_query, str(out), "--columns", "label", "--format", "csv", "--unchecked") == 0
 
 
 @pytest.mark.parametrize(

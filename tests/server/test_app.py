@@ -24,6 +24,7 @@ from tests.asynchronous import run_async
 from tests.server.uploading import flac, post
 
 pytest.importorskip("starlette")
+from tests.signal.decode.clocks import film, with_clicks, zeroed
 
 
 def test_the_routes_of_the_api_keep_their_own_answers(own_cache: Path) -> None:
@@ -152,6 +153,24 @@ def test_a_truncated_file_keeps_the_rows_before_the_damage(server: Any) -> None:
     assert len(told["rows"]) > 5
     assert told["rows"][0]["start_time"] == 0
     assert told["duration"] == pytest.approx(4.0)
+    assert (told["damaged_packets"], told["gaps_seconds"]) == (0, 0.0)
+
+
+def test_gaps_and_damaged_packets_of_an_upload_are_told(server: Any) -> None:
+    sound = with_clicks(10, 16_000)
+    late = film(sound, 16_000, "matroska", "flac", later=lambda t: 3.0 * (t > 4.0), video=None)
+    whole = film(sound, 16_000, "ipod", "aac", video=None)
+    damaged = zeroed(whole, 4.0, 6.0)
+
+    answers = [post(server, content, "?level=clip") for content in (late, whole, damaged)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    gaps = [float(answer.headers["oido-gaps-seconds"]) for answer in answers]
+    assert gaps[0] == pytest.approx(3.0, abs=0.005)
+    assert gaps[1] == 0.0
+    packets = [int(answer.headers["oido-damaged-packets"]) for answer in answers]
+    assert packets[:2] == [0, 0]
+    assert packets[2] > 0
 
 
 @pytest.mark.parametrize(

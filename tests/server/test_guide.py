@@ -48,6 +48,7 @@ def test_the_pages_have_the_limits_and_members(pytestconfig: pytest.Config) -> N
     assert f"| {limits.body_bytes / 1e6:.0f} MB, {limits.upload_seconds:g} s to arrive |" in guide
     assert f"| {limits.duration_seconds:g} s, {limits.rows:,} rows |" in guide
     assert f"| streams at one time | {limits.streams} |" in guide
+    assert f"| streams of one client address | {limits.address_streams}, three quarters" in guide
     assert all(f"`{name}`" in protocol for name in (*STREAM_OPTIONS, *ENCODINGS))
     assert all(f"| {code} |" in protocol for code in {*CLOSE_OF_STATUS.values(), 1000, 1001})
     assert MESSAGE_BYTES == 1 << 20

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -37,6 +38,31 @@ def test_streams_are_limited_and_silent_ones_end(start_server: Any) -> None:
     assert silent["message"] == "no message came for 1 s"
     assert headless["message"] == "no header message came in time"
     assert (limit["type"], limit["reason"]) == ("end", "limit")
+
+
+def test_one_client_address_leaves_streams_to_others(start_server: Any, eventually: Any) -> None:
+    with start_server(limits={"streams": 4}) as server, ExitStack() as held:
+
+        def first_of(socket_: Any) -> Any:
+            return json.loads(socket_.recv(timeout=10))
+
+        for _ in range(3):
+            socket_ = held.enter_context(opened(server, HEADER))
+            assert first_of(socket_)["type"] == "ready"
+        with opened(server, HEADER) as socket_:
+            refused = first_of(socket_)
+            assert refused["error"] == "BusyError"
+            assert "this client address has 3 streams" in refused["message"]
+        other = ("127.0.0.2", 0)
+        with opened(server, HEADER, source_address=other) as socket_:
+            assert first_of(socket_)["type"] == "ready"
+        held.close()
+
+        def is_ready() -> bool:
+            with opened(server, HEADER) as socket_:
+                return bool(first_of(socket_)["type"] == "ready")
+
+        eventually(is_ready)  # as soon as the server knows that they have ended
 
 
 def test_a_token_is_wanted_by_header_or_in_the_first_message(start_server: Any) -> None:

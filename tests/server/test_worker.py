@@ -72,7 +72,13 @@ def test_each_job_has_its_own_plan_and_one_text_of_json(
 ) -> None:
     result = classifier.classify(street)
     text, done = worker.answer(job(street, Plan(level="clip", top=2)))
-    assert done == {"duration": 30.0, "windows": 62, "damaged_packets": 0, "failure": None}
+    assert done == {
+        "duration": 30.0,
+        "windows": 62,
+        "damaged_packets": 0,
+        "gaps_seconds": 0.0,
+        "failure": None,
+    }
     assert [row["label"] for row in json.loads(text)] == [c.label for c in result.top(2)]
     text, _ = worker.answer(job(street, Plan()))
     assert [row["label"] for row in json.loads(text)] == [e.label for e in result.events()]

@@ -73,3 +73,14 @@ def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_numbers_that_are_none_are_signs() -> None:
     values = (0.12345, float("nan"), float("inf"), -float("inf"))
     assert [number(value) for value in values] == ["0.123", "–", "∞", "−∞"]
+
+
+def test_control_characters_are_spelled_out_and_lines_stay_lines() -> None:
+    page = environment().from_string(
+        "{% macro cell(text) %}<td>{{ text }}</td>{% endmacro %}"
+        "{{ name }}|{{ [name] | join }}|{{ cell(name) }}|<pre>{{ text | lines }}</pre>"
+    )
+    shown = page.render(name="a\n\x1b<\u202e\udce9", text="a\n\x1b<b>")
+    name = r"a\n\x1b&lt;\u202e\xe9"
+    assert shown == f"{name}|{name}|<td>{name}</td>|<pre>a\n\\x1b&lt;b&gt;</pre>"
+    assert shown.encode()

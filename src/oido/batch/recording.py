@@ -16,7 +16,7 @@ from functools import partial
 
 from oido.arrays import F32, F64
 from oido.batch.plan import Failure, FileSummary, Plan, Task
-from oido.batch.storage import filesystem_of, is_remote
+from oido.batch.storage import filesystem_of, is_remote, refused_certificate, trouble_with
 from oido.batch.units import Source
 from oido.errors import AudioError, AudioNotFoundError, OidoError, OptionError
 from oido.events.aggregation import Aggregator
@@ -413,8 +413,8 @@ def _store_errors(source: Source) -> Iterator[None]:
         yield
     except OidoError:
         raise
-    except FileNotFoundError as error:
-        raise AudioNotFoundError(f"{source.name}: no such file") from error
     except Exception as error:
-        reason = str(error) or type(error).__name__
+        if isinstance(error, FileNotFoundError) and refused_certificate(error) is None:
+            raise AudioNotFoundError(f"{source.name}: no such file") from error
+        reason = trouble_with(source.location, error)
         raise AudioNotFoundError(f"{source.name}: cannot be fetched ({reason})") from error

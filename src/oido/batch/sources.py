@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from oido.batch.storage import filesystem_of, is_remote
+from oido.batch.storage import filesystem_of, is_remote, refused_certificate, trouble_with
 from oido.batch.units import Source, escaped_name, raw_name
 from oido.dialects import decode_text, split_lines, table_lines
 from oido.errors import OptionError, needs_extra
@@ -257,7 +257,7 @@ def _find_remote(
         if is_listed:
             yield Source(url, url, 0, "")
             return
-        raise OptionError(f"{url}: cannot be listed ({error or type(error).__name__})") from error
+        raise OptionError(f"{url}: cannot be listed ({trouble_with(url, error)})") from error
     infos = {name: info for name, info in infos.items() if info["type"] == "file"}
     if not infos and not is_listed and ("*" in url or not _is_recording(url)):
         raise OptionError(f"{url}: no recordings there (such as .wav or .mp3)")
@@ -354,10 +354,11 @@ def _entries(path: str, search: _Search) -> list[str] | None:
                 entries = _parquet_entries(path, file)
                 return [_resolve(path, entry, search) for entry in entries]
             text = decode_text(file.read())
-    except FileNotFoundError as error:
-        raise OptionError(f"{path}: no such list") from error
     except OSError as error:
-        raise OptionError(f"{path}: this list cannot be read ({error})") from error
+        if isinstance(error, FileNotFoundError) and refused_certificate(error) is None:
+            raise OptionError(f"{path}: no such list") from error
+        reason = trouble_with(path, error)
+        raise OptionError(f"{path}: this list cannot be read ({reason})") from error
     if ending == ".m3u8" and "#EXT-X-" in text:
         return None
     if ending in (".csv", ".tsv"):

@@ -63,6 +63,33 @@ def filesystem_of(url: str) -> Any:
         raise OptionError(f"{url}: nobody here knows {protocol}:// ({error})") from error
 
 
+def trouble_with(url: str, error: Exception) -> str:
+    """Why a store or a web server did not do what it was asked, for a sentence."""
+    reason = refused_certificate(error)
+    if reason is None:
+        return str(error) or type(error).__name__
+    variable = "AWS_CA_BUNDLE" if url.startswith("s3") else "SSL_CERT_FILE"
+    return (
+        f"its certificate is refused ({reason}); if it is the right one, {variable}=FILE in the "
+        "environment trusts the authority in that file"
+    )
+
+
+def refused_certificate(error: Exception) -> str | None:
+    """Why, if a certificate is behind an error that may say that there is no such file."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if (found := _CERTIFICATE.search(str(cause))) is not None:
+            return found[1]
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+_CERTIFICATE = re.compile(
+    r"CERTIFICATE_VERIFY_FAILED\] certificate verify failed: ([^(\n]*[^(\n ])"
+)
+
+
 def storage_of(url: str, run_id: str = "") -> Storage:
     """The storage behind a path or URL; run_id: 16 hex digits, of the run that writes."""
     if is_remote(url):
@@ -217,7 +244,8 @@ class _ObjectStore(Storage):
         except FileNotFoundError:
             raise
         except Exception as error:
-            raise OidoError(f"{self.full(path)} cannot be read: {error}; try again") from error
+            reason = trouble_with(self.url, error)
+            raise OidoError(f"{self.full(path)} cannot be read: {reason}; try again") from error
 
     def write_new(self, path: str, content: bytes) -> None:
         target = f"{self._root}/{path}"
@@ -301,7 +329,8 @@ class _ObjectStore(Storage):
         except FileNotFoundError:
             return []
         except Exception as error:
-            raise OptionError(f"{self.url} cannot be listed: {error}") from error
+            reason = trouble_with(self.url, error)
+            raise OptionError(f"{self.url} cannot be listed: {reason}") from error
         # Some stores name the folder itself, as an empty object.
         inside = {name.rstrip("/") for name in found} - {self._root.rstrip("/")}
         return sorted(name.rsplit("/", 1)[-1] for name in inside)
@@ -332,4 +361,4 @@ def _modified(info: dict[str, Any]) -> float | None:
 
 
 def _write_error(path: str, error: Exception) -> OutputError:
-    return OutputError(f"{path} cannot be written: {error}")
+    return OutputError(f"{path} cannot be written: {trouble_with(path, error)}")

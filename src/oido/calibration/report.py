@@ -18,6 +18,7 @@ from oido.evaluation.bootstrap import Bootstrap, Estimate
 from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.ranking_and_calibration import Reliability, reliability
 from oido.models.calibration_file import Evidence, shortest
+from oido.paths import escape_controls
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class CalibrationReport:
             lines += ["", self.wish.sentence, "It holds if:"]
             lines += [f"  - {sentence}" for sentence in self.wish.assumptions]
         lines += [f"left out: {item.name}: {item.reason}" for item in self.left_out]
-        return "\n".join(lines)
+        return "\n".join(map(escape_controls, lines))
 
 
 def report_of(

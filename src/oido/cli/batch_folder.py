@@ -8,7 +8,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from oido.cli.terminal import EXIT_DAMAGED, EXIT_OK, print_message
+from oido.cli.terminal import EXIT_DAMAGED, EXIT_OK, print_line, print_message
 from oido.errors import OptionError
 from oido.options import OPTIONS
 
@@ -37,7 +37,7 @@ def show_verification(args: argparse.Namespace, repair: Repair) -> int:
     found = verify(url)
     if args.repair and not found.is_whole:
         if not args.json:
-            print("\n".join(_lines(found)))
+            _show(found)
         for path in mend_ledger(url):
             print_message(f"{path} was brought back from its copy")
             found = verify(url)
@@ -49,8 +49,13 @@ def show_verification(args: argparse.Namespace, repair: Repair) -> int:
     if args.json:
         print(json.dumps(found.plain(), ensure_ascii=False, indent=2))
     else:
-        print("\n".join(_lines(found)))
+        _show(found)
     return EXIT_OK if found.is_whole else EXIT_DAMAGED
+
+
+def _show(found: Verification) -> None:
+    for line in _lines(found):
+        print_line(line)
 
 
 def _lines(found: Verification) -> list[str]:
@@ -89,7 +94,7 @@ def show_leftovers(args: argparse.Namespace) -> int:
     seconds = _seconds(args.older_than or _DEFAULT_AGE)
     found = (delete_leftovers if args.delete else leftovers)(args.paths[1], seconds)
     for path, facts in found.items():
-        print(f"{facts.size:>12}  {path}")
+        print_line(f"{facts.size:>12}  {path}")
     total = sum(facts.size for facts in found.values()) / 1e6
     done = "deleted" if args.delete else "left over; --delete deletes them"
     print_message(

@@ -19,7 +19,6 @@ from oido.cli.tables import bar_text
 from oido.cli.terminal import (
     data_output,
     direct,
-    escape_controls,
     print_line,
     print_message,
     silence_stderr,
@@ -29,6 +28,7 @@ from oido.events.selection import Selector
 from oido.live.monitor import LiveUpdate, UtcClock
 from oido.live.source import SourceGap, utc_text
 from oido.live.triggers import TriggerState
+from oido.paths import escape_controls
 from oido.signal.level import level_db
 from oido.types import Category, Event
 from oido.writers.base import score_of, seconds_of

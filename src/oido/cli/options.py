@@ -140,6 +140,11 @@ class Arguments:
     def results(self) -> None:
         """The results folder."""
         self("results RESULTS", "a results folder of `oido batch`, path or URL")
+        self(
+            "--unchecked",
+            "read files of it as they are, without comparing them with what was written",
+            action="store_true",
+        )
 
     def clock(self) -> None:
         """When a recording began."""
@@ -263,7 +268,8 @@ def open_results(args: argparse.Namespace, *, prints_doubts: bool) -> Results:
     """
     from oido.results import Clock, Results
 
-    results = Results(args.results, Clock(args.time_pattern, args.time_zone, args.time_from))
+    clock = Clock(args.time_pattern, args.time_zone, args.time_from)
+    results = Results(args.results, clock, is_checked=not args.unchecked)
     if results.damaged:
         print_message(
             f"rows of {results.damaged} recordings are missing, because they were damaged; say "

@@ -10,8 +10,9 @@ from typing import IO, Any
 
 from oido.batch.output_files import Sink
 from oido.batch.plan import FileSummary, Task
-from oido.cli.terminal import data_output, escape_controls, print_line, use_utf8
+from oido.cli.terminal import data_output, print_line, use_utf8
 from oido.options import Level
+from oido.paths import escape_controls
 from oido.types import AnyRow, Row
 from oido.writers.base import RowWriter
 from oido.writers.formats import Format

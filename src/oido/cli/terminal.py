@@ -10,7 +10,6 @@ screen hides that.
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sys
 import threading
@@ -18,42 +17,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
+from oido.paths import escape_controls
+
 EXIT_OK, EXIT_FATAL, EXIT_USAGE, EXIT_FAILED_FILES, EXIT_DAMAGED = 0, 1, 2, 3, 4
 EXIT_INTERRUPTED = 130
 """All is well; a fatal error; wrong usage; finished, but some recordings failed; files of a results
 folder are missing or changed; interrupted."""
-
-
-_CONTROLS = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff"
-    r"\ufff9-\ufffb\U000e0000-\U000e007f]"
-)
-"""C0 and C1, line and paragraph ends, what turns the direction of writing, what cannot be seen at
-all, and halves of characters, by which Python holds bytes of names that are no UTF-8."""
-
-_SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
-
-
-def escape_controls(text: str, kept: str = "") -> str:
-    """The text with its control characters spelled out as in Python: ``\\x1b``, ``\\u202e``.
-
-    kept: those that stay as they are.
-    """
-
-    def spell(match: re.Match[str]) -> str:
-        character = match.group()
-        number = ord(character)
-        if character in kept:
-            return character
-        if 0xDC80 <= number <= 0xDCFF:  # a byte of a name that is no UTF-8
-            number -= 0xDC00
-        if number > 0xFFFF:
-            return f"\\U{number:08x}"
-        return _SHORT.get(character) or (
-            f"\\u{number:04x}" if number > 0xFF else f"\\x{number:02x}"
-        )
-
-    return _CONTROLS.sub(spell, text)
 
 
 class _EscapedStream:

@@ -14,6 +14,7 @@ from oido.datasets.clip import Clip, ClipSet, LeftOut, folder_meaning
 from oido.datasets.splits import leaking_groups
 from oido.datasets.waveforms import Probe, probe
 from oido.errors import OptionError
+from oido.paths import escape_controls
 from oido.writers.written import sha256_of_file
 
 _HEAD_BYTES = 1 << 16
@@ -154,7 +155,7 @@ class DatasetSummary(Generic[Clips]):
         }
 
     def __str__(self) -> str:
-        return "\n".join([*self._table(), *self._remarks()])
+        return "\n".join(map(escape_controls, [*self._table(), *self._remarks()]))
 
     def _table(self) -> list[str]:
         names = [entry.label or "(no event)" for entry in self.classes]

@@ -33,7 +33,7 @@ from oido.evaluation.two_sample_tests import (
 from oido.evaluation.verdict import Remark, listed
 from oido.inference.classifier import AudioClassifier
 from oido.models.model import AudioModel
-from oido.paths import walk
+from oido.paths import escape_controls, walk
 
 LEAST_RECORDINGS = 5
 """Of each set; with fewer, next to nothing would ever be found."""
@@ -155,7 +155,7 @@ class Drift:
             if len(self.moved) > _LISTED:
                 lines.append(f"and {len(self.moved) - _LISTED} more")
         lines += [f"left out: {name}: {reason}" for name, reason in self.left_out]
-        return "\n".join(lines)
+        return "\n".join(map(escape_controls, lines))
 
 
 def drift(

@@ -22,6 +22,7 @@ from oido.evaluation.metrics import f1_of, row_means
 from oido.evaluation.sed_scores import PSDS_1, PSDS_2, Counts, JudgedFile, Tables
 from oido.inference.classifier import AudioClassifier
 from oido.models.model import AudioModel
+from oido.paths import escape_controls
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class EventFigures:
         if note := self.resolution_note:
             lines += ["", note]
         lines += ["", *(f"left out: {name}: {reason}" for name, reason in self.left_out)]
-        return "\n".join(lines).rstrip()
+        return "\n".join(map(escape_controls, lines)).rstrip()
 
     @property
     def resolution_note(self) -> str:

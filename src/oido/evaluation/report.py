@@ -25,6 +25,7 @@ from oido.evaluation.mistakes import Excerpt, Mistake, excerpt, worst_mistakes
 from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.ranking_and_calibration import Reliability
 from oido.evaluation.verdict import Baseline, CurvePoint, Remark, verdict
+from oido.paths import escape_controls
 from oido.writers.atomic import write_text
 from oido.writers.html import number, render
 
@@ -262,7 +263,8 @@ class Report:
             lines += [f"  {name}: {reason}" for name, reason in self.left_out[:_LISTED]]
             if more := self.left_out[_LISTED:]:
                 lines.append(f"  … and {len(more)} more")
-        return "\n".join([*lines, *(["", *self.notes] if self.notes else [])])
+        lines += ["", *self.notes] if self.notes else []
+        return "\n".join(map(escape_controls, lines))
 
     def _table(self) -> list[str]:
         width = max(len("class"), *(len(entry.label) for entry in self.metrics.classes))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import html
 import http.client
+import io
 import re
 import urllib.error
 import urllib.request
@@ -24,6 +25,9 @@ _PLAYLIST_BYTES = 1 << 16
 _NO_LENGTHS = {2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**63 - 1}
 """Lengths that servers make up for players that want one."""
 
+FEW_BYTES = 1 << 12
+"""Of a recording; sound for a fraction of a second, so that a look behind them is soon over."""
+
 _FILE_HEADERS = ("ETag", "Last-Modified")
 
 
@@ -31,6 +35,25 @@ def is_file(url: str, tls: Tls, timeout: float) -> bool:
     """Whether it has a beginning and an end, as its server says. Raises OSError, HTTPException."""
     with open_url(url, tls, timeout) as response:
         return _is_file(response.status, response.headers)
+
+
+def sends_more(url: str, tls: Tls, timeout: float) -> bool:
+    """Whether sound stands behind the few bytes that its headers promise, as some stations' does.
+
+    Raises OSError, HTTPException, ValueError.
+    """
+    with open_url(url, tls, timeout) as response:
+        headers = response.headers
+        declared = headers.get("Content-Range", "").rpartition("/")[2] or headers.get(
+            "Content-Length"
+        )
+        if declared is None or response.chunked:
+            return False
+        size = int(declared) if declared.isdecimal() else 0
+        if size >= FEW_BYTES:
+            return False
+        response.length = None  # to the end of the connection, which was asked to be closed
+        return len(response.read(size + 1)) > size
 
 
 def open_url(url: str, tls: Tls, timeout: float, start: int = 0, end: int = 0) -> Any:
@@ -45,7 +68,30 @@ def open_url(url: str, tls: Tls, timeout: float, start: int = 0, end: int = 0) -
     for name, value in headers.items():  # a login is for no other host
         request.add_unredirected_header(name, value)
     handler = urllib.request.HTTPSHandler(context=tls.context)
-    return urllib.request.build_opener(handler).open(request, timeout=timeout)
+    return urllib.request.build_opener(handler, _HttpHandler).open(request, timeout=timeout)
+
+
+class _StatusLine(io.BufferedReader):
+    """Answers of old stations begin with ``ICY 200 OK``, and are else those of HTTP/1.0."""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        return line.replace(b"ICY ", b"HTTP/1.0 ", 1) if line.startswith(b"ICY ") else line
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, sock: Any, *args: Any, **more: Any) -> None:
+        super().__init__(sock, *args, **more)
+        self.fp: Any = _StatusLine(self.fp.detach())
+
+
+class _Connection(http.client.HTTPConnection):
+    response_class = _Response
+
+
+class _HttpHandler(urllib.request.HTTPHandler):
+    def http_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(_Connection, req)
 
 
 def _is_file(status: int, headers: Mapping[str, str]) -> bool:

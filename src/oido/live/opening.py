@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import time
 from collections.abc import Callable
@@ -12,13 +13,19 @@ from urllib.parse import urlsplit, urlunsplit
 
 from oido._version import __version__
 from oido.errors import AudioError, OptionError, UnknownFormatError
-from oido.live.addresses import is_file, open_url, playlist_at
+from oido.live.addresses import FEW_BYTES, is_file, open_url, playlist_at, sends_more, why_not
 from oido.live.tls import Tls, try_connection, why_refused, why_unreachable
 from oido.signal.decode.pyav_stream import Demuxer
 
 SCHEMES = ("http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "rtp", "tcp")
 _PROTOCOLS = "http,https,httpproxy,tcp,tls,udp,rtp,rtsp,rtsps,rtmp,rtmps,rtmpt,srt,crypto"
 """What FFmpeg may open by itself: a playlist from the network may name no file of this machine."""
+_NO_PARTS = {
+    "extension_picky": "1",
+    "allowed_extensions": "none",
+    "allowed_segment_extensions": "none",
+}
+"""Options of FFmpeg's for HLS, by which it opens no part of a playlist."""
 _QUICK_PROBE_BYTES = "4096"
 _LONE_TRACK_SECONDS = 4.0
 _PICTURE_MICROSECONDS = "1000000"
@@ -50,6 +57,8 @@ class StreamOpener:
         self.name, self.connected_at, self._connected_to = without_password(url), 0.0, url
         self._tls_options = self._tls.ffmpeg_options()
         self.wants_all_tracks = self._is_playlist = False
+        self._opens_by_itself = self._has_false_length = False
+        self._has_encrypted_parts, self._refused_part = False, ""
 
     def open(self, like: Demuxer | None = None, quickly: bool = False) -> Demuxer:
         """The address, or the first that its playlist names; quickly: as what it was before."""
@@ -146,20 +155,39 @@ class StreamOpener:
                 first_timeout = min(self._timeout, _LONE_TRACK_SECONDS)
         if quickly and like is not None:
             container, options["probesize"] = like.container, _QUICK_PROBE_BYTES
-        # FFmpeg knows certificates for an HLS playlist, and forgets them for the parts in it.
-        has_own = self._tls.ca is not None or self._tls.certificate is not None
-        if not has_own or _scheme_of(url) != "https":
-            return self._demux(url, options, first_timeout, like, container)
+        if _scheme_of(url) in _HTTP and not self._has_encrypted_parts:
+            return self._demux_http(url, options, like, container)
+        return self._demux(url, options, first_timeout, like, container)
+
+    def _demux_http(
+        self, url: str, options: dict[str, str], like: Demuxer | None, container: str | None
+    ) -> Demuxer:
+        """By FFmpeg alone, or, where that knows no better than its headers, through Python."""
+        if not self._opens_by_itself:
+            # It knows certificates for a playlist (HLS), and would forget them for the parts in it.
+            alone = {**options, **_NO_PARTS} if _scheme_of(url) == "https" else options
+            try:
+                opened = self._demux(url, alone, None, like, container)
+            except UnknownFormatError as error:
+                if not _is_answer(error) or not self._must_open(url, None):
+                    raise
+            else:
+                if not self._must_open(url, opened):
+                    return opened
+                opened.close()
+        self._refused_part = ""
+        by_itself = {**options, "http_persistent": "0", "http_multiple": "0"}
         try:
-            opened = self._demux(url, options, first_timeout, like, container)
-            if opened.container != "hls":
-                return opened
-            opened.close()
-        except UnknownFormatError as error:
-            if not _is_answer(error):
+            opened = self._demux(url, by_itself, None, like, container, self._open_part)
+        except AudioError as error:
+            if self._has_encrypted_parts:  # which only FFmpeg can read
+                return self._demux(url, options, None, like, container)
+            if not self._refused_part:
                 raise
-        options.update(http_persistent="0", http_multiple="0")
-        return self._demux(url, options, first_timeout, like, container, self._open_part)
+            reason = f"{self.name}: a part of it cannot be opened: {self._refused_part}"
+            raise type(error)(reason) from error.__cause__
+        self._opens_by_itself |= opened.container == "hls"  # the next time, without the attempt
+        return opened
 
     def _demux(
         self,
@@ -182,10 +210,30 @@ class StreamOpener:
             open_part=open_part,
         )
 
+    def _must_open(self, url: str, opened: Demuxer | None) -> bool:
+        """Whether FFmpeg cannot do it alone; opened: what it made of this address, if anything."""
+        if opened is not None and opened.container == "hls":
+            self._opens_by_itself = _scheme_of(url) == "https"
+            return self._opens_by_itself
+        size = 0 if opened is None else opened.size_bytes
+        if size is not None and size < FEW_BYTES:  # and believes it, whatever stands behind them
+            with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
+                self._has_false_length = sends_more(url, self._tls, self._timeout)
+        self._opens_by_itself = self._has_false_length
+        return self._opens_by_itself or (opened is None and _scheme_of(url) == "https")
+
     def _open_part(self, url: str, flags: int, options: dict[str, str]) -> Any:
-        """A part of an HLS stream, for FFmpeg, which wants bytes of it at times."""
+        """An address, or a part of an HLS stream, for FFmpeg, which wants bytes of it at times."""
         start, end = int(options.get("offset", 0)), int(options.get("end_offset", 0))
-        part = open_url(url, self._tls, self._timeout, start, end)
+        self._has_encrypted_parts |= url.startswith("crypto")
+        try:
+            part = open_url(url, self._tls, self._timeout, start, end)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            # An empty part is passed over; of two errors PyAV would print the first.
+            self._refused_part = self._refused_part or why_not(error)
+            return SimpleNamespace(read=lambda size: b"", close=lambda: None)
+        if self._has_false_length:
+            part.length = None
         return SimpleNamespace(read=part.read, close=part.close)  # it can only be read
 
     def has_an_end(self) -> bool:

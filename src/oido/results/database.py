@@ -7,7 +7,7 @@ import json
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from oido.results.name_time import Habits
 
 if TYPE_CHECKING:
     from oido.batch.commit_log import ResultsFolder
+    from oido.batch.units import Part
 
 
 _PLACE = {"file": "VARCHAR", "channel": "INTEGER", "start_time": "DOUBLE", "end_time": "DOUBLE"}
@@ -56,10 +57,15 @@ class Database(AbstractContextManager["Database"]):
     are closed by DuckDB itself, but for the parts; and a query is a single SELECT, because a COPY
     could still write over a part. What does not fit in 2 GB is sorted in a temporary folder.
 
+    is_checked: before a table on this machine is first read, its parts are compared with their
+    SHA-256 in the ledger. DuckDB compares no checksums, and a flipped bit would be other rows.
+
     Use it as a context manager. Raises MissingExtraError without DuckDB or pyarrow.
     """
 
-    def __init__(self, folder: ResultsFolder, clock: Clock | None) -> None:
+    def __init__(
+        self, folder: ResultsFolder, clock: Clock | None, *, is_checked: bool = True
+    ) -> None:
         try:
             import duckdb
             import pyarrow
@@ -74,6 +80,7 @@ class Database(AbstractContextManager["Database"]):
         }
         self._connection: Any = duckdb.connect(":memory:", config=closed)
         self._url = folder.url
+        self._unchecked = _hashed_parts(folder) if is_checked else {}
         self.columns: dict[str, tuple[str, ...]] = {}
         self.doubts: Counter[str] = Counter()
         """How many recordings' times are doubtful, by what is the matter (`Reading`)."""
@@ -94,6 +101,7 @@ class Database(AbstractContextManager["Database"]):
         with self._in_sentences(query):
             cursor = self._connection.cursor()  # of its own: a query would end the one before it
             self._refuse_changes(cursor, query)
+            self._require_whole(_named(query))
             reader = _reader(cursor.sql(query), rows)
         batches = self._guarded(reader, query)
         return self._pyarrow.RecordBatchReader.from_batches(reader.schema, batches)
@@ -121,6 +129,7 @@ class Database(AbstractContextManager["Database"]):
         calibrated = bool(folder.header.get("calibrated"))
         sources = {t: _source(t, paths, calibrated) for t, paths in parts.items()}
         if clock is not None:
+            self._require_whole(["recordings"])
             self._add_clock(sources["recordings"], clock)
         for table, source in sources.items():
             run(f"CREATE VIEW {table} AS {_with_times(table, source, clock is not None)}")
@@ -132,6 +141,22 @@ class Database(AbstractContextManager["Database"]):
             run(f"SET {name} = {value}")
         for table in TABLES:
             self.columns[table] = tuple(self._connection.sql(f"FROM {table}").columns)
+
+    def _require_whole(self, tables: Iterable[str]) -> None:
+        """Compare the parts of these tables, once. Raises DamagedResultsError."""
+        from oido.batch.commit_log import DamagedResultsError
+        from oido.batch.parquet_parts import trouble_of
+        from oido.batch.storage import storage_of
+
+        for table in tables:
+            for part in self._unchecked.get(table, ()):
+                if trouble := trouble_of(storage_of(self._url), part):
+                    raise DamagedResultsError(
+                        f"the results cannot be read ({part.path} {trouble}); if a run is writing "
+                        f"there, try again, or else say `oido batch verify {self._url} --repair`, "
+                        "or read them as they are with --unchecked"
+                    )
+            self._unchecked.pop(table, None)
 
     def _reachable(self, paths: Sequence[str]) -> list[str]:
         """The paths as DuckDB calls them; those behind a protocol are read through fsspec."""
@@ -191,6 +216,8 @@ class Database(AbstractContextManager["Database"]):
     @contextmanager
     def _in_sentences(self, query: str = "") -> Iterator[None]:
         """DuckDB's errors as ours; those about columns name the columns there are."""
+        from oido.batch.commit_log import DamagedResultsError
+
         duckdb = self._duckdb
         try:
             yield
@@ -206,7 +233,8 @@ class Database(AbstractContextManager["Database"]):
             # Names of columns that are no text any more: not even an error of DuckDB's.
             is_ours |= not isinstance(error, (duckdb.Error, self._pyarrow.ArrowException))
             if is_ours or isinstance(error, duckdb.IOException):
-                raise OidoError(
+                kind = OidoError if "://" in self._url else DamagedResultsError
+                raise kind(
                     f"the results cannot be read ({_sentence(error)}); if a run is writing there, "
                     f"try again, or else say `oido batch verify {self._url}`"
                 ) from error
@@ -269,10 +297,27 @@ def _sentence(error: Exception) -> str:
 
 
 def _available(columns: Mapping[str, Sequence[str]], query: str) -> str:
-    named = [table for table in columns if re.search(rf"\b{table}\b", query, re.IGNORECASE)]
+    named = _named(query) if columns else []
     if not named:
         return f"the tables are {', '.join(columns)}"
     return "; ".join(f"{table} has the columns {', '.join(columns[table])}" for table in named)
+
+
+def _named(query: str) -> list[str]:
+    """The tables whose names are in a query."""
+    return [table for table in TABLES if re.search(rf"\b{table}\b", query, re.IGNORECASE)]
+
+
+def _hashed_parts(folder: ResultsFolder) -> dict[str, list[Part]]:
+    """By table, the parts that can be compared: not those of versions before, which have no hash,
+    nor those in a store, which compares its own checksums and would send all of each part."""
+    from oido.batch.storage import is_remote
+
+    parts: dict[str, list[Part]] = {}
+    for part in () if is_remote(folder.url) else folder.live:
+        if part.sha256:
+            parts.setdefault(part.table, []).append(part)
+    return parts
 
 
 def _nodes(tree: Any) -> set[str]:

@@ -55,6 +55,8 @@ class Results(AbstractContextManager["Results"]):
     url: a path, or any URL that fsspec knows. clock: how the times of recordings are found; None
     leaves times out. Tables are pyarrow's; their columns are those of the run, and when each row
     began, in UTC: ``start_at``, in recordings ``recorded_at`` and ``time_from`` (see `Clock`).
+    is_checked: parts in a folder on this machine are compared with the ledger before they are
+    read, and one that is not as it was written is a DamagedResultsError; False reads it as it is.
 
     Raises OptionError for what is not a results folder, MissingExtraError without
     ``oido[archive]``. Use it as a context manager, or call ``close``.
@@ -64,7 +66,13 @@ class Results(AbstractContextManager["Results"]):
             counts = results.sql("select label, count(*) from events group by label")
     """
 
-    def __init__(self, url: str, clock: Clock | None = Clock()) -> None:  # noqa: B008 (frozen)
+    def __init__(
+        self,
+        url: str,
+        clock: Clock | None = Clock(),  # noqa: B008 (frozen)
+        *,
+        is_checked: bool = True,
+    ) -> None:
         from oido.batch.commit_log import read_folder
 
         folder = read_folder(url)
@@ -74,7 +82,7 @@ class Results(AbstractContextManager["Results"]):
         self.damaged = sum(unit["state"] == "damaged" for unit in folder.units.values())
         """How many recordings have rows that were damaged, and have not been heard again yet."""
         self.clock = clock
-        self._database = Database(folder, clock)
+        self._database = Database(folder, clock, is_checked=is_checked)
 
     @property
     def calibrated(self) -> bool:

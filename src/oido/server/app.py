@@ -161,6 +161,7 @@ class _Endpoints:
             "Oido-Duration": f"{answer.duration:.6f}",
             "Oido-Windows": str(answer.windows),
             "Oido-Damaged-Packets": str(answer.damaged_packets),
+            "Oido-Gaps-Seconds": f"{answer.gaps_seconds:.6f}",
         }
         return FileResponse(rows, 200, headers)
 
@@ -237,5 +238,10 @@ def _failed(answer: PoolAnswer, rows: AnswerFile) -> Response:
     if kind == "LimitError" or not answer.windows or not rows.is_list:
         raise problem
     # Rows before the damage are kept, as `oido classify` keeps them.
-    body = {**problem.body(), "duration": round(answer.duration, 6)}
+    body = {
+        **problem.body(),
+        "duration": round(answer.duration, 6),
+        "damaged_packets": answer.damaged_packets,
+        "gaps_seconds": round(answer.gaps_seconds, 6),
+    }
     return FileResponse(rows, problem.status, around=around_member(body, "rows"))

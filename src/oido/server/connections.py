@@ -105,12 +105,15 @@ class Crowd:
 def _address_of(transport: asyncio.Transport) -> str:
     """A client's address; of IPv6 the network, as one host has all addresses of one."""
     peer = transport.get_extra_info("peername")
-    if not isinstance(peer, tuple):
-        return ""
+    return address_of_host(str(peer[0])) if isinstance(peer, tuple) else ""
+
+
+def address_of_host(host: str) -> str:
+    """The same of a host as sockets name it."""
     try:
-        address = ipaddress.ip_address(str(peer[0]).partition("%")[0])
+        address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
-        return str(peer[0])
+        return host
     if isinstance(address, ipaddress.IPv4Address):
         return str(address)
     if address.ipv4_mapped is not None:

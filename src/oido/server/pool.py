@@ -35,6 +35,7 @@ class PoolAnswer(NamedTuple):
     duration: float
     windows: int
     damaged_packets: int
+    gaps_seconds: float
     failure: Sequence[str] | None
 
 

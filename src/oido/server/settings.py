@@ -47,6 +47,11 @@ class Limits:
     drain_seconds: float = 15.0
     worker_bytes: int = 4 << 30
 
+    @property
+    def address_streams(self) -> int:
+        """Of one client address: a quarter of the streams is left to others."""
+        return self.streams - self.streams // 4
+
     def __post_init__(self) -> None:
         for name in (entry.name for entry in fields(self)):
             if not getattr(self, name) > 0:

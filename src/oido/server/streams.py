@@ -6,12 +6,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from oido.errors import OidoError
 from oido.server.access import Access
+from oido.server.connections import address_of_host
 from oido.server.metrics import ServerMetrics
 from oido.server.model_store import ModelStore
 from oido.server.problems import Problem, problem_of
@@ -39,6 +41,7 @@ class Streams:
         self._access, self._metrics = access, metrics
         self._sessions: set[Session] = set()
         self._n_open = 0
+        self._n_of_address: Counter[str] = Counter()
         self._draining = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -75,7 +78,14 @@ class Streams:
             raise Problem.busy("the server is being stopped")
         if self._n_open >= self._limits.streams:
             raise Problem.busy(f"all {self._limits.streams} streams are taken; try again later")
+        address = address_of_host(socket.client.host) if socket.client else ""
+        if self._n_of_address[address] >= self._limits.address_streams:
+            raise Problem.busy(
+                f"this client address has {self._limits.address_streams} streams, the most that "
+                "one may have; end one of them first"
+            )
         self._n_open += 1
+        self._n_of_address[address] += 1
         self._idle.clear()
         try:
             served = self._models.find(header.options["model"])
@@ -100,6 +110,8 @@ class Streams:
             raise problem_of(error) from error
         finally:
             self._n_open -= 1
+            self._n_of_address[address] -= 1
+            self._n_of_address += Counter()  # forgets those that have none
             if not self._n_open:
                 self._idle.set()
 

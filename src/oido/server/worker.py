@@ -7,7 +7,7 @@ server. The first object in is a ``Setup``; then come ``Job``s, until the input 
 
 - ``READY`` or ``FATAL`` (JSON: kind, reason; and the worker ends), once;
 - for each job: ``ROWS`` (pieces of the JSON text that `oido classify --format json` would write)
-  any number of times, then ``DONE`` (JSON: duration, windows, damaged_packets, failure, or null).
+  any number of times, then ``DONE`` (JSON: the members of `oido.server.pool.PoolAnswer`).
 """
 
 from __future__ import annotations
@@ -130,6 +130,7 @@ class _Worker:
             "duration": summary.duration,
             "windows": summary.windows,
             "damaged_packets": summary.damaged_packets,
+            "gaps_seconds": summary.gaps_seconds,
             "failure": failure and [failure.kind, failure.reason],
         }
 

@@ -110,6 +110,12 @@ class Demuxer:
         self.container: str = self._container.format.name
         self.format = f"{self.container} {self._stream.codec_context.name}"
 
+    @property
+    def size_bytes(self) -> int | None:
+        """What its server said, None if nothing."""
+        size: int = self._container.size
+        return size if size >= 0 else None
+
     def blocks(self) -> Iterator[Decoded]:
         """What is decoded, in order, once; it ends where the source ends.
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTML pages from this folder's templates in one style: light and dark, on a phone too.
 
-Every value is escaped when a template is rendered, because labels and file names come from
-strangers. The pages load nothing and run no script.
+Every value is escaped when a template is rendered, control characters, too, because labels and file
+names come from strangers. The pages load nothing and run no script.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from oido._version import __version__
 from oido.errors import needs_extra
+from oido.paths import escape_controls
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -42,10 +43,24 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=_without_controls,
     )
     made.globals["version"] = __version__
-    made.filters.update(data_uri=_data_uri, number=number)
+    made.filters.update(data_uri=_data_uri, number=number, lines=_lines)
     return made
+
+
+def _without_controls(value: object) -> object:
+    """Text as pages may show it; names of files may hold anything. Elements stay as they are."""
+    is_text = isinstance(value, str) and not hasattr(value, "__html__")
+    return escape_controls(str(value)) if is_text else value
+
+
+def _lines(text: str) -> str:
+    """The same for a text of several lines."""
+    from markupsafe import escape
+
+    return escape(escape_controls(str(text), kept="\n\t"))
 
 
 def number(value: float) -> str:
