@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from oido.errors import OptionError
 from oido.options import OPTIONS, check
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from oido.arrays import F64
 
 
@@ -214,6 +216,23 @@ class Detection:
             check(name, getattr(self, name))
         for label, value in self.thresholds:
             check("threshold", value, f"threshold of {label!r}")
+
+    @classmethod
+    def of(
+        cls, thresholds: Mapping[str, float] | None = None, **options: Unpack[EventOptions]
+    ) -> Detection:
+        """From the arguments of Python's users. Raises OptionError."""
+        return cls(**options, thresholds=tuple((thresholds or {}).items()))
+
+
+class EventOptions(TypedDict, total=False):
+    """The options of a `Detection` that are numbers, for those who only hand them on."""
+
+    threshold: float | None
+    off_ratio: float
+    min_duration: float
+    merge_gap: float
+    unknown: bool
 
 
 @dataclass(frozen=True)

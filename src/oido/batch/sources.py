@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
-from oido.batch.storage import filesystem_of, is_remote
+from oido.batch.storage import is_remote
 from oido.batch.units import Source, escaped_name, raw_name
 from oido.dialects import decode_text, split_lines, table_lines
 from oido.errors import OptionError, needs_extra
@@ -29,6 +29,8 @@ from oido.paths import (
     respelled_note,
     walk,
 )
+from oido.signal.decode.opening import is_address
+from oido.signal.decode.remote import filesystem_of
 
 _LISTS = (".txt", ".csv", ".tsv", ".parquet", ".m3u", ".m3u8")
 _COLUMNS = ("file", "path")
@@ -74,6 +76,9 @@ class _Search:
 
     def recordings(self, path: str, *, is_listed: bool = False) -> list[Recording]:
         """Those of a path that were not found before; an entry of a list fails by itself."""
+        if is_address(path):
+            name = posixpath.basename(urlsplit(path).path) or "recording"
+            return [Recording(path, name)] if self.is_new(path, path) else []
         found = path if path == "-" else self.names.find(path)
         root, files = os.path.dirname(path), [(path, self._real(path))]
         if found is not None and os.path.isdir(found):

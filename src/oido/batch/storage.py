@@ -16,7 +16,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from oido.errors import MissingExtraError, OidoError, OptionError, OutputError, needs_extra
+from oido.errors import OidoError, OptionError, OutputError
+from oido.signal.decode.remote import filesystem_of
 from oido.writers.atomic import write_atomically
 
 
@@ -47,20 +48,6 @@ class FileFacts(NamedTuple):
 def is_remote(path: str) -> bool:
     """Whether this is a URL rather than a path."""
     return "://" in path and not path.startswith("file://")
-
-
-def filesystem_of(url: str) -> Any:
-    """The fsspec file system of a URL. Raises MissingExtraError or OptionError."""
-    protocol = url.split("://", 1)[0]
-    with needs_extra("URLs need fsspec; install it with: pip install 'oido[archive]'"):
-        import fsspec
-    try:
-        # Not cached: a store that was listed once must be seen as it is now.
-        return fsspec.filesystem(protocol, skip_instance_cache=True, use_listings_cache=False)
-    except ImportError as error:
-        raise MissingExtraError(f"{protocol}:// needs another package: {error}") from error
-    except ValueError as error:
-        raise OptionError(f"{url}: nobody here knows {protocol}:// ({error})") from error
 
 
 def storage_of(url: str, run_id: str = "") -> Storage:

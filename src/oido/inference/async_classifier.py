@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from oido.errors import OptionError
-from oido.inference.async_io import AnySource, SampleSource, StreamWindow, WindowQueue, open_source
+from oido.inference.async_io import AnySource, SampleSource, WindowQueue, open_source
 from oido.inference.block import Block
 from oido.inference.classifier import AudioClassifier
+from oido.inference.live_stream import StreamWindow
 from oido.inference.result import ClassificationResult
 from oido.inference.scheduler import BatchScheduler, BlockSink, PushStream
 from oido.models.model import AudioModel

@@ -185,13 +185,13 @@ class ClassificationResult:
         per-label values that replace ``threshold``. unknown: of a taught model, stretches unlike
         all that it was taught, too, with the label "unknown" and the index -1.
         """
-        detection = Detection(
-            threshold,
-            off_ratio,
-            min_duration,
-            merge_gap,
-            tuple((thresholds or {}).items()),
-            unknown,
+        detection = Detection.of(
+            thresholds,
+            threshold=threshold,
+            off_ratio=off_ratio,
+            min_duration=min_duration,
+            merge_gap=merge_gap,
+            unknown=unknown,
         )
         detector = self._postprocessor.detector(
             self._prediction.windowing, self._prediction.image_samples, detection

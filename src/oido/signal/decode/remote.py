@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recordings that lie at an address: fetched whole, then read as any file (fsspec)."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+from oido.errors import AudioNotFoundError, MissingExtraError, OidoError, OptionError, needs_extra
+
+_FETCHED_BYTES = 1 << 20
+_MOST_UNANNOUNCED_BYTES = 4 << 30
+"""Of a recording whose server does not say how long it is, and perhaps never ends."""
+
+_NOT_THERE = (404, 410)
+
+
+def filesystem_of(url: str) -> Any:
+    """The fsspec file system of a URL. Raises MissingExtraError or OptionError."""
+    protocol = url.split("://", 1)[0].lower()
+    with needs_extra("URLs need fsspec; install it with: pip install 'oido[archive]'"):
+        import fsspec
+    try:
+        # Not cached: a store that was listed once must be seen as it is now.
+        return fsspec.filesystem(protocol, skip_instance_cache=True, use_listings_cache=False)
+    except ImportError as error:
+        raise MissingExtraError(f"{protocol}:// needs another package: {error}") from error
+    except ValueError as error:
+        raise OptionError(f"{url}: nobody here knows {protocol}:// ({error})") from error
+
+
+def fetch(url: str, path: str, name: str, size: int | None = None) -> None:
+    """Copy what is at a URL to a file. Raises AudioNotFoundError, which calls it ``name``.
+
+    size: in bytes, 0 where nobody knows, or None: to be asked for.
+    """
+    files = filesystem_of(url)
+    with store_errors(name):
+        if size is None:
+            size = files.info(url).get("size")
+        if size:
+            files.get_file(url, path)
+            return
+        with files.open(url, "rb") as remote, open(path, "wb") as local:
+            # fsspec's stream of a web server keeps its answer as ``r``.
+            headers = getattr(getattr(remote, "r", None), "headers", {})
+            if any(header.lower().startswith("icy-") for header in headers):
+                raise AudioNotFoundError(
+                    f"{name}: is a radio station, which has no end; listen to it: oido listen"
+                )
+            while piece := remote.read(_FETCHED_BYTES):
+                local.write(piece)
+                if local.tell() > _MOST_UNANNOUNCED_BYTES:
+                    most = f"{_MOST_UNANNOUNCED_BYTES >> 30} GiB"
+                    raise AudioNotFoundError(
+                        f"{name}: has no announced length, and more than {most}; "
+                        "save it to a file first"
+                    )
+
+
+@contextlib.contextmanager
+def store_errors(name: str) -> Iterator[None]:
+    """Any error of a store becomes one of the recording, which it calls ``name``."""
+    try:
+        yield
+    except OidoError:
+        raise
+    except Exception as error:
+        # fsspec calls whatever a web server says that a file is not found.
+        cause = error
+        if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, Exception):
+            cause = error.__cause__
+        status = getattr(cause, "status", None)
+        if isinstance(cause, FileNotFoundError) or status in _NOT_THERE:
+            raise AudioNotFoundError(f"{name}: no such file") from error
+        reason = str(cause) or type(cause).__name__
+        if status is not None:
+            reason = f"{status} {getattr(cause, 'message', '')}".strip()
+        raise AudioNotFoundError(f"{name}: cannot be fetched ({reason})") from error
+
+
+class FetchedFile(io.FileIO):
+    """A recording from an address, on disk until it is closed. Raises AudioNotFoundError."""
+
+    def __init__(self, url: str) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="oido-")
+        path = os.path.join(self._folder.name, "recording")
+        try:
+            fetch(url, path, url)
+            super().__init__(path)
+        except BaseException:
+            self._folder.cleanup()
+            raise
+
+    def close(self) -> None:
+        """Remove it, too."""
+        super().close()
+        self._folder.cleanup()
