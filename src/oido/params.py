@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 DEFAULT_THRESHOLD = 0.2
 """Of events, where neither the caller nor the model has another."""
 
+DEFAULT_TOP = 5
+"""Rows of each window, frame or clip, where nobody says how many or from which score on."""
+
 LEVELS_PER_SECOND = 50
 """Of the levels by which events find their edges."""
 

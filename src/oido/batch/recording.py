@@ -25,6 +25,7 @@ from oido.inference.classifier import AudioClassifier
 from oido.inference.detector import FrameGrid, FrameScores
 from oido.inference.embedder import l2_normalized
 from oido.inference.pipeline import WindowStream
+from oido.inference.postprocess import category_row, event_row, strength
 from oido.models.model import AudioModel
 from oido.signal.decode import AudioInfo, AudioReader, open_audio
 from oido.signal.decode.remote import fetch, filesystem_of, store_errors
@@ -79,8 +80,7 @@ class RowMaker:
         return []
 
     def _row(self, start: float, end: float, c: Category) -> Row:
-        label = c.display_name
-        return Row(self._file, self._channel, start, end, label, c.index, c.score, c.probability)
+        return category_row(self._file, self._channel, start, end, c)
 
 
 def row_maker(plan: Plan, classifier: AudioClassifier, file: str, channel: int | None) -> RowMaker:
@@ -106,13 +106,9 @@ class _EventRows(RowMaker):
         events = self._events + self._detector.flush(n_samples)
         self.unknown_stretches = self._detector.n_unknown
         if self._top is not None:
-            events = sorted(events, key=_strength, reverse=True)[: self._top]
+            events = sorted(events, key=strength, reverse=True)[: self._top]
         events.sort(key=lambda e: (e.start_time, e.label_index))
         return [event_row(self._file, self._channel, event) for event in events]
-
-
-def _strength(event: Event) -> float:
-    return event.score if event.probability is None else event.probability
 
 
 class _WindowRows(RowMaker):
@@ -215,13 +211,6 @@ class _EmbeddingRows(RowMaker):
             return []
         end = n_samples / self._windowing.sample_rate_hz
         return [EmbeddingRow(self._file, self._channel, 0.0, end, self._finish(self._mean.flush()))]
-
-
-def event_row(file: str, channel: int | None, event: Event) -> Row:
-    """The row of an event."""
-    e = event
-    times = e.start_time, e.end_time
-    return Row(file, channel, *times, e.display_name, e.label_index, e.score, e.probability, e.also)
 
 
 class UnknownJudge:

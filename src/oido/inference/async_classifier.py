@@ -59,6 +59,10 @@ class AsyncAudioClassifier:
         self._decoding = asyncio.Semaphore(_RECORDINGS_PER_THREAD * self._jobs)
         self._open: set[PushStream] = set()
 
+    def __repr__(self) -> str:
+        state = "not open" if self._scheduler is None else f"{len(self._open)} streams open"
+        return f"<AsyncAudioClassifier {self._classifier.model.name}: {state}>"
+
     @property
     def labels(self) -> tuple[str, ...]:
         """The classes, in the order of the score columns."""
@@ -112,6 +116,7 @@ class AsyncAudioClassifier:
             whole.blocks_so_far,
             gaps,
             (*samples.notes, *stream.sums.findings(samples.info.sample_rate_hz, gaps)),
+            channel,
         )
 
     async def stream(

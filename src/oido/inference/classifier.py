@@ -119,6 +119,10 @@ class AudioClassifier:
         except ModelFormatError as error:
             raise ModelFormatError(f"{model.path}: {error}") from error
 
+    def __repr__(self) -> str:
+        hop = self.windowing.hop_seconds
+        return f"<AudioClassifier {self.model.name}: {len(self.labels)} labels, hop {hop:g} s>"
+
     @property
     def labels(self) -> tuple[str, ...]:
         """The classes, in the order of the score columns."""
@@ -145,7 +149,7 @@ class AudioClassifier:
         gaps = stream.gaps_seconds
         found = (*stream.notes, *stream.sums.findings(stream.info.sample_rate_hz, gaps))
         return self.result_of(
-            stream.info, stream.n_samples, stream.damaged_packets, blocks, gaps, found
+            stream.info, stream.n_samples, stream.damaged_packets, blocks, gaps, found, channel
         )
 
     def result_of(
@@ -156,6 +160,7 @@ class AudioClassifier:
         blocks: Sequence[Block],
         gaps_seconds: float = 0.0,
         findings: tuple[str, ...] = (),
+        channel: Channel = "mix",
     ) -> ClassificationResult:
         """The result of a source that is over; blocks: with the scores of all heads."""
         prediction = Prediction(
@@ -169,6 +174,7 @@ class AudioClassifier:
             damaged_packets,
             gaps_seconds,
             findings,
+            None if channel == "mix" else channel,
         )
         return ClassificationResult(prediction, self._postprocessors, self.postprocessor.head.name)
 

@@ -76,6 +76,9 @@ class Results(AbstractContextManager["Results"]):
         self.clock = clock
         self._database = Database(folder, clock)
 
+    def __repr__(self) -> str:
+        return f"<Results {self.url}: tables {', '.join(TABLES)}>"
+
     @property
     def calibrated(self) -> bool:
         """Whether rows have a probability beside their score."""
