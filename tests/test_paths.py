@@ -12,7 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oido.paths import NameFinder, below_passed_over, is_link_back, is_passed_over, walk
+from oido.errors import MissingExtraError, OptionError
+from oido.paths import (
+    NameFinder,
+    below_passed_over,
+    filesystem_of,
+    is_address,
+    is_link_back,
+    is_passed_over,
+    walk,
+)
 
 
 def plant(root: Path, *names: str) -> Path:
@@ -177,3 +186,24 @@ def test_any_name_that_exists_is_that_file(name: str, form: str, case: object) -
             assert NameFinder().find(f"{folder}/{asked}") == f"{folder}/{there}"
         asked = case(there)  # type: ignore[operator]
         assert NameFinder().find(f"{folder}/{asked}") in (f"{folder}/{there}", None)
+
+
+def test_an_address_is_what_begins_so_and_is_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert is_address("https://x.org/a.wav")
+    assert is_address("HTTP://x.org")
+    for path in ("s3://bucket/a.wav", "http:a.wav", "a/https://x.org/a.wav", "", "file:///a.wav"):
+        assert not is_address(path)
+    (tmp_path / "http:" / "x.org").mkdir(parents=True)
+    (tmp_path / "http:" / "x.org" / "a.wav").touch()
+    assert not is_address("http://x.org/a.wav")
+
+
+def test_protocols_that_nobody_knows() -> None:
+    pytest.importorskip("fsspec", reason="addresses need oido[archive]")
+    with pytest.raises(OptionError, match="nobody here knows gopher://"):
+        filesystem_of("gopher://x/y")
+    with pytest.raises(MissingExtraError, match="dropbox:// needs another package"):
+        filesystem_of("dropbox://x/y")

@@ -4,16 +4,20 @@
 A name is looked for as it stands, then with the separators of Windows, in another Unicode form (as
 macOS writes names) and with other letter case, if only one file can be meant. Folders are walked
 past what other programs keep there: trash, versions, copies of what a system needs. Links are
-followed once.
+followed once. An address is what begins as one and is no file; its file system is fsspec's.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+from oido.errors import MissingExtraError, OptionError, needs_extra
 
 _NOT_OF_USERS = frozenset(
     {
@@ -284,3 +288,26 @@ def respelled_note(found: dict[str, str]) -> list[str]:
 def _some(names: Sequence[str], shown: int = 3) -> str:
     more = f", and {len(names) - shown} more" if len(names) > shown else ""
     return ", ".join(names[:shown]) + more
+
+
+ADDRESS = re.compile("https?://", re.IGNORECASE)
+"""How an address of the web begins."""
+
+
+def is_address(path: str) -> bool:
+    """Whether this is an address of the web; what exists under that name is a file."""
+    return ADDRESS.match(path) is not None and not os.path.exists(path)
+
+
+def filesystem_of(url: str) -> Any:
+    """The fsspec file system of a URL. Raises MissingExtraError or OptionError."""
+    protocol = url.split("://", 1)[0].lower()
+    with needs_extra("URLs need fsspec; install it with: pip install 'oido[archive]'"):
+        import fsspec
+    try:
+        # Not cached: a store that was listed once must be seen as it is now.
+        return fsspec.filesystem(protocol, skip_instance_cache=True, use_listings_cache=False)
+    except ImportError as error:
+        raise MissingExtraError(f"{protocol}:// needs another package: {error}") from error
+    except ValueError as error:
+        raise OptionError(f"{url}: nobody here knows {protocol}:// ({error})") from error

@@ -27,8 +27,9 @@ from oido.inference.embedder import l2_normalized
 from oido.inference.pipeline import WindowStream
 from oido.inference.postprocess import category_row, event_row, strength
 from oido.models.model import AudioModel
+from oido.paths import filesystem_of
 from oido.signal.decode import AudioInfo, AudioReader, open_audio
-from oido.signal.decode.remote import fetch, filesystem_of, store_errors
+from oido.signal.decode.remote import fetch, store_errors
 from oido.signal.mixing import Channel
 from oido.types import AnyRow, Category, EmbeddingRow, Event, FrameRow, Row
 

@@ -24,13 +24,13 @@ from oido.params import AUDIO_SUFFIXES
 from oido.paths import (
     NameFinder,
     below_passed_over,
+    filesystem_of,
+    is_address,
     passed_over_note,
     repeated_note,
     respelled_note,
     walk,
 )
-from oido.signal.decode.opening import is_address
-from oido.signal.decode.remote import filesystem_of
 
 _LISTS = (".txt", ".csv", ".tsv", ".parquet", ".m3u", ".m3u8")
 _COLUMNS = ("file", "path")

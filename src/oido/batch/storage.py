@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from oido.errors import OidoError, OptionError, OutputError
-from oido.signal.decode.remote import filesystem_of
+from oido.paths import filesystem_of
 from oido.writers.atomic import write_atomically
 
 

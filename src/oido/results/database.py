@@ -136,7 +136,7 @@ class Database(AbstractContextManager["Database"]):
     def _reachable(self, paths: Sequence[str]) -> list[str]:
         """The paths as DuckDB calls them; those behind a protocol are read through fsspec."""
         from oido.batch.storage import is_remote
-        from oido.signal.decode.remote import filesystem_of
+        from oido.paths import filesystem_of
 
         if not paths or not is_remote(paths[0]):
             return list(paths)

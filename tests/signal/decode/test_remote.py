@@ -13,15 +13,9 @@ import numpy as np
 import pytest
 
 import oido
-from oido.errors import (
-    AudioError,
-    AudioNotFoundError,
-    MissingExtraError,
-    OptionError,
-    UnknownFormatError,
-)
+from oido.errors import AudioError, AudioNotFoundError, UnknownFormatError
 from oido.signal.decode import open_audio
-from oido.signal.decode.remote import FetchedFile, fetch, filesystem_of
+from oido.signal.decode.remote import FetchedFile, fetch
 
 ROOT = Path(__file__).parents[3]
 STREET = (ROOT / "examples" / "street.flac").read_bytes()
@@ -140,10 +134,3 @@ def test_a_recording_without_end_is_given_up(
     monkeypatch.setattr("oido.signal.decode.remote._MOST_UNANNOUNCED_BYTES", 1_000)
     with pytest.raises(AudioNotFoundError, match="has no announced length"):
         fetch(f"{site}/without-length.flac", str(tmp_path / "a"), "a")
-
-
-def test_protocols_that_nobody_knows() -> None:
-    with pytest.raises(OptionError, match="nobody here knows gopher://"):
-        filesystem_of("gopher://x/y")
-    with pytest.raises(MissingExtraError, match="dropbox:// needs another package"):
-        filesystem_of("dropbox://x/y")

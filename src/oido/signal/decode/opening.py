@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import re
 import sys
 import tempfile
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
@@ -22,6 +21,7 @@ from oido.errors import (
     InvalidSamplesError,
     UnknownFormatError,
 )
+from oido.paths import ADDRESS, is_address
 from oido.signal.decode.chained import ChainedReader, FilePart, ogg_links
 from oido.signal.decode.pyav_reader import PyAvReader
 from oido.signal.decode.readers import (
@@ -39,7 +39,6 @@ from oido.signal.decode.soundfile_reader import SAMPLE_ENCODINGS, SoundFileReade
 
 _Opener = Callable[[str | IO[bytes], str], AudioReader]
 
-_ADDRESS = re.compile("https?://", re.IGNORECASE)
 _SPOOL_BYTES = 64 << 20
 _HEAD_BYTES = 16
 _LOOK_BYTES = 4096
@@ -78,18 +77,13 @@ def open_audio(source: AudioSource, sample_rate: int | None = None) -> AudioRead
     )
 
 
-def is_address(path: str) -> bool:
-    """Whether this is an address of the web; what exists under that name is a file."""
-    return _ADDRESS.match(path) is not None and not os.path.exists(path)
-
-
 def _knows_its_rate(source: object) -> bool:
     files = (str, os.PathLike, bytes, bytearray, memoryview)
     return isinstance(source, files) or hasattr(source, "read")
 
 
 def _open_path(path: str) -> AudioReader:
-    if is_address(path):
+    if ADDRESS.match(path) and is_address(path):
         from oido.signal.decode.remote import FetchedFile
 
         return _open_stream(FetchedFile(path), path)

@@ -8,29 +8,15 @@ import io
 import os
 import tempfile
 from collections.abc import Iterator
-from typing import Any
 
-from oido.errors import AudioNotFoundError, MissingExtraError, OidoError, OptionError, needs_extra
+from oido.errors import AudioNotFoundError, OidoError
+from oido.paths import filesystem_of
 
 _FETCHED_BYTES = 1 << 20
 _MOST_UNANNOUNCED_BYTES = 4 << 30
 """Of a recording whose server does not say how long it is, and perhaps never ends."""
 
 _NOT_THERE = (404, 410)
-
-
-def filesystem_of(url: str) -> Any:
-    """The fsspec file system of a URL. Raises MissingExtraError or OptionError."""
-    protocol = url.split("://", 1)[0].lower()
-    with needs_extra("URLs need fsspec; install it with: pip install 'oido[archive]'"):
-        import fsspec
-    try:
-        # Not cached: a store that was listed once must be seen as it is now.
-        return fsspec.filesystem(protocol, skip_instance_cache=True, use_listings_cache=False)
-    except ImportError as error:
-        raise MissingExtraError(f"{protocol}:// needs another package: {error}") from error
-    except ValueError as error:
-        raise OptionError(f"{url}: nobody here knows {protocol}:// ({error})") from error
 
 
 def fetch(url: str, path: str, name: str, size: int | None = None) -> None:
