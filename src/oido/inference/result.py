@@ -17,14 +17,6 @@ from oido.events.aggregation import Aggregator
 from oido.inference.block import Block, transformed
 from oido.inference.detector import FrameGrid, FrameScores
 from oido.inference.postprocess import HeadPostprocessor, category_row, event_row, strength
-from oido.inference.result_plot import Sound, draw_result
-from oido.inference.result_tables import (
-    dicts_of,
-    frame_of_rows,
-    frame_of_scores,
-    result_html,
-    save_rows,
-)
 from oido.models.model import Novelty
 from oido.options import OPTIONS, check
 from oido.params import DEFAULT_TOP, Detection, EventOptions, Windowing
@@ -271,11 +263,10 @@ class ClassificationResult:
         **options: Unpack[EventOptions],
     ) -> dict[str, Any]:
         """The recording, the best ``top`` labels of all of it, and its events, as JSON has them."""
+        from oido.inference.result_tables import dicts_of
+
         calibrated = self.probabilities is not None
-        rows = {
-            "clip": self.rows("clip", top),
-            "events": self.rows(thresholds=thresholds, **options),
-        }
+        events = self.rows(thresholds=thresholds, **options)
         return {
             **dict(zip(("file", "channel"), self._place)),
             "duration": self.duration,
@@ -287,7 +278,8 @@ class ClassificationResult:
             "findings": list(self.findings),
             "unknown": self.is_unknown,
             "scores": "raw model outputs, 0..1; not probabilities",
-            **{level: dicts_of(found, calibrated) for level, found in rows.items()},
+            "clip": dicts_of(self.rows("clip", top), calibrated),
+            "events": dicts_of(events, calibrated),
         }
 
     def to_dataframe(
@@ -302,6 +294,8 @@ class ClassificationResult:
         Of `rows`, with the columns of every table of oido; or "scores" (of windows) and
         "framewise_scores": a column for each label, the index ``start_time``.
         """
+        from oido.inference.result_tables import frame_of_rows, frame_of_scores
+
         if level == "scores" or level == "framewise_scores":  # noqa: PLR1714 (narrows its type)
             if top is not None or options or thresholds:
                 raise OptionError(f"{level} has the raw scores of all labels, and no other options")
@@ -335,6 +329,8 @@ class ClassificationResult:
 
         if level is not None:
             OPTIONS["level"].read(level)
+        from oido.inference.result_tables import save_rows
+
         return save_rows(
             os.fspath(path),
             level,
@@ -360,6 +356,8 @@ class ClassificationResult:
         labels: which; None: those of the events. thresholds, options: of ``events``. Returns a
         ``matplotlib.figure.Figure`` (extra ``oido[plot]``).
         """
+        from oido.inference.result_plot import Sound, draw_result
+
         postprocessor = self._postprocessor
         if labels is not None and (isinstance(labels, str) or not labels):
             example = [labels] if labels else ["Dog"]
@@ -388,6 +386,8 @@ class ClassificationResult:
         return name, self._prediction.channel
 
     def _repr_html_(self) -> str:
+        from oido.inference.result_tables import result_html
+
         title = f"{self.info.name}: {self.duration:.2f} s, {len(self.scores)} windows"
         return result_html(title, self.events(), calibrated=self.probabilities is not None)
 
