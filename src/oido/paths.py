@@ -308,6 +308,7 @@ def filesystem_of(url: str) -> Any:
         # Not cached: a store that was listed once must be seen as it is now.
         return fsspec.filesystem(protocol, skip_instance_cache=True, use_listings_cache=False)
     except ImportError as error:
-        raise MissingExtraError(f"{protocol}:// needs another package: {error}") from error
+        cure = "; pip install 'oido[archive]'" if protocol in ("http", "https") else ""
+        raise MissingExtraError(f"{protocol}:// needs another package: {error}{cure}") from error
     except ValueError as error:
         raise OptionError(f"{url}: nobody here knows {protocol}:// ({error})") from error

@@ -137,8 +137,10 @@ class AudioClassifier:
     ) -> ClassificationResult:
         """Hear one recording to its end.
 
-        source: a path ("-" is standard input), encoded bytes, a binary file object, or an array
-            [n] or [n, channels] of int16, int32 or float with its ``sample_rate`` in Hz.
+        source: a path ("-" is standard input), an address (https://…, extra ``oido[archive]``),
+            encoded bytes, a binary file object, or an array [n] or [n, channels] of int16, int32
+            or float with its ``sample_rate`` in Hz; also in chunks, as a list, a generator or an
+            iterator of such arrays.
         channel: "mix" (the mean of all) or a channel number from 0.
 
         Memory grows by 12 kB per window (at the default hop 16 MB per hour for scores, 47 MB for

@@ -240,10 +240,11 @@ class ClassificationResult:
             events.sort(key=lambda e: (e.start_time, e.label_index))
             return [event_row(*place, event) for event in events]
         if options or thresholds:
-            raise OptionError(f"{', '.join(options) or 'thresholds'}: only for events, not {level}")
+            what = ", ".join(options) or "thresholds"
+            raise OptionError(f"{what}: only for events; a classifier's score_threshold is for all")
         selector = self._postprocessor.selector
         chosen = selector.selection
-        if top is None and chosen.max_results is None and chosen.score_threshold is None:
+        if top is None and (chosen.max_results, chosen.score_threshold) == (None, None):
             top = DEFAULT_TOP
         spans, scores = self.times, self.scores
         if level == "frames":

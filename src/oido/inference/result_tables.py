@@ -82,6 +82,8 @@ def save_rows(
     level: what a row is; None: events, or frames where the format has all their scores. recording:
     what is never replaced. Raises OptionError, OutputError.
     """
+    if not path:
+        raise OptionError("say which file, such as events.csv")
     arrays = FRAME_FORMAT._replace(writer=partial(FRAME_FORMAT.writer, labels=labels))
     known = (*for_spreadsheets(CALIBRATED_FORMATS if calibrated else FORMATS), arrays)
     target, record = Path(path), None

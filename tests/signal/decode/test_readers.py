@@ -172,3 +172,16 @@ def test_a_block_is_a_copy():
     block = as_block("a", samples)
     samples += 1
     assert block.tolist() == [[0.0]] * 4
+
+
+def test_an_array_of_another_library_that_cannot_be_read_is_a_sentence():
+    class OnAnotherDevice:
+        def __array__(self, dtype=None, copy=None):
+            raise RuntimeError("it is on the GPU")
+
+    for read in (
+        lambda: open_audio(OnAnotherDevice(), 16_000),
+        lambda: as_block("a", OnAnotherDevice()),
+    ):
+        with pytest.raises(InvalidSamplesError, match="it is on the GPU"):
+            read()

@@ -224,7 +224,7 @@ def as_array(source: object) -> NDArray[Any]:
     """What NumPy makes of an array, or of numbers in lists. Raises InvalidSamplesError."""
     try:
         return np.asarray(source)
-    except (ValueError, TypeError) as error:
+    except Exception as error:  # whatever a library's array raises that cannot be read here
         raise InvalidSamplesError(
             f"an array must be [samples] or [samples, channels] ({error})"
         ) from error
@@ -297,6 +297,11 @@ class ChunkReader(AudioReader):
         self._chunks = iter(chunks)
         self._first: F32 | None = None
         for number, chunk in enumerate(self._chunks):
+            if isinstance(chunk, bytes | bytearray | memoryview):
+                raise InvalidSamplesError(
+                    "<chunks>: they are bytes: of a file, join them, b''.join(chunks); of 16-bit "
+                    "PCM, make arrays of them, numpy.frombuffer(chunk, numpy.int16)"
+                )
             block = as_block(_chunk_name(number), chunk)
             self._number = number
             if block.size:
