@@ -98,6 +98,7 @@ def test_every_object_has_a_short_repr(classifier, tmp_path_factory):
         *(classifier.live(16_000), classifier.live(16_000).push(np.zeros(16_000))[0]),
         *(oido.AudioEmbedder(classifier.model), taught.head, result.info),
         oido.AudioEmbedder(classifier.model).embed(street),
+        next(iter(classifier.stream(street))),
         oido.export(classifier.model, folder / "model.tflite"),
     ]
     shown = {type(each).__name__: repr(each) for each in objects}
