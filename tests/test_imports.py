@@ -42,6 +42,7 @@ def test_errors_and_records_load_nothing_heavy(code):
     [
         ("oido.params", HEAVY),
         ("oido.models.registry", HEAVY),
+        ("oido.cli.run_pool", set(HEAVY) - {"tqdm"}),
         ("oido.models.fetch", HEAVY),
         ("oido.events.segmentation", set(HEAVY) - {"numpy"}),
         ("oido.signal.resample", {"soundfile", "av", "ai_edge_litert"}),

@@ -7,9 +7,11 @@ import ast
 import importlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import oido
+from tests.training.taught_sounds import make_sounds
 
 PUBLIC = [
     "AsyncAudioClassifier",
@@ -79,6 +81,34 @@ def test_star_import_gives_exactly_these():
 def test_other_names_are_attribute_errors(name):
     with pytest.raises(AttributeError, match=name):
         getattr(oido, name)
+
+
+def test_every_object_has_a_short_repr(classifier, tmp_path_factory):
+    """What a notebook shows of it: no address, and no list of all that is in it."""
+    pytest.importorskip("sklearn", reason="needs oido[train]")
+    folder = tmp_path_factory.mktemp("reprs")
+    street = Path(__file__).parents[1] / "examples" / "street.flac"
+    data = oido.Dataset.load(make_sounds(folder / "sounds", each=6))
+    taught = oido.train(data)
+    result = classifier.classify(street)
+    objects = [
+        *(classifier, result, taught, taught.report, data, data.clips[0], data.check()),
+        *(oido.AsyncAudioClassifier(classifier), classifier.stream(street), classifier.model),
+        *(result.top(1)[0], result.events()[0], result.windows()[0], result.rows()[0]),
+        *(classifier.live(16_000), classifier.live(16_000).push(np.zeros(16_000))[0]),
+        *(oido.AudioEmbedder(classifier.model), taught.head, result.info),
+        oido.AudioEmbedder(classifier.model).embed(street),
+        next(iter(classifier.stream(street))),
+        oido.export(classifier.model, folder / "model.tflite"),
+    ]
+    shown = {type(each).__name__: repr(each) for each in objects}
+    classes = {name for name in PUBLIC if isinstance(getattr(oido, name), type)}
+    errors = {name for name in classes if issubclass(getattr(oido, name), Exception)}
+    assert classes - errors <= set(shown)
+    for name, text in shown.items():
+        assert " object at 0x" not in text, name
+        assert "\n" not in text
+        assert len(text.replace(str(folder), "").replace(str(street.parent), "")) < 200, name
 
 
 def test_the_version_is_one_number_in_one_place():

@@ -5,19 +5,24 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from oido.errors import OptionError
 from oido.options import OPTIONS, check
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from oido.arrays import F64
 
 
 DEFAULT_THRESHOLD = 0.2
 """Of events, where neither the caller nor the model has another."""
+
+DEFAULT_TOP = 5
+"""Rows of each window, frame or clip, where nobody says how many or from which score on."""
 
 LEVELS_PER_SECOND = 50
 """Of the levels by which events find their edges."""
@@ -214,6 +219,23 @@ class Detection:
             check(name, getattr(self, name))
         for label, value in self.thresholds:
             check("threshold", value, f"threshold of {label!r}")
+
+    @classmethod
+    def of(
+        cls, thresholds: Mapping[str, float] | None = None, **options: Unpack[EventOptions]
+    ) -> Detection:
+        """From the arguments of Python's users. Raises OptionError."""
+        return cls(**options, thresholds=tuple((thresholds or {}).items()))
+
+
+class EventOptions(TypedDict, total=False):
+    """The options of a `Detection` that are numbers, for those who only hand them on."""
+
+    threshold: float | None
+    off_ratio: float
+    min_duration: float
+    merge_gap: float
+    unknown: bool
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@
 A name is looked for as it stands, then with the separators of Windows, in another Unicode form (as
 macOS writes names) and with other letter case, if only one file can be meant. Folders are walked
 past what other programs keep there: trash, versions, copies of what a system needs. Links are
-followed once.
+followed once. An address is what begins as one and is no file; its file system is fsspec's.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+from oido.errors import MissingExtraError, OptionError, needs_extra
 
 _NOT_OF_USERS = frozenset(
     {
@@ -317,3 +320,54 @@ def escape_controls(text: str, kept: str = "") -> str:
         )
 
     return _CONTROLS.sub(spell, text)
+
+
+ADDRESS = re.compile("https?://", re.IGNORECASE)
+"""How an address of the web begins."""
+
+
+def is_address(path: str) -> bool:
+    """Whether this is an address of the web; what exists under that name is a file."""
+    return ADDRESS.match(path) is not None and not os.path.exists(path)
+
+
+def filesystem_of(url: str) -> Any:
+    """The fsspec file system of a URL. Raises MissingExtraError or OptionError."""
+    protocol = url.split("://", 1)[0].lower()
+    with needs_extra("URLs need fsspec; install it with: pip install 'oido[archive]'"):
+        import fsspec
+    try:
+        # Not cached: a store that was listed once must be seen as it is now.
+        return fsspec.filesystem(protocol, skip_instance_cache=True, use_listings_cache=False)
+    except ImportError as error:
+        cure = "; pip install 'oido[archive]'" if protocol in ("http", "https") else ""
+        raise MissingExtraError(f"{protocol}:// needs another package: {error}{cure}") from error
+    except ValueError as error:
+        raise OptionError(f"{url}: nobody here knows {protocol}:// ({error})") from error
+
+
+def trouble_with(url: str, error: Exception) -> str:
+    """Why a store or a web server did not do what it was asked, for a sentence."""
+    reason = refused_certificate(error)
+    if reason is None:
+        return str(error) or type(error).__name__
+    variable = "AWS_CA_BUNDLE" if url.startswith("s3") else "SSL_CERT_FILE"
+    return (
+        f"its certificate is refused ({reason}); if it is the right one, {variable}=FILE in the "
+        "environment trusts the authority in that file"
+    )
+
+
+def refused_certificate(error: Exception) -> str | None:
+    """Why, if a certificate is behind an error that may say that there is no such file."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if (found := _CERTIFICATE.search(str(cause))) is not None:
+            return found[1]
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+_CERTIFICATE = re.compile(
+    r"CERTIFICATE_VERIFY_FAILED\] certificate verify failed: ([^(\n]*[^(\n ])"
+)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Category:
     """One class and its score in a window or a clip.
 
@@ -22,8 +22,11 @@ class Category:
     probability: float | None = None
     display_name: str = field(default="", compare=False)
 
+    def __repr__(self) -> str:
+        return f"Category({_scored(self)})"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Event:
     """A stretch of time in which one label is heard.
 
@@ -41,6 +44,17 @@ class Event:
     probability: float | None = None
     display_name: str = field(default="", compare=False)
     also: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Event({_scored(self)}, {self.start_time:.2f}–{self.end_time:.2f} s)"
+
+
+def _scored(entry: Category | Event) -> str:
+    """What it is called, and how sure that is, for people."""
+    label = repr(entry.display_name or entry.label)
+    if entry.probability is None:
+        return f"{label}, {entry.score:.2f}"
+    return f"{label}, probability {entry.probability:.2f}"
 
 
 class Row(NamedTuple):
@@ -60,6 +74,11 @@ class Row(NamedTuple):
     score: float
     probability: float | None = None
     also: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        value = self.score if self.probability is None else self.probability
+        times = f"{self.start_time:.2f}–{self.end_time:.2f} s"
+        return f"Row({self.file!r}, {times}, {self.label!r}, {value:.2f})"
 
 
 class EmbeddingRow(NamedTuple):

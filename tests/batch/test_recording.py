@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -285,3 +286,16 @@ def test_silence_that_was_inserted_and_findings_are_in_the_summary(tmp_path):
     run = RecordingRun(make_classifier(plan), plan, Task(0, str(path), "o.wav", "o.wav"))
     assert [rows for rows in run.rows() if rows]
     assert run.summary.notes == ("2 recordings, one behind the other in one file",)
+
+
+def test_an_address_without_the_extra_fails_that_recording_alone(
+    classifier: oido.AudioClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    recording = RecordingRun(
+        classifier, Plan(), Task(0, "https://x.org/a.wav", "https://x.org/a.wav", "a")
+    )
+    assert list(recording.rows()) == []
+    assert recording.summary.failure is not None
+    assert recording.summary.failure.kind == "MissingExtraError"
+    assert "pip install 'oido[archive]'" in recording.summary.failure.reason

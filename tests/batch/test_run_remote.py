@@ -225,7 +225,7 @@ def test_an_address_without_a_length(
         url = f"http://127.0.0.1:{web.server_address[1]}/a.wav"
         hear([url], str(tmp_path / "results"))
         (source,) = find_sources([url])
-        monkeypatch.setattr("oido.batch.recording._MOST_UNANNOUNCED_BYTES", 1000)
+        monkeypatch.setattr("oido.signal.decode.remote._MOST_UNANNOUNCED_BYTES", 1000)
         with (
             pytest.raises(AudioNotFoundError, match=r"no announced length.*save it to a file"),
             fetch_recording(source),

@@ -81,6 +81,17 @@ def test_a_folder_or_pattern_without_recordings_is_told(tree: Path, name: str) -
         find_recordings([str(tree / name)])
 
 
+def test_an_address_is_one_recording_whatever_signs_are_in_it() -> None:
+    addresses = [
+        "https://x.org/a/dawn.flac?token=[1]*",
+        "HTTP://x.org/",
+        "https://x.org/a/dawn.flac",
+    ]
+    found = find_recordings([*addresses, addresses[0]])
+    assert [r.path for r in found] == addresses
+    assert [r.relative for r in found] == ["dawn.flac", "recording", "dawn.flac"]
+
+
 def test_a_file_with_pattern_signs_in_its_name_is_a_file(tmp_path: Path) -> None:
     path = tmp_path / "take [1].wav"
     path.write_bytes(b"x")

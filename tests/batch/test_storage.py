@@ -8,15 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from oido.batch.storage import (
-    Storage,
-    filesystem_of,
-    is_remote,
-    is_written_by,
-    new_path,
-    storage_of,
-)
-from oido.errors import MissingExtraError, OptionError, OutputError
+from oido.batch.storage import Storage, is_remote, is_written_by, new_path, storage_of
+from oido.errors import OptionError, OutputError
 from tests.batch.conftest import BUCKET
 
 RUN_ID = "0123456789abcdef"
@@ -144,7 +137,3 @@ def test_addresses_and_stores_that_are_none() -> None:
     assert is_remote("s3://bucket/x")
     assert not is_remote("file:///x")
     assert not is_remote("C:/x")
-    with pytest.raises(OptionError, match="nobody here knows gopher://"):
-        filesystem_of("gopher://x/y")
-    with pytest.raises(MissingExtraError, match="dropbox:// needs another package"):
-        filesystem_of("dropbox://x/y")

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import csv
+import functools
+import http.server
 import io
 import json
 import os
@@ -13,6 +15,7 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -210,6 +213,23 @@ def test_standard_input_is_a_source() -> None:
         check=False,
     )
     assert json.loads(done.stdout)["file"] == "<stdin>"
+
+
+def test_an_address_is_a_source(street_events: list[dict[str, str]], tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp", reason="addresses need oido[archive]")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(EXAMPLES))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        site = f"http://127.0.0.1:{server.server_port}"
+        urls = [f"{site}/street.flac?a=*", f"{site}/none.wav"]
+        done = oido("classify", *urls, "-o", "out/", "--format", "csv,srt", cwd=tmp_path)
+        server.shutdown()
+    assert done.returncode == 3, done.stderr
+    assert f"{urls[1]}: no such file" in done.stderr
+    rows = table((tmp_path / "out" / "events.csv").read_text(encoding="utf-8"))
+    assert {row["file"] for row in rows} == {urls[0]}
+    assert [row | {"file": ""} for row in rows] == [row | {"file": ""} for row in street_events]
+    assert (tmp_path / "out" / "street.srt").exists()
 
 
 def test_a_folder_of_results_with_a_manifest(tmp_path: Path) -> None:

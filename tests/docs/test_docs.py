@@ -78,6 +78,8 @@ def make_video(path: Path) -> None:
 def test_python_examples_run(page: Path, desk: Path) -> None:
     if "oido.torch" in page.read_text("utf-8"):
         pytest.importorskip("torch", reason="the page needs oido[torch]")
+    for name in ("pandas", "matplotlib") if page.name == "notebooks.md" else ():
+        pytest.importorskip(name, reason=f"the page needs {name}")
     if "oido.results" in page.read_text("utf-8"):
         assert run(["batch", "recordings/", "-o", "results/", "-q"]) == 0
     namespace: dict[str, Any] = {}

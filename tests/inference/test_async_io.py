@@ -189,3 +189,29 @@ def test_the_error_of_a_source_comes_after_its_windows(
         return times
 
     assert run(work()) == [0.0, 0.48]
+
+
+@pytest.mark.parametrize(
+    ("chunk", "sentence"),
+    [
+        (b"12", "not bytes; of 16-bit PCM"),
+        (np.zeros(4, np.int64), "not int64"),
+        ("a.wav", "not a name"),
+        (np.zeros((1, 2, 3)), "samples must be"),
+    ],
+)
+def test_a_chunk_that_is_no_sound_is_one_sentence(chunk: Any, sentence: str) -> None:
+    async def coming() -> AsyncIterator[Any]:
+        yield chunk
+
+    with pytest.raises(InvalidSamplesError, match=sentence):
+        run(open_source(coming(), 16_000))
+
+
+def test_chunks_of_an_ordinary_iterator_are_a_source() -> None:
+    async def work() -> tuple[bool, str, int]:
+        opened = await open_source(iter([np.zeros((4, 2)), np.zeros((3, 2))]), 16_000)
+        opened.stop()
+        return opened.is_live, opened.info.name, opened.info.channels
+
+    assert run(work()) == (False, "<chunks>", 2)

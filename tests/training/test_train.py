@@ -56,8 +56,13 @@ def test_a_taught_classifier_hears_and_leaves_no_file(
     classifier = taught.classifier()
     assert list(tmp_path.iterdir()) == []
     one = next((sounds / KINDS[0]).iterdir())
-    assert classifier.classify(one).top(1)[0].label == KINDS[0]
+    result = classifier.classify(one)
+    assert result.top(1)[0].label == KINDS[0]
     assert list(tmp_path.iterdir()) == []
+    again = oido.AudioClassifier(classifier.model).classify(one)  # its file is gone
+    np.testing.assert_array_equal(again.scores, result.scores)
+    embedder = oido.AudioEmbedder(classifier.model)
+    np.testing.assert_array_equal(embedder.embed(one).embeddings, result.embeddings)
 
 
 def test_it_learns_and_says_how_well(taught: TrainingResult) -> None:

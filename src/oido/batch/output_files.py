@@ -22,9 +22,8 @@ from oido.batch.plan import Failure, FileSummary, Plan, Task
 from oido.batch.units import escaped_name, utf8
 from oido.errors import OptionError, OutputError
 from oido.types import AnyRow
-from oido.writers.atomic import AtomicFile, free_path
-from oido.writers.base import RowWriter
-from oido.writers.formats import FORMATS, Format, format_of_path
+from oido.writers.atomic import free_path
+from oido.writers.formats import FORMATS, Format, TableFile, format_of_path
 from oido.writers.written import WrittenFiles
 
 if TYPE_CHECKING:
@@ -106,8 +105,8 @@ class ResultFiles(Sink):
         if self._record is not None and path.is_dir():
             own = (self._own_path(task, f) for task in tasks for f in self._own)
             self._record.refuse_others([*self._paths.values(), *own], "overwritten")
-        self._combined = [_Table(p, f, self._record) for f, p in self._paths.items()]
-        self._current: list[_Table] = []
+        self._combined = [TableFile(p, f, self._record) for f, p in self._paths.items()]
+        self._current: list[TableFile] = []
         self._begun, self._trouble = False, ""
         manifest_name = "oido-manifest.json" if self._folder else f"{path.name}.manifest.json"
         self.manifest_path = (path if self._folder else path.parent) / manifest_name
@@ -117,7 +116,9 @@ class ResultFiles(Sink):
             self._begun = True
             for entry in self._own:
                 with self._costing(task):
-                    self._current.append(_Table(self._own_path(task, entry), entry, self._record))
+                    self._current.append(
+                        TableFile(self._own_path(task, entry), entry, self._record)
+                    )
         for table in self._combined:
             table.write(rows)
         for own in list(self._current):
@@ -143,7 +144,7 @@ class ResultFiles(Sink):
         return summary
 
     @contextlib.contextmanager
-    def _costing(self, task: Task, table: _Table | None = None) -> Iterator[None]:
+    def _costing(self, task: Task, table: TableFile | None = None) -> Iterator[None]:
         """What goes wrong with one recording's own file; a disk that is full ends the run."""
         try:
             yield
@@ -194,39 +195,6 @@ class ResultFiles(Sink):
         for path in [*self._paths.values(), *([] if self._folder else self._single.values())]:
             if os.path.realpath(path) in inputs:
                 raise OptionError(f"{path} is one of the recordings; choose another output")
-
-
-class _Table:
-    """One output file and its writer."""
-
-    def __init__(self, path: Path, entry: Format, record: WrittenFiles | None) -> None:
-        self.path, self.format, self._record = path, entry, record
-        self._file = AtomicFile(path, entry.binary)
-        try:
-            with self._file.guard():
-                self._writer: RowWriter = entry.writer(self._file.stream)
-        except BaseException:
-            self._file.discard()
-            raise
-
-    def partial_name(self, number: str) -> Path:
-        """events.csv → events.partial.csv, events.partial2.csv, …"""
-        stem, suffix, ending = self.path.name.partition(self.format.suffix)
-        return self.path.with_name(f"{stem}.partial{number}{suffix}{ending}")
-
-    def write(self, rows: Sequence[AnyRow]) -> None:
-        if rows:
-            with self._file.guard():
-                self._writer.write(rows)
-
-    def commit(self, path: Path | None = None) -> Path:
-        with self._file.guard():
-            self._writer.close()
-        self._file.commit(path, record=self._record)
-        return path or self.path
-
-    def discard(self) -> None:
-        self._file.discard()
 
 
 def _names_of(tasks: Sequence[Task]) -> dict[int, str]:

@@ -8,9 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from oido.options import Level
-from oido.params import Detection, Selection
-
-_DEFAULT_TOP = 5
+from oido.params import DEFAULT_TOP, Detection, Selection
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def make_plan(
             tuple(values["deny"]),
             values["labels"],
         ),
-        top=top if is_events or is_limited else _DEFAULT_TOP,
+        top=top if is_events or is_limited else DEFAULT_TOP,
         **{name: values[name] for name in names},
     )
 

@@ -16,23 +16,22 @@ from functools import partial
 
 from oido.arrays import F32, F64
 from oido.batch.plan import Failure, FileSummary, Plan, Task
-from oido.batch.storage import filesystem_of, is_remote, refused_certificate, trouble_with
+from oido.batch.storage import is_remote
 from oido.batch.units import Source
-from oido.errors import AudioError, AudioNotFoundError, OidoError, OptionError
+from oido.errors import AudioError, AudioNotFoundError, MissingExtraError, OptionError
 from oido.events.aggregation import Aggregator
 from oido.inference.block import Block
 from oido.inference.classifier import AudioClassifier
 from oido.inference.detector import FrameGrid, FrameScores
 from oido.inference.embedder import l2_normalized
 from oido.inference.pipeline import WindowStream
+from oido.inference.postprocess import category_row, event_row, strength
 from oido.models.model import AudioModel
+from oido.paths import filesystem_of
 from oido.signal.decode import AudioInfo, AudioReader, open_audio
+from oido.signal.decode.remote import fetch, store_errors
 from oido.signal.mixing import Channel
 from oido.types import AnyRow, Category, EmbeddingRow, Event, FrameRow, Row
-
-_FETCHED_BYTES = 1 << 20
-_MOST_UNANNOUNCED_BYTES = 4 << 30
-"""Of a recording whose server does not say how long it is, and perhaps never ends."""
 
 
 def make_classifier(plan: Plan, model: AudioModel | None = None) -> AudioClassifier:
@@ -82,8 +81,7 @@ class RowMaker:
         return []
 
     def _row(self, start: float, end: float, c: Category) -> Row:
-        label = c.display_name
-        return Row(self._file, self._channel, start, end, label, c.index, c.score, c.probability)
+        return category_row(self._file, self._channel, start, end, c)
 
 
 def row_maker(plan: Plan, classifier: AudioClassifier, file: str, channel: int | None) -> RowMaker:
@@ -109,13 +107,9 @@ class _EventRows(RowMaker):
         events = self._events + self._detector.flush(n_samples)
         self.unknown_stretches = self._detector.n_unknown
         if self._top is not None:
-            events = sorted(events, key=_strength, reverse=True)[: self._top]
+            events = sorted(events, key=strength, reverse=True)[: self._top]
         events.sort(key=lambda e: (e.start_time, e.label_index))
         return [event_row(self._file, self._channel, event) for event in events]
-
-
-def _strength(event: Event) -> float:
-    return event.score if event.probability is None else event.probability
 
 
 class _WindowRows(RowMaker):
@@ -220,13 +214,6 @@ class _EmbeddingRows(RowMaker):
         return [EmbeddingRow(self._file, self._channel, 0.0, end, self._finish(self._mean.flush()))]
 
 
-def event_row(file: str, channel: int | None, event: Event) -> Row:
-    """The row of an event."""
-    e = event
-    times = e.start_time, e.end_time
-    return Row(file, channel, *times, e.display_name, e.label_index, e.score, e.probability, e.also)
-
-
 class UnknownJudge:
     """Takes the blocks of a recording; ``verdict`` is None for a model that cannot know."""
 
@@ -283,7 +270,7 @@ class RecordingRun:
             yield from self._channel_rows(stream, 0)
             for channel in range(1, stream.info.channels):
                 yield from self._channel_rows(self._open(channel), channel)
-        except (AudioError, OptionError) as error:
+        except (AudioError, OptionError, MissingExtraError) as error:
             # Messages call a recording as the user did, not by the path that it was read from.
             reason = str(error).replace(self._task.path, self._task.name)
             if self.summary.windows:
@@ -367,28 +354,11 @@ def fetch_recording(source: Source) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="oido-") as folder:
         # With its own ending, because messages may show it.
         path = os.path.join(folder, "recording" + os.path.splitext(source.location)[1][:16])
-        with _store_errors(source):
-            _fetch(source, path)
+        fetch(source.location, path, source.name, source.size)
         try:
             yield path
         except AudioError as error:
             raise type(error)(str(error).replace(path, source.name)) from error
-
-
-def _fetch(source: Source, path: str) -> None:
-    files = filesystem_of(source.location)
-    if source.size:
-        files.get_file(source.location, path)
-        return
-    with files.open(source.location, "rb") as remote, open(path, "wb") as local:
-        while piece := remote.read(_FETCHED_BYTES):
-            local.write(piece)
-            if local.tell() > _MOST_UNANNOUNCED_BYTES:
-                most = f"{_MOST_UNANNOUNCED_BYTES >> 30} GiB"
-                raise AudioNotFoundError(
-                    f"{source.name}: has no announced length, and more than {most}; "
-                    "save it to a file first"
-                )
 
 
 @contextlib.contextmanager
@@ -396,7 +366,7 @@ def open_recording(source: Source) -> Iterator[AudioReader]:
     """A recording read in place, without fetching all of it. Raises AudioError."""
     with contextlib.ExitStack() as stack:
         if is_remote(source.location):
-            with _store_errors(source):
+            with store_errors(source.name, source.location):
                 file = filesystem_of(source.location).open(source.location, "rb")
             stack.enter_context(file)
             if getattr(file, "size", 0) is None:  # a web server that sends without a length
@@ -404,17 +374,3 @@ def open_recording(source: Source) -> Iterator[AudioReader]:
             yield stack.enter_context(open_audio(file))
         else:
             yield stack.enter_context(open_audio(source.location))
-
-
-@contextlib.contextmanager
-def _store_errors(source: Source) -> Iterator[None]:
-    """Any error of a store becomes one of the recording."""
-    try:
-        yield
-    except OidoError:
-        raise
-    except Exception as error:
-        if isinstance(error, FileNotFoundError) and refused_certificate(error) is None:
-            raise AudioNotFoundError(f"{source.name}: no such file") from error
-        reason = trouble_with(source.location, error)
-        raise AudioNotFoundError(f"{source.name}: cannot be fetched ({reason})") from error

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
-from oido.batch.storage import filesystem_of, is_remote, refused_certificate, trouble_with
+from oido.batch.storage import is_remote
 from oido.batch.units import Source, escaped_name, raw_name
 from oido.dialects import decode_text, split_lines, table_lines
 from oido.errors import OptionError, needs_extra
@@ -24,9 +24,13 @@ from oido.params import AUDIO_SUFFIXES
 from oido.paths import (
     NameFinder,
     below_passed_over,
+    filesystem_of,
+    is_address,
     passed_over_note,
+    refused_certificate,
     repeated_note,
     respelled_note,
+    trouble_with,
     walk,
 )
 
@@ -74,6 +78,9 @@ class _Search:
 
     def recordings(self, path: str, *, is_listed: bool = False) -> list[Recording]:
         """Those of a path that were not found before; an entry of a list fails by itself."""
+        if is_address(path):
+            name = posixpath.basename(urlsplit(path).path) or "recording"
+            return [Recording(path, name)] if self.is_new(path, path) else []
         found = path if path == "-" else self.names.find(path)
         root, files = os.path.dirname(path), [(path, self._real(path))]
         if found is not None and os.path.isdir(found):

@@ -16,7 +16,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from oido.errors import MissingExtraError, OidoError, OptionError, OutputError, needs_extra
+from oido.errors import OidoError, OptionError, OutputError
+from oido.paths import filesystem_of, trouble_with
 from oido.writers.atomic import write_atomically
 
 
@@ -47,47 +48,6 @@ class FileFacts(NamedTuple):
 def is_remote(path: str) -> bool:
     """Whether this is a URL rather than a path."""
     return "://" in path and not path.startswith("file://")
-
-
-def filesystem_of(url: str) -> Any:
-    """The fsspec file system of a URL. Raises MissingExtraError or OptionError."""
-    protocol = url.split("://", 1)[0]
-    with needs_extra("URLs need fsspec; install it with: pip install 'oido[archive]'"):
-        import fsspec
-    try:
-        # Not cached: a store that was listed once must be seen as it is now.
-        return fsspec.filesystem(protocol, skip_instance_cache=True, use_listings_cache=False)
-    except ImportError as error:
-        raise MissingExtraError(f"{protocol}:// needs another package: {error}") from error
-    except ValueError as error:
-        raise OptionError(f"{url}: nobody here knows {protocol}:// ({error})") from error
-
-
-def trouble_with(url: str, error: Exception) -> str:
-    """Why a store or a web server did not do what it was asked, for a sentence."""
-    reason = refused_certificate(error)
-    if reason is None:
-        return str(error) or type(error).__name__
-    variable = "AWS_CA_BUNDLE" if url.startswith("s3") else "SSL_CERT_FILE"
-    return (
-        f"its certificate is refused ({reason}); if it is the right one, {variable}=FILE in the "
-        "environment trusts the authority in that file"
-    )
-
-
-def refused_certificate(error: Exception) -> str | None:
-    """Why, if a certificate is behind an error that may say that there is no such file."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if (found := _CERTIFICATE.search(str(cause))) is not None:
-            return found[1]
-        cause = cause.__cause__ or cause.__context__
-    return None
-
-
-_CERTIFICATE = re.compile(
-    r"CERTIFICATE_VERIFY_FAILED\] certificate verify failed: ([^(\n]*[^(\n ])"
-)
 
 
 def storage_of(url: str, run_id: str = "") -> Storage:

@@ -12,6 +12,7 @@ examples:
   oido classify night.wav --windows --format jsonl --hop 0.24 > night.jsonl
   oido classify siren.wav --frames -o scores.npz
   oido classify archive/ -o results/ --resume
+  oido classify https://example.org/dawn.flac
   cat clip.ogg | oido classify - --format json
 
 Scores are the model's raw outputs from 0 to 1. They are not probabilities.

@@ -95,7 +95,7 @@ class ClassSummary(NamedTuple):
     negatives: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DatasetSummary(Generic[Clips]):
     """What was found. ``str`` is a table for people, `to_dict` plain values for JSON.
 
@@ -118,6 +118,10 @@ class DatasetSummary(Generic[Clips]):
     notes: tuple[str, ...]
     deep: bool
     dataset: Clips
+
+    def __repr__(self) -> str:
+        counts = f"{self.recordings} recordings, {len(self.left_out)} left out"
+        return f"<DatasetSummary: {len(self.classes)} classes, {counts}; print it>"
 
     @property
     def too_small(self) -> tuple[ClassSummary, ...]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _LISTS = ("clips.csv", "clips.parquet")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dataset(ClipSet, Sequence[Clip]):
     """Labelled clips, in order; made by one of the ``from_…`` methods, or by `load`.
 
@@ -45,6 +45,10 @@ class Dataset(ClipSet, Sequence[Clip]):
     already, and on names that were spelled otherwise. Nothing is decoded until `check`, except for
     the length of recordings where background between regions is wanted.
     """
+
+    def __repr__(self) -> str:
+        shown = ", ".join(self.classes[:5]) + (", …" if len(self.classes) > 5 else "")
+        return f"<Dataset: {len(self.clips)} clips, {len(self.classes)} classes: {shown:.120}>"
 
     @classmethod
     def from_folder(cls, path: str | os.PathLike[str]) -> Self:

@@ -54,7 +54,7 @@ _LISTED = 10
 _SUFFIXES = (".html", ".htm", ".json")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Report:
     """How good a classifier is on labelled clips that it had not seen, and how sure that is.
 
@@ -74,6 +74,10 @@ class Report:
     parity: float | None = None
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        clips = len(self.judged.clips)
+        return f"<Report: {self.title:.80}, on {clips} clips; print it, or save it as .html>"
 
     @classmethod
     def of(

@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from oido.errors import OptionError
-from oido.inference.async_io import AnySource, SampleSource, StreamWindow, WindowQueue, open_source
+from oido.inference.async_io import AnySource, SampleSource, WindowQueue, open_source
 from oido.inference.block import Block
 from oido.inference.classifier import AudioClassifier
+from oido.inference.live_stream import StreamWindow
 from oido.inference.result import ClassificationResult
 from oido.inference.scheduler import BatchScheduler, BlockSink, PushStream
 from oido.models.model import AudioModel
@@ -57,6 +58,10 @@ class AsyncAudioClassifier:
         self._scheduler: BatchScheduler | None = None
         self._decoding = asyncio.Semaphore(_RECORDINGS_PER_THREAD * self._jobs)
         self._open: set[PushStream] = set()
+
+    def __repr__(self) -> str:
+        state = "not open" if self._scheduler is None else f"{len(self._open)} streams open"
+        return f"<AsyncAudioClassifier {self._classifier.model.name}: {state}>"
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -111,6 +116,7 @@ class AsyncAudioClassifier:
             whole.blocks_so_far,
             gaps,
             (*samples.notes, *stream.sums.findings(samples.info.sample_rate_hz, gaps)),
+            channel,
         )
 
     async def stream(

@@ -12,22 +12,19 @@ import contextlib
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from oido.arrays import F32
-from oido.errors import InvalidSamplesError
 from oido.inference.backpressure import DecimatingQueue
 from oido.inference.block import Block
+from oido.inference.live_stream import StreamWindow
 from oido.inference.postprocess import HeadPostprocessor
 from oido.inference.scheduler import PushStream
 from oido.params import Windowing
 from oido.signal.decode import AudioInfo, AudioReader, AudioSource, open_audio
-from oido.signal.decode.readers import check_shape
-from oido.types import Category
+from oido.signal.decode.readers import as_block, stream_info
 
 AnySource = AudioSource | AudioReader | AsyncIterable[NDArray[Any]]
 """What `AudioClassifier.classify` takes, an opened reader, or arrays as they come."""
@@ -118,6 +115,9 @@ class _ReaderSource(SampleSource):
         stream.end(error)
 
 
+_STREAM = "<stream>"
+
+
 class _IterableSource(SampleSource):
     """Arrays that come one by one; the first tells how many channels there are."""
 
@@ -129,12 +129,10 @@ class _IterableSource(SampleSource):
         first: NDArray[Any] | None,
         sample_rate: int | None,
     ) -> None:
-        if sample_rate is None:
-            raise InvalidSamplesError("<stream>: say sample_rate, in Hz")
-        self._samples, self._first = samples, np.zeros(0, np.float32) if first is None else first
-        channels = 1 if self._first.ndim == 1 else self._first.shape[-1]
-        check_shape("<stream>", sample_rate, channels)
-        self.info = AudioInfo("<stream>", sample_rate, channels, None, "samples", "stream")
+        self._samples = samples
+        self._first = as_block(_STREAM, np.zeros(0, np.float32) if first is None else first)
+        info = stream_info(_STREAM, sample_rate, self._first.shape[1])
+        self.info = info._replace(decoder="stream")
         self._task: asyncio.Task[None] | None = None
 
     def start(self, stream: PushStream, capacity: asyncio.Event) -> None:
@@ -172,30 +170,6 @@ async def _push_when_possible(
 
 _CAPACITY = 32
 """Windows that may wait."""
-
-
-@dataclass(frozen=True)
-class StreamWindow:
-    """One window of a stream.
-
-    start_time, end_time: seconds of the stream, which count samples and no clock. scores f32[C],
-    raw; probabilities f32[C], None for a model without a calibration; embedding f32[D].
-    hop: seconds from window to window as they come now; it is coarser than what was asked for
-    while their consumer is too slow. skipped: windows left out just before this one.
-    """
-
-    start_time: float
-    end_time: float
-    scores: F32
-    probabilities: F32 | None
-    embedding: F32
-    hop: float
-    skipped: int
-    _reader: HeadPostprocessor = field(repr=False)
-
-    def top(self, k: int | None = None) -> list[Category]:
-        """The best ``k`` categories (None: all that the classifier's options leave)."""
-        return self._reader.selector.categories(self.scores, k)
 
 
 class WindowQueue:
@@ -260,19 +234,8 @@ class WindowQueue:
     def _window(self, block: Block, row: int, every: int) -> StreamWindow:
         number = block.first_window + row
         skipped, self._next_window = number - self._next_window, number + 1
-        probabilities = self._reader.probabilities(block.scores[row])
         hop = every * self._windowing.hop_seconds
-        start, end = (float(time) for time in block.times[row])
-        return StreamWindow(
-            start,
-            end,
-            block.scores[row],
-            probabilities,
-            block.embeddings[row],
-            hop,
-            skipped,
-            self._reader,
-        )
+        return StreamWindow.of(block, row, self._reader, hop=hop, skipped=skipped)
 
     def _wake(self) -> None:
         """Called with the lock."""

@@ -56,6 +56,10 @@ class Block(NamedTuple):
     framewise: F32 | None = None
     levels: F32 | None = None
 
+    def __repr__(self) -> str:
+        windows, classes = self.scores.shape
+        return f"<Block: windows from {self.first_window} on, scores [{windows}, {classes}]>"
+
 
 class PatchMemory:
     """The last patch of a source, for whoever makes the next: its window's number, and itself."""

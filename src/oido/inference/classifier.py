@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from oido.arrays import F32
@@ -12,6 +12,7 @@ from oido.errors import ModelFormatError, OptionError
 from oido.events.aggregation import Aggregator
 from oido.inference.block import BATCH_WINDOWS, Block, joined_blocks
 from oido.inference.detector import EventDetector
+from oido.inference.live_stream import LiveQueue, LiveStream, OnEvent, OnWindow
 from oido.inference.pipeline import Pipeline, PipelineOptions, WindowStream
 from oido.inference.postprocess import make_postprocessors
 from oido.inference.predictor import Predictor, PredictorPool, validated
@@ -20,8 +21,9 @@ from oido.models.calibration_file import Calibration, apply_calibration
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, Precision
 from oido.options import check
-from oido.params import Detection, Selection, Windowing, available_cores
+from oido.params import Detection, EventOptions, Selection, Windowing, available_cores
 from oido.signal.decode import AudioInfo, AudioReader, AudioSource, open_audio
+from oido.signal.decode.readers import stream_info
 from oido.signal.mixing import Channel
 
 if TYPE_CHECKING:
@@ -117,6 +119,10 @@ class AudioClassifier:
         except ModelFormatError as error:
             raise ModelFormatError(f"{model.path}: {error}") from error
 
+    def __repr__(self) -> str:
+        hop = self.windowing.hop_seconds
+        return f"<AudioClassifier {self.model.name}: {len(self.labels)} labels, hop {hop:g} s>"
+
     @property
     def labels(self) -> tuple[str, ...]:
         """The classes, in the order of the score columns."""
@@ -131,8 +137,10 @@ class AudioClassifier:
     ) -> ClassificationResult:
         """Hear one recording to its end.
 
-        source: a path ("-" is standard input), encoded bytes, a binary file object, or an array
-            [n] or [n, channels] of int16, int32 or float with its ``sample_rate`` in Hz.
+        source: a path ("-" is standard input), an address (https://…, extra ``oido[archive]``),
+            encoded bytes, a binary file object, or an array [n] or [n, channels] of int16, int32
+            or float with its ``sample_rate`` in Hz; also in chunks, as a list, a generator or an
+            iterator of such arrays.
         channel: "mix" (the mean of all) or a channel number from 0.
 
         Memory grows by 12 kB per window (at the default hop 16 MB per hour for scores, 47 MB for
@@ -143,7 +151,7 @@ class AudioClassifier:
         gaps = stream.gaps_seconds
         found = (*stream.notes, *stream.sums.findings(stream.info.sample_rate_hz, gaps))
         return self.result_of(
-            stream.info, stream.n_samples, stream.damaged_packets, blocks, gaps, found
+            stream.info, stream.n_samples, stream.damaged_packets, blocks, gaps, found, channel
         )
 
     def result_of(
@@ -154,6 +162,7 @@ class AudioClassifier:
         blocks: Sequence[Block],
         gaps_seconds: float = 0.0,
         findings: tuple[str, ...] = (),
+        channel: Channel = "mix",
     ) -> ClassificationResult:
         """The result of a source that is over; blocks: with the scores of all heads."""
         prediction = Prediction(
@@ -167,12 +176,77 @@ class AudioClassifier:
             damaged_packets,
             gaps_seconds,
             findings,
+            None if channel == "mix" else channel,
         )
         return ClassificationResult(prediction, self._postprocessors, self.postprocessor.head.name)
 
+    def live(
+        self,
+        sample_rate: int,
+        channels: int = 1,
+        *,
+        hop: float | None = None,
+        channel: Channel = "mix",
+        thresholds: Mapping[str, float] | None = None,
+        **options: Unpack[EventOptions],
+    ) -> LiveStream:
+        """A stream that you push, chunk by chunk, in your own thread.
+
+            with classifier.live(sample_rate=16_000) as live:
+                for chunk in chunks:              # int16, int32 or float arrays of any length
+                    for window in live.push(chunk):
+                        print(window.start_time, window.top(1))
+                    print(live.events())          # those that are over now
+                windows = live.flush()            # what is left
+
+        hop: as for `stream`; channel: as for `classify`; thresholds, options: threshold, off_ratio,
+        min_duration, merge_gap and unknown, as for `ClassificationResult.events`. Scores and events
+        are those of `classify`, to the last bit. Raises InvalidSamplesError or OptionError.
+        """
+        info = stream_info("<stream>", sample_rate, channels)
+        windowing = self._windows_every(hop)
+        detector = self._live_detector(windowing, Detection.of(thresholds, **options))
+        reader = self.postprocessor
+        pipeline = Pipeline(self.model, info, windowing, channel=channel, transform=reader.select)
+        return LiveStream(pipeline, channel, self._predictors, reader, detector)
+
+    def live_queue(
+        self,
+        on_window: OnWindow,
+        sample_rate: int,
+        channels: int = 1,
+        *,
+        on_event: OnEvent | None = None,
+        hop: float | None = None,
+        channel: Channel = "mix",
+        thresholds: Mapping[str, float] | None = None,
+        **options: Unpack[EventOptions],
+    ) -> LiveQueue:
+        """The same for those who cannot wait: ``classify_async(chunk, timestamp_ms)`` returns at
+        once, and ``on_window(window, timestamp_ms)`` is called from another thread.
+
+        As MediaPipe's audio classifier in its stream mode. on_event: gets each event that is over.
+        """
+        info = stream_info("<stream>", sample_rate, channels)
+        for name, call in (("on_window", on_window), ("on_event", on_event or on_window)):
+            if not callable(call):
+                raise OptionError(f"{name} must be a function, not {call!r}")
+        windowing = self._windows_every(hop)
+        detector = self._live_detector(windowing, Detection.of(thresholds, **options))
+        return LiveQueue(
+            self.model, info, channel, windowing, self.postprocessor, detector, on_window, on_event
+        )
+
     def detector(self, detection: Detection) -> EventDetector:
         """What makes events of the blocks of a `stream`. Raises UnknownLabelError."""
-        return self.postprocessor.detector(self.windowing, self.model.image_samples, detection)
+        return self._live_detector(self.windowing, detection)
+
+    def _live_detector(self, windowing: Windowing, detection: Detection) -> EventDetector:
+        return self.postprocessor.detector(windowing, self.model.image_samples, detection)
+
+    def _windows_every(self, hop: float | None) -> Windowing:
+        """The classifier's own, or one with another hop in seconds."""
+        return self.windowing if hop is None else Windowing.from_seconds(self.model.windows, hop)
 
     def log_mel(
         self, source: AudioSource, sample_rate: int | None = None, *, channel: Channel = "mix"
@@ -222,9 +296,7 @@ class AudioClassifier:
         jobs: int | None = None,
         **options: Unpack[PipelineOptions],
     ) -> WindowStream:
-        windowing = self.windowing
-        if hop is not None:
-            windowing = Windowing.from_seconds(self.model.windows, hop)
+        windowing = self._windows_every(hop)
         reader = source if isinstance(source, AudioReader) else open_audio(source, sample_rate)
         options["measures_loudness"] = True  # whoever reads the blocks may aggregate them
         return WindowStream(

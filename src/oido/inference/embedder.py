@@ -30,6 +30,10 @@ class EmbeddingResult:
         self.times = times
         self.weights = weights
 
+    def __repr__(self) -> str:
+        windows, numbers = self.embeddings.shape
+        return f"<EmbeddingResult: {windows} windows, {numbers} numbers each>"
+
     @property
     def clip_embedding(self) -> F32:
         """f32[D]: the whole recording, the mean of its windows, each by its share of sound."""
@@ -60,6 +64,10 @@ class AudioEmbedder:
         self._classifier = AudioClassifier(model, hop=hop, jobs=jobs)
         self.model.require_embeddings()
         self._l2_normalize = l2_normalize
+
+    def __repr__(self) -> str:
+        lengths = ", vectors of length 1" if self._l2_normalize else ""
+        return f"<AudioEmbedder {self.model.name}{lengths}>"
 
     @property
     def model(self) -> AudioModel:

@@ -48,7 +48,7 @@ _TOLERANCE = {
 in float32, not as TensorFlow Lite does, and near a step that moves a score by some hundredths."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ExportReport:
     """What was written, and how it was checked.
 
@@ -67,6 +67,13 @@ class ExportReport:
     checked_windows: int
     largest_difference: float
     shapes: tuple[tuple[int, ...], ...] = ()
+
+    def __repr__(self) -> str:
+        names = ", ".join(name for name, _ in self.outputs)
+        size = f"{self.size_bytes / 1e6:.1f} MB"
+        largest = f"by at most {self.largest_difference:.3g} on {self.checked_windows} windows"
+        what = f"{self.format}, {size}, outputs {names}"
+        return f"<ExportReport {self.path.name}: {what}; scores differ {largest}>"
 
 
 def export(

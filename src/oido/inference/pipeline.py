@@ -245,6 +245,10 @@ class WindowStream:
     def sums(self) -> SoundSums:
         return self._pipeline.sums
 
+    def __repr__(self) -> str:
+        hop = self.windowing.hop_seconds
+        return f"<stream of {self.info.name}, hop {hop:g} s: iterate over its blocks>"
+
     def close(self) -> None:
         """Release the source of a stream that is not iterated to its end."""
         self._reader.close()

@@ -22,7 +22,7 @@ from oido.models.labels import display_names, label_indices
 from oido.models.taxonomy import ancestors, columns_above, expand, is_group, parents, rollup
 from oido.options import AGGREGATIONS
 from oido.params import Detection, Selection, Windowing
-from oido.types import Event
+from oido.types import Category, Event, Row
 
 UNKNOWN_LABEL = "unknown"
 
@@ -181,3 +181,22 @@ def make_postprocessors(
         )
         start += len(head.labels)
     return readers
+
+
+def event_row(file: str, channel: int | None, event: Event) -> Row:
+    """The row of an event."""
+    e = event
+    times = e.start_time, e.end_time
+    label = e.display_name or e.label
+    return Row(file, channel, *times, label, e.label_index, e.score, e.probability, e.also)
+
+
+def category_row(file: str, channel: int | None, start: float, end: float, c: Category) -> Row:
+    """The row of a category of a window, a frame or a clip."""
+    label = c.display_name or c.label
+    return Row(file, channel, start, end, label, c.index, c.score, c.probability)
+
+
+def strength(entry: Category | Event) -> float:
+    """By what the strongest are chosen: the probability where there is one, else the score."""
+    return entry.score if entry.probability is None else entry.probability

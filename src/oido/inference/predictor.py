@@ -109,8 +109,10 @@ def validated(model: AudioModel) -> AudioModel:
     window = noise.astype(np.float32)
     scores = Predictor.of(model).predict(window, model.windows.hop_samples).scores
     classes = sum(len(head.labels) for head in model.heads) + (model.novelty is not None)
-    if isinstance(model.network, LogMelNetwork) and model.network.is_cut:
-        whole = WholeNetwork(model.path.read_bytes(), model.network.graph.heads)
+    network = model.network
+    # The file of a taught model is gone, once it was loaded and tried.
+    if isinstance(network, LogMelNetwork) and network.is_cut and model.path.exists():
+        whole = WholeNetwork(model.path.read_bytes(), network.graph.heads)
         reference = whole_runtime(whole).run(window[None]).scores
         same_shape = scores.shape == reference.shape
         if not same_shape or not np.abs(scores - reference).max() <= _SHORTCUT_TOLERANCE:

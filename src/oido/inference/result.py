@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -14,11 +16,17 @@ from oido.errors import OptionError
 from oido.events.aggregation import Aggregator
 from oido.inference.block import Block, transformed
 from oido.inference.detector import FrameGrid, FrameScores
-from oido.inference.postprocess import HeadPostprocessor
+from oido.inference.postprocess import HeadPostprocessor, category_row, event_row, strength
 from oido.models.model import Novelty
-from oido.params import Detection, Windowing
-from oido.signal.decode import AudioInfo
-from oido.types import Category, Event
+from oido.options import OPTIONS, check
+from oido.params import DEFAULT_TOP, Detection, EventOptions, Windowing
+from oido.signal.decode import AudioInfo, AudioSource
+from oido.types import AnyRow, Category, Event, FrameRow, Row
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+Level = Literal["events", "windows", "frames", "clip"]
 
 
 class WindowCategories(NamedTuple):
@@ -28,12 +36,18 @@ class WindowCategories(NamedTuple):
     end_time: float
     categories: list[Category]
 
+    def __repr__(self) -> str:
+        best = ", ".join(f"{c.display_name} {c.score:.2f}" for c in self.categories[:3])
+        more = f", and {len(self.categories) - 3} more" if len(self.categories) > 3 else ""
+        return f"WindowCategories({self.start_time:.2f}–{self.end_time:.2f} s: {best}{more})"
+
 
 class Prediction(NamedTuple):
     """One recording as a model has predicted it, whatever head is then looked at.
 
     windows: all of them, with the raw scores of all heads. n_samples: at the model's rate.
     image_samples: as of `FrameGrid`. aggregation: the one that was asked for; None: the head's.
+    channel: the one that was heard; None: the mean of all.
     """
 
     info: AudioInfo
@@ -46,6 +60,11 @@ class Prediction(NamedTuple):
     damaged_packets: int = 0
     gaps_seconds: float = 0.0
     findings: tuple[str, ...] = ()
+    channel: int | None = None
+
+
+def _strongest(events: list[Event], limit: int | None) -> list[Event]:
+    return events if limit is None else sorted(events, key=strength, reverse=True)[:limit]
 
 
 class ClassificationResult:
@@ -185,24 +204,193 @@ class ClassificationResult:
         per-label values that replace ``threshold``. unknown: of a taught model, stretches unlike
         all that it was taught, too, with the label "unknown" and the index -1.
         """
-        detection = Detection(
-            threshold,
-            off_ratio,
-            min_duration,
-            merge_gap,
-            tuple((thresholds or {}).items()),
-            unknown,
+        detection = Detection.of(
+            thresholds,
+            threshold=threshold,
+            off_ratio=off_ratio,
+            min_duration=min_duration,
+            merge_gap=merge_gap,
+            unknown=unknown,
         )
         detector = self._postprocessor.detector(
             self._prediction.windowing, self._prediction.image_samples, detection
         )
         events = detector.push(self._windows) + detector.flush(self._prediction.n_samples)
-        limit = self._postprocessor.selector.selection.max_results
-        if limit is not None:
-            values = [e.score if e.probability is None else e.probability for e in events]
-            strongest = sorted(range(len(events)), key=lambda n: -values[n])[:limit]
-            events = [events[n] for n in strongest]
+        events = _strongest(events, self._postprocessor.selector.selection.max_results)
         return sorted(events, key=lambda e: (e.start_time, e.label_index))
+
+    def rows(
+        self,
+        level: Level = "events",
+        top: int | None = None,
+        thresholds: Mapping[str, float] | None = None,
+        **options: Unpack[EventOptions],
+    ) -> list[Row]:
+        """What tables are made of: the rows of `oido classify`.
+
+        level: "events", "windows", "frames" or "clip". top: as many of each window, frame or clip,
+        or the strongest events; None: of events all, else five, or what the classifier's
+        ``score_threshold`` and ``max_results`` leave. thresholds, options: of ``events``.
+        """
+        OPTIONS["level"].read(level)
+        check("top", top)
+        place = self._place
+        if level == "events":
+            events = _strongest(self.events(thresholds=thresholds, **options), top)
+            events.sort(key=lambda e: (e.start_time, e.label_index))
+            return [event_row(*place, event) for event in events]
+        if options or thresholds:
+            what = ", ".join(options) or "thresholds"
+            raise OptionError(f"{what}: only for events; a classifier's score_threshold is for all")
+        selector = self._postprocessor.selector
+        chosen = selector.selection
+        if top is None and (chosen.max_results, chosen.score_threshold) == (None, None):
+            top = DEFAULT_TOP
+        spans, scores = self.times, self.scores
+        if level == "frames":
+            spans, scores = self.frame_times, self.framewise_scores
+        elif level == "clip":
+            spans, scores = np.array([[0.0, self.duration]]), self.clip_scores[None]
+        return [
+            category_row(*place, start, end, category)
+            for (start, end), row in zip(spans.tolist(), scores)
+            for category in selector.categories(row, top, of_clip=level == "clip")
+        ]
+
+    def to_dict(
+        self,
+        top: int = DEFAULT_TOP,
+        thresholds: Mapping[str, float] | None = None,
+        **options: Unpack[EventOptions],
+    ) -> dict[str, Any]:
+        """The recording, the best ``top`` labels of all of it, and its events, as JSON has them."""
+        from oido.inference.result_tables import dicts_of
+
+        calibrated = self.probabilities is not None
+        events = self.rows(thresholds=thresholds, **options)
+        return {
+            **dict(zip(("file", "channel"), self._place)),
+            "duration": self.duration,
+            "sample_rate": self.info.sample_rate_hz,
+            "channels": self.info.channels,
+            "windows": len(self.scores),
+            "damaged_packets": self.damaged_packets,
+            "gaps_seconds": self.gaps_seconds,
+            "findings": list(self.findings),
+            "unknown": self.is_unknown,
+            "scores": "raw model outputs, 0..1; not probabilities",
+            "clip": dicts_of(self.rows("clip", top), calibrated),
+            "events": dicts_of(events, calibrated),
+        }
+
+    def to_dataframe(
+        self,
+        level: Level | Literal["scores", "framewise_scores"] = "events",
+        top: int | None = None,
+        thresholds: Mapping[str, float] | None = None,
+        **options: Unpack[EventOptions],
+    ) -> Any:
+        """A ``pandas.DataFrame`` (extra ``oido[pandas]``).
+
+        Of `rows`, with the columns of every table of oido; or "scores" (of windows) and
+        "framewise_scores": a column for each label, the index ``start_time``.
+        """
+        from oido.inference.result_tables import frame_of_rows, frame_of_scores
+
+        if level == "scores" or level == "framewise_scores":  # noqa: PLR1714 (narrows its type)
+            if top is not None or options or thresholds:
+                raise OptionError(f"{level} has the raw scores of all labels, and no other options")
+            times = self.times if level == "scores" else self.frame_times
+            return frame_of_scores(getattr(self, level), times[:, 0], self.labels)
+        calibrated = self.probabilities is not None
+        return frame_of_rows(self.rows(level, top, thresholds, **options), calibrated)
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        level: Level | None = None,
+        top: int | None = None,
+        thresholds: Mapping[str, float] | None = None,
+        **options: Unpack[EventOptions],
+    ) -> Path:
+        """Write `rows` to a file in the format of its ending; returns its path.
+
+        .csv, .jsonl, .json, .parquet, .txt (Audacity), .selections.txt (Raven), .srt, .vtt; or
+        .npz: the scores of all frames. What is named is replaced, when the new file is whole; in a
+        folder (``events.csv``) only what oido wrote. Raises OptionError, OutputError.
+        """
+
+        def rows(all_scores: bool) -> Sequence[AnyRow]:
+            if not all_scores:
+                return self.rows(level or "events", top, thresholds, **options)
+            if top is not None or options or thresholds:
+                raise OptionError("npz has the scores of all labels, and no other options")
+            frames = zip(self.frame_times.tolist(), self.framewise_scores)
+            return [FrameRow(*self._place, start, end, row) for (start, end), row in frames]
+
+        if level is not None:
+            OPTIONS["level"].read(level)
+        from oido.inference.result_tables import save_rows
+
+        return save_rows(
+            os.fspath(path),
+            level,
+            rows,
+            recording=self.info.name,
+            labels=self.labels,
+            calibrated=self.probabilities is not None,
+        )
+
+    def plot(
+        self,
+        sound: AudioSource | None = None,
+        sample_rate: int | None = None,
+        *,
+        labels: Sequence[str] | None = None,
+        thresholds: Mapping[str, float] | None = None,
+        **options: Unpack[EventOptions],
+    ) -> Any:
+        """The sound, the scores of frames and the events, one below the other.
+
+        sound: what was classified, with its ``sample_rate`` if it is an array; None: the file, if
+        there is one. Its spectrogram is drawn, or, without it and above ten minutes, its loudness.
+        labels: which; None: those of the events. thresholds, options: of ``events``. Returns a
+        ``matplotlib.figure.Figure`` (extra ``oido[plot]``).
+        """
+        from oido.inference.result_plot import Sound, draw_result
+
+        postprocessor = self._postprocessor
+        if labels is not None and (isinstance(labels, str) or not labels):
+            example = [labels] if labels else ["Dog"]
+            raise OptionError(f"labels is a list of labels, such as {example}")
+        wanted = None if labels is None else postprocessor.label_indices(labels)
+        values = postprocessor.decision_values(self.framewise_scores)
+        levels = self._prediction.windows.levels
+        if levels is None:
+            levels = np.zeros(0, np.float32)
+        return draw_result(
+            postprocessor.selector.display_names,
+            values,
+            self.frame_times,
+            self.events(thresholds=thresholds, **options),
+            Sound(self.info, self._prediction.channel, self.duration, levels),
+            sound,
+            sample_rate,
+            wanted,
+            calibrated=self.probabilities is not None,
+        )
+
+    @property
+    def _place(self) -> tuple[str, int | None]:
+        """What rows begin with: names may be any bytes, and tables are UTF-8."""
+        name = self.info.name.encode("utf-8", "backslashreplace").decode()
+        return name, self._prediction.channel
+
+    def _repr_html_(self) -> str:
+        from oido.inference.result_tables import result_html
+
+        title = f"{self.info.name}: {self.duration:.2f} s, {len(self.scores)} windows"
+        return result_html(title, self.events(), calibrated=self.probabilities is not None)
 
     def _aggregated(self, scores: F32, aggregation: str) -> F32:
         aggregator = Aggregator(aggregation)
@@ -210,5 +398,5 @@ class ClassificationResult:
         return aggregator.flush()
 
     def __repr__(self) -> str:
-        best = ", ".join(f"{c.label} {c.score:.2f}" for c in self.top(3))
+        best = ", ".join(f"{c.display_name} {c.score:.2f}" for c in self.top(3))
         return f"<{self.info.name}: {self.duration:.2f} s, {len(self.scores)} windows, {best}>"

@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.arrays import F32
-from oido.errors import InvalidSamplesError
 from oido.inference.block import Block, WorkItem
 from oido.inference.pipeline import Pipeline, PipelineOptions
 from oido.inference.predictor import BatchPredictor, networks_of
@@ -27,7 +26,7 @@ from oido.models.model import AudioModel
 from oido.params import Windowing
 from oido.runtime.base import Outputs
 from oido.signal.decode import AudioInfo
-from oido.signal.decode.readers import as_float32
+from oido.signal.decode.readers import as_block
 from oido.signal.findings import SoundSums
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ class PushStream:
         Returns whether they were accepted; if not, there was no capacity in time, or they come
         after the end (``is_over``). Raises InvalidSamplesError for another dtype or shape.
         """
-        block = self._as_block(samples)
+        block = as_block(self.info.name, samples, self.info.channels)
         with self._changed:
             if timeout != 0:
                 self._changed.wait_for(lambda: self.is_over or self._has_capacity(), timeout)
@@ -237,20 +236,6 @@ class PushStream:
 
     def _has_capacity(self) -> bool:
         return self._frames < self._capacity_frames
-
-    def _as_block(self, samples: NDArray[Any]) -> F32:
-        block = samples if samples.ndim != 1 else samples[:, None]
-        name, channels = self.info.name, self.info.channels
-        if block.ndim != 2 or block.shape[1] != channels:
-            raise InvalidSamplesError(
-                f"{name}: samples must be [n, {channels}], not {samples.shape}"
-            )
-        if samples.dtype not in (np.int16, np.int32) and samples.dtype.kind != "f":
-            raise InvalidSamplesError(
-                f"{name}: samples must be int16, int32 or float, not {samples.dtype}"
-            )
-        # A copy, because a microphone's buffer will soon hold the next samples.
-        return as_float32(block)
 
 
 _MOST_AT_ONCE = 8

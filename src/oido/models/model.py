@@ -137,7 +137,7 @@ Network = LogMelNetwork | MnNetwork | WholeNetwork | EnsembleNetwork
 """What computes scores, and how; `oido.inference.predictor` knows how to run each kind."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AudioModel:
     """What a classifier needs to know of its network; read from the file, never assumed.
 
@@ -160,6 +160,10 @@ class AudioModel:
     network: Network
     precision: Precision
     novelty: Novelty | None = None
+
+    def __repr__(self) -> str:
+        heads = ", ".join(f"{head.name} of {len(head.labels)} labels" for head in self.heads)
+        return f"<AudioModel {self.name}: {self.precision}, {heads}>"
 
     @property
     def head(self) -> Head:

@@ -84,6 +84,9 @@ class Results(AbstractContextManager["Results"]):
         self.clock = clock
         self._database = Database(folder, clock, is_checked=is_checked)
 
+    def __repr__(self) -> str:
+        return f"<Results {self.url}: tables {', '.join(TABLES)}>"
+
     @property
     def calibrated(self) -> bool:
         """Whether rows have a probability beside their score."""

@@ -15,10 +15,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from oido.batch.plan import make_plan
-from oido.batch.recording import event_row
 from oido.errors import EmptyAudioError, OidoError, OptionError
 from oido.inference.backpressure import DecimatingQueue
 from oido.inference.block import Block
+from oido.inference.postprocess import event_row
 from oido.params import Windowing
 from oido.server.evidence import evidence_of, framewise_floor
 from oido.server.model_store import ServedModel

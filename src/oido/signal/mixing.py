@@ -28,14 +28,14 @@ class Mono:
 
     ``push`` gives the samples f32[n] of a block f32[n, channels]; from the first bad sample on it
     gives nothing, and ``damage`` is the error that tells of it. ``sums``: what is known of the
-    sound so far. Raises OptionError for a channel that is not there.
+    sound so far. n_frames: that came before. Raises OptionError for a channel that is not there.
     """
 
-    def __init__(self, info: AudioInfo, channel: Channel = "mix") -> None:
+    def __init__(self, info: AudioInfo, channel: Channel = "mix", n_frames: int = 0) -> None:
         if channel != "mix" and (isinstance(channel, bool) or not isinstance(channel, int)):
             raise OptionError(f'channel must be "mix" or a number from 0, not {channel!r}')
         self._info, self._channel = info, channel
-        self._n_frames = 0
+        self._n_frames = n_frames
         self._check = SoundCheck()
         self.damage: InvalidSamplesError | None = None
 

@@ -35,7 +35,7 @@ class Dense:
     bias: F32
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class EmbeddingHead:
     """[square root] → dense → [relu → dense] → softmax or sigmoid, window by window.
 
@@ -48,6 +48,9 @@ class EmbeddingHead:
     layers: tuple[Dense, ...]
     output: OutputKind
     square_root: bool
+
+    def __repr__(self) -> str:
+        return f"<EmbeddingHead: {len(self.classes)} classes, {len(self.layers)} dense layers>"
 
     def logits(self, embeddings: F32) -> F32:
         """f32[N, D] → f32[N, C], before the softmax or sigmoid."""

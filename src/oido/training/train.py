@@ -112,7 +112,7 @@ def train(
     )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TrainingResult:
     """A taught classifier, and what is known of it.
 
@@ -131,6 +131,13 @@ class TrainingResult:
     seed: int
     inference_seconds: float
     seconds_fitting: float
+
+    def __repr__(self) -> str:
+        shown = ", ".join(self.classes[:5]) + (", …" if len(self.classes) > 5 else "")
+        return (
+            f"<TrainingResult on {self.model.name}: {len(self.classes)} classes: {shown:.120}; "
+            "its report says how good it is>"
+        )
 
     @property
     def head(self) -> EmbeddingHead:

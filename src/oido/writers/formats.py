@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The formats by name, and which one a file name asks for."""
+"""The formats by name, which one a file name asks for, and a file of one of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from oido.errors import OptionError
+from oido.types import AnyRow
 from oido.writers.annotations import AudacityWriter, RavenWriter, SrtWriter, VttWriter
+from oido.writers.atomic import AtomicFile
+from oido.writers.base import RowWriter
 from oido.writers.tables import (
     CsvWriter,
     JsonLinesWriter,
@@ -19,6 +22,7 @@ from oido.writers.tables import (
     parquet_of_embeddings,
     parquet_of_labels,
 )
+from oido.writers.written import WrittenFiles
 
 
 class Format(NamedTuple):
@@ -85,3 +89,42 @@ def format_of_path(path: Path, known: Sequence[Format] = FORMATS) -> Format | No
     """The format that a file name asks for by its end, or None."""
     fitting = [entry for entry in known if path.name.lower().endswith(entry.suffix)]
     return max(fitting, key=lambda entry: len(entry.suffix), default=None)
+
+
+class TableFile:
+    """One output file and its writer; it has its name when it is committed.
+
+    record: of the folder that it is in, if its name there is oido's choice. Raises OutputError.
+    """
+
+    def __init__(self, path: Path, entry: Format, record: WrittenFiles | None = None) -> None:
+        self.path, self.format, self._record = path, entry, record
+        self._file = AtomicFile(path, entry.binary)
+        try:
+            with self._file.guard():
+                self._writer: RowWriter = entry.writer(self._file.stream)
+        except BaseException:
+            self._file.discard()
+            raise
+
+    def partial_name(self, number: str) -> Path:
+        """events.csv → events.partial.csv, events.partial2.csv, …"""
+        stem, suffix, ending = self.path.name.partition(self.format.suffix)
+        return self.path.with_name(f"{stem}.partial{number}{suffix}{ending}")
+
+    def write(self, rows: Sequence[AnyRow]) -> None:
+        """Append rows."""
+        if rows:
+            with self._file.guard():
+                self._writer.write(rows)
+
+    def commit(self, path: Path | None = None) -> Path:
+        """Give it its name, or another."""
+        with self._file.guard():
+            self._writer.close()
+        self._file.commit(path, record=self._record)
+        return path or self.path
+
+    def discard(self) -> None:
+        """Forget it."""
+        self._file.discard()

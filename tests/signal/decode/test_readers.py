@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import array
+from collections import deque
+
 import numpy as np
 import pytest
 
 from oido.errors import AudioError, EmptyAudioError, InvalidSamplesError
 from oido.signal.decode import open_audio
+from oido.signal.decode.readers import as_block, is_array, is_chunks
 from tests.signal.sounds import noise, read_all
 
 INT16 = np.array([-32768, -16384, -1, 0, 1, 16384, 32767], np.int16)
@@ -120,3 +124,64 @@ def test_an_advice_comes_with_the_refusal():
         open_audio(np.zeros((2, 16_000), np.float32), 16_000)
     with pytest.raises(AudioError, match="sample_rate="):
         open_audio(np.zeros(9, np.float32))
+
+
+@pytest.mark.parametrize("size", [1, 7, 250, 10_000])
+def test_chunks_are_the_array(size):
+    samples = np.random.default_rng(1).integers(-9_000, 9_000, (1_000, 2), dtype=np.int16)
+    chunks = [samples[start : start + size] for start in range(0, 1_000, size)]
+    with open_audio(iter([samples[:0], *chunks, samples[:0]]), 22_050) as reader:
+        assert reader.info == ("<chunks>", 22_050, 2, None, "samples", "array")
+        np.testing.assert_array_equal(read_all(reader), read_all(open_audio(samples, 22_050)))
+
+
+def test_chunks_may_differ_in_kind():
+    kinds = [INT16, INT16.astype(np.int32) * 65_536, INT16 / 32_768, array.array("h", INT16)]
+    decoded = read_all(open_audio(kinds, 16_000))[:, 0]
+    np.testing.assert_array_equal(decoded, np.tile(np.float32(INT16 / 32_768), 4))
+
+
+@pytest.mark.parametrize(
+    ("source", "is_one"),
+    [
+        (INT16, True),
+        ([1, 2], True),
+        ([[1, 2], [3, 4]], True),
+        ([], True),
+        ([np.float32(1), np.float32(2)], True),
+        (array.array("h", [1]), True),
+        ([INT16], False),
+        ((INT16, INT16), False),
+        (iter([INT16]), False),
+        (["a.wav"], False),
+        (deque([INT16]), False),
+    ],
+)
+def test_what_is_one_array_and_what_are_chunks(source, is_one):
+    assert (is_array(source), is_chunks(source)) == (is_one, not is_one)
+
+
+@pytest.mark.parametrize("source", ["a.wav", b"a", memoryview(b"a"), {1: 2}, {1}, 3, None])
+def test_what_is_neither(source):
+    assert not is_array(source)
+    assert not is_chunks(source)
+
+
+def test_a_block_is_a_copy():
+    samples = np.zeros(4, np.float32)
+    block = as_block("a", samples)
+    samples += 1
+    assert block.tolist() == [[0.0]] * 4
+
+
+def test_an_array_of_another_library_that_cannot_be_read_is_a_sentence():
+    class OnAnotherDevice:
+        def __array__(self, dtype=None, copy=None):
+            raise RuntimeError("it is on the GPU")
+
+    for read in (
+        lambda: open_audio(OnAnotherDevice(), 16_000),
+        lambda: as_block("a", OnAnotherDevice()),
+    ):
+        with pytest.raises(InvalidSamplesError, match="it is on the GPU"):
+            read()

@@ -8,10 +8,9 @@ import io
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from typing import IO, Any, cast
 
-import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import (
@@ -22,9 +21,19 @@ from oido.errors import (
     InvalidSamplesError,
     UnknownFormatError,
 )
+from oido.paths import ADDRESS, is_address
 from oido.signal.decode.chained import ChainedReader, FilePart, ogg_links
 from oido.signal.decode.pyav_reader import PyAvReader
-from oido.signal.decode.readers import ArrayReader, AudioReader, AudioSource, source_name
+from oido.signal.decode.readers import (
+    ArrayReader,
+    AudioReader,
+    AudioSource,
+    ChunkReader,
+    as_array,
+    is_array,
+    is_chunks,
+    source_name,
+)
 from oido.signal.decode.sizes import SoundBytes, sound_bytes
 from oido.signal.decode.soundfile_reader import SAMPLE_ENCODINGS, SoundFileReader
 
@@ -39,44 +48,45 @@ _WITH_SIZES = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"caff", b".snd", b"
 def open_audio(source: AudioSource, sample_rate: int | None = None) -> AudioReader:
     """Open any source of audio.
 
-    ``sample_rate`` (Hz) is required for an array and refused for everything else, which knows its
-    own rate. Raises an ``AudioError`` that names the source and the reason.
+    ``sample_rate`` (Hz) is required for an array, or for chunks, and refused for everything else,
+    which knows its own rate. Raises an ``AudioError`` that names the source and the reason.
     """
+    if is_array(source):
+        return ArrayReader(as_array(source), sample_rate)
+    if is_chunks(source):
+        return ChunkReader(cast("Iterable[NDArray[Any]]", source), sample_rate)
+    if isinstance(source, AsyncIterable):
+        raise InvalidSamplesError(
+            "an asynchronous source is for `AsyncAudioClassifier`; here use a generator without "
+            "`async`, or push what comes: `AudioClassifier.live`"
+        )
     name = source_name(source)
-    if isinstance(source, np.ndarray) or _is_array_like(source):
-        return ArrayReader(_as_array(source), sample_rate)
-    if sample_rate is not None:
+    if sample_rate is not None and _knows_its_rate(source):
         raise InvalidSamplesError(
             f"{name}: sample_rate is only for arrays; a file knows its own rate"
         )
     if isinstance(source, str | os.PathLike):
-        if source == "-":
-            return _open_stream(sys.stdin.buffer, name)
-        return _open_path(os.fspath(source))
+        return _open_path(name) if source != "-" else _open_stream(sys.stdin.buffer, name)
     if isinstance(source, bytes | bytearray | memoryview):
         return _open_stream(io.BytesIO(source), name)
     if hasattr(source, "read"):
-        return _open_stream(source, name)
+        return _open_stream(cast("IO[bytes]", source), name)
     raise InvalidSamplesError(
-        f"audio must be a path, bytes, a binary file object or an array, "
+        "audio must be a path, bytes, a binary file object, an array or chunks of samples, "
         f"not {type(source).__name__}"
     )
 
 
-def _as_array(source: object) -> NDArray[Any]:
-    try:
-        return np.asarray(source)
-    except (ValueError, TypeError) as error:
-        raise InvalidSamplesError(
-            f"an array must be [samples] or [samples, channels] ({error})"
-        ) from error
-
-
-def _is_array_like(source: object) -> bool:
-    return isinstance(source, list | tuple) or hasattr(source, "__array__")
+def _knows_its_rate(source: object) -> bool:
+    files = (str, os.PathLike, bytes, bytearray, memoryview)
+    return isinstance(source, files) or hasattr(source, "read")
 
 
 def _open_path(path: str) -> AudioReader:
+    if ADDRESS.match(path) and is_address(path):
+        from oido.signal.decode.remote import FetchedFile
+
+        return _open_stream(FetchedFile(path), path)
     try:
         if os.path.isdir(path):
             raise AudioNotFoundError(f"{path}: is a folder, not a recording")

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import array
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -18,8 +19,18 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-AudioSource = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | NDArray[Any]
-"""A path ("-" is standard input), encoded bytes, a binary file object, or an array of samples."""
+AudioSource = (
+    str
+    | os.PathLike[str]
+    | bytes
+    | bytearray
+    | memoryview
+    | IO[bytes]
+    | NDArray[Any]
+    | Iterable[NDArray[Any]]
+)
+"""A path ("-" is standard input) or an address of the web, encoded bytes, a binary file object, an
+array of samples, or a list, generator or iterator of arrays that follow one another."""
 
 _RATES_HZ = (1_000, 768_000)
 _BLOCK_SAMPLES = 1 << 17
@@ -101,9 +112,32 @@ def source_name(source: AudioSource) -> str:
         return "<stdin>" if source == "-" else os.fspath(source)
     if isinstance(source, bytes | bytearray | memoryview):
         return "<bytes>"
-    if isinstance(source, np.ndarray):
+    if is_array(source):
         return "<array>"
+    if is_chunks(source):
+        return "<chunks>"
     return str(getattr(source, "name", "<file>"))
+
+
+def is_array(source: object) -> bool:
+    """Whether NumPy makes one array of samples of it; a list that holds arrays is one of chunks."""
+    if isinstance(source, list | tuple):
+        return all(
+            isinstance(part, (int, float, complex, list, tuple))
+            or (hasattr(part, "__array__") and not np.ndim(part))
+            for part in source[:1]
+        )
+    return hasattr(source, "__array__") or isinstance(source, array.array)
+
+
+def is_chunks(source: object) -> bool:
+    """Whether it gives one chunk of samples after the other."""
+    return (
+        isinstance(source, Iterable)
+        and not isinstance(source, (str, bytes, bytearray, memoryview, Mapping, Set))
+        and not is_array(source)
+        and not hasattr(source, "read")
+    )
 
 
 def check_shape(name: str, sample_rate_hz: int, channels: int) -> None:
@@ -138,6 +172,75 @@ def as_float32(samples: NDArray[Any]) -> F32:
 
 
 _MOST_CHANNELS = 1024
+_MOST_CHANNELS_OF_FEW = 32
+"""A first chunk that has more channels than this, and than samples, has them the other way."""
+
+
+_DTYPES = "int16, int32 or float"
+
+
+def _not_sound(samples: NDArray[Any]) -> str:
+    whole = samples.dtype.kind in "iu"
+    how = "samples.astype('int16') if they are 16-bit" if whole else "samples.astype('float32')"
+    return f"samples must be {_DTYPES}, not {samples.dtype}; convert them, e.g. {how}"
+
+
+def as_block(name: str, samples: Any, channels: int | None = None) -> F32:
+    """One chunk of samples, [n] or [n, channels] of int16, int32 or float, as f32[n, channels].
+
+    A copy, because a microphone's buffer will soon hold the next samples. channels: how many there
+    must be; None: any number. Raises InvalidSamplesError, which says what it is instead.
+    """
+    if isinstance(samples, bytes | bytearray | memoryview):
+        raise InvalidSamplesError(
+            f"{name}: samples must be an array, not bytes; of 16-bit PCM: "
+            "numpy.frombuffer(chunk, numpy.int16)"
+        )
+    if isinstance(samples, str | os.PathLike):
+        raise InvalidSamplesError(
+            f"{name}: samples must be an array, not a name ({os.fspath(samples)}); "
+            "recordings are classified one by one: classifier.classify(path)"
+        )
+    if not is_array(samples):
+        kind = f"of type {type(samples).__name__}"
+        kind = "several of them: push one after the other" if is_chunks(samples) else kind
+        raise InvalidSamplesError(f"{name}: samples must be one array, not {kind}")
+    chunk = as_array(samples)
+    block = chunk[:, None] if chunk.ndim == 1 else chunk
+    if block.ndim != 2 or (channels is not None and block.shape[1] != channels):
+        wanted = "[n] or [n, channels]"
+        if channels is not None:
+            wanted = f"{'[n] or ' if channels == 1 else ''}[n, {channels}], as the stream has"
+        is_turned = block.ndim == 2 and block.shape[0] == channels
+        turned = ": transpose it" if is_turned else ""
+        raise InvalidSamplesError(f"{name}: samples must be {wanted}, not {chunk.shape}{turned}")
+    if not _has_sound_dtype(chunk):
+        raise InvalidSamplesError(f"{name}: {_not_sound(chunk)}")
+    with np.errstate(over="ignore"):  # beyond float32: refused as infinite, later
+        return as_float32(block)
+
+
+def as_array(source: object) -> NDArray[Any]:
+    """What NumPy makes of an array, or of numbers in lists. Raises InvalidSamplesError."""
+    try:
+        return np.asarray(source)
+    except Exception as error:  # whatever a library's array raises that cannot be read here
+        raise InvalidSamplesError(
+            f"an array must be [samples] or [samples, channels] ({error})"
+        ) from error
+
+
+def stream_info(name: str, sample_rate: Any, channels: int = 1) -> AudioInfo:
+    """Of samples that are pushed, or come in chunks. Raises InvalidSamplesError."""
+    if sample_rate is None:
+        raise InvalidSamplesError(f"{name}: say sample_rate, in Hz")
+    _check_rate(sample_rate)
+    if not _is_whole(channels) or channels < 1:
+        raise InvalidSamplesError(f"channels must be a whole number from 1, not {channels!r}")
+    if channels > _MOST_CHANNELS:
+        raise _turned(name, channels)
+    check_shape(name, int(sample_rate), int(channels))
+    return AudioInfo(name, int(sample_rate), int(channels), None, "samples", "array")
 
 
 class ArrayReader(AudioReader):
@@ -151,17 +254,13 @@ class ArrayReader(AudioReader):
         self.damaged_packets = 0
         if sample_rate is None:
             raise InvalidSamplesError("an array needs its rate: pass sample_rate= in Hz")
-        if not _is_whole(sample_rate):
-            raise InvalidSamplesError(f"sample_rate must be a whole number, not {sample_rate}")
+        _check_rate(sample_rate)
         if self._samples.ndim != 2:
             raise InvalidSamplesError(
                 f"an array must be [samples] or [samples, channels], not {samples.shape}"
             )
-        if samples.dtype not in (np.int16, np.int32) and samples.dtype.kind != "f":
-            raise InvalidSamplesError(
-                f"samples must be int16, int32 or float, not {samples.dtype}; "
-                "convert them, e.g. samples.astype('float32')"
-            )
+        if not _has_sound_dtype(samples):
+            raise InvalidSamplesError(_not_sound(samples))
         frames, channels = self._samples.shape
         if frames == 0 or channels == 0:
             raise EmptyAudioError("the array holds no samples")
@@ -185,6 +284,71 @@ class ArrayReader(AudioReader):
 
     def close(self) -> None:
         """Nothing to release."""
+
+
+class ChunkReader(AudioReader):
+    """Arrays that follow one another, from a list, a generator or an iterator, with their rate.
+
+    Each is as `as_block` takes it; the first says how many channels there are.
+    """
+
+    def __init__(self, chunks: Iterable[Any], sample_rate: int | None) -> None:
+        self.damaged_packets = 0
+        self._chunks = iter(chunks)
+        self._first: F32 | None = None
+        for number, chunk in enumerate(self._chunks):
+            if isinstance(chunk, bytes | bytearray | memoryview):
+                raise InvalidSamplesError(
+                    "<chunks>: they are bytes: of a file, join them, b''.join(chunks); of 16-bit "
+                    "PCM, make arrays of them, numpy.frombuffer(chunk, numpy.int16)"
+                )
+            block = as_block(_chunk_name(number), chunk)
+            self._number = number
+            if block.size:
+                self._first = block
+                break
+        channels = 1 if self._first is None else self._first.shape[1]
+        self.info = stream_info("<chunks>", sample_rate, channels)
+        if self._first is None:
+            raise EmptyAudioError("<chunks>: no samples came; an iterator gives them only once")
+        if channels > max(_MOST_CHANNELS_OF_FEW, len(self._first)):
+            raise _turned("<chunks>", channels)
+
+    def blocks(self) -> Iterator[F32]:
+        """Blocks f32[n, channels]."""
+        first, self._first = self._first, None
+        if first is not None:
+            yield first
+        for number, chunk in enumerate(self._chunks, start=self._number + 1):
+            block = as_block(_chunk_name(number), chunk, self.info.channels)
+            if len(block):
+                yield block
+
+    def close(self) -> None:
+        """End a generator, so that what it has opened is closed."""
+        close = getattr(self._chunks, "close", None)
+        if close is not None:
+            close()
+
+
+def _turned(name: str, channels: int) -> InvalidSamplesError:
+    return InvalidSamplesError(
+        f"{name}: a chunk must be [samples, channels], and {channels} channels are too many: "
+        "transpose it"
+    )
+
+
+def _chunk_name(number: int) -> str:
+    return f"<chunks>, number {number}"
+
+
+def _has_sound_dtype(samples: NDArray[Any]) -> bool:
+    return samples.dtype in (np.int16, np.int32) or samples.dtype.kind == "f"
+
+
+def _check_rate(sample_rate: object) -> None:
+    if not _is_whole(sample_rate):
+        raise InvalidSamplesError(f"sample_rate must be a whole number, not {sample_rate!r}")
 
 
 def _is_whole(number: object) -> bool:
