@@ -65,16 +65,17 @@ def fold(name: str) -> str:
 def nearest_shown(name: str, labels: Iterable[str]) -> list[str]:
     """The `nearest` of the labels, or of what they are called elsewhere, if that is more alike."""
     own = tuple(labels)
-    found: list[list[str]] = []
-    for language in LOCALES:
-        shown = own if language == "en" else _translated(own, language)
-        found.append(nearest(name, shown, likeness=0.5))
+    found = nearest(name, own, likeness=0.5)
+    others: list[str] = []
+    for language in LOCALES[1:]:
+        others += nearest(name, _translated(own, language), likeness=0.5)
 
-    def likeness(near: list[str]) -> float:
-        ratios = (difflib.SequenceMatcher(None, fold(name), fold(n)).ratio() for n in near)
-        return max(ratios, default=0.0)
+    def likeness(near: str) -> float:
+        return difflib.SequenceMatcher(None, fold(name), fold(near)).ratio()
 
-    return max(found, key=likeness)
+    if max(map(likeness, others), default=0.0) <= max(map(likeness, found), default=0.0):
+        return found
+    return sorted(dict.fromkeys([*found, *others]), key=likeness, reverse=True)[:3]
 
 
 def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> list[str]:
