@@ -134,3 +134,8 @@ def card(name: str) -> ModelCard:
     near = nearest(name, names)
     hint = f"did you mean {near[0]!r}?" if near else f"the known ones are: {', '.join(names)}"
     raise ModelNotFoundError(f"there is no model {name!r} and no such file; {hint}")
+
+
+def is_audioset(name: str) -> bool:
+    """Whether a model of this name has AudioSet's labels and no others."""
+    return name == ENSEMBLE or any(entry.name == name for entry in CATALOG)

@@ -11,7 +11,7 @@ from typing import Any
 
 from oido.errors import OptionError
 from oido.results.clock import zone_named
-from oido.results.database import quoted
+from oido.results.query_text import quoted
 from oido.results.results import Results, require_label
 from oido.writers.query_tables import plain_value
 
@@ -267,6 +267,7 @@ def summarize(
     totals = _rows_of(results, _TOTALS)[0]
     labels = _labels(results, totals["succeeded"], zone)
     if label is not None:
+        label = results.label_here(label)
         require_label(label, [figures.label for figures in labels])
     hours = covered_by(results, _HOUR, zone)
     per_hour = [sum(figures.by_hour[hour] for figures in labels) for hour in range(24)]
