@@ -11,6 +11,10 @@ from oido.models.labels import nearest
 DEFAULT_MODEL = "yamnet/classification"
 
 ENSEMBLE = "ensemble"
+ENSEMBLE_THRESHOLD = 0.12
+"""Where the two disagree, their scores are low: at 0.12 there are about as many events as YAMNet's
+at 0.2 (benchmarks/events.py)."""
+
 ENSEMBLE_MEMBERS = (DEFAULT_MODEL, "efficientat/mn04")
 """Two models that are heard together, under a name of their own."""
 

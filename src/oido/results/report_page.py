@@ -24,7 +24,9 @@ HeatRow = tuple[str, list[float | None]]
 """A row's name, and its value in each hour; None where nothing was recorded."""
 
 
-def html_page(summary: Summary, locale: str = "en") -> str:
+def html_page(
+    summary: Summary, locale: str = "en", tables: Mapping[tuple[str, ...], Any] = {}
+) -> str:
     """The whole document. Labels and file names are text in it, whatever they hold.
 
     locale: "en" or "es", of texts, numbers and AudioSet's labels. Raises OptionError, and

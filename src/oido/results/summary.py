@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -13,10 +13,8 @@ from oido.errors import OptionError
 from oido.results.clock import zone_named
 from oido.results.query_text import quoted
 from oido.results.results import Results, require_label
+from oido.results.tallies import LITTLE, local, stretches_of, tally, thresholds_of
 from oido.writers.query_tables import plain_value
-
-_BIN = 900
-"""Seconds: the offsets of today's time zones are multiples of a quarter of an hour."""
 
 MOST_GAPS = 100
 
@@ -89,30 +87,9 @@ def covered_by(results: Results, parts: str, zone: str) -> dict[tuple[Any, ...],
     parts: SQL such as ``hour(moment)``, ``CAST(moment AS DATE)``. A recording counts in each part
     with the seconds that fall into it.
     """
-    rows = _rows_of(
-        results,
-        f"""WITH spans AS (
-            SELECT epoch(recorded_at) AS start, epoch(recorded_at) + duration AS stop
-            FROM recordings WHERE recorded_at IS NOT NULL AND duration > 0
-        ),
-        binned AS (
-            SELECT start, stop, unnest(range(
-                CAST(floor(start / {_BIN}) AS BIGINT), CAST(ceil(stop / {_BIN}) AS BIGINT)
-            )) AS bin FROM spans
-        ),
-        timed AS (
-            SELECT {_local(f"to_timestamp(bin * {_BIN})", zone)} AS moment,
-                least(stop, (bin + 1) * {_BIN}) - greatest(start, bin * {_BIN}) AS seconds
-            FROM binned
-        )
-        SELECT {parts}, sum(seconds) AS seconds FROM timed GROUP BY ALL ORDER BY ALL""",
-    )
+    query = f"SELECT {parts}, sum(seconds) AS seconds FROM ({stretches_of(zone)})"
+    rows = _rows_of(results, f"{query} GROUP BY ALL ORDER BY ALL")
     return {tuple(row.values())[:-1]: row["seconds"] for row in rows}
-
-
-def _local(time: str, zone: str) -> str:
-    """SQL of a time in a zone, without that zone: what a clock on the wall shows."""
-    return f"({time} AT TIME ZONE {quoted(zone)})"
 
 
 def _rows_of(results: Results, query: str) -> list[dict[str, Any]]:
@@ -209,7 +186,9 @@ class Summary:
     oido_version, created: of the run. succeeded: recordings heard to their end. with_sound: those
     of which something was heard; timed: of them, those of a known time. time_sources, time_doubts:
     how many times came from where, and how many are doubtful. label, label_days: the one label
-    that was asked for, and its events by hour of each day, named ``2023-10-15 06``.
+    that was asked for, and its events by hour of each day, named ``2023-10-15 06``. threshold: what
+    the score (or probability) of an event had to reach; None: the model's own; label_thresholds:
+    of labels that had another. sites: `tally` by site, a row each.
     """
 
     url: str
@@ -238,6 +217,9 @@ class Summary:
     failure_kinds: Mapping[str, int]
     label: str | None = None
     label_days: tuple[Period, ...] = ()
+    threshold: float | None = None
+    label_thresholds: Mapping[str, float] = field(default_factory=dict)
+    sites: tuple[Mapping[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, for JSON."""
@@ -250,12 +232,18 @@ class Summary:
 
 
 def summarize(
-    results: Results, *, zone: str = "UTC", gap_seconds: float = 3600.0, label: str | None = None
+    results: Results,
+    *,
+    zone: str = "UTC",
+    gap_seconds: float = 3600.0,
+    label: str | None = None,
+    site: str | None = None,
 ) -> Summary:
     """Count what a report tells.
 
     zone: of hours and days, an IANA name. gap_seconds: longer stretches without a recording are
-    told. label: one to look at day by day. Raises OptionError, UnknownLabelError.
+    told. label: one to look at day by day. site: a pattern (`oido.results.tallies.site_of`).
+    Raises OptionError, UnknownLabelError.
     """
     if results.clock is None:
         raise OptionError("a report needs times; open the results with a clock")
@@ -270,6 +258,7 @@ def summarize(
         label = results.label_here(label)
         require_label(label, [figures.label for figures in labels])
     hours = covered_by(results, _HOUR, zone)
+    threshold, label_thresholds = thresholds_of(results)
     per_hour = [sum(figures.by_hour[hour] for figures in labels) for hour in range(24)]
     header = results.header
     return Summary(
@@ -297,7 +286,35 @@ def summarize(
         label_days=()
         if label is None
         else _stretches(results, zone, f"{_DAY}, {_HOUR}", f"label = {quoted(label)}"),
+        threshold=threshold,
+        label_thresholds=label_thresholds,
+        sites=tuple(tally(results, ["site"], site=site).to_pylist()),
     )
+
+
+def about(summary: Summary) -> list[tuple[str, Any]]:
+    """What a table of figures is about, and what its columns mean, in two columns."""
+    s = summary
+    value = "probability" if s.calibrated else "score"
+    return [
+        ("results", s.url),
+        ("heard by", f"oido {s.oido_version}"),
+        ("heard from", s.created),
+        ("model", s.model.get("name")),
+        ("threshold of events", "the model's own" if s.threshold is None else s.threshold),
+        *((f"threshold of {label}", value) for label, value in s.label_thresholds.items()),
+        ("threshold and highest", value if s.calibrated else "scores, not probabilities"),
+        ("label", s.label or "all"),
+        ("zone of days and hours", s.zone),
+        ("hours of recordings", s.hours),
+        ("recordings heard", s.succeeded),
+        ("recordings failed", s.failed),
+        ("recordings whose time is not known", s.with_sound - s.timed),
+        ("recorded_hours", "what was recorded of that site, day and hour, whatever was heard"),
+        ("events_per_hour", "events / recorded_hours"),
+        ("event_seconds", "added up over labels and channels"),
+        ("pale rows", f"{LITTLE}: their rates say little"),
+    ]
 
 
 _TOTALS = """
@@ -322,7 +339,7 @@ def _labels(results: Results, succeeded: int, zone: str) -> tuple[LabelFigures, 
     hours: dict[str, list[int]] = {}
     for row in _rows_of(
         results,
-        f"""SELECT label, hour({_local("start_at", zone)}) AS hour, count(*) AS events
+        f"""SELECT label, hour({local("start_at", zone)}) AS hour, count(*) AS events
         FROM events WHERE start_at IS NOT NULL GROUP BY ALL""",
     ):
         hours.setdefault(row["label"], [0] * 24)[row["hour"]] = row["events"]
@@ -351,7 +368,7 @@ def _stretches(results: Results, zone: str, parts: str, which: str = "true") -> 
     covered = covered_by(results, parts, zone)
     rows = _rows_of(
         results,
-        f"""WITH timed AS (SELECT {_local("start_at", zone)} AS moment FROM events
+        f"""WITH timed AS (SELECT {local("start_at", zone)} AS moment FROM events
             WHERE start_at IS NOT NULL AND {which})
         SELECT {parts}, count(*) AS events FROM timed GROUP BY ALL""",
     )

@@ -39,12 +39,17 @@ def write_table(reader: Any, format_name: str, stream: IO[Any], *, quoted: bool 
     return count
 
 
-def plain_rows(batch: Any) -> Iterator[list[Any]]:
-    """The rows of a batch as values that any format can hold: text, numbers, lists, None."""
+def plain_rows(batch: Any, *, days: bool = False) -> Iterator[list[Any]]:
+    """The rows of a batch as values that any format can hold: text, numbers, lists, None.
+
+    days: dates stay dates.
+    """
     columns = []
     for column, field in zip(batch.columns, batch.schema):
-        plain = _plain_of(field)
-        columns.append([None if value is None else plain(value) for value in column.to_pylist()])
+        plain, values = _plain_of(field), column.to_pylist()
+        if not days or not str(field.type).startswith("date"):
+            values = [None if value is None else plain(value) for value in values]
+        columns.append(values)
     yield from map(list, zip(*columns))
 
 
