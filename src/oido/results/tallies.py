@@ -65,9 +65,9 @@ def tally(
         end_time - start_time AS seconds,
         {_parts(moment) if is_timed else "NULL AS day, NULL AS hour"} FROM events
         {"" if label is None else f"WHERE label = {quoted(label)}"}"""
-    heard = "true" if "file" in by else "duration > 0"
+    which = "true" if "file" in by else "duration > 0"
     recorded = f"""SELECT file, {where} AS site, NULL AS day, NULL AS hour,
-        coalesce(duration, 0) AS seconds FROM recordings WHERE {heard}"""
+        coalesce(duration, 0) AS seconds FROM recordings WHERE {which}"""
     if is_timed:
         recorded = f"""{recorded} AND recorded_at IS NULL UNION ALL SELECT file, site,
             {_parts("moment")}, seconds FROM ({stretches_of(zone, where)})"""
