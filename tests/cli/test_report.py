@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import base64
+import io
 import json
+import re
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from oido.cli import report
 from oido.errors import MissingExtraError, OptionError, UnknownLabelError
@@ -155,3 +160,31 @@ def test_a_workbook_without_its_package_is_one_sentence_before_the_work(
     with pytest.raises(MissingExtraError, match=r"pip install 'oido\[xlsx\]', or end the name"):
         run("nowhere", "-o", str(tmp_path / "a.xlsx"))
     assert not (tmp_path / "a.xlsx").exists()
+
+
+def test_examples_are_in_the_page_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results, page = str(heard_archive(tmp_path)), tmp_path / "report.html"
+    capsys.readouterr()
+    assert run(results, "-o", str(page)) == 0
+    told = re.search(
+        r"with (\d+) clips of the recordings in it \(([\d.]+) MB", capsys.readouterr().err
+    )
+    assert told is not None
+    clips = re.findall(r'<audio [^>]*src="data:audio/flac;base64,([^"]+)"', page.read_text("utf-8"))
+    assert len(clips) == int(told[1]) > 5
+    for clip in clips:
+        assert 0.3 < soundfile.info(io.BytesIO(base64.b64decode(clip))).duration <= 5.001
+    assert run(results, "-o", str(page), "--label", "tubular bells", "--examples", "1") == 0
+    assert "with 1 clip of the recordings" in capsys.readouterr().err
+    assert run(results, "-o", str(page), "--examples", "0") == 0
+    assert "clip" not in capsys.readouterr().err
+    assert "<audio" not in page.read_text("utf-8")
+    shutil.rmtree(tmp_path / "recordings")
+    assert run(results, "-o", str(page), "-q") == 0
+    text = page.read_text("utf-8")
+    assert "Recordings of which nothing is to be heard here: not there any more: 2." in text
+    assert "<audio" not in text
+    with pytest.raises(OptionError, match="there are 0 examples of a label or more, not -1"):
+        run(results, "-o", str(page), "--examples", "-1")

@@ -202,8 +202,8 @@ def test_little_is_less_than_an_hour_and_than_a_tenth_of_the_most(folder: Folder
         table = tally(results, ["site", "hour"])
         hours = table["recorded_hours"].to_pylist()
         assert (
-            little_recorded(table, ["site", "hour"])
+            little_recorded(table.to_pylist(), ["site", "hour"])
             == {n for n, each in enumerate(hours) if each < max(hours) / 10}
             != set()
         )
-        assert little_recorded(tally(results, ["label"]), ["label"]) == set()
+        assert little_recorded(tally(results, ["label"]).to_pylist(), ["label"]) == set()

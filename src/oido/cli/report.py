@@ -56,6 +56,13 @@ def add_parser(commands: Any) -> None:
     add("--json FILE.json", "every figure", type=Path)
     add("--label LABEL", "one label, day by day and hour by hour; in tables, no other")
     add(
+        "--examples N",
+        "how many events of each of the ten most frequent labels can be heard in the page, cut "
+        "from the recordings where these can be reached (default 3; 0: none)",
+        type=int,
+        default=3,
+    )
+    add(
         "--gap SECONDS",
         "tell stretches without a recording that are longer (default 3600)",
         type=float,
@@ -68,6 +75,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
+    from oido.results.examples import MOST_LABELS, best_examples
     from oido.results.report_page import Words, html_page
     from oido.results.summary import summarize
     from oido.results.tallies import KEYS, read_keys, tally
@@ -92,8 +100,13 @@ def _run(args: argparse.Namespace) -> None:
             )
             for each in wanted
         }
+        examples = None
+        if kind == ".html":
+            labels = [figures.label for figures in summary.labels]
+            labels = [summary.label] if summary.label in labels else labels[:MOST_LABELS]
+            examples = best_examples(results, labels, args.examples)
     if kind == ".html":
-        write_text(args.output, html_page(summary, args.locale, tables))
+        write_text(args.output, html_page(summary, args.locale, tables, examples))
     elif args.output is not None:
         with write_atomically(args.output, binary=kind == ".xlsx") as file:
             write = _write_workbook if kind == ".xlsx" else _write_csv
@@ -103,9 +116,13 @@ def _run(args: argparse.Namespace) -> None:
     _print(summary, with_labels=not by or args.output is not None)
     if by and args.output is None:
         _show(tables[by], args)
-    for path in (args.output, args.json):
+    inside = ""
+    if examples is not None and examples.count:
+        clips, size = _count(examples.count, "clip"), examples.size_bytes / 1e6
+        inside = f", with {clips} of the recordings in it ({size:.1f} MB; --examples 0: none)"
+    for path, more in ((args.output, inside), (args.json, "")):
         if path is not None and not args.quiet:
-            print_message(f"{path} is written")
+            print_message(f"{path} is written{more}")
 
 
 def _kind(output: Path | None) -> str:
@@ -143,7 +160,7 @@ def _write_workbook(stream: Any, summary: Summary, tables: Tables) -> None:
             f"by {', '.join(by)}",
             table.column_names,
             [row for batch in table.to_batches() for row in plain_rows(batch, days=True)],
-            little_recorded(table, by),
+            little_recorded(table.to_pylist(), by),
         )
         for by, table in tables.items()
     ]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -101,11 +101,11 @@ def is_little(seconds: float, most: float) -> bool:
     return seconds < min(3600.0, most / 10)
 
 
-def little_recorded(table: Any, by: Sequence[str]) -> set[int]:
+def little_recorded(rows: Sequence[Mapping[str, Any]], by: Sequence[str]) -> set[int]:
     """The rows of a `tally` with little recorded time, as `is_little` has it."""
     if not {"site", "day", "hour"} & {*by}:
         return set()
-    seconds = [3600 * hours for hours in table["recorded_hours"].to_pylist()]
+    seconds = [3600 * row["recorded_hours"] for row in rows]
     return {n for n, value in enumerate(seconds) if is_little(value, max(seconds))}
 
 

@@ -44,8 +44,13 @@ def environment() -> Environment:
         keep_trailing_newline=True,
     )
     made.globals["version"] = __version__
+    made.tests["faded"] = lambda value: isinstance(value, Faded)
     made.filters.update(data_uri=_data_uri, number=number)
     return made
+
+
+class Faded(float):
+    """A rate over too little time to be compared: drawn pale, and no measure of the others."""
 
 
 def number(value: float) -> str:
