@@ -11,7 +11,8 @@ from oido.errors import OptionError, UnknownLabelError
 from oido.models.labels import audioset_labels, label_named, nearest, nearest_shown
 from oido.results.clock import Clock, Reading
 from oido.results.database import TABLES, Database
-from oido.results.query_text import labels_in, near_columns
+from oido.results.query_text import labels_in, near_columns, quoted
+from oido.writers.base import ALSO
 
 
 def check_labels(query: str, known: Sequence[str]) -> None:
@@ -165,6 +166,18 @@ class Results(AbstractContextManager["Results"]):
     def label_here(self, name: str) -> str:
         """A label as these results have it, whatever language, case or accents it is written in."""
         return self._database.label_here(name)
+
+    def among_others(self, table: str, where: str) -> dict[str, int]:
+        """Of labels that a condition asks for: how many rows stand for them under another label."""
+        asked = map(self.label_here, labels_in(where))
+        counts = {
+            name: self.sql(
+                f"SELECT count(*) AS n FROM {table} "
+                f"WHERE list_contains(string_split({ALSO}, '|'), {quoted(name)})"
+            )["n"][0].as_py()
+            for name in (asked if ALSO in self.columns(table) else ())
+        }
+        return {name: count for name, count in counts.items() if count}
 
     def close(self) -> None:
         """Let go of the folder."""
