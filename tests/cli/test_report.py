@@ -121,6 +121,15 @@ def test_a_table_counts_by_what_is_named(
     assert "rec/B/=1+1.wav" in target.read_text("utf-8")
 
 
+def test_an_archive_just_begun_has_tables_without_rows(tmp_path: Path) -> None:
+    folder = str(FolderMaker(tmp_path / "results").folder)
+    for name in ("a.csv", "a.xlsx", "a.html"):
+        assert run(folder, "-o", str(tmp_path / name), "-q") == 0
+        assert run(folder, "-o", str(tmp_path / name), "-q", "--by", "day,label,site") == 0
+    assert (tmp_path / "a.csv").read_text().startswith("day,label,site,recordings,")
+    assert run(folder, "--by", "label", "-q") == 0
+
+
 def test_a_table_is_shown_where_no_file_is_wanted(
     sites: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -136,7 +136,7 @@ def _kind(output: Path | None) -> str:
 
 def _in_language(table: Any, words: Words) -> Any:
     """A table with labels as they are shown."""
-    if "label" not in table.column_names:
+    if "label" not in table.column_names or not table.num_rows:
         return table
     labels = [words.label(label) for label in table["label"].to_pylist()]
     return table.set_column(table.column_names.index("label"), table.field("label"), [labels])
