@@ -11,9 +11,8 @@ from typing import Any
 
 from oido.errors import OptionError
 from oido.results.clock import zone_named
-from oido.results.query_text import quoted
 from oido.results.results import Results, require_label
-from oido.results.tallies import LITTLE, local, stretches_of, tally, thresholds_of
+from oido.results.tallies import LITTLE, counted, tally, thresholds_of
 from oido.writers.query_tables import plain_value
 
 MOST_GAPS = 100
@@ -81,17 +80,6 @@ def _gaps_of(results: Results, gap_seconds: float) -> Coverage:
     )
 
 
-def covered_by(results: Results, parts: str, zone: str) -> dict[tuple[Any, ...], float]:
-    """Recorded seconds by parts of local time.
-
-    parts: SQL such as ``hour(moment)``, ``CAST(moment AS DATE)``. A recording counts in each part
-    with the seconds that fall into it.
-    """
-    query = f"SELECT {parts}, sum(seconds) AS seconds FROM ({stretches_of(zone)})"
-    rows = _rows_of(results, f"{query} GROUP BY ALL ORDER BY ALL")
-    return {tuple(row.values())[:-1]: row["seconds"] for row in rows}
-
-
 def _rows_of(results: Results, query: str) -> list[dict[str, Any]]:
     """What a query gives, each row by column name."""
     return list(results.sql(query).to_pylist())
@@ -147,9 +135,6 @@ def every_day(days: Sequence[Period], most: int) -> tuple[Period, ...]:
 
 
 MOST_FAILURES = 200
-
-_DAY, _HOUR = "CAST(moment AS DATE) AS day", "hour(moment) AS hour"
-"""Parts of local time, in SQL."""
 
 
 @dataclass(frozen=True)
@@ -257,9 +242,8 @@ def summarize(
     if label is not None:
         label = results.label_here(label)
         require_label(label, [figures.label for figures in labels])
-    hours = covered_by(results, _HOUR, zone)
+    hours = {hour.name: hour for hour in periods(results, ["hour"], zone)}
     threshold, label_thresholds = thresholds_of(results)
-    per_hour = [sum(figures.by_hour[hour] for figures in labels) for hour in range(24)]
     header = results.header
     return Summary(
         url=results.url,
@@ -277,15 +261,13 @@ def summarize(
         coverage=_gaps_of(results, gap_seconds),
         labels=labels,
         by_hour=tuple(
-            Period(f"{hour:02d}", hours.get((hour,), 0.0), per_hour[hour]) for hour in range(24)
+            hours.get(f"{hour:02d}", Period(f"{hour:02d}", 0.0, 0)) for hour in range(24)
         ),
-        by_day=_stretches(results, zone, _DAY),
+        by_day=periods(results, ["day"], zone),
         failures=tuple(Failed(**row) for row in _rows_of(results, _FAILURES)),
         failure_kinds=_counts(results, "failure_kind", "recordings"),
         label=label,
-        label_days=()
-        if label is None
-        else _stretches(results, zone, f"{_DAY}, {_HOUR}", f"label = {quoted(label)}"),
+        label_days=() if label is None else periods(results, ["day", "hour"], zone, label),
         threshold=threshold,
         label_thresholds=label_thresholds,
         sites=tuple(tally(results, ["site"], site=site).to_pylist()),
@@ -335,20 +317,16 @@ _FAILURES = f"""
 
 
 def _labels(results: Results, succeeded: int, zone: str) -> tuple[LabelFigures, ...]:
-    value = "probability" if "probability" in results.columns("events") else "score"
     hours: dict[str, list[int]] = {}
-    for row in _rows_of(
-        results,
-        f"""SELECT label, hour({local("start_at", zone)}) AS hour, count(*) AS events
-        FROM events WHERE start_at IS NOT NULL GROUP BY ALL""",
-    ):
+    by_hour = counted(results, ["hour", "label"], zone=zone)
+    query = f"SELECT label, hour, events FROM ({by_hour}) WHERE hour IS NOT NULL"
+    for row in _rows_of(results, query):
         hours.setdefault(row["label"], [0] * 24)[row["hour"]] = row["events"]
     rows = _rows_of(
         results,
-        f"""SELECT label, count(*) AS events, count(DISTINCT file) AS recordings,
-            CAST(sum(end_time - start_time) AS DOUBLE) AS seconds,
-            CAST(max({value}) AS DOUBLE) AS highest
-        FROM events GROUP BY label ORDER BY events DESC, label""",
+        f"""SELECT label, events, files AS recordings, CAST(seconds AS DOUBLE) AS seconds,
+            CAST(highest AS DOUBLE) AS highest
+        FROM ({counted(results, ["label"])}) ORDER BY events DESC, label""",
     )
     return tuple(
         LabelFigures(
@@ -360,27 +338,24 @@ def _labels(results: Results, succeeded: int, zone: str) -> tuple[LabelFigures, 
     )
 
 
-def _stretches(results: Results, zone: str, parts: str, which: str = "true") -> tuple[Period, ...]:
-    """Recorded seconds and events by parts of local time (`covered_by`), in the order of time.
+def periods(
+    results: Results, by: Sequence[str], zone: str, label: str | None = None
+) -> tuple[Period, ...]:
+    """Recorded seconds and events by parts of local time (``day``, ``hour``), in their order.
 
-    which: a condition in SQL on the events.
+    A recording counts in each with the seconds that fall into it. label: its events only.
     """
-    covered = covered_by(results, parts, zone)
-    rows = _rows_of(
-        results,
-        f"""WITH timed AS (SELECT {local("start_at", zone)} AS moment FROM events
-            WHERE start_at IS NOT NULL AND {which})
-        SELECT {parts}, count(*) AS events FROM timed GROUP BY ALL""",
+    parts = ", ".join(by)
+    query = (
+        f"SELECT {parts}, recorded, events FROM ({counted(results, by, zone=zone, label=label)})"
     )
-    counted = {tuple(row.values())[:-1]: row["events"] for row in rows}
-    return tuple(
-        Period(
-            " ".join(f"{part:02d}" if isinstance(part, int) else str(part) for part in key),
-            covered.get(key, 0.0),
-            counted.get(key, 0),
-        )
-        for key in sorted(covered.keys() | counted.keys())
-    )
+    rows = _rows_of(results, f"{query} WHERE {by[0]} IS NOT NULL ORDER BY {parts}")
+    named = ((" ".join(_part(row[part]) for part in by), row) for row in rows)
+    return tuple(Period(name, row["recorded"], row["events"]) for name, row in named)
+
+
+def _part(value: Any) -> str:
+    return f"{value:02d}" if isinstance(value, int) else str(value)
 
 
 def _counts(results: Results, column: str, source: str) -> dict[str, int]:

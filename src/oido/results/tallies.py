@@ -56,41 +56,60 @@ def tally(
     only, and the hours are those of all recordings of the other keys. Raises OptionError.
     """
     value = "probability" if results.calibrated else "score"
+    labels = [key for key in by if key == "label"]
+    first = [f"{key} NULLS LAST" for key in by if key != "label"]
+    return results.sql(
+        f"""SELECT {", ".join(by)}, recordings, round(recorded / 3600, 4) AS recorded_hours, events,
+            round(CASE WHEN recorded > 0 THEN events / recorded * 3600 END, 3) AS events_per_hour,
+            files AS recordings_with_events, round(seconds, 3) AS event_seconds,
+            CAST(highest AS FLOAT) AS highest_{value},
+            {_threshold(results, bool(labels))} AS threshold
+        FROM ({counted(results, by, zone=zone, site=site, label=label)})
+        ORDER BY {", ".join([*first, "events DESC", *labels])}"""
+    )
+
+
+def counted(
+    results: Results,
+    by: Sequence[str],
+    *,
+    zone: str = "UTC",
+    site: str | None = None,
+    label: str | None = None,
+) -> str:
+    """SQL of the exact figures of a `tally`.
+
+    Columns behind the keys: ``recordings``, ``recorded`` seconds, ``events``, ``files`` with an
+    event, ``seconds`` of events, ``highest``.
+    """
+    value = "probability" if results.calibrated else "score"
     places = [key for key in by if key != "label"]
     place = ", ".join(["1 AS everything", *places])
     is_timed = {"day", "hour"} & {*by}
     where = site_of(results, site) if "site" in by else "NULL"
-    moment = local("start_at", zone)
     seen = f"""SELECT file, {where} AS site, label, {value} AS value,
         end_time - start_time AS seconds,
-        {_parts(moment) if is_timed else "NULL AS day, NULL AS hour"} FROM events
+        {_parts(_local("start_at", zone)) if is_timed else "NULL AS day, NULL AS hour"} FROM events
         {"" if label is None else f"WHERE label = {quoted(label)}"}"""
     which = "true" if "file" in by else "duration > 0"
     recorded = f"""SELECT file, {where} AS site, NULL AS day, NULL AS hour,
         coalesce(duration, 0) AS seconds FROM recordings WHERE {which}"""
     if is_timed:
         recorded = f"""{recorded} AND recorded_at IS NULL UNION ALL SELECT file, site,
-            {_parts("moment")}, seconds FROM ({stretches_of(zone, where)})"""
+            {_parts("moment")}, seconds FROM ({_stretches(zone, where)})"""
     labels = [key for key in by if key == "label"]
     keys = ", ".join(f"coalesce(e.{key}, r.{key}) AS {key}" if key in places else key for key in by)
     same = " AND ".join(f"e.{key} IS NOT DISTINCT FROM r.{key}" for key in ("everything", *places))
-    first = [f"{key} NULLS LAST" for key in by if key != "label"]
-    query = f"""WITH seen AS ({seen}), recorded AS ({recorded}),
+    return f"""WITH seen AS ({seen}), spans AS ({recorded}),
         e AS (SELECT {", ".join([place, *labels])}, count(*) AS events,
             count(DISTINCT file) AS files, sum(seconds) AS seconds, max(value) AS highest
             FROM seen GROUP BY ALL),
-        r AS (SELECT {place}, count(DISTINCT file) AS recordings, sum(seconds) / 3600 AS hours
-            FROM recorded GROUP BY ALL)
-        SELECT {keys}, coalesce(recordings, 0) AS recordings,
-            round(coalesce(hours, 0), 4) AS recorded_hours, coalesce(events, 0) AS events,
-            round(CASE WHEN hours > 0 THEN coalesce(events, 0) / hours END, 3) AS events_per_hour,
-            coalesce(files, 0) AS recordings_with_events,
-            round(coalesce(seconds, 0), 3) AS event_seconds,
-            CAST(highest AS FLOAT) AS highest_{value},
-            {_threshold(results, bool(labels))} AS threshold
-        FROM e {"LEFT" if labels else "FULL"} JOIN r ON {same}
-        ORDER BY {", ".join([*first, "events DESC", *labels])}"""
-    return results.sql(query)
+        r AS (SELECT {place}, count(DISTINCT file) AS recordings, sum(seconds) AS recorded
+            FROM spans GROUP BY ALL)
+        SELECT {keys}, coalesce(recordings, 0) AS recordings, coalesce(recorded, 0) AS recorded,
+            coalesce(events, 0) AS events, coalesce(files, 0) AS files,
+            coalesce(seconds, 0) AS seconds, highest
+        FROM e {"LEFT" if labels else "FULL"} JOIN r ON {same}"""
 
 
 LITTLE = "less than an hour, and less than a tenth of the longest, was recorded"
@@ -113,18 +132,18 @@ def _parts(moment: str) -> str:
     return f"CAST({moment} AS DATE) AS day, hour({moment}) AS hour"
 
 
-def local(time: str, zone: str) -> str:
+def _local(time: str, zone: str) -> str:
     """SQL of a time in a zone, without that zone: what a clock on the wall shows."""
     return f"({time} AT TIME ZONE {quoted(zone)})"
 
 
-def stretches_of(zone: str, site: str = "NULL") -> str:
+def _stretches(zone: str, site: str = "NULL") -> str:
     """SQL of the recordings whose time is known, in stretches that lie in one hour each.
 
     Columns: ``file``, ``site``, ``moment``, when a stretch begins in local time, and its
     ``seconds``. site: in SQL.
     """
-    return f"""SELECT file, site, {local(f"to_timestamp(bin * {_BIN})", zone)} AS moment,
+    return f"""SELECT file, site, {_local(f"to_timestamp(bin * {_BIN})", zone)} AS moment,
             least(stop, (bin + 1) * {_BIN}) - greatest(start, bin * {_BIN}) AS seconds
         FROM (SELECT *, unnest(range(CAST(floor(start / {_BIN}) AS BIGINT),
                 CAST(ceil(stop / {_BIN}) AS BIGINT))) AS bin
