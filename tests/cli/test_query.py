@@ -123,6 +123,21 @@ def test_a_label_that_others_stand_for_is_told(
     assert capsys.readouterr().err == ""
 
 
+def test_the_end_of_a_name_is_told_to_be_no_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maker = FolderMaker(tmp_path / "results")
+    name = "rec/A/it's_1.wav"
+    maker.commit({"recordings": [recording(name, 9.0)], "events": [event(name, 1, 2, "Dog")]})
+    assert run(str(maker.folder), "label = 'Dog' and file = 'it''s_1.wav'") == 0
+    assert capsys.readouterr().err == (
+        f"oido: names of files are whole, such as {name}: file like '%it''s_1.wav'\n"
+    )
+    for condition in ("file like '%it''s_1.wav'", "file = 'other.wav'", f"file = '{name[:6]}'"):
+        assert run(str(maker.folder), condition) == 0
+        assert capsys.readouterr().err == ""
+
+
 def test_no_row_is_a_valid_file(folder: str, tmp_path: Path) -> None:
     for name in ("csv", "json", "jsonl", "parquet"):
         target = tmp_path / f"none.{name}"

@@ -169,3 +169,6 @@ def _show(reader: Any, args: argparse.Namespace, results: Results) -> None:
             print_message(
                 f"{rows} for {label} under a closer label: also like {quoted(f'%{label}%')}"
             )
+        for name, file in results.longer_names(args.where).items():
+            where = f"file like {quoted(f'%{name}')}"
+            print_message(f"names of files are whole, such as {file}: {where}")

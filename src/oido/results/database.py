@@ -240,7 +240,9 @@ class Database(AbstractContextManager["Database"]):
                     f"try again, or else say `oido batch verify {self._url}`"
                 ) from error
             asked = columns_of(self.columns, query)
-            named = advice(written or query, str(error), asked, self._spelled)
+            is_condition = written is not None
+            text = written if written is not None else query
+            named = advice(text, str(error), asked, self._spelled, is_condition=is_condition)
             if named is None and isinstance(error, duckdb.CatalogException) and not asked:
                 named = f"{_sentence(error)}; the tables are {', '.join(self.columns)}"
             sentence = f"the query cannot be answered: {_sentence(error)}"

@@ -34,6 +34,12 @@ def labels_in(query: str) -> Iterator[str]:
             yield from (text[1:-1].replace("''", "'") for text in re.findall(_TEXT, texts))
 
 
+def files_in(query: str) -> Iterator[str]:
+    """The names that a query compares with ``file``."""
+    for found in re.finditer(rf"\bfile\s*==?\s*({_TEXT})", query, re.IGNORECASE):
+        yield found[1][1:-1].replace("''", "'")
+
+
 def rename_labels(query: str, rename: Callable[[str], str]) -> str:
     """The query with other texts where it compares one with ``label``; all else stays."""
 
@@ -59,9 +65,20 @@ _BARE_ENDS = re.compile(r"\s*(?:\b(?:and|or|order|group|limit)\b|&&|\|\|).*", re
 _SLIPS = (
     (r"[<>=]\s*\d+,\d+\s*(?:\)|$|\band\b|\bor\b)", "decimals have a point, as in 0.5"),
     (r"[<>=]\s*$", "nothing stands behind its last sign"),
-    (r"&&", "two conditions are joined by and"),
     (r"=>|=<|≥|≤", "write >= or <="),
     (r"[<>=]\s*\d+\s*%", "scores go from 0 to 1: write 0.5 for 50 %"),
+    (r"[<>=]\s*\d{4}-\d\d", "times stand in single quotes, as in start_at >= '2023-10-15'"),
+    (r"\blabel\W+[(\[]", "several labels are written label in ('Dog', 'Cat')"),
+    (r"\blabel\s+(?:is|equals)\b", "write label = and the text"),
+    (r"\blabel\W+[%*]|\blabel\s+(?:contains|starts)", "a part is written label like '%siren%'"),
+    (r"&|\|", "two conditions are joined by and, or by or"),
+    (r"(?:''|\d)[\s,]+\w+\s*[<>=]", "two conditions are joined by and, or by or"),
+)
+_SLIPS_OF_CONDITIONS = (
+    (r"^\s*(?:select|from|with)\b", "this is no condition but a whole query: say --sql before it"),
+    (r"^\s*where\b", "a condition begins without the word where"),
+    (r";\s*$", "a condition ends without a semicolon"),
+    (r"\b(?:order\s+by|limit|group\s+by)\b", "that belongs to a whole query, behind --sql"),
 )
 _OTHER_NAMES = {
     "label": "class category species sound etiqueta clase especie",
@@ -75,9 +92,19 @@ _OTHER_NAMES = {
 }
 """What people call columns."""
 
+_HINTS = {
+    **dict.fromkeys(("hour", "day", "month", "year"), "write hour(start_at), day(start_at) …; "),
+    **dict.fromkeys(("site", "folder", "sitio"), "write file like '%/SiteA/%'; "),
+}
+
 
 def advice(
-    query: str, error: str, columns: Mapping[str, Sequence[str]], spelled: Callable[[str], str]
+    query: str,
+    error: str,
+    columns: Mapping[str, Sequence[str]],
+    spelled: Callable[[str], str],
+    *,
+    is_condition: bool,
 ) -> str | None:
     """A sentence on how to write what a query that DuckDB refused seems to mean, or None.
 
@@ -86,33 +113,43 @@ def advice(
     """
     code = re.sub(rf"{_TEXT}|--[^\n]*", "''", query)
     missing = re.search(r'Referenced column "(.+?)" not found', error)
-    name = missing[1] if missing else ""
+    name = missing[1].strip(_QUOTES) if missing else ""
     known = {name for names in columns.values() for name in names}
-    if (right := _in_quotes(code, known, spelled)) is not None:
+    begin = "" if "syntax error" in error else name or None
+    if begin is not None and (right := _in_quotes(code, known, begin, spelled)) is not None:
         return f"texts stand in single quotes: write {right}"
-    slips = [text for pattern, text in _SLIPS if re.search(pattern, code, re.IGNORECASE)]
+    table = (*(_SLIPS_OF_CONDITIONS if is_condition else ()), *(_SLIPS if not missing else ()))
+    slips = [text for pattern, text in table if re.search(pattern, code, re.IGNORECASE)]
     if "unterminated" in error:
         slips = ["a quote is opened and never closed"]
+    elif code.count("(") > code.count(")"):
+        slips = ["a bracket is opened and never closed"]
     if slips:
         return f"the query cannot be answered: {slips[0]}"
     alone = re.sub(r"^\s*label\s|\s*[<>=].*", "", query, flags=re.IGNORECASE | re.DOTALL)
-    for label in (alone.strip(_QUOTES), name.strip(_QUOTES)):
+    text = re.search(r"Could not convert string '(.*?)' to BOOL", error)
+    for label in (alone.strip(_QUOTES), name, text[1] if text else ""):
         if label_named(label) is not None:
             return f"a condition names its column: write label = {quoted(spelled(label))}"
     if not name or not columns:
         return None
     near = near_columns(name, known)
-    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    hint = f"did you mean {' or '.join(near)}? " if near else _HINTS.get(name.lower(), "")
     lists = "; ".join(f"{table} has the columns {', '.join(n)}" for table, n in columns.items())
     return f'there is no column "{name}"; {hint}{lists}'
 
 
-def _in_quotes(code: str, known: Collection[str], spelled: Callable[[str], str]) -> str | None:
-    """The first comparison of ``label`` with what is neither a text nor a column, put right."""
+def _in_quotes(
+    code: str, known: Collection[str], begin: str, spelled: Callable[[str], str]
+) -> str | None:
+    """The first comparison of ``label`` with what is neither a text nor a column, put right.
+
+    begin: how what DuckDB took for a column begins.
+    """
     for found in _UNQUOTED.finditer(code):
         name = found["double"] or found["other"] or _BARE_ENDS.sub("", found["bare"]).rstrip(" ;")
         how = found["how"].lower().split()
-        if name.lower() in known:
+        if name.lower() in known or not name.lower().startswith(begin.lower()):
             continue
         if how[-1] == "in":
             inside = code[found.end("how") :].lstrip(" ([").partition(")")[0]

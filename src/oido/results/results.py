@@ -11,7 +11,7 @@ from oido.errors import OptionError, UnknownLabelError
 from oido.models.labels import audioset_labels, label_named, nearest, nearest_shown
 from oido.results.clock import Clock, Reading
 from oido.results.database import TABLES, Database
-from oido.results.query_text import labels_in, near_columns, quoted
+from oido.results.query_text import files_in, labels_in, near_columns, quoted
 from oido.writers.base import ALSO
 
 
@@ -178,6 +178,16 @@ class Results(AbstractContextManager["Results"]):
             for name in (asked if ALSO in self.columns(table) else ())
         }
         return {name: count for name, count in counts.items() if count}
+
+    def longer_names(self, where: str) -> dict[str, str]:
+        """Of names of files that a condition asks for and nothing has: one that ends so."""
+        found: dict[str, str] = {}
+        for name in files_in(where):
+            end = f"suffix(file, {quoted(name)})"
+            query = f"SELECT file FROM recordings WHERE {end} ORDER BY length(file), file LIMIT 1"
+            for file in self.sql(query)["file"].to_pylist():
+                found |= {name: file} if file != name else {}
+        return found
 
     def close(self) -> None:
         """Let go of the folder."""
