@@ -115,7 +115,8 @@ def advice(
     missing = re.search(r'Referenced column "(.+?)" not found', error)
     name = missing[1].strip(_QUOTES) if missing else ""
     known = {name for names in columns.values() for name in names}
-    begin = "" if "syntax error" in error else name or None
+    is_no_sql = re.search("syntax error|function with name `", error, re.IGNORECASE)
+    begin = "" if is_no_sql else name or None
     if begin is not None and (right := _in_quotes(code, known, begin, spelled)) is not None:
         return f"texts stand in single quotes: write {right}"
     table = (*(_SLIPS_OF_CONDITIONS if is_condition else ()), *(_SLIPS if not missing else ()))
