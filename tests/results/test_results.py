@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from oido import AudioClassifier
-from oido.errors import OptionError, UnknownLabelError
+from oido.errors import OidoError, OptionError, UnknownLabelError
 from oido.results import Clock, Results
 from oido.results.summary import summarize
 from tests.results.results_folders import FolderMaker, event, recording
@@ -219,6 +219,19 @@ def test_labels_of_ones_own_model_go_before_audiosets(tmp_path: Path) -> None:
             assert results.events(f"label = '{name}'")["label"].to_pylist() == [label]
         count = results.sql("select count(*) as n from events where label = 'rare'")
         assert count["n"].to_pylist() == [0], "a class that was never heard is not an error"
+
+
+def test_damaged_labels_are_told_in_a_sentence(tmp_path: Path) -> None:
+    maker = FolderMaker(tmp_path / "results", model="birds.tflite")
+    rows = [event("a.wav", float(n), n + 1.0, f"bird {n}") for n in range(5_000)]
+    (path,) = maker.commit({"events": rows})
+    content = bytearray((maker.folder / path).read_bytes())
+    content[8 : len(content) // 2] = b"x" * (len(content) // 2 - 8)
+    (maker.folder / path).write_bytes(content)
+    for ask in ("label = 'bird 1'", "label = bird 1", "lable = 'bird 1'"):
+        with Results(place(maker)) as results, pytest.raises(OidoError) as caught:
+            results.events(ask)
+        assert "results cannot be read" in str(caught.value) or "no column" in str(caught.value)
 
 
 def test_what_is_no_results_folder(tmp_path: Path) -> None:

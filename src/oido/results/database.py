@@ -117,8 +117,9 @@ class Database(AbstractContextManager["Database"]):
         if not named:
             return set()
         each = " UNION ".join(f"SELECT DISTINCT label FROM {table}" for table in named)
-        cursor = self._connection.cursor()  # of its own, and alive until all is fetched
-        return {label for (label,) in cursor.execute(each).fetchall()}
+        with self._in_sentences():
+            cursor = self._connection.cursor()  # of its own, and alive until all is fetched
+            return {label for (label,) in cursor.execute(each).fetchall()}
 
     def label_here(self, name: str, query: str = " ".join(TABLES)) -> str:
         """A label as the results have it; it may be in another language, case or without accents.
