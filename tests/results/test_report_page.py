@@ -203,6 +203,20 @@ def test_faded_values_set_no_scale_and_have_no_shade() -> None:
     assert "--v" not in alone
 
 
+def test_the_threshold_that_was_used_and_reasons_without_their_file(tmp_path: Path) -> None:
+    maker = FolderMaker(tmp_path / "results")
+    bad = {"failure_kind": "EmptyAudioError", "failure_reason": "a/bad.wav: holds no audio"}
+    maker.commit({"recordings": [recording("a/bad.wav", 0.0, **bad)]})
+    with Results(str(maker.folder)) as results:
+        for given, shown in ((None, "0.20"), (0.35, "0.35")):
+            results.header["parameters"]["detection"] = {"threshold": given, "top": None}
+            page = html_page(summarize(results))
+            assert f"<dt>detection.threshold</dt><dd>{shown}</dd>" in page
+            assert "<dt>detection.top</dt><dd>not set</dd>" in page
+            assert f"An event reached a score of {shown}." in page
+    assert "<td>a/bad.wav</td><td>holds no audio</td>" in page
+
+
 def test_a_sliver_beyond_the_hour_does_not_bleach_the_hours(tmp_path: Path) -> None:
     maker = FolderMaker(tmp_path / "results")
     names = [f"{site}/20231015_{hour}0000.wav" for site in "AB" for hour in ("05", "19")]

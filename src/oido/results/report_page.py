@@ -48,6 +48,7 @@ def html_page(
     def minute(time: datetime) -> str:
         return f"{time.astimezone(zone):%Y-%m-%d %H:%M}"
 
+    used = {} if s.threshold is None else {"detection.threshold": words.number(s.threshold, 2)}
     label_days, label_days_recorded = _label_days(s, words)
     return render(
         "archive.html",
@@ -81,8 +82,11 @@ def html_page(
             (minute(gap.start), minute(gap.end), words.duration(gap.seconds))
             for gap in s.coverage.gaps
         ],
-        failures=[(f.file, f.reason, words.duration(f.audio_seconds)) for f in s.failures],
-        parameters=list(_flat(s.parameters)),
+        failures=[
+            (f.file, f.reason.removeprefix(f"{f.file}: "), words.duration(f.audio_seconds))
+            for f in s.failures
+        ],
+        parameters=[(n, used.get(n) if v is None else v) for n, v in _flat(s.parameters)],
     )
 
 
