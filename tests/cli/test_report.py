@@ -122,6 +122,7 @@ def test_a_table_counts_by_what_is_named(
 
 
 def test_an_archive_just_begun_has_tables_without_rows(tmp_path: Path) -> None:
+    pytest.importorskip("xlsxwriter", reason="needs oido[xlsx]")
     folder = str(FolderMaker(tmp_path / "results").folder)
     for name in ("a.csv", "a.xlsx", "a.html"):
         assert run(folder, "-o", str(tmp_path / name), "-q") == 0
@@ -146,7 +147,8 @@ def test_a_table_is_shown_where_no_file_is_wanted(
 def test_a_workbook_has_a_sheet_for_each_and_what_it_is_about(
     sites: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    openpyxl = pytest.importorskip("openpyxl")
+    pytest.importorskip("xlsxwriter", reason="needs oido[xlsx]")
+    openpyxl = pytest.importorskip("openpyxl", reason="reads the workbooks back")
     target = tmp_path / "summary.xlsx"
     assert run(sites, "-o", str(target), "-q") == 0
     book = openpyxl.load_workbook(target)
