@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NamedTuple
 
 
@@ -62,7 +63,8 @@ class Row(NamedTuple):
 
     The field names are the column names of every table, in this order; ``channel`` is the channel
     number, or None where channels were mixed; times are seconds; ``also`` are the labels that an
-    event stands for.
+    event stands for; ``start_at``, of what is read back from an archive only, is when the row
+    began by the clock, in UTC.
     """
 
     file: str
@@ -74,6 +76,7 @@ class Row(NamedTuple):
     score: float
     probability: float | None = None
     also: tuple[str, ...] = ()
+    start_at: datetime | None = None
 
     def __repr__(self) -> str:
         value = self.score if self.probability is None else self.probability
@@ -82,13 +85,14 @@ class Row(NamedTuple):
 
 
 class EmbeddingRow(NamedTuple):
-    """The embedding of a window or a whole recording: f32[D] of NumPy."""
+    """The embedding of a window or a whole recording: f32[D] of NumPy; start_at: as in `Row`."""
 
     file: str
     channel: int | None
     start_time: float
     end_time: float
     embedding: Any
+    start_at: datetime | None = None
 
 
 class FrameRow(NamedTuple):

@@ -55,6 +55,17 @@ def test_scores_are_raw_and_background_is_a_class(birds: AudioModel, tmp_path: P
     assert set(part.clip_index.tolist()) == {0, 1}
 
 
+def test_classes_are_called_as_the_model_calls_them(birds: AudioModel, tmp_path: Path) -> None:
+    """Whatever their case, and in any language that labels are shown in."""
+    head = Head("scores", ("Dog", "Rain", "background"))
+    english = replace(birds, heads=(head, birds.heads[1]))
+    names = ["Perro/1.wav", "rain/2.wav", "noise/3.wav"]
+    data = oido.Dataset.load(record_all(tmp_path / "sounds", *names))
+    found, _ = score_clips(english, data, head="scores")
+    assert found.classes == ("Dog", "Rain", "background")
+    assert found.columns == (0, 1, 2)
+
+
 def test_another_head_and_wrong_names(birds: AudioModel, tmp_path: Path) -> None:
     data = oido.Dataset.load(record_all(tmp_path / "s", "in/1.wav", "out/2.wav"))
     found, _ = score_clips(birds, data)

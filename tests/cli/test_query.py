@@ -98,6 +98,46 @@ def test_the_screen_shows_some_and_tells_of_the_rest(
     assert "is empty" in capsys.readouterr().out
 
 
+def test_a_label_that_others_stand_for_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maker = FolderMaker(tmp_path / "results")
+    rows = [
+        {**event("a.wav", 1.0, 2.0, "Bark"), "also": also} for also in ("Dog|Animal", "Dog", "")
+    ]
+    maker.commit({"recordings": [recording("a.wav", 9.0)], "events": rows})
+    told = "oido: 2 rows stand for Dog under a closer label: also like '%Dog%'\n"
+    for condition, says in (
+        ("label = 'Perro'", told),
+        ("label = 'Dog' and score > 0.1", told),
+        ("label = 'Animal'", told.replace("2 rows stand", "1 row stands").replace("Dog", "Animal")),
+        ("label = 'Cat'", ""),
+        ("score > 1", ""),
+        ("label = 'Bark'", ""),
+    ):
+        assert run(str(maker.folder), condition) == 0
+        assert capsys.readouterr().err == says
+    assert run(str(maker.folder), "also like '%Dog%'", "--limit", "0") == 0
+    assert capsys.readouterr().out.count("Bark") == 2
+    assert run(str(maker.folder), "label = 'Dog'", "-q") == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_the_end_of_a_name_is_told_to_be_no_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maker = FolderMaker(tmp_path / "results")
+    name = "rec/A/it's_1.wav"
+    maker.commit({"recordings": [recording(name, 9.0)], "events": [event(name, 1, 2, "Dog")]})
+    assert run(str(maker.folder), "label = 'Dog' and file = 'it''s_1.wav'") == 0
+    assert capsys.readouterr().err == (
+        f"oido: names of files are whole, such as {name}: file like '%it''s_1.wav'\n"
+    )
+    for condition in ("file like '%it''s_1.wav'", "file = 'other.wav'", f"file = '{name[:6]}'"):
+        assert run(str(maker.folder), condition) == 0
+        assert capsys.readouterr().err == ""
+
+
 def test_no_row_is_a_valid_file(folder: str, tmp_path: Path) -> None:
     for name in ("csv", "json", "jsonl", "parquet"):
         target = tmp_path / f"none.{name}"

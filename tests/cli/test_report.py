@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import base64
+import io
 import json
+import re
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from oido.cli import report
-from oido.errors import OptionError, UnknownLabelError
+from oido.errors import MissingExtraError, OptionError, UnknownLabelError
 from tests.results.results_folders import FolderMaker, event, heard_archive, recording
 from tests.results.results_folders import run as run_command
 
@@ -61,8 +67,12 @@ def test_options_reach_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_what_is_wrong_is_told_first(tmp_path: Path) -> None:
     maker = FolderMaker(tmp_path / "results")
     folder = str(maker.folder)
-    with pytest.raises(OptionError, match=r"-o needs a name that ends in \.html"):
+    with pytest.raises(OptionError, match=r"-o needs a name that ends in \.html, \.csv or \.xlsx"):
         run("nowhere", "-o", "report.pdf")
+    with pytest.raises(OptionError, match=r"by 'sites'; did you mean site\?"):
+        run("nowhere", "-o", "a.csv", "--by", "day,sites")
+    with pytest.raises(OptionError, match="by 'x'; choose from label, file, site, day, hour"):
+        run("nowhere", "--by", "x")
     with pytest.raises(OptionError, match=r"--json needs a name that ends in \.json"):
         run("nowhere", "--json", "report.txt")
     with pytest.raises(OptionError, match="choose from en, es"):
@@ -71,3 +81,121 @@ def test_what_is_wrong_is_told_first(tmp_path: Path) -> None:
         run(str(tmp_path))
     with pytest.raises(UnknownLabelError, match="'Dgo'; the nearest are: 'Dog'"):
         run(folder, "--label", "Dgo")
+    maker.commit({"recordings": [recording("a.wav", 9.0)]})
+    with pytest.raises(OptionError, match=r"--site '\{site\}_A' matches none of the recordings"):
+        run(folder, "--site", "{site}_A")
+
+
+@pytest.fixture
+def sites(tmp_path: Path) -> str:
+    maker = FolderMaker(tmp_path / "results")
+    names = ("rec/A/20231014_235900.wav", "rec/B/20231015_063000.wav", "rec/B/=1+1.wav")
+    rows = [
+        event(names[0], 30.0, 31.5, "Owl"),
+        event(names[0], 61.0, 62.0, "Dog", 0.75),
+        event(names[1], 0.0, 1.0, "Dog"),
+    ]
+    maker.commit({"recordings": [recording(name, 120.0) for name in names], "events": rows})
+    return str(maker.folder)
+
+
+def test_a_table_counts_by_what_is_named(
+    sites: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "summary.csv"
+    assert run(sites, "-o", str(target), "--by", "site,day") == 0
+    assert "summary.csv is written" in capsys.readouterr().err
+    assert target.read_text("utf-8").splitlines() == [
+        "site,day,recordings,recorded_hours,events,events_per_hour,recordings_with_events,"
+        "event_seconds,highest_score,threshold",
+        "A,2023-10-14,1,0.0167,1,60.0,1,1.5,0.5,0.2",
+        "A,2023-10-15,1,0.0167,1,60.0,1,1.0,0.75,0.2",
+        "B,2023-10-15,1,0.0333,1,30.0,1,1.0,0.5,0.2",
+        "B,,1,0.0333,0,0.0,0,0.0,,0.2",
+    ]
+    assert run(sites, "-o", str(target), "-q", "--locale", "es") == 0
+    first, *rows = target.read_text("utf-8").splitlines()
+    assert first.startswith("label,recordings,"), "by label, if nothing else is said"
+    assert [row.partition(",3,")[0] for row in rows] == ["Perro", '"Búho, lechuza"']
+    assert run(sites, "-o", str(target), "-q", "--by", "file") == 0
+    assert "rec/B/=1+1.wav" in target.read_text("utf-8")
+
+
+def test_an_archive_just_begun_has_tables_without_rows(tmp_path: Path) -> None:
+    pytest.importorskip("xlsxwriter", reason="needs oido[xlsx]")
+    folder = str(FolderMaker(tmp_path / "results").folder)
+    for name in ("a.csv", "a.xlsx", "a.html"):
+        assert run(folder, "-o", str(tmp_path / name), "-q") == 0
+        assert run(folder, "-o", str(tmp_path / name), "-q", "--by", "day,label,site") == 0
+    assert (tmp_path / "a.csv").read_text().startswith("day,label,site,recordings,")
+    assert run(folder, "--by", "label", "-q") == 0
+
+
+def test_a_table_is_shown_where_no_file_is_wanted(
+    sites: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(sites, "--by", "site", "--site", "{site}/*", "--label", "perro") == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert "from a score (no probability) of 0.2 on" in shown[-4]
+    assert [line.split()[:4] for line in shown[-3:]] == [
+        ["site", "recordings", "recorded_hours", "events"],
+        ["A", "1", "0.0333", "1"],
+        ["B", "2", "0.0667", "1"],
+    ]
+
+
+def test_a_workbook_has_a_sheet_for_each_and_what_it_is_about(
+    sites: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("xlsxwriter", reason="needs oido[xlsx]")
+    openpyxl = pytest.importorskip("openpyxl", reason="reads the workbooks back")
+    target = tmp_path / "summary.xlsx"
+    assert run(sites, "-o", str(target), "-q") == 0
+    book = openpyxl.load_workbook(target)
+    names = ["by label", "by file", "by site", "by day", "by hour"]
+    assert book.sheetnames == [*names, "about"]
+    files = [row[0].value for row in book["by file"].iter_rows(min_row=2)]
+    assert files == sorted(files)
+    assert len(files) == 3
+    about = dict(row for row in book["about"].iter_rows(min_row=2, values_only=True))
+    assert about["threshold of events"] == 0.2
+    assert about["zone of days and hours"] == "UTC"
+    assert run(sites, "-o", str(target), "-q", "--by", "day,label") == 0
+    assert openpyxl.load_workbook(target).sheetnames == ["by day, label", "about"]
+
+
+def test_a_workbook_without_its_package_is_one_sentence_before_the_work(
+    sites: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "xlsxwriter", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'oido\[xlsx\]', or end the name"):
+        run("nowhere", "-o", str(tmp_path / "a.xlsx"))
+    assert not (tmp_path / "a.xlsx").exists()
+
+
+def test_examples_are_in_the_page_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results, page = str(heard_archive(tmp_path)), tmp_path / "report.html"
+    capsys.readouterr()
+    assert run(results, "-o", str(page)) == 0
+    told = re.search(
+        r"with (\d+) clips of the recordings in it \(([\d.]+) MB", capsys.readouterr().err
+    )
+    assert told is not None
+    clips = re.findall(r'<audio [^>]*src="data:audio/flac;base64,([^"]+)"', page.read_text("utf-8"))
+    assert len(clips) == int(told[1]) > 5
+    for clip in clips:
+        assert 0.3 < soundfile.info(io.BytesIO(base64.b64decode(clip))).duration <= 5.001
+    assert run(results, "-o", str(page), "--label", "tubular bells", "--examples", "1") == 0
+    assert "with 1 clip of the recordings" in capsys.readouterr().err
+    assert run(results, "-o", str(page), "--examples", "0") == 0
+    assert "clip" not in capsys.readouterr().err
+    assert "<audio" not in page.read_text("utf-8")
+    shutil.rmtree(tmp_path / "recordings")
+    assert run(results, "-o", str(page), "-q") == 0
+    text = page.read_text("utf-8")
+    assert "Recordings of which nothing is to be heard here: not there any more: 2." in text
+    assert "<audio" not in text
+    with pytest.raises(OptionError, match="there are 0 examples of a label or more, not -1"):
+        run(results, "-o", str(page), "--examples", "-1")

@@ -67,6 +67,21 @@ def test_an_unknown_group_names_the_nearest(model: AudioModel) -> None:
         oido.AudioClassifier(model, category_allowlist=["Vehicel/"])
 
 
+@pytest.mark.parametrize(
+    ("english", "spanish"),
+    [
+        ({"category_allowlist": ["Alarm"]}, {"category_allowlist": ["alarma"]}),
+        ({"category_denylist": ["Alarm/"]}, {"category_denylist": ["Alarma/"]}),
+    ],
+)
+def test_lists_in_spanish_select_the_same(
+    model: AudioModel, english: dict[str, list[str]], spanish: dict[str, list[str]]
+) -> None:
+    heard = labels_heard(oido.AudioClassifier(model, **spanish))  # type: ignore[arg-type]
+    assert heard == labels_heard(oido.AudioClassifier(model, **english))  # type: ignore[arg-type]
+    assert heard
+
+
 def test_rolled_up_scores_are_never_lower(
     model: AudioModel, classifier: oido.AudioClassifier
 ) -> None:
@@ -169,6 +184,24 @@ def test_the_models_own_score_threshold_counts_where_nobody_has_another() -> Non
             (TAUGHT,), TAUGHT, Selection(None, threshold), locale="en", rolls_up=False
         )
         assert len(readers["taught"].selector.categories(scores)) == n_found
+
+
+def test_a_threshold_names_its_label_in_any_language_and_once() -> None:
+    (reader,) = make_postprocessors(
+        (BASE,), BASE, Selection(), locale="en", rolls_up=False
+    ).values()
+    windowing = Windowing(16_000, 15_600, 7_680)
+    twice = Detection(thresholds=(("Dog", 0.5), ("perro", 0.6)))
+    with pytest.raises(oido.OptionError, match="name one label twice: 'Dog' and 'perro'"):
+        reader.detector(windowing, 0, twice)
+    for label in ("Dog", "Perro"):
+        detector = reader.detector(windowing, 0, Detection(thresholds=((label, 0.9),)))
+        scores = np.full((1, len(BASE.labels)), 0.8, np.float32)
+        once = np.ones(1)
+        block = Block(0, scores, np.zeros((1, 0), np.float32), once, once, windowing.times(0, 1))
+        events = [*detector.push(block), *detector.flush(15_600)]
+        assert "Dog" not in {event.label for event in events}, label
+        assert events
 
 
 def test_a_threshold_for_a_label_that_is_none_names_the_nearest() -> None:

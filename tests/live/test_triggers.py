@@ -123,6 +123,11 @@ def test_the_models_own_thresholds_and_groups() -> None:
     assert family[0][0] == "on"
 
 
+def test_labels_and_groups_in_spanish() -> None:
+    assert changes("Perro>0.6", [0.7])[0][0] == "on"
+    assert changes("perro/|Lluvia>0.6", [[0, 0.7]], labels=("Rain", "Bark"))[0][0] == "on"
+
+
 def test_unknown_labels_name_the_nearest() -> None:
     with pytest.raises(UnknownLabelError, match="'Dog'"):
         Trigger(parse_condition("Dgo"), reader("Dog"), SECOND, TriggerParams())

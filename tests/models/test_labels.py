@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections import Counter
 from importlib import resources
 
 import pytest
 
-from oido.errors import OptionError
+from oido.errors import OptionError, UnknownLabelError
 from oido.models import labels as display
-from oido.models.labels import display_names
+from oido.models.labels import display_names, label_indices, label_named
 
 BEYOND_YAMNET = {
     "Male speech, man speaking",
@@ -108,3 +109,48 @@ def test_the_table_is_read_once_and_only_when_needed():
     display_names(("Dog",), "es")
     display_names(("Cat",), "es-ES")
     assert display._names.cache_info().misses == 1
+
+
+def test_a_label_is_found_by_every_name_that_it_is_shown_by(model, table):
+    columns = list(range(len(model.labels)))
+    assert label_indices(model.labels, model.labels) == columns
+    for shown in (display_names(model.labels, "es"), map(str.upper, model.labels)):
+        assert label_indices(model.labels, shown) == columns
+    assert all(label_named(shown) == label for label, shown in table)
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("perro", "Dog"),
+        ("LLANTO DE BEBE", "Baby cry, infant cry"),
+        (unicodedata.normalize("NFD", "Llanto de bebé"), "Baby cry, infant cry"),
+        (" Sirena ", "Siren"),
+    ],
+)
+def test_case_accents_and_their_encoding_do_not_matter(model, name, label):
+    assert label_indices(model.labels, [name]) == [model.labels.index(label)]
+
+
+def test_own_labels_go_before_translations():
+    labels = ("Perro", "Dog", "perro", "Búho", "buho", "Owl")
+    assert label_indices(labels, ["Perro", "perro", "PERRO", "BÚHO", "búho", "BUHO"]) == [
+        *(0, 2, 0),
+        *(3, 3, 4),
+    ]
+    assert label_indices(("Hund", "Owl"), ["buho, lechuza"]) == [1]
+    assert label_named("Hund") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("Pero", "'Perro'"), ("Sirnea", "'Sirena', 'Siren'"), ("Dgo", "'Dog'"), ("Sirn", "'Siren'")],
+)
+def test_the_nearest_is_offered_in_the_language_it_is_nearest_in(model, name, near):
+    with pytest.raises(UnknownLabelError, match=f"no label '{name}'; the nearest are: {near}"):
+        label_indices(model.labels, [name])
+
+
+def test_six_of_audiosets_labels_are_not_yamnets(model):
+    with pytest.raises(UnknownLabelError, match="no label 'Grito de batalla'"):
+        label_indices(model.labels, ["Grito de batalla"])

@@ -59,7 +59,15 @@ SCHEMAS = {
 class FolderMaker:
     """Writes a results folder, a commit at a time. has_also: False as version 0.1.0 wrote it."""
 
-    def __init__(self, folder: Path, calibrated: bool = False, *, has_also: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        calibrated: bool = False,
+        *,
+        has_also: bool = True,
+        locale: str = "en",
+        model: str = "yamnet/classification",
+    ) -> None:
         self.folder, self.commits, self.calibrated = folder, 0, calibrated
         self.has_also = has_also
         (folder / "ledger").mkdir(parents=True)
@@ -68,8 +76,8 @@ class FolderMaker:
             "oido_version": "0.1.0",
             "created": "2026-01-02T03:04:05+00:00",
             "fingerprint": "ab" * 32,
-            "model": {"name": "yamnet/classification", "sha256": "10" * 32},
-            "parameters": {"level": "events", "hop": None, "locale": "en"},
+            "model": {"name": model, "sha256": "10" * 32},
+            "parameters": {"level": "events", "hop": None, "locale": locale},
             "calibrated": calibrated,
             "tables": list(SCHEMAS),
         }

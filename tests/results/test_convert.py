@@ -5,6 +5,7 @@ import csv
 import json
 import os
 import shutil
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from oido.cli import classify
 from oido.datasets.dataset import Dataset
 from oido.errors import OptionError, UnknownLabelError
-from oido.results import Results
+from oido.results import Clock, Results
 from oido.results.convert import Converted, convert
 from oido.types import Row
 from oido.writers.formats import FORMATS
@@ -55,7 +56,10 @@ def test_files_of_recordings_are_those_of_classify(
     written = {p.relative_to(tmp_path / "new") for p in done.files}
     assert len(written) == 12, "three recordings are heard, one is not"
     for name in written:
-        assert (tmp_path / "new" / name).read_bytes() == (classified / name).read_bytes(), name
+        content = (tmp_path / "new" / name).read_bytes()
+        if name.name.endswith(".selections.txt"):  # the last column is new
+            content = b"".join(line.rpartition(b"\t")[0] + b"\n" for line in content.splitlines())
+        assert content == (classified / name).read_bytes(), name
     expected = {p.relative_to(classified) for p in classified.rglob("*") if p.is_file()}
     tables = {Path(f"events.{name}") for name in TABLES}
     assert written == expected - tables - {Path("oido-manifest.json"), Path(".oido-written")}
@@ -69,17 +73,24 @@ def test_tables_are_those_of_classify_by_name(
     expected = len((classified / "events.csv").read_text("utf-8").splitlines()) - 1
     assert (done.rows, done.recordings, len(done.files)) == (expected, 4, 4)
 
-    def rows(folder: Path) -> list[list[str]]:
+    def rows(folder: Path) -> list[list[dict[str, object]]]:
         return [
-            sorted((folder / "events.csv").read_text("utf-8").splitlines()),
-            sorted((folder / "events.jsonl").read_text("utf-8").splitlines()),
-            sorted(map(str, json.loads((folder / "events.json").read_text("utf-8")))),
-            sorted(map(str, pyarrow.parquet.read_table(folder / "events.parquet").to_pylist())),
+            list(csv.DictReader((folder / "events.csv").read_text("utf-8").splitlines())),
+            [
+                json.loads(line)
+                for line in (folder / "events.jsonl").read_text("utf-8").splitlines()
+            ],
+            json.loads((folder / "events.json").read_text("utf-8")),
+            pyarrow.parquet.read_table(folder / "events.parquet").to_pylist(),
         ]
 
-    assert rows(tmp_path) == rows(classified)
+    for new, old in zip(rows(tmp_path), rows(classified)):
+        assert [list(row)[-1] for row in new] == ["start_at"] * expected
+        timed = {str(row["file"]): bool(row.pop("start_at")) for row in new}
+        assert {Path(file).name for file, is_known in timed.items() if not is_known} == set()
+        assert sorted(map(str, new)) == sorted(map(str, old))
     old, new = (pyarrow.parquet.read_schema(f / "events.parquet") for f in (classified, tmp_path))
-    assert new.equals(old)
+    assert new.remove(len(new) - 1).equals(old)
     files = [line.split(",")[0] for line in (tmp_path / "events.csv").read_text().splitlines()[1:]]
     assert files == sorted(files)
 
@@ -133,7 +144,10 @@ def test_a_condition_leaves_recordings_with_empty_files(heard: Path, tmp_path: P
 def test_an_archive_without_events_gives_valid_files(tmp_path: Path) -> None:
     maker = FolderMaker(tmp_path / "results", calibrated=True)
     converted(maker.folder, tmp_path / "none.csv")
-    assert (tmp_path / "none.csv").read_text().split(",")[-2:] == ["probability", "also\n"]
+    assert (tmp_path / "none.csv").read_text().split(",")[-3:] == [
+        *("probability", "also"),
+        "start_at\n",
+    ]
     maker.commit({"recordings": [recording("a.wav", 4.0)]})
     converted(maker.folder, f"{tmp_path}/out/", "vtt", "json", "raven")
     assert (tmp_path / "out/a.vtt").read_text() == "WEBVTT\n\n"
@@ -252,8 +266,53 @@ def test_names_that_are_too_long_or_no_utf8(tmp_path: Path) -> None:
     ]
 
 
+def test_every_table_ends_in_when_its_rows_began(tmp_path: Path) -> None:
+    maker = FolderMaker(tmp_path / "results", calibrated=True)
+    names = ("20231015_063000.wav", "x.wav")
+    place = {"channel": None, "start_time": 1.25, "end_time": 2.225}
+    rows = {
+        "recordings": [recording(name, 9.0) for name in names],
+        "events": [{**event(name, 1.25, 2.0, "Dog"), "probability": 0.5} for name in names],
+        "embeddings": [{"file": name, **place, "embedding": [0.5, 1.0]} for name in names],
+    }
+    maker.commit(rows)
+    options = {"combined": None, "table": "events"}
+    with Results(str(maker.folder), Clock(zone="Europe/Madrid")) as results:
+        convert(results, f"{tmp_path}/", [*TABLES, "raven"], **options)  # type: ignore[arg-type]
+        convert(results, f"{tmp_path}/e/", ["parquet", "npz"], table="embeddings")
+        convert(results, f"{tmp_path}/one.selections.txt", ["raven"], combined=True)
+    at, text = (
+        datetime(2023, 10, 15, 4, 30, 1, 250_000, timezone.utc),
+        "2023-10-15T04:30:01.250000Z",
+    )
+    table = list(csv.DictReader((tmp_path / "events.csv").open(encoding="utf-8")))
+    assert list(table[0])[-3:] == ["probability", "also", "start_at"]
+    assert [row["start_at"] for row in table] == [text, ""]
+    for found in (
+        json.loads((tmp_path / "events.json").read_text("utf-8")),
+        [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()],
+    ):
+        assert [list(row.items())[-1] for row in found] == [("start_at", text), ("start_at", None)]
+    for path in ("events.parquet", "e/embeddings.parquet"):
+        found = pyarrow.parquet.read_table(tmp_path / path)
+        assert found.column_names[-1] == "start_at"
+        assert found["start_at"].to_pylist() == [at, None]
+    assert [
+        lines_of(tmp_path / f"{Path(name).stem}.selections.txt")[0]["start_at"] for name in names
+    ] == [text, ""]
+    combined = lines_of(tmp_path / "one.selections.txt")
+    assert [list(row.items())[-1] for row in combined] == [("start_at", text), ("start_at", "")]
+    moments = np.load(tmp_path / "e" / "embeddings.npz")["start_at"]
+    assert moments[0] == np.datetime64(at.replace(tzinfo=None))
+    assert np.isnat(moments[1])
+    with Results(str(maker.folder), None) as results:
+        convert(results, str(tmp_path / "untimed.csv"), [])
+    header = (tmp_path / "untimed.csv").read_text().splitlines()[0]
+    assert header.endswith(",score,probability,also")
+
+
 HARD = "mañana 1/a [2],'x'.wav"
-NAMES = ("site/night.wav", "other/night.wav", HARD, "quiet.wav", "=1+1.wav")
+NAMES = ("site/20231015_063000.wav", "other/night.wav", HARD, "quiet.wav", "=1+1.wav")
 READ_BACK = (
     (NAMES[0], 0.25, 1.0, "Smoke detector, smoke alarm"),
     (NAMES[0], 1.5, 2.0, "Bow-wow"),

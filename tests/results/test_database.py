@@ -85,7 +85,7 @@ def test_a_query_only_reads_and_only_the_results(folder: FolderMaker, query: str
 @pytest.mark.parametrize(
     ("query", "says"),
     [
-        ("select nope from events", r'"nope" not found.*events has the columns file, channel'),
+        ("select nope from events", r'no column "nope"; events has the columns file, channel'),
         ("select * from evnts", r"evnts does not exist.*the tables are events, windows"),
         ("selec 1", r'syntax error at or near "selec"'),
         ("select cast('x' as int)", "Could not convert string 'x'"),

@@ -2,16 +2,21 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from oido.errors import OptionError
 from oido.results import Results
+from oido.results.examples import Example, Examples, Unreached, best_examples
 from oido.results.report_page import Words, html_page, translations
 from oido.results.summary import summarize
-from oido.writers.html import environment
+from oido.results.tallies import KEYS, tally
+from oido.writers.html import Faded, environment
 from tests.results.results_folders import FolderMaker, event, recording
 
 SPANISH = translations("es")
@@ -73,7 +78,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = full_archive(tmp_path_factory.mktemp("page") / "results")
     with Results(str(folder), Clock(zone="Europe/Madrid")) as results:
         summary = summarize(results, zone="Europe/Madrid", label="Dog")
-    return {locale: html_page(summary, locale) for locale in ("en", "es")}
+        tables = {("site", "hour"): tally(results, ["site", "hour"])}
+        examples = best_examples(results, ["Dog"], 3)
+    return {locale: html_page(summary, locale, tables, examples) for locale in ("en", "es")}
 
 
 @pytest.mark.parametrize("locale", ["en", "es"])
@@ -105,6 +112,10 @@ def test_what_it_tells(pages: dict[str, str]) -> None:
         "2023-03-26 07:00",  # the end of a gap, as the recording begins
         "EmptyAudioError: 1",
         "yamnet/classification",
+        "An event reached a score of 0.20.",
+        "Recordings of which nothing is to be heard here: not there any more: 6.",
+        "By site, hour",
+        "Pale: less than an hour, and less than a tenth of the longest, was recorded",
     ):
         assert told in text, told
     assert "By month" not in text
@@ -128,10 +139,16 @@ def test_every_text_of_the_page_has_a_translation(
         Words, "__call__", lambda self, text, *v: (asked.add(text), call(self, text, *v))[1]
     )
     with Results(str(full_archive(tmp_path / "a"))) as results:
-        html_page(summarize(results, label="Dog"), "es")
-    maker = FolderMaker(tmp_path / "b", calibrated=True)
+        tables = {(key,): tally(results, [key]) for key in KEYS}
+        html_page(summarize(results, label="Dog"), "es", tables)
+    maker = FolderMaker(tmp_path / "b", calibrated=True, model="birds.tflite")
     with Results(str(maker.folder)) as results:
-        html_page(summarize(results), "es")
+        summary = summarize(results)
+        html_page(summary, "es", {("label",): tally(results, ["label"])})
+    summary = replace(summary, threshold=0.5, label_thresholds={"Dog": 0.75})
+    clip = Example("a.wav", 0.0, 1.0, 0.5, 0.0, b"fLaC")
+    why = Counter(get_args(Unreached))
+    html_page(summary, "es", {}, Examples({"Dog": [clip]}, why, left_out=True))
     maker.commit({"recordings": [recording("20231015_060000.wav", 9.0)]})
     with Results(str(maker.folder)) as results:
         html_page(summarize(results), "es")
@@ -164,6 +181,57 @@ def test_bars_and_cells_are_in_proportion() -> None:
     by_table = charts.heat_map("x", ["00", "01"], rows, by_row=False)
     assert re.findall(r"--v:([\d.]+)", by_table) == ["0.25", "0.50", "1.00"]
     assert by_row.count('class="none"') == 1
+
+
+def test_faded_values_set_no_scale_and_have_no_shade() -> None:
+    charts = environment().get_template("charts.html").make_module({"words": Words("en")})
+    chart = charts.bars("Dogs", ["00", "01", "02"], [2.0, Faded(800.0), 8.0])
+    assert re.findall(r'<i( class="faded")? style="height:([\d.]+)%', chart) == [
+        ("", "25.0"),
+        (' class="faded"', "100.0"),
+        ("", "100.0"),
+    ]
+    assert "max. 8.0" in chart
+    for by_row in (True, False):
+        rows = [("a", [1.0, Faded(800.0)]), ("b", [2.0, None])]
+        table = charts.heat_map("x", ["00", "01"], rows, by_row, ["4 h", "14 s"], [["p", "q"], []])
+        shades = re.findall(r"--v:([\d.]+)", table)
+        assert shades == (["1.00", "1.00"] if by_row else ["0.50", "1.00"])
+        assert '<td class="faded" title="q">800</td>' in table
+        assert "<td>4 h</td><td>14 s</td>" in table
+    alone = charts.heat_map("x", ["00"], [("a", [Faded(3.0)])])
+    assert "--v" not in alone
+
+
+def test_the_threshold_that_was_used_and_reasons_without_their_file(tmp_path: Path) -> None:
+    maker = FolderMaker(tmp_path / "results")
+    bad = {"failure_kind": "EmptyAudioError", "failure_reason": "a/bad.wav: holds no audio"}
+    maker.commit({"recordings": [recording("a/bad.wav", 0.0, **bad)]})
+    with Results(str(maker.folder)) as results:
+        for given, shown in ((None, "0.20"), (0.35, "0.35")):
+            results.header["parameters"]["detection"] = {"threshold": given, "top": None}
+            page = html_page(summarize(results))
+            assert f"<dt>detection.threshold</dt><dd>{shown}</dd>" in page
+            assert "<dt>detection.top</dt><dd>not set</dd>" in page
+            assert f"An event reached a score of {shown}." in page
+    assert "<td>a/bad.wav</td><td>holds no audio</td>" in page
+
+
+def test_a_sliver_beyond_the_hour_does_not_bleach_the_hours(tmp_path: Path) -> None:
+    maker = FolderMaker(tmp_path / "results")
+    names = [f"{site}/20231015_{hour}0000.wav" for site in "AB" for hour in ("05", "19")]
+    rows = [event(name, n * 300.0, n * 300.0 + 1.0, "Dog") for name in names for n in range(12)]
+    rows += [event(names[1], 3601.0 + n, 3602.0 + n, "Dog") for n in range(8)]
+    recordings = [recording(name, 3614.0 if "_19" in name else 3600.0) for name in names]
+    maker.commit({"recordings": recordings, "events": rows})
+    with Results(str(maker.folder)) as results:
+        tables = {("site", "hour"): tally(results, ["site", "hour"])}
+        page = html_page(summarize(results, label="Dog"), "en", tables)
+    assert set(re.findall(r"--v:([\d.]+)", page.partition("Label by hour")[2])) == {"1.00"}
+    assert page.count('<td class="faded"') == 2, "by hour, and by day and hour"
+    assert 'title="8 in 28.0 s"' in page
+    assert page.count('<tr class="faded">') == 2, "20:00 at both sites"
+    assert "28.0 s" in page
 
 
 def test_long_archives_go_by_week_and_month(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from oido import AudioClassifier
-from oido.errors import OptionError, UnknownLabelError
+from oido.errors import OidoError, OptionError, UnknownLabelError
 from oido.results import Clock, Results
 from oido.results.summary import summarize
 from tests.results.results_folders import FolderMaker, event, recording
@@ -144,7 +144,9 @@ def test_labels_stand_for_none_where_a_version_before_did_not_write_them(
 
 def test_conditions_and_columns_that_are_none(folder: FolderMaker) -> None:
     with Results(place(folder)) as results:
-        with pytest.raises(OptionError, match=r'"scor" not found.*events has the columns'):
+        with pytest.raises(
+            OptionError, match=r'no column "scor"; did you mean score\? events has the columns'
+        ):
             results.events("scor > 1")
         with pytest.raises(OptionError, match="events has no column 'x'; there are file, channel"):
             results.events(columns=["x"])
@@ -160,11 +162,76 @@ def test_labels_that_cannot_be_are_told(folder: FolderMaker) -> None:
     with Results(place(folder)) as results:
         with pytest.raises(UnknownLabelError, match="'Dgo'; the nearest are: 'Dog'"):
             results.events("score > 0.1 and label = 'Dgo'")
-        with pytest.raises(UnknownLabelError, match="'cat'; the nearest are: 'Cat'"):
-            results.events("label in ('Owl', 'cat')")
+        with pytest.raises(UnknownLabelError, match="'Dgo'; the nearest are: 'Dog'"):
+            results.sql("select count(*) from events where label = 'Dgo'")
         assert results.events("label = 'Owl'").num_rows == 0, "AudioSet has it; nobody heard it"
         assert results.events("label in ('Dog', 'Dgo')").num_rows == 3
         assert results.events("label <> 'Dgo' and score > 2").num_rows == 0
+
+
+CONDITIONS = (
+    "label = {}",
+    "label == {}",
+    "label in ('Owl', {})",
+    "{} = events.label",
+    "\"label\" is not distinct from {} -- label = 'Owl'",
+    "not (label != {})",
+    "label not in ('cat', 'it''s') and 'label = ''Owl' <> label and {} = label",
+)
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+@pytest.mark.parametrize("name", ["Dog", "dog", "Perro", "PERRO"])
+def test_labels_in_any_language_find_the_rows_of_the_archives(
+    folder: FolderMaker, condition: str, name: str
+) -> None:
+    where = condition.format(f"'{name}'")
+    with Results(place(folder)) as results:
+        for found in (results.events(where), results.sql(f"from events where {where}\n")):
+            assert found["label"].to_pylist() == ["Dog"] * 3
+
+
+@pytest.mark.parametrize("name", ["Dog", "perro", "Perro"])
+def test_an_archive_in_spanish_is_asked_in_both_languages(tmp_path: Path, name: str) -> None:
+    maker = FolderMaker(tmp_path / "results", locale="es")
+    rows = [event("a.wav", 1.0, 2.0, label) for label in ("Perro", "Gato")]
+    maker.commit({"recordings": [recording("a.wav", 9.0)], "events": rows})
+    with Results(place(maker)) as results:
+        assert results.events(f"label = '{name}'")["label"].to_pylist() == ["Perro"]
+        assert results.events(f"label <> '{name}'")["label"].to_pylist() == ["Gato"]
+        assert summarize(results, label=name).label == "Perro"
+        assert results.events("label = 'Owl'").num_rows == 0
+
+
+def test_labels_of_ones_own_model_go_before_audiosets(tmp_path: Path) -> None:
+    maker = FolderMaker(tmp_path / "results", model="birds.tflite")
+    labels = ("dog", "Búho", "Perro", "my_Sound")
+    maker.commit({"events": [event("a.wav", 1.0, 2.0, label) for label in labels]})
+    with Results(place(maker)) as results:
+        for name, label in (
+            ("Dog", "dog"),
+            ("dog", "dog"),
+            ("Perro", "Perro"),
+            ("perro", "Perro"),
+            ("buho", "Búho"),
+            ("MY_SOUND", "my_Sound"),
+        ):
+            assert results.events(f"label = '{name}'")["label"].to_pylist() == [label]
+        count = results.sql("select count(*) as n from events where label = 'rare'")
+        assert count["n"].to_pylist() == [0], "a class that was never heard is not an error"
+
+
+def test_damaged_labels_are_told_in_a_sentence(tmp_path: Path) -> None:
+    maker = FolderMaker(tmp_path / "results", model="birds.tflite")
+    rows = [event("a.wav", float(n), n + 1.0, f"bird {n}") for n in range(5_000)]
+    (path,) = maker.commit({"events": rows})
+    content = bytearray((maker.folder / path).read_bytes())
+    content[8 : len(content) // 2] = b"x" * (len(content) // 2 - 8)
+    (maker.folder / path).write_bytes(content)
+    for ask in ("label = 'bird 1'", "label = bird 1", "lable = 'bird 1'"):
+        with Results(place(maker)) as results, pytest.raises(OidoError) as caught:
+            results.events(ask)
+        assert "results cannot be read" in str(caught.value) or "no column" in str(caught.value)
 
 
 def test_what_is_no_results_folder(tmp_path: Path) -> None:

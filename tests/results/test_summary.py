@@ -20,10 +20,10 @@ from oido.results.summary import (
     Coverage,
     Period,
     Summary,
-    covered_by,
     every_day,
     joined,
     monday_of,
+    periods,
     summarize,
 )
 from tests.results.results_folders import FolderMaker, event, recording
@@ -182,10 +182,11 @@ def test_coverage_equals_a_count_second_by_second(tmp_path: Path) -> None:
             moment = (start + timedelta(seconds=n)).astimezone(zone)
             expected[moment.date().isoformat(), moment.hour] += 1
     maker.commit({"recordings": recordings})
-    parts = "CAST(moment AS DATE) AS day, hour(moment) AS hour"
     with Results(str(maker.folder)) as results:
-        found = covered_by(results, parts, "Europe/Madrid")
-    assert {(day.isoformat(), hour): n for (day, hour), n in found.items()} == expected
+        found = periods(results, ["day", "hour"], "Europe/Madrid")
+    assert {p.name: p.recorded_seconds for p in found} == {
+        f"{day} {hour:02d}": seconds for (day, hour), seconds in expected.items()
+    }
 
 
 def test_days_to_weeks_and_the_days_between() -> None:

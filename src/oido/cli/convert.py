@@ -10,12 +10,13 @@ examples:
   oido convert results/ -o tables/ --format csv,jsonl --split --table windows
 
 Formats are those of `oido classify`. Tables are one file for all recordings, unless you say
---split; labels and captions are one file for each, in folders like those of the recordings. Raven
-can be --combined: one selection table for the recordings in the order of their names, with times
-that run on from one to the next. Files appear under their names only when they are whole, and
-replace the file that you name with -o. In a folder they replace what oido wrote there, and nothing
-that is somebody else's or was changed since. How many were replaced is told. A recording whose own
-file cannot be written is a line on standard error, and exit code 3.
+--split; labels and captions are one file for each, in folders like those of the recordings. Tables
+and Raven's end in the column start_at: when each row began, in UTC, where the recording's time is
+known. Raven can be --combined: one selection table for the recordings in the order of their names,
+with times that run on from one to the next. Files appear under their names only when they are
+whole, and replace the file that you name with -o. In a folder they replace what oido wrote there,
+and nothing that is somebody else's or was changed since. How many were replaced is told. A
+recording whose own file cannot be written is a line on standard error, and exit code 3.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def _run(args: argparse.Namespace) -> int:
     from oido.results.convert import convert
 
     formats = [name for text in args.format for name in text.split(",")]
-    with open_results(args, prints_doubts=bool(args.where) and not args.quiet) as results:
+    with open_results(args, prints_doubts=not args.quiet) as results:
         done = convert(
             results,
             args.output,

@@ -81,7 +81,7 @@ def _run(args: argparse.Namespace) -> None:
             if not args.quiet:
                 print_message(f"{rows} rows in {args.output}")
         elif format_name == "table":
-            _show(reader, args)
+            _show(reader, args, results)
         else:
             if not is_binary:
                 use_utf8(newline="")
@@ -154,11 +154,21 @@ def _first(reader: Any, limit: int) -> Any:
     return type(reader).from_batches(reader.schema, batches())
 
 
-def _show(reader: Any, args: argparse.Namespace) -> None:
+def _show(reader: Any, args: argparse.Namespace, results: Results) -> None:
     from oido.cli.tables import show_table
+    from oido.results.query_text import quoted
 
     table = reader.read_all()
     shown = table.slice(0, args.limit) if args.limit else table
     show_table(shown, every_column=args.sql is not None or args.columns is not None)
     if not args.quiet and shown.num_rows < table.num_rows:
         print_message(f"the first {args.limit} rows; --limit 0 shows all")
+    if not args.quiet and not table.num_rows and args.where is not None:
+        for label, count in results.among_others(args.table or "events", args.where).items():
+            rows = "1 row stands" if count == 1 else f"{count} rows stand"
+            print_message(
+                f"{rows} for {label} under a closer label: also like {quoted(f'%{label}%')}"
+            )
+        for name, file in results.longer_names(args.where).items():
+            where = f"file like {quoted(f'%{name}')}"
+            print_message(f"names of files are whole, such as {file}: {where}")

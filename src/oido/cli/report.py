@@ -4,35 +4,64 @@
 examples:
   oido report results/
   oido report results/ -o report.html --json report.json
+  oido report results/ -o summary.csv --by site,day
+  oido report results/ -o summary.xlsx                  a sheet each by label, file, site, hour, day
+  oido report results/ --by site --site '{site}_*.wav'
   oido report results/ -o owls.html --label Owl --gap 900
   oido report results/ -o informe.html --locale es --hours-in Europe/Madrid
 
-The page tells the hours covered, events per label, by hour of day and by day, gaps without a
+The page tells the hours covered, events per label, by site, hour of day and day, gaps without a
 recording, failures, and how it was heard. It is one file, without scripts, and asks the network for
-nothing. Times come from names and tags of the recordings; where neither tells one, it stays unknown
-and is counted as such.
+nothing. Tables have a row for each file, site, hour, day or label, or for each combination that you
+name, with events per recorded hour and the hours that were recorded. Times come from names and tags
+of the recordings; where neither tells one, it stays unknown and is counted as such.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oido.cli.options import add_command, open_results, require_suffix
 from oido.cli.terminal import print_line, print_message
+from oido.errors import OptionError
 
 if TYPE_CHECKING:
+    from oido.results.report_page import Words
     from oido.results.summary import Summary
+
+Tables = Mapping[tuple[str, ...], Any]
+"""Tables of pyarrow by what is counted together."""
+
+_SCREEN_ROWS = 50
 
 
 def add_parser(commands: Any) -> None:
     """Add ``oido report``."""
     add = add_command(commands, "report", _run, __doc__)
     add.results()
-    add("-o, --output FILE.html", "the page", type=Path)
+    add("-o, --output FILE", "the page (.html), or tables (.csv, .xlsx)", type=Path)
+    add(
+        "--by KEY[,KEY…]",
+        "what is counted together, one or several of file, site, day, hour, label: the table that "
+        "is written, or shown (default of .csv: label; of .xlsx: a sheet for each)",
+    )
+    add(
+        "--site PATTERN",
+        "where the site stands in a name, such as '{site}_*.wav', or in a path, with a slash, such "
+        "as '{site}/*/*.wav'; or a regular expression (default: the first folder that differs)",
+    )
     add("--json FILE.json", "every figure", type=Path)
-    add("--label LABEL", "one label, day by day and hour by hour")
+    add("--label LABEL", "one label, day by day and hour by hour; in tables, no other")
+    add(
+        "--examples N",
+        "how many events of each of the ten most frequent labels can be heard in the page, cut "
+        "from the recordings where these can be reached (default 3; 0: none)",
+        type=int,
+        default=3,
+    )
     add(
         "--gap SECONDS",
         "tell stretches without a recording that are longer (default 3600)",
@@ -40,34 +69,114 @@ def add_parser(commands: Any) -> None:
         default=3600.0,
     )
     add("--hours-in ZONE", "the zone of hours and days, such as Europe/Madrid (default: UTC)")
-    add("--locale LANGUAGE", "of the page: en (default) or es", default="en")
+    add("--locale LANGUAGE", "of the page and its labels: en (default) or es", default="en")
     add.quiet("errors only")
     add.clock()
 
 
 def _run(args: argparse.Namespace) -> None:
+    from oido.results.examples import MOST_LABELS, best_examples
     from oido.results.report_page import Words, html_page
     from oido.results.summary import summarize
-    from oido.writers.atomic import write_json, write_text
+    from oido.results.tallies import KEYS, read_keys, tally
+    from oido.writers.atomic import write_atomically, write_json, write_text
 
-    require_suffix("-o", args.output, ".html", ".htm")
+    kind = _kind(args.output)
     require_suffix("--json", args.json, ".json")
-    Words(args.locale)  # a wrong language is refused before the work
+    words, by = Words(args.locale), read_keys(args.by)  # what is wrong is refused before the work
+    if kind == ".xlsx":
+        from oido.writers.workbook import require_workbooks
+
+        require_workbooks()
+    wanted = [by] if by else {".csv": [("label",)], ".xlsx": [(key,) for key in KEYS]}.get(kind, [])
+    zone = args.hours_in or "UTC"
     with open_results(args, prints_doubts=not args.quiet) as results:
         summary = summarize(
-            results, zone=args.hours_in or "UTC", gap_seconds=args.gap, label=args.label
+            results, zone=zone, gap_seconds=args.gap, label=args.label, site=args.site
         )
-    if args.output is not None:
-        write_text(args.output, html_page(summary, args.locale))
+        tables = {
+            each: _in_language(
+                tally(results, each, zone=zone, site=args.site, label=summary.label), words
+            )
+            for each in wanted
+        }
+        examples = None
+        if kind == ".html":
+            labels = [figures.label for figures in summary.labels]
+            labels = [summary.label] if summary.label in labels else labels[:MOST_LABELS]
+            examples = best_examples(results, labels, args.examples)
+    if kind == ".html":
+        write_text(args.output, html_page(summary, args.locale, tables, examples))
+    elif args.output is not None:
+        with write_atomically(args.output, binary=kind == ".xlsx") as file:
+            write = _write_workbook if kind == ".xlsx" else _write_csv
+            write(file.stream, summary, tables)
     if args.json is not None:
         write_json(args.json, summary.to_dict())
-    _print(summary)
-    for path in (args.output, args.json):
+    _print(summary, with_labels=not by or args.output is not None)
+    if by and args.output is None:
+        _show(tables[by], args)
+    inside = ""
+    if examples is not None and examples.count:
+        clips, size = _count(examples.count, "clip"), examples.size_bytes / 1e6
+        inside = f", with {clips} of the recordings in it ({size:.1f} MB; --examples 0: none)"
+    for path, more in ((args.output, inside), (args.json, "")):
         if path is not None and not args.quiet:
-            print_message(f"{path} is written")
+            print_message(f"{path} is written{more}")
 
 
-def _print(summary: Summary) -> None:
+def _kind(output: Path | None) -> str:
+    """The ending of the file that is wanted, "" for none. Raises OptionError."""
+    suffix = "" if output is None else output.suffix.lower()
+    suffix = ".html" if suffix == ".htm" else suffix
+    if output is not None and suffix not in (".html", ".csv", ".xlsx"):
+        raise OptionError(f"-o needs a name that ends in .html, .csv or .xlsx, not {output}")
+    return suffix
+
+
+def _in_language(table: Any, words: Words) -> Any:
+    """A table with labels as they are shown."""
+    if "label" not in table.column_names or not table.num_rows:
+        return table
+    labels = [words.label(label) for label in table["label"].to_pylist()]
+    return table.set_column(table.column_names.index("label"), table.field("label"), [labels])
+
+
+def _write_csv(stream: Any, summary: Summary, tables: Tables) -> None:
+    from oido.writers.query_tables import write_table
+
+    (table,) = tables.values()
+    write_table(table.to_reader(), "csv", stream, quoted=True)
+
+
+def _write_workbook(stream: Any, summary: Summary, tables: Tables) -> None:
+    from oido.results.summary import about
+    from oido.results.tallies import little_recorded
+    from oido.writers.query_tables import plain_rows
+    from oido.writers.workbook import Sheet, write_workbook
+
+    sheets = [
+        Sheet(
+            f"by {', '.join(by)}",
+            table.column_names,
+            [row for batch in table.to_batches() for row in plain_rows(batch, days=True)],
+            little_recorded(table.to_pylist(), by),
+        )
+        for by, table in tables.items()
+    ]
+    write_workbook(stream, [*sheets, Sheet("about", ("what", "value"), about(summary))])
+
+
+def _show(table: Any, args: argparse.Namespace) -> None:
+    from oido.cli.tables import show_table
+
+    shown = table.drop_columns(["threshold"]).slice(0, _SCREEN_ROWS)  # it is told above
+    show_table(shown, every_column=True)
+    if not args.quiet and shown.num_rows < table.num_rows:
+        print_message(f"the first {_SCREEN_ROWS} rows; -o summary.csv has all")
+
+
+def _print(summary: Summary, *, with_labels: bool) -> None:
     """The least that anybody wants to know."""
     s, coverage = summary, summary.coverage
     length = f"{s.hours:,.1f} hours" if s.hours >= 1 else f"{s.hours * 3600:,.0f} seconds"
@@ -80,13 +189,17 @@ def _print(summary: Summary) -> None:
         print(f"from {first} to {last} UTC, {gaps} of more than {s.gap_seconds:g} s")
     if s.with_sound > s.timed:
         print(f"the time of {_count(s.with_sound - s.timed, 'recording')} is not known")
-    kind = "probability" if s.calibrated else "score, not a probability"
-    print(f"{_count(s.events, 'event')} of {_count(len(s.labels), 'label')}")
-    for figures in s.labels[:10]:
+    least = "the model's own threshold" if s.threshold is None else f"{s.threshold:g}"
+    others = f", {_count(len(s.label_thresholds), 'label')} otherwise" * bool(s.label_thresholds)
+    value, caveat = ("probability", "") if s.calibrated else ("score", " (no probability)")
+    print(
+        f"{_count(s.events, 'event')} of {_count(len(s.labels), 'label')}, from a {value}{caveat} "
+        f"of {least} on{others}"
+    )
+    for figures in s.labels[: 10 * with_labels]:
         print_line(
             f"  {figures.label}: {_count(figures.events, 'event')} in {figures.share:.1%} of "
-            f"recordings, "
-            f"{figures.seconds:,.1f} s, highest {kind} {figures.highest:.2f}"
+            f"recordings, {figures.seconds:,.1f} s, highest {figures.highest:.2f}"
         )
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import csv
 import difflib
 import re
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib import resources
 
@@ -18,22 +19,63 @@ from oido.errors import OptionError, UnknownLabelError
 
 
 def label_indices(labels: tuple[str, ...], wanted: Iterable[str]) -> list[int]:
-    """The columns of these labels.
+    """The columns of these labels, in whatever language they can be shown (`label_named`).
 
-    An exact match, or else one that differs in upper and lower case only. Raises UnknownLabelError
-    naming the nearest labels.
+    An exact match, or else one that differs in upper and lower case or accents only. Raises
+    UnknownLabelError naming the nearest labels.
     """
     index = {label: i for i, label in reversed(list(enumerate(labels)))}
-    folded = {label.casefold(): i for label, i in index.items()}
     found = []
     for name in wanted:
-        position = index.get(name, folded.get(name.casefold()))
+        position = index.get(name)
         if position is None:
-            near = ", ".join(map(repr, nearest(name, labels, likeness=0.5)))
+            position = _alike(name, index)
+        if position is None:
+            near = ", ".join(map(repr, nearest_shown(name, labels)))
             hint = f"the nearest are: {near}" if near else "see `oido models info --labels`"
             raise UnknownLabelError(f"the model has no label {name!r}; {hint}")
         found.append(position)
     return found
+
+
+def _alike(name: str, index: dict[str, int]) -> int | None:
+    """The column of a label that is meant by a name that is none."""
+    spellings: tuple[Callable[[str], str], ...] = (str.casefold, fold)
+    for spelling in spellings:
+        position = {spelling(label): i for label, i in index.items()}.get(spelling(name))
+        if position is not None:
+            return position
+    return index.get(label_named(name) or name)
+
+
+def label_named(name: str) -> str | None:
+    """AudioSet's label that a name in any of ``LOCALES`` stands for, or None.
+
+    Upper and lower case, accents and spaces at the ends do not matter.
+    """
+    return _every_name().get(fold(name))
+
+
+def fold(name: str) -> str:
+    """A name as it is compared: without case, accents and spaces at its ends."""
+    plain = unicodedata.normalize("NFKD", name.strip().casefold())
+    return "".join(letter for letter in plain if not unicodedata.combining(letter))
+
+
+def nearest_shown(name: str, labels: Iterable[str]) -> list[str]:
+    """The `nearest` of the labels, or of what they are called elsewhere, if that is more alike."""
+    own = tuple(labels)
+    found = nearest(name, own, likeness=0.5)
+    others: list[str] = []
+    for language in LOCALES[1:]:
+        others += nearest(name, _translated(own, language), likeness=0.5)
+
+    def likeness(near: str) -> float:
+        return difflib.SequenceMatcher(None, fold(name), fold(near)).ratio()
+
+    if max(map(likeness, others), default=0.0) <= max(map(likeness, found), default=0.0):
+        return found
+    return sorted(dict.fromkeys([*found, *others]), key=likeness, reverse=True)[:3]
 
 
 def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> list[str]:
@@ -77,6 +119,21 @@ def display_names(labels: tuple[str, ...], locale: str) -> tuple[str, ...]:
         return labels
     names = _names(language)
     return tuple(names.get(label, label) for label in labels)
+
+
+def _translated(labels: tuple[str, ...], language: str) -> tuple[str, ...]:
+    """What those of the labels are called that have another name in a language."""
+    names = _names(language)
+    return tuple(names[label] for label in labels if label in names)
+
+
+@cache
+def _every_name() -> dict[str, str]:
+    """AudioSet's labels by what they are called, folded; their own names go first."""
+    named: dict[str, str] = {}
+    for language in LOCALES[1:]:
+        named |= {fold(shown): label for label, shown in _names(language).items()}
+    return named | {fold(label): label for label in audioset_labels()}
 
 
 @cache

@@ -24,16 +24,13 @@ from oido.models.model import (
     WholeNetwork,
 )
 from oido.models.networks import mn04, yamnet
-from oido.models.registry import ENSEMBLE, ENSEMBLE_MEMBERS, ModelCard
+from oido.models.registry import ENSEMBLE, ENSEMBLE_MEMBERS, ENSEMBLE_THRESHOLD, ModelCard
 from oido.models.tflite.editor import CutGraph, TfliteGraph
 from oido.models.tflite.metadata import MOST_LABELS, ModelMetadata, read_metadata
 from oido.models.tflite.yamnet_reader import from_float, from_int8
 from oido.params import FrontEndParams, MnFrontEndParams, Windowing, WindowParams
 
 _PIECE_SECONDS, _PAUSE_SECONDS = 5, 2
-_THRESHOLD = 0.12
-"""Where the two disagree, their scores are low: at 0.12 there are about as many events as YAMNet's
-at 0.2 (benchmarks/events.py)."""
 
 
 def ensemble(first: AudioModel, second: AudioModel) -> AudioModel:
@@ -46,7 +43,7 @@ def ensemble(first: AudioModel, second: AudioModel) -> AudioModel:
         rate, _PIECE_SECONDS * rate, _PIECE_SECONDS * rate // 2, _PAUSE_SECONDS * rate
     )
     columns = tuple(label_indices(second.labels, first.labels))
-    thresholds = tuple((label, _THRESHOLD) for label in first.labels)
+    thresholds = tuple((label, ENSEMBLE_THRESHOLD) for label in first.labels)
     return replace(
         first,
         name=ENSEMBLE,

@@ -11,6 +11,10 @@ from oido.models.labels import nearest
 DEFAULT_MODEL = "yamnet/classification"
 
 ENSEMBLE = "ensemble"
+ENSEMBLE_THRESHOLD = 0.12
+"""Where the two disagree, their scores are low: at 0.12 there are about as many events as YAMNet's
+at 0.2 (benchmarks/events.py)."""
+
 ENSEMBLE_MEMBERS = (DEFAULT_MODEL, "efficientat/mn04")
 """Two models that are heard together, under a name of their own."""
 
@@ -134,3 +138,8 @@ def card(name: str) -> ModelCard:
     near = nearest(name, names)
     hint = f"did you mean {near[0]!r}?" if near else f"the known ones are: {', '.join(names)}"
     raise ModelNotFoundError(f"there is no model {name!r} and no such file; {hint}")
+
+
+def is_audioset(name: str) -> bool:
+    """Whether a model of this name has AudioSet's labels and no others."""
+    return name == ENSEMBLE or any(entry.name == name for entry in CATALOG)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.arrays import F32
-from oido.models.labels import label_indices, read_table
+from oido.models.labels import label_indices, label_named, read_table
 
 _BLOCK = 512
 """Windows that are rolled up at a time: a block stays in the processor's cache."""
@@ -70,12 +70,15 @@ def descendants(name: str, labels: tuple[str, ...]) -> list[int]:
 def expand(names: Iterable[str], labels: tuple[str, ...]) -> list[int]:
     """The columns of labels and groups, each with all below it ("Animal", "Human sounds").
 
-    In the order of the names, each column once. Raises UnknownLabelError, which names the nearest
-    labels and groups, for a name that the model has nothing of.
+    In the order of the names, each column once. Classes may be named in another language
+    (`label_named`). Raises UnknownLabelError, which names the nearest labels and groups, for a name
+    that the model has nothing of.
     """
     families = _families(labels)
     columns: dict[int, None] = {}
     for name in names:
+        if name.casefold() not in families:
+            name = label_named(name) or name  # noqa: PLW2901
         if name.casefold() not in families:
             above = dict.fromkeys(a for label in labels for a in ancestors(label))
             label_indices(tuple(dict.fromkeys((*labels, *above))), [name])  # raises

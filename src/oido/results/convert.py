@@ -22,6 +22,7 @@ from oido.results.results import Results
 from oido.types import AnyRow, EmbeddingRow, Row
 from oido.writers.annotations import Place, RavenListWriter
 from oido.writers.atomic import write_json
+from oido.writers.base import ALSO, START_AT
 from oido.writers.formats import (
     CALIBRATED_FORMATS,
     EMBEDDING_FORMATS,
@@ -29,6 +30,7 @@ from oido.writers.formats import (
     Format,
     for_spreadsheets,
     format_named,
+    with_times,
 )
 from oido.writers.tables import also_labels
 
@@ -65,7 +67,8 @@ def convert(
     those of `oido classify`; () takes what the output's name tells, or CSV. where: a condition in
     SQL; recordings of which no row is left get a valid file without rows. combined: one file for
     all (tables by default, and Raven), or one for each recording (labels and captions by default);
-    these mirror the recordings' folders. quoted: of CSV, texts that a spreadsheet would run are
+    these mirror the recordings' folders. Tables end in ``start_at``, when a row began by the clock,
+    if the results have one. quoted: of CSV, texts that a spreadsheet would run are
     quoted. A manifest stands beside the output.
 
     Files appear under their names only when they are whole, and replace those of that name, as in
@@ -86,6 +89,8 @@ def convert(
     tasks, summaries = _recordings(results, table)
     chosen = [format_named(name, known) for name in formats]
     chosen = [_arranged(entry, combined, tasks, summaries) for entry in chosen]
+    if START_AT in results.columns(table):
+        known, chosen = ([with_times(entry) for entry in entries] for entries in (known, chosen))
     folder = Path(output)
     there = folder.rglob("*") if folder.is_dir() else folder.parent.glob("*")
     before = {os.path.abspath(file) for file in there if file.is_file()}
@@ -190,11 +195,9 @@ def _by_recording(
     names = [name for name in kind._fields if name in results.columns(table)]
     for batch in results.batches(table, where, columns=names):
         columns = [column.to_pylist() for column in batch.columns]
-        if table == "embeddings":
-            columns[-1] = [np.asarray(vector, np.float32) for vector in columns[-1]]
-        else:
-            position = names.index("also")
-            columns[position] = [also_labels(text) for text in columns[position]]
+        position = names.index("embedding" if table == "embeddings" else ALSO)
+        read = partial(np.asarray, dtype=np.float32) if table == "embeddings" else also_labels
+        columns[position] = [read(value) for value in columns[position]]
         rows: list[AnyRow] = [kind(**dict(zip(names, values))) for values in zip(*columns)]
         start = 0
         for end in range(1, len(rows) + 1):

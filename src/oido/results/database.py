@@ -4,16 +4,19 @@
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from oido.errors import MissingExtraError, OidoError, OptionError
+from oido.models.labels import audioset_labels, display_names, fold, label_named, nearest_shown
+from oido.models.registry import is_audioset
 from oido.results.clock import Clock, Reading
 from oido.results.name_time import Habits
+from oido.results.query_text import advice, columns_of, quoted, rename_labels
 
 if TYPE_CHECKING:
     from oido.batch.commit_log import ResultsFolder
@@ -81,6 +84,9 @@ class Database(AbstractContextManager["Database"]):
         self._connection: Any = duckdb.connect(":memory:", config=closed)
         self._url = folder.url
         self._unchecked = _hashed_parts(folder) if is_checked else {}
+        self._language = str((folder.header.get("parameters") or {}).get("locale") or "en")
+        self.is_audioset = is_audioset(str((folder.header.get("model") or {}).get("name")))
+        """Whether the labels are AudioSet's, and no others."""
         self.columns: dict[str, tuple[str, ...]] = {}
         self.doubts: Counter[str] = Counter()
         """How many recordings' times are doubtful, by what is the matter (`Reading`)."""
@@ -93,22 +99,50 @@ class Database(AbstractContextManager["Database"]):
             self.close()
             raise
 
-    def batches(self, query: str, rows: int = 10_000) -> Any:
+    def batches(self, query: str, rows: int = 10_000, *, written: str | None = None) -> Any:
         """A ``pyarrow.RecordBatchReader`` over what a query gives, as it comes.
 
-        Raises OptionError, a sentence, if it is no SELECT, or no SQL, or names no column.
+        written: the part of it that a person wrote. Texts that are compared with ``label`` may be
+        in any language (`label_here`). Raises OptionError, a sentence, if it is no SELECT, or no
+        SQL, or names no column.
         """
-        with self._in_sentences(query):
+        query = rename_labels(query, partial(self.label_here, query=query))
+        with self._in_sentences(query, written):
             cursor = self._connection.cursor()  # of its own: a query would end the one before it
             self._refuse_changes(cursor, query)
-            self._require_whole(_named(query))
+            self._require_whole(columns_of(self.columns, query))
             reader = _reader(cursor.sql(query), rows)
-        batches = self._guarded(reader, query)
+        batches = self._guarded(reader, query, written)
         return self._pyarrow.RecordBatchReader.from_batches(reader.schema, batches)
 
     def table(self, query: str) -> Any:
         """The same as one ``pyarrow.Table``, in memory."""
         return self.batches(query, 1 << 16).read_all()
+
+    def labels(self, query: str) -> set[str]:
+        """The labels in the tables that a query names."""
+        named = [table for table in columns_of(self.columns, query) if "label" in TABLES[table]]
+        if not named:
+            return set()
+        self._require_whole(named)
+        each = " UNION ".join(f"SELECT DISTINCT label FROM {table}" for table in named)
+        with self._in_sentences():
+            cursor = self._connection.cursor()  # of its own, and alive until all is fetched
+            return {label for (label,) in cursor.execute(each).fetchall()}
+
+    def label_here(self, name: str, query: str = " ".join(TABLES)) -> str:
+        """A label as the results have it; it may be in another language, case or without accents.
+
+        query: names the tables that are looked at. A name that means nothing here stays.
+        """
+        known = label_named(name)
+        shown = None if known is None else display_names((known,), self._language)[0]
+        if shown is not None and self.is_audioset:
+            return shown
+        labels = self.labels(query)
+        folded = {fold(label): label for label in labels}
+        found = folded.get(fold(name)) or folded.get(fold(known or name))
+        return name if name in labels else found or shown or name
 
     def close(self) -> None:
         """Let go of the parts, and of the temporary folder."""
@@ -210,12 +244,12 @@ class Database(AbstractContextManager["Database"]):
                 return
         raise OptionError("a query is one SELECT statement: the results are only read")
 
-    def _guarded(self, reader: Any, query: str) -> Iterator[Any]:
-        with self._in_sentences(query):
+    def _guarded(self, reader: Any, query: str, written: str | None) -> Iterator[Any]:
+        with self._in_sentences(query, written):
             yield from reader
 
     @contextmanager
-    def _in_sentences(self, query: str = "") -> Iterator[None]:
+    def _in_sentences(self, query: str = "", written: str | None = None) -> Iterator[None]:
         """DuckDB's errors as ours; those about columns name the columns there are."""
         from oido.batch.commit_log import DamagedResultsError
 
@@ -227,8 +261,6 @@ class Database(AbstractContextManager["Database"]):
                 "a query reads the results and nothing else: other files, databases, extensions "
                 "and settings are closed to it"
             ) from error
-        except (duckdb.BinderException, duckdb.CatalogException) as error:
-            raise OptionError(f"{_sentence(error)}; {_available(self.columns, query)}") from error
         except (duckdb.Error, self._pyarrow.ArrowException, RuntimeError, UnicodeError) as error:
             is_ours = not query or self._url in str(error)  # a part is damaged, or gone
             # Names of columns that are no text any more: not even an error of DuckDB's.
@@ -239,18 +271,27 @@ class Database(AbstractContextManager["Database"]):
                     f"the results cannot be read ({_sentence(error)}); if a run is writing there, "
                     f"try again, or else say `oido batch verify {self._url}`"
                 ) from error
-            raise OptionError(f"the query cannot be answered: {_sentence(error)}") from error
+            asked = columns_of(self.columns, query)
+            is_condition = written is not None
+            text = written if written is not None else query
+            named = advice(text, str(error), asked, self._spelled, is_condition=is_condition)
+            if named is None and isinstance(error, duckdb.CatalogException) and not asked:
+                named = f"{_sentence(error)}; the tables are {', '.join(self.columns)}"
+            sentence = f"the query cannot be answered: {_sentence(error)}"
+            raise OptionError(named or sentence) from error
+
+    def _spelled(self, name: str) -> str:
+        """A label as it is here, or what is nearest to it."""
+        found = self.label_here(name)
+        known = self.labels(" ".join(TABLES)) | set(audioset_labels() if self.is_audioset else ())
+        near = [] if found in known else nearest_shown(name, sorted(known))
+        return near[0] if near else found
 
 
 def _reader(relation: Any, rows: int) -> Any:
     """A relation as it comes; the method's name is another before DuckDB 1.5."""
     name = "to_arrow_reader" if hasattr(relation, "to_arrow_reader") else "fetch_record_batch"
     return getattr(relation, name)(rows)
-
-
-def quoted(text: str) -> str:
-    """A string of SQL."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _list(texts: Sequence[str]) -> str:
@@ -295,18 +336,6 @@ def _with_times(table: str, source: str, timed: bool) -> str:
 def _sentence(error: Exception) -> str:
     """The first line of what DuckDB says, without the kind of the error."""
     return str(error).strip().split("\n")[0].split(": ", 1)[-1].rstrip(".! ")
-
-
-def _available(columns: Mapping[str, Sequence[str]], query: str) -> str:
-    named = _named(query) if columns else []
-    if not named:
-        return f"the tables are {', '.join(columns)}"
-    return "; ".join(f"{table} has the columns {', '.join(columns[table])}" for table in named)
-
-
-def _named(query: str) -> list[str]:
-    """The tables whose names are in a query."""
-    return [table for table in TABLES if re.search(rf"\b{table}\b", query, re.IGNORECASE)]
 
 
 def _hashed_parts(folder: ResultsFolder) -> dict[str, list[Part]]:

@@ -5,29 +5,39 @@ from __future__ import annotations
 
 import json
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from oido.models.labels import display_names
 from oido.results.clock import zone_named
+from oido.results.examples import MOST_SECONDS, Examples
 from oido.results.summary import Period, Summary, every_day, joined, monday_of
-from oido.writers.html import render
+from oido.results.tallies import LITTLE, is_little, little_recorded
+from oido.writers.html import Faded, render
 
 _MOST_BARS = 120
 """More days than that become weeks, more weeks months."""
-_HEAT_LABELS, _HEAT_DAYS = 25, 120
+_HEAT_LABELS, _HEAT_DAYS, _MOST_ROWS = 25, 120, 500
 
 HeatRow = tuple[str, list[float | None]]
 """A row's name, and its value in each hour; None where nothing was recorded."""
 
 
-def html_page(summary: Summary, locale: str = "en") -> str:
+def html_page(
+    summary: Summary,
+    locale: str = "en",
+    tables: Mapping[tuple[str, ...], Any] = MappingProxyType({}),
+    examples: Examples | None = None,
+) -> str:
     """The whole document. Labels and file names are text in it, whatever they hold.
 
-    locale: "en" or "es", of texts, numbers and AudioSet's labels. Raises OptionError, and
+    locale: "en" or "es", of texts, numbers and AudioSet's labels. tables: further ones, of
+    `oido.results.tallies`, by their keys. examples: events to be heard. Raises OptionError, and
     MissingExtraError without Jinja2.
     """
     s, words = summary, Words(locale)
@@ -38,6 +48,8 @@ def html_page(summary: Summary, locale: str = "en") -> str:
     def minute(time: datetime) -> str:
         return f"{time.astimezone(zone):%Y-%m-%d %H:%M}"
 
+    used = {} if s.threshold is None else {"detection.threshold": words.number(s.threshold, 2)}
+    label_days, label_days_recorded = _label_days(s, words)
     return render(
         "archive.html",
         "archive",
@@ -46,15 +58,96 @@ def html_page(summary: Summary, locale: str = "en") -> str:
         s=s,
         period=(minute(first)[:10], minute(last)[:10]) if first and last else None,
         by_time=_by_time(s.by_day) if first else None,
+        rates_of=_rates,
         label_hours=_label_hours(s, words),
-        label_days=_label_days(s),
+        hours_recorded=[
+            words.duration(hour.recorded_seconds) if hour.recorded_seconds else ""
+            for hour in s.by_hour
+        ],
+        label_days=label_days,
+        label_days_recorded=label_days_recorded,
+        little=f"Pale: {LITTLE}; such rates say little, and set no scale.",
+        threshold=_threshold(s, words),
+        clips=[(label, group) for label, group in examples.of_label.items() if group]
+        if examples
+        else [],
+        max_seconds=f"{MOST_SECONDS:g}",
+        without_clips=_without_clips(examples, words) if examples else [],
+        tables_of_sites=_counts(s.sites, ("site",), words),
+        tables=[
+            (", ".join(map(words, keys)), _counts(table.to_pylist(), keys, words))
+            for keys, table in tables.items()
+        ],
         gaps=[
             (minute(gap.start), minute(gap.end), words.duration(gap.seconds))
             for gap in s.coverage.gaps
         ],
-        failures=[(f.file, f.reason, words.duration(f.audio_seconds)) for f in s.failures],
-        parameters=list(_flat(s.parameters)),
+        failures=[
+            (f.file, f.reason.removeprefix(f"{f.file}: "), words.duration(f.audio_seconds))
+            for f in s.failures
+        ],
+        parameters=[(n, used.get(n) if v is None else v) for n, v in _flat(s.parameters)],
     )
+
+
+class _Counts(NamedTuple):
+    """A table of counts as texts. more: rows that are not shown."""
+
+    heads: list[str]
+    rows: list[list[str]]
+    faded: set[int]
+    more: int
+
+
+def _counts(rows: Sequence[Mapping[str, Any]], keys: Sequence[str], words: Words) -> _Counts:
+    """A `tally` in a language, without the threshold, which is told elsewhere."""
+    names = [name for name in (rows[0] if rows else ()) if name != "threshold"]
+
+    def text(name: str, value: Any) -> str:
+        if value is None:
+            return "–"
+        if name == "label":
+            return words.label(value)
+        if name in keys:
+            return f"{value:02d}" if name == "hour" else str(value)
+        return words.number(value, 0 if isinstance(value, int) else 2)
+
+    shown = rows[:_MOST_ROWS]
+    return _Counts(
+        [words(name.replace("_", " ")) for name in names],
+        [[text(name, row[name]) for name in names] for row in shown],
+        little_recorded(rows, keys),
+        len(rows) - len(shown),
+    )
+
+
+def _threshold(s: Summary, words: Words) -> str:
+    """From which score on events count."""
+    if s.threshold is None:
+        return words("An event reached the model's own threshold of its label, or else 0.2.")
+    kind = "probability" if s.calibrated else "score"
+    text = words("An event reached a {} of {}.", words(kind), words.number(s.threshold, 2))
+    others = (f"{words.label(n)} {words.number(v, 2)}" for n, v in s.label_thresholds.items())
+    more = "; ".join(others)
+    return f"{text} {words('Of others: {}.', more)}" if more else text
+
+
+_WHY = {
+    "elsewhere": "not on this computer: {}",
+    "missing": "not there any more: {}",
+    "changed": "changed since: {}",
+    "unreadable": "cannot be read: {}",
+    "too far in": "too far in, and only to be read from the beginning: {}",
+}
+
+
+def _without_clips(examples: Examples, words: Words) -> list[str]:
+    """Why there are not more examples."""
+    lines = [words(_WHY[why], words.number(n)) for why, n in examples.unreached.items()]
+    if lines:
+        text = "Recordings of which nothing is to be heard here: {}."
+        lines = [words(text, ", ".join(lines))]
+    return lines + [words("More would make the page too large.")] * examples.left_out
 
 
 def _by_time(days: tuple[Period, ...]) -> tuple[str, tuple[Period, ...]]:
@@ -67,26 +160,40 @@ def _by_time(days: tuple[Period, ...]) -> tuple[str, tuple[Period, ...]]:
     return "By month", joined(days, lambda day: day[:7])
 
 
+def _rates(stretches: Sequence[Period]) -> list[float | None]:
+    """Events per recorded hour, faded where little was recorded; None where nothing was."""
+    most = max((s.recorded_seconds for s in stretches), default=0.0)
+    return [_faded(s.rate, s.recorded_seconds, most) for s in stretches]
+
+
+def _faded(rate: float | None, seconds: float, most: float) -> float | None:
+    return Faded(rate) if rate is not None and is_little(seconds, most) else rate
+
+
 def _label_hours(s: Summary, words: Words) -> list[HeatRow]:
     """Events per recorded hour of the most frequent labels, by hour of day."""
-    recorded = [hour.recorded_hours for hour in s.by_hour]
     return [
         (
             words.label(figures.label),
-            [n / hours if hours > 0 else None for n, hours in zip(figures.by_hour, recorded)],
+            _rates([replace(hour, events=n) for n, hour in zip(figures.by_hour, s.by_hour)]),
         )
         for figures in s.labels[:_HEAT_LABELS]
         if any(figures.by_hour)
     ]
 
 
-def _label_days(s: Summary) -> list[HeatRow]:
-    """Events per recorded hour of the one label, by hour of the last days."""
+def _label_days(s: Summary, words: Words) -> tuple[list[HeatRow], list[list[str]]]:
+    """Events per recorded hour of the one label, by hour of the last days; how many in how long."""
     days: dict[str, list[float | None]] = {}
-    for stretch in s.label_days:
+    tips: dict[str, list[str]] = {}
+    for stretch, rate in zip(s.label_days, _rates(s.label_days)):
         day, _, hour = stretch.name.partition(" ")
-        days.setdefault(day, [None] * 24)[int(hour)] = stretch.rate
-    return list(days.items())[-_HEAT_DAYS:]
+        days.setdefault(day, [None] * 24)[int(hour)] = rate
+        tip = words(
+            "{} in {}", words.number(stretch.events), words.duration(stretch.recorded_seconds)
+        )
+        tips.setdefault(day, [""] * 24)[int(hour)] = tip
+    return list(days.items())[-_HEAT_DAYS:], list(tips.values())[-_HEAT_DAYS:]
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str | None]]:

@@ -3,37 +3,32 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 from oido.errors import OptionError, UnknownLabelError
-from oido.models.labels import audioset_labels, display_names, nearest
+from oido.models.labels import audioset_labels, label_named, nearest, nearest_shown
 from oido.results.clock import Clock, Reading
 from oido.results.database import TABLES, Database
+from oido.results.query_text import files_in, labels_in, near_columns, quoted
+from oido.writers.base import ALSO
 
-_TEXT = r"'(?:[^']|'')*'"
-_NAMED = re.compile(rf"\blabel\s*(?:=|in\s*\()\s*({_TEXT}(?:\s*,\s*{_TEXT})*)", re.IGNORECASE)
 
+def check_labels(query: str, known: Sequence[str]) -> None:
+    """Raise UnknownLabelError, naming the nearest, if a query asks for a label that cannot be.
 
-def check_labels(where: str, known: Sequence[str]) -> None:
-    """Raise UnknownLabelError, naming the nearest, if a filter asks for a label that cannot be.
-
-    where: SQL; what it compares with ``label`` is looked at. known: the labels of the results.
+    query: SQL; what it compares with ``label`` is looked at. known: the labels of the results.
     AudioSet's labels may be missing from the results, because none was heard.
     """
-    for found in _NAMED.finditer(where):
-        for text in re.findall(_TEXT, found[1]):
-            require_label(text[1:-1].replace("''", "'"), known)
+    for name in labels_in(query):
+        require_label(name, known)
 
 
 def require_label(name: str, known: Sequence[str]) -> None:
     """The same for one name."""
-    audioset = audioset_labels()
-    possible = dict.fromkeys((*known, *audioset, *display_names(audioset, "es")))
-    if name not in possible:
-        near = nearest(name, known) or nearest(name, possible)
+    if name not in known and label_named(name) is None:
+        near = nearest(name, known) or nearest_shown(name, audioset_labels())
         hint = f"; the nearest are: {', '.join(map(repr, near))}" if near else ""
         raise UnknownLabelError(f"nothing in these results has the label {name!r}{hint}")
 
@@ -145,8 +140,10 @@ class Results(AbstractContextManager["Results"]):
         names = self.columns(table)
         for column in columns or ():
             if column not in names:
+                near = " or ".join(map(repr, near_columns(column, names)))
+                hint = f" (did you mean {near}?)" if near else ""
                 known = ", ".join(names)
-                raise OptionError(f"{table} has no column {column!r}; there are {known}")
+                raise OptionError(f"{table} has no column {column!r}{hint}; there are {known}")
         if limit is not None and limit < 0:
             raise OptionError(f"a limit is 0 rows or more, not {limit}")
         wanted = ", ".join(f'"{column}"' for column in columns or names)
@@ -155,7 +152,7 @@ class Results(AbstractContextManager["Results"]):
         condition = f" WHERE ({where}\n)" if where else ""
         end = "" if limit is None else f" LIMIT {limit}"
         query = f"SELECT {wanted} FROM {table}{condition} ORDER BY {order}{end}"
-        reader = self._database.batches(query)
+        reader = self._database.batches(query, written=where)
         if not where or "label" not in names:
             return reader
         return type(reader).from_batches(reader.schema, self._checked(reader, table, where))
@@ -163,13 +160,45 @@ class Results(AbstractContextManager["Results"]):
     def sql(self, query: str) -> Any:
         """What a SELECT over the tables gives, as a ``pyarrow.Table``.
 
-        Raises OptionError, one sentence, for SQL that is wrong or does more than read.
+        Raises OptionError, one sentence, for SQL that is wrong or does more than read, and
+        UnknownLabelError if it asks for labels that are none of AudioSet's, where those are meant.
         """
         return self.sql_batches(query).read_all()
 
     def sql_batches(self, query: str) -> Any:
         """The same as a ``pyarrow.RecordBatchReader``, as it comes."""
+        names = list(labels_in(query)) if self._database.is_audioset else []
+        if names and all(label_named(name) is None for name in names):
+            known = self._database.labels(query)
+            if known.isdisjoint(names):
+                check_labels(query, sorted(known))
         return self._database.batches(query)
+
+    def label_here(self, name: str) -> str:
+        """A label as these results have it, whatever language, case or accents it is written in."""
+        return self._database.label_here(name)
+
+    def among_others(self, table: str, where: str) -> dict[str, int]:
+        """Of labels that a condition asks for: how many rows stand for them under another label."""
+        asked = map(self.label_here, labels_in(where))
+        counts = {
+            name: self.sql(
+                f"SELECT count(*) AS n FROM {table} "
+                f"WHERE list_contains(string_split({ALSO}, '|'), {quoted(name)})"
+            )["n"][0].as_py()
+            for name in (asked if ALSO in self.columns(table) else ())
+        }
+        return {name: count for name, count in counts.items() if count}
+
+    def longer_names(self, where: str) -> dict[str, str]:
+        """Of names of files that a condition asks for and nothing has: one that ends so."""
+        found: dict[str, str] = {}
+        for name in files_in(where):
+            end = f"suffix(file, {quoted(name)})"
+            query = f"SELECT file FROM recordings WHERE {end} ORDER BY length(file), file LIMIT 1"
+            for file in self.sql(query)["file"].to_pylist():
+                found |= {name: file} if file != name else {}
+        return found
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -184,5 +213,4 @@ class Results(AbstractContextManager["Results"]):
             found = found or batch.num_rows > 0
             yield batch
         if not found:
-            labels = self.sql(f"SELECT DISTINCT label FROM {table} ORDER BY label")
-            check_labels(where, labels["label"].to_pylist())
+            check_labels(where, sorted(self._database.labels(table)))

@@ -5,18 +5,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from oido.errors import OptionError
 from oido.results.clock import zone_named
-from oido.results.database import quoted
 from oido.results.results import Results, require_label
+from oido.results.tallies import LITTLE, counted, tally, thresholds_of
 from oido.writers.query_tables import plain_value
-
-_BIN = 900
-"""Seconds: the offsets of today's time zones are multiples of a quarter of an hour."""
 
 MOST_GAPS = 100
 
@@ -83,38 +80,6 @@ def _gaps_of(results: Results, gap_seconds: float) -> Coverage:
     )
 
 
-def covered_by(results: Results, parts: str, zone: str) -> dict[tuple[Any, ...], float]:
-    """Recorded seconds by parts of local time.
-
-    parts: SQL such as ``hour(moment)``, ``CAST(moment AS DATE)``. A recording counts in each part
-    with the seconds that fall into it.
-    """
-    rows = _rows_of(
-        results,
-        f"""WITH spans AS (
-            SELECT epoch(recorded_at) AS start, epoch(recorded_at) + duration AS stop
-            FROM recordings WHERE recorded_at IS NOT NULL AND duration > 0
-        ),
-        binned AS (
-            SELECT start, stop, unnest(range(
-                CAST(floor(start / {_BIN}) AS BIGINT), CAST(ceil(stop / {_BIN}) AS BIGINT)
-            )) AS bin FROM spans
-        ),
-        timed AS (
-            SELECT {_local(f"to_timestamp(bin * {_BIN})", zone)} AS moment,
-                least(stop, (bin + 1) * {_BIN}) - greatest(start, bin * {_BIN}) AS seconds
-            FROM binned
-        )
-        SELECT {parts}, sum(seconds) AS seconds FROM timed GROUP BY ALL ORDER BY ALL""",
-    )
-    return {tuple(row.values())[:-1]: row["seconds"] for row in rows}
-
-
-def _local(time: str, zone: str) -> str:
-    """SQL of a time in a zone, without that zone: what a clock on the wall shows."""
-    return f"({time} AT TIME ZONE {quoted(zone)})"
-
-
 def _rows_of(results: Results, query: str) -> list[dict[str, Any]]:
     """What a query gives, each row by column name."""
     return list(results.sql(query).to_pylist())
@@ -171,9 +136,6 @@ def every_day(days: Sequence[Period], most: int) -> tuple[Period, ...]:
 
 MOST_FAILURES = 200
 
-_DAY, _HOUR = "CAST(moment AS DATE) AS day", "hour(moment) AS hour"
-"""Parts of local time, in SQL."""
-
 
 @dataclass(frozen=True)
 class LabelFigures:
@@ -209,7 +171,9 @@ class Summary:
     oido_version, created: of the run. succeeded: recordings heard to their end. with_sound: those
     of which something was heard; timed: of them, those of a known time. time_sources, time_doubts:
     how many times came from where, and how many are doubtful. label, label_days: the one label
-    that was asked for, and its events by hour of each day, named ``2023-10-15 06``.
+    that was asked for, and its events by hour of each day, named ``2023-10-15 06``. threshold: what
+    the score (or probability) of an event had to reach; None: the model's own; label_thresholds:
+    of labels that had another. sites: `tally` by site, a row each.
     """
 
     url: str
@@ -238,6 +202,9 @@ class Summary:
     failure_kinds: Mapping[str, int]
     label: str | None = None
     label_days: tuple[Period, ...] = ()
+    threshold: float | None = None
+    label_thresholds: Mapping[str, float] = field(default_factory=dict)
+    sites: tuple[Mapping[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, for JSON."""
@@ -250,12 +217,18 @@ class Summary:
 
 
 def summarize(
-    results: Results, *, zone: str = "UTC", gap_seconds: float = 3600.0, label: str | None = None
+    results: Results,
+    *,
+    zone: str = "UTC",
+    gap_seconds: float = 3600.0,
+    label: str | None = None,
+    site: str | None = None,
 ) -> Summary:
     """Count what a report tells.
 
     zone: of hours and days, an IANA name. gap_seconds: longer stretches without a recording are
-    told. label: one to look at day by day. Raises OptionError, UnknownLabelError.
+    told. label: one to look at day by day. site: a pattern (`oido.results.tallies.site_of`).
+    Raises OptionError, UnknownLabelError.
     """
     if results.clock is None:
         raise OptionError("a report needs times; open the results with a clock")
@@ -267,9 +240,10 @@ def summarize(
     totals = _rows_of(results, _TOTALS)[0]
     labels = _labels(results, totals["succeeded"], zone)
     if label is not None:
+        label = results.label_here(label)
         require_label(label, [figures.label for figures in labels])
-    hours = covered_by(results, _HOUR, zone)
-    per_hour = [sum(figures.by_hour[hour] for figures in labels) for hour in range(24)]
+    hours = {hour.name: hour for hour in periods(results, ["hour"], zone)}
+    threshold, label_thresholds = thresholds_of(results)
     header = results.header
     return Summary(
         url=results.url,
@@ -287,16 +261,42 @@ def summarize(
         coverage=_gaps_of(results, gap_seconds),
         labels=labels,
         by_hour=tuple(
-            Period(f"{hour:02d}", hours.get((hour,), 0.0), per_hour[hour]) for hour in range(24)
+            hours.get(f"{hour:02d}", Period(f"{hour:02d}", 0.0, 0)) for hour in range(24)
         ),
-        by_day=_stretches(results, zone, _DAY),
+        by_day=periods(results, ["day"], zone),
         failures=tuple(Failed(**row) for row in _rows_of(results, _FAILURES)),
         failure_kinds=_counts(results, "failure_kind", "recordings"),
         label=label,
-        label_days=()
-        if label is None
-        else _stretches(results, zone, f"{_DAY}, {_HOUR}", f"label = {quoted(label)}"),
+        label_days=() if label is None else periods(results, ["day", "hour"], zone, label),
+        threshold=threshold,
+        label_thresholds=label_thresholds,
+        sites=tuple(tally(results, ["site"], site=site).to_pylist()),
     )
+
+
+def about(summary: Summary) -> list[tuple[str, Any]]:
+    """What a table of figures is about, and what its columns mean, in two columns."""
+    s = summary
+    value = "probability" if s.calibrated else "score"
+    return [
+        ("results", s.url),
+        ("heard by", f"oido {s.oido_version}"),
+        ("heard from", s.created),
+        ("model", s.model.get("name")),
+        ("threshold of events", "the model's own" if s.threshold is None else s.threshold),
+        *((f"threshold of {label}", value) for label, value in s.label_thresholds.items()),
+        ("threshold and highest", value if s.calibrated else "scores, not probabilities"),
+        ("label", s.label or "all"),
+        ("zone of days and hours", s.zone),
+        ("hours of recordings", s.hours),
+        ("recordings heard", s.succeeded),
+        ("recordings failed", s.failed),
+        ("recordings whose time is not known", s.with_sound - s.timed),
+        ("recorded_hours", "what was recorded of that site, day and hour, whatever was heard"),
+        ("events_per_hour", "events / recorded_hours"),
+        ("event_seconds", "added up over labels and channels"),
+        ("pale rows", f"{LITTLE}: their rates say little"),
+    ]
 
 
 _TOTALS = """
@@ -317,20 +317,16 @@ _FAILURES = f"""
 
 
 def _labels(results: Results, succeeded: int, zone: str) -> tuple[LabelFigures, ...]:
-    value = "probability" if "probability" in results.columns("events") else "score"
     hours: dict[str, list[int]] = {}
-    for row in _rows_of(
-        results,
-        f"""SELECT label, hour({_local("start_at", zone)}) AS hour, count(*) AS events
-        FROM events WHERE start_at IS NOT NULL GROUP BY ALL""",
-    ):
+    by_hour = counted(results, ["hour", "label"], zone=zone)
+    query = f"SELECT label, hour, events FROM ({by_hour}) WHERE hour IS NOT NULL"
+    for row in _rows_of(results, query):
         hours.setdefault(row["label"], [0] * 24)[row["hour"]] = row["events"]
     rows = _rows_of(
         results,
-        f"""SELECT label, count(*) AS events, count(DISTINCT file) AS recordings,
-            CAST(sum(end_time - start_time) AS DOUBLE) AS seconds,
-            CAST(max({value}) AS DOUBLE) AS highest
-        FROM events GROUP BY label ORDER BY events DESC, label""",
+        f"""SELECT label, events, files AS recordings, CAST(seconds AS DOUBLE) AS seconds,
+            CAST(highest AS DOUBLE) AS highest
+        FROM ({counted(results, ["label"])}) ORDER BY events DESC, label""",
     )
     return tuple(
         LabelFigures(
@@ -342,27 +338,24 @@ def _labels(results: Results, succeeded: int, zone: str) -> tuple[LabelFigures, 
     )
 
 
-def _stretches(results: Results, zone: str, parts: str, which: str = "true") -> tuple[Period, ...]:
-    """Recorded seconds and events by parts of local time (`covered_by`), in the order of time.
+def periods(
+    results: Results, by: Sequence[str], zone: str, label: str | None = None
+) -> tuple[Period, ...]:
+    """Recorded seconds and events by parts of local time (``day``, ``hour``), in their order.
 
-    which: a condition in SQL on the events.
+    A recording counts in each with the seconds that fall into it. label: its events only.
     """
-    covered = covered_by(results, parts, zone)
-    rows = _rows_of(
-        results,
-        f"""WITH timed AS (SELECT {_local("start_at", zone)} AS moment FROM events
-            WHERE start_at IS NOT NULL AND {which})
-        SELECT {parts}, count(*) AS events FROM timed GROUP BY ALL""",
+    parts = ", ".join(by)
+    query = (
+        f"SELECT {parts}, recorded, events FROM ({counted(results, by, zone=zone, label=label)})"
     )
-    counted = {tuple(row.values())[:-1]: row["events"] for row in rows}
-    return tuple(
-        Period(
-            " ".join(f"{part:02d}" if isinstance(part, int) else str(part) for part in key),
-            covered.get(key, 0.0),
-            counted.get(key, 0),
-        )
-        for key in sorted(covered.keys() | counted.keys())
-    )
+    rows = _rows_of(results, f"{query} WHERE {by[0]} IS NOT NULL ORDER BY {parts}")
+    named = ((" ".join(_part(row[part]) for part in by), row) for row in rows)
+    return tuple(Period(name, row["recorded"], row["events"]) for name, row in named)
+
+
+def _part(value: Any) -> str:
+    return f"{value:02d}" if isinstance(value, int) else str(value)
 
 
 def _counts(results: Results, column: str, source: str) -> dict[str, int]:

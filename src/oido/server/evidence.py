@@ -91,6 +91,6 @@ class EvidenceWriter(JsonWriter):
     """One JSON array of windows, each with its rows."""
 
     def record(self, row: Any) -> dict[str, Any]:
-        rows = [record_of(each, self._calibrated) for each in row.rows]
+        rows = [record_of(each, *self._shape) for each in row.rows]
         times = {"start_time": seconds_of(row.start_time), "end_time": seconds_of(row.end_time)}
         return {"channel": row.channel, **times, "rows": rows, **row.evidence}

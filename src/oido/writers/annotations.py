@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import IO, NamedTuple
 
 from oido.types import Row
-from oido.writers.base import TextWriter, score_of
+from oido.writers.base import START_AT, TextWriter, clock_text, score_of
 from oido.writers.tables import also_text
 
 
@@ -29,14 +29,15 @@ class AudacityWriter(TextWriter):
 class RavenWriter(TextWriter):
     """Raven's selection table; a selection spans the band that YAMNet hears (125–7500 Hz).
 
-    place_columns: what tells in which file a selection begins; `place` fills them.
+    place_columns: what tells in which file a selection begins; `place` fills them. timed: with
+    ``start_at``.
     """
 
     place_columns: tuple[str, ...] = ("Begin File",)
 
-    def __init__(self, stream: IO[str]) -> None:
+    def __init__(self, stream: IO[str], timed: bool = False) -> None:
         super().__init__(stream)
-        self._selection = 0
+        self._selection, self._timed = 0, timed
         times = ("Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)")
         columns = (
             "Selection",
@@ -47,6 +48,7 @@ class RavenWriter(TextWriter):
             "Label",
             "Score",
             "Also",
+            *[START_AT] * timed,
         )
         stream.write(_cells(*columns))
 
@@ -69,6 +71,7 @@ class RavenWriter(TextWriter):
             _cell(row.label),
             score_of(row.score),
             _cell(also_text(row)),
+            *[clock_text(row.start_at) or ""] * self._timed,
         )
 
 
@@ -135,9 +138,9 @@ class RavenListWriter(RavenWriter):
 
     place_columns = ("Begin Path", "File Offset (s)", "Begin File")
 
-    def __init__(self, stream: IO[str], places: Mapping[str, Place]) -> None:
+    def __init__(self, stream: IO[str], places: Mapping[str, Place], timed: bool = False) -> None:
         self._places = places
-        super().__init__(stream)
+        super().__init__(stream, timed)
 
     def place(self, row: Row) -> tuple[float, tuple[str, ...]]:
         """As `RavenWriter.place`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import date, datetime, timezone
 from typing import IO, Any, Protocol
 
 from oido.types import Row
@@ -14,6 +15,9 @@ CALIBRATED = "probability"
 
 ALSO = "also"
 """The last column: the labels that an event stands for, with ``|`` between them."""
+
+START_AT = "start_at"
+"""Behind it, in what is read back from an archive: when the row began by the clock, in UTC."""
 
 COLUMNS = ("file", "channel", "start_time", "end_time", "label", "label_index", "score")
 """The columns of every machine-readable table, in order (version 1)."""
@@ -79,6 +83,13 @@ class TextWriter:
         self._stream.write("".join(map(self.text, rows)))
 
     def close(self) -> None: ...
+
+
+def clock_text(time: date | None) -> str | None:
+    """A moment as ISO 8601, in UTC if it has a zone; None stays."""
+    if isinstance(time, datetime) and time.tzinfo is not None:
+        return time.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+    return None if time is None else time.isoformat()
 
 
 def seconds_of(time: float) -> float:

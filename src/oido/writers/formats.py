@@ -65,6 +65,12 @@ def for_spreadsheets(known: Sequence[Format]) -> tuple[Format, ...]:
     )
 
 
+def with_times(entry: Format) -> Format:
+    """The same with a last column ``start_at``, where a format has columns."""
+    has_columns = entry.combined or entry.name == "raven"
+    return entry._replace(writer=partial(entry.writer, timed=True)) if has_columns else entry
+
+
 EMBEDDING_FORMATS = (
     Format("parquet", ".parquet", combined=True, binary=True, writer=parquet_of_embeddings),
     Format("npz", ".npz", combined=True, binary=True, writer=NpzEmbeddingWriter),

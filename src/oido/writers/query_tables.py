@@ -7,14 +7,14 @@ import csv
 import json
 import math
 from collections.abc import Callable, Iterator
-from datetime import date, datetime, timezone
+from datetime import date
 from decimal import Decimal
 from functools import partial
 from itertools import chain
 from typing import IO, Any
 
 from oido.errors import OptionError
-from oido.writers.base import CsvLines, quote_cell, score_of, seconds_of
+from oido.writers.base import CsvLines, clock_text, quote_cell, score_of, seconds_of
 
 _SECONDS = ("start_time", "end_time")
 
@@ -39,12 +39,17 @@ def write_table(reader: Any, format_name: str, stream: IO[Any], *, quoted: bool 
     return count
 
 
-def plain_rows(batch: Any) -> Iterator[list[Any]]:
-    """The rows of a batch as values that any format can hold: text, numbers, lists, None."""
+def plain_rows(batch: Any, *, days: bool = False) -> Iterator[list[Any]]:
+    """The rows of a batch as values that any format can hold: text, numbers, lists, None.
+
+    days: dates stay dates.
+    """
     columns = []
     for column, field in zip(batch.columns, batch.schema):
-        plain = _plain_of(field)
-        columns.append([None if value is None else plain(value) for value in column.to_pylist()])
+        plain, values = _plain_of(field), column.to_pylist()
+        if not days or not str(field.type).startswith("date"):
+            values = [None if value is None else plain(value) for value in values]
+        columns.append(values)
     yield from map(list, zip(*columns))
 
 
@@ -110,18 +115,12 @@ def plain_value(value: Any) -> Any:
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, date):  # a datetime is one, too
-        return _iso(value)
+        return clock_text(value)
     if isinstance(value, (list, tuple)):
         return [plain_value(item) for item in value]
     if isinstance(value, dict):
         return {str(key): plain_value(item) for key, item in value.items()}
     return value if value is None or isinstance(value, (str, int)) else str(value)
-
-
-def _iso(value: date) -> str:
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
-    return value.isoformat()
 
 
 def format_named(name: str) -> str:

@@ -18,15 +18,17 @@ from oido.writers.base import (
     ALSO,
     CALIBRATED,
     COLUMNS,
+    START_AT,
     CsvLines,
     TextWriter,
+    clock_text,
     quote_cell,
     score_of,
     seconds_of,
 )
 
 
-def record_of(row: Row, calibrated: bool = False) -> dict[str, Any]:
+def record_of(row: Row, calibrated: bool = False, timed: bool = False) -> dict[str, Any]:
     """A row as the values that JSON has, by column name."""
     values = row._replace(
         start_time=seconds_of(row.start_time),
@@ -34,12 +36,12 @@ def record_of(row: Row, calibrated: bool = False) -> dict[str, Any]:
         score=score_of(row.score),
         probability=None if row.probability is None else score_of(row.probability),
     )._asdict()
-    values[ALSO] = list(row.also)
-    return {column: values[column] for column in _columns(calibrated)}
+    values |= {ALSO: list(row.also), START_AT: clock_text(row.start_at)}
+    return {column: values[column] for column in _columns(calibrated, timed)}
 
 
-def _columns(calibrated: bool) -> tuple[str, ...]:
-    return (*COLUMNS, *([CALIBRATED] if calibrated else []), ALSO)
+def _columns(calibrated: bool, timed: bool) -> tuple[str, ...]:
+    return (*COLUMNS, *[CALIBRATED] * calibrated, ALSO, *[START_AT] * timed)
 
 
 def also_text(row: Row) -> str:
@@ -56,16 +58,18 @@ def also_labels(text: str) -> tuple[str, ...]:
 class CsvWriter:
     """Comma-separated, with a header; an empty channel means that channels were mixed.
 
-    quoted: texts that a spreadsheet would run are quoted.
+    quoted: texts that a spreadsheet would run are quoted. timed, here and below: with ``start_at``.
     """
 
-    def __init__(self, stream: IO[str], calibrated: bool = False, quoted: bool = False) -> None:
-        self._calibrated, self._quoted = calibrated, quoted
-        self._writer = csv.DictWriter(CsvLines(stream), _columns(calibrated))
+    def __init__(
+        self, stream: IO[str], calibrated: bool = False, quoted: bool = False, timed: bool = False
+    ) -> None:
+        self._shape, self._quoted = (calibrated, timed), quoted
+        self._writer = csv.DictWriter(CsvLines(stream), _columns(calibrated, timed))
         self._writer.writeheader()
 
     def write(self, rows: Sequence[Row]) -> None:
-        records = (record_of(row, self._calibrated) | {ALSO: also_text(row)} for row in rows)
+        records = (record_of(row, *self._shape) | {ALSO: also_text(row)} for row in rows)
         if self._quoted:
             records = ({name: quote_cell(v) for name, v in r.items()} for r in records)
         self._writer.writerows(records)
@@ -77,16 +81,16 @@ class CsvWriter:
 class JsonLinesWriter(TextWriter):
     """One JSON object per row and line."""
 
-    def __init__(self, stream: IO[str], calibrated: bool = False) -> None:
+    def __init__(self, stream: IO[str], calibrated: bool = False, timed: bool = False) -> None:
         super().__init__(stream)
-        self._calibrated = calibrated
+        self._shape = calibrated, timed
 
     def text(self, row: Row) -> str:
         return json.dumps(self.record(row), ensure_ascii=False) + "\n"
 
     def record(self, row: Row) -> dict[str, Any]:
         """A row as the values that JSON has."""
-        return record_of(row, self._calibrated)
+        return record_of(row, *self._shape)
 
 
 class JsonWriter(JsonLinesWriter):
@@ -105,7 +109,7 @@ class JsonWriter(JsonLinesWriter):
 PLACE_TYPES = {"file": "string", "channel": "int32", "start_time": "float64", "end_time": "float64"}
 """The Arrow types of the columns that begin every table of an archive, or of a run."""
 
-_VECTORS = "list of float32"
+_VECTORS, _MOMENT = "list of float32", "moment in UTC"
 
 
 def label_types(calibrated: bool) -> dict[str, str]:
@@ -114,14 +118,18 @@ def label_types(calibrated: bool) -> dict[str, str]:
     return {**types, **({CALIBRATED: "float32"} if calibrated else {}), ALSO: "string"}
 
 
-def parquet_of_labels(stream: IO[bytes], calibrated: bool = False) -> ParquetWriter:
+def parquet_of_labels(
+    stream: IO[bytes], calibrated: bool = False, timed: bool = False
+) -> ParquetWriter:
     """The table of events, windows or clips: the columns of every machine-readable table."""
-    return ParquetWriter(stream, label_types(calibrated), rows_per_group=1 << 16)
+    types = label_types(calibrated) | ({START_AT: _MOMENT} if timed else {})
+    return ParquetWriter(stream, types, rows_per_group=1 << 16)
 
 
-def parquet_of_embeddings(stream: IO[bytes]) -> ParquetWriter:
+def parquet_of_embeddings(stream: IO[bytes], timed: bool = False) -> ParquetWriter:
     """Columns ``file, channel, start_time, end_time, embedding`` (a list of float32)."""
-    return ParquetWriter(stream, {**PLACE_TYPES, "embedding": _VECTORS}, rows_per_group=4096)
+    types = {**PLACE_TYPES, "embedding": _VECTORS} | ({START_AT: _MOMENT} if timed else {})
+    return ParquetWriter(stream, types, rows_per_group=4096)
 
 
 def value_of(row: AnyRow, name: str) -> Any:
@@ -139,9 +147,12 @@ class ParquetWriter:
         with needs_extra("Parquet needs pyarrow; install it with: pip install 'oido[parquet]'"):
             import pyarrow
             import pyarrow.parquet
-        vectors = pyarrow.list_(pyarrow.float32())
+        others = {
+            _VECTORS: pyarrow.list_(pyarrow.float32()),
+            _MOMENT: pyarrow.timestamp("us", "UTC"),
+        }
         types = [
-            (name, vectors if kind == _VECTORS else pyarrow.type_for_alias(kind))
+            (name, others.get(kind) or pyarrow.type_for_alias(kind))
             for name, kind in columns.items()
         ]
         self._pyarrow: Any = pyarrow
@@ -180,14 +191,22 @@ class _NpzWriter:
 
 
 class NpzEmbeddingWriter(_NpzWriter):
-    """``embeddings`` f32[N, D]."""
+    """``embeddings`` f32[N, D]; timed: ``start_at`` datetime64[N] in UTC, too (NaT: not known)."""
+
+    def __init__(self, stream: IO[bytes], timed: bool = False) -> None:
+        super().__init__(stream)
+        self._timed = timed
 
     def close(self) -> None:
         import numpy as np
 
         vectors = [row.embedding for row in self._rows]
         embeddings = np.stack(vectors) if vectors else np.zeros((0, 0), np.float32)
-        _save_arrays(self._stream, "embeddings", self._rows, embeddings=embeddings)
+        arrays = {"embeddings": embeddings}
+        if self._timed:
+            moments = [r.start_at and r.start_at.replace(tzinfo=None) for r in self._rows]
+            arrays[START_AT] = np.array(moments, "datetime64[us]")
+        _save_arrays(self._stream, "embeddings", self._rows, **arrays)
 
 
 class NpzFrameWriter(_NpzWriter):

@@ -46,6 +46,7 @@ def environment() -> Environment:
         finalize=_without_controls,
     )
     made.globals["version"] = __version__
+    made.tests["faded"] = lambda value: isinstance(value, Faded)
     made.filters.update(data_uri=_data_uri, number=number, lines=_lines)
     return made
 
@@ -61,6 +62,10 @@ def _lines(text: str) -> str:
     from markupsafe import escape
 
     return escape(escape_controls(str(text), kept="\n\t"))
+
+
+class Faded(float):
+    """A rate over too little time to be compared: drawn pale, and no measure of the others."""
 
 
 def number(value: float) -> str:
