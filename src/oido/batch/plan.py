@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from oido.options import Level
-from oido.params import Detection, Selection
+from oido.params import Detection, Hop, Selection
 
 _DEFAULT_TOP = 5
 
@@ -29,7 +29,7 @@ class Plan:
     what: Literal["labels", "scores", "embeddings"] = "labels"
     model: str = "yamnet/classification"
     level: Level = "events"
-    hop: float | None = None
+    hop: Hop = None
     channel: Literal["mix", "each"] | int = "mix"
     aggregation: str | None = None
     detection: Detection = field(default_factory=Detection)
