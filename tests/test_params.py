@@ -76,6 +76,7 @@ def test_cells_tile_the_recording(n, frames):
         (None, 7680),
         (0.48, 7680),
         (0.96, 15360),
+        ("window", 15360),
         (0.01, 160),
         (0.1, 1600),
         (0.07, 1120),

@@ -95,7 +95,7 @@ class Option:
             facts["default"] = self.default
         # No query can name the empty list.
         schema = {key: fact for key, fact in facts.items() if fact not in (None, [], ())}
-        is_number = self.kind.schema["type"] in ("number", "integer")
+        is_number = self.kind.schema["type"] not in ("string", "boolean", "array")
         text = self.query_help or (f"{self.metavar}: {self.help}" if is_number else self.help)
         schema = {**self.kind.schema, **schema}
         return {"name": self.name, "in": "query", "schema": schema, "description": text}
@@ -114,6 +114,10 @@ def _read_number(name: str, value: Any) -> float:
     if not math.isfinite(number):
         raise OptionError(f"{name} must be a number, not {_short(value)}")
     return number
+
+
+def _read_step(name: str, value: Any) -> float | str:
+    return "window" if value == "window" else _read_number(name, value)
 
 
 def _read_whole(name: str, value: Any) -> int:
@@ -165,7 +169,7 @@ COUNT = Kind(_read_whole, {"type": "integer"}, low=1)
 SHARE = Kind(_read_number, {"type": "number"}, low=0, high=1)
 SECONDS = Kind(_read_number, {"type": "number"}, low=0, unit=" s")
 # Which steps there are depends on the model, and `Windowing` says it.
-STEP = Kind(_read_number, {"type": "number", "exclusiveMinimum": 0})
+STEP = Kind(_read_step, {"type": ["number", "string"], "exclusiveMinimum": 0, "pattern": "window"})
 
 _STREAM = (
     Option(
@@ -202,7 +206,8 @@ _STREAM = (
     Option(
         "hop SECONDS",
         STEP,
-        "step between windows, for YAMNet a multiple of 0.01 up to 0.96 (default 0.48)",
+        "step between windows, for YAMNet a multiple of 0.01 up to 0.96 (default 0.48), or window: "
+        "a whole one, so that windows do not overlap",
     ),
     Option(
         "framewise SCORE",

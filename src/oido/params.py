@@ -100,6 +100,11 @@ class MnFrontEndParams:
         return 1 + (self.window_samples - 1) // self.hop_samples
 
 
+Hop = float | Literal["window"] | None
+"""From window to window, in seconds; "window": windows do not overlap, which is half the work for
+YAMNet; None: as the network was made for."""
+
+
 @dataclass(frozen=True)
 class WindowParams:
     """The windows of a network: how long, and in which steps they may follow each other.
@@ -133,7 +138,7 @@ class Windowing:
     repeat_pause_samples: int | None = None
 
     @classmethod
-    def from_seconds(cls, windows: WindowParams, hop_seconds: float | None) -> Windowing:
+    def from_seconds(cls, windows: WindowParams, hop_seconds: Hop) -> Windowing:
         """The windows of a network for a hop in seconds; None is the network's own.
 
         Raises OptionError, naming the nearest hop that the network allows.
@@ -143,6 +148,8 @@ class Windowing:
             hop, pause = windows.hop_samples, windows.repeat_pause_samples
             return cls(rate, windows.window_samples, hop, pause)
         most = windows.longest_hop_samples // step
+        if hop_seconds == "window":
+            hop_seconds = most * step / rate
         exact = hop_seconds * rate / step
         steps = 1 if math.isnan(exact) else round(min(max(exact, 1), most))
         if not abs(exact - steps) <= 1e-6:

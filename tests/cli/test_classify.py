@@ -162,6 +162,16 @@ def test_arrays_are_of_frames_and_of_all_labels(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_fast_is_a_hop_of_a_window() -> None:
+    options = ("--format", "csv")
+    fast = oido("classify", STREET, "--fast", *options).stdout
+    assert fast == oido("classify", STREET, "--hop", "0.96", *options).stdout
+    assert fast != oido("classify", STREET, *options).stdout
+    windows = table(oido("classify", STREET, "--fast", "--windows", *options).stdout)
+    starts = sorted({float(row["start_time"]) for row in windows})
+    assert starts[:3] == [0.0, 0.96, 1.92]
+
+
 def test_each_channel_is_heard_by_itself() -> None:
     done = oido("classify", ALARM, "--channel", "each", "--clip", "--top", 1, "--format", "jsonl")
     left, right = (json.loads(line) for line in done.stdout.splitlines())
@@ -278,6 +288,7 @@ def test_thresholds_of_a_file(tmp_path: Path) -> None:
         (["--allow", "Siren", "--deny", "Dog"], "not allowed with"),
         (["--threshold", "1.5"], "from 0 to 1"),
         (["--hop", "0.123"], "multiple of 0.01"),
+        (["--hop", "0.48", "--fast"], "not allowed with"),
         (["--top", "0"], "1 or more"),
         (["--format", "xml"], "choose from"),
         (["--format", "csv,json"], "add -o"),

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from oido.options import Level
-from oido.params import DEFAULT_TOP, Detection, Selection
+from oido.params import DEFAULT_TOP, Detection, Hop, Selection
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Plan:
     what: Literal["labels", "scores", "embeddings"] = "labels"
     model: str = "yamnet/classification"
     level: Level = "events"
-    hop: float | None = None
+    hop: Hop = None
     channel: Literal["mix", "each"] | int = "mix"
     aggregation: str | None = None
     detection: Detection = field(default_factory=Detection)

@@ -32,8 +32,6 @@ _NAMES = (
 )
 """Of the commands, in the order of the help; each is a module of this package."""
 
-_COMMANDS = [import_module(f"oido.cli.{name}") for name in _NAMES.split()]
-
 _EPILOG = """\
 examples:
   oido classify street.m4a                   what is heard in it, and when
@@ -55,8 +53,9 @@ oido COMMAND --help, or oido help COMMAND, tells more about each command.
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of every command and option."""
+def build_parser(command: str = "") -> argparse.ArgumentParser:
+    """The parser of this command and its options; of every command, if it is none of them."""
+    names = _NAMES.split()
     parser = Parser(
         prog="oido",
         description="Hear what is in a recording: sounds of 521 kinds, from when to when.",
@@ -64,10 +63,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"oido {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in _COMMANDS:
-        module.add_parser(commands)
-    for command in commands.choices.values():
-        command.offer_all()
+    for name in [command] if command in names else names:  # to load all of them takes a while
+        import_module(f"oido.cli.{name}").add_parser(commands)
+    for added in commands.choices.values():
+        added.offer_all()
     return parser
 
 
@@ -83,7 +82,7 @@ def run(argv: Sequence[str] | None = None) -> int:
 def _run(words: Sequence[str]) -> int:
     args = argparse.Namespace()
     try:
-        build_parser().parse_args(words, args)
+        build_parser(words[0]).parse_args(words, args)
         code: int = args.run(args)
         sys.stdout.flush()
         return code

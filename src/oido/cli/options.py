@@ -125,7 +125,17 @@ class Arguments:
     def prediction(self, *names: str) -> Arguments:
         """Model, windows, channels, workers; names: of further options."""
         add = self.group("how it is heard")
-        add.options("model", "precision", "hop", "channel", "jobs", *names)
+        add.options("model", "precision")
+        either = add.one_of()
+        either.options("hop")
+        either(
+            "--fast",
+            "half the work: windows that do not overlap (as --hop window); few events change",
+            action="store_const",
+            const="window",
+            dest="hop",
+        )
+        add.options("channel", "jobs", *names)
         return add
 
     def csv_cells(self) -> None:

@@ -21,7 +21,6 @@ import argparse
 import importlib.util
 import os
 import threading
-import webbrowser
 from typing import Any
 
 from oido.cli.options import add_command, fetch_model
@@ -129,6 +128,8 @@ def _run(args: argparse.Namespace) -> None:
 
 def _open_page(address: str) -> None:
     """Open the page without waiting for the browser; without a browser, print its address."""
+    import webbrowser  # here, because it is slow to load
+
     # An address that means all of them is none that a browser can open.
     page = address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:") + "/"
 

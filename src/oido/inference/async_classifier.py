@@ -18,7 +18,7 @@ from oido.inference.result import ClassificationResult
 from oido.inference.scheduler import BatchScheduler, BlockSink, PushStream
 from oido.models.model import AudioModel
 from oido.options import check
-from oido.params import Windowing
+from oido.params import Hop, Windowing
 from oido.signal.decode import AudioSource
 from oido.signal.mixing import Channel
 
@@ -124,7 +124,7 @@ class AsyncAudioClassifier:
         source: AnySource,
         sample_rate: int | None = None,
         *,
-        hop: float | None = None,
+        hop: Hop = None,
         channel: Channel = "mix",
         live: bool | None = None,
     ) -> AsyncIterator[StreamWindow]:

@@ -21,7 +21,7 @@ from oido.models.calibration_file import Calibration, apply_calibration
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, Precision
 from oido.options import check
-from oido.params import Detection, EventOptions, Selection, Windowing, available_cores
+from oido.params import Detection, EventOptions, Hop, Selection, Windowing, available_cores
 from oido.signal.decode import AudioInfo, AudioReader, AudioSource, open_audio
 from oido.signal.decode.readers import stream_info
 from oido.signal.mixing import Channel
@@ -39,7 +39,8 @@ class AudioClassifier:
 
     model: a name (`oido models list`; fetched at first use), the path of a .tflite, or a loaded
         ``AudioModel``.
-    hop: seconds between windows, a multiple of 0.01 s up to 0.96 s; None is 0.48 s.
+    hop: seconds between windows, a multiple of 0.01 s up to 0.96 s; None is 0.48 s; "window" is a
+        whole window, which takes half the work and costs events little.
     aggregation: how windows become a clip (`oido.events.aggregation`): "loudness-mean" (each by its
         loudness), "mean", "max", "top-k-mean", "confident-mean" or "power-mean". None is what the
         model says of its head, or else loudness-mean.
@@ -70,7 +71,7 @@ class AudioClassifier:
         self,
         model: str | os.PathLike[str] | AudioModel = "yamnet/classification",
         *,
-        hop: float | None = None,
+        hop: Hop = None,
         aggregation: str | None = None,
         max_results: int | None = None,
         score_threshold: float | None = None,
@@ -265,7 +266,7 @@ class AudioClassifier:
         source: AudioSource | AudioReader,
         sample_rate: int | None = None,
         *,
-        hop: float | None = None,
+        hop: Hop = None,
         channel: Channel = "mix",
         jobs: int | None = None,
         batch_windows: int = BATCH_WINDOWS,
@@ -292,7 +293,7 @@ class AudioClassifier:
         self,
         source: AudioSource | AudioReader,
         sample_rate: int | None,
-        hop: float | None = None,
+        hop: Hop = None,
         jobs: int | None = None,
         **options: Unpack[PipelineOptions],
     ) -> WindowStream:

@@ -12,6 +12,7 @@ from oido.arrays import F32, F64
 from oido.errors import OptionError
 from oido.inference.classifier import AudioClassifier
 from oido.models.model import AudioModel
+from oido.params import Hop
 from oido.signal.decode import AudioSource
 from oido.signal.mixing import Channel
 
@@ -57,7 +58,7 @@ class AudioEmbedder:
         self,
         model: str | os.PathLike[str] | AudioModel = "yamnet/classification",
         *,
-        hop: float | None = None,
+        hop: Hop = None,
         l2_normalize: bool = False,
         jobs: int | None = None,
     ) -> None:

@@ -23,6 +23,7 @@ from oido.models.model import AudioModel, EnsembleNetwork, LogMelNetwork, MnNetw
 from oido.models.tflite.framewise import with_framewise
 from oido.params import FrontEndParams
 from oido.runtime.base import Outputs, Runtime, joined_outputs
+from oido.runtime.distinct import DistinctRuntime
 from oido.runtime.litert import LiteRtRuntime, WholeRuntime
 from oido.signal.framing import Segment, cut_windows
 from oido.signal.frontend import FrontEnd, MnFrontEnd
@@ -47,7 +48,8 @@ class Predictor:
     def __init__(
         self, patches: PatchMaker, runtime: Runtime, frames: FrameMaker | None = None
     ) -> None:
-        self.patches, self.run, self._frames = patches, runtime.run, frames
+        self.patches, self._frames = patches, frames
+        self.run = DistinctRuntime(runtime).run
 
     @classmethod
     def of(cls, model: AudioModel, *, framewise: bool = False) -> Predictor:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import http.client
 import os
 import secrets
 import subprocess
@@ -50,7 +49,6 @@ _SOURCE_ERRORS = (
     EOFError,
     zlib.error,
     zipfile.BadZipFile,
-    http.client.HTTPException,
     subprocess.SubprocessError,
 )
 """Whatever a source that does not work raises: the next one is tried."""
@@ -237,12 +235,17 @@ def _write_cache(card: ModelCard, content: bytes) -> Path:
 
 
 def _from_url(source: UrlSource, size_bytes: int) -> bytes:
-    import urllib.request  # here, because it is slow to load and hardly ever needed
+    # Here, because they are slow to load and hardly ever needed.
+    import http.client
+    import urllib.request
 
     request = urllib.request.Request(source.url, headers={"User-Agent": "oido"})
-    with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
-        # One byte more than it should be: enough to see that it is the wrong file.
-        content: bytes = response.read(size_bytes + 1)
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
+            # One byte more than it should be: enough to see that it is the wrong file.
+            content: bytes = response.read(size_bytes + 1)
+    except http.client.HTTPException as error:
+        raise OSError(str(error) or type(error).__name__) from error
     return content
 
 

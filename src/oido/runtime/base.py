@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oido.arrays import F32
 
@@ -27,6 +28,11 @@ class Outputs(NamedTuple):
         """Those of some of the patches."""
         framewise = None if self.framewise is None else self.framewise[start:end]
         return Outputs(self.scores[start:end], self.embeddings[start:end], framewise)
+
+    def rows(self, numbers: NDArray[np.intp]) -> Outputs:
+        """Those of the patches of these numbers."""
+        framewise = None if self.framewise is None else self.framewise[numbers]
+        return Outputs(self.scores[numbers], self.embeddings[numbers], framewise)
 
 
 def joined_outputs(parts: Sequence[Outputs]) -> Outputs:

@@ -16,6 +16,7 @@ Journal of the Acoustical Society of America 27, 1955)."""
 
 _ACTIVE_BLOCK_SAMPLES = 256  # 16 ms at 16 kHz
 _QUIETEST_DB = -90.0
+_CACHED_SAMPLES = 1 << 14
 
 
 class LevelMeter:
@@ -43,8 +44,19 @@ def _decibels(amplitudes: F64) -> F32:
 
 def rms(samples: F32) -> F64:
     """Root mean square of f32[..., n], n > 0, along the last axis: f64[...]."""
-    energy = np.einsum("...n,...n->...", samples, samples, dtype=np.float64)
-    return np.asarray(np.sqrt(energy / samples.shape[-1]))
+    rows = samples.reshape(-1, samples.shape[-1])
+    return np.sqrt(_energies(rows) / rows.shape[1]).reshape(samples.shape[:-1])
+
+
+def _energies(rows: F32) -> F64:
+    """The sum of squares of each row of f32[m, n], f64[m], by itself."""
+    energies = np.empty(len(rows))
+    # Some at a time: float64 of all of them would be fresh memory of the system's.
+    step = max(1, _CACHED_SAMPLES // max(1, rows.shape[1]))
+    for start in range(0, len(rows), step):
+        exact = rows[start : start + step].astype(np.float64)
+        np.vecdot(exact, exact, out=energies[start : start + step])
+    return energies
 
 
 def active_rms(waveform: F32) -> float:
@@ -75,8 +87,7 @@ def window_loudness(waveform: F32, window_samples: int, hop_samples: int) -> F64
     Each is computed from its own window alone, so that it does not depend on what stands beside it.
     """
     piece = gcd(window_samples, hop_samples)
-    squares = np.square(waveform.reshape(-1, piece), dtype=np.float64)
-    energies = squares.sum(axis=1)  # f64[pieces]
+    energies = _energies(waveform.reshape(-1, piece))  # f64[pieces]
     windows = np.lib.stride_tricks.sliding_window_view(energies, window_samples // piece)
     sums = windows[:: hop_samples // piece].sum(axis=1)
     return np.asarray((sums / window_samples) ** _EXPONENT)

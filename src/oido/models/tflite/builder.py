@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import partialmethod
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -345,6 +346,25 @@ def unpack(content: bytes, *, bare: bool = False) -> tuple[Any, Any]:
         if bare:
             model.metadata, model.signatureDefs = [], []
         return model, model.subgraphs[0]
+
+
+def copied(model: Any) -> tuple[Any, Any]:
+    """A model and its graph, as `unpack` gives them, bare, for changes that leave this one as it
+    is. Arrays are shared: they are to be replaced, not written to.
+
+    A fifth of the time that the file takes to be read again.
+    """
+    model = copy(model)
+    model.metadata, model.signatureDefs = [], []
+    model.buffers = [copy(buffer) for buffer in model.buffers]
+    model.operatorCodes = list(model.operatorCodes)
+    graph = copy(model.subgraphs[0])
+    graph.tensors = [copy(tensor) for tensor in graph.tensors]
+    graph.operators = [copy(operator) for operator in graph.operators]
+    for operator in graph.operators:
+        operator.builtinOptions = copy(operator.builtinOptions)
+    model.subgraphs = [graph, *model.subgraphs[1:]]
+    return model, graph
 
 
 def constant_values(model: Any, tensor: Any) -> NDArray[Any]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from oido.arrays import F32
 from oido.errors import ModelFormatError
-from oido.models.tflite.builder import operator_kind, pack, pack_pruned, unpack
+from oido.models.tflite.builder import copied, operator_kind, pack, pack_pruned, unpack
 
 _OP = schema.BuiltinOperator
 _SIZES = {
@@ -153,7 +153,7 @@ class TfliteGraph:
         window, _ = self._constant(front.window.inputs[1])
         offset, _ = self._constant(front.mel.inputs[2])
         used = np.flatnonzero((mel != 0).any(axis=0))
-        if not len(used) or len(np.unique(offset)) != 1:
+        if not len(used) or not offset.size or np.any(offset != offset.flat[0]):
             raise _unknown_front_end("its mel matrix is unusual")
         first, last = int(used[0]), int(used[-1])
         return CutGraph(
@@ -190,7 +190,7 @@ class TfliteGraph:
 
     def _projection(self, front: _FrontEndOps, weights_tensor: Any, weights: F32) -> bytes:
         """Magnitudes of the used bins → log-mel: the model's own two operators."""
-        model, graph = unpack(self._content, bare=True)
+        model, graph = copied(self._model)
         magnitudes = graph.tensors[front.mel.inputs[0]]
         bins = weights.shape[1]
         magnitudes.shape = np.array([1, bins], np.int32)
@@ -206,7 +206,7 @@ class TfliteGraph:
 
     def _network(self, front: _FrontEndOps, heads: Sequence[int]) -> bytes:
         """Patches → (scores of each head, embedding), any number at a time."""
-        model, graph = unpack(self._content, bare=True)
+        model, graph = copied(self._model)
         graph.operators = graph.operators[front.end :]
         patch = graph.tensors[front.patch]
         patch.shapeSignature = np.array([-1, *patch.shape[1:]], np.int32)

@@ -23,7 +23,6 @@ from oido.errors import (
 )
 from oido.paths import ADDRESS, is_address
 from oido.signal.decode.chained import ChainedReader, FilePart, ogg_links
-from oido.signal.decode.pyav_reader import PyAvReader
 from oido.signal.decode.readers import (
     ArrayReader,
     AudioReader,
@@ -35,7 +34,6 @@ from oido.signal.decode.readers import (
     source_name,
 )
 from oido.signal.decode.sizes import SoundBytes, sound_bytes
-from oido.signal.decode.soundfile_reader import SAMPLE_ENCODINGS, SoundFileReader
 
 _Opener = Callable[[str | IO[bytes], str], AudioReader]
 
@@ -135,10 +133,23 @@ def _decoders(head: bytes) -> tuple[_Opener, ...]:
     of video. For MP3 there is no second try: libsndfile's library for it writes to the terminal.
     """
     if head.startswith(_WITH_SIZES):
-        return SoundFileReader, PyAvReader
+        return _soundfile, _pyav
     if head.startswith(b"ID3") or (head[0] == 0xFF and len(head) > 1 and head[1] >= 0xE0):
-        return (PyAvReader,)
-    return PyAvReader, SoundFileReader
+        return (_pyav,)
+    return _pyav, _soundfile
+
+
+# Both libraries are slow to load, and most recordings need one of them.
+def _pyav(source: str | IO[bytes], name: str) -> AudioReader:
+    from oido.signal.decode.pyav_reader import PyAvReader
+
+    return PyAvReader(source, name)
+
+
+def _soundfile(source: str | IO[bytes], name: str) -> AudioReader:
+    from oido.signal.decode.soundfile_reader import SoundFileReader
+
+    return SoundFileReader(source, name)
 
 
 def _try_decoders(head: bytes, name: str, source: Callable[[], str | IO[bytes]]) -> AudioReader:
@@ -211,6 +222,9 @@ def _to_the_end(
     part: SoundBytes, head: bytes, name: str, source: Callable[[], str | IO[bytes]]
 ) -> AudioReader:
     """A file whose header tells less sound than there is."""
+    from oido.signal.decode.pyav_reader import PyAvReader
+    from oido.signal.decode.soundfile_reader import SAMPLE_ENCODINGS, SoundFileReader
+
     note = (
         f"its header tells {part.declared} bytes of sound, and {part.stop - part.start} are there: "
         "read to the end of the file",

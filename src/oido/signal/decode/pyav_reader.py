@@ -10,12 +10,11 @@ from fractions import Fraction
 from typing import IO, Any
 
 import av
-import numpy as np
-from numpy.typing import NDArray
 
 from oido.arrays import F32
 from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
 from oido.signal.decode.clock import Timed, timed
+from oido.signal.decode.frame_blocks import FrameBlocks, as_float
 from oido.signal.decode.lost_bytes import CLOCKLESS, LostBytes, adts_holes, holds_tag
 from oido.signal.decode.readers import (
     AudioInfo,
@@ -28,10 +27,6 @@ from oido.signal.decode.readers import (
 # A recording may not make the decoder open other files or addresses (playlists do). So FFmpeg may
 # open nothing by itself, and gets every recording as an open file.
 _OPEN_OPTIONS = {"protocol_whitelist": "none"}
-
-_PLANES = 8
-"""Planes that PyAV reads of a planar frame; beyond them it reads foreign memory and crashes."""
-
 
 _SEEK_MARGIN = 1 << 16
 
@@ -149,35 +144,29 @@ class PyAvReader(AudioReader):
     def _all_blocks(self) -> Iterator[F32]:
         rate, channels = self.info.sample_rate_hz, self.info.channels
         step, cut = block_frames(channels), 0
-        # A codec's frames are about a thousand samples: collected first, so that they are turned
-        # into arrays some hundred at a time.
-        fifo = av.AudioFifo()
+        gathered = FrameBlocks(channels, step)
         broken: Exception | None = None
         try:
             for frame, missing, surplus in self._frames():
-                # The queue wants no gaps in time and no other clock; here samples are the clock.
-                frame.pts, frame.time_base = None, self._first.time_base
                 if missing or surplus or cut:
-                    if fifo.samples:
-                        yield _as_float(fifo.read())
+                    yield from gathered.flush()
                     silent = max(0, round(missing * rate))
                     self.gaps_seconds += silent / rate
                     yield from silent_blocks(silent, channels, step)
                     overlap = cut - min(0, round(missing * rate))
                     self.overlap_seconds -= min(0.0, missing)
                     stop = max(0, frame.samples - round(surplus * rate))
-                    block = _as_float(frame)[overlap:stop]
+                    block = as_float(frame)[overlap:stop]
                     cut = max(0, overlap - frame.samples)
                     if len(block):
                         yield block
                     continue
-                fifo.write(frame)
-                if fifo.samples >= step:
-                    yield _as_float(fifo.read(step))
+                # The queue wants no gaps in time; here samples are the clock.
+                frame.pts = None
+                yield from gathered.push(frame)
         except (av.FFmpegError, OSError, ValueError) as error:
             broken = error
-        if fifo.samples:
-            yield _as_float(fifo.read())
+        yield from gathered.flush()
         if broken is not None:
             raise CorruptAudioError(
                 f"{self.info.name}: is damaged and cannot be decoded ({reason_of(broken)})"
@@ -246,10 +235,12 @@ class PyAvReader(AudioReader):
                 waiting += missing
                 frame.pts = None
                 for converted in converter.resample(frame):
+                    converted.time_base = first.time_base
                     yield converted, waiting, 0.0
                     waiting = 0.0
         if converter is not None:
             for converted in converter.resample(None):
+                converted.time_base = first.time_base
                 yield converted, 0.0, 0.0
 
     def _timed(self) -> Iterator[Timed]:
@@ -408,20 +399,3 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, av.ExitError):
         return "nothing came in time"
     return str(getattr(error, "strerror", None) or error)
-
-
-def _as_float(frame: Any) -> F32:
-    """An audio frame of any sample format as f32[n, channels] in [-1, 1]."""
-    if not frame.format.is_packed and len(frame.layout.channels) >= _PLANES:
-        packed = av.AudioResampler("flt", frame.layout, frame.sample_rate)
-        (frame,) = packed.resample(frame)
-    samples: NDArray[Any] = frame.to_ndarray()  # [channels, n] planar, [1, n · channels] packed
-    if frame.format.is_packed:
-        samples = samples.reshape(-1, len(frame.layout.channels))
-    else:
-        samples = samples.T
-    if samples.dtype == np.uint8:
-        return (samples.astype(np.float32) - 128.0) / 128.0
-    if samples.dtype.kind == "i":
-        return samples.astype(np.float32) * np.float32(1.0 / -float(np.iinfo(samples.dtype).min))
-    return samples.astype(np.float32, copy=False)
