@@ -231,7 +231,7 @@ class PyAvReader(AudioReader):
         and what the clock says of them (`Timed`)."""
         first = self._first
         shape = (first.format.name, first.layout.name, first.sample_rate)
-        converter: Any = None
+        converter = OneShape(*shape)
         waiting, damaged, is_first = 0.0, 0, True
         for frame, missing, surplus in self._timed():
             if missing > 0 and not is_first and self._counts_samples:
@@ -239,18 +239,18 @@ class PyAvReader(AudioReader):
                 damaged = self.damaged_packets
             is_first = False
             if (frame.format.name, frame.layout.name, frame.sample_rate) == shape:
+                if converter.holds:
+                    for converted in converter.flush():
+                        yield converted, 0.0, 0.0
                 yield frame, waiting + missing, surplus
                 waiting = 0.0
             else:
-                converter = converter or av.AudioResampler(*shape)
                 waiting += missing
-                frame.pts = None
-                for converted in converter.resample(frame):
+                for converted in converter.convert(frame):
                     yield converted, waiting, 0.0
                     waiting = 0.0
-        if converter is not None:
-            for converted in converter.resample(None):
-                yield converted, 0.0, 0.0
+        for converted in converter.flush():
+            yield converted, 0.0, 0.0
 
     def _timed(self) -> Iterator[Timed]:
         length, zero, first_pts = self._container.duration, self._zero, self._first_pts
@@ -401,6 +401,35 @@ def decoded_frames(
             on_damage()
             if lost is not None:
                 lost.clock.skip(1)
+
+
+class OneShape:
+    """Frames in one format, layout and rate, however often those of a stream change.
+
+    holds: whether some of the last ones may still be inside.
+    """
+
+    def __init__(self, sample_format: str, layout: str, rate_hz: int) -> None:
+        self._shape = (sample_format, layout, rate_hz)
+        self._converter: Any = None  # keeps to what it was given first
+        self._converts: tuple[str, str, int] | None = None
+        self.holds = False
+
+    def convert(self, frame: Any) -> Iterator[Any]:
+        """What is ready once this frame is there; its time is lost."""
+        shape = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if shape != self._converts:
+            yield from self.flush()
+            self._converter, self._converts = av.AudioResampler(*self._shape), shape
+        # Samples are the clock; a converter that saw gaps in time would refuse them.
+        frame.pts, self.holds = None, True
+        yield from self._converter.resample(frame)
+
+    def flush(self) -> Iterator[Any]:
+        """The rest."""
+        if self.holds:
+            self.holds, self._converts = False, None
+            yield from self._converter.resample(None)
 
 
 def reason_of(error: BaseException) -> str:

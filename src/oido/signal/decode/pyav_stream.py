@@ -16,6 +16,7 @@ from oido.signal.decode.clock import Timed, timed
 from oido.signal.decode.lost_bytes import CLOCKLESS, LostBytes
 from oido.signal.decode.pyav_reader import (
     UNBROKEN,
+    OneShape,
     clock_zero,
     decoded_frames,
     decoder_delay,
@@ -115,7 +116,7 @@ class Demuxer:
 
         Raises CorruptAudioError where it breaks off or nothing comes in time.
         """
-        converter: Any = av.AudioResampler("flt", self._layout, self.rate_hz)
+        converter = OneShape("flt", self._layout, self.rate_hz)
         missing, cut = 0.0, 0
         try:
             for number, (frame, step, surplus) in enumerate(self._timed()):
@@ -123,9 +124,7 @@ class Demuxer:
                 before = 0.0 if is_no_loss else step
                 missing += max(0.0, before)
                 cut += round(max(0.0, -before) * self.rate_hz)
-                # Samples are the clock; a converter that saw gaps in time would refuse them.
-                frame.pts = None
-                for converted in converter.resample(frame):
+                for converted in converter.convert(frame):
                     samples = converted.to_ndarray().reshape(-1, self.channels)
                     stop = len(samples) - round(surplus * self.rate_hz)
                     samples, cut = samples[cut:stop], max(0, cut - len(samples))
