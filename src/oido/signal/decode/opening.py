@@ -23,6 +23,7 @@ from oido.errors import (
     UnknownFormatError,
 )
 from oido.signal.decode.chained import ChainedReader, FilePart, ogg_links
+from oido.signal.decode.parts import beginning, recordings
 from oido.signal.decode.pyav_reader import PyAvReader
 from oido.signal.decode.readers import ArrayReader, AudioReader, AudioSource, source_name
 from oido.signal.decode.sizes import SoundBytes, sound_bytes
@@ -31,8 +32,9 @@ from oido.signal.decode.soundfile_reader import SAMPLE_ENCODINGS, SoundFileReade
 _Opener = Callable[[str | IO[bytes], str], AudioReader]
 
 _SPOOL_BYTES = 64 << 20
-_HEAD_BYTES = 16
+_HEAD_BYTES = 24
 _LOOK_BYTES = 4096
+_MP3_IN_WAV = b"\x55\0"
 _WITH_SIZES = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"caff", b".snd", b"dns.", b"riff")
 
 
@@ -125,6 +127,8 @@ def _decoders(head: bytes) -> tuple[_Opener, ...]:
     of video. For MP3 there is no second try: libsndfile's library for it writes to the terminal.
     """
     if head.startswith(_WITH_SIZES):
+        if head[8:16] == b"WAVEfmt " and head[20:22] == _MP3_IN_WAV:
+            return (PyAvReader,)
         return SoundFileReader, PyAvReader
     if head.startswith(b"ID3") or (head[0] == 0xFF and len(head) > 1 and head[1] >= 0xE0):
         return (PyAvReader,)
@@ -135,10 +139,18 @@ def _try_decoders(head: bytes, name: str, source: Callable[[], str | IO[bytes]])
     if not head:
         raise EmptyAudioError(f"{name}: is empty (0 bytes)")
     with _opened(source()) as file:
+        begin = 0 if head.startswith((b"fLaC", b"OggS", *_WITH_SIZES)) else beginning(head, file)
         parts = sound_bytes(file) if head.startswith(_WITH_SIZES) else []
         spans = [(part.begin, part.end) for part in parts]
         if head.startswith(b"OggS"):
             spans = ogg_links(file)
+        elif not parts and not head.startswith(b"fLaC") and not begin:
+            spans = recordings(head, file)
+    if begin:
+        reader = _from(begin, name, source())
+        if not head.startswith(b"ID3"):
+            reader.notes = (f"{begin} bytes before the recording were passed over", *reader.notes)
+        return reader
     if len(spans) > 1:
         return _chained(spans, name, source())
     if parts and not parts[0].is_believed:
@@ -169,6 +181,18 @@ def _opened(source: str | IO[bytes]) -> Iterator[IO[bytes]]:
             yield file
     else:
         yield source
+
+
+def _from(begin: int, name: str, source: str | IO[bytes]) -> AudioReader:
+    """What begins later in a file."""
+    file = open(source, "rb") if isinstance(source, str) else source  # noqa: SIM115
+    rest = FilePart(file, begin, file.seek(0, os.SEEK_END))
+    try:
+        return _open_stream(cast("IO[bytes]", rest), name)
+    except AudioError:
+        if isinstance(source, str):
+            file.close()
+        raise
 
 
 def _chained(spans: list[tuple[int, int]], name: str, source: str | IO[bytes]) -> AudioReader:
