@@ -34,6 +34,7 @@ _Opener = Callable[[str | IO[bytes], str], AudioReader]
 _SPOOL_BYTES = 64 << 20
 _HEAD_BYTES = 24
 _LOOK_BYTES = 4096
+_W64 = b"riff"
 _MP3_IN_WAV = b"\x55\0"
 _WITH_SIZES = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"caff", b".snd", b"dns.", b"riff")
 
@@ -154,7 +155,10 @@ def _try_decoders(head: bytes, name: str, source: Callable[[], str | IO[bytes]])
     if len(spans) > 1:
         return _chained(spans, name, source())
     if parts and not parts[0].is_believed:
-        return _to_the_end(parts[0], head, name, source)
+        return _by_its_samples(parts[0], head, name, source)
+    if parts and head.startswith(_W64) and parts[0].stop < parts[0].end:
+        # libsndfile takes chunks behind the samples for samples.
+        return _by_its_samples(parts[0], head, name, source)
     return _first_that_can(head, name, source)
 
 
@@ -221,10 +225,11 @@ def _chained(spans: list[tuple[int, int]], name: str, source: str | IO[bytes]) -
     raise failures[0]
 
 
-def _to_the_end(
+def _by_its_samples(
     part: SoundBytes, head: bytes, name: str, source: Callable[[], str | IO[bytes]]
 ) -> AudioReader:
-    """A file whose header tells less sound than there is."""
+    """A file whose samples lie elsewhere than the decoder for its header would look: its header
+    tells less sound than there is."""
     note = (
         f"its header tells {part.declared} bytes of sound, and {part.stop - part.start} are there: "
         "read to the end of the file",
@@ -242,7 +247,7 @@ def _to_the_end(
                 reader = PyAvReader(source(), name, believes_sizes=False)
     except AudioError:
         return _first_that_can(head, name, source)
-    reader.notes = note
+    reader.notes = () if part.is_believed else note
     return reader
 
 

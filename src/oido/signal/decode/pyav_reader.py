@@ -24,6 +24,7 @@ from oido.signal.decode.readers import (
     check_shape,
     silent_blocks,
 )
+from oido.signal.decode.wav_chunks import recorder_tags
 
 # A recording may not make the decoder open other files or addresses (playlists do). So FFmpeg may
 # open nothing by itself, and gets every recording as an open file.
@@ -44,6 +45,7 @@ at the end."""
 
 _LENGTH_TAGS = (b"Xing", b"Info", b"VBRI")
 _LENGTH_TAG_BYTES = 4096
+_CHUNKS_BYTES = 1 << 16
 
 
 class PyAvReader(AudioReader):
@@ -222,9 +224,20 @@ class PyAvReader(AudioReader):
         return samples
 
     def tags(self) -> dict[str, str]:
-        """Of the stream, and of the container, which comes first."""
+        """Of the stream; of the container, which comes first; and of recorders."""
         tags = {**self._stream.metadata, **self._container.metadata}
-        return {name.lower(): text for name, text in tags.items()}
+        own = {name.lower(): text for name, text in tags.items()}
+        return {**own, **recorder_tags(self._file)} if self._may_have_chunks() else own
+
+    def _may_have_chunks(self) -> bool:
+        """Whether this is a WAV, or a FLAC that was made of one and keeps its chunks."""
+        if self._container.format.name != "flac":
+            return self._container.format.name in ("wav", "w64")
+        before = self._file.tell()
+        self._file.seek(0)
+        head = self._file.read(_CHUNKS_BYTES)
+        self._file.seek(before)
+        return b"riff" in head
 
     def _frames(self) -> Iterator[tuple[Any, float, float]]:
         """Frames in the first one's format, layout and rate, however the stream changes midway,
