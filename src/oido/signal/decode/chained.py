@@ -26,10 +26,12 @@ _BEGINS = 2  # the bit of an Ogg page's flags that says that a stream begins wit
 
 
 class FilePart(io.RawIOBase):
-    """The bytes from ``start`` to ``stop`` of a seekable file, as a file of their own."""
+    """The bytes from ``start`` to ``stop`` of a seekable file, as a file of their own; owns: closes
+    it, too."""
 
-    def __init__(self, file: IO[bytes], start: int, stop: int) -> None:
+    def __init__(self, file: IO[bytes], start: int, stop: int, *, owns: bool = False) -> None:
         super().__init__()
+        self._owns = owns
         self._file, self._start, self._size, self._at = file, start, max(0, stop - start), 0
 
     def readable(self) -> bool:
@@ -57,6 +59,12 @@ class FilePart(io.RawIOBase):
         content = self._file.read(left if size is None or size < 0 else min(size, left))
         self._at += len(content)
         return content
+
+    def close(self) -> None:
+        """Also called when nobody holds it any more."""
+        if self._owns:
+            self._file.close()
+        super().close()
 
     def readinto(self, buffer: object) -> int:
         """As `read`."""

@@ -67,18 +67,22 @@ class LostBytes:
 class CountedClock:
     """The time of frames in a container without a clock: those before, and those that were lost.
 
-    Demuxers count, too, but know of no loss, and of no change of the rate.
+    Demuxers count, too, but know of no loss, and of no change of the rate. counts_all: their count
+    is believed for the first frame only.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, counts_all: bool = False) -> None:
+        self._counts_all, self._ahead = counts_all, 0.0
         self._tick = 0.0
         self._rate = self._pts = self._samples = self._most = 0
         self._now: float | None = None  # known since the demuxer has counted wrongly
 
-    def skip(self, frames: int) -> None:
+    def skip(self, frames: float) -> None:
         """So many were lost here."""
         if self._tick:
             self._now = self._end() + frames * self._most / self._rate
+        else:
+            self._ahead += frames
 
     def count(self, frame: Any) -> None:
         """The next frame, which gets its right time."""
@@ -98,6 +102,10 @@ class CountedClock:
             frame.pts = round(self._now / self._tick)
             self._now += frame.samples / frame.sample_rate
         self._rate, self._tick = frame.sample_rate, float(frame.time_base)
+        if self._counts_all and self._now is None:
+            length = frame.samples / frame.sample_rate
+            frame.pts += round(self._ahead * length / self._tick)
+            self._now = frame.pts * self._tick + length
 
     def _end(self) -> float:
         """When the last frame ends."""

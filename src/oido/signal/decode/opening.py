@@ -28,6 +28,7 @@ from oido.signal.decode.pyav_reader import PyAvReader
 from oido.signal.decode.readers import ArrayReader, AudioReader, AudioSource, source_name
 from oido.signal.decode.sizes import SoundBytes, sound_bytes
 from oido.signal.decode.soundfile_reader import SAMPLE_ENCODINGS, SoundFileReader
+from oido.signal.decode.wavpack import FileSpans, sound_blocks
 
 _Opener = Callable[[str | IO[bytes], str], AudioReader]
 
@@ -141,10 +142,13 @@ def _try_decoders(head: bytes, name: str, source: Callable[[], str | IO[bytes]])
         raise EmptyAudioError(f"{name}: is empty (0 bytes)")
     with _opened(source()) as file:
         begin = 0 if head.startswith((b"fLaC", b"OggS", *_WITH_SIZES)) else beginning(head, file)
+        blocks: list[tuple[int, int]] = []
         parts = sound_bytes(file) if head.startswith(_WITH_SIZES) else []
         spans = [(part.begin, part.end) for part in parts]
         if head.startswith(b"OggS"):
             spans = ogg_links(file)
+        elif head.startswith(b"wvpk"):
+            blocks = sound_blocks(file)
         elif not parts and not head.startswith(b"fLaC") and not begin:
             spans = recordings(head, file)
     if begin:
@@ -152,6 +156,8 @@ def _try_decoders(head: bytes, name: str, source: Callable[[], str | IO[bytes]])
         if not head.startswith(b"ID3"):
             reader.notes = (f"{begin} bytes before the recording were passed over", *reader.notes)
         return reader
+    if len(blocks) > 1:
+        return PyAvReader(_spans(blocks, source()), name)
     if len(spans) > 1:
         return _chained(spans, name, source())
     if parts and not parts[0].is_believed:
@@ -190,13 +196,14 @@ def _opened(source: str | IO[bytes]) -> Iterator[IO[bytes]]:
 def _from(begin: int, name: str, source: str | IO[bytes]) -> AudioReader:
     """What begins later in a file."""
     file = open(source, "rb") if isinstance(source, str) else source  # noqa: SIM115
-    rest = FilePart(file, begin, file.seek(0, os.SEEK_END))
-    try:
-        return _open_stream(cast("IO[bytes]", rest), name)
-    except AudioError:
-        if isinstance(source, str):
-            file.close()
-        raise
+    stop = file.seek(0, os.SEEK_END)
+    rest = FilePart(file, begin, stop, owns=isinstance(source, str))
+    return _open_stream(cast("IO[bytes]", rest), name)
+
+
+def _spans(spans: list[tuple[int, int]], source: str | IO[bytes]) -> IO[bytes]:
+    file = open(source, "rb") if isinstance(source, str) else source  # noqa: SIM115
+    return cast("IO[bytes]", FileSpans(file, spans, owns=isinstance(source, str)))
 
 
 def _chained(spans: list[tuple[int, int]], name: str, source: str | IO[bytes]) -> AudioReader:
@@ -238,8 +245,9 @@ def _by_its_samples(
         with SoundFileReader(source(), name) as known:
             if known.encoding in SAMPLE_ENCODINGS:
                 file = source()
+                owns = isinstance(file, str)
                 file = open(file, "rb") if isinstance(file, str) else file  # noqa: SIM115
-                samples = cast("IO[bytes]", FilePart(file, part.start, part.stop))
+                samples = cast("IO[bytes]", FilePart(file, part.start, part.stop, owns=owns))
                 reader: AudioReader = SoundFileReader(
                     samples, name, like=known, is_little=part.is_little
                 )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from oido.arrays import F32
 from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
+from oido.signal.decode.avi import AviIndex
 from oido.signal.decode.clock import Timed, timed
 from oido.signal.decode.lost_bytes import CLOCKLESS, LostBytes, adts_holes, holds_tag
 from oido.signal.decode.readers import (
@@ -36,12 +37,14 @@ _PLANES = 8
 
 _SEEK_MARGIN = 1 << 16
 
-UNBROKEN = {"flac", "ogg"}
+UNBROKEN = {"flac", "ogg", "wv"}
 """Containers whose clock is a count of samples: a step in it is damage, and no pause."""
 
 _GUESSED = {"mp3", "aac", "loas", "ac3", "eac3", "dts", "mpeg", "mpegts"}
 """Containers without a length in their header: FFmpeg guesses one from the bit rate, or by looking
 at the end."""
+
+_WITH_CHECKSUMS = {"flac", "wavpack", "tta"}
 
 _LENGTH_TAGS = (b"Xing", b"Info", b"VBRI")
 _LENGTH_TAG_BYTES = 4096
@@ -80,8 +83,8 @@ class PyAvReader(AudioReader):
                 raise UnknownFormatError(
                     f"{name}: its sound has an encoding that nobody here knows"
                 )
-            if self._stream.codec_context.name == "flac":
-                # Its frames have checksums; without this, damaged ones are decoded to noise.
+            if self._stream.codec_context.name in _WITH_CHECKSUMS:
+                # Without this, damaged frames are decoded to noise.
                 self._stream.codec_context.options = {"err_detect": "crccheck+explode"}
             self.has_guessed_length = self._guesses_length()
             self._counts_samples = self._container.format.name in UNBROKEN
@@ -285,9 +288,12 @@ class PyAvReader(AudioReader):
             self._file.seek(0)
             holes = adts_holes(self._file)
             self._file.seek(before)
-        self._first_pts = lost = None
+        self._first_pts = None
+        lost: LostBytes | AviIndex | None = None
         if container in CLOCKLESS:
             lost = LostBytes(self._stream.codec_context.name, holes)
+        elif container == "avi":
+            lost = AviIndex(self._file, self._stream.index)
         on_damage, on_packet = self._count_damage, self._note_first
         try:
             yield from decoded_frames(
@@ -372,7 +378,7 @@ def decoded_frames(
     container: Any,
     stream: Any,
     on_damage: Callable[[], None],
-    lost: LostBytes | None,
+    lost: LostBytes | AviIndex | None,
     on_packet: Callable[[Any], None],
     goes_on: Callable[[], bool] = lambda: False,
 ) -> Iterator[Any]:
