@@ -23,6 +23,7 @@ from oido.errors import (
     UnknownFormatError,
 )
 from oido.signal.decode.chained import ChainedReader, FilePart, ogg_links
+from oido.signal.decode.edits import EditedReader, inner_edits
 from oido.signal.decode.parts import beginning, recordings
 from oido.signal.decode.pyav_reader import PyAvReader
 from oido.signal.decode.readers import ArrayReader, AudioReader, AudioSource, source_name
@@ -35,6 +36,7 @@ _Opener = Callable[[str | IO[bytes], str], AudioReader]
 _SPOOL_BYTES = 64 << 20
 _HEAD_BYTES = 24
 _LOOK_BYTES = 4096
+_MP4_BOXES = (b"ftyp", b"mdat", b"moov", b"wide", b"free", b"skip")
 _W64 = b"riff"
 _MP3_IN_WAV = b"\x55\0"
 _WITH_SIZES = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"caff", b".snd", b"dns.", b"riff")
@@ -141,31 +143,36 @@ def _try_decoders(head: bytes, name: str, source: Callable[[], str | IO[bytes]])
     if not head:
         raise EmptyAudioError(f"{name}: is empty (0 bytes)")
     with _opened(source()) as file:
-        begin = 0 if head.startswith((b"fLaC", b"OggS", *_WITH_SIZES)) else beginning(head, file)
-        blocks: list[tuple[int, int]] = []
-        parts = sound_bytes(file) if head.startswith(_WITH_SIZES) else []
+        opener = _special_opener(head, file, name, source)
+    return _first_that_can(head, name, source) if opener is None else opener()
+
+
+def _special_opener(
+    head: bytes, file: IO[bytes], name: str, source: Callable[[], str | IO[bytes]]
+) -> Callable[[], AudioReader] | None:
+    """What opens a file that is not one recording from its first byte to its last."""
+    if head.startswith(b"fLaC"):
+        return None
+    if head.startswith(b"wvpk"):
+        blocks = sound_blocks(file)
+        return (lambda: PyAvReader(_spans(blocks, source()), name)) if len(blocks) > 1 else None
+    if head.startswith(b"OggS"):
+        spans = ogg_links(file)
+    elif head.startswith(_WITH_SIZES):
+        parts = sound_bytes(file)
         spans = [(part.begin, part.end) for part in parts]
-        if head.startswith(b"OggS"):
-            spans = ogg_links(file)
-        elif head.startswith(b"wvpk"):
-            blocks = sound_blocks(file)
-        elif not parts and not head.startswith(b"fLaC") and not begin:
-            spans = recordings(head, file)
-    if begin:
-        reader = _from(begin, name, source())
-        if not head.startswith(b"ID3"):
-            reader.notes = (f"{begin} bytes before the recording were passed over", *reader.notes)
-        return reader
-    if len(blocks) > 1:
-        return PyAvReader(_spans(blocks, source()), name)
-    if len(spans) > 1:
-        return _chained(spans, name, source())
-    if parts and not parts[0].is_believed:
-        return _by_its_samples(parts[0], head, name, source)
-    if parts and head.startswith(_W64) and parts[0].stop < parts[0].end:
-        # libsndfile takes chunks behind the samples for samples.
-        return _by_its_samples(parts[0], head, name, source)
-    return _first_that_can(head, name, source)
+        # libsndfile takes chunks behind the samples of W64 for samples.
+        is_long = bool(parts) and head.startswith(_W64) and parts[0].stop < parts[0].end
+        if len(parts) == 1 and (is_long or not parts[0].is_believed):
+            return lambda: _by_its_samples(parts[0], head, name, source)
+    elif begin := beginning(head, file):
+        return lambda: _from(begin, head, name, source())
+    else:
+        spans = recordings(head, file)
+        edits = inner_edits(file) if head[4:8] in _MP4_BOXES and len(spans) == 1 else None
+        if edits is not None:
+            return lambda: EditedReader(PyAvReader(source(), name, believes_edits=False), edits)
+    return (lambda: _chained(spans, name, source())) if len(spans) > 1 else None
 
 
 def _first_that_can(head: bytes, name: str, source: Callable[[], str | IO[bytes]]) -> AudioReader:
@@ -193,12 +200,15 @@ def _opened(source: str | IO[bytes]) -> Iterator[IO[bytes]]:
         yield source
 
 
-def _from(begin: int, name: str, source: str | IO[bytes]) -> AudioReader:
-    """What begins later in a file."""
+def _from(begin: int, head: bytes, name: str, source: str | IO[bytes]) -> AudioReader:
+    """What begins later in a file, behind a tag or what is none of it."""
     file = open(source, "rb") if isinstance(source, str) else source  # noqa: SIM115
     stop = file.seek(0, os.SEEK_END)
     rest = FilePart(file, begin, stop, owns=isinstance(source, str))
-    return _open_stream(cast("IO[bytes]", rest), name)
+    reader = _open_stream(cast("IO[bytes]", rest), name)
+    if not head.startswith(b"ID3"):
+        reader.notes = (f"{begin} bytes before the recording were passed over", *reader.notes)
+    return reader
 
 
 def _spans(spans: list[tuple[int, int]], source: str | IO[bytes]) -> IO[bytes]:

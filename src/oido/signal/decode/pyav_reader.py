@@ -56,17 +56,28 @@ class PyAvReader(AudioReader):
 
     Packets that cannot be decoded are left out and counted; the container's clock says how much
     silence stands for them (`timed`). believes_sizes: whether the length that a WAV's header tells
-    is where it ends.
+    is where it ends. believes_edits: whether an MP4's edit list is followed; else all of its track
+    is given, from its own beginning.
     """
 
-    def __init__(self, source: str | IO[bytes], name: str, *, believes_sizes: bool = True) -> None:
+    def __init__(
+        self,
+        source: str | IO[bytes],
+        name: str,
+        *,
+        believes_sizes: bool = True,
+        believes_edits: bool = True,
+    ) -> None:
         self.damaged_packets = 0
         self._skip = 0
         self._zero: float | None = None
         self._first_pts: int | None = None
         self._own_file = open(source, "rb") if isinstance(source, str) else None  # noqa: SIM115
         self._file: Any = self._own_file or source
+        self._believes_edits = believes_edits
         options = _OPEN_OPTIONS if believes_sizes else {**_OPEN_OPTIONS, "ignore_length": "1"}
+        if not believes_edits:
+            options = {**options, "ignore_editlist": "1"}
         try:
             self._container = av.open(self._file, mode="r", options=options)
         except (av.FFmpegError, OSError, ValueError, IndexError) as error:
@@ -88,7 +99,7 @@ class PyAvReader(AudioReader):
                 self._stream.codec_context.options = {"err_detect": "crccheck+explode"}
             self.has_guessed_length = self._guesses_length()
             self._counts_samples = self._container.format.name in UNBROKEN
-            self._zero = clock_zero(self._container)
+            self._zero = clock_zero(self._container) if believes_edits else 0.0
             # Decoded now: a file whose header alone is sound goes to the other decoder, and what
             # the decoder gives is the truth where the header differs (HE-AAC's rate does).
             self._decoded = self._decode()
@@ -270,12 +281,14 @@ class PyAvReader(AudioReader):
 
     def _timed(self) -> Iterator[Timed]:
         length, zero, first_pts = self._container.duration, self._zero, self._first_pts
-        if zero is not None:
+        end = None
+        if zero is not None and self._believes_edits:
             zero += decoder_delay(self._stream, first_pts, self._first, self.damaged_packets)
+            end = track_end(self._container, self._stream, first_pts)
         return timed(
             itertools.chain([self._first], self._decoded),
             zero,
-            end=track_end(self._container, self._stream, first_pts),
+            end=end,
             length=None if self.has_guessed_length or not length else length / av.time_base,
             may_overlap=not self._counts_samples,
             damaged=lambda: self.damaged_packets,
