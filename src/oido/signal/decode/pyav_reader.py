@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -16,7 +15,14 @@ from numpy.typing import NDArray
 from oido.arrays import F32
 from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
 from oido.signal.decode.avi import AviIndex
-from oido.signal.decode.clock import Timed, timed
+from oido.signal.decode.clock import (
+    EARLIEST_SECONDS,
+    Timed,
+    clock_zero,
+    decoder_delay,
+    timed,
+    track_end,
+)
 from oido.signal.decode.lost_bytes import CLOCKLESS, LostBytes, adts_holes, holds_tag
 from oido.signal.decode.readers import (
     AudioInfo,
@@ -125,7 +131,7 @@ class PyAvReader(AudioReader):
             if self._zero is not None and stream.start_time and not self._counts_samples:
                 late = float(stream.start_time * stream.time_base) - self._zero
                 # Microseconds in one of them, ticks of the stream in the other.
-                length += Fraction(round(late * 1e4), 10_000) if late > _EARLIEST_SECONDS else 0
+                length += Fraction(round(late * 1e4), 10_000) if late > EARLIEST_SECONDS else 0
             frames = int(length * rate)
         elif self._container.duration:
             frames = int(self._container.duration * rate / av.time_base)
@@ -343,48 +349,6 @@ class PyAvReader(AudioReader):
     def _close_own_file(self) -> None:
         if self._own_file is not None:
             self._own_file.close()
-
-
-_EARLIEST_SECONDS = 0.005
-_LONGEST_DELAY_SECONDS = 0.3
-_DAMAGED_SECONDS = 10.0
-
-
-def clock_zero(container: Any) -> float | None:
-    """The container's time at which its recording begins, by the earliest of its tracks; None
-    without a clock."""
-    if container.start_time is None:
-        return None
-    zero = float(container.start_time) / av.time_base
-    # Its first frames were damaged; a piece cut out of a long one begins much later.
-    return 0.0 if container.format.name == "flac" and 0 < zero < _DAMAGED_SECONDS else zero
-
-
-def decoder_delay(stream: Any, first_pts: int | None, frame: Any, damaged: int) -> float:
-    """Seconds by which the first frame is later than the first packet, because the decoder of
-    Vorbis and Windows Media keeps what is in it for itself."""
-    if first_pts is None or frame.pts is None or damaged:
-        return 0.0
-    if stream.start_time is not None and first_pts < stream.start_time:
-        return 0.0  # priming, of which the container tells
-    delay = float((frame.pts - first_pts) * frame.time_base)
-    return delay if 0.0 < delay < _LONGEST_DELAY_SECONDS else 0.0
-
-
-def track_end(container: Any, stream: Any, first_pts: int | None) -> float | None:
-    """The container's time at which a track ends, where that is exact: of MP4 and QuickTime files
-    that tell of their priming, too, which comes before the start. first_pts: of the first packet.
-    """
-    if "mp4" not in container.format.name or not stream.duration or stream.start_time is None:
-        return None
-    if first_pts is None or first_pts >= stream.start_time:
-        return None
-    start = float(stream.start_time * stream.time_base)
-    apples = str(container.metadata.get("iTunSMPB", "")).split()
-    if len(apples) > 3 and stream.sample_rate:
-        with contextlib.suppress(ValueError):
-            return start + int(apples[3], 16) / int(stream.sample_rate)
-    return start + float(stream.duration * stream.time_base)
 
 
 def decoded_frames(

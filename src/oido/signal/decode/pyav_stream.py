@@ -12,17 +12,10 @@ import av
 
 from oido.arrays import F32
 from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
-from oido.signal.decode.clock import Timed, timed
+from oido.signal.decode.chained import OggLinks
+from oido.signal.decode.clock import Timed, clock_zero, decoder_delay, timed, track_end
 from oido.signal.decode.lost_bytes import CLOCKLESS, LostBytes
-from oido.signal.decode.pyav_reader import (
-    UNBROKEN,
-    OneShape,
-    clock_zero,
-    decoded_frames,
-    decoder_delay,
-    reason_of,
-    track_end,
-)
+from oido.signal.decode.pyav_reader import UNBROKEN, OneShape, decoded_frames, reason_of
 from oido.signal.decode.readers import check_shape
 
 _LIVE_STEP_SECONDS = 0.1
@@ -57,7 +50,7 @@ class Demuxer:
 
     def __init__(
         self,
-        source: str | IO[bytes],
+        source: str | IO[bytes] | OggLinks,
         name: str,
         *,
         options: Mapping[str, str],
@@ -68,6 +61,10 @@ class Demuxer:
         open_part: Callable[..., Any] | None = None,
     ) -> None:
         self.name, self.damaged_packets = name, 0
+        self._options, self._links = dict(options), source if isinstance(source, OggLinks) else None
+        is_pipe = not isinstance(source, str | OggLinks) and not hasattr(source, "seek")
+        if is_pipe and timeout is None:
+            source = self._links = OggLinks(source)
         self._first_pts: int | None = None
         self._timeout = timeout
         try:
@@ -116,6 +113,21 @@ class Demuxer:
 
         Raises CorruptAudioError where it breaks off or nothing comes in time.
         """
+        yield from self._blocks()
+        while self._links is not None and self._links.advance():
+            # On a pipe, another recording of a chained Ogg stream: FFmpeg knows one shape only.
+            try:
+                following = Demuxer(self._links, self.name, options=self._options, like=self)
+            except AudioError:
+                self.damaged_packets += 1
+                continue
+            self._container.close()
+            self._container, before = following._container, self.damaged_packets
+            for block in following._blocks():
+                self.damaged_packets = before + following.damaged_packets
+                yield block
+
+    def _blocks(self) -> Iterator[Decoded]:
         converter = OneShape("flt", self._layout, self.rate_hz)
         missing, cut = 0.0, 0
         try:
