@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from oido.errors import AudioError
 from oido.signal.decode import open_audio
-from oido.signal.decode.parts import beginning, recordings, xing_at
+from oido.signal.decode.lost_bytes import xing_at
+from oido.signal.decode.parts import beginning, recordings
 from tests.signal.decode.clocks import click_at, with_clicks
 from tests.signal.decode.encoding import by_av, by_soundfile
 from tests.signal.decode.wav_bytes import wav

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Callable
 from typing import IO
 
-from oido.signal.decode.lost_bytes import mpeg_frame_bytes
+from oido.signal.decode.lost_bytes import mpeg_frame_bytes, xing_at
 
 _LOOK_BYTES = 1 << 16
 _MOST_TAGS = 16
@@ -98,15 +98,6 @@ def _after_mp3(file: IO[bytes], at: int, size: int) -> int | None:
         if stop < size and xing_at(_read(file, _behind_tags(file, stop), 64)):
             return stop
     return None
-
-
-def xing_at(frame: bytes) -> int:
-    """Where in a frame of MPEG audio the header of a whole file stands; 0: there is none."""
-    if not mpeg_frame_bytes(frame) or len(frame) < 60:
-        return 0
-    is_first, is_mono = frame[1] >> 3 & 3 == 3, frame[3] >> 6 == 3
-    at = 4 + ((17 if is_mono else 32) if is_first else (9 if is_mono else 17))
-    return at if frame[at : at + 4] in (b"Xing", b"Info") else 0
 
 
 def _behind_tags(file: IO[bytes], at: int, *, only_last: bool = False) -> int:

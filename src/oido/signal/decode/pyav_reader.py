@@ -310,7 +310,8 @@ class PyAvReader(AudioReader):
         self._first_pts = None
         lost: LostBytes | AviIndex | None = None
         if container in CLOCKLESS:
-            lost = LostBytes(self._stream.codec_context.name, holes)
+            file = self._file if container == "mp3" else None
+            lost = LostBytes(self._stream.codec_context.name, holes, file)
         elif container == "avi":
             lost = AviIndex(self._file, self._stream.index)
         on_damage, on_packet = self._count_damage, self._note_first
@@ -379,7 +380,10 @@ def decoded_frames(
             packets = container.demux(stream)
             continue
         on_packet(packet)
-        if lost is not None and (missing := lost.frames_before(packet)):
+        missing = 0.0 if lost is None else lost.frames_before(packet)
+        if missing is None:
+            continue
+        if lost is not None and missing:
             on_damage()
             lost.clock.skip(missing)
         try:
