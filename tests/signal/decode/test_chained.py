@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from oido.live.pipe import ContainerReader
 from oido.signal.decode import open_audio
-from oido.signal.decode.chained import FilePart, OggLinks, ogg_links
+from oido.signal.decode.chained import FilePart, FileSpans, OggLinks, ogg_links
 from tests.signal.decode.encoding import by_av, by_soundfile
 from tests.signal.sounds import channel_sines, dominant_hz, read_all, sine, stack
 
@@ -173,3 +173,25 @@ def test_links_of_a_pipe_are_found_however_its_bytes_come(sizes, size, rubbish):
 def test_what_is_no_ogg_passes_as_it_is(content, size, is_ogg):
     content = (b"OggS" if is_ogg else b"") + content
     assert b"".join(links_of(OggLinks(Dripping(content, [7])), size)) == content
+
+
+def test_stretches_of_a_file_are_a_file():
+    whole = bytes(range(256)) * 4
+    file = FileSpans(io.BytesIO(whole), [(10, 20), (100, 400), (1_000, 1_024)])
+    expected = whole[10:20] + whole[100:400] + whole[1_000:]
+    assert file.read() == expected
+    assert (file.read(), file.tell(), file.seek(0, os.SEEK_END)) == (b"", 334, 334)
+    for at, size in ((0, 5), (5, 10), (9, 1), (10, 300), (309, 3), (330, 50), (400, 1)):
+        file.seek(at)
+        assert file.read(size) == expected[at : at + size]
+    file.seek(-4, os.SEEK_END)
+    buffer = bytearray(9)
+    assert file.readinto(buffer) == 4
+    assert file.readable()
+    assert file.seekable()
+    assert FileSpans(io.BytesIO(whole), []).read() == b""
+    headed = FileSpans(io.BytesIO(whole), [(5, 9), (20, 22)], head=b"head")
+    assert headed.read() == b"head" + whole[5:9] + whole[20:22]
+    headed.seek(2)
+    assert (headed.read(4), headed.tell()) == (b"ad" + whole[5:7], 6)
+    assert headed.seek(0, os.SEEK_END) == 10

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import os
 import random
 
 import numpy as np
@@ -14,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oido.signal.decode import open_audio
-from oido.signal.decode.wavpack import FileSpans, sound_blocks
+from oido.signal.decode.wavpack import sound_blocks
 from tests.signal.decode.clocks import with_clicks
 from tests.signal.decode.encoding import by_av
 from tests.signal.sounds import read_all
@@ -63,20 +62,3 @@ def test_stretches_hold_blocks_and_are_in_order(cuts, noise):
     assert places == sorted(places)
     assert all(content[start : start + 4] == b"wvpk" for start, _ in spans)
     assert all(stop <= len(content) for _, stop in spans)
-
-
-def test_stretches_of_a_file_are_a_file():
-    whole = bytes(range(256)) * 4
-    file = FileSpans(io.BytesIO(whole), [(10, 20), (100, 400), (1_000, 1_024)])
-    expected = whole[10:20] + whole[100:400] + whole[1_000:]
-    assert file.read() == expected
-    assert (file.read(), file.tell(), file.seek(0, os.SEEK_END)) == (b"", 334, 334)
-    for at, size in ((0, 5), (5, 10), (9, 1), (10, 300), (309, 3), (330, 50), (400, 1)):
-        file.seek(at)
-        assert file.read(size) == expected[at : at + size]
-    file.seek(-4, os.SEEK_END)
-    buffer = bytearray(9)
-    assert file.readinto(buffer) == 4
-    assert file.readable()
-    assert file.seekable()
-    assert FileSpans(io.BytesIO(whole), []).read() == b""

@@ -7,6 +7,7 @@ the rate and the channels of the first.
 
 from __future__ import annotations
 
+import bisect
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -58,6 +59,74 @@ class FilePart(io.RawIOBase):
         self._file.seek(self._start + self._at)
         content = self._file.read(left if size is None or size < 0 else min(size, left))
         self._at += len(content)
+        return content
+
+    def close(self) -> None:
+        """Also called when nobody holds it any more."""
+        if self._owns:
+            self._file.close()
+        super().close()
+
+    def readinto(self, buffer: object) -> int:
+        """As `read`."""
+        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+        content = self.read(len(view))
+        view[: len(content)] = content
+        return len(content)
+
+
+class FileSpans(io.RawIOBase):
+    """Some stretches of a seekable file, as a file of their own. head: other bytes before them.
+    owns: closes the file, too."""
+
+    def __init__(
+        self,
+        file: IO[bytes],
+        spans: Sequence[tuple[int, int]],
+        *,
+        head: bytes = b"",
+        owns: bool = False,
+    ) -> None:
+        super().__init__()
+        self._head = head
+        self._file, self._spans, self._at, self._owns = file, spans, 0, owns
+        self._ends: list[int] = []  # of the spans, counted in this file
+        for start, stop in spans:
+            self._ends.append((self._ends[-1] if self._ends else len(head)) + stop - start)
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """As every file does."""
+        end = self._ends[-1] if self._ends else len(self._head)
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: end}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def tell(self) -> int:
+        """Counted without what is left out."""
+        return self._at
+
+    def read(self, size: int | None = -1) -> bytes:
+        """At most ``size`` bytes; none at the end."""
+        left = 1 << 62 if size is None or size < 0 else size
+        content = self._head[self._at : self._at + left]
+        left, self._at = left - len(content), self._at + len(content)
+        number = bisect.bisect_right(self._ends, self._at)
+        while left > 0 and number < len(self._spans):
+            rest = self._ends[number] - self._at
+            self._file.seek(self._spans[number][1] - rest)
+            piece = self._file.read(min(rest, left))
+            if not piece:
+                break
+            content, left, self._at = content + piece, left - len(piece), self._at + len(piece)
+            number += len(piece) == rest
         return content
 
     def close(self) -> None:

@@ -22,14 +22,14 @@ from oido.errors import (
     InvalidSamplesError,
     UnknownFormatError,
 )
-from oido.signal.decode.chained import ChainedReader, FilePart, ogg_links
+from oido.signal.decode.chained import ChainedReader, FilePart, FileSpans, ogg_links
 from oido.signal.decode.edits import EditedReader, inner_edits
 from oido.signal.decode.parts import beginning, recordings
 from oido.signal.decode.pyav_reader import PyAvReader
 from oido.signal.decode.readers import ArrayReader, AudioReader, AudioSource, source_name
-from oido.signal.decode.sizes import SoundBytes, sound_bytes
+from oido.signal.decode.sizes import SoundBytes, sound_bytes, whole_header
 from oido.signal.decode.soundfile_reader import SAMPLE_ENCODINGS, SoundFileReader
-from oido.signal.decode.wavpack import FileSpans, sound_blocks
+from oido.signal.decode.wavpack import sound_blocks
 
 _Opener = Callable[[str | IO[bytes], str], AudioReader]
 
@@ -163,8 +163,10 @@ def _special_opener(
         spans = [(part.begin, part.end) for part in parts]
         # libsndfile takes chunks behind the samples of W64 for samples.
         is_long = bool(parts) and head.startswith(_W64) and parts[0].stop < parts[0].end
-        if len(parts) == 1 and (is_long or not parts[0].is_believed):
-            return lambda: _by_its_samples(parts[0], head, name, source)
+        is_elsewhere = is_long or (bool(parts) and not parts[0].is_believed)
+        if len(parts) == 1:
+            open_part = _by_its_samples if is_elsewhere else _of_one_part
+            return lambda: open_part(parts[0], head, name, source)
     elif begin := beginning(head, file):
         return lambda: _from(begin, head, name, source())
     else:
@@ -211,9 +213,9 @@ def _from(begin: int, head: bytes, name: str, source: str | IO[bytes]) -> AudioR
     return reader
 
 
-def _spans(spans: list[tuple[int, int]], source: str | IO[bytes]) -> IO[bytes]:
+def _spans(spans: list[tuple[int, int]], source: str | IO[bytes], head: bytes = b"") -> IO[bytes]:
     file = open(source, "rb") if isinstance(source, str) else source  # noqa: SIM115
-    return cast("IO[bytes]", FileSpans(file, spans, owns=isinstance(source, str)))
+    return cast("IO[bytes]", FileSpans(file, spans, head=head, owns=isinstance(source, str)))
 
 
 def _chained(spans: list[tuple[int, int]], name: str, source: str | IO[bytes]) -> AudioReader:
@@ -240,6 +242,25 @@ def _chained(spans: list[tuple[int, int]], name: str, source: str | IO[bytes]) -
         return reader
     on_close()
     raise failures[0]
+
+
+def _of_one_part(
+    part: SoundBytes, head: bytes, name: str, source: Callable[[], str | IO[bytes]]
+) -> AudioReader:
+    """A file that decoders may refuse or find empty, though its samples are known to be there."""
+    try:
+        return _first_that_can(head, name, source)
+    except AudioError:
+        with _opened(source()) as file:
+            header = whole_header(file, part) if part.start < part.stop else None
+        if header is None:
+            raise
+        try:
+            samples = _spans([(part.start, part.stop)], source(), header)
+            return SoundFileReader(samples, name)
+        except AudioError:
+            pass
+        raise
 
 
 def _by_its_samples(

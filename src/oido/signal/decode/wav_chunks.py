@@ -17,6 +17,7 @@ _CHUNKS = 256
 _LARGEST_BYTES = 1 << 20
 _LARGEST_FILE_BYTES = 1 << 43  # file systems refuse places far beyond
 _OF_RECORDERS = (b"bext", b"guan", b"wamd")
+_NAMES = (*_OF_RECORDERS, b"data", b"fmt ", b"LIST", b"fact", b"JUNK", b"junk", b"iXML", b"ds64")
 _FLAC_APPLICATION = 2
 _WAMD_TIMESTAMP = 5
 
@@ -103,7 +104,7 @@ def _riff_chunks(file: Seekable, order: str) -> Iterator[tuple[bytes, bytes]]:
         if size % 2:
             # Some writers leave the byte out that makes a chunk's length even.
             file.seek(position)
-            position += file.read(1) == b"\0"
+            position += file.read(4) not in _NAMES
 
 
 def _w64_chunks(file: Seekable) -> Iterator[tuple[bytes, bytes]]:

@@ -7,11 +7,8 @@ behind a damaged stretch keep their time.
 
 from __future__ import annotations
 
-import bisect
-import io
 import os
 import struct
-from collections.abc import Sequence
 from typing import IO
 
 _HEAD_BYTES = 32
@@ -66,63 +63,3 @@ def _next_block(file: IO[bytes], at: int, size: int) -> int:
         else:
             at += found + 4
     return size
-
-
-class FileSpans(io.RawIOBase):
-    """Some stretches of a seekable file, as a file of their own; owns: closes it, too."""
-
-    def __init__(
-        self, file: IO[bytes], spans: Sequence[tuple[int, int]], *, owns: bool = False
-    ) -> None:
-        super().__init__()
-        self._file, self._spans, self._at, self._owns = file, spans, 0, owns
-        self._ends: list[int] = []  # of the spans, counted in this file
-        for start, stop in spans:
-            self._ends.append((self._ends[-1] if self._ends else 0) + stop - start)
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def seekable(self) -> bool:
-        """It is."""
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """As every file does."""
-        end = self._ends[-1] if self._ends else 0
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: end}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def tell(self) -> int:
-        """Counted without what is left out."""
-        return self._at
-
-    def read(self, size: int | None = -1) -> bytes:
-        """At most ``size`` bytes; none at the end."""
-        left = 1 << 62 if size is None or size < 0 else size
-        content = b""
-        number = bisect.bisect_right(self._ends, self._at)
-        while left > 0 and number < len(self._spans):
-            rest = self._ends[number] - self._at
-            self._file.seek(self._spans[number][1] - rest)
-            piece = self._file.read(min(rest, left))
-            if not piece:
-                break
-            content, left, self._at = content + piece, left - len(piece), self._at + len(piece)
-            number += len(piece) == rest
-        return content
-
-    def close(self) -> None:
-        """Also called when nobody holds it any more."""
-        if self._owns:
-            self._file.close()
-        super().close()
-
-    def readinto(self, buffer: object) -> int:
-        """As `read`."""
-        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
-        content = self.read(len(view))
-        view[: len(content)] = content
-        return len(content)
