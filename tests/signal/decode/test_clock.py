@@ -19,6 +19,7 @@ from oido.datasets.waveforms import clip_waveform, probe
 from oido.live.pipe import ContainerReader
 from oido.signal.decode import open_audio
 from oido.signal.decode.clock import timed
+from tests.fuzz import made_clocks
 from tests.signal.decode.clocks import click_at, film, with_clicks, zeroed
 from tests.signal.decode.encoding import by_av, by_soundfile
 from tests.signal.sounds import stack
@@ -223,3 +224,26 @@ def test_generated_containers_keep_their_times(gap, at, late):
     reader, decoded = read(content)
     assert reader.gaps_seconds == pytest.approx(late + gap, abs=0.01)
     assert len(decoded) / 16_000 == pytest.approx(4.0 + late + gap, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("at", "gaps", "overlap"),
+    [
+        ([5_000, 5_100, 5_200, 5_300, 5_000, 5_100], 0.0, 0.2),  # only what is there
+        ([5_000, 5_100, 5_200, 5_300, 5_000, 5_100, 5_700, 5_800], 0.3, 0.2),  # back, and on
+        ([5_000, 5_100, 5_200, 5_300, 5_000, 5_100, 5_300, 5_400], 0.0, 0.3),
+        ([0, 100, 200, 300, 1_400, 1_500, 0, 100, 200], 1.0, 0.0),  # begins anew
+        ([0, 100, 500, 600, 700], 0.3, 0.0),
+    ],
+)
+@pytest.mark.parametrize("is_pipe", [False, True])
+def test_what_is_told_is_what_was_inserted_and_cut(at, gaps, overlap, is_pipe):
+    content = made_clocks.matroska(at)
+    reader = ContainerReader(io.BytesIO(content)) if is_pipe else open_audio(content)
+    decoded = stack(reader.blocks(), 1)
+    rate, n_sound = made_clocks.RATE_HZ, len(at) * made_clocks.BLOCK_SAMPLES
+    assert reader.gaps_seconds == pytest.approx(gaps, abs=0.001)
+    assert int((decoded == 0).sum()) == pytest.approx(gaps * rate, abs=2)
+    assert len(decoded) - n_sound == pytest.approx((gaps - overlap) * rate, abs=2)
+    if not is_pipe:
+        assert reader.overlap_seconds == pytest.approx(overlap, abs=0.001)

@@ -182,14 +182,15 @@ class PyAvReader(AudioReader):
                 if missing or surplus or cut:
                     if fifo.samples:
                         yield _as_float(fifo.read())
-                    silent = max(0, round(missing * rate))
+                    # A clock that went back, and then on, has been there only as far as it went.
+                    silent, cut = max(0, ahead := round(missing * rate) - cut), max(0, -ahead)
                     self.gaps_seconds += silent / rate
                     yield from silent_blocks(silent, channels, step)
-                    overlap = cut - min(0, round(missing * rate))
-                    self.overlap_seconds -= min(0.0, missing)
                     stop = max(0, frame.samples - round(surplus * rate))
+                    overlap = min(cut, stop)
+                    self.overlap_seconds += overlap / rate
                     block = _as_float(frame)[overlap:stop]
-                    cut = max(0, overlap - frame.samples)
+                    cut = max(0, cut - frame.samples)
                     if len(block):
                         yield block
                     continue

@@ -134,8 +134,8 @@ class Demuxer:
             for number, (frame, step, surplus) in enumerate(self._timed()):
                 is_no_loss = self._is_live and (step < _LIVE_STEP_SECONDS or not number)
                 before = 0.0 if is_no_loss else step
-                missing += max(0.0, before)
-                cut += round(max(0.0, -before) * self.rate_hz)
+                ahead = before - cut / self.rate_hz
+                missing, cut = missing + max(0.0, ahead), round(max(0.0, -ahead) * self.rate_hz)
                 for converted in converter.convert(frame):
                     samples = converted.to_ndarray().reshape(-1, self.channels)
                     stop = len(samples) - round(surplus * self.rate_hz)
