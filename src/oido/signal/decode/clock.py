@@ -32,6 +32,7 @@ _ROUNDED_SECONDS = 0.002
 
 EARLIEST_SECONDS = 0.005
 _LONGEST_DELAY_SECONDS = 0.3
+_LATE_SECONDS = 0.1
 _DAMAGED_SECONDS = 10.0
 
 
@@ -145,12 +146,15 @@ class _Clock:
         while waiting:
             steps, ahead = [], 0.0
             for frame in waiting:
-                steps.append(self._step(frame, ahead))
+                if frame.pts is not None:  # one without a time says neither yes nor no
+                    steps.append(self._step(frame, ahead))
                 ahead += frame.samples / frame.sample_rate
-            first, least = steps[0], min(steps, key=abs)
+            first, least = (steps[0], min(steps, key=abs)) if steps else (0.0, 0.0)
             is_one_way = all(step > 0 for step in steps) or all(step < 0 for step in steps)
             is_plain = abs(first) >= _PLAIN_SECONDS or self._damaged() > self._damaged_before
-            is_clear = len(waiting) >= _PLAIN_FRAMES and (is_plain or ahead >= _SLIGHT_SECONDS)
+            is_clear = (is_plain and len(steps) >= _PLAIN_FRAMES) or (
+                len(waiting) >= _PLAIN_FRAMES and ahead >= _SLIGHT_SECONDS
+            )
             if not is_one_way or abs(least) <= _TOLERANCE_SECONDS:
                 missing = 0.0  # it trembled, and came back
             elif is_clear or (is_end and is_plain):
@@ -195,13 +199,18 @@ def clock_zero(container: Any) -> float | None:
     return 0.0 if container.format.name == "flac" and 0 < zero < _DAMAGED_SECONDS else zero
 
 
-def decoder_delay(stream: Any, first_pts: int | None, frame: Any, damaged: int) -> float:
+def decoder_delay(
+    stream: Any, first_pts: int | None, frame: Any, damaged: int, zero: float
+) -> float:
     """Seconds by which the first frame is later than the first packet, because the decoder of
-    Vorbis and Windows Media keeps what is in it for itself."""
+    Vorbis and Windows Media keeps what is in it for itself; 0 for a track that begins later than
+    the container, at zero: there the frame's own time counts."""
     if first_pts is None or frame.pts is None or damaged:
         return 0.0
     if stream.start_time is not None and first_pts < stream.start_time:
         return 0.0  # priming, of which the container tells
+    if float(first_pts * frame.time_base) - zero > _LATE_SECONDS:
+        return 0.0
     delay = float((frame.pts - first_pts) * frame.time_base)
     return delay if 0.0 < delay < _LONGEST_DELAY_SECONDS else 0.0
 

@@ -290,7 +290,8 @@ class PyAvReader(AudioReader):
         length, zero, first_pts = self._container.duration, self._zero, self._first_pts
         end = None
         if zero is not None and self._believes_edits:
-            zero += decoder_delay(self._stream, first_pts, self._first, self.damaged_packets)
+            damaged = self.damaged_packets
+            zero += decoder_delay(self._stream, first_pts, self._first, damaged, zero)
             end = track_end(self._container, self._stream, first_pts)
         return timed(
             itertools.chain([self._first], self._decoded),
@@ -320,9 +321,8 @@ class PyAvReader(AudioReader):
             yield from decoded_frames(
                 self._container, self._stream, on_damage, lost, on_packet, self._goes_on()
             )
-        except (av.InvalidDataError, IndexError):
-            # The container breaks off here; what came before was sound. (PyAV's IndexError: a
-            # damaged container declares another stream midway.)
+        except av.InvalidDataError:
+            # The container breaks off here; what came before was sound.
             self.damaged_packets += 1
 
     def _goes_on(self) -> Callable[[], bool]:
@@ -365,21 +365,10 @@ def decoded_frames(
 
     lost: in a container without a clock; frames get the time that those before them, and those that
     were lost, make together. on_packet: called for each before it is decoded. goes_on: whether to
-    read on where the container is damaged; errors of the container itself (FFmpegError, and
-    IndexError, PyAV's for one that declares another stream midway) are raised if not.
+    read on where the container is damaged; errors of the container itself (FFmpegError) are raised
+    if not.
     """
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, av.EOFError):
-            return
-        except av.InvalidDataError:
-            if not goes_on():
-                raise
-            on_damage()
-            packets = container.demux(stream)
-            continue
+    for packet in _packets(container, stream, on_damage, goes_on):
         on_packet(packet)
         missing = 0.0 if lost is None else lost.frames_before(packet)
         if missing is None:
@@ -402,6 +391,28 @@ def decoded_frames(
             on_damage()
             if lost is not None:
                 lost.clock.skip(1)
+
+
+def _packets(
+    container: Any, stream: Any, on_damage: Callable[[], None], goes_on: Callable[[], bool]
+) -> Iterator[Any]:
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, av.EOFError):
+            return
+        except IndexError:
+            # PyAV's, for a packet of a track that began behind the header, as pictures in FLV do.
+            packets = container.demux(stream)
+            continue
+        except av.InvalidDataError:
+            if not goes_on():
+                raise
+            on_damage()
+            packets = container.demux(stream)
+            continue
+        yield packet
 
 
 class OneShape:

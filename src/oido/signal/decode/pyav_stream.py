@@ -153,7 +153,8 @@ class Demuxer:
     def _timed(self) -> Iterator[Timed]:
         zero, first_pts = clock_zero(self._container), self._first_pts
         if zero is not None:
-            zero += decoder_delay(self._stream, first_pts, self._first, self.damaged_packets)
+            damaged = self.damaged_packets
+            zero += decoder_delay(self._stream, first_pts, self._first, damaged, zero)
         return timed(
             self._with_first(),
             zero,
@@ -170,13 +171,8 @@ class Demuxer:
     def _decode(self) -> Iterator[Any]:
         container, codec = self._container.format.name, self._stream.codec_context.name
         lost = LostBytes(codec) if container in CLOCKLESS else None
-        try:
-            source = _Impatient(self._container, self._timeout)
-            yield from decoded_frames(
-                source, self._stream, self._count_damage, lost, self._note_first
-            )
-        except IndexError as error:  # a damaged container declares another stream midway
-            raise ValueError("its container is damaged") from error
+        source = _Impatient(self._container, self._timeout)
+        yield from decoded_frames(source, self._stream, self._count_damage, lost, self._note_first)
 
     def _count_damage(self) -> None:
         self.damaged_packets += 1
