@@ -31,40 +31,51 @@ class AviIndex:
     def __init__(self, file: IO[bytes], number: int) -> None:
         self.clock = CountedClock(counts_all=True)
         before = file.tell()
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        self._bytes_before: list[int] = []
+        self._is_counted_in_bytes = False
         try:
             self._read(file, number)
         except (struct.error, ValueError, IndexError):
-            self._ends = np.zeros(0, np.int64)
+            pass  # it is heard as it comes
         finally:
             file.seek(before)
-        self._seen = self._packets = self._empty_until = 0
+        self._seen = self._packets = self._chunk = 0
+        self._is_under_way = False
 
     def frames_before(self, packet: Any) -> float:
         """Frames that were lost just before the one that this packet holds; a pause is given to
         the clock at once."""
-        if packet.pos is None or packet.pos < 0 or not len(self._ends):
+        place, chunk, ends = packet.pos, self._chunk, self._ends
+        if place is None or place < 0:
             return 0.0
-        # Packets tell where their bytes are, chunks where they end.
-        chunk = int(np.searchsorted(self._ends, packet.pos, side="right"))
-        if chunk >= len(self._ends):
+        following = chunk + self._is_under_way
+        if following < len(ends) and place == self._starts[following]:
+            # Nearly all of them: one packet is one chunk, and the next one the next.
+            size = packet.size
+            if place + size == ends[following] and self._seen == self._bytes_before[following]:
+                self._chunk, self._is_under_way = following, True
+                self._seen, self._packets = self._seen + size, self._packets + 1
+                return 0.0
+        empty = full = 0
+        while chunk < len(ends) and ends[chunk] <= place:
+            # Packets tell where their bytes are, chunks where they end.
+            is_empty = ends[chunk] == self._starts[chunk]
+            empty, full, chunk = empty + is_empty, full + (not is_empty), chunk + 1
+        if chunk == len(ends):
             return 0.0
-        empty = int(self._empty_before[chunk])
-        if empty > self._empty_until and not self._is_counted_in_bytes:
-            self.clock.skip(empty - self._empty_until)
-        self._empty_until = max(empty, self._empty_until)
-        begins = int(self._bytes_before[chunk]) + max(0, packet.pos - int(self._starts[chunk]))
+        self._chunk, self._is_under_way = chunk, True
+        if empty and not self._is_counted_in_bytes:
+            self.clock.skip(empty)
+        begins = self._bytes_before[chunk] + max(0, place - self._starts[chunk])
         mean = self._seen / self._packets if self._packets else packet.size
-        lost = begins - self._seen
-        self._packets += 1
+        lost, self._packets = begins - self._seen, self._packets + 1
+        self._seen = max(self._seen, begins) + packet.size
         if lost <= _LOST_BYTES * mean:
-            self._seen = max(self._seen, begins) + packet.size
             return 0.0
-        first = int(np.searchsorted(self._bytes_before, self._seen, side="left"))
-        self._seen = begins + packet.size
-        if self._is_counted_in_bytes:
-            return float(lost / mean)
-        full = np.count_nonzero(self._starts[first:chunk] < self._ends[first:chunk])
-        return float(full)
+        # The chunk that was read last is among those that were passed.
+        return lost / mean if self._is_counted_in_bytes else float(max(0, full - 1))
 
     def _read(self, file: IO[bytes], number: int) -> None:
         """The index of a file's first part (idx1), as far as it goes."""
@@ -92,13 +103,12 @@ class AviIndex:
         # Their places are counted from the list's name, or from the file's beginning.
         file.seek(movi + int(own["at"][0]))
         offset = movi if file.read(4) == name else 0
-        self._starts = own["at"].astype(np.int64) + offset + 8
+        starts = own["at"].astype(np.int64) + offset + 8
         sizes = own["size"].astype(np.int64)
-        self._ends = self._starts + sizes
-        if np.any(np.diff(self._starts) < 0) or self._ends[-1] > size:
+        if np.any(np.diff(starts) < 0) or starts[-1] + sizes[-1] > size:
             raise ValueError("its index is damaged")
-        self._bytes_before = np.cumsum(sizes) - sizes
-        self._empty_before = np.cumsum(sizes == 0) - (sizes == 0)
+        self._starts, self._ends = starts.tolist(), (starts + sizes).tolist()
+        self._bytes_before = (np.cumsum(sizes) - sizes).tolist()
         self._is_counted_in_bytes = struct.unpack_from("<I", strh, 44)[0] > 0
 
 

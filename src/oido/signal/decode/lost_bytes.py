@@ -124,7 +124,7 @@ class CountedClock:
     def __init__(self, *, counts_all: bool = False) -> None:
         self._counts_all, self._ahead = counts_all, 0.0
         self._tick = 0.0
-        self._rate = self._pts = self._samples = self._most = 0
+        self._rate = self._pts = self._samples = self._most = self._step = 0
         self._now: float | None = None  # known since the demuxer has counted wrongly
 
     def skip(self, frames: float) -> None:
@@ -136,26 +136,34 @@ class CountedClock:
 
     def count(self, frame: Any) -> None:
         """The next frame, which gets its right time."""
-        rate = frame.sample_rate
+        rate, pts, samples = frame.sample_rate, frame.pts, frame.samples
+        if pts is None:
+            return
+        is_counted = self._counts_all and self._now is None and samples == self._samples
+        if is_counted and pts - self._pts == self._step and rate == self._rate:
+            self._pts = pts  # nearly all of them
+            return
+        if self._counts_all and rate == self._rate and pts - self._pts != self._step:
+            self._now = self._end()  # the demuxer's count is no clock
         if rate != self._rate or self._now is not None:
             self._correct(frame)
-        if frame.pts is not None:
-            self._pts, self._samples = frame.pts, frame.samples
-            # The first one may be cut, because it begins with an encoder's priming.
-            self._most = max(self._most, self._samples)
+            pts = frame.pts
+        if samples != self._samples and self._counts_all:
+            self._step = round(samples / rate / self._tick)
+        self._pts, self._samples = pts, samples
+        # The first one may be cut, because it begins with an encoder's priming.
+        self._most = max(self._most, samples)
 
     def _correct(self, frame: Any) -> None:
-        if frame.pts is None:
-            return
+        length = frame.samples / frame.sample_rate
         if self._rate:
             self._now = self._end()
             frame.pts = round(self._now / self._tick)
-            self._now += frame.samples / frame.sample_rate
+            self._now += length
         self._rate, self._tick = frame.sample_rate, float(frame.time_base)
-        if self._counts_all and self._now is None:
-            length = frame.samples / frame.sample_rate
+        if self._ahead and self._counts_all:
             frame.pts += round(self._ahead * length / self._tick)
-            self._now = frame.pts * self._tick + length
+            self._ahead = 0.0
 
     def _end(self) -> float:
         """When the last frame ends."""
