@@ -37,7 +37,7 @@ quick: $(VENV)/.dev  ## the suite without its slow tests
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
 
 FUZZ_SECONDS ?= 600
-fuzz: $(VENV)/.dev   ## fuzz what reads strangers' bytes, FUZZ_SECONDS=600 for each of four targets
+fuzz: $(VENV)/.dev   ## fuzz what reads strangers' bytes, FUZZ_SECONDS=600 for each of six targets
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris || true
 	$(BIN)/python -m tests.fuzz.guided --seconds $(FUZZ_SECONDS)
 

@@ -4,7 +4,8 @@
 A name is looked for as it stands, then with the separators of Windows, in another Unicode form (as
 macOS writes names) and with other letter case, if only one file can be meant. Folders are walked
 past what other programs keep there: trash, versions, copies of what a system needs. Links are
-followed once. An address is what begins as one and is no file; its file system is fsspec's.
+followed once, and of hard links to one file the first counts. An address is what begins as one and
+is no file; its file system is fsspec's.
 """
 
 from __future__ import annotations
@@ -60,9 +61,9 @@ def below_passed_over(path: str, root: str = "") -> str | None:
 class Walk:
     """The files below a folder, in order of names, those of a folder before its folders.
 
-    files: paths, and the same without links. passed_over: folders (`is_passed_over`). repeated:
-    links to files and folders that are there by another path. unreadable: folders whose files
-    nobody knows.
+    files: paths, and the same without links (`file_identity`). passed_over: folders
+    (`is_passed_over`). repeated: links to files and folders that are there by another path.
+    unreadable: folders whose files nobody knows.
     """
 
     files: list[tuple[str, str]] = field(default_factory=list)
@@ -90,9 +91,11 @@ def walk(folder: str, accept: Callable[[str], bool] = lambda name: True) -> Walk
             walker.seen.add(target)
             walker.descend(link, target)
     found = walker.found
-    known = {real for _, real in found.files}
-    for path in sorted(walker.linked_files):
-        real = os.path.realpath(path)
+    found.files.sort(key=lambda file: _order(file[0]))
+    own, found.files = found.files, []
+    linked = ((path, os.path.realpath(path)) for path in sorted(walker.linked_files))
+    known: set[str] = set()
+    for path, real in (*own, *((path, file_identity(real)) for path, real in linked)):
         if real in known:
             found.repeated.append(path)
         else:
@@ -142,7 +145,22 @@ class _Walker:
         if entry.is_symlink():
             self.linked_files.append(entry.path)
         else:
-            self.found.files.append((entry.path, os.path.join(real, entry.name)))
+            real = os.path.join(real, entry.name)
+            self.found.files.append((entry.path, _identity(real, entry.stat)))
+
+
+def file_identity(real: str) -> str:
+    """What two paths without links have in common if they are one file: its path, or, where it has
+    several (hard links), the number that the disk gives it."""
+    return _identity(real, lambda: os.stat(real))
+
+
+def _identity(real: str, stat: Callable[[], os.stat_result]) -> str:
+    try:
+        known = stat()
+    except (OSError, ValueError):  # gone, or a zero byte inside
+        return real
+    return f"{known.st_dev}:{known.st_ino}" if known.st_nlink > 1 and known.st_ino else real
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -377,3 +377,18 @@ def test_any_name_that_exists_is_that_file_in_a_list(
         assert find_recordings([str(path)])[0].path == str(path)
     finally:
         path.unlink()
+
+
+@pytest.mark.skipif(not hasattr(os, "link"), reason="hard links")
+def test_one_recording_by_two_hard_links_is_heard_once_and_told(tree: Path) -> None:
+    os.link(tree / "b.wav", tree / "deep" / "copy.wav")
+    os.link(tree / "a.FLAC", tree / "named.flac")
+    said: list[str] = []
+    found = find_recordings([str(tree)], said.append)
+    assert [r.relative for r in found] == ["a.FLAC", "b.wav", str(Path("deep/er/c.mp3"))]
+    assert "2 paths lead to what is there by another, and count once" in said[0]
+    named = find_recordings([str(tree / "named.flac"), str(tree / "a.FLAC"), str(tree)])
+    assert [os.path.basename(r.path) for r in named] == ["named.flac", "b.wav", "c.mp3"]
+    (tree / "list.txt").write_text("deep/copy.wav\nb.wav\n", "utf-8")
+    listed = find_sources([str(tree / "list.txt")])
+    assert [os.path.basename(source.location) for source in listed] == ["copy.wav"]

@@ -7,12 +7,18 @@ python -m tests.fuzz.make_corpus
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from oido.models.model import Notes, Novelty
-from tests.fuzz import made_models
+from tests.fuzz import made_clocks, made_models
 from tests.signal.decode.encoding import by_av, by_soundfile
-from tests.signal.decode.wav_bytes import wav
+from tests.signal.decode.test_edits import edited
+from tests.signal.decode.test_wav_chunks import as_w64
+from tests.signal.decode.wav_bytes import chunk, fmt, riff, wav
 from tests.signal.sounds import noise
 
 CORPUS = Path(__file__).with_name("corpus")
@@ -48,6 +54,7 @@ def made() -> dict[str, dict[str, bytes]]:
         sounds[f"{container}-{subtype}"] = by_soundfile(samples, 16_000, container, subtype)
     for container, codec in (("adts", "aac"), ("mp3", "libmp3lame")):
         sounds[f"{container}-{codec}"] = by_av(samples, 16_000, container, codec)
+    sounds |= _kinds(samples)
     notes = Notes({"head0": "max"}, 80, 160, Novelty("head0", 0.2), {"clips": 3})
     options = {"allow": ["Dog", "Animal/"], "threshold": 0.2, "hop": None, "unknown": True}
     return {
@@ -72,6 +79,42 @@ def made() -> dict[str, dict[str, bytes]]:
             "query": b"level=clip&top=3&threshold=0.5&allow=Dog&allow=Cat&channel=each&rollup=true",
         },
         "decode": sounds,
+        "clock": {
+            "gaps": struct.pack("<hBhBhBhB", 0, 0, 0, 0, 3, 3, 0, 0),
+            "back-and-far": struct.pack("<hBhBhBhB", 50, 1, -70, 1, 300, 4, -300, 4),
+            "trembling": struct.pack("<hB", 3, 1) * 4 + struct.pack("<hB", -3, 1) * 4,
+        },
+        "texts": {
+            "list.csv": "\ufeffsep=;\r\nFile;Label\r\nC:\\a\\Überm.wav;Dog\r\n".encode(),
+            "utf-16.txt": "0,5\t1,25\tGoose é\r\n".encode("utf-16"),
+            "cp1252.csv": "path,start,end,label\nm\xfcll/e\u0301.wav,0:01,2.5,x\n".encode(
+                "cp1252", "ignore"
+            ),
+            "raven.txt": b"Selection\tBegin Time (s)\tEnd Time (s)\tSpecies\n1\t0.5\t1.5\tOwl\n",
+            "names": b"20231015_063000.WAV\n20221125_102500-0300.flac\n5D3A2B10.WAV\n",
+        },
+    }
+
+
+def _kinds(samples: NDArray[np.float32]) -> dict[str, bytes]:
+    """Clocks, sizes and edits of recordings: what has a reader of its own."""
+    mp3 = by_av(samples, 16_000, "mp3", "libmp3lame")
+    ogg = by_av(samples, 16_000, "ogg", "flac") + by_av(samples[:400], 8_000, "ogg", "flac")
+    edited_movie = edited(by_av(samples, 16_000, "mov", "pcm_s16le"), [(0.01, 0), (0.02, None)])
+    ds64 = chunk(b"ds64", bytes(28))
+    rf64 = riff(ds64, fmt(16_000, 1, "s16"), b"data\xff\xff\xff\xff" + bytes(400))
+    return {
+        "joined-mp3": mp3 + mp3,
+        "joined-tta": 2 * by_av(samples, 16_000, "tta", "tta"),
+        "chained-ogg": ogg,
+        "edited-mov": edited_movie,
+        "avi": by_av(samples, 16_000, "avi", "mp2"),
+        "wavpack": by_av(samples, 16_000, "wv", "wavpack"),
+        "clocks-mkv": made_clocks.matroska([0, 100, 700, 800, 300]),
+        "rf64": b"RF64\xff\xff\xff\xff" + rf64[8:],
+        "bext-w64": as_w64(chunk(b"bext", bytes(400))),
+        "behind-lines": b"HTTP/1.1 200 OK\r\n\r\n"
+        + by_soundfile(samples, 16_000, "FLAC", "PCM_16"),
     }
 
 

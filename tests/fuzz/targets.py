@@ -6,6 +6,7 @@ Each takes whatever a stranger may send, and knows by its first bytes what it co
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tempfile
 from collections.abc import Callable
@@ -15,8 +16,12 @@ from urllib.parse import parse_qsl
 import numpy as np
 
 from oido.batch.commit_log import HEADER, read_folder
+from oido.datasets.tables import listed_clips
+from oido.datasets.track_text import TrackError, parse_track
+from oido.dialects import decode_text, number, seconds, split_lines
 from oido.errors import OidoError
 from oido.heads import ScoreCalibration, parse_thresholds
+from oido.live.pipe import ContainerReader
 from oido.models.calibration_file import Calibration
 from oido.models.damage import refuse_damage
 from oido.models.model import Notes
@@ -24,10 +29,13 @@ from oido.models.networks.torch_file import read_state_dict
 from oido.models.tflite.editor import TfliteGraph
 from oido.models.tflite.metadata import read_metadata
 from oido.options import read_query
+from oido.paths import NameFinder
+from oido.results.name_time import read_name
 from oido.server.problems import Problem
 from oido.server.protocol import read_control, read_header
-from oido.signal.decode import open_audio
+from oido.signal.decode import AudioReader, open_audio
 from oido.signal.mixing import mono_blocks
+from tests.fuzz import made_clocks
 
 _SOUND_HEADER = b'{"archive_version": 1}'
 _MOST_SAMPLES = 2_000_000
@@ -103,4 +111,54 @@ def _samples(content: bytes) -> None:
                 return
 
 
-TARGETS = {f.__name__: f for f in (metadata, ledger, protocol, decode)}
+def clock(content: bytes) -> None:
+    """The times of the blocks of a container: whatever they are, all sound is there but what the
+    reader tells, and silence is what it tells."""
+    at = made_clocks.times(content)
+    if at:
+        film = made_clocks.matroska(at)
+        _timed(open_audio(film), len(at))
+        _timed(ContainerReader(io.BytesIO(film)), len(at))
+
+
+def _timed(reader: AudioReader, n_blocks: int) -> None:
+    n_samples = n_silent = 0
+    with reader:
+        for block in reader.blocks():
+            n_samples, n_silent = n_samples + len(block), n_silent + int((block == 0.0).sum())
+            if n_samples > _MOST_SAMPLES:
+                return
+        rate = reader.info.sample_rate_hz
+        gaps, overlap = reader.gaps_seconds * rate, reader.overlap_seconds * rate
+        sound = n_blocks * made_clocks.BLOCK_SAMPLES
+        if abs(n_silent - gaps) > 1 or n_samples - n_silent > sound:
+            raise ValueError(f"{n_silent} silent samples of {gaps} that were told")
+        if reader.info.name != "<stdin>" and abs(n_samples - sound - gaps + overlap) > 2 * n_blocks:
+            raise ValueError(f"{n_samples} samples of {sound} + {gaps} - {overlap}")
+
+
+def texts(content: bytes) -> None:
+    """A list, a table, a label track, or names of recordings, in any encoding."""
+    text = decode_text(content)
+    names = [line for line in split_lines(text) if line][:40]
+    for name in names:
+        read_name(name)
+        for read in (number, seconds):
+            with contextlib.suppress(ValueError):
+                read(name)
+    kept = set(names[::2])
+    finder = NameFinder(kept.__contains__, lambda folder: sorted(kept))
+    for name in names:
+        found = finder.find(name)
+        if found not in kept if found is not None or name in kept else False:
+            raise ValueError(f"{name!r} is found as {found!r}")
+    with tempfile.TemporaryDirectory() as folder:
+        for suffix in ("csv", "txt"):
+            path = Path(folder) / f"a.{suffix}"
+            path.write_bytes(content)
+            _tried(lambda path=str(path): listed_clips(path))
+            with contextlib.suppress(TrackError):
+                parse_track(str(path))
+
+
+TARGETS = {f.__name__: f for f in (metadata, ledger, protocol, decode, clock, texts)}

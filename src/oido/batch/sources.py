@@ -24,6 +24,7 @@ from oido.params import AUDIO_SUFFIXES
 from oido.paths import (
     NameFinder,
     below_passed_over,
+    file_identity,
     filesystem_of,
     is_address,
     passed_over_note,
@@ -135,11 +136,11 @@ class _Search:
     def _real(self, path: str) -> str:
         """The path without links; most recordings of a list share a folder."""
         if os.path.islink(path):
-            return os.path.realpath(path)
+            return file_identity(os.path.realpath(path))
         folder, name = os.path.split(path)
         if folder not in self._real_of:
             self._real_of[folder] = os.path.realpath(folder or os.curdir)
-        return os.path.normpath(os.path.join(self._real_of[folder], name))
+        return file_identity(os.path.normpath(os.path.join(self._real_of[folder], name)))
 
     def report(self, on_message: OnMessage | None) -> None:
         """What people should know, a sentence each."""

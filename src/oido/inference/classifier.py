@@ -186,7 +186,7 @@ class AudioClassifier:
         sample_rate: int,
         channels: int = 1,
         *,
-        hop: float | None = None,
+        hop: Hop = None,
         channel: Channel = "mix",
         thresholds: Mapping[str, float] | None = None,
         **options: Unpack[EventOptions],
@@ -218,7 +218,7 @@ class AudioClassifier:
         channels: int = 1,
         *,
         on_event: OnEvent | None = None,
-        hop: float | None = None,
+        hop: Hop = None,
         channel: Channel = "mix",
         thresholds: Mapping[str, float] | None = None,
         **options: Unpack[EventOptions],
@@ -245,7 +245,7 @@ class AudioClassifier:
     def _live_detector(self, windowing: Windowing, detection: Detection) -> EventDetector:
         return self.postprocessor.detector(windowing, self.model.image_samples, detection)
 
-    def _windows_every(self, hop: float | None) -> Windowing:
+    def _windows_every(self, hop: Hop) -> Windowing:
         """The classifier's own, or one with another hop in seconds."""
         return self.windowing if hop is None else Windowing.from_seconds(self.model.windows, hop)
 

@@ -7,12 +7,16 @@ import io
 import os
 import random
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from oido.live.pipe import ContainerReader
 from oido.signal.decode import open_audio
-from oido.signal.decode.chained import FilePart, ogg_links
+from oido.signal.decode.chained import FilePart, FileSpans, OggLinks, ogg_links
 from tests.signal.decode.encoding import by_av, by_soundfile
-from tests.signal.sounds import channel_sines, dominant_hz, read_all, sine
+from tests.signal.sounds import channel_sines, dominant_hz, read_all, sine, stack
 
 RATE = 48_000
 FIRST = sine(440.0, RATE, 3 * RATE + 777)[:, None]
@@ -100,3 +104,94 @@ def test_a_part_of_a_file_is_a_file():
     assert bytes(buffer) == whole[110:115]
     assert part.readable()
     assert part.seekable()
+
+
+@pytest.mark.parametrize("first", ["vorbis", "libopus", "flac"])
+@pytest.mark.parametrize("second", ["vorbis", "libopus", "flac"])
+@pytest.mark.parametrize(("rate", "channels"), [(48_000, 1), (48_000, 2), (24_000, 1)])
+def test_a_pipe_goes_on_with_links_of_any_codec_rate_and_channels(first, second, rate, channels):
+    other = np.repeat(sine(1_000.0, rate, 2 * rate)[:, None], channels, axis=1)
+    content = ogg(FIRST, RATE, first) + ogg(other, rate, second) + ogg(SECOND, RATE, first)
+    reader = ContainerReader(io.BytesIO(content))
+    decoded = stack(reader.blocks(), 1)
+    expected = read_all(open_audio(content))
+    assert reader.damaged_packets == 0
+    assert len(decoded) == pytest.approx(len(expected), abs=40)
+    for second_of, hz in ((1, 440.0), (4, 1_000.0), (6, 1_000.0)):
+        part = decoded[second_of * RATE : second_of * RATE + RATE // 2, 0]
+        assert dominant_hz(part, RATE) == pytest.approx(hz, abs=2.0)
+
+
+def test_a_link_on_a_pipe_that_is_rubbish_costs_itself_only():
+    good = [ogg(FIRST, RATE, "flac"), ogg(SECOND, RATE, "flac")]
+    bad = bytearray(ogg(SECOND, RATE, "vorbis"))
+    bad[28:58] = bytes(30)
+    reader = ContainerReader(io.BytesIO(good[0] + bytes(bad) + good[1]))
+    assert len(stack(reader.blocks(), 1)) == len(FIRST) + len(SECOND)
+    assert reader.damaged_packets == 1
+
+
+LINKS = [ogg(FIRST[:9_000], RATE, codec) for codec in ("vorbis", "libopus", "flac")]
+
+
+class Dripping:
+    """A pipe that brings so many bytes at a time."""
+
+    def __init__(self, content: bytes, sizes: list[int]) -> None:
+        self._content, self._sizes, self._n = io.BytesIO(content), sizes, 0
+
+    def read(self, size: int = -1) -> bytes:
+        self._n += 1
+        most = self._sizes[self._n % len(self._sizes)]
+        return self._content.read(most if size < 0 else min(size, most))
+
+
+def links_of(pipe: OggLinks, size: int) -> list[bytes]:
+    found = []
+    while True:
+        found.append(b"".join(iter(lambda: pipe.read(size), b"")))
+        if not pipe.advance():
+            return found
+
+
+@given(
+    sizes=st.lists(st.integers(1, 5_000), min_size=1, max_size=5),
+    size=st.integers(1, 9_000),
+    rubbish=st.sampled_from([b"", b"Ogg", b"\0" * 700, b"OggS"]),
+)
+@settings(max_examples=40, deadline=None)
+def test_links_of_a_pipe_are_found_however_its_bytes_come(sizes, size, rubbish):
+    content = LINKS[0] + rubbish + LINKS[1] + LINKS[2]
+    found = links_of(OggLinks(Dripping(content, sizes)), size)
+    assert b"".join(found) == content
+    if rubbish != b"OggS":
+        assert found == [LINKS[0] + rubbish, LINKS[1], LINKS[2]]
+
+
+@given(content=st.binary(max_size=500), size=st.integers(1, 99), is_ogg=st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_what_is_no_ogg_passes_as_it_is(content, size, is_ogg):
+    content = (b"OggS" if is_ogg else b"") + content
+    assert b"".join(links_of(OggLinks(Dripping(content, [7])), size)) == content
+
+
+def test_stretches_of_a_file_are_a_file():
+    whole = bytes(range(256)) * 4
+    file = FileSpans(io.BytesIO(whole), [(10, 20), (100, 400), (1_000, 1_024)])
+    expected = whole[10:20] + whole[100:400] + whole[1_000:]
+    assert file.read() == expected
+    assert (file.read(), file.tell(), file.seek(0, os.SEEK_END)) == (b"", 334, 334)
+    for at, size in ((0, 5), (5, 10), (9, 1), (10, 300), (309, 3), (330, 50), (400, 1)):
+        file.seek(at)
+        assert file.read(size) == expected[at : at + size]
+    file.seek(-4, os.SEEK_END)
+    buffer = bytearray(9)
+    assert file.readinto(buffer) == 4
+    assert file.readable()
+    assert file.seekable()
+    assert FileSpans(io.BytesIO(whole), []).read() == b""
+    headed = FileSpans(io.BytesIO(whole), [(5, 9), (20, 22)], head=b"head")
+    assert headed.read() == b"head" + whole[5:9] + whole[20:22]
+    headed.seek(2)
+    assert (headed.read(4), headed.tell()) == (b"ad" + whole[5:7], 6)
+    assert headed.seek(0, os.SEEK_END) == 10

@@ -8,6 +8,7 @@ from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,7 +19,8 @@ from oido.datasets.clip import Clip
 from oido.datasets.waveforms import clip_waveform, probe
 from oido.live.pipe import ContainerReader
 from oido.signal.decode import open_audio
-from oido.signal.decode.clock import timed
+from oido.signal.decode.clock import decoder_delay, timed
+from tests.fuzz import made_clocks
 from tests.signal.decode.clocks import click_at, film, with_clicks, zeroed
 from tests.signal.decode.encoding import by_av, by_soundfile
 from tests.signal.sounds import stack
@@ -171,6 +173,8 @@ def frames(times: list[float | None], samples: int = 1_000) -> list[Any]:
         ([0, 1, 2.02, 3, 4], [0, 0, 0, 0, 0]),  # it trembled
         ([0, 1, 2.02, 3.02, 4.02], [0, 0, 0.02, 0, 0]),
         ([0, None, None, 5, 6], [0, 0, 0, 2, 0]),
+        ([4, None, None, None], [4, 0, 0, 0]),  # the first one alone has a time
+        ([0, 1, 7, None, None], [0, 0, 5, 0, 0]),
         ([0, 1, 2, 3, 0, 1, 2], [0, 0, 0, 0, 0, 0, 0]),  # another recording begins
         ([0, 1, 90_000, 90_001], [0, 0, 0, 0]),
         ([0, 1, 7, 11, 12], [0, 0, 5, 3, 0]),
@@ -223,3 +227,93 @@ def test_generated_containers_keep_their_times(gap, at, late):
     reader, decoded = read(content)
     assert reader.gaps_seconds == pytest.approx(late + gap, abs=0.01)
     assert len(decoded) / 16_000 == pytest.approx(4.0 + late + gap, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("at", "gaps", "overlap"),
+    [
+        ([5_000, 5_100, 5_200, 5_300, 5_000, 5_100], 0.0, 0.2),  # only what is there
+        ([5_000, 5_100, 5_200, 5_300, 5_000, 5_100, 5_700, 5_800], 0.3, 0.2),  # back, and on
+        ([5_000, 5_100, 5_200, 5_300, 5_000, 5_100, 5_300, 5_400], 0.0, 0.3),
+        ([0, 100, 200, 300, 1_400, 1_500, 0, 100, 200], 1.0, 0.0),  # begins anew
+        ([0, 100, 500, 600, 700], 0.3, 0.0),
+    ],
+)
+@pytest.mark.parametrize("is_pipe", [False, True])
+def test_what_is_told_is_what_was_inserted_and_cut(at, gaps, overlap, is_pipe):
+    content = made_clocks.matroska(at)
+    reader = ContainerReader(io.BytesIO(content)) if is_pipe else open_audio(content)
+    decoded = stack(reader.blocks(), 1)
+    rate, n_sound = made_clocks.RATE_HZ, len(at) * made_clocks.BLOCK_SAMPLES
+    assert reader.gaps_seconds == pytest.approx(gaps, abs=0.001)
+    assert int((decoded == 0).sum()) == pytest.approx(gaps * rate, abs=2)
+    assert len(decoded) - n_sound == pytest.approx((gaps - overlap) * rate, abs=2)
+    if not is_pipe:
+        assert reader.overlap_seconds == pytest.approx(overlap, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "video"),
+    [
+        ("mpegts", "aac", "mpeg2video"),  # on a pipe, only its first frame has a time
+        ("matroska", "libopus", "mpeg4"),
+        ("nut", "flac", "mpeg4"),
+        ("flv", "aac", "flv"),
+    ],
+)
+def test_late_sound_on_a_pipe_stands_where_it_does_in_the_file(container, codec, video):
+    rate = 44_100 if container == "flv" else RATE
+    sound = with_clicks(4, rate)
+    content = film(sound, rate, container, codec, later=lambda _: 2.0, video=video)
+    _, whole = read(content)
+    assert click_at(whole, rate, 2.0, 3.0) == pytest.approx(2.5, abs=0.03)
+    reader = ContainerReader(io.BytesIO(content))
+    decoded = stack(reader.blocks(), 1)
+    assert reader.gaps_seconds == pytest.approx(2.0, abs=0.03)
+    assert click_at(decoded, rate, 4.0, 5.0) == pytest.approx(
+        click_at(whole, rate, 4.0, 5.0), abs=0.002
+    )
+
+
+@pytest.mark.parametrize("is_pipe", [False, True])
+def test_a_picture_that_begins_later_costs_no_sound(is_pipe):
+    """FLV declares no tracks: on a pipe, nobody knows of this one before it comes."""
+    rate, buffer = 44_100, io.BytesIO()
+    with av.open(buffer, "w", format="flv") as output:
+        picture, sound = output.add_stream("flv", rate=10), output.add_stream("aac", rate=rate)
+        picture.width, picture.height, picture.pix_fmt = 64, 48, "yuv420p"
+        sound.layout, sound.time_base = "mono", Fraction(1, rate)
+        samples = with_clicks(6, rate).astype(np.float32).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(samples, format="flt", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+        packets = [*sound.encode(frame), *sound.encode(None)]
+        for number in range(30):
+            image = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
+            image.pts = 30 + number
+            packets += picture.encode(image)
+        packets += picture.encode(None)
+        for packet in sorted(packets, key=lambda p: float(p.dts * p.time_base)):
+            output.mux(packet)
+    content = buffer.getvalue()
+    reader = ContainerReader(io.BytesIO(content)) if is_pipe else open_audio(content)
+    decoded = stack(reader.blocks(), 1)
+    assert len(decoded) / rate == pytest.approx(6.0, abs=0.06)
+    assert click_at(decoded, rate, 5.0, 6.0) == pytest.approx(5.5, abs=0.03)
+    assert reader.damaged_packets == 0
+
+
+@pytest.mark.parametrize(
+    ("first_pts", "pts", "start", "zero", "expected"),
+    [
+        (0, 43, 0, 0.0, 0.043),  # what the decoder keeps is no silence
+        (-3, 0, 0, 0.0, 0.0),  # priming that the container tells of
+        (4_957, 5_043, 4_957, 0.0, 0.0),  # a late track: the frame's own time counts
+        (0, 900, 0, 0.0, 0.0),  # too much to be kept
+    ],
+)
+def test_what_a_decoder_keeps_of_the_first_packet(first_pts, pts, start, zero, expected):
+    tick = Fraction(1, 1000)
+    frame = SimpleNamespace(pts=pts, time_base=tick)
+    stream = SimpleNamespace(start_time=start, time_base=tick)
+    assert decoder_delay(stream, first_pts, frame, 0, zero) == pytest.approx(expected)
+    assert decoder_delay(stream, first_pts, frame, 1, zero) == 0.0

@@ -4,14 +4,19 @@
 from __future__ import annotations
 
 import io
+import random
+from fractions import Fraction
 
+import av
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from oido.signal.decode import open_audio
 from oido.signal.decode.lost_bytes import adts_holes, mpeg_frame_bytes
-from tests.signal.decode.clocks import packets_of, with_clicks
+from tests.signal.decode.clocks import click_at, packets_of, with_clicks
 from tests.signal.decode.encoding import by_av
 from tests.signal.sounds import read_all
 
@@ -33,9 +38,9 @@ STARTS = starts()
 
 
 def test_a_whole_stream_has_no_holes():
-    assert adts_holes(io.BytesIO(ADTS)) == {}
+    assert adts_holes(io.BytesIO(ADTS)) == []
     tag = b"ID3\4\0\0\0\0\0\x14" + bytes(20)
-    assert adts_holes(io.BytesIO(tag + ADTS + tag + ADTS + b"TAG" + bytes(125))) == {}
+    assert adts_holes(io.BytesIO(tag + ADTS + tag + ADTS + b"TAG" + bytes(125))) == []
 
 
 @given(
@@ -50,13 +55,15 @@ def test_holes_are_found_where_they_are(holes, filling):
     for number, size in sorted(holes.items()):
         content += ADTS[before : STARTS[number]] + bytes([filling]) * size
         before = STARTS[number]
-    assert adts_holes(io.BytesIO(content + ADTS[before:])) == holes
+    found = adts_holes(io.BytesIO(content + ADTS[before:]))
+    assert {hole.frames: hole.lost for hole in found} == holes
+    assert all(content[h.begin : h.stop] == bytes([filling]) * h.lost for h in found)
 
 
 @given(content=st.binary(max_size=3_000))
 @settings(max_examples=200, deadline=None)
 def test_rubbish_ends(content):
-    assert sum(adts_holes(io.BytesIO(content)).values()) <= len(content)
+    assert sum(hole.lost for hole in adts_holes(io.BytesIO(content))) <= len(content)
 
 
 @pytest.mark.parametrize("filling", [b"\0", b"\x55"])
@@ -71,6 +78,60 @@ def test_bytes_of_a_constant_rate_are_frames(filling, frames):
     # What pads the last frame is cut by the number of frames, and some are missing.
     assert len(decoded) == pytest.approx(len(whole), abs=1_152)
     assert reader.gaps_seconds == pytest.approx(frames * 1_152 / RATE, abs=2 * 1_152 / RATE)
+
+
+def sound_of_any_rate() -> NDArray[np.float64]:
+    """f64[n, 1]: clicks over noise that a variable bit rate makes much of, and little."""
+    sound = with_clicks(24, RATE)
+    noise = np.random.default_rng(1).standard_normal(len(sound))[:, None]
+    return sound + noise * 0.03 * (np.arange(len(sound)) % (6 * RATE) < 3 * RATE)[:, None]
+
+
+def vbr(sound: NDArray[np.float64]) -> bytes:
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp3") as output:
+        stream = output.add_stream("libmp3lame", rate=RATE, options={"q": "4"})
+        stream.layout, stream.time_base = "mono", Fraction(1, RATE)
+        stream.codec_context.flags |= 2  # AV_CODEC_FLAG_QSCALE
+        stream.codec_context.global_quality = 4 * 118
+        frame = av.AudioFrame.from_ndarray(
+            sound.astype(np.float32).reshape(1, -1), format="flt", layout="mono"
+        )
+        frame.sample_rate, frame.pts, frame.time_base = RATE, 0, Fraction(1, RATE)
+        output.mux([*stream.encode(frame), *stream.encode(None)])
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("filling", ["zeros", "random"])
+@pytest.mark.parametrize("part", [(0.2, 0.3), (0.45, 0.55), (0.6, 0.8)])
+def test_a_variable_rate_that_tells_its_frames_loses_no_time(part, filling):
+    content = vbr(sound_of_any_rate())
+    sizes = {size for _, _, size in packets_of(content)}
+    assert len(sizes) > 3
+    start, stop = (round(share * len(content)) for share in part)
+    bad = bytes(stop - start) if filling == "zeros" else random.Random(1).randbytes(stop - start)
+    whole = read_all(open_audio(content))
+    reader = open_audio(content[:start] + bad + content[stop:])
+    decoded = read_all(reader)
+    assert reader.damaged_packets > 0
+    assert len(decoded) == pytest.approx(len(whole), abs=1_152)
+    for second in (0, 1, 22, 23):
+        expected = click_at(whole, RATE, second, second + 1)
+        assert click_at(decoded, RATE, second, second + 1) == pytest.approx(expected, abs=0.002)
+
+
+def test_two_holes_in_a_variable_rate_end_in_time():
+    """How much of the loss is whose is a guess by their bytes; the sum is known."""
+    content = vbr(sound_of_any_rate())
+    places = [round(share * len(content)) for share in (0.2, 0.25, 0.6, 0.68)]
+    a, b, c, d = places
+    whole = read_all(open_audio(content))
+    decoded = read_all(
+        open_audio(content[:a] + bytes(b - a) + content[b:c] + bytes(d - c) + content[d:])
+    )
+    assert len(decoded) == pytest.approx(len(whole), abs=1_152)
+    behind = slice(len(whole) - 2 * RATE, len(whole) - 1_152)
+    np.testing.assert_allclose(decoded[behind], whole[behind], atol=1e-3)
 
 
 def test_a_tag_between_joined_files_is_no_loss():

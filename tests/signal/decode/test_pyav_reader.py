@@ -132,3 +132,21 @@ def test_when_no_packet_can_be_decoded_it_is_damage_and_not_emptiness():
 def test_wrappers_without_sound(content):
     with pytest.raises(AudioError, match="tone: "):
         read(content)
+
+
+@pytest.mark.parametrize(
+    ("container", "codec"),
+    [("mp3", "libmp3lame"), ("adts", "aac"), ("mpegts", "aac"), ("ac3", "ac3"), ("mpegts", "mp2")],
+)
+def test_a_rate_that_changes_more_than_once_changes_nothing_that_is_heard(container, codec):
+    """A header of LAME's between the parts may have a third shape."""
+    shapes = [(48_000, 1, 440.0), (44_100, 2, 1_000.0), (32_000, 1, 600.0), (48_000, 1, 300.0)]
+    content = b""
+    for rate, channels, hz in shapes:
+        tone = np.repeat(sine(hz, rate, 2 * rate)[:, None], channels, axis=1)
+        content += by_av(tone, rate, container, codec)
+    decoded = read(content)
+    assert len(decoded) / 48_000 == pytest.approx(8.0, abs=0.3)
+    for number, (_, _, hz) in enumerate(shapes):
+        middle = decoded[round((2 * number + 0.6) * 48_000) :][:48_000, 0]
+        assert dominant_hz(middle, 48_000) == pytest.approx(hz, abs=2.0)

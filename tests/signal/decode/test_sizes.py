@@ -155,3 +155,51 @@ def test_headers_that_are_rubbish_end_the_search(content, magic):
     head = by_soundfile(SOUND[:10], RATE, magic, "PCM_16")[:40]
     for part in sound_bytes(io.BytesIO(head + content)):
         assert part.begin < part.end
+
+
+def unpadded(name: bytes, content: bytes) -> bytes:
+    return name + struct.pack("<I", len(content)) + content
+
+
+FORM = fmt(RATE, 1, "s16")
+ODD = {
+    "before": (unpadded(b"LIST", b"INFOx"), FORM, chunk(b"data", DATA)),
+    "between": (FORM, unpadded(b"junk", b"abc"), chunk(b"data", DATA)),
+    "twice": (unpadded(b"LIST", b"abc"), FORM, unpadded(b"LIST", b"abcde"), chunk(b"data", DATA)),
+}
+
+
+@pytest.mark.parametrize("chunks", ODD.values(), ids=ODD)
+def test_odd_chunks_without_the_byte_that_makes_them_even(chunks):
+    reader, decoded = heard(riff(*chunks))
+    np.testing.assert_array_equal(decoded, SOUND.astype(np.float32))
+    assert reader.info.frames == len(SOUND)
+
+
+def test_a_filling_byte_of_any_value_is_one():
+    odd = b"LIST" + struct.pack("<I", 5) + b"INFOx" + b"\xff"
+    np.testing.assert_array_equal(
+        heard(riff(odd, FORM, chunk(b"data", DATA)))[1], SOUND.astype(np.float32)
+    )
+
+
+def unfinished() -> dict[str, bytes]:
+    """Headers as recorders begin them, before they know how much it will be."""
+    ds64 = chunk(b"ds64", bytes(28))
+    rf64 = riff(ds64, FORM, b"data" + struct.pack("<I", 0xFFFFFFFF) + DATA)
+    big = np.frombuffer(DATA, "<i2").astype(">i2").tobytes()
+    comm = struct.pack(">hLh", 1, 0, 16) + struct.pack(">HQ", 0x400E, RATE << 48)
+    aiff = b"AIFF" + b"COMM" + struct.pack(">I", 18) + comm
+    aiff += b"SSND" + struct.pack(">I", 8) + bytes(8) + big
+    return {
+        "RF64": b"RF64" + struct.pack("<I", 0xFFFFFFFF) + rf64[8:],
+        "AU": b".snd" + struct.pack(">IIIII", 24, 0, 3, RATE, 1) + big,
+        "AIFF": b"FORM" + struct.pack(">I", 0) + aiff,
+    }
+
+
+@pytest.mark.parametrize("content", unfinished().values(), ids=unfinished())
+def test_a_size_of_nothing_is_a_placeholder(content):
+    reader, decoded = heard(content)
+    np.testing.assert_array_equal(decoded, SOUND.astype(np.float32))
+    assert reader.info.sample_rate_hz == RATE

@@ -12,7 +12,7 @@ import pytest
 
 from oido.errors import CorruptAudioError, EmptyAudioError, UnknownFormatError
 from oido.signal.decode import open_audio
-from oido.signal.decode.soundfile_reader import SoundFileReader
+from oido.signal.decode.soundfile_reader import SoundFileReader, _Watched
 from tests.signal.decode.encoding import by_soundfile
 from tests.signal.decode.wav_bytes import wav
 from tests.signal.sounds import channel_sines, noise, read_all
@@ -82,3 +82,12 @@ def test_no_samples_and_no_audio_are_different_errors():
         SoundFileReader(io.BytesIO(b"words " * 100), "tone")
     with pytest.raises(UnknownFormatError, match="tone: "):
         SoundFileReader("/no/such/file.wav", "tone")
+
+
+def test_a_damaged_header_that_seeks_before_the_file_prints_nothing(capfd):
+    """Python's errors inside libsndfile's callbacks would go to the terminal."""
+    file = _Watched(io.BytesIO(b"0123456789"))
+    assert file.seek(4) == 4
+    assert file.seek(-1) == 4
+    assert file.read(2) == b"45"
+    assert capfd.readouterr().err == ""

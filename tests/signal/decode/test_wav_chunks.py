@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from oido.signal.decode import open_audio
 from oido.signal.decode.wav_chunks import recorder_tags
+from tests.signal.decode.encoding import by_av, by_soundfile
 
 RATE_HZ = 8_000
 SOUND = np.arange(RATE_HZ, dtype="<i2").tobytes()
@@ -103,10 +104,69 @@ def test_of_rf64() -> None:
     assert recorder_tags(io.BytesIO(content)) == {"guano_timestamp": "2023-10-15T06:30:00-03:00"}
 
 
+W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
+SAID = {**ORIGINATION, "guano_timestamp": "2023-10-15T06:30:00-03:00"}
+
+
+def as_w64(chunks: bytes) -> bytes:
+    """Behind a W64 of libsndfile's, chunks as it writes them: names of 16 bytes, sizes of 8."""
+    content, at = by_soundfile(np.zeros((96, 1)), RATE_HZ, "W64", "PCM_16"), 0
+    content += bytes(-len(content) % 8)
+    while at < len(chunks):
+        name, size = chunks[at : at + 4], int.from_bytes(chunks[at + 4 : at + 8], "little")
+        body = chunks[at + 8 : at + 8 + size]
+        content += name + W64_TAIL + struct.pack("<Q", 24 + size) + body + bytes(-size % 8)
+        at += 8 + size + size % 2
+    return content[:16] + struct.pack("<Q", len(content)) + content[24:]
+
+
+def as_flac(chunks: bytes) -> bytes:
+    """As `flac --keep-foreign-metadata` keeps them: each in an application block, with its head."""
+    content, at = by_av(np.zeros((RATE_HZ, 1)), RATE_HZ, "flac", "flac"), 0
+    blocks = b""
+    while at < len(chunks):
+        size = 8 + int.from_bytes(chunks[at + 4 : at + 8], "little")
+        body = b"riff" + chunks[at : at + size]
+        blocks += b"\2" + len(body).to_bytes(3, "big") + body
+        at += size + size % 2
+    return content[:42] + blocks + content[42:]
+
+
+def as_mp3_wav(chunks: bytes) -> bytes:
+    """A codec that libsndfile's library for it would print about."""
+    content = by_av(np.zeros((RATE_HZ * 2, 1)), 32_000, "wav", "libmp3lame")
+    return content + chunks
+
+
+def as_g726(chunks: bytes) -> bytes:
+    """A codec that libsndfile refuses."""
+    return by_av(np.zeros((RATE_HZ, 1)), RATE_HZ, "wav", "g726") + chunks
+
+
+@pytest.mark.parametrize("write", [as_w64, as_flac, as_mp3_wav, as_g726])
+def test_every_reader_gives_them(write) -> None:
+    content = write(bext(b"2023-10-15", b"06:30:00") + chunk(b"guan", GUANO))
+    with open_audio(content) as reader:
+        half = next(blocks := reader.blocks())
+        tags = reader.tags()
+        assert tags.items() >= SAID.items()
+        n = len(half) + sum(map(len, blocks))
+    with open_audio(write(b"")) as plain:
+        assert n == sum(map(len, plain.blocks()))
+        assert not SAID.keys() & plain.tags().keys()
+
+
+def test_a_chunk_of_odd_size_without_its_filling_byte() -> None:
+    odd = b"JUNK" + struct.pack("<I", 3) + b"odd"
+    assert recorder_tags(io.BytesIO(wav(odd + bext(b"2023-10-15", b"06:30:00")))) == ORIGINATION
+
+
 @given(st.binary(max_size=80), st.integers(0, 60))
 def test_any_bytes_are_survived(noise: bytes, cut: int) -> None:
     whole = wav(bext(b"2023-10-15", b"06:30:00"), wamd(noise))
-    for content in (noise, whole[:cut] + noise + whole[cut:], b"RIFF0000WAVE" + noise):
+    w64 = b"riff" + bytes(20) + b"wave" + bytes(12)
+    starts = (b"RIFF0000WAVE", b"fLaC", b"fLaC\2\0\0\x50riffbext", w64, w64 + b"guan" + bytes(12))
+    for content in (noise, whole[:cut] + noise + whole[cut:], *(start + noise for start in starts)):
         assert recorder_tags(io.BytesIO(content)).keys() <= {
             "origination_date",
             "origination_time",

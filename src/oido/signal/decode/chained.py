@@ -7,10 +7,11 @@ the rate and the channels of the first.
 
 from __future__ import annotations
 
+import bisect
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -26,10 +27,12 @@ _BEGINS = 2  # the bit of an Ogg page's flags that says that a stream begins wit
 
 
 class FilePart(io.RawIOBase):
-    """The bytes from ``start`` to ``stop`` of a seekable file, as a file of their own."""
+    """The bytes from ``start`` to ``stop`` of a seekable file, as a file of their own; owns: closes
+    it, too."""
 
-    def __init__(self, file: IO[bytes], start: int, stop: int) -> None:
+    def __init__(self, file: IO[bytes], start: int, stop: int, *, owns: bool = False) -> None:
         super().__init__()
+        self._owns = owns
         self._file, self._start, self._size, self._at = file, start, max(0, stop - start), 0
 
     def readable(self) -> bool:
@@ -57,6 +60,80 @@ class FilePart(io.RawIOBase):
         content = self._file.read(left if size is None or size < 0 else min(size, left))
         self._at += len(content)
         return content
+
+    def close(self) -> None:
+        """Also called when nobody holds it any more."""
+        if self._owns:
+            self._file.close()
+        super().close()
+
+    def readinto(self, buffer: object) -> int:
+        """As `read`."""
+        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+        content = self.read(len(view))
+        view[: len(content)] = content
+        return len(content)
+
+
+class FileSpans(io.RawIOBase):
+    """Some stretches of a seekable file, as a file of their own. head: other bytes before them.
+    owns: closes the file, too."""
+
+    def __init__(
+        self,
+        file: IO[bytes],
+        spans: Sequence[tuple[int, int]],
+        *,
+        head: bytes = b"",
+        owns: bool = False,
+    ) -> None:
+        super().__init__()
+        self._head = head
+        self._file, self._spans, self._at, self._owns = file, spans, 0, owns
+        self._ends: list[int] = []  # of the spans, counted in this file
+        for start, stop in spans:
+            self._ends.append((self._ends[-1] if self._ends else len(head)) + stop - start)
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """As every file does."""
+        end = self._ends[-1] if self._ends else len(self._head)
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: end}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def tell(self) -> int:
+        """Counted without what is left out."""
+        return self._at
+
+    def read(self, size: int | None = -1) -> bytes:
+        """At most ``size`` bytes; none at the end."""
+        left = 1 << 62 if size is None or size < 0 else size
+        content = self._head[self._at : self._at + left]
+        left, self._at = left - len(content), self._at + len(content)
+        number = bisect.bisect_right(self._ends, self._at)
+        while left > 0 and number < len(self._spans):
+            rest = self._ends[number] - self._at
+            self._file.seek(self._spans[number][1] - rest)
+            piece = self._file.read(min(rest, left))
+            if not piece:
+                break
+            content, left, self._at = content + piece, left - len(piece), self._at + len(piece)
+            number += len(piece) == rest
+        return content
+
+    def close(self) -> None:
+        """Also called when nobody holds it any more."""
+        if self._owns:
+            self._file.close()
+        super().close()
 
     def readinto(self, buffer: object) -> int:
         """As `read`."""
@@ -151,6 +228,77 @@ def _with_channels(block: F32, channels: int) -> F32:
         return block
     mean = block.mean(axis=1, dtype=np.float32, keepdims=True)
     return np.ascontiguousarray(np.repeat(mean, channels, axis=1))
+
+
+class OggLinks:
+    """A pipe that ends where a recording of a chained Ogg stream ends; `advance` goes to the next.
+
+    What is no Ogg passes as it is.
+    """
+
+    def __init__(self, pipe: Any) -> None:
+        self._read, self._waiting, self._ready = pipe.read, b"", b""
+        self._left = 0  # bytes of the page that have not passed
+        self._was_beginning, self._is_at_link = True, False
+        self._is_ogg: bool | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        """What is there, up to ``size`` bytes; none at the end of a recording."""
+        while not self._ready and not self._is_at_link:
+            content = self._read(size if size > 0 else _TAIL_BYTES)
+            self._pass(content)
+            if not content:
+                break
+        found = self._ready if size < 0 else self._ready[:size]
+        self._ready = self._ready[len(found) :]
+        return found
+
+    def advance(self) -> bool:
+        """Whether another recording follows; then what is read is of that one."""
+        while self.read(_TAIL_BYTES):
+            continue  # what its decoder did not want
+        if not self._is_at_link:
+            return False
+        self._is_at_link, self._was_beginning = False, True
+        self._pass(b"", goes_on=True)
+        return True
+
+    def _pass(self, content: bytes, *, goes_on: bool = False) -> None:
+        """Let through what belongs to this recording."""
+        waiting = self._waiting + content
+        if self._is_ogg is None and (len(waiting) >= 4 or not content):
+            self._is_ogg = waiting.startswith(b"OggS")
+        at, is_end = 0, not content and not goes_on
+        while at < len(waiting) and self._is_ogg is not None:
+            if not self._is_ogg or is_end:
+                at = len(waiting)
+            elif self._left:
+                step = min(self._left, len(waiting) - at)
+                at, self._left = at + step, self._left - step
+            elif not waiting.startswith(b"OggS"[: len(waiting) - at], at):
+                found = waiting.find(b"OggS", at)  # rubbish
+                at = found if found >= 0 else max(at, len(waiting) - 3)
+                if found < 0:
+                    break
+            else:
+                n_page = _page_bytes(waiting, at)
+                if not n_page:
+                    break  # its header is not all there
+                is_beginning = bool(waiting[at + 5] & _BEGINS)
+                if is_beginning and not self._was_beginning:
+                    self._is_at_link = True
+                    break
+                self._was_beginning, self._left = is_beginning, n_page
+        self._ready, self._waiting = self._ready + waiting[:at], waiting[at:]
+
+
+def _page_bytes(content: bytes, at: int) -> int:
+    """The bytes of the page that begins here; 0 if its header is not all there."""
+    if len(content) - at < _PAGE_HEADER_BYTES:
+        return 0
+    n_head = _PAGE_HEADER_BYTES + content[at + 26]
+    lengths = content[at + _PAGE_HEADER_BYTES : at + n_head]
+    return n_head + sum(lengths) if len(content) - at >= n_head else 0
 
 
 def ogg_links(file: IO[bytes]) -> list[tuple[int, int]]:

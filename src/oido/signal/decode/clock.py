@@ -7,9 +7,12 @@ could not be decoded shift nothing behind them. One rule for files, pipes and ad
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+
+import av
 
 _TOLERANCE_SECONDS = 0.005
 """Clocks of containers count in milliseconds, or in 1/90 of one, and are rounded."""
@@ -26,6 +29,11 @@ _MOST_OVERLAP_SECONDS = 30.0
 _RESTART_SECONDS = 1.0
 _MOST_PADDED_FRAMES = 2
 _ROUNDED_SECONDS = 0.002
+
+EARLIEST_SECONDS = 0.005
+_LONGEST_DELAY_SECONDS = 0.3
+_LATE_SECONDS = 0.1
+_DAMAGED_SECONDS = 10.0
 
 
 Timed = tuple[Any, float, float]
@@ -138,12 +146,15 @@ class _Clock:
         while waiting:
             steps, ahead = [], 0.0
             for frame in waiting:
-                steps.append(self._step(frame, ahead))
+                if frame.pts is not None:  # one without a time says neither yes nor no
+                    steps.append(self._step(frame, ahead))
                 ahead += frame.samples / frame.sample_rate
-            first, least = steps[0], min(steps, key=abs)
+            first, least = (steps[0], min(steps, key=abs)) if steps else (0.0, 0.0)
             is_one_way = all(step > 0 for step in steps) or all(step < 0 for step in steps)
             is_plain = abs(first) >= _PLAIN_SECONDS or self._damaged() > self._damaged_before
-            is_clear = len(waiting) >= _PLAIN_FRAMES and (is_plain or ahead >= _SLIGHT_SECONDS)
+            is_clear = (is_plain and len(steps) >= _PLAIN_FRAMES) or (
+                len(waiting) >= _PLAIN_FRAMES and ahead >= _SLIGHT_SECONDS
+            )
             if not is_one_way or abs(least) <= _TOLERANCE_SECONDS:
                 missing = 0.0  # it trembled, and came back
             elif is_clear or (is_end and is_plain):
@@ -176,3 +187,45 @@ class _Clock:
             return step
         self.expected = now
         return 0.0
+
+
+def clock_zero(container: Any) -> float | None:
+    """The container's time at which its recording begins, by the earliest of its tracks; None
+    without a clock."""
+    if container.start_time is None:
+        return None
+    zero = float(container.start_time) / av.time_base
+    # Its first frames were damaged; a piece cut out of a long one begins much later.
+    return 0.0 if container.format.name == "flac" and 0 < zero < _DAMAGED_SECONDS else zero
+
+
+def decoder_delay(
+    stream: Any, first_pts: int | None, frame: Any, damaged: int, zero: float
+) -> float:
+    """Seconds by which the first frame is later than the first packet, because the decoder of
+    Vorbis and Windows Media keeps what is in it for itself; 0 for a track that begins later than
+    the container, at zero: there the frame's own time counts."""
+    if first_pts is None or frame.pts is None or damaged:
+        return 0.0
+    if stream.start_time is not None and first_pts < stream.start_time:
+        return 0.0  # priming, of which the container tells
+    if float(first_pts * frame.time_base) - zero > _LATE_SECONDS:
+        return 0.0
+    delay = float((frame.pts - first_pts) * frame.time_base)
+    return delay if 0.0 < delay < _LONGEST_DELAY_SECONDS else 0.0
+
+
+def track_end(container: Any, stream: Any, first_pts: int | None) -> float | None:
+    """The container's time at which a track ends, where that is exact: of MP4 and QuickTime files
+    that tell of their priming, too, which comes before the start. first_pts: of the first packet.
+    """
+    if "mp4" not in container.format.name or not stream.duration or stream.start_time is None:
+        return None
+    if first_pts is None or first_pts >= stream.start_time:
+        return None
+    start = float(stream.start_time * stream.time_base)
+    apples = str(container.metadata.get("iTunSMPB", "")).split()
+    if len(apples) > 3 and stream.sample_rate:
+        with contextlib.suppress(ValueError):
+            return start + int(apples[3], 16) / int(stream.sample_rate)
+    return start + float(stream.duration * stream.time_base)

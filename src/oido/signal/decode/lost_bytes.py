@@ -2,12 +2,14 @@
 """Streams of frames without a clock (MP3, ADTS, AC-3…): bytes that are no frames are lost time.
 
 Their decoders step over what they do not know, and count on as if nothing had been there. How long
-it was follows from its bytes: exactly at a constant bit rate, about right at a variable one.
+it was follows from its bytes: exactly at a constant bit rate, or where an MP3 tells how many frames
+it had; about right at a variable rate.
 """
 
 from __future__ import annotations
 
-from typing import IO, Any
+from collections.abc import Callable
+from typing import IO, Any, NamedTuple
 
 _LARGEST_FRAMES = {"ac3": 3840, "eac3": 4096, "aac_latm": 8194, "dca": 16384}
 _MPEG = {"mp3", "mp3float", "mp2", "mp2float", "mp1", "mp1float"}
@@ -30,33 +32,81 @@ _READ_BYTES = 1 << 20
 _ADTS_HEADER_BYTES = 7
 
 
+class Hole(NamedTuple):
+    """Bytes of a file that are no frames, from begin to stop; lost: without the tags among them.
+    frames: how many stand before."""
+
+    frames: int
+    begin: int
+    stop: int
+    lost: int
+
+
 class LostBytes:
     """How many frames the bytes that are no frames were, packet by packet of one track.
 
-    codec: in FFmpeg's word. holes: of ADTS (`adts_holes`), whose demuxer drops them itself. clock:
-    what time the frames get.
+    codec: in FFmpeg's word. holes: of ADTS (`adts_holes`), whose demuxer drops them itself. file:
+    an MP3, which is searched for its holes once some bytes are lost. clock: what time the frames
+    get.
     """
 
-    def __init__(self, codec: str, holes: dict[int, int] | None = None) -> None:
+    def __init__(
+        self, codec: str, holes: list[Hole] | None = None, file: IO[bytes] | None = None
+    ) -> None:
         self.clock = CountedClock()
+        self._dropped = {hole.frames: hole.lost for hole in holes or ()}
+        self._file = file
+        self._holes: list[Hole] | None = None
+        self._n_lost: int | None = None  # frames in all that are left of the holes
         self._is_mpeg, self._largest = codec in _MPEG, _LARGEST_FRAMES.get(codec, 1 << 30)
-        self._holes, self._n, self._bytes = holes or {}, 0, 0
+        self._n = self._bytes = self._waiting = 0
 
-    def frames_before(self, packet: Any) -> int:
-        """Frames that were lost just before the one that this packet holds."""
+    def frames_before(self, packet: Any) -> int | None:
+        """Frames that were lost just before the one that this packet holds; None: it holds none."""
+        if self._holes is not None:
+            return self._by_place(packet, self._holes)
         size, n = packet.size, self._n
         self._n = n + 1
-        is_plain = 2 * size * n <= 3 * self._bytes and n not in self._holes
+        is_plain = 2 * size * n <= 3 * self._bytes and n not in self._dropped
         if is_plain or n < 2:
             # The first packet may be the encoder's own, and no sound.
             self._bytes = self._bytes + size if n > 1 else 2 * size
             return 0
-        lost, mean = self._holes.pop(n, 0), self._bytes / n
+        lost, mean = self._dropped.pop(n, 0), self._bytes / n
         if self._is_too_large(packet):
             # One of them holds the frame itself.
             lost, size = 0 if holds_tag(packet) else int(size - mean), round(mean)
         self._bytes += size
+        if lost and self._file is not None:
+            found, self._file = _mp3_holes(self._file), None
+            if found is not None:
+                self._holes, self._n_lost = found
+                return self._by_place(packet, self._holes)
         return round(lost / mean)
+
+    def _by_place(self, packet: Any, holes: list[Hole]) -> int | None:
+        if packet.pos is None or not packet.size:
+            return 0  # there are no more
+        stop = packet.pos + packet.size
+        while holes and stop > holes[0].stop:
+            self._waiting += self._frames_of(holes.pop(0), is_last=not holes)
+        if holes and stop > holes[0].begin:
+            # Its decoder would take rubbish for sound; a frame whose end is gone is lost, too.
+            self._waiting += packet.pos < holes[0].begin
+            return None
+        frames, self._waiting = self._waiting, 0
+        if not frames:
+            self._n, self._bytes = self._n + 1, self._bytes + packet.size
+        return frames
+
+    def _frames_of(self, hole: Hole, *, is_last: bool) -> int:
+        if self._n_lost is not None and is_last:
+            return self._n_lost
+        frames = round(hole.lost * self._n / self._bytes) if self._bytes else 0
+        if self._n_lost is not None:
+            frames = min(frames, self._n_lost)
+            self._n_lost -= frames
+        return frames
 
     def _is_too_large(self, packet: Any) -> bool:
         if not self._is_mpeg:
@@ -67,37 +117,53 @@ class LostBytes:
 class CountedClock:
     """The time of frames in a container without a clock: those before, and those that were lost.
 
-    Demuxers count, too, but know of no loss, and of no change of the rate.
+    Demuxers count, too, but know of no loss, and of no change of the rate. counts_all: their count
+    is believed for the first frame only.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, counts_all: bool = False) -> None:
+        self._counts_all, self._ahead = counts_all, 0.0
         self._tick = 0.0
-        self._rate = self._pts = self._samples = self._most = 0
+        self._rate = self._pts = self._samples = self._most = self._step = 0
         self._now: float | None = None  # known since the demuxer has counted wrongly
 
-    def skip(self, frames: int) -> None:
+    def skip(self, frames: float) -> None:
         """So many were lost here."""
         if self._tick:
             self._now = self._end() + frames * self._most / self._rate
+        else:
+            self._ahead += frames
 
     def count(self, frame: Any) -> None:
         """The next frame, which gets its right time."""
-        rate = frame.sample_rate
+        rate, pts, samples = frame.sample_rate, frame.pts, frame.samples
+        if pts is None:
+            return
+        is_counted = self._counts_all and self._now is None and samples == self._samples
+        if is_counted and pts - self._pts == self._step and rate == self._rate:
+            self._pts = pts  # nearly all of them
+            return
+        if self._counts_all and rate == self._rate and pts - self._pts != self._step:
+            self._now = self._end()  # the demuxer's count is no clock
         if rate != self._rate or self._now is not None:
             self._correct(frame)
-        if frame.pts is not None:
-            self._pts, self._samples = frame.pts, frame.samples
-            # The first one may be cut, because it begins with an encoder's priming.
-            self._most = max(self._most, self._samples)
+            pts = frame.pts
+        if samples != self._samples and self._counts_all:
+            self._step = round(samples / rate / self._tick)
+        self._pts, self._samples = pts, samples
+        # The first one may be cut, because it begins with an encoder's priming.
+        self._most = max(self._most, samples)
 
     def _correct(self, frame: Any) -> None:
-        if frame.pts is None:
-            return
+        length = frame.samples / frame.sample_rate
         if self._rate:
             self._now = self._end()
             frame.pts = round(self._now / self._tick)
-            self._now += frame.samples / frame.sample_rate
+            self._now += length
         self._rate, self._tick = frame.sample_rate, float(frame.time_base)
+        if self._ahead and self._counts_all:
+            frame.pts += round(self._ahead * length / self._tick)
+            self._ahead = 0.0
 
     def _end(self) -> float:
         """When the last frame ends."""
@@ -121,23 +187,38 @@ def mpeg_frame_bytes(header: bytes) -> int:
     return (72 if layer == 1 and version != 3 else 144) * bits // hz + padding
 
 
+def xing_at(frame: bytes) -> int:
+    """Where in a frame of MPEG audio the header of a whole file stands; 0: there is none."""
+    if not mpeg_frame_bytes(frame) or len(frame) < 60:
+        return 0
+    is_first, is_mono = frame[1] >> 3 & 3 == 3, frame[3] >> 6 == 3
+    at = 4 + ((17 if is_mono else 32) if is_first else (9 if is_mono else 17))
+    return at if frame[at : at + 4] in (b"Xing", b"Info") else 0
+
+
 def holds_tag(packet: Any) -> bool:
     """Whether a packet is, or holds, what an encoder or a player wrote between the frames."""
     content = bytes(packet)
     return any(tag in content for tag in _TAGS)
 
 
-def adts_holes(file: IO[bytes]) -> dict[int, int]:
-    """Where an ADTS stream is broken: frame number → bytes that are no frame before it.
+def adts_holes(file: IO[bytes]) -> list[Hole]:
+    """Where an ADTS stream is broken; what stands before its first frame is no hole.
 
     Tags at its beginning, between and behind its frames are none. The file is read from where it
     stands.
     """
-    holes: dict[int, int] = {}
-    content, at, n_frames, lost = b"", 0, 0, 0
+    return _holes(file, _adts_length)[0]
+
+
+def _holes(file: IO[bytes], frame_bytes: Callable[[bytes, int], int]) -> tuple[list[Hole], int]:
+    """As `adts_holes`, and the number of frames. frame_bytes: of one that begins there, or 0."""
+    holes: list[Hole] = []
+    content, at, n_frames, lost, begin = b"", 0, 0, 0, 0
+    base = file.tell()
     while True:
         while at + _ADTS_HEADER_BYTES <= len(content):
-            length = _adts_length(content, at)
+            length = frame_bytes(content, at)
             if length and not lost:
                 at += length
                 n_frames += 1
@@ -147,8 +228,10 @@ def adts_holes(file: IO[bytes]) -> dict[int, int]:
                 following = at + length
                 if following + _ADTS_HEADER_BYTES > len(content) and len(content) - at < 1 << 14:
                     break
-                if following >= len(content) or _adts_length(content, following):
-                    holes[n_frames], lost = lost, 0
+                if following >= len(content) or frame_bytes(content, following):
+                    if n_frames:
+                        holes.append(Hole(n_frames, begin, base + at, lost))
+                    lost = 0
                     continue
             tag = _tag_length(content, at)
             if tag:
@@ -156,11 +239,43 @@ def adts_holes(file: IO[bytes]) -> dict[int, int]:
                 continue
             found = content.find(b"\xff", at + 1)
             step = (len(content) if found < 0 else found) - at
+            begin = begin if lost else base + at
             lost, at = lost + step, at + step
         more = file.read(_READ_BYTES)
         if not more:
-            return holes
-        content, at = content[at:] + more, max(0, at - len(content))
+            return holes, n_frames
+        kept = min(at, len(content))
+        base, at = base + kept, at - kept
+        content = content[kept:] + more
+
+
+def _mp3_holes(file: IO[bytes]) -> tuple[list[Hole], int | None] | None:
+    """The holes of an MP3, and how many frames are missing in all, if it tells how many there were;
+    None: it has none. The file is left where it was."""
+    before = file.tell()
+    try:
+        file.seek(0)
+        head = file.read(10)
+        start = _tag_length(head, 0) if head.startswith(b"ID3") else 0
+        file.seek(start)
+        head = file.read(64)
+        n_all, tag = None, xing_at(head)
+        if tag:
+            start += mpeg_frame_bytes(head)
+        if tag and head[tag + 7] & 1:
+            n_all = int.from_bytes(head[tag + 8 : tag + 12], "big")
+        file.seek(start)
+
+        def frame_bytes(content: bytes, at: int) -> int:
+            # Of the same version, layer and rate: rubbish looks like others.
+            is_alike = content[at + 1] == head[1] and not (content[at + 2] ^ head[2]) & 0x0C
+            return mpeg_frame_bytes(content[at : at + 4]) if is_alike else 0
+
+        holes, n_frames = _holes(file, frame_bytes) if mpeg_frame_bytes(head) else ([], 0)
+        n_lost = None if n_all is None or n_all < n_frames else n_all - n_frames
+        return (holes, n_lost) if holes else None
+    finally:
+        file.seek(before)
 
 
 def _adts_length(content: bytes, at: int) -> int:

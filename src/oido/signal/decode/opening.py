@@ -22,7 +22,9 @@ from oido.errors import (
     UnknownFormatError,
 )
 from oido.paths import ADDRESS, is_address
-from oido.signal.decode.chained import ChainedReader, FilePart, ogg_links
+from oido.signal.decode.chained import ChainedReader, FilePart, FileSpans, ogg_links
+from oido.signal.decode.edits import EditedReader, inner_edits
+from oido.signal.decode.parts import beginning, recordings
 from oido.signal.decode.readers import (
     ArrayReader,
     AudioReader,
@@ -33,13 +35,17 @@ from oido.signal.decode.readers import (
     is_chunks,
     source_name,
 )
-from oido.signal.decode.sizes import SoundBytes, sound_bytes
+from oido.signal.decode.sizes import SoundBytes, sound_bytes, whole_header
+from oido.signal.decode.wavpack import sound_blocks
 
 _Opener = Callable[[str | IO[bytes], str], AudioReader]
 
 _SPOOL_BYTES = 64 << 20
-_HEAD_BYTES = 16
+_HEAD_BYTES = 24
 _LOOK_BYTES = 4096
+_MP4_BOXES = (b"ftyp", b"mdat", b"moov", b"wide", b"free", b"skip")
+_W64 = b"riff"
+_MP3_IN_WAV = b"\x55\0"
 _WITH_SIZES = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"caff", b".snd", b"dns.", b"riff")
 
 
@@ -133,6 +139,8 @@ def _decoders(head: bytes) -> tuple[_Opener, ...]:
     of video. For MP3 there is no second try: libsndfile's library for it writes to the terminal.
     """
     if head.startswith(_WITH_SIZES):
+        if head[8:16] == b"WAVEfmt " and head[20:22] == _MP3_IN_WAV:
+            return (_pyav,)
         return _soundfile, _pyav
     if head.startswith(b"ID3") or (head[0] == 0xFF and len(head) > 1 and head[1] >= 0xE0):
         return (_pyav,)
@@ -140,10 +148,10 @@ def _decoders(head: bytes) -> tuple[_Opener, ...]:
 
 
 # Both libraries are slow to load, and most recordings need one of them.
-def _pyav(source: str | IO[bytes], name: str) -> AudioReader:
+def _pyav(source: str | IO[bytes], name: str, **believes: bool) -> AudioReader:
     from oido.signal.decode.pyav_reader import PyAvReader
 
-    return PyAvReader(source, name)
+    return PyAvReader(source, name, **believes)
 
 
 def _soundfile(source: str | IO[bytes], name: str) -> AudioReader:
@@ -156,15 +164,38 @@ def _try_decoders(head: bytes, name: str, source: Callable[[], str | IO[bytes]])
     if not head:
         raise EmptyAudioError(f"{name}: is empty (0 bytes)")
     with _opened(source()) as file:
-        parts = sound_bytes(file) if head.startswith(_WITH_SIZES) else []
+        opener = _special_opener(head, file, name, source)
+    return _first_that_can(head, name, source) if opener is None else opener()
+
+
+def _special_opener(
+    head: bytes, file: IO[bytes], name: str, source: Callable[[], str | IO[bytes]]
+) -> Callable[[], AudioReader] | None:
+    """What opens a file that is not one recording from its first byte to its last."""
+    if head.startswith(b"fLaC"):
+        return None
+    if head.startswith(b"wvpk"):
+        blocks = sound_blocks(file)
+        return (lambda: _pyav(_spans(blocks, source()), name)) if len(blocks) > 1 else None
+    if head.startswith(b"OggS"):
+        spans = ogg_links(file)
+    elif head.startswith(_WITH_SIZES):
+        parts = sound_bytes(file)
         spans = [(part.begin, part.end) for part in parts]
-        if head.startswith(b"OggS"):
-            spans = ogg_links(file)
-    if len(spans) > 1:
-        return _chained(spans, name, source())
-    if parts and not parts[0].is_believed:
-        return _to_the_end(parts[0], head, name, source)
-    return _first_that_can(head, name, source)
+        # libsndfile takes chunks behind the samples of W64 for samples.
+        is_long = bool(parts) and head.startswith(_W64) and parts[0].stop < parts[0].end
+        is_elsewhere = is_long or (bool(parts) and not parts[0].is_believed)
+        if len(parts) == 1:
+            open_part = _by_its_samples if is_elsewhere else _of_one_part
+            return lambda: open_part(parts[0], head, name, source)
+    elif begin := beginning(head, file):
+        return lambda: _from(begin, head, name, source())
+    else:
+        spans = recordings(head, file)
+        edits = inner_edits(file) if head[4:8] in _MP4_BOXES and len(spans) == 1 else None
+        if edits is not None:
+            return lambda: EditedReader(_pyav(source(), name, believes_edits=False), edits)
+    return (lambda: _chained(spans, name, source())) if len(spans) > 1 else None
 
 
 def _first_that_can(head: bytes, name: str, source: Callable[[], str | IO[bytes]]) -> AudioReader:
@@ -190,6 +221,22 @@ def _opened(source: str | IO[bytes]) -> Iterator[IO[bytes]]:
             yield file
     else:
         yield source
+
+
+def _from(begin: int, head: bytes, name: str, source: str | IO[bytes]) -> AudioReader:
+    """What begins later in a file, behind a tag or what is none of it."""
+    file = open(source, "rb") if isinstance(source, str) else source  # noqa: SIM115
+    stop = file.seek(0, os.SEEK_END)
+    rest = FilePart(file, begin, stop, owns=isinstance(source, str))
+    reader = _open_stream(cast("IO[bytes]", rest), name)
+    if not head.startswith(b"ID3"):
+        reader.notes = (f"{begin} bytes before the recording were passed over", *reader.notes)
+    return reader
+
+
+def _spans(spans: list[tuple[int, int]], source: str | IO[bytes], head: bytes = b"") -> IO[bytes]:
+    file = open(source, "rb") if isinstance(source, str) else source  # noqa: SIM115
+    return cast("IO[bytes]", FileSpans(file, spans, head=head, owns=isinstance(source, str)))
 
 
 def _chained(spans: list[tuple[int, int]], name: str, source: str | IO[bytes]) -> AudioReader:
@@ -218,11 +265,30 @@ def _chained(spans: list[tuple[int, int]], name: str, source: str | IO[bytes]) -
     raise failures[0]
 
 
-def _to_the_end(
+def _of_one_part(
     part: SoundBytes, head: bytes, name: str, source: Callable[[], str | IO[bytes]]
 ) -> AudioReader:
-    """A file whose header tells less sound than there is."""
-    from oido.signal.decode.pyav_reader import PyAvReader
+    """A file that decoders may refuse or find empty, though its samples are known to be there."""
+    try:
+        return _first_that_can(head, name, source)
+    except AudioError:
+        with _opened(source()) as file:
+            header = whole_header(file, part) if part.start < part.stop else None
+        if header is None:
+            raise
+        try:
+            samples = _spans([(part.start, part.stop)], source(), header)
+            return _soundfile(samples, name)
+        except AudioError:
+            pass
+        raise
+
+
+def _by_its_samples(
+    part: SoundBytes, head: bytes, name: str, source: Callable[[], str | IO[bytes]]
+) -> AudioReader:
+    """A file whose samples lie elsewhere than the decoder for its header would look: its header
+    tells less sound than there is."""
     from oido.signal.decode.soundfile_reader import SAMPLE_ENCODINGS, SoundFileReader
 
     note = (
@@ -233,16 +299,17 @@ def _to_the_end(
         with SoundFileReader(source(), name) as known:
             if known.encoding in SAMPLE_ENCODINGS:
                 file = source()
+                owns = isinstance(file, str)
                 file = open(file, "rb") if isinstance(file, str) else file  # noqa: SIM115
-                samples = cast("IO[bytes]", FilePart(file, part.start, part.stop))
+                samples = cast("IO[bytes]", FilePart(file, part.start, part.stop, owns=owns))
                 reader: AudioReader = SoundFileReader(
                     samples, name, like=known, is_little=part.is_little
                 )
             else:
-                reader = PyAvReader(source(), name, believes_sizes=False)
+                reader = _pyav(source(), name, believes_sizes=False)
     except AudioError:
         return _first_that_can(head, name, source)
-    reader.notes = note
+    reader.notes = () if part.is_believed else note
     return reader
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -13,7 +12,15 @@ import av
 
 from oido.arrays import F32
 from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
-from oido.signal.decode.clock import Timed, timed
+from oido.signal.decode.avi import AviIndex
+from oido.signal.decode.clock import (
+    EARLIEST_SECONDS,
+    Timed,
+    clock_zero,
+    decoder_delay,
+    timed,
+    track_end,
+)
 from oido.signal.decode.frame_blocks import FrameBlocks, as_float
 from oido.signal.decode.lost_bytes import CLOCKLESS, LostBytes, adts_holes, holds_tag
 from oido.signal.decode.readers import (
@@ -23,6 +30,7 @@ from oido.signal.decode.readers import (
     check_shape,
     silent_blocks,
 )
+from oido.signal.decode.wav_chunks import recorder_tags
 
 # A recording may not make the decoder open other files or addresses (playlists do). So FFmpeg may
 # open nothing by itself, and gets every recording as an open file.
@@ -30,15 +38,18 @@ _OPEN_OPTIONS = {"protocol_whitelist": "none"}
 
 _SEEK_MARGIN = 1 << 16
 
-UNBROKEN = {"flac", "ogg"}
+UNBROKEN = {"flac", "ogg", "wv"}
 """Containers whose clock is a count of samples: a step in it is damage, and no pause."""
 
 _GUESSED = {"mp3", "aac", "loas", "ac3", "eac3", "dts", "mpeg", "mpegts"}
 """Containers without a length in their header: FFmpeg guesses one from the bit rate, or by looking
 at the end."""
 
+_WITH_CHECKSUMS = {"flac", "wavpack", "tta"}
+
 _LENGTH_TAGS = (b"Xing", b"Info", b"VBRI")
 _LENGTH_TAG_BYTES = 4096
+_CHUNKS_BYTES = 1 << 16
 
 
 class PyAvReader(AudioReader):
@@ -46,17 +57,28 @@ class PyAvReader(AudioReader):
 
     Packets that cannot be decoded are left out and counted; the container's clock says how much
     silence stands for them (`timed`). believes_sizes: whether the length that a WAV's header tells
-    is where it ends.
+    is where it ends. believes_edits: whether an MP4's edit list is followed; else all of its track
+    is given, from its own beginning.
     """
 
-    def __init__(self, source: str | IO[bytes], name: str, *, believes_sizes: bool = True) -> None:
+    def __init__(
+        self,
+        source: str | IO[bytes],
+        name: str,
+        *,
+        believes_sizes: bool = True,
+        believes_edits: bool = True,
+    ) -> None:
         self.damaged_packets = 0
         self._skip = 0
         self._zero: float | None = None
         self._first_pts: int | None = None
         self._own_file = open(source, "rb") if isinstance(source, str) else None  # noqa: SIM115
         self._file: Any = self._own_file or source
+        self._believes_edits = believes_edits
         options = _OPEN_OPTIONS if believes_sizes else {**_OPEN_OPTIONS, "ignore_length": "1"}
+        if not believes_edits:
+            options = {**options, "ignore_editlist": "1"}
         try:
             self._container = av.open(self._file, mode="r", options=options)
         except (av.FFmpegError, OSError, ValueError, IndexError) as error:
@@ -73,12 +95,12 @@ class PyAvReader(AudioReader):
                 raise UnknownFormatError(
                     f"{name}: its sound has an encoding that nobody here knows"
                 )
-            if self._stream.codec_context.name == "flac":
-                # Its frames have checksums; without this, damaged ones are decoded to noise.
+            if self._stream.codec_context.name in _WITH_CHECKSUMS:
+                # Without this, damaged frames are decoded to noise.
                 self._stream.codec_context.options = {"err_detect": "crccheck+explode"}
             self.has_guessed_length = self._guesses_length()
             self._counts_samples = self._container.format.name in UNBROKEN
-            self._zero = clock_zero(self._container)
+            self._zero = clock_zero(self._container) if believes_edits else 0.0
             # Decoded now: a file whose header alone is sound goes to the other decoder, and what
             # the decoder gives is the truth where the header differs (HE-AAC's rate does).
             self._decoded = self._decode()
@@ -104,7 +126,7 @@ class PyAvReader(AudioReader):
             if self._zero is not None and stream.start_time and not self._counts_samples:
                 late = float(stream.start_time * stream.time_base) - self._zero
                 # Microseconds in one of them, ticks of the stream in the other.
-                length += Fraction(round(late * 1e4), 10_000) if late > _EARLIEST_SECONDS else 0
+                length += Fraction(round(late * 1e4), 10_000) if late > EARLIEST_SECONDS else 0
             frames = int(length * rate)
         elif self._container.duration:
             frames = int(self._container.duration * rate / av.time_base)
@@ -150,14 +172,15 @@ class PyAvReader(AudioReader):
             for frame, missing, surplus in self._frames():
                 if missing or surplus or cut:
                     yield from gathered.flush()
-                    silent = max(0, round(missing * rate))
+                    # A clock that went back, and then on, has been there only as far as it went.
+                    silent, cut = max(0, ahead := round(missing * rate) - cut), max(0, -ahead)
                     self.gaps_seconds += silent / rate
                     yield from silent_blocks(silent, channels, step)
-                    overlap = cut - min(0, round(missing * rate))
-                    self.overlap_seconds -= min(0.0, missing)
                     stop = max(0, frame.samples - round(surplus * rate))
+                    overlap = min(cut, stop)
+                    self.overlap_seconds += overlap / rate
                     block = as_float(frame)[overlap:stop]
-                    cut = max(0, overlap - frame.samples)
+                    cut = max(0, cut - frame.samples)
                     if len(block):
                         yield block
                     continue
@@ -211,16 +234,27 @@ class PyAvReader(AudioReader):
         return samples
 
     def tags(self) -> dict[str, str]:
-        """Of the stream, and of the container, which comes first."""
+        """Of the stream; of the container, which comes first; and of recorders."""
         tags = {**self._stream.metadata, **self._container.metadata}
-        return {name.lower(): text for name, text in tags.items()}
+        own = {name.lower(): text for name, text in tags.items()}
+        return {**own, **recorder_tags(self._file)} if self._may_have_chunks() else own
+
+    def _may_have_chunks(self) -> bool:
+        """Whether this is a WAV, or a FLAC that was made of one and keeps its chunks."""
+        if self._container.format.name != "flac":
+            return self._container.format.name in ("wav", "w64")
+        before = self._file.tell()
+        self._file.seek(0)
+        head = self._file.read(_CHUNKS_BYTES)
+        self._file.seek(before)
+        return b"riff" in head
 
     def _frames(self) -> Iterator[tuple[Any, float, float]]:
         """Frames in the first one's format, layout and rate, however the stream changes midway,
         and what the clock says of them (`Timed`)."""
         first = self._first
         shape = (first.format.name, first.layout.name, first.sample_rate)
-        converter: Any = None
+        converter = OneShape(*shape)
         waiting, damaged, is_first = 0.0, 0, True
         for frame, missing, surplus in self._timed():
             if missing > 0 and not is_first and self._counts_samples:
@@ -228,29 +262,33 @@ class PyAvReader(AudioReader):
                 damaged = self.damaged_packets
             is_first = False
             if (frame.format.name, frame.layout.name, frame.sample_rate) == shape:
+                if converter.holds:
+                    for converted in converter.flush():
+                        converted.time_base = first.time_base
+                        yield converted, 0.0, 0.0
                 yield frame, waiting + missing, surplus
                 waiting = 0.0
             else:
-                converter = converter or av.AudioResampler(*shape)
                 waiting += missing
-                frame.pts = None
-                for converted in converter.resample(frame):
+                for converted in converter.convert(frame):
                     converted.time_base = first.time_base
                     yield converted, waiting, 0.0
                     waiting = 0.0
-        if converter is not None:
-            for converted in converter.resample(None):
-                converted.time_base = first.time_base
-                yield converted, 0.0, 0.0
+        for converted in converter.flush():
+            converted.time_base = first.time_base
+            yield converted, 0.0, 0.0
 
     def _timed(self) -> Iterator[Timed]:
         length, zero, first_pts = self._container.duration, self._zero, self._first_pts
-        if zero is not None:
-            zero += decoder_delay(self._stream, first_pts, self._first, self.damaged_packets)
+        end = None
+        if zero is not None and self._believes_edits:
+            damaged = self.damaged_packets
+            zero += decoder_delay(self._stream, first_pts, self._first, damaged, zero)
+            end = track_end(self._container, self._stream, first_pts)
         return timed(
             itertools.chain([self._first], self._decoded),
             zero,
-            end=track_end(self._container, self._stream, first_pts),
+            end=end,
             length=None if self.has_guessed_length or not length else length / av.time_base,
             may_overlap=not self._counts_samples,
             damaged=lambda: self.damaged_packets,
@@ -263,17 +301,20 @@ class PyAvReader(AudioReader):
             self._file.seek(0)
             holes = adts_holes(self._file)
             self._file.seek(before)
-        self._first_pts = lost = None
+        self._first_pts = None
+        lost: LostBytes | AviIndex | None = None
         if container in CLOCKLESS:
-            lost = LostBytes(self._stream.codec_context.name, holes)
+            file = self._file if container == "mp3" else None
+            lost = LostBytes(self._stream.codec_context.name, holes, file)
+        elif container == "avi":
+            lost = AviIndex(self._file, self._stream.index)
         on_damage, on_packet = self._count_damage, self._note_first
         try:
             yield from decoded_frames(
                 self._container, self._stream, on_damage, lost, on_packet, self._goes_on()
             )
-        except (av.InvalidDataError, IndexError):
-            # The container breaks off here; what came before was sound. (PyAV's IndexError: a
-            # damaged container declares another stream midway.)
+        except av.InvalidDataError:
+            # The container breaks off here; what came before was sound.
             self.damaged_packets += 1
 
     def _goes_on(self) -> Callable[[], bool]:
@@ -304,53 +345,11 @@ class PyAvReader(AudioReader):
             self._own_file.close()
 
 
-_EARLIEST_SECONDS = 0.005
-_LONGEST_DELAY_SECONDS = 0.3
-_DAMAGED_SECONDS = 10.0
-
-
-def clock_zero(container: Any) -> float | None:
-    """The container's time at which its recording begins, by the earliest of its tracks; None
-    without a clock."""
-    if container.start_time is None:
-        return None
-    zero = float(container.start_time) / av.time_base
-    # Its first frames were damaged; a piece cut out of a long one begins much later.
-    return 0.0 if container.format.name == "flac" and 0 < zero < _DAMAGED_SECONDS else zero
-
-
-def decoder_delay(stream: Any, first_pts: int | None, frame: Any, damaged: int) -> float:
-    """Seconds by which the first frame is later than the first packet, because the decoder of
-    Vorbis and Windows Media keeps what is in it for itself."""
-    if first_pts is None or frame.pts is None or damaged:
-        return 0.0
-    if stream.start_time is not None and first_pts < stream.start_time:
-        return 0.0  # priming, of which the container tells
-    delay = float((frame.pts - first_pts) * frame.time_base)
-    return delay if 0.0 < delay < _LONGEST_DELAY_SECONDS else 0.0
-
-
-def track_end(container: Any, stream: Any, first_pts: int | None) -> float | None:
-    """The container's time at which a track ends, where that is exact: of MP4 and QuickTime files
-    that tell of their priming, too, which comes before the start. first_pts: of the first packet.
-    """
-    if "mp4" not in container.format.name or not stream.duration or stream.start_time is None:
-        return None
-    if first_pts is None or first_pts >= stream.start_time:
-        return None
-    start = float(stream.start_time * stream.time_base)
-    apples = str(container.metadata.get("iTunSMPB", "")).split()
-    if len(apples) > 3 and stream.sample_rate:
-        with contextlib.suppress(ValueError):
-            return start + int(apples[3], 16) / int(stream.sample_rate)
-    return start + float(stream.duration * stream.time_base)
-
-
 def decoded_frames(
     container: Any,
     stream: Any,
     on_damage: Callable[[], None],
-    lost: LostBytes | None,
+    lost: LostBytes | AviIndex | None,
     on_packet: Callable[[Any], None],
     goes_on: Callable[[], bool] = lambda: False,
 ) -> Iterator[Any]:
@@ -358,23 +357,15 @@ def decoded_frames(
 
     lost: in a container without a clock; frames get the time that those before them, and those that
     were lost, make together. on_packet: called for each before it is decoded. goes_on: whether to
-    read on where the container is damaged; errors of the container itself (FFmpegError, and
-    IndexError, PyAV's for one that declares another stream midway) are raised if not.
+    read on where the container is damaged; errors of the container itself (FFmpegError) are raised
+    if not.
     """
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, av.EOFError):
-            return
-        except av.InvalidDataError:
-            if not goes_on():
-                raise
-            on_damage()
-            packets = container.demux(stream)
-            continue
+    for packet in _packets(container, stream, on_damage, goes_on):
         on_packet(packet)
-        if lost is not None and (missing := lost.frames_before(packet)):
+        missing = 0.0 if lost is None else lost.frames_before(packet)
+        if missing is None:
+            continue
+        if lost is not None and missing:
             on_damage()
             lost.clock.skip(missing)
         try:
@@ -392,6 +383,57 @@ def decoded_frames(
             on_damage()
             if lost is not None:
                 lost.clock.skip(1)
+
+
+def _packets(
+    container: Any, stream: Any, on_damage: Callable[[], None], goes_on: Callable[[], bool]
+) -> Iterator[Any]:
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, av.EOFError):
+            return
+        except IndexError:
+            # PyAV's, for a packet of a track that began behind the header, as pictures in FLV do.
+            packets = container.demux(stream)
+            continue
+        except av.InvalidDataError:
+            if not goes_on():
+                raise
+            on_damage()
+            packets = container.demux(stream)
+            continue
+        yield packet
+
+
+class OneShape:
+    """Frames in one format, layout and rate, however often those of a stream change.
+
+    holds: whether some of the last ones may still be inside.
+    """
+
+    def __init__(self, sample_format: str, layout: str, rate_hz: int) -> None:
+        self._shape = (sample_format, layout, rate_hz)
+        self._converter: Any = None  # keeps to what it was given first
+        self._converts: tuple[str, str, int] | None = None
+        self.holds = False
+
+    def convert(self, frame: Any) -> Iterator[Any]:
+        """What is ready once this frame is there; its time is lost."""
+        shape = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if shape != self._converts:
+            yield from self.flush()
+            self._converter, self._converts = av.AudioResampler(*self._shape), shape
+        # Samples are the clock; a converter that saw gaps in time would refuse them.
+        frame.pts, self.holds = None, True
+        yield from self._converter.resample(frame)
+
+    def flush(self) -> Iterator[Any]:
+        """The rest."""
+        if self.holds:
+            self.holds, self._converts = False, None
+            yield from self._converter.resample(None)
 
 
 def reason_of(error: BaseException) -> str:

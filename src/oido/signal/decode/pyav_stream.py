@@ -12,16 +12,10 @@ import av
 
 from oido.arrays import F32
 from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
-from oido.signal.decode.clock import Timed, timed
+from oido.signal.decode.chained import OggLinks
+from oido.signal.decode.clock import Timed, clock_zero, decoder_delay, timed, track_end
 from oido.signal.decode.lost_bytes import CLOCKLESS, LostBytes
-from oido.signal.decode.pyav_reader import (
-    UNBROKEN,
-    clock_zero,
-    decoded_frames,
-    decoder_delay,
-    reason_of,
-    track_end,
-)
+from oido.signal.decode.pyav_reader import UNBROKEN, OneShape, decoded_frames, reason_of
 from oido.signal.decode.readers import check_shape
 
 _LIVE_STEP_SECONDS = 0.1
@@ -56,7 +50,7 @@ class Demuxer:
 
     def __init__(
         self,
-        source: str | IO[bytes],
+        source: str | IO[bytes] | OggLinks,
         name: str,
         *,
         options: Mapping[str, str],
@@ -67,6 +61,10 @@ class Demuxer:
         open_part: Callable[..., Any] | None = None,
     ) -> None:
         self.name, self.damaged_packets = name, 0
+        self._options, self._links = dict(options), source if isinstance(source, OggLinks) else None
+        is_pipe = not isinstance(source, str | OggLinks) and not hasattr(source, "seek")
+        if is_pipe and timeout is None:
+            source = self._links = OggLinks(source)
         self._first_pts: int | None = None
         self._timeout = timeout
         try:
@@ -121,17 +119,30 @@ class Demuxer:
 
         Raises CorruptAudioError where it breaks off or nothing comes in time.
         """
-        converter: Any = av.AudioResampler("flt", self._layout, self.rate_hz)
+        yield from self._blocks()
+        while self._links is not None and self._links.advance():
+            # On a pipe, another recording of a chained Ogg stream: FFmpeg knows one shape only.
+            try:
+                following = Demuxer(self._links, self.name, options=self._options, like=self)
+            except AudioError:
+                self.damaged_packets += 1
+                continue
+            self._container.close()
+            self._container, before = following._container, self.damaged_packets
+            for block in following._blocks():
+                self.damaged_packets = before + following.damaged_packets
+                yield block
+
+    def _blocks(self) -> Iterator[Decoded]:
+        converter = OneShape("flt", self._layout, self.rate_hz)
         missing, cut = 0.0, 0
         try:
             for number, (frame, step, surplus) in enumerate(self._timed()):
                 is_no_loss = self._is_live and (step < _LIVE_STEP_SECONDS or not number)
                 before = 0.0 if is_no_loss else step
-                missing += max(0.0, before)
-                cut += round(max(0.0, -before) * self.rate_hz)
-                # Samples are the clock; a converter that saw gaps in time would refuse them.
-                frame.pts = None
-                for converted in converter.resample(frame):
+                ahead = before - cut / self.rate_hz
+                missing, cut = missing + max(0.0, ahead), round(max(0.0, -ahead) * self.rate_hz)
+                for converted in converter.convert(frame):
                     samples = converted.to_ndarray().reshape(-1, self.channels)
                     stop = len(samples) - round(surplus * self.rate_hz)
                     samples, cut = samples[cut:stop], max(0, cut - len(samples))
@@ -148,7 +159,8 @@ class Demuxer:
     def _timed(self) -> Iterator[Timed]:
         zero, first_pts = clock_zero(self._container), self._first_pts
         if zero is not None:
-            zero += decoder_delay(self._stream, first_pts, self._first, self.damaged_packets)
+            damaged = self.damaged_packets
+            zero += decoder_delay(self._stream, first_pts, self._first, damaged, zero)
         return timed(
             self._with_first(),
             zero,
@@ -165,13 +177,8 @@ class Demuxer:
     def _decode(self) -> Iterator[Any]:
         container, codec = self._container.format.name, self._stream.codec_context.name
         lost = LostBytes(codec) if container in CLOCKLESS else None
-        try:
-            source = _Impatient(self._container, self._timeout)
-            yield from decoded_frames(
-                source, self._stream, self._count_damage, lost, self._note_first
-            )
-        except IndexError as error:  # a damaged container declares another stream midway
-            raise ValueError("its container is damaged") from error
+        source = _Impatient(self._container, self._timeout)
+        yield from decoded_frames(source, self._stream, self._count_damage, lost, self._note_first)
 
     def _count_damage(self) -> None:
         self.damaged_packets += 1

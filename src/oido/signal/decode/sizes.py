@@ -17,16 +17,19 @@ _TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICS")
 _KNOWN = {b"LIST", b"id3 ", b"ID3 ", b"bext", b"iXML", b"JUNK", b"junk", b"FLLR", b"PAD ", b"cue "}
 _KNOWN |= {b"smpl", b"fact", b"axml", b"guan", b"wamd", b"NAME", b"ANNO", b"AUTH", b"MARK", b"INST"}
 _KNOWN |= {b"COMM", b"APPL", b"info", b"free", b"uuid", b"strg", b"mark", b"regn", b"peak", b"PEAK"}
+_NAMES = {*_KNOWN, b"data", b"fmt ", b"SSND", b"ds64", b"FVER"}
 _W64_TAILS = (bytes.fromhex("f3acd3118cd100c04f8edb8a"), bytes.fromhex("2e91cf11a5d628db04c10000"))
 _UNKNOWN_SIZES = {0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000, 0xFFFFFFFFFFFFFFFF}
 _MOST_CHUNKS = 10_000
+_LARGEST_FORM_BYTES = 1 << 16
 _LARGEST_FILE_BYTES = 1 << 43  # file systems refuse places far beyond
 
 
 class SoundBytes(NamedTuple):
     """Where one recording of a file lies: its own bytes from ``begin`` to ``end``, its samples from
     ``start`` to ``stop``. declared: the bytes of sound that its header tells. is_little: the order
-    of the bytes of a sample. is_believed: whether the header and the file agree."""
+    of the bytes of a sample. is_believed: whether the header and the file agree. form: where RIFF
+    describes its samples (fmt), from-to."""
 
     begin: int
     end: int
@@ -35,6 +38,26 @@ class SoundBytes(NamedTuple):
     declared: int
     is_little: bool
     is_believed: bool
+    form: tuple[int, int] = (0, 0)
+
+
+def whole_header(file: IO[bytes], part: SoundBytes) -> bytes | None:
+    """A header for these samples that tells their size, and nothing else that could be wrong; None:
+    where the old one is not understood."""
+    head = _read(file, part.begin, part.start - part.begin)
+    size = min(part.stop - part.start, 0xFFFFFFFF)
+    if head[:4] in (b"RIFF", b"RF64", b"BW64") and part.form[1]:
+        form = _read(file, part.form[0], min(part.form[1] - part.form[0], _LARGEST_FORM_BYTES))
+        chunks = b"WAVEfmt " + struct.pack("<I", len(form)) + form + bytes(len(form) % 2)
+        data = b"data" + struct.pack("<I", size)
+        whole = min(len(chunks) + len(data) + size, 0xFFFFFFFF)
+        return b"RIFF" + struct.pack("<I", whole) + chunks + data
+    if head[:4] in (b".snd", b"dns."):
+        return head[:8] + struct.pack(">I" if head[:1] == b"." else "<I", size) + head[12:]
+    if head[:4] == b"FORM" and (at := head.rfind(b"SSND")) >= 0:
+        inside = min(size + len(head) - at - 8, 0xFFFFFFFF)
+        return head[: at + 4] + struct.pack(">I", inside) + head[at + 8 :]
+    return None
 
 
 def sound_bytes(file: IO[bytes]) -> list[SoundBytes]:
@@ -92,13 +115,14 @@ def _one(file: IO[bytes], begin: int, size: int) -> SoundBytes | None:
     layout = _layout(head)
     if layout is None:
         return None
-    is_little, long_size = layout.head[0] == "<", None
+    is_little, long_size, form = layout.head[0] == "<", None, (0, 0)
     at, step = begin + layout.first, struct.calcsize(layout.head)
     for _ in range(_MOST_CHUNKS):
         name, declared = struct.unpack(layout.head, _read(file, at, step))
         name = name[:4].lower() if layout is _W64 else name
         if name == b"ds64":
             long_size = struct.unpack_from("<Q", _read(file, at + 16, 8))[0]
+        form = (at + step, at + step + declared) if name == b"fmt " else form
         if name == b"COMM" and head[8:12] == b"AIFC":
             is_little = _read(file, at + 8 + 18, 4) in (b"sowt", b"23ni", b"42ni")
         if name == b"desc":
@@ -113,8 +137,12 @@ def _one(file: IO[bytes], begin: int, size: int) -> SoundBytes | None:
             elif layout is _CAF:
                 skipped = 4
             declared -= layout.counted + skipped
-            return _ended(file, begin, start + skipped, declared, size, is_little, layout)
+            found = _ended(file, begin, start + skipped, declared, size, is_little, layout)
+            return found._replace(form=form)
         before, at = at, _after(at, step, declared, begin, layout)
+        # Some writers leave out the byte that makes a chunk's length even.
+        is_odd = bool(declared % 2) and layout.align == 2
+        at -= is_odd and _read(file, at - 1, 4) in _NAMES and _read(file, at, 4) not in _NAMES
         if at <= before:
             break
     return None
@@ -123,7 +151,7 @@ def _one(file: IO[bytes], begin: int, size: int) -> SoundBytes | None:
 def _after(at: int, step: int, declared: int, begin: int, layout: _Layout) -> int:
     """Where the next chunk begins."""
     stop = at + declared if layout.counted else at + step + declared
-    return stop + (begin - stop) % layout.align
+    return stop + (declared % 2 if layout.align == 2 else (begin - stop) % layout.align)
 
 
 def _ended(

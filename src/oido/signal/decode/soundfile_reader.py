@@ -144,7 +144,10 @@ class _Watched:
             return b""
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset, whence)
+        try:
+            return self._file.seek(offset, whence)
+        except (OSError, ValueError):  # before the beginning: it looks where it is, and gives up
+            return self._file.tell()
 
     def tell(self) -> int:
         return self._file.tell()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When a recorder says that a WAV file began, in chunks that decoders do not read.
+"""When a recorder says that a recording began, in chunks of WAV that decoders do not read.
 
 ``bext`` is Broadcast WAV (EBU Tech 3285), ``guan`` GUANO (guano-md.org), ``wamd`` the metadata of
 Wildlife Acoustics: entries of a number, a length and a text.
@@ -15,6 +15,10 @@ from typing import Protocol
 
 _CHUNKS = 256
 _LARGEST_BYTES = 1 << 20
+_LARGEST_FILE_BYTES = 1 << 43  # file systems refuse places far beyond
+_OF_RECORDERS = (b"bext", b"guan", b"wamd")
+_NAMES = (*_OF_RECORDERS, b"data", b"fmt ", b"LIST", b"fact", b"JUNK", b"junk", b"iXML", b"ds64")
+_FLAC_APPLICATION = 2
 _WAMD_TIMESTAMP = 5
 
 
@@ -34,7 +38,8 @@ class Seekable(Protocol):
 def recorder_tags(source: str | Seekable) -> dict[str, str]:
     """``origination_date`` and ``origination_time``, ``guano_timestamp``, ``wamd_timestamp``.
 
-    Of those that are there; none for what is no WAV. A file object is left where it was.
+    Of those that are there; none for what is no WAV, W64 or FLAC. A file object is left where it
+    was.
     """
     tags: dict[str, str] = {}
     try:
@@ -65,12 +70,19 @@ def _tags(file: Seekable) -> Iterator[tuple[str, str]]:
 
 
 def _chunks(file: Seekable) -> Iterator[tuple[bytes, bytes]]:
-    """The bodies of chunks that are of use, of RIFF, RIFX, RF64 and BW64."""
+    """The bodies of chunks that are of use, of RIFF, RIFX, RF64, BW64 and W64, and of those that
+    FLAC keeps of the file that it was made of (application blocks of the name riff)."""
     file.seek(0)
-    head = file.read(12)
-    if head[:4] not in (b"RIFF", b"RIFX", b"RF64", b"BW64") or head[8:] != b"WAVE":
-        return
-    order = ">" if head.startswith(b"RIFX") else "<"
+    head = file.read(40)
+    if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and head[8:12] == b"WAVE":
+        yield from _riff_chunks(file, ">" if head.startswith(b"RIFX") else "<")
+    elif head[:4] == b"riff" and head[24:28] == b"wave":
+        yield from _w64_chunks(file)
+    elif head[:4] == b"fLaC":
+        yield from _flac_chunks(file)
+
+
+def _riff_chunks(file: Seekable, order: str) -> Iterator[tuple[bytes, bytes]]:
     data_bytes = None
     position = 12
     end = file.seek(0, os.SEEK_END)
@@ -84,11 +96,47 @@ def _chunks(file: Seekable) -> Iterator[tuple[bytes, bytes]]:
             data_bytes = struct.unpack("<Q", file.read(16)[8:])[0]
         elif name == b"data" and size == 0xFFFFFFFF and data_bytes is not None:
             size = data_bytes
-        elif name in (b"bext", b"guan", b"wamd"):
+        elif name in _OF_RECORDERS:
             yield name, file.read(min(size, _LARGEST_BYTES))
-        position += 8 + size + size % 2
+        position += 8 + size
         if position >= end:
             return
+        if size % 2:
+            # Some writers leave the byte out that makes a chunk's length even.
+            file.seek(position)
+            position += file.read(4) not in _NAMES
+
+
+def _w64_chunks(file: Seekable) -> Iterator[tuple[bytes, bytes]]:
+    position = 40
+    for _ in range(_CHUNKS):
+        file.seek(position)
+        start = file.read(24)
+        if len(start) < 24:
+            return
+        name, size = start[:4].lower(), struct.unpack("<Q", start[16:])[0]
+        if name in _OF_RECORDERS:
+            yield name, file.read(min(max(0, size - 24), _LARGEST_BYTES))
+        position += max(24, size + -size % 8)
+        if position >= _LARGEST_FILE_BYTES:
+            return
+
+
+def _flac_chunks(file: Seekable) -> Iterator[tuple[bytes, bytes]]:
+    position = 4
+    for _ in range(_CHUNKS):
+        file.seek(position)
+        start = file.read(16)
+        if len(start) < 16:
+            return
+        size = int.from_bytes(start[1:4], "big")
+        if start[0] & 127 == _FLAC_APPLICATION and start[4:8] == b"riff":
+            name = start[8:12]
+            if name in _OF_RECORDERS:
+                yield name, file.read(min(size - 12, _LARGEST_BYTES))
+        if start[0] & 128:
+            return
+        position += 4 + size
 
 
 def _origination(body: bytes) -> Iterator[tuple[str, str]]:
