@@ -148,7 +148,7 @@ def embed(
     for number, clip in enumerate(data):
         result = results[number]
         if isinstance(result, AudioError):
-            left_out.append(LeftOut(str(clip), str(result)))
+            left_out.append(LeftOut.because(str(clip), result, clip.path))
         else:
             kept.append(number)
             windows.append(result)
