@@ -135,7 +135,7 @@ class Outcome:
     state: "done", "failed" (rows of windows before are kept), or "piece": a range whose
     scores lie in ``pieces``, one file for each channel; "unsplit": a range that cannot be
     classified by itself, or what was replaced meanwhile, so that the whole must be. seconds: the
-    time it took.
+    time it took. remarks: as those of a `FileSummary`; not kept in commits.
     """
 
     unit: Unit
@@ -146,6 +146,7 @@ class Outcome:
     seconds: float = 0.0
     failure: Failure | None = None
     pieces: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def entry(self) -> dict[str, Any]:
         """The entry of a commit."""

@@ -118,13 +118,5 @@ def _print_summary(summary: FileSummary, quiet: bool, verbose: bool) -> None:
         )
         for finding in summary.findings:
             print_message(f"{summary.name}: {finding}")
-    if summary.damaged_packets and not quiet:
-        print_message(f"{summary.name}: {summary.damaged_packets} damaged piece(s) were left out")
-    if summary.gaps_seconds and not quiet:
-        print_message(
-            f"{summary.name}: {summary.gaps_seconds:.2f} s of silence stand where its clock goes "
-            "on without sound"
-        )
-    if not quiet:
-        for note in summary.notes:
-            print_message(f"{summary.name}: {note}")
+    for remark in () if quiet else summary.remarks:
+        print_message(f"{summary.name}: {remark}")
