@@ -209,15 +209,20 @@ def quotes_cells(args: argparse.Namespace) -> bool:
     return args.csv_cells == "quoted" or (args.csv_cells is None and bool(args.output))
 
 
-def fetch_model(name_or_path: str) -> str:
-    """Fetch a model by name here and once, so that the workers only read it."""
+def fetch_model(name_or_path: str, verbose: bool = False) -> str:
+    """Fetch a model by name here and once, so that the workers only read it.
+
+    verbose: say where it comes from.
+    """
     from oido.models import fetch
     from oido.models.registry import CATALOG, ENSEMBLE, ENSEMBLE_MEMBERS
 
     names = ENSEMBLE_MEMBERS if name_or_path == ENSEMBLE else (name_or_path,)
     for entry in CATALOG:
         if entry.name in names:
-            fetch.fetch(entry, on_message=print_message)
+            fetch.require_reader(entry)
+            on_source = print_message if verbose else (lambda _: None)
+            fetch.fetch(entry, on_source, on_start=print_message)
     return name_or_path
 
 
@@ -256,12 +261,12 @@ def plan_of(args: argparse.Namespace, **fixed: Any) -> Plan:
     from oido.batch.plan import make_plan
 
     calibrated = args.calibration is not None
-    if not calibrated and args.model.endswith(".tflite"):
+    if not calibrated and args.model.lower().endswith(".tflite"):
         # An import that the command does without otherwise: it starts sooner.
         from oido.models.loading import is_calibrated
 
         calibrated = is_calibrated(args.model, args.head)
-    model = fetch_model(args.model)
+    model = fetch_model(args.model, getattr(args, "verbose", False))
     values = {**vars(args), **fixed}
     return make_plan(values, model=model, precision=args.precision, calibrated=calibrated)
 
