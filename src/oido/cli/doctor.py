@@ -24,6 +24,7 @@ from typing import Any
 
 from oido._version import __version__
 from oido.cli.options import add_command, fetch_model
+from oido.cli.terminal import print_styled
 from oido.errors import OidoError
 from oido.params import available_cores
 
@@ -54,7 +55,8 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _line(mark: str, name: str, text: str) -> None:
-    print(f"{mark:<5} {name:<15} {text}")
+    style = {"ok": "green", "-": "yellow"}.get(mark, "red")
+    print_styled((f"{mark:<5}", style), (f" {name:<15} {text}", ""))
 
 
 def _try(name: str, check: Callable[[], str], optional: bool = False) -> bool:

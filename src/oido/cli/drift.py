@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from oido.cli.options import add_command, fetch_model, require_suffix
-from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK
+from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_report
 
 
 def add_parser(commands: Any) -> None:
@@ -50,5 +50,5 @@ def _run(args: argparse.Namespace) -> int:
         report = drift(args.reference, args.new, model, level=args.level, progress=progress)
     if args.json is not None:
         write_text(args.json, report.to_json() + "\n")
-    print(report)
+    print_report(str(report))
     return EXIT_FAILED_FILES if report.left_out else EXIT_OK

@@ -26,7 +26,7 @@ from oido.cli.options import (
     require_suffix,
     require_writable,
 )
-from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK
+from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_report
 
 
 def add_parser(commands: Any) -> None:
@@ -71,5 +71,5 @@ def _run(args: argparse.Namespace) -> int:
         report.save(args.report)
     if args.json is not None:
         write_json(args.json, figures)
-    print(report)
+    print_report(str(report))
     return EXIT_FAILED_FILES if report.left_out else EXIT_OK

@@ -61,9 +61,9 @@ class Arguments:
         """Arguments that exclude each other."""
         return Arguments(self._container.add_mutually_exclusive_group())
 
-    def actions(self) -> Any:
+    def actions(self, required: bool = True) -> Any:
         """For `add_command`: subcommands of this command, one of which must be given."""
-        return self._container.add_subparsers(dest="action", metavar="ACTION", required=True)
+        return self._container.add_subparsers(dest="action", metavar="ACTION", required=required)
 
     def options(self, *names: str, **more: Any) -> None:
         """Options of the table by their names; more: what one command has otherwise."""

@@ -30,7 +30,7 @@ from oido.cli.options import (
     require_suffix,
     require_writable,
 )
-from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_line, print_message
+from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_line, print_message, print_report
 from oido.errors import OptionError, require_packages
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _run(args: argparse.Namespace) -> int:
             print_message(f"left out: {item.name}: {item.reason}")
     is_judged = args.finetune or result.judged is not None
     if is_judged:
-        print(result.report)
+        print_report(str(result.report))
     else:
         print_message(
             "NOTHING is known of how good it is: no class has two sources, so none could be held "

@@ -19,6 +19,7 @@ import secrets
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Collection
@@ -361,6 +362,15 @@ _VERSION = 1
 """Of the graphs that oido writes; another one makes them anew."""
 
 
+def mark_used(path: Path) -> None:
+    """A file of the cache is read, and so not among the first to go (`oido.models.cache`).
+
+    Said by its time of access, which file systems do not keep by themselves.
+    """
+    with contextlib.suppress(OSError):
+        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+
+
 def derived_graph(source_sha256: str, kind: str, make: Callable[[], bytes]) -> bytes:
     """The .tflite of this kind from weights of this hash: the cached one, or ``make()``, cached.
 
@@ -372,6 +382,7 @@ def derived_graph(source_sha256: str, kind: str, make: Callable[[], bytes]) -> b
         with contextlib.suppress(OSError):
             content = path.read_bytes()
             if path.stem.endswith(sha256_of(content)):
+                mark_used(path)
                 return content
             path.unlink()
     content = make()
