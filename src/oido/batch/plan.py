@@ -158,14 +158,3 @@ class FileSummary:
     gaps_seconds: float = 0.0
     notes: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        """What people should know of how it was read, a sentence each."""
-        damaged, gaps = self.damaged_packets, self.gaps_seconds
-        clock = f"{gaps:.2f} s of silence stand where its clock goes on without sound"
-        return (
-            *([f"{damaged} damaged piece(s) were left out"] if damaged else []),
-            *([clock] if gaps else []),
-            *self.notes,
-        )

@@ -69,9 +69,9 @@ def _commands(parser: argparse.ArgumentParser, words: str = "") -> Iterator[_Com
         elif not action.option_strings:
             values += _values(action)
         elif action.help != argparse.SUPPRESS:
-            taken = action.nargs != 0
+            has_value = action.nargs != 0
             flags = tuple(action.option_strings)
-            options.append(_Option(flags, _line(action.help), taken, tuple(_values(action))))
+            options.append(_Option(flags, _line(action.help), has_value, tuple(_values(action))))
     yield _Command(words, tuple(commands.items()), tuple(values), tuple(options))
     for name, each in below.items():
         yield from _commands(each, f"{words} {name}".strip())
