@@ -43,7 +43,7 @@ class _Option(NamedTuple):
 
     flags: tuple[str, ...]
     text: str
-    takes_value: bool
+    has_value: bool
     values: tuple[str, ...]
 
 
@@ -122,7 +122,7 @@ def _after(commands: list[_Command]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Where a value stands: "classify --format", and which there are."""
     for command in commands:
         for option in command.options:
-            if option.takes_value:
+            if option.has_value:
                 yield (
                     "|".join(f'"{command.words} {flag}"' for flag in option.flags),
                     option.values,
@@ -207,6 +207,6 @@ def _fish(commands: list[_Command]) -> str:
             value = f" -x -a {shlex.quote(' '.join(option.values))}" if option.values else " -r"
             lines.append(
                 f"{where} {' '.join(flags)} -d {shlex.quote(option.text)}"
-                + (value if option.takes_value else "")
+                + (value if option.has_value else "")
             )
     return "\n".join(lines)
