@@ -19,7 +19,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from oido.cli.options import add_command, fetch_model, require_suffix
+from oido.cli.options import add_command, fetch_model, require_suffix, require_writable
 from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_report
 
 
@@ -45,6 +45,7 @@ def _run(args: argparse.Namespace) -> int:
     from oido.writers.atomic import write_text
 
     require_suffix("--json", args.json, ".json")
+    require_writable(args.json)
     model = fetch_model(args.model)
     with show_progress("recordings heard", args.quiet) as progress:
         report = drift(args.reference, args.new, model, level=args.level, progress=progress)
