@@ -264,7 +264,10 @@ def test_a_package_without_its_files_is_not_ok(
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: h5py\nVersion: 3.99\n")
     (info / "RECORD").write_text("h5py/__init__.py,,\nh5py-3.99.dist-info/METADATA,,\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert lines()["oido[h5]"] == ("-", "h5py 3.99 lacks its files (first: pip uninstall h5py): pip install 'oido[h5]'")
+    assert lines()["oido[h5]"] == (
+        "-",
+        "h5py 3.99 lacks its files (first: pip uninstall h5py): pip install 'oido[h5]'",
+    )
     (tmp_path / "h5py").mkdir()
     (tmp_path / "h5py" / "__init__.py").touch()
     assert lines()["oido[h5]"] == ("ok", "h5py 3.99")

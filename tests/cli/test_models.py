@@ -213,6 +213,8 @@ def test_a_file_that_nothing_here_can_read_is_not_fetched(
     said = capsys.readouterr().err
     assert "oido[h5]" in said
     assert "fetching" not in said
+    assert len(said.splitlines()) == 1
+    assert "\\n" not in said
 
 
 @pytest.mark.parametrize(

@@ -115,21 +115,23 @@ def fetch(
         f"{card.name} could not be fetched. Tried:\n"
         + "\n".join(f"  - {answer}" for answer in answers)
         + f"\nOn a machine that has it, run `oido models fetch {card.name} --from-file FILE`, "
-        "or set OIDO_MODEL_PATH to the folder that holds the file." + _here_instead(card)
+        "or set OIDO_MODEL_PATH to the folder that holds the file."
+        + (f"\n{here[:1].upper()}{here[1:]}." if (here := _here_instead(card)) else "")
     )
 
 
 def _here_instead(card: ModelCard) -> str:
     """The models that are here, for whoever could do with another one."""
     here = [f"{c.name} ({c.title})" for c in CATALOG if c.name != card.name and find(c)]
-    return f"\nHere already, and to be had by --model: {', '.join(here)}." if here else ""
+    return f"here already, and to be had by --model: {', '.join(here)}" if here else ""
 
 
 def require_reader(card: ModelCard) -> None:
     """Raise MissingExtraError if nothing here could read it: better before it is fetched."""
     if kind_of(Path(card.file_names[0])) == ".h5":
         needed = "Keras weights (.h5) need h5py; install it with: pip install 'oido[h5]'"
-        require_packages(needed + _here_instead(card), "h5py")
+        here = _here_instead(card)
+        require_packages(f"{needed}; {here}" if here else needed, "h5py")
 
 
 def kind_of(path: Path) -> str:
