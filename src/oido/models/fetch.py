@@ -111,12 +111,13 @@ def fetch(
             answers.append(f"{source}: {problem}")
         except _SOURCE_ERRORS as error:
             answers.append(f"{source}: {_first_line(error)}")
+    instead = _here_instead(card)
     raise ModelFetchError(
         f"{card.name} could not be fetched. Tried:\n"
         + "\n".join(f"  - {answer}" for answer in answers)
         + f"\nOn a machine that has it, run `oido models fetch {card.name} --from-file FILE`, "
         "or set OIDO_MODEL_PATH to the folder that holds the file."
-        + (f"\n{here[:1].upper()}{here[1:]}." if (here := _here_instead(card)) else "")
+        + (f"\n{instead[:1].upper()}{instead[1:]}." if instead else "")
     )
 
 
