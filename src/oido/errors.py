@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 
 class OidoError(Exception):
@@ -101,3 +102,9 @@ def needs_extra(message: str) -> Iterator[None]:
         yield
     except ImportError as error:
         raise MissingExtraError(message) from error
+
+
+def require_packages(message: str, *names: str) -> None:
+    """Raise a MissingExtraError with this text unless all are installed; imports none of them."""
+    if any(find_spec(name) is None for name in names):
+        raise MissingExtraError(message)

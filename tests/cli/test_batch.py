@@ -161,3 +161,19 @@ def test_an_archive_survives_kills(shared_audio: Path, tmp_path: Path) -> None:
     assert report["groups_killed"] + report["workers_killed"] == 3
     assert report["bad_files"] == 5
     assert report["rows"]["events"]["rows"] > 100
+
+
+def test_damage_is_said_as_by_classify(tmp_path: Path) -> None:
+    """Pieces that could not be decoded cost no recording, but are no secret either."""
+    content = bytearray((ROOT / "examples" / "street.flac").read_bytes())
+    for place in range(len(content) // 3, len(content), len(content) // 3):
+        content[place : place + 600] = b"\xff" * 600
+    (tmp_path / "hurt.flac").write_bytes(content)
+    classified = oido("classify", "hurt.flac", "--format", "csv", cwd=tmp_path)
+    said = [line for line in classified.stderr.splitlines() if "hurt.flac: " in line]
+    assert [line for line in said if "damaged piece(s) were left out" in line]
+    done = oido("batch", "hurt.flac", "-o", "results", cwd=tmp_path)
+    assert done.returncode == classified.returncode == 0
+    assert [line for line in done.stderr.splitlines() if "hurt.flac: " in line] == said
+    quiet = oido("batch", "hurt.flac", "-o", "again", "-q", cwd=tmp_path)
+    assert not quiet.stderr

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from oido.cli.main import run
 from oido.datasets.clip import Clip
+from oido.models.cache import trim_cache
 from oido.models.fetch import cache_path, derived_graph, write_whole
 from oido.models.registry import CATALOG
 from oido.training.embed import ClipWindows, WindowCache, content_keys
@@ -93,3 +95,66 @@ def test_all_that_is_written_there_is_known_by_its_name(
     assert len(files(tmp_path)) == 5
     assert run(["cache", "clear", "models", "derived", "embeddings"]) == 0
     assert files(tmp_path) == {"a.wav"}
+
+
+def test_without_an_action_it_is_shown(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["cache"]) == 0
+    shown = capsys.readouterr().out
+    assert run(["cache", "show"]) == 0
+    assert capsys.readouterr().out == shown
+    assert "at most 2,000 MB (OIDO_CACHE_LIMIT)" in shown
+
+
+def test_the_longest_unused_go_beyond_the_limit_and_nothing_else(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = cache / "embeddings" / "mine.npz"
+    mine.write_bytes(bytes(5_000_000))
+    links = cache / "embeddings" / ("ab12" * 6) / f"{'1' * 40}-None-1.5.npz"
+    outside = cache.parent / "outside.npz"
+    outside.write_bytes(bytes(1_000_000))
+    links.symlink_to(outside)
+    kept = sorted((cache / "embeddings").rglob("0*.npz"))
+    for age, path in enumerate([*kept, cache / DERIVED, cache / MODEL, mine], start=1):
+        os.utime(path, (1000 - 10 * age, 1000 - 10 * age))  # the last is the longest unused
+    monkeypatch.setenv("OIDO_CACHE_LIMIT", "250 kB")
+    assert run(["cache"]) == 0
+    shown = capsys.readouterr().out
+    assert "at most 0.25 MB" in shown
+    assert (cache / DERIVED).exists()  # showing deletes nothing
+    assert trim_cache() == 600_000
+    assert not (cache / DERIVED).exists()
+    assert [path.exists() for path in kept] == [True, True, False]
+    assert mine.exists()
+    assert outside.exists()
+    assert links.is_symlink()
+    assert (cache / MODEL).exists()
+    for wrong in ("much", "-1", "1 GBB"):
+        monkeypatch.setenv("OIDO_CACHE_LIMIT", wrong)
+        assert run(["cache"]) == 2
+        assert "OIDO_CACHE_LIMIT is a size such as" in capsys.readouterr().err
+
+
+def test_what_is_read_is_used_and_what_is_written_trims(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OIDO_CACHE", str(tmp_path / "cache"))
+    content = derived_graph("0" * 64, "kind", lambda: b"a graph")
+    (graph,) = (tmp_path / "cache" / "derived").iterdir()
+    os.utime(graph, (5, 5))
+    assert derived_graph("0" * 64, "kind", lambda: b"never made") == content
+    assert graph.stat().st_atime > 1e9
+    windows = WindowCache("kind")
+    none = np.zeros((0, 9), np.float32), np.zeros(0), np.zeros(0, np.int64)
+    for number in range(3):
+        key = f"{number}" * 40 + "-None-None"
+        windows.write(key, ClipWindows(np.zeros((9, 9), np.float32), np.ones(9), *none))
+    paths = sorted((tmp_path / "cache" / "embeddings").rglob("*.npz"))
+    for path in paths:
+        os.utime(path, (5, 5))
+    assert windows.read("1" * 40 + "-None-None") is not None
+    size = paths[0].stat().st_size
+    monkeypatch.setenv("OIDO_CACHE_LIMIT", str(size + len(content)))
+    assert trim_cache() == 2 * size
+    assert [path.exists() for path in paths] == [False, True, False]
+    assert graph.exists()

@@ -19,6 +19,7 @@ from oido.models.calibration_file import Calibration, apply_calibration
 from oido.models.loading import load_model
 from tests.calibration.labelled_sounds import YAMNET_LABELS, labelled_sounds
 from tests.datasets.recordings import record
+from tests.signal.decode.wav_bytes import wav
 
 NAME = "yamnet/classification"
 
@@ -123,6 +124,47 @@ def test_a_guarantee_states_what_it_assumes(
 def test_wrong_words_are_told(table: Path, words: tuple[str, ...], message: str) -> None:
     with pytest.raises(oido.OptionError, match=message):
         run(NAME, table, *words, "-q")
+
+
+def test_what_makes_it_worse_is_not_written_but_by_force(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of what YAMNet is sure of, and rightly, four clips can only make it less sure."""
+    few = tmp_path / "clips.csv"
+    for number in (1, 2):
+        (tmp_path / f"nothing {number}.wav").write_bytes(wav(np.zeros(16_000 * number), 16_000))
+    examples = Path(__file__).parents[2] / "examples"
+    few.write_text(
+        "file,label,start_time,end_time\nnothing 1.wav,Silence,,\nnothing 2.wav,Silence,,\n"
+        f"{examples}/alarm.flac,Alarm,,\n{examples}/street.flac,Alarm,1,5\n",
+        "utf-8",
+    )
+    out, figures = tmp_path / "few.tflite", tmp_path / "few.json"
+    assert run(NAME, few, "-o", out, "--json", figures, "-q") == 1
+    printed = capsys.readouterr()
+    assert "WORSE" in printed.out
+    assert f"{out} not written" in printed.err
+    assert "--force" in printed.err
+    assert not out.exists()
+    assert json.loads(figures.read_text("utf-8"))["clips"] == 4  # why, is for reading
+    assert run(NAME, few, "-o", out, "--force", "-q") == 0
+    assert load_model(out).head.calibration is not None
+    assert run(NAME, few, "-q") == 0  # nothing was to be written
+
+
+def test_labels_of_the_data_are_mapped_to_those_of_the_model(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = tmp_path / "names.csv"
+    rows = [f'{kind},"{label}"' for kind, label in YAMNET_LABELS.items()]
+    names.write_text("\n".join(["mine,the model's", *rows]), "utf-8")
+    made = [tmp_path / f"{name}.json" for name in "ab"]
+    with pytest.raises(oido.OptionError, match=r"no label 'beep'.*--map FILE"):
+        run(NAME, table.parent / "sounds", "-q")
+    assert run(NAME, table, "-o", made[0], "-q") == 0
+    assert run(NAME, table.parent / "sounds", "--map", names, "-o", made[1], "-q") == 0
+    one, other = (Calibration.read(path) for path in made)
+    assert (one.scores, one.thresholds) == (other.scores, other.thresholds)
 
 
 def test_without_anything_to_go_by() -> None:

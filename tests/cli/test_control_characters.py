@@ -67,6 +67,7 @@ def shown(*words: object, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
     """The exit code, and all that the terminal got."""
     terminal = TerminalBytes()
     with monkeypatch.context() as patch:
+        patch.setenv("NO_COLOR", "1")  # what is ours; test_terminal.py has that
         patch.setattr(sys, "stdout", terminal)
         patch.setattr(sys, "stderr", terminal)
         try:
@@ -175,7 +176,8 @@ def test_a_pseudoterminal_gets_none_of_them(hostile_model: Path, hostile_file: P
     words = ["classify", hostile_file, "--model", hostile_model, "--threshold", "0", "-q"]
     parent, child = pty.openpty()
     command = [sys.executable, "-m", "oido", *map(str, words)]
-    process = subprocess.Popen(command, stdin=child, stdout=child, stderr=child)
+    plain = {**os.environ, "NO_COLOR": "1"}
+    process = subprocess.Popen(command, stdin=child, stdout=child, stderr=child, env=plain)
     os.close(child)
     content = b""
     while True:

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import builtins
 import sys
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,8 @@ from oido.cli import doctor
 from oido.cli.main import run
 from oido.errors import OidoError
 from oido.live import microphone
+from oido.models import fetch
+from oido.models.registry import DEFAULT_MODEL, card
 
 
 def test_doctor_hears_a_beep(capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,3 +178,96 @@ def test_without_a_microphone_and_with_one(
     assert lines()["microphone"] == ("ok", "1 input(s), none of them the default")
     devices.append(microphone.InputDevice(4, "Built-in", "ALSA", 1, 48_000, True))
     assert lines()["microphone"] == ("ok", "Built-in")
+
+
+def test_portaudio_is_named_apart_from_what_asks_it(
+    monkeypatch: pytest.MonkeyPatch, lines: Callable[..., dict[str, tuple[str, str]]]
+) -> None:
+    """sounddevice is there, and the library is not: another cure."""
+    real = builtins.__import__
+
+    def without(name: str, *rest: Any) -> Any:
+        if name == "sounddevice":
+            raise OSError("PortAudio library not found")
+        return real(name, *rest)
+
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    monkeypatch.setattr(builtins, "__import__", without)
+    mark, text = lines()["PortAudio"]
+    assert mark == "-"
+    assert "apt install libportaudio2" in text
+
+
+def test_portaudio_says_its_version(
+    monkeypatch: pytest.MonkeyPatch, lines: Callable[..., dict[str, tuple[str, str]]]
+) -> None:
+    class Made:
+        def get_portaudio_version(self) -> tuple[int, str]:
+            return 1246976, "PortAudio V19.6.0"
+
+    monkeypatch.setattr(microphone, "load_sounddevice", Made)
+    assert lines()["PortAudio"] == ("ok", "PortAudio V19.6.0")
+
+
+def test_litert_js_is_here_or_says_how_to_come(
+    monkeypatch: pytest.MonkeyPatch, lines: Callable[..., dict[str, tuple[str, str]]]
+) -> None:
+    for here, mark, word in ((False, "-", "oido.server.vendor"), (True, "ok", "on the device")):
+        monkeypatch.setattr("oido.server.vendor.is_vendored", lambda here=here: here)
+        found = lines()["LiteRT.js"]
+        assert found[0] == mark
+        assert word in found[1]
+
+
+def test_the_cache_is_tried_and_told_with_its_limit(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lines: Callable[..., dict[str, tuple[str, str]]],
+) -> None:
+    monkeypatch.setenv("OIDO_CACHE", str(tmp_path / "new"))
+    monkeypatch.setenv("OIDO_CACHE_LIMIT", "700M")
+    assert lines()["cache"] == ("ok", f"{tmp_path / 'new'}, at most 700 MB beside the models")
+    assert not list((tmp_path / "new").iterdir())
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("OIDO_CACHE", str(tmp_path / "file" / "cache"))
+    mark, text = lines()["cache"]
+    assert mark == "-"
+    assert "set OIDO_CACHE to a folder" in text
+    monkeypatch.setenv("OIDO_CACHE", str(tmp_path / "new"))
+    monkeypatch.setenv("OIDO_CACHE_LIMIT", "plenty")
+    assert lines()["cache"][0] == "-"
+
+
+def test_each_model_is_here_whole_or_says_how_to_come(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lines: Callable[..., dict[str, tuple[str, str]]],
+) -> None:
+    entry = card(DEFAULT_MODEL)
+    whole = fetch.fetch(entry).read_bytes()
+    monkeypatch.setenv("OIDO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("OIDO_MODEL_PATH", str(tmp_path))
+    for content, mark in ((whole, "ok"), (whole[:-1] + b"!", "-")):
+        (tmp_path / "yamnet.tflite").write_bytes(content)
+        assert lines()[DEFAULT_MODEL][0] == mark
+    assert lines()["yamnet"] == ("-", "not here yet: oido models fetch yamnet (15.3 MB)")
+
+
+def test_a_package_without_its_files_is_not_ok(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lines: Callable[..., dict[str, tuple[str, str]]],
+) -> None:
+    """What is left of a package when only its note of being installed is."""
+    info = tmp_path / "h5py-3.99.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: h5py\nVersion: 3.99\n")
+    (info / "RECORD").write_text("h5py/__init__.py,,\nh5py-3.99.dist-info/METADATA,,\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert lines()["oido[h5]"] == (
+        "-",
+        "h5py 3.99 lacks its files (first: pip uninstall h5py): pip install 'oido[h5]'",
+    )
+    (tmp_path / "h5py").mkdir()
+    (tmp_path / "h5py" / "__init__.py").touch()
+    assert lines()["oido[h5]"] == ("ok", "h5py 3.99")

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,52 @@ def test_labels_of_another_model_are_told(tmp_path: Path) -> None:
     record(tmp_path / "Bell" / "1.wav")
     with pytest.raises(oido.OptionError, match="nearest"):
         run("yamnet/classification", str(tmp_path), "-q")
+
+
+def _two_sounds(folder: Path) -> Path:
+    for label, name in (("my_siren", "street.flac"), ("my_alarm", "alarm.flac")):
+        (folder / label).mkdir(parents=True)
+        shutil.copy(EXAMPLES / name, folder / label)
+    return folder
+
+
+def test_other_names_are_mapped_to_the_models(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, names = _two_sounds(tmp_path / "data"), tmp_path / "names.csv"
+    with pytest.raises(oido.OptionError, match=r"no label 'my_alarm'.*--map FILE"):
+        run("yamnet/classification", str(data))
+    names.write_text('my_siren;Siren\nmy_alarm;"Smoke detector, smoke alarm"\n', "utf-8")
+    figures = tmp_path / "f.json"
+    words = ("yamnet/classification", str(data), "--map", str(names), "--json", str(figures))
+    assert run(*words) == 0
+    content = json.loads(figures.read_text("utf-8"))
+    assert {row["label"] for row in content["classes"]} == {"Siren", "Smoke detector, smoke alarm"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("my_siren\n", "line 1: write a label of the data, a comma"),
+        ("my_siren,\n", "line 1: write a label of the data, a comma"),
+        ("my_siren,Siren\nmy_siren,Alarm\n", "line 2: 'my_siren' cannot be both 'Siren' and 'Al"),
+        ("label,model\n", "none of the labels to rename is in the data, which have 'my_alarm'"),
+        ("my_siren,Sirenn\nmy_alarm,Alarm\n", "no label 'Sirenn'"),
+    ],
+)
+def test_a_wrong_map_is_one_sentence(tmp_path: Path, text: str, message: str) -> None:
+    names = tmp_path / "names.csv"
+    names.write_text(text, "utf-8")
+    data = _two_sounds(tmp_path / "data")
+    with pytest.raises(oido.OptionError, match=message):
+        run("yamnet/classification", str(data), "--map", str(names))
+
+
+def test_guessed_sources_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "data"
+    for number, name in enumerate(["rex-1", "rex-2", "ben", "max"]):
+        record(data / "Siren" / f"{name}.wav", seconds=1.0 + number / 10)
+    assert run("yamnet/classification", str(data)) == 0
+    assert "by their names, 2 recordings" in capsys.readouterr().err
+    assert run("yamnet/classification", str(data), "--each-is-a-source") == 0
+    assert "by their names" not in capsys.readouterr().err

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 from oido.cli.main import run
 from oido.models import fetch
 from oido.models.loading import load_model
-from oido.models.registry import DEFAULT_MODEL, card
+from oido.models.registry import CATALOG, DEFAULT_MODEL, UrlSource, card
 from oido.models.tflite.builder import GraphWriter
 
 
@@ -39,6 +41,13 @@ def test_models_fetch_from_a_file(
     installed = Path(capsys.readouterr().out.strip())
     assert installed.is_relative_to(tmp_path)
     assert installed.read_bytes() == path.read_bytes()
+    installed.unlink()
+    assert run(["models", "fetch", "--from-file", str(path)]) == 0  # its hash says which it is
+    assert Path(capsys.readouterr().out.strip()) == installed
+    assert run(["models", "fetch", "yamnet", "--from-file", str(path)]) == 1
+    assert "it is yamnet/classification" in capsys.readouterr().err
+    assert run(["models", "fetch", "--from-file", str(tmp_path / "none.tflite")]) == 1
+    assert "none.tflite: cannot be read" in capsys.readouterr().err
     wrong = tmp_path / "wrong.tflite"
     wrong.write_bytes(b"x" * 4_126_810)
     assert run(["models", "fetch", "--from-file", str(wrong)]) == 1
@@ -134,3 +143,104 @@ def test_what_is_in_a_file_of_ones_own(bare: Path, capsys: pytest.CaptureFixture
 def test_the_ensemble_is_two_files(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert run(["models", "fetch", "ensemble", "--from-file", str(tmp_path)]) == 2
     assert "is two files; fetch each" in capsys.readouterr().err
+
+
+def test_the_list_is_a_table_in_which_the_yamnets_differ(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = fetch.fetch(card(DEFAULT_MODEL))
+    monkeypatch.setenv("OIDO_CACHE", str(tmp_path / "empty"))
+    monkeypatch.setenv("OIDO_MODEL_PATH", "")
+    assert run(["models", "list"]) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    columns = [head.index(name) for name in ("name", "what", "licence", "where it is")]
+    cells = [[row[a:b].strip() for a, b in zip(columns, [*columns[1:], None])] for row in rows]
+    by_name = {name: rest for name, *rest in cells}
+    assert list(by_name) == [DEFAULT_MODEL, "yamnet", "efficientat/mn04", "ensemble"]
+    assert "int8" in by_name[DEFAULT_MODEL][0]
+    assert "float32" in by_name["yamnet"][0]
+    assert by_name["yamnet"][2] == "not here yet: oido models fetch yamnet"
+    assert run(["models", "fetch", "--from-file", str(path)]) == 0
+    assert capsys.readouterr().out.strip() == str(fetch.cache_path(card(DEFAULT_MODEL)))
+    assert run(["models", "list"]) == 0
+    assert str(tmp_path / "empty") in capsys.readouterr().out.splitlines()[1]
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_a_fetch_says_what_comes_and_only_on_request_from_where(
+    verbose: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = fetch.fetch(card(DEFAULT_MODEL))
+    entry = replace(card(DEFAULT_MODEL), sources=(UrlSource(path.as_uri()),))
+    catalog = (entry, *CATALOG[1:])
+    monkeypatch.setattr("oido.models.registry.CATALOG", catalog)
+    monkeypatch.setattr(fetch, "CATALOG", catalog)
+    monkeypatch.setenv("OIDO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("OIDO_MODEL_PATH", "")
+    street = Path(__file__).parents[2] / "examples" / "alarm.flac"
+    assert run(["classify", str(street), *(["-v"] if verbose else [])]) == 0
+    said = capsys.readouterr().err
+    assert (
+        "fetching yamnet/classification (YAMNet quantised to int8: small and fast, the default): "
+        "4.1 MB, licence Apache-2.0, checked against the published SHA-256\n" in said
+    )
+    assert (path.as_uri() in said) is verbose
+
+
+def test_where_a_model_cannot_be_fetched_those_that_are_here_are_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("h5py")
+    gone = UrlSource((tmp_path / "gone.h5").as_uri())
+    catalog = tuple(replace(c, sources=(gone,)) if c.name == "yamnet" else c for c in CATALOG)
+    monkeypatch.setattr("oido.models.registry.CATALOG", catalog)
+    monkeypatch.setattr(fetch, "CATALOG", catalog)
+    monkeypatch.setattr(fetch, "find", lambda c: Path("x") if c.name == DEFAULT_MODEL else None)
+    assert run(["models", "info", "yamnet"]) == 1
+    said = capsys.readouterr().err
+    assert "yamnet could not be fetched" in said
+    assert "Here already, and to be had by --model: yamnet/classification (YAMNet quant" in said
+
+
+def test_a_file_that_nothing_here_can_read_is_not_fetched(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    assert run(["models", "info", "yamnet"]) == 1
+    said = capsys.readouterr().err
+    assert "oido[h5]" in said
+    assert "fetching" not in said
+    assert len(said.splitlines()) == 1
+    assert "\\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("made", "model", "said"),
+    [
+        ("hub/saved_model.pb", "hub", "a TensorFlow SavedModel folder, which oido does not read"),
+        ("hub/saved_model.pb", "hub/saved_model.pb", "part of a TensorFlow SavedModel"),
+        ("web/model.json", "web", "a TensorFlow.js model"),
+        ("web/model.json", "web/model.json", "a TensorFlow.js model"),
+        ("web/group1-shard1of1.bin", "web/group1-shard1of1.bin", "weights of a TensorFlow.js"),
+        ("YAMNET.ONNX", "YAMNET.ONNX", "an ONNX model, which oido does not read; take"),
+        ("yamnet.keras", "yamnet.keras", "a whole Keras model, which"),
+        ("yamnet.tar.gz", "yamnet.tar.gz", "an archive; unpack it"),
+        ("both/saved_model.pb|both/yamnet.tflite", "both", "take a file in it, such as"),
+        ("nothing/readme", "nothing", "no such model file: it is a folder"),
+    ],
+)
+def test_models_of_other_programs_are_one_sentence_that_says_what_to_take(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], made: str, model: str, said: str
+) -> None:
+    for name in made.split("|"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"something")
+    assert run(["models", "info", str(tmp_path / model)]) == 1
+    errors = capsys.readouterr().err
+    assert said in errors
+    assert len(errors.splitlines()) == 1
+    if "archive" not in said and "such as" not in said:
+        assert "yamnet.h5 (oido models fetch yamnet)" in errors

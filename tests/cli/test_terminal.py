@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -15,10 +17,13 @@ from oido.cli.terminal import (
     data_output,
     direct,
     escaped_output,
+    has_colours,
     interruptible,
     interrupts_held,
     print_line,
     print_message,
+    print_report,
+    print_styled,
 )
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="sends SIGINT to itself")
@@ -167,3 +172,78 @@ def test_all_that_is_printed_within_is_escaped(capsys: pytest.CaptureFixture[str
     out, err = capsys.readouterr()
     assert out == "a\\x1b[2J b\tc\nd\\ne\ndrawn \x1b[H\ndata \x1b \x9b\n"
     assert err == "one\\x07\ntwo\\x9b\noido: f\\r\\ng\n"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("values", "on_terminal", "in_pipe"),
+    [
+        ({"TERM": "xterm-256color"}, True, False),
+        ({"TERM": "dumb"}, False, False),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, False, False),
+        ({"TERM": "xterm", "NO_COLOR": ""}, True, False),  # as no-color.org has it
+        ({"TERM": "xterm", "CLICOLOR": "0"}, False, False),
+        ({"TERM": "xterm", "CLICOLOR": "1"}, True, False),
+        ({"FORCE_COLOR": "1"}, True, True),
+        ({"CLICOLOR_FORCE": "1"}, True, True),
+        ({"FORCE_COLOR": "0", "TERM": "xterm"}, False, False),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False, False),
+    ],
+)
+def test_who_gets_colours(
+    values: dict[str, str], on_terminal: bool, in_pipe: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("TERM", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    assert has_colours(Terminal()) is on_terminal
+    assert has_colours(io.StringIO()) is in_pipe
+
+
+def test_colours_are_ours_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names cannot colour; without colours the same line is plain, and the marks are the same."""
+    texts = []
+    for force in ("1", "0"):
+        monkeypatch.setenv("FORCE_COLOR", force)
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        out = Terminal()
+        monkeypatch.setattr(sys, "stdout", out)
+        with escaped_output():
+            print_styled(("0:01  ", ""), ("███", "cyan"), ("", "dim"), ("a\x1b[31mb", "bold"))
+            print_report("title\n+ good\n! bad\n-1 plain")
+        texts.append(out.getvalue())
+    assert texts[1] == "0:01  ███a\\x1b[31mb\ntitle\n+ good\n! bad\n-1 plain\n"
+    assert texts[0] == (
+        "0:01  \x1b[36m███\x1b[0m\x1b[1ma\\x1b[31mb\x1b[0m\ntitle\n\x1b[32m+ \x1b[0mgood\n"
+        "\x1b[31m! \x1b[0mbad\n-1 plain\n"
+    )
+
+
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_an_option_switches_them_off(place: int) -> None:
+    """Wherever it stands; and machines' formats never have any."""
+    alarm = Path(__file__).parents[2] / "examples" / "alarm.flac"
+    words = ["classify", str(alarm), "-q"]
+    environment = {**os.environ, "FORCE_COLOR": "1"}
+    environment.pop("NO_COLOR", None)
+
+    def out(*line: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-m", "oido", *line],
+            env=environment,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            check=True,
+        ).stdout
+
+    assert "\x1b[1mAlarm\x1b[0m" in out(*words)
+    plain = out(*words[:place], "--no-color", *words[place:])
+    assert "Alarm" in plain
+    assert "\x1b" not in plain
+    assert "\x1b" not in out(*words, "--format", "csv")

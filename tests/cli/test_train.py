@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,9 @@ from tests.training.taught_sounds import make_sounds
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("desk")
+    (folder / "folder.tflite").mkdir()
+    (folder / "sounds.tflite").write_text("a file")
+    (folder / "readme.txt").write_text("a file")
     make_sounds(folder / "sounds")
     (folder / "sounds" / "beep" / "broken.wav").write_bytes(b"RIFF")
     (folder / "sounds" / "readme.txt").write_text("not a recording")
@@ -72,6 +76,13 @@ def test_a_check_tells_what_is_there_and_writes_nothing(desk: Path) -> None:
         (("nowhere", "-o", "s.tflite"), "no such folder"),
         (("sounds", "-o", "s.tflite", "--jobs", "0"), "must be 1 or more"),
         (("sounds/beep", "-o", "s.tflite"), ""),
+        # What could be told only after the training is told before.
+        (("sounds", "-o", "s.tflite", "--report", "r.pdf"), "--report needs a name"),
+        (("sounds", "-o", "s.tflite", "--report", "report"), "--report needs a name"),
+        (("sounds", "-o", "sounds.tflite/x.tflite"), "is no folder"),
+        (("sounds", "-o", "s.tflite", "--report", "readme.txt/r.html"), "is no folder"),
+        (("sounds", "-o", "folder.tflite"), "is a folder"),
+        (("sounds", "-o", "s.tflite", "--model", "ensemble"), "two networks"),
     ],
 )
 def test_a_wrong_command_is_one_sentence(
@@ -80,5 +91,68 @@ def test_a_wrong_command_is_one_sentence(
     done = oido(desk, "train", *arguments)
     assert done.returncode == 2
     assert done.stderr.startswith("oido: ")
+    assert "recordings heard" not in done.stderr  # nothing was begun
+    assert not done.stdout
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_train_says_what_a_check_says(desk: Path) -> None:
+    shutil.copytree(desk / "sounds", desk / "odd")
+    for number in range(3):  # takes of one recording in a class, and one sound in two classes
+        shutil.copy(desk / "odd" / "click" / f"click-{number}.wav", desk / "odd" / "hiss")
+    for number, name in enumerate(["rex-1", "rex-2", "ben", "max"]):
+        (desk / "odd" / "beep" / f"beep-{number}.wav").rename(desk / "odd" / "beep" / f"{name}.wav")
+    checked = oido(desk, "train", "odd", "--check").stdout.partition("\n\n")[2].splitlines()
+    done = oido(desk, "train", "odd", "--report", "odd.json", "--no-cache")
+    assert done.returncode == 3, done.stderr
+    told = [line.removeprefix("oido: ") for line in done.stderr.splitlines()]
+    assert "same content with different labels: 3" in told
+    assert [line for line in told if line.startswith("by their names, 4 recordings")]
+    for line in checked:
+        if "broken.wav" not in line and not line.startswith("left out"):
+            assert line in told
+    # A file that is left out is named once, and its sentence does not name it again.
+    (broken,) = [line for line in told if "broken.wav" in line]
+    assert broken.count("broken.wav") == 1
+    report = json.loads((desk / "odd.json").read_text("utf-8"))
+    assert report["dataset"]["conflicts"]
+    assert "with different labels" in json.dumps(report["verdict"])
+
+
+def test_the_report_begins_with_three_figures_and_a_sentence(desk: Path) -> None:
+    done = oido(desk, "train", "sounds", "--report", "lead.html")
+    _, _, *figures, _, sentence, empty = done.stdout.splitlines()[:8]
+    assert [line.split()[0] for line in figures] == ["clip", "precision", "recall"]
+    assert "it names the class of" in sentence
+    assert not empty
+    page = (desk / "lead.html").read_text("utf-8")
+    lead = page[page.index("<main>") : page.index("<section>")]
+    assert lead.count("<strong>") == 3
+    assert "it names the class of" in lead
+    assert page.index("More figures") < page.index("ROC-AUC")
+
+
+def test_one_clip_of_each_is_no_classifier_to_rely_on(desk: Path) -> None:
+    for label in ("click", "hiss"):
+        (desk / "one" / label).mkdir(parents=True)
+        shutil.copy(desk / "sounds" / label / f"{label}-1.wav", desk / "one" / label)
+    done = oido(desk, "train", "one", "-o", "one.tflite")
+    assert done.returncode == 0
+    assert "NOTHING is known of how good it is" in done.stderr
+
+
+def test_a_report_that_cannot_be_written_costs_no_classifier(desk: Path) -> None:
+    """A disk may fill while the report is made; the file is there by then."""
+    script = (
+        "import sys, oido.evaluation.report as r, oido.errors as e, oido.cli.main as m\n"
+        "def full(*_): raise e.OutputError('r.html cannot be written: No space left on device')\n"
+        "r.Report.save = full\n"
+        "sys.exit(m.run(['train', 'sounds', '-o', 'kept.tflite', '--report', 'r.html']))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=desk, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "No space left" in done.stderr
+    assert (desk / "kept.tflite").stat().st_size > 1_000_000

@@ -127,3 +127,25 @@ def test_background_is_every_recording_below_a_folder_without_an_event(tmp_path:
 def test_a_folder_without_recordings_is_no_background(data: Dataset, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="no recording in it"):
         data.with_background(tmp_path)
+
+
+def test_labels_are_renamed_and_may_become_one() -> None:
+    clips = [
+        Clip("1.wav", ("meow", "purr")),
+        Clip("2.wav", ("hiss",)),
+        Clip("3.wav", (), ("purr",), complete=False),
+        Clip("4.wav", ("bark",)),
+    ]
+    data = Dataset.from_clips(clips).relabel(
+        {"meow": "Cat", "purr": "Cat", "hiss": "background", "none of these": "x"}
+    )
+    assert data.classes == ("Cat", "bark")
+    assert not data.multi_label
+    assert [clip.labels for clip in data] == [("Cat",), (), (), ("bark",)]
+    assert data[1].is_background
+    assert data[2].negatives == ("Cat",)
+    assert [clip.group for clip in data] == [str(n) for n in (1, 2, 3, 4)]
+    with pytest.raises(OptionError, match="is said to be heard and to be absent"):
+        Dataset.from_clips([Clip("5.wav", ("a",), ("b",))]).relabel({"a": "c", "b": "c"})
+    with pytest.raises(OptionError, match="none of the labels"):
+        data.relabel({"meow": "Cat"})

@@ -154,3 +154,12 @@ def test_links_are_followed_once_and_loops_end(tmp_path: Path) -> None:
     assert [note.split(":")[0] for note in data.notes] == [
         "4 paths lead to what is there by another, and count once"
     ]
+
+
+def test_folders_in_the_folder_of_a_class_are_no_classes_and_this_is_noted(tmp_path: Path) -> None:
+    record_all(tmp_path, "pets/cat/1.wav", "pets/dog/1.wav", "cars/a/1.wav", "cars/2.wav")
+    data = Dataset.from_folder(tmp_path)
+    assert data.classes == ("cars", "pets")
+    (note,) = data.notes
+    assert note.startswith("pets is one class, whatever its folders (cat, dog)")
+    assert Dataset.from_folder(tmp_path / "pets").classes == ("cat", "dog")

@@ -140,6 +140,24 @@ def test_baselines_are_compared_by_the_best_of_them() -> None:
     assert close.text.endswith("which may be chance")
     lost = the(said(clips, baselines=[Baseline("linear", 0.92)]), "baseline")
     assert (lost.tone, lost.text[:10]) == ("poor", "not better")
+    level = the(said(clips, baselines=[Baseline("linear", 0.9)]), "baseline")
+    assert (level.tone, level.text[:10]) == ("fair", "not better")
+
+
+def test_nothing_is_better_than_no_mistake() -> None:
+    """A caution on a model that is right everywhere says that it is bad."""
+    clips = answers([(0, 0, 50), (1, 1, 50)])
+    remarks = said(clips, baselines=[Baseline("linear", 1.0)])
+    assert not [remark for remark in remarks if "baseline" in remark.text]
+
+
+@pytest.mark.parametrize(("conflicts", "good"), [(0, True), (1, True), (20, False)])
+def test_contradictions_are_said_and_leave_no_good_news(conflicts: int, good: bool) -> None:
+    clips = answers([(0, 0, 50), (1, 1, 50)])
+    remarks = verdict(clips, measure(clips), conflicts=conflicts)
+    found = [r for r in remarks if "with different labels" in r.text]
+    assert [r.tone for r in found] == ["poor"] * bool(conflicts)
+    assert ("good" in {r.tone for r in remarks}) is good
 
 
 def test_the_learning_curve_says_whether_more_would_help() -> None:

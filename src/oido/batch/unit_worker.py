@@ -43,6 +43,7 @@ from oido.batch.units import (
     Unit,
     WorkerReport,
     escaped_name,
+    remarks_of,
     utf8,
 )
 from oido.errors import AudioError, OptionError, OutputError
@@ -246,7 +247,7 @@ class UnitWorker:
         buffer("recordings", pa.RecordBatch.from_pylist([row], self._schemas["recordings"]))
         state: Literal["done", "failed"] = "done" if failure is None else "failed"
         counts = summary.duration, summary.windows, summary.rows
-        outcome = Outcome(unit, state, *counts, seconds, failure)
+        outcome = Outcome(unit, state, *counts, seconds, failure, remarks=remarks_of(summary))
         duration = 0.0 if unit.kind == "join" else summary.duration
         if state == "failed" or buffer.is_large or unit.alone:
             # Parts of its own: they can be removed if it is done again.

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from oido.batch.plan import Failure, Plan
+from oido.batch.plan import Failure, FileSummary, Plan
 
 ARCHIVE_VERSION = 1
 TABLES = ("recordings", "events", "windows", "clips")
@@ -128,6 +128,17 @@ class Part(NamedTuple):
     sha256: str = ""
 
 
+def remarks_of(summary: FileSummary) -> tuple[str, ...]:
+    """What people should know of how a recording was read, a sentence each."""
+    damaged, gaps = summary.damaged_packets, summary.gaps_seconds
+    clock = f"{gaps:.2f} s of silence stand where its clock goes on without sound"
+    return (
+        *([f"{damaged} damaged piece(s) were left out"] if damaged else []),
+        *([clock] if gaps else []),
+        *summary.notes,
+    )
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What came of a unit.
@@ -135,7 +146,7 @@ class Outcome:
     state: "done", "failed" (rows of windows before are kept), or "piece": a range whose
     scores lie in ``pieces``, one file for each channel; "unsplit": a range that cannot be
     classified by itself, or what was replaced meanwhile, so that the whole must be. seconds: the
-    time it took.
+    time it took. remarks: as of `remarks_of`; not kept in commits.
     """
 
     unit: Unit
@@ -146,6 +157,7 @@ class Outcome:
     seconds: float = 0.0
     failure: Failure | None = None
     pieces: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def entry(self) -> dict[str, Any]:
         """The entry of a commit."""

@@ -252,7 +252,7 @@ def _run_steps(
                 print_message(f"{done_before} of {run.n_sources} were heard before{more}")
             for step in run.steps(engine):
                 with progress.aside():
-                    _print_outcomes(step.outcomes, verbose)
+                    _print_outcomes(step.outcomes, quiet, verbose)
                 progress.move(step)
         except KeyboardInterrupt:
             done = f"{progress.done} of {len(run.todo)} were done"
@@ -263,7 +263,8 @@ def _run_steps(
     return progress.failed + failed_before
 
 
-def _print_outcomes(outcomes: Sequence[Outcome], verbose: bool) -> None:
+def _print_outcomes(outcomes: Sequence[Outcome], quiet: bool, verbose: bool) -> None:
+    """As `oido.cli.run_pool` does of recordings."""
     for outcome in outcomes:
         if outcome.failure is not None:
             print_message(outcome.failure.reason)
@@ -272,6 +273,8 @@ def _print_outcomes(outcomes: Sequence[Outcome], verbose: bool) -> None:
                 f"{outcome.unit.source.name}: {outcome.duration:.2f} s, "
                 f"{outcome.windows} windows, {outcome.rows} rows"
             )
+        for remark in () if quiet else outcome.remarks:
+            print_message(f"{outcome.unit.source.name}: {remark}")
 
 
 def show_status(url: str, as_json: bool = False) -> int:

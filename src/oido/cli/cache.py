@@ -2,45 +2,38 @@
 """What oido keeps on this machine: show it, or clear it.
 
 examples:
-  oido cache show
+  oido cache                        the same as oido cache show
   oido cache clear embeddings
   oido cache clear                  all but the models
 
-OIDO_CACHE names another folder. Files that have no name of the cache's are left in it.
+OIDO_CACHE names another folder. Files that have no name of the cache's are left in it. Graphs and
+embeddings have at most 2 GB together, or OIDO_CACHE_LIMIT (such as 500M); beyond it go those that
+were not used for longest. Models stay.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 from typing import Any
 
 from oido.cli.options import add_command
 from oido.cli.terminal import print_line
 from oido.errors import OutputError
+from oido.models.cache import NAMES, limit_bytes
 from oido.models.fetch import cache_folder
 
 _PARTS = {
     "models": "models that were fetched",
     "derived": "graphs written from weights; made anew when they are needed",
-    "embeddings": "what models made of recordings, kept by `oido train`; made anew, too",
+    "embeddings": "what models made of recordings, kept by `oido train`; made anew, too; with "
+    "derived at most {limit:,g} MB (OIDO_CACHE_LIMIT), beyond it the longest unused go",
 }
-
-_HASH = "[0-9a-f]"
-_PART = rf"\.[^/]+\.[0-9]+-{_HASH}{{8}}\.part"
-_NAMES = {
-    "models": re.compile(rf"[^/]+-{_HASH}{{12}}\.[a-z0-9]+|{_PART}"),
-    "derived": re.compile(rf"[^/]+-{_HASH}{{16}}-{_HASH}{{64}}\.tflite|{_PART}"),
-    "embeddings": re.compile(rf"{_HASH}{{24}}/({_HASH}{{40}}-[^/]+\.npz|{_PART})"),
-}
-"""What the cache calls its files: OIDO_CACHE may name a folder that others use, too, and what is
-called otherwise is not deleted."""
 
 
 def add_parser(commands: Any) -> None:
     """Add ``oido cache`` and what it can do."""
-    actions = add_command(commands, "cache", None, __doc__).actions()
+    actions = add_command(commands, "cache", _show, __doc__).actions(required=False)
     add_command(actions, "show", _show, _show.__doc__)
     add_clearing = add_command(actions, "clear", _clear, _clear.__doc__)
     add_clearing(
@@ -53,12 +46,13 @@ def add_parser(commands: Any) -> None:
 
 
 def _show(args: argparse.Namespace) -> None:
-    """Its folders, and how large they are."""
+    """Its folders, how large they are, and what they may have."""
+    limit = limit_bytes() / 1e6
     print_line(cache_folder())
     for name, what in _PARTS.items():
         sizes = _sizes(cache_folder() / name)
         files = f"{len(sizes)} file{'' if len(sizes) == 1 else 's'}"
-        print(f"  {name:10}  {sum(sizes) / 1e6:9.1f} MB  {files:>12}  {what}")
+        print(f"  {name:10}  {sum(sizes) / 1e6:9.1f} MB  {files:>12}  {what.format(limit=limit)}")
 
 
 def _clear(args: argparse.Namespace) -> None:
@@ -71,7 +65,7 @@ def _clear(args: argparse.Namespace) -> None:
                 if path.is_dir() and not path.is_symlink():
                     if not any(path.iterdir()):
                         path.rmdir()
-                elif _NAMES[name].fullmatch(path.relative_to(folder).as_posix()):
+                elif NAMES[name].fullmatch(path.relative_to(folder).as_posix()):
                     size += path.lstat().st_size
                     path.unlink()
                 else:

@@ -9,7 +9,8 @@ examples:
   oido calibrate birds.tflite --from sigmoids.csv --transformation LOG -o birds2.tflite
 
 The recordings are labelled as for training, and should be such that the model was not trained on.
-Probabilities hold for recordings in which sounds are as frequent as in these.
+Probabilities hold for recordings in which sounds are as frequent as in these. Where they are worse
+than the scores as they are, nothing is written (exit code 1) but with --force.
 """
 
 from __future__ import annotations
@@ -18,8 +19,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.options import add_command, fetch_model, require_suffix
-from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_line
+from oido.cli.options import (
+    add_command,
+    fetch_model,
+    load_dataset,
+    offering_a_map,
+    require_suffix,
+    require_writable,
+)
+from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_FATAL, EXIT_OK, print_line, print_message
 from oido.errors import OptionError
 
 if TYPE_CHECKING:
@@ -30,7 +38,7 @@ def add_parser(commands: Any) -> None:
     """Add ``oido calibrate``."""
     add = add_command(commands, "calibrate", _run, __doc__)
     add("model NAME-or-FILE", "see `oido models list`")
-    add("data DATA", "a folder of class folders or label tracks, or a table", nargs="?")
+    add.dataset("a folder of class folders or label tracks, or a table", nargs="?")
     add(
         "-o, --output FILE",
         "the model with its calibration, .tflite; the calibration alone, .json; or the Task "
@@ -39,6 +47,7 @@ def add_parser(commands: Any) -> None:
         action="append",
         default=[],
     )
+    add("--force", "write it even if probabilities are worse than the scores as they are")
     add_purpose = add.one_of()
     add_purpose(
         "--target AIM",
@@ -52,6 +61,7 @@ def add_parser(commands: Any) -> None:
         "--confidence C", "of the guarantee, between 0 and 1 (default 0.9)", type=float, default=0.9
     )
     add.options("head")
+    add.label_map()
     add("--json FILE", "every figure, as .json", type=Path)
     add("--seed N", "of folds (default 0)", type=int, default=0)
     add_existing = add.group("a calibration that you have, in place of DATA")
@@ -82,15 +92,23 @@ def _run(args: argparse.Namespace) -> int:
         if path.suffix not in {".tflite", ".json", ".csv", ".txt"}:
             raise OptionError(f"{path}: name it .tflite, .json, or .csv")
     require_suffix("--json", args.json, ".json")
+    require_writable(*args.output, args.json)
     if (args.data is None) == (args.existing is None):
         raise OptionError("give labelled recordings, or a calibration that you have by --from")
     model = load_model(fetch_model(args.model))
     if args.existing is not None:
         if not args.output:
             raise OptionError("say where to write: -o FILE")
-        calibration, failed = _existing_calibration(args, model), False
+        calibration, code = _existing_calibration(args, model), EXIT_OK
     else:
-        calibration, failed = _new_calibration(args, model)
+        calibration, code = _new_calibration(args, model)
+    if calibration is None:
+        names = ", ".join(str(path) for path in args.output)
+        print_message(
+            f"{names} not written: the calibration makes it worse, as said above; give more "
+            "recordings, or --force"
+        )
+        return EXIT_FATAL
     for path in args.output:
         write_calibration(model, calibration, path)
         note, scores = "", calibration.scores
@@ -101,20 +119,19 @@ def _run(args: argparse.Namespace) -> int:
                 "this file"
             )
         print_line(f"{path}{note}")
-    return EXIT_FAILED_FILES if failed else EXIT_OK
+    return code
 
 
-def _new_calibration(args: argparse.Namespace, model: AudioModel) -> tuple[Any, bool]:
-    """The calibration, and whether clips were left out."""
+def _new_calibration(args: argparse.Namespace, model: AudioModel) -> tuple[Any, int]:
+    """The calibration, None if it is not to be written, and the exit code."""
     from oido.calibration.fit import calibrate
     from oido.calibration.risk_control import Guarantee
     from oido.cli.progress import show_progress
-    from oido.datasets.dataset import Dataset
     from oido.writers.atomic import write_text
 
     guarantee = args.guarantee and Guarantee.parse(args.guarantee, args.confidence)
-    data = Dataset.load(args.data)
-    with show_progress("clips heard", args.quiet) as progress:
+    data = load_dataset(args)
+    with offering_a_map(), show_progress("clips heard", args.quiet) as progress:
         result = calibrate(
             model,
             data,
@@ -127,7 +144,9 @@ def _new_calibration(args: argparse.Namespace, model: AudioModel) -> tuple[Any, 
     print(result.report)
     if args.json is not None:
         write_text(args.json, result.report.json())
-    return result.calibration, bool(result.left_out)
+    worse = bool(args.output) and result.report.is_worse and not args.force
+    code = EXIT_FAILED_FILES if result.left_out else EXIT_OK
+    return None if worse else result.calibration, code
 
 
 def _existing_calibration(args: argparse.Namespace, model: AudioModel) -> Any:

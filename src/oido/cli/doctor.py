@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Say what works on this machine: model, codecs, cores, microphone, and each extra.
+"""Say what works on this machine: model, codecs, cores, microphone, cache, and each extra.
 
 examples:
   oido doctor
@@ -18,13 +18,17 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from oido._version import __version__
 from oido.cli.options import add_command, fetch_model
+from oido.cli.terminal import print_styled
 from oido.errors import OidoError
+from oido.models.fetch import find, require_reader
+from oido.models.registry import CATALOG, ModelCard
 from oido.params import available_cores
 
 _PACKAGES = ("ai-edge-litert", "numpy", "soundfile", "av", "soxr", "pyarrow")
@@ -49,12 +53,18 @@ def _run(args: argparse.Namespace) -> int:
     _print_extras()
     _line("ok", "cores", f"{available_cores()} usable of {os.cpu_count()}")
     _try("codecs", _codecs)
+    _try("PortAudio", _portaudio, optional=True)
     _try("microphone", _microphone, optional=True)
+    _try("LiteRT.js", _litert_js, optional=True)
+    _try("cache", _cache, optional=True)
+    for entry in CATALOG:
+        _try(entry.name, partial(_file_of, entry), optional=True)
     return 0 if _try("model", _model) else 1
 
 
 def _line(mark: str, name: str, text: str) -> None:
-    print(f"{mark:<5} {name:<15} {text}")
+    style = {"ok": "green", "-": "yellow"}.get(mark, "red")
+    print_styled((f"{mark:<5}", style), (f" {name:<15} {text}", ""))
 
 
 def _try(name: str, check: Callable[[], str], optional: bool = False) -> bool:
@@ -109,7 +119,22 @@ def _state_of(requirement: str) -> tuple[bool, str]:
     for sign, limit in re.findall(r"(>=|<)\s*([\d.]+)", requirement):
         if (_numbers(version) >= _numbers(limit)) != (sign == ">="):
             return False, f"{name} {version} is not {sign}{limit}"
+    if _is_emptied(name):
+        return False, f"{name} {version} lacks its files (first: pip uninstall {name})"
     return True, f"{name} {version}"
+
+
+def _is_emptied(name: str) -> bool:
+    """Whether a package is noted as installed, and its modules are gone."""
+    try:
+        files = metadata.distribution(name).files or []
+    except metadata.PackageNotFoundError:
+        return False
+    modules = [
+        f for f in files if f.name == "__init__.py" or (len(f.parts) == 1 and f.suffix == ".py")
+    ]
+    first = min(modules, key=lambda f: len(f.parts), default=None)
+    return first is not None and not Path(str(first.locate())).exists()
 
 
 def _numbers(version: str) -> list[int]:
@@ -119,6 +144,52 @@ def _numbers(version: str) -> list[int]:
     while numbers and numbers[-1] == 0:
         numbers.pop()
     return numbers
+
+
+def _portaudio() -> str:
+    from oido.cli.terminal import silence_stderr
+    from oido.live.microphone import load_sounddevice
+
+    with silence_stderr():
+        return str(load_sounddevice().get_portaudio_version()[1])
+
+
+def _litert_js() -> str:
+    """What lets the page of `oido serve` hear by itself."""
+    from oido.server.vendor import PACKAGES, is_vendored
+
+    if not is_vendored():
+        raise OidoError(
+            "not part of this installation, so the page hears by the server only: "
+            "python -m oido.server.vendor fetches it (needs npm, of Node.js), or make web"
+        )
+    return f"{PACKAGES[0].version}, so the page can hear on the device"
+
+
+def _cache() -> str:
+    """Its place, if a file can be written there, and its limit."""
+    from oido.models.cache import limit_bytes
+    from oido.models.fetch import cache_folder
+
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OidoError(
+            f"{folder} cannot be written ({error.strerror}): set OIDO_CACHE to a folder that can"
+        ) from error
+    return f"{folder}, at most {limit_bytes() / 1e6:,g} MB beside the models"
+
+
+def _file_of(card: ModelCard) -> str:
+    """Where a model's file is; sound, as its SHA-256 says, and there is what reads it."""
+    path = find(card)
+    if path is None:
+        raise OidoError(f"not here yet: oido models fetch {card.name} ({card.size})")
+    require_reader(card)
+    return str(path)
 
 
 def _microphone() -> str:

@@ -19,8 +19,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from oido.cli.options import add_command, fetch_model, require_suffix
-from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK
+from oido.cli.options import add_command, fetch_model, require_suffix, require_writable
+from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_report
 
 
 def add_parser(commands: Any) -> None:
@@ -45,10 +45,11 @@ def _run(args: argparse.Namespace) -> int:
     from oido.writers.atomic import write_text
 
     require_suffix("--json", args.json, ".json")
+    require_writable(args.json)
     model = fetch_model(args.model)
     with show_progress("recordings heard", args.quiet) as progress:
         report = drift(args.reference, args.new, model, level=args.level, progress=progress)
     if args.json is not None:
         write_text(args.json, report.to_json() + "\n")
-    print(report)
+    print_report(str(report))
     return EXIT_FAILED_FILES if report.left_out else EXIT_OK

@@ -5,9 +5,11 @@ examples:
   oido evaluate birds.tflite held-out/
   oido evaluate birds.tflite held-out/clips.csv --report birds.html --json birds.json
   oido evaluate yamnet/classification labelled-tracks/ --events
+  oido evaluate yamnet/classification sounds/ --map names.csv    Baby_cry,"Baby cry, infant cry"
 
 The recordings are labelled as for training: folders by class, a table, or label tracks. Take some
-that the model was not trained on. What is a label of theirs must be one of the model.
+that the model was not trained on. What is a label of theirs must be one of the model, or be given
+the model's name by --map.
 """
 
 from __future__ import annotations
@@ -16,15 +18,23 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from oido.cli.options import add_command, fetch_model, require_suffix
-from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK
+from oido.cli.options import (
+    add_command,
+    fetch_model,
+    load_dataset,
+    offering_a_map,
+    require_suffix,
+    require_writable,
+)
+from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_report
 
 
 def add_parser(commands: Any) -> None:
     """Add ``oido evaluate``."""
     add = add_command(commands, "evaluate", _run, __doc__)
     add("model NAME-or-FILE", "see `oido models list`")
-    add("data DATA", "a folder of class folders or label tracks, or a table")
+    add.dataset("a folder of class folders or label tracks, or a table")
+    add.label_map()
     add(
         "--report FILE",
         "the report as one page, .html, with pictures and the worst mistakes to hear",
@@ -40,15 +50,15 @@ def add_parser(commands: Any) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     from oido.cli.progress import show_progress
-    from oido.datasets.dataset import Dataset
     from oido.evaluation.evaluate import evaluate
     from oido.writers.atomic import write_json
 
     require_suffix("--report", args.report, ".html", ".htm")
     require_suffix("--json", args.json, ".json")
-    data = Dataset.load(args.data)
+    require_writable(args.report, args.json)
+    data = load_dataset(args)
     model = fetch_model(args.model)
-    with show_progress("clips heard", args.quiet) as progress:
+    with offering_a_map(), show_progress("clips heard", args.quiet) as progress:
         report = evaluate(model, data, progress=progress)
     figures = report.to_dict()
     if args.events:
@@ -61,5 +71,5 @@ def _run(args: argparse.Namespace) -> int:
         report.save(args.report)
     if args.json is not None:
         write_json(args.json, figures)
-    print(report)
+    print_report(str(report))
     return EXIT_FAILED_FILES if report.left_out else EXIT_OK

@@ -28,7 +28,7 @@ from oido.errors import ModelFetchError, OidoError, OptionError
 
 _NAMES = (
     "classify listen serve web batch query report convert embed train evaluate calibrate "
-    "thresholds drift export models devices cache doctor"
+    "thresholds drift export models devices cache completion doctor"
 )
 """Of the commands, in the order of the help; each is a module of this package."""
 
@@ -61,6 +61,7 @@ def build_parser(command: str = "") -> argparse.ArgumentParser:
         description="Hear what is in a recording: sounds of 521 kinds, from when to when.",
         epilog=_EPILOG,
     )
+    parser.add_argument("--no-color", action="store_true", help="no colours (as NO_COLOR=1)")
     parser.add_argument("--version", action="version", version=f"oido {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in [command] if command in names else names:  # to load all of them takes a while
@@ -73,6 +74,9 @@ def build_parser(command: str = "") -> argparse.ArgumentParser:
 def run(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if "--no-color" in words[: words.index("--") if "--" in words else None]:
+        words.remove("--no-color")
+        os.environ["NO_COLOR"] = "1"  # for workers, too
     if words[:1] in ([], ["help"]):  # by itself, or before a command
         words = [*words[1:], "--help"]
     with escaped_output():

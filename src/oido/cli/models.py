@@ -4,7 +4,7 @@
 examples:
   oido models list
   oido models fetch yamnet/classification
-  oido models fetch yamnet/classification --from-file ~/Downloads/yamnet.tflite
+  oido models fetch --from-file ~/Downloads/yamnet.tflite
   oido models info yamnet/classification --labels
   oido models info my-birds.tflite
   oido models annotate birds.tflite --labels labels.txt --sample-rate 16000
@@ -20,7 +20,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.options import add_command
+from oido.cli.options import add_command, fetch_model
 from oido.cli.terminal import data_output, print_line, print_message
 from oido.errors import ModelNotFoundError, OptionError
 from oido.models import fetch
@@ -36,8 +36,13 @@ def add_parser(commands: Any) -> None:
     actions = add_command(commands, "models", None, __doc__).actions()
     add_command(actions, "list", _list, _list.__doc__)
     add_fetching = add_command(actions, "fetch", _fetch, _fetch.__doc__)
-    add_fetching("name NAME", "see `oido models list`", nargs="?", default=DEFAULT_MODEL)
+    add_fetching(
+        "name NAME",
+        f"see `oido models list` (default {DEFAULT_MODEL}, or what --from-file is)",
+        nargs="?",
+    )
     add_fetching("--from-file FILE", "take it from this file, not from the net", type=Path)
+    add_fetching("-v, --verbose", "say where it comes from")
     add_info = add_command(actions, "info", _info, _info.__doc__)
     add_info(
         "model NAME-or-FILE",
@@ -73,16 +78,26 @@ def _list(args: argparse.Namespace) -> None:
 
     List the models that oido knows, and where those are that are here.
     """
+    rows = [("name", "what", "size", "licence", "where it is")]
+    paths = {entry.name: fetch.find(entry) for entry in CATALOG}
     for entry in CATALOG:
-        path = fetch.find(entry)
-        where = str(path) if path else f"not here yet: oido models fetch {entry.name}"
-        print(f"{entry.name}  ({entry.size_bytes / 1e6:.1f} MB, {entry.licence})")
-        print(f"  {entry.summary}")
-        print_line(f"  {where}")
-    print(
-        f"{ENSEMBLE}\n  {' and '.join(ENSEMBLE_MEMBERS)} heard together: windows and events of the"
+        where = str(paths[entry.name] or f"not here yet: oido models fetch {entry.name}")
+        rows.append((entry.name, entry.title, entry.size, entry.licence, where))
+    members = [entry for entry in CATALOG if entry.name in ENSEMBLE_MEMBERS]
+    missing = not all(paths[entry.name] for entry in members)
+    rows.append(
+        (
+            ENSEMBLE,
+            f"{' and '.join(ENSEMBLE_MEMBERS)}, heard together",
+            f"{sum(entry.size_bytes for entry in members) / 1e6:.1f} MB",
+            " and ".join(entry.licence for entry in members),
+            f"not here yet: oido models fetch {ENSEMBLE}" if missing else "as those two",
+        )
     )
-    print("  first, never the less right of the two on what was tried; slower than the first alone")
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for name, what, size, licence, where in rows:
+        fields = f"{name:<{widths[0]}}  {what:<{widths[1]}}  {size:>{widths[2]}}"
+        print_line(f"{fields}  {licence:<{widths[3]}}  {where}")
 
 
 def _fetch(args: argparse.Namespace) -> None:
@@ -90,14 +105,21 @@ def _fetch(args: argparse.Namespace) -> None:
 
     Bring a model to this machine, verify it, and print its path.
     """
-    members = ENSEMBLE_MEMBERS if args.name == ENSEMBLE else (args.name,)
+    if args.from_file is not None and args.name is None:
+        print(fetch.install_known(args.from_file.expanduser()), file=data_output())
+        return
+    name = args.name or DEFAULT_MODEL
+    members = ENSEMBLE_MEMBERS if name == ENSEMBLE else (name,)
     if args.from_file is not None:
         if args.name == ENSEMBLE:
             raise OptionError(f"{ENSEMBLE} is two files; fetch each: {', '.join(ENSEMBLE_MEMBERS)}")
         path = fetch.install(card(args.name), args.from_file.expanduser())
         print(path, file=data_output())
-    for member in members if args.from_file is None else ():
-        print(fetch.fetch(card(member), on_message=print_message), file=data_output())
+        return
+    on_source = print_message if args.verbose else (lambda _: None)
+    for member in members:
+        path = fetch.fetch(card(member), on_source, on_start=print_message)
+        print(path, file=data_output())
 
 
 def _info(args: argparse.Namespace) -> None:
@@ -107,7 +129,7 @@ def _info(args: argparse.Namespace) -> None:
     """
     from oido.models.loading import load_model
 
-    model = load_model(args.model, on_message=print_message)
+    model = load_model(fetch_model(args.model))
     if args.labels:
         print("\n".join(model.labels), file=data_output())
         return

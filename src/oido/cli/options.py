@@ -12,20 +12,21 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oido.cli.terminal import EXIT_OK, print_message
-from oido.errors import OptionError
+from oido.errors import OptionError, UnknownLabelError
 from oido.options import FLAG, LABELS, OPTIONS
 
 if TYPE_CHECKING:
     from oido.batch.plan import Plan, Task
     from oido.batch.sources import Recording
+    from oido.datasets.dataset import Dataset
     from oido.results import Results
 
 
@@ -60,9 +61,9 @@ class Arguments:
         """Arguments that exclude each other."""
         return Arguments(self._container.add_mutually_exclusive_group())
 
-    def actions(self) -> Any:
+    def actions(self, required: bool = True) -> Any:
         """For `add_command`: subcommands of this command, one of which must be given."""
-        return self._container.add_subparsers(dest="action", metavar="ACTION", required=True)
+        return self._container.add_subparsers(dest="action", metavar="ACTION", required=required)
 
     def options(self, *names: str, **more: Any) -> None:
         """Options of the table by their names; more: what one command has otherwise."""
@@ -96,6 +97,25 @@ class Arguments:
             "a recording or video, a folder (searched to the bottom), a pattern in quotes, "
             "or - for standard input",
             nargs="+",
+        )
+
+    def dataset(self, text: str, **more: Any) -> None:
+        """Labelled recordings, and what counts as a source of theirs."""
+        self("data DATA", text, **more)
+        self(
+            "--each-is-a-source",
+            "take each file for a source of its own, though names such as x-1 and x-2 look like "
+            "parts of one",
+        )
+
+    def label_map(self) -> None:
+        """What the model calls the data's labels."""
+        self(
+            "--map FILE",
+            "the model's names for labels of the data: a table of two columns, such as "
+            '"Baby_cry","Baby cry, infant cry"',
+            type=Path,
+            dest="label_map",
         )
 
     def row_output(self, formats: str) -> Arguments:
@@ -204,16 +224,48 @@ def quotes_cells(args: argparse.Namespace) -> bool:
     return args.csv_cells == "quoted" or (args.csv_cells is None and bool(args.output))
 
 
-def fetch_model(name_or_path: str) -> str:
-    """Fetch a model by name here and once, so that the workers only read it."""
+def fetch_model(name_or_path: str, verbose: bool = False) -> str:
+    """Fetch a model by name here and once, so that the workers only read it.
+
+    verbose: say where it comes from.
+    """
     from oido.models import fetch
     from oido.models.registry import CATALOG, ENSEMBLE, ENSEMBLE_MEMBERS
 
     names = ENSEMBLE_MEMBERS if name_or_path == ENSEMBLE else (name_or_path,)
     for entry in CATALOG:
         if entry.name in names:
-            fetch.fetch(entry, on_message=print_message)
+            fetch.require_reader(entry)
+            on_source = print_message if verbose else (lambda _: None)
+            fetch.fetch(entry, on_source, on_start=print_message)
     return name_or_path
+
+
+def load_dataset(args: argparse.Namespace, *, prints_notes: bool = True) -> Dataset:
+    """The labelled recordings of a command's DATA. Raises OptionError.
+
+    prints_notes: what people should know of them, on standard error.
+    """
+    from oido.datasets.dataset import Dataset
+
+    data = Dataset.load(args.data, each_is_a_source=args.each_is_a_source)
+    if (names := getattr(args, "label_map", None)) is not None:
+        from oido.datasets.tables import read_label_map
+
+        data = data.relabel(read_label_map(names))
+    for note in data.notes if prints_notes and not args.quiet else ():
+        print_message(note)
+    return data
+
+
+@contextmanager
+def offering_a_map() -> Iterator[None]:
+    """Labels that a model does not have are refused with what helps."""
+    try:
+        yield
+    except UnknownLabelError as error:
+        text = f"{error}; --map FILE says what the model calls the labels of the data"
+        raise UnknownLabelError(text) from error
 
 
 def plan_of(args: argparse.Namespace, **fixed: Any) -> Plan:
@@ -224,12 +276,12 @@ def plan_of(args: argparse.Namespace, **fixed: Any) -> Plan:
     from oido.batch.plan import make_plan
 
     calibrated = args.calibration is not None
-    if not calibrated and args.model.endswith(".tflite"):
+    if not calibrated and args.model.lower().endswith(".tflite"):
         # An import that the command does without otherwise: it starts sooner.
         from oido.models.loading import is_calibrated
 
         calibrated = is_calibrated(args.model, args.head)
-    model = fetch_model(args.model)
+    model = fetch_model(args.model, getattr(args, "verbose", False))
     values = {**vars(args), **fixed}
     return make_plan(values, model=model, precision=args.precision, calibrated=calibrated)
 
@@ -261,6 +313,19 @@ def require_suffix(option: str, path: Path | None, *suffixes: str) -> None:
     """Raise OptionError for a file whose name does not end in one of these."""
     if path is not None and path.suffix.lower() not in suffixes:
         raise OptionError(f"{option} needs a name that ends in {suffixes[0]}, not {path}")
+
+
+def require_writable(*paths: Path | None) -> None:
+    """Raise OptionError for files that could not be written: better now than after the work."""
+    for path in paths:
+        if path is None:
+            continue
+        if path.is_dir():
+            raise OptionError(f"{path} is a folder; name a file in it")
+        folder = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
+        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+            what = "may not be written to" if folder.is_dir() else "is no folder"
+            raise OptionError(f"{path} cannot be written: {folder} {what}")
 
 
 _DOUBTS = {

@@ -11,6 +11,7 @@ from oido.batch.output_files import Sink, manifest
 from oido.batch.plan import Failure, FileSummary, Plan, Task
 from oido.batch.process_pool import LocalPool
 from oido.batch.sources import find_recordings
+from oido.batch.units import remarks_of
 from oido.batch.worker import Done, Rows
 from oido.cli.options import make_tasks
 from oido.cli.progress import Progress
@@ -118,13 +119,5 @@ def _print_summary(summary: FileSummary, quiet: bool, verbose: bool) -> None:
         )
         for finding in summary.findings:
             print_message(f"{summary.name}: {finding}")
-    if summary.damaged_packets and not quiet:
-        print_message(f"{summary.name}: {summary.damaged_packets} damaged piece(s) were left out")
-    if summary.gaps_seconds and not quiet:
-        print_message(
-            f"{summary.name}: {summary.gaps_seconds:.2f} s of silence stand where its clock goes "
-            "on without sound"
-        )
-    if not quiet:
-        for note in summary.notes:
-            print_message(f"{summary.name}: {note}")
+    for remark in () if quiet else remarks_of(summary):
+        print_message(f"{summary.name}: {remark}")

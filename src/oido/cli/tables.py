@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from oido.batch.output_files import Sink
 from oido.batch.plan import FileSummary, Task
-from oido.cli.terminal import data_output, print_line, use_utf8
+from oido.cli.terminal import data_output, print_line, print_styled, use_utf8
 from oido.options import Level
 from oido.paths import escape_controls
 from oido.types import AnyRow, Row
@@ -61,7 +61,15 @@ class Table(Sink):
                 self._head(row.file, row.channel)
             times = f"{_clock(row.start_time)} – {_clock(row.end_time)}".ljust(_TIMES_CELLS)
             value = row.score if row.probability is None else row.probability
-            print_line(f"{times}  {bar_text(value)} {value:.2f}  {row.label}")
+            bar = bar_text(value)
+            filled = len(bar.rstrip("·."))
+            print_styled(
+                (f"{times}  ", ""),
+                (bar[:filled], "cyan"),
+                (bar[filled:], "dim"),
+                (f" {value:.2f}  ", ""),
+                (row.label, "bold"),
+            )
             self._rows += 1
             self._shows_unknown = self._shows_unknown or row.label_index < 0
 
@@ -88,7 +96,8 @@ class Table(Sink):
         if self._heading is None or self._several:
             whats = {"events": "event", "windows": "window", "frames": "frame", "clip": "recording"}
             what = whats[self._level]
-            print(f"{'start – end':<{_TIMES_CELLS}}  {self._meaning:<{_BAR_CELLS + 5}}  {what}")
+            head = f"{'start – end':<{_TIMES_CELLS}}  {self._meaning:<{_BAR_CELLS + 5}}  {what}"
+            print_styled((head, "dim"))
         self._heading = (file, channel)
 
 

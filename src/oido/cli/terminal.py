@@ -85,6 +85,45 @@ def print_line(text: object) -> None:
     print(escape_controls(str(text)))
 
 
+_STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+
+
+def has_colours(stream: Any) -> bool:
+    """Whether text on this stream may have them: NO_COLOR, FORCE_COLOR and CLICOLOR say, else it is
+    a terminal that can show them. Pipes and files have none, but where FORCE_COLOR is set."""
+    values = os.environ
+    forced = values.get("FORCE_COLOR") or values.get("CLICOLOR_FORCE") or ""
+    if values.get("NO_COLOR") or forced == "0":
+        return False
+    if forced:
+        return True
+    terminal = values.get("TERM", "" if os.name == "posix" else "console")
+    return values.get("CLICOLOR") != "0" and terminal not in ("", "dumb") and stream.isatty()
+
+
+def print_styled(*parts: tuple[str, str]) -> None:
+    """A line for a reader on standard output, of (text, style) pairs; style "" is plain.
+
+    Texts are escaped, as by `print_line`; what is written besides is colour alone.
+    """
+    stream, coloured = sys.stdout, has_colours(sys.stdout)
+    line = ""
+    for text, style in parts:
+        clean = escape_controls(text)
+        line += f"\x1b[{_STYLES[style]}m{clean}\x1b[0m" if coloured and style and clean else clean
+    print(line, file=direct(stream))
+
+
+_MARKED = {"+ ": "green", "~ ": "yellow", "! ": "red"}
+
+
+def print_report(text: str) -> None:
+    """A report's lines; the marks of its remarks in colours."""
+    for line in text.split("\n"):
+        style = _MARKED.get(line[:2], "")
+        print_styled((line[:2], style), (line[2:], "")) if style else print_line(line)
+
+
 @contextmanager
 def signal_handled(number: int, handler: Callable[..., object]) -> Iterator[None]:
     """A signal goes to this handler while the block runs."""

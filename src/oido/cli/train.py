@@ -18,12 +18,20 @@ Recordings of one source never stand on both sides of a split.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.options import add_command, fetch_model
-from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_line, print_message
-from oido.errors import OptionError
+from oido.cli.options import (
+    add_command,
+    fetch_model,
+    load_dataset,
+    require_suffix,
+    require_writable,
+)
+from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_line, print_message, print_report
+from oido.errors import OptionError, require_packages
 
 if TYPE_CHECKING:
     from oido.datasets.dataset import Dataset
@@ -32,7 +40,7 @@ if TYPE_CHECKING:
 def add_parser(commands: Any) -> None:
     """Add ``oido train``."""
     add = add_command(commands, "train", _run, __doc__)
-    add("data DATA", "a folder or a table of labelled recordings")
+    add.dataset("a folder or a table of labelled recordings")
     add("-o, --output FILE", "write the classifier here (.tflite, .onnx)", type=Path)
     add("--background FOLDER", "recordings of anything else, as clips without an event")
     add("--report FILE.html", "write what is known of it (.html, .json)", type=Path)
@@ -57,51 +65,91 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from oido.datasets.dataset import Dataset
-
     if args.output is None and not args.check and args.report is None:
         raise OptionError("say where to write: -o FILE.tflite, --report FILE.html, or --check")
     if args.output is not None and args.output.suffix not in {".tflite", ".onnx"}:
         raise OptionError(f"{args.output}: a taught classifier is a .tflite or .onnx; name it so")
     if args.augment < 0:
         raise OptionError(f"--augment must be 0 or more, not {args.augment}")
-    data = Dataset.load(args.data)
+    _require_outputs(args)
+    data = load_dataset(args, prints_notes=False)
     if args.background is not None:
-        data = data.with_background(args.background)
+        data = data.with_background(args.background, each_is_a_source=args.each_is_a_source)
     if args.check:
         print(data.check(deep=True))
         return EXIT_OK
-    result = _finetuned(args, data) if args.finetune else _trained(args, data)
+    teach = partial(_finetuned, args) if args.finetune else _trainer(args)
+    known = _print_summary(args, data)
+    result = teach(data)
     for item in result.left_out:
-        print_message(f"left out: {item.name}: {item.reason}")
-    if data.skipped and not args.quiet:
-        print_message(f"{len(data.skipped)} files are no recordings")
-    if not args.finetune and result.judged is None:
-        print("oido: too few sources to hold any back: nothing is known of how good it is")
+        if item.name.partition(" [")[0] not in known and item.name not in known:
+            print_message(f"left out: {item.name}: {item.reason}")
+    is_judged = args.finetune or result.judged is not None
+    if is_judged:
+        print_report(str(result.report))
     else:
-        print(result.report)
-        if args.report is not None:
-            result.report.save(args.report)
+        print_message(
+            "NOTHING is known of how good it is: no class has two sources, so none could be held "
+            "back to judge by; record more of each, and do not rely on it until then"
+        )
     if args.output is not None:
         print_line(_exported(args, result))
+    if args.report is not None and is_judged:
+        result.report.save(args.report)
     return EXIT_FAILED_FILES if result.left_out else EXIT_OK
 
 
-def _trained(args: argparse.Namespace, data: Dataset) -> Any:
+def _require_outputs(args: argparse.Namespace) -> None:
+    """Raise for what would fail only after the training: bad names and folders, no packages."""
+    require_suffix("--report", args.report, ".html", ".htm", ".json")
+    require_writable(args.output, args.report)
+    if args.output is not None and args.output.suffix == ".onnx":
+        needed = "an .onnx needs onnx and onnxruntime; run: pip install 'oido[onnx]'"
+        require_packages(needed, "onnx", "onnxruntime")
+    if args.report is not None and args.report.suffix != ".json":
+        needed = "a report needs Matplotlib and Jinja2; run: pip install 'oido[train]'"
+        require_packages(needed, "matplotlib", "jinja2")
+
+
+def _print_summary(args: argparse.Namespace, data: Dataset) -> set[str]:
+    """What ``--check`` says of the data, without the table; gives what is left out already."""
+    summary = data.check()
+    for item in summary.left_out:
+        print_message(f"left out: {item.name}: {item.reason}")
+    for line in [] if args.quiet else summary.remarks(left_out=False):
+        print_message(line)
+    return {item.name for item in summary.left_out}
+
+
+def _trainer(args: argparse.Namespace) -> Callable[[Dataset], Any]:
+    """`train` with the options of a command, on a model that is loaded, and fits the output."""
     from oido.cli.progress import show_progress
+    from oido.models.loading import load_model
+    from oido.models.registry import ENSEMBLE, ENSEMBLE_MEMBERS
+    from oido.training.head_export import require_addable
     from oido.training.train import train
 
-    with show_progress("recordings heard", args.quiet) as progress:
-        return train(
-            data,
-            model=fetch_model(args.model),
-            seed=args.seed,
-            thorough=args.thorough,
-            augment=args.augment,
-            cache=not args.no_cache,
-            jobs=args.jobs,
-            progress=progress,
-        )
+    if args.output is not None and args.model == ENSEMBLE:  # before its two files are fetched
+        members = " or ".join(ENSEMBLE_MEMBERS)
+        raise OptionError(f"{ENSEMBLE} is two networks, and no one file; take --model {members}")
+    model = load_model(fetch_model(args.model))
+    if args.output is not None:
+        require_addable(model)
+
+    def teach(data: Dataset) -> Any:
+        with show_progress("recordings heard", args.quiet) as progress:
+            return train(
+                data,
+                model=model,
+                seed=args.seed,
+                thorough=args.thorough,
+                augment=args.augment,
+                cache=not args.no_cache,
+                jobs=args.jobs,
+                progress=progress,
+            )
+
+    return teach
 
 
 def _finetuned(args: argparse.Namespace, data: Dataset) -> Any:

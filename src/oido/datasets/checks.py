@@ -159,7 +159,9 @@ class DatasetSummary(Generic[Clips]):
         }
 
     def __str__(self) -> str:
-        return "\n".join(map(escape_controls, [*self._table(), *self._remarks()]))
+        remarks = self.remarks()
+        lines = [*self._table(), *([""] if remarks else []), *remarks]
+        return "\n".join(map(escape_controls, lines))
 
     def _table(self) -> list[str]:
         names = [entry.label or "(no event)" for entry in self.classes]
@@ -173,14 +175,15 @@ class DatasetSummary(Generic[Clips]):
         all_clips, minutes = len(self.dataset.clips), self.seconds / 60
         return [*lines, f"{'all':<{width}}  {all_clips:>6}  {self.recordings:>10}  {minutes:>7.2f}"]
 
-    def _remarks(self) -> list[str]:
+    def remarks(self, *, left_out: bool = True) -> list[str]:
+        """What is the matter with the data, in lines; left_out: with what cannot be used."""
         small = [f"{e.label} ({e.recordings})" for e in self.too_small]
-        left_out = [f"{name}: {reason}" for name, reason in self.left_out]
+        useless = [f"{name}: {reason}" for name, reason in self.left_out if left_out]
         same = [" = ".join(names) for names in self.duplicates if names not in self.conflicts]
         conflicts = [" = ".join(names) for names in self.conflicts]
         found = (
             (f"too small to be judged, with fewer than {ENOUGH_RECORDINGS} recordings", small),
-            ("left out", left_out),
+            ("left out", useless),
             ("cut at the end of their recording", list(self.cut)),
             ("same content, kept together in splits", same),
             ("same content with different labels", conflicts),
@@ -194,7 +197,7 @@ class DatasetSummary(Generic[Clips]):
                 lines += [f"  {entry}" for entry in entries[:_SHOWN]]
                 if len(entries) > _SHOWN:
                     lines.append(f"  … and {len(entries) - _SHOWN} more")
-        return ["", *lines] if lines else []
+        return lines
 
 
 def summarize(data: Clips, *, deep: bool) -> DatasetSummary[Clips]:
@@ -204,7 +207,7 @@ def summarize(data: Clips, *, deep: bool) -> DatasetSummary[Clips]:
     left_out, cut = list(data.left_out), []
     for path, probed in probes.items():
         if probed.problem:
-            left_out.append(LeftOut(path, probed.problem))
+            left_out.append(LeftOut.because(path, probed.problem))
     for clip in data.clips:
         duration = probes[clip.path].duration
         if probes[clip.path].problem:

@@ -172,6 +172,11 @@ class LeftOut(NamedTuple):
     name: str
     reason: str
 
+    @classmethod
+    def because(cls, name: str, error: object, path: str = "") -> LeftOut:
+        """Left out for an error; path: of the file, which the sentence need not name once more."""
+        return cls(name, str(error).removeprefix(f"{path or name}: "))
+
 
 @dataclass(frozen=True)
 class ClipSet:
@@ -207,6 +212,7 @@ class Found:
 
     skipped: files that are not recordings. passed_over, repeated: folders and links, as of a
     `oido.paths.Walk`. respelled: what was found in another Unicode form or letter case, by name.
+    guesses: sentences on what names were taken to mean.
     """
 
     clips: list[Clip] = field(default_factory=list)
@@ -215,6 +221,7 @@ class Found:
     passed_over: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
     respelled: dict[str, str] = field(default_factory=dict)
+    guesses: list[str] = field(default_factory=list)
 
     def notes(self) -> tuple[str, ...]:
         """What people should know, a sentence each."""
@@ -222,4 +229,5 @@ class Found:
             *passed_over_note(self.passed_over),
             *repeated_note(self.repeated),
             *respelled_note(self.respelled),
+            *self.guesses,
         )

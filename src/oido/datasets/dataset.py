@@ -15,7 +15,7 @@ import numpy as np
 
 from oido.arrays import F32, F64, Bools
 from oido.datasets.checks import DatasetSummary, join_duplicates, same_content, summarize
-from oido.datasets.clip import BACKGROUND, Clip, ClipSet, Found
+from oido.datasets.clip import BACKGROUND, Clip, ClipSet, Found, meaning_of
 from oido.datasets.folders import background_clips, class_folders
 from oido.datasets.splits import fold_numbers, test_mask, test_parts
 from oido.datasets.tables import TABLE_SUFFIXES, listed_clips
@@ -51,26 +51,37 @@ class Dataset(ClipSet, Sequence[Clip]):
         return f"<Dataset: {len(self.clips)} clips, {len(self.classes)} classes: {shown:.120}>"
 
     @classmethod
-    def from_folder(cls, path: str | os.PathLike[str]) -> Self:
+    def from_folder(cls, path: str | os.PathLike[str], *, each_is_a_source: bool = False) -> Self:
         """A folder that has a folder of recordings for each class.
 
         Folders ``background``, ``noise``, ``other`` and ``silence`` hold no event, ``-Dog`` sounds
-        known to be without a dog, ``A,B`` both. Raises OptionError.
+        known to be without a dog, ``A,B`` both. Files such as ``rex-1`` and ``rex-2`` are taken for
+        parts of one source, and noted, unless each_is_a_source. Raises OptionError.
         """
-        return cls._of(class_folders(_folder(path)))
+        return cls._of(class_folders(_folder(path), each_is_a_source=each_is_a_source))
 
     @classmethod
     def from_table(
-        cls, path: str | os.PathLike[str], *, background_from_gaps: bool = False
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        background_from_gaps: bool = False,
+        each_is_a_source: bool = False,
     ) -> Self:
         """A CSV or Parquet table with the columns ``file`` and ``label``, and perhaps more.
 
         fold, group: kept. start_time, end_time: regions, in seconds. Several rows of one clip are
         its several labels. Paths are relative to the table. background_from_gaps: stretches of a
         second or more that no region touches are background; only for tables that list all there
-        is. Raises OptionError, or MissingExtraError for Parquet without pyarrow.
+        is. each_is_a_source: as for folders, where the table has neither groups nor regions. Raises
+        OptionError, or MissingExtraError for Parquet without pyarrow.
         """
-        return cls._of(listed_clips(os.fspath(path), background_from_gaps=background_from_gaps))
+        clips = listed_clips(
+            os.fspath(path),
+            background_from_gaps=background_from_gaps,
+            each_is_a_source=each_is_a_source,
+        )
+        return cls._of(clips)
 
     @classmethod
     def from_label_tracks(
@@ -91,7 +102,7 @@ class Dataset(ClipSet, Sequence[Clip]):
         return data if multi_label is None else replace(data, multi_label=multi_label)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
+    def load(cls, path: str | os.PathLike[str], *, each_is_a_source: bool = False) -> Self:
         """Whatever stands there, by the way of reading that fits.
 
         A file is a table. A folder is read by its ``clips.csv`` or ``clips.parquet``, else by the
@@ -101,26 +112,51 @@ class Dataset(ClipSet, Sequence[Clip]):
         if os.path.isfile(name):
             if os.path.splitext(name)[1].lower() not in TABLE_SUFFIXES:
                 raise OptionError(f"{name}: a dataset is a folder, or a table such as clips.csv")
-            return cls.from_table(name)
+            return cls.from_table(name, each_is_a_source=each_is_a_source)
         names, folder = NameFinder(os.path.isfile), _folder(name)
         tables = (names.find(os.path.join(folder, table)) for table in _LISTS)
         if table := next(filter(None, tables), None):
-            data = cls.from_table(table)
+            data = cls.from_table(table, each_is_a_source=each_is_a_source)
             return replace(data, notes=(*respelled_note(names.respelled), *data.notes))
-        return cls.from_label_tracks(name) if has_tracks(name) else cls.from_folder(name)
+        if has_tracks(name):
+            return cls.from_label_tracks(name)
+        return cls.from_folder(name, each_is_a_source=each_is_a_source)
 
-    def with_background(self, path: str | os.PathLike[str]) -> Self:
+    def with_background(
+        self, path: str | os.PathLike[str], *, each_is_a_source: bool = False
+    ) -> Self:
         """These clips, and every recording below a folder as one without an event.
 
         Whoever teaches three sounds should show, too, what is none of them: rain, traffic, a room
         with people. Folds of the data's own are kept; background has none. Raises OptionError.
         """
-        more = background_clips(_folder(path))
+        more = background_clips(_folder(path), each_is_a_source=each_is_a_source)
         clips = [*self.clips, *more.clips]
         left_out, skipped = [*self.left_out, *more.left_out], [*self.skipped, *more.skipped]
         joined = self._of(Found(clips, left_out, skipped))
         notes = (*self.notes, *more.notes())
         return replace(joined, classes=self.classes, multi_label=self.multi_label, notes=notes)
+
+    def relabel(self, names: Mapping[str, str]) -> Self:
+        """These clips, with other names for some classes: those that a model has for them.
+
+        names: by the dataset's labels; several may become one, and ``background`` is no event.
+        Labels that are not named stay. Raises OptionError if none of the names is a class here.
+        """
+        absent = {label for clip in self.clips for label in clip.negatives}
+        known = {*self.classes, *absent}
+        if not known & names.keys():
+            shown = ", ".join(map(repr, sorted(known)[:5]))
+            raise OptionError(f"none of the labels to rename is in the data, which have {shown}")
+        clips = []
+        for clip in self.clips:
+            named = [names.get(label, label) for label in clip.labels]
+            denied = [f"-{names.get(label, label)}" for label in clip.negatives]
+            labels, negatives, _ = meaning_of([*named, *denied], clip.path)
+            clips.append(replace(clip, labels=labels, negatives=negatives))
+        classes = meaning_of((names.get(label, label) for label in self.classes), "names").labels
+        several = any(len(clip.labels) > 1 for clip in clips)
+        return replace(self, clips=tuple(clips), classes=classes, multi_label=several)
 
     @classmethod
     def _of(cls, found: Found) -> Self:

@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 
 from oido.datasets.clip import BACKGROUND, Clip, Found, LeftOut, folder_meaning, source_of
+from oido.datasets.families import join_families
 from oido.datasets.splits import is_part
 from oido.errors import OptionError
 from oido.params import AUDIO_SUFFIXES
 from oido.paths import is_link_back, is_passed_over, walk
 
 
-def class_folders(folder: str) -> Found:
+def class_folders(folder: str, *, each_is_a_source: bool = False) -> Found:
     """The recordings of a folder that has a folder for each class.
 
     Folders inside those of classes belong to the class. Folders called train, validation and test
@@ -28,11 +30,16 @@ def class_folders(folder: str) -> Found:
     else:
         _read_classes(folder, "", None, found)
     if not found.clips:
-        loose = f"; its {len(found.left_out)} recordings stand in no folder of a class"
+        count = len(found.left_out)
+        loose = f"; its {count} recordings stand in no folder of a class"
+        if count == 1:
+            loose = "; its one recording stands in no folder of a class"
         raise OptionError(
             f"{folder}: no folder in it holds a recording{loose if found.left_out else ''}: make "
             f"a folder for each class, called as the class is, with its recordings inside"
         )
+    if not each_is_a_source:
+        join_families(found, [_below(clip.path, folder, clip.fold) for clip in found.clips])
     return found
 
 
@@ -57,23 +64,40 @@ def _read_classes(root: str, part: str, fold: str | None, found: Found) -> None:
         before = len(found.clips)
         for path in _recordings(os.path.join(folder, name), found):
             # Without the part: a source that stands in two of them is still one.
-            group = source_of(os.path.relpath(path, folder).replace(os.sep, "/"))
+            group = source_of(_below(path, folder))
             clip = Clip(path, labels, negatives, fold=fold, group=group, complete=complete)
             found.clips.append(clip)
         if len(found.clips) == before:
             found.left_out.append(LeftOut(os.path.join(folder, name), "no recording in it"))
+        inside = {os.path.relpath(c.path, os.path.join(folder, name)) for c in found.clips[before:]}
+        below = sorted({path.partition(os.sep)[0] for path in inside})
+        if labels and len(below) > 1 and all(os.sep in path for path in inside):
+            shown = ", ".join(below[:3]) + (", …" if len(below) > 3 else "")
+            found.guesses.append(
+                f"{name} is one class, whatever its folders ({shown}); if each of them is a class, "
+                f"give {os.path.join(folder, name)} instead"
+            )
     _read_strays(folder, found)
 
 
-def background_clips(folder: str) -> Found:
+def background_clips(folder: str, *, each_is_a_source: bool = False) -> Found:
     """Every recording below a folder, as a clip without an event. Raises OptionError."""
     found = Found()
     for path in _recordings(folder, found):
-        group = source_of(os.path.relpath(path, folder).replace(os.sep, "/"))
-        found.clips.append(Clip(path, group=f"{BACKGROUND}: {group}"))
+        found.clips.append(Clip(path, group=source_of(_below(path, folder))))
     if not found.clips:
         raise OptionError(f"{folder}: no recording in it that could be background")
+    if not each_is_a_source:
+        join_families(found, [_below(clip.path, folder) for clip in found.clips])
+    # Their folder is another one: what has the same name there is another source.
+    found.clips = [replace(clip, group=f"{BACKGROUND}: {clip.group}") for clip in found.clips]
     return found
+
+
+def _below(path: str, folder: str, part: str | None = None) -> str:
+    """The path below a folder, and below the part of it, with slashes."""
+    name = os.path.relpath(path, folder).replace(os.sep, "/")
+    return name if part is None else name.partition("/")[2]
 
 
 def _recordings(folder: str, found: Found) -> Iterator[str]:

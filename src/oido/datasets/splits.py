@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from oido.arrays import F32, F64, I64, Bools
 from oido.datasets.clip import Clip
-from oido.errors import OptionError, needs_extra
+from oido.errors import OptionError, needs_extra, require_packages
 
 _TRAINING = frozenset({"train", "training"})
 _VALIDATION = frozenset({"dev", "val", "valid", "validation"})
@@ -215,9 +215,17 @@ def group_numbers(groups: ArrayLike) -> I64:
     return np.asarray(np.unique(np.asarray(groups), return_inverse=True)[1], np.int64)
 
 
+_TRAINING_EXTRA = "training needs scikit-learn; run: pip install 'oido[train]'"
+
+
+def require_training_extra() -> None:
+    """Raise MissingExtraError without what ``oido[train]`` installs."""
+    require_packages(_TRAINING_EXTRA, "sklearn")
+
+
 def training_extra() -> AbstractContextManager[None]:
     """Around an import of what ``oido[train]`` installs, whose lack is a MissingExtraError."""
-    return needs_extra("training needs scikit-learn; run: pip install 'oido[train]'")
+    return needs_extra(_TRAINING_EXTRA)
 
 
 def stratified_folds(labels: I64, groups: I64, count: int, seed: int) -> I64:

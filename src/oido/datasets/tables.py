@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from oido.datasets.clip import Clip, Found, LeftOut, check_label, meaning_of, source_of
+from oido.datasets.families import join_families
 from oido.datasets.regions import background_clips, region_around, relate
 from oido.datasets.waveforms import probe
 from oido.dialects import read_text, seconds, table_lines
@@ -100,6 +101,27 @@ def _column_list(names: tuple[str, ...]) -> str:
     return " and ".join(repr(name) for name in names)
 
 
+def read_label_map(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Other names of labels, from a table of two columns: a label, and what to call it.
+
+    A header is a name that no clip has, and does no harm. Raises OptionError, naming the line.
+    """
+    names: dict[str, str] = {}
+    try:
+        for number, cells in table_lines(read_text(path)):
+            where = f"{path}, line {number}"
+            if len(cells) != 2 or not all(cells):
+                raise OptionError(f"{where}: write a label of the data, a comma, and the model's")
+            label, name = (check_label(cell, where) for cell in cells)
+            if names.setdefault(label, name) != name:
+                raise OptionError(
+                    f"{where}: {label!r} cannot be both {names[label]!r} and {name!r}"
+                )
+    except csv.Error as error:
+        raise OptionError(f"{path}, {error}") from error
+    return names
+
+
 _Key = tuple[str, float | None, float | None]
 
 
@@ -113,7 +135,9 @@ class _Entry:
     labels: list[str] = field(default_factory=list)
 
 
-def listed_clips(table: str, *, background_from_gaps: bool = False) -> Found:
+def listed_clips(
+    table: str, *, background_from_gaps: bool = False, each_is_a_source: bool = False
+) -> Found:
     """The clips of a table, as for `Dataset.from_table`.
 
     Files that are missing, times that cannot be and bad labels are left out. Raises OptionError for
@@ -142,6 +166,8 @@ def listed_clips(table: str, *, background_from_gaps: bool = False) -> Found:
         raise OptionError(_no_clip_message(table, files, found))
     if any(clip.is_region for clip in found.clips):
         _relate_regions(found, background_from_gaps, lost)
+    elif not each_is_a_source and not any(entry.cells["group"] for entry in entries.values()):
+        join_families(found, [entry.name for entry in entries.values()])
     return found
 
 

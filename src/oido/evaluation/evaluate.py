@@ -89,7 +89,10 @@ def predict_clips(
             outputs[number] = (*of_clip, result.decision_values, result.times)
         if progress is not None:
             progress(done, len(dataset))
-    left_out = [LeftOut(str(dataset[n]), reason) for n, reason in sorted(reasons.items())]
+    left_out = [
+        LeftOut.because(str(dataset[n]), reason, dataset[n].path)
+        for n, reason in sorted(reasons.items())
+    ]
     if not outputs:
         first = f"; {left_out[0].reason}" if left_out else ""
         raise OptionError(f"none of the {len(dataset)} clips can be heard{first}")

@@ -175,7 +175,7 @@ def judge_events(
             files.append(_judge_file(classifier, truth, columns, thresholds))
             groups.append(truth.group)
         except AudioError as error:
-            left_out.append(LeftOut(truth.path, str(error)))
+            left_out.append(LeftOut.because(truth.path, error))
         progress(done, len(truths))
     present = {event.label for file in files for event in file.truth}
     if not present:

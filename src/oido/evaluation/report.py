@@ -40,16 +40,7 @@ MOST_BYTES = 5_000_000
 _MOST_CLASSES = 25
 """Of a confusion table that can still be read."""
 
-_IN_TEXT = (
-    "clip accuracy",
-    "window accuracy",
-    "mAP",
-    "ROC-AUC",
-    "macro F1",
-    "micro F1",
-    "d′",
-    "ECE",
-)
+_IN_TEXT = ("window accuracy", "mAP", "ROC-AUC", "macro F1", "micro F1", "d′", "ECE")
 _LISTED = 10
 _SUFFIXES = (".html", ".htm", ".json")
 
@@ -111,7 +102,14 @@ class Report:
             title=title,
             judged=judged,
             metrics=metrics,
-            verdict=verdict(judged, metrics, baselines=others, learning_curve=curve, parity=parity),
+            verdict=verdict(
+                judged,
+                metrics,
+                baselines=others,
+                learning_curve=curve,
+                parity=parity,
+                conflicts=0 if dataset is None else len(dataset.conflicts),
+            ),
             mistakes=worst_mistakes(judged, MISTAKES),
             dataset=dataset,
             baselines=others,
@@ -219,6 +217,7 @@ class Report:
             title=self.title,
             report=self,
             pictures=pictures,
+            lead=self._lead(),
             figures=self._figures().items(),
             places=_places(m.classes),
             confusion=_confusion(m),
@@ -237,11 +236,21 @@ class Report:
             text = self.to_html()
         write_text(target, text)
 
+    def _lead(self) -> list[tuple[str, Estimate, str]]:
+        """The three figures to begin with: name, figure, and what it is."""
+        m = self.metrics
+        known = (
+            ("clip accuracy", m.clip_accuracy, "of the clips, named rightly"),
+            ("precision", m.macro_precision, "of what it reports, right"),
+            ("recall", m.macro_recall, "of what is there, reported"),
+            ("mAP", m.macro_ap, "how well scores rank, over all thresholds"),
+        )
+        return [entry for entry in known if entry[1].is_known][:3]
+
     def _figures(self) -> dict[str, Estimate]:
-        """By the name that people read; NaN is not shown."""
+        """Those beside, by the name that people read; NaN is not shown."""
         m = self.metrics
         return {
-            "clip accuracy": m.clip_accuracy,
             "window accuracy": m.window_accuracy,
             "right decisions": m.label_accuracy,
             "mAP": m.macro_ap,
@@ -254,8 +263,11 @@ class Report:
         }
 
     def __str__(self) -> str:
-        lines = [self.title, self.how, ""]
-        lines += [str(remark) for remark in self.verdict]
+        lines = [self.title, ""]
+        for name, figure, words in self._lead():
+            lines.append(f"{name:<16}{_with_interval(figure):<25}{words}")
+        lines += ["", str(self.verdict[0]), "", self.how]
+        lines += [str(remark) for remark in self.verdict[1:]]
         lines += ["", *self._table(), ""]
         figures = self._figures()
         named = ((name, figures[name]) for name in _IN_TEXT)

@@ -18,6 +18,7 @@ WIDE = 0.3
 """An interval of accuracy this wide says little."""
 
 _OFTEN_SHARE, _OFTEN_CLIPS = 0.1, 3
+_CONFLICTS_SHARE = 0.05
 _TRUSTED_ECE = 0.05
 _SAME_SCORES = 0.02
 _LISTED = 5
@@ -58,10 +59,16 @@ def verdict(
     baselines: Sequence[Baseline] = (),
     learning_curve: Sequence[CurvePoint] = (),
     parity: float | None = None,
+    conflicts: int = 0,
 ) -> tuple[Remark, ...]:
-    """The sentences, most important first; each function states its rule."""
-    return (
+    """The sentences, most important first; each function states its rule.
+
+    conflicts: how many sounds stand in the data more than once, with different labels.
+    """
+    contradictory = conflicts >= _CONFLICTS_SHARE * metrics.clips
+    remarks = (
         *_accuracy(metrics, judged.multi_label),
+        *_contradicted(conflicts),
         *_too_few(metrics.classes),
         *_confused(metrics),
         *_missed(metrics.classes),
@@ -71,6 +78,8 @@ def verdict(
         *_more_data(learning_curve),
         *_exported(parity),
     )
+    # Where labels contradict each other, a good figure is no good news.
+    return tuple(r for r in remarks if not (conflicts and contradictory and r.tone == "good"))
 
 
 def _accuracy(metrics: Metrics, multi_label: bool) -> Iterator[Remark]:
@@ -104,6 +113,14 @@ def _accuracy(metrics: Metrics, multi_label: bool) -> Iterator[Remark]:
         yield Remark("fair", f"{text}; more clips would tell how good it really is")
     else:
         yield Remark("poor", f"{text}; it is wrong too often to be relied on")
+
+
+def _contradicted(conflicts: int) -> Iterator[Remark]:
+    """Files of the same content with different labels: one of them is wrong."""
+    if conflicts:
+        stand = "sound stands" if conflicts == 1 else "sounds stand"
+        text = f"{conflicts} {stand} in the data under several names with different labels"
+        yield Remark("poor", f"{text}: one label of each is wrong, and nobody can learn both")
 
 
 def _too_few(classes: Iterable[ClassMetrics]) -> Iterator[Remark]:
@@ -201,16 +218,22 @@ def _wrong_way(found: Reliability) -> str:
 
 
 def _compared(metrics: Metrics, baselines: Sequence[Baseline]) -> Iterator[Remark]:
-    """With the best baseline by accuracy; clearly better is beyond the interval."""
+    """With the best baseline by accuracy; clearly better is beyond the interval; equal is a note.
+
+    Where both are without a mistake there is nothing to be better by, and nothing to say.
+    """
     known = [baseline for baseline in baselines if not math.isnan(baseline.accuracy)]
     if not known or not metrics.clip_accuracy.is_known:
         return
     best = max(known, key=lambda baseline: baseline.accuracy)
     value, low, _ = metrics.clip_accuracy
+    if value == best.accuracy == 1:
+        return
     gain = value - best.accuracy
     figures = f"{value:.3f} against {best.accuracy:.3f}"
     if gain <= 0:
-        yield Remark("poor", f"not better than the best baseline ({best.name}): {figures}")
+        text = f"not better than the best baseline ({best.name}): {figures}"
+        yield Remark("poor" if gain else "fair", text)
         return
     better = f"better than the best baseline ({best.name}) by {gain:.3f}: {figures}"
     if low > best.accuracy:

@@ -18,6 +18,7 @@ import secrets
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Collection
@@ -32,8 +33,9 @@ from oido.errors import (
     ModelHashError,
     ModelNotFoundError,
     OutputError,
+    require_packages,
 )
-from oido.models import registry
+from oido.models import foreign, registry
 from oido.models.damage import refuse_damage
 from oido.models.registry import CATALOG, ModelCard, PackageSource, UrlSource
 
@@ -76,14 +78,22 @@ def find(card: ModelCard) -> Path | None:
     return path if _is_sound(card, path) else None
 
 
-def fetch(card: ModelCard, on_message: OnMessage = lambda _: None) -> Path:
-    """The path of a verified copy, fetched if none is here. ``on_message`` gets a line per step.
+def fetch(
+    card: ModelCard, on_message: OnMessage = lambda _: None, on_start: OnMessage = lambda _: None
+) -> Path:
+    """The path of a verified copy, fetched if none is here.
 
+    on_start: gets a line that says what is fetched; on_message: one for each source that is asked.
     Raises ModelFetchError, with the error of each source, if none has the file.
     """
     here = find(card)
     if here is not None:
         return here
+    title = f" ({card.title})" if card.title else ""
+    on_start(
+        f"fetching {card.name}{title}: {card.size}, licence {card.licence}, checked against the "
+        "published SHA-256"
+    )
     answers = []
     for source in card.sources:
         on_message(f"fetching {card.name} from {source}")
@@ -99,12 +109,34 @@ def fetch(card: ModelCard, on_message: OnMessage = lambda _: None) -> Path:
             answers.append(f"{source}: {problem}")
         except _SOURCE_ERRORS as error:
             answers.append(f"{source}: {_first_line(error)}")
+    instead = _here_instead(card)
     raise ModelFetchError(
         f"{card.name} could not be fetched. Tried:\n"
         + "\n".join(f"  - {answer}" for answer in answers)
         + f"\nOn a machine that has it, run `oido models fetch {card.name} --from-file FILE`, "
         "or set OIDO_MODEL_PATH to the folder that holds the file."
+        + (f"\n{instead[:1].upper()}{instead[1:]}." if instead else "")
     )
+
+
+def _here_instead(card: ModelCard) -> str:
+    """The models that are here, for whoever could do with another one."""
+    here = [f"{c.name} ({c.title})" for c in CATALOG if c.name != card.name and find(c)]
+    return f"here already, and to be had by --model: {', '.join(here)}" if here else ""
+
+
+def require_reader(card: ModelCard) -> None:
+    """Raise MissingExtraError if nothing here could read it: better before it is fetched."""
+    if kind_of(Path(card.file_names[0])) == ".h5":
+        needed = "Keras weights (.h5) need h5py; install it with: pip install 'oido[h5]'"
+        here = _here_instead(card)
+        require_packages(f"{needed}; {here}" if here else needed, "h5py")
+
+
+def kind_of(path: Path) -> str:
+    """How a model's file ends, in one spelling: .tflite, .h5 (also .hdf5), .pt, or another."""
+    ending = path.suffix.lower()
+    return ".h5" if ending in {".hdf5", ".hdf"} else ending
 
 
 def read_model(
@@ -123,15 +155,20 @@ def read_model(
     known = next((entry for entry in CATALOG if entry.name == name), None)
     path = Path(name if known is None else known.file_names[0])
     if known is None and not os.path.isfile(path):
-        if path.suffix in {".tflite", ".h5", ".pt"} or os.path.isdir(path):
+        if os.path.isdir(path):
+            raise ModelNotFoundError(f"{path}: {foreign.folder(path)}")
+        if kind_of(path) in {".tflite", ".h5", ".pt", *foreign.ENDINGS}:
             raise ModelNotFoundError(f"{path}: no such model file")
         registry.card(name)  # raises, naming the models that exist
-    if suffixes and path.suffix not in suffixes:
+    if known is None and kind_of(path) in foreign.ENDINGS and not _is_tflite(path):
+        raise ModelFormatError(f"{path}: {foreign.file(path)}")
+    if suffixes and kind_of(path) not in suffixes:
         raise ModelFormatError(
             f"{name}: this network's weights come from {' or '.join(suffixes)}, not from "
             f"{path.suffix or 'a file without an ending'}"
         )
     if known is not None:
+        require_reader(known)
         path = fetch(known, on_message)
     content = _content(path)
     try:
@@ -139,6 +176,13 @@ def read_model(
             return read(path, content, known)
     except ModelFormatError as error:
         raise ModelFormatError(f"{path}: {error}") from error
+
+
+def _is_tflite(path: Path) -> bool:
+    """By its mark, whatever it is called."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        return file.read(8)[4:] == b"TFL3"
+    return False
 
 
 def _content(path: Path) -> bytes:
@@ -152,11 +196,30 @@ def install(card: ModelCard, file: Path) -> Path:
     """Verify a file that the user brings, and copy it into the cache."""
     try:
         content, problem = _read_of(card, file)
+        if problem is not None:
+            other = next((c.name for c in CATALOG if _is_sound(c, file)), "")
+            also = f"; it is {other}: oido models fetch {other} --from-file" if other else ""
+            raise ModelHashError(f"{file} is not {card.name}: {problem}{also}")
     except OSError as error:
         raise ModelNotFoundError(f"{file}: cannot be read ({error.strerror})") from error
-    if problem is not None:
-        raise ModelHashError(f"{file} is not {card.name}: {problem}")
     return _write_cache(card, content)
+
+
+def install_known(file: Path) -> Path:
+    """Likewise, of whichever model of the catalogue it is, as its SHA-256 says."""
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(max(card.size_bytes for card in CATALOG) + 1)
+    except OSError as error:
+        raise ModelNotFoundError(f"{file}: cannot be read ({error.strerror})") from error
+    for card in CATALOG:
+        if _problem(card, content) is None:
+            return _write_cache(card, content)
+    names = ", ".join(card.name for card in CATALOG)
+    raise ModelHashError(
+        f"{file} is none of the published models ({names}), as its size or SHA-256 says; a model "
+        f"of your own needs no fetching: --model {file}"
+    )
 
 
 def verify(card: ModelCard) -> Path:
@@ -305,6 +368,15 @@ _VERSION = 1
 """Of the graphs that oido writes; another one makes them anew."""
 
 
+def mark_used(path: Path) -> None:
+    """A file of the cache is read, and so not among the first to go (`oido.models.cache`).
+
+    Said by its time of access, which file systems do not keep by themselves.
+    """
+    with contextlib.suppress(OSError):
+        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+
+
 def derived_graph(source_sha256: str, kind: str, make: Callable[[], bytes]) -> bytes:
     """The .tflite of this kind from weights of this hash: the cached one, or ``make()``, cached.
 
@@ -316,6 +388,7 @@ def derived_graph(source_sha256: str, kind: str, make: Callable[[], bytes]) -> b
         with contextlib.suppress(OSError):
             content = path.read_bytes()
             if path.stem.endswith(sha256_of(content)):
+                mark_used(path)
                 return content
             path.unlink()
     content = make()

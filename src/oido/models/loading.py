@@ -98,7 +98,7 @@ def is_calibrated(name_or_path: str | os.PathLike[str], head: str | None = None)
     False for what cannot be read; `load_model` raises the reason.
     """
     path = Path(name_or_path)
-    if path.suffix != ".tflite" or not path.is_file():
+    if fetch.kind_of(path) != ".tflite" or not path.is_file():
         return False
     try:
         content = path.read_bytes()
@@ -120,20 +120,23 @@ class _File(NamedTuple):
 
 def _read(file: _File, precision: Precision | None, window_seconds: float | None) -> AudioModel:
     path, content, _ = file
-    if window_seconds is not None and path.suffix != ".pt":
+    kind = fetch.kind_of(path)
+    if window_seconds is not None and kind != ".pt":
         raise OptionError(f"{path.name} hears windows of one length, which cannot be chosen")
-    if path.suffix in {".h5", ".pt"}:
+    if kind in {".h5", ".pt"}:
         return _from_weights(file, window_seconds)
     graph = TfliteGraph(content)
     raw = graph.metadata()
-    if raw is None:
+    metadata = None if raw is None else read_metadata(raw, content)
+    # Converters leave files without their labels.
+    if metadata is None or not any(o.label_file in metadata.files for o in metadata.outputs):
         with suppress(ModelFormatError):
             return _original(file, from_float(content))
+    if metadata is None:
         raise ModelFormatError(
             "it has no metadata: labels and sample rate are not known. If you know them, add them: "
             f"oido models annotate {path.name} --labels labels.txt --sample-rate 16000"
         )
-    metadata = read_metadata(raw, content)
     audio = metadata.inputs[0] if metadata.inputs else None
     if audio is None or audio.sample_rate_hz is None:
         raise ModelFormatError("its metadata give no sample rate, so it is no audio model")
@@ -248,7 +251,7 @@ with 2 s of silence between: the best of the ways that benchmarks/mn04_windowing
 
 def _from_weights(file: _File, window_seconds: float | None) -> AudioModel:
     """Weights without a graph: the graph is written here."""
-    if file.path.suffix == ".h5":
+    if fetch.kind_of(file.path) == ".h5":
         from oido.models.networks.yamnet_h5 import from_h5
 
         return _original(file, from_h5(file.content))

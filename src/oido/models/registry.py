@@ -52,7 +52,8 @@ Source = PackageSource | UrlSource
 class ModelCard:
     """A published model file; whatever source it comes from, size and SHA-256 must match.
 
-    file_names: the names under which it is published, searched for in OIDO_MODEL_PATH.
+    file_names: the names under which it is published, searched for in OIDO_MODEL_PATH. title: what
+    it is, in few words that tell it from the others.
     """
 
     name: str
@@ -63,6 +64,11 @@ class ModelCard:
     sources: tuple[Source, ...]
     licence: str
     attribution: str
+    title: str = ""
+
+    @property
+    def size(self) -> str:
+        return f"{self.size_bytes / 1e6:.1f} MB"
 
 
 CATALOG: tuple[ModelCard, ...] = (
@@ -94,6 +100,7 @@ CATALOG: tuple[ModelCard, ...] = (
             ),
         ),
         licence="Apache-2.0",
+        title="YAMNet quantised to int8: small and fast, the default",
         attribution="YAMNet by Google (tensorflow/models, research/audioset/yamnet), trained on "
         "AudioSet (CC BY 4.0)",
     ),
@@ -106,6 +113,7 @@ CATALOG: tuple[ModelCard, ...] = (
         sha256="13c3308955bbfaef262f175ac9c40e47b134573a93984f009220dd7cc12a1744",
         sources=(UrlSource("https://storage.googleapis.com/audioset/yamnet.h5"),),
         licence="Apache-2.0",
+        title="YAMNet in float32, the original; needs oido[h5]",
         attribution="YAMNet by Google (tensorflow/models, research/audioset/yamnet), trained on "
         "AudioSet (CC BY 4.0)",
     ),
@@ -123,6 +131,7 @@ CATALOG: tuple[ModelCard, ...] = (
             ),
         ),
         licence="MIT",
+        title="EfficientAT mn04: 32 kHz, windows of 10 s",
         attribution="EfficientAT by F. Schmid et al. (github.com/fschmid56/EfficientAT), trained "
         "on AudioSet (CC BY 4.0)",
     ),

@@ -120,7 +120,7 @@ class YamNet(StagedNetwork):
 
 def _pretrained(path: Path, content: bytes, _: object) -> tuple[YamNetWeights, F32 | None]:
     """The weights, and a .tflite's own analysis window: it differs from Hann's in the last bits."""
-    if path.suffix == ".h5":
+    if fetch.kind_of(path) == ".h5":
         return from_h5(content), None
     return from_int8(content), TfliteGraph(content).cut_front_end().window
 

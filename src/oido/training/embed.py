@@ -26,7 +26,8 @@ from oido.datasets.splits import group_numbers
 from oido.datasets.waveforms import clip_waveforms
 from oido.errors import AudioError, OptionError
 from oido.inference.classifier import AudioClassifier
-from oido.models.fetch import cache_folder, sha256_of, write_whole
+from oido.models.cache import limit_bytes, trim_cache
+from oido.models.fetch import cache_folder, mark_used, sha256_of, write_whole
 from oido.models.model import AudioModel
 from oido.parallel import ordered_map
 from oido.params import available_cores
@@ -62,6 +63,7 @@ class WindowCache:
     """kind: what the windows depend on beside the clip: model, windowing, augmentation."""
 
     def __init__(self, kind: str) -> None:
+        self.has_grown = False
         self._folder = cache_folder() / "embeddings" / sha256_of(kind.encode())[:24]
 
     def read(self, key: str) -> ClipWindows | None:
@@ -74,6 +76,7 @@ class WindowCache:
                     file[name] if name in file.files else empty
                     for name, empty in zip(ClipWindows._fields[2:], none)
                 ]
+                mark_used(self._path(key))
                 return ClipWindows(file["embeddings"], file["weights"], *copies)
         except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile):
             return None
@@ -87,6 +90,7 @@ class WindowCache:
         np.savez(file, **arrays)
         with contextlib.suppress(OSError):
             write_whole(self._path(key), file.getvalue())
+            self.has_grown = True
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.npz"
@@ -128,6 +132,8 @@ def embed(
     the clip. Background behind them is that of the dataset's own clips without an event.
     """
     model.require_embeddings()
+    if cache:
+        limit_bytes()  # raises, before the work
     classifier = AudioClassifier(model, jobs=1)
     of_path: defaultdict[str, list[int]] = defaultdict(list)
     for number, clip in enumerate(data):
@@ -144,11 +150,12 @@ def embed(
     for done, of_recording in enumerate(recordings, start=1):
         results.update(of_recording)
         progress(done, len(of_path))
+    embedder.trim_cache()
     kept, windows, left_out = [], [], list(data.left_out)
     for number, clip in enumerate(data):
         result = results[number]
         if isinstance(result, AudioError):
-            left_out.append(LeftOut(str(clip), str(result)))
+            left_out.append(LeftOut.because(str(clip), result, clip.path))
         else:
             kept.append(number)
             windows.append(result)
@@ -178,6 +185,11 @@ class _ClipEmbedder:
         if augment.copies:
             kind = " ".join([kind, repr(augment), *self._decode_backgrounds(data)])
         self._cache = WindowCache(kind) if cache else None
+
+    def trim_cache(self) -> None:
+        """To its limit, if anything was added."""
+        if self._cache is not None and self._cache.has_grown:
+            trim_cache()
 
     def _decode_backgrounds(self, data: Dataset) -> list[str]:
         """Decode what copies are mixed with, where that can be done, and give its keys."""

@@ -134,7 +134,7 @@ def _readable(data: Dataset, rate_hz: int) -> tuple[Dataset, tuple[LeftOut, ...]
             clip_waveform(clip, rate_hz)
             kept.append(number)
         except AudioError as error:
-            left_out.append(LeftOut(str(clip), str(error)))
+            left_out.append(LeftOut.because(str(clip), error, clip.path))
     if not kept:
         raise OptionError(f"none of the {len(data)} clips can be heard; {left_out[-1].reason}")
     return data.subset(kept), tuple(left_out)

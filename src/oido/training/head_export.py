@@ -40,6 +40,11 @@ _SAME = Sigmoid(1.0, 1.0, 0.0)
 so to whoever reads the metadata."""
 
 
+def require_addable(model: AudioModel) -> None:
+    """Raise OptionError for a model that no head can be written behind, before one is taught."""
+    whole_graph(model, model.path.read_bytes())
+
+
 def taught_file(
     model: AudioModel,
     head: EmbeddingHead,

@@ -17,6 +17,7 @@ from oido._version import __version__
 from oido.calibration.thresholds import best_thresholds
 from oido.datasets.clip import LeftOut
 from oido.datasets.dataset import Dataset
+from oido.datasets.splits import require_training_extra
 from oido.errors import OptionError
 from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.report import Report
@@ -71,6 +72,7 @@ def train(
     without `oido[train]`.
     """
     data.require_two_classes()
+    require_training_extra()  # which is better missed now than when all is heard
     network = model if isinstance(model, AudioModel) else load_model(model)
     started = time.perf_counter()
     test_folds = _predefined_test_folds(data)
@@ -185,6 +187,7 @@ class TrainingResult:
         return Report.of(
             self.judged,
             title=f"{len(self.data.classes)} classes taught on {self.model.name}",
+            dataset=self.data.check(),
             facts=self._facts(),
             left_out=self.left_out,
             notes=(),

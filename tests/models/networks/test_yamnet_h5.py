@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -21,6 +22,7 @@ import numpy as np
 import pytest
 
 from oido.errors import MissingExtraError, ModelFormatError, OidoError
+from oido.models.loading import load_model
 from oido.models.networks.yamnet import YamNetWeights, network
 from oido.models.networks.yamnet_h5 import BATCH_NORM_EPSILON, from_h5
 from oido.models.tflite.editor import TfliteGraph
@@ -132,6 +134,15 @@ def same(a: YamNetWeights, b: YamNetWeights) -> bool:
 def test_the_layout_is_as_large_as_the_official_file(h5_path):
     """Not a proof, but with other names, groups or attributes it would be another size."""
     assert abs(h5_path.stat().st_size - OFFICIAL_SIZE_BYTES) < 2_000
+
+
+@pytest.mark.parametrize("name", ["yamnet.H5", "yamnet.hdf5", "YAMNET.HDF5", "yamnet.hdf"])
+def test_it_is_read_by_any_of_its_endings(h5_path, tmp_path, name):
+    copy = tmp_path / name
+    shutil.copy(h5_path, copy)
+    model = load_model(copy)
+    assert model.labels == load_model(h5_path).labels
+    assert model.precision == "float32"
 
 
 def test_an_identity_batch_norm_gives_the_weights_back(h5_path, weights):

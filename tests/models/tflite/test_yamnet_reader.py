@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +14,12 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from oido.errors import ModelFormatError
+from oido.inference.classifier import AudioClassifier
+from oido.models.loading import load_model
 from oido.models.networks.yamnet import LAYERS, YamNetWeights, network
 from oido.models.tflite.yamnet_reader import from_float, from_int8
+
+STREET = Path(__file__).parents[3] / "examples" / "street.flac"
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +161,133 @@ def test_a_float_network_has_the_weights_that_it_was_written_from(weights, activ
         assert (one.weights == other.weights).all()
         assert (one.bias == other.bias).all()
         assert (one.stride, one.depthwise) == (other.stride, other.depthwise)
+
+
+def _weight_inputs(parsed):
+    """The tensors of weights and of biases, which operators of convolutions and scores read."""
+    graph = parsed.subgraphs[0]
+    kinds = {
+        schema.BuiltinOperator.CONV_2D,
+        schema.BuiltinOperator.DEPTHWISE_CONV_2D,
+        schema.BuiltinOperator.FULLY_CONNECTED,
+    }
+    for op in list(graph.operators):
+        if parsed.operatorCodes[op.opcodeIndex].builtinCode in kinds:
+            yield op
+
+
+def _in_half_precision(parsed):
+    """As TensorFlow's converter with float16: constants of 16 bits behind DEQUANTIZE."""
+    graph = parsed.subgraphs[0]
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.DEQUANTIZE
+    code.version = 2
+    parsed.operatorCodes.append(code)
+    for op in _weight_inputs(parsed):
+        for place in (1, 2):
+            old = graph.tensors[op.inputs[place]]
+            values = parsed.buffers[old.buffer].data.view(np.float32).astype(np.float16)
+            parsed.buffers[old.buffer].data = None
+            half, buffer = copy.copy(old), schema.BufferT()
+            half.type, half.name = schema.TensorType.FLOAT16, b"half"
+            buffer.data, half.buffer = values.view(np.uint8), len(parsed.buffers)
+            parsed.buffers.append(buffer)
+            widen = schema.OperatorT()
+            widen.opcodeIndex = len(parsed.operatorCodes) - 1
+            widen.inputs, widen.outputs = [len(graph.tensors)], [op.inputs[place]]
+            graph.tensors.append(half)
+            graph.operators.insert(graph.operators.index(op), widen)
+            old.buffer = 0
+
+
+def _of_dynamic_range(parsed):
+    """As TensorFlow's converter: weights in int8 with a scale for each channel, all else float."""
+    graph = parsed.subgraphs[0]
+    for op in _weight_inputs(parsed):
+        tensor = graph.tensors[op.inputs[1]]
+        values = parsed.buffers[tensor.buffer].data.view(np.float32).reshape(tensor.shape)
+        depthwise = (
+            parsed.operatorCodes[op.opcodeIndex].builtinCode
+            == schema.BuiltinOperator.DEPTHWISE_CONV_2D
+        )
+        axis = 3 if depthwise else 0
+        others = tuple(n for n in range(values.ndim) if n != axis)
+        scale = np.abs(values).max(axis=others, keepdims=True) / 127
+        whole = np.round(values / np.maximum(scale, 1e-12)).astype(np.int8)
+        quantisation = schema.QuantizationParametersT()
+        quantisation.scale = scale.reshape(-1).astype(np.float32)
+        quantisation.zeroPoint = np.zeros(scale.size, np.int64)
+        quantisation.quantizedDimension = axis
+        tensor.type, tensor.quantization = schema.TensorType.INT8, quantisation
+        parsed.buffers[tensor.buffer].data = whole.reshape(-1).view(np.uint8)
+
+
+def _with_appended_constants(content):
+    """As ai-edge-quantizer writes them: behind the graph, which says only where."""
+    places, blobs = {}, []
+
+    def move(parsed):
+        for number, buffer in enumerate(parsed.buffers):
+            if buffer.data is not None and len(buffer.data) > 1000:
+                places[number] = len(buffer.data)
+                blobs.append(bytes(buffer.data))
+                buffer.data = None
+                buffer.offset, buffer.size = 2, len(blobs[-1])  # so that the fields are there
+
+    bare = _edited(content, move)
+    starts = np.cumsum([len(bare), *places.values()])
+
+    def point(parsed):
+        for number, start in zip(places, starts.tolist()):
+            parsed.buffers[number].offset = start
+
+    pointed = _edited(bare, point)
+    assert len(pointed) == len(bare)
+    return pointed + b"".join(blobs)
+
+
+@pytest.mark.parametrize(
+    ("edit", "step"), [(_in_half_precision, 2**-11), (_of_dynamic_range, 0.5 / 127)]
+)
+@pytest.mark.parametrize("appended", [False, True])
+def test_weights_that_a_converter_made_smaller_are_float_again(weights, edit, step, appended):
+    """To the half of a step of what they are stored in, relative to the largest of a channel."""
+    small = _edited(network(dataclasses.replace(weights, activation="relu")), edit)
+    assert len(small) < 0.6 * len(network(weights))
+    found = from_float(_with_appended_constants(small) if appended else small)
+    assert found.activation == "relu"
+    pairs = [*zip(found.convolutions, weights.convolutions)]
+    for one, other in pairs:
+        axis = 3 if one.depthwise else 0
+        others = tuple(n for n in range(4) if n != axis)
+        largest = np.abs(other.weights).max(axis=others, keepdims=True)
+        assert (np.abs(one.weights - other.weights) <= 1.01 * step * largest + 1e-7).all()
+    largest = np.abs(weights.dense).max(axis=1, keepdims=True)
+    assert (np.abs(found.dense - weights.dense) <= 1.01 * step * largest).all()
+    np.testing.assert_allclose(found.dense_bias, weights.dense_bias, rtol=2**-10, atol=1e-6)
+
+
+@pytest.mark.parametrize("edit", [_in_half_precision, _of_dynamic_range])
+def test_a_converted_yamnet_is_heard_as_the_original(weights, edit, tmp_path):
+    floats = network(dataclasses.replace(weights, activation="relu"))
+    results = []
+    for name, content in (("float", floats), ("small", _edited(floats, edit))):
+        (tmp_path / f"{name}.tflite").write_bytes(content)
+        assert load_model(tmp_path / f"{name}.tflite").precision == "float32"
+        heard = AudioClassifier(tmp_path / f"{name}.tflite", jobs=1).classify(STREET)
+        results.append(heard.clip_scores)
+    assert np.abs(results[0] - results[1]).max() < 0.05
+    assert np.corrcoef(results[0], results[1])[0, 1] > 0.99
+
+
+def test_constants_that_are_said_to_be_larger_than_the_file_are_refused(weights):
+    def lie(parsed):
+        for buffer in parsed.buffers:
+            if buffer.data is not None and len(buffer.data) > 1000:
+                buffer.data, buffer.offset, buffer.size = None, 2, 1 << 40
+
+    with pytest.raises(ModelFormatError, match="larger than the file"):
+        from_float(_edited(network(weights), lie))
 
 
 def test_a_file_of_the_other_kind_is_told(content, weights):

@@ -30,6 +30,7 @@ _FUSED = {
 _IDENTIFIER = b"TFL3"
 _DTYPES: dict[int, Any] = {
     schema.TensorType.FLOAT32: np.float32,
+    schema.TensorType.FLOAT16: np.float16,
     schema.TensorType.INT32: np.int32,
     schema.TensorType.INT8: np.int8,
     schema.TensorType.COMPLEX64: np.complex64,
@@ -343,6 +344,7 @@ def unpack(content: bytes, *, bare: bool = False) -> tuple[Any, Any]:
     with refuse_damage("the model file is damaged or cut short"):
         require_proportion(content)
         model = schema.ModelT.InitFromPackedBuf(content, 0)
+        _join_appended(model, content)
         if bare:
             model.metadata, model.signatureDefs = [], []
         return model, model.subgraphs[0]
@@ -365,6 +367,16 @@ def copied(model: Any) -> tuple[Any, Any]:
         operator.builtinOptions = copy(operator.builtinOptions)
     model.subgraphs = [graph, *model.subgraphs[1:]]
     return model, graph
+
+
+def _join_appended(model: Any, content: bytes) -> None:
+    """Constants that stand behind the graph, as some converters write them, become its own."""
+    appended = [buffer for buffer in model.buffers if buffer.offset > 1 and buffer.data is None]
+    if sum(buffer.size for buffer in appended) > len(content):
+        raise ModelFormatError("its constants are larger than the file")
+    for buffer in appended:
+        data = content[buffer.offset : buffer.offset + buffer.size]
+        buffer.data, buffer.offset, buffer.size = np.frombuffer(data, np.uint8), 0, 0
 
 
 def constant_values(model: Any, tensor: Any) -> NDArray[Any]:

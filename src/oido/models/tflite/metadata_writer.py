@@ -200,7 +200,7 @@ def with_heads(model: AudioModel) -> bytes | None:
     Outputs, names and notes stay; packed files of display names in other languages do not. It is
     read again before it is returned: ModelFormatError if it does not say what it should.
     """
-    if Path(model.path).suffix != ".tflite":
+    if Path(model.path).suffix.lower() != ".tflite":
         return None
     content = Path(model.path).read_bytes()
     return with_more_outputs(model, content, content, ())

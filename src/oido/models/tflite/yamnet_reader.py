@@ -2,7 +2,8 @@
 """YAMNet's weights out of a .tflite: the quantised one, or a float one such as TensorFlow Hub's.
 
 The network is found by its operators. The float file takes a waveform of any length and brings no
-metadata; its front end, which is the published one, is written anew.
+metadata; its front end, which is the published one, is written anew. Converters make it smaller by
+keeping weights in 16 or 8 bits; they are made float32 again, and so are heard as the original.
 """
 
 from __future__ import annotations
@@ -55,8 +56,9 @@ def from_int8(model: bytes) -> YamNetWeights:
 
 
 def from_float(model: bytes) -> YamNetWeights:
-    """The weights inside a float YAMNet. Raises ModelFormatError if it is not one."""
-    with refuse_damage("its graph is not YAMNet's"):
+    """The weights inside a float YAMNet, also where they are stored as float16, or as int8 of
+    dynamic range. Raises ModelFormatError if it is not one."""
+    with refuse_damage("its graph is not YAMNet's"), np.errstate(all="ignore"):
         graph = _Graph(model)
         by_kind: dict[int, list[Any]] = {}
         for op in graph.operators:
@@ -104,24 +106,40 @@ class _Graph:
         return YamNetWeights(tuple(layers), *constants(dense), _ACTIVATIONS[activations.pop()])
 
     def floats(self, op: Any) -> _Constants:
-        weights, bias = (self.tensors[number] for number in op.inputs[1:3])
-        kind = schema.TensorType.FLOAT32
-        return self._stored(weights, kind), self._stored(bias, kind)
+        """As they are, or made float32 again: of float16 files, and of those whose weights alone
+        are int8 (dynamic range)."""
+        # Values of half precision go through an operator of their own, and int8 ones may.
+        sources = {int(o.outputs[0]): o.inputs[0] for o in self.operators if self._widens(o)}
+        numbers = (sources.get(int(number), number) for number in op.inputs[1:3])
+        weights, bias = (self.tensors[number] for number in numbers)
+        if weights.type == schema.TensorType.INT8:
+            return self._dequantized(weights), self._wide(bias)
+        return self._wide(weights), self._wide(bias)
 
     def dequantize(self, op: Any) -> _Constants:
         source, weights, bias = (self.tensors[number] for number in op.inputs[:3])
-        whole = self._stored(weights, schema.TensorType.INT8)
+        whole = self._dequantized(weights)
         scale = np.asarray(weights.quantization.scale, np.float64)  # f64[channels], or f64[1]
-        zero_point = np.asarray(weights.quantization.zeroPoint, np.float64)
-        along = [1] * whole.ndim
-        along[int(weights.quantization.quantizedDimension)] = -1
-        centred = whole.astype(np.float64) - zero_point.reshape(along)
         steps = self._stored(bias, schema.TensorType.INT32).astype(np.float64)
         source_scale = np.asarray(source.quantization.scale, np.float64)
-        return (
-            (centred * scale.reshape(along)).astype(np.float32),
-            (steps * (source_scale * scale)).astype(np.float32),
-        )
+        return whole, (steps * (source_scale * scale)).astype(np.float32)
+
+    def _widens(self, op: Any) -> bool:
+        return bool(self.kind(op) == _OP.DEQUANTIZE)
+
+    def _dequantized(self, tensor: Any) -> F32:
+        whole = self._stored(tensor, schema.TensorType.INT8)
+        scale = np.asarray(tensor.quantization.scale, np.float64)
+        zero_point = np.asarray(tensor.quantization.zeroPoint, np.float64)
+        along = [1] * whole.ndim
+        along[int(tensor.quantization.quantizedDimension)] = -1
+        centred = whole.astype(np.float64) - zero_point.reshape(along)
+        return (centred * scale.reshape(along)).astype(np.float32)
+
+    def _wide(self, tensor: Any) -> F32:
+        if tensor.type == schema.TensorType.FLOAT16:
+            return self._stored(tensor, schema.TensorType.FLOAT16).astype(np.float32)
+        return self._stored(tensor, schema.TensorType.FLOAT32)
 
     def _stored(self, tensor: Any, kind: int) -> NDArray[Any]:
         if tensor.type != kind:
