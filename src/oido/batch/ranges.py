@@ -32,7 +32,7 @@ from oido.inference.classifier import AudioClassifier
 from oido.models.model import EnsembleNetwork
 from oido.params import LEVELS_PER_SECOND, Windowing
 from oido.signal.decode import AudioInfo, AudioReader
-from oido.signal.findings import SoundSums
+from oido.signal.level import SoundSums
 from oido.signal.mixing import Channel, Mono, mono_blocks
 from oido.signal.resample import Resampler, exact_period
 

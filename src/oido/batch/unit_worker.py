@@ -48,7 +48,7 @@ from oido.batch.units import (
 )
 from oido.errors import AudioError, OptionError, OutputError
 from oido.signal.decode import AudioInfo
-from oido.signal.findings import SoundSums
+from oido.signal.level import SoundSums
 
 _REPORT_SECONDS = 0.5
 

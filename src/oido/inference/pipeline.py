@@ -36,9 +36,8 @@ from oido.parallel import ordered_map
 from oido.params import Windowing
 from oido.runtime.base import Outputs
 from oido.signal.decode import AudioInfo, AudioReader
-from oido.signal.findings import SoundSums
 from oido.signal.framing import PieceFramer, Segment, WindowFramer
-from oido.signal.level import LevelMeter, window_loudness
+from oido.signal.level import LevelMeter, SoundSums, window_loudness
 from oido.signal.mixing import Channel, Mono
 from oido.signal.resample import Resampler
 

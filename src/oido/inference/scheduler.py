@@ -27,7 +27,7 @@ from oido.params import Windowing
 from oido.runtime.base import Outputs
 from oido.signal.decode import AudioInfo
 from oido.signal.decode.readers import as_block
-from oido.signal.findings import SoundSums
+from oido.signal.level import SoundSums
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -11,7 +11,7 @@ import numpy as np
 from oido.arrays import F32
 from oido.errors import EmptyAudioError, InvalidSamplesError, OptionError
 from oido.signal.decode import AudioInfo, AudioReader
-from oido.signal.findings import SoundCheck, SoundSums
+from oido.signal.level import SoundCheck, SoundSums
 
 Channel = Literal["mix"] | int
 """Which channel: "mix" (the mean of all) or a number from 0."""

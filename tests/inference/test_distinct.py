@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 import oido
 from oido.arrays import F32
-from oido.inference.predictor import Predictor
+from oido.inference.predictor import DistinctRuntime, Predictor
 from oido.models.model import AudioModel
 from oido.runtime.base import Outputs
-from oido.runtime.distinct import DistinctRuntime
 
 
 class Counted:

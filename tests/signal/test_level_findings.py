@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from oido.signal.decode.readers import ArrayReader
-from oido.signal.findings import SoundSums
+from oido.signal.level import SoundSums
 from oido.signal.mixing import Mono
 from tests.signal.sounds import noise, sine
 
