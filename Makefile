@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick fuzz lint bench docs screens scenes golden web lint-web wheel clean
+.PHONY: help demo test slow fuzz lint bench docs screens scenes golden web lint-web wheel clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,11 +30,11 @@ demo: $(VENV)/.demo  ## install, get the model, and hear a street in examples/
 	@echo
 	@echo "Now yours:  $(BIN)/oido classify YOUR-RECORDING"
 
-test: $(VENV)/.dev   ## the whole test suite
-	$(BIN)/python -m pytest -n auto --dist loadfile
-
-quick: $(VENV)/.dev  ## the suite without its slow tests
+test: $(VENV)/.dev   ## the tests, but for the slow ones
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
+
+slow: $(VENV)/.dev   ## the slow tests: many damaged files, many interrupts, long archives
+	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
 
 FUZZ_SECONDS ?= 600
 fuzz: $(VENV)/.dev   ## fuzz what reads strangers' bytes, FUZZ_SECONDS=600 for each of six targets
