@@ -48,6 +48,7 @@ def expected(
     for row in found:
         if row.pop("probability") is not None:
             pytest.fail("the default model has no calibration")
+        assert row.pop("start_at") is None
         row["score"] = float(np.float32(row["score"]))
         row["also"] = "|".join(row["also"])
     return found

@@ -37,7 +37,9 @@ Eventually = Callable[[Callable[[], bool]], None]
 
 
 def post_long(server: Any) -> httpx.Response:
-    return httpx.post(f"{server.address}/v1/classify{_LONG}", content=flac(900), timeout=300)
+    return httpx.post(
+        f"{server.address}/v1/classify{_LONG}", content=flac(900, is_work=True), timeout=300
+    )
 
 
 def raw(server: Any, receive_bytes: int | None = None) -> socket.socket:
@@ -107,7 +109,7 @@ def test_whatever_clients_do_meanwhile(start_server: Any, eventually: Eventually
         kept.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         assert kept.recv(1000).startswith(b"HTTP/1.1 200")
         unread = stack.enter_context(raw(server, 4096))
-        recording = flac(300)
+        recording = flac(300, is_work=True)
         wide = b"?level=windows&top=50&name=" + b"%E2%82%AC" * 255  # 27 MB of rows
         unread.sendall(head % (wide, len(recording)) + recording)
         mute = stack.enter_context(connect(server.stream_address))

@@ -43,7 +43,7 @@ def test_a_worker_that_dies_costs_one_request(
     before = server.metric("oido_worker_restarts_total")
     with ThreadPoolExecutor(1) as pool:
         # Long enough to be killed midway: 8,000 windows.
-        answer = pool.submit(post, server, flac(80), "?hop=0.01&name=x.flac")
+        answer = pool.submit(post, server, flac(80, is_work=True), "?hop=0.01&name=x.flac")
         eventually(lambda: bool(server.uploads()))
         (worker,) = server.workers()
         eventually(lambda: _is_reading(worker, server.uploads()))
@@ -71,7 +71,9 @@ def test_a_client_that_goes_away_frees_its_worker(
 ) -> None:
     before = server.metric("oido_worker_restarts_total")
     with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{server.address}/v1/classify?hop=0.01", content=flac(80), timeout=1.0)
+        httpx.post(
+            f"{server.address}/v1/classify?hop=0.01", content=flac(80, is_work=True), timeout=1.0
+        )
 
     eventually(lambda: server.uploads() == [])
     assert post(server, flac(1), "?level=clip").status_code == 200
@@ -90,7 +92,7 @@ def test_a_slow_upload_a_slow_worker_and_a_full_queue(start_server: Any, street:
 
         late = post(server, slow())
         gate.set()
-        recording = flac(900)  # made once, so that all come at the same time
+        recording = flac(900, is_work=True)  # made once, so that all come at the same time
         with ThreadPoolExecutor(3) as pool:
             answers = list(pool.map(lambda _: post(server, recording, "?hop=0.01"), range(3)))
         host, port = server.address.removeprefix("http://").split(":")

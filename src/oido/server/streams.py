@@ -30,6 +30,9 @@ from oido.server.settings import Limits
 
 _GOING_AWAY = 1001
 
+_OWN_ADDRESSES = ("127.0.0.1", "::1")
+"""Of this machine, or of a proxy on it, behind which stand many clients."""
+
 
 class Streams:
     """All streams that are open: of each, a task reads and a task sends."""
@@ -79,7 +82,8 @@ class Streams:
         if self._n_open >= self._limits.streams:
             raise Problem.busy(f"all {self._limits.streams} streams are taken; try again later")
         address = address_of_host(socket.client.host) if socket.client else ""
-        if self._n_of_address[address] >= self._limits.address_streams:
+        is_full = self._n_of_address[address] >= self._limits.address_streams
+        if is_full and address not in _OWN_ADDRESSES:
             raise Problem.busy(
                 f"this client address has {self._limits.address_streams} streams, the most that "
                 "one may have; end one of them first"
