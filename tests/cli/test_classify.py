@@ -401,8 +401,9 @@ def test_a_reader_that_has_enough_is_no_error() -> None:
 def test_on_a_terminal_there_is_a_bar(tmp_path: Path) -> None:
     pty = pytest.importorskip("pty")
     fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
-    for number in range(3):
-        soundfile.write(tmp_path / f"{number}.wav", np.zeros(16_000 * 240, np.float32), 16_000)
+    noise = np.random.default_rng(0).uniform(-0.1, 0.1, 16_000 * 600).astype(np.float32)
+    for number in range(3):  # long enough for a bar to be drawn; silence would be done at once
+        soundfile.write(tmp_path / f"{number}.wav", noise, 16_000)
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
     process = subprocess.Popen(
