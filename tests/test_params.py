@@ -89,6 +89,11 @@ def test_hops(hop, samples):
     assert Windowing.from_seconds(YAMNET.windows, hop).hop_samples == samples
 
 
+def test_a_hop_that_is_a_word_is_the_word_window():
+    with pytest.raises(OptionError, match="hop must be seconds, or \"window\", not 'wide'"):
+        Windowing.from_seconds(YAMNET.windows, "wide")
+
+
 @pytest.mark.parametrize(
     ("hop", "nearest"),
     [

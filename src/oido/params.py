@@ -150,6 +150,8 @@ class Windowing:
         most = windows.longest_hop_samples // step
         if hop_seconds == "window":
             hop_seconds = most * step / rate
+        elif isinstance(hop_seconds, str):
+            raise OptionError(f'hop must be seconds, or "window", not {hop_seconds!r}')
         exact = hop_seconds * rate / step
         steps = 1 if math.isnan(exact) else round(min(max(exact, 1), most))
         if not abs(exact - steps) <= 1e-6:
