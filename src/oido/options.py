@@ -169,7 +169,9 @@ COUNT = Kind(_read_whole, {"type": "integer"}, low=1)
 SHARE = Kind(_read_number, {"type": "number"}, low=0, high=1)
 SECONDS = Kind(_read_number, {"type": "number"}, low=0, unit=" s")
 # Which steps there are depends on the model, and `Windowing` says it.
-STEP = Kind(_read_step, {"type": ["number", "string"], "exclusiveMinimum": 0, "pattern": "window"})
+STEP = Kind(
+    _read_step, {"type": ["number", "string"], "exclusiveMinimum": 0, "pattern": "^window$"}
+)
 
 _STREAM = (
     Option(

@@ -7,6 +7,7 @@ sound is on its way; what happens once, before (loading models, parsing options)
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ def files_entered() -> Iterator[set[str]]:
             if path.is_relative_to(SOURCE):
                 found.add(path.relative_to(SOURCE).as_posix())
 
+    gc.collect()  # what others left lying is closed now, and not on this way
     threading.setprofile(look)
     sys.setprofile(look)
     try:

@@ -26,7 +26,27 @@ _MOST_PAGE_BYTES = _PAGE_HEADER_BYTES + 255
 _BEGINS = 2  # the bit of an Ogg page's flags that says that a stream begins with it
 
 
-class FilePart(io.RawIOBase):
+class _InFile(io.RawIOBase):
+    """What is to be read of a file, as a file of its own; which it closes, if it owns it."""
+
+    _file: IO[bytes]
+    _owns: bool
+
+    def close(self) -> None:
+        """Also called when nobody holds it any more."""
+        if self._owns:
+            self._file.close()
+        super().close()
+
+    def readinto(self, buffer: object) -> int:
+        """As `read`."""
+        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+        content = self.read(len(view))
+        view[: len(content)] = content
+        return len(content)
+
+
+class FilePart(_InFile):
     """The bytes from ``start`` to ``stop`` of a seekable file, as a file of their own; owns: closes
     it, too."""
 
@@ -61,21 +81,8 @@ class FilePart(io.RawIOBase):
         self._at += len(content)
         return content
 
-    def close(self) -> None:
-        """Also called when nobody holds it any more."""
-        if self._owns:
-            self._file.close()
-        super().close()
 
-    def readinto(self, buffer: object) -> int:
-        """As `read`."""
-        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
-        content = self.read(len(view))
-        view[: len(content)] = content
-        return len(content)
-
-
-class FileSpans(io.RawIOBase):
+class FileSpans(_InFile):
     """Some stretches of a seekable file, as a file of their own. head: other bytes before them.
     owns: closes the file, too."""
 
@@ -128,19 +135,6 @@ class FileSpans(io.RawIOBase):
             content, left, self._at = content + piece, left - len(piece), self._at + len(piece)
             number += len(piece) == rest
         return content
-
-    def close(self) -> None:
-        """Also called when nobody holds it any more."""
-        if self._owns:
-            self._file.close()
-        super().close()
-
-    def readinto(self, buffer: object) -> int:
-        """As `read`."""
-        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
-        content = self.read(len(view))
-        view[: len(content)] = content
-        return len(content)
 
 
 class ChainedReader(AudioReader):
