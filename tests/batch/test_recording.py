@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import shutil
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -299,3 +301,32 @@ def test_an_address_without_the_extra_fails_that_recording_alone(
     assert recording.summary.failure is not None
     assert recording.summary.failure.kind == "MissingExtraError"
     assert "pip install 'oido[archive]'" in recording.summary.failure.reason
+
+
+def test_channels_of_an_address_are_fetched_once(
+    classifier: oido.AudioClassifier, tmp_path: Path
+) -> None:
+    pytest.importorskip("aiohttp", reason="addresses need oido[archive]")
+    samples, rate = soundfile.read(STREET, frames=16_000 * 2)
+    soundfile.write(tmp_path / "three.flac", np.stack([samples] * 3, axis=1), rate)
+    fetched: list[str] = []
+
+    class Counting(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *values: Any) -> None:
+            super().__init__(*values, directory=str(tmp_path))
+
+        def do_GET(self) -> None:
+            fetched.append(self.path)
+            super().do_GET()
+
+        def log_message(self, *values: object) -> None: ...
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Counting) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/three.flac"
+        plan = Plan(channel="each", level="clip", top=1)
+        run = RecordingRun(classifier, plan, Task(0, url, url, "three"))
+        rows = [row for found in run.rows() for row in found]
+        server.shutdown()
+    assert [row.channel for row in rows] == [0, 1, 2]
+    assert fetched == ["/three.flac"]

@@ -68,6 +68,11 @@ def update(**changes: Any) -> LiveUpdate:
     return LiveUpdate(1.0, 1.975, scores, scores, [], [])._replace(**changes)
 
 
+def texts(screen: Screen, columns: int = 80, rows: int = 24) -> list[str]:
+    """The lines of a page, without their styles."""
+    return [text for text, _ in screen.page(columns, rows)]
+
+
 def attached(output: LiveOutput, clock: UtcClock, source: str = "mic") -> LiveOutput:
     output.attach(source, clock)
     return output
@@ -162,7 +167,7 @@ def test_the_view_fits_any_terminal(columns: int, rows: int, classifier: Any) ->
     for second in range(40):
         event = Event("Dog", 69, second, second + 1.0, 0.5, None, "Dog")
         screen.on_update(LiveUpdate(second, second + 1.0, scores, scores, [event], []))
-    lines = screen.lines(columns, rows)
+    lines = texts(screen, columns, rows)
     assert len(lines) <= rows
     assert all(len(line) <= max(1, columns - 1) and "\x1b" not in line for line in lines)
     if rows == 24:
@@ -184,7 +189,7 @@ def window(number: int, *scores: float, skipped: int = 0) -> LiveUpdate:
 
 
 def bars(screen: Screen) -> dict[str, float]:
-    found = [re.fullmatch(r"[█·#.]+ (\d\.\d\d)  (\w+)", line) for line in screen.lines(80, 24)]
+    found = [re.fullmatch(r"[█·#.]+ (\d\.\d\d)  (\w+)", line) for line in texts(screen)]
     return {bar[2]: float(bar[1]) for bar in found if bar}
 
 
@@ -204,7 +209,7 @@ def test_labels_of_a_strangers_model_cannot_move_the_cursor(clock: UtcClock) -> 
     screen.attach("a\x1b[31mb\rc\nd\u2028e\x7f", clock)
     event = Event("\x1b[2JDog", 0, 0.0, 1.0, 0.9, None, "\x1b[2JDog")
     screen.on_update(window(0, 0.9, 0.8)._replace(events=[event]))
-    lines = screen.lines(80, 24)
+    lines = texts(screen)
     assert lines[0].startswith(r"oido  a\x1b[31mb\rc\nd\u2028e\x7f  küche 狗 ")
     page = "".join(lines)
     assert page.isprintable()
@@ -231,13 +236,13 @@ def test_a_coarser_hop_and_messages_stand_on_the_last_line(
 ) -> None:
     screen.on_message("before it is open")
     assert capsys.readouterr().err == "oido: before it is open\n"
-    assert screen.lines(80, 24)[-1] == "Ctrl-C ends"
+    assert texts(screen)[-1] == "Ctrl-C ends"
     screen.open()
     screen.on_update(window(0, 0.1, 0.1))
     screen.on_update(window(2, 0.1, 0.1, skipped=1))
-    assert screen.lines(80, 24)[-1].startswith("a window is heard every 0.96 s now")
+    assert texts(screen)[-1].startswith("a window is heard every 0.96 s now")
     screen.on_message("the \x1b[31mbroker is away")
-    assert screen.lines(80, 24)[-1] == r"the \x1b[31mbroker is away"
+    assert texts(screen)[-1] == r"the \x1b[31mbroker is away"
     screen.close()
     out = capsys.readouterr().out
     assert out.startswith("\x1b[?1049h\x1b[?25l")
@@ -248,16 +253,38 @@ def test_a_coarser_hop_and_messages_stand_on_the_last_line(
 
 def test_the_level_says_when_it_is_too_loud(screen: Screen) -> None:
     screen.show(np.full((1_000, 1), 0.1, np.float32))
-    line = screen.lines(80, 24)[1]
+    line = texts(screen)[1]
     assert re.search(r" -20 dB  peak -20 dB$", line)
     screen._drawn = 0.0
     screen.show(np.ones((1_000, 1), np.float32))
-    assert screen.lines(80, 24)[1].endswith("peak 0 dB  too loud: it is clipped")
+    assert texts(screen)[1].endswith("peak 0 dB  too loud: it is clipped")
+
+
+@pytest.mark.parametrize(("variable", "coloured"), [("FORCE_COLOR", True), ("NO_COLOR", False)])
+def test_the_view_has_colours_where_the_terminal_has(
+    screen: Screen,
+    variable: str,
+    coloured: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("FORCE_COLOR", "NO_COLOR", "CLICOLOR_FORCE", "CLICOLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, "1")
+    screen.on_update(window(0, 0.9, 0.2))
+    screen.draw()
+    drawn = capsys.readouterr().out
+    assert ("\x1b[36m" in drawn) == coloured  # the bars
+    plain = re.sub(r"\x1b\[\d*m", "", drawn)
+    assert [line.removesuffix("\x1b[K") for line in plain.removeprefix("\x1b[H").split("\r\n")] == [
+        *texts(screen)[:-1],
+        texts(screen)[-1] + "\x1b[K\x1b[J",
+    ]
 
 
 def test_a_gap_stands_among_the_events(screen: Screen) -> None:
     screen.gap(SourceGap(1.0, 2.5, "the camera has gone"))
-    (line,) = [line for line in screen.lines(80, 24) if "camera" in line]
+    (line,) = [line for line in texts(screen) if "camera" in line]
     assert line.endswith("   2.50 s  nothing came: the camera has gone")
 
 

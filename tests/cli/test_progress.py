@@ -40,9 +40,9 @@ def test_lines_say_what_is_done_and_what_is_left(capsys: pytest.CaptureFixture[s
         progress.advance(TASKS[1], Rows([], 6.0))
         progress.advance(TASKS[1], done(TASKS[1], 70.0))
     first, second, third, last = capsys.readouterr().err.splitlines()
-    assert re.fullmatch(r"oido: 0/2 files, 5\.0 s, \d+ × real time", first)
+    assert re.fullmatch(r"oido: 0/2 files, 5\.0 s", first)
     assert re.match(r"oido: 1/2 files, 30\.0 s, ", second)
-    assert re.fullmatch(r"oido: 1/2 files, 36\.0 s, 1 × real time, about 1:10 left", third)
+    assert re.fullmatch(r"oido: 1/2 files, 36\.0 s, about 1:10 left", third)
     assert re.fullmatch(r"oido: 2/2 files, 100\.0 s, 3 × real time", last)
 
 
@@ -88,7 +88,7 @@ def test_units_of_an_archive_may_end_in_any_order(capsys: pytest.CaptureFixture[
     assert (progress.done, progress.failed) == (2, 1)
     capsys.readouterr()
     progress.conclude()
-    assert re.match(r"oido: 2/2 files, 45\.0 s, .*; 1 failed\n", capsys.readouterr().err)
+    assert re.match(r"oido: 2/2 files, 45\.0 s; 1 failed\n", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(

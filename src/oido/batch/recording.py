@@ -27,9 +27,9 @@ from oido.inference.embedder import l2_normalized
 from oido.inference.pipeline import WindowStream
 from oido.inference.postprocess import category_row, event_row, strength
 from oido.models.model import AudioModel
-from oido.paths import filesystem_of
+from oido.paths import filesystem_of, is_address
 from oido.signal.decode import AudioInfo, AudioReader, open_audio
-from oido.signal.decode.remote import fetch, store_errors
+from oido.signal.decode.remote import FetchedFile, fetch, store_errors
 from oido.signal.mixing import Channel
 from oido.types import AnyRow, Category, EmbeddingRow, Event, FrameRow, Row
 
@@ -253,6 +253,7 @@ class RecordingRun:
         self, classifier: AudioClassifier, plan: Plan, task: Task, make_rows: MakeRows | None = None
     ) -> None:
         self._classifier, self._plan, self._task = classifier, plan, task
+        self._path = task.path
         self._make_rows = make_rows or partial(row_maker, plan, classifier, task.name)
         self._unknown = UnknownJudge(classifier)
         self.info: AudioInfo | None = None
@@ -266,19 +267,22 @@ class RecordingRun:
                 number = None if self._plan.channel == "mix" else self._plan.channel
                 yield from self._channel_rows(self._open(self._plan.channel), number)
                 return
-            stream = self._open(0)
-            yield from self._channel_rows(stream, 0)
-            for channel in range(1, stream.info.channels):
-                yield from self._channel_rows(self._open(channel), channel)
+            with contextlib.ExitStack() as stack:
+                if is_address(self._path):  # once for all channels
+                    self._path = str(stack.enter_context(FetchedFile(self._path)).name)
+                stream = self._open(0)
+                yield from self._channel_rows(stream, 0)
+                for channel in range(1, stream.info.channels):
+                    yield from self._channel_rows(self._open(channel), channel)
         except (AudioError, OptionError, MissingExtraError) as error:
             # Messages call a recording as the user did, not by the path that it was read from.
-            reason = str(error).replace(self._task.path, self._task.name)
+            reason = str(error).replace(self._path, self._task.name)
             if self.summary.windows:
                 reason += f" (heard up to {self.summary.duration:.1f} s; those rows are kept)"
             self.summary = replace(self.summary, failure=Failure(type(error).__name__, reason))
 
     def _open(self, channel: Channel) -> WindowStream:
-        reader = open_audio(self._task.path)
+        reader = open_audio(self._path)
         if self.info is None:
             self.info, self.tags = reader.info, reader.tags()
         return self._classifier.stream(reader, channel=channel, jobs=self._task.threads)

@@ -19,9 +19,11 @@ from oido.cli.tables import bar_text
 from oido.cli.terminal import (
     data_output,
     direct,
+    has_colours,
     print_line,
     print_message,
     silence_stderr,
+    styled,
     use_utf8,
 )
 from oido.events.selection import Selector
@@ -238,12 +240,14 @@ class Screen(LiveOutput):
         """All of it anew, in one write."""
         self._drawn = time.monotonic()
         size = shutil.get_terminal_size((80, 24))
-        lines = self.lines(size.columns, size.lines)
+        coloured = has_colours(sys.stdout)
+        page = self.page(size.columns, size.lines)
+        lines = [styled(line, style if coloured else "") for line, style in page]
         text = "\x1b[H" + "\r\n".join(f"{line}\x1b[K" for line in lines) + "\x1b[J"
         _write(text)
 
-    def lines(self, columns: int, rows: int) -> list[str]:
-        """The page as at most ``rows`` lines of at most ``columns`` characters."""
+    def page(self, columns: int, rows: int) -> list[tuple[str, str]]:
+        """At most ``rows`` lines of at most ``columns`` characters, each with its style."""
         minutes, seconds = divmod(int(self._seconds), 60)
         clock = f"{minutes}:{seconds:02d}"
         width = max(1, columns - 1)  # the last cell of a line makes some terminals go on
@@ -253,22 +257,22 @@ class Screen(LiveOutput):
         level = bar_text((rms - _LOWEST_DB) / -_LOWEST_DB, cells)
         clipped = "  too loud: it is clipped" if peak > -0.1 else ""
         page = [
-            f"{title:<{max(0, width - len(clock))}}{clock}",
-            f"{level} {rms:4.0f} dB  peak {peak:.0f} dB{clipped}",
-            "",
+            (f"{title:<{max(0, width - len(clock))}}{clock}", "bold"),
+            (f"{level} {rms:4.0f} dB  peak {peak:.0f} dB{clipped}", "red" if clipped else "green"),
+            ("", ""),
         ]
         most_bars = max(1, min(self._n_bars, (rows - _RESERVED_ROWS) // 2 + 1))
         bars = sorted(self._bars.items(), key=lambda bar: -bar[1])[:most_bars]
         names = self._selector.display_names
-        page += [f"{bar_text(v, cells)} {v:.2f}  {names[i]}" for i, v in bars]
-        page += [""] * (most_bars - len(bars) + 1)
+        page += [(f"{bar_text(v, cells)} {v:.2f}  {names[i]}", "cyan") for i, v in bars]
+        page += [("", "")] * (most_bars - len(bars) + 1)
         left = rows - len(page) - 2
         if left > 0:
-            page.append("time of day  lasted  score")
-            last = list(self._lines)[-left:]
-            page += last + [""] * (left - len(last))
-        page.append(self._notice or "Ctrl-C ends")
-        return [escape_controls(line)[:width] for line in page[:rows]]
+            page.append(("time of day  lasted  score", "dim"))
+            last = [(line, "") for line in self._lines][-left:]
+            page += last + [("", "")] * (left - len(last))
+        page.append((self._notice, "yellow") if self._notice else ("Ctrl-C ends", "dim"))
+        return [(escape_controls(line)[:width], style) for line, style in page[:rows]]
 
 
 def can_draw() -> bool:

@@ -78,20 +78,24 @@ class Progress(AbstractContextManager["Progress"]):
         plural = "recording" if done == 1 else "recordings"
         end = f"; {failed} failed" if failed else ""
         seconds = self._done_seconds
-        # Of less it would be the time that a start takes.
-        speed = f" ({seconds / self._elapsed:.0f} × real time)" if seconds >= _SPEED_FROM else ""
+        speed = self._speed(seconds)
         print_message(
-            f"{done} {plural}, {_hours(seconds)} of audio in {self._elapsed:.1f} s{speed}{end}"
+            f"{done} {plural}, {_hours(seconds)} of audio in {self._elapsed:.1f} s"
+            f"{f' ({speed})' if speed else ''}{end}"
         )
 
     @property
     def _elapsed(self) -> float:
         return max(time.monotonic() - self._started, 1e-3)
 
+    def _speed(self, seconds: float) -> str:
+        """How quick it was; nothing of so little audio that it would be the time of starting."""
+        return f"{seconds / self._elapsed:.0f} × real time" if seconds >= _SPEED_FROM else ""
+
     def _text(self) -> str:
         seconds = self._done_seconds + self._now_seconds
-        speed = seconds / self._elapsed
-        text = f"{self.done}/{self._tasks} files, {_hours(seconds)}, {speed:.0f} × real time"
+        speed = self._speed(seconds)
+        text = f"{self.done}/{self._tasks} files, {_hours(seconds)}{f', {speed}' if speed else ''}"
         if 0 < self._done_bytes < self._total_bytes:
             left = self._elapsed * (self._total_bytes / self._done_bytes - 1)
             text += f", about {clock_text(left)} left"

@@ -106,12 +106,16 @@ def print_styled(*parts: tuple[str, str]) -> None:
 
     Texts are escaped, as by `print_line`; what is written besides is colour alone.
     """
-    stream, coloured = sys.stdout, has_colours(sys.stdout)
-    line = ""
-    for text, style in parts:
-        clean = escape_controls(text)
-        line += f"\x1b[{_STYLES[style]}m{clean}\x1b[0m" if coloured and style and clean else clean
-    print(line, file=direct(stream))
+    coloured = has_colours(sys.stdout)
+    line = "".join(
+        styled(escape_controls(text), style if coloured else "") for text, style in parts
+    )
+    print(line, file=direct(sys.stdout))
+
+
+def styled(clean: str, style: str) -> str:
+    """An escaped text in a style; "" is plain."""
+    return f"\x1b[{_STYLES[style]}m{clean}\x1b[0m" if style and clean else clean
 
 
 _MARKED = {"+ ": "green", "~ ": "yellow", "! ": "red"}
