@@ -29,6 +29,9 @@ def main() -> int:
         code = _EXIT_INTERRUPTED
     if code == _EXIT_INTERRUPTED:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # what still runs may be ended at once
+        # Under -m, CPython ends by the signal if one once came while a string was run (a
+        # dataclass's methods), although it was caught; to run another makes it forget that.
+        exec("")
     return code
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from pathlib import Path
 
@@ -95,6 +97,26 @@ def test_an_unfinished_file_is_the_runs_own_too(tmp_path: Path) -> None:
         (unfinished,) = storage.names("a")
         assert is_written_by(unfinished, {RUN_ID})
     assert storage.names("a") == ["a/b.npy"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a folder is synchronised on POSIX alone")
+def test_a_name_that_the_disk_does_not_confirm_is_not_said_to_be_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync = os.fsync
+
+    def failing(descriptor: int) -> None:
+        if os.path.isdir(f"/proc/self/fd/{descriptor}") or os.path.isdir(f"/dev/fd/{descriptor}"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(OutputError) as told:
+        storage_of(str(tmp_path)).write_new("a", b"content")
+    assert str(told.value).endswith(
+        "a: the disk does not confirm that it keeps it: Input/output error"
+    )
+    assert (tmp_path / "a").read_bytes() == b"content"
 
 
 def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:

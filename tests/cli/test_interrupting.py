@@ -262,3 +262,20 @@ def test_classify_interrupted_after_any_time_is_one_sentence(
         time.sleep(delay)
         command.interrupt(whole_group)
         check_classify(command, command.end(), folder)
+
+
+def test_a_ctrl_c_in_code_made_from_a_string_ends_with_130_as_any(tmp_path: Path) -> None:
+    # CPython would end a module's process by the signal, though the interrupt was caught.
+    (tmp_path / "made.py").write_text(
+        "import sys\n"
+        "import oido.__main__ as entry, oido.cli.main as commands\n"
+        "def run():\n"
+        "    try:\n"
+        "        exec('raise KeyboardInterrupt')\n"
+        "    except KeyboardInterrupt:\n"
+        "        return 130\n"
+        "commands.run = run\n"
+        "sys.exit(entry.main())\n"
+    )
+    done = subprocess.run([sys.executable, "-m", "made"], cwd=tmp_path, check=False, timeout=120)
+    assert done.returncode == 130

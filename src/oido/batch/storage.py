@@ -85,8 +85,12 @@ class Storage:
         target = Path(self.full(path))
         with write_atomically(target, binary=True, owner=self.run_id, new=True) as file:
             yield file.stream
-        with file.guard():
+        try:
             _sync_folder(target.parent)
+        except OSError as error:  # it has its name, and may have lost it when the disk is back
+            raise OutputError(
+                f"{target}: the disk does not confirm that it keeps it: {error.strerror or error}"
+            ) from error
 
     def open(self, path: str) -> IO[Any]:
         """For reading."""
