@@ -103,7 +103,9 @@ def _kinds(samples: NDArray[np.float32]) -> dict[str, bytes]:
     edited_movie = edited(by_av(samples, 16_000, "mov", "pcm_s16le"), [(0.01, 0), (0.02, None)])
     ds64 = chunk(b"ds64", bytes(28))
     rf64 = riff(ds64, fmt(16_000, 1, "s16"), b"data\xff\xff\xff\xff" + bytes(400))
+    waves = chunk(b"data", bytes(200)) + chunk(b"slnt", b"\x90\1\0\0") + chunk(b"data", bytes(200))
     return {
+        "wavl": riff(fmt(16_000, 1, "s16"), chunk(b"LIST", b"wavl" + waves)),
         "joined-mp3": mp3 + mp3,
         "joined-tta": 2 * by_av(samples, 16_000, "tta", "tta"),
         "chained-ogg": ogg,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterator
 from typing import IO, NamedTuple
 
 _LEAST_REST_BYTES = 16
@@ -29,7 +30,8 @@ class SoundBytes(NamedTuple):
     """Where one recording of a file lies: its own bytes from ``begin`` to ``end``, its samples from
     ``start`` to ``stop``. declared: the bytes of sound that its header tells. is_little: the order
     of the bytes of a sample. is_believed: whether the header and the file agree. form: where RIFF
-    describes its samples (fmt), from-to."""
+    describes its samples (fmt), from-to. pieces: where there are several, or pauses between, all
+    of them in order, from-to; a pause of n frames is (-n, 0)."""
 
     begin: int
     end: int
@@ -39,13 +41,24 @@ class SoundBytes(NamedTuple):
     is_little: bool
     is_believed: bool
     form: tuple[int, int] = (0, 0)
+    pieces: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """The bytes of its samples, from-to, without pauses."""
+        return [piece for piece in self.pieces if piece[1]] or [(self.start, self.stop)]
+
+    @property
+    def size(self) -> int:
+        """How many these are."""
+        return sum(stop - start for start, stop in self.spans)
 
 
 def whole_header(file: IO[bytes], part: SoundBytes) -> bytes | None:
     """A header for these samples that tells their size, and nothing else that could be wrong; None:
     where the old one is not understood."""
     head = _read(file, part.begin, part.start - part.begin)
-    size = min(part.stop - part.start, 0xFFFFFFFF)
+    size = min(part.size, 0xFFFFFFFF)
     if head[:4] in (b"RIFF", b"RF64", b"BW64") and part.form[1]:
         form = _read(file, part.form[0], min(part.form[1] - part.form[0], _LARGEST_FORM_BYTES))
         chunks = b"WAVEfmt " + struct.pack("<I", len(form)) + form + bytes(len(form) % 2)
@@ -116,29 +129,32 @@ def _one(file: IO[bytes], begin: int, size: int) -> SoundBytes | None:
     if layout is None:
         return None
     is_little, long_size, form = layout.head[0] == "<", None, (0, 0)
+    pieces: list[tuple[int, int]] = []
     at, step = begin + layout.first, struct.calcsize(layout.head)
     for _ in range(_MOST_CHUNKS):
         name, declared = struct.unpack(layout.head, _read(file, at, step))
         name = name[:4].lower() if layout is _W64 else name
+        if name == b"LIST" and _read(file, at + step, 4) == b"wavl":
+            at += step + 4  # its samples are within, with pauses between
+            continue
+        if name == b"slnt":
+            pieces.append((-_frames_of_pause(file, at + step, layout), 0))
         if name == b"ds64":
             long_size = struct.unpack_from("<Q", _read(file, at + 16, 8))[0]
         form = (at + step, at + step + declared) if name == b"fmt " else form
-        if name == b"COMM" and head[8:12] == b"AIFC":
-            is_little = _read(file, at + 8 + 18, 4) in (b"sowt", b"23ni", b"42ni")
-        if name == b"desc":
-            flags = struct.unpack(">I", _read(file, at + step + 12, 4))[0]
-            is_little = bool(flags & 2)
+        if name in (b"COMM", b"desc"):
+            is_little = _is_little(file, at + step, head)
         if name in {b"data", b"SSND"}:
             if declared == 0xFFFFFFFF and long_size is not None:
                 declared = long_size
-            start, skipped = at + step, 0
+            start = at + step
             if name == b"SSND":
-                skipped = 8 + struct.unpack(">I", _read(file, start, 4))[0]
+                start += 8 + struct.unpack(">I", _read(file, start, 4))[0]
             elif layout is _CAF:
-                skipped = 4
-            declared -= layout.counted + skipped
-            found = _ended(file, begin, start + skipped, declared, size, is_little, layout)
-            return found._replace(form=form)
+                start += 4
+            declared -= layout.counted + start - at - step
+            found = _ended(file, begin, start, declared, size, is_little, layout)
+            return _with_pieces(file, found._replace(form=form), pieces, layout)
         before, at = at, _after(at, step, declared, begin, layout)
         # Some writers leave out the byte that makes a chunk's length even.
         is_odd = bool(declared % 2) and layout.align == 2
@@ -146,6 +162,54 @@ def _one(file: IO[bytes], begin: int, size: int) -> SoundBytes | None:
         if at <= before:
             break
     return None
+
+
+def _is_little(file: IO[bytes], at: int, head: bytes) -> bool:
+    """The order of bytes, by the content of COMM (AIFF) or desc (CAF)."""
+    if head[:4] == b"caff":
+        return bool(struct.unpack(">I", _read(file, at + 12, 4))[0] & 2)
+    return head[8:12] == b"AIFC" and _read(file, at + 18, 4) in (b"sowt", b"23ni", b"42ni")
+
+
+def _with_pieces(
+    file: IO[bytes], found: SoundBytes, before: list[tuple[int, int]], layout: _Layout
+) -> SoundBytes:
+    """With the pauses before its samples, and what follows them, if anything does."""
+    pieces = [*before, (found.start, found.stop)]
+    if found.is_believed and layout in (_RIFF, _W64):
+        pieces += _pieces_behind(file, found, layout)
+    return found._replace(pieces=tuple(pieces)) if len(pieces) > 1 else found
+
+
+def _pieces_behind(file: IO[bytes], part: SoundBytes, layout: _Layout) -> Iterator[tuple[int, int]]:
+    """More samples of the same recording, and pauses, behind the first ones."""
+    at, step = part.stop, struct.calcsize(layout.head)
+    for _ in range(_MOST_CHUNKS):
+        at += (part.begin - at) % layout.align
+        head = _read(file, at, step)
+        if at >= part.end or len(head) < step:
+            return
+        name, declared = struct.unpack(layout.head, head)
+        stop = _after(at, step, declared, part.begin, layout)
+        if name[:4].lower() == b"data":
+            size = declared - layout.counted
+            is_last = stop > part.end or (size in _UNKNOWN_SIZES and size > 0)
+            yield at + step, part.end if is_last else at + step + size
+        elif name == b"slnt":
+            yield -_frames_of_pause(file, at + step, layout), 0
+        if stop <= at:
+            return
+        at = stop
+
+
+def _is_piece(file: IO[bytes], at: int, begin: int, layout: _Layout) -> bool:
+    """Whether more samples, or a pause, follow here."""
+    return _read(file, at + (begin - at) % layout.align, 4).lower() in (b"data", b"slnt")
+
+
+def _frames_of_pause(file: IO[bytes], at: int, layout: _Layout) -> int:
+    frames: int = struct.unpack(layout.head[0] + "I", _read(file, at, 4))[0]
+    return frames
 
 
 def _after(at: int, step: int, declared: int, begin: int, layout: _Layout) -> int:
@@ -167,7 +231,9 @@ def _ended(
     stop = start + declared
     if start > size:
         return whole._replace(start=size)
-    if declared < 0 or declared in _UNKNOWN_SIZES or size - stop < _LEAST_REST_BYTES:
+    goes_on = declared >= 0 and layout is not None and _is_piece(file, stop, begin, layout)
+    is_unknown = declared < 0 or declared in _UNKNOWN_SIZES
+    if not goes_on and (is_unknown or size - stop < _LEAST_REST_BYTES):
         return whole
     wrapped = layout is _RIFF and (size - stop) % (1 << 32) == 0
     at, is_believed = stop, False
@@ -203,8 +269,10 @@ def _next(file: IO[bytes], at: int, size: int, begin: int, layout: _Layout | Non
         if layout is _W64:
             is_chunk = name[4:] in _W64_TAILS
         else:
-            is_chunk = name in _KNOWN or (
-                all(32 <= byte < 127 for byte in name) and declared >= 0 and stop <= size + 1
+            is_chunk = (
+                name in _KNOWN
+                or name == b"data"
+                or (all(32 <= byte < 127 for byte in name) and declared >= 0 and stop <= size + 1)
             )
         if is_chunk:
             return min(stop, size)
