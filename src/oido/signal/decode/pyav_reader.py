@@ -80,7 +80,9 @@ class PyAvReader(AudioReader):
         if not believes_edits:
             options = {**options, "ignore_editlist": "1"}
         try:
-            self._container = av.open(self._file, mode="r", options=options)
+            # Not `options`: PyAV before 18 copies them for each track, and crashes where FLV begins
+            # with fewer tracks than it has.
+            self._container = av.open(self._file, mode="r", container_options=options)
         except (av.FFmpegError, OSError, ValueError, IndexError) as error:
             self._close_own_file()
             raise UnknownFormatError(

@@ -71,7 +71,7 @@ class Demuxer:
             opened: Any = av.open(
                 source,
                 format=container,
-                options=dict(options),
+                container_options=dict(options),  # `options` crash with FLV, as in `PyAvReader`
                 timeout=timeout if first_timeout is None else first_timeout,
                 io_open=open_part,
                 metadata_errors="replace",  # stations name themselves in any encoding
