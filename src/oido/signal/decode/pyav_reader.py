@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from typing import IO, Any
 
@@ -32,6 +32,7 @@ from oido.signal.decode.lost_bytes import (
     holds_tag,
     without_holes,
 )
+from oido.signal.decode.matroska import MendedPackets
 from oido.signal.decode.readers import (
     AudioInfo,
     AudioReader,
@@ -82,6 +83,7 @@ class PyAvReader(AudioReader):
         self._skip = 0
         self._zero: float | None = None
         self._first_pts: int | None = None
+        self._mended: MendedPackets | None = None
         self._own_file = open(source, "rb") if isinstance(source, str) else None  # noqa: SIM115
         self._file: Any = self._own_file or source
         self._believes_edits = believes_edits
@@ -89,7 +91,7 @@ class PyAvReader(AudioReader):
         if not believes_edits:
             options = {**options, "ignore_editlist": "1"}
         try:
-            self._container = self._open(options)
+            self._container = _opened(self._file, options)
             self._holes = self._cut_holes_out(options)
         except (av.FFmpegError, OSError, ValueError, IndexError) as error:
             self._close_own_file()
@@ -123,11 +125,6 @@ class PyAvReader(AudioReader):
             self.close()
             raise CorruptAudioError(f"{name}: cannot be decoded ({reason_of(error)})") from error
 
-    def _open(self, options: dict[str, str]) -> Any:
-        # Not `options`: PyAV before 18 copies them for each track, and crashes where FLV begins
-        # with fewer tracks than it has.
-        return av.open(self._file, mode="r", container_options=options)
-
     def _cut_holes_out(self, options: dict[str, str]) -> list[Hole]:
         """Where an ADTS stream is broken; it is opened anew without that, because FFmpeg takes
         rubbish for frames that have the sign of one by chance."""
@@ -142,7 +139,7 @@ class PyAvReader(AudioReader):
             self._container.close()
             self._file.seek(0)
             self._file = FileSpans(self._file, without_holes(holes, size))
-            self._container = self._open(options)
+            self._container = _opened(self._file, options)
         return holes
 
     def _read_info(self, name: str) -> AudioInfo:
@@ -336,9 +333,12 @@ class PyAvReader(AudioReader):
         elif container == "avi":
             lost = AviIndex(self._file, self._stream.index)
         on_damage, on_packet = self._count_damage, self._note_first
+        source: Any = self._container
+        if container == "matroska,webm":
+            source = self._mended = MendedPackets(source, self._file, _opened, on_damage)
         try:
             yield from decoded_frames(
-                self._container, self._stream, on_damage, lost, on_packet, self._goes_on()
+                source, self._stream, on_damage, lost, on_packet, self._goes_on()
             )
         except av.InvalidDataError:
             # The container breaks off here; what came before was sound.
@@ -364,12 +364,20 @@ class PyAvReader(AudioReader):
 
     def close(self) -> None:
         """Close the container."""
+        if self._mended is not None:
+            self._mended.close()
         self._container.close()
         self._close_own_file()
 
     def _close_own_file(self) -> None:
         if self._own_file is not None:
             self._own_file.close()
+
+
+def _opened(file: Any, options: Mapping[str, str] = _OPEN_OPTIONS) -> Any:
+    # Not `options`: PyAV before 18 copies them for each track, and crashes where FLV begins with
+    # fewer tracks than it has.
+    return av.open(file, mode="r", container_options=dict(options))
 
 
 def decoded_frames(
