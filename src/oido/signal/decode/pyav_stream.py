@@ -15,6 +15,7 @@ from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownF
 from oido.signal.decode.chained import OggLinks
 from oido.signal.decode.clock import Timed, clock_zero, decoder_delay, timed, track_end
 from oido.signal.decode.lost_bytes import CLOCKLESS, LostBytes
+from oido.signal.decode.pipe_parts import SizedLinks, links_on
 from oido.signal.decode.pyav_reader import UNBROKEN, OneShape, decoded_frames, reason_of
 from oido.signal.decode.readers import check_shape
 
@@ -50,7 +51,7 @@ class Demuxer:
 
     def __init__(
         self,
-        source: str | IO[bytes] | OggLinks,
+        source: str | IO[bytes] | OggLinks | SizedLinks,
         name: str,
         *,
         options: Mapping[str, str],
@@ -61,10 +62,11 @@ class Demuxer:
         open_part: Callable[..., Any] | None = None,
     ) -> None:
         self.name, self.damaged_packets = name, 0
-        self._options, self._links = dict(options), source if isinstance(source, OggLinks) else None
-        is_pipe = not isinstance(source, str | OggLinks) and not hasattr(source, "seek")
-        if is_pipe and timeout is None:
-            source = self._links = OggLinks(source)
+        self._options = dict(options)
+        self._links = source if isinstance(source, OggLinks | SizedLinks) else None
+        is_pipe = not isinstance(source, str) and not hasattr(source, "seek")
+        if is_pipe and timeout is None and self._links is None:
+            source = self._links = links_on(source)
         self._first_pts: int | None = None
         self._timeout = timeout
         try:
@@ -121,7 +123,7 @@ class Demuxer:
         """
         yield from self._blocks()
         while self._links is not None and self._links.advance():
-            # On a pipe, another recording of a chained Ogg stream: FFmpeg knows one shape only.
+            # On a pipe, another recording of a joined stream: FFmpeg knows one shape only.
             try:
                 following = Demuxer(self._links, self.name, options=self._options, like=self)
             except AudioError:
