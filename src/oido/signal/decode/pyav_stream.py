@@ -26,6 +26,12 @@ is there twice."""
 
 _SLACK_SECONDS = 0.1
 
+_WITHOUT_LIST = {"flv", "mpeg"}
+"""Containers that do not list their tracks: one that begins late is not known before it does."""
+
+_LATE_TRACK = {"probesize": str(64 << 20), "analyzeduration": str(60_000_000)}
+"""Bytes, and microseconds, to look for one."""
+
 
 class Decoded(NamedTuple):
     """samples f32[n, channels] in [-1, 1]; missing: seconds that were lost just before them."""
@@ -69,15 +75,26 @@ class Demuxer:
             source = self._links = links_on(source)
         self._first_pts: int | None = None
         self._timeout = timeout
-        try:
-            opened: Any = av.open(
-                source,
+        remembered = _Remembered(source) if is_pipe else None
+
+        def opened_with(**more: str) -> Any:
+            return av.open(
+                source if remembered is None else remembered,
                 format=container,
-                container_options=dict(options),  # `options` crash with FLV, as in `PyAvReader`
+                container_options={**options, **more},  # `options` crash, as in `PyAvReader`
                 timeout=timeout if first_timeout is None else first_timeout,
                 io_open=open_part,
                 metadata_errors="replace",  # stations name themselves in any encoding
             )
+
+        try:
+            opened = opened_with()
+            if remembered is not None:
+                if not opened.streams.audio and opened.format.name in _WITHOUT_LIST:
+                    opened.close()
+                    remembered.rewind()
+                    opened = opened_with(**_LATE_TRACK)
+                remembered.forget()
         except (av.FFmpegError, OSError, ValueError, IndexError) as error:
             raise UnknownFormatError(f"{name}: cannot be opened ({reason_of(error)})") from error
         self._container = opened
@@ -188,6 +205,33 @@ class Demuxer:
     def _note_first(self, packet: Any) -> None:
         if self._first_pts is None:
             self._first_pts = packet.pts
+
+
+class _Remembered:
+    """A pipe of which what was read first can be read again."""
+
+    def __init__(self, pipe: Any) -> None:
+        self._read: Callable[[int], bytes] = pipe.read
+        self._kept: list[bytes] | None = []
+        self._again: list[bytes] = []
+
+    def read(self, size: int) -> bytes:
+        """Up to ``size`` bytes."""
+        content = self._again.pop() if self._again else self._read(size)
+        if len(content) > size:
+            self._again.append(content[size:])
+            content = content[:size]
+        if self._kept is not None:
+            self._kept.append(content)
+        return content
+
+    def rewind(self) -> None:
+        """To its beginning, or to where it was told to forget."""
+        self._again, self._kept = [*self._again, *reversed(self._kept or ())], []
+
+    def forget(self) -> None:
+        """What was read need not be kept any more, nor what will be."""
+        self._kept = None
 
 
 class _Impatient(NamedTuple):
