@@ -135,6 +135,13 @@ def test_lines_are_counted_as_editors_do() -> None:
         list(table_lines('a,b\n"' + "x" * 200_000))
 
 
+@pytest.mark.parametrize("named", ["sep=;", '"sep=;"', "SEP= ;", "sep=; ", '"sep=;" '])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_separator_that_is_named(named: str, end: str) -> None:
+    rows = [line.cells for line in table_lines(f"{named}{end}file;label{end}a,b.wav;owl{end}")]
+    assert rows == [["file", "label"], ["a,b.wav", "owl"]]
+
+
 def test_the_separator_is_what_stands_outside_of_quotes() -> None:
     assert separator_of('"a, b, c";d') == ";"
     assert separator_of("a\tb") == "\t"

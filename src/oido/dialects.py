@@ -28,6 +28,7 @@ _MARKS = (
 )
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _SEPARATORS = ",;\t"
+_NAMED_SEPARATOR = re.compile(r'"?sep= *([^\r\n" ])?"? *(?:\r\n|\r|\n|$)', re.IGNORECASE)
 _CLOCK = re.compile(r"([+-]?)(?:(\d+):)?(\d+):(\d+(?:[.,]\d*)?)")
 _THOUSANDS = re.compile(
     r"[+-]?\d{1,3}(?:(?:,\d{3})+\.\d+|(?:\.\d{3})+,\d+|(?:,\d{3}){2,}|(?:\.\d{3}){2,})"
@@ -113,9 +114,8 @@ def table_lines(text: str, separator: str | None = None) -> Iterator[Line]:
     the first row with text. Raises csv.Error, naming the line, for what is not CSV.
     """
     skipped = 0
-    if text[:4].lower() == "sep=":
-        named, text = _LINE_END.split(text, maxsplit=1) if _LINE_END.search(text) else (text, "")
-        separator, skipped = separator or named[4:5] or ",", 1
+    if named := _NAMED_SEPARATOR.match(text):
+        separator, skipped, text = separator or named[1] or ",", 1, text[named.end() :]
     if separator is None:
         separator = separator_of(_LINE_END.split(text.lstrip(), maxsplit=1)[0])
     lines = io.StringIO(text, newline="")
@@ -165,15 +165,27 @@ def number(text: str) -> float:
     return float(text.replace(",", "."))
 
 
+def interval(start: str, end: str) -> tuple[float, float]:
+    """Two times as `seconds` reads them; what begins before zero, and ends behind it, begins there.
+
+    Raises ValueError.
+    """
+    begin, stop = _any_seconds(start), seconds(end)
+    return (0.0 if -math.inf < begin < 0 < stop else seconds(start)), stop
+
+
 def seconds(text: str) -> float:
     """A time in seconds, or as h:m:s or m:s; slightly before zero is zero. Raises ValueError."""
-    if found := _CLOCK.fullmatch(text.strip()):
-        value = int(found[2] or 0) * 3600 + int(found[3]) * 60 + number(found[4])
-        value = -value if found[1] == "-" else value
-    else:
-        value = number(text)
+    value = _any_seconds(text)
     if -_SLIGHTLY_SECONDS < value < 0:
         return 0.0
     if not 0 <= value < math.inf:
         raise ValueError(f"{text} is not a time")
     return value
+
+
+def _any_seconds(text: str) -> float:
+    if found := _CLOCK.fullmatch(text.strip()):
+        value = int(found[2] or 0) * 3600 + int(found[3]) * 60 + number(found[4])
+        return -value if found[1] == "-" else value
+    return number(text)

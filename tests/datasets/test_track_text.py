@@ -64,9 +64,47 @@ def test_spaces_where_tabs_are_meant_keep_the_spaces_of_labels(tmp_path: Path, g
 
 
 def test_a_label_slightly_before_zero_starts_at_zero(tmp_path: Path) -> None:
-    track = parse(tmp_path, "-0.052\t1.5\towl\n-0,5\t-0,5\tclick\n-2.0\t1.0\tlost\n5\t6\twren\n")
-    assert marks(track) == [(0, 1.5, "owl"), (0, 0, "click"), (5, 6, "wren")]
+    lines = "-0.052\t1.5\towl\n-0,5\t-0,5\tclick\n-3.0\t-1.5\tlost\n-2.0\t1.0\tcut\n5\t6\twren\n"
+    track = parse(tmp_path, lines)
+    assert marks(track) == [(0, 1.5, "owl"), (0, 0, "click"), (0, 1, "cut"), (5, 6, "wren")]
     assert [where for where, _ in track.problems] == [f"{tmp_path / 'a.txt'}, line 3"]
+    assert "lies before the recording" in track.problems[0][1]
+    table = parse(tmp_path, "start,end,label\n-2.0,1,cut\n-3,-2,lost\n5,6,wren\n")
+    assert marks(table) == [(0, 1, "cut"), (5, 6, "wren")]
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ('"1.0"\t"3.0"\t"owl"\r\n"5.0"\t"6.0"\t"wren"\r\n', "utf-8"),
+        (" \\\t1\t2\n1\t3\towl\n \\\t500\t4000\n5\t6\twren\n", "utf-8"),
+        (
+            '"Selection"\t"Begin Time (s)"\t"End Time (s)"\t"Species"\n'
+            '1\t1\t3\t"owl"\n2\t5\t6\t"wren"\n',
+            "utf-8",
+        ),
+        (
+            "#,Name,Start,End,Length\nR1,owl,0:01.000,0:03.000,0:02.000\n"
+            "R2,wren,0:00:05.000,0:00:06.000,0:01.000\n",
+            "utf-8",
+        ),
+        (
+            "Name\tStart\tDuration\tTime Format\tType\tDescription\n"
+            "owl\t0:01.000\t0:02.000\tdecimal\tCue\t\nwren\t0:05.000\t0:01.000\tdecimal\tCue\t\n",
+            "utf-16",
+        ),
+        (
+            "INDIR,IN FILE,CHANNEL,OFFSET,DURATION,AUTO ID,MANUAL ID\n"
+            "D:\\,a.wav,0,1.0,2.0,x,owl\nD:\\,a.wav,0,5.0,1.0,y,wren\n",
+            "utf-8",
+        ),
+    ],
+    ids=["all quoted", "indented frequencies", "R", "Reaper", "Audition", "Kaleidoscope"],
+)
+def test_tables_of_more_programs(tmp_path: Path, text: str, encoding: str) -> None:
+    track = parse(tmp_path, text.encode(encoding))
+    assert marks(track) == [(1, 3, "owl"), (5, 6, "wren")]
+    assert not track.problems
 
 
 def test_one_odd_line_costs_that_line(tmp_path: Path) -> None:

@@ -231,6 +231,15 @@ def test_one_table_for_many_recordings(tmp_path: Path) -> None:
     assert len(Dataset.load(tmp_path).classes) == 3
 
 
+def test_a_table_of_kaleidoscope_is_for_all_its_recordings(tmp_path: Path) -> None:
+    record_all(tmp_path, "a.wav", "b.wav", seconds=6.0)
+    (tmp_path / "id.csv").write_text(
+        "INDIR,FOLDER,IN FILE,CHANNEL,OFFSET,DURATION,Fmin,MANUAL ID\n"
+        "D:\\,,a.wav,0,1.0,2.0,800,owl\nD:\\,,b.wav,0,3.5,1.0,900,wren\n"
+    )
+    assert placed(tmp_path) == [("a.wav", 1, ("owl",)), ("b.wav", 3.5, ("wren",))]
+
+
 def test_rows_of_another_recording_are_that_recordings(field: Path) -> None:
     (field / "a.Table.1.selections.txt").write_text(
         "Begin Time (s)\tEnd Time (s)\tBegin File\tSpecies\n1\t2\ta.wav\towl\n3\t4\tb.flac\twren\n"

@@ -103,19 +103,28 @@ def _kinds(samples: NDArray[np.float32]) -> dict[str, bytes]:
     edited_movie = edited(by_av(samples, 16_000, "mov", "pcm_s16le"), [(0.01, 0), (0.02, None)])
     ds64 = chunk(b"ds64", bytes(28))
     rf64 = riff(ds64, fmt(16_000, 1, "s16"), b"data\xff\xff\xff\xff" + bytes(400))
+    waves = chunk(b"data", bytes(200)) + chunk(b"slnt", b"\x90\1\0\0") + chunk(b"data", bytes(200))
     return {
+        "wavl": riff(fmt(16_000, 1, "s16"), chunk(b"LIST", b"wavl" + waves)),
         "joined-mp3": mp3 + mp3,
         "joined-tta": 2 * by_av(samples, 16_000, "tta", "tta"),
         "chained-ogg": ogg,
         "edited-mov": edited_movie,
         "avi": by_av(samples, 16_000, "avi", "mp2"),
         "wavpack": by_av(samples, 16_000, "wv", "wavpack"),
+        "damaged-mkv": _damaged(by_av(samples, 16_000, "matroska", "pcm_s16le")),
         "clocks-mkv": made_clocks.matroska([0, 100, 700, 800, 300]),
         "rf64": b"RF64\xff\xff\xff\xff" + rf64[8:],
         "bext-w64": as_w64(chunk(b"bext", bytes(400))),
         "behind-lines": b"HTTP/1.1 200 OK\r\n\r\n"
         + by_soundfile(samples, 16_000, "FLAC", "PCM_16"),
     }
+
+
+def _damaged(content: bytes) -> bytes:
+    """With zeros where the head of the last block was."""
+    at = content.rindex(b"\xa3") - 40
+    return content[:at] + bytes(60) + content[at + 60 :]
 
 
 def main() -> None:

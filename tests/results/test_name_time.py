@@ -72,6 +72,20 @@ MORNING = at(2023, 10, 15, 6, 30)
         ("20231015T063000.1234567Z.wav", MORNING + timedelta(microseconds=123456)),
         ("20231015_063000,5.wav", MORNING + timedelta(microseconds=500000)),
         ("20231015T063000123Z.wav", MORNING + timedelta(microseconds=123000)),
+        ("2023-10-15T06%3A30%3A00Z.wav", MORNING),
+        ("20231015_163000_+1000.wav", MORNING),
+        ("20231015_163000 +1000.wav", MORNING),
+        ("20231015_163000_(UTC+10).wav", MORNING),
+        ("20231015_063000(UTC).wav", MORNING),
+        ("20231015_063000 -01.wav", MORNING),
+        ("20231015-0630.wav", MORNING),
+        ("2023-10-15-0630.wav", MORNING),
+        ("2023-10-15_0630.wav", MORNING),
+        ("2023_10_15 0630.wav", MORNING),
+        ("15.10.2023 06.30.00.wav", MORNING),
+        ("15-10-2023_06-30.wav", MORNING),
+        ("10-15-2023_06-30-00.mp3", MORNING),
+        ("11.10.2023_06h30.wav", at(2023, 10, 11, 6, 30)),
         ("cam-1697351400.123456789-x7.mp4", MORNING + timedelta(microseconds=123456)),
     ],
 )
@@ -87,6 +101,8 @@ def test_names_of_recorders_and_telephones(name: str, time: datetime) -> None:
         "LOCA_2021_09_24_652_3.wav",
         "2021_09_24_6_30.wav",
         "20231015_2460.wav",
+        "20231015-2460.wav",
+        "31-31-2023_06-30.wav",
         "123456_1234.wav",
         "991301_1200.wav",
         "100032-3-0-0.wav",
@@ -122,6 +138,7 @@ def test_an_offset_or_a_number_is_told_with_both_readings() -> None:
     assert west == Reading(aware, "name"), "both readings are one"
     assert clock.read("20221125_102500-0017.WAV") == Reading(local, "name")
     assert clock.read("20221125_102500-17.WAV") == Reading(local, "name")
+    assert clock.read("20221125_102500 -0300.WAV") == reading
     assert time_in_name("20221125_102500-0300.WAV") == datetime(2022, 11, 25, 10, 25)
 
 
@@ -153,6 +170,9 @@ def test_other_names_decide_on_hours_and_numbers() -> None:
         reading = Clock().read(name, habits=Habits.of([name]))
         assert reading == Reading(at(2018, 8, 1, 0, 7), "name", "two readings", None)
         assert Clock().read(name, habits=Habits.of([name, "180801_0061.wav"])).at is None
+    assert Clock().read("10-11-2023_06-30-05.wav") == Reading(
+        at(2023, 11, 10, 6, 30, 5), "name", "two readings", at(2023, 10, 11, 6, 30, 5)
+    )
     assert Clock().read("201011120000.wav") == Reading(
         at(2010, 11, 12), "name", "two readings", at(2020, 10, 11, 12)
     )

@@ -4,19 +4,24 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from oido.dialects import Line, read_text, seconds, split_lines, table_lines, unquoted
+from oido.dialects import Line, interval, read_text, seconds, split_lines, table_lines, unquoted
 from oido.errors import OptionError
 
 _BEGINS = ("begin time (s)", "start_time", "start (s)", "start time (s)", "start", "onset")
 _ENDS = ("end time (s)", "end_time", "end (s)", "end time (s)", "end", "offset")
-_DURATIONS = ("delta time (s)", "duration (s)", "duration")
+_DURATIONS = ("delta time (s)", "duration (s)", "duration", "length")
+_START_BEFORE_DURATION = "offset"
+"""Kaleidoscope's word for when a sound begins; where there is no duration, it is an end."""
+
 _FILE_OFFSET = "file offset (s)"
 """Where Raven shows several recordings in a row: the time in the one that a selection begins in."""
 
-_FILES = ("begin path", "begin file", "file", "filename")
+_KALEIDOSCOPES_FILE = "in file"
+_FILES = ("begin path", "begin file", "file", "filename", _KALEIDOSCOPES_FILE)
 
 _LABELS = (
     "annotation",
@@ -26,16 +31,20 @@ _LABELS = (
     "species code",
     "class",
     "call type",
+    "name",
     "type",
     "tags",
     "code",
     "event_label",
     "scientific name",
+    "manual id",
 )
 """Raven leaves the naming to its users; these names are looked for in this order."""
 
 
 _HEAD_BYTES = 1 << 16
+_QUOTED = re.compile(r'\s*"[^"]*"\s*')
+_NEGATIVES = re.compile(r"\s*-\d[\d.,:]*[\s;,]+-\d")
 
 
 class TrackError(ValueError):
@@ -80,10 +89,11 @@ def parse_track(path: str) -> Track:
 
 
 def _rows(text: str) -> Iterator[Line]:
-    """The rows of a table. Between tabs, quotes are the writer's own, if no spreadsheet's."""
+    """The rows of a table. Between tabs, quotes are the writer's own, if no spreadsheet's, and if
+    not all names of columns have them (R's)."""
     lines = split_lines(text)
     first = next((line for line in lines if line.strip()), "")
-    if "\t" not in first:
+    if "\t" not in first or all(map(_QUOTED.fullmatch, first.split("\t"))):
         yield from table_lines(text)
         return
     for number, line in enumerate(lines, start=1):
@@ -93,7 +103,9 @@ def _rows(text: str) -> Iterator[Line]:
 
 def _timed(columns: Iterable[str]) -> tuple[str, str] | None:
     """The columns of when a label begins, and ends or how long it is, if there are both."""
-    names = (_BEGINS, (*_ENDS, *_DURATIONS))
+    names: tuple[tuple[str, ...], ...] = (_BEGINS, (*_ENDS, *_DURATIONS))
+    if _START_BEFORE_DURATION in columns and not any(n in columns for n in _BEGINS):
+        names = ((_START_BEFORE_DURATION,), _DURATIONS)
     begin, end = (next((n for n in choices if n in columns), "") for choices in names)
     return (begin, end) if begin and end else None
 
@@ -106,13 +118,15 @@ def _read_lines(text: str, path: str) -> Track:
     track = Track([], [])
     readable, odd = 0, list[str]()
     for number, line in enumerate(split_lines(text), start=1):
-        if not line.strip() or line.startswith("\\"):
+        if not line.strip() or line.lstrip().startswith("\\"):
             continue
         where = f"{path}, line {number}"
         try:
             start, end, label = _interval(line)
         except ValueError:
             reason = f"is not start, end and label between tabs: {line[:60]!r}"
+            if _NEGATIVES.match(line):
+                reason = f"lies before the recording: {line[:60]!r}"
             track.problems.append((where, reason))
             odd.append(f"line {number} {reason}")
             if not readable and _is_header(line):  # else its columns would be taken for others
@@ -136,7 +150,7 @@ def _interval(line: str) -> tuple[float, float, str]:
     """Start, end and label of a line. Raises ValueError if no separator makes one of it."""
     for cells in _divided(line):
         try:
-            start, end = seconds(cells[0]), seconds(cells[1])
+            start, end = interval(cells[0], cells[1])
         except (ValueError, IndexError):
             continue
         return start, end, cells[2] if len(cells) > 2 else ""
@@ -147,7 +161,7 @@ def _divided(line: str) -> Iterator[list[str]]:
     """The cells of a line by each separator that there is: tabs are meant, others are met."""
     if "\t" in line:
         yield [unquoted(cell.strip()) for cell in line.split("\t")]
-    for separator in ";,":
+    for separator in "\t;,":  # tabs again, with each cell in quotes
         try:
             yield next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
         except csv.Error:
@@ -174,8 +188,11 @@ def _read_table(rows: Iterable[Line], columns: list[str], path: str) -> Track:
         if begin_file and not named.lower().endswith(begin_file.lower()):
             named = f"{named}/{begin_file}"  # a path of the folder alone
         try:
-            start, end = seconds(row[times[0]]), seconds(row[times[1]])
-            end += start if times[1] in _DURATIONS else 0
+            if times[1] in _DURATIONS:
+                start = seconds(row[times[0]])
+                end = start + seconds(row[times[1]])
+            else:
+                start, end = interval(row[times[0]], row[times[1]])
             if offset := row.get(_FILE_OFFSET, ""):
                 # Six digits: what such tables have, and what the subtraction leaves exact.
                 start, end = seconds(offset), round(seconds(offset) + end - start, 6)
@@ -233,6 +250,8 @@ def table_header(path: str) -> list[str]:
 
 
 def names_recordings(path: str) -> bool:
-    """Whether it is a selection table of Raven whose rows say which recording they are of."""
+    """Whether it is a table of Raven's or Kaleidoscope's whose rows say which recording they are
+    of."""
     columns = table_header(path)
-    return _BEGINS[0] in columns and any(name in columns for name in _FILES)
+    is_ravens = _BEGINS[0] in columns and any(name in columns for name in _FILES)
+    return is_ravens or _KALEIDOSCOPES_FILE in columns

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Literal, NamedTuple
+from urllib.parse import unquote
 
 from oido.errors import OptionError
 
@@ -30,17 +31,26 @@ _DATE_AND_TIME = re.compile(
     r"(\d\d?)(?P<sign>[-:._ h]?)(\d\d)(?:(?P=sign)(\d\d)"
     r"(?:[.,](?P<fraction>\d+)|_(?P<microseconds>\d{6})|(?P<digits>\d{3}|\d{6}))?)?"
     r"(?:[ _\u202f]?(?P<half>[AP])\.?M\b\.?)?"
-    r"(?P<zone>Z(?![A-Z])|[ _]?(?:UTC|GMT)(?:[+-]\d\d?(?::?\d\d)?)?(?![A-Z])"
-    r"|[+-]\d\d(?::?\d\d)?(?!\d|\.\d))?(?!\d)",  # with a point behind, it is a place on earth
+    r"(?P<zone>Z(?![A-Z])|[ _]?\(?(?:UTC|GMT)(?:[+-]\d\d?(?::?\d\d)?)?\)?(?![A-Z])"
+    # With a point behind, it is a place on earth; with a space before, "-01" is a number.
+    r"|(?:[ _]?\+|-|[ _]-(?=\d{4}))\d\d(?::?\d\d)?(?!\d|\.\d))?(?!\d)",
     re.IGNORECASE,
 )
+_DAY_FIRST = re.compile(
+    r"(?<!\d)(\d\d)([-_.])(\d\d)\2(\d{4})[T_ -]{1,3}(\d\d)([-:._h])(\d\d)(?:\6(\d\d))?(?!\d)"
+)
+"""``15-10-2023_06-30-00``, or the month before the day; with points, the day always comes first."""
+
 _SPACE_FOR_ZERO = re.compile(
     r"(?<!\d)(\d{4})([ 01]\d)([ 0-3]\d)T([ 0-2]\d)([ 0-5]\d)([ 0-5]\d)"
     r"(Z|[+-]\d\d(?::?\d\d)?)?(?!\d)"
 )
 """What a Frontier Labs recorder wrote with firmware 3.08."""
 
-_SHORT = re.compile(r"(?<!\d)(\d{6}|\d{8})(?:[_ T]?(\d{4})|[_ T-](\d{6}))(?:\.\d+)?(?!\d)")
+_SHORT = re.compile(
+    r"(?<!\d)(\d{6}|\d{8}|\d{4}-\d\d-\d\d|\d{4}_\d\d_\d\d)"
+    r"(?:(?:[_ T]?|(?<=\d{8})-|(?<=[-_]\d\d)-)(\d{4})|[_ T-](\d{6}))(?:\.\d+)?(?!\d)"
+)
 """``yymmdd_hhmm`` or ``_hhmmss`` of hand-held recorders, ``yyyymmdd_hhmm``, 12 digits in a row."""
 
 _SERIAL_AND_TIME = re.compile(r"(?<!\d)\d{3,10}\.(\d{12})(?!\d)")
@@ -83,11 +93,12 @@ def time_in_name(file: str) -> datetime | None:
 def read_name(file: str) -> NameTime | None:
     """The same with both readings, the likelier one first."""
     path = file.replace("\\", "/")
-    stem = _ENDING.sub("", path)
+    stem = _ENDING.sub("", unquote(path) if "%" in path else path)  # downloads keep %3A for a colon
     name = stem.rpartition("/")[2]
     for times, text in (
         (_serial_and_time, name),
         (_dates, name),
+        (_days_first, name),
         (_frigate, stem),
         (_unix, name),
         (_short, name),
@@ -145,8 +156,8 @@ def _dates(name: str) -> Iterator[NameTime]:
             continue
         if found["half"] and found["sign"] and int(hour) <= 12:
             hour = str(int(hour) % 12 + 12 * (found["half"] in "Pp"))
-        zone = found["zone"] or ""
-        offset = offset_of(re.sub("[ _]|UTC|GMT", "", zone, flags=re.IGNORECASE) or "Z")
+        zone = (found["zone"] or "").lstrip(" _")
+        offset = offset_of(re.sub("[ _()]|UTC|GMT", "", zone, flags=re.IGNORECASE) or "Z")
         fraction = found["fraction"] or found["microseconds"] or found["digits"]
         naive = moment((year, month, day, hour, minute, second), fraction)
         if naive is None or not 1900 <= naive.year < 2100:
@@ -164,6 +175,17 @@ def _dates(name: str) -> Iterator[NameTime]:
             yield NameTime(naive.replace(tzinfo=offset))
 
 
+def _days_first(name: str) -> Iterator[NameTime]:
+    for found in _DAY_FIRST.finditer(name):
+        day, sign, month, year, hour, _, minute, second = found.groups()
+        first = moment((year, month, day, hour, minute, second))
+        other = None if sign == "." else moment((year, day, month, hour, minute, second))
+        if first is not None and other is not None and other != first:
+            yield NameTime(first, other, "digits")
+        elif time := first or other:
+            yield NameTime(time)
+
+
 def _serial_and_time(name: str) -> Iterator[NameTime]:
     for found in _SERIAL_AND_TIME.finditer(name if "." in name else ""):
         if (time := _short_year(found[1])) is not None:
@@ -172,8 +194,8 @@ def _serial_and_time(name: str) -> Iterator[NameTime]:
 
 def _short(name: str) -> Iterator[NameTime]:
     for found in _SHORT.finditer(name):
-        date, hours, seconds = found[1], found[2], found[3]
-        joined = found[0][len(date) : len(date) + 1].isdigit()
+        date, hours, seconds = re.sub("[-_]", "", found[1]), found[2], found[3]
+        joined = found[0][len(found[1]) : len(found[1]) + 1].isdigit()
         digits = date + (hours or seconds)
         if joined and len(digits) == 12:  # twelve in a row: one year is longer than the other
             long, short = _long_year(digits), _short_year(digits)
@@ -319,7 +341,8 @@ class Habits:
 
 
 _BEHIND_TIME = re.compile(
-    r"\d{4}[-_. ]?\d\d[-_. ]?\d\d([T_ $-]?)\d\d[-:._ ]?\d\d[-:._ ]?\d\d([+-])(\d\d|\d{4})(?!\d)"
+    r"\d{4}[-_. ]?\d\d[-_. ]?\d\d([T_ $-]?)\d\d[-:._ ]?\d\d[-:._ ]?\d\d"
+    r"[_ ]?([+-])(\d\d|\d{4})(?!\d)"
 )
 
 

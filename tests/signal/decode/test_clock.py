@@ -259,6 +259,9 @@ def test_what_is_told_is_what_was_inserted_and_cut(at, gaps, overlap, is_pipe):
         ("matroska", "libopus", "mpeg4"),
         ("nut", "flac", "mpeg4"),
         ("flv", "aac", "flv"),
+        ("flv", "libmp3lame", "flv"),  # these do not list their tracks
+        ("mpeg", "mp2", "mpeg2video"),
+        ("mpeg", "ac3", "mpeg2video"),
     ],
 )
 def test_late_sound_on_a_pipe_stands_where_it_does_in_the_file(container, codec, video):

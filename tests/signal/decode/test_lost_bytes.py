@@ -161,3 +161,21 @@ def test_a_tag_between_joined_files_is_no_loss():
 def test_the_bytes_of_a_frame_of_mpeg_audio(header, size):
     """By hand: 144 (layer I: 48, layer III of MPEG 2: 72) times the bit rate over the rate."""
     assert mpeg_frame_bytes(bytes.fromhex(header)) == size
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("is_inserted", [False, True])
+def test_rubbish_that_looks_like_frames_is_none(seed, is_inserted):
+    """FFmpeg took two bytes that happen to be the sign of a frame for one, and lost count."""
+    content = by_av(with_clicks(9, RATE), RATE, "adts", "aac")
+    packets = packets_of(content)
+    first, last = packets[100][1], packets[200][1]
+    rubbish = random.Random(seed).randbytes(last - first)
+    kept = content[first:] if is_inserted else content[last:]
+    reader = open_audio(content[:first] + rubbish + kept)
+    decoded = read_all(reader)
+    rate_of_bytes = 100 * 1_024 / RATE
+    later = rate_of_bytes if is_inserted else 0.0
+    assert click_at(decoded, RATE, 6.0 + later, 7.0 + later) == pytest.approx(6.5 + later, abs=0.06)
+    assert reader.damaged_packets == 1
+    assert reader.gaps_seconds == pytest.approx(rate_of_bytes, abs=0.06)

@@ -203,3 +203,55 @@ def test_a_size_of_nothing_is_a_placeholder(content):
     reader, decoded = heard(content)
     np.testing.assert_array_equal(decoded, SOUND.astype(np.float32))
     assert reader.info.sample_rate_hz == RATE
+
+
+HALF = len(DATA) // 2
+SILENT = 1_000
+PAUSE = chunk(b"slnt", struct.pack("<I", SILENT))
+LIST = chunk(b"LIST", b"INFOISFT\4\0\0\0oido")
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        [chunk(b"data", DATA[HALF:])],
+        [LIST, chunk(b"data", DATA[HALF:]), LIST],
+        [
+            chunk(b"data", b""),
+            chunk(b"data", DATA[HALF : HALF + 4]),
+            chunk(b"data", DATA[HALF + 4 :]),
+        ],
+        [b"data" + struct.pack("<I", 0xFFFFFFFF) + DATA[HALF:]],
+        [b"data" + struct.pack("<I", len(DATA)) + DATA[HALF:]],
+    ],
+    ids=["two", "with others", "four", "no size", "cut"],
+)
+def test_samples_in_several_chunks(behind):
+    content = riff(fmt(RATE, 1, "s16"), chunk(b"data", DATA[:HALF]), *behind)
+    is_whole = all(struct.unpack_from("<I", part, 4)[0] == len(part) - 8 for part in behind)
+    for whole, count in ((content, 1), (content + content, 2))[: 1 + is_whole]:
+        reader, decoded = heard(whole)
+        np.testing.assert_array_equal(decoded, np.tile(SOUND.astype(np.float32), (count, 1)))
+        assert reader.damaged_packets == 0
+
+
+@pytest.mark.parametrize("encoding", ["u8", "s16", "s24", "f32"])
+def test_pauses_in_a_list_of_waves_are_silence(encoding):
+    data = encode_samples(SOUND, encoding)
+    half = len(data) // 2
+    waves = chunk(b"data", data[:half]) + PAUSE + chunk(b"data", data[half:])
+    _, expected = heard(wav(SOUND, RATE, encoding))
+    silence, middle = np.zeros((SILENT, 1), np.float32), len(SOUND) // 2
+    fact = chunk(b"fact", struct.pack("<I", len(SOUND)))
+    reader, decoded = heard(riff(fmt(RATE, 1, encoding), fact, chunk(b"LIST", b"wavl" + waves)))
+    pieces = [expected[:middle], silence, expected[middle:]]
+    np.testing.assert_array_equal(decoded, np.concatenate(pieces))
+    assert reader.gaps_seconds == SILENT / RATE
+    waves = PAUSE + chunk(b"data", data) + PAUSE
+    reader, decoded = heard(riff(fmt(RATE, 1, encoding), chunk(b"LIST", b"wavl" + waves)))
+    np.testing.assert_array_equal(decoded, np.concatenate([silence, expected, silence]))
+    assert reader.info.frames == len(SOUND) + 2 * SILENT
+    days = chunk(b"slnt", struct.pack("<I", 0xFFFFFFFF))
+    waves = chunk(b"data", data) + days + chunk(b"data", data)
+    _, decoded = heard(riff(fmt(RATE, 1, encoding), chunk(b"LIST", b"wavl" + waves)))
+    assert len(decoded) == 2 * len(SOUND), "nobody recorded days of nothing"

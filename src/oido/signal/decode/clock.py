@@ -82,10 +82,9 @@ def _without_padding(clock: _Clock, frames: Iterable[Any], end: float) -> Iterat
 def _own_end(frame: Any, end: float) -> float:
     """Where a frame ends by its packet, if the track may end there: headers count in thousandths
     of a second, and packets in samples."""
-    duration = getattr(frame, "duration", None)  # old PyAVs do not know it
-    if not duration or frame.pts is None:
+    if not frame.duration or frame.pts is None:
         return end
-    own = float((frame.pts + duration) * frame.time_base)
+    own = float((frame.pts + frame.duration) * frame.time_base)
     return own if abs(own - end) <= _ROUNDED_SECONDS else end
 
 

@@ -18,7 +18,7 @@ from oido.signal.decode.readers import AudioInfo, AudioReader, block_frames, sil
 _MOST_BOXES = 100_000
 _MOST_EDITS = 10_000
 _ROUNDED_SECONDS = 0.002
-_LONGEST_PAUSES_SECONDS = 86_400.0
+LONGEST_PAUSES_SECONDS = 86_400.0
 
 
 class Edit(NamedTuple):
@@ -136,7 +136,7 @@ def _is_inner(edits: list[Edit], n_tracks: int) -> bool:
     pauses = sum(edit.seconds or 0.0 for edit in edits if edit.start is None)
     return (
         any(pieces)
-        and pauses <= _LONGEST_PAUSES_SECONDS
+        and pauses <= LONGEST_PAUSES_SECONDS
         and (
             sum(pieces) > 1
             or not all(pieces[1:])

@@ -45,7 +45,7 @@ class Hole(NamedTuple):
 class LostBytes:
     """How many frames the bytes that are no frames were, packet by packet of one track.
 
-    codec: in FFmpeg's word. holes: of ADTS (`adts_holes`), whose demuxer drops them itself. file:
+    codec: in FFmpeg's word. holes: of ADTS (`adts_holes`), which are not read at all. file:
     an MP3, which is searched for its holes once some bytes are lost. clock: what time the frames
     get.
     """
@@ -81,6 +81,8 @@ class LostBytes:
             found, self._file = _mp3_holes(self._file), None
             if found is not None:
                 self._holes, self._n_lost = found
+                # What looked like frames within the first one has passed already.
+                self._waiting -= max(0, n - self._holes[0].frames)
                 return self._by_place(packet, self._holes)
         return round(lost / mean)
 
@@ -94,7 +96,7 @@ class LostBytes:
             # Its decoder would take rubbish for sound; a frame whose end is gone is lost, too.
             self._waiting += packet.pos < holes[0].begin
             return None
-        frames, self._waiting = self._waiting, 0
+        frames, self._waiting = max(0, self._waiting), 0
         if not frames:
             self._n, self._bytes = self._n + 1, self._bytes + packet.size
         return frames
@@ -209,6 +211,12 @@ def adts_holes(file: IO[bytes]) -> list[Hole]:
     stands.
     """
     return _holes(file, _adts_length)[0]
+
+
+def without_holes(holes: list[Hole], size: int) -> list[tuple[int, int]]:
+    """What is left of a file's bytes, from-to."""
+    begins = [0, *(hole.stop for hole in holes)]
+    return list(zip(begins, [*(hole.begin for hole in holes), size]))
 
 
 def _holes(file: IO[bytes], frame_bytes: Callable[[bytes, int], int]) -> tuple[list[Hole], int]:

@@ -23,7 +23,7 @@ from oido.errors import (
 )
 from oido.paths import ADDRESS, is_address
 from oido.signal.decode.chained import ChainedReader, FilePart, FileSpans, ogg_links
-from oido.signal.decode.edits import EditedReader, inner_edits
+from oido.signal.decode.edits import LONGEST_PAUSES_SECONDS, Edit, EditedReader, inner_edits
 from oido.signal.decode.parts import beginning, recordings
 from oido.signal.decode.readers import (
     ArrayReader,
@@ -186,6 +186,7 @@ def _special_opener(
         is_long = bool(parts) and head.startswith(_W64) and parts[0].stop < parts[0].end
         is_elsewhere = is_long or (bool(parts) and not parts[0].is_believed)
         if len(parts) == 1:
+            is_elsewhere = is_elsewhere or bool(parts[0].pieces)
             open_part = _by_its_samples if is_elsewhere else _of_one_part
             return lambda: open_part(parts[0], head, name, source)
     elif begin := beginning(head, file):
@@ -247,7 +248,9 @@ def _chained(spans: list[tuple[int, int]], name: str, source: str | IO[bytes]) -
         def part() -> IO[bytes]:
             return cast("IO[bytes]", FilePart(file, *span))
 
-        return lambda: _first_that_can(part().read(_HEAD_BYTES), name, part)
+        head = part().read(_HEAD_BYTES)
+        open_one = _try_decoders if head.startswith(_WITH_SIZES) else _first_that_can
+        return lambda: open_one(head, name, part)
 
     on_close = file.close if isinstance(source, str) else lambda: None
     openers = [opener(span) for span in spans]
@@ -272,13 +275,10 @@ def _of_one_part(
     try:
         return _first_that_can(head, name, source)
     except AudioError:
-        with _opened(source()) as file:
-            header = whole_header(file, part) if part.start < part.stop else None
-        if header is None:
+        if part.start >= part.stop:
             raise
         try:
-            samples = _spans([(part.start, part.stop)], source(), header)
-            return _soundfile(samples, name)
+            return _with_own_header(part, name, source)
         except AudioError:
             pass
         raise
@@ -288,7 +288,7 @@ def _by_its_samples(
     part: SoundBytes, head: bytes, name: str, source: Callable[[], str | IO[bytes]]
 ) -> AudioReader:
     """A file whose samples lie elsewhere than the decoder for its header would look: its header
-    tells less sound than there is."""
+    tells less sound than there is, or they are in several pieces."""
     from oido.signal.decode.soundfile_reader import SAMPLE_ENCODINGS, SoundFileReader
 
     note = (
@@ -298,19 +298,50 @@ def _by_its_samples(
     try:
         with SoundFileReader(source(), name) as known:
             if known.encoding in SAMPLE_ENCODINGS:
-                file = source()
-                owns = isinstance(file, str)
-                file = open(file, "rb") if isinstance(file, str) else file  # noqa: SIM115
-                samples = cast("IO[bytes]", FilePart(file, part.start, part.stop, owns=owns))
+                samples = _spans(part.spans, source())
                 reader: AudioReader = SoundFileReader(
                     samples, name, like=known, is_little=part.is_little
                 )
+            elif part.pieces:
+                reader = _with_own_header(part, name, source)
             else:
                 reader = _pyav(source(), name, believes_sizes=False)
     except AudioError:
-        return _first_that_can(head, name, source)
+        if not part.pieces:
+            return _first_that_can(head, name, source)
+        reader = _with_own_header(part, name, source)
+    if part.pieces:
+        return _with_pauses(reader, part)
     reader.notes = () if part.is_believed else note
     return reader
+
+
+def _with_own_header(
+    part: SoundBytes, name: str, source: Callable[[], str | IO[bytes]]
+) -> AudioReader:
+    """Its samples behind a header that says nothing else."""
+    with _opened(source()) as file:
+        header = whole_header(file, part)
+    if header is None:
+        raise CorruptAudioError(f"{name}: is damaged and cannot be decoded (its header)")
+    return _soundfile(_spans(part.spans, source(), header), name)
+
+
+def _with_pauses(reader: AudioReader, part: SoundBytes) -> AudioReader:
+    """Samples in several pieces, with the silence for which a WAV holds no samples (wavl)."""
+    rate = reader.info.sample_rate_hz
+    silent = -sum(start for start, stop in part.pieces if not stop) / rate
+    if not 0 < silent <= LONGEST_PAUSES_SECONDS:
+        return reader
+    frames_per_byte = (reader.info.frames or 0) / part.size
+    edits, at = [], 0
+    for start, stop in part.pieces:
+        seconds = (stop - start if stop else -start / frames_per_byte) * frames_per_byte / rate
+        edits.append(Edit(at * frames_per_byte / rate if stop else None, seconds))
+        at += stop - start if stop else 0
+    edited = EditedReader(reader, edits)
+    edited.notes = ()
+    return edited
 
 
 def _what_it_is(source: Callable[[], str | IO[bytes]], name: str) -> AudioError | None:

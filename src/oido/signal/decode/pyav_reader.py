@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from typing import IO, Any
 
@@ -13,6 +14,7 @@ import av
 from oido.arrays import F32
 from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
 from oido.signal.decode.avi import AviIndex
+from oido.signal.decode.chained import FileSpans
 from oido.signal.decode.clock import (
     EARLIEST_SECONDS,
     Timed,
@@ -22,7 +24,15 @@ from oido.signal.decode.clock import (
     track_end,
 )
 from oido.signal.decode.frame_blocks import FrameBlocks, as_float
-from oido.signal.decode.lost_bytes import CLOCKLESS, LostBytes, adts_holes, holds_tag
+from oido.signal.decode.lost_bytes import (
+    CLOCKLESS,
+    Hole,
+    LostBytes,
+    adts_holes,
+    holds_tag,
+    without_holes,
+)
+from oido.signal.decode.matroska import MendedPackets
 from oido.signal.decode.readers import (
     AudioInfo,
     AudioReader,
@@ -73,6 +83,7 @@ class PyAvReader(AudioReader):
         self._skip = 0
         self._zero: float | None = None
         self._first_pts: int | None = None
+        self._mended: MendedPackets | None = None
         self._own_file = open(source, "rb") if isinstance(source, str) else None  # noqa: SIM115
         self._file: Any = self._own_file or source
         self._believes_edits = believes_edits
@@ -80,7 +91,8 @@ class PyAvReader(AudioReader):
         if not believes_edits:
             options = {**options, "ignore_editlist": "1"}
         try:
-            self._container = av.open(self._file, mode="r", options=options)
+            self._container = _opened(self._file, options)
+            self._holes = self._cut_holes_out(options)
         except (av.FFmpegError, OSError, ValueError, IndexError) as error:
             self._close_own_file()
             raise UnknownFormatError(
@@ -112,6 +124,23 @@ class PyAvReader(AudioReader):
         except (av.FFmpegError, OSError, ValueError) as error:
             self.close()
             raise CorruptAudioError(f"{name}: cannot be decoded ({reason_of(error)})") from error
+
+    def _cut_holes_out(self, options: dict[str, str]) -> list[Hole]:
+        """Where an ADTS stream is broken; it is opened anew without that, because FFmpeg takes
+        rubbish for frames that have the sign of one by chance."""
+        if self._container.format.name != "aac":
+            return []
+        before = self._file.tell()
+        self._file.seek(0)
+        holes = adts_holes(self._file)
+        size = self._file.seek(0, os.SEEK_END)
+        self._file.seek(before)
+        if holes:
+            self._container.close()
+            self._file.seek(0)
+            self._file = FileSpans(self._file, without_holes(holes, size))
+            self._container = _opened(self._file, options)
+        return holes
 
     def _read_info(self, name: str) -> AudioInfo:
         if self._first is None:
@@ -295,23 +324,21 @@ class PyAvReader(AudioReader):
         )
 
     def _decode(self) -> Iterator[Any]:
-        holes, container = None, self._container.format.name
-        if container == "aac":
-            before = self._file.tell()
-            self._file.seek(0)
-            holes = adts_holes(self._file)
-            self._file.seek(before)
+        container = self._container.format.name
         self._first_pts = None
         lost: LostBytes | AviIndex | None = None
         if container in CLOCKLESS:
             file = self._file if container == "mp3" else None
-            lost = LostBytes(self._stream.codec_context.name, holes, file)
+            lost = LostBytes(self._stream.codec_context.name, self._holes, file)
         elif container == "avi":
             lost = AviIndex(self._file, self._stream.index)
         on_damage, on_packet = self._count_damage, self._note_first
+        source: Any = self._container
+        if container == "matroska,webm":
+            source = self._mended = MendedPackets(source, self._file, _opened, on_damage)
         try:
             yield from decoded_frames(
-                self._container, self._stream, on_damage, lost, on_packet, self._goes_on()
+                source, self._stream, on_damage, lost, on_packet, self._goes_on()
             )
         except av.InvalidDataError:
             # The container breaks off here; what came before was sound.
@@ -337,12 +364,20 @@ class PyAvReader(AudioReader):
 
     def close(self) -> None:
         """Close the container."""
+        if self._mended is not None:
+            self._mended.close()
         self._container.close()
         self._close_own_file()
 
     def _close_own_file(self) -> None:
         if self._own_file is not None:
             self._own_file.close()
+
+
+def _opened(file: Any, options: Mapping[str, str] = _OPEN_OPTIONS) -> Any:
+    # Not `options`: PyAV before 18 copies them for each track, and crashes where FLV begins with
+    # fewer tracks than it has.
+    return av.open(file, mode="r", container_options=dict(options))
 
 
 def decoded_frames(

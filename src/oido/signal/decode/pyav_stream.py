@@ -15,6 +15,7 @@ from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownF
 from oido.signal.decode.chained import OggLinks
 from oido.signal.decode.clock import Timed, clock_zero, decoder_delay, timed, track_end
 from oido.signal.decode.lost_bytes import CLOCKLESS, LostBytes
+from oido.signal.decode.pipe_parts import SizedLinks, links_on
 from oido.signal.decode.pyav_reader import UNBROKEN, OneShape, decoded_frames, reason_of
 from oido.signal.decode.readers import check_shape
 
@@ -24,6 +25,12 @@ is there twice."""
 
 
 _SLACK_SECONDS = 0.1
+
+_WITHOUT_LIST = {"flv", "mpeg"}
+"""Containers that do not list their tracks: one that begins late is not known before it does."""
+
+_LATE_TRACK = {"probesize": str(64 << 20), "analyzeduration": str(60_000_000)}
+"""Bytes, and microseconds, to look for one."""
 
 
 class Decoded(NamedTuple):
@@ -50,7 +57,7 @@ class Demuxer:
 
     def __init__(
         self,
-        source: str | IO[bytes] | OggLinks,
+        source: str | IO[bytes] | OggLinks | SizedLinks,
         name: str,
         *,
         options: Mapping[str, str],
@@ -61,21 +68,33 @@ class Demuxer:
         open_part: Callable[..., Any] | None = None,
     ) -> None:
         self.name, self.damaged_packets = name, 0
-        self._options, self._links = dict(options), source if isinstance(source, OggLinks) else None
-        is_pipe = not isinstance(source, str | OggLinks) and not hasattr(source, "seek")
-        if is_pipe and timeout is None:
-            source = self._links = OggLinks(source)
+        self._options = dict(options)
+        self._links = source if isinstance(source, OggLinks | SizedLinks) else None
+        is_pipe = not isinstance(source, str) and not hasattr(source, "seek")
+        if is_pipe and timeout is None and self._links is None:
+            source = self._links = links_on(source)
         self._first_pts: int | None = None
         self._timeout = timeout
-        try:
-            opened: Any = av.open(
-                source,
+        remembered = _Remembered(source) if is_pipe else None
+
+        def opened_with(**more: str) -> Any:
+            return av.open(
+                source if remembered is None else remembered,
                 format=container,
-                options=dict(options),
+                container_options={**options, **more},  # `options` crash, as in `PyAvReader`
                 timeout=timeout if first_timeout is None else first_timeout,
                 io_open=open_part,
                 metadata_errors="replace",  # stations name themselves in any encoding
             )
+
+        try:
+            opened = opened_with()
+            if remembered is not None:
+                if not opened.streams.audio and opened.format.name in _WITHOUT_LIST:
+                    opened.close()
+                    remembered.rewind()
+                    opened = opened_with(**_LATE_TRACK)
+                remembered.forget()
         except (av.FFmpegError, OSError, ValueError, IndexError) as error:
             raise UnknownFormatError(f"{name}: cannot be opened ({reason_of(error)})") from error
         self._container = opened
@@ -121,7 +140,7 @@ class Demuxer:
         """
         yield from self._blocks()
         while self._links is not None and self._links.advance():
-            # On a pipe, another recording of a chained Ogg stream: FFmpeg knows one shape only.
+            # On a pipe, another recording of a joined stream: FFmpeg knows one shape only.
             try:
                 following = Demuxer(self._links, self.name, options=self._options, like=self)
             except AudioError:
@@ -186,6 +205,33 @@ class Demuxer:
     def _note_first(self, packet: Any) -> None:
         if self._first_pts is None:
             self._first_pts = packet.pts
+
+
+class _Remembered:
+    """A pipe of which what was read first can be read again."""
+
+    def __init__(self, pipe: Any) -> None:
+        self._read: Callable[[int], bytes] = pipe.read
+        self._kept: list[bytes] | None = []
+        self._again: list[bytes] = []
+
+    def read(self, size: int) -> bytes:
+        """Up to ``size`` bytes."""
+        content = self._again.pop() if self._again else self._read(size)
+        if len(content) > size:
+            self._again.append(content[size:])
+            content = content[:size]
+        if self._kept is not None:
+            self._kept.append(content)
+        return content
+
+    def rewind(self) -> None:
+        """To its beginning, or to where it was told to forget."""
+        self._again, self._kept = [*self._again, *reversed(self._kept or ())], []
+
+    def forget(self) -> None:
+        """What was read need not be kept any more, nor what will be."""
+        self._kept = None
 
 
 class _Impatient(NamedTuple):
