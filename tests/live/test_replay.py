@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import signal
 import threading
+import time
 from datetime import datetime, timezone
 
 import numpy as np
@@ -59,6 +61,36 @@ def test_no_message_is_lost_where_an_action_is_slower() -> None:
     offering.join(60)
     runner.close(1e9)
     assert (action.done, runner.dropped, notes) == (200, 0, [])
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals of a thread")
+def test_an_interrupt_ends_the_waiting_for_good() -> None:
+    action, notes = Slow(), []
+    runner = WaitingRunner(action, notes.append)
+    runner.start([])
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def interrupt() -> None:
+        while not runner._waiting.full():
+            time.sleep(0.01)
+        time.sleep(0.2)
+        signal.pthread_kill(main, signal.SIGINT)
+
+    def offer_many() -> None:
+        for _ in range(200):
+            runner.offer(Message(ON))
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        offer_many()
+    thread.join()
+    runner.offer(Message(ON))  # returns
+    assert runner.dropped == 1
+    action.may.set()
+    runner.close(1e9)
+    assert action.done < 100
 
 
 def test_a_dry_run_names_what_the_action_would_get_and_nothing_else() -> None:

@@ -57,9 +57,16 @@ class RecordingClock(UtcClock):
 
 
 class WaitingRunner(Runner):
-    """Does everything: the recording waits where an action is slower."""
+    """Does everything: the recording waits where an action is slower, until it is interrupted."""
 
     waits = True
+
+    def _enqueue(self, message: Message) -> None:
+        try:
+            super()._enqueue(message)
+        except KeyboardInterrupt:
+            self.waits = False  # what is told of the end must not wait again
+            raise
 
 
 class DryRunner(Runner):
