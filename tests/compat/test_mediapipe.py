@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -158,6 +159,54 @@ def test_quantized_embeddings() -> None:
             AudioEmbedder.cosine_similarity(quantized, other)
     with pytest.raises(ValueError, match="zeros"):
         AudioEmbedder.cosine_similarity(Embedding(np.zeros(4)), Embedding(np.ones(4)))
+
+
+EMBED = """
+import json, sys
+import mediapipe as mp
+import numpy as np
+answers = []
+for options in ({}, {"l2_normalize": True}, {"l2_normalize": True, "quantize": True}):
+    base = mp.tasks.BaseOptions(model_asset_path=sys.argv[2])
+    options = mp.tasks.audio.AudioEmbedderOptions(base_options=base, **options)
+    with mp.tasks.audio.AudioEmbedder.create_from_options(options) as embedder:
+        samples = np.load(sys.argv[1])
+        clip = mp.tasks.components.containers.AudioData.create_from_array(samples, 16_000)
+        results = embedder.embed(clip)
+    heads = [r.embeddings[-1] for r in results]
+    answers.append([(h.head_name, str(h.embedding.dtype)[0], h.embedding.tolist()) for h in heads])
+print(json.dumps(answers))
+"""
+
+
+@pytest.mark.slow
+def test_embeddings_are_those_of_mediapipe_0_10(tmp_path: Path) -> None:
+    """Later ones embed .litertlm files only; it is made by hand, and so mostly skipped."""
+    peers = Path(os.environ.get("OIDO_TEST_PEERS") or STREET.parents[1] / ".bench")
+    python = peers / "mediapipe-0.10" / "bin" / "python"
+    if not python.exists():
+        pytest.skip(f"needs a venv {python.parents[1]} with mediapipe==0.10.21")
+    oido.export(NAME, tmp_path / "embedding.tflite", embedding=True)
+    np.save(tmp_path / "street.npy", SAMPLES[:40_000])
+    answers = []
+    for command, code in (
+        (python, EMBED),
+        (sys.executable, EMBED.replace("import mediapipe", "import oido.compat.mediapipe")),
+    ):
+        done = subprocess.run(
+            [str(command), "-c", code, "street.npy", "embedding.tflite"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        answers.append(json.loads(done.stdout))
+    for theirs, ours in zip(*answers, strict=True):
+        assert [head[:2] for head in ours] == [head[:2] for head in theirs]
+        for (*_, a), (*_, b) in zip(theirs, ours, strict=True):
+            np.testing.assert_allclose(b, a, atol=1e-5)
 
 
 def test_every_path_of_mediapipe_leads_here() -> None:
