@@ -15,8 +15,10 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+import soundfile
 
 from oido.cli.main import run
+from oido.models.loading import load_model
 from tests.training.taught_sounds import make_sounds
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +55,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         no_sounds = shutil.ignore_patterns("sounds")
         shutil.copytree(ROOT / "examples", tmp_path / folder, ignore=no_sounds)
     make_video(tmp_path / "talk.mp4")
+    samples, rate = soundfile.read(ROOT / "examples" / "street.flac", dtype="int16")
+    soundfile.write(tmp_path / "street.wav", samples, rate)
+    shutil.copy(load_model("yamnet/classification").path, tmp_path / "yamnet.tflite")
     make_sounds(tmp_path / "sounds", each=4)
     make_sounds(tmp_path / "held-out", each=2, seed=1)
     monkeypatch.chdir(tmp_path)

@@ -13,6 +13,7 @@ examples:
   ffmpeg -i INPUT -f ogg - | oido listen -
   oido listen --on "Smoke detector, smoke alarm>0.6 for 2s" --do mqtt://homeassistant.local
   oido listen --on "Dog|Bark>0.5" --do save:barks --forget-speech --do exec:"notify-send Dog"
+  oido listen night.flac --replay --on "Dog|Bark>0.5" --do save:barks
 
 Scores are the model's raw outputs from 0 to 1. They are not probabilities.
 
@@ -24,9 +25,11 @@ line, each as soon as the event is over. Exit code: 0 the source ended; 1 fatal;
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from oido.cli.options import add_command, plan_of
@@ -38,12 +41,14 @@ from oido.params import DEFAULT_THRESHOLD
 if TYPE_CHECKING:
     from oido.cli.live_output import LiveOutput
     from oido.inference.classifier import AudioClassifier
-    from oido.live.monitor import LiveMonitor
+    from oido.live.actions import Runner
+    from oido.live.monitor import LiveMonitor, UtcClock
     from oido.live.tls import Tls
     from oido.signal.decode import AudioReader
 
 
 _GRACE_SECONDS = 5.0
+_REPLAY_GRACE_SECONDS = 600.0  # nothing comes after it, and nothing shall be lost
 
 
 def add_parser(commands: Any) -> None:
@@ -53,7 +58,7 @@ def add_parser(commands: Any) -> None:
         "source SOURCE",
         "mic (the default), mic:DEVICE (a number or part of a name, see `oido devices`), - "
         "(standard input: any container, or raw samples with --rate), or an address: rtsp://, "
-        "http://, https:// and more",
+        "http://, https:// and more; with --replay a recording",
         nargs="?",
         default="mic",
     )
@@ -126,6 +131,12 @@ def add_parser(commands: Any) -> None:
         "webhooks and programs are told when a sound is over, too (a broker always is)",
     )
     add_trigger("--forget-speech", "never store nor upload a clip in which speech is heard")
+    add_trigger(
+        "--replay",
+        "rehearse on a recording, SOURCE, as fast as it is read and in its own time; what actions "
+        "would get is a line each on standard error",
+    )
+    add_trigger("--act", "with --replay: do the actions, too")
     prediction = add.group("how it is heard")
     prediction.options("model", "precision", "hop")
     prediction.options(
@@ -193,6 +204,8 @@ def _run(args: argparse.Namespace) -> None:
         raise OptionError("--rate, --encoding and --channels are for raw samples on a pipe: -")
     if raw and args.rate is None:
         raise OptionError("raw samples need their rate, such as --rate 16000")
+    if args.act and not args.replay:
+        raise OptionError("--act is for --replay; live, actions are always done")
     tls = _tls(args)
     rules, shared = _rules(args, tls)
     plan = plan_of(args, level="events", top=None, aggregation=None)
@@ -204,8 +217,10 @@ def _run(args: argparse.Namespace) -> None:
         output = _output(args, classifier)
         reader = _open_source(args, output, tls)
     try:
+        clock = _recording_clock(reader, output) if args.replay else None
+        on_block = output.show
         monitor = LiveMonitor(
-            classifier, reader, plan.detection, channel=args.channel, on_block=output.show
+            classifier, reader, plan.detection, channel=args.channel, on_block=on_block, clock=clock
         )
         output.attach(monitor.info.name, monitor.clock)
         if rules:
@@ -221,13 +236,16 @@ def _run(args: argparse.Namespace) -> None:
                 on_message=output.on_message,
                 **shared,
             )
-        _listen(monitor, output)
+        _listen(monitor, output, _REPLAY_GRACE_SECONDS if args.replay else _GRACE_SECONDS)
     finally:
         reader.close()
 
 
-def _listen(monitor: LiveMonitor, output: LiveOutput) -> None:
-    """To the end of the source, or to Ctrl-C; what is under way is finished in either case."""
+def _listen(monitor: LiveMonitor, output: LiveOutput, grace_seconds: float) -> None:
+    """To the end of the source, or to Ctrl-C; what is under way is finished in either case.
+
+    grace_seconds: that actions have to finish after the end; after Ctrl-C, as live.
+    """
     # SIGTERM, which services are ended with, ends as cleanly as Ctrl-C.
     with signal_handled(signal.SIGTERM, signal.default_int_handler):
         try:
@@ -238,6 +256,7 @@ def _listen(monitor: LiveMonitor, output: LiveOutput) -> None:
                 for update in monitor:
                     output.on_update(update)
             except (AudioError, KeyboardInterrupt):
+                grace_seconds = _GRACE_SECONDS
                 output.on_update(monitor.finish())
                 raise
             except BrokenPipeError:
@@ -247,7 +266,7 @@ def _listen(monitor: LiveMonitor, output: LiveOutput) -> None:
         finally:
             output.close()
             if monitor.rule_engine is not None:
-                monitor.rule_engine.close(_GRACE_SECONDS)
+                monitor.rule_engine.close(grace_seconds)
                 if monitor.rule_engine.forgotten > 1:
                     output.on_message(
                         f"{monitor.rule_engine.forgotten} clips with speech were not kept"
@@ -296,15 +315,47 @@ def _rules(args: argparse.Namespace, tls: Tls | None) -> tuple[list[Any], dict[s
             if actions[text] not in rules[-1].actions:
                 rules[-1].actions.append(actions[text])
     return rules, {
+        "runner": _runner(args),
         "params": TriggerParams(args.cool_down, args.off_after, args.off_ratio),
         "limits": ClipLimits(args.pre_roll, args.post_roll, args.max_clip),
         "forget_speech": args.forget_speech,
     }
 
 
+def _runner(args: argparse.Namespace) -> type[Runner]:
+    from oido.live.actions import Runner
+
+    if not args.replay:
+        return Runner
+    from oido.live.replay import DryRunner, WaitingRunner
+
+    return WaitingRunner if args.act else DryRunner
+
+
+def _recording_clock(reader: AudioReader, output: LiveOutput) -> UtcClock:
+    """The time of day in the recording; where it tells none, its seconds count from midnight."""
+    from oido.live.replay import RecordingClock
+    from oido.results.clock import Clock
+
+    began = Clock().read(reader.info.name, json.dumps(reader.tags())).at
+    if began is None:
+        began = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+        output.on_message(
+            f"{reader.info.name} does not say when it was recorded: its times count from midnight"
+        )
+    return RecordingClock(began)
+
+
 def _open_source(args: argparse.Namespace, output: LiveOutput, tls: Tls | None) -> AudioReader:
     """Each source needs only its own libraries."""
     source: str = args.source
+    if args.replay:
+        if source in ("mic", "-") or source.startswith("mic:"):
+            raise OptionError("--replay is for a recording: oido listen FILE --replay")
+        from oido.live.replay import ReplayReader
+        from oido.signal.decode import open_audio
+
+        return ReplayReader(open_audio(source))
     if source == "-":
         from oido.live.pipe import ContainerReader, PcmReader
 
@@ -327,7 +378,7 @@ def _open_source(args: argparse.Namespace, output: LiveOutput, tls: Tls | None) 
         )
     raise OptionError(
         f"oido listens to mic, mic:DEVICE, - or an address, not to {source!r}; "
-        "for a recording there is `oido classify`"
+        "for a recording there is `oido classify`, or --replay to rehearse triggers on it"
     )
 
 
@@ -336,7 +387,7 @@ def _output(args: argparse.Namespace, classifier: AudioClassifier) -> LiveOutput
 
     selector, windowing = classifier.postprocessor.selector, classifier.windowing
     hop = windowing.hop_samples / windowing.sample_rate_hz
-    if not (args.jsonl or args.plain or args.windows) and can_draw():
+    if not (args.jsonl or args.plain or args.windows or args.replay) and can_draw():
         return Screen(classifier.model.name, selector, hop, args.top or 8, quiet=args.quiet)
     kind, top = JsonLines if args.jsonl else Lines, (args.top or 5) if args.windows else None
     return kind(selector, hop, top, quiet=args.quiet)

@@ -93,6 +93,9 @@ class Runner:
     reported once; then the next failures are only counted, until one message succeeds again.
     """
 
+    waits = False
+    """Whether ``offer`` waits for a place in the queue, instead of dropping the message."""
+
     def __init__(self, action: Action, on_message: OnMessage) -> None:
         self.action = action
         self._on_message = on_message
@@ -112,13 +115,16 @@ class Runner:
         self._thread.start()
 
     def offer(self, message: Message) -> None:
-        """Queue a message, if the action wants it; never waits."""
+        """Queue a message, if the action wants it."""
         if (message.clip is not None) != self.action.wants_clip:
             return
         if message.state.state == "off" and not (self.action.wants_off or message.clip):
             return
+        self._enqueue(message)
+
+    def _enqueue(self, message: Message) -> None:
         try:
-            self._waiting.put_nowait(message)
+            self._waiting.put(message, block=self.waits)
         except queue.Full:
             self.dropped += 1
             if self.dropped == 1:

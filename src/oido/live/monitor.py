@@ -47,7 +47,8 @@ class LiveMonitor:
         for update in monitor: ...
         last = monitor.finish()
 
-    on_block: gets each block before its windows. clock: the time of day of a moment of the stream.
+    on_block: gets each block before its windows. clock: the time of day of a moment of the stream;
+    None: by when its sound comes.
     Everything runs in the thread that iterates.
     """
 
@@ -59,8 +60,9 @@ class LiveMonitor:
         *,
         channel: Channel = "mix",
         on_block: OnBlock | None = None,
+        clock: UtcClock | None = None,
     ) -> None:
-        self.clock = UtcClock()
+        self.clock = clock or UtcClock()
         self.info: AudioInfo = reader.info
         self.rule_engine: RuleEngine | None = None
         """Set before iterating, if there are rules."""

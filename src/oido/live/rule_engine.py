@@ -68,6 +68,7 @@ class RuleEngine:
 
     info: of the source. utc: the time of day of a moment of the stream. on_message: gets
     sentences for the user, from any thread. forget_speech: no clip with speech is kept or sent.
+    runner: runs each action.
 
     ``start`` opens the actions; ``push_audio`` takes the source's blocks, for clips; ``push``
     the windows; ``flush`` at the end; ``close`` ends the actions.
@@ -87,6 +88,7 @@ class RuleEngine:
         forget_speech: bool = False,
         channel: Channel = "mix",
         on_message: OnMessage = ignore,
+        runner: type[Runner] = Runner,
     ) -> None:
         params, limits = params or TriggerParams(), limits or ClipLimits()
         self._rules, self._reader, self._windowing = rules, reader, windowing
@@ -95,7 +97,7 @@ class RuleEngine:
         self._slugs = slugs(conditions)
         self._triggers = [Trigger(c, reader, windowing, params) for c in conditions]
         self._runners = {
-            id(action): Runner(action, on_message) for rule in rules for action in rule.actions
+            id(action): runner(action, on_message) for rule in rules for action in rule.actions
         }
         self._clips: ClipRecorder | None = None
         self._ring: RingBuffer | None = None
