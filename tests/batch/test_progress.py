@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import json
+import random
+import tracemalloc
+from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from oido.batch.commit_log import CommitLog
+from oido.batch.commit_log import CommitLog, read_folder
 from oido.batch.plan import Failure
 from oido.batch.progress import History, status_of
 from oido.batch.storage import storage_of
@@ -110,6 +113,62 @@ def test_the_status_of_a_run(archive: Path, tmp_path: Path) -> None:
     assert status["failures"][0]["kind"] == "UnknownFormatError"
     with pytest.raises(OptionError, match="is not a results folder"):
         status_of(str(archive))
+
+
+def test_the_status_is_that_of_the_latest_entries(tmp_path: Path) -> None:
+    """Sums that are kept while commits pass by are those of all entries together."""
+    chance = random.Random(1)
+    log = CommitLog(str(tmp_path), "0" * 16)
+    log.begin({"embeddings": False}, ("m", "0" * 64), calibrated=False)
+    for _ in range(3):
+        log.commit(run={"recordings": 30, "todo": 30, "todo_bytes": 10_000})
+        for _ in range(60):
+            number, size = chance.randrange(30), chance.randrange(1, 3) * 100
+            source = Source(f"{number}", f"/in/{number}", size, "then")
+            failure = Failure("X", f"{number}: damaged")
+            done = Outcome(Unit(source), "done", chance.random(), chance.randrange(9), 1)
+            failed = Outcome(Unit(source), "failed", failure=failure)
+            piece = Outcome(Unit(source, "range", number=size // 100, of=3), "piece", pieces=PIECES)
+            outcomes = chance.choice([[done], [failed], [piece] if number > 20 else [done]])
+            damaged = chance.choice([[], [], [f"/in/{chance.randrange(30)}"]])
+            damaged = [place for place in damaged if place != source.location]
+            more = {"damaged": damaged} if damaged else {}
+            log.commit(units=[outcome.entry() for outcome in outcomes], **more)
+    status, folder = status_of(str(tmp_path)), read_folder(str(tmp_path))
+    entries = [e for e in folder.units.values() if e["state"] != "piece"]
+    states = Counter(e["state"] for e in entries)
+    assert min(states.values()) > 1
+    assert {name: status[name] for name in ("done", "failed", "damaged")} == states
+    assert status["audio_seconds"] == pytest.approx(sum(e["duration"] for e in entries), abs=1e-3)
+    assert status["windows"] == sum(e["windows"] for e in entries)
+    assert status["left"] == 30 - sum(e["run"] == 3 for e in entries)
+    assert sorted(f["file"] for f in status["failures"]) == sorted(
+        e["file"] for e in entries if e["state"] == "failed"
+    )
+    pieces = Counter(e["file"] for e in folder.units.values() if e["state"] == "piece")
+    assert {r["file"]: r["heard"] for r in status["under_way"]} == pieces
+    assert read_folder(str(tmp_path), with_units=False).damaged == states["damaged"]
+
+
+def test_the_status_of_many_recordings_takes_little_memory(tmp_path: Path) -> None:
+    log = CommitLog(str(tmp_path), "0" * 16)
+    log.begin({"embeddings": False}, ("m", "0" * 64), calibrated=False)
+    for commit_number in range(40):
+        sources = [
+            Source(f"{commit_number}-{n}", f"/in/{commit_number}-{n}", 9, "") for n in range(500)
+        ]
+        log.commit(units=[Outcome(Unit(source), "done", 1.0).entry() for source in sources])
+    n_bytes = {}
+    for with_units in (True, False):
+        tracemalloc.start()
+        if with_units:
+            assert len(read_folder(str(tmp_path)).units) == 20_000
+        else:
+            assert status_of(str(tmp_path))["done"] == 20_000
+        n_bytes[with_units] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    # What is left is one file of the ledger, whatever its length, and forty bytes for each.
+    assert n_bytes[False] < n_bytes[True] / 2
 
 
 def test_a_silence_is_tried_again_without_being_asked(tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 
 A unit's rows count from the moment when the commit that names them exists, all of them at once.
 Whatever else lies in the folder is left over from a run that was cut off.
+
+Of many commits all but the last ones are joined, line by line as they were written, so that a
+reader asks a store for one file and not for a thousand (`oido.batch.joined_commits`).
 """
 
 from __future__ import annotations
@@ -11,16 +14,18 @@ import contextlib
 import hashlib
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from itertools import chain
-from typing import Any
+from io import BytesIO
+from itertools import accumulate, chain, islice
+from typing import Any, NamedTuple
 
 from oido._version import __version__
 from oido.batch.storage import Storage, is_written_by, storage_of
 from oido.batch.units import ARCHIVE_VERSION, EMBEDDINGS, TABLES, Part, fingerprint_of
-from oido.errors import OptionError
+from oido.errors import OptionError, OutputError
 
 HEADER = "oido-archive.json"
 LEDGER, COPIES = "ledger", "ledger-copy"
@@ -28,6 +33,8 @@ LEDGER, COPIES = "ledger", "ledger-copy"
 _SEAL = re.compile(rb'(.*), "sha256": "([0-9a-f]{64})"\}\n', re.DOTALL)
 _WITHOUT_SEAL = {"commit", "created", "add", "remove", "units", "run", "replaces"}
 """All that a commit without a seal may hold: a damaged seal is none that was never there."""
+JOIN_EVERY = 16
+"""So many commits beyond those that are joined are joined, too, when one more is written."""
 PIECES = "pieces"
 PASSED_OVER = {"lock", ".DS_Store", "Thumbs.db", "desktop.ini"}
 """What a folder may hold and still be empty, beside a header that was never finished: our lock, and
@@ -85,6 +92,7 @@ class ResultsFolder:
     header: of the archive. live: (table, path, rows) of every part, in the order of the commits.
     units: for each key the latest entry; entries of ranges have the recording's key, ":" and a
     number, and ``run`` is the number of its run. runs: what each run recorded when it began.
+    damaged: recordings with damaged rows that have not been heard again.
     """
 
     url: str
@@ -93,6 +101,7 @@ class ResultsFolder:
     units: dict[str, dict[str, Any]]
     runs: tuple[dict[str, Any], ...] = ()
     last_commit: str = ""
+    damaged: int = 0
 
     def parts(self, table: str) -> list[str]:
         """Full paths or URLs of a table's parts, in the order of the commits; maybe none."""
@@ -100,18 +109,23 @@ class ResultsFolder:
         return [storage.full(part.path) for part in self.live if part.table == table]
 
 
-def read_folder(url: str) -> ResultsFolder:
-    """Read a results folder. Raises OptionError if it is none."""
+def read_folder(url: str, *, with_units: bool = True) -> ResultsFolder:
+    """Read a results folder. Raises OptionError if it is none.
+
+    with_units: False leaves ``units`` empty, and so little memory is used, however many there are.
+    """
     storage = storage_of(url)
-    header = _read_header(storage)
+    header = read_header(storage)
     live: dict[str, Part] = {}
     units: dict[str, dict[str, Any]] = {}
     located: dict[str, str] = {}
+    damaged: set[str] = set()
     runs: list[dict[str, Any]] = []
     created = ""
     for commit in commits(storage):
         apply_parts(live, commit)
         created = commit["created"]
+        damaged |= set(commit.get("damaged", ()))
         for location in commit.get("damaged", ()):
             key = located.get(location)
             if key in units:
@@ -119,6 +133,10 @@ def read_folder(url: str) -> ResultsFolder:
         if "run" in commit:
             runs.append({"created": created, **commit["run"]})
         for entry in commit["units"]:
+            if entry["state"] != "piece":
+                damaged.discard(entry["location"])
+            if not with_units:
+                continue
             if entry["state"] != "piece":
                 # A recording with another content is done anew: its old entry does not count.
                 before = located.get(entry["location"])
@@ -129,7 +147,8 @@ def read_folder(url: str) -> ResultsFolder:
     for key, entry in list(units.items()):
         if entry["state"] == "piece" and entry["location"] in located:
             del units[key]  # joined since, or classified whole
-    return ResultsFolder(storage.url, header, tuple(live.values()), units, tuple(runs), created)
+    parts = tuple(live.values())
+    return ResultsFolder(storage.url, header, parts, units, tuple(runs), created, len(damaged))
 
 
 def apply_parts(live: dict[str, Part], commit: Mapping[str, Any]) -> None:
@@ -140,36 +159,140 @@ def apply_parts(live: dict[str, Part], commit: Mapping[str, Any]) -> None:
         live[part["path"]] = Part(**part)
 
 
+class LedgerSpan(NamedTuple):
+    """A file of the ledger, with the commits from ``first`` to ``last``: one, or many joined."""
+
+    first: int
+    last: int
+    path: str
+
+    @property
+    def name(self) -> str:
+        return self.path.rsplit("/", 1)[-1]
+
+    @property
+    def is_joined(self) -> bool:
+        return self.last > self.first
+
+    def lines(self, raw: bytes, start: int = 0) -> Iterator[bytes]:
+        """Each commit of the file as it was written, from that of the number ``start`` on.
+
+        Raises ValueError if some are missing.
+        """
+        if not self.is_joined:
+            yield raw
+            return
+        if raw.count(b"\n") != self.last - self.first + 1 or not raw.endswith(b"\n"):
+            raise ValueError("is not as it was written")
+        yield from islice(BytesIO(raw), max(0, start - self.first), None)
+
+
+def commit_name(number: int) -> str:
+    """Of a commit that is not joined."""
+    return f"{number:08d}.json"
+
+
+_COMMITS = re.compile(r"(\d{8,})(?:\.json|-(\d{8,})\.jsonl)")
+
+
+def is_commit_name(name: str) -> bool:
+    """Whether a file of the ledger is called so."""
+    return _COMMITS.fullmatch(name) is not None
+
+
+class LedgerSpans(tuple[LedgerSpan, ...]):
+    """The files with commits in a folder, in order."""
+
+    def __init__(self, spans: Iterable[LedgerSpan]) -> None:
+        self._firsts = [span.first for span in self]
+        # Of the files up to each one, that which goes furthest.
+        self._furthest: list[LedgerSpan] = list(accumulate(self, _further))
+
+    @property
+    def last(self) -> int:
+        """The number of the last commit; 0 if there is none."""
+        return self._furthest[-1].last if self else 0
+
+    def covering(self, number: int) -> LedgerSpan | None:
+        """The file to read a commit from: of those that have it, the one with the most behind."""
+        place = bisect_right(self._firsts, number) - 1
+        found = self._furthest[place] if place >= 0 else None
+        return found if found is not None and found.last >= number else None
+
+    def after(self, number: int) -> LedgerSpan | None:
+        """The next file that begins behind a commit."""
+        place = bisect_right(self._firsts, number)
+        return self[place] if place < len(self) else None
+
+    @property
+    def joined(self) -> set[str]:
+        """The paths of those with many commits."""
+        return {span.path for span in self if span.is_joined}
+
+
+def _further(one: LedgerSpan, other: LedgerSpan) -> LedgerSpan:
+    return one if one.last >= other.last else other
+
+
+def spans_of(storage: Storage, folder: str) -> LedgerSpans:
+    """The files of the ledger in a folder; what somebody else has put there is none."""
+    found = []
+    for path in storage.names(folder):
+        match = _COMMITS.fullmatch(path.rsplit("/", 1)[-1])
+        if match is not None:
+            first = int(match[1])
+            span = LedgerSpan(first, int(match[2] or first), path)
+            if span.is_joined or not match[2]:
+                found.append(span)
+    return LedgerSpans(sorted(found))
+
+
+_MOST_LOOKS = 5
+"""So often a ledger is listed again of which files went because a run has joined them."""
+
+
 def commits(storage: Storage) -> Iterator[dict[str, Any]]:
     """The commits in order. Raises DamagedResultsError if one is missing or not as written."""
     # The copies first: a run that is writing there writes each after its commit.
-    copies = _numbered(storage, COPIES)
-    names = _numbered(storage, LEDGER)
-    digest = digest_of_header(storage.read(HEADER))
-    for number, name in enumerate(names, start=1):
-        try:
-            commit, digest = unsealed(storage.read(name), number, digest)
-        except (OSError, ValueError, RecursionError) as error:
-            raise broken_log_error(storage, name) from error
-        if not _is_commit(commit) or commit["commit"] != number:
-            raise broken_log_error(storage, name)
-        yield commit
-    for copy in copies[len(names) :]:
-        raise broken_log_error(storage, f"{LEDGER}/{copy.rsplit('/', 1)[-1]}")
-    if not names:
+    last_copy = spans_of(storage, COPIES).last
+    spans = spans_of(storage, LEDGER)
+    number, digest, looks = 0, digest_of_header(storage.read(HEADER)), 0
+    while True:
+        span, beyond = spans.covering(number + 1), spans.after(number)
+        if span is None and beyond is None and number >= last_copy:
+            break
+        gone = beyond.path if beyond else f"{LEDGER}/{commit_name(number + 1)}"
+        if span is not None:
+            try:
+                for raw in span.lines(storage.read(span.path), number + 1):
+                    commit, digest = unsealed(raw, number + 1, digest)
+                    if not _is_commit(commit):
+                        raise broken_log_error(storage, span.path)
+                    yield commit
+                    number += 1
+                continue
+            except FileNotFoundError:
+                gone = span.path
+            except (OSError, ValueError, RecursionError) as error:
+                raise broken_log_error(storage, span.path) from error
+        before, spans, looks = spans, spans_of(storage, LEDGER), looks + 1
+        if spans == before or looks > _MOST_LOOKS:
+            raise broken_log_error(storage, gone)
+    if not number:
         _require_no_parts(storage)
 
 
-def _numbered(storage: Storage, folder: str) -> list[str]:
-    """The commits of a folder, in order; what somebody else has put there is none."""
-    return [name for name in storage.names(folder) if _NUMBERED.fullmatch(name)]
-
-
-_NUMBERED = re.compile(r".*/\d{8,}\.json")
-
-
-def _number(path: str) -> int:
-    return int(path.rsplit("/", 1)[-1].removesuffix(".json"))
+def read_commit(storage: Storage, number: int) -> dict[str, Any]:
+    """One commit, by its number. Raises DamagedResultsError."""
+    for _ in range(_MOST_LOOKS):
+        span = spans_of(storage, LEDGER).covering(number)
+        if span is None:
+            break
+        with contextlib.suppress(FileNotFoundError):  # joined at this moment
+            raw = next(span.lines(storage.read(span.path), number))
+            commit: dict[str, Any] = json.loads(raw)
+            return commit
+    raise broken_log_error(storage, f"{LEDGER}/{commit_name(number)}")
 
 
 _FIELDS = {"created": str, "add": list, "remove": list, "units": list}
@@ -195,7 +318,7 @@ def _is_commit(commit: Any) -> bool:
 def _require_no_parts(storage: Storage) -> None:
     """A run writes no part before its first commit: where one is, the ledger was deleted."""
     if any(name.endswith(".parquet") for table in TABLES for name in storage.names(table)):
-        raise broken_log_error(storage, f"{LEDGER}/00000001.json")
+        raise broken_log_error(storage, f"{LEDGER}/{commit_name(1)}")
 
 
 def broken_log_error(storage: Storage, name: str) -> DamagedResultsError:
@@ -206,7 +329,8 @@ def broken_log_error(storage: Storage, name: str) -> DamagedResultsError:
     )
 
 
-def _read_header(storage: Storage) -> dict[str, Any]:
+def read_header(storage: Storage) -> dict[str, Any]:
+    """The header. Raises OptionError if there is none."""
     try:
         header: dict[str, Any] = json.loads(storage.read(HEADER))
     except FileNotFoundError as error:
@@ -223,22 +347,30 @@ def _read_header(storage: Storage) -> dict[str, Any]:
     return header
 
 
+Join = Callable[[Storage, int], tuple[set[str], int]]
+"""With the number of the last commit: the paths of all joined files, and how many commits are in
+none of them."""
+
+
 class CommitLog:
     """Writes a results folder: claims it, and appends commits. One process at a time.
 
     A folder is used if it is new, empty, or has our header; in any other nothing is written, and
-    nothing deleted. Raises OptionError.
+    nothing deleted. join: joins the commits before this one, if there are many
+    (`oido.batch.joined_commits`). Raises OptionError.
     """
 
-    def __init__(self, folder: str, run_id: str) -> None:
-        self.storage = storage_of(folder, run_id)
+    def __init__(self, folder: str, run_id: str, join: Join | None = None) -> None:
+        self.storage, self._join_commits = storage_of(folder, run_id), join
         self._last, self._digest, self._raw = 0, "", b""
+        self._joined: set[str] = set()
+        self._n_loose = 0
         self.restored: list[str] = []
         """Files of the ledger that were brought back from their copies."""
         entries = self.storage.entries()
         self.is_new = HEADER not in entries
         if not self.is_new:
-            _read_header(self.storage)
+            read_header(self.storage)
             return
         ours = f".{HEADER}."
         others = [n for n in entries if n not in PASSED_OVER and not n.startswith(ours)]
@@ -257,7 +389,7 @@ class CommitLog:
         name, sha256 = model
         fingerprint = fingerprint_of(parameters, sha256)
         if not self.is_new:
-            header = _read_header(self.storage)
+            header = read_header(self.storage)
             if header["fingerprint"] != fingerprint:
                 raise _parameters_error(self.storage.url, header, parameters, sha256)
             return
@@ -285,30 +417,48 @@ class CommitLog:
         no help, raises DamagedResultsError.
         """
         storage, self._digest = self.storage, digest_of_header(self.storage.read(HEADER))
-        copies = {_number(name): name for name in _numbered(storage, COPIES)}
-        names = {_number(name): name for name in _numbered(storage, LEDGER)}
-        for number in range(1, max([0, *names, *copies]) + 1):
-            commit = None
-            for path in (names.get(number), copies.get(number)):
-                if path is None:
-                    continue
-                with contextlib.suppress(OSError, ValueError, RecursionError):
-                    raw = storage.read(path)
-                    commit, digest = unsealed(raw, number, self._digest)
-                    break
-            if commit is None or path is None:
-                raise broken_log_error(storage, f"{LEDGER}/{number:08d}.json")
-            if not _is_commit(commit):
-                raise broken_log_error(storage, path)
-            if path in copies.values():
-                self.restored.append(f"{LEDGER}/{number:08d}.json")
-                storage.replace(self.restored[-1], raw)
-            elif "sha256" in commit and number not in copies:  # the power failed in between
-                storage.replace(f"{COPIES}/{number:08d}.json", raw)
-            self._last, self._digest, self._raw = number, digest, raw
-            yield commit
+        copies, spans = spans_of(storage, COPIES), spans_of(storage, LEDGER)
+        self._joined = spans.joined
+        while self._last < max(spans.last, copies.last):
+            own, copy = spans.covering(self._last + 1), copies.covering(self._last + 1)
+            span, whole = own, self._whole(own)
+            if whole is None:
+                span, whole = copy, self._whole(copy)
+            if span is None or whole is None or (own and own.name != span.name):
+                named = own.path if own else f"{LEDGER}/{commit_name(self._last + 1)}"
+                raise broken_log_error(storage, named)
+            if span is copy:
+                self.restored.append(f"{LEDGER}/{span.name}")
+                storage.replace(self.restored[-1], whole)
+                self._joined |= {self.restored[-1]} if span.is_joined else set()
+            elif copy is None and (
+                span.is_joined or _SEAL.fullmatch(whole)
+            ):  # the power failed in between
+                storage.replace(f"{COPIES}/{span.name}", whole)
+            for raw in span.lines(whole, self._last + 1):
+                commit, self._digest = unsealed(raw, self._last + 1, self._digest)
+                self._last, self._raw = self._last + 1, raw
+                yield commit
+            self._n_loose = 0 if span.is_joined else self._n_loose + 1
         if not self._last:
             _require_no_parts(storage)
+
+    def _whole(self, span: LedgerSpan | None) -> bytes | None:
+        """The content of a file that is whole, and follows what was read before it."""
+        if span is None:
+            return None
+        number, digest, is_of_ours = self._last, self._digest, True
+        try:
+            content = self.storage.read(span.path)
+            for raw in span.lines(content, number + 1):
+                number += 1
+                commit, digest = unsealed(raw, number, digest)
+                is_of_ours &= _is_commit(commit)
+        except (OSError, ValueError, RecursionError):
+            return None
+        if not is_of_ours:
+            raise broken_log_error(self.storage, span.path)
+        return content
 
     def commit(
         self,
@@ -326,29 +476,54 @@ class CommitLog:
             "units": list(units),
             **more,
         }
-        name = f"{self._last + 1:08d}.json"
+        name = commit_name(self._last + 1)
         raw, digest = sealed(content, self._digest)
         self.require_whole(all_of_it=False)
         self._write(f"{LEDGER}/{name}", raw)
         self._last, self._digest, self._raw = self._last + 1, digest, raw
         self.storage.replace(f"{COPIES}/{name}", raw)
+        self._n_loose += 1
+        if self._n_loose > JOIN_EVERY:
+            with contextlib.suppress(OutputError):  # the next commit says so, or tries again
+                self._join()
         return content
+
+    def join(self) -> None:
+        """At the end of a run: join what is not yet, if the ledger is so long that some is."""
+        while self._joined and self._n_loose > 1:
+            before = self._n_loose
+            self._join()
+            if self._n_loose == before:
+                break
+
+    def _join(self) -> None:
+        # What is deleted under us is found before the next commit, and at the end.
+        with contextlib.suppress(FileNotFoundError):
+            if self._join_commits is not None:
+                self._joined, self._n_loose = self._join_commits(self.storage, self._last)
 
     def require_whole(self, *, all_of_it: bool) -> None:
         """Raise DamagedResultsError if somebody has deleted the ledger under this run.
 
         all_of_it: look at every commit, and not only at the last.
         """
-        last = f"{LEDGER}/{self._last:08d}.json" if self._last else HEADER
-        names = _numbered(self.storage, LEDGER) if all_of_it else []
+        last = f"{LEDGER}/{commit_name(self._last)}" if self._last else HEADER
+        spans = spans_of(self.storage, LEDGER) if all_of_it else LedgerSpans(())
         gone = HEADER if all_of_it and not self.storage.exists(HEADER) else ""
         there = None if gone else self._read(last)
+        if there is None and not gone and spans_of(self.storage, LEDGER).covering(self._last):
+            raise other_run_error(self.storage)  # which has joined it with those before it
         if there is None:
             gone = gone or last
         elif self._raw and there != self._raw:
             # The store let another run overwrite it; that run goes on, and this one must not.
-            raise _other_run_error(self.storage)
-        if not gone and all_of_it and len(names) < self._last:
+            raise other_run_error(self.storage)
+        if not gone and not spans.joined <= self._joined:
+            raise other_run_error(self.storage)
+        number = 0
+        while span := spans.covering(number + 1):
+            number = span.last
+        if not gone and all_of_it and number < self._last:
             gone = LEDGER
         if gone:
             raise DamagedResultsError(
@@ -362,7 +537,7 @@ class CommitLog:
         try:
             self.storage.write_new(name, content)
         except FileExistsError as error:
-            raise _other_run_error(self.storage) from error
+            raise other_run_error(self.storage) from error
 
     def _read(self, path: str) -> bytes | None:
         try:
@@ -394,7 +569,8 @@ class CommitLog:
         return len(orphans)
 
 
-def _other_run_error(storage: Storage) -> OptionError:
+def other_run_error(storage: Storage) -> OptionError:
+    """Somebody else writes there."""
     return OptionError(
         f"{storage.url}: another run is writing there; let it finish, then say --resume"
     )

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from oido.batch.prefetch import Prefetch
 from oido.batch.process_pool import Crashed, ProcessPool
-from oido.batch.units import Flush, RunSpec, Unit, WorkerReport
+from oido.batch.units import Flush, Later, RunSpec, Unit, WorkerReport
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -40,6 +42,10 @@ class Engine(Protocol):
     gets `Flush`, once.
     """
 
+    @property
+    def n_workers(self) -> int:
+        """How many work side by side by now."""
+
     def start(self) -> tuple[str, str]:
         """Return when the model is loaded: its name and its SHA-256. Raises OidoError."""
 
@@ -65,9 +71,11 @@ class Engine(Protocol):
 class Assigned(dict[str, Unit]):
     """The units, by key, that a worker was assigned and has not handed over."""
 
-    def next(self, next_unit: NextUnit) -> Unit | Flush | None:
+    def next(self, next_unit: Callable[[], Unit | Later | None]) -> Unit | Flush | Later | None:
         """What the worker is to do now; None: it has nothing to do, nor to write."""
         unit = next_unit()
+        if isinstance(unit, Later):
+            return unit
         if unit is not None:
             self[unit.key] = unit
             return unit
@@ -75,7 +83,7 @@ class Assigned(dict[str, Unit]):
 
     def settle(self, unit: Unit | None, report: WorkerReport) -> None:
         """Remove what a report on this unit hands over."""
-        if report.ranges and unit is not None:
+        if unit is not None and (report.ranges or report.sample is not None):
             self.pop(unit.key, None)
         for finished in report.finished:
             for outcome in finished.outcomes:
@@ -88,16 +96,23 @@ class Assigned(dict[str, Unit]):
 
 
 class LocalEngine(ProcessPool):
-    """Worker processes on this machine."""
+    """Worker processes on this machine; the next remote recordings are fetched meanwhile."""
+
+    def __init__(self, spec: RunSpec, workers: int, **options: Any) -> None:
+        super().__init__(spec, workers, **options)
+        self._prefetch = Prefetch(self.wake, spec.split_seconds)
 
     def run(self, next_unit: NextUnit) -> Messages:
         assigned: dict[int, Assigned] = {}
+        next_there = partial(self._prefetch.next, next_unit)
 
-        def next_task(number: int) -> Unit | Flush | None:
-            return assigned.setdefault(number, Assigned()).next(next_unit)
+        def next_task(number: int) -> Unit | Flush | Later | None:
+            return assigned.setdefault(number, Assigned()).next(next_there)
 
         for number, task, message in self.serve(next_task):
             unit = task if isinstance(task, Unit) else None
+            if unit is not None and message.ends_task:
+                self._prefetch.release(unit)
             if isinstance(message, Crashed):
                 lost = assigned.pop(number, Assigned())
                 yield unit, lost.lose(unit, message.reason, message.killed)
@@ -105,12 +120,19 @@ class LocalEngine(ProcessPool):
                 assigned[number].settle(unit, message)
                 yield unit, message
 
+    def close(self) -> None:
+        self._prefetch.cancel()
+        super().close()
+        self._prefetch.close()
+
 
 class InlineEngine(Engine):
     """All in this process, one unit after the other; for tests, and for a debugger.
 
     A recording whose decoder crashes takes this process with it.
     """
+
+    n_workers = 1
 
     def __init__(self, spec: RunSpec) -> None:
         from oido.batch.unit_worker import UnitWorker

@@ -9,58 +9,120 @@ the first sealed one after them holds a digest of them all.
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from oido.batch.commit_log import COPIES, HEADER, LEDGER, digest_of_header, unsealed
+from oido.batch.commit_log import (
+    COPIES,
+    HEADER,
+    LEDGER,
+    LedgerSpan,
+    LedgerSpans,
+    commit_name,
+    digest_of_header,
+    spans_of,
+    unsealed,
+)
 from oido.batch.storage import Storage
 
 
 class LedgerFile(NamedTuple):
-    """A commit, or the header, with what is wrong with it and with its copy ("": nothing).
+    """A file of commits, or the header, with what is wrong with it and its copy ("": nothing).
 
-    raw, content: from whichever is whole; None where neither is.
+    raw, contents: from whichever is whole; None where neither is. A file whose commits others have
+    as well has no contents, and is its own copy.
     """
 
     path: str
     copy_path: str
     raw: bytes | None
-    content: dict[str, Any] | None
+    contents: tuple[dict[str, Any], ...] | None
     trouble: str = ""
     copy_trouble: str = ""
 
 
 def ledger_files(storage: Storage) -> list[LedgerFile]:
     """The header and every commit of which there is a trace. Reads all of them twice."""
-    names = {n.rsplit("/", 1)[-1] for f in (LEDGER, COPIES) for n in storage.names(f)}
-    last = max((int(n[:-5]) for n in names if re.fullmatch(r"\d{8,}\.json", n)), default=0)
+    own, copies = spans_of(storage, LEDGER), spans_of(storage, COPIES)
     header = _header(storage)
     found = [header]
     digest = None if header.raw is None else digest_of_header(header.raw)
-    for number in range(1, last + 1):
-        name = f"{number:08d}.json"
-        paths = f"{LEDGER}/{name}", f"{COPIES}/{name}"
-        raws = [_read(storage, path) for path in paths]
-        whole: list[tuple[bytes, dict[str, Any], str]] = []
-        troubles = []
-        for raw in raws:
-            trouble = "is missing" if raw is None else ""
-            try:
-                if raw is not None:
-                    whole.append((raw, *unsealed(raw, number, digest)))
-            except ValueError as error:
-                known = str(error) if type(error) is ValueError else "is not as it was written"
-                trouble = known
-            troubles.append(trouble)
-        if whole:
-            raw, content, digest = whole[0]
-            is_old = "sha256" not in content  # versions before wrote no copies
-            copy_trouble = "" if is_old and raws[1] is None else troubles[1]
-            found.append(LedgerFile(*paths, raw, content, troubles[0], copy_trouble))
-        else:
-            digest = None
-            found.append(LedgerFile(*paths, None, None, *troubles))
+    number = 0
+    while number < max(own.last, copies.last):
+        span = own.covering(number + 1) or copies.covering(number + 1)
+        if span is None:
+            span = LedgerSpan(number + 1, number + 1, commit_name(number + 1))
+        file, digest = _compared(storage, span, number, digest)
+        found.append(file)
+        if file.raw is not None:
+            if file.copy_trouble == "is missing" and _is_in(storage, copies, span, file.raw):
+                found[-1] = file._replace(copy_trouble="")  # a run was cut off while it joined
+            found += _repeated(storage, [*own, *copies], span, list(span.lines(file.raw)))
+        number = span.last
     return found
+
+
+def _compared(
+    storage: Storage, span: LedgerSpan, number: int, digest: str | None
+) -> tuple[LedgerFile, str | None]:
+    """A file and its copy, and the digest of its last commit; number, digest: of the one before."""
+    paths = f"{LEDGER}/{span.name}", f"{COPIES}/{span.name}"
+    troubles: list[str] = []
+    whole: list[tuple[bytes, tuple[dict[str, Any], ...], str | None]] = []
+    for raw in (_read(storage, path) for path in paths):
+        troubles.append("is missing" if raw is None else "")
+        try:
+            if raw is not None:
+                whole.append((raw, *_unsealed(span, raw, number, digest)))
+        except ValueError as error:
+            troubles[-1] = str(error) if type(error) is ValueError else _CHANGED
+    if not whole:
+        return LedgerFile(*paths, None, None, *troubles), None
+    raw, contents, digest = whole[0]
+    # Versions before wrote no copies.
+    is_old = contents and "sha256" not in contents[-1] and troubles[1] == "is missing"
+    return LedgerFile(*paths, raw, contents, troubles[0], "" if is_old else troubles[1]), digest
+
+
+def _unsealed(
+    span: LedgerSpan, raw: bytes, number: int, digest: str | None
+) -> tuple[tuple[dict[str, Any], ...], str | None]:
+    contents = []
+    for line in span.lines(raw, number + 1):
+        number += 1
+        content, digest = unsealed(line, number, digest)
+        contents.append(content)
+    return tuple(contents), digest
+
+
+def _is_in(storage: Storage, spans: LedgerSpans, span: LedgerSpan, raw: bytes) -> bool:
+    """Whether other files have all of these commits, too."""
+    lines = []
+    for number in range(span.first, span.last + 1):
+        other = spans.covering(number)
+        content = _read(storage, other.path) if other else None
+        if other is None or content is None:
+            return False
+        try:
+            lines.append(next(other.lines(content, number)))
+        except ValueError:
+            return False
+    return b"".join(lines) == raw
+
+
+def _repeated(
+    storage: Storage, spans: Iterable[LedgerSpan], span: LedgerSpan, lines: Sequence[bytes]
+) -> Iterator[LedgerFile]:
+    """Other files with commits of this one: they say the same, or are damaged."""
+    for other in spans:
+        if other.name == span.name or not (span.first <= other.first and other.last <= span.last):
+            continue
+        wanted = b"".join(lines[other.first - span.first : other.last + 1 - span.first])
+        if _read(storage, other.path) not in (wanted, None):
+            yield LedgerFile(other.path, other.path, wanted, (), _CHANGED)
+
+
+_CHANGED = "is not as it was written"
 
 
 def _header(storage: Storage) -> LedgerFile:
@@ -68,14 +130,16 @@ def _header(storage: Storage) -> LedgerFile:
     raws = [_read(storage, path) for path in paths]
     wanted = None
     for folder in (LEDGER, COPIES):
-        first = _read(storage, f"{folder}/00000001.json")
         try:
-            wanted = unsealed(first or b"", 1, None)[0].get("previous")
+            span = spans_of(storage, folder).covering(1)
+            raw = span and _read(storage, span.path)
+            first = next(span.lines(raw)) if span and raw else b""
+            wanted = unsealed(first, 1, None)[0].get("previous")
         except ValueError:
             continue
         break
     troubles = []
-    whole: list[tuple[bytes, dict[str, Any]]] = []
+    whole: list[bytes] = []
     for raw in raws:
         trouble = "is missing" if raw is None else ""
         try:
@@ -85,14 +149,14 @@ def _header(storage: Storage) -> LedgerFile:
         if raw is not None and (
             not isinstance(content, dict) or wanted not in (None, digest_of_header(raw))
         ):
-            trouble = "is not as it was written"
+            trouble = _CHANGED
         elif raw is not None:
-            whole.append((raw, content or {}))
+            whole.append(raw)
         troubles.append(trouble)
     if not whole:
         return LedgerFile(*paths, None, None, *troubles)
     copy_trouble = "" if wanted is None and raws[1] is None else troubles[1]
-    return LedgerFile(*paths, *whole[0], troubles[0], copy_trouble)
+    return LedgerFile(*paths, whole[0], (), troubles[0], copy_trouble)
 
 
 def _read(storage: Storage, path: str) -> bytes | None:

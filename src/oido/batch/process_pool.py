@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from oido import errors
 from oido.batch.plan import Failure, FileSummary, Plan, Task
-from oido.batch.units import RunSpec
+from oido.batch.units import Later, RunSpec
 from oido.batch.worker import Done, Fatal, Ready, Rows
 from oido.batch.worker_process import CRASHED, STALLED, WorkerProcess
 
@@ -136,6 +136,11 @@ class ProcessPool:
         self._workers = [self._new_worker() for _ in range(workers)]
         self.model_name = self.model_sha256 = ""
 
+    @property
+    def n_workers(self) -> int:
+        """How many processes there are."""
+        return len(self._workers)
+
     def start(self) -> tuple[str, str]:
         """Return when one worker has loaded the model: its name and its SHA-256."""
         while not any(worker.is_ready for worker in self._workers):
@@ -147,16 +152,18 @@ class ProcessPool:
 
         next_task: what the worker of this number is to do now, or None. It is asked again after
         each message, so that more may turn up on the way. It is over when nobody works and there is
-        nothing to do. A task whose worker died ends with ``Crashed``, and so does None of a worker
-        that died idle. Raises the OidoError of a plan that cannot be carried out.
+        nothing to do, nor `Later`. A task whose worker died ends with ``Crashed``, and so does None
+        of a worker that died idle. Raises the OidoError of a plan that cannot be carried out.
         """
         while True:
+            waits = False
             for worker in self._workers:
                 if worker.is_ready and worker.task is None:
-                    worker.assign(next_task(worker.number))
-            if any(worker.is_ready for worker in self._workers) and all(
-                worker.task is None for worker in self._workers
-            ):
+                    task = next_task(worker.number)
+                    waits |= isinstance(task, Later)
+                    worker.assign(None if isinstance(task, Later) else task)
+            is_idle = all(worker.task is None for worker in self._workers)
+            if any(worker.is_ready for worker in self._workers) and is_idle and not waits:
                 return
             message = self._wait()
             if message is not None:
@@ -222,10 +229,14 @@ class ProcessPool:
                 worker.stalled = True
                 worker.kill()
 
+    def wake(self) -> None:
+        """Have ``serve`` ask for tasks again; from any thread."""
+        self._events.put((None, None))
+
     def interrupt(self) -> None:
         """Make the run raise KeyboardInterrupt between two messages; safe in a signal handler."""
         self._interrupted = True
-        self._events.put((None, None))
+        self.wake()
 
     def close(self) -> None:
         """Return when no worker is left: they are asked to end, and killed if they are slow.

@@ -8,12 +8,12 @@ memory is used for it, however large the archive.
 from __future__ import annotations
 
 import hashlib
-import json
+from array import array
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from oido.batch.commit_log import LEDGER, ResultsFolder, apply_parts, read_folder
+from oido.batch.commit_log import apply_parts, commits, read_commit, read_header
 from oido.batch.storage import Storage, storage_of
 from oido.batch.units import Part, Source, escaped_name
 from oido.batch.worker_process import is_stall
@@ -136,7 +136,7 @@ class History:
     def _name_in(self, number: int, location: str) -> str:
         """What the rows of a recording are called that this commit added."""
         if self._names_of[0] != number:
-            commit = json.loads(self._storage.read(f"{LEDGER}/{number:08d}.json"))
+            commit = read_commit(self._storage, number)
             names = {entry["location"]: entry["file"] for entry in commit["units"]}
             self._names_of = number, names
         return self._names_of[1][location]
@@ -155,33 +155,122 @@ def status_of(url: str) -> dict[str, Any]:
     that has done something; eta_seconds: by bytes, None where nothing is left or nothing is known.
     Raises OptionError: not a results folder.
     """
-    folder = read_folder(url)
-    damaged_parts = missing_or_cut(storage_of(url), folder.live)
-    recordings = [e for e in folder.units.values() if e["state"] != "piece"]
-    pieces = [e for e in folder.units.values() if e["state"] == "piece"]
-    failed = [e for e in recordings if e["state"] == "failed"]
-    damaged = [e for e in recordings if e["state"] == "damaged"]
+    storage = storage_of(url)
+    header = read_header(storage)
+    tally = _Tally()
+    for commit in commits(storage):
+        tally.add(commit)
+    counts = tally.counts()
+    damaged_parts = missing_or_cut(storage, tally.live.values())
     status: dict[str, Any] = {
-        "folder": folder.url,
-        "created": folder.header["created"],
-        "last_commit": folder.last_commit,
-        "model": folder.header["model"]["name"],
-        "runs": len(folder.runs),
-        "recordings": folder.runs[-1]["recordings"] if folder.runs else len(recordings),
-        "done": len(recordings) - len(failed) - len(damaged),
-        "failed": len(failed),
-        "audio_seconds": round(sum(e["duration"] for e in recordings), 3),
-        "windows": sum(e["windows"] for e in recordings),
+        "folder": storage.url,
+        "created": header["created"],
+        "last_commit": tally.last_commit,
+        "model": header["model"]["name"],
+        "runs": len(tally.runs),
+        "recordings": tally.runs[-1]["recordings"] if tally.runs else counts.recordings,
+        "done": counts.recordings - len(tally.failures) - counts.damaged,
+        "failed": len(tally.failures),
+        "audio_seconds": round(counts.duration, 3),
+        "windows": counts.windows,
         "rows": {
-            table: sum(part.rows for part in folder.live if part.table == table)
-            for table in folder.header["tables"]
+            table: sum(part.rows for part in tally.live.values() if part.table == table)
+            for table in header["tables"]
         },
-        "under_way": _under_way(pieces),
-        "failures": [{"file": e["file"], **e["failure"]} for e in failed],
-        "damaged": len(damaged),
+        "under_way": counts.under_way,
+        "failures": [{"file": e["file"], **e["failure"]} for e in tally.failures.values()],
+        "damaged": counts.damaged,
         "damaged_parts": [f"{path} {trouble}" for path, trouble in damaged_parts.items()],
     }
-    return {**status, **_speed(folder)}
+    return {**status, **_speed(tally, counts)}
+
+
+class _Counts(NamedTuple):
+    """Of the latest entry of each recording. of_run: of those of the last run, how many, their
+    seconds and their bytes."""
+
+    recordings: int
+    duration: float
+    windows: int
+    damaged: int
+    under_way: list[dict[str, Any]]
+    of_run: tuple[int, float, int]
+
+
+class _Tally:
+    """Folds commits to sums: some forty bytes for each recording, and texts only of failures."""
+
+    def __init__(self) -> None:
+        self.live: dict[str, Part] = {}
+        self.runs: list[dict[str, Any]] = []
+        self.failures: dict[str, dict[str, Any]] = {}
+        self.last_commit = ""
+        # An item for each entry of a recording: of the same one, only the last counts.
+        self._places, self._durations = array("Q"), array("d")
+        self._windows, self._sizes, self._runs = array("q"), array("q"), array("q")
+        self._damaged: dict[str, int] = {}
+        self._pieces: dict[str, dict[str, dict[str, Any]]] = {}
+
+    def add(self, commit: Mapping[str, Any]) -> None:
+        """Fold the next commit."""
+        apply_parts(self.live, commit)
+        self.last_commit = commit["created"]
+        if "run" in commit:
+            self.runs.append({"created": commit["created"], **commit["run"]})
+        for location in commit.get("damaged", ()):
+            self._damaged[location] = len(self._places)
+            self.failures.pop(location, None)
+        for entry in commit["units"]:
+            location = entry["location"]
+            if entry["state"] == "piece":
+                self._pieces.setdefault(location, {})[entry["key"]] = entry
+                continue
+            self._places.append(_place(location))
+            self._durations.append(entry["duration"])
+            self._windows.append(entry["windows"])
+            self._sizes.append(entry["size"])
+            self._runs.append(len(self.runs))
+            self._pieces.pop(location, None)
+            self._damaged.pop(location, None)
+            before = self.failures.get(location)
+            if before is not None and (entry["state"] != "failed" or before["key"] != entry["key"]):
+                del self.failures[location]
+            if entry["state"] == "failed":
+                self.failures[location] = entry
+
+    def counts(self) -> _Counts:
+        """Of all that was folded."""
+        import numpy as np
+
+        # From behind, the first of each place is its latest entry.
+        known, latest = np.unique(np.asarray(self._places)[::-1], return_index=True)
+        latest = len(self._places) - 1 - latest
+        durations = np.asarray(self._durations)[latest]
+        sizes = np.asarray(self._sizes)[latest]
+        of_run = np.asarray(self._runs)[latest] == len(self.runs)
+
+        def is_known(locations: Iterable[str]) -> list[bool]:
+            places = np.array([_place(location) for location in locations], np.uint64)
+            return list(np.isin(places, known))
+
+        under_way = []
+        for entries, is_whole in zip(self._pieces.values(), is_known(self._pieces)):
+            first = next(iter(entries.values()))
+            if not is_whole:
+                n_done, of = len(entries), first["range"][1]
+                under_way.append({"file": first["file"], "heard": n_done, "of": of})
+        return _Counts(
+            len(known),
+            float(durations.sum()),
+            int(np.asarray(self._windows)[latest].sum()),
+            sum(is_known(self._damaged)),
+            under_way,
+            (int(of_run.sum()), float(durations[of_run].sum()), int(sizes[of_run].sum())),
+        )
+
+
+def _place(location: str) -> int:
+    return int.from_bytes(_digest(location)[:8], "little")
 
 
 def missing_or_cut(storage: Storage, live: Iterable[Part]) -> dict[str, str]:
@@ -202,34 +291,23 @@ def missing_or_cut(storage: Storage, live: Iterable[Part]) -> dict[str, str]:
     return troubles
 
 
-def _under_way(pieces: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Long recordings of which some ranges are done."""
-    recordings: dict[str, dict[str, Any]] = {}
-    for entry in pieces:
-        start = {"file": entry["file"], "heard": 0, "of": entry["range"][1]}
-        recordings.setdefault(entry["location"], start)["heard"] += 1
-    return list(recordings.values())
-
-
-def _speed(folder: ResultsFolder) -> dict[str, Any]:
+def _speed(tally: _Tally, counts: _Counts) -> dict[str, Any]:
     speed: dict[str, Any] = {
         "left": 0,
         "times_real_time": None,
         "files_per_hour": None,
         "eta_seconds": None,
     }
-    if not folder.runs:
+    if not tally.runs:
         return speed
-    run, number = folder.runs[-1], len(folder.runs)
-    entries = folder.units.values()
-    of_run = [e for e in entries if e["state"] != "piece" and e["run"] == number]
-    left = speed["left"] = run["todo"] - len(of_run)
-    begun, ended = map(datetime.fromisoformat, (run["created"], folder.last_commit))
+    run = tally.runs[-1]
+    n_done, duration, n_bytes = counts.of_run
+    left = speed["left"] = run["todo"] - n_done
+    begun, ended = map(datetime.fromisoformat, (run["created"], tally.last_commit))
     seconds = (ended - begun).total_seconds()
-    if of_run and seconds > 0:
-        speed["times_real_time"] = round(sum(e["duration"] for e in of_run) / seconds, 2)
-        speed["files_per_hour"] = round(len(of_run) * 3600 / seconds, 1)
-        n_bytes = sum(e["size"] for e in of_run)
+    if n_done and seconds > 0:
+        speed["times_real_time"] = round(duration / seconds, 2)
+        speed["files_per_hour"] = round(n_done * 3600 / seconds, 1)
         if left and n_bytes:
             speed["eta_seconds"] = round(seconds * (run["todo_bytes"] / n_bytes - 1), 1)
     return speed

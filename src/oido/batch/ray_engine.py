@@ -120,6 +120,10 @@ class RayEngine(Engine):
         for _ in range(workers or max(1, self._cpus())):
             self._add_handle()
 
+    @property
+    def n_workers(self) -> int:
+        return max(1, sum(handle.is_ready for handle in self._handles))
+
     def start(self) -> tuple[str, str]:
         """As `Engine.start`; returns as soon as one actor is there."""
         while self._model is None:

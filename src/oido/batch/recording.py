@@ -347,29 +347,45 @@ def _joined(before: tuple[str, ...], found: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def fetch_recording(source: Source) -> Iterator[str]:
+def fetch_recording(source: Source, fetched: str = "") -> Iterator[str]:
     """The path of a recording; a remote one is a temporary file while the block lasts.
 
-    Raises AudioNotFoundError if it cannot be fetched.
+    fetched: where a copy should be already. Raises AudioNotFoundError if it cannot be fetched.
     """
     if not is_remote(source.location):
         yield source.location
+        return
+    if fetched and os.path.exists(fetched):
+        with _named(source, fetched):
+            yield fetched
         return
     with tempfile.TemporaryDirectory(prefix="oido-") as folder:
         # With its own ending, because messages may show it.
         path = os.path.join(folder, "recording" + os.path.splitext(source.location)[1][:16])
         fetch(source.location, path, source.name, source.size)
-        try:
+        with _named(source, path):
             yield path
-        except AudioError as error:
-            raise type(error)(str(error).replace(path, source.name)) from error
 
 
 @contextlib.contextmanager
-def open_recording(source: Source) -> Iterator[AudioReader]:
-    """A recording read in place, without fetching all of it. Raises AudioError."""
+def _named(source: Source, path: str) -> Iterator[None]:
+    """Errors that call the recording by its own name, and not by that of its copy."""
+    try:
+        yield
+    except AudioError as error:
+        raise type(error)(str(error).replace(path, source.name)) from error
+
+
+@contextlib.contextmanager
+def open_recording(source: Source, fetched: str = "") -> Iterator[AudioReader]:
+    """A recording read in place, without fetching all of it. Raises AudioError.
+
+    fetched: as of `fetch_recording`.
+    """
     with contextlib.ExitStack() as stack:
-        if is_remote(source.location):
+        if fetched and os.path.exists(fetched):
+            yield stack.enter_context(open_audio(fetched))
+        elif is_remote(source.location):
             with store_errors(source.name, source.location):
                 file = filesystem_of(source.location).open(source.location, "rb")
             stack.enter_context(file)

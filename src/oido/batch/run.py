@@ -11,15 +11,19 @@ import contextlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from oido.batch.commit_log import PIECES, CommitLog, DamagedResultsError
 from oido.batch.engine import Engine, Lost
+from oido.batch.joined_commits import join_commits
 from oido.batch.plan import Failure
 from oido.batch.progress import History, missing_or_cut
 from oido.batch.sources import source_now
-from oido.batch.units import Finished, Outcome, RunSpec, Source, Unit
+from oido.batch.units import Finished, Outcome, RunSpec, Sample, Source, Unit
 from oido.errors import OptionError
+
+if TYPE_CHECKING:
+    from oido.batch.estimate import Estimate
 
 _MOST_CRASHES, _MOST_KILLS = 2, 10
 """Deaths of workers over one unit, by itself or from outside, before it counts as the cause."""
@@ -28,12 +32,20 @@ _MOST_CHANGES = 3
 """So often a recording is begun again that is another one when it was heard."""
 
 
+_LEAST_TO_PLAN_BYTES = 200_000_000
+"""Smaller archives are done within half an hour, whatever their format."""
+
+
 class Progressed(NamedTuple):
-    """What happened: units that are committed now, or the seconds done of one under way."""
+    """What happened: units that are committed now, or the seconds done of one under way.
+
+    estimate: of all that is to be done, once, when it is known.
+    """
 
     unit: Unit | None
     duration: float
     outcomes: tuple[Outcome, ...]
+    estimate: Estimate | None = None
 
 
 class Damage(NamedTuple):
@@ -65,7 +77,7 @@ class ArchiveRun:
     ) -> None:
         self._spec, self._sources = spec, sources
         self._retries_failed, self._damage = retries_failed, damage
-        self._log = CommitLog(spec.folder, spec.run_id)
+        self._log = CommitLog(spec.folder, spec.run_id, join_commits)
         if not self._log.is_new and not resumes:
             raise OptionError(
                 f"{spec.folder} holds results already: go on with --resume, or choose another "
@@ -148,9 +160,16 @@ class ArchiveRun:
                 "the recordings again whose rows were there"
             )
 
-    def steps(self, engine: Engine) -> Iterator[Progressed]:
-        """Do everything; what happened, as it happens. Raises OutputError, KeyboardInterrupt."""
+    def steps(self, engine: Engine, *, estimates: bool = False) -> Iterator[Progressed]:
+        """Do everything; what happened, as it happens. Raises OutputError, KeyboardInterrupt.
+
+        estimates: of a large archive, measure first how long it takes.
+        """
         waiting = iter(self.todo)
+        if estimates:
+            self._waiting.extend(self._sample_units())
+        unmeasured = {unit.source.key for unit in self._waiting if unit.kind == "sample"}
+        samples: dict[str, Sample] = {}
 
         def next_unit() -> Unit | None:
             while True:
@@ -167,12 +186,20 @@ class ArchiveRun:
         for unit, message in engine.run(next_unit):
             if isinstance(message, Lost):
                 self._recover(message)
+                if message.under_way is not None and message.under_way.kind == "sample":
+                    unmeasured.discard(message.under_way.source.key)
+                continue
+            if unit is not None and message.sample is not None:
+                samples[unit.source.key] = message.sample
+                if samples.keys() == unmeasured:
+                    yield Progressed(None, 0.0, (), self._estimate(samples, engine.n_workers))
                 continue
             self._waiting.extendleft(reversed(message.ranges))
             done: list[Outcome] = []
             for finished in message.finished:
                 done += self._commit(finished)
             yield Progressed(unit, message.duration, tuple(done))
+        self._log.join()
         self._log.require_whole(all_of_it=True)
         self._refuse_damage()
         self._log.sweep(self._history.live)
@@ -185,6 +212,18 @@ class ArchiveRun:
         """
         with contextlib.suppress(OSError):  # the disk may be why the run is over
             self._log.sweep_unfinished()
+
+    def _sample_units(self) -> list[Unit]:
+        if sum(source.size for source in self.todo) < _LEAST_TO_PLAN_BYTES:
+            return []
+        from oido.batch.estimate import drawn
+
+        return [Unit(source, "sample") for source in dict.fromkeys(drawn(self.todo))]
+
+    def _estimate(self, samples: dict[str, Sample], workers: int) -> Estimate | None:
+        from oido.batch.estimate import estimated
+
+        return estimated(self.todo, samples, workers)
 
     def _units_of(self, source: Source) -> list[Unit]:
         """A recording as a unit, or as the ranges that an earlier run has left to do."""
@@ -268,7 +307,7 @@ class ArchiveRun:
             # It died over rows of several: the one whose rows they were is found one by one.
             others = tuple(replace(other, alone=True) for other in others)
         self._waiting.extendleft(reversed(others))
-        if unit is None:
+        if unit is None or unit.kind == "sample":
             return
         deaths = self._deaths.setdefault(f"{unit.key} {unit.kind}", [0, 0])
         deaths[lost.killed] += 1

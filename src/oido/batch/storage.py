@@ -300,9 +300,14 @@ class _ObjectStore(Storage):
         return sorted(name.rsplit("/", 1)[-1] for name in inside)
 
     def delete(self, paths: Iterable[str]) -> None:
-        for path in paths:
+        targets = [f"{self._root}/{path}" for path in paths]
+        if len(targets) > 1:
             with contextlib.suppress(Exception):  # each store has errors of its own
-                self._files.rm_file(f"{self._root}/{path}")
+                self._files.rm(targets)  # one request for many, where the store can
+                return
+        for target in targets:
+            with contextlib.suppress(Exception):
+                self._files.rm_file(target)
 
     def full(self, path: str) -> str:
         return f"{self.url}/{path}"

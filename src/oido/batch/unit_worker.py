@@ -39,6 +39,7 @@ from oido.batch.units import (
     Flush,
     Outcome,
     RunSpec,
+    Sample,
     Source,
     Unit,
     WorkerReport,
@@ -47,7 +48,8 @@ from oido.batch.units import (
     utf8,
 )
 from oido.errors import AudioError, OptionError, OutputError
-from oido.signal.decode import AudioInfo
+from oido.inference.classifier import AudioClassifier
+from oido.signal.decode import AudioInfo, open_audio
 from oido.signal.level import SoundSums
 
 _REPORT_SECONDS = 0.5
@@ -71,6 +73,7 @@ class UnitWorker:
         self._held: dict[str, list[Any]] = {}
         self._outcomes: list[Outcome] = []
         self._rows = 0
+        self._is_warm = False
         self._flushed = self._reported = time.monotonic()
         self.model_name = self._classifier.model.name
         self.model_sha256 = self._classifier.model.sha256
@@ -79,6 +82,9 @@ class UnitWorker:
         """Do one unit; the last report has ``ends_task``. Raises OutputError."""
         if isinstance(task, Flush):
             yield WorkerReport(finished=self._flush(), ends_task=True)
+            return
+        if task.kind == "sample":
+            yield WorkerReport(sample=self._sample(task), ends_task=True)
             return
         serve = {"range": self._classify_range, "join": self._join}
         try:
@@ -102,7 +108,7 @@ class UnitWorker:
                     if ranges:
                         yield WorkerReport(ranges=ranges, ends_task=True)
                         return
-                    with fetch_recording(unit.source) as path:
+                    with fetch_recording(unit.source, unit.fetched) as path:
                         task = Task(0, path, name, name)
                         run = RecordingRun(self._classifier, self._spec.plan, task, make)
                         for _ in run.rows():
@@ -124,7 +130,7 @@ class UnitWorker:
         if not unit.may_split or 0 < unit.source.size < self._spec.split_seconds * _LEAST_BYTES:
             return ()
         try:
-            with open_recording(unit.source) as reader:
+            with open_recording(unit.source, unit.fetched) as reader:
                 return ranges_of(unit.source, reader, self._classifier, self._spec.split_seconds)
         except AudioError:
             return ()  # the attempt to hear it will show why
@@ -211,6 +217,24 @@ class UnitWorker:
         finally:
             buffer.discard()
 
+    def _sample(self, unit: Unit) -> Sample:
+        """Measure a recording, at both hops; an error shows when it is classified."""
+        model, plan = self._classifier.model, self._spec.plan
+        others = replace(plan, hop=None if plan.hop == "window" else "window")
+        try:
+            other = make_classifier(others, model)
+            with fetch_recording(unit.source, unit.fetched) as path:
+                if not self._is_warm:
+                    _cost(self._classifier, path)
+                    self._is_warm = True
+                duration, seconds, channels = _cost(self._classifier, path)
+                is_same = other.windowing == self._classifier.windowing
+                other_seconds = 0.0 if is_same else _cost(other, path)[1]
+        except Exception:
+            return Sample()
+        each = channels if plan.channel == "each" else 1
+        return Sample(duration, seconds * each, other_seconds * each)
+
     def _progress(self, duration: float) -> Iterator[WorkerReport]:
         """Say now and then how far it is, and write what has been held for long."""
         moment = time.monotonic()
@@ -273,6 +297,26 @@ class UnitWorker:
         finished = Finished(parts, tuple(self._outcomes))
         self._held, self._outcomes, self._rows = {}, [], 0
         return (finished,)
+
+
+def _cost(classifier: AudioClassifier, path: str) -> tuple[float, float, int]:
+    """Of a recording: its length (0: not known), the work for a second of its sound, its channels.
+
+    Two blocks of windows are classified, a minute or so; if both are full, only the second counts,
+    because the first one waits for the opening and for what fills the stages.
+    """
+    started = time.monotonic()
+    elapsed, seconds = list[float](), list[float]()
+    with open_audio(path) as reader:
+        info = reader.info
+        for block in classifier.stream(reader, jobs=1):
+            elapsed.append(time.monotonic() - started - sum(elapsed))
+            seconds.append(len(block.scores) * classifier.windowing.hop_seconds)
+            if len(seconds) == 2:
+                break
+    if len(seconds) == 2 and seconds[0] == seconds[1]:
+        del elapsed[0], seconds[0]
+    return info.duration_seconds or 0.0, sum(elapsed) / sum(seconds), info.channels
 
 
 def _unsplit(unit: Unit) -> WorkerReport:

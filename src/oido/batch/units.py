@@ -89,12 +89,13 @@ class Unit:
 
     kind: "whole" recording; "range" of one, of ``windows`` windows from ``first_window`` (None: to
     its end), the ``number``-th of ``of``; "join": the ranges' ``pieces`` to rows; "failed": it
-    cannot be done, and this is why. may_split: a long one may come back as ranges. alone: its rows
-    are written by themselves, because a worker died over those of several.
+    cannot be done, and this is why; "sample": measured, and nothing kept of it. may_split: a long
+    one may come back as ranges. alone: its rows are written by themselves, because a worker died
+    over those of several. fetched: where a copy of a remote recording is, "" if there is none.
     """
 
     source: Source
-    kind: Literal["whole", "range", "join", "failed"] = "whole"
+    kind: Literal["whole", "range", "join", "failed", "sample"] = "whole"
     may_split: bool = True
     first_window: int = 0
     windows: int | None = None
@@ -103,16 +104,23 @@ class Unit:
     pieces: tuple[tuple[str, ...], ...] = ()
     failure: Failure | None = None
     alone: bool = False
+    fetched: str = ""
 
     @property
     def key(self) -> str:
         """The recording's key, with the number of the range."""
         key = self.source.key
+        if self.kind == "sample":
+            return f"{key}:sample"
         return f"{key}:{self.number}" if self.kind == "range" else key
 
 
 class Flush(NamedTuple):
     """To a worker that has nothing to do: write the rows that you hold."""
+
+
+class Later(NamedTuple):
+    """In place of a unit: there will be one soon, and it is not over."""
 
 
 class Part(NamedTuple):
@@ -190,18 +198,31 @@ class Finished(NamedTuple):
     outcomes: tuple[Outcome, ...]
 
 
+class Sample(NamedTuple):
+    """What was measured of a recording (`oido.batch.estimate`).
+
+    duration: its length in seconds, 0 where that is not known. seconds: of work for each second of
+    sound; other_seconds: the same at the other hop, 0 where it would be the same.
+    """
+
+    duration: float = 0.0
+    seconds: float = 0.0
+    other_seconds: float = 0.0
+
+
 class WorkerReport(NamedTuple):
     """A worker's news while it serves a unit.
 
     duration: seconds of it done so far. finished: what may be committed now, also of units
     before. ranges: the unit is long; do these instead. ends_task: the unit is over, though its
-    rows may still be with the worker.
+    rows may still be with the worker. sample: what was measured of a unit of that kind.
     """
 
     duration: float = 0.0
     finished: tuple[Finished, ...] = ()
     ranges: tuple[Unit, ...] = ()
     ends_task: bool = False
+    sample: Sample | None = None
 
 
 def utf8(text: str) -> str:

@@ -21,6 +21,7 @@ from oido.batch.commit_log import (
     PIECES,
     apply_parts,
     broken_log_error,
+    is_commit_name,
     read_folder,
 )
 from oido.batch.ledger_copies import ledger_files, restore
@@ -177,11 +178,10 @@ def _read_ledger(storage: Storage, found: Verification) -> _Contents:
         if file.copy_trouble and file.raw is not None:
             kind = _kind(file.copy_trouble)
             found.findings.append(Finding(kind, file.copy_path, file.copy_trouble))
-        if file.path == HEADER or file.content is None:
-            continue
-        found.commits += 1
-        found.without_hash += "sha256" not in file.content
-        contents.add(file.content)
+        for content in file.contents or ():
+            found.commits += 1
+            found.without_hash += "sha256" not in content
+            contents.add(content)
     if len(files) == 1 and any(storage.names(table) for table in TABLES):
         path = f"{LEDGER}/00000001.json"
         found.findings.append(Finding("missing", path, "is missing, and all after it"))
@@ -194,8 +194,8 @@ def _only_what_counts_still(
     """Forget troubles of files that a run has replaced while they were read."""
     again = _Contents()
     for file in ledger_files(storage):
-        if file.path != HEADER and file.content is not None:
-            again.add(file.content)
+        for content in file.contents or ():
+            again.add(content)
     for path in [p for p in troubles if p not in again.live and p not in again.pieces]:
         del troubles[path]
     return again
@@ -208,7 +208,7 @@ def _others(storage: Storage, contents: _Contents, facts: dict[str, Any]) -> Ite
     known |= contents.set_aside if contents.damaged else set()
     for path in sorted(facts.keys() - known):
         folder, _, name = path.partition("/")
-        if folder in (LEDGER, COPIES) and name.removesuffix(".json").isdigit():
+        if folder in (LEDGER, COPIES) and is_commit_name(name):
             continue
         if path == f"{COPIES}/{HEADER}" or name in PASSED_OVER:
             continue
@@ -274,8 +274,8 @@ def leftovers(url: str, older_than_seconds: float) -> dict[str, FileFacts]:
     contents = _Contents()
     read_folder(url)  # raises what there is to say of a damaged ledger
     for file in ledger_files(storage):
-        if file.path != HEADER and file.content is not None:
-            contents.add(file.content)
+        for content in file.contents or ():
+            contents.add(content)
     now = time.time()
     found = {}
     for finding in _others(storage, contents, facts):

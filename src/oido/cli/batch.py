@@ -51,6 +51,7 @@ from oido.params import available_cores
 
 if TYPE_CHECKING:
     from oido.batch.engine import Engine
+    from oido.batch.estimate import Estimate
     from oido.batch.run import ArchiveRun, Damage
     from oido.batch.units import Outcome, RunSpec, Source
 
@@ -250,8 +251,10 @@ def _run_steps(
                 again = f" ({failed_before} of them failed; --retry-failed hears those again)"
                 more = again if failed_before else ""
                 print_message(f"{done_before} of {run.n_sources} were heard before{more}")
-            for step in run.steps(engine):
+            for step in run.steps(engine, estimates=not quiet):
                 with progress.aside():
+                    if step.estimate is not None:
+                        _print_estimate(step.estimate, engine.n_workers, spec)
                     _print_outcomes(step.outcomes, quiet, verbose)
                 progress.move(step)
         except KeyboardInterrupt:
@@ -261,6 +264,12 @@ def _run_steps(
             raise OutputError(f"{error}; {_again(spec.folder)}") from error
         progress.conclude()
     return progress.failed + failed_before
+
+
+def _print_estimate(estimate: Estimate, workers: int, spec: RunSpec) -> None:
+    from oido.batch.estimate import estimate_text
+
+    print_message(estimate_text(estimate, workers, is_fast=spec.plan.hop == "window"))
 
 
 def _print_outcomes(outcomes: Sequence[Outcome], quiet: bool, verbose: bool) -> None:

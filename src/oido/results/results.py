@@ -70,11 +70,11 @@ class Results(AbstractContextManager["Results"]):
     ) -> None:
         from oido.batch.commit_log import read_folder
 
-        folder = read_folder(url)
+        folder = read_folder(url, with_units=False)
         self.url = url
         self.header: dict[str, Any] = dict(folder.header)
         """Model, parameters, version and date of the run."""
-        self.damaged = sum(unit["state"] == "damaged" for unit in folder.units.values())
+        self.damaged = folder.damaged
         """How many recordings have rows that were damaged, and have not been heard again yet."""
         self.clock = clock
         self._database = Database(folder, clock, is_checked=is_checked)

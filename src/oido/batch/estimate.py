@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many hours of sound an archive has, and of work it takes, from a few of its recordings.
+
+Lengths are not known before recordings are opened, so some are drawn, each with a chance in
+proportion to its bytes, and a minute of each is classified twice: as the run does it, and with
+windows that do not overlap. The mean of what they say of a byte holds for all bytes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from statistics import mean
+from typing import NamedTuple
+
+from oido.batch.storage import is_remote
+from oido.batch.units import Sample, Source
+
+_LEAST_HOURS = 0.5
+_SAMPLES = 8
+_MOST_FETCHED_BYTES = 64 << 20
+"""Of a remote recording that is fetched only to be measured."""
+
+
+class Estimate(NamedTuple):
+    """Hours of sound and of work; other_hours: of work with windows that do not overlap, or, where
+    the run has these, at the default hop; None: it would be the same. samples: it is of so many."""
+
+    sound_hours: float
+    hours: float
+    other_hours: float | None
+    samples: int
+
+
+def drawn(sources: Sequence[Source]) -> list[Source]:
+    """The recordings to measure; a large one may be there more than once."""
+    known = [s for s in sources if not is_remote(s.location) or s.size <= _MOST_FETCHED_BYTES]
+    ends = list(accumulate(source.size for source in known))
+    if not ends or not ends[-1]:
+        return []
+    places = ((number + 0.5) * ends[-1] / _SAMPLES for number in range(_SAMPLES))
+    return [known[bisect(ends, place)] for place in places]
+
+
+def estimated(
+    sources: Sequence[Source], samples: Mapping[str, Sample], workers: int
+) -> Estimate | None:
+    """What the samples, by the recording's key, say of all sources; None: too little to tell, or
+    so little work that nobody has to plan it."""
+    measured = {key for key, sample in samples.items() if sample.duration and sample.seconds}
+    found = [(s.size, samples[s.key]) for s in drawn(sources) if s.key in measured]
+    if 2 * len(found) < _SAMPLES:
+        return None
+    size = sum(source.size for source in sources)
+    sound = size * mean(sample.duration / size for size, sample in found)
+    hours, others = (
+        size * mean(s.duration / n * (s.seconds, s.other_seconds)[i] for n, s in found) / workers
+        for i in (0, 1)
+    )
+    if hours < _LEAST_HOURS * 3600:
+        return None
+    return Estimate(sound / 3600, hours / 3600, others / 3600 or None, len(measured))
+
+
+def estimate_text(estimate: Estimate, workers: int, *, is_fast: bool) -> str:
+    """A sentence for people, with two digits that mean something."""
+    text = (
+        f"about {_about(estimate.sound_hours)} h of sound, about {_about(estimate.hours)} h of "
+        f"work for {workers} worker{'s' if workers > 1 else ''}"
+    )
+    if estimate.other_hours is not None:
+        way = "without --fast" if is_fast else "with --fast"
+        text += f", {way} about {_about(estimate.other_hours)} h"
+    return f"{text} (from a minute of each of {estimate.samples} recordings)"
+
+
+def _about(hours: float) -> str:
+    return f"{hours:.1f}" if hours < 10 else f"{float(f'{hours:.2g}'):,.0f}"
