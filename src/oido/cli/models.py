@@ -8,6 +8,7 @@ examples:
   oido models info yamnet/classification --labels
   oido models info my-birds.tflite
   oido models annotate birds.tflite --labels labels.txt --sample-rate 16000
+  oido models annotate frogs.tflite --labels l.txt --sample-rate 48000 --scores logits
   oido models verify
 
 Models are looked for in the folders of OIDO_MODEL_PATH, then in the cache (OIDO_CACHE replaces its
@@ -18,11 +19,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from oido.cli.options import add_command, fetch_model
 from oido.cli.terminal import data_output, print_line, print_message
 from oido.errors import ModelNotFoundError, OptionError
+from oido.heads import ScoreKind
 from oido.models import fetch
 from oido.models.registry import CATALOG, DEFAULT_MODEL, ENSEMBLE, ENSEMBLE_MEMBERS, card
 
@@ -61,6 +63,24 @@ def add_parser(commands: Any) -> None:
         required=True,
     )
     add_annotating("--sample-rate HZ", "the rate that it wants", type=int, required=True)
+    add_annotating(
+        "--scores KIND",
+        "what its outputs are: scores of 0..1 (sigmoid, softmax), or logits, of which oido takes "
+        "the sigmoid (default: as the graph ends)",
+        choices=get_args(ScoreKind),
+    )
+    add_annotating(
+        "--window SECONDS",
+        "of a model that takes any length: how long its windows are (default 1)",
+        type=float,
+    )
+    add_annotating(
+        "--input NAME=VALUE[,VALUE…]",
+        "what a further input gets, beside the waveform (repeat for each)",
+        type=_input_values,
+        action="append",
+        default=[],
+    )
     add_annotating("--name", "what the model is called", default="")
     add_annotating("--description", "what it is", default="")
     add_annotating("--licence", "under which licence it is", default="")
@@ -148,7 +168,7 @@ def _info(args: argparse.Namespace) -> None:
         "front end": _front_end_of(model),
         "labels": _labels_of(model.head),
         "precision": model.precision,
-        "scores": "raw, 0..1; not probabilities"
+        "scores": _SCORES[model.head.kind]
         if model.head.calibration is None
         else "calibrated: every score has a probability beside it",
     }
@@ -160,6 +180,14 @@ def _info(args: argparse.Namespace) -> None:
         facts[f"also {head.name!r}"] = f"{_labels_of(head)}; --head {head.name}"
     for name, value in facts.items():
         print_line(f"{name + ':':<11} {value}")
+
+
+_SCORES = {
+    "sigmoid": "raw, 0..1; not probabilities",
+    "softmax": "raw, of a softmax: 0..1, all together 1; not probabilities",
+    "logits": "the sigmoid of its logits, 0..1; not probabilities",
+}
+"""By what an output of scores gives."""
 
 
 def _labels_of(head: Head) -> str:
@@ -175,16 +203,28 @@ def _annotate(args: argparse.Namespace) -> None:
     examples:
       oido models annotate birds.tflite --labels labels.txt --sample-rate 16000
       oido models annotate old.tflite --labels l.txt --sample-rate 32000 -o new.tflite
+      oido models annotate old.tflite --labels l.txt --sample-rate 48000 --scores logits
     """
     from oido.heads import Head
-    from oido.models.tflite.metadata_writer import annotate
+    from oido.models.model import Notes
+    from oido.models.tflite.metadata_writer import annotate, with_plain_outputs
+    from oido.models.tflite.waveform import takes_any_length, waveform_first
     from oido.writers.atomic import keep_original, write_atomically
 
     names = ["scores"] if len(args.labels) == 1 else [f"head_{n}" for n in range(len(args.labels))]
     heads = [Head(name, _label_lines(path)) for path, name in zip(args.labels, names)]
+    given = waveform_first(_read(args.file))
+    notes = Notes(
+        kinds=dict.fromkeys(names, args.scores) if args.scores else {},
+        inputs=dict(args.input),
+        window_samples=args.window and round(args.window * args.sample_rate),
+    )
+    if args.window is None and takes_any_length(given):
+        print_message(f"{args.file} takes any length; windows of 1 s: --window says another")
     content = annotate(
-        _read(args.file),
-        heads,
+        given,
+        with_plain_outputs(given, heads),
+        notes=None if notes == Notes() else notes,
         sample_rate_hz=args.sample_rate,
         name=args.name or args.file.stem,
         description=args.description,
@@ -197,6 +237,15 @@ def _annotate(args: argparse.Namespace) -> None:
         if output.exists() and output.samefile(args.file):
             keep_original(output)
     print(output, file=data_output())
+
+
+def _input_values(text: str) -> tuple[str, list[float]]:
+    """NAME=VALUE[,VALUE…]. Raises OptionError."""
+    name, _, values = text.partition("=")
+    try:
+        return name.strip(), [float(value) for value in values.split(",")]
+    except ValueError:
+        raise OptionError(f"--input is NAME=VALUE[,VALUE…], all numbers, not {text!r}") from None
 
 
 def _read(path: Path) -> bytes:
