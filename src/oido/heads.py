@@ -26,6 +26,13 @@ _SHOWN_CHARACTERS = 80
 ScoreKind = Literal["sigmoid", "softmax", "logits"]
 """What the output of a network gives; of logits, a head's scores are the sigmoid."""
 
+SCORES_ARE: dict[str, str] = {
+    "sigmoid": "raw model outputs, 0..1; not probabilities",
+    "softmax": "raw model outputs, 0..1; not probabilities",
+    "logits": "sigmoid of the model's logits, 0..1; not probabilities",
+}
+"""What files say of scores, by their `ScoreKind`."""
+
 NON_EVENTS = frozenset({"background", "noise", "other", "silence"})
 """Names, in any case, of classes that were taught as the absence of events."""
 

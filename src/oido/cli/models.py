@@ -5,7 +5,9 @@ examples:
   oido models list
   oido models fetch yamnet/classification
   oido models fetch --from-file ~/Downloads/yamnet.tflite
+  oido models fetch birdnet/2.4 --accept-licence CC-BY-NC-SA-4.0
   oido models info yamnet/classification --labels
+  oido models info birdnet/2.4 --labels --place 48.1,11.6 --date 2026-05-12
   oido models info my-birds.tflite
   oido models annotate birds.tflite --labels labels.txt --sample-rate 16000
   oido models annotate frogs.tflite --labels l.txt --sample-rate 48000 --scores logits
@@ -22,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from oido.cli.options import add_command, fetch_model
+from oido.cli.place import add_place, species_of
 from oido.cli.terminal import data_output, print_line, print_message
 from oido.errors import ModelNotFoundError, OptionError
 from oido.heads import ScoreKind
@@ -44,6 +47,10 @@ def add_parser(commands: Any) -> None:
         nargs="?",
     )
     add_fetching("--from-file FILE", "take it from this file, not from the net", type=Path)
+    add_fetching(
+        "--accept-licence LICENCE",
+        "of a model whose licence asks more than a notice: you have read and accept it; kept",
+    )
     add_fetching("-v, --verbose", "say where it comes from")
     add_info = add_command(actions, "info", _info, _info.__doc__)
     add_info(
@@ -53,6 +60,7 @@ def add_parser(commands: Any) -> None:
         default=DEFAULT_MODEL,
     )
     add_info("--labels", "print its labels, one per line")
+    add_place(add_info)
     add_annotating = add_command(actions, "annotate", _annotate, _annotate.__doc__)
     add_annotating("file FILE", "the .tflite", type=Path)
     add_annotating(
@@ -98,26 +106,27 @@ def _list(args: argparse.Namespace) -> None:
 
     List the models that oido knows, and where those are that are here.
     """
-    rows = [("name", "what", "size", "licence", "where it is")]
+    rows = [("name", "what", "good at", "size", "licence", "where it is")]
     paths = {entry.name: fetch.find(entry) for entry in CATALOG}
     for entry in CATALOG:
         where = str(paths[entry.name] or f"not here yet: oido models fetch {entry.name}")
-        rows.append((entry.name, entry.title, entry.size, entry.licence, where))
+        rows.append((entry.name, entry.title, entry.good_at, entry.size, entry.licence, where))
     members = [entry for entry in CATALOG if entry.name in ENSEMBLE_MEMBERS]
     missing = not all(paths[entry.name] for entry in members)
     rows.append(
         (
             ENSEMBLE,
             f"{' and '.join(ENSEMBLE_MEMBERS)}, heard together",
+            "what happens when, best of all; slowest",
             f"{sum(entry.size_bytes for entry in members) / 1e6:.1f} MB",
             " and ".join(entry.licence for entry in members),
             f"not here yet: oido models fetch {ENSEMBLE}" if missing else "as those two",
         )
     )
     widths = [max(map(len, column)) for column in zip(*rows)]
-    for name, what, size, licence, where in rows:
-        fields = f"{name:<{widths[0]}}  {what:<{widths[1]}}  {size:>{widths[2]}}"
-        print_line(f"{fields}  {licence:<{widths[3]}}  {where}")
+    for name, what, good_at, size, licence, where in rows:
+        fields = f"{name:<{widths[0]}}  {what:<{widths[1]}}  {good_at:<{widths[2]}}"
+        print_line(f"{fields}  {size:>{widths[3]}}  {licence:<{widths[4]}}  {where}")
 
 
 def _fetch(args: argparse.Namespace) -> None:
@@ -125,6 +134,10 @@ def _fetch(args: argparse.Namespace) -> None:
 
     Bring a model to this machine, verify it, and print its path.
     """
+    if args.accept_licence is not None:
+        if args.name is None:
+            raise OptionError("--accept-licence is of one model; name it")
+        fetch.accept_licence(card(args.name), args.accept_licence)
     if args.from_file is not None and args.name is None:
         print(fetch.install_known(args.from_file.expanduser()), file=data_output())
         return
@@ -150,6 +163,10 @@ def _info(args: argparse.Namespace) -> None:
     from oido.models.loading import load_model
 
     model = load_model(fetch_model(args.model))
+    if args.labels and args.place is not None:
+        rows = species_of(args).items()
+        print("\n".join(f"{value:.3f}  {label}" for label, value in rows), file=data_output())
+        return
     if args.labels:
         print("\n".join(model.labels), file=data_output())
         return

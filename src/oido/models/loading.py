@@ -22,14 +22,22 @@ from oido.models.model import (
     LogMelNetwork,
     MnNetwork,
     Network,
+    Notes,
     Precision,
     WholeNetwork,
 )
 from oido.models.networks import mn04, yamnet
-from oido.models.registry import ENSEMBLE, ENSEMBLE_MEMBERS, ENSEMBLE_THRESHOLD, ModelCard
+from oido.models.registry import (
+    BIRDNET,
+    BIRDNET_RATE_HZ,
+    ENSEMBLE,
+    ENSEMBLE_MEMBERS,
+    ENSEMBLE_THRESHOLD,
+    ModelCard,
+)
 from oido.models.tflite.editor import CutGraph, TfliteGraph
 from oido.models.tflite.metadata import MOST_LABELS, ModelMetadata, read_metadata
-from oido.models.tflite.metadata_writer import PlainOutput, rewritten
+from oido.models.tflite.metadata_writer import PlainOutput, annotate, rewritten
 from oido.models.tflite.waveform import must_fix_shapes, prepare, takes_any_length, waveform_first
 from oido.models.tflite.yamnet_reader import from_float, from_int8
 from oido.params import FrontEndParams, MnFrontEndParams, Windowing, WindowParams
@@ -126,13 +134,13 @@ class _File(NamedTuple):
 
 
 def _read(file: _File, precision: Precision | None, window_seconds: float | None) -> AudioModel:
-    path, content, _ = file
+    path, content, known = file
     kind = fetch.kind_of(path)
     if window_seconds is not None and kind != ".pt" and not takes_any_length(content):
         raise OptionError(f"{path.name} hears windows of one length, which cannot be chosen")
     if kind in {".h5", ".pt"}:
         return _from_weights(file, window_seconds)
-    content = waveform_first(content)
+    content = waveform_first(content if known is None else _with_labels(file, known))
     graph = TfliteGraph(content)
     raw = graph.metadata()
     metadata = None if raw is None else read_metadata(raw, content)
@@ -177,6 +185,38 @@ def _read(file: _File, precision: Precision | None, window_seconds: float | None
         precision=precision or own,
         novelty=novelty,
     )
+
+
+def _with_labels(file: _File, known: ModelCard) -> bytes:
+    """A published file with what it does not say of itself: BirdNET's labels, rate and logits."""
+    if known.name != BIRDNET:
+        return file.content
+    labels = fetch.fetch(known.companions[0]).read_text(encoding="utf-8").splitlines()
+    return annotate(
+        file.content,
+        [Head("scores", tuple(labels))],
+        sample_rate_hz=BIRDNET_RATE_HZ,
+        name=known.name,
+        description=known.summary,
+        licence=known.licence,
+        author=known.attribution,
+        notes=Notes(kinds={"scores": "logits"}),
+    )
+
+
+def licence_and_kind(path: str, head: str | None = None) -> tuple[str, ScoreKind]:
+    """The licence in a .tflite's metadata, and what the output of a head (None: the last) gives.
+
+    "" and sigmoid of what cannot be read; `load_model` raises the reason.
+    """
+    with suppress(OSError, ModelFormatError):
+        content = waveform_first(Path(path).read_bytes())
+        graph = TfliteGraph(content)
+        if (raw := graph.metadata()) is not None:
+            metadata = read_metadata(raw, content)
+            heads = _heads(graph, metadata).values()
+            return metadata.licence, [h for h in heads if head in (None, h.name)][-1].kind
+    return "", "sigmoid"
 
 
 def _in_float32(network: Network, content: bytes, precision: Precision) -> Network:

@@ -160,7 +160,7 @@ def test_what_the_metadata_say_of_logits_is_said_of_their_sigmoid(tmp_path):
     second = np.where(logits[:, 1] < -0.25, 0.125, 0.9 / (1 + np.exp(-(2 * logits[:, 1] - 0.5))))
     result = AudioClassifier(path, hop="window").classify(SOUND, RATE)
     np.testing.assert_allclose(result.probabilities[:, :2].T, [first, second], atol=1e-5)
-    assert result.scores.min() > 0 and result.scores.max() < 1
+    assert 0 < result.scores.min() < result.scores.max() < 1
     assert load_model(path).head.score_threshold == pytest.approx(sigmoid(np.float32(-0.5)))
 
 
@@ -299,7 +299,7 @@ def test_further_inputs(tmp_path, name, dtype, options, value):
 def test_a_further_input_without_a_value_is_named(tmp_path):
     path = annotated(with_further("gain", np.float32, [1.0]), tmp_path, "--scores", "logits")
     with pytest.raises(
-        ModelFormatError, match="further input, 'gain' of 1 value.*--input 'gain=0'"
+        ModelFormatError, match=r"further input, 'gain' of 1 value.*--input 'gain=0'"
     ):
         load_model(path)
 
@@ -369,7 +369,8 @@ def test_the_pool_before_the_head_is_the_embedding(tmp_path):
     plain = network(lambda w, x: w.sigmoid(x))
     path = annotated(plain, tmp_path)
     model = load_model(path)
-    assert isinstance(model.network, WholeNetwork) and model.network.is_file
+    assert isinstance(model.network, WholeNetwork)
+    assert model.network.is_file
     assert model.whole_file() == path.read_bytes()
 
 
