@@ -66,9 +66,10 @@ def marks(model: str, head: str | None) -> tuple[dict[str, str], str]:
     licence = next((entry.licence for entry in CATALOG if entry.name == model), "")
     if model.lower().endswith(".tflite"):
         # An import that the command does without otherwise: it starts sooner.
-        from oido.models.loading import licence_and_kind
+        from oido.models.loading import licence_and_head
 
-        licence, kind = licence_and_kind(model, head)
+        licence, found = licence_and_head(model, head)
+        kind = kind if found is None else found.kind
     is_restricted = licence in {entry.licence for entry in CATALOG if entry.terms}
     return {"licence": licence} if is_restricted else {}, SCORES_ARE[kind]
 

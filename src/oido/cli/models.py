@@ -230,7 +230,7 @@ def _annotate(args: argparse.Namespace) -> None:
 
     names = ["scores"] if len(args.labels) == 1 else [f"head_{n}" for n in range(len(args.labels))]
     heads = [Head(name, _label_lines(path)) for path, name in zip(args.labels, names)]
-    given = waveform_first(_read(args.file))
+    given = waveform_first(_read(args.file), {len(head.labels) for head in heads})
     notes = Notes(
         kinds=dict.fromkeys(names, args.scores) if args.scores else {},
         inputs=dict(args.input),

@@ -5,23 +5,19 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
-from typing import TYPE_CHECKING
 
 from oido.cli.terminal import print_message
 from oido.errors import OptionError
 from oido.models.registry import BIRDNET
 from oido.params import AUDIO_SUFFIXES
 
-if TYPE_CHECKING:
-    from oido.cli.options import Arguments
-
 FROM_FILE = "from-file"
 
 
-def add_place(add: Arguments, *dates: str) -> None:
-    """The options; dates: what ``--date`` takes beside a day."""
+def add_place(add: Callable[..., None], *dates: str) -> None:
+    """The options, by `oido.cli.options.Arguments`; dates: what ``--date`` takes beside a day."""
     add(
         "--place LAT,LON",
         f"only species that are seen there, of {BIRDNET}, by its own model of places and weeks",
@@ -47,15 +43,15 @@ def species_of(args: argparse.Namespace) -> dict[str, float]:
         raise OptionError(f"--place goes with --model {BIRDNET}, which has a model of places")
     weeks = sorted({week_of(day) for day in _days(args)}) or [ALL_YEAR]
     threshold = PLACE_THRESHOLD if args.place_threshold is None else args.place_threshold
+    latitude, longitude = args.place
     found: dict[str, float] = {}
     for week in weeks:
-        for label, value in species_at(*args.place, week).items():
+        for label, value in species_at(latitude, longitude, week).items():
             if value >= max(threshold, found.get(label, 0.0)):
                 found[label] = value
     if not found:
         raise OptionError(f"no species is seen at that place from {threshold:g} on")
     when = "all year" if weeks == [ALL_YEAR] else f"in week {', '.join(map(str, weeks))} of 48"
-    latitude, longitude = args.place
     print_message(
         f"{len(found)} species are seen at {latitude:g},{longitude:g} {when}, from {threshold:g} "
         f"on; `oido models info {BIRDNET} --labels --place {latitude:g},{longitude:g}` lists them"

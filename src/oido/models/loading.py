@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head, ScoreKind, ScoreTransformation
 from oido.models import fetch
+from oido.models.damage import refuse_damage
 from oido.models.labels import audioset_labels, label_indices, yamnet_labels
 from oido.models.model import (
     EMBEDDING,
@@ -112,17 +113,29 @@ def is_calibrated(name_or_path: str | os.PathLike[str], head: str | None = None)
 
     False for what cannot be read; `load_model` raises the reason.
     """
+    found = licence_and_head(name_or_path, head)[1]
+    return found is not None and found.calibration is not None
+
+
+def licence_and_head(
+    name_or_path: str | os.PathLike[str], head: str | None = None
+) -> tuple[str, Head | None]:
+    """The licence of a .tflite and one of its heads, likewise; "" and None for what has none."""
     path = Path(name_or_path)
     if fetch.kind_of(path) != ".tflite" or not path.is_file():
-        return False
+        return "", None
     try:
-        content = path.read_bytes()
-        raw = TfliteGraph(content).metadata()
-        heads = () if raw is None else read_metadata(raw, content).heads()
-    except (OSError, ModelFormatError):
-        return False
+        with refuse_damage("damaged"):
+            content = waveform_first(path.read_bytes())
+            graph = TfliteGraph(content)
+            if (raw := graph.metadata()) is None:
+                return "", None
+            metadata = read_metadata(raw, content)
+            heads = _heads(graph, metadata).values()
+    except ModelFormatError:
+        return "", None
     wanted = [h for h in heads if head in (None, h.name)]
-    return bool(wanted) and wanted[-1].calibration is not None
+    return metadata.licence, wanted[-1] if wanted else None
 
 
 class _File(NamedTuple):
@@ -202,21 +215,6 @@ def _with_labels(file: _File, known: ModelCard) -> bytes:
         author=known.attribution,
         notes=Notes(kinds={"scores": "logits"}),
     )
-
-
-def licence_and_kind(path: str, head: str | None = None) -> tuple[str, ScoreKind]:
-    """The licence in a .tflite's metadata, and what the output of a head (None: the last) gives.
-
-    "" and sigmoid of what cannot be read; `load_model` raises the reason.
-    """
-    with suppress(OSError, ModelFormatError):
-        content = waveform_first(Path(path).read_bytes())
-        graph = TfliteGraph(content)
-        if (raw := graph.metadata()) is not None:
-            metadata = read_metadata(raw, content)
-            heads = _heads(graph, metadata).values()
-            return metadata.licence, [h for h in heads if head in (None, h.name)][-1].kind
-    return "", "sigmoid"
 
 
 def _in_float32(network: Network, content: bytes, precision: Precision) -> Network:

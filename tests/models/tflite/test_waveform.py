@@ -317,12 +317,23 @@ def test_a_further_input_that_is_a_constant_stays(tmp_path):
     np.testing.assert_allclose(scores_of(path), want, atol=1e-5)
 
 
-@pytest.mark.parametrize("keys", [(b"train", b"serving_default"), (b"first", b"second")])
-def test_the_signature_that_takes_sound_is_run(tmp_path, keys):
-    """The first subgraph adds two numbers."""
+def numbers():
+    """No waveform: it adds two numbers."""
     writer = Maker("numbers", batch=False)
     x = writer.input("numbers", (1, 2))
-    content = writer.finish([writer.add(x, x)])
+    return writer.finish([writer.add(x, x)])
+
+
+def pools():
+    """A waveform, but four numbers for it."""
+    writer = Maker("pools", batch=False)
+    return writer.finish([front(writer, writer.input("waveform", (1, SAMPLES)))])
+
+
+@pytest.mark.parametrize("first", [numbers, pools])
+@pytest.mark.parametrize("keys", [(b"train", b"serving_default"), (b"first", b"second")])
+def test_the_signature_that_gives_scores_of_sound_is_run(tmp_path, keys, first):
+    content = first()
     model, _ = unpack(content)
     sound, graph = unpack(network())
     codes, buffers = len(model.operatorCodes), len(model.buffers)

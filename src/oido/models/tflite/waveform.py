@@ -54,18 +54,29 @@ class Prepared(NamedTuple):
     is_file: bool
 
 
-def waveform_first(content: bytes) -> bytes:
+def waveform_first(content: bytes, sizes: Collection[int] = ()) -> bytes:
     """The same model, the subgraph that takes a waveform first: that of a signature, if the first
-    is none. What LiteRT runs by itself is the first one."""
+    is none. What LiteRT runs by itself is the first one.
+
+    sizes: its outputs have so many values; () is any.
+    """
     model, _ = unpack(content)
     graphs = model.subgraphs
-    if len(graphs) < 2 or _waveform(model, graphs[0]) is not None:
+
+    def is_right(number: int) -> bool:
+        graph = graphs[number]
+        found = {
+            int(graph.tensors[t].shape[-1]) for t in graph.outputs if len(graph.tensors[t].shape)
+        }
+        return _waveform(model, graph) is not None and {*sizes} <= found
+
+    if len(graphs) < 2 or is_right(0):
         return content
     signatures = sorted(
         model.signatureDefs or [], key=lambda each: each.signatureKey != b"serving_default"
     )
     numbers = [s.subgraphIndex for s in signatures if s.subgraphIndex < len(graphs)]
-    wanted = next((n for n in numbers if _waveform(model, graphs[n]) is not None), 0)
+    wanted = next(filter(is_right, numbers), 0)
     if not wanted:
         return content
     places = {0: wanted, wanted: 0}
@@ -159,6 +170,8 @@ class WaveformWriter(GraphWriter):
         if found is None:
             raise ModelFormatError("its input is not one window of waveform")
         shape = tuple(window_samples if n < 0 else n for n in found.shape)
+        if not _SHORTEST_SAMPLES <= max(shape) <= _LONGEST_SAMPLES:
+            raise ModelFormatError(f"a window of {max(shape)} samples is too short, or too long")
         found, tensor = found._replace(shape=shape), graph.tensors[found.tensor]
         for number in (int(t) for t in graph.inputs):
             if number != found.tensor and not _has_data(model, graph.tensors[number]):
