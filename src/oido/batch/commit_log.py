@@ -23,9 +23,11 @@ from itertools import accumulate, chain, islice
 from typing import Any, NamedTuple
 
 from oido._version import __version__
+from oido.batch.plan import marks
 from oido.batch.storage import Storage, is_written_by, storage_of
 from oido.batch.units import ARCHIVE_VERSION, EMBEDDINGS, TABLES, Part, fingerprint_of
 from oido.errors import OptionError, OutputError
+from oido.heads import SCORES_ARE
 
 HEADER = "oido-archive.json"
 LEDGER, COPIES = "ledger", "ledger-copy"
@@ -394,12 +396,14 @@ class CommitLog:
                 raise _parameters_error(self.storage.url, header, parameters, sha256)
             return
         tables = [*TABLES, EMBEDDINGS] if parameters["embeddings"] else [*TABLES]
+        more, scores = marks(name, parameters.get("head"))
         header = {
             "archive_version": ARCHIVE_VERSION,
             "oido_version": __version__,
             "created": utc_now(),
             "fingerprint": fingerprint,
-            "model": {"name": name, "sha256": sha256},
+            "model": {"name": name, "sha256": sha256, **more},
+            **({} if scores == SCORES_ARE["sigmoid"] else {"scores": scores}),
             "parameters": parameters,
             "calibrated": calibrated,
             "tables": tables,

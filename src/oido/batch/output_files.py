@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oido._version import __version__
-from oido.batch.plan import Failure, FileSummary, Plan, Task
+from oido.batch.plan import Failure, FileSummary, Plan, Task, marks
 from oido.batch.units import escaped_name, utf8
 from oido.errors import OptionError, OutputError
 from oido.types import AnyRow
@@ -252,13 +252,14 @@ def manifest(
     interrupted: bool,
 ) -> dict[str, Any]:
     """The manifest as plain values."""
+    more, scores = marks(plan.model, plan.head)
     failures = [s for s in summaries if s.failure is not None]
     return {
         "manifest_version": _VERSION,
         "oido_version": __version__,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "model": {"name": model_name, "sha256": model_sha256},
-        "scores": "raw model outputs, 0..1; not probabilities",
+        "model": {"name": model_name, "sha256": model_sha256, **more},
+        "scores": scores,
         "parameters": plan.parameters(),
         "inputs": list(inputs),
         "outputs": [escaped_name(path.name) for path in outputs],

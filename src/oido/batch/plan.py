@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from oido.heads import SCORES_ARE, ScoreKind
 from oido.options import Level
 from oido.params import DEFAULT_TOP, Detection, Hop, Selection
 
@@ -51,6 +52,26 @@ class Plan:
     def parameters(self) -> dict[str, Any]:
         """All parameters as plain values, for the manifest."""
         return asdict(self)
+
+
+def marks(model: str, head: str | None) -> tuple[dict[str, str], str]:
+    """What a manifest says of a model beside its name and hash, and what of its scores.
+
+    A licence is told if it must be accepted: that of a published model, or of what a model was made
+    of.
+    """
+    from oido.models.registry import BIRDNET, CATALOG
+
+    kind: ScoreKind = "logits" if model == BIRDNET else "sigmoid"
+    licence = next((entry.licence for entry in CATALOG if entry.name == model), "")
+    if model.lower().endswith(".tflite"):
+        # An import that the command does without otherwise: it starts sooner.
+        from oido.models.loading import licence_and_head
+
+        licence, found = licence_and_head(model, head)
+        kind = kind if found is None else found.kind
+    is_restricted = licence in {entry.licence for entry in CATALOG if entry.terms}
+    return {"licence": licence} if is_restricted else {}, SCORES_ARE[kind]
 
 
 def make_plan(

@@ -5,9 +5,12 @@ examples:
   oido models list
   oido models fetch yamnet/classification
   oido models fetch --from-file ~/Downloads/yamnet.tflite
+  oido models fetch birdnet/2.4 --accept-licence CC-BY-NC-SA-4.0
   oido models info yamnet/classification --labels
+  oido models info birdnet/2.4 --labels --place 48.1,11.6 --date 2026-05-12
   oido models info my-birds.tflite
   oido models annotate birds.tflite --labels labels.txt --sample-rate 16000
+  oido models annotate frogs.tflite --labels l.txt --sample-rate 48000 --scores logits
   oido models verify
 
 Models are looked for in the folders of OIDO_MODEL_PATH, then in the cache (OIDO_CACHE replaces its
@@ -18,11 +21,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from oido.cli.options import add_command, fetch_model
+from oido.cli.place import add_place, species_of
 from oido.cli.terminal import data_output, print_line, print_message
 from oido.errors import ModelNotFoundError, OptionError
+from oido.heads import ScoreKind
 from oido.models import fetch
 from oido.models.registry import CATALOG, DEFAULT_MODEL, ENSEMBLE, ENSEMBLE_MEMBERS, card
 
@@ -42,6 +47,10 @@ def add_parser(commands: Any) -> None:
         nargs="?",
     )
     add_fetching("--from-file FILE", "take it from this file, not from the net", type=Path)
+    add_fetching(
+        "--accept-licence LICENCE",
+        "of a model whose licence asks more than a notice: you have read and accept it; kept",
+    )
     add_fetching("-v, --verbose", "say where it comes from")
     add_info = add_command(actions, "info", _info, _info.__doc__)
     add_info(
@@ -51,6 +60,7 @@ def add_parser(commands: Any) -> None:
         default=DEFAULT_MODEL,
     )
     add_info("--labels", "print its labels, one per line")
+    add_place(add_info)
     add_annotating = add_command(actions, "annotate", _annotate, _annotate.__doc__)
     add_annotating("file FILE", "the .tflite", type=Path)
     add_annotating(
@@ -61,6 +71,24 @@ def add_parser(commands: Any) -> None:
         required=True,
     )
     add_annotating("--sample-rate HZ", "the rate that it wants", type=int, required=True)
+    add_annotating(
+        "--scores KIND",
+        "what its outputs are: scores of 0..1 (sigmoid, softmax), or logits, of which oido takes "
+        "the sigmoid (default: as the graph ends)",
+        choices=get_args(ScoreKind),
+    )
+    add_annotating(
+        "--window SECONDS",
+        "of a model that takes any length: how long its windows are (default 1)",
+        type=float,
+    )
+    add_annotating(
+        "--input NAME=VALUE[,VALUE…]",
+        "what a further input gets, beside the waveform (repeat for each)",
+        type=_input_values,
+        action="append",
+        default=[],
+    )
     add_annotating("--name", "what the model is called", default="")
     add_annotating("--description", "what it is", default="")
     add_annotating("--licence", "under which licence it is", default="")
@@ -78,26 +106,27 @@ def _list(args: argparse.Namespace) -> None:
 
     List the models that oido knows, and where those are that are here.
     """
-    rows = [("name", "what", "size", "licence", "where it is")]
+    rows = [("name", "what", "good at", "size", "licence", "where it is")]
     paths = {entry.name: fetch.find(entry) for entry in CATALOG}
     for entry in CATALOG:
         where = str(paths[entry.name] or f"not here yet: oido models fetch {entry.name}")
-        rows.append((entry.name, entry.title, entry.size, entry.licence, where))
+        rows.append((entry.name, entry.title, entry.good_at, entry.size, entry.licence, where))
     members = [entry for entry in CATALOG if entry.name in ENSEMBLE_MEMBERS]
     missing = not all(paths[entry.name] for entry in members)
     rows.append(
         (
             ENSEMBLE,
             f"{' and '.join(ENSEMBLE_MEMBERS)}, heard together",
+            "what happens when, best of all; slowest",
             f"{sum(entry.size_bytes for entry in members) / 1e6:.1f} MB",
             " and ".join(entry.licence for entry in members),
             f"not here yet: oido models fetch {ENSEMBLE}" if missing else "as those two",
         )
     )
     widths = [max(map(len, column)) for column in zip(*rows)]
-    for name, what, size, licence, where in rows:
-        fields = f"{name:<{widths[0]}}  {what:<{widths[1]}}  {size:>{widths[2]}}"
-        print_line(f"{fields}  {licence:<{widths[3]}}  {where}")
+    for name, what, good_at, size, licence, where in rows:
+        fields = f"{name:<{widths[0]}}  {what:<{widths[1]}}  {good_at:<{widths[2]}}"
+        print_line(f"{fields}  {size:>{widths[3]}}  {licence:<{widths[4]}}  {where}")
 
 
 def _fetch(args: argparse.Namespace) -> None:
@@ -105,6 +134,10 @@ def _fetch(args: argparse.Namespace) -> None:
 
     Bring a model to this machine, verify it, and print its path.
     """
+    if args.accept_licence is not None:
+        if args.name is None:
+            raise OptionError("--accept-licence is of one model; name it")
+        fetch.accept_licence(card(args.name), args.accept_licence)
     if args.from_file is not None and args.name is None:
         print(fetch.install_known(args.from_file.expanduser()), file=data_output())
         return
@@ -130,6 +163,10 @@ def _info(args: argparse.Namespace) -> None:
     from oido.models.loading import load_model
 
     model = load_model(fetch_model(args.model))
+    if args.labels and args.place is not None:
+        rows = species_of(args).items()
+        print("\n".join(f"{value:.3f}  {label}" for label, value in rows), file=data_output())
+        return
     if args.labels:
         print("\n".join(model.labels), file=data_output())
         return
@@ -148,7 +185,7 @@ def _info(args: argparse.Namespace) -> None:
         "front end": _front_end_of(model),
         "labels": _labels_of(model.head),
         "precision": model.precision,
-        "scores": "raw, 0..1; not probabilities"
+        "scores": _SCORES[model.head.kind]
         if model.head.calibration is None
         else "calibrated: every score has a probability beside it",
     }
@@ -160,6 +197,14 @@ def _info(args: argparse.Namespace) -> None:
         facts[f"also {head.name!r}"] = f"{_labels_of(head)}; --head {head.name}"
     for name, value in facts.items():
         print_line(f"{name + ':':<11} {value}")
+
+
+_SCORES = {
+    "sigmoid": "raw, 0..1; not probabilities",
+    "softmax": "raw, of a softmax: 0..1, all together 1; not probabilities",
+    "logits": "the sigmoid of its logits, 0..1; not probabilities",
+}
+"""By what an output of scores gives."""
 
 
 def _labels_of(head: Head) -> str:
@@ -175,16 +220,28 @@ def _annotate(args: argparse.Namespace) -> None:
     examples:
       oido models annotate birds.tflite --labels labels.txt --sample-rate 16000
       oido models annotate old.tflite --labels l.txt --sample-rate 32000 -o new.tflite
+      oido models annotate old.tflite --labels l.txt --sample-rate 48000 --scores logits
     """
     from oido.heads import Head
-    from oido.models.tflite.metadata_writer import annotate
+    from oido.models.model import Notes
+    from oido.models.tflite.metadata_writer import annotate, with_plain_outputs
+    from oido.models.tflite.waveform import takes_any_length, waveform_first
     from oido.writers.atomic import keep_original, write_atomically
 
     names = ["scores"] if len(args.labels) == 1 else [f"head_{n}" for n in range(len(args.labels))]
     heads = [Head(name, _label_lines(path)) for path, name in zip(args.labels, names)]
+    given = waveform_first(_read(args.file), {len(head.labels) for head in heads})
+    notes = Notes(
+        kinds=dict.fromkeys(names, args.scores) if args.scores else {},
+        inputs=dict(args.input),
+        window_samples=args.window and round(args.window * args.sample_rate),
+    )
+    if args.window is None and takes_any_length(given):
+        print_message(f"{args.file} takes any length; windows of 1 s: --window says another")
     content = annotate(
-        _read(args.file),
-        heads,
+        given,
+        with_plain_outputs(given, heads),
+        notes=None if notes == Notes() else notes,
         sample_rate_hz=args.sample_rate,
         name=args.name or args.file.stem,
         description=args.description,
@@ -197,6 +254,15 @@ def _annotate(args: argparse.Namespace) -> None:
         if output.exists() and output.samefile(args.file):
             keep_original(output)
     print(output, file=data_output())
+
+
+def _input_values(text: str) -> tuple[str, list[float]]:
+    """NAME=VALUE[,VALUE…]. Raises OptionError."""
+    name, _, values = text.partition("=")
+    try:
+        return name.strip(), [float(value) for value in values.split(",")]
+    except ValueError:
+        raise OptionError(f"--input is NAME=VALUE[,VALUE…], all numbers, not {text!r}") from None
 
 
 def _read(path: Path) -> bytes:

@@ -19,6 +19,7 @@ from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oido.cli.place import add_place, limited
 from oido.cli.terminal import EXIT_OK, print_message
 from oido.errors import OptionError, UnknownLabelError
 from oido.options import FLAG, LABELS, OPTIONS
@@ -133,6 +134,7 @@ class Arguments:
         lists.options("allow", help=OPTIONS["allow"].help + of_allow)
         lists.options("deny")
         self.options("locale", "rollup")
+        add_place(self, ", or from-file: those in the recordings' names")
 
     def reported(self) -> Arguments:
         """Which labels and events are reported."""
@@ -283,6 +285,10 @@ def plan_of(args: argparse.Namespace, **fixed: Any) -> Plan:
         calibrated = is_calibrated(args.model, args.head)
     model = fetch_model(args.model, getattr(args, "verbose", False))
     values = {**vars(args), **fixed}
+    if args.place is not None:
+        values |= {"allow": limited(args), "deny": ()}
+    elif args.date is not None or args.place_threshold is not None:
+        raise OptionError("--date and --place-threshold go with --place LAT,LON")
     return make_plan(values, model=model, precision=args.precision, calibrated=calibrated)
 
 

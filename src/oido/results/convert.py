@@ -18,6 +18,7 @@ from oido.batch.output_files import ResultFiles
 from oido.batch.plan import Failure, FileSummary, Task
 from oido.batch.units import escaped_name, raw_name
 from oido.errors import OptionError
+from oido.heads import SCORES_ARE
 from oido.results.results import Results
 from oido.types import AnyRow, EmbeddingRow, Row
 from oido.writers.annotations import Place, RavenListWriter
@@ -123,7 +124,7 @@ def convert(
         "table": table,
         "where": where,
         "model": results.header.get("model"),
-        "scores": "raw model outputs, 0..1; not probabilities",
+        "scores": results.header.get("scores") or SCORES_ARE["sigmoid"],
         "parameters": results.header.get("parameters"),
         "outputs": [escaped_name(path.name) for path in written],
         "counts": {"recordings": n_recordings, "rows": rows},

@@ -159,4 +159,6 @@ def _dequantised(values: NDArray[Any], details: Any) -> F32:
     if values.dtype == np.float32:
         return values
     scale, zero_point = details["quantization"]
+    if not scale:  # float16, or numbers that are meant as they are
+        return values.astype(np.float32)
     return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)

@@ -69,7 +69,7 @@ def device_model(
     )
     content = None
     if is_whole:
-        content = with_heads(model) if heads_are_new else model.path.read_bytes()
+        content = with_heads(model) if heads_are_new else model.whole_file()
     content = content or _exported(model)
     if isinstance(model.network, LogMelNetwork):
         content = _with_framewise_outputs(model, content) or content

@@ -16,6 +16,7 @@ from oido.heads import Head, ScoreCalibration, ScoreTransformation, Sigmoid
 from oido.inference.export import SIMILARITY
 from oido.inference.predictor import Predictor, whole_runtime
 from oido.models.model import (
+    EMBEDDING,
     EMBEDDING_OUTPUT,
     AudioModel,
     LogMelNetwork,
@@ -42,7 +43,8 @@ so to whoever reads the metadata."""
 
 def require_addable(model: AudioModel) -> None:
     """Raise OptionError for a model that no head can be written behind, before one is taught."""
-    whole_graph(model, model.path.read_bytes())
+    model.require_embeddings()
+    whole_graph(model, model.whole_file())
 
 
 def taught_file(
@@ -61,7 +63,7 @@ def taught_file(
     The embedding is the last output, where the file would otherwise be run without (`oido` finds
     YAMNet's by itself). Raises OptionError for a model that nothing can be added to.
     """
-    graph = whole_graph(model, model.path.read_bytes())
+    graph = whole_graph(model, model.whole_file())
     writer = graph.writer
     shared = writer.sqrt(writer.relu(graph.embedding)) if head.square_root else graph.embedding
     tensors: dict[str, int] = {}
@@ -86,7 +88,7 @@ def taught_file(
     cut = isinstance(model.network, LogMelNetwork)
     if not cut:
         tensors[EMBEDDING_OUTPUT] = graph.embedding
-        outputs.append(PlainOutput(EMBEDDING_OUTPUT, "what the scores are made from"))
+        outputs.append(PlainOutput(EMBEDDING_OUTPUT, EMBEDDING))
     pooling = "confident-mean" if head.output == "softmax" else "power-mean"
     notes = Notes(
         aggregations={TAUGHT_HEAD: pooling},

@@ -28,14 +28,19 @@ _FUSED = {
     "relu6": schema.ActivationFunctionType.RELU6,
 }
 _IDENTIFIER = b"TFL3"
-_DTYPES: dict[int, Any] = {
+DTYPES: dict[int, Any] = {
     schema.TensorType.FLOAT32: np.float32,
     schema.TensorType.FLOAT16: np.float16,
     schema.TensorType.INT32: np.int32,
+    schema.TensorType.INT64: np.int64,
+    schema.TensorType.INT16: np.int16,
     schema.TensorType.INT8: np.int8,
+    schema.TensorType.UINT8: np.uint8,
+    schema.TensorType.BOOL: np.bool_,
     schema.TensorType.COMPLEX64: np.complex64,
 }
-_TYPES = {np.dtype(dtype): kind for kind, dtype in _DTYPES.items()}
+"""What holds the values of a tensor, by its type."""
+_TYPES = {np.dtype(dtype): kind for kind, dtype in DTYPES.items()}
 
 
 class GraphWriter:
@@ -215,7 +220,7 @@ class GraphWriter:
     def reshape(self, x: int, shape: tuple[int, ...]) -> int:
         """Another shape; the first dimension is whatever is left (the batch, where it is free)."""
         target = np.array([-1, *shape[1:]], np.int32)
-        inputs, dtype = [x, self.constant(target)], _DTYPES[self._graph.tensors[x].type]
+        inputs, dtype = [x, self.constant(target)], DTYPES[self._graph.tensors[x].type]
         return self._add("RESHAPE", inputs, shape, "ReshapeOptions", dtype, newShape=target)
 
     def transpose(self, x: int) -> int:
@@ -382,7 +387,7 @@ def _join_appended(model: Any, content: bytes) -> None:
 def constant_values(model: Any, tensor: Any) -> NDArray[Any]:
     """What a constant holds, in its own type and shape. Raises KeyError for an unusual type."""
     data = np.ascontiguousarray(model.buffers[tensor.buffer].data, np.uint8)
-    values: NDArray[Any] = data.view(_DTYPES[tensor.type]).reshape(tensor.shape)
+    values: NDArray[Any] = data.view(DTYPES[tensor.type]).reshape(tensor.shape)
     return values
 
 

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from oido.arrays import F32
 from oido.errors import ModelFormatError
+from oido.heads import ScoreKind
 from oido.models.tflite.builder import copied, operator_kind, pack, pack_pruned, unpack
+from oido.models.tflite.waveform import score_kind
 
 _OP = schema.BuiltinOperator
 _SIZES = {
@@ -93,6 +95,14 @@ class TfliteGraph:
         """How many scores each output gives."""
         return [int(self._graph.tensors[t].shape[-1]) for t in self._graph.outputs]
 
+    def output_names(self) -> list[str]:
+        """What each output is called: by its tensor, and where there are signatures by those."""
+        names = {int(t): bytes(self._graph.tensors[t].name or b"") for t in self._graph.outputs}
+        for signature in self._model.signatureDefs or []:
+            for each in (signature.outputs or []) if not signature.subgraphIndex else []:
+                names[each.tensorIndex] = names.get(each.tensorIndex, b"") + b" " + each.name
+        return [names[int(t)].decode("utf-8", "replace") for t in self._graph.outputs]
+
     def has_spectrum(self) -> bool:
         """Whether the graph computes a spectrum, so that there is a front end to cut off."""
         return any(operator_kind(self._model, op) == _OP.RFFT2D for op in self._graph.operators)
@@ -105,6 +115,15 @@ class TfliteGraph:
             for t in op.outputs
         )
 
+    def score_kind(self, output: int) -> ScoreKind | None:
+        """What an output gives, by the operator that makes it; None: that does not tell."""
+        return score_kind(self._model, self._graph, output)
+
+    def takes_floats(self) -> bool:
+        """Whether its only input is of float32."""
+        inputs = [int(t) for t in self._graph.inputs]
+        return len(inputs) == 1 and self._graph.tensors[inputs[0]].type == schema.TensorType.FLOAT32
+
     def require_order(self) -> None:
         """Raise ModelFormatError unless each operator reads constants and what came before it.
 
@@ -115,9 +134,10 @@ class TfliteGraph:
         for number, tensor in enumerate(tensors):
             data = self._data(tensor.buffer)
             size = _SIZES.get(tensor.type)
-            if len(data) and size and len(data) != size * int(np.prod(tensor.shape)):
+            values = int(np.prod(tensor.shape))
+            if len(data) and size and len(data) != size * values and tensor.sparsity is None:
                 raise ModelFormatError("a constant has another size than its shape")
-            if len(data):
+            if len(data) or not values or tensor.isVariable:  # of no values, or begun with zeros
                 known.add(number)
         for op in self._graph.operators:
             if not {int(t) for t in op.inputs if t >= 0} <= known:

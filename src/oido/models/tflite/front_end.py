@@ -14,7 +14,7 @@ import numpy as np
 
 from oido.errors import OptionError
 from oido.mel import kaldi_mel_matrix, symmetric_hann
-from oido.models.model import AudioModel, EnsembleNetwork, LogMelNetwork, MnNetwork
+from oido.models.model import AudioModel, EnsembleNetwork, LogMelNetwork, MnNetwork, WholeNetwork
 from oido.models.tflite.builder import GraphWriter
 from oido.models.tflite.editor import CutGraph, TfliteGraph
 from oido.models.tflite.framewise import FramewiseWriter
@@ -104,6 +104,13 @@ def whole_graph(model: AudioModel, content: bytes) -> WholeGraph:
     known as a whole only and has no embedding to build on.
     """
     network = model.network
+    if isinstance(network, WholeNetwork) and network.embedding is not None:
+        writer = FramewiseWriter.on(network.content)
+        outputs = TfliteGraph(network.content).outputs()
+        embedding = outputs[network.embedding]
+        if len(writer.shape(embedding)) != 2:
+            embedding = writer.reshape(embedding, (1, writer.shape(embedding)[-1]))
+        return WholeGraph(writer, [outputs[head] for head in network.heads], embedding)
     if isinstance(network, LogMelNetwork) and network.is_cut:
         graph = TfliteGraph(content)
         writer = FramewiseWriter.on(content)

