@@ -94,8 +94,8 @@ def ensure(env: PeerEnv, folder: Path, *, force: bool = False) -> dict[str, str]
     Raises:
         EnvError: no Python here can carry it, the install failed, or it cannot be imported.
     """
-    if not force and (ready := _ready(env, folder)):
-        return ready
+    if not force and (facts := ready(env, folder)):
+        return facts
     failure = f"no Python of {', '.join(env.pythons)} was found on PATH or below ~/.pyenv/versions"
     for version in env.pythons:
         python = find_python(version)
@@ -111,7 +111,7 @@ def ensure(env: PeerEnv, folder: Path, *, force: bool = False) -> dict[str, str]
     raise EnvError(failure)
 
 
-def _ready(env: PeerEnv, folder: Path) -> dict[str, str] | None:
+def ready(env: PeerEnv, folder: Path) -> dict[str, str] | None:
     """What the stamp of a finished environment says, if it was made from these requirements."""
     try:
         stamp = json.loads((folder / STAMP).read_text())
