@@ -6,7 +6,7 @@ examples:
   oido train clips.csv -o sounds.tflite --model efficientat/mn04
   oido train field-recordings/ -o frogs.tflite            Audacity or Raven labels beside them
   oido train birds/ --check                               only say what is in the data
-  oido train birds/ -o birds.tflite --finetune --model efficientat/mn04
+  oido train birds/ -o birds.tflite --finetune --minutes 5 --model efficientat/mn04
   oido classify dawn.flac --model birds.tflite
 
 DATA is a folder with a folder of recordings for each class, a table (file,label and perhaps
@@ -57,7 +57,7 @@ def add_parser(commands: Any) -> None:
         default=0,
     )
     add("--finetune", "train the network itself further (minutes; needs oido[torch])")
-    add("--max-minutes M", "with --finetune: stop after so long", type=float)
+    add("--max-minutes, --minutes M", "with --finetune: stop after so long", type=float)
     add("--no-cache", "hear everything anew, and keep no embeddings")
     add.options("jobs", help="threads that hear (default: cores)")
     add.quiet()

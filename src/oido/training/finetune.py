@@ -2,30 +2,36 @@
 """Teaching the network itself, and not only a head behind it (extra ``oido[torch]``).
 
 A part of the sources is held out to judge by, a part of the rest to decide when to stop; what is
-exported has learnt from what is left.
+exported has learnt from what is left. A head on the network as it was is taught on the same clips,
+and is what is kept, unless the network that was trained further judges no worse than it.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from oido._version import __version__
+from oido.calibration.scaling import log_losses
 from oido.datasets.clip import LeftOut
-from oido.datasets.dataset import Dataset, clip_targets
+from oido.datasets.dataset import Dataset, accuracy, clip_targets
 from oido.datasets.splits import group_numbers
 from oido.datasets.waveforms import clip_waveform
 from oido.errors import AudioError, OptionError
 from oido.evaluation.evaluate import predict_clips
+from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.report import Report
+from oido.heads import OutputKind
 from oido.inference.classifier import AudioClassifier
 from oido.inference.export import ExportReport, export
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, LogMelNetwork, MnNetwork
 from oido.models.registry import DEFAULT_MODEL
+from oido.training.train import TrainingResult, train
 
 OnMessage = Callable[[str], None]
 """Called with a line about how it goes."""
@@ -45,7 +51,11 @@ def finetune(
     test: the share of sources that is held out to judge by; the data's own test parts are kept.
     max_minutes: training stops after so many. on_message: gets a line for each epoch. The rest is
     as for `oido.train`; it takes minutes where that takes seconds, and only pays with many clips.
-    Raises OptionError, ModelError, or MissingExtraError without `oido[torch]`.
+
+    It never ends worse than a head: one is taught on the same clips (`oido.train`), both are judged
+    on the sources that were held out, and where the head names more clips rightly, or as many at a
+    smaller log loss, it is the result. KeyboardInterrupt ends the training with the best weights so
+    far. Raises OptionError, ModelError, or MissingExtraError without `oido[torch,train]`.
     """
     from oido.torch import Mn04, YamNet
 
@@ -63,31 +73,50 @@ def finetune(
     from oido.torch.to_litert import as_model
     from oido.torch.training_loop import FinetuneOptions
 
-    rate = base.windows.sample_rate_hz
+    started, rate = time.monotonic(), base.windows.sample_rate_hz
+    options = FinetuneOptions(seed=seed, max_minutes=max_minutes)  # raises, before the work
     data, left_out = _readable(data, rate)
     split = data.split(test, seed)
+    unfolded = tuple(replace(clip, fold=None) for clip in split.train)
+    frozen = train(replace(split.train, clips=unfolded), model=base, seed=seed)
+    head = frozen.classifier()
+    of_head = _Judged.of(head, split.test)
+    on_message(f"the head on {base.name} as it is, on sources held out: {of_head}")
     targets, classes, several = clip_targets(split.train)
     groups = group_numbers([clip.group for clip in split.train])
     waveforms = LazyWaveforms(lambda n: clip_waveform(split.train[n], rate)[0], len(split.train))
     sounds = LabelledSounds(waveforms, targets, groups, several)
+    clock = _Clock(options.stages, options.epochs)
 
     def report_epoch(epoch: EpochReport) -> None:
         best = ", the best so far" if epoch.best else ""
+        left = clock.minutes_left(epoch.stages)
+        if max_minutes is not None and left is not None:
+            left = min(left, max(0.0, max_minutes - (time.monotonic() - started) / 60))
         on_message(
             f"epoch {epoch.epoch}, {epoch.stages} stages: loss {epoch.loss:.3f}, on held-out clips "
             f"{epoch.validation_loss:.3f}, accuracy {epoch.validation_accuracy:.3f}{best}"
+            + ("" if left is None else f"; {left:.1f} minutes left at most")
         )
 
-    options = FinetuneOptions(seed=seed, max_minutes=max_minutes)
+    if max_minutes is not None:  # the head has had its share of them
+        left = max(0.0, max_minutes - (time.monotonic() - started) / 60)
+        options = replace(options, max_minutes=left)
     done = finetune_network(module, sounds, base.windows, options=options, progress=report_epoch)
     taught = as_model(done.module, base, classes, output="sigmoid" if several else "softmax")
+    of_network = _Judged.of(AudioClassifier(taught), split.test)
+    on_message(f"{base.name}, trained further, on sources held out: {of_network}")
+    keeps_head = of_head.is_better_than(of_network)
     return FinetuningResult(
         split.train,
         split.test,
-        taught,
+        head.model if keeps_head else taught,
         left_out,
         {
             "base model": base.name,
+            "exported": "the head on the network as it was" if keeps_head else "trained further",
+            "the head, held out": str(of_head),
+            "trained further, held out": str(of_network),
             "trained": f"{done.best.stages} of {len(module.stages())} stages, {len(done.history)} "
             f"epochs ({done.stopped})",
             "clips to learn from": len(split.train),
@@ -96,34 +125,113 @@ def finetune(
             "seed": seed,
             "oido": __version__,
         },
+        of_head if keeps_head else of_network,
+        frozen if keeps_head else None,
     )
+
+
+class _Judged(NamedTuple):
+    """predictions: of the clips that were held out; left_out: those that could not be decoded."""
+
+    predictions: ClipPredictions
+    left_out: tuple[LeftOut, ...]
+
+    @classmethod
+    def of(cls, classifier: AudioClassifier, test: Dataset) -> _Judged:
+        return cls(*predict_clips(classifier, test))
+
+    def __str__(self) -> str:
+        return f"accuracy {self.accuracy:.3f}, log loss {self.log_loss:.3f}"
+
+    def is_better_than(self, other: _Judged) -> bool:
+        """More clips are named rightly, or as many at a smaller log loss."""
+        return (self.accuracy, -self.log_loss) > (other.accuracy, -other.log_loss)
+
+    @property
+    def accuracy(self) -> float:
+        found = self.predictions
+        if found.multi_label:
+            return accuracy(found.probabilities, found.targets, multi_label=True)
+        return float((found.decided == found.truth).mean())
+
+    @property
+    def log_loss(self) -> float:
+        found = self.predictions
+        output: OutputKind = "sigmoid" if found.multi_label else "softmax"
+        return float(log_losses(found.probabilities, found.targets, output).mean())
+
+
+class _Clock:
+    """How long the phases behind the head's may still take, by the last epoch; of seconds each."""
+
+    def __init__(self, stages: tuple[int, ...], epochs: int) -> None:
+        self._stages, self._epochs = stages, epochs
+        self._last, self._done = time.monotonic(), dict.fromkeys(stages, 0)
+
+    def minutes_left(self, stages: int) -> float | None:
+        """After an epoch of so many stages; None in the head's phase, which is short."""
+        now = time.monotonic()
+        seconds, self._last = now - self._last, now
+        self._done[stages] += 1
+        if stages == self._stages[0]:
+            return None
+        phases = [s for s in self._stages if s >= stages]
+        return seconds * (self._epochs * len(phases) - self._done[stages]) / 60
 
 
 @dataclass(frozen=True, eq=False)
 class FinetuningResult:
-    """A network that was trained further. model: ready for `AudioClassifier` and `oido.export`."""
+    """A network that was trained further, or the head on it as it was where that is better.
+
+    model: ready for `AudioClassifier`. frozen: the head, if it is what is kept; else None.
+    """
 
     train: Dataset = field(repr=False)
     test: Dataset = field(repr=False)
     model: AudioModel = field(repr=False)
     left_out: tuple[LeftOut, ...]
     facts: dict[str, Any]
+    judged: _Judged = field(repr=False)
+    frozen: TrainingResult | None = field(repr=False)
 
     @cached_property
     def report(self) -> Report:
         """How well it does on the sources that were held out."""
-        judged, left_out = predict_clips(AudioClassifier(self.model), self.test)
+        notes = ["Of two the better was chosen on these same clips; a third judge may be stricter."]
+        if self.frozen is not None:
+            notes.append(
+                "Training the network further gained nothing here, so what is exported is the head "
+                "on the network as it was."
+            )
+        else:
+            notes.append("Its scores are calibrated by one slope alone; take them as scores.")
         return Report.of(
-            judged,
+            self.judged.predictions,
             title=f"{len(self.train.classes)} classes taught to {self.facts['base model']}",
             facts=self.facts,
-            left_out=(*self.left_out, *left_out),
-            notes=("Its scores are calibrated by one slope alone; take them as scores.",),
+            left_out=(*self.left_out, *self.judged.left_out),
+            notes=notes,
         )
 
     def export(self, path: str | os.PathLike[str], *, embedding: bool = False) -> ExportReport:
-        """Write one float32 .tflite or .onnx, checked (`oido.export`)."""
-        return export(self.model, path, embedding=embedding)
+        """Write one float32 .tflite or .onnx, checked (`oido.export`).
+
+        A head that was kept is written as `TrainingResult.export` does; embedding is not for it.
+        """
+        if self.frozen is None:
+            return export(self.model, path, embedding=embedding)
+        made, windows = self.frozen.export(path), self.model.windows
+        return ExportReport(
+            path=made.path,
+            format="onnx" if made.path.suffix == ".onnx" else "tflite",
+            size_bytes=made.size_bytes,
+            sample_rate_hz=windows.sample_rate_hz,
+            window_samples=windows.window_samples,
+            outputs=tuple((head.name, len(head.labels)) for head in self.model.heads),
+            precision=self.model.precision,
+            checked_windows=made.windows,
+            largest_difference=made.largest_difference,
+        )
 
 
 def _readable(data: Dataset, rate_hz: int) -> tuple[Dataset, tuple[LeftOut, ...]]:
