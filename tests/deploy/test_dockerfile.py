@@ -95,7 +95,7 @@ class Image:
     def run(self, step: Instruction) -> None:
         if step.name == "WORKDIR":
             self.work = Path(self.placed(step.text))
-        elif step.name == "ENV":
+        elif step.name in ("ENV", "ARG"):
             for pair in shlex.split(step.text):
                 name, _, value = pair.partition("=")
                 value = self.placed(value).replace("$PATH", self.environment["PATH"])
@@ -160,7 +160,7 @@ def test_the_steps_make_a_command_that_needs_no_network(image: Image) -> None:
     assert "Siren" in done.stdout
     (package,) = (image.folder / "opt").rglob("site-packages/oido")
     assert is_vendored(package / "web" / "vendor"), "the page can predict on the device"
-    for extra in ("sounddevice", "paho", "starlette", "fsspec"):
+    for extra in ("sounddevice", "paho", "starlette"):
         assert (package.parent / extra).exists() or (package.parent / f"{extra}.py").exists()
 
 
