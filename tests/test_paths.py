@@ -21,6 +21,7 @@ from oido.paths import (
     is_address,
     is_link_back,
     is_passed_over,
+    respelled_note,
     walk,
 )
 
@@ -44,6 +45,7 @@ def below(root: Path, folder: str = "") -> list[str]:
         *("__MACOSX", ".Trash-1000", ".Trashes", "$RECYCLE.BIN", "RECYCLER", "#recycle", "@eaDir"),
         *("System Volume Information", "lost+found", ".git", ".svn", ".stversions", "~snapshot"),
         *(".Spotlight-V100", ".fseventsd", "@Recycle", "LOST.DIR", "__macosx", ".hidden"),
+        *("@tmp", "OneDriveTemp", "FOUND.000"),
     ],
 )
 def test_folders_of_other_programs_are_passed_over(tmp_path: Path, name: str) -> None:
@@ -161,6 +163,30 @@ def test_a_name_is_found_in_another_form_and_case(tmp_path: Path) -> None:
     assert finder.find(f"{tmp_path}/two/b.wav") is None
     assert finder.find("a\0b") is None
     assert list(finder.respelled.values()) == [f"{tmp_path}/{nfd}", f"{tmp_path}/case/DAWN.WAV"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no spaces at the end of names")
+@pytest.mark.parametrize(
+    ("there", "named"),
+    [
+        ("Recording at 6.30.00\u202fAM.m4a", "Recording at 6.30.00 AM.m4a"),
+        ("a\xa0b.wav", "a b.WAV"),
+        ("dusk.wav ", "dusk.wav"),
+        ("dusk .wav", "dusk.wav"),
+        ("dusk.wav", " dusk.wav "),
+        ("a b/niño.wav", "a%20b/ni%C3%B1o.wav"),
+        ("100% owl.wav", "100%25%20owl.wav"),
+    ],
+)
+def test_spaces_of_other_kinds_and_of_addresses(tmp_path: Path, there: str, named: str) -> None:
+    plant(tmp_path, there, "dusk 2.wav", "a  b.wav")
+    finder = NameFinder()
+    assert finder.find(f"{tmp_path}/{named}") == f"{tmp_path}/{there}"
+    assert finder.respelled == {f"{tmp_path}/{named}": f"{tmp_path}/{there}"}
+    assert "letter case or spacing" in respelled_note(finder.respelled)[0]
+    assert NameFinder().find(f"{tmp_path}/a   b.wav") is None, "that is another name"
+    plant(tmp_path, named)
+    assert NameFinder().find(f"{tmp_path}/{named}") == f"{tmp_path}/{named}"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX only")

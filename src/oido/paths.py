@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from oido.errors import MissingExtraError, OptionError, needs_extra
 
@@ -32,6 +33,10 @@ _NOT_OF_USERS = frozenset(
         "@recycle",
         "@recently-snapshot",
         "@eadir",
+        "@tmp",
+        "@sharebin",
+        "onedrivetemp",
+        "found.000",
         "network trash folder",
         "system volume information",
         "lost+found",
@@ -205,9 +210,13 @@ class NameFinder:
         """The path of the one that can be meant, or None."""
         if self.is_there(path):
             return path
-        choices = list(dict.fromkeys((path, path.replace("\\", "/"))))
+        slashed = path.replace("\\", "/")
+        # Lists that were made of addresses have %20 for a space.
+        choices = list(dict.fromkeys((path, slashed, *([unquote(slashed)] if "%" in path else []))))
         for choice in (*choices, *_as_bytes(choices)):
             if self.is_there(choice):
+                if "%" in path and choice not in (path, slashed):
+                    self.respelled[path] = choice
                 return choice
         for choice in choices:
             found = self._spelled(choice)
@@ -244,7 +253,7 @@ class NameFinder:
 
     def _listing(self, folder: str) -> list[defaultdict[str, list[str]]] | None:
         if folder not in self._listed:
-            by_keys: list[defaultdict[str, list[str]]] = [defaultdict(list), defaultdict(list)]
+            by_keys: list[defaultdict[str, list[str]]] = [defaultdict(list) for _ in _keys("")]
             try:
                 names = self._names(folder or os.curdir)
             except (OSError, ValueError):
@@ -257,10 +266,13 @@ class NameFinder:
         return listed if listed[0] else None
 
 
-def _keys(name: str) -> tuple[str, str]:
-    """A name as the same in all Unicode forms, and in all letter cases too."""
+def _keys(name: str) -> tuple[str, ...]:
+    """A name as the same in all Unicode forms; in all letter cases too; and with plain spaces,
+    and none around: macOS writes narrow ones, and tables lose those at the end."""
     form = unicodedata.normalize("NFC", name)
-    return form, unicodedata.normalize("NFC", form.casefold())
+    folded = unicodedata.normalize("NFC", form.casefold())
+    stem, point, ending = folded.rpartition(".")
+    return form, folded, re.sub(r"\s", " ", stem).strip() + point + ending.strip()
 
 
 def _as_bytes(paths: Iterable[str]) -> list[str]:
@@ -300,7 +312,16 @@ def respelled_note(found: dict[str, str]) -> list[str]:
         return []
     names = [f"{named!r} is {there!r}" for named, there in found.items()]
     what = "name was" if len(names) == 1 else "names were"
-    return [f"{len(names)} {what} found in another Unicode form or letter case: {_some(names)}"]
+    is_spaced = any("%" in named or _is_spaced(named, there) for named, there in found.items())
+    how = "Unicode form, letter case or spacing" if is_spaced else "Unicode form or letter case"
+    return [f"{len(names)} {what} found in another {how}: {_some(names)}"]
+
+
+def _is_spaced(named: str, there: str) -> bool:
+    """Whether parts of two paths differ in their spaces."""
+    parts = zip(named.replace("\\", "/").split("/"), there.split("/"))
+    keys = [(_keys(a), _keys(b)) for a, b in parts]
+    return any(a[1] != b[1] and a[2] == b[2] for a, b in keys)
 
 
 def _some(names: Sequence[str], shown: int = 3) -> str:

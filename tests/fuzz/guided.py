@@ -25,7 +25,7 @@ from tests.fuzz.mutations import mutate
 ROOT = Path(__file__).parents[2]
 CORPUS = Path(__file__).with_name("corpus")
 FOUND = ROOT / ".fuzz"
-NAMES = ("metadata", "ledger", "protocol", "decode", "clock", "texts")
+NAMES = ("metadata", "ledger", "protocol", "decode", "clock", "pipe", "texts")
 _MOST_MB, _MOST_SECONDS, _MOST_BYTES = 2_000, 30, 1 << 16
 _RAISED = "Uncaught Python exception"
 

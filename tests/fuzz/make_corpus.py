@@ -84,6 +84,19 @@ def made() -> dict[str, dict[str, bytes]]:
             "back-and-far": struct.pack("<hBhBhBhB", 50, 1, -70, 1, 300, 4, -300, 4),
             "trembling": struct.pack("<hB", 3, 1) * 4 + struct.pack("<hB", -3, 1) * 4,
         },
+        "pipe": {
+            "joined-wav": 2 * wav(samples[:200], 16_000, "s16"),
+            "joined-kinds": b"".join(
+                by_soundfile(samples[:200], 16_000, kind) for kind in ("AIFF", "W64", "AU", "CAF")
+            ),
+            "size-and-list": riff(
+                fmt(16_000, 1, "s16"),
+                b"data\x2c\0\0\0" + bytes(range(44)),
+                chunk(b"LIST", b"INFO" + bytes(30)),
+                chunk(b"data", bytes(100)),
+            ),
+            "late-flv": by_av(samples, 16_000, "flv", "aac"),
+        },
         "texts": {
             "list.csv": "\ufeffsep=;\r\nFile;Label\r\nC:\\a\\Überm.wav;Dog\r\n".encode(),
             "utf-16.txt": "0,5\t1,25\tGoose é\r\n".encode("utf-16"),

@@ -11,6 +11,8 @@ import io
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -34,6 +36,7 @@ from oido.results.name_time import read_name
 from oido.server.problems import Problem
 from oido.server.protocol import read_control, read_header
 from oido.signal.decode import AudioReader, open_audio
+from oido.signal.decode.pyav_stream import Demuxer
 from oido.signal.mixing import mono_blocks
 from tests.fuzz import made_clocks
 
@@ -137,6 +140,26 @@ def _timed(reader: AudioReader, n_blocks: int) -> None:
             raise ValueError(f"{n_samples} samples of {sound} + {gaps} - {overlap}")
 
 
+def pipe(content: bytes) -> None:
+    """Recordings on a pipe, which brings some bytes at a time: all of it is read, and ends."""
+    file = io.BytesIO(content)
+    source: Any = SimpleNamespace(read=lambda size: file.read(min(size, 1_000)))
+    _tried(lambda: _blocks_of(Demuxer(source, "<pipe>", options={"protocol_whitelist": "none"})))
+
+
+def _blocks_of(demuxer: Demuxer) -> None:
+    n_samples = 0
+    try:
+        for samples, missing in demuxer.blocks():
+            n_samples += len(samples)
+            if missing < 0.0 or samples.shape[1] != demuxer.channels:
+                raise ValueError(f"a block of {samples.shape} behind {missing} s")
+            if n_samples > _MOST_SAMPLES:
+                return
+    finally:
+        demuxer.close()
+
+
 def texts(content: bytes) -> None:
     """A list, a table, a label track, or names of recordings, in any encoding."""
     text = decode_text(content)
@@ -161,4 +184,4 @@ def texts(content: bytes) -> None:
                 parse_track(str(path))
 
 
-TARGETS = {f.__name__: f for f in (metadata, ledger, protocol, decode, clock, texts)}
+TARGETS = {f.__name__: f for f in (metadata, ledger, protocol, decode, clock, pipe, texts)}

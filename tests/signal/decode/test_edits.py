@@ -87,6 +87,8 @@ LISTS = {
     "small ones": [(0.5, 1), (0.25, 3), (0.125, 5)],
     "between samples of packets": [(3.011, 0), (4.007, 6.0123)],
     "a pause behind": [(6, 0), (3, None)],
+    "back": [(3, 6), (3, 0)],
+    "again": [(3, 1), (3, 1), (1, None), (2.5, 0.01), (1, 9)],
 }
 
 
@@ -132,9 +134,9 @@ def test_a_piece_without_a_length_goes_to_the_end():
 
 
 @pytest.mark.parametrize(
-    "edits", [[(12, 0.0)], [(8, 1_024 / RATE)], [(3, 6), (3, 0)], [(3, 0), (3, 0)], [], [(1, None)]]
+    "edits", [[(12, 0.0)], [(8, 1_024 / RATE)], [(0.1, 6), (0.1, 0)] * 51, [], [(1, None)]]
 )
-def test_plain_lists_and_such_that_go_back_are_left_to_ffmpeg(edits):
+def test_plain_lists_and_such_that_often_go_back_are_left_to_ffmpeg(edits):
     assert inner_edits(io.BytesIO(edited(FILES["aac"][0], edits))) is None
 
 

@@ -33,6 +33,7 @@ KINDS = [
     ("matroska", "flac"),
     ("matroska", "libopus"),
     ("tta", "tta"),
+    ("flv", "aac"),
 ]
 
 

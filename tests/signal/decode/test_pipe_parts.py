@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from oido.live.pipe import ContainerReader
 from oido.signal.decode.pipe_parts import links_on
-from tests.signal.decode.encoding import by_soundfile
+from tests.signal.decode.encoding import by_av, by_soundfile
 from tests.signal.decode.test_sizes import DATA, HALF, LIST, RATE, SOUND, lying
 from tests.signal.decode.wav_bytes import chunk, fmt, riff, wav
 
@@ -66,6 +66,18 @@ def test_samples_in_several_chunks():
     data = chunk(b"data", DATA[:HALF]), LIST, chunk(b"data", DATA[HALF:])
     decoded = heard(2 * riff(fmt(RATE, 1, "s16"), *data))
     np.testing.assert_array_equal(decoded, np.tile(SOUND.astype(np.float32), (2, 1)))
+
+
+def test_what_has_chunks_and_is_no_recording_of_these_passes_at_once():
+    """AVI: nothing of it is waited for, and nothing changed."""
+    content = b"RIFF\xff\xff\xff\xffAVI LIST" + bytes(200_000)
+    file = io.BytesIO(content)
+    links = links_on(SimpleNamespace(read=lambda size: file.read(min(size, 100))))
+    first = links.read(32_768)
+    assert file.tell() <= 200
+    assert first + b"".join(iter(lambda: links.read(32_768), b"")) == content
+    film = by_av(SOUND, RATE, "avi", "pcm_s16le")
+    np.testing.assert_array_equal(heard(film), SOUND.astype(np.float32))
 
 
 @given(

@@ -37,6 +37,12 @@ def bext(date: bytes, time: bytes) -> bytes:
     return chunk(b"bext", bytes(body))
 
 
+def ixml(date: bytes, time: bytes) -> bytes:
+    inside = b"<BWF_ORIGINATION_DATE>%s</BWF_ORIGINATION_DATE>\n" % date
+    inside += b"<BWF_ORIGINATION_TIME>%s</BWF_ORIGINATION_TIME>" % time
+    return chunk(b"iXML", b"<?xml version='1.0'?><BWFXML><BEXT>%s</BEXT></BWFXML>" % inside)
+
+
 def wamd(text: bytes) -> bytes:
     entries = ((0, b"\1\0"), (1, b"SM4BAT-FS"), (5, text), (6, b"WGS84"))
     body = b"".join(struct.pack("<HI", number, len(entry)) + entry for number, entry in entries)
@@ -66,6 +72,11 @@ GUANO = (
         ),
         (chunk(b"JUNK", b"odd"), bext(b"2023-10-15", b"06:30:00"), ORIGINATION),
         (bext(b"2023-10-15", b"06:30:00")[:100], b"", {}),
+        (b"", ixml(b"2023-10-15", b"06:30:00"), ORIGINATION),
+        (bext(b"2023-10-15", b"06:30:00"), ixml(b"2022-01-01", b"01:00:00"), ORIGINATION),
+        (ixml(b"2022-01-01", b"01:00:00"), bext(b"2023-10-15", b"06:30:00"), ORIGINATION),
+        (bext(b"", b""), ixml(b"2023/10/15", b"06-30-00"), ORIGINATION),
+        (b"", ixml(b"", b"06:30:00"), {}),
     ],
 )
 def test_what_recorders_write(

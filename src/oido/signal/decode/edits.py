@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, NamedTuple
 
 from oido.arrays import F32
@@ -17,6 +17,9 @@ from oido.signal.decode.readers import AudioInfo, AudioReader, block_frames, sil
 
 _MOST_BOXES = 100_000
 _MOST_EDITS = 10_000
+_MOST_STEPS_BACK = 50
+"""Each decodes the track from its beginning."""
+
 _ROUNDED_SECONDS = 0.002
 LONGEST_PAUSES_SECONDS = 86_400.0
 
@@ -29,10 +32,15 @@ class Edit(NamedTuple):
 
 
 class EditedReader(AudioReader):
-    """A reader of a whole track, of which some pieces are heard, in order, and pauses between."""
+    """A reader of a whole track, of which some pieces are heard, in order, and pauses between.
 
-    def __init__(self, whole: AudioReader, edits: list[Edit]) -> None:
-        self._whole, self._edits = whole, edits
+    again: opens it once more, for a piece that lies before the last one.
+    """
+
+    def __init__(
+        self, whole: AudioReader, edits: list[Edit], again: Callable[[], AudioReader] | None = None
+    ) -> None:
+        self._whole, self._edits, self._again = whole, edits, again
         rate, lengths = whole.info.sample_rate_hz, [edit.seconds for edit in edits]
         seconds = sum(length for length in lengths if length is not None)
         frames = None if None in lengths else round(seconds * rate)
@@ -67,6 +75,11 @@ class EditedReader(AudioReader):
                 continue
             start = round(edit.start * rate)
             stop = None if edit.seconds is None else start + round(edit.seconds * rate)
+            if start < at - _ROUNDED_SECONDS * rate and self._again is not None:
+                self._whole.close()
+                self._whole = self._again()
+                blocks, at = self._whole.blocks(), 0
+                block = next(blocks, None)
             while block is not None and (stop is None or at < stop):
                 piece = block[max(0, start - at) : None if stop is None else stop - at]
                 if len(piece):
@@ -86,7 +99,7 @@ class EditedReader(AudioReader):
 
 def inner_edits(file: IO[bytes]) -> list[Edit] | None:
     """The edits of the first track of sound, if its list does what FFmpeg does not do exactly; None
-    for all others, and for lists that go back in the track."""
+    for all others, and for lists that go back in the track more than some times."""
     try:
         return _inner_edits(file)
     except (struct.error, IndexError, OSError, OverflowError):
@@ -111,7 +124,9 @@ def _inner_edits(file: IO[bytes]) -> list[Edit] | None:
     if not movie_hz or not media_hz:
         return None
     edits = list(_edits(file, box, movie_hz, media_hz))
-    return edits if _is_inner(edits, len(tracks)) and _ascends(edits, length / media_hz) else None
+    return (
+        edits if _is_inner(edits, len(tracks)) and _is_bounded(edits, length / media_hz) else None
+    )
 
 
 def _edits(file: IO[bytes], box: tuple[int, int], movie_hz: int, media_hz: int) -> Iterator[Edit]:
@@ -146,20 +161,20 @@ def _is_inner(edits: list[Edit], n_tracks: int) -> bool:
     )
 
 
-def _ascends(edits: list[Edit], length: float) -> bool:
-    at = 0.0
+def _is_bounded(edits: list[Edit], length: float) -> bool:
+    """Whether the list goes back seldom enough; its last piece is made to end with the track."""
+    at, back = 0.0, 0
     for number, edit in enumerate(edits):
         if edit.start is None:
             continue
-        if edit.start < at - _ROUNDED_SECONDS:
-            return False
+        back += edit.start < at - _ROUNDED_SECONDS
         if edit.seconds is None:
             at = float("inf")
             continue
         at = edit.start + edit.seconds
         if number == len(edits) - 1 and abs(at - length) <= _ROUNDED_SECONDS:
             edits[number] = edit._replace(seconds=length - edit.start)  # lists are rounded
-    return True
+    return back <= _MOST_STEPS_BACK
 
 
 def _kind(file: IO[bytes], track: tuple[int, int]) -> bytes:

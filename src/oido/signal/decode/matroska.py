@@ -93,7 +93,7 @@ class MendedPackets:
         self._container, self._file, self._reopen = container, file, reopen
         self._on_damage = on_damage
         self._again: Any = None
-        self._place = -1  # of the last packet
+        self._place = -1  # of the last packet before the damage
 
     def demux(self, stream: Any) -> Iterator[Any]:
         """As that of a container."""
@@ -114,7 +114,7 @@ class MendedPackets:
                 return
             yield packet
             if pts is not None:
-                end, self._place = pts + (packet.duration or 0), packet.pos
+                end, self._place = pts + (packet.duration or 0), packet.pos or 0
 
     def _is_mended(self) -> bool:
         if self._again is not None:
@@ -134,8 +134,8 @@ class MendedPackets:
     def _rest(self, stream: Any) -> Iterator[Any]:
         """The packets behind the last one, for the decoder that has had those before."""
         for packet in self._again.demux(self._again.streams[stream.index]):
-            if packet.pts is None or packet.pos > self._place:
-                self._place = max(self._place, packet.pos or 0)
+            # Several of one block have the same place.
+            if packet.pts is None or (packet.pos or 0) > self._place:
                 packet.stream = stream
                 yield packet
 

@@ -195,7 +195,11 @@ def _special_opener(
         spans = recordings(head, file)
         edits = inner_edits(file) if head[4:8] in _MP4_BOXES and len(spans) == 1 else None
         if edits is not None:
-            return lambda: EditedReader(_pyav(source(), name, believes_edits=False), edits)
+
+            def whole() -> AudioReader:
+                return _pyav(source(), name, believes_edits=False)
+
+            return lambda: EditedReader(whole(), edits, whole)
     return (lambda: _chained(spans, name, source())) if len(spans) > 1 else None
 
 

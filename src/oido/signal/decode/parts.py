@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the recordings of a file begin: behind what was put before them, and one behind another.
 
-`cat` and `copy /b` join MP3, MP4, Matroska, TTA, WMA and AMR files. Each tells in its header how
-long it is, and what begins with a header there is a recording of its own, with its own priming and
-padding. (WAV and its like: `sizes`; Ogg: `chained`.)
+`cat` and `copy /b` join MP3, MP4, Matroska, TTA, WMA, FLV and AMR files. Most tell in their header
+how long they are, and what begins with a header there is a recording of its own, with its own
+priming and padding. (WAV and its like: `sizes`; Ogg: `chained`.)
 """
 
 from __future__ import annotations
@@ -36,6 +36,10 @@ _KNOWN: tuple[bytes, ...] = (
     *(b"PK", b"Rar!", b"7z\xbc\xaf", b"\x1f\x8b"),
 )
 """How files begin that hold others, and are recordings, or archives, from their first byte on."""
+
+_FLV = re.compile(rb"FLV\x01[\1\4\5]\0\0\0\x09\0\0\0\0")
+_FLV_HEADER_BYTES = 13
+_SEARCH_BYTES = 1 << 20
 
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
@@ -76,13 +80,14 @@ def _finder(head: bytes) -> Callable[[IO[bytes], int, int], int | None] | None:
         return _after_mp3
     if head[4:8] == b"ftyp":
         return _after_mp4
-    if head.startswith(b"TTA1"):
-        return _after_tta
-    if head.startswith(_ASF):
-        return _after_asf
-    if head.startswith(_MATROSKA):
-        return _after_matroska
-    return _after_amr if head.startswith(b"#!AMR") else None
+    finders = {
+        b"TTA1": _after_tta,
+        _ASF: _after_asf,
+        _MATROSKA: _after_matroska,
+        b"FLV\x01": _after_flv,
+        b"#!AMR": _after_amr,
+    }
+    return next((finder for magic, finder in finders.items() if head.startswith(magic)), None)
 
 
 def _after_mp3(file: IO[bytes], at: int, size: int) -> int | None:
@@ -163,6 +168,19 @@ def _after_matroska(file: IO[bytes], at: int, size: int) -> int | None:
             return None
         at += 4 + n_size + value
     return at if _read(file, at, 4) == _MATROSKA else None
+
+
+def _after_flv(file: IO[bytes], at: int, size: int) -> int | None:
+    """Where its header stands again, all of which is fixed."""
+    at += _FLV_HEADER_BYTES
+    while at < size:
+        content = _read(file, at, _SEARCH_BYTES)
+        if found := _FLV.search(content):
+            return at + found.start()
+        if len(content) < _SEARCH_BYTES:
+            return None
+        at += len(content) - _FLV_HEADER_BYTES
+    return None
 
 
 def _after_amr(file: IO[bytes], at: int, size: int) -> int | None:

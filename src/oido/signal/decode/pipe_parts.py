@@ -26,7 +26,8 @@ from oido.signal.decode.sizes import (
 _READ_BYTES = 1 << 16
 _LOOK_BYTES = 48
 _MOST_HEADER_BYTES = 1 << 24
-_BEGINNINGS = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"caff", b".snd", b"dns.", b"riff")
+_OF_AU = (b".snd", b"dns.")
+_BEGINNINGS = (*_OF_AU, b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"caff", b"riff")
 
 
 def links_on(pipe: Any) -> OggLinks | SizedLinks:
@@ -78,13 +79,14 @@ class SizedLinks:
 
     def _begin(self) -> None:
         """Read the header, and let another one through."""
-        part = None
-        while part is None and len(self._waiting) < _MOST_HEADER_BYTES:
-            more = self._read(_READ_BYTES)
+        self._waiting = _at_least(self._read, self._waiting, _LOOK_BYTES)
+        part = header_of(self._waiting)
+        is_known = layout_of(self._waiting) is not None or self._waiting[:4] in _OF_AU
+        while part is None and is_known and len(self._waiting) < _MOST_HEADER_BYTES:
+            if not (more := self._read(_READ_BYTES)):
+                break
             self._waiting += more
             part = header_of(self._waiting)
-            if not more:
-                break
         head, self._layout = self._waiting, layout_of(self._waiting)
         if part is None:
             self._ready, self._waiting, self._left = head, b"", math.inf

@@ -75,11 +75,10 @@ class Demuxer:
             source = self._links = links_on(source)
         self._first_pts: int | None = None
         self._timeout = timeout
-        remembered = _Remembered(source) if is_pipe else None
 
-        def opened_with(**more: str) -> Any:
+        def opened_with(file: Any, **more: str) -> Any:
             return av.open(
-                source if remembered is None else remembered,
+                file,
                 format=container,
                 container_options={**options, **more},  # `options` crash, as in `PyAvReader`
                 timeout=timeout if first_timeout is None else first_timeout,
@@ -88,13 +87,7 @@ class Demuxer:
             )
 
         try:
-            opened = opened_with()
-            if remembered is not None:
-                if not opened.streams.audio and opened.format.name in _WITHOUT_LIST:
-                    opened.close()
-                    remembered.rewind()
-                    opened = opened_with(**_LATE_TRACK)
-                remembered.forget()
+            opened = _opened_pipe(source, opened_with) if is_pipe else opened_with(source)
         except (av.FFmpegError, OSError, ValueError, IndexError) as error:
             raise UnknownFormatError(f"{name}: cannot be opened ({reason_of(error)})") from error
         self._container = opened
@@ -102,6 +95,10 @@ class Demuxer:
             if not self._container.streams.audio:
                 raise EmptyAudioError(f"{name}: has no audio track")
             self._stream: Any = self._container.streams.audio[0]
+            if self._stream.codec_context is None:
+                raise UnknownFormatError(
+                    f"{name}: its sound has an encoding that nobody here knows"
+                )
             self._frames = self._decode()
             self._first: Any = next(self._frames, None)
             if self._first is None:
@@ -205,6 +202,18 @@ class Demuxer:
     def _note_first(self, packet: Any) -> None:
         if self._first_pts is None:
             self._first_pts = packet.pts
+
+
+def _opened_pipe(pipe: Any, opened_with: Callable[..., Any]) -> Any:
+    """A container that may have to be looked into for longer."""
+    remembered = _Remembered(pipe)
+    opened = opened_with(remembered)
+    if not opened.streams.audio and opened.format.name in _WITHOUT_LIST:
+        opened.close()
+        remembered.rewind()
+        opened = opened_with(remembered, **_LATE_TRACK)
+    remembered.forget()
+    return opened
 
 
 class _Remembered:

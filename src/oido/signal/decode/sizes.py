@@ -106,8 +106,8 @@ def endless_header(head: bytes, part: SoundBytes) -> bytes:
         before = head[:_CAF_DESCRIBED] if head[28:32] == b"lpcm" else head[: start - 16]
         return before + b"data" + _FULL + _FULL + head[start - 4 : start]
     if layout is _RIFX:
-        at = head.rindex(b"SSND", 0, start) + 4
-        return head[:at] + b"\x7f" + _FULL[1:] + head[at + 4 : start]
+        at = head.rfind(b"SSND", 0, start) + 4
+        return head[:at] + b"\x7f" + _FULL[1:] + head[at + 4 : start] if at > 3 else head[:start]
     return head[:8] + _FULL + head[12:start]
 
 

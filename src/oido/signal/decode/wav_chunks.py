@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """When a recorder says that a recording began, in chunks of WAV that decoders do not read.
 
-``bext`` is Broadcast WAV (EBU Tech 3285), ``guan`` GUANO (guano-md.org), ``wamd`` the metadata of
-Wildlife Acoustics: entries of a number, a length and a text.
+``bext`` is Broadcast WAV (EBU Tech 3285), which ``iXML`` repeats, ``guan`` GUANO (guano-md.org),
+``wamd`` the metadata of Wildlife Acoustics: entries of a number, a length and a text.
 """
 
 from __future__ import annotations
@@ -16,8 +16,15 @@ from typing import Protocol
 _CHUNKS = 256
 _LARGEST_BYTES = 1 << 20
 _LARGEST_FILE_BYTES = 1 << 43  # file systems refuse places far beyond
-_OF_RECORDERS = (b"bext", b"guan", b"wamd")
-_NAMES = (*_OF_RECORDERS, b"data", b"fmt ", b"LIST", b"fact", b"JUNK", b"junk", b"iXML", b"ds64")
+_OF_RECORDERS = (b"bext", b"guan", b"wamd", b"iXML")
+_NAMES = (*_OF_RECORDERS, b"data", b"fmt ", b"LIST", b"fact", b"JUNK", b"junk", b"ds64")
+_IXML = re.compile(
+    rb"<BWF_ORIGINATION_DATE>\s*(\d{4}).(\d\d).(\d\d)\s*<.*"
+    rb"<BWF_ORIGINATION_TIME>\s*(\d\d).(\d\d).(\d\d)\s*<",
+    re.DOTALL,
+)
+"""What iXML repeats of bext, for programs that lose that."""
+
 _FLAC_APPLICATION = 2
 _WAMD_TIMESTAMP = 5
 
@@ -58,9 +65,13 @@ def recorder_tags(source: str | Seekable) -> dict[str, str]:
 
 
 def _tags(file: Seekable) -> Iterator[tuple[str, str]]:
+    of_bext: list[tuple[str, str]] = []
     for name, body in _chunks(file):
         if name == b"bext":
-            yield from _origination(body)
+            of_bext = list(_origination(body[320:330], body[330:338]))
+            yield from of_bext
+        elif name == b"iXML" and not of_bext and (copy := _IXML.search(body)):
+            yield from _origination(b"-".join(copy.groups()[:3]), b":".join(copy.groups()[3:]))
         elif name == b"guan":
             text = body.decode("utf-8", "replace")
             if found := re.search(r"^\s*Timestamp\s*:\s*(\S[^\r\n\0]*)", text, re.MULTILINE):
@@ -139,10 +150,10 @@ def _flac_chunks(file: Seekable) -> Iterator[tuple[bytes, bytes]]:
         position += 4 + size
 
 
-def _origination(body: bytes) -> Iterator[tuple[str, str]]:
+def _origination(day: bytes, hour: bytes) -> Iterator[tuple[str, str]]:
     """Ten characters of a date and eight of a time, whatever stands between their digits."""
-    date = re.fullmatch(rb"(\d{4}).(\d\d).(\d\d)", body[320:330], re.DOTALL)
-    time = re.fullmatch(rb"(\d\d).(\d\d).(\d\d)", body[330:338], re.DOTALL)
+    date = re.fullmatch(rb"(\d{4}).(\d\d).(\d\d)", day, re.DOTALL)
+    time = re.fullmatch(rb"(\d\d).(\d\d).(\d\d)", hour, re.DOTALL)
     if date and time:
         yield "origination_date", b"-".join(date.groups()).decode("ascii")
         yield "origination_time", b":".join(time.groups()).decode("ascii")
