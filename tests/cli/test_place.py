@@ -65,9 +65,9 @@ def test_lists_of_labels_narrow_the_species(
     everything = allowed()
     raven, blackbird = "Corvus corax_Common Raven", "Turdus merula_Eurasian Blackbird"
     assert {raven, blackbird} <= {*everything}
-    assert allowed("--allow", "Common Raven", "--allow", "Emu") == [raven]
+    assert allowed("--allow", "Common Raven", "--allow", "Laughing Kookaburra") == [raven]
     assert {*everything} - {*allowed("--deny", "turdus merula")} == {blackbird}
     assert len(allowed("--place-threshold", "0.5")) < len(everything)
     capsys.readouterr()
-    assert run(["classify", sound, *MUNICH, "--allow", "Emu"]) != 0
+    assert run(["classify", sound, *MUNICH, "--allow", "Laughing Kookaburra"]) != 0
     assert "none of the labels that are allowed" in capsys.readouterr().err
