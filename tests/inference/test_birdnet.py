@@ -114,17 +114,6 @@ def test_species_of_a_place_and_week(birdnet):
         species_at(148.1, 11.6)
 
 
-def test_a_date_in_the_recordings_names(birdnet, tmp_path, capsys):
-    for name in ("20260512_063000.wav", "20260112_063000.wav"):
-        write_noise(tmp_path / name)
-    common = ["classify", "--model", BIRDNET, "--place", "48.1,11.6", "--date", "from-file"]
-    assert run([*common, str(tmp_path), "--threshold", "0.9"]) == 0
-    assert "in week 2, 18 of 48" in capsys.readouterr().err
-    write_noise(tmp_path / "noise.wav")
-    assert run([*common, str(tmp_path)]) != 0
-    assert "no date in its name" in capsys.readouterr().err
-
-
 def test_a_taught_head_on_its_embedding(birdnet, tmp_path):
     data = oido.Dataset.load(make_sounds(tmp_path / "data"))
     result = oido.train(data, model=BIRDNET)

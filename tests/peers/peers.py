@@ -39,7 +39,7 @@ def interpreter(peer: str) -> Path:
     python = folder / peer / "bin" / "python"
     if not python.exists():
         pytest.skip(
-            f"{peer} is not here: `python benchmarks/peers/make_envs.py --envs .bench` makes its "
+            f"{peer} is not here: `python benchmarks/peers/make_envs.py --only {peer}` makes its "
             "environment (OIDO_TEST_PEERS names another folder)"
         )
     return python

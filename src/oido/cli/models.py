@@ -230,17 +230,17 @@ def _annotate(args: argparse.Namespace) -> None:
 
     names = ["scores"] if len(args.labels) == 1 else [f"head_{n}" for n in range(len(args.labels))]
     heads = [Head(name, _label_lines(path)) for path, name in zip(args.labels, names)]
-    given = waveform_first(_read(args.file), {len(head.labels) for head in heads})
+    original = waveform_first(_read(args.file), {len(head.labels) for head in heads})
     notes = Notes(
         kinds=dict.fromkeys(names, args.scores) if args.scores else {},
         inputs=dict(args.input),
         window_samples=args.window and round(args.window * args.sample_rate),
     )
-    if args.window is None and takes_any_length(given):
+    if args.window is None and takes_any_length(original):
         print_message(f"{args.file} takes any length; windows of 1 s: --window says another")
     content = annotate(
-        given,
-        with_plain_outputs(given, heads),
+        original,
+        with_plain_outputs(original, heads),
         notes=None if notes == Notes() else notes,
         sample_rate_hz=args.sample_rate,
         name=args.name or args.file.stem,

@@ -283,12 +283,12 @@ def plan_of(args: argparse.Namespace, **fixed: Any) -> Plan:
         from oido.models.loading import is_calibrated
 
         calibrated = is_calibrated(args.model, args.head)
-    model = fetch_model(args.model, getattr(args, "verbose", False))
     values = {**vars(args), **fixed}
     if args.place is not None:
         values |= {"allow": limited(args), "deny": ()}
     elif args.date is not None or args.place_threshold is not None:
         raise OptionError("--date and --place-threshold go with --place LAT,LON")
+    model = fetch_model(args.model, getattr(args, "verbose", False))
     return make_plan(values, model=model, precision=args.precision, calibrated=calibrated)
 
 

@@ -10,7 +10,8 @@ from datetime import date
 
 from oido.cli.terminal import print_message
 from oido.errors import OptionError
-from oido.models.registry import BIRDNET
+from oido.models import fetch
+from oido.models.registry import BIRDNET, card
 from oido.params import AUDIO_SUFFIXES
 
 FROM_FILE = "from-file"
@@ -42,6 +43,7 @@ def species_of(args: argparse.Namespace) -> dict[str, float]:
     if args.model != BIRDNET:
         raise OptionError(f"--place goes with --model {BIRDNET}, which has a model of places")
     weeks = sorted({week_of(day) for day in _days(args)}) or [ALL_YEAR]
+    fetch.fetch(card(BIRDNET), on_start=print_message)
     threshold = PLACE_THRESHOLD if args.place_threshold is None else args.place_threshold
     latitude, longitude = args.place
     found: dict[str, float] = {}
@@ -52,7 +54,8 @@ def species_of(args: argparse.Namespace) -> dict[str, float]:
     if not found:
         raise OptionError(f"no species is seen at that place from {threshold:g} on")
     when = "all year" if weeks == [ALL_YEAR] else f"in week {', '.join(map(str, weeks))} of 48"
-    print_message(
+    on_message = (lambda _: None) if getattr(args, "quiet", False) else print_message
+    on_message(
         f"{len(found)} species are seen at {latitude:g},{longitude:g} {when}, from {threshold:g} "
         f"on; `oido models info {BIRDNET} --labels --place {latitude:g},{longitude:g}` lists them"
     )

@@ -149,7 +149,8 @@ class _File(NamedTuple):
 def _read(file: _File, precision: Precision | None, window_seconds: float | None) -> AudioModel:
     path, content, known = file
     kind = fetch.kind_of(path)
-    if window_seconds is not None and kind != ".pt" and not takes_any_length(content):
+    is_open = kind == ".pt" or (kind != ".h5" and takes_any_length(content))
+    if window_seconds is not None and not is_open:
         raise OptionError(f"{path.name} hears windows of one length, which cannot be chosen")
     if kind in {".h5", ".pt"}:
         return _from_weights(file, window_seconds)

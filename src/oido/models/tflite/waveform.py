@@ -45,7 +45,7 @@ class Waveform(NamedTuple):
     is_open: bool
 
 
-class Prepared(NamedTuple):
+class RunnableGraph(NamedTuple):
     """content: a graph whose outputs are those of the file, in their order, and behind them the
     embedding, if it has one. is_file: the input and the file's own outputs are as they were."""
 
@@ -137,7 +137,7 @@ def prepare(
     inputs: Mapping[str, Sequence[float]],
     window_samples: int,
     finds_embedding: bool,
-) -> Prepared:
+) -> RunnableGraph:
     """A graph that takes one float32 window and gives scores of 0..1; content: as `waveform_first`.
 
     heads: the outputs that give scores; logits: those of them that a sigmoid is put behind. inputs:
@@ -155,7 +155,7 @@ def prepare(
     has_embedding = finds_embedding and writer.add_pool(min(heads))
     if has_embedding or not is_file:
         content = writer.packed()
-    return Prepared(content, has_embedding, is_file)
+    return RunnableGraph(content, has_embedding, is_file)
 
 
 class WaveformWriter(GraphWriter):
