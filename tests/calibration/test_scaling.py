@@ -5,10 +5,19 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from oido.calibration.scaling import CONSTANT, FLOOR, TOO_LITTLE, fit_sigmoids
+from oido.arrays import F32
+from oido.calibration.scaling import (
+    CONSTANT,
+    FLOOR,
+    TOO_LITTLE,
+    fit_sigmoids,
+    fit_slopes,
+    log_losses,
+)
 from oido.errors import OptionError
 from oido.events.calibration import Calibrator
-from oido.heads import ScoreTransformation
+from oido.heads import OutputKind, ScoreTransformation
+from oido.training.fit import activate
 
 
 def made(
@@ -122,3 +131,34 @@ def test_data_that_nothing_can_be_fitted_to(change, message: str) -> None:
     scores, targets, _ = made(50, [1.0, 1.0], [0.0, 0.0])
     with pytest.raises(OptionError, match=message):
         fit_sigmoids(*change(scores, targets), np.arange(50))
+
+
+@pytest.mark.parametrize("output", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("factor", [0.1, 0.4, 1.0, 2.5, 9.0])
+def test_slopes_are_those_of_trying_every_one(output: OutputKind, factor: float) -> None:
+    for seed in range(4):
+        dice = np.random.default_rng(seed)
+        logits = dice.normal(0, 2, (90, 6))
+        if output == "softmax":
+            truth = (logits + dice.gumbel(size=logits.shape)).argmax(axis=1)
+            targets = np.eye(6, dtype=np.float32)[truth]
+        else:
+            targets = (dice.random(logits.shape) < 1 / (1 + np.exp(-logits))).astype(np.float32)
+            targets[dice.random(logits.shape) < 0.1] = np.nan
+        faint = (logits * factor).astype(np.float32)
+        asked: list[float] = []
+
+        def probabilities_at(slope: float, faint: F32 = faint, asked: list[float] = asked) -> F32:
+            asked.append(slope)
+            return activate(faint * np.float32(slope), output)
+
+        parts = [dice.random(90) < share for share in (0.1, 0.5, 0.8)] + [np.ones(90, np.bool_)]
+        found = fit_slopes(probabilities_at, targets, output, parts)
+        assert len(asked) == len(set(asked)) < 40  # each once, and not all of them
+        grid = np.geomspace(0.2, 5.0, 65).tolist()
+        losses = [
+            log_losses(activate(faint * np.float32(s), output), targets, output) for s in grid
+        ]
+        for part, slope in zip(parts, found):
+            totals = [of_s[part].sum() + 4 * np.log2(s) ** 2 for s, of_s in zip(grid, losses)]
+            assert slope == grid[int(np.argmin(totals))]

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import time
 
 import pytest
 
@@ -107,10 +109,44 @@ def test_clocks(seconds: float, hours: bool, text: str) -> None:
 
 
 @pytest.mark.usefixtures("at_once")
-def test_other_work_is_told_in_lines_or_not_at_all(capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_work_is_told_in_lines_or_not_at_all(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([100.0, 110.0, 130.0, 160.0])  # of the block's begin, and of each call
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
     with show_progress("clips heard") as show:
-        show(3, 12)
-    assert capsys.readouterr().err == "oido: 3 of 12 clips heard\n"
+        show(0, 12)
+        show(2, 12)
+        show(12, 12)
+    assert capsys.readouterr().err.splitlines() == [
+        "oido: 0 of 12 clips heard",
+        "oido: 2 of 12 clips heard, about 1:40 left",
+        "oido: 12 of 12 clips heard",
+    ]
     with show_progress("clips heard", quiet=True) as show:
         show(3, 12)
     assert capsys.readouterr().err == ""
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_bar_tells_the_time_left_and_goes_with_its_last_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    screen = Screen()
+    monkeypatch.setattr(module.sys, "stderr", screen)
+    monkeypatch.setattr(module, "direct", lambda stream: stream)
+    with show_progress("clips heard") as first, show_progress("fits done") as second:
+        for number, (step, what) in enumerate([(first, "clips heard"), (second, "fits done")]):
+            step(0, 12)
+            time.sleep(0.7)  # a bar of less than half a second would only flicker
+            step(6, 12)
+            drawn = screen.getvalue().split("\r")
+            assert re.search(rf"{what}: +50%.*6/12 \[\d\d:\d\d<\d\d:\d\d", drawn[-1])
+            step(12, 12)
+            assert not screen.getvalue().split("\r")[-2].strip()  # it was wiped off
+            assert number == 0 or "clips heard" not in drawn[-1]
+    assert "\n" not in screen.getvalue()  # they never stood one below the other

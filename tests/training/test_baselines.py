@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from oido.errors import OptionError
 from oido.training.baselines import BASELINES, logistic, majority, model_maker, nearest_centroid
@@ -30,6 +31,20 @@ def test_good_baselines_learn(way: object) -> None:
     test = made_clips(10, seed=1)
     found = way(made_clips(10), test)  # type: ignore[operator]
     assert (found.argmax(axis=1) == test.labels).mean() >= 0.95
+
+
+@pytest.mark.parametrize("standardize", [False, True])
+@pytest.mark.parametrize("per_class", [5, 40])  # fewer clips than the 80 features, and more
+def test_logistic_is_scikit_learns_on_the_features_as_they_are(
+    per_class: int, standardize: bool
+) -> None:
+    clips, test = made_clips(per_class, noise=1.5), made_clips(10, seed=1, noise=1.5)
+    x, y = (np.concatenate([c.means, c.maxima], axis=1).astype(float) for c in (clips, test))
+    if standardize:
+        x, y = (x - x.mean(axis=0)) / x.std(axis=0), (y - x.mean(axis=0)) / x.std(axis=0)
+    model = LogisticRegression(max_iter=1000, tol=1e-6).fit(x, clips.labels)
+    found = logistic(clips, test, standardize=standardize)
+    np.testing.assert_allclose(found, model.predict_proba(y), atol=2e-2)
 
 
 def test_model_maker_takes_more_epochs_than_its_own() -> None:

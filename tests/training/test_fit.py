@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -178,3 +182,28 @@ def test_share_of_copies_is_from_none_to_all(
     for wrong in (-0.1, 1.1, float("nan")):
         with pytest.raises(OptionError, match="copies is a share"):
             options(copies=wrong)
+
+
+def test_one_thread_is_for_scipys_products_too() -> None:
+    """In a process that has not loaded SciPy yet, as the command line's."""
+    script = """
+import sys
+from oido.training.fit import one_thread
+assert "scipy" not in sys.modules
+with one_thread():
+    from scipy.optimize import minimize
+    from threadpoolctl import threadpool_info
+    print([pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"])
+"""
+    environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**environment, "OPENBLAS_NUM_THREADS": "2"},
+    )
+    assert not done.stderr
+    threads = json.loads(done.stdout)
+    assert threads
+    assert set(threads) == {1}

@@ -14,7 +14,13 @@ from oido.errors import OptionError
 from oido.training.baselines import BASELINES
 from oido.training.embeddings import clip_probabilities
 from oido.training.fit import LinearOptions, MlpOptions, activate, fit_linear
-from oido.training.model_selection import Candidate, cross_validate, judge_baselines, select
+from oido.training.model_selection import (
+    Candidate,
+    count_fits,
+    cross_validate,
+    judge_baselines,
+    select,
+)
 from tests.training.embedded_sounds import made_clips, made_tags
 
 LINEAR = Candidate("linear", LinearOptions())
@@ -150,6 +156,33 @@ def test_same_seed_same_bytes() -> None:
     for layer, again in zip(one.layers, other.layers, strict=True):
         assert layer.weights.tobytes() == again.weights.tobytes()
         assert layer.bias.tobytes() == again.bias.tobytes()
+
+
+def test_how_many_threads_fit_changes_nothing() -> None:
+    clips = made_clips(16, noise=0.8)
+    one, three = (select(clips, seed=5, jobs=jobs) for jobs in (1, 3))
+    assert one.head.layers[0].weights.tobytes() == three.head.layers[0].weights.tobytes()
+    assert one.table == three.table
+    assert one.out_of_fold is not None
+    assert three.out_of_fold is not None
+    np.testing.assert_array_equal(one.out_of_fold, three.out_of_fold)
+    assert one.folds is not None
+    a, b = (judge_baselines(clips, one.folds, jobs=jobs) for jobs in (1, 3))
+    assert a == b
+
+
+@pytest.mark.parametrize("thorough", [False, True])
+@pytest.mark.parametrize("per_class", [1, 6, 16])
+def test_fits_are_counted_before_they_are_done(per_class: int, thorough: bool) -> None:
+    clips, done = made_clips(per_class), []
+    if thorough and per_class == 1:
+        return
+    n_folds, expected = count_fits(clips, thorough=thorough)
+    folds = select(clips, on_fit=lambda: done.append(1)).folds
+    assert n_folds == (0 if folds is None else len(np.unique(folds)))
+    if thorough:
+        cross_validate(clips, on_fit=lambda: done.append(1))
+    assert len(done) == expected
 
 
 def test_one_class_is_told() -> None:

@@ -49,6 +49,22 @@ def exported(taught: TrainingResult, tmp_path_factory: pytest.TempPathFactory) -
     return path
 
 
+def test_progress_goes_on_to_the_end_of_the_report(sounds: Path) -> None:
+    embedded: list[tuple[int, int]] = []
+    fitted: list[tuple[int, int]] = []
+    taught = train(
+        oido.Dataset.load(sounds),
+        progress=lambda *step: embedded.append(step),
+        fit_progress=lambda *step: fitted.append(step),
+    )
+    assert embedded[-1] == (18, 18)
+    assert fitted[0][0] == 0
+    assert fitted[-1][0] < fitted[-1][1]
+    _ = taught.report
+    (total,) = {total for _, total in fitted}
+    assert [done for done, _ in fitted] == list(range(total + 1))
+
+
 def test_a_taught_classifier_hears_and_leaves_no_file(
     taught: TrainingResult, sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

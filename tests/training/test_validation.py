@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from oido.training.embeddings import EmbeddedClips
+from oido.training.fit import LinearOptions, fit_linear
+from oido.training.model_selection import Candidate, select
 from oido.training.validation import learning_curve
 from tests.training.embedded_sounds import one_label_clips
 
@@ -38,3 +43,19 @@ def test_it_grows_with_the_data() -> None:
 
 def test_without_folds_there_is_none() -> None:
     assert learning_curve(clips(4), None) == []
+
+
+def test_logits_that_are_known_are_not_fitted_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = clips(8)
+    folds = data.groups % 4
+    selected = select(replace(data, folds=folds), [Candidate("linear", LinearOptions())])
+    expected, fits = learning_curve(data, folds), []
+
+    def counted(*args: object) -> object:
+        fits.append(args)
+        return fit_linear(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("oido.training.validation.fit_linear", counted)
+    found = learning_curve(data, folds, out_of_fold=selected.first_logits, jobs=3)
+    assert found == expected
+    assert len(fits) == 2 * 4  # a quarter and a half of the sources, for four folds

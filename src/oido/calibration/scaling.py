@@ -215,6 +215,7 @@ def _require(scores: F32, targets: F32) -> None:
 
 
 _SLOPES = np.geomspace(0.2, 5.0, 65)
+_FIRST_STEP = 8
 _CLIPS_OF_PRIOR = 4
 """A slope twice too large or small must be shown by more than this many clips."""
 
@@ -235,10 +236,37 @@ def fit_slope(probabilities_at: Callable[[float], F32], targets: F32, output: Ou
     f32[K, C]. The slope is 1 / temperature (Guo et al. 2017), 0.2..5, drawn towards 1 where there
     are few clips.
     """
-    best, slope = np.inf, 1.0
-    for candidate in _SLOPES:
-        losses = log_losses(probabilities_at(float(candidate)), targets, output)
-        total = float(losses.sum()) + _CLIPS_OF_PRIOR * float(np.log2(candidate)) ** 2
-        if total < best:
-            best, slope = total, float(candidate)
-    return slope
+    everything = np.ones(len(targets), np.bool_)
+    return fit_slopes(probabilities_at, targets, output, [everything])[0]
+
+
+def fit_slopes(
+    probabilities_at: Callable[[float], F32],
+    targets: F32,
+    output: OutputKind,
+    parts: Sequence[Bools],
+) -> list[float]:
+    """`fit_slope` on parts of the same clips, bool[K] each; probabilities are computed once.
+
+    Beside its best place the loss only rises, so that steps that are halved find the same one of
+    all slopes as trying each.
+    """
+    losses: dict[int, F64] = {}
+
+    def total(number: int, part: Bools) -> float:
+        slope = float(_SLOPES[number])
+        if number not in losses:
+            losses[number] = log_losses(probabilities_at(slope), targets, output)
+        prior = _CLIPS_OF_PRIOR * float(np.log2(slope)) ** 2
+        return float(losses[number][part].sum()) + prior
+
+    slopes = []
+    for part in parts:
+        step = _FIRST_STEP
+        best = min(range(0, len(_SLOPES), step), key=lambda n: total(n, part))
+        while step > 1:
+            step //= 2
+            near = [n for n in (best - step, best, best + step) if 0 <= n < len(_SLOPES)]
+            best = min(near, key=lambda n: total(n, part))
+        slopes.append(float(_SLOPES[best]))
+    return slopes

@@ -169,26 +169,46 @@ class ArchiveProgress(Progress):
 
 @contextmanager
 def show_progress(what: str, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
-    """A function to be called with how many are done, and of how many, while the block runs."""
+    """A function to be called with how many are done, and of how many, while the block runs.
+
+    The bar goes with the last of them, so that the next phase may have one of its own.
+    """
     if quiet:
         yield lambda done, total: None
     elif sys.stderr.isatty():
         from tqdm import tqdm
 
-        with tqdm(desc=what, unit="", leave=False, delay=0.5, file=direct(sys.stderr)) as bar:
+        bar: Any = None
 
-            def draw(done: int, total: int) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
+        def draw(done: int, total: int) -> None:
+            nonlocal bar
+            if bar is None:
+                bar = tqdm(desc=what, unit="", leave=False, delay=0.5, file=direct(sys.stderr))
+            bar.total = total
+            bar.update(done - bar.n)
+            if done >= total:
+                bar.close()
+                bar = None
 
+        try:
             yield draw
+        finally:
+            if bar is not None:
+                bar.close()
     else:
         last = time.monotonic()
+        first: tuple[float, int] | None = None
 
         def print_line(done: int, total: int) -> None:
-            nonlocal last
-            if time.monotonic() - last >= _LINE_EVERY_SECONDS:
-                last = time.monotonic()
-                print_message(f"{done} of {total} {what}")
+            nonlocal first, last
+            now = time.monotonic()
+            first = first or (now, done)
+            if now - last >= _LINE_EVERY_SECONDS:
+                last = now
+                text = f"{done} of {total} {what}"
+                if first[1] < done < total:
+                    left = (now - first[0]) / (done - first[1]) * (total - done)
+                    text += f", about {clock_text(left)} left"
+                print_message(text)
 
         yield print_line

@@ -137,8 +137,10 @@ def _trainer(args: argparse.Namespace) -> Callable[[Dataset], Any]:
         require_addable(model)
 
     def teach(data: Dataset) -> Any:
-        with show_progress("recordings heard", args.quiet) as progress:
-            return train(
+        embedding = show_progress("recordings heard", args.quiet)
+        fitting = show_progress("fits done", args.quiet)
+        with embedding as progress, fitting as fit_progress:
+            result = train(
                 data,
                 model=model,
                 seed=args.seed,
@@ -147,7 +149,11 @@ def _trainer(args: argparse.Namespace) -> Callable[[Dataset], Any]:
                 cache=not args.no_cache,
                 jobs=args.jobs,
                 progress=progress,
+                fit_progress=fit_progress,
             )
+            if result.judged is not None:
+                _ = result.report  # which takes fits of its own, and is kept
+            return result
 
     return teach
 

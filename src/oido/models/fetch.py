@@ -318,16 +318,20 @@ def _problem(card: ModelCard, content: bytes, size_bytes: int = 0) -> str | None
     return None
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """A file of the cache, which appears under its name only when it is whole. Raises OSError."""
+def write_whole(path: Path, content: bytes, *, sync: bool = True) -> None:
+    """A file of the cache, which appears under its name only when it is whole. Raises OSError.
+
+    sync: wait until the disk has it; without, a power cut may leave it damaged.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not mkstemp, whose files only their owner may read: others may share this cache.
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         with temporary.open("xb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)

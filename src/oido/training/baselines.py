@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from oido.arrays import F32, I64
+from oido.arrays import F32, F64, I64
 from oido.datasets.splits import training_extra
 from oido.errors import OptionError
 from oido.inference.embedder import l2_normalized
@@ -86,21 +86,36 @@ def logistic(
         centre, spread = x.mean(axis=0), x.std(axis=0)
         spread[spread < 1e-9] = 1
         x, y = (x - centre) / spread, (y - centre) / spread
+    rows, others = _in_span(x, y)
     labels = _labels(known)
     found = np.unique(labels)
-    logits = np.full((len(y), len(known.classes)), -30.0)
+    logits = np.full((len(others), len(known.classes)), -30.0)
     if len(found) == 1:
         logits[:, found] = 0
     else:
         with training_extra():
             from sklearn.linear_model import LogisticRegression
-        model = LogisticRegression(max_iter=1000).fit(x, labels)
+        model = LogisticRegression(max_iter=1000).fit(rows, labels)
         weights, bias = np.asarray(model.coef_), np.asarray(model.intercept_)
         if len(weights) == 1:  # of two classes, scikit-learn keeps the second
             weights = np.concatenate([-weights, weights]) / 2
             bias = np.concatenate([-bias, bias]) / 2
-        logits[:, found] = y @ weights.T + bias
+        logits[:, found] = others @ weights.T + bias
     return activate(logits.astype(np.float32), "softmax")
+
+
+def _in_span(x: F64, y: F64) -> tuple[F32, F32]:
+    """Both in coordinates of the space that the rows of ``x`` span: [K, r] and [N, r].
+
+    A turn of the axes, and weights that are drawn towards 0 have nothing outside of that space: the
+    same regression of fewer features, where there are more features than clips.
+    """
+    if len(x) < x.shape[1]:
+        values, vectors = np.linalg.eigh(x @ x.T)
+        kept = values > max(float(values[-1]), 1e-30) * 1e-10
+        basis = x.T @ (vectors[:, kept] / np.sqrt(values[kept]))
+        x, y = x @ basis, y @ basis
+    return x.astype(np.float32), y.astype(np.float32)
 
 
 def _labels(clips: EmbeddedClips) -> I64:

@@ -89,7 +89,8 @@ class WindowCache:
         file = io.BytesIO()
         np.savez(file, **arrays)
         with contextlib.suppress(OSError):
-            write_whole(self._path(key), file.getvalue())
+            # Thousands of files: the disk need not have each, because a damaged one is made anew.
+            write_whole(self._path(key), file.getvalue(), sync=False)
             self.has_grown = True
 
     def _path(self, key: str) -> Path:

@@ -250,14 +250,15 @@ def fit_linear(
     options = options or LinearOptions()
     data, strength = data or prepare(clips, options), options.strength
     (size, count), n = (data.x.shape[1], data.targets.shape[1]), data.weights.mean(axis=1).sum()
-    known = np.where(np.isnan(data.targets), 0, data.targets)
+    cross_entropy = _CrossEntropy(data.targets, data.weights, data.output)
 
     def loss(flat: F64) -> tuple[float, F64]:
         weights, bias = flat[:-count].reshape(size, count), flat[-count:]
-        logits = data.x @ weights.astype(np.float32) + bias
-        value, slope = _cross_entropy(logits, known, data.weights, data.output)
-        back = data.x.T @ slope.astype(np.float32) + weights / strength
-        gradient = np.concatenate([back.ravel(), slope.sum(0)])
+        logits = data.x @ weights.astype(np.float32)
+        logits += bias.astype(np.float32)
+        value, slope = cross_entropy(logits)
+        back = data.x.T @ slope + weights / strength
+        gradient = np.concatenate([back.ravel(), slope.sum(axis=0, dtype=np.float64)])
         return (value + 0.5 / strength * float((weights**2).sum())) / n, gradient / n
 
     flat = _minimize(loss, np.zeros((size + 1) * count))
@@ -320,8 +321,13 @@ def _minimize(loss: Callable[[F64], tuple[float, F64]], start: F64) -> F64:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Matrix products in one thread: the same sums in the same order, whatever the machine does."""
+    """Matrix products in one thread: the same sums in the same order, whatever the machine does.
+
+    SciPy's library for them is loaded first: one that comes later would not know of the limit, and
+    its threads would wait for each other over vectors that are too short to be shared.
+    """
     with training_extra():
+        import scipy.optimize  # noqa: F401
         from threadpoolctl import threadpool_limits
     with threadpool_limits(limits=1):
         yield
@@ -349,15 +355,46 @@ class Adam:
             np.subtract(parameter, scaled, out=parameter)
 
 
+class _CrossEntropy:
+    """The weighted sum of cross entropies of views, and its slope by their logits f32[V, C].
+
+    As `_cross_entropy`, for call after call: in float32 but for the sum. The logits are used up.
+    """
+
+    def __init__(self, targets: F64, weights: F64, output: OutputKind) -> None:
+        self._targets = np.nan_to_num(targets).astype(np.float32)
+        self._weights = weights.astype(np.float32)
+        self._views = weights.mean(axis=1, keepdims=True).astype(np.float32)
+        self._wanted = self._weights * self._targets
+        self._is_softmax = output == "softmax"
+
+    def __call__(self, logits: F32) -> tuple[float, F32]:
+        if not self._is_softmax:
+            value, slope = _cross_entropy(logits, self._targets, self._weights, "sigmoid")
+            return value, slope.astype(np.float32)
+        logits -= logits.max(axis=1, keepdims=True)
+        powers = np.exp(logits)
+        sums = powers.sum(axis=1, keepdims=True)
+        losses = np.log(sums) - logits
+        losses *= self._wanted
+        value = float(losses.sum(axis=1).sum(dtype=np.float64))
+        powers /= sums
+        powers -= self._targets
+        powers *= self._views
+        return value, powers
+
+
 def _cross_entropy(
-    logits: F64, targets: F64, weights: F64, output: OutputKind
+    logits: F32 | F64, targets: F32 | F64, weights: F32 | F64, output: OutputKind
 ) -> tuple[float, F64]:
     """The weighted sum of cross entropies, and its slope by the logits."""
     if output == "softmax":
         top = logits.max(axis=1, keepdims=True)
         powers = np.exp(logits - top)
         sums = powers.sum(axis=1, keepdims=True)
-        value = float((weights * targets * (top + np.log(sums) - logits)).sum())
+        losses = weights * targets * (top + np.log(sums) - logits)
+        value = float(losses.sum(dtype=np.float64))
         return value, weights.mean(axis=1, keepdims=True) * (powers / sums - targets)
-    value = float((weights * (np.logaddexp(0, logits) - targets * logits)).sum())
+    losses = weights * (np.logaddexp(0, logits) - targets * logits)
+    value = float(losses.sum(dtype=np.float64))
     return value, weights * (0.5 * (1 + np.tanh(0.5 * logits)) - targets)

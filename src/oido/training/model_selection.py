@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from oido.arrays import F32, F64, I64
-from oido.calibration.scaling import fit_slope, log_losses
+from oido.calibration.scaling import fit_slopes, log_losses
 from oido.datasets.dataset import accuracy
 from oido.datasets.splits import stratified_folds
 from oido.errors import OptionError
+from oido.parallel import ordered_map
+from oido.params import available_cores
 from oido.training.baselines import BASELINES
 from oido.training.embeddings import EmbeddedClips, clip_probabilities
 from oido.training.fit import (
@@ -32,6 +34,27 @@ from oido.training.fit import (
 LARGEST_FOLDS = 5
 CLEARLY = 2.0
 """Standard errors by which another candidate must be better than the first."""
+
+OnFit = Callable[[], None]
+"""Called when one more fit is done, by any thread."""
+
+_COPIES, _MOST_BYTES = 5, 2_000_000_000
+"""Of the embeddings, that fitting a fold needs for a while; and of memory for all at once."""
+
+_Found = TypeVar("_Found")
+
+
+def each_fold(
+    function: Callable[[int], _Found], folds: I64, clips: EmbeddedClips, jobs: int | None
+) -> Iterator[_Found]:
+    """What ``function`` gives for each fold, in order; so many threads, as far as memory allows.
+
+    A fold is fitted by one thread, so that how many there are changes nothing.
+    """
+    possible = _MOST_BYTES // (_COPIES * clips.embeddings.nbytes)
+    numbers = np.unique(folds).tolist()
+    workers = max(1, min(jobs or available_cores(), possible, len(numbers)))
+    yield from ordered_map(function, numbers, workers)
 
 
 @dataclass(frozen=True)
@@ -71,7 +94,8 @@ class ModelSelection:
     out_of_fold: f32[K, C], probabilities of each clip by heads that had not seen its fold, each
     fold calibrated on the others; None if there were too few sources to hold any back.
     windows_out_of_fold: f32[M, C], those of the clips' windows. folds:
-    i64[K]. slope: what the logits were multiplied by; 1 without out-of-fold clips.
+    i64[K]. slope: what the logits were multiplied by; 1 without out-of-fold clips. first_logits:
+    f32[M, C], of the first candidate out of fold, as they were fitted.
     """
 
     head: EmbeddingHead
@@ -81,10 +105,38 @@ class ModelSelection:
     out_of_fold: F32 | None
     folds: I64 | None
     windows_out_of_fold: F32 | None = None
+    first_logits: F32 | None = None
+
+
+def count_fits(
+    clips: EmbeddedClips,
+    candidates: Sequence[Candidate] = CANDIDATES,
+    *,
+    seed: int = 0,
+    thorough: bool = False,
+) -> tuple[int, int]:
+    """How many folds `select` has, 0 for none, and how often it calls ``on_fit``.
+
+    thorough: `cross_validate`, too.
+    """
+    folds = _folds(clips, seed)
+    if folds is None:
+        return 0, 1
+    n_folds = len(np.unique(folds))
+    fits = n_folds * len(_tried(clips, candidates)) + 1
+    if thorough:
+        for fold in np.unique(folds):
+            fits += count_fits(clips.subset(folds != fold), candidates, seed=seed)[1]
+    return n_folds, fits
 
 
 def select(
-    clips: EmbeddedClips, candidates: Sequence[Candidate] = CANDIDATES, *, seed: int = 0
+    clips: EmbeddedClips,
+    candidates: Sequence[Candidate] = CANDIDATES,
+    *,
+    seed: int = 0,
+    jobs: int | None = None,
+    on_fit: OnFit = lambda: None,
 ) -> ModelSelection:
     """Try ``candidates`` on the folds of ``clips``, take one, fit it on all clips, calibrate it.
 
@@ -98,10 +150,10 @@ def select(
         folds = _folds(clips, seed)
         if folds is None:
             head = _fit(clips, candidates[0], seed)
+            on_fit()
             return ModelSelection(head, candidates[0].name, 1.0, (), None, None)
-        rarest = int(np.nansum(clips.targets, axis=0).min())
-        tried = [c for c in candidates if c.least_clips <= rarest] or [candidates[0]]
-        logits = _held_out_logits(clips, folds, tried, seed)
+        tried = _tried(clips, candidates)
+        logits = _held_out_logits(clips, folds, tried, seed, jobs, on_fit)
         # At one spread for all: calibration is drawn towards a slope of 1, and with few clips a
         # candidate of flat logits would seem the worse for it, however well it tells classes.
         spreads = np.maximum(logits.std(axis=(1, 2)), 1e-6)
@@ -116,16 +168,22 @@ def select(
             (n for n in range(len(tried)) if n == 0 or table[n].margin > CLEARLY),
             key=lambda n: table[n].log_loss,
         )
-        slope = float(scales[best]) * _slope_of(logits[best], clips)
+        slope = float(scales[best]) * judged[best].slope
         head = _fit(clips, tried[best], seed).scaled(slope)
+        on_fit()
     held = judged[best]
     return ModelSelection(
-        head, tried[best].name, slope, tuple(table), held.clips, folds, held.windows
+        head, tried[best].name, slope, tuple(table), held.clips, folds, held.windows, logits[0]
     )
 
 
 def cross_validate(
-    clips: EmbeddedClips, candidates: Sequence[Candidate] = CANDIDATES, *, seed: int = 0
+    clips: EmbeddedClips,
+    candidates: Sequence[Candidate] = CANDIDATES,
+    *,
+    seed: int = 0,
+    jobs: int | None = None,
+    on_fit: OnFit = lambda: None,
 ) -> tuple[F32, I64]:
     """f32[K, C] probabilities and i64[K] folds: nested cross-validation of all that `select` does.
 
@@ -139,7 +197,8 @@ def cross_validate(
     probabilities = np.zeros(clips.targets.shape, np.float32)
     for fold in np.unique(folds):
         held_out = clips.subset(folds == fold)
-        head = select(clips.subset(folds != fold), candidates, seed=seed).head
+        known = clips.subset(folds != fold)
+        head = select(known, candidates, seed=seed, jobs=jobs, on_fit=on_fit).head
         scores = head.scores(held_out.embeddings)
         probabilities[folds == fold] = clip_probabilities(scores, held_out, head.output)
     return probabilities, folds
@@ -168,6 +227,12 @@ def _folds(clips: EmbeddedClips, seed: int) -> I64 | None:
     return stratified_folds(clips.labels, clips.groups, count, seed)
 
 
+def _tried(clips: EmbeddedClips, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those for which there are enough clips of the rarest class; the first at least."""
+    rarest = int(np.nansum(clips.targets, axis=0).min())
+    return [c for c in candidates if c.least_clips <= rarest] or [candidates[0]]
+
+
 def _fit(
     clips: EmbeddedClips, candidate: Candidate, seed: int, data: Prepared | None = None
 ) -> EmbeddingHead:
@@ -177,12 +242,18 @@ def _fit(
 
 
 def _held_out_logits(
-    clips: EmbeddedClips, folds: I64, candidates: Sequence[Candidate], seed: int
+    clips: EmbeddedClips,
+    folds: I64,
+    candidates: Sequence[Candidate],
+    seed: int,
+    jobs: int | None,
+    on_fit: OnFit,
 ) -> F32:
     """f32[candidates, M, C]: for each window, by heads that were fitted without its fold."""
     shape = (len(candidates), len(clips.embeddings), len(clips.classes))
     logits = np.zeros(shape, np.float32)
-    for fold in np.unique(folds):
+
+    def fit_without(fold: int) -> None:
         held_out = (folds == fold)[clips.clip_index]
         known = clips.subset(folds != fold)
         prepared: dict[Views, Prepared] = {}
@@ -192,27 +263,23 @@ def _held_out_logits(
                 prepared[views] = prepare(known, views)
             head = _fit(known, candidate, seed, prepared[views])
             logits[number, held_out] = head.logits(clips.embeddings[held_out])
+            on_fit()
+
+    for _ in each_fold(fit_without, folds, clips, jobs):
+        pass
     return logits
 
 
 class _HeldOut(NamedTuple):
-    """Probabilities of clips f32[K, C] and windows f32[M, C], and the clips' log losses f64[K]."""
+    """Probabilities of clips f32[K, C] and windows f32[M, C], and the clips' log losses f64[K].
+
+    slope: the calibration on all clips, by logits of heads that have not seen them.
+    """
 
     clips: F32
     windows: F32
     losses: F64
-
-
-def _slope_of(logits: F32, clips: EmbeddedClips) -> float:
-    """The calibration of f32[M, C] logits of a head that has not seen the clips."""
-    output = clips.output
-    return fit_slope(
-        lambda slope: clip_probabilities(
-            activate(logits * np.float32(slope), output), clips, output
-        ),
-        clips.targets,
-        output,
-    )
+    slope: float
 
 
 def _calibrate_out_of_fold(clips: EmbeddedClips, folds: I64, logits: F32) -> _HeldOut:
@@ -220,27 +287,44 @@ def _calibrate_out_of_fold(clips: EmbeddedClips, folds: I64, logits: F32) -> _He
     output = clips.output
     probabilities = np.zeros(clips.targets.shape, np.float32)
     of_windows = np.zeros_like(logits)
-    for fold in np.unique(folds):
-        mask = folds == fold
+    masks = [folds == fold for fold in np.unique(folds)]
+    *slopes, of_all = fit_slopes(
+        lambda slope: clip_probabilities(
+            activate(logits * np.float32(slope), output), clips, output
+        ),
+        clips.targets,
+        output,
+        [*(~mask for mask in masks), np.ones(len(clips), np.bool_)],
+    )
+    for mask, slope in zip(masks, slopes):
         windows = mask[clips.clip_index]
-        slope = _slope_of(logits[~windows], clips.subset(~mask))
         scores = activate(logits[windows] * np.float32(slope), output)
         of_windows[windows] = scores
         probabilities[mask] = clip_probabilities(scores, clips.subset(mask), output)
     losses = log_losses(probabilities, clips.targets, output)
-    return _HeldOut(probabilities, of_windows, losses)
+    return _HeldOut(probabilities, of_windows, losses, of_all)
 
 
-def judge_baselines(clips: EmbeddedClips, folds: I64, *, seed: int = 0) -> dict[str, float]:
+def judge_baselines(
+    clips: EmbeddedClips,
+    folds: I64,
+    *,
+    seed: int = 0,
+    jobs: int | None = None,
+    on_fit: OnFit = lambda: None,
+) -> dict[str, float]:
     """The accuracy of each of `BASELINES` on the same folds; for clips of one class each."""
-    found = {}
-    for name, baseline in BASELINES.items():
-        probabilities = np.zeros(clips.targets.shape, np.float32)
-        for fold in np.unique(folds):
-            known, unknown = clips.subset(folds != fold), clips.subset(folds == fold)
-            probabilities[folds == fold] = baseline(known, unknown, seed)
-        found[name] = accuracy(probabilities, clips.targets, multi_label=False)
-    return found
+    found = {name: np.zeros(clips.targets.shape, np.float32) for name in BASELINES}
+
+    def fit_without(fold: int) -> None:
+        known, unknown = clips.subset(folds != fold), clips.subset(folds == fold)
+        for name, baseline in BASELINES.items():
+            found[name][folds == fold] = baseline(known, unknown, seed)
+            on_fit()
+
+    for _ in each_fold(fit_without, folds, clips, jobs):
+        pass
+    return {name: accuracy(p, clips.targets, multi_label=False) for name, p in found.items()}
 
 
 def _row(clips: EmbeddedClips, name: str, probabilities: F32, losses: F64, first: F64) -> Judged:

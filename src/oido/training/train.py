@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 import time
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -27,13 +28,22 @@ from oido.models.loading import load_model
 from oido.models.model import AudioModel
 from oido.models.registry import DEFAULT_MODEL
 from oido.training.augment import Augmentation
+from oido.training.baselines import BASELINES
 from oido.training.embed import Embedded, Progress, embed
 from oido.training.embeddings import EmbeddedClips
 from oido.training.fit import EmbeddingHead, one_thread
 from oido.training.head_export import Parity, check_parity, taught_file
-from oido.training.model_selection import ModelSelection, cross_validate, judge_baselines, select
+from oido.training.model_selection import (
+    ModelSelection,
+    OnFit,
+    count_fits,
+    cross_validate,
+    judge_baselines,
+    select,
+)
 from oido.training.novelty import NoveltyDetector, fit_novelty
 from oido.training.validation import (
+    SHARES,
     LearningCurve,
     learning_curve,
     predictions_on_test,
@@ -52,6 +62,7 @@ def train(
     cache: bool = True,
     jobs: int | None = None,
     progress: Progress = lambda done, total: None,
+    fit_progress: Progress = lambda done, total: None,
 ) -> TrainingResult:
     """Teach a classifier the classes of a dataset.
 
@@ -64,7 +75,8 @@ def train(
     thorough: judge by nested cross-validation, in which the choice of the head is repeated without
     each fold: some five times as long. augment: so many changed copies of each clip (gain, shift,
     noise, background) are learnt from, too; never judged by. cache: keep embeddings for the next
-    time. jobs: threads that embed. progress: called with (recordings done, of how many).
+    time. jobs: threads that embed and fit. progress: called with (recordings done, of how many);
+    fit_progress: with (fits done, of how many), those for the report among them.
 
     Recordings that came with folds keep them, and train and test parts too: then the head learns
     from the one and is judged on the other. The same data and seed give the same model, byte for
@@ -86,13 +98,16 @@ def train(
         known = clips.subset(~test)
         clips = replace(known, folds=np.full(len(known), -1))
         _require_classes(clips, embedded.left_out)
-    selection = select(clips, seed=seed)
+    counter = _FitCounter(clips, seed, thorough and test_folds is None, fit_progress)
+    selection = select(clips, seed=seed, jobs=jobs, on_fit=counter.advance)
     novelty = fit_novelty(clips, square_root=selection.head.square_root, folds=selection.folds)
     fitted = time.perf_counter()
     if test_folds is not None:
         judged = predictions_on_test(embedded, test, selection)
     elif thorough and selection.folds is not None:
-        judged = predictions_out_of_fold(embedded, *cross_validate(clips, seed=seed))
+        judged = predictions_out_of_fold(
+            embedded, *cross_validate(clips, seed=seed, jobs=jobs, on_fit=counter.advance)
+        )
     elif selection.out_of_fold is not None and selection.folds is not None:
         windows = selection.windows_out_of_fold
         judged = predictions_out_of_fold(
@@ -111,7 +126,26 @@ def train(
         seed=seed,
         inference_seconds=embedded_at - started,
         seconds_fitting=fitted - embedded_at,
+        jobs=jobs,
+        on_fit=counter.advance,
     )
+
+
+class _FitCounter:
+    """Counts the fits of one training and of its report; `advance` may be called by any thread."""
+
+    def __init__(self, clips: EmbeddedClips, seed: int, thorough: bool, progress: Progress) -> None:
+        n_folds, self._total = count_fits(clips, seed=seed, thorough=thorough)
+        self._total += n_folds * len(SHARES)
+        if not clips.multi_label:
+            self._total += n_folds * len(BASELINES)
+        self._done, self._progress, self._lock = 0, progress, threading.Lock()
+        progress(0, self._total)
+
+    def advance(self) -> None:
+        with self._lock:
+            self._done += 1
+            self._progress(min(self._done, self._total), self._total)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -133,6 +167,8 @@ class TrainingResult:
     seed: int
     inference_seconds: float
     seconds_fitting: float
+    jobs: int | None = field(default=None, repr=False)
+    on_fit: OnFit = field(default=lambda: None, repr=False)
 
     def __repr__(self) -> str:
         shown = ", ".join(self.classes[:5]) + (", …" if len(self.classes) > 5 else "")
@@ -168,13 +204,22 @@ class TrainingResult:
         if folds is None or self.taught.multi_label:
             return []
         with one_thread():
-            found = judge_baselines(self.taught, folds, seed=self.seed)
+            found = judge_baselines(
+                self.taught, folds, seed=self.seed, jobs=self.jobs, on_fit=self.on_fit
+            )
         return [(name, value, float("nan")) for name, value in found.items()]
 
     @cached_property
     def curve(self) -> LearningCurve:
         """What less of the data would have achieved."""
-        return learning_curve(self.taught, self.selection.folds, seed=self.seed)
+        return learning_curve(
+            self.taught,
+            self.selection.folds,
+            seed=self.seed,
+            out_of_fold=self.selection.first_logits,
+            jobs=self.jobs,
+            on_fit=self.on_fit,
+        )
 
     @cached_property
     def report(self) -> Report:

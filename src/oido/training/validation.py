@@ -18,8 +18,8 @@ from oido.models.model import AudioModel
 from oido.params import Windowing
 from oido.training.embed import Embedded
 from oido.training.embeddings import EmbeddedClips, clip_probabilities
-from oido.training.fit import LinearOptions, fit_linear, one_thread
-from oido.training.model_selection import ModelSelection
+from oido.training.fit import LinearOptions, activate, fit_linear, one_thread
+from oido.training.model_selection import ModelSelection, OnFit, each_fold
 
 
 def predictions_on_test(
@@ -71,34 +71,56 @@ def _times(clips: EmbeddedClips, model: AudioModel) -> F64:
     return np.concatenate([windowing.times(0, count) for count in counts])
 
 
-_SHARES = (0.25, 0.5, 1.0)
+SHARES = (0.25, 0.5, 1.0)
+"""Of the sources of each class, that the curve is drawn from."""
 
 LearningCurve = list[CurvePoint]
 
 
-def learning_curve(clips: EmbeddedClips, folds: I64 | None, *, seed: int = 0) -> LearningCurve:
+def learning_curve(
+    clips: EmbeddedClips,
+    folds: I64 | None,
+    *,
+    seed: int = 0,
+    out_of_fold: F32 | None = None,
+    jobs: int | None = None,
+    on_fit: OnFit = lambda: None,
+) -> LearningCurve:
     """Accuracy with a quarter, half and all of the sources of each class; linear heads.
 
     Each fold is judged by heads of the others, and the deviation is that over folds; of several
-    labels, the share of right yes and no.
-    Empty without folds.
+    labels, the share of right yes and no. out_of_fold: f32[M, C], the logits of such heads of all
+    sources, if they are known (`ModelSelection.first_logits`). Empty without folds.
     """
     if folds is None:
         return []
-    points = []
+
+    def judge(fold: int) -> list[tuple[float, float] | None]:
+        """For each share, accuracy and clips of a class; None where a class has no source."""
+        held_out = clips.subset(folds == fold)
+        found: list[tuple[float, float] | None] = []
+        for share in SHARES:
+            part = _part(clips, folds != fold, share, np.random.default_rng(seed))
+            if part is None:
+                found.append(None)
+            else:
+                known, logits = clips.subset(part), None
+                if out_of_fold is not None and np.array_equal(part, folds != fold):
+                    logits = out_of_fold[(folds == fold)[clips.clip_index]]
+                size = float(np.nansum(known.targets) / len(clips.classes))
+                found.append((_accuracy(known, held_out, logits), size))
+            on_fit()
+        return found
+
     with one_thread():
-        for share in _SHARES:
-            right, sizes = [], []
-            for fold in np.unique(folds):
-                part = _part(clips, folds != fold, share, np.random.default_rng(seed))
-                if part is None:
-                    break
-                known = clips.subset(part)
-                right.append(_accuracy(known, clips.subset(folds == fold)))
-                sizes.append(float(np.nansum(known.targets) / len(clips.classes)))
-            if right and len(right) == len(np.unique(folds)):
-                mean, spread = float(np.mean(right)), float(np.std(right))
-                points.append(CurvePoint(round(float(np.mean(sizes)), 1), mean, spread))
+        judged = list(each_fold(judge, folds, clips, jobs))
+    points = []
+    for of_folds in zip(*judged):
+        known = [each for each in of_folds if each is not None]
+        if len(known) == len(judged):
+            right, sizes = zip(*known)
+            mean, spread = float(np.mean(right)), float(np.std(right))
+            points.append(CurvePoint(round(float(np.mean(sizes)), 1), mean, spread))
     return points
 
 
@@ -116,7 +138,10 @@ def _part(
     return np.asarray(allowed & np.isin(clips.groups, list(chosen)))
 
 
-def _accuracy(known: EmbeddedClips, held_out: EmbeddedClips) -> float:
-    head = fit_linear(known, LinearOptions())
-    p = clip_probabilities(head.scores(held_out.embeddings), held_out, head.output)
+def _accuracy(known: EmbeddedClips, held_out: EmbeddedClips, logits: F32 | None) -> float:
+    """logits: f32[M, C] of the held-out windows by such a head, if they are known."""
+    if logits is None:
+        head = fit_linear(known, LinearOptions())
+        logits = head.logits(held_out.embeddings)
+    p = clip_probabilities(activate(logits, known.output), held_out, known.output)
     return accuracy(p, held_out.targets, held_out.multi_label)
