@@ -33,6 +33,7 @@ from oido.training.fit import EmbeddingHead, one_thread
 from oido.training.head_export import Parity, check_parity, taught_file
 from oido.training.model_selection import ModelSelection, cross_validate, judge_baselines, select
 from oido.training.novelty import NoveltyDetector, fit_novelty
+from oido.training.steps import Step, judge_steps
 from oido.training.validation import (
     LearningCurve,
     learning_curve,
@@ -168,8 +169,13 @@ class TrainingResult:
         if folds is None or self.taught.multi_label:
             return []
         with one_thread():
-            found = judge_baselines(self.taught, folds, seed=self.seed)
+            found = judge_baselines(self.taught.own, folds, seed=self.seed)
         return [(name, value, float("nan")) for name, value in found.items()]
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """What each step from plain logistic regression to this head gained, out of fold."""
+        return judge_steps(self.taught, self.selection, seed=self.seed)
 
     @cached_property
     def curve(self) -> LearningCurve:
@@ -260,6 +266,7 @@ class TrainingResult:
         return {
             "base model": self.model.name,
             "head": self.selection.chosen,
+            **{step.name: step.beside(self.steps[0]) for step in self.steps},
             "clips": len(self.taught),
             "sources": len(np.unique(self.taught.groups)),
             "seed": self.seed,
