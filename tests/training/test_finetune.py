@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +88,7 @@ def test_more_clips_right_are_better_and_of_equals_the_smaller_loss() -> None:
 
 def test_minutes_left_are_those_of_the_phases_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     clock = module._Clock((1, 4, 8), epochs=3)
     now[0] = 5.0
     assert clock.minutes_left(1) is None

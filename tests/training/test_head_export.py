@@ -17,7 +17,7 @@ from oido.errors import ModelFormatError, OptionError
 from oido.inference.embedder import l2_normalized
 from oido.inference.predictor import Predictor
 from oido.models.loading import ensemble, load_model
-from oido.models.model import AudioModel
+from oido.models.model import AudioModel, LogMelNetwork
 from oido.models.tflite.evidence import with_evidence
 from oido.models.tflite.framewise import with_framewise
 from oido.runtime.litert import LiteRtRuntime
@@ -93,10 +93,14 @@ def test_a_head_on_other_layers_too_gives_what_the_arrays_give(
     np.testing.assert_allclose(result.scores, head.scores(wide), atol=1e-5)
     assert result.embeddings.shape[1] == 1_024
     # It still says when in a window: the logits of its columns average to its own.
-    runtime = LiteRtRuntime(None, *with_framewise(heard.model.network.graph.network))  # type: ignore
+    network = heard.model.network
+    assert isinstance(network, LogMelNetwork)
+    extended = with_framewise(network.graph.network)
+    assert extended is not None
     patches = Predictor.of(heard.model).patches(np.zeros(15_600, np.float32), 7_680)
     patches = patches + np.linspace(0, 3, 96, dtype=np.float32)[:, None]
-    outputs = runtime.run(patches)
+    outputs = LiteRtRuntime(None, *extended).run(patches)
+    assert outputs.framewise is not None
     logs = np.log(outputs.framewise.astype(np.float64)).mean(axis=1)
     powers = np.exp(logs)
     np.testing.assert_allclose(powers / powers.sum(axis=1), outputs.scores, atol=0.03)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from oido.arrays import F32
 from oido.inference.predictor import Predictor
 from oido.models.loading import load_model
 from oido.models.model import AudioModel
@@ -14,7 +15,7 @@ from oido.models.tflite.evidence import own_size, with_evidence
 from tests.signal.sounds import noise, sine
 
 
-def windows_of(model: AudioModel) -> np.ndarray:
+def windows_of(model: AudioModel) -> F32:
     """f32[6, …]: patches of noise of several levels, and of tones."""
     length, hop = model.windows.window_samples, model.windows.hop_samples
     sounds = [noise(length, level=0.3 / (n + 1), seed=n) for n in range(3)]
