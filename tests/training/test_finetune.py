@@ -71,7 +71,7 @@ def test_more_clips_right_are_better_and_of_equals_the_smaller_loss() -> None:
         first = np.array(scores, np.float32)
         clips = tuple(oido.Clip(f"{n}.wav", ("a",)) for n in range(len(scores)))
         values = np.stack([first, 1 - first], axis=1)
-        targets = np.tile(np.float32([1, 0]), (len(scores), 1))
+        targets = np.tile(np.array([1, 0], np.float32), (len(scores), 1))
         predictions = ClipPredictions(
             clips, ("a", "b"), targets, values, np.zeros(2, np.float32), splits=()
         )

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,7 @@ from tests.signal.sounds import noise, sine
 def windows_of(model: AudioModel) -> F32:
     """f32[6, …]: patches of noise of several levels, and of tones."""
     length, hop = model.windows.window_samples, model.windows.hop_samples
-    sounds = [noise(length, level=0.3 / (n + 1), seed=n) for n in range(3)]
+    sounds: list[Any] = [noise(length, level=0.3 / (n + 1), seed=n) for n in range(3)]
     rate = model.windows.sample_rate_hz
     sounds += [sine(300.0 * (n + 1), rate, length) * 0.5 for n in range(3)]
     predictor = Predictor.of(model)
