@@ -32,6 +32,7 @@ from oido.datasets.clip import Clip
 from oido.datasets.dataset import Dataset
 from oido.datasets.splits import group_numbers, stratified_folds
 from oido.evaluation.ranking_and_calibration import expected_calibration_error
+from oido.models.tflite.evidence import EVIDENCE, own_size, with_evidence
 from oido.training.augment import Augmentation
 from oido.training.baselines import BASELINES
 from oido.training.embed import embed
@@ -61,7 +62,23 @@ def trained_with_copies(
     return clip_probabilities(head.scores(unknown.embeddings), unknown, head.output)
 
 
-WAYS: dict[str, Way] = {**BASELINES, "**oido**": trained}
+def trained_on_embedding(
+    known: EmbeddedClips, unknown: EmbeddedClips, seed: int
+) -> NDArray[np.float32]:
+    """The same without what earlier layers say."""
+    return trained(known.own, unknown.own, seed)
+
+
+def plain(way: Way) -> Way:
+    """A way of others, on the network's embedding alone."""
+    return lambda known, unknown, seed: way(known.own, unknown.own, seed)
+
+
+WAYS: dict[str, Way] = {
+    **{name: plain(way) for name, way in BASELINES.items()},
+    "oido, embedding alone": trained_on_embedding,
+    "**oido**": trained,
+}
 
 
 def main() -> int:
@@ -102,7 +119,8 @@ def embedded(
     """The clips of a set, of labels with ``least`` clips or more, of two recordings at least."""
     with open(folder / "clips.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    kept = ROOT / ".bench" / "heads" / f"{folder.name}-{model.replace('/', '-')}.npz"
+    name = f"{folder.name}-{model.replace('/', '-')}-{EVIDENCE.replace(' ', '-')}.npz"
+    kept = ROOT / ".bench" / "heads" / name
     if not kept.exists():
         hear(folder, [row["file"] for row in rows], model, kept)
     counts = Counter(row[column] for row in rows)
@@ -129,6 +147,7 @@ def embedded(
             group_numbers([rows[n]["group"] for n in chosen]),
             folds if rows[0]["fold"] else np.full(len(chosen), -1),
             silence=arrays["silence"],
+            own_size=own_size(oido.load_model(model)),
         )
     if not copies:
         return clips
@@ -147,7 +166,7 @@ def hear_copies(data: Dataset, model: str, copies: int) -> FurtherWindows | None
 def hear(folder: Path, files: list[str], model: str, kept: Path) -> None:
     """Embed every clip of a set once."""
     started = time.perf_counter()
-    embedder = oido.AudioEmbedder(model, jobs=1)
+    embedder = oido.AudioEmbedder(with_evidence(oido.load_model(model)), jobs=1)
     results = [embedder.embed(folder / file) for file in files]
     windows = embedder.model.windows
     silent = np.zeros(windows.window_samples, np.float32)
@@ -170,9 +189,9 @@ def by_folds(model: str, clips: EmbeddedClips) -> None:
     print("| way | accuracy | ECE | seconds for five |\n|---|---:|---:|---:|")
     for name, way in WAYS.items():
         started = time.perf_counter()
-        if way in (trained, trained_with_copies):
+        if way in (trained, trained_with_copies, trained_on_embedding):
             learnt = clips if way is trained_with_copies else replace(clips, extra=None)
-            probabilities, _ = cross_validate(learnt)
+            probabilities, _ = cross_validate(learnt.own if way is trained_on_embedding else learnt)
         else:
             probabilities = out_of_fold(way, clips, clips.folds, 0)
         seconds = time.perf_counter() - started

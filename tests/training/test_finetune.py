@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,7 @@ def test_more_clips_right_are_better_and_of_equals_the_smaller_loss() -> None:
         first = np.array(scores, np.float32)
         clips = tuple(oido.Clip(f"{n}.wav", ("a",)) for n in range(len(scores)))
         values = np.stack([first, 1 - first], axis=1)
-        targets = np.tile(np.float32([1, 0]), (len(scores), 1))
+        targets = np.tile(np.array([1, 0], np.float32), (len(scores), 1))
         predictions = ClipPredictions(
             clips, ("a", "b"), targets, values, np.zeros(2, np.float32), splits=()
         )
@@ -87,7 +88,7 @@ def test_more_clips_right_are_better_and_of_equals_the_smaller_loss() -> None:
 
 def test_minutes_left_are_those_of_the_phases_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     clock = module._Clock((1, 4, 8), epochs=3)
     now[0] = 5.0
     assert clock.minutes_left(1) is None

@@ -17,7 +17,10 @@ from oido.errors import ModelFormatError, OptionError
 from oido.inference.embedder import l2_normalized
 from oido.inference.predictor import Predictor
 from oido.models.loading import ensemble, load_model
-from oido.models.model import AudioModel
+from oido.models.model import AudioModel, LogMelNetwork
+from oido.models.tflite.evidence import with_evidence
+from oido.models.tflite.framewise import with_framewise
+from oido.runtime.litert import LiteRtRuntime
 from oido.training.fit import Dense, EmbeddingHead
 from oido.training.head_export import BASE_HEAD, TAUGHT_HEAD, check_parity, taught_file
 from oido.training.novelty import NoveltyDetector
@@ -26,9 +29,11 @@ STREET = Path(__file__).parents[2] / "examples" / "street.flac"
 CLASSES = ("calm", "loud", "bright")
 
 
-def made_head(output: str = "softmax", square_root: bool = True, layers: int = 1) -> EmbeddingHead:
+def made_head(
+    output: str = "softmax", square_root: bool = True, layers: int = 1, inputs: int = 1_024
+) -> EmbeddingHead:
     dice = np.random.default_rng(layers)
-    sizes = [1_024, *[16] * (layers - 1), len(CLASSES)]
+    sizes = [inputs, *[16] * (layers - 1), len(CLASSES)]
     dense = tuple(
         Dense(
             dice.normal(0, 0.2, (after, before)).astype(np.float32),
@@ -72,6 +77,33 @@ def test_the_file_gives_the_scores_of_the_arrays(
     # Its scores are calibrated already, and its metadata say so.
     assert result.probabilities is not None
     np.testing.assert_allclose(result.probabilities, result.scores, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["int8", "float32"])
+def test_a_head_on_other_layers_too_gives_what_the_arrays_give(
+    model: AudioModel, tmp_path: Path, precision: str
+) -> None:
+    base = load_model(model.path, precision=precision)  # type: ignore[arg-type]
+    head = made_head(square_root=False, inputs=1_536)
+    path = tmp_path / "wide.tflite"
+    path.write_bytes(file_of(base, head))
+    heard = oido.AudioClassifier(path, jobs=1)
+    result = heard.classify(STREET)
+    wide = oido.AudioClassifier(with_evidence(base), jobs=1).classify(STREET).embeddings
+    np.testing.assert_allclose(result.scores, head.scores(wide), atol=1e-5)
+    assert result.embeddings.shape[1] == 1_024
+    # It still says when in a window: the logits of its columns average to its own.
+    network = heard.model.network
+    assert isinstance(network, LogMelNetwork)
+    extended = with_framewise(network.graph.network)
+    assert extended is not None
+    patches = Predictor.of(heard.model).patches(np.zeros(15_600, np.float32), 7_680)
+    patches = patches + np.linspace(0, 3, 96, dtype=np.float32)[:, None]
+    outputs = LiteRtRuntime(None, *extended).run(patches)
+    assert outputs.framewise is not None
+    logs = np.log(outputs.framewise.astype(np.float64)).mean(axis=1)
+    powers = np.exp(logs)
+    np.testing.assert_allclose(powers / powers.sum(axis=1), outputs.scores, atol=0.03)
 
 
 def test_what_is_known_of_it_stands_in_the_file(model: AudioModel, tmp_path: Path) -> None:

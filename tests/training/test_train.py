@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 import oido
+from oido.models.loading import load_model
 from oido.models.model import LogMelNetwork, Notes, WholeNetwork
+from oido.models.tflite.evidence import with_evidence
 from oido.training.train import TrainingResult, train
 from tests.training.taught_sounds import KINDS, make_sounds
 
@@ -116,13 +118,15 @@ def test_the_file_names_new_sounds_of_the_same_kinds(exported: Path, tmp_path: P
 def test_the_file_says_what_was_judged(exported: Path, taught: TrainingResult) -> None:
     """In oido's own path too: embeddings, the head, its aggregation."""
     classifier = oido.AudioClassifier(exported, jobs=1)
+    widened = oido.AudioClassifier(with_evidence(taught.model), jobs=1)
     assert classifier.postprocessor.aggregation == "confident-mean"
     for clip in taught.embedded.kept[::5]:
         result = classifier.classify(clip.path)
-        expected = taught.head.scores(result.embeddings)
+        evidence = widened.classify(clip.path).embeddings
+        expected = taught.head.scores(evidence)
         np.testing.assert_allclose(result.scores, expected, atol=1e-5)
         assert result.similarities is not None
-        nearness = taught.novelty.similarities(result.embeddings)
+        nearness = taught.novelty.similarities(evidence)
         np.testing.assert_allclose(result.similarities, nearness, atol=1e-4)
 
 
@@ -323,7 +327,8 @@ def test_on_mn04_too(sounds: Path, tmp_path: Path) -> None:
     clip = sounds / "beep" / "beep-1.wav"
     result_of_file = heard.classify(clip)
     assert result_of_file.top(1)[0].label == "beep"
-    expected = result.head.scores(oido.AudioEmbedder(path).embed(clip).embeddings)
+    evidence = oido.AudioEmbedder(with_evidence(load_model(path))).embed(clip).embeddings
+    expected = result.head.scores(evidence)
     np.testing.assert_allclose(result_of_file.scores, expected, atol=1e-3)
 
 

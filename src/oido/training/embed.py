@@ -29,6 +29,7 @@ from oido.inference.classifier import AudioClassifier
 from oido.models.cache import limit_bytes, trim_cache
 from oido.models.fetch import cache_folder, mark_used, sha256_of, write_whole
 from oido.models.model import AudioModel
+from oido.models.tflite.evidence import EVIDENCE, own_size, with_evidence
 from oido.parallel import ordered_map
 from oido.params import available_cores
 from oido.training.augment import Augmentation
@@ -135,7 +136,7 @@ def embed(
     model.require_embeddings()
     if cache:
         limit_bytes()  # raises, before the work
-    classifier = AudioClassifier(model, jobs=1)
+    classifier = AudioClassifier(with_evidence(model), jobs=1)
     of_path: defaultdict[str, list[int]] = defaultdict(list)
     for number, clip in enumerate(data):
         of_path[clip.path].append(number)
@@ -166,6 +167,7 @@ def embed(
         )
     part = data.subset(kept)
     clips = _join_windows(part, windows, embedder.background_groups, _silence(classifier))
+    clips = replace(clips, own_size=own_size(model))
     return Embedded(clips, part.clips, tuple(left_out))
 
 
@@ -182,7 +184,8 @@ class _ClipEmbedder:
         self._rate_hz = classifier.model.windows.sample_rate_hz
         self._backgrounds: list[F32] = []
         self.background_groups: list[str] = []
-        kind = f"{classifier.model.sha256} {classifier.model.precision} {classifier.windowing}"
+        model = classifier.model
+        kind = f"{model.sha256} {model.precision} {classifier.windowing} {EVIDENCE}"
         if augment.copies:
             kind = " ".join([kind, repr(augment), *self._decode_backgrounds(data)])
         self._cache = WindowCache(kind) if cache else None

@@ -47,6 +47,8 @@ class EmbeddedClips:
     sides of a split. folds: i64[K], splits that came with the data; −1 where there are none.
     silence: f32[D], the model's embedding of digital silence, or None if it is not known.
     extra: windows of changed copies of the clips, or None; a clip may have none.
+    own_size: how many of the D numbers, the first, are the network's own embedding; what other
+    layers say is behind them. None: all.
 
     Raises OptionError for arrays that do not fit each other, or are not finite.
     """
@@ -61,6 +63,7 @@ class EmbeddedClips:
     multi_label: bool = False
     silence: F32 | None = None
     extra: FurtherWindows | None = None
+    own_size: int | None = None
 
     def __post_init__(self) -> None:
         windows, clips = len(self.embeddings), len(self.targets)
@@ -160,6 +163,19 @@ class EmbeddedClips:
             np.concatenate(
                 [weights * (1 - of_copies[index]), share * audible / sums[extra.clip_index]]
             ),
+        )
+
+    @cached_property
+    def own(self) -> EmbeddedClips:
+        """The same clips by the network's own embedding alone."""
+        size, extra, silence = self.own_size, self.extra, self.silence
+        if size in (None, self.embeddings.shape[1]):
+            return self
+        return replace(
+            self,
+            embeddings=self.embeddings[:, :size],
+            silence=None if silence is None else silence[:size],
+            extra=None if extra is None else replace(extra, embeddings=extra.embeddings[:, :size]),
         )
 
     def subset(self, clips: ArrayLike) -> EmbeddedClips:

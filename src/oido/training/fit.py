@@ -52,13 +52,17 @@ class EmbeddingHead:
     def __repr__(self) -> str:
         return f"<EmbeddingHead: {len(self.classes)} classes, {len(self.layers)} dense layers>"
 
+    @property
+    def inputs(self) -> int:
+        """How many numbers of a window it is made from."""
+        return int(self.layers[0].weights.shape[1])
+
     def logits(self, embeddings: F32) -> F32:
         """f32[N, D] → f32[N, C], before the softmax or sigmoid."""
         x = np.asarray(embeddings, np.float32)
-        if x.ndim != 2 or x.shape[1] != self.layers[0].weights.shape[1]:
+        if x.ndim != 2 or x.shape[1] != self.inputs:
             raise OptionError(
-                f"this head hears embeddings of {self.layers[0].weights.shape[1]} numbers, "
-                f"not an array of {x.shape}"
+                f"this head hears embeddings of {self.inputs} numbers, not an array of {x.shape}"
             )
         x = np.sqrt(np.maximum(x, 0)) if self.square_root else x
         for number, layer in enumerate(self.layers):

@@ -26,6 +26,7 @@ from oido.models.model import (
 )
 from oido.models.tflite.builder import GraphWriter
 from oido.models.tflite.editor import TfliteGraph
+from oido.models.tflite.evidence import with_evidence
 from oido.models.tflite.front_end import whole_graph
 from oido.models.tflite.metadata import read_metadata
 from oido.models.tflite.metadata_writer import PlainOutput, annotate
@@ -65,7 +66,10 @@ def taught_file(
     """
     graph = whole_graph(model, model.whole_file())
     writer = graph.writer
-    shared = writer.sqrt(writer.relu(graph.embedding)) if head.square_root else graph.embedding
+    shared = graph.embedding
+    if head.inputs != writer.shape(shared)[-1]:
+        shared = writer.evidence(shared if graph.pooled is None else graph.pooled)
+    shared = writer.sqrt(writer.relu(shared)) if head.square_root else shared
     tensors: dict[str, int] = {}
     outputs: list[Head | PlainOutput] = []
     if keep_base:
@@ -150,7 +154,7 @@ def check_parity(
     assert raw is not None
     names = [output.name for output in read_metadata(raw, content).outputs]
     runtime = whole_runtime(WholeNetwork(content, (names.index(TAUGHT_HEAD),)))
-    predictor, windows = Predictor.of(model), model.windows
+    predictor, windows = Predictor.of(with_evidence(model)), model.windows
     windowing = Windowing.from_seconds(windows, None)
     step = max(1, len(clips) // _CLIPS)
     count, worst = 0, 0.0
@@ -161,9 +165,8 @@ def check_parity(
         segments = framer.push(waveform[0]) or framer.flush()
         for segment in segments[:1]:
             cut = cut_windows(segment.waveform, windows.window_samples, segment.hop_samples)
-            expected = head.scores(
-                predictor.predict(segment.waveform, segment.hop_samples).embeddings
-            )
+            evidence = predictor.predict(segment.waveform, segment.hop_samples).embeddings
+            expected = head.scores(evidence[:, : head.inputs])  # the embedding is its beginning
             scores = runtime.run(np.ascontiguousarray(cut)).scores
             worst = max(worst, float(np.abs(scores - expected).max()))
             count += len(cut)

@@ -42,6 +42,7 @@ from oido.training.model_selection import (
     select,
 )
 from oido.training.novelty import NoveltyDetector, fit_novelty
+from oido.training.steps import Step, judge_steps
 from oido.training.validation import (
     SHARES,
     LearningCurve,
@@ -205,9 +206,14 @@ class TrainingResult:
             return []
         with one_thread():
             found = judge_baselines(
-                self.taught, folds, seed=self.seed, jobs=self.jobs, on_fit=self.on_fit
+                self.taught.own, folds, seed=self.seed, jobs=self.jobs, on_fit=self.on_fit
             )
         return [(name, value, float("nan")) for name, value in found.items()]
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """What each step from plain logistic regression to this head gained, out of fold."""
+        return judge_steps(self.taught, self.selection, seed=self.seed)
 
     @cached_property
     def curve(self) -> LearningCurve:
@@ -305,6 +311,7 @@ class TrainingResult:
         return {
             "base model": self.model.name,
             "head": self.selection.chosen,
+            **{step.name: step.beside(self.steps[0]) for step in self.steps},
             "clips": len(self.taught),
             "sources": len(np.unique(self.taught.groups)),
             "seed": self.seed,

@@ -50,6 +50,7 @@ def graph_of(shape: tuple[int, ...], write: Written) -> bytes:
         (ROWS, lambda w, x: w.pad(x, (0, 1), (2, 3))),
         (ROWS, lambda w, x: w.reflect(x, (0, 0), (2, 3))),
         (ROWS, lambda w, x: w.transpose(w.reshape(x, (3, 2)))),
+        (ROWS, lambda w, x: w.side_to_side([x, w.relu(x), x])),
         (ROWS, lambda w, x: w.part(w.reshape(x, (6,)), 1, 4)),
         (ROWS, lambda w, x: w.rows(w.reshape(x, (3, 2)), TABLE)),
         (ROWS, lambda w, x: w.dense(x, WEIGHTS.reshape(-1, 6), np.zeros(18, "f4"), "relu")),

@@ -228,6 +228,11 @@ class GraphWriter:
         order = self.constant(np.array([1, 0], np.int32))
         return self._add("TRANSPOSE", [x, order], self.shape(x)[::-1], "TransposeOptions")
 
+    def side_to_side(self, rows: list[int]) -> int:
+        """[n, a], [n, b], … → [n, a + b + …]."""
+        shape = (self.shape(rows[0])[0], sum(self.shape(x)[1] for x in rows))
+        return self._add("CONCATENATION", rows, shape, "ConcatenationOptions", axis=1)
+
     def part(self, x: int, start: int, length: int) -> int:
         """x[start : start + length] of a vector."""
         edges = [self.constant(np.array([n], np.int32)) for n in (start, length)]

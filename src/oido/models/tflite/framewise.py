@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from oido.models.tflite.builder import GraphWriter, operator_kind, pack_pruned
+from oido.models.tflite.builder import operator_kind, pack_pruned
+from oido.models.tflite.evidence import EvidenceWriter
 
 
 @lru_cache(maxsize=8)
@@ -31,7 +32,7 @@ def with_framewise(content: bytes) -> tuple[bytes, int] | None:
     return FramewiseWriter.on(content, batch=True).with_columns()
 
 
-class FramewiseWriter(GraphWriter):
+class FramewiseWriter(EvidenceWriter):
     """Adds to a graph what it says of columns."""
 
     def with_columns(self) -> tuple[bytes, int] | None:
@@ -58,7 +59,11 @@ class FramewiseWriter(GraphWriter):
         if len(image.shape) != 4 or image.shape[1] < 2:
             return None
         columns = int(image.shape[1])
-        return self._repeated(embedding, self._columns(pool, columns), scores, columns)
+        # A head may be made from the means of further images, which stand behind the embedding's.
+        behind = graph.operators[graph.operators.index(pool) :]
+        pools = [op for op in behind if self._is_mean_of_columns(op, columns)]
+        copies = {int(op.outputs[0]): self._columns(op, columns) for op in pools}
+        return self._repeated(copies, scores, columns)
 
     def side_by_side(self, rows: int) -> int:
         """Columns [columns, C], of any type → float32 [1, columns, C]."""
@@ -66,10 +71,22 @@ class FramewiseWriter(GraphWriter):
             rows = self.dequantize(rows)
         return self.reshape(rows, (1, *self.shape(rows)))
 
+    def _is_mean_of_columns(self, op: Any, columns: int) -> bool:
+        """Over an image that can be cut into so many equal columns."""
+        shape = self._graph.tensors[int(op.inputs[0])].shape
+        is_mean = operator_kind(self._model, op) == schema.BuiltinOperator.MEAN
+        return is_mean and len(shape) == 4 and int(shape[1]) % columns == 0
+
     def _columns(self, pool: Any, columns: int) -> int:
-        """The mean over frequency of each column, shaped as the embeddings of so many windows."""
+        """The mean over each column, shaped as the embeddings of so many windows."""
         image, embedding = int(pool.inputs[0]), int(pool.outputs[0])
         depth = int(self._graph.tensors[embedding].shape[-1])
+        _, height, width, _ = map(int, self._graph.tensors[image].shape)
+        if height != columns:
+            cells = np.array([-1, columns, height // columns * width, depth], np.int32)
+            cut = self._tensor_like(image, (1, *cells[1:].tolist()), "cut")
+            inputs, options = [image, self.constant(cells)], "ReshapeOptions"
+            image = self._add("RESHAPE", inputs, (), options, output=cut, newShape=cells)
         mean = self._tensor_like(embedding, (1, columns, 1, depth), "columns")
         over_frequency = deepcopy(pool)
         over_frequency.inputs = np.array([image, self.constant(np.array([2], np.int32))], np.int32)
@@ -82,13 +99,12 @@ class FramewiseWriter(GraphWriter):
         return self._add("RESHAPE", inputs, (), options, output=flat, newShape=shape)
 
     def _repeated(
-        self, entry: int, replacement: int, outputs: list[int], columns: int
+        self, copies: dict[int, int], outputs: list[int], columns: int
     ) -> list[int] | None:
-        """The operators from ``entry`` to these outputs once more, behind ``replacement``.
+        """The operators from some tensors to these outputs once more, behind those in their place.
 
-        None if an output is made from more than ``entry`` and constants.
+        None if an output is made from more than those tensors and constants.
         """
-        copies = {entry: replacement}
         constants = self._constants()
         for op in list(self._graph.operators):
             inputs = [int(t) for t in op.inputs]

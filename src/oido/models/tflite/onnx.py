@@ -132,6 +132,10 @@ class _Translation:
         order = [int(n) for n in self._values(op.inputs[1])]
         return self._node("Transpose", [self._input(op, 0)], perm=order)
 
+    def _concatenation(self, op: Any) -> str:
+        inputs = [self._input(op, number) for number in range(len(op.inputs))]
+        return self._node("Concat", inputs, axis=int(op.builtinOptions.axis))
+
     def _slice(self, op: Any) -> str:
         starts = self._values(op.inputs[1]).astype(np.int64)
         lengths = self._values(op.inputs[2]).astype(np.int64)

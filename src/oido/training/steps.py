@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each step gained, from plain logistic regression to the head that was chosen.
+
+All are judged by the same clips, out of fold, so that a person sees whether a step was worth it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from oido.calibration.scaling import log_losses
+from oido.datasets.dataset import accuracy
+from oido.training.baselines import logistic
+from oido.training.embeddings import EmbeddedClips
+from oido.training.fit import one_thread
+from oido.training.model_selection import CANDIDATES, ModelSelection, select
+
+
+class Step(NamedTuple):
+    """accuracy: of clips, 0..1. log_loss: nats per clip."""
+
+    name: str
+    accuracy: float
+    log_loss: float
+
+    def beside(self, first: Step) -> str:
+        """The figures, and by how much they differ from the first step's."""
+        if self is first:
+            return f"accuracy {self.accuracy:.3f}, log loss {self.log_loss:.3f}"
+        right, loss = self.accuracy - first.accuracy, self.log_loss - first.log_loss
+        return (
+            f"accuracy {self.accuracy:.3f} ({right:+.3f}), log loss {self.log_loss:.3f} "
+            f"({loss:+.3f})"
+        )
+
+
+def judge_steps(
+    clips: EmbeddedClips, selection: ModelSelection, *, seed: int = 0
+) -> tuple[Step, ...]:
+    """The steps, each with all before it; none for clips of several labels, or without folds."""
+    folds, own = selection.folds, clips.own
+    if folds is None or clips.multi_label:
+        return ()
+    plain = np.zeros(clips.targets.shape, np.float32)
+    with one_thread():
+        for fold in np.unique(folds):
+            known, unknown = own.subset(folds != fold), own.subset(folds == fold)
+            plain[folds == fold] = logistic(known, unknown)
+    losses = log_losses(plain, clips.targets, clips.output)
+    right = accuracy(plain, clips.targets, multi_label=False)
+    steps = [Step("logistic regression", right, float(losses.mean()))]
+    first, *others = selection.table
+    if own is not clips:
+        [alone] = select(own, CANDIDATES[:1], seed=seed).table
+        steps.append(Step("+ windows, calibration", alone.accuracy, alone.log_loss))
+        steps.append(Step("+ other layers", first.accuracy, first.log_loss))
+    else:
+        steps.append(Step("+ windows, calibration", first.accuracy, first.log_loss))
+    for row in others:
+        if row.name == selection.chosen:
+            steps.append(Step(f"+ {row.name}", row.accuracy, row.log_loss))
+    return tuple(steps)
