@@ -72,6 +72,25 @@ class Selector:
 
         ``max_results`` narrows the selection's own limit.
         """
+        best, probabilities = self.best(scores, max_results, of_clip=of_clip)
+        return [
+            Category(
+                self._labels[i],
+                i,
+                float(scores[i]),
+                None if probabilities is None else float(probabilities[i]),
+                self.display_names[i],
+            )
+            for i in best
+        ]
+
+    def best(
+        self, scores: F32, max_results: int | None = None, *, of_clip: bool = False
+    ) -> tuple[list[int], F32 | None]:
+        """The columns of `categories`, and the probabilities of all, f32[C]; None: there are none.
+
+        For those who make so many rows that a record of each would cost more than all else.
+        """
         if max_results is not None and max_results < 1:
             raise OptionError(f"there is no best {max_results}; ask for 1 or more, or None for all")
         limits = [m for m in (max_results, self.selection.max_results) if m is not None]
@@ -84,16 +103,7 @@ class Selector:
         if of_clip and self.selection.labels == "specific":
             kept = np.array([c for c in kept.tolist() if not self._has_specific(c, values)], int)
         best = kept[: min(limits)] if limits else kept
-        return [
-            Category(
-                self._labels[i],
-                i,
-                float(scores[i]),
-                None if probabilities is None else float(probabilities[i]),
-                self.display_names[i],
-            )
-            for i in best.tolist()
-        ]
+        return best.tolist(), probabilities
 
     def _has_specific(self, column: int, values: F32) -> bool:
         """Whether a more specific class tells what this one would."""
