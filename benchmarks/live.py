@@ -140,14 +140,15 @@ def delays(port: int, level: str, hop: float, sounds: int) -> list[float]:
     siren, _ = soundfile.read(EXAMPLES / "alarm.flac", dtype="int16", always_2d=True)
     rate = soundfile.info(EXAMPLES / "alarm.flac").samplerate
     step, rng, found = round(0.02 * rate), np.random.default_rng(2), []
-    first = 0.5 if level == "began" else 0.0
-    sound = siren[round(first * rate) : round(1.5 * rate), -1]
+    # A second of it is half a second of sound and as much of faint noise.
+    first, end = {"windows": (0.0, 1.5), "began": (0.5, 1.5), "over": (0.5, 1.0)}[level]
+    sound = siren[round(first * rate) : round(end * rate), -1]
     header: dict[str, Any] = {"version": 1, "sample_rate": rate, "hop": hop, "level": "windows"}
     if level != "windows":
         header |= {"level": "events", "deny": ["Silence"]}
     for _ in range(sounds):
         before = np.zeros(round(rng.uniform(1.2, 1.2 + hop) * rate), np.int16)
-        stream = np.concatenate([before, sound, np.zeros(round(2.2 * rate), np.int16)])
+        stream = np.concatenate([before, sound, np.zeros(round(3.2 * rate), np.int16)])
         last = (len(before) + len(sound)) / rate
         told: list[tuple[float, dict[str, Any]]] = []
         with connect(f"ws://127.0.0.1:{port}/v1/stream") as socket:
