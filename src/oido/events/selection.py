@@ -56,6 +56,7 @@ class Selector:
         else:
             self.allowed = np.ones(len(labels), bool)
             self.allowed[indices(selection.category_denylist)] = False
+        self._allows_all = bool(self.allowed.all())
         self.allowed_events = self.allowed & ~_absences(labels)
         if selection.category_allowlist:  # by name
             self.allowed_events = self.allowed
@@ -96,8 +97,9 @@ class Selector:
         limits = [m for m in (max_results, self.selection.max_results) if m is not None]
         probabilities = None if self._calibrator is None else self._calibrator.apply(scores)
         values = scores if probabilities is None else probabilities
-        order = np.argsort(-values, kind="stable")
-        kept = order[self.allowed[order]]
+        kept = np.argsort(-values, kind="stable")
+        if not self._allows_all:
+            kept = kept[self.allowed[kept]]
         if self.selection.score_threshold is not None:
             kept = kept[values[kept] >= np.float32(self.selection.score_threshold)]
         if of_clip and self.selection.labels == "specific":

@@ -78,8 +78,10 @@ class _Branch:
         rest = self._frame(self._resampler.flush())
         return rest + self._items(self.framer.flush())
 
-    def pop_levels(self) -> F32:
-        """Those of the samples that came since they were taken last."""
+    def pop_levels(self) -> F32 | None:
+        """Those of the samples that came since the last call; None: they are not measured."""
+        if self._meter is None:
+            return None
         levels, self._levels = self._levels, []
         return np.concatenate([np.zeros(0, np.float32), *levels])
 
