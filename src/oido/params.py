@@ -180,8 +180,11 @@ class Windowing:
         """Start and end of consecutive windows in seconds, f64[N, 2]."""
         import numpy as np
 
-        starts = (np.arange(n_windows) + first_window) * self.hop_samples
-        return np.stack([starts, starts + self.window_samples], axis=1) / self.sample_rate_hz
+        times = np.empty((n_windows, 2))
+        times[:, 0] = (np.arange(n_windows) + first_window) * self.hop_samples
+        times[:, 1] = times[:, 0] + self.window_samples
+        times /= self.sample_rate_hz
+        return times
 
     def padded_samples(self, n_samples: int) -> int:
         """Zeros that the last window needs after the last sample."""

@@ -136,6 +136,15 @@ def test_what_is_unlike_all_that_was_taught_is_unknown():
     assert {s.index for s in known.push(scores, levels) + known.flush()} == {A}
 
 
+def test_it_is_told_with_the_first_frame_that_cannot_go_on_with_it():
+    """That is 0.96 s behind the stretch, and what is still to come changes nothing."""
+    scores, levels = sound(QUIET, (10, -30, (0.9, 0.0)), (7, -60, (0.0, 0.3)), QUIET)
+    found = segmenter()
+    assert found.push(scores[:56], levels[: 8 * 56]) == []
+    (span,) = found.push(scores[56:57], levels[8 * 56 : 8 * 57])
+    assert (span.index, span.start, span.end) == (A, 40 * FRAME, 50 * FRAME)
+
+
 def test_what_has_begun_is_what_is_heard_so_far():
     scores, levels = sound(QUIET, (10, -30, (0.9, 0.0)))
     found = segmenter()

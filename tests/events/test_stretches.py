@@ -113,3 +113,15 @@ def test_what_is_known_is_never_taken_back():
         known = finder.n_known
         assert finder.open_from in (None, 300)
     assert list(finder.closed) == [Stretch(300, 420)]
+
+
+@pytest.mark.parametrize("before", [(6, QUIET), (1.3, -90)], ids=["later", "first"])
+def test_a_stretch_is_over_as_soon_as_its_pause_is_long_enough(before):
+    """Nobody waits for the end of a half second, or of the first five, that changes nothing."""
+    levels = levels_of(before, (1, LOUD), (0.6, before[1]))
+    finder = StretchFinder()
+    finder.push(levels[:-1])
+    assert not finder.closed
+    finder.push(levels[-1:])
+    first = len(levels) - 80
+    assert list(finder.closed) == [Stretch(first, first + 50)]

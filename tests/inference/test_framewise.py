@@ -39,8 +39,10 @@ def by_definition(framewise, hop, n_frames):
     hop=st.integers(1, 96).map(lambda steps: steps * 160),
     cuts=st.lists(st.integers(1, 9), max_size=30),
     seed=st.integers(0, 99),
+    says=st.booleans(),
 )
-def test_frames_are_what_they_are_defined_to_be(n_samples, hop, cuts, seed):
+def test_frames_are_what_they_are_defined_to_be(n_samples, hop, cuts, seed, says):
+    """says: whether it is told which windows have no padding."""
     grid = grid_of(hop)
     n_windows = grid.windowing.count(n_samples)
     framewise = np.random.default_rng(seed).random((n_windows, COLUMNS, 2)).astype(np.float32)
@@ -48,12 +50,18 @@ def test_frames_are_what_they_are_defined_to_be(n_samples, hop, cuts, seed):
     for cut in [*cuts, n_windows]:
         block = framewise[start : start + cut]
         if len(block):
-            done.append(frames.push(block))
+            end = (start + len(block) - 1) * hop + 15_600
+            done.append(frames.push(block, is_padded=not says or end > n_samples))
         start += len(block)
     done.append(frames.flush(n_samples))
     result = np.concatenate(done)
     assert len(result) == grid.count(n_windows, n_samples)
     np.testing.assert_allclose(result, by_definition(framewise, hop, len(result)), atol=1e-6)
+
+
+def test_frames_come_with_the_last_window_that_covers_them():
+    frames, window = FrameScores(grid_of(7_680)), np.zeros((1, COLUMNS, 2), np.float32)
+    assert [len(frames.push(window, is_padded=False)) for _ in range(3)] == [3, 3, 3]
 
 
 @pytest.mark.parametrize("n_samples", [1, 2_560, 2_561, 15_600, 15_601, 48_000, 480_000])

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -343,6 +344,26 @@ def test_pieces_are_not_kept_one_by_one() -> None:
     for data in (b"", b"b") * 1_000:
         connection.handle_cont(SimpleNamespace(data=data, fin=False))
     assert connection.frames == [b"a" + b"b" * 1_000]
+
+
+def test_samples_go_to_the_stream_at_once_unless_something_waits_before_them() -> None:
+    connection, accepted = object.__new__(StreamConnection), []
+    connection.close_sent, connection.queue = False, asyncio.Queue()
+
+    def offer(kind: str, waiting: bool = False, accepts: bool = True) -> bool:
+        connection.curr_msg_data_type, connection.frames = kind, [b"ab"]  # type: ignore[assignment]
+        connection.accept = lambda content: accepts and not accepted.append(content)
+        if waiting:
+            connection.queue.put_nowait({"type": "websocket.receive", "bytes": b"before"})
+        return connection._is_accepted()
+
+    assert offer("bytes")
+    assert connection.frames == []
+    assert not offer("text")
+    assert not offer("bytes", accepts=False)
+    assert connection.frames == [b"ab"]
+    assert not offer("bytes", waiting=True)
+    assert accepted == [b"ab"]
 
 
 def test_a_client_of_tls_that_says_nothing_is_closed(

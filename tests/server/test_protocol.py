@@ -16,7 +16,17 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from oido.server.problems import Problem
-from oido.server.protocol import CLOSE_OF_STATUS, read_control, read_header, text_of
+from oido.server.protocol import (
+    CLOSE_OF_STATUS,
+    STREAM_NAME,
+    WindowText,
+    read_control,
+    read_header,
+    text_of,
+)
+from oido.types import Row
+from oido.writers.base import seconds_of
+from oido.writers.tables import record_of
 from tests.server.clients import END, HEADER, messages, opened
 
 pytest.importorskip("websockets")
@@ -148,3 +158,33 @@ def test_messages_of_the_server_are_json_with_their_type() -> None:
         "time": 1.5,
     }
     assert "ñ" in text_of("error", message="ñ")
+
+
+_NAMES = ("Speech", 'a "b" \\', "Música, “ñ”", "😀\n", "")
+_SCORES = st.floats(0, 1, width=32) | st.just(float("nan"))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 4), _SCORES, _SCORES), max_size=5),
+    st.integers(0, 10**9),
+    st.sampled_from([None, False, True]),
+    st.sampled_from([{}, {"framewise": [{"0": 0.25}, {}], "similarity": 0.5}]),
+)
+def test_a_windows_message_is_that_of_its_records(
+    found: list[tuple[int, float, float]], window: int, probable: bool | None, more: dict[str, Any]
+) -> None:
+    """probable: whether there are probabilities; None: of a calibrated model that gives none."""
+    start, end = window * 7_680 / 16_000, (window * 7_680 + 15_600) / 16_000
+    rows = [
+        Row(STREAM_NAME, None, start, end, _NAMES[index], index, score, p if probable else None)
+        for index, score, p in found
+    ]
+    calibrated = probable is not False
+    expected = text_of(
+        "rows", time=seconds_of(end), rows=[record_of(row, calibrated) for row in rows], **more
+    )
+    columns, scores, probabilities = zip(*found) if found else ((), (), ())
+    text = WindowText(_NAMES, calibrated).text(
+        (start, end), columns, scores, probabilities if probable else None, more
+    )
+    assert text == expected

@@ -8,6 +8,7 @@ import json
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from oido.models.registry import DEFAULT_MODEL
 from oido.params import Windowing
 from oido.server.model_store import ModelStore, ServedModel
 from oido.server.protocol import read_header
-from oido.server.sessions import _CAPACITY, Outbox, Session
+from oido.server.sessions import _CAPACITY, LoopCalls, Outbox, Session
 from oido.server.settings import Settings
 from tests.asynchronous import run_async
 from tests.server.clients import END, HEADER, messages, opened, rows_of, streamed
@@ -178,7 +179,7 @@ def put(outbox: Outbox, *numbers: int) -> None:
 
 def test_a_quick_client_gets_everything() -> None:
     async def run() -> list[dict[str, Any]]:
-        outbox = Outbox(asyncio.get_running_loop(), WINDOWING)
+        outbox = Outbox(LoopCalls(asyncio.get_running_loop()), WINDOWING)
         found = []
         for number in range(200):
             put(outbox, number)
@@ -192,7 +193,7 @@ def test_a_quick_client_gets_everything() -> None:
 
 def test_a_client_that_takes_nothing_costs_nothing_more() -> None:
     async def run() -> tuple[list[dict[str, Any]], int]:
-        outbox = Outbox(asyncio.get_running_loop(), WINDOWING)
+        outbox = Outbox(LoopCalls(asyncio.get_running_loop()), WINDOWING)
         put(outbox, *range(100_000))
         assert len(outbox._waiting) <= _CAPACITY
         outbox.close()
@@ -216,7 +217,7 @@ def test_a_client_that_takes_nothing_costs_nothing_more() -> None:
 
 def test_the_hop_becomes_fine_again_and_that_is_told() -> None:
     async def run() -> list[dict[str, Any]]:
-        outbox = Outbox(asyncio.get_running_loop(), WINDOWING)
+        outbox = Outbox(LoopCalls(asyncio.get_running_loop()), WINDOWING)
         put(outbox, *range(_CAPACITY + 1))
         found = await taken(outbox, 1)
         for number in range(_CAPACITY + 1, 400):
@@ -237,7 +238,7 @@ def test_the_hop_becomes_fine_again_and_that_is_told() -> None:
 
 def test_events_without_room_are_counted() -> None:
     async def run() -> tuple[list[dict[str, Any]], int]:
-        outbox = Outbox(asyncio.get_running_loop(), WINDOWING)
+        outbox = Outbox(LoopCalls(asyncio.get_running_loop()), WINDOWING)
         for _ in range(_CAPACITY + 5):
             outbox.push_events('{"type": "rows"}', 2)
         outbox.close()
@@ -247,3 +248,58 @@ def test_events_without_room_are_counted() -> None:
     assert dropped == 10
     assert [m for m in found if m["type"] == "dropped"] == [{"type": "dropped", "events": 10}]
     assert len(found) == _CAPACITY + 1
+
+
+class FakeWire:
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        self.is_writable = True
+        self.windows: list[int] = []
+
+    def write_text(self, text: str) -> None:
+        self.windows.append(json.loads(text)["window"])
+
+
+def test_what_can_be_written_at_once_wakes_no_task_and_keeps_its_order() -> None:
+    async def settle() -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    async def run() -> None:
+        outbox, wire = Outbox(LoopCalls(asyncio.get_running_loop()), WINDOWING), FakeWire()
+        outbox.wire = wire
+        reading = asyncio.create_task(outbox.next())
+        await settle()
+        put(outbox, 0, 1)
+        await settle()
+        put(outbox, 2)
+        await settle()
+        assert (wire.windows, reading.done()) == ([0, 1, 2], False)
+        wire.is_writable = False
+        put(outbox, 3)
+        assert json.loads(await reading or "")["window"] == 3
+        reading = asyncio.create_task(outbox.next())
+        await settle()
+        wire.is_writable = True
+        put(outbox, 4)
+        outbox.close()
+        assert await reading is None
+        assert wire.windows == [0, 1, 2, 4]
+
+    run_async(asyncio.wait_for(run(), 60))
+
+
+def test_a_loop_is_woken_once_for_calls_that_come_together() -> None:
+    woken: list[Callable[[], None]] = []
+    done: list[int] = []
+    loop: Any = SimpleNamespace(call_soon_threadsafe=woken.append, call_soon=lambda call: call())
+    calls = LoopCalls(loop)
+    for number in range(3):
+        calls.call(lambda number=number: done.append(number))
+    assert (len(woken), done) == (1, [])
+    woken.pop()()
+    assert done == [0, 1, 2]
+    calls.call(lambda: done.append(3))
+    woken.pop()()
+    assert done == [0, 1, 2, 3]

@@ -72,6 +72,7 @@ def stretches() -> list[dict[str, Any]]:
         "a click": [[-60, 300], [-20, 1], [-60, 100], [-20, 2], [-60, 100]],
         "pauses": [[-60, 300], [-20, 9], [-60, 29], [-20, 9], [-60, 30], [-20, 9], [-60, 99]],
         "sound to the end": [[-60, 300], [-20, 40]],
+        "just 30 s": [[-60, 400], *[[-20, 20], [-60, 20]] * 37, [-20, 20], [-60, 100]],
         "longer than 30 s": [[-60, 400], [-20, 1], [-60, 2], *[[-20, 20], [-60, 20]] * 80],
         "it gets louder for good": [[-60, 700], [-30, 1_600]],
         "noise": noise,
@@ -103,14 +104,25 @@ def frames() -> list[dict[str, Any]]:
     for columns, hop, count in ((3, 7_680, 9), (3, 1_600, 14), (3, 15_360, 4), (0, 7_680, 4)):
         windowing = Windowing(16_000, 15_600, hop)
         steps = dice.integers(0, 257, (count, max(columns, 1), 2))
-        for missing in (0, 1_500, 7_000):
+        for missing, is_padded in (
+            (0, True),
+            (1_500, True),
+            (7_000, True),
+            (0, False),
+            (7_000, False),
+        ):
             grid = FrameGrid(windowing, columns, 15_360)
             scores = FrameScores(grid)
             n_samples = (count - 1) * hop + 15_600 - missing
-            pushes = [scores.push((s[None] / 256).astype(np.float32)).tolist() for s in steps]
+            padded = [is_padded] * (count - 1) + [is_padded or missing > 0]
+            pushes = [
+                scores.push((s[None] / 256).astype(np.float32), is_padded=p).tolist()
+                for s, p in zip(steps, padded)
+            ]
             cases.append(
                 {
-                    "name": f"{columns} columns, hop {hop}, {missing} samples less",
+                    "name": f"{columns} columns, hop {hop}, {missing} samples less, {is_padded}",
+                    "isPadded": padded,
                     **_windowing(windowing),
                     "imageSamples": 15_360,
                     "columns": columns,
@@ -319,7 +331,7 @@ def blocks_of(case: dict[str, Any], sizes: Iterable[int]) -> Iterator[Block]:
             start,
             part.mean(axis=1) if options["columns"] else part[:, 0],
             np.zeros((len(part), 0), np.float32),
-            np.ones(len(part)),
+            np.append(np.ones(len(part) - 1), samples <= case["nSamples"]),
             np.zeros(len(part)),
             np.zeros((len(part), 2)),
             similarities=None

@@ -27,7 +27,6 @@ Where there is a calibration, the pooled score's probability is compared with th
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -128,7 +127,7 @@ class Segmenter:
         self._stretch_start = self._stretch_end = -self._margin  # of the last one that was judged
         self._spans: dict[int, Span] = {}
         self._recent: list[Span] = []
-        self._held: deque[Span] = deque()  # that are over, but others may still go for them
+        self._held: list[Span] = []  # that are over, but others may still go for them
         self._ready: list[Span] = []
 
     def push(self, frames: F32, levels: F32) -> list[Span]:
@@ -165,11 +164,14 @@ class Segmenter:
         return [span for span in found if span.index != UNKNOWN]
 
     def _pop_ready(self) -> list[Span]:
-        while self._held and not self._awaits(self._held[0]):
-            # Whoever gets it may change it; here it is still compared with.
-            span = self._held.popleft()
-            self._ready.append(replace(span, also=dict(span.also)))
-        ready, self._ready = self._ready, []
+        ready, held = self._ready, self._held
+        self._ready, self._held = [], []
+        for span in held:  # those of one class in order
+            if self._awaits(span) or any(other.index == span.index for other in self._held):
+                self._held.append(span)
+            else:
+                # Whoever gets it may change it; here it is still compared with.
+                ready.append(replace(span, also=dict(span.also)))
         return ready
 
     def _awaits(self, span: Span) -> bool:
@@ -202,6 +204,8 @@ class Segmenter:
                 start = first * level
                 if self._end_of_frames() >= start - self._margin:
                     self._close_before(start)
+            elif not at_end and self._finder.open_from is None:
+                self._close_stretches(self._finder.n_known * level)
 
     def _end_of_frames(self) -> int:
         """Up to where frames are there."""
@@ -220,9 +224,8 @@ class Segmenter:
 
     def _extend(self, frames: F32, spans: I64) -> None:
         """More frames outside of stretches."""
-        frames, similar = self._split(frames)
-        active = (self._values(frames) >= self._off) & self._allowed & similar[:, None]
-        odds = odds_of(frames)
+        active = self._active(frames)
+        odds = odds_of(self._split(frames)[0])
         before = self._n_outside
         for frame in np.flatnonzero(active.any(axis=1)).tolist():
             number = before + frame
@@ -274,6 +277,23 @@ class Segmenter:
             if span.end < (self._stretch_start if span.outside else start):
                 self._close(index)
 
+    def _close_stretches(self, known: int) -> None:
+        """Close the spans of stretches that nothing can go on with, whatever is to come.
+
+        The next frame that may lie outside, up to where levels are known, has none of their
+        classes: if it does lie outside, they are over, and if it is near to a new stretch, which
+        must begin behind them, too.
+        """
+        times = self._times.spans(self._first_frame, len(self._frames))
+        may_lie = (times[:, 0] >= self._stretch_end + self._margin) & (times[:, 1] <= known)
+        waiting = [index for index, span in self._spans.items() if not span.outside]
+        if not waiting or not may_lie.any():
+            return
+        frame = int(np.argmax(may_lie))
+        if not self._active(self._frames[frame : frame + 1])[0, waiting].any():
+            for index in waiting:
+                self._close(index)
+
     def _in_stretch(self, stretch: Stretch) -> list[Span]:
         """What is heard in a stretch, of which all frames are there."""
         start, end = stretch.first * self._level_samples, stretch.end * self._level_samples
@@ -310,6 +330,11 @@ class Segmenter:
         for span in chosen:
             span.start, span.end = max(span.start, start), min(span.end, end)
         return chosen
+
+    def _active(self, frames: F32) -> Bools:
+        """Which classes go on in frames outside of stretches, bool[T, C]."""
+        frames, similar = self._split(frames)
+        return np.asarray((self._values(frames) >= self._off) & self._allowed & similar[:, None])
 
     def _split(self, frames: F32) -> tuple[F32, Bools]:
         """Scores f32[T, C], and which frames are like what was taught, bool[T]."""

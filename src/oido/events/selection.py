@@ -56,6 +56,7 @@ class Selector:
         else:
             self.allowed = np.ones(len(labels), bool)
             self.allowed[indices(selection.category_denylist)] = False
+        self._allows_all = bool(self.allowed.all())
         self.allowed_events = self.allowed & ~_absences(labels)
         if selection.category_allowlist:  # by name
             self.allowed_events = self.allowed
@@ -72,18 +73,7 @@ class Selector:
 
         ``max_results`` narrows the selection's own limit.
         """
-        if max_results is not None and max_results < 1:
-            raise OptionError(f"there is no best {max_results}; ask for 1 or more, or None for all")
-        limits = [m for m in (max_results, self.selection.max_results) if m is not None]
-        probabilities = None if self._calibrator is None else self._calibrator.apply(scores)
-        values = scores if probabilities is None else probabilities
-        order = np.argsort(-values, kind="stable")
-        kept = order[self.allowed[order]]
-        if self.selection.score_threshold is not None:
-            kept = kept[values[kept] >= np.float32(self.selection.score_threshold)]
-        if of_clip and self.selection.labels == "specific":
-            kept = np.array([c for c in kept.tolist() if not self._has_specific(c, values)], int)
-        best = kept[: min(limits)] if limits else kept
+        best, probabilities = self.best(scores, max_results, of_clip=of_clip)
         return [
             Category(
                 self._labels[i],
@@ -92,8 +82,30 @@ class Selector:
                 None if probabilities is None else float(probabilities[i]),
                 self.display_names[i],
             )
-            for i in best.tolist()
+            for i in best
         ]
+
+    def best(
+        self, scores: F32, max_results: int | None = None, *, of_clip: bool = False
+    ) -> tuple[list[int], F32 | None]:
+        """The columns of `categories`, and the probabilities of all, f32[C]; None: there are none.
+
+        For those who make so many rows that a record of each would cost more than all else.
+        """
+        if max_results is not None and max_results < 1:
+            raise OptionError(f"there is no best {max_results}; ask for 1 or more, or None for all")
+        limits = [m for m in (max_results, self.selection.max_results) if m is not None]
+        probabilities = None if self._calibrator is None else self._calibrator.apply(scores)
+        values = scores if probabilities is None else probabilities
+        kept = np.argsort(-values, kind="stable")
+        if not self._allows_all:
+            kept = kept[self.allowed[kept]]
+        if self.selection.score_threshold is not None:
+            kept = kept[values[kept] >= np.float32(self.selection.score_threshold)]
+        if of_clip and self.selection.labels == "specific":
+            kept = np.array([c for c in kept.tolist() if not self._has_specific(c, values)], int)
+        best = kept[: min(limits)] if limits else kept
+        return best.tolist(), probabilities
 
     def _has_specific(self, column: int, values: F32) -> bool:
         """Whether a more specific class tells what this one would."""

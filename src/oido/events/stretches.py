@@ -5,6 +5,7 @@
    fifth of the last 30 s stay below (at the start: of the first 5 s), found anew every half second,
    and -75 dB at the least: behind digital silence the noise of a recording is not yet a sound.
 2. A level 10 dB above its background, or more, is *sound*.
+   A level that is so, or is not, whatever is still to come of its half second, is judged at once.
 3. Pauses shorter than 0.6 s belong to the stretch. What is shorter than 0.04 s is a click in the
    recording, and none. A stretch of 30 s is cut: the next begins where it ends.
 """
@@ -16,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from oido.arrays import F32
+from oido.arrays import F32, Bools
 
 RISE_DB = 10.0
 """Less: faint sounds have their edges, and noises that rise and fall become stretches."""
@@ -51,7 +52,8 @@ class StretchFinder:
     def __init__(self) -> None:
         self._recent = np.zeros(0, np.float32)  # every _STEP-th of the levels that were judged
         self._waiting = np.zeros(0, np.float32)
-        self._n_judged = 0
+        self._n_judged = 0  # those of whole half seconds
+        self._n_early = 0  # of those that wait, how many are judged
         self._first = self._end = -1  # of the stretch that is open; -1: none is
         self.closed: deque[Stretch] = deque()
         """In order of time; whoever uses one removes it."""
@@ -65,7 +67,7 @@ class StretchFinder:
     def n_known(self) -> int:
         """Of so many levels from the start it is known, for good, which stretch they belong to."""
         if self._first < 0:
-            return self._n_judged
+            return self._n_judged + self._n_early
         return self._end if self._end - self._first >= _SHORTEST else self._first
 
     def push(self, levels: F32) -> None:
@@ -73,6 +75,7 @@ class StretchFinder:
         self._waiting = np.concatenate([self._waiting, levels])
         if self._n_judged or len(self._waiting) >= _WARM_UP * _STEP:
             self._judge(len(self._waiting) // _EVERY * _EVERY)
+        self._judge_early()
 
     def flush(self) -> None:
         """The stream is over."""
@@ -85,12 +88,45 @@ class StretchFinder:
             return
         levels, self._waiting = self._waiting[:n], self._waiting[n:]
         background = self._background(levels[::_STEP], n)
-        sound = np.concatenate([[False], levels >= background[:n] + RISE_DB, [False]])
-        edges = np.flatnonzero(np.diff(sound)) + self._n_judged
-        for first, end in edges.reshape(-1, 2).tolist():
-            self._add(first, end)
+        early, self._n_early = self._n_early, 0
+        self._add_all(levels[early:] >= background[early:n] + RISE_DB, self._n_judged + early)
         self._n_judged += n
-        if self._first >= 0 and self._n_judged - self._end >= _PAUSE:
+
+    def _judge_early(self) -> None:
+        """Judge the levels that wait, up to the first that what is to come may decide upon."""
+        levels = self._waiting[self._n_early :]
+        if not len(levels):
+            return
+        low, high = self._background_limits()
+        is_sound = levels >= high + RISE_DB
+        is_open = ~is_sound & (levels >= low + RISE_DB)
+        n = int(np.argmax(is_open)) if is_open.any() else len(levels)
+        self._add_all(is_sound[:n], self._n_judged + self._n_early)
+        self._n_early += n
+
+    def _background_limits(self) -> tuple[np.float32, np.float32]:
+        """Between what the background of those that wait will be, wherever the stream ends.
+
+        Each sampled level that is still to come moves it down by one place at the most. Those that
+        are older than 30 s by then are still among the known ones here: they may move it up.
+        """
+        known = np.sort(np.concatenate([self._recent, self._waiting[::_STEP]]))
+        in_all = len(self._recent) + _EVERY // _STEP
+        if not self._n_judged:
+            in_all = _WARM_UP
+        place = int(_SHARE * (min(in_all, _BACKGROUND) - 1))
+        lowest, highest = place - (in_all - len(known)), place + max(0, in_all - _BACKGROUND)
+        low = known[lowest] if lowest >= 0 else np.float32(QUIETEST_DB)
+        high = known[highest] if highest < len(known) else np.float32(np.inf)
+        least = np.float32(QUIETEST_DB)
+        return np.maximum(low, least), np.maximum(high, least)
+
+    def _add_all(self, is_sound: Bools, first: int) -> None:
+        """Which levels are sound, bool[n], from the first on."""
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], is_sound, [False]]))) + first
+        for start, end in edges.reshape(-1, 2).tolist():
+            self._add(start, end)
+        if self._first >= 0 and first + len(is_sound) - self._end >= _PAUSE:
             self._close()
 
     def _background(self, sampled: F32, n: int) -> F32:

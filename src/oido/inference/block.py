@@ -84,8 +84,10 @@ def make_block(
 ) -> Block:
     """A segment with its outputs; n_samples: of the source so far, its end included if known."""
     first, n = segment.first_window, segment.n_windows
-    ends = (np.arange(n) + first) * windowing.hop_samples + windowing.window_samples
-    weights = np.asarray(1.0 - np.maximum(0, ends - n_samples) / windowing.window_samples)
+    weights = np.ones(n)
+    if (first + n - 1) * windowing.hop_samples + windowing.window_samples > n_samples:
+        ends = (np.arange(n) + first) * windowing.hop_samples + windowing.window_samples
+        weights -= np.maximum(0, ends - n_samples) / windowing.window_samples
     times = windowing.times(first, n)
     scores, embeddings, framewise = outputs
     return Block(first, scores, embeddings, weights, loudness, times, framewise=framewise)

@@ -61,9 +61,10 @@ class FrameGrid:
 
 
 class FrameScores:
-    """The scores of frames, as soon as the next window is there, and no other can cover them.
+    """The scores of frames, as soon as no other window can cover them.
 
-    Until then a frame may lie behind the end of the recording, in the padding of its last window.
+    In the padding of the last window, a frame may lie behind the end of the recording: those that
+    only such a window covers come at the end.
     """
 
     def __init__(self, grid: FrameGrid) -> None:
@@ -72,10 +73,10 @@ class FrameScores:
         self._pending: F32 | None = None  # f32[n, columns, C], from window _first_window on
         self._n_classes = 0
 
-    def push(self, framewise: F32) -> F32:
+    def push(self, framewise: F32, *, is_padded: bool = True) -> F32:
         """The next windows' columns f32[N, columns, C] → frames that are complete, f32[m, C].
 
-        Of windows that have no columns, f32[N, 1, C].
+        Of windows that have no columns, f32[N, 1, C]. is_padded: the last of them may be.
         """
         self._n_classes = framewise.shape[2]
         if not self._grid.columns:
@@ -83,10 +84,13 @@ class FrameScores:
         if self._pending is not None:
             framewise = np.concatenate([self._pending, framewise])
         self._pending = framewise
-        last_window = self._first_window + len(framewise) - 1
-        return self._frames(
-            last_window * self._grid.windowing.hop_samples // self._grid.frame_samples
-        )
+        grid, hop = self._grid, self._grid.windowing.hop_samples
+        start = (self._first_window + len(framewise) - 1) * hop
+        if is_padded:
+            return self._frames(start // grid.frame_samples)
+        # Those with a centre before the next window begins, and inside of this one.
+        end = start + min(hop, grid.columns * grid.column_samples)
+        return self._frames(-(-(end - grid.frame_samples // 2) // grid.frame_samples))
 
     def flush(self, n_samples: int) -> F32:
         """The recording ended after so many samples: the frames that are left, f32[m, C]."""
@@ -177,7 +181,8 @@ class EventDetector:
         self._last = parts[-1:]
         self._n_windows += len(parts)
         levels = np.zeros(0, np.float32) if block.levels is None else block.levels
-        return self._finished(self._segmenter.push(self._frames.push(parts), levels))
+        frames = self._frames.push(parts, is_padded=bool(block.weights[-1] < 1))
+        return self._finished(self._segmenter.push(frames, levels))
 
     def flush(self, n_samples: int) -> list[Event]:
         """The recording ended after this many samples: the events that were still open."""

@@ -51,18 +51,24 @@ class PipelineOptions(TypedDict, total=False):
     transform: ScoreTransform | None
     batch_windows: int
     measures_loudness: bool
+    measures_levels: bool
 
 
 class _Branch:
     """One network's view of a source: its windows, and the stages that lead to them."""
 
     def __init__(
-        self, number: int, windowing: Windowing, framer: WindowFramer | PieceFramer, from_hz: int
+        self,
+        number: int,
+        windowing: Windowing,
+        framer: WindowFramer | PieceFramer,
+        from_hz: int,
+        meter: LevelMeter | None = None,
     ) -> None:
         self.windowing, self.framer = windowing, framer
         self._number, self._memory = number, PatchMemory()
         self._resampler = Resampler(from_hz, windowing.sample_rate_hz)
-        self._meter = LevelMeter(windowing.sample_rate_hz)
+        self._meter = meter
         self._levels: list[F32] = []
 
     def push(self, mono: F32) -> list[WorkItem]:
@@ -72,13 +78,15 @@ class _Branch:
         rest = self._frame(self._resampler.flush())
         return rest + self._items(self.framer.flush())
 
-    def pop_levels(self) -> F32:
-        """Those of the samples that came since they were taken last."""
+    def pop_levels(self) -> F32 | None:
+        """Those of the samples that came since the last call; None: they are not measured."""
+        if self._meter is None:
+            return None
         levels, self._levels = self._levels, []
         return np.concatenate([np.zeros(0, np.float32), *levels])
 
     def _frame(self, waveform: F32) -> list[WorkItem]:
-        if not self._number:  # the first network's windows and levels are those of the source
+        if self._meter is not None:
             self._levels.append(self._meter.push(waveform))
         return self._items(self.framer.push(waveform))
 
@@ -96,6 +104,7 @@ class Pipeline:
     transform: of the scores of all heads to those wanted; None: all of them. batch_windows: that
     are predicted together; 1 gives each as soon as its last sample is there. measures_loudness:
     blocks have the loudness of their windows, which only whole recordings need; else it is 0.
+    measures_levels: blocks have the levels that events are made of; else none.
     Raises OptionError for a channel that is none.
     """
 
@@ -109,13 +118,18 @@ class Pipeline:
         transform: ScoreTransform | None = None,
         batch_windows: int = 1,
         measures_loudness: bool = False,
+        measures_levels: bool = True,
     ) -> None:
         self.info, self.windowing = info, windowing
         self._transform, self._measures_loudness = transform, measures_loudness
         self._mono = Mono(info, channel)
         self._n_frames = 0
         network, rate = model.network, info.sample_rate_hz
-        self._branches = [_Branch(0, windowing, WindowFramer(windowing, batch_windows), rate)]
+        # The first network's windows and levels are those of the source.
+        meter = LevelMeter(windowing.sample_rate_hz) if measures_levels else None
+        self._branches = [
+            _Branch(0, windowing, WindowFramer(windowing, batch_windows), rate, meter)
+        ]
         self._combiner: EnsembleCombiner | None = None
         if isinstance(network, EnsembleNetwork):
             pieces, filled = network.pieces, network.second.windows.window_samples

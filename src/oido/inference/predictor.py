@@ -282,7 +282,8 @@ class BatchPredictor:
     def predict(self, items: Sequence[WorkItem]) -> list[Outputs]:
         """Outputs of each item's segment, in order."""
         segments = [item.segment for item in items]
-        patches = np.concatenate(self._patches(items))
+        parts = self._patches(items)
+        patches = parts[0] if len(parts) == 1 else np.concatenate(parts)
         runs = [
             self._predictor.run(patches[start : start + _MOST_WINDOWS])
             for start in range(0, len(patches), _MOST_WINDOWS)

@@ -37,6 +37,8 @@ class Outputs(NamedTuple):
 
 def joined_outputs(parts: Sequence[Outputs]) -> Outputs:
     """Outputs of some patches after those of others; of one network."""
+    if len(parts) == 1:
+        return parts[0]
     scores, embeddings, framewise = zip(*parts)
     known = None if framewise[0] is None else np.concatenate(framewise)
     return Outputs(np.concatenate(scores), np.concatenate(embeddings), known)

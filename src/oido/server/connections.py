@@ -15,12 +15,14 @@ import logging
 import socket
 import struct
 import time
+from collections.abc import Callable
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Response
+from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from oido.server.answers import SAFE_HEADERS, add_safe_headers
@@ -251,7 +253,17 @@ class _Handshake(ServerProtocol):
 
 
 class StreamConnection(_Bounded, WebSocketsSansIOProtocol):
-    """Answers pings no faster than the answers are taken, and not without end."""
+    """Answers pings no faster than the answers are taken, and not without end.
+
+    A message of samples costs less than the way of a message through uvicorn and the framework: a
+    task that wakes, and a socket that is watched no more, and again. So a stream may read and write
+    here directly (``socket.state.connection``) what neither side has to wait for; all else goes
+    that way.
+
+    accept: gets a binary message, while nothing before it waits; False: it shall wait to be read.
+    """
+
+    accept: Callable[[bytes], bool] | None = None
 
     def __init__(self, limits: Limits, crowd: Crowd, **rest: Any) -> None:
         super().__init__(**rest)
@@ -291,9 +303,35 @@ class StreamConnection(_Bounded, WebSocketsSansIOProtocol):
             if not self.read_paused:  # by a message that waits to be read
                 self.transport.resume_reading()
 
+    async def run_asgi(self) -> None:
+        self.scope["state"]["connection"] = self
+        await super().run_asgi()
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether a message can be written without waiting."""
+        is_open = self.conn.state is State.OPEN and not self.close_sent
+        return is_open and self.writable.is_set() and not self.transport.is_closing()
+
+    def write_text(self, text: str) -> None:
+        """Write a message; it must be writable."""
+        self.conn.send_text(text.encode())
+        self.transport.write(b"".join(self.conn.data_to_send()))
+
     def send_receive_event_to_app(self) -> None:
         self._pings = 0
-        super().send_receive_event_to_app()
+        if not self._is_accepted():
+            super().send_receive_event_to_app()
+
+    def _is_accepted(self) -> bool:
+        """Whether the message that is complete now is in the stream's hands already."""
+        is_binary = self.curr_msg_data_type == "bytes" and len(self.frames) == 1
+        if self.accept is None or not is_binary or self.close_sent or not self.queue.empty():
+            return False
+        if not self.accept(self.frames[0]):
+            return False
+        self.frames = []
+        return True
 
     def handle_cont(self, event: Any) -> None:
         # A message of a million pieces, or of any number of empty ones, is as large as its bytes.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from oido.errors import OidoError
 from oido.options import read_header_options
 from oido.server.problems import Problem
+from oido.writers.base import ALSO, CALIBRATED, score_of, seconds_of
 
 VERSION = 1
 
@@ -50,14 +51,17 @@ class Header:
     options: Mapping[str, Any]
     token: str | None
 
+    def has_whole_frames(self, content: bytes) -> bool:
+        """Whether a binary message does not end inside a frame."""
+        return len(content) % (ENCODINGS[self.encoding].itemsize * self.channels) == 0
+
     def samples(self, content: bytes) -> NDArray[Any]:
         """A binary message as samples [n, channels]. Raises a Problem if it ends inside a frame."""
         kind = ENCODINGS[self.encoding]
-        frame_bytes = kind.itemsize * self.channels
-        if len(content) % frame_bytes:
+        if not self.has_whole_frames(content):
             raise _protocol_error(
-                f"a binary message must hold whole frames of {frame_bytes} bytes, "
-                f"and this one has {len(content)}"
+                f"a binary message must hold whole frames of {kind.itemsize * self.channels} "
+                f"bytes, and this one has {len(content)}"
             )
         # In the machine's own byte order, where that is another.
         values = np.frombuffer(content, kind).astype(kind.newbyteorder("="), copy=False)
@@ -95,6 +99,50 @@ def read_control(text: str) -> None:
 def text_of(kind: str, **members: Any) -> str:
     """A message of the server as text."""
     return json.dumps({"type": kind, **members}, ensure_ascii=False)
+
+
+class WindowText:
+    """The "rows" message of a window: what `text_of` gives of its rows' records, to the letter.
+
+    A server spends as long on writing records as on anything but the network; here what is the same
+    in all of them is written once. names: of labels, by column; calibrated: with probabilities.
+    """
+
+    def __init__(self, names: Sequence[str], calibrated: bool) -> None:
+        self._names, self._calibrated = names, calibrated
+        self._labels: dict[int, str] = {}
+
+    def text(
+        self,
+        span: tuple[float, float],
+        columns: Sequence[int],
+        scores: Sequence[float],
+        probabilities: Sequence[float] | None,
+        more: Mapping[str, Any],
+    ) -> str:
+        """Of the window's start and end in seconds, and of the labels that it is told of."""
+        times = [seconds_of(time) for time in span]
+        values = [*times, *map(score_of, scores), *map(score_of, probabilities or ())]
+        start, end, *numbers = json.dumps(values)[1:-1].split(", ")
+        head = (
+            f'{{"file": "{STREAM_NAME}", "channel": null, "start_time": {start}, "end_time": {end}'
+        )
+        rows = [
+            f'{head}, "label": {self._label(column)}, "label_index": {column}, "score": {score}'
+            for column, score in zip(columns, numbers)
+        ]
+        if self._calibrated:
+            found = numbers[len(rows) :] or ["null"] * len(rows)
+            rows = [f'{row}, "{CALIBRATED}": {p}' for row, p in zip(rows, found)]
+        whole = ", ".join([f'{row}, "{ALSO}": []}}' for row in rows])
+        rest = ", " + json.dumps(more, ensure_ascii=False)[1:-1] if more else ""
+        return f'{{"type": "rows", "time": {end}, "rows": [{whole}]{rest}}}'
+
+    def _label(self, column: int) -> str:
+        text = self._labels.get(column)
+        if text is None:
+            text = self._labels[column] = json.dumps(self._names[column], ensure_ascii=False)
+        return text
 
 
 def _read_object(text: str, otherwise: str) -> dict[str, Any]:

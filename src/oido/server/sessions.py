@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
@@ -23,9 +24,9 @@ from oido.params import Windowing
 from oido.server.evidence import evidence_of, framewise_floor
 from oido.server.model_store import ServedModel
 from oido.server.problems import Problem, problem_of
-from oido.server.protocol import STREAM_NAME, Header, text_of
+from oido.server.protocol import STREAM_NAME, Header, WindowText, text_of
 from oido.signal.decode import AudioInfo
-from oido.types import Event, Row
+from oido.types import Event
 from oido.writers.base import seconds_of
 from oido.writers.tables import record_of
 
@@ -38,7 +39,8 @@ class Session:
 
     ``push`` adds samples, and waits while the queue is full; ``end`` ends the stream; ``outbox``
     holds the messages to send; ``problem`` is why it failed, if it did.
-    on_seconds: called with the seconds processed since the last call. Raises OptionError.
+    on_seconds: called with the seconds processed since the last call. calls: into the loop, shared
+    with other streams. Raises OptionError.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Session:
         header: Header,
         served: ServedModel,
         on_seconds: Callable[[float], None] = lambda _: None,
+        calls: LoopCalls | None = None,
     ) -> None:
         calibrated = served.model.head.calibration is not None
         options = header.options
@@ -54,11 +57,13 @@ class Session:
         self._floor = framewise_floor(options)
         self._plan = make_plan(options, model=served.source, calibrated=calibrated)
         self._postprocessor = served.postprocessor(self._plan.selection, locale=self._plan.locale)
+        names = self._postprocessor.selector.display_names
+        self._window_text = WindowText(names, self._plan.calibrated)
         self.windowing = Windowing.from_seconds(served.model.windows, self._plan.hop)
         self._detector = self._postprocessor.detector(
             self.windowing, served.model.image_samples, self._plan.detection
         )
-        self._loop = asyncio.get_running_loop()
+        self._calls = calls or LoopCalls(asyncio.get_running_loop())
         self._has_capacity = asyncio.Event()
         info = AudioInfo(STREAM_NAME, header.sample_rate_hz, header.channels, None, "pcm", "stream")
         self._stream = served.hub.open(
@@ -67,9 +72,10 @@ class Session:
             self,
             transform=self._postprocessor.select,
             on_capacity=self._on_capacity,
+            measures_levels=self._plan.level == "events",
         )
         self._on_seconds = on_seconds
-        self.outbox = Outbox(self._loop, self.windowing)
+        self.outbox = Outbox(self._calls, self.windowing)
         self.problem: Problem | None = None
         self.reason = "end"
         self._windows = 0
@@ -84,12 +90,18 @@ class Session:
         """Add samples, waiting while the queue is full. False: the stream is over."""
         while True:
             self._has_capacity.clear()
-            if self._stream.push(samples, timeout=0):
-                self._pushed += len(samples)
+            if self.push_now(samples):
                 return True
             if self._stream.is_over:
                 return False
             await self._has_capacity.wait()
+
+    def push_now(self, samples: NDArray[Any]) -> bool:
+        """Add samples, or do not: the queue is full, or the stream is over."""
+        if not self._stream.push(samples, timeout=0):
+            return False
+        self._pushed += len(samples)
+        return True
 
     def end(self, reason: str = "end") -> None:
         """End the stream: what is queued is still predicted, and then the outbox closes."""
@@ -114,8 +126,7 @@ class Session:
         )
 
     def _on_capacity(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nothing is pushed any more
-            self._loop.call_soon_threadsafe(self._has_capacity.set)
+        self._calls.call(self._has_capacity.set)
 
     # Called by the scheduler's threads, one at a time:
 
@@ -148,38 +159,74 @@ class Session:
         self.outbox.close()
 
     def _send_window(self, block: Block, position: int) -> None:
-        number = block.first_window + position
-        start, end = self.windowing.span(number)
-        best = self._postprocessor.selector.categories(block.scores[position], self._plan.top)
-        rows = [
-            Row(STREAM_NAME, None, start, end, c.display_name, c.index, c.score, c.probability)
-            for c in best
-        ]
+        number, scores = block.first_window + position, block.scores[position]
+        best, probabilities = self._postprocessor.selector.best(scores, self._plan.top)
         more = {} if self._floor is None else evidence_of(block, position, self._floor)
-        self.outbox.push_window(number, self._rows_text(end, rows, **more))
+        text = self._window_text.text(
+            self.windowing.span(number),
+            best,
+            scores[best].tolist(),
+            None if probabilities is None else probabilities[best].tolist(),
+            more,
+        )
+        self.outbox.push_window(number, text)
 
     def _send_events(self, kind: str, events: list[Event]) -> None:
         rows = [event_row(STREAM_NAME, None, event) for event in events]
         if rows:
             time = self._stream.n_samples / self.windowing.sample_rate_hz
             count = len(rows) if kind == "rows" else 0  # they come again when they are over
-            self.outbox.push_events(self._rows_text(time, rows, kind), count)
+            records = [record_of(row, self._plan.calibrated) for row in rows]
+            text = text_of(kind, time=seconds_of(time), rows=records)
+            self.outbox.push_events(text, count)
 
-    def _rows_text(self, time: float, rows: list[Row], kind: str = "rows", **more: Any) -> str:
-        records = [record_of(row, self._plan.calibrated) for row in rows]
-        return text_of(kind, time=seconds_of(time), rows=records, **more)
+
+class LoopCalls:
+    """Calls from other threads into a loop, which is woken once for all that come together."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: deque[Callable[[], object]] = deque()
+        self._is_woken = False
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Call it in the loop's thread, soon; by any thread."""
+        self._waiting.append(function)
+        if not self._is_woken:
+            self._is_woken = True
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._run)
+
+    def _run(self) -> None:
+        # First: what is added from here on is either seen below, or wakes the loop again.
+        self._is_woken = False
+        while self._waiting:
+            self._loop.call_soon(self._waiting.popleft())
+
+
+class Wire(Protocol):
+    """What can send a message at once, if it is writable."""
+
+    @property
+    def is_writable(self) -> bool: ...
+
+    def write_text(self, text: str) -> None: ...
 
 
 class Outbox:
     """Messages of one stream, from the prediction threads to the task that sends them.
+
+    A ``wire`` gets at once what comes while the task waits, which so is woken for what remains.
 
     A client that reads them too slowly gets a coarser hop (`DecimatingQueue`), and a "dropped"
     message that says so. At the level of events, the events that do not fit are left out, and
     counted. Nothing ever waits for the client but these few messages.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, windowing: Windowing) -> None:
-        self._loop, self._windowing = loop, windowing
+    wire: Wire | None = None
+
+    def __init__(self, calls: LoopCalls, windowing: Windowing) -> None:
+        self._calls, self._windowing = calls, windowing
         self._lock = threading.Lock()
         self._waiting: DecimatingQueue[str] = DecimatingQueue(_CAPACITY)
         self._something = asyncio.Event()
@@ -251,5 +298,17 @@ class Outbox:
         """Called with the lock; a loop that does not wait is not woken, which costs a lot."""
         if self._is_awaited:
             self._is_awaited = False
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nothing is sent any more
-                self._loop.call_soon_threadsafe(self._something.set)
+            self._calls.call(self._on_something)
+
+    def _on_something(self) -> None:
+        """Something came while `next` waits: write it, as far as nobody must wait for that."""
+        while self.wire is not None and self.wire.is_writable:
+            with self._lock:
+                text = self._notice() or self._waiting.pop()
+                if text is None and not self._closed:
+                    self._is_awaited = True
+                    return
+            if text is None:
+                break
+            self.wire.write_text(text)
+        self._something.set()

@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from oido.errors import OidoError
 from oido.server.access import Access
-from oido.server.connections import address_of_host
+from oido.server.connections import StreamConnection, address_of_host
 from oido.server.metrics import ServerMetrics
 from oido.server.model_store import ModelStore
 from oido.server.problems import Problem, problem_of
@@ -25,7 +25,7 @@ from oido.server.protocol import (
     read_header,
     text_of,
 )
-from oido.server.sessions import Session
+from oido.server.sessions import LoopCalls, Session
 from oido.server.settings import Limits
 
 _GOING_AWAY = 1001
@@ -48,6 +48,7 @@ class Streams:
         self._draining = False
         self._idle = asyncio.Event()
         self._idle.set()
+        self._calls: LoopCalls | None = None
 
     async def endpoint(self, socket: WebSocket) -> None:
         """One connection, from its header to its close."""
@@ -93,7 +94,9 @@ class Streams:
         self._idle.clear()
         try:
             served = self._models.find(header.options["model"])
-            session = Session(header, served, self._metrics.stream_audio_seconds.inc)
+            self._calls = self._calls or LoopCalls(asyncio.get_running_loop())
+            seconds = self._metrics.stream_audio_seconds.inc
+            session = Session(header, served, seconds, self._calls)
             ready = text_of(
                 "ready",
                 version=VERSION,
@@ -134,9 +137,10 @@ class Streams:
 
     async def _run(self, socket: WebSocket, header: Header, session: Session) -> None:
         """Until all messages are sent, or the client disconnects."""
+        wire: StreamConnection | None = getattr(socket.state, "connection", None)
         idle, slow = _Watchdog(self._limits.idle_seconds), _Watchdog(self._limits.send_seconds)
-        reading = asyncio.ensure_future(self._read(socket, header, session, idle))
-        sending = asyncio.ensure_future(self._send_all(socket, session, slow))
+        reading = asyncio.ensure_future(self._read(socket, wire, header, session, idle))
+        sending = asyncio.ensure_future(self._send_all(socket, wire, session, slow))
         idling = asyncio.ensure_future(idle.wait_elapsed())
         stuck = asyncio.ensure_future(slow.wait_elapsed())
         tasks = (reading, sending, idling, stuck)
@@ -156,6 +160,9 @@ class Streams:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            session.outbox.wire = None
+            if wire is not None:
+                wire.accept = None
             session.abandon()
         if session.problem is not None:
             raise session.problem
@@ -164,12 +171,31 @@ class Streams:
         await _close(socket, session.last_message(), code)
 
     async def _read(
-        self, socket: WebSocket, header: Header, session: Session, watch: _Watchdog
+        self,
+        socket: WebSocket,
+        wire: StreamConnection | None,
+        header: Header,
+        session: Session,
+        watch: _Watchdog,
     ) -> None:
         """Read the client's messages up to its "end"."""
+
+        def accept(content: bytes) -> bool:
+            whole = header.has_whole_frames(content)
+            if not whole or not session.push_now(header.samples(content)):
+                return False
+            watch.begin()
+            if session.seconds > self._limits.stream_seconds:
+                session.end("limit")
+            return True
+
         while True:
             watch.begin()
+            if wire is not None:
+                wire.accept = accept
             message = await _receive(socket)
+            if wire is not None:
+                wire.accept = None
             watch.end()
             if isinstance(message, str):
                 read_control(message)
@@ -181,7 +207,10 @@ class Streams:
                 session.end("limit")
                 return
 
-    async def _send_all(self, socket: WebSocket, session: Session, watch: _Watchdog) -> None:
+    async def _send_all(
+        self, socket: WebSocket, wire: StreamConnection | None, session: Session, watch: _Watchdog
+    ) -> None:
+        session.outbox.wire = wire
         while (text := await session.outbox.next()) is not None:
             watch.begin()
             await _send(socket, text)

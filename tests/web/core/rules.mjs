@@ -58,10 +58,10 @@ function stretches({ StretchFinder }, cases) {
 
 function frames({ FrameGrid, FrameScores }, cases) {
   const wrong = [];
-  for (const { name, windows: all, pushes, flush, nSamples, spans, ...sizes } of cases) {
+  for (const { name, windows: all, isPadded, pushes, flush, nSamples, spans, ...sizes } of cases) {
     const grid = new FrameGrid(sizes);
     const scores = new FrameScores(grid);
-    const found = all.map((columns) => plain(scores.push(rowsOf(columns))));
+    const found = all.map((columns, index) => plain(scores.push(rowsOf(columns), isPadded[index])));
     if (!same([found, plain(scores.flush(nSamples))], [pushes, flush])) wrong.push(`frames, ${name}`);
     if (!same(spans.map((_, frame) => grid.span(frame)), spans)) wrong.push(`spans of frames, ${name}`);
   }
@@ -96,7 +96,7 @@ function segmentation({ EventDetector, FrameGrid, FrameScores, Calibrator, parse
       if (similarities) columns = columns.map((row) => Float32Array.from([...row, similarities[window]]));
       const samples = window * options.hopSamples + options.windowSamples;
       const there = window === count - 1 ? all.length : Math.floor(samples / Math.floor(options.sampleRateHz / 50));
-      const events = detector.push(scores.push(columns), all.subarray(known, there));
+      const events = detector.push(scores.push(columns, samples > nSamples), all.subarray(known, there));
       known = Math.max(known, there);
       const ongoing = detector.ongoing();
       // What Python tells as begun is in the list, unless it was joined to what waits for it.

@@ -47,8 +47,8 @@ export class FrameGrid {
 }
 
 /**
- * The scores of frames, as soon as the next window is there, and no other can cover them. Until then a frame
- * may lie behind the end of the recording, in the padding of its last window.
+ * The scores of frames, as soon as no other window can cover them. In the padding of the last window, a frame may
+ * lie behind the end of the recording: those that only such a window covers come at the end.
  */
 export class FrameScores {
   #grid;
@@ -64,15 +64,20 @@ export class FrameScores {
 
   /**
    * The columns of the next window, each Float32Array(C); of a window that has none, its scores alone. Gives
-   * the frames that are complete, each Float32Array(C).
+   * the frames that are complete, each Float32Array(C). isPadded: the window may be.
    * @param {Float32Array[]} columns
+   * @param {boolean} [isPadded]
    * @returns {Float32Array[]}
    */
-  push(columns) {
+  push(columns, isPadded = true) {
     if (!this.#grid.columns) return [columns[0]];
     this.#pending.push(columns);
-    const last = this.#firstWindow + this.#pending.length - 1;
-    return this.#frames(Math.floor((last * this.#grid.windowing.hopSamples) / this.#grid.frameSamples));
+    const { columnSamples, frameSamples, windowing } = this.#grid;
+    const start = (this.#firstWindow + this.#pending.length - 1) * windowing.hopSamples;
+    if (isPadded) return this.#frames(Math.floor(start / frameSamples));
+    // Those with a centre before the next window begins, and inside of this one.
+    const end = start + Math.min(windowing.hopSamples, this.#grid.columns * columnSamples);
+    return this.#frames(Math.ceil((end - Math.floor(frameSamples / 2)) / frameSamples));
   }
 
   /**

@@ -110,13 +110,13 @@ export class Segmenter {
   }
 
   #popReady() {
-    while (this.#held.length && !this.#awaits(this.#held[0])) {
+    const [ready, held] = [this.#ready, this.#held];
+    [this.#ready, this.#held] = [[], []];
+    for (const span of held) { // those of one class in order
+      if (this.#awaits(span) || this.#held.some(({ index }) => index === span.index)) this.#held.push(span);
       // Whoever gets it may change it; here it is still compared with.
-      const [span] = this.#held.splice(0, 1);
-      this.#ready.push({ ...span, also: new Set(span.also) });
+      else ready.push({ ...span, also: new Set(span.also) });
     }
-    const ready = this.#ready;
-    this.#ready = [];
     return ready;
   }
 
@@ -149,7 +149,37 @@ export class Segmenter {
     if (openFrom !== null && nKnown > openFrom) {
       const start = openFrom * this.#levelSamples;
       if (this.#endOfFrames() >= start - this.#margin) this.#closeBefore(start);
+    } else if (openFrom === null && !atEnd) {
+      this.#closeStretches(known);
     }
+  }
+
+  /**
+   * Closes the spans of stretches that nothing can go on with, whatever is to come: the next frame that may lie
+   * outside, up to where levels are known, has none of their classes.
+   * @param {number} known
+   */
+  #closeStretches(known) {
+    const waiting = [...this.#spans.values()].filter((span) => !span.isOutside);
+    const frame = this.#frames.findIndex((_, number) => {
+      const [from, to] = this.#grid.span(this.#firstFrame + number);
+      return from >= this.#stretchEnd + this.#margin && to <= known;
+    });
+    if (!waiting.length || frame < 0) return;
+    const active = new Set(this.#activeIn(this.#frames[frame]));
+    if (waiting.some(({ index }) => active.has(index))) return;
+    for (const { index } of waiting) this.#close(index);
+  }
+
+  /**
+   * The classes that go on in a frame outside of stretches.
+   * @param {Float32Array} frame
+   * @returns {number[]}
+   */
+  #activeIn(frame) {
+    if (!this.#stretches.isSimilar(frame)) return [];
+    const values = [...this.#evidence.values(this.#stretches.scoresOf(frame))];
+    return [...values.keys()].filter((index) => values[index] >= this.#off[index] && this.#allowed[index]);
   }
 
   /** Up to where frames are there. */
@@ -182,13 +212,9 @@ export class Segmenter {
    */
   #extend(frame, start, end) {
     const number = this.#nOutside++;
-    if (!this.#stretches.isSimilar(frame)) return;
-    const values = this.#evidence.values(this.#stretches.scoresOf(frame));
-    let isFirst = true;
-    for (let index = 0; index < values.length; index++) {
-      if (!(values[index] >= this.#off[index]) || !this.#allowed[index]) continue;
-      if (isFirst) this.#closeUnlessSeen(number);
-      isFirst = false;
+    const active = this.#activeIn(frame);
+    if (active.length) this.#closeUnlessSeen(number);
+    for (const index of active) {
       const span = newSpan(index, start, end, oddsOf(frame[index]), 1, { seen: number + 1, isOutside: true });
       const open = this.#spans.get(index);
       if (open === undefined) this.#spans.set(index, span);

@@ -27,7 +27,8 @@ export class StretchFinder {
   #recent = new Float32Array(0);
   /** @type {Float32Array} */
   #waiting = new Float32Array(0);
-  #nJudged = 0;
+  #nJudged = 0; // those of whole half seconds
+  #nEarly = 0; // of those that wait, how many are judged
   #first = -1; // of the stretch that is open; -1: none is
   #end = -1;
   /** In order of time; whoever uses one removes it. @type {Stretch[]} */
@@ -40,7 +41,7 @@ export class StretchFinder {
 
   /** Of so many levels from the start it is known, for good, which stretch they belong to. */
   get nKnown() {
-    if (this.#first < 0) return this.#nJudged;
+    if (this.#first < 0) return this.#nJudged + this.#nEarly;
     return this.#end - this.#first >= SHORTEST ? this.#end : this.#first;
   }
 
@@ -53,6 +54,7 @@ export class StretchFinder {
     if (this.#nJudged > 0 || this.#waiting.length >= WARM_UP * STEP) {
       this.#judge(Math.floor(this.#waiting.length / EVERY) * EVERY);
     }
+    this.#judgeEarly();
   }
 
   /** The stream is over. */
@@ -70,16 +72,52 @@ export class StretchFinder {
     const levels = this.#waiting.subarray(0, n);
     this.#waiting = this.#waiting.slice(n);
     const background = this.#background(levels.filter((_, index) => index % STEP === 0));
+    const early = this.#nEarly;
+    this.#nEarly = 0;
+    const isSound = Array.from(levels, (db, index) => db >= limitOf(background[Math.floor(index / EVERY)]));
+    this.#addAll(isSound.slice(early), this.#nJudged + early);
+    this.#nJudged += n;
+  }
+
+  /** Judges the levels that wait, up to the first that what is to come may decide upon. */
+  #judgeEarly() {
+    const levels = this.#waiting.subarray(this.#nEarly);
+    if (levels.length === 0) return;
+    const [low, high] = this.#backgroundLimits().map(limitOf);
+    const open = levels.findIndex((db) => db >= low && !(db >= high));
+    const judged = open < 0 ? levels : levels.subarray(0, open);
+    this.#addAll(Array.from(judged, (db) => db >= high), this.#nJudged + this.#nEarly);
+    this.#nEarly += judged.length;
+  }
+
+  /**
+   * Between what the background of those that wait will be, wherever the stream ends: each sampled level that is
+   * still to come moves it down by one place at the most, and those that are too old by then may move it up.
+   * @returns {[number, number]}
+   */
+  #backgroundLimits() {
+    const known = joined(this.#recent, this.#waiting.filter((_, index) => index % STEP === 0)).sort();
+    const inAll = this.#nJudged > 0 ? this.#recent.length + EVERY / STEP : WARM_UP;
+    const place = Math.floor(SHARE * (Math.min(inAll, BACKGROUND) - 1));
+    const low = known[place - (inAll - known.length)] ?? QUIETEST_DB;
+    const high = known[place + Math.max(0, inAll - BACKGROUND)] ?? Infinity;
+    return [Math.max(low, QUIETEST_DB), Math.max(high, QUIETEST_DB)];
+  }
+
+  /**
+   * Which levels are sound, from the first on.
+   * @param {boolean[]} isSound
+   * @param {number} first
+   */
+  #addAll(isSound, first) {
     let from = -1;
-    for (let index = 0; index <= n; index++) {
-      const isSound = index < n && levels[index] >= Math.fround(background[Math.floor(index / EVERY)] + RISE_DB);
-      if (isSound && from < 0) from = index;
-      if (isSound || from < 0) continue;
-      this.#add(this.#nJudged + from, this.#nJudged + index);
+    for (let index = 0; index <= isSound.length; index++) {
+      if (isSound[index] && from < 0) from = index;
+      if (isSound[index] || from < 0) continue;
+      this.#add(first + from, first + index);
       from = -1;
     }
-    this.#nJudged += n;
-    if (this.#first >= 0 && this.#nJudged - this.#end >= PAUSE) this.#close();
+    if (this.#first >= 0 && first + isSound.length - this.#end >= PAUSE) this.#close();
   }
 
   /**
@@ -120,6 +158,14 @@ export class StretchFinder {
     }
     this.#first = this.#end = -1;
   }
+}
+
+/**
+ * From here on a level is sound, over this background.
+ * @param {number} background
+ */
+function limitOf(background) {
+  return Math.fround(background + RISE_DB);
 }
 
 /**
