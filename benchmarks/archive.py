@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an archive costs: speed against the bare network's ceiling, scaling, memory, and size.
 
-    python benchmarks/archive.py --hours 2             a few minutes
-    python benchmarks/archive.py --hours 10 50 500     the larger ones by hard links
+    python benchmarks/archive.py --hours 2                           a few minutes
+    python benchmarks/archive.py --hours 0.5 --scaling-hours 0.5     a quick look
+    python benchmarks/archive.py --hours 10 50 500                   the larger ones by hard links
 
 The archive is made of real clips: ten-minute recordings as 16 kHz WAV and as 44.1 kHz stereo FLAC.
 Ceiling and run follow each other, because the machine's speed may drift. The clock runs from the
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,6 @@ ROOT = Path(__file__).parents[1]
 FORMATS = {"wav16": "16 kHz WAV", "flac44": "44.1 kHz stereo FLAC"}
 _FILE_SECONDS = 600
 _UNIQUE = 12
-_SCALING_HOURS = 2.0
 
 
 def main() -> int:
@@ -46,6 +46,7 @@ def main() -> int:
     parser.add_argument("--hours", type=float, nargs="+", default=[2.0])
     parser.add_argument("--formats", nargs="+", choices=list(FORMATS), default=list(FORMATS))
     parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--scaling-hours", type=float, default=2.0, help="with one core and all")
     parser.add_argument("--no-scaling", action="store_true")
     parser.add_argument("--options", default="", help="more options of oido batch, in one word")
     parser.add_argument("--clips", type=Path, default=ROOT.parent / "shared" / "audio")
@@ -65,10 +66,11 @@ def main() -> int:
                         {"format": key, "hours": hours, **measured(archive, cores, options)}
                     )
             if len(cores) > 1 and not arguments.no_scaling:
-                archive = make_archive(Path(scratch), unique[key], key, _SCALING_HOURS)
+                archive = make_archive(Path(scratch), unique[key], key, arguments.scaling_hours)
                 for jobs in (1, len(cores)) * arguments.repeats:
                     run = measured(archive, cores[:jobs], options)
-                    report["scaling"].append({"format": key, "jobs": jobs, **run})
+                    hours = arguments.scaling_hours
+                    report["scaling"].append({"format": key, "hours": hours, "jobs": jobs, **run})
     print(table(report))
     arguments.json.write_text(json.dumps(report, indent=1) + "\n")
     return 0
@@ -121,9 +123,12 @@ def measured(archive: Path, cores: list[int], options: list[str]) -> dict[str, A
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     os.sched_setaffinity(0, every)
     peaks: dict[int, int] = {}
+    totals: list[int] = []  # of all processes together, as time goes on
     while process.poll() is None:
-        for pid in (process.pid, *children(process.pid)):
-            peaks[pid] = max(peaks.get(pid, 0), peak_kb(pid))
+        pids = (process.pid, *children(process.pid))
+        for pid in pids:
+            peaks[pid] = max(peaks.get(pid, 0), memory_kb(pid, "VmHWM"))
+        totals.append(sum(memory_kb(pid, "VmRSS") for pid in pids))
         time.sleep(0.2)
     seconds = time.perf_counter() - started
     if process.returncode:
@@ -141,17 +146,26 @@ def measured(archive: Path, cores: list[int], options: list[str]) -> dict[str, A
         "times_real_time": status["audio_seconds"] / seconds,
         "parent_mb": parent / 1024,
         "worker_mb": max(peaks.values()) / 1024,
+        "growth_mb": growth(totals) / 1024,
         "rows": status["rows"],
     }
 
 
-def peak_kb(pid: int) -> int:
-    """The most memory that a process has had so far."""
+def growth(totals: list[int]) -> float:
+    """How much more memory there was in the last quarter of a run than in its second one."""
+    quarter = len(totals) // 4
+    if not quarter:
+        return 0.0
+    return median(totals[3 * quarter : 4 * quarter]) - median(totals[quarter : 2 * quarter])
+
+
+def memory_kb(pid: int, name: str) -> int:
+    """What a process has now (VmRSS), or has had at most (VmHWM)."""
     try:
         text = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return 0
-    lines = [line for line in text.splitlines() if line.startswith("VmHWM")]
+    lines = [line for line in text.splitlines() if line.startswith(name)]
     return int(lines[0].split()[1]) if lines else 0
 
 
@@ -161,15 +175,15 @@ def table(report: dict[str, Any]) -> str:
         f"oido {report['oido']}, {report['cores']} cores",
         "",
         "| archive | hours | windows/s | ceiling | share | × real time | s per hour of audio "
-        "| parent MB | worker MB |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| parent MB | worker MB | more at the end, MB |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for run in report["sizes"]:
         lines.append(
             f"| {FORMATS[run['format']]} | {run['hours']:g} | {run['windows_per_second']:.0f} "
             f"| {run['ceiling']:.0f} | {run['share_of_ceiling']:.2f} "
             f"| {run['times_real_time']:.0f} | {run['seconds'] / run['audio_hours']:.2f} "
-            f"| {run['parent_mb']:.0f} | {run['worker_mb']:.0f} |"
+            f"| {run['parent_mb']:.0f} | {run['worker_mb']:.0f} | {run['growth_mb']:.1f} |"
         )
     if report["scaling"]:
         lines += [
@@ -179,9 +193,16 @@ def table(report: dict[str, Any]) -> str:
         ]
         for run in report["scaling"]:
             lines.append(
-                f"| {FORMATS[run['format']]}, {_SCALING_HOURS:g} h | {run['jobs']} "
+                f"| {FORMATS[run['format']]}, {run['hours']:g} h | {run['jobs']} "
                 f"| {run['windows_per_second']:.0f} | {run['share_of_ceiling']:.2f} |"
             )
+        for key in dict.fromkeys(run["format"] for run in report["scaling"]):
+            of_format = [run for run in report["scaling"] if run["format"] == key]
+            one, many = (
+                median(r["windows_per_second"] for r in of_format if (r["jobs"] == 1) == is_one)
+                for is_one in (True, False)
+            )
+            lines.append(f"| {FORMATS[key]}, all workers / one | | {many / one:.2f} × | |")
     return "\n".join(lines)
 
 

@@ -11,9 +11,10 @@ import contextlib
 import errno
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,7 @@ class ResultFiles(Sink):
         output: str,
         formats: Sequence[Format],
         table_name: str,
-        tasks: Sequence[Task],
+        tasks: Collection[Task],
         *,
         known: Sequence[Format] = FORMATS,
     ) -> None:
@@ -97,13 +98,13 @@ class ResultFiles(Sink):
             raise OptionError(
                 f"{self._own[0].name} is one file per recording: give a folder, such as -o results/"
             )
-        self._names = _names_of(tasks) if self._folder else {}
+        self._names = _names_of(tasks) if self._folder and self._own else {}
         self._single = {f: self._path(path, f, formats, table_name) for f in self._own}
         self._output = path
         self._refuse_inputs(tasks)
         self._record = WrittenFiles(path) if self._folder else None
         if self._record is not None and path.is_dir():
-            own = (self._own_path(task, f) for task in tasks for f in self._own)
+            own = (self._own_path(task, f) for f in self._own for task in tasks)
             self._record.refuse_others([*self._paths.values(), *own], "overwritten")
         self._combined = [TableFile(p, f, self._record) for f, p in self._paths.items()]
         self._current: list[TableFile] = []
@@ -190,14 +191,21 @@ class ResultFiles(Sink):
             return self._single[entry]
         return self._output / (self._names[task.number] + entry.suffix)
 
-    def _refuse_inputs(self, tasks: Sequence[Task]) -> None:
-        inputs = {os.path.realpath(task.path) for task in tasks}
-        for path in [*self._paths.values(), *([] if self._folder else self._single.values())]:
-            if os.path.realpath(path) in inputs:
-                raise OptionError(f"{path} is one of the recordings; choose another output")
+    def _refuse_inputs(self, tasks: Iterable[Task]) -> None:
+        outputs = [*self._paths.values(), *([] if self._folder else self._single.values())]
+        real = {os.path.realpath(path): path for path in outputs}
+        real_folder = lru_cache(maxsize=1024)(os.path.realpath)
+        for task in tasks:
+            folder, name = os.path.split(task.path)
+            # There may be a million, and hardly as many folders.
+            is_plain = name not in ("", ".", "..") and not os.path.islink(task.path)
+            path = os.path.join(real_folder(folder), name) if is_plain else task.path
+            found = real.get(path if is_plain else os.path.realpath(path))
+            if found is not None:
+                raise OptionError(f"{found} is one of the recordings; choose another output")
 
 
-def _names_of(tasks: Sequence[Task]) -> dict[int, str]:
+def _names_of(tasks: Collection[Task]) -> dict[int, str]:
     """For each recording a name of its own inside the output folder, without an ending.
 
     Its path below the folder that was named; where two would be the same (a video and its sound, or

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from oido.writers.formats import (
     Format,
     for_spreadsheets,
     format_named,
+    format_of_path,
     with_times,
 )
 from oido.writers.tables import also_labels
@@ -86,19 +87,24 @@ def convert(
     known = for_spreadsheets(known) if quoted else known
     if table == "embeddings":
         known = EMBEDDING_FORMATS
-    tasks, summaries = _recordings(results, table)
+    recordings: Iterable[tuple[Task, FileSummary]] = _Recordings(results, table)
     chosen = [format_named(name, known) for name in formats]
-    chosen = [_arranged(entry, combined, tasks, summaries) for entry in chosen]
+    chosen = [_arranged(entry, combined, recordings) for entry in chosen]
+    guessed = format_of_path(Path(output), known) or known[0]
+    if not all(entry.combined for entry in chosen or [guessed]):
+        recordings = _with_places(recordings)  # each has a file, and so a name, of its own
     if START_AT in results.columns(table):
         known, chosen = ([with_times(entry) for entry in entries] for entries in (known, chosen))
     folder = Path(output)
     there = folder.rglob("*") if folder.is_dir() else folder.parent.glob("*")
     before = {os.path.abspath(file) for file in there if file.is_file()}
-    rows, failures = 0, []
+    rows, n_recordings, failures = 0, 0, []
+    tasks = _Tasks(recordings)
     with ResultFiles(output, chosen, table, tasks, known=known) as files:
         batches = _by_recording(results, table, where)
         name, group = next(batches, ("", []))
-        for task, summary in zip(tasks, summaries):
+        for task, summary in recordings:
+            n_recordings += 1
             while group and name == task.name:
                 files.write(task, group)
                 rows += len(group)
@@ -120,15 +126,15 @@ def convert(
         "scores": "raw model outputs, 0..1; not probabilities",
         "parameters": results.header.get("parameters"),
         "outputs": [escaped_name(path.name) for path in written],
-        "counts": {"recordings": len(tasks), "rows": rows},
+        "counts": {"recordings": n_recordings, "rows": rows},
     }
     write_json(files.manifest_path, manifest)
     replaced = sum(os.path.abspath(path) in before for path in written)
-    return Converted(written, rows, len(tasks), replaced, tuple(failures))
+    return Converted(written, rows, n_recordings, replaced, tuple(failures))
 
 
 def _arranged(
-    entry: Format, combined: bool | None, tasks: Sequence[Task], summaries: Sequence[FileSummary]
+    entry: Format, combined: bool | None, recordings: Iterable[tuple[Task, FileSummary]]
 ) -> Format:
     """The format for one file of all recordings, or for one each."""
     if combined is None or combined == entry.combined:
@@ -140,36 +146,58 @@ def _arranged(
             f"{entry.name} is one file per recording; --combined is for tables and raven"
         )
     places, offset = {}, 0.0
-    for task, summary in zip(tasks, summaries):
+    for task, summary in recordings:
         places[task.name] = Place(task.path, offset)
         offset += summary.duration
     return entry._replace(combined=True, writer=partial(RavenListWriter, places=places))
 
 
-def _recordings(results: Results, table: str) -> tuple[list[Task], list[FileSummary]]:
-    """Every recording by name, and what came of it, as the files of a run want it."""
-    query = f"""
-        SELECT file, coalesce(any_value(location), file), coalesce(max(duration), 0),
-            coalesce(max(windows), 0), any_value(failure_kind), any_value(failure_reason)
-        FROM (FROM recordings SELECT file, location, duration, windows, failure_kind, failure_reason
-            UNION ALL BY NAME SELECT DISTINCT file FROM {table})
-        GROUP BY file ORDER BY file"""
-    rows = results.sql(query)
-    names, locations, *columns = (column.to_pylist() for column in rows.columns)
-    tasks = [
-        Task(number, location, name, relative)
-        for number, (name, location, relative) in enumerate(zip(names, locations, _below(names)))
-    ]
-    summaries = [
-        FileSummary(
-            name,
-            duration=duration,
-            windows=windows,
-            failure=Failure(kind, reason or kind) if kind else None,
-        )
-        for name, duration, windows, kind, reason in zip(names, *columns)
-    ]
-    return tasks, summaries
+class _Recordings:
+    """Every recording by name, and what came of it, as the files of a run want it; asked for anew
+    each time, so that little memory is used, however many there are."""
+
+    def __init__(self, results: Results, table: str) -> None:
+        self._results, self._table = results, table
+
+    def __iter__(self) -> Iterator[tuple[Task, FileSummary]]:
+        query = f"""
+            SELECT file, coalesce(any_value(location), file), coalesce(max(duration), 0),
+                coalesce(max(windows), 0), any_value(failure_kind), any_value(failure_reason)
+            FROM (FROM recordings SELECT
+                    file, location, duration, windows, failure_kind, failure_reason
+                UNION ALL BY NAME SELECT DISTINCT file FROM {self._table})
+            GROUP BY file ORDER BY file"""
+        number = 0
+        for batch in self._results.sql_batches(query):
+            for row in zip(*(column.to_pylist() for column in batch.columns)):
+                name, location, duration, windows, kind, reason = row
+                failure = Failure(kind, reason or kind) if kind else None
+                summary = FileSummary(name, duration=duration, windows=windows, failure=failure)
+                yield Task(number, location, name, name), summary
+                number += 1
+
+
+class _Tasks(Collection[Task]):
+    """The recordings alone, each time that they are iterated, and their number."""
+
+    def __init__(self, recordings: Iterable[tuple[Task, FileSummary]]) -> None:
+        self._recordings = recordings
+
+    def __iter__(self) -> Iterator[Task]:
+        return (task for task, _ in self._recordings)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, task: object) -> bool:
+        return any(task == other for other in self)
+
+
+def _with_places(recordings: Iterable[tuple[Task, FileSummary]]) -> list[tuple[Task, FileSummary]]:
+    """With their paths below the folder that all share, for files of their own."""
+    found = list(recordings)
+    places = _below([task.name for task, _ in found])
+    return [(replace(task, relative=p), summary) for (task, summary), p in zip(found, places)]
 
 
 def _below(names: Sequence[str]) -> list[str]:
