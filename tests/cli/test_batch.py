@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from oido.cli.main import run
 from tests.batch.archives import tables
 
 OIDO = [sys.executable, "-m", "oido"]
@@ -177,3 +178,20 @@ def test_damage_is_said_as_by_classify(tmp_path: Path) -> None:
     assert [line for line in done.stderr.splitlines() if "hurt.flac: " in line] == said
     quiet = oido("batch", "hurt.flac", "-o", "again", "-q", cwd=tmp_path)
     assert not quiet.stderr
+
+
+@pytest.mark.parametrize("is_quiet", [False, True])
+def test_a_large_archive_is_told_with_and_without_fast(
+    archive: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    is_quiet: bool,
+) -> None:
+    monkeypatch.setattr("oido.batch.run._LEAST_TO_PLAN_BYTES", 0)
+    monkeypatch.setattr("oido.batch.estimate._LEAST_HOURS", 0.0)
+    quiet = ["-q"] if is_quiet else []
+    words = ["batch", str(archive / "00.flac"), str(archive / "01.flac"), "-o", str(tmp_path / "o")]
+    assert run([*words, "--jobs", "1", *quiet]) == 0
+    told = "h of sound, about 0.0 h of work for 1 worker, with --fast about 0.0 h (from a minute"
+    assert (told in capsys.readouterr().err) is not is_quiet

@@ -14,6 +14,7 @@ import queue
 import shutil
 import tempfile
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -55,7 +56,7 @@ class Prefetch:
     def __init__(self, on_arrival: Callable[[], object], split_seconds: float) -> None:
         self._on_arrival, self._split_seconds = on_arrival, split_seconds
         self._ahead: deque[_Fetch] = deque()
-        self._requests: queue.SimpleQueue[_Fetch] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[_Fetch | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._files: dict[str, Any] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -90,8 +91,11 @@ class Prefetch:
     def close(self) -> None:
         """The same, and remove all copies."""
         self.cancel()
+        for _ in self._threads:
+            self._requests.put(None)
+        deadline = time.monotonic() + _END_SECONDS
         for thread in self._threads:
-            thread.join(_END_SECONDS)
+            thread.join(max(0.0, deadline - time.monotonic()))
         if self._folder is not None:
             with contextlib.suppress(OSError):  # a thread that a dead server holds is left behind
                 self._folder.cleanup()
@@ -131,11 +135,7 @@ class Prefetch:
         self._requests.put(fetch)
 
     def _work(self) -> None:
-        while not self._closed.is_set():
-            try:
-                fetch = self._requests.get(timeout=0.5)
-            except queue.Empty:
-                continue
+        while (fetch := self._requests.get()) is not None:
             with contextlib.suppress(Exception):  # each store has errors of its own
                 self._fetch(fetch)
             if not fetch.path:
