@@ -39,7 +39,7 @@ class Store:
         with open(path, "wb") as file:
             file.write(b"x")
             while not self.allowed.acquire(timeout=0.02):
-                callback.relative_update(0)
+                callback.relative_update(1)
             if url in self.broken:
                 raise OSError("the store has a bad day")
             file.write(b"x" * 9)
@@ -174,6 +174,22 @@ def test_a_unit_that_comes_back_is_fetched_again(prefetch: Prefetch, store: Stor
     assert Path(again.fetched).exists()
     gone = remote("0", 0, fetched=before.fetched)
     assert prefetch.next(iter([gone]).__next__) == remote("0", 0)
+
+
+def test_a_store_that_stands_still_is_left_to_the_worker_and_its_clock(
+    prefetch: Prefetch, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those behind it have their turn, however many threads it holds."""
+    names = [f"{number}.wav" for number in range(20)]
+    units = iter([remote(name) for name in names])
+    assert isinstance(prefetch.next(lambda: next(units, None)), Later)
+    wait_for(lambda: len(store.begun) == 8)
+    assert isinstance(prefetch.next(lambda: None), Later)
+    monkeypatch.setattr("oido.batch.prefetch._STALL_SECONDS", 0.0)
+    found = [arrived(prefetch, lambda: None) for _ in names]
+    assert sorted(unit.source.name for unit in found) == sorted(names)
+    assert {unit.fetched for unit in found} == {""}
+    assert prefetch.next(lambda: None) is None
 
 
 def test_closing_stops_what_is_under_way(store: Store, tmp_path: Path) -> None:

@@ -35,6 +35,9 @@ _FREE_SHARE = 8
 _LONG_BYTES_PER_SECOND = 32_000
 """What is as large as a recording of 16 kHz that will be split is rather read in ranges."""
 
+_STALL_SECONDS, _LEAST_BYTES = 120.0, 100_000
+"""A recording of which fewer bytes come in so long is left to its worker, whose clock ends it."""
+
 _END_SECONDS = 2.0
 
 
@@ -43,7 +46,22 @@ class _Fetch:
 
     def __init__(self, unit: Unit, files: Any, target: str) -> None:
         self.unit, self.files, self.target = unit, files, target
-        self.is_over, self.path = False, ""
+        self.is_over = self.is_given_up = False
+        self.path = ""
+        self.n_bytes = self._counted = 0
+        self._counted_at: float | None = None
+
+    def begin(self) -> None:
+        self._counted_at = time.monotonic()
+
+    def has_stalled(self) -> bool:
+        """Whether hardly anything has come for long; to be asked for every second or so."""
+        now = time.monotonic()
+        if self._counted_at is None or now - self._counted_at < _STALL_SECONDS:
+            return False
+        is_slow = self.n_bytes - self._counted < _LEAST_BYTES
+        self._counted, self._counted_at = self.n_bytes, now
+        return is_slow
 
 
 class Prefetch:
@@ -72,7 +90,11 @@ class Prefetch:
             if not self._is_fetched(unit):
                 return replace(unit, fetched="") if unit.fetched else unit
             self._begin(unit)
-        arrived = next((fetch for fetch in self._ahead if fetch.is_over), None)
+        for fetch in self._ahead:
+            if not fetch.is_over and not fetch.is_given_up and fetch.has_stalled():
+                fetch.is_given_up = True
+                self._start_thread()  # its own may be held for ever
+        arrived = next((f for f in self._ahead if f.is_over or f.is_given_up), None)
         if arrived is None:
             return Later() if self._ahead else None
         self._ahead.remove(arrived)
@@ -129,10 +151,13 @@ class Prefetch:
         fetch = _Fetch(unit, self._files[protocol], os.path.join(self._folder.name, name))
         self._ahead.append(fetch)
         if len(self._threads) < _THREADS:
-            # Daemons: a server that does not answer must not keep the process.
-            self._threads.append(threading.Thread(target=self._work, daemon=True))
-            self._threads[-1].start()
+            self._start_thread()
         self._requests.put(fetch)
+
+    def _start_thread(self) -> None:
+        # A daemon: a server that does not answer must not keep the process.
+        self._threads.append(threading.Thread(target=self._work, daemon=True))
+        self._threads[-1].start()
 
     def _work(self) -> None:
         while (fetch := self._requests.get()) is not None:
@@ -147,15 +172,14 @@ class Prefetch:
     def _fetch(self, fetch: _Fetch) -> None:
         from fsspec.callbacks import Callback
 
-        if self._closed.is_set():
-            return
-        source = fetch.unit.source
-        stop = Callback(hooks={"stop": self._stop})
-        fetch.files.get_file(source.location, fetch.target, callback=stop)
-        if os.path.getsize(fetch.target) == source.size:
-            fetch.path = fetch.target
+        def count(_: object, n_bytes: int, **__: object) -> None:
+            fetch.n_bytes = n_bytes
+            if self._closed.is_set() or fetch.is_given_up:
+                raise InterruptedError
 
-    def _stop(self, *_: object, **__: object) -> None:
-        """Called after each piece of a recording."""
-        if self._closed.is_set():
-            raise InterruptedError
+        source = fetch.unit.source
+        fetch.begin()
+        count(None, 0)
+        fetch.files.get_file(source.location, fetch.target, callback=Callback(hooks={"n": count}))
+        if os.path.getsize(fetch.target) == source.size and not fetch.is_given_up:
+            fetch.path = fetch.target
