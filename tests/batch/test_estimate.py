@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from oido.batch.engine import InlineEngine, LocalEngine
-from oido.batch.estimate import Estimate, drawn, estimate_text, estimated
+from oido.batch.estimate import WorkEstimate, drawn, estimate_text, estimated
 from oido.batch.plan import Plan
 from oido.batch.run import ArchiveRun
 from oido.batch.sources import find_sources
@@ -56,7 +56,7 @@ def test_little_work_and_too_few_samples_are_not_told() -> None:
     short = {s.key: Sample(HOUR, 0.01, 0.01) for s in archive}
     assert estimated(archive, short, 1) is None
     long = {s.key: Sample(10 * HOUR, 0.01, 0.0) for s in archive}
-    assert estimated(archive, long, 1) == Estimate(80, pytest.approx(0.8), None, 8)
+    assert estimated(archive, long, 1) == WorkEstimate(80, pytest.approx(0.8), None, 8)
     unknown = {s.key: Sample() for s in archive[3:]}
     assert estimated(archive, long | unknown, 1) is None
 
@@ -65,21 +65,21 @@ def test_little_work_and_too_few_samples_are_not_told() -> None:
     ("estimate", "workers", "is_fast", "text"),
     [
         (
-            Estimate(1043.7, 2.44, 1.37, 8),
+            WorkEstimate(1043.7, 2.44, 1.37, 8),
             2,
             False,
             "about 1,000 h of sound, about 2.4 h of work for 2 workers, with --fast about 1.4 h "
             "(from a minute of each of 8 recordings)",
         ),
         (
-            Estimate(87.2, 10.6, 19.1, 5),
+            WorkEstimate(87.2, 10.6, 19.1, 5),
             1,
             True,
             "about 87 h of sound, about 11 h of work for 1 worker, without --fast about 19 h "
             "(from a minute of each of 5 recordings)",
         ),
         (
-            Estimate(9.94, 0.7, None, 4),
+            WorkEstimate(9.94, 0.7, None, 4),
             1,
             False,
             "about 9.9 h of sound, about 0.7 h of work for 1 worker "
@@ -88,7 +88,7 @@ def test_little_work_and_too_few_samples_are_not_told() -> None:
     ],
 )
 def test_two_digits_at_most_mean_something(
-    estimate: Estimate, workers: int, is_fast: bool, text: str
+    estimate: WorkEstimate, workers: int, is_fast: bool, text: str
 ) -> None:
     assert estimate_text(estimate, workers, is_fast=is_fast) == text
 

@@ -242,6 +242,24 @@ def test_what_is_damaged_is_not_joined_over_its_good_copy(
     assert troubles(str(tmp_path)) == []
 
 
+def test_a_copy_that_is_joined_already_brings_back_a_commit_that_is_not(
+    tmp_path: Path, short_files: None
+) -> None:
+    run(str(tmp_path), 0, 4)
+    copies = [tmp_path / "ledger-copy" / f"{number:08d}.json" for number in (1, 2, 3)]
+    joined = tmp_path / "ledger-copy" / "00000001-00000003.jsonl"
+    joined.write_bytes(b"".join(path.read_bytes() for path in copies))
+    for path in copies:
+        path.unlink()
+    path = tmp_path / "ledger" / "00000002.json"
+    raw = path.read_bytes()
+    path.write_bytes(raw[:-9])
+    log = CommitLog(str(tmp_path), "1" * 16, join_commits)
+    assert [commit["commit"] for commit in log.commits()] == [1, 2, 3, 4]
+    assert log.restored == ["ledger/00000002.json"]
+    assert path.read_bytes() == raw
+
+
 def test_joined_files_that_are_gone_with_their_copies_are_told(
     tmp_path: Path, short_files: None
 ) -> None:

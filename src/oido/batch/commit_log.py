@@ -424,17 +424,21 @@ class CommitLog:
             span, whole = own, self._whole(own)
             if whole is None:
                 span, whole = copy, self._whole(copy)
-            if span is None or whole is None or (own and own.name != span.name):
-                named = own.path if own else f"{LEDGER}/{commit_name(self._last + 1)}"
-                raise broken_log_error(storage, named)
-            if span is copy:
+                fits = span and (not own or (span.first <= own.first and own.last <= span.last))
+                if span is None or whole is None or not fits:
+                    named = own.path if own else f"{LEDGER}/{commit_name(self._last + 1)}"
+                    raise broken_log_error(storage, named)
+                if own and own.name != span.name:  # a run was cut off while it joined
+                    n_lines = own.last - own.first + 1
+                    whole = b"".join(islice(span.lines(whole, own.first), n_lines))
+                    span = own
                 self.restored.append(f"{LEDGER}/{span.name}")
                 storage.replace(self.restored[-1], whole)
                 self._joined |= {self.restored[-1]} if span.is_joined else set()
-            elif copy is None and (
-                span.is_joined or _SEAL.fullmatch(whole)
-            ):  # the power failed in between
+            elif copy is None and span and (span.is_joined or _SEAL.fullmatch(whole)):
+                # The power failed in between.
                 storage.replace(f"{COPIES}/{span.name}", whole)
+            assert span is not None
             for raw in span.lines(whole, self._last + 1):
                 commit, self._digest = unsealed(raw, self._last + 1, self._digest)
                 self._last, self._raw = self._last + 1, raw

@@ -23,7 +23,7 @@ _MOST_FETCHED_BYTES = 64 << 20
 """Of a remote recording that is fetched only to be measured."""
 
 
-class Estimate(NamedTuple):
+class WorkEstimate(NamedTuple):
     """Hours of sound and of work; other_hours: of work with windows that do not overlap, or, where
     the run has these, at the default hop; None: it would be the same. samples: it is of so many."""
 
@@ -45,7 +45,7 @@ def drawn(sources: Sequence[Source]) -> list[Source]:
 
 def estimated(
     sources: Sequence[Source], samples: Mapping[str, Sample], workers: int
-) -> Estimate | None:
+) -> WorkEstimate | None:
     """What the samples, by the recording's key, say of all sources; None: too little to tell, or
     so little work that nobody has to plan it."""
     measured = {key for key, sample in samples.items() if sample.duration and sample.seconds}
@@ -60,10 +60,10 @@ def estimated(
     )
     if hours < _LEAST_HOURS * 3600:
         return None
-    return Estimate(sound / 3600, hours / 3600, others / 3600 or None, len(measured))
+    return WorkEstimate(sound / 3600, hours / 3600, others / 3600 or None, len(measured))
 
 
-def estimate_text(estimate: Estimate, workers: int, *, is_fast: bool) -> str:
+def estimate_text(estimate: WorkEstimate, workers: int, *, is_fast: bool) -> str:
     """A sentence for people, with two digits that mean something."""
     text = (
         f"about {_about(estimate.sound_hours)} h of sound, about {_about(estimate.hours)} h of "

@@ -46,7 +46,7 @@ class _Fetch:
 
     def __init__(self, unit: Unit, files: Any, target: str) -> None:
         self.unit, self.files, self.target = unit, files, target
-        self.is_over = self.is_given_up = False
+        self.is_over = self.is_abandoned = False
         self.path = ""
         self.n_bytes = self._counted = 0
         self._counted_at: float | None = None
@@ -91,10 +91,10 @@ class Prefetch:
                 return replace(unit, fetched="") if unit.fetched else unit
             self._begin(unit)
         for fetch in self._ahead:
-            if not fetch.is_over and not fetch.is_given_up and fetch.has_stalled():
-                fetch.is_given_up = True
+            if not fetch.is_over and not fetch.is_abandoned and fetch.has_stalled():
+                fetch.is_abandoned = True
                 self._start_thread()  # its own may be held for ever
-        arrived = next((f for f in self._ahead if f.is_over or f.is_given_up), None)
+        arrived = next((f for f in self._ahead if f.is_over or f.is_abandoned), None)
         if arrived is None:
             return Later() if self._ahead else None
         self._ahead.remove(arrived)
@@ -174,12 +174,12 @@ class Prefetch:
 
         def count(_: object, n_bytes: int, **__: object) -> None:
             fetch.n_bytes = n_bytes
-            if self._closed.is_set() or fetch.is_given_up:
+            if self._closed.is_set() or fetch.is_abandoned:
                 raise InterruptedError
 
         source = fetch.unit.source
         fetch.begin()
         count(None, 0)
         fetch.files.get_file(source.location, fetch.target, callback=Callback(hooks={"n": count}))
-        if os.path.getsize(fetch.target) == source.size and not fetch.is_given_up:
+        if os.path.getsize(fetch.target) == source.size and not fetch.is_abandoned:
             fetch.path = fetch.target

@@ -23,7 +23,7 @@ from oido.batch.units import Finished, Outcome, RunSpec, Sample, Source, Unit
 from oido.errors import OptionError
 
 if TYPE_CHECKING:
-    from oido.batch.estimate import Estimate
+    from oido.batch.estimate import WorkEstimate
 
 _MOST_CRASHES, _MOST_KILLS = 2, 10
 """Deaths of workers over one unit, by itself or from outside, before it counts as the cause."""
@@ -45,7 +45,7 @@ class Progressed(NamedTuple):
     unit: Unit | None
     duration: float
     outcomes: tuple[Outcome, ...]
-    estimate: Estimate | None = None
+    estimate: WorkEstimate | None = None
 
 
 class Damage(NamedTuple):
@@ -220,7 +220,7 @@ class ArchiveRun:
 
         return [Unit(source, "sample") for source in dict.fromkeys(drawn(self.todo))]
 
-    def _estimate(self, samples: dict[str, Sample], workers: int) -> Estimate | None:
+    def _estimate(self, samples: dict[str, Sample], workers: int) -> WorkEstimate | None:
         from oido.batch.estimate import estimated
 
         return estimated(self.todo, samples, workers)

@@ -51,7 +51,7 @@ from oido.params import available_cores
 
 if TYPE_CHECKING:
     from oido.batch.engine import Engine
-    from oido.batch.estimate import Estimate
+    from oido.batch.estimate import WorkEstimate
     from oido.batch.run import ArchiveRun, Damage
     from oido.batch.units import Outcome, RunSpec, Source
 
@@ -266,7 +266,7 @@ def _run_steps(
     return progress.failed + failed_before
 
 
-def _print_estimate(estimate: Estimate, workers: int, spec: RunSpec) -> None:
+def _print_estimate(estimate: WorkEstimate, workers: int, spec: RunSpec) -> None:
     from oido.batch.estimate import estimate_text
 
     print_message(estimate_text(estimate, workers, is_fast=spec.plan.hop == "window"))
