@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import math
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -101,22 +102,21 @@ class MendedPackets:
             yield from self._rest(stream)
             return
         tick = float(stream.time_base)
-        step, end = _SUSPICIOUS_SECONDS / tick, None
-        promised = (self._container.duration or 0) / av.time_base / tick
+        step, before, last = _SUSPICIOUS_SECONDS / tick, math.inf, None
+        promised = (self._container.duration or 0) / av.time_base / tick - _EARLY_SECONDS / tick
         for packet in self._container.demux(stream):
             pts = packet.pts
-            if pts is None:
-                is_suspicious = end is not None and end + _EARLY_SECONDS / tick < promised
-            else:
-                is_suspicious = end is not None and pts - end > step
-            if is_suspicious and self._is_mended():
-                yield from self._rest(stream)
-                return
+            if last is not None and (pts is None or pts - before > step):
+                end, self._place = before + (last.duration or 0), last.pos or 0
+                is_suspicious = end < promised if pts is None else pts - end > step
+                if is_suspicious and self._is_mended(stream.index):
+                    yield from self._rest(stream)
+                    return
             yield packet
             if pts is not None:
-                end, self._place = pts + (packet.duration or 0), packet.pos or 0
+                before, last = pts, packet
 
-    def _is_mended(self) -> bool:
+    def _is_mended(self, number: int) -> bool:
         if self._again is not None:
             return False
         before = self._file.tell()
@@ -126,7 +126,11 @@ class MendedPackets:
         if stretches:
             with contextlib.suppress(av.FFmpegError, OSError, ValueError):
                 self._file.seek(0)
-                self._again = self._reopen(Overlaid(self._file, *stretches))
+                again = self._reopen(Overlaid(self._file, *stretches))
+                if number >= len(again.streams) or again.streams[number].type != "audio":
+                    again.close()
+                    return False
+                self._again = again
                 for _ in stretches:
                     self._on_damage()
         return bool(self._again)
