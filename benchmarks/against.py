@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -70,7 +71,7 @@ def _copies(path: Path) -> list[Path]:
     names = [folder / f"{path.stem}-{number}{path.suffix}" for number in range(FILES)]
     for name in names:
         if not name.exists():
-            os.link(path, name)
+            shutil.copyfile(path, name)  # a hard link would be the same recording, heard once
     return names
 
 

@@ -3,7 +3,7 @@
 
     python benchmarks/archive.py --hours 2                           a few minutes
     python benchmarks/archive.py --hours 0.5 --scaling-hours 0.5     a quick look
-    python benchmarks/archive.py --hours 10 50 500                   the larger ones by hard links
+    python benchmarks/archive.py --hours 10 50 500                   the larger ones by copies
 
 The archive is made of real clips: ten-minute recordings as 16 kHz WAV and as 44.1 kHz stereo FLAC.
 Ceiling and run follow each other, because the machine's speed may drift. The clock runs from the
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -98,7 +99,7 @@ def make_recordings(cache: Path, clips: Path) -> dict[str, list[Path]]:
 
 
 def make_archive(scratch: Path, unique: list[Path], key: str, hours: float) -> Path:
-    """A folder of hard links."""
+    """A folder of copies; links to a file would be one recording, heard once."""
     folder = scratch / f"{key}-{hours:g}"
     if not folder.exists():
         folder.mkdir()
@@ -106,7 +107,7 @@ def make_archive(scratch: Path, unique: list[Path], key: str, hours: float) -> P
             source = unique[number % len(unique)]
             below = folder / f"{number // 1000:03d}"
             below.mkdir(exist_ok=True)
-            os.link(source, below / f"{number:06d}{source.suffix}")
+            shutil.copyfile(source, below / f"{number:06d}{source.suffix}")
     return folder
 
 

@@ -200,7 +200,9 @@ HEADS = (
 
 def segmentation() -> list[dict[str, Any]]:
     """Scores of columns in steps of 1/256, levels, options, and the events with each window."""
-    return [*_edges(), *_scenes()]
+    # Of the second seed, those that tell which frames may end a stretch's events.
+    more = _scenes(9)
+    return [*_edges(), *_scenes(6), *(more[number] for number in (4, 9, 26))]
 
 
 def _edges() -> list[dict[str, Any]]:
@@ -234,8 +236,8 @@ def _edges() -> list[dict[str, Any]]:
     return cases
 
 
-def _scenes() -> list[dict[str, Any]]:
-    dice = np.random.default_rng(6)
+def _scenes(seed: int) -> list[dict[str, Any]]:
+    dice = np.random.default_rng(seed)
     cases = []
     for number in range(30):
         labels, columns = HEADS[number % 4 == 3], (3, 3, 0)[number % 3]
@@ -288,7 +290,13 @@ def _scenes() -> list[dict[str, Any]]:
         similarities = np.round(dice.normal(0.3, 0.3, count), 2) if number % 4 == 2 else None
         cases.append(
             _case(
-                f"scene {number}", case, windowing, detection, selection, calibration, similarities
+                f"scene {seed}-{number}",
+                case,
+                windowing,
+                detection,
+                selection,
+                calibration,
+                similarities,
             )
         )
     return cases

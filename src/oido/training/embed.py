@@ -119,6 +119,9 @@ class Embedded(NamedTuple):
     left_out: tuple[LeftOut, ...]
 
 
+_NO_COPIES = Augmentation(copies=0)
+
+
 def embed(
     data: Dataset,
     model: AudioModel,
@@ -140,7 +143,7 @@ def embed(
     of_path: defaultdict[str, list[int]] = defaultdict(list)
     for number, clip in enumerate(data):
         of_path[clip.path].append(number)
-    embedder = _ClipEmbedder(classifier, data, augment or Augmentation(copies=0), cache)
+    embedder = _ClipEmbedder(classifier, data, augment or _NO_COPIES, cache)
 
     def embed_recording(path: str) -> list[tuple[int, ClipWindows | AudioError]]:
         numbers = of_path[path]
@@ -241,7 +244,10 @@ class _ClipEmbedder:
     def _windows(self, waveform: F32, content: str) -> ClipWindows:
         result = self._classifier.classify(waveform, self._rate_hz)
         copies = [(result.embeddings[:0], result.weights[:0], np.zeros(0, np.int64))]
-        for copy, number in self._augment.copies_of(waveform, content, self._backgrounds):
+        made = self._augment.copies and self._augment.copies_of(
+            waveform, content, self._backgrounds
+        )
+        for copy, number in made or ():
             changed = self._classifier.classify(copy, self._rate_hz)
             copies.append(
                 (changed.embeddings, changed.weights, np.full(len(changed.weights), number))

@@ -48,21 +48,24 @@ def own_size(model: AudioModel) -> int | None:
     """How many numbers the network's own embedding has, of a model that `with_evidence` widens."""
     network = model.network
     if isinstance(network, LogMelNetwork):
-        return TfliteGraph(network.graph.network).output_sizes()[-1]
-    return (
-        TfliteGraph(network.content).output_sizes()[-1] if isinstance(network, MnNetwork) else None
-    )
+        return _last_size(network.graph.network)
+    return _last_size(network.content) if isinstance(network, MnNetwork) else None
+
+
+@lru_cache(maxsize=4)
+def _last_size(content: bytes) -> int:
+    return TfliteGraph(content).output_sizes()[-1]
 
 
 @lru_cache(maxsize=4)
 def _wider(content: bytes) -> bytes:
     """A network whose last output is the embedding, with the evidence in its place."""
-    writer = EvidenceWriter.on(content, batch=True)
+    writer = EvidenceGraph.on(content, batch=True)
     *scores, pooled = writer.outputs
     return writer.finish([*scores, writer.evidence(pooled)])
 
 
-class EvidenceWriter(GraphWriter):
+class EvidenceGraph(GraphWriter):
     """Adds to a graph what a new head learns from."""
 
     @property

@@ -17,7 +17,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from oido.models.tflite.builder import operator_kind, pack_pruned
-from oido.models.tflite.evidence import EvidenceWriter
+from oido.models.tflite.evidence import EvidenceGraph
 
 
 @lru_cache(maxsize=8)
@@ -32,7 +32,7 @@ def with_framewise(content: bytes) -> tuple[bytes, int] | None:
     return FramewiseWriter.on(content, batch=True).with_columns()
 
 
-class FramewiseWriter(EvidenceWriter):
+class FramewiseWriter(EvidenceGraph):
     """Adds to a graph what it says of columns."""
 
     def with_columns(self) -> tuple[bytes, int] | None:
