@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from oido.batch.commit_log import CommitLog, read_folder
+from oido.batch.commit_log import CommitLog, commits, read_folder
 from oido.batch.recording import fetch_recording
 from oido.batch.sources import find_sources
 from oido.batch.verify import delete_leftovers, leftovers, verify
@@ -82,7 +82,7 @@ def test_of_two_runs_in_a_store_only_one_can_commit(s3: Any) -> None:
     one.commit(units=[])
     with pytest.raises(OptionError, match="another run is writing"):
         other.commit(units=[])
-    assert len(list(one.commits())) == 1
+    assert len(list(commits(one.storage))) == 1
 
 
 @pytest.mark.parametrize("out", [f"{BUCKET}/out", BUCKET])
