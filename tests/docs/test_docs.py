@@ -86,7 +86,7 @@ def test_python_examples_run(page: Path, desk: Path) -> None:
     for name in ("pandas", "matplotlib") if page.name == "notebooks.md" else ():
         pytest.importorskip(name, reason=f"the page needs {name}")
     if "oido.results" in page.read_text("utf-8"):
-        assert run(["batch", "recordings/", "-o", "results/", "-q"]) == 0
+        assert run(["batch", "recordings/", "-o", "results/", "-q", "--embeddings"]) == 0
     namespace: dict[str, Any] = {}
     for code in blocks(page, "python"):
         exec(compile(code, str(page), "exec"), namespace)

@@ -24,6 +24,7 @@ _HELD_BYTES = 8 << 20
 """A recording with more than this is written to parts of its own meanwhile."""
 
 _GROUP_ROWS = 1 << 16
+_VECTOR_ROWS = 1 << 14
 
 
 def write_part(storage: Storage, table: str, schema: Any, batches: Sequence[Any]) -> Part:
@@ -190,13 +191,34 @@ def rewrite_parts(
 
 
 def _read(storage: Storage, part: Part) -> Any:
-    trouble = trouble_of(storage, part)
-    if trouble:
-        raise DamagedResultsError(
-            f"{storage.url}: {part.path} {trouble}; say `oido batch verify {storage.url} --repair`"
-        )
+    if trouble := trouble_of(storage, part):
+        raise _damaged_error(storage, part, trouble)
     with storage.open(part.path) as file:
         return pq.read_table(file)
+
+
+def _damaged_error(storage: Storage, part: Part, trouble: str) -> DamagedResultsError:
+    return DamagedResultsError(
+        f"{storage.url}: {part.path} {trouble}; say `oido batch verify {storage.url} --repair`"
+    )
+
+
+def vectors_of(storage: Storage, part: Part) -> Iterator[Any]:
+    """The embeddings of a part, f16[n, size] block by block. Raises DamagedResultsError."""
+    if trouble := trouble_of(storage, part):
+        raise _damaged_error(storage, part, trouble)
+    with storage.open(part.path) as file:
+        for batch in pq.ParquetFile(file).iter_batches(_VECTOR_ROWS, columns=["embedding"]):
+            vectors = batch.column(0)
+            values = vectors.flatten().to_numpy(zero_copy_only=False)
+            yield values.reshape(len(vectors), -1) if len(vectors) else values.reshape(0, 0)
+
+
+def places_of(storage: Storage, part: Part, rows: Sequence[int]) -> list[tuple[Any, ...]]:
+    """File, channel and start_time of rows of a part of windows."""
+    with storage.open(part.path) as file:
+        table = pq.read_table(file, columns=["file", "channel", "start_time"]).take(rows)
+    return list(zip(*(column.to_pylist() for column in table.columns)))
 
 
 CHANGED = "is not as it was written"

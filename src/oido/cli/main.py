@@ -27,8 +27,8 @@ from oido.cli.terminal import (
 from oido.errors import ModelFetchError, OidoError, OptionError
 
 _NAMES = (
-    "classify listen serve web batch query report convert embed train evaluate calibrate "
-    "thresholds drift export models devices cache completion doctor"
+    "classify listen serve web batch query find clips labels count report convert embed "
+    "train evaluate calibrate thresholds drift export models devices cache completion doctor"
 )
 """Of the commands, in the order of the help; each is a module of this package."""
 
@@ -40,6 +40,7 @@ examples:
   oido serve --demo                          a page that hears, and HTTP for programs
   oido batch archive/ -o results/            thousands of hours; --resume goes on
   oido query results/ "label = 'Dog'"        ask what was heard
+  oido find results/ --like owl.wav@3-5      where else is this sound?
   oido embed recordings/ -o e.parquet        vectors, for search and for training
   oido train birds/ -o birds.tflite          teach it sounds of your own
   oido evaluate birds.tflite held-out/       how good is it?

@@ -226,6 +226,23 @@ def quotes_cells(args: argparse.Namespace) -> bool:
     return args.csv_cells == "quoted" or (args.csv_cells is None and bool(args.output))
 
 
+def table_format(args: argparse.Namespace) -> str:
+    """The format of a table that is asked for, by name or by the ending of the file."""
+    from oido.writers.query_tables import FORMATS, format_named
+
+    if args.format is not None and args.format != "table":
+        return format_named(args.format)
+    if args.output is None:
+        return "table"
+    suffix = args.output.suffix.lower().lstrip(".")
+    if args.format == "table" or suffix not in FORMATS:
+        raise OptionError(
+            f"{args.output}: the name does not tell the format; end it with "
+            f"{', '.join('.' + name for name in FORMATS)}, or add --format"
+        )
+    return str(suffix)
+
+
 def fetch_model(name_or_path: str, verbose: bool = False) -> str:
     """Fetch a model by name here and once, so that the workers only read it.
 

@@ -25,7 +25,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.options import add_command, open_results, quotes_cells
+from oido.cli.options import add_command, open_results, quotes_cells, table_format
 from oido.cli.terminal import data_output, print_message, use_utf8
 from oido.errors import OptionError
 
@@ -67,7 +67,7 @@ def _run(args: argparse.Namespace) -> None:
     from oido.writers.atomic import write_atomically
     from oido.writers.query_tables import write_table
 
-    format_name = _format(args)
+    format_name = table_format(args)
     _refuse_contradictions(args)
     if args.limit is None and format_name == "table":
         args.limit = _SCREEN_ROWS
@@ -87,23 +87,6 @@ def _run(args: argparse.Namespace) -> None:
                 use_utf8(newline="")
             stream = sys.stdout.buffer if is_binary else data_output()
             write_table(reader, format_name, stream, quoted=quotes_cells(args))
-
-
-def _format(args: argparse.Namespace) -> str:
-    """The format that is asked for, by name or by the ending of the file."""
-    from oido.writers.query_tables import FORMATS, format_named
-
-    if args.format is not None and args.format != "table":
-        return format_named(args.format)
-    if args.output is None:
-        return "table"
-    suffix = args.output.suffix.lower().lstrip(".")
-    if args.format == "table" or suffix not in FORMATS:
-        raise OptionError(
-            f"{args.output}: the name does not tell the format; end it with "
-            f"{', '.join('.' + name for name in FORMATS)}, or add --format"
-        )
-    return str(suffix)
 
 
 def _refuse_contradictions(args: argparse.Namespace) -> None:

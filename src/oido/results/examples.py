@@ -10,17 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
-
-from oido.arrays import F32
 from oido.batch.storage import is_remote
 from oido.batch.units import raw_name
 from oido.errors import AudioError, OptionError
+from oido.results.excerpts import PastTheEndError, TooFarInError, read_excerpt
 from oido.results.query_text import quoted
 from oido.results.results import Results
-from oido.signal.decode import open_audio
 from oido.signal.encode import flac_bytes
-from oido.signal.mixing import mono_blocks
 from oido.signal.resample import resample
 
 MOST_LABELS = 10
@@ -124,27 +120,17 @@ def _cut(row: dict[str, Any], left_seconds: float) -> tuple[Example, float]:
     start = max(0.0, row["start_time"] - _MARGIN_SECONDS)
     end = min(row["end_time"] + _MARGIN_SECONDS, start + MOST_SECONDS)
     try:
-        with open_audio(path) as reader:
-            rate_hz = reader.info.sample_rate_hz
-            first, stop = round(start * rate_hz), round(end * rate_hz)
-            begin = position = first if reader.seek(first) else 0
-            if stop - position > left_seconds * rate_hz:
-                raise _UnreachedError("too far in")
-            pieces: list[F32] = []
-            for block in mono_blocks(reader):
-                pieces.append(block[max(0, first - position) : max(0, stop - position)].copy())
-                position += len(block)
-                if position >= stop:
-                    break
-        waveform = np.concatenate([*pieces, np.zeros(0, np.float32)])
-        to_hz = min(rate_hz, _HIGHEST_RATE_HZ)
-        flac = flac_bytes(resample(waveform, rate_hz, to_hz), to_hz)
+        found = read_excerpt(path, start, end, most_decoded_seconds=left_seconds)
+        to_hz = min(found.rate_hz, _HIGHEST_RATE_HZ)
+        flac = flac_bytes(resample(found.waveform, found.rate_hz, to_hz), to_hz)
+    except TooFarInError as error:
+        raise _UnreachedError("too far in") from error
+    except PastTheEndError as error:
+        raise _UnreachedError("changed") from error
     except (AudioError, OSError) as error:
         raise _UnreachedError("unreadable") from error
-    if not len(waveform):
-        raise _UnreachedError("changed")
     times = (row["start_time"], row["end_time"], row["value"], start)
-    return Example(row["file"], *times, flac), (position - begin) / rate_hz
+    return Example(row["file"], *times, flac), found.decoded_seconds
 
 
 def _reached(row: dict[str, Any]) -> str:

@@ -17,10 +17,19 @@ def flac_bytes(waveform: F32, rate_hz: int) -> bytes:
 
     Values beyond ±1 are clipped. Raises AudioError for a rate that FLAC does not have.
     """
+    return _encoded(waveform, rate_hz, "FLAC")
+
+
+def wav_bytes(waveform: F32, rate_hz: int) -> bytes:
+    """The same as WAV."""
+    return _encoded(waveform, rate_hz, "WAV")
+
+
+def _encoded(waveform: F32, rate_hz: int, format_name: str) -> bytes:
     file = io.BytesIO()
     samples = np.clip(waveform, -1, 1)
     try:
-        soundfile.write(file, samples, rate_hz, format="FLAC", subtype="PCM_16")
+        soundfile.write(file, samples, rate_hz, format=format_name, subtype="PCM_16")
     except soundfile.LibsndfileError as error:
-        raise AudioError(f"FLAC cannot hold sound at {rate_hz} Hz: {error}") from error
+        raise AudioError(f"{format_name} cannot hold sound at {rate_hz} Hz: {error}") from error
     return file.getvalue()

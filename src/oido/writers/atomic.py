@@ -140,6 +140,17 @@ def write_atomically(
         raise
 
 
+def write_recorded(path: Path, content: bytes, record: WrittenFiles) -> None:
+    """A file of a folder whose record notes it. Raises OutputError."""
+    file = AtomicFile(path, binary=True)
+    try:
+        with file.guard():
+            file.stream.write(content)
+        file.commit(record=record)
+    finally:
+        file.discard()
+
+
 def write_folder(folder: Path, files: Mapping[str, bytes], *, recorded: bool = False) -> None:
     """A folder of these files, by relative URL, in the place of one that is there, or nothing.
 

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Find where else a sound is: the windows of an archive that are nearest to an example.
+
+examples:
+  oido batch recordings/ -o results/ --embeddings     an archive that can be searched
+  oido find results/ --like owl.wav                   where does it sound like this?
+  oido find results/ --like night3.wav@1:02:12-1:02:14 --not car.wav
+  oido find results/ --text owl --count 20            like the archive's best windows of a label
+  oido find results/ --like owl.wav --where "file like 'north/%'" -o hits.csv
+  oido clips results/ --from hits.csv -o owls/        the hits as files to be heard
+
+An example is a recording, or a span of one in seconds or as 1:02:12, on this machine or of the
+archive. Windows that overlap or touch are one hit; the example itself is none. The similarity is
+the cosine between embeddings, less what all windows of the archive have in common: 1 is the same
+sound, 0 is any other; it is no probability. The first search makes an index in the archive's folder
+(--index: elsewhere), with about a kilobyte a window; it may be deleted, and is made again. Where
+the archive has grown, what is new is added first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from oido.cli.options import add_command, open_results, quotes_cells, table_format
+from oido.cli.terminal import data_output, print_message, use_utf8
+from oido.errors import OptionError
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``oido find``."""
+    add = add_command(commands, "find", _run, __doc__)
+    add.results()
+    add(
+        "--like AUDIO[@START-END]",
+        "an example: a recording or a span of it (repeat: like any of them)",
+        action="append",
+        default=[],
+    )
+    add(
+        "--text LABEL",
+        "like the archive's five best windows of a label, in any language that labels are shown in "
+        "(repeat)",
+        action="append",
+        default=[],
+    )
+    add(
+        "--not AUDIO[@START-END]",
+        "what it is not: what is as near to this counts for nothing (repeat)",
+        action="append",
+        default=[],
+        dest="unlike",
+    )
+    add(
+        "--where CONDITION", "only windows for which this is true, in SQL: file, start_at and so on"
+    )
+    add("--count N", "how many hits at most (default 50)", type=int, default=50)
+    add("--exact", "compare every window, also of millions, where otherwise sketches choose first")
+    add(
+        "--index FOLDER",
+        "where the index is kept (default: search-index in the archive)",
+        type=Path,
+    )
+    add_output = add.group("output")
+    add_output("-o, --output FILE", "write a file: .csv, .jsonl, .json or .parquet", type=Path)
+    add_output(
+        "--format FORMAT",
+        "table (for reading, the default), csv, jsonl, json, parquet; a file's name tells it",
+    )
+    add_output.csv_cells()
+    add_output.quiet()
+    add.clock()
+
+
+def _run(args: argparse.Namespace) -> None:
+    from oido.cli.progress import show_progress
+    from oido.cli.tables import show_table
+    from oido.results.find import Finder
+    from oido.writers.atomic import write_atomically
+    from oido.writers.query_tables import write_table
+
+    if not args.like and not args.text:
+        raise OptionError("say what is looked for: --like clip.wav, or --text owl")
+    format_name = table_format(args)
+    # Parts are compared with the ledger as the index reads them; not all of them at each search.
+    args.unchecked = True
+    with open_results(args, prints_doubts=False) as results:
+        with show_progress("indexing", args.quiet) as on_progress:
+            finder = Finder(results, args.index, on_progress)
+        table = finder.find(
+            args.like,
+            args.unlike,
+            texts=args.text,
+            where=args.where,
+            count=args.count,
+            is_exact=args.exact,
+        )
+    if args.output is not None:
+        with write_atomically(args.output, binary=format_name == "parquet") as file:
+            write_table(table.to_reader(), format_name, file.stream, quoted=quotes_cells(args))
+        if not args.quiet:
+            print_message(f"{table.num_rows} hits in {args.output}")
+    elif format_name == "table":
+        show_table(table, every_column=False)
+    else:
+        use_utf8(newline="")
+        stream = sys.stdout.buffer if format_name == "parquet" else data_output()
+        write_table(table.to_reader(), format_name, stream, quoted=quotes_cells(args))

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keep what people said of sounds: one small database for a project, to which is only added.
+
+examples:
+  oido labels add project.db owls/clips.csv --who Ana    the verdicts of clips.csv
+  oido labels add project.db night.txt --recording night.wav    an Audacity or Raven track
+  oido labels show project.db
+  oido labels undo project.db --who Ana                  her last answer counts no more
+  oido labels merge project.db from-bo.db                answers of several people
+  oido labels export project.db -o labels.csv            for `oido train`; .txt: Raven
+  oido labels export project.db -o tracks/               Audacity, a track for each recording
+
+Every answer stays, with who gave it and when; the latest of a person counts. `oido count` and
+`oido train` read what it says.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from oido.cli.options import Arguments, add_command
+from oido.cli.terminal import print_line, print_message
+from oido.errors import OptionError
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``oido labels`` and what it can do."""
+    actions = add_command(commands, "labels", None, __doc__).actions()
+    add = _with_store(actions, "add", _add)
+    add("tables FILE", "clips.csv with verdicts, or tracks by Audacity, Raven, CSV", nargs="+")
+    add("--who NAME", "who says so", default="")
+    add("--recording FILE", "of tracks that name none", default=None)
+    _with_store(actions, "show", _show)
+    add = _with_store(actions, "undo", _undo)
+    add("--who NAME", "whose last answer", default="")
+    add = _with_store(actions, "merge", _merge)
+    add("others STORE", "other stores", nargs="+")
+    add = _with_store(actions, "export", _export)
+    add("--label LABEL", "answers to this label only")
+    add("-o, --output FILE-or-FOLDER/", ".csv, .txt (Raven), or a folder (Audacity)", required=True)
+
+
+def _with_store(actions: Any, name: str, run: Any) -> Arguments:
+    add = add_command(actions, name, run, run.__doc__)
+    add("store STORE", "the database, such as project.db", type=Path)
+    return add
+
+
+def _add(args: argparse.Namespace) -> None:
+    """Add answers from tables or label tracks; the store is made if there is none."""
+    from oido.search.label_store import LabelStore
+    from oido.search.label_tables import read_answers
+
+    each = {table: read_answers(table, args.who, args.recording) for table in args.tables}
+    with LabelStore(args.store) as store:
+        for table, answers in each.items():
+            store.add(answers)
+            print_message(f"{len(answers)} answers of {table} are in {args.store}")
+
+
+def _show(args: argparse.Namespace) -> None:
+    """How many answers there are, by label and person, and how far people agree."""
+    from oido.search.label_store import VERDICTS, LabelStore
+
+    with LabelStore(args.store, is_new_allowed=False) as store:
+        answers, agreement = store.answers(), store.agreement()
+    counts = Counter((answer.label, answer.who, answer.verdict) for answer in answers)
+    for label, who in sorted({(label, who) for label, who, _ in counts}):
+        numbers = ", ".join(f"{counts[label, who, verdict]} {verdict}" for verdict in VERDICTS)
+        print_line(f"{label}{f' by {who}' if who else ''}: {numbers}")
+    if not answers:
+        print_line("no answer yet")
+    if agreement.places:
+        print_line(f"several people answered {agreement.places}, {agreement.alike} of them alike")
+
+
+def _undo(args: argparse.Namespace) -> None:
+    """Take back a person's last answer; it stays in the history."""
+    from oido.search.label_store import LabelStore
+
+    with LabelStore(args.store, is_new_allowed=False) as store:
+        undone = store.undo(args.who)
+    if undone is None:
+        whose = f" of {args.who}" if args.who else ""
+        raise OptionError(f"{args.store}: there is no answer{whose} to take back")
+    print_line(
+        f"taken back: {undone.verdict} to {undone.label} in {undone.recording} at "
+        f"{undone.start_time:.2f} s"
+    )
+
+
+def _merge(args: argparse.Namespace) -> None:
+    """Add what other stores hold; what is here already stays one answer."""
+    from oido.search.label_store import LabelStore
+
+    with LabelStore(args.store) as store:
+        for other in args.others:
+            print_line(f"{store.merge(other)} entries of {other} were new")
+
+
+def _export(args: argparse.Namespace) -> None:
+    """Write what counts as a table or as label tracks."""
+    from oido.search.label_store import LabelStore
+    from oido.search.label_tables import write_answers
+
+    path = Path(args.output)
+    is_folder = args.output.endswith("/") or path.is_dir()
+    kinds = {".csv": "csv", ".txt": "raven"}
+    if not is_folder and path.suffix.lower() not in kinds:
+        raise OptionError(f"{path}: end the name in .csv, .txt (Raven) or / (Audacity)")
+    with LabelStore(args.store, is_new_allowed=False) as store:
+        answers = list(store.decided(args.label).values())
+    write_answers(answers, path, "audacity" if is_folder else kinds[path.suffix.lower()])
+    print_message(f"{len(answers)} answers in {path}")

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where else a sound is: the windows of an archive whose embeddings are nearest to examples."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from oido.arrays import F32
+from oido.batch.commit_log import ResultsFolder, read_folder
+from oido.batch.parquet_parts import places_of, vectors_of
+from oido.batch.storage import is_remote, storage_of
+from oido.batch.units import EMBEDDINGS, Part
+from oido.errors import OptionError
+from oido.inference.embedder import AudioEmbedder
+from oido.models.loading import load_model
+from oido.results.excerpts import read_excerpt
+from oido.results.query_text import quoted
+from oido.results.results import Results
+from oido.search.index import EmbeddingIndex, Match
+
+INDEX_FOLDER = "search-index"
+"""Where the index of an archive on this machine is: in its folder."""
+
+_TEXT_EXAMPLES = 5
+"""So many of the archive's own windows stand for a label."""
+
+_SURPLUS = 8
+"""So many windows are asked for per hit, because neighbours are one hit."""
+
+OnProgress = Callable[[int, int], None]
+
+
+class ExampleSpan(NamedTuple):
+    """A recording, or a part of it in seconds."""
+
+    path: str
+    start_time: float = 0.0
+    end_time: float | None = None
+
+    @classmethod
+    def of(cls, text: str) -> ExampleSpan:
+        """``clip.wav`` or ``clip.wav@12.5-14``. Raises OptionError for a span that is none."""
+        found = _SPAN.fullmatch(text)
+        if found is None or os.path.exists(text):
+            return cls(text)
+        start, end = (_seconds(value) for value in found.group("start", "end"))
+        if end <= start:
+            raise OptionError(f"{text}: a span ends after it begins, such as clip.wav@12.5-14")
+        return cls(found["path"], start, end)
+
+
+_TIME = r"(?:\d+:)?(?:\d+:)?\d+(?:\.\d+)?"
+_SPAN = re.compile(rf"(?P<path>.+)@(?P<start>{_TIME})-(?P<end>{_TIME})")
+
+
+def _seconds(text: str) -> float:
+    """Seconds of ``12.5``, ``3:12.5`` or ``1:03:12``."""
+    value = 0.0
+    for part in text.split(":"):
+        value = 60 * value + float(part)
+    return value
+
+
+class _Example(NamedTuple):
+    """What is looked for. vector: f32[size]; own: file and span in the archive that it is."""
+
+    vector: F32
+    own: tuple[str, float, float] | None
+
+
+class Finder:
+    """Searches one archive; its index is made or brought up to date first.
+
+        with Results("results/") as results:
+            table = Finder(results).find(["owl.wav@3-5"], count=20)
+
+    results: of a run with ``--embeddings``. index: the folder of its index; None is
+    ``search-index`` in an archive on this machine. on_progress: called with the parts that are
+    indexed, and all. Raises OptionError for an archive without embeddings.
+    """
+
+    def __init__(
+        self,
+        results: Results,
+        index: str | os.PathLike[str] | None = None,
+        on_progress: OnProgress = lambda done, of: None,
+    ) -> None:
+        self._results = results
+        folder = read_folder(results.url, with_units=False)
+        self._parts = _embedding_parts(folder)
+        if index is None and is_remote(results.url):
+            raise OptionError(
+                f"{results.url} is not on this machine: say with --index in which folder here the "
+                "index of its embeddings is kept"
+            )
+        self.index = EmbeddingIndex(Path(index or os.path.join(results.url, INDEX_FOLDER)))
+        self._storage = storage_of(results.url)
+        rows = {path: part.rows for path, part in self._parts.items()}
+        self.index.update(rows, lambda p: vectors_of(self._storage, self._parts[p]), on_progress)
+        self._embedder: AudioEmbedder | None = None
+
+    def find(
+        self,
+        like: Sequence[str] = (),
+        unlike: Sequence[str] = (),
+        *,
+        texts: Sequence[str] = (),
+        where: str | None = None,
+        count: int = 50,
+        is_exact: bool = False,
+    ) -> Any:
+        """A ``pyarrow.Table``, best first: file, channel, start_time, end_time, similarity, and
+        ``start_at`` where the archive's clock is read.
+
+        like: examples, each a recording or a span of one (``clip.wav@12.5-14``), on this machine or
+        of the archive. unlike: what it is not. texts: names of labels, whose best windows in the
+        archive are examples, too. where: a condition in SQL over the columns of embeddings. Windows
+        that overlap or touch are one hit; the examples themselves are none. is_exact: compare every
+        window. Raises OptionError, UnknownLabelError or an AudioError.
+        """
+        if count < 1:
+            raise OptionError(f"at least 1 hit is to be found, not {count}")
+        examples = [self._example(ExampleSpan.of(text)) for text in like]
+        for text in texts:
+            examples += self._of_label(text)
+        if not examples:
+            raise OptionError("say what is looked for: --like clip.wav, or --text owl")
+        others = [self._example(ExampleSpan.of(text)).vector for text in unlike]
+        wanted = count * _SURPLUS
+        while True:
+            matches = self.index.search(
+                np.stack([example.vector for example in examples]),
+                wanted,
+                np.stack(others) if others else None,
+                exact=is_exact,
+            )
+            table = self._table(matches, where)
+            hits = _places(table, [example.own for example in examples if example.own])
+            # A search by sketches ends where its candidates end, and so may give fewer.
+            if len(hits) >= count or len(matches) < wanted or wanted >= self.index.n:
+                return table.take(hits[:count]) if hits else table.slice(0, 0)
+            wanted *= 4
+
+    def _example(self, span: ExampleSpan) -> _Example:
+        """The mean of an example's windows, or of those that the archive has of it."""
+        own = self._own(span)
+        if own is not None and not os.path.exists(span.path):
+            return _Example(self._stored(*own), own)
+        if not is_remote(span.path) and not os.path.exists(span.path):
+            raise OptionError(
+                f"{span.path}: there is no such recording, neither here nor in the archive"
+            )
+        embedder = self._embedder = self._embedder or self._load_embedder()
+        windows = embedder.model.windows
+        least_seconds = windows.window_samples / windows.sample_rate_hz
+        excerpt = read_excerpt(span.path, span.start_time, span.end_time, least_seconds)
+        result = embedder.embed(excerpt.waveform, excerpt.rate_hz)
+        return _Example(result.clip_embedding, own)
+
+    def _load_embedder(self) -> AudioEmbedder:
+        header = self._results.header
+        facts, parameters = header["model"], header["parameters"]
+        model = load_model(facts["name"])
+        if model.sha256 != facts["sha256"]:
+            raise OptionError(
+                f"the archive's embeddings are of another {facts['name']} than the one here, and "
+                "cannot be compared with it"
+            )
+        return AudioEmbedder(model, hop=parameters.get("hop"))
+
+    def _own(self, span: ExampleSpan) -> tuple[str, float, float] | None:
+        """Which recording of the archive an example is, and its span there."""
+        path = span.path if is_remote(span.path) else os.path.realpath(span.path)
+        names = ", ".join(map(quoted, {span.path, path, os.path.abspath(span.path)}))
+        found = self._results.sql(
+            "SELECT file, duration, location, size FROM recordings "
+            f"WHERE file IN ({names}) OR location IN ({names}) ORDER BY location <> {quoted(path)}"
+        ).to_pylist()
+        if not found:
+            return None
+        end = span.end_time if span.end_time is not None else found[0]["duration"] or float("inf")
+        return found[0]["file"], span.start_time, end
+
+    def _stored(self, file: str, start_time: float, end_time: float) -> F32:
+        """f32[size]: the mean of an archive's windows that lie in a span, or else overlap it."""
+        overlapping = (
+            f"file = {quoted(file)} AND start_time < {end_time} AND end_time > {start_time}"
+        )
+        inside = f"start_time >= {start_time} AND end_time <= {end_time}"
+        rows = self._results.sql(
+            f"SELECT embedding, {inside} AS inside FROM embeddings WHERE {overlapping}"
+        ).to_pylist()
+        if not rows:
+            raise OptionError(f"{file}: the archive has no window there")
+        chosen = [row["embedding"] for row in rows if row["inside"]] or [
+            row["embedding"] for row in rows
+        ]
+        return np.asarray(np.mean(np.array(chosen, np.float32), axis=0))
+
+    def _of_label(self, text: str) -> list[_Example]:
+        """The archive's best windows of a label stand for it."""
+        label = self._results.label_here(text)
+        value = "probability" if self._results.calibrated else "score"
+        rows = self._results.sql(
+            f"SELECT file, channel, start_time, end_time FROM windows "
+            f"WHERE label = {quoted(label)} ORDER BY {value} DESC, file, start_time "
+            f"LIMIT {_TEXT_EXAMPLES}"
+        ).to_pylist()
+        if not rows:
+            raise OptionError(
+                f"no window of the archive has the label {label!r}: give an example with --like"
+            )
+        spans = [(row["file"], row["start_time"], row["end_time"]) for row in rows]
+        # They are what is looked for, and so hits themselves.
+        return [_Example(self._stored(*span), None) for span in spans]
+
+    def _table(self, matches: Sequence[Match], where: str | None) -> Any:
+        """The windows that were found, best first, as far as the condition holds."""
+        rows_of: dict[str, list[Match]] = {}
+        for match in matches:
+            rows_of.setdefault(match.part, []).append(match)
+        values = []
+        for path, group in rows_of.items():
+            places = places_of(self._storage, self._parts[path], [match.row for match in group])
+            for match, (file, channel, start_time) in zip(group, places):
+                number = "NULL" if channel is None else channel
+                values.append(f"({quoted(file)}, {number}, {start_time!r}, {match.similarity!r})")
+        columns = [name for name in self._results.columns(EMBEDDINGS) if name != "embedding"]
+        listed = ", ".join([*columns[:4], "similarity", *columns[4:]])
+        found = (
+            f"(VALUES {', '.join(values)}) AS found(of_file, of_channel, of_start, similarity)"
+            if values
+            else "(SELECT '' AS of_file, 0 AS of_channel, 0.0 AS of_start, 0.0 AS similarity "
+            "WHERE false) AS found"
+        )
+        condition = f"AND ({where}\n)" if where else ""
+        return self._results.sql(
+            f"SELECT {listed} FROM embeddings JOIN {found} ON file = of_file "
+            f"AND start_time = of_start AND channel IS NOT DISTINCT FROM of_channel "
+            f"WHERE true {condition} ORDER BY similarity DESC, file, start_time"
+        )
+
+
+def _embedding_parts(folder: ResultsFolder) -> dict[str, Part]:
+    parts = {part.path: part for part in folder.live if part.table == EMBEDDINGS}
+    if not parts:
+        raise OptionError(
+            f"{folder.url} holds no embeddings; make an archive that does: "
+            "oido batch RECORDINGS -o results/ --embeddings"
+        )
+    return parts
+
+
+def _places(table: Any, own: Sequence[tuple[str, float, float]]) -> list[int]:
+    """The rows of a table, best first, that are hits: one for each place, and no example."""
+    kept: dict[tuple[Any, Any], list[tuple[float, float]]] = {}
+    hits = []
+    for number, row in enumerate(table.select(range(4)).to_pylist()):
+        start, end = row["start_time"], row["end_time"]
+        if any(row["file"] == file and start < e and end > s for file, s, e in own):
+            continue
+        spans = kept.setdefault((row["file"], row["channel"]), [])
+        if all(start > e or end < s for s, e in spans):
+            spans.append((start, end))
+            hits.append(number)
+    return hits

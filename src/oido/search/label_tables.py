@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answers from the tables and label tracks that people keep, and to them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import posixpath
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from oido.datasets.track_text import TrackError, parse_track
+from oido.dialects import read_text, table_lines
+from oido.errors import OptionError
+from oido.search.label_store import Answer, Verdict
+from oido.types import Row
+from oido.writers.annotations import AudacityWriter, RavenWriter
+from oido.writers.atomic import write_recorded, write_text
+from oido.writers.base import quote_cell, unquote_cell
+from oido.writers.written import WrittenFiles
+
+_WORDS: dict[Verdict, set[str]] = {
+    "yes": {"yes", "y", "true", "1", "sí", "si", "s", "✓", "+"},
+    "no": {"no", "n", "false", "0", "✗", "-"},
+    "unsure": {"unsure", "u", "?", "maybe", "dudoso"},
+}
+_HEAD_BYTES = 1 << 16
+_CLIPS = ("recording", "recording_start", "recording_end", "label", "verdict")
+
+
+def read_answers(
+    path: str | os.PathLike[str], who: str = "", recording: str | None = None
+) -> list[Answer]:
+    """The answers of a file: ``clips.csv`` with verdicts, or labels by Audacity, Raven, CSV.
+
+    Of ``clips.csv`` rows without a verdict are none. In a label track each label is a yes, and one
+    with a minus before it (``-Owl``) a no. recording: of a track that names none. Raises
+    OptionError, naming the line.
+    """
+    name = os.fspath(path)
+    if {*_CLIPS} <= {*_header(name)}:
+        return list(_of_clips(name, who))
+    try:
+        track = parse_track(name)
+    except TrackError as error:
+        raise OptionError(f"{name}: {error}") from error
+    if track.problems:
+        where, reason = track.problems[0]
+        raise OptionError(f"{name}, {where}: {reason}")
+    found = []
+    for mark in track.marks:
+        file = mark.file or recording
+        if not file:
+            raise OptionError(f"{name}: says nothing of which recording; name it with --recording")
+        verdict: Verdict = "no" if mark.text.startswith("-") else "yes"
+        if label := mark.text.removeprefix("-").strip():
+            found.append(Answer(file, mark.start, mark.end, label, verdict, who, choice="marked"))
+    return found
+
+
+def verdict_of(text: str) -> Verdict | None:
+    """What a word means; None of one that means nothing."""
+    word = text.strip().lower()
+    return next((verdict for verdict, words in _WORDS.items() if word in words), None)
+
+
+def write_answers(answers: Sequence[Answer], path: Path, format_name: str) -> None:
+    """Write answers as ``csv`` (which `oido train` reads: a no is ``-Owl``), ``raven``, or in a
+    folder as ``audacity``, a track for each recording. Unsure ones are left out. OutputError."""
+    sure = [answer for answer in answers if answer.verdict != "unsure"]
+    sure.sort(key=lambda answer: (answer.recording, answer.start_time, answer.end_time))
+    if format_name == "csv":
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("file", "channel", "start_time", "end_time", "label", "who", "created"))
+        for answer in sure:
+            channel = "" if answer.channel is None else answer.channel
+            times = (f"{answer.start_time:.3f}", f"{answer.end_time:.3f}")
+            texts = (quote_cell(t) for t in (_signed(answer), answer.who, answer.created))
+            writer.writerow((quote_cell(answer.recording), channel, *times, *texts))
+        write_text(path, text.getvalue())
+        return
+    files: dict[str, list[Row]] = {}
+    for answer in sure:
+        file = answer.recording if format_name == "audacity" else ""
+        files.setdefault(file, []).append(_row(answer))
+    if format_name == "raven":
+        write_text(path, _text(RavenWriter, files.get("", [])))
+        return
+    names = _track_names(list(files))
+    record = WrittenFiles(path)
+    record.refuse_others((path / name for name in names.values()), "overwritten")
+    for file, rows in files.items():
+        write_recorded(path / names[file], _text(AudacityWriter, rows).encode(), record)
+
+
+def _header(path: str) -> list[str]:
+    """The names of a table's columns, in lower case."""
+    try:
+        first = next(table_lines(read_text(path, _HEAD_BYTES)), None)
+    except csv.Error:
+        return []
+    return [] if first is None else [cell.strip().lower() for cell in first.cells]
+
+
+def _of_clips(path: str, who: str) -> Iterator[Answer]:
+    columns: list[str] | None = None
+    for line, cells in table_lines(read_text(path)):
+        if columns is None:
+            columns = [cell.strip().lower() for cell in cells]
+            continue
+        row = dict(zip(columns, cells))
+        if not row.get("verdict", "").strip():
+            continue
+        verdict = verdict_of(row["verdict"])
+        if verdict is None:
+            raise OptionError(
+                f"{path}, line {line}: a verdict is yes, no or unsure, not {row['verdict']}"
+            )
+        try:
+            times = float(row["recording_start"]), float(row["recording_end"])
+            channel = int(row["channel"]) if row.get("channel") else None
+            value = float(row["value"]) if row.get("value") else None
+        except (KeyError, ValueError):
+            raise OptionError(f"{path}, line {line}: its numbers are none") from None
+        label = unquote_cell(row["label"])
+        if not label:
+            raise OptionError(f"{path}, line {line}: has no label that a verdict could be on")
+        recording = unquote_cell(row["recording"])
+        yield Answer(recording, *times, label, verdict, who, channel, value, row.get("choice", ""))
+
+
+def _signed(answer: Answer) -> str:
+    return f"-{answer.label}" if answer.verdict == "no" else answer.label
+
+
+def _row(answer: Answer) -> Row:
+    times = (answer.start_time, answer.end_time)
+    return Row(answer.recording, answer.channel, *times, _signed(answer), 0, answer.value or 0.0)
+
+
+def _text(writer: type[AudacityWriter] | type[RavenWriter], rows: Sequence[Row]) -> str:
+    stream = io.StringIO()
+    made = writer(stream)
+    made.write(rows)
+    made.close()
+    return stream.getvalue()
+
+
+def _track_names(files: Sequence[str]) -> dict[str, str]:
+    """A name for the track of each recording; of two that are called alike, the second gets -2."""
+    found: dict[str, str] = {}
+    for file in files:
+        stem = posixpath.splitext(posixpath.basename(file.replace("\\", "/")))[0] or "recording"
+        name, number = f"{stem}.txt", 1
+        while name in found.values():
+            number += 1
+            name = f"{stem}-{number}.txt"
+        found[file] = name
+    return found

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`oido find` and its tables."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from oido.cli import clips, find
+from oido.errors import OptionError
+from oido.results.find import INDEX_FOLDER
+from tests.results.results_folders import heard_archive
+from tests.results.results_folders import run as run_command
+
+pytest.importorskip("duckdb", reason="needs oido[archive]")
+
+
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results folder of the real engine, with embeddings."""
+    return heard_archive(tmp_path_factory.mktemp("archive"))
+
+
+def run(*words: str | Path) -> int:
+    return run_command(find, *map(str, words))
+
+
+def test_a_table_for_reading(heard: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    alarm = heard.parent / "recordings" / "north" / "20231015_120000.flac"
+    assert run(heard, "--like", f"{alarm}@2-4", "--count", "3") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["file", "start_time", "end_time", "similarity", "start_at"]
+    assert len(lines) == 4
+    assert (heard / INDEX_FOLDER / "index.json").is_file()
+
+
+def test_files_and_clips_of_them(
+    heard: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (heard, "--text", "Speech", "--count", "4", "--index", tmp_path / "index")
+    hits = tmp_path / "hits.csv"
+    assert run(*words, "-o", hits) == 0
+    assert f"4 hits in {hits}" in capsys.readouterr().err
+    rows = list(csv.DictReader(hits.open(newline="")))
+    assert rows[0]["file"].endswith("20231015_063000.flac")
+    assert rows[0]["start_at"].startswith("2023-10-15T06:30:")
+    assert run(*words, "--format", "jsonl") == 0
+    first = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert f"{first['start_time']:.3f}" == f"{float(rows[0]['start_time']):.3f}"
+    out = tmp_path / "clips"
+    assert (
+        run_command(clips, str(heard), "--from", str(hits), "--label", "talk", "-o", str(out)) == 0
+    )
+    assert "4 clips and clips.csv in" in capsys.readouterr().err
+    assert len(list(out.glob("*.flac"))) == 4
+
+
+def test_what_is_missing_is_said(heard: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"--like clip\.wav"):
+        run(heard)
+    with pytest.raises(OptionError, match="the name does not tell the format"):
+        run(heard, "--text", "Speech", "-o", tmp_path / "x.doc")
+    with pytest.raises(OptionError, match="is not a results folder"):
+        run(tmp_path, "--text", "Speech")

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Counts from reviewed samples: the truth lies in the interval about as often as it says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from oido.errors import OptionError
+from oido.evaluation.prevalence import Counted, count_true, strata_of
+
+
+def world(
+    random: np.random.Generator, n: int, shares: list[float]
+) -> tuple[np.ndarray, list[int], np.ndarray]:
+    """Scores, sites and truth of events; at each site another share is true."""
+    site = random.integers(0, len(shares), n)
+    truth = random.random(n) < np.array(shares)[site]
+    scores = random.normal(np.where(truth, 2.0, 0.0), 1.0)
+    return 1 / (1 + np.exp(1 - scores)), site.tolist(), truth
+
+
+def sample(random: np.random.Generator, scores: np.ndarray, count: int) -> np.ndarray:
+    """As many from each stratum."""
+    strata = strata_of(scores)
+    each = [np.flatnonzero(strata == number) for number in range(int(strata.max()) + 1)]
+    return np.concatenate([random.choice(g, count // len(each), replace=False) for g in each])
+
+
+def counted(seed: int, n: int, count: int, shares: list[float]) -> tuple[Counted[int], np.ndarray]:
+    random = np.random.default_rng(seed)
+    scores, sites, truth = world(random, n, shares)
+    reviewed = sample(random, scores, count)
+    result = count_true(scores, sites, reviewed, truth[reviewed], seed=seed)
+    return result, np.bincount(sites, truth)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "shares",
+    [[0.3] * 4, [0.1, 0.2, 0.4, 0.5], [0.05] * 4, [0.9, 0.95, 0.97, 0.9]],
+    ids=["alike", "shifted", "rare", "nearly all"],
+)
+def test_the_interval_covers_the_truth_as_often_as_it_says(shares: list[float]) -> None:
+    inside = []
+    for seed in range(100):
+        result, truth = counted(seed, 1500, 100, shares)
+        inside.append(result.total.low <= truth.sum() <= result.total.high)
+    # 95 %, less three standard errors of 100 draws.
+    assert np.mean(inside) >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / 100)
+
+
+def test_more_reviews_narrow_it_and_all_of_them_leave_no_doubt() -> None:
+    widths = []
+    for count in (50, 200, 800):
+        result, _ = counted(1, 2000, count, [0.3, 0.4])
+        widths.append(result.total.high - result.total.low)
+        assert result.reviewed == count
+    assert widths[0] > 1.5 * widths[1] > 2 * widths[2]
+    random = np.random.default_rng(0)
+    scores, sites, truth = world(random, 300, [0.4, 0.1])
+    known = count_true(scores, sites, np.arange(300), truth)
+    assert known.total.low == known.total.high == truth.sum()
+    assert known.more_reviews == 0
+    assert {name: each.value for name, each in known.groups.items()} == dict(
+        enumerate(np.bincount(sites, truth))
+    )
+
+
+def test_groups_add_up_and_share_is_of_all() -> None:
+    result, _ = counted(3, 1000, 100, [0.2, 0.5, 0.8])
+    assert sum(each.value for each in result.groups.values()) == pytest.approx(result.total.value)
+    assert result.share.value == pytest.approx(result.total.value / 1000)
+    assert result.occupied.value == 3
+
+
+def test_a_site_of_its_own_kind_is_named() -> None:
+    random = np.random.default_rng(5)
+    scores, sites, truth = world(random, 3000, [0.5, 0.5, 0.5])
+    truth[np.array(sites) == 2] = False  # something else sounds alike there
+    reviewed = sample(random, scores, 300)
+    assert count_true(scores, sites, reviewed, truth[reviewed]).apart == (2,)
+    fair, _ = counted(6, 3000, 300, [0.5, 0.5, 0.5])
+    assert fair.apart == ()
+
+
+def test_strata_are_those_of_sql_and_few_events_are_fewer_strata() -> None:
+    scores = np.random.default_rng(0).random(23)
+    sizes = np.bincount(strata_of(scores))
+    assert sizes.tolist() == [3, 3, 3, 2, 2, 2, 2, 2, 2, 2]
+    assert (np.diff(strata_of(np.sort(scores))) >= 0).all()
+    assert strata_of(np.array([0.3, 0.1])).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("is_true", [True, False])
+def test_one_review_says_little(is_true: bool) -> None:
+    scores = np.linspace(0.1, 0.9, 50)
+    result = count_true(scores, ["a"] * 50, np.array([25]), np.array([is_true]))
+    assert result.total.high - result.total.low > 20
+    assert (result.share.value > 0.5) is is_true
+
+
+def test_none_is_refused() -> None:
+    with pytest.raises(OptionError, match="no detection was reviewed"):
+        count_true(np.array([0.5]), ["a"], np.array([], int), np.array([], bool))

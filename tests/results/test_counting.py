@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""True events from the table that `oido clips` wrote, once somebody has filled in the verdicts."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oido.errors import OptionError
+from oido.results import Results
+from oido.results.clip_files import chosen_events, write_clips
+from oido.results.counting import EventCount, count_events
+from oido.search.label_store import LabelStore
+from oido.search.label_tables import read_answers
+from tests.results.results_folders import FolderMaker, event
+from tests.results.test_clip_files import tones
+
+FILES = ("north/20231015_203000.wav", "south/20231016_013000.wav")
+
+
+def is_true(row: dict[str, str]) -> bool:
+    """Every other event of the north, and none of the south, is an owl."""
+    return row["recording"] == FILES[0] and float(row["value"]) > 0.4
+
+
+@pytest.fixture
+def maker(tmp_path: Path) -> FolderMaker:
+    made = FolderMaker(tmp_path / "results")
+    rows = [tones(tmp_path / "rec" / name, 12.0) for name in FILES]
+    events = [event(FILES[n % 2], n / 20, n / 20 + 0.2, "Owl", (n + 1) / 256) for n in range(200)]
+    made.commit({"recordings": rows, "events": events})
+    return made
+
+
+def reviewed(maker: FolderMaker, folder: Path, count: int = 60, choice: Any = "stratified") -> Path:
+    """The table of clips, with verdicts."""
+    with Results(str(maker.folder)) as results:
+        write_clips(chosen_events(results, "Owl", count, choice), folder)
+    path = folder / "clips.csv"
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row["verdict"] = "yes" if is_true(row) else "No"
+    save(path, rows)
+    return path
+
+
+def save(path: Path, rows: list[dict[str, str]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def count(maker: FolderMaker, path: Path, *by: str, **options: Any) -> EventCount:
+    with Results(str(maker.folder)) as results:
+        return count_events(results, "owl", path, by, **options)
+
+
+def test_true_events_by_site(maker: FolderMaker, tmp_path: Path) -> None:
+    found = count(maker, reviewed(maker, tmp_path / "owls"), "site")
+    truth = 49  # of the north's scores 1/256, 3/256, …, those above 0.4
+    assert found.counted.total.low <= truth <= found.counted.total.high
+    assert found.counted.total.high - found.counted.total.low < 60
+    assert found.counted.groups["north",].value > 5 * found.counted.groups["south",].value
+    assert found.events == {("north",): 100, ("south",): 100}
+    rows = list(found.rows())
+    assert [row["site"] for row in rows] == ["north", "south", "all"]
+    assert rows[0]["recorded_hours"] == pytest.approx(12 / 3600, abs=1e-3)
+    assert rows[0]["true_per_hour"] == pytest.approx(
+        rows[0]["true_events"] / rows[0]["recorded_hours"], rel=0.1
+    )
+    assert rows[2]["events"] == 200
+
+
+def test_a_night_is_one_though_it_has_two_dates(maker: FolderMaker, tmp_path: Path) -> None:
+    path = reviewed(maker, tmp_path / "owls")
+    assert [str(key[0]) for key in count(maker, path, "night").counted.groups] == ["2023-10-15"]
+    assert len(count(maker, path, "day").counted.groups) == 2
+    hours = count(maker, path, "hour", zone="Europe/Madrid").counted.groups
+    assert {key[0] for key in hours} == {22, 3}
+
+
+def test_reviews_may_be_unsure_or_missing(maker: FolderMaker, tmp_path: Path) -> None:
+    path = reviewed(maker, tmp_path / "owls")
+    rows = list(csv.DictReader(path.open(newline="")))
+    rows[0]["verdict"], rows[1]["verdict"], rows[2]["verdict"] = "unsure", "", " ? "
+    save(path, rows)
+    found = count(maker, path, "site")
+    assert found.unsure == 2
+    assert found.counted.reviewed == 57
+
+
+def test_what_is_no_sample_or_no_review_is_refused(maker: FolderMaker, tmp_path: Path) -> None:
+    best = reviewed(maker, tmp_path / "best", choice="top")
+    with pytest.raises(OptionError, match="chosen as top are no sample"):
+        count(maker, best)
+    path = reviewed(maker, tmp_path / "owls")
+    rows = list(csv.DictReader(path.open(newline="")))
+    for change, message in (
+        ({"verdict": "perhaps"}, "line 2: a verdict is yes, no or unsure"),
+        ({"recording_start": "77.5"}, r"no event of Owl in .* at 77\.500 s"),
+        ({"recording_end": "late"}, "line 2: its numbers are none"),
+    ):
+        save(path, [{**rows[0], **change}, *rows[1:]])
+        with pytest.raises(OptionError, match=message):
+            count(maker, path)
+    save(path, [{**row, "verdict": ""} for row in rows])
+    with pytest.raises(OptionError, match="no clip of Owl has a verdict"):
+        count(maker, path)
+    with pytest.raises(OptionError, match="'moon'"):
+        count(maker, path, "moon")
+
+
+def test_a_store_of_two_peoples_answers_counts_alike(maker: FolderMaker, tmp_path: Path) -> None:
+    path = reviewed(maker, tmp_path / "owls")
+    with LabelStore(tmp_path / "project.db") as store:
+        for who in ("Ana", "Bo"):
+            store.add(read_answers(path, who))
+        assert store.agreement() == (60, 60)
+    by_table, by_store = (count(maker, p, "site") for p in (path, tmp_path / "project.db"))
+    assert by_store.counted.total == by_table.counted.total
