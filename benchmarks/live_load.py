@@ -10,7 +10,9 @@ the server: a message is masked with zeros, and of what comes only lengths and t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import math
 import random
 import resource
 import sys
@@ -36,7 +38,11 @@ class Stream(asyncio.Protocol):
         """Samples sent so far, and when."""
         self._at = 0
         self.late: list[float] = []
-        """Seconds from each window's last sample, when it was sent, to its message."""
+        """Seconds from each window's last sample, when it was sent, to its message; at the level of
+        events, from a stream's end to the message that all of it was predicted."""
+        self._is_windows = load["header"]["level"] == "windows"
+        self._finished, self.n_windows = 0.0, 0
+        self.is_over = asyncio.Event()
         self.dropped = 0
         self.problem = ""
         self.ready = asyncio.get_running_loop().create_future()
@@ -56,13 +62,20 @@ class Stream(asyncio.Protocol):
             if not end:
                 return
             self._is_open, self._received = True, rest
-            header = {"version": 1, "sample_rate": RATE_HZ, "top": 5, "level": "windows"}
+            header = {"version": 1, "sample_rate": RATE_HZ, **self._load["header"]}
+            if header["level"] == "windows":
+                header["top"] = 5
             self._transport.write(frame(0x81, json.dumps(header).encode()))
         now = time.monotonic()
-        while (message := self._next()) is not None:
+        while (next_one := self._next()) is not None:
+            is_binary, message = next_one
             kind = message[:20]
-            if kind.startswith(b'{"type": "rows"'):
+            if is_binary or (self._is_windows and kind.startswith(b'{"type": "rows"')):
                 self._told(now)
+            elif kind.startswith(b'{"type": "end"'):
+                self.late.append(now - self._finished)
+                self.n_windows = json.loads(message)["windows"]
+                self.is_over.set()
             elif kind.startswith(b'{"type": "ready"'):
                 self.ready.set_result(None)
             elif kind.startswith(b'{"type": "dropped"'):
@@ -84,6 +97,7 @@ class Stream(asyncio.Protocol):
 
     def finish(self) -> None:
         """Say that it is the end."""
+        self._finished = time.monotonic()
         self._transport.write(frame(0x81, b'{"type": "end"}'))
 
     def _told(self, now: float) -> None:
@@ -92,7 +106,8 @@ class Stream(asyncio.Protocol):
             self._at += 1
         self.late.append(now - self._times[self._at][1])
 
-    def _next(self) -> bytes | None:
+    def _next(self) -> tuple[bool, bytes] | None:
+        """Whether it is binary, and what is in it."""
         data = self._received
         if len(data) < 2:
             return None
@@ -106,7 +121,7 @@ class Stream(asyncio.Protocol):
         self._received = data[start + length :]
         if data[0] == 0x89:  # a ping
             self._transport.write(frame(0x8A, data[start : start + length]))
-        return data[start : start + length]
+        return data[0] == 0x82, data[start : start + length]
 
 
 def frame(kind: int, payload: bytes) -> bytes:
@@ -150,19 +165,32 @@ async def run(load: dict[str, Any]) -> dict[str, Any]:
     started = time.monotonic()
     await asyncio.gather(*(play(stream) for stream in streams))
     seconds = time.monotonic() - started
+    is_events = load["header"]["level"] == "events"
+    if is_events:
+        for stream in streams:
+            stream.finish()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(
+                asyncio.gather(*(stream.is_over.wait() for stream in streams)), 30.0
+            )
     await asyncio.sleep(1.0)
     after = resource.getrusage(resource.RUSAGE_SELF)
     late = sorted(value for stream in streams for value in stream.late)
-    windows = sum((s._sent - WINDOW) // HOP + 1 for s in streams)
+    # A stream that has ended has a last window that may be padded.
+    windows = sum((s._sent - WINDOW + is_events * (HOP - 1)) // HOP + 1 for s in streams)
     cpu = after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime
     return {
         "windows": windows,
-        "told": len(late),
+        "told": sum(stream.n_windows for stream in streams) if is_events else len(late),
         "dropped": sum(stream.dropped for stream in streams),
         "problems": sorted({stream.problem for stream in streams} - {""}),
-        "late": {str(q): late[min(len(late) - 1, int(q * len(late)))] for q in (0.5, 0.95, 0.99)},
+        "late": {str(q): _quantile(late, q) for q in (0.5, 0.95, 0.99)},
         "load_cpu": cpu / seconds,
     }
+
+
+def _quantile(values: list[float], q: float) -> float:
+    return values[min(len(values) - 1, int(q * len(values)))] if values else math.inf
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oido.events.choice import Choice, Kinship
-from oido.events.segmentation import UNKNOWN, Segmenter, Span, odds_of, pooled
+from oido.events.segmentation import UNKNOWN, Segmenter, Span, Values, odds_of, pooled
 
 FRAME, RATE = 2560, 16_000
 """Samples of a frame, 8 levels; and of a second."""
@@ -25,12 +25,17 @@ class Times:
         return np.stack([numbers, numbers + 1], axis=1) * FRAME
 
 
-def segmenter(n: int = 2, least_similarity: float | None = None, off: float = 0.1) -> Segmenter:
+def segmenter(
+    n: int = 2,
+    least_similarity: float | None = None,
+    off: float = 0.1,
+    values: Values = lambda scores: scores,
+) -> Segmenter:
     nobody = tuple(frozenset[int]() for _ in range(n))
     return Segmenter(
         Times(),
         RATE,
-        lambda scores: scores,
+        values,
         np.full(n, 0.2, np.float32),
         np.full(n, off, np.float32),
         np.ones(n, bool),
@@ -153,6 +158,23 @@ def test_what_has_begun_is_what_is_heard_so_far():
     assert (span.index, span.start) == (A, 40 * FRAME)
 
 
+def test_what_goes_on_for_long_is_not_pooled_anew_with_every_block():
+    """A stretch of 29 s, in blocks of half a second: rows that are compared with thresholds."""
+    scores, levels = sound(QUIET, (180, -30, (0.9, 0.0)), QUIET)
+    compared = []
+
+    def values(rows: np.ndarray) -> np.ndarray:
+        compared.append(len(rows))
+        return rows
+
+    found, blocks = segmenter(values=values), range(0, len(scores), 3)
+    for at in blocks:
+        found.push(scores[at : at + 3], levels[8 * at : 8 * at + 24])
+        found.begun()
+    # Every frame once, and with every block some single rows of what is pooled, or still open.
+    assert 180 < sum(compared) < len(scores) + 8 * len(blocks)
+
+
 PARTS = st.tuples(
     st.integers(1, 14),
     st.sampled_from([-70.0, -62.0, -45.0, -20.0]),
@@ -183,6 +205,28 @@ def test_the_blocks_do_not_matter_and_rows_are_told_once(parts, sizes):
     for index in (A, B):
         own = sorted((s.start, s.end) for s in done if s.index == index)
         assert all(end <= start for (_, end), (start, _) in pairwise(own))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(PARTS, min_size=1, max_size=20),
+    st.lists(st.integers(1, 40), min_size=1, max_size=20),
+    st.sampled_from([None, 0.5]),
+)
+def test_what_has_begun_is_the_same_however_often_it_was_asked_for(parts, sizes, similarity):
+    scores, levels = sound(*parts)
+    if similarity is not None:
+        like = np.random.default_rng(len(scores)).normal(0.6, 0.2, (len(scores), 1))
+        scores = np.concatenate([scores, like.astype(np.float32)], axis=1)
+    often, at, pushed = segmenter(2, similarity), 0, []
+    for size in sizes:
+        pushed.append((scores[at : at + size], levels[8 * at : 8 * (at + size)]))
+        often.push(*pushed[-1])
+        once = segmenter(2, similarity)
+        for piece in pushed:
+            once.push(*piece)
+        assert often.begun() == once.begun()
+        at += size
 
 
 def test_a_background_that_goes_on_for_hours_does_not_keep_all_that_was_heard_over_it():

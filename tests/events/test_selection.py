@@ -176,3 +176,21 @@ def test_absence_is_no_event_unless_it_is_asked_for_by_name(labels, without):
     name = labels[1]
     asked = Selector(labels, Selection(category_allowlist=(name,)), indices).allowed_events
     assert [labels[n] for n in np.flatnonzero(asked)] == [name]
+
+
+@given(
+    st.lists(st.sampled_from([0.0, 0.25, 0.25000003, 0.5, 1.0]), min_size=1, max_size=120),
+    st.integers(1, 12),
+    st.sampled_from([None, 0.25]),
+    st.booleans(),
+)
+def test_the_best_few_are_the_first_of_all(values, limit, threshold, denies):
+    """Of equal ones, too, the first columns; whatever is left out."""
+    scores = np.array(values, np.float32)
+    labels = tuple(f"label {number}" for number in range(len(scores)))
+    denied = labels[::3] if denies else ()
+    selection = Selection(score_threshold=threshold, category_denylist=denied)
+    best, _ = Selector(labels, selection, partial(label_indices, labels)).best(scores, limit)
+    left = [n for n, label in enumerate(labels) if label not in denied]
+    left = [n for n in left if threshold is None or scores[n] >= np.float32(threshold)]
+    assert best == sorted(left, key=lambda n: (-scores[n], n))[:limit]

@@ -282,12 +282,13 @@ def test_damage_within_the_samples_is_kept_and_ends_what_is_used(model):
     assert pipeline.push(noise(40_000)[:, None]) == []
 
 
-def test_loudness_is_measured_only_where_it_is_wanted(model):
+def test_loudness_and_sums_are_measured_only_where_they_are_wanted(model):
     quiet, loud = (pipeline_of(model, 16_000, measures_loudness=wanted) for wanted in (False, True))
     for pipeline in (quiet, loud):
         (item,) = pipeline.push(noise(15_600, level=0.5)[:, None])
         assert pipeline.loudness(item).shape == (1,)
         assert (pipeline.loudness(item) > 0).all() == (pipeline is loud)
+        assert pipeline.sums.frames == (15_600 if pipeline is loud else 0)
 
 
 def test_a_channel_that_is_none_is_told_at_once_and_one_that_is_not_there_with_the_samples(model):

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("starlette")
 
 from oido.options import STREAM_OPTIONS
-from oido.server.protocol import CLOSE_OF_STATUS, ENCODINGS, MESSAGE_BYTES
+from oido.server.protocol import CLOSE_OF_STATUS, ENCODINGS, MESSAGE_BYTES, RESULTS
 from oido.server.settings import Limits
 
 
@@ -49,7 +49,7 @@ def test_the_pages_have_the_limits_and_members(pytestconfig: pytest.Config) -> N
     assert f"| {limits.duration_seconds:g} s, {limits.rows:,} rows |" in guide
     assert f"| streams at one time | {limits.streams} |" in guide
     assert f"| streams of one client address | {limits.address_streams}, three quarters" in guide
-    assert all(f"`{name}`" in protocol for name in (*STREAM_OPTIONS, *ENCODINGS))
+    assert all(f"`{name}`" in protocol for name in (*STREAM_OPTIONS, *ENCODINGS, *RESULTS))
     assert all(f"| {code} |" in protocol for code in {*CLOSE_OF_STATUS.values(), 1000, 1001})
     assert MESSAGE_BYTES == 1 << 20
     assert "1 MiB" in protocol

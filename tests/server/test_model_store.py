@@ -87,3 +87,19 @@ def test_options_that_it_has_not_are_told(store: ModelStore) -> None:
     served = store.find(None)
     with pytest.raises(OptionError, match="has no head 'other'"):
         served.postprocessor(Selection(), locale="en", head="other")
+
+
+def test_the_same_options_have_the_same_postprocessor(store: ModelStore) -> None:
+    """Requests and streams that ask for the same share one, which keeps nothing of them."""
+    served = store.find(None)
+    one = served.postprocessor(Selection(3), locale="en")
+    assert served.postprocessor(Selection(3), locale="en") is one
+    for other in (
+        served.postprocessor(Selection(4), locale="en"),
+        served.postprocessor(Selection(3), locale="es"),
+        served.postprocessor(Selection(3), locale="en", rolls_up=True),
+    ):
+        assert other is not one
+    for _ in range(2):
+        with pytest.raises(OptionError, match="Meow"):
+            served.postprocessor(Selection(category_allowlist=("Meouw",)), locale="en")

@@ -23,6 +23,7 @@ from oido.server.protocol import (
     read_control,
     read_header,
     text_of,
+    window_bytes,
 )
 from oido.types import Row
 from oido.writers.base import seconds_of
@@ -47,6 +48,10 @@ pytest.importorskip("websockets")
         ({**HEADER, "channels": 1000}, "channels must be"),
         ({**HEADER, "encoding": "mp3"}, "s16le, f32le"),
         ({**HEADER, "encoding": ["s16le"]}, "s16le, f32le"),
+        ({**HEADER, "results": "xml"}, "results must be one of json, binary"),
+        ({**HEADER, "results": ["json"]}, "results must be one of json, binary"),
+        ({**HEADER, "level": "events", "results": "binary"}, "binary results are for windows"),
+        ({**HEADER, "framewise": 0.1, "results": "binary"}, "binary results are for windows"),
         ({**HEADER, "level": "clip"}, "level must be one of windows, events"),
         ({**HEADER, "hop": "often"}, "hop must be a number"),
         ({**HEADER, "top": 0}, "1 or more"),
@@ -188,3 +193,29 @@ def test_a_windows_message_is_that_of_its_records(
         (start, end), columns, scores, probabilities if probable else None, more
     )
     assert text == expected
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 520), _SCORES, _SCORES), max_size=600),
+    st.integers(0, 10**9),
+    st.booleans(),
+)
+def test_a_binary_window_is_read_by_its_documented_layout(
+    found: list[tuple[int, float, float]], window: int, calibrated: bool
+) -> None:
+    span = window * 7_680 / 16_000, (window * 7_680 + 15_600) / 16_000
+    columns, scores, probabilities = zip(*found) if found else ((), (), ())
+    content = window_bytes(span, columns, scores, probabilities if calibrated else None)
+
+    assert struct.unpack("<dd", content[:16]) == tuple(map(seconds_of, span))
+    layout = [("label_index", "<i4"), ("score", "<f4")] + [("probability", "<f4")] * calibrated
+    rows = np.frombuffer(content[16:], layout)
+    assert rows["label_index"].tolist() == list(columns)
+    assert np.array_equal(rows["score"], np.float32(scores), equal_nan=True)
+    if calibrated:
+        assert np.array_equal(rows["probability"], np.float32(probabilities), equal_nan=True)
+
+
+@pytest.mark.parametrize("member", [{}, {"results": None}, {"results": "json"}])
+def test_results_are_text_unless_something_else_is_asked_for(member: dict[str, Any]) -> None:
+    assert read_header(json.dumps({**HEADER, **member})).results == "json"

@@ -159,6 +159,7 @@ def test_options_that_a_stream_cannot_have_are_refused_at_once(served: ServedMod
     for options, told in (
         ({"level": "events", "top": 3}, "top is for windows"),
         ({"hop": 0.123}, "the nearest is 0.12"),
+        ({"level": "events", "results": "binary"}, "binary results are for windows"),
         ({"allow": ["Meouw"]}, "Meow"),
     ):
         with pytest.raises(oido.OidoError, match=told):
@@ -260,6 +261,9 @@ class FakeWire:
     def write_text(self, text: str) -> None:
         self.windows.append(json.loads(text)["window"])
 
+    def write_bytes(self, content: bytes) -> None:
+        self.windows.append(content[0])
+
 
 def test_what_can_be_written_at_once_wakes_no_task_and_keeps_its_order() -> None:
     async def settle() -> None:
@@ -283,9 +287,10 @@ def test_what_can_be_written_at_once_wakes_no_task_and_keeps_its_order() -> None
         await settle()
         wire.is_writable = True
         put(outbox, 4)
+        outbox.push_window(5, bytes([5]))
         outbox.close()
         assert await reading is None
-        assert wire.windows == [0, 1, 2, 4]
+        assert wire.windows == [0, 1, 2, 4, 5]
 
     run_async(asyncio.wait_for(run(), 60))
 

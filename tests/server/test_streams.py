@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 pytest.importorskip("websockets")
 
-from tests.server.clients import HEADER, file_rows, opened, pieces_of, rows_of, streamed
+from tests.server.clients import END, HEADER, file_rows, opened, pieces_of, rows_of, streamed
 
 
 def test_windows_of_a_stream_are_those_of_the_file(
@@ -44,6 +44,41 @@ def test_windows_of_a_stream_are_those_of_the_file(
             "windows": len(expected) // 4,
             "dropped": 0,
         }
+
+
+def test_binary_windows_are_the_rows_of_the_same_stream(
+    server: Any, street_samples: NDArray[np.int16]
+) -> None:
+    samples = street_samples[: 16_000 * 5 + 77]
+    header = {**HEADER, "top": 7, "threshold": 0.1, "locale": "es"}
+    expected = [m for m in streamed(server, header, pieces_of(samples, 1_600)) if "rows" in m]
+
+    with opened(server, {**header, "results": "binary"}) as socket_:
+        ready = json.loads(socket_.recv(timeout=60))
+        for piece in pieces_of(samples, 1_600):
+            socket_.send(piece)
+        socket_.send(END)
+        found, last = [], {}
+        while not last:
+            message = socket_.recv(timeout=60)
+            if isinstance(message, str):
+                last = json.loads(message)
+            else:
+                found.append(message)
+
+    assert (last["type"], last["windows"]) == ("end", len(expected))
+    assert len(found) == len(expected)
+    for content, message in zip(found, expected):
+        start, end = np.frombuffer(content[:16], "<f8").tolist()
+        rows = np.frombuffer(content[16:], [("label_index", "<i4"), ("score", "<f4")])
+        assert end == message["time"]
+        assert [
+            (start, end, ready["labels"][index], index, score) for index, score in rows.tolist()
+        ] == [
+            tuple(row[n] for n in ("start_time", "end_time", "label", "label_index", "score"))
+            for row in message["rows"]
+        ]
+    assert any(message["rows"] for message in expected)
 
 
 def told_by(found: list[Any], kind: str) -> list[dict[str, Any]]:

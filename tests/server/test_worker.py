@@ -84,6 +84,25 @@ def test_each_job_has_its_own_plan_and_one_text_of_json(
     assert [row["label"] for row in json.loads(text)] == [e.label for e in result.events()]
 
 
+def test_a_short_answer_is_one_message_and_a_long_one_comes_in_pieces(
+    worker: Worker, street: Path, tmp_path: Path
+) -> None:
+    long = tmp_path / "long.flac"
+    long.write_bytes(flac(95))  # four segments of 64 windows
+
+    def n_messages(path: Path, **plan: Any) -> int:
+        worker.process.send(job(path, Plan(**plan), 3600.0, 10**6))
+        kinds = []
+        while not kinds or kinds[-1] == ROWS:
+            kinds.append(worker.next()[0])
+        assert kinds[-1] == DONE
+        return len(kinds) - 1
+
+    assert n_messages(street) == 1
+    assert n_messages(long) == 1
+    assert n_messages(long, level="windows", top=521) > 3
+
+
 def test_limits_stop_a_recording_and_the_worker_goes_on(worker: Worker, street: Path) -> None:
     for plan, limits, told in (
         (Plan(), {"seconds": 9.0}, "is longer than 9 s, the most that this server hears at once"),

@@ -10,6 +10,7 @@ import pytest
 
 from oido.events.calibration import Calibrator
 from oido.heads import ScoreCalibration
+from tests.vectors.make_vectors import blocks_of, detector_of
 from tests.web.browsing import Pages
 
 
@@ -164,3 +165,50 @@ def test_probabilities_and_own_thresholds_make_the_events(page: Any) -> None:
         f'x.wav,,0.0,1.2075,"b, c",1,{values[1]},{values[3]},"d|e, f|g\\|h|\\\\"',
         "",
     ]
+
+
+def test_events_are_told_with_the_same_window_as_in_python(page: Any) -> None:
+    """Sound of one second in digital silence; of a stream, whose samples come with its windows."""
+    steps = [[[230 if 12 <= window <= 13 else 0]] * 3 for window in range(40)]
+    windowing = {"sampleRateHz": 16_000, "windowSamples": 15_600, "hopSamples": 7_680}
+    options = {"labels": ["a"], **windowing, "columns": 3, "imageSamples": 15_360}
+    case = {
+        "options": {**options, "leastSimilarity": None},
+        "detection": {"thresholds": []},
+        **dict.fromkeys(("calibration", "similarities")),
+        "selection": {},
+        "windows": steps,
+        "levels": [[-90.0, 15_600 // 320 + 39 * 24]],
+        "nSamples": 15_600 + 39 * 7_680,
+    }
+    detector = detector_of(case)
+    blocks = blocks_of(case, [1] * 40)
+    expected = [window for window, block in enumerate(blocks) if detector.push(block)]
+
+    told = page.evaluate(
+        """async ({options, steps}) => {
+          const {Session} = await import("./ui/session.js");
+          const {EventFinder} = await import("./core/events.js");
+          const info = {...options, calibrated: false, thresholds: null};
+          const session = new Session({name: "x", engine: {info}, audio: null, isLive: true});
+          const finder = new EventFinder(info);
+          const told = {session: [], finder: []};
+          steps.forEach((parts, index) => {
+            const samples = new Float32Array(index ? options.hopSamples : options.windowSamples);
+            const columns = parts.map((row) => Float32Array.from(row, (step) => step / 256));
+            const window = {index, scores: columns[0], probabilities: null, columns};
+            const before = session.maker.events.length;
+            session.addSamples(samples);
+            session.add(window);
+            session.advance();
+            if (session.maker.events.length > before) told.session.push(index);
+            const found = [...finder.addSamples(samples), ...finder.push(window)];
+            if (found.length) told.finder.push(index);
+          });
+          return told;
+        }""",
+        {"options": options, "steps": steps},
+    )
+
+    assert len(expected) == 1
+    assert told == {"session": expected, "finder": expected}

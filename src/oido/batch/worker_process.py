@@ -92,9 +92,13 @@ class WorkerProcess:
 
     def send(self, item: Any) -> None:
         """Give the worker an object; one that has died does not get it, and its end is reported."""
+        self.send_pickled(pickle.dumps(item))
+
+    def send_pickled(self, content: bytes) -> None:
+        """The same of an object's pickle."""
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
-            pickle.dump(item, self._process.stdin)
+            self._process.stdin.write(content)
             self._process.stdin.flush()
 
     def _read(self) -> None:

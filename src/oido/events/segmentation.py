@@ -46,6 +46,10 @@ UNKNOWN = -1
 """The index of a span that is none of the classes; ``also`` tells what it scored highest as."""
 
 
+Values = Callable[[F32], F32]
+"""Scores f32[..., C] → what is compared with thresholds, f32[..., C]."""
+
+
 def pooled(odds: F64) -> F64:
     """Mean odds as scores again."""
     return np.asarray(odds / (1 + odds))
@@ -55,6 +59,38 @@ def odds_of(scores: F32) -> F64:
     """s / (1 − s), at most 1023: the models' scores are no surer than that."""
     limited = np.minimum(scores.astype(np.float64), _LARGEST_SCORE)
     return np.asarray(limited / (1 - limited))
+
+
+class FramePool:
+    """The evidence of frames from a first one on, which may become more; each is added once.
+
+    A live view asks with every window what is heard in a stretch, which may be half a minute long.
+    n: frames so far. active: bool[n, C], in which of them each class goes on.
+    """
+
+    def __init__(self, first: int, values: Values, off: F32) -> None:
+        self.first, self.n = first, 0
+        self._values, self._off = values, off
+        self._sums: F64 = np.zeros((0, len(off)))  # of odds; one row, or none
+        self.active: Bools = np.zeros((0, len(off)), bool)
+
+    def extend(self, scores: F32) -> None:
+        """All frames so far, f32[n, C]: those that were there before, and perhaps more."""
+        new, self.n = scores[self.n :], len(scores)
+        if not len(new):
+            return
+        # NumPy adds up rows one by one, so these are its sums of all at once, to the last bit; but
+        # a single column it adds up in pairs.
+        rows = odds_of(scores if len(self._off) == 1 else new)
+        if len(rows) < len(scores):
+            rows = np.concatenate([self._sums, rows])
+        self._sums = np.add.reduce(rows, axis=0, keepdims=True)
+        self.active = np.concatenate([self.active, self._values(new) >= self._off])
+
+    @property
+    def means(self) -> F64:
+        """Of the odds of each class, f64[C]; there must be a frame."""
+        return np.asarray(self._sums[0] / self.n)
 
 
 class FrameTimes(Protocol):
@@ -96,17 +132,16 @@ class Span:
 class Segmenter:
     """Turns the frames and levels of a stream into spans of classes, as soon as each is over.
 
-    values: scores f32[..., C] → what is compared with thresholds. on, off: f32[C]; allowed:
-    bool[C], the classes that may make events. sample_rate_hz: of times. least_similarity: of a
-    model whose frames have a column more, how near they are to what it was taught; below, all is
-    unknown.
+    on, off: f32[C]; allowed: bool[C], the classes that may make events. sample_rate_hz: of times.
+    least_similarity: of a model whose frames have a column more, how near they are to what it was
+    taught; below, all is unknown.
     """
 
     def __init__(
         self,
         times: FrameTimes,
         sample_rate_hz: int,
-        values: Callable[[F32], F32],
+        values: Values,
         on: F32,
         off: F32,
         allowed: Bools,
@@ -123,6 +158,9 @@ class Segmenter:
         width = len(on) + (least_similarity is not None)
         self._frames = np.zeros((0, width), np.float32)
         self._first_frame = 0  # of _frames
+        self._spans_of_frames = times.spans(0, 0)  # i64[T, 2], of _frames
+        self._next_start = int(times.spans(0, 1)[0, 0])  # of the first of _frames, come or to come
+        self._pool = FramePool(0, values, off)  # of the stretch that was asked for last
         self._n_outside = 0  # outside frames so far
         self._stretch_start = self._stretch_end = -self._margin  # of the last one that was judged
         self._spans: dict[int, Span] = {}
@@ -133,6 +171,8 @@ class Segmenter:
     def push(self, frames: F32, levels: F32) -> list[Span]:
         """The next frames' scores f32[T, C or C + 1] and levels f32[n]; the spans that are over."""
         if len(frames):
+            spans = self._times.spans(self._first_frame + len(self._frames), len(frames))
+            self._spans_of_frames = np.concatenate([self._spans_of_frames, spans])
             self._frames = np.concatenate([self._frames, frames])
         self._finder.push(levels)
         self._advance(at_end=False)
@@ -150,9 +190,7 @@ class Segmenter:
         """No later span of this class begins before, in samples."""
         known = (*self._held, *self._spans.values())
         starts = [span.start for span in known if span.index == index]
-        if starts:
-            return min(starts)
-        return int(self._times.spans(self._first_frame, 1)[0, 0])
+        return min(starts, default=self._next_start)
 
     def begun(self) -> list[Span]:
         """What is heard in the stretch or the runs that are not over, as far as can be told now."""
@@ -209,36 +247,39 @@ class Segmenter:
 
     def _end_of_frames(self) -> int:
         """Up to where frames are there."""
-        count = len(self._frames)
-        return int(self._times.spans(self._first_frame + count - 1, 1)[0, 1]) if count else 0
+        return int(self._spans_of_frames[-1, 1]) if len(self._frames) else 0
 
     def _outside_until(self, end: int) -> None:
         """Judge the frames that lie outside up to here, and drop what no stretch needs."""
-        spans = self._times.spans(self._first_frame, len(self._frames))
+        spans = self._spans_of_frames
         used = int(np.searchsorted(spans[:, 1], end, side="right"))
+        if not used:
+            return
         outside = np.flatnonzero(spans[:used, 0] >= self._stretch_end + self._margin)
         if len(outside):
             self._extend(self._frames[outside], spans[outside])
         self._first_frame += used
-        self._frames = self._frames[used:]
+        self._frames, self._spans_of_frames = self._frames[used:], spans[used:]
+        left = spans[used:] if used < len(spans) else self._times.spans(self._first_frame, 1)
+        self._next_start = int(left[0, 0])
 
     def _extend(self, frames: F32, spans: I64) -> None:
         """More frames outside of stretches."""
-        active = self._active(frames)
-        odds = odds_of(self._split(frames)[0])
-        before = self._n_outside
-        for frame in np.flatnonzero(active.any(axis=1)).tolist():
-            number = before + frame
-            self._close_unless_seen(number)
-            start, end = spans[frame].tolist()
-            for index in np.flatnonzero(active[frame]).tolist():
-                span = Span(index, start, end, float(odds[frame, index]), 1, number + 1, True)
-                open_span = self._spans.get(index)
-                if open_span is None:
-                    self._spans[index] = span
-                else:
-                    open_span.join(span)
-                    open_span.outside = True
+        rows, columns = np.nonzero(self._active(frames))
+        odds = odds_of(frames[rows, columns])
+        before, number = self._n_outside, -1
+        for frame, index, own in zip(rows.tolist(), columns.tolist(), odds.tolist()):
+            if number != before + frame:
+                number = before + frame
+                self._close_unless_seen(number)
+                start, end = spans[frame].tolist()
+            span = Span(index, start, end, own, 1, number + 1, True)
+            open_span = self._spans.get(index)
+            if open_span is None:
+                self._spans[index] = span
+            else:
+                open_span.join(span)
+                open_span.outside = True
         self._n_outside = before + len(frames)
         self._close_unless_seen(self._n_outside)
 
@@ -284,10 +325,12 @@ class Segmenter:
         classes: if it does lie outside, they are over, and if it is near to a new stretch, which
         must begin behind them, too.
         """
-        times = self._times.spans(self._first_frame, len(self._frames))
-        may_lie = (times[:, 0] >= self._stretch_end + self._margin) & (times[:, 1] <= known)
         waiting = [index for index, span in self._spans.items() if not span.outside]
-        if not waiting or not may_lie.any():
+        if not waiting:
+            return
+        times = self._spans_of_frames
+        may_lie = (times[:, 0] >= self._stretch_end + self._margin) & (times[:, 1] <= known)
+        if not may_lie.any():
             return
         frame = int(np.argmax(may_lie))
         if not self._active(self._frames[frame : frame + 1])[0, waiting].any():
@@ -297,11 +340,9 @@ class Segmenter:
     def _in_stretch(self, stretch: Stretch) -> list[Span]:
         """What is heard in a stretch, of which all frames are there."""
         start, end = stretch.first * self._level_samples, stretch.end * self._level_samples
-        times = self._times.spans(self._first_frame, len(self._frames))
-        within = slice(
-            int(np.searchsorted(times[:, 1], start, side="right")),
-            int(np.searchsorted(times[:, 0], end, side="left")),
-        )
+        times = self._spans_of_frames
+        first = int(np.searchsorted(times[:, 1], start, side="right"))
+        within = slice(first, int(np.searchsorted(times[:, 0], end, side="left")))
         frames, times = self._frames[within], times[within]
         if not len(frames):
             return []
@@ -309,27 +350,33 @@ class Segmenter:
             float(frames[:, -1].mean()) >= self._least_similarity
         )
         frames, _ = self._split(frames)
-        odds = odds_of(frames)
-        means = odds.mean(axis=0)
-        values = self._values(pooled(means).astype(np.float32)[None])[0]
+        pool = self._pool_of(self._first_frame + first, frames)
+        values = self._values(pooled(pool.means).astype(np.float32)[None])[0]
         if not is_similar:
             best = int(np.argmax(np.where(self._allowed, values, -1)))
-            total = float(odds[:, best].sum())
+            total = float(odds_of(frames[:, best]).sum())
             return [Span(UNKNOWN, start, end, total, len(frames), also={best: None})]
-        columns = np.flatnonzero((values >= self._on) & self._allowed).tolist()
-        active = self._values(frames)[:, columns] >= self._off[columns]
+        columns = np.flatnonzero((values >= self._on) & self._allowed)
+        odds = odds_of(frames[:, columns])
         found = []
-        for number, index in enumerate(columns):
-            is_short = active[:, number].mean() < LEAST_SHARE
-            if end - start >= self._long and is_short:
-                found += self._runs(index, active[:, number], odds[:, index], times)
+        for number, index in enumerate(columns.tolist()):
+            active = pool.active[:, index]
+            if end - start >= self._long and active.mean() < LEAST_SHARE:
+                found += self._runs(index, active, odds[:, number], times)
             else:
-                total = float(odds[:, index].sum())
+                total = float(odds[:, number].sum())
                 found.append(Span(index, start, end, total, len(frames), self._n_outside))
         chosen = self._choice.choose(found, self._strength)
         for span in chosen:
             span.start, span.end = max(span.start, start), min(span.end, end)
         return chosen
+
+    def _pool_of(self, first: int, scores: F32) -> FramePool:
+        """Of the frames from this number on, f32[n, C]: the last one, if it goes on."""
+        if self._pool.first != first or self._pool.n > len(scores):
+            self._pool = FramePool(first, self._values, self._off)
+        self._pool.extend(scores)
+        return self._pool
 
     def _active(self, frames: F32) -> Bools:
         """Which classes go on in frames outside of stretches, bool[T, C]."""

@@ -30,6 +30,7 @@ class FrameGrid:
         self.windowing, self.columns = windowing, columns
         self.column_samples = image_samples // columns if columns else 0
         self.frame_samples = self.column_samples // 2 if columns else windowing.hop_samples
+        self._ends = np.array([0, self.frame_samples])
 
     def count(self, n_windows: int, n_samples: int) -> int:
         """Frames of a whole recording."""
@@ -43,8 +44,8 @@ class FrameGrid:
     def spans(self, first: int, count: int) -> I64:
         """Start and end in samples of frames that more will follow, i64[count, 2]."""
         if self.columns:
-            numbers = np.arange(first, first + count)
-            return np.stack([numbers, numbers + 1], axis=1) * self.frame_samples
+            starts = np.arange(first, first + count)[:, None] * self.frame_samples
+            return np.asarray(starts + self._ends)
         cells = [self.windowing.cell(n, n + 2, 1 << 62) for n in range(first, first + count)]
         return np.array(cells, np.int64).reshape(-1, 2)
 
@@ -103,25 +104,25 @@ class FrameScores:
         """Frames from the next one to ``end``; windows that no later frame needs are dropped."""
         grid, hop = self._grid, self._grid.windowing.hop_samples
         assert self._pending is not None
-        numbers = np.arange(self._next_frame, max(self._next_frame, end))
+        numbers = range(self._next_frame, max(self._next_frame, end))
         self._next_frame += len(numbers)
-        centres = numbers * grid.frame_samples + grid.frame_samples // 2
-        image = grid.columns * grid.column_samples
-        last = self._first_window + len(self._pending) - 1
-        total = np.zeros((len(numbers), self._pending.shape[2]), np.float32)
-        covering = np.zeros(len(numbers), np.float32)
-        for back in range(-(-image // hop)):
-            window = centres // hop - back
-            inside = centres - window * hop
-            valid = (window >= self._first_window) & (window <= last) & (inside < image)
-            column = inside[valid] // grid.column_samples
-            total[valid] += self._pending[window[valid] - self._first_window, column]
-            covering[valid] += 1
+        image, pending = grid.columns * grid.column_samples, self._pending
+        frames = np.zeros((len(numbers), pending.shape[2]), np.float32)
+        # Frame by frame: most often there are three of them.
+        for frame, number in enumerate(numbers):
+            centre = number * grid.frame_samples + grid.frame_samples // 2
+            covering, latest = 0, centre // hop
+            for window in range(latest, latest - -(-image // hop), -1):
+                row, inside = window - self._first_window, centre - window * hop
+                if 0 <= row < len(pending) and inside < image:
+                    frames[frame] += pending[row, inside // grid.column_samples]
+                    covering += 1
+            frames[frame] /= max(covering, 1)
         needed = max(0, (self._next_frame * grid.frame_samples - image) // hop)
         dropped = min(max(0, needed - self._first_window), len(self._pending) - 1)
         self._pending = self._pending[dropped:]
         self._first_window += dropped
-        return np.asarray(total / np.maximum(covering, 1)[:, None])
+        return frames
 
 
 MakeSegmenter = Callable[[FrameGrid], Segmenter]

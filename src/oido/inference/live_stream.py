@@ -124,7 +124,7 @@ class _Input:
         return block
 
     def _check(self, block: F32) -> None:
-        mono = Mono(self.info, self.channel, self.n_frames)
+        mono = Mono(self.info, self.channel, self.n_frames, keeps_sums=False)
         mono.push(block)
         if mono.damage is not None:
             raise mono.damage

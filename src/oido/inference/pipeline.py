@@ -103,7 +103,8 @@ class Pipeline:
 
     transform: of the scores of all heads to those wanted; None: all of them. batch_windows: that
     are predicted together; 1 gives each as soon as its last sample is there. measures_loudness:
-    blocks have the loudness of their windows, which only whole recordings need; else it is 0.
+    blocks have the loudness of their windows, and ``sums`` are kept, which only whole recordings
+    need; else they are 0.
     measures_levels: blocks have the levels that events are made of; else none.
     Raises OptionError for a channel that is none.
     """
@@ -122,7 +123,7 @@ class Pipeline:
     ) -> None:
         self.info, self.windowing = info, windowing
         self._transform, self._measures_loudness = transform, measures_loudness
-        self._mono = Mono(info, channel)
+        self._mono = Mono(info, channel, keeps_sums=measures_loudness)
         self._n_frames = 0
         network, rate = model.network, info.sample_rate_hz
         # The first network's windows and levels are those of the source.

@@ -12,7 +12,7 @@ import queue
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import groupby
+from itertools import accumulate, groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -226,13 +226,11 @@ class SharedFrames:
     def patches(self, items: Sequence[WorkItem]) -> F32:
         """f32[N, patch_frames, bands]; the works of a source come in order."""
         p = self._params
-        counts = [self._new_frames(item, items[:number]) for number, item in enumerate(items)]
+        counts = self._new_frames(items)
         # A tail of t frames is (t − 1) · hop + window samples; the next begins at a whole hop.
-        apart = [
-            count + -(-(p.window_samples - p.hop_samples) // p.hop_samples) for count in counts
-        ]
-        starts = np.cumsum([0, *apart])
-        joined = np.zeros(int(starts[-1]) * p.hop_samples, np.float32)
+        overhang = -(-(p.window_samples - p.hop_samples) // p.hop_samples)
+        starts = [0, *accumulate(count + overhang for count in counts)]
+        joined = np.zeros(starts[-1] * p.hop_samples, np.float32)
         for item, count, start in zip(items, counts, starts):
             tail = item.segment.waveform[(p.patch_frames - count) * p.hop_samples :]
             joined[start * p.hop_samples :][: len(tail)] = tail
@@ -247,15 +245,16 @@ class SharedFrames:
             item.memory.patch, item.memory.window = patch.copy(), item.segment.first_window
         return patches
 
-    def _new_frames(self, item: WorkItem, before: Sequence[WorkItem]) -> int:
-        """How many of a window's frames its source has not computed yet."""
-        last = item.memory.window
-        for earlier in before:
-            if earlier.memory is item.memory:
-                last = earlier.segment.first_window
-        count = item.segment.hop_samples // self._params.hop_samples
-        is_next = last == item.segment.first_window - 1
-        return min(count, self._params.patch_frames) if is_next else self._params.patch_frames
+    def _new_frames(self, items: Sequence[WorkItem]) -> list[int]:
+        """How many of each window's frames its source has not computed yet."""
+        p, last, counts = self._params, dict[int, int](), []  # by source, its last window
+        for item in items:
+            key, window = id(item.memory), item.segment.first_window
+            is_next = last.get(key, item.memory.window) == window - 1
+            new = min(item.segment.hop_samples // p.hop_samples, p.patch_frames)
+            counts.append(new if is_next else p.patch_frames)
+            last[key] = window
+        return counts
 
 
 _MOST_WINDOWS = 16

@@ -126,9 +126,12 @@ class FileResponse(Response):
                 {"type": "http.response.start", "status": self.status_code}
                 | {"headers": self.raw_headers}
             )
-            for piece in chain(self._around[:1], self._file, self._around[1:]):
+            pieces = filter(None, chain(self._around[:1], self._file, self._around[1:]))
+            piece = next(pieces, b"")
+            for following in pieces:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+                piece = following
+            await send({"type": "http.response.body", "body": piece, "more_body": False})
 
 
 def around_member(values: Mapping[str, Any], name: str) -> tuple[bytes, bytes]:

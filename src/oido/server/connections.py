@@ -318,6 +318,11 @@ class StreamConnection(_Bounded, WebSocketsSansIOProtocol):
         self.conn.send_text(text.encode())
         self.transport.write(b"".join(self.conn.data_to_send()))
 
+    def write_bytes(self, content: bytes) -> None:
+        """The same of a binary message."""
+        self.conn.send_binary(content)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+
     def send_receive_event_to_app(self) -> None:
         self._pings = 0
         if not self._is_accepted():

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from oido.errors import ModelNotFoundError, OptionError
@@ -15,6 +16,9 @@ from oido.models.loading import load_model
 from oido.models.model import AudioModel, Precision
 from oido.params import Selection
 from oido.server.settings import Settings
+
+_KEPT_POSTPROCESSORS = 16
+"""To make one costs as much as a window; most clients send the same options again."""
 
 
 def load_configured_model(
@@ -64,11 +68,17 @@ class ServedModel:
         classifier = AudioClassifier(model, jobs=1)
         self.model = classifier.model
         self.hub = BatchScheduler(classifier.model, threads)
+        self._postprocessors = lru_cache(_KEPT_POSTPROCESSORS)(self._new_postprocessor)
 
     def postprocessor(
         self, selection: Selection, *, locale: str, head: str | None = None, rolls_up: bool = False
     ) -> HeadPostprocessor:
         """The postprocessor of one head. Raises OptionError, which names near labels."""
+        return self._postprocessors(selection, locale, head, rolls_up)
+
+    def _new_postprocessor(
+        self, selection: Selection, locale: str, head: str | None, rolls_up: bool
+    ) -> HeadPostprocessor:
         chosen = self.model.head_named(head)
         postprocessors = make_postprocessors(
             self.model.heads,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import pickle
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -24,6 +25,9 @@ from oido.server.worker import DONE, FATAL, READY, Job, Setup, read_message
 WORKER_COMMAND = (sys.executable, "-m", "oido.server.worker")
 
 _START_SECONDS = 120.0
+
+_PIPE_BYTES = 1 << 12
+"""A pipe in which nothing waits accepts so much at once, whatever system it is."""
 
 _MOST_MESSAGES = 4
 """Of one worker, on their way: it waits until they are taken, as an answer may be very large."""
@@ -180,7 +184,11 @@ class _Worker(WorkerProcess):
 
     async def classify(self, job: Job, write: Callable[[bytes], object]) -> PoolAnswer:
         """Raises EOFError if the process ends before it has answered."""
-        await asyncio.to_thread(self.send, job)
+        content = pickle.dumps(job)
+        if len(content) <= _PIPE_BYTES:  # it is idle, so its pipe is empty: no thread must wait
+            self.send_pickled(content)
+        else:
+            await asyncio.to_thread(self.send_pickled, content)
         while True:
             kind, content = await self._message()
             if kind == DONE:

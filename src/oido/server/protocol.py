@@ -3,14 +3,17 @@
 
 Client: one JSON header, then binary messages of samples, then ``{"type": "end"}``. Server: JSON
 messages, each with a ``type``: "ready", "rows", "began", "dropped", "end", "error". Then it closes.
+Windows may come as binary messages instead (`window_bytes`).
 """
 
 from __future__ import annotations
 
 import json
 import re
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -31,6 +34,9 @@ MESSAGE_BYTES = 1 << 20
 
 ENCODINGS: Mapping[str, np.dtype[Any]] = {"s16le": np.dtype("<i2"), "f32le": np.dtype("<f4")}
 
+RESULTS = ("json", "binary")
+"""How windows come."""
+
 CLOSE_OF_STATUS = {400: 1008, 401: 1008, 403: 1008, 404: 1008, 413: 1009, 422: 1007, 503: 1013}
 """Close codes of RFC 6455 for the statuses that the same problem has in HTTP; others are 1011."""
 
@@ -50,6 +56,7 @@ class Header:
     encoding: str
     options: Mapping[str, Any]
     token: str | None
+    results: str = RESULTS[0]
 
     def has_whole_frames(self, content: bytes) -> bool:
         """Whether a binary message does not end inside a frame."""
@@ -80,6 +87,10 @@ def read_header(text: str) -> Header:
     encoding = values.pop("encoding", "s16le")
     if not isinstance(encoding, str) or encoding not in ENCODINGS:
         raise _protocol_error(f"encoding must be one of {', '.join(ENCODINGS)}")
+    results = values.pop("results", None)
+    results = RESULTS[0] if results is None else results
+    if not isinstance(results, str) or results not in RESULTS:
+        raise _protocol_error(f"results must be one of {', '.join(RESULTS)}")
     token = values.pop("token", None)
     if token is not None and not isinstance(token, str):
         raise _protocol_error("token must be text")
@@ -87,7 +98,7 @@ def read_header(text: str) -> Header:
         options = read_header_options(values)
     except OidoError as error:
         raise Problem(400, type(error).__name__, str(error)) from error
-    return Header(rate, channels, encoding, options, token)
+    return Header(rate, channels, encoding, options, token, results)
 
 
 def read_control(text: str) -> None:
@@ -99,6 +110,22 @@ def read_control(text: str) -> None:
 def text_of(kind: str, **members: Any) -> str:
     """A message of the server as text."""
     return json.dumps({"type": kind, **members}, ensure_ascii=False)
+
+
+def window_bytes(
+    span: tuple[float, float],
+    columns: Sequence[int],
+    scores: Sequence[float],
+    probabilities: Sequence[float] | None,
+) -> bytes:
+    """A window as a binary message, little-endian, without names and without rounding.
+
+    Start and end in seconds (float64); then of each row ``label_index`` (int32), ``score`` and, of
+    a calibrated model, ``probability`` (float32).
+    """
+    rows = zip(columns, scores) if probabilities is None else zip(columns, scores, probabilities)
+    layout = "<dd" + ("if" if probabilities is None else "iff") * len(columns)
+    return struct.pack(layout, *map(seconds_of, span), *chain.from_iterable(rows))
 
 
 class WindowText:

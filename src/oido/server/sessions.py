@@ -24,7 +24,7 @@ from oido.params import Windowing
 from oido.server.evidence import evidence_of, framewise_floor
 from oido.server.model_store import ServedModel
 from oido.server.problems import Problem, problem_of
-from oido.server.protocol import STREAM_NAME, Header, WindowText, text_of
+from oido.server.protocol import STREAM_NAME, Header, WindowText, text_of, window_bytes
 from oido.signal.decode import AudioInfo
 from oido.types import Event
 from oido.writers.base import seconds_of
@@ -55,9 +55,12 @@ class Session:
         if options["level"] == "events" and options["top"] is not None:
             raise OptionError("top is for windows: a stream's strongest events are never known")
         self._floor = framewise_floor(options)
+        self._is_binary = header.results == "binary"
+        if self._is_binary and (options["level"] != "windows" or self._floor is not None):
+            raise OptionError("binary results are for windows, without framewise: leave one out")
         self._plan = make_plan(options, model=served.source, calibrated=calibrated)
         self._postprocessor = served.postprocessor(self._plan.selection, locale=self._plan.locale)
-        names = self._postprocessor.selector.display_names
+        self.display_names = names = self._postprocessor.selector.display_names
         self._window_text = WindowText(names, self._plan.calibrated)
         self.windowing = Windowing.from_seconds(served.model.windows, self._plan.hop)
         self._detector = self._postprocessor.detector(
@@ -161,15 +164,17 @@ class Session:
     def _send_window(self, block: Block, position: int) -> None:
         number, scores = block.first_window + position, block.scores[position]
         best, probabilities = self._postprocessor.selector.best(scores, self._plan.top)
-        more = {} if self._floor is None else evidence_of(block, position, self._floor)
-        text = self._window_text.text(
-            self.windowing.span(number),
+        row_values = (
             best,
             scores[best].tolist(),
             None if probabilities is None else probabilities[best].tolist(),
-            more,
         )
-        self.outbox.push_window(number, text)
+        span = self.windowing.span(number)
+        if self._is_binary:
+            self.outbox.push_window(number, window_bytes(span, *row_values))
+            return
+        more = {} if self._floor is None else evidence_of(block, position, self._floor)
+        self.outbox.push_window(number, self._window_text.text(span, *row_values, more))
 
     def _send_events(self, kind: str, events: list[Event]) -> None:
         rows = [event_row(STREAM_NAME, None, event) for event in events]
@@ -212,6 +217,8 @@ class Wire(Protocol):
 
     def write_text(self, text: str) -> None: ...
 
+    def write_bytes(self, content: bytes) -> None: ...
+
 
 class Outbox:
     """Messages of one stream, from the prediction threads to the task that sends them.
@@ -228,7 +235,7 @@ class Outbox:
     def __init__(self, calls: LoopCalls, windowing: Windowing) -> None:
         self._calls, self._windowing = calls, windowing
         self._lock = threading.Lock()
-        self._waiting: DecimatingQueue[str] = DecimatingQueue(_CAPACITY)
+        self._waiting: DecimatingQueue[str | bytes] = DecimatingQueue(_CAPACITY)
         self._something = asyncio.Event()
         self._is_awaited = False
         self._closed = False
@@ -240,10 +247,10 @@ class Outbox:
         """Windows or events that were left out, all in all."""
         return self._waiting.dropped
 
-    def push_window(self, number: int, text: str) -> None:
+    def push_window(self, number: int, message: str | bytes) -> None:
         """The rows of a window, in order of the windows."""
         with self._lock:
-            self._waiting.push(number, text)
+            self._waiting.push(number, message)
             self._wake()
 
     def push_events(self, text: str, events: int) -> None:
@@ -259,7 +266,7 @@ class Outbox:
             self._closed = True
             self._wake()
 
-    async def next(self) -> str | None:
+    async def next(self) -> str | bytes | None:
         """The next message to send; None: there is no more. Called by the loop's thread alone."""
         while True:
             with self._lock:
@@ -304,11 +311,14 @@ class Outbox:
         """Something came while `next` waits: write it, as far as nobody must wait for that."""
         while self.wire is not None and self.wire.is_writable:
             with self._lock:
-                text = self._notice() or self._waiting.pop()
-                if text is None and not self._closed:
+                message = self._notice() or self._waiting.pop()
+                if message is None and not self._closed:
                     self._is_awaited = True
                     return
-            if text is None:
+            if message is None:
                 break
-            self.wire.write_text(text)
+            if isinstance(message, str):
+                self.wire.write_text(message)
+            else:
+                self.wire.write_bytes(message)
         self._something.set()

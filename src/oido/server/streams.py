@@ -104,6 +104,7 @@ class Streams:
                 hop=session.windowing.hop_seconds,
                 window=session.windowing.window_samples / session.windowing.sample_rate_hz,
                 calibrated=served.model.head.calibration is not None,
+                **({"labels": session.display_names} if header.results == "binary" else {}),
             )
             self._sessions.add(session)
             try:
@@ -211,9 +212,9 @@ class Streams:
         self, socket: WebSocket, wire: StreamConnection | None, session: Session, watch: _Watchdog
     ) -> None:
         session.outbox.wire = wire
-        while (text := await session.outbox.next()) is not None:
+        while (message := await session.outbox.next()) is not None:
             watch.begin()
-            await _send(socket, text)
+            await _send(socket, message)
             watch.end()
 
 
@@ -225,9 +226,12 @@ async def _receive(socket: WebSocket) -> str | bytes:
     return text if text is not None else bytes(message.get("bytes") or b"")
 
 
-async def _send(socket: WebSocket, text: str) -> None:
+async def _send(socket: WebSocket, message: str | bytes) -> None:
     try:
-        await socket.send_text(text)
+        if isinstance(message, str):
+            await socket.send_text(message)
+        else:
+            await socket.send_bytes(message)
     except (OSError, RuntimeError) as error:  # what the framework raises for a closed socket
         raise WebSocketDisconnect(1006) from error
 

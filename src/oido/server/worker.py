@@ -35,6 +35,9 @@ from oido.writers.tables import JsonWriter
 _HEADER = struct.Struct(">BI")
 READY, FATAL, ROWS, DONE = range(4)
 
+_PIECE_CHARACTERS = 1 << 16
+"""Of rows that are sent together: a short recording's answer is one message."""
+
 _KEPT_CLASSIFIERS = 4
 """Making one costs 10 ms and some memory; most clients send the same options again."""
 
@@ -151,9 +154,11 @@ class _Worker:
                     remedy = "a smaller top, a longer hop or a higher framewise"
                 return Failure("LimitError", f"{reason}; ask for {remedy}")
             writer.write(rows)  # type: ignore[arg-type]  # a plan of labels makes no embeddings
-            self._send(ROWS, _drain(text))
+            if text.tell() >= _PIECE_CHARACTERS:
+                self._send(ROWS, _drain(text))
+                self._messages.flush()
         writer.close()
-        self._send(ROWS, _drain(text))
+        self._send(ROWS, _drain(text))  # and goes with what comes next
         return None
 
     def _classifier(self, plan: Plan) -> AudioClassifier:
@@ -163,11 +168,11 @@ class _Worker:
 
     def _send_json(self, kind: int, message: dict[str, Any]) -> None:
         self._send(kind, json.dumps(message).encode())
+        self._messages.flush()
 
     def _send(self, kind: int, content: bytes) -> None:
         self._messages.write(_HEADER.pack(kind, len(content)))
         self._messages.write(content)
-        self._messages.flush()
 
 
 def _drain(text: io.StringIO) -> bytes:

@@ -28,14 +28,22 @@ class Mono:
 
     ``push`` gives the samples f32[n] of a block f32[n, channels]; from the first bad sample on it
     gives nothing, and ``damage`` is the error that tells of it. ``sums``: what is known of the
-    sound so far. n_frames: that came before. Raises OptionError for a channel that is not there.
+    sound so far, unless ``keeps_sums`` is False. n_frames: that came before. Raises OptionError for
+    a channel that is not there.
     """
 
-    def __init__(self, info: AudioInfo, channel: Channel = "mix", n_frames: int = 0) -> None:
+    def __init__(
+        self,
+        info: AudioInfo,
+        channel: Channel = "mix",
+        n_frames: int = 0,
+        *,
+        keeps_sums: bool = True,
+    ) -> None:
         if channel != "mix" and (isinstance(channel, bool) or not isinstance(channel, int)):
             raise OptionError(f'channel must be "mix" or a number from 0, not {channel!r}')
         self._info, self._channel = info, channel
-        self._n_frames = n_frames
+        self._n_frames, self._keeps_sums = n_frames, keeps_sums
         self._check = SoundCheck()
         self.damage: InvalidSamplesError | None = None
 
@@ -55,7 +63,7 @@ class Mono:
             good = _good_samples(mono)
             self.damage = _bad_samples(mono, good, self._n_frames, self._info)
             mono = mono[:good]
-        else:
+        elif self._keeps_sums:
             seen = block if self._channel == "mix" else mono[:, None]
             self._check.push(seen, mono, energy)
         self._n_frames += len(mono)

@@ -56,7 +56,7 @@ function stretches({ StretchFinder }, cases) {
   return wrong;
 }
 
-function frames({ FrameGrid, FrameScores }, cases) {
+function frames({ FrameGrid, FrameScores, WindowFrames }, cases) {
   const wrong = [];
   for (const { name, windows: all, isPadded, pushes, flush, nSamples, spans, ...sizes } of cases) {
     const grid = new FrameGrid(sizes);
@@ -64,6 +64,15 @@ function frames({ FrameGrid, FrameScores }, cases) {
     const found = all.map((columns, index) => plain(scores.push(rowsOf(columns), isPadded[index])));
     if (!same([found, plain(scores.flush(nSamples))], [pushes, flush])) wrong.push(`frames, ${name}`);
     if (!same(spans.map((_, frame) => grid.span(frame)), spans)) wrong.push(`spans of frames, ${name}`);
+    // The same where it is not said which windows are padded, but how many samples there are.
+    const windowFrames = new WindowFrames(sizes);
+    const again = all.map((steps, index) => {
+      const columns = rowsOf(steps);
+      const end = index * sizes.hopSamples + sizes.windowSamples;
+      const there = isPadded[index] ? (isPadded[0] ? 0 : nSamples) : end;
+      return plain(windowFrames.push({ index, columns, scores: columns[0] }, there));
+    });
+    if (!same([again, plain(windowFrames.flush(nSamples))], [pushes, flush])) wrong.push(`windows' frames, ${name}`);
   }
   return wrong;
 }
@@ -79,24 +88,23 @@ function choice({ Choice }, cases) {
   return wrong;
 }
 
-function segmentation({ EventDetector, FrameGrid, FrameScores, Calibrator, parseSigmoids }, cases) {
+function segmentation({ EventDetector, WindowFrames, Calibrator, parseSigmoids }, cases) {
   const wrong = [];
   for (const { name, options, calibration: text, similarities, levels: runs, nSamples, ...example } of cases) {
     const sigmoids = text && parseSigmoids(text, options.labels.length);
     const calibrator = sigmoids && new Calibrator({ sigmoids });
-    const grid = new FrameGrid(options);
-    const scores = new FrameScores(grid);
-    const detector = new EventDetector({ ...options, grid, calibrator });
+    const frames = new WindowFrames(options);
+    const detector = new EventDetector({ ...options, grid: frames.grid, calibrator });
     const all = spread(runs);
     const count = example.windows.length;
     let known = 0;
     const over = [];
     const told = example.windows.map((steps, window) => {
-      let columns = rowsOf(steps);
-      if (similarities) columns = columns.map((row) => Float32Array.from([...row, similarities[window]]));
+      const columns = rowsOf(steps);
+      const of = { index: window, columns, scores: columns[0], novelty: similarities?.[window] };
       const samples = window * options.hopSamples + options.windowSamples;
       const there = window === count - 1 ? all.length : Math.floor(samples / Math.floor(options.sampleRateHz / 50));
-      const events = detector.push(scores.push(columns, samples > nSamples), all.subarray(known, there));
+      const events = detector.push(frames.push(of, Math.min(samples, nSamples)), all.subarray(known, there));
       known = Math.max(known, there);
       const ongoing = detector.ongoing();
       // What Python tells as begun is in the list, unless it was joined to what waits for it.
@@ -113,7 +121,7 @@ function segmentation({ EventDetector, FrameGrid, FrameScores, Calibrator, parse
       }
       return events;
     });
-    told.push(detector.flush(scores.flush(nSamples), nSamples));
+    told.push(detector.flush(frames.flush(nSamples), nSamples));
     if (detector.ongoing().length) wrong.push(`${name}: something goes on behind the end`);
     told.forEach((events, window) => {
       const expected = (window === count ? example.flush : example.pushes[window]) ?? [];

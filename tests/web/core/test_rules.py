@@ -92,6 +92,8 @@ def test_in_node(core_copy: Path) -> None:
         ("segmentation.js", "to <= known;", "true;"),
         ("segmentation.js", "if (waiting.some(({ index }) => active.has(index))) return;", ""),
         ("framewise.js", "if (isPadded) return", "if (false) return"),
+        ("framewise.js", "windowSamples > nSamples", "windowSamples >= nSamples"),
+        ("framewise.js", "windowSamples > nSamples", "windowSamples > nSamples + hopSamples"),
         ("segmentation.js", "if (!this.#stretches.isSimilar(frame)) return [];", ""),
         ("segmentation.js", " && this.#allowed[index]);", ");"),
         ("pooling.js", "LEAST_SHARE = 1 / 3", "LEAST_SHARE = 1 / 2"),

@@ -14,6 +14,7 @@ export class EventFinder {
   #frames;
   #meter;
   #detector;
+  #nSamples = 0;
 
   /**
    * An engine's info and its calibrator, and options as those of `EventDetector`.
@@ -30,6 +31,7 @@ export class EventFinder {
    * @param {Float32Array} samples
    */
   addSamples(samples) {
+    this.#nSamples += samples.length;
     return this.#detector.push([], this.#meter.push(samples));
   }
 
@@ -38,7 +40,7 @@ export class EventFinder {
    * @param {WindowScores} window
    */
   push(window) {
-    return this.#detector.push(this.#frames.push(window), new Float32Array(0));
+    return this.#detector.push(this.#frames.push(window, this.#nSamples), new Float32Array(0));
   }
 
   /** What is heard and not over, as it looks now: all of it, each time. */

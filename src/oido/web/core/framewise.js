@@ -139,10 +139,11 @@ export class WindowFrames {
   /**
    * The frames that the next window completes, each Float32Array(C), with the similarity behind it where the
    * model tells one. Windows left out before it (a slow device) count as the one before them, and those of a gap
-   * (`isAfterGap`) as nothing.
+   * (`isAfterGap`) as nothing. nSamples: of the sound so far; a window that ends behind them is padded.
    * @param {Pick<WindowScores, "index" | "scores" | "novelty" | "columns" | "isAfterGap">} window
+   * @param {number} nSamples
    */
-  push({ index, scores, novelty = null, columns = null, isAfterGap = false }) {
+  push({ index, scores, novelty = null, columns = null, isAfterGap = false }, nSamples) {
     if (index < this.#nWindows) return [];
     let parts = columns ?? [scores];
     if (this.#hasSimilarity) parts = parts.map((part) => Float32Array.from([...part, novelty ?? 1]));
@@ -152,7 +153,8 @@ export class WindowFrames {
     for (; this.#nWindows < index; this.#nWindows++) frames.push(...this.#scores.push(before));
     this.#nWindows += 1;
     this.#last = parts;
-    frames.push(...this.#scores.push(parts));
+    const { hopSamples, windowSamples } = this.grid.windowing;
+    frames.push(...this.#scores.push(parts, index * hopSamples + windowSamples > nSamples));
     return frames;
   }
 

@@ -72,6 +72,7 @@ export class Frames {
   #history;
   #similarities = new Series();
   #levels = new Series();
+  #nSamples = 0;
 
   /**
    * mostWindows: beyond it, the oldest go.
@@ -105,11 +106,12 @@ export class Frames {
 
   /** @param {WindowScores} window */
   add(window) {
-    this.#keep(this.#windows.push(window));
+    this.#keep(this.#windows.push(window, this.#nSamples));
   }
 
   /** @param {Float32Array} samples */
   addSamples(samples) {
+    this.#nSamples += samples.length;
     this.addLevels(this.#meter.push(samples));
   }
 
