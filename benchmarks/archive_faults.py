@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
 
-from oido.batch.commit_log import read_folder
+from oido.batch.results_folder import read_folder
 from oido.signal.decode import open_audio
 from oido.signal.resample import Resampler
 

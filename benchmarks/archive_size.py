@@ -34,7 +34,7 @@ from oido.batch.commit_log import CommitLog
 from oido.batch.joined_commits import join_commits
 from oido.batch.parquet_parts import write_part
 from oido.batch.storage import storage_of
-from oido.batch.units import Outcome, Part, RunSpec, Source, Unit
+from oido.batch.units import LoadedModel, Outcome, Part, RunSpec, Source, Unit
 
 ROOT = Path(__file__).parents[1]
 _SECONDS = 60.0
@@ -82,7 +82,8 @@ def make_results(folder: str, number: int, per_commit: int) -> int:
     synced, os.fsync = os.fsync, lambda _: None  # its power never fails
     try:
         log = CommitLog(folder, spec.run_id, join_commits)
-        log.begin(spec.parameters(), ("yamnet/classification", "0" * 64), calibrated=False)
+        model = LoadedModel("yamnet/classification", "0" * 64)
+        log.begin(spec.parameters(), model, calibrated=False)
         list(log.commits())
         log.commit(
             run={"id": spec.run_id, "recordings": number, "bytes": 0, "todo": number}

@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oido.batch.commit_log import DamagedResultsError, read_folder
+from oido.batch.commit_log import DamagedResultsError
+from oido.batch.results_folder import read_folder
 from oido.cli import query as cli_query
 from oido.errors import MissingExtraError, OidoError, OptionError
 from oido.results import Clock, Results

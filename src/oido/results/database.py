@@ -19,7 +19,7 @@ from oido.results.name_time import Habits
 from oido.results.query_text import advice, columns_of, quoted, rename_labels
 
 if TYPE_CHECKING:
-    from oido.batch.commit_log import ResultsFolder
+    from oido.batch.results_folder import ResultsFolder
     from oido.batch.units import Part
 
 

@@ -68,7 +68,7 @@ class Results(AbstractContextManager["Results"]):
         *,
         is_checked: bool = True,
     ) -> None:
-        from oido.batch.commit_log import read_folder
+        from oido.batch.results_folder import read_folder
 
         folder = read_folder(url, with_units=False)
         self.url = url
