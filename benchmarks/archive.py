@@ -3,9 +3,11 @@
 
     python benchmarks/archive.py --hours 2                           a few minutes
     python benchmarks/archive.py --hours 0.5 --scaling-hours 0.5     a quick look
-    python benchmarks/archive.py --hours 10 50 500                   the larger ones by copies
+    python benchmarks/archive.py --hours 10 50 500 --scaling-hours 10        some hours
 
 The archive is made of real clips: ten-minute recordings as 16 kHz WAV and as 44.1 kHz stereo FLAC.
+Up to `--copied-hours` it has copies of twelve of them; beyond, links to these, each of which is
+heard as a recording of its own (`oido batch` hears what links lead to once).
 Ceiling and run follow each other, because the machine's speed may drift. The clock runs from the
 start of the command to its end. Linux only.
 """
@@ -29,7 +31,8 @@ import soundfile
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from archive_faults import children, sounds_of
+from archive_faults import sounds_of
+from machine import children, memory_kb
 from throughput import pinned
 
 from oido._version import __version__
@@ -39,12 +42,20 @@ ROOT = Path(__file__).parents[1]
 FORMATS = {"wav16": "16 kHz WAV", "flac44": "44.1 kHz stereo FLAC"}
 _FILE_SECONDS = 600
 _UNIQUE = 12
+_LOOK_SECONDS = 0.5
+
+_WITH_LINKS = (
+    "import sys; from oido.batch import sources; from oido.cli.main import run; "
+    "sources._Search.is_new = lambda *_: True; sys.exit(run(sys.argv[1:]))"
+)
+"""The command `oido`, for which each link of a list is another recording."""
 
 
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--hours", type=float, nargs="+", default=[2.0])
+    parser.add_argument("--copied-hours", type=float, default=10.0, help="default 10")
     parser.add_argument("--formats", nargs="+", choices=list(FORMATS), default=list(FORMATS))
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--scaling-hours", type=float, default=2.0, help="with one core and all")
@@ -61,7 +72,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="oido-", dir=arguments.cache) as scratch:
         for key in arguments.formats:
             for hours in arguments.hours:
-                archive = make_archive(Path(scratch), unique[key], key, hours)
+                copied = hours <= arguments.copied_hours
+                archive = make_archive(Path(scratch), unique[key], key, hours, copied=copied)
                 for _ in range(arguments.repeats):
                     report["sizes"].append(
                         {"format": key, "hours": hours, **measured(archive, cores, options)}
@@ -98,8 +110,10 @@ def make_recordings(cache: Path, clips: Path) -> dict[str, list[Path]]:
     return made
 
 
-def make_archive(scratch: Path, unique: list[Path], key: str, hours: float) -> Path:
-    """A folder of copies; links to a file would be one recording, heard once."""
+def make_archive(
+    scratch: Path, unique: list[Path], key: str, hours: float, *, copied: bool = True
+) -> Path:
+    """A folder of copies, or a list of links."""
     folder = scratch / f"{key}-{hours:g}"
     if not folder.exists():
         folder.mkdir()
@@ -107,14 +121,23 @@ def make_archive(scratch: Path, unique: list[Path], key: str, hours: float) -> P
             source = unique[number % len(unique)]
             below = folder / f"{number // 1000:03d}"
             below.mkdir(exist_ok=True)
-            shutil.copyfile(source, below / f"{number:06d}{source.suffix}")
-    return folder
+            target = below / f"{number:06d}{source.suffix}"
+            if copied:
+                shutil.copyfile(source, target)
+            else:
+                target.symlink_to(source.resolve())
+    if copied:
+        return folder
+    listed = folder.parent / f"{folder.name}.txt"
+    listed.write_text("".join(f"{path}\n" for path in sorted(folder.rglob("*.*"))))
+    return listed
 
 
 def measured(archive: Path, cores: list[int], options: list[str]) -> dict[str, Any]:
     """One run on these cores, and the ceiling before and after it."""
     results = tempfile.mkdtemp(prefix="results-", dir=archive.parent)
-    command = [sys.executable, "-m", "oido", "batch", str(archive), "-o", f"{results}/r", "-q"]
+    oido = ["-c", _WITH_LINKS] if archive.suffix == ".txt" else ["-m", "oido"]
+    command = [sys.executable, *oido, "batch", str(archive), "-o", f"{results}/r", "-q"]
     command += ["--jobs", str(len(cores)), *options]
     ceilings = [pinned(cores, "ceiling", len(cores))["windows_per_second"]]
     print(f"{archive.name}, {len(cores)} worker(s)", file=sys.stderr)
@@ -130,7 +153,7 @@ def measured(archive: Path, cores: list[int], options: list[str]) -> dict[str, A
         for pid in pids:
             peaks[pid] = max(peaks.get(pid, 0), memory_kb(pid, "VmHWM"))
         totals.append(sum(memory_kb(pid, "VmRSS") for pid in pids))
-        time.sleep(0.2)
+        time.sleep(_LOOK_SECONDS)
     seconds = time.perf_counter() - started
     if process.returncode:
         raise SystemExit(process.stderr.read().decode() if process.stderr else "it failed")
@@ -158,16 +181,6 @@ def growth(totals: list[int]) -> float:
     if not quarter:
         return 0.0
     return median(totals[3 * quarter : 4 * quarter]) - median(totals[quarter : 2 * quarter])
-
-
-def memory_kb(pid: int, name: str) -> int:
-    """What a process has now (VmRSS), or has had at most (VmHWM)."""
-    try:
-        text = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    lines = [line for line in text.splitlines() if line.startswith(name)]
-    return int(lines[0].split()[1]) if lines else 0
 
 
 def table(report: dict[str, Any]) -> str:

@@ -28,8 +28,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
+from machine import children
 
-from oido.batch.commit_log import read_folder
+from oido.batch.results_folder import read_folder
 from oido.signal.decode import open_audio
 from oido.signal.resample import Resampler
 
@@ -170,17 +171,6 @@ def disturb(folder: Path, kills: int, calm_seconds: float, chance: random.Random
             shutil.rmtree(folder / "disturbed")
         elif process.returncode != -signal.SIGKILL:
             raise SystemExit(f"the run ended with {process.returncode}: {errors}")
-
-
-def children(pid: int) -> list[int]:
-    """The processes that this one has started."""
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            found += map(int, task.read_text().split())
-        except OSError:
-            continue
-    return found
 
 
 def compare(one: str, other: str) -> dict[str, dict[str, int]]:

@@ -3,10 +3,13 @@
 
     python benchmarks/archive_remote.py                          50 ms, 120 recordings of a minute
     python benchmarks/archive_remote.py --seconds 10 --recordings 600 --latency 100
+    python benchmarks/archive_remote.py --seconds 1800 --recordings 6 --split 300   in ranges
 
-The store is moto's S3 on this machine, behind a relay that holds back every answer; it works on
-the same cores, so the processor time of oido alone is shown beside the clock. Runs alternate.
-Needs moto[server] and s3fs. Linux only.
+The store is moto's S3 on this machine, behind a relay that holds back every answer. It has a core
+of its own, as a store elsewhere has, and oido the others; on one core they share it, and only the
+processor time of oido alone says something. An archive of one recording shows what the start costs:
+the packages of the store, its listing, the first recording. Runs alternate. Needs moto[server] and
+s3fs. Linux only.
 """
 
 from __future__ import annotations
@@ -39,22 +42,32 @@ def main() -> int:
     parser.add_argument("--latency", type=float, default=50.0, help="milliseconds (default 50)")
     parser.add_argument("--recordings", type=int, default=120)
     parser.add_argument("--seconds", type=float, default=60.0, help="of each recording")
+    parser.add_argument("--split", type=float, help="seconds: longer recordings go in ranges")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", type=Path, default=ROOT / ".bench" / "archive_remote.json")
     arguments = parser.parse_args()
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    runs: dict[str, list[dict[str, float]]] = {"disk": [], "store": []}
+    cores = sorted(os.sched_getaffinity(0))
+    options = ["--jobs", str(max(1, len(cores) - 1))]
+    options += [] if arguments.split is None else ["--split", f"{arguments.split:g}"]
+    os.sched_setaffinity(0, cores[-1:])  # whatever is started from here on: store and relay
+    runs: dict[str, list[dict[str, float]]] = {
+        f"{name}, {part}": [] for part in ("one", "all") for name in ("disk", "store")
+    }
     with contextlib.ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="oido-")))
         make_recordings(scratch / "in", arguments.recordings, arguments.seconds)
         address = stack.enter_context(store())
         fill(address, scratch / "in")
         far = relay(address, arguments.latency / 1000)
+        others = cores[:-1] or cores
         for number in range(arguments.repeats):
-            for name, place in (("disk", str(scratch / "in")), ("store", f"{BUCKET}/in")):
+            for name, found in runs.items():
+                place = str(scratch / "in") if name.startswith("disk") else f"{BUCKET}/in"
+                place += "/00000.wav" if name.endswith("one") else ""
                 out = scratch / f"{name}-{number}"
-                runs[name].append(measured(place, out, environment(far)))
-    print(table(runs, arguments))
+                found.append(measured(place, out, environment(far), options, others))
+    print(table(runs, arguments, len(cores)))
     arguments.json.write_text(json.dumps(runs, indent=1) + "\n")
     return 0
 
@@ -153,11 +166,16 @@ def relay(address: str, seconds: float) -> str:
     return f"http://127.0.0.1:{ready[0]}"
 
 
-def measured(place: str, out: Path, env: dict[str, str]) -> dict[str, float]:
-    """Seconds of clock and of the processor, of oido and its workers."""
+def measured(
+    place: str, out: Path, env: dict[str, str], options: list[str], cores: list[int]
+) -> dict[str, float]:
+    """Seconds of clock and of the processor, of oido and its workers on these cores."""
     started = time.perf_counter()
-    command = [sys.executable, "-m", "oido", "batch", place, "-o", str(out), "-q"]
+    command = [sys.executable, "-m", "oido", "batch", place, "-o", str(out), "-q", *options]
+    own = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)  # children inherit it
     process = subprocess.Popen(command, env=env)
+    os.sched_setaffinity(0, own)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
@@ -166,11 +184,14 @@ def measured(place: str, out: Path, env: dict[str, str]) -> dict[str, float]:
     return {"seconds": seconds, "cpu_seconds": usage.ru_utime + usage.ru_stime}
 
 
-def table(runs: dict[str, list[dict[str, float]]], arguments: argparse.Namespace) -> str:
+def table(
+    runs: dict[str, list[dict[str, float]]], arguments: argparse.Namespace, n_cores: int
+) -> str:
     """The figures as Markdown."""
+    shared = "one core for all" if n_cores == 1 else f"{n_cores - 1} core(s), and one of the store"
     lines = [
         f"{arguments.recordings} recordings of {arguments.seconds:g} s, every answer "
-        f"{arguments.latency:g} ms late, medians of {arguments.repeats}",
+        f"{arguments.latency:g} ms late, {shared}, medians of {arguments.repeats}",
         "",
         "| recordings on | seconds | processor seconds |",
         "|---|---:|---:|",
@@ -180,8 +201,14 @@ def table(runs: dict[str, list[dict[str, float]]], arguments: argparse.Namespace
         for name, found in runs.items()
     }
     lines += [f"| {name} | {one:.1f} | {two:.1f} |" for name, (one, two) in middle.items()]
-    ratios = [far / near for near, far in zip(middle["disk"], middle["store"])]
-    lines.append(f"| store / disk | {ratios[0]:.2f} | {ratios[1]:.2f} |")
+    near, far, near_one, far_one = (
+        np.array(middle[name]) for name in ("disk, all", "store, all", "disk, one", "store, one")
+    )
+    for name, ratio in (
+        ("store / disk", far / near),
+        ("without the first recording", (far - far_one) / (near - near_one)),
+    ):
+        lines.append(f"| {name} | {ratio[0]:.2f} | {ratio[1]:.2f} |")
     return "\n".join(lines)
 
 

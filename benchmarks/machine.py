@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a benchmark runs on: the processor, and how much of it others use meanwhile (Linux)."""
+"""What a benchmark runs on: the processor, how much of it others use meanwhile, and the processes
+that it starts, with their memory (Linux)."""
 
 from __future__ import annotations
 
@@ -51,6 +52,28 @@ def processor_text(facts: dict[str, Any]) -> str:
     missing = [name for name in ("VNNI", "AVX-512", "AVX2") if not facts["features"][name]]
     features = ", ".join([*here, *(f"no {name}" for name in missing)])
     return f"{facts['name']} ({features}), {facts['cores']} cores, L2 {facts['l2']} each"
+
+
+def children(pid: int) -> list[int]:
+    """The processes that this one has started; kernels need not list them, so all are looked at."""
+    import psutil  # not wherever the processor is asked for
+
+    try:
+        return [child.pid for child in psutil.Process(pid).children()]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def memory_kb(pid: int, name: str) -> int:
+    """What a process has now (VmRSS), or has had at most (VmHWM); where the kernel keeps no peak,
+    what it has now."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    found = {line.partition(":")[0]: line for line in text.splitlines()}
+    line = found.get(name) or found.get("VmRSS")
+    return int(line.split()[1]) if line else 0
 
 
 @dataclass

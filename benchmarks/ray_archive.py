@@ -35,7 +35,7 @@ from oido.batch.engine import Engine, LocalEngine, NextUnit
 from oido.batch.ray_engine import RayEngine
 from oido.batch.run import ArchiveRun
 from oido.batch.sources import find_sources
-from oido.batch.units import Flush, RunSpec, Unit, WorkerReport
+from oido.batch.units import Flush, LoadedModel, RunSpec, Unit, WorkerReport
 
 ROOT = Path(__file__).parents[1]
 _FILE_SECONDS = 60
@@ -127,7 +127,7 @@ class DataEngine(Engine):
         self._engine = RayEngine(order, 1)
         self._order, self._workers = order, workers
 
-    def start(self) -> tuple[str, str]:
+    def start(self) -> LoadedModel:
         """As `Engine.start`."""
         return self._engine.start()
 

@@ -36,6 +36,7 @@ import av
 import httpx
 import numpy as np
 import soundfile
+from machine import children
 from server_floods import frame
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
@@ -85,9 +86,8 @@ class Server:
         return b"".join(f"{name}: {value}\r\n".encode() for name, value in lines.items())
 
     def processes(self) -> list[Path]:
-        own = Path(f"/proc/{self.process.pid}")
-        children = (own / "task" / own.name / "children").read_text().split()
-        return [own, *(Path(f"/proc/{number}") for number in children)]
+        pids = (self.process.pid, *children(self.process.pid))
+        return [Path(f"/proc/{pid}") for pid in pids]
 
     def memory_mb(self) -> tuple[float, float]:
         """Of the server itself, and of the largest worker."""

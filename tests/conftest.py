@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, settings
 
 import oido
 from oido.errors import ModelFetchError, OutputError
-from oido.models.fetch import accept_licence, cache_folder, cache_path, fetch
+from oido.models.cache import cache_folder
+from oido.models.fetch import accept_licence, cache_path, fetch
 from oido.models.loading import load_model
 from oido.models.model import AudioModel
 from oido.models.registry import BIRDNET, card

@@ -11,16 +11,20 @@ import numpy as np
 import pyarrow.parquet as pq
 import soundfile
 
-from oido.batch.commit_log import read_folder
+from oido.batch.commit_log import CommitLog
 from oido.batch.engine import InlineEngine, LocalEngine
 from oido.batch.plan import Plan
+from oido.batch.results_folder import read_folder
 from oido.batch.run import ArchiveRun
 from oido.batch.sources import find_sources
-from oido.batch.units import Outcome, RunSpec
+from oido.batch.units import LoadedModel, Outcome, RunSpec, Source, Unit
 
-__all__ = ["hear", "record", "tables"]
+__all__ = ["MODEL", "PARAMETERS", "begun", "entry", "hear", "record", "tables"]
 
 _OF_THE_RUN = ("heard_at", "hearing_seconds")
+
+PARAMETERS: dict[str, Any] = {"hop": None, "floor": 0.1, "embeddings": False, "plan": {"top": 5}}
+MODEL = LoadedModel("a model", "ab" * 32)
 
 
 def record(path: Path, seconds: float = 2.0, seed: int = 0, rate: int = 16_000) -> str:
@@ -70,3 +74,17 @@ def _read(path: str) -> Any:
 
     with fsspec.open(path, "rb") as file:
         return pq.read_table(file)
+
+
+def begun(folder: Path, run_id: str = "0" * 16) -> CommitLog:
+    log = CommitLog(str(folder), run_id)
+    log.begin(PARAMETERS, MODEL, calibrated=False)
+    list(log.commits())
+    return log
+
+
+def entry(name: str, size: int = 1, state: Any = "done", number: int | None = None) -> Any:
+    source = Source(name, f"/in/{name}", size, "then")
+    kind: Any = "whole" if number is None else "range"
+    unit = Unit(source, kind, number=number or 0, of=2)
+    return Outcome(unit, state, 1.0, 2, 3, pieces=("pieces/x.npy",)).entry()

@@ -6,96 +6,15 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from oido.batch.commit_log import HEADER, CommitLog, DamagedResultsError, read_folder
+from oido.batch.archive_header import HEADER
+from oido.batch.commit_log import CommitLog, DamagedResultsError
+from oido.batch.results_folder import read_folder
 from oido.batch.storage import Storage
-from oido.batch.units import Outcome, Part, Source, Unit
 from oido.errors import OptionError
-from tests.batch.archives import hear, tables
-
-PARAMETERS: dict[str, Any] = {"hop": None, "floor": 0.1, "embeddings": False, "plan": {"top": 5}}
-MODEL = ("a model", "ab" * 32)
-
-
-def begun(folder: Path, run_id: str = "0" * 16) -> CommitLog:
-    log = CommitLog(str(folder), run_id)
-    log.begin(PARAMETERS, MODEL, calibrated=False)
-    list(log.commits())
-    return log
-
-
-def entry(name: str, size: int = 1, state: Any = "done", number: int | None = None) -> Any:
-    source = Source(name, f"/in/{name}", size, "then")
-    kind: Any = "whole" if number is None else "range"
-    unit = Unit(source, kind, number=number or 0, of=2)
-    return Outcome(unit, state, 1.0, 2, 3, pieces=("pieces/x.npy",)).entry()
-
-
-def test_parts_count_from_their_commit_to_the_one_that_removes_them(tmp_path: Path) -> None:
-    log = begun(tmp_path / "out")
-    one, two = Part("events", "events/1.parquet", 10), Part("clips", "clips/1.parquet", 5)
-    log.commit(add=[one, two], units=[entry("a")], run={"id": "0" * 16})
-    assert read_folder(str(tmp_path / "out")).live == (one, two)
-    three = Part("events", "events/2.parquet", 7)
-    log.commit(add=[three], remove=[one.path], units=[entry("b")])
-    results = read_folder(str(tmp_path / "out"))
-    assert results.live == (two, three)
-    assert results.parts("events") == [str(tmp_path / "out" / "events" / "2.parquet")]
-    assert results.parts("windows") == []
-    assert [run["id"] for run in results.runs] == ["0" * 16]
-    assert {unit["file"]: unit["run"] for unit in results.units.values()} == {"a": 1, "b": 1}
-    assert results.header["tables"] == ["recordings", "events", "windows", "clips"]
-
-
-def test_a_recording_with_another_content_replaces_its_entry(tmp_path: Path) -> None:
-    log = begun(tmp_path / "out")
-    log.commit(units=[entry("a", size=1), entry("b")])
-    log.commit(units=[entry("a", size=2, state="failed")])
-    units = read_folder(str(tmp_path / "out")).units.values()
-    assert {(u["file"], u["size"], u["state"]) for u in units} == {
-        ("a", 2, "failed"),
-        ("b", 1, "done"),
-    }
-
-
-def test_ranges_count_until_their_recording_is_joined(tmp_path: Path) -> None:
-    log = begun(tmp_path / "out")
-    log.commit(units=[entry("a", state="piece", number=0)])
-    log.commit(units=[entry("a", state="piece", number=1)])
-    units = read_folder(str(tmp_path / "out")).units
-    assert [key.partition(":")[2] for key in units] == ["0", "1"]
-    log.commit(units=[entry("a")])
-    assert [u["state"] for u in read_folder(str(tmp_path / "out")).units.values()] == ["done"]
-
-
-def test_what_differs_is_named_with_both_values(tmp_path: Path) -> None:
-    begun(tmp_path / "out").commit()
-    other = CommitLog(str(tmp_path / "out"), "1" * 16)
-    wanted = {**PARAMETERS, "floor": 0.2, "plan": {"top": None}, "more": "x"}
-    with pytest.raises(OptionError) as raised:
-        other.begin(wanted, ("a model", "cd" * 32), calibrated=False)
-    assert str(raised.value) == (
-        f"{tmp_path / 'out'} was heard with other parameters: floor was 0.1, now 0.2; "
-        'plan.top was 5, now not set; model sha256 was "abababababab", now "cdcdcdcdcdcd"; '
-        'more was not set, now "x". '
-        "Say --resume with those of before, or choose another folder for the new ones"
-    )
-    other.begin(PARAMETERS, MODEL, calibrated=False)  # those of before
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"null", b"3", b"{}", b'{"commit": 7}', b"\xff\xfe"]
-)
-def test_a_commit_that_cannot_be_read_is_named(tmp_path: Path, content: bytes) -> None:
-    log = begun(tmp_path / "out")
-    for _ in range(3):
-        log.commit()
-    (tmp_path / "out" / "ledger" / "00000002.json").write_bytes(content)
-    with pytest.raises(OptionError, match=r"its ledger is not whole at ledger/00000002\.json"):
-        read_folder(str(tmp_path / "out"))
+from tests.batch.archives import MODEL, PARAMETERS, begun, entry, hear, tables
 
 
 def test_two_writers_meet_at_the_next_commit(tmp_path: Path) -> None:
@@ -223,11 +142,3 @@ def test_every_state_of_the_ledger_can_be_gone_on_from(archive: Path, tmp_path: 
             commit.unlink()
         hear([str(archive)], str(out), resumes=True, flush_seconds=0)
         assert tables(str(out)) == before
-
-
-def test_a_ledger_with_a_gap_is_refused(archive: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    hear([str(archive)], str(out), flush_seconds=0)
-    (out / "ledger" / "00000003.json").unlink()
-    with pytest.raises(OptionError, match=r"not whole at ledger/00000004.json"):
-        read_folder(str(out))

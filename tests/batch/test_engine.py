@@ -67,8 +67,9 @@ def test_every_unit_is_reported_once_and_its_rows_are_written(
     units = iter([Unit(source) for source in sources])
     finished: list[Finished] = []
     with list(make_engines(spec))[number] as engine:
-        name, sha256 = engine.start()
-        assert (name, len(sha256)) == ("yamnet/classification", 64)
+        model = engine.start()
+        assert (model.name, len(model.sha256)) == ("yamnet/classification", 64)
+        assert model.labels[:2] == ("Speech", "Child speech, kid speaking")
         for _, report in engine.run(lambda: next(units, None)):
             assert isinstance(report, WorkerReport)
             finished += report.finished

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 from oido.batch import commit_log, joined_commits
-from oido.batch.commit_log import CommitLog, DamagedResultsError, commits, read_commit, read_folder
+from oido.batch.archive_header import HEADER
+from oido.batch.commit_log import CommitLog, DamagedResultsError
 from oido.batch.joined_commits import join_commits
 from oido.batch.ledger_copies import LedgerFile, ledger_files, restore
+from oido.batch.results_folder import commits, read_commit, read_folder
 from oido.batch.storage import Storage, storage_of
-from oido.batch.units import Part
+from oido.batch.units import LoadedModel, Part
 from oido.errors import OptionError
 from tests.batch.conftest import BUCKET
 
@@ -24,7 +26,7 @@ from tests.batch.conftest import BUCKET
 def run(folder: str, number: int, n_commits: int) -> CommitLog:
     """A run that goes on with a folder and is killed: nothing is joined at its end."""
     log = CommitLog(folder, f"{number:016x}", join_commits)
-    log.begin({"embeddings": False}, ("m", "0" * 64), calibrated=False)
+    log.begin({"embeddings": False}, LoadedModel("m", "0" * 64), calibrated=False)
     list(log.commits())
     log.commit(run={"id": f"{number:016x}"})
     for place in range(n_commits - 1):
@@ -106,7 +108,7 @@ def test_a_resume_asks_for_one_file_in_a_thousand_commits(
     assert n_reads(CommitLog(folder, "f" * 16).commits) == 2_500 // 1000 + 2
     assert len(names(tmp_path / "out")) == 5
     assert set(names(tmp_path / "out")) - {"00000001.json"} == {
-        name for name in names(tmp_path / "out", "ledger-copy") if name != commit_log.HEADER
+        name for name in names(tmp_path / "out", "ledger-copy") if name != HEADER
     }
 
 
@@ -139,7 +141,7 @@ def test_a_power_cut_at_any_moment_loses_nothing(
                 patch.setattr(Storage, name, partialmethod(_changed, change, name))
             try:
                 log = CommitLog(str(out), "0" * 16, join_commits)
-                log.begin({"embeddings": False}, ("m", "0" * 64), calibrated=False)
+                log.begin({"embeddings": False}, LoadedModel("m", "0" * 64), calibrated=False)
                 log.commit(run={"id": "0" * 16})
                 done.append(1)
                 while len(done) < 14:
@@ -149,7 +151,7 @@ def test_a_power_cut_at_any_moment_loses_nothing(
                 pass
             else:
                 break
-        if not (out / commit_log.HEADER).exists():
+        if not (out / HEADER).exists():
             continue
         there = [commit["commit"] for commit in commits(storage_of(str(out)))]
         # The commit may be there of which the run did not come to know.
@@ -185,7 +187,7 @@ def test_every_bit_of_every_file_matters_and_comes_back(tmp_path: Path, short_fi
         tmp_path / "out" / below / n
         for below in ("ledger", "ledger-copy")
         for n in names(tmp_path / "out", below)
-        if n != commit_log.HEADER
+        if n != HEADER
     ]
     assert len(files) >= 8
     for path in files * 5:

@@ -11,17 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from oido.batch.commit_log import CommitLog, DamagedResultsError, read_folder, sealed, unsealed
+from oido.batch.commit_log import CommitLog, DamagedResultsError, sealed, unsealed
 from oido.batch.ledger_copies import ledger_files, restore
+from oido.batch.results_folder import read_folder
 from oido.batch.storage import storage_of
-from oido.batch.units import Part
+from oido.batch.units import LoadedModel, Part
 
 CONTENT = {"commit": 1, "created": "now", "add": [], "remove": [], "units": [{"file": "a\udcff"}]}
 
 
 def ledger(folder: Path, commits: int = 4) -> Path:
     log = CommitLog(str(folder), "0" * 16)
-    log.begin({"embeddings": False}, ("m", "0" * 64), calibrated=False)
+    log.begin({"embeddings": False}, LoadedModel("m", "0" * 64), calibrated=False)
     for number in range(commits):
         log.commit(add=[Part("events", f"events/{number}.parquet", 1, 2, "ab" * 32)])
     return folder

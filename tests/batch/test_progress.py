@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from oido.batch.commit_log import CommitLog, read_folder
+from oido.batch.commit_log import CommitLog
 from oido.batch.plan import Failure
 from oido.batch.progress import History, status_of
+from oido.batch.results_folder import read_folder
 from oido.batch.storage import storage_of
-from oido.batch.units import Outcome, Part, Source, Unit
+from oido.batch.units import LoadedModel, Outcome, Part, Source, Unit
 from oido.batch.worker_process import STALLED
 from oido.errors import OptionError
 from tests.batch.archives import hear
@@ -78,7 +79,7 @@ def test_the_status_of_a_run_that_is_half_done(tmp_path: Path) -> None:
     """Ten of forty seconds' bytes in ten seconds: thirty are left."""
     out = tmp_path / "out"
     log = CommitLog(str(out), "0" * 16)
-    log.begin({"embeddings": False}, ("m", "0" * 64), calibrated=False)
+    log.begin({"embeddings": False}, LoadedModel("m", "0" * 64), calibrated=False)
     log.commit(run={"recordings": 4, "todo": 4, "todo_bytes": 400})
     log.commit(units=[Outcome(Unit(A), "done", 20.0, 5, 1).entry()])
     piece = Outcome(Unit(B, "range", number=1, of=3), "piece", pieces=PIECES)
@@ -97,7 +98,7 @@ def test_the_status_of_a_run_that_is_half_done(tmp_path: Path) -> None:
 
 def test_a_folder_in_which_nothing_has_been_done_has_no_speed(tmp_path: Path) -> None:
     log = CommitLog(str(tmp_path), "0" * 16)
-    log.begin({"embeddings": False}, ("m", "0" * 64), calibrated=False)
+    log.begin({"embeddings": False}, LoadedModel("m", "0" * 64), calibrated=False)
     status = status_of(str(tmp_path))
     assert (status["runs"], status["recordings"], status["left"]) == (0, 0, 0)
     assert (status["eta_seconds"], status["times_real_time"]) == (None, None)
@@ -119,7 +120,7 @@ def test_the_status_is_that_of_the_latest_entries(tmp_path: Path) -> None:
     """Sums that are kept while commits pass by are those of all entries together."""
     chance = random.Random(1)
     log = CommitLog(str(tmp_path), "0" * 16)
-    log.begin({"embeddings": False}, ("m", "0" * 64), calibrated=False)
+    log.begin({"embeddings": False}, LoadedModel("m", "0" * 64), calibrated=False)
     for _ in range(3):
         log.commit(run={"recordings": 30, "todo": 30, "todo_bytes": 10_000})
         for _ in range(60):
@@ -152,7 +153,7 @@ def test_the_status_is_that_of_the_latest_entries(tmp_path: Path) -> None:
 
 def test_the_status_of_many_recordings_takes_little_memory(tmp_path: Path) -> None:
     log = CommitLog(str(tmp_path), "0" * 16)
-    log.begin({"embeddings": False}, ("m", "0" * 64), calibrated=False)
+    log.begin({"embeddings": False}, LoadedModel("m", "0" * 64), calibrated=False)
     for commit_number in range(40):
         sources = [
             Source(f"{commit_number}-{n}", f"/in/{commit_number}-{n}", 9, "") for n in range(500)

@@ -229,7 +229,7 @@ def test_an_archive_tells_whole_or_split(taught: tuple[Path, Path], tmp_path: Pa
     pytest.importorskip("pyarrow")
     import pyarrow.dataset
 
-    from oido.batch.commit_log import read_folder
+    from oido.batch.results_folder import read_folder
 
     model, heard = taught
     events = oido.AudioClassifier(model).classify(heard / "street.flac").events(unknown=True)

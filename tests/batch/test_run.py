@@ -23,7 +23,7 @@ from oido.batch.progress import status_of
 from oido.batch.recording import RecordingRun, make_classifier
 from oido.batch.run import ArchiveRun
 from oido.batch.sources import find_sources
-from oido.batch.units import RunSpec, Unit, escaped_name, fingerprint_of, raw_name
+from oido.batch.units import LoadedModel, RunSpec, Unit, escaped_name, fingerprint_of, raw_name
 from oido.batch.verify import delete_leftovers, leftovers, verify
 from oido.errors import OptionError, OutputError
 from oido.params import Selection
@@ -433,7 +433,7 @@ def test_a_recording_that_kills_even_with_its_failure_has_an_end(
 ) -> None:
     order = RunSpec(Plan(), str(tmp_path / "out"))
     run = ArchiveRun(order, find_sources([str(archive / "0.wav"), str(archive / "1.wav")]))
-    run.prepare(("yamnet/classification", "0" * 64))
+    run.prepare(LoadedModel("yamnet/classification", "0" * 64))
     engine = DyingEngine(dies_writing, killed)
     assert list(run.steps(engine)) == []
     kinds = [unit.kind for unit in engine.units if unit.alone or not dies_writing]

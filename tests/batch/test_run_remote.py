@@ -18,9 +18,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from oido.batch.commit_log import CommitLog, commits, read_folder
+from oido.batch.commit_log import CommitLog
 from oido.batch.recording import fetch_recording
+from oido.batch.results_folder import commits, read_folder
 from oido.batch.sources import find_sources
+from oido.batch.units import LoadedModel
 from oido.batch.verify import delete_leftovers, leftovers, verify
 from oido.errors import AudioNotFoundError, OidoError, OptionError
 from tests.batch.archives import hear, tables
@@ -76,9 +78,9 @@ def test_an_s3_archive_is_resumed_and_sees_what_has_changed(s3: Any, recordings:
 
 def test_of_two_runs_in_a_store_only_one_can_commit(s3: Any) -> None:
     one, other = (CommitLog(f"{BUCKET}/out", digit * 16) for digit in "01")
-    one.begin({"embeddings": False}, ("m", "0" * 64), calibrated=False)
+    one.begin({"embeddings": False}, LoadedModel("m", "0" * 64), calibrated=False)
     other.is_new = False
-    other.begin({"embeddings": False}, ("m", "0" * 64), calibrated=False)
+    other.begin({"embeddings": False}, LoadedModel("m", "0" * 64), calibrated=False)
     one.commit(units=[])
     with pytest.raises(OptionError, match="another run is writing"):
         other.commit(units=[])

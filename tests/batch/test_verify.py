@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from oido.batch.commit_log import DamagedResultsError, read_folder
+from oido.batch.commit_log import DamagedResultsError
 from oido.batch.engine import InlineEngine
 from oido.batch.plan import Plan
 from oido.batch.progress import status_of
+from oido.batch.results_folder import read_folder
 from oido.batch.run import ArchiveRun
 from oido.batch.units import Outcome
 from oido.batch.verify import Verification, mend_ledger, spec_of, verify

@@ -11,8 +11,8 @@ import pytest
 
 from oido.cli.main import run
 from oido.datasets.clip import Clip
-from oido.models.cache import trim_cache
-from oido.models.fetch import cache_path, derived_graph, write_whole
+from oido.models.cache import derived_graph, trim_cache, write_whole
+from oido.models.fetch import cache_path
 from oido.models.registry import CATALOG
 from oido.training.embed import ClipWindows, WindowCache, content_keys
 

@@ -17,7 +17,8 @@ from urllib.parse import parse_qsl
 
 import numpy as np
 
-from oido.batch.commit_log import HEADER, read_folder
+from oido.batch.archive_header import HEADER
+from oido.batch.results_folder import read_folder
 from oido.datasets.tables import listed_clips
 from oido.datasets.track_text import TrackError, parse_track
 from oido.dialects import decode_text, number, seconds, split_lines

@@ -20,7 +20,8 @@ import oido
 from oido.cli.main import run
 from oido.errors import ModelFetchError, OptionError
 from oido.inference.species import species_at, week_of
-from oido.models.fetch import accept_licence, cache_folder, fetch
+from oido.models.cache import cache_folder
+from oido.models.fetch import accept_licence, fetch
 from oido.models.loading import load_model
 from oido.models.registry import BIRDNET, card
 from tests.training.taught_sounds import make_sounds

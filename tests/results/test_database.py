@@ -17,11 +17,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oido.batch.commit_log import DamagedResultsError, read_folder
+from oido.batch.commit_log import DamagedResultsError
+from oido.batch.results_folder import read_folder
 from oido.cli import query as cli_query
 from oido.errors import MissingExtraError, OidoError, OptionError
-from oido.results import Clock, Results
-from oido.results.database import TABLES, Database, quoted
+from oido.results import Clock, Results, database
+from oido.results.database import Database
+from oido.results.query_text import quoted
+from oido.results.views import TABLES
 from tests.results.results_folders import FolderMaker, event, recording, run
 
 
@@ -249,3 +252,28 @@ def test_a_damaged_name_of_a_column_is_one_sentence(folder: FolderMaker) -> None
     part.write_bytes(part.read_bytes().replace(b"score", b"sc\xffre"))
     with pytest.raises(OidoError, match=r"oido batch verify"), Results(place(folder)) as results:
         results.events("score > 0")
+
+
+def test_what_little_memory_cannot_hold_is_sorted_on_disk_or_gets_more(
+    folder: FolderMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        rows = [event(f"{number}.wav", 1.0 * n, n + 1.0, "Dog" * 30, 0.5) for n in range(2_000)]
+        folder.commit({"events": rows[::-1]})
+    # Some 120 MB of texts that must be held at once.
+    held = "SELECT len(list(repeat(CAST(i AS VARCHAR), 50))) AS n FROM range(400000) AS t(i)"
+    ordered = "SELECT * FROM events ORDER BY label, start_time, file"
+    with Results(place(folder)) as results:
+        expected = results.sql(ordered)
+        assert results.sql(held)["n"].to_pylist() == [400_000]
+        assert results._database._larger == []
+    monkeypatch.setattr(database, "_LEAST_MB", 40)
+    monkeypatch.setattr(database, "_MB_OF_A_THREAD", 1)
+    with Results(place(folder)) as results:
+        assert results.sql(ordered).equals(expected)
+        assert results._database._larger == []
+        assert results.sql(held)["n"].to_pylist() == [400_000]
+        assert len(results._database._larger) == 1
+        monkeypatch.setattr(database, "_MOST_MB", 40)
+    with Results(place(folder)) as results, pytest.raises(OptionError, match="cannot be answered"):
+        results.sql(held)

@@ -16,20 +16,16 @@ import json
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from io import BytesIO
 from itertools import accumulate, chain, islice
 from typing import Any, NamedTuple
 
-from oido._version import __version__
-from oido.batch.plan import marks
+from oido.batch.archive_header import HEADER, new_header, read_header, require_same
 from oido.batch.storage import Storage, is_written_by, storage_of
-from oido.batch.units import ARCHIVE_VERSION, EMBEDDINGS, TABLES, Part, fingerprint_of
+from oido.batch.units import EMBEDDINGS, TABLES, LoadedModel, Part
 from oido.errors import OptionError, OutputError
-from oido.heads import SCORES_ARE
 
-HEADER = "oido-archive.json"
 LEDGER, COPIES = "ledger", "ledger-copy"
 
 _SEAL = re.compile(rb'(.*), "sha256": "([0-9a-f]{64})"\}\n', re.DOTALL)
@@ -41,8 +37,6 @@ PIECES = "pieces"
 PASSED_OVER = {"lock", ".DS_Store", "Thumbs.db", "desktop.ini"}
 """What a folder may hold and still be empty, beside a header that was never finished: our lock, and
 what systems put into every folder."""
-_NEW_RULES = "selection.labels"
-"""A parameter that no version had whose events were runs of windows."""
 _NAMED = 4
 """Names of other things that a refusal shows."""
 
@@ -85,72 +79,6 @@ def unsealed(raw: bytes, number: int, previous: str | None) -> tuple[dict[str, A
     if previous is not None and content["previous"] != previous:
         raise ValueError("does not follow the one before")
     return content, digest
-
-
-@dataclass(frozen=True)
-class ResultsFolder:
-    """What counts of a results folder.
-
-    header: of the archive. live: (table, path, rows) of every part, in the order of the commits.
-    units: for each key the latest entry; entries of ranges have the recording's key, ":" and a
-    number, and ``run`` is the number of its run. runs: what each run recorded when it began.
-    damaged: recordings with damaged rows that have not been heard again.
-    """
-
-    url: str
-    header: dict[str, Any]
-    live: tuple[Part, ...]
-    units: dict[str, dict[str, Any]]
-    runs: tuple[dict[str, Any], ...] = ()
-    last_commit: str = ""
-    damaged: int = 0
-
-    def parts(self, table: str) -> list[str]:
-        """Full paths or URLs of a table's parts, in the order of the commits; maybe none."""
-        storage = storage_of(self.url)
-        return [storage.full(part.path) for part in self.live if part.table == table]
-
-
-def read_folder(url: str, *, with_units: bool = True) -> ResultsFolder:
-    """Read a results folder. Raises OptionError if it is none.
-
-    with_units: False leaves ``units`` empty, and so little memory is used, however many there are.
-    """
-    storage = storage_of(url)
-    header = read_header(storage)
-    live: dict[str, Part] = {}
-    units: dict[str, dict[str, Any]] = {}
-    located: dict[str, str] = {}
-    damaged: set[str] = set()
-    runs: list[dict[str, Any]] = []
-    created = ""
-    for commit in commits(storage):
-        apply_parts(live, commit)
-        created = commit["created"]
-        damaged |= set(commit.get("damaged", ()))
-        for location in commit.get("damaged", ()):
-            key = located.get(location)
-            if key in units:
-                units[key] = {**units[key], "state": "damaged"}
-        if "run" in commit:
-            runs.append({"created": created, **commit["run"]})
-        for entry in commit["units"]:
-            if entry["state"] != "piece":
-                damaged.discard(entry["location"])
-            if not with_units:
-                continue
-            if entry["state"] != "piece":
-                # A recording with another content is done anew: its old entry does not count.
-                before = located.get(entry["location"])
-                if before not in (None, entry["key"]):
-                    units.pop(before, None)
-                located[entry["location"]] = entry["key"]
-            units[entry["key"]] = {**entry, "run": len(runs)}
-    for key, entry in list(units.items()):
-        if entry["state"] == "piece" and entry["location"] in located:
-            del units[key]  # joined since, or classified whole
-    parts = tuple(live.values())
-    return ResultsFolder(storage.url, header, parts, units, tuple(runs), created, len(damaged))
 
 
 def apply_parts(live: dict[str, Part], commit: Mapping[str, Any]) -> None:
@@ -249,59 +177,11 @@ def spans_of(storage: Storage, folder: str) -> LedgerSpans:
     return LedgerSpans(sorted(found))
 
 
-_MOST_LOOKS = 5
-"""So often a ledger is listed again of which files went because a run has joined them."""
-
-
-def commits(storage: Storage) -> Iterator[dict[str, Any]]:
-    """The commits in order. Raises DamagedResultsError if one is missing or not as written."""
-    # The copies first: a run that is writing there writes each after its commit.
-    last_copy = spans_of(storage, COPIES).last
-    spans = spans_of(storage, LEDGER)
-    number, digest, looks = 0, digest_of_header(storage.read(HEADER)), 0
-    while True:
-        span, beyond = spans.covering(number + 1), spans.after(number)
-        if span is None and beyond is None and number >= last_copy:
-            break
-        gone = beyond.path if beyond else f"{LEDGER}/{commit_name(number + 1)}"
-        if span is not None:
-            try:
-                for raw in span.lines(storage.read(span.path), number + 1):
-                    commit, digest = unsealed(raw, number + 1, digest)
-                    if not _is_commit(commit):
-                        raise broken_log_error(storage, span.path)
-                    yield commit
-                    number += 1
-                continue
-            except FileNotFoundError:
-                gone = span.path
-            except (OSError, ValueError, RecursionError) as error:
-                raise broken_log_error(storage, span.path) from error
-        before, spans, looks = spans, spans_of(storage, LEDGER), looks + 1
-        if spans == before or looks > _MOST_LOOKS:
-            raise broken_log_error(storage, gone)
-    if not number:
-        _require_no_parts(storage)
-
-
-def read_commit(storage: Storage, number: int) -> dict[str, Any]:
-    """One commit, by its number. Raises DamagedResultsError."""
-    for _ in range(_MOST_LOOKS):
-        span = spans_of(storage, LEDGER).covering(number)
-        if span is None:
-            break
-        with contextlib.suppress(FileNotFoundError):  # joined at this moment
-            raw = next(span.lines(storage.read(span.path), number))
-            commit: dict[str, Any] = json.loads(raw)
-            return commit
-    raise broken_log_error(storage, f"{LEDGER}/{commit_name(number)}")
-
-
 _FIELDS = {"created": str, "add": list, "remove": list, "units": list}
 _UNIT_FIELDS = ("key", "file", "state", "location", "size", "duration", "windows")
 
 
-def _is_commit(commit: Any) -> bool:
+def is_commit(commit: Any) -> bool:
     """Whether it has what readers take for granted: commits without a seal may be damaged, too."""
     try:
         apply_parts({}, commit)
@@ -317,7 +197,7 @@ def _is_commit(commit: Any) -> bool:
         return False
 
 
-def _require_no_parts(storage: Storage) -> None:
+def require_no_parts(storage: Storage) -> None:
     """A run writes no part before its first commit: where one is, the ledger was deleted."""
     if any(name.endswith(".parquet") for table in TABLES for name in storage.names(table)):
         raise broken_log_error(storage, f"{LEDGER}/{commit_name(1)}")
@@ -329,24 +209,6 @@ def broken_log_error(storage: Storage, name: str) -> DamagedResultsError:
         f"{storage.url}: its ledger is not whole at {name}; say `oido batch verify "
         f"{storage.url} --repair`, or bring back the files that are missing"
     )
-
-
-def read_header(storage: Storage) -> dict[str, Any]:
-    """The header. Raises OptionError if there is none."""
-    try:
-        header: dict[str, Any] = json.loads(storage.read(HEADER))
-    except FileNotFoundError as error:
-        raise OptionError(
-            f"{storage.url}: is not a results folder of `oido batch` (it has no {HEADER})"
-        ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise OptionError(f"{storage.url}: {HEADER} cannot be read ({error})") from error
-    version = header.get("archive_version") if isinstance(header, dict) else None
-    if version != ARCHIVE_VERSION:
-        raise OptionError(
-            f"{storage.url}: its {HEADER} is of version {version}, which this oido does not know"
-        )
-    return header
 
 
 Join = Callable[[Storage, int], tuple[set[str], int]]
@@ -384,30 +246,12 @@ class CommitLog:
                 f"({named}{more}): give a new or an empty folder, such as -o results/"
             )
 
-    def begin(
-        self, parameters: dict[str, Any], model: tuple[str, str], *, calibrated: bool
-    ) -> None:
+    def begin(self, parameters: dict[str, Any], model: LoadedModel, *, calibrated: bool) -> None:
         """Write the header of a new folder, or compare that of an old one. Raises OptionError."""
-        name, sha256 = model
-        fingerprint = fingerprint_of(parameters, sha256)
         if not self.is_new:
-            header = read_header(self.storage)
-            if header["fingerprint"] != fingerprint:
-                raise _parameters_error(self.storage.url, header, parameters, sha256)
+            require_same(self.storage.url, read_header(self.storage), parameters, model)
             return
-        tables = [*TABLES, EMBEDDINGS] if parameters["embeddings"] else [*TABLES]
-        more, scores = marks(name, parameters.get("head"))
-        header = {
-            "archive_version": ARCHIVE_VERSION,
-            "oido_version": __version__,
-            "created": utc_now(),
-            "fingerprint": fingerprint,
-            "model": {"name": name, "sha256": sha256, **more},
-            **({} if scores == SCORES_ARE["sigmoid"] else {"scores": scores}),
-            "parameters": parameters,
-            "calibrated": calibrated,
-            "tables": tables,
-        }
+        header = new_header(parameters, model, calibrated, utc_now())
         text = (json.dumps(header, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
         self._write(HEADER, text)
         self._digest, self._raw = digest_of_header(text), text
@@ -449,7 +293,7 @@ class CommitLog:
                 yield commit
             self._n_loose = 0 if span.is_joined else self._n_loose + 1
         if not self._last:
-            _require_no_parts(storage)
+            require_no_parts(storage)
 
     def _whole(self, span: LedgerSpan | None) -> bytes | None:
         """The content of a file that is whole, and follows what was read before it."""
@@ -461,7 +305,7 @@ class CommitLog:
             for raw in span.lines(content, number + 1):
                 number += 1
                 commit, digest = unsealed(raw, number, digest)
-                is_of_ours &= _is_commit(commit)
+                is_of_ours &= is_commit(commit)
         except (OSError, ValueError, RecursionError):
             return None
         if not is_of_ours:
@@ -587,36 +431,3 @@ def other_run_error(storage: Storage) -> OptionError:
 def utc_now() -> str:
     """This moment in UTC, as ISO 8601."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-
-
-def _parameters_error(
-    url: str, header: Mapping[str, Any], parameters: Mapping[str, Any], sha256: str
-) -> OptionError:
-    old, new = dict(_flatten(header["parameters"])), dict(_flatten(parameters))
-    if _NEW_RULES in new and _NEW_RULES not in old:
-        return OptionError(
-            f"{url} was heard by oido {header['oido_version']}, whose events followed other rules; "
-            "choose another folder for the new ones"
-        )
-    old["model sha256"], new["model sha256"] = header["model"]["sha256"][:12], sha256[:12]
-    differing = [
-        f"{name} was {_text_of(old.get(name))}, now {_text_of(new.get(name))}"
-        for name in [*old, *(n for n in new if n not in old)]
-        if old.get(name) != new.get(name)
-    ]
-    return OptionError(
-        f"{url} was heard with other parameters: {'; '.join(differing)}. "
-        "Say --resume with those of before, or choose another folder for the new ones"
-    )
-
-
-def _flatten(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{before}{name}.")
-        else:
-            yield before + name, value
-
-
-def _text_of(value: Any) -> str:
-    return "not set" if value is None else json.dumps(value, ensure_ascii=False)

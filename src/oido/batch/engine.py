@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from oido.batch.prefetch import Prefetch
 from oido.batch.process_pool import Crashed, ProcessPool
-from oido.batch.units import Flush, Later, RunSpec, Unit, WorkerReport
+from oido.batch.units import Flush, Later, LoadedModel, RunSpec, Unit, WorkerReport
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -46,8 +46,8 @@ class Engine(Protocol):
     def n_workers(self) -> int:
         """How many work side by side by now."""
 
-    def start(self) -> tuple[str, str]:
-        """Return when the model is loaded: its name and its SHA-256. Raises OidoError."""
+    def start(self) -> LoadedModel:
+        """Return when the model is loaded, and which it is. Raises OidoError."""
 
     def run(self, next_unit: NextUnit) -> Messages:
         """Reports and losses as they come; over when there is nothing to do, and nobody works.
@@ -140,8 +140,9 @@ class InlineEngine(Engine):
         self._worker = UnitWorker(spec)
         self._interrupted = False
 
-    def start(self) -> tuple[str, str]:
-        return self._worker.model_name, self._worker.model_sha256
+    def start(self) -> LoadedModel:
+        worker = self._worker
+        return LoadedModel(worker.model_name, worker.model_sha256, worker.labels)
 
     def run(self, next_unit: NextUnit) -> Messages:
         flushed = False

@@ -12,9 +12,9 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from oido.batch.archive_header import HEADER
 from oido.batch.commit_log import (
     COPIES,
-    HEADER,
     LEDGER,
     LedgerSpan,
     LedgerSpans,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from oido import errors
 from oido.batch.plan import Failure, FileSummary, Plan, Task
-from oido.batch.units import Later, RunSpec
+from oido.batch.units import Later, LoadedModel, RunSpec
 from oido.batch.worker import Done, Fatal, Ready, Rows
 from oido.batch.worker_process import CRASHED, STALLED, WorkerProcess
 
@@ -115,7 +115,8 @@ class ProcessPool:
     """Worker processes that are served one task at a time, and replaced when they die.
 
     ``close`` (or leaving the ``with`` block) ends the workers, whatever they do. ``model_name`` and
-    ``model_sha256`` are known from the first message on.
+    ``model_sha256`` are known from the first message on, and the ``labels`` that workers of an
+    archive have.
     """
 
     def __init__(
@@ -135,17 +136,18 @@ class ProcessPool:
         # Started now, so that they load while the caller still looks for recordings.
         self._workers = [self._new_worker() for _ in range(workers)]
         self.model_name = self.model_sha256 = ""
+        self.labels: tuple[str, ...] = ()
 
     @property
     def n_workers(self) -> int:
         """How many processes there are."""
         return len(self._workers)
 
-    def start(self) -> tuple[str, str]:
-        """Return when one worker has loaded the model: its name and its SHA-256."""
+    def start(self) -> LoadedModel:
+        """Return when one worker has loaded the model, and which it is."""
         while not any(worker.is_ready for worker in self._workers):
             self._wait()
-        return self.model_name, self.model_sha256
+        return LoadedModel(self.model_name, self.model_sha256, self.labels)
 
     def serve(self, next_task: NextTask) -> Iterator[tuple[int, Any, Any]]:
         """``(worker, task, message)`` as they come; the last of a task is one that ``ends_task``.
@@ -186,7 +188,7 @@ class ProcessPool:
         if isinstance(message, Fatal):
             raise message.error()
         if isinstance(message, Ready):
-            self.model_name, self.model_sha256 = message
+            self.model_name, self.model_sha256, self.labels = message
             worker.is_ready = True
         elif message is None:
             return self._replace(worker)

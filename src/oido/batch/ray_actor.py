@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 
 from oido import errors
 from oido._version import __version__
-from oido.batch.commit_log import HEADER
+from oido.batch.archive_header import HEADER
 from oido.batch.storage import storage_of
-from oido.batch.units import Flush, RunSpec, Unit, WorkerReport
+from oido.batch.units import Flush, LoadedModel, RunSpec, Unit, WorkerReport
 from oido.batch.worker import Fatal
 from oido.errors import OidoError, OutputError
 
@@ -35,7 +35,7 @@ class Started(NamedTuple):
     """The model is loaded. crash: how the actor's process before this one crashed, if it did."""
 
     life: str
-    model: tuple[str, str]
+    model: LoadedModel
     host: str
     crash: str
 
@@ -100,7 +100,8 @@ class RayActor:
         self._note("loaded")
         self._folder, self._sees_folder = loaded.folder, False
         self._life = uuid.uuid4().hex
-        model = self._worker.model_name, self._worker.model_sha256
+        worker = self._worker
+        model = LoadedModel(worker.model_name, worker.model_sha256, worker.labels)
         return Started(self._life, model, host, crash)
 
     def serve(self, task: Unit | Flush, life: str, header: bytes | None) -> Iterator[WorkerReport]:

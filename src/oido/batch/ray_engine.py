@@ -17,7 +17,7 @@ from typing import Any
 
 from oido import errors
 from oido._version import __version__
-from oido.batch.commit_log import HEADER
+from oido.batch.archive_header import HEADER
 from oido.batch.engine import Assigned, Engine, Lost, Messages, NextUnit
 from oido.batch.process_pool import STALL_SECONDS, Ticks
 from oido.batch.ray_actor import (
@@ -30,7 +30,7 @@ from oido.batch.ray_actor import (
     short,
 )
 from oido.batch.storage import storage_of
-from oido.batch.units import RunSpec, Unit, WorkerReport
+from oido.batch.units import LoadedModel, RunSpec, Unit, WorkerReport
 from oido.batch.worker import Fatal
 from oido.batch.worker_process import CRASHED, STALLED
 from oido.params import available_cores
@@ -105,7 +105,7 @@ class RayEngine(Engine):
         self._spec = _with_absolute_paths(spec)
         self._workers, self._stall_seconds = workers, stall_seconds
         self._handles: list[ActorHandle] = []
-        self._model: tuple[str, str] | None = None
+        self._model: LoadedModel | None = None
         self._header: bytes | None = None
         self._interrupted = False
         self._grown = time.monotonic()
@@ -124,7 +124,7 @@ class RayEngine(Engine):
     def n_workers(self) -> int:
         return max(1, sum(handle.is_ready for handle in self._handles))
 
-    def start(self) -> tuple[str, str]:
+    def start(self) -> LoadedModel:
         """As `Engine.start`; returns as soon as one actor is there."""
         while self._model is None:
             for _ in self._messages():
@@ -250,8 +250,9 @@ class RayEngine(Engine):
         self._model = self._model or started.model
         if started.model != self._model:
             raise errors.OptionError(
-                f"node {started.host} has another file for the model {self._model[0]} (SHA-256 "
-                f"{started.model[1][:12]}, not {self._model[1][:12]}): put the same one on all"
+                f"node {started.host} has another file for the model {self._model.name} (SHA-256 "
+                f"{started.model.sha256[:12]}, not {self._model.sha256[:12]}): put the same one on "
+                "all"
             )
 
     def _restart(self, handle: ActorHandle) -> None:

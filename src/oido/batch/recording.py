@@ -18,7 +18,7 @@ from oido.arrays import F32, F64
 from oido.batch.plan import Failure, FileSummary, Plan, Task
 from oido.batch.storage import is_remote
 from oido.batch.units import Source
-from oido.errors import AudioError, AudioNotFoundError, MissingExtraError, OptionError
+from oido.errors import AudioError, MissingExtraError, OptionError
 from oido.events.aggregation import Aggregator
 from oido.inference.block import Block
 from oido.inference.classifier import AudioClassifier
@@ -27,9 +27,9 @@ from oido.inference.embedder import l2_normalized
 from oido.inference.pipeline import WindowStream
 from oido.inference.postprocess import category_row, event_row, strength
 from oido.models.model import AudioModel
-from oido.paths import filesystem_of, is_address
+from oido.paths import is_address
 from oido.signal.decode import AudioInfo, AudioReader, open_audio
-from oido.signal.decode.remote import FetchedFile, fetch, store_errors
+from oido.signal.decode.remote import FetchedFile, fetch, open_in_place
 from oido.signal.mixing import Channel
 from oido.types import AnyRow, Category, EmbeddingRow, Event, FrameRow, Row
 
@@ -386,11 +386,7 @@ def open_recording(source: Source, fetched: str = "") -> Iterator[AudioReader]:
         if fetched and os.path.exists(fetched):
             yield stack.enter_context(open_audio(fetched))
         elif is_remote(source.location):
-            with store_errors(source.name, source.location):
-                file = filesystem_of(source.location).open(source.location, "rb")
-            stack.enter_context(file)
-            if getattr(file, "size", 0) is None:  # a web server that sends without a length
-                raise AudioNotFoundError(f"{source.name}: cannot be read in parts, only as a whole")
+            file = stack.enter_context(open_in_place(source.location, source.name))
             yield stack.enter_context(open_audio(file))
         else:
             yield stack.enter_context(open_audio(source.location))

@@ -19,7 +19,7 @@ from oido.batch.joined_commits import join_commits
 from oido.batch.plan import Failure
 from oido.batch.progress import History, missing_or_cut
 from oido.batch.sources import source_now
-from oido.batch.units import Finished, Outcome, RunSpec, Sample, Source, Unit
+from oido.batch.units import Finished, LoadedModel, Outcome, RunSpec, Sample, Source, Unit
 from oido.errors import OptionError
 
 if TYPE_CHECKING:
@@ -109,12 +109,13 @@ class ArchiveRun:
         """Whether the folder has a header by now: whoever gives the command again must resume."""
         return not self._log.is_new
 
-    def prepare(self, model: tuple[str, str]) -> None:
+    def prepare(self, model: LoadedModel) -> None:
         """Compare the folder with what is asked, clean it, and find what is to be done.
 
         Raises OptionError if its results are of other parameters.
         """
         parameters = self._spec.parameters()
+        model = model._replace(path=self._spec.plan.model)
         self._log.begin(parameters, model, calibrated=self._spec.plan.calibrated)
         for commit in self._log.commits():
             self._history.add(commit)

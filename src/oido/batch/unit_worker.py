@@ -77,6 +77,7 @@ class UnitWorker:
         self._flushed = self._reported = time.monotonic()
         self.model_name = self._classifier.model.name
         self.model_sha256 = self._classifier.model.sha256
+        self.labels = self._classifier.labels
 
     def serve(self, task: Unit | Flush) -> Iterator[WorkerReport]:
         """Do one unit; the last report has ``ends_task``. Raises OutputError."""

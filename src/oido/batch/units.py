@@ -115,6 +115,18 @@ class Unit:
         return f"{key}:{self.number}" if self.kind == "range" else key
 
 
+class LoadedModel(NamedTuple):
+    """The model of a run, as the first worker that has loaded it says.
+
+    labels: those of its scores. path: how the run names it, a name of the catalogue or a path.
+    """
+
+    name: str
+    sha256: str
+    labels: tuple[str, ...] = ()
+    path: str = ""
+
+
 class Flush(NamedTuple):
     """To a worker that has nothing to do: write the rows that you hold."""
 

@@ -13,21 +13,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from oido.batch.archive_header import HEADER
 from oido.batch.commit_log import (
     COPIES,
-    HEADER,
     LEDGER,
     PASSED_OVER,
     PIECES,
     apply_parts,
     broken_log_error,
     is_commit_name,
-    read_folder,
 )
 from oido.batch.ledger_copies import ledger_files, restore
 from oido.batch.parquet_parts import CHANGED, trouble_of
 from oido.batch.plan import Plan
 from oido.batch.ranges import piece_is_whole
+from oido.batch.results_folder import read_folder
 from oido.batch.run import Damage
 from oido.batch.sources import source_now
 from oido.batch.storage import FileFacts, Storage, is_remote, is_written_by, storage_of

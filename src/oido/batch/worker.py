@@ -4,7 +4,8 @@
 Both are pickles, one after the other. The first object in is the Plan; then come Tasks, until the
 input ends. Out go these messages:
 
-- ``Ready(model_name, model_sha256)``, once, or ``Fatal(kind, reason)`` (and the worker ends);
+- ``Ready(model_name, model_sha256, labels)``, once, or ``Fatal(kind, reason)`` (and the worker
+  ends);
 - for each task: ``Rows(rows, duration)`` any number of times, then ``Done(summary)``.
 
 For an archive the first object is a RunSpec, tasks are Units or Flush, and messages are
@@ -33,6 +34,7 @@ class Ready(NamedTuple):
 
     model_name: str
     model_sha256: str
+    labels: tuple[str, ...] = ()
 
 
 class Fatal(NamedTuple):
@@ -93,7 +95,7 @@ def _serve(tasks: IO[bytes], messages: IO[bytes]) -> None:
         worker = _make_server(setup)
         if isinstance(setup, RunSpec):
             signal.signal(signal.SIGTERM, _terminate)
-        send(Ready(worker.model_name, worker.model_sha256))
+        send(Ready(worker.model_name, worker.model_sha256, worker.labels))
         for task in tasks_of(tasks):
             for message in worker.serve(task):
                 send(message)
@@ -106,6 +108,7 @@ class _Server(Protocol):
 
     model_name: str
     model_sha256: str
+    labels: tuple[str, ...]
 
     def serve(self, task: Any) -> Iterator[Message]: ...
 
@@ -119,7 +122,9 @@ def _make_server(setup: Plan | RunSpec) -> _Server:
 
 
 class _RowServer:
-    """Sends rows as they are known."""
+    """Sends rows as they are known; its parent has no use for labels."""
+
+    labels: tuple[str, ...] = ()
 
     def __init__(self, plan: Plan) -> None:
         from oido.batch.recording import make_classifier

@@ -20,8 +20,7 @@ from typing import Any
 from oido.cli.options import add_command
 from oido.cli.terminal import print_line
 from oido.errors import OutputError
-from oido.models.cache import NAMES, limit_bytes
-from oido.models.fetch import cache_folder
+from oido.models.cache import NAMES, cache_folder, limit_bytes
 
 _PARTS = {
     "models": "models that were fetched",

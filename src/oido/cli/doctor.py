@@ -168,8 +168,7 @@ def _litert_js() -> str:
 
 def _cache() -> str:
     """Its place, if a file can be written there, and its limit."""
-    from oido.models.cache import limit_bytes
-    from oido.models.fetch import cache_folder
+    from oido.models.cache import cache_folder, limit_bytes
 
     folder = cache_folder()
     try:

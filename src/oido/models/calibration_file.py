@@ -16,7 +16,7 @@ from oido.dialects import MOST_BYTES_OF_HEADS, read_text, split_lines
 from oido.dialects import number as number_of
 from oido.errors import OptionError, OutputError
 from oido.heads import Head, ScoreCalibration, ScoreTransformation, Sigmoid
-from oido.models.fetch import write_whole
+from oido.models.cache import write_whole
 from oido.models.model import AudioModel
 
 _FORMAT, _VERSION = "oido calibration", 1

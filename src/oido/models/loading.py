@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head, ScoreKind, ScoreTransformation
-from oido.models import fetch
+from oido.models import cache, fetch
 from oido.models.damage import refuse_damage
 from oido.models.labels import audioset_labels, label_indices, yamnet_labels
 from oido.models.model import (
@@ -60,7 +60,7 @@ def ensemble(first: AudioModel, second: AudioModel) -> AudioModel:
     return replace(
         first,
         name=ENSEMBLE,
-        sha256=fetch.sha256_of(f"{first.sha256} {second.sha256}".encode()),
+        sha256=cache.sha256_of(f"{first.sha256} {second.sha256}".encode()),
         size_bytes=first.size_bytes + second.size_bytes,
         heads=(Head("scores", first.labels, thresholds=thresholds),),
         summary=f"{first.name} and {second.name}, heard together",
@@ -347,8 +347,8 @@ def _runnable(whole: _Whole) -> tuple[bytes, bool]:
     if not must_fix_shapes(whole.content):
         return prepared()
     chosen = repr((whole.columns, whole.logits, notes.inputs, whole.window_samples))
-    kind = f"waveform-{fetch.sha256_of(chosen.encode())[:8]}"
-    return fetch.derived_graph(fetch.sha256_of(whole.content), kind, lambda: prepared()[0]), False
+    kind = f"waveform-{cache.sha256_of(chosen.encode())[:8]}"
+    return cache.derived_graph(cache.sha256_of(whole.content), kind, lambda: prepared()[0]), False
 
 
 def _front_end_params(cut: CutGraph, sample_rate_hz: int) -> FrontEndParams:
@@ -392,7 +392,7 @@ def _from_weights(file: _File, window_seconds: float | None) -> AudioModel:
             raise ModelFormatError(f"it has {classes} scores, and mn04 {mn04.LABEL_COUNT}")
         return graph
 
-    graph = fetch.derived_graph(fetch.sha256_of(file.content), f"mn04-{frames}", write)
+    graph = cache.derived_graph(cache.sha256_of(file.content), f"mn04-{frames}", write)
     network = MnNetwork(mn, graph)
     return _float_model(file, network, windows, audioset_labels())
 
@@ -412,7 +412,7 @@ def _model(file: _File, metadata: ModelMetadata, **rest: Any) -> AudioModel:
     return AudioModel(
         name=known.name if known else metadata.name or path.stem,
         path=path,
-        sha256=fetch.sha256_of(content),
+        sha256=cache.sha256_of(content),
         size_bytes=len(content),
         summary=known.summary if known else metadata.description,
         licence=known.licence if known else metadata.licence,

@@ -17,39 +17,22 @@ from oido.models.registry import is_audioset
 from oido.results.clock import Clock, Reading
 from oido.results.name_time import Habits
 from oido.results.query_text import advice, columns_of, quoted, rename_labels
+from oido.results.views import TABLES, list_of, rows_of, with_times
 
 if TYPE_CHECKING:
-    from oido.batch.commit_log import ResultsFolder
+    from oido.batch.results_folder import ResultsFolder
     from oido.batch.units import Part
 
-
-_PLACE = {"file": "VARCHAR", "channel": "INTEGER", "start_time": "DOUBLE", "end_time": "DOUBLE"}
-_LABELS = {**_PLACE, "label": "VARCHAR", "label_index": "INTEGER", "score": "FLOAT"}
-_ALSO = "also"
-TABLES: dict[str, dict[str, str]] = {
-    "events": _LABELS,
-    "windows": _LABELS,
-    "clips": _LABELS,
-    "embeddings": {**_PLACE, "embedding": "FLOAT[]"},
-    "recordings": {
-        **dict.fromkeys(("file", "location", "modified", "key"), "VARCHAR"),
-        **dict.fromkeys(("size", "windows", "rows", "damaged_packets"), "BIGINT"),
-        **dict.fromkeys(("duration", "padded_share", "hearing_seconds"), "DOUBLE"),
-        **dict.fromkeys(("channels", "sample_rate"), "INTEGER"),
-        **dict.fromkeys(("failure_kind", "failure_reason", "tags", "heard_at"), "VARCHAR"),
-        "gaps_seconds": "DOUBLE",
-        "findings": "VARCHAR",
-        "unknown_stretches": "BIGINT",
-    },
-}
-"""The tables, and the columns of one that has no part yet, with DuckDB's types."""
 
 _READING = {"SELECT_NODE", "SET_OPERATION_NODE", "CTE_NODE", "RECURSIVE_CTE_NODE"}
 """What a query may be made of. From DuckDB 2.0 on, a WITH clause may hold a COPY."""
 
-_MEMORY = "2GB"
+_LEAST_MB, _MB_OF_A_THREAD, _MOST_MB = 256, 64, 2048
+"""Of DuckDB's memory. What can be sorted in a folder is; what cannot, some sums of a person's own
+query, gets the most."""
+
 _MISSING = "a results folder is read with DuckDB and pyarrow; run: pip install 'oido[archive]'"
-_CLOCK_BATCH = 1 << 16
+_CLOCK_BATCH = 1 << 14
 
 
 class Database(AbstractContextManager["Database"]):
@@ -58,7 +41,10 @@ class Database(AbstractContextManager["Database"]):
     clock: adds when each row began, in UTC: ``start_at``, and in recordings ``recorded_at`` and
     ``time_from``; None leaves these columns out. Files, extensions, other databases and settings
     are closed by DuckDB itself, but for the parts; and a query is a single SELECT, because a COPY
-    could still write over a part. What does not fit in 2 GB is sorted in a temporary folder.
+    could still write over a part.
+
+    memory_mb: what does not fit is sorted in a temporary folder. None is 256 MB or more, by the
+    number of cores, and 2 GB for what cannot be sorted there.
 
     is_checked: before a table on this machine is first read, its parts are compared with their
     SHA-256 in the ledger. DuckDB compares no checksums, and a flipped bit would be other rows.
@@ -67,11 +53,16 @@ class Database(AbstractContextManager["Database"]):
     """
 
     def __init__(
-        self, folder: ResultsFolder, clock: Clock | None, *, is_checked: bool = True
+        self,
+        folder: ResultsFolder,
+        clock: Clock | None,
+        *,
+        is_checked: bool = True,
+        memory_mb: int | None = None,
     ) -> None:
         try:
             import duckdb
-            import pyarrow
+            import pyarrow.parquet
         except ImportError as error:
             raise MissingExtraError(_MISSING) from error
         self._duckdb: Any = duckdb
@@ -82,7 +73,8 @@ class Database(AbstractContextManager["Database"]):
             "autoload_known_extensions": False,
         }
         self._connection: Any = duckdb.connect(":memory:", config=closed)
-        self._url = folder.url
+        self._url, self._memory_mb = folder.url, memory_mb
+        self._of, self._larger = (folder, clock), list[Database]()
         self._unchecked = _hashed_parts(folder) if is_checked else {}
         self._language = str((folder.header.get("parameters") or {}).get("locale") or "en")
         self.is_audioset = is_audioset(str((folder.header.get("model") or {}).get("name")))
@@ -111,8 +103,13 @@ class Database(AbstractContextManager["Database"]):
             cursor = self._connection.cursor()  # of its own: a query would end the one before it
             self._refuse_changes(cursor, query)
             self._require_whole(columns_of(self.columns, query))
-            reader = _reader(cursor.sql(query), rows)
-        batches = self._guarded(reader, query, written)
+            try:
+                reader = _reader(cursor.sql(query), rows)
+            except self._duckdb.OutOfMemoryException:
+                if self._memory_mb is not None:
+                    raise
+                return self._with_most_memory().batches(query, rows, written=written)
+        batches = self._guarded(reader, query, rows, written)
         return self._pyarrow.RecordBatchReader.from_batches(reader.schema, batches)
 
     def table(self, query: str) -> Any:
@@ -146,6 +143,8 @@ class Database(AbstractContextManager["Database"]):
 
     def close(self) -> None:
         """Let go of the parts, and of the temporary folder."""
+        for larger in self._larger:
+            larger.close()
         self._connection.close()
         self._scratch.cleanup()
 
@@ -153,20 +152,29 @@ class Database(AbstractContextManager["Database"]):
         self.close()
 
     def _open(self, folder: ResultsFolder, clock: Clock | None) -> None:
+        from oido.batch.storage import is_remote
+
         run = self._connection.execute
         run("SET GLOBAL TimeZone = 'UTC'")
-        run(f"SET memory_limit = '{_MEMORY}'")
+        ((threads,),) = run("SELECT current_setting('threads')").fetchall()
+        memory_mb = min(_MOST_MB, max(_LEAST_MB, _MB_OF_A_THREAD * threads))
+        run(f"SET memory_limit = '{self._memory_mb or memory_mb}MB'")
         run(f"SET temp_directory = {quoted(self._scratch.name)}")
         parts = {table: self._reachable(folder.parts(table)) for table in TABLES}
         allowed = [path for paths in parts.values() for path in paths]
-        run(f"SET allowed_paths = {_list(allowed)}")
+        run(f"SET allowed_paths = {list_of(allowed)}")
         calibrated = bool(folder.header.get("calibrated"))
-        sources = {t: _source(t, paths, calibrated) for t, paths in parts.items()}
+        read_columns = None
+        if not is_remote(folder.url):
+            read_columns = self._pyarrow.parquet.read_schema
+            # The system has files of this machine in its memory already.
+            run("SET enable_external_file_cache = false")
+        sources = {t: rows_of(t, p, calibrated, read_columns) for t, p in parts.items()}
         if clock is not None:
             self._require_whole(["recordings"])
             self._add_clock(sources["recordings"], clock)
         for table, source in sources.items():
-            run(f"CREATE VIEW {table} AS {_with_times(table, source, clock is not None)}")
+            run(f"CREATE VIEW {table} AS {with_times(table, source, clock is not None)}")
         for name, value in (
             ("GLOBAL python_enable_replacements", "false"),  # else variables of ours could be read
             ("enable_external_access", "false"),
@@ -207,13 +215,12 @@ class Database(AbstractContextManager["Database"]):
 
     def _add_clock(self, recordings: str, clock: Clock) -> None:
         """A table of when recordings began, one row for each file."""
-        run = self._connection.execute
+        run, pyarrow = self._connection.execute, self._pyarrow
         run("CREATE TABLE clock (file VARCHAR, recorded_at TIMESTAMPTZ, time_from VARCHAR)")
         habits = self._habits(recordings)
         query = f"SELECT file, first(tags), first(modified), first(duration) FROM ({recordings}) "
-        reader = _reader(self._connection.sql(query + "GROUP BY file"), _CLOCK_BATCH)
-        pyarrow = self._pyarrow
-        times: list[Any] = []
+        cursor = self._connection.cursor()  # of its own: it goes on while rows are inserted
+        reader = _reader(cursor.sql(query + "GROUP BY file"), _CLOCK_BATCH)
         for batch in reader:
             files, *columns = (column.to_pylist() for column in batch.columns)
             rows = zip(files, *columns)
@@ -223,8 +230,7 @@ class Database(AbstractContextManager["Database"]):
             self.two_readings = self.two_readings or next(in_doubt, None)
             at = pyarrow.array([r.at for r in readings], pyarrow.timestamp("us", "UTC"))
             source = pyarrow.array([r.source for r in readings], pyarrow.string())
-            times.append(pyarrow.table({"file": files, "recorded_at": at, "time_from": source}))
-        for table in times:
+            table = pyarrow.table({"file": files, "recorded_at": at, "time_from": source})
             self._connection.register("read_times", table)
             run("INSERT INTO clock SELECT * FROM read_times")
             self._connection.unregister("read_times")
@@ -244,9 +250,23 @@ class Database(AbstractContextManager["Database"]):
                 return
         raise OptionError("a query is one SELECT statement: the results are only read")
 
-    def _guarded(self, reader: Any, query: str, written: str | None) -> Iterator[Any]:
+    def _guarded(self, reader: Any, query: str, rows: int, written: str | None) -> Iterator[Any]:
+        is_begun = False
         with self._in_sentences(query, written):
-            yield from reader
+            try:
+                for batch in reader:
+                    is_begun = True
+                    yield batch
+            except self._duckdb.OutOfMemoryException:
+                if is_begun or self._memory_mb is not None:
+                    raise
+                yield from self._with_most_memory().batches(query, rows, written=written)
+
+    def _with_most_memory(self) -> Database:
+        """The same tables, for what cannot be done in little memory."""
+        if not self._larger:
+            self._larger.append(Database(*self._of, is_checked=False, memory_mb=_MOST_MB))
+        return self._larger[0]
 
     @contextmanager
     def _in_sentences(self, query: str = "", written: str | None = None) -> Iterator[None]:
@@ -292,45 +312,6 @@ def _reader(relation: Any, rows: int) -> Any:
     """A relation as it comes; the method's name is another before DuckDB 1.5."""
     name = "to_arrow_reader" if hasattr(relation, "to_arrow_reader") else "fetch_record_batch"
     return getattr(relation, name)(rows)
-
-
-def _list(texts: Sequence[str]) -> str:
-    return "[" + ", ".join(map(quoted, texts)) + "]"
-
-
-def _source(table: str, paths: Sequence[str], calibrated: bool) -> str:
-    """The rows of a table as they lie in its parts; typed and empty where there are none."""
-    if paths:
-        # Else a folder above that is called label=Dog would overwrite the column of that name.
-        options = "union_by_name = true, hive_partitioning = false"
-        rows = f"SELECT * FROM read_parquet({_list(paths)}, {options})"
-        # Archives of versions before lack some columns.
-        if table == "recordings":
-            newer = (
-                "NULL::DOUBLE AS gaps_seconds, NULL::VARCHAR AS findings, "
-                "NULL::BIGINT AS unknown_stretches"
-            )
-            return f"{rows} UNION ALL BY NAME SELECT {newer} WHERE false"
-        if "score" not in TABLES[table]:
-            return rows
-        rows = f"{rows} UNION ALL BY NAME SELECT '' AS {_ALSO} WHERE false"
-        return f"SELECT * REPLACE (coalesce({_ALSO}, '') AS {_ALSO}) FROM ({rows})"
-    columns = dict(TABLES[table])
-    if "score" in columns:
-        columns |= {"probability": "FLOAT"} if calibrated else {}
-        columns[_ALSO] = "VARCHAR"
-    typed = ", ".join(f"NULL::{kind} AS {name}" for name, kind in columns.items())
-    return f"SELECT {typed} WHERE false"
-
-
-def _with_times(table: str, source: str, timed: bool) -> str:
-    if not timed:
-        return source
-    join = f"FROM ({source}) AS rows LEFT JOIN clock ON rows.file = clock.file"
-    if table == "recordings":
-        return f"SELECT rows.*, clock.recorded_at, clock.time_from {join}"
-    start = "clock.recorded_at + to_microseconds(CAST(round(rows.start_time * 1e6) AS BIGINT))"
-    return f"SELECT rows.*, {start} AS start_at {join}"
 
 
 def _sentence(error: Exception) -> str:

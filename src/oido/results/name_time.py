@@ -13,6 +13,7 @@ What recorders write: AudioMoth ``20231015_063000.WAV`` (``…T.WAV`` if trigger
 from __future__ import annotations
 
 import re
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -315,10 +316,12 @@ class Habits:
     @classmethod
     def of(cls, files: Iterable[str]) -> Habits:
         """Of all names of an archive."""
+        import numpy as np  # only archives need it
+
         sure: set[int] = set()
         west: dict[int, Counter[str]] = {2: Counter(), 4: Counter()}
         impossible: set[int] = set()
-        is_number, unix = False, Counter[str]()
+        is_number, unix = False, array("Q")  # there may be a million
         for file in files:
             name = _ENDING.sub("", file.replace("\\", "/")).rpartition("/")[2]
             for between, sign, digits in _BEHIND_TIME.findall(name):
@@ -330,13 +333,14 @@ class Habits:
                     west[len(digits)][digits] += 1
             for found in _SHORT.finditer(name):
                 is_number = is_number or (bool(found[2]) and _hours_are_impossible(found[2]))
-            unix.update(found[1] for found in _UNIX.finditer(name) if not found[2])
+            unix.extend(int(found[1]) for found in _UNIX.finditer(name) if not found[2])
         offsets, hours = (
             True if size in sure else False if size in impossible else None for size in (4, 2)
         )
         if offsets is None and sum(west[4].values()) > 1 and len(west[4]) <= 2:
             offsets = True  # a number would count; two, because of summer time
-        serials = frozenset(number for number, count in unix.items() if count > 1)
+        numbers, counts = np.unique(np.asarray(unix), return_counts=True)
+        serials = frozenset(map(str, numbers[counts > 1].tolist()))
         return cls(offsets, hours, False if is_number else None, serials)
 
 

@@ -10,8 +10,9 @@ from typing import Any
 from oido.errors import OptionError, UnknownLabelError
 from oido.models.labels import audioset_labels, label_named, nearest, nearest_shown
 from oido.results.clock import Clock, Reading
-from oido.results.database import TABLES, Database
+from oido.results.database import Database
 from oido.results.query_text import files_in, labels_in, near_columns, quoted
+from oido.results.views import TABLES
 from oido.writers.base import ALSO
 
 
@@ -68,7 +69,7 @@ class Results(AbstractContextManager["Results"]):
         *,
         is_checked: bool = True,
     ) -> None:
-        from oido.batch.commit_log import read_folder
+        from oido.batch.results_folder import read_folder
 
         folder = read_folder(url, with_units=False)
         self.url = url

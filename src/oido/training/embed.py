@@ -26,8 +26,14 @@ from oido.datasets.splits import group_numbers
 from oido.datasets.waveforms import clip_waveforms
 from oido.errors import AudioError, OptionError
 from oido.inference.classifier import AudioClassifier
-from oido.models.cache import limit_bytes, trim_cache
-from oido.models.fetch import cache_folder, mark_used, sha256_of, write_whole
+from oido.models.cache import (
+    cache_folder,
+    limit_bytes,
+    mark_used,
+    sha256_of,
+    trim_cache,
+    write_whole,
+)
 from oido.models.model import AudioModel
 from oido.models.tflite.evidence import EVIDENCE, own_size, with_evidence
 from oido.parallel import ordered_map

@@ -4,18 +4,23 @@
 from __future__ import annotations
 
 import http.server
+import io
 import threading
+import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import oido
 from oido.errors import AudioError, AudioNotFoundError, UnknownFormatError
 from oido.signal.decode import open_audio
-from oido.signal.decode.remote import FetchedFile, fetch
+from oido.signal.decode.remote import AheadFile, FetchedFile, fetch, open_in_place
 
 ROOT = Path(__file__).parents[3]
 STREET = (ROOT / "examples" / "street.flac").read_bytes()
@@ -134,3 +139,91 @@ def test_a_recording_without_end_is_given_up(
     monkeypatch.setattr("oido.signal.decode.remote._MOST_UNANNOUNCED_BYTES", 1_000)
     with pytest.raises(AudioNotFoundError, match="has no announced length"):
         fetch(f"{site}/without-length.flac", str(tmp_path / "a"), "a")
+
+
+class _Store(io.BytesIO):
+    """Notes what is asked for, and answers when it may."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self.asked: list[tuple[int, int]] = []
+        self.may_answer, self.is_broken = threading.Event(), False
+        self.may_answer.set()
+
+    def read(self, n_bytes: int | None = -1) -> bytes:
+        self.asked.append((self.tell(), n_bytes or 0))
+        assert self.may_answer.wait(60)
+        if self.is_broken:
+            raise OSError("the store has a bad day")
+        return super().read(n_bytes)
+
+
+CONTENT = np.random.default_rng(0).bytes(3_000_000)
+
+
+def ahead(store: io.BytesIO) -> io.BufferedReader:
+    return io.BufferedReader(AheadFile(store, len(CONTENT)))
+
+
+@given(st.lists(st.tuples(st.integers(0, 3_100_000), st.integers(-1, 700_000)), max_size=8))
+def test_reading_ahead_reads_the_same(steps: list[tuple[int, int]]) -> None:
+    plain = io.BytesIO(CONTENT)
+    with ahead(_Store(CONTENT)) as file:
+        for place, n_bytes in steps:
+            assert file.seek(place) == plain.seek(place)
+            assert file.read(n_bytes) == plain.read(n_bytes)
+            assert file.read(17) == plain.read(17)
+        assert file.seek(-9, io.SEEK_END) == plain.seek(-9, io.SEEK_END)
+        assert file.read() == plain.read()
+
+
+def test_the_next_piece_comes_while_one_is_read_and_jumps_cost_little() -> None:
+    store = _Store(CONTENT)
+    with ahead(store) as file:
+        assert file.read(1000) == CONTENT[:1000]
+        assert store.asked == [(0, 1 << 18)]  # a header, and not what is behind it
+        file.read(1 << 16)
+        deadline = time.monotonic() + 60
+        while len(store.asked) < 2:
+            assert time.monotonic() < deadline, "nothing was asked for ahead"
+            time.sleep(0.01)
+        assert store.asked[1] == (1 << 18, 1 << 19)
+        file.seek(2_000_000)
+        assert file.read(10) == CONTENT[2_000_000:2_000_010]
+        assert store.asked[2:] == [(2_000_000, 1 << 18)]
+
+
+def test_errors_ahead_are_raised_where_the_bytes_are_wanted() -> None:
+    store = _Store(CONTENT)
+    with ahead(store) as file:
+        store.may_answer.clear()
+        threading.Timer(0.1, store.may_answer.set).start()
+        file.read(1 << 17)  # the next piece is asked for
+        store.is_broken = True
+        assert file.read(1 << 16) == CONTENT[1 << 17 : 3 << 16]
+        file.seek(1 << 19)
+        with pytest.raises(OSError, match="a bad day"):
+            list(iter(partial(file.read, 1 << 16), b""))
+        store.is_broken = False
+        file.seek(1 << 19)
+        assert file.read() == CONTENT[1 << 19 :]
+
+
+def test_closing_does_not_wait_for_a_store_that_stands_still() -> None:
+    store = _Store(CONTENT)
+    file = ahead(store)
+    file.read(1000)
+    store.may_answer.clear()
+    file.read(1 << 16)
+    file.close()
+    assert not store.closed  # it is still asked
+    store.may_answer.set()
+    deadline = time.monotonic() + 60
+    while not store.closed:
+        assert time.monotonic() < deadline, "it was never closed"
+        time.sleep(0.01)
+
+
+def test_a_server_without_a_length_cannot_be_read_in_place(site: str) -> None:
+    with pytest.raises(AudioNotFoundError, match="mine: cannot be read in parts"):
+        open_in_place(f"{site}/without-length.flac", "mine")

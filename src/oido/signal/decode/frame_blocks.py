@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FFmpeg's frames, of some hundred or thousand samples each, gathered to blocks of float32."""
+"""FFmpeg's packets decoded to frames, and these, of some hundred samples, to blocks of float32."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import av
@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.arrays import F32
+from oido.signal.decode.avi import AviIndex
+from oido.signal.decode.lost_bytes import LostBytes, holds_tag
 
 _PIECE_SAMPLES = 1 << 15
 """What is converted at a time: it stays in the processor's cache, and below the size from which an
@@ -21,6 +23,68 @@ _PLANES = 8
 
 
 _PACKED = {"u8": np.uint8, "s16": np.int16, "s32": np.int32, "flt": np.float32, "dbl": np.float64}
+
+
+def decoded_frames(
+    container: Any,
+    stream: Any,
+    on_damage: Callable[[], None],
+    lost: LostBytes | AviIndex | None,
+    on_packet: Callable[[Any], None],
+    goes_on: Callable[[], bool] = lambda: False,
+) -> Iterator[Any]:
+    """The frames of a track; on_damage: called for each piece that cannot be decoded.
+
+    lost: in a container without a clock; frames get the time that those before them, and those that
+    were lost, make together. on_packet: called for each before it is decoded. goes_on: whether to
+    read on where the container is damaged; errors of the container itself (FFmpegError) are raised
+    if not.
+    """
+    for packet in _packets(container, stream, on_damage, goes_on):
+        on_packet(packet)
+        missing = 0.0 if lost is None else lost.frames_before(packet)
+        if missing is None:
+            continue
+        if lost is not None and missing:
+            on_damage()
+            lost.clock.skip(missing)
+        try:
+            for frame in packet.decode():
+                if lost is not None:
+                    lost.clock.count(frame)
+                yield frame
+        except av.EOFError:
+            return
+        except av.FFmpegError:
+            # Decoders raise many kinds of errors for a damaged packet; the next one may be sound.
+            if lost is not None and holds_tag(packet):
+                lost.clock.skip(0)  # of joined MP3s, the next one's header
+                continue
+            on_damage()
+            if lost is not None:
+                lost.clock.skip(1)
+
+
+def _packets(
+    container: Any, stream: Any, on_damage: Callable[[], None], goes_on: Callable[[], bool]
+) -> Iterator[Any]:
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, av.EOFError):
+            return
+        except IndexError:
+            # PyAV's, for a packet of a track that began behind the header, as pictures in FLV do.
+            packets = container.demux(stream)
+            continue
+        except av.InvalidDataError:
+            if not goes_on():
+                raise
+            on_damage()
+            packets = container.demux(stream)
+            continue
+        yield packet
 
 
 class FrameBlocks:

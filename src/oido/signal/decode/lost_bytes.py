@@ -28,6 +28,12 @@ _TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICS", b"Xing", b"Info", b"VBRI")
 CLOCKLESS = {"mp3", "aac", "loas", "ac3", "eac3", "dts", "wav"}
 """Containers that have no clock, or count the packets that are there."""
 
+GUESSED = {"mp3", "aac", "loas", "ac3", "eac3", "dts", "mpeg", "mpegts"}
+"""Containers without a length in their header: FFmpeg guesses one from the bit rate, or by looking
+at the end."""
+
+_LENGTH_TAGS = (b"Xing", b"Info", b"VBRI")
+_LENGTH_TAG_BYTES = 4096
 _READ_BYTES = 1 << 20
 _ADTS_HEADER_BYTES = 7
 
@@ -196,6 +202,26 @@ def xing_at(frame: bytes) -> int:
     is_first, is_mono = frame[1] >> 3 & 3 == 3, frame[3] >> 6 == 3
     at = 4 + ((17 if is_mono else 32) if is_first else (9 if is_mono else 17))
     return at if frame[at : at + 4] in (b"Xing", b"Info") else 0
+
+
+def guesses_length(container: str, file: IO[bytes]) -> bool:
+    """Whether nothing in a file of these says how long it is; it is left where it was."""
+    if container != "mp3":
+        return True
+    # A header of LAME's or Fraunhofer's is a frame of its own, just before the first one.
+    before = file.tell()
+    try:
+        file.seek(0)
+        head = file.read(10)
+        start = 0
+        if head.startswith(b"ID3") and len(head) == 10:
+            a, b, c, d = (byte & 127 for byte in head[6:])
+            start = 10 + (a << 21 | b << 14 | c << 7 | d)
+        file.seek(start)
+        head = file.read(_LENGTH_TAG_BYTES)
+    finally:
+        file.seek(before)
+    return not any(tag in head for tag in _LENGTH_TAGS)
 
 
 def holds_tag(packet: Any) -> bool:

@@ -7,7 +7,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import av
 
@@ -23,16 +23,18 @@ from oido.signal.decode.clock import (
     timed,
     track_end,
 )
-from oido.signal.decode.frame_blocks import FrameBlocks, as_float
+from oido.signal.decode.frame_blocks import FrameBlocks, as_float, decoded_frames
 from oido.signal.decode.lost_bytes import (
     CLOCKLESS,
+    GUESSED,
     Hole,
     LostBytes,
     adts_holes,
-    holds_tag,
+    guesses_length,
     without_holes,
 )
 from oido.signal.decode.matroska import MendedPackets
+from oido.signal.decode.one_shape import OneShape
 from oido.signal.decode.readers import (
     AudioInfo,
     AudioReader,
@@ -51,14 +53,8 @@ _SEEK_MARGIN = 1 << 16
 UNBROKEN = {"flac", "ogg", "wv"}
 """Containers whose clock is a count of samples: a step in it is damage, and no pause."""
 
-_GUESSED = {"mp3", "aac", "loas", "ac3", "eac3", "dts", "mpeg", "mpegts"}
-"""Containers without a length in their header: FFmpeg guesses one from the bit rate, or by looking
-at the end."""
-
 _WITH_CHECKSUMS = {"flac", "wavpack", "tta"}
 
-_LENGTH_TAGS = (b"Xing", b"Info", b"VBRI")
-_LENGTH_TAG_BYTES = 4096
 _CHUNKS_BYTES = 1 << 16
 
 
@@ -110,8 +106,11 @@ class PyAvReader(AudioReader):
             if self._stream.codec_context.name in _WITH_CHECKSUMS:
                 # Without this, damaged frames are decoded to noise.
                 self._stream.codec_context.options = {"err_detect": "crccheck+explode"}
-            self.has_guessed_length = self._guesses_length()
-            self._counts_samples = self._container.format.name in UNBROKEN
+            container = self._container.format.name
+            self.has_guessed_length = container in GUESSED and guesses_length(
+                container, cast("IO[bytes]", self._file)
+            )
+            self._counts_samples = container in UNBROKEN
             self._zero = clock_zero(self._container) if believes_edits else 0.0
             # Decoded now: a file whose header alone is sound goes to the other decoder, and what
             # the decoder gives is the truth where the header differs (HE-AAC's rate does).
@@ -161,28 +160,6 @@ class PyAvReader(AudioReader):
             frames = int(self._container.duration * rate / av.time_base)
         what = f"{self._container.format.name} {stream.codec_context.name}"
         return AudioInfo(name, rate, channels, frames, what, "pyav")
-
-    def _guesses_length(self) -> bool:
-        """Whether nothing in the file says how long it is. Reads, and goes back to where it was."""
-        container = self._container.format.name
-        if container not in _GUESSED:
-            return False
-        if container != "mp3":
-            return True
-        # A header of LAME's or Fraunhofer's is a frame of its own, just before the first one.
-        before = self._file.tell()
-        try:
-            self._file.seek(0)
-            head = self._file.read(10)
-            start = 0
-            if head.startswith(b"ID3") and len(head) == 10:
-                a, b, c, d = (byte & 127 for byte in head[6:])
-                start = 10 + (a << 21 | b << 14 | c << 7 | d)
-            self._file.seek(start)
-            head = self._file.read(_LENGTH_TAG_BYTES)
-        finally:
-            self._file.seek(before)
-        return not any(tag in head for tag in _LENGTH_TAGS)
 
     def blocks(self) -> Iterator[F32]:
         """Blocks f32[n, channels]."""
@@ -283,7 +260,7 @@ class PyAvReader(AudioReader):
         and what the clock says of them (`Timed`)."""
         first = self._first
         shape = (first.format.name, first.layout.name, first.sample_rate)
-        converter = OneShape(*shape)
+        converter: OneShape | None = None
         waiting, damaged, is_first = 0.0, 0, True
         for frame, missing, surplus in self._timed():
             if missing > 0 and not is_first and self._counts_samples:
@@ -291,7 +268,7 @@ class PyAvReader(AudioReader):
                 damaged = self.damaged_packets
             is_first = False
             if (frame.format.name, frame.layout.name, frame.sample_rate) == shape:
-                if converter.holds:
+                if converter is not None and converter.holds:
                     for converted in converter.flush():
                         converted.time_base = first.time_base
                         yield converted, 0.0, 0.0
@@ -299,11 +276,12 @@ class PyAvReader(AudioReader):
                 waiting = 0.0
             else:
                 waiting += missing
+                converter = converter or OneShape(*shape)
                 for converted in converter.convert(frame):
                     converted.time_base = first.time_base
                     yield converted, waiting, 0.0
                     waiting = 0.0
-        for converted in converter.flush():
+        for converted in () if converter is None else converter.flush():
             converted.time_base = first.time_base
             yield converted, 0.0, 0.0
 
@@ -378,97 +356,6 @@ def _opened(file: Any, options: Mapping[str, str] = _OPEN_OPTIONS) -> Any:
     # Not `options`: PyAV before 18 copies them for each track, and crashes where FLV begins with
     # fewer tracks than it has.
     return av.open(file, mode="r", container_options=dict(options))
-
-
-def decoded_frames(
-    container: Any,
-    stream: Any,
-    on_damage: Callable[[], None],
-    lost: LostBytes | AviIndex | None,
-    on_packet: Callable[[Any], None],
-    goes_on: Callable[[], bool] = lambda: False,
-) -> Iterator[Any]:
-    """The frames of a track; on_damage: called for each piece that cannot be decoded.
-
-    lost: in a container without a clock; frames get the time that those before them, and those that
-    were lost, make together. on_packet: called for each before it is decoded. goes_on: whether to
-    read on where the container is damaged; errors of the container itself (FFmpegError) are raised
-    if not.
-    """
-    for packet in _packets(container, stream, on_damage, goes_on):
-        on_packet(packet)
-        missing = 0.0 if lost is None else lost.frames_before(packet)
-        if missing is None:
-            continue
-        if lost is not None and missing:
-            on_damage()
-            lost.clock.skip(missing)
-        try:
-            for frame in packet.decode():
-                if lost is not None:
-                    lost.clock.count(frame)
-                yield frame
-        except av.EOFError:
-            return
-        except av.FFmpegError:
-            # Decoders raise many kinds of errors for a damaged packet; the next one may be sound.
-            if lost is not None and holds_tag(packet):
-                lost.clock.skip(0)  # of joined MP3s, the next one's header
-                continue
-            on_damage()
-            if lost is not None:
-                lost.clock.skip(1)
-
-
-def _packets(
-    container: Any, stream: Any, on_damage: Callable[[], None], goes_on: Callable[[], bool]
-) -> Iterator[Any]:
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, av.EOFError):
-            return
-        except IndexError:
-            # PyAV's, for a packet of a track that began behind the header, as pictures in FLV do.
-            packets = container.demux(stream)
-            continue
-        except av.InvalidDataError:
-            if not goes_on():
-                raise
-            on_damage()
-            packets = container.demux(stream)
-            continue
-        yield packet
-
-
-class OneShape:
-    """Frames in one format, layout and rate, however often those of a stream change.
-
-    holds: whether some of the last ones may still be inside.
-    """
-
-    def __init__(self, sample_format: str, layout: str, rate_hz: int) -> None:
-        self._shape = (sample_format, layout, rate_hz)
-        self._converter: Any = None  # keeps to what it was given first
-        self._converts: tuple[str, str, int] | None = None
-        self.holds = False
-
-    def convert(self, frame: Any) -> Iterator[Any]:
-        """What is ready once this frame is there; its time is lost."""
-        shape = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if shape != self._converts:
-            yield from self.flush()
-            self._converter, self._converts = av.AudioResampler(*self._shape), shape
-        # Samples are the clock; a converter that saw gaps in time would refuse them.
-        frame.pts, self.holds = None, True
-        yield from self._converter.resample(frame)
-
-    def flush(self) -> Iterator[Any]:
-        """The rest."""
-        if self.holds:
-            self.holds, self._converts = False, None
-            yield from self._converter.resample(None)
 
 
 def reason_of(error: BaseException) -> str:

@@ -14,9 +14,11 @@ from oido.arrays import F32
 from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
 from oido.signal.decode.chained import OggLinks
 from oido.signal.decode.clock import Timed, clock_zero, decoder_delay, timed, track_end
+from oido.signal.decode.frame_blocks import decoded_frames
 from oido.signal.decode.lost_bytes import CLOCKLESS, LostBytes
+from oido.signal.decode.one_shape import OneShape
 from oido.signal.decode.pipe_parts import SizedLinks, links_on
-from oido.signal.decode.pyav_reader import UNBROKEN, OneShape, decoded_frames, reason_of
+from oido.signal.decode.pyav_reader import UNBROKEN, reason_of
 from oido.signal.decode.readers import check_shape
 
 _LIVE_STEP_SECONDS = 0.1

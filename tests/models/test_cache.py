@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from oido.models.fetch import derived_graph
+from oido.models.cache import derived_graph
 
 
 class Maker:
