@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from oido.arrays import F32, F64
-from oido.params import FrontEndParams, MnFrontEndParams
+from oido.params import FixedPointParams, FrontEndParams, MnFrontEndParams
 
 
 def periodic_hann(samples: int) -> F32:
@@ -34,6 +34,13 @@ def mel_matrix(params: FrontEndParams, bands: int, low_hz: float, high_hz: float
     weights = _triangles(bins_hz, bands, low_hz, high_hz)
     weights[0] = 0.0
     return weights
+
+
+def student_mel_matrix(params: FixedPointParams) -> F64:
+    """The same triangles for the front end of students, f64[fft / 2 + 1, bands]."""
+    bins = np.arange(params.fft_samples // 2 + 1)
+    bins_hz = bins * (params.sample_rate_hz / params.fft_samples)
+    return _triangles(bins_hz, params.bands, params.low_hz, params.high_hz)
 
 
 def kaldi_mel_matrix(params: MnFrontEndParams) -> F64:

@@ -100,6 +100,39 @@ class MnFrontEndParams:
         return 1 + (self.window_samples - 1) // self.hop_samples
 
 
+@dataclass(frozen=True)
+class FixedPointParams:
+    """The log-mel front end of students, in whole numbers (`oido.signal.fixed_point`).
+
+    Counts are samples, frames or bands. A frame is as long as its FFT; a patch of 48 frames is
+    0.972 s, and the next begins 24 frames (0.48 s) later.
+    """
+
+    sample_rate_hz: int = 16_000
+    fft_samples: int = 512
+    hop_samples: int = 320
+    bands: int = 40
+    low_hz: float = 125.0
+    high_hz: float = 7_500.0
+    patch_frames: int = 48
+
+    @property
+    def patch_samples(self) -> int:
+        """Samples under one patch: 47 · 320 + 512 = 15,552."""
+        return (self.patch_frames - 1) * self.hop_samples + self.fft_samples
+
+    @property
+    def windows(self) -> WindowParams:
+        """Windows of one patch, half a patch of frames apart."""
+        return WindowParams(
+            self.sample_rate_hz,
+            self.patch_samples,
+            step_samples=self.hop_samples,
+            hop_samples=self.patch_frames // 2 * self.hop_samples,
+            longest_hop_samples=self.patch_frames * self.hop_samples,
+        )
+
+
 Hop = float | Literal["window"] | None
 """From window to window, in seconds; "window": windows do not overlap, which is half the work for
 YAMNet; None: as the network was made for."""

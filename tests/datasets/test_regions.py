@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 import oido
 from oido.datasets.clip import Clip
 from oido.datasets.regions import TimedLabel, file_truths, merge_events
@@ -54,3 +56,21 @@ def test_events_end_with_the_recording_and_overlaps_are_joined() -> None:
         TimedLabel(4.0, 4.5, "dog"),
         TimedLabel(5.0, 6.0, "dog"),
     ]
+
+
+def test_a_region_that_another_reaches_into_is_unsure_of_that_class_alone(tmp_path: Path) -> None:
+    record(tmp_path / "a.wav", 10.0)
+    rows = ("0,4,rain", "3,6,owl", "7,8,wren")
+    table = tmp_path / "regions.csv"
+    table.write_text("file,start_time,end_time,label\n" + "".join(f"a.wav,{r}\n" for r in rows))
+    data = oido.Dataset.from_table(table)
+    assert [(c.labels, c.unsure, c.complete) for c in data] == [
+        (("rain",), ("owl",), False),
+        (("owl",), ("rain",), False),
+        (("wren",), (), True),
+    ]
+    assert data.classes == ("owl", "rain", "wren")
+    np.testing.assert_array_equal(data.targets(), [[np.nan, 1, 0], [1, np.nan, 0], [0, 0, 1]])
+    renamed = data.relabel({"owl": "Strix"})
+    assert renamed[0].unsure == ("Strix",)
+    np.testing.assert_array_equal(renamed.targets(), [[np.nan, 1, 0], [1, np.nan, 0], [0, 0, 1]])

@@ -15,6 +15,7 @@ from oido.models.loading import load_model
 from oido.models.model import LogMelNetwork, Notes, WholeNetwork
 from oido.models.tflite.evidence import with_evidence
 from oido.training.train import TrainingResult, train
+from tests.training.minutes import SOUND_SECONDS, make_minutes
 from tests.training.taught_sounds import KINDS, make_sounds
 
 MODELS = Path(os.environ.get("OIDO_TEST_MODELS", Path(__file__).parents[3] / "shared" / "models"))
@@ -356,3 +357,54 @@ def test_esc10_by_its_own_folds(shared_audio: Path, model: str, least: float) ->
     figures = result.report.to_dict()
     assert figures["clip_accuracy"] >= least
     assert figures["mAP"] >= 0.98
+
+
+def test_minutes_with_a_label_somewhere_in_them(tmp_path: Path) -> None:
+    make_minutes(tmp_path / "minutes")
+    data = oido.Dataset.load(tmp_path / "minutes")
+    result = train(data, cache=False)
+    assert result.taught.weak is not None
+    assert result.taught.weak.all()
+    assert result.taught.multi_label
+    assert "18 recordings are long" in str(result.report)
+    result.export(tmp_path / "weak.tflite")
+    classifier = oido.AudioClassifier(tmp_path / "weak.tflite")
+    right, false = 0, 0
+    held_out = make_minutes(tmp_path / "others", each=2, seed=1)
+    for path, (kind, start) in held_out.items():
+        for event in classifier.classify(path).events():
+            near = event.start_time < start + SOUND_SECONDS and event.end_time > start
+            right += near and event.label == kind and event.end_time - event.start_time < 6
+            false += not (near and event.label == kind)
+    assert right >= len(held_out) - 1
+    assert false <= len(held_out)
+    throughout = train(data, weak_from=float("inf"))
+    assert throughout.taught.weak is None
+    assert not throughout.taught.multi_label
+
+
+def test_regions_of_long_recordings_are_not_weak(tmp_path: Path) -> None:
+    made = make_minutes(tmp_path / "minutes", each=2)
+    rows = [f"{path},{start:.2f},{start + 2:.2f},{kind}" for path, (kind, start) in made.items()]
+    table = tmp_path / "regions.csv"
+    table.write_text("\n".join(["file,start_time,end_time,label", *rows]))
+    assert train(oido.Dataset.load(table), weak_from=0).taught.weak is None
+
+
+def test_one_class_of_long_recordings_beside_background(tmp_path: Path) -> None:
+    made = make_minutes(tmp_path / "minutes", each=4)
+    for path, (kind, _) in made.items():
+        if kind != "click":
+            folder = tmp_path / "data" / "background"
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, folder / f"{kind}-of-{path.stem}.wav")
+    shutil.copytree(tmp_path / "minutes" / "click", tmp_path / "data" / "click")
+    result = train(oido.Dataset.load(tmp_path / "data", each_is_a_source=True))
+    assert result.classes == ("click",)
+    result.export(tmp_path / "one.tflite")
+    assert oido.AudioClassifier(tmp_path / "one.tflite").labels == ("click",)
+
+
+def test_a_length_that_is_none_is_refused(sounds: Path) -> None:
+    with pytest.raises(oido.OptionError, match="weak_from must be 0 or more"):
+        train(oido.Dataset.load(sounds), weak_from=float("nan"))

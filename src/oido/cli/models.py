@@ -280,13 +280,19 @@ def _label_lines(path: Path) -> tuple[str, ...]:
 
 
 def _front_end_of(model: AudioModel) -> str:
-    from oido.models.model import EnsembleNetwork, MnNetwork, WholeNetwork
+    from oido.models.model import EnsembleNetwork, FixedPointNetwork, MnNetwork, WholeNetwork
 
     network = model.network
     if isinstance(network, EnsembleNetwork):
         return "one of each member"
     if isinstance(network, MnNetwork):
         return "EfficientAT's: pre-emphasis, STFT 1024/800/320, 128 Kaldi mel bands to 15 kHz"
+    if isinstance(network, FixedPointNetwork):
+        p = network.front_end
+        return (
+            f"in whole numbers: {p.patch_frames} frames of {p.bands} mel bands; FFT "
+            f"{p.fft_samples}, hop {p.hop_samples}"
+        )
     if isinstance(network, WholeNetwork):
         return "inside the model; it is run as it is"
     front_end = network.front_end

@@ -7,6 +7,7 @@ examples:
   oido train field-recordings/ -o frogs.tflite            Audacity or Raven labels beside them
   oido train birds/ --check                               only say what is in the data
   oido train birds/ -o birds.tflite --finetune --minutes 5 --model efficientat/mn04
+  oido train birds/ -o small.tflite --student --c-array small.cc    int8, for a microcontroller
   oido classify dawn.flac --model birds.tflite
 
 DATA is a folder with a folder of recordings for each class, a table (file,label and perhaps
@@ -41,7 +42,11 @@ def add_parser(commands: Any) -> None:
     """Add ``oido train``."""
     add = add_command(commands, "train", _run, __doc__)
     add.dataset("a folder or a table of labelled recordings")
-    add("-o, --output FILE", "write the classifier here (.tflite, .onnx)", type=Path)
+    add(
+        "-o, --output FILE",
+        "write the classifier here (.tflite, .onnx; of a student .tflite, .cc, .c or .h)",
+        type=Path,
+    )
     add("--background FOLDER", "recordings of anything else, as clips without an event")
     add("--report FILE.html", "write what is known of it (.html, .json)", type=Path)
     add("--check", "only tell what is in the data, and what is wrong")
@@ -56,21 +61,33 @@ def add_parser(commands: Any) -> None:
         type=int,
         default=0,
     )
+    add(
+        "--weak-from S",
+        "whole recordings of S seconds and more hold what their label names somewhere: windows "
+        "that hold it choose themselves (default 30; inf: learn from all windows)",
+        type=float,
+        default=30.0,
+    )
     add("--finetune", "train the network itself further (minutes; needs oido[torch])")
-    add("--max-minutes, --minutes M", "with --finetune: stop after so long", type=float)
+    add(
+        "--student",
+        "distil what is taught into an int8 network of at most 100,000 weights, for "
+        "microcontrollers (a minute or two; needs oido[torch])",
+    )
+    add("--from FILE", "with --student: the taught model to learn from", dest="teacher")
+    add("--c-array FILE", "with --student: write it as an array of C, too (.cc)", type=Path)
+    add(
+        "--max-minutes, --minutes M", "with --finetune or --student: stop after so long", type=float
+    )
     add("--no-cache", "hear everything anew, and keep no embeddings")
     add.options("jobs", help="threads that hear (default: cores)")
     add.quiet()
     add.rare("seed", "keep_base", "no_unknown", "thorough", "augment", "max_minutes", "no_cache")
+    add.rare("weak_from", "teacher", "c_array")
 
 
 def _run(args: argparse.Namespace) -> int:
-    if args.output is None and not args.check and args.report is None:
-        raise OptionError("say where to write: -o FILE.tflite, --report FILE.html, or --check")
-    if args.output is not None and args.output.suffix not in {".tflite", ".onnx"}:
-        raise OptionError(f"{args.output}: a taught classifier is a .tflite or .onnx; name it so")
-    if args.augment < 0:
-        raise OptionError(f"--augment must be 0 or more, not {args.augment}")
+    _require_sense(args)
     _require_outputs(args)
     data = load_dataset(args, prints_notes=False)
     if args.background is not None:
@@ -78,13 +95,13 @@ def _run(args: argparse.Namespace) -> int:
     if args.check:
         print(data.check(deep=True))
         return EXIT_OK
-    teach = partial(_finetuned, args) if args.finetune else _trainer(args)
+    teach = _teacher_of(args)
     known = _print_summary(args, data)
     result = teach(data)
     for item in result.left_out:
         if item.name.partition(" [")[0] not in known and item.name not in known:
             print_message(f"left out: {item.name}: {item.reason}")
-    is_judged = args.finetune or result.judged is not None
+    is_judged = args.finetune or args.student or result.judged is not None
     if is_judged:
         print_report(str(result.report))
     else:
@@ -92,17 +109,41 @@ def _run(args: argparse.Namespace) -> int:
             "NOTHING is known of how good it is: no class has two sources, so none could be held "
             "back to judge by; record more of each, and do not rely on it until then"
         )
-    if args.output is not None:
+    if args.student:
+        _export_student(args, result)
+    elif args.output is not None:
         print_line(_exported(args, result))
     if args.report is not None and is_judged:
         result.report.save(args.report)
     return EXIT_FAILED_FILES if result.left_out else EXIT_OK
 
 
+def _require_sense(args: argparse.Namespace) -> None:
+    """Raise OptionError for options that do not go together, before anything is read."""
+    outputs = (args.output, args.report, args.c_array)
+    if not args.check and outputs == (None, None, None):
+        raise OptionError("say where to write: -o FILE.tflite, --report FILE.html, or --check")
+    if args.student:
+        _require_student(args)
+    elif args.teacher is not None or args.c_array is not None:
+        raise OptionError("--from and --c-array go with --student")
+    elif args.output is not None and args.output.suffix not in {".tflite", ".onnx"}:
+        raise OptionError(f"{args.output}: a taught classifier is a .tflite or .onnx; name it so")
+    if args.augment < 0:
+        raise OptionError(f"--augment must be 0 or more, not {args.augment}")
+
+
+def _teacher_of(args: argparse.Namespace) -> Callable[[Dataset], Any]:
+    """What teaches, by the options."""
+    if args.student:
+        return partial(_student, args)
+    return partial(_finetuned, args) if args.finetune else _trainer(args)
+
+
 def _require_outputs(args: argparse.Namespace) -> None:
     """Raise for what would fail only after the training: bad names and folders, no packages."""
     require_suffix("--report", args.report, ".html", ".htm", ".json")
-    require_writable(args.output, args.report)
+    require_writable(args.output, args.report, args.c_array)
     if args.output is not None and args.output.suffix == ".onnx":
         needed = "an .onnx needs onnx and onnxruntime; run: pip install 'oido[onnx]'"
         require_packages(needed, "onnx", "onnxruntime")
@@ -146,6 +187,7 @@ def _trainer(args: argparse.Namespace) -> Callable[[Dataset], Any]:
                 seed=args.seed,
                 thorough=args.thorough,
                 augment=args.augment,
+                weak_from=args.weak_from,
                 cache=not args.no_cache,
                 jobs=args.jobs,
                 progress=progress,
@@ -170,6 +212,47 @@ def _finetuned(args: argparse.Namespace, data: Dataset) -> Any:
         max_minutes=args.max_minutes,
         on_message=(lambda _: None) if args.quiet else print_message,
     )
+
+
+def _require_student(args: argparse.Namespace) -> None:
+    """Raise OptionError for what does not go with --student, before anything is taught."""
+    from oido.training.student import STUDENT_SUFFIXES
+
+    if args.finetune or args.keep_base or args.no_unknown or args.thorough or args.augment:
+        raise OptionError(
+            "--finetune, --keep-base, --no-unknown, --thorough and --augment are not for --student"
+        )
+    if args.output is not None and args.output.suffix not in STUDENT_SUFFIXES:
+        raise OptionError(f"{args.output}: a student is a .tflite, or C: .cc, .c or .h; name it so")
+    require_suffix("--c-array", args.c_array, ".cc", ".c", ".h")
+
+
+def _student(args: argparse.Namespace, data: Dataset) -> Any:
+    from oido.cli.progress import show_progress
+    from oido.training.student import train_student
+
+    with show_progress("steps of the student", args.quiet) as progress:
+        return train_student(
+            data,
+            teacher=None if args.teacher is None else fetch_model(args.teacher),
+            model=args.model if args.teacher is not None else fetch_model(args.model),
+            seed=args.seed,
+            max_minutes=args.max_minutes,
+            weak_from=args.weak_from,
+            jobs=args.jobs,
+            on_message=(lambda _: None) if args.quiet else print_message,
+            progress=progress,
+        )
+
+
+def _export_student(args: argparse.Namespace, result: Any) -> None:
+    facts = result.facts
+    for path in filter(None, (args.output, args.c_array)):
+        size = result.export(path).stat().st_size
+        print_line(
+            f"{path}: {size / 1e3:.0f} kB; {facts['weights']:,} weights, an arena of "
+            f"{facts['bytes of the arena'] / 1e3:.0f} kB; reference kernels: {result.kernels}"
+        )
 
 
 def _exported(args: argparse.Namespace, result: Any) -> str:

@@ -118,7 +118,9 @@ class Clip:
     complete: no other class is present; False where only some were listened for.
     start_time, end_time: seconds from the start of the file; None is the file's own start or end.
     fold: the part of the data that its owner gave it to. group: the source recording; clips of one
-    group are never split apart; taken from the file's name if left empty. Raises OptionError.
+    group are never split apart; taken from the file's name if left empty. unsure: where it is not
+    complete, the only classes that may be present beside its own; empty: any may. Raises
+    OptionError.
     """
 
     path: str
@@ -129,6 +131,7 @@ class Clip:
     fold: str | None = None
     group: str = ""
     complete: bool = True
+    unsure: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("labels", "negatives"):

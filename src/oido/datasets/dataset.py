@@ -153,7 +153,8 @@ class Dataset(ClipSet, Sequence[Clip]):
             named = [names.get(label, label) for label in clip.labels]
             denied = [f"-{names.get(label, label)}" for label in clip.negatives]
             labels, negatives, _ = meaning_of([*named, *denied], clip.path)
-            clips.append(replace(clip, labels=labels, negatives=negatives))
+            unsure = tuple(names.get(label, label) for label in clip.unsure)
+            clips.append(replace(clip, labels=labels, negatives=negatives, unsure=unsure))
         classes = meaning_of((names.get(label, label) for label in self.classes), "names").labels
         several = any(len(clip.labels) > 1 for clip in clips)
         return replace(self, clips=tuple(clips), classes=classes, multi_label=several)
@@ -244,7 +245,8 @@ def label_targets(clips: Sequence[Clip], columns: Mapping[str, int], size: int) 
     targets = np.zeros((len(clips), size), np.float32)
     for row, clip in zip(targets, clips):
         if not clip.complete:
-            row[:] = np.nan
+            unsure = [columns[label] for label in clip.unsure if label in columns]
+            row[unsure if clip.unsure else slice(None)] = np.nan
         for value, labels in ((1.0, clip.labels), (0.0, clip.negatives)):
             row[[columns[label] for label in labels if label in columns]] = value
     return targets

@@ -33,7 +33,7 @@ def relate(clips: Sequence[Clip]) -> list[Clip]:
     """Regions of one recording, each with the labels of the others that overlap it.
 
     A region inside another has the other's classes too. One that another class only reaches into
-    stays as it is, but is not complete: in which part both are present is unknown.
+    stays as it is, but is not complete: that class is in a part of it, and it is unsure.
     Clips without both times are left alone.
     """
     timed = sorted(
@@ -41,7 +41,7 @@ def relate(clips: Sequence[Clip]) -> list[Clip]:
         key=lambda clip: (clip.start_time, clip.end_time),
     )
     labels = {clip: set(clip.labels) for clip in timed}
-    partly: dict[Clip, bool] = {}
+    partly: defaultdict[Clip, set[str]] = defaultdict(set)
     for number, first in enumerate(timed):
         for second in timed[number + 1 :]:
             if _start(second) >= _end(first):
@@ -53,15 +53,18 @@ def relate(clips: Sequence[Clip]) -> list[Clip]:
                 if inside:
                     labels[one] |= set(other.labels) - set(one.negatives)
                 else:
-                    partly[one] = True
+                    partly[one] |= set(other.labels)
     return [
-        replace(
-            clip, labels=tuple(labels[clip]), complete=clip.complete and not partly.get(clip, False)
-        )
-        if clip in labels
-        else clip
-        for clip in clips
+        _related(clip, labels[clip], partly[clip]) if clip in labels else clip for clip in clips
     ]
+
+
+def _related(clip: Clip, labels: set[str], partly: set[str]) -> Clip:
+    """A region with all its labels; partly: those of regions that reach into it."""
+    reaching = tuple(sorted(partly - labels))
+    complete = clip.complete and not reaching
+    unsure = reaching if clip.complete else ()
+    return replace(clip, labels=tuple(labels), complete=complete, unsure=unsure)
 
 
 def gaps(regions: Iterable[tuple[float, float]], duration: float) -> list[tuple[float, float]]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import accumulate, groupby
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +22,19 @@ from oido.arrays import F32
 from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head
 from oido.inference.block import WorkItem
-from oido.models.model import AudioModel, EnsembleNetwork, LogMelNetwork, MnNetwork, WholeNetwork
+from oido.models.model import (
+    AudioModel,
+    EnsembleNetwork,
+    FixedPointNetwork,
+    LogMelNetwork,
+    MnNetwork,
+    WholeNetwork,
+)
 from oido.models.tflite.framewise import with_framewise
 from oido.params import FrontEndParams
 from oido.runtime.base import Outputs, Runtime, joined_outputs
 from oido.runtime.litert import LiteRtRuntime, WholeRuntime
+from oido.signal.fixed_point import FixedPointFrontEnd
 from oido.signal.framing import Segment, cut_windows
 from oido.signal.frontend import FrontEnd, MnFrontEnd
 
@@ -36,8 +45,9 @@ _SHORTCUT_TOLERANCE = 1 / 256
 _UNIT_SLACK = 1 / 64
 """By which quantised scores may miss 0 and 1."""
 
-PatchMaker = Callable[[F32, int], F32]
-"""Waveform f32[(N − 1) · hop + window] and hop in samples → a patch for each window, f32[N, …]."""
+PatchMaker = Callable[[F32, int], Any]
+"""Waveform f32[(N − 1) · hop + window] and hop in samples → a patch for each window, [N, …], of
+float32, or for students of int8."""
 
 FrameMaker = Callable[[F32], F32]
 """Waveform f32[n] → log-mel frames f32[t, bands]."""
@@ -72,6 +82,9 @@ class Predictor:
         if isinstance(network, MnNetwork):
             patches = MnFrontEnd(network.front_end).patches
             return cls(patches, LiteRtRuntime(None, network.content))
+        if isinstance(network, FixedPointNetwork):
+            students = FixedPointFrontEnd(network.front_end)
+            return cls(students.patches, WholeRuntime(network.content))
         if isinstance(network, EnsembleNetwork):
             raise OptionError(f"{model.name} is two networks; choose one of them for this")
         length = model.windows.window_samples  # such a network takes the waveform: as it is cut

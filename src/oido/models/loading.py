@@ -18,8 +18,10 @@ from oido.models.labels import audioset_labels, label_indices, yamnet_labels
 from oido.models.model import (
     EMBEDDING,
     EMBEDDING_OUTPUT,
+    FIXED_POINT,
     AudioModel,
     EnsembleNetwork,
+    FixedPointNetwork,
     LogMelNetwork,
     MnNetwork,
     Network,
@@ -41,7 +43,7 @@ from oido.models.tflite.metadata import MOST_LABELS, ModelMetadata, read_metadat
 from oido.models.tflite.metadata_writer import PlainOutput, annotate, rewritten
 from oido.models.tflite.waveform import must_fix_shapes, prepare, takes_any_length, waveform_first
 from oido.models.tflite.yamnet_reader import from_float, from_int8
-from oido.params import FrontEndParams, MnFrontEndParams, Windowing, WindowParams
+from oido.params import FixedPointParams, FrontEndParams, MnFrontEndParams, Windowing, WindowParams
 
 _PIECE_SECONDS, _PAUSE_SECONDS = 5, 2
 
@@ -294,6 +296,9 @@ class _Whole(NamedTuple):
 
 def _network(graph: TfliteGraph, whole: _Whole) -> tuple[Network, WindowParams]:
     """The network and its windows."""
+    if (front_end_name := whole.metadata.notes().front_end) is not None:
+        params = _student_params(graph, front_end_name, whole)
+        return FixedPointNetwork(params, whole.content), params.windows
     if graph.has_spectrum() and graph.takes_floats() and not whole.logits:
         try:
             cut = graph.cut_front_end(whole.columns)
@@ -317,6 +322,18 @@ def _network(graph: TfliteGraph, whole: _Whole) -> tuple[Network, WindowParams]:
     if embedding in whole.columns:
         embedding = None
     return WholeNetwork(content, whole.columns, embedding, is_file), windows
+
+
+def _student_params(graph: TfliteGraph, name: str, whole: _Whole) -> FixedPointParams:
+    """The front end of a student. Raises ModelFormatError for one that this oido does not have."""
+    params = FixedPointParams()
+    if name != FIXED_POINT:
+        raise ModelFormatError(f"its front end, {name!r}, is of a newer oido; update oido")
+    graph.require_order()
+    shape = (1, params.patch_frames, params.bands, 1)
+    if graph.int8_input_shape() != shape or whole.sample_rate_hz != params.sample_rate_hz:
+        raise ModelFormatError("it takes no patches of the front end that it names")
+    return params
 
 
 def _runnable(whole: _Whole) -> tuple[bytes, bool]:

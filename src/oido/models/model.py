@@ -17,11 +17,11 @@ from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head, ScoreKind
 from oido.models.registry import ModelCard
 from oido.models.tflite.editor import CutGraph
-from oido.params import FrontEndParams, MnFrontEndParams, Windowing, WindowParams
+from oido.params import FixedPointParams, FrontEndParams, MnFrontEndParams, Windowing, WindowParams
 
 NOTES_FILE = "oido.json"
 _VERSION = 1
-_LATER = ("kinds", "inputs", "window_samples")
+_LATER = ("kinds", "inputs", "window_samples", "front_end")
 """Notes that are written only where they say something."""
 
 
@@ -41,7 +41,7 @@ class Notes:
     """aggregations: by head. hop_samples, repeat_pause_samples: as `oido.params.WindowParams`;
     None is what follows from the file. training: facts of how it was trained, for readers. kinds:
     what outputs give, by head; inputs: values of inputs beside the waveform; window_samples: of a
-    graph that takes any length."""
+    graph that takes any length. front_end: what makes the input of one that takes no waveform."""
 
     aggregations: dict[str, str] = field(default_factory=dict)
     hop_samples: int | None = None
@@ -51,6 +51,7 @@ class Notes:
     kinds: dict[str, ScoreKind] = field(default_factory=dict)
     inputs: dict[str, list[float]] = field(default_factory=dict)
     window_samples: int | None = None
+    front_end: str | None = None
 
     def text(self) -> str:
         """The file; the same notes give the same bytes, and older ones those that they had."""
@@ -79,6 +80,8 @@ class Notes:
         for values in self.inputs.values():
             if not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
                 raise ValueError("inputs")
+        if self.front_end is not None and not isinstance(self.front_end, str):
+            raise TypeError("front_end")
         for value in (self.hop_samples, self.repeat_pause_samples, self.window_samples):
             if value is not None and not (isinstance(value, int) and 0 < value < 1 << 31):
                 raise ValueError(f"samples {value!r}")
@@ -98,6 +101,9 @@ FRAMEWISE_PREFIX = "framewise_"
 FRAMEWISE_OUTPUT = f"{FRAMEWISE_PREFIX}scores"
 """The name of an output with the only head's scores of each column of a window's last image; those
 of several heads have the prefix and the head's name."""
+
+FIXED_POINT = "fixed-point-1"
+"""What the notes of a student call its front end (`oido.signal.fixed_point`)."""
 
 Precision = Literal["int8", "float32"]
 """In which numbers a network computes."""
@@ -140,6 +146,14 @@ class WholeNetwork:
 
 
 @dataclass(frozen=True)
+class FixedPointNetwork:
+    """A student: an int8 network that takes patches of the fixed-point front end."""
+
+    front_end: FixedPointParams
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
 class EnsembleNetwork:
     """Two models whose scores are combined (`oido.inference.ensemble`).
 
@@ -153,7 +167,7 @@ class EnsembleNetwork:
     pieces: Windowing
 
 
-Network = LogMelNetwork | MnNetwork | WholeNetwork | EnsembleNetwork
+Network = LogMelNetwork | MnNetwork | WholeNetwork | FixedPointNetwork | EnsembleNetwork
 """What computes scores, and how; `oido.inference.predictor` knows how to run each kind."""
 
 
@@ -203,6 +217,8 @@ class AudioModel:
 
     def require_embeddings(self) -> None:
         """Raise OptionError for a model that shows nothing but scores."""
+        if isinstance(self.network, FixedPointNetwork):
+            raise OptionError(f"{self.name} is a student, which gives scores only; choose another")
         if isinstance(self.network, WholeNetwork) and self.network.embedding is None:
             raise OptionError(
                 f"{self.name} gives scores only, and no embeddings (there is no pool before its "

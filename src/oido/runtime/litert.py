@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
 from oido.arrays import F32
@@ -63,12 +63,18 @@ class WholeRuntime:
 
     Slower than a cut graph; but it runs any classifier, and it is what every cut graph must equal.
     heads: the outputs that give scores; embedding: the output that is one; None: dim is 0.
+    reference: by the plain kernels that others, and those of microcontrollers, are compared with.
     """
 
     def __init__(
-        self, model: bytes, heads: Sequence[int] = (0,), embedding: int | None = None
+        self,
+        model: bytes,
+        heads: Sequence[int] = (0,),
+        embedding: int | None = None,
+        *,
+        reference: bool = False,
     ) -> None:
-        self._graph = _Graph(model)
+        self._graph = _Graph(model, OpResolverType.BUILTIN_REF if reference else None)
         self._heads, self._embedding = heads, embedding
 
     def run(self, patches: F32) -> Outputs:
@@ -86,10 +92,11 @@ class WholeRuntime:
 class _Graph:
     """One interpreter, resized to the batch that comes (10 µs); quantised outputs made float."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, kernels: OpResolverType | None = None) -> None:
+        chosen = {} if kernels is None else {"experimental_op_resolver_type": kernels}
         try:
             with _without_greeting():
-                self._interpreter = Interpreter(model_content=content, num_threads=1)
+                self._interpreter = Interpreter(model_content=content, num_threads=1, **chosen)
                 self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise ModelFormatError(f"LiteRT cannot run this model ({error})") from error

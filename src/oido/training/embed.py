@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from oido.arrays import F32, F64, I64
+from oido.arrays import F32, F64, I64, Bools
 from oido.datasets.clip import Clip, LeftOut
 from oido.datasets.dataset import Dataset, clip_targets
 from oido.datasets.splits import group_numbers
@@ -37,9 +37,10 @@ from oido.models.cache import (
 from oido.models.model import AudioModel
 from oido.models.tflite.evidence import EVIDENCE, own_size, with_evidence
 from oido.parallel import ordered_map
-from oido.params import available_cores
+from oido.params import Windowing, available_cores
 from oido.training.augment import Augmentation
 from oido.training.embeddings import EmbeddedClips, FurtherWindows
+from oido.training.weak_labels import WEAK_FROM_SECONDS
 from oido.writers.written import sha256_of_file
 
 
@@ -134,10 +135,14 @@ def embed(
     *,
     augment: Augmentation | None = None,
     cache: bool = True,
+    weak_from: float = WEAK_FROM_SECONDS,
     jobs: int | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Embedded:
     """The windows of every clip of a dataset. Raises OptionError if no clip can be decoded.
+
+    weak_from: recordings of so many seconds and more hold what their labels name somewhere in them;
+    regions do throughout, however long.
 
     augment: embed changed copies of each clip too, for `EmbeddedClips.extra`; each takes as long as
     the clip. Background behind them is that of the dataset's own clips without an event.
@@ -175,7 +180,12 @@ def embed(
             f"none of the {len(data)} clips can be heard; the first: {left_out[-1].reason}"
         )
     part = data.subset(kept)
+    weak = _weak(part, windows, classifier.windowing, weak_from)
+    if weak.any():  # between a sound and nothing, and so each class by itself
+        part = replace(part, multi_label=True)
     clips = _join_windows(part, windows, embedder.background_groups, _silence(classifier))
+    if weak.any():
+        clips = replace(clips, weak=weak)
     clips = replace(clips, own_size=own_size(model))
     return Embedded(clips, part.clips, tuple(left_out))
 
@@ -261,6 +271,22 @@ class _ClipEmbedder:
         return ClipWindows(
             result.embeddings, result.weights, *(np.concatenate(part) for part in zip(*copies))
         )
+
+
+def _weak(
+    data: Dataset, windows: Sequence[ClipWindows], windowing: Windowing, weak_from: float
+) -> Bools:
+    """bool[K]: the clips with labels that are somewhere in them."""
+    weak = np.zeros(len(data), np.bool_)
+    half_a_hop = windowing.hop_samples / windowing.sample_rate_hz / 2
+    for number, (clip, found) in enumerate(zip(data, windows)):
+        last = len(found.weights) - 1
+        sound = float(found.weights[-1]) * windowing.window_samples
+        seconds = (last * windowing.hop_samples + sound) / windowing.sample_rate_hz
+        is_long = seconds >= weak_from - half_a_hop
+        is_whole = clip.start_time is None and clip.end_time is None
+        weak[number] = is_whole and is_long and last > 0 and bool(clip.labels)
+    return weak
 
 
 def _join_windows(

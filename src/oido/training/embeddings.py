@@ -48,7 +48,8 @@ class EmbeddedClips:
     silence: f32[D], the model's embedding of digital silence, or None if it is not known.
     extra: windows of changed copies of the clips, or None; a clip may have none.
     own_size: how many of the D numbers, the first, are the network's own embedding; what other
-    layers say is behind them. None: all.
+    layers say is behind them. None: all. weak: bool[K], clips whose labels are somewhere in them,
+    and not throughout (`oido.training.weak_labels`), which needs ``multi_label``; None: no clip.
 
     Raises OptionError for arrays that do not fit each other, or are not finite.
     """
@@ -64,6 +65,7 @@ class EmbeddedClips:
     silence: F32 | None = None
     extra: FurtherWindows | None = None
     own_size: int | None = None
+    weak: Bools | None = None
 
     def __post_init__(self) -> None:
         windows, clips = len(self.embeddings), len(self.targets)
@@ -85,6 +87,8 @@ class EmbeddedClips:
             raise OptionError("silence must be one embedding of the same model")
         if self.extra is not None:
             _check_extra(self.extra, self.embeddings.shape[1], clips)
+        if self.weak is not None and (len(self.weak) != clips or not self.multi_label):
+            raise OptionError(f"weak labels need a yes or no for each of {clips} clips, and tags")
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -193,6 +197,7 @@ class EmbeddedClips:
             groups=self.groups[mask],
             folds=self.folds[mask],
             extra=None if self.extra is None else self._copies_of(mask, self.extra),
+            weak=None if self.weak is None else self.weak[mask],
         )
 
     def _copies_of(self, mask: Bools, extra: FurtherWindows) -> FurtherWindows:
@@ -231,12 +236,17 @@ def clip_probabilities(scores: F32, clips: EmbeddedClips, output: OutputKind) ->
     - of a softmax the "confident-mean": exp(Σ w·c²·ln s / Σ w·c²), where c, 0..1, is how sure the
       window is: 1 + Σ s·ln s / ln C. Windows in which the head is undecided, as it is in silence,
       weigh next to nothing: a clip is what it is where there is sound;
-    - of a sigmoid the "power-mean": (Σ w·s⁴ / Σ w)^¼, between the mean and the largest.
+    - of a sigmoid the "power-mean": (Σ w·s⁴ / Σ w)^¼, between the mean and the largest;
+    - where labels are weak, "max": a minute holds what one of its windows does.
 
     A clip of a single window keeps that window's scores.
     """
     share, starts = clips.window_shares[:, None], clips.starts
     s = scores.astype(np.float64)
+    if clips.weak is not None:
+        several = np.bincount(clips.clip_index)[clips.clip_index] > 1
+        w = np.where(several, clips.weights, 1.0)[:, None]
+        return np.asarray(np.maximum.reduceat(w * s, starts, axis=0), np.float32)
     if output == "sigmoid":
         powers = np.add.reduceat(share * s**POWER, starts, axis=0)
         return np.asarray(powers ** (1 / POWER), np.float32)

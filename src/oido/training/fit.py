@@ -25,6 +25,7 @@ from oido.datasets.splits import training_extra
 from oido.errors import OptionError
 from oido.heads import OutputKind
 from oido.training.embeddings import EmbeddedClips
+from oido.training.weak_labels import choose_windows
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,7 +242,17 @@ def prepare(clips: EmbeddedClips, views: Views) -> Prepared:
     scales = evened_scales(features, shares / shares.sum(), len(clips))
     x, centre, basis = principal_components(features * scales, shares)
     centre, basis = centre / scales, basis * scales[:, None]
-    return Prepared(x, targets, per_class, centre, basis, square_root, clips.output)
+    prepared = Prepared(x, targets, per_class, centre, basis, square_root, clips.output)
+    if clips.weak is None:
+        return prepared
+
+    def logits(targets: F64, weights: F64) -> F32:
+        some = prepared._replace(targets=targets, weights=weights)
+        slopes, bias = _solve(some, LinearOptions().strength)
+        return np.asarray(x @ slopes.astype(np.float32) + bias.astype(np.float32))
+
+    targets, per_class = choose_windows(clips, index, targets, per_class, of_clips, logits)
+    return prepared._replace(targets=targets, weights=per_class)
 
 
 def fit_linear(
@@ -252,7 +263,13 @@ def fit_linear(
     It is convex: no seed matters. data: what `prepare` made of these clips, if it did already.
     """
     options = options or LinearOptions()
-    data, strength = data or prepare(clips, options), options.strength
+    data = data or prepare(clips, options)
+    layer = data.layer(*_solve(data, options.strength))
+    return EmbeddingHead(clips.classes, (layer,), data.output, data.square_root)
+
+
+def _solve(data: Prepared, strength: float) -> tuple[F64, F64]:
+    """Weights f64[q, C] and bias f64[C] on the prepared views."""
     (size, count), n = (data.x.shape[1], data.targets.shape[1]), data.weights.mean(axis=1).sum()
     cross_entropy = _CrossEntropy(data.targets, data.weights, data.output)
 
@@ -266,8 +283,7 @@ def fit_linear(
         return (value + 0.5 / strength * float((weights**2).sum())) / n, gradient / n
 
     flat = _minimize(loss, np.zeros((size + 1) * count))
-    layer = data.layer(flat[:-count].reshape(size, count), flat[-count:])
-    return EmbeddingHead(clips.classes, (layer,), data.output, data.square_root)
+    return flat[:-count].reshape(size, count), flat[-count:]
 
 
 def fit_mlp(

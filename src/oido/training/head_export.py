@@ -58,8 +58,11 @@ def taught_file(
     keep_base: bool,
     calibrated: bool,
     training: dict[str, Any],
+    aggregation: str | None = None,
 ) -> bytes:
     """The annotated .tflite: waveform in; [the base model's scores,] scores, [similarity] out.
+
+    aggregation: how windows become a clip; None: as heads of its kind do.
 
     The embedding is the last output, where the file would otherwise be run without (`oido` finds
     YAMNet's by itself). Raises OptionError for a model that nothing can be added to.
@@ -93,7 +96,7 @@ def taught_file(
     if not cut:
         tensors[EMBEDDING_OUTPUT] = graph.embedding
         outputs.append(PlainOutput(EMBEDDING_OUTPUT, EMBEDDING))
-    pooling = "confident-mean" if head.output == "softmax" else "power-mean"
+    pooling = aggregation or ("confident-mean" if head.output == "softmax" else "power-mean")
     notes = Notes(
         aggregations={TAUGHT_HEAD: pooling},
         hop_samples=None if cut else model.windows.hop_samples,

@@ -30,6 +30,7 @@ from oido.training.fit import (
     one_thread,
     prepare,
 )
+from oido.training.weak_labels import parts_of_sources
 
 LARGEST_FOLDS = 5
 CLEARLY = 2.0
@@ -224,6 +225,8 @@ def _folds(clips: EmbeddedClips, seed: int) -> I64 | None:
     count = min(LARGEST_FOLDS, *(len(np.unique(clips.groups[clip])) for clip in present))
     if count < 2:
         return None
+    if clips.weak is not None:  # of many labels each, of which the first says little
+        return parts_of_sources(clips, count, seed)
     return stratified_folds(clips.labels, clips.groups, count, seed)
 
 

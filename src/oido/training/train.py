@@ -50,6 +50,7 @@ from oido.training.validation import (
     predictions_on_test,
     predictions_out_of_fold,
 )
+from oido.training.weak_labels import WEAK_FROM_SECONDS
 from oido.writers.atomic import write_atomically
 
 
@@ -60,6 +61,7 @@ def train(
     seed: int = 0,
     thorough: bool = False,
     augment: int = 0,
+    weak_from: float = WEAK_FROM_SECONDS,
     cache: bool = True,
     jobs: int | None = None,
     progress: Progress = lambda done, total: None,
@@ -75,9 +77,11 @@ def train(
     model: whose embeddings are built on: "yamnet/classification", "yamnet" or "efficientat/mn04".
     thorough: judge by nested cross-validation, in which the choice of the head is repeated without
     each fold: some five times as long. augment: so many changed copies of each clip (gain, shift,
-    noise, background) are learnt from, too; never judged by. cache: keep embeddings for the next
-    time. jobs: threads that embed and fit. progress: called with (recordings done, of how many);
-    fit_progress: with (fits done, of how many), those for the report among them.
+    noise, background) are learnt from, too; never judged by. weak_from: of whole recordings of so
+    many seconds and more, the windows that hold the labelled sound choose themselves; inf: all are
+    learnt from. cache: keep embeddings for the next time. jobs: threads that embed and fit.
+    progress: called with (recordings done, of how many); fit_progress: with (fits done, of how
+    many), those for the report among them.
 
     Recordings that came with folds keep them, and train and test parts too: then the head learns
     from the one and is judged on the other. The same data and seed give the same model, byte for
@@ -85,12 +89,22 @@ def train(
     without `oido[train]`.
     """
     data.require_two_classes()
+    if not weak_from >= 0:
+        raise OptionError(f"weak_from must be 0 or more seconds, not {weak_from:g}")
     require_training_extra()  # which is better missed now than when all is heard
     network = model if isinstance(model, AudioModel) else load_model(model)
     started = time.perf_counter()
     test_folds = _predefined_test_folds(data)
     changed = Augmentation(copies=augment, seed=seed)
-    embedded = embed(data, network, augment=changed, cache=cache, jobs=jobs, progress=progress)
+    embedded = embed(
+        data,
+        network,
+        augment=changed,
+        cache=cache,
+        weak_from=weak_from,
+        jobs=jobs,
+        progress=progress,
+    )
     embedded_at = time.perf_counter()
     clips = embedded.clips
     _require_classes(clips, embedded.left_out)
@@ -101,7 +115,10 @@ def train(
         _require_classes(clips, embedded.left_out)
     counter = _FitCounter(clips, seed, thorough and test_folds is None, fit_progress)
     selection = select(clips, seed=seed, jobs=jobs, on_fit=counter.advance)
-    novelty = fit_novelty(clips, square_root=selection.head.square_root, folds=selection.folds)
+    novelty = None
+    # One class by itself has nothing to point away from, and minutes are mostly of no class.
+    if len(clips.classes) > 1 and clips.weak is None:
+        novelty = fit_novelty(clips, square_root=selection.head.square_root, folds=selection.folds)
     fitted = time.perf_counter()
     if test_folds is not None:
         judged = predictions_on_test(embedded, test, selection)
@@ -163,7 +180,7 @@ class TrainingResult:
     embedded: Embedded = field(repr=False)
     taught: EmbeddedClips = field(repr=False)
     selection: ModelSelection = field(repr=False)
-    novelty: NoveltyDetector = field(repr=False)
+    novelty: NoveltyDetector | None = field(repr=False)
     judged: ClipPredictions | None = field(repr=False)
     seed: int
     inference_seconds: float
@@ -241,7 +258,7 @@ class TrainingResult:
             dataset=self.data.check(),
             facts=self._facts(),
             left_out=self.left_out,
-            notes=(),
+            notes=self._notes(),
             baselines=self.baselines,
             learning_curve=self.curve,
         )
@@ -297,6 +314,7 @@ class TrainingResult:
             novelty=self.novelty if unknown else None,
             keep_base=keep_base,
             calibrated=self.selection.out_of_fold is not None,
+            aggregation=None if self.taught.weak is None else "max",
             training={
                 "base": self.model.name,
                 "base_sha256": self.model.sha256,
@@ -305,6 +323,16 @@ class TrainingResult:
                 "oido": __version__,
                 "seed": self.seed,
             },
+        )
+
+    def _notes(self) -> tuple[str, ...]:
+        count = 0 if self.taught.weak is None else int(self.taught.weak.sum())
+        if not count:
+            return ()
+        return (
+            f"{count} recordings are long, and their labels were taken to be somewhere in them: "
+            "the windows that hold the sound chose themselves (--weak-from says from which length "
+            "on).",
         )
 
     def _facts(self) -> dict[str, Any]:

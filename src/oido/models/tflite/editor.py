@@ -124,6 +124,13 @@ class TfliteGraph:
         inputs = [int(t) for t in self._graph.inputs]
         return len(inputs) == 1 and self._graph.tensors[inputs[0]].type == schema.TensorType.FLOAT32
 
+    def int8_input_shape(self) -> tuple[int, ...] | None:
+        """The shape of its only input, if that is of int8."""
+        inputs = [int(t) for t in self._graph.inputs]
+        if len(inputs) != 1 or self._graph.tensors[inputs[0]].type != schema.TensorType.INT8:
+            return None
+        return tuple(int(n) for n in self._graph.tensors[inputs[0]].shape)
+
     def require_order(self) -> None:
         """Raise ModelFormatError unless each operator reads constants and what came before it.
 

@@ -14,7 +14,14 @@ import numpy as np
 
 from oido.errors import OptionError
 from oido.mel import kaldi_mel_matrix, symmetric_hann
-from oido.models.model import AudioModel, EnsembleNetwork, LogMelNetwork, MnNetwork, WholeNetwork
+from oido.models.model import (
+    AudioModel,
+    EnsembleNetwork,
+    FixedPointNetwork,
+    LogMelNetwork,
+    MnNetwork,
+    WholeNetwork,
+)
 from oido.models.tflite.builder import GraphWriter
 from oido.models.tflite.editor import CutGraph, TfliteGraph
 from oido.models.tflite.framewise import FramewiseWriter
@@ -123,6 +130,11 @@ def whole_graph(model: AudioModel, content: bytes) -> WholeGraph:
         return WholeGraph(writer, heads, embedding, pooled)
     if isinstance(network, EnsembleNetwork):
         raise OptionError(f"{model.name} is two networks; export one of them")
+    if isinstance(network, FixedPointNetwork):
+        raise OptionError(
+            f"{model.name} is a student: its file is what it is, int8 features in and scores out; "
+            "copy it instead"
+        )
     if not isinstance(network, LogMelNetwork | MnNetwork):
         raise OptionError(f"{model.name} is known as a whole only: there is nothing to add to it")
     writer = FramewiseWriter(f"{model.name}, {model.precision}", batch=False)
