@@ -18,6 +18,7 @@ from oido.models.labels import audioset_labels, label_indices, yamnet_labels
 from oido.models.model import (
     EMBEDDING,
     EMBEDDING_OUTPUT,
+    FRAMEWISE_OUTPUT,
     AudioModel,
     EnsembleNetwork,
     LogMelNetwork,
@@ -316,7 +317,22 @@ def _network(graph: TfliteGraph, whole: _Whole) -> tuple[Network, WindowParams]:
     embedding = named.index(EMBEDDING_OUTPUT) if EMBEDDING_OUTPUT in named else None
     if embedding in whole.columns:
         embedding = None
-    return WholeNetwork(content, whole.columns, embedding, is_file), windows
+    framewise = _framewise_output(graph, named, [len(h.labels) for h in whole.heads.values()])
+    return WholeNetwork(content, whole.columns, embedding, is_file, framewise), windows
+
+
+def _framewise_output(
+    graph: TfliteGraph, named: list[str], sizes: list[int]
+) -> tuple[int, int] | None:
+    """The only head's scores of equal parts of a window in a row, and how many parts they are of.
+
+    named: the outputs; sizes: how many labels each head has.
+    """
+    if FRAMEWISE_OUTPUT not in named or len(sizes) != 1:
+        return None
+    number = named.index(FRAMEWISE_OUTPUT)
+    columns, rest = divmod(graph.output_sizes()[number], sizes[0])
+    return None if rest or columns < 2 else (number, columns)
 
 
 def _runnable(whole: _Whole) -> tuple[bytes, bool]:
