@@ -2,13 +2,15 @@
 """How good the heads are that oido trains, beside the plain ways to do it.
 
     python benchmarks/heads.py [--audio ../shared/audio] [--models ../shared/models]
-    python benchmarks/heads.py --only folds       folds, few, sets, or novelty; all if not given
+    python benchmarks/heads.py --only folds       folds, few, sets, novelty, or nested; else all
     python benchmarks/heads.py --copies 4         a row more: with changed copies of each clip
 
 Prints Markdown tables: ESC-10 by its own five folds (accuracy, expected calibration error,
 seconds); with 2, 5, 10 and 20 clips a class (mean ± standard deviation over seeds, judged by all
 clips of other recordings, same draws for every row); small sets, by grouped folds drawn three
-times; and how well clips of no trained class are told (ROC-AUC). Embeddings are kept under .bench/.
+times; how well clips of no trained class are told (ROC-AUC); and which evidence is chosen on sets
+other than the one that judges it (`evidence.py`). "ensemble" is the head on both networks in one
+file. Seconds are of the processor. Embeddings are kept under .bench/.
 """
 
 from __future__ import annotations
@@ -19,12 +21,14 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from evidence import nested
 from numpy.typing import NDArray
 
 import oido
@@ -32,6 +36,7 @@ from oido.datasets.clip import Clip
 from oido.datasets.dataset import Dataset
 from oido.datasets.splits import group_numbers, stratified_folds
 from oido.evaluation.ranking_and_calibration import expected_calibration_error
+from oido.models.joint import as_one_network
 from oido.models.tflite.evidence import EVIDENCE, own_size, with_evidence
 from oido.training.augment import Augmentation
 from oido.training.baselines import BASELINES
@@ -41,7 +46,7 @@ from oido.training.model_selection import cross_validate, select
 from oido.training.novelty import fit_novelty
 
 ROOT = Path(__file__).resolve().parents[1]
-MODELS = ("yamnet/classification", "efficientat/mn04")
+MODELS = ("yamnet/classification", "efficientat/mn04", "ensemble")
 FEW = (2, 5, 10, 20)
 SETS = (("three-events", "label"), ("everyday", "audioset_label"))
 
@@ -86,7 +91,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--audio", type=Path, default=ROOT.parent / "shared" / "audio")
     parser.add_argument("--models", type=Path, default=ROOT.parent / "shared" / "models")
-    parser.add_argument("--only", choices=("folds", "few", "sets", "novelty"))
+    parser.add_argument("--only", choices=("folds", "few", "sets", "novelty", "nested"))
+    parser.add_argument("--model", choices=MODELS)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--copies", type=int, default=0)
     arguments = parser.parse_args()
@@ -95,7 +101,11 @@ def main() -> int:
     heard = partial(embedded, copies=arguments.copies)
     known = os.environ.get("OIDO_MODEL_PATH", "")
     os.environ["OIDO_MODEL_PATH"] = os.pathsep.join(filter(None, [known, str(arguments.models)]))
-    for model in MODELS:
+    for model in MODELS if arguments.model is None else (arguments.model,):
+        if arguments.only in (None, "nested"):
+            nested(model, arguments.audio, arguments.seeds)
+        if arguments.only == "nested":
+            continue
         try:
             esc10 = heard(arguments.audio / "esc10", model, "label")
         except oido.OidoError as error:
@@ -123,36 +133,48 @@ def embedded(
     kept = ROOT / ".bench" / "heads" / name
     if not kept.exists():
         hear(folder, [row["file"] for row in rows], model, kept)
-    counts = Counter(row[column] for row in rows)
-    groups = {(row[column], row["group"]) for row in rows}
-    sources = Counter(label for label, _ in groups)
-    chosen = [
-        n
-        for n, row in enumerate(rows)
-        if least == 1 or (counts[row[column]] >= least and sources[row[column]] >= 2)
-    ]
-    numbers = np.full(len(rows), -1)
-    numbers[chosen] = np.arange(len(chosen))
+    chosen = chosen_rows(rows, column, least)
     with np.load(kept) as arrays:
-        clip_index = numbers[arrays["clip_index"]]
-        here = clip_index >= 0
-        classes, index = np.unique([rows[n][column] for n in chosen], return_inverse=True)
-        folds = group_numbers([rows[n]["fold"] for n in chosen])
-        clips = EmbeddedClips(
-            arrays["embeddings"][here],
-            clip_index[here],
-            arrays["weights"][here],
-            np.eye(len(classes), dtype=np.float32)[index],
-            tuple(classes.tolist()),
-            group_numbers([rows[n]["group"] for n in chosen]),
-            folds if rows[0]["fold"] else np.full(len(chosen), -1),
-            silence=arrays["silence"],
-            own_size=own_size(oido.load_model(model)),
-        )
+        clips = clips_of(rows, chosen, column, arrays)
+    clips = replace(clips, own_size=own_size(oido.load_model(model)))
     if not copies:
         return clips
     listed = Dataset.from_clips([Clip(str(folder / rows[n]["file"]), ("sound",)) for n in chosen])
     return replace(clips, extra=hear_copies(listed, model, copies))
+
+
+def chosen_rows(rows: list[dict[str, str]], column: str, least: int) -> list[int]:
+    """The numbers of clips whose label has ``least`` clips or more, of two recordings at least."""
+    counts = Counter(row[column] for row in rows)
+    groups = {(row[column], row["group"]) for row in rows}
+    sources = Counter(label for label, _ in groups)
+    return [
+        n
+        for n, row in enumerate(rows)
+        if least == 1 or (counts[row[column]] >= least and sources[row[column]] >= 2)
+    ]
+
+
+def clips_of(
+    rows: list[dict[str, str]], chosen: list[int], column: str, arrays: Mapping[str, Any]
+) -> EmbeddedClips:
+    """The chosen clips of a set, of what was kept of all of them."""
+    numbers = np.full(len(rows), -1)
+    numbers[chosen] = np.arange(len(chosen))
+    clip_index = numbers[arrays["clip_index"]]
+    here = clip_index >= 0
+    classes, index = np.unique([rows[n][column] for n in chosen], return_inverse=True)
+    folds = group_numbers([rows[n]["fold"] for n in chosen])
+    return EmbeddedClips(
+        arrays["embeddings"][here],
+        clip_index[here],
+        arrays["weights"][here],
+        np.eye(len(classes), dtype=np.float32)[index],
+        tuple(classes.tolist()),
+        group_numbers([rows[n]["group"] for n in chosen]),
+        folds if rows[0]["fold"] else np.full(len(chosen), -1),
+        silence=arrays["silence"],
+    )
 
 
 def hear_copies(data: Dataset, model: str, copies: int) -> FurtherWindows | None:
@@ -166,7 +188,8 @@ def hear_copies(data: Dataset, model: str, copies: int) -> FurtherWindows | None
 def hear(folder: Path, files: list[str], model: str, kept: Path) -> None:
     """Embed every clip of a set once."""
     started = time.perf_counter()
-    embedder = oido.AudioEmbedder(with_evidence(oido.load_model(model)), jobs=1)
+    base = as_one_network(oido.load_model(model))
+    embedder = oido.AudioEmbedder(with_evidence(base), jobs=1)
     results = [embedder.embed(folder / file) for file in files]
     windows = embedder.model.windows
     silent = np.zeros(windows.window_samples, np.float32)
@@ -188,20 +211,20 @@ def by_folds(model: str, clips: EmbeddedClips) -> None:
     print(f"\n### ESC-10, its five folds, {model}\n")
     print("| way | accuracy | ECE | seconds for five |\n|---|---:|---:|---:|")
     for name, way in WAYS.items():
-        started = time.perf_counter()
+        started = time.process_time()
         if way in (trained, trained_with_copies, trained_on_embedding):
             learnt = clips if way is trained_with_copies else replace(clips, extra=None)
             probabilities, _ = cross_validate(learnt.own if way is trained_on_embedding else learnt)
         else:
             probabilities = out_of_fold(way, clips, clips.folds, 0)
-        seconds = time.perf_counter() - started
+        seconds = time.process_time() - started
         error = expected_calibration_error(
             probabilities.max(axis=1), probabilities.argmax(axis=1) == clips.labels
         )
         print(f"| {name} | {accuracy(probabilities, clips):.4f} | {error:.3f} | {seconds:.1f} |")
-    started = time.perf_counter()
+    started = time.process_time()
     selection = select(replace(clips, extra=None))
-    print(f"\nOne training on all clips: {time.perf_counter() - started:.1f} s.\n")
+    print(f"\nOne training on all clips: {time.process_time() - started:.1f} s.\n")
     print("| candidate | accuracy | log loss | margin, s.e. |\n|---|---:|---:|---:|")
     for row in selection.table:
         chosen = " (chosen)" if row.name == selection.chosen else ""

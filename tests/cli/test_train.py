@@ -82,7 +82,6 @@ def test_a_check_tells_what_is_there_and_writes_nothing(desk: Path) -> None:
         (("sounds", "-o", "sounds.tflite/x.tflite"), "is no folder"),
         (("sounds", "-o", "s.tflite", "--report", "readme.txt/r.html"), "is no folder"),
         (("sounds", "-o", "folder.tflite"), "is a folder"),
-        (("sounds", "-o", "s.tflite", "--model", "ensemble"), "two networks"),
     ],
 )
 def test_a_wrong_command_is_one_sentence(
@@ -95,6 +94,24 @@ def test_a_wrong_command_is_one_sentence(
     assert not done.stdout
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.usefixtures("mn04_is_here")
+def test_both_networks_teach_one_file(desk: Path) -> None:
+    train = ("train", "sounds", "-o", "both.tflite", "--model", "ensemble", "--no-cache")
+    refused = oido(desk, *train, "--keep-base")
+    assert refused.returncode == 2
+    assert "leave the base's out" in refused.stderr
+    assert "recordings heard" not in refused.stderr
+    done = oido(desk, *train)
+    assert done.returncode == 3, done.stderr  # one recording was left out
+    assert "both.tflite: 7." in done.stdout  # MB
+    heard = oido(
+        *(desk, "classify", "sounds/click/click-1.wav", "--model", "both.tflite"),
+        *("--format", "jsonl"),
+    )
+    rows = [json.loads(line) for line in heard.stdout.splitlines()]
+    assert {row["label"] for row in rows} == {"click"}
 
 
 def test_train_says_what_a_check_says(desk: Path) -> None:

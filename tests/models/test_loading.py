@@ -7,14 +7,18 @@ import io
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import Builder
 
 from oido.errors import ModelError, ModelFormatError, ModelNotFoundError
+from oido.heads import Head
 from oido.inference.classifier import AudioClassifier
 from oido.models.loading import load_model
 from oido.models.registry import CATALOG
+from oido.models.tflite.builder import GraphWriter
+from oido.models.tflite.metadata_writer import PlainOutput, annotate, with_heads
 
 
 @pytest.fixture(scope="module")
@@ -179,3 +183,29 @@ def test_a_waveform_model_without_a_spectrum(tmp_path, whole):
     path.write_bytes(changed(whole, no_fft) + labels_zip(whole))
     with pytest.raises(ModelFormatError, match=r"model\.tflite"):
         AudioClassifier(path)
+
+
+@pytest.mark.parametrize(("values", "columns"), [(6, 2), (90, 30), (3, None), (7, None)])
+def test_scores_of_parts_in_a_row_are_known_by_their_name(tmp_path, values, columns):
+    content = annotate(
+        row_of_parts(3, values),
+        [Head("scores", ("a", "b", "c")), PlainOutput("framewise_scores")],
+        sample_rate_hz=16_000,
+    )
+    path = tmp_path / "parts.tflite"
+    path.write_bytes(content)
+    model = load_model(path)
+    assert [head.name for head in model.heads] == ["scores"]
+    assert model.network.framewise == (None if columns is None else (1, columns))
+    again = with_heads(model)
+    assert again is not None
+    path.write_bytes(again)
+    assert load_model(path).network.framewise == model.network.framewise
+
+
+def row_of_parts(*sizes: int) -> bytes:
+    dice = np.random.default_rng(3)
+    writer = GraphWriter("parts", batch=False)
+    x = writer.input("audio_clip", (1, 400))
+    weights = [dice.normal(0, 0.1, (size, 400)).astype(np.float32) for size in sizes]
+    return writer.finish([writer.sigmoid(writer.dense(x, w, w[:, 0])) for w in weights])

@@ -5,6 +5,7 @@ examples:
   oido train birds/ -o birds.tflite --report birds.html
   oido train clips.csv -o sounds.tflite --model efficientat/mn04
   oido train field-recordings/ -o frogs.tflite            Audacity or Raven labels beside them
+  oido train birds/ -o birds.tflite --model ensemble      a head on both networks, in one file
   oido train birds/ --check                               only say what is in the data
   oido train birds/ -o birds.tflite --finetune --minutes 5 --model efficientat/mn04
   oido train birds/ -o small.tflite --student --c-array small.cc    int8, for a microcontroller
@@ -165,17 +166,14 @@ def _print_summary(args: argparse.Namespace, data: Dataset) -> set[str]:
 def _trainer(args: argparse.Namespace) -> Callable[[Dataset], Any]:
     """`train` with the options of a command, on a model that is loaded, and fits the output."""
     from oido.cli.progress import show_progress
+    from oido.models.joint import as_one_network
     from oido.models.loading import load_model
-    from oido.models.registry import ENSEMBLE, ENSEMBLE_MEMBERS
     from oido.training.head_export import require_addable
     from oido.training.train import train
 
-    if args.output is not None and args.model == ENSEMBLE:  # before its two files are fetched
-        members = " or ".join(ENSEMBLE_MEMBERS)
-        raise OptionError(f"{ENSEMBLE} is two networks, and no one file; take --model {members}")
-    model = load_model(fetch_model(args.model))
+    model = as_one_network(load_model(fetch_model(args.model)))
     if args.output is not None:
-        require_addable(model)
+        require_addable(model, keep_base=args.keep_base)
 
     def teach(data: Dataset) -> Any:
         embedding = show_progress("recordings heard", args.quiet)

@@ -88,7 +88,8 @@ class Predictor:
         if isinstance(network, EnsembleNetwork):
             raise OptionError(f"{model.name} is two networks; choose one of them for this")
         length = model.windows.window_samples  # such a network takes the waveform: as it is cut
-        return cls(lambda waveform, hop: cut_windows(waveform, length, hop), whole_runtime(network))
+        whole = whole_runtime(network, framewise=framewise)
+        return cls(lambda waveform, hop: cut_windows(waveform, length, hop), whole)
 
     def predict(self, waveform: F32, hop_samples: int) -> Outputs:
         """Outputs of every window in f32[(N − 1) · hop + window]."""
@@ -141,12 +142,15 @@ def framewise_columns(model: AudioModel) -> int:
     extended = None
     if isinstance(network, LogMelNetwork):
         extended = with_framewise(network.graph.network)
+    if isinstance(network, WholeNetwork) and network.framewise is not None:
+        return network.framewise[1]
     return 0 if extended is None else extended[1]
 
 
-def whole_runtime(network: WholeNetwork) -> WholeRuntime:
-    """What runs a network as it is."""
-    return WholeRuntime(network.content, network.heads, network.embedding)
+def whole_runtime(network: WholeNetwork, *, framewise: bool = False) -> WholeRuntime:
+    """What runs a network as it is; with the scores of parts of a window, where it gives them."""
+    parts = network.framewise if framewise else None
+    return WholeRuntime(network.content, network.heads, network.embedding, parts)
 
 
 def validated(model: AudioModel) -> AudioModel:

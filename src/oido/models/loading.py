@@ -19,6 +19,7 @@ from oido.models.model import (
     EMBEDDING,
     EMBEDDING_OUTPUT,
     FIXED_POINT,
+    FRAMEWISE_OUTPUT,
     AudioModel,
     EnsembleNetwork,
     FixedPointNetwork,
@@ -321,7 +322,22 @@ def _network(graph: TfliteGraph, whole: _Whole) -> tuple[Network, WindowParams]:
     embedding = named.index(EMBEDDING_OUTPUT) if EMBEDDING_OUTPUT in named else None
     if embedding in whole.columns:
         embedding = None
-    return WholeNetwork(content, whole.columns, embedding, is_file), windows
+    framewise = _framewise_output(graph, named, [len(h.labels) for h in whole.heads.values()])
+    return WholeNetwork(content, whole.columns, embedding, is_file, framewise), windows
+
+
+def _framewise_output(
+    graph: TfliteGraph, named: list[str], sizes: list[int]
+) -> tuple[int, int] | None:
+    """The only head's scores of equal parts of a window in a row, and how many parts they are of.
+
+    named: the outputs; sizes: how many labels each head has.
+    """
+    if FRAMEWISE_OUTPUT not in named or len(sizes) != 1:
+        return None
+    number = named.index(FRAMEWISE_OUTPUT)
+    columns, rest = divmod(graph.output_sizes()[number], sizes[0])
+    return None if rest or columns < 2 else (number, columns)
 
 
 def _student_params(graph: TfliteGraph, name: str, whole: _Whole) -> FixedPointParams:

@@ -137,12 +137,17 @@ class WholeNetwork:
     heads: the outputs that give scores; embedding: the output that is one, or None. is_file: what
     it has in common with the file is the same; or else it was changed to take a float32 window and
     give scores (`oido.models.tflite.waveform`), and is a whole file of its own, with metadata.
+    framewise: the output with the scores of equal parts of the window, one part after the other,
+    and how many parts there are. parts: the output with the embeddings of such parts, which a new
+    head is put on too.
     """
 
     content: bytes = field(repr=False)
     heads: tuple[int, ...] = (0,)
     embedding: int | None = None
     is_file: bool = True
+    framewise: tuple[int, int] | None = None
+    parts: int | None = None
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,9 @@ class WholeRuntime:
 
     Slower than a cut graph; but it runs any classifier, and it is what every cut graph must equal.
     heads: the outputs that give scores; embedding: the output that is one; None: dim is 0.
-    reference: by the plain kernels that others, and those of microcontrollers, are compared with.
+    framewise: the output with the scores of parts of the window, and how many parts; None: none.
+    Scores that it lacks are those of the window in each part. reference: by the plain kernels that
+    others, and those of microcontrollers, are compared with.
     """
 
     def __init__(
@@ -71,11 +73,12 @@ class WholeRuntime:
         model: bytes,
         heads: Sequence[int] = (0,),
         embedding: int | None = None,
+        framewise: tuple[int, int] | None = None,
         *,
         reference: bool = False,
     ) -> None:
         self._graph = _Graph(model, OpResolverType.BUILTIN_REF if reference else None)
-        self._heads, self._embedding = heads, embedding
+        self._heads, self._embedding, self._framewise = heads, embedding, framewise
 
     def run(self, patches: F32) -> Outputs:
         """Windows f32[N, samples] → outputs for each, in order."""
@@ -86,7 +89,15 @@ class WholeRuntime:
         values = [output.reshape(1, -1) for output in self._graph.run_as_it_is(window)]
         none = np.zeros((1, 0), np.float32)
         embedding = none if self._embedding is None else values[self._embedding]
-        return Outputs(_side_by_side([values[head] for head in self._heads]), embedding)
+        scores = _side_by_side([values[head] for head in self._heads])
+        if self._framewise is None:
+            return Outputs(scores, embedding)
+        output, columns = self._framewise
+        if values[output].size % columns:
+            raise ModelFormatError("its framewise scores are not of equal parts of the window")
+        parts = values[output].reshape(columns, -1)
+        rest = np.repeat(scores[:, parts.shape[1] :], columns, axis=0)
+        return Outputs(scores, embedding, np.concatenate([parts, rest], axis=1)[None])
 
 
 class _Graph:

@@ -3,21 +3,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from oido.arrays import F32
 from oido.datasets.clip import Clip
 from oido.datasets.waveforms import clip_waveforms
-from oido.errors import AudioError, ModelFormatError
+from oido.errors import AudioError, ModelFormatError, OptionError
 from oido.heads import Head, ScoreCalibration, ScoreTransformation, Sigmoid
-from oido.inference.export import SIMILARITY
+from oido.inference.export import FRAMEWISE, SIMILARITY
 from oido.inference.predictor import Predictor, whole_runtime
 from oido.models.model import (
     EMBEDDING,
     EMBEDDING_OUTPUT,
+    FRAMEWISE_OUTPUT,
     AudioModel,
     LogMelNetwork,
     Notes,
@@ -27,11 +30,12 @@ from oido.models.model import (
 from oido.models.tflite.builder import GraphWriter
 from oido.models.tflite.editor import TfliteGraph
 from oido.models.tflite.evidence import with_evidence
-from oido.models.tflite.front_end import whole_graph
+from oido.models.tflite.front_end import WholeGraph, whole_graph
 from oido.models.tflite.metadata import read_metadata
 from oido.models.tflite.metadata_writer import PlainOutput, annotate
 from oido.params import Windowing
-from oido.signal.framing import WindowFramer, cut_windows
+from oido.runtime.litert import WholeRuntime
+from oido.signal.framing import Segment, WindowFramer, cut_windows
 from oido.training.fit import EmbeddingHead
 from oido.training.novelty import NoveltyDetector
 
@@ -42,9 +46,16 @@ _SAME = Sigmoid(1.0, 1.0, 0.0)
 so to whoever reads the metadata."""
 
 
-def require_addable(model: AudioModel) -> None:
-    """Raise OptionError for a model that no head can be written behind, before one is taught."""
+def require_addable(model: AudioModel, *, keep_base: bool = False) -> None:
+    """Raise OptionError for a model that no head can be written behind, before one is taught.
+
+    keep_base: or whose own scores cannot stand beside it.
+    """
     model.require_embeddings()
+    if keep_base and isinstance(model.network, WholeNetwork) and model.network.parts is not None:
+        raise OptionError(
+            f"{model.name} has no scores of its own in one file: leave the base's out (--keep-base)"
+        )
     whole_graph(model, model.whole_file())
 
 
@@ -67,6 +78,7 @@ def taught_file(
     The embedding is the last output, where the file would otherwise be run without (`oido` finds
     YAMNet's by itself). Raises OptionError for a model that nothing can be added to.
     """
+    require_addable(model, keep_base=keep_base)
     graph = whole_graph(model, model.whole_file())
     writer = graph.writer
     shared = graph.embedding
@@ -89,8 +101,11 @@ def taught_file(
             description="what was taught",
         )
     )
+    if (in_parts := graph.in_parts(tensors[TAUGHT_HEAD])) is not None:
+        tensors[FRAMEWISE_OUTPUT] = in_parts
+        outputs.append(PlainOutput(FRAMEWISE_OUTPUT, FRAMEWISE))
     if novelty is not None:
-        tensors[SIMILARITY_OUTPUT] = _similarity(writer, shared, novelty)
+        tensors[SIMILARITY_OUTPUT] = _similarity(graph, shared, novelty)
         outputs.append(PlainOutput(SIMILARITY_OUTPUT, SIMILARITY))
     cut = isinstance(model.network, LogMelNetwork)
     if not cut:
@@ -124,13 +139,20 @@ def _scores(writer: GraphWriter, x: int, head: EmbeddingHead) -> int:
     return scores
 
 
-def _similarity(writer: GraphWriter, x: int, novelty: NoveltyDetector) -> int:
+def _similarity(graph: WholeGraph, x: int, novelty: NoveltyDetector) -> int:
+    """[1, 1]: that of the window, or of its nearest part, whichever is more."""
+    writer = graph.writer
     centred = writer.subtract(x, writer.constant(novelty.centre.reshape(1, -1)))
     directions = np.ascontiguousarray(novelty.directions, np.float32)
     cosines = writer.dense(
         writer.l2_normalize(centred), directions, np.zeros(len(directions), np.float32)
     )
-    return writer.maximum(cosines)
+    nearest = writer.maximum(cosines)
+    parts = graph.in_parts(nearest)
+    if parts is None:
+        return nearest
+    scale = writer.constant(np.array([novelty.of_parts], np.float32))
+    return writer.maximum(writer.side_to_side([nearest, writer.multiply(parts, scale)]))
 
 
 _CLIPS = 40
@@ -157,25 +179,50 @@ def check_parity(
     assert raw is not None
     names = [output.name for output in read_metadata(raw, content).outputs]
     runtime = whole_runtime(WholeNetwork(content, (names.index(TAUGHT_HEAD),)))
-    predictor, windows = Predictor.of(with_evidence(model)), model.windows
-    windowing = Windowing.from_seconds(windows, None)
-    step = max(1, len(clips) // _CLIPS)
+    predictor = Predictor.of(with_evidence(model))
     count, worst = 0, 0.0
-    for _, waveform in clip_waveforms(clips[::step], windows.sample_rate_hz):
-        if isinstance(waveform, AudioError):
-            continue
-        framer = WindowFramer(windowing, 4)  # the first windows are enough
-        segments = framer.push(waveform[0]) or framer.flush()
-        for segment in segments[:1]:
-            cut = cut_windows(segment.waveform, windows.window_samples, segment.hop_samples)
-            evidence = predictor.predict(segment.waveform, segment.hop_samples).embeddings
-            expected = head.scores(evidence[:, : head.inputs])  # the embedding is its beginning
-            scores = runtime.run(np.ascontiguousarray(cut)).scores
-            worst = max(worst, float(np.abs(scores - expected).max()))
-            count += len(cut)
+    for segment, cut in _first_windows(model, clips):
+        evidence = predictor.predict(segment.waveform, segment.hop_samples).embeddings
+        expected = head.scores(evidence[:, : head.inputs])  # the embedding is its beginning
+        scores = runtime.run(np.ascontiguousarray(cut)).scores
+        worst = max(worst, float(np.abs(scores - expected).max()))
+        count += len(cut)
     if not worst <= _TOLERANCE:
         raise ModelFormatError(
             f"{path.name} gives other scores than the head that was judged (by up to {worst:.3f}), "
             "so it was not written"
         )
     return Parity(path, len(content), count, worst)
+
+
+def with_scale_of_parts(
+    novelty: NoveltyDetector, model: AudioModel, clips: Sequence[Clip]
+) -> NoveltyDetector:
+    """As similar as the nearest part of a clip's window, so is the window: the median of clips."""
+    network = model.network
+    if not isinstance(network, WholeNetwork) or network.parts is None:
+        return novelty
+    runtime = WholeRuntime(network.content, (network.parts,), network.embedding)
+    ratios = []
+    for _, cut in _first_windows(model, clips):
+        outputs = runtime.run(np.ascontiguousarray(cut[:1]))
+        parts = outputs.scores.reshape(-1, outputs.embeddings.shape[1])
+        nearest = float(novelty.similarities(parts).max())
+        ratios.append(float(novelty.similarities(outputs.embeddings)[0]) / max(nearest, 1e-3))
+    return replace(novelty, of_parts=float(np.median(ratios))) if ratios else novelty
+
+
+def _first_windows(model: AudioModel, clips: Sequence[Clip]) -> Iterator[tuple[Segment, F32]]:
+    """The first windows of up to 40 clips, as one waveform and f32[N, window]."""
+    windows = model.windows
+    windowing = Windowing.from_seconds(windows, None)
+    step = max(1, len(clips) // _CLIPS)
+    for _, waveform in clip_waveforms(clips[::step], windows.sample_rate_hz):
+        if isinstance(waveform, AudioError):
+            continue
+        framer = WindowFramer(windowing, 4)
+        for segment in (framer.push(waveform[0]) or framer.flush())[:1]:
+            yield (
+                segment,
+                cut_windows(segment.waveform, windows.window_samples, segment.hop_samples),
+            )

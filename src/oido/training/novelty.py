@@ -25,13 +25,16 @@ class NoveltyDetector:
     """Similarity to the nearest class, −1..1, and the least of a clip that counts as known.
 
     centre: f32[D]; directions: f32[C', D], of length 1, one for each class that has clips.
-    square_root: the head's own (`EmbeddingHead`), so that a graph takes it once.
+    square_root: the head's own (`EmbeddingHead`), so that a graph takes it once. of_parts: at which
+    the similarity of the nearest part of a long window counts as the window's: a window in which
+    two known sounds follow each other points to neither, but its parts do.
     """
 
     centre: F32
     directions: F32
     square_root: bool
     threshold: float
+    of_parts: float = 1.0
 
     def similarities(self, embeddings: F32) -> F32:
         """f32[N, D] → f32[N], the largest cosine to a class; of windows."""

@@ -24,6 +24,7 @@ from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.report import Report
 from oido.inference.classifier import AudioClassifier
 from oido.inference.export import export
+from oido.models.joint import as_one_network
 from oido.models.loading import load_model
 from oido.models.model import AudioModel
 from oido.models.registry import DEFAULT_MODEL
@@ -32,7 +33,7 @@ from oido.training.baselines import BASELINES
 from oido.training.embed import Embedded, Progress, embed
 from oido.training.embeddings import EmbeddedClips
 from oido.training.fit import EmbeddingHead, one_thread
-from oido.training.head_export import Parity, check_parity, taught_file
+from oido.training.head_export import Parity, check_parity, taught_file, with_scale_of_parts
 from oido.training.model_selection import (
     ModelSelection,
     OnFit,
@@ -74,7 +75,8 @@ def train(
         print(result.report)
         result.export("birds.tflite")
 
-    model: whose embeddings are built on: "yamnet/classification", "yamnet" or "efficientat/mn04".
+    model: whose embeddings are built on: "yamnet/classification", "yamnet", "efficientat/mn04", or
+    "ensemble" for those of both networks (`oido.models.joint`).
     thorough: judge by nested cross-validation, in which the choice of the head is repeated without
     each fold: some five times as long. augment: so many changed copies of each clip (gain, shift,
     noise, background) are learnt from, too; never judged by. weak_from: of whole recordings of so
@@ -92,7 +94,7 @@ def train(
     if not weak_from >= 0:
         raise OptionError(f"weak_from must be 0 or more seconds, not {weak_from:g}")
     require_training_extra()  # which is better missed now than when all is heard
-    network = model if isinstance(model, AudioModel) else load_model(model)
+    network = as_one_network(model if isinstance(model, AudioModel) else load_model(model))
     started = time.perf_counter()
     test_folds = _predefined_test_folds(data)
     changed = Augmentation(copies=augment, seed=seed)
@@ -305,13 +307,17 @@ class TrainingResult:
             path.write_bytes(self._file(False, True, "taught"))
             return AudioClassifier(path, **options)
 
+    @cached_property
+    def _novelty_of_parts(self) -> NoveltyDetector:
+        return with_scale_of_parts(self.novelty, self.model, self.embedded.kept)
+
     def _file(self, keep_base: bool, unknown: bool, name: str) -> bytes:
         return taught_file(
             self.model,
             self.head,
             name=name,
             thresholds=self.thresholds,
-            novelty=self.novelty if unknown else None,
+            novelty=self._novelty_of_parts if unknown else None,
             keep_base=keep_base,
             calibrated=self.selection.out_of_fold is not None,
             aggregation=None if self.taught.weak is None else "max",

@@ -175,10 +175,14 @@ class GraphWriter:
         axes = self.constant(np.array([1, 2], np.int32))
         return self._add("MEAN", [x, axes], shape, "ReducerOptions", keepDims=keep_dims)
 
-    def maximum(self, x: int) -> int:
-        """The largest value of each row: [n, k] → [n, 1]."""
-        axes, shape = self.constant(np.array([1], np.int32)), (self.shape(x)[0], 1)
-        return self._add("REDUCE_MAX", [x, axes], shape, "ReducerOptions", keepDims=True)
+    def _along(self, x: int, axis: int = 1, kind: str = "REDUCE_MAX") -> int:
+        shape = tuple(1 if n == axis else size for n, size in enumerate(self.shape(x)))
+        axes = self.constant(np.array([axis], np.int32))
+        return self._add(kind, [x, axes], shape, "ReducerOptions", keepDims=True)
+
+    # Along one axis, which stays as 1: [n, k] → [n, 1] or [1, k].
+    maximum = _along
+    average = partialmethod(_along, kind="MEAN")
 
     # Element by element
 
@@ -205,6 +209,7 @@ class GraphWriter:
     add = partialmethod(_binary, kind="ADD", options="AddOptions")
     subtract = partialmethod(_binary, kind="SUB", options="SubOptions")
     multiply = partialmethod(_binary, kind="MUL", options="MulOptions")
+    divide = partialmethod(_binary, kind="DIV", options="DivOptions")
 
     # Shapes
 

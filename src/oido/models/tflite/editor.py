@@ -201,6 +201,8 @@ class TfliteGraph:
         names = [operator_kind(self._model, op) for op in ops]
         if _OP.RFFT2D not in names:
             raise _unknown_front_end("it computes no spectrum from a waveform")
+        if names.count(_OP.RFFT2D) > 1:
+            raise _unknown_front_end("it computes several spectra")
         fft = names.index(_OP.RFFT2D)
         try:
             window = max(i for i in range(fft) if names[i] == _OP.MUL)

@@ -65,11 +65,24 @@ class FramewiseWriter(EvidenceGraph):
         copies = {int(op.outputs[0]): self._columns(op, columns) for op in pools}
         return self._repeated(copies, scores, columns)
 
+    def on_rows(self, x: int, rows: int, output: int) -> int:
+        """What is made of ``x`` [1, n] and constants alone, once more of rows [k, n]: [k, …]."""
+        made = self._repeated({x: rows}, [output], self.shape(rows)[0])
+        assert made is not None
+        return made[0]
+
     def side_by_side(self, rows: int) -> int:
         """Columns [columns, C], of any type → float32 [1, columns, C]."""
         if self._graph.tensors[rows].type != schema.TensorType.FLOAT32:
             rows = self.dequantize(rows)
         return self.reshape(rows, (1, *self.shape(rows)))
+
+    def _pooled_images(self) -> dict[int, int]:
+        """The images that means are made over, by the tensors of the means."""
+        kind = schema.BuiltinOperator.MEAN
+        means = [op for op in self._graph.operators if operator_kind(self._model, op) == kind]
+        made = {int(op.outputs[0]): int(op.inputs[0]) for op in means}
+        return {mean: image for mean, image in made.items() if len(self.shape(image)) == 4}
 
     def _is_mean_of_columns(self, op: Any, columns: int) -> bool:
         """Over an image that can be cut into so many equal columns."""

@@ -30,7 +30,7 @@ from oido.params import FrontEndParams, MnFrontEndParams
 
 def log_mel(writer: GraphWriter, waveform: int, params: FrontEndParams, cut: CutGraph) -> int:
     """YAMNet's front end: waveform [patch_samples] → patch [1, frames, bands]."""
-    frames = _frames(
+    frames = cut_frames(
         writer, waveform, params.patch_frames, params.window_samples, params.hop_samples
     )
     windowed = writer.multiply(frames, writer.constant(cut.window))
@@ -53,7 +53,7 @@ def mn_log_mel(writer: GraphWriter, waveform: int, params: MnFrontEndParams) -> 
     needed = (p.patch_frames - 1) * p.hop_samples + p.analysis_samples
     edges = (half, needed - half - (p.window_samples - 1))
     reflected = writer.reflect(sharp, edges)
-    frames = _frames(writer, reflected, p.patch_frames, p.analysis_samples, p.hop_samples)
+    frames = cut_frames(writer, reflected, p.patch_frames, p.analysis_samples, p.hop_samples)
     hann = symmetric_hann(p.analysis_samples).astype(np.float32)
     windowed = writer.multiply(frames, writer.constant(hann))
     magnitudes = writer.spectrum(
@@ -67,7 +67,7 @@ def mn_log_mel(writer: GraphWriter, waveform: int, params: MnFrontEndParams) -> 
     return writer.reshape(writer.transpose(scaled), (1, p.bands, p.patch_frames, 1))
 
 
-def _frames(writer: GraphWriter, waveform: int, count: int, length: int, hop: int) -> int:
+def cut_frames(writer: GraphWriter, waveform: int, count: int, length: int, hop: int) -> int:
     """[(count − 1) · hop + length] → overlapping frames [count, length].
 
     The waveform is cut into pieces that both length and hop are multiples of; a frame is the
@@ -85,12 +85,23 @@ class WholeGraph(NamedTuple):
     writer: to add operators. scores: the tensor [1, C] of each head, and behind them that of
     `AudioModel.novelty`, if there is one; embedding: the tensor [1, D], float32. pooled: the
     embedding as the network makes it, where it is the mean over an image whose first axis is time.
+    parts: the embeddings of equal parts of the window [columns, D], where the graph has them.
     """
 
     writer: FramewiseWriter
     scores: list[int]
     embedding: int
     pooled: int | None = None
+    parts: int | None = None
+
+    def in_parts(self, scores: int) -> int | None:
+        """Scores that were made of the embedding, made of each part's: [1, columns · C], one part
+        after the other; None where there are no parts."""
+        if self.parts is None:
+            return None
+        rows = self.writer.on_rows(self.embedding, self.parts, scores)
+        columns, classes = self.writer.shape(rows)
+        return self.writer.reshape(rows, (1, columns * classes))
 
     def framewise(self) -> list[int] | None:
         """For each tensor of ``scores``, a float32 one [1, columns, C]; None where there are none.
@@ -117,7 +128,9 @@ def whole_graph(model: AudioModel, content: bytes) -> WholeGraph:
         embedding = outputs[network.embedding]
         if len(writer.shape(embedding)) != 2:
             embedding = writer.reshape(embedding, (1, writer.shape(embedding)[-1]))
-        return WholeGraph(writer, [outputs[head] for head in network.heads], embedding)
+        parts = None if network.parts is None else outputs[network.parts]
+        of_heads = [outputs[head] for head in network.heads]
+        return WholeGraph(writer, of_heads, embedding, parts=parts)
     if isinstance(network, LogMelNetwork) and network.is_cut:
         graph = TfliteGraph(content)
         writer = FramewiseWriter.on(content)

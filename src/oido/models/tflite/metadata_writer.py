@@ -264,13 +264,13 @@ def rewritten(
     outputs: list[Head | PlainOutput] = []
     for number in range(len(TfliteGraph(extended).output_sizes()) - len(more)):
         known = metadata.outputs[number] if number < len(metadata.outputs) else None
-        if known is not None and metadata.is_framewise(number):
-            outputs.append(Head(known.name, metadata.labels(number), description=known.description))
-        elif known is not None and known.label_file is not None:
-            outputs.append(next(left))
-        else:
+        if known is None or known.label_file is None:
             name, text = (known.name, known.description) if known else ("", "")
             outputs.append(PlainOutput(name or f"output_{number}", text))
+        elif metadata.is_framewise(number):
+            outputs.append(Head(known.name, metadata.labels(number), description=known.description))
+        else:
+            outputs.append(next(left))
     return annotate(
         extended,
         [*outputs, *more],
