@@ -80,7 +80,7 @@ def test_what_was_heard_stays_when_the_rest_is_given_up(
     page.evaluate("() => { window.goesOn = true; }")
     page.wait_for_selector("#status:has-text('the first')")
     assert page.get_attribute("body", "data-state") == "done"
-    assert len(rows_of(page)) > 2
+    assert len(rows_of(page)) >= 2  # of those that were going on, some are no events
 
 
 def test_a_server_gets_it_in_pieces_of_the_models_rate(
