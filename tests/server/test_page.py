@@ -84,6 +84,34 @@ def test_an_unchanged_file_is_not_sent_again(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
+    "path", ["/app.js", "/", "/web/models.json", "/page.json", "/names/es.json"]
+)
+def test_a_file_travels_compressed_where_the_browser_takes_it(client: Client, path: str) -> None:
+    plain = client.get(path, headers={"Accept-Encoding": "identity"})
+    packed = client.get(path, headers={"Accept-Encoding": "gzip"})
+
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert int(packed.headers["content-length"]) < 0.6 * len(plain.content)
+    assert packed.content == plain.content  # httpx unpacks it
+    assert plain.headers["vary"] == packed.headers["vary"] == "Accept-Encoding"
+    assert plain.headers["etag"] != packed.headers["etag"], "other bytes"
+    again = client.get(
+        path, headers={"Accept-Encoding": "gzip", "If-None-Match": packed.headers["etag"]}
+    )
+    assert (again.status_code, again.content) == (304, b"")
+    assert client.get("/icons/icon-512.png").headers.get("content-encoding") is None
+
+
+def test_models_travel_compressed_too(client: Client, model: Any) -> None:
+    (listed,) = client.get("/web/models.json").json()["models"]
+    packed = client.get(f"/{listed['url']}", headers={"Accept-Encoding": "gzip"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert int(packed.headers["content-length"]) < 0.85 * listed["bytes"]
+    assert packed.content == device_model(model).content
+
+
+@pytest.mark.parametrize(
     "path",
     ["/nothing", "/../params.py", "/%2e%2e/params.py", "/ui/..%2f..%2fparams.py", "/models/x"],
 )

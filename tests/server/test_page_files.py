@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import os
@@ -196,4 +197,47 @@ def test_a_wheel_without_litert_js_says_how_to_get_it(
     # A page of a server still is one: it only cannot hear by itself.
     files = page_files({"mode": "server"}, folder=small_web)
     assert [url for url in files if url.startswith("vendor/")] == []
-    assert content_of(files[""]) == (small_web / "index.html").read_bytes()
+    start = re.sub(rb' *<link rel="modulepreload".*\n', b"", content_of(files[""]))
+    assert start == (small_web / "index.html").read_bytes()
+
+
+def test_the_start_names_every_module_that_it_begins_with(small_web: Path) -> None:
+    """So that a browser asks for all at once, and not import by import."""
+    files = page_files({"mode": "server"}, folder=small_web)
+    start = content_of(files[""]).decode()
+    named = re.findall(r'<link rel="modulepreload" href="([^"]+)">', start)
+    wanted, found = ["app.js"], set()
+    while wanted:
+        url = wanted.pop()
+        text = (small_web / url).read_text("utf-8")
+        for name in re.findall(r'^} from "([^"]+)"|^import .* from "([^"]+)"', text, re.M):
+            other = os.path.normpath(Path(url).parent / "".join(name))
+            if other not in found:
+                found.add(other)
+                wanted.append(other)
+    assert len(found) > 30
+    assert sorted(named) == sorted(found)
+    assert start.index("modulepreload") < start.index('<script type="module"')
+
+
+def test_compressed_forms_lie_beside_the_files(
+    small_web: Path, tmp_path: Path, model: AudioModel
+) -> None:
+    wasm = small_web / "vendor" / "litert_wasm_internal.wasm"
+    wasm.write_bytes(b"the same again and again " * 100)
+    wasm.with_name(wasm.name + ".br").write_bytes(b"brotli")
+    report = export_page(tmp_path / "site", [model])
+    site = tmp_path / "site"
+    packed = {path.relative_to(site).as_posix() for path in site.rglob("*.gz")}
+    (name,) = (path.name for path in (site / "models").glob("*.tflite"))
+    assert {"app.js.gz", "index.html.gz", f"models/{name}.gz"} < packed
+    for url in packed:
+        content = gzip.decompress((site / url).read_bytes())
+        assert content == (site / url.removesuffix(".gz")).read_bytes(), url
+    assert (site / "vendor" / f"{wasm.name}.br").read_bytes() == b"brotli"
+    urls = [entry["url"] for entry in precached(site)["files"]]
+    assert [url for url in urls if url.endswith((".gz", ".br"))] == []
+    about = json.loads((site / "page.json").read_text("utf-8"))
+    assert about["runtimeBytes"]["relaxed"] == len(wasm.read_bytes())
+    model_bytes = (site / "models" / f"{name}.gz").stat().st_size
+    assert model_bytes < report.first_visit_bytes < model_bytes + 200_000

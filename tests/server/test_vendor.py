@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import io
+import shutil
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -80,7 +83,8 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         'echo "[{\\"filename\\": \\"$name.tgz\\"}]"\n'
     )
     npm.chmod(0o755)
-    monkeypatch.setattr(vendoring.shutil, "which", lambda _: str(npm))
+    found = {"npm": str(npm), "node": shutil.which("node")}
+    monkeypatch.setattr(vendoring.shutil, "which", found.get)
     return tmp_path / "web" / "vendor"
 
 
@@ -99,9 +103,24 @@ def test_what_is_known_is_fetched_once_and_named_in_the_notice(made: Path) -> No
         (made / "litert_wasm_internal.js").read_text().endswith("export default ModuleFactory;\n")
     )
     assert (made / "litert_wasm_compat_internal.wasm").read_bytes() == b"wasm 2"
+    assert gzip.decompress((made / "litert_wasm_compat_internal.wasm.gz").read_bytes()) == b"wasm 2"
     notice = (made / "NOTICE.txt").read_text()
     assert all(package.integrity in notice for package in vendoring.PACKAGES)
     assert [path.name for path in made.parent.iterdir()] == ["vendor"]
+
+
+def test_the_runtime_is_compressed_where_node_js_is(made: Path) -> None:
+    node = vendoring.shutil.which("node")
+    if node is None:
+        pytest.skip("needs Node.js, which comes with npm")
+    vendoring.vendor(made)
+    undo = (
+        "const { brotliDecompressSync } = require('zlib');"
+        "process.stdout.write(brotliDecompressSync(require('fs').readFileSync(0)));"
+    )
+    packed = (made / "litert_wasm_internal.wasm.br").read_bytes()
+    done = subprocess.run([node, "-e", undo], input=packed, capture_output=True, check=True)
+    assert done.stdout == b"wasm 1"
 
 
 def test_another_version_is_fetched_anew_and_nothing_old_stays(

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
+from oido.server.page_files import WEB_FOLDER
 from tests.web.browsing import PHONE, Pages, Served, hear_street, notice_of, rows_of, serving
 
 _REFUSING = """
@@ -70,10 +72,10 @@ def test_a_file_that_is_no_recording(
 
 @pytest.mark.parametrize("language", ["en-US", "es-ES"])
 def test_a_model_that_does_not_load(pages: Pages, on_device: None, language: str) -> None:
+    pages.expected.append("status of 404")
     page = pages.open("device", language=language)
+    page.route("**/models/*", lambda route: route.fulfill(status=404, body="gone"))
 
-    damaged = {"name": "birds.tflite", "mimeType": "", "buffer": b"TFL3 but no model" * 50}
-    page.set_input_files("#own-model-file", damaged)
     page.click("#listen")
 
     said = {"en-US": "The model cannot be loaded:", "es-ES": "No se puede cargar el modelo:"}
@@ -211,6 +213,47 @@ def test_a_wrong_token_is_said_until_it_is_right(
         page.keyboard.press("Enter")
         page.wait_for_selector("#notice", state="hidden")
         assert page.is_hidden("#token")
+
+
+_SAYS = """async ([key, values]) => {
+  const { clearNotice, notice } = await import("./ui/notices.js");
+  clearNotice();
+  // What only counts seconds does not move the page under somebody.
+  const isCounting = ["serverGone", "serverFull", "behind"].includes(key);
+  window.scrollTo(0, isCounting ? 0 : document.body.scrollHeight);
+  notice(key, values, { key: "close", run: () => {} });
+  const { t } = await import("./ui/language.js");
+  return t(key, values);
+}"""
+
+
+@pytest.mark.parametrize("language", ["en-US", "es-ES"])
+def test_every_message_is_seen(pages: Pages, language: str) -> None:
+    """Each that a script can show, whole, on a phone, from the lowest place of the page."""
+    sources = [WEB_FOLDER / "app.js", WEB_FOLDER / "ui" / "notices.js"]
+    text = "\n".join(path.read_text("utf-8") for path in sources)
+    keys = set(re.findall(r'\b(?:notice|lastingNotice)\((?:"\w+", )?"(\w+)"', text))
+    keys |= set(re.findall(r'return \["(\w+)", \{', text))
+    keys |= {
+        "tokenWanted",
+        "tokenWrong",
+        "stoppedPlace",
+        "stoppedModel",
+        "serverFull",
+        "serverGone",
+    }
+    page = pages.open("server", language=language, size=PHONE)
+    keys &= set(page.evaluate("async () => Object.keys((await import('./ui/words.js')).WORDS.en)"))
+    assert len(keys) > 25
+    hear_street(page)
+    long = "a-name_that_is_rather_long_and_has_no_space.flac"
+    names = ("file", "name", "model", "server", "why", "details")
+    values = {**dict.fromkeys(names, long), "seconds": 3, "n": 2}
+    for key in sorted(keys):
+        expected = page.evaluate(_SAYS, [key, values])
+        assert notice_of(page) == expected, key
+        assert not re.search(r"undefined|\{\w+\}", expected), key
+        assert page.inner_text("#alarm") == expected, key
 
 
 def test_a_token_that_the_server_has_only_now(pages: Pages) -> None:

@@ -58,4 +58,6 @@ def _export(args: argparse.Namespace) -> None:
     print_line(f"{report.folder}: {report.files} files, {report.size_bytes / 1e6:.1f} MB")
     for name, size in report.models:
         print_line(f"  hears with {name} ({size / 1e6:.1f} MB)")
+    megabytes = report.first_visit_bytes / 1e6
+    print_line(f"  a first visit: {megabytes:.1f} MB, where the host serves the .br and .gz files")
     print_line(f"  try it: python -m http.server -d {report.folder} 8000")

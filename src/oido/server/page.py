@@ -25,6 +25,7 @@ from oido.errors import OidoError
 from oido.inference.predictor import validated
 from oido.server.access import Access
 from oido.server.device_model import describe_model, device_model
+from oido.server.encodings import accepted, encoded
 from oido.server.model_store import load_configured_model
 from oido.server.page_files import WEB_FOLDER, content_of, content_policy, page_files
 from oido.server.problems import problem_response
@@ -56,6 +57,7 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
+_START = "index.html"
 _ASKED_AGAIN = "no-cache"
 _FOR_EVER = "private, max-age=31536000, immutable"
 """Of models: the name holds the hash, so what it names never changes."""
@@ -92,6 +94,7 @@ class _Page:
         self.files: Mapping[str, Path | bytes] = page_files(self._about, (), folder)
         """All but the models, by URL; "" is the page itself."""
         self._contents: dict[str, tuple[tuple[int, int], bytes]] = {}
+        self._encoded: dict[tuple[str, str], tuple[str, bytes | None]] = {}
         self._models: dict[str, bytes] = {}
         self._listing: dict[str, Any] | None = None
         self._reading = asyncio.Lock()
@@ -101,7 +104,8 @@ class _Page:
         if not self._access.allows_header(request.headers):
             return problem_response(self._access.refusal())
         await self._read()
-        return JSONResponse(self._listing, headers={**_HEADERS, "Cache-Control": _ASKED_AGAIN})
+        content = JSONResponse(self._listing).body
+        return await self._answer(request, "web/models.json", bytes(content), _ASKED_AGAIN)
 
     async def model(self, request: Request) -> Response:
         """``/models/FILE.tflite``"""
@@ -111,7 +115,7 @@ class _Page:
         url = f"models/{request.path_params['file']}"
         if url not in self._models:
             raise HTTPException(404, "there is no such model file")
-        return _answer(request, url, self._models[url], _FOR_EVER)
+        return await self._answer(request, url, self._models[url], _FOR_EVER)
 
     async def file(self, request: Request) -> Response:
         """``/`` and the files beside it."""
@@ -119,7 +123,7 @@ class _Page:
         if url in ("page.json", "precache.js"):
             await self._read()  # they name the models
         content = await run_sync(self._content, url)
-        return _answer(request, url or "index.html", content, _ASKED_AGAIN)
+        return await self._answer(request, url or _START, content, _ASKED_AGAIN)
 
     def _content(self, url: str) -> bytes:
         """A file's bytes, of which all who ask have the same: many may, and take them slowly."""
@@ -131,6 +135,36 @@ class _Page:
         if self._contents.get(url, (None, b""))[0] != version:
             self._contents[url] = (version, content_of(file))
         return self._contents[url][1]
+
+    async def _answer(self, request: Request, url: str, content: bytes, caching: str) -> Response:
+        """A file as the browser wants it, or that its own copy is still good."""
+        headers = {**_HEADERS, "Cache-Control": caching, "Vary": "Accept-Encoding"}
+        digest = (await run_sync(_digest, content))[:32]
+        tag = f'"{digest}"'
+        for encoding in accepted(request.headers.get("accept-encoding", "")):
+            compressed = await run_sync(self._compressed, url, content, digest, encoding)
+            if compressed is not None:
+                tag, content = f'"{digest}-{encoding}"', compressed
+                headers["Content-Encoding"] = encoding
+                break
+        headers["ETag"] = tag
+        known = request.headers.get("if-none-match", "").split(",")
+        if tag in (one.strip().removeprefix("W/") for one in known):
+            headers.pop("Content-Encoding", None)
+            return Response(status_code=304, headers=headers)
+        return Response(content, 200, headers, _TYPES[Path(url).suffix])
+
+    def _compressed(self, url: str, content: bytes, digest: str, encoding: str) -> bytes | None:
+        """The content in this encoding, which all who ask have the same; None where there is none.
+
+        A form that lies beside a file is taken as long as the file is what it was when asked for.
+        """
+        before, made = self._encoded.get((url, encoding), ("", None))
+        if before != digest:
+            file = self.files.get(url, content)
+            made = encoded(url, content if isinstance(file, bytes) else file, encoding)
+            self._encoded[url, encoding] = digest, made
+        return made
 
     async def _read(self) -> None:
         async with self._reading:
@@ -154,11 +188,5 @@ class _Page:
         self._listing = {"oido": __version__, "models": described}
 
 
-def _answer(request: Request, url: str, content: bytes, caching: str) -> Response:
-    """A file, or that the browser's copy is still good."""
-    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-    headers = {**_HEADERS, "Cache-Control": caching, "ETag": tag}
-    known = request.headers.get("if-none-match", "").split(",")
-    if tag in (one.strip().removeprefix("W/") for one in known):
-        return Response(status_code=304, headers=headers)
-    return Response(content, 200, headers, _TYPES[Path(url).suffix])
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

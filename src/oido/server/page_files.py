@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page as files: what is served, and what `oido web export` writes.
 
-A page is a mapping from relative URLs to contents. Besides what lies in ``oido/web/``, three files
+A page is a mapping from relative URLs to contents. Besides what lies in ``oido/web/``, some files
 are made: ``page.json`` tells the page what it is part of, ``precache.js`` tells its service worker
-all files with their hashes, and ``names/LOCALE.json`` has the labels in other languages. Exported,
-they are a folder of static files that runs on whatever device shows it.
+all files with their hashes, ``names/LOCALE.json`` has the labels in other languages, and
+``names/families.json`` their families; ``index.html`` names the modules that it begins with, so
+that a browser asks for all of them at once. Exported, they are a folder of static files that runs
+on whatever device shows it, each with its compressed forms beside it (`oido.server.encodings`).
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import posixpath
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +26,8 @@ from oido.errors import MissingExtraError, OptionError
 from oido.models.labels import LOCALES, audioset_labels, display_names
 from oido.models.model import AudioModel
 from oido.server.device_model import DeviceModel, describe_model, device_model
+from oido.server.encodings import ENDINGS, encoded_files
+from oido.server.families import families
 from oido.server.vendor import is_vendored
 from oido.writers.atomic import write_folder
 from oido.writers.written import WRITTEN_NAME, WrittenFiles
@@ -30,7 +36,10 @@ WEB_FOLDER = Path(__file__).parents[1] / "web"
 
 _KINDS = {".html", ".css", ".js", ".json", ".webmanifest", ".svg", ".png", ".wasm", ".txt"}
 _START = "index.html"
+_SCRIPT = "app.js"
+_IMPORT = re.compile(r'^(?:import|export)\b[^;"]*"(\.{1,2}/[^"]+)"', re.M)
 _ABOUT = "page.json"
+_FAMILIES = "names/families.json"
 _BUILDS = {"litert_wasm_internal": "relaxed", "litert_wasm_compat_internal": "compat"}
 
 
@@ -48,12 +57,24 @@ def page_files(
         policy = content_policy("'self' blob: data:")
         tag = f'<head>\n    <meta http-equiv="Content-Security-Policy" content="{policy}">'
         files[_START] = content_of(files[_START]).replace(b"<head>", tag.encode(), 1)
+    if _START in files:
+        links = (f'    <link rel="modulepreload" href="{url}">\n' for url in _modules(files))
+        before = b'    <script type="module"'
+        start = content_of(files[_START])
+        files[_START] = start.replace(before, "".join(links).encode() + before, 1)
     names = {locale: f"names/{locale}.json" for locale in LOCALES if locale != "en"}
     labels = audioset_labels()
     for locale, url in names.items():
         files[url] = _json(dict(zip(labels, display_names(labels, locale))))
+    files[_FAMILIES] = _json(families())
     described = [describe_model(device.model, device) for device in models]
-    about = {**page, "models": described, "names": names}
+    about = {
+        **page,
+        "models": described,
+        "names": names,
+        "families": _FAMILIES,
+        "runtimeBytes": _runtime_bytes(files),
+    }
     files[_ABOUT] = _json(about)
     files["precache.js"] = _precache(files, models)
     files.update({model.url: model.content for model in models})
@@ -75,6 +96,27 @@ def _static(folder: Path) -> Iterator[tuple[str, Path]]:
         is_wanted = path.suffix in _KINDS or path.name == "LICENSE"
         if path.is_file() and is_wanted and not hidden and not unusable:
             yield url.as_posix(), path
+
+
+def _modules(files: Mapping[str, Path | bytes]) -> list[str]:
+    """The modules that the page's script imports, and those that they import, as URLs."""
+    found = [_SCRIPT] if _SCRIPT in files else []
+    for module in found:
+        for name in _IMPORT.findall(content_of(files[module]).decode()):
+            url = posixpath.normpath(posixpath.join(posixpath.dirname(module), name))
+            if url in files and url not in found:
+                found.append(url)
+    return found[1:]
+
+
+def _runtime_bytes(files: Mapping[str, Path | bytes]) -> dict[str, int]:
+    """What each build of the runtime is long, so that its progress can be shown."""
+    urls = {build: f"vendor/{stem}.wasm" for stem, build in _BUILDS.items()}
+    return {build: _length(files[url]) for build, url in urls.items() if url in files}
+
+
+def _length(file: Path | bytes) -> int:
+    return len(file) if isinstance(file, bytes) else file.stat().st_size
 
 
 def content_policy(images: str) -> str:
@@ -120,12 +162,17 @@ def _json(values: Any) -> bytes:
 
 @dataclass(frozen=True)
 class PageReport:
-    """What was written: how many files, how large, and the models' names and sizes in bytes."""
+    """What was written: how many files, how large, and the models' names and sizes in bytes.
+
+    first_visit_bytes: what a browser fetches to hear by the first model, from a host that serves
+    the compressed forms.
+    """
 
     folder: Path
     files: int
     size_bytes: int
     models: tuple[tuple[str, int], ...]
+    first_visit_bytes: int = 0
 
 
 def export_page(
@@ -153,10 +200,27 @@ def export_page(
     ready = [device_model(model, name=name) for model, name in zip(models, names)]
     if len({model.url for model in ready}) < len(ready):
         raise OptionError("the same model was given twice")
-    files = {url: content_of(file) for url, file in page_files(page, ready, web).items() if url}
-    write_folder(folder.resolve(), files, recorded=True)
+    plain = {url: file for url, file in page_files(page, ready, web).items() if url}
+    files = {url: content_of(file) for url, file in plain.items()}
+    beside = dict(each for url, file in plain.items() for each in encoded_files(url, file))
+    write_folder(folder.resolve(), {**files, **beside}, recorded=True)
     sizes = tuple((model.name, len(model.content)) for model in ready)
-    return PageReport(folder, len(files), sum(map(len, files.values())), sizes)
+    visit = sum(_travels(url, files, beside) for url in _first_visit(files, ready[0].url))
+    return PageReport(folder, len(files), sum(map(len, files.values())), sizes, visit)
+
+
+def _first_visit(files: Mapping[str, bytes], model_url: str) -> Iterator[str]:
+    """What a browser with relaxed SIMD fetches, once each."""
+    listed = json.loads(files["precache.js"].partition(b"= ")[2].rstrip(b";\n"))
+    for entry in listed["files"]:
+        if entry.get("build") != "compat":
+            yield _START if entry["url"] == "./" else entry["url"]
+    yield from ("precache.js", "sw.js", model_url)
+
+
+def _travels(url: str, files: Mapping[str, bytes], beside: Mapping[str, bytes]) -> int:
+    forms = (beside.get(url + ending, files[url]) for ending in ENDINGS.values())
+    return min(map(len, forms))
 
 
 def _require_ours(folder: Path) -> None:

@@ -10,6 +10,7 @@ builds a wheel. Versions and hashes are fixed here; npm is asked for these packa
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import io
 import shutil
@@ -31,6 +32,18 @@ VENDOR_FOLDER = Path(__file__).parents[1] / "web" / "vendor"
 _NOTICE = "NOTICE.txt"
 _GLUE = ("litert_wasm_internal", "litert_wasm_compat_internal")
 """Builds of the runtime: for browsers with relaxed SIMD, and for all others."""
+
+_BROTLI = """\
+const { readFileSync, writeFileSync } = require("fs");
+const { brotliCompressSync, constants } = require("zlib");
+for (const file of process.argv.slice(1)) {
+  const content = readFileSync(file);
+  const params = { [constants.BROTLI_PARAM_QUALITY]: 9, [constants.BROTLI_PARAM_LGWIN]: 24,
+                   [constants.BROTLI_PARAM_SIZE_HINT]: content.length };
+  writeFileSync(`${file}.br`, brotliCompressSync(content, { params }));
+}
+"""
+"""Run by Node.js, which comes with npm: Python has no brotli of its own."""
 
 _EXPORT = b"\nexport default ModuleFactory;\n"
 
@@ -80,8 +93,25 @@ def vendor(folder: Path = VENDOR_FOLDER) -> bool:
         )
     core, utils = (_files(_tarball(npm, package)) for package in PACKAGES)
     notices = {"LICENSE": _apache(), _NOTICE: _notice().encode()}
-    write_folder(folder, {**_chosen(core, utils), **notices})
+    chosen = _chosen(core, utils)
+    write_folder(folder, {**chosen, **_compressed(chosen), **notices})
     return True
+
+
+def _compressed(files: dict[str, bytes]) -> dict[str, bytes]:
+    """The builds of the runtime as they travel: ``.gz``, and ``.br`` where Node.js can make it."""
+    builds = {name: files[name] for name in files if name.endswith(".wasm")}
+    made = {f"{name}.gz": gzip.compress(content, 9, mtime=0) for name, content in builds.items()}
+    node = shutil.which("node")
+    if node is None:
+        return made
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, content in builds.items():
+            (Path(scratch) / name).write_bytes(content)
+        command = [node, "-e", _BROTLI, *builds]
+        if subprocess.run(command, cwd=scratch, check=False, capture_output=True).returncode == 0:
+            made |= {f"{name}.br": (Path(scratch) / f"{name}.br").read_bytes() for name in builds}
+    return made
 
 
 def _chosen(core: dict[str, bytes], utils: dict[str, bytes]) -> dict[str, bytes]:

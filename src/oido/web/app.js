@@ -10,55 +10,64 @@ import { Choices } from "./ui/choices.js";
 import { onDrop } from "./ui/dropping.js";
 import { byId } from "./ui/elements.js";
 import { Found } from "./ui/found.js";
+import { Jobs } from "./ui/jobs.js";
+import { Keeping } from "./ui/keeping.js";
 import { clock, currentLanguage, onLanguage, secondsText, setLanguage, t, translatePage } from "./ui/language.js";
+import { Live } from "./ui/live.js";
 import { recall } from "./ui/memory.js";
-import { Listening } from "./ui/microphone.js";
+import { Microphones } from "./ui/microphones.js";
 import { Now } from "./ui/now.js";
-import { clearNotice, lastingNotice, notice, say, settle, showWaiting, tell } from "./ui/notices.js";
+import { clearNotice, explain, lastingNotice, notice, say, settle, showWaiting, tell } from "./ui/notices.js";
 import { Picture } from "./ui/picture.js";
-import { hearFile } from "./ui/recording.js";
 import { Sending } from "./ui/sending.js";
+import { Shelf } from "./ui/shelf.js";
+import { Machine } from "./ui/states.js";
+import { Tabs, entryName } from "./ui/tabs.js";
 import { isDark, onTheme, startTheme, switchTheme } from "./ui/theme.js";
+import { Watching } from "./ui/watching.js";
 
 /** @import { Choice, StreamState, WindowScores } from "./types.js" */
+/** @import { OwnNews } from "./ui/choices.js" */
 /** @import { Values } from "./ui/language.js" */
 /** @import { Action } from "./ui/notices.js" */
 /** @import { Offer } from "./ui/sending.js" */
+/** @import { Entry } from "./ui/shelf.js" */
 /** @import { Session } from "./ui/session.js" */
 
-/** @type {Session | null} */
-let session = null;
-/** @type {Listening | null} */
-let listening = null;
-/** What is heard, or was last; file null: the microphone. @type {(Choice & {file: File | null}) | null} */
-let work = null;
-/** @type {AbortController | null} */
-let underWay = null;
+const QUIET_MS = 2000; // until the page is kept for use without a network
+const DRAW_MS = 60;
+const REFRESH_MS = 250; // of a long recording, while it is heard
+
 /** What its button promised when the dialog for a file was opened. @type {boolean | undefined} */
 let openSends;
-let heardIn = 0;
 /** Files that the server got. @type {WeakSet<File>} */
 const sent = new WeakSet();
 let lastDraw = 0;
+let lastRefresh = 0;
+/** What is in the parts of the page that show one session. @type {Session | null} */
+let drawn = null;
 
+const machine = new Machine(render);
+const shelf = new Shelf(render);
 const now = new Now(new Bars(byId("bars"), 5));
 const found = new Found({ onPlay: (event) => picture.play(event.startTime, event.endTime), onChange: eventsChanged });
 const picture = new Picture({
   onPlaying: (isPlaying) => {
-    listening?.pause(isPlaying);
+    live.pause(isPlaying);
     renderStatus();
   },
   onTime: (seconds) => {
     found.mark(seconds);
-    if (session !== null && (!listening || picture.isPlaying)) now.at(session, seconds);
+    if (drawn !== null && (drawn.isOver || picture.isPlaying)) now.at(drawn, seconds);
   },
 });
 const sending = new Sending();
+const tabs = new Tabs({ onShow: (entry) => shelf.show(entry), onRemove: removeEntry });
 const choices = new Choices({
   onChange: () => {
-    if (work === null) clearNotice();
+    if (current() === null) clearNotice();
     else clearNotice("notSent", "notSentMicrophone", "stoppedPlace", "stoppedModel");
-    if (work !== null && !choices.isChosen(work)) choseOther(work);
+    choseOther();
     render();
     say(sending.words);
   },
@@ -76,12 +85,71 @@ const choices = new Choices({
     else lastingNotice("models", messageOf(error) === "no token" ? "tokenWanted" : "tokenWrong");
     render();
   },
+  onOwn: showOwnNews,
 });
+const jobs = new Jobs(machine, choices.engines, {
+  stage: (stage, { file, where }) => {
+    busyWith(stage, { file: file.name });
+    if (where === "server" && stage === "hearing") sent.add(file);
+    render();
+  },
+  progress,
+  wait: showWaiting,
+  begun: (entry, job) => shelf.add(entry, { isShown: job.isFirst }),
+  changed: ({ session }) => {
+    if (session !== drawn || performance.now() - lastRefresh < REFRESH_MS) return;
+    lastRefresh = performance.now();
+    found.refresh();
+    picture.redraw();
+    if (!picture.isPlaying) now.whole(session);
+    renderStatus();
+  },
+  done: fileHeard,
+  failed: (error, { file, where }) => {
+    const isServer = where === "server";
+    fail(error, file.name, { key: isServer ? "sendAgain" : "tryAgain", run: () => open([file], isServer) });
+  },
+});
+const live = new Live(machine, choices.engines, {
+  progress,
+  begun: (entry, before) => {
+    shelf.add(entry, { isShown: before === null || before === shelf.shown });
+    microphones.refresh();
+    if (before === null) say(t("waiting"));
+    else notice("goesOn", { model: entry.model.name });
+  },
+  window: heardWindow,
+  samples: heardSamples,
+  state: streamState,
+  silent: (isSilent) => (isSilent ? lastingNotice("microphone", "microphoneSilent") : settle("microphone")),
+  ended: liveEnded,
+  lost: () => notice("noMicrophone"),
+  failed: (error) => fail(error),
+});
+const keeping = new Keeping(() => shelf.entries.filter(({ session }) => session.isOver));
+const watching = new Watching();
+const microphones = new Microphones((deviceId) => live.useMicrophone(deviceId));
 
 async function begin() {
   await choices.load();
   if (choices.language && !recall("language")) setLanguage(choices.language);
   render();
+}
+
+/** What an earlier visit heard; what this one heard already stays on the screen. */
+async function restore() {
+  await choices.loaded;
+  const { shown } = shelf;
+  const entries = await keeping.restored((name) => choices.named(name));
+  for (const entry of entries) shelf.add(entry, { isShown: shown === null && shelf.shown?.session.isOver !== false });
+}
+
+/** After what the page needs itself: the same files are kept then, and nothing is fetched that somebody waits for. */
+async function keepForOffline() {
+  await choices.loaded;
+  do await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+  while (machine.isBusy);
+  registerOffline({ onUpdate: (change) => lastingNotice("update", "update", {}, { key: "reload", run: change }) });
 }
 
 /** Whether there is a model to hear by; if not, the page says why. */
@@ -91,21 +159,42 @@ async function isReady() {
   return choices.isReady;
 }
 
+/** What was begun last, of what is heard or on the screen. */
+function current() {
+  return jobs.current ?? live.opening ?? shelf.shown;
+}
+
 /**
- * Another model or place than the work's. This device hears a recording again. To the server nothing goes by
- * a choice: what was heard stays on the screen, what is heard goes on as it was begun, and `offer` has a press.
- * @param {Choice & {file: File | null}} earlier
+ * Another model or place was chosen. This device hears a recording again by it, beside what was heard before, and
+ * listens on by it. To the server nothing goes by a choice: what is heard goes on as it was begun, and `offer` has
+ * a press. What goes to the server ends when this device is chosen, or another model.
  */
-function choseOther({ file, where }) {
-  const isLeaving = where === "server" && !choices.isSending;
-  if (listening && (where === "server" || !choices.isSending)) {
-    stop();
-    notice(isLeaving ? "stoppedPlace" : "stoppedModel");
-  } else if (!choices.isSending) {
-    const isPending = underWay !== null;
-    underWay?.abort(); // at once: it may be on its way to the server
-    if (file) open(file, false);
-    else if (isPending) listen(false);
+function choseOther() {
+  const { choice: listening } = live;
+  if (listening && !choices.isChosen(listening)) {
+    if (listening.where === "server" && live.entry) {
+      const isLeaving = !choices.isSending;
+      live.stop();
+      notice(isLeaving ? "stoppedPlace" : "stoppedModel");
+      return;
+    }
+    if (!choices.isSending) {
+      if (live.entry === null) live.cancel();
+      clearNotice();
+      live.listen(choices.choice);
+    }
+  }
+  if (choices.isSending) return;
+  const work = jobs.current;
+  if (work) {
+    if (choices.isChosen(work)) return;
+    clearNotice();
+    jobs.restart(choices.choice);
+    return;
+  }
+  const { shown } = shelf;
+  if (shown?.file?.size && !choices.isChosen(shown) && !live.entry) {
+    jobs.add([{ ...choices.choice, file: shown.file, isFirst: true }]);
   }
 }
 
@@ -114,38 +203,17 @@ function choseOther({ file, where }) {
  * @returns {Offer | null}
  */
 function offer() {
+  const work = current();
   if (work === null || !choices.isSending || choices.isChosen(work)) return null;
   const { file, where, model } = work;
   if (file) {
+    if (file.size === 0) return null; // only what was heard of it was kept
     const key = where === "device" ? "fromDevice" : "fromServer";
     const action = sent.has(file) ? "sendAgain" : "sendRecording";
-    return { key, values: { model: model.name }, action, run: () => open(file, true) };
+    return { key, values: { model: model.name }, action, run: () => open([file], true) };
   }
-  if (where !== "device" || (listening === null && underWay === null)) return null;
+  if (where !== "device" || (work !== live.entry && !live.opening)) return null;
   return { key: "stillHere", values: {}, action: "sendMicrophone", run: () => listen(true) };
-}
-
-/**
- * New work, by what is chosen now; what was under way is given up. Gives its AbortController.
- * @param {File | null} file
- */
-async function startWork(file) {
-  underWay?.abort();
-  const mine = new AbortController();
-  underWay = mine;
-  work = { file, ...choices.choice };
-  if (listening) await stop();
-  if (mine.signal.aborted) return mine;
-  clearNotice();
-  show(null);
-  setState("busy");
-  busyWith("loadingModel");
-  return mine;
-}
-
-function giveUp() {
-  work = null;
-  setState("empty");
 }
 
 /**
@@ -154,70 +222,84 @@ function giveUp() {
  * @param {Action | null} [again]
  */
 function fail(error, name, again) {
-  giveUp();
+  render();
   if (kindOf(error) === "AccessError") choices.refused();
   else tell(error, name, again);
+}
+
+/** @param {OwnNews} news */
+function showOwnNews({ name, error, isKept, undo }) {
+  render();
+  if (error !== undefined) notice(...explain(error, name));
+  else if (undo) notice("ownRemoved", { name }, { key: "undo", run: undo });
+  else if (!isKept) notice("ownNotKept", { name });
+}
+
+/** @param {Entry} entry */
+function removeEntry(entry) {
+  const undo = shelf.remove(entry);
+  keeping.forget(entry);
+  const run = () => {
+    undo();
+    keeping.keep(entry);
+  };
+  notice("entryRemoved", { name: entryName(entry) }, { key: "undo", run });
 }
 
 // --- Recordings
 
 /**
- * Hears a file. maySend: what was pressed said that it is sent; else the server does not get it.
- * @param {File} file
+ * Hears files, one after the other. maySend: what was pressed said that they are sent; else the server does not get
+ * them.
+ * @param {File[]} given
  * @param {boolean} [maySend]
  */
-async function open(file, maySend = choices.isSending) {
-  if (file.name.toLowerCase().endsWith(".tflite")) {
-    choices.useOwn(file);
-    return;
-  }
-  if (!(await isReady())) return;
+async function open(given, maySend = choices.isSending) {
+  const isModel = (/** @type {File} */ file) => file.name.toLowerCase().endsWith(".tflite");
+  for (const model of given.filter(isModel)) await choices.useOwn(model);
+  const files = given.filter((file) => !isModel(file));
+  if (files.length === 0 || !(await isReady())) return;
   if (choices.isSending && !maySend) {
     /** @type {Action} */
-    const send = { key: "sendRecording", run: () => open(file, true) };
-    notice("notSent", { file: file.name, server: choices.serverName }, send);
+    const send = { key: "sendRecording", run: () => open(files, true) };
+    const more = files.length - 1;
+    const named = more ? t("andMore", { file: files[0].name, n: more }) : files[0].name;
+    notice("notSent", { file: named, server: choices.serverName }, send);
     return;
   }
-  const mine = await startWork(file);
-  if (mine.signal.aborted || work === null) return;
-  const choice = work;
-  const { where } = choice;
-  let started = 0;
-  try {
-    const engine = await choices.engine(choice, progress);
-    const { session: heard, problem } = await hearFile(file, {
-      engine,
-      signal: mine.signal,
-      onStage: (stage) => {
-        started = performance.now();
-        busyWith(stage, { file: file.name });
-        if (where === "server" && stage === "hearing") sent.add(file);
-      },
-      onProgress: progress,
-      onWait: showWaiting,
-    });
-    if (mine.signal.aborted) return;
-    heardIn = (performance.now() - started) / 1000;
-    show(heard);
-    setState("done");
-    say(`${t("heardOnly", heardValues(heard))}. ${found.countText}`);
-    if (heard.damage) notice("serverSays", { message: heard.damage });
-    else if (problem) notice("noPicture", { file: file.name });
-  } catch (error) {
-    if (mine.signal.aborted || kindOf(error) === "AbortError") return;
-    const isServer = where === "server";
-    fail(error, file.name, { key: isServer ? "sendAgain" : "tryAgain", run: () => open(file, isServer) });
-  } finally {
-    if (underWay === mine) underWay = null;
-  }
+  clearNotice();
+  const { choice } = choices;
+  // What waits for the server is asked for again now, by this choice, and not twice.
+  const again = jobs.current;
+  if (again && files.length === 1 && again.file === files[0]) jobs.restart(choice);
+  else jobs.add(files.map((file, number) => ({ ...choice, file, isFirst: number === 0 })));
 }
 
 /**
- * @param {Session} heard
+ * @param {Entry} entry
+ * @param {unknown} problem
+ */
+function fileHeard(entry, problem) {
+  const { session } = entry;
+  keeping.keep(entry);
+  if (session === drawn) {
+    found.show(session);
+    picture.redraw();
+    if (!picture.isPlaying) now.whole(session);
+  }
+  render();
+  if (session === drawn) say(`${t("heardOnly", heardValues(entry))}. ${found.countText}`);
+  if (session.damage) notice("onlyBeginning", { file: session.name });
+  else if (session.isCut && problem) tell(problem, session.name);
+  else if (problem) notice("noPicture", { file: session.name });
+}
+
+/**
+ * @param {Entry} entry
  * @returns {Values}
  */
-function heardValues(heard) {
-  return { file: heard.name, duration: clock(heard.duration), seconds: secondsText(Math.max(0.1, heardIn)) };
+function heardValues({ session, seconds }) {
+  return { file: session.name, duration: clock(session.duration), seconds: secondsText(Math.max(0.1, seconds)) };
 }
 
 // --- The microphone
@@ -234,53 +316,21 @@ async function listen(maySend = choices.isSending) {
     notice("notSentMicrophone", { server: choices.serverName }, send);
     return;
   }
-  const mine = await startWork(null);
-  if (mine.signal.aborted || work === null) return;
-  try {
-    const engine = await choices.engine(work, progress);
-    if (mine.signal.aborted) return;
-    const next = new Listening({
-      engine,
-      name: "microphone",
-      onWindow: heardWindow,
-      onSamples: heardSamples,
-      onState: streamState,
-      onEnded: () => stop().then(() => notice("noMicrophone")),
-    });
-    await next.start();
-    if (mine.signal.aborted) {
-      await next.stop();
-      return;
-    }
-    listening = next;
-    show(next.session);
-    setState("live");
-    say(t("waiting"));
-  } catch (error) {
-    if (mine.signal.aborted || kindOf(error) === "AbortError") return;
-    fail(error);
-  } finally {
-    if (underWay === mine) underWay = null;
-  }
+  clearNotice();
+  if (live.entry === null) busyWith("loadingModel");
+  await live.listen(choices.choice);
 }
 
-async function stop() {
-  const ending = listening;
-  listening = null;
-  if (ending === null) return;
-  setState("done");
+/** @param {Entry} entry */
+function liveEnded(entry) {
+  const { session } = entry;
+  keeping.keep(entry);
+  watching.ended(session);
   clearNotice("serverGone", "serverFull", "behind");
-  try {
-    await ending.stop();
-  } catch {
-    // The engine was closed under it (another model was chosen): what was heard stays.
-  }
-  if (session === null || session !== ending.session) return;
-  picture.show(session);
-  found.show(session);
-  now.whole(session);
-  renderStatus();
-  say(`${t("stopped")} ${found.countText}`);
+  settle("microphone");
+  if (session === drawn) draw(session);
+  render();
+  if (session === drawn && !live.entry) say(`${t("stopped")} ${found.countText}`);
 }
 
 /**
@@ -288,7 +338,9 @@ async function stop() {
  * @param {WindowScores} window
  */
 function heardWindow(heard, window) {
-  if (heard !== session || document.hidden) return;
+  watching.window(heard, window);
+  if (live.entry) keeping.keepLive(live.entry);
+  if (heard !== drawn || document.hidden) return;
   for (const event of heard.ongoing) found.announce(event);
   if (!picture.isPlaying) now.follow(heard, window.index);
   found.refresh();
@@ -300,11 +352,12 @@ function heardWindow(heard, window) {
  */
 function heardSamples(heard, level) {
   const time = performance.now();
-  if (heard !== session || document.hidden || time - lastDraw < 60) return;
+  if (document.hidden || time - lastDraw < DRAW_MS) return;
   lastDraw = time;
   // 60 dB below full scale and quieter is nothing to see.
   const shown = Math.max(0, Math.min(1, 1 + Math.log10(level + 1e-9) / 3));
   byId("level").style.setProperty("--level", shown.toFixed(2));
+  if (heard !== drawn) return;
   picture.moved();
   renderStatus();
 }
@@ -312,7 +365,7 @@ function heardSamples(heard, level) {
 /** @param {StreamState} state */
 function streamState({ waiting = null, failure = null, behindSeconds }) {
   if (failure) {
-    stop();
+    live.stop();
     if (failure.kind === "AccessError") choices.refused();
     else tell(failure);
   } else if (waiting) {
@@ -326,39 +379,42 @@ function streamState({ waiting = null, failure = null, behindSeconds }) {
 
 // --- What is shown
 
-/** @param {Session | null} next */
-function show(next) {
-  session = next;
-  picture.show(next);
-  found.show(next);
-  if (next === null) now.clear();
-  else if (next.isOver) now.whole(next);
-  else now.start();
-  renderStatus();
+/** @param {Session | null} session */
+function draw(session) {
+  drawn = session;
+  picture.show(session);
+  found.show(session);
+  if (session === null) now.clear();
+  else if (session.isLive && !session.isOver) now.start();
+  else now.whole(session);
 }
 
 function eventsChanged() {
   picture.redraw();
-  if (session?.isOver && !picture.isPlaying) now.whole(session);
+  if (drawn?.isOver && !picture.isPlaying) now.whole(drawn);
 }
 
-/** @param {"empty" | "busy" | "live" | "done"} state */
-function setState(state) {
-  document.body.dataset.state = state;
-  byId("busy").hidden = state !== "busy";
-  const isShown = session !== null && (state === "live" || state === "done");
-  for (const id of ["now", "picture", "found"]) byId(id).hidden = !isShown;
-  render();
-}
-
+/** The page as the states, the shelf and the choices say. */
 function render() {
-  const isLive = document.body.dataset.state === "live";
-  byId("listen-text").textContent = t(isLive ? "stop" : choices.isSending ? "listenSend" : "listen");
+  const { shown } = shelf;
+  if ((shown?.session ?? null) !== drawn) draw(shown?.session ?? null);
+  const { body } = document;
+  body.dataset.state = machine.look(shown !== null);
+  body.toggleAttribute("data-shown", shown !== null);
+  body.toggleAttribute("data-listening", machine.isLive);
+  byId("busy").hidden = !machine.isBusy;
+  for (const id of ["now", "picture", "found"]) byId(id).hidden = shown === null;
+  tabs.render(shelf.entries, { shown, live: live.entry });
+  byId("waiting").hidden = jobs.nWaiting === 0;
+  byId("waiting").textContent = t("filesWaiting", { n: jobs.nWaiting });
+  byId("listen-text").textContent = t(machine.isLive ? "stop" : choices.isSending ? "listenSend" : "listen");
   byId("language").textContent = t("language");
   byId("language").lang = currentLanguage() === "en" ? "es" : "en";
   byId("language").title = t("languageLabel");
   byId("theme").setAttribute("aria-label", t(isDark() ? "themeLight" : "themeDark"));
   byId("theme").title = t(isDark() ? "themeLight" : "themeDark");
+  watching.offer(choices.labels);
+  const work = current();
   sending.show({
     isReady: choices.isReady,
     isNext: choices.isSending,
@@ -370,45 +426,56 @@ function render() {
 }
 
 function renderStatus() {
-  if (session === null) return;
+  const { shown } = shelf;
+  if (shown === null) return;
+  const { session, model, where } = shown;
   const duration = clock(session.duration, session.isOver ? 1 : 0);
-  let text = t("heard", heardValues(session));
+  let text = t(session.isCut ? "heardPart" : session.isOver ? "heard" : "heardSoFar", heardValues(shown));
   if (session.isLive) text = t(session.isOver ? "listened" : "listening", { duration });
-  if (listening && picture.isPlaying) text = t("paused");
+  if (live.entry === shown && picture.isPlaying) text = t("paused");
+  const by = t(where === "server" ? "byServer" : "byDevice", { model: model.name });
   if (byId("status").textContent !== text) byId("status").textContent = text;
+  if (byId("status-by").textContent !== by) byId("status-by").textContent = by;
 }
 
 // --- What is pressed
 
-byId("listen").addEventListener("click", () => (listening ? stop() : listen()));
+byId("listen").addEventListener("click", () => (machine.isLive ? live.stop() : listen()));
 byId("open").addEventListener("click", () => {
   openSends = choices.isSending;
   fileInput.click();
 });
 const fileInput = byId("file", HTMLInputElement);
 fileInput.addEventListener("change", () => {
-  const [file] = fileInput.files ?? [];
-  if (file) open(file, openSends);
+  const files = [...(fileInput.files ?? [])];
+  if (files.length) open(files, openSends);
   openSends = undefined;
   fileInput.value = "";
 });
 byId("busy-cancel").addEventListener("click", () => {
-  underWay?.abort();
-  giveUp();
+  jobs.cancel();
+  live.cancel();
   clearNotice();
+  render();
   byId("listen").focus();
 });
 byId("language").addEventListener("click", () => setLanguage(currentLanguage() === "en" ? "es" : "en"));
 byId("theme").addEventListener("click", switchTheme);
-onDrop(open, (file) => open(file, false)); // nothing at the keyboard says that a paste is sent
+onDrop((files) => open(files), (files) => open(files, false)); // nothing at the keyboard says that a paste is sent
+addEventListener("beforeunload", (event) => {
+  // A recording is still in its file; what the microphone heard is nowhere else.
+  const isLost = (/** @type {Entry} */ { session }) =>
+    session.isLive && (!session.isOver || !(session.isSaved || keeping.isOn));
+  if (shelf.entries.some(isLost)) event.preventDefault();
+});
 
 onLanguage(() => {
   translatePage();
   render();
-  if (session === null) return;
+  if (drawn === null) return;
   found.refresh();
   picture.redraw();
-  now.again(session);
+  now.again(drawn);
 });
 onTheme(() => {
   picture.repaint();
@@ -417,9 +484,10 @@ onTheme(() => {
 
 startTheme();
 translatePage();
-setState("empty");
+render();
 begin();
-registerOffline({ onUpdate: (change) => lastingNotice("update", "update", {}, { key: "reload", run: change }) });
+restore();
+keepForOffline();
 onInstallable((install) => {
   const button = byId("install");
   button.hidden = install === null;

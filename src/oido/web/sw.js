@@ -53,7 +53,7 @@ async function install() {
   await Promise.all(
     [...kept].map(async ([url, file]) => {
       if (await cache.match(url)) return;
-      await cache.put(url, await unchanged(url, file));
+      await alone(url, async () => cache.put(url, await unchanged(url, file)));
     }),
   );
   await Promise.all([...known].filter(([, model]) => model.precached).map(([url, model]) => ofModels(url, model)));
@@ -91,9 +91,22 @@ async function ofModels(url, model) {
   const key = modelKey(url, model);
   const before = await cache.match(key);
   if (before) return before;
-  const response = await unchanged(url, model);
-  await cache.put(key, response.clone());
-  return response;
+  return await alone(url, async () => {
+    const response = await unchanged(url, model);
+    await cache.put(key, response.clone());
+    return response;
+  });
+}
+
+/**
+ * While no other part of the page fetches the same (core/once.js).
+ * @template T
+ * @param {string} url
+ * @param {() => Promise<T>} run
+ * @returns {Promise<T>}
+ */
+async function alone(url, run) {
+  return navigator.locks ? await navigator.locks.request(url, run) : await run();
 }
 
 /**
@@ -106,12 +119,26 @@ function modelKey(url, { integrity }) {
 }
 
 /**
- * Fetches what has this hash, past every other cache; rejects anything else.
+ * Fetches what has this hash; rejects anything else. What the page has fetched already is in the browser's own
+ * cache, and does not come over the network a second time; where that is another version, it is asked for anew.
  * @param {string} url
  * @param {{integrity: string}} file
  */
 async function unchanged(url, { integrity }) {
-  const response = await fetch(url, { cache: "reload", integrity });
+  try {
+    return await fetched(url, integrity, "force-cache");
+  } catch {
+    return await fetched(url, integrity, "reload");
+  }
+}
+
+/**
+ * @param {string} url
+ * @param {string} integrity
+ * @param {RequestCache} cache
+ */
+async function fetched(url, integrity, cache) {
+  const response = await fetch(url, { cache, integrity });
   if (!response.ok) throw new TypeError(`${url}: ${response.status}`);
   return response;
 }

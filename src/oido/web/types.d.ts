@@ -86,6 +86,9 @@ export interface Stream {
   end(): Promise<StreamEnd>;
 }
 
+/** Of a recording: all, or in pieces as they are decoded. */
+export type Samples = Float32Array<ArrayBuffer> | AsyncIterable<Float32Array<ArrayBuffer>>;
+
 export interface HearOptions {
   signal?: AbortSignal | null;
   onProgress?: (share: number) => void;
@@ -93,6 +96,8 @@ export interface HearOptions {
   file?: File | null;
   /** Of a server; null: it answers. */
   onWait?: (waiting: Waiting | null) => void;
+  /** Told each window as it is known; those of a server's answer to a whole file come as a list. */
+  onWindow?: ((window: WindowScores) => void) | null;
 }
 
 /** What runs a model: this device or a server, the same for the page. */
@@ -101,7 +106,7 @@ export interface Engine {
   readonly calibrator: Calibrator | null;
   /** Of a server: scores below it are not asked for, and stand as 0. */
   readonly floor?: number;
-  hear(samples: Float32Array<ArrayBuffer> | null, options?: HearOptions): Promise<WindowList>;
+  hear(samples: Samples | null, options?: HearOptions): Promise<WindowList>;
   stream(handlers: StreamHandlers): Stream;
   close(): void;
 }
@@ -172,6 +177,7 @@ export interface OwnModel {
   name: string;
   file: File;
   calibrated: boolean | null;
+  labels?: string[];
   url?: undefined;
 }
 
@@ -191,6 +197,10 @@ export interface PageFacts {
   locale: string | null;
   device?: boolean;
   token?: boolean;
+  /** Of each build. */
+  runtimeBytes?: Record<string, number>;
   models: ListedModel[];
   names: Record<string, string>;
+  /** Where the family of each label is. */
+  families?: string;
 }

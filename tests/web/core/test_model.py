@@ -129,6 +129,29 @@ def test_hearing_can_be_given_up(
     assert told == {"kind": "AbortError", "shares": int(when == "midway"), "closed": "AbortError"}
 
 
+def test_progress_is_of_all_that_is_fetched(
+    core: Any, files: dict[str, bytes | Path], litert_js: Path, model: AudioModel
+) -> None:
+    files["model.tflite"] = model.path
+    code = """async (modelLength) => {
+      const { openDevice } = await import("/core/device_engine.js");
+      const shares = [];
+      const onProgress = (share) => shares.push(share);
+      const engine = await openDevice({ modelUrl: "/model.tflite", modelLength, onProgress });
+      engine.close();
+      return shares;
+    }"""
+    size = model.path.stat().st_size
+    runtime = (litert_js / "litert_wasm_internal.wasm").stat().st_size
+    shares = core.evaluate(code, size)
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    assert shares[-2] == pytest.approx(0.99, abs=0.02)
+    # The runtime is the larger part: the bar moves over its share of the way, too.
+    beyond = [share for share in shares if size / (size + runtime) + 0.05 < share < 0.9]
+    assert len(beyond) > 3
+
+
 _HEADS = """async () => {
   const { readModel } = await import("/core/model.js");
   const bytes = new Uint8Array(await (await fetch("/framewise")).arrayBuffer());

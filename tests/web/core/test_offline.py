@@ -19,7 +19,7 @@ from oido.models.loading import load_model
 from oido.models.model import AudioModel
 from oido.server.page_files import WEB_FOLDER, export_page
 from oido.writers.written import WRITTEN_NAME
-from tests.web.browsing import Host
+from tests.web.browsing import STREET, Counting, Host, serving
 from tests.web.core.site import floats
 
 
@@ -136,8 +136,41 @@ def test_it_hears_without_a_network(
     others = {file for file in files if file.startswith("vendor/") and "compat" in file}
     texts = {f for f in files if f.startswith("vendor/") and not f.endswith((".js", ".wasm"))}
     unserved = {"sw.js", "index.html", "precache.js", WRITTEN_NAME}
-    wanted = files - others - texts - unserved | {""}
+    packed = {file for file in files if file.endswith((".br", ".gz"))}  # the host's business
+    wanted = files - others - texts - unserved - packed | {""}
     assert {u.split("?")[0] for u in kept} == wanted
+
+
+_KEPT = """async () => {
+  await navigator.serviceWorker.ready;
+  return (await caches.keys()).length;
+}"""
+
+
+def test_a_first_visit_fetches_nothing_twice_and_all_of_it_compressed(
+    browser: Any, litert_js: Path, own_cache: Path
+) -> None:
+    """It hears at once, while the page is being kept for use without a network."""
+    with serving() as served:
+        counting = Counting(served.address)
+        context = browser.new_context()
+        try:
+            page = context.new_page()
+            page.goto(counting.address)
+            page.wait_for_selector("#badge:not([hidden])")
+            page.check("input[name=where][value=device]")
+            page.set_input_files("#file", STREET)
+            page.wait_for_selector("body[data-state=done]", timeout=120_000)
+            assert page.evaluate(_KEPT) == 2  # the page, and its model
+        finally:
+            context.close()
+            counting.stop()
+    whole = [path for path, status, _ in counting.answers if status == 200]
+    large = {path for path, _, size in counting.answers if size > 20_000}
+    assert any(path.endswith(".wasm") for path in large)
+    assert any(path.startswith("/models/") for path in large)
+    assert {path: whole.count(path) for path in large} == dict.fromkeys(large, 1)
+    assert sum(size for _, _, size in counting.answers) <= 6_500_000
 
 
 def test_a_new_version_arrives_when_the_user_wants_it(

@@ -69,6 +69,7 @@ export class Calibrator {
   /** @param {Calibration} calibration */
   constructor({ sigmoids, transformation = 0, defaultScore = 0 }) {
     this.sigmoids = sigmoids;
+    this.transformation = transformation;
     this.transform = TRANSFORMS[transformation];
     if (!this.transform) throw new OidoError("OptionError", `there is no score transformation ${transformation}`);
     this.defaultScore = Math.fround(defaultScore);

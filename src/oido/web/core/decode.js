@@ -1,9 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/* From a file to mono samples at the model's rate, without leaving the device. */
+/*
+ * From a file to mono samples at the model's rate, without leaving the device: a short one whole, a long one by slices
+ * where its format lets us, so that an hour needs no more memory than a minute.
+ */
 
 import { OidoError, messageOf } from "./errors.js";
-import { readWav } from "./wav.js";
+import { Resampler } from "./resampler.js";
+import { openWav, readWav } from "./wav.js";
+import { openCompressed } from "./webcodecs.js";
+
+const LONG_SECONDS = 300; // what is longer is decoded by slices
+/** From this size on, a compressed file may be long. */
+export const LONG_BYTES = 4_000_000;
+
+const SLICE_SECONDS = 10;
+
+/**
+ * A long recording, before it is decoded. nSamples: at the rate that was asked for, about. slices: each time anew.
+ * @typedef {{nSamples: number, slices: () => AsyncGenerator<Float32Array<ArrayBuffer>>}} Sliced
+ */
 
 const LOUDEST_RMS = 16; // float samples belong in [-1, 1]; recorders overshoot, but not this much
 const SHORTEST_SECONDS = 0.001;
@@ -30,6 +46,59 @@ export async function decodeFile(file, sampleRateHz) {
   const samples = wav?.sampleRateHz === sampleRateHz ? wav.mono() : await byBrowser(buffer, name, sampleRateHz);
   check(samples, name, sampleRateHz);
   return { samples, duration: samples.length / sampleRateHz };
+}
+
+/**
+ * A long recording that can be decoded by slices, mono at sampleRateHz; null for a short one, and for a format that
+ * this browser decodes only as a whole. Bad samples are refused as they come.
+ * @param {Blob & {name?: string}} file
+ * @param {number} sampleRateHz
+ * @returns {Promise<Sliced | null>}
+ */
+export async function openSliced(file, sampleRateHz) {
+  if (file.size < LONG_BYTES) return null;
+  let source;
+  try {
+    source = (await pcmOf(file)) ?? (await openCompressed(file));
+  } catch {
+    return null; // `decodeFile` says what is wrong
+  }
+  if (source === null || source.seconds < LONG_SECONDS) return null;
+  const { sampleRateHz: fromHz, seconds, pieces } = source;
+  const nSamples = Math.ceil(seconds * sampleRateHz);
+  return { nSamples, slices: () => resampled(pieces(), fromHz, sampleRateHz, file.name ?? "the file") };
+}
+
+/**
+ * Of a WAV file.
+ * @param {Blob} file
+ */
+async function pcmOf(file) {
+  const wav = await openWav(file);
+  if (wav === null) return null;
+  const { sampleRateHz, frames, slice } = wav;
+  const n = SLICE_SECONDS * sampleRateHz;
+  async function* pieces() {
+    for (let first = 0; first < frames; first += n) yield await slice(first, n);
+  }
+  return { sampleRateHz, seconds: frames / sampleRateHz, pieces };
+}
+
+/**
+ * @param {AsyncIterable<Float32Array<ArrayBuffer>>} pieces
+ * @param {number} fromHz
+ * @param {number} toHz
+ * @param {string} name
+ */
+async function* resampled(pieces, fromHz, toHz, name) {
+  const resampler = new Resampler(fromHz, toHz);
+  for await (const piece of pieces) {
+    const samples = resampler.push(piece);
+    check(samples, name, toHz, 0);
+    if (samples.length) yield samples;
+  }
+  const rest = resampler.flush();
+  if (rest.length) yield rest;
 }
 
 /**
@@ -76,11 +145,13 @@ function asWritten(samples) {
  * @param {Float32Array} samples
  * @param {string} name
  * @param {number} sampleRateHz
+ * @param {number} [shortest] seconds
  */
-function check(samples, name, sampleRateHz) {
-  if (samples.length < SHORTEST_SECONDS * sampleRateHz) {
+function check(samples, name, sampleRateHz, shortest = SHORTEST_SECONDS) {
+  if (samples.length < shortest * sampleRateHz) {
     throw new OidoError("EmptyAudioError", `${name}: holds only ${samples.length} samples, too few to be a sound`);
   }
+  if (samples.length === 0) return;
   let energy = 0;
   for (const sample of samples) energy += sample * sample;
   if (energy < LOUDEST_RMS ** 2 * samples.length) return;

@@ -7,11 +7,14 @@ import { OidoError, messageOf, throwIfAborted } from "./errors.js";
 import { LiveStream } from "./live_stream.js";
 import { readModel, thresholdsOf } from "./model.js";
 import { NetworkClient } from "./network_client.js";
+import { alone } from "./once.js";
+import { OpeningProgress } from "./opening_progress.js";
 import { keepModel } from "./register.js";
+import { Segments } from "./segments.js";
 import { Windowing } from "./windowing.js";
 
 /** @import { Kinship } from "./choice.js" */
-/** @import { EngineInfo, HearOptions, Stream, StreamHandlers, WindowScores } from "../types.js" */
+/** @import { EngineInfo, HearOptions, Samples, Stream, StreamHandlers, WindowScores } from "../types.js" */
 
 const WINDOWS_AT_ONCE = 16;
 
@@ -24,6 +27,7 @@ const WINDOWS_AT_ONCE = 16;
  * @typedef {{modelUrl?: string|null, modelBytes?: ArrayBuffer|Uint8Array<ArrayBuffer>|null, name?: string|null,
  *   head?: string|null, imageSamples?: number|null, kinship?: Kinship|null,
  *   displayNames?: Map<string, string>|Record<string, string>|null,
+ *   modelLength?: number|null, runtimeLengths?: Record<string, number>|null,
  *   onProgress?: (share: number) => void}} OpenOptions
  */
 
@@ -31,7 +35,8 @@ const WINDOWS_AT_ONCE = 16;
  * Opens a model. modelUrl: where it is, or else modelBytes: the file. name: what to
  * call it, null for the name in its metadata. head: which head is heard, null for the last.
  * imageSamples, kinship: as the page's list describes the model; without, windows are heard as wholes, and labels
- * by themselves. displayNames: Map or object of label to what is shown for it. onProgress: of fetching, 0..1.
+ * by themselves. displayNames: Map or object of label to what is shown for it. modelLength, runtimeLengths (by
+ * build): bytes of what is fetched, where they are known. onProgress: of fetching all of it, 0..1.
  *
  * Throws an OidoError, in one sentence, for a model that cannot be fetched, read or run.
  * @param {OpenOptions} options
@@ -44,12 +49,20 @@ export async function openDevice({
   imageSamples = null,
   kinship = null,
   displayNames = null,
+  modelLength = null,
+  runtimeLengths = null,
   onProgress = () => {},
 }) {
-  const bytes = modelUrl === null ? new Uint8Array(modelBytes ?? []) : await fetched(modelUrl, onProgress);
-  const model = await readModel(bytes, { head });
-  const network = new NetworkClient();
+  const progress = new OpeningProgress({ modelLength: modelUrl === null ? 0 : modelLength, runtimeLengths, onProgress });
+  // A model that is here is read first: one that cannot be heard by needs no runtime.
+  const here = modelUrl === null ? new Uint8Array(modelBytes ?? []) : null;
+  const known = here && (await readModel(here, { head }));
+  const network = new NetworkClient({ onFetched: ({ bytes, build }) => progress.runtime(bytes, build) });
   try {
+    const preparing = network.prepare();
+    preparing.catch(() => {}); // `open` says it, too
+    const bytes = here ?? (await alone(modelUrl ?? "", () => fetched(modelUrl ?? "", progress)));
+    const model = known ?? (await readModel(bytes, { head }));
     const { build } = await network.open(model, bytes);
     onProgress(1);
     if (modelUrl !== null) keepModel(modelUrl).catch(() => {}); // for the next time, offline
@@ -81,24 +94,28 @@ class DeviceEngine {
   }
 
   /**
-   * Hears a whole recording, mono Float32Array at `info.sampleRateHz`.
-   * signal: an AbortSignal. onProgress: told the share that was heard, 0..1.
-   * @param {Float32Array | null} samples null: the browser could not decode them
+   * Hears a whole recording, mono Float32Array at `info.sampleRateHz`, or the pieces of one as they are decoded.
+   * signal: an AbortSignal. onProgress: told the share that was heard, 0..1, where all samples are here.
+   * onWindow: told each window as soon as it was heard; then no list of them is kept.
+   * @param {Samples | null} samples null: the browser could not decode them
    * @param {HearOptions} [options]
    * @returns {Promise<WindowScores[]>}
    */
-  async hear(samples, { signal = null, onProgress = () => {} } = {}) {
+  async hear(samples, { signal = null, onProgress = () => {}, onWindow = null } = {}) {
     if (samples === null) throw new OidoError("UnknownFormatError", "there are no samples to run the model on");
-    const count = this.#windowing.count(samples.length);
+    const count = samples instanceof Float32Array ? this.#windowing.count(samples.length) : 0;
     /** @type {WindowScores[]} */
     const windows = [];
-    while (windows.length < count) {
+    for await (const { waveform, first, n } of new Segments(this.#windowing, WINDOWS_AT_ONCE).of(samples)) {
       throwIfAborted(signal);
-      const first = windows.length;
-      const n = Math.min(WINDOWS_AT_ONCE, count - first);
-      const outputs = await this.#network.hear(this.#windowing.segment(samples, first, n));
-      for (let row = 0; row < n; row++) windows.push(this.#window(first + row, outputs, row));
-      onProgress(windows.length / count);
+      const outputs = await this.#network.hear(waveform);
+      throwIfAborted(signal);
+      for (let row = 0; row < n; row++) {
+        const window = this.#window(first + row, outputs, row);
+        if (onWindow) onWindow(window);
+        else windows.push(window);
+      }
+      if (count) onProgress((first + n) / count);
     }
     throwIfAborted(signal);
     return windows;
@@ -189,13 +206,14 @@ function infoOf(model, { name, imageSamples, kinship, displayNames, build }) {
 
 /**
  * @param {string} url
- * @param {(share: number) => void} onProgress
+ * @param {OpeningProgress} progress
  */
-async function fetched(url, onProgress) {
+async function fetched(url, progress) {
   try {
     const response = await fetch(url);
     if (!response.ok || response.body === null) throw new Error(`${response.status} ${response.statusText}`);
-    const total = Number(response.headers.get("Content-Length"));
+    // Of what came compressed this is another length than that of the bytes here.
+    const length = response.headers.has("Content-Encoding") ? 0 : Number(response.headers.get("Content-Length"));
     const pieces = [];
     let received = 0;
     for (const reader = response.body.getReader(); ; ) {
@@ -203,7 +221,7 @@ async function fetched(url, onProgress) {
       if (done) break;
       pieces.push(value);
       received += value.length;
-      if (total > 0) onProgress(Math.min(0.99, received / total));
+      progress.model(received, length);
     }
     return new Uint8Array(await new Blob(pieces).arrayBuffer());
   } catch (error) {

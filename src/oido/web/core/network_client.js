@@ -15,9 +15,16 @@ export class NetworkClient {
   /** @type {OidoError | null} */
   #failure = null;
 
-  constructor() {
+  /**
+   * onFetched: told how much of the runtime came, of which build.
+   * @param {{onFetched?: (fetched: {bytes: number, build: string}) => void}} [handlers]
+   */
+  constructor({ onFetched = () => {} } = {}) {
     this.#worker = new Worker(new URL("./network_worker.js", import.meta.url), { type: "module" });
-    this.#worker.addEventListener("message", ({ data }) => this.#answer(data));
+    this.#worker.addEventListener("message", ({ data }) => {
+      if (data.fetched) onFetched(data.fetched);
+      else this.#answer(data);
+    });
     this.#worker.addEventListener("error", (event) => {
       event.preventDefault();
       this.#fail(
@@ -28,6 +35,14 @@ export class NetworkClient {
         ),
       );
     });
+  }
+
+  /**
+   * Fetch the runtime, beside whatever else is fetched.
+   * @returns {Promise<{build: string}>}
+   */
+  prepare() {
+    return this.#call({ prepare: true });
   }
 
   /**
@@ -58,7 +73,7 @@ export class NetworkClient {
 
   /**
    * @template T
-   * @param {{open: object} | {hear: Float32Array}} message
+   * @param {{prepare: true} | {open: object} | {hear: Float32Array}} message
    * @param {Transferable[]} [transfer]
    * @returns {Promise<T>} what network_worker.js says that it answers
    */

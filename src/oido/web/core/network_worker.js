@@ -3,12 +3,15 @@
 /*
  * The network, in a worker of its own: LiteRT.js, one window after the other.
  *
- * in:  {id, open: {bytes, inputShape, windowSamples, hopSamples, outputs, nOutputs}}
+ * in:  {id, prepare: true}         fetches the runtime, which `open` wants anyway
+ *      {id, open: {bytes, inputShape, windowSamples, hopSamples, outputs, nOutputs}}
  *      {id, hear: waveform}       Float32Array of some neighbouring windows
  * out: {id, result}  or  {id, error: {kind, message}}; a result of `hear` is an array, for each
  *      output, of the Float32Array(N · size) of its N windows.
+ *      {fetched: {bytes, build}}   of the runtime, so far
  */
 
+import { alone } from "./once.js";
 import { loadLiteRt, supportsFeature, Tensor } from "../vendor/litert.js";
 
 const VENDOR = new URL("../vendor/", import.meta.url);
@@ -29,13 +32,19 @@ let network = null;
 
 scope.addEventListener("message", async ({ data }) => {
   try {
-    const result = data.open ? await open(data.open) : await hear(data.hear);
+    const result = await answer(data);
     scope.postMessage({ id: data.id, result }, transferable(result));
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     scope.postMessage({ id: data.id, error: { kind: "RuntimeError", message } });
   }
 });
+
+/** @param {{prepare?: boolean, open?: Opening, hear?: Float32Array}} request */
+async function answer({ prepare, open: opening, hear: waveform }) {
+  if (prepare) return { build: (await runtime()).build };
+  return opening ? await open(opening) : await hear(/** @type {Float32Array} */ (waveform));
+}
 
 /** @param {Opening} opening */
 async function open({ bytes, inputShape, windowSamples, hopSamples, outputs, nOutputs }) {
@@ -79,26 +88,82 @@ async function hear(waveform) {
   return heard.map(concatenated);
 }
 
+/** @type {ReturnType<typeof loadRuntime> | null} */
+let loading = null;
+
+/** The runtime; it is loaded once. */
+function runtime() {
+  loading ??= loadRuntime();
+  return loading;
+}
+
 /**
  * LiteRT.js, in the build that this browser can run. Its own loader knows scripts only, and a module
  * worker takes none: so the build is imported as a module, and the loader finds it there.
  */
-async function runtime() {
-  const build = (await supportsFeature("relaxedSimd")) ? "litert_wasm_internal" : "litert_wasm_compat_internal";
-  const { default: factory } = await import(new URL(`${build}.js`, VENDOR).href);
+async function loadRuntime() {
+  const hasRelaxedSimd = await supportsFeature("relaxedSimd");
+  const name = hasRelaxedSimd ? "litert_wasm_internal" : "litert_wasm_compat_internal";
+  const script = new URL(`${name}.js`, VENDOR).href;
+  const { default: factory } = await alone(script, () => import(script));
   self.importScripts = () => {};
   // It would ask for a GPU that these networks are not run on.
   Object.defineProperty(self.navigator, "gpu", { value: undefined });
   self.ModuleFactory = factory;
   const silent = () => {};
-  self.Module = { locateFile: (file) => new URL(file, VENDOR).href, print: silent, printErr: silent };
+  const { instantiateWasm, failed } = instantiating(`${name}.wasm`, hasRelaxedSimd ? "relaxed" : "compat");
+  self.Module = { locateFile: (file) => new URL(file, VENDOR).href, print: silent, printErr: silent, instantiateWasm };
   const { warn } = console;
   console.warn = silent; // of the GPU, which was just taken from it
   try {
-    return { liteRt: await loadLiteRt(VENDOR.href), build };
+    return { liteRt: await Promise.race([loadLiteRt(VENDOR.href), failed]), build: name };
   } finally {
     console.warn = warn;
   }
+}
+
+/**
+ * What Emscripten calls to have the module, here fetched so that its progress is known. It never asks whether that
+ * failed: `failed` rejects then.
+ * @param {string} file
+ * @param {string} build
+ */
+function instantiating(file, build) {
+  /** @type {(reason: unknown) => void} */
+  let fail = () => {};
+  /** @type {Promise<never>} */
+  const failed = new Promise((_, reject) => (fail = reject));
+  /** @type {(imports: WebAssembly.Imports, done: (instance: WebAssembly.Instance, module: WebAssembly.Module) => void) => object} */
+  const instantiateWasm = (imports, done) => {
+    const url = new URL(file, VENDOR);
+    const onBytes = (/** @type {number} */ bytes) => scope.postMessage({ fetched: { bytes, build } });
+    alone(url, async () => WebAssembly.instantiateStreaming(await counted(url, onBytes), imports))
+      .then(({ instance, module }) => done(instance, module))
+      .catch(fail);
+    return {};
+  };
+  return { instantiateWasm, failed };
+}
+
+/**
+ * A response whose bytes are counted as they come.
+ * @param {URL} url
+ * @param {(bytes: number) => void} onBytes
+ */
+async function counted(url, onBytes) {
+  const response = await fetch(url);
+  if (!response.ok || response.body === null) throw new Error(`${url.pathname}: ${response.status}`);
+  let bytes = 0;
+  /** @type {Transformer<Uint8Array, Uint8Array>} */
+  const counter = {
+    transform(chunk, controller) {
+      bytes += chunk.length;
+      onBytes(bytes);
+      controller.enqueue(chunk);
+    },
+  };
+  const body = response.body.pipeThrough(new TransformStream(counter));
+  return new Response(body, { headers: { "Content-Type": "application/wasm" } });
 }
 
 /** @param {Float32Array[]} arrays */

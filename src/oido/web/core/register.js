@@ -48,8 +48,9 @@ export async function registerOffline({ onReady = () => {}, onUpdate = () => {} 
  * @returns {Promise<boolean>}
  */
 export async function keepModel(url) {
-  const registration = await navigator.serviceWorker?.getRegistration(SCRIPT);
-  if (!registration) return false;
+  if (!("serviceWorker" in navigator)) return false;
+  // The page registers its service worker only after what it needs itself was fetched.
+  const registration = (await navigator.serviceWorker.getRegistration(SCRIPT)) ?? (await navigator.serviceWorker.ready);
   const worker = registration.active ?? (await navigator.serviceWorker.ready).active;
   if (worker === null) return false;
   return await new Promise((resolve) => {

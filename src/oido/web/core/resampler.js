@@ -7,22 +7,30 @@
 
 const ZERO_CROSSINGS = 24;
 const KAISER_BETA = 9; // about 90 dB of stop band
+const MOST_KERNELS = 4096; // of rates that have no common measure there are as many as the rate
 const ROLLOFF = 0.92; // pass band, as a share of Nyquist
 
 /** Turns mono float32 samples of one rate into another; what comes out does not depend on the pieces. */
 export class Resampler {
+  #fromHz;
+  #toHz;
   #ratio; // input samples per output sample
   #cutoff; // as a share of the input's Nyquist
   #reach; // input samples on either side
   #held; // samples that are still needed, and where the first of them stands
   #heldStart;
+  #received = 0; // input samples
   #next = 0; // output samples given
+  /** The kernel at each place between input samples that an output sample can have. @type {Map<number, Float64Array>} */
+  #kernels = new Map();
 
   /**
    * @param {number} fromHz
    * @param {number} toHz
    */
   constructor(fromHz, toHz) {
+    this.#fromHz = fromHz;
+    this.#toHz = toHz;
     this.#ratio = fromHz / toHz;
     this.#cutoff = ROLLOFF * Math.min(1, toHz / fromHz);
     this.#reach = Math.ceil(ZERO_CROSSINGS / this.#cutoff);
@@ -36,30 +44,54 @@ export class Resampler {
    */
   push(samples) {
     if (this.#ratio === 1) return samples;
+    this.#received += samples.length;
     const held = new Float32Array(this.#held.length + samples.length);
     held.set(this.#held);
     held.set(samples, this.#held.length);
     const end = this.#heldStart + held.length;
-    const out = [];
-    while (this.#next * this.#ratio + this.#reach < end) out.push(this.#at(this.#next++ * this.#ratio, held));
+    const ready = Math.max(0, Math.ceil((end - this.#reach) / this.#ratio) - this.#next);
+    const out = new Float32Array(ready);
+    for (let n = 0; n < ready; n++) out[n] = this.#at(this.#next++, held);
     const needed = Math.max(this.#heldStart, Math.floor(this.#next * this.#ratio) - this.#reach);
     this.#held = held.slice(needed - this.#heldStart);
     this.#heldStart = needed;
-    return Float32Array.from(out);
+    return out;
+  }
+
+  /** The samples that are left; behind the end of the sound is silence. */
+  flush() {
+    if (this.#ratio === 1) return new Float32Array(0);
+    const wanted = Math.ceil(this.#received / this.#ratio) - this.#next;
+    return this.push(new Float32Array(this.#reach + Math.ceil(this.#ratio))).subarray(0, Math.max(0, wanted));
   }
 
   /**
-   * @param {number} position
+   * @param {number} number of the output sample
    * @param {Float32Array} held
    */
-  #at(position, held) {
+  #at(number, held) {
+    const scaled = number * this.#fromHz;
+    const remainder = scaled % this.#toHz;
+    const weights = this.#weights(remainder);
+    const first = (scaled - remainder) / this.#toHz - this.#reach + 1 - this.#heldStart;
     let sum = 0;
-    const first = Math.ceil(position - this.#reach);
-    const last = Math.floor(position + this.#reach);
-    for (let index = first; index <= last; index++) {
-      sum += (held[index - this.#heldStart] ?? 0) * kernel(position - index, this.#cutoff, this.#reach);
-    }
+    for (let tap = 0; tap < weights.length; tap++) sum += (held[first + tap] ?? 0) * weights[tap];
     return sum;
+  }
+
+  /**
+   * The weights of the samples around an output sample that lies remainder / toHz behind one of them.
+   * @param {number} remainder
+   */
+  #weights(remainder) {
+    const known = this.#kernels.get(remainder);
+    if (known) return known;
+    const place = remainder / this.#toHz;
+    const weights = Float64Array.from({ length: 2 * this.#reach }, (_, tap) =>
+      kernel(place + this.#reach - 1 - tap, this.#cutoff, this.#reach),
+    );
+    if (this.#kernels.size < MOST_KERNELS) this.#kernels.set(remainder, weights);
+    return weights;
   }
 }
 

@@ -47,6 +47,49 @@ export function readWav(buffer) {
 }
 
 /**
+ * Where the samples of a WAV file lie, without reading them: null if it is none or of a kind that is not read here.
+ * slice: mono samples of some frames.
+ * @param {Blob} file
+ * @returns {Promise<{sampleRateHz: number, frames: number,
+ *   slice: (first: number, n: number) => Promise<Float32Array<ArrayBuffer>>}|null>}
+ */
+export async function openWav(file) {
+  /** @type {(start: number, n: number) => Promise<DataView<ArrayBuffer>>} */
+  const bytes = async (start, n) => new DataView(await file.slice(start, start + n).arrayBuffer());
+  const riff = await bytes(0, 12);
+  if (riff.byteLength < 12 || tag(riff, 0) !== "RIFF" || tag(riff, 8) !== "WAVE") return null;
+  /** @type {Format | null} */
+  let format = null;
+  for (let at = 12; at + 8 <= file.size; ) {
+    const header = await bytes(at, 8);
+    const start = at + 8;
+    const size = Math.min(header.getUint32(4, true), file.size - start);
+    if (tag(header, 0) === "fmt " && size >= 16) format = readFormat(await bytes(start, size), 0, size);
+    if (tag(header, 0) === "data") return format && slicesOf(bytes, start, size || file.size - start, format);
+    at = start + size + (size % 2);
+  }
+  return null;
+}
+
+/**
+ * @param {(start: number, n: number) => Promise<DataView<ArrayBuffer>>} bytes
+ * @param {number} start
+ * @param {number} size
+ * @param {Format} format
+ */
+function slicesOf(bytes, start, size, format) {
+  const { frameBytes, sampleRateHz } = format;
+  if (samplesOf(new DataView(new ArrayBuffer(0)), 0, 0, format) === null) return null;
+  const frames = Math.floor(size / frameBytes);
+  const slice = async (/** @type {number} */ first, /** @type {number} */ n) => {
+    const count = Math.min(n, frames - first) * frameBytes;
+    const view = await bytes(start + first * frameBytes, count);
+    return samplesOf(view, 0, view.byteLength, format)?.mono() ?? new Float32Array(0);
+  };
+  return { sampleRateHz, frames, slice };
+}
+
+/**
  * @param {DataView} view
  * @param {number} start
  * @param {number} size

@@ -4,12 +4,13 @@
 
 import { Calibrator, parseSigmoids } from "../core/calibration.js";
 import { OidoError, kindOf, messageOf, throwIfAborted } from "../core/errors.js";
+import { Segments } from "../core/segments.js";
 import { wavFile } from "../core/wav.js";
 import { Windowing } from "../core/windowing.js";
 import { pauseSeconds, sleep } from "./backoff.js";
 import { ServerStream } from "./server_stream.js";
 
-/** @import { EngineInfo, HearOptions, ListedModel, Stream, StreamHandlers, WindowList, WindowScores } from "../types.js" */
+/** @import { EngineInfo, HearOptions, ListedModel, Samples, Stream, StreamHandlers, WindowList, WindowScores } from "../types.js" */
 
 /**
  * One label of one window, as the server writes it.
@@ -23,6 +24,8 @@ import { ServerStream } from "./server_stream.js";
  */
 
 const ATTEMPTS = 6;
+
+const PIECE_SECONDS = 300; // of a long recording, in one request
 
 /** Of scores that are asked for; a longer recording has too many rows, and gets the next. */
 const FLOORS = [0.02, 0.05, 0.15];
@@ -77,23 +80,52 @@ class ServerEngine {
   }
 
   /**
-   * Hears a whole recording: `file` as it is, or else the samples. onWait({why, seconds}): it is tried
-   * again later; null: it answers.
+   * Hears a whole recording: `file` as it is, or else the samples. What comes in pieces, because it is long, is sent as
+   * 16-bit WAV at the model's rate, some minutes at a time, whose windows are told as they are answered. onWait({why,
+   * seconds}): it is tried again later; null: it answers.
    *
    * The array of windows has nSamples, the recording's length at the model's rate, levels, those of its sound,
    * and damage, a sentence, where only its beginning could be heard.
-   * @param {Float32Array | null} samples
+   * @param {Samples | null} samples
    * @param {HearOptions} [options]
    * @returns {Promise<WindowList>}
    */
-  async hear(samples, { signal = null, onProgress = () => {}, file = null, onWait = () => {} } = {}) {
+  async hear(samples, options = {}) {
+    const { onProgress = () => {}, file = null } = options;
+    if (samples !== null && !(samples instanceof Float32Array)) return this.#hearPieces(samples, options);
     const body = file ?? wavFile(samples ? [samples] : [], this.info.sampleRateHz, "recording.wav");
     onProgress(0);
+    const heard = await this.#hearBody(body, 0, options);
+    onProgress(1);
+    return heard;
+  }
+
+  /**
+   * @param {AsyncIterable<Float32Array>} samples
+   * @param {HearOptions} options
+   * @returns {Promise<WindowList>}
+   */
+  async #hearPieces(samples, options) {
+    const { sampleRateHz, hopSamples } = this.info;
+    const most = Math.max(1, Math.floor((PIECE_SECONDS * sampleRateHz) / hopSamples));
+    for await (const { waveform, first } of new Segments(new Windowing(this.info), most).of(samples)) {
+      const body = wavFile([waveform], sampleRateHz, options.file?.name ?? "recording.wav");
+      for (const window of await this.#hearBody(body, first, options)) options.onWindow?.(window);
+    }
+    return [];
+  }
+
+  /**
+   * Of a part of a recording that begins with this window, by scores that are as low as the server tells.
+   * @param {File} body
+   * @param {number} first
+   * @param {HearOptions} options
+   */
+  async #hearBody(body, first, { signal = null, onWait = () => {} }) {
     for (const floor of floorsFor(this.info.thresholds)) {
       try {
-        const heard = await this.#insist(() => this.#classify(body, floor, signal), signal, onWait);
-        this.floor = floor;
-        onProgress(1);
+        const heard = await this.#insist(() => this.#classify(body, { floor, first }, signal), signal, onWait);
+        this.floor = Math.max(floor, first === 0 ? 0 : this.floor);
         return heard;
       } catch (error) {
         const isTooLong = kindOf(error) === "LimitError" && messageOf(error).includes("rows");
@@ -162,11 +194,11 @@ class ServerEngine {
 
   /**
    * @param {File} body
-   * @param {number} floor
+   * @param {{floor: number, first: number}} options
    * @param {AbortSignal | null} signal
    * @returns {Promise<WindowList>}
    */
-  async #classify(body, floor, signal) {
+  async #classify(body, { floor, first }, signal) {
     const framewise = String(floor * FRAMEWISE_SHARE);
     const query = new URLSearchParams({
       level: "windows",
@@ -185,18 +217,19 @@ class ServerEngine {
       throwIfAborted(signal);
       throw new OidoError("GoneError", "the server does not answer", { cause: error });
     }
-    if (response.ok) return this.#windows(answer, Number(response.headers.get("Oido-Duration")));
-    if (answer.rows) return Object.assign(this.#windows(answer.rows, answer.duration), { damage: answer.message });
+    if (response.ok) return this.#windows(answer, Number(response.headers.get("Oido-Duration")), first);
+    if (answer.rows) return Object.assign(this.#windows(answer.rows, answer.duration, first), { damage: answer.message });
     throw new OidoError(answer.error, answer.message);
   }
 
   /**
-   * Every window of the recording.
+   * Every window of the recording, or of its part from window `first` on.
    * @param {ToldOfRecording[]} told
    * @param {number} duration
+   * @param {number} first
    */
-  #windows(told, duration) {
-    const windows = told.map((each, index) => this.#window(index, each));
+  #windows(told, duration, first) {
+    const windows = told.map((each, index) => this.#window(first + index, each));
     const levels = Float32Array.from(told.flatMap((each) => each.levels ?? []));
     return Object.assign(windows, { nSamples: Math.round(duration * this.info.sampleRateHz), levels });
   }

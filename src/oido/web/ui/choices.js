@@ -3,14 +3,19 @@
 /* Which model hears, and where: on this device or on the server. */
 
 import { OidoError, kindOf } from "../core/errors.js";
-import { openServer } from "../engines/server.js";
 import { byId } from "./elements.js";
+import { Engines, bearer, isSameModel } from "./engines.js";
+import { setFamilies } from "./families.js";
 import { onLanguage, setTranslations, t } from "./language.js";
 import { recall, recallToken, remember, rememberToken } from "./memory.js";
+import { forgetModel, keepModel, keptModels } from "./own_models.js";
 
-/** @import { Choice, Engine, ListedModel, Model, OwnModel, PageFacts, Place } from "../types.js" */
+/** @import { Choice, ListedModel, Model, OwnModel, PageFacts, Place } from "../types.js" */
 
 const BASE = new URL("./", document.baseURI);
+
+/** @type {string[]} */
+const NO_LABELS = [];
 
 const select = byId("model", HTMLSelectElement);
 /** @type {NodeListOf<HTMLInputElement>} */
@@ -18,31 +23,40 @@ const radios = document.querySelectorAll('input[name="where"]');
 const modelField = select.closest("div") ?? select;
 const tokenForm = byId("token-form");
 
+/**
+ * error: it cannot be heard by, and is not there. isKept: whether it is there after a reload. undo: it was taken away.
+ * @typedef {{name: string, error?: unknown, isKept?: boolean, undo?: () => void}} OwnNews
+ */
+
 export class Choices {
   /** @type {PageFacts | null} */
   #page = null;
   /** @type {ListedModel[]} */
   #models = [];
-  /** @type {OwnModel | null} */
-  #own = null;
+  /** @type {OwnModel[]} */
+  #own = [];
+  /** The one that is being opened, to see whether it can be heard by. @type {OwnModel | null} */
+  #tried = null;
   /** What was chosen, also while a model cannot. @type {Place} */
   #wanted = recall("where") === "server" ? "server" : "device";
   /** @type {Place} */
   #where = "device";
-  /** The last that was opened here. @type {{model: Model, opening: Promise<Engine>} | null} */
-  #device = null;
   /** @type {Promise<boolean> | null} */
   #loading = null;
   #onChange;
   #onTrouble;
+  #onOwn;
+  engines = new Engines(() => ({ page: this.#page, models: this.#models }));
 
   /**
-   * onChange(): another model or place; onTrouble(error): nothing can be chosen from; null: that is over.
-   * @param {{onChange: () => void, onTrouble: (error: unknown) => void}} handlers
+   * onChange(): another model or place; onTrouble(error): nothing can be chosen from; null: that is over. onOwn: what
+   * became of a model that was brought, or taken away.
+   * @param {{onChange: () => void, onTrouble: (error: unknown) => void, onOwn: (told: OwnNews) => void}} handlers
    */
-  constructor({ onChange, onTrouble }) {
+  constructor({ onChange, onTrouble, onOwn }) {
     this.#onChange = onChange;
     this.#onTrouble = onTrouble;
+    this.#onOwn = onOwn;
     select.addEventListener("change", () => this.#choose());
     for (const radio of radios) {
       radio.addEventListener("change", () => {
@@ -63,6 +77,10 @@ export class Choices {
       if (file) this.useOwn(file);
       ownFile.value = "";
     });
+    byId("own-remove").addEventListener("click", () => {
+      const model = this.#model;
+      if (model?.file) this.#removeOwn(model);
+    });
     onLanguage(() => this.#render());
   }
 
@@ -82,7 +100,7 @@ export class Choices {
   }
 
   get isReady() {
-    return this.#models.length > 0 || this.#own !== null;
+    return this.#models.length > 0 || this.#own.length > 0;
   }
 
   /** Whether what is opened or listened to now goes to the server. */
@@ -98,11 +116,26 @@ export class Choices {
   }
 
   /**
+   * A model that can be chosen, or null.
+   * @param {string} name
+   * @returns {Model | null}
+   */
+  named(name) {
+    return [...this.#own, ...this.#models].find((model) => model.name === name) ?? null;
+  }
+
+  /** Of the model that is chosen; none of one of somebody's own that was not opened yet. */
+  get labels() {
+    const model = this.#model;
+    return model?.labels ?? NO_LABELS;
+  }
+
+  /**
    * Whether an earlier choice is what is chosen now.
    * @param {Choice} choice
    */
   isChosen({ where, model }) {
-    return where === this.#where && isSame(model, this.#model);
+    return where === this.#where && isSameModel(model, this.#model);
   }
 
   /** Who gets the audio, as the badge calls it. */
@@ -111,7 +144,8 @@ export class Choices {
   }
 
   /**
-   * A model that somebody dropped: it is heard on this device.
+   * A model that somebody dropped: it is heard on this device, if it can be. One that cannot is refused at once, and
+   * what was chosen before stays.
    * @param {File} file
    */
   async useOwn(file) {
@@ -120,39 +154,51 @@ export class Choices {
       this.#onTrouble(new OidoError("DeviceError", ""));
       return;
     }
+    const before = { own: this.#own, name: select.value };
     /** @type {OwnModel} */
-    const own = { name: file.name, file, calibrated: null };
-    this.#own = own;
+    const own = { name: this.#ownName(file.name), file, calibrated: null };
+    this.#own = [...this.#own.filter(({ name }) => name !== own.name), own];
+    this.#tried = own;
     this.#fill();
-    select.value = file.name;
-    this.#choose(); // at once: what is pressed next must not go to the server
-    own.calibrated = await isCalibrated(file);
+    select.value = own.name;
+    this.#settle(); // at once: what is pressed next must not go to the server
     this.#render();
+    try {
+      const { engine, release } = await this.engines.lease({ where: "device", model: own });
+      own.calibrated = engine.info.calibrated;
+      own.labels = engine.info.labels;
+      release();
+    } catch (error) {
+      const isChosen = select.value === own.name;
+      this.#tried = null;
+      this.#own = before.own;
+      this.#fill();
+      if (isChosen) select.value = before.name;
+      this.#settle();
+      this.#render();
+      this.#onOwn({ name: own.name, error });
+      return;
+    }
+    this.#tried = null;
+    this.#choose();
+    this.#onOwn({ name: own.name, isKept: await keepModel(own) });
   }
 
   /**
-   * The engine for a choice. On this device the last one stays open until another is wanted, and is closed
-   * then, so what it hears must be over or given up. onProgress: 0..1
-   * @param {Choice} choice
-   * @param {(share: number) => void} [onProgress]
-   * @returns {Promise<Engine>}
+   * A model of the page's own may have that name already.
+   * @param {string} name
    */
-  async engine({ where, model }, onProgress = () => {}) {
-    if (where === "server" && !model.file) {
-      this.#close();
-      return openServer({ model, base: BASE, token: recallToken() });
-    }
-    if (this.#device === null || !isSame(this.#device.model, model)) {
-      this.#close();
-      this.#device = { model, opening: this.#openDevice(model, onProgress) };
-    }
-    const device = this.#device;
-    try {
-      return await device.opening;
-    } catch (error) {
-      if (this.#device === device) this.#device = null;
-      throw error;
-    }
+  #ownName(name) {
+    return this.#models.some((model) => model.name === name) ? `${name} (2)` : name;
+  }
+
+  /** @param {OwnModel} model */
+  #removeOwn(model) {
+    this.#own = this.#own.filter((each) => each !== model);
+    forgetModel(model.name);
+    this.#fill();
+    this.#choose();
+    this.#onOwn({ name: model.name, undo: () => this.useOwn(model.file) });
   }
 
   /** The server takes no audio without the token. */
@@ -163,7 +209,8 @@ export class Choices {
 
   /** @returns {Model | null} */
   get #model() {
-    if (this.#own && select.value === this.#own.name) return this.#own;
+    const own = this.#own.find(({ name }) => name === select.value);
+    if (own) return own;
     return this.#models.find((model) => model.name === select.value) ?? this.#models[0] ?? null;
   }
 
@@ -184,12 +231,17 @@ export class Choices {
       const page = await fetched("page.json");
       this.#page = page;
       await loadNames(page);
+      await this.#readKept();
       this.#models = await listed(page);
     } catch (error) {
       if (kindOf(error) === "AccessError") {
         this.#models = [];
         this.#askToken();
       }
+      // A model of one's own needs no list.
+      this.#fill();
+      this.#settle();
+      this.#render();
       this.#onTrouble(error);
       return false;
     }
@@ -199,6 +251,12 @@ export class Choices {
     this.#render();
     this.#onTrouble(null);
     return true;
+  }
+
+  /** Models of one's own from another visit, once. */
+  async #readKept() {
+    if (!this.#hasDevice || this.#own.length) return;
+    this.#own = await keptModels();
   }
 
   /** The place that was chosen, where the model allows it, or else the other. */
@@ -211,50 +269,9 @@ export class Choices {
   #choose() {
     this.#settle();
     const model = this.#model;
-    if (model && !model.file) remember("model", model.name);
+    if (model) remember("model", model.name);
     this.#render();
     this.#onChange();
-  }
-
-  #close() {
-    this.#device?.opening.then((engine) => engine.close()).catch(() => {});
-    this.#device = null;
-  }
-
-  /**
-   * @param {Model} model
-   * @param {(share: number) => void} onProgress
-   * @returns {Promise<Engine>}
-   */
-  async #openDevice(model, onProgress) {
-    if (typeof WebAssembly !== "object") throw new OidoError("NoWebAssembly", "no WebAssembly");
-    const { openDevice } = await import("../core/device_engine.js");
-    const source = await this.#source(model);
-    const known = model.file ? {} : { imageSamples: model.imageSamples, kinship: model.kinship };
-    const engine = await openDevice({ ...source, ...known, name: model.name, onProgress });
-    // Of a model of somebody's own no more is known than of one with the same labels.
-    if (model.file) engine.info.kinship = this.#kinshipOf(engine.info.labels);
-    return engine;
-  }
-
-  /** @param {string[]} labels */
-  #kinshipOf(labels) {
-    return this.#models.find((model) => model.labels.join("\n") === labels.join("\n"))?.kinship ?? null;
-  }
-
-  /**
-   * Where the device has the model from; one behind a token is fetched here.
-   * @param {Model} model
-   * @returns {Promise<{modelBytes: ArrayBuffer} | {modelUrl: string}>}
-   */
-  async #source(model) {
-    if (model.file) return { modelBytes: await model.file.arrayBuffer() };
-    if (!model.url) throw new OidoError("ModelFetchError", `${model.name} has no file for a browser`);
-    const url = new URL(model.url, BASE);
-    if (!this.#page?.token) return { modelUrl: url.href };
-    const response = await fetch(url, { headers: bearer() });
-    if (!response.ok) throw new OidoError("ModelFetchError", `${model.name}: ${response.status}`);
-    return { modelBytes: await response.arrayBuffer() };
   }
 
   #askToken() {
@@ -266,7 +283,7 @@ export class Choices {
   #fill() {
     const before = [select.value, recall("model") ?? ""];
     const names = this.#models.map((model) => model.name);
-    if (this.#own) names.push(this.#own.name);
+    names.push(...this.#own.map((model) => model.name));
     select.replaceChildren(...names.map((name) => new Option(name, name)));
     const name = before.find((each) => names.includes(each));
     if (name !== undefined) select.value = name;
@@ -277,6 +294,7 @@ export class Choices {
     for (const id of ["where", "model-about"]) byId(id).hidden = !isReady;
     modelField.hidden = !isReady;
     byId("own-model").hidden = !isReady || !this.#hasDevice;
+    byId("own-remove").hidden = !this.#model?.file;
     if (!isReady) return;
     byId("where").hidden = this.#page?.mode !== "server";
     for (const radio of radios) {
@@ -286,8 +304,22 @@ export class Choices {
     byId("model-about").textContent = this.#about();
   }
 
+  /**
+   * Of one that was kept, when it is chosen.
+   * @param {OwnModel} model
+   */
+  async #readCalibration(model) {
+    const head = await headOf(model.file);
+    model.calibrated = head && head.calibration !== null;
+    model.labels = head?.labels ?? NO_LABELS;
+    if (model.calibrated === null || this.#model !== model) return;
+    this.#render();
+    this.#onChange();
+  }
+
   #about() {
     const model = this.#model;
+    if (model?.file && model.calibrated === null && model !== this.#tried) this.#readCalibration(model);
     if (model === null || model.calibrated === null) return "";
     const kind = t(model.calibrated ? "aboutCalibrated" : "about");
     if (this.#page?.mode === "server" && !this.#hasDevice) return `${t("deviceMissing")} ${kind}`;
@@ -296,29 +328,20 @@ export class Choices {
   }
 }
 
-/**
- * The same model, also after the list was read again.
- * @param {Model | null} one
- * @param {Model | null} other
- */
-function isSame(one, other) {
-  return one?.name === other?.name && one?.file === other?.file && one?.url === other?.url;
-}
-
 /** @param {HTMLInputElement} radio */
 function placeOf(radio) {
   return radio.value === "server" ? "server" : "device";
 }
 
 /**
- * Whether a model's results are probabilities; null where its metadata cannot be read, which opening it explains.
+ * What a model's metadata tell of its head; null where they cannot be read, which opening it explains.
  * @param {File} file
  */
-async function isCalibrated(file) {
+async function headOf(file) {
   try {
     const { readModel } = await import("../core/model.js");
     const { head } = await readModel(new Uint8Array(await file.arrayBuffer()));
-    return head.calibration !== null;
+    return head;
   } catch {
     return null;
   }
@@ -347,11 +370,7 @@ async function loadNames(page) {
   const names = {};
   for (const [language, url] of Object.entries(page.names ?? {})) names[language] = await fetched(url);
   setTranslations(names);
-}
-
-function bearer() {
-  const token = recallToken();
-  return new Headers(token ? { Authorization: `Bearer ${token}` } : {});
+  if (page.families) setFamilies(await fetched(page.families));
 }
 
 /**

@@ -3,11 +3,11 @@
 import { byId } from "./elements.js";
 
 /**
- * Calls onFile with a file that is dropped anywhere on the page, onPaste with one that is pasted.
- * @param {(file: File) => void} onFile
- * @param {(file: File) => void} onPaste
+ * Calls onFiles with the files that are dropped anywhere on the page, onPaste with those that are pasted.
+ * @param {(files: File[]) => void} onFiles
+ * @param {(files: File[]) => void} onPaste
  */
-export function onDrop(onFile, onPaste) {
+export function onDrop(onFiles, onPaste) {
   const veil = byId("drop");
   const hasFile = (/** @type {DragEvent} */ event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
   addEventListener("dragover", (event) => {
@@ -22,11 +22,11 @@ export function onDrop(onFile, onPaste) {
     if (!hasFile(event)) return;
     event.preventDefault();
     veil.hidden = true;
-    const [file] = event.dataTransfer?.files ?? [];
-    if (file) onFile(file);
+    const files = [...(event.dataTransfer?.files ?? [])];
+    if (files.length) onFiles(files);
   });
   addEventListener("paste", (event) => {
-    const [file] = event.clipboardData?.files ?? [];
-    if (file) onPaste(file);
+    const files = [...(event.clipboardData?.files ?? [])];
+    if (files.length) onPaste(files);
   });
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { byId } from "./elements.js";
+import { familyOf } from "./families.js";
 import { clock, nameOf, scoreText, t } from "./language.js";
 import { valueOf } from "./history.js";
 
@@ -8,16 +9,31 @@ import { valueOf } from "./history.js";
 
 const FIRST_SHOWN = matchMedia("(max-width: 47.99rem)").matches ? 12 : 100;
 
+const MOST_ROWS = 300; // beyond it, only those are made that are in view, each as high as the others
+const ROW_PIXELS = 48; // then, as style.css says
+const BEYOND = 10; // rows above and below of what is in view
+
 /** @typedef {{row: HTMLTableRowElement, button: HTMLButtonElement, event: SoundEvent}} Row */
 
 /** The table of events; rows are kept while their event is there, so that nobody loses the focus. */
 export class EventList {
   #body = byId("rows", HTMLTableSectionElement);
+  #scroller = byId("table-scroll");
   #more = byId("show-all", HTMLButtonElement);
+  #above = spacer();
+  #below = spacer();
   /** @type {Map<string, Row>} */
   #rows = new Map();
+  /** @type {SoundEvent[]} */
+  #events = [];
+  /** @type {(event: SoundEvent) => boolean} */
+  #canPlay = () => false;
+  /** @type {(event: SoundEvent) => string} */
+  #verdictOf = () => "";
   #most = FIRST_SHOWN;
+  #marked = /** @type {number | null} */ (null);
   #onPlay;
+  #isDue = false;
 
   /**
    * onPlay(event): somebody wants to hear it.
@@ -29,38 +45,33 @@ export class EventList {
       this.#most = Infinity;
       this.#more.dispatchEvent(new Event("more", { bubbles: true }));
     });
+    this.#scroller.addEventListener("scroll", () => this.#scrolled());
   }
 
   /** Another session: begin with the first rows again. */
   reset() {
     this.#most = FIRST_SHOWN;
+    this.#scroller.scrollTop = 0;
     this.#rows.clear();
     this.#body.replaceChildren();
   }
 
   /**
-   * Shows events; newest first where they come live. canPlay: whether their sound is here.
+   * Shows events; newest first where they come live. canPlay: whether an event's sound is here. verdictOf: what
+   * somebody said of it, or "".
    * @param {SoundEvent[]} events
-   * @param {{isLive: boolean, canPlay: boolean}} options
+   * @param {{isLive: boolean, canPlay: (event: SoundEvent) => boolean,
+   *   verdictOf?: (event: SoundEvent) => string}} options
    */
-  show(events, { isLive, canPlay }) {
-    const shown = isLive ? events.toReversed().slice(0, this.#most) : events.slice(0, this.#most);
-    const wanted = new Set(shown.map(keyOf));
-    for (const [key, { row }] of this.#rows) {
-      if (wanted.has(key)) continue;
-      row.remove();
-      this.#rows.delete(key);
-    }
-    shown.forEach((event, place) => {
-      const shownRow = this.#rows.get(keyOf(event)) ?? this.#newRow(event);
-      shownRow.event = event;
-      this.#write(shownRow, canPlay);
-      const { row } = shownRow;
-      const there = this.#body.children[place];
-      if (there !== row) this.#body.insertBefore(row, there ?? null);
-    });
-    this.#more.hidden = events.length <= shown.length;
+  show(events, { isLive, canPlay, verdictOf = () => "" }) {
+    const n = Math.min(this.#most, events.length);
+    this.#events = isLive ? events.slice(events.length - n).reverse() : events.slice(0, n);
+    this.#canPlay = canPlay;
+    this.#verdictOf = verdictOf;
+    this.#more.hidden = events.length <= n;
     this.#more.textContent = t("showAll", { n: events.length });
+    this.#scroller.classList.toggle("virtual", n > MOST_ROWS);
+    this.#arrange();
   }
 
   /**
@@ -68,10 +79,65 @@ export class EventList {
    * @param {number | null} seconds
    */
   mark(seconds) {
+    this.#marked = seconds;
     for (const { row, event } of this.#rows.values()) {
       const { startTime, endTime } = event;
       row.classList.toggle("playing", seconds !== null && startTime <= seconds && seconds < endTime);
     }
+  }
+
+  #scrolled() {
+    if (this.#isDue || this.#events.length <= MOST_ROWS) return;
+    this.#isDue = true;
+    requestAnimationFrame(() => {
+      this.#isDue = false;
+      this.#arrange();
+      this.mark(this.#marked);
+    });
+  }
+
+  /** Makes the rows that are in view. */
+  #arrange() {
+    const all = this.#events;
+    const isVirtual = all.length > MOST_ROWS;
+    const first = isVirtual ? Math.max(0, Math.floor(this.#scroller.scrollTop / ROW_PIXELS) - BEYOND) : 0;
+    const rowsInView = Math.ceil((this.#scroller.clientHeight || 400) / ROW_PIXELS);
+    const end = isVirtual ? Math.min(all.length, first + rowsInView + 2 * BEYOND) : all.length;
+    const shown = all.slice(first, end);
+    this.#space(this.#above, first);
+    this.#space(this.#below, all.length - end);
+    if (first > 0) this.#body.prepend(this.#above);
+    else this.#above.remove();
+    const wanted = new Set(shown.map(keyOf));
+    for (const [key, { row }] of this.#rows) {
+      if (wanted.has(key)) continue;
+      if (row.contains(document.activeElement)) this.#scroller.focus({ preventScroll: true });
+      row.remove();
+      this.#rows.delete(key);
+    }
+    shown.forEach((event, place) => {
+      const shownRow = this.#rows.get(keyOf(event)) ?? this.#newRow(event);
+      shownRow.event = event;
+      this.#write(shownRow);
+      const { row } = shownRow;
+      if (isVirtual) row.setAttribute("aria-rowindex", String(first + place + 2));
+      else row.removeAttribute("aria-rowindex");
+      const there = this.#body.children[place + (first > 0 ? 1 : 0)];
+      if (there !== row) this.#body.insertBefore(row, there ?? null);
+    });
+    if (end < all.length) this.#body.append(this.#below);
+    else this.#below.remove();
+    const table = byId("table");
+    if (isVirtual) table.setAttribute("aria-rowcount", String(all.length + 1));
+    else table.removeAttribute("aria-rowcount");
+  }
+
+  /**
+   * @param {HTMLTableRowElement} row
+   * @param {number} n rows that it stands for
+   */
+  #space(row, n) {
+    row.cells[0].style.height = `${n * ROW_PIXELS}px`;
   }
 
   /**
@@ -89,26 +155,34 @@ export class EventList {
     value.className = "number";
     what.className = "what";
     this.#rows.set(keyOf(event), made);
-    this.#body.append(row);
     return made;
   }
 
-  /**
-   * @param {Row} shownRow
-   * @param {boolean} canPlay
-   */
-  #write({ row, button, event }, canPlay) {
+  /** @param {Row} shownRow */
+  #write({ row, button, event }) {
     const [, what, value] = row.cells;
     const end = event.isOngoing ? "…" : clock(event.endTime);
     const name = nameOf(event.label);
     setText(button, `${clock(event.startTime)} – ${end}`);
     setText(what, name);
+    what.dataset.family = familyOf(event.label);
+    what.dataset.verdict = this.#verdictOf(event);
     const also = event.also.length ? t("also", { labels: event.also.map(nameOf).join(", ") }) : "";
     if (what.title !== also) what.title = also;
     setText(value, scoreText(valueOf(event)));
-    button.disabled = !canPlay;
+    button.disabled = !this.#canPlay(event);
+    button.title = button.disabled ? t("soundGone") : "";
     button.setAttribute("aria-label", t("playEvent", { label: name, time: button.textContent }));
   }
+}
+
+/** A row that stands for those that are not made. */
+function spacer() {
+  const row = document.createElement("tr");
+  row.className = "spacer";
+  row.setAttribute("aria-hidden", "true");
+  row.insertCell().colSpan = 3;
+  return row;
 }
 
 /** @param {SoundEvent} event */

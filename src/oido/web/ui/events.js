@@ -11,7 +11,7 @@ import { DEFAULT_THRESHOLD } from "../core/thresholds.js";
 
 const FRAMES_AT_ONCE = 256;
 
-const MOST_EVENTS = 20_000;
+const MOST_EVENTS = 50_000; // of days; the oldest go, and the page says so
 
 export class EventMaker {
   #info;
@@ -35,7 +35,14 @@ export class EventMaker {
     this.#calibrator = calibrator;
     /** @type {SoundEvent[]} */
     this.events = [];
+    /** How many were so old that they went. */
+    this.nLost = 0;
     this.#detector = this.#newDetector();
+  }
+
+  /** The time from which on events are made, seconds: what they were made of before is not here any more. */
+  get since() {
+    return this.#origin / this.#info.sampleRateHz;
   }
 
   /**
@@ -49,6 +56,7 @@ export class EventMaker {
     this.#nextSample = this.#origin;
     this.#detector = this.#newDetector();
     this.events = [];
+    this.nLost = 0;
     this.advance();
   }
 
@@ -101,6 +109,7 @@ export class EventMaker {
     return new EventDetector({
       ...this.#info,
       ...this.#limits,
+      unknown: (this.#info.leastSimilarity ?? null) !== null,
       displayNames: this.#info.labels,
       grid: { span },
       calibrator: this.#calibrator,
@@ -121,6 +130,8 @@ export class EventMaker {
     if (!found.length) return;
     this.events.push(...found.map((event) => this.#shifted(event)));
     this.events.sort((a, b) => a.startTime - b.startTime || a.labelIndex - b.labelIndex);
-    if (this.events.length > MOST_EVENTS) this.events.splice(0, this.events.length - MOST_EVENTS);
+    const nLost = Math.max(0, this.events.length - MOST_EVENTS);
+    this.events.splice(0, nLost);
+    this.nLost += nLost;
   }
 }

@@ -39,6 +39,19 @@ export function csv(rows, calibrated) {
   return `${lines.join("\n")}\n`;
 }
 
+/**
+ * A table of labels, as `oido train`, `calibrate` and `evaluate` read it.
+ * @param {EventRow[]} rows
+ */
+export function labelsTable(rows) {
+  const lines = ["file,start_time,end_time,label"];
+  for (const { file, startTime, endTime, label } of rows) {
+    const times = [startTime, endTime].map((seconds) => floatText(rounded(seconds, 6)));
+    lines.push([quoted(file), ...times, quoted(label)].join(","));
+  }
+  return `${lines.join("\n")}\n`;
+}
+
 /** @param {EventRow[]} rows */
 export function audacity(rows) {
   return rows
@@ -75,16 +88,24 @@ function quoted(text) {
 }
 
 /**
- * Gives the browser a file to save.
+ * Gives the browser a text to save.
  * @param {string} name
  * @param {string} type
  * @param {string} text
  */
 export function save(name, type, text) {
-  const address = URL.createObjectURL(new Blob([text], { type }));
+  saveFile(new File([text], name, { type }));
+}
+
+/**
+ * Gives the browser a file to save, by its name.
+ * @param {File} file
+ */
+export function saveFile(file) {
+  const address = URL.createObjectURL(file);
   const link = document.createElement("a");
   link.href = address;
-  link.download = name;
+  link.download = file.name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }

@@ -6,9 +6,12 @@ import { DEFAULT_THRESHOLD } from "../core/thresholds.js";
 import { byId } from "./elements.js";
 import { EventList } from "./eventlist.js";
 import { FORMATS, save } from "./exports.js";
-import { nameOf, scoreText, t } from "./language.js";
+import { Filter } from "./filter.js";
+import { clock, nameOf, scoreText, t } from "./language.js";
 import { recall, remember } from "./memory.js";
 import { say } from "./notices.js";
+import { Review } from "./review.js";
+import { Summary } from "./summary.js";
 
 /** @import { Limits, SoundEvent } from "../types.js" */
 /** @import { Session } from "./session.js" */
@@ -23,6 +26,9 @@ const formatButtons = document.querySelectorAll("[data-format]");
 
 export class Found {
   #list;
+  #summary;
+  #filter;
+  #review;
   #onChange;
   /** @type {Session | null} */
   #session = null;
@@ -35,6 +41,9 @@ export class Found {
    */
   constructor({ onPlay, onChange }) {
     this.#list = new EventList(onPlay);
+    this.#summary = new Summary(onPlay);
+    this.#filter = new Filter(() => this.refresh());
+    this.#review = new Review({ onPlay, onMark: () => this.refresh() });
     this.#onChange = onChange;
     slider.value = recall("threshold") ?? String(DEFAULT_THRESHOLD);
     slider.addEventListener("input", () => {
@@ -67,6 +76,7 @@ export class Found {
     this.#session = session;
     if (isOther) {
       this.#list.reset();
+      this.#filter.reset();
       this.#announced.clear();
     }
     if (session === null) return;
@@ -88,12 +98,21 @@ export class Found {
     byId("threshold-value").classList.toggle("soft", own.checked);
     byId("threshold-hint").textContent = t("thresholdHint", { kind });
     slider.setAttribute("aria-valuetext", scoreText(this.threshold));
-    const { events } = session;
+    const { events, audio } = session;
+    const first = audio ? audio.first / audio.sampleRateHz : Infinity;
+    const canPlay = (/** @type {SoundEvent} */ event) => event.startTime >= first;
+    const shown = this.#filter.apply(events);
     byId("found-count").textContent = this.countText;
-    byId("found-none").hidden = events.length > 0;
-    byId("table-scroll").hidden = events.length === 0;
+    byId("found-lost").textContent = lostText(session);
+    byId("found-lost").hidden = !byId("found-lost").textContent;
+    byId("found-none").hidden = shown.length > 0;
+    byId("found-none").textContent = t(events.length ? "eventsFiltered" : "eventsNone");
+    byId("table-scroll").hidden = shown.length === 0;
     for (const button of formatButtons) button.disabled = events.length === 0;
-    this.#list.show(events, { isLive: session.isLive && !session.isOver, canPlay: session.audio !== null });
+    this.#summary.show(shown, canPlay);
+    this.#review.show(session, shown);
+    const verdictOf = (/** @type {SoundEvent} */ event) => this.#review.verdictOf(event);
+    this.#list.show(shown, { isLive: session.isLive && !session.isOver, canPlay, verdictOf });
   }
 
   /**
@@ -145,7 +164,9 @@ export class Found {
   #save({ suffix, type, text }) {
     const session = this.#session;
     if (session === null) return;
-    const rows = session.events.map((event) => ({
+    session.isSaved = true;
+    // As `oido classify` writes them, who is not asked for what is unknown.
+    const rows = session.events.filter(({ labelIndex }) => labelIndex >= 0).map((event) => ({
       ...event,
       file: session.name,
       label: nameOf(event.label),
@@ -154,4 +175,13 @@ export class Found {
     const stem = session.name.replace(/\.[^.]+$/, "");
     save(stem + suffix, type, text(rows, session.info.calibrated));
   }
+}
+
+/**
+ * What is not listed any more, or "".
+ * @param {Session} session
+ */
+function lostText({ maker }) {
+  if (maker.nLost) return t("eventsLost", { n: maker.nLost });
+  return maker.since > 0 ? t("eventsSince", { time: clock(maker.since, 0) }) : "";
 }

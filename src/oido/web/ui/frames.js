@@ -10,9 +10,16 @@ import { LEVELS_PER_SECOND, LevelMeter } from "../core/level.js";
 import { History } from "./history.js";
 
 /** @import { EngineInfo, WindowScores } from "../types.js" */
+/** @import { HistoryDump } from "./history.js" */
 
 /** Scores below it stand as 0: a pooled score changes by less. Those of quantised networks are in larger steps. */
 const FLOOR = 1 / 1024;
+
+/**
+ * @typedef {{first: number, values: Float32Array}} SeriesDump
+ *
+ * @typedef {{history: HistoryDump, similarities: SeriesDump, levels: SeriesDump}} FramesDump
+ */
 
 /** Numbers of a stream, each with its place from the start; the oldest can be dropped. */
 class Series {
@@ -49,6 +56,18 @@ class Series {
    */
   slice(start, end) {
     return this.#values.slice(Math.max(0, start - this.#first), Math.max(0, Math.min(end - this.#first, this.#length)));
+  }
+
+  /** @returns {SeriesDump} */
+  dump() {
+    return { first: this.#first, values: this.#values.slice(0, this.#length) };
+  }
+
+  /** @param {SeriesDump} dump */
+  restore({ first, values }) {
+    this.#first = first;
+    this.#values = Float32Array.from(values);
+    this.#length = values.length;
   }
 
   /**
@@ -150,6 +169,24 @@ export class Frames {
    */
   levels(start, end) {
     return this.#levels.slice(Math.round(start / this.levelSamples), Math.round(end / this.levelSamples));
+  }
+
+  /**
+   * What is here, to be kept.
+   * @returns {FramesDump}
+   */
+  dump() {
+    return { history: this.#history.dump(), similarities: this.#similarities.dump(), levels: this.#levels.dump() };
+  }
+
+  /**
+   * What was kept; nothing more comes.
+   * @param {FramesDump} dump
+   */
+  restore({ history, similarities, levels }) {
+    this.#history.restore(history);
+    this.#similarities.restore(similarities);
+    this.#levels.restore(levels);
   }
 
   /** @param {Float32Array[]} frames */

@@ -18,6 +18,8 @@
  *   probabilities: Float32Array}} FullChunk
  */
 
+/** All that a history has. @typedef {{full: FullChunk[], last: OpenChunk}} HistoryDump */
+
 const CHUNK_WINDOWS = 256;
 
 export class History {
@@ -116,6 +118,23 @@ export class History {
       }
     }
     return sorted([...best.values()]).slice(0, most);
+  }
+
+  /**
+   * What is here, to be kept.
+   * @returns {HistoryDump}
+   */
+  dump() {
+    return { full: this.#full, last: this.#last };
+  }
+
+  /**
+   * What was kept, in the place of what is here.
+   * @param {HistoryDump} dump
+   */
+  restore({ full, last }) {
+    this.#full = full;
+    this.#last = last;
   }
 
   get nClasses() {

@@ -2,7 +2,8 @@
 
 /* What stands on the timeline's canvas besides the spectrogram. */
 
-import { clock, nameOf } from "./language.js";
+import { SIGNS, familyOf } from "./families.js";
+import { clock, nameOf, t } from "./language.js";
 import { valueOf } from "./history.js";
 import { colour } from "./theme.js";
 
@@ -14,7 +15,7 @@ const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800,
 const MARK_WIDTH = 76;
 
 /**
- * Events in view by label, as [[event]]: the labels that fill it most, first heard first.
+ * Events in view by label: the labels that fill it most, first heard first, and how many others there are.
  * @param {SoundEvent[]} events
  * @param {number} start
  * @param {number} seconds
@@ -32,11 +33,12 @@ export function lanesOf(events, start, seconds, most) {
     lane.events.push(event);
     lanes.set(event.labelIndex, lane);
   }
-  return [...lanes.values()]
+  const shown = [...lanes.values()]
     .sort((a, b) => b.weight - a.weight)
     .slice(0, most)
     .map((lane) => lane.events)
     .sort((a, b) => a[0].startTime - b[0].startTime || a[0].labelIndex - b[0].labelIndex);
+  return { lanes: shown, nOthers: lanes.size - shown.length };
 }
 
 /** @type {(view: View, time: number) => number} */
@@ -73,22 +75,24 @@ export function drawAxis(context, view, y, axisHeight, height) {
  * @param {number} laneHeight
  */
 export function drawLanes(context, view, lanes, y, laneHeight) {
-  const [ink, accent, card] = [colour("--ink"), colour("--accent"), colour("--card")];
+  const [ink, card] = [colour("--ink"), colour("--card")];
   context.font = `13px ${colour("--sans")}`;
   context.textBaseline = "alphabetic";
   lanes.forEach((events, n) => {
     const top = y + n * laneHeight;
+    const family = familyOf(events[0].label);
+    const hue = colour(`--family-${family}`);
     for (const event of events) {
       const left = Math.max(-8, xOf(view, event.startTime));
       const right = Math.min(view.width + 8, xOf(view, event.endTime));
       context.globalAlpha = 0.35 + 0.65 * valueOf(event);
-      context.fillStyle = accent;
+      context.fillStyle = hue;
       context.beginPath();
       context.roundRect(left, top + 20, Math.max(3, right - left - 1), 8, 4);
       context.fill();
     }
     context.globalAlpha = 1;
-    const name = nameOf(events[0].label);
+    const name = `${SIGNS[family]} ${nameOf(events[0].label)}`;
     const x = Math.max(10, Math.min(xOf(view, events[0].startTime) + 2, view.width - context.measureText(name).width - 10));
     context.lineWidth = 4;
     context.lineJoin = "round";
@@ -115,4 +119,21 @@ export function drawPlayhead(context, view, time, height) {
   context.lineTo(x + 6, 0);
   context.lineTo(x, 8);
   context.fill();
+}
+
+/**
+ * How many labels have no lane: the table has their events.
+ * @param {CanvasRenderingContext2D} context
+ * @param {View} view
+ * @param {number} nOthers
+ * @param {number} y
+ */
+export function drawOthers(context, view, nOthers, y) {
+  if (nOthers === 0) return;
+  context.font = `12px ${colour("--sans")}`;
+  context.textBaseline = "middle";
+  context.textAlign = "right";
+  context.fillStyle = colour("--soft");
+  context.fillText(t("moreLanes", { n: nOthers }), view.width - 10, y);
+  context.textAlign = "left";
 }

@@ -10,6 +10,9 @@ import { recall, remember } from "./memory.js";
  * @typedef {Record<string, string | number>} Values that stand in a text
  */
 
+/** Of an event that is none of the model's labels (core/detector.js). */
+const UNKNOWN_LABEL = "unknown";
+
 let language = initialLanguage();
 /** @type {Record<string, Record<string, string>>} */
 let translations = {};
@@ -74,6 +77,7 @@ export function setTranslations(names) {
  * @param {string} label
  */
 export function nameOf(label) {
+  if (label === UNKNOWN_LABEL) return t("unknownSound");
   return translations[language]?.[label] ?? label;
 }
 
@@ -88,6 +92,14 @@ export function translatePage() {
     const text = t(keyIn(element.dataset.tLabel));
     element.setAttribute("aria-label", text);
     if (element instanceof HTMLButtonElement) element.title = text;
+  }
+  translatePlaceholders();
+}
+
+/** Writes the texts of every input that has data-t-placeholder. */
+function translatePlaceholders() {
+  for (const input of document.querySelectorAll("input[data-t-placeholder]")) {
+    if (input instanceof HTMLInputElement) input.placeholder = t(keyIn(input.dataset.tPlaceholder));
   }
 }
 

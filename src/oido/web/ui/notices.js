@@ -8,7 +8,7 @@
 
 import { OidoError, kindOf, messageOf } from "../core/errors.js";
 import { byId } from "./elements.js";
-import { onLanguage, t } from "./language.js";
+import { currentLanguage, onLanguage, t } from "./language.js";
 
 /** @import { Waiting } from "../types.js" */
 /** @import { Key, Values } from "./language.js" */
@@ -27,14 +27,14 @@ const voice = byId("say");
  *
  * @typedef {{key: Key, values: Values, action: Action | null}} Message
  *
- * @typedef {"models" | "update"} Subject
+ * @typedef {"models" | "microphone" | "update"} Subject
  */
 
 /**
  * What lasting messages are about; those of the first are shown before others.
  * @type {Subject[]}
  */
-const SUBJECTS = ["models", "update"];
+const SUBJECTS = ["models", "microphone", "update"];
 
 /**
  * Messages that count seconds: they are not read aloud again at each change.
@@ -166,20 +166,38 @@ export function tell(error, name = "", again = null) {
 }
 
 /**
- * The message for an error of an engine, of the microphone or of decoding: [key, values].
+ * What a server's error is called on the page, by its kind.
+ * @type {Record<string, Key>}
+ */
+const OF_SERVERS = { LimitError: "serverLimit", BusyError: "serverFullNow", OptionError: "serverRefuses" };
+
+/**
+ * What may be wrong with a model, by the error's kind.
+ * @type {Record<string, Key>}
+ */
+const OF_MODELS = {
+  ModelFetchError: "modelNotFetched",
+  ModelFormatError: "modelFormat",
+  RuntimeError: "modelNotRunning",
+};
+
+/**
+ * The message for an error of an engine, of the microphone or of decoding: [key, values]. Errors themselves speak
+ * English: in that language what they say is added.
  * @param {unknown} error
  * @param {string} [name]
  * @returns {[Key, Values]}
  */
 export function explain(error, name = "") {
-  if (!(error instanceof OidoError)) return ["unknown", { message: messageOf(error) }];
-  const { kind, message } = error;
+  const details = currentLanguage() === "en" ? messageOf(error) : "";
+  if (!(error instanceof OidoError)) return ["unknown", { details: bracketed(details) }];
+  const { kind } = error;
   const cause = error.cause instanceof Error ? error.cause.name : undefined;
   if (kind === "NoWebAssembly") return ["noWebAssembly", {}];
   if (kind === "MicrophoneError") {
     if (!window.isSecureContext) return ["noSecureContext", {}];
     if (cause === "NotAllowedError") return ["noMicrophonePermission", {}];
-    if (cause === "NotFoundError") return ["noMicrophone", {}];
+    if (cause === "NotFoundError" || cause === "OverconstrainedError") return ["noMicrophone", {}];
     return ["microphoneBusy", {}];
   }
   if (kind === "EmptyAudioError") return ["emptyFile", { file: name }];
@@ -187,6 +205,13 @@ export function explain(error, name = "") {
     return ["cannotDecode", { file: name }];
   }
   if (kind === "GoneError") return ["serverGaveUp", {}];
-  if (/^Model|^RuntimeError$/.test(kind)) return ["modelNotLoading", { message }];
-  return ["serverSays", { message }];
+  if (/^Model|^RuntimeError$/.test(kind)) {
+    return ["modelNotLoading", { why: t(OF_MODELS[kind] ?? "modelFormat"), details: bracketed(details) }];
+  }
+  return ["serverSays", { why: t(OF_SERVERS[kind] ?? "serverRefuses"), details: bracketed(details) }];
+}
+
+/** @param {string} details */
+function bracketed(details) {
+  return details && ` (${details.replace(/[.\s]+$/, "")})`;
 }

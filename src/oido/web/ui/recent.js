@@ -57,17 +57,33 @@ export class RecentAudio {
   }
 }
 
-/** A whole recording, with the same `read`. */
+const PIECE_SECONDS = 30;
+
+/** A recording's samples as int16, all of them as they come, with the same `read`. */
 export class WholeAudio {
-  /**
-   * @param {Float32Array} samples
-   * @param {number} sampleRateHz
-   */
-  constructor(samples, sampleRateHz) {
-    this.samples = samples;
+  #length;
+  /** @type {Int16Array<ArrayBuffer>[]} */
+  #pieces = [];
+
+  /** @param {number} sampleRateHz */
+  constructor(sampleRateHz) {
     this.sampleRateHz = sampleRateHz;
+    this.#length = sampleRateHz * PIECE_SECONDS;
     this.first = 0;
-    this.nSamples = samples.length;
+    this.nSamples = 0;
+  }
+
+  /** @param {Float32Array} samples */
+  push(samples) {
+    const rest = toInt16(samples);
+    for (let at = 0; at < rest.length; ) {
+      const filled = this.nSamples % this.#length;
+      if (filled === 0) this.#pieces.push(new Int16Array(this.#length));
+      const part = rest.subarray(at, at + this.#length - filled);
+      this.#pieces[this.#pieces.length - 1].set(part, filled);
+      this.nSamples += part.length;
+      at += part.length;
+    }
   }
 
   /**
@@ -76,11 +92,47 @@ export class WholeAudio {
    */
   read(start, out) {
     if (start < 0 || start + out.length > this.nSamples) return false;
-    out.set(this.samples.subarray(start, start + out.length));
+    for (let i = 0; i < out.length; i++) {
+      const at = start + i;
+      out[i] = this.#pieces[Math.floor(at / this.#length)][at % this.#length] / 32768;
+    }
     return true;
   }
 
   pieces() {
-    return [this.samples];
+    const last = this.#pieces.length - 1;
+    const end = this.nSamples - last * this.#length;
+    return this.#pieces.map((piece, number) => (number === last ? piece.subarray(0, end) : piece));
+  }
+}
+
+/** Samples that were kept, from `first` of the stream on, with the same `read`. */
+export class StoredAudio {
+  #samples;
+
+  /**
+   * @param {number} sampleRateHz
+   * @param {number} first
+   * @param {Int16Array<ArrayBuffer>} samples
+   */
+  constructor(sampleRateHz, first, samples) {
+    this.sampleRateHz = sampleRateHz;
+    this.first = first;
+    this.nSamples = first + samples.length;
+    this.#samples = samples;
+  }
+
+  /**
+   * @param {number} start
+   * @param {Float32Array} out
+   */
+  read(start, out) {
+    if (start < this.first || start + out.length > this.nSamples) return false;
+    for (let i = 0; i < out.length; i++) out[i] = this.#samples[start - this.first + i] / 32768;
+    return true;
+  }
+
+  pieces() {
+    return [this.#samples];
   }
 }

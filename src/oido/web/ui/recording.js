@@ -1,44 +1,132 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/* A recording that was dropped or opened, heard as a whole. */
+/*
+ * A recording that was dropped or opened, heard as it is decoded: its windows are there as they come, and what was
+ * heard stays when the rest is given up.
+ */
 
-import { decodeFile } from "../core/decode.js";
-import { throwIfAborted } from "../core/errors.js";
+import { LONG_BYTES, decodeFile, openSliced } from "../core/decode.js";
+import { kindOf, throwIfAborted } from "../core/errors.js";
 import { WholeAudio } from "./recent.js";
 import { Session } from "./session.js";
 
-/** @import { Engine, Waiting } from "../types.js" */
+/** @import { Engine, Samples, Waiting, WindowScores } from "../types.js" */
+
+const MOST_UPLOAD_BYTES = 50_000_000; // of a file as it is; of a larger one the server gets what was decoded
+
+const SLICE_SAMPLES = 160_000;
+
+const ADVANCE_WINDOWS = 16; // as many come together on a device; events are made of them at once
 
 /**
- * Hears a file. engine: by which; signal: to give it up; onStage("decoding" | "hearing"), onProgress(0..1),
- * onWait: of the server engine. Gives {session, problem}: problem is null, or an error that cost only a part
- * (the picture, or what comes after a damage).
- * @param {File} file
- * @param {{engine: Engine, signal: AbortSignal, onStage: (stage: "decoding" | "hearing") => void,
- *   onProgress: (share: number) => void, onWait: (waiting: Waiting | null) => void}} options
+ * begun: told its session as soon as something of it was heard. changed: more was heard.
+ * @typedef {{begun: (session: Session) => void, changed: (session: Session) => void,
+ *   stage: (stage: "decoding" | "decodingWhole" | "hearing") => void, progress: (share: number) => void,
+ *   wait: (waiting: Waiting | null) => void}} Handlers
  */
-export async function hearFile(file, { engine, signal, onStage, onProgress, onWait }) {
+
+/**
+ * Hears a file. engine: by which; signal: to give it up. Gives {session, problem}: problem is null, or an error that
+ * cost only a part (the picture, what comes after a damage, what was not heard when it was given up). Throws what left
+ * nothing.
+ * @param {File} file
+ * @param {{engine: Engine, signal: AbortSignal, on: Handlers}} options
+ */
+export async function hearFile(file, { engine, signal, on }) {
+  on.stage("decoding");
+  const { samples, nSamples, problem } = await decoded(file, engine, on);
+  throwIfAborted(signal);
+  on.stage("hearing");
   const { sampleRateHz } = engine.info;
-  onStage("decoding");
-  let decoded = null;
-  let problem = null;
+  const audio = samples && new WholeAudio(sampleRateHz);
+  const session = new Session({ name: file.name, engine, audio, file: audio && file });
+  session.nSamples = nSamples;
+  let nWindows = 0;
+  const onWindow = (/** @type {WindowScores} */ window) => {
+    session.add(window);
+    if (nWindows++ === 0) on.begun(session);
+    if (nWindows % ADVANCE_WINDOWS) return;
+    session.advance();
+    on.changed(session);
+  };
   try {
-    decoded = await decodeFile(file, sampleRateHz);
+    const options = { signal, file, onProgress: on.progress, onWait: on.wait, onWindow };
+    const passing = samples && passed(samples, nSamples, { session, audio: /** @type {WholeAudio} */ (audio), on });
+    const windows = await engine.hear(passing, options);
+    // A server's levels are of the samples that its scores are of, and of what only it can decode.
+    if (windows.levels) session.addLevels(windows.levels);
+    else if (samples instanceof Float32Array && windows.length) session.addSamples(samples);
+    for (const window of windows) session.add(window);
+    session.floor = Math.max(session.floor, engine.floor ?? 0); // a long recording is told less of
+    session.finish(windows.nSamples ?? audio?.nSamples ?? 0);
+    session.damage = windows.damage ?? null;
+    if (windows.length) on.begun(session);
+    return { session, problem };
+  } catch (error) {
+    if (nWindows === 0 || kindOf(error) === "AccessError") throw error;
+    session.finish(Math.min(audio?.nSamples ?? 0, heardSamples(engine, nWindows)));
+    session.isCut = true;
+    return { session, problem: error };
+  }
+}
+
+/**
+ * Whole, or by slices where it is long. samples null: only the server can decode it.
+ * @param {File} file
+ * @param {Engine} engine
+ * @param {Handlers} on
+ * @returns {Promise<{samples: Samples | null, nSamples: number, problem: unknown}>}
+ */
+async function decoded(file, engine, on) {
+  const { sampleRateHz } = engine.info;
+  try {
+    const sliced = await openSliced(file, sampleRateHz);
+    if (sliced) return { samples: sliced.slices(), nSamples: sliced.nSamples, problem: null };
+    if (file.size >= LONG_BYTES) on.stage("decodingWhole");
+    const { samples } = await decodeFile(file, sampleRateHz);
+    const isLarge = engine.floor !== undefined && file.size > MOST_UPLOAD_BYTES;
+    return { samples: isLarge ? slicesOf(samples) : samples, nSamples: samples.length, problem: null };
   } catch (error) {
     // A server knows more formats than the browser.
     if (!("floor" in engine)) throw error;
-    problem = error;
+    return { samples: null, nSamples: 0, problem: error };
   }
-  throwIfAborted(signal);
-  onStage("hearing");
-  const windows = await engine.hear(decoded?.samples ?? null, { signal, onProgress, onWait, file });
-  const audio = decoded && new WholeAudio(decoded.samples, sampleRateHz);
-  const session = new Session({ name: file.name, engine, audio, file: audio && file });
-  // A server's are of the samples that its scores are of, and of what only it can decode.
-  if (windows.levels) session.addLevels(windows.levels);
-  else if (decoded) session.addSamples(decoded.samples);
-  for (const window of windows) session.add(window);
-  session.finish(windows.nSamples ?? decoded?.samples.length ?? 0);
-  session.damage = windows.damage ?? null;
-  return { session, problem };
+}
+
+/** @param {Float32Array<ArrayBuffer>} samples */
+async function* slicesOf(samples) {
+  for (let at = 0; at < samples.length; at += SLICE_SAMPLES) yield samples.slice(at, at + SLICE_SAMPLES);
+}
+
+/**
+ * What passes on its way to the engine is kept to be seen and played, and measured.
+ * @param {Samples} samples
+ * @param {number} nSamples
+ * @param {{session: Session, audio: WholeAudio, on: Handlers}} parts
+ * @returns {Samples}
+ */
+function passed(samples, nSamples, { session, audio, on }) {
+  const isServer = !session.isOnDevice;
+  if (samples instanceof Float32Array) {
+    audio.push(samples);
+    if (!isServer) session.addSamples(samples);
+    return samples;
+  }
+  return (async function* () {
+    for await (const piece of samples) {
+      audio.push(piece);
+      session.addSamples(piece);
+      on.progress(Math.min(1, audio.nSamples / nSamples));
+      yield piece;
+    }
+  })();
+}
+
+/**
+ * What so many windows answer for.
+ * @param {Engine} engine
+ * @param {number} nWindows
+ */
+function heardSamples({ info }, nWindows) {
+  return (nWindows - 1) * info.hopSamples + info.windowSamples;
 }

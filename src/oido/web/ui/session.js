@@ -25,6 +25,12 @@ export class Session {
     this.file = file;
     this.isLive = isLive;
     this.isOver = false;
+    /** It was given up before its end. */
+    this.isCut = false;
+    /** Its events were saved as a file. */
+    this.isSaved = false;
+    /** No server heard it. */
+    this.isOnDevice = engine.floor === undefined;
     this.nSamples = 0;
     this.floor = engine.floor ?? floorOf(engine.info);
     this.history = new History({
@@ -33,6 +39,7 @@ export class Session {
       floor: this.floor,
       mostWindows: isLive ? LIVE_WINDOWS : Infinity,
     });
+    this.calibrator = engine.calibrator;
     this.frames = new Frames(this.info, isLive ? LIVE_WINDOWS : Infinity);
     this.maker = new EventMaker(this.info, this.frames, engine.calibrator);
     /** @type {SoundEvent[]} */
@@ -97,6 +104,18 @@ export class Session {
     this.frames.finish(nSamples);
     this.ongoing = [];
     this.maker.finish(nSamples);
+  }
+
+  /**
+   * What was kept of it; nothing more comes.
+   * @param {{nSamples: number, history: import("./history.js").HistoryDump,
+   *   frames: import("./frames.js").FramesDump}} kept
+   */
+  restore({ nSamples, history, frames }) {
+    this.history.restore(history);
+    this.frames.restore(frames);
+    this.nSamples = nSamples;
+    this.isOver = true;
   }
 
   /**

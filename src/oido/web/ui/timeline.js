@@ -4,7 +4,7 @@
 
 import { clock, nameOf, t } from "./language.js";
 import { valueOf } from "./history.js";
-import { drawAxis, drawLanes, drawPlayhead, lanesOf } from "./lanes.js";
+import { drawAxis, drawLanes, drawOthers, drawPlayhead, lanesOf } from "./lanes.js";
 import { Spectrogram, contextOf } from "./spectrogram.js";
 import { followPointers } from "./pointers.js";
 
@@ -19,6 +19,7 @@ import { followPointers } from "./pointers.js";
 const SHORTEST_SECONDS = 1;
 const AXIS = 22;
 const LANE = 32;
+const OTHERS = 22;
 
 export class Timeline {
   #stage;
@@ -179,9 +180,9 @@ export class Timeline {
     if (this.#isFollowing) this.#start = duration - this.#seconds;
     const width = this.#width;
     const picture = audio === null ? 0 : width < 600 ? 140 : 190;
-    const lanes = lanesOf(events, this.#start, this.#seconds, width < 600 ? 6 : 7);
+    const { lanes, nOthers } = lanesOf(events, this.#start, this.#seconds, width < 600 ? 6 : 7);
     this.#nLanes = Math.max(this.#nLanes, lanes.length);
-    const height = picture + AXIS + this.#nLanes * LANE + 8;
+    const height = picture + AXIS + this.#nLanes * LANE + (nOthers ? OTHERS : 8);
     const ratio = devicePixelRatio || 1;
     const canvas = this.#canvas;
     if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
@@ -198,6 +199,7 @@ export class Timeline {
     }
     drawAxis(context, view, picture, AXIS, height);
     drawLanes(context, view, lanes, picture + AXIS, LANE);
+    drawOthers(context, view, nOthers, height - OTHERS / 2);
     if (!this.#isFollowing) drawPlayhead(context, view, this.#playhead, height);
   }
 

@@ -19,7 +19,12 @@ declare var OIDO_PRECACHE: { version: string; files: PrecachedFile[]; models: Pr
 
 /** What LiteRT.js's loader reads: the build of the runtime, and how it starts. */
 declare var ModuleFactory: unknown;
-declare var Module: { locateFile(file: string): string; print(text: string): void; printErr(text: string): void };
+declare var Module: {
+  locateFile(file: string): string;
+  print(text: string): void;
+  printErr(text: string): void;
+  instantiateWasm: Function;
+};
 
 declare class AudioWorkletProcessor {
   readonly port: MessagePort;

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+const CHUNK_BYTES = 1 << 20;
+
+/** The bytes of a file from some place on, of which a few are in memory at a time. */
+export class ByteWindow {
+  #file;
+  #start;
+  #bytes = new Uint8Array(0);
+
+  /**
+   * @param {Blob} file
+   * @param {number} [start]
+   */
+  constructor(file, start = 0) {
+    this.#file = file;
+    this.#start = start;
+  }
+
+  /** Where in the file the first byte that is here stands. */
+  get start() {
+    return this.#start;
+  }
+
+  /** What is here. */
+  get bytes() {
+    return this.#bytes;
+  }
+
+  /** Whether there is nothing behind what is here. */
+  get isLast() {
+    return this.#start + this.#bytes.length >= this.#file.size;
+  }
+
+  /** Reads on, some more than is here. */
+  async grow() {
+    const end = this.#start + this.#bytes.length;
+    const more = new Uint8Array(await this.#file.slice(end, end + CHUNK_BYTES).arrayBuffer());
+    const all = new Uint8Array(this.#bytes.length + more.length);
+    all.set(this.#bytes);
+    all.set(more, this.#bytes.length);
+    this.#bytes = all;
+  }
+
+  /**
+   * So many bytes are not needed any more.
+   * @param {number} n
+   */
+  drop(n) {
+    this.#bytes = this.#bytes.subarray(n);
+    this.#start += n;
+  }
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/*
+ * Long MP3 and FLAC files, decoded frame by frame by the browser's own decoder (WebCodecs), so that never more of them
+ * is in memory than a few seconds. Files of other formats have no frames that can be found without a container's index;
+ * they are decoded as a whole, by decode.js.
+ */
+
+import { OidoError } from "./errors.js";
+import { flacFrames } from "./flac_frames.js";
+import { mp3Frames } from "./mp3_frames.js";
+
+/**
+ * What a file holds, and its frames in order. skip: samples at the start that are the encoder's, not the sound's.
+ * @typedef {{config: AudioDecoderConfig, seconds: number, skip: number,
+ *   frames: () => AsyncGenerator<{bytes: Uint8Array<ArrayBuffer>, samples: number}>}} Encoded
+ */
+
+const PIECE_SECONDS = 10;
+const MOST_WAITING = 64; // frames in the decoder
+
+/**
+ * A file of frames, before it is decoded; null for one of another format, and where the browser has no decoder for it.
+ * @param {Blob} file
+ * @returns {Promise<{sampleRateHz: number, seconds: number, pieces: () => AsyncGenerator<Float32Array<ArrayBuffer>>} | null>}
+ */
+export async function openCompressed(file) {
+  if (typeof AudioDecoder === "undefined") return null;
+  const encoded = (await flacFrames(file)) ?? (await mp3Frames(file));
+  if (encoded === null) return null;
+  const { supported } = await AudioDecoder.isConfigSupported(encoded.config);
+  if (!supported) return null;
+  const { sampleRate } = encoded.config;
+  return { sampleRateHz: sampleRate, seconds: encoded.seconds, pieces: () => decoded(encoded) };
+}
+
+/**
+ * Mono pieces of some seconds.
+ * @param {Encoded} encoded
+ */
+async function* decoded({ config, frames, skip }) {
+  /** @type {Float32Array<ArrayBuffer>[]} */
+  let ready = [];
+  let length = 0;
+  let left = skip;
+  /** @type {unknown} */
+  let failure = null;
+  const decoder = new AudioDecoder({
+    output: (data) => {
+      const samples = monoOf(data);
+      data.close();
+      const kept = samples.subarray(Math.min(left, samples.length));
+      left -= samples.length - kept.length;
+      ready.push(kept);
+      length += kept.length;
+    },
+    error: (error) => (failure = error),
+  });
+  const check = () => {
+    if (failure) throw new OidoError("UnknownFormatError", "the browser cannot decode it", { cause: failure });
+  };
+  const take = () => {
+    const piece = joined(ready, length);
+    [ready, length] = [[], 0];
+    return piece;
+  };
+  try {
+    decoder.configure(config);
+    let time = 0;
+    for await (const { bytes, samples } of frames()) {
+      decoder.decode(new EncodedAudioChunk({ type: "key", timestamp: Math.round(time), data: bytes }));
+      time += (1e6 * samples) / config.sampleRate;
+      while (decoder.decodeQueueSize > MOST_WAITING) {
+        await new Promise((resolve) => decoder.addEventListener("dequeue", resolve, { once: true }));
+        check();
+      }
+      check();
+      if (length >= PIECE_SECONDS * config.sampleRate) yield take();
+    }
+    await decoder.flush().catch(() => {});
+    check();
+    if (length) yield take();
+  } finally {
+    if (decoder.state !== "closed") decoder.close();
+  }
+}
+
+/** @param {AudioData} data */
+function monoOf(data) {
+  const mono = new Float32Array(data.numberOfFrames);
+  data.copyTo(mono, { planeIndex: 0, format: "f32-planar" });
+  if (data.numberOfChannels === 1) return mono;
+  const other = new Float32Array(data.numberOfFrames);
+  for (let channel = 1; channel < data.numberOfChannels; channel++) {
+    data.copyTo(other, { planeIndex: channel, format: "f32-planar" });
+    for (let index = 0; index < mono.length; index++) mono[index] += other[index];
+  }
+  for (let index = 0; index < mono.length; index++) mono[index] /= data.numberOfChannels;
+  return mono;
+}
+
+/**
+ * @param {Float32Array[]} pieces
+ * @param {number} length
+ */
+function joined(pieces, length) {
+  const all = new Float32Array(length);
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
+  }
+  return all;
+}

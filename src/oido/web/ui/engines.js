@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/*
+ * What runs the models: the server, and those that are open on this device. One of these stays open as long as
+ * somebody hears by it, and the last of them until another is wanted.
+ */
+
+import { OidoError } from "../core/errors.js";
+import { openServer } from "../engines/server.js";
+import { recallToken } from "./memory.js";
+
+/** @import { Choice, Engine, ListedModel, Model, PageFacts } from "../types.js" */
+
+const BASE = new URL("./", document.baseURI);
+
+/** release: it is not heard by any more. @typedef {{engine: Engine, release: () => void}} Lease */
+
+/** @typedef {{model: Model, opening: Promise<Engine>, users: number}} Open */
+
+export class Engines {
+  /** The last is the one that was wanted last. @type {Open[]} */
+  #open = [];
+  #facts;
+
+  /**
+   * facts: what the page knows of its models, at any time.
+   * @param {() => {page: PageFacts | null, models: ListedModel[]}} facts
+   */
+  constructor(facts) {
+    this.#facts = facts;
+  }
+
+  /**
+   * The engine for a choice, open. onProgress: 0..1
+   * @param {Choice} choice
+   * @param {(share: number) => void} [onProgress]
+   * @returns {Promise<Lease>}
+   */
+  async lease({ where, model }, onProgress = () => {}) {
+    if (where === "server" && !model.file) {
+      return { engine: await openServer({ model, base: BASE, token: recallToken() }), release: () => {} };
+    }
+    const known = this.#open.find((each) => isSameModel(each.model, model));
+    const one = known ?? { model, opening: this.#openDevice(model, onProgress), users: 0 };
+    this.#open = [...this.#open.filter((each) => each !== one), one];
+    one.users += 1;
+    this.#tidy();
+    let isUsed = true;
+    const release = () => {
+      if (isUsed) one.users -= 1;
+      isUsed = false;
+      this.#tidy();
+    };
+    try {
+      return { engine: await one.opening, release };
+    } catch (error) {
+      this.#open = this.#open.filter((each) => each !== one);
+      throw error;
+    }
+  }
+
+  /** Closes what nobody hears by, but not the last. */
+  #tidy() {
+    const last = this.#open.at(-1);
+    for (const one of this.#open) {
+      if (one.users === 0 && one !== last) one.opening.then((engine) => engine.close()).catch(() => {});
+    }
+    this.#open = this.#open.filter((one) => one.users > 0 || one === last);
+  }
+
+  /**
+   * @param {Model} model
+   * @param {(share: number) => void} onProgress
+   * @returns {Promise<Engine>}
+   */
+  async #openDevice(model, onProgress) {
+    if (typeof WebAssembly !== "object") throw new OidoError("NoWebAssembly", "no WebAssembly");
+    const { openDevice } = await import("../core/device_engine.js");
+    const source = await this.#source(model);
+    const known = model.file
+      ? {}
+      : { imageSamples: model.imageSamples, kinship: model.kinship, modelLength: model.bytes };
+    const runtimeLengths = this.#facts().page?.runtimeBytes ?? null;
+    const engine = await openDevice({ ...source, ...known, name: model.name, runtimeLengths, onProgress });
+    // Of a model of somebody's own no more is known than of one with the same labels.
+    if (model.file) engine.info.kinship = this.#kinshipOf(engine.info.labels);
+    return engine;
+  }
+
+  /** @param {string[]} labels */
+  #kinshipOf(labels) {
+    const { models } = this.#facts();
+    return models.find((model) => model.labels.join("\n") === labels.join("\n"))?.kinship ?? null;
+  }
+
+  /**
+   * Where the device has the model from; one behind a token is fetched here.
+   * @param {Model} model
+   * @returns {Promise<{modelBytes: ArrayBuffer} | {modelUrl: string}>}
+   */
+  async #source(model) {
+    if (model.file) return { modelBytes: await model.file.arrayBuffer() };
+    if (!model.url) throw new OidoError("ModelFetchError", `${model.name} has no file for a browser`);
+    const url = new URL(model.url, BASE);
+    if (!this.#facts().page?.token) return { modelUrl: url.href };
+    const response = await fetch(url, { headers: bearer() });
+    if (!response.ok) throw new OidoError("ModelFetchError", `${model.name}: ${response.status}`);
+    return { modelBytes: await response.arrayBuffer() };
+  }
+}
+
+/** What a server with a token wants with each request. */
+export function bearer() {
+  const token = recallToken();
+  return new Headers(token ? { Authorization: `Bearer ${token}` } : {});
+}
+
+/**
+ * The same model, also after the list was read again.
+ * @param {Model | null} one
+ * @param {Model | null} other
+ */
+export function isSameModel(one, other) {
+  return one?.name === other?.name && one?.file === other?.file && one?.url === other?.url;
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/*
+ * What was heard is kept in this browser, so that neither a reload nor a tab that is ended loses it: the last sessions,
+ * up to some number and size. Whoever wants none of that unticks it, and what was kept goes at once.
+ */
+
+import { byId } from "./elements.js";
+import { recall, remember } from "./memory.js";
+import { entryOf, recordOf } from "./session_record.js";
+import { deleteRecord, deleteRecords, storeRecord, storedRecords } from "./session_store.js";
+
+/** @import { Model } from "../types.js" */
+/** @import { Entry } from "./shelf.js" */
+/** @import { SessionRecord } from "./session_record.js" */
+
+const MOST_SESSIONS = 20;
+const MOST_BYTES = 300_000_000;
+const LIVE_MS = 20_000; // between two of what is still listened to
+
+const box = byId("keep", HTMLInputElement);
+
+export class Keeping {
+  #lastLive = 0;
+  /** Steps one after the other: a later one must not be overtaken. @type {Promise<unknown>} */
+  #queue = Promise.resolve();
+  #isBroken = !("indexedDB" in window);
+
+  /**
+   * entries: all that is on the shelf, when it is ticked again.
+   * @param {() => Entry[]} entries
+   */
+  constructor(entries) {
+    box.checked = recall("keep") !== "false";
+    box.addEventListener("change", () => {
+      remember("keep", String(box.checked));
+      if (!box.checked) this.#run(() => deleteRecords());
+      else for (const entry of entries()) this.keep(entry);
+    });
+  }
+
+  /**
+   * What was kept, oldest first.
+   * @param {(name: string) => Model | null} modelNamed
+   * @returns {Promise<Entry[]>}
+   */
+  async restored(modelNamed) {
+    if (!box.checked || this.#isBroken) return [];
+    /** @type {Entry[]} */
+    const entries = [];
+    try {
+      for (const record of await storedRecords()) entries.push(entryOf(record, modelNamed));
+    } catch {
+      this.#isBroken = true; // a private window, or records of another version
+    }
+    return entries;
+  }
+
+  /**
+   * Keeps an entry as it is now.
+   * @param {Entry} entry
+   */
+  keep(entry) {
+    if (!box.checked) return;
+    this.#run(async () => {
+      await storeRecord(recordOf(entry));
+      await bounded();
+    });
+  }
+
+  /**
+   * Keeps what is still listened to, every now and then.
+   * @param {Entry} entry
+   */
+  keepLive(entry) {
+    if (performance.now() - this.#lastLive < LIVE_MS) return;
+    this.#lastLive = performance.now();
+    this.keep(entry);
+  }
+
+  /** @param {Entry} entry */
+  forget(entry) {
+    this.#run(() => deleteRecord(entry.began));
+  }
+
+  /** Whether an entry outlives the page. */
+  get isOn() {
+    return box.checked && !this.#isBroken;
+  }
+
+  /** @param {() => Promise<unknown>} step */
+  #run(step) {
+    this.#queue = this.#queue.then(step).catch(() => {
+      this.#isBroken = true; // a private window, or a full disk: then the page asks before it is closed
+    });
+  }
+}
+
+/** The oldest go, beyond what is kept at most. */
+async function bounded() {
+  const records = /** @type {SessionRecord[]} */ (await storedRecords());
+  let bytes = 0;
+  let n = 0;
+  for (const record of records.toReversed()) {
+    bytes += record.bytes;
+    n += 1;
+    if (n > MOST_SESSIONS || bytes > MOST_BYTES) await deleteRecord(record.id);
+  }
+}

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Models that somebody brings to the page, and another model while it listens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oido.models.loading import load_model
+from oido.server.page_files import export_page
+from tests.web.browsing import STREET, Host, Pages, hear_street, notice_of, rows_of
+
+_BAD = {
+    "text": b"this is no model at all " * 50,
+    "empty": b"",
+    "no metadata": b"\x1c\x00\x00\x00TFL3" + b"\x00" * 400,
+}
+
+
+def _options(page: Any) -> list[str]:
+    names: list[str] = page.eval_on_selector_all("#model option", "all => all.map(o => o.value)")
+    return names
+
+
+@pytest.mark.parametrize("language", ["en-US", "es-ES"])
+@pytest.mark.parametrize("content", list(_BAD.values()), ids=list(_BAD))
+def test_a_bad_one_is_refused_when_it_comes(
+    pages: Pages, on_device: None, content: bytes, language: str
+) -> None:
+    page = pages.open("server", language=language)
+    before, chosen = _options(page), page.input_value("#model")
+
+    page.set_input_files(
+        "#own-model-file", {"name": "birds.tflite", "mimeType": "", "buffer": content}
+    )
+
+    said = {"en-US": "The model cannot be loaded:", "es-ES": "No se puede cargar el modelo:"}
+    text = notice_of(page)
+    assert text.startswith(said[language])
+    if language == "es-ES":
+        assert not any(word in text for word in (" the ", " it ", " has ", " not "))
+    assert _options(page) == before
+    assert page.input_value("#model") == chosen
+    assert page.is_checked("input[value=server]")  # as before
+    page.reload()
+    page.wait_for_selector("#badge:not([hidden])")
+    assert _options(page) == before
+
+
+def test_a_bad_one_stops_nothing(pages: Pages, on_device: None) -> None:
+    page = pages.open("device")
+    hear_street(page)
+    before = rows_of(page)
+    page.click("#listen")
+    page.wait_for_selector("body[data-listening]")
+
+    page.set_input_files(
+        "#own-model-file", {"name": "birds.tflite", "mimeType": "", "buffer": b"no" * 99}
+    )
+
+    assert notice_of(page).startswith("The model cannot be loaded:")
+    assert page.get_attribute("body", "data-state") == "live"
+    page.click("#tab-list .tab >> nth=0")
+    assert rows_of(page) == before
+
+
+def test_a_good_one_is_kept_until_it_is_taken_away(
+    pages: Pages, on_device: None, taught: Path
+) -> None:
+    page = pages.open("device")
+    page.set_input_files("#own-model-file", taught)
+    page.wait_for_selector("#model-about:has-text('calibration')")
+    page.wait_for_function(
+        """async name => {
+          const root = await navigator.storage.getDirectory();
+          const folder = await root.getDirectoryHandle("models", {create: true});
+          try { return (await (await folder.getFileHandle(name)).getFile()).size > 0; }
+          catch { return false; }
+        }""",
+        arg=taught.name,
+    )
+
+    page.reload()
+    page.wait_for_selector("#badge:not([hidden])")
+    assert page.input_value("#model") == taught.name
+    page.wait_for_selector("#model-about:has-text('Probabilities come from')")
+    hear_street(page)
+    assert f"by {taught.name}, on this device" in page.inner_text("#status-by")
+    heard = rows_of(page)
+    assert len(heard) > 2
+    assert "not probabilities" not in page.inner_text("#model-about")
+
+    page.click("#own-remove")
+    assert notice_of(page) == f"{taught.name} was removed from this device."
+    assert taught.name not in _options(page)
+    page.reload()
+    page.wait_for_selector("#badge:not([hidden])")
+    assert taught.name not in _options(page)
+    assert page.is_hidden("#own-remove")
+
+
+def test_a_browser_that_keeps_no_files_says_so(pages: Pages, on_device: None, taught: Path) -> None:
+    page = pages.open("device", before="delete StorageManager.prototype.getDirectory;")
+    page.set_input_files("#own-model-file", taught)
+    assert notice_of(page).startswith(f"{taught.name} is here until this page is closed")
+    hear_street(page)
+    assert len(rows_of(page)) > 2
+
+
+@pytest.fixture
+def two_models(tmp_path: Path, model: Any, taught: Path) -> Any:
+    export_page(tmp_path / "site", [model, load_model(taught)])
+    host = Host(tmp_path / "site")
+    yield host
+    host.stop()
+
+
+def test_another_model_goes_on_listening_and_says_so(
+    pages: Pages, on_device: None, two_models: Host, taught: Path
+) -> None:
+    page = pages.open(None, address=two_models.address)
+    page.wait_for_selector("#badge:not([hidden])")
+    page.click("#listen")
+    page.wait_for_selector("body[data-listening]")
+    page.wait_for_function("() => document.querySelectorAll('#rows tr').length > 0", timeout=40_000)
+
+    page.select_option("#model", taught.stem)
+    page.wait_for_selector(f"#status-by:has-text('{taught.stem}')")
+
+    assert notice_of(page).startswith(f"Listening goes on by {taught.stem}")
+    assert page.get_attribute("body", "data-state") == "live"
+    page.wait_for_function("() => document.querySelectorAll('#bars li').length > 0", timeout=40_000)
+    assert page.text_content("#value-title") == "probability"
+    page.click("#listen")
+    page.wait_for_selector("body[data-state=done]")
+    page.click("#tab-list .tab >> nth=0")
+    page.wait_for_selector("#status-by:has-text('yamnet/classification')")
+    assert page.text_content("#value-title") == "score"
+    assert len(rows_of(page)) > 0
+
+
+def test_another_model_hears_a_recording_beside_what_was_heard(
+    pages: Pages, on_device: None, two_models: Host, taught: Path
+) -> None:
+    page = pages.open(None, address=two_models.address)
+    page.wait_for_selector("#badge:not([hidden])")
+    hear_street(page)
+    before = rows_of(page)
+
+    page.select_option("#model", taught.stem)
+    page.wait_for_selector(f"#status-by:has-text('{taught.stem}')")
+    page.wait_for_selector("body[data-state=done]")
+
+    texts = page.eval_on_selector_all("#tab-list .tab", "tabs => tabs.map(tab => tab.innerText)")
+    assert texts == ["street.flac · yamnet/classification", f"street.flac · {taught.stem}"]
+    page.click("#tab-list .tab >> nth=0")
+    assert rows_of(page) == before
+    assert STREET.name in page.inner_text("#status")
