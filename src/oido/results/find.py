@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oido.arrays import F32
-from oido.batch.commit_log import ResultsFolder, read_folder
 from oido.batch.parquet_parts import places_of, vectors_of
+from oido.batch.results_folder import ResultsFolder, read_folder
 from oido.batch.storage import is_remote, storage_of
 from oido.batch.units import EMBEDDINGS, Part
 from oido.errors import OptionError

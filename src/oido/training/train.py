@@ -308,7 +308,9 @@ class TrainingResult:
             return AudioClassifier(path, **options)
 
     @cached_property
-    def _novelty_of_parts(self) -> NoveltyDetector:
+    def _novelty_of_parts(self) -> NoveltyDetector | None:
+        if self.novelty is None:
+            return None
         return with_scale_of_parts(self.novelty, self.model, self.embedded.kept)
 
     def _file(self, keep_base: bool, unknown: bool, name: str) -> bytes:
