@@ -290,6 +290,15 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+@dataclass(frozen=True)
+class PlaceOnEarth:
+    """A place on earth, in degrees; threshold: from how often seen a species counts there, 0..1."""
+
+    latitude: float
+    longitude: float
+    threshold: float
+
+
 AUDIO_SUFFIXES = frozenset(
     f".{suffix}"
     for suffixes in (

@@ -60,6 +60,7 @@ def add_parser(commands: Any) -> None:
         default=DEFAULT_MODEL,
     )
     add_info("--labels", "print its labels, one per line")
+    add_info.options("labels_file")
     add_place(add_info)
     add_annotating = add_command(actions, "annotate", _annotate, _annotate.__doc__)
     add_annotating("file FILE", "the .tflite", type=Path)
@@ -160,15 +161,21 @@ def _info(args: argparse.Namespace) -> None:
 
     Say what is in a model, read from the file itself.
     """
+    from oido.models.labels import labels_from, shown_labels
     from oido.models.loading import load_model
 
     model = load_model(fetch_model(args.model))
+    shown = dict(zip(model.labels, model.labels))
+    if args.labels_file:
+        others = labels_from(args.labels_file, model.labels)
+        shown = dict(zip(model.labels, shown_labels(model.labels, "en", others)))
     if args.labels and args.place is not None:
         rows = species_of(args).items()
-        print("\n".join(f"{value:.3f}  {label}" for label, value in rows), file=data_output())
+        lines = [f"{value:.3f}  {shown[label]}" for label, value in rows]
+        print("\n".join(lines), file=data_output())
         return
     if args.labels:
-        print("\n".join(model.labels), file=data_output())
+        print("\n".join(shown.values()), file=data_output())
         return
     windows = model.windows
     seconds = windows.window_samples / windows.sample_rate_hz
