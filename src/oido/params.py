@@ -69,7 +69,8 @@ class MnFrontEndParams:
     """The log-mel front end of EfficientAT's networks; counts are samples, frames or bands.
 
     window_samples: what one patch covers; the network was trained on 10 s. An STFT frame is
-    ``analysis_samples`` long, every ``hop_samples``, in an FFT of ``fft_samples``.
+    ``analysis_samples`` long, every ``hop_samples``, in an FFT of ``fft_samples``. log_offset is
+    added to an energy before its logarithm is taken, and log_floor is its least.
     """
 
     sample_rate_hz: int = 32_000
@@ -82,6 +83,7 @@ class MnFrontEndParams:
     high_hz: float = 15_000.0
     preemphasis: float = 0.97
     log_offset: float = 1e-5
+    log_floor: float = 0.0
     normal_shift: float = 4.5
     normal_scale: float = 5.0
 

@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Any, get_args
 from oido.cli.options import add_command, fetch_model
 from oido.cli.place import add_place, species_of
 from oido.cli.terminal import data_output, print_line, print_message
-from oido.errors import ModelNotFoundError, OptionError
+from oido.errors import ModelFormatError, ModelNotFoundError, OptionError
 from oido.heads import ScoreKind
 from oido.models import fetch
-from oido.models.registry import CATALOG, DEFAULT_MODEL, ENSEMBLE, ENSEMBLE_MEMBERS, card
+from oido.models.registry import CATALOG, DEFAULT_MODEL, ENSEMBLE, ENSEMBLE_MEMBERS, ModelCard, card
 
 if TYPE_CHECKING:
     from oido.heads import Head
@@ -110,7 +110,8 @@ def _list(args: argparse.Namespace) -> None:
     rows = [("name", "what", "good at", "size", "licence", "where it is")]
     paths = {entry.name: fetch.find(entry) for entry in CATALOG}
     for entry in CATALOG:
-        where = str(paths[entry.name] or f"not here yet: oido models fetch {entry.name}")
+        how = f"oido models fetch {entry.name}" + ("" if entry.sha256 else " --from-file FILE")
+        where = str(paths[entry.name] or f"not here yet: {how}")
         rows.append((entry.name, entry.title, entry.good_at, entry.size, entry.licence, where))
     members = [entry for entry in CATALOG if entry.name in ENSEMBLE_MEMBERS]
     missing = not all(paths[entry.name] for entry in members)
@@ -147,13 +148,31 @@ def _fetch(args: argparse.Namespace) -> None:
     if args.from_file is not None:
         if args.name == ENSEMBLE:
             raise OptionError(f"{ENSEMBLE} is two files; fetch each: {', '.join(ENSEMBLE_MEMBERS)}")
-        path = fetch.install(card(args.name), args.from_file.expanduser())
-        print(path, file=data_output())
+        chosen, file = card(args.name), args.from_file.expanduser()
+        if not chosen.sha256:
+            _read_unchecked(chosen, file)
+        print(fetch.install(chosen, file), file=data_output())
         return
     on_source = print_message if args.verbose else (lambda _: None)
     for member in members:
         path = fetch.fetch(card(member), on_source, on_start=print_message)
         print(path, file=data_output())
+
+
+def _read_unchecked(chosen: ModelCard, file: Path) -> None:
+    """Raise ModelFormatError for a file that is not of this network; warn that no more is known."""
+    from oido.models.torch_models import from_torch
+
+    content = _read(file)
+    try:
+        from_torch(content, chosen, None)
+    except ModelFormatError as error:
+        raise ModelFormatError(f"{file} is not {chosen.name}: {error}") from error
+    print_message(
+        f"warning: {file} has the tensors of {chosen.name}, but whether it is the published file "
+        f"is not known: its SHA-256 {fetch.sha256_of(content)} is compared with nothing. oido was "
+        "never run with the published weights of this network"
+    )
 
 
 def _info(args: argparse.Namespace) -> None:
@@ -293,7 +312,11 @@ def _front_end_of(model: AudioModel) -> str:
     if isinstance(network, EnsembleNetwork):
         return "one of each member"
     if isinstance(network, MnNetwork):
-        return "EfficientAT's: pre-emphasis, STFT 1024/800/320, 128 Kaldi mel bands to 15 kHz"
+        p = network.front_end
+        return (
+            f"EfficientAT's: pre-emphasis, STFT {p.fft_samples}/{p.analysis_samples}/"
+            f"{p.hop_samples}, {p.bands} Kaldi mel bands to {p.high_hz / 1000:g} kHz"
+        )
     if isinstance(network, WholeNetwork):
         return "inside the model; it is run as it is"
     front_end = network.front_end
@@ -308,7 +331,7 @@ def _verify(args: argparse.Namespace) -> None:
 
     Check the cached models against their published SHA-256.
     """
-    cached = [entry for entry in CATALOG if fetch.cache_path(entry).exists()]
+    cached = [e for e in CATALOG if (fetch.cache_path(e).exists() if e.sha256 else fetch.find(e))]
     for entry in cached:
         print_line(f"{entry.name}: ok, {fetch.verify(entry)}")
     if not cached:

@@ -237,3 +237,9 @@ def audioset_labels() -> tuple[str, ...]:
 def yamnet_labels() -> tuple[str, ...]:
     """The 521 classes of YAMNet, in its order: AudioSet's less six."""
     return tuple(label for label in audioset_labels() if label not in _NOT_IN_YAMNET)
+
+
+def audioset_strong_labels() -> tuple[str, ...]:
+    """The 447 classes of AudioSet's strong labels that its training set has, in alphabetical order:
+    other classes than the 527, many of which are among them."""
+    return tuple(row["label"] for row in read_table("labels_strong.csv"))

@@ -23,7 +23,7 @@ from oido.params import FrontEndParams, MnFrontEndParams
 
 def log_mel(writer: GraphWriter, waveform: int, params: FrontEndParams, cut: CutGraph) -> int:
     """YAMNet's front end: waveform [patch_samples] → patch [1, frames, bands]."""
-    frames = _frames(
+    frames = overlapping_frames(
         writer, waveform, params.patch_frames, params.window_samples, params.hop_samples
     )
     windowed = writer.multiply(frames, writer.constant(cut.window))
@@ -46,7 +46,9 @@ def mn_log_mel(writer: GraphWriter, waveform: int, params: MnFrontEndParams) -> 
     needed = (p.patch_frames - 1) * p.hop_samples + p.analysis_samples
     edges = (half, needed - half - (p.window_samples - 1))
     reflected = writer.reflect(sharp, edges)
-    frames = _frames(writer, reflected, p.patch_frames, p.analysis_samples, p.hop_samples)
+    frames = overlapping_frames(
+        writer, reflected, p.patch_frames, p.analysis_samples, p.hop_samples
+    )
     hann = symmetric_hann(p.analysis_samples).astype(np.float32)
     windowed = writer.multiply(frames, writer.constant(hann))
     magnitudes = writer.spectrum(
@@ -54,13 +56,18 @@ def mn_log_mel(writer: GraphWriter, waveform: int, params: MnFrontEndParams) -> 
     )
     power = writer.multiply(magnitudes, magnitudes)
     weights = np.ascontiguousarray(kaldi_mel_matrix(p).T, np.float32)  # [bands, bins]
-    logs = writer.log(writer.dense(power, weights, np.full(p.bands, p.log_offset, np.float32)))
+    energies = writer.dense(power, weights, np.full(p.bands, p.log_offset, np.float32))
+    if p.log_floor:
+        energies = writer.larger(energies, writer.constant(np.array([p.log_floor], np.float32)))
+    logs = writer.log(energies)
     shifted = writer.add(logs, writer.constant(np.array([p.normal_shift], np.float32)))
     scaled = writer.multiply(shifted, writer.constant(np.array([1 / p.normal_scale], np.float32)))
     return writer.reshape(writer.transpose(scaled), (1, p.bands, p.patch_frames, 1))
 
 
-def _frames(writer: GraphWriter, waveform: int, count: int, length: int, hop: int) -> int:
+def overlapping_frames(
+    writer: GraphWriter, waveform: int, count: int, length: int, hop: int
+) -> int:
     """[(count − 1) · hop + length] → overlapping frames [count, length].
 
     The waveform is cut into pieces that both length and hop are multiples of; a frame is the
@@ -132,5 +139,5 @@ def whole_graph(model: AudioModel, content: bytes) -> WholeGraph:
         scores, embedding = writer.graft(network.graph.network, patch)
         return WholeGraph(writer, [scores], embedding, embedding)
     patch = mn_log_mel(writer, waveform, network.front_end)  # bands first, and then time
-    scores, embedding = writer.graft(network.content, patch)
+    scores, embedding, *_ = writer.graft(network.content, patch)
     return WholeGraph(writer, [scores], embedding)
