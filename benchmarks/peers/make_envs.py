@@ -58,6 +58,7 @@ BY_NAME = (  # made only where --only asks for it: it hears with another model
         "librosa, pydub, ai_edge_litert.interpreter",
         ("3.11", "3.12", "3.10"),
     ),
+    PeerEnv("birdnet", ("birdnet==1.3.1",), "birdnet", ("3.11", "3.12", "3.13")),
 )
 
 

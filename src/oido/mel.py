@@ -53,6 +53,18 @@ def kaldi_mel_matrix(params: MnFrontEndParams) -> F64:
     return np.concatenate([weights, np.zeros((1, params.bands))])
 
 
+def hertz_mel_matrix(bins_hz: F64, bands: int, low_hz: float, high_hz: float) -> F64:
+    """Triangular mel weights f64[bins, bands] whose sides are linear in Hz, not in mel.
+
+    Edges are evenly spaced on HTK's mel scale; as torchaudio's `melscale_fbanks` without
+    normalisation makes them.
+    """
+    edges = 700.0 * np.expm1(np.linspace(_mel(low_hz), _mel(high_hz), bands + 2) / 1127.0)
+    rising = (bins_hz[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins_hz[:, None]) / (edges[2:] - edges[1:-1])
+    return np.asarray(np.maximum(0.0, np.minimum(rising, falling)))
+
+
 def _triangles(
     bins_hz: NDArray[np.floating[Any]], bands: int, low_hz: float, high_hz: float
 ) -> F64:

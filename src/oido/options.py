@@ -290,6 +290,13 @@ _COMMAND = (
         "what `oido calibrate` made for this model: probabilities and thresholds",
         is_rare=True,
     ),
+    Option(
+        "labels_file FILE",
+        TEXT,
+        "the model's labels in another language, one a line in its order, Latin_Common where the "
+        "model's own are: they are written, and understood beside the model's own",
+        is_rare=True,
+    ),
     Option("jobs N", COUNT, "worker processes (default: one per core)"),
     Option(
         "floor SCORE",

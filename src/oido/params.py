@@ -69,7 +69,8 @@ class MnFrontEndParams:
     """The log-mel front end of EfficientAT's networks; counts are samples, frames or bands.
 
     window_samples: what one patch covers; the network was trained on 10 s. An STFT frame is
-    ``analysis_samples`` long, every ``hop_samples``, in an FFT of ``fft_samples``.
+    ``analysis_samples`` long, every ``hop_samples``, in an FFT of ``fft_samples``. log_offset is
+    added to an energy before its logarithm is taken, and log_floor is its least.
     """
 
     sample_rate_hz: int = 32_000
@@ -82,6 +83,7 @@ class MnFrontEndParams:
     high_hz: float = 15_000.0
     preemphasis: float = 0.97
     log_offset: float = 1e-5
+    log_floor: float = 0.0
     normal_shift: float = 4.5
     normal_scale: float = 5.0
 
@@ -321,6 +323,15 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class PlaceOnEarth:
+    """A place on earth, in degrees; threshold: from how often seen a species counts there, 0..1."""
+
+    latitude: float
+    longitude: float
+    threshold: float
 
 
 AUDIO_SUFFIXES = frozenset(

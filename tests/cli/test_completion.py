@@ -77,7 +77,7 @@ OFFERED = {"bash": in_bash, "zsh": in_zsh, "fish": in_fish}
         ("oido models ", {"list", "fetch", "info", "annotate", "verify"}),
         ("oido models fetch --from", {"--from-file"}),
         ("oido models fetch ya", {"yamnet", "yamnet/classification"}),
-        ("oido classify --model eff", {"efficientat/mn04"}),
+        ("oido classify --model efficientat/m", {"efficientat/mn04", "efficientat/mn10"}),
         ("oido classify --labels ", {"specific", "all"}),
         ("oido cache clear em", {"embeddings"}),
         ("oido completion ", {"bash", "zsh", "fish"}),

@@ -156,7 +156,20 @@ def test_the_list_is_a_table_in_which_the_yamnets_differ(
     columns = [head.index(name) for name in ("name", "what", "licence", "where it is")]
     cells = [[row[a:b].strip() for a, b in zip(columns, [*columns[1:], None])] for row in rows]
     by_name = {name: rest for name, *rest in cells}
-    assert list(by_name) == [DEFAULT_MODEL, "yamnet", "efficientat/mn04", "birdnet/2.4", "ensemble"]
+    assert list(by_name) == [
+        DEFAULT_MODEL,
+        "yamnet",
+        "efficientat/mn04",
+        "efficientat/mn10",
+        "efficientat/dymn04",
+        "ced/tiny",
+        "ced/mini",
+        "efficientsed/fmn04",
+        "efficientsed/fmn10",
+        "birdnet/2.4",
+        "ensemble",
+    ]
+    assert by_name["ced/mini"][2] == "not here yet: oido models fetch ced/mini --from-file FILE"
     assert "int8" in by_name[DEFAULT_MODEL][0]
     assert "float32" in by_name["yamnet"][0]
     assert by_name["yamnet"][2] == "not here yet: oido models fetch yamnet"

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from oido.cli.main import run
+from oido.results import Results
 
 MUNICH = ("--model", "birdnet/2.4", "--place", "48.1,11.6")
 RATE = 48_000
@@ -48,6 +49,32 @@ def test_a_date_in_the_recordings_names(
     common = ["classify", *MUNICH, "--date", "from-file", "--threshold", "0.9"]
     assert run([*common, str(tmp_path)]) == 0
     assert "in week 2, 18 of 48" in capsys.readouterr().err
+
+
+def test_each_recording_has_the_species_of_its_own_week(birdnet: object, tmp_path: Path) -> None:
+    """Of two recordings of the same sound, only that of summer may have a swift."""
+    for name in ("20260612_063000.wav", "20260112_063000.wav"):
+        write_noise(tmp_path / name)
+    swift = ["--allow", "Common Swift", "--floor", "0"]
+    results = tmp_path / "results"
+    arguments = [*MUNICH, "--date", "from-file", "--jobs", "1", "-q", *swift]
+    assert run(["batch", str(tmp_path), "-o", str(results), *arguments]) == 0
+    with Results(str(results)) as found:
+        rows = found.sql("SELECT DISTINCT file FROM windows").to_pylist()
+    assert [Path(row["file"]).name for row in rows] == ["20260612_063000.wav"]
+    written = tmp_path / "rows.csv"
+    common = ["classify", *MUNICH, "--date", "from-file", "--allow", "Apus apus", "--windows"]
+    assert run([*common, str(tmp_path), "--jobs", "1", "-q", "-o", str(written)]) == 0
+    assert {Path(line.split(",")[0].strip('"')).name for line in rows_of(written)} == {
+        "20260612_063000.wav"
+    }
+    manifest = json.loads((tmp_path / "rows.csv.manifest.json").read_text())
+    place = {"latitude": 48.1, "longitude": 11.6, "threshold": 0.03}
+    assert manifest["parameters"]["place"] == place
+
+
+def rows_of(table: Path) -> list[str]:
+    return table.read_text(encoding="utf-8").splitlines()[1:]
 
 
 def test_lists_of_labels_narrow_the_species(

@@ -31,9 +31,9 @@ from oido.models.model import Notes
 from oido.models.networks.torch_file import read_state_dict
 from oido.models.tflite.editor import TfliteGraph
 from oido.models.tflite.metadata import read_metadata
+from oido.name_time import read_name
 from oido.options import read_query
 from oido.paths import NameFinder
-from oido.results.name_time import read_name
 from oido.server.problems import Problem
 from oido.server.protocol import read_control, read_header
 from oido.signal.decode import AudioReader, open_audio

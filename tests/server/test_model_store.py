@@ -12,6 +12,7 @@ import pytest
 from oido.errors import ModelNotFoundError, OptionError
 from oido.heads import ScoreCalibration, ScoreTransformation, Sigmoid
 from oido.models.calibration_file import Calibration
+from oido.models.loading import load_model
 from oido.models.model import AudioModel
 from oido.models.registry import DEFAULT_MODEL
 from oido.params import Selection
@@ -103,3 +104,23 @@ def test_the_same_options_have_the_same_postprocessor(store: ModelStore) -> None
     for _ in range(2):
         with pytest.raises(OptionError, match="Meow"):
             served.postprocessor(Selection(category_allowlist=("Meouw",)), locale="en")
+
+
+def test_labels_in_another_language(tmp_path: Path) -> None:
+    """Of the model whose labels they are; a file that is of none is refused when it starts."""
+    path = tmp_path / "labels_de.txt"
+    own = load_model("yamnet/classification").labels
+    path.write_text("\n".join(f"de {label}" for label in own), encoding="utf-8")
+    store = ModelStore(Settings(workers=1, labels_files=(str(path),)))
+    try:
+        served = store.find(None)
+        reader = served.postprocessor(Selection(category_allowlist=("de Speech",)), locale="en")
+        assert reader.selector.display_names[0] == "de Speech"
+        assert reader.selector.allowed.nonzero()[0].tolist() == [0]
+        assert served.labels_file(None) == str(path)
+        assert served.labels_file("another") is None
+    finally:
+        store.close()
+    path.write_text("one\ntwo\n", encoding="utf-8")
+    with pytest.raises(OptionError, match="has 2 labels and the model 521"):
+        ModelStore(Settings(workers=1, labels_files=(str(path),)))

@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 from oido.heads import SCORES_ARE, ScoreKind
 from oido.options import Level
-from oido.params import DEFAULT_TOP, Detection, Hop, Selection
+from oido.params import DEFAULT_TOP, Detection, Hop, PlaceOnEarth, Selection
+
+_LATER = ("labels_file", "place")
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,9 @@ class Plan:
     for events, the strongest of a recording. locale: the language of labels in rows. head: of a
     model with several, or None.
     calibrated: the model has a score calibration, so that tables have a column for probabilities;
-    calibration: the path of one that is not in the model.
+    calibration: the path of one that is not in the model. labels_file: of the labels in another
+    language. place: where the recordings were made, each in the week that its name tells: of the
+    allowed labels only species of that week are.
     """
 
     what: Literal["labels", "scores", "embeddings"] = "labels"
@@ -41,6 +45,8 @@ class Plan:
     head: str | None = None
     calibrated: bool = False
     calibration: str | None = None
+    labels_file: str | None = None
+    place: PlaceOnEarth | None = None
 
     @property
     def table_name(self) -> str:
@@ -50,8 +56,11 @@ class Plan:
         return "clips" if self.level == "clip" else self.level
 
     def parameters(self) -> dict[str, Any]:
-        """All parameters as plain values, for the manifest."""
-        return asdict(self)
+        """All parameters as plain values, for the manifest; later ones where they say something.
+
+        What older archives are resumed by stays as it was.
+        """
+        return {k: v for k, v in asdict(self).items() if v is not None or k not in _LATER}
 
 
 def marks(model: str, head: str | None) -> tuple[dict[str, str], str]:
@@ -94,6 +103,8 @@ def make_plan(
         precision=precision,
         calibrated=calibrated,
         calibration=values.get("calibration"),
+        labels_file=values.get("labels_file"),
+        place=values.get("place_by_week"),
         detection=make_detection(values if is_events else {**values, "threshold": None}),
         selection=Selection(
             top,

@@ -26,7 +26,9 @@ from oido.inference.detector import FrameGrid, FrameScores
 from oido.inference.embedder import l2_normalized
 from oido.inference.pipeline import WindowStream
 from oido.inference.postprocess import category_row, event_row, strength
+from oido.inference.species import species_in_week, week_of
 from oido.models.model import AudioModel
+from oido.name_time import time_in_name
 from oido.paths import is_address
 from oido.signal.decode import AudioInfo, AudioReader, open_audio
 from oido.signal.decode.remote import FetchedFile, fetch, open_in_place
@@ -46,6 +48,7 @@ def make_classifier(plan: Plan, model: AudioModel | None = None) -> AudioClassif
         precision=plan.precision,
         head=plan.head,
         calibration=plan.calibration,
+        labels_file=plan.labels_file,
         jobs=1,
     )
     if plan.what == "embeddings":
@@ -53,6 +56,18 @@ def make_classifier(plan: Plan, model: AudioModel | None = None) -> AudioClassif
     # A wrong label in the thresholds is an error now, before the first recording.
     classifier.label_indices(label for label, _ in plan.detection.thresholds)
     return classifier
+
+
+def of_its_week(classifier: AudioClassifier, plan: Plan, name: str) -> AudioClassifier:
+    """The classifier for one recording: where the plan has a place, for species of its week."""
+    moment = None if plan.place is None else time_in_name(name)
+    if plan.place is None or moment is None:
+        return classifier
+    seen = species_in_week(plan.place, week_of(moment.date()))
+    wanted = tuple(label for label in plan.selection.category_allowlist if label in seen)
+    none = () if wanted else classifier.labels  # an empty list would allow all
+    chosen = replace(plan.selection, category_allowlist=wanted, category_denylist=none)
+    return classifier.selecting(chosen)
 
 
 class RowMaker:

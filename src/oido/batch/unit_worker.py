@@ -30,6 +30,7 @@ from oido.batch.recording import (
     fetch_recording,
     make_classifier,
     notes_of,
+    of_its_week,
     open_recording,
 )
 from oido.batch.sources import source_now
@@ -100,8 +101,9 @@ class UnitWorker:
         started = time.monotonic()
         buffer = PartBuffer(self._storage, self._schemas)
         name, failure = unit.source.name, unit.failure
-        make = partial(ChannelRows, self._spec, self._classifier, name, buffer=buffer)
-        run = RecordingRun(self._classifier, self._spec.plan, Task(0, "", name, name), make)
+        classifier = of_its_week(self._classifier, self._spec.plan, name)
+        make = partial(ChannelRows, self._spec, classifier, name, buffer=buffer)
+        run = RecordingRun(classifier, self._spec.plan, Task(0, "", name, name), make)
         try:
             if failure is None:
                 try:
@@ -111,7 +113,7 @@ class UnitWorker:
                         return
                     with fetch_recording(unit.source, unit.fetched) as path:
                         task = Task(0, path, name, name)
-                        run = RecordingRun(self._classifier, self._spec.plan, task, make)
+                        run = RecordingRun(classifier, self._spec.plan, task, make)
                         for _ in run.rows():
                             yield from self._progress(run.summary.duration)
                         # Each channel opens it again, and may have met another one.
@@ -182,13 +184,14 @@ class UnitWorker:
         started = time.monotonic()
         buffer = PartBuffer(self._storage, self._schemas)
         windowing, name = self._classifier.windowing, unit.source.name
-        summary, unknown = FileSummary(name), UnknownJudge(self._classifier)
+        classifier = of_its_week(self._classifier, self._spec.plan, name)
+        summary, unknown = FileSummary(name), UnknownJudge(classifier)
         end, sums = RangeEnd(0, AudioInfo(name, 0, 0, None, "", ""), {}), []
         try:
             for number, paths in enumerate(zip(*unit.pieces)):
                 chosen = self._spec.plan.channel
                 channel = number if chosen == "each" else None if chosen == "mix" else chosen
-                rows = ChannelRows(self._spec, self._classifier, name, channel, buffer)
+                rows = ChannelRows(self._spec, classifier, name, channel, buffer)
                 for path in paths:
                     for content in read_piece(self._storage, path, windowing):
                         if isinstance(content, RangeEnd):

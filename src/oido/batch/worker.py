@@ -134,9 +134,10 @@ class _RowServer:
         self.model_sha256 = self._classifier.model.sha256
 
     def serve(self, task: Task) -> Iterator[Message]:
-        from oido.batch.recording import RecordingRun
+        from oido.batch.recording import RecordingRun, of_its_week
 
-        run = RecordingRun(self._classifier, self._plan, task)
+        classifier = of_its_week(self._classifier, self._plan, task.name)
+        run = RecordingRun(classifier, self._plan, task)
         try:
             for rows in run.rows():
                 yield Rows(rows, run.summary.duration)

@@ -57,7 +57,7 @@ def _run(args: argparse.Namespace) -> int:
     _try("microphone", _microphone, optional=True)
     _try("LiteRT.js", _litert_js, optional=True)
     _try("cache", _cache, optional=True)
-    for entry in CATALOG:
+    for entry in (e for e in CATALOG if e.sha256 or find(e)):
         _try(entry.name, partial(_file_of, entry), optional=True)
     return 0 if _try("model", _model) else 1
 

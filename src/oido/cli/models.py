@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Any, get_args
 from oido.cli.options import add_command, fetch_model
 from oido.cli.place import add_place, species_of
 from oido.cli.terminal import data_output, print_line, print_message
-from oido.errors import ModelNotFoundError, OptionError
+from oido.errors import ModelFormatError, ModelNotFoundError, OptionError
 from oido.heads import ScoreKind
-from oido.models import fetch
-from oido.models.registry import CATALOG, DEFAULT_MODEL, ENSEMBLE, ENSEMBLE_MEMBERS, card
+from oido.models import cache, fetch
+from oido.models.registry import CATALOG, DEFAULT_MODEL, ENSEMBLE, ENSEMBLE_MEMBERS, ModelCard, card
 
 if TYPE_CHECKING:
     from oido.heads import Head
@@ -60,6 +60,7 @@ def add_parser(commands: Any) -> None:
         default=DEFAULT_MODEL,
     )
     add_info("--labels", "print its labels, one per line")
+    add_info.options("labels_file")
     add_place(add_info)
     add_annotating = add_command(actions, "annotate", _annotate, _annotate.__doc__)
     add_annotating("file FILE", "the .tflite", type=Path)
@@ -109,7 +110,8 @@ def _list(args: argparse.Namespace) -> None:
     rows = [("name", "what", "good at", "size", "licence", "where it is")]
     paths = {entry.name: fetch.find(entry) for entry in CATALOG}
     for entry in CATALOG:
-        where = str(paths[entry.name] or f"not here yet: oido models fetch {entry.name}")
+        how = f"oido models fetch {entry.name}" + ("" if entry.sha256 else " --from-file FILE")
+        where = str(paths[entry.name] or f"not here yet: {how}")
         rows.append((entry.name, entry.title, entry.good_at, entry.size, entry.licence, where))
     members = [entry for entry in CATALOG if entry.name in ENSEMBLE_MEMBERS]
     missing = not all(paths[entry.name] for entry in members)
@@ -146,8 +148,10 @@ def _fetch(args: argparse.Namespace) -> None:
     if args.from_file is not None:
         if args.name == ENSEMBLE:
             raise OptionError(f"{ENSEMBLE} is two files; fetch each: {', '.join(ENSEMBLE_MEMBERS)}")
-        path = fetch.install(card(args.name), args.from_file.expanduser())
-        print(path, file=data_output())
+        chosen, file = card(args.name), args.from_file.expanduser()
+        if not chosen.sha256:
+            _read_unchecked(chosen, file)
+        print(fetch.install(chosen, file), file=data_output())
         return
     on_source = print_message if args.verbose else (lambda _: None)
     for member in members:
@@ -155,20 +159,42 @@ def _fetch(args: argparse.Namespace) -> None:
         print(path, file=data_output())
 
 
+def _read_unchecked(chosen: ModelCard, file: Path) -> None:
+    """Raise ModelFormatError for a file that is not of this network; warn that no more is known."""
+    from oido.models.torch_models import from_torch
+
+    content = _read(file)
+    try:
+        from_torch(content, chosen, None)
+    except ModelFormatError as error:
+        raise ModelFormatError(f"{file} is not {chosen.name}: {error}") from error
+    print_message(
+        f"warning: {file} has the tensors of {chosen.name}, but whether it is the published file "
+        f"is not known: its SHA-256 {cache.sha256_of(content)} is compared with nothing. oido was "
+        "never run with the published weights of this network"
+    )
+
+
 def _info(args: argparse.Namespace) -> None:
     """What is in a model: by name, or any .tflite.
 
     Say what is in a model, read from the file itself.
     """
+    from oido.models.labels import labels_from, shown_labels
     from oido.models.loading import load_model
 
     model = load_model(fetch_model(args.model))
+    shown = dict(zip(model.labels, model.labels))
+    if args.labels_file:
+        others = labels_from(args.labels_file, model.labels)
+        shown = dict(zip(model.labels, shown_labels(model.labels, "en", others)))
     if args.labels and args.place is not None:
         rows = species_of(args).items()
-        print("\n".join(f"{value:.3f}  {label}" for label, value in rows), file=data_output())
+        lines = [f"{value:.3f}  {shown[label]}" for label, value in rows]
+        print("\n".join(lines), file=data_output())
         return
     if args.labels:
-        print("\n".join(model.labels), file=data_output())
+        print("\n".join(shown.values()), file=data_output())
         return
     windows = model.windows
     seconds = windows.window_samples / windows.sample_rate_hz
@@ -286,12 +312,16 @@ def _front_end_of(model: AudioModel) -> str:
     if isinstance(network, EnsembleNetwork):
         return "one of each member"
     if isinstance(network, MnNetwork):
-        return "EfficientAT's: pre-emphasis, STFT 1024/800/320, 128 Kaldi mel bands to 15 kHz"
-    if isinstance(network, FixedPointNetwork):
         p = network.front_end
         return (
-            f"in whole numbers: {p.patch_frames} frames of {p.bands} mel bands; FFT "
-            f"{p.fft_samples}, hop {p.hop_samples}"
+            f"EfficientAT's: pre-emphasis, STFT {p.fft_samples}/{p.analysis_samples}/"
+            f"{p.hop_samples}, {p.bands} Kaldi mel bands to {p.high_hz / 1000:g} kHz"
+        )
+    if isinstance(network, FixedPointNetwork):
+        q = network.front_end
+        return (
+            f"in whole numbers: {q.patch_frames} frames of {q.bands} mel bands; FFT "
+            f"{q.fft_samples}, hop {q.hop_samples}"
         )
     if isinstance(network, WholeNetwork):
         return "inside the model; it is run as it is"
@@ -307,7 +337,7 @@ def _verify(args: argparse.Namespace) -> None:
 
     Check the cached models against their published SHA-256.
     """
-    cached = [entry for entry in CATALOG if fetch.cache_path(entry).exists()]
+    cached = [e for e in CATALOG if (fetch.cache_path(e).exists() if e.sha256 else fetch.find(e))]
     for entry in cached:
         print_line(f"{entry.name}: ok, {fetch.verify(entry)}")
     if not cached:

@@ -19,7 +19,7 @@ from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.place import add_place, limited
+from oido.cli.place import add_place, limited, place_by_week
 from oido.cli.terminal import EXIT_OK, print_message
 from oido.errors import OptionError, UnknownLabelError
 from oido.options import FLAG, LABELS, OPTIONS
@@ -133,7 +133,7 @@ class Arguments:
         lists = self.one_of()
         lists.options("allow", help=OPTIONS["allow"].help + of_allow)
         lists.options("deny")
-        self.options("locale", "rollup")
+        self.options("locale", "labels_file", "rollup")
         add_place(self, ", or from-file: those in the recordings' names")
 
     def reported(self) -> Arguments:
@@ -302,7 +302,7 @@ def plan_of(args: argparse.Namespace, **fixed: Any) -> Plan:
         calibrated = is_calibrated(args.model, args.head)
     values = {**vars(args), **fixed}
     if args.place is not None:
-        values |= {"allow": limited(args), "deny": ()}
+        values |= {"allow": limited(args), "deny": (), "place_by_week": place_by_week(args)}
     elif args.date is not None or args.place_threshold is not None:
         raise OptionError("--date and --place-threshold go with --place LAT,LON")
     model = fetch_model(args.model, getattr(args, "verbose", False))

@@ -12,7 +12,7 @@ from oido.cli.terminal import print_message
 from oido.errors import OptionError
 from oido.models import fetch
 from oido.models.registry import BIRDNET, card
-from oido.params import AUDIO_SUFFIXES
+from oido.params import AUDIO_SUFFIXES, PlaceOnEarth
 
 FROM_FILE = "from-file"
 
@@ -38,14 +38,14 @@ def add_place(add: Callable[..., None], *dates: str) -> None:
 
 def species_of(args: argparse.Namespace) -> dict[str, float]:
     """The labels that the options leave, the most frequent first. Raises OptionError."""
-    from oido.inference.species import ALL_YEAR, PLACE_THRESHOLD, species_at, week_of
+    from oido.inference.species import ALL_YEAR, species_at, week_of
 
     if args.model != BIRDNET:
         raise OptionError(f"--place goes with --model {BIRDNET}, which has a model of places")
     weeks = sorted({week_of(day) for day in _days(args)}) or [ALL_YEAR]
     fetch.fetch(card(BIRDNET), on_start=print_message)
-    threshold = PLACE_THRESHOLD if args.place_threshold is None else args.place_threshold
-    latitude, longitude = args.place
+    place = _place(args)
+    latitude, longitude, threshold = place.latitude, place.longitude, place.threshold
     found: dict[str, float] = {}
     for week in weeks:
         for label, value in species_at(latitude, longitude, week).items():
@@ -54,6 +54,8 @@ def species_of(args: argparse.Namespace) -> dict[str, float]:
     if not found:
         raise OptionError(f"no species is seen at that place from {threshold:g} on")
     when = "all year" if weeks == [ALL_YEAR] else f"in week {', '.join(map(str, weeks))} of 48"
+    if len(weeks) > 1:
+        when += " (each recording in its own)"
     on_message = (lambda _: None) if getattr(args, "quiet", False) else print_message
     on_message(
         f"{len(found)} species are seen at {latitude:g},{longitude:g} {when}, from {threshold:g} "
@@ -64,20 +66,34 @@ def species_of(args: argparse.Namespace) -> dict[str, float]:
 
 def limited(args: argparse.Namespace) -> tuple[str, ...]:
     """The labels to allow: species of the place, less what other options leave out."""
-    from oido.models.labels import label_indices
-
-    species = tuple(species_of(args))
-    if args.allow:
+    left = tuple(species_of(args))
+    if args.allow or args.deny:
+        from oido.models.labels import label_indices, labels_from
         from oido.models.loading import load_model
 
         labels = load_model(BIRDNET).labels
-        wanted = {labels[k] for k in label_indices(labels, args.allow)}
-        species = tuple(label for label in species if label in wanted)
-    denied = set(label_indices(species, args.deny)) if args.deny else set()
-    left = tuple(label for k, label in enumerate(species) if k not in denied)
+        others = labels_from(args.labels_file, labels) if args.labels_file else ()
+        wanted, denied = (
+            {labels[k] for k in label_indices(labels, names, others)}
+            for names in (args.allow, args.deny)
+        )
+        left = tuple(s for s in left if s not in denied and (s in wanted or not wanted))
     if not left:
         raise OptionError("none of the labels that are allowed is seen at that place")
     return left
+
+
+def place_by_week(args: argparse.Namespace) -> PlaceOnEarth | None:
+    """The place, if each recording is to be limited to species of its own week."""
+    return _place(args) if args.date == FROM_FILE else None
+
+
+def _place(args: argparse.Namespace) -> PlaceOnEarth:
+    from oido.inference.species import PLACE_THRESHOLD
+
+    threshold = PLACE_THRESHOLD if args.place_threshold is None else args.place_threshold
+    latitude, longitude = args.place
+    return PlaceOnEarth(latitude, longitude, threshold)
 
 
 def _read_place(text: str) -> tuple[float, float]:
@@ -97,7 +113,7 @@ def _days(args: argparse.Namespace) -> Iterator[date]:
         except ValueError:
             raise OptionError(f"--date is a day such as 2026-05-12, not {args.date}") from None
         return
-    from oido.results.name_time import time_in_name
+    from oido.name_time import time_in_name
 
     for name in _names(args.paths):
         moment = time_in_name(name)

@@ -46,6 +46,12 @@ def add_parser(commands: Any) -> None:
         "what `oido calibrate` made for one of the models: probabilities and thresholds (repeat)",
         action="append",
     )
+    add(
+        "--labels-file FILE",
+        "labels in another language, one a line (Latin_Common where the model's own are): rows "
+        "have them (repeat for another model)",
+        action="append",
+    )
     add("--host ADDRESS", "where to listen (default 127.0.0.1)", default="127.0.0.1")
     add("--port N", "default 8000; 0 is any free one", type=int, default=8000)
     add(
@@ -102,6 +108,7 @@ def _run(args: argparse.Namespace) -> None:
         "models": None if not args.model else tuple(fetch_model(name) for name in args.model),
         "precision": args.precision,
         "calibrations": tuple(args.calibration or ()) or None,
+        "labels_files": tuple(args.labels_file or ()) or None,
         "token": args.token or os.environ.get(_TOKEN_VARIABLE) or None,
         "workers": args.workers,
         "certificate": args.certificate,

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from oido.arrays import F32
@@ -52,7 +54,9 @@ class AudioClassifier:
         that has no class of its own ("Human sounds").
     labels: "specific" tells one row for each sound, by its most specific label whose evidence
         holds, in ``events`` and ``top``; "all" tells every label by itself.
-    display_names_locale: language of ``display_name``: "en" or "es".
+    display_names_locale: language of ``display_name``: "en" or "es". labels_file: the labels in any
+        other language, one a line in the model's order (Latin_Common where the model's own are);
+        they are shown, and understood beside the model's own.
     precision: "float32" runs the quantised YAMNet's weights with float activations: finer scores
         than its steps of 1/256. None is the file's own.
     rollup: give each class the highest score of its own and of the classes below it.
@@ -83,6 +87,7 @@ class AudioClassifier:
         precision: Precision | None = None,
         head: str | None = None,
         calibration: str | os.PathLike[str] | Calibration | None = None,
+        labels_file: str | os.PathLike[str] | None = None,
         jobs: int | None = None,
     ) -> None:
         check("jobs", jobs)
@@ -105,14 +110,16 @@ class AudioClassifier:
                 calibration = Calibration.read(calibration)
             model = apply_calibration(model, calibration)
         chosen = model.head_named(head)
-        self._postprocessors = make_postprocessors(
+        self._make_postprocessors = partial(
+            make_postprocessors,
             model.heads,
             chosen,
-            selection,
             locale=display_names_locale,
             rolls_up=rollup,
             least_similarity=model.least_similarity,
+            labels_file=None if labels_file is None else os.fspath(labels_file),
         )
+        self._postprocessors = self._make_postprocessors(selection)
         self.postprocessor = self._postprocessors[chosen.name]
         try:
             self.model = validated(model)
@@ -132,6 +139,13 @@ class AudioClassifier:
     def label_indices(self, names: Iterable[str]) -> list[int]:
         """The columns of these labels. Raises UnknownLabelError naming the nearest ones."""
         return self.postprocessor.label_indices(names)
+
+    def selecting(self, selection: Selection) -> AudioClassifier:
+        """The same classifier with another choice of labels; the networks are shared."""
+        other = copy(self)
+        other._postprocessors = self._make_postprocessors(selection)
+        other.postprocessor = other._postprocessors[self.postprocessor.head.name]
+        return other
 
     def classify(
         self, source: AudioSource, sample_rate: int | None = None, *, channel: Channel = "mix"

@@ -18,7 +18,7 @@ from oido.events.thresholds import on_thresholds
 from oido.heads import Head
 from oido.inference.block import SelectedScores
 from oido.inference.detector import EventDetector
-from oido.models.labels import display_names, label_indices
+from oido.models.labels import label_indices, labels_from, shown_labels
 from oido.models.taxonomy import ancestors, columns_above, expand, is_group, parents, rollup
 from oido.options import AGGREGATIONS
 from oido.params import Detection, Selection, Windowing
@@ -33,8 +33,9 @@ class HeadPostprocessor:
     columns: where they are, among those of all heads. least_similarity: the column behind those of
     all heads tells how near a window is to what was taught, and below this it is unknown, if this
     is the head that was taught and not that of the model it was built on (is_taught). locale:
-    language of display names. With a calibration, categories are ordered, limited and made events
-    by their probability. The model's own score threshold counts where the selection has none.
+    language of display names; labels_file: of a file of the user's (`labels_from`). With a
+    calibration, categories are ordered, limited and made events by their probability. The model's
+    own score threshold counts where the selection has none.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class HeadPostprocessor:
         rolls_up: bool,
         least_similarity: float | None = None,
         is_taught: bool = True,
+        labels_file: str | None = None,
     ) -> None:
         self.head, self.labels = head, head.labels
         self._columns, self._rolls_up = columns, rolls_up
@@ -55,7 +57,8 @@ class HeadPostprocessor:
         if selection.score_threshold is None and head.score_threshold is not None:
             selection = replace(selection, score_threshold=head.score_threshold)
         self._calibrator = None if head.calibration is None else Calibrator(head.calibration)
-        names = display_names(head.labels, locale)
+        self._other_labels = () if labels_file is None else labels_from(labels_file, head.labels)
+        names = shown_labels(head.labels, locale, self._other_labels)
         self._ancestors = columns_above(head.labels, ancestors)
         self.selector = Selector(
             head.labels, selection, self._expanded, names, self._calibrator, self._ancestors
@@ -141,7 +144,7 @@ class HeadPostprocessor:
 
     def label_indices(self, names: Iterable[str]) -> list[int]:
         """The columns of these labels. Raises UnknownLabelError naming the nearest ones."""
-        return label_indices(self.labels, names)
+        return label_indices(self.labels, names, self._other_labels)
 
     def _expanded(self, names: Iterable[str]) -> list[int]:
         """The columns of labels and, in the way that the options tell, of groups."""
@@ -163,8 +166,10 @@ def make_postprocessors(
     locale: str,
     rolls_up: bool,
     least_similarity: float | None = None,
+    labels_file: str | None = None,
 ) -> dict[str, HeadPostprocessor]:
-    """A reader for each head, by name; labels are selected of the chosen one only."""
+    """A reader for each head, by name; labels are selected of the chosen one only, and a file of
+    labels is of that one."""
     readers, start = {}, 0
     others = Selection(selection.max_results, selection.score_threshold)
     for head in heads:
@@ -178,6 +183,7 @@ def make_postprocessors(
             rolls_up=rolls_up,
             least_similarity=least_similarity,
             is_taught=head is heads[-1],
+            labels_file=labels_file if head is chosen else None,
         )
         start += len(head.labels)
     return readers

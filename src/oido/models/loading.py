@@ -14,7 +14,7 @@ from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head, ScoreKind, ScoreTransformation
 from oido.models import cache, fetch
 from oido.models.damage import refuse_damage
-from oido.models.labels import audioset_labels, label_indices, yamnet_labels
+from oido.models.labels import label_indices, yamnet_labels
 from oido.models.model import (
     EMBEDDING,
     EMBEDDING_OUTPUT,
@@ -24,13 +24,12 @@ from oido.models.model import (
     EnsembleNetwork,
     FixedPointNetwork,
     LogMelNetwork,
-    MnNetwork,
     Network,
     Notes,
     Precision,
     WholeNetwork,
 )
-from oido.models.networks import mn04, yamnet
+from oido.models.networks import yamnet
 from oido.models.registry import (
     BIRDNET,
     BIRDNET_RATE_HZ,
@@ -44,7 +43,7 @@ from oido.models.tflite.metadata import MOST_LABELS, ModelMetadata, read_metadat
 from oido.models.tflite.metadata_writer import PlainOutput, annotate, rewritten
 from oido.models.tflite.waveform import must_fix_shapes, prepare, takes_any_length, waveform_first
 from oido.models.tflite.yamnet_reader import from_float, from_int8
-from oido.params import FixedPointParams, FrontEndParams, MnFrontEndParams, Windowing, WindowParams
+from oido.params import FixedPointParams, FrontEndParams, Windowing, WindowParams
 
 _PIECE_SECONDS, _PAUSE_SECONDS = 5, 2
 
@@ -91,9 +90,10 @@ def load_model(
 
     "ensemble" is `yamnet/classification` and `efficientat/mn04`, their scores combined.
 
-    A file is a .tflite with metadata, YAMNet's own float .tflite or yamnet.h5, or EfficientAT's
-    mn04 (.pt). precision: None is the file's own; "float32" runs the weights of a quantised YAMNet
-    with float activations. window_seconds: of a network that takes any length (mn04: 10 s).
+    A file is a .tflite with metadata, YAMNet's own float .tflite or yamnet.h5, or weights of
+    EfficientAT, CED or EfficientSED (.pt). precision: None is the file's own; "float32" runs the
+    weights of a quantised YAMNet with float activations. window_seconds: of a network that takes
+    any length (mn04: 10 s).
 
     Raises a ModelError: unknown name, no source reachable, wrong hash, or a file that is no audio
     classifier with metadata.
@@ -401,33 +401,16 @@ def _front_end_params(cut: CutGraph, sample_rate_hz: int) -> FrontEndParams:
     return params
 
 
-_MN_WINDOWS = WindowParams(32_000, 320_000, 320, 160_000, 320_000, repeat_pause_samples=64_000)
-"""EfficientAT's networks take any length; they were trained on 10 s. Shorter clips are repeated
-with 2 s of silence between: the best of the ways that benchmarks/mn04_windowing.py compares."""
-
-
 def _from_weights(file: _File, window_seconds: float | None) -> AudioModel:
     """Weights without a graph: the graph is written here."""
     if fetch.kind_of(file.path) == ".h5":
         from oido.models.networks.yamnet_h5 import from_h5
 
         return _original(file, from_h5(file.content))
-    from oido.models.networks.torch_file import read_state_dict
+    from oido.models.torch_models import from_torch
 
-    windows = _MN_WINDOWS if window_seconds is None else _mn_windows(window_seconds)
-    mn = MnFrontEndParams(window_samples=windows.window_samples)
-    frames = mn.patch_frames
-
-    def write() -> bytes:
-        state = read_state_dict(file.content)
-        graph = mn04.network(state, frames)
-        if (classes := len(state["classifier.5.bias"])) != mn04.LABEL_COUNT:
-            raise ModelFormatError(f"it has {classes} scores, and mn04 {mn04.LABEL_COUNT}")
-        return graph
-
-    graph = cache.derived_graph(cache.sha256_of(file.content), f"mn04-{frames}", write)
-    network = MnNetwork(mn, graph)
-    return _float_model(file, network, windows, audioset_labels())
+    found = from_torch(file.content, file.known, window_seconds)
+    return _float_model(file, found.network, found.windows, found.labels)
 
 
 def _original(file: _File, weights: yamnet.YamNetWeights) -> AudioModel:
@@ -461,16 +444,3 @@ def _float_model(
     facts = ModelMetadata("", "weights of your own", "", "", (), (), {})
     rest = {"network": network, "windows": windows, "precision": "float32"}
     return _model(file, facts, heads=(Head("scores", labels),), **rest)
-
-
-def _mn_windows(seconds: float) -> WindowParams:
-    """Windows of another length than the one it was trained on, half of it apart."""
-    longest = _MN_WINDOWS.window_samples / _MN_WINDOWS.sample_rate_hz
-    if not 0.5 <= seconds <= longest:
-        raise OptionError(f"a window of this model is 0.5 s to {longest:g} s, not {seconds:g}")
-    step = _MN_WINDOWS.step_samples
-    samples = round(seconds * _MN_WINDOWS.sample_rate_hz / step) * step
-    hop = max(1, samples // 2 // step) * step
-    return replace(
-        _MN_WINDOWS, window_samples=samples, hop_samples=hop, longest_hop_samples=samples
-    )

@@ -124,10 +124,14 @@ class LogMelNetwork:
 
 @dataclass(frozen=True)
 class MnNetwork:
-    """A network of EfficientAT's kind, with its front end and one length of windows."""
+    """A network of EfficientAT's kind, with its front end and one length of windows.
+
+    columns: of each window, whose scores are a third output, [N · columns, classes]; 0: none.
+    """
 
     front_end: MnFrontEndParams
     content: bytes = field(repr=False)
+    columns: int = 0
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,9 @@ Source = PackageSource | UrlSource
 class ModelCard:
     """A published model file; whatever source it comes from, size and SHA-256 must match.
 
+    sha256: "" of a file that oido's makers could not check (size_bytes is 0 then): it is never
+    fetched, and only taken from a file that the user brings.
+
     file_names: the names under which it is published, searched for in OIDO_MODEL_PATH. title: what
     it is, in few words that tell it from the others. good_at: for what to choose it. terms: what
     its licence asks beyond a notice; it must be accepted once. companions: files that it cannot do
@@ -75,7 +78,7 @@ class ModelCard:
 
     @property
     def size(self) -> str:
-        return f"{self.size_bytes / 1e6:.1f} MB"
+        return f"{self.size_bytes / 1e6:.1f} MB" if self.size_bytes else "not known"
 
 
 BIRDNET = "birdnet/2.4"
@@ -108,6 +111,34 @@ def _birdnet_file(
         **more,
     )
 
+
+def _unchecked(name: str, file_name: str, address: str, **more: Any) -> ModelCard:
+    """A published file whose hash is not known here."""
+    source = UrlSource(f"{address}/{file_name}")
+    return ModelCard(
+        name, file_names=(file_name,), size_bytes=0, sha256="", sources=(source,), **more
+    )
+
+
+_EFFICIENTAT: dict[str, Any] = {
+    "address": "https://github.com/fschmid56/EfficientAT/releases/download/v0.0.1",
+    "licence": "MIT",
+    "attribution": "EfficientAT by F. Schmid et al. (github.com/fschmid56/EfficientAT), trained "
+    "on AudioSet (CC BY 4.0)",
+}
+_CED: dict[str, Any] = {
+    "address": "https://zenodo.org/record/8275347/files",
+    "licence": "Apache-2.0",
+    "attribution": "CED by H. Dinkel et al., Xiaomi (zenodo.org/record/8275347), trained on "
+    "AudioSet (CC BY 4.0)",
+}
+_EFFICIENTSED: dict[str, Any] = {
+    "address": "https://github.com/theMoro/EfficientSED/releases/download/v0.0.1",
+    "licence": "not stated",
+    "attribution": "EfficientSED by T. Morocutti, F. Schmid et al. (github.com/theMoro/"
+    "EfficientSED), trained on AudioSet (CC BY 4.0)",
+    "is_audioset": False,
+}
 
 CATALOG: tuple[ModelCard, ...] = (
     ModelCard(
@@ -175,6 +206,60 @@ CATALOG: tuple[ModelCard, ...] = (
         good_at="what a clip of seconds holds; slower",
         attribution="EfficientAT by F. Schmid et al. (github.com/fschmid56/EfficientAT), trained "
         "on AudioSet (CC BY 4.0)",
+    ),
+    _unchecked(
+        "efficientat/mn10",
+        "mn10_as_mAP_471.pt",
+        summary="EfficientAT mn10_as: a MobileNetV3 of all channels, 527 AudioSet classes at "
+        "32 kHz, trained on clips of 10 s; published mAP 0.471.",
+        title="EfficientAT mn10: mn04 with all channels",
+        good_at="what a clip of seconds holds, better than mn04",
+        **_EFFICIENTAT,
+    ),
+    _unchecked(
+        "efficientat/dymn04",
+        "dymn04_as.pt",
+        summary="EfficientAT dymn04_as: a MobileNetV3 whose convolutions depend on the input, 527 "
+        "AudioSet classes at 32 kHz, trained on clips of 10 s; published mAP 0.450.",
+        title="EfficientAT dymn04: dynamic convolutions",
+        good_at="what a clip of seconds holds",
+        **_EFFICIENTAT,
+    ),
+    _unchecked(
+        "ced/tiny",
+        "audiotransformer_tiny_mAP_4814.pt",
+        summary="CED-tiny: a vision transformer of 5.5 M weights, 527 AudioSet classes at 16 kHz, "
+        "trained on clips of 10 s; published mAP 0.481.",
+        title="CED-tiny: a small transformer, 16 kHz",
+        good_at="what a clip of seconds holds",
+        **_CED,
+    ),
+    _unchecked(
+        "ced/mini",
+        "audiotransformer_mini_mAP_4896.pt",
+        summary="CED-mini: a vision transformer of 9.6 M weights, 527 AudioSet classes at 16 kHz, "
+        "trained on clips of 10 s; published mAP 0.490.",
+        title="CED-mini: a transformer, 16 kHz",
+        good_at="what a clip of seconds holds, the highest published mAP of these",
+        **_CED,
+    ),
+    _unchecked(
+        "efficientsed/fmn04",
+        "fmn04_strong.pt",
+        summary="EfficientSED fmn04: a MobileNetV3 that gives scores every 40 ms, 447 classes of "
+        "AudioSet's strong labels at 16 kHz, trained on clips of 10 s.",
+        title="EfficientSED fmn04: frames of 40 ms",
+        good_at="when things happen",
+        **_EFFICIENTSED,
+    ),
+    _unchecked(
+        "efficientsed/fmn10",
+        "fmn10_strong.pt",
+        summary="EfficientSED fmn10: fmn04 with all channels; scores every 40 ms, 447 classes of "
+        "AudioSet's strong labels at 16 kHz.",
+        title="EfficientSED fmn10: frames of 40 ms, all channels",
+        good_at="when things happen",
+        **_EFFICIENTSED,
     ),
     _birdnet_file(
         "",

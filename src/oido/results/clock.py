@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """When recordings began: from their names, from tags inside them, or, on request, from the disk.
 
-Names come first (`oido.results.name_time`), then tags in this order: GUANO, WAMD, Frontier Labs'
+Names come first (`oido.name_time`), then tags in this order: GUANO, WAMD, Frontier Labs'
 RecordingStart, AudioMoth's comment, the origination of Broadcast WAV, creation times of QuickTime,
 MP4 and Matroska, dates. The first four go before a name if they tell a zone and it does not.
 """
@@ -16,16 +16,8 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Literal, NamedTuple, get_args
 
 from oido.errors import OptionError
-from oido.results.name_time import (
-    Habits,
-    NamePattern,
-    NameTime,
-    is_serial,
-    moment,
-    offset_of,
-    read_name,
-)
-from oido.results.name_time import time_in_name as time_in_name  # noqa: PLC0414 (for readers)
+from oido.name_time import Habits, NamePattern, NameTime, is_serial, moment, offset_of, read_name
+from oido.name_time import time_in_name as time_in_name  # noqa: PLC0414 (for readers)
 
 _AUDIOMOTH = re.compile(
     r"Recorded at (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))? (\d\d)/(\d\d)/(\d{4})"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from oido.errors import MissingExtraError, OidoError, OptionError
 from oido.models.labels import audioset_labels, display_names, fold, label_named, nearest_shown
 from oido.models.registry import is_audioset
+from oido.name_time import Habits
 from oido.results.clock import Clock, Reading
-from oido.results.name_time import Habits
 from oido.results.query_text import advice, columns_of, quoted, rename_labels
 from oido.results.views import TABLES, list_of, rows_of, with_times
 
@@ -31,6 +32,9 @@ _LEAST_MB, _MB_OF_A_THREAD, _MOST_MB = 256, 64, 2048
 """Of DuckDB's memory. What can be sorted in a folder is; what cannot, some sums of a person's own
 query, gets the most."""
 
+
+_COMMON_AND_LATIN = re.compile(r"(.+) \(([A-Z][a-z-]+(?: [a-z-]+){1,2})\)")
+"""How a label of two names is written."""
 _MISSING = "a results folder is read with DuckDB and pyarrow; run: pip install 'oido[archive]'"
 _CLOCK_BATCH = 1 << 14
 
@@ -139,6 +143,8 @@ class Database(AbstractContextManager["Database"]):
         labels = self.labels(query)
         folded = {fold(label): label for label in labels}
         found = folded.get(fold(name)) or folded.get(fold(known or name))
+        if found is None and not self.is_audioset:  # Common Raven (Corvus corax), by either
+            found = next((label for label in labels if fold(name) in _both_names(label)), None)
         return name if name in labels else found or shown or name
 
     def close(self) -> None:
@@ -340,3 +346,9 @@ def _nodes(tree: Any) -> set[str]:
     kind = tree.get("type")
     found = {kind} if isinstance(kind, str) and kind.endswith("_NODE") else set()
     return found.union(*map(_nodes, tree.values()))
+
+
+def _both_names(label: str) -> set[str]:
+    """The common and the Latin name of a label that has two, as they are compared."""
+    found = _COMMON_AND_LATIN.fullmatch(label)
+    return set() if found is None else {fold(name) for name in found.groups()}

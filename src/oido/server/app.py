@@ -192,7 +192,7 @@ class _Endpoints:
         options = read_query(pairs)
         served = self._models.find(options["model"])
         plan = make_plan(
-            options,
+            {**options, "labels_file": served.labels_file(options["head"])},
             model=served.source,
             precision=served.model.precision,
             calibrated=served.model.head_named(options["head"]).calibration is not None,

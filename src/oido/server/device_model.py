@@ -22,7 +22,7 @@ from oido.heads import Head
 from oido.inference.export import check_windows, export
 from oido.inference.predictor import Predictor, framewise_columns, whole_runtime
 from oido.models.loading import load_model
-from oido.models.model import AudioModel, EnsembleNetwork, LogMelNetwork, WholeNetwork
+from oido.models.model import AudioModel, EnsembleNetwork, LogMelNetwork, MnNetwork, WholeNetwork
 from oido.models.taxonomy import ancestors, columns_above, parents
 from oido.models.tflite.builder import GraphWriter
 from oido.models.tflite.editor import TfliteGraph
@@ -58,11 +58,17 @@ def device_model(
     with framewise scores, where its network can give them.
 
     name: what to call it; None is the model's own name. heads_are_new: its calibration is not the
-    one in its file. Raises OptionError for an ensemble, and what `oido.export` raises.
+    one in its file. Raises OptionError for an ensemble and a network that gives frames by itself,
+    and what `oido.export` raises.
     """
     if isinstance(model.network, EnsembleNetwork):
         raise OptionError(
             f"{model.name} is two networks, and the page hears with one; choose one of them"
+        )
+    if isinstance(model.network, MnNetwork) and model.network.columns:
+        raise OptionError(
+            f"{model.name} gives scores of frames by an output of its own, which the page does not "
+            "read; let the server run it"
         )
     is_whole = isinstance(model.network, WholeNetwork) or (
         isinstance(model.network, LogMelNetwork) and model.network.is_cut

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +13,7 @@ from oido.inference.classifier import AudioClassifier
 from oido.inference.postprocess import HeadPostprocessor, make_postprocessors
 from oido.inference.scheduler import BatchScheduler
 from oido.models.calibration_file import Calibration, apply_calibration
+from oido.models.labels import labels_from
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, Precision
 from oido.params import Selection
@@ -50,6 +52,15 @@ def require_fitting(models: Sequence[AudioModel], calibrations: Sequence[str]) -
             )
 
 
+def _labels_file_of(model: AudioModel, paths: Sequence[str]) -> str | None:
+    """The first of these files that has the model's labels."""
+    for path in paths:
+        with suppress(OptionError):
+            labels_from(path, model.labels)
+            return path
+    return None
+
+
 def _is_for(calibration: Calibration, model: AudioModel) -> bool:
     return (calibration.model_sha256, calibration.precision) == (model.sha256, model.precision)
 
@@ -58,17 +69,25 @@ class ServedModel:
     """One model: what is known of it, and streams of it.
 
     source: the name or path that it was loaded by, which is what workers load it by. name: how
-    requests call it. hub: what hears all its streams.
+    requests call it. hub: what hears all its streams. labels_file: of its labels in another
+    language, None if there is none.
     """
 
-    def __init__(self, source: str, model: AudioModel, threads: int) -> None:
-        self.source = source
+    def __init__(
+        self, source: str, model: AudioModel, threads: int, labels_file: str | None = None
+    ) -> None:
+        self.source, self._labels_file = source, labels_file
         self.name = model.name
         # Checks a model that was never run before, and builds ensembles.
         classifier = AudioClassifier(model, jobs=1)
         self.model = classifier.model
         self.hub = BatchScheduler(classifier.model, threads)
         self._postprocessors = lru_cache(_KEPT_POSTPROCESSORS)(self._new_postprocessor)
+
+    def labels_file(self, head: str | None) -> str | None:
+        """That of a head: the file is of the default one's labels."""
+        is_default = head in (None, self.model.head.name)
+        return self._labels_file if is_default else None
 
     def postprocessor(
         self, selection: Selection, *, locale: str, head: str | None = None, rolls_up: bool = False
@@ -87,6 +106,7 @@ class ServedModel:
             locale=locale,
             rolls_up=rolls_up,
             least_similarity=self.model.least_similarity,
+            labels_file=self.labels_file(head),
         )
         return postprocessors[chosen.name]
 
@@ -119,8 +139,12 @@ class ModelStore:
         precision, calibrations = settings.precision, settings.calibrations
         loaded = [load_configured_model(m, precision, calibrations)[0] for m in settings.models]
         require_fitting(loaded, calibrations)
+        for path in settings.labels_files:
+            if not any(_labels_file_of(model, [path]) for model in loaded):
+                labels_from(path, loaded[0].labels)  # raises
         for source, model in zip(settings.models, loaded):
-            served = ServedModel(source, model, settings.workers)
+            labels_file = _labels_file_of(model, settings.labels_files)
+            served = ServedModel(source, model, settings.workers, labels_file)
             if served.name in self._models:
                 raise OptionError(f"two of the models are called {served.name}")
             self._models[served.name] = served

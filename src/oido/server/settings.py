@@ -64,7 +64,8 @@ class Settings:
     """Where a server listens, and what it serves.
 
     models: names or paths; the first is heard unless a request names another. calibrations: paths
-    of calibration.json files, each for the model that it was made for. port: 0 is any free
+    of calibration.json files, each for the model that it was made for. labels_files: paths of
+    labels in another language, each for the models whose labels they are. port: 0 is any free
     one. token: what clients must show; None: nothing. workers: processes that hear uploads, and
     threads that hear streams. certificate, key: files in PEM, for TLS; the key may be in the
     certificate's file. Raises OptionError for an address that others reach without a token.
@@ -73,6 +74,7 @@ class Settings:
     models: tuple[str, ...] = (DEFAULT_MODEL,)
     precision: Precision | None = None
     calibrations: tuple[str, ...] = ()
+    labels_files: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8000
     token: str | None = field(default=None, repr=False)

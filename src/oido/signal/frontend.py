@@ -162,6 +162,8 @@ class MnFrontEnd:
             power = self._block_power(block)  # f64[t, bins]
             for bands, bins, weights in self._mel:
                 energies[bands, start : start + len(block)] = (power[:, bins] @ weights).T
+        if p.log_floor:
+            energies = np.maximum(energies, np.float32(p.log_floor))
         logs = np.log(energies + np.float32(p.log_offset))
         return np.asarray((logs + np.float32(p.normal_shift)) / np.float32(p.normal_scale))
 

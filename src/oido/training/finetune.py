@@ -30,7 +30,9 @@ from oido.inference.classifier import AudioClassifier
 from oido.inference.export import ExportReport, export
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, LogMelNetwork, MnNetwork
+from oido.models.networks.mn04 import EMBEDDING_SIZE
 from oido.models.registry import DEFAULT_MODEL
+from oido.models.tflite.evidence import own_size
 from oido.training.train import TrainingResult, train
 
 OnMessage = Callable[[str], None]
@@ -63,7 +65,7 @@ def finetune(
     base = load_model(model)
     if isinstance(base.network, LogMelNetwork):
         module: Any = YamNet.from_pretrained(model)
-    elif isinstance(base.network, MnNetwork):
+    elif isinstance(base.network, MnNetwork) and own_size(base) == EMBEDDING_SIZE:
         module = Mn04.from_pretrained(model)
     else:
         raise OptionError(f"{base.name} cannot be trained further; choose YAMNet or mn04")

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mn04 graph against the layers written out in NumPy, and against the original's own values."""
+"""The mn04 graph against the layers written out in NumPy, and against the original's own values.
+
+mn10 and the other widths are the same layers with more or fewer channels.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from oido.errors import ModelFormatError, OptionError
-from oido.models.networks.mn04 import EMBEDDING_SIZE, LABEL_COUNT, network
+from oido.models.networks.mn04 import EMBEDDING_SIZE, LABEL_COUNT, name_of, network
 from oido.models.networks.torch_file import read_state_dict
 from oido.params import MnFrontEndParams
 from oido.signal.frontend import MnFrontEnd
@@ -41,15 +44,16 @@ def channels(of_width_1, width=0.4):
     return rounded + 8 if rounded < 0.9 * exact else rounded
 
 
-def rows():
-    """The table at width 0.4, and the channels that come in."""
-    before = channels(16)
+def rows(width=0.4):
+    """The table at a width, and the channels that come in."""
+    before = channels(16, width)
     for kernel, expanded, out, squeeze, hard, stride in TABLE:
-        yield before, (kernel, channels(expanded), channels(out), squeeze, hard, stride)
-        before = channels(out)
+        inside, after = channels(expanded, width), channels(out, width)
+        yield before, (kernel, inside, after, squeeze, hard, stride)
+        before = after
 
 
-def random_state(seed=0):
+def random_state(seed=0, width=0.4):
     """Weights of mn04's names and shapes, scaled so that signals neither vanish nor explode."""
     rng, state = np.random.default_rng(seed), {}
 
@@ -65,8 +69,8 @@ def random_state(seed=0):
         state[f"{name}.weight"] = rng.standard_normal((out, into)) / np.sqrt(into)
         state[f"{name}.bias"] = rng.standard_normal(out) * 0.1
 
-    conv("features.0", channels(16), 1, 3, 3)
-    for number, (before, row) in enumerate(rows(), start=1):
+    conv("features.0", channels(16, width), 1, 3, 3)
+    for number, (before, row) in enumerate(rows(width), start=1):
         kernel, expanded, out, squeeze, _, _ = row
         name, part = f"features.{number}.block", 0
         if expanded != before:
@@ -80,9 +84,10 @@ def random_state(seed=0):
             linear(f"{name}.{part}.conc_se_layers.0.fc2", expanded, inside)
             part += 1
         conv(f"{name}.{part}", out, expanded, 1, 1)
-    conv("features.16", EMBEDDING_SIZE, channels(160), 1, 1)
-    linear("classifier.2", channels(1280), EMBEDDING_SIZE)
-    linear("classifier.5", LABEL_COUNT, channels(1280))
+    embedded = 6 * channels(160, width)
+    conv("features.16", embedded, channels(160, width), 1, 1)
+    linear("classifier.2", channels(1280, width), embedded)
+    linear("classifier.5", LABEL_COUNT, channels(1280, width))
     return {name: values.astype(np.float32) for name, values in state.items()}
 
 
@@ -98,18 +103,22 @@ def relu(x):
     return np.maximum(x, 0.0)
 
 
-def reference(state, patch):
-    """Scores f64[527] and embedding f64[384] of one image f[128, frames], layer by layer."""
-    state = {name: values.astype(np.float64) for name, values in state.items()}
+def last_image(state, patch, width=0.4, strides=None):
+    """What is before the mean, f64[D, bands, frames] of one image f[128, frames], layer by layer.
 
-    def conv(x, name, stride=1):
+    strides: of each block, over bands and over frames; None: the table's.
+    """
+    state = {name: values.astype(np.float64) for name, values in state.items()}
+    strides = strides or [(row[-1], row[-1]) for row in TABLE]
+
+    def conv(x, name, stride=(1, 1)):
         """PyTorch's Conv2d (groups where the weights say so) and BatchNorm2d; f64[c, h, w]."""
         weights = state[f"{name}.0.weight"]
         kernel = weights.shape[2]
         side = (kernel - 1) // 2
         padded = np.pad(x, ((0, 0), (side, side), (side, side)))
         views = np.lib.stride_tricks.sliding_window_view(padded, (kernel, kernel), axis=(1, 2))
-        views = views[:, ::stride, ::stride]
+        views = views[:, :: stride[0], :: stride[1]]
         each = weights.shape[1] == 1 and len(x) > 1
         sums = "chwij,cij->chw" if each else "chwij,ocij->ohw"
         y = np.einsum(sums, views, weights[:, 0] if each else weights, optimize=True)
@@ -123,8 +132,9 @@ def reference(state, patch):
     def linear(x, name):
         return state[f"{name}.weight"] @ x + state[f"{name}.bias"]
 
-    x = hard_swish(conv(patch[None].astype(np.float64), "features.0", 2))
-    for number, (before, (_, expanded, out, squeeze, hard, stride)) in enumerate(rows(), start=1):
+    x = hard_swish(conv(patch[None].astype(np.float64), "features.0", (2, 2)))
+    for number, (before, (_, expanded, out, squeeze, hard, _)) in enumerate(rows(width), start=1):
+        stride = strides[number - 1]
         activation = hard_swish if hard else relu
         name, part, y = f"features.{number}.block", 0, x
         if expanded != before:
@@ -138,8 +148,17 @@ def reference(state, patch):
             y = y * gate[:, None, None]
             part += 1
         y = conv(y, f"{name}.{part}")
-        x = x + y if stride == 1 and out == before else y
-    embedding = hard_swish(conv(x, "features.16")).mean((1, 2))
+        x = x + y if stride == (1, 1) and out == before else y
+    return hard_swish(conv(x, "features.16"))
+
+
+def reference(state, patch, width=0.4):
+    """Scores f64[527] and the embedding of one image f[128, frames]."""
+
+    def linear(x, name):
+        return state[f"{name}.weight"].astype(np.float64) @ x + state[f"{name}.bias"]
+
+    embedding = last_image(state, patch, width).mean((1, 2))
     hidden = hard_swish(linear(embedding, "classifier.2"))
     return sigmoid(linear(hidden, "classifier.5")), embedding
 
@@ -173,6 +192,21 @@ def test_equals_the_layers_in_numpy(state, frames):
         expected_scores, expected_embedding = reference(state, patch[:, :, 0])
         np.testing.assert_allclose(scores[k], expected_scores, atol=1e-5, rtol=0)
         np.testing.assert_allclose(embeddings[k], expected_embedding, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("width", [0.1, 0.2, 0.5, 1.0])
+def test_other_widths(width):
+    """mn01, mn02, mn05 and mn10: the width shows by the tensors."""
+    wide = random_state(2, width)
+    patches = np.random.default_rng(7).standard_normal((2, 128, 33, 1)).astype(np.float32)
+    content = network(wide, 33)
+    assert name_of(wide) == f"mn{round(10 * width):02}"
+    scores, embeddings = run(content, patches)
+    assert embeddings.shape == (2, 6 * channels(160, width))
+    for k, patch in enumerate(patches):
+        expected_scores, expected_embedding = reference(wide, patch[:, :, 0], width)
+        np.testing.assert_allclose(scores[k], expected_scores, atol=1e-5, rtol=0)
+        np.testing.assert_allclose(embeddings[k], expected_embedding, atol=1e-4, rtol=1e-4)
 
 
 def test_scores_may_be_of_one_class_out_of_all(state):

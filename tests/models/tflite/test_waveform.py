@@ -248,23 +248,63 @@ def test_shapes_that_a_graph_computes_and_a_constant_of_no_values(tmp_path):
     np.testing.assert_array_equal(scores_of(path), scores_of(path))  # from the cache
 
 
-@pytest.mark.parametrize("has_steps", [True, False])
-def test_integers_of_16_bits(tmp_path, has_steps):
-    """With steps of their own, or as WAV files have them."""
-    writer = Maker("integers", batch=False)
-    tensor = writer._tensor("pcm", (1, SAMPLES), np.int16)
+def of_type(dtype, step=None, zero=0):
+    """A network whose input is of another type than float32: it undoes the steps by itself."""
+    writer = Maker("input", batch=False)
+    tensor = writer._tensor("samples", (1, SAMPLES), dtype)
     writer._graph.inputs = [tensor]
-    step = 1 / 16_384 if has_steps else 1 / 32_768
-    if has_steps:
+    if step is not None:
         steps = schema.QuantizationParametersT()
-        steps.scale, steps.zeroPoint = np.float32([step]), np.int64([0])
+        steps.scale, steps.zeroPoint = np.float32([step]), np.int64([zero])
         writer.tensors()[tensor].quantization = steps
-    floats = writer.multiply(writer.cast(tensor), writer.constant(np.float32([step])))
-    content = writer.finish([head(writer, front(writer, floats))])
+    if np.dtype(dtype).kind == "f":
+        floats = writer.cast(tensor)
+    elif step is None or np.dtype(dtype) == np.int16:
+        floats = writer.multiply(writer.cast(tensor), writer.constant(np.float32([step or PCM])))
+    else:
+        floats = writer.dequantize(tensor)
+    return writer.finish([head(writer, front(writer, floats))])
+
+
+PCM = 1 / 32_768
+
+
+@pytest.mark.parametrize(
+    ("dtype", "step", "zero"),
+    [
+        (np.int16, 1 / 16_384, 0),
+        (np.int16, None, 0),
+        (np.int8, 1 / 128, 0),
+        (np.int8, 1 / 100, -7),
+        (np.uint8, 1 / 128, 128),
+        (np.uint8, 1 / 90, 117),
+        (np.float16, None, 0),
+    ],
+)
+def test_inputs_of_other_types(tmp_path, dtype, step, zero):
+    """Integers with steps of their own, or of 16 bits as WAV files have them, and half floats."""
+    content = of_type(dtype, step, zero)
     path = annotated(content, tmp_path)
-    pcm = np.clip(np.round(windows() / step), -32_768, 32_767).astype(np.int16)
-    want = [sigmoid(by_litert(content, w[None])[0][0]) for w in pcm]
+    samples = windows()
+    if np.dtype(dtype).kind != "f":
+        bounds = np.iinfo(dtype)
+        samples = np.round(samples / np.float32(step or PCM)) + zero
+        samples = np.clip(samples, bounds.min, bounds.max)
+    want = [sigmoid(by_litert(content, w[None])[0][0]) for w in samples.astype(dtype)]
     np.testing.assert_allclose(scores_of(path), want, atol=1e-5)
+    assert export(path, tmp_path / "floats.tflite").largest_difference <= 1e-4
+    np.testing.assert_allclose(scores_of(tmp_path / "floats.tflite"), want, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
+def test_integers_of_8_bits_without_steps_are_refused(tmp_path, dtype):
+    writer = Maker("input", batch=False)
+    tensor = writer._tensor("samples", (1, SAMPLES), dtype)
+    writer._graph.inputs = [tensor]
+    content = writer.finish([head(writer, front(writer, writer.cast(tensor)))])
+    path = annotated(content, tmp_path)
+    with pytest.raises(ModelFormatError, match="of integers, and nothing says of what steps"):
+        load_model(path)
 
 
 def with_further(name, dtype, values):

@@ -134,27 +134,44 @@ class GraphWriter:
         weights: F32,
         bias: F32,
         *,
-        stride: int = 1,
+        stride: int | tuple[int, int] = 1,
         activation: Activation = "none",
         same_padding: bool = True,
         depthwise: bool = False,
     ) -> int:
-        """2-D convolution; weights [out, height, width, in].
+        """2-D convolution; weights [out, height, width, in]; stride: down and across.
 
         depthwise: of each channel by itself; weights [1, height, width, channels].
         """
-        sides = self.shape(x)[1:3]
+        filters = self.constant(weights)
+        options: dict[str, Any] = {"stride": stride, "activation": activation}
+        options |= {"same_padding": same_padding, "depthwise": depthwise}
+        return self.conv_by(x, filters, bias, **options)
+
+    def conv_by(
+        self,
+        x: int,
+        filters: int,
+        bias: F32,
+        *,
+        stride: int | tuple[int, int] = 1,
+        activation: Activation = "none",
+        same_padding: bool = True,
+        depthwise: bool = False,
+    ) -> int:
+        """The same with weights that are a tensor of the graph."""
+        sides, shape = self.shape(x)[1:3], self.shape(filters)
         if not same_padding:
-            sides = (sides[0] - weights.shape[1] + 1, sides[1] - weights.shape[2] + 1)
-        channels = weights.shape[3] if depthwise else weights.shape[0]
+            sides = (sides[0] - shape[1] + 1, sides[1] - shape[2] + 1)
+        down, across = (stride, stride) if isinstance(stride, int) else stride
         return self._add(
             "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D",
-            [x, self.constant(weights), self.constant(bias)],
-            (1, -(-sides[0] // stride), -(-sides[1] // stride), channels),
+            [x, filters, self.constant(bias)],
+            (1, -(-sides[0] // down), -(-sides[1] // across), shape[3] if depthwise else shape[0]),
             "DepthwiseConv2DOptions" if depthwise else "Conv2DOptions",
             fusedActivationFunction=_FUSED[activation],
-            strideH=stride,
-            strideW=stride,
+            strideH=down,
+            strideW=across,
             dilationHFactor=1,
             dilationWFactor=1,
             padding=schema.Padding.SAME if same_padding else schema.Padding.VALID,
@@ -184,6 +201,36 @@ class GraphWriter:
     maximum = _along
     average = partialmethod(_along, kind="MEAN")
 
+    def highest_over(self, x: int, axis: int) -> int:
+        """The largest value over one axis, which goes."""
+        shape = tuple(n for k, n in enumerate(self.shape(x)) if k != axis)
+        axes = self.constant(np.array([axis], np.int32))
+        return self._add("REDUCE_MAX", [x, axes], shape, "ReducerOptions", keepDims=False)
+
+    def average_pool(self, x: int, size: tuple[int, int], stride: tuple[int, int]) -> int:
+        """Means of an image's pieces of this height and width, without padding."""
+        shape = self.shape(x)
+        sides = ((n - k) // s + 1 for n, k, s in zip(shape[1:3], size, stride))
+        return self._add(
+            "AVERAGE_POOL_2D",
+            [x],
+            (shape[0], *sides, shape[3]),
+            "Pool2DOptions",
+            padding=schema.Padding.VALID,
+            strideH=stride[0],
+            strideW=stride[1],
+            filterHeight=size[0],
+            filterWidth=size[1],
+        )
+
+    def matrix_product(self, x: int, y: int, *, transposed: bool = False) -> int:
+        """[…, a, b] by […, b, c] → […, a, c]; transposed: y is […, c, b]."""
+        columns = self.shape(y)[-2 if transposed else -1]
+        shape = (*self.shape(x)[:-1], columns)
+        return self._add(
+            "BATCH_MATMUL", [x, y], shape, "BatchMatMulOptions", adjX=False, adjY=transposed
+        )
+
     # Element by element
 
     def _unary(self, x: int, kind: str, options: str = "", **fields: Any) -> int:
@@ -195,8 +242,11 @@ class GraphWriter:
     softmax = partialmethod(_unary, kind="SOFTMAX", options="SoftmaxOptions", beta=1.0)
     # x · relu6(x + 3) / 6
     hard_swish = partialmethod(_unary, kind="HARD_SWISH", options="HardSwishOptions")
+    # x Φ(x), with the normal distribution's own Φ
+    gelu = partialmethod(_unary, kind="GELU", options="GeluOptions", approximate=False)
     log = partialmethod(_unary, kind="LOG")
     sqrt = partialmethod(_unary, kind="SQRT")
+    reciprocal_sqrt = partialmethod(_unary, kind="RSQRT")  # 1 / √x
     # x / |x| over the last axis
     l2_normalize = partialmethod(_unary, kind="L2_NORMALIZATION", options="L2NormOptions")
     # float32 of an int8 tensor
@@ -210,6 +260,7 @@ class GraphWriter:
     subtract = partialmethod(_binary, kind="SUB", options="SubOptions")
     multiply = partialmethod(_binary, kind="MUL", options="MulOptions")
     divide = partialmethod(_binary, kind="DIV", options="DivOptions")
+    larger = partialmethod(_binary, kind="MAXIMUM", options="MaximumMinimumOptions")
 
     # Shapes
 
@@ -228,20 +279,30 @@ class GraphWriter:
         inputs, dtype = [x, self.constant(target)], DTYPES[self._graph.tensors[x].type]
         return self._add("RESHAPE", inputs, shape, "ReshapeOptions", dtype, newShape=target)
 
-    def transpose(self, x: int) -> int:
-        """[a, b] → [b, a]."""
-        order = self.constant(np.array([1, 0], np.int32))
-        return self._add("TRANSPOSE", [x, order], self.shape(x)[::-1], "TransposeOptions")
+    def transpose(self, x: int, order: tuple[int, ...] = (1, 0)) -> int:
+        """The axes in another order: [a, b] → [b, a]."""
+        shape = tuple(self.shape(x)[axis] for axis in order)
+        axes = self.constant(np.array(order, np.int32))
+        return self._add("TRANSPOSE", [x, axes], shape, "TransposeOptions")
+
+    def one_after_another(self, parts: list[int], axis: int) -> int:
+        """Parts joined along one axis."""
+        shape = list(self.shape(parts[0]))
+        shape[axis] = sum(self.shape(x)[axis] for x in parts)
+        return self._add("CONCATENATION", parts, tuple(shape), "ConcatenationOptions", axis=axis)
+
+    def cut(self, x: int, start: tuple[int, ...], shape: tuple[int, ...]) -> int:
+        """A part of this shape, from here on."""
+        edges = [self.constant(np.array(numbers, np.int32)) for numbers in (start, shape)]
+        return self._add("SLICE", [x, *edges], shape, "SliceOptions")
 
     def side_to_side(self, rows: list[int]) -> int:
         """[n, a], [n, b], … → [n, a + b + …]."""
-        shape = (self.shape(rows[0])[0], sum(self.shape(x)[1] for x in rows))
-        return self._add("CONCATENATION", rows, shape, "ConcatenationOptions", axis=1)
+        return self.one_after_another(rows, axis=1)
 
     def part(self, x: int, start: int, length: int) -> int:
         """x[start : start + length] of a vector."""
-        edges = [self.constant(np.array([n], np.int32)) for n in (start, length)]
-        return self._add("SLICE", [x, *edges], (length,), "SliceOptions")
+        return self.cut(x, (start,), (length,))
 
     def rows(self, x: int, numbers: NDArray[np.int32]) -> int:
         """The rows of [n, k] that an array of row numbers names: its shape and k."""

@@ -39,7 +39,7 @@ def with_evidence(model: AudioModel) -> AudioModel:
     if isinstance(network, LogMelNetwork):
         graph = replace(network.graph, network=_wider(network.graph.network))
         return replace(model, network=replace(network, graph=graph))
-    if isinstance(network, MnNetwork):
+    if isinstance(network, MnNetwork) and not network.columns:
         return replace(model, network=replace(network, content=_wider(network.content)))
     return model
 
@@ -49,7 +49,9 @@ def own_size(model: AudioModel) -> int | None:
     network = model.network
     if isinstance(network, LogMelNetwork):
         return _last_size(network.graph.network)
-    return _last_size(network.content) if isinstance(network, MnNetwork) else None
+    if isinstance(network, MnNetwork) and not network.columns:
+        return _last_size(network.content)
+    return None
 
 
 @lru_cache(maxsize=4)

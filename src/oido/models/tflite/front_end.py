@@ -61,7 +61,10 @@ def mn_log_mel(writer: GraphWriter, waveform: int, params: MnFrontEndParams) -> 
     )
     power = writer.multiply(magnitudes, magnitudes)
     weights = np.ascontiguousarray(kaldi_mel_matrix(p).T, np.float32)  # [bands, bins]
-    logs = writer.log(writer.dense(power, weights, np.full(p.bands, p.log_offset, np.float32)))
+    energies = writer.dense(power, weights, np.full(p.bands, p.log_offset, np.float32))
+    if p.log_floor:
+        energies = writer.larger(energies, writer.constant(np.array([p.log_floor], np.float32)))
+    logs = writer.log(energies)
     shifted = writer.add(logs, writer.constant(np.array([p.normal_shift], np.float32)))
     scaled = writer.multiply(shifted, writer.constant(np.array([1 / p.normal_scale], np.float32)))
     return writer.reshape(writer.transpose(scaled), (1, p.bands, p.patch_frames, 1))
@@ -157,5 +160,5 @@ def whole_graph(model: AudioModel, content: bytes) -> WholeGraph:
         scores, embedding = writer.graft(network.graph.network, patch)
         return WholeGraph(writer, [scores], embedding, embedding)
     patch = mn_log_mel(writer, waveform, network.front_end)  # bands first, and then time
-    scores, embedding = writer.graft(network.content, patch)
+    scores, embedding, *_ = writer.graft(network.content, patch)
     return WholeGraph(writer, [scores], embedding)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oido.name_time import Habits, offset_of, read_name, time_in_name
 from oido.results.clock import Clock, Reading
-from oido.results.name_time import Habits, offset_of, read_name, time_in_name
 
 UTC = timezone.utc
 
