@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow fuzz lint bench docs screens scenes golden web lint-web wheel clean
+.PHONY: help demo test slow fuzz lint bench docs screens scenes golden web lint-web wheel site clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,6 +19,10 @@ $(VENV)/.made:
 
 $(VENV)/.demo: $(VENV)/.made pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.site: $(VENV)/.made pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[site]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.made pyproject.toml
@@ -58,6 +62,9 @@ bench: $(VENV)/.dev  ## every figure of the docs, measured here
 docs: $(VENV)/.dev   ## make the reference page and the picture again
 	$(BIN)/python docs/make_reference.py
 	$(BIN)/python docs/make_picture.py
+
+site: $(VENV)/.site  ## the docs as a site in build/site, in both languages; links are checked
+	$(BIN)/python docs/site/build.py
 
 screens: $(VENV)/.dev  ## make the pictures of the page again (needs chromium)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[heavy-tests]'

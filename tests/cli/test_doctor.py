@@ -130,7 +130,7 @@ def test_every_extra_that_users_have_has_a_line(
 ) -> None:
     known = set(metadata.metadata("oido").get_all("Provides-Extra") or [])
     told = {name.removeprefix("oido[").rstrip("]") for name in lines() if "[" in name}
-    assert told == known - {"parquet", "dev", "heavy-tests"}
+    assert told == known - {"parquet", "dev", "heavy-tests", "site"}
     assert "pip install 'oido[parquet]'" in lines("pyarrow")["pyarrow"][1]
 
 

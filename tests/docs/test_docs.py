@@ -116,12 +116,19 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-def test_the_spanish_readme_has_the_same_examples() -> None:
-    def code(page: str) -> list[str]:
-        text = [b for language in ("python", "sh") for b in blocks(ROOT / page, language)]
-        return [re.sub(r"#.*|(YOUR|TU)-\S+", "", block) for block in text]
+def anchors(page: Path) -> set[str]:
+    """Those that a forge gives the headings of a page."""
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.M)
+    names = re.findall(r"^#+ (.*)$", text, re.M)
+    names = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", name).lower() for name in names]
+    return {re.sub(r"[^\w\- ]", "", name).strip().replace(" ", "-") for name in names}
 
-    assert [b.split() for b in code("README.md")] == [b.split() for b in code("README.es.md")]
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_anchors_lead_somewhere(page: Path) -> None:
+    for name, anchor in re.findall(r"\]\(([^)#:]*)#([^)]*)\)", page.read_text("utf-8")):
+        target = page.parent / name if name else page
+        assert anchor in anchors(target), f"{page.name} links to {name}#{anchor}"
 
 
 def test_the_command_line_reference_is_up_to_date() -> None:

@@ -33,7 +33,7 @@ from oido.params import available_cores
 
 _PACKAGES = ("ai-edge-litert", "numpy", "soundfile", "av", "soxr", "pyarrow")
 _REINSTALL = "reinstall oido: pip install --force-reinstall oido"
-_EXTRAS_OF_OTHERS = {"parquet", "dev", "heavy-tests"}
+_EXTRAS_OF_OTHERS = {"parquet", "dev", "heavy-tests", "site"}
 """Told by the line of its one package, or for those who work on oido itself."""
 
 
