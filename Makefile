@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow fuzz lint bench docs screens scenes golden web lint-web wheel clean
+.PHONY: help demo test slow fuzz lint bench docs texts screens scenes golden web lint-web wheel clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -58,6 +58,9 @@ bench: $(VENV)/.dev  ## every figure of the docs, measured here
 docs: $(VENV)/.dev   ## make the reference page and the picture again
 	$(BIN)/python docs/make_reference.py
 	$(BIN)/python docs/make_picture.py
+
+texts: $(VENV)/.dev  ## collect the texts for people, and compile their translations
+	$(BIN)/python docs/make_catalogues.py
 
 screens: $(VENV)/.dev  ## make the pictures of the page again (needs chromium)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[heavy-tests]'

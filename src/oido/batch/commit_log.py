@@ -28,6 +28,7 @@ from oido.batch.storage import Storage, is_written_by, storage_of
 from oido.batch.units import ARCHIVE_VERSION, EMBEDDINGS, TABLES, Part, fingerprint_of
 from oido.errors import OptionError, OutputError
 from oido.heads import SCORES_ARE
+from oido.messages import tr
 
 HEADER = "oido-archive.json"
 LEDGER, COPIES = "ledger", "ledger-copy"
@@ -73,17 +74,17 @@ def unsealed(raw: bytes, number: int, previous: str | None) -> tuple[dict[str, A
     """
     content = json.loads(raw)
     if not isinstance(content, dict) or content.get("commit") != number:
-        raise ValueError("is another commit")
+        raise ValueError(tr("is another commit"))
     seal = _SEAL.fullmatch(raw)
     if seal is None:
         if not content.keys() <= _WITHOUT_SEAL:
-            raise ValueError("its seal is damaged")
+            raise ValueError(tr("its seal is damaged"))
         return content, hashlib.sha256((previous or "").encode() + raw).hexdigest()
     digest = seal[2].decode()
     if hashlib.sha256(seal[1]).hexdigest() != digest:
-        raise ValueError("is not as it was written")
+        raise ValueError(tr("is not as it was written"))
     if previous is not None and content["previous"] != previous:
-        raise ValueError("does not follow the one before")
+        raise ValueError(tr("does not follow the one before"))
     return content, digest
 
 
@@ -185,7 +186,7 @@ class LedgerSpan(NamedTuple):
             yield raw
             return
         if raw.count(b"\n") != self.last - self.first + 1 or not raw.endswith(b"\n"):
-            raise ValueError("is not as it was written")
+            raise ValueError(tr("is not as it was written"))
         yield from islice(BytesIO(raw), max(0, start - self.first), None)
 
 
@@ -326,8 +327,12 @@ def _require_no_parts(storage: Storage) -> None:
 def broken_log_error(storage: Storage, name: str) -> DamagedResultsError:
     """A commit is missing or damaged."""
     return DamagedResultsError(
-        f"{storage.url}: its ledger is not whole at {name}; say `oido batch verify "
-        f"{storage.url} --repair`, or bring back the files that are missing"
+        tr(
+            "{url}: its ledger is not whole at {name}; say `oido batch verify {url} "
+            "--repair`, or bring back the files that are missing",
+            url=storage.url,
+            name=name,
+        )
     )
 
 
@@ -337,14 +342,30 @@ def read_header(storage: Storage) -> dict[str, Any]:
         header: dict[str, Any] = json.loads(storage.read(HEADER))
     except FileNotFoundError as error:
         raise OptionError(
-            f"{storage.url}: is not a results folder of `oido batch` (it has no {HEADER})"
+            tr(
+                "{url}: is not a results folder of `oido batch` (it has no {header})",
+                url=storage.url,
+                header=HEADER,
+            )
         ) from error
     except (OSError, ValueError, RecursionError) as error:
-        raise OptionError(f"{storage.url}: {HEADER} cannot be read ({error})") from error
+        raise OptionError(
+            tr(
+                "{url}: {header} cannot be read ({error})",
+                url=storage.url,
+                header=HEADER,
+                error=error,
+            )
+        ) from error
     version = header.get("archive_version") if isinstance(header, dict) else None
     if version != ARCHIVE_VERSION:
         raise OptionError(
-            f"{storage.url}: its {HEADER} is of version {version}, which this oido does not know"
+            tr(
+                "{url}: its {header} is of version {version}, which this oido does not know",
+                url=storage.url,
+                header=HEADER,
+                version=version,
+            )
         )
     return header
 
@@ -378,10 +399,20 @@ class CommitLog:
         others = [n for n in entries if n not in PASSED_OVER and not n.startswith(ours)]
         if others:
             named = ", ".join(others[:_NAMED])
-            more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+            more = (
+                tr(" and {n_others} more", n_others=len(others) - _NAMED)
+                if len(others) > _NAMED
+                else ""
+            )
             raise OptionError(
-                f"{self.storage.url} holds other things than results of `oido batch` "
-                f"({named}{more}): give a new or an empty folder, such as -o results/"
+                tr(
+                    "{url} holds other things than results of `oido batch` "
+                    "({named}{more}): give a new or an empty folder, such as -o "
+                    "results/",
+                    url=self.storage.url,
+                    named=named,
+                    more=more,
+                )
             )
 
     def begin(
@@ -535,10 +566,14 @@ class CommitLog:
             gone = LEDGER
         if gone:
             raise DamagedResultsError(
-                f"{self.storage.url}: {gone} was deleted while the run was writing there, so what "
-                "it has written does not count any more; say `oido batch verify "
-                f"{self.storage.url} --repair`, which brings the ledger back from its copies if "
-                "they are there, or begin a new folder"
+                tr(
+                    "{url}: {gone} was deleted while the run was writing there, so "
+                    "what it has written does not count any more; say `oido batch "
+                    "verify {url} --repair`, which brings the ledger back from its "
+                    "copies if they are there, or begin a new folder",
+                    url=self.storage.url,
+                    gone=gone,
+                )
             )
 
     def _write(self, name: str, content: bytes) -> None:
@@ -580,7 +615,7 @@ class CommitLog:
 def other_run_error(storage: Storage) -> OptionError:
     """Somebody else writes there."""
     return OptionError(
-        f"{storage.url}: another run is writing there; let it finish, then say --resume"
+        tr("{url}: another run is writing there; let it finish, then say --resume", url=storage.url)
     )
 
 
@@ -595,8 +630,12 @@ def _parameters_error(
     old, new = dict(_flatten(header["parameters"])), dict(_flatten(parameters))
     if _NEW_RULES in new and _NEW_RULES not in old:
         return OptionError(
-            f"{url} was heard by oido {header['oido_version']}, whose events followed other rules; "
-            "choose another folder for the new ones"
+            tr(
+                "{url} was heard by oido {oido_version}, whose events followed other "
+                "rules; choose another folder for the new ones",
+                url=url,
+                oido_version=header["oido_version"],
+            )
         )
     old["model sha256"], new["model sha256"] = header["model"]["sha256"][:12], sha256[:12]
     differing = [
@@ -605,8 +644,12 @@ def _parameters_error(
         if old.get(name) != new.get(name)
     ]
     return OptionError(
-        f"{url} was heard with other parameters: {'; '.join(differing)}. "
-        "Say --resume with those of before, or choose another folder for the new ones"
+        tr(
+            "{url} was heard with other parameters: {differing}. Say --resume with "
+            "those of before, or choose another folder for the new ones",
+            url=url,
+            differing="; ".join(differing),
+        )
     )
 
 
@@ -619,4 +662,4 @@ def _flatten(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str,
 
 
 def _text_of(value: Any) -> str:
-    return "not set" if value is None else json.dumps(value, ensure_ascii=False)
+    return tr("not set") if value is None else json.dumps(value, ensure_ascii=False)

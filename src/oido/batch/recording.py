@@ -26,6 +26,7 @@ from oido.inference.detector import FrameGrid, FrameScores
 from oido.inference.embedder import l2_normalized
 from oido.inference.pipeline import WindowStream
 from oido.inference.postprocess import category_row, event_row, strength
+from oido.messages import text_of, tr
 from oido.models.model import AudioModel
 from oido.paths import filesystem_of, is_address
 from oido.signal.decode import AudioInfo, AudioReader, open_audio
@@ -276,9 +277,12 @@ class RecordingRun:
                     yield from self._channel_rows(self._open(channel), channel)
         except (AudioError, OptionError, MissingExtraError) as error:
             # Messages call a recording as the user did, not by the path that it was read from.
-            reason = str(error).replace(self._path, self._task.name)
+            reason = text_of(error).replace(self._path, self._task.name)
             if self.summary.windows:
-                reason += f" (heard up to {self.summary.duration:.1f} s; those rows are kept)"
+                reason += tr(
+                    " (heard up to {duration:.1f} s; those rows are kept)",
+                    duration=self.summary.duration,
+                )
             self.summary = replace(self.summary, failure=Failure(type(error).__name__, reason))
 
     def _open(self, channel: Channel) -> WindowStream:
@@ -337,7 +341,10 @@ def notes_of(stream: WindowStream | AudioReader) -> tuple[str, ...]:
     """How a recording was read, where that is not plain."""
     if not stream.overlap_seconds:
         return stream.notes
-    overlap = f"{stream.overlap_seconds:.2f} s are there twice by its clock, and were cut once"
+    overlap = tr(
+        "{overlap_seconds:.2f} s are there twice by its clock, and were cut once",
+        overlap_seconds=stream.overlap_seconds,
+    )
     return (*stream.notes, overlap)
 
 
@@ -373,7 +380,7 @@ def _named(source: Source, path: str) -> Iterator[None]:
     try:
         yield
     except AudioError as error:
-        raise type(error)(str(error).replace(path, source.name)) from error
+        raise type(error)(text_of(error).replace(path, source.name)) from error
 
 
 @contextlib.contextmanager
@@ -390,7 +397,9 @@ def open_recording(source: Source, fetched: str = "") -> Iterator[AudioReader]:
                 file = filesystem_of(source.location).open(source.location, "rb")
             stack.enter_context(file)
             if getattr(file, "size", 0) is None:  # a web server that sends without a length
-                raise AudioNotFoundError(f"{source.name}: cannot be read in parts, only as a whole")
+                raise AudioNotFoundError(
+                    tr("{name}: cannot be read in parts, only as a whole", name=source.name)
+                )
             yield stack.enter_context(open_audio(file))
         else:
             yield stack.enter_context(open_audio(source.location))

@@ -32,6 +32,7 @@ from oido.cli.options import (
 )
 from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_line, print_message, print_report
 from oido.errors import OptionError, require_packages
+from oido.messages import tr
 
 if TYPE_CHECKING:
     from oido.datasets.dataset import Dataset
@@ -66,11 +67,16 @@ def add_parser(commands: Any) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     if args.output is None and not args.check and args.report is None:
-        raise OptionError("say where to write: -o FILE.tflite, --report FILE.html, or --check")
+        raise OptionError(tr("say where to write: -o FILE.tflite, --report FILE.html, or --check"))
     if args.output is not None and args.output.suffix not in {".tflite", ".onnx"}:
-        raise OptionError(f"{args.output}: a taught classifier is a .tflite or .onnx; name it so")
+        raise OptionError(
+            tr(
+                "{output}: a taught classifier is a .tflite or .onnx; name it so",
+                output=args.output,
+            )
+        )
     if args.augment < 0:
-        raise OptionError(f"--augment must be 0 or more, not {args.augment}")
+        raise OptionError(tr("--augment must be 0 or more, not {augment}", augment=args.augment))
     _require_outputs(args)
     data = load_dataset(args, prints_notes=False)
     if args.background is not None:
@@ -83,14 +89,17 @@ def _run(args: argparse.Namespace) -> int:
     result = teach(data)
     for item in result.left_out:
         if item.name.partition(" [")[0] not in known and item.name not in known:
-            print_message(f"left out: {item.name}: {item.reason}")
+            print_message(tr("left out: {name}: {reason}", name=item.name, reason=item.reason))
     is_judged = args.finetune or result.judged is not None
     if is_judged:
         print_report(str(result.report))
     else:
         print_message(
-            "NOTHING is known of how good it is: no class has two sources, so none could be held "
-            "back to judge by; record more of each, and do not rely on it until then"
+            tr(
+                "NOTHING is known of how good it is: no class has two sources, so "
+                "none could be held back to judge by; record more of each, and do "
+                "not rely on it until then"
+            )
         )
     if args.output is not None:
         print_line(_exported(args, result))
@@ -104,10 +113,10 @@ def _require_outputs(args: argparse.Namespace) -> None:
     require_suffix("--report", args.report, ".html", ".htm", ".json")
     require_writable(args.output, args.report)
     if args.output is not None and args.output.suffix == ".onnx":
-        needed = "an .onnx needs onnx and onnxruntime; run: pip install 'oido[onnx]'"
+        needed = tr("an .onnx needs onnx and onnxruntime; run: pip install 'oido[onnx]'")
         require_packages(needed, "onnx", "onnxruntime")
     if args.report is not None and args.report.suffix != ".json":
-        needed = "a report needs Matplotlib and Jinja2; run: pip install 'oido[train]'"
+        needed = tr("a report needs Matplotlib and Jinja2; run: pip install 'oido[train]'")
         require_packages(needed, "matplotlib", "jinja2")
 
 
@@ -115,7 +124,7 @@ def _print_summary(args: argparse.Namespace, data: Dataset) -> set[str]:
     """What ``--check`` says of the data, without the table; gives what is left out already."""
     summary = data.check()
     for item in summary.left_out:
-        print_message(f"left out: {item.name}: {item.reason}")
+        print_message(tr("left out: {name}: {reason}", name=item.name, reason=item.reason))
     for line in [] if args.quiet else summary.remarks(left_out=False):
         print_message(line)
     return {item.name for item in summary.left_out}
@@ -131,14 +140,20 @@ def _trainer(args: argparse.Namespace) -> Callable[[Dataset], Any]:
 
     if args.output is not None and args.model == ENSEMBLE:  # before its two files are fetched
         members = " or ".join(ENSEMBLE_MEMBERS)
-        raise OptionError(f"{ENSEMBLE} is two networks, and no one file; take --model {members}")
+        raise OptionError(
+            tr(
+                "{ensemble} is two networks, and no one file; take --model {members}",
+                ensemble=ENSEMBLE,
+                members=members,
+            )
+        )
     model = load_model(fetch_model(args.model))
     if args.output is not None:
         require_addable(model)
 
     def teach(data: Dataset) -> Any:
-        embedding = show_progress("recordings heard", args.quiet)
-        fitting = show_progress("fits done", args.quiet)
+        embedding = show_progress(tr("recordings heard"), args.quiet)
+        fitting = show_progress(tr("fits done"), args.quiet)
         with embedding as progress, fitting as fit_progress:
             result = train(
                 data,
@@ -162,7 +177,7 @@ def _finetuned(args: argparse.Namespace, data: Dataset) -> Any:
     from oido.training.finetune import finetune
 
     if args.keep_base or args.no_unknown or args.thorough:
-        raise OptionError("--keep-base, --no-unknown and --thorough are not for --finetune")
+        raise OptionError(tr("--keep-base, --no-unknown and --thorough are not for --finetune"))
     return finetune(
         data,
         model=fetch_model(args.model),
@@ -176,11 +191,19 @@ def _exported(args: argparse.Namespace, result: Any) -> str:
     """What is to be said of the file that is written."""
     if args.finetune:
         made = result.export(args.output)
-        windows = f"; on {made.checked_windows} windows its"
+        windows = tr("; on {checked_windows} windows its", checked_windows=made.checked_windows)
     else:
         made = result.export(args.output, keep_base=args.keep_base, unknown=not args.no_unknown)
-        windows = f", {len(result.classes)} classes; on {made.windows} windows of the data its"
-    return (
-        f"{made.path}: {made.size_bytes / 1e6:.1f} MB{windows} scores differ by at most "
-        f"{made.largest_difference:.1g} from those that were judged"
+        windows = tr(
+            ", {n_classes} classes; on {windows} windows of the data its",
+            n_classes=len(result.classes),
+            windows=made.windows,
+        )
+    return tr(
+        "{path}: {size_bytes:.1f} MB{windows} scores differ by at most "
+        "{largest_difference:.1g} from those that were judged",
+        path=made.path,
+        size_bytes=made.size_bytes / 1e6,
+        windows=windows,
+        largest_difference=made.largest_difference,
     )

@@ -16,6 +16,7 @@ from functools import cache, lru_cache
 from importlib import resources
 
 from oido.errors import OptionError, UnknownLabelError
+from oido.messages import tr
 
 
 def label_indices(labels: tuple[str, ...], wanted: Iterable[str]) -> list[int]:
@@ -35,8 +36,14 @@ def label_indices(labels: tuple[str, ...], wanted: Iterable[str]) -> list[int]:
             position = _alike(name, index, spelt)
         if position is None:
             near = ", ".join(map(repr, nearest_shown(name, labels)))
-            hint = f"the nearest are: {near}" if near else "see `oido models info --labels`"
-            raise UnknownLabelError(f"the model has no label {name!r}; {hint}")
+            hint = (
+                tr("the nearest are: {near}", near=near)
+                if near
+                else tr("see `oido models info --labels`")
+            )
+            raise UnknownLabelError(
+                tr("the model has no label {name!r}; {hint}", name=name, hint=hint)
+            )
         found.append(position)
     return found
 
@@ -139,7 +146,11 @@ def display_names(labels: tuple[str, ...], locale: str) -> tuple[str, ...]:
     language = re.split(r"[-_.@]", locale, maxsplit=1)[0].strip().lower()
     if language not in LOCALES:
         raise OptionError(
-            f"there are no display names for locale {locale!r}; choose from {', '.join(LOCALES)}"
+            tr(
+                "there are no display names for locale {locale!r}; choose from {locales}",
+                locale=locale,
+                locales=", ".join(LOCALES),
+            )
         )
     if names := two_names(labels):
         return tuple(

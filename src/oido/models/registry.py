@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from oido.errors import ModelNotFoundError
+from oido.messages import tr
 from oido.models.labels import nearest
 
 DEFAULT_MODEL = "yamnet/classification"
@@ -33,7 +34,12 @@ class PackageSource:
     sha256: str
 
     def __str__(self) -> str:
-        return f"Python package {self.package}=={self.version} ({self.member})"
+        return tr(
+            "Python package {package}=={version} ({member})",
+            package=self.package,
+            version=self.version,
+            member=self.member,
+        )
 
 
 @dataclass(frozen=True)
@@ -208,8 +214,14 @@ def card(name: str) -> ModelCard:
         return cards[name]
     names = [*cards, ENSEMBLE]
     near = nearest(name, names)
-    hint = f"did you mean {near[0]!r}?" if near else f"the known ones are: {', '.join(names)}"
-    raise ModelNotFoundError(f"there is no model {name!r} and no such file; {hint}")
+    hint = (
+        tr("did you mean {near!r}?", near=near[0])
+        if near
+        else tr("the known ones are: {names}", names=", ".join(names))
+    )
+    raise ModelNotFoundError(
+        tr("there is no model {name!r} and no such file; {hint}", name=name, hint=hint)
+    )
 
 
 def is_audioset(name: str) -> bool:

@@ -10,6 +10,7 @@ import soundfile
 
 from oido.arrays import F32
 from oido.errors import AudioError
+from oido.messages import tr
 
 
 def flac_bytes(waveform: F32, rate_hz: int) -> bytes:
@@ -22,5 +23,7 @@ def flac_bytes(waveform: F32, rate_hz: int) -> bytes:
     try:
         soundfile.write(file, samples, rate_hz, format="FLAC", subtype="PCM_16")
     except soundfile.LibsndfileError as error:
-        raise AudioError(f"FLAC cannot hold sound at {rate_hz} Hz: {error}") from error
+        raise AudioError(
+            tr("FLAC cannot hold sound at {rate_hz} Hz: {error}", rate_hz=rate_hz, error=error)
+        ) from error
     return file.getvalue()

@@ -15,6 +15,7 @@ from oido.errors import AudioError, ModelFormatError
 from oido.heads import Head, ScoreCalibration, ScoreTransformation, Sigmoid
 from oido.inference.export import SIMILARITY
 from oido.inference.predictor import Predictor, whole_runtime
+from oido.messages import tr
 from oido.models.model import (
     EMBEDDING,
     EMBEDDING_OUTPUT,
@@ -172,7 +173,11 @@ def check_parity(
             count += len(cut)
     if not worst <= _TOLERANCE:
         raise ModelFormatError(
-            f"{path.name} gives other scores than the head that was judged (by up to {worst:.3f}), "
-            "so it was not written"
+            tr(
+                "{name} gives other scores than the head that was judged (by up to "
+                "{worst:.3f}), so it was not written",
+                name=path.name,
+                worst=worst,
+            )
         )
     return Parity(path, len(content), count, worst)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from oido.arrays import F32, F64
 from oido.errors import ModelFormatError, OptionError
+from oido.messages import tr
 from oido.models.tflite.builder import GraphWriter
 
 LABEL_COUNT = 527
@@ -73,7 +74,7 @@ def network(
     Raises ModelFormatError for tensors that are missing, of another shape, or not finite.
     """
     if frames < 1:
-        raise OptionError(f"a patch has at least 1 frame, not {frames}")
+        raise OptionError(tr("a patch has at least 1 frame, not {frames}", frames=frames))
     net = _Network(state, GraphWriter(f"EfficientAT mn04_as, {frames} frames"))
     writer = net.writer
     x = writer.input("log_mel", (1, MEL_BANDS, frames, 1))
@@ -92,7 +93,9 @@ def _classes(state: dict[str, NDArray[Any]]) -> int:
     """527 as published; a head that was trained anew may have any number."""
     bias = state.get("classifier.5.bias")
     if bias is None or bias.ndim != 1 or not len(bias):
-        raise ModelFormatError("these are not the weights of mn04_as: classifier.5.bias is missing")
+        raise ModelFormatError(
+            tr("these are not the weights of mn04_as: classifier.5.bias is missing")
+        )
     return len(bias)
 
 
@@ -183,7 +186,7 @@ class _Network:
             for part in ("weight", "bias", "running_mean", "running_var")
         }
         if (norm["running_var"] < 0.0).any():
-            raise ModelFormatError(f"the variance {name}.1.running_var is negative")
+            raise ModelFormatError(tr("the variance {name}.1.running_var is negative", name=name))
         scale = norm["weight"] / np.sqrt(norm["running_var"] + BATCH_NORM_EPSILON)
         folded = weights * scale[:, None, None, None]
         bias = norm["bias"] - norm["running_mean"] * scale
@@ -193,12 +196,22 @@ class _Network:
         """One tensor as float64, after checking that it is there, of this shape, and finite."""
         values = self._state.get(name)
         if values is None:
-            raise ModelFormatError(f"these are not the weights of mn04_as: {name} is missing")
+            raise ModelFormatError(
+                tr("these are not the weights of mn04_as: {name} is missing", name=name)
+            )
         if values.shape != shape or values.dtype.kind != "f":
             raise ModelFormatError(
-                f"these are not the weights of mn04_as: {name} is {values.dtype}"
-                f"{list(values.shape)}, not float32{list(shape)}"
+                tr(
+                    "these are not the weights of mn04_as: {name} is {dtype}{shape}, "
+                    "not float32{shape_2}",
+                    name=name,
+                    dtype=values.dtype,
+                    shape=list(values.shape),
+                    shape_2=list(shape),
+                )
             )
         if not np.isfinite(values).all():
-            raise ModelFormatError(f"the weights {name} have values that are not finite")
+            raise ModelFormatError(
+                tr("the weights {name} have values that are not finite", name=name)
+            )
         return values.astype(np.float64)
