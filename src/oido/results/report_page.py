@@ -92,6 +92,18 @@ def html_page(
     )
 
 
+_HEADS = {
+    name.replace(" ", "_"): name
+    for name in (
+        tr("site"),
+        tr("events per hour"),
+        tr("recordings with events"),
+        tr("event seconds"),
+    )
+}
+"""Of columns that no other table has."""
+
+
 class _Counts(NamedTuple):
     """A table of counts as texts. more: rows that are not shown."""
 
@@ -116,7 +128,7 @@ def _counts(rows: Sequence[Mapping[str, Any]], keys: Sequence[str], words: Words
 
     shown = rows[:_MOST_ROWS]
     return _Counts(
-        [words(name.replace("_", " ")) for name in names],
+        [words(_HEADS.get(name, name.replace("_", " "))) for name in names],
         [[text(name, row[name]) for name in names] for row in shown],
         little_recorded(rows, keys),
         len(rows) - len(shown),
