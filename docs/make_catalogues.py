@@ -24,7 +24,7 @@ from babel.messages.pofile import read_po, write_po
 from jinja2 import nodes
 
 from oido.cli.main import build_parser
-from oido.messages import Message
+from oido.messages import MarkedText
 from oido.models.registry import CATALOG
 from oido.writers.html import environment
 
@@ -93,7 +93,7 @@ def of_help() -> Iterator[tuple[str, str]]:
             if isinstance(action, argparse._SubParsersAction):
                 texts += [choice.help for choice in action._choices_actions]
             for each in texts:
-                if each and not isinstance(each, Message) and each is not argparse.SUPPRESS:
+                if each and not isinstance(each, MarkedText) and each is not argparse.SUPPRESS:
                     yield each, place
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from oido.cli.main import run
 from oido.errors import AudioNotFoundError
 from oido.messages import (
-    Message,
+    MarkedText,
     catalogue,
     in_language,
     joined,
@@ -29,7 +29,7 @@ from oido.messages import (
 )
 
 
-def no_such_file(path: str) -> Message:
+def no_such_file(path: str) -> MarkedText:
     return tr("{path}: no such file", path=path)
 
 

@@ -17,7 +17,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from oido._version import __version__
-from oido.messages import tr
 
 if TYPE_CHECKING:
     from oido.datasets.clip import Clip
@@ -115,7 +114,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
-        raise AttributeError(tr("module 'oido' has no attribute {name!r}", name=name))
+        raise AttributeError(f"module 'oido' has no attribute {name!r}")
     value = getattr(import_module(_HOME.get(name, "oido.errors")), name)
     globals()[name] = value
     return value

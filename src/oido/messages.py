@@ -25,7 +25,7 @@ _LEAST_LETTERS = 6
 """That a text must have beside its fields to be recognised."""
 
 
-class Message(str):
+class MarkedText(str):
     """An English text that can be shown in other languages; made by `tr`.
 
     msgid: what the catalogue has it by. parts: what stands for each field of the msgid, by the
@@ -37,13 +37,13 @@ class Message(str):
     parts: Mapping[str, str] | None
     changes: tuple[tuple[str, tuple[str, ...]], ...]
 
-    def __add__(self, other: str) -> Message:
+    def __add__(self, other: str) -> MarkedText:
         return joined("", (self, other))
 
-    def __radd__(self, other: str) -> Message:
+    def __radd__(self, other: str) -> MarkedText:
         return joined("", (other, self))
 
-    def removeprefix(self, prefix: str, /) -> Message:
+    def removeprefix(self, prefix: str, /) -> MarkedText:
         """As of a str; the translation loses the same, if it begins so."""
         return self._changed("removeprefix", prefix)
 
@@ -55,24 +55,24 @@ class Message(str):
             else str(self).replace(old, new, count)
         )
 
-    def format(self, *values: object, **named: object) -> Message:
+    def format(self, *values: object, **named: object) -> MarkedText:
         """As of a str; its fields have not been filled before."""
         return tr(self.msgid, **{str(place): each for place, each in enumerate(values)}, **named)
 
-    def _changed(self, method: str, *words: str) -> Message:
+    def _changed(self, method: str, *words: str) -> MarkedText:
         text = getattr(str, method)(str(self), *words)
         return _make(text, self.msgid, self.parts, (*self.changes, (method, words)))
 
 
 def _make(
     text: str, msgid: str, parts: Mapping[str, str] | None, changes: tuple[Any, ...] = ()
-) -> Message:
-    made = Message(text)
+) -> MarkedText:
+    made = MarkedText(text)
     made.msgid, made.parts, made.changes = msgid, parts, changes
     return made
 
 
-def tr(msgid: str, /, **values: object) -> Message:
+def tr(msgid: str, /, **values: object) -> MarkedText:
     """A text to be translated where it is shown.
 
     values: of its fields, which are written as for `str.format` ("{seconds:.1f} s of {name!r}").
@@ -104,10 +104,10 @@ def _fields(msgid: str) -> Iterator[tuple[str, str, str, str, str]]:
 
 
 def _part(value: object, form: str, conversion: str) -> str:
-    """What stands for a field; a Message stays one, and gets its form where it is filled in."""
+    """What stands for a field; a MarkedText stays one, and gets its form where it is filled in."""
     if isinstance(value, BaseException):
         value = text_of(value)
-    if isinstance(value, Message) and not conversion:
+    if isinstance(value, MarkedText) and not conversion:
         return value
     if conversion:
         value = {"r": repr, "s": str, "a": ascii}[conversion](value)  # type: ignore[operator]
@@ -118,11 +118,11 @@ def _filled(text: str, parts: Mapping[str, str], show: Callable[[str], str] = st
     filled = []
     for before, field, _, form, _ in _fields(text):
         part = parts[field] if field else ""
-        filled += [before, format(show(part), form) if isinstance(part, Message) else part]
+        filled += [before, format(show(part), form) if isinstance(part, MarkedText) else part]
     return "".join(filled)
 
 
-def joined(separator: str, texts: Iterable[str]) -> Message:
+def joined(separator: str, texts: Iterable[str]) -> MarkedText:
     """`str.join` of texts that are translated each by itself, and so is what separates them."""
     parts = {str(number): text for number, text in enumerate(texts)}
     msgid = "{between}".join(f"{{{number}}}" for number in parts)
@@ -130,16 +130,16 @@ def joined(separator: str, texts: Iterable[str]) -> Message:
 
 
 def text_of(error: object) -> str:
-    """What an error or a text says, in English; a `Message` where it was made of one."""
+    """What an error or a text says, in English; a `MarkedText` where it was made of one."""
     if isinstance(error, BaseException) and len(error.args) == 1:
-        error = error.args[0] if isinstance(error.args[0], Message) else error
-    return error if isinstance(error, Message) else str(error)
+        error = error.args[0] if isinstance(error.args[0], MarkedText) else error
+    return error if isinstance(error, MarkedText) else str(error)
 
 
 def shown(text: object) -> str:
-    """A text or an error as people read it: a `Message` in their language, others as they are."""
+    """A text or an error as people read it: marked ones in their language, others as they are."""
     text = text_of(text)
-    if not isinstance(text, Message) or language() == "en":
+    if not isinstance(text, MarkedText) or language() == "en":
         return str(text)
     translation = translated(text.msgid)
     if text.parts is not None:

@@ -118,12 +118,12 @@ def _list(args: argparse.Namespace) -> None:
         rows.append((entry.name, *texts, entry.size, entry.licence, where))
     members = [entry for entry in CATALOG if entry.name in ENSEMBLE_MEMBERS]
     missing = not all(paths[entry.name] for entry in members)
-    heard_together = tr("{members}, heard together", members=joined(tr(" and "), ENSEMBLE_MEMBERS))
+    both_name = tr("{members}, heard together", members=joined(tr(" and "), ENSEMBLE_MEMBERS))
     not_here = tr("not here yet: oido models fetch {name}", name=ENSEMBLE)
     rows.append(
         (
             ENSEMBLE,
-            shown(heard_together),
+            shown(both_name),
             shown(tr("what happens when, best of all; slowest")),
             f"{sum(entry.size_bytes for entry in members) / 1e6:.1f} MB",
             shown(joined(tr(" and "), [entry.licence for entry in members])),

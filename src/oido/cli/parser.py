@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from oido.errors import OptionError
-from oido.messages import Message, shown, tr, translated
+from oido.messages import MarkedText, shown, tr, translated
 
 
 class Parser(argparse.ArgumentParser):
@@ -137,7 +137,7 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         text = action.help
-        return shown(text) if isinstance(text, Message) else text and translated(text)
+        return shown(text) if isinstance(text, MarkedText) else text and translated(text)
 
 
 def _paragraph(text: str) -> str:
