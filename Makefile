@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow fuzz lint bench docs screens scenes golden web lint-web wheel site clean
+.PHONY: help demo test slow fuzz lint bench docs texts screens scenes golden web lint-web wheel site clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -65,6 +65,9 @@ docs: $(VENV)/.dev   ## make the reference page and the picture again
 
 site: $(VENV)/.site  ## the docs as a site in build/site, in both languages; links are checked
 	$(BIN)/python docs/site/build.py
+
+texts: $(VENV)/.dev  ## collect the texts for people, and compile their translations
+	$(BIN)/python docs/make_catalogues.py
 
 screens: $(VENV)/.dev  ## make the pictures of the page again (needs chromium)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[heavy-tests]'

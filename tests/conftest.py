@@ -34,6 +34,8 @@ settings.register_profile(
 )
 settings.load_profile("oido")
 
+os.environ["OIDO_LOCALE"] = "en"  # whatever the language of this machine, and of what tests start
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell gives this to what it starts in the background, and every program that a test starts
     # and interrupts would inherit it.

@@ -25,7 +25,10 @@ def main() -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     except KeyboardInterrupt:
         # No command has begun, or a second Ctrl-C has cut short what the first one ended.
-        print("oido: interrupted; give the command again", file=sys.stderr)
+        from oido.messages import in_language, shown, system_language, tr
+
+        with in_language(system_language()):
+            print(shown(tr("oido: interrupted; give the command again")), file=sys.stderr)
         code = _EXIT_INTERRUPTED
     if code == _EXIT_INTERRUPTED:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # what still runs may be ended at once

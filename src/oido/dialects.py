@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from oido.errors import OptionError
+from oido.messages import tr
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -81,11 +82,19 @@ def read_text(
         with open(path, "rb") as file:
             data = file.read(size if most_bytes is None else most_bytes + 1)
         if most_bytes is not None and len(data) > most_bytes:
-            raise OptionError(f"{path} cannot be read: it has more than {most_bytes >> 20} MB")
+            raise OptionError(
+                tr(
+                    "{path} cannot be read: it has more than {most_bytes} MB",
+                    path=path,
+                    most_bytes=most_bytes >> 20,
+                )
+            )
         return decode_text(data)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is not a file name"
-        raise OptionError(f"{path} cannot be read: {reason}") from error
+        reason = getattr(error, "strerror", None) or tr("it is not a file name")
+        raise OptionError(
+            tr("{path} cannot be read: {reason}", path=path, reason=reason)
+        ) from error
 
 
 def split_lines(text: str) -> list[str]:
@@ -125,7 +134,13 @@ def table_lines(text: str, separator: str | None = None) -> Iterator[Line]:
             if any(cell.strip() for cell in cells):
                 yield Line(reader.line_num + skipped, [_cell(cell) for cell in cells])
     except csv.Error as error:
-        raise csv.Error(f"line {reader.line_num + skipped}: is not CSV ({error})") from error
+        raise csv.Error(
+            tr(
+                "line {line_num}: is not CSV ({error})",
+                line_num=reader.line_num + skipped,
+                error=error,
+            )
+        ) from error
 
 
 _APOSTROPHE = re.compile(r"'+[=+\-@\t\r\n＝＋－＠]")
@@ -154,14 +169,14 @@ def number(text: str) -> float:
     """
     text = re.sub(r"(?<=\d)[\u00a0\u202f\u2009'](?=\d)", "", text.strip()).replace("\u2212", "-")
     if "_" in text:  # which Python would take
-        raise ValueError(f"{text} is not a number")
+        raise ValueError(tr("{text} is not a number", text=text))
     if _THOUSANDS.fullmatch(text):
         point = max(text.rfind("."), text.rfind(","))
         whole = re.sub("[.,]", "", text[:point])
         is_whole = text.count(text[point]) > 1  # 1,234,567
         return float(f"{whole}{'' if is_whole else '.'}{text[point + 1 :]}")
     if text.endswith(",") or text.count(",") > 1 or ("," in text and "." in text):
-        raise ValueError(f"{text} is not a number")
+        raise ValueError(tr("{text} is not a number", text=text))
     return float(text.replace(",", "."))
 
 
@@ -180,7 +195,7 @@ def seconds(text: str) -> float:
     if -_SLIGHTLY_SECONDS < value < 0:
         return 0.0
     if not 0 <= value < math.inf:
-        raise ValueError(f"{text} is not a time")
+        raise ValueError(tr("{text} is not a time", text=text))
     return value
 
 

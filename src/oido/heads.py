@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from oido.errors import OptionError
+from oido.messages import tr
 
 _SHOWN_CHARACTERS = 80
 
@@ -27,9 +28,9 @@ ScoreKind = Literal["sigmoid", "softmax", "logits"]
 """What the output of a network gives; of logits, a head's scores are the sigmoid."""
 
 SCORES_ARE: dict[str, str] = {
-    "sigmoid": "raw model outputs, 0..1; not probabilities",
-    "softmax": "raw model outputs, 0..1; not probabilities",
-    "logits": "sigmoid of the model's logits, 0..1; not probabilities",
+    "sigmoid": tr("raw model outputs, 0..1; not probabilities"),
+    "softmax": tr("raw model outputs, 0..1; not probabilities"),
+    "logits": tr("sigmoid of the model's logits, 0..1; not probabilities"),
 }
 """What files say of scores, by their `ScoreKind`."""
 
@@ -64,7 +65,7 @@ class Sigmoid:
             if value is not None:
                 object.__setattr__(self, name, _float32(name, value))
         if self.scale < 0.0:
-            raise OptionError(f"scale must be 0 or more, not {self.scale:g}")
+            raise OptionError(tr("scale must be 0 or more, not {scale:g}", scale=self.scale))
 
     @classmethod
     def parse(cls, line: str) -> Sigmoid:
@@ -72,11 +73,11 @@ class Sigmoid:
         fields = line.split(",")
         # Python's float takes more than C's strtof: underscores, and digits of other scripts.
         if len(fields) not in (3, 4) or not line.isascii() or "_" in line:
-            raise OptionError("must be scale,slope,offset[,min_score], all numbers")
+            raise OptionError(tr("must be scale,slope,offset[,min_score], all numbers"))
         try:
             values = [float(field) for field in fields]
         except ValueError as error:
-            raise OptionError("must be scale,slope,offset[,min_score], all numbers") from error
+            raise OptionError(tr("must be scale,slope,offset[,min_score], all numbers")) from error
         return cls(*values)
 
     def text(self) -> str:
@@ -98,9 +99,9 @@ class ScoreCalibration:
     default_score: float = 0.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "default_score", _float32("default score", self.default_score))
+        object.__setattr__(self, "default_score", _float32(tr("default score"), self.default_score))
         if all(sigmoid is None for sigmoid in self.sigmoids):
-            raise OptionError("score calibration has parameters for no label at all")
+            raise OptionError(tr("score calibration has parameters for no label at all"))
 
     @classmethod
     def parse(
@@ -115,9 +116,15 @@ class ScoreCalibration:
         lines = [line.removesuffix("\r") for line in text.split("\n")]
         if len(lines) != n_labels:
             raise OptionError(
-                f"score calibration has {len(lines)} line(s) for {n_labels} label(s), must have "
-                f"one for each and no line feed at the end; line {min(len(lines), n_labels) + 1} "
-                f"is {'missing' if len(lines) < n_labels else 'too many'}"
+                tr(
+                    "score calibration has {n_lines} line(s) for {n_labels} "
+                    "label(s), must have one for each and no line feed at the end; "
+                    "line {n_labels_2} is {more}",
+                    n_lines=len(lines),
+                    n_labels=n_labels,
+                    n_labels_2=min(len(lines), n_labels) + 1,
+                    more=tr("missing") if len(lines) < n_labels else tr("too many"),
+                )
             )
         sigmoids = []
         for number, line in enumerate(lines, start=1):
@@ -126,7 +133,12 @@ class ScoreCalibration:
             except OptionError as error:
                 shown = line[:_SHOWN_CHARACTERS]
                 raise OptionError(
-                    f"score calibration, line {number}: {error} (it is {shown!r})"
+                    tr(
+                        "score calibration, line {number}: {error} (it is {shown!r})",
+                        number=number,
+                        error=error,
+                        shown=shown,
+                    )
                 ) from error
         return cls(tuple(sigmoids), transformation, default_score)
 
@@ -158,20 +170,36 @@ class Head:
     def __post_init__(self) -> None:
         if self.calibration is not None and len(self.calibration.sigmoids) != len(self.labels):
             raise OptionError(
-                f"head {self.name!r} has {len(self.labels)} labels, but a score calibration of "
-                f"{len(self.calibration.sigmoids)}"
+                tr(
+                    "head {name!r} has {n_labels} labels, but a score calibration of {n_sigmoids}",
+                    name=self.name,
+                    n_labels=len(self.labels),
+                    n_sigmoids=len(self.calibration.sigmoids),
+                )
             )
         named = [label for label, _ in self.thresholds]
         unknown = sorted(set(named) - set(self.labels))
         if unknown:
-            raise OptionError(f"head {self.name!r} has a threshold, but no label {unknown[0]!r}")
+            raise OptionError(
+                tr(
+                    "head {name!r} has a threshold, but no label {unknown!r}",
+                    name=self.name,
+                    unknown=unknown[0],
+                )
+            )
         if len(set(named)) != len(named):
-            raise OptionError(f"a label of head {self.name!r} has two thresholds")
+            raise OptionError(tr("a label of head {name!r} has two thresholds", name=self.name))
         for label, value in self.thresholds:
             if not 0.0 <= value <= 1.0:
-                raise OptionError(f"threshold of {label!r} must be from 0 to 1, not {value:g}")
+                raise OptionError(
+                    tr(
+                        "threshold of {label!r} must be from 0 to 1, not {value:g}",
+                        label=label,
+                        value=value,
+                    )
+                )
         if self.score_threshold is not None:
-            rounded = _float32("score threshold", self.score_threshold)
+            rounded = _float32(tr("score threshold"), self.score_threshold)
             object.__setattr__(self, "score_threshold", rounded)
 
 
@@ -192,8 +220,12 @@ def parse_thresholds(text: str) -> tuple[tuple[str, float], ...]:
             pairs.append((label.strip(), _ratio(float(value))))
         except (csv.Error, ValueError) as error:
             raise OptionError(
-                f"line {number}: must be label,threshold, the threshold from 0 to 1 and labels "
-                f"that hold a comma in quotes, not {line[:_SHOWN_CHARACTERS]!r}"
+                tr(
+                    "line {number}: must be label,threshold, the threshold from 0 to "
+                    "1 and labels that hold a comma in quotes, not {line!r}",
+                    number=number,
+                    line=line[:_SHOWN_CHARACTERS],
+                )
             ) from error
     return tuple(pairs)
 
@@ -206,7 +238,10 @@ def thresholds_text(thresholds: tuple[tuple[str, float], ...]) -> str:
     for label, value in thresholds:
         if label != label.strip() or "\n" in label or "\r" in label:
             raise OptionError(
-                f"a label with a threshold must be one line, no spaces around, not {label!r}"
+                tr(
+                    "a label with a threshold must be one line, no spaces around, not {label!r}",
+                    label=label,
+                )
             )
         writer.writerow([label, repr(float(value))])
     return stream.getvalue()
@@ -222,7 +257,9 @@ def _float32(name: str, value: float) -> float:
     """The nearest float32. Raises OptionError unless it is finite."""
     rounded = _round_to_float32(value)
     if not math.isfinite(rounded):
-        raise OptionError(f"{name} must be a finite float32 number, not {value:g}")
+        raise OptionError(
+            tr("{name} must be a finite float32 number, not {value:g}", name=name, value=value)
+        )
     return rounded
 
 

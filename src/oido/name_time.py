@@ -22,6 +22,7 @@ from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
 from oido.errors import OptionError
+from oido.messages import tr
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -268,12 +269,22 @@ class NamePattern:
         for name in directives:
             if name not in _EXPRESSIONS:
                 known = " ".join(f"%{n}" for n in _EXPRESSIONS)
-                raise OptionError(f"%{name} in {pattern!r} is not known; there are {known}")
+                raise OptionError(
+                    tr(
+                        "%{name} in {pattern!r} is not known; there are {known}",
+                        name=name,
+                        pattern=pattern,
+                        known=known,
+                    )
+                )
         used = set(directives)
         is_date = used & {"Y", "y"} and any(date <= used for date in _DATE_PARTS)
         if used != {"s"} and not (is_date and used & {"H", "I"}):
             raise OptionError(
-                f"{pattern!r} needs a year, a day and an hour, as in %Y%m%d_%H%M%S; or %s alone"
+                tr(
+                    "{pattern!r} needs a year, a day and an hour, as in %Y%m%d_%H%M%S; or %s alone",
+                    pattern=pattern,
+                )
             )
         text = "".join(
             _EXPRESSIONS[piece] if number % 2 else re.escape(piece)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from oido.errors import OptionError
+from oido.messages import tr
 
 AGGREGATIONS = ("loudness-mean", "mean", "max", "top-k-mean", "confident-mean", "power-mean")
 """How windows become a clip; the first is the default."""
@@ -71,7 +72,14 @@ class Option:
         name = name or self.name
         if self.choices and value not in self.choices:
             known = ", ".join(self.choices)
-            raise OptionError(f"{name} must be one of {known}, not {_short(value)}")
+            raise OptionError(
+                tr(
+                    "{name} must be one of {known}, not {short}",
+                    name=name,
+                    known=known,
+                    short=_short(value),
+                )
+            )
         result = self.kind.read(name, value)
         self.check(result, name)
         return result
@@ -84,9 +92,20 @@ class Option:
         is_right = self.kind.read is not _read_whole or isinstance(value, int)
         if is_right and low <= value <= (math.inf if high is None else high):
             return
-        bounds = f"{low:g}{self.kind.unit} or more" if high is None else f"from {low:g} to {high:g}"
+        bounds = (
+            tr("{low:g}{unit} or more", low=low, unit=self.kind.unit)
+            if high is None
+            else tr("from {low:g} to {high:g}", low=low, high=high)
+        )
         text = f"{value:g}" if isinstance(value, float) else value
-        raise OptionError(f"{name or self.name} must be {bounds}, not {text}")
+        raise OptionError(
+            tr(
+                "{name} must be {bounds}, not {text}",
+                name=name or self.name,
+                bounds=bounds,
+                text=text,
+            )
+        )
 
     def parameter(self) -> dict[str, Any]:
         """It as a parameter of OpenAPI."""
@@ -112,7 +131,9 @@ def _read_number(name: str, value: Any) -> float:
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise OptionError(f"{name} must be a number, not {_short(value)}")
+        raise OptionError(
+            tr("{name} must be a number, not {short}", name=name, short=_short(value))
+        )
     return number
 
 
@@ -123,20 +144,24 @@ def _read_step(name: str, value: Any) -> float | str:
 def _read_whole(name: str, value: Any) -> int:
     number = _read_number(name, value)
     if number != int(number):
-        raise OptionError(f"{name} must be a whole number, not {_short(value)}")
+        raise OptionError(
+            tr("{name} must be a whole number, not {short}", name=name, short=_short(value))
+        )
     return int(number)
 
 
 def _read_flag(name: str, value: Any) -> bool:
     known = {"true": True, "1": True, "false": False, "0": False}
     if str(value).lower() not in known:
-        raise OptionError(f"{name} must be true or false, not {_short(value)}")
+        raise OptionError(
+            tr("{name} must be true or false, not {short}", name=name, short=_short(value))
+        )
     return known[str(value).lower()]
 
 
 def _read_text(name: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise OptionError(f"{name} must be text, not {_short(value)}")
+        raise OptionError(tr("{name} must be text, not {short}", name=name, short=_short(value)))
     return value
 
 
@@ -146,12 +171,20 @@ def _read_channel(name: str, value: Any) -> str | int:
         return text
     if not isinstance(value, bool) and text.isdecimal() and len(text) <= 4:
         return int(text)
-    raise OptionError(f"{name} must be mix, each or a number from 0, not {_short(value)}")
+    raise OptionError(
+        tr(
+            "{name} must be mix, each or a number from 0, not {short}",
+            name=name,
+            short=_short(value),
+        )
+    )
 
 
 def _read_labels(name: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list):
-        raise OptionError(f"{name} must be a list of labels, not {_short(value)}")
+        raise OptionError(
+            tr("{name} must be a list of labels, not {short}", name=name, short=_short(value))
+        )
     return tuple(_read_text(name, label) for label in value)
 
 
@@ -341,7 +374,7 @@ def read_query(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
         if name in OPTIONS and OPTIONS[name].kind is LABELS:
             values.setdefault(name, []).append(text)
         elif name in values:
-            raise OptionError(f"{name} is given twice")
+            raise OptionError(tr("{name} is given twice", name=name))
         else:
             values[name] = text
     return _read(values, QUERY_OPTIONS)
@@ -357,8 +390,14 @@ def _read(values: Mapping[str, Any], known: Mapping[str, Option]) -> dict[str, A
     for name in values:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
-            raise OptionError(f"there is no option {_short(name)}; {hint}")
+            hint = (
+                tr("did you mean {near!r}?", near=near[0])
+                if near
+                else tr("there are: {known}", known=", ".join(known))
+            )
+            raise OptionError(
+                tr("there is no option {short}; {hint}", short=_short(name), hint=hint)
+            )
     read = {name: known[name].read(value) for name, value in values.items()}
     defaults = {name: option.default for name, option in QUERY_OPTIONS.items()}
     return {**defaults, "model": None, **read}  # which model stands for none is the server's to say

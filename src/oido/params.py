@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from oido.errors import OptionError
+from oido.messages import tr
 from oido.options import OPTIONS, check
 
 if TYPE_CHECKING:
@@ -92,8 +93,13 @@ class MnFrontEndParams:
         shortest = self.fft_samples // 2 + 2
         if self.window_samples < shortest:
             raise OptionError(
-                f"a window of this front end has at least {shortest} samples "
-                f"({shortest / self.sample_rate_hz:.3f} s), not {self.window_samples}"
+                tr(
+                    "a window of this front end has at least {shortest} samples "
+                    "({shortest_2:.3f} s), not {window_samples}",
+                    shortest=shortest,
+                    shortest_2=shortest / self.sample_rate_hz,
+                    window_samples=self.window_samples,
+                )
             )
 
     @property
@@ -186,13 +192,21 @@ class Windowing:
         if hop_seconds == "window":
             hop_seconds = most * step / rate
         elif isinstance(hop_seconds, str):
-            raise OptionError(f'hop must be seconds, or "window", not {hop_seconds!r}')
+            raise OptionError(
+                tr('hop must be seconds, or "window", not {hop_seconds!r}', hop_seconds=hop_seconds)
+            )
         exact = hop_seconds * rate / step
         steps = 1 if math.isnan(exact) else round(min(max(exact, 1), most))
         if not abs(exact - steps) <= 1e-6:
             raise OptionError(
-                f"hop must be a multiple of {step / rate:g} s, at most {most * step / rate:g} s, "
-                f"not {hop_seconds:g}; the nearest is {steps * step / rate:g}"
+                tr(
+                    "hop must be a multiple of {step:g} s, at most {most:g} s, not "
+                    "{hop_seconds:g}; the nearest is {steps:g}",
+                    step=step / rate,
+                    most=most * step / rate,
+                    hop_seconds=hop_seconds,
+                    steps=steps * step / rate,
+                )
             )
         return cls(rate, windows.window_samples, steps * step, windows.repeat_pause_samples)
 
@@ -265,7 +279,7 @@ class Detection:
         for name in ("threshold", "off_ratio", "min_duration", "merge_gap"):
             check(name, getattr(self, name))
         for label, value in self.thresholds:
-            check("threshold", value, f"threshold of {label!r}")
+            check("threshold", value, tr("threshold of {label!r}", label=label))
 
     @classmethod
     def of(
@@ -307,14 +321,20 @@ class Selection:
         for name in ("category_allowlist", "category_denylist"):
             labels = getattr(self, name)
             if isinstance(labels, str):
-                raise OptionError(f"{name} is a list of labels, such as [{labels!r}], and no text")
+                raise OptionError(
+                    tr(
+                        "{name} is a list of labels, such as [{labels!r}], and no text",
+                        name=name,
+                        labels=labels,
+                    )
+                )
             object.__setattr__(self, name, tuple(labels))
         OPTIONS["labels"].read(self.labels)
         check("top", self.max_results, "max_results")
         check("threshold", self.score_threshold, "score_threshold")
         if self.category_allowlist and self.category_denylist:
             raise OptionError(
-                "category_allowlist and category_denylist exclude each other; give only one"
+                tr("category_allowlist and category_denylist exclude each other; give only one")
             )
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from oido.errors import MissingExtraError, OptionError, needs_extra
+from oido.messages import tr
 
 _NOT_OF_USERS = frozenset(
     {
@@ -293,17 +294,32 @@ def passed_over_note(folders: Sequence[str]) -> list[str]:
     """A sentence for people, or none."""
     if not folders:
         return []
-    what = "folder was" if len(folders) == 1 else "folders were"
-    why = "hidden, trash or another program's"
-    return [f"{len(folders)} {what} passed over ({why}): {_some(folders)}"]
+    what = tr("folder was") if len(folders) == 1 else tr("folders were")
+    why = tr("hidden, trash or another program's")
+    return [
+        tr(
+            "{n_folders} {what} passed over ({why}): {some}",
+            n_folders=len(folders),
+            what=what,
+            why=why,
+            some=_some(folders),
+        )
+    ]
 
 
 def repeated_note(links: Sequence[str]) -> list[str]:
     """A sentence for people, or none."""
     if not links:
         return []
-    what = "path leads" if len(links) == 1 else "paths lead"
-    return [f"{len(links)} {what} to what is there by another, and count once: {_some(links)}"]
+    what = tr("path leads") if len(links) == 1 else tr("paths lead")
+    return [
+        tr(
+            "{n_links} {what} to what is there by another, and count once: {some}",
+            n_links=len(links),
+            what=what,
+            some=_some(links),
+        )
+    ]
 
 
 def respelled_note(found: dict[str, str]) -> list[str]:
@@ -311,10 +327,22 @@ def respelled_note(found: dict[str, str]) -> list[str]:
     if not found:
         return []
     names = [f"{named!r} is {there!r}" for named, there in found.items()]
-    what = "name was" if len(names) == 1 else "names were"
+    what = tr("name was") if len(names) == 1 else tr("names were")
     is_spaced = any("%" in named or _is_spaced(named, there) for named, there in found.items())
-    how = "Unicode form, letter case or spacing" if is_spaced else "Unicode form or letter case"
-    return [f"{len(names)} {what} found in another {how}: {_some(names)}"]
+    how = (
+        tr("Unicode form, letter case or spacing")
+        if is_spaced
+        else tr("Unicode form or letter case")
+    )
+    return [
+        tr(
+            "{n_names} {what} found in another {how}: {some}",
+            n_names=len(names),
+            what=what,
+            how=how,
+            some=_some(names),
+        )
+    ]
 
 
 def _is_spaced(named: str, there: str) -> bool:
@@ -325,7 +353,7 @@ def _is_spaced(named: str, there: str) -> bool:
 
 
 def _some(names: Sequence[str], shown: int = 3) -> str:
-    more = f", and {len(names) - shown} more" if len(names) > shown else ""
+    more = tr(", and {n_names} more", n_names=len(names) - shown) if len(names) > shown else ""
     return ", ".join(names[:shown]) + more
 
 
@@ -373,16 +401,30 @@ def is_address(path: str) -> bool:
 def filesystem_of(url: str) -> Any:
     """The fsspec file system of a URL. Raises MissingExtraError or OptionError."""
     protocol = url.split("://", 1)[0].lower()
-    with needs_extra("URLs need fsspec; install it with: pip install 'oido[archive]'"):
+    with needs_extra(tr("URLs need fsspec; install it with: pip install 'oido[archive]'")):
         import fsspec
     try:
         # Not cached: a store that was listed once must be seen as it is now.
         return fsspec.filesystem(protocol, skip_instance_cache=True, use_listings_cache=False)
     except ImportError as error:
-        cure = "; pip install 'oido[archive]'" if protocol in ("http", "https") else ""
-        raise MissingExtraError(f"{protocol}:// needs another package: {error}{cure}") from error
+        cure = tr("; pip install 'oido[archive]'") if protocol in ("http", "https") else ""
+        raise MissingExtraError(
+            tr(
+                "{protocol}:// needs another package: {error}{cure}",
+                protocol=protocol,
+                error=error,
+                cure=cure,
+            )
+        ) from error
     except ValueError as error:
-        raise OptionError(f"{url}: nobody here knows {protocol}:// ({error})") from error
+        raise OptionError(
+            tr(
+                "{url}: nobody here knows {protocol}:// ({error})",
+                url=url,
+                protocol=protocol,
+                error=error,
+            )
+        ) from error
 
 
 def trouble_with(url: str, error: Exception) -> str:
@@ -391,9 +433,11 @@ def trouble_with(url: str, error: Exception) -> str:
     if reason is None:
         return str(error) or type(error).__name__
     variable = "AWS_CA_BUNDLE" if url.startswith("s3") else "SSL_CERT_FILE"
-    return (
-        f"its certificate is refused ({reason}); if it is the right one, {variable}=FILE in the "
-        "environment trusts the authority in that file"
+    return tr(
+        "its certificate is refused ({reason}); if it is the right one, "
+        "{variable}=FILE in the environment trusts the authority in that file",
+        reason=reason,
+        variable=variable,
     )
 
 

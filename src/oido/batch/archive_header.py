@@ -18,6 +18,7 @@ from oido.batch.storage import Storage
 from oido.batch.units import ARCHIVE_VERSION, EMBEDDINGS, TABLES, LoadedModel, fingerprint_of
 from oido.errors import OptionError, UnknownLabelError
 from oido.heads import SCORES_ARE
+from oido.messages import tr
 from oido.models.labels import label_indices
 
 HEADER = "oido-archive.json"
@@ -34,14 +35,30 @@ def read_header(storage: Storage) -> dict[str, Any]:
         header: dict[str, Any] = json.loads(storage.read(HEADER))
     except FileNotFoundError as error:
         raise OptionError(
-            f"{storage.url}: is not a results folder of `oido batch` (it has no {HEADER})"
+            tr(
+                "{url}: is not a results folder of `oido batch` (it has no {header})",
+                url=storage.url,
+                header=HEADER,
+            )
         ) from error
     except (OSError, ValueError, RecursionError) as error:
-        raise OptionError(f"{storage.url}: {HEADER} cannot be read ({error})") from error
+        raise OptionError(
+            tr(
+                "{url}: {header} cannot be read ({error})",
+                url=storage.url,
+                header=HEADER,
+                error=error,
+            )
+        ) from error
     version = header.get("archive_version") if isinstance(header, dict) else None
     if version != ARCHIVE_VERSION:
         raise OptionError(
-            f"{storage.url}: its {HEADER} is of version {version}, which this oido does not know"
+            tr(
+                "{url}: its {header} is of version {version}, which this oido does not know",
+                url=storage.url,
+                header=HEADER,
+                version=version,
+            )
         )
     return header
 
@@ -108,8 +125,12 @@ def _parameters_error(
     old, new = dict(_flatten(header["parameters"])), dict(_flatten(parameters))
     if _NEW_RULES in new and _NEW_RULES not in old:
         return OptionError(
-            f"{url} was heard by oido {header['oido_version']}, whose events followed other rules; "
-            "choose another folder for the new ones"
+            tr(
+                "{url} was heard by oido {oido_version}, whose events followed other "
+                "rules; choose another folder for the new ones",
+                url=url,
+                oido_version=header["oido_version"],
+            )
         )
     old["model sha256"], new["model sha256"] = header["model"]["sha256"][:12], sha256[:12]
     differing = [
@@ -118,8 +139,12 @@ def _parameters_error(
         if old.get(name) != new.get(name)
     ]
     return OptionError(
-        f"{url} was heard with other parameters: {'; '.join(differing)}. "
-        "Say --resume with those of before, or choose another folder for the new ones"
+        tr(
+            "{url} was heard with other parameters: {differing}. Say --resume with "
+            "those of before, or choose another folder for the new ones",
+            url=url,
+            differing="; ".join(differing),
+        )
     )
 
 
@@ -132,4 +157,4 @@ def _flatten(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str,
 
 
 def _text_of(value: Any) -> str:
-    return "not set" if value is None else json.dumps(value, ensure_ascii=False)
+    return tr("not set") if value is None else json.dumps(value, ensure_ascii=False)

@@ -25,6 +25,7 @@ from oido.batch.archive_header import HEADER, new_header, read_header, require_s
 from oido.batch.storage import Storage, is_written_by, storage_of
 from oido.batch.units import EMBEDDINGS, TABLES, LoadedModel, Part
 from oido.errors import OptionError, OutputError
+from oido.messages import tr
 
 LEDGER, COPIES = "ledger", "ledger-copy"
 
@@ -67,17 +68,17 @@ def unsealed(raw: bytes, number: int, previous: str | None) -> tuple[dict[str, A
     """
     content = json.loads(raw)
     if not isinstance(content, dict) or content.get("commit") != number:
-        raise ValueError("is another commit")
+        raise ValueError(tr("is another commit"))
     seal = _SEAL.fullmatch(raw)
     if seal is None:
         if not content.keys() <= _WITHOUT_SEAL:
-            raise ValueError("its seal is damaged")
+            raise ValueError(tr("its seal is damaged"))
         return content, hashlib.sha256((previous or "").encode() + raw).hexdigest()
     digest = seal[2].decode()
     if hashlib.sha256(seal[1]).hexdigest() != digest:
-        raise ValueError("is not as it was written")
+        raise ValueError(tr("is not as it was written"))
     if previous is not None and content["previous"] != previous:
-        raise ValueError("does not follow the one before")
+        raise ValueError(tr("does not follow the one before"))
     return content, digest
 
 
@@ -113,7 +114,7 @@ class LedgerSpan(NamedTuple):
             yield raw
             return
         if raw.count(b"\n") != self.last - self.first + 1 or not raw.endswith(b"\n"):
-            raise ValueError("is not as it was written")
+            raise ValueError(tr("is not as it was written"))
         yield from islice(BytesIO(raw), max(0, start - self.first), None)
 
 
@@ -206,8 +207,12 @@ def require_no_parts(storage: Storage) -> None:
 def broken_log_error(storage: Storage, name: str) -> DamagedResultsError:
     """A commit is missing or damaged."""
     return DamagedResultsError(
-        f"{storage.url}: its ledger is not whole at {name}; say `oido batch verify "
-        f"{storage.url} --repair`, or bring back the files that are missing"
+        tr(
+            "{url}: its ledger is not whole at {name}; say `oido batch verify {url} "
+            "--repair`, or bring back the files that are missing",
+            url=storage.url,
+            name=name,
+        )
     )
 
 
@@ -240,10 +245,20 @@ class CommitLog:
         others = [n for n in entries if n not in PASSED_OVER and not n.startswith(ours)]
         if others:
             named = ", ".join(others[:_NAMED])
-            more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+            more = (
+                tr(" and {n_others} more", n_others=len(others) - _NAMED)
+                if len(others) > _NAMED
+                else ""
+            )
             raise OptionError(
-                f"{self.storage.url} holds other things than results of `oido batch` "
-                f"({named}{more}): give a new or an empty folder, such as -o results/"
+                tr(
+                    "{url} holds other things than results of `oido batch` "
+                    "({named}{more}): give a new or an empty folder, such as -o "
+                    "results/",
+                    url=self.storage.url,
+                    named=named,
+                    more=more,
+                )
             )
 
     def begin(self, parameters: dict[str, Any], model: LoadedModel, *, calibrated: bool) -> None:
@@ -379,10 +394,14 @@ class CommitLog:
             gone = LEDGER
         if gone:
             raise DamagedResultsError(
-                f"{self.storage.url}: {gone} was deleted while the run was writing there, so what "
-                "it has written does not count any more; say `oido batch verify "
-                f"{self.storage.url} --repair`, which brings the ledger back from its copies if "
-                "they are there, or begin a new folder"
+                tr(
+                    "{url}: {gone} was deleted while the run was writing there, so "
+                    "what it has written does not count any more; say `oido batch "
+                    "verify {url} --repair`, which brings the ledger back from its "
+                    "copies if they are there, or begin a new folder",
+                    url=self.storage.url,
+                    gone=gone,
+                )
             )
 
     def _write(self, name: str, content: bytes) -> None:
@@ -424,7 +443,7 @@ class CommitLog:
 def other_run_error(storage: Storage) -> OptionError:
     """Somebody else writes there."""
     return OptionError(
-        f"{storage.url}: another run is writing there; let it finish, then say --resume"
+        tr("{url}: another run is writing there; let it finish, then say --resume", url=storage.url)
     )
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from oido.batch.storage import is_remote
 from oido.batch.units import Sample, Source
+from oido.messages import tr
 
 _LEAST_HOURS = 0.5
 _SAMPLES = 8
@@ -65,14 +66,23 @@ def estimated(
 
 def estimate_text(estimate: WorkEstimate, workers: int, *, is_fast: bool) -> str:
     """A sentence for people, with two digits that mean something."""
-    text = (
-        f"about {_about(estimate.sound_hours)} h of sound, about {_about(estimate.hours)} h of "
-        f"work for {workers} worker{'s' if workers > 1 else ''}"
+    kind = tr("workers") if workers > 1 else tr("worker")
+    sound, work = _about(estimate.sound_hours), _about(estimate.hours)
+    text = tr(
+        "about {sound} h of sound, about {work} h of work for {workers} {kind}",
+        sound=sound,
+        work=work,
+        workers=workers,
+        kind=kind,
     )
     if estimate.other_hours is not None:
-        way = "without --fast" if is_fast else "with --fast"
-        text += f", {way} about {_about(estimate.other_hours)} h"
-    return f"{text} (from a minute of each of {estimate.samples} recordings)"
+        way = tr("without --fast") if is_fast else tr("with --fast")
+        text += tr(", {way} about {about} h", way=way, about=_about(estimate.other_hours))
+    return tr(
+        "{text} (from a minute of each of {samples} recordings)",
+        text=text,
+        samples=estimate.samples,
+    )
 
 
 def _about(hours: float) -> str:

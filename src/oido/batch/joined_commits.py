@@ -22,6 +22,7 @@ from oido.batch.commit_log import (
     unsealed,
 )
 from oido.batch.storage import Storage
+from oido.messages import tr
 
 _MOST_COMMITS, _MOST_BYTES = 1000, 16 << 20
 """A file that has so many, or is so large, is full."""
@@ -82,5 +83,5 @@ def _raws(storage: Storage, partial: LedgerSpan | None, end: int, last: int) -> 
     for number in range(end + 1, last):
         raw = storage.read(f"{LEDGER}/{commit_name(number)}")
         if raw.count(b"\n") != 1 or not raw.endswith(b"\n"):
-            raise ValueError("is no line")  # of an old version, perhaps: it stays as it is
+            raise ValueError(tr("is no line"))  # of an old version, perhaps: it stays as it is
         yield raw

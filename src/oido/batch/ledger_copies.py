@@ -24,6 +24,7 @@ from oido.batch.commit_log import (
     unsealed,
 )
 from oido.batch.storage import Storage
+from oido.messages import tr
 
 
 class LedgerFile(NamedTuple):
@@ -70,7 +71,7 @@ def _compared(
     troubles: list[str] = []
     whole: list[tuple[bytes, tuple[dict[str, Any], ...], str | None]] = []
     for raw in (_read(storage, path) for path in paths):
-        troubles.append("is missing" if raw is None else "")
+        troubles.append(tr("is missing") if raw is None else "")
         try:
             if raw is not None:
                 whole.append((raw, *_unsealed(span, raw, number, digest)))
@@ -122,7 +123,7 @@ def _repeated(
             yield LedgerFile(other.path, other.path, wanted, (), _CHANGED)
 
 
-_CHANGED = "is not as it was written"
+_CHANGED = tr("is not as it was written")
 
 
 def _header(storage: Storage) -> LedgerFile:
@@ -141,7 +142,7 @@ def _header(storage: Storage) -> LedgerFile:
     troubles = []
     whole: list[bytes] = []
     for raw in raws:
-        trouble = "is missing" if raw is None else ""
+        trouble = tr("is missing") if raw is None else ""
         try:
             content = None if raw is None else json.loads(raw)
         except ValueError:

@@ -22,6 +22,7 @@ from oido._version import __version__
 from oido.batch.plan import Failure, FileSummary, Plan, Task, marks
 from oido.batch.units import escaped_name, utf8
 from oido.errors import OptionError, OutputError
+from oido.messages import tr
 from oido.types import AnyRow
 from oido.writers.atomic import free_path
 from oido.writers.formats import FORMATS, Format, TableFile, format_of_path
@@ -88,15 +89,21 @@ class ResultFiles(Sink):
             guessed = format_of_path(path, known)
             if guessed is None and not self._folder:
                 raise OptionError(
-                    f"{output}: the name does not tell the format; add --format, "
-                    "or end the name with / for a folder"
+                    tr(
+                        "{output}: the name does not tell the format; add --format, "
+                        "or end the name with / for a folder",
+                        output=output,
+                    )
                 )
             formats = [guessed] if guessed and not self._folder else [known[0]]
         self._paths = {f: self._path(path, f, formats, table_name) for f in formats if f.combined}
         self._own = [f for f in formats if not f.combined]
         if self._own and len(tasks) > 1 and not self._folder:
             raise OptionError(
-                f"{self._own[0].name} is one file per recording: give a folder, such as -o results/"
+                tr(
+                    "{name} is one file per recording: give a folder, such as -o results/",
+                    name=self._own[0].name,
+                )
             )
         self._names = _names_of(tasks) if self._folder and self._own else {}
         self._single = {f: self._path(path, f, formats, table_name) for f in self._own}
@@ -202,7 +209,9 @@ class ResultFiles(Sink):
             path = os.path.join(real_folder(folder), name) if is_plain else task.path
             found = real.get(path if is_plain else os.path.realpath(path))
             if found is not None:
-                raise OptionError(f"{found} is one of the recordings; choose another output")
+                raise OptionError(
+                    tr("{found} is one of the recordings; choose another output", found=found)
+                )
 
 
 def _names_of(tasks: Collection[Task]) -> dict[int, str]:

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from oido.batch.commit_log import DamagedResultsError
 from oido.batch.storage import Storage, new_path
 from oido.batch.units import EMBEDDINGS, Part, escaped_name, utf8
+from oido.messages import tr
 
 _HELD_BYTES = 8 << 20
 """A recording with more than this is written to parts of its own meanwhile."""
@@ -154,7 +155,7 @@ class _OpenPart:
         return Part(self._table, self._path, self._rows, self._file.size, digest)
 
     def discard(self) -> None:
-        error = RuntimeError("not wanted")
+        error = RuntimeError(tr("not wanted"))
         # A full disk fails here again; the other parts are to be discarded all the same.
         with contextlib.suppress(Exception):
             self._stack.__exit__(RuntimeError, error, None)
@@ -199,7 +200,12 @@ def _read(storage: Storage, part: Part) -> Any:
 
 def _damaged_error(storage: Storage, part: Part, trouble: str) -> DamagedResultsError:
     return DamagedResultsError(
-        f"{storage.url}: {part.path} {trouble}; say `oido batch verify {storage.url} --repair`"
+        tr(
+            "{url}: {path} {trouble}; say `oido batch verify {url} --repair`",
+            url=storage.url,
+            path=part.path,
+            trouble=trouble,
+        )
     )
 
 
@@ -221,7 +227,7 @@ def places_of(storage: Storage, part: Part, rows: Sequence[int]) -> list[tuple[A
     return list(zip(*(column.to_pylist() for column in table.columns)))
 
 
-CHANGED = "is not as it was written"
+CHANGED = tr("is not as it was written")
 
 
 def trouble_of(storage: Storage, part: Part) -> str:
@@ -230,17 +236,17 @@ def trouble_of(storage: Storage, part: Part) -> str:
     try:
         with storage.open(part.path) as file:
             if not part.sha256:
-                return "" if pq.read_table(file).num_rows == part.rows else "has lost rows"
+                return "" if pq.read_table(file).num_rows == part.rows else tr("has lost rows")
             digest, size = hashlib.sha256(), 0
             while block := file.read(1 << 20):
                 digest.update(block)
                 size += len(block)
     except FileNotFoundError:
-        return "is missing"
+        return tr("is missing")
     except (OSError, pa.ArrowException) as error:
-        return f"cannot be read ({str(error).splitlines()[0]})"
+        return tr("cannot be read ({splitlines})", splitlines=str(error).splitlines()[0])
     if size != part.size:
-        return f"has {size} bytes and not {part.size}"
+        return tr("has {size} bytes and not {part_size}", size=size, part_size=part.size)
     return "" if digest.hexdigest() == part.sha256 else CHANGED
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from oido.heads import SCORES_ARE, ScoreKind
+from oido.messages import text_of, tr
 from oido.options import Level
 from oido.params import DEFAULT_TOP, Detection, Hop, PlaceOnEarth, Selection
 
@@ -155,12 +156,20 @@ class Failure:
     @classmethod
     def of(cls, error: Exception) -> Failure:
         """An error that oido raised on purpose."""
-        return cls(type(error).__name__, str(error))
+        return cls(type(error).__name__, text_of(error))
 
     @classmethod
     def internal(cls, name: str, error: Exception) -> Failure:
         """A defect of ours: it must cost one recording, and say enough to be found."""
-        return cls("InternalError", f"{name}: internal error, {type(error).__name__}: {error}")
+        return cls(
+            "InternalError",
+            tr(
+                "{name}: internal error, {kind_name}: {error}",
+                name=name,
+                kind_name=type(error).__name__,
+                error=error,
+            ),
+        )
 
 
 @dataclass(frozen=True)

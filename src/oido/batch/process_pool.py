@@ -19,6 +19,7 @@ from oido.batch.plan import Failure, FileSummary, Plan, Task
 from oido.batch.units import Later, LoadedModel, RunSpec
 from oido.batch.worker import Done, Fatal, Ready, Rows
 from oido.batch.worker_process import CRASHED, STALLED, WorkerProcess
+from oido.messages import tr
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -209,7 +210,9 @@ class ProcessPool:
         dead.join()
         self._kills_at_start += killed and not dead.is_ready
         if not dead.is_ready and (not killed or self._kills_at_start > _MOST_KILLS_AT_START):
-            raise errors.OidoError(f"a worker could not start: {last_words}")
+            raise errors.OidoError(
+                tr("a worker could not start: {last_words}", last_words=last_words)
+            )
         self._workers.append(self._new_worker())
         crash = Crashed(
             STALLED.format(self._stall_seconds) if dead.stalled else CRASHED.format(last_words),
@@ -288,7 +291,10 @@ class LocalPool(ProcessPool):
                         raise KeyboardInterrupt  # the workers may be through: no more will come
                     _, task, message = next(messages)
                     if isinstance(message, Crashed) and task is not None:
-                        failure = Failure("CorruptAudioError", f"{task.name}: {message.reason}")
+                        failure = Failure(
+                            "CorruptAudioError",
+                            tr("{name}: {reason}", name=task.name, reason=message.reason),
+                        )
                         message = Done(FileSummary(task.name, failure=failure))
                     if task is not None:
                         ready[task.number].append(message)

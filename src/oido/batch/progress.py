@@ -19,6 +19,7 @@ from oido.batch.results_folder import commits, read_commit
 from oido.batch.storage import Storage, storage_of
 from oido.batch.units import Part, Source, escaped_name
 from oido.batch.worker_process import is_stall
+from oido.messages import tr
 
 
 class History:
@@ -283,13 +284,15 @@ def missing_or_cut(storage: Storage, live: Iterable[Part]) -> dict[str, str]:
         for folder in dict.fromkeys(part.path.rpartition("/")[0] for part in parts)
         for path, fact in storage.files(folder).items()
     }
-    troubles = {}
+    troubles: dict[str, str] = {}
     for part in parts:
         fact = facts.get(part.path)
         if fact is None:
-            troubles[part.path] = "is missing"
+            troubles[part.path] = tr("is missing")
         elif part.sha256 and fact.size != part.size:
-            troubles[part.path] = f"has {fact.size} bytes and not {part.size}"
+            troubles[part.path] = tr(
+                "has {size} bytes and not {part_size}", size=fact.size, part_size=part.size
+            )
     return troubles
 
 

@@ -29,6 +29,7 @@ from oido.batch.units import Source, Unit
 from oido.errors import CorruptAudioError
 from oido.inference.block import BATCH_WINDOWS, Block
 from oido.inference.classifier import AudioClassifier
+from oido.messages import tr
 from oido.models.model import EnsembleNetwork
 from oido.params import LEVELS_PER_SECOND, Windowing
 from oido.signal.decode import AudioInfo, AudioReader
@@ -97,12 +98,14 @@ class RangeReader(AudioReader):
         period = exact_period(rate, self._to_hz)
         frames = reader.info.frames
         if period is None or frames is None:
-            raise CorruptAudioError(f"{reader.info.name}: cannot be split")
+            raise CorruptAudioError(tr("{name}: cannot be split", name=reader.info.name))
         settling = 0 if rate == self._to_hz else rate
         wanted = self._first * rate // self._to_hz
         start = max(0, wanted - settling) // period * period
         if not reader.seek(start):
-            raise CorruptAudioError(f"{reader.info.name}: cannot be read from the middle")
+            raise CorruptAudioError(
+                tr("{name}: cannot be read from the middle", name=reader.info.name)
+            )
         self._skip = self._first - start * self._to_hz // rate
         self._left = frames - start
         self.info = AudioInfo(
@@ -136,7 +139,7 @@ class RangeReader(AudioReader):
         self.n_samples = self._first + passed
         gaps = self._reader.damaged_packets or self._reader.gaps_seconds
         if gaps or self._reader.overlap_seconds or self._samples not in (None, passed):
-            raise CorruptAudioError(f"{self.info.name}: is damaged")
+            raise CorruptAudioError(tr("{name}: is damaged", name=self.info.name))
 
     def _resample(self) -> Iterator[F32]:
         resampler = Resampler(self._reader.info.sample_rate_hz, self._to_hz)
@@ -144,7 +147,9 @@ class RangeReader(AudioReader):
             self._left -= len(mono)
             yield resampler.push(mono)
         if self._left:
-            raise CorruptAudioError(f"{self.info.name}: is not as long as its header says")
+            raise CorruptAudioError(
+                tr("{name}: is not as long as its header says", name=self.info.name)
+            )
         yield resampler.flush()
 
     def close(self) -> None:

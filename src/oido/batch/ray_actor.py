@@ -25,6 +25,7 @@ from oido.batch.storage import storage_of
 from oido.batch.units import Flush, LoadedModel, RunSpec, Unit, WorkerReport
 from oido.batch.worker import Fatal
 from oido.errors import OidoError, OutputError
+from oido.messages import tr
 
 _REPORT_SECONDS = 2.0
 _SHARED_SECONDS = 10.0
@@ -85,18 +86,26 @@ class RayActor:
         if version != __version__:
             return Fatal(
                 "OptionError",
-                f"node {host} has oido {__version__}, and this is {version}: "
-                "install the same version on all nodes",
+                tr(
+                    "node {host} has oido {version}, and this is {version_2}: "
+                    "install the same version on all nodes",
+                    host=host,
+                    version=__version__,
+                    version_2=version,
+                ),
             )
         if crash and not self._loaded_before:
-            return Fatal("OidoError", f"a worker could not start on node {host}: {crash}")
+            return Fatal(
+                "OidoError",
+                tr("a worker could not start on node {host}: {crash}", host=host, crash=crash),
+            )
         try:
             from oido.batch.unit_worker import UnitWorker
 
             loaded: RunSpec = pickle.loads(spec)
             self._worker = UnitWorker(loaded)
         except OidoError as error:
-            return Fatal(type(error).__name__, f"node {host}: {error}")
+            return Fatal(type(error).__name__, tr("node {host}: {error}", host=host, error=error))
         self._note("loaded")
         self._folder, self._sees_folder = loaded.folder, False
         self._life = uuid.uuid4().hex
@@ -131,8 +140,12 @@ class RayActor:
                 pass
             time.sleep(1.0)
         raise OutputError(
-            f"node {socket.gethostname()} does not see the results in {self._folder}: choose a "
-            "folder that all nodes share, or an object store (s3://…)"
+            tr(
+                "node {gethostname} does not see the results in {folder}: choose a "
+                "folder that all nodes share, or an object store (s3://…)",
+                gethostname=socket.gethostname(),
+                folder=self._folder,
+            )
         )
 
     def end(self) -> None:
@@ -150,7 +163,7 @@ _LOOK_FOR_SECONDS = 10.0
 
 def import_ray() -> Any:
     """The package. Raises MissingExtraError."""
-    message = "the Ray engine needs Ray; install it with: pip install 'oido[archive,ray]'"
+    message = tr("the Ray engine needs Ray; install it with: pip install 'oido[archive,ray]'")
     with errors.needs_extra(message):
         import ray
     return ray
@@ -160,8 +173,12 @@ def connect(ray: Any, address: str | None, cpus: int, runtime_env: dict[str, Any
     """Join a cluster, or start a Ray here; quietly. Raises OptionError."""
     if address and address.startswith("ray://"):
         raise errors.OptionError(
-            f"{address}: start oido on a node of the cluster, with --address auto or by `ray job "
-            "submit`; through a Ray client it cannot follow its actors"
+            tr(
+                "{address}: start oido on a node of the cluster, with --address auto "
+                "or by `ray job submit`; through a Ray client it cannot follow its "
+                "actors",
+                address=address,
+            )
         )
     quiet = {"log_to_driver": False, "logging_level": "ERROR", "runtime_env": runtime_env}
     if address and address != "local":
@@ -170,7 +187,9 @@ def connect(ray: Any, address: str | None, cpus: int, runtime_env: dict[str, Any
             ray.init(address, **quiet)
         except (ConnectionError, RuntimeError, ValueError) as error:
             ray.shutdown()  # of what it had begun
-            raise errors.OptionError(f"no Ray cluster at {address}: {short(error)}") from error
+            raise errors.OptionError(
+                tr("no Ray cluster at {address}: {short}", address=address, short=short(error))
+            ) from error
     else:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -192,7 +211,9 @@ def _look_for(address: str) -> None:
         try:
             socket.create_connection((host, int(port)), _LOOK_FOR_SECONDS).close()
         except OSError as error:
-            raise errors.OptionError(f"no Ray cluster at {address}: {error}") from error
+            raise errors.OptionError(
+                tr("no Ray cluster at {address}: {error}", address=address, error=error)
+            ) from error
 
 
 def short(error: BaseException) -> str:

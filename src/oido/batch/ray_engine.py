@@ -33,6 +33,7 @@ from oido.batch.storage import storage_of
 from oido.batch.units import LoadedModel, RunSpec, Unit, WorkerReport
 from oido.batch.worker import Fatal
 from oido.batch.worker_process import CRASHED, STALLED
+from oido.messages import tr
 from oido.params import available_cores
 
 
@@ -227,7 +228,9 @@ class RayEngine(Engine):
             self._restart(handle)
         except exceptions.RayActorError as error:
             if not handle.is_ready and isinstance(error, exceptions.ActorDiedError):
-                raise errors.OidoError(f"a Ray actor could not start: {short(error)}") from error
+                raise errors.OidoError(
+                    tr("a Ray actor could not start: {short}", short=short(error))
+                ) from error
             self._restart(handle)
         except exceptions.RayError:
             self._restart(handle)  # its report is lost with its node
@@ -250,9 +253,14 @@ class RayEngine(Engine):
         self._model = self._model or started.model
         if started.model != self._model:
             raise errors.OptionError(
-                f"node {started.host} has another file for the model {self._model.name} (SHA-256 "
-                f"{started.model.sha256[:12]}, not {self._model.sha256[:12]}): put the same one on "
-                "all"
+                tr(
+                    "node {host} has another file for the model {name} (SHA-256 "
+                    "{sha256}, not {sha257}): put the same one on all",
+                    host=started.host,
+                    name=self._model.name,
+                    sha256=started.model.sha256[:12],
+                    sha257=self._model.sha256[:12],
+                )
             )
 
     def _restart(self, handle: ActorHandle) -> None:
@@ -267,7 +275,7 @@ class RayEngine(Engine):
         elif crash:
             reason = CRASHED.format(crash)
         else:
-            reason = "its Ray actor or node died while it was heard, again and again"
+            reason = tr("its Ray actor or node died while it was heard, again and again")
         unit = handle.unit
         lost = handle.assigned.lose(unit, reason, not crash and not handle.stalled)
         handle.unit, handle.assigned, handle.died_at, handle.stalled = None, Assigned(), None, False
@@ -291,7 +299,11 @@ def _actor_error(error: Any) -> errors.OidoError:
     text = str(error)
     if "No module named 'oido" in text:
         return errors.OptionError(
-            f"oido is not installed on every node: install oido[archive,ray]=={__version__} there, "
-            "or have Ray bring it with a runtime_env"
+            tr(
+                "oido is not installed on every node: install "
+                "oido[archive,ray]=={version} there, or have Ray bring it with a "
+                "runtime_env",
+                version=__version__,
+            )
         )
-    return errors.OidoError(f"a Ray actor failed: {short(error)}")
+    return errors.OidoError(tr("a Ray actor failed: {short}", short=short(error)))

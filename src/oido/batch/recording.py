@@ -27,6 +27,7 @@ from oido.inference.embedder import l2_normalized
 from oido.inference.pipeline import WindowStream
 from oido.inference.postprocess import category_row, event_row, strength
 from oido.inference.species import species_in_week, week_of
+from oido.messages import text_of, tr
 from oido.models.model import AudioModel
 from oido.name_time import time_in_name
 from oido.paths import is_address
@@ -291,9 +292,12 @@ class RecordingRun:
                     yield from self._channel_rows(self._open(channel), channel)
         except (AudioError, OptionError, MissingExtraError) as error:
             # Messages call a recording as the user did, not by the path that it was read from.
-            reason = str(error).replace(self._path, self._task.name)
+            reason = text_of(error).replace(self._path, self._task.name)
             if self.summary.windows:
-                reason += f" (heard up to {self.summary.duration:.1f} s; those rows are kept)"
+                reason += tr(
+                    " (heard up to {duration:.1f} s; those rows are kept)",
+                    duration=self.summary.duration,
+                )
             self.summary = replace(self.summary, failure=Failure(type(error).__name__, reason))
 
     def _open(self, channel: Channel) -> WindowStream:
@@ -352,7 +356,10 @@ def notes_of(stream: WindowStream | AudioReader) -> tuple[str, ...]:
     """How a recording was read, where that is not plain."""
     if not stream.overlap_seconds:
         return stream.notes
-    overlap = f"{stream.overlap_seconds:.2f} s are there twice by its clock, and were cut once"
+    overlap = tr(
+        "{overlap_seconds:.2f} s are there twice by its clock, and were cut once",
+        overlap_seconds=stream.overlap_seconds,
+    )
     return (*stream.notes, overlap)
 
 
@@ -388,7 +395,7 @@ def _named(source: Source, path: str) -> Iterator[None]:
     try:
         yield
     except AudioError as error:
-        raise type(error)(str(error).replace(path, source.name)) from error
+        raise type(error)(text_of(error).replace(path, source.name)) from error
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from oido.batch.progress import History, missing_or_cut
 from oido.batch.sources import source_now
 from oido.batch.units import Finished, LoadedModel, Outcome, RunSpec, Sample, Source, Unit
 from oido.errors import OptionError
+from oido.messages import tr
 
 if TYPE_CHECKING:
     from oido.batch.estimate import WorkEstimate
@@ -80,8 +81,11 @@ class ArchiveRun:
         self._log = CommitLog(spec.folder, spec.run_id, join_commits)
         if not self._log.is_new and not resumes:
             raise OptionError(
-                f"{spec.folder} holds results already: go on with --resume, or choose another "
-                "folder with -o"
+                tr(
+                    "{folder} holds results already: go on with --resume, or choose "
+                    "another folder with -o",
+                    folder=spec.folder,
+                )
             )
         self._log.storage.lock()
         self._history = History(self._log.storage)
@@ -155,10 +159,15 @@ class ArchiveRun:
         found = [f"{p} {t}" for p, t in troubles.items() if p not in self._damage.parts]
         if found:
             url = self._log.storage.url
-            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+            more = tr(" (and {n_found} more)", n_found=len(found) - 1) if len(found) > 1 else ""
             raise DamagedResultsError(
-                f"{url}: {found[0]}{more}; say `oido batch verify {url} --repair`, which hears "
-                "the recordings again whose rows were there"
+                tr(
+                    "{url}: {found}{more}; say `oido batch verify {url} --repair`, "
+                    "which hears the recordings again whose rows were there",
+                    url=url,
+                    found=found[0],
+                    more=more,
+                )
             )
 
     def steps(self, engine: Engine, *, estimates: bool = False) -> Iterator[Progressed]:
@@ -292,8 +301,8 @@ class ArchiveRun:
         if changes <= _MOST_CHANGES:
             self._waiting.appendleft(Unit(now))
             return
-        reason = f"{source.name}: was changed again and again while it was heard; "
-        failure = Failure("CorruptAudioError", reason + "when its writer is done, say --resume")
+        reason = tr("{name}: was changed again and again while it was heard; ", name=source.name)
+        failure = Failure("CorruptAudioError", reason + tr("when its writer is done, say --resume"))
         self._waiting.appendleft(Unit(source, "failed", failure=failure, may_split=False))
 
     def _join(self, source: Source, of: int) -> Unit:
@@ -319,7 +328,9 @@ class ArchiveRun:
             # Even the row of its failure kills: the ledger alone can say that it failed.
             self._commit(Finished((), (Outcome(unit, "failed", failure=unit.failure),)))
             return
-        failure = Failure("CorruptAudioError", f"{unit.source.name}: {lost.reason}")
+        failure = Failure(
+            "CorruptAudioError", tr("{name}: {reason}", name=unit.source.name, reason=lost.reason)
+        )
         if unit.kind == "range":
             self._whole.add(unit.source.key)
         self._waiting.appendleft(

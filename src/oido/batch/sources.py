@@ -20,6 +20,7 @@ from oido.batch.storage import is_remote
 from oido.batch.units import Source, escaped_name, raw_name
 from oido.dialects import decode_text, split_lines, table_lines
 from oido.errors import OptionError, needs_extra
+from oido.messages import tr
 from oido.params import AUDIO_SUFFIXES
 from oido.paths import (
     NameFinder,
@@ -95,7 +96,11 @@ class _Search:
             elif not is_listed:
                 passed_over = "".join(f"; {note}" for note in passed_over_note(below.passed_over))
                 raise OptionError(
-                    f"{path}: no recordings in this folder (such as .wav or .mp3){passed_over}"
+                    tr(
+                        "{path}: no recordings in this folder (such as .wav or .mp3){passed_over}",
+                        path=path,
+                        passed_over=passed_over,
+                    )
                 )
         elif found is not None:
             root, files = os.path.dirname(found), [(found, self._real(found))]
@@ -109,7 +114,7 @@ class _Search:
                 root = os.path.commonpath([os.path.dirname(match) for match in matches])
                 files = [(match, self._real(match)) for match in matches]
             elif not is_listed and ("*" in path or not _is_recording(path)):
-                raise OptionError(f"{path}: no file fits this pattern")
+                raise OptionError(tr("{path}: no file fits this pattern", path=path))
         return [
             Recording(file, os.path.relpath(file, root or os.curdir))
             for file, real in files
@@ -194,7 +199,7 @@ def find_sources(paths: Sequence[str], on_message: OnMessage | None = None) -> l
 
 def _sources_of(path: str, search: _Search) -> Iterator[Source]:
     if path == "-":
-        raise OptionError("an archive cannot hear standard input; save it to a file first")
+        raise OptionError(tr("an archive cannot hear standard input; save it to a file first"))
     path = _without_scheme(path, search)
     is_list = os.path.splitext(path)[1].lower() in _LISTS and not os.path.isdir(path)
     entries = _entries(path, search) if is_list else None
@@ -202,7 +207,7 @@ def _sources_of(path: str, search: _Search) -> Iterator[Source]:
         yield from _find_named(path, search, is_listed=False)
         return
     if not entries:
-        raise OptionError(f"{path}: this list is empty")
+        raise OptionError(tr("{path}: this list is empty", path=path))
     for entry in entries:
         yield from _find_named(entry, search, is_listed=True)
 
@@ -265,10 +270,16 @@ def _find_remote(
         if is_listed:
             yield Source(url, url, 0, "")
             return
-        raise OptionError(f"{url}: cannot be listed ({trouble_with(url, error)})") from error
+        raise OptionError(
+            tr(
+                "{url}: cannot be listed ({trouble_with})",
+                url=url,
+                trouble_with=trouble_with(url, error),
+            )
+        ) from error
     infos = {name: info for name, info in infos.items() if info["type"] == "file"}
     if not infos and not is_listed and ("*" in url or not _is_recording(url)):
-        raise OptionError(f"{url}: no recordings there (such as .wav or .mp3)")
+        raise OptionError(tr("{url}: no recordings there (such as .wav or .mp3)", url=url))
     if not infos:  # its failure says why
         yield Source(url, url, 0, "")
     for name in sorted(infos):
@@ -316,7 +327,7 @@ def _names_in(files: Any, folder: str) -> list[str]:
     try:
         listed = files.ls(folder, detail=False)
     except Exception as error:  # stores have errors of their own
-        raise OSError(f"{folder} cannot be listed") from error
+        raise OSError(tr("{folder} cannot be listed", folder=folder)) from error
     return [posixpath.basename(name.rstrip("/")) for name in listed]
 
 
@@ -364,9 +375,11 @@ def _entries(path: str, search: _Search) -> list[str] | None:
             text = decode_text(file.read())
     except OSError as error:
         if isinstance(error, FileNotFoundError) and refused_certificate(error) is None:
-            raise OptionError(f"{path}: no such list") from error
+            raise OptionError(tr("{path}: no such list", path=path)) from error
         reason = trouble_with(path, error)
-        raise OptionError(f"{path}: this list cannot be read ({reason})") from error
+        raise OptionError(
+            tr("{path}: this list cannot be read ({reason})", path=path, reason=reason)
+        ) from error
     if ending == ".m3u8" and "#EXT-X-" in text:
         return None
     if ending in (".csv", ".tsv"):
@@ -378,7 +391,9 @@ def _table_entries(path: str, text: str) -> list[str]:
     try:
         lines = [line.cells for line in table_lines(text)]
     except csv.Error as error:
-        raise OptionError(f"{path}: this list cannot be read ({error})") from error
+        raise OptionError(
+            tr("{path}: this list cannot be read ({error})", path=path, error=error)
+        ) from error
     header = [name.lower() for name in lines[0]] if lines else []
     recordings = [count for count, cell in enumerate(header) if _is_recording(cell)]
     if recordings and not {*header} & {*_COLUMNS}:  # no header, but a recording right away
@@ -411,7 +426,7 @@ def _line_entries(path: str, text: str, search: _Search) -> list[str]:
 
 
 def _parquet_entries(path: str, file: Any) -> list[str]:
-    with needs_extra("Parquet needs pyarrow; install it with: pip install 'oido[archive]'"):
+    with needs_extra(tr("Parquet needs pyarrow; install it with: pip install 'oido[archive]'")):
         import pyarrow as pa
         import pyarrow.parquet as pq
     try:
@@ -421,7 +436,9 @@ def _parquet_entries(path: str, file: Any) -> list[str]:
         file.seek(0)
         entries = pq.read_table(file, columns=[column]).column(column).to_pylist()
     except pa.ArrowInvalid as error:
-        raise OptionError(f"{path}: this list cannot be read ({error})") from error
+        raise OptionError(
+            tr("{path}: this list cannot be read ({error})", path=path, error=error)
+        ) from error
     return [str(entry) for entry in entries if entry]
 
 
@@ -429,4 +446,4 @@ def _column(path: str, names: Sequence[str]) -> str:
     for name in _COLUMNS:
         if name in names:
             return name
-    raise OptionError(f"{path}: has no column named file or path")
+    raise OptionError(tr("{path}: has no column named file or path", path=path))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from oido.errors import OidoError, OptionError, OutputError
+from oido.messages import tr
 from oido.paths import filesystem_of, trouble_with
 from oido.writers.atomic import write_atomically
 
@@ -89,7 +90,11 @@ class Storage:
             _sync_folder(target.parent)
         except OSError as error:  # it has its name, and may have lost it when the disk is back
             raise OutputError(
-                f"{target}: the disk does not confirm that it keeps it: {error.strerror or error}"
+                tr(
+                    "{target}: the disk does not confirm that it keeps it: {reason}",
+                    target=target,
+                    reason=error.strerror or error,
+                )
             ) from error
 
     def open(self, path: str) -> IO[Any]:
@@ -131,7 +136,11 @@ class Storage:
             return []
         except OSError as error:
             raise OptionError(
-                f"{self.url} cannot be a folder of results: {error.strerror or error}"
+                tr(
+                    "{url} cannot be a folder of results: {reason}",
+                    url=self.url,
+                    reason=error.strerror or error,
+                )
             ) from error
 
     def delete(self, paths: Iterable[str]) -> None:
@@ -155,7 +164,10 @@ class Storage:
             _lock_file(self._lock)
         except OSError as error:
             raise OptionError(
-                f"{self.url}: another run is writing there; wait for it, or choose another folder"
+                tr(
+                    "{url}: another run is writing there; wait for it, or choose another folder",
+                    url=self.url,
+                )
             ) from error
 
     def unlock(self) -> None:
@@ -209,7 +221,13 @@ class _ObjectStore(Storage):
             raise
         except Exception as error:
             reason = trouble_with(self.url, error)
-            raise OidoError(f"{self.full(path)} cannot be read: {reason}; try again") from error
+            raise OidoError(
+                tr(
+                    "{full} cannot be read: {reason}; try again",
+                    full=self.full(path),
+                    reason=reason,
+                )
+            ) from error
 
     def write_new(self, path: str, content: bytes) -> None:
         target = f"{self._root}/{path}"
@@ -294,7 +312,9 @@ class _ObjectStore(Storage):
             return []
         except Exception as error:
             reason = trouble_with(self.url, error)
-            raise OptionError(f"{self.url} cannot be listed: {reason}") from error
+            raise OptionError(
+                tr("{url} cannot be listed: {reason}", url=self.url, reason=reason)
+            ) from error
         # Some stores name the folder itself, as an empty object.
         inside = {name.rstrip("/") for name in found} - {self._root.rstrip("/")}
         return sorted(name.rsplit("/", 1)[-1] for name in inside)
@@ -330,4 +350,10 @@ def _modified(info: dict[str, Any]) -> float | None:
 
 
 def _write_error(path: str, error: Exception) -> OutputError:
-    return OutputError(f"{path} cannot be written: {trouble_with(path, error)}")
+    return OutputError(
+        tr(
+            "{path} cannot be written: {trouble_with}",
+            path=path,
+            trouble_with=trouble_with(path, error),
+        )
+    )

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from oido.batch.plan import Failure, FileSummary, Plan
+from oido.messages import tr
 
 ARCHIVE_VERSION = 1
 TABLES = ("recordings", "events", "windows", "clips")
@@ -151,9 +152,9 @@ class Part(NamedTuple):
 def remarks_of(summary: FileSummary) -> tuple[str, ...]:
     """What people should know of how a recording was read, a sentence each."""
     damaged, gaps = summary.damaged_packets, summary.gaps_seconds
-    clock = f"{gaps:.2f} s of silence stand where its clock goes on without sound"
+    clock = tr("{gaps:.2f} s of silence stand where its clock goes on without sound", gaps=gaps)
     return (
-        *([f"{damaged} damaged piece(s) were left out"] if damaged else []),
+        *([tr("{damaged} damaged piece(s) were left out", damaged=damaged)] if damaged else []),
         *([clock] if gaps else []),
         *summary.notes,
     )

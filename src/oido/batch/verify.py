@@ -33,6 +33,7 @@ from oido.batch.sources import source_now
 from oido.batch.storage import FileFacts, Storage, is_remote, is_written_by, storage_of
 from oido.batch.units import EMBEDDINGS, TABLES, Part, RunSpec, Source
 from oido.errors import OptionError, OutputError
+from oido.messages import tr
 from oido.params import Detection, Selection
 
 Kind = Literal["damaged", "missing", "left over", "foreign"]
@@ -139,13 +140,13 @@ def verify(url: str, on_file: Callable[[str], object] = lambda _: None) -> Verif
         found.parts += 1
         found.size += facts[part.path].size if part.path in facts else 0
         found.without_hash += not part.sha256
-        trouble = "is missing" if part.path not in facts else trouble_of(storage, part)
+        trouble = tr("is missing") if part.path not in facts else trouble_of(storage, part)
         if trouble:
             troubles[part.path] = _kind(trouble), trouble
     for path in contents.pieces:
         on_file(path)
         trouble = "" if piece_is_whole(storage, path) else CHANGED
-        trouble = trouble if path in facts else "is missing"
+        trouble = trouble if path in facts else tr("is missing")
         if trouble:
             troubles[path] = _kind(trouble), trouble
     if troubles:
@@ -184,7 +185,7 @@ def _read_ledger(storage: Storage, found: Verification) -> _Contents:
             contents.add(content)
     if len(files) == 1 and any(storage.names(table) for table in TABLES):
         path = f"{LEDGER}/00000001.json"
-        found.findings.append(Finding("missing", path, "is missing, and all after it"))
+        found.findings.append(Finding("missing", path, tr("is missing, and all after it")))
     return contents
 
 
@@ -214,13 +215,13 @@ def _others(storage: Storage, contents: _Contents, facts: dict[str, Any]) -> Ite
             continue
         if is_written_by(path, contents.run_ids):
             yield Finding(
-                "left over", path, "is of a run that was cut off, or was set aside by a repair"
+                "left over", path, tr("is of a run that was cut off, or was set aside by a repair")
             )
         else:
-            yield Finding("foreign", path, "is not of oido")
+            yield Finding("foreign", path, tr("is not of oido"))
     for name in storage.entries():
         if name not in (*_FOLDERS, HEADER, *PASSED_OVER) and not name.startswith(f".{HEADER}."):
-            yield Finding("foreign", name, "is not of oido")
+            yield Finding("foreign", name, tr("is not of oido"))
 
 
 def _plan_repair(
@@ -292,8 +293,11 @@ def delete_leftovers(url: str, older_than_seconds: float) -> dict[str, FileFacts
     storage = storage_of(url)
     if is_remote(url) and older_than_seconds < _LEAST_AGE_IN_STORES:
         raise OptionError(
-            f"{url}: a store cannot tell whether a run is writing there, so only what is older "
-            "than an hour is deleted: say --older-than 1h or more"
+            tr(
+                "{url}: a store cannot tell whether a run is writing there, so only "
+                "what is older than an hour is deleted: say --older-than 1h or more",
+                url=url,
+            )
         )
     storage.lock()
     try:
@@ -304,7 +308,12 @@ def delete_leftovers(url: str, older_than_seconds: float) -> dict[str, FileFacts
         storage.unlock()
     if kept:
         raise OutputError(
-            f"{storage.url}: {kept[0]} cannot be deleted ({len(kept)} files are left)"
+            tr(
+                "{url}: {kept} cannot be deleted ({n_kept} files are left)",
+                url=storage.url,
+                kept=kept[0],
+                n_kept=len(kept),
+            )
         )
     return found
 
@@ -336,10 +345,18 @@ def spec_of(url: str, model: str | None, calibration: str | None) -> RunSpec:
     name = header["model"]["name"]
     if model is None:
         if name not in {ENSEMBLE, *(entry.name for entry in CATALOG)}:
-            raise OptionError(f"{url} was heard by the model {name}: say --model and its file")
+            raise OptionError(
+                tr(
+                    "{url} was heard by the model {name}: say --model and its file",
+                    url=url,
+                    name=name,
+                )
+            )
         model = name
     if values.pop("calibration_sha256", None) is not None and calibration is None:
-        raise OptionError(f"{url} was heard with a calibration: say --calibration and its file")
+        raise OptionError(
+            tr("{url} was heard with a calibration: say --calibration and its file", url=url)
+        )
     own = {name: values.pop(name) for name in ("floor", "clip_top", "embeddings")}
     plan = Plan(
         **{

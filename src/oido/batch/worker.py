@@ -26,6 +26,7 @@ from oido import errors
 from oido.batch.plan import Failure, FileSummary, Plan, Task
 from oido.batch.units import RunSpec, WorkerReport
 from oido.batch.worker_process import serve_parent, tasks_of
+from oido.messages import text_of
 from oido.types import AnyRow
 
 
@@ -100,7 +101,7 @@ def _serve(tasks: IO[bytes], messages: IO[bytes]) -> None:
             for message in worker.serve(task):
                 send(message)
     except errors.OidoError as error:
-        send(Fatal(type(error).__name__, str(error)))
+        send(Fatal(type(error).__name__, text_of(error)))
 
 
 class _Server(Protocol):

@@ -20,8 +20,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
-CRASHED = "the decoder crashed ({}); the file is damaged"
-STALLED = "hearing it made no progress for {:g} s, so it was stopped"
+from oido.messages import tr
+
+CRASHED = tr("the decoder crashed ({}); the file is damaged")
+STALLED = tr("hearing it made no progress for {:g} s, so it was stopped")
 
 
 def is_stall(reason: str) -> bool:
@@ -79,13 +81,17 @@ class WorkerProcess:
     def ending(self) -> str:
         """How the process ended: "signal 11" or "exit code 1"."""
         code = self._process.returncode
-        return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        return (
+            f"signal {-code}"
+            if code is not None and code < 0
+            else tr("exit code {code}", code=code)
+        )
 
     @property
     def last_words(self) -> str:
         """How the process ended, and the last line it wrote."""
         if not self.has_ended:
-            return "it does not answer"
+            return tr("it does not answer")
         self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - _CRASH_TAIL_BYTES))
         lines = self._log.read().decode("utf-8", "replace").strip().splitlines()
         return f"{self.ending}: {lines[-1]}" if lines else self.ending

@@ -19,6 +19,7 @@ from oido.datasets.dataset import Dataset
 from oido.errors import OptionError
 from oido.evaluation.evaluate import Progress
 from oido.inference.export import export
+from oido.messages import tr
 from oido.models.calibration_file import Calibration, Evidence, apply_calibration, shortest
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, LogMelNetwork
@@ -79,7 +80,7 @@ def calibrate(
     fitted = fit(labelled, size, wish)
     held = hold_out(labelled, size, wish, seed)
     report = report_of(labelled, fitted, held, wish, left_out=left_out, seed=seed)
-    evidence = [Evidence(note="no clip of it: pooled")] * size
+    evidence = [Evidence(note=tr("no clip of it: pooled"))] * size
     for column, found in zip(labelled.columns, report.evidence):
         evidence[column] = found
     pairs = zip(chosen.labels, fitted.thresholds.tolist())
@@ -111,8 +112,11 @@ def write_calibration(
         write_text(path, calibration.scores.text())
     else:
         raise OptionError(
-            f"{path}: name it .tflite (the model), .json (the calibration alone), or .csv (the "
-            "Task Library's calibration file)"
+            tr(
+                "{path}: name it .tflite (the model), .json (the calibration alone), "
+                "or .csv (the Task Library's calibration file)",
+                path=path,
+            )
         )
 
 
@@ -124,10 +128,12 @@ def save_model(model: AudioModel, path: Path) -> None:
     ``….orig`` first. Raises OptionError, ModelFormatError, or OutputError.
     """
     if path.suffix != ".tflite":
-        raise OptionError(f"{path}: a model is written as .tflite; name it so")
+        raise OptionError(tr("{path}: a model is written as .tflite; name it so", path=path))
     in_place = path.exists() and path.samefile(model.path)
     if in_place and model.card is not None:
-        raise OptionError(f"{path} is a published model, which must stay as it is; choose another")
+        raise OptionError(
+            tr("{path} is a published model, which must stay as it is; choose another", path=path)
+        )
     cut = isinstance(model.network, LogMelNetwork)
     as_it_is = not cut or model.network.is_cut  # type: ignore[union-attr]
     content = with_heads(model) if as_it_is else None
@@ -142,7 +148,7 @@ def save_model(model: AudioModel, path: Path) -> None:
 
 def _wish(target: str | ThresholdTarget | None, guarantee: str | Guarantee | None) -> Wish:
     if target is not None and guarantee is not None:
-        raise OptionError("give a target or a guarantee, not both: each sets the thresholds")
+        raise OptionError(tr("give a target or a guarantee, not both: each sets the thresholds"))
     if guarantee is not None:
         return Guarantee.parse(guarantee) if isinstance(guarantee, str) else guarantee
     aim = "f1" if target is None else target

@@ -17,6 +17,7 @@ from oido.datasets.clip import LeftOut
 from oido.evaluation.bootstrap import Bootstrap, Estimate
 from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.ranking_and_calibration import Reliability, reliability
+from oido.messages import shown, tr
 from oido.models.calibration_file import Evidence, shortest
 from oido.paths import escape_controls
 
@@ -106,33 +107,52 @@ class CalibrationReport:
 
     def __str__(self) -> str:
         lines = [
-            f"{len(self.classes)} classes, {self.clips} clips of {self.recordings} recordings; "
-            f"judged on recordings that were held out ({self.folds} folds)",
+            tr(
+                "{n_classes} classes, {clips} clips of {recordings} recordings; "
+                "judged on recordings that were held out ({folds} folds)",
+                n_classes=len(self.classes),
+                clips=self.clips,
+                recordings=self.recordings,
+                folds=self.folds,
+            ),
             "",
-            _before_after("calibration error", self.before.ece, self.after.ece),
-            _before_after("Brier score", self.before.brier.value, self.after.brier.value),
+            _before_after(tr("calibration error"), self.before.ece, self.after.ece),
+            _before_after(tr("Brier score"), self.before.brier.value, self.after.brier.value),
         ]
         if self.named_before is not None and self.named_after is not None:
             pair = self.named_before.ece, self.named_after.ece
-            lines.append(_before_after("error of the best", *pair))
+            lines.append(_before_after(tr("error of the best"), *pair))
         if self.is_worse:
-            lines += ["", "WORSE than the scores as they are: too few recordings to go by"]
-        lines += ["", f"thresholds for {self.wish}:"]
+            lines += ["", tr("WORSE than the scores as they are: too few recordings to go by")]
+        lines += ["", tr("thresholds for {wish}:", wish=self.wish)]
         lines += _table([*self.classes, self.overall])
         if unreached := [row.label for row in self.classes if not row.reached]:
-            shown = ", ".join(unreached[:5]) + (", …" if len(unreached) > 5 else "")
-            lines += ["", f"no threshold does it for {len(unreached)} classes: {shown}"]
+            some = ", ".join(unreached[:5]) + (", …" if len(unreached) > 5 else "")
+            lines += [
+                "",
+                tr(
+                    "no threshold does it for {n_unreached} classes: {some}",
+                    n_unreached=len(unreached),
+                    some=some,
+                ),
+            ]
         if self.unlabelled:
             lines += [
                 "",
-                f"{self.unlabelled} labels of the model have no clip; they take the pooled sigmoid "
-                "and no threshold",
+                tr(
+                    "{unlabelled} labels of the model have no clip; they take the "
+                    "pooled sigmoid and no threshold",
+                    unlabelled=self.unlabelled,
+                ),
             ]
         if isinstance(self.wish, Guarantee):
-            lines += ["", self.wish.sentence, "It holds if:"]
+            lines += ["", self.wish.sentence, tr("It holds if:")]
             lines += [f"  - {sentence}" for sentence in self.wish.assumptions]
-        lines += [f"left out: {item.name}: {item.reason}" for item in self.left_out]
-        return "\n".join(map(escape_controls, lines))
+        lines += [
+            tr("left out: {name}: {reason}", name=item.name, reason=item.reason)
+            for item in self.left_out
+        ]
+        return "\n".join(escape_controls(shown(line)) for line in lines)
 
 
 def report_of(
@@ -240,14 +260,16 @@ def _predictions(labelled: LabelledScores, held: HeldOut) -> ClipPredictions:
 
 
 def _before_after(name: str, before: float, after: float) -> str:
-    change = "" if not before > 0 else f"  ({after / before:.2f} times)"
-    return f"{name:<18}{before:.4f} → {after:.4f}{change}"
+    times = "" if not before > 0 else tr("  ({share:.2f} times)", share=after / before)
+    change = shown(times)
+    return f"{shown(name):<18}{before:.4f} → {after:.4f}{change}"
 
 
 def _table(rows: list[ClassCalibration]) -> list[str]:
     width = min(32, max(len(row.label) for row in rows))
-    titles = ("clips", "rec.", "threshold", "precision", "recall", "false alarms/h")
-    lines = [f"  {'class':<{width}} {titles[0]:>6} {titles[1]:>5} {titles[2]:>9}  "
+    heads = (tr("clips"), tr("rec."), tr("threshold"), tr("precision"), tr("recall"))
+    titles = [*map(shown, heads), shown(tr("false alarms/h"))]
+    lines = [f"  {shown(tr('class')):<{width}} {titles[0]:>6} {titles[1]:>5} {titles[2]:>9}  "
              f"{titles[3]:<18} {titles[4]:<18} {titles[5]:<18}".rstrip()]  # fmt: skip
     for row in rows:
         recordings = str(row.evidence.recordings) if row.evidence.recordings else ""
@@ -255,7 +277,7 @@ def _table(rows: list[ClassCalibration]) -> list[str]:
         lines.append(
             f"  {row.label[:width]:<{width}} {row.evidence.clips:>6} {recordings:>5} "
             f"{threshold:>9}  {_interval_text(row.precision):<18} {_interval_text(row.recall):<18} "
-            f"{_interval_text(row.alarms_per_hour):<18} {row.evidence.note}".rstrip()
+            f"{_interval_text(row.alarms_per_hour):<18} {shown(row.evidence.note)}".rstrip()
         )
     return lines
 

@@ -20,6 +20,7 @@ from oido.arrays import F32, I64
 from oido.calibration.thresholds import between
 from oido.datasets.splits import group_numbers
 from oido.errors import OptionError
+from oido.messages import tr
 
 _KINDS = ("fnr", "false-alarms")
 
@@ -39,11 +40,21 @@ class Guarantee:
     def __post_init__(self) -> None:
         if self.kind not in _KINDS:
             raise OptionError(
-                f"there is no guarantee of {self.kind!r}; choose from {', '.join(_KINDS)}"
+                tr(
+                    "there is no guarantee of {kind!r}; choose from {kinds}",
+                    kind=self.kind,
+                    kinds=", ".join(_KINDS),
+                )
             )
-        for name, value in (("the rate", self.rate), ("confidence", self.confidence)):
+        for name, value in ((tr("the rate"), self.rate), ("confidence", self.confidence)):
             if not 0 < value < 1:
-                raise OptionError(f"{name} of a guarantee must be between 0 and 1, not {value:g}")
+                raise OptionError(
+                    tr(
+                        "{name} of a guarantee must be between 0 and 1, not {value:g}",
+                        name=name,
+                        value=value,
+                    )
+                )
 
     @classmethod
     def parse(cls, text: str, confidence: float = 0.9) -> Guarantee:
@@ -52,7 +63,9 @@ class Guarantee:
         try:
             return cls(kind.strip(), float(value), confidence)
         except ValueError as error:
-            raise OptionError(f"{text!r} must be like fnr=0.1 or false-alarms=0.05") from error
+            raise OptionError(
+                tr("{text!r} must be like fnr=0.1 or false-alarms=0.05", text=text)
+            ) from error
 
     @property
     def least_recordings(self) -> int:
@@ -61,34 +74,51 @@ class Guarantee:
         return math.ceil(needed - 1e-9)
 
     def __str__(self) -> str:
-        return f"{self.kind}={self.rate:g} at confidence {self.confidence:g}"
+        return tr(
+            "{kind}={rate:g} at confidence {confidence:g}",
+            kind=self.kind,
+            rate=self.rate,
+            confidence=self.confidence,
+        )
 
     @property
     def sentence(self) -> str:
         """What is promised, in words."""
         what = (
-            "clips in which it is heard, at most {} are missed"
+            tr("clips in which it is heard, at most {} are missed")
             if self.kind == "fnr"
-            else "clips in which it is not heard, it is reported in at most {}"
+            else tr("clips in which it is not heard, it is reported in at most {}")
         )
-        return (
-            f"For each class by itself, with confidence {self.confidence:g}: of "
-            f"{what.format(f'{self.rate:.3g}')}, as a share."
+        return tr(
+            "For each class by itself, with confidence {confidence:g}: of {format}, as a share.",
+            confidence=self.confidence,
+            format=what.format(f"{self.rate:.3g}"),
         )
 
     @property
     def assumptions(self) -> tuple[str, ...]:
         """Under which it holds."""
         return (
-            "New recordings come from where the labelled ones came from, as if all had been drawn "
-            "from one urn; another place, season or microphone is another urn.",
-            "Recordings were drawn independently; clips of one recording need not be, and the rate "
-            "is the mean over recordings.",
-            "The labels are right.",
-            "Clips are cut and heard in the same way: a guarantee for clips is none for windows.",
-            f"It holds for one class with confidence {self.confidence:g}; for all classes at once "
-            "the confidence is lower.",
-            "Whoever makes many calibrations of the same data and keeps the best one loses it.",
+            tr(
+                "New recordings come from where the labelled ones came from, as if "
+                "all had been drawn from one urn; another place, season or "
+                "microphone is another urn."
+            ),
+            tr(
+                "Recordings were drawn independently; clips of one recording need "
+                "not be, and the rate is the mean over recordings."
+            ),
+            tr("The labels are right."),
+            tr(
+                "Clips are cut and heard in the same way: a guarantee for clips is "
+                "none for windows."
+            ),
+            tr(
+                "It holds for one class with confidence {confidence:g}; for all "
+                "classes at once the confidence is lower.",
+                confidence=self.confidence,
+            ),
+            tr("Whoever makes many calibrations of the same data and keeps the best one loses it."),
         )
 
 
@@ -107,11 +137,19 @@ def guaranteed_thresholds(
     needed = guarantee.least_recordings
     if few := {name: count for name, count in counts.items() if count < needed}:
         shown = ", ".join(f"{name!r} has {count}" for name, count in list(few.items())[:5])
-        more = f", and {len(few) - 5} classes more" if len(few) > 5 else ""
-        kind = "with it" if guarantee.kind == "fnr" else "without it"
+        more = tr(", and {n_few} classes more", n_few=len(few) - 5) if len(few) > 5 else ""
+        kind = tr("with it") if guarantee.kind == "fnr" else tr("without it")
         raise OptionError(
-            f"{guarantee} needs {needed} recordings of each class ({kind}), and {shown}{more}; add "
-            "recordings, leave those classes out, or ask for a higher rate or a lower confidence"
+            tr(
+                "{guarantee} needs {needed} recordings of each class ({kind}), and "
+                "{shown}{more}; add recordings, leave those classes out, or ask for "
+                "a higher rate or a lower confidence",
+                guarantee=guarantee,
+                needed=needed,
+                kind=kind,
+                shown=shown,
+                more=more,
+            )
         )
     find = _for_misses if guarantee.kind == "fnr" else _for_alarms
     found = []
@@ -120,8 +158,12 @@ def guaranteed_thresholds(
         threshold = find(guarantee, p[chosen], groups[chosen], np.unique(p[~np.isnan(column)]))
         if threshold is None:
             raise OptionError(
-                f"{name!r} has the probability 1 in too many clips without it: no threshold keeps "
-                f"{guarantee}"
+                tr(
+                    "{name!r} has the probability 1 in too many clips without it: no "
+                    "threshold keeps {guarantee}",
+                    name=name,
+                    guarantee=guarantee,
+                )
             )
         found.append(threshold)
     return np.array(found, np.float32)

@@ -25,12 +25,13 @@ from oido.datasets.splits import group_numbers
 from oido.errors import OptionError
 from oido.events.calibration import Calibrator
 from oido.heads import OutputKind, ScoreCalibration, ScoreTransformation, Sigmoid
+from oido.messages import tr
 
 LEAST_RECORDINGS = 3
 """A class present in fewer recordings takes the pooled sigmoid: its clips may all be one sound."""
 
-TOO_LITTLE = "too little evidence: pooled"
-CONSTANT = "all its scores are the same: pooled"
+TOO_LITTLE = tr("too little evidence: pooled")
+CONSTANT = tr("all its scores are the same: pooled")
 
 FLOOR = 1e-4
 """A score nearer to 0 or 1 than this counts as this far when sigmoids are fitted. The logarithm of
@@ -199,18 +200,24 @@ def _note(scores: F64, truth: F64, groups: I64) -> str:
 def _require(scores: F32, targets: F32) -> None:
     known = ~np.isnan(targets)
     if not np.isfinite(scores).all():
-        raise OptionError("a score is not finite, so nothing can be fitted to them")
+        raise OptionError(tr("a score is not finite, so nothing can be fitted to them"))
     if not (targets[known] > 0).any():
-        raise OptionError("no clip has a class in it, so there is nothing to calibrate by")
+        raise OptionError(tr("no clip has a class in it, so there is nothing to calibrate by"))
     if (targets[known] > 0).all():
         raise OptionError(
-            "every clip has every class that is known of it; add clips without, such as those of "
-            f"other classes, or of class {BACKGROUND}"
+            tr(
+                "every clip has every class that is known of it; add clips without, "
+                "such as those of other classes, or of class {background}",
+                background=BACKGROUND,
+            )
         )
     if scores[known].min() == scores[known].max():
         raise OptionError(
-            f"the model gives the same score, {scores[known].max():g}, to every class of every "
-            "clip, which no calibration can change"
+            tr(
+                "the model gives the same score, {max:g}, to every class of every "
+                "clip, which no calibration can change",
+                max=scores[known].max(),
+            )
         )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from oido.arrays import F32, F64, I64, Bools
 from oido.errors import OptionError
+from oido.messages import tr
 
 _DEFAULT = 0.5
 _ENOUGH_FOR_F1 = 5
@@ -69,15 +70,28 @@ class ThresholdTarget:
 
     def __post_init__(self) -> None:
         if self.kind not in _KINDS:
-            raise OptionError(f"there is no aim {self.kind!r}; choose from {', '.join(_KINDS)}")
+            raise OptionError(
+                tr(
+                    "there is no aim {kind!r}; choose from {kinds}",
+                    kind=self.kind,
+                    kinds=", ".join(_KINDS),
+                )
+            )
         if self.kind == "f1":
             if self.value is not None:
-                raise OptionError("f1 is made as high as it can be; give no number with it")
+                raise OptionError(tr("f1 is made as high as it can be; give no number with it"))
         elif self.value is None:
-            raise OptionError(f"say how much: {self.kind}=NUMBER")
+            raise OptionError(tr("say how much: {kind}=NUMBER", kind=self.kind))
         elif not 0 < self.value < math.inf or (self.value > 1 and "per-hour" not in self.kind):
-            limit = "" if "per-hour" in self.kind else " and at most 1"
-            raise OptionError(f"{self.kind} must be above 0{limit}, not {self.value:g}")
+            limit = "" if "per-hour" in self.kind else tr(" and at most 1")
+            raise OptionError(
+                tr(
+                    "{kind} must be above 0{limit}, not {value:g}",
+                    kind=self.kind,
+                    limit=limit,
+                    value=self.value,
+                )
+            )
 
     @classmethod
     def parse(cls, text: str) -> ThresholdTarget:
@@ -86,7 +100,9 @@ class ThresholdTarget:
         try:
             return cls(kind.strip(), float(value) if equals else None)
         except ValueError as error:
-            raise OptionError(f"{text!r}: what stands after = must be a number") from error
+            raise OptionError(
+                tr("{text!r}: what stands after = must be a number", text=text)
+            ) from error
 
     def __str__(self) -> str:
         return self.kind if self.value is None else f"{self.kind}={self.value:g}"
@@ -215,7 +231,7 @@ _FINDERS: dict[str, Callable[[F32, F32, float], float | None]] = {
 def _by_alarms(aim: ThresholdTarget, targets: F32, alarms: Alarms | None) -> AimedThresholds:
     assert aim.value is not None
     if alarms is None:
-        raise OptionError("false alarms are counted in windows, and none were kept")
+        raise OptionError(tr("false alarms are counted in windows, and none were kept"))
     begins = np.append(True, alarms.clip_index[1:] != alarms.clip_index[:-1])  # bool[M]
     before = np.roll(alarms.probabilities, 1, axis=0)
     # A stretch begins where the threshold is reached, and was not by the window before.
@@ -223,7 +239,7 @@ def _by_alarms(aim: ThresholdTarget, targets: F32, alarms: Alarms | None) -> Aim
     absent = targets[alarms.clip_index] == 0  # bool[M, C]
     hours = ((targets == 0) * alarms.hours[:, None]).sum(0)
     if not hours.sum():
-        raise OptionError("no clip is known to be without a class: there are no false alarms")
+        raise OptionError(tr("no clip is known to be without a class: there are no false alarms"))
     columns = zip(alarms.probabilities.T, lower.T, absent.T, hours.tolist())
     return AimedThresholds.of(
         _fewest(p[a], low[a], aim.value * h) if h else None for p, low, a, h in columns

@@ -46,6 +46,7 @@ from oido.cli.terminal import (
     print_message,
 )
 from oido.errors import MissingExtraError, OptionError, OutputError
+from oido.messages import joined, recognised, tr
 from oido.options import OPTIONS
 from oido.params import available_cores
 
@@ -106,15 +107,23 @@ def _run(args: argparse.Namespace) -> int:
     if action in ("status", "verify", "clean"):
         if len(args.paths) != 2 or args.output:
             raise OptionError(
-                f"say: oido batch {action} FOLDER (a recording of that name: ./{action})"
+                tr(
+                    "say: oido batch {action} FOLDER (a recording of that name: ./{action})",
+                    action=action,
+                )
             )
     else:
         action = ""
     for name, actions in _OF_ACTIONS.items():
         if getattr(args, name) and action not in actions:
             raise OptionError(
-                f"--{name.replace('_', '-')} is for "
-                + " and ".join(f"`oido batch {other} FOLDER`" for other in actions)
+                tr(
+                    "--{name} is for {commands}",
+                    name=name.replace("_", "-"),
+                    commands=joined(
+                        tr(" and "), [f"`oido batch {other} FOLDER`" for other in actions]
+                    ),
+                )
             )
     if action == "status":
         return show_status(args.paths[1], as_json=args.json)
@@ -123,11 +132,11 @@ def _run(args: argparse.Namespace) -> int:
     if action == "clean":
         return show_leftovers(args)
     if not args.output:
-        raise OptionError("an archive needs a folder for its results: add -o results/")
+        raise OptionError(tr("an archive needs a folder for its results: add -o results/"))
     if args.retry_failed and not args.resume:
-        raise OptionError("--retry-failed goes with --resume")
+        raise OptionError(tr("--retry-failed goes with --resume"))
     if args.address and args.engine != "ray":
-        raise OptionError("--address goes with --engine ray")
+        raise OptionError(tr("--address goes with --engine ray"))
     return run_archive(args)
 
 
@@ -167,7 +176,9 @@ def run_archive(args: argparse.Namespace) -> int:
         failed = _run_with_engine(args, run, spec, sources)
     except KeyboardInterrupt as error:
         begun = args.resume or (run is not None and run.is_begun)
-        again = _again(args.output) if begun else "nothing was committed; give the command again"
+        again = (
+            _again(args.output) if begun else tr("nothing was committed; give the command again")
+        )
         raise KeyboardInterrupt(*error.args, again) from None
     return EXIT_FAILED_FILES if failed else EXIT_OK
 
@@ -184,7 +195,7 @@ def repair(
     try:
         return _run_with_engine(args, run, spec, sources)
     except KeyboardInterrupt as error:
-        again = "the same command goes on with the repair"
+        again = tr("the same command goes on with the repair")
         raise KeyboardInterrupt(*error.args, again) from None
 
 
@@ -198,7 +209,7 @@ def _run_with_engine(
         with interruptible(engine.interrupt):
             run.prepare(engine.start())
             for path in run.restored:
-                print_message(f"{path} was brought back from its copy")
+                print_message(tr("{path} was brought back from its copy", path=path))
             failed = _run_steps(run, engine, spec, quiet=args.quiet, verbose=args.verbose)
         with interruptible(lambda: None):  # all is done, and workers are let go
             stack.close()
@@ -206,7 +217,9 @@ def _run_with_engine(
 
 
 def _again(folder: str) -> str:
-    return f"go on with the same command and --resume; {folder} keeps what is committed"
+    return tr(
+        "go on with the same command and --resume; {folder} keeps what is committed", folder=folder
+    )
 
 
 _SPEC_NAMES = ("floor", "split", "embeddings", "retry_failed", "engine", "address")
@@ -233,8 +246,10 @@ def _engine(
 def _need_pyarrow() -> None:
     if find_spec("pyarrow") is None:
         raise MissingExtraError(
-            "archives are Parquet tables and need pyarrow; install it with: "
-            "pip install 'oido[archive]'"
+            tr(
+                "archives are Parquet tables and need pyarrow; install it with: pip "
+                "install 'oido[archive]'"
+            )
         )
 
 
@@ -248,9 +263,19 @@ def _run_steps(
     with progress:
         try:
             if done_before and not quiet:
-                again = f" ({failed_before} of them failed; --retry-failed hears those again)"
+                again = tr(
+                    " ({failed_before} of them failed; --retry-failed hears those again)",
+                    failed_before=failed_before,
+                )
                 more = again if failed_before else ""
-                print_message(f"{done_before} of {run.n_sources} were heard before{more}")
+                print_message(
+                    tr(
+                        "{done_before} of {n_sources} were heard before{more}",
+                        done_before=done_before,
+                        n_sources=run.n_sources,
+                        more=more,
+                    )
+                )
             for step in run.steps(engine, estimates=not quiet):
                 with progress.aside():
                     if step.estimate is not None:
@@ -258,10 +283,12 @@ def _run_steps(
                     _print_outcomes(step.outcomes, quiet, verbose)
                 progress.move(step)
         except KeyboardInterrupt:
-            done = f"{progress.done} of {len(run.todo)} were done"
+            done = tr("{done} of {n_todo} were done", done=progress.done, n_todo=len(run.todo))
             raise KeyboardInterrupt(done) from None
         except OutputError as error:
-            raise OutputError(f"{error}; {_again(spec.folder)}") from error
+            raise OutputError(
+                tr("{error}; {again}", error=error, again=_again(spec.folder))
+            ) from error
         progress.conclude()
     return progress.failed + failed_before
 
@@ -279,11 +306,16 @@ def _print_outcomes(outcomes: Sequence[Outcome], quiet: bool, verbose: bool) -> 
             print_message(outcome.failure.reason)
         elif verbose:
             print_message(
-                f"{outcome.unit.source.name}: {outcome.duration:.2f} s, "
-                f"{outcome.windows} windows, {outcome.rows} rows"
+                tr(
+                    "{name}: {duration:.2f} s, {windows} windows, {rows} rows",
+                    name=outcome.unit.source.name,
+                    duration=outcome.duration,
+                    windows=outcome.windows,
+                    rows=outcome.rows,
+                )
             )
         for remark in () if quiet else outcome.remarks:
-            print_message(f"{outcome.unit.source.name}: {remark}")
+            print_message(tr("{name}: {remark}", name=outcome.unit.source.name, remark=remark))
 
 
 def show_status(url: str, as_json: bool = False) -> int:
@@ -302,32 +334,61 @@ def show_status(url: str, as_json: bool = False) -> int:
     return EXIT_FAILED_FILES if status["failed"] else EXIT_OK
 
 
+_ROWS = {
+    "recordings": tr("recordings"),
+    "events": tr("events"),
+    "windows": tr("windows"),
+    "clips": tr("clips"),
+}
+
+
 def _lines(status: dict[str, Any]) -> list[str]:
     from oido.cli.progress import clock_text
 
-    rows = ", ".join(f"{n} {table}" for table, n in status["rows"].items())
-    lines = [
-        f"{status['folder']}  {status['model']}, last written {status['last_commit']}",
-        f"done     {status['done']} recordings, {status['audio_seconds'] / 3600:.2f} h",
-        f"failed   {status['failed']}",
-        f"left     {status['left']}",
-        f"rows     {rows}",
+    counts = status["rows"].items()
+    rows = joined(
+        ", ", [tr("{n} {table}", n=n, table=_ROWS.get(table, table)) for table, n in counts]
+    )
+    lines: list[str] = [
+        tr(
+            "{folder}  {model}, last written {last_commit}",
+            folder=status["folder"],
+            model=status["model"],
+            last_commit=status["last_commit"],
+        ),
+        tr(
+            "done     {done} recordings, {hours:.2f} h",
+            done=status["done"],
+            hours=status["audio_seconds"] / 3600,
+        ),
+        tr("failed   {failed}", failed=status["failed"]),
+        tr("left     {left}", left=status["left"]),
+        tr("rows     {rows}", rows=rows),
     ]
     if status["damaged"] or status["damaged_parts"]:
-        repair = f"oido batch verify {status['folder']} --repair"
-        lines += [f"damaged  {part}" for part in status["damaged_parts"]]
-        lines.append(f"damaged  {status['damaged']} recordings; say `{repair}`")
+        repair = tr("oido batch verify {folder} --repair", folder=status["folder"])
+        lines += [tr("damaged  {part}", part=part) for part in status["damaged_parts"]]
+        lines.append(
+            tr(
+                "damaged  {damaged} recordings; say `{repair}`",
+                damaged=status["damaged"],
+                repair=repair,
+            )
+        )
     if status["times_real_time"] is not None:
         lines.append(
-            f"speed    {status['times_real_time']:.0f} × real time, "
-            f"{status['files_per_hour']:.0f} files/h"
+            tr(
+                "speed    {times_real_time:.0f} × real time, {files_per_hour:.0f} files/h",
+                times_real_time=status["times_real_time"],
+                files_per_hour=status["files_per_hour"],
+            )
         )
     if status["eta_seconds"] is not None:
-        lines.append(f"ETA      {clock_text(status['eta_seconds'], hours=True)}")
+        lines.append(tr("ETA      {left}", left=clock_text(status["eta_seconds"], hours=True)))
     for recording in status["under_way"]:
-        lines.append(f"split    {recording['file']}: {recording['heard']} of {recording['of']}")
+        lines.append(tr("split    {file}: {heard} of {of}", **recording))
     if status["failures"]:
         width = max(len(failure["kind"]) for failure in status["failures"])
-        lines += ["", "failed recordings:"]
-        lines += [f"  {f['kind']:<{width}}  {f['reason']}" for f in status["failures"]]
+        lines += ["", tr("failed recordings:")]
+        lines += [f"  {f['kind']:<{width}}  {recognised(f['reason'])}" for f in status["failures"]]
     return lines

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from oido.cli.terminal import EXIT_DAMAGED, EXIT_OK, print_line, print_message
 from oido.errors import OptionError
+from oido.messages import tr
 from oido.options import OPTIONS
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def show_verification(args: argparse.Namespace, repair: Repair) -> int:
         if not args.json:
             _show(found)
         for path in mend_ledger(url):
-            print_message(f"{path} was brought back from its copy")
+            print_message(tr("{path} was brought back from its copy", path=path))
             found = verify(url)
         if found.damage.parts or found.sources:
             model = None if args.model == OPTIONS["model"].default else args.model
@@ -59,31 +60,53 @@ def _show(found: Verification) -> None:
 
 
 def _lines(found: Verification) -> list[str]:
-    lines = [
-        f"{found.folder}  {found.commits} commits, {found.parts} parts, "
-        f"{found.size / 1e6:.1f} MB were read"
+    lines: list[str] = [
+        tr(
+            "{folder}  {commits} commits, {parts} parts, {size:.1f} MB were read",
+            folder=found.folder,
+            commits=found.commits,
+            parts=found.parts,
+            size=found.size / 1e6,
+        )
     ]
     if found.without_hash:
         lines.append(
-            f"no hash   {found.without_hash} files of a version before, which were only read"
+            tr(
+                "no hash   {without_hash} files of a version before, which were only read",
+                without_hash=found.without_hash,
+            )
         )
-    for kind in ("missing", "damaged", "left over", "foreign"):
+    for kind in (tr("missing"), tr("damaged"), tr("left over"), tr("foreign")):
         of_kind = [finding for finding in found.findings if finding.kind == kind]
-        lines += [f"{kind:<9} {finding.path}: {finding.reason}" for finding in of_kind[:_SHOWN]]
+        lines += [
+            tr("{kind:<9} {path}: {reason}", kind=kind, path=each.path, reason=each.reason)
+            for each in of_kind[:_SHOWN]
+        ]
         if len(of_kind) > _SHOWN:
-            lines.append(f"{kind:<9} and {len(of_kind) - _SHOWN} more (--json shows all)")
+            lines.append(
+                tr(
+                    "{kind:<9} and {n_of_kind} more (--json shows all)",
+                    kind=kind,
+                    n_of_kind=len(of_kind) - _SHOWN,
+                )
+            )
     lines += [
-        f"lost      {name}: its rows are damaged, and the recording is not there any more"
+        tr(
+            "lost      {name}: its rows are damaged, and the recording is not there any more",
+            name=name,
+        )
         for name in found.lost
     ]
     if found.is_whole:
-        lines.append("whole     every file that counts is as it was written")
+        lines.append(tr("whole     every file that counts is as it was written"))
     elif found.sources:
-        lines.append(f"to hear   {len(found.sources)} recordings again: add --repair")
+        lines.append(
+            tr("to hear   {n_sources} recordings again: add --repair", n_sources=len(found.sources))
+        )
     elif found.lost:
-        lines.append("bring these recordings back to where they were, then add --repair")
+        lines.append(tr("bring these recordings back to where they were, then add --repair"))
     else:
-        lines.append("to repair add --repair")
+        lines.append(tr("to repair add --repair"))
     return lines
 
 
@@ -94,11 +117,13 @@ def show_leftovers(args: argparse.Namespace) -> int:
     seconds = _seconds(args.older_than or _DEFAULT_AGE)
     found = (delete_leftovers if args.delete else leftovers)(args.paths[1], seconds)
     for path, facts in found.items():
-        print_line(f"{facts.size:>12}  {path}")
+        print_line(tr("{size:>12}  {path}", size=facts.size, path=path))
     total = sum(facts.size for facts in found.values()) / 1e6
-    done = "deleted" if args.delete else "left over; --delete deletes them"
+    done = tr("deleted") if args.delete else tr("left over; --delete deletes them")
     print_message(
-        f"{len(found)} files, {total:.1f} MB: {done}" if found else "nothing is left over"
+        tr("{n_found} files, {total:.1f} MB: {done}", n_found=len(found), total=total, done=done)
+        if found
+        else tr("nothing is left over")
     )
     return EXIT_OK
 
@@ -107,5 +132,7 @@ def _seconds(age: str) -> float:
     """An age such as 12h or 7d."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", age.strip())
     if found is None:
-        raise OptionError(f"--older-than is a number with s, m, h, d or w, such as 1d, not {age!r}")
+        raise OptionError(
+            tr("--older-than is a number with s, m, h, d or w, such as 1d, not {age!r}", age=age)
+        )
     return float(found[1]) * _SECONDS[found[2]]

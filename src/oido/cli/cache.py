@@ -20,13 +20,17 @@ from typing import Any
 from oido.cli.options import add_command
 from oido.cli.terminal import print_line
 from oido.errors import OutputError
+from oido.messages import shown, tr
 from oido.models.cache import NAMES, cache_folder, limit_bytes
 
 _PARTS = {
-    "models": "models that were fetched",
-    "derived": "graphs written from weights; made anew when they are needed",
-    "embeddings": "what models made of recordings, kept by `oido train`; made anew, too; with "
-    "derived at most {limit:,g} MB (OIDO_CACHE_LIMIT), beyond it the longest unused go",
+    "models": tr("models that were fetched"),
+    "derived": tr("graphs written from weights; made anew when they are needed"),
+    "embeddings": tr(
+        "what models made of recordings, kept by `oido train`; made anew, too; with "
+        "derived at most {limit:,g} MB (OIDO_CACHE_LIMIT), beyond it the longest "
+        "unused go"
+    ),
 }
 
 
@@ -50,8 +54,19 @@ def _show(args: argparse.Namespace) -> None:
     print_line(cache_folder())
     for name, what in _PARTS.items():
         sizes = _sizes(cache_folder() / name)
-        files = f"{len(sizes)} file{'' if len(sizes) == 1 else 's'}"
-        print(f"  {name:10}  {sum(sizes) / 1e6:9.1f} MB  {files:>12}  {what.format(limit=limit)}")
+        kind = tr("file") if len(sizes) == 1 else tr("files")
+        files = tr("{n_sizes} {kind}", n_sizes=len(sizes), kind=kind)
+        print(
+            shown(
+                tr(
+                    "  {name:10}  {sizes:9.1f} MB  {files:>12}  {format}",
+                    name=name,
+                    sizes=sum(sizes) / 1e6,
+                    files=files,
+                    format=what.format(limit=limit),
+                )
+            )
+        )
 
 
 def _clear(args: argparse.Namespace) -> None:
@@ -70,9 +85,13 @@ def _clear(args: argparse.Namespace) -> None:
                 else:
                     kept += 1
             except OSError as error:
-                raise OutputError(f"{path} cannot be deleted: {error.strerror}") from error
-        left = f"; {kept} that are not of oido's cache were left" if kept else ""
-        print(f"{name}: {size / 1e6:.1f} MB deleted{left}")
+                raise OutputError(
+                    tr("{path} cannot be deleted: {reason}", path=path, reason=error.strerror)
+                ) from error
+        left = tr("; {kept} that are not of oido's cache were left", kept=kept) if kept else ""
+        print(
+            shown(tr("{name}: {size:.1f} MB deleted{left}", name=name, size=size / 1e6, left=left))
+        )
 
 
 def _sizes(folder: Path) -> list[int]:

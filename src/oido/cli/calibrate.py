@@ -29,6 +29,7 @@ from oido.cli.options import (
 )
 from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_FATAL, EXIT_OK, print_line, print_message
 from oido.errors import OptionError
+from oido.messages import tr
 
 if TYPE_CHECKING:
     from oido.models.model import AudioModel
@@ -90,35 +91,39 @@ def _run(args: argparse.Namespace) -> int:
 
     for path in args.output:
         if path.suffix not in {".tflite", ".json", ".csv", ".txt"}:
-            raise OptionError(f"{path}: name it .tflite, .json, or .csv")
+            raise OptionError(tr("{path}: name it .tflite, .json, or .csv", path=path))
     require_suffix("--json", args.json, ".json")
     require_writable(*args.output, args.json)
     if (args.data is None) == (args.existing is None):
-        raise OptionError("give labelled recordings, or a calibration that you have by --from")
+        raise OptionError(tr("give labelled recordings, or a calibration that you have by --from"))
     model = load_model(fetch_model(args.model))
     if args.existing is not None:
         if not args.output:
-            raise OptionError("say where to write: -o FILE")
+            raise OptionError(tr("say where to write: -o FILE"))
         calibration, code = _existing_calibration(args, model), EXIT_OK
     else:
         calibration, code = _new_calibration(args, model)
     if calibration is None:
         names = ", ".join(str(path) for path in args.output)
         print_message(
-            f"{names} not written: the calibration makes it worse, as said above; give more "
-            "recordings, or --force"
+            tr(
+                "{names} not written: the calibration makes it worse, as said above; "
+                "give more recordings, or --force",
+                names=names,
+            )
         )
         return EXIT_FATAL
     for path in args.output:
         write_calibration(model, calibration, path)
         note, scores = "", calibration.scores
         if path.suffix in {".csv", ".txt"}:  # what the Task Library's file itself leaves out
-            note = (
-                f": for transformation {scores.transformation.name}, default score "
-                f"{scores.default_score:g}, which stand in the metadata; thresholds are not in "
-                "this file"
+            note = tr(
+                ": for transformation {name}, default score {default_score:g}, "
+                "which stand in the metadata; thresholds are not in this file",
+                name=scores.transformation.name,
+                default_score=scores.default_score,
             )
-        print_line(f"{path}{note}")
+        print_line(tr("{path}{note}", path=path, note=note))
     return code
 
 
@@ -131,7 +136,7 @@ def _new_calibration(args: argparse.Namespace, model: AudioModel) -> tuple[Any, 
 
     guarantee = args.guarantee and Guarantee.parse(args.guarantee, args.confidence)
     data = load_dataset(args)
-    with offering_a_map(), show_progress("clips heard", args.quiet) as progress:
+    with offering_a_map(), show_progress(tr("clips heard"), args.quiet) as progress:
         result = calibrate(
             model,
             data,

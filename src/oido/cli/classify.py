@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 from oido.cli.options import add_command, plan_of, quotes_cells
 from oido.cli.terminal import interrupts_held
 from oido.errors import OptionError
+from oido.messages import tr
 from oido.options import OPTIONS
 
 if TYPE_CHECKING:
@@ -82,7 +83,9 @@ def _run(args: argparse.Namespace) -> int:
     names = [name for text in args.format for name in text.split(",")]
     formats = [format_named(name, known) for name in names if name != "table"]
     if formats and "table" in names:
-        raise OptionError("table is for reading on the screen; leave it out beside other formats")
+        raise OptionError(
+            tr("table is for reading on the screen; leave it out beside other formats")
+        )
     return run_plan(args, plan, lambda tasks: _sink(args, plan, tasks, formats))
 
 
@@ -99,7 +102,7 @@ def _wants_arrays(args: argparse.Namespace) -> bool:
     if not names and args.output:
         return bool(args.output.lower().endswith(".npz"))
     if "npz" in names and len(names) > 1:
-        raise OptionError("npz has the scores of all labels: write it by itself")
+        raise OptionError(tr("npz has the scores of all labels: write it by itself"))
     return names == ["npz"]
 
 
@@ -111,10 +114,10 @@ def _run_arrays(args: argparse.Namespace, plan: Plan) -> int:
     from oido.writers.formats import FRAME_FORMAT
 
     if not args.output:
-        raise OptionError("npz is not for the screen: add -o frames.npz")
+        raise OptionError(tr("npz is not for the screen: add -o frames.npz"))
     for name in ("top", "threshold", "allow", "deny"):
         if getattr(args, name) not in (None, (), []):
-            raise OptionError(f"npz has the scores of all labels: leave --{name} out")
+            raise OptionError(tr("npz has the scores of all labels: leave --{name} out", name=name))
     labels = load_model(plan.model, precision=plan.precision).head_named(plan.head).labels
     entry = FRAME_FORMAT._replace(writer=partial(FRAME_FORMAT.writer, labels=labels))
     plan = replace(plan, what="scores")
@@ -131,7 +134,7 @@ def _resume(args: argparse.Namespace) -> int:
 
     if not args.output or args.format:
         raise OptionError(
-            "--resume is for a folder of Parquet tables: say -o FOLDER/, and leave out --format"
+            tr("--resume is for a folder of Parquet tables: say -o FOLDER/, and leave out --format")
         )
     args.clip_top = args.top or OPTIONS["clip_top"].default
     return run_archive(args)
@@ -153,9 +156,12 @@ def _sink(
             calibrated=plan.calibrated,
         )
     if len(formats) > 1:
-        raise OptionError("several formats need files: add -o FILE or -o FOLDER/")
+        raise OptionError(tr("several formats need files: add -o FILE or -o FOLDER/"))
     if not formats[0].combined and len(tasks) > 1:
         raise OptionError(
-            f"{formats[0].name} is one file per recording: give a folder, such as -o results/"
+            tr(
+                "{name} is one file per recording: give a folder, such as -o results/",
+                name=formats[0].name,
+            )
         )
     return StandardOutput(formats[0])

@@ -24,6 +24,7 @@ from typing import Any
 from oido.cli.options import add_command, open_results
 from oido.cli.terminal import EXIT_FAILED_FILES, print_message
 from oido.errors import OptionError
+from oido.messages import tr
 
 
 def add_parser(commands: Any) -> None:
@@ -59,9 +60,9 @@ def _run(args: argparse.Namespace) -> int | None:
     from oido.results.clip_files import chosen_events, listed_places, write_clips
 
     if args.label is None and args.table is None:
-        raise OptionError("say which clips: --label Owl, or --from hits.csv")
+        raise OptionError(tr("say which clips: --label Owl, or --from hits.csv"))
     if args.table is not None and args.where is not None:
-        raise OptionError("--where chooses events: leave it out, or --from")
+        raise OptionError(tr("--where chooses events: leave it out, or --from"))
     with open_results(args, prints_doubts=False) as results:
         if args.table is not None:
             places = listed_places(results, args.table, args.label, site=args.site)[: args.count]
@@ -75,7 +76,7 @@ def _run(args: argparse.Namespace) -> int | None:
                 site=args.site,
                 seed=args.seed,
             )
-    with show_progress("clips", args.quiet) as on_progress:
+    with show_progress(tr("clips"), args.quiet) as on_progress:
         cut = write_clips(
             places,
             args.output,
@@ -84,10 +85,19 @@ def _run(args: argparse.Namespace) -> int | None:
             on_progress=on_progress,
         )
     for recording, reason in cut.unreached.items():
-        print_message(f"no clip of {recording}: {reason}")
+        print_message(tr("no clip of {recording}: {reason}", recording=recording, reason=reason))
     if not cut.written:
-        raise OptionError(f"none of {len(places)} clips could be cut: no recording was reached")
+        raise OptionError(
+            tr(
+                "none of {n_places} clips could be cut: no recording was reached",
+                n_places=len(places),
+            )
+        )
     if not args.quiet:
-        clips = "1 clip" if len(cut.written) == 1 else f"{len(cut.written)} clips"
-        print_message(f"{clips} and clips.csv in {args.output}")
+        clips = (
+            tr("1 clip")
+            if len(cut.written) == 1
+            else tr("{n_written} clips", n_written=len(cut.written))
+        )
+        print_message(tr("{clips} and clips.csv in {output}", clips=clips, output=args.output))
     return EXIT_FAILED_FILES if cut.unreached else None

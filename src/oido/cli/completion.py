@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from oido.cli.options import add_command
 from oido.cli.terminal import data_output
+from oido.messages import MarkedText, shown, translated
 from oido.models.registry import CATALOG, ENSEMBLE
 
 SHELLS = ("bash", "zsh", "fish")
@@ -87,7 +88,8 @@ def _values(action: argparse.Action) -> list[str]:
 
 def _line(text: str | None) -> str:
     """Of a help text, without what the parser would put in, or a shell would take for its own."""
-    plain = re.sub(r"\s+", " ", (text or "").replace("%%", "%"))
+    own = shown(text) if isinstance(text, MarkedText) else translated(text or "")
+    plain = re.sub(r"\s+", " ", own.replace("%%", "%"))
     return re.sub(r"[\"'`$\\\[\]:;|&<>(){}]", "", plain)[:70].strip()
 
 

@@ -26,6 +26,7 @@ from typing import Any
 
 from oido.cli.options import add_command, open_results, quotes_cells
 from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_message
+from oido.messages import tr
 
 
 def add_parser(commands: Any) -> None:
@@ -73,9 +74,23 @@ def _run(args: argparse.Namespace) -> int:
             quoted=quotes_cells(args),
         )
     if not args.quiet:
-        files = str(done.files[0]) if len(done.files) == 1 else f"{len(done.files)} files"
-        replaced = f", {done.replaced} of them replaced" if done.replaced else ""
-        print_message(f"{done.rows} rows of {done.recordings} recordings in {files}{replaced}")
+        files = (
+            str(done.files[0])
+            if len(done.files) == 1
+            else tr("{n_files} files", n_files=len(done.files))
+        )
+        replaced = (
+            tr(", {replaced} of them replaced", replaced=done.replaced) if done.replaced else ""
+        )
+        print_message(
+            tr(
+                "{rows} rows of {recordings} recordings in {files}{replaced}",
+                rows=done.rows,
+                recordings=done.recordings,
+                files=files,
+                replaced=replaced,
+            )
+        )
     for failure in done.failures:
         print_message(failure)
     return EXIT_FAILED_FILES if done.failures else EXIT_OK

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from oido.cli.options import add_command, open_results, require_suffix
 from oido.cli.terminal import print_line, print_message
+from oido.messages import tr
 
 if TYPE_CHECKING:
     from oido.results.counting import EventCount
@@ -66,7 +67,7 @@ def _run(args: argparse.Namespace) -> None:
         _write(args.output, count)
     _print(count)
     if args.output is not None and not args.quiet:
-        print_message(f"{args.output} is written")
+        print_message(tr("{output} is written", output=args.output))
 
 
 def _write(path: Path, count: EventCount) -> None:
@@ -86,34 +87,74 @@ def _print(count: EventCount) -> None:
     counted = count.counted
     total, share = counted.total, counted.share
     print_line(
-        f"{count.label}: {total.value:.0f} of {counted.n} events are true "
-        f"({total.low:.0f} to {total.high:.0f}, 95 %; {share.low:.0%} to {share.high:.0%})"
+        tr(
+            "{label}: {value:.0f} of {n} events are true ({low:.0f} to {high:.0f}, "
+            "95 %; {share_low:.0%} to {share_high:.0%})",
+            label=count.label,
+            value=total.value,
+            n=counted.n,
+            low=total.low,
+            high=total.high,
+            share_low=share.low,
+            share_high=share.high,
+        )
     )
     print_line(
-        f"from {counted.reviewed} reviews; {counted.more_reviews} more would about halve that"
-        + (f"; of {count.unsure} nobody was sure" if count.unsure else "")
+        tr(
+            "from {reviewed} reviews; {more_reviews} more would about halve that",
+            reviewed=counted.reviewed,
+            more_reviews=counted.more_reviews,
+        )
+        + (tr("; of {unsure} nobody was sure", unsure=count.unsure) if count.unsure else "")
     )
     if len(counted.groups) > 1:
         occupied, what = counted.occupied, " and ".join(count.keys)
         print_line(
-            f"of {len(counted.groups)} by {what} with events, {occupied.value:.0f} have true ones "
-            f"({occupied.low:.0f} to {occupied.high:.0f})"
+            tr(
+                "of {n_groups} by {what} with events, {value:.0f} have true ones "
+                "({low:.0f} to {high:.0f})",
+                n_groups=len(counted.groups),
+                what=what,
+                value=occupied.value,
+                low=occupied.low,
+                high=occupied.high,
+            )
         )
         print_line("")
         for key, estimate in counted.groups.items():
             hours = count.recorded_hours.get(key)
-            rate = f", {estimate.value / hours:.2f} an hour" if hours else ""
+            rate = tr(", {value:.2f} an hour", value=estimate.value / hours) if hours else ""
             name = ", ".join("unknown" if part is None else str(part) for part in key)
             print_line(
-                f"  {name}: {estimate.value:.0f} ({estimate.low:.0f} to {estimate.high:.0f}) of "
-                f"{count.events[key]}{rate}"
+                tr(
+                    "  {name}: {value:.0f} ({low:.0f} to {high:.0f}) of {events}{rate}",
+                    name=name,
+                    value=estimate.value,
+                    low=estimate.low,
+                    high=estimate.high,
+                    events=count.events[key],
+                    rate=rate,
+                )
             )
     for key in counted.apart:
         name = ", ".join(map(str, key))
         print_message(
-            f"{name}: its reviews differ from the others' at the same scores; review more of it"
+            tr(
+                "{name}: its reviews differ from the others' at the same scores; review more of it",
+                name=name,
+            )
         )
     if count.unreviewed and len(counted.groups) > 1:
         names = "; ".join(", ".join(map(str, key)) for key in count.unreviewed[:4])
-        more = f" and {len(count.unreviewed) - 4} more" if len(count.unreviewed) > 4 else ""
-        print_message(f"no event was reviewed of {names}{more}: their numbers rest on the others")
+        more = (
+            tr(" and {n_unreviewed} more", n_unreviewed=len(count.unreviewed) - 4)
+            if len(count.unreviewed) > 4
+            else ""
+        )
+        print_message(
+            tr(
+                "no event was reviewed of {names}{more}: their numbers rest on the others",
+                names=names,
+                more=more,
+            )
+        )

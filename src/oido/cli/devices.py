@@ -16,6 +16,7 @@ import json
 from typing import Any
 
 from oido.cli.options import add_command
+from oido.messages import shown, tr
 
 
 def add_parser(commands: Any) -> None:
@@ -34,10 +35,17 @@ def _run(args: argparse.Namespace) -> None:
         table = [device._asdict() for device in devices]
         print(json.dumps(table, ensure_ascii=False), file=data_output())
     elif not devices:
-        print("There is no microphone or other input here.")
+        print(shown(tr("There is no microphone or other input here.")))
     for device in devices if not args.json else ():
         mark = "*" if device.is_default else " "
         print_line(
-            f"{mark} {device.number:3d}  {device.name}  "
-            f"({device.system}, {device.channels} channels, {device.sample_rate_hz} Hz)"
+            tr(
+                "{mark} {number:3d}  {name}  ({system}, {channels} channels, {sample_rate_hz} Hz)",
+                mark=mark,
+                number=device.number,
+                name=device.name,
+                system=device.system,
+                channels=device.channels,
+                sample_rate_hz=device.sample_rate_hz,
+            )
         )

@@ -27,12 +27,13 @@ from oido._version import __version__
 from oido.cli.options import add_command, fetch_model
 from oido.cli.terminal import print_styled
 from oido.errors import OidoError
+from oido.messages import shown, text_of, tr
 from oido.models.fetch import find, require_reader
 from oido.models.registry import CATALOG, ModelCard
 from oido.params import available_cores
 
 _PACKAGES = ("ai-edge-litert", "numpy", "soundfile", "av", "soxr", "pyarrow")
-_REINSTALL = "reinstall oido: pip install --force-reinstall oido"
+_REINSTALL = tr("reinstall oido: pip install --force-reinstall oido")
 _EXTRAS_OF_OTHERS = {"parquet", "dev", "heavy-tests", "site"}
 """Told by the line of its one package, or for those who work on oido itself."""
 
@@ -48,30 +49,39 @@ def _run(args: argparse.Namespace) -> int:
         try:
             _line("ok", package, metadata.version(package))
         except metadata.PackageNotFoundError:
-            extra = "pip install 'oido[parquet]'" if package == "pyarrow" else _REINSTALL
-            _line("-", package, f"not installed: {extra}")
+            extra = tr("pip install 'oido[parquet]'") if package == "pyarrow" else _REINSTALL
+            _line("-", package, tr("not installed: {extra}", extra=extra))
     _print_extras()
-    _line("ok", "cores", f"{available_cores()} usable of {os.cpu_count()}")
-    _try("codecs", _codecs)
+    _line(
+        "ok",
+        tr("cores"),
+        tr(
+            "{available_cores} usable of {cpu_count}",
+            available_cores=available_cores(),
+            cpu_count=os.cpu_count(),
+        ),
+    )
+    _try(tr("codecs"), _codecs)
     _try("PortAudio", _portaudio, optional=True)
-    _try("microphone", _microphone, optional=True)
+    _try(tr("microphone"), _microphone, optional=True)
     _try("LiteRT.js", _litert_js, optional=True)
-    _try("cache", _cache, optional=True)
+    _try(tr("cache"), _cache, optional=True)
     for entry in (e for e in CATALOG if e.sha256 or find(e)):
         _try(entry.name, partial(_file_of, entry), optional=True)
-    return 0 if _try("model", _model) else 1
+    return 0 if _try(tr("model"), _model) else 1
 
 
 def _line(mark: str, name: str, text: str) -> None:
     style = {"ok": "green", "-": "yellow"}.get(mark, "red")
-    print_styled((f"{mark:<5}", style), (f" {name:<15} {text}", ""))
+    print_styled((f"{mark:<5}", style), (f" {shown(name):<15} {shown(text)}", ""))
 
 
 def _try(name: str, check: Callable[[], str], optional: bool = False) -> bool:
     try:
         _line("ok", name, check())
     except Exception as error:  # whatever a broken installation raises is the finding itself
-        reason = str(error) if isinstance(error, OidoError) else f"{type(error).__name__}: {error}"
+        is_ours = isinstance(error, OidoError)
+        reason = text_of(error) if is_ours else f"{type(error).__name__}: {error}"
         _line("-" if optional else "FAIL", name, reason)
         return False
     return True
@@ -83,7 +93,13 @@ def _codecs() -> str:
 
     working, broken = working_formats()
     if broken:
-        raise OidoError(f"{', '.join(working)} work; {', '.join(broken)} do not")
+        raise OidoError(
+            tr(
+                "{working} work; {broken} do not",
+                working=", ".join(working),
+                broken=", ".join(broken),
+            )
+        )
     return ", ".join(working)
 
 
@@ -92,7 +108,7 @@ def _print_extras() -> None:
     try:
         requirements = metadata.requires("oido") or []
     except metadata.PackageNotFoundError:
-        _line("-", "extras", "unknown: oido runs without being installed; pip install oido")
+        _line("-", tr("extras"), tr("unknown: oido runs without being installed; pip install oido"))
         return
     extras: dict[str, list[str]] = {}
     for requirement in requirements:
@@ -104,7 +120,15 @@ def _print_extras() -> None:
     for extra, packages in sorted(extras.items()):
         states = [_state_of(package) for package in packages]
         if missing := [text for is_usable, text in states if not is_usable]:
-            _line("-", f"oido[{extra}]", f"{', '.join(missing)}: pip install 'oido[{extra}]'")
+            _line(
+                "-",
+                f"oido[{extra}]",
+                tr(
+                    "{missing}: pip install 'oido[{extra}]'",
+                    missing=", ".join(missing),
+                    extra=extra,
+                ),
+            )
         else:
             _line("ok", f"oido[{extra}]", ", ".join(text for _, text in states))
 
@@ -115,12 +139,22 @@ def _state_of(requirement: str) -> tuple[bool, str]:
     try:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:
-        return False, f"{name} is not installed"
+        return False, tr("{name} is not installed", name=name)
     for sign, limit in re.findall(r"(>=|<)\s*([\d.]+)", requirement):
         if (_numbers(version) >= _numbers(limit)) != (sign == ">="):
-            return False, f"{name} {version} is not {sign}{limit}"
+            return False, tr(
+                "{name} {version} is not {sign}{limit}",
+                name=name,
+                version=version,
+                sign=sign,
+                limit=limit,
+            )
     if _is_emptied(name):
-        return False, f"{name} {version} lacks its files (first: pip uninstall {name})"
+        return False, tr(
+            "{name} {version} lacks its files (first: pip uninstall {name})",
+            name=name,
+            version=version,
+        )
     return True, f"{name} {version}"
 
 
@@ -160,10 +194,13 @@ def _litert_js() -> str:
 
     if not is_vendored():
         raise OidoError(
-            "not part of this installation, so the page hears by the server only: "
-            "python -m oido.server.vendor fetches it (needs npm, of Node.js), or make web"
+            tr(
+                "not part of this installation, so the page hears by the server "
+                "only: python -m oido.server.vendor fetches it (needs npm, of "
+                "Node.js), or make web"
+            )
         )
-    return f"{PACKAGES[0].version}, so the page can hear on the device"
+    return tr("{version}, so the page can hear on the device", version=PACKAGES[0].version)
 
 
 def _cache() -> str:
@@ -177,16 +214,26 @@ def _cache() -> str:
             pass
     except OSError as error:
         raise OidoError(
-            f"{folder} cannot be written ({error.strerror}): set OIDO_CACHE to a folder that can"
+            tr(
+                "{folder} cannot be written ({reason}): set OIDO_CACHE to a folder that can",
+                folder=folder,
+                reason=error.strerror,
+            )
         ) from error
-    return f"{folder}, at most {limit_bytes() / 1e6:,g} MB beside the models"
+    return tr(
+        "{folder}, at most {limit_bytes:,g} MB beside the models",
+        folder=folder,
+        limit_bytes=limit_bytes() / 1e6,
+    )
 
 
 def _file_of(card: ModelCard) -> str:
     """Where a model's file is; sound, as its SHA-256 says, and there is what reads it."""
     path = find(card)
     if path is None:
-        raise OidoError(f"not here yet: oido models fetch {card.name} ({card.size})")
+        raise OidoError(
+            tr("not here yet: oido models fetch {name} ({size})", name=card.name, size=card.size)
+        )
     require_reader(card)
     return str(path)
 
@@ -198,9 +245,13 @@ def _microphone() -> str:
     with silence_stderr():  # ALSA tells of every device that it does not find
         devices = input_devices()
     if not devices:
-        raise OidoError("there is none, nor another input; plug one in, and try again")
+        raise OidoError(tr("there is none, nor another input; plug one in, and try again"))
     default = [device.name for device in devices if device.is_default]
-    return default[0] if default else f"{len(devices)} input(s), none of them the default"
+    return (
+        default[0]
+        if default
+        else tr("{n_devices} input(s), none of them the default", n_devices=len(devices))
+    )
 
 
 def _model() -> str:
@@ -230,4 +281,8 @@ def _model() -> str:
                     labels += [row.label for row in message.rows if isinstance(row, Row)]
     if summary.failure is not None:
         raise OidoError(summary.failure.reason)
-    return f"{DEFAULT_MODEL} hears a 1 kHz tone as {labels[0]!r}"
+    return tr(
+        "{default_model} hears a 1 kHz tone as {labels!r}",
+        default_model=DEFAULT_MODEL,
+        labels=labels[0],
+    )

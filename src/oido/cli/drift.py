@@ -21,6 +21,7 @@ from typing import Any
 
 from oido.cli.options import add_command, fetch_model, require_suffix, require_writable
 from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_report
+from oido.messages import tr
 
 
 def add_parser(commands: Any) -> None:
@@ -47,7 +48,7 @@ def _run(args: argparse.Namespace) -> int:
     require_suffix("--json", args.json, ".json")
     require_writable(args.json)
     model = fetch_model(args.model)
-    with show_progress("recordings heard", args.quiet) as progress:
+    with show_progress(tr("recordings heard"), args.quiet) as progress:
         report = drift(args.reference, args.new, model, level=args.level, progress=progress)
     if args.json is not None:
         write_text(args.json, report.to_json() + "\n")

@@ -19,6 +19,7 @@ from typing import Any
 from oido.cli.options import add_command, fetch_model
 from oido.cli.terminal import interrupts_held
 from oido.errors import OptionError
+from oido.messages import tr
 
 
 def add_parser(commands: Any) -> None:
@@ -47,7 +48,9 @@ def _run(args: argparse.Namespace) -> int:
         from oido.writers.formats import EMBEDDING_FORMATS, format_named
 
     if not args.output:
-        raise OptionError("embeddings are not for the screen: add -o embeddings.parquet (or .npz)")
+        raise OptionError(
+            tr("embeddings are not for the screen: add -o embeddings.parquet (or .npz)")
+        )
     names = [name for text in args.format for name in text.split(",")]
     formats = [format_named(name, EMBEDDING_FORMATS) for name in names]
     plan = Plan(

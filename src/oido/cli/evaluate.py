@@ -27,6 +27,7 @@ from oido.cli.options import (
     require_writable,
 )
 from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_report
+from oido.messages import shown, tr
 
 
 def add_parser(commands: Any) -> None:
@@ -58,14 +59,14 @@ def _run(args: argparse.Namespace) -> int:
     require_writable(args.report, args.json)
     data = load_dataset(args)
     model = fetch_model(args.model)
-    with offering_a_map(), show_progress("clips heard", args.quiet) as progress:
+    with offering_a_map(), show_progress(tr("clips heard"), args.quiet) as progress:
         report = evaluate(model, data, progress=progress)
     figures = report.to_dict()
     if args.events:
         from oido.evaluation.event_metrics import judge_events
 
         events = judge_events(args.model, data)
-        print(f"{events}\n")
+        print(shown(tr("{events}\n", events=events)))
         figures["events"] = events.to_dict()
     if args.report is not None:
         report.save(args.report)

@@ -21,6 +21,7 @@ from typing import Any
 
 from oido.cli.options import add_command, fetch_model
 from oido.cli.terminal import print_line
+from oido.messages import shown, tr
 
 
 def add_parser(commands: Any) -> None:
@@ -62,12 +63,32 @@ def _run(args: argparse.Namespace) -> None:
     outputs = ", ".join(
         f"{name} {list(shape)}" for (name, _), shape in zip(report.outputs, report.shapes)
     )
-    print_line(f"{report.path}: {report.size_bytes / 1e6:.1f} MB, {report.precision}")
-    print(
-        f"  takes {report.window_samples} samples ({seconds:.3f} s at {report.sample_rate_hz} Hz)"
+    print_line(
+        tr(
+            "{path}: {size_bytes:.1f} MB, {precision}",
+            path=report.path,
+            size_bytes=report.size_bytes / 1e6,
+            precision=report.precision,
+        )
     )
-    print_line(f"  gives {outputs}")
     print(
-        f"  checked on {report.checked_windows} windows: "
-        f"scores differ from oido's by at most {report.largest_difference:.2g}"
+        shown(
+            tr(
+                "  takes {window_samples} samples ({seconds:.3f} s at {sample_rate_hz} Hz)",
+                window_samples=report.window_samples,
+                seconds=seconds,
+                sample_rate_hz=report.sample_rate_hz,
+            )
+        )
+    )
+    print_line(tr("  gives {outputs}", outputs=outputs))
+    print(
+        shown(
+            tr(
+                "  checked on {checked_windows} windows: scores differ from oido's by at "
+                "most {largest_difference:.2g}",
+                checked_windows=report.checked_windows,
+                largest_difference=report.largest_difference,
+            )
+        )
     )

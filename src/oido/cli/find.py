@@ -27,6 +27,7 @@ from typing import Any
 from oido.cli.options import add_command, open_results, quotes_cells, table_format
 from oido.cli.terminal import data_output, print_message, use_utf8
 from oido.errors import OptionError
+from oido.messages import tr
 
 
 def add_parser(commands: Any) -> None:
@@ -82,12 +83,12 @@ def _run(args: argparse.Namespace) -> None:
     from oido.writers.query_tables import write_table
 
     if not args.like and not args.text:
-        raise OptionError("say what is looked for: --like clip.wav, or --text owl")
+        raise OptionError(tr("say what is looked for: --like clip.wav, or --text owl"))
     format_name = table_format(args)
     # Parts are compared with the ledger as the index reads them; not all of them at each search.
     args.unchecked = True
     with open_results(args, prints_doubts=False) as results:
-        with show_progress("indexing", args.quiet) as on_progress:
+        with show_progress(tr("indexing"), args.quiet) as on_progress:
             finder = Finder(results, args.index, on_progress)
         table = finder.find(
             args.like,
@@ -101,7 +102,9 @@ def _run(args: argparse.Namespace) -> None:
         with write_atomically(args.output, binary=format_name == "parquet") as file:
             write_table(table.to_reader(), format_name, file.stream, quoted=quotes_cells(args))
         if not args.quiet:
-            print_message(f"{table.num_rows} hits in {args.output}")
+            print_message(
+                tr("{num_rows} hits in {output}", num_rows=table.num_rows, output=args.output)
+            )
     elif format_name == "table":
         show_table(table, every_column=False)
     else:

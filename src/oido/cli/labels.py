@@ -24,6 +24,7 @@ from typing import Any
 from oido.cli.options import Arguments, add_command
 from oido.cli.terminal import print_line, print_message
 from oido.errors import OptionError
+from oido.messages import tr
 
 
 def add_parser(commands: Any) -> None:
@@ -58,7 +59,14 @@ def _add(args: argparse.Namespace) -> None:
     with LabelStore(args.store) as store:
         for table, answers in each.items():
             store.add(answers)
-            print_message(f"{len(answers)} answers of {table} are in {args.store}")
+            print_message(
+                tr(
+                    "{n_answers} answers of {table} are in {store}",
+                    n_answers=len(answers),
+                    table=table,
+                    store=args.store,
+                )
+            )
 
 
 def _show(args: argparse.Namespace) -> None:
@@ -70,11 +78,24 @@ def _show(args: argparse.Namespace) -> None:
     counts = Counter((answer.label, answer.who, answer.verdict) for answer in answers)
     for label, who in sorted({(label, who) for label, who, _ in counts}):
         numbers = ", ".join(f"{counts[label, who, verdict]} {verdict}" for verdict in VERDICTS)
-        print_line(f"{label}{f' by {who}' if who else ''}: {numbers}")
+        print_line(
+            tr(
+                "{label}{more}: {numbers}",
+                label=label,
+                more=tr(" by {who}", who=who) if who else "",
+                numbers=numbers,
+            )
+        )
     if not answers:
-        print_line("no answer yet")
+        print_line(tr("no answer yet"))
     if agreement.places:
-        print_line(f"several people answered {agreement.places}, {agreement.alike} of them alike")
+        print_line(
+            tr(
+                "several people answered {places}, {alike} of them alike",
+                places=agreement.places,
+                alike=agreement.alike,
+            )
+        )
 
 
 def _undo(args: argparse.Namespace) -> None:
@@ -84,11 +105,18 @@ def _undo(args: argparse.Namespace) -> None:
     with LabelStore(args.store, is_new_allowed=False) as store:
         undone = store.undo(args.who)
     if undone is None:
-        whose = f" of {args.who}" if args.who else ""
-        raise OptionError(f"{args.store}: there is no answer{whose} to take back")
+        whose = tr(" of {who}", who=args.who) if args.who else ""
+        raise OptionError(
+            tr("{store}: there is no answer{whose} to take back", store=args.store, whose=whose)
+        )
     print_line(
-        f"taken back: {undone.verdict} to {undone.label} in {undone.recording} at "
-        f"{undone.start_time:.2f} s"
+        tr(
+            "taken back: {verdict} to {label} in {recording} at {start_time:.2f} s",
+            verdict=undone.verdict,
+            label=undone.label,
+            recording=undone.recording,
+            start_time=undone.start_time,
+        )
     )
 
 
@@ -98,7 +126,9 @@ def _merge(args: argparse.Namespace) -> None:
 
     with LabelStore(args.store) as store:
         for other in args.others:
-            print_line(f"{store.merge(other)} entries of {other} were new")
+            print_line(
+                tr("{merge} entries of {other} were new", merge=store.merge(other), other=other)
+            )
 
 
 def _export(args: argparse.Namespace) -> None:
@@ -110,8 +140,10 @@ def _export(args: argparse.Namespace) -> None:
     is_folder = args.output.endswith("/") or path.is_dir()
     kinds = {".csv": "csv", ".txt": "raven"}
     if not is_folder and path.suffix.lower() not in kinds:
-        raise OptionError(f"{path}: end the name in .csv, .txt (Raven) or / (Audacity)")
+        raise OptionError(
+            tr("{path}: end the name in .csv, .txt (Raven) or / (Audacity)", path=path)
+        )
     with LabelStore(args.store, is_new_allowed=False) as store:
         answers = list(store.decided(args.label).values())
     write_answers(answers, path, "audacity" if is_folder else kinds[path.suffix.lower()])
-    print_message(f"{len(answers)} answers in {path}")
+    print_message(tr("{n_answers} answers in {path}", n_answers=len(answers), path=path))

@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any
 from oido.cli.options import add_command, plan_of
 from oido.cli.terminal import print_message, signal_handled
 from oido.errors import AudioError, OptionError
+from oido.messages import tr
 from oido.options import OPTIONS
 from oido.params import DEFAULT_THRESHOLD
 
@@ -177,7 +178,7 @@ class _Rule(argparse.Action):
 
 def _channel(text: str) -> str | int:
     if text == "each":
-        raise OptionError("--channel must be mix or a number from 0, not 'each'")
+        raise OptionError(tr("--channel must be mix or a number from 0, not 'each'"))
     channel: str | int = OPTIONS["channel"].read(text, "--channel")
     return channel
 
@@ -186,9 +187,13 @@ def _positive(text: str) -> float:
     try:
         value = float(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"must be a number of seconds, not {text!r}") from error
+        raise argparse.ArgumentTypeError(
+            tr("must be a number of seconds, not {text!r}", text=text)
+        ) from error
     if not 0.0 < value <= 3600.0:
-        raise argparse.ArgumentTypeError(f"must be above 0 and at most 3600, not {text}")
+        raise argparse.ArgumentTypeError(
+            tr("must be above 0 and at most 3600, not {text}", text=text)
+        )
     return value
 
 
@@ -201,11 +206,11 @@ def _run(args: argparse.Namespace) -> None:
 
     raw = args.rate is not None or args.encoding is not None or args.channels is not None
     if raw and args.source != "-":
-        raise OptionError("--rate, --encoding and --channels are for raw samples on a pipe: -")
+        raise OptionError(tr("--rate, --encoding and --channels are for raw samples on a pipe: -"))
     if raw and args.rate is None:
-        raise OptionError("raw samples need their rate, such as --rate 16000")
+        raise OptionError(tr("raw samples need their rate, such as --rate 16000"))
     if args.act and not args.replay:
-        raise OptionError("--act is for --replay; live, actions are always done")
+        raise OptionError(tr("--act is for --replay; live, actions are always done"))
     tls = _tls(args)
     rules, shared = _rules(args, tls)
     plan = plan_of(args, level="events", top=None, aggregation=None)
@@ -269,7 +274,10 @@ def _listen(monitor: LiveMonitor, output: LiveOutput, grace_seconds: float) -> N
                 monitor.rule_engine.close(grace_seconds)
                 if monitor.rule_engine.forgotten > 1:
                     output.on_message(
-                        f"{monitor.rule_engine.forgotten} clips with speech were not kept"
+                        tr(
+                            "{forgotten} clips with speech were not kept",
+                            forgotten=monitor.rule_engine.forgotten,
+                        )
                     )
 
 
@@ -280,13 +288,16 @@ def _tls(args: argparse.Namespace) -> Tls | None:
     from oido.live.tls import Tls
 
     if args.tls_insecure and args.tls_ca:
-        raise OptionError("--tls-ca says whom to trust, --tls-insecure trusts all: give one")
+        raise OptionError(tr("--tls-ca says whom to trust, --tls-insecure trusts all: give one"))
     tls = Tls(args.tls_ca, args.tls_cert, args.tls_key, args.tls_insecure)
     _ = tls.context  # what cannot be used is an error now
     if tls.is_insecure and not args.quiet:
         print_message(
-            "--tls-insecure: no certificate is checked, so whoever is on the way can listen, "
-            "change what is sent, and read passwords; --tls-ca FILE is the safe way"
+            tr(
+                "--tls-insecure: no certificate is checked, so whoever is on the way "
+                "can listen, change what is sent, and read passwords; --tls-ca FILE "
+                "is the safe way"
+            )
         )
     return tls
 
@@ -295,7 +306,9 @@ def _rules(args: argparse.Namespace, tls: Tls | None) -> tuple[list[Any], dict[s
     """The rules, each ``--do`` with the ``--on`` before it, and what they share."""
     if not args.rules:
         if args.forget_speech:
-            raise OptionError("--forget-speech is about clips: add --on CONDITION --do save:FOLDER")
+            raise OptionError(
+                tr("--forget-speech is about clips: add --on CONDITION --do save:FOLDER")
+            )
         return [], {}
     from oido.live.actions import Action
     from oido.live.clips import ClipLimits
@@ -308,7 +321,9 @@ def _rules(args: argparse.Namespace, tls: Tls | None) -> tuple[list[Any], dict[s
         if kind == "on":
             rules.append(Rule(parse_condition(text)))
         elif not rules:
-            raise OptionError(f"--do {text.partition(':')[0]}… stands before any --on CONDITION")
+            raise OptionError(
+                tr("--do {text}… stands before any --on CONDITION", text=text.partition(":")[0])
+            )
         else:
             if text not in actions:
                 actions[text] = parse_action(text, off_events=args.off_events, tls=tls)
@@ -341,7 +356,10 @@ def _recording_clock(reader: AudioReader, output: LiveOutput) -> UtcClock:
     if began is None:
         began = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
         output.on_message(
-            f"{reader.info.name} does not say when it was recorded: its times count from midnight"
+            tr(
+                "{name} does not say when it was recorded: its times count from midnight",
+                name=reader.info.name,
+            )
         )
     return RecordingClock(began)
 
@@ -351,7 +369,7 @@ def _open_source(args: argparse.Namespace, output: LiveOutput, tls: Tls | None) 
     source: str = args.source
     if args.replay:
         if source in ("mic", "-") or source.startswith("mic:"):
-            raise OptionError("--replay is for a recording: oido listen FILE --replay")
+            raise OptionError(tr("--replay is for a recording: oido listen FILE --replay"))
         from oido.live.replay import ReplayReader
         from oido.signal.decode import open_audio
 
@@ -377,8 +395,12 @@ def _open_source(args: argparse.Namespace, output: LiveOutput, tls: Tls | None) 
             source, timeout=args.timeout, tls=tls, on_gap=output.gap, on_message=output.on_message
         )
     raise OptionError(
-        f"oido listens to mic, mic:DEVICE, - or an address, not to {source!r}; "
-        "for a recording there is `oido classify`, or --replay to rehearse triggers on it"
+        tr(
+            "oido listens to mic, mic:DEVICE, - or an address, not to {source!r}; "
+            "for a recording there is `oido classify`, or --replay to rehearse "
+            "triggers on it",
+            source=source,
+        )
     )
 
 

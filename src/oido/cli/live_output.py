@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oido.cli.tables import bar_text
+from oido.cli.tables import bar_text, label_for_people
 from oido.cli.terminal import (
     data_output,
     direct,
@@ -30,6 +30,7 @@ from oido.events.selection import Selector
 from oido.live.monitor import LiveUpdate, UtcClock
 from oido.live.source import SourceGap, utc_text
 from oido.live.triggers import TriggerState
+from oido.messages import shown, tr
 from oido.paths import escape_controls
 from oido.signal.level import level_db
 from oido.types import Category, Event
@@ -78,7 +79,14 @@ class LiveOutput:
     def gap(self, gap: SourceGap) -> None:
         """The source lost something."""
         when = _local_time(self._clock, gap.start_time)
-        self._line(f"{when}  {gap.seconds:7.2f} s  nothing came: {gap.reason}")
+        self._line(
+            tr(
+                "{when}  {seconds:7.2f} s  nothing came: {reason}",
+                when=when,
+                seconds=gap.seconds,
+                reason=gap.reason,
+            )
+        )
 
     def on_message(self, sentence: str) -> None:
         """A sentence for the user, on standard error."""
@@ -149,7 +157,8 @@ class Lines(LiveOutput):
         if (hop := self._new_hop(update)) is not None:
             self._line(f"{_local_time(self._clock, update.start_time)}  {_hop_sentence(hop)}")
         if categories := self._categories(update):
-            best = ", ".join(f"{c.display_name} {_value_of(c):.2f}" for c in categories)
+            named = ((label_for_people(c.display_name), _value_of(c)) for c in categories)
+            best = ", ".join(f"{name} {value:.2f}" for name, value in named)
             self._line(f"{_local_time(self._clock, update.start_time)}  {best}")
         for event in update.events:
             self._line(_event_line(self._clock, event))
@@ -200,7 +209,14 @@ class Screen(LiveOutput):
             self._hush.close()
             _write("\x1b[?25h\x1b[?1049l")
             minutes, seconds = divmod(int(self._seconds), 60)
-            _write(f"{self._source}: {minutes}:{seconds:02d} heard, {self._n_events} events\n")
+            ended = tr(
+                "{source}: {minutes}:{seconds:02d} heard, {n_events} events",
+                source=self._source,
+                minutes=minutes,
+                seconds=seconds,
+                n_events=self._n_events,
+            )
+            _write(f"{shown(ended)}\n")
 
     def show(self, block: NDArray[np.float32]) -> None:
         """The level moves with each block."""
@@ -232,7 +248,7 @@ class Screen(LiveOutput):
     def _note(self, sentence: str) -> None:
         """The last sentence stays on the last line; before and after, they go to standard error."""
         if self._is_open:
-            self._notice = escape_controls(sentence)
+            self._notice = escape_controls(shown(sentence))
         else:
             print_message(sentence)
 
@@ -255,24 +271,35 @@ class Screen(LiveOutput):
         title = self._source[: max(0, width - len(clock) - 1)]
         rms, peak = self._level
         level = bar_text((rms - _LOWEST_DB) / -_LOWEST_DB, cells)
-        clipped = "  too loud: it is clipped" if peak > -0.1 else ""
+        clipped = tr("  too loud: it is clipped") if peak > -0.1 else ""
         page = [
             (f"{title:<{max(0, width - len(clock))}}{clock}", "bold"),
-            (f"{level} {rms:4.0f} dB  peak {peak:.0f} dB{clipped}", "red" if clipped else "green"),
+            (
+                tr(
+                    "{level} {rms:4.0f} dB  peak {peak:.0f} dB{clipped}",
+                    level=level,
+                    rms=rms,
+                    peak=peak,
+                    clipped=clipped,
+                ),
+                "red" if clipped else "green",
+            ),
             ("", ""),
         ]
         most_bars = max(1, min(self._n_bars, (rows - _RESERVED_ROWS) // 2 + 1))
         bars = sorted(self._bars.items(), key=lambda bar: -bar[1])[:most_bars]
         names = self._selector.display_names
-        page += [(f"{bar_text(v, cells)} {v:.2f}  {names[i]}", "cyan") for i, v in bars]
+        page += [
+            (f"{bar_text(v, cells)} {v:.2f}  {label_for_people(names[i])}", "cyan") for i, v in bars
+        ]
         page += [("", "")] * (most_bars - len(bars) + 1)
         left = rows - len(page) - 2
         if left > 0:
-            page.append(("time of day  lasted  score", "dim"))
+            page.append((tr("time of day  lasted  score"), "dim"))
             last = [(line, "") for line in self._lines][-left:]
             page += last + [("", "")] * (left - len(last))
-        page.append((self._notice, "yellow") if self._notice else ("Ctrl-C ends", "dim"))
-        return [(escape_controls(line)[:width], style) for line, style in page[:rows]]
+        page.append((self._notice, "yellow") if self._notice else (tr("Ctrl-C ends"), "dim"))
+        return [(escape_controls(shown(line))[:width], style) for line, style in page[:rows]]
 
 
 def can_draw() -> bool:
@@ -289,14 +316,19 @@ def _write(text: str) -> None:
 
 def _hop_sentence(hop_seconds: float) -> str:
     """A change of the hop for a reader."""
-    return f"a window is heard every {hop_seconds:g} s now, as fast as what is heard can be taken"
+    return tr(
+        "a window is heard every {hop_seconds:g} s now, as fast as what is heard can be taken",
+        hop_seconds=hop_seconds,
+    )
 
 
 def _event_line(clock: UtcClock, event: Event) -> str:
     """An event for a reader."""
     seconds = event.end_time - event.start_time
     when = _local_time(clock, event.start_time)
-    return f"{when}  {seconds:7.2f} s  {_value_of(event):.2f}  {event.display_name}"
+    return (
+        f"{when}  {seconds:7.2f} s  {_value_of(event):.2f}  {label_for_people(event.display_name)}"
+    )
 
 
 def _trigger_line(clock: UtcClock, state: TriggerState) -> str:

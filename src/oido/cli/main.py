@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import zip_longest
 
 from oido._version import __version__
 from oido.cli.parser import Parser
@@ -25,6 +26,7 @@ from oido.cli.terminal import (
     print_message,
 )
 from oido.errors import ModelFetchError, OidoError, OptionError
+from oido.messages import in_language, joined, supported, system_language, text_of, tr
 
 _NAMES = (
     "classify listen serve web batch query find clips labels count report convert embed "
@@ -80,8 +82,20 @@ def run(argv: Sequence[str] | None = None) -> int:
         os.environ["NO_COLOR"] = "1"  # for workers, too
     if words[:1] in ([], ["help"]):  # by itself, or before a command
         words = [*words[1:], "--help"]
-    with escaped_output():
+    with escaped_output(), in_language(_wanted_language(words)):
         return _run(words)
+
+
+def _wanted_language(words: Sequence[str]) -> str:
+    """Of messages: what --locale says of labels, else that of the system."""
+    for word, after in zip_longest(words, words[1:], fillvalue=""):
+        if word == "--":
+            break
+        option, has_value, value = word.partition("=")
+        wanted = value if has_value else after
+        if option == "--locale" and (supported(wanted) != "en" or wanted[:2] == "en"):
+            return wanted
+    return system_language()
 
 
 def _run(words: Sequence[str]) -> int:
@@ -93,15 +107,15 @@ def _run(words: Sequence[str]) -> int:
         return code
     except OidoError as error:
         # Its message is a list of what was tried.
-        print_message(str(error), kept="\n" if isinstance(error, ModelFetchError) else "")
+        print_message(text_of(error), kept="\n" if isinstance(error, ModelFetchError) else "")
         code = EXIT_USAGE if isinstance(error, OptionError) else EXIT_FATAL
         return getattr(error, "exit_code", code)
     except KeyboardInterrupt as error:
         # What a command has done, and how to go on, comes with it once there is something to tell.
-        hints = [str(arg) for arg in error.args]
+        hints = [arg if isinstance(arg, str) else str(arg) for arg in error.args]
         if not hints and getattr(args, "command", None) != "listen":  # which only this ends
-            hints = ["give the command again"]
-        print_message("; ".join(["interrupted", *hints]))
+            hints = [tr("give the command again")]
+        print_message(joined("; ", [tr("interrupted"), *hints]))
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output (`head`) has enough; Python must not complain at exit.
@@ -112,5 +126,7 @@ def _run(words: Sequence[str]) -> int:
             traceback.print_exc()
             return EXIT_FATAL
         kind = type(error).__name__
-        print_message(f"internal error, {kind}: {error} (-v shows where)")
+        print_message(
+            tr("internal error, {kind}: {error} (-v shows where)", kind=kind, error=error)
+        )
         return EXIT_FATAL

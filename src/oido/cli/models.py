@@ -28,6 +28,7 @@ from oido.cli.place import add_place, species_of
 from oido.cli.terminal import data_output, print_line, print_message
 from oido.errors import ModelFormatError, ModelNotFoundError, OptionError
 from oido.heads import ScoreKind
+from oido.messages import joined, shown, tr, translated
 from oido.models import cache, fetch
 from oido.models.registry import CATALOG, DEFAULT_MODEL, ENSEMBLE, ENSEMBLE_MEMBERS, ModelCard, card
 
@@ -107,22 +108,28 @@ def _list(args: argparse.Namespace) -> None:
 
     List the models that oido knows, and where those are that are here.
     """
-    rows = [("name", "what", "good at", "size", "licence", "where it is")]
+    heads = (tr("name"), tr("what"), tr("good at"), tr("size"), tr("licence"), tr("where it is"))
+    rows = [tuple(map(shown, heads))]
     paths = {entry.name: fetch.find(entry) for entry in CATALOG}
     for entry in CATALOG:
-        how = f"oido models fetch {entry.name}" + ("" if entry.sha256 else " --from-file FILE")
-        where = str(paths[entry.name] or f"not here yet: {how}")
-        rows.append((entry.name, entry.title, entry.good_at, entry.size, entry.licence, where))
+        how = tr("oido models fetch {name}", name=entry.name) + (
+            "" if entry.sha256 else " --from-file FILE"
+        )
+        where = shown(paths[entry.name] or tr("not here yet: {how}", how=how))
+        texts = translated(entry.title), translated(entry.good_at)
+        rows.append((entry.name, *texts, entry.size, entry.licence, where))
     members = [entry for entry in CATALOG if entry.name in ENSEMBLE_MEMBERS]
     missing = not all(paths[entry.name] for entry in members)
+    both_name = tr("{members}, heard together", members=joined(tr(" and "), ENSEMBLE_MEMBERS))
+    not_here = tr("not here yet: oido models fetch {name}", name=ENSEMBLE)
     rows.append(
         (
             ENSEMBLE,
-            f"{' and '.join(ENSEMBLE_MEMBERS)}, heard together",
-            "what happens when, best of all; slowest",
+            shown(both_name),
+            shown(tr("what happens when, best of all; slowest")),
             f"{sum(entry.size_bytes for entry in members) / 1e6:.1f} MB",
-            " and ".join(entry.licence for entry in members),
-            f"not here yet: oido models fetch {ENSEMBLE}" if missing else "as those two",
+            shown(joined(tr(" and "), [entry.licence for entry in members])),
+            shown(not_here if missing else tr("as those two")),
         )
     )
     widths = [max(map(len, column)) for column in zip(*rows)]
@@ -138,7 +145,7 @@ def _fetch(args: argparse.Namespace) -> None:
     """
     if args.accept_licence is not None:
         if args.name is None:
-            raise OptionError("--accept-licence is of one model; name it")
+            raise OptionError(tr("--accept-licence is of one model; name it"))
         fetch.accept_licence(card(args.name), args.accept_licence)
     if args.from_file is not None and args.name is None:
         print(fetch.install_known(args.from_file.expanduser()), file=data_output())
@@ -147,7 +154,13 @@ def _fetch(args: argparse.Namespace) -> None:
     members = ENSEMBLE_MEMBERS if name == ENSEMBLE else (name,)
     if args.from_file is not None:
         if args.name == ENSEMBLE:
-            raise OptionError(f"{ENSEMBLE} is two files; fetch each: {', '.join(ENSEMBLE_MEMBERS)}")
+            raise OptionError(
+                tr(
+                    "{ensemble} is two files; fetch each: {ensemble_members}",
+                    ensemble=ENSEMBLE,
+                    ensemble_members=", ".join(ENSEMBLE_MEMBERS),
+                )
+            )
         chosen, file = card(args.name), args.from_file.expanduser()
         if not chosen.sha256:
             _read_unchecked(chosen, file)
@@ -167,11 +180,18 @@ def _read_unchecked(chosen: ModelCard, file: Path) -> None:
     try:
         from_torch(content, chosen, None)
     except ModelFormatError as error:
-        raise ModelFormatError(f"{file} is not {chosen.name}: {error}") from error
+        raise ModelFormatError(
+            tr("{file} is not {name}: {error}", file=file, name=chosen.name, error=error)
+        ) from error
     print_message(
-        f"warning: {file} has the tensors of {chosen.name}, but whether it is the published file "
-        f"is not known: its SHA-256 {cache.sha256_of(content)} is compared with nothing. oido was "
-        "never run with the published weights of this network"
+        tr(
+            "warning: {file} has the tensors of {name}, but whether it is the "
+            "published file is not known: its SHA-256 {sha256_of} is compared with "
+            "nothing. oido was never run with the published weights of this network",
+            file=file,
+            name=chosen.name,
+            sha256_of=cache.sha256_of(content),
+        )
     )
 
 
@@ -184,51 +204,59 @@ def _info(args: argparse.Namespace) -> None:
     from oido.models.loading import load_model
 
     model = load_model(fetch_model(args.model))
-    shown = dict(zip(model.labels, model.labels))
+    names = dict(zip(model.labels, model.labels))
     if args.labels_file:
         others = labels_from(args.labels_file, model.labels)
-        shown = dict(zip(model.labels, shown_labels(model.labels, "en", others)))
+        names = dict(zip(model.labels, shown_labels(model.labels, "en", others)))
     if args.labels and args.place is not None:
         rows = species_of(args).items()
-        lines = [f"{value:.3f}  {shown[label]}" for label, value in rows]
+        lines = [f"{value:.3f}  {names[label]}" for label, value in rows]
         print("\n".join(lines), file=data_output())
         return
     if args.labels:
-        print("\n".join(shown.values()), file=data_output())
+        print("\n".join(names.values()), file=data_output())
         return
     windows = model.windows
     seconds = windows.window_samples / windows.sample_rate_hz
     facts = {
-        "name": model.name,
-        "what": model.summary,
-        "file": model.path,
-        "size": f"{model.size_bytes:,} bytes",
+        tr("name"): model.name,
+        tr("what"): translated(model.summary),
+        tr("file"): model.path,
+        tr("size"): tr("{size:,} bytes", size=model.size_bytes),
         "sha256": model.sha256,
-        "licence": model.licence,
-        "author": model.attribution,
-        "input": f"{windows.sample_rate_hz} Hz, mono, windows of {windows.window_samples} samples "
-        f"({seconds:g} s)",
-        "front end": _front_end_of(model),
-        "labels": _labels_of(model.head),
-        "precision": model.precision,
-        "scores": _SCORES[model.head.kind]
+        tr("licence"): model.licence,
+        tr("author"): model.attribution,
+        tr("input"): tr(
+            "{sample_rate_hz} Hz, mono, windows of {window_samples} samples ({seconds:g} s)",
+            sample_rate_hz=windows.sample_rate_hz,
+            window_samples=windows.window_samples,
+            seconds=seconds,
+        ),
+        tr("front end"): _front_end_of(model),
+        tr("labels"): _labels_of(model.head),
+        tr("precision"): model.precision,
+        tr("scores"): _SCORES[model.head.kind]
         if model.head.calibration is None
-        else "calibrated: every score has a probability beside it",
+        else tr("calibrated: every score has a probability beside it"),
     }
     if model.head.thresholds:
-        facts["thresholds"] = f"of events, its own for {len(model.head.thresholds)} labels"
+        facts[tr("thresholds")] = tr(
+            "of events, its own for {n_thresholds} labels", n_thresholds=len(model.head.thresholds)
+        )
     if model.novelty is not None:
-        facts["unknown"] = "it tells sounds that it was not taught"
+        facts[tr("unknown")] = tr("it tells sounds that it was not taught")
     for head in model.heads[:-1]:
-        facts[f"also {head.name!r}"] = f"{_labels_of(head)}; --head {head.name}"
+        facts[shown(tr("also {name!r}", name=head.name))] = (
+            f"{_labels_of(head)}; --head {head.name}"
+        )
     for name, value in facts.items():
-        print_line(f"{name + ':':<11} {value}")
+        print_line(tr("{name:<11} {value}", name=shown(name) + ":", value=shown(value)))
 
 
 _SCORES = {
-    "sigmoid": "raw, 0..1; not probabilities",
-    "softmax": "raw, of a softmax: 0..1, all together 1; not probabilities",
-    "logits": "the sigmoid of its logits, 0..1; not probabilities",
+    "sigmoid": tr("raw, 0..1; not probabilities"),
+    "softmax": tr("raw, of a softmax: 0..1, all together 1; not probabilities"),
+    "logits": tr("the sigmoid of its logits, 0..1; not probabilities"),
 }
 """By what an output of scores gives."""
 
@@ -263,7 +291,9 @@ def _annotate(args: argparse.Namespace) -> None:
         window_samples=args.window and round(args.window * args.sample_rate),
     )
     if args.window is None and takes_any_length(original):
-        print_message(f"{args.file} takes any length; windows of 1 s: --window says another")
+        print_message(
+            tr("{file} takes any length; windows of 1 s: --window says another", file=args.file)
+        )
     content = annotate(
         original,
         with_plain_outputs(original, heads),
@@ -288,14 +318,18 @@ def _input_values(text: str) -> tuple[str, list[float]]:
     try:
         return name.strip(), [float(value) for value in values.split(",")]
     except ValueError:
-        raise OptionError(f"--input is NAME=VALUE[,VALUE…], all numbers, not {text!r}") from None
+        raise OptionError(
+            tr("--input is NAME=VALUE[,VALUE…], all numbers, not {text!r}", text=text)
+        ) from None
 
 
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ModelNotFoundError(f"{path}: cannot be read ({error.strerror})") from error
+        raise ModelNotFoundError(
+            tr("{path}: cannot be read ({reason})", path=path, reason=error.strerror)
+        ) from error
 
 
 def _label_lines(path: Path) -> tuple[str, ...]:
@@ -310,25 +344,40 @@ def _front_end_of(model: AudioModel) -> str:
 
     network = model.network
     if isinstance(network, EnsembleNetwork):
-        return "one of each member"
+        return tr("one of each member")
     if isinstance(network, MnNetwork):
         p = network.front_end
-        return (
-            f"EfficientAT's: pre-emphasis, STFT {p.fft_samples}/{p.analysis_samples}/"
-            f"{p.hop_samples}, {p.bands} Kaldi mel bands to {p.high_hz / 1000:g} kHz"
+        return tr(
+            "EfficientAT's: pre-emphasis, STFT "
+            "{fft_samples}/{analysis_samples}/{hop_samples}, {bands} Kaldi mel "
+            "bands to {high_hz:g} kHz",
+            fft_samples=p.fft_samples,
+            analysis_samples=p.analysis_samples,
+            hop_samples=p.hop_samples,
+            bands=p.bands,
+            high_hz=p.high_hz / 1000,
         )
     if isinstance(network, FixedPointNetwork):
         q = network.front_end
-        return (
-            f"in whole numbers: {q.patch_frames} frames of {q.bands} mel bands; FFT "
-            f"{q.fft_samples}, hop {q.hop_samples}"
+        return tr(
+            "in whole numbers: {patch_frames} frames of {bands} mel bands; FFT "
+            "{fft_samples}, hop {hop_samples}",
+            patch_frames=q.patch_frames,
+            bands=q.bands,
+            fft_samples=q.fft_samples,
+            hop_samples=q.hop_samples,
         )
     if isinstance(network, WholeNetwork):
-        return "inside the model; it is run as it is"
+        return tr("inside the model; it is run as it is")
     front_end = network.front_end
-    return (
-        f"{front_end.patch_frames} frames of {network.graph.mel.shape[0]} mel bands; STFT window "
-        f"{front_end.window_samples}, hop {front_end.hop_samples}, FFT {front_end.fft_samples}"
+    return tr(
+        "{patch_frames} frames of {shape} mel bands; STFT window "
+        "{window_samples}, hop {hop_samples}, FFT {fft_samples}",
+        patch_frames=front_end.patch_frames,
+        shape=network.graph.mel.shape[0],
+        window_samples=front_end.window_samples,
+        hop_samples=front_end.hop_samples,
+        fft_samples=front_end.fft_samples,
     )
 
 
@@ -339,6 +388,6 @@ def _verify(args: argparse.Namespace) -> None:
     """
     cached = [e for e in CATALOG if (fetch.cache_path(e).exists() if e.sha256 else fetch.find(e))]
     for entry in cached:
-        print_line(f"{entry.name}: ok, {fetch.verify(entry)}")
+        print_line(tr("{name}: ok, {verify}", name=entry.name, verify=fetch.verify(entry)))
     if not cached:
-        print("no model is in the cache yet; `oido models fetch` brings the default one")
+        print(shown(tr("no model is in the cache yet; `oido models fetch` brings the default one")))

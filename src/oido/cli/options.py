@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from inspect import cleandoc
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from oido.cli.place import add_place, limited, place_by_week
 from oido.cli.terminal import EXIT_OK, print_message
 from oido.errors import OptionError, UnknownLabelError
+from oido.messages import tr
 from oido.options import FLAG, LABELS, OPTIONS
 
 if TYPE_CHECKING:
@@ -237,8 +239,11 @@ def table_format(args: argparse.Namespace) -> str:
     suffix = args.output.suffix.lower().lstrip(".")
     if args.format == "table" or suffix not in FORMATS:
         raise OptionError(
-            f"{args.output}: the name does not tell the format; end it with "
-            f"{', '.join('.' + name for name in FORMATS)}, or add --format"
+            tr(
+                "{output}: the name does not tell the format; end it with {name}, or add --format",
+                output=args.output,
+                name=", ".join("." + name for name in FORMATS),
+            )
         )
     return str(suffix)
 
@@ -283,7 +288,9 @@ def offering_a_map() -> Iterator[None]:
     try:
         yield
     except UnknownLabelError as error:
-        text = f"{error}; --map FILE says what the model calls the labels of the data"
+        text = tr(
+            "{error}; --map FILE says what the model calls the labels of the data", error=error
+        )
         raise UnknownLabelError(text) from error
 
 
@@ -304,9 +311,40 @@ def plan_of(args: argparse.Namespace, **fixed: Any) -> Plan:
     if args.place is not None:
         values |= {"allow": limited(args), "deny": (), "place_by_week": place_by_week(args)}
     elif args.date is not None or args.place_threshold is not None:
-        raise OptionError("--date and --place-threshold go with --place LAT,LON")
+        raise OptionError(tr("--date and --place-threshold go with --place LAT,LON"))
     model = fetch_model(args.model, getattr(args, "verbose", False))
-    return make_plan(values, model=model, precision=args.precision, calibrated=calibrated)
+    plan = make_plan(values, model=model, precision=args.precision, calibrated=calibrated)
+    return _with_labels_of_the_model(plan)
+
+
+def _with_labels_of_the_model(plan: Plan) -> Plan:
+    """A plan of AudioSet's classes with these by their own names, in whatever language they were
+    typed: so a manifest and an archive are the same."""
+    from oido.models.registry import CATALOG, ENSEMBLE
+
+    chosen, events = plan.selection, plan.detection
+    audioset = {ENSEMBLE, *(card.name for card in CATALOG if card.is_audioset)}
+    has_labels = chosen.category_allowlist or chosen.category_denylist or events.thresholds
+    if plan.model not in audioset or not has_labels:
+        return plan
+    from oido.models.labels import label_named
+
+    def own(name: str) -> str:
+        below = "/" if name.endswith("/") else ""
+        known = label_named(name.removesuffix("/"))
+        return name if known is None else known + below
+
+    return replace(
+        plan,
+        selection=replace(
+            chosen,
+            category_allowlist=tuple(map(own, chosen.category_allowlist)),
+            category_denylist=tuple(map(own, chosen.category_denylist)),
+        ),
+        detection=replace(
+            events, thresholds=tuple((own(name), value) for name, value in events.thresholds)
+        ),
+    )
 
 
 def make_tasks(recordings: Sequence[Recording], jobs: int, stack: ExitStack) -> list[Task]:
@@ -335,7 +373,14 @@ def _spooled_input(stack: ExitStack) -> str:
 def require_suffix(option: str, path: Path | None, *suffixes: str) -> None:
     """Raise OptionError for a file whose name does not end in one of these."""
     if path is not None and path.suffix.lower() not in suffixes:
-        raise OptionError(f"{option} needs a name that ends in {suffixes[0]}, not {path}")
+        raise OptionError(
+            tr(
+                "{option} needs a name that ends in {suffixes}, not {path}",
+                option=option,
+                suffixes=suffixes[0],
+                path=path,
+            )
+        )
 
 
 def require_writable(*paths: Path | None) -> None:
@@ -344,18 +389,20 @@ def require_writable(*paths: Path | None) -> None:
         if path is None:
             continue
         if path.is_dir():
-            raise OptionError(f"{path} is a folder; name a file in it")
+            raise OptionError(tr("{path} is a folder; name a file in it", path=path))
         folder = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
         if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-            what = "may not be written to" if folder.is_dir() else "is no folder"
-            raise OptionError(f"{path} cannot be written: {folder} {what}")
+            what = tr("may not be written to") if folder.is_dir() else tr("is no folder")
+            raise OptionError(
+                tr("{path} cannot be written: {folder} {what}", path=path, folder=folder, what=what)
+            )
 
 
 _DOUBTS = {
-    "ambiguous": "came twice on the recorder's clock, which was set back; the first is taken",
-    "impossible": "never came on a clock of that zone, which was set forward; left unknown",
-    "not set": "come from a clock that was not set; left unknown",
-    "two readings": "can be read in two ways; the likelier is taken",
+    "ambiguous": tr("came twice on the recorder's clock, which was set back; the first is taken"),
+    "impossible": tr("never came on a clock of that zone, which was set forward; left unknown"),
+    "not set": tr("come from a clock that was not set; left unknown"),
+    "two readings": tr("can be read in two ways; the likelier is taken"),
 }
 
 
@@ -370,15 +417,34 @@ def open_results(args: argparse.Namespace, *, prints_doubts: bool) -> Results:
     results = Results(args.results, clock, is_checked=not args.unchecked)
     if results.damaged:
         print_message(
-            f"rows of {results.damaged} recordings are missing, because they were damaged; say "
-            f"`oido batch verify {args.results} --repair`"
+            tr(
+                "rows of {damaged} recordings are missing, because they were "
+                "damaged; say `oido batch verify {results} --repair`",
+                damaged=results.damaged,
+                results=args.results,
+            )
         )
     for doubt, count in results.doubts.items() if prints_doubts else ():
-        times = "the time of 1 recording" if count == 1 else f"the times of {count} recordings"
+        times = (
+            tr("the time of 1 recording")
+            if count == 1
+            else tr("the times of {count} recordings", count=count)
+        )
         example = ""
         if doubt == "two readings" and results.two_readings is not None:
             file, reading = results.two_readings
-            other = "of no time of day" if reading.other is None else f"of {reading.other}"
-            example = f": {file} is of {reading.at}, or {other}; --time-pattern says which"
-        print_message(f"{times} {_DOUBTS[doubt]}{example}")
+            other = (
+                tr("of no time of day")
+                if reading.other is None
+                else tr("of {other}", other=reading.other)
+            )
+            example = tr(
+                ": {file} is of {at}, or {other}; --time-pattern says which",
+                file=file,
+                at=reading.at,
+                other=other,
+            )
+        print_message(
+            tr("{times} {doubts}{example}", times=times, doubts=_DOUBTS[doubt], example=example)
+        )
     return results

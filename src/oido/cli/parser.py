@@ -6,10 +6,12 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from oido.errors import OptionError
+from oido.messages import MarkedText, shown, tr, translated
 
 
 class Parser(argparse.ArgumentParser):
@@ -19,9 +21,7 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, **more: Any) -> None:
-        super().__init__(
-            formatter_class=argparse.RawDescriptionHelpFormatter, add_help=False, **more
-        )
+        super().__init__(formatter_class=_Formatter, add_help=False, **more)
         self.add_argument("-h", "--help", action=_Help, everything=False, help="show this")
 
     @property
@@ -32,7 +32,7 @@ class Parser(argparse.ArgumentParser):
     def offer_all(self) -> None:
         """Add ``--help-all``, if there is anything that the short help leaves out."""
         if self.rare:
-            text = f"show {len(self.rare)} rarer options, too"
+            text = tr("show {number} rarer options, too", number=len(self.rare))
             self.add_argument("--help-all", action=_Help, everything=True, help=text)
 
     def short_help(self) -> str:
@@ -52,7 +52,7 @@ class Parser(argparse.ArgumentParser):
 
     def _short_usage(self) -> str:
         has_options = any(action.option_strings for action in self._actions)
-        words = ["[options]"] if has_options else []
+        words = [shown(tr("[options]"))] if has_options else []
         for action in self._actions:
             if not action.option_strings:
                 name = str(action.metavar or action.dest)
@@ -74,22 +74,27 @@ class Parser(argparse.ArgumentParser):
     def _unknown(self, words: Sequence[str]) -> str:
         option = next((word for word in words if word.startswith("-") and word != "-"), None)
         if option is None:
-            return f"what is {words[0]!r}? It is one word too many"
+            return tr("what is {word!r}? It is one word too many", word=words[0])
         option = option.partition("=")[0]
-        return f"there is no option {option}{_nearest(option, self._option_string_actions)}"
+        near = _nearest(option, self._option_string_actions)
+        return tr("there is no option {option}{near}", option=option, near=near)
 
     def error(self, message: str) -> NoReturn:
         """Raise OptionError with one sentence and a pointer."""
         missing = re.fullmatch(r"the following arguments are required: (.*)", message)
         choice = re.fullmatch(r"argument ([^:]*): invalid choice: '(.*?)' \(.*\)", message)
+        expected = re.fullmatch(r"argument ([^:]*): expected (.*)", message)
         if missing:
-            message = f"{missing[1]} is missing"
+            message = tr("{names} is missing", names=missing[1])
         elif choice:
             message = self._no_choice(*choice.groups())
-        else:
-            message = re.sub(r"^argument ([^:]*): expected ", r"\1 needs ", message)
-            message = re.sub(r"^argument ([^:]*): ", r"\1: ", message)
-        raise OptionError(f"{message} ({self.prog} --help shows what there is)")
+        elif expected:
+            message = tr("{name} needs {what}", name=expected[1], what=_of_argparse(expected[2]))
+        elif named := re.fullmatch(r"argument ([^:]*): (.*)", message, re.DOTALL):
+            message = tr("{name}: {what}", name=named[1], what=_of_argparse(named[2]))
+        raise OptionError(
+            tr("{message} ({prog} --help shows what there is)", message=message, prog=self.prog)
+        )
 
     def _no_choice(self, name: str, value: str) -> str:
         for action in self._actions:
@@ -99,9 +104,58 @@ class Parser(argparse.ArgumentParser):
                 near = _nearest(value, known)
                 if isinstance(action, argparse._SubParsersAction):
                     kind = str(action.metavar).lower()
-                    return f"there is no {kind} {value!r}{near or '; there are: ' + _list(known)}"
-                return f"{name} must be one of {_list(known)}, not {value!r}"
-        return f"{name} cannot be {value!r}"
+                    near = near or tr("; there are: {known}", known=_list(known))
+                    what = tr("command") if kind == "command" else tr("action")
+                    return tr(
+                        "there is no {what} {value!r}{near}", what=what, value=value, near=near
+                    )
+                return tr(
+                    "{name} must be one of {known}, not {value!r}",
+                    name=name,
+                    known=_list(known),
+                    value=value,
+                )
+        return tr("{name} cannot be {value!r}", name=name, value=value)
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Translates all that stands in the help but names."""
+
+    def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: str | None = None) -> None:
+        own = translated("usage: ")
+        if prefix is None and own != "usage: ":
+            prefix = own
+        super().add_usage(usage, actions, groups, prefix)
+
+    def start_section(self, heading: str | None) -> None:
+        super().start_section(heading and translated(heading))
+
+    def add_text(self, text: str | None) -> None:
+        if text and text is not argparse.SUPPRESS:
+            text = "\n\n".join(map(_paragraph, text.split("\n\n")))
+        super().add_text(text)
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        text = action.help
+        return shown(text) if isinstance(text, MarkedText) else text and translated(text)
+
+
+def _paragraph(text: str) -> str:
+    """One of a help, translated: of examples what is said beside them, of prose all of it."""
+    lines = text.strip("\n").split("\n")
+    if len(lines) > 1 and lines[1].startswith("  "):
+        return "\n".join(map(_example, lines))
+    one = " ".join(lines)
+    other = translated(one)
+    return text if other == one else textwrap.fill(other, 100)
+
+
+def _example(line: str) -> str:
+    """A line of examples: a heading, or a command with what is said of it behind two spaces."""
+    if not line.startswith(" "):
+        return translated(line)
+    command, gap, remark = re.fullmatch(r"(.*?\S)(?:(\s{2,})(\S.*))?", line).groups()  # type: ignore[union-attr]
+    return line if remark is None else f"{command}{gap}{translated(remark)}"
 
 
 class _Help(argparse.Action):
@@ -123,4 +177,26 @@ def _list(words: Iterable[str]) -> str:
 
 def _nearest(word: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    return tr("; did you mean {near}?", near=near[0]) if near else ""
+
+
+_OF_ARGPARSE = {
+    "one argument": tr("one argument"),
+    "at least one argument": tr("at least one argument"),
+    "at most one argument": tr("at most one argument"),
+}
+_OF_ARGPARSE_WITH = (
+    (r"not allowed with argument (.*)", tr("not allowed with argument {}")),
+    (r"ignored explicit argument (.*)", tr("ignored explicit argument {}")),
+    (r"invalid (.*?) value: (.*)", tr("invalid {} value: {}")),
+    (r"must be a number of seconds, not (.*)", tr("must be a number of seconds, not {}")),
+    (r"must be above 0 and at most 3600, not (.*)", tr("must be above 0 and at most 3600, not {}")),
+)
+
+
+def _of_argparse(text: str) -> str:
+    """What argparse says, as a text to be translated."""
+    for pattern, message in _OF_ARGPARSE_WITH:
+        if found := re.fullmatch(pattern, text, re.DOTALL):
+            return message.format(*found.groups())
+    return _OF_ARGPARSE.get(text) or text

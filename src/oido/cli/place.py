@@ -10,6 +10,7 @@ from datetime import date
 
 from oido.cli.terminal import print_message
 from oido.errors import OptionError
+from oido.messages import tr
 from oido.models import fetch
 from oido.models.registry import BIRDNET, card
 from oido.params import AUDIO_SUFFIXES, PlaceOnEarth
@@ -41,7 +42,9 @@ def species_of(args: argparse.Namespace) -> dict[str, float]:
     from oido.inference.species import ALL_YEAR, species_at, week_of
 
     if args.model != BIRDNET:
-        raise OptionError(f"--place goes with --model {BIRDNET}, which has a model of places")
+        raise OptionError(
+            tr("--place goes with --model {birdnet}, which has a model of places", birdnet=BIRDNET)
+        )
     weeks = sorted({week_of(day) for day in _days(args)}) or [ALL_YEAR]
     fetch.fetch(card(BIRDNET), on_start=print_message)
     place = _place(args)
@@ -52,14 +55,29 @@ def species_of(args: argparse.Namespace) -> dict[str, float]:
             if value >= max(threshold, found.get(label, 0.0)):
                 found[label] = value
     if not found:
-        raise OptionError(f"no species is seen at that place from {threshold:g} on")
-    when = "all year" if weeks == [ALL_YEAR] else f"in week {', '.join(map(str, weeks))} of 48"
+        raise OptionError(
+            tr("no species is seen at that place from {threshold:g} on", threshold=threshold)
+        )
+    when = (
+        tr("all year")
+        if weeks == [ALL_YEAR]
+        else tr("in week {weeks} of 48", weeks=", ".join(map(str, weeks)))
+    )
     if len(weeks) > 1:
-        when += " (each recording in its own)"
+        when += tr(" (each recording in its own)")
     on_message = (lambda _: None) if getattr(args, "quiet", False) else print_message
     on_message(
-        f"{len(found)} species are seen at {latitude:g},{longitude:g} {when}, from {threshold:g} "
-        f"on; `oido models info {BIRDNET} --labels --place {latitude:g},{longitude:g}` lists them"
+        tr(
+            "{n_found} species are seen at {latitude:g},{longitude:g} {when}, from "
+            "{threshold:g} on; `oido models info {birdnet} --labels --place "
+            "{latitude:g},{longitude:g}` lists them",
+            n_found=len(found),
+            latitude=latitude,
+            longitude=longitude,
+            when=when,
+            threshold=threshold,
+            birdnet=BIRDNET,
+        )
     )
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
@@ -79,7 +97,7 @@ def limited(args: argparse.Namespace) -> tuple[str, ...]:
         )
         left = tuple(s for s in left if s not in denied and (s in wanted or not wanted))
     if not left:
-        raise OptionError("none of the labels that are allowed is seen at that place")
+        raise OptionError(tr("none of the labels that are allowed is seen at that place"))
     return left
 
 
@@ -100,7 +118,9 @@ def _read_place(text: str) -> tuple[float, float]:
     try:
         latitude, longitude = map(float, text.split(","))
     except ValueError:
-        raise OptionError(f"--place is LATITUDE,LONGITUDE, such as 48.1,11.6, not {text}") from None
+        raise OptionError(
+            tr("--place is LATITUDE,LONGITUDE, such as 48.1,11.6, not {text}", text=text)
+        ) from None
     return latitude, longitude
 
 
@@ -111,14 +131,18 @@ def _days(args: argparse.Namespace) -> Iterator[date]:
         try:
             yield date.fromisoformat(args.date)
         except ValueError:
-            raise OptionError(f"--date is a day such as 2026-05-12, not {args.date}") from None
+            raise OptionError(
+                tr("--date is a day such as 2026-05-12, not {date}", date=args.date)
+            ) from None
         return
     from oido.name_time import time_in_name
 
     for name in _names(args.paths):
         moment = time_in_name(name)
         if moment is None:
-            raise OptionError(f"{name} has no date in its name; give a day: --date 2026-05-12")
+            raise OptionError(
+                tr("{name} has no date in its name; give a day: --date 2026-05-12", name=name)
+            )
         yield moment.date()
 
 

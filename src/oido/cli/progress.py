@@ -14,6 +14,7 @@ from oido.batch.run import Progressed
 from oido.batch.units import Source
 from oido.batch.worker import Done, Rows
 from oido.cli.terminal import direct, print_message
+from oido.messages import shown, tr
 
 _SHOW_AFTER_SECONDS = 0.7
 _LINE_EVERY_SECONDS = 10.0
@@ -75,13 +76,20 @@ class Progress(AbstractContextManager["Progress"]):
             return
         failed = sum(summary.failure is not None for summary in summaries)
         done = self._tasks - failed
-        plural = "recording" if done == 1 else "recordings"
-        end = f"; {failed} failed" if failed else ""
+        plural = tr("recording") if done == 1 else tr("recordings")
+        end = tr("; {failed} failed", failed=failed) if failed else ""
         seconds = self._done_seconds
         speed = self._speed(seconds)
         print_message(
-            f"{done} {plural}, {_hours(seconds)} of audio in {self._elapsed:.1f} s"
-            f"{f' ({speed})' if speed else ''}{end}"
+            tr(
+                "{done} {plural}, {hours} of audio in {elapsed:.1f} s{more}{end}",
+                done=done,
+                plural=plural,
+                hours=_hours(seconds),
+                elapsed=self._elapsed,
+                more=tr(" ({speed})", speed=speed) if speed else "",
+                end=end,
+            )
         )
 
     @property
@@ -90,15 +98,25 @@ class Progress(AbstractContextManager["Progress"]):
 
     def _speed(self, seconds: float) -> str:
         """How quick it was; nothing of so little audio that it would be the time of starting."""
-        return f"{seconds / self._elapsed:.0f} × real time" if seconds >= _SPEED_FROM else ""
+        return (
+            tr("{seconds:.0f} × real time", seconds=seconds / self._elapsed)
+            if seconds >= _SPEED_FROM
+            else ""
+        )
 
     def _text(self) -> str:
         seconds = self._done_seconds + self._now_seconds
         speed = self._speed(seconds)
-        text = f"{self.done}/{self._tasks} files, {_hours(seconds)}{f', {speed}' if speed else ''}"
+        text = tr(
+            "{done}/{tasks} files, {hours}{more}",
+            done=self.done,
+            tasks=self._tasks,
+            hours=_hours(seconds),
+            more=tr(", {speed}", speed=speed) if speed else "",
+        )
         if 0 < self._done_bytes < self._total_bytes:
             left = self._elapsed * (self._total_bytes / self._done_bytes - 1)
-            text += f", about {clock_text(left)} left"
+            text += tr(", about {clock_text} left", clock_text=clock_text(left))
         return text
 
     def _draw(self) -> None:
@@ -113,7 +131,7 @@ class Progress(AbstractContextManager["Progress"]):
                 dynamic_ncols=True,
             )
         self._bar.n = min(self._done_bytes, self._bar.total)
-        self._bar.set_description_str(self._text(), refresh=True)
+        self._bar.set_description_str(shown(self._text()), refresh=True)
 
     def _close_bar(self) -> None:
         if self._bar is not None:
@@ -164,7 +182,7 @@ class ArchiveProgress(Progress):
         """The last line: what was done."""
         self._close_bar()
         if not self._quiet:
-            print_message(f"{self._text()}; {self.failed} failed")
+            print_message(tr("{text}; {failed} failed", text=self._text(), failed=self.failed))
 
 
 @contextmanager
@@ -183,7 +201,9 @@ def show_progress(what: str, quiet: bool = False) -> Iterator[Callable[[int, int
         def draw(done: int, total: int) -> None:
             nonlocal bar
             if bar is None:
-                bar = tqdm(desc=what, unit="", leave=False, delay=0.5, file=direct(sys.stderr))
+                bar = tqdm(
+                    desc=shown(what), unit="", leave=False, delay=0.5, file=direct(sys.stderr)
+                )
             bar.total = total
             bar.update(done - bar.n)
             if done >= total:
@@ -205,10 +225,10 @@ def show_progress(what: str, quiet: bool = False) -> Iterator[Callable[[int, int
             first = first or (now, done)
             if now - last >= _LINE_EVERY_SECONDS:
                 last = now
-                text = f"{done} of {total} {what}"
+                text = tr("{done} of {total} {what}", done=done, total=total, what=what)
                 if first[1] < done < total:
                     left = (now - first[0]) / (done - first[1]) * (total - done)
-                    text += f", about {clock_text(left)} left"
+                    text += tr(", about {clock_text} left", clock_text=clock_text(left))
                 print_message(text)
 
         yield print_line

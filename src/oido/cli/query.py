@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from oido.cli.options import add_command, open_results, quotes_cells, table_format
 from oido.cli.terminal import data_output, print_message, use_utf8
 from oido.errors import OptionError
+from oido.messages import tr
 
 if TYPE_CHECKING:
     from oido.results import Results
@@ -79,7 +80,7 @@ def _run(args: argparse.Namespace) -> None:
                 quoted = quotes_cells(args)
                 rows = write_table(reader, format_name, file.stream, quoted=quoted)
             if not args.quiet:
-                print_message(f"{rows} rows in {args.output}")
+                print_message(tr("{rows} rows in {output}", rows=rows, output=args.output))
         elif format_name == "table":
             _show(reader, args, results)
         else:
@@ -92,7 +93,7 @@ def _run(args: argparse.Namespace) -> None:
 def _refuse_contradictions(args: argparse.Namespace) -> None:
     if args.condition is not None:
         if args.where is not None:
-            raise OptionError("say the condition once: after RESULTS, or with --where")
+            raise OptionError(tr("say the condition once: after RESULTS, or with --where"))
         args.where = args.condition
     if args.sql is not None:
         for name, value in (
@@ -101,9 +102,13 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
             ("--columns", args.columns),
         ):
             if value is not None:
-                raise OptionError(f"--sql is a whole query: leave out {name}, or --sql")
+                raise OptionError(
+                    tr("--sql is a whole query: leave out {name}, or --sql", name=name)
+                )
     if args.limit is not None and args.limit < 0:
-        raise OptionError(f"--limit is 1 row or more, or 0 for all, not {args.limit}")
+        raise OptionError(
+            tr("--limit is 1 row or more, or 0 for all, not {limit}", limit=args.limit)
+        )
 
 
 def _reader(args: argparse.Namespace, results: Results, format_name: str) -> Any:
@@ -145,13 +150,20 @@ def _show(reader: Any, args: argparse.Namespace, results: Results) -> None:
     shown = table.slice(0, args.limit) if args.limit else table
     show_table(shown, every_column=args.sql is not None or args.columns is not None)
     if not args.quiet and shown.num_rows < table.num_rows:
-        print_message(f"the first {args.limit} rows; --limit 0 shows all")
+        print_message(tr("the first {limit} rows; --limit 0 shows all", limit=args.limit))
     if not args.quiet and not table.num_rows and args.where is not None:
         for label, count in results.among_others(args.table or "events", args.where).items():
-            rows = "1 row stands" if count == 1 else f"{count} rows stand"
+            rows = tr("1 row stands") if count == 1 else tr("{count} rows stand", count=count)
             print_message(
-                f"{rows} for {label} under a closer label: also like {quoted(f'%{label}%')}"
+                tr(
+                    "{rows} for {label} under a closer label: also like {quoted}",
+                    rows=rows,
+                    label=label,
+                    quoted=quoted(f"%{label}%"),
+                )
             )
         for name, file in results.longer_names(args.where).items():
-            where = f"file like {quoted(f'%{name}')}"
-            print_message(f"names of files are whole, such as {file}: {where}")
+            where = tr("file like {quoted}", quoted=quoted(f"%{name}"))
+            print_message(
+                tr("names of files are whole, such as {file}: {where}", file=file, where=where)
+            )

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from oido.cli.options import add_command, open_results, require_suffix
 from oido.cli.terminal import print_line, print_message
 from oido.errors import OptionError
+from oido.messages import language, shown, tr
 
 if TYPE_CHECKING:
     from oido.results.report_page import Words
@@ -69,7 +70,7 @@ def add_parser(commands: Any) -> None:
         default=3600.0,
     )
     add("--hours-in ZONE", "the zone of hours and days, such as Europe/Madrid (default: UTC)")
-    add("--locale LANGUAGE", "of the page and its labels: en (default) or es", default="en")
+    add("--locale LANGUAGE", "of the page and its labels: en or es (default: as messages)")
     add.quiet("errors only")
     add.clock()
 
@@ -83,7 +84,10 @@ def _run(args: argparse.Namespace) -> None:
 
     kind = _kind(args.output)
     require_suffix("--json", args.json, ".json")
-    words, by = Words(args.locale), read_keys(args.by)  # what is wrong is refused before the work
+    # Tables for programs are in English unless another language is named. What is wrong is refused
+    # before the work.
+    locale = args.locale or ("en" if kind in (".csv", ".xlsx") else language())
+    words, by = Words(locale), read_keys(args.by)
     if kind == ".xlsx":
         from oido.writers.workbook import require_workbooks
 
@@ -106,7 +110,7 @@ def _run(args: argparse.Namespace) -> None:
             labels = [summary.label] if summary.label in labels else labels[:MOST_LABELS]
             examples = best_examples(results, labels, args.examples)
     if kind == ".html":
-        write_text(args.output, html_page(summary, args.locale, tables, examples))
+        write_text(args.output, html_page(summary, locale, tables, examples))
     elif args.output is not None:
         with write_atomically(args.output, binary=kind == ".xlsx") as file:
             write = _write_workbook if kind == ".xlsx" else _write_csv
@@ -119,10 +123,14 @@ def _run(args: argparse.Namespace) -> None:
     inside = ""
     if examples is not None and examples.count:
         clips, size = _count(examples.count, "clip"), examples.size_bytes / 1e6
-        inside = f", with {clips} of the recordings in it ({size:.1f} MB; --examples 0: none)"
+        inside = tr(
+            ", with {clips} of the recordings in it ({size:.1f} MB; --examples 0: none)",
+            clips=clips,
+            size=size,
+        )
     for path, more in ((args.output, inside), (args.json, "")):
         if path is not None and not args.quiet:
-            print_message(f"{path} is written{more}")
+            print_message(tr("{path} is written{more}", path=path, more=more))
 
 
 def _kind(output: Path | None) -> str:
@@ -130,7 +138,9 @@ def _kind(output: Path | None) -> str:
     suffix = "" if output is None else output.suffix.lower()
     suffix = ".html" if suffix == ".htm" else suffix
     if output is not None and suffix not in (".html", ".csv", ".xlsx"):
-        raise OptionError(f"-o needs a name that ends in .html, .csv or .xlsx, not {output}")
+        raise OptionError(
+            tr("-o needs a name that ends in .html, .csv or .xlsx, not {output}", output=output)
+        )
     return suffix
 
 
@@ -173,35 +183,99 @@ def _show(table: Any, args: argparse.Namespace) -> None:
     shown = table.drop_columns(["threshold"]).slice(0, _SCREEN_ROWS)  # it is told above
     show_table(shown, every_column=True)
     if not args.quiet and shown.num_rows < table.num_rows:
-        print_message(f"the first {_SCREEN_ROWS} rows; -o summary.csv has all")
+        print_message(
+            tr("the first {screen_rows} rows; -o summary.csv has all", screen_rows=_SCREEN_ROWS)
+        )
 
 
 def _print(summary: Summary, *, with_labels: bool) -> None:
     """The least that anybody wants to know."""
+    from oido.cli.tables import label_for_people
+
     s, coverage = summary, summary.coverage
-    length = f"{s.hours:,.1f} hours" if s.hours >= 1 else f"{s.hours * 3600:,.0f} seconds"
-    print(f"{length} in {_count(s.succeeded, 'recording')}; {s.failed:,} failed")
+    length = (
+        tr("{hours:,.1f} hours", hours=s.hours)
+        if s.hours >= 1
+        else tr("{hours:,.0f} seconds", hours=s.hours * 3600)
+    )
+    print(
+        shown(
+            tr(
+                "{length} in {count}; {failed:,} failed",
+                length=length,
+                count=_count(s.succeeded, "recording"),
+                failed=s.failed,
+            )
+        )
+    )
     for kind, count in s.failure_kinds.items():
-        print_line(f"  {kind}: {count:,}")
+        print_line(tr("  {kind}: {count:,}", kind=kind, count=count))
     if coverage.first is not None and coverage.last is not None:
         first, last = (f"{time:%Y-%m-%d %H:%M}" for time in (coverage.first, coverage.last))
         gaps = _count(coverage.gap_count, "gap")
-        print(f"from {first} to {last} UTC, {gaps} of more than {s.gap_seconds:g} s")
+        print(
+            shown(
+                tr(
+                    "from {first} to {last} UTC, {gaps} of more than {gap_seconds:g} s",
+                    first=first,
+                    last=last,
+                    gaps=gaps,
+                    gap_seconds=s.gap_seconds,
+                )
+            )
+        )
     if s.with_sound > s.timed:
-        print(f"the time of {_count(s.with_sound - s.timed, 'recording')} is not known")
-    least = "the model's own threshold" if s.threshold is None else f"{s.threshold:g}"
-    others = f", {_count(len(s.label_thresholds), 'label')} otherwise" * bool(s.label_thresholds)
-    value, caveat = ("probability", "") if s.calibrated else ("score", " (no probability)")
+        print(
+            shown(
+                tr(
+                    "the time of {count} is not known",
+                    count=_count(s.with_sound - s.timed, "recording"),
+                )
+            )
+        )
+    least = tr("the model's own threshold") if s.threshold is None else f"{s.threshold:g}"
+    others: str = ""
+    if s.label_thresholds:
+        others = tr(", {labels} otherwise", labels=_count(len(s.label_thresholds), "label"))
+    value, caveat = (
+        (tr("probability"), "") if s.calibrated else (tr("score"), tr(" (no probability)"))
+    )
     print(
-        f"{_count(s.events, 'event')} of {_count(len(s.labels), 'label')}, from a {value}{caveat} "
-        f"of {least} on{others}"
+        shown(
+            tr(
+                "{count} of {count_2}, from a {value}{caveat} of {least} on{others}",
+                count=_count(s.events, "event"),
+                count_2=_count(len(s.labels), "label"),
+                value=value,
+                caveat=caveat,
+                least=least,
+                others=others,
+            )
+        )
     )
     for figures in s.labels[: 10 * with_labels]:
         print_line(
-            f"  {figures.label}: {_count(figures.events, 'event')} in {figures.share:.1%} of "
-            f"recordings, {figures.seconds:,.1f} s, highest {figures.highest:.2f}"
+            tr(
+                "  {label}: {count} in {share:.1%} of recordings, {seconds:,.1f} s, "
+                "highest {highest:.2f}",
+                label=label_for_people(figures.label),
+                count=_count(figures.events, "event"),
+                share=figures.share,
+                seconds=figures.seconds,
+                highest=figures.highest,
+            )
         )
 
 
 def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+    one, many = _THINGS[what]
+    return tr("{number:,} {things}", number=number, things=one if number == 1 else many)
+
+
+_THINGS = {
+    "recording": (tr("recording"), tr("recordings")),
+    "clip": (tr("clip"), tr("clips")),
+    "event": (tr("event"), tr("events")),
+    "gap": (tr("gap"), tr("gaps")),
+    "label": (tr("label"), tr("labels")),
+}

@@ -22,6 +22,7 @@ from oido.cli.terminal import (
     interrupts_held,
     print_message,
 )
+from oido.messages import tr
 from oido.params import available_cores
 from oido.writers.atomic import write_json
 
@@ -93,7 +94,12 @@ def _run_tasks(
             save_manifest(interrupted=True)
             kept = ", ".join(str(path) for path in sink.written)
             raise KeyboardInterrupt(
-                f"{done} of {len(tasks)} recordings were done{'; kept in ' + kept if kept else ''}"
+                tr(
+                    "{done} of {n_tasks} recordings were done{kept}",
+                    done=done,
+                    n_tasks=len(tasks),
+                    kept=tr("; kept in {kept}", kept=kept) if kept else "",
+                )
             ) from None
         progress.conclude(summaries)
     return sum(summary.failure is not None for summary in summaries)
@@ -102,7 +108,11 @@ def _run_tasks(
 def _partial_summary(task: Task, message: Rows, before: FileSummary | None) -> FileSummary:
     """The manifest's entry of a recording if the run is interrupted now."""
     rows = (before.rows if before else 0) + len(message.rows)
-    reason = f"{task.name}: interrupted (heard up to {message.duration:.1f} s; those rows are kept)"
+    reason = tr(
+        "{name}: interrupted (heard up to {duration:.1f} s; those rows are kept)",
+        name=task.name,
+        duration=message.duration,
+    )
     failure = Failure("Interrupted", reason)
     return FileSummary(task.name, duration=message.duration, rows=rows, failure=failure)
 
@@ -112,12 +122,24 @@ def _print_summary(summary: FileSummary, quiet: bool, verbose: bool) -> None:
     if summary.failure is not None:
         print_message(summary.failure.reason)
     elif verbose:
-        padded = f", last window {summary.padded_share:.0%} padding" if summary.padded_share else ""
+        padded = (
+            tr(", last window {padded_share:.0%} padding", padded_share=summary.padded_share)
+            if summary.padded_share
+            else ""
+        )
         print_message(
-            f"{summary.name}: {summary.duration:.2f} s, {summary.channels} channel(s), "
-            f"{summary.windows} windows{padded}, {summary.rows} rows"
+            tr(
+                "{name}: {duration:.2f} s, {channels} channel(s), {windows} "
+                "windows{padded}, {rows} rows",
+                name=summary.name,
+                duration=summary.duration,
+                channels=summary.channels,
+                windows=summary.windows,
+                padded=padded,
+                rows=summary.rows,
+            )
         )
         for finding in summary.findings:
-            print_message(f"{summary.name}: {finding}")
+            print_message(tr("{name}: {finding}", name=summary.name, finding=finding))
     for remark in () if quiet else remarks_of(summary):
-        print_message(f"{summary.name}: {remark}")
+        print_message(tr("{name}: {remark}", name=summary.name, remark=remark))

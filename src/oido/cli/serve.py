@@ -26,6 +26,7 @@ from typing import Any
 from oido.cli.options import add_command, fetch_model
 from oido.cli.terminal import print_message
 from oido.errors import MissingExtraError, OptionError
+from oido.messages import tr
 
 _TOKEN_VARIABLE = "OIDO_SERVE_TOKEN"  # its name, not the token
 
@@ -87,11 +88,15 @@ def add_parser(commands: Any) -> None:
 
 def _run(args: argparse.Namespace) -> None:
     if args.demo and args.no_page:
-        raise OptionError("--demo opens the page, and --no-page leaves it out: give one of them")
+        raise OptionError(
+            tr("--demo opens the page, and --no-page leaves it out: give one of them")
+        )
     missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
     if missing:
         names = ", ".join(missing)
-        raise MissingExtraError(f"oido serve needs {names}: pip install 'oido[server]'")
+        raise MissingExtraError(
+            tr("oido serve needs {names}: pip install 'oido[server]'", names=names)
+        )
     from oido.server.app import create_app
     from oido.server.page import page_routes
     from oido.server.serve import serve
@@ -125,7 +130,13 @@ def _run(args: argparse.Namespace) -> None:
 
     def on_started(address: str) -> None:
         models = ", ".join(settings.models)
-        print_message(f"hearing by {models} at {address} (its API: {address}/docs)")
+        print_message(
+            tr(
+                "hearing by {models} at {address} (its API: {address}/docs)",
+                models=models,
+                address=address,
+            )
+        )
         if args.demo:
             _open_page(address)
 
@@ -149,6 +160,6 @@ def _open_page(address: str) -> None:
         except webbrowser.Error:
             opened = False
         if not opened:
-            print_message(f"no browser could be opened; the page is at {page}")
+            print_message(tr("no browser could be opened; the page is at {page}", page=page))
 
     threading.Thread(target=open_it, daemon=True).start()

@@ -11,6 +11,8 @@ from typing import IO, Any
 from oido.batch.output_files import Sink
 from oido.batch.plan import FileSummary, Task
 from oido.cli.terminal import data_output, print_line, print_styled, use_utf8
+from oido.messages import language, shown, tr
+from oido.models.labels import display_names
 from oido.options import Level
 from oido.paths import escape_controls
 from oido.types import AnyRow, Row
@@ -50,7 +52,7 @@ class Table(Sink):
     def __init__(self, several: bool, level: Level, calibrated: bool = False) -> None:
         super().__init__()
         self._several, self._level = several, level
-        self._meaning = "probability" if calibrated else "score, not a probability"
+        self._meaning = shown(tr("probability") if calibrated else tr("score, not a probability"))
         self._heading: tuple[str, int | None] | None = None
         self._rows, self._shows_unknown = 0, False
 
@@ -68,7 +70,7 @@ class Table(Sink):
                 (bar[:filled], "cyan"),
                 (bar[filled:], "dim"),
                 (f" {value:.2f}  ", ""),
-                (row.label, "bold"),
+                (label_for_people(row.label), "bold"),
             )
             self._rows += 1
             self._shows_unknown = self._shows_unknown or row.label_index < 0
@@ -76,29 +78,53 @@ class Table(Sink):
     def end(self, task: Task, summary: FileSummary) -> None:
         if not self._rows and summary.failure is None:
             self._head(task.name, None)
-            print("(nothing above the threshold; try a lower --threshold, or --clip)")
+            print(shown(tr("(nothing above the threshold; try a lower --threshold, or --clip)")))
         if summary.unknown and summary.failure is None:
-            print("(unlike everything that this model was taught: what it says means little)")
+            print(
+                shown(
+                    tr("(unlike everything that this model was taught: what it says means little)")
+                )
+            )
         elif summary.unknown_stretches and not self._shows_unknown:
             n = summary.unknown_stretches
-            sounds = "1 sound is" if n == 1 else f"{n} sounds are"
-            print(f"({sounds} unlike everything that this model was taught; --unknown lists them)")
+            sounds = tr("1 sound is") if n == 1 else tr("{n} sounds are", n=n)
+            print(
+                shown(
+                    tr(
+                        "({sounds} unlike everything that this model was taught; "
+                        "--unknown lists them)",
+                        sounds=sounds,
+                    )
+                )
+            )
         self._rows, self._shows_unknown = 0, False
         sys.stdout.flush()
 
     def _head(self, file: str, channel: int | None) -> None:
         if self._several:
             first = self._heading is None
-            number = "" if channel is None else f", channel {channel}"
+            number = "" if channel is None else tr(", channel {channel}", channel=channel)
             if not first:
                 print()
-            print_line(f"{file}{number}")
+            print_line(tr("{file}{number}", file=file, number=number))
         if self._heading is None or self._several:
-            whats = {"events": "event", "windows": "window", "frames": "frame", "clip": "recording"}
-            what = whats[self._level]
-            head = f"{'start – end':<{_TIMES_CELLS}}  {self._meaning:<{_BAR_CELLS + 5}}  {what}"
+            times, what = shown(tr("start – end")), shown(_WHATS[self._level])
+            head = f"{times:<{_TIMES_CELLS}}  {self._meaning:<{_BAR_CELLS + 5}}  {what}"
             print_styled((head, "dim"))
         self._heading = (file, channel)
+
+
+_WHATS: dict[Level, str] = {
+    "events": tr("event"),
+    "windows": tr("window"),
+    "frames": tr("frame"),
+    "clip": tr("recording"),
+}
+
+
+def label_for_people(label: str) -> str:
+    """A label in the language in use, where it has a name in it."""
+    return label if language() == "en" else display_names((label,), language())[0]
 
 
 def bar_text(share: float, cells: int = _BAR_CELLS) -> str:
@@ -150,7 +176,7 @@ def show_table(table: Any, every_column: bool) -> None:
         )
         print_line("  ".join(texts).rstrip())
     if not rows:
-        print("(no row)")
+        print(shown(tr("(no row)")))
 
 
 def _cell(name: str, value: Any) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
+from oido.messages import shown
 from oido.paths import escape_controls
 
 EXIT_OK, EXIT_FATAL, EXIT_USAGE, EXIT_FAILED_FILES, EXIT_DAMAGED = 0, 1, 2, 3, 4
@@ -77,12 +78,12 @@ def print_message(text: str, kept: str = "") -> None:
 
     kept: as for `escape_controls`; line ends, of a message that has several lines.
     """
-    print(f"oido: {escape_controls(text, kept)}", file=sys.stderr, flush=True)
+    print(f"oido: {escape_controls(shown(text), kept)}", file=sys.stderr, flush=True)
 
 
 def print_line(text: object) -> None:
     """A line for a reader on standard output, names in it escaped."""
-    print(escape_controls(str(text)))
+    print(escape_controls(shown(text)))
 
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
@@ -108,7 +109,7 @@ def print_styled(*parts: tuple[str, str]) -> None:
     """
     coloured = has_colours(sys.stdout)
     line = "".join(
-        styled(escape_controls(text), style if coloured else "") for text, style in parts
+        styled(escape_controls(shown(text)), style if coloured else "") for text, style in parts
     )
     print(line, file=direct(sys.stdout))
 
@@ -123,7 +124,7 @@ _MARKED = {"+ ": "green", "~ ": "yellow", "! ": "red"}
 
 def print_report(text: str) -> None:
     """A report's lines; the marks of its remarks in colours."""
-    for line in text.split("\n"):
+    for line in shown(text).split("\n"):
         style = _MARKED.get(line[:2], "")
         print_styled((line[:2], style), (line[2:], "")) if style else print_line(line)
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from oido.cli.options import add_command, fetch_model
 from oido.cli.terminal import data_output, print_message
 from oido.errors import OptionError
+from oido.messages import tr
 
 if TYPE_CHECKING:
     from oido.heads import Head
@@ -65,7 +66,12 @@ def _show(args: argparse.Namespace) -> None:
     thresholds = _head(args).thresholds
     data_output().write(thresholds_text(thresholds))
     if not thresholds:
-        print_message(f"it has none of its own; events begin at {DEFAULT_THRESHOLD}")
+        print_message(
+            tr(
+                "it has none of its own; events begin at {default_threshold}",
+                default_threshold=DEFAULT_THRESHOLD,
+            )
+        )
 
 
 def _edit(args: argparse.Namespace) -> None:
@@ -79,7 +85,9 @@ def _edit(args: argparse.Namespace) -> None:
     source, output = Path(args.model), args.output
     if output is None:
         if not source.is_file():
-            raise OptionError(f"{args.model} is no file of yours; say where to write: -o FILE")
+            raise OptionError(
+                tr("{model} is no file of yours; say where to write: -o FILE", model=args.model)
+            )
         output = source
     head = _head(args)
     thresholds = _edited(head, args)
@@ -101,7 +109,14 @@ def _head(args: argparse.Namespace) -> Head:
     if Path(args.model).suffix == ".json":
         made = Calibration.read(args.model)
         if args.head not in (None, made.head):
-            raise OptionError(f"{args.model} is for head {made.head!r}, not {args.head!r}")
+            raise OptionError(
+                tr(
+                    "{model} is for head {head!r}, not {args_head!r}",
+                    model=args.model,
+                    head=made.head,
+                    args_head=args.head,
+                )
+            )
         return Head(made.head, made.labels, made.scores, made.thresholds)
     return load_model(fetch_model(args.model)).head_named(args.head)
 
@@ -115,11 +130,13 @@ def _edited(head: Head, args: argparse.Namespace) -> Pairs:
     by_column(changes, partial(label_indices, head.labels))  # raises
     changes += [_pair(text) for text in args.wanted]
     if not changes and not args.unset:
-        raise OptionError("say what to change: --set LABEL=P, --unset LABEL, or --from FILE")
+        raise OptionError(tr("say what to change: --set LABEL=P, --unset LABEL, or --from FILE"))
     table = dict(head.thresholds)
     for label in (head.labels[column] for column in label_indices(head.labels, args.unset)):
         if table.pop(label, None) is None:
-            raise OptionError(f"{label!r} has no threshold of its own to be forgotten")
+            raise OptionError(
+                tr("{label!r} has no threshold of its own to be forgotten", label=label)
+            )
     columns = label_indices(head.labels, [label for label, _ in changes])
     table.update((head.labels[c], value) for c, (_, value) in zip(columns, changes))
     return tuple((label, table[label]) for label in head.labels if label in table)
@@ -132,7 +149,7 @@ def _pair(text: str) -> tuple[str, float]:
     except ValueError:
         number = -1.0
     if not equals or not label.strip() or not 0 <= number <= 1:
-        raise OptionError(f"--set needs LABEL=P, P from 0 to 1, not {text!r}")
+        raise OptionError(tr("--set needs LABEL=P, P from 0 to 1, not {text!r}", text=text))
     return label.strip(), number
 
 
@@ -142,11 +159,17 @@ def _save_calibration(source: Path, output: Path, thresholds: Pairs) -> None:
     from oido.writers.atomic import keep_original
 
     if output.suffix != ".json":
-        raise OptionError(f"{output}: a calibration is a .json; name it so")
+        raise OptionError(tr("{output}: a calibration is a .json; name it so", output=output))
     changed = replace(Calibration.read(source), thresholds=thresholds)
     if output.exists() and output.samefile(source):
         try:
             keep_original(output)
         except OSError as error:
-            raise OutputError(f"{output} cannot be kept as .orig: {error.strerror}") from error
+            raise OutputError(
+                tr(
+                    "{output} cannot be kept as .orig: {reason}",
+                    output=output,
+                    reason=error.strerror,
+                )
+            ) from error
     changed.save(output)

@@ -34,6 +34,7 @@ from oido.cli.options import (
 )
 from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_line, print_message, print_report
 from oido.errors import OptionError, require_packages
+from oido.messages import tr
 
 if TYPE_CHECKING:
     from oido.datasets.dataset import Dataset
@@ -101,14 +102,17 @@ def _run(args: argparse.Namespace) -> int:
     result = teach(data)
     for item in result.left_out:
         if item.name.partition(" [")[0] not in known and item.name not in known:
-            print_message(f"left out: {item.name}: {item.reason}")
+            print_message(tr("left out: {name}: {reason}", name=item.name, reason=item.reason))
     is_judged = args.finetune or args.student or result.judged is not None
     if is_judged:
         print_report(str(result.report))
     else:
         print_message(
-            "NOTHING is known of how good it is: no class has two sources, so none could be held "
-            "back to judge by; record more of each, and do not rely on it until then"
+            tr(
+                "NOTHING is known of how good it is: no class has two sources, so "
+                "none could be held back to judge by; record more of each, and do "
+                "not rely on it until then"
+            )
         )
     if args.student:
         _export_student(args, result)
@@ -123,15 +127,20 @@ def _require_sense(args: argparse.Namespace) -> None:
     """Raise OptionError for options that do not go together, before anything is read."""
     outputs = (args.output, args.report, args.c_array)
     if not args.check and outputs == (None, None, None):
-        raise OptionError("say where to write: -o FILE.tflite, --report FILE.html, or --check")
+        raise OptionError(tr("say where to write: -o FILE.tflite, --report FILE.html, or --check"))
     if args.student:
         _require_student(args)
     elif args.teacher is not None or args.c_array is not None:
-        raise OptionError("--from and --c-array go with --student")
+        raise OptionError(tr("--from and --c-array go with --student"))
     elif args.output is not None and args.output.suffix not in {".tflite", ".onnx"}:
-        raise OptionError(f"{args.output}: a taught classifier is a .tflite or .onnx; name it so")
+        raise OptionError(
+            tr(
+                "{output}: a taught classifier is a .tflite or .onnx; name it so",
+                output=args.output,
+            )
+        )
     if args.augment < 0:
-        raise OptionError(f"--augment must be 0 or more, not {args.augment}")
+        raise OptionError(tr("--augment must be 0 or more, not {augment}", augment=args.augment))
 
 
 def _teacher_of(args: argparse.Namespace) -> Callable[[Dataset], Any]:
@@ -146,10 +155,10 @@ def _require_outputs(args: argparse.Namespace) -> None:
     require_suffix("--report", args.report, ".html", ".htm", ".json")
     require_writable(args.output, args.report, args.c_array)
     if args.output is not None and args.output.suffix == ".onnx":
-        needed = "an .onnx needs onnx and onnxruntime; run: pip install 'oido[onnx]'"
+        needed = tr("an .onnx needs onnx and onnxruntime; run: pip install 'oido[onnx]'")
         require_packages(needed, "onnx", "onnxruntime")
     if args.report is not None and args.report.suffix != ".json":
-        needed = "a report needs Matplotlib and Jinja2; run: pip install 'oido[train]'"
+        needed = tr("a report needs Matplotlib and Jinja2; run: pip install 'oido[train]'")
         require_packages(needed, "matplotlib", "jinja2")
 
 
@@ -157,7 +166,7 @@ def _print_summary(args: argparse.Namespace, data: Dataset) -> set[str]:
     """What ``--check`` says of the data, without the table; gives what is left out already."""
     summary = data.check()
     for item in summary.left_out:
-        print_message(f"left out: {item.name}: {item.reason}")
+        print_message(tr("left out: {name}: {reason}", name=item.name, reason=item.reason))
     for line in [] if args.quiet else summary.remarks(left_out=False):
         print_message(line)
     return {item.name for item in summary.left_out}
@@ -176,8 +185,8 @@ def _trainer(args: argparse.Namespace) -> Callable[[Dataset], Any]:
         require_addable(model, keep_base=args.keep_base)
 
     def teach(data: Dataset) -> Any:
-        embedding = show_progress("recordings heard", args.quiet)
-        fitting = show_progress("fits done", args.quiet)
+        embedding = show_progress(tr("recordings heard"), args.quiet)
+        fitting = show_progress(tr("fits done"), args.quiet)
         with embedding as progress, fitting as fit_progress:
             result = train(
                 data,
@@ -202,7 +211,7 @@ def _finetuned(args: argparse.Namespace, data: Dataset) -> Any:
     from oido.training.finetune import finetune
 
     if args.keep_base or args.no_unknown or args.thorough:
-        raise OptionError("--keep-base, --no-unknown and --thorough are not for --finetune")
+        raise OptionError(tr("--keep-base, --no-unknown and --thorough are not for --finetune"))
     return finetune(
         data,
         model=fetch_model(args.model),
@@ -218,10 +227,18 @@ def _require_student(args: argparse.Namespace) -> None:
 
     if args.finetune or args.keep_base or args.no_unknown or args.thorough or args.augment:
         raise OptionError(
-            "--finetune, --keep-base, --no-unknown, --thorough and --augment are not for --student"
+            tr(
+                "--finetune, --keep-base, --no-unknown, --thorough and --augment are "
+                "not for --student"
+            )
         )
     if args.output is not None and args.output.suffix not in STUDENT_SUFFIXES:
-        raise OptionError(f"{args.output}: a student is a .tflite, or C: .cc, .c or .h; name it so")
+        raise OptionError(
+            tr(
+                "{output}: a student is a .tflite, or C: .cc, .c or .h; name it so",
+                output=args.output,
+            )
+        )
     require_suffix("--c-array", args.c_array, ".cc", ".c", ".h")
 
 
@@ -229,7 +246,7 @@ def _student(args: argparse.Namespace, data: Dataset) -> Any:
     from oido.cli.progress import show_progress
     from oido.training.student import train_student
 
-    with show_progress("steps of the student", args.quiet) as progress:
+    with show_progress(tr("steps of the student"), args.quiet) as progress:
         return train_student(
             data,
             teacher=None if args.teacher is None else fetch_model(args.teacher),
@@ -248,8 +265,15 @@ def _export_student(args: argparse.Namespace, result: Any) -> None:
     for path in filter(None, (args.output, args.c_array)):
         size = result.export(path).stat().st_size
         print_line(
-            f"{path}: {size / 1e3:.0f} kB; {facts['weights']:,} weights, an arena of "
-            f"{facts['bytes of the arena'] / 1e3:.0f} kB; reference kernels: {result.kernels}"
+            tr(
+                "{path}: {size:.0f} kB; {weights:,} weights, an arena of "
+                "{bytesofthearena:.0f} kB; reference kernels: {kernels}",
+                path=path,
+                size=size / 1000.0,
+                weights=facts["weights"],
+                bytesofthearena=facts["bytes of the arena"] / 1000.0,
+                kernels=result.kernels,
+            )
         )
 
 
@@ -257,11 +281,19 @@ def _exported(args: argparse.Namespace, result: Any) -> str:
     """What is to be said of the file that is written."""
     if args.finetune:
         made = result.export(args.output)
-        windows = f"; on {made.checked_windows} windows its"
+        windows = tr("; on {checked_windows} windows its", checked_windows=made.checked_windows)
     else:
         made = result.export(args.output, keep_base=args.keep_base, unknown=not args.no_unknown)
-        windows = f", {len(result.classes)} classes; on {made.windows} windows of the data its"
-    return (
-        f"{made.path}: {made.size_bytes / 1e6:.1f} MB{windows} scores differ by at most "
-        f"{made.largest_difference:.1g} from those that were judged"
+        windows = tr(
+            ", {n_classes} classes; on {windows} windows of the data its",
+            n_classes=len(result.classes),
+            windows=made.windows,
+        )
+    return tr(
+        "{path}: {size_bytes:.1f} MB{windows} scores differ by at most "
+        "{largest_difference:.1g} from those that were judged",
+        path=made.path,
+        size_bytes=made.size_bytes / 1e6,
+        windows=windows,
+        largest_difference=made.largest_difference,
     )

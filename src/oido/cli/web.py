@@ -26,6 +26,7 @@ from typing import Any
 
 from oido.cli.options import add_command, fetch_model
 from oido.cli.terminal import print_line
+from oido.messages import tr
 
 
 def add_parser(commands: Any) -> None:
@@ -55,9 +56,21 @@ def _export(args: argparse.Namespace) -> None:
     names = args.model or [DEFAULT_MODEL]
     models = [load_model(fetch_model(name)) for name in names]
     report = export_page(args.folder, models, locale=args.locale)
-    print_line(f"{report.folder}: {report.files} files, {report.size_bytes / 1e6:.1f} MB")
+    print_line(
+        tr(
+            "{folder}: {files} files, {size_bytes:.1f} MB",
+            folder=report.folder,
+            files=report.files,
+            size_bytes=report.size_bytes / 1e6,
+        )
+    )
     for name, size in report.models:
-        print_line(f"  hears with {name} ({size / 1e6:.1f} MB)")
+        print_line(tr("  hears with {name} ({size:.1f} MB)", name=name, size=size / 1e6))
     megabytes = report.first_visit_bytes / 1e6
-    print_line(f"  a first visit: {megabytes:.1f} MB, where the host serves the .br and .gz files")
-    print_line(f"  try it: python -m http.server -d {report.folder} 8000")
+    print_line(
+        tr(
+            "  a first visit: {megabytes:.1f} MB, where the host serves the .br and .gz files",
+            megabytes=megabytes,
+        )
+    )
+    print_line(tr("  try it: python -m http.server -d {folder} 8000", folder=report.folder))

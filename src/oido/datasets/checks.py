@@ -14,6 +14,7 @@ from oido.datasets.clip import Clip, ClipSet, LeftOut, folder_meaning
 from oido.datasets.splits import leaking_groups
 from oido.datasets.waveforms import Probe, probe
 from oido.errors import OptionError
+from oido.messages import shown, tr
 from oido.paths import escape_controls
 from oido.writers.written import sha256_of_file
 
@@ -135,8 +136,18 @@ class DatasetSummary(Generic[Clips]):
         Raises OptionError if no clip is left.
         """
         if not self.dataset.clips:
-            first = f"; {self.left_out[0].name}: {self.left_out[0].reason}" if self.left_out else ""
-            raise OptionError(f"none of the {len(self.left_out)} clips can be heard{first}")
+            first = (
+                tr("; {name}: {reason}", name=self.left_out[0].name, reason=self.left_out[0].reason)
+                if self.left_out
+                else ""
+            )
+            raise OptionError(
+                tr(
+                    "none of the {n_left_out} clips can be heard{first}",
+                    n_left_out=len(self.left_out),
+                    first=first,
+                )
+            )
         return self.dataset
 
     def to_dict(self) -> dict[str, Any]:
@@ -161,19 +172,25 @@ class DatasetSummary(Generic[Clips]):
     def __str__(self) -> str:
         remarks = self.remarks()
         lines = [*self._table(), *([""] if remarks else []), *remarks]
-        return "\n".join(map(escape_controls, lines))
+        return "\n".join(escape_controls(shown(line)) for line in lines)
 
     def _table(self) -> list[str]:
-        names = [entry.label or "(no event)" for entry in self.classes]
-        width = max(map(len, [*names, "all"]))
+        names = [entry.label or shown(tr("(no event)")) for entry in self.classes]
+        heads = (tr("class"), tr("clips"), tr("recordings"), tr("minutes"), tr("absent"), tr("all"))
+        of_class, clips, recordings, length, of_absent, of_all = map(shown, heads)
+        width = max(map(len, [*names, of_all]))
         absent = any(entry.negatives for entry in self.classes)
-        lines = [f"{'class':<{width}}  {'clips':>6}  recordings  minutes{'  absent' * absent}"]
+        head = f"{of_class:<{width}}  {clips:>6}  {recordings:>10}  {length:>7}"
+        lines = [head + f"  {of_absent}" * absent]
         for name, entry in zip(names, self.classes):
             line = f"{name:<{width}}  {entry.clips:>6}  {entry.recordings:>10}"
             line += f"  {entry.seconds / 60:>7.2f}"
             lines.append(line + f"  {entry.negatives:>6}" * absent)
         all_clips, minutes = len(self.dataset.clips), self.seconds / 60
-        return [*lines, f"{'all':<{width}}  {all_clips:>6}  {self.recordings:>10}  {minutes:>7.2f}"]
+        return [
+            *lines,
+            f"{of_all:<{width}}  {all_clips:>6}  {self.recordings:>10}  {minutes:>7.2f}",
+        ]
 
     def remarks(self, *, left_out: bool = True) -> list[str]:
         """What is the matter with the data, in lines; left_out: with what cannot be used."""
@@ -182,13 +199,19 @@ class DatasetSummary(Generic[Clips]):
         same = [" = ".join(names) for names in self.duplicates if names not in self.conflicts]
         conflicts = [" = ".join(names) for names in self.conflicts]
         found = (
-            (f"too small to be judged, with fewer than {ENOUGH_RECORDINGS} recordings", small),
-            ("left out", useless),
-            ("cut at the end of their recording", list(self.cut)),
-            ("same content, kept together in splits", same),
-            ("same content with different labels", conflicts),
-            ("recordings that the given folds divide", list(self.leaks)),
-            ("no recordings, passed over", list(self.skipped)),
+            (
+                tr(
+                    "too small to be judged, with fewer than {enough_recordings} recordings",
+                    enough_recordings=ENOUGH_RECORDINGS,
+                ),
+                small,
+            ),
+            (tr("left out"), useless),
+            (tr("cut at the end of their recording"), list(self.cut)),
+            (tr("same content, kept together in splits"), same),
+            (tr("same content with different labels"), conflicts),
+            (tr("recordings that the given folds divide"), list(self.leaks)),
+            (tr("no recordings, passed over"), list(self.skipped)),
         )
         lines = list(self.notes)
         for title, entries in found:
@@ -213,11 +236,20 @@ def summarize(data: Clips, *, deep: bool) -> DatasetSummary[Clips]:
         if probes[clip.path].problem:
             continue
         if (clip.start_time or 0.0) >= duration:
-            reason = f"the region starts behind the end of the recording, {duration:.2f} s"
+            reason = tr(
+                "the region starts behind the end of the recording, {duration:.2f} s",
+                duration=duration,
+            )
             left_out.append(LeftOut(str(clip), reason))
         elif clip.end_time is not None and clip.end_time > duration:
             if clip.end_time > duration + _TOLERANCE_SECONDS:
-                cut.append(f"{clip}: the recording ends at {duration:.2f} s")
+                cut.append(
+                    tr(
+                        "{clip}: the recording ends at {duration:.2f} s",
+                        clip=clip,
+                        duration=duration,
+                    )
+                )
             clips.append(replace(clip, end_time=duration))
         else:
             clips.append(clip)
@@ -285,11 +317,21 @@ def _notes(data: ClipSet) -> tuple[str, ...]:
     for label in data.classes:
         other = of_spelling.setdefault(label.casefold(), label)
         if other != label:
-            notes.append(f"{other!r} and {label!r} are two classes; are they meant to be one?")
+            notes.append(
+                tr(
+                    "{other!r} and {label!r} are two classes; are they meant to be one?",
+                    other=other,
+                    label=label,
+                )
+            )
         parts = folder_meaning(label.replace(", ", ","), label).labels
         if len(parts) > 1 and set(parts) <= set(data.classes):
             notes.append(
-                f"{label!r} is one class; if it means several, write {','.join(parts)!r}, without "
-                f"spaces, for a folder, or a row for each in a table"
+                tr(
+                    "{label!r} is one class; if it means several, write {parts!r}, "
+                    "without spaces, for a folder, or a row for each in a table",
+                    label=label,
+                    parts=",".join(parts),
+                )
             )
     return (*notes, *(f"{note}." for note in data.notes))

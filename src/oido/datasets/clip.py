@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from oido.errors import OptionError
 from oido.heads import NON_EVENTS
+from oido.messages import text_of, tr
 from oido.paths import passed_over_note, repeated_note, respelled_note
 
 BACKGROUND = "background"
@@ -51,10 +52,21 @@ def check_label(label: str, where: str) -> str:
     if bad:
         names = {"/": "a slash", "\n": "a newline", "\r": "a newline", "\t": "a tab"}
         what = names.get(bad, "a control character")
-        raise OptionError(f"{where}: the label {label!r} has {what} in it; write it without")
+        raise OptionError(
+            tr(
+                "{where}: the label {label!r} has {what} in it; write it without",
+                where=where,
+                label=label,
+                what=what,
+            )
+        )
     if not clean.strip():
         raise OptionError(
-            f"{where}: the label is empty; name a class, or write {BACKGROUND} for no event"
+            tr(
+                "{where}: the label is empty; name a class, or write {background} for no event",
+                where=where,
+                background=BACKGROUND,
+            )
         )
     return clean
 
@@ -73,7 +85,9 @@ def meaning_of(names: Iterable[str], where: str) -> Meaning:
         elif check_label(text, where).lower() not in NON_EVENTS:
             labels.add(check_label(text, where))
     if both := sorted(labels & negatives):
-        raise OptionError(f"{where}: {both[0]!r} is said to be heard and to be absent")
+        raise OptionError(
+            tr("{where}: {both!r} is said to be heard and to be absent", where=where, both=both[0])
+        )
     return Meaning(tuple(sorted(labels)), tuple(sorted(negatives)), bool(labels) or not negatives)
 
 
@@ -137,17 +151,37 @@ class Clip:
         for name in ("labels", "negatives"):
             labels = getattr(self, name)
             if isinstance(labels, str):
-                raise OptionError(f"{self.path}: {name} is a tuple of labels, not {labels!r}")
+                raise OptionError(
+                    tr(
+                        "{path}: {name} is a tuple of labels, not {labels!r}",
+                        path=self.path,
+                        name=name,
+                        labels=labels,
+                    )
+                )
             clean = tuple(sorted({check_label(label, self.path) for label in labels}))
             object.__setattr__(self, name, clean)
         if both := sorted(set(self.labels) & set(self.negatives)):
-            raise OptionError(f"{self.path}: {both[0]!r} is said to be heard and to be absent")
+            raise OptionError(
+                tr(
+                    "{path}: {both!r} is said to be heard and to be absent",
+                    path=self.path,
+                    both=both[0],
+                )
+            )
         start, end = self.start_time, self.end_time
         if start is not None and not 0 <= start < math.inf:
-            raise OptionError(f"{self.path}: a region cannot start at {start:g} s")
+            raise OptionError(
+                tr("{path}: a region cannot start at {start:g} s", path=self.path, start=start)
+            )
         if end is not None and not (start or 0) < end < math.inf:
             raise OptionError(
-                f"{self.path}: a region from {start or 0:g} s cannot end at {end:g} s"
+                tr(
+                    "{path}: a region from {start:g} s cannot end at {end:g} s",
+                    path=self.path,
+                    start=start or 0,
+                    end=end,
+                )
             )
         if not self.group:
             object.__setattr__(self, "group", source_of(self.path))
@@ -178,7 +212,7 @@ class LeftOut(NamedTuple):
     @classmethod
     def because(cls, name: str, error: object, path: str = "") -> LeftOut:
         """Left out for an error; path: of the file, which the sentence need not name once more."""
-        return cls(name, str(error).removeprefix(f"{path or name}: "))
+        return cls(name, text_of(error).removeprefix(f"{path or name}: "))
 
 
 @dataclass(frozen=True)
@@ -201,11 +235,20 @@ class ClipSet:
         classes = {label for clip in self.clips for label in clip.labels}
         others = any(not clip.labels for clip in self.clips)
         if not classes:
-            raise OptionError(f"no clip has an event in it; name a class, not only {BACKGROUND}")
+            raise OptionError(
+                tr(
+                    "no clip has an event in it; name a class, not only {background}",
+                    background=BACKGROUND,
+                )
+            )
         if len(classes) == 1 and not others:
             raise OptionError(
-                f"{classes.pop()!r} is the only class; add another one, or recordings without it, "
-                f"as class {BACKGROUND}"
+                tr(
+                    "{pop!r} is the only class; add another one, or recordings "
+                    "without it, as class {background}",
+                    pop=classes.pop(),
+                    background=BACKGROUND,
+                )
             )
 
 

@@ -21,6 +21,7 @@ from oido.datasets.splits import fold_numbers, test_mask, test_parts
 from oido.datasets.tables import TABLE_SUFFIXES, listed_clips
 from oido.datasets.tracks import has_tracks, tracked_clips
 from oido.errors import OptionError
+from oido.messages import tr
 from oido.paths import NameFinder, respelled_note
 
 if TYPE_CHECKING:
@@ -111,7 +112,9 @@ class Dataset(ClipSet, Sequence[Clip]):
         name = os.fspath(path)
         if os.path.isfile(name):
             if os.path.splitext(name)[1].lower() not in TABLE_SUFFIXES:
-                raise OptionError(f"{name}: a dataset is a folder, or a table such as clips.csv")
+                raise OptionError(
+                    tr("{name}: a dataset is a folder, or a table such as clips.csv", name=name)
+                )
             return cls.from_table(name, each_is_a_source=each_is_a_source)
         names, folder = NameFinder(os.path.isfile), _folder(name)
         tables = (names.find(os.path.join(folder, table)) for table in _LISTS)
@@ -147,7 +150,9 @@ class Dataset(ClipSet, Sequence[Clip]):
         known = {*self.classes, *absent}
         if not known & names.keys():
             shown = ", ".join(map(repr, sorted(known)[:5]))
-            raise OptionError(f"none of the labels to rename is in the data, which have {shown}")
+            raise OptionError(
+                tr("none of the labels to rename is in the data, which have {shown}", shown=shown)
+            )
         clips = []
         for clip in self.clips:
             named = [names.get(label, label) for label in clip.labels]
@@ -264,7 +269,9 @@ def clip_targets(data: Dataset) -> tuple[F32, tuple[str, ...], bool]:
     if not empty.any():
         return targets, data.classes, False
     if BACKGROUND in data.classes:
-        raise OptionError(f"{BACKGROUND!r} is a class and the name of clips without one")
+        raise OptionError(
+            tr("{background!r} is a class and the name of clips without one", background=BACKGROUND)
+        )
     with_background = np.column_stack([targets, empty]).astype(np.float32)
     return with_background, (*data.classes, BACKGROUND), False
 
@@ -273,9 +280,9 @@ def check_targets(targets: F32, multi_label: bool) -> None:
     """Raise OptionError unless they are 1, 0 or NaN, and each row has one 1 without multi_label."""
     known = targets[~np.isnan(targets)]
     if not np.isin(known, (0, 1)).all():
-        raise OptionError("targets are 1, 0, or NaN where nobody knows")
+        raise OptionError(tr("targets are 1, 0, or NaN where nobody knows"))
     if not multi_label and (len(known) != targets.size or (targets.sum(axis=1) != 1).any()):
-        raise OptionError("each clip has one class; several need multi_label")
+        raise OptionError(tr("each clip has one class; several need multi_label"))
 
 
 def accuracy(scores: F32 | F64, targets: F32, multi_label: bool) -> float:
@@ -311,6 +318,6 @@ def class_weights(targets: F32, multi_label: bool, balance: bool) -> F64:
 def _folder(path: str | os.PathLike[str]) -> str:
     name = os.fspath(path)
     if not os.path.isdir(name):
-        what = "is a file, not a folder" if os.path.exists(name) else "no such folder"
-        raise OptionError(f"{name}: {what}")
+        what = tr("is a file, not a folder") if os.path.exists(name) else tr("no such folder")
+        raise OptionError(tr("{name}: {what}", name=name, what=what))
     return name

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from oido.datasets.clip import BACKGROUND, Clip, Found, source_of
+from oido.messages import tr
 
 LEAST_SOURCES = 3
 """A class of fewer families is taken file by file: nothing could be held out of it, or hardly."""
@@ -93,18 +94,30 @@ def _stem(clip: Clip) -> str:
 
 def _joined_note(families: list[list[str]]) -> str:
     shown = ", ".join(f"{names[0]} … ({len(names)})" for names in families[:3])
-    more = f" and {len(families) - 3} more" if len(families) > 3 else ""
-    sources = "one source" if len(families) == 1 else f"{len(families)} sources"
-    return (
-        f"by their names, {sum(map(len, families))} recordings are taken for parts of {sources}, "
-        f"{shown}{more}: no split divides them (--each-is-a-source takes each file for its own)"
+    more = tr(" and {n_families} more", n_families=len(families) - 3) if len(families) > 3 else ""
+    sources = (
+        tr("one source")
+        if len(families) == 1
+        else tr("{n_families} sources", n_families=len(families))
+    )
+    return tr(
+        "by their names, {families} recordings are taken for parts of {sources}, "
+        "{shown}{more}: no split divides them (--each-is-a-source takes each "
+        "file for its own)",
+        families=sum(map(len, families)),
+        sources=sources,
+        shown=shown,
+        more=more,
     )
 
 
 def _series_note(series: list[Clip]) -> str:
     names = sorted({", ".join(clip.labels) or BACKGROUND for clip in series})
     shown = ", ".join(map(repr, names[:3])) + (f" and {len(names) - 3} more" * (len(names) > 3))
-    return (
-        f"the files of {shown} are numbered ({_stem(series[0])} …), and each is taken for a source "
-        "of its own; if several are of one recording, a table with the column group can say which"
+    return tr(
+        "the files of {shown} are numbered ({stem} …), and each is taken for a "
+        "source of its own; if several are of one recording, a table with the "
+        "column group can say which",
+        shown=shown,
+        stem=_stem(series[0]),
     )

@@ -11,6 +11,7 @@ from oido.datasets.clip import BACKGROUND, Clip, Found, LeftOut, folder_meaning,
 from oido.datasets.families import join_families
 from oido.datasets.splits import is_part
 from oido.errors import OptionError
+from oido.messages import tr
 from oido.params import AUDIO_SUFFIXES
 from oido.paths import is_link_back, is_passed_over, walk
 
@@ -31,12 +32,16 @@ def class_folders(folder: str, *, each_is_a_source: bool = False) -> Found:
         _read_classes(folder, "", None, found)
     if not found.clips:
         count = len(found.left_out)
-        loose = f"; its {count} recordings stand in no folder of a class"
+        loose = tr("; its {count} recordings stand in no folder of a class", count=count)
         if count == 1:
-            loose = "; its one recording stands in no folder of a class"
+            loose = tr("; its one recording stands in no folder of a class")
         raise OptionError(
-            f"{folder}: no folder in it holds a recording{loose if found.left_out else ''}: make "
-            f"a folder for each class, called as the class is, with its recordings inside"
+            tr(
+                "{folder}: no folder in it holds a recording{loose}: make a folder "
+                "for each class, called as the class is, with its recordings inside",
+                folder=folder,
+                loose=loose if found.left_out else "",
+            )
         )
     if not each_is_a_source:
         join_families(found, [_below(clip.path, folder, clip.fold) for clip in found.clips])
@@ -48,7 +53,7 @@ def files_below(folder: str, found: Found) -> list[str]:
     below = walk(folder)
     found.passed_over += below.passed_over
     found.repeated += below.repeated
-    found.left_out += [LeftOut(path, "this folder cannot be read") for path in below.unreadable]
+    found.left_out += [LeftOut(path, tr("this folder cannot be read")) for path in below.unreadable]
     return [path for path, _ in below.files]
 
 
@@ -68,14 +73,19 @@ def _read_classes(root: str, part: str, fold: str | None, found: Found) -> None:
             clip = Clip(path, labels, negatives, fold=fold, group=group, complete=complete)
             found.clips.append(clip)
         if len(found.clips) == before:
-            found.left_out.append(LeftOut(os.path.join(folder, name), "no recording in it"))
+            found.left_out.append(LeftOut(os.path.join(folder, name), tr("no recording in it")))
         inside = {os.path.relpath(c.path, os.path.join(folder, name)) for c in found.clips[before:]}
         below = sorted({path.partition(os.sep)[0] for path in inside})
         if labels and len(below) > 1 and all(os.sep in path for path in inside):
             shown = ", ".join(below[:3]) + (", …" if len(below) > 3 else "")
             found.guesses.append(
-                f"{name} is one class, whatever its folders ({shown}); if each of them is a class, "
-                f"give {os.path.join(folder, name)} instead"
+                tr(
+                    "{name} is one class, whatever its folders ({shown}); if each of "
+                    "them is a class, give {folder} instead",
+                    name=name,
+                    shown=shown,
+                    folder=os.path.join(folder, name),
+                )
             )
     _read_strays(folder, found)
 
@@ -86,7 +96,9 @@ def background_clips(folder: str, *, each_is_a_source: bool = False) -> Found:
     for path in _recordings(folder, found):
         found.clips.append(Clip(path, group=source_of(_below(path, folder))))
     if not found.clips:
-        raise OptionError(f"{folder}: no recording in it that could be background")
+        raise OptionError(
+            tr("{folder}: no recording in it that could be background", folder=folder)
+        )
     if not each_is_a_source:
         join_families(found, [_below(clip.path, folder) for clip in found.clips])
     # Their folder is another one: what has the same name there is another source.
@@ -115,7 +127,7 @@ def _read_strays(folder: str, found: Found) -> None:
         if name.startswith(".") or not os.path.isfile(path):
             continue
         if is_recording(path):
-            found.left_out.append(LeftOut(path, "stands in no folder of a class"))
+            found.left_out.append(LeftOut(path, tr("stands in no folder of a class")))
         else:
             found.skipped.append(path)
 
@@ -125,7 +137,9 @@ def _subfolders(folder: str, found: Found) -> list[str]:
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
-        raise OptionError(f"{folder} cannot be read: {error.strerror}") from error
+        raise OptionError(
+            tr("{folder} cannot be read: {reason}", folder=folder, reason=error.strerror)
+        ) from error
     below = [name for name in names if os.path.isdir(os.path.join(folder, name))]
     kept = [name for name in below if not is_passed_over(name)]
     paths = [os.path.join(folder, name) for name in kept]

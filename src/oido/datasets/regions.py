@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from oido.datasets.clip import Clip, ClipSet, LeftOut
+from oido.messages import tr
 
 _POINT_SECONDS = 1.0
 """How much is cut around a label that marks a point: a window of YAMNet is 0.975 s."""
@@ -115,7 +116,7 @@ def file_truths(dataset: ClipSet) -> tuple[list[FileTruth], list[LeftOut]]:
     truths, left_out = [], []
     for path, clips in of_path.items():
         if any(clip.labels and not clip.is_region for clip in clips):
-            left_out.append(LeftOut(path, "is labelled as a whole, without times"))
+            left_out.append(LeftOut(path, tr("is labelled as a whole, without times")))
             continue
         events = [
             TimedLabel(clip.start_time or 0.0, clip.end_time, label)
@@ -125,7 +126,7 @@ def file_truths(dataset: ClipSet) -> tuple[list[FileTruth], list[LeftOut]]:
         if events or all(clip.complete for clip in clips):
             truths.append(FileTruth(path, clips[0].group, tuple(events)))
         else:
-            left_out.append(LeftOut(path, "nobody knows which events are in it"))
+            left_out.append(LeftOut(path, tr("nobody knows which events are in it")))
     return truths, left_out
 
 

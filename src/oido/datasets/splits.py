@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 from oido.arrays import F32, F64, I64, Bools
 from oido.datasets.clip import Clip
 from oido.errors import OptionError, needs_extra, require_packages
+from oido.messages import tr
 
 _TRAINING = frozenset({"train", "training"})
 _VALIDATION = frozenset({"dev", "val", "valid", "validation"})
@@ -148,7 +149,9 @@ def test_mask(clips: Sequence[Clip], test: float, seed: int) -> Bools:
     folds of the data's own. Raises OptionError if nothing can be held out.
     """
     if not 0.0 < test < 1.0:
-        raise OptionError(f"test is the share to hold out, between 0 and 1, not {test:g}")
+        raise OptionError(
+            tr("test is the share to hold out, between 0 and 1, not {test:g}", test=test)
+        )
     folds = _folds_of_groups(clips)
     if names := test_parts(folds):
         return np.array([fold in names for fold in folds])
@@ -174,12 +177,17 @@ def fold_numbers(
     names = fold_names(folds)
     if names and k not in (None, len(names)):
         raise OptionError(
-            f"the data come with {len(names)} folds of their own, so there cannot be {k}; leave k "
-            f"out to use them, or make new ones with keep_predefined=False"
+            tr(
+                "the data come with {n_names} folds of their own, so there cannot be "
+                "{k}; leave k out to use them, or make new ones with "
+                "keep_predefined=False",
+                n_names=len(names),
+                k=k,
+            )
         )
     k = len(names) or (5 if k is None else k)
     if k < 2:
-        raise OptionError(f"k must be 2 or more, not {k}")
+        raise OptionError(tr("k must be 2 or more, not {k}", k=k))
     units = [
         clip.group if fold is None or not names else f"{clip.group}\0{fold}"
         for clip, fold in zip(clips, folds)
@@ -187,8 +195,12 @@ def fold_numbers(
     fixed = {u: names.index(f) for u, f in zip(units, folds) if f is not None and names}
     if (found := len(set(units))) < k:
         raise OptionError(
-            f"{k} folds need {k} source recordings, and there are {found}; add recordings, or ask "
-            f"for fewer folds"
+            tr(
+                "{k} folds need {k} source recordings, and there are {found}; add "
+                "recordings, or ask for fewer folds",
+                k=k,
+                found=found,
+            )
         )
     _require_two_units_of_a_class(clips, units)
     return _spread(clips, units, [1.0 / k] * k, seed, fixed), k
@@ -203,7 +215,10 @@ def folds_to_judge_by(clips: Sequence[Clip], seed: int) -> I64:
     groups = len({clip.group for clip in clips})
     if groups < 2:
         raise OptionError(
-            "all clips are of one recording, and none could be held out to judge by; add recordings"
+            tr(
+                "all clips are of one recording, and none could be held out to judge "
+                "by; add recordings"
+            )
         )
     names = [clip.fold for clip in clips]
     keep = bool(fold_names(names)) and not test_parts(names)
@@ -215,7 +230,7 @@ def group_numbers(groups: ArrayLike) -> I64:
     return np.asarray(np.unique(np.asarray(groups), return_inverse=True)[1], np.int64)
 
 
-_TRAINING_EXTRA = "training needs scikit-learn; run: pip install 'oido[train]'"
+_TRAINING_EXTRA = tr("training needs scikit-learn; run: pip install 'oido[train]'")
 
 
 def require_training_extra() -> None:
@@ -249,7 +264,9 @@ def hold_out_groups(targets: F32, groups: I64, share: float, seed: int) -> Bools
     out, and no class loses all that it has. Raises OptionError if nothing can be held out.
     """
     if not 0.0 < share < 1.0:
-        raise OptionError(f"the share to hold out is between 0 and 1, not {share:g}")
+        raise OptionError(
+            tr("the share to hold out is between 0 and 1, not {share:g}", share=share)
+        )
     index = group_numbers(groups)
     count = int(index.max()) + 1
     has = np.zeros((count, targets.shape[1]), bool)
@@ -266,8 +283,10 @@ def hold_out_groups(targets: F32, groups: I64, share: float, seed: int) -> Bools
                 missing -= 1
     if not held.any():
         raise OptionError(
-            "nothing can be held out to tell when to stop, because no class has two source "
-            "recordings; add recordings, or give validation clips"
+            tr(
+                "nothing can be held out to tell when to stop, because no class has "
+                "two source recordings; add recordings, or give validation clips"
+            )
         )
     return np.asarray(held[index])
 
@@ -328,6 +347,9 @@ def _require_two_units_of_a_class(clips: Sequence[Clip], units: list[str]) -> No
     of_class = _units_of_classes(clips, units)
     if not of_class or max(len(found) for found in of_class.values()) < 2:
         raise OptionError(
-            "nothing can be held out, because no class has two source recordings; add recordings "
-            f"of {', '.join(map(repr, sorted(of_class)[:5])) or 'a class'}"
+            tr(
+                "nothing can be held out, because no class has two source "
+                "recordings; add recordings of {of_class}",
+                of_class=", ".join(map(repr, sorted(of_class)[:5])) or tr("a class"),
+            )
         )

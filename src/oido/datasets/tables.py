@@ -19,6 +19,7 @@ from oido.datasets.regions import background_clips, region_around, relate
 from oido.datasets.waveforms import probe
 from oido.dialects import read_text, seconds, table_lines
 from oido.errors import OptionError, needs_extra
+from oido.messages import text_of, tr
 from oido.paths import NameFinder
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".parquet", ".pq"})
@@ -54,21 +55,29 @@ def _csv_rows(path: str, needed: tuple[str, ...]) -> Iterator[TableRow]:
             else:
                 yield TableRow(f"{path}, line {number}", dict(zip(columns, cells)))
     except csv.Error as error:
-        raise OptionError(f"{path}, {error}") from error
+        raise OptionError(tr("{path}, {error}", path=path, error=error)) from error
     if columns is None:
-        raise OptionError(f"{path}: is empty; it needs a header with {_column_list(needed)}")
+        raise OptionError(
+            tr(
+                "{path}: is empty; it needs a header with {column_list}",
+                path=path,
+                column_list=_column_list(needed),
+            )
+        )
 
 
 def _parquet_rows(path: str, needed: tuple[str, ...]) -> Iterator[TableRow]:
-    with needs_extra("Parquet needs pyarrow; install it with: pip install 'oido[parquet]'"):
+    with needs_extra(tr("Parquet needs pyarrow; install it with: pip install 'oido[parquet]'")):
         import pyarrow
         import pyarrow.parquet
     try:
         with open(path, "rb") as stream:
             table = pyarrow.parquet.read_table(stream)
     except (OSError, pyarrow.ArrowException) as error:
-        reason = getattr(error, "strerror", None) or "it is not Parquet"
-        raise OptionError(f"{path} cannot be read: {reason}") from error
+        reason = getattr(error, "strerror", None) or tr("it is not Parquet")
+        raise OptionError(
+            tr("{path} cannot be read: {reason}", path=path, reason=reason)
+        ) from error
     columns = _named(path, [str(name) for name in table.column_names], needed)
     values = [column.to_pylist() for column in table.columns]
     for number, cells in enumerate(zip(*values), start=1):
@@ -91,8 +100,12 @@ def _named(path: str, header: list[str], needed: tuple[str, ...]) -> list[str]:
         columns = ["file" if name == "path" else name for name in columns]
     if missing := [name for name in needed if name not in columns]:
         raise OptionError(
-            f"{path}: has no column {_column_list(tuple(missing))}; its columns are "
-            f"{', '.join(repr(name) for name in columns)}"
+            tr(
+                "{path}: has no column {column_list}; its columns are {name}",
+                path=path,
+                column_list=_column_list(tuple(missing)),
+                name=", ".join(repr(name) for name in columns),
+            )
         )
     return columns
 
@@ -109,16 +122,24 @@ def read_label_map(path: str | os.PathLike[str]) -> dict[str, str]:
     names: dict[str, str] = {}
     try:
         for number, cells in table_lines(read_text(path)):
-            where = f"{path}, line {number}"
+            where = tr("{path}, line {number}", path=path, number=number)
             if len(cells) != 2 or not all(cells):
-                raise OptionError(f"{where}: write a label of the data, a comma, and the model's")
+                raise OptionError(
+                    tr("{where}: write a label of the data, a comma, and the model's", where=where)
+                )
             label, name = (check_label(cell, where) for cell in cells)
             if names.setdefault(label, name) != name:
                 raise OptionError(
-                    f"{where}: {label!r} cannot be both {names[label]!r} and {name!r}"
+                    tr(
+                        "{where}: {label!r} cannot be both {names!r} and {name!r}",
+                        where=where,
+                        label=label,
+                        names=names[label],
+                        name=name,
+                    )
                 )
     except csv.Error as error:
-        raise OptionError(f"{path}, {error}") from error
+        raise OptionError(tr("{path}, {error}", path=path, error=error)) from error
     return names
 
 
@@ -153,7 +174,7 @@ def listed_clips(
         try:
             check_label(row.cells.get("label", "").removeprefix("-"), row.where)
         except OptionError as error:
-            reason = str(error).removeprefix(f"{row.where}: ")
+            reason = text_of(error).removeprefix(f"{row.where}: ")
             found.left_out.append(LeftOut(row.where, reason))
         if len(found.left_out) > before:
             lost.add(files.known(row.cells.get("file", "")))
@@ -198,7 +219,7 @@ class _Files:
     def missing(self) -> list[LeftOut]:
         """The files that are not there, once each, with the first place that names them."""
         return [
-            LeftOut(os.path.join(self._folder, name), f"no such file ({where[0]})")
+            LeftOut(os.path.join(self._folder, name), tr("no such file ({where})", where=where[0]))
             for name, where in self._missing.items()
         ]
 
@@ -207,7 +228,7 @@ def _clip_key(row: TableRow, files: _Files, found: Found) -> _Key | None:
     """Which clip a row speaks of; None, and the reason noted, if there can be no such clip."""
     name = row.cells.get("file", "")
     if not name:
-        found.left_out.append(LeftOut(row.where, "names no file"))
+        found.left_out.append(LeftOut(row.where, tr("names no file")))
         return None
     path = files.find(name, row.where)
     if path is None:
@@ -216,12 +237,19 @@ def _clip_key(row: TableRow, files: _Files, found: Found) -> _Key | None:
     try:
         start, end = (seconds(time) if time.strip() else None for time in times)
     except ValueError:
-        reason = f"{' to '.join(times)!r} are not seconds ({row.where})"
+        reason = tr(
+            "{times!r} are not seconds ({where})", times=" to ".join(times), where=row.where
+        )
         found.left_out.append(LeftOut(path, reason))
         return None
     if end is not None:
         if end < (start or 0.0) or end == 0.0:
-            reason = f"ends at {end:g} s, before it starts, {start or 0:g} s ({row.where})"
+            reason = tr(
+                "ends at {end:g} s, before it starts, {start:g} s ({where})",
+                end=end,
+                start=start or 0,
+                where=row.where,
+            )
             found.left_out.append(LeftOut(path, reason))
             return None
         start, end = region_around(start or 0.0, end)
@@ -234,8 +262,16 @@ def _join(entries: dict[_Key, _Entry], key: _Key, row: TableRow) -> None:
         now = row.cells.get(column, "").strip()
         if before and now and now != before:
             raise OptionError(
-                f"{row.where}: {entry.name} is of {column} {now}, and of {column} {before} in "
-                f"{entry.where}; give it one"
+                tr(
+                    "{where}: {name} is of {column} {now}, and of {column} {before} "
+                    "in {entry_where}; give it one",
+                    where=row.where,
+                    name=entry.name,
+                    column=column,
+                    now=now,
+                    before=before,
+                    entry_where=entry.where,
+                )
             )
         entry.cells[column] = before or now
     entry.labels.append(row.cells["label"])
@@ -266,10 +302,18 @@ def _relate_regions(found: Found, background_from_gaps: bool, lost: set[str | No
 
 def _no_clip_message(table: str, files: _Files, found: Found) -> str:
     if missing := files.missing():
-        return (
-            f"{table}: none of the {len(missing)} files that it names is there, the first "
-            f"{missing[0].name}; paths are relative to the table"
+        return tr(
+            "{table}: none of the {n_missing} files that it names is there, the "
+            "first {name}; paths are relative to the table",
+            table=table,
+            n_missing=len(missing),
+            name=missing[0].name,
         )
     if found.left_out:
-        return f"{table}: no row can be used; {found.left_out[0].name}: {found.left_out[0].reason}"
-    return f"{table}: lists no clip"
+        return tr(
+            "{table}: no row can be used; {name}: {reason}",
+            table=table,
+            name=found.left_out[0].name,
+            reason=found.left_out[0].reason,
+        )
+    return tr("{table}: lists no clip", table=table)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from oido.dialects import Line, interval, read_text, seconds, split_lines, table_lines, unquoted
 from oido.errors import OptionError
+from oido.messages import tr
 
 _BEGINS = ("begin time (s)", "start_time", "start (s)", "start time (s)", "start", "onset")
 _ENDS = ("end time (s)", "end_time", "end (s)", "end time (s)", "end", "offset")
@@ -124,9 +125,9 @@ def _read_lines(text: str, path: str) -> Track:
         try:
             start, end, label = _interval(line)
         except ValueError:
-            reason = f"is not start, end and label between tabs: {line[:60]!r}"
+            reason = tr("is not start, end and label between tabs: {line!r}", line=line[:60])
             if _NEGATIVES.match(line):
-                reason = f"lies before the recording: {line[:60]!r}"
+                reason = tr("lies before the recording: {line!r}", line=line[:60])
             track.problems.append((where, reason))
             odd.append(f"line {number} {reason}")
             if not readable and _is_header(line):  # else its columns would be taken for others
@@ -175,8 +176,10 @@ def _read_table(rows: Iterable[Line], columns: list[str], path: str) -> Track:
     times = _timed(columns)
     if column is None or times is None:
         raise TrackError(
-            f"no column is called Annotation, Label or Species; its columns are "
-            f"{', '.join(repr(name) for name in columns)}"
+            tr(
+                "no column is called Annotation, Label or Species; its columns are {name}",
+                name=", ".join(repr(name) for name in columns),
+            )
         )
     track = Track([], [])
     selections = _Selections(column)
@@ -197,7 +200,7 @@ def _read_table(rows: Iterable[Line], columns: list[str], path: str) -> Track:
                 # Six digits: what such tables have, and what the subtraction leaves exact.
                 start, end = seconds(offset), round(seconds(offset) + end - start, 6)
         except (ValueError, KeyError):
-            track.problems.append((where, "has no times"))
+            track.problems.append((where, tr("has no times")))
             continue
         _add(track, Mark(start, end, row.get(column, ""), where, named))
     return track
@@ -217,7 +220,7 @@ class _Selections:
         self.rows: list[tuple[str, dict[str, str]]] = []
 
     def add(self, where: str, row: dict[str, str], times: tuple[str, str]) -> None:
-        names = ("selection", *times, "begin path", "begin file", _FILE_OFFSET)
+        names = ("selection", *times, tr("begin path"), tr("begin file"), _FILE_OFFSET)
         key = tuple(row.get(name, "") for name in names)
         view = (row.get("view", ""), row.get("channel", ""))
         number = self._numbers.get(key)
@@ -232,7 +235,9 @@ class _Selections:
 
 def _add(track: Track, mark: Mark) -> None:
     if mark.end < mark.start:
-        reason = f"ends at {mark.end:g} s, before it starts, {mark.start:g} s"
+        reason = tr(
+            "ends at {end:g} s, before it starts, {start:g} s", end=mark.end, start=mark.start
+        )
         track.problems.append((mark.where, reason))
     else:
         track.marks.append(mark._replace(text=mark.text.strip()))

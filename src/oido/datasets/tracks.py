@@ -26,6 +26,7 @@ from oido.datasets.track_text import (
 )
 from oido.datasets.waveforms import probe
 from oido.errors import OptionError
+from oido.messages import text_of, tr
 
 _OIDOS_OWN = {"label_index", "score"}
 
@@ -46,14 +47,24 @@ def tracked_clips(folder: str, *, background_from_gaps: bool = True) -> Found:
         if labels is None:
             continue
         if not labels.has_track:
-            found.left_out.append(LeftOut(recording, "has no label track beside it"))
+            found.left_out.append(LeftOut(recording, tr("has no label track beside it")))
             continue
         group = source_of(os.path.relpath(recording, folder).replace(os.sep, "/"))
         gaps = background_from_gaps and labels.is_sure
         found.clips += _clips_of(recording, group, labels.marks, gaps, found)
     if not found.clips:
-        first = f"; {found.left_out[0].name}: {found.left_out[0].reason}" if found.left_out else ""
-        raise OptionError(f"{folder}: no labelled region of a recording in it{first}")
+        first = (
+            tr("; {name}: {reason}", name=found.left_out[0].name, reason=found.left_out[0].reason)
+            if found.left_out
+            else ""
+        )
+        raise OptionError(
+            tr(
+                "{folder}: no labelled region of a recording in it{first}",
+                folder=folder,
+                first=first,
+            )
+        )
     return found
 
 
@@ -75,21 +86,23 @@ def _labelled(pairs: _Pairs, found: Found) -> dict[str, _Labels | None]:
         try:
             tables.append((recording, [parse_track(path) for path in paths]))
         except (TrackError, OptionError) as error:
-            reason = f"{os.path.basename(paths[0])}: {error}"
+            reason = tr("{basename}: {error}", basename=os.path.basename(paths[0]), error=error)
             found.left_out.append(LeftOut(recording, reason))
             labelled[recording] = None
     for path in pairs.lists:
         try:
             tables.append((None, [parse_track(path)]))
         except (TrackError, OptionError) as error:
-            found.left_out.append(LeftOut(path, str(error)))
+            found.left_out.append(LeftOut(path, text_of(error)))
     for beside, parsed in tables:
         for track in parsed:
             problems, touched = list(track.problems), [beside] if beside else []
             for mark in track.marks:
                 owner = names.owner(mark.file, beside)
                 if owner is None:
-                    problems.append((mark.where, f"is of {mark.file or 'no recording'}"))
+                    problems.append(
+                        (mark.where, tr("is of {file}", file=mark.file or tr("no recording")))
+                    )
                 elif (labels := labelled[owner]) is not None:
                     labels.marks.append(mark)
                     touched.append(owner)
@@ -219,9 +232,9 @@ def _clips_of(
                 check_label(mark.text.removeprefix("-"), mark.where)
                 regions.setdefault(region_around(mark.start, mark.end), []).append(mark)
             else:
-                found.left_out.append(LeftOut(mark.where, "the label has no text"))
+                found.left_out.append(LeftOut(mark.where, tr("the label has no text")))
         except OptionError as error:
-            reason = str(error).removeprefix(f"{mark.where}: ")
+            reason = text_of(error).removeprefix(f"{mark.where}: ")
             found.left_out.append(LeftOut(mark.where, reason))
     clips = []
     for (start, end), same in regions.items():

@@ -16,6 +16,7 @@ import numpy as np
 from oido.arrays import F32
 from oido.datasets.clip import Clip
 from oido.errors import AudioError, EmptyAudioError
+from oido.messages import text_of, tr
 from oido.signal.decode import open_audio
 from oido.signal.mixing import mono_blocks
 from oido.signal.resample import resample
@@ -72,7 +73,9 @@ class _Cut:
 
     def waveform(self, from_hz: int, to_hz: int | None) -> Waveform | AudioError:
         if not self._pieces:
-            return EmptyAudioError(f"{self.clip}: there is no sample in it; see its times")
+            return EmptyAudioError(
+                tr("{clip}: there is no sample in it; see its times", clip=self.clip)
+            )
         to_hz = from_hz if to_hz is None else to_hz
         return resample(np.concatenate(self._pieces), from_hz, to_hz), to_hz
 
@@ -130,4 +133,4 @@ def probe(path: str, *, deep: bool = False) -> Probe:
                 duration = n_samples / reader.info.sample_rate_hz
             return Probe(duration)
     except AudioError as error:
-        return Probe(0.0, str(error).removeprefix(f"{path}: "))
+        return Probe(0.0, text_of(error).removeprefix(f"{path}: "))

@@ -32,6 +32,7 @@ from oido.evaluation.two_sample_tests import (
 )
 from oido.evaluation.verdict import Remark, listed
 from oido.inference.classifier import AudioClassifier
+from oido.messages import shown, tr
 from oido.models.model import AudioModel
 from oido.paths import escape_controls, walk
 
@@ -118,7 +119,7 @@ class Drift:
     @property
     def verdict(self) -> tuple[Remark, ...]:
         """The sentences, most important first; each function states its rule."""
-        what = "calibration and thresholds" if self.calibrated else "thresholds"
+        what = tr("calibration and thresholds") if self.calibrated else "thresholds"
         return (*_trust(self, what), *_classes(self.moved), *_sound(self.facts, self.shifted))
 
     def to_dict(self) -> dict[str, Any]:
@@ -134,19 +135,37 @@ class Drift:
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
 
     def __str__(self) -> str:
-        lines = [str(remark) for remark in self.verdict]
+        lines: list[str] = [str(remark) for remark in self.verdict]
         lines += [
             "",
-            f"reference  {self.reference.recordings} recordings, {self.reference.stretches} "
-            f"stretches of 5 s or less",
-            f"new        {self.new.recordings} recordings, {self.new.stretches} stretches",
-            f"new told from reference: AUC {self.area.value:.2f} [{self.area.low:.2f}, "
-            f"{self.area.high:.2f}], p {self.area_p:.3f}; MMD² {self.mmd:.4f}, p {self.mmd_p:.3f}; "
-            f"classes, p {self.classes_p:.3f}; together, p {self.p:.3f}",
+            tr(
+                "reference  {recordings} recordings, {stretches} stretches of 5 s or less",
+                recordings=self.reference.recordings,
+                stretches=self.reference.stretches,
+            ),
+            tr(
+                "new        {recordings} recordings, {stretches} stretches",
+                recordings=self.new.recordings,
+                stretches=self.new.stretches,
+            ),
+            tr(
+                "new told from reference: AUC {area:.2f} [{low:.2f}, {high:.2f}], p "
+                "{area_p:.3f}; MMD² {mmd:.4f}, p {mmd_p:.3f}; classes, p "
+                "{classes_p:.3f}; together, p {p:.3f}",
+                area=self.area.value,
+                low=self.area.low,
+                high=self.area.high,
+                area_p=self.area_p,
+                mmd=self.mmd,
+                mmd_p=self.mmd_p,
+                classes_p=self.classes_p,
+                p=self.p,
+            ),
         ]
         if self.moved:
             width = max(len(entry.label) for entry in self.moved[:_LISTED])
-            lines += ["", f"{'class':{width}}  heard in: reference    new  mean: reference    new"]
+            head = tr("heard in: reference    new  mean: reference    new")
+            lines += ["", f"{shown(tr('class')):{width}}  {shown(head)}"]
             lines += [
                 f"{e.label:{width}}  {e.reference_share:19.0%}  {e.new_share:5.0%}  "
                 f"{e.reference_mean:15.3f}  {e.new_mean:5.3f}"
@@ -154,8 +173,11 @@ class Drift:
             ]
             if len(self.moved) > _LISTED:
                 lines.append(f"and {len(self.moved) - _LISTED} more")
-        lines += [f"left out: {name}: {reason}" for name, reason in self.left_out]
-        return "\n".join(map(escape_controls, lines))
+        lines += [
+            tr("left out: {name}: {reason}", name=name, reason=reason)
+            for name, reason in self.left_out
+        ]
+        return "\n".join(escape_controls(shown(line)) for line in lines)
 
 
 def drift(
@@ -179,7 +201,9 @@ def drift(
     Raises OptionError for fewer than `LEAST_RECORDINGS` source recordings on a side.
     """
     if not 0 < level < 1:
-        raise OptionError(f"level is a share between 0 and 1, such as 0.05, not {level:g}")
+        raise OptionError(
+            tr("level is a share between 0 and 1, such as 0.05, not {level:g}", level=level)
+        )
     old_paths, new_paths = _paths(reference), _paths(new)
     classifier = model if isinstance(model, AudioClassifier) else AudioClassifier(model, jobs=1)
     classifier.model.require_embeddings()
@@ -198,9 +222,15 @@ def drift(
         if features.sources < LEAST_RECORDINGS:
             first = features.left_out[0] if features.left_out else None
             raise OptionError(
-                f"the {name} set has {features.sources} recordings that can be heard, too few to "
-                f"compare by; give {LEAST_RECORDINGS} or more of other sources"
-                + (f" ({first.name}: {first.reason})" if first else "")
+                tr(
+                    "the {name} set has {sources} recordings that can be heard, too "
+                    "few to compare by; give {least_recordings} or more of other "
+                    "sources",
+                    name=name,
+                    sources=features.sources,
+                    least_recordings=LEAST_RECORDINGS,
+                )
+                + (tr(" ({name}: {reason})", name=first.name, reason=first.reason) if first else "")
             )
     return _compare(classifier, old_features, new_features, level, seed)
 
@@ -293,10 +323,12 @@ def _paths(recordings: Paths) -> list[str]:
         return [os.fspath(path) for path in recordings]
     name = os.fspath(recordings)
     if not os.path.isdir(name):
-        raise OptionError(f"{name}: no such folder; give a folder of recordings")
+        raise OptionError(tr("{name}: no such folder; give a folder of recordings", name=name))
     found = [path for path, _ in walk(name, is_recording).files]
     if not found:
-        raise OptionError(f"{name}: no recordings in this folder (such as .wav or .mp3)")
+        raise OptionError(
+            tr("{name}: no recordings in this folder (such as .wav or .mp3)", name=name)
+        )
     return found
 
 
@@ -304,49 +336,79 @@ def _trust(found: Drift, what: str) -> Iterator[Remark]:
     """No shift: trusted, with a caution below `FEW_RECORDINGS`. Else by the area."""
     fewest = min(found.reference.recordings, found.new.recordings)
     if not found.shifted:
-        yield Remark("good", f"no shift found: {what} made on the reference can still be trusted")
+        yield Remark(
+            "good",
+            tr("no shift found: {what} made on the reference can still be trusted", what=what),
+        )
         if fewest < FEW_RECORDINGS:
-            text = f"with only {fewest} recordings on a side, none but a large shift would show"
+            text = tr(
+                "with only {fewest} recordings on a side, none but a large shift would show",
+                fewest=fewest,
+            )
             yield Remark("fair", text)
         return
     area = found.area.value
-    facts = f"new recordings differ from the reference (AUC {area:.2f})"
+    facts = tr("new recordings differ from the reference (AUC {area:.2f})", area=area)
     if area >= SLIGHT:
-        size = "a clear shift" if area >= CLEAR else "a shift"
+        size = tr("a clear shift") if area >= CLEAR else tr("a shift")
         yield Remark(
             "poor",
-            f"{size}: {facts}; do not trust {what} made on the reference: label some new "
-            f"recordings, and calibrate with them",
+            tr(
+                "{size}: {facts}; do not trust {what} made on the reference: label "
+                "some new recordings, and calibrate with them",
+                size=size,
+                facts=facts,
+                what=what,
+            ),
         )
     elif found.moved:
         yield Remark(
             "fair",
-            f"a slight shift: {facts}; {what} may be off for the classes that moved: check these "
-            f"on labelled new recordings",
+            tr(
+                "a slight shift: {facts}; {what} may be off for the classes that "
+                "moved: check these on labelled new recordings",
+                facts=facts,
+                what=what,
+            ),
         )
     else:
         yield Remark(
             "fair",
-            f"a slight shift: {facts}, but no class scores differently; {what} are likely to hold: "
-            f"check them on a few labelled new recordings",
+            tr(
+                "a slight shift: {facts}, but no class scores differently; {what} "
+                "are likely to hold: check them on a few labelled new recordings",
+                facts=facts,
+                what=what,
+            ),
         )
 
 
 def _classes(moved: Sequence[MovedClass]) -> Iterator[Remark]:
-    for tone, rising in (("higher", True), ("lower", False)):
+    for tone, rising in ((tr("higher"), True), (tr("lower"), False)):
         found = [e for e in moved if (e.area > 0.5) == rising]
         if found:
             names = listed([repr(e.label) for e in found], _LISTED // 2)
-            verb = "scores" if len(found) == 1 else "score"
-            yield Remark("fair", f"in new recordings {names} {verb} {tone}")
+            verb = tr("scores") if len(found) == 1 else tr("score")
+            yield Remark(
+                "fair",
+                tr("in new recordings {names} {verb} {tone}", names=names, verb=verb, tone=tone),
+            )
 
 
 _PHRASES = {
-    "sample_rate_hz": ("have a higher sample rate", "have a lower sample rate", "{:.0f} Hz"),
-    "seconds": ("are longer", "are shorter", "{:.1f} s"),
-    "level_db": ("are louder", "are quieter", "{:.0f} dB"),
-    "silent_share": ("are silent for more of their time", "are silent for less", "{:.0%}"),
-    "bandwidth_hz": ("reach higher frequencies", "are duller, without highs", "up to {:.0f} Hz"),
+    "sample_rate_hz": (
+        tr("have a higher sample rate"),
+        tr("have a lower sample rate"),
+        "{:.0f} Hz",
+    ),
+    "seconds": (tr("are longer"), tr("are shorter"), "{:.1f} s"),
+    "level_db": (tr("are louder"), tr("are quieter"), "{:.0f} dB"),
+    "silent_share": (tr("are silent for more of their time"), tr("are silent for less"), "{:.0%}"),
+    "bandwidth_hz": (
+        tr("reach higher frequencies"),
+        tr("are duller, without highs"),
+        tr("up to {:.0f} Hz"),
+    ),
 }
 """Of a fact that is more, of one that is less, and how its values are written."""
 
@@ -358,8 +420,13 @@ def _sound(facts: Sequence[MovedFact], shifted: bool) -> Iterator[Remark]:
             continue
         more, less, form = _PHRASES[fact.name]
         new, old = (form.format(value) for value in (fact.new, fact.reference))
-        text = f"new recordings {more if fact.new > fact.reference else less}, {new} against {old}"
+        text = tr(
+            "new recordings {more}, {new} against {old}",
+            more=more if fact.new > fact.reference else less,
+            new=new,
+            old=old,
+        )
         if shifted:
             yield Remark("fair", text)
         else:
-            yield Remark("good", f"{text}, which the model does not mind")
+            yield Remark("good", tr("{text}, which the model does not mind", text=text))

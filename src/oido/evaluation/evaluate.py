@@ -20,6 +20,7 @@ from oido.events.thresholds import on_thresholds
 from oido.heads import NON_EVENTS
 from oido.inference.classifier import AudioClassifier
 from oido.inference.result import ClassificationResult
+from oido.messages import tr
 from oido.models.labels import yamnet_labels
 from oido.models.model import AudioModel
 from oido.params import Detection
@@ -45,13 +46,16 @@ def evaluate(
     judged, left_out = predict_clips(model, dataset, thresholds=thresholds, progress=progress)
     model = model.model if isinstance(model, AudioClassifier) else model
     name = model.name if isinstance(model, AudioModel) else os.fspath(model)
-    note = (
-        "The figures hold for new recordings only if the model was not trained on these, "
-        "nor on others of the same sources."
+    note = tr(
+        "The figures hold for new recordings only if the model was not trained "
+        "on these, nor on others of the same sources."
     )
     return Report.of(
         judged,
-        title=f"{os.path.basename(name) if os.path.isfile(name) else name} on labelled clips",
+        title=tr(
+            "{basename} on labelled clips",
+            basename=os.path.basename(name) if os.path.isfile(name) else name,
+        ),
         facts={"model": name},
         left_out=left_out,
         notes=(note,),
@@ -94,8 +98,14 @@ def predict_clips(
         for n, reason in sorted(reasons.items())
     ]
     if not outputs:
-        first = f"; {left_out[0].reason}" if left_out else ""
-        raise OptionError(f"none of the {len(dataset)} clips can be heard{first}")
+        first = tr("; {reason}", reason=left_out[0].reason) if left_out else ""
+        raise OptionError(
+            tr(
+                "none of the {n_dataset} clips can be heard{first}",
+                n_dataset=len(dataset),
+                first=first,
+            )
+        )
     kept = sorted(outputs)
     scores, probabilities, windows, times = zip(*(outputs[n] for n in kept))
     is_calibrated = probabilities[0] is not None
@@ -159,11 +169,17 @@ def _columns(classifier: AudioClassifier, dataset: Dataset) -> _Columns:
     labels = classifier.labels
     of_label = dict(zip(dataset.classes, classifier.label_indices(dataset.classes)))
     if not of_label:
-        raise OptionError("no clip has an event in it; name a class, not only background")
+        raise OptionError(tr("no clip has an event in it; name a class, not only background"))
     seen: dict[int, str] = {}
     for label, column in of_label.items():
         if (other := seen.setdefault(column, label)) != label:
-            raise OptionError(f"{other!r} and {label!r} are one label of the model; spell them so")
+            raise OptionError(
+                tr(
+                    "{other!r} and {label!r} are one label of the model; spell them so",
+                    other=other,
+                    label=label,
+                )
+            )
     if set(yamnet_labels()) <= set(labels):
         return _Columns(list(of_label.values()), [], of_label)
     no_event = [n for n, label in enumerate(labels) if label.casefold() in NON_EVENTS]

@@ -21,6 +21,7 @@ from oido.evaluation.bootstrap import Bootstrap, Estimate, plain
 from oido.evaluation.metrics import f1_of, row_means
 from oido.evaluation.sed_scores import PSDS_1, PSDS_2, Counts, JudgedFile, Tables
 from oido.inference.classifier import AudioClassifier
+from oido.messages import shown, tr
 from oido.models.model import AudioModel
 from oido.paths import escape_controls
 
@@ -86,20 +87,39 @@ class EventFigures:
     def __str__(self) -> str:
         events = sum(entry.events for entry in self.classes)
         lines = [
-            f"{events} events of {len(self.classes)} classes in {self.files} recordings, "
-            f"{self.seconds / 60:.1f} min",
+            tr(
+                "{events} events of {n_classes} classes in {files} recordings, {seconds:.1f} min",
+                events=events,
+                n_classes=len(self.classes),
+                files=self.files,
+                seconds=self.seconds / 60,
+            ),
             "",
-            f"event F1      {_with_interval(self.macro_f1)} mean of classes, "
-            f"{_with_interval(self.micro_f1)} of all (start within "
-            f"{self.onset_collar:g} s, end within {self.offset_collar:g} s or "
-            f"{self.offset_share:.0%})",
-            f"1 s segments  {_with_interval(self.segment_macro_f1)} mean of classes, "
-            f"{_with_interval(self.segment_micro_f1)} of all",
-            f"PSDS          {self.psds1:.3f} exact times, {self.psds2:.3f} classes not confused",
+            tr(
+                "event F1      {with_interval} mean of classes, {with_interval_2} of "
+                "all (start within {onset_collar:g} s, end within {offset_collar:g} "
+                "s or {offset_share:.0%})",
+                with_interval=_with_interval(self.macro_f1),
+                with_interval_2=_with_interval(self.micro_f1),
+                onset_collar=self.onset_collar,
+                offset_collar=self.offset_collar,
+                offset_share=self.offset_share,
+            ),
+            tr(
+                "1 s segments  {with_interval} mean of classes, {with_interval_2} of all",
+                with_interval=_with_interval(self.segment_macro_f1),
+                with_interval_2=_with_interval(self.segment_micro_f1),
+            ),
+            tr(
+                "PSDS          {psds1:.3f} exact times, {psds2:.3f} classes not confused",
+                psds1=self.psds1,
+                psds2=self.psds2,
+            ),
             "",
         ]
+        head = tr("events  detected  precision  recall     F1  segment F1")
         width = max(5, *(len(entry.label) for entry in self.classes))
-        lines.append(f"{'class':{width}}  events  detected  precision  recall     F1  segment F1")
+        lines.append(f"{shown(tr('class')):{width}}  {shown(head)}")
         lines += [
             f"{entry.label:{width}}  {entry.events:6}  {entry.detected:8}  "
             f"{_number(entry.precision)}  {_number(entry.recall):>6}  {_number(entry.f1):>5}  "
@@ -108,8 +128,14 @@ class EventFigures:
         ]
         if note := self.resolution_note:
             lines += ["", note]
-        lines += ["", *(f"left out: {name}: {reason}" for name, reason in self.left_out)]
-        return "\n".join(map(escape_controls, lines)).rstrip()
+        lines += [
+            "",
+            *(
+                tr("left out: {name}: {reason}", name=name, reason=reason)
+                for name, reason in self.left_out
+            ),
+        ]
+        return "\n".join(escape_controls(shown(line)) for line in lines).rstrip()
 
     @property
     def resolution_note(self) -> str:
@@ -117,14 +143,21 @@ class EventFigures:
         needed = self.cell_seconds / 2
         if min(self.onset_collar, self.offset_collar) >= needed:
             return ""
-        return (
-            f"The model tells times in steps of {self.cell_seconds:g} s, so that ends are off by "
-            f"up to {needed:g} s by chance: take collars of {needed:g} s or more."
+        return tr(
+            "The model tells times in steps of {cell_seconds:g} s, so that ends "
+            "are off by up to {needed:g} s by chance: take collars of {needed:g} "
+            "s or more.",
+            cell_seconds=self.cell_seconds,
+            needed=needed,
         )
 
 
 def _with_interval(estimate: Estimate) -> str:
-    interval = f" [{estimate.low:.2f}, {estimate.high:.2f}]" if estimate.has_interval else ""
+    interval = (
+        tr(" [{low:.2f}, {high:.2f}]", low=estimate.low, high=estimate.high)
+        if estimate.has_interval
+        else ""
+    )
     return f"{estimate.value:.3f}{interval}"
 
 
@@ -162,11 +195,13 @@ def judge_events(
         ("offset_share", offset_share),
     ):
         if not 0 <= value < math.inf:
-            raise OptionError(f"{name} must be 0 or more, not {value:g}")
+            raise OptionError(tr("{name} must be 0 or more, not {value:g}", name=name, value=value))
     classifier = model if isinstance(model, AudioClassifier) else AudioClassifier(model)
     columns = dict(zip(dataset.classes, classifier.label_indices(dataset.classes)))
     if len(set(columns.values())) < len(columns):
-        raise OptionError("two labels of the dataset are one label of the model; spell them alike")
+        raise OptionError(
+            tr("two labels of the dataset are one label of the model; spell them alike")
+        )
     truths, excluded = file_truths(dataset)
     left_out = [*dataset.left_out, *excluded]
     files, groups = [], []
@@ -179,10 +214,14 @@ def judge_events(
         progress(done, len(truths))
     present = {event.label for file in files for event in file.truth}
     if not present:
-        first = f"; {left_out[0].name}: {left_out[0].reason}" if left_out else ""
-        raise OptionError(f"there is no region with an event to judge by{first}")
+        first = (
+            tr("; {name}: {reason}", name=left_out[0].name, reason=left_out[0].reason)
+            if left_out
+            else ""
+        )
+        raise OptionError(tr("there is no region with an event to judge by{first}", first=first))
     classes = [label for label in columns if label in present]
-    left_out += [LeftOut(label, "no event of it") for label in columns if label not in present]
+    left_out += [LeftOut(label, tr("no event of it")) for label in columns if label not in present]
     kept = [list(columns).index(label) for label in classes]
     chosen = [
         replace(

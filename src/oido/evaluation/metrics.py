@@ -21,8 +21,9 @@ from oido.evaluation.ranking_and_calibration import (
     reliability,
     roc_auc,
 )
+from oido.messages import tr
 
-NO_EVENT = "(no event)"
+NO_EVENT = tr("(no event)")
 """How tables name what is no class."""
 
 

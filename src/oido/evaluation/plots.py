@@ -22,6 +22,7 @@ from oido.evaluation.metrics import Metrics
 from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.ranking_and_calibration import Reliability, precision_recall
 from oido.evaluation.verdict import Baseline, CurvePoint
+from oido.messages import joined, shown, tr
 
 MOST_CLASSES = 25
 """Rows of a confusion matrix that can still be read."""
@@ -43,9 +44,9 @@ _COLOURS = (_BLUE, _ORANGE, "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000
 
 _DASHES = ("-", "--", "-.", ":")
 _LONGEST_LABEL = 24
-_NEEDED = (
-    "the report's pictures need Matplotlib; run: pip install 'oido[train]', or save the report as "
-    ".json"
+_NEEDED = tr(
+    "the report's pictures need Matplotlib; run: pip install 'oido[train]', or "
+    "save the report as .json"
 )
 
 
@@ -69,40 +70,65 @@ def confusion_picture(metrics: Metrics) -> Picture | None:
             colour = "white" if shares[row, column] > 0.5 else "black"
             text = f"{matrix[row, column]}"
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
-        shown = [_short(label) for label in labels]
-        axes.set_xticks(range(size), shown, rotation=45, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(size), shown)
-        axes.set_xlabel("said")
-        axes.set_ylabel("true")
+        ticks = [_short(label) for label in labels]
+        axes.set_xticks(range(size), ticks, rotation=45, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(size), ticks)
+        axes.set_xlabel(shown(tr("said")))
+        axes.set_ylabel(shown(tr("true")))
         axes.spines[:].set_visible(False)
     right = int(np.trace(metrics.confusion))
-    words = f"Confusion matrix of {size} rows: {right} of {int(metrics.confusion.sum())} clips lie"
+    words = tr(
+        "Confusion matrix of {size} rows: {right} of {sum} clips lie",
+        size=size,
+        right=right,
+        sum=int(metrics.confusion.sum()),
+    )
     return Picture(
-        bytes(svg), f"{words} on the diagonal. The same numbers stand in the table below."
+        bytes(svg),
+        tr("{words} on the diagonal. The same numbers stand in the table below.", words=words),
     )
 
 
 def reliability_picture(found: Reliability, before: Reliability | None = None) -> Picture:
     """How often predictions of each probability come true, and how many of them there are."""
-    curves = [("probabilities", found, _BLUE, "o-")]
+    curves = [(tr("probabilities"), found, _BLUE, "o-")]
     if before is not None:
-        curves.append(("raw scores", before, _ORANGE, "s--"))
+        curves.append((tr("raw scores"), before, _ORANGE, "s--"))
     with _figure(4.4, 4.0) as (axes, svg):
-        axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=":", label="perfect")
+        axes.plot(
+            [0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=":", label=shown(tr("perfect"))
+        )
         for name, each, colour, line in curves:
             bins = [entry for entry in each.bins if entry.cases]
             x, y = [b.confidence for b in bins], [b.observed for b in bins]
-            axes.plot(x, y, line, color=colour, label=f"{name}, ECE {each.ece:.3f}")
+            axes.plot(x, y, line, color=colour, label=f"{shown(name)}, ECE {each.ece:.3f}")
         for entry in found.bins:
             if entry.cases:
                 place = (entry.confidence, entry.observed)
                 axes.annotate(str(entry.cases), place, (4, -10), textcoords="offset points")
-        axes.set(xlim=(0, 1.02), ylim=(0, 1.05), xlabel="what was said", ylabel="what came true")
+        axes.set(
+            xlim=(0, 1.02),
+            ylim=(0, 1.05),
+            xlabel=shown(tr("what was said")),
+            ylabel=shown(tr("what came true")),
+        )
         axes.legend(frameon=False, loc="upper left")
-    described = "; ".join(
-        f"of {b.cases} cases at {b.confidence:.2f}, {b.observed:.2f}" for b in found.bins if b.cases
+    described = joined(
+        "; ",
+        (
+            tr(
+                "of {cases} cases at {confidence:.2f}, {observed:.2f}",
+                cases=b.cases,
+                confidence=b.confidence,
+                observed=b.observed,
+            )
+            for b in found.bins
+            if b.cases
+        ),
     )
-    return Picture(bytes(svg), f"Reliability diagram. What came true: {described}.")
+    return Picture(
+        bytes(svg), tr("Reliability diagram. What came true: {described}.", described=described)
+    )
 
 
 def precision_recall_picture(judged: ClipPredictions, metrics: Metrics) -> Picture | None:
@@ -124,13 +150,20 @@ def precision_recall_picture(judged: ClipPredictions, metrics: Metrics) -> Pictu
                 drawstyle="steps-post",
                 label=f"{_short(entry.label)} {entry.ap.value:.2f}",
             )
-        axes.set(xlim=(0, 1.02), ylim=(0, 1.05), xlabel="recall", ylabel="precision")
+        axes.set(
+            xlim=(0, 1.02),
+            ylim=(0, 1.05),
+            xlabel=shown(tr("recall")),
+            ylabel=shown(tr("precision")),
+        )
         place_beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
-        axes.legend(frameon=False, title="average precision", fontsize=8, **place_beside)
+        axes.legend(frameon=False, title=shown(tr("average precision")), fontsize=8, **place_beside)
     listed = ", ".join(
         f"{metrics.classes[n].label} {metrics.classes[n].ap.value:.2f}" for n in ranked
     )
-    return Picture(bytes(svg), f"Precision against recall. Average precision: {listed}.")
+    return Picture(
+        bytes(svg), tr("Precision against recall. Average precision: {listed}.", listed=listed)
+    )
 
 
 def learning_picture(curve: Sequence[CurvePoint]) -> Picture | None:
@@ -144,17 +177,30 @@ def learning_picture(curve: Sequence[CurvePoint]) -> Picture | None:
         axes.set_xscale("log")
         axes.set_xticks(x, [f"{round(value, 1):g}" for value in x])
         axes.minorticks_off()
-        axes.set(xlabel="clips of each class", ylabel="accuracy")
+        axes.set(xlabel=shown(tr("clips of each class")), ylabel=shown(tr("accuracy")))
         axes.set_ylim(top=min(1.02, axes.get_ylim()[1]))
-    described = ", ".join(f"{p.accuracy:.3f} with {round(p.clips_per_class, 1):g}" for p in points)
-    return Picture(bytes(svg), f"Learning curve. Accuracy by clips of each class: {described}.")
+    described = joined(
+        ", ",
+        [
+            tr(
+                "{accuracy:.3f} with {clips:g}",
+                accuracy=p.accuracy,
+                clips=round(p.clips_per_class, 1),
+            )
+            for p in points
+        ],
+    )
+    return Picture(
+        bytes(svg),
+        tr("Learning curve. Accuracy by clips of each class: {described}.", described=described),
+    )
 
 
 def baselines_picture(accuracy: Estimate, baselines: Sequence[Baseline]) -> Picture | None:
     """The accuracy beside that of simpler ways."""
     if not baselines or not accuracy.is_known:
         return None
-    names = ["this model", *(baseline.name for baseline in baselines)]
+    names = [shown(tr("this model")), *(shown(baseline.name) for baseline in baselines)]
     values = [accuracy.value, *(baseline.accuracy for baseline in baselines)]
     with _figure(5.2, 0.9 + 0.36 * len(names)) as (axes, svg):
         colours = [_BLUE] + [_GREY] * len(baselines)
@@ -165,9 +211,9 @@ def baselines_picture(accuracy: Estimate, baselines: Sequence[Baseline]) -> Pict
         ticks = [f"{_short(name)} {value:.3f}" for name, value in zip(names, values)]
         axes.set_yticks(range(len(names)), ticks)
         axes.invert_yaxis()
-        axes.set(xlim=(0, 1), xlabel="accuracy")
+        axes.set(xlim=(0, 1), xlabel=shown(tr("accuracy")))
     described = ", ".join(f"{name} {value:.3f}" for name, value in zip(names, values))
-    return Picture(bytes(svg), f"Accuracy: {described}.")
+    return Picture(bytes(svg), tr("Accuracy: {described}.", described=described))
 
 
 def spectrogram_picture(log_mel: F32, start: float, seconds: float) -> Picture:
@@ -188,7 +234,10 @@ def spectrogram_picture(log_mel: F32, start: float, seconds: float) -> Picture:
         axes.set_yticks([])
         axes.set_xlabel("s")
     end = start + seconds
-    return Picture(bytes(svg), f"Spectrogram from {start:.2f} to {end:.2f} s of the recording.")
+    return Picture(
+        bytes(svg),
+        tr("Spectrogram from {start:.2f} to {end:.2f} s of the recording.", start=start, end=end),
+    )
 
 
 def _without_empty(matrix: I64, labels: tuple[str, ...]) -> tuple[I64, tuple[str, ...]]:

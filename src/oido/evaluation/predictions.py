@@ -13,6 +13,7 @@ from oido.arrays import F32, F64, I64, Bools
 from oido.datasets.clip import Clip
 from oido.datasets.splits import group_numbers
 from oido.errors import OptionError
+from oido.messages import tr
 
 UNKNOWN = -1
 """In `ClipPredictions.truth`: it is not known of every class whether it is in the clip."""
@@ -66,16 +67,18 @@ class ClipPredictions:
     def __post_init__(self) -> None:
         count, shape = len(self.clips), (len(self.clips), len(self.classes))
         if not count or not self.classes:
-            raise OptionError("there is nothing to judge by: give at least one clip and one class")
+            raise OptionError(
+                tr("there is nothing to judge by: give at least one clip and one class")
+            )
         if len(set(self.classes)) != len(self.classes):
-            raise OptionError("a class is named twice")
+            raise OptionError(tr("a class is named twice"))
         _require("targets", self.targets, shape, unknown=True)
         _require("probabilities", self.probabilities, shape)
         _require("thresholds", self.thresholds, shape[1:])
         _require("scores", self.scores, shape)
         _require("no_event", self.no_event, shape[:1])
         if self.splits and len(self.splits) != count:
-            raise OptionError(f"{count} clips need as many splits, or none")
+            raise OptionError(tr("{count} clips need as many splits, or none", count=count))
         _require_targets(self.targets, self.multi_label)
         if self.windows is not None:
             self._check_windows(self.windows)
@@ -84,13 +87,15 @@ class ClipPredictions:
         count = len(windows.clip_index)
         shape = (count, len(self.classes))
         if not count or not np.isin(windows.clip_index, np.arange(len(self.clips))).all():
-            raise OptionError(f"windows must be of clips 0 to {len(self.clips) - 1}")
+            raise OptionError(
+                tr("windows must be of clips 0 to {n_clips}", n_clips=len(self.clips) - 1)
+            )
         if (windows.no_event is None) != (self.no_event is None):
-            raise OptionError("no_event is needed of windows where it is known of clips")
-        _require("probabilities of windows", windows.probabilities, shape)
-        _require("times of windows", windows.times, (count, 2))
-        _require("no_event of windows", windows.no_event, shape[:1])
-        _require("targets of windows", windows.targets, shape, unknown=True)
+            raise OptionError(tr("no_event is needed of windows where it is known of clips"))
+        _require(tr("probabilities of windows"), windows.probabilities, shape)
+        _require(tr("times of windows"), windows.times, (count, 2))
+        _require(tr("no_event of windows"), windows.no_event, shape[:1])
+        _require(tr("targets of windows"), windows.targets, shape, unknown=True)
         if windows.targets is not None:
             _require_targets(windows.targets, self.multi_label)
 
@@ -151,13 +156,20 @@ def _require(
     if values is None:
         return
     if values.shape != shape:
-        raise OptionError(f"{name} must be {list(shape)}, not {list(values.shape)}")
+        raise OptionError(
+            tr(
+                "{name} must be {shape}, not {shape_2}",
+                name=name,
+                shape=list(shape),
+                shape_2=list(values.shape),
+            )
+        )
     if not unknown and not np.isfinite(values).all():
-        raise OptionError(f"{name} must be finite")
+        raise OptionError(tr("{name} must be finite", name=name))
 
 
 def _require_targets(targets: F32, multi_label: bool) -> None:
     if not np.isin(targets[~np.isnan(targets)], (0, 1)).all():
-        raise OptionError("targets are 1, 0, or NaN where nobody knows")
+        raise OptionError(tr("targets are 1, 0, or NaN where nobody knows"))
     if not multi_label and (np.nansum(targets, axis=1) > 1).any():
-        raise OptionError("a clip has several classes; that needs multi_label")
+        raise OptionError(tr("a clip has several classes; that needs multi_label"))

@@ -20,6 +20,7 @@ import numpy as np
 from oido.arrays import F64, I64, Bools
 from oido.errors import OptionError
 from oido.evaluation.bootstrap import Estimate
+from oido.messages import tr
 
 K = TypeVar("K", bound=Hashable)
 """What detections are grouped by: a site, an hour, a night."""
@@ -66,7 +67,7 @@ def count_true(
     scores the reviewed ones must have been chosen by chance. Raises OptionError for no review.
     """
     if not len(reviewed):
-        raise OptionError("no detection was reviewed: nothing can be said of the others")
+        raise OptionError(tr("no detection was reviewed: nothing can be said of the others"))
     names = list(dict.fromkeys(groups))
     number_of = {name: n for n, name in enumerate(names)}
     group = np.array([number_of[name] for name in groups])

@@ -19,10 +19,11 @@ from oido.arrays import F32, F64, I64, Bools
 from oido.errors import needs_extra
 from oido.evaluation.bootstrap import Bootstrap, Estimate
 from oido.evaluation.predictions import UNKNOWN, ClipPredictions
+from oido.messages import tr
 
 
 def _sklearn_metrics() -> Any:
-    with needs_extra("judging a classifier needs scikit-learn; run: pip install 'oido[train]'"):
+    with needs_extra(tr("judging a classifier needs scikit-learn; run: pip install 'oido[train]'")):
         import sklearn.metrics
     return sklearn.metrics
 

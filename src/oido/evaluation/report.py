@@ -25,6 +25,7 @@ from oido.evaluation.mistakes import Excerpt, Mistake, excerpt, worst_mistakes
 from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.ranking_and_calibration import Reliability
 from oido.evaluation.verdict import Baseline, CurvePoint, Remark, verdict
+from oido.messages import shown, tr
 from oido.paths import escape_controls
 from oido.writers.atomic import write_text
 from oido.writers.html import number, render
@@ -40,7 +41,7 @@ MOST_BYTES = 5_000_000
 _MOST_CLASSES = 25
 """Of a confusion table that can still be read."""
 
-_IN_TEXT = ("window accuracy", "mAP", "ROC-AUC", "macro F1", "micro F1", "d′", "ECE")
+_IN_TEXT = (tr("window accuracy"), "mAP", "ROC-AUC", tr("macro F1"), tr("micro F1"), "d′", "ECE")
 _LISTED = 10
 _SUFFIXES = (".html", ".htm", ".json")
 
@@ -134,12 +135,21 @@ class Report:
     def how(self) -> str:
         """On which clips, and by which models, in a sentence."""
         metrics, parts = self.metrics, len(set(self.judged.splits))
-        text = f"{metrics.clips} clips from {metrics.recordings} recordings"
+        text = tr(
+            "{clips} clips from {recordings} recordings",
+            clips=metrics.clips,
+            recordings=metrics.recordings,
+        )
         if parts > 1:
-            text += f", each judged by a model that had not seen its part of {parts}"
+            text += tr(
+                ", each judged by a model that had not seen its part of {parts}", parts=parts
+            )
         if metrics.unknown:
-            text += f"; {metrics.unknown} of them are not labelled completely, and have no accuracy"
-        return f"{text}."
+            text += tr(
+                "; {unknown} of them are not labelled completely, and have no accuracy",
+                unknown=metrics.unknown,
+            )
+        return text + "."
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; what is not known, or not finite, is None.
@@ -229,7 +239,7 @@ class Report:
         target = Path(path)
         suffix = target.suffix.lower()
         if suffix not in _SUFFIXES:
-            raise OptionError(f"a report ends in .html or .json, not {target.name!r}")
+            raise OptionError(tr("a report ends in .html or .json, not {name!r}", name=target.name))
         if suffix == ".json":
             text = json.dumps(self.to_dict(), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
         else:
@@ -239,11 +249,11 @@ class Report:
     def _lead(self) -> list[tuple[str, Estimate, str]]:
         """The three figures to begin with: name, figure, and what it is."""
         m = self.metrics
-        known = (
-            ("clip accuracy", m.clip_accuracy, "of the clips, named rightly"),
-            ("precision", m.macro_precision, "of what it reports, right"),
-            ("recall", m.macro_recall, "of what is there, reported"),
-            ("mAP", m.macro_ap, "how well scores rank, over all thresholds"),
+        known: tuple[tuple[str, Estimate, str], ...] = (
+            (tr("clip accuracy"), m.clip_accuracy, tr("of the clips, named rightly")),
+            (tr("precision"), m.macro_precision, tr("of what it reports, right")),
+            (tr("recall"), m.macro_recall, tr("of what is there, reported")),
+            ("mAP", m.macro_ap, tr("how well scores rank, over all thresholds")),
         )
         return [entry for entry in known if entry[1].is_known][:3]
 
@@ -251,52 +261,62 @@ class Report:
         """Those beside, by the name that people read; NaN is not shown."""
         m = self.metrics
         return {
-            "window accuracy": m.window_accuracy,
-            "right decisions": m.label_accuracy,
+            tr("window accuracy"): m.window_accuracy,
+            tr("right decisions"): m.label_accuracy,
             "mAP": m.macro_ap,
             "ROC-AUC": m.macro_roc_auc,
             "d′": Estimate(m.macro_d_prime),
-            "macro F1": m.macro_f1,
-            "micro F1": m.micro_f1,
+            tr("macro F1"): m.macro_f1,
+            tr("micro F1"): m.micro_f1,
             "ECE": Estimate(m.reliability.ece if self.judged.calibrated else math.nan),
-            "Brier score": m.reliability.brier,
+            tr("Brier score"): m.reliability.brier,
         }
 
     def __str__(self) -> str:
         lines = [self.title, ""]
         for name, figure, words in self._lead():
-            lines.append(f"{name:<16}{_with_interval(figure):<25}{words}")
+            lines.append(f"{shown(name):<16}{_with_interval(figure):<25}{shown(words)}")
         lines += ["", str(self.verdict[0]), "", self.how]
         lines += [str(remark) for remark in self.verdict[1:]]
         lines += ["", *self._table(), ""]
         figures = self._figures()
         named = ((name, figures[name]) for name in _IN_TEXT)
-        lines += [f"{name:<16}{_with_interval(each)}" for name, each in named if each.is_known]
-        width = max([16, *(len(name) + 2 for name, _ in self.facts)])
-        lines += [f"{name:<{width}}{value}" for name, value in self.facts]
+        lines += [
+            f"{shown(name):<16}{_with_interval(each)}" for name, each in named if each.is_known
+        ]
+        width = max([16, *(len(shown(name)) + 2 for name, _ in self.facts)])
+        lines += [f"{shown(name):<{width}}{shown(value)}" for name, value in self.facts]
         if self.left_out:
-            lines += ["", f"left out: {len(self.left_out)}"]
+            lines += ["", tr("left out: {n_left_out}", n_left_out=len(self.left_out))]
             lines += [f"  {name}: {reason}" for name, reason in self.left_out[:_LISTED]]
             if more := self.left_out[_LISTED:]:
                 lines.append(f"  … and {len(more)} more")
         lines += ["", *self.notes] if self.notes else []
-        return "\n".join(map(escape_controls, lines))
+        return "\n".join(escape_controls(shown(line)) for line in lines)
 
     def _table(self) -> list[str]:
-        width = max(len("class"), *(len(entry.label) for entry in self.metrics.classes))
-        heads = ("clips", "precision", "recall", "F1", "AP", "ROC-AUC", "threshold")
-        lines = [f"{'class':<{width}}" + "".join(f"  {head:>9}" for head in heads)]
+        of_class = shown(tr("class"))
+        width = max(len(of_class), *(len(entry.label) for entry in self.metrics.classes))
+        known = (tr("clips"), tr("precision"), tr("recall"), "F1", "AP", "ROC-AUC", tr("threshold"))
+        heads = [f"  {shown(head):>9}" for head in known]
+        lines = [f"{of_class:<{width}}" + "".join(heads)]
         for entry in self.metrics.classes:
             figures = (entry.precision, entry.recall, entry.f1, entry.ap, entry.roc_auc)
             values = [number(figure.value) for figure in figures]
             cells = [str(entry.clips), *values, f"{entry.threshold:.2f}"]
-            lines.append(f"{entry.label:<{width}}" + "".join(f"  {cell:>9}" for cell in cells))
+            lines.append(
+                f"{entry.label:<{width}}"
+                + "".join(cell.rjust(len(head)) for cell, head in zip(cells, heads))
+            )
         return lines
 
 
 def _with_interval(figure: Estimate) -> str:
     text = number(figure.value)
-    return f"{text}  ({figure.low:.3f} to {figure.high:.3f})" if figure.has_interval else text
+    if not figure.has_interval:
+        return text
+    found = tr("{value}  ({low:.3f} to {high:.3f})", value=text, low=figure.low, high=figure.high)
+    return shown(found)
 
 
 def _class_dict(entry: ClassMetrics) -> dict[str, Any]:
@@ -352,11 +372,15 @@ def _confusion(metrics: Metrics) -> dict[str, Any] | None:
         wrong = matrix - np.diag(np.diag(matrix))
         pairs = sorted(np.argwhere(wrong).tolist(), key=lambda pair: -wrong[tuple(pair)])
         rows = [(labels[a], labels[b], int(matrix[a, b])) for a, b in pairs]
-        return {"title": "Every mistake", "heads": ("true", "said", "clips"), "rows": rows}
+        return {
+            "title": tr("Every mistake"),
+            "heads": (tr("true"), tr("said"), tr("clips")),
+            "rows": rows,
+        }
     used = np.flatnonzero(matrix.any(axis=0) | matrix.any(axis=1))
     return {
-        "title": "The same as a table",
-        "heads": ("true ↓ said →", *(labels[n] for n in used)),
+        "title": tr("The same as a table"),
+        "heads": (tr("true ↓ said →"), *(labels[n] for n in used)),
         "rows": [(labels[n], *matrix[n, used].tolist()) for n in used],
     }
 

@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 from oido.arrays import F64, I64
 from oido.datasets.regions import TimedLabel
 from oido.errors import MissingExtraError, needs_extra
+from oido.messages import tr
 
-_MISSING = "event-based figures need sed_scores_eval; run: pip install 'oido[evaluate]'"
-_PANDAS = "sed_scores_eval does not work with pandas 3; run: pip install 'pandas<3'"
+_MISSING = tr("event-based figures need sed_scores_eval; run: pip install 'oido[evaluate]'")
+_PANDAS = tr("sed_scores_eval does not work with pandas 3; run: pip install 'pandas<3'")
 _DECIMALS = 6
 """Of seconds; both sides are rounded so, so that a deviation of exactly a collar is inside it."""
 

@@ -11,6 +11,7 @@ from oido.datasets.checks import ENOUGH_RECORDINGS
 from oido.evaluation.metrics import ClassMetrics, Metrics
 from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.ranking_and_calibration import Reliability
+from oido.messages import shown, tr
 
 Tone = Literal["good", "fair", "poor"]
 
@@ -32,7 +33,7 @@ class Remark(NamedTuple):
     text: str
 
     def __str__(self) -> str:
-        return f"{_MARKS[self.tone]} {self.text}"
+        return f"{_MARKS[self.tone]} {shown(self.text)}"
 
 
 class Baseline(NamedTuple):
@@ -90,51 +91,85 @@ def _accuracy(metrics: Metrics, multi_label: bool) -> Iterator[Remark]:
     """
     value, low, high = metrics.clip_accuracy
     if math.isnan(value):
-        yield Remark("poor", "no clip is labelled completely, so there is no accuracy")
+        yield Remark("poor", tr("no clip is labelled completely, so there is no accuracy"))
         return
-    text = f"accuracy {value:.2f}"
+    text = tr("accuracy {value:.2f}", value=value)
     if not metrics.clip_accuracy.has_interval:
-        yield Remark("poor", f"{text}, from a single recording: nothing follows for others")
+        yield Remark(
+            "poor", tr("{text}, from a single recording: nothing follows for others", text=text)
+        )
         return
-    success = "every class of a clip is said right in" if multi_label else "it names the class of"
+    success = (
+        tr("every class of a clip is said right in") if multi_label else tr("it names the class of")
+    )
     clips = metrics.clips - metrics.unknown
-    text = f"{text}, between {low:.2f} and {high:.2f}: {success} {round(value * clips)} of {clips}"
-    text += " clips"
+    text = tr(
+        "{text}, between {low:.2f} and {high:.2f}: {success} {value} of {clips} clips",
+        text=text,
+        low=low,
+        high=high,
+        success=success,
+        value=round(value * clips),
+        clips=clips,
+    )
     if low <= metrics.majority:
-        always = f"the most frequent answer alone would reach {metrics.majority:.2f}"
-        yield Remark("poor", f"{text}, which does not show that it knows anything; {always}")
+        always = tr(
+            "the most frequent answer alone would reach {majority:.2f}", majority=metrics.majority
+        )
+        yield Remark(
+            "poor",
+            tr(
+                "{text}, which does not show that it knows anything; {always}",
+                text=text,
+                always=always,
+            ),
+        )
     elif high - low > WIDE:
-        yield Remark("poor", f"{text}, too few to tell how good it is")
+        yield Remark("poor", tr("{text}, too few to tell how good it is", text=text))
     elif low >= 0.9:
         yield Remark("good", text)
     elif low >= 0.7 and value < 1:
-        yield Remark("fair", f"{text}; the mistakes tell what to record more of")
+        yield Remark("fair", tr("{text}; the mistakes tell what to record more of", text=text))
     elif value >= 0.7:
-        yield Remark("fair", f"{text}; more clips would tell how good it really is")
+        yield Remark("fair", tr("{text}; more clips would tell how good it really is", text=text))
     else:
-        yield Remark("poor", f"{text}; it is wrong too often to be relied on")
+        yield Remark("poor", tr("{text}; it is wrong too often to be relied on", text=text))
 
 
 def _contradicted(conflicts: int) -> Iterator[Remark]:
     """Files of the same content with different labels: one of them is wrong."""
     if conflicts:
-        stand = "sound stands" if conflicts == 1 else "sounds stand"
-        text = f"{conflicts} {stand} in the data under several names with different labels"
-        yield Remark("poor", f"{text}: one label of each is wrong, and nobody can learn both")
+        stand = tr("sound stands") if conflicts == 1 else tr("sounds stand")
+        text = tr(
+            "{conflicts} {stand} in the data under several names with different labels",
+            conflicts=conflicts,
+            stand=stand,
+        )
+        yield Remark(
+            "poor", tr("{text}: one label of each is wrong, and nobody can learn both", text=text)
+        )
 
 
 def _too_few(classes: Iterable[ClassMetrics]) -> Iterator[Remark]:
     """Fewer than `ENOUGH_RECORDINGS` recordings of a class."""
     none = [repr(entry.label) for entry in classes if not entry.clips]
     if none:
-        yield Remark("poor", f"no clips of {listed(none)} to judge by")
+        yield Remark("poor", tr("no clips of {listed} to judge by", listed=listed(none)))
     few = [e for e in classes if e.clips and e.recordings < ENOUGH_RECORDINGS]
     for entry in few[:_LISTED]:
         clips, sources = _count(entry.clips, "clip"), _count(entry.recordings, "recording")
-        yield Remark("poor", f"not enough data for {entry.label!r}: {clips} from {sources}")
+        yield Remark(
+            "poor",
+            tr(
+                "not enough data for {label!r}: {clips} from {sources}",
+                label=entry.label,
+                clips=clips,
+                sources=sources,
+            ),
+        )
     if more := few[_LISTED:]:
         names = listed([repr(entry.label) for entry in more])
-        yield Remark("poor", f"not enough data either for {names}")
+        yield Remark("poor", tr("not enough data either for {names}", names=names))
 
 
 def _confused(metrics: Metrics) -> Iterator[Remark]:
@@ -148,14 +183,26 @@ def _confused(metrics: Metrics) -> Iterator[Remark]:
             second, wrong = metrics.confusion_labels[b], int(matrix[a, b] + matrix[b, a])
             of = int(clips[a] * bool(matrix[a, b]) + clips[b] * bool(matrix[b, a]))
             if matrix[a, b] and matrix[b, a]:
-                text = f"{first} and {second} are mistaken for each other in {wrong} of {of}"
+                text = tr(
+                    "{first} and {second} are mistaken for each other in {wrong} of {of}",
+                    first=first,
+                    second=second,
+                    wrong=wrong,
+                    of=of,
+                )
             else:
                 actual, mistaken_for = (second, first) if matrix[b, a] else (first, second)
-                text = f"{actual} is taken for {mistaken_for} in {wrong} of {of}"
+                text = tr(
+                    "{actual} is taken for {mistaken_for} in {wrong} of {of}",
+                    actual=actual,
+                    mistaken_for=mistaken_for,
+                    wrong=wrong,
+                    of=of,
+                )
             if wrong >= _OFTEN_CLIPS and wrong >= _OFTEN_SHARE * of:
                 found.append((wrong / of, text))
     for _, text in sorted(found, key=lambda each: -each[0])[:_LISTED]:
-        yield Remark("fair", f"{text} clips")
+        yield Remark("fair", tr("{text} clips", text=text))
 
 
 def _missed(classes: Iterable[ClassMetrics]) -> Iterator[Remark]:
@@ -167,8 +214,20 @@ def _missed(classes: Iterable[ClassMetrics]) -> Iterator[Remark]:
     ]
     for entry in sorted(found, key=lambda each: each.recall.value)[:_LISTED]:
         missed = round((1 - entry.recall.value) * entry.clips)
-        text = f"{entry.label} stays below its threshold of {entry.threshold:.2f}"
-        yield Remark("fair", f"{text} in {missed} of its {_count(entry.clips, 'clip')}")
+        text = tr(
+            "{label} stays below its threshold of {threshold:.2f}",
+            label=entry.label,
+            threshold=entry.threshold,
+        )
+        yield Remark(
+            "fair",
+            tr(
+                "{text} in {missed} of its {count}",
+                text=text,
+                missed=missed,
+                count=_count(entry.clips, "clip"),
+            ),
+        )
 
 
 def _false_alarms(metrics: Metrics) -> Iterator[Remark]:
@@ -176,12 +235,16 @@ def _false_alarms(metrics: Metrics) -> Iterator[Remark]:
     if metrics.confusion is None:
         return
     if not metrics.confusion[-1].any():
-        text = "no clip without an event was given: other sounds may pass for these classes"
-        yield Remark("fair", f"{text}; add some (oido train --background FOLDER)")
+        text = tr("no clip without an event was given: other sounds may pass for these classes")
+        yield Remark("fair", tr("{text}; add some (oido train --background FOLDER)", text=text))
         return
     alarms, clips = int(metrics.confusion[-1, :-1].sum()), int(metrics.confusion[-1].sum())
     tone: Tone = "good" if alarms <= 0.1 * clips else "fair" if alarms <= 0.3 * clips else "poor"
-    text = f"of {_count(clips, 'clip')} without an event, it hears one all the same in {alarms}"
+    text = tr(
+        "of {count} without an event, it hears one all the same in {alarms}",
+        count=_count(clips, "clip"),
+        alarms=alarms,
+    )
     yield Remark(tone, text)
 
 
@@ -189,20 +252,25 @@ def _trust(judged: ClipPredictions, metrics: Metrics) -> Iterator[Remark]:
     """Probabilities are trusted up to an ECE of 0.05, or of what chance makes of so few clips."""
     found = metrics.reliability
     if not judged.calibrated:
-        text = "scores rank sounds, but are not probabilities: the model has no calibration"
+        text = tr("scores rank sounds, but are not probabilities: the model has no calibration")
         yield Remark("fair", text)
         return
     if not found.cases:
         return
     before = metrics.reliability_before
-    compared = f" (raw scores: {before.ece:.2f})" if before and before.cases else ""
-    off = f"probabilities are off by {found.ece:.2f} on average{compared}"
+    compared = tr(" (raw scores: {ece:.2f})", ece=before.ece) if before and before.cases else ""
+    off = tr(
+        "probabilities are off by {ece:.2f} on average{compared}", ece=found.ece, compared=compared
+    )
     if found.ece <= _TRUSTED_ECE:
-        yield Remark("good", f"{off}: they can be trusted")
+        yield Remark("good", tr("{off}: they can be trusted", off=off))
     elif found.ece <= found.by_chance:
-        yield Remark("fair", f"{off}, no more than chance makes of {found.cases} cases")
+        yield Remark(
+            "fair",
+            tr("{off}, no more than chance makes of {cases} cases", off=off, cases=found.cases),
+        )
     else:
-        yield Remark("poor", f"{off}: {_wrong_way(found)}")
+        yield Remark("poor", tr("{off}: {wrong_way}", off=off, wrong_way=_wrong_way(found)))
 
 
 def _wrong_way(found: Reliability) -> str:
@@ -211,10 +279,18 @@ def _wrong_way(found: Reliability) -> str:
     confidence = sum(each.cases * each.confidence for each in bins) / found.cases
     observed = sum(each.cases * each.observed for each in bins) / found.cases
     if low > 0:
-        return f"over-confident, it says {confidence:.2f} where {observed:.2f} is right"
+        return tr(
+            "over-confident, it says {confidence:.2f} where {observed:.2f} is right",
+            confidence=confidence,
+            observed=observed,
+        )
     if high < 0:
-        return f"too cautious, it says {confidence:.2f} where {observed:.2f} is right"
-    return "too high in places and too low in others"
+        return tr(
+            "too cautious, it says {confidence:.2f} where {observed:.2f} is right",
+            confidence=confidence,
+            observed=observed,
+        )
+    return tr("too high in places and too low in others")
 
 
 def _compared(metrics: Metrics, baselines: Sequence[Baseline]) -> Iterator[Remark]:
@@ -230,16 +306,23 @@ def _compared(metrics: Metrics, baselines: Sequence[Baseline]) -> Iterator[Remar
     if value == best.accuracy == 1:
         return
     gain = value - best.accuracy
-    figures = f"{value:.3f} against {best.accuracy:.3f}"
+    figures = tr("{value:.3f} against {accuracy:.3f}", value=value, accuracy=best.accuracy)
     if gain <= 0:
-        text = f"not better than the best baseline ({best.name}): {figures}"
+        text = tr(
+            "not better than the best baseline ({name}): {figures}", name=best.name, figures=figures
+        )
         yield Remark("poor" if gain else "fair", text)
         return
-    better = f"better than the best baseline ({best.name}) by {gain:.3f}: {figures}"
+    better = tr(
+        "better than the best baseline ({name}) by {gain:.3f}: {figures}",
+        name=best.name,
+        gain=gain,
+        figures=figures,
+    )
     if low > best.accuracy:
         yield Remark("good", better)
     else:
-        yield Remark("fair", f"{better}, which may be chance")
+        yield Remark("fair", tr("{better}, which may be chance", better=better))
 
 
 def _more_data(curve: Sequence[CurvePoint]) -> Iterator[Remark]:
@@ -251,29 +334,41 @@ def _more_data(curve: Sequence[CurvePoint]) -> Iterator[Remark]:
     half = min(points[:-1], key=lambda p: abs(p.clips_per_class - last.clips_per_class / 2))
     gain = last.accuracy - half.accuracy
     few, many = (f"{round(point.clips_per_class, 1):g}" for point in (half, last))
-    text = (
-        f"with {few} clips a class instead of {many} you would have had accuracy "
-        f"{half.accuracy:.2f} instead of {last.accuracy:.2f}"
+    text = tr(
+        "with {few} clips a class instead of {many} you would have had accuracy "
+        "{accuracy:.2f} instead of {last_accuracy:.2f}",
+        few=few,
+        many=many,
+        accuracy=half.accuracy,
+        last_accuracy=last.accuracy,
     )
     if gain > max(0.01, math.hypot(half.deviation, last.deviation)):
-        yield Remark("fair", f"{text}: more recordings will help")
+        yield Remark("fair", tr("{text}: more recordings will help", text=text))
     else:
-        yield Remark("good", f"{text}: more of the same recordings will not help much")
+        yield Remark(
+            "good", tr("{text}: more of the same recordings will not help much", text=text)
+        )
 
 
 def _exported(parity: float | None) -> Iterator[Remark]:
     if parity is None:
         return
     same = parity <= _SAME_SCORES
-    text = f"the exported file's scores differ by at most {parity:.2g} from these"
-    yield Remark("good" if same else "poor", text if same else f"{text}: do not ship it unseen")
+    text = tr("the exported file's scores differ by at most {parity:.2g} from these", parity=parity)
+    yield Remark(
+        "good" if same else "poor", text if same else tr("{text}: do not ship it unseen", text=text)
+    )
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    one, many = _NOUNS[noun]
+    return tr("{number} {noun}", number=number, noun=one if number == 1 else many)
+
+
+_NOUNS = {"clip": (tr("clip"), tr("clips")), "recording": (tr("recording"), tr("recordings"))}
 
 
 def listed(names: Sequence[str], most: int = 2 * _LISTED) -> str:
     """So many of the names, and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
+    more = tr(" and {n_names} more", n_names=len(names) - most) if len(names) > most else ""
     return ", ".join(names[:most]) + more

@@ -9,6 +9,7 @@ import numpy as np
 
 from oido.arrays import F32, F64
 from oido.errors import OptionError
+from oido.messages import tr
 from oido.options import AGGREGATIONS
 
 TOP_K = 3
@@ -41,7 +42,11 @@ class Aggregator:
     def __init__(self, aggregation: str = AGGREGATIONS[0]) -> None:
         if aggregation not in AGGREGATIONS:
             raise OptionError(
-                f"there is no aggregation {aggregation!r}; choose from {', '.join(AGGREGATIONS)}"
+                tr(
+                    "there is no aggregation {aggregation!r}; choose from {aggregations}",
+                    aggregation=aggregation,
+                    aggregations=", ".join(AGGREGATIONS),
+                )
             )
         self._way = _WAYS[aggregation]()
         self._windows = 0

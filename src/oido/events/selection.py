@@ -12,6 +12,7 @@ from oido.arrays import F32, Bools
 from oido.errors import OptionError
 from oido.events.calibration import Calibrator
 from oido.heads import NON_EVENTS
+from oido.messages import tr
 from oido.params import Selection
 from oido.types import Category
 
@@ -94,7 +95,12 @@ class Selector:
         For those who make so many rows that a record of each would cost more than all else.
         """
         if max_results is not None and max_results < 1:
-            raise OptionError(f"there is no best {max_results}; ask for 1 or more, or None for all")
+            raise OptionError(
+                tr(
+                    "there is no best {max_results}; ask for 1 or more, or None for all",
+                    max_results=max_results,
+                )
+            )
         limits = [m for m in (max_results, self.selection.max_results) if m is not None]
         probabilities = None if self._calibrator is None else self._calibrator.apply(scores)
         values = scores if probabilities is None else probabilities

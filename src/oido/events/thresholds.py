@@ -15,6 +15,7 @@ from oido.arrays import F32
 from oido.dialects import MOST_BYTES_OF_HEADS, number, read_text, separator_of, split_lines
 from oido.errors import OptionError
 from oido.events.selection import LabelIndices
+from oido.messages import tr
 from oido.params import DEFAULT_THRESHOLD, Detection
 
 
@@ -43,7 +44,11 @@ def by_column(pairs: Iterable[tuple[str, float]], indices: LabelIndices) -> dict
         column = indices([label])[0]
         if column in named:
             raise OptionError(
-                f"thresholds name one label twice: {named[column][0]!r} and {label!r}; leave one"
+                tr(
+                    "thresholds name one label twice: {named!r} and {label!r}; leave one",
+                    named=named[column][0],
+                    label=label,
+                )
             )
         named[column] = label, value
     return {column: value for column, (_, value) in named.items()}
@@ -60,13 +65,19 @@ def read_thresholds(path: str | Path) -> tuple[tuple[str, float], ...]:
     try:
         text = read_text(path, most_bytes=MOST_BYTES_OF_HEADS)
     except OptionError as error:
-        raise OptionError(f"thresholds file {error}") from error
+        raise OptionError(tr("thresholds file {error}", error=error)) from error
     pairs = _from_json(text, path) if text.lstrip().startswith("{") else _from_csv(text, path)
     if not pairs:
-        raise OptionError(f"thresholds file {path} holds no thresholds")
+        raise OptionError(tr("thresholds file {path} holds no thresholds", path=path))
     count = Counter(label for label, _ in pairs)
     if (twice := next((label for label in count if count[label] > 1), None)) is not None:
-        raise OptionError(f"thresholds file {path} names {twice!r} twice; leave one of them")
+        raise OptionError(
+            tr(
+                "thresholds file {path} names {twice!r} twice; leave one of them",
+                path=path,
+                twice=twice,
+            )
+        )
     return tuple(pairs)
 
 
@@ -76,7 +87,12 @@ def _from_json(text: str, path: str | Path) -> list[tuple[str, float]]:
         return [(str(label), _checked(float(value))) for label, value in table]
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise OptionError(
-            f'thresholds file {path} must be a JSON object like {{"Dog": 0.4}}, 0 to 1 ({error})'
+            tr(
+                'thresholds file {path} must be a JSON object like {{"Dog": 0.4}}, 0 '
+                "to 1 ({error})",
+                path=path,
+                error=error,
+            )
         ) from error
 
 
@@ -98,8 +114,14 @@ def _from_csv(text: str, path: str | Path) -> list[tuple[str, float]]:
             pairs.append(pair)
         elif any(_cells(line, separator)):
             raise OptionError(
-                f"thresholds file {path}, line {count}: must be label,threshold, the threshold "
-                f"from 0 to 1 and labels that hold a comma in quotes, not {line[:80]!r}"
+                tr(
+                    "thresholds file {path}, line {count}: must be label,threshold, "
+                    "the threshold from 0 to 1 and labels that hold a comma in "
+                    "quotes, not {line!r}",
+                    path=path,
+                    count=count,
+                    line=line[:80],
+                )
             )
     return pairs
 

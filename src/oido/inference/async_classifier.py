@@ -16,6 +16,7 @@ from oido.inference.classifier import AudioClassifier
 from oido.inference.live_stream import StreamWindow
 from oido.inference.result import ClassificationResult
 from oido.inference.scheduler import BatchScheduler, BlockSink, PushStream
+from oido.messages import tr
 from oido.models.model import AudioModel
 from oido.options import check
 from oido.params import Hop, Windowing
@@ -84,7 +85,7 @@ class AsyncAudioClassifier:
         if scheduler is None:
             return
         for stream in list(self._open):
-            stream.finish(OptionError("the classifier was closed"))
+            stream.finish(OptionError(tr("the classifier was closed")))
         await asyncio.get_running_loop().run_in_executor(None, scheduler.close)
 
     async def classify(
@@ -178,7 +179,7 @@ class AsyncAudioClassifier:
 
     def _running(self) -> BatchScheduler:
         if self._scheduler is None:
-            raise OptionError("use it inside `async with AsyncAudioClassifier(...)`")
+            raise OptionError(tr("use it inside `async with AsyncAudioClassifier(...)`"))
         return self._scheduler
 
     def _stop(self, stream: PushStream, source: SampleSource) -> None:

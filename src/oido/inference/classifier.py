@@ -19,6 +19,7 @@ from oido.inference.pipeline import Pipeline, PipelineOptions, WindowStream
 from oido.inference.postprocess import make_postprocessors
 from oido.inference.predictor import Predictor, PredictorPool, validated
 from oido.inference.result import ClassificationResult, Prediction
+from oido.messages import tr
 from oido.models.calibration_file import Calibration, apply_calibration
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, Precision
@@ -100,7 +101,10 @@ class AudioClassifier:
             model = load_model(model, precision=precision)
         elif precision not in (None, model.precision):
             raise OptionError(
-                f"the model is loaded with {model.precision} already; give precision to load_model"
+                tr(
+                    "the model is loaded with {precision} already; give precision to load_model",
+                    precision=model.precision,
+                )
             )
         self.windowing = Windowing.from_seconds(model.windows, hop)
         self.jobs = jobs or available_cores()
@@ -125,7 +129,7 @@ class AudioClassifier:
             self.model = validated(model)
             self._predictors = PredictorPool.of(self.model)
         except ModelFormatError as error:
-            raise ModelFormatError(f"{model.path}: {error}") from error
+            raise ModelFormatError(tr("{path}: {error}", path=model.path, error=error)) from error
 
     def __repr__(self) -> str:
         hop = self.windowing.hop_seconds
@@ -245,7 +249,9 @@ class AudioClassifier:
         info = stream_info("<stream>", sample_rate, channels)
         for name, call in (("on_window", on_window), ("on_event", on_event or on_window)):
             if not callable(call):
-                raise OptionError(f"{name} must be a function, not {call!r}")
+                raise OptionError(
+                    tr("{name} must be a function, not {call!r}", name=name, call=call)
+                )
         windowing = self._windows_every(hop)
         detector = self._live_detector(windowing, Detection.of(thresholds, **options))
         return LiveQueue(

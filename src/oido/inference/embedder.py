@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from oido.arrays import F32, F64
 from oido.errors import OptionError
 from oido.inference.classifier import AudioClassifier
+from oido.messages import tr
 from oido.models.model import AudioModel
 from oido.params import Hop
 from oido.signal.decode import AudioSource
@@ -100,7 +101,11 @@ def cosine_similarity(a: ArrayLike, b: ArrayLike) -> F64:
     left, right = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if not left.ndim or not right.ndim or left.shape[-1] != right.shape[-1]:
         raise OptionError(
-            f"only embeddings of one model can be compared, not {left.shape} and {right.shape}"
+            tr(
+                "only embeddings of one model can be compared, not {shape} and {right_shape}",
+                shape=left.shape,
+                right_shape=right.shape,
+            )
         )
     products = np.tensordot(left, right, axes=(-1, -1))
     lengths = np.multiply.outer(np.linalg.norm(left, axis=-1), np.linalg.norm(right, axis=-1))

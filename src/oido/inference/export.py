@@ -16,6 +16,7 @@ from oido.arrays import F32
 from oido.errors import ModelFormatError, OptionError, needs_extra
 from oido.heads import Head
 from oido.inference.predictor import Predictor, whole_runtime
+from oido.messages import tr
 from oido.models.loading import load_model
 from oido.models.model import (
     EMBEDDING,
@@ -35,8 +36,8 @@ from oido.models.tflite.onnx import to_onnx
 from oido.runtime.base import Outputs
 from oido.writers.atomic import write_atomically
 
-FRAMEWISE = "the same scores of each column of the window, in their order in time"
-SIMILARITY = "how near the window is to the nearest class that was taught, -1 to 1"
+FRAMEWISE = tr("the same scores of each column of the window, in their order in time")
+SIMILARITY = tr("how near the window is to the nearest class that was taught, -1 to 1")
 
 ModelFormat = Literal["tflite", "onnx"]
 
@@ -111,7 +112,9 @@ def export(
     if not isinstance(model, AudioModel):
         model = load_model(model, precision=precision, window_seconds=window)
     elif precision not in (None, model.precision) or window is not None:
-        raise OptionError("precision and window are chosen when a model is loaded; give its name")
+        raise OptionError(
+            tr("precision and window are chosen when a model is loaded; give its name")
+        )
     content, outputs = whole_file(model, embedding=embedding, framewise=framewise)
     if chosen == "onnx":
         content = to_onnx(content, _properties(model))
@@ -141,7 +144,7 @@ def whole_file(
     outputs = [(head, (1, len(head.labels))) for head in model.heads]
     if isinstance(model.network, WholeNetwork):
         if embedding and model.network.embedding is None:
-            raise OptionError(f"{model.name} gives scores only, and no embeddings")
+            raise OptionError(tr("{name} gives scores only, and no embeddings", name=model.name))
         if framewise:
             raise _no_framewise(model)
         if embedding:
@@ -186,7 +189,9 @@ def _framewise_name(model: AudioModel, head: Head) -> str:
 
 
 def _no_framewise(model: AudioModel) -> OptionError:
-    return OptionError(f"{model.name} gives scores of whole windows only, and no framewise ones")
+    return OptionError(
+        tr("{name} gives scores of whole windows only, and no framewise ones", name=model.name)
+    )
 
 
 def _notes(model: AudioModel) -> Notes:
@@ -240,8 +245,13 @@ def _checked(
         worst = max(worst, float(np.abs(run(window) - expected).max()))
     if not worst <= _TOLERANCE[chosen, model.precision]:
         raise ModelFormatError(
-            f"{model.name} as {chosen} gives other scores than it should (by up to {worst:.3f}), "
-            "so it was not written"
+            tr(
+                "{name} as {chosen} gives other scores than it should (by up to "
+                "{worst:.3f}), so it was not written",
+                name=model.name,
+                chosen=chosen,
+                worst=worst,
+            )
         )
     return len(windows), worst
 
@@ -262,7 +272,7 @@ def _tflite_scores(content: bytes, outputs: Sequence[int]) -> Callable[[F32], F3
 
 def _onnx_scores(content: bytes, names: list[str]) -> Callable[[F32], F32]:
     with needs_extra(
-        "ONNX files are checked by onnxruntime: install it with pip install 'oido[onnx]'"
+        tr("ONNX files are checked by onnxruntime: install it with pip install 'oido[onnx]'")
     ):
         import onnxruntime
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
@@ -293,4 +303,4 @@ def _format_of(path: Path) -> ModelFormat:
         return "tflite"
     if path.suffix == ".onnx":
         return "onnx"
-    raise OptionError(f"{path}: the ending says no format; name it .tflite or .onnx")
+    raise OptionError(tr("{path}: the ending says no format; name it .tflite or .onnx", path=path))

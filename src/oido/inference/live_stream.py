@@ -22,6 +22,7 @@ from oido.inference.pipeline import Pipeline
 from oido.inference.postprocess import HeadPostprocessor
 from oido.inference.predictor import PredictorPool
 from oido.inference.scheduler import BatchScheduler
+from oido.messages import tr
 from oido.models.model import AudioModel
 from oido.params import Windowing
 from oido.signal.decode import AudioInfo
@@ -175,7 +176,7 @@ class LiveStream:
     def flush(self) -> list[StreamWindow]:
         """The end of the stream → the windows that are left, padded with silence."""
         self._refuse_after_the_end()
-        self._state = "has ended"
+        self._state = tr("has ended")
         pipeline = self._pipeline
         if not self._input.n_frames:
             return []
@@ -205,7 +206,7 @@ class LiveStream:
 
     def close(self) -> None:
         """Drop what was not flushed; nothing can be pushed any more."""
-        self._state = self._state or "is closed"
+        self._state = self._state or tr("is closed")
 
     def __enter__(self) -> Self:
         return self
@@ -218,7 +219,9 @@ class LiveStream:
 
     def _refuse_after_the_end(self) -> None:
         if self._state:
-            raise OptionError(f"this stream {self._state}; begin another: classifier.live(...)")
+            raise OptionError(
+                tr("this stream {state}; begin another: classifier.live(...)", state=self._state)
+            )
 
 
 OnWindow = Callable[[StreamWindow, int], object]
@@ -285,7 +288,9 @@ class LiveQueue:
         self._refuse_callbacks()
         with self._pushing:
             if self._is_closed:
-                raise OptionError("this queue is closed; begin another: classifier.live_queue(...)")
+                raise OptionError(
+                    tr("this queue is closed; begin another: classifier.live_queue(...)")
+                )
             self._raise_error()
             start = self._input.n_frames / self.info.sample_rate_hz
             last_start, last_ms = self._times[-1]
@@ -293,8 +298,12 @@ class LiveQueue:
             time_ms = expected if timestamp_ms is None else _whole_ms(timestamp_ms)
             if timestamp_ms is not None and time_ms <= self._last_ms:
                 raise OptionError(
-                    f"timestamp_ms must grow from chunk to chunk, and {time_ms} follows "
-                    f"{self._last_ms}"
+                    tr(
+                        "timestamp_ms must grow from chunk to chunk, and {time_ms} "
+                        "follows {last_ms}",
+                        time_ms=time_ms,
+                        last_ms=self._last_ms,
+                    )
                 )
             block = self._input.push(samples)
             self._last_ms = time_ms
@@ -336,7 +345,7 @@ class LiveQueue:
     def _refuse_callbacks(self) -> None:
         if threading.get_ident() == self._worker:
             raise OptionError(
-                "a callback cannot push to its own queue or close it: it would wait for itself"
+                tr("a callback cannot push to its own queue or close it: it would wait for itself")
             )
 
     def _raise_error(self) -> None:
@@ -382,7 +391,12 @@ def _whole_ms(timestamp_ms: Any) -> int:
             return int(timestamp_ms)
     except (TypeError, ValueError, OverflowError):
         pass
-    raise OptionError(f"timestamp_ms must be a whole number from 0, not {timestamp_ms!r}")
+    raise OptionError(
+        tr(
+            "timestamp_ms must be a whole number from 0, not {timestamp_ms!r}",
+            timestamp_ms=timestamp_ms,
+        )
+    )
 
 
 def _stream_text(what: str, pushed: _Input) -> str:

@@ -22,6 +22,7 @@ from oido.arrays import F32
 from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head
 from oido.inference.block import WorkItem
+from oido.messages import tr
 from oido.models.model import (
     AudioModel,
     EnsembleNetwork,
@@ -86,7 +87,9 @@ class Predictor:
             students = FixedPointFrontEnd(network.front_end)
             return cls(students.patches, WholeRuntime(network.content))
         if isinstance(network, EnsembleNetwork):
-            raise OptionError(f"{model.name} is two networks; choose one of them for this")
+            raise OptionError(
+                tr("{name} is two networks; choose one of them for this", name=model.name)
+            )
         length = model.windows.window_samples  # such a network takes the waveform: as it is cut
         whole = whole_runtime(network, framewise=framewise)
         return cls(lambda waveform, hop: cut_windows(waveform, length, hop), whole)
@@ -98,7 +101,7 @@ class Predictor:
     def frames(self, waveform: F32) -> F32:
         """The log-mel frames of f32[n]: f32[t, bands]. Raises OptionError where there are none."""
         if self._frames is None:
-            raise OptionError("this model has no log-mel frames that windows share")
+            raise OptionError(tr("this model has no log-mel frames that windows share"))
         return self._frames(waveform)
 
 
@@ -178,7 +181,7 @@ def validated(model: AudioModel) -> AudioModel:
         if not same_shape or not np.abs(scores - reference).max() <= _SHORTCUT_TOLERANCE:
             model, scores = replace(model, network=whole), reference
     if scores.shape != (1, classes) or not np.isfinite(scores).all():
-        raise ModelFormatError("it does not give one score for each of its labels")
+        raise ModelFormatError(tr("it does not give one score for each of its labels"))
     _require_unit(model.heads, scores[0])
     return model
 
@@ -191,8 +194,14 @@ def _require_unit(heads: Sequence[Head], scores: F32) -> None:
         low, high = float(scores[start:end].min()), float(scores[start:end].max())
         if head.calibration is None and not -_UNIT_SLACK <= low <= high <= 1 + _UNIT_SLACK:
             raise ModelFormatError(
-                f"its {head.name} are not from 0 to 1 ({low:.3g} to {high:.3g} of noise): say what "
-                "they are by --scores of oido models annotate, such as --scores logits"
+                tr(
+                    "its {name} are not from 0 to 1 ({low:.3g} to {high:.3g} of "
+                    "noise): say what they are by --scores of oido models annotate, "
+                    "such as --scores logits",
+                    name=head.name,
+                    low=low,
+                    high=high,
+                )
             )
 
 

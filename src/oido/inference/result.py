@@ -18,6 +18,7 @@ from oido.heads import SCORES_ARE
 from oido.inference.block import Block, transformed
 from oido.inference.detector import FrameGrid, FrameScores
 from oido.inference.postprocess import HeadPostprocessor, category_row, event_row, strength
+from oido.messages import tr
 from oido.models.model import Novelty
 from oido.options import OPTIONS, check
 from oido.params import DEFAULT_TOP, Detection, EventOptions, Windowing
@@ -102,7 +103,13 @@ class ClassificationResult:
     def of_head(self, name: str) -> ClassificationResult:
         """The same recording, as another head of the model hears it."""
         if name not in self._postprocessors:
-            raise OptionError(f"there is no head {name!r}, only {', '.join(self._postprocessors)}")
+            raise OptionError(
+                tr(
+                    "there is no head {name!r}, only {postprocessors}",
+                    name=name,
+                    postprocessors=", ".join(self._postprocessors),
+                )
+            )
         return ClassificationResult(self._prediction, self._postprocessors, name)
 
     @cached_property
@@ -241,8 +248,10 @@ class ClassificationResult:
             events.sort(key=lambda e: (e.start_time, e.label_index))
             return [event_row(*place, event) for event in events]
         if options or thresholds:
-            what = ", ".join(options) or "thresholds"
-            raise OptionError(f"{what}: only for events; a classifier's score_threshold is for all")
+            what = ", ".join(options) or tr("thresholds")
+            raise OptionError(
+                tr("{what}: only for events; a classifier's score_threshold is for all", what=what)
+            )
         selector = self._postprocessor.selector
         chosen = selector.selection
         if top is None and (chosen.max_results, chosen.score_threshold) == (None, None):
@@ -300,7 +309,12 @@ class ClassificationResult:
 
         if level == "scores" or level == "framewise_scores":  # noqa: PLR1714 (narrows its type)
             if top is not None or options or thresholds:
-                raise OptionError(f"{level} has the raw scores of all labels, and no other options")
+                raise OptionError(
+                    tr(
+                        "{level} has the raw scores of all labels, and no other options",
+                        level=level,
+                    )
+                )
             times = self.times if level == "scores" else self.frame_times
             return frame_of_scores(getattr(self, level), times[:, 0], self.labels)
         calibrated = self.probabilities is not None
@@ -325,7 +339,7 @@ class ClassificationResult:
             if not all_scores:
                 return self.rows(level or "events", top, thresholds, **options)
             if top is not None or options or thresholds:
-                raise OptionError("npz has the scores of all labels, and no other options")
+                raise OptionError(tr("npz has the scores of all labels, and no other options"))
             frames = zip(self.frame_times.tolist(), self.framewise_scores)
             return [FrameRow(*self._place, start, end, row) for (start, end), row in frames]
 
@@ -363,7 +377,7 @@ class ClassificationResult:
         postprocessor = self._postprocessor
         if labels is not None and (isinstance(labels, str) or not labels):
             example = [labels] if labels else ["Dog"]
-            raise OptionError(f"labels is a list of labels, such as {example}")
+            raise OptionError(tr("labels is a list of labels, such as {example}", example=example))
         wanted = None if labels is None else postprocessor.label_indices(labels)
         values = postprocessor.decision_values(self.framewise_scores)
         levels = self._prediction.windows.levels

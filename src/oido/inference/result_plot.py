@@ -12,6 +12,7 @@ import numpy as np
 
 from oido.arrays import F32, F64
 from oido.errors import AudioError, needs_extra
+from oido.messages import tr
 from oido.params import LEVELS_PER_SECOND
 from oido.signal.decode import AudioInfo, AudioSource, open_audio
 from oido.signal.mixing import Channel, mono_blocks
@@ -56,7 +57,7 @@ def draw_result(
     sound itself, None: its file. wanted: columns to show; None: those of the events, or else the
     highest. Raises MissingExtraError, or AudioError of a source.
     """
-    with needs_extra("plot needs Matplotlib; install it with: pip install 'oido[plot]'"):
+    with needs_extra(tr("plot needs Matplotlib; install it with: pip install 'oido[plot]'")):
         from matplotlib import rc_context
         from matplotlib.figure import Figure
 
@@ -88,7 +89,7 @@ def draw_result(
             rasterized=True,
         )
         score_axes.invert_yaxis()
-        what = "probability" if calibrated else "score, not a\nprobability"
+        what = "probability" if calibrated else tr("score, not a\nprobability")
         figure.colorbar(image, ax=score_axes, label=what, pad=0.01)
         for event in events:
             row = columns.index(event.label_index)

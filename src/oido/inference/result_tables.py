@@ -15,6 +15,7 @@ from typing import Any
 
 from oido.arrays import F32, F64
 from oido.errors import OptionError, needs_extra
+from oido.messages import tr
 from oido.types import AnyRow, Event, Row
 from oido.writers.base import ALSO, CALIBRATED, COLUMNS
 from oido.writers.formats import (
@@ -59,7 +60,7 @@ def frame_of_scores(scores: F32, starts: F64, labels: Sequence[str]) -> Any:
 
 
 def _pandas() -> Any:
-    with needs_extra("to_dataframe needs pandas; install it with: pip install 'oido[pandas]'"):
+    with needs_extra(tr("to_dataframe needs pandas; install it with: pip install 'oido[pandas]'")):
         import pandas
     return pandas
 
@@ -83,7 +84,7 @@ def save_rows(
     what is never replaced. Raises OptionError, OutputError.
     """
     if not path:
-        raise OptionError("say which file, such as events.csv")
+        raise OptionError(tr("say which file, such as events.csv"))
     arrays = FRAME_FORMAT._replace(writer=partial(FRAME_FORMAT.writer, labels=labels))
     known = (*for_spreadsheets(CALIBRATED_FORMATS if calibrated else FORMATS), arrays)
     target, record = Path(path), None
@@ -97,14 +98,20 @@ def save_rows(
         if found is None:
             endings = ", ".join(entry.suffix for entry in known)
             raise OptionError(
-                f"{path}: the name does not tell the format; let it end in one of {endings}, "
-                "or in / for a folder"
+                tr(
+                    "{path}: the name does not tell the format; let it end in one of "
+                    "{endings}, or in / for a folder",
+                    path=path,
+                    endings=endings,
+                )
             )
         entry = found
     if entry is arrays and level not in (None, "frames"):
-        raise OptionError(f"npz has the scores of all frames, and none of {level}")
+        raise OptionError(tr("npz has the scores of all frames, and none of {level}", level=level))
     if os.path.realpath(target) == os.path.realpath(recording):
-        raise OptionError(f"{target} is the recording itself; choose another output")
+        raise OptionError(
+            tr("{target} is the recording itself; choose another output", target=target)
+        )
     content = rows(entry is arrays)
     file = TableFile(target, entry, record)
     try:
@@ -121,7 +128,7 @@ _BAR = "display:inline-block;height:.7em;background:currentColor;opacity:.45"
 
 def result_html(title: str, events: Sequence[Event], *, calibrated: bool) -> str:
     """A recording's events as a table for notebooks, in light and dark."""
-    what = "probability" if calibrated else "score, not a probability"
+    what = "probability" if calibrated else tr("score, not a probability")
     lines = [
         f"<tr><td style='{_CELL}'>{event.start_time:.2f} – {event.end_time:.2f} s</td>"
         f"<td style='{_CELL}'><span style='{_BAR};width:{value * 8:.2f}em'></span> {value:.2f}</td>"
@@ -131,9 +138,9 @@ def result_html(title: str, events: Sequence[Event], *, calibrated: bool) -> str
     ]
     more = len(events) - _MOST_SHOWN
     if more > 0:
-        lines.append(_note(f"and {more} more: result.events()"))
+        lines.append(_note(tr("and {more} more: result.events()", more=more)))
     if not events:
-        lines = [_note("no event reaches the threshold")]
+        lines = [_note(tr("no event reaches the threshold"))]
     heads = "".join(f"<th style='{_CELL}'>{head}</th>" for head in ("start – end", what, "event"))
     return f"<div>{escape(title)}</div><table><tr>{heads}</tr>{''.join(lines)}</table>"
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from oido.arrays import F32
 from oido.errors import OptionError
+from oido.messages import tr
 from oido.models import fetch
 from oido.models.registry import BIRDNET, card
 from oido.params import PlaceOnEarth
@@ -40,7 +41,13 @@ def species_at(latitude: float, longitude: float, week: int = ALL_YEAR) -> dict[
     BirdNET is not here and cannot be fetched.
     """
     if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
-        raise OptionError(f"a place is LATITUDE,LONGITUDE in degrees, not {latitude},{longitude}")
+        raise OptionError(
+            tr(
+                "a place is LATITUDE,LONGITUDE in degrees, not {latitude},{longitude}",
+                latitude=latitude,
+                longitude=longitude,
+            )
+        )
     known = card(BIRDNET)
     fetch.fetch(known)
     labels, places = (fetch.fetch(each) for each in known.companions)

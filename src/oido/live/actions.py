@@ -35,6 +35,7 @@ from oido.live.clips import AudioClip
 from oido.live.source import OnMessage
 from oido.live.tls import Tls, why_hung_up, why_refused
 from oido.live.triggers import TriggerState
+from oido.messages import text_of, tr
 from oido.writers.atomic import free_path, write_atomically
 
 _WAITING_MESSAGES, _WAITING_CLIPS = 64, 4
@@ -128,7 +129,9 @@ class Runner:
         except queue.Full:
             self.dropped += 1
             if self.dropped == 1:
-                self._on_message(f"{self.action.name}: is too slow; what it cannot take is dropped")
+                self._on_message(
+                    tr("{name}: is too slow; what it cannot take is dropped", name=self.action.name)
+                )
 
     def close(self, deadline: float) -> None:
         """Finish what waits, without pauses, until ``deadline`` (of the monotonic clock)."""
@@ -140,7 +143,11 @@ class Runner:
         left = self._waiting.qsize() + self._under_way
         if self._thread.is_alive() and left:
             self._on_message(
-                f"{self.action.name}: did not end in time; {left} message(s) may be lost"
+                tr(
+                    "{name}: did not end in time; {left} message(s) may be lost",
+                    name=self.action.name,
+                    left=left,
+                )
             )
         self.action.close()
 
@@ -155,12 +162,24 @@ class Runner:
         name = self.action.name
         if reason is None:
             if self.failed:
-                self._on_message(f"{name}: works again; {self.failed} message(s) were lost")
+                self._on_message(
+                    tr(
+                        "{name}: works again; {failed} message(s) were lost",
+                        name=name,
+                        failed=self.failed,
+                    )
+                )
             self.failed = 0
             return
         self.failed += 1
         if self.failed == 1:
-            self._on_message(f"{name}: {reason}; oido goes on, and tells when it works again")
+            self._on_message(
+                tr(
+                    "{name}: {reason}; oido goes on, and tells when it works again",
+                    name=name,
+                    reason=reason,
+                )
+            )
 
     def _attempt(self, message: Message) -> str | None:
         """Why it failed for good; None if it succeeded."""
@@ -169,10 +188,10 @@ class Runner:
                 self.action.do(message)
             except ActionError as error:
                 if not error.retry or pause is None or self._stopping.is_set():
-                    return str(error)
+                    return text_of(error)
                 self._stopping.wait(pause)
             except Exception as error:  # the thread must live on
-                return f"failed ({type(error).__name__}: {error})"
+                return tr("failed ({name}: {error})", name=type(error).__name__, error=error)
             else:
                 return None
         raise AssertionError
@@ -196,14 +215,16 @@ class Command(Action):
         try:
             self._words = shlex.split(command, posix=os.name != "nt")
         except ValueError as error:
-            raise OptionError(f"exec:{command}: a quote is not closed ({error})") from error
+            raise OptionError(
+                tr("exec:{command}: a quote is not closed ({error})", command=command, error=error)
+            ) from error
         if not self._words:
-            raise OptionError("exec: needs a command, such as exec:'notify-send alarm'")
+            raise OptionError(tr("exec: needs a command, such as exec:'notify-send alarm'"))
         self.name = f"exec:{self._words[0]}"
 
     def open(self, triggers: Sequence[TriggerName], on_message: OnMessage) -> None:
         if shutil.which(self._words[0]) is None:
-            raise OptionError(f"{self.name}: there is no such program here")
+            raise OptionError(tr("{name}: there is no such program here", name=self.name))
 
     def do(self, message: Message) -> None:
         record = message.state.record()
@@ -220,7 +241,9 @@ class Command(Action):
                 start_new_session=True,  # Ctrl-C is for oido; and children can be ended together
             )
         except OSError as error:
-            raise ActionError(f"cannot be run ({error.strerror})", retry=False) from error
+            raise ActionError(
+                tr("cannot be run ({reason})", reason=error.strerror), retry=False
+            ) from error
         try:
             _, errors = process.communicate(json.dumps(record).encode(), _COMMAND_SECONDS)
         except subprocess.TimeoutExpired as error:
@@ -229,13 +252,15 @@ class Command(Action):
             else:
                 process.kill()
             process.communicate()
-            limit = f"{_COMMAND_SECONDS:g} s"
-            raise ActionError(f"was ended after {limit}", retry=False) from error
+            limit = tr("{command_seconds:g} s", command_seconds=_COMMAND_SECONDS)
+            raise ActionError(tr("was ended after {limit}", limit=limit), retry=False) from error
         if process.returncode:
             last = errors.decode(errors="replace").strip().rpartition("\n")[2]
             detail = "".join(c for c in last if c.isprintable())[:_SHOWN_CHARACTERS]
-            code = f"ended with code {process.returncode}"
-            raise ActionError(f"{code} ({detail})" if detail else code, retry=False)
+            code = tr("ended with code {returncode}", returncode=process.returncode)
+            raise ActionError(
+                tr("{code} ({detail})", code=code, detail=detail) if detail else code, retry=False
+            )
 
 
 class SaveClip(Action):
@@ -248,7 +273,7 @@ class SaveClip(Action):
 
     def __init__(self, folder: str) -> None:
         if not folder:
-            raise OptionError("save: needs a folder, such as save:clips")
+            raise OptionError(tr("save: needs a folder, such as save:clips"))
         self.name = f"save:{folder}"
         self._folder = Path(folder).expanduser()
 
@@ -256,9 +281,11 @@ class SaveClip(Action):
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OptionError(f"{self.name}: cannot be made ({error.strerror})") from error
+            raise OptionError(
+                tr("{name}: cannot be made ({reason})", name=self.name, reason=error.strerror)
+            ) from error
         if not os.access(self._folder, os.W_OK | os.X_OK):
-            raise OptionError(f"{self.name}: may not be written to")
+            raise OptionError(tr("{name}: may not be written to", name=self.name))
 
     def do(self, message: Message) -> None:
         clip, state = message.clip, message.state
@@ -279,7 +306,7 @@ class SaveClip(Action):
             with write_atomically(self._folder / name, binary=True, new=True) as file:
                 file.stream.write(content)
         except (OutputError, FileExistsError) as error:
-            raise ActionError(str(error), retry=False) from error
+            raise ActionError(text_of(error), retry=False) from error
 
 
 _REQUEST_SECONDS = 10.0
@@ -301,10 +328,15 @@ class _Post(Action):
                 self.name = f"{self.kind}:{parts.scheme}://{host}"
             _ = parts.port
         except ValueError as error:
-            raise OptionError(f"{self.name}: is no address ({error})") from error
+            raise OptionError(
+                tr("{name}: is no address ({error})", name=self.name, error=error)
+            ) from error
         if parts.scheme not in ("http", "https") or not host or not url.isprintable() or " " in url:
             raise OptionError(
-                f"{self.name}: must be an address that begins with http:// or https://"
+                tr(
+                    "{name}: must be an address that begins with http:// or https://",
+                    name=self.name,
+                )
             )
         self._url, self._headers = split_login(url)
 
@@ -325,7 +357,9 @@ class _Post(Action):
             refused = why_refused(reason) or self._why_hung_up(reason)
             if refused is None and _is_unsent(error):
                 raise ActionError(why_not(error), retry=True) from error
-            text = refused or f"broke off ({str(error) or type(error).__name__})"
+            text = refused or tr(
+                "broke off ({error})", error=text_of(error) or type(error).__name__
+            )
             raise ActionError(text, retry=refused is None) from error
 
     def _why_hung_up(self, reason: object) -> str | None:

@@ -20,6 +20,7 @@ from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from oido._version import __version__
 from oido.live.tls import Tls, why_unreachable
+from oido.messages import text_of, tr
 
 _PLAYLIST_BYTES = 1 << 16
 _NO_LENGTHS = {2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**63 - 1}
@@ -148,11 +149,15 @@ def why_not(error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError):
         error.close()
         if error.code in (401, 407):
-            return f"user or password is refused ({error.code} {error.reason})"
+            return tr(
+                "user or password is refused ({code} {reason})",
+                code=error.code,
+                reason=error.reason,
+            )
         return f"answered {error.code} {error.reason}"
     if isinstance(error, urllib.error.URLError):
         reason: Any = error.reason
         return why_unreachable(reason) if isinstance(reason, Exception) else str(reason)
     if isinstance(error, http.client.HTTPException):
-        return f"broke off ({str(error) or type(error).__name__})"
+        return tr("broke off ({error})", error=text_of(error) or type(error).__name__)
     return why_unreachable(error)

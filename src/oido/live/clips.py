@@ -15,17 +15,18 @@ from numpy.typing import NDArray
 
 from oido.errors import OptionError
 from oido.live.triggers import TriggerState
+from oido.messages import tr
 from oido.models.taxonomy import descendants
 from oido.signal.mixing import Channel
 
 SPEECH = (
     "Speech",
     "Shout",
-    "Children shouting",
+    tr("Children shouting"),
     "Whispering",
     "Singing",
     "Chatter",
-    "Hubbub, speech noise, speech babble",
+    tr("Hubbub, speech noise, speech babble"),
 )
 """Classes, with all below them, in which words may be understood or a person known by the voice."""
 
@@ -77,8 +78,11 @@ class SpeechWatch:
         self._columns = sorted({c for name in SPEECH for c in descendants(name, labels)})
         if not descendants("Speech", labels):
             raise OptionError(
-                "--forget-speech needs a model that hears speech, and this one has no such class; "
-                "use a model with the class Speech, such as yamnet/classification"
+                tr(
+                    "--forget-speech needs a model that hears speech, and this one "
+                    "has no such class; use a model with the class Speech, such as "
+                    "yamnet/classification"
+                )
             )
         self._remembered_seconds = remembered_seconds
         self._windows: deque[tuple[float, float]] = deque()
@@ -136,7 +140,14 @@ class ClipLimits:
             ("--max-clip", self.most, 3600.0),
         ):
             if not 0.0 <= value <= limit:
-                raise OptionError(f"{name} must be from 0 to {limit:g} s, not {value:g}")
+                raise OptionError(
+                    tr(
+                        "{name} must be from 0 to {limit:g} s, not {value:g}",
+                        name=name,
+                        limit=limit,
+                        value=value,
+                    )
+                )
 
     def buffer_seconds(self, longest_for: float) -> float:
         """Seconds that a ring buffer must hold; longest_for: of any condition."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from oido.errors import AudioError, AudioNotFoundError, MissingExtraError
 from oido.live.source import OnGap, SourceGap, ignore, silence
+from oido.messages import tr
 from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.decode.readers import check_shape
 from oido.signal.mixing import Channel
@@ -41,10 +42,10 @@ def load_sounddevice() -> Any:
     try:
         import sounddevice
     except (ImportError, OSError) as error:
-        needed = "sounddevice: pip install 'oido[live]'"
+        needed = tr("sounddevice: pip install 'oido[live]'")
         if isinstance(error, OSError):
-            needed = "the library PortAudio: on Debian and Ubuntu, apt install libportaudio2"
-        raise MissingExtraError(f"the microphone needs {needed}") from error
+            needed = tr("the library PortAudio: on Debian and Ubuntu, apt install libportaudio2")
+        raise MissingExtraError(tr("the microphone needs {needed}", needed=needed)) from error
     return sounddevice
 
 
@@ -128,7 +129,10 @@ class MicrophoneReader(AudioReader):
             except queue.Empty:
                 if self._ended.is_set() or time.monotonic() - last > _PATIENCE_SECONDS:
                     raise AudioError(
-                        f"{self._name}: no more sound comes from it; is it still plugged in?"
+                        tr(
+                            "{name}: no more sound comes from it; is it still plugged in?",
+                            name=self._name,
+                        )
                     ) from None
                 continue
             last = time.monotonic()
@@ -152,13 +156,13 @@ class MicrophoneReader(AudioReader):
             late = times.inputBufferAdcTime - self._expected_adc_time
             if self._expected_adc_time > 0.0 and late > _CLOCK_SLACK_SECONDS:
                 self._missing_frames += round(late * rate)
-                self._reason = "the sound card overflowed"
+                self._reason = tr("the sound card overflowed")
         self._expected_adc_time = times.inputBufferAdcTime + frames / rate
         try:
             self._queue.put_nowait(_Block(samples.copy(), self._missing_frames, self._reason))
         except queue.Full:
             self._missing_frames += frames
-            self._reason = "hearing is slower than the microphone"
+            self._reason = tr("hearing is slower than the microphone")
         else:
             self._missing_frames = 0
 
@@ -168,16 +172,23 @@ class MicrophoneReader(AudioReader):
         except (self._sounddevice.PortAudioError, ValueError) as error:
             if device is None:
                 raise AudioNotFoundError(
-                    "there is no microphone here; `oido devices` lists what can be heard"
+                    tr("there is no microphone here; `oido devices` lists what can be heard")
                 ) from error
             raise AudioNotFoundError(
-                f"mic:{device}: is not one microphone ({_first_line(error)}); "
-                "`oido devices` lists them"
+                tr(
+                    "mic:{device}: is not one microphone ({first_line}); `oido devices` lists them",
+                    device=device,
+                    first_line=_first_line(error),
+                )
             ) from error
 
     def _open_error(self, error: Exception) -> AudioNotFoundError:
         return AudioNotFoundError(
-            f"{self._name}: cannot be opened ({_first_line(error)}); is another program using it?"
+            tr(
+                "{name}: cannot be opened ({first_line}); is another program using it?",
+                name=self._name,
+                first_line=_first_line(error),
+            )
         )
 
 

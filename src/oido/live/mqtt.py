@@ -27,6 +27,7 @@ from oido.errors import MissingExtraError, OptionError
 from oido.live.actions import Action, ActionError, Message, TriggerName
 from oido.live.source import OnMessage, ignore
 from oido.live.tls import Tls, why_hung_up, why_unreachable
+from oido.messages import tr
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _DEFAULT_TOPIC, _DEFAULT_PREFIX = "oido", "homeassistant"
@@ -55,23 +56,29 @@ class Mqtt(Action):
             host, port = parts.hostname, parts.port
             query = parse_qs(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
         except ValueError as error:
-            raise OptionError(f"an mqtt:// address is wrong: {error}") from error
+            raise OptionError(tr("an mqtt:// address is wrong: {error}", error=error)) from error
         if not host:
-            raise OptionError("mqtt:// needs a host: mqtt://localhost/oido")
+            raise OptionError(tr("mqtt:// needs a host: mqtt://localhost/oido"))
         self._host, self._port = host, port or _PORTS[parts.scheme]
         self._topic = unquote(parts.path).strip("/") or _DEFAULT_TOPIC
         self.name = f"{parts.scheme}://{host}:{self._port}/{self._topic}"
         if re.search(r"[+\x00]", self._topic) or "#" in url:
-            raise OptionError(f"{self.name}: a topic may not hold + or #")
+            raise OptionError(tr("{name}: a topic may not hold + or #", name=self.name))
         if unknown := set(query) - {"discovery", "qos", "machine"}:
             raise OptionError(
-                f"{self.name}: there is no option {min(unknown)!r}; discovery, qos, machine"
+                tr(
+                    "{name}: there is no option {unknown!r}; discovery, qos, machine",
+                    name=self.name,
+                    unknown=min(unknown),
+                )
             )
         prefix = query.get("discovery", [_DEFAULT_PREFIX])[-1]
         self._prefix = None if prefix == "no" else prefix.strip("/") or _DEFAULT_PREFIX
         qos = query.get("qos", ["1"])[-1]
         if qos not in ("0", "1", "2"):
-            raise OptionError(f"{self.name}: qos must be 0, 1 or 2, not {qos!r}")
+            raise OptionError(
+                tr("{name}: qos must be 0, 1 or 2, not {qos!r}", name=self.name, qos=qos)
+            )
         self._qos = int(qos)
         self._machine = _as_id(query.get("machine", [""])[-1]) or machine_id()
         self._tls = (tls or Tls()) if parts.scheme == "mqtts" else None
@@ -105,7 +112,7 @@ class Mqtt(Action):
         # While the broker is away, paho keeps it, and sends it when the broker is back.
         sent = self._client.publish(topic, payload, qos=self._qos, retain=True)
         if sent.rc == self._paho.MQTT_ERR_QUEUE_SIZE:
-            raise ActionError("too much waits for the broker", retry=False)
+            raise ActionError(tr("too much waits for the broker"), retry=False)
 
     def close(self) -> None:
         """Say goodbye, if the broker is there."""
@@ -122,7 +129,9 @@ class Mqtt(Action):
             from paho.mqtt import client as paho
             from paho.mqtt.enums import CallbackAPIVersion
         except ImportError as error:
-            raise MissingExtraError("mqtt:// needs paho-mqtt: pip install 'oido[live]'") from error
+            raise MissingExtraError(
+                tr("mqtt:// needs paho-mqtt: pip install 'oido[live]'")
+            ) from error
         self._paho: Any = paho
         # One of two clients with the same id is thrown out: so it is another one for each process,
         # of 23 letters and digits at most, which every broker takes.
@@ -157,7 +166,7 @@ class Mqtt(Action):
         client.publish(f"{self._topic}/status", "online", qos=1, retain=True)
         if self._is_away:
             self._is_away = False
-            self._on_message(f"{self.name}: is back")
+            self._on_message(tr("{name}: is back", name=self.name))
 
     def _on_disconnect(
         self, client: Any, data: Any, flags: Any, reason: Any, properties: Any
@@ -165,19 +174,23 @@ class Mqtt(Action):
         was_connected, self._is_connected = self._is_connected, False
         if reason.is_failure and not self._is_away:
             self._report_away(
-                "the connection broke off" if was_connected else self._why_no_answer()
+                tr("the connection broke off") if was_connected else self._why_no_answer()
             )
 
     def _on_connect_fail(self, client: Any, data: Any) -> None:
         error = sys.exc_info()[1]  # paho calls it while it handles the error, which it keeps
-        self._report_away(why_unreachable(error) if error else "cannot be reached")
+        self._report_away(why_unreachable(error) if error else tr("cannot be reached"))
 
     def _why_refused(self, reason: str) -> str:
         if reason not in ("Not authorized", "Bad user name or password"):
-            return f"the broker refuses: {reason}"
+            return tr("the broker refuses: {reason}", reason=reason)
         if self._has_user:
-            return f"user or password is refused ({reason})"
-        return f"it wants a user and a password: {self._scheme}://USER:PASSWORD@HOST/… ({reason})"
+            return tr("user or password is refused ({reason})", reason=reason)
+        return tr(
+            "it wants a user and a password: {scheme}://USER:PASSWORD@HOST/… ({reason})",
+            scheme=self._scheme,
+            reason=reason,
+        )
 
     def _why_no_answer(self) -> str:
         """Of a connection that ended before the broker had answered at all."""
@@ -185,13 +198,15 @@ class Mqtt(Action):
             where = self._host, self._port
             if refused := why_hung_up(*where, self._tls, _GOODBYE_SECONDS, _MQTT_HELLO):
                 return refused
-        kind = "mqtt:// and not mqtts://" if self._tls else "mqtts:// and not mqtt://"
-        return f"the broker hung up at once; is it {kind}?"
+        kind = tr("mqtt:// and not mqtts://") if self._tls else tr("mqtts:// and not mqtt://")
+        return tr("the broker hung up at once; is it {kind}?", kind=kind)
 
     def _report_away(self, reason: str) -> None:
         if not self._is_away:
             self._is_away = True
-            self._on_message(f"{self.name}: {reason}; oido keeps trying")
+            self._on_message(
+                tr("{name}: {reason}; oido keeps trying", name=self.name, reason=reason)
+            )
 
 
 def machine_id() -> str:

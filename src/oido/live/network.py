@@ -17,6 +17,7 @@ from oido.errors import AudioError, CorruptAudioError
 from oido.live.opening import RefusedError, StreamOpener, cause_of
 from oido.live.source import OnGap, OnMessage, SourceGap, enqueue, ignore, in_background, silence
 from oido.live.tls import Tls
+from oido.messages import text_of, tr
 from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.decode.pyav_stream import Demuxer
 
@@ -116,7 +117,7 @@ class NetworkReader(AudioReader):
                     if lost_at is None:  # the stream's own clock jumped: the wall clock must agree
                         missing = round(item.missing * rate)
                         frames = min(frames, missing) if self._is_endless else missing
-                        lost_at, reason = pace.frames, "the network lost it"
+                        lost_at, reason = pace.frames, tr("the network lost it")
                     yield from self._silence(frames)
                     if pace.frames > lost_at:
                         gap = SourceGap(lost_at / rate, (pace.frames - lost_at) / rate, reason)
@@ -160,10 +161,14 @@ class NetworkReader(AudioReader):
             if error is not None and cause_of(error) in _SILENCE and arrival.is_short():
                 opener.wants_all_tracks = True  # cameras may fall silent where only sound is wanted
             reason = (
-                "the stream ended" if error is None else str(error).removeprefix(f"{self._name}: ")
+                tr("the stream ended")
+                if error is None
+                else text_of(error).removeprefix(f"{self._name}: ")
             )
             self._enqueue(_Lost(reason))
-            self._on_message(f"{self._name}: {reason}; trying to open it again")
+            self._on_message(
+                tr("{name}: {reason}; trying to open it again", name=self._name, reason=reason)
+            )
             self._opened = self._open_again()
 
     def _receive_one(self, demuxer: Demuxer, arrival: _Arrival) -> AudioError | None:
@@ -175,7 +180,14 @@ class NetworkReader(AudioReader):
         except AudioError as error:
             return error
         except Exception as error:  # whatever it is, the reading thread must learn of it
-            return CorruptAudioError(f"{self._name}: broke off ({type(error).__name__}: {error})")
+            return CorruptAudioError(
+                tr(
+                    "{name}: broke off ({kind_name}: {error})",
+                    name=self._name,
+                    kind_name=type(error).__name__,
+                    error=error,
+                )
+            )
         return None
 
     def _open_again(self) -> Demuxer | None:
@@ -192,7 +204,7 @@ class NetworkReader(AudioReader):
                 attempt, quickly = attempt + 1, not is_there
                 continue
             self._refusal = ""
-            self._on_message(f"{self._name}: is back")
+            self._on_message(tr("{name}: is back", name=self._name))
             return opened
         return None
 

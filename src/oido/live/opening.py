@@ -15,6 +15,7 @@ from oido._version import __version__
 from oido.errors import AudioError, OptionError, UnknownFormatError
 from oido.live.addresses import FEW_BYTES, is_file, open_url, playlist_at, sends_more, why_not
 from oido.live.tls import Tls, try_connection, why_refused, why_unreachable
+from oido.messages import tr
 from oido.signal.decode.pyav_stream import Demuxer
 
 SCHEMES = ("http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "rtp", "tcp")
@@ -50,8 +51,12 @@ class StreamOpener:
     def __init__(self, url: str, timeout: float, tls: Tls | None = None) -> None:
         if _scheme_of(url) not in SCHEMES or not urlsplit(url).netloc:
             raise OptionError(
-                f"{without_password(url)!r} is no address that oido can listen to; "
-                f"it must begin with {', '.join(s + '://' for s in SCHEMES)}"
+                tr(
+                    "{without_password!r} is no address that oido can listen to; it "
+                    "must begin with {s}",
+                    without_password=without_password(url),
+                    s=", ".join(s + "://" for s in SCHEMES),
+                )
             )
         self._url, self._timeout, self._tls = url, timeout, tls or Tls()
         self.name, self.connected_at, self._connected_to = without_password(url), 0.0, url
@@ -71,7 +76,9 @@ class StreamOpener:
                     raise
         else:
             entries = self._entries()
-        failed: AudioError = UnknownFormatError(f"{self.name}: this playlist cannot be read")
+        failed: AudioError = UnknownFormatError(
+            tr("{name}: this playlist cannot be read", name=self.name)
+        )
         for entry in entries[:_MOST_ENTRIES]:
             try:
                 opened = self._open_url(entry, like, quickly)
@@ -103,10 +110,14 @@ class StreamOpener:
         """The error with its true reason, if there is one to be had."""
         parts, scheme = urlsplit(url), _scheme_of(url)
         if cause_of(error) == _LOGIN_ERROR:
-            reason = "user or password is refused"
+            reason = tr("user or password is refused")
             if parts.username is None:
-                reason = f"it wants a user and a password: {scheme}://USER:PASSWORD@HOST/…"
-            return RefusedError(f"{self.name}: cannot be opened: {reason}")
+                reason = tr(
+                    "it wants a user and a password: {scheme}://USER:PASSWORD@HOST/…", scheme=scheme
+                )
+            return RefusedError(
+                tr("{name}: cannot be opened: {reason}", name=self.name, reason=reason)
+            )
         # Without the certificate that a server wants, FFmpeg takes the end for a damaged answer.
         if scheme not in _PORTS or (_is_answer(error) and scheme not in _SECURE):
             return error
@@ -120,7 +131,13 @@ class StreamOpener:
             )
         except (OSError, UnicodeError) as cause:
             kind = UnknownFormatError if why_refused(cause) is None else RefusedError
-            return kind(f"{self.name}: cannot be opened: {why_unreachable(cause)}")
+            return kind(
+                tr(
+                    "{name}: cannot be opened: {why_unreachable}",
+                    name=self.name,
+                    why_unreachable=why_unreachable(cause),
+                )
+            )
         return error
 
     def _open_tracks(self, url: str, like: Demuxer | None, quickly: bool) -> Demuxer:
@@ -184,7 +201,11 @@ class StreamOpener:
                 return self._demux(url, options, None, like, container)
             if not self._refused_part:
                 raise
-            reason = f"{self.name}: a part of it cannot be opened: {self._refused_part}"
+            reason = tr(
+                "{name}: a part of it cannot be opened: {refused_part}",
+                name=self.name,
+                refused_part=self._refused_part,
+            )
             raise type(error)(reason) from error.__cause__
         self._opens_by_itself |= opened.container == "hls"  # the next time, without the attempt
         return opened

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from oido.errors import InvalidSamplesError, OptionError
 from oido.live.source import OnGap, SourceGap, ignore, in_background, iterate_in_background, silence
+from oido.messages import text_of, tr
 from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.decode.pyav_stream import Demuxer
 from oido.signal.decode.readers import as_float32, check_shape
@@ -46,11 +47,17 @@ class PcmReader(AudioReader):
         name: str = "<stdin>",
     ) -> None:
         if encoding not in ENCODINGS:
-            raise OptionError(f"encoding must be {' or '.join(ENCODINGS)}, not {encoding!r}")
+            raise OptionError(
+                tr(
+                    "encoding must be {encodings}, not {encoding!r}",
+                    encodings=" or ".join(ENCODINGS),
+                    encoding=encoding,
+                )
+            )
         try:
             check_shape(name, sample_rate_hz, channels)
         except InvalidSamplesError as error:
-            raise OptionError(str(error)) from error
+            raise OptionError(text_of(error)) from error
         self.info = AudioInfo(name, sample_rate_hz, channels, None, encoding, "pcm")
         self.damaged_packets = 0
         self._read, self._type = _reader_of(file), ENCODINGS[encoding]
@@ -99,7 +106,7 @@ class ContainerReader(AudioReader):
         for samples, missing in iterate_in_background(self._demuxer.blocks(), _WAITING_BLOCKS):
             if frames := round(missing * rate):
                 yield from silence(frames, self.info.channels, rate)
-                self._on_gap(SourceGap(n_frames / rate, missing, "the container left it out"))
+                self._on_gap(SourceGap(n_frames / rate, missing, tr("the container left it out")))
                 n_frames += frames
                 self.gaps_seconds += frames / rate
             n_frames += len(samples)

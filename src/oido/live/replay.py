@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from oido.arrays import F32
 from oido.live.actions import Message, Runner, TriggerName
 from oido.live.monitor import UtcClock
+from oido.messages import tr
 from oido.signal.decode import AudioReader
 
 _BLOCK_SECONDS = 0.05
@@ -79,10 +80,19 @@ class DryRunner(Runner):
         state, clip = message
         if clip is None:
             when = state.start_time if state.state == "on" else state.end_time
-            what = f"{state.state} for {state.condition!r} at {when:.2f} s"
+            what = tr(
+                "{state} for {condition!r} at {when:.2f} s",
+                state=state.state,
+                condition=state.condition,
+                when=when,
+            )
         else:
-            what = f"{clip.seconds:.2f} s of sound from {clip.start_time:.2f} s on"
-        self._on_message(f"{self.action.name}: would get {what}")
+            what = tr(
+                "{seconds:.2f} s of sound from {start_time:.2f} s on",
+                seconds=clip.seconds,
+                start_time=clip.start_time,
+            )
+        self._on_message(tr("{name}: would get {what}", name=self.action.name, what=what))
 
     def close(self, deadline: float) -> None:
         pass

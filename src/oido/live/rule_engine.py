@@ -28,11 +28,12 @@ from oido.live.mqtt import Mqtt
 from oido.live.source import OnMessage, ignore, utc_text
 from oido.live.tls import Tls
 from oido.live.triggers import Change, Condition, Trigger, TriggerParams, TriggerState, slugs
+from oido.messages import tr
 from oido.params import Windowing
 from oido.signal.decode import AudioInfo
 from oido.signal.mixing import Channel
 
-_FORMS = "webhook:URL, exec:CMD, mqtt://HOST/TOPIC, save:FOLDER or upload:URL"
+_FORMS = tr("webhook:URL, exec:CMD, mqtt://HOST/TOPIC, save:FOLDER or upload:URL")
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,9 @@ def parse_action(text: str, *, off_events: bool = False, tls: Tls | None = None)
         return SaveClip(what)
     if kind in ("mqtt", "mqtts") and what.startswith("//"):
         return Mqtt(text.strip(), tls=tls)
-    raise OptionError(f"--do {kind + colon!r}… is no action; there are {_FORMS}")
+    raise OptionError(
+        tr("--do {kind!r}… is no action; there are {forms}", kind=kind + colon, forms=_FORMS)
+    )
 
 
 class RuleEngine:
@@ -163,7 +166,7 @@ class RuleEngine:
                 for runner in self._runners_of(state.number):
                     runner.offer(Message(state, clip))
             elif self.forgotten == 1:
-                self._on_message("a clip was not kept, because speech was heard in it")
+                self._on_message(tr("a clip was not kept, because speech was heard in it"))
         return states
 
     def _send(self, number: int, change: Change) -> TriggerState:

@@ -18,13 +18,16 @@ from functools import cached_property
 from pathlib import Path
 
 from oido.errors import OptionError
+from oido.messages import text_of, tr
 
 _WANTS_CERTIFICATE = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "UNKNOWN_CA", "HANDSHAKE_FAILURE")
 """Alerts of a server that wants a certificate of the client's, or refuses the one that it got."""
 
-_TRUST_IT = "if it is the right one, --tls-ca FILE trusts it, or the authority that signed it"
-_OTHER_NAME = "use the name that it was made for in the address, or make one that holds this name"
-_OTHER_TIME = "renew it, if this machine's clock is right"
+_TRUST_IT = tr("if it is the right one, --tls-ca FILE trusts it, or the authority that signed it")
+_OTHER_NAME = tr(
+    "use the name that it was made for in the address, or make one that holds this name"
+)
+_OTHER_TIME = tr("renew it, if this machine's clock is right")
 _ADVICE = {62: _OTHER_NAME, 64: _OTHER_NAME, 9: _OTHER_TIME, 10: _OTHER_TIME}
 """By X509_V_ERR of OpenSSL's x509_vfy.h: what --tls-ca cannot mend."""
 
@@ -51,14 +54,18 @@ class Tls:
     def context(self) -> ssl.SSLContext:
         """For Python's own connections."""
         if self.key is not None and self.certificate is None:
-            raise OptionError("--tls-key needs the certificate that it is for: --tls-cert FILE")
+            raise OptionError(tr("--tls-key needs the certificate that it is for: --tls-cert FILE"))
         context = ssl.create_default_context()
         if self.ca is not None:
             try:
                 context.load_verify_locations(self.ca)
             except (OSError, ValueError) as error:
                 raise OptionError(
-                    f"--tls-ca {self.ca}: {_why_unusable(error, 'certificate')}"
+                    tr(
+                        "--tls-ca {ca}: {why_unusable}",
+                        ca=self.ca,
+                        why_unusable=_why_unusable(error, "certificate"),
+                    )
                 ) from error
             # At home, the file is often the server's own certificate, made by hand: what is
             # trusted by name needs no authority above it, and no extension that authorities have.
@@ -75,15 +82,29 @@ class Tls:
         assert self.certificate is not None
         for option, path in (("--tls-cert", self.certificate), ("--tls-key", self.key)):
             if path is not None and not os.access(path, os.R_OK):
-                raise OptionError(f"{option} {path}: there is no such file, or it may not be read")
+                raise OptionError(
+                    tr(
+                        "{option} {path}: there is no such file, or it may not be read",
+                        option=option,
+                        path=path,
+                    )
+                )
         try:
             # Without a password, OpenSSL would ask for one on the terminal.
             context.load_cert_chain(self.certificate, self.key, lambda: b"")
         except (OSError, ValueError) as error:
-            files = self.certificate if self.key is None else f"{self.certificate} and {self.key}"
+            files = (
+                self.certificate
+                if self.key is None
+                else tr("{certificate} and {key}", certificate=self.certificate, key=self.key)
+            )
             raise OptionError(
-                f"--tls-cert {files}: hold no certificate with its key, unencrypted and in PEM; "
-                "--tls-key FILE names the key where it has a file of its own"
+                tr(
+                    "--tls-cert {files}: hold no certificate with its key, "
+                    "unencrypted and in PEM; --tls-key FILE names the key where it "
+                    "has a file of its own",
+                    files=files,
+                )
             ) from error
 
     def ffmpeg_options(self) -> dict[str, str]:
@@ -116,8 +137,12 @@ class Tls:
 
 def _why_unusable(error: Exception, what: str) -> str:
     if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
-        return f"cannot be read ({error.strerror})"
-    return f"holds no {what} in PEM (it begins with -----BEGIN {what.upper()}-----)"
+        return tr("cannot be read ({reason})", reason=error.strerror)
+    return tr(
+        "holds no {what} in PEM (it begins with -----BEGIN {what_2}-----)",
+        what=what,
+        what_2=what.upper(),
+    )
 
 
 def why_refused(error: object) -> str | None:
@@ -125,13 +150,13 @@ def why_refused(error: object) -> str | None:
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = (getattr(error, "verify_message", "") or str(error)).rstrip(".")
         advice = _ADVICE.get(getattr(error, "verify_code", 0), _TRUST_IT)
-        return f"its certificate is refused ({reason}); {advice}"
+        return tr("its certificate is refused ({reason}); {advice}", reason=reason, advice=advice)
     if isinstance(error, ssl.SSLError) and any(
         alert in (getattr(error, "reason", "") or "") for alert in _WANTS_CERTIFICATE
     ):
-        return (
-            "it refuses the certificate of this side, or wants one; "
-            "--tls-cert FILE and --tls-key FILE show it"
+        return tr(
+            "it refuses the certificate of this side, or wants one; --tls-cert "
+            "FILE and --tls-key FILE show it"
         )
     return None
 
@@ -141,14 +166,17 @@ def why_unreachable(error: BaseException) -> str:
     if (refused := why_refused(error)) is not None:
         return refused
     if isinstance(error, ssl.SSLError):
-        return f"it does not answer as a TLS server does ({getattr(error, 'reason', '') or error})"
+        return tr(
+            "it does not answer as a TLS server does ({getattr})",
+            getattr=getattr(error, "reason", "") or error,
+        )
     if isinstance(error, socket.gaierror):
-        reason = "no host of this name is known"
+        reason: str = tr("no host of this name is known")
     elif isinstance(error, TimeoutError):
-        reason = "it does not answer"
+        reason = tr("it does not answer")
     else:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return f"cannot be reached ({reason})"
+        reason = getattr(error, "strerror", None) or text_of(error) or type(error).__name__
+    return tr("cannot be reached ({reason})", reason=reason)
 
 
 def try_connection(host: str, port: int, tls: Tls | None, timeout: float, hello: bytes) -> None:

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from oido.errors import OptionError
 from oido.events.thresholds import on_thresholds
 from oido.inference.postprocess import HeadPostprocessor
+from oido.messages import text_of, tr
 from oido.models.taxonomy import expand
 from oido.params import Detection, Windowing
 
@@ -67,20 +68,28 @@ def parse_condition(text: str) -> Condition:
         rest, word, duration = found.groups()
         word = word.lower().replace("-", "")
         if word in clauses:
-            raise _error(text, f"{found[2]!r} stands there twice")
+            raise _error(text, tr("{found!r} stands there twice", found=found[2]))
         try:
             clauses[word] = parse_duration(duration)
         except OptionError as error:
-            raise _error(text, str(error)) from error
+            raise _error(text, text_of(error)) from error
     threshold, strictly = None, False
     if found := _COMPARISON.match(rest):
         rest, strictly = found[1], found[2] == ">"
         threshold = _score_in(text, found[3])
     elif ">" in re.sub(r'"[^"]*"', "", rest):
-        raise _error(text, "there is more than one '>'; put labels that hold one in double quotes")
+        raise _error(
+            text, tr("there is more than one '>'; put labels that hold one in double quotes")
+        )
     for_seconds = clauses.get("for", 0.0)
     if for_seconds > _LONGEST_FOR_SECONDS:
-        raise _error(text, f"'for' may be {_LONGEST_FOR_SECONDS / 60:g} min at most")
+        raise _error(
+            text,
+            tr(
+                "'for' may be {longest_for_seconds:g} min at most",
+                longest_for_seconds=_LONGEST_FOR_SECONDS / 60,
+            ),
+        )
     return Condition(
         text.strip(),
         _labels_in(text, rest),
@@ -97,7 +106,11 @@ def parse_duration(text: str) -> float:
     if found is None or found[2] not in _UNITS:
         hint = f"{found[1]}s" if found and not found[2] else "2s"
         raise OptionError(
-            f"{text.strip()!r} is no duration; write a number and ms, s, min or h, such as {hint}"
+            tr(
+                "{text!r} is no duration; write a number and ms, s, min or h, such as {hint}",
+                text=text.strip(),
+                hint=hint,
+            )
         )
     return float(found[1]) * _UNITS[found[2]]
 
@@ -106,12 +119,16 @@ def _score_in(text: str, score: str) -> float:
     try:
         value = float(score)
     except ValueError as error:
-        what = "nothing" if not score.strip() else repr(score.strip())
+        what = tr("nothing") if not score.strip() else repr(score.strip())
         raise _error(
-            text, f"behind '>' a score from 0 to 1 is needed, then perhaps 'for 2s', not {what}"
+            text,
+            tr(
+                "behind '>' a score from 0 to 1 is needed, then perhaps 'for 2s', not {what}",
+                what=what,
+            ),
         ) from error
     if not 0.0 <= value <= 1.0:
-        raise _error(text, f"a score is from 0 to 1, not {value:g}")
+        raise _error(text, tr("a score is from 0 to 1, not {value:g}", value=value))
     return value
 
 
@@ -120,10 +137,10 @@ def _labels_in(text: str, names: str) -> tuple[str, ...]:
     while at <= len(names):
         found = _LABEL.match(names, at)
         if found is None:
-            raise _error(text, "a double quote is not closed, or something stands behind it")
+            raise _error(text, tr("a double quote is not closed, or something stands behind it"))
         label = (found[1] if found[1] is not None else found[2]).strip()
         if not label:
-            raise _error(text, "a label is missing")
+            raise _error(text, tr("a label is missing"))
         labels.append(label)
         at = found.end() if found[0].endswith("|") else len(names) + 1
     return tuple(dict.fromkeys(labels))
@@ -131,8 +148,12 @@ def _labels_in(text: str, names: str) -> tuple[str, ...]:
 
 def _error(text: str, reason: str) -> OptionError:
     return OptionError(
-        f"--on {text.strip()!r}: {reason}; it is written like "
-        "'Dog|Bark>0.5', 'Smoke detector, smoke alarm>0.6 for 2s' or 'Siren cool-down 5min'"
+        tr(
+            "--on {text!r}: {reason}; it is written like 'Dog|Bark>0.5', 'Smoke "
+            "detector, smoke alarm>0.6 for 2s' or 'Siren cool-down 5min'",
+            text=text.strip(),
+            reason=reason,
+        )
     )
 
 
@@ -148,7 +169,7 @@ class TriggerParams:
         for name in ("cool_down", "off_after"):
             if not 0.0 <= getattr(self, name) <= 86_400.0:
                 option = "--" + name.replace("_", "-")
-                raise OptionError(f"{option} must be from 0 to 86400 s")
+                raise OptionError(tr("{option} must be from 0 to 86400 s", option=option))
 
 
 class Change(NamedTuple):

@@ -23,6 +23,7 @@ from pathlib import Path
 import platformdirs
 
 from oido.errors import OptionError
+from oido.messages import tr
 
 LIMIT_VARIABLE = "OIDO_CACHE_LIMIT"
 _DEFAULT_LIMIT = 2_000_000_000
@@ -111,7 +112,13 @@ def limit_bytes() -> int:
         return _DEFAULT_LIMIT
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", text, re.IGNORECASE)
     if match is None:
-        raise OptionError(f"{LIMIT_VARIABLE} is a size such as 500M or 2GB, not {text!r}")
+        raise OptionError(
+            tr(
+                "{limit_variable} is a size such as 500M or 2GB, not {text!r}",
+                limit_variable=LIMIT_VARIABLE,
+                text=text,
+            )
+        )
     return int(float(match[1]) * _UNITS[match[2].upper()])
 
 

@@ -16,6 +16,7 @@ from oido.dialects import MOST_BYTES_OF_HEADS, read_text, split_lines
 from oido.dialects import number as number_of
 from oido.errors import OptionError, OutputError
 from oido.heads import Head, ScoreCalibration, ScoreTransformation, Sigmoid
+from oido.messages import tr
 from oido.models.cache import write_whole
 from oido.models.model import AudioModel
 
@@ -62,7 +63,11 @@ class Calibration:
     def __post_init__(self) -> None:
         if self.evidence and len(self.evidence) != len(self.labels):
             raise OptionError(
-                f"a calibration of {len(self.labels)} labels has evidence for {len(self.evidence)}"
+                tr(
+                    "a calibration of {n_labels} labels has evidence for {n_evidence}",
+                    n_labels=len(self.labels),
+                    n_evidence=len(self.evidence),
+                )
             )
         Head(self.head, self.labels, self.scores, self.thresholds)  # raises
 
@@ -71,7 +76,7 @@ class Calibration:
         """What this head has, which must be calibrated, or else ``scores`` be passed."""
         scores = rest.pop("scores", head.calibration)
         if scores is None:
-            raise OptionError(f"{model.name} has no score calibration")
+            raise OptionError(tr("{name} has no score calibration", name=model.name))
         return cls(
             model.name,
             model.sha256,
@@ -90,11 +95,11 @@ class Calibration:
         try:
             text = read_text(path, most_bytes=MOST_BYTES_OF_HEADS)
         except OptionError as error:
-            raise OptionError(f"calibration {error}") from error
+            raise OptionError(tr("calibration {error}", error=error)) from error
         try:
             return cls.parse(text)
         except OptionError as error:
-            raise OptionError(f"calibration {path}: {error}") from error
+            raise OptionError(tr("calibration {path}: {error}", path=path, error=error)) from error
 
     @classmethod
     def parse(cls, text: str) -> Calibration:
@@ -102,14 +107,18 @@ class Calibration:
         try:
             values = json.loads(text)
             if values["format"] != _FORMAT:
-                raise OptionError(f"its format is not {_FORMAT!r}")
+                raise OptionError(tr("its format is not {format!r}", format=_FORMAT))
             if values["version"] != _VERSION:
-                raise OptionError(f"it is of version {values['version']}; update oido")
+                raise OptionError(
+                    tr("it is of version {version}; update oido", version=values["version"])
+                )
             return cls._of_values(values)
         except KeyError as error:
-            raise OptionError(f"it has no {error.args[0]!r}; is it a calibration?") from error
+            raise OptionError(
+                tr("it has no {args!r}; is it a calibration?", args=error.args[0])
+            ) from error
         except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-            raise OptionError(f"it is damaged ({error})") from error
+            raise OptionError(tr("it is damaged ({error})", error=error)) from error
 
     @classmethod
     def _of_values(cls, values: dict[str, Any]) -> Calibration:
@@ -164,7 +173,9 @@ class Calibration:
         try:
             write_whole(Path(path), self.text().encode())
         except OSError as error:
-            raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+            raise OutputError(
+                tr("{path} cannot be written: {reason}", path=path, reason=error.strerror or error)
+            ) from error
 
 
 def apply_calibration(model: AudioModel, calibration: Calibration) -> AudioModel:
@@ -172,23 +183,46 @@ def apply_calibration(model: AudioModel, calibration: Calibration) -> AudioModel
 
     Raises OptionError if it was made for another model, precision, window or head.
     """
-    made_for = f"the calibration was made for {calibration.model}"
+    made_for = tr("the calibration was made for {model}", model=calibration.model)
     if calibration.model_sha256 != model.sha256:
         raise OptionError(
-            f"{made_for} (SHA-256 {calibration.model_sha256[:12]}…), and this is {model.name} "
-            f"({model.sha256[:12]}…); calibrate this one: oido calibrate"
+            tr(
+                "{made_for} (SHA-256 {model_sha256}…), and this is {name} "
+                "({sha256}…); calibrate this one: oido calibrate",
+                made_for=made_for,
+                model_sha256=calibration.model_sha256[:12],
+                name=model.name,
+                sha256=model.sha256[:12],
+            )
         )
     if calibration.precision != model.precision:
-        raise OptionError(f"{made_for} in {calibration.precision}, and this is {model.precision}")
+        raise OptionError(
+            tr(
+                "{made_for} in {precision}, and this is {model_precision}",
+                made_for=made_for,
+                precision=calibration.precision,
+                model_precision=model.precision,
+            )
+        )
     if calibration.window_samples != model.windows.window_samples:
         raise OptionError(
-            f"{made_for} with windows of {calibration.window_samples} samples, and these have "
-            f"{model.windows.window_samples}"
+            tr(
+                "{made_for} with windows of {window_samples} samples, and these have "
+                "{windows_window_samples}",
+                made_for=made_for,
+                window_samples=calibration.window_samples,
+                windows_window_samples=model.windows.window_samples,
+            )
         )
     names = [head.name for head in model.heads]
     if calibration.head not in names:
         raise OptionError(
-            f"{made_for}'s head {calibration.head!r}, and there is only {', '.join(names)}"
+            tr(
+                "{made_for}'s head {head!r}, and there is only {names}",
+                made_for=made_for,
+                head=calibration.head,
+                names=", ".join(names),
+            )
         )
     number = names.index(calibration.head)
     head = model.heads[number]
@@ -217,7 +251,7 @@ def read_sigmoids(
     try:
         return ScoreCalibration.parse("\n".join(lines), n_labels, transformation, default_score)
     except OptionError as error:
-        raise OptionError(f"{path}: {error}") from error
+        raise OptionError(tr("{path}: {error}", path=path, error=error)) from error
 
 
 def _plain(cell: str) -> str:
@@ -235,10 +269,16 @@ def shortest(value: float) -> float:
 
 def _label_difference(have: tuple[str, ...], wanted: tuple[str, ...]) -> str:
     if missing := [label for label in wanted if label not in have]:
-        return f"the calibration lacks {len(missing)} label(s) of the model: {missing[0]!r}, …"
+        return tr(
+            "the calibration lacks {n_missing} label(s) of the model: {missing!r}, …",
+            n_missing=len(missing),
+            missing=missing[0],
+        )
     if unknown := [label for label in have if label not in wanted]:
-        return f"the calibration has {unknown[0]!r}, and the model has no such label"
-    return "the calibration has the model's labels in another order"
+        return tr(
+            "the calibration has {unknown!r}, and the model has no such label", unknown=unknown[0]
+        )
+    return tr("the calibration has the model's labels in another order")
 
 
 def _sigmoid(row: Mapping[str, Any]) -> Sigmoid | None:
@@ -252,19 +292,21 @@ def _sigmoid(row: Mapping[str, Any]) -> Sigmoid | None:
 def _transformation(name: Any) -> ScoreTransformation:
     if name not in ScoreTransformation.__members__:
         known = ", ".join(ScoreTransformation.__members__)
-        raise OptionError(f"there is no transformation {name!r}; there are {known}")
+        raise OptionError(
+            tr("there is no transformation {name!r}; there are {known}", name=name, known=known)
+        )
     return ScoreTransformation[name]
 
 
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{value!r} is no number")
+        raise TypeError(tr("{value!r} is no number", value=value))
     return float(value)
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(tr("{value!r} is no text", value=value))
     return value
 
 

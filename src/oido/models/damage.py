@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from oido.errors import ModelFormatError
+from oido.messages import tr
 
 _ERRORS = (
     ArithmeticError,
@@ -40,4 +41,11 @@ def refuse_damage(message: str) -> Iterator[None]:
     try:
         yield
     except _ERRORS as error:
-        raise ModelFormatError(f"{message} ({type(error).__name__}: {error})") from error
+        raise ModelFormatError(
+            tr(
+                "{message} ({name}: {error})",
+                message=message,
+                name=type(error).__name__,
+                error=error,
+            )
+        ) from error

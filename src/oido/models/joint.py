@@ -19,6 +19,7 @@ import numpy as np
 
 from oido.arrays import F32
 from oido.errors import OptionError
+from oido.messages import tr
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, EnsembleNetwork, LogMelNetwork, MnNetwork, WholeNetwork
 from oido.models.tflite.framewise import FramewiseWriter
@@ -51,12 +52,14 @@ def as_one_network(model: AudioModel) -> AudioModel:
     rates = [each.windows.sample_rate_hz for each in (pair.first, pair.second)]
     is_known = isinstance(first, LogMelNetwork) and isinstance(second, MnNetwork)
     if not is_known or 2 * rates[0] != rates[1]:
-        raise OptionError(f"{model.name} is two networks that no one graph can be made of")
+        raise OptionError(
+            tr("{name} is two networks that no one graph can be made of", name=model.name)
+        )
     assert isinstance(first, LogMelNetwork)
     tile = first.front_end.patch_frames * first.front_end.hop_samples
     longer = load_model(pair.second.path, window_seconds=TILES * tile / rates[0])
     assert isinstance(longer.network, MnNetwork)
-    content = _JointWriter("two networks", batch=False).both(first, longer.network)
+    content = _JointWriter(tr("two networks"), batch=False).both(first, longer.network)
     return replace(
         model,
         heads=pair.second.heads,

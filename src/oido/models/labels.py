@@ -18,6 +18,7 @@ from importlib import resources
 
 from oido.dialects import decode_text, split_lines
 from oido.errors import OptionError, UnknownLabelError
+from oido.messages import tr
 
 
 def label_indices(
@@ -39,8 +40,14 @@ def label_indices(
             position = _alike(name, index, spelt)
         if position is None:
             near = ", ".join(map(repr, nearest_shown(name, (*labels, *_shown(others)))))
-            hint = f"the nearest are: {near}" if near else "see `oido models info --labels`"
-            raise UnknownLabelError(f"the model has no label {name!r}; {hint}")
+            hint = (
+                tr("the nearest are: {near}", near=near)
+                if near
+                else tr("see `oido models info --labels`")
+            )
+            raise UnknownLabelError(
+                tr("the model has no label {name!r}; {hint}", name=name, hint=hint)
+            )
         found.append(position)
     return found
 
@@ -100,22 +107,40 @@ def labels_from(path: str | os.PathLike[str], labels: tuple[str, ...]) -> tuple[
         with open(path, "rb") as file:
             lines = split_lines(decode_text(file.read(_MOST_BYTES)))
     except OSError as error:
-        raise OptionError(f"--labels-file {path}: cannot be read ({error.strerror})") from error
+        raise OptionError(
+            tr("--labels-file {path}: cannot be read ({reason})", path=path, reason=error.strerror)
+        ) from error
     found = tuple(line.strip() for line in lines if line.strip())
     if len(found) != len(labels):
         raise OptionError(
-            f"--labels-file {path} has {len(found):,} labels and the model {len(labels):,}: it "
-            "must have one a line, in the model's order (oido models info --labels)"
+            tr(
+                "--labels-file {path} has {n_found:,} labels and the model "
+                "{n_labels:,}: it must have one a line, in the model's order (oido "
+                "models info --labels)",
+                path=path,
+                n_found=len(found),
+                n_labels=len(labels),
+            )
         )
     for number, ((latin, _), line) in enumerate(zip(two_names(labels), found), start=1):
         if fold(line.partition("_")[0]) != fold(latin):
             raise OptionError(
-                f"--labels-file {path}: label {number} is {line!r}, and the model's is {latin!r}; "
-                "it must be of this model, in its order, as Latin_Common"
+                tr(
+                    "--labels-file {path}: label {number} is {line!r}, and the "
+                    "model's is {latin!r}; it must be of this model, in its order, "
+                    "as Latin_Common",
+                    path=path,
+                    number=number,
+                    line=line,
+                    latin=latin,
+                )
             )
     if two_names(labels) and not two_names(found):
         raise OptionError(
-            f"--labels-file {path} has Latin names only; each line must be Latin_Common"
+            tr(
+                "--labels-file {path} has Latin names only; each line must be Latin_Common",
+                path=path,
+            )
         )
     return found
 
@@ -194,7 +219,11 @@ def display_names(labels: tuple[str, ...], locale: str) -> tuple[str, ...]:
     language = re.split(r"[-_.@]", locale, maxsplit=1)[0].strip().lower()
     if language not in LOCALES:
         raise OptionError(
-            f"there are no display names for locale {locale!r}; choose from {', '.join(LOCALES)}"
+            tr(
+                "there are no display names for locale {locale!r}; choose from {locales}",
+                locale=locale,
+                locales=", ".join(LOCALES),
+            )
         )
     if language == "en" or two_names(labels):
         return _shown(labels)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head, ScoreKind, ScoreTransformation
+from oido.messages import tr
 from oido.models import cache, fetch
 from oido.models.damage import refuse_damage
 from oido.models.labels import label_indices, yamnet_labels
@@ -100,14 +101,18 @@ def load_model(
     """
     if os.fspath(name_or_path) == ENSEMBLE:
         if window_seconds is not None:
-            raise OptionError("the ensemble hears windows of one length, which cannot be chosen")
+            raise OptionError(
+                tr("the ensemble hears windows of one length, which cannot be chosen")
+            )
         first, second = ENSEMBLE_MEMBERS
         return ensemble(load_model(first, on_message, precision), load_model(second, on_message))
     model = fetch.read_model(
         name_or_path, lambda *file: _read(_File(*file), precision, window_seconds), on_message
     )
     if precision not in (None, model.precision):
-        raise OptionError(f"{model.path.name} holds float32 weights; there is no int8 precision")
+        raise OptionError(
+            tr("{name} holds float32 weights; there is no int8 precision", name=model.path.name)
+        )
     return model
 
 
@@ -128,7 +133,7 @@ def licence_and_head(
     if fetch.kind_of(path) != ".tflite" or not path.is_file():
         return "", None
     try:
-        with refuse_damage("damaged"):
+        with refuse_damage(tr("damaged")):
             content = waveform_first(path.read_bytes())
             graph = TfliteGraph(content)
             if (raw := graph.metadata()) is None:
@@ -154,7 +159,9 @@ def _read(file: _File, precision: Precision | None, window_seconds: float | None
     kind = fetch.kind_of(path)
     is_open = kind == ".pt" or (kind != ".h5" and takes_any_length(content))
     if window_seconds is not None and not is_open:
-        raise OptionError(f"{path.name} hears windows of one length, which cannot be chosen")
+        raise OptionError(
+            tr("{name} hears windows of one length, which cannot be chosen", name=path.name)
+        )
     if kind in {".h5", ".pt"}:
         return _from_weights(file, window_seconds)
     content = waveform_first(content if known is None else _with_labels(file, known))
@@ -167,14 +174,20 @@ def _read(file: _File, precision: Precision | None, window_seconds: float | None
             return _original(file, from_float(content))
     if metadata is None:
         raise ModelFormatError(
-            "it has no metadata: labels and sample rate are not known. If you know them, add them: "
-            f"oido models annotate {path.name} --labels labels.txt --sample-rate 16000"
+            tr(
+                "it has no metadata: labels and sample rate are not known. If you "
+                "know them, add them: oido models annotate {name} --labels "
+                "labels.txt --sample-rate 16000",
+                name=path.name,
+            )
         )
     audio = metadata.inputs[0] if metadata.inputs else None
     if audio is None or audio.sample_rate_hz is None:
-        raise ModelFormatError("its metadata give no sample rate, so it is no audio model")
+        raise ModelFormatError(tr("its metadata give no sample rate, so it is no audio model"))
     if audio.channels != 1:
-        raise ModelFormatError(f"it wants {audio.channels} channels, and oido gives one")
+        raise ModelFormatError(
+            tr("it wants {channels} channels, and oido gives one", channels=audio.channels)
+        )
     heads = _heads(graph, metadata)
     notes = metadata.notes()
     named = [output.name for output in metadata.outputs]
@@ -223,7 +236,9 @@ def _with_labels(file: _File, known: ModelCard) -> bytes:
 
 def _in_float32(network: Network, content: bytes, precision: Precision) -> Network:
     if precision != "float32" or not isinstance(network, LogMelNetwork):
-        raise OptionError(f"this model cannot be run with {precision} activations")
+        raise OptionError(
+            tr("this model cannot be run with {precision} activations", precision=precision)
+        )
     floats = yamnet.network(from_int8(content))
     graph = replace(network.graph, network=floats)
     return replace(network, graph=graph, is_cut=False)
@@ -240,14 +255,20 @@ def _heads(graph: TfliteGraph, metadata: ModelMetadata) -> dict[int, Head]:
             heads[number] = _of_kind(found, kinds.get(found.name) or graph.score_kind(number))
         # Many outputs may name one long list.
         if sum(len(head.labels) for head in heads.values()) > MOST_LABELS:
-            raise ModelFormatError(f"its outputs have more than {MOST_LABELS:,} labels")
+            raise ModelFormatError(
+                tr("its outputs have more than {most_labels:,} labels", most_labels=MOST_LABELS)
+            )
     if not heads:
-        raise ModelFormatError("the model's metadata name no label file for its scores")
+        raise ModelFormatError(tr("the model's metadata name no label file for its scores"))
     for number, head in heads.items():
         if len(head.labels) != sizes[number]:
             raise ModelFormatError(
-                f"it has {sizes[number]} scores but {len(head.labels)} labels"
-                + (f" (output {head.name!r})" if len(heads) > 1 else "")
+                tr(
+                    "it has {sizes} scores but {n_labels} labels",
+                    sizes=sizes[number],
+                    n_labels=len(head.labels),
+                )
+                + (tr(" (output {name!r})", name=head.name) if len(heads) > 1 else "")
             )
     names = [head.name or f"output {number}" for number, head in heads.items()]
     if len(set(names)) < len(names):  # heads are chosen by name
@@ -344,11 +365,13 @@ def _student_params(graph: TfliteGraph, name: str, whole: _Whole) -> FixedPointP
     """The front end of a student. Raises ModelFormatError for one that this oido does not have."""
     params = FixedPointParams()
     if name != FIXED_POINT:
-        raise ModelFormatError(f"its front end, {name!r}, is of a newer oido; update oido")
+        raise ModelFormatError(
+            tr("its front end, {name!r}, is of a newer oido; update oido", name=name)
+        )
     graph.require_order()
     shape = (1, params.patch_frames, params.bands, 1)
     if graph.int8_input_shape() != shape or whole.sample_rate_hz != params.sample_rate_hz:
-        raise ModelFormatError("it takes no patches of the front end that it names")
+        raise ModelFormatError(tr("it takes no patches of the front end that it names"))
     return params
 
 
@@ -396,7 +419,11 @@ def _front_end_params(cut: CutGraph, sample_rate_hz: int) -> FrontEndParams:
     )
     if rest or hop < 1 or params.fft_samples < window:
         raise ModelFormatError(
-            f"{cut.input_samples} samples do not divide into {cut.patch_frames} frames"
+            tr(
+                "{input_samples} samples do not divide into {patch_frames} frames",
+                input_samples=cut.input_samples,
+                patch_frames=cut.patch_frames,
+            )
         )
     return params
 
@@ -417,7 +444,13 @@ def _original(file: _File, weights: yamnet.YamNetWeights) -> AudioModel:
     """The float YAMNet, whatever file its weights are from."""
     labels = yamnet_labels()
     if weights.classes != len(labels):
-        raise ModelFormatError(f"it has {weights.classes} scores, and YAMNet {len(labels)}")
+        raise ModelFormatError(
+            tr(
+                "it has {classes} scores, and YAMNet {n_labels}",
+                classes=weights.classes,
+                n_labels=len(labels),
+            )
+        )
     network = LogMelNetwork(yamnet.YAMNET_FRONT_END, yamnet.cut_graph(weights), is_cut=False)
     return _float_model(file, network, yamnet.YAMNET_FRONT_END.windows, labels)
 

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 
 from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head, ScoreKind
+from oido.messages import tr
 from oido.models.registry import ModelCard
 from oido.models.tflite.editor import CutGraph
 from oido.params import FixedPointParams, FrontEndParams, MnFrontEndParams, Windowing, WindowParams
@@ -64,37 +65,45 @@ class Notes:
         try:
             values = json.loads(content)
             if values.pop("version") != _VERSION:
-                raise ModelFormatError(f"{NOTES_FILE} is of a newer oido; update oido")
+                raise ModelFormatError(
+                    tr("{notes_file} is of a newer oido; update oido", notes_file=NOTES_FILE)
+                )
             novelty = values.pop("novelty")
             notes = cls(**values, novelty=None if novelty is None else Novelty(**novelty))
             notes._check()
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise ModelFormatError(f"{NOTES_FILE} in the model is damaged ({error})") from error
+            raise ModelFormatError(
+                tr(
+                    "{notes_file} in the model is damaged ({error})",
+                    notes_file=NOTES_FILE,
+                    error=error,
+                )
+            ) from error
         return notes
 
     def _check(self) -> None:
         if not all(isinstance(v, str) for v in self.aggregations.values()):
-            raise ValueError("aggregations")
+            raise ValueError(tr("aggregations"))
         if not all(kind in get_args(ScoreKind) for kind in self.kinds.values()):
-            raise ValueError("kinds")
+            raise ValueError(tr("kinds"))
         for values in self.inputs.values():
             if not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
-                raise ValueError("inputs")
+                raise ValueError(tr("inputs"))
         if self.front_end is not None and not isinstance(self.front_end, str):
-            raise TypeError("front_end")
+            raise TypeError(tr("front_end"))
         for value in (self.hop_samples, self.repeat_pause_samples, self.window_samples):
             if value is not None and not (isinstance(value, int) and 0 < value < 1 << 31):
-                raise ValueError(f"samples {value!r}")
+                raise ValueError(tr("samples {value!r}", value=value))
         if self.novelty is not None and not (
             isinstance(self.novelty.output, str) and -1.0 <= self.novelty.threshold <= 1.0
         ):
-            raise ValueError("novelty")
+            raise ValueError(tr("novelty"))
 
 
 EMBEDDING_OUTPUT = "embedding"
 """The name of an output that gives no scores, but what they are made from."""
 
-EMBEDDING = "what the scores are made from"
+EMBEDDING = tr("what the scores are made from")
 """What the metadata say of it."""
 
 FRAMEWISE_PREFIX = "framewise_"
@@ -221,17 +230,29 @@ class AudioModel:
         """The head of this name; None: `head`. Raises OptionError naming those that there are."""
         heads = {head.name: head for head in self.heads}
         if name is not None and name not in heads:
-            raise OptionError(f"{self.name} has no head {name!r}; it has {', '.join(heads)}")
+            raise OptionError(
+                tr(
+                    "{name} has no head {name_2!r}; it has {heads}",
+                    name=self.name,
+                    name_2=name,
+                    heads=", ".join(heads),
+                )
+            )
         return self.head if name is None else heads[name]
 
     def require_embeddings(self) -> None:
         """Raise OptionError for a model that shows nothing but scores."""
         if isinstance(self.network, FixedPointNetwork):
-            raise OptionError(f"{self.name} is a student, which gives scores only; choose another")
+            raise OptionError(
+                tr("{name} is a student, which gives scores only; choose another", name=self.name)
+            )
         if isinstance(self.network, WholeNetwork) and self.network.embedding is None:
             raise OptionError(
-                f"{self.name} gives scores only, and no embeddings (there is no pool before its "
-                "head); choose another model"
+                tr(
+                    "{name} gives scores only, and no embeddings (there is no pool "
+                    "before its head); choose another model",
+                    name=self.name,
+                )
             )
 
     def whole_file(self) -> bytes:

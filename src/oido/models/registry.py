@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from oido.errors import ModelNotFoundError
+from oido.messages import tr
 from oido.models.labels import nearest
 
 DEFAULT_MODEL = "yamnet/classification"
@@ -33,7 +34,12 @@ class PackageSource:
     sha256: str
 
     def __str__(self) -> str:
-        return f"Python package {self.package}=={self.version} ({self.member})"
+        return tr(
+            "Python package {package}=={version} ({member})",
+            package=self.package,
+            version=self.version,
+            member=self.member,
+        )
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ class ModelCard:
 
     @property
     def size(self) -> str:
-        return f"{self.size_bytes / 1e6:.1f} MB" if self.size_bytes else "not known"
+        return f"{self.size_bytes / 1e6:.1f} MB" if self.size_bytes else tr("not known")
 
 
 BIRDNET = "birdnet/2.4"
@@ -123,20 +129,26 @@ def _unchecked(name: str, file_name: str, address: str, **more: Any) -> ModelCar
 _EFFICIENTAT: dict[str, Any] = {
     "address": "https://github.com/fschmid56/EfficientAT/releases/download/v0.0.1",
     "licence": "MIT",
-    "attribution": "EfficientAT by F. Schmid et al. (github.com/fschmid56/EfficientAT), trained "
-    "on AudioSet (CC BY 4.0)",
+    "attribution": tr(
+        "EfficientAT by F. Schmid et al. (github.com/fschmid56/EfficientAT), trained "
+        "on AudioSet (CC BY 4.0)"
+    ),
 }
 _CED: dict[str, Any] = {
     "address": "https://zenodo.org/record/8275347/files",
     "licence": "Apache-2.0",
-    "attribution": "CED by H. Dinkel et al., Xiaomi (zenodo.org/record/8275347), trained on "
-    "AudioSet (CC BY 4.0)",
+    "attribution": tr(
+        "CED by H. Dinkel et al., Xiaomi (zenodo.org/record/8275347), trained on "
+        "AudioSet (CC BY 4.0)"
+    ),
 }
 _EFFICIENTSED: dict[str, Any] = {
     "address": "https://github.com/theMoro/EfficientSED/releases/download/v0.0.1",
-    "licence": "not stated",
-    "attribution": "EfficientSED by T. Morocutti, F. Schmid et al. (github.com/theMoro/"
-    "EfficientSED), trained on AudioSet (CC BY 4.0)",
+    "licence": tr("not stated"),
+    "attribution": tr(
+        "EfficientSED by T. Morocutti, F. Schmid et al. "
+        "(github.com/theMoro/EfficientSED), trained on AudioSet (CC BY 4.0)"
+    ),
     "is_audioset": False,
 }
 
@@ -210,55 +222,68 @@ CATALOG: tuple[ModelCard, ...] = (
     _unchecked(
         "efficientat/mn10",
         "mn10_as_mAP_471.pt",
-        summary="EfficientAT mn10_as: a MobileNetV3 of all channels, 527 AudioSet classes at "
-        "32 kHz, trained on clips of 10 s; published mAP 0.471.",
-        title="EfficientAT mn10: mn04 with all channels",
-        good_at="what a clip of seconds holds, better than mn04",
+        summary=tr(
+            "EfficientAT mn10_as: a MobileNetV3 of all channels, 527 AudioSet classes at "
+            "32 kHz, trained on clips of 10 s; published mAP 0.471."
+        ),
+        title=tr("EfficientAT mn10: mn04 with all channels"),
+        good_at=tr("what a clip of seconds holds, better than mn04"),
         **_EFFICIENTAT,
     ),
     _unchecked(
         "efficientat/dymn04",
         "dymn04_as.pt",
-        summary="EfficientAT dymn04_as: a MobileNetV3 whose convolutions depend on the input, 527 "
-        "AudioSet classes at 32 kHz, trained on clips of 10 s; published mAP 0.450.",
-        title="EfficientAT dymn04: dynamic convolutions",
-        good_at="what a clip of seconds holds",
+        summary=tr(
+            "EfficientAT dymn04_as: a MobileNetV3 whose convolutions depend on the "
+            "input, 527 AudioSet classes at 32 kHz, trained on clips of 10 s; published "
+            "mAP 0.450."
+        ),
+        title=tr("EfficientAT dymn04: dynamic convolutions"),
+        good_at=tr("what a clip of seconds holds"),
         **_EFFICIENTAT,
     ),
     _unchecked(
         "ced/tiny",
         "audiotransformer_tiny_mAP_4814.pt",
-        summary="CED-tiny: a vision transformer of 5.5 M weights, 527 AudioSet classes at 16 kHz, "
-        "trained on clips of 10 s; published mAP 0.481.",
-        title="CED-tiny: a small transformer, 16 kHz",
-        good_at="what a clip of seconds holds",
+        summary=tr(
+            "CED-tiny: a vision transformer of 5.5 M weights, 527 AudioSet classes at 16 "
+            "kHz, trained on clips of 10 s; published mAP 0.481."
+        ),
+        title=tr("CED-tiny: a small transformer, 16 kHz"),
+        good_at=tr("what a clip of seconds holds"),
         **_CED,
     ),
     _unchecked(
         "ced/mini",
         "audiotransformer_mini_mAP_4896.pt",
-        summary="CED-mini: a vision transformer of 9.6 M weights, 527 AudioSet classes at 16 kHz, "
-        "trained on clips of 10 s; published mAP 0.490.",
+        summary=tr(
+            "CED-mini: a vision transformer of 9.6 M weights, 527 AudioSet classes at 16 "
+            "kHz, trained on clips of 10 s; published mAP 0.490."
+        ),
         title="CED-mini: a transformer, 16 kHz",
-        good_at="what a clip of seconds holds, the highest published mAP of these",
+        good_at=tr("what a clip of seconds holds, the highest published mAP of these"),
         **_CED,
     ),
     _unchecked(
         "efficientsed/fmn04",
         "fmn04_strong.pt",
-        summary="EfficientSED fmn04: a MobileNetV3 that gives scores every 40 ms, 447 classes of "
-        "AudioSet's strong labels at 16 kHz, trained on clips of 10 s.",
-        title="EfficientSED fmn04: frames of 40 ms",
-        good_at="when things happen",
+        summary=tr(
+            "EfficientSED fmn04: a MobileNetV3 that gives scores every 40 ms, 447 "
+            "classes of AudioSet's strong labels at 16 kHz, trained on clips of 10 s."
+        ),
+        title=tr("EfficientSED fmn04: frames of 40 ms"),
+        good_at=tr("when things happen"),
         **_EFFICIENTSED,
     ),
     _unchecked(
         "efficientsed/fmn10",
         "fmn10_strong.pt",
-        summary="EfficientSED fmn10: fmn04 with all channels; scores every 40 ms, 447 classes of "
-        "AudioSet's strong labels at 16 kHz.",
-        title="EfficientSED fmn10: frames of 40 ms, all channels",
-        good_at="when things happen",
+        summary=tr(
+            "EfficientSED fmn10: fmn04 with all channels; scores every 40 ms, 447 "
+            "classes of AudioSet's strong labels at 16 kHz."
+        ),
+        title=tr("EfficientSED fmn10: frames of 40 ms, all channels"),
+        good_at=tr("when things happen"),
         **_EFFICIENTSED,
     ),
     _birdnet_file(
@@ -293,8 +318,14 @@ def card(name: str) -> ModelCard:
         return cards[name]
     names = [*cards, ENSEMBLE]
     near = nearest(name, names)
-    hint = f"did you mean {near[0]!r}?" if near else f"the known ones are: {', '.join(names)}"
-    raise ModelNotFoundError(f"there is no model {name!r} and no such file; {hint}")
+    hint = (
+        tr("did you mean {near!r}?", near=near[0])
+        if near
+        else tr("the known ones are: {names}", names=", ".join(names))
+    )
+    raise ModelNotFoundError(
+        tr("there is no model {name!r} and no such file; {hint}", name=name, hint=hint)
+    )
 
 
 def is_audioset(name: str) -> bool:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head
+from oido.messages import tr
 from oido.models import cache
 from oido.models.labels import audioset_labels, audioset_strong_labels
 from oido.models.model import EMBEDDING, EMBEDDING_OUTPUT, MnNetwork, Network, WholeNetwork
@@ -80,7 +81,13 @@ def from_torch(content: bytes, known: ModelCard | None, window_seconds: float | 
         read = _dynamic
     found = read(state, partial(cache.derived_graph, sha256), window_seconds)
     if known is not None and found.name != known.name:
-        raise ModelFormatError(f"these are the weights of {found.name}, not of {known.name}")
+        raise ModelFormatError(
+            tr(
+                "these are the weights of {name}, not of {known_name}",
+                name=found.name,
+                known_name=known.name,
+            )
+        )
     return found
 
 
@@ -128,7 +135,7 @@ def _ced(state: State, derived: Derived, seconds: float | None) -> TorchModel:
 
 def _frame_wise(state: State, derived: Derived, seconds: float | None) -> TorchModel:
     if seconds is not None:
-        raise OptionError("the windows of this model are 10 s, which cannot be chosen")
+        raise OptionError(tr("the windows of this model are 10 s, which cannot be chosen"))
     graph = derived("fmn", lambda: frame_mn.network(state))
     network = MnNetwork(_SED_FRONT_END, graph, frame_mn.COLUMNS)
     name = f"efficientsed/{frame_mn.name_of(state)}"
@@ -151,7 +158,14 @@ def _whole(
 
 def _require_audioset(classes: int, name: str) -> None:
     if classes != mn04.LABEL_COUNT:
-        raise ModelFormatError(f"it has {classes} scores, and {name} {mn04.LABEL_COUNT}")
+        raise ModelFormatError(
+            tr(
+                "it has {classes} scores, and {name} {label_count}",
+                classes=classes,
+                name=name,
+                label_count=mn04.LABEL_COUNT,
+            )
+        )
 
 
 def _chosen(windows: WindowParams, seconds: float | None) -> WindowParams:
@@ -160,7 +174,13 @@ def _chosen(windows: WindowParams, seconds: float | None) -> WindowParams:
         return windows
     longest = windows.window_samples / windows.sample_rate_hz
     if not 0.5 <= seconds <= longest:
-        raise OptionError(f"a window of this model is 0.5 s to {longest:g} s, not {seconds:g}")
+        raise OptionError(
+            tr(
+                "a window of this model is 0.5 s to {longest:g} s, not {seconds:g}",
+                longest=longest,
+                seconds=seconds,
+            )
+        )
     step = windows.step_samples
     samples = round(seconds * windows.sample_rate_hz / step) * step
     hop = max(1, samples // 2 // step) * step

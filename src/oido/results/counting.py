@@ -14,6 +14,7 @@ import numpy as np
 from oido.errors import OptionError
 from oido.evaluation.bootstrap import Estimate
 from oido.evaluation.prevalence import Counted, count_true
+from oido.messages import tr
 from oido.results.query_text import quoted
 from oido.results.results import Results
 from oido.results.tallies import KEYS, site_of, tally
@@ -80,9 +81,15 @@ def count_events(
     """
     for key in by:
         if key not in COUNT_KEYS:
-            raise OptionError(f"nothing is counted by {key!r}; choose from {', '.join(COUNT_KEYS)}")
+            raise OptionError(
+                tr(
+                    "nothing is counted by {key!r}; choose from {count_keys}",
+                    key=key,
+                    count_keys=", ".join(COUNT_KEYS),
+                )
+            )
     if {"day", "night", "hour"} & {*by} and "start_at" not in results.columns("events"):
-        raise OptionError("days, nights and hours need the times of recordings")
+        raise OptionError(tr("days, nights and hours need the times of recordings"))
     name = results.label_here(label)
     value = "probability" if results.calibrated else "score"
     local = f"(start_at AT TIME ZONE {quoted(zone)})"
@@ -100,7 +107,7 @@ def count_events(
         f"WHERE label = {quoted(name)}{condition} ORDER BY file, channel NULLS FIRST, start_time"
     ).to_pylist()
     if not rows:
-        raise OptionError(f"the archive has no event of {name}")
+        raise OptionError(tr("the archive has no event of {name}", name=name))
     number_of = {
         (row["file"], row["channel"], round(row["start_time"], 3)): n for n, row in enumerate(rows)
     }
@@ -151,20 +158,36 @@ def _verdicts(
     for answer in _answers(path, label):
         if answer.choice not in ("stratified", "random"):
             raise OptionError(
-                f"{path}: clips that were chosen as {answer.choice or 'unknown'} are no sample of "
-                "the others; choose them with --choose stratified"
+                tr(
+                    "{path}: clips that were chosen as {choice} are no sample of the "
+                    "others; choose them with --choose stratified",
+                    path=path,
+                    choice=answer.choice or tr("unknown"),
+                )
             )
         place = (answer.recording, answer.channel, round(answer.start_time, 3))
         if place not in number_of:
             raise OptionError(
-                f"{path}: the archive has no event of {label} in {place[0]} at {place[2]:.3f} s"
+                tr(
+                    "{path}: the archive has no event of {label} in {place} at {place_2:.3f} s",
+                    path=path,
+                    label=label,
+                    place=place[0],
+                    place_2=place[2],
+                )
             )
         if answer.verdict == "unsure":
             unsure += 1
         else:
             found[number_of[place]] = answer.verdict == "yes"
     if not found:
-        raise OptionError(f"{path}: no clip of {label} has a verdict yet: write yes or no there")
+        raise OptionError(
+            tr(
+                "{path}: no clip of {label} has a verdict yet: write yes or no there",
+                path=path,
+                label=label,
+            )
+        )
     return found, unsure
 
 

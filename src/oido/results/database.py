@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from oido.errors import MissingExtraError, OidoError, OptionError
+from oido.messages import tr
 from oido.models.labels import audioset_labels, display_names, fold, label_named, nearest_shown
 from oido.models.registry import is_audioset
 from oido.name_time import Habits
@@ -35,7 +36,7 @@ query, gets the most."""
 
 _COMMON_AND_LATIN = re.compile(r"(.+) \(([A-Z][a-z-]+(?: [a-z-]+){1,2})\)")
 """How a label of two names is written."""
-_MISSING = "a results folder is read with DuckDB and pyarrow; run: pip install 'oido[archive]'"
+_MISSING = tr("a results folder is read with DuckDB and pyarrow; run: pip install 'oido[archive]'")
 _CLOCK_BATCH = 1 << 14
 
 
@@ -200,9 +201,15 @@ class Database(AbstractContextManager["Database"]):
             for part in self._unchecked.get(table, ()):
                 if trouble := trouble_of(storage_of(self._url), part):
                     raise DamagedResultsError(
-                        f"the results cannot be read ({part.path} {trouble}); if a run is writing "
-                        f"there, try again, or else say `oido batch verify {self._url} --repair`, "
-                        "or read them as they are with --unchecked"
+                        tr(
+                            "the results cannot be read ({path} {trouble}); if a run "
+                            "is writing there, try again, or else say `oido batch "
+                            "verify {url} --repair`, or read them as they are with "
+                            "--unchecked",
+                            path=part.path,
+                            trouble=trouble,
+                            url=self._url,
+                        )
                     )
             self._unchecked.pop(table, None)
 
@@ -254,7 +261,7 @@ class Database(AbstractContextManager["Database"]):
             tree = json.loads(asked[0][0])
             if not tree["error"] and _nodes(tree) <= _READING:
                 return
-        raise OptionError("a query is one SELECT statement: the results are only read")
+        raise OptionError(tr("a query is one SELECT statement: the results are only read"))
 
     def _guarded(self, reader: Any, query: str, rows: int, written: str | None) -> Iterator[Any]:
         is_begun = False
@@ -284,8 +291,10 @@ class Database(AbstractContextManager["Database"]):
             yield
         except duckdb.PermissionException as error:
             raise OptionError(
-                "a query reads the results and nothing else: other files, databases, extensions "
-                "and settings are closed to it"
+                tr(
+                    "a query reads the results and nothing else: other files, "
+                    "databases, extensions and settings are closed to it"
+                )
             ) from error
         except (duckdb.Error, self._pyarrow.ArrowException, RuntimeError, UnicodeError) as error:
             is_ours = not query or self._url in str(error)  # a part is damaged, or gone
@@ -294,16 +303,25 @@ class Database(AbstractContextManager["Database"]):
             if is_ours or isinstance(error, duckdb.IOException):
                 kind = OidoError if "://" in self._url else DamagedResultsError
                 raise kind(
-                    f"the results cannot be read ({_sentence(error)}); if a run is writing there, "
-                    f"try again, or else say `oido batch verify {self._url}`"
+                    tr(
+                        "the results cannot be read ({sentence}); if a run is "
+                        "writing there, try again, or else say `oido batch verify "
+                        "{url}`",
+                        sentence=_sentence(error),
+                        url=self._url,
+                    )
                 ) from error
             asked = columns_of(self.columns, query)
             is_condition = written is not None
             text = written if written is not None else query
             named = advice(text, str(error), asked, self._spelled, is_condition=is_condition)
             if named is None and isinstance(error, duckdb.CatalogException) and not asked:
-                named = f"{_sentence(error)}; the tables are {', '.join(self.columns)}"
-            sentence = f"the query cannot be answered: {_sentence(error)}"
+                named = tr(
+                    "{sentence}; the tables are {columns}",
+                    sentence=_sentence(error),
+                    columns=", ".join(self.columns),
+                )
+            sentence = tr("the query cannot be answered: {sentence}", sentence=_sentence(error))
             raise OptionError(named or sentence) from error
 
     def _spelled(self, name: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 from oido.batch.storage import is_remote
 from oido.batch.units import raw_name
 from oido.errors import AudioError, OptionError
+from oido.messages import tr
 from oido.results.excerpts import PastTheEndError, TooFarInError, read_excerpt
 from oido.results.query_text import quoted
 from oido.results.results import Results
@@ -75,7 +76,9 @@ def best_examples(results: Results, labels: Sequence[str], per_label: int) -> Ex
     were; up to 5 s of each event, 6 MB in all. Raises OptionError for a negative number.
     """
     if per_label < 0:
-        raise OptionError(f"there are 0 examples of a label or more, not {per_label}")
+        raise OptionError(
+            tr("there are 0 examples of a label or more, not {per_label}", per_label=per_label)
+        )
     found, reasons = Examples({label: [] for label in labels}), dict[str, Unreached]()
     left_bytes, left_seconds = _MOST_BYTES, _MOST_DECODED_SECONDS
     for row in _candidates(results, labels, per_label):

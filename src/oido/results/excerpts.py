@@ -9,6 +9,7 @@ import numpy as np
 
 from oido.arrays import F32
 from oido.errors import AudioError
+from oido.messages import tr
 from oido.signal.decode import open_audio
 from oido.signal.mixing import Channel, mono_blocks
 
@@ -53,7 +54,7 @@ def read_excerpt(
         stop = float("inf") if end_time is None else round(end_time * rate_hz)
         begin = position = first if reader.seek(first) else 0
         if end_time is not None and stop - position > most_decoded_seconds * rate_hz:
-            raise TooFarInError(f"{path}: is not decoded so far")
+            raise TooFarInError(tr("{path}: is not decoded so far", path=path))
         pieces: list[F32] = []
         for block in mono_blocks(reader, channel):
             low, high = max(0, first - position), int(min(len(block), max(0, stop - position)))
@@ -63,5 +64,7 @@ def read_excerpt(
                 break
     waveform = np.concatenate([*pieces, np.zeros(0, np.float32)])
     if not len(waveform):
-        raise PastTheEndError(f"{path}: ends before {start_time:.2f} s")
+        raise PastTheEndError(
+            tr("{path}: ends before {start_time:.2f} s", path=path, start_time=start_time)
+        )
     return AudioExcerpt(waveform, rate_hz, first / rate_hz, (position - begin) / rate_hz)

@@ -18,6 +18,7 @@ from oido.batch.storage import is_remote, storage_of
 from oido.batch.units import EMBEDDINGS, Part
 from oido.errors import OptionError
 from oido.inference.embedder import AudioEmbedder
+from oido.messages import tr
 from oido.models.loading import load_model
 from oido.results.excerpts import read_excerpt
 from oido.results.query_text import quoted
@@ -51,7 +52,9 @@ class ExampleSpan(NamedTuple):
             return cls(text)
         start, end = (_seconds(value) for value in found.group("start", "end"))
         if end <= start:
-            raise OptionError(f"{text}: a span ends after it begins, such as clip.wav@12.5-14")
+            raise OptionError(
+                tr("{text}: a span ends after it begins, such as clip.wav@12.5-14", text=text)
+            )
         return cls(found["path"], start, end)
 
 
@@ -96,8 +99,11 @@ class Finder:
         self._parts = _embedding_parts(folder)
         if index is None and is_remote(results.url):
             raise OptionError(
-                f"{results.url} is not on this machine: say with --index in which folder here the "
-                "index of its embeddings is kept"
+                tr(
+                    "{url} is not on this machine: say with --index in which folder "
+                    "here the index of its embeddings is kept",
+                    url=results.url,
+                )
             )
         self.index = EmbeddingIndex(Path(index or os.path.join(results.url, INDEX_FOLDER)))
         self._storage = storage_of(results.url)
@@ -125,12 +131,12 @@ class Finder:
         window. Raises OptionError, UnknownLabelError or an AudioError.
         """
         if count < 1:
-            raise OptionError(f"at least 1 hit is to be found, not {count}")
+            raise OptionError(tr("at least 1 hit is to be found, not {count}", count=count))
         examples = [self._example(ExampleSpan.of(text)) for text in like]
         for text in texts:
             examples += self._of_label(text)
         if not examples:
-            raise OptionError("say what is looked for: --like clip.wav, or --text owl")
+            raise OptionError(tr("say what is looked for: --like clip.wav, or --text owl"))
         others = [self._example(ExampleSpan.of(text)).vector for text in unlike]
         wanted = count * _SURPLUS
         while True:
@@ -154,7 +160,10 @@ class Finder:
             return _Example(self._stored(*own), own)
         if not is_remote(span.path) and not os.path.exists(span.path):
             raise OptionError(
-                f"{span.path}: there is no such recording, neither here nor in the archive"
+                tr(
+                    "{path}: there is no such recording, neither here nor in the archive",
+                    path=span.path,
+                )
             )
         embedder = self._embedder = self._embedder or self._load_embedder()
         windows = embedder.model.windows
@@ -169,8 +178,11 @@ class Finder:
         model = load_model(facts["name"])
         if model.sha256 != facts["sha256"]:
             raise OptionError(
-                f"the archive's embeddings are of another {facts['name']} than the one here, and "
-                "cannot be compared with it"
+                tr(
+                    "the archive's embeddings are of another {name} than the one "
+                    "here, and cannot be compared with it",
+                    name=facts["name"],
+                )
             )
         return AudioEmbedder(model, hop=parameters.get("hop"))
 
@@ -197,7 +209,7 @@ class Finder:
             f"SELECT embedding, {inside} AS inside FROM embeddings WHERE {overlapping}"
         ).to_pylist()
         if not rows:
-            raise OptionError(f"{file}: the archive has no window there")
+            raise OptionError(tr("{file}: the archive has no window there", file=file))
         chosen = [row["embedding"] for row in rows if row["inside"]] or [
             row["embedding"] for row in rows
         ]
@@ -214,7 +226,10 @@ class Finder:
         ).to_pylist()
         if not rows:
             raise OptionError(
-                f"no window of the archive has the label {label!r}: give an example with --like"
+                tr(
+                    "no window of the archive has the label {label!r}: give an example with --like",
+                    label=label,
+                )
             )
         spans = [(row["file"], row["start_time"], row["end_time"]) for row in rows]
         # They are what is looked for, and so hits themselves.
@@ -251,8 +266,11 @@ def _embedding_parts(folder: ResultsFolder) -> dict[str, Part]:
     parts = {part.path: part for part in folder.live if part.table == EMBEDDINGS}
     if not parts:
         raise OptionError(
-            f"{folder.url} holds no embeddings; make an archive that does: "
-            "oido batch RECORDINGS -o results/ --embeddings"
+            tr(
+                "{url} holds no embeddings; make an archive that does: oido batch "
+                "RECORDINGS -o results/ --embeddings",
+                url=folder.url,
+            )
         )
     return parts
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
+from oido.messages import tr
 from oido.models.labels import label_named, nearest
 
 _TEXT = r"'(?:[^']|'')*'"
@@ -63,22 +64,25 @@ _UNQUOTED = re.compile(
 _QUOTES = " ;\"'`´‘’“”«»„"
 _BARE_ENDS = re.compile(r"\s*(?:\b(?:and|or|order|group|limit)\b|&&|\|\|).*", re.I | re.S)
 _SLIPS = (
-    (r"[<>=]\s*\d+,\d+\s*(?:\)|$|\band\b|\bor\b)", "decimals have a point, as in 0.5"),
-    (r"[<>=]\s*$", "nothing stands behind its last sign"),
+    (r"[<>=]\s*\d+,\d+\s*(?:\)|$|\band\b|\bor\b)", tr("decimals have a point, as in 0.5")),
+    (r"[<>=]\s*$", tr("nothing stands behind its last sign")),
     (r"=>|=<|≥|≤", "write >= or <="),
-    (r"[<>=]\s*\d+\s*%", "scores go from 0 to 1: write 0.5 for 50 %"),
-    (r"[<>=]\s*\d{4}-\d\d", "times stand in single quotes, as in start_at >= '2023-10-15'"),
-    (r"\blabel\W+[(\[]", "several labels are written label in ('Dog', 'Cat')"),
-    (r"\blabel\s+(?:is|equals)\b", "write label = and the text"),
-    (r"\blabel\W+[%*]|\blabel\s+(?:contains|starts)", "a part is written label like '%siren%'"),
-    (r"&|\|", "two conditions are joined by and, or by or"),
-    (r"(?:''|\d)[\s,]+\w+\s*[<>=]", "two conditions are joined by and, or by or"),
+    (r"[<>=]\s*\d+\s*%", tr("scores go from 0 to 1: write 0.5 for 50 %")),
+    (r"[<>=]\s*\d{4}-\d\d", tr("times stand in single quotes, as in start_at >= '2023-10-15'")),
+    (r"\blabel\W+[(\[]", tr("several labels are written label in ('Dog', 'Cat')")),
+    (r"\blabel\s+(?:is|equals)\b", tr("write label = and the text")),
+    (r"\blabel\W+[%*]|\blabel\s+(?:contains|starts)", tr("a part is written label like '%siren%'")),
+    (r"&|\|", tr("two conditions are joined by and, or by or")),
+    (r"(?:''|\d)[\s,]+\w+\s*[<>=]", tr("two conditions are joined by and, or by or")),
 )
 _SLIPS_OF_CONDITIONS = (
-    (r"^\s*(?:select|from|with)\b", "this is no condition but a whole query: say --sql before it"),
-    (r"^\s*where\b", "a condition begins without the word where"),
-    (r";\s*$", "a condition ends without a semicolon"),
-    (r"\b(?:order\s+by|limit|group\s+by)\b", "that belongs to a whole query, behind --sql"),
+    (
+        r"^\s*(?:select|from|with)\b",
+        tr("this is no condition but a whole query: say --sql before it"),
+    ),
+    (r"^\s*where\b", tr("a condition begins without the word where")),
+    (r";\s*$", tr("a condition ends without a semicolon")),
+    (r"\b(?:order\s+by|limit|group\s+by)\b", tr("that belongs to a whole query, behind --sql")),
 )
 _OTHER_NAMES = {
     "label": "class category species sound etiqueta clase especie",
@@ -93,8 +97,10 @@ _OTHER_NAMES = {
 """What people call columns."""
 
 _HINTS = {
-    **dict.fromkeys(("hour", "day", "month", "year"), "write hour(start_at), day(start_at) …; "),
-    **dict.fromkeys(("site", "folder", "sitio"), "write file like '%/SiteA/%'; "),
+    **dict.fromkeys(
+        ("hour", "day", "month", "year"), tr("write hour(start_at), day(start_at) …; ")
+    ),
+    **dict.fromkeys(("site", "folder", "sitio"), tr("write file like '%/SiteA/%'; ")),
 }
 
 
@@ -118,26 +124,36 @@ def advice(
     is_no_sql = re.search("syntax error|function with name `", error, re.IGNORECASE)
     begin = "" if is_no_sql else name or None
     if begin is not None and (right := _in_quotes(code, known, begin, spelled)) is not None:
-        return f"texts stand in single quotes: write {right}"
+        return tr("texts stand in single quotes: write {right}", right=right)
     table = (*(_SLIPS_OF_CONDITIONS if is_condition else ()), *(_SLIPS if not missing else ()))
     slips = [text for pattern, text in table if re.search(pattern, code, re.IGNORECASE)]
     if "unterminated" in error:
-        slips = ["a quote is opened and never closed"]
+        slips = [tr("a quote is opened and never closed")]
     elif code.count("(") > code.count(")"):
-        slips = ["a bracket is opened and never closed"]
+        slips = [tr("a bracket is opened and never closed")]
     if slips:
-        return f"the query cannot be answered: {slips[0]}"
+        return tr("the query cannot be answered: {slips}", slips=slips[0])
     alone = re.sub(r"^\s*label\s|\s*[<>=].*", "", query, flags=re.IGNORECASE | re.DOTALL)
     text = re.search(r"Could not convert string '(.*?)' to BOOL", error)
     for label in (alone.strip(_QUOTES), name, text[1] if text else ""):
         if label_named(label) is not None:
-            return f"a condition names its column: write label = {quoted(spelled(label))}"
+            return tr(
+                "a condition names its column: write label = {quoted}",
+                quoted=quoted(spelled(label)),
+            )
     if not name or not columns:
         return None
     near = near_columns(name, known)
-    hint = f"did you mean {' or '.join(near)}? " if near else _HINTS.get(name.lower(), "")
-    lists = "; ".join(f"{table} has the columns {', '.join(n)}" for table, n in columns.items())
-    return f'there is no column "{name}"; {hint}{lists}'
+    hint = (
+        tr("did you mean {near}? ", near=" or ".join(near))
+        if near
+        else _HINTS.get(name.lower(), "")
+    )
+    lists = "; ".join(
+        tr("{table} has the columns {n}", table=table, n=", ".join(n))
+        for table, n in columns.items()
+    )
+    return tr('there is no column "{name}"; {hint}{lists}', name=name, hint=hint, lists=lists)
 
 
 def _in_quotes(
@@ -155,10 +171,14 @@ def _in_quotes(
         if how[-1] == "in":
             inside = code[found.end("how") :].lstrip(" ([").partition(")")[0]
             names = ", ".join(quoted(spelled(n.strip(_QUOTES))) for n in inside.split(","))
-            return f"label {' '.join(how)} ({names})"
+            return tr("label {how} ({names})", how=" ".join(how), names=names)
         # A bracket that the condition closes, or one that belongs to the label.
         name = name if name.count("(") == name.count(")") else name.rstrip(" )")
-        return f"label {'<>' if how[0] in ('!=', '<>') else '='} {quoted(spelled(name))}"
+        return tr(
+            "label {more} {quoted}",
+            more="<>" if how[0] in ("!=", "<>") else "=",
+            quoted=quoted(spelled(name)),
+        )
     return None
 
 

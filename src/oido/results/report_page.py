@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import cache
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from oido.messages import in_language, recognised, tr, translated
 from oido.models.labels import display_names
 from oido.results.clock import zone_named
 from oido.results.examples import MOST_SECONDS, Examples
@@ -66,7 +64,7 @@ def html_page(
         ],
         label_days=label_days,
         label_days_recorded=label_days_recorded,
-        little=f"Pale: {LITTLE}; such rates say little, and set no scale.",
+        little=words("Pale: {}; such rates say little, and set no scale.", words(LITTLE)),
         threshold=_threshold(s, words),
         clips=[(label, group) for label, group in examples.of_label.items() if group]
         if examples
@@ -83,11 +81,27 @@ def html_page(
             for gap in s.coverage.gaps
         ],
         failures=[
-            (f.file, f.reason.removeprefix(f"{f.file}: "), words.duration(f.audio_seconds))
+            (
+                f.file,
+                words.recognised(f.reason).removeprefix(f"{f.file}: "),
+                words.duration(f.audio_seconds),
+            )
             for f in s.failures
         ],
         parameters=[(n, used.get(n) if v is None else v) for n, v in _flat(s.parameters)],
     )
+
+
+_HEADS = {
+    name.replace(" ", "_"): name
+    for name in (
+        tr("site"),
+        tr("events per hour"),
+        tr("recordings with events"),
+        tr("event seconds"),
+    )
+}
+"""Of columns that no other table has."""
 
 
 class _Counts(NamedTuple):
@@ -114,7 +128,7 @@ def _counts(rows: Sequence[Mapping[str, Any]], keys: Sequence[str], words: Words
 
     shown = rows[:_MOST_ROWS]
     return _Counts(
-        [words(name.replace("_", " ")) for name in names],
+        [words(_HEADS.get(name, name.replace("_", " "))) for name in names],
         [[text(name, row[name]) for name in names] for row in shown],
         little_recorded(rows, keys),
         len(rows) - len(shown),
@@ -125,7 +139,7 @@ def _threshold(s: Summary, words: Words) -> str:
     """From which score on events count."""
     if s.threshold is None:
         return words("An event reached the model's own threshold of its label, or else 0.2.")
-    kind = "probability" if s.calibrated else "score"
+    kind = tr("probability") if s.calibrated else tr("score")
     text = words("An event reached a {} of {}.", words(kind), words.number(s.threshold, 2))
     others = (f"{words.label(n)} {words.number(v, 2)}" for n, v in s.label_thresholds.items())
     more = "; ".join(others)
@@ -133,11 +147,11 @@ def _threshold(s: Summary, words: Words) -> str:
 
 
 _WHY = {
-    "elsewhere": "not on this computer: {}",
-    "missing": "not there any more: {}",
-    "changed": "changed since: {}",
-    "unreadable": "cannot be read: {}",
-    "too far in": "too far in, and only to be read from the beginning: {}",
+    "elsewhere": tr("not on this computer: {}"),
+    "missing": tr("not there any more: {}"),
+    "changed": tr("changed since: {}"),
+    "unreadable": tr("cannot be read: {}"),
+    "too far in": tr("too far in, and only to be read from the beginning: {}"),
 }
 
 
@@ -145,7 +159,7 @@ def _without_clips(examples: Examples, words: Words) -> list[str]:
     """Why there are not more examples."""
     lines = [words(_WHY[why], words.number(n)) for why, n in examples.unreached.items()]
     if lines:
-        text = "Recordings of which nothing is to be heard here: {}."
+        text = tr("Recordings of which nothing is to be heard here: {}.")
         lines = [words(text, ", ".join(lines))]
     return lines + [words("More would make the page too large.")] * examples.left_out
 
@@ -153,11 +167,11 @@ def _without_clips(examples: Examples, words: Words) -> list[str]:
 def _by_time(days: tuple[Period, ...]) -> tuple[str, tuple[Period, ...]]:
     """A heading and the days, or so many of the weeks or months that all of them can be seen."""
     if len(days) <= _MOST_BARS:
-        return "By day", every_day(days, 2 * _MOST_BARS)
+        return tr("By day"), every_day(days, 2 * _MOST_BARS)
     weeks = joined(days, monday_of)
     if len(weeks) <= _MOST_BARS:
-        return "By week", weeks
-    return "By month", joined(days, lambda day: day[:7])
+        return tr("By week"), weeks
+    return tr("By month"), joined(days, lambda day: day[:7])
 
 
 def _rates(stretches: Sequence[Period]) -> list[float | None]:
@@ -205,17 +219,6 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
             yield prefix + name, None if value in (None, [], ()) else str(value)
 
 
-@cache
-def translations(language: str) -> dict[str, str]:
-    """From English to a language, "en" or "es"; what is missing stays English."""
-    if language == "en":
-        return {}
-    texts: dict[str, str] = json.loads(
-        Path(__file__).with_name(f"{language}.json").read_text("utf-8")
-    )
-    return texts
-
-
 class Words:
     """The texts, numbers and labels of one language. Call it with an English text and its values.
 
@@ -225,10 +228,14 @@ class Words:
     def __init__(self, locale: str) -> None:
         display_names((), locale)  # raises
         self.language = locale[:2].lower()
-        self._texts = translations(self.language)
 
     def __call__(self, text: str, *values: object) -> str:
-        return self._texts.get(text, text).format(*values)
+        return translated(str(text), self.language).format(*values)
+
+    def recognised(self, sentence: str) -> str:
+        """A sentence that oido stored in English, such as why a recording failed."""
+        with in_language(self.language):
+            return recognised(sentence)
 
     def label(self, label: str) -> str:
         """What to show for a label."""

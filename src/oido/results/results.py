@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from oido.errors import OptionError, UnknownLabelError
+from oido.messages import tr
 from oido.models.labels import audioset_labels, label_named, nearest, nearest_shown
 from oido.results.clock import Clock, Reading
 from oido.results.database import Database
@@ -30,8 +31,10 @@ def require_label(name: str, known: Sequence[str]) -> None:
     """The same for one name."""
     if name not in known and label_named(name) is None:
         near = nearest(name, known) or nearest_shown(name, audioset_labels())
-        hint = f"; the nearest are: {', '.join(map(repr, near))}" if near else ""
-        raise UnknownLabelError(f"nothing in these results has the label {name!r}{hint}")
+        hint = tr("; the nearest are: {near}", near=", ".join(map(repr, near))) if near else ""
+        raise UnknownLabelError(
+            tr("nothing in these results has the label {name!r}{hint}", name=name, hint=hint)
+        )
 
 
 _ORDER = ("file", "channel NULLS FIRST", "start_time")
@@ -101,7 +104,13 @@ class Results(AbstractContextManager["Results"]):
     def columns(self, table: str = "events") -> tuple[str, ...]:
         """The names of a table's columns. Raises OptionError naming the tables."""
         if table not in TABLES:
-            raise OptionError(f"there is no table {table!r}; choose from {', '.join(TABLES)}")
+            raise OptionError(
+                tr(
+                    "there is no table {table!r}; choose from {tables}",
+                    table=table,
+                    tables=", ".join(TABLES),
+                )
+            )
         return self._database.columns[table]
 
     def events(self, where: str | None = None, **options: Any) -> Any:
@@ -142,11 +151,19 @@ class Results(AbstractContextManager["Results"]):
         for column in columns or ():
             if column not in names:
                 near = " or ".join(map(repr, near_columns(column, names)))
-                hint = f" (did you mean {near}?)" if near else ""
+                hint = tr(" (did you mean {near}?)", near=near) if near else ""
                 known = ", ".join(names)
-                raise OptionError(f"{table} has no column {column!r}{hint}; there are {known}")
+                raise OptionError(
+                    tr(
+                        "{table} has no column {column!r}{hint}; there are {known}",
+                        table=table,
+                        column=column,
+                        hint=hint,
+                        known=known,
+                    )
+                )
         if limit is not None and limit < 0:
-            raise OptionError(f"a limit is 0 rows or more, not {limit}")
+            raise OptionError(tr("a limit is 0 rows or more, not {limit}", limit=limit))
         wanted = ", ".join(f'"{column}"' for column in columns or names)
         order = ", ".join(o for o in _ORDERS[table] if o.split(" ")[0] in names)
         # The line end keeps a comment at the condition's end from swallowing the bracket.

@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from oido.errors import OptionError
+from oido.messages import tr
 from oido.results.clock import zone_named
 from oido.results.results import Results, require_label
 from oido.results.tallies import LITTLE, counted, tally, thresholds_of
@@ -231,12 +232,16 @@ def summarize(
     Raises OptionError, UnknownLabelError.
     """
     if results.clock is None:
-        raise OptionError("a report needs times; open the results with a clock")
+        raise OptionError(tr("a report needs times; open the results with a clock"))
     zone_named(zone)
     if zone[:1] in "+-":
-        raise OptionError(f"hours are told in a zone such as Europe/Madrid, not in {zone!r}")
+        raise OptionError(
+            tr("hours are told in a zone such as Europe/Madrid, not in {zone!r}", zone=zone)
+        )
     if not gap_seconds > 0:
-        raise OptionError(f"a gap is longer than 0 s, not {gap_seconds:g}")
+        raise OptionError(
+            tr("a gap is longer than 0 s, not {gap_seconds:g}", gap_seconds=gap_seconds)
+        )
     totals = _rows_of(results, _TOTALS)[0]
     labels = _labels(results, totals["succeeded"], zone)
     if label is not None:
@@ -280,22 +285,25 @@ def about(summary: Summary) -> list[tuple[str, Any]]:
     value = "probability" if s.calibrated else "score"
     return [
         ("results", s.url),
-        ("heard by", f"oido {s.oido_version}"),
-        ("heard from", s.created),
+        (tr("heard by"), f"oido {s.oido_version}"),
+        (tr("heard from"), s.created),
         ("model", s.model.get("name")),
-        ("threshold of events", "the model's own" if s.threshold is None else s.threshold),
-        *((f"threshold of {label}", value) for label, value in s.label_thresholds.items()),
-        ("threshold and highest", value if s.calibrated else "scores, not probabilities"),
+        (tr("threshold of events"), tr("the model's own") if s.threshold is None else s.threshold),
+        *(
+            (tr("threshold of {label}", label=label), value)
+            for label, value in s.label_thresholds.items()
+        ),
+        (tr("threshold and highest"), value if s.calibrated else tr("scores, not probabilities")),
         ("label", s.label or "all"),
-        ("zone of days and hours", s.zone),
-        ("hours of recordings", s.hours),
-        ("recordings heard", s.succeeded),
-        ("recordings failed", s.failed),
-        ("recordings whose time is not known", s.with_sound - s.timed),
-        ("recorded_hours", "what was recorded of that site, day and hour, whatever was heard"),
+        (tr("zone of days and hours"), s.zone),
+        (tr("hours of recordings"), s.hours),
+        (tr("recordings heard"), s.succeeded),
+        (tr("recordings failed"), s.failed),
+        (tr("recordings whose time is not known"), s.with_sound - s.timed),
+        ("recorded_hours", tr("what was recorded of that site, day and hour, whatever was heard")),
         ("events_per_hour", "events / recorded_hours"),
-        ("event_seconds", "added up over labels and channels"),
-        ("pale rows", f"{LITTLE}: their rates say little"),
+        ("event_seconds", tr("added up over labels and channels")),
+        (tr("pale rows"), tr("{little}: their rates say little", little=LITTLE)),
     ]
 
 

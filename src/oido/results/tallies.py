@@ -9,6 +9,7 @@ from itertools import takewhile
 from typing import Any
 
 from oido.errors import OptionError
+from oido.messages import tr
 from oido.models.labels import nearest
 from oido.models.registry import ENSEMBLE, ENSEMBLE_THRESHOLD, is_audioset
 from oido.params import DEFAULT_THRESHOLD
@@ -33,8 +34,12 @@ def read_keys(text: str | None) -> tuple[str, ...]:
     for key in keys if text is not None else ():
         if key not in KEYS:
             near = nearest(key, KEYS)
-            hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(KEYS)}"
-            raise OptionError(f"nothing is counted by {key!r}; {hint}")
+            hint = (
+                tr("did you mean {near}?", near=near[0])
+                if near
+                else tr("choose from {keys}", keys=", ".join(KEYS))
+            )
+            raise OptionError(tr("nothing is counted by {key!r}; {hint}", key=key, hint=hint))
     return keys if text is not None else ()
 
 
@@ -112,7 +117,7 @@ def counted(
         FROM e {"LEFT" if labels else "FULL"} JOIN r ON {same}"""
 
 
-LITTLE = "less than an hour, and less than a tenth of the longest, was recorded"
+LITTLE = tr("less than an hour, and less than a tenth of the longest, was recorded")
 
 
 def is_little(seconds: float, most: float) -> bool:
@@ -199,12 +204,19 @@ def site_of(results: Results, pattern: str | None = None) -> str:
         sql = f"nullif(regexp_extract({_NAME}, {quoted(expression)}, {group}, 'i'), '')"
         found = results.sql(f"SELECT any_value(file) AS one, count({sql}) AS n FROM recordings")
     except (re.error, OptionError) as error:
-        raise OptionError(f"--site {pattern!r} is no pattern: {error}") from error
+        raise OptionError(
+            tr("--site {pattern!r} is no pattern: {error}", pattern=pattern, error=error)
+        ) from error
     (row,) = found.to_pylist()
     if row["one"] is not None and not row["n"]:
         raise OptionError(
-            f"--site {pattern!r} matches none of the recordings, such as {row['one']}; write it "
-            "like '{site}_*.wav', or with a slash, like '{site}/*.wav'"
+            tr(
+                "--site {pattern!r} matches none of the recordings, such as {one}; "
+                "write it like '{{site}}_*.wav', or with a slash, like "
+                "'{{site}}/*.wav'",
+                pattern=pattern,
+                one=row["one"],
+            )
         )
     return sql
 
@@ -223,5 +235,5 @@ def _expression(pattern: str) -> str:
         for text in pattern.split("{site}")
     )
     if len(behind) != 1:
-        raise OptionError(f"--site {pattern!r} names the site more than once")
+        raise OptionError(tr("--site {pattern!r} names the site more than once", pattern=pattern))
     return f"(?:^|/){before}([^/]+?){behind[0]}$"

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from oido.arrays import F32
 from oido.errors import ModelFormatError
+from oido.messages import tr
 from oido.runtime.base import Outputs, joined_outputs
 
 
@@ -43,7 +44,7 @@ class LiteRtRuntime:
         They are here, because the last bit depends on who adds (see `oido.signal.frontend`).
         """
         if self._projection is None:
-            raise NotImplementedError("this network's front end does its own projection")
+            raise NotImplementedError(tr("this network's front end does its own projection"))
         return self._projection.run(magnitudes)[0]
 
     def run(self, patches: F32) -> Outputs:
@@ -94,7 +95,7 @@ class WholeRuntime:
             return Outputs(scores, embedding)
         output, columns = self._framewise
         if values[output].size % columns:
-            raise ModelFormatError("its framewise scores are not of equal parts of the window")
+            raise ModelFormatError(tr("its framewise scores are not of equal parts of the window"))
         parts = values[output].reshape(columns, -1)
         rest = np.repeat(scores[:, parts.shape[1] :], columns, axis=0)
         return Outputs(scores, embedding, np.concatenate([parts, rest], axis=1)[None])
@@ -110,7 +111,9 @@ class _Graph:
                 self._interpreter = Interpreter(model_content=content, num_threads=1, **chosen)
                 self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
-            raise ModelFormatError(f"LiteRT cannot run this model ({error})") from error
+            raise ModelFormatError(
+                tr("LiteRT cannot run this model ({error})", error=error)
+            ) from error
         self._input: int = self._interpreter.get_input_details()[0]["index"]
         self.input_shape: tuple[int, ...] = tuple(self._interpreter.get_input_details()[0]["shape"])
         self._outputs: list[Any] = self._interpreter.get_output_details()
@@ -131,7 +134,9 @@ class _Graph:
             self._interpreter.set_tensor(self._input, values)
             self._interpreter.invoke()
         except (RuntimeError, ValueError) as error:
-            raise ModelFormatError(f"LiteRT cannot run this model ({error})") from error
+            raise ModelFormatError(
+                tr("LiteRT cannot run this model ({error})", error=error)
+            ) from error
         return [_dequantised(self._interpreter.get_tensor(d["index"]), d) for d in self._outputs]
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from oido.arrays import F32, F64, I64
 from oido.errors import OptionError, OutputError
+from oido.messages import tr
 from oido.parallel import ordered_map
 from oido.search.shard import Shard, write_shard
 from oido.search.sketch import Sketcher, nearest_sketches
@@ -83,15 +84,23 @@ class EmbeddingIndex:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(
-                f"{self.folder} cannot be written ({error.strerror or error}); name a folder for "
-                "the index with --index"
+                tr(
+                    "{folder} cannot be written ({reason}); name a folder for the "
+                    "index with --index",
+                    folder=self.folder,
+                    reason=error.strerror or error,
+                )
             ) from error
         others = [name for name in os.listdir(self.folder) if not name.startswith(".")]
         if others and INDEX_NAME not in others:
             named = ", ".join(sorted(others)[:3])
             raise OptionError(
-                f"{self.folder} holds other things than an index ({named}): name a new or an empty "
-                "folder with --index"
+                tr(
+                    "{folder} holds other things than an index ({named}): name a new "
+                    "or an empty folder with --index",
+                    folder=self.folder,
+                    named=named,
+                )
             )
         missing = [path for path in parts if path not in self._facts]
         gone = [self._facts.pop(path) for path in self._facts.keys() - parts.keys()]

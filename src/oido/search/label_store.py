@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from oido.errors import OptionError, OutputError
+from oido.messages import text_of, tr
 
 Verdict = Literal["yes", "no", "unsure"]
 VERDICTS: tuple[Verdict, ...] = ("yes", "no", "unsure")
@@ -95,7 +96,7 @@ class LabelStore(AbstractContextManager["LabelStore"]):
     def __init__(self, path: str | os.PathLike[str], *, is_new_allowed: bool = True) -> None:
         self.path = Path(path)
         if not self.path.exists() and not is_new_allowed:
-            raise OptionError(f"{self.path}: there is no such label store")
+            raise OptionError(tr("{path}: there is no such label store", path=self.path))
         with self._in_sentences():
             self._connection = sqlite3.connect(
                 self.path, timeout=_WAIT_SECONDS, isolation_level=None
@@ -112,7 +113,9 @@ class LabelStore(AbstractContextManager["LabelStore"]):
         made = [replace(a, id=secrets.token_hex(8), created=a.created or now) for a in answers]
         for answer in made:
             if answer.verdict not in VERDICTS:
-                raise OptionError(f"a verdict is yes, no or unsure, not {answer.verdict!r}")
+                raise OptionError(
+                    tr("a verdict is yes, no or unsure, not {verdict!r}", verdict=answer.verdict)
+                )
         self._insert(made)
         return made
 
@@ -202,11 +205,16 @@ class LabelStore(AbstractContextManager["LabelStore"]):
                     run(statement)
         facts = [run(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
         if facts[0] != _APPLICATION:
-            raise OptionError(f"{self.path}: is another program's database; name another file")
+            raise OptionError(
+                tr("{path}: is another program's database; name another file", path=self.path)
+            )
         if facts[1] != _VERSION:
             raise OptionError(
-                f"{self.path}: is a label store of version {facts[1]}, which this oido does not "
-                "know"
+                tr(
+                    "{path}: is a label store of version {facts}, which this oido does not know",
+                    path=self.path,
+                    facts=facts[1],
+                )
             )
 
     @contextmanager
@@ -224,14 +232,21 @@ class LabelStore(AbstractContextManager["LabelStore"]):
         try:
             yield
         except sqlite3.Error as error:
-            text = str(error)
+            text = text_of(error)
             if "locked" in text:
                 raise OptionError(
-                    f"{self.path}: another program holds it; close that, and try again"
+                    tr(
+                        "{path}: another program holds it; close that, and try again",
+                        path=self.path,
+                    )
                 ) from error
             if "not a database" in text or "malformed" in text:
-                raise OptionError(f"{self.path}: is no label store ({text})") from error
-            raise OutputError(f"{self.path} cannot be used: {text}") from error
+                raise OptionError(
+                    tr("{path}: is no label store ({text})", path=self.path, text=text)
+                ) from error
+            raise OutputError(
+                tr("{path} cannot be used: {text}", path=self.path, text=text)
+            ) from error
 
 
 _COLUMNS = tuple(Answer.__dataclass_fields__)

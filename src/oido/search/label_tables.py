@@ -13,6 +13,7 @@ from pathlib import Path
 from oido.datasets.track_text import TrackError, parse_track
 from oido.dialects import read_text, table_lines
 from oido.errors import OptionError
+from oido.messages import tr
 from oido.search.label_store import Answer, Verdict
 from oido.types import Row
 from oido.writers.annotations import AudacityWriter, RavenWriter
@@ -44,15 +45,17 @@ def read_answers(
     try:
         track = parse_track(name)
     except TrackError as error:
-        raise OptionError(f"{name}: {error}") from error
+        raise OptionError(tr("{name}: {error}", name=name, error=error)) from error
     if track.problems:
         where, reason = track.problems[0]
-        raise OptionError(f"{name}, {where}: {reason}")
+        raise OptionError(tr("{name}, {where}: {reason}", name=name, where=where, reason=reason))
     found = []
     for mark in track.marks:
         file = mark.file or recording
         if not file:
-            raise OptionError(f"{name}: says nothing of which recording; name it with --recording")
+            raise OptionError(
+                tr("{name}: says nothing of which recording; name it with --recording", name=name)
+            )
         verdict: Verdict = "no" if mark.text.startswith("-") else "yes"
         if label := mark.text.removeprefix("-").strip():
             found.append(Answer(file, mark.start, mark.end, label, verdict, who, choice="marked"))
@@ -116,17 +119,30 @@ def _of_clips(path: str, who: str) -> Iterator[Answer]:
         verdict = verdict_of(row["verdict"])
         if verdict is None:
             raise OptionError(
-                f"{path}, line {line}: a verdict is yes, no or unsure, not {row['verdict']}"
+                tr(
+                    "{path}, line {line}: a verdict is yes, no or unsure, not {verdict}",
+                    path=path,
+                    line=line,
+                    verdict=row["verdict"],
+                )
             )
         try:
             times = float(row["recording_start"]), float(row["recording_end"])
             channel = int(row["channel"]) if row.get("channel") else None
             value = float(row["value"]) if row.get("value") else None
         except (KeyError, ValueError):
-            raise OptionError(f"{path}, line {line}: its numbers are none") from None
+            raise OptionError(
+                tr("{path}, line {line}: its numbers are none", path=path, line=line)
+            ) from None
         label = unquote_cell(row["label"])
         if not label:
-            raise OptionError(f"{path}, line {line}: has no label that a verdict could be on")
+            raise OptionError(
+                tr(
+                    "{path}, line {line}: has no label that a verdict could be on",
+                    path=path,
+                    line=line,
+                )
+            )
         recording = unquote_cell(row["recording"])
         yield Answer(recording, *times, label, verdict, who, channel, value, row.get("choice", ""))
 

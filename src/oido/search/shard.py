@@ -18,6 +18,7 @@ import numpy as np
 
 from oido.arrays import F32, F64
 from oido.errors import OutputError
+from oido.messages import tr
 from oido.writers.atomic import write_atomically
 
 _MOST_DIVISOR = 4
@@ -52,7 +53,7 @@ class Grid:
         numbers = np.rint(values.astype(np.float32) / np.float32(self.step)) - self.offset
         codes = np.clip(numbers, -128, 127).astype(np.int8)
         if not np.array_equal(self.values(codes).astype(np.float16), values):
-            raise ValueError("not on the grid")
+            raise ValueError(tr("not on the grid"))
         return codes
 
     def values(self, codes: Any) -> F32:
@@ -139,10 +140,16 @@ def write_shard(folder: Path, name: str, blocks: Iterable[Any], rows: int) -> di
             writer = writer or _Writer(folder, name, rows, block.shape[1], Grid.of(block))
             writer.add(block)
         if writer is None or writer.position != rows:
-            raise ValueError(f"{name} has not {rows} rows")
+            raise ValueError(tr("{name} has not {rows} rows", name=name, rows=rows))
         return writer.finish()
     except OSError as error:
-        raise OutputError(f"{folder} cannot be written: {error.strerror or error}") from error
+        raise OutputError(
+            tr(
+                "{folder} cannot be written: {reason}",
+                folder=folder,
+                reason=error.strerror or error,
+            )
+        ) from error
 
 
 class _Writer:
@@ -157,7 +164,9 @@ class _Writer:
     def add(self, block: Any) -> None:
         stop = self.position + len(block)
         if stop > self._shape[0]:
-            raise ValueError(f"{self._name} has more than {self._shape[0]} rows")
+            raise ValueError(
+                tr("{name} has more than {shape} rows", name=self._name, shape=self._shape[0])
+            )
         kept = block
         if self._grid is not None:
             try:

@@ -21,6 +21,7 @@ from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head
 from oido.inference.export import check_windows, export
 from oido.inference.predictor import Predictor, framewise_columns, whole_runtime
+from oido.messages import tr
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, EnsembleNetwork, LogMelNetwork, MnNetwork, WholeNetwork
 from oido.models.taxonomy import ancestors, columns_above, parents
@@ -63,12 +64,18 @@ def device_model(
     """
     if isinstance(model.network, EnsembleNetwork):
         raise OptionError(
-            f"{model.name} is two networks, and the page hears with one; choose one of them"
+            tr(
+                "{name} is two networks, and the page hears with one; choose one of them",
+                name=model.name,
+            )
         )
     if isinstance(model.network, MnNetwork) and model.network.columns:
         raise OptionError(
-            f"{model.name} gives scores of frames by an output of its own, which the page does not "
-            "read; let the server run it"
+            tr(
+                "{name} gives scores of frames by an output of its own, which the "
+                "page does not read; let the server run it",
+                name=model.name,
+            )
         )
     is_whole = isinstance(model.network, WholeNetwork) or (
         isinstance(model.network, LogMelNetwork) and model.network.is_cut
@@ -199,4 +206,6 @@ def _check(
             np.concatenate(parts, axis=1) - expected.framewise[0, :, :n_classes],
         )
         if not max(float(np.abs(each).max()) for each in differences) <= _TOLERANCE:
-            raise ModelFormatError(f"{model.name} gives other framewise scores than it should")
+            raise ModelFormatError(
+                tr("{name} gives other framewise scores than it should", name=model.name)
+            )

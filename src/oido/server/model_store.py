@@ -12,6 +12,7 @@ from oido.errors import ModelNotFoundError, OptionError
 from oido.inference.classifier import AudioClassifier
 from oido.inference.postprocess import HeadPostprocessor, make_postprocessors
 from oido.inference.scheduler import BatchScheduler
+from oido.messages import tr
 from oido.models.calibration_file import Calibration, apply_calibration
 from oido.models.labels import labels_from
 from oido.models.loading import load_model
@@ -46,9 +47,16 @@ def require_fitting(models: Sequence[AudioModel], calibrations: Sequence[str]) -
         if not any(_is_for(calibration, model) for model in models):
             names = ", ".join(model.name for model in models)
             raise OptionError(
-                f"calibration {path} was made for {calibration.model} in {calibration.precision} "
-                f"(SHA-256 {calibration.model_sha256[:12]}…), and this server has {names}; "
-                "calibrate this one: oido calibrate"
+                tr(
+                    "calibration {path} was made for {model} in {precision} (SHA-256 "
+                    "{model_sha256}…), and this server has {names}; calibrate this "
+                    "one: oido calibrate",
+                    path=path,
+                    model=calibration.model,
+                    precision=calibration.precision,
+                    model_sha256=calibration.model_sha256[:12],
+                    names=names,
+                )
             )
 
 
@@ -146,7 +154,7 @@ class ModelStore:
             labels_file = _labels_file_of(model, settings.labels_files)
             served = ServedModel(source, model, settings.workers, labels_file)
             if served.name in self._models:
-                raise OptionError(f"two of the models are called {served.name}")
+                raise OptionError(tr("two of the models are called {name}", name=served.name))
             self._models[served.name] = served
 
     def __iter__(self) -> Iterator[ServedModel]:
@@ -158,7 +166,9 @@ class ModelStore:
             return next(iter(self._models.values()))
         if name not in self._models:
             known = ", ".join(self._models)
-            raise ModelNotFoundError(f"this server has no model {name[:100]!r}, only {known}")
+            raise ModelNotFoundError(
+                tr("this server has no model {name!r}, only {known}", name=name[:100], known=known)
+            )
         return self._models[name]
 
     def close(self) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 
 from oido._version import __version__
 from oido.errors import MissingExtraError, OptionError
+from oido.messages import tr
 from oido.models.labels import LOCALES, audioset_labels, display_names
 from oido.models.model import AudioModel
 from oido.server.device_model import DeviceModel, describe_model, device_model
@@ -188,18 +189,27 @@ def export_page(
     OutputError for one that cannot be written.
     """
     if locale not in (None, *LOCALES):
-        raise OptionError(f"there is no page in {locale!r}; choose from {', '.join(LOCALES)}")
+        raise OptionError(
+            tr(
+                "there is no page in {locale!r}; choose from {locales}",
+                locale=locale,
+                locales=", ".join(LOCALES),
+            )
+        )
     if not is_vendored(web / "vendor"):
         raise MissingExtraError(
-            "this oido has no LiteRT.js, which hears inside the browser: fetch it with `make web`, "
-            "or with `python -m oido.server.vendor` (both need npm, of Node.js)"
+            tr(
+                "this oido has no LiteRT.js, which hears inside the browser: fetch "
+                "it with `make web`, or with `python -m oido.server.vendor` (both "
+                "need npm, of Node.js)"
+            )
         )
     _require_ours(folder)
     page = {"generator": "oido web export", "oido": __version__, "mode": "device", "locale": locale}
     names = [model.name if model.card else model.path.stem for model in models]
     ready = [device_model(model, name=name) for model, name in zip(models, names)]
     if len({model.url for model in ready}) < len(ready):
-        raise OptionError("the same model was given twice")
+        raise OptionError(tr("the same model was given twice"))
     plain = {url: file for url, file in page_files(page, ready, web).items() if url}
     files = {url: content_of(file) for url, file in plain.items()}
     beside = dict(each for url, file in plain.items() for each in encoded_files(url, file))
@@ -226,7 +236,7 @@ def _travels(url: str, files: Mapping[str, bytes], beside: Mapping[str, bytes]) 
 def _require_ours(folder: Path) -> None:
     """Refuse a folder that holds anything but an export as it was made. Raises OptionError."""
     if folder.exists() and not folder.is_dir():
-        raise OptionError(f"{folder} is a file; name a folder")
+        raise OptionError(tr("{folder} is a file; name a folder", folder=folder))
     files = (path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir())
     others = [path for path in files if path != folder / WRITTEN_NAME]
-    WrittenFiles(folder).refuse_others(others, "deleted with the earlier export")
+    WrittenFiles(folder).refuse_others(others, tr("deleted with the earlier export"))

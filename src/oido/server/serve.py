@@ -20,6 +20,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from oido.errors import OptionError
+from oido.messages import tr
 from oido.server.connections import (
     OTHER_CONNECTIONS,
     RESERVED_CONNECTIONS,
@@ -204,8 +205,12 @@ def _load_certificate(config: uvicorn.Config, settings: Settings) -> None:
         if settings.certificate is None:
             raise
         raise OptionError(
-            f"{settings.certificate}: is no certificate with its key "
-            f"({error.strerror or error}); both are files in PEM, see --certificate and --key"
+            tr(
+                "{certificate}: is no certificate with its key ({reason}); both are "
+                "files in PEM, see --certificate and --key",
+                certificate=settings.certificate,
+                reason=error.strerror or error,
+            )
         ) from error
 
 
@@ -221,8 +226,12 @@ def _listener(host: str, port: int) -> socket.socket:
     except OSError as error:
         bound.close()
         raise OptionError(
-            f"{host}:{port} cannot be listened on ({error.strerror or error}); "
-            "choose another --host or --port"
+            tr(
+                "{host}:{port} cannot be listened on ({reason}); choose another --host or --port",
+                host=host,
+                port=port,
+                reason=error.strerror or error,
+            )
         ) from error
     return bound
 

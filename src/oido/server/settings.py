@@ -7,6 +7,7 @@ import ipaddress
 from dataclasses import dataclass, field, fields
 
 from oido.errors import OptionError
+from oido.messages import tr
 from oido.models.model import Precision
 from oido.models.registry import DEFAULT_MODEL
 from oido.params import available_cores
@@ -56,7 +57,13 @@ class Limits:
         for name in (entry.name for entry in fields(self)):
             if not getattr(self, name) > 0:
                 words = name.replace("_", " ")
-                raise OptionError(f"{words} must be above 0, not {getattr(self, name)}")
+                raise OptionError(
+                    tr(
+                        "{words} must be above 0, not {getattr}",
+                        words=words,
+                        getattr=getattr(self, name),
+                    )
+                )
 
 
 @dataclass(frozen=True)
@@ -85,23 +92,32 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not self.models:
-            raise OptionError("a server needs at least one model")
+            raise OptionError(tr("a server needs at least one model"))
         if self.workers < 1:
-            raise OptionError(f"workers must be 1 or more, not {self.workers}")
+            raise OptionError(tr("workers must be 1 or more, not {workers}", workers=self.workers))
         if self.key is not None and self.certificate is None:
-            raise OptionError("a key is of no use without its certificate: give --certificate, too")
+            raise OptionError(
+                tr("a key is of no use without its certificate: give --certificate, too")
+            )
         if not 0 <= self.port <= 65_535:
-            raise OptionError(f"port must be from 0 to 65535, not {self.port}")
+            raise OptionError(tr("port must be from 0 to 65535, not {port}", port=self.port))
         if self.token is None and not is_loopback(self.host):
             raise OptionError(
-                f"{self.host} can be reached by others: give --token, which they must know, "
-                "or leave the host at 127.0.0.1"
+                tr(
+                    "{host} can be reached by others: give --token, which they must "
+                    "know, or leave the host at 127.0.0.1",
+                    host=self.host,
+                )
             )
         if self.token is not None and (
             len(self.token) < _SHORTEST_TOKEN or not self.token.isascii() or " " in self.token
         ):
             raise OptionError(
-                f"a token has {_SHORTEST_TOKEN} characters or more, all of them ASCII and no space"
+                tr(
+                    "a token has {shortest_token} characters or more, all of them "
+                    "ASCII and no space",
+                    shortest_token=_SHORTEST_TOKEN,
+                )
             )
 
 

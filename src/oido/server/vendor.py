@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from oido.errors import MissingExtraError, OidoError
+from oido.messages import shown, tr
 from oido.writers.atomic import write_folder
 
 VENDOR_FOLDER = Path(__file__).parents[1] / "web" / "vendor"
@@ -89,7 +90,10 @@ def vendor(folder: Path = VENDOR_FOLDER) -> bool:
     npm = shutil.which("npm")
     if npm is None:
         raise MissingExtraError(
-            "the page's runtime comes from npm, which is not here: install Node.js, and try again"
+            tr(
+                "the page's runtime comes from npm, which is not here: install "
+                "Node.js, and try again"
+            )
         )
     core, utils = (_files(_tarball(npm, package)) for package in PACKAGES)
     notices = {"LICENSE": _apache(), _NOTICE: _notice().encode()}
@@ -146,13 +150,21 @@ def _tarball(npm: str, package: Package) -> bytes:
         done = subprocess.run(command, capture_output=True, text=True, cwd=scratch, check=False)
         if done.returncode:
             errors = (line for line in done.stderr.splitlines() if "error" in line.lower())
-            raise OidoError(f"npm could not get {wanted}: {next(errors, 'it failed').strip()}")
+            raise OidoError(
+                tr(
+                    "npm could not get {wanted}: {next}",
+                    wanted=wanted,
+                    next=next(errors, tr("it failed")).strip(),
+                )
+            )
         # By its place: some versions of npm name a scoped package's file otherwise than they say.
         [file] = Path(scratch).glob("*.tgz")
         content: bytes = file.read_bytes()
     digest = base64.b64encode(hashlib.sha512(content).digest()).decode()
     if package.integrity != f"sha512-{digest}":
-        raise OidoError(f"npm gave another {wanted} than the one that is known here (sha512)")
+        raise OidoError(
+            tr("npm gave another {wanted} than the one that is known here (sha512)", wanted=wanted)
+        )
     return content
 
 
@@ -196,17 +208,26 @@ def _apache() -> bytes:
         with suppress(OSError):
             content: bytes = path.read_bytes()
             return content
-    raise OidoError("oido's own LICENSE is not where it should be; install oido again")
+    raise OidoError(tr("oido's own LICENSE is not where it should be; install oido again"))
 
 
 def _main() -> int:
     try:
         fetched = vendor()
     except OidoError as error:
-        print(f"oido: {error}", file=sys.stderr)
+        print(shown(tr("oido: {error}", error=error)), file=sys.stderr)
         return 1
     size = sum(file.stat().st_size for file in VENDOR_FOLDER.iterdir()) / 1e6
-    print(f"{VENDOR_FOLDER}: {'fetched' if fetched else 'already here'}, {size:.1f} MB")
+    print(
+        shown(
+            tr(
+                "{vendor_folder}: {more}, {size:.1f} MB",
+                vendor_folder=VENDOR_FOLDER,
+                more=tr("fetched") if fetched else tr("already here"),
+                size=size,
+            )
+        )
+    )
     return 0
 
 

@@ -10,6 +10,7 @@ import soundfile
 
 from oido.arrays import F32
 from oido.errors import AudioError
+from oido.messages import tr
 
 
 def flac_bytes(waveform: F32, rate_hz: int) -> bytes:
@@ -31,5 +32,12 @@ def _encoded(waveform: F32, rate_hz: int, format_name: str) -> bytes:
     try:
         soundfile.write(file, samples, rate_hz, format=format_name, subtype="PCM_16")
     except soundfile.LibsndfileError as error:
-        raise AudioError(f"{format_name} cannot hold sound at {rate_hz} Hz: {error}") from error
+        raise AudioError(
+            tr(
+                "{format_name} cannot hold sound at {rate_hz} Hz: {error}",
+                format_name=format_name,
+                rate_hz=rate_hz,
+                error=error,
+            )
+        ) from error
     return file.getvalue()

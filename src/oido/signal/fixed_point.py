@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from oido.arrays import F32, I64
 from oido.errors import OptionError
 from oido.mel import student_mel_matrix
+from oido.messages import tr
 from oido.params import FixedPointParams
 
 I8 = NDArray[np.int8]
@@ -67,7 +68,9 @@ class FixedPointTables:
         first = np.argmax(weights > 0, axis=0)
         counts = (weights > 0).sum(axis=0)
         if not counts.all():
-            raise OptionError(f"{params.bands} bands are too many for an FFT of {n} samples")
+            raise OptionError(
+                tr("{bands} bands are too many for an FFT of {n} samples", bands=params.bands, n=n)
+            )
         columns = zip(weights.T, first, counts)
         return cls(
             window=np.minimum(_rounded((0.5 - 0.5 * np.cos(turn)) * (1 << WINDOW_BITS)), 32_767),

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from oido.arrays import F32, F64
 from oido.errors import OptionError
 from oido.mel import kaldi_mel_matrix, symmetric_hann
+from oido.messages import tr
 from oido.params import FrontEndParams, MnFrontEndParams
 
 MelProjection = Callable[[F32], F32]
@@ -108,7 +109,13 @@ class MnFrontEnd:
     def __init__(self, params: MnFrontEndParams) -> None:
         self.params = p = params
         if p.bands % _MN_BLOCK_BANDS:
-            raise OptionError(f"bands must be a multiple of {_MN_BLOCK_BANDS}, not {p.bands}")
+            raise OptionError(
+                tr(
+                    "bands must be a multiple of {mn_block_bands}, not {bands}",
+                    mn_block_bands=_MN_BLOCK_BANDS,
+                    bands=p.bands,
+                )
+            )
         self._hann = symmetric_hann(p.analysis_samples)
         self._mel = _band_groups(kaldi_mel_matrix(p))
         self._inner = _inner_frames(p)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from oido.arrays import F32, F64
+from oido.messages import tr
 from oido.params import LEVELS_PER_SECOND
 
 _EXPONENT = 0.3
@@ -132,24 +133,37 @@ class SoundSums(NamedTuple):
         mean_energy = self.channel_energy / max(self.channels, 1)
         if self.channels > 1 and self.energy < _OPPOSITE / self.channels * mean_energy:
             found.append(
-                "its channels are in opposite phase and cancel each other in the mix: "
-                "hear one of them, with --channel 0"
+                tr(
+                    "its channels are in opposite phase and cancel each other in the "
+                    "mix: hear one of them, with --channel 0"
+                )
             )
         if self.clipped >= _LEAST_CLIPPED * self.frames:
             share = self.clipped / self.frames
-            found.append(f"clipping: {share:.1%} of its samples are cut off at full scale")
+            found.append(
+                tr("clipping: {share:.1%} of its samples are cut off at full scale", share=share)
+            )
         offset = self.total / self.frames
         if abs(offset) >= _LEAST_OFFSET:
-            found.append(f"DC offset: its mean is {offset:+.3f} of full scale, and should be 0")
+            found.append(
+                tr(
+                    "DC offset: its mean is {offset:+.3f} of full scale, and should be 0",
+                    offset=offset,
+                )
+            )
         silent = max(0.0, self.silent / rate_hz - gaps_seconds)
         if self.channel_energy and not self.energy:
             pass  # they cancel each other everywhere
         elif silent >= max(_LEAST_SILENT_SECONDS, _LEAST_SILENT_SHARE * seconds):
             found.append(
-                f"digital silence: {silent:.1f} s of {seconds:.1f} s are nothing but zeros"
+                tr(
+                    "digital silence: {silent:.1f} s of {seconds:.1f} s are nothing but zeros",
+                    silent=silent,
+                    seconds=seconds,
+                )
             )
         elif not self.energy and not gaps_seconds:
-            found.append("digital silence: it is nothing but zeros")
+            found.append(tr("digital silence: it is nothing but zeros"))
         return tuple(found)
 
 

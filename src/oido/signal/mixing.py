@@ -10,6 +10,7 @@ import numpy as np
 
 from oido.arrays import F32
 from oido.errors import EmptyAudioError, InvalidSamplesError, OptionError
+from oido.messages import tr
 from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.level import SoundCheck, SoundSums
 
@@ -41,7 +42,9 @@ class Mono:
         keeps_sums: bool = True,
     ) -> None:
         if channel != "mix" and (isinstance(channel, bool) or not isinstance(channel, int)):
-            raise OptionError(f'channel must be "mix" or a number from 0, not {channel!r}')
+            raise OptionError(
+                tr('channel must be "mix" or a number from 0, not {channel!r}', channel=channel)
+            )
         self._info, self._channel = info, channel
         self._n_frames, self._keeps_sums = n_frames, keeps_sums
         self._check = SoundCheck()
@@ -74,7 +77,11 @@ class Mono:
         info = self._info
         if info.decoder != "array" and self._n_frames < _SHORTEST_SECONDS * info.sample_rate_hz:
             raise EmptyAudioError(
-                f"{info.name}: holds only {self._n_frames} samples, too few to be a sound"
+                tr(
+                    "{name}: holds only {n_frames} samples, too few to be a sound",
+                    name=info.name,
+                    n_frames=self._n_frames,
+                )
             )
 
 
@@ -109,8 +116,19 @@ def _pick(block: F32, channel: Channel, name: str) -> F32:
         mono *= np.float32(1.0 / channels)
         return mono
     if not 0 <= channel < channels:
-        has = "one channel, 0" if channels == 1 else f"channels 0 to {channels - 1}"
-        raise OptionError(f"{name}: there is no channel {channel}; it has {has}")
+        has = (
+            tr("one channel, 0")
+            if channels == 1
+            else tr("channels 0 to {channels}", channels=channels - 1)
+        )
+        raise OptionError(
+            tr(
+                "{name}: there is no channel {channel}; it has {has}",
+                name=name,
+                channel=channel,
+                has=has,
+            )
+        )
     return np.ascontiguousarray(block[:, channel])
 
 
@@ -122,10 +140,18 @@ def _good_samples(mono: F32) -> int:
 def _bad_samples(mono: F32, good: int, before: int, info: AudioInfo) -> InvalidSamplesError:
     if not np.isfinite(mono[good]):
         return InvalidSamplesError(
-            f"{info.name}: has NaN or infinite samples, the first at "
-            f"{(before + good) / info.sample_rate_hz:.3f} s; repair or re-export it"
+            tr(
+                "{name}: has NaN or infinite samples, the first at {before:.3f} s; "
+                "repair or re-export it",
+                name=info.name,
+                before=(before + good) / info.sample_rate_hz,
+            )
         )
     return InvalidSamplesError(
-        f"{info.name}: float samples belong in [-1, 1], and the largest here is "
-        f"{float(np.abs(mono).max()):g}; divide int16 values by 32768"
+        tr(
+            "{name}: float samples belong in [-1, 1], and the largest here is "
+            "{max:g}; divide int16 values by 32768",
+            name=info.name,
+            max=float(np.abs(mono).max()),
+        )
     )

@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from oido.errors import needs_extra
+from oido.messages import tr
 
 if TYPE_CHECKING:
     from oido.torch.base import Heard, MnLogMel, StagedNetwork, YamNetLogMel
@@ -30,8 +31,8 @@ __all__ = ["Heard", "Mn04", "MnLogMel", "StagedNetwork", "YamNet", "YamNetLogMel
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
-        raise AttributeError(f"module 'oido.torch' has no attribute {name!r}")
-    message = "the starting points need PyTorch; install it with: pip install 'oido[torch]'"
+        raise AttributeError(tr("module 'oido.torch' has no attribute {name!r}", name=name))
+    message = tr("the starting points need PyTorch; install it with: pip install 'oido[torch]'")
     with needs_extra(message):
         import_module("torch")
     value = getattr(import_module(_HOME.get(name, "oido.torch.base")), name)

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from oido.arrays import F32
 from oido.errors import InvalidSamplesError, ModelFormatError, OptionError
 from oido.mel import kaldi_mel_matrix, mel_matrix, periodic_hann, symmetric_hann
+from oido.messages import tr
 from oido.models.networks.yamnet import HIGH_HZ, LOG_OFFSET, LOW_HZ, PATCH_BANDS, YAMNET_FRONT_END
 from oido.params import MnFrontEndParams, Windowing
 
@@ -93,7 +94,11 @@ class StagedNetwork(nn.Module, ABC):
         stages = self.stages()
         if not 0 <= count <= len(stages):
             raise OptionError(
-                f"there are {len(stages)} stages to unfreeze, from 0 to {len(stages)}, not {count}"
+                tr(
+                    "there are {n_stages} stages to unfreeze, from 0 to {n_stages}, not {count}",
+                    n_stages=len(stages),
+                    count=count,
+                )
             )
         first = len(stages) - count
         for number, stage in enumerate(stages.values()):
@@ -126,13 +131,20 @@ def is_waveform(sound: Tensor, patch_dims: tuple[int, ...], expected: str) -> bo
     """A waveform (else patches)? Raises InvalidSamplesError if neither."""
     if not sound.is_floating_point():
         raise InvalidSamplesError(
-            f"samples must be float in [-1, 1], not {sound.dtype}; divide int16 by 32768"
+            tr(
+                "samples must be float in [-1, 1], not {dtype}; divide int16 by 32768",
+                dtype=sound.dtype,
+            )
         )
     if sound.ndim in {1, 2}:
         return True
     if sound.ndim not in patch_dims:
         raise InvalidSamplesError(
-            f"expected a waveform [n] or [batch, n], or {expected}, not {list(sound.shape)}"
+            tr(
+                "expected a waveform [n] or [batch, n], or {expected}, not {shape}",
+                expected=expected,
+                shape=list(sound.shape),
+            )
         )
     return False
 
@@ -140,7 +152,7 @@ def is_waveform(sound: Tensor, patch_dims: tuple[int, ...], expected: str) -> bo
 def new_linear(old: nn.Linear, classes: int) -> nn.Linear:
     """A layer like this one, on its device, that learns. Raises OptionError below 1 class."""
     if classes < 1:
-        raise OptionError(f"a head has at least 1 class, not {classes}")
+        raise OptionError(tr("a head has at least 1 class, not {classes}", classes=classes))
     new = nn.Linear(old.in_features, classes, device=old.weight.device, dtype=old.weight.dtype)
     return new.train(old.training)
 
@@ -175,8 +187,11 @@ class YamNetLogMel(nn.Module):
             analysis_window = periodic_hann(params.window_samples)
         if analysis_window.shape != (params.window_samples,):
             raise ModelFormatError(
-                f"the analysis window has {analysis_window.size} samples, and YAMNet's "
-                f"{params.window_samples}"
+                tr(
+                    "the analysis window has {size} samples, and YAMNet's {window_samples}",
+                    size=analysis_window.size,
+                    window_samples=params.window_samples,
+                )
             )
         self._windowing = Windowing.from_seconds(params.windows, None)
         mel = mel_matrix(params, PATCH_BANDS, LOW_HZ, HIGH_HZ)

@@ -15,6 +15,7 @@ from oido.arrays import F32, F64, I64, Bools
 from oido.datasets.dataset import check_targets, class_weights
 from oido.datasets.splits import hold_out_groups
 from oido.errors import EmptyAudioError, InvalidSamplesError, OptionError
+from oido.messages import tr
 from oido.params import Windowing, WindowParams
 from oido.signal.framing import cut_windows
 from oido.signal.level import rms
@@ -41,13 +42,23 @@ class LabelledSounds:
         count = len(self.waveforms)
         if not count or self.targets.ndim != 2 or len(self.targets) != count:
             raise OptionError(
-                f"{count} waveforms and targets {list(self.targets.shape)} do not fit: each clip "
-                "needs a row of targets, and there must be at least one"
+                tr(
+                    "{count} waveforms and targets {shape} do not fit: each clip "
+                    "needs a row of targets, and there must be at least one",
+                    count=count,
+                    shape=list(self.targets.shape),
+                )
             )
         if self.groups is not None and len(self.groups) != count:
-            raise OptionError(f"{count} waveforms need as many groups, not {len(self.groups)}")
+            raise OptionError(
+                tr(
+                    "{count} waveforms need as many groups, not {n_groups}",
+                    count=count,
+                    n_groups=len(self.groups),
+                )
+            )
         if self.classes < (1 if self.multi_label else 2):
-            raise OptionError("one class alone cannot be told from anything: add another one")
+            raise OptionError(tr("one class alone cannot be told from anything: add another one"))
         check_targets(self.targets, self.multi_label)
 
     def __len__(self) -> int:
@@ -62,9 +73,17 @@ class LabelledSounds:
         """One clip, f32[n]. Raises an AudioError for what is no sound."""
         samples = np.asarray(self.waveforms[clip], np.float32)
         if samples.ndim != 1 or not samples.size:
-            raise EmptyAudioError(f"clip {clip} is no waveform f32[n], but {list(samples.shape)}")
+            raise EmptyAudioError(
+                tr(
+                    "clip {clip} is no waveform f32[n], but {shape}",
+                    clip=clip,
+                    shape=list(samples.shape),
+                )
+            )
         if not np.isfinite(samples).all():
-            raise InvalidSamplesError(f"clip {clip} has samples that are NaN or infinite")
+            raise InvalidSamplesError(
+                tr("clip {clip} has samples that are NaN or infinite", clip=clip)
+            )
         return samples
 
     def weights(self, balance: bool) -> F32:
@@ -159,12 +178,25 @@ class AugmentOptions:
         for name in ("gain_db", "noise_snr_db", "background_snr_db"):
             low, high = getattr(self, name)
             if not low <= high:
-                raise OptionError(f"{name} is from and to, not {low:g} to {high:g}")
+                raise OptionError(
+                    tr(
+                        "{name} is from and to, not {low:g} to {high:g}",
+                        name=name,
+                        low=low,
+                        high=high,
+                    )
+                )
         for name in ("noise", "background"):
             if not 0.0 <= getattr(self, name) <= 1.0:
-                raise OptionError(f"{name} is a chance from 0 to 1, not {getattr(self, name):g}")
+                raise OptionError(
+                    tr(
+                        "{name} is a chance from 0 to 1, not {getattr:g}",
+                        name=name,
+                        getattr=getattr(self, name),
+                    )
+                )
         if not self.mixup >= 0.0:
-            raise OptionError(f"mixup must be 0 or more, not {self.mixup:g}")
+            raise OptionError(tr("mixup must be 0 or more, not {mixup:g}", mixup=self.mixup))
 
 
 class Augmenter:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from oido.arrays import F32, F64, I64
 from oido.datasets.dataset import accuracy
 from oido.errors import OptionError
+from oido.messages import tr
 from oido.params import WindowParams
 from oido.torch.base import StagedNetwork, numpy_copy
 from oido.torch.clips import LabelledSounds
@@ -93,11 +94,21 @@ def finetune(
     options = options or FinetuneOptions()
     count = len(network.stages())
     if options.stages[-1] > count:
-        raise OptionError(f"this network has {count} stages, so {options.stages} cannot learn")
+        raise OptionError(
+            tr(
+                "this network has {count} stages, so {stages} cannot learn",
+                count=count,
+                stages=options.stages,
+            )
+        )
     if windows.sample_rate_hz != network.sample_rate_hz:
         raise OptionError(
-            f"the network hears {network.sample_rate_hz} Hz, and these windows are of "
-            f"{windows.sample_rate_hz} Hz"
+            tr(
+                "the network hears {sample_rate_hz} Hz, and these windows are of "
+                "{windows_sample_rate_hz} Hz",
+                sample_rate_hz=network.sample_rate_hz,
+                windows_sample_rate_hz=windows.sample_rate_hz,
+            )
         )
     numbers = np.zeros(0, np.int64)
     if validation is None:
@@ -105,7 +116,9 @@ def finetune(
         numbers = np.flatnonzero(mask)
         sounds, validation = sounds.subset(np.flatnonzero(~mask)), sounds.subset(numbers)
     elif (validation.classes, validation.multi_label) != (sounds.classes, sounds.multi_label):
-        raise OptionError("validation clips must have the same classes as those that are learnt")
+        raise OptionError(
+            tr("validation clips must have the same classes as those that are learnt")
+        )
     with _chance(options):
         learner = Learner(network, sounds, windows, backgrounds, options)
         run = _Run(learner, validation, options, progress or (lambda _: None))

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from oido.arrays import F32
 from oido.errors import InvalidSamplesError, ModelFormatError
+from oido.messages import tr
 from oido.models import fetch
 from oido.models.networks.mn04 import (
     BATCH_NORM_EPSILON,
@@ -101,12 +102,16 @@ class Mn04(StagedNetwork):
             module.load_state_dict(tensors, strict=True)
         except RuntimeError as error:
             problem = str(error).splitlines()[-1].strip()
-            raise ModelFormatError(f"these are not the weights of mn04_as: {problem}") from error
+            raise ModelFormatError(
+                tr("these are not the weights of mn04_as: {problem}", problem=problem)
+            ) from error
         for name, values in tensors.items():
             if not torch.isfinite(values).all():
-                raise ModelFormatError(f"the weights {name} have values that are not finite")
+                raise ModelFormatError(
+                    tr("the weights {name} have values that are not finite", name=name)
+                )
             if name.endswith("running_var") and (values < 0).any():
-                raise ModelFormatError(f"the variance {name} is negative")
+                raise ModelFormatError(tr("the variance {name} is negative", name=name))
         return module
 
     def weights(self) -> dict[str, F32]:
@@ -127,13 +132,21 @@ class Mn04(StagedNetwork):
 
     def embed(self, sound: Tensor) -> Tensor:
         """f32[…, 384]."""
-        expected = f"patches [N, {MEL_BANDS}, frames] or [N, {MEL_BANDS}, frames, 1]"
+        expected = tr(
+            "patches [N, {mel_bands}, frames] or [N, {mel_bands}, frames, 1]", mel_bands=MEL_BANDS
+        )
         if is_waveform(sound, (3, 4), expected):
             patches = self.patches(sound)
         else:
             patches = sound[..., 0] if sound.ndim == 4 and sound.shape[-1] == 1 else sound
             if patches.ndim != 3 or patches.shape[1] != MEL_BANDS or not patches.shape[2]:
-                raise InvalidSamplesError(f"expected {expected}, not {list(sound.shape)}")
+                raise InvalidSamplesError(
+                    tr(
+                        "expected {expected}, not {shape}",
+                        expected=expected,
+                        shape=list(sound.shape),
+                    )
+                )
         images = patches.reshape(-1, 1, *patches.shape[-2:])
         embeddings: Tensor = self.features(images).mean(dim=(2, 3))
         return embeddings.reshape(*patches.shape[:-2], EMBEDDING_SIZE)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from oido.arrays import F32, F64
 from oido.errors import OptionError
 from oido.heads import OutputKind
+from oido.messages import tr
 from oido.models.networks.student import (
     BLOCKS,
     DIM,
@@ -71,9 +72,11 @@ class DistilOptions:
 
     def __post_init__(self) -> None:
         if min(self.steps, self.batch) < 1 or not self.rate > 0:
-            raise OptionError("steps and batch must be 1 or more, and rate above 0")
+            raise OptionError(tr("steps and batch must be 1 or more, and rate above 0"))
         if self.max_minutes is not None and not self.max_minutes > 0:
-            raise OptionError(f"max_minutes must be above 0, not {self.max_minutes:g}")
+            raise OptionError(
+                tr("max_minutes must be above 0, not {max_minutes:g}", max_minutes=self.max_minutes)
+            )
 
 
 class _ConvUnit(nn.Module):
@@ -182,7 +185,7 @@ def distil(
     """
     options = options or DistilOptions()
     if not clips:
-        raise OptionError("there is nothing for a student to learn from")
+        raise OptionError(tr("there is nothing for a student to learn from"))
     with _chance(options):
         student = StudentNetwork(clips[0].targets.shape[1], options.dropout)
         draw = _Patches(clips, params, options)
@@ -206,7 +209,9 @@ def distil(
             if len(losses) < options.steps / 10:
                 raise
         if not np.isfinite(losses).all():
-            raise OptionError("the student went astray: its loss is not finite; try another seed")
+            raise OptionError(
+                tr("the student went astray: its loss is not finite; try another seed")
+            )
         patches = draw.clean(_CALIBRATION_WINDOWS)
         weights = student.folded(patches)
     return Distilled(weights, len(losses), float(np.mean(losses[-max(1, len(losses) // 10) :])))

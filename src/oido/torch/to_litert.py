@@ -15,6 +15,7 @@ from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head
 from oido.inference.export import check_windows
 from oido.inference.predictor import Predictor
+from oido.messages import tr
 from oido.models.model import AudioModel, LogMelNetwork, MnNetwork, Network
 from oido.models.networks import mn04
 from oido.models.networks import yamnet as yamnet_network
@@ -52,7 +53,9 @@ def as_model(
     """
     network, classes = _network(module, base, output)
     if len(labels) != classes:
-        raise OptionError(f"the module gives {classes} scores, which need as many labels")
+        raise OptionError(
+            tr("the module gives {classes} scores, which need as many labels", classes=classes)
+        )
     model = replace(
         base,
         name=name or f"{base.name}, fine-tuned",
@@ -66,8 +69,13 @@ def as_model(
     worst = largest_difference(module, model, clips, output=output)
     if not worst <= TOLERANCE:
         raise ModelFormatError(
-            f"the graph of {model.name} gives other scores than the module (by up to {worst:.1e}), "
-            "so it cannot be used; was the module begun with this base model?"
+            tr(
+                "the graph of {name} gives other scores than the module (by up to "
+                "{worst:.1e}), so it cannot be used; was the module begun with this "
+                "base model?",
+                name=model.name,
+                worst=worst,
+            )
         )
     return model
 
@@ -112,5 +120,9 @@ def _network(module: StagedNetwork, base: AudioModel, output: Output) -> tuple[N
         content = mn04.network(state, network.front_end.patch_frames, output)
         return replace(network, content=content), len(state["classifier.5.bias"])
     raise OptionError(
-        f"{base.name} is no base of {type(module).__name__}: give the model that it began with"
+        tr(
+            "{name} is no base of {kind_name}: give the model that it began with",
+            name=base.name,
+            kind_name=type(module).__name__,
+        )
     )

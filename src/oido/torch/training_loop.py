@@ -16,6 +16,7 @@ from torch import Tensor
 
 from oido.arrays import F32, F64, I64, Bools
 from oido.errors import OptionError
+from oido.messages import tr
 from oido.params import WindowParams
 from oido.signal.level import rms
 from oido.torch.base import StagedNetwork
@@ -73,19 +74,31 @@ class FinetuneOptions:
         counts = (self.epochs, self.head_epochs, self.patience, self.batch, self.windows_per_clip)
         if min(counts) < 1 or self.views < 0 or (self.threads is not None and self.threads < 1):
             raise OptionError(
-                "epochs, head_epochs, patience, batch, windows_per_clip and threads must be 1 or "
-                "more, and views 0 or more"
+                tr(
+                    "epochs, head_epochs, patience, batch, windows_per_clip and "
+                    "threads must be 1 or more, and views 0 or more"
+                )
             )
         if not self.stages or self.stages[0] != 1 or list(self.stages) != sorted(set(self.stages)):
             raise OptionError(
-                f"stages begin with 1, the head, and rise, such as (1, 4, 8), not {self.stages}"
+                tr(
+                    "stages begin with 1, the head, and rise, such as (1, 4, 8), not {stages}",
+                    stages=self.stages,
+                )
             )
         if not min(self.rate, self.head_rate) > 0 or not 0 < self.rate_decay <= 1:
-            raise OptionError("rates must be above 0, and rate_decay above 0 and 1 at most")
+            raise OptionError(tr("rates must be above 0, and rate_decay above 0 and 1 at most"))
         if not self.weight_decay >= 0 or not 0 <= self.smoothing < 1:
-            raise OptionError("weight_decay must be 0 or more, and smoothing 0 or more and below 1")
+            raise OptionError(
+                tr("weight_decay must be 0 or more, and smoothing 0 or more and below 1")
+            )
         if self.max_minutes is not None and not self.max_minutes >= 0:
-            raise OptionError(f"max_minutes must be 0 or more, not {self.max_minutes:g}")
+            raise OptionError(
+                tr(
+                    "max_minutes must be 0 or more, not {max_minutes:g}",
+                    max_minutes=self.max_minutes,
+                )
+            )
 
 
 class Windows(NamedTuple):
@@ -300,7 +313,7 @@ def _mean(losses: list[float]) -> float:
     """Raises OptionError for losses that are not finite: the weights are lost."""
     mean = float(np.mean(losses))
     if not np.isfinite(mean):
-        raise OptionError("training went astray: its loss is not finite; try a smaller rate")
+        raise OptionError(tr("training went astray: its loss is not finite; try a smaller rate"))
     return mean
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from oido.arrays import F32
 from oido.errors import InvalidSamplesError
+from oido.messages import tr
 from oido.models import fetch
 from oido.models.networks.yamnet import (
     EMBEDDING_DIM,
@@ -102,7 +103,12 @@ class YamNet(StagedNetwork):
             sound = self.patches(sound)
         if sound.shape[-2:] != (PATCH_FRAMES, PATCH_BANDS):
             raise InvalidSamplesError(
-                f"a patch is [{PATCH_FRAMES}, {PATCH_BANDS}], not {list(sound.shape[-2:])}"
+                tr(
+                    "a patch is [{patch_frames}, {patch_bands}], not {shape}",
+                    patch_frames=PATCH_FRAMES,
+                    patch_bands=PATCH_BANDS,
+                    shape=list(sound.shape[-2:]),
+                )
             )
         images = sound.reshape(-1, 1, PATCH_FRAMES, PATCH_BANDS)
         embeddings: Tensor = self.layers(images).mean(dim=(2, 3))  # of [N, 1024, 3, 2]

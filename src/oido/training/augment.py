@@ -15,6 +15,7 @@ import numpy as np
 
 from oido.arrays import F32
 from oido.errors import OptionError
+from oido.messages import tr
 from oido.signal.level import active_rms
 
 
@@ -81,14 +82,27 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         if self.copies < 0:
-            raise OptionError(f"copies must be 0 or more, not {self.copies}")
+            raise OptionError(tr("copies must be 0 or more, not {copies}", copies=self.copies))
         for name in ("gain_db", "noise_snr_db", "background_snr_db"):
             low, high = getattr(self, name)
             if not -np.inf < low <= high < np.inf:
-                raise OptionError(f"{name} is from and to, not {low:g} to {high:g}")
+                raise OptionError(
+                    tr(
+                        "{name} is from and to, not {low:g} to {high:g}",
+                        name=name,
+                        low=low,
+                        high=high,
+                    )
+                )
         for name in ("noise", "background"):
             if not 0.0 <= getattr(self, name) <= 1.0:
-                raise OptionError(f"{name} is a chance from 0 to 1, not {getattr(self, name):g}")
+                raise OptionError(
+                    tr(
+                        "{name} is a chance from 0 to 1, not {getattr:g}",
+                        name=name,
+                        getattr=getattr(self, name),
+                    )
+                )
 
     def copies_of(
         self, waveform: F32, content: str, backgrounds: Sequence[F32] = ()

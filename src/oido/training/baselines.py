@@ -16,6 +16,7 @@ from oido.arrays import F32, F64, I64
 from oido.datasets.splits import training_extra
 from oido.errors import OptionError
 from oido.inference.embedder import l2_normalized
+from oido.messages import tr
 from oido.training.embeddings import EmbeddedClips
 from oido.training.fit import Adam, activate
 
@@ -120,7 +121,7 @@ def _in_span(x: F64, y: F64) -> tuple[F32, F32]:
 
 def _labels(clips: EmbeddedClips) -> I64:
     if clips.multi_label:
-        raise OptionError("the baselines are for clips of one label each")
+        raise OptionError(tr("the baselines are for clips of one label each"))
     return clips.labels
 
 

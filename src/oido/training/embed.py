@@ -26,6 +26,7 @@ from oido.datasets.splits import group_numbers
 from oido.datasets.waveforms import clip_waveforms
 from oido.errors import AudioError, OptionError
 from oido.inference.classifier import AudioClassifier
+from oido.messages import tr
 from oido.models.cache import (
     cache_folder,
     limit_bytes,
@@ -177,7 +178,11 @@ def embed(
             windows.append(result)
     if not kept:
         raise OptionError(
-            f"none of the {len(data)} clips can be heard; the first: {left_out[-1].reason}"
+            tr(
+                "none of the {n_data} clips can be heard; the first: {reason}",
+                n_data=len(data),
+                reason=left_out[-1].reason,
+            )
         )
     part = data.subset(kept)
     weak = _weak(part, windows, classifier.windowing, weak_from)

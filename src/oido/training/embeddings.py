@@ -17,6 +17,7 @@ from oido.datasets.dataset import check_targets
 from oido.errors import OptionError
 from oido.events.aggregation import POWER, confidence
 from oido.heads import OutputKind
+from oido.messages import tr
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,25 +71,37 @@ class EmbeddedClips:
     def __post_init__(self) -> None:
         windows, clips = len(self.embeddings), len(self.targets)
         if self.embeddings.ndim != 2 or not windows or not clips:
-            raise OptionError("there is nothing to learn from: give at least one clip")
+            raise OptionError(tr("there is nothing to learn from: give at least one clip"))
         if len(self.clip_index) != windows or len(self.weights) != windows:
-            raise OptionError(f"{windows} windows need as many clip numbers and weights")
+            raise OptionError(
+                tr("{windows} windows need as many clip numbers and weights", windows=windows)
+            )
         steps = np.diff(self.clip_index, prepend=-1, append=clips)
         if steps.min() < 0 or steps.max() > 1 or steps[0] != 1 or steps[-1] != 1:
-            raise OptionError("windows must be in the order of their clips, each clip having one")
+            raise OptionError(
+                tr("windows must be in the order of their clips, each clip having one")
+            )
         if self.targets.shape != (clips, len(self.classes)):
-            raise OptionError(f"{clips} clips of {len(self.classes)} classes need as many targets")
+            raise OptionError(
+                tr(
+                    "{clips} clips of {n_classes} classes need as many targets",
+                    clips=clips,
+                    n_classes=len(self.classes),
+                )
+            )
         if len(self.groups) != clips or len(self.folds) != clips:
-            raise OptionError(f"{clips} clips need as many groups and folds")
+            raise OptionError(tr("{clips} clips need as many groups and folds", clips=clips))
         if not np.isfinite(self.embeddings).all():
-            raise OptionError("embeddings must be finite; leave out the clips that are not")
+            raise OptionError(tr("embeddings must be finite; leave out the clips that are not"))
         check_targets(self.targets, self.multi_label)
         if self.silence is not None and self.silence.shape != self.embeddings.shape[1:]:
-            raise OptionError("silence must be one embedding of the same model")
+            raise OptionError(tr("silence must be one embedding of the same model"))
         if self.extra is not None:
             _check_extra(self.extra, self.embeddings.shape[1], clips)
         if self.weak is not None and (len(self.weak) != clips or not self.multi_label):
-            raise OptionError(f"weak labels need a yes or no for each of {clips} clips, and tags")
+            raise OptionError(
+                tr("weak labels need a yes or no for each of {clips} clips, and tags", clips=clips)
+            )
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -221,13 +234,15 @@ class EmbeddedClips:
 def _check_extra(extra: FurtherWindows, size: int, clips: int) -> None:
     count = len(extra.embeddings)
     if extra.embeddings.shape != (count, size) or not np.isfinite(extra.embeddings).all():
-        raise OptionError("windows of copies must be finite embeddings of the same model")
+        raise OptionError(tr("windows of copies must be finite embeddings of the same model"))
     if {len(extra.clip_index), len(extra.weights), len(extra.beside)} != {count}:
-        raise OptionError(f"{count} windows of copies need as many clip numbers and weights")
+        raise OptionError(
+            tr("{count} windows of copies need as many clip numbers and weights", count=count)
+        )
     if count and (np.diff(extra.clip_index).min(initial=0) < 0 or extra.clip_index[0] < 0):
-        raise OptionError("windows of copies must be in the order of their clips")
+        raise OptionError(tr("windows of copies must be in the order of their clips"))
     if count and extra.clip_index[-1] >= clips:
-        raise OptionError(f"windows of copies must be of one of the {clips} clips")
+        raise OptionError(tr("windows of copies must be of one of the {clips} clips", clips=clips))
 
 
 def clip_probabilities(scores: F32, clips: EmbeddedClips, output: OutputKind) -> F32:

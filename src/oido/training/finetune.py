@@ -28,6 +28,7 @@ from oido.evaluation.report import Report
 from oido.heads import OutputKind
 from oido.inference.classifier import AudioClassifier
 from oido.inference.export import ExportReport, export
+from oido.messages import tr
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, LogMelNetwork, MnNetwork
 from oido.models.networks.mn04 import EMBEDDING_SIZE
@@ -68,7 +69,9 @@ def finetune(
     elif isinstance(base.network, MnNetwork) and own_size(base) == EMBEDDING_SIZE:
         module = Mn04.from_pretrained(model)
     else:
-        raise OptionError(f"{base.name} cannot be trained further; choose YAMNet or mn04")
+        raise OptionError(
+            tr("{name} cannot be trained further; choose YAMNet or mn04", name=base.name)
+        )
     from oido.torch.clips import LabelledSounds, LazyWaveforms
     from oido.torch.finetune import EpochReport
     from oido.torch.finetune import finetune as finetune_network
@@ -83,7 +86,13 @@ def finetune(
     frozen = train(replace(split.train, clips=unfolded), model=base, seed=seed)
     head = frozen.classifier()
     of_head = _Judged.of(head, split.test)
-    on_message(f"the head on {base.name} as it is, on sources held out: {of_head}")
+    on_message(
+        tr(
+            "the head on {name} as it is, on sources held out: {of_head}",
+            name=base.name,
+            of_head=of_head.text,
+        )
+    )
     targets, classes, several = clip_targets(split.train)
     groups = group_numbers([clip.group for clip in split.train])
     waveforms = LazyWaveforms(lambda n: clip_waveform(split.train[n], rate)[0], len(split.train))
@@ -91,14 +100,22 @@ def finetune(
     clock = _Clock(options.stages, options.epochs)
 
     def report_epoch(epoch: EpochReport) -> None:
-        best = ", the best so far" if epoch.best else ""
+        best = tr(", the best so far") if epoch.best else ""
         left = clock.minutes_left(epoch.stages)
         if max_minutes is not None and left is not None:
             left = min(left, max(0.0, max_minutes - (time.monotonic() - started) / 60))
         on_message(
-            f"epoch {epoch.epoch}, {epoch.stages} stages: loss {epoch.loss:.3f}, on held-out clips "
-            f"{epoch.validation_loss:.3f}, accuracy {epoch.validation_accuracy:.3f}{best}"
-            + ("" if left is None else f"; {left:.1f} minutes left at most")
+            tr(
+                "epoch {epoch}, {stages} stages: loss {loss:.3f}, on held-out clips "
+                "{validation_loss:.3f}, accuracy {validation_accuracy:.3f}{best}",
+                epoch=epoch.epoch,
+                stages=epoch.stages,
+                loss=epoch.loss,
+                validation_loss=epoch.validation_loss,
+                validation_accuracy=epoch.validation_accuracy,
+                best=best,
+            )
+            + ("" if left is None else tr("; {left:.1f} minutes left at most", left=left))
         )
 
     if max_minutes is not None:  # the head has had its share of them
@@ -107,7 +124,13 @@ def finetune(
     done = finetune_network(module, sounds, base.windows, options=options, progress=report_epoch)
     taught = as_model(done.module, base, classes, output="sigmoid" if several else "softmax")
     of_network = _Judged.of(AudioClassifier(taught), split.test)
-    on_message(f"{base.name}, trained further, on sources held out: {of_network}")
+    on_message(
+        tr(
+            "{name}, trained further, on sources held out: {of_network}",
+            name=base.name,
+            of_network=of_network.text,
+        )
+    )
     keeps_head = of_head.is_better_than(of_network)
     return FinetuningResult(
         split.train,
@@ -115,16 +138,23 @@ def finetune(
         head.model if keeps_head else taught,
         left_out,
         {
-            "base model": base.name,
-            "exported": "the head on the network as it was" if keeps_head else "trained further",
-            "the head, held out": str(of_head),
-            "trained further, held out": str(of_network),
-            "trained": f"{done.best.stages} of {len(module.stages())} stages, {len(done.history)} "
-            f"epochs ({done.stopped})",
-            "clips to learn from": len(split.train),
-            "clips to judge by": len(split.test),
-            "minutes of processor time": round(done.cpu_seconds / 60, 1),
-            "seed": seed,
+            tr("base model"): base.name,
+            tr("exported"): tr("the head on the network as it was")
+            if keeps_head
+            else tr("trained further"),
+            tr("the head, held out"): of_head.text,
+            tr("trained further, held out"): of_network.text,
+            tr("trained"): tr(
+                "{stages} of {n_stages} stages, {epochs} epochs ({stopped})",
+                stages=done.best.stages,
+                n_stages=len(module.stages()),
+                epochs=len(done.history),
+                stopped=done.stopped,
+            ),
+            tr("clips to learn from"): len(split.train),
+            tr("clips to judge by"): len(split.test),
+            tr("minutes of processor time"): round(done.cpu_seconds / 60, 1),
+            tr("seed"): seed,
             "oido": __version__,
         },
         of_head if keeps_head else of_network,
@@ -142,8 +172,14 @@ class _Judged(NamedTuple):
     def of(cls, classifier: AudioClassifier, test: Dataset) -> _Judged:
         return cls(*predict_clips(classifier, test))
 
-    def __str__(self) -> str:
-        return f"accuracy {self.accuracy:.3f}, log loss {self.log_loss:.3f}"
+    @property
+    def text(self) -> str:
+        """Both figures, for people."""
+        return tr(
+            "accuracy {accuracy:.3f}, log loss {log_loss:.3f}",
+            accuracy=self.accuracy,
+            log_loss=self.log_loss,
+        )
 
     def is_better_than(self, other: _Judged) -> bool:
         """More clips are named rightly, or as many at a smaller log loss."""
@@ -199,17 +235,25 @@ class FinetuningResult:
     @cached_property
     def report(self) -> Report:
         """How well it does on the sources that were held out."""
-        notes = ["Of two the better was chosen on these same clips; a third judge may be stricter."]
+        notes = [
+            tr("Of two the better was chosen on these same clips; a third judge may be stricter.")
+        ]
         if self.frozen is not None:
             notes.append(
-                "Training the network further gained nothing here, so what is exported is the head "
-                "on the network as it was."
+                tr(
+                    "Training the network further gained nothing here, so what is "
+                    "exported is the head on the network as it was."
+                )
             )
         else:
-            notes.append("Its scores are calibrated by one slope alone; take them as scores.")
+            notes.append(tr("Its scores are calibrated by one slope alone; take them as scores."))
         return Report.of(
             self.judged.predictions,
-            title=f"{len(self.train.classes)} classes taught to {self.facts['base model']}",
+            title=tr(
+                "{n_classes} classes taught to {basemodel}",
+                n_classes=len(self.train.classes),
+                basemodel=self.facts["base model"],
+            ),
             facts=self.facts,
             left_out=(*self.left_out, *self.judged.left_out),
             notes=notes,
@@ -246,5 +290,11 @@ def _readable(data: Dataset, rate_hz: int) -> tuple[Dataset, tuple[LeftOut, ...]
         except AudioError as error:
             left_out.append(LeftOut.because(str(clip), error, clip.path))
     if not kept:
-        raise OptionError(f"none of the {len(data)} clips can be heard; {left_out[-1].reason}")
+        raise OptionError(
+            tr(
+                "none of the {n_data} clips can be heard; {reason}",
+                n_data=len(data),
+                reason=left_out[-1].reason,
+            )
+        )
     return data.subset(kept), tuple(left_out)

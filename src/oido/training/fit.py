@@ -24,6 +24,7 @@ from oido.datasets.dataset import class_weights
 from oido.datasets.splits import training_extra
 from oido.errors import OptionError
 from oido.heads import OutputKind
+from oido.messages import tr
 from oido.training.embeddings import EmbeddedClips
 from oido.training.weak_labels import choose_windows
 
@@ -63,7 +64,11 @@ class EmbeddingHead:
         x = np.asarray(embeddings, np.float32)
         if x.ndim != 2 or x.shape[1] != self.inputs:
             raise OptionError(
-                f"this head hears embeddings of {self.inputs} numbers, not an array of {x.shape}"
+                tr(
+                    "this head hears embeddings of {inputs} numbers, not an array of {shape}",
+                    inputs=self.inputs,
+                    shape=x.shape,
+                )
             )
         x = np.sqrt(np.maximum(x, 0)) if self.square_root else x
         for number, layer in enumerate(self.layers):
@@ -150,9 +155,16 @@ class Views:
 
     def __post_init__(self) -> None:
         if not self.silence >= 0:
-            raise OptionError(f"silence must be 0 or more, not {self.silence:g}")
+            raise OptionError(
+                tr("silence must be 0 or more, not {silence:g}", silence=self.silence)
+            )
         if not 0 <= self.copies <= 1:
-            raise OptionError(f"copies is a share of a clip's weight, 0 to 1, not {self.copies:g}")
+            raise OptionError(
+                tr(
+                    "copies is a share of a clip's weight, 0 to 1, not {copies:g}",
+                    copies=self.copies,
+                )
+            )
 
     @property
     def views(self) -> Views:
@@ -173,7 +185,9 @@ class LinearOptions(Views):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.strength > 0:
-            raise OptionError(f"strength must be above 0, not {self.strength:g}")
+            raise OptionError(
+                tr("strength must be above 0, not {strength:g}", strength=self.strength)
+            )
 
 
 @dataclass(frozen=True)
@@ -194,7 +208,7 @@ class MlpOptions(Views):
     def __post_init__(self) -> None:
         super().__post_init__()
         if min(self.hidden, self.epochs, self.batch) < 1 or not self.step > 0:
-            raise OptionError("hidden, epochs and batch must be 1 or more, and step above 0")
+            raise OptionError(tr("hidden, epochs and batch must be 1 or more, and step above 0"))
 
 
 class Prepared(NamedTuple):

@@ -17,6 +17,7 @@ from oido.errors import AudioError, ModelFormatError, OptionError
 from oido.heads import Head, ScoreCalibration, ScoreTransformation, Sigmoid
 from oido.inference.export import FRAMEWISE, SIMILARITY
 from oido.inference.predictor import Predictor, whole_runtime
+from oido.messages import tr
 from oido.models.model import (
     EMBEDDING,
     EMBEDDING_OUTPUT,
@@ -54,7 +55,10 @@ def require_addable(model: AudioModel, *, keep_base: bool = False) -> None:
     model.require_embeddings()
     if keep_base and isinstance(model.network, WholeNetwork) and model.network.parts is not None:
         raise OptionError(
-            f"{model.name} has no scores of its own in one file: leave the base's out (--keep-base)"
+            tr(
+                "{name} has no scores of its own in one file: leave the base's out (--keep-base)",
+                name=model.name,
+            )
         )
     whole_graph(model, model.whole_file())
 
@@ -189,8 +193,12 @@ def check_parity(
         count += len(cut)
     if not worst <= _TOLERANCE:
         raise ModelFormatError(
-            f"{path.name} gives other scores than the head that was judged (by up to {worst:.3f}), "
-            "so it was not written"
+            tr(
+                "{name} gives other scores than the head that was judged (by up to "
+                "{worst:.3f}), so it was not written",
+                name=path.name,
+                worst=worst,
+            )
         )
     return Parity(path, len(content), count, worst)
 

@@ -14,6 +14,7 @@ from oido.calibration.scaling import fit_slopes, log_losses
 from oido.datasets.dataset import accuracy
 from oido.datasets.splits import stratified_folds
 from oido.errors import OptionError
+from oido.messages import tr
 from oido.parallel import ordered_map
 from oido.params import available_cores
 from oido.training.baselines import BASELINES
@@ -194,7 +195,9 @@ def cross_validate(
     _check(clips, candidates)
     folds = _folds(clips, seed)
     if folds is None:
-        raise OptionError("each class needs clips of at least two sources, so that one is unseen")
+        raise OptionError(
+            tr("each class needs clips of at least two sources, so that one is unseen")
+        )
     probabilities = np.zeros(clips.targets.shape, np.float32)
     for fold in np.unique(folds):
         held_out = clips.subset(folds == fold)
@@ -207,12 +210,15 @@ def cross_validate(
 
 def _check(clips: EmbeddedClips, candidates: Sequence[Candidate]) -> None:
     if not candidates:
-        raise OptionError("give at least one candidate to choose from")
+        raise OptionError(tr("give at least one candidate to choose from"))
     present = int((np.nansum(clips.targets, axis=0) > 0).sum())
     if present < (1 if clips.multi_label else 2):
         raise OptionError(
-            f"a classifier needs clips of two classes or more, and these have {present}; "
-            "add another class, 'background' for example"
+            tr(
+                "a classifier needs clips of two classes or more, and these have "
+                "{present}; add another class, 'background' for example",
+                present=present,
+            )
         )
 
 

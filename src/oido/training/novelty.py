@@ -17,6 +17,7 @@ import numpy as np
 from oido.arrays import F32, I64, Bools
 from oido.errors import OptionError
 from oido.inference.embedder import l2_normalized
+from oido.messages import tr
 from oido.training.embeddings import EmbeddedClips
 
 
@@ -56,7 +57,9 @@ def fit_novelty(
     OptionError if ``accepted`` is not between 0 and 1.
     """
     if not 0 < accepted < 1:
-        raise OptionError(f"accepted must be between 0 and 1, not {accepted:g}")
+        raise OptionError(
+            tr("accepted must be between 0 and 1, not {accepted:g}", accepted=accepted)
+        )
     features = clips.clip_means(_features(clips.embeddings, square_root))
     present = np.nan_to_num(clips.targets) > 0
     detector = NoveltyDetector(*_class_directions(features, present), square_root, 0.0)
@@ -80,7 +83,7 @@ def _class_directions(features: F32, present: Bools) -> tuple[F32, F32]:
     """The mean of the classes' means, and the classes' directions from there."""
     found = [column for column in present.T if column.any()]
     if len(found) < 2:
-        raise OptionError("novelty needs clips of two classes or more to tell directions")
+        raise OptionError(tr("novelty needs clips of two classes or more to tell directions"))
     means = np.stack([features[column].mean(axis=0) for column in found])
     centre = means.mean(axis=0)
     return centre, l2_normalized(means - centre)

@@ -12,6 +12,7 @@ import numpy as np
 
 from oido.calibration.scaling import log_losses
 from oido.datasets.dataset import accuracy
+from oido.messages import tr
 from oido.training.baselines import logistic
 from oido.training.embeddings import EmbeddedClips
 from oido.training.fit import one_thread
@@ -28,11 +29,18 @@ class Step(NamedTuple):
     def beside(self, first: Step) -> str:
         """The figures, and by how much they differ from the first step's."""
         if self is first:
-            return f"accuracy {self.accuracy:.3f}, log loss {self.log_loss:.3f}"
+            return tr(
+                "accuracy {accuracy:.3f}, log loss {log_loss:.3f}",
+                accuracy=self.accuracy,
+                log_loss=self.log_loss,
+            )
         right, loss = self.accuracy - first.accuracy, self.log_loss - first.log_loss
-        return (
-            f"accuracy {self.accuracy:.3f} ({right:+.3f}), log loss {self.log_loss:.3f} "
-            f"({loss:+.3f})"
+        return tr(
+            "accuracy {accuracy:.3f} ({right:+.3f}), log loss {log_loss:.3f} ({loss:+.3f})",
+            accuracy=self.accuracy,
+            right=right,
+            log_loss=self.log_loss,
+            loss=loss,
         )
 
 
@@ -50,15 +58,15 @@ def judge_steps(
             plain[folds == fold] = logistic(known, unknown)
     losses = log_losses(plain, clips.targets, clips.output)
     right = accuracy(plain, clips.targets, multi_label=False)
-    steps = [Step("logistic regression", right, float(losses.mean()))]
+    steps = [Step(tr("logistic regression"), right, float(losses.mean()))]
     first, *others = selection.table
     if own is not clips:
         [alone] = select(own, CANDIDATES[:1], seed=seed).table
-        steps.append(Step("+ windows, calibration", alone.accuracy, alone.log_loss))
-        steps.append(Step("+ other layers", first.accuracy, first.log_loss))
+        steps.append(Step(tr("+ windows, calibration"), alone.accuracy, alone.log_loss))
+        steps.append(Step(tr("+ other layers"), first.accuracy, first.log_loss))
     else:
-        steps.append(Step("+ windows, calibration", first.accuracy, first.log_loss))
+        steps.append(Step(tr("+ windows, calibration"), first.accuracy, first.log_loss))
     for row in others:
         if row.name == selection.chosen:
-            steps.append(Step(f"+ {row.name}", row.accuracy, row.log_loss))
+            steps.append(Step(tr("+ {name}", name=row.name), row.accuracy, row.log_loss))
     return tuple(steps)

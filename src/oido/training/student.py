@@ -31,6 +31,7 @@ from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.report import Report
 from oido.heads import NON_EVENTS, Head, OutputKind
 from oido.inference.classifier import AudioClassifier
+from oido.messages import tr
 from oido.models.labels import yamnet_labels
 from oido.models.loading import load_model
 from oido.models.model import FIXED_POINT, Notes
@@ -108,12 +109,22 @@ def train_student(
         else:
             clips.append(TaughtFrames(*frames))
     if not clips:
-        raise OptionError(f"none of the {len(known)} clips can be heard; {left_out[-1].reason}")
+        raise OptionError(
+            tr(
+                "none of the {n_known} clips can be heard; {reason}",
+                n_known=len(known),
+                reason=left_out[-1].reason,
+            )
+        )
     patches = sum(len(clip.frames) for clip in clips) // (lessons.params.patch_frames // 2)
     if steps is None:
         steps = round(min(max(patches * _STEPS_PER_WINDOW, _LEAST_STEPS), _MOST_STEPS))
     on_message(
-        f"a student learns from {len(clips)} clips what {classifier.model.name} says of them"
+        tr(
+            "a student learns from {n_clips} clips what {name} says of them",
+            n_clips=len(clips),
+            name=classifier.model.name,
+        )
     )
     started = time.process_time()
     options = DistilOptions(steps=steps, max_minutes=max_minutes, seed=seed)
@@ -169,10 +180,12 @@ class Kernels(NamedTuple):
 
     def __str__(self) -> str:
         if not self.differing:
-            return f"equal scores on {self.windows} windows"
-        return (
-            f"{self.differing} of {self.windows} windows have another score, by at most "
-            f"{self.largest:.4f}"
+            return tr("equal scores on {windows} windows", windows=self.windows)
+        return tr(
+            "{differing} of {windows} windows have another score, by at most {largest:.4f}",
+            differing=self.differing,
+            windows=self.windows,
+            largest=self.largest,
         )
 
 
@@ -193,15 +206,24 @@ class StudentResult:
     def report(self) -> Report:
         """How well it does on the sources that were held out, beside its teacher."""
         notes = [
-            "The arena is computed from the lifetimes of the graph's tensors, planned greedily; "
-            "TensorFlow Lite for Microcontrollers needs some KB more for its own records.",
-            "False events are those in background recordings that were held out; none are known "
-            "without such recordings.",
-            "Its scores are not calibrated; `oido calibrate` makes probabilities of them.",
+            tr(
+                "The arena is computed from the lifetimes of the graph's tensors, "
+                "planned greedily; TensorFlow Lite for Microcontrollers needs some "
+                "KB more for its own records."
+            ),
+            tr(
+                "False events are those in background recordings that were held out; "
+                "none are known without such recordings."
+            ),
+            tr("Its scores are not calibrated; `oido calibrate` makes probabilities of them."),
         ]
         return Report.of(
             self.judged,
-            title=f"a student of {self.facts['teacher']}: {len(self.labels)} classes",
+            title=tr(
+                "a student of {teacher}: {n_labels} classes",
+                teacher=self.facts["teacher"],
+                n_labels=len(self.labels),
+            ),
             facts=self.facts | {"reference kernels": str(self.kernels)},
             left_out=self.left_out,
             notes=notes,
@@ -216,7 +238,9 @@ class StudentResult:
         of the front end. Raises OptionError for another ending, or OutputError."""
         path = Path(path)
         if path.suffix not in STUDENT_SUFFIXES:
-            raise OptionError(f"{path}: a student is a .tflite, or C: .cc, .c or .h; name it so")
+            raise OptionError(
+                tr("{path}: a student is a .tflite, or C: .cc, .c or .h; name it so", path=path)
+            )
         content = self.content if path.suffix == ".tflite" else self._c_source(path).encode()
         with write_atomically(path, binary=True) as file:
             file.stream.write(content)
@@ -396,7 +420,7 @@ def _false_events(classifier: AudioClassifier, test: Dataset) -> float | str:
             count += sum(label not in NON_EVENTS for label in labels)
             seconds += result.duration
     if not seconds:
-        return f"not known: no recording of {BACKGROUND} was held out"
+        return tr("not known: no recording of {background} was held out", background=BACKGROUND)
     return round(count / seconds * 3600, 1)
 
 
@@ -420,7 +444,10 @@ def _compare_kernels(content: bytes, test: Dataset, params: FixedPointParams) ->
     largest = float(differences.max())
     if not largest <= _TOLERANCE:
         raise ModelFormatError(
-            f"LiteRT's reference kernels give other scores for the student (by up to {largest:.3f})"
-            ", so it cannot be used; try another seed"
+            tr(
+                "LiteRT's reference kernels give other scores for the student (by up "
+                "to {largest:.3f}), so it cannot be used; try another seed",
+                largest=largest,
+            )
         )
     return Kernels(len(found), int((differences > 0).sum()), largest)

@@ -24,6 +24,7 @@ from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.report import Report
 from oido.inference.classifier import AudioClassifier
 from oido.inference.export import export
+from oido.messages import tr
 from oido.models.joint import as_one_network
 from oido.models.loading import load_model
 from oido.models.model import AudioModel
@@ -92,7 +93,9 @@ def train(
     """
     data.require_two_classes()
     if not weak_from >= 0:
-        raise OptionError(f"weak_from must be 0 or more seconds, not {weak_from:g}")
+        raise OptionError(
+            tr("weak_from must be 0 or more seconds, not {weak_from:g}", weak_from=weak_from)
+        )
     require_training_extra()  # which is better missed now than when all is heard
     network = as_one_network(model if isinstance(model, AudioModel) else load_model(model))
     started = time.perf_counter()
@@ -251,12 +254,18 @@ class TrainingResult:
         """How well it does on recordings that it has not seen, in numbers and words."""
         if self.judged is None:
             raise OptionError(
-                "nothing could be held back to judge by: each class needs recordings from two "
-                "sources or more"
+                tr(
+                    "nothing could be held back to judge by: each class needs "
+                    "recordings from two sources or more"
+                )
             )
         return Report.of(
             self.judged,
-            title=f"{len(self.data.classes)} classes taught on {self.model.name}",
+            title=tr(
+                "{n_classes} classes taught on {name}",
+                n_classes=len(self.data.classes),
+                name=self.model.name,
+            ),
             dataset=self.data.check(),
             facts=self._facts(),
             left_out=self.left_out,
@@ -283,7 +292,9 @@ class TrainingResult:
         """
         path = Path(path)
         if path.suffix not in {".tflite", ".onnx"}:
-            raise OptionError(f"{path}: a taught classifier is a .tflite or .onnx; name it so")
+            raise OptionError(
+                tr("{path}: a taught classifier is a .tflite or .onnx; name it so", path=path)
+            )
         content = self._file(keep_base, unknown, name or path.stem)
         parity = check_parity(self.model, self.head, content, self.embedded.kept, path)
         if path.suffix == ".onnx":
@@ -326,10 +337,10 @@ class TrainingResult:
             training={
                 "base": self.model.name,
                 "base_sha256": self.model.sha256,
-                "clips": len(self.taught),
-                "head": self.selection.chosen,
+                tr("clips"): len(self.taught),
+                tr("head"): self.selection.chosen,
                 "oido": __version__,
-                "seed": self.seed,
+                tr("seed"): self.seed,
             },
         )
 
@@ -338,21 +349,24 @@ class TrainingResult:
         if not count:
             return ()
         return (
-            f"{count} recordings are long, and their labels were taken to be somewhere in them: "
-            "the windows that hold the sound chose themselves (--weak-from says from which length "
-            "on).",
+            tr(
+                "{count} recordings are long, and their labels were taken to be "
+                "somewhere in them: the windows that hold the sound chose themselves "
+                "(--weak-from says from which length on).",
+                count=count,
+            ),
         )
 
     def _facts(self) -> dict[str, Any]:
         return {
-            "base model": self.model.name,
+            tr("base model"): self.model.name,
             "head": self.selection.chosen,
             **{step.name: step.beside(self.steps[0]) for step in self.steps},
             "clips": len(self.taught),
-            "sources": len(np.unique(self.taught.groups)),
+            tr("sources"): len(np.unique(self.taught.groups)),
             "seed": self.seed,
-            "seconds hearing": round(self.inference_seconds, 1),
-            "seconds learning": round(self.seconds_fitting, 1),
+            tr("seconds hearing"): round(self.inference_seconds, 1),
+            tr("seconds learning"): round(self.seconds_fitting, 1),
             "oido": __version__,
         }
 
@@ -368,5 +382,13 @@ def _predefined_test_folds(data: Dataset) -> frozenset[str | None] | None:
 def _require_classes(clips: EmbeddedClips, left_out: tuple[LeftOut, ...]) -> None:
     missing = [c for c, n in zip(clips.classes, np.nansum(clips.targets, axis=0)) if not n]
     if missing:
-        why = f" ({len(left_out)} clips were left out)" if left_out else ""
-        raise OptionError(f"no recording of {missing[0]!r} is left to learn from{why}")
+        why = (
+            tr(" ({n_left_out} clips were left out)", n_left_out=len(left_out)) if left_out else ""
+        )
+        raise OptionError(
+            tr(
+                "no recording of {missing!r} is left to learn from{why}",
+                missing=missing[0],
+                why=why,
+            )
+        )

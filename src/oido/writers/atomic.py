@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from oido.errors import OutputError
+from oido.messages import tr
 from oido.writers.written import WrittenFiles
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
@@ -114,8 +115,11 @@ class AtomicFile:
             if hasattr(self, "stream"):
                 self.discard()
             raise OutputError(
-                f"{self.path} cannot be written: {error.strerror or error}; "
-                "nothing was left under that name"
+                tr(
+                    "{path} cannot be written: {reason}; nothing was left under that name",
+                    path=self.path,
+                    reason=error.strerror or error,
+                )
             ) from error
 
 
@@ -176,7 +180,11 @@ def write_folder(folder: Path, files: Mapping[str, bytes], *, recorded: bool = F
             raise
     except OSError as error:
         raise OutputError(
-            f"{folder} cannot be written: {error.strerror or error}; it was left as it was"
+            tr(
+                "{folder} cannot be written: {reason}; it was left as it was",
+                folder=folder,
+                reason=error.strerror or error,
+            )
         ) from error
     finally:
         shutil.rmtree(new, ignore_errors=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from oido.errors import OptionError
+from oido.messages import tr
 
 _PER_LINE = 16
 
@@ -16,7 +17,9 @@ def c_array(name: str, kind: str, values: Iterable[int], *, alignment: int = 0) 
     alignment: in bytes, as models of TensorFlow Lite for Microcontrollers want 16.
     """
     if not name.isidentifier() or not name.isascii():
-        raise OptionError(f"{name!r} is no name of C; take letters, digits and underscores")
+        raise OptionError(
+            tr("{name!r} is no name of C; take letters, digits and underscores", name=name)
+        )
     numbers = [str(int(value)) for value in values]
     lines = [numbers[k : k + _PER_LINE] for k in range(0, len(numbers), _PER_LINE)]
     body = ",\n".join("  " + ", ".join(line) for line in lines)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from oido.errors import OptionError
+from oido.messages import tr
 from oido.types import AnyRow
 from oido.writers.annotations import AudacityWriter, RavenWriter, SrtWriter, VttWriter
 from oido.writers.atomic import AtomicFile
@@ -88,7 +89,9 @@ def format_named(name: str, known: Sequence[Format] = FORMATS) -> Format:
         if entry.name == name.strip().lower():
             return entry
     names = ", ".join(entry.name for entry in known)
-    raise OptionError(f"there is no format {name!r}; choose from {names}")
+    raise OptionError(
+        tr("there is no format {name!r}; choose from {names}", name=name, names=names)
+    )
 
 
 def format_of_path(path: Path, known: Sequence[Format] = FORMATS) -> Format | None:

@@ -14,6 +14,7 @@ from itertools import chain
 from typing import IO, Any
 
 from oido.errors import OptionError
+from oido.messages import tr
 from oido.writers.base import CsvLines, clock_text, quote_cell, score_of, seconds_of
 
 _SECONDS = ("start_time", "end_time")
@@ -127,4 +128,10 @@ def format_named(name: str) -> str:
     """The name as it is known here. Raises OptionError naming all."""
     if name.strip().lower() in FORMATS:
         return name.strip().lower()
-    raise OptionError(f"there is no format {name!r} of tables; choose from {', '.join(FORMATS)}")
+    raise OptionError(
+        tr(
+            "there is no format {name!r} of tables; choose from {formats}",
+            name=name,
+            formats=", ".join(FORMATS),
+        )
+    )

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 from oido.errors import OutputError, needs_extra
+from oido.messages import tr
 from oido.types import AnyRow, EmbeddingRow, FrameRow, Row
 from oido.writers.base import (
     ALSO,
@@ -144,7 +145,7 @@ class ParquetWriter:
     """
 
     def __init__(self, stream: IO[bytes], columns: Mapping[str, str], rows_per_group: int) -> None:
-        with needs_extra("Parquet needs pyarrow; install it with: pip install 'oido[parquet]'"):
+        with needs_extra(tr("Parquet needs pyarrow; install it with: pip install 'oido[parquet]'")):
             import pyarrow
             import pyarrow.parquet
         others = {
@@ -237,4 +238,6 @@ def _save_arrays(
     try:
         np.savez_compressed(stream, **places, **arrays)
     except ValueError as error:  # zipfile's, when its stream breaks while it is being closed
-        raise OutputError(f"{what} cannot be written ({error})") from error
+        raise OutputError(
+            tr("{what} cannot be written ({error})", what=what, error=error)
+        ) from error

@@ -9,6 +9,7 @@ from datetime import date
 from typing import IO, Any, NamedTuple
 
 from oido.errors import OptionError, needs_extra
+from oido.messages import tr
 
 _MOST_ROWS = 1_048_575
 _MOST_LETTERS = 32_767
@@ -27,7 +28,10 @@ class Sheet(NamedTuple):
 def require_workbooks() -> None:
     """Raise MissingExtraError without XlsxWriter, before the work."""
     with needs_extra(
-        "an .xlsx file needs XlsxWriter; run: pip install 'oido[xlsx]', or end the name with .csv"
+        tr(
+            "an .xlsx file needs XlsxWriter; run: pip install 'oido[xlsx]', or end "
+            "the name with .csv"
+        )
     ):
         import xlsxwriter  # noqa: F401
 
@@ -55,8 +59,11 @@ def write_workbook(stream: IO[bytes], sheets: Sequence[Sheet]) -> None:
     for each in sheets:
         if len(each.rows) > _MOST_ROWS:
             raise OptionError(
-                f"{len(each.rows):,} rows are more than a sheet of a workbook holds; end the name "
-                "with .csv, or count by fewer things"
+                tr(
+                    "{n_rows:,} rows are more than a sheet of a workbook holds; end "
+                    "the name with .csv, or count by fewer things",
+                    n_rows=len(each.rows),
+                )
             )
         sheet = book.add_worksheet(each.name[:31])
         widths = [len(head) for head in each.heads]

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from oido.errors import OptionError, OutputError
+from oido.messages import tr
 
 WRITTEN_NAME = ".oido-written"
 
@@ -53,10 +54,19 @@ class WrittenFiles:
         others = [p for p in paths if os.path.lexists(p) and not self.is_ours(p)]
         if others:
             named = ", ".join(str(path) for path in others[:_NAMED])
-            more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+            more = (
+                tr(" and {n_others} more", n_others=len(others) - _NAMED)
+                if len(others) > _NAMED
+                else ""
+            )
             raise OptionError(
-                f"{named}{more} would be {doing}, but oido did not write that as it is now: "
-                "move it away, or give another folder"
+                tr(
+                    "{named}{more} would be {doing}, but oido did not write that as "
+                    "it is now: move it away, or give another folder",
+                    named=named,
+                    more=more,
+                    doing=doing,
+                )
             )
 
     def add(self, content: Path, path: Path) -> None:
@@ -72,7 +82,11 @@ class WrittenFiles:
                 os.fsync(file.fileno())
         except OSError as error:
             raise OutputError(
-                f"{self._path} cannot be written: {error.strerror or error}"
+                tr(
+                    "{path} cannot be written: {reason}",
+                    path=self._path,
+                    reason=error.strerror or error,
+                )
             ) from error
         self._hashes[name].add(digest)
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from oido.arrays import F64
 from oido.errors import ModelFormatError, OptionError
 from oido.mel import hertz_mel_matrix, periodic_hann
+from oido.messages import tr
 from oido.models.networks.mn04 import LayerWriter, classes_of
 from oido.models.tflite.builder import GraphWriter
 from oido.models.tflite.front_end import cut_frames
@@ -75,8 +76,12 @@ def _size_of(state: Mapping[str, NDArray[Any]]) -> int:
     if not shape or shape[0] not in NAMES:
         known = " and ".join(f"{name} ({size})" for size, name in NAMES.items())
         raise ModelFormatError(
-            f"these are not the weights of a CED that is read, which are {known}: "
-            f"patch_embed.proj.weight is of shape {list(shape)}"
+            tr(
+                "these are not the weights of a CED that is read, which are {known}: "
+                "patch_embed.proj.weight is of shape {shape}",
+                known=known,
+                shape=list(shape),
+            )
         )
     return int(shape[0])
 
@@ -89,7 +94,11 @@ class _TransformerWriter(LayerWriter):
         writer, count = self.writer, 1 + samples // _HOP
         if samples < _SHORTEST or samples % _HOP:
             raise OptionError(
-                f"a window of this model is a multiple of {_HOP} samples, at least {_SHORTEST}"
+                tr(
+                    "a window of this model is a multiple of {hop} samples, at least {shortest}",
+                    hop=_HOP,
+                    shortest=_SHORTEST,
+                )
             )
         half = _WINDOW // 2
         reflected = writer.reflect(waveform, (half, half))
@@ -114,7 +123,7 @@ class _TransformerWriter(LayerWriter):
             for part in ("weight", "bias", "running_mean", "running_var")
         }
         if (norm["running_var"] < 0.0).any():
-            raise ModelFormatError("the variance init_bn.1.running_var is negative")
+            raise ModelFormatError(tr("the variance init_bn.1.running_var is negative"))
         scale = norm["weight"] / np.sqrt(norm["running_var"] + _BATCH_NORM_EPSILON)
         image = self.scaled(decibels, scale, norm["bias"] - norm["running_mean"] * scale)
         return writer.reshape(image, (1, count, _BANDS, 1))
@@ -132,7 +141,9 @@ class _TransformerWriter(LayerWriter):
         time = self.tensor("time_pos_embed", (1, size, 1, longest))
         if columns > longest:
             seconds = longest * _PATCH * _HOP / RATE_HZ
-            raise OptionError(f"a window of this model is {seconds:g} s at the most")
+            raise OptionError(
+                tr("a window of this model is {seconds:g} s at the most", seconds=seconds)
+            )
         time = time[..., :columns].transpose(0, 3, 2, 1)  # [1, columns, 1, D]
         band = self.tensor("freq_pos_embed", (1, size, rows, 1)).transpose(0, 3, 2, 1)
         x = writer.add(x, writer.constant((time + band).astype(np.float32)))

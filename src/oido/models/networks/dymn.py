@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from oido.arrays import F32
 from oido.errors import OptionError
+from oido.messages import tr
 from oido.models.networks.mn04 import (
     MEL_BANDS,
     InvertedResidual,
@@ -54,7 +55,7 @@ def network(state: Mapping[str, NDArray[Any]], frames: int) -> bytes:
     frames before the head. Raises ModelFormatError as `oido.models.networks.mn04.network`.
     """
     if frames < 1:
-        raise OptionError(f"a patch has at least 1 frame, not {frames}")
+        raise OptionError(tr("a patch has at least 1 frame, not {frames}", frames=frames))
     width, name = _width(state), f"{name_of(state)}_as"
     writer = GraphWriter(f"EfficientAT {name}, {frames} frames", batch=False)
     net = _DynamicWriter(state, writer, name, width)

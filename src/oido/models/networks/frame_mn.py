@@ -21,6 +21,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from oido.errors import ModelFormatError
+from oido.messages import tr
 from oido.models.networks.mn04 import (
     MEL_BANDS,
     LayerWriter,
@@ -71,14 +72,23 @@ def network(state: Mapping[str, NDArray[Any]]) -> bytes:
     """
     if any("seq_model." in name for name in state):
         raise ModelFormatError(
-            "it has a sequence model behind the network, which is not read; take one without, such "
-            "as fmn10_strong.pt"
+            tr(
+                "it has a sequence model behind the network, which is not read; take "
+                "one without, such as fmn10_strong.pt"
+            )
         )
     state = _unwrapped(state)
     width, name = _width(state), f"{name_of(state)}_strong"
     classes = classes_of(state, name, "strong_head.bias")
     if classes != CLASSES:
-        raise ModelFormatError(f"it has {classes} scores of frames, and {name} {CLASSES}")
+        raise ModelFormatError(
+            tr(
+                "it has {classes} scores of frames, and {name} {classes_2}",
+                classes=classes,
+                name=name,
+                classes_2=CLASSES,
+            )
+        )
     net = LayerWriter(state, GraphWriter(f"EfficientSED {name}"), name)
     writer = net.writer
     x = writer.input("log_mel", (1, MEL_BANDS, FRAMES, 1))

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from oido.arrays import F32, F64
 from oido.errors import ModelFormatError, OptionError
+from oido.messages import tr
 from oido.models.tflite.builder import GraphWriter
 
 LABEL_COUNT = 527
@@ -119,7 +120,7 @@ def network(
     Raises ModelFormatError for tensors that are missing, of another shape, or not finite.
     """
     if frames < 1:
-        raise OptionError(f"a patch has at least 1 frame, not {frames}")
+        raise OptionError(tr("a patch has at least 1 frame, not {frames}", frames=frames))
     width, name = _width(state), f"{name_of(state)}_as"
     net = LayerWriter(state, GraphWriter(f"EfficientAT {name}, {frames} frames"), name)
     writer = net.writer
@@ -144,7 +145,13 @@ def classes_of(
     """527 as published; a head that was trained anew may have any number."""
     bias = state.get(bias_name)
     if bias is None or bias.ndim != 1 or not len(bias):
-        raise ModelFormatError(f"these are not the weights of {name}: {bias_name} is missing")
+        raise ModelFormatError(
+            tr(
+                "these are not the weights of {name}: {bias_name} is missing",
+                name=name,
+                bias_name=bias_name,
+            )
+        )
     return len(bias)
 
 
@@ -245,7 +252,7 @@ class LayerWriter:
             for part in ("weight", "bias", "running_mean", "running_var")
         }
         if (norm["running_var"] < 0.0).any():
-            raise ModelFormatError(f"the variance {name}.running_var is negative")
+            raise ModelFormatError(tr("the variance {name}.running_var is negative", name=name))
         scale = norm["weight"] / np.sqrt(norm["running_var"] + BATCH_NORM_EPSILON)
         folded = weights * scale.reshape(-1, *(1,) * (weights.ndim - 1))
         bias = norm["bias"] - norm["running_mean"] * scale
@@ -254,13 +261,22 @@ class LayerWriter:
     def tensor(self, name: str, shape: tuple[int, ...]) -> F64:
         """One tensor as float64, after checking that it is there, of this shape, and finite."""
         values = self._state.get(name)
-        ours = f"these are not the weights of {self._name}"
+        ours = tr("these are not the weights of {name}", name=self._name)
         if values is None:
-            raise ModelFormatError(f"{ours}: {name} is missing")
+            raise ModelFormatError(tr("{ours}: {name} is missing", ours=ours, name=name))
         if values.shape != shape or values.dtype.kind != "f":
             raise ModelFormatError(
-                f"{ours}: {name} is {values.dtype}{list(values.shape)}, not float32{list(shape)}"
+                tr(
+                    "{ours}: {name} is {dtype}{shape}, not float32{shape_2}",
+                    ours=ours,
+                    name=name,
+                    dtype=values.dtype,
+                    shape=list(values.shape),
+                    shape_2=list(shape),
+                )
             )
         if not np.isfinite(values).all():
-            raise ModelFormatError(f"the weights {name} have values that are not finite")
+            raise ModelFormatError(
+                tr("the weights {name} have values that are not finite", name=name)
+            )
         return values.astype(np.float64)

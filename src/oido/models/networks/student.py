@@ -13,6 +13,7 @@ from typing import NamedTuple
 from oido.arrays import F32
 from oido.errors import OptionError
 from oido.heads import OutputKind
+from oido.messages import tr
 from oido.models.tflite.int8_writer import Int8Writer, Steps
 from oido.params import FixedPointParams
 
@@ -60,7 +61,9 @@ def require_small(classes: int) -> None:
         inputs = channels
     most = (MOST_WEIGHTS - body) // (DIM + 1)
     if classes > most:
-        raise OptionError(f"a student has {most} classes at most, not {classes}")
+        raise OptionError(
+            tr("a student has {most} classes at most, not {classes}", most=most, classes=classes)
+        )
 
 
 def network(weights: StudentWeights, params: FixedPointParams, output: OutputKind) -> bytes:

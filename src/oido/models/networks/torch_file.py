@@ -23,10 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oido.errors import ModelFormatError
+from oido.messages import tr
 from oido.models.damage import refuse_damage
 
 _MAX_DIMENSIONS = 8
-_NO_DICTIONARY = "the .pt file does not hold a dictionary of tensors"
+_NO_DICTIONARY = tr("the .pt file does not hold a dictionary of tensors")
 _OPCODES = (
     *(pickle.PROTO + pickle.STOP + pickle.MARK + pickle.NONE + pickle.NEWTRUE + pickle.NEWFALSE),
     *(pickle.BININT + pickle.BININT1 + pickle.BININT2 + pickle.LONG1 + pickle.BINUNICODE),
@@ -45,9 +46,9 @@ def read_state_dict(content: bytes) -> dict[str, NDArray[Any]]:
     """
     if content[:4] != b"PK\x03\x04":
         raise ModelFormatError(
-            "not a .pt file of torch 1.6 or later (no ZIP); load it in torch and save it again"
+            tr("not a .pt file of torch 1.6 or later (no ZIP); load it in torch and save it again")
         )
-    with refuse_damage("the .pt file is damaged or cut short"):
+    with refuse_damage(tr("the .pt file is damaged or cut short")):
         return _Unpickler(*_open(content)).state_dict()
 
 
@@ -56,18 +57,20 @@ def _open(content: bytes) -> tuple[bytes, dict[str, bytes]]:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = archive.infolist()
         if any(e.compress_type or e.compress_size != e.file_size for e in entries):
-            raise ModelFormatError("the .pt file has compressed entries, which torch never writes")
+            raise ModelFormatError(
+                tr("the .pt file has compressed entries, which torch never writes")
+            )
         if len({e.filename for e in entries}) != len(entries):
-            raise ModelFormatError("the .pt file has two entries of one name")
+            raise ModelFormatError(tr("the .pt file has two entries of one name"))
         if sum(e.file_size for e in entries) > len(content):
-            raise ModelFormatError("the .pt file promises more bytes than it has")
+            raise ModelFormatError(tr("the .pt file promises more bytes than it has"))
         files = {e.filename: archive.read(e) for e in entries}
     programs = [name for name in files if name.count("/") == 1 and name.endswith("/data.pkl")]
     if len(programs) != 1:
-        raise ModelFormatError("not a .pt file: there is no data.pkl in it, or more than one")
+        raise ModelFormatError(tr("not a .pt file: there is no data.pkl in it, or more than one"))
     root = programs[0].removesuffix("data.pkl")
     if files.get(f"{root}byteorder", b"little") != b"little":
-        raise ModelFormatError("the .pt file was saved on a big-endian machine")
+        raise ModelFormatError(tr("the .pt file was saved on a big-endian machine"))
     prefix = f"{root}data/"
     storages = {n.removeprefix(prefix): data for n, data in files.items() if n.startswith(prefix)}
     return files[programs[0]], storages
@@ -81,7 +84,7 @@ def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *hooks: Any) ->
     """A view of the storage, strides in elements; NumPy checks that it stays inside."""
     # Expanded tensors repeat elements by strides of 0: they could be of any size.
     if len(shape) > _MAX_DIMENSIONS or not 0 < math.prod(shape) <= storage.size:
-        raise ModelFormatError("the .pt file has a tensor larger than its storage, or empty")
+        raise ModelFormatError(tr("the .pt file has a tensor larger than its storage, or empty"))
     byte_strides = tuple(stride * storage.itemsize for stride in strides)
     return np.ndarray(shape, storage.dtype, storage, offset * storage.itemsize, byte_strides)
 
@@ -118,29 +121,34 @@ class _Unpickler(pickle._Unpickler):
             raise ModelFormatError(_NO_DICTIONARY)
         for name, value in result.items():
             if not isinstance(value, np.ndarray):
-                raise ModelFormatError(f"{name[:80]!r} in the .pt file is not a tensor")
+                raise ModelFormatError(
+                    tr("{name!r} in the .pt file is not a tensor", name=name[:80])
+                )
         return result
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _NAMES:
             raise ModelFormatError(
-                f"the .pt file wants {f'{module} {name}'[:80]!r}, which is not needed for tensors "
-                "of plain numbers; save only model.state_dict(), in float32"
+                tr(
+                    "the .pt file wants {text!r}, which is not needed for tensors of "
+                    "plain numbers; save only model.state_dict(), in float32",
+                    text=f"{module} {name}"[:80],
+                )
             )
         return _NAMES[module, name]
 
     def persistent_load(self, pid: Any) -> NDArray[Any]:
         kind, dtype, key, _, count = pid
         if kind != "storage" or not isinstance(dtype, np.dtype) or not isinstance(key, str):
-            raise ModelFormatError("the .pt file has a strange storage")
+            raise ModelFormatError(tr("the .pt file has a strange storage"))
         values = np.frombuffer(self._storages[key], dtype)
         if not 0 <= count <= values.size:
-            raise ModelFormatError(f"storage {key[:80]!r} of the .pt file is too short")
+            raise ModelFormatError(tr("storage {key!r} of the .pt file is too short", key=key[:80]))
         return values[:count]
 
     def _refuse(self) -> None:
         raise ModelFormatError(
-            "the .pt file has more than tensors in it; save only model.state_dict()"
+            tr("the .pt file has more than tensors in it; save only model.state_dict()")
         )
 
     def _set_items(self, items: list[Any]) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from oido.arrays import F32
 from oido.errors import ModelFormatError
 from oido.mel import mel_matrix, periodic_hann
+from oido.messages import tr
 from oido.models.tflite.builder import GraphWriter
 from oido.models.tflite.editor import CutGraph
 from oido.params import FrontEndParams
@@ -99,18 +100,24 @@ class YamNetWeights:
     def __post_init__(self) -> None:
         if len(self.convolutions) != len(LAYERS):
             raise ModelFormatError(
-                f"YAMNet has {len(LAYERS)} convolutions, and this {len(self.convolutions)}"
+                tr(
+                    "YAMNet has {n_layers} convolutions, and this {n_convolutions}",
+                    n_layers=len(LAYERS),
+                    n_convolutions=len(self.convolutions),
+                )
             )
         for layer, conv in zip(LAYERS, self.convolutions):
             _check(f"{layer.name}, weights", conv.weights, layer.shape)
             _check(f"{layer.name}, bias", conv.bias, (layer.outputs,))
             if (conv.stride, conv.depthwise) != (layer.stride, layer.depthwise):
-                raise ModelFormatError(f"{layer.name}: the stride or kind is not YAMNet's")
+                raise ModelFormatError(
+                    tr("{name}: the stride or kind is not YAMNet's", name=layer.name)
+                )
         classes = len(self.dense_bias) if self.dense_bias.ndim else 0
         if classes < 1:
-            raise ModelFormatError("the dense layer has no classes")
-        _check("dense layer, weights", self.dense, (classes, EMBEDDING_DIM))
-        _check("dense layer, bias", self.dense_bias, (classes,))
+            raise ModelFormatError(tr("the dense layer has no classes"))
+        _check(tr("dense layer, weights"), self.dense, (classes, EMBEDDING_DIM))
+        _check(tr("dense layer, bias"), self.dense_bias, (classes,))
 
     @property
     def classes(self) -> int:
@@ -121,10 +128,16 @@ class YamNetWeights:
 def _check(what: str, values: F32, shape: tuple[int, ...]) -> None:
     if values.shape != shape or values.dtype != np.float32:
         raise ModelFormatError(
-            f"{what}: {values.dtype}{list(values.shape)}, and YAMNet has float32{list(shape)}"
+            tr(
+                "{what}: {dtype}{shape}, and YAMNet has float32{shape_2}",
+                what=what,
+                dtype=values.dtype,
+                shape=list(values.shape),
+                shape_2=list(shape),
+            )
         )
     if not np.isfinite(values).all():
-        raise ModelFormatError(f"{what}: there are numbers that are NaN or infinite")
+        raise ModelFormatError(tr("{what}: there are numbers that are NaN or infinite", what=what))
 
 
 def cut_graph(weights: YamNetWeights) -> CutGraph:

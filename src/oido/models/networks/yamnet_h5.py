@@ -29,6 +29,7 @@ import numpy as np
 
 from oido.arrays import F64
 from oido.errors import ModelFormatError, needs_extra
+from oido.messages import tr
 from oido.models.damage import refuse_damage
 from oido.models.networks.yamnet import EMBEDDING_DIM, LAYERS, Convolution, Layer, YamNetWeights
 
@@ -48,11 +49,11 @@ def from_h5(content: bytes) -> YamNetWeights:
     A dataset is found by the end of its path; its shape must be YAMNet's. Raises ModelFormatError
     for another or a damaged file, and MissingExtraError without h5py.
     """
-    with needs_extra("Keras weights (.h5) need h5py; install it with: pip install 'oido[h5]'"):
+    with needs_extra(tr("Keras weights (.h5) need h5py; install it with: pip install 'oido[h5]'")):
         h5py: Any = importlib.import_module("h5py")
     if not content.startswith(_MARK):
-        raise ModelFormatError("not an HDF5 file (no HDF mark), so it is no yamnet.h5")
-    damage = refuse_damage("the weights file is damaged or cut short")
+        raise ModelFormatError(tr("not an HDF5 file (no HDF mark), so it is no yamnet.h5"))
+    damage = refuse_damage(tr("the weights file is damaged or cut short"))
     # In memory, so that a fault of reading is one of the content.
     with damage, np.errstate(all="ignore"), h5py.File(io.BytesIO(content), "r") as file:
         return _Weights(h5py, file).all()
@@ -86,7 +87,7 @@ class _Weights:
             part: self._array_named(f"{layer.name}/bn/{part}", (layer.outputs,)) for part in _NORM
         }
         if (norm["moving_variance"] < 0).any():
-            raise ModelFormatError(f"{layer.name}/bn: a variance is below zero")
+            raise ModelFormatError(tr("{name}/bn: a variance is below zero", name=layer.name))
         scale = 1.0 / np.sqrt(norm["moving_variance"] + BATCH_NORM_EPSILON)
         if self._paths(f"{layer.name}/bn/gamma"):  # the official file has none
             scale = scale * self._array_named(f"{layer.name}/bn/gamma", (layer.outputs,))
@@ -112,10 +113,12 @@ class _Weights:
             if path.endswith("/kernel") and len(dataset.shape or ()) == 2
         ]
         if len(found) != 1 or f"{found[0]}/bias" not in self._datasets:
-            raise ModelFormatError(f"YAMNet has one dense layer, and this file {len(found)}")
+            raise ModelFormatError(
+                tr("YAMNet has one dense layer, and this file {n_found}", n_found=len(found))
+            )
         classes = int(self._datasets[f"{found[0]}/kernel"].shape[1])
         if not 1 <= classes <= _MOST_CLASSES:
-            raise ModelFormatError(f"{classes} classes make no sense")
+            raise ModelFormatError(tr("{classes} classes make no sense", classes=classes))
         return found[0], classes
 
     def _paths(self, ending: str) -> list[str]:
@@ -124,7 +127,13 @@ class _Weights:
     def _array_named(self, ending: str, shape: tuple[int, ...]) -> F64:
         paths = self._paths(ending)
         if len(paths) != 1:
-            raise ModelFormatError(f"it has {len(paths)} weights named {ending}, and YAMNet one")
+            raise ModelFormatError(
+                tr(
+                    "it has {n_paths} weights named {ending}, and YAMNet one",
+                    n_paths=len(paths),
+                    ending=ending,
+                )
+            )
         return self._array(paths[0], shape)
 
     def _array(self, path: str, shape: tuple[int, ...]) -> F64:
@@ -132,11 +141,16 @@ class _Weights:
         dataset = self._datasets[path]
         if dataset.shape != shape or dataset.dtype.kind != "f":
             raise ModelFormatError(
-                f"{path}: {dataset.dtype}{list(dataset.shape or ())}, and YAMNet has "
-                f"float32{list(shape)}"
+                tr(
+                    "{path}: {dtype}{shape}, and YAMNet has float32{shape_2}",
+                    path=path,
+                    dtype=dataset.dtype,
+                    shape=list(dataset.shape or ()),
+                    shape_2=list(shape),
+                )
             )
         if dataset.external is not None or dataset.is_virtual:
-            raise ModelFormatError(f"{path}: its numbers are kept in another file")
+            raise ModelFormatError(tr("{path}: its numbers are kept in another file", path=path))
         if math.prod(dataset.chunks or ()) > max(dataset.size, _CHUNK_VALUES):
-            raise ModelFormatError(f"{path}: its chunks are larger than its numbers")
+            raise ModelFormatError(tr("{path}: its chunks are larger than its numbers", path=path))
         return np.asarray(dataset[()], np.float64)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from oido.arrays import F32
 from oido.errors import ModelFormatError, OptionError
+from oido.messages import tr
 from oido.models.damage import refuse_damage
 from oido.models.tflite.limits import require_proportion
 
@@ -81,7 +82,7 @@ class GraphWriter:
         """Add all of a finished graph of one input behind ``x``; its outputs' numbers here."""
         other, graph = unpack(content)
         if len(graph.inputs) != 1:
-            raise ModelFormatError("a graph of several inputs cannot be put behind another")
+            raise ModelFormatError(tr("a graph of several inputs cannot be put behind another"))
         first_tensor = len(self._graph.tensors)
         first_buffer = len(self._model.buffers)
         self._model.buffers += other.buffers
@@ -316,7 +317,9 @@ class GraphWriter:
         """Magnitudes of the real FFT of each row: [t, n] → [t, n / 2 + 1]; n a power of two."""
         frames, samples = self.shape(x)
         if samples & (samples - 1):
-            raise OptionError(f"an FFT has a power of two of samples, not {samples}")
+            raise OptionError(
+                tr("an FFT has a power of two of samples, not {samples}", samples=samples)
+            )
         image = self.reshape(x, (frames, 1, samples))
         length = self.constant(np.array([1, samples], np.int32))
         bins = samples // 2 + 1
@@ -416,8 +419,8 @@ def unpack(content: bytes, *, bare: bool = False) -> tuple[Any, Any]:
     bare: without metadata and signatures, which would not fit a graph that is changed.
     """
     if content[4:8] != _IDENTIFIER:
-        raise ModelFormatError("not a TensorFlow Lite model (no TFL3 mark)")
-    with refuse_damage("the model file is damaged or cut short"):
+        raise ModelFormatError(tr("not a TensorFlow Lite model (no TFL3 mark)"))
+    with refuse_damage(tr("the model file is damaged or cut short")):
         require_proportion(content)
         model = schema.ModelT.InitFromPackedBuf(content, 0)
         _join_appended(model, content)
@@ -449,7 +452,7 @@ def _join_appended(model: Any, content: bytes) -> None:
     """Constants that stand behind the graph, as some converters write them, become its own."""
     appended = [buffer for buffer in model.buffers if buffer.offset > 1 and buffer.data is None]
     if sum(buffer.size for buffer in appended) > len(content):
-        raise ModelFormatError("its constants are larger than the file")
+        raise ModelFormatError(tr("its constants are larger than the file"))
     for buffer in appended:
         data = content[buffer.offset : buffer.offset + buffer.size]
         buffer.data, buffer.offset, buffer.size = np.frombuffer(data, np.uint8), 0, 0

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from oido.arrays import F32
 from oido.errors import ModelFormatError
 from oido.heads import ScoreKind
+from oido.messages import tr
 from oido.models.tflite.builder import copied, operator_kind, pack, pack_pruned, unpack
 from oido.models.tflite.waveform import score_kind
 
@@ -143,15 +144,15 @@ class TfliteGraph:
             size = _SIZES.get(tensor.type)
             values = int(np.prod(tensor.shape))
             if len(data) and size and len(data) != size * values and tensor.sparsity is None:
-                raise ModelFormatError("a constant has another size than its shape")
+                raise ModelFormatError(tr("a constant has another size than its shape"))
             if len(data) or not values or tensor.isVariable:  # of no values, or begun with zeros
                 known.add(number)
         for op in self._graph.operators:
             if not {int(t) for t in op.inputs if t >= 0} <= known:
-                raise ModelFormatError("an operator reads what no other has made")
+                raise ModelFormatError(tr("an operator reads what no other has made"))
             known |= {int(t) for t in op.outputs}
         if not {int(t) for t in self._graph.outputs} <= known:
-            raise ModelFormatError("nothing makes its scores")
+            raise ModelFormatError(tr("nothing makes its scores"))
 
     def waveform_shape(self) -> tuple[int, int]:
         """Samples in, classes out, of a graph that takes one window of float32 waveform."""
@@ -163,11 +164,11 @@ class TfliteGraph:
             or max(tensor.shape, default=0) != samples
             or not _SHORTEST_INPUT_SAMPLES <= samples <= _LONGEST_INPUT_SAMPLES
         ):
-            raise ModelFormatError("its input is not one window of float32 waveform")
+            raise ModelFormatError(tr("its input is not one window of float32 waveform"))
         used = {int(t) for op in self._graph.operators for t in op.inputs}
         made = {int(t) for op in self._graph.operators for t in op.outputs}
         if int(self._graph.inputs[0]) not in used or int(self._graph.outputs[0]) not in made:
-            raise ModelFormatError("its scores do not come from its input")
+            raise ModelFormatError(tr("its scores do not come from its input"))
         return samples, int(self._graph.tensors[self._graph.outputs[0]].shape[-1])
 
     def cut_front_end(self, heads: Sequence[int] = (0,)) -> CutGraph:
@@ -181,7 +182,7 @@ class TfliteGraph:
         offset, _ = self._constant(front.mel.inputs[2])
         used = np.flatnonzero((mel != 0).any(axis=0))
         if not len(used) or not offset.size or np.any(offset != offset.flat[0]):
-            raise _unknown_front_end("its mel matrix is unusual")
+            raise _unknown_front_end(tr("its mel matrix is unusual"))
         first, last = int(used[0]), int(used[-1])
         return CutGraph(
             projection=self._projection(front, weights_tensor, mel[:, first : last + 1]),
@@ -200,9 +201,9 @@ class TfliteGraph:
         ops = self._graph.operators
         names = [operator_kind(self._model, op) for op in ops]
         if _OP.RFFT2D not in names:
-            raise _unknown_front_end("it computes no spectrum from a waveform")
+            raise _unknown_front_end(tr("it computes no spectrum from a waveform"))
         if names.count(_OP.RFFT2D) > 1:
-            raise _unknown_front_end("it computes several spectra")
+            raise _unknown_front_end(tr("it computes several spectra"))
         fft = names.index(_OP.RFFT2D)
         try:
             window = max(i for i in range(fft) if names[i] == _OP.MUL)
@@ -210,11 +211,11 @@ class TfliteGraph:
             mel = names.index(_OP.FULLY_CONNECTED, magnitude)
             log = names.index(_OP.LOG, mel)
         except ValueError as error:
-            raise _unknown_front_end("its spectrum is not a log-mel one") from error
+            raise _unknown_front_end(tr("its spectrum is not a log-mel one")) from error
         last = log + (names[log + 1 : log + 2] == [_OP.RESHAPE])
         patch = int(ops[last].outputs[0])
         if len(self._graph.tensors[patch].shape) != 3:
-            raise _unknown_front_end("its patches are not [1, frames, bands]")
+            raise _unknown_front_end(tr("its patches are not [1, frames, bands]"))
         return _FrontEndOps(ops[window], ops[mel], ops[log], patch, last + 1)
 
     def _projection(self, front: _FrontEndOps, weights_tensor: Any, weights: F32) -> bytes:
@@ -258,13 +259,13 @@ class TfliteGraph:
             if operator_kind(self._model, op) in _POOLS:
                 return tensor
             tensor = next((int(t) for t in op.inputs if int(t) in producers), -1)
-        raise _unknown_front_end("its scores do not come from the mean of an image")
+        raise _unknown_front_end(tr("its scores do not come from the mean of an image"))
 
     def _constant(self, index: int) -> tuple[F32, Any]:
         tensor = self._graph.tensors[index]
         data = self._data(tensor.buffer)
         if tensor.type != schema.TensorType.FLOAT32 or not len(data):
-            raise _unknown_front_end("a front-end constant is not float32")
+            raise _unknown_front_end(tr("a front-end constant is not float32"))
         return data.view(np.float32).reshape(tensor.shape), tensor
 
     def _data(self, buffer: int) -> NDArray[np.uint8]:
@@ -284,7 +285,9 @@ class _FrontEndOps:
 
 
 def _unknown_front_end(reason: str) -> ModelFormatError:
-    return ModelFormatError(f"this model's front end is not one that oido knows: {reason}")
+    return ModelFormatError(
+        tr("this model's front end is not one that oido knows: {reason}", reason=reason)
+    )
 
 
 def _open_batch(model: Any, graph: Any, op: Any) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from oido.errors import OptionError
 from oido.mel import kaldi_mel_matrix, symmetric_hann
+from oido.messages import tr
 from oido.models.model import (
     AudioModel,
     EnsembleNetwork,
@@ -145,14 +146,19 @@ def whole_graph(model: AudioModel, content: bytes) -> WholeGraph:
         heads = [graph.outputs()[number] for number in network.graph.heads]
         return WholeGraph(writer, heads, embedding, pooled)
     if isinstance(network, EnsembleNetwork):
-        raise OptionError(f"{model.name} is two networks; export one of them")
+        raise OptionError(tr("{name} is two networks; export one of them", name=model.name))
     if isinstance(network, FixedPointNetwork):
         raise OptionError(
-            f"{model.name} is a student: its file is what it is, int8 features in and scores out; "
-            "copy it instead"
+            tr(
+                "{name} is a student: its file is what it is, int8 features in and "
+                "scores out; copy it instead",
+                name=model.name,
+            )
         )
     if not isinstance(network, LogMelNetwork | MnNetwork):
-        raise OptionError(f"{model.name} is known as a whole only: there is nothing to add to it")
+        raise OptionError(
+            tr("{name} is known as a whole only: there is nothing to add to it", name=model.name)
+        )
     writer = FramewiseWriter(f"{model.name}, {model.precision}", batch=False)
     waveform = writer.input("audio_clip", (model.windows.window_samples,))
     if isinstance(network, LogMelNetwork):

@@ -18,6 +18,7 @@ from typing import Any
 from ai_edge_litert import schema_py_generated as schema
 
 from oido.errors import ModelFormatError
+from oido.messages import tr
 from oido.models.damage import refuse_damage
 
 MOST_BYTES = 4 << 20
@@ -50,16 +51,18 @@ def require_proportion(content: bytes) -> None:
             letters += len(tensor.Name() or b"")
             tables += tensor.VariantTensorsLength()
             if values > _MOST_VALUES:
-                raise ModelFormatError("its tensors would need more than a gigabyte")
+                raise ModelFormatError(tr("its tensors would need more than a gigabyte"))
             if letters > len(content):
-                raise ModelFormatError("its names are longer than the file")
+                raise ModelFormatError(tr("its names are longer than the file"))
     _checked(tables, content)
 
 
 def _checked(tables: int, content: bytes) -> int:
     """The number of tables, each of which is pointed at by four bytes."""
     if 4 * tables > len(content):
-        raise ModelFormatError(f"it promises {tables:,} tables, more than the file can hold")
+        raise ModelFormatError(
+            tr("it promises {tables:,} tables, more than the file can hold", tables=tables)
+        )
     return tables
 
 
@@ -73,7 +76,7 @@ class _Pieces(io.BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:
         left = self._size - self.tell()
         if left > MOST_BYTES + 1 and not 0 <= (-1 if size is None else size) <= MOST_BYTES + 1:
-            raise ModelFormatError("the list of files packed in the model is too long")
+            raise ModelFormatError(tr("the list of files packed in the model is too long"))
         return super().read(size)
 
 
@@ -87,25 +90,33 @@ def packed_files(content: bytes, wanted: Iterable[str]) -> dict[str, bytes]:
         return {}
     found: dict[str, bytes] = {}
     left = MOST_BYTES
-    damage = refuse_damage("the files packed in the model are damaged")
+    damage = refuse_damage(tr("the files packed in the model are damaged"))
     with damage, zipfile.ZipFile(stream) as archive:
         count = Counter(archive.namelist())
         for name in dict.fromkeys(wanted):
             if name not in count:
                 continue
             if count[name] > 1:
-                raise ModelFormatError(f"the file {name} is packed in the model twice")
+                raise ModelFormatError(
+                    tr("the file {name} is packed in the model twice", name=name)
+                )
             entry = archive.getinfo(name)
             if entry.compress_type not in _COMPRESSIONS:
-                raise ModelFormatError(f"the file {name} in the model is packed in a strange way")
+                raise ModelFormatError(
+                    tr("the file {name} in the model is packed in a strange way", name=name)
+                )
             # What the entry says of its size is not what it has to unpack.
             with archive.open(entry) as member:
                 found[name] = member.read(left + 1)
             left -= len(found[name])
             if left < 0:
                 raise ModelFormatError(
-                    f"the files packed in the model are larger than {MOST_BYTES >> 20} MB "
-                    f"({name}); labels and calibrations are not"
+                    tr(
+                        "the files packed in the model are larger than {most_bytes} "
+                        "MB ({name}); labels and calibrations are not",
+                        most_bytes=MOST_BYTES >> 20,
+                        name=name,
+                    )
                 )
     return found
 
@@ -115,11 +126,11 @@ class Allowance:
 
     def __init__(self, data: Any) -> None:
         if len(data) > MOST_BYTES // 4:
-            raise ModelFormatError("the model's metadata are larger than a megabyte")
+            raise ModelFormatError(tr("the model's metadata are larger than a megabyte"))
         self._left = 8 * len(data) + (1 << 16)
 
     def spend(self, size: int) -> None:
         """Raise ModelFormatError where an honest file would have ended."""
         self._left -= size
         if self._left < 0:
-            raise ModelFormatError("the model's metadata say the same thing too many times")
+            raise ModelFormatError(tr("the model's metadata say the same thing too many times"))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head, ScoreCalibration, ScoreTransformation, parse_thresholds
+from oido.messages import tr
 from oido.models.damage import refuse_damage
 from oido.models.model import FRAMEWISE_OUTPUT, FRAMEWISE_PREFIX, NOTES_FILE, Notes
 from oido.models.tflite import metadata_schema as schema
@@ -67,11 +68,15 @@ class ModelMetadata:
         """The labels of an output, in the order of its columns."""
         name = self.outputs[output].label_file if output < len(self.outputs) else None
         if name is None or name not in self.files:
-            raise ModelFormatError("the model's metadata name no label file for its scores")
+            raise ModelFormatError(tr("the model's metadata name no label file for its scores"))
         text = self._text(name, "label")
         if text.count("\n") > MOST_LABELS:
             raise ModelFormatError(
-                f"the model's label file {name} has more than {MOST_LABELS:,} lines"
+                tr(
+                    "the model's label file {name} has more than {most_labels:,} lines",
+                    name=name,
+                    most_labels=MOST_LABELS,
+                )
             )
         # Only line feeds end a label: str.splitlines would also cut at rarer separators.
         lines = [line.removesuffix("\r") for line in text.split("\n")]
@@ -100,7 +105,7 @@ class ModelMetadata:
         file = None
         try:
             if (file := tensor.calibration_file) is not None:
-                text = self._text(file, "score calibration")
+                text = self._text(file, tr("score calibration"))
                 options = tensor.transformation, tensor.default_score
                 calibration = ScoreCalibration.parse(text, len(labels), *options)
             if (file := tensor.thresholds_file) is not None:
@@ -110,8 +115,10 @@ class ModelMetadata:
             rest = threshold, tensor.description, aggregation
             return Head(tensor.name, labels, calibration, thresholds, *rest)
         except OptionError as error:
-            where = f" ({file})" if file else ""
-            raise ModelFormatError(f"the model's metadata are damaged{where}: {error}") from error
+            where = tr(" ({file})", file=file) if file else ""
+            raise ModelFormatError(
+                tr("the model's metadata are damaged{where}: {error}", where=where, error=error)
+            ) from error
 
     def heads(self) -> tuple[Head, ...]:
         """The outputs that have labels, in their order."""
@@ -120,11 +127,15 @@ class ModelMetadata:
 
     def _text(self, name: str, kind: str) -> str:
         if name not in self.files:
-            raise ModelFormatError(f"the model's {kind} file {name} is not packed in it")
+            raise ModelFormatError(
+                tr("the model's {kind} file {name} is not packed in it", kind=kind, name=name)
+            )
         try:
             return self.files[name].decode("utf-8")
         except UnicodeDecodeError as error:
-            raise ModelFormatError(f"the model's {kind} file {name} is not UTF-8 text") from error
+            raise ModelFormatError(
+                tr("the model's {kind} file {name} is not UTF-8 text", kind=kind, name=name)
+            ) from error
 
 
 def thresholds_file_name(head: str) -> str:
@@ -135,8 +146,8 @@ def thresholds_file_name(head: str) -> str:
 def read_metadata(metadata: bytes, model_file: bytes) -> ModelMetadata:
     """Parse the metadata flatbuffer and unpack the associated files of the whole model file."""
     if metadata[4:8] != schema.IDENTIFIER:
-        raise ModelFormatError("the model's metadata are not in the known format (M001)")
-    with refuse_damage("the model's metadata are damaged"):
+        raise ModelFormatError(tr("the model's metadata are not in the known format (M001)"))
+    with refuse_damage(tr("the model's metadata are damaged")):
         root = schema.Record.root("ModelMetadata", metadata)
         graphs = root["subgraph_metadata"]
         inputs = tuple(map(_tensor, graphs[0]["input_tensor_metadata"] if graphs else ()))
@@ -174,7 +185,9 @@ def _tensor(tensor: schema.Record) -> TensorMetadata:
     calibration = options.get("ScoreCalibrationOptions")
     thresholding = options.get("ScoreThresholdingOptions")
     if calibration is not None and schema.TENSOR_AXIS_SCORE_CALIBRATION not in files:
-        raise ModelFormatError(f"the metadata name no score calibration file for {name!r}")
+        raise ModelFormatError(
+            tr("the metadata name no score calibration file for {name!r}", name=name)
+        )
     return TensorMetadata(
         name,
         tensor["description"],

@@ -15,6 +15,7 @@ import flatbuffers
 from flatbuffers import number_types
 from flatbuffers.table import Table
 
+from oido.messages import tr
 from oido.models.tflite.limits import Allowance
 
 IDENTIFIER = b"M001"
@@ -105,7 +106,7 @@ class Record:
         if field.startswith("["):
             start, length = (table.Vector(slot), table.VectorLen(slot)) if slot else (0, 0)
             if length > _MOST_ENTRIES:
-                raise ValueError(f"a list of {length:,}")
+                raise ValueError(tr("a list of {length:,}", length=length))
             return [self._at(field[1:-1], start + 4 * i) for i in range(length)]
         if field == "union":
             number = self[f"{name}_type"]

@@ -19,6 +19,7 @@ import flatbuffers
 
 from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head, thresholds_text
+from oido.messages import tr
 from oido.models.damage import refuse_damage
 from oido.models.model import EMBEDDING_OUTPUT, NOTES_FILE, AudioModel, Notes
 from oido.models.tflite import metadata_schema as schema
@@ -68,10 +69,16 @@ def annotate(
     no .tflite.
     """
     graph = TfliteGraph(model)
-    with refuse_damage("the graph makes no sense; the file is damaged"):
+    with refuse_damage(tr("the graph makes no sense; the file is damaged")):
         sizes = graph.output_sizes()
     if len(outputs) != len(sizes):
-        raise OptionError(f"the model has {len(sizes)} output(s), but {len(outputs)} got labels")
+        raise OptionError(
+            tr(
+                "the model has {n_sizes} output(s), but {n_outputs} got labels",
+                n_sizes=len(sizes),
+                n_outputs=len(outputs),
+            )
+        )
     _check_names(outputs)
     for output, size in zip(outputs, sizes):
         if isinstance(output, Head):
@@ -81,7 +88,9 @@ def annotate(
         for output, size in zip(outputs, sizes)
     ]
     if not 1 <= sample_rate_hz < 1 << 31:
-        raise OptionError(f"a sample rate of {sample_rate_hz} Hz is impossible")
+        raise OptionError(
+            tr("a sample rate of {sample_rate_hz} Hz is impossible", sample_rate_hz=sample_rate_hz)
+        )
     loose = [] if notes is None else [_File(NOTES_FILE, schema.UNKNOWN, notes.text())]
     texts = (name, description, licence, author)
     metadata = _flatbuffer(outputs, loose, sample_rate_hz, texts)
@@ -101,7 +110,7 @@ def with_plain_outputs(model: bytes, heads: Sequence[Head]) -> list[Head | Plain
     As many heads as outputs, or some that fit none, stay as they are: `annotate` says why.
     """
     graph = TfliteGraph(model)
-    with refuse_damage("the graph makes no sense; the file is damaged"):
+    with refuse_damage(tr("the graph makes no sense; the file is damaged")):
         sizes, names = graph.output_sizes(), graph.output_names()
     outputs: list[Head | PlainOutput] = []
     left = list(heads)
@@ -120,19 +129,30 @@ def _check_names(outputs: Sequence[Head | PlainOutput]) -> None:
     names = [output.name for output in outputs]
     for name in names:
         if not name.strip() or set(name) & set("/\\\n\r\0"):
-            raise OptionError(f"an output's name must be one word for file names, not {name!r}")
+            raise OptionError(
+                tr("an output's name must be one word for file names, not {name!r}", name=name)
+            )
     if len(set(names)) != len(names):
-        raise OptionError(f"two outputs have one name, among {', '.join(map(repr, names))}")
+        raise OptionError(
+            tr("two outputs have one name, among {names}", names=", ".join(map(repr, names)))
+        )
 
 
 def _check_labels(head: Head, size: int) -> None:
     if len(head.labels) != size:
-        raise OptionError(f"output {head.name!r} has {size} scores, but {len(head.labels)} labels")
+        raise OptionError(
+            tr(
+                "output {name!r} has {size} scores, but {n_labels} labels",
+                name=head.name,
+                size=size,
+                n_labels=len(head.labels),
+            )
+        )
     for label in head.labels:
         if not label.strip() or "\n" in label or "\r" in label:
-            raise OptionError(f"a label must be one line of text, not {label!r}")
+            raise OptionError(tr("a label must be one line of text, not {label!r}", label=label))
     if len(set(head.labels)) != size:
-        raise OptionError("a label stands twice in the list")
+        raise OptionError(tr("a label stands twice in the list"))
 
 
 def _files(output: Head | PlainOutput) -> list[_File]:
@@ -244,7 +264,9 @@ def with_more_outputs(
     written = rewritten(metadata, extended, model.heads, more, rate, notes)
     again = TfliteGraph(written).metadata()
     if again is None or _facts(read_metadata(again, written).heads()) != _facts(model.heads):
-        raise ModelFormatError(f"{model.name} cannot be written with this calibration")
+        raise ModelFormatError(
+            tr("{name} cannot be written with this calibration", name=model.name)
+        )
     return written
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from oido.arrays import I64
 from oido.errors import OptionError, needs_extra
+from oido.messages import tr
 from oido.models.tflite.builder import constant_values, operator_kind, unpack
 
 _OPSET, _IR_VERSION = 17, 8
@@ -51,7 +52,7 @@ def to_onnx(content: bytes, properties: dict[str, str]) -> bytes:
     Raises MissingExtraError without the onnx package, and OptionError for an operator that has no
     translation here.
     """
-    with needs_extra("ONNX needs the package onnx: install it with pip install 'oido[onnx]'"):
+    with needs_extra(tr("ONNX needs the package onnx: install it with pip install 'oido[onnx]'")):
         import onnx
     translation = _Translation(content)
     graph = onnx.helper.make_graph(
@@ -107,7 +108,9 @@ class _Translation:
         else:
             translate: Callable[[Any], str] | None = getattr(self, f"_{kind.lower()}", None)
             if translate is None:
-                raise OptionError(f"the operator {kind} has no translation to ONNX; export .tflite")
+                raise OptionError(
+                    tr("the operator {kind} has no translation to ONNX; export .tflite", kind=kind)
+                )
             result = translate(op)
         self._add_node(self.name(output), "Identity", [self._requantise(output, result)])
 
@@ -144,7 +147,7 @@ class _Translation:
     def _strided_slice(self, op: Any) -> str:
         options = op.builtinOptions
         if options.ellipsisMask or options.newAxisMask or options.shrinkAxisMask:
-            raise OptionError("this STRIDED_SLICE has no translation to ONNX; export .tflite")
+            raise OptionError(tr("this STRIDED_SLICE has no translation to ONNX; export .tflite"))
         starts, ends, steps = (self._values(t).astype(np.int64) for t in op.inputs[1:4])
         for axis in range(len(starts)):
             if options.beginMask >> axis & 1:
@@ -160,7 +163,7 @@ class _Translation:
 
     def _split(self, op: Any) -> str:
         if op.builtinOptions.numSplits != 1:
-            raise OptionError("a SPLIT into parts has no translation to ONNX; export .tflite")
+            raise OptionError(tr("a SPLIT into parts has no translation to ONNX; export .tflite"))
         return self._node("Identity", [self._input(op, 1)])
 
     def _pad(self, op: Any, mode: str = "constant") -> str:
@@ -170,14 +173,16 @@ class _Translation:
 
     def _mirror_pad(self, op: Any) -> str:
         if op.builtinOptions.mode != schema.MirrorPadMode.REFLECT:
-            raise OptionError("this MIRROR_PAD has no translation to ONNX; export .tflite")
+            raise OptionError(tr("this MIRROR_PAD has no translation to ONNX; export .tflite"))
         return self._pad(op, "reflect")
 
     def _rfft2d(self, op: Any) -> str:
         frames, height, samples = (int(n) for n in self.graph.tensors[op.inputs[0]].shape)
         bins = int(self.graph.tensors[op.outputs[0]].shape[-1])
         if height != 1:
-            raise OptionError("a two-dimensional FFT has no translation to ONNX; export .tflite")
+            raise OptionError(
+                tr("a two-dimensional FFT has no translation to ONNX; export .tflite")
+            )
         rows = self._reshape_to(self._input(op, 0), [frames, samples, 1])
         waves = self._node("DFT", [rows], axis=1, onesided=1)  # [frames, bins, 2]
         return self._reshape_to(waves, [frames, 1, bins, 2])
@@ -233,7 +238,9 @@ class _Translation:
         if fused == _FUSED.RELU:
             return self._node("Relu", [result])
         if fused != _FUSED.RELU6:
-            raise OptionError(f"fused activation {fused} has no translation to ONNX")
+            raise OptionError(
+                tr("fused activation {fused} has no translation to ONNX", fused=fused)
+            )
         edges = [self._constant(np.float32(value)) for value in (0.0, 6.0)]
         return self._node("Clip", [result, *edges])
 

@@ -18,6 +18,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from oido.errors import ModelFormatError
 from oido.heads import ScoreKind
+from oido.messages import tr
 from oido.models.tflite.builder import DTYPES, GraphWriter, operator_kind, pack, pack_pruned, unpack
 
 _OP, _TYPE = schema.BuiltinOperator, schema.TensorType
@@ -168,10 +169,12 @@ class WaveformWriter(GraphWriter):
         model, graph = self._model, self._graph
         found = _waveform(model, graph)
         if found is None:
-            raise ModelFormatError("its input is not one window of waveform")
+            raise ModelFormatError(tr("its input is not one window of waveform"))
         shape = tuple(window_samples if n < 0 else n for n in found.shape)
         if not _SHORTEST_SAMPLES <= max(shape) <= _LONGEST_SAMPLES:
-            raise ModelFormatError(f"a window of {max(shape)} samples is too short, or too long")
+            raise ModelFormatError(
+                tr("a window of {shape} samples is too short, or too long", shape=max(shape))
+            )
         found, tensor = found._replace(shape=shape), graph.tensors[found.tensor]
         for number in (int(t) for t in graph.inputs):
             if number != found.tensor and not _has_data(model, graph.tensors[number]):
@@ -203,12 +206,23 @@ class WaveformWriter(GraphWriter):
             values = [0]
         else:
             raise ModelFormatError(
-                f"it has a further input, {name!r} of {size} value(s), and nothing says which: add "
-                f"--input '{name}={','.join(['0'] * min(size, 6))}' to oido models annotate"
+                tr(
+                    "it has a further input, {name!r} of {size} value(s), and "
+                    "nothing says which: add --input '{name}={value}' to oido models "
+                    "annotate",
+                    name=name,
+                    size=size,
+                    value=",".join(["0"] * min(size, 6)),
+                )
             )
         if len(values) not in {1, size} or tensor.type not in DTYPES:
             raise ModelFormatError(
-                f"its input {name!r} has {size} values, and {len(values)} are known"
+                tr(
+                    "its input {name!r} has {size} values, and {n_values} are known",
+                    name=name,
+                    size=size,
+                    n_values=len(values),
+                )
             )
         data = np.broadcast_to(np.array(values, DTYPES[tensor.type]).reshape(-1), (size,))
         buffer = schema.BufferT()
@@ -227,7 +241,7 @@ class WaveformWriter(GraphWriter):
             if steps is None or steps.scale is None or not len(steps.scale):
                 if tensor.type != _TYPE.INT16:
                     raise ModelFormatError(
-                        "its input is of integers, and nothing says of what steps"
+                        tr("its input is of integers, and nothing says of what steps")
                     )
                 tensor.quantization = steps = schema.QuantizationParametersT()
                 steps.scale = np.array([_PCM_STEP], np.float32)  # samples as WAV has them
@@ -249,8 +263,14 @@ class WaveformWriter(GraphWriter):
             interpreter.allocate_tensors()
             interpreter.invoke()
         except (RuntimeError, ValueError) as error:
-            how = "; --window of oido models annotate says how long a window is" if is_open else ""
-            raise ModelFormatError(f"LiteRT cannot run this model ({error}){how}") from error
+            how = (
+                tr("; --window of oido models annotate says how long a window is")
+                if is_open
+                else ""
+            )
+            raise ModelFormatError(
+                tr("LiteRT cannot run this model ({error}){how}", error=error, how=how)
+            ) from error
         shapes = {d["index"]: d["shape"] for d in interpreter.get_tensor_details()}
         made = _makers(graph)
         known = {t for t in range(len(graph.tensors)) if t not in made} - {*graph.inputs}

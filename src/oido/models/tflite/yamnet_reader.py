@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from oido.arrays import F32
 from oido.errors import ModelFormatError
+from oido.messages import tr
 from oido.models.damage import refuse_damage
 from oido.models.networks.yamnet import EMBEDDING_DIM, LAYERS, Convolution, YamNetWeights
 from oido.models.tflite.builder import constant_values, operator_kind, unpack
@@ -43,22 +44,25 @@ def from_int8(model: bytes) -> YamNetWeights:
     Raises ModelFormatError if this is no quantised YAMNet, or is damaged.
     """
     # A damaged scale may overflow; what it makes is refused.
-    with refuse_damage("its graph makes no sense, the file is damaged"), np.errstate(all="ignore"):
+    with (
+        refuse_damage(tr("its graph makes no sense, the file is damaged")),
+        np.errstate(all="ignore"),
+    ):
         graph = _Graph(model)
         kinds = list(map(graph.kind, graph.operators))
         first = kinds.index(_OP.CONV_2D) if _OP.CONV_2D in kinds else 0
         ops = graph.operators[first : first + len(_INT8_KINDS)]
         if kinds[first : first + len(_INT8_KINDS)] != _INT8_KINDS:
-            raise ModelFormatError("its operators are not those of a quantised YAMNet")
+            raise ModelFormatError(tr("its operators are not those of a quantised YAMNet"))
         if any(before.outputs[0] != after.inputs[0] for before, after in pairwise(ops)):
-            raise ModelFormatError("its operators are not in a row, as YAMNet's are")
+            raise ModelFormatError(tr("its operators are not in a row, as YAMNet's are"))
         return graph.weights(ops[: len(LAYERS)], ops[len(LAYERS) + 1], graph.dequantize)
 
 
 def from_float(model: bytes) -> YamNetWeights:
     """The weights inside a float YAMNet, also where they are stored as float16, or as int8 of
     dynamic range. Raises ModelFormatError if it is not one."""
-    with refuse_damage("its graph is not YAMNet's"), np.errstate(all="ignore"):
+    with refuse_damage(tr("its graph is not YAMNet's")), np.errstate(all="ignore"):
         graph = _Graph(model)
         by_kind: dict[int, list[Any]] = {}
         for op in graph.operators:
@@ -67,7 +71,11 @@ def from_float(model: bytes) -> YamNetWeights:
         for kind in set(expected):
             if (count := len(by_kind.get(kind, []))) != expected.count(kind):
                 raise ModelFormatError(
-                    f"YAMNet has {expected.count(kind)} convolutions of this kind, and this {count}"
+                    tr(
+                        "YAMNet has {count} convolutions of this kind, and this {count_2}",
+                        count=expected.count(kind),
+                        count_2=count,
+                    )
                 )
         in_order = {kind: iter(ops) for kind, ops in by_kind.items()}
         dense = [
@@ -76,7 +84,9 @@ def from_float(model: bytes) -> YamNetWeights:
             if int(graph.tensors[op.inputs[1]].shape[-1]) == EMBEDDING_DIM
         ]
         if len(dense) != 1:
-            raise ModelFormatError(f"YAMNet has one dense layer of scores, and this {len(dense)}")
+            raise ModelFormatError(
+                tr("YAMNet has one dense layer of scores, and this {n_dense}", n_dense=len(dense))
+            )
         return graph.weights([next(in_order[kind]) for kind in expected], dense[0], graph.floats)
 
 
@@ -96,12 +106,14 @@ class _Graph:
         """Of these operators; ``constants`` gives the weights and the bias of one."""
         activations = {int(op.builtinOptions.fusedActivationFunction) for op in convolutions}
         if len(activations) != 1 or not activations <= set(_ACTIVATIONS):
-            raise ModelFormatError("its activations are neither ReLU nor ReLU6, as YAMNet's are")
+            raise ModelFormatError(
+                tr("its activations are neither ReLU nor ReLU6, as YAMNet's are")
+            )
         layers = []
         for op in convolutions:
             options, depthwise = op.builtinOptions, self.kind(op) == _OP.DEPTHWISE_CONV_2D
             if options.padding != schema.Padding.SAME or options.strideH != options.strideW:
-                raise ModelFormatError("a convolution's padding or stride is not YAMNet's")
+                raise ModelFormatError(tr("a convolution's padding or stride is not YAMNet's"))
             layers.append(Convolution(*constants(op), int(options.strideH), depthwise))
         return YamNetWeights(tuple(layers), *constants(dense), _ACTIVATIONS[activations.pop()])
 
@@ -143,5 +155,5 @@ class _Graph:
 
     def _stored(self, tensor: Any, kind: int) -> NDArray[Any]:
         if tensor.type != kind:
-            raise ModelFormatError("a weight is not stored as YAMNet's are")
+            raise ModelFormatError(tr("a weight is not stored as YAMNet's are"))
         return constant_values(self._model, tensor).copy()

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from oido.messages import tr
 from oido.signal.decode.lost_bytes import CountedClock
 
 _MOST_LISTS = 10_000
@@ -99,14 +100,14 @@ class AviIndex:
         name = f"{number:02d}wb".encode()
         own = index[index["name"] == name]
         if not len(own) or not movi:
-            raise ValueError("it has no index of this track")
+            raise ValueError(tr("it has no index of this track"))
         # Their places are counted from the list's name, or from the file's beginning.
         file.seek(movi + int(own["at"][0]))
         offset = movi if file.read(4) == name else 0
         starts = own["at"].astype(np.int64) + offset + 8
         sizes = own["size"].astype(np.int64)
         if np.any(np.diff(starts) < 0) or starts[-1] + sizes[-1] > size:
-            raise ValueError("its index is damaged")
+            raise ValueError(tr("its index is damaged"))
         self._starts, self._ends = starts.tolist(), (starts + sizes).tolist()
         self._bytes_before = (np.cumsum(sizes) - sizes).tolist()
         self._is_counted_in_bytes = struct.unpack_from("<I", strh, 44)[0] > 0

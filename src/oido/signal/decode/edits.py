@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import IO, NamedTuple
 
 from oido.arrays import F32
+from oido.messages import tr
 from oido.signal.decode.readers import AudioInfo, AudioReader, block_frames, silent_blocks
 
 _MOST_BOXES = 100_000
@@ -46,8 +47,8 @@ class EditedReader(AudioReader):
         frames = None if None in lengths else round(seconds * rate)
         self.info: AudioInfo = whole.info._replace(frames=frames)
         n_pieces = sum(edit.start is not None for edit in edits)
-        what = "1 piece" if n_pieces == 1 else f"{n_pieces} pieces"
-        self.notes = (f"its edit list plays {what} of its sound, as is done here",)
+        what = tr("1 piece") if n_pieces == 1 else tr("{n_pieces} pieces", n_pieces=n_pieces)
+        self.notes = (tr("its edit list plays {what} of its sound, as is done here", what=what),)
         self._gaps = 0.0
 
     @property

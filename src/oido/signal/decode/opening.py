@@ -21,6 +21,7 @@ from oido.errors import (
     InvalidSamplesError,
     UnknownFormatError,
 )
+from oido.messages import tr
 from oido.paths import ADDRESS, is_address
 from oido.signal.decode.chained import ChainedReader, FilePart, FileSpans, ogg_links
 from oido.signal.decode.edits import LONGEST_PAUSES_SECONDS, Edit, EditedReader, inner_edits
@@ -61,13 +62,16 @@ def open_audio(source: AudioSource, sample_rate: int | None = None) -> AudioRead
         return ChunkReader(cast("Iterable[NDArray[Any]]", source), sample_rate)
     if isinstance(source, AsyncIterable):
         raise InvalidSamplesError(
-            "an asynchronous source is for `AsyncAudioClassifier`; here use a generator without "
-            "`async`, or push what comes: `AudioClassifier.live`"
+            tr(
+                "an asynchronous source is for `AsyncAudioClassifier`; here use a "
+                "generator without `async`, or push what comes: "
+                "`AudioClassifier.live`"
+            )
         )
     name = source_name(source)
     if sample_rate is not None and _knows_its_rate(source):
         raise InvalidSamplesError(
-            f"{name}: sample_rate is only for arrays; a file knows its own rate"
+            tr("{name}: sample_rate is only for arrays; a file knows its own rate", name=name)
         )
     if isinstance(source, str | os.PathLike):
         return _open_path(name) if source != "-" else _open_stream(sys.stdin.buffer, name)
@@ -76,8 +80,11 @@ def open_audio(source: AudioSource, sample_rate: int | None = None) -> AudioRead
     if hasattr(source, "read"):
         return _open_stream(cast("IO[bytes]", source), name)
     raise InvalidSamplesError(
-        "audio must be a path, bytes, a binary file object, an array or chunks of samples, "
-        f"not {type(source).__name__}"
+        tr(
+            "audio must be a path, bytes, a binary file object, an array or chunks "
+            "of samples, not {name}",
+            name=type(source).__name__,
+        )
     )
 
 
@@ -93,23 +100,25 @@ def _open_path(path: str) -> AudioReader:
         return _open_stream(FetchedFile(path), path)
     try:
         if os.path.isdir(path):
-            raise AudioNotFoundError(f"{path}: is a folder, not a recording")
+            raise AudioNotFoundError(tr("{path}: is a folder, not a recording", path=path))
         with open(path, "rb") as file:
             head = file.read(_HEAD_BYTES)
     except FileNotFoundError as error:
-        raise AudioNotFoundError(f"{path}: no such file") from error
+        raise AudioNotFoundError(tr("{path}: no such file", path=path)) from error
     except OSError as error:
-        raise AudioNotFoundError(f"{path}: cannot be read ({error.strerror})") from error
+        raise AudioNotFoundError(
+            tr("{path}: cannot be read ({reason})", path=path, reason=error.strerror)
+        ) from error
     except ValueError as error:  # a zero byte inside
-        raise AudioNotFoundError(f"{path!r}: is not a file name") from error
+        raise AudioNotFoundError(tr("{path!r}: is not a file name", path=path)) from error
     return _try_decoders(head, path, lambda: path)
 
 
 def _open_stream(file: IO[bytes], name: str) -> AudioReader:
     if isinstance(file, io.TextIOBase):
-        raise InvalidSamplesError(f"{name}: open the file in binary mode ('rb')")
+        raise InvalidSamplesError(tr("{name}: open the file in binary mode ('rb')", name=name))
     if getattr(file, "closed", False):
-        raise InvalidSamplesError(f"{name}: the file is closed")
+        raise InvalidSamplesError(tr("{name}: the file is closed", name=name))
     # Decoders count from byte 0: what stands before the recording must go, too.
     if not (hasattr(file, "seekable") and file.seekable() and file.tell() == 0):
         file = _spool(file)
@@ -162,7 +171,7 @@ def _soundfile(source: str | IO[bytes], name: str) -> AudioReader:
 
 def _try_decoders(head: bytes, name: str, source: Callable[[], str | IO[bytes]]) -> AudioReader:
     if not head:
-        raise EmptyAudioError(f"{name}: is empty (0 bytes)")
+        raise EmptyAudioError(tr("{name}: is empty (0 bytes)", name=name))
     with _opened(source()) as file:
         opener = _special_opener(head, file, name, source)
     return _first_that_can(head, name, source) if opener is None else opener()
@@ -235,7 +244,10 @@ def _from(begin: int, head: bytes, name: str, source: str | IO[bytes]) -> AudioR
     rest = FilePart(file, begin, stop, owns=isinstance(source, str))
     reader = _open_stream(cast("IO[bytes]", rest), name)
     if not head.startswith(b"ID3"):
-        reader.notes = (f"{begin} bytes before the recording were passed over", *reader.notes)
+        reader.notes = (
+            tr("{begin} bytes before the recording were passed over", begin=begin),
+            *reader.notes,
+        )
     return reader
 
 
@@ -266,7 +278,9 @@ def _chained(spans: list[tuple[int, int]], name: str, source: str | IO[bytes]) -
             failures.append(error)
             continue
         reader = ChainedReader(first, openers, on_close=on_close, damaged=len(failures))
-        reader.notes = (f"{len(spans)} recordings, one behind the other in one file",)
+        reader.notes = (
+            tr("{n_spans} recordings, one behind the other in one file", n_spans=len(spans)),
+        )
         return reader
     on_close()
     raise failures[0]
@@ -296,8 +310,12 @@ def _by_its_samples(
     from oido.signal.decode.soundfile_reader import SAMPLE_ENCODINGS, SoundFileReader
 
     note = (
-        f"its header tells {part.declared} bytes of sound, and {part.stop - part.start} are there: "
-        "read to the end of the file",
+        tr(
+            "its header tells {declared} bytes of sound, and {stop} are there: read "
+            "to the end of the file",
+            declared=part.declared,
+            stop=part.stop - part.start,
+        ),
     )
     try:
         with SoundFileReader(source(), name) as known:
@@ -327,7 +345,9 @@ def _with_own_header(
     with _opened(source()) as file:
         header = whole_header(file, part)
     if header is None:
-        raise CorruptAudioError(f"{name}: is damaged and cannot be decoded (its header)")
+        raise CorruptAudioError(
+            tr("{name}: is damaged and cannot be decoded (its header)", name=name)
+        )
     return _soundfile(_spans(part.spans, source(), header), name)
 
 
@@ -355,22 +375,35 @@ def _what_it_is(source: Callable[[], str | IO[bytes]], name: str) -> AudioError 
         start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
         if start.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<error")):
             return UnknownFormatError(
-                f"{name}: is a web page (or a server's message), not a recording; download it again"
+                tr(
+                    "{name}: is a web page (or a server's message), not a recording; "
+                    "download it again",
+                    name=name,
+                )
             )
         if start.startswith(b"version https://git-lfs"):
             return UnknownFormatError(
-                f"{name}: is a pointer of Git LFS, not the recording; run: git lfs pull"
+                tr(
+                    "{name}: is a pointer of Git LFS, not the recording; run: git lfs pull",
+                    name=name,
+                )
             )
         if not any(head) and _is_zero_to_the_end(file):
             return UnknownFormatError(
-                f"{name}: holds nothing but zeros: no sound was ever written to it; "
-                "copy it again from where it was recorded"
+                tr(
+                    "{name}: holds nothing but zeros: no sound was ever written to "
+                    "it; copy it again from where it was recorded",
+                    name=name,
+                )
             )
         if head[4:8] in (b"ftyp", b"mdat", b"wide", b"free") and not _has_index(file):
             return CorruptAudioError(
-                f"{name}: its index (moov) is missing, as when a recorder stops before it has "
-                "finished the file; a repair program (such as untrunc) can make one, with another "
-                "recording of the same device"
+                tr(
+                    "{name}: its index (moov) is missing, as when a recorder stops "
+                    "before it has finished the file; a repair program (such as "
+                    "untrunc) can make one, with another recording of the same device",
+                    name=name,
+                )
             )
     return None
 

@@ -13,6 +13,7 @@ import av
 
 from oido.arrays import F32
 from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
+from oido.messages import tr
 from oido.signal.decode.avi import AviIndex
 from oido.signal.decode.chained import FileSpans
 from oido.signal.decode.clock import (
@@ -92,16 +93,20 @@ class PyAvReader(AudioReader):
         except (av.FFmpegError, OSError, ValueError, IndexError) as error:
             self._close_own_file()
             raise UnknownFormatError(
-                f"{name}: not a format that oido can decode ({reason_of(error)})"
+                tr(
+                    "{name}: not a format that oido can decode ({reason_of})",
+                    name=name,
+                    reason_of=reason_of(error),
+                )
             ) from error
         try:
             streams = self._container.streams.audio
             if not streams:
-                raise EmptyAudioError(f"{name}: has no audio track")
+                raise EmptyAudioError(tr("{name}: has no audio track", name=name))
             self._stream = streams[0]
             if self._stream.codec_context is None:
                 raise UnknownFormatError(
-                    f"{name}: its sound has an encoding that nobody here knows"
+                    tr("{name}: its sound has an encoding that nobody here knows", name=name)
                 )
             if self._stream.codec_context.name in _WITH_CHECKSUMS:
                 # Without this, damaged frames are decoded to noise.
@@ -122,7 +127,9 @@ class PyAvReader(AudioReader):
             raise
         except (av.FFmpegError, OSError, ValueError) as error:
             self.close()
-            raise CorruptAudioError(f"{name}: cannot be decoded ({reason_of(error)})") from error
+            raise CorruptAudioError(
+                tr("{name}: cannot be decoded ({reason_of})", name=name, reason_of=reason_of(error))
+            ) from error
 
     def _cut_holes_out(self, options: dict[str, str]) -> list[Hole]:
         """Where an ADTS stream is broken; it is opened anew without that, because FFmpeg takes
@@ -144,8 +151,10 @@ class PyAvReader(AudioReader):
     def _read_info(self, name: str) -> AudioInfo:
         if self._first is None:
             if self.damaged_packets:
-                raise CorruptAudioError(f"{name}: is damaged: none of its audio can be decoded")
-            raise EmptyAudioError(f"{name}: holds no audio samples")
+                raise CorruptAudioError(
+                    tr("{name}: is damaged: none of its audio can be decoded", name=name)
+                )
+            raise EmptyAudioError(tr("{name}: holds no audio samples", name=name))
         rate, channels = self._first.sample_rate, len(self._first.layout.channels)
         check_shape(name, rate, channels)
         frames, stream = None, self._stream
@@ -198,7 +207,11 @@ class PyAvReader(AudioReader):
         yield from gathered.flush()
         if broken is not None:
             raise CorruptAudioError(
-                f"{self.info.name}: is damaged and cannot be decoded ({reason_of(broken)})"
+                tr(
+                    "{name}: is damaged and cannot be decoded ({reason_of})",
+                    name=self.info.name,
+                    reason_of=reason_of(broken),
+                )
             ) from broken
 
     def seek(self, frame: int) -> bool:
@@ -361,5 +374,5 @@ def _opened(file: Any, options: Mapping[str, str] = _OPEN_OPTIONS) -> Any:
 def reason_of(error: BaseException) -> str:
     """In words, and without the address, which may hold a password."""
     if isinstance(error, av.ExitError):
-        return "nothing came in time"
+        return tr("nothing came in time")
     return str(getattr(error, "strerror", None) or error)

@@ -12,6 +12,7 @@ import av
 
 from oido.arrays import F32
 from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
+from oido.messages import tr
 from oido.signal.decode.chained import OggLinks
 from oido.signal.decode.clock import Timed, clock_zero, decoder_delay, timed, track_end
 from oido.signal.decode.frame_blocks import decoded_frames
@@ -91,20 +92,22 @@ class Demuxer:
         try:
             opened = _opened_pipe(source, opened_with) if is_pipe else opened_with(source)
         except (av.FFmpegError, OSError, ValueError, IndexError) as error:
-            raise UnknownFormatError(f"{name}: cannot be opened ({reason_of(error)})") from error
+            raise UnknownFormatError(
+                tr("{name}: cannot be opened ({reason_of})", name=name, reason_of=reason_of(error))
+            ) from error
         self._container = opened
         try:
             if not self._container.streams.audio:
-                raise EmptyAudioError(f"{name}: has no audio track")
+                raise EmptyAudioError(tr("{name}: has no audio track", name=name))
             self._stream: Any = self._container.streams.audio[0]
             if self._stream.codec_context is None:
                 raise UnknownFormatError(
-                    f"{name}: its sound has an encoding that nobody here knows"
+                    tr("{name}: its sound has an encoding that nobody here knows", name=name)
                 )
             self._frames = self._decode()
             self._first: Any = next(self._frames, None)
             if self._first is None:
-                raise EmptyAudioError(f"{name}: holds no audio that can be decoded")
+                raise EmptyAudioError(tr("{name}: holds no audio that can be decoded", name=name))
             if like is None:
                 self.rate_hz: int = self._first.sample_rate
                 self._layout: Any = self._first.layout.name
@@ -118,7 +121,9 @@ class Demuxer:
             raise
         except (av.FFmpegError, OSError, ValueError) as error:
             self.close()
-            raise CorruptAudioError(f"{name}: cannot be decoded ({reason_of(error)})") from error
+            raise CorruptAudioError(
+                tr("{name}: cannot be decoded ({reason_of})", name=name, reason_of=reason_of(error))
+            ) from error
         length = self._container.duration
         self.seconds = length / av.time_base if length and length > 0 else None
         self.is_station = any(key.lower().startswith("icy-") for key in self._container.metadata)
@@ -168,7 +173,9 @@ class Demuxer:
                         yield Decoded(samples, missing)
                         missing = 0.0
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise CorruptAudioError(f"{self.name}: broke off ({reason_of(error)})") from error
+            raise CorruptAudioError(
+                tr("{name}: broke off ({reason_of})", name=self.name, reason_of=reason_of(error))
+            ) from error
 
     def close(self) -> None:
         """Release the source; never while another thread reads it."""
@@ -263,7 +270,7 @@ class _Impatient(NamedTuple):
                         yield packet
                         came = time.monotonic()
                     elif came is not None and time.monotonic() - came > self.timeout:
-                        raise TimeoutError(errno.ETIMEDOUT, "nothing came in time")
+                        raise TimeoutError(errno.ETIMEDOUT, tr("nothing came in time"))
             except av.ExitError:  # PyAV's own timeout, which may be the shorter one of the start
                 if came is None or time.monotonic() - came > self.timeout - _SLACK_SECONDS:
                     raise

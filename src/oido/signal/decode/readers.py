@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from oido.arrays import F32
 from oido.errors import EmptyAudioError, InvalidSamplesError
+from oido.messages import tr
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -145,10 +146,18 @@ def check_shape(name: str, sample_rate_hz: int, channels: int) -> None:
     low, high = _RATES_HZ
     if not low <= sample_rate_hz <= high:
         raise InvalidSamplesError(
-            f"{name}: a sample rate of {sample_rate_hz} Hz is outside {low}–{high} Hz"
+            tr(
+                "{name}: a sample rate of {sample_rate_hz} Hz is outside {low}–{high} Hz",
+                name=name,
+                sample_rate_hz=sample_rate_hz,
+                low=low,
+                high=high,
+            )
         )
     if channels < 1:
-        raise InvalidSamplesError(f"{name}: it says it has {channels} channels")
+        raise InvalidSamplesError(
+            tr("{name}: it says it has {channels} channels", name=name, channels=channels)
+        )
 
 
 def block_frames(channels: int) -> int:
@@ -176,13 +185,22 @@ _MOST_CHANNELS_OF_FEW = 32
 """A first chunk that has more channels than this, and than samples, has them the other way."""
 
 
-_DTYPES = "int16, int32 or float"
+_DTYPES = tr("int16, int32 or float")
 
 
 def _not_sound(samples: NDArray[Any]) -> str:
     whole = samples.dtype.kind in "iu"
-    how = "samples.astype('int16') if they are 16-bit" if whole else "samples.astype('float32')"
-    return f"samples must be {_DTYPES}, not {samples.dtype}; convert them, e.g. {how}"
+    how = (
+        tr("samples.astype('int16') if they are 16-bit")
+        if whole
+        else tr("samples.astype('float32')")
+    )
+    return tr(
+        "samples must be {dtypes}, not {dtype}; convert them, e.g. {how}",
+        dtypes=_DTYPES,
+        dtype=samples.dtype,
+        how=how,
+    )
 
 
 def as_block(name: str, samples: Any, channels: int | None = None) -> F32:
@@ -193,29 +211,50 @@ def as_block(name: str, samples: Any, channels: int | None = None) -> F32:
     """
     if isinstance(samples, bytes | bytearray | memoryview):
         raise InvalidSamplesError(
-            f"{name}: samples must be an array, not bytes; of 16-bit PCM: "
-            "numpy.frombuffer(chunk, numpy.int16)"
+            tr(
+                "{name}: samples must be an array, not bytes; of 16-bit PCM: "
+                "numpy.frombuffer(chunk, numpy.int16)",
+                name=name,
+            )
         )
     if isinstance(samples, str | os.PathLike):
         raise InvalidSamplesError(
-            f"{name}: samples must be an array, not a name ({os.fspath(samples)}); "
-            "recordings are classified one by one: classifier.classify(path)"
+            tr(
+                "{name}: samples must be an array, not a name ({fspath}); recordings "
+                "are classified one by one: classifier.classify(path)",
+                name=name,
+                fspath=os.fspath(samples),
+            )
         )
     if not is_array(samples):
-        kind = f"of type {type(samples).__name__}"
-        kind = "several of them: push one after the other" if is_chunks(samples) else kind
-        raise InvalidSamplesError(f"{name}: samples must be one array, not {kind}")
+        kind = tr("of type {name}", name=type(samples).__name__)
+        kind = tr("several of them: push one after the other") if is_chunks(samples) else kind
+        raise InvalidSamplesError(
+            tr("{name}: samples must be one array, not {kind}", name=name, kind=kind)
+        )
     chunk = as_array(samples)
     block = chunk[:, None] if chunk.ndim == 1 else chunk
     if block.ndim != 2 or (channels is not None and block.shape[1] != channels):
-        wanted = "[n] or [n, channels]"
+        wanted = tr("[n] or [n, channels]")
         if channels is not None:
-            wanted = f"{'[n] or ' if channels == 1 else ''}[n, {channels}], as the stream has"
+            wanted = tr(
+                "{more}[n, {channels}], as the stream has",
+                more=tr("[n] or ") if channels == 1 else "",
+                channels=channels,
+            )
         is_turned = block.ndim == 2 and block.shape[0] == channels
-        turned = ": transpose it" if is_turned else ""
-        raise InvalidSamplesError(f"{name}: samples must be {wanted}, not {chunk.shape}{turned}")
+        turned = tr(": transpose it") if is_turned else ""
+        raise InvalidSamplesError(
+            tr(
+                "{name}: samples must be {wanted}, not {shape}{turned}",
+                name=name,
+                wanted=wanted,
+                shape=chunk.shape,
+                turned=turned,
+            )
+        )
     if not _has_sound_dtype(chunk):
-        raise InvalidSamplesError(f"{name}: {_not_sound(chunk)}")
+        raise InvalidSamplesError(tr("{name}: {not_sound}", name=name, not_sound=_not_sound(chunk)))
     with np.errstate(over="ignore"):  # beyond float32: refused as infinite, later
         return as_float32(block)
 
@@ -226,17 +265,19 @@ def as_array(source: object) -> NDArray[Any]:
         return np.asarray(source)
     except Exception as error:  # whatever a library's array raises that cannot be read here
         raise InvalidSamplesError(
-            f"an array must be [samples] or [samples, channels] ({error})"
+            tr("an array must be [samples] or [samples, channels] ({error})", error=error)
         ) from error
 
 
 def stream_info(name: str, sample_rate: Any, channels: int = 1) -> AudioInfo:
     """Of samples that are pushed, or come in chunks. Raises InvalidSamplesError."""
     if sample_rate is None:
-        raise InvalidSamplesError(f"{name}: say sample_rate, in Hz")
+        raise InvalidSamplesError(tr("{name}: say sample_rate, in Hz", name=name))
     _check_rate(sample_rate)
     if not _is_whole(channels) or channels < 1:
-        raise InvalidSamplesError(f"channels must be a whole number from 1, not {channels!r}")
+        raise InvalidSamplesError(
+            tr("channels must be a whole number from 1, not {channels!r}", channels=channels)
+        )
     if channels > _MOST_CHANNELS:
         raise _turned(name, channels)
     check_shape(name, int(sample_rate), int(channels))
@@ -253,21 +294,28 @@ class ArrayReader(AudioReader):
         self._samples = samples if samples.ndim != 1 else samples[:, None]
         self.damaged_packets = 0
         if sample_rate is None:
-            raise InvalidSamplesError("an array needs its rate: pass sample_rate= in Hz")
+            raise InvalidSamplesError(tr("an array needs its rate: pass sample_rate= in Hz"))
         _check_rate(sample_rate)
         if self._samples.ndim != 2:
             raise InvalidSamplesError(
-                f"an array must be [samples] or [samples, channels], not {samples.shape}"
+                tr(
+                    "an array must be [samples] or [samples, channels], not {shape}",
+                    shape=samples.shape,
+                )
             )
         if not _has_sound_dtype(samples):
             raise InvalidSamplesError(_not_sound(samples))
         frames, channels = self._samples.shape
         if frames == 0 or channels == 0:
-            raise EmptyAudioError("the array holds no samples")
+            raise EmptyAudioError(tr("the array holds no samples"))
         if channels > _MOST_CHANNELS:
             raise InvalidSamplesError(
-                f"an array must be [samples, channels]; {samples.shape} has {channels} channels: "
-                "transpose it"
+                tr(
+                    "an array must be [samples, channels]; {shape} has {channels} "
+                    "channels: transpose it",
+                    shape=samples.shape,
+                    channels=channels,
+                )
             )
         check_shape("<array>", int(sample_rate), channels)
         self.info = AudioInfo(
@@ -299,8 +347,11 @@ class ChunkReader(AudioReader):
         for number, chunk in enumerate(self._chunks):
             if isinstance(chunk, bytes | bytearray | memoryview):
                 raise InvalidSamplesError(
-                    "<chunks>: they are bytes: of a file, join them, b''.join(chunks); of 16-bit "
-                    "PCM, make arrays of them, numpy.frombuffer(chunk, numpy.int16)"
+                    tr(
+                        "<chunks>: they are bytes: of a file, join them, "
+                        "b''.join(chunks); of 16-bit PCM, make arrays of them, "
+                        "numpy.frombuffer(chunk, numpy.int16)"
+                    )
                 )
             block = as_block(_chunk_name(number), chunk)
             self._number = number
@@ -310,9 +361,9 @@ class ChunkReader(AudioReader):
         channels = 1 if self._first is None else self._first.shape[1]
         self.info = stream_info("<chunks>", sample_rate, channels)
         if self._first is None:
-            raise EmptyAudioError("<chunks>: no samples came; an iterator gives them only once")
+            raise EmptyAudioError(tr("<chunks>: no samples came; an iterator gives them only once"))
         if channels > max(_MOST_CHANNELS_OF_FEW, len(self._first)):
-            raise _turned("<chunks>", channels)
+            raise _turned(tr("<chunks>"), channels)
 
     def blocks(self) -> Iterator[F32]:
         """Blocks f32[n, channels]."""
@@ -333,8 +384,12 @@ class ChunkReader(AudioReader):
 
 def _turned(name: str, channels: int) -> InvalidSamplesError:
     return InvalidSamplesError(
-        f"{name}: a chunk must be [samples, channels], and {channels} channels are too many: "
-        "transpose it"
+        tr(
+            "{name}: a chunk must be [samples, channels], and {channels} channels "
+            "are too many: transpose it",
+            name=name,
+            channels=channels,
+        )
     )
 
 
@@ -348,7 +403,9 @@ def _has_sound_dtype(samples: NDArray[Any]) -> bool:
 
 def _check_rate(sample_rate: object) -> None:
     if not _is_whole(sample_rate):
-        raise InvalidSamplesError(f"sample_rate must be a whole number, not {sample_rate!r}")
+        raise InvalidSamplesError(
+            tr("sample_rate must be a whole number, not {sample_rate!r}", sample_rate=sample_rate)
+        )
 
 
 def _is_whole(number: object) -> bool:

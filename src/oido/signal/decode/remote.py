@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO, Any, NamedTuple, cast
 
 from oido.errors import AudioNotFoundError, OidoError
+from oido.messages import tr
 from oido.paths import filesystem_of, refused_certificate, trouble_with
 
 _FETCHED_BYTES = 1 << 20
@@ -44,15 +45,25 @@ def fetch(url: str, path: str, name: str, size: int | None = None) -> None:
             headers = getattr(getattr(remote, "r", None), "headers", {})
             if any(header.lower().startswith("icy-") for header in headers):
                 raise AudioNotFoundError(
-                    f"{name}: is a radio station, which has no end; listen to it: oido listen"
+                    tr(
+                        "{name}: is a radio station, which has no end; listen to it: oido listen",
+                        name=name,
+                    )
                 )
             while piece := remote.read(_FETCHED_BYTES):
                 local.write(piece)
                 if local.tell() > _MOST_UNANNOUNCED_BYTES:
-                    most = f"{_MOST_UNANNOUNCED_BYTES >> 30} GiB"
+                    most = tr(
+                        "{most_unannounced_bytes} GiB",
+                        most_unannounced_bytes=_MOST_UNANNOUNCED_BYTES >> 30,
+                    )
                     raise AudioNotFoundError(
-                        f"{name}: has no announced length, and more than {most}; "
-                        "save it to a file first"
+                        tr(
+                            "{name}: has no announced length, and more than {most}; "
+                            "save it to a file first",
+                            name=name,
+                            most=most,
+                        )
                     )
 
 
@@ -71,11 +82,13 @@ def store_errors(name: str, url: str) -> Iterator[None]:
         status = getattr(cause, "status", None)
         is_missing = isinstance(cause, FileNotFoundError) and refused_certificate(error) is None
         if is_missing or status in _NOT_THERE:
-            raise AudioNotFoundError(f"{name}: no such file") from error
+            raise AudioNotFoundError(tr("{name}: no such file", name=name)) from error
         reason = trouble_with(url, cause)
         if status is not None:
             reason = f"{status} {getattr(cause, 'message', '')}".strip()
-        raise AudioNotFoundError(f"{name}: cannot be fetched ({reason})") from error
+        raise AudioNotFoundError(
+            tr("{name}: cannot be fetched ({reason})", name=name, reason=reason)
+        ) from error
 
 
 class FetchedFile(io.FileIO):
@@ -108,7 +121,7 @@ def open_in_place(url: str, name: str) -> IO[bytes]:
     size = getattr(file, "size", 0)
     if size is None:  # a web server that sends without a length
         file.close()
-        raise AudioNotFoundError(f"{name}: cannot be read in parts, only as a whole")
+        raise AudioNotFoundError(tr("{name}: cannot be read in parts, only as a whole", name=name))
     if not isinstance(size, int) or not size:
         return cast("IO[bytes]", file)
     return cast("IO[bytes]", io.BufferedReader(AheadFile(file, size)))
@@ -180,7 +193,7 @@ class AheadFile(io.RawIOBase):
         """Costs nothing before the next bytes are read."""
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
         if start + offset < 0:
-            raise ValueError("a place before the beginning")
+            raise ValueError(tr("a place before the beginning"))
         self._at = start + offset
         return self._at
 

@@ -15,6 +15,8 @@ import struct
 from collections.abc import Iterator
 from typing import IO, NamedTuple
 
+from oido.messages import tr
+
 _LEAST_REST_BYTES = 16
 _TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICS")
 _KNOWN = {b"LIST", b"id3 ", b"ID3 ", b"bext", b"iXML", b"JUNK", b"junk", b"FLLR", b"PAD ", b"cue "}
@@ -114,10 +116,10 @@ def endless_header(head: bytes, part: SoundBytes) -> bytes:
 class Follower(enum.Enum):
     """What stands behind samples."""
 
-    RECORDING = "another recording"
-    SAMPLES = "a chunk with more"
-    OTHER = "a chunk, or a tag, of something else"
-    UNKNOWN = "no beginning of anything"
+    RECORDING = tr("another recording")
+    SAMPLES = tr("a chunk with more")
+    OTHER = tr("a chunk, or a tag, of something else")
+    UNKNOWN = tr("no beginning of anything")
 
 
 def follower(head: bytes, layout: Layout | None) -> tuple[Follower, int, int]:

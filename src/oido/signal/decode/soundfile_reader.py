@@ -10,6 +10,7 @@ import soundfile
 
 from oido.arrays import F32
 from oido.errors import AudioError, CorruptAudioError, EmptyAudioError, UnknownFormatError
+from oido.messages import tr
 from oido.signal.decode.readers import AudioInfo, AudioReader, block_frames, check_shape
 from oido.signal.decode.wav_chunks import recorder_tags
 
@@ -55,10 +56,16 @@ class SoundFileReader(AudioReader):
             self._file = soundfile.SoundFile(self._source, **header)
         except soundfile.LibsndfileError as error:
             raise UnknownFormatError(
-                f"{name}: not a format that oido can decode ({error.error_string.rstrip('.')})"
+                tr(
+                    "{name}: not a format that oido can decode ({error_string})",
+                    name=name,
+                    error_string=error.error_string.rstrip("."),
+                )
             ) from error
         except (TypeError, ValueError, RuntimeError, OSError) as error:
-            raise UnknownFormatError(f"{name}: cannot be opened ({error})") from error
+            raise UnknownFormatError(
+                tr("{name}: cannot be opened ({error})", name=name, error=error)
+            ) from error
         frames = self._file.frames
         self.info = AudioInfo(
             name,
@@ -73,7 +80,7 @@ class SoundFileReader(AudioReader):
             # Read now, so that a file whose header alone is sound goes to the other decoder.
             self._block = self._read()
             if not len(self._block):
-                raise EmptyAudioError(f"{name}: holds no audio samples")
+                raise EmptyAudioError(tr("{name}: holds no audio samples", name=name))
         except AudioError:
             self.close()
             raise
@@ -115,12 +122,20 @@ class SoundFileReader(AudioReader):
             )
             if isinstance(self._source, _Watched) and self._source.error is not None:
                 raise CorruptAudioError(
-                    f"{self.info.name}: reading it failed ({self._source.error})"
+                    tr(
+                        "{name}: reading it failed ({error})",
+                        name=self.info.name,
+                        error=self._source.error,
+                    )
                 ) from self._source.error
         except (soundfile.LibsndfileError, RuntimeError) as error:
             reason = str(getattr(error, "error_string", error)).rstrip(".")
             raise CorruptAudioError(
-                f"{self.info.name}: is damaged and cannot be decoded ({reason})"
+                tr(
+                    "{name}: is damaged and cannot be decoded ({reason})",
+                    name=self.info.name,
+                    reason=reason,
+                )
             ) from error
         return block
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from oido._version import __version__
 from oido.errors import needs_extra
+from oido.messages import language, shown, tr
 from oido.paths import escape_controls
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def render(template: str, extra: str, **values: object) -> str:
     extra: the one of oido's that brings Jinja2 to whoever needs this page. Raises
     MissingExtraError, which names it.
     """
-    with needs_extra(f"HTML pages need Jinja2; run: pip install 'oido[{extra}]'"):
+    with needs_extra(tr("HTML pages need Jinja2; run: pip install 'oido[{extra}]'", extra=extra)):
         return environment().get_template(template).render(values)
 
 
@@ -45,23 +46,28 @@ def environment() -> Environment:
         keep_trailing_newline=True,
         finalize=_without_controls,
     )
-    made.globals["version"] = __version__
+    made.globals |= {"version": __version__, "_": _translated, "language": language}
     made.tests["faded"] = lambda value: isinstance(value, Faded)
     made.filters.update(data_uri=_data_uri, number=number, lines=_lines)
     return made
 
 
+def _translated(text: str, **values: object) -> str:
+    """A text of a template in the language in use."""
+    return shown(tr(text, **values))
+
+
 def _without_controls(value: object) -> object:
     """Text as pages may show it; names of files may hold anything. Elements stay as they are."""
     is_text = isinstance(value, str) and not hasattr(value, "__html__")
-    return escape_controls(str(value)) if is_text else value
+    return escape_controls(shown(value)) if is_text else value
 
 
 def _lines(text: str) -> str:
     """The same for a text of several lines."""
     from markupsafe import escape
 
-    return escape(escape_controls(str(text), kept="\n\t"))
+    return escape(escape_controls(shown(text), kept="\n\t"))
 
 
 class Faded(float):

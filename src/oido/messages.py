@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Texts for people, in their language: marked by `tr` where they are made, translated by `shown`.
+
+A marked text is a str in English, whatever the language: so it is compared, stored in files and
+sent to programs. What it was made of goes with it, through pickles and exceptions, and only where
+it is shown to somebody it is looked up in the catalogue (``locale/LANGUAGE/LC_MESSAGES``, gettext).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from string import Formatter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gettext import NullTranslations
+
+_FOLDER = Path(__file__).with_name("locale")
+_LEAST_LETTERS = 6
+"""That a text must have beside its fields to be recognised."""
+
+
+class MarkedText(str):
+    """An English text that can be shown in other languages; made by `tr`.
+
+    msgid: what the catalogue has it by. parts: what stands for each field of the msgid, by the
+    field as it is written; None: the msgid has none. changes: what was cut out or replaced since,
+    by the names of str's methods.
+    """
+
+    msgid: str
+    parts: Mapping[str, str] | None
+    changes: tuple[tuple[str, tuple[str, ...]], ...]
+
+    def __add__(self, other: str) -> MarkedText:
+        return joined("", (self, other))
+
+    def __radd__(self, other: str) -> MarkedText:
+        return joined("", (other, self))
+
+    def removeprefix(self, prefix: str, /) -> MarkedText:
+        """As of a str; the translation loses the same, if it begins so."""
+        return self._changed("removeprefix", prefix)
+
+    def replace(self, old: str, new: str, count: Any = -1, /) -> str:
+        """As of a str; all of them are so in the translation, too."""
+        return (
+            self._changed("replace", old, new)
+            if count == -1
+            else str(self).replace(old, new, count)
+        )
+
+    def format(self, *values: object, **named: object) -> MarkedText:
+        """As of a str; its fields have not been filled before."""
+        return tr(self.msgid, **{str(place): each for place, each in enumerate(values)}, **named)
+
+    def _changed(self, method: str, *words: str) -> MarkedText:
+        text = getattr(str, method)(str(self), *words)
+        return _make(text, self.msgid, self.parts, (*self.changes, (method, words)))
+
+
+def _make(
+    text: str, msgid: str, parts: Mapping[str, str] | None, changes: tuple[Any, ...] = ()
+) -> MarkedText:
+    made = MarkedText(text)
+    made.msgid, made.parts, made.changes = msgid, parts, changes
+    return made
+
+
+def tr(msgid: str, /, **values: object) -> MarkedText:
+    """A text to be translated where it is shown.
+
+    values: of its fields, which are written as for `str.format` ("{seconds:.1f} s of {name!r}").
+    Messages and errors among them are translated with it. Without values, braces are braces.
+    """
+    if not values:
+        return _make(msgid, msgid, None)
+    parts = {
+        field: _part(values[name], form, conversion)
+        for _, field, name, form, conversion in _fields(msgid)
+        if field
+    }
+    return _make(_filled(msgid, parts), msgid, parts)
+
+
+def _fields(msgid: str) -> Iterator[tuple[str, str, str, str, str]]:
+    """The text before each field, the field as it is written, its name, form and conversion.
+
+    Fields without a name have their number; the last field may be "": no more than text.
+    """
+    number = 0
+    for before, found, form, conversion in Formatter().parse(msgid):
+        name = found
+        if found == "":
+            name, number = str(number), number + 1
+        field = (name or "") + (f"!{conversion}" if conversion else "")
+        field += f":{form}" if form else ""
+        yield before, field, name or "", form or "", conversion or ""
+
+
+def _part(value: object, form: str, conversion: str) -> str:
+    """What stands for a field; a MarkedText stays one, and gets its form where it is filled in."""
+    if isinstance(value, BaseException):
+        value = text_of(value)
+    if isinstance(value, MarkedText) and not conversion:
+        return value
+    if conversion:
+        value = {"r": repr, "s": str, "a": ascii}[conversion](value)  # type: ignore[operator]
+    return format(value, form)
+
+
+def _filled(text: str, parts: Mapping[str, str], show: Callable[[str], str] = str) -> str:
+    filled = []
+    for before, field, _, form, _ in _fields(text):
+        part = parts[field] if field else ""
+        filled += [before, format(show(part), form) if isinstance(part, MarkedText) else part]
+    return "".join(filled)
+
+
+def joined(separator: str, texts: Iterable[str]) -> MarkedText:
+    """`str.join` of texts that are translated each by itself, and so is what separates them."""
+    parts = {str(number): text for number, text in enumerate(texts)}
+    msgid = "{between}".join(f"{{{number}}}" for number in parts)
+    return _make(separator.join(parts.values()), msgid, {**parts, "between": separator})
+
+
+def text_of(error: object) -> str:
+    """What an error or a text says, in English; a `MarkedText` where it was made of one."""
+    if isinstance(error, BaseException) and len(error.args) == 1:
+        error = error.args[0] if isinstance(error.args[0], MarkedText) else error
+    return error if isinstance(error, MarkedText) else str(error)
+
+
+def shown(text: object) -> str:
+    """A text or an error as people read it: marked ones in their language, others as they are."""
+    text = text_of(text)
+    if not isinstance(text, MarkedText) or language() == "en":
+        return str(text)
+    translation = translated(text.msgid)
+    if text.parts is not None:
+        translation = _filled(translation, text.parts, shown)
+    for method, words in text.changes:
+        translation = getattr(translation, method)(*words)
+    return translation
+
+
+def recognised(text: str) -> str:
+    """A sentence as people read it that was stored, in English, by what the catalogue has."""
+    for msgid, longest, pattern in _patterns(language()) if language() != "en" else ():
+        if longest in text and (found := pattern.fullmatch(text)):
+            fields = [field for _, field, *_ in _fields(msgid) if field]
+            parts = dict(zip(fields, map(recognised, found.groups())))
+            return _filled(translated(msgid), parts)
+    return text
+
+
+@cache
+def _patterns(locale: str) -> tuple[tuple[str, str, re.Pattern[str]], ...]:
+    """The msgids that have fields, the longest text between these, and what matches them."""
+    found = []
+    # gettext has no other way to its msgids.
+    for msgid in sorted(catalogue(locale)._catalog, key=len, reverse=True):  # type: ignore[attr-defined]
+        try:
+            fields = [(before, field) for before, field, *_ in _fields(msgid)]
+        except ValueError:  # braces that are no fields
+            continue
+        longest = max((before for before, _ in fields), key=len, default="")
+        if len(longest.strip()) >= _LEAST_LETTERS and any(field for _, field in fields):
+            pattern = "".join(re.escape(b) + ("(.*?)" if field else "") for b, field in fields)
+            found.append((msgid, longest, re.compile(pattern, re.DOTALL)))
+    return tuple(found)
+
+
+def translated(text: str, locale: str | None = None) -> str:
+    """A constant in a language (None: the one in use); what has no translation stays as it is."""
+    used = locale or language()
+    return text if used == "en" or not text else catalogue(used).gettext(text)
+
+
+@cache
+def catalogue(locale: str) -> NullTranslations:
+    """The texts in a language; English, where there are none."""
+    import gettext  # which English does without
+
+    return gettext.translation("oido", _FOLDER, [locale], fallback=True)
+
+
+@cache
+def languages() -> tuple[str, ...]:
+    """Those that there are texts in; English first."""
+    found = _FOLDER.glob("*/LC_MESSAGES/oido.mo")
+    return ("en", *sorted(path.parent.parent.name for path in found))
+
+
+_in_use: list[str] = []
+
+
+@contextmanager
+def in_language(locale: str) -> Iterator[None]:
+    """Texts are shown in this language while the block runs; in English, if there are none in it.
+
+    It holds for all threads.
+    """
+    before = list(_in_use)
+    _in_use[:] = [supported(locale)]
+    try:
+        yield
+    finally:
+        _in_use[:] = before
+
+
+def language() -> str:
+    """The language in use: of `in_language`, or OIDO_LOCALE; else English.
+
+    So programs that use oido speak English on every machine, unless somebody wants another.
+    """
+    return _in_use[0] if _in_use else supported(os.environ.get("OIDO_LOCALE", ""))
+
+
+def system_language() -> str:
+    """That of the environment: OIDO_LOCALE, LC_ALL, LC_MESSAGES or LANG, the first that is set."""
+    names = ("OIDO_LOCALE", "LC_ALL", "LC_MESSAGES", "LANG")
+    return supported(next(filter(None, map(os.environ.get, names)), ""))
+
+
+@cache
+def supported(locale: str) -> str:
+    """The language of a locale, "es" of es_MX.UTF-8, if there are texts in it; else "en"."""
+    code = re.split(r"[-_.@]", locale, maxsplit=1)[0].strip().lower()
+    return code if code not in ("", "c", "posix") and code in languages() else "en"
