@@ -2,8 +2,7 @@
 """Count the true events of a label, with an interval, from clips that somebody listened to.
 
 examples:
-  oido clips results/ --label Owl --count 100 --choose stratified -o owls/
-                           listen, and write yes, no or unsure into the column verdict
+  oido clips results/ --label Owl --choose stratified -o owls/   listen; yes or no in its verdict
   oido count results/ --label Owl --reviewed owls/clips.csv
   oido count results/ --label Owl --reviewed owls/clips.csv --by site,night -o owls.csv
   oido count results/ --label Owl --reviewed owls/clips.csv --by hour --hours-in Europe/Madrid
