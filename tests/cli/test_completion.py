@@ -70,8 +70,8 @@ OFFERED = {"bash": in_bash, "zsh": in_zsh, "fish": in_fish}
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("oido cl", {"classify"}),
-        ("oido c", {"classify", "convert", "calibrate", "cache", "completion"}),
+        ("oido cl", {"classify", "clips"}),
+        ("oido c", {"classify", "clips", "count", "convert", "calibrate", "cache", "completion"}),
         ("oido classify --thresh", {"--threshold", "--thresholds"}),
         ("oido classify street.flac --min", {"--min-duration"}),
         ("oido models ", {"list", "fetch", "info", "annotate", "verify"}),
