@@ -56,7 +56,8 @@ async function install() {
       await alone(url, async () => cache.put(url, await unchanged(url, file)));
     }),
   );
-  await Promise.all([...known].filter(([, model]) => model.precached).map(([url, model]) => ofModels(url, model)));
+  const wanted = [...known].filter(([, model]) => model.precached);
+  await Promise.all(wanted.map(([url, model]) => alone(url, () => ofModels(url, model))));
 }
 
 async function activate() {
@@ -83,6 +84,7 @@ async function ofPage(url, file, request) {
 }
 
 /**
+ * Takes no lock: who asks from the page holds it already, and would wait for itself.
  * @param {string} url
  * @param {PrecachedModel} model
  */
@@ -91,11 +93,9 @@ async function ofModels(url, model) {
   const key = modelKey(url, model);
   const before = await cache.match(key);
   if (before) return before;
-  return await alone(url, async () => {
-    const response = await unchanged(url, model);
-    await cache.put(key, response.clone());
-    return response;
-  });
+  const response = await unchanged(url, model);
+  await cache.put(key, response.clone());
+  return response;
 }
 
 /**
@@ -151,7 +151,7 @@ async function keep(url, port) {
   let isKept = false;
   try {
     const model = known.get(url);
-    if (model) isKept = (await ofModels(url, model)).ok;
+    if (model) isKept = (await alone(url, () => ofModels(url, model))).ok;
   } finally {
     port?.postMessage({ kept: isKept });
   }
