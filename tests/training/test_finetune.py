@@ -78,7 +78,7 @@ def test_more_clips_right_are_better_and_of_equals_the_smaller_loss() -> None:
         return module._Judged(predictions, ())
 
     sure, unsure, wrong = judged(0.9, 0.9), judged(0.6, 0.6), judged(0.99, 0.4)
-    assert str(sure) == "accuracy 1.000, log loss 0.105"
+    assert str(sure.text) == "accuracy 1.000, log loss 0.105"
     assert sure.is_better_than(unsure)
     assert not unsure.is_better_than(sure)
     assert not sure.is_better_than(sure)
