@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,24 @@ def test_what_is_missing_is_said(heard: Path, tmp_path: Path) -> None:
         run(heard, "--text", "Speech", "-o", tmp_path / "x.doc")
     with pytest.raises(OptionError, match="is not a results folder"):
         run(tmp_path, "--text", "Speech")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("find", "--like", "a.wav"),
+        ("clips", "--label", "Owl", "-o", "owls"),
+        ("count", "--label", "Owl", "--reviewed", "clips.csv"),
+    ],
+    ids=lambda words: str(words[0]),
+)
+def test_without_the_extra_it_is_one_sentence(words: tuple[str, ...], heard: Path) -> None:
+    code = (
+        "import sys; sys.modules.update(pyarrow=None, duckdb=None); "
+        "from oido.cli.main import run; sys.exit(run(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, words[0], str(heard), *words[1:]]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "pip install 'oido[archive]'" in done.stderr
+    assert "internal error" not in done.stderr

@@ -78,7 +78,6 @@ def add_parser(commands: Any) -> None:
 def _run(args: argparse.Namespace) -> None:
     from oido.cli.progress import show_progress
     from oido.cli.tables import show_table
-    from oido.results.find import Finder
     from oido.writers.atomic import write_atomically
     from oido.writers.query_tables import write_table
 
@@ -88,6 +87,8 @@ def _run(args: argparse.Namespace) -> None:
     # Parts are compared with the ledger as the index reads them; not all of them at each search.
     args.unchecked = True
     with open_results(args, prints_doubts=False) as results:
+        from oido.results.find import Finder  # it needs what opening has found to be there
+
         with show_progress(tr("indexing"), args.quiet) as on_progress:
             finder = Finder(results, args.index, on_progress)
         table = finder.find(
