@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from fractions import Fraction
 from typing import IO, Any, cast
 
@@ -24,6 +24,7 @@ from oido.signal.decode.clock import (
     timed,
     track_end,
 )
+from oido.signal.decode.flac_frames import StreamInfo, can_decode, sound_blocks
 from oido.signal.decode.frame_blocks import FrameBlocks, as_float, decoded_frames
 from oido.signal.decode.lost_bytes import (
     CLOCKLESS,
@@ -80,6 +81,7 @@ class PyAvReader(AudioReader):
         self._skip = 0
         self._zero: float | None = None
         self._first_pts: int | None = None
+        self._first_at: int | None = None
         self._mended: MendedPackets | None = None
         self._own_file = open(source, "rb") if isinstance(source, str) else None  # noqa: SIM115
         self._file: Any = self._own_file or source
@@ -179,6 +181,34 @@ class PyAvReader(AudioReader):
                 yield rest
 
     def _all_blocks(self) -> Iterator[F32]:
+        is_whole = yield from self._quick_blocks()
+        if not is_whole:
+            yield from self._frame_blocks()
+
+    def _quick_blocks(self) -> Generator[F32, None, bool]:
+        """FLAC by a quicker decoder, as far as it is sound; returns whether that was all of it.
+        FFmpeg, which knows what to make of damage, decodes the rest."""
+        if self._container.format.name != "flac" or self.damaged_packets:
+            return False
+        n_before, at = self._skipped_samples(self._first), self._first_at
+        if n_before is None or (n_before and self._zero is not None):  # what is before is missing
+            return False
+        position, n_samples, is_whole = self._file.tell(), 0, False
+        info = StreamInfo.read(self._file)
+        if info is not None and at is not None and can_decode(info):
+            blocks = sound_blocks(self._file, info, at, n_before)
+            try:
+                while True:
+                    block = next(blocks)
+                    n_samples += len(block)
+                    yield block
+            except StopIteration as end:
+                is_whole = end.value
+        self._file.seek(position)
+        self._skip += n_samples
+        return is_whole
+
+    def _frame_blocks(self) -> Iterator[F32]:
         rate, channels = self.info.sample_rate_hz, self.info.channels
         step, cut = block_frames(channels), 0
         gathered = FrameBlocks(channels, step)
@@ -351,7 +381,7 @@ class PyAvReader(AudioReader):
 
     def _note_first(self, packet: Any) -> None:
         if self._first_pts is None:
-            self._first_pts = packet.pts
+            self._first_pts, self._first_at = packet.pts, packet.pos
 
     def close(self) -> None:
         """Close the container."""
