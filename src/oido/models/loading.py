@@ -39,6 +39,7 @@ from oido.models.registry import (
     ENSEMBLE_THRESHOLD,
     ModelCard,
 )
+from oido.models.tflite.builder import unpack
 from oido.models.tflite.editor import CutGraph, TfliteGraph
 from oido.models.tflite.metadata import MOST_LABELS, ModelMetadata, read_metadata
 from oido.models.tflite.metadata_writer import PlainOutput, annotate, rewritten
@@ -157,15 +158,19 @@ class _File(NamedTuple):
 def _read(file: _File, precision: Precision | None, window_seconds: float | None) -> AudioModel:
     path, content, known = file
     kind = fetch.kind_of(path)
-    is_open = kind == ".pt" or (kind != ".h5" and takes_any_length(content))
+    # Once, for all who ask below: it takes a while.
+    parsed = None if kind in {".h5", ".pt"} else unpack(content)
+    is_open = kind == ".pt" or (parsed is not None and takes_any_length(content, parsed))
     if window_seconds is not None and not is_open:
         raise OptionError(
             tr("{name} hears windows of one length, which cannot be chosen", name=path.name)
         )
     if kind in {".h5", ".pt"}:
         return _from_weights(file, window_seconds)
-    content = waveform_first(content if known is None else _with_labels(file, known))
-    graph = TfliteGraph(content)
+    labelled = content if known is None else _with_labels(file, known)
+    first = waveform_first(labelled, parsed=parsed if labelled is content else None)
+    graph = TfliteGraph(first, parsed if first is content else None)
+    content = first
     raw = graph.metadata()
     metadata = None if raw is None else read_metadata(raw, content)
     # Converters leave files without their labels.

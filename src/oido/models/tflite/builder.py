@@ -413,7 +413,11 @@ def pack_pruned(model: Any, graph: Any) -> bytes:
     return pack(model)
 
 
-def unpack(content: bytes, *, bare: bool = False) -> tuple[Any, Any]:
+Parsed = tuple[Any, Any]
+"""A .tflite as the schema's objects: the model and its graph."""
+
+
+def unpack(content: bytes, *, bare: bool = False) -> Parsed:
     """A .tflite as the schema's objects: the model and its graph. Raises ModelFormatError.
 
     bare: without metadata and signatures, which would not fit a graph that is changed.

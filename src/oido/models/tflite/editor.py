@@ -20,7 +20,7 @@ from oido.arrays import F32
 from oido.errors import ModelFormatError
 from oido.heads import ScoreKind
 from oido.messages import tr
-from oido.models.tflite.builder import copied, operator_kind, pack, pack_pruned, unpack
+from oido.models.tflite.builder import Parsed, copied, operator_kind, pack, pack_pruned, unpack
 from oido.models.tflite.waveform import score_kind
 
 _OP = schema.BuiltinOperator
@@ -61,9 +61,10 @@ class CutGraph:
 class TfliteGraph:
     """A parsed .tflite; every method leaves it as it was."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, parsed: Parsed | None = None) -> None:
+        """parsed: what `unpack` gave for it, if somebody had to ask before."""
         self._content = content
-        self._model, self._graph = unpack(content)
+        self._model, self._graph = parsed or unpack(content)
 
     def metadata(self) -> bytes | None:
         """The raw metadata flatbuffer, or None."""

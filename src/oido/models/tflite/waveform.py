@@ -19,7 +19,15 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from oido.errors import ModelFormatError
 from oido.heads import ScoreKind
 from oido.messages import tr
-from oido.models.tflite.builder import DTYPES, GraphWriter, operator_kind, pack, pack_pruned, unpack
+from oido.models.tflite.builder import (
+    DTYPES,
+    GraphWriter,
+    Parsed,
+    operator_kind,
+    pack,
+    pack_pruned,
+    unpack,
+)
 
 _OP, _TYPE = schema.BuiltinOperator, schema.TensorType
 _SHORTEST_SAMPLES, _LONGEST_SAMPLES = 160, 1 << 24  # the last is over a minute
@@ -55,13 +63,15 @@ class RunnableGraph(NamedTuple):
     is_file: bool
 
 
-def waveform_first(content: bytes, sizes: Collection[int] = ()) -> bytes:
+def waveform_first(
+    content: bytes, sizes: Collection[int] = (), parsed: Parsed | None = None
+) -> bytes:
     """The same model, the subgraph that takes a waveform first: that of a signature, if the first
     is none. What LiteRT runs by itself is the first one.
 
-    sizes: its outputs have so many values; () is any.
+    sizes: its outputs have so many values; () is any. parsed: what `unpack` gave for it.
     """
-    model, _ = unpack(content)
+    model, _ = parsed or unpack(content)
     graphs = model.subgraphs
 
     def is_right(number: int) -> bool:
@@ -123,9 +133,9 @@ def must_fix_shapes(content: bytes) -> bool:
     return is_open or any(operator_kind(model, op) == _OP.SHAPE for op in graph.operators)
 
 
-def takes_any_length(content: bytes) -> bool:
-    """Whether its input leaves open how long a window is."""
-    found = _waveform(*unpack(content))
+def takes_any_length(content: bytes, parsed: Parsed | None = None) -> bool:
+    """Whether its input leaves open how long a window is. parsed: what `unpack` gave for it."""
+    found = _waveform(*(parsed or unpack(content)))
     return found is not None and found.is_open
 
 
