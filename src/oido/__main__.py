@@ -12,12 +12,28 @@ import sys
 _EXIT_INTERRUPTED = 130
 
 
+def _needs_worker(words: list[str]) -> bool:
+    """Whether this command line surely ends with a worker at work, if nothing is wrong with it.
+
+    Not with what changes the environment, which workers have from their start.
+    """
+    return (
+        words[:1] in (["classify"], ["embed"])
+        and not {"-h", "--no-color"}.intersection(words)
+        and not any(word.startswith("--help") for word in words)
+    )
+
+
 def main() -> int:
     """Run this process's command line; the exit code."""
     try:
         from oido.cli.terminal import interrupts_held
 
         with interrupts_held():
+            if _needs_worker(sys.argv[1:]):
+                from oido.batch.worker_process import start_early
+
+                start_early()
             from oido.cli.main import run
 
         code = run()

@@ -3,11 +3,18 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import subprocess
 import sys
 from typing import Any
 
-from oido.batch.worker_process import WorkerProcess
+import pytest
+
+from oido.batch import worker_process
+from oido.batch.plan import Plan
+from oido.batch.worker import Fatal
+from oido.batch.worker_process import WORKER_COMMAND, WorkerProcess, start_early
 
 ECHO = """
 import pickle, sys
@@ -52,3 +59,35 @@ def test_a_kill_from_outside_is_known_as_one() -> None:
     assert worker.was_killed
     assert worker.ending == "signal 9"
     worker.join()
+
+
+def test_a_process_that_was_started_early_is_the_first_workers() -> None:
+    start_early()
+    early = worker_process._early[0].process.pid
+    messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    other = WorkerProcess([sys.executable, "-c", ECHO], "another command", messages.put)
+    assert messages.get(timeout=60) == "another command"
+    assert other.process_id != early
+    worker = WorkerProcess(WORKER_COMMAND, Plan(model="no/such"), messages.put)
+    assert worker.process_id == early
+    assert isinstance(messages.get(timeout=60), Fatal)
+    for each in (other, worker):
+        each.kill()
+        each.join()
+
+
+SCRIPT = """
+import sys
+from oido.batch.worker_process import _early, start_early
+start_early()
+print(_early[0].process.pid)
+"""
+
+
+def test_one_that_nobody_needs_ends_with_its_process() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stderr == ""
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(done.stdout), 0)

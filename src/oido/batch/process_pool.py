@@ -8,7 +8,6 @@ whatever finishes first.
 from __future__ import annotations
 
 import queue
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +17,7 @@ from oido import errors
 from oido.batch.plan import Failure, FileSummary, Plan, Task
 from oido.batch.units import Later, LoadedModel, RunSpec
 from oido.batch.worker import Done, Fatal, Ready, Rows
-from oido.batch.worker_process import CRASHED, STALLED, WorkerProcess
+from oido.batch.worker_process import CRASHED, STALLED, WORKER_COMMAND, WorkerProcess
 from oido.messages import tr
 
 if TYPE_CHECKING:
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
 STALL_SECONDS = 120.0
 """A worker that is silent for so long over one recording counts as hung, and is stopped."""
-
-WORKER_COMMAND = (sys.executable, "-m", "oido.batch")
 
 NextTask = Callable[[int], Any]
 """The number of a worker → what it is to do now, or None."""

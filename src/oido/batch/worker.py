@@ -91,7 +91,12 @@ def _serve(tasks: IO[bytes], messages: IO[bytes]) -> None:
         pickle.dump(message, messages, protocol=pickle.HIGHEST_PROTOCOL)
         messages.flush()
 
-    setup: Plan | RunSpec = pickle.load(tasks)
+    import oido.batch.recording  # noqa: F401  # which may take longer than the setup to come
+
+    try:
+        setup: Plan | RunSpec = pickle.load(tasks)
+    except EOFError:
+        return  # nobody had anything to do
     try:
         worker = _make_server(setup)
         if isinstance(setup, RunSpec):

@@ -9,6 +9,7 @@ loaded here.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import pickle
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from oido.messages import tr
 
@@ -33,6 +34,48 @@ def is_stall(reason: str) -> bool:
 
 _CRASH_TAIL_BYTES = 400
 _KILLED = frozenset({-9, -15})
+
+
+WORKER_COMMAND = (sys.executable, "-m", "oido.batch")
+"""A worker of the local engine."""
+
+
+class _Started(NamedTuple):
+    """A process that runs, and what it and its libraries print."""
+
+    process: subprocess.Popen[bytes]
+    log: IO[bytes]
+
+    @classmethod
+    def by(cls, command: Sequence[str]) -> _Started:
+        log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed by join()
+        process = subprocess.Popen(
+            list(command),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            # NumPy's own threads have nothing to do here, and each costs memory.
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        )
+        return cls(process, log)
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+_early: list[_Started] = []
+"""The process of a worker that nobody has asked for yet."""
+
+
+def start_early() -> None:
+    """Start a local worker's process, which loads its libraries while this one still loads its own.
+
+    The first worker that is made is that one; if there is none, it ends with this process.
+    """
+    started = _Started.by(WORKER_COMMAND)
+    _early.append(started)
+    atexit.register(lambda: started.end() if started in _early else None)
 
 
 class WorkerProcess:
@@ -51,15 +94,8 @@ class WorkerProcess:
         read_message: Callable[[IO[bytes]], Any] = pickle.load,
     ) -> None:
         self._on_message, self._read_message = on_message, read_message
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed by join()
-        self._process = subprocess.Popen(
-            list(command),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            # NumPy's own threads have nothing to do here, and each costs memory.
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-        )
+        is_early = bool(_early) and tuple(command) == WORKER_COMMAND
+        self._process, self._log = _early.pop() if is_early else _Started.by(command)
         self.send(setup)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
