@@ -220,6 +220,38 @@ def test_the_start_names_every_module_that_it_begins_with(small_web: Path) -> No
     assert start.index("modulepreload") < start.index('<script type="module"')
 
 
+def test_exported_scripts_have_no_comments(
+    small_web: Path, tmp_path: Path, model: AudioModel
+) -> None:
+    (small_web / "ui" / "odd.js").write_text(
+        "// SPDX-License-Identifier: Apache-2.0\n/* one\n * two */\n"
+        "/** @type {number} */ const a = 1;\n  // three\nconst b = '// four';\n/** five */\n"
+        "const c = a; // six\n",
+        encoding="utf-8",
+    )
+    export_page(tmp_path / "site", [model])
+    assert (tmp_path / "site" / "ui" / "odd.js").read_text("utf-8").split("\n") == [
+        "// SPDX-License-Identifier: Apache-2.0",
+        "",
+        "",
+        "/** @type {number} */ const a = 1;",
+        "",
+        "const b = '// four';",
+        "",
+        "const c = a; // six",
+        "",
+    ]
+    n_gone = 0
+    for path in small_web.rglob("*.js"):
+        url = path.relative_to(small_web)
+        before = path.read_text("utf-8").split("\n")
+        after = (tmp_path / "site" / url).read_text("utf-8").split("\n")
+        gone = [one for one, other in zip(before, after, strict=True) if one != other]
+        assert all(line.strip().startswith(("//", "/*", "*")) for line in gone), url
+        n_gone += len(gone)
+    assert n_gone > 1_000
+
+
 def test_compressed_forms_lie_beside_the_files(
     small_web: Path, tmp_path: Path, model: AudioModel
 ) -> None:

@@ -62,6 +62,18 @@ def test_axe_finds_nothing_serious_in_the_offer_to_send(pages: Pages, on_device:
     assert _violations(page) == []
 
 
+def test_axe_finds_nothing_serious_in_teaching(pages: Pages, on_device: None) -> None:
+    page = pages.open("device")
+    page.click("#teach-open")
+    page.wait_for_selector("#teach-arm:has-text('Open the microphone')")
+    page.click("#teach-arm")
+    page.wait_for_selector("#teach-problem", state="visible")
+    page.fill("#teach-name", "Our siren")
+    page.click("#teach-arm")
+    page.wait_for_selector("#teach-hold", state="visible")
+    assert _violations(page) == []
+
+
 def test_everything_is_done_by_keyboard(pages: Pages) -> None:
     page = pages.open("server")
     hear_street(page)

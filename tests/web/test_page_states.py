@@ -32,7 +32,7 @@ def _drawn() -> dict[str, dict[str, dict[str, str]]]:
 
 def test_the_tables_are_as_drawn(page: Any) -> None:
     tables = page.evaluate("async () => (await import('./ui/states.js')).TABLES")
-    assert set(tables) == {"recording", "microphone"}
+    assert set(tables) == {"recording", "microphone", "teaching"}
     assert _drawn() == tables
 
 

@@ -2,7 +2,7 @@
 
 /* The page: what is pressed, what is shown, and what it hears with. */
 
-import { kindOf, messageOf } from "./core/errors.js";
+import { OidoError, kindOf, messageOf } from "./core/errors.js";
 import { registerOffline, onInstallable } from "./core/register.js";
 import { Bars } from "./ui/bars.js";
 import { busyWith, progress } from "./ui/busy.js";
@@ -23,6 +23,7 @@ import { Sending } from "./ui/sending.js";
 import { Shelf } from "./ui/shelf.js";
 import { Machine } from "./ui/states.js";
 import { Tabs, entryName } from "./ui/tabs.js";
+import { TeachPanel } from "./ui/teach_panel.js";
 import { isDark, onTheme, startTheme, switchTheme } from "./ui/theme.js";
 import { Watching } from "./ui/watching.js";
 
@@ -128,6 +129,17 @@ const live = new Live(machine, choices.engines, {
 });
 const keeping = new Keeping(() => shelf.entries.filter(({ session }) => session.isOver));
 const watching = new Watching();
+const teach = new TeachPanel(machine, {
+  base: async () => {
+    const model = choices.teachable;
+    if (model === null) throw new OidoError("ModelFetchError", "there is no model to teach");
+    return { name: model.name, key: model.url ?? model.name, bytes: await choices.engines.bytesOf(model) };
+  },
+  labels: () => choices.teachable?.labels ?? [],
+  use: (file) => choices.useOwn(file),
+  forget: (name) => choices.forgetOwn(name),
+  failed: (error) => fail(error),
+});
 const microphones = new Microphones((deviceId) => live.useMicrophone(deviceId));
 
 async function begin() {
@@ -414,6 +426,7 @@ function render() {
   byId("theme").setAttribute("aria-label", t(isDark() ? "themeLight" : "themeDark"));
   byId("theme").title = t(isDark() ? "themeLight" : "themeDark");
   watching.offer(choices.labels);
+  teach.offer({ isPossible: choices.teachable !== null, session: shown?.session ?? null });
   const work = current();
   sending.show({
     isReady: choices.isReady,

@@ -10,16 +10,16 @@ const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 /** The examples, by the names of the files of tests/vectors, and the modules of core/ that they are of. */
 export const NAMES = [
   ...["levels", "stretches", "frames", "choice", "segmentation"],
-  ...["calibration", "windows", "thresholds"],
+  ...["calibration", "windows", "thresholds", "heads"],
 ];
 export const FILES = [
   ...["level", "stretches", "framewise", "choice", "detector"],
-  ...["calibration", "windowing", "thresholds"],
+  ...["calibration", "windowing", "thresholds", "head_fit"],
 ];
 
 /** modules: the exports of core's files; examples: by their names. */
 export function differences({ modules, examples }) {
-  const checks = { levels, stretches, frames, choice, segmentation, calibration, windows, thresholds };
+  const checks = { levels, stretches, frames, choice, segmentation, calibration, windows, thresholds, heads };
   return NAMES.flatMap((name) => checks[name](modules, examples[name]));
 }
 
@@ -187,6 +187,19 @@ function thresholds({ parseThresholds }, cases) {
       if (error.kind !== "OptionError") throw error;
     }
     if (!same(found, pairs)) wrong.push(`${JSON.stringify(text)}: ${JSON.stringify(found)}, not ${JSON.stringify(pairs)}`);
+  }
+  return wrong;
+}
+
+function heads({ fitHead, headScores }, cases) {
+  const wrong = [];
+  const row = (steps) => Float32Array.from(steps, (step) => step / 64);
+  for (const { name, nClasses, clips, silence, tried, scores } of cases) {
+    const learnt = clips.map(({ label, rows, weights }) => ({ label, rows: rows.map(row), weights }));
+    const head = fitHead(learnt, nClasses, silence && row(silence));
+    const found = tried.map((steps) => [...headScores(head, row(steps))]);
+    const off = Math.max(...found.flatMap((each, n) => each.map((score, c) => Math.abs(score - scores[n][c]))));
+    if (!(off <= 1e-5)) wrong.push(`heads, ${name}: off by ${off}`);
   }
   return wrong;
 }

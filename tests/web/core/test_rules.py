@@ -117,6 +117,14 @@ def test_in_node(core_copy: Path) -> None:
         ("calibration.js", "score < sigmoid.minScore", "score <= sigmoid.minScore"),
         ("calibration.js", "2 * Math.log(SMALLEST_LOG) -", "Math.log(SMALLEST_LOG) -"),
         ("thresholds.js", "value <= 1", "value <= 2"),
+        ("head_fit.js", "STRENGTH = 10", "STRENGTH = 11"),
+        ("head_fit.js", "SILENCE = 0.1", "SILENCE = 0.12"),
+        ("head_fit.js", "PRIOR_CLIPS = 50", "PRIOR_CLIPS = 40"),
+        ("head_fit.js", "MOST_STEPS = 5000", "MOST_STEPS = 50"),
+        ("head_fit.js", "rows.length > 1 ? 0.5 : 1", "1"),
+        ("head_fit.js", "nPresent * counts[label]", "nPresent * 3"),
+        ("head_fit.js", "weight / sum : 1 / rows.length", "1 / rows.length : 1"),
+        ("head_fit.js", "value >= 0", "value >= -99"),
     ],
 )
 def test_a_changed_rule_is_seen(core_copy: Path, file: str, rule: str, changed: str) -> None:

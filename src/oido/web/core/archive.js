@@ -40,6 +40,18 @@ export async function packedFiles(bytes) {
   return files;
 }
 
+/**
+ * A model without its packed files.
+ * @param {Uint8Array<ArrayBuffer>} bytes
+ */
+export function withoutPacked(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const end = findEnd(view);
+  if (end < 0) return bytes;
+  const starts = [...entries(bytes, view, end)].map(({ start }) => start);
+  return bytes.subarray(0, Math.min(...starts, end));
+}
+
 /** @param {DataView} view */
 function findEnd(view) {
   const last = view.byteLength - END_BYTES;
@@ -104,8 +116,11 @@ const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   return value;
 });
 
-/** @param {Uint8Array} bytes */
-function crc32(bytes) {
+/**
+ * The checksum of a ZIP's file.
+ * @param {Uint8Array} bytes
+ */
+export function crc32(bytes) {
   let value = 0xffffffff;
   for (const byte of bytes) value = CRC_TABLE[(value ^ byte) & 0xff] ^ (value >>> 8);
   return (value ^ 0xffffffff) >>> 0;

@@ -136,6 +136,11 @@ class DeviceEngine {
     });
   }
 
+  /** The columns that its file has, also where `info` makes no use of them. */
+  get ownColumns() {
+    return this.#model.columns;
+  }
+
   /** Ends the worker; what is under way is given up. */
   close() {
     this.#network.close();

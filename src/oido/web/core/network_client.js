@@ -47,7 +47,7 @@ export class NetworkClient {
 
   /**
    * Compile a model (of `readModel`) of these bytes.
-   * @param {Awaited<ReturnType<typeof readModel>>} model
+   * @param {Pick<Awaited<ReturnType<typeof readModel>>, "inputShape" | "outputs" | "nOutputs" | "windowing">} model
    * @param {Uint8Array} bytes
    * @returns {Promise<{build: string}>}
    */

@@ -124,6 +124,22 @@ export class Choices {
     return [...this.#own, ...this.#models].find((model) => model.name === name) ?? null;
   }
 
+  /** The model that sounds are taught to: the chosen one, or else the first, that has a file for this device. */
+  get teachable() {
+    const model = this.#model;
+    if (!this.#hasDevice) return null;
+    return (model && !model.file && model.url ? model : this.#models.find(({ url }) => url)) ?? null;
+  }
+
+  /**
+   * Takes a model of somebody's own away, if it is there.
+   * @param {string} name
+   */
+  forgetOwn(name) {
+    const model = this.#own.find((each) => each.name === name);
+    if (model) this.#removeOwn(model);
+  }
+
   /** Of the model that is chosen; none of one of somebody's own that was not opened yet. */
   get labels() {
     const model = this.#model;

@@ -9,6 +9,7 @@ import { OidoError } from "../core/errors.js";
 import { openServer } from "../engines/server.js";
 import { recallToken } from "./memory.js";
 
+/** @import { openDevice } from "../core/device_engine.js" */
 /** @import { Choice, Engine, ListedModel, Model, PageFacts } from "../types.js" */
 
 const BASE = new URL("./", document.baseURI);
@@ -82,15 +83,37 @@ export class Engines {
       : { imageSamples: model.imageSamples, kinship: model.kinship, modelLength: model.bytes };
     const runtimeLengths = this.#facts().page?.runtimeBytes ?? null;
     const engine = await openDevice({ ...source, ...known, name: model.name, runtimeLengths, onProgress });
-    // Of a model of somebody's own no more is known than of one with the same labels.
-    if (model.file) engine.info.kinship = this.#kinshipOf(engine.info.labels);
+    if (model.file) this.#compare(engine);
     return engine;
   }
 
-  /** @param {string[]} labels */
-  #kinshipOf(labels) {
-    const { models } = this.#facts();
-    return models.find((model) => model.labels.join("\n") === labels.join("\n"))?.kinship ?? null;
+  /**
+   * Of a model of somebody's own no more is known than of one with the same labels, or with the first of them, behind
+   * which others were taught here.
+   * @param {Awaited<ReturnType<typeof openDevice>>} engine
+   */
+  #compare({ info, ownColumns }) {
+    const begins = (/** @type {ListedModel} */ { labels }) => labels.every((label, at) => label === info.labels[at]);
+    const base = this.#facts().models.filter(begins).sort((a, b) => b.labels.length - a.labels.length)[0];
+    if (!base) return;
+    const more = info.labels.slice(base.labels.length).map(() => []);
+    const { kinship, imageSamples } = base;
+    info.kinship = kinship && { ancestors: [...kinship.ancestors, ...more], parents: [...kinship.parents, ...more] };
+    if (more.length === 0 || ownColumns === 0) return;
+    info.columns = ownColumns;
+    info.imageSamples = imageSamples;
+  }
+
+  /**
+   * The file of a model of the page's own, to teach it more.
+   * @param {ListedModel} model
+   */
+  async bytesOf(model) {
+    const source = await this.#source(model);
+    if ("modelBytes" in source) return new Uint8Array(source.modelBytes);
+    const response = await fetch(source.modelUrl).catch(() => null);
+    if (!response?.ok) throw new OidoError("ModelFetchError", `${model.name} could not be fetched`);
+    return new Uint8Array(await response.arrayBuffer());
   }
 
   /**

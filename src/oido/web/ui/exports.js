@@ -52,6 +52,15 @@ export function labelsTable(rows) {
   return `${lines.join("\n")}\n`;
 }
 
+/**
+ * A table of whole clips, as `oido train` reads it; each is a source by itself.
+ * @param {{name: string, label: string}[]} clips
+ */
+export function labelledFiles(clips) {
+  const rows = clips.map(({ name, label }) => [name, label, name].map(quoted).join(","));
+  return ["file,label,group", ...rows, ""].join("\n");
+}
+
 /** @param {EventRow[]} rows */
 export function audacity(rows) {
   return rows

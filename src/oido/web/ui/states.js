@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /*
- * The page's one state machine. A recording and the microphone may be heard at the same time, so each has a state of
- * its own; docs/concepts/page-states.md draws them, and a test holds the drawing to these tables.
+ * The page's one state machine. A recording and the microphone may be heard at the same time, and a sound be taught
+ * meanwhile, so each has a state of its own; docs/concepts/page-states.md draws them, and a test holds the drawings to
+ * these tables.
  */
 
-/** @typedef {"recording" | "microphone"} Region */
+/** @typedef {"recording" | "microphone" | "teaching"} Region */
 
 /**
  * By region and state: what may happen in it, and the state that follows.
@@ -24,10 +25,19 @@ export const TABLES = {
     live: { play: "paused", stop: "off" },
     paused: { resume: "live", stop: "off" },
   },
+  teaching: {
+    closed: { teach: "opening" },
+    opening: { opened: "ready", end: "closed" },
+    ready: { arm: "arming", build: "building", end: "closed" },
+    arming: { armed: "armed", disarm: "ready", end: "closed" },
+    armed: { hold: "recording", disarm: "ready", build: "building", end: "closed" },
+    recording: { release: "armed", disarm: "ready", end: "closed" },
+    building: { built: "ready", end: "closed" },
+  },
 };
 
 /** The first of each. */
-const START = { recording: "idle", microphone: "off" };
+const START = { recording: "idle", microphone: "off", teaching: "closed" };
 
 /** What the page looks like: `data-state` of its body. @typedef {"empty" | "busy" | "live" | "done"} Look */
 
@@ -47,6 +57,10 @@ export class Machine {
 
   get microphone() {
     return this.#states.microphone;
+  }
+
+  get teaching() {
+    return this.#states.teaching;
   }
 
   /**

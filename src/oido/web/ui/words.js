@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // All words of the page, in English and Spanish. {name} stands for a value.
 
+import { TEACH_EN, TEACH_ES } from "./teach_words.js";
+
 const en = {
   title: "oido: what is heard",
   skip: "Skip to the content",
@@ -381,4 +383,4 @@ const es = {
   unknown: "Algo ha salido mal. Recarga la página y vuelve a intentarlo{details}.",
 };
 
-export const WORDS = { en, es };
+export const WORDS = { en: { ...en, ...TEACH_EN }, es: { ...es, ...TEACH_ES } };
