@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oido.arrays import F32
-from oido.batch.parquet_parts import places_of, vectors_of
+from oido.batch.parquet_parts import WindowPlaces, all_places_of, places_of, vectors_of
 from oido.batch.results_folder import ResultsFolder, read_folder
 from oido.batch.storage import is_remote, storage_of
 from oido.batch.units import EMBEDDINGS, Part
@@ -20,10 +20,12 @@ from oido.errors import OptionError
 from oido.inference.embedder import AudioEmbedder
 from oido.messages import tr
 from oido.models.loading import load_model
+from oido.models.model import AudioModel
 from oido.results.excerpts import read_excerpt
 from oido.results.query_text import quoted
 from oido.results.results import Results
 from oido.search.index import EmbeddingIndex, Match
+from oido.search.shard import Shard
 
 INDEX_FOLDER = "search-index"
 """Where the index of an archive on this machine is: in its folder."""
@@ -152,6 +154,25 @@ class Finder:
             if len(hits) >= count or len(matches) < wanted or wanted >= self.index.n:
                 return table.take(hits[:count]) if hits else table.slice(0, 0)
             wanted *= 4
+
+    @property
+    def model(self) -> AudioModel:
+        """The one whose embeddings the archive has. Raises OptionError if another is here."""
+        self._embedder = self._embedder or self._load_embedder()
+        return self._embedder.model
+
+    def examples(self, like: Sequence[str]) -> tuple[F32, list[tuple[str, float, float]]]:
+        """f32[k, size], the mean embedding of each example as `find` takes them, and file, start
+        and end of those that are of the archive."""
+        found = [self._example(ExampleSpan.of(text)) for text in like]
+        return np.stack([e.vector for e in found]), [e.own for e in found if e.own is not None]
+
+    def all_windows(self) -> list[tuple[Shard, WindowPlaces]]:
+        """The archive's vectors, part by part, and where the windows are."""
+        return [
+            (shard, all_places_of(self._storage, self._parts[path]))
+            for path, shard in self.index.shards_of_parts()
+        ]
 
     def _example(self, span: ExampleSpan) -> _Example:
         """The mean of an example's windows, or of those that the archive has of it."""

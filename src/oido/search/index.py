@@ -67,6 +67,10 @@ class EmbeddingIndex:
         """How many vectors there are."""
         return sum(int(facts["rows"]) for facts in self._facts.values())
 
+    def shards_of_parts(self) -> list[tuple[str, Shard]]:
+        """The parts of the archive that have vectors, each with its shard."""
+        return [(p, Shard(self.folder, each)) for p, each in self._facts.items() if each["rows"]]
+
     def update(
         self,
         parts: Mapping[str, int],
@@ -175,7 +179,7 @@ class EmbeddingIndex:
         return sorted(best, key=_best_first)[:count]
 
     def _shards(self) -> list[Shard]:
-        return [Shard(self.folder, facts) for facts in self._facts.values() if facts["rows"]]
+        return [shard for _, shard in self.shards_of_parts()]
 
     def _mean(self, shards: Sequence[Shard]) -> F32:
         """f32[size]: of all vectors, which is what they are centred by."""

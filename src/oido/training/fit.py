@@ -250,23 +250,29 @@ def prepare(clips: EmbeddedClips, views: Views) -> Prepared:
         targets = np.concatenate([targets, np.full((1, len(clips.classes)), nothing)])
         extra = np.full((1, len(clips.classes)), silence * len(clips))
         per_class = np.concatenate([per_class, extra])
-    features = np.sqrt(np.maximum(rows, 0)) if square_root else rows
-    shares = per_class.mean(axis=1)
-    features = features.astype(np.float32)
-    scales = evened_scales(features, shares / shares.sum(), len(clips))
-    x, centre, basis = principal_components(features * scales, shares)
-    centre, basis = centre / scales, basis * scales[:, None]
-    prepared = Prepared(x, targets, per_class, centre, basis, square_root, clips.output)
+    prepared = prepared_rows(rows, targets, per_class, square_root, clips.output, len(clips))
     if clips.weak is None:
         return prepared
 
     def logits(targets: F64, weights: F64) -> F32:
         some = prepared._replace(targets=targets, weights=weights)
-        slopes, bias = _solve(some, LinearOptions().strength)
-        return np.asarray(x @ slopes.astype(np.float32) + bias.astype(np.float32))
+        slopes, bias = solve_linear(some, LinearOptions().strength)
+        return np.asarray(prepared.x @ slopes.astype(np.float32) + bias.astype(np.float32))
 
     targets, per_class = choose_windows(clips, index, targets, per_class, of_clips, logits)
     return prepared._replace(targets=targets, weights=per_class)
+
+
+def prepared_rows(
+    rows: F32, targets: F64, weights: F64, square_root: bool, output: OutputKind, clips: int
+) -> Prepared:
+    """Views f32[V, D] with targets and weights f64[V, C], of so many clips, in few dimensions."""
+    features = (np.sqrt(np.maximum(rows, 0)) if square_root else rows).astype(np.float32)
+    shares = weights.mean(axis=1)
+    scales = evened_scales(features, shares / shares.sum(), clips)
+    x, centre, basis = principal_components(features * scales, shares)
+    centre, basis = centre / scales, basis * scales[:, None]
+    return Prepared(x, targets, weights, centre, basis, square_root, output)
 
 
 def fit_linear(
@@ -278,12 +284,12 @@ def fit_linear(
     """
     options = options or LinearOptions()
     data = data or prepare(clips, options)
-    layer = data.layer(*_solve(data, options.strength))
+    layer = data.layer(*solve_linear(data, options.strength))
     return EmbeddingHead(clips.classes, (layer,), data.output, data.square_root)
 
 
-def _solve(data: Prepared, strength: float) -> tuple[F64, F64]:
-    """Weights f64[q, C] and bias f64[C] on the prepared views."""
+def solve_linear(data: Prepared, strength: float) -> tuple[F64, F64]:
+    """Weights f64[q, C] and bias f64[C] on the prepared views, those that weigh something."""
     (size, count), n = (data.x.shape[1], data.targets.shape[1]), data.weights.mean(axis=1).sum()
     cross_entropy = _CrossEntropy(data.targets, data.weights, data.output)
 
