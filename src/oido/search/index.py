@@ -67,6 +67,10 @@ class EmbeddingIndex:
         """How many vectors there are."""
         return sum(int(facts["rows"]) for facts in self._facts.values())
 
+    def shards_of_parts(self) -> list[tuple[str, Shard]]:
+        """The parts of the archive that have vectors, each with its shard."""
+        return [(p, Shard(self.folder, each)) for p, each in self._facts.items() if each["rows"]]
+
     def update(
         self,
         parts: Mapping[str, int],
@@ -141,6 +145,10 @@ class EmbeddingIndex:
         paths = {facts["name"]: path for path, facts in self._facts.items()}
         return [Match(paths[shards[s].name], row, value) for value, s, row in found]
 
+    def mean(self) -> F32:
+        """f32[size]: of all vectors, of which there must be one."""
+        return self._mean(self._shards())
+
     def _every_vector(
         self, shards: Sequence[Shard], directions: _Directions, count: int
     ) -> list[tuple[float, int, int]]:
@@ -175,7 +183,7 @@ class EmbeddingIndex:
         return sorted(best, key=_best_first)[:count]
 
     def _shards(self) -> list[Shard]:
-        return [Shard(self.folder, facts) for facts in self._facts.values() if facts["rows"]]
+        return [shard for _, shard in self.shards_of_parts()]
 
     def _mean(self, shards: Sequence[Shard]) -> F32:
         """f32[size]: of all vectors, which is what they are centred by."""
