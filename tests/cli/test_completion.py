@@ -80,6 +80,8 @@ OFFERED = {"bash": in_bash, "zsh": in_zsh, "fish": in_fish}
         ("oido classify --model efficientat/m", {"efficientat/mn04", "efficientat/mn10"}),
         ("oido classify --labels ", {"specific", "all"}),
         ("oido cache clear em", {"embeddings"}),
+        ("oido rev", {"review"}),
+        ("oido review --choose ", {"stratified", "top", "random", "uncertain", "novel"}),
         ("oido completion ", {"bash", "zsh", "fish"}),
         ("oido thresholds edit --uns", {"--unset"}),
     ],

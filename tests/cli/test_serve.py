@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from oido.cli import serve
+from oido.cli.browser import open_page
 from oido.cli.main import run
 from oido.errors import OptionError
 
@@ -48,10 +49,10 @@ def test_demo_opens_the_page_or_says_where_it_is(
     works: bool,
 ) -> None:
     browser = _Browser(works)
-    monkeypatch.setattr(serve.threading, "Thread", _SameThread)
+    monkeypatch.setattr("oido.cli.browser.threading.Thread", _SameThread)
     monkeypatch.setattr(webbrowser, "get", lambda: browser)
 
-    serve._open_page(address)
+    open_page(address)
 
     assert browser.opened == [opened]
     said = capsys.readouterr().err
@@ -64,10 +65,10 @@ def test_demo_without_any_browser_says_where_the_page_is(
     def none() -> None:
         raise webbrowser.Error("no browser")
 
-    monkeypatch.setattr(serve.threading, "Thread", _SameThread)
+    monkeypatch.setattr("oido.cli.browser.threading.Thread", _SameThread)
     for get in (none, lambda: webbrowser.GenericBrowser("lynx")):  # none, and one of the terminal
         monkeypatch.setattr(webbrowser, "get", get)
-        serve._open_page("http://127.0.0.1:8000")
+        open_page("http://127.0.0.1:8000")
         assert "the page is at http://127.0.0.1:8000/" in capsys.readouterr().err
 
 

@@ -29,7 +29,7 @@ from oido.errors import ModelFetchError, OidoError, OptionError
 from oido.messages import in_language, joined, supported, system_language, text_of, tr
 
 _NAMES = (
-    "classify listen serve web batch query find clips labels count report convert embed "
+    "classify listen serve web batch query find clips labels review count report convert embed "
     "train evaluate calibrate thresholds drift export models devices cache completion doctor"
 )
 """Of the commands, in the order of the help; each is a module of this package."""
@@ -43,6 +43,7 @@ examples:
   oido batch archive/ -o results/            thousands of hours; --resume goes on
   oido query results/ "label = 'Dog'"        ask what was heard
   oido find results/ --like owl.wav@3-5      where else is this sound?
+  oido review results/ --label Owl           is it one? yes or no, by keys
   oido embed recordings/ -o e.parquet        vectors, for search and for training
   oido train birds/ -o birds.tflite          teach it sounds of your own
   oido evaluate birds.tflite held-out/       how good is it?

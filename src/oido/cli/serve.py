@@ -20,9 +20,9 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
-import threading
 from typing import Any
 
+from oido.cli.browser import open_page
 from oido.cli.options import add_command, fetch_model
 from oido.cli.terminal import print_message
 from oido.errors import MissingExtraError, OptionError
@@ -138,28 +138,7 @@ def _run(args: argparse.Namespace) -> None:
             )
         )
         if args.demo:
-            _open_page(address)
+            open_page(address)
 
     pages = () if args.no_page else page_routes(settings)
     serve(create_app(settings, pages=pages), settings, on_started)
-
-
-def _open_page(address: str) -> None:
-    """Open the page without waiting for the browser; without a browser, print its address."""
-    import webbrowser  # here, because it is slow to load
-
-    # An address that means all of them is none that a browser can open.
-    page = address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:") + "/"
-
-    def open_it() -> None:
-        try:
-            browser = webbrowser.get()
-            # One of the terminal would take the terminal that the server is in.
-            is_window = type(browser) is not webbrowser.GenericBrowser
-            opened = is_window and browser.open(page)
-        except webbrowser.Error:
-            opened = False
-        if not opened:
-            print_message(tr("no browser could be opened; the page is at {page}", page=page))
-
-    threading.Thread(target=open_it, daemon=True).start()

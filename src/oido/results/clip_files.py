@@ -86,7 +86,7 @@ class Cut:
 
 def chosen_events(
     results: Results,
-    label: str,
+    label: str | None,
     count: int,
     choice: Choice = "top",
     *,
@@ -96,13 +96,14 @@ def chosen_events(
 ) -> list[ClipSource]:
     """Events of a label: the ``count`` best, any, or as many from each of ten ranges of scores.
 
-    A stratum holds a tenth of the events, by their score (or probability); ``weight`` is how many
-    events each chosen one stands for. The same seed chooses the same of the same events. Raises
-    OptionError, and UnknownLabelError for a label that nothing has.
+    label: None is any. A stratum holds a tenth of the events, by their score (or probability);
+    ``weight`` is how many events each chosen one stands for. The same seed chooses the same of the
+    same events. Raises OptionError, and UnknownLabelError for a label that nothing has.
     """
     if count < 1:
         raise OptionError(tr("--count is 1 clip or more, not {count}", count=count))
-    name = results.label_here(label)
+    name = None if label is None else results.label_here(label)
+    of_label = "true" if name is None else f"label = {quoted(name)}"
     value = "probability" if results.calibrated else "score"
     chance = f"md5(concat_ws('|', file, channel, start_time, label, {seed}))"
     order = {"top": f"{value} DESC, file, start_time"}.get(choice, chance)
@@ -111,7 +112,7 @@ def chosen_events(
     strata = STRATA if choice == "stratified" else 1
     each = f"""SELECT *, {value} AS value, {site_of(results, site)} AS site,
         ntile({strata}) OVER (ORDER BY {value}, file, start_time) AS stratum FROM events
-        WHERE label = {quoted(name)} {condition}"""
+        WHERE {of_label} {condition}"""
     # From the strata in turn, so that a few more fall to some where the count is no multiple.
     ranked = f"""SELECT *, row_number() OVER (PARTITION BY stratum ORDER BY {order}) AS nth,
         count(*) OVER (PARTITION BY stratum) AS among FROM ({each})"""
@@ -125,6 +126,8 @@ def chosen_events(
     if not rows:
         from oido.results.results import require_label
 
+        if label is None:
+            raise OptionError(tr("no event is to be had there"))
         require_label(label, [r["label"] for r in results.sql(_LABELS).to_pylist()])
         raise OptionError(tr("no event of {name} is to be had there", name=name))
     is_stratified = choice == "stratified"
@@ -210,7 +213,7 @@ def write_clips(
     for recording, group in groupby(order, key=lambda n: places[n].recording):
         numbers = list(group)
         try:
-            with _reached(places[numbers[0]]) as path:
+            with reached(recording, places[numbers[0]].location) as path:
                 for number in numbers:
                     place = places[number]
                     start, end = _span(place, seconds)
@@ -293,21 +296,21 @@ def _csv_rows(path: str) -> Iterator[dict[str, str]]:
 
 
 @contextlib.contextmanager
-def _reached(place: ClipSource) -> Iterator[str]:
-    """The recording as a file on this machine. Raises an AudioError or OSError."""
-    paths = [raw_name(path) for path in dict.fromkeys((place.location, place.recording))]
+def reached(recording: str, location: str) -> Iterator[str]:
+    """A recording of an archive as a file on this machine. Raises an AudioError or OSError."""
+    paths = [raw_name(path) for path in dict.fromkeys((location, recording))]
     for path in paths:
         if not is_remote(path) and os.path.exists(path):
             yield path
             return
     if not is_remote(paths[0]):
         raise AudioError(
-            tr("{recording}: is not at {paths} any more", recording=place.recording, paths=paths[0])
+            tr("{recording}: is not at {paths} any more", recording=recording, paths=paths[0])
         )
     with tempfile.TemporaryDirectory(prefix="oido-") as folder:
         path = os.path.join(folder, os.path.basename(paths[0]) or "recording")
         try:
-            fetch(paths[0], path, place.recording)
+            fetch(paths[0], path, recording)
         except AudioError:
             raise
         except OidoError as error:

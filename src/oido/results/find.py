@@ -25,6 +25,7 @@ from oido.results.excerpts import read_excerpt
 from oido.results.query_text import quoted
 from oido.results.results import Results
 from oido.search.index import EmbeddingIndex, Match
+from oido.search.outliers import outlying
 from oido.search.shard import Shard
 
 INDEX_FOLDER = "search-index"
@@ -173,6 +174,20 @@ class Finder:
             (shard, all_places_of(self._storage, self._parts[path]))
             for path, shard in self.index.shards_of_parts()
         ]
+
+    def outlying(self, count: int = 50, *, where: str | None = None, seed: int = 0) -> Any:
+        """The windows that are least like all others and each other, the least like them first.
+
+        Columns, ``where`` and what is one hit: as of `find`; the similarity is that to the nearest.
+        The same seed compares with the same sample. Raises OptionError.
+        """
+        if count < 1:
+            raise OptionError(tr("at least 1 hit is to be found, not {count}", count=count))
+        # Neighbours are alike, and so few of them are chosen beside each other.
+        table = self._table(outlying(self.index, 2 * count, seed=seed), where)
+        table = table.take(list(range(table.num_rows))[::-1])
+        hits = _places(table, [])
+        return table.take(hits[:count]) if hits else table.slice(0, 0)
 
     def _example(self, span: ExampleSpan) -> _Example:
         """The mean of an example's windows, or of those that the archive has of it."""

@@ -145,6 +145,10 @@ class EmbeddingIndex:
         paths = {facts["name"]: path for path, facts in self._facts.items()}
         return [Match(paths[shards[s].name], row, value) for value, s, row in found]
 
+    def mean(self) -> F32:
+        """f32[size]: of all vectors, of which there must be one."""
+        return self._mean(self._shards())
+
     def _every_vector(
         self, shards: Sequence[Shard], directions: _Directions, count: int
     ) -> list[tuple[float, int, int]]:

@@ -11,8 +11,13 @@ from itertools import chain
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from oido.errors import OidoError
+from oido.server.problems import Problem, problem_of, problem_response
 
 SAFE_HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
@@ -29,6 +34,24 @@ def add_safe_headers(response: Response) -> Response:
     for name, value in SAFE_HEADERS.items():
         response.headers.setdefault(name, value)
     return response
+
+
+async def on_error(request: Request, error: Exception) -> Response:
+    """The answer to what a request did wrong, or what did not work of it."""
+    if isinstance(error, HTTPException):  # the framework's own: no such path, no such method
+        headers = dict(error.headers or {})
+        error = Problem(error.status_code, "ProtocolError", error.detail, None, headers)
+    elif isinstance(error, OidoError):
+        error = problem_of(error)
+    assert isinstance(error, Problem)
+    return problem_response(error)
+
+
+async def on_defect(request: Request, error: Exception) -> Response:
+    """The answer where the server itself is wrong."""
+    # Outside of all middleware; the server writes where it was.
+    reason = f"internal error, {type(error).__name__}"
+    return add_safe_headers(problem_response(Problem(500, "InternalError", reason)))
 
 
 class SafeAnswers:

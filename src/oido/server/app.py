@@ -25,8 +25,9 @@ from oido.server.answers import (
     AnswerFile,
     FileResponse,
     SafeAnswers,
-    add_safe_headers,
     around_member,
+    on_defect,
+    on_error,
 )
 from oido.server.draining import AnswerAtStop, Draining
 from oido.server.evidence import framewise_floor
@@ -34,7 +35,7 @@ from oido.server.metrics import CONTENT_TYPE, CountRequests, ServerMetrics
 from oido.server.model_store import ModelStore, ServedModel
 from oido.server.openapi import documentation_routes
 from oido.server.pool import WORKER_COMMAND, PoolAnswer, WorkerPool
-from oido.server.problems import Problem, problem_of, problem_response, status_of_kind
+from oido.server.problems import Problem, status_of_kind
 from oido.server.settings import Limits, Settings
 from oido.server.streams import Streams
 from oido.server.uploads import UploadedFile, Uploads
@@ -101,30 +102,14 @@ def create_app(
             Middleware(Guard, access=access, host=settings.host),
         ],
         exception_handlers={
-            **dict.fromkeys((Problem, OidoError, HTTPException), _on_error),
-            Exception: _on_defect,
+            **dict.fromkeys((Problem, OidoError, HTTPException), on_error),
+            Exception: on_defect,
         },
         lifespan=lifespan,
     )
     app.state.failure = None
     app.state.streams, app.state.draining, app.state.pool = streams, draining, pool
     return app
-
-
-async def _on_error(request: Request, error: Exception) -> Response:
-    if isinstance(error, HTTPException):  # the framework's own: no such path, no such method
-        headers = dict(error.headers or {})
-        error = Problem(error.status_code, "ProtocolError", error.detail, None, headers)
-    elif isinstance(error, OidoError):
-        error = problem_of(error)
-    assert isinstance(error, Problem)
-    return problem_response(error)
-
-
-async def _on_defect(request: Request, error: Exception) -> Response:
-    # Outside of all middleware; the server writes where it was.
-    reason = f"internal error, {type(error).__name__}"
-    return add_safe_headers(problem_response(Problem(500, "InternalError", reason)))
 
 
 _OWN_OPTIONS = frozenset({"name"})

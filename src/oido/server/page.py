@@ -32,7 +32,7 @@ from oido.server.problems import problem_response
 from oido.server.settings import Settings
 from oido.server.vendor import is_vendored
 
-_TYPES = {
+PAGE_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -46,7 +46,7 @@ _TYPES = {
     "": "text/plain; charset=utf-8",
 }
 
-_HEADERS = {
+PAGE_HEADERS = {
     "Content-Security-Policy": content_policy("'self'") + "; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -138,7 +138,7 @@ class _Page:
 
     async def _answer(self, request: Request, url: str, content: bytes, caching: str) -> Response:
         """A file as the browser wants it, or that its own copy is still good."""
-        headers = {**_HEADERS, "Cache-Control": caching, "Vary": "Accept-Encoding"}
+        headers = {**PAGE_HEADERS, "Cache-Control": caching, "Vary": "Accept-Encoding"}
         digest = (await run_sync(_digest, content))[:32]
         tag = f'"{digest}"'
         for encoding in accepted(request.headers.get("accept-encoding", "")):
@@ -152,7 +152,7 @@ class _Page:
         if tag in (one.strip().removeprefix("W/") for one in known):
             headers.pop("Content-Encoding", None)
             return Response(status_code=304, headers=headers)
-        return Response(content, 200, headers, _TYPES[Path(url).suffix])
+        return Response(content, 200, headers, PAGE_TYPES[Path(url).suffix])
 
     def _compressed(self, url: str, content: bytes, digest: str, encoding: str) -> bytes | None:
         """The content in this encoding, which all who ask have the same; None where there is none.

@@ -42,6 +42,10 @@ _IMPORT = re.compile(r'^(?:import|export)\b[^;"]*"(\.{1,2}/[^"]+)"', re.M)
 _COMMENT = re.compile(r"^[ \t]*(?:/\*(?:(?!\*/).)*\*/|//(?! SPDX)[^\n]*)[ \t]*$", re.M | re.S)
 _ABOUT = "page.json"
 _FAMILIES = "names/families.json"
+NAMES_URLS = {locale: f"names/{locale}.json" for locale in LOCALES if locale != "en"}
+_REVIEW = "review"
+"""The folder of the page of `oido review`, which is no part of this one."""
+
 _BUILDS = {"litert_wasm_internal": "relaxed", "litert_wasm_compat_internal": "compat"}
 
 
@@ -63,14 +67,12 @@ def page_files(
         tag = f'<head>\n    <meta http-equiv="Content-Security-Policy" content="{policy}">'
         files[_START] = content_of(files[_START]).replace(b"<head>", tag.encode(), 1)
     if _START in files:
-        links = (f'    <link rel="modulepreload" href="{url}">\n' for url in _modules(files))
+        links = (f'    <link rel="modulepreload" href="{url}">\n' for url in modules_of(files))
         before = b'    <script type="module"'
         start = content_of(files[_START])
         files[_START] = start.replace(before, "".join(links).encode() + before, 1)
-    names = {locale: f"names/{locale}.json" for locale in LOCALES if locale != "en"}
-    labels = audioset_labels()
-    for locale, url in names.items():
-        files[url] = _json(dict(zip(labels, display_names(labels, locale))))
+    names = dict(NAMES_URLS)
+    files.update(label_names())
     files[_FAMILIES] = _json(families())
     described = [describe_model(device.model, device) for device in models]
     about = {
@@ -88,6 +90,15 @@ def page_files(
     return files
 
 
+def label_names() -> dict[str, bytes]:
+    """The labels in other languages than English, by the URL of each language."""
+    labels = audioset_labels()
+    return {
+        url: _json(dict(zip(labels, display_names(labels, locale))))
+        for locale, url in NAMES_URLS.items()
+    }
+
+
 def content_of(file: Path | bytes) -> bytes:
     """The bytes of a page's file."""
     return file if isinstance(file, bytes) else file.read_bytes()
@@ -98,6 +109,7 @@ def _static(folder: Path) -> Iterator[tuple[str, Path]]:
         url = path.relative_to(folder)
         hidden = any(part.startswith((".", "_")) for part in url.parts)
         unusable = url.parts[0] == "vendor" and not is_vendored(folder / "vendor")
+        unusable = unusable or url.parts[0] == _REVIEW
         is_wanted = path.suffix in _KINDS or path.name == "LICENSE"
         if path.is_file() and is_wanted and not hidden and not unusable:
             yield url.as_posix(), path
@@ -111,9 +123,9 @@ def _without_comments(script: bytes) -> bytes:
     return _COMMENT.sub(lambda found: "\n" * found[0].count("\n"), script.decode()).encode()
 
 
-def _modules(files: Mapping[str, Path | bytes]) -> list[str]:
-    """The modules that the page's script imports, and those that they import, as URLs."""
-    found = [_SCRIPT] if _SCRIPT in files else []
+def modules_of(files: Mapping[str, Path | bytes], script: str = _SCRIPT) -> list[str]:
+    """The modules that a page's script imports, and those that they import, as URLs."""
+    found = [script] if script in files else []
     for module in found:
         for name in _IMPORT.findall(content_of(files[module]).decode()):
             url = posixpath.normpath(posixpath.join(posixpath.dirname(module), name))
