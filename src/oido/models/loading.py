@@ -474,6 +474,6 @@ def _model(file: _File, metadata: ModelMetadata, **rest: Any) -> AudioModel:
 def _float_model(
     file: _File, network: Network, windows: WindowParams, labels: tuple[str, ...]
 ) -> AudioModel:
-    facts = ModelMetadata("", "weights of your own", "", "", (), (), {})
+    facts = ModelMetadata("", tr("weights of your own"), "", "", (), (), {})
     rest = {"network": network, "windows": windows, "precision": "float32"}
     return _model(file, facts, heads=(Head("scores", labels),), **rest)
