@@ -35,8 +35,8 @@ from oido.calibration.scaling import log_losses
 from oido.evaluation.ranking_and_calibration import expected_calibration_error
 from oido.models.joint import as_one_network
 from oido.models.model import AudioModel, LogMelNetwork, MnNetwork
-from oido.models.tflite.builder import operator_kind
 from oido.models.tflite.evidence import EVIDENCE, EvidenceGraph
+from oido.models.tflite.packing import operator_kind
 from oido.training.embeddings import EmbeddedClips, clip_probabilities
 from oido.training.fit import LinearOptions
 from oido.training.model_selection import Candidate, select

@@ -21,7 +21,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from oido.models.loading import load_model
-from oido.models.tflite.builder import pack_pruned, unpack
+from oido.models.tflite.packing import pack_pruned, unpack
 
 BATCH, REPEATS = 32, 15
 

@@ -31,7 +31,7 @@ import oido
 from oido.inference.predictor import Predictor
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, MnNetwork
-from oido.models.tflite.builder import pack_pruned, unpack
+from oido.models.tflite.packing import pack_pruned, unpack
 
 CALIBRATE_EVERY = 9
 AGGREGATION = "loudness-mean"

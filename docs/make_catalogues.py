@@ -2,7 +2,8 @@
 """Bring the catalogues of texts up to date: `make texts`.
 
 All that oido shows to people is collected: what is marked with ``tr`` in the code, texts of the
-HTML templates, and the help of every command as the parsers have it. Each
+HTML templates, the help of every command as the parsers have it, and what the document of the
+server's API says. Each
 ``src/oido/locale/LANGUAGE/LC_MESSAGES/oido.po`` keeps its translations, gets what is new without
 one, loses what is gone, and is compiled beside itself. With ``--check`` nothing is written, and
 what is missing is printed.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import ast
 import io
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -26,6 +28,9 @@ from jinja2 import nodes
 from oido.cli.main import build_parser
 from oido.messages import MarkedText
 from oido.models.registry import CATALOG
+from oido.options import QUERY_OPTIONS
+from oido.server.openapi import openapi, texts_for_people
+from oido.server.settings import Limits
 from oido.writers.html import environment
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "oido"
@@ -38,7 +43,7 @@ _IN_TEMPLATES = ("_", "words", "card", "rates", "heat_caption")
 def msgids() -> dict[str, list[str]]:
     """Every text, and the files that it stands in."""
     found: dict[str, list[str]] = {}
-    for text, place in [*of_code(), *of_templates(), *of_help(), *of_models()]:
+    for text, place in [*of_code(), *of_templates(), *of_help(), *of_server(), *of_models()]:
         if re.search(r"[^\W\d_]{2}", re.sub(r"\{[^}]*\}", "", text)):
             found.setdefault(text, [])
             if place not in found[text]:
@@ -92,9 +97,18 @@ def of_help() -> Iterator[tuple[str, str]]:
             texts = [action.help]
             if isinstance(action, argparse._SubParsersAction):
                 texts += [choice.help for choice in action._choices_actions]
+            texts += _metavars(action)
             for each in texts:
                 if each and not isinstance(each, MarkedText) and each is not argparse.SUPPRESS:
                     yield each, place
+
+
+def _metavars(action: argparse.Action) -> list[str]:
+    """What the help calls the values of an argument."""
+    known = [action.metavar] if isinstance(action.metavar, str) else list(action.metavar or ())
+    if not known and not action.option_strings and action.choices is None and action.nargs != 0:
+        known = [action.dest]
+    return known
 
 
 def parsers(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
@@ -117,6 +131,15 @@ def _parts(text: str) -> Iterator[str]:
             remark = re.fullmatch(r"\s+.*?\S\s{2,}(\S.*)", line)
             if remark or not line.startswith(" "):
                 yield remark[1] if remark else line
+
+
+def of_server() -> Iterator[tuple[str, str]]:
+    """What the page of the server's API says, which the document has in English."""
+    own = json.loads((SOURCE / "server" / "openapi.json").read_text(encoding="utf-8"))
+    for document in (own, openapi(Limits())):
+        yield from ((text, "server/openapi.json") for text in texts_for_people(document))
+    for option in QUERY_OPTIONS.values():
+        yield from ((text, "options.py") for text in (option.metavar, option.help))
 
 
 def of_models() -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ from oido.cli.main import run
 from oido.errors import AudioNotFoundError
 from oido.messages import (
     MarkedText,
+    accepted_language,
     catalogue,
     in_language,
     joined,
@@ -149,3 +150,55 @@ def test_a_command_speaks_the_language_of_its_system(
     assert capsys.readouterr().err == "oido: perro.wav: no existe ese archivo\n"
     assert run(["classify", "perro.wav", "-q", "--locale", "en"]) == 3
     assert capsys.readouterr().err == "oido: perro.wav: no such file\n"
+
+
+@pytest.mark.parametrize(
+    ("header", "language_"),
+    [
+        ("es", "es"),
+        ("ES-mx", "es"),
+        ("en-GB,es;q=0.9", "en"),
+        ("es;q=0.4, en;q=0.8", "en"),
+        ("fr, de;q=0.9, es;q=0.1", "es"),
+        ("es;q=0", "en"),
+        ("*, es;q=0.5", "en"),
+        ("es;q=x, en;q=0.1", "en"),
+        ("", "en"),
+        (",;=", "en"),
+        ("es;q=1.0000", "en"),  # no weight of RFC 9110
+    ],
+)
+def test_of_a_header_the_language_of_ours_that_it_wants_most(header: str, language_: str) -> None:
+    assert accepted_language(header) == language_
+
+
+def test_without_a_wish_it_is_the_language_in_use() -> None:
+    with in_language("es"):
+        assert accepted_language("") == accepted_language("fr") == accepted_language("*") == "es"
+        assert accepted_language("en") == "en"
+
+
+@given(st.text())
+def test_any_header_is_one_of_our_languages(header: str) -> None:
+    assert accepted_language(header) in ("en", "es")
+
+
+def test_a_language_can_be_asked_for_beside_the_one_in_use() -> None:
+    outer = tr("{path}: {reason}", path="a.wav", reason=no_such_file("b.wav"))
+    assert shown(outer, "es") == "a.wav: b.wav: no existe ese archivo"
+    assert recognised("b.wav: no such file", "es") == "b.wav: no existe ese archivo"
+    with in_language("es"):
+        assert shown(outer, "en") == "a.wav: b.wav: no such file"
+        assert recognised("b.wav: no such file", "en") == "b.wav: no such file"
+
+
+def test_what_was_added_to_a_stored_sentence_is_recognised_too() -> None:
+    stored = "a.wav: is empty (0 bytes) (heard up to 3.0 s; those rows are kept)"
+    told = "a.wav: está vacío (0 bytes) (oído hasta 3.0 s; esas filas se conservan)"
+    assert recognised(stored, "es") == told
+    assert recognised("a.wav: there is no channel 7; it has one channel, 0", "es").endswith(
+        "no existe el canal 7; tiene un canal, el 0"
+    )
+    assert recognised("options", "es") == "options"  # a name may be a word of the catalogue
+    refused = tr("{path}: cannot be read ({reason})", path="x", reason="Permission denied")
+    assert shown(refused, "es") == "x: no se puede leer (Permiso denegado)"

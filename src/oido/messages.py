@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING, Any
@@ -136,27 +136,58 @@ def text_of(error: object) -> str:
     return error if isinstance(error, MarkedText) else str(error)
 
 
-def shown(text: object) -> str:
-    """A text or an error as people read it: marked ones in their language, others as they are."""
-    text = text_of(text)
-    if not isinstance(text, MarkedText) or language() == "en":
+def shown(text: object, locale: str | None = None) -> str:
+    """A text or an error as people read it: marked ones in their language, others as they are.
+
+    locale: another language than the one in use.
+    """
+    text, used = text_of(text), locale or language()
+    if not isinstance(text, MarkedText) or used == "en":
         return str(text)
-    translation = translated(text.msgid)
+    translation = translated(text.msgid, used)
     if text.parts is not None:
-        translation = _filled(translation, text.parts, shown)
+        parts = {
+            field: part if isinstance(part, MarkedText) else _of_others(part, used)
+            for field, part in text.parts.items()
+        }
+        translation = _filled(translation, parts, partial(shown, locale=used))
     for method, words in text.changes:
         translation = getattr(translation, method)(*words)
     return translation
 
 
-def recognised(text: str) -> str:
-    """A sentence as people read it that was stored, in English, by what the catalogue has."""
-    for msgid, longest, pattern in _patterns(language()) if language() != "en" else ():
+def _of_others(reason: str, locale: str) -> str:
+    """What the system or a library says, if it is one of `OF_OTHERS`; else as it is."""
+    found = re.fullmatch(r"(\[Errno -?\d+\] )?(.*?)(: '.*')?", reason, re.DOTALL)
+    if found is None or found[2] not in OF_OTHERS:
+        return reason
+    return f"{found[1] or ''}{translated(found[2], locale)}{found[3] or ''}"
+
+
+def recognised(text: str, locale: str | None = None) -> str:
+    """A sentence as people read it that was stored, in English, by what the catalogue has.
+
+    locale: another language than the one in use.
+    """
+    used = locale or language()
+    for msgid, longest, pattern in _patterns(used) if used != "en" else ():
         if longest in text and (found := pattern.fullmatch(text)):
-            fields = [field for _, field, *_ in _fields(msgid) if field]
-            parts = dict(zip(fields, map(recognised, found.groups())))
-            return _filled(translated(msgid), parts)
-    return text
+            parts = {
+                field: recognised(part, used) for field, part in zip(_names(msgid), found.groups())
+            }
+            return _filled(translated(msgid, used), parts)
+    for msgid, longest, pattern in _patterns(used) if used != "en" else ():
+        # What was added to a sentence, as " (heard up to {…} s)".
+        at = text.rfind(msgid.partition("{")[0]) if msgid[0] == " " and longest in text else -1
+        if at > 0 and (found := pattern.fullmatch(text, at)):
+            tail = _make(text[at:], msgid, dict(zip(_names(msgid), found.groups())))
+            return recognised(text[:at], used) + shown(tail, used)
+    return translated(text, used) if " " in text else text  # no name of one word
+
+
+def _names(msgid: str) -> list[str]:
+    """The fields of a text, as they are written."""
+    return [field for _, field, *_ in _fields(msgid) if field]
 
 
 @cache
@@ -197,6 +228,37 @@ def languages() -> tuple[str, ...]:
     return ("en", *sorted(path.parent.parent.name for path in found))
 
 
+OF_OTHERS = frozenset(
+    (
+        tr("Address already in use"),
+        tr("Connection refused"),
+        tr("Connection reset by peer"),
+        tr("Connection timed out"),
+        tr("Device or resource busy"),
+        tr("Directory not empty"),
+        tr("End of file"),
+        tr("File exists"),
+        tr("File name too long"),
+        tr("Format not recognised"),
+        tr("Input/output error"),
+        tr("Invalid argument"),
+        tr("Invalid data found when processing input"),
+        tr("Is a directory"),
+        tr("Name or service not known"),
+        tr("Network is unreachable"),
+        tr("No route to host"),
+        tr("No space left on device"),
+        tr("No such file or directory"),
+        tr("Not a directory"),
+        tr("Operation not permitted"),
+        tr("Permission denied"),
+        tr("Read-only file system"),
+        tr("Temporary failure in name resolution"),
+        tr("Too many open files"),
+    )
+)
+"""What the system, FFmpeg and libsndfile give as a reason; it stands in sentences of ours."""
+
 _in_use: list[str] = []
 
 
@@ -226,6 +288,23 @@ def system_language() -> str:
     """That of the environment: OIDO_LOCALE, LC_ALL, LC_MESSAGES or LANG, the first that is set."""
     names = ("OIDO_LOCALE", "LC_ALL", "LC_MESSAGES", "LANG")
     return supported(next(filter(None, map(os.environ.get, names)), ""))
+
+
+def accepted_language(header: str) -> str:
+    """The language of ours that an Accept-Language (RFC 9110) wants most; without one, that in use.
+
+    A language is wanted whatever the country, and "*" is any.
+    """
+    wanted: list[tuple[float, str]] = []
+    for each in header.split(","):
+        tag, _, parameters = each.partition(";")
+        weight = re.fullmatch(r"\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*|\s*", parameters)
+        code = re.split(r"[-_]", tag.strip().lower(), maxsplit=1)[0]
+        if weight is None or code not in (*languages(), "*"):
+            continue
+        wanted.append((float(weight[1] or 1), language() if code == "*" else code))
+    found = max(wanted, key=lambda each: each[0], default=(0.0, ""))  # of equals the first
+    return found[1] if found[0] > 0 else language()
 
 
 @cache

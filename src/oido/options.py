@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from oido.errors import OptionError
-from oido.messages import tr
+from oido.messages import joined, tr
 
 AGGREGATIONS = ("loudness-mean", "mean", "max", "top-k-mean", "confident-mean", "power-mean")
 """How windows become a clip; the first is the default."""
@@ -115,7 +115,9 @@ class Option:
         # No query can name the empty list.
         schema = {key: fact for key, fact in facts.items() if fact not in (None, [], ())}
         is_number = self.kind.schema["type"] not in ("string", "boolean", "array")
-        text = self.query_help or (f"{self.metavar}: {self.help}" if is_number else self.help)
+        text = self.query_help or self.help
+        if is_number and self.query_help is None:
+            text = joined(": ", (tr(self.metavar), tr(self.help)))
         schema = {**self.kind.schema, **schema}
         return {"name": self.name, "in": "query", "schema": schema, "description": text}
 

@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from oido.errors import MissingExtraError, OptionError, needs_extra
-from oido.messages import tr
+from oido.messages import joined, tr
 
 _NOT_OF_USERS = frozenset(
     {
@@ -326,7 +326,9 @@ def respelled_note(found: dict[str, str]) -> list[str]:
     """A sentence for people, or none."""
     if not found:
         return []
-    names = [f"{named!r} is {there!r}" for named, there in found.items()]
+    names = [
+        tr("{named!r} is {there!r}", named=named, there=there) for named, there in found.items()
+    ]
     what = tr("name was") if len(names) == 1 else tr("names were")
     is_spaced = any("%" in named or _is_spaced(named, there) for named, there in found.items())
     how = (
@@ -354,7 +356,7 @@ def _is_spaced(named: str, there: str) -> bool:
 
 def _some(names: Sequence[str], shown: int = 3) -> str:
     more = tr(", and {n_names} more", n_names=len(names) - shown) if len(names) > shown else ""
-    return ", ".join(names[:shown]) + more
+    return joined(", ", names[:shown]) + more
 
 
 _CONTROLS = re.compile(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ctrl-C at any moment of `oido batch` and `oido classify`: one sentence, 130, and nothing lost."""
+"""Ctrl-C at any moment of what takes long: one sentence, 130, and nothing lost or half written."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from oido.cli.main import run
+from oido.search.label_store import LabelStore
 from tests.batch.archives import tables
+from tests.results.results_folders import heard_archive
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to a process group")
 
@@ -279,3 +282,120 @@ def test_a_ctrl_c_in_code_made_from_a_string_ends_with_130_as_any(tmp_path: Path
     )
     done = subprocess.run([sys.executable, "-m", "made"], cwd=tmp_path, check=False, timeout=120)
     assert done.returncode == 130
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive that can be searched, with a table of clips that somebody has listened to."""
+    pytest.importorskip("duckdb", reason="needs oido[archive]")
+    folder = tmp_path_factory.mktemp("searched")
+    archive = heard_archive(folder)
+    words = ["--label", "Speech", "--choose", "stratified", "-o", str(folder / "clips"), "-q"]
+    assert run(["clips", str(archive), *words]) == 0
+    table = folder / "clips" / "clips.csv"
+    head, *rows = table.read_text("utf-8").splitlines()
+    table.write_text("\n".join([head, *(f"{row}yes" for row in rows)]) + "\n", "utf-8")
+    return archive
+
+
+OF_ARCHIVES = {
+    "find": "find {archive} --text Speech --index {out}/index -o {out}/o.csv",
+    "clips": "clips {archive} --label Speech -o {out}/o",
+    "count": "count {archive} --label Speech --reviewed {table} -o {out}/o.csv",
+    "labels": "labels add {out}/o.db {table}",
+}
+STATES = {
+    "find": [imported("oido.cli.find"), imported("oido.results.find"), there("index/*")],
+    "clips": [imported("oido.cli.clips"), imported("oido.results.clip_files"), there("o/*.flac")],
+    "count": [imported("oido.cli.count"), imported("oido.results.counting")],
+    "labels": [imported("oido.cli.labels"), imported("oido.search.label_store"), there("o.db*")],
+}
+
+
+def made(out: Path) -> dict[str, object]:
+    """What a command left, but for what is different in each run."""
+    files = sorted(
+        path for path in out.rglob("*") if path.is_file() and path.parent.name != "index"
+    )
+    return {
+        path.relative_to(out).as_posix(): path.read_bytes()
+        for path in files
+        if path.suffix != ".db" and path.name != ".oido-written"
+    }
+
+
+@pytest.mark.parametrize(
+    ("command", "state"), [(name, number) for name in STATES for number in range(len(STATES[name]))]
+)
+def test_what_works_on_an_archive_is_interrupted_in_one_sentence_and_can_be_given_again(
+    start: Callable[..., Command], embedded: Path, tmp_path: Path, command: str, state: int
+) -> None:
+    table = embedded.parent / "clips" / "clips.csv"
+
+    def words(out: Path) -> list[str]:
+        places = {"archive": embedded, "out": out, "table": table}
+        return [word.format(**places) for word in OF_ARCHIVES[command].split()]
+
+    out, calm = tmp_path / "out", tmp_path / "calm"
+    out.mkdir()
+    calm.mkdir()
+    started = start(*words(out))
+    started.wait_until(lambda: STATES[command][state](started, out))
+    started.interrupt()
+    code, text = started.end(), "\n".join(started.lines)
+    assert "Traceback" not in text
+    assert "Exception ignored" not in text
+    assert not [path for path in out.rglob("*") if path.name.endswith((".part", "-journal"))]
+    sentences = [line for line in started.lines if line.startswith("oido: interrupted")]
+    if code == 130:
+        assert sentences == [started.lines[-1]], text
+        assert "give the command again" in sentences[0]
+        assert not (out / "o.csv").exists()
+        clips = {path.name for path in out.glob("o/*.flac")}
+        if clips:
+            listed = (out / "o" / "clips.csv").read_text("utf-8").splitlines()[1:]
+            assert {line.split(",")[0] for line in listed} == clips
+    else:
+        assert code == 0, text
+        assert not sentences
+    assert run([*words(out), *["-q"] * (command != "labels")]) == 0
+    assert run([*words(calm), *["-q"] * (command != "labels")]) == 0
+    assert made(out) == made(calm)
+    if command == "labels":
+        with LabelStore(out / "o.db") as ours, LabelStore(calm / "o.db") as theirs:
+            assert set(ours.decided()) == set(theirs.decided()) != set()
+
+
+PRINTING = [
+    ["find", "{archive}", "--text", "Speech"],
+    ["find", "{archive}", "--text", "Speech", "--format", "parquet"],
+    ["find", "{archive}", "--text", "Speech", "--format", "csv", "--count", "500"],
+    ["count", "{archive}", "--label", "Speech", "--reviewed", "{table}"],
+    ["labels", "show", "{store}"],
+    ["query", "{archive}", "--format", "csv"],
+    ["labels", "--help"],
+]
+
+
+@pytest.mark.parametrize("command", PRINTING, ids=lambda words: "-".join(words[:1] + words[4:6]))
+def test_a_reader_that_has_enough_ends_it_without_a_word(
+    embedded: Path, tmp_path: Path, command: list[str]
+) -> None:
+    table, store = embedded.parent / "clips" / "clips.csv", tmp_path / "p.db"
+    assert run(["labels", "add", str(store), str(table)]) == 0
+    places = {"archive": embedded, "table": table, "store": store}
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "oido", *(word.format(**places) for word in command)],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    os.close(write)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "rror" not in done.stderr
+    assert "Exception ignored" not in done.stderr

@@ -20,8 +20,10 @@ from oido.inference.postprocess import make_postprocessors
 from oido.live.monitor import LiveUpdate, UtcClock
 from oido.live.source import SourceGap
 from oido.live.triggers import TriggerState
+from oido.messages import in_language, tr
 from oido.params import Selection
 from oido.types import Event
+from tests.spanish import english
 
 HOP = 0.48
 NOON = 1_777_636_800.0
@@ -173,6 +175,29 @@ def test_the_view_fits_any_terminal(columns: int, rows: int, classifier: Any) ->
     if rows == 24:
         assert sum(line.endswith("0.50  Dog") for line in lines) >= 8
         assert sum(line.startswith("█") for line in lines) == 8
+
+
+def test_the_view_and_lines_are_spanish(
+    clock: UtcClock, selector: Selector, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gap = SourceGap(4.0, 2.0, tr("nothing came in time"))
+    with in_language("es"):
+        view = attached(Screen("yamnet", selector, HOP, 8), clock)
+        view.show(np.ones((800, 1), np.float32))
+        view.on_update(update(events=[EVENT], skipped=1))
+        view.gap(gap)
+        assert isinstance(view, Screen)
+        shown_ = "\n".join(texts(view))
+        lines = attached(Lines(selector, HOP, 2), clock)
+        lines.on_update(update(events=[EVENT], skipped=1))
+        lines.gap(gap)
+        told = capsys.readouterr()
+    assert not english(shown_)
+    assert not english(told.out)
+    assert not english(told.err.replace("oido: ", ""))
+    assert "no llegó nada: no llegó nada a tiempo" in shown_
+    assert "Ctrl-C termina" in shown_
+    assert "ahora se oye una ventana cada 0.96 s" in told.out
 
 
 @pytest.fixture

@@ -6,44 +6,29 @@ What programs read stays as it is: exit codes, JSON, CSV, and what is stored.
 
 from __future__ import annotations
 
+import csv
 import json
 import re
+import shlex
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from oido.cli.main import build_parser, run
-from oido.messages import in_language
-
-ENGLISH = re.compile(
-    r"\b(the|of|and|with|which|that|this|from|for|is|are|was|were|it|its|they|to|by|or|be|been|"
-    r"have|not|what|where|when|only|than|each|every|there|one|many|at|on|in|as|an|but|"
-    r"write|says?|give[ns]?|sounds?|missing|needs?|must|"
-    r"options|heard|hears?)\b",
-    re.IGNORECASE,
-)
-"""Words that no Spanish sentence has, but for those of commands, which are left out before."""
+from oido.messages import in_language, translated
+from oido.models.labels import audioset_labels
+from tests.calibration.labelled_sounds import labelled_sounds
+from tests.results.results_folders import heard_archive
+from tests.spanish import english, english_in_page
+from tests.training.taught_sounds import make_sounds
 
 COMMANDS = [
     *(name for name in build_parser()._subparsers._group_actions[0].choices)  # type: ignore[union-attr]
 ]
-
-
-def without_commands(text: str) -> str:
-    """A text without what is no language: commands, options, names and values."""
-    text = re.sub(r"`[^`]*`|\[ for DURATION\]|for 2s", "", text)
-    text = re.sub(r"^  oido .*?(\s{2,}|$)", "", text, flags=re.MULTILINE)
-    text = re.sub(r"^  (cat|python) .*$", "", text, flags=re.MULTILINE)
-    text = re.sub(r"\([\w,]+\)|\S*\|\S*", "", text)
-    text = re.sub(r"\{[^}\s]*\}|\[[^]]*\]|'[^'\n]*'|\"[^\"\n]*\"", "", text)
-    return re.sub(r"[\w/.:-]*[/_.=-][\w/.:=-]*|\b[A-Z][A-Z-]+\b|--?[\w-]+", "", text)
-
-
-def english(text: str) -> list[str]:
-    """The lines with English in them."""
-    return [line for line in without_commands(text).splitlines() if ENGLISH.search(line)]
 
 
 @pytest.fixture
@@ -201,9 +186,7 @@ def test_an_archive_is_told_of_in_spanish_and_stored_in_english(
     html = page.read_text("utf-8")
     assert '<html lang="es">' in html
     assert "está vacío (0 bytes)" in html
-    assert not english(
-        re.sub(r"<style>.*?</style>|<[^>]*>|<dl>.*?</dl>", " ", html, flags=re.DOTALL)
-    )
+    assert not english_in_page(html)
     # Labels are those of the model in what is stored, and either language asks for them.
     for label in ("Speech", "Habla", "habla"):
         words = [
@@ -254,6 +237,203 @@ def test_reports_on_a_classifier_are_spanish() -> None:
     assert "exactitud" in text
     assert not english(text)
     assert '<html lang="es">' in page
-    assert not english(
-        re.sub(r"<style>.*?</style>|<svg.*?</svg>|<[^>]*>", " ", page, flags=re.DOTALL)
-    )
+    assert not english_in_page(page)
+
+
+def _parsers(parser: Any) -> Iterator[Any]:
+    yield parser
+    for action in parser._actions:
+        if action.choices and hasattr(action, "_name_parser_map"):
+            for each in action.choices.values():
+                yield from _parsers(each)
+
+
+def _names_of_values() -> set[str]:
+    """Words that the English help has for values, and the Spanish one has not."""
+    names = {str(a.metavar) for p in _parsers(build_parser()) for a in p._actions if a.metavar}
+    assert {"FILE", "FOLDER", "SECONDS", "FORMAT[,FORMAT…]"} <= names
+    with in_language("es"):
+        return {
+            word
+            for name in names
+            for word in re.findall(r"[A-Z]{2,}", name)
+            if word not in re.findall(r"[A-Z]{2,}", translated(name))
+        }
+
+
+@pytest.mark.usefixtures("spanish")
+def test_values_have_spanish_names_in_every_help_and_in_what_is_missing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names = _names_of_values()
+    for words in _helps():
+        with suppress(SystemExit):
+            run(words.split())
+        told = capsys.readouterr()
+        prose = re.sub(r"^  oido .*$", "", told.out or told.err, flags=re.MULTILINE)
+        assert not names & set(re.findall(r"(?<![\w-])[A-Z]{2,}(?!\w)", prose)), words
+    assert run(["classify"]) == 2
+    assert "falta RUTA" in capsys.readouterr().err
+    assert run(["classify", "--format"]) == 2
+    assert "--format necesita un argumento" in capsys.readouterr().err
+
+
+class Spoken:
+    """Runs commands in Spanish, and looks at all that they print."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, words: str, *codes: int) -> str:
+        assert run(shlex.split(words)) in (codes or (0,)), self._capsys.readouterr().err
+        out, err = self._capsys.readouterr()
+        text = "\n".join(line.removeprefix("oido: ") for line in (out + err).splitlines())
+        for label in _LABELS:  # of the model, in tables that have them as they are stored
+            text = text.replace(label, "")
+        assert not english(text), words
+        return text
+
+
+_LABELS = sorted(audioset_labels(), key=len, reverse=True)
+
+
+@pytest.fixture
+def spoken(spanish: None, capsys: pytest.CaptureFixture[str]) -> Spoken:
+    return Spoken(capsys)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    for module in ("duckdb", "pyarrow", "jinja2"):
+        pytest.importorskip(module)
+    return heard_archive(tmp_path_factory.mktemp("archivo"))
+
+
+OF_AN_ARCHIVE = [
+    ("batch {recordings} -o {results} --resume --embeddings --jobs 1", 3),
+    ("batch {recordings} -o {results} --resume --embeddings --threshold 0.9", 2),
+    ("batch {recordings} -o {results}", 2),
+    ("batch status {results}", 3),
+    ("batch verify {results}", 0),
+    ("batch clean {results}", 0),
+    ("query {results}", 0),
+    ("query {results} \"label = 'Habla'\" --limit 1", 0),
+    ("query {results} \"label = 'Perro'\"", 0),
+    ("query {results} 'scor > 0.5'", 2),
+    ("query {results} --columns filee", 2),
+    ("query {results} --sql 'SELECT count(*) AS n FROM events'", 0),
+    ("query {results} -o {tmp}/q.csv", 0),
+    ("report {results}", 0),
+    ("report {results} --by hour", 0),
+    ("report {results} --label Habla -o {tmp}/r.csv", 0),
+    ("convert {results} -o {tmp}/c.csv", 0),
+    ("convert {results} -o {tmp}/c.csv", 0),
+    ("convert {results} --format audacity -o {tmp}/pistas/", 0),
+    ("find {results} --text habla --count 3", 0),
+    ("find {results} --text Habla --count 3 -o {tmp}/h.csv", 0),
+    ("find {results} --text Tijeras", 2),
+    ("find {results} --like no.wav", 2),
+    ("clips {results} --label Habla --choose stratified -o {tmp}/recortes", 0),
+    ("clips {results} --from {tmp}/h.csv --label habla -o {tmp}/recortes2", 0),
+    ("clips {results} --label Tijeras -o {tmp}/recortes3", 2),
+    ("count {results} --label Habla --reviewed {tmp}/recortes/clips.csv", 2),
+]
+
+
+def test_what_is_told_of_an_archive_is_spanish(
+    archive: Path, spoken: Spoken, tmp_path: Path
+) -> None:
+    places = {"results": archive, "recordings": archive.parent / "recordings", "tmp": tmp_path}
+    for words, code in OF_AN_ARCHIVE:
+        spoken(words.format(**places), code)
+    table = tmp_path / "recortes" / "clips.csv"
+    rows = list(csv.DictReader(table.open(newline="")))
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows({**row, "verdict": "yes"} for row in rows)
+    reviewed = f"count {archive} --label Habla --reviewed {table}"
+    assert "eventos son verdaderos" in spoken(f"{reviewed} --by site,day -o {tmp_path}/n.csv")
+    store = tmp_path / "p.db"
+    spoken(f"labels add {store} {table} --who Ana")
+    spoken(f"labels show {store}")
+    spoken(f"labels export {store} -o {tmp_path}/l.csv")
+    spoken(f"labels merge {store} {store}")
+    spoken(f"labels undo {store} --who Ana")
+    spoken(f"labels undo {store} --who Bo", 2)
+    # Last, because it does damage.
+    folder = tmp_path / "dañado"
+    shutil.copytree(archive, folder)
+    next(iter((folder / "events").glob("*.parquet"))).write_bytes(b"nada")
+    spoken(f"batch verify {folder}", 4)
+
+
+OF_RECORDINGS = [
+    ("classify {sound} --windows -v", 0),
+    ("classify {sound} --clip", 0),
+    ("classify {sound} --frames -o {tmp}/f.csv", 0),
+    ("classify {sound} {tmp}/vacio.wav -o {tmp}/c.csv", 3),
+    ("embed {sound} -o {tmp}/e.npz", 0),
+    ("listen {sound} --replay --plain --on 'Sirena>0.6 for 1s' --do exec:true", 0),
+    ("models list", 0),
+    ("models info yamnet/classification", 0),
+    ("models info efficientat/mn04", 0, 1),
+    ("models verify", 0, 1),
+    ("thresholds show yamnet/classification", 0),
+    ("export yamnet/classification -o {tmp}/y.tflite", 0),
+    ("thresholds edit {tmp}/y.tflite --set Perro=0.4", 0),
+    ("cache show", 0),
+    ("devices", 0, 1),
+    ("doctor", 0),
+]
+
+
+def test_what_is_told_of_recordings_models_and_the_machine_is_spanish(
+    examples: Path, spoken: Spoken, tmp_path: Path
+) -> None:
+    (tmp_path / "vacio.wav").write_bytes(b"")
+    for words, *codes in OF_RECORDINGS:
+        spoken(words.format(sound=examples / "alarm.flac", tmp=tmp_path), *codes)
+
+
+def test_calibrations_are_told_of_in_spanish(spoken: Spoken, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    table = labelled_sounds(tmp_path / "datos", each=4)
+    words = f"calibrate yamnet/classification {table}"
+    written = "".join(f" -o {tmp_path}/c.{kind}" for kind in ("tflite", "json", "csv"))
+    told = spoken(f"{words} --target recall=0.9 --force{written}")
+    assert "se ha juzgado con grabaciones apartadas" in told
+    assert "todas" in told
+    told = spoken(f"{words} --guarantee fnr=0.4 --confidence 0.5")
+    assert "Las etiquetas son correctas." in told
+    assert "tiene 4" in spoken(f"{words} --guarantee fnr=0.01", 2)
+    spoken(f"evaluate {tmp_path}/c.tflite {table} --report {tmp_path}/e.html -q", 0)
+    assert not english_in_page((tmp_path / "e.html").read_text("utf-8"))
+
+
+def test_a_drift_is_told_of_in_spanish(spoken: Spoken, tmp_path: Path) -> None:
+    sounds = make_sounds(tmp_path / "sonidos", each=5)
+    assert "no se ha encontrado ningún cambio" in spoken(f"drift {sounds} {sounds}")
+    (sounds / "click" / "mal.wav").write_bytes(b"RIFF")
+    told = spoken(f"drift {sounds / 'hiss'} {sounds / 'click'} --level 0.1", 3)
+    assert "un cambio claro" in told
+    assert "excluido: " in told
+    spoken(f"drift {sounds} no-existe", 2)
+
+
+def test_data_are_told_of_in_spanish(spoken: Spoken, tmp_path: Path) -> None:
+    sounds = make_sounds(tmp_path / "sonidos", each=3)
+    shutil.copy(sounds / "hiss" / "hiss-0.wav", sounds / "click" / "otra.wav")
+    (sounds / "click" / "mal.wav").write_bytes(b"RIFF")
+    assert "grabaciones" in spoken(f"train {sounds} --check")
+
+
+@pytest.mark.slow
+def test_what_was_taught_is_told_of_in_spanish(spoken: Spoken, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    pytest.importorskip("matplotlib")
+    sounds = make_sounds(tmp_path / "sonidos", each=6)
+    spoken(f"train {sounds} -o {tmp_path}/t.tflite --report {tmp_path}/t.html")
+    assert not english_in_page((tmp_path / "t.html").read_text("utf-8"))
+    spoken(f"models info {tmp_path}/t.tflite")
+    spoken(f"classify {sounds}/hiss/hiss-0.wav --model {tmp_path}/t.tflite")

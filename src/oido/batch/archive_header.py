@@ -18,7 +18,7 @@ from oido.batch.storage import Storage
 from oido.batch.units import ARCHIVE_VERSION, EMBEDDINGS, TABLES, LoadedModel, fingerprint_of
 from oido.errors import OptionError, UnknownLabelError
 from oido.heads import SCORES_ARE
-from oido.messages import tr
+from oido.messages import joined, tr
 from oido.models.labels import label_indices
 
 HEADER = "oido-archive.json"
@@ -134,7 +134,12 @@ def _parameters_error(
         )
     old["model sha256"], new["model sha256"] = header["model"]["sha256"][:12], sha256[:12]
     differing = [
-        f"{name} was {_text_of(old.get(name))}, now {_text_of(new.get(name))}"
+        tr(
+            "{name} was {old}, now {new}",
+            name=name,
+            old=_text_of(old.get(name)),
+            new=_text_of(new.get(name)),
+        )
         for name in [*old, *(n for n in new if n not in old)]
         if old.get(name) != new.get(name)
     ]
@@ -143,7 +148,7 @@ def _parameters_error(
             "{url} was heard with other parameters: {differing}. Say --resume with "
             "those of before, or choose another folder for the new ones",
             url=url,
-            differing="; ".join(differing),
+            differing=joined("; ", differing),
         )
     )
 

@@ -24,7 +24,7 @@ from oido.batch.commit_log import (
     unsealed,
 )
 from oido.batch.storage import Storage
-from oido.messages import tr
+from oido.messages import text_of, tr
 
 
 class LedgerFile(NamedTuple):
@@ -76,7 +76,7 @@ def _compared(
             if raw is not None:
                 whole.append((raw, *_unsealed(span, raw, number, digest)))
         except ValueError as error:
-            troubles[-1] = str(error) if type(error) is ValueError else _CHANGED
+            troubles[-1] = text_of(error) if type(error) is ValueError else _CHANGED
     if not whole:
         return LedgerFile(*paths, None, None, *troubles), None
     raw, contents, digest = whole[0]

@@ -22,7 +22,7 @@ from oido._version import __version__
 from oido.batch.plan import Failure, FileSummary, Plan, Task, marks
 from oido.batch.units import escaped_name, utf8
 from oido.errors import OptionError, OutputError
-from oido.messages import tr
+from oido.messages import text_of, tr
 from oido.types import AnyRow
 from oido.writers.atomic import free_path
 from oido.writers.formats import FORMATS, Format, TableFile, format_of_path
@@ -112,7 +112,7 @@ class ResultFiles(Sink):
         self._record = WrittenFiles(path) if self._folder else None
         if self._record is not None and path.is_dir():
             own = (self._own_path(task, f) for f in self._own for task in tasks)
-            self._record.refuse_others([*self._paths.values(), *own], "overwritten")
+            self._record.refuse_others([*self._paths.values(), *own], tr("overwritten"))
         self._combined = [TableFile(p, f, self._record) for f, p in self._paths.items()]
         self._current: list[TableFile] = []
         self._begun, self._trouble = False, ""
@@ -163,9 +163,10 @@ class ResultFiles(Sink):
             is_of_all = isinstance(cause, OSError) and number not in _OF_ONE_NAME
             if not self._folder or is_of_all or (denied and not os.access(self._output, os.W_OK)):
                 raise
-            reason = utf8(str(error))
             kind = "" if isinstance(error, OutputError) else f"{type(error).__name__}: "
-            self._trouble = self._trouble or f"{task.name}: {kind}{reason}"
+            reason = kind + text_of(error)
+            reason = reason if utf8(reason) == reason else utf8(reason)
+            self._trouble = self._trouble or tr("{name}: {reason}", name=task.name, reason=reason)
             if table is not None:
                 table.discard()
                 self._current.remove(table)

@@ -183,7 +183,10 @@ def status_of(url: str) -> dict[str, Any]:
         "under_way": counts.under_way,
         "failures": [{"file": e["file"], **e["failure"]} for e in tally.failures.values()],
         "damaged": counts.damaged,
-        "damaged_parts": [f"{path} {trouble}" for path, trouble in damaged_parts.items()],
+        "damaged_parts": [
+            tr("{path} {trouble}", path=path, trouble=trouble)
+            for path, trouble in damaged_parts.items()
+        ],
     }
     return {**status, **_speed(tally, counts)}
 

@@ -20,7 +20,7 @@ from oido.batch.storage import is_remote
 from oido.batch.units import Source, escaped_name, raw_name
 from oido.dialects import decode_text, split_lines, table_lines
 from oido.errors import OptionError, needs_extra
-from oido.messages import tr
+from oido.messages import joined, tr
 from oido.params import AUDIO_SUFFIXES
 from oido.paths import (
     NameFinder,
@@ -94,7 +94,9 @@ class _Search:
             if below.files or unreadable:
                 root, files = found, [*below.files, *unreadable]
             elif not is_listed:
-                passed_over = "".join(f"; {note}" for note in passed_over_note(below.passed_over))
+                passed_over = joined(
+                    "", ("; " + note for note in passed_over_note(below.passed_over))
+                )
                 raise OptionError(
                     tr(
                         "{path}: no recordings in this folder (such as .wav or .mp3){passed_over}",

@@ -147,7 +147,7 @@ class CalibrationReport:
             ]
         if isinstance(self.wish, Guarantee):
             lines += ["", self.wish.sentence, tr("It holds if:")]
-            lines += [f"  - {sentence}" for sentence in self.wish.assumptions]
+            lines += ["  - " + sentence for sentence in self.wish.assumptions]
         lines += [
             tr("left out: {name}: {reason}", name=item.name, reason=item.reason)
             for item in self.left_out
@@ -189,7 +189,7 @@ def report_of(
         )
     evidence = Evidence(clips=sum(row.evidence.clips for row in rows))
     overall = ClassCalibration(
-        "all", evidence, math.nan, math.nan, None, True, *predict_clips.figures(np.s_[:, :])
+        tr("all"), evidence, math.nan, math.nan, None, True, *predict_clips.figures(np.s_[:, :])
     )
     one = _predictions(labelled, held)
     many = replace(one, multi_label=True)
@@ -266,7 +266,7 @@ def _before_after(name: str, before: float, after: float) -> str:
 
 
 def _table(rows: list[ClassCalibration]) -> list[str]:
-    width = min(32, max(len(row.label) for row in rows))
+    width = min(32, max(len(shown(row.label)) for row in rows))
     heads = (tr("clips"), tr("rec."), tr("threshold"), tr("precision"), tr("recall"))
     titles = [*map(shown, heads), shown(tr("false alarms/h"))]
     lines = [f"  {shown(tr('class')):<{width}} {titles[0]:>6} {titles[1]:>5} {titles[2]:>9}  "
@@ -275,7 +275,7 @@ def _table(rows: list[ClassCalibration]) -> list[str]:
         recordings = str(row.evidence.recordings) if row.evidence.recordings else ""
         threshold = "" if row.threshold is None else f"{row.threshold:.4g}"
         lines.append(
-            f"  {row.label[:width]:<{width}} {row.evidence.clips:>6} {recordings:>5} "
+            f"  {shown(row.label)[:width]:<{width}} {row.evidence.clips:>6} {recordings:>5} "
             f"{threshold:>9}  {_interval_text(row.precision):<18} {_interval_text(row.recall):<18} "
             f"{_interval_text(row.alarms_per_hour):<18} {shown(row.evidence.note)}".rstrip()
         )

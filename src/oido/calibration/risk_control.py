@@ -20,7 +20,7 @@ from oido.arrays import F32, I64
 from oido.calibration.thresholds import between
 from oido.datasets.splits import group_numbers
 from oido.errors import OptionError
-from oido.messages import tr
+from oido.messages import joined, tr
 
 _KINDS = ("fnr", "false-alarms")
 
@@ -136,7 +136,13 @@ def guaranteed_thresholds(
     }
     needed = guarantee.least_recordings
     if few := {name: count for name, count in counts.items() if count < needed}:
-        shown = ", ".join(f"{name!r} has {count}" for name, count in list(few.items())[:5])
+        shown = joined(
+            ", ",
+            (
+                tr("{name!r} has {count}", name=name, count=count)
+                for name, count in list(few.items())[:5]
+            ),
+        )
         more = tr(", and {n_few} classes more", n_few=len(few) - 5) if len(few) > 5 else ""
         kind = tr("with it") if guarantee.kind == "fnr" else tr("without it")
         raise OptionError(

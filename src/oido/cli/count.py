@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from oido.cli.options import add_command, open_results, require_suffix
 from oido.cli.terminal import print_line, print_message
-from oido.messages import tr
+from oido.messages import joined, tr
 
 if TYPE_CHECKING:
     from oido.results.counting import EventCount
@@ -90,53 +90,52 @@ def _print(count: EventCount) -> None:
             "{label}: {value:.0f} of {n} events are true ({low:.0f} to {high:.0f}, "
             "95 %; {share_low:.0%} to {share_high:.0%})",
             label=count.label,
-            value=total.value,
             n=counted.n,
-            low=total.low,
-            high=total.high,
+            **total._asdict(),
             share_low=share.low,
             share_high=share.high,
         )
     )
+    reviews = (
+        tr("from 1 review")
+        if counted.reviewed == 1
+        else tr("from {reviewed} reviews", reviewed=counted.reviewed)
+    )
     print_line(
         tr(
-            "from {reviewed} reviews; {more_reviews} more would about halve that",
-            reviewed=counted.reviewed,
+            "{reviews}; {more_reviews} more would about halve that",
+            reviews=reviews,
             more_reviews=counted.more_reviews,
         )
         + (tr("; of {unsure} nobody was sure", unsure=count.unsure) if count.unsure else "")
     )
     if len(counted.groups) > 1:
-        occupied, what = counted.occupied, " and ".join(count.keys)
+        occupied, what = counted.occupied, joined(tr(" and "), count.keys)
         print_line(
             tr(
                 "of {n_groups} by {what} with events, {value:.0f} have true ones "
                 "({low:.0f} to {high:.0f})",
                 n_groups=len(counted.groups),
                 what=what,
-                value=occupied.value,
-                low=occupied.low,
-                high=occupied.high,
+                **occupied._asdict(),
             )
         )
         print_line("")
         for key, estimate in counted.groups.items():
             hours = count.recorded_hours.get(key)
             rate = tr(", {value:.2f} an hour", value=estimate.value / hours) if hours else ""
-            name = ", ".join("unknown" if part is None else str(part) for part in key)
+            name = joined(", ", (tr("unknown") if part is None else str(part) for part in key))
             print_line(
                 tr(
                     "  {name}: {value:.0f} ({low:.0f} to {high:.0f}) of {events}{rate}",
                     name=name,
-                    value=estimate.value,
-                    low=estimate.low,
-                    high=estimate.high,
+                    **estimate._asdict(),
                     events=count.events[key],
                     rate=rate,
                 )
             )
     for key in counted.apart:
-        name = ", ".join(map(str, key))
+        name = joined(", ", map(str, key))
         print_message(
             tr(
                 "{name}: its reviews differ from the others' at the same scores; review more of it",

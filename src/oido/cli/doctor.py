@@ -27,7 +27,7 @@ from oido._version import __version__
 from oido.cli.options import add_command, fetch_model
 from oido.cli.terminal import print_styled
 from oido.errors import OidoError
-from oido.messages import shown, text_of, tr
+from oido.messages import joined, shown, text_of, tr
 from oido.models.fetch import find, require_reader
 from oido.models.registry import CATALOG, ModelCard
 from oido.params import available_cores
@@ -125,7 +125,7 @@ def _print_extras() -> None:
                 f"oido[{extra}]",
                 tr(
                     "{missing}: pip install 'oido[{extra}]'",
-                    missing=", ".join(missing),
+                    missing=joined(", ", missing),
                     extra=extra,
                 ),
             )

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from oido.cli.options import add_command, fetch_model
 from oido.cli.place import add_place, species_of
 from oido.cli.terminal import data_output, print_line, print_message
-from oido.errors import ModelFormatError, ModelNotFoundError, OptionError
+from oido.errors import ModelFormatError, OptionError
 from oido.heads import ScoreKind
 from oido.messages import joined, shown, tr, translated
 from oido.models import cache, fetch
@@ -117,7 +117,7 @@ def _list(args: argparse.Namespace) -> None:
         )
         where = shown(paths[entry.name] or tr("not here yet: {how}", how=how))
         texts = translated(entry.title), translated(entry.good_at)
-        rows.append((entry.name, *texts, entry.size, entry.licence, where))
+        rows.append((entry.name, *texts, shown(entry.size), shown(entry.licence), where))
     members = [entry for entry in CATALOG if entry.name in ENSEMBLE_MEMBERS]
     missing = not all(paths[entry.name] for entry in members)
     both_name = tr("{members}, heard together", members=joined(tr(" and "), ENSEMBLE_MEMBERS))
@@ -176,7 +176,7 @@ def _read_unchecked(chosen: ModelCard, file: Path) -> None:
     """Raise ModelFormatError for a file that is not of this network; warn that no more is known."""
     from oido.models.torch_models import from_torch
 
-    content = _read(file)
+    content = fetch.content_of(file)
     try:
         from_torch(content, chosen, None)
     except ModelFormatError as error:
@@ -284,7 +284,7 @@ def _annotate(args: argparse.Namespace) -> None:
 
     names = ["scores"] if len(args.labels) == 1 else [f"head_{n}" for n in range(len(args.labels))]
     heads = [Head(name, _label_lines(path)) for path, name in zip(args.labels, names)]
-    original = waveform_first(_read(args.file), {len(head.labels) for head in heads})
+    original = waveform_first(fetch.content_of(args.file), {len(head.labels) for head in heads})
     notes = Notes(
         kinds=dict.fromkeys(names, args.scores) if args.scores else {},
         inputs=dict(args.input),
@@ -323,20 +323,13 @@ def _input_values(text: str) -> tuple[str, list[float]]:
         ) from None
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelNotFoundError(
-            tr("{path}: cannot be read ({reason})", path=path, reason=error.strerror)
-        ) from error
-
-
 def _label_lines(path: Path) -> tuple[str, ...]:
     """The labels of a text file; lines without text do not count."""
     from oido.dialects import decode_text, split_lines
 
-    return tuple(line.strip() for line in split_lines(decode_text(_read(path))) if line.strip())
+    return tuple(
+        line.strip() for line in split_lines(decode_text(fetch.content_of(path))) if line.strip()
+    )
 
 
 def _front_end_of(model: AudioModel) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from oido.errors import OptionError
-from oido.messages import MarkedText, shown, tr, translated
+from oido.messages import MarkedText, joined, shown, tr, translated
 
 
 class Parser(argparse.ArgumentParser):
@@ -55,11 +55,11 @@ class Parser(argparse.ArgumentParser):
         words = [shown(tr("[options]"))] if has_options else []
         for action in self._actions:
             if not action.option_strings:
-                name = str(action.metavar or action.dest)
+                name = translated(str(action.metavar or action.dest))
                 many = {"+": f"{name} …", "*": f"[{name} …]", "?": f"[{name}]"}
                 words.append(many.get(str(action.nargs), name))
             elif action.required:
-                words.append(f"{action.option_strings[0]} {action.metavar}")
+                words.append(f"{action.option_strings[0]} {translated(str(action.metavar))}")
         return " ".join(words)
 
     def parse_known_args(  # type: ignore[override]
@@ -85,7 +85,8 @@ class Parser(argparse.ArgumentParser):
         choice = re.fullmatch(r"argument ([^:]*): invalid choice: '(.*?)' \(.*\)", message)
         expected = re.fullmatch(r"argument ([^:]*): expected (.*)", message)
         if missing:
-            message = tr("{names} is missing", names=missing[1])
+            names = joined(", ", map(_argument_name, missing[1].split(", ")))
+            message = tr("{names} is missing", names=names)
         elif choice:
             message = self._no_choice(*choice.groups())
         elif expected:
@@ -135,6 +136,10 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
             text = "\n\n".join(map(_paragraph, text.split("\n\n")))
         super().add_text(text)
 
+    def _metavar_formatter(self, action: argparse.Action, default_metavar: str) -> Any:
+        own = super()._metavar_formatter(action, default_metavar)
+        return lambda size: tuple(map(translated, own(size)))
+
     def _get_help_string(self, action: argparse.Action) -> str | None:
         text = action.help
         return shown(text) if isinstance(text, MarkedText) else text and translated(text)
@@ -173,6 +178,11 @@ class _Help(argparse.Action):
 
 def _list(words: Iterable[str]) -> str:
     return ", ".join(words)
+
+
+def _argument_name(name: str) -> str:
+    """What argparse calls an argument that is missing: its metavar, or the names of an option."""
+    return name if name.startswith("-") else tr(name)
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:

@@ -195,7 +195,11 @@ class DatasetSummary(Generic[Clips]):
     def remarks(self, *, left_out: bool = True) -> list[str]:
         """What is the matter with the data, in lines; left_out: with what cannot be used."""
         small = [f"{e.label} ({e.recordings})" for e in self.too_small]
-        useless = [f"{name}: {reason}" for name, reason in self.left_out if left_out]
+        useless = [
+            tr("{name}: {reason}", name=name, reason=reason)
+            for name, reason in self.left_out
+            if left_out
+        ]
         same = [" = ".join(names) for names in self.duplicates if names not in self.conflicts]
         conflicts = [" = ".join(names) for names in self.conflicts]
         found = (
@@ -216,10 +220,10 @@ class DatasetSummary(Generic[Clips]):
         lines = list(self.notes)
         for title, entries in found:
             if entries:
-                lines.append(f"{title}: {len(entries)}")
-                lines += [f"  {entry}" for entry in entries[:_SHOWN]]
+                lines.append(tr("{title}: {count}", title=title, count=len(entries)))
+                lines += ["  " + entry for entry in entries[:_SHOWN]]
                 if len(entries) > _SHOWN:
-                    lines.append(f"  … and {len(entries) - _SHOWN} more")
+                    lines.append(tr("  … and {count} more", count=len(entries) - _SHOWN))
         return lines
 
 
@@ -312,7 +316,7 @@ def _notes(data: ClipSet) -> tuple[str, ...]:
     try:
         data.require_two_classes()
     except OptionError as error:
-        notes.append(f"{error}.")
+        notes.append(tr("{error}.", error=error))
     of_spelling: dict[str, str] = {}
     for label in data.classes:
         other = of_spelling.setdefault(label.casefold(), label)
@@ -334,4 +338,4 @@ def _notes(data: ClipSet) -> tuple[str, ...]:
                     parts=",".join(parts),
                 )
             )
-    return (*notes, *(f"{note}." for note in data.notes))
+    return (*notes, *(note + "." for note in data.notes))

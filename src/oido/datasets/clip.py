@@ -199,8 +199,10 @@ class Clip:
     def __str__(self) -> str:
         if not self.is_region:
             return self.path
-        end = "end" if self.end_time is None else f"{self.end_time:g} s"
-        return f"{self.path} [{self.start_time or 0:g} s to {end}]"
+        end = tr("end") if self.end_time is None else f"{self.end_time:g} s"
+        return tr(
+            "{path} [{start:g} s to {end}]", path=self.path, start=self.start_time or 0, end=end
+        )
 
 
 class LeftOut(NamedTuple):

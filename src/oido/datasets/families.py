@@ -113,7 +113,9 @@ def _joined_note(families: list[list[str]]) -> str:
 
 def _series_note(series: list[Clip]) -> str:
     names = sorted({", ".join(clip.labels) or BACKGROUND for clip in series})
-    shown = ", ".join(map(repr, names[:3])) + (f" and {len(names) - 3} more" * (len(names) > 3))
+    shown = ", ".join(map(repr, names[:3]))
+    if len(names) > 3:
+        shown += tr(" and {n_families} more", n_families=len(names) - 3)
     return tr(
         "the files of {shown} are numbered ({stem} …), and each is taken for a "
         "source of its own; if several are of one recording, a table with the "

@@ -53,7 +53,9 @@ def _csv_rows(path: str, needed: tuple[str, ...]) -> Iterator[TableRow]:
             if columns is None:
                 columns = _named(path, cells, needed)
             else:
-                yield TableRow(f"{path}, line {number}", dict(zip(columns, cells)))
+                yield TableRow(
+                    tr("{path}, line {number}", path=path, number=number), dict(zip(columns, cells))
+                )
     except csv.Error as error:
         raise OptionError(tr("{path}, {error}", path=path, error=error)) from error
     if columns is None:

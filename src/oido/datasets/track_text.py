@@ -121,7 +121,7 @@ def _read_lines(text: str, path: str) -> Track:
     for number, line in enumerate(split_lines(text), start=1):
         if not line.strip() or line.lstrip().startswith("\\"):
             continue
-        where = f"{path}, line {number}"
+        where = tr("{path}, line {number}", path=path, number=number)
         try:
             start, end, label = _interval(line)
         except ValueError:
@@ -129,7 +129,7 @@ def _read_lines(text: str, path: str) -> Track:
             if _NEGATIVES.match(line):
                 reason = tr("lies before the recording: {line!r}", line=line[:60])
             track.problems.append((where, reason))
-            odd.append(f"line {number} {reason}")
+            odd.append(tr("line {number} {reason}", number=number, reason=reason))
             if not readable and _is_header(line):  # else its columns would be taken for others
                 raise TrackError(odd[0]) from None
             continue
@@ -184,7 +184,9 @@ def _read_table(rows: Iterable[Line], columns: list[str], path: str) -> Track:
     track = Track([], [])
     selections = _Selections(column)
     for number, cells in rows:
-        selections.add(f"{path}, line {number}", dict(zip(columns, cells)), times)
+        selections.add(
+            tr("{path}, line {number}", path=path, number=number), dict(zip(columns, cells)), times
+        )
     for where, row in selections.rows:
         named = next(filter(None, (row.get(name, "") for name in _FILES)), "")
         begin_file = row.get("begin file", "")

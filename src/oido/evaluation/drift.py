@@ -119,7 +119,7 @@ class Drift:
     @property
     def verdict(self) -> tuple[Remark, ...]:
         """The sentences, most important first; each function states its rule."""
-        what = tr("calibration and thresholds") if self.calibrated else "thresholds"
+        what = tr("calibration and thresholds") if self.calibrated else tr("thresholds")
         return (*_trust(self, what), *_classes(self.moved), *_sound(self.facts, self.shifted))
 
     def to_dict(self) -> dict[str, Any]:
@@ -172,7 +172,7 @@ class Drift:
                 for e in self.moved[:_LISTED]
             ]
             if len(self.moved) > _LISTED:
-                lines.append(f"and {len(self.moved) - _LISTED} more")
+                lines.append(tr("and {count} more", count=len(self.moved) - _LISTED))
         lines += [
             tr("left out: {name}: {reason}", name=name, reason=reason)
             for name, reason in self.left_out

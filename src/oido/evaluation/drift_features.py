@@ -20,6 +20,7 @@ from oido.errors import AudioError
 from oido.events.aggregation import Aggregator
 from oido.inference.classifier import AudioClassifier
 from oido.inference.pipeline import WindowStream
+from oido.messages import text_of
 from oido.parallel import ordered_map
 from oido.params import available_cores
 
@@ -163,7 +164,7 @@ def collect_features(
     workers = jobs or available_cores()
     for number, found in enumerate(ordered_map(measure, range(len(paths)), workers, ahead=64)):
         if isinstance(found, AudioError):
-            reason = str(found).removeprefix(f"{paths[number]}: ")
+            reason = text_of(found).removeprefix(f"{paths[number]}: ")
             left_out.append(LeftOut(paths[number], reason))
         else:
             measured.append(found)

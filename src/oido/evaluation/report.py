@@ -288,9 +288,12 @@ class Report:
         lines += [f"{shown(name):<{width}}{shown(value)}" for name, value in self.facts]
         if self.left_out:
             lines += ["", tr("left out: {n_left_out}", n_left_out=len(self.left_out))]
-            lines += [f"  {name}: {reason}" for name, reason in self.left_out[:_LISTED]]
+            lines += [
+                tr("  {name}: {reason}", name=name, reason=reason)
+                for name, reason in self.left_out[:_LISTED]
+            ]
             if more := self.left_out[_LISTED:]:
-                lines.append(f"  … and {len(more)} more")
+                lines.append(tr("  … and {count} more", count=len(more)))
         lines += ["", *self.notes] if self.notes else []
         return "\n".join(escape_controls(shown(line)) for line in lines)
 

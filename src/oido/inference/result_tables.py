@@ -92,7 +92,7 @@ def save_rows(
         entry, record = known[0], WrittenFiles(target)
         table = {"clip": "clips", None: "events"}.get(level, level)
         target = target / f"{table}{entry.suffix}"
-        record.refuse_others([target], "overwritten")
+        record.refuse_others([target], tr("overwritten"))
     else:
         found = format_of_path(target, known)
         if found is None:

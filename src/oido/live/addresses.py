@@ -154,7 +154,7 @@ def why_not(error: Exception) -> str:
                 code=error.code,
                 reason=error.reason,
             )
-        return f"answered {error.code} {error.reason}"
+        return tr("answered {code} {reason}", code=error.code, reason=error.reason)
     if isinstance(error, urllib.error.URLError):
         reason: Any = error.reason
         return why_unreachable(reason) if isinstance(reason, Exception) else str(reason)

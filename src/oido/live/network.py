@@ -197,7 +197,7 @@ class NetworkReader(AudioReader):
                 opened = self._opener.open(self._first, quickly=quickly)
             except AudioError as error:
                 if isinstance(error, RefusedError) and str(error) != self._refusal:
-                    self._refusal = str(error)
+                    self._refusal = text_of(error)
                     self._on_message(self._refusal)
                 # If it is there, and not what it was, its container must be probed for longer.
                 is_there = isinstance(error.__cause__, ValueError) or error.__cause__ is None

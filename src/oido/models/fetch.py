@@ -26,7 +26,7 @@ from oido.errors import (
     OutputError,
     require_packages,
 )
-from oido.messages import text_of, tr
+from oido.messages import joined, text_of, tr
 from oido.models import foreign, registry
 from oido.models.cache import cache_folder, sha256_of, write_whole
 from oido.models.damage import refuse_damage
@@ -110,7 +110,7 @@ def fetch(
                 file_names=card.file_names[0],
             )
         )
-    title = f" ({card.title})" if card.title else ""
+    title = tr(" ({title})", title=card.title) if card.title else ""
     on_start(
         tr(
             "fetching {name}{title}: {size}, licence {licence}, checked against the "
@@ -121,7 +121,7 @@ def fetch(
             licence=card.licence,
         )
     )
-    answers = []
+    answers: list[str] = []
     for source in card.sources:
         on_message(tr("fetching {name} from {source}", name=card.name, source=source))
         try:
@@ -134,23 +134,19 @@ def fetch(
             if problem is None:
                 paths = [_write_cache(*each) for each in found]
                 return paths[0]
-            answers.append(f"{source}: {problem}")
+            answers.append(tr("{source}: {problem}", source=source, problem=problem))
         except _SOURCE_ERRORS as error:
-            answers.append(f"{source}: {_first_line(error)}")
+            answers.append(tr("{source}: {reason}", source=source, reason=_first_line(error)))
     instead = _here_instead(card)
     raise ModelFetchError(
         tr("{name} could not be fetched. Tried:\n", name=card.name)
-        + "\n".join(f"  - {answer}" for answer in answers)
+        + joined("\n", ("  - " + answer for answer in answers))
         + tr(
             "\nOn a machine that has it, run `oido models fetch {name} --from-file "
             "FILE`, or set OIDO_MODEL_PATH to the folder that holds the file.",
             name=card.name,
         )
-        + (
-            tr("\n{instead}{instead_2}.", instead=instead[:1].upper(), instead_2=instead[1:])
-            if instead
-            else ""
-        )
+        + (tr("\nHere already, and to be had by --model: {here}.", here=instead) if instead else "")
     )
 
 
@@ -191,13 +187,13 @@ def accept_licence(card: ModelCard, licence: str) -> None:
 
 def _here_instead(card: ModelCard) -> str:
     """The models that are here, for whoever could do with another one."""
-    here = [
-        f"{c.name} ({c.title})"
-        for c in CATALOG
-        if c.is_audioset and c.name != card.name and find(c)
-    ]
-    return (
-        tr("here already, and to be had by --model: {here}", here=", ".join(here)) if here else ""
+    return joined(
+        ", ",
+        (
+            tr("{name} ({title})", name=c.name, title=c.title)
+            for c in CATALOG
+            if c.is_audioset and c.name != card.name and find(c)
+        ),
     )
 
 
@@ -205,10 +201,9 @@ def require_reader(card: ModelCard) -> None:
     """Raise MissingExtraError if nothing here could read it: better before it is fetched."""
     if kind_of(Path(card.file_names[0])) == ".h5":
         needed = tr("Keras weights (.h5) need h5py; install it with: pip install 'oido[h5]'")
-        here = _here_instead(card)
-        require_packages(
-            tr("{needed}; {here}", needed=needed, here=here) if here else needed, "h5py"
-        )
+        if here := _here_instead(card):
+            needed += tr("; here already, and to be had by --model: {here}", here=here)
+        require_packages(needed, "h5py")
 
 
 def kind_of(path: Path) -> str:
@@ -252,7 +247,7 @@ def read_model(
     if known is not None:
         require_reader(known)
         path = fetch(known, on_message)
-    content = _content(path)
+    content = content_of(path)
     try:
         with refuse_damage(tr("its graph makes no sense, the file is damaged")):
             return read(path, content, known)
@@ -267,7 +262,8 @@ def _is_tflite(path: Path) -> bool:
     return False
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
+    """A file of a model, or what goes with one. Raises ModelNotFoundError."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -298,7 +294,7 @@ def install(card: ModelCard, file: Path) -> Path:
         if _is_sound(companion, file):
             return install(companion, file)
     if not card.sha256:
-        content = _content(file)
+        content = content_of(file)
         return _write_cache(card, content, sha256_of(content))
     try:
         content, problem = _read_of(card, file)

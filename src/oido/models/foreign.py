@@ -27,7 +27,7 @@ ENDINGS = {
     ".tfjs": _TFJS,
     ".bin": tr("weights of {tfjs}, or of another program", tfjs=_TFJS),
     ".index": tr("a TensorFlow checkpoint"),
-    ".ckpt": "a checkpoint",
+    ".ckpt": tr("a checkpoint"),
     ".keras": tr("a whole Keras model"),
     ".onnx": tr("an ONNX model"),
     ".pth": tr("weights of PyTorch"),
@@ -46,7 +46,7 @@ ENDINGS = {
 def file(path: Path) -> str:
     """Of a file with one of `ENDINGS`: what it is, and what to take in its place."""
     what = ENDINGS[path.suffix.lower()]
-    return what if what == _ARCHIVE else f"{what}, {_TAKE}"
+    return what if what == _ARCHIVE else tr("{what}, {take}", what=what, take=_TAKE)
 
 
 def folder(path: Path) -> str:
@@ -60,4 +60,4 @@ def folder(path: Path) -> str:
     readable = [n for n in names if n.lower().endswith((".tflite", ".h5", ".hdf5", ".pt"))]
     if readable:
         return tr("{what}; take a file in it, such as {path}", what=what, path=path / readable[0])
-    return f"{what}, {_TAKE}"
+    return tr("{what}, {take}", what=what, take=_TAKE)

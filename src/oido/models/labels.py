@@ -161,6 +161,11 @@ def label_named(name: str) -> str | None:
     return _every_name().get(fold(name))
 
 
+def is_same(name: str, other: str) -> bool:
+    """Whether two names stand for one label, in whatever languages they are written."""
+    return (label_named(name) or fold(name)) == (label_named(other) or fold(other))
+
+
 def fold(name: str) -> str:
     """A name as it is compared: without case, accents and spaces at its ends."""
     plain = unicodedata.normalize("NFKD", name.strip().casefold())

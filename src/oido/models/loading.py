@@ -39,10 +39,10 @@ from oido.models.registry import (
     ENSEMBLE_THRESHOLD,
     ModelCard,
 )
-from oido.models.tflite.builder import unpack
 from oido.models.tflite.editor import CutGraph, TfliteGraph
 from oido.models.tflite.metadata import MOST_LABELS, ModelMetadata, read_metadata
 from oido.models.tflite.metadata_writer import PlainOutput, annotate, rewritten
+from oido.models.tflite.packing import unpack
 from oido.models.tflite.waveform import must_fix_shapes, prepare, takes_any_length, waveform_first
 from oido.models.tflite.yamnet_reader import from_float, from_int8
 from oido.params import FixedPointParams, FrontEndParams, Windowing, WindowParams
@@ -479,6 +479,6 @@ def _model(file: _File, metadata: ModelMetadata, **rest: Any) -> AudioModel:
 def _float_model(
     file: _File, network: Network, windows: WindowParams, labels: tuple[str, ...]
 ) -> AudioModel:
-    facts = ModelMetadata("", "weights of your own", "", "", (), (), {})
+    facts = ModelMetadata("", tr("weights of your own"), "", "", (), (), {})
     rest = {"network": network, "windows": windows, "precision": "float32"}
     return _model(file, facts, heads=(Head("scores", labels),), **rest)

@@ -109,10 +109,15 @@ def _birdnet_file(
         sha256=sha256,
         sources=(source,),
         licence="CC-BY-NC-SA-4.0",
-        attribution="BirdNET by the K. Lisa Yang Center for Conservation Bioacoustics, Cornell Lab "
-        "of Ornithology, and Chemnitz University of Technology (github.com/kahst/BirdNET-Analyzer)",
-        terms="no commercial use, and what is made of it is shared alike "
-        "(creativecommons.org/licenses/by-nc-sa/4.0)",
+        attribution=tr(
+            "BirdNET by the K. Lisa Yang Center for Conservation Bioacoustics, Cornell "
+            "Lab of Ornithology, and Chemnitz University of Technology "
+            "(github.com/kahst/BirdNET-Analyzer)"
+        ),
+        terms=tr(
+            "no commercial use, and what is made of it is shared alike "
+            "(creativecommons.org/licenses/by-nc-sa/4.0)"
+        ),
         is_audioset=False,
         **more,
     )
@@ -181,10 +186,12 @@ CATALOG: tuple[ModelCard, ...] = (
             ),
         ),
         licence="Apache-2.0",
-        title="YAMNet quantised to int8: small and fast, the default",
-        good_at="everyday sounds, on any machine",
-        attribution="YAMNet by Google (tensorflow/models, research/audioset/yamnet), trained on "
-        "AudioSet (CC BY 4.0)",
+        title=tr("YAMNet quantised to int8: small and fast, the default"),
+        good_at=tr("everyday sounds, on any machine"),
+        attribution=tr(
+            "YAMNet by Google (tensorflow/models, research/audioset/yamnet), trained on "
+            "AudioSet (CC BY 4.0)"
+        ),
     ),
     ModelCard(
         name="yamnet",
@@ -195,10 +202,12 @@ CATALOG: tuple[ModelCard, ...] = (
         sha256="13c3308955bbfaef262f175ac9c40e47b134573a93984f009220dd7cc12a1744",
         sources=(UrlSource("https://storage.googleapis.com/audioset/yamnet.h5"),),
         licence="Apache-2.0",
-        title="YAMNet in float32, the original; needs oido[h5]",
-        good_at="the scores that papers report",
-        attribution="YAMNet by Google (tensorflow/models, research/audioset/yamnet), trained on "
-        "AudioSet (CC BY 4.0)",
+        title=tr("YAMNet in float32, the original; needs oido[h5]"),
+        good_at=tr("the scores that papers report"),
+        attribution=tr(
+            "YAMNet by Google (tensorflow/models, research/audioset/yamnet), trained on "
+            "AudioSet (CC BY 4.0)"
+        ),
     ),
     ModelCard(
         name="efficientat/mn04",
@@ -214,10 +223,12 @@ CATALOG: tuple[ModelCard, ...] = (
             ),
         ),
         licence="MIT",
-        title="EfficientAT mn04: 32 kHz, windows of 10 s",
-        good_at="what a clip of seconds holds; slower",
-        attribution="EfficientAT by F. Schmid et al. (github.com/fschmid56/EfficientAT), trained "
-        "on AudioSet (CC BY 4.0)",
+        title=tr("EfficientAT mn04: 32 kHz, windows of 10 s"),
+        good_at=tr("what a clip of seconds holds; slower"),
+        attribution=tr(
+            "EfficientAT by F. Schmid et al. (github.com/fschmid56/EfficientAT), "
+            "trained on AudioSet (CC BY 4.0)"
+        ),
     ),
     _unchecked(
         "efficientat/mn10",
@@ -260,7 +271,7 @@ CATALOG: tuple[ModelCard, ...] = (
             "CED-mini: a vision transformer of 9.6 M weights, 527 AudioSet classes at 16 "
             "kHz, trained on clips of 10 s; published mAP 0.490."
         ),
-        title="CED-mini: a transformer, 16 kHz",
+        title=tr("CED-mini: a transformer, 16 kHz"),
         good_at=tr("what a clip of seconds holds, the highest published mAP of these"),
         **_CED,
     ),
@@ -291,8 +302,8 @@ CATALOG: tuple[ModelCard, ...] = (
         "BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite",
         51_726_412,
         "55f3e4055b1a13bfa9a2452731d0d34f6a02d6b775a334362665892794165e4c",
-        title="BirdNET 2.4: 6,522 species, 48 kHz, windows of 3 s",
-        good_at="species of birds by their songs and calls",
+        title=tr("BirdNET 2.4: 6,522 species, 48 kHz, windows of 3 s"),
+        good_at=tr("species of birds by their songs and calls"),
         companions=(
             _birdnet_file(
                 "-labels",

@@ -9,7 +9,7 @@ import io
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -199,42 +199,64 @@ def write_clips(
     on both sides. Clips keep to their recording; mono or the event's channel, 16 bits, at the
     recording's rate. Remote recordings are fetched, one at a time. In the folder nothing is
     overwritten that oido did not write. Raises OptionError and OutputError; a recording that cannot
-    be reached is told in what is returned.
+    be reached is told in what is returned. A KeyboardInterrupt says what is there: whole clips, and
+    a table of these.
     """
     if seconds is not None and seconds <= 0:
         raise OptionError(tr("--seconds is more than 0, not {seconds:g}", seconds=seconds))
     target, cut = Path(folder), Cut()
     names = _names(places, format_name)
     record = WrittenFiles(target)
-    record.refuse_others([target / TABLE_NAME, *(target / name for name in names)], "overwritten")
+    record.refuse_others(
+        [target / TABLE_NAME, *(target / name for name in names)], tr("overwritten")
+    )
     order = sorted(range(len(places)), key=lambda n: (places[n].recording, places[n].start_time))
     rows: dict[int, list[Any]] = {}
-    done = 0
-    for recording, group in groupby(order, key=lambda n: places[n].recording):
-        numbers = list(group)
-        try:
-            with reached(recording, places[numbers[0]].location) as path:
-                for number in numbers:
-                    place = places[number]
-                    start, end = _span(place, seconds)
-                    channel: Channel = "mix" if place.channel is None else place.channel
-                    found = read_excerpt(path, start, end, channel=channel)
-                    encode = flac_bytes if format_name == "flac" else wav_bytes
-                    content = encode(found.waveform, found.rate_hz)
-                    write_recorded(target / names[number], content, record)
-                    cut.written.append(target / names[number])
-                    rows[number] = _row(names[number], place)
-                    done += 1
-                    on_progress(done, len(places))
-        except (AudioError, OSError) as error:
-            cut.unreached[recording] = str(error)
+    try:
+        for recording, group in groupby(order, key=lambda n: places[n].recording):
+            numbers = list(group)
+            try:
+                with reached(recording, places[numbers[0]].location) as path:
+                    for number in numbers:
+                        place = places[number]
+                        start, end = _span(place, seconds)
+                        channel: Channel = "mix" if place.channel is None else place.channel
+                        found = read_excerpt(path, start, end, channel=channel)
+                        encode = flac_bytes if format_name == "flac" else wav_bytes
+                        content = encode(found.waveform, found.rate_hz)
+                        rows[number] = _row(names[number], place)
+                        write_recorded(target / names[number], content, record)
+                        cut.written.append(target / names[number])
+                        on_progress(len(rows), len(places))
+            except (AudioError, OSError) as error:
+                cut.unreached[recording] = text_of(error)
+    except KeyboardInterrupt:
+        rows = {n: row for n, row in rows.items() if (target / names[n]).exists()}
+        _write_table(target, rows, record)
+        if not rows:
+            raise
+        raise KeyboardInterrupt(
+            tr(
+                "{done} of {count} clips are in {folder}, with their {table}; give the command "
+                "again for all",
+                done=len(rows),
+                count=len(places),
+                folder=target,
+                table=TABLE_NAME,
+            )
+        ) from None
+    _write_table(target, rows, record)
+    return cut
+
+
+def _write_table(folder: Path, rows: Mapping[int, list[Any]], record: WrittenFiles) -> None:
+    """What clips there are, if there are any."""
     if rows:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(_COLUMNS)
         writer.writerows(rows[number] for number in sorted(rows))
-        write_recorded(target / TABLE_NAME, text.getvalue().encode(), record)
-    return cut
+        write_recorded(folder / TABLE_NAME, text.getvalue().encode(), record)
 
 
 def _with_recordings(chosen: str, results: Results) -> str:

@@ -15,6 +15,7 @@ from oido.errors import OptionError
 from oido.evaluation.bootstrap import Estimate
 from oido.evaluation.prevalence import Counted, count_true
 from oido.messages import tr
+from oido.models.labels import is_same
 from oido.results.query_text import quoted
 from oido.results.results import Results
 from oido.results.tallies import KEYS, site_of, tally
@@ -198,4 +199,4 @@ def _answers(path: str, label: str) -> list[Answer]:
     if is_store:
         with LabelStore(path, is_new_allowed=False) as store:
             return list(store.decided(label).values())
-    return [answer for answer in read_answers(path) if answer.label == label]
+    return [answer for answer in read_answers(path) if is_same(answer.label, label)]

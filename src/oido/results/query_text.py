@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-from oido.messages import tr
+from oido.messages import joined, tr
 from oido.models.labels import label_named, nearest
 
 _TEXT = r"'(?:[^']|'')*'"
@@ -145,13 +145,16 @@ def advice(
         return None
     near = near_columns(name, known)
     hint = (
-        tr("did you mean {near}? ", near=" or ".join(near))
+        tr("did you mean {near}? ", near=joined(tr(" or "), near))
         if near
         else _HINTS.get(name.lower(), "")
     )
-    lists = "; ".join(
-        tr("{table} has the columns {n}", table=table, n=", ".join(n))
-        for table, n in columns.items()
+    lists = joined(
+        "; ",
+        (
+            tr("{table} has the columns {n}", table=table, n=", ".join(n))
+            for table, n in columns.items()
+        ),
     )
     return tr('there is no column "{name}"; {hint}{lists}', name=name, hint=hint, lists=lists)
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from oido.errors import OptionError, UnknownLabelError
-from oido.messages import tr
+from oido.messages import joined, tr
 from oido.models.labels import audioset_labels, label_named, nearest, nearest_shown
 from oido.results.clock import Clock, Reading
 from oido.results.database import Database
@@ -150,7 +150,7 @@ class Results(AbstractContextManager["Results"]):
         names = self.columns(table)
         for column in columns or ():
             if column not in names:
-                near = " or ".join(map(repr, near_columns(column, names)))
+                near = joined(tr(" or "), map(repr, near_columns(column, names)))
                 hint = tr(" (did you mean {near}?)", near=near) if near else ""
                 known = ", ".join(names)
                 raise OptionError(

@@ -20,6 +20,7 @@ from typing import Literal, NamedTuple
 
 from oido.errors import OptionError, OutputError
 from oido.messages import text_of, tr
+from oido.models.labels import is_same
 
 Verdict = Literal["yes", "no", "unsure"]
 VERDICTS: tuple[Verdict, ...] = ("yes", "no", "unsure")
@@ -140,13 +141,15 @@ class LabelStore(AbstractContextManager["LabelStore"]):
     def answers(self, label: str | None = None) -> list[Answer]:
         """What counts: for each place the latest answer of each person.
 
-        label: of this one only.
+        label: of this one only, in whatever language it is written.
         """
         entries = self.history()
         undone = {entry.undoes for entry in entries if entry.undoes}
         latest: dict[tuple[object, ...], Answer] = {}
         for entry in entries:
-            if entry.undoes or entry.id in undone or label not in (None, entry.label):
+            if entry.undoes or entry.id in undone:
+                continue
+            if label is not None and not is_same(label, entry.label):
                 continue
             key = (*entry.place, entry.who)
             latest.pop(key, None)

@@ -93,7 +93,7 @@ def write_answers(answers: Sequence[Answer], path: Path, format_name: str) -> No
         return
     names = _track_names(list(files))
     record = WrittenFiles(path)
-    record.refuse_others((path / name for name in names.values()), "overwritten")
+    record.refuse_others((path / name for name in names.values()), tr("overwritten"))
     for file, rows in files.items():
         write_recorded(path / names[file], _text(AudacityWriter, rows).encode(), record)
 

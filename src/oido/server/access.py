@@ -9,6 +9,7 @@ import re
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from oido.messages import tr
 from oido.server.problems import Problem, problem_response
 from oido.server.settings import is_loopback
 
@@ -46,7 +47,7 @@ class Access:
         return Problem(
             401,
             "AccessError",
-            "this server wants its token: Authorization: Bearer TOKEN",
+            tr("this server wants its token: Authorization: Bearer TOKEN"),
             headers={"WWW-Authenticate": "Bearer", "Connection": "close"},
         )
 
@@ -71,7 +72,7 @@ class Guard:
         if problem is None:
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            await problem_response(problem)(scope, receive, send)
+            await problem_response(problem, scope)(scope, receive, send)
         else:
             await receive()
             await send({"type": "websocket.close", "code": 1008})  # an HTTP 403
@@ -84,10 +85,15 @@ class Guard:
             return self._access.refusal() if is_refused else None
         host, port = _host_and_port(headers.get("host", ""))
         if not is_loopback(host) and host != _host_and_port(self._host)[0]:
-            return _refused(f"this server is not called {host[:100]!r}")
+            return _refused(tr("this server is not called {host!r}", host=host[:100]))
         origin = headers.get("origin")
         if origin is not None and _host_and_port(origin.partition("://")[2]) != (host, port):
-            return _refused(f"pages of {origin[:100]!r} may not use this server without its token")
+            return _refused(
+                tr(
+                    "pages of {origin!r} may not use this server without its token",
+                    origin=origin[:100],
+                )
+            )
         return None
 
 

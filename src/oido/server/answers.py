@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from oido.errors import OidoError
+from oido.messages import tr
 from oido.server.problems import Problem, problem_of, problem_response
 
 SAFE_HEADERS: Mapping[str, str] = {
@@ -44,14 +45,15 @@ async def on_error(request: Request, error: Exception) -> Response:
     elif isinstance(error, OidoError):
         error = problem_of(error)
     assert isinstance(error, Problem)
-    return problem_response(error)
+    return problem_response(error, request.scope)
 
 
 async def on_defect(request: Request, error: Exception) -> Response:
     """The answer where the server itself is wrong."""
     # Outside of all middleware; the server writes where it was.
-    reason = f"internal error, {type(error).__name__}"
-    return add_safe_headers(problem_response(Problem(500, "InternalError", reason)))
+    reason = tr("internal error, {kind}", kind=type(error).__name__)
+    problem = Problem(500, "InternalError", reason)
+    return add_safe_headers(problem_response(problem, request.scope))
 
 
 class SafeAnswers:

@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from oido._version import __version__
 from oido.batch.plan import Plan, Task, make_plan
 from oido.errors import OidoError, OptionError
+from oido.messages import tr
 from oido.options import read_query
 from oido.params import Windowing
 from oido.server.access import Access, Guard
@@ -35,7 +36,7 @@ from oido.server.metrics import CONTENT_TYPE, CountRequests, ServerMetrics
 from oido.server.model_store import ModelStore, ServedModel
 from oido.server.openapi import documentation_routes
 from oido.server.pool import WORKER_COMMAND, PoolAnswer, WorkerPool
-from oido.server.problems import Problem, status_of_kind
+from oido.server.problems import Problem, language_headers, language_of, status_of_kind
 from oido.server.settings import Limits, Settings
 from oido.server.streams import Streams
 from oido.server.uploads import UploadedFile, Uploads
@@ -137,7 +138,7 @@ class _Endpoints:
                 answer = await self._predict(request, plan, framewise, upload, rows)
             self._metrics.upload_audio_seconds.inc(answer.duration)
             if answer.failure is not None:
-                return _failed(answer, rows)
+                return _failed(answer, rows, request, upload.name)
         except BaseException:
             rows.close()
             raise
@@ -155,7 +156,7 @@ class _Endpoints:
         labels = False
         for name, text in request.query_params.multi_items():
             if name != "labels" or text.lower() not in ("true", "false"):
-                raise OptionError("the only option here is labels=true or labels=false")
+                raise OptionError(tr("the only option here is labels=true or labels=false"))
             labels = text.lower() == "true"
         return JSONResponse({"models": [served.facts(labels) for served in self._models]})
 
@@ -203,7 +204,7 @@ class _Endpoints:
         try:
             await asyncio.wait({running, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if not running.done():
-                raise Problem(499, "AccessError", "the client went away")
+                raise Problem(499, "AccessError", tr("the client went away"))
             return running.result()
         finally:
             for task_ in (running, leaving):
@@ -216,17 +217,20 @@ async def _left(request: Request) -> None:
         pass
 
 
-def _failed(answer: PoolAnswer, rows: AnswerFile) -> Response:
+def _failed(answer: PoolAnswer, rows: AnswerFile, request: Request, name: str) -> Response:
     assert answer.failure is not None
     kind, reason = answer.failure
-    problem = Problem(status_of_kind(kind), kind, reason)
+    problem = Problem(status_of_kind(kind), kind, reason, about=name)
     if kind == "LimitError" or not answer.windows or not rows.is_list:
         raise problem
     # Rows before the damage are kept, as `oido classify` keeps them.
+    locale = language_of(request.scope)
     body = {
-        **problem.body(),
+        **problem.body(locale),
         "duration": round(answer.duration, 6),
         "damaged_packets": answer.damaged_packets,
         "gaps_seconds": round(answer.gaps_seconds, 6),
     }
-    return FileResponse(rows, problem.status, around=around_member(body, "rows"))
+    return FileResponse(
+        rows, problem.status, language_headers(locale), around=around_member(body, "rows")
+    )

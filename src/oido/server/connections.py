@@ -25,6 +25,7 @@ from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from oido.messages import tr
 from oido.server.answers import SAFE_HEADERS, add_safe_headers
 from oido.server.problems import Problem, problem_response
 from oido.server.settings import Limits
@@ -226,8 +227,8 @@ class HttpConnection(_Bounded, H11Protocol):
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._crowd.refuses(self.transport) and scope["path"] not in _ALWAYS_ANSWERED:
-            busy = Problem.busy("too many connections are open here; try again later")
-            await add_safe_headers(problem_response(busy))(scope, receive, send)
+            busy = Problem.busy(tr("too many connections are open here; try again later"))
+            await add_safe_headers(problem_response(busy, scope))(scope, receive, send)
         else:
             await self._served(scope, receive, send)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from oido.messages import tr
 from oido.server.problems import Problem, problem_response
 
 
@@ -62,7 +63,7 @@ class AnswerAtStop:
             await self._app(scope, receive, send)
             return
         if self._draining.has_begun:
-            await _refusal()(scope, receive, send)
+            await _refusal(scope)(scope, receive, send)
             return
         has_started = False
 
@@ -80,8 +81,8 @@ class AnswerAtStop:
         except asyncio.CancelledError:
             if has_started or not self._draining.has_begun:
                 raise
-            await _refusal()(scope, receive, send)
+            await _refusal(scope)(scope, receive, send)
 
 
-def _refusal() -> Response:
-    return problem_response(Problem.busy("the server is being stopped"))
+def _refusal(scope: Scope) -> Response:
+    return problem_response(Problem.busy(tr("the server is being stopped")), scope)

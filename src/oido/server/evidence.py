@@ -17,6 +17,7 @@ from oido.batch.recording import RowMaker
 from oido.errors import OptionError
 from oido.inference.block import Block
 from oido.inference.classifier import AudioClassifier
+from oido.messages import tr
 from oido.types import Row
 from oido.writers.base import score_of, seconds_of
 from oido.writers.tables import JsonWriter, record_of
@@ -29,7 +30,7 @@ def framewise_floor(options: Mapping[str, Any]) -> float | None:
     """The lowest framewise score that these options ask for; None: none. Raises OptionError."""
     floor: float | None = options["framewise"]
     if floor is not None and options["level"] != "windows":
-        raise OptionError("framewise is for windows: ask for the level windows, too")
+        raise OptionError(tr("framewise is for windows: ask for the level windows, too"))
     return floor
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from anyio.to_thread import run_sync
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -23,12 +22,13 @@ from starlette.routing import BaseRoute, Route
 from oido._version import __version__
 from oido.errors import OidoError
 from oido.inference.predictor import validated
+from oido.messages import tr
 from oido.server.access import Access
 from oido.server.device_model import describe_model, device_model
 from oido.server.encodings import accepted, encoded
 from oido.server.model_store import load_configured_model
 from oido.server.page_files import WEB_FOLDER, content_of, content_policy, page_files
-from oido.server.problems import problem_response
+from oido.server.problems import Problem, problem_response
 from oido.server.settings import Settings
 from oido.server.vendor import is_vendored
 
@@ -102,7 +102,7 @@ class _Page:
     async def listing(self, request: Request) -> Response:
         """``/web/models.json``"""
         if not self._access.allows_header(request.headers):
-            return problem_response(self._access.refusal())
+            return problem_response(self._access.refusal(), request.scope)
         await self._read()
         content = JSONResponse(self._listing).body
         return await self._answer(request, "web/models.json", bytes(content), _ASKED_AGAIN)
@@ -110,11 +110,11 @@ class _Page:
     async def model(self, request: Request) -> Response:
         """``/models/FILE.tflite``"""
         if not self._access.allows_header(request.headers):
-            return problem_response(self._access.refusal())
+            return problem_response(self._access.refusal(), request.scope)
         await self._read()
         url = f"models/{request.path_params['file']}"
         if url not in self._models:
-            raise HTTPException(404, "there is no such model file")
+            raise Problem(404, "ProtocolError", tr("there is no such model file"))
         return await self._answer(request, url, self._models[url], _FOR_EVER)
 
     async def file(self, request: Request) -> Response:

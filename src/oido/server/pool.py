@@ -19,6 +19,7 @@ from typing import NamedTuple
 from oido.batch.worker import Fatal
 from oido.batch.worker_process import CRASHED, WorkerProcess
 from oido.errors import OidoError
+from oido.messages import tr
 from oido.server.problems import Problem
 from oido.server.worker import DONE, FATAL, READY, Job, Setup, read_message
 
@@ -82,9 +83,11 @@ class WorkerPool:
         raises, and being cancelled, stops the worker.
         """
         if self._is_stopping:
-            raise Problem.busy("the server is being stopped")
+            raise Problem.busy(tr("the server is being stopped"))
         if self._idle.empty() and self.waiting >= self._most_waiting:
-            raise Problem.busy(f"{self.waiting} requests wait already; try again later")
+            raise Problem.busy(
+                tr("{waiting} requests wait already; try again later", waiting=self.waiting)
+            )
         self.waiting += 1
         try:
             worker = await self._idle.get()
@@ -102,8 +105,11 @@ class WorkerPool:
             raise Problem(
                 504,
                 "LimitError",
-                f"{job.task.name}: hearing it took longer than {self._timeout_seconds:g} s, "
-                "so it was stopped",
+                tr(
+                    "{name}: hearing it took longer than {seconds:g} s, so it was stopped",
+                    name=job.task.name,
+                    seconds=self._timeout_seconds,
+                ),
             ) from error
         except EOFError as error:
             raise _death_problem(worker, job.task.name) from error
@@ -135,7 +141,9 @@ class WorkerPool:
         try:
             await worker.ready()
         except OidoError as error:  # no request's own fault
-            raise _worker_problem(f"{name}: {error}; try again") from error
+            raise _worker_problem(
+                tr("{name}: {error}; try again", name=name, error=error)
+            ) from error
 
     async def _renew(self, worker: _Worker) -> None:
         if self._is_stopping:  # a worker that is started now would outlive the server's end
@@ -177,7 +185,9 @@ class _Worker(WorkerProcess):
         try:
             kind, content = await asyncio.wait_for(self._message(), _START_SECONDS)
         except (EOFError, asyncio.TimeoutError) as error:
-            raise OidoError(f"a worker could not start: {self.last_words}") from error
+            raise OidoError(
+                tr("a worker could not start: {last_words}", last_words=self.last_words)
+            ) from error
         if kind == FATAL:
             raise Fatal(**json.loads(content)).error()
         self._is_ready = kind == READY
@@ -211,9 +221,15 @@ class _Worker(WorkerProcess):
 
 def _death_problem(worker: _Worker, name: str) -> Problem:
     if worker.was_killed:
-        reason = f"{name}: the process that heard it was stopped ({worker.ending}); try again"
-        return _worker_problem(reason)
-    return Problem(422, "CorruptAudioError", f"{name}: {CRASHED.format(worker.last_words)}")
+        return _worker_problem(
+            tr(
+                "{name}: the process that heard it was stopped ({ending}); try again",
+                name=name,
+                ending=worker.ending,
+            )
+        )
+    reason = tr("{name}: {reason}", name=name, reason=CRASHED.format(worker.last_words))
+    return Problem(422, "CorruptAudioError", reason)
 
 
 def _worker_problem(reason: str) -> Problem:

@@ -19,7 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oido import messages
 from oido.errors import OidoError
+from oido.messages import tr
 from oido.options import read_header_options
 from oido.server.problems import Problem
 from oido.writers.base import ALSO, CALIBRATED, score_of, seconds_of
@@ -42,6 +44,8 @@ CLOSE_OF_STATUS = {400: 1008, 401: 1008, 403: 1008, 404: 1008, 413: 1009, 422: 1
 
 _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 """JSON's escape for one of a pair; alone it is no text."""
+
+NO_HEADER = tr("the first message must be a JSON object")
 
 _MOST_CHANNELS = 64
 _RATES_HZ = (1_000, 384_000)
@@ -67,8 +71,12 @@ class Header:
         kind = ENCODINGS[self.encoding]
         if not self.has_whole_frames(content):
             raise _protocol_error(
-                f"a binary message must hold whole frames of {kind.itemsize * self.channels} "
-                f"bytes, and this one has {len(content)}"
+                tr(
+                    "a binary message must hold whole frames of {size} bytes, and this one has "
+                    "{length}",
+                    size=kind.itemsize * self.channels,
+                    length=len(content),
+                )
             )
         # In the machine's own byte order, where that is another.
         values = np.frombuffer(content, kind).astype(kind.newbyteorder("="), copy=False)
@@ -77,34 +85,42 @@ class Header:
 
 def read_header(text: str) -> Header:
     """The header message. Raises a Problem."""
-    values = _read_object(text, "the first message must be a JSON object")
+    values = _read_object(text, NO_HEADER)
     version = values.pop("version", None)
     if isinstance(version, bool) or version != VERSION:
-        raise _protocol_error(f"this server speaks version {VERSION}, not {str(version)[:40]}")
+        raise _protocol_error(
+            tr(
+                "this server speaks version {known}, not {version}",
+                known=VERSION,
+                version=str(version)[:40],
+            )
+        )
     low, high = _RATES_HZ
     rate = _whole(values.pop("sample_rate", None), "sample_rate", low, high)
     channels = _whole(values.pop("channels", 1), "channels", 1, _MOST_CHANNELS)
     encoding = values.pop("encoding", "s16le")
     if not isinstance(encoding, str) or encoding not in ENCODINGS:
-        raise _protocol_error(f"encoding must be one of {', '.join(ENCODINGS)}")
+        raise _protocol_error(tr("encoding must be one of {known}", known=", ".join(ENCODINGS)))
     results = values.pop("results", None)
     results = RESULTS[0] if results is None else results
     if not isinstance(results, str) or results not in RESULTS:
-        raise _protocol_error(f"results must be one of {', '.join(RESULTS)}")
+        raise _protocol_error(tr("results must be one of {known}", known=", ".join(RESULTS)))
     token = values.pop("token", None)
     if token is not None and not isinstance(token, str):
-        raise _protocol_error("token must be text")
+        raise _protocol_error(tr("token must be text"))
     try:
         options = read_header_options(values)
     except OidoError as error:
-        raise Problem(400, type(error).__name__, str(error)) from error
+        raise Problem(400, type(error).__name__, messages.text_of(error)) from error
     return Header(rate, channels, encoding, options, token, results)
 
 
 def read_control(text: str) -> None:
     """A text message after the header: there is only "end". Raises a Problem for another."""
-    if _read_object(text, "a text message must be a JSON object").get("type") != "end":
-        raise _protocol_error('after the header, a text message can only be {"type": "end"}')
+    if _read_object(text, tr("a text message must be a JSON object")).get("type") != "end":
+        raise _protocol_error(
+            tr("after the header, a text message can only be {message}", message='{"type": "end"}')
+        )
 
 
 def text_of(kind: str, **members: Any) -> str:
@@ -176,7 +192,9 @@ def _read_object(text: str, otherwise: str) -> dict[str, Any]:
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _protocol_error(f"{otherwise}, and this is no JSON") from error
+        raise _protocol_error(
+            tr("{otherwise}, and this is no JSON", otherwise=otherwise)
+        ) from error
     if not isinstance(values, dict):
         raise _protocol_error(otherwise)
     if _HALF_CHARACTER.search(text):  # such as a token of it, or a label that an answer names
@@ -184,14 +202,16 @@ def _read_object(text: str, otherwise: str) -> dict[str, Any]:
             json.dumps(values, ensure_ascii=False).encode()
         except UnicodeEncodeError as error:
             raise _protocol_error(
-                f"it holds half a character ({error.object[error.start]!a})"
+                tr("it holds half a character ({half!a})", half=error.object[error.start])
             ) from error
     return values
 
 
 def _whole(value: Any, name: str, low: int, high: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise _protocol_error(f"{name} must be a whole number from {low} to {high}")
+        raise _protocol_error(
+            tr("{name} must be a whole number from {low} to {high}", name=name, low=low, high=high)
+        )
     return value
 
 

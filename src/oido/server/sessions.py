@@ -20,6 +20,7 @@ from oido.errors import EmptyAudioError, OidoError, OptionError
 from oido.inference.backpressure import DecimatingQueue
 from oido.inference.block import Block
 from oido.inference.postprocess import event_row
+from oido.messages import language, tr
 from oido.params import Windowing
 from oido.server.evidence import evidence_of, framewise_floor
 from oido.server.model_store import ServedModel
@@ -53,11 +54,13 @@ class Session:
         calibrated = served.model.head.calibration is not None
         options = header.options
         if options["level"] == "events" and options["top"] is not None:
-            raise OptionError("top is for windows: a stream's strongest events are never known")
+            raise OptionError(tr("top is for windows: a stream's strongest events are never known"))
         self._floor = framewise_floor(options)
         self._is_binary = header.results == "binary"
         if self._is_binary and (options["level"] != "windows" or self._floor is not None):
-            raise OptionError("binary results are for windows, without framewise: leave one out")
+            raise OptionError(
+                tr("binary results are for windows, without framewise: leave one out")
+            )
         self._plan = make_plan(options, model=served.source, calibrated=calibrated)
         self._postprocessor = served.postprocessor(self._plan.selection, locale=self._plan.locale)
         self.display_names = names = self._postprocessor.selector.display_names
@@ -118,7 +121,7 @@ class Session:
     def last_message(self) -> str:
         """The message after all others."""
         if self.problem is not None:
-            return text_of("error", **self.problem.body())
+            return text_of("error", **self.problem.body(language()))
         samples, rate = self._stream.n_samples, self.windowing.sample_rate_hz
         return text_of(
             "end",
@@ -157,7 +160,8 @@ class Session:
             if self.reason == "end" or not isinstance(error, EmptyAudioError):
                 self.problem = problem_of(error)
         elif error is not None:  # a defect of ours must end one stream only
-            reason = f"internal error, {type(error).__name__}: {error}"
+            kind = type(error).__name__
+            reason = tr("internal error, {kind}: {error}", kind=kind, error=error)
             self.problem = Problem(500, "InternalError", reason)
         self.outbox.close()
 

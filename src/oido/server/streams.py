@@ -12,13 +12,15 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from oido.errors import OidoError
+from oido.messages import tr
 from oido.server.access import Access
 from oido.server.connections import StreamConnection, address_of_host
 from oido.server.metrics import ServerMetrics
 from oido.server.model_store import ModelStore
-from oido.server.problems import Problem, problem_of
+from oido.server.problems import Problem, language_of, problem_of
 from oido.server.protocol import (
     CLOSE_OF_STATUS,
+    NO_HEADER,
     VERSION,
     Header,
     read_control,
@@ -58,7 +60,8 @@ class Streams:
         except Problem as problem:
             self._metrics.streams.labels(problem.kind).inc()
             code = CLOSE_OF_STATUS.get(problem.status, 1011)
-            await _close(socket, text_of("error", **problem.body()), code)
+            body = problem.body(language_of(socket.scope))
+            await _close(socket, text_of("error", **body), code)
         except (WebSocketDisconnect, asyncio.TimeoutError):
             self._metrics.streams.labels("gone").inc()
             await _close(socket, None, 1011)
@@ -79,15 +82,20 @@ class Streams:
     async def _serve(self, socket: WebSocket) -> None:
         header = await self._header(socket)
         if self._draining:
-            raise Problem.busy("the server is being stopped")
+            raise Problem.busy(tr("the server is being stopped"))
         if self._n_open >= self._limits.streams:
-            raise Problem.busy(f"all {self._limits.streams} streams are taken; try again later")
+            raise Problem.busy(
+                tr("all {count} streams are taken; try again later", count=self._limits.streams)
+            )
         address = address_of_host(socket.client.host) if socket.client else ""
         is_full = self._n_of_address[address] >= self._limits.address_streams
         if is_full and address not in _OWN_ADDRESSES:
             raise Problem.busy(
-                f"this client address has {self._limits.address_streams} streams, the most that "
-                "one may have; end one of them first"
+                tr(
+                    "this client address has {count} streams, the most that one may have; end one "
+                    "of them first",
+                    count=self._limits.address_streams,
+                )
             )
         self._n_open += 1
         self._n_of_address[address] += 1
@@ -128,9 +136,10 @@ class Streams:
         try:
             message = await asyncio.wait_for(_receive(socket), self._limits.header_seconds)
         except asyncio.TimeoutError as error:
-            raise Problem(400, "ProtocolError", "no header message came in time") from error
+            reason = tr("no header message came in time")
+            raise Problem(400, "ProtocolError", reason) from error
         if not isinstance(message, str):
-            raise Problem(400, "ProtocolError", "the first message must be a JSON object")
+            raise Problem(400, "ProtocolError", NO_HEADER)
         header = read_header(message)
         if not may and not self._access.allows(header.token):
             raise self._access.refusal()
@@ -155,7 +164,7 @@ class Streams:
             elif stuck.done():
                 raise WebSocketDisconnect(1011)
             else:
-                reason = f"no message came for {self._limits.idle_seconds:g} s"
+                reason = tr("no message came for {seconds:g} s", seconds=self._limits.idle_seconds)
                 raise Problem(408, "LimitError", reason)
         finally:
             for task in tasks:

@@ -16,6 +16,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
+from oido.messages import tr
 from oido.server.answers import AnswerFile
 from oido.server.problems import Problem
 from oido.server.settings import Limits
@@ -72,10 +73,12 @@ class Uploads:
                 name = form.finish() if form else request.query_params.get("name", "")
             yield UploadedFile(path, _clean(name), size)
         except ClientDisconnect as error:
-            raise Problem.bad_request("the client went away before all was sent") from error
+            raise Problem.bad_request(tr("the client went away before all was sent")) from error
         except OSError as error:
             raise Problem(
-                507, "OutputError", f"the upload cannot be kept for hearing ({error.strerror})"
+                507,
+                "OutputError",
+                tr("the upload cannot be kept for hearing ({reason})", reason=error.strerror),
             ) from error
         finally:
             self.bytes_here -= size
@@ -89,7 +92,7 @@ class Uploads:
     def _add_answer_bytes(self, grown: int) -> None:
         self.answer_bytes_here += grown
         if grown > 0 and self.answer_bytes_here > self._limits.answers_bytes:
-            raise Problem.busy("too many answers wait to be taken; try again later")
+            raise Problem.busy(tr("too many answers wait to be taken; try again later"))
 
     def close(self) -> None:
         """Delete the folder, with all that is left in it."""
@@ -104,16 +107,21 @@ class Uploads:
         except StopAsyncIteration:
             return None
         except asyncio.TimeoutError as error:
-            slow = f"the upload took longer than {whole:g} s"
-            reason = slow if left <= pause else f"nothing of the upload came for {pause:g} s"
+            reason = (
+                tr("the upload took longer than {seconds:g} s", seconds=whole)
+                if left <= pause
+                else tr("nothing of the upload came for {seconds:g} s", seconds=pause)
+            )
             raise Problem(408, "LimitError", reason, headers={"Connection": "close"}) from error
 
     def _refuse_by_size(self, size: int) -> None:
         most = self._limits.body_bytes
         if size > most:
-            raise Problem.too_much(f"the upload is larger than {most / 1e6:g} MB, the most allowed")
+            raise Problem.too_much(
+                tr("the upload is larger than {size:g} MB, the most allowed", size=most / 1e6)
+            )
         if self.bytes_here > self._limits.uploads_bytes:
-            raise Problem.busy("too many uploads are under way; try again later")
+            raise Problem.busy(tr("too many uploads are under way; try again later"))
 
 
 class _Form:
@@ -140,9 +148,9 @@ class _Form:
 
     def finish(self) -> str:
         if not self._ended:
-            raise _bad_form("it breaks off")
+            raise _bad_form(tr("it breaks off"))
         if self._name is None:
-            raise _bad_form("there is no file in it")
+            raise _bad_form(tr("there is no file in it"))
         return self._name
 
     def _on_part_begin(self) -> None:
@@ -159,14 +167,16 @@ class _Form:
             _, options = parse_options_header(self._value)
             if b"filename" in options:
                 if self._name is not None:
-                    raise _bad_form("there is more than one file in it; send them one by one")
+                    raise _bad_form(tr("there is more than one file in it; send them one by one"))
                 self._name = options[b"filename"].decode("utf-8", "replace")
                 self._is_file = True
         self._field, self._value = b"", b""
 
     def _on_headers_finished(self) -> None:
         if not self._is_file:
-            raise _bad_form("there is something else than a file in it; options go in the query")
+            raise _bad_form(
+                tr("there is something else than a file in it; options go in the query")
+            )
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         self._file.write(data[start:end])
@@ -181,12 +191,12 @@ def _form_in(request: Request, file: IO[bytes]) -> _Form | None:
     if kind != b"multipart/form-data":
         return None
     if not options.get(b"boundary"):
-        raise _bad_form("its content type names no boundary")
+        raise _bad_form(tr("its content type names no boundary"))
     return _Form(file, options[b"boundary"])
 
 
 def _bad_form(reason: str) -> Problem:
-    return Problem.bad_request(f"the form cannot be read: {reason}")
+    return Problem.bad_request(tr("the form cannot be read: {reason}", reason=reason))
 
 
 def _clean(name: str) -> str:

@@ -27,6 +27,7 @@ from oido.batch.recording import RecordingRun, make_classifier
 from oido.batch.worker_process import serve_parent, tasks_of
 from oido.errors import OidoError
 from oido.inference.classifier import AudioClassifier
+from oido.messages import tr
 from oido.models.model import AudioModel, Precision
 from oido.server.evidence import EvidenceRow, EvidenceRows, EvidenceWriter
 from oido.server.model_store import load_configured_model
@@ -123,7 +124,9 @@ class _Worker:
         except OidoError as error:
             failure = Failure.of(error)
         except MemoryError:
-            reason = f"{job.task.name}: hearing it takes more memory than this server gives"
+            reason = tr(
+                "{name}: hearing it takes more memory than this server gives", name=job.task.name
+            )
             failure = Failure("LimitError", reason)
         except Exception as error:
             failure = Failure.internal(job.task.name, error)
@@ -145,14 +148,29 @@ class _Worker:
         for rows in run.rows():
             n_rows += sum(row.size if isinstance(row, EvidenceRow) else 1 for row in rows)
             if run.summary.duration > job.most_seconds:
-                reason = f"{job.task.name}: is longer than {job.most_seconds:g} s"
-                return Failure("LimitError", f"{reason}, the most that this server hears at once")
+                reason = tr(
+                    "{name}: is longer than {seconds:g} s, the most that this server hears at once",
+                    name=job.task.name,
+                    seconds=job.most_seconds,
+                )
+                return Failure("LimitError", reason)
             if n_rows > job.most_rows:
-                reason = f"{job.task.name}: the answer has more than {job.most_rows} rows"
-                remedy = "a smaller top or a longer hop"
-                if job.framewise is not None:
-                    remedy = "a smaller top, a longer hop or a higher framewise"
-                return Failure("LimitError", f"{reason}; ask for {remedy}")
+                reason = (
+                    tr(
+                        "{name}: the answer has more than {count} rows; ask for a smaller top or "
+                        "a longer hop",
+                        name=job.task.name,
+                        count=job.most_rows,
+                    )
+                    if job.framewise is None
+                    else tr(
+                        "{name}: the answer has more than {count} rows; ask for a smaller top, a "
+                        "longer hop or a higher framewise",
+                        name=job.task.name,
+                        count=job.most_rows,
+                    )
+                )
+                return Failure("LimitError", reason)
             writer.write(rows)  # type: ignore[arg-type]  # a plan of labels makes no embeddings
             if text.tell() >= _PIECE_CHARACTERS:
                 self._send(ROWS, _drain(text))

@@ -12,8 +12,7 @@ from epoch to epoch, whatever it has learnt.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -26,7 +25,7 @@ from oido.datasets.dataset import accuracy
 from oido.errors import OptionError
 from oido.messages import tr
 from oido.params import WindowParams
-from oido.torch.base import StagedNetwork, numpy_copy
+from oido.torch.base import StagedNetwork, chance, numpy_copy
 from oido.torch.clips import LabelledSounds
 from oido.torch.training_loop import FinetuneOptions, Learner, Windows
 
@@ -119,7 +118,7 @@ def finetune(
         raise OptionError(
             tr("validation clips must have the same classes as those that are learnt")
         )
-    with _chance(options):
+    with chance(options.seed, options.threads):
         learner = Learner(network, sounds, windows, backgrounds, options)
         run = _Run(learner, validation, options, progress or (lambda _: None))
         stopped = run.run()
@@ -222,20 +221,6 @@ def _head_layers(network: StagedNetwork) -> list[nn.Linear]:
 def _scale(layer: nn.Linear, slope: float) -> None:
     layer.weight.mul_(slope)
     layer.bias.mul_(slope)
-
-
-@contextmanager
-def _chance(options: FinetuneOptions) -> Iterator[None]:
-    """PyTorch's dice from the seed, and its threads; both as before afterwards."""
-    threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(options.seed)
-        if options.threads is not None:
-            torch.set_num_threads(options.threads)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
 
 
 _SLOPES = np.geomspace(0.25, 4.0, 33)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -33,7 +32,7 @@ from oido.models.networks.student import (
     require_small,
 )
 from oido.params import FixedPointParams
-from oido.torch.base import numpy_copy
+from oido.torch.base import chance, numpy_copy
 
 
 class TaughtFrames(NamedTuple):
@@ -186,7 +185,7 @@ def distil(
     options = options or DistilOptions()
     if not clips:
         raise OptionError(tr("there is nothing for a student to learn from"))
-    with _chance(options):
+    with chance(options.seed, options.threads):
         student = StudentNetwork(clips[0].targets.shape[1], options.dropout)
         draw = _Patches(clips, params, options)
         optimizer = torch.optim.AdamW(
@@ -234,20 +233,6 @@ def _loss(logits: Tensor, targets: Tensor, output: OutputKind) -> Tensor:
     if output == "sigmoid":
         return nn.functional.binary_cross_entropy_with_logits(logits, targets)
     return -(targets * torch.log_softmax(logits, dim=1)).sum(dim=1).mean()
-
-
-@contextmanager
-def _chance(options: DistilOptions) -> Iterator[None]:
-    """PyTorch's seed and threads as chosen, and as they were afterwards."""
-    threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(options.seed)
-        if options.threads is not None:
-            torch.set_num_threads(options.threads)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
 
 
 class _Patches:

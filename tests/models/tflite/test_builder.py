@@ -12,8 +12,8 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from oido.errors import ModelFormatError, OptionError
-from oido.models.model import AudioModel
-from oido.models.tflite.builder import GraphWriter, operator_kind, pack, unpack
+from oido.models.tflite.builder import GraphWriter
+from oido.models.tflite.packing import operator_kind, unpack
 
 RNG = np.random.default_rng(8)
 
@@ -109,23 +109,6 @@ def test_a_graph_of_two_inputs_cannot_stand_behind_another() -> None:
     other = GraphWriter("behind")
     with pytest.raises(ModelFormatError, match="several inputs cannot be put behind another"):
         other.graft(content, other.input("x", (1, 3)))
-
-
-def test_packing_what_was_unpacked_changes_no_score(model: AudioModel) -> None:
-    content = model.path.read_bytes()
-    sound = np.random.default_rng(0).normal(0, 0.1, 15_600).astype(np.float32)
-    (expected,) = run(content, sound)
-    for bare in (False, True):
-        parsed, _ = unpack(content, bare=bare)
-        assert bool(parsed.metadata) != bare
-        (found,) = run(pack(parsed), sound)
-        assert (found == expected).all()
-
-
-@pytest.mark.parametrize("content", [b"", b"TFL3", b"\0\0\0\0TFL3", b"RIFF" * 9])
-def test_what_is_no_graph_is_refused(content: bytes) -> None:
-    with pytest.raises(ModelFormatError, match=r"no TFL3 mark|damaged or cut short"):
-        unpack(content)
 
 
 def test_a_type_that_is_none_of_the_formats_is_a_defect_and_not_a_wrong_file() -> None:

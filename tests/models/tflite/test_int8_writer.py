@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oido.models.tflite.builder import constant_values, unpack
 from oido.models.tflite.int8_writer import SCORES, Int8Writer, Steps
+from oido.models.tflite.packing import constant_values, unpack
 from oido.runtime.litert import WholeRuntime
 
 DICE = np.random.default_rng(0)

@@ -23,8 +23,8 @@ from ai_edge_litert import schema_py_generated as schema
 from oido.errors import ModelFormatError, OptionError
 from oido.models.calibration_file import Calibration
 from oido.models.loading import load_model
-from oido.models.tflite.builder import pack
 from oido.models.tflite.editor import TfliteGraph
+from oido.models.tflite.packing import pack
 from tests.fuzz import made_models
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is Linux's to say")

@@ -12,8 +12,9 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from oido.errors import MissingExtraError, OptionError
-from oido.models.tflite.builder import GraphWriter, pack, unpack
+from oido.models.tflite.builder import GraphWriter
 from oido.models.tflite.onnx import to_onnx
+from oido.models.tflite.packing import pack, unpack
 from tests.models.tflite.test_builder import run
 
 RNG = np.random.default_rng(9)

@@ -19,8 +19,9 @@ from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head, ScoreCalibration, ScoreTransformation, Sigmoid
 from oido.models.loading import load_model
 from oido.models.model import WholeNetwork
-from oido.models.tflite.builder import GraphWriter, pack, unpack
+from oido.models.tflite.builder import GraphWriter
 from oido.models.tflite.metadata_writer import annotate
+from oido.models.tflite.packing import pack, unpack
 
 RATE, SAMPLES, CLASSES = 8_000, 1_600, 3
 LABELS = ("crow", "frog", "rain")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from oido.models.tflite.builder import DTYPES, unpack
+from oido.models.tflite.packing import DTYPES, unpack
 
 _ALIGNMENT = 16
 

@@ -20,7 +20,7 @@ from oido.arrays import F32
 from oido.errors import ModelFormatError
 from oido.heads import ScoreKind
 from oido.messages import tr
-from oido.models.tflite.builder import Parsed, copied, operator_kind, pack, pack_pruned, unpack
+from oido.models.tflite.packing import Parsed, copied, operator_kind, pack, pack_pruned, unpack
 from oido.models.tflite.waveform import score_kind
 
 _OP = schema.BuiltinOperator

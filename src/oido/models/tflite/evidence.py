@@ -16,8 +16,9 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from oido.models.model import AudioModel, LogMelNetwork, MnNetwork
-from oido.models.tflite.builder import GraphWriter, operator_kind
+from oido.models.tflite.builder import GraphWriter
 from oido.models.tflite.editor import TfliteGraph
+from oido.models.tflite.packing import operator_kind
 
 _OP = schema.BuiltinOperator
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from oido.models.tflite.builder import operator_kind, pack_pruned
 from oido.models.tflite.evidence import EvidenceGraph
+from oido.models.tflite.packing import operator_kind, pack_pruned
 
 
 @lru_cache(maxsize=8)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from oido.arrays import I64
 from oido.errors import OptionError, needs_extra
 from oido.messages import tr
-from oido.models.tflite.builder import constant_values, operator_kind, unpack
+from oido.models.tflite.packing import constant_values, operator_kind, unpack
 
 _OPSET, _IR_VERSION = 17, 8
 _NAMES = {n: name for name, n in vars(schema.BuiltinOperator).items() if isinstance(n, int)}

@@ -19,15 +19,8 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from oido.errors import ModelFormatError
 from oido.heads import ScoreKind
 from oido.messages import tr
-from oido.models.tflite.builder import (
-    DTYPES,
-    GraphWriter,
-    Parsed,
-    operator_kind,
-    pack,
-    pack_pruned,
-    unpack,
-)
+from oido.models.tflite.builder import GraphWriter
+from oido.models.tflite.packing import DTYPES, Parsed, operator_kind, pack, pack_pruned, unpack
 
 _OP, _TYPE = schema.BuiltinOperator, schema.TensorType
 _SHORTEST_SAMPLES, _LONGEST_SAMPLES = 160, 1 << 24  # the last is over a minute

@@ -21,7 +21,7 @@ from oido.errors import ModelFormatError
 from oido.messages import tr
 from oido.models.damage import refuse_damage
 from oido.models.networks.yamnet import EMBEDDING_DIM, LAYERS, Convolution, YamNetWeights
-from oido.models.tflite.builder import constant_values, operator_kind, unpack
+from oido.models.tflite.packing import constant_values, operator_kind, unpack
 
 _OP = schema.BuiltinOperator
 _INT8_KINDS = [
