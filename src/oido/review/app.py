@@ -119,7 +119,7 @@ async def _on_oido_error(request: Request, error: Exception) -> Response:
     problem = problem_of(error)
     # People read it, on the page: in the language of the command that they began it with.
     problem.message = shown(error)
-    return problem_response(problem)
+    return problem_response(problem, request.scope)
 
 
 class _Nothing:
