@@ -155,7 +155,7 @@ class Lines(LiveOutput):
 
     def on_update(self, update: LiveUpdate) -> None:
         if (hop := self._new_hop(update)) is not None:
-            self._line(f"{_local_time(self._clock, update.start_time)}  {_hop_sentence(hop)}")
+            self._line(f"{_local_time(self._clock, update.start_time)}  " + _hop_sentence(hop))
         if categories := self._categories(update):
             named = ((label_for_people(c.display_name), _value_of(c)) for c in categories)
             best = ", ".join(f"{name} {value:.2f}" for name, value in named)

@@ -209,7 +209,7 @@ class ServerEngine {
     if (body.name) query.set("name", body.name);
     const address = new URL(`v1/classify?${query}`, this.#base);
     const headers = new Headers(this.#token ? { Authorization: `Bearer ${this.#token}` } : {});
-    headers.set("Accept-Language", "en"); // the page has sentences of its own, and looks into these (`#hearBody`)
+    headers.set("Accept-Language", "en"); // the page has its own sentences, and looks into these
     let response, answer;
     try {
       response = await fetch(address, { method: "POST", body, headers, signal });
