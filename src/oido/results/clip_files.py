@@ -302,7 +302,12 @@ def _reached(place: ClipSource) -> Iterator[str]:
             return
     if not is_remote(paths[0]):
         raise AudioError(
-            tr("{recording}: is not at {paths} any more", recording=place.recording, paths=paths[0])
+            tr(
+                "{recording}: is not at {paths} any more; put it back, or say the command in the "
+                "folder below which {recording} is now",
+                recording=place.recording,
+                paths=paths[0],
+            )
         )
     with tempfile.TemporaryDirectory(prefix="oido-") as folder:
         path = os.path.join(folder, os.path.basename(paths[0]) or "recording")
