@@ -45,10 +45,9 @@ class Scene:
     hours: float = 0.0
 
     def holds(self, file: str, start: float, end: float) -> bool:
-        return any(
-            min(end, stop) - max(start, begin) >= _LEAST_SECONDS
-            for begin, stop in self.crows.get(file, ())
-        )
+        """Whether a crow is in a span of a recording, by site and name, wherever it lies."""
+        spans = self.crows["/".join(file.split("/")[-2:])]
+        return any(min(end, stop) - max(start, begin) >= _LEAST_SECONDS for begin, stop in spans)
 
 
 def loud_part(wave: np.ndarray) -> np.ndarray:
@@ -152,7 +151,7 @@ def true_windows(results: Path, scene: Scene) -> dict[str, tuple[int, int]]:
         rows = opened.sql("SELECT file, start_time, end_time FROM embeddings").to_pylist()
     for row in rows:
         holds = scene.holds(row["file"], row["start_time"], row["end_time"])
-        for name in (row["file"].partition("/")[0], "all"):
+        for name in (row["file"].split("/")[-2], "all"):
             true, n = found.get(name, (0, 0))
             found[name] = true + holds, n + 1
     return found

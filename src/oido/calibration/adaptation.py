@@ -106,7 +106,8 @@ def candidates_of(head: TaughtHead, features: F32) -> dict[str, TaughtHead]:
     Priors as EM estimates them; the windows in which it found nothing as negatives, if it can say
     "nothing"; and both.
     """
-    found = {AS_IT_WAS: head, tr("priors of the place"): with_priors(head, features)}
+    found: dict[str, TaughtHead] = {AS_IT_WAS: head}
+    found[tr("priors of the place")] = with_priors(head, features)
     background = with_background(head, features)
     if background is not None:
         found[tr("background of the place")] = background

@@ -63,12 +63,12 @@ def unlike_sample(
     files = found.columns["file"]
     unlike = []
     for name, pair in chosen.items():
-        own, sample = ([n for n in group.tolist() if n in vectors] for group in pair)
+        new, old = ([n for n in group.tolist() if n in vectors] for group in pair)
         if _differ(
-            [files[n] for n in sample],
-            [files[n] for n in own],
-            [vectors[n] for n in sample],
-            [vectors[n] for n in own],
+            [files[n] for n in old],
+            [files[n] for n in new],
+            [vectors[n] for n in old],
+            [vectors[n] for n in new],
             _LEVEL / len(names),
             seed,
         ):

@@ -157,12 +157,12 @@ def score_windows(
             for key, values in plain.items():
                 found.setdefault(key, []).extend(values)
             scores.append(head.scores(vectors)[:, column].astype(np.float64))
-    values = np.concatenate(scores) if scores else np.zeros(0)
-    if not len(values):
+    joined = np.concatenate(scores) if scores else np.zeros(0)
+    if not len(joined):
         raise OptionError(tr("the archive has no window of {name}", name=name))
-    order = sorted(range(len(values)), key=lambda n: _in_order(found, n))
+    order = sorted(range(len(joined)), key=lambda n: _in_order(found, n))
     return ScoredWindows(
-        name, {key: [column[n] for n in order] for key, column in found.items()}, values[order]
+        name, {key: [values[n] for n in order] for key, values in found.items()}, joined[order]
     )
 
 

@@ -26,6 +26,8 @@ from oido.models.tflite.metadata_writer import with_more_outputs
 
 _OP = schema.BuiltinOperator
 _RELU = schema.ActivationFunctionType.RELU
+_SIGMOID: OutputKind = "sigmoid"
+_SOFTMAX: OutputKind = "softmax"
 
 
 class HeadLayer(NamedTuple):
@@ -147,13 +149,9 @@ def _walk(content: bytes, output: int) -> _Walked | None:
         return op if op is not None and operator_kind(model, op) == kind else None
 
     tensor = int(graph.outputs[output])
-    kinds: tuple[tuple[int, OutputKind], ...] = (
-        (_OP.LOGISTIC, "sigmoid"),
-        (_OP.SOFTMAX, "softmax"),
-    )
-    squash, name = next(
-        ((op, n) for k, n in kinds if (op := made_by(tensor, k))), (None, "sigmoid")
-    )
+    squash, name = made_by(tensor, _OP.LOGISTIC), _SIGMOID
+    if squash is None:
+        squash, name = made_by(tensor, _OP.SOFTMAX), _SOFTMAX
     if squash is None:
         return None
     tensor = int(squash.inputs[0])
