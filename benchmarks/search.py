@@ -69,8 +69,8 @@ def precision(clips: Clips, folder: Path) -> dict[str, float]:
     """Precision at 10, by clips' means and by windows of an index."""
     labels, groups = np.array(clips.labels), np.array(clips.groups)
     index = EmbeddingIndex(folder)
-    parts = {f"embeddings/{n:05d}.parquet": len(w) for n, w in enumerate(clips.windows)}
-    index.update(parts, lambda path: [clips.windows[int(path[11:16])]])
+    ends = np.cumsum([len(w) for w in clips.windows])
+    index.update({"embeddings/all.parquet": int(ends[-1])}, lambda path: clips.windows)
     means = np.stack([w.astype(np.float32).mean(axis=0) for w in clips.windows])
     centred = means - means.mean(axis=0)
     centred /= np.linalg.norm(centred, axis=1, keepdims=True)
@@ -85,7 +85,7 @@ def precision(clips: Clips, folder: Path) -> dict[str, float]:
         for like, kept in ((means[n], by_window), (clips.windows[n].astype(np.float32), by_each)):
             found: list[int] = []
             for match in index.search(like, 4000):
-                number = int(match.part[11:16])
+                number = int(np.searchsorted(ends, match.row, side="right"))
                 if allowed[number] and number not in found:
                     found.append(number)
                 if len(found) == 10:

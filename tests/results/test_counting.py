@@ -169,7 +169,7 @@ def test_windows_count_whatever_their_score(model: AudioModel, tmp_path: Path) -
     assert rows[-1]["windows"] == 1200
     assert rows[-1]["share"] == pytest.approx(total.value / 1200, abs=1e-6)
     assert list(rows[0])[-3:] == ["share", "low_share", "high_share"]
-    assert 1 <= found.counted.occupied.low <= found.counted.occupied.high <= 6
+    assert 1 <= found.confirmed <= 6
 
 
 def test_windows_of_an_archives_own_scores(maker: FolderMaker, tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ every pure stratum to the middle where few are reviewed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -36,6 +38,11 @@ _APART = 2.576
 
 _SPREADS = {"level": 3.0, "slope": 1.5, "stratum": 0.5}
 """Standard deviations of the priors, in logits."""
+
+_LOGITS = np.linspace(-18, 18, 721)
+_NORMAL_QUANTILES = [NormalDist().inv_cdf(1 / (1 + math.exp(-x))) for x in _LOGITS.tolist()]
+"""The normal quantile of a rank by its logit: of scores that are normal among true and false ones
+alike, which is the binormal model of ROC analysis, logits of the truth lie on a line over it."""
 
 _GROUP_SPREADS = (0.3, 1.0, 2.5)
 """That of groups is not known: each of these counts as far as the reviews speak for it."""
@@ -160,9 +167,12 @@ class _Design:
             self._bin = _quarters_of(scores, self._stratum)
         rank = np.empty(n)
         rank[np.argsort(scores, kind="stable")] = (np.arange(n) + 0.5) / n
-        self._logit = np.log(rank / (1 - rank))
+        self._curve = np.log(rank / (1 - rank))
+        if in_halves:
+            # Over many powers of two a line in logits of the rank is too flat where few are true.
+            self._curve = np.interp(self._curve, _LOGITS, _NORMAL_QUANTILES)
         self._n_groups, self._n_strata = n_groups, int(self._stratum.max()) + 1
-        spreads = [_SPREADS["level"], _SPREADS["slope"]]
+        spreads = [_SPREADS["level"], _SPREADS["slope"] * (2 if in_halves else 1)]
         spreads += [_SPREADS["stratum"]] * self._n_strata
         self._spreads = spreads
 
@@ -174,7 +184,7 @@ class _Design:
     def rows(self, numbers: I64) -> F64:
         """f64[m, terms] of detections."""
         found = np.zeros((len(numbers), 2 + self._n_strata + self._n_groups))
-        found[:, 0], found[:, 1] = 1, self._logit[numbers]
+        found[:, 0], found[:, 1] = 1, self._curve[numbers]
         each = np.arange(len(numbers))
         found[each, 2 + self._stratum[numbers]] = 1
         found[each, 2 + self._n_strata + self._group[numbers]] = 1
@@ -189,7 +199,7 @@ class _Design:
         found = []
         for part in np.split(numbers[order], starts[1:]) if len(numbers) else []:
             row = self.rows(part[:1])[0]
-            row[1] = self._logit[part].mean()
+            row[1] = self._curve[part].mean()
             found.append((int(self._group[part[0]]), row, len(part)))
         return found
 

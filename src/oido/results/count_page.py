@@ -54,19 +54,25 @@ def count_sentences(count: EventCount) -> Iterator[str]:
         tr("; of {unsure} nobody was sure", unsure=count.unsure) if count.unsure else ""
     )
     if len(counted.groups) > 1:
-        occupied = counted.occupied
-        group_facts = {"n_groups": len(counted.groups), "what": " and ".join(count.keys)}
-        group_facts |= {"value": occupied.value, "low": occupied.low, "high": occupied.high}
+        what = " and ".join(count.keys)
         if count.unit == "windows":
+            # A little is left to each of many low windows: how many groups have one is not known.
             yield tr(
-                "of {n_groups} by {what}, {value:.0f} have the sound ({low:.0f} to {high:.0f})",
-                **group_facts,
+                "of {n_groups} by {what}, {confirmed} have a reviewed window that holds it",
+                n_groups=len(counted.groups),
+                what=what,
+                confirmed=count.confirmed,
             )
         else:
+            occupied = counted.occupied
             yield tr(
                 "of {n_groups} by {what} with events, {value:.0f} have true ones "
                 "({low:.0f} to {high:.0f})",
-                **group_facts,
+                n_groups=len(counted.groups),
+                what=what,
+                value=occupied.value,
+                low=occupied.low,
+                high=occupied.high,
             )
 
 

@@ -39,7 +39,8 @@ class EventCount:
     keys: what events are grouped by; groups: of each group its true events, recorded_hours: of
     those that have any, where they are known. unsure: reviews that decide nothing. unreviewed:
     groups with events of which none was reviewed: what is said of them rests on the others. unit:
-    what is counted; unlike: sites whose sounds differ from what was reviewed.
+    what is counted; unlike: sites whose sounds differ from what was reviewed; confirmed: groups of
+    which a review said yes.
     """
 
     label: str
@@ -51,6 +52,7 @@ class EventCount:
     unreviewed: tuple[tuple[Any, ...], ...]
     unit: Unit = "events"
     unlike: tuple[str, ...] = ()
+    confirmed: int = 0
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """A row for each group, then one for all: events, true ones with their interval, a rate."""
@@ -147,6 +149,7 @@ def count_events(
         tuple(key for key in events if key not in seen),
         unit,
         unlike_sample(results, found, numbers, in_halves=unit == "windows"),
+        len({keys[n] for n, is_true in verdicts.items() if is_true}),
     )
 
 
