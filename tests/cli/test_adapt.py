@@ -15,15 +15,16 @@ from oido.errors import OptionError
 from oido.models.model import AudioModel
 from tests.results.owl_archives import make_owls, owl_file, review
 from tests.results.results_folders import run as run_command
+from tests.results.test_adapting import sampled
 
 
 def test_adopted_or_kept(
     model: AudioModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    archive = make_owls(tmp_path / "results", 0.05, windows=100)
+    archive = make_owls(tmp_path / "results", 0.05, windows=120)
     path, out = owl_file(tmp_path / "owl.tflite", model), tmp_path / "adapted.tflite"
     order = np.argsort(-archive.logits)
-    labels = review(archive, tmp_path / "project.db", np.concatenate([order[:100], order[100::10]]))
+    labels = review(archive, tmp_path / "project.db", sampled(archive, 240))
     words = (archive.folder, str(path), "--labels", str(labels), "-o", str(out))
     assert run_command(adapt, *words) == 0
     printed = capsys.readouterr()
