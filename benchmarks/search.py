@@ -3,7 +3,7 @@
 
     python benchmarks/search.py                               precision at 10, other sources only
     python benchmarks/search.py --windows 1000000 10000000    seconds a query, bytes, memory
-    python benchmarks/search.py --windows 100000 --hnsw       beside usearch's HNSW
+    python benchmarks/search.py --windows 1000000 --hnsw 100000   beside NumPy, and usearch's HNSW
 
 Precision: every clip of ESC-10 and of the everyday sounds of which there are others is the example
 once; clips of its own source do not count, neither for nor against. Both the whole clip's mean
@@ -11,7 +11,10 @@ vector, which is what was measured before there was an index, and `oido find`, w
 windows: the ten first recordings of its hits.
 
 Speed: vectors are windows of these clips with noise, so that they lie as real ones do; the rows are
-written as an archive's parts have them. Peak memory is of a process of its own.
+written as an archive's parts have them. Both ways are measured at each size, whichever is used
+there: every vector compared, and sketches first. Peak memory is of a process of its own, with the
+pages of the index that it has mapped. NumPy compares all as float32; the graph of HNSW is made of
+so many of them as its option says, because it takes long.
 """
 
 from __future__ import annotations
@@ -66,8 +69,8 @@ def precision(clips: Clips, folder: Path) -> dict[str, float]:
     """Precision at 10, by clips' means and by windows of an index."""
     labels, groups = np.array(clips.labels), np.array(clips.groups)
     index = EmbeddingIndex(folder)
-    parts = {f"embeddings/{n:05d}.parquet": len(w) for n, w in enumerate(clips.windows)}
-    index.update(parts, lambda path: [clips.windows[int(path[11:16])]])
+    ends = np.cumsum([len(w) for w in clips.windows])
+    index.update({"embeddings/all.parquet": int(ends[-1])}, lambda path: clips.windows)
     means = np.stack([w.astype(np.float32).mean(axis=0) for w in clips.windows])
     centred = means - means.mean(axis=0)
     centred /= np.linalg.norm(centred, axis=1, keepdims=True)
@@ -82,7 +85,7 @@ def precision(clips: Clips, folder: Path) -> dict[str, float]:
         for like, kept in ((means[n], by_window), (clips.windows[n].astype(np.float32), by_each)):
             found: list[int] = []
             for match in index.search(like, 4000):
-                number = int(match.part[11:16])
+                number = int(np.searchsorted(ends, match.row, side="right"))
                 if allowed[number] and number not in found:
                     found.append(number)
                 if len(found) == 10:
@@ -124,7 +127,7 @@ def build(clips: Clips, rows: int, folder: Path) -> dict[str, Any]:
         yield from np.array_split(block, 4)
 
     started = time.perf_counter()
-    index.update(parts, read)
+    index.update(parts, read, sketched_from=0)
     seconds = time.perf_counter() - started - spent
     size = sum(path.stat().st_size for path in folder.iterdir())
     return {"windows": rows, "build_seconds": seconds, "bytes_per_window": size / rows}
@@ -158,17 +161,27 @@ def in_a_process(arguments: argparse.Namespace, folder: Path, exact: bool) -> di
     return result
 
 
-def beside(clips: Clips, rows: int) -> None:
-    """The same search by NumPy over float32, and by usearch's HNSW."""
+def beside(clips: Clips, rows: int, most: int) -> None:
+    """The same search by NumPy over float32, and by usearch's HNSW over the first of them."""
     from usearch.index import Index
 
-    vectors = np.concatenate(list(made_parts(clips, rows))).astype(np.float32)
+    size = clips.windows[0].shape[1]
+    vectors, filled = np.empty((rows, size), np.float32), 0
+    for block in made_parts(clips, rows):
+        vectors[filled : filled + len(block)] = block
+        filled += len(block)
     vectors -= vectors.mean(axis=0)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    chosen = np.random.default_rng(1).choice(rows, 12, replace=False)
+    for start in range(0, rows, _PART_ROWS):
+        block = vectors[start : start + _PART_ROWS]
+        block /= np.linalg.norm(block, axis=1, keepdims=True)
+    chosen = np.random.default_rng(1).choice(min(rows, most), 12, replace=False)
     started = time.perf_counter()
-    exact = [np.argsort(-(vectors @ vectors[n]))[:50] for n in chosen]
+    for n in chosen:
+        np.argpartition(-(vectors @ vectors[n]), 50)
     plain = (time.perf_counter() - started) / len(chosen)
+    print(f"  NumPy float32  {plain:7.4f} s a query, {4 * size} bytes a window")
+    vectors, rows = vectors[:most].copy(), min(rows, most)
+    exact = [np.argsort(-(vectors @ vectors[n]))[:50] for n in chosen]
     graph = Index(ndim=vectors.shape[1], metric="cos", dtype="i8")
     started = time.perf_counter()
     graph.add(np.arange(rows), vectors)
@@ -177,9 +190,9 @@ def beside(clips: Clips, rows: int) -> None:
     near = [graph.search(vectors[n], 50).keys for n in chosen]
     hnsw = (time.perf_counter() - started) / len(chosen)
     recall = np.mean([len({*a.tolist()} & {*b.tolist()}) / 50 for a, b in zip(exact, near)])
-    print(f"NumPy float32   {plain:8.4f} s a query, {4 * vectors.shape[1]} bytes a window")
     print(
-        f"usearch HNSW i8 {hnsw:8.4f} s a query, recall at 50 {recall:.3f}, built in {built:.0f} s"
+        f"  usearch HNSW i8 of {rows} windows: {hnsw:.4f} s a query, recall at 50 {recall:.3f}, "
+        f"built in {built:.0f} s, {graph.memory_usage / rows:.0f} bytes a window"
     )
 
 
@@ -190,7 +203,7 @@ def main() -> int:
     parser.add_argument("--audio", type=Path, default=root.parent / "shared" / "audio")
     parser.add_argument("--models", nargs="+", default=["yamnet/classification"])
     parser.add_argument("--windows", type=int, nargs="*", default=[])
-    parser.add_argument("--hnsw", action="store_true")
+    parser.add_argument("--hnsw", type=int, default=0, help="windows of its graph; 0: no peers")
     parser.add_argument("--cache", type=Path, default=root / ".bench")
     parser.add_argument("--query", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--exact", action="store_true", help=argparse.SUPPRESS)
@@ -222,14 +235,14 @@ def main() -> int:
                 len({*map(tuple, a)} & {*map(tuple, b)}) / len(b)
                 for a, b in zip(quick["found"], exact["found"])
             ]
-            for name, each in (("as it is used", quick), ("every vector", exact)):
+            for name, each in (("sketches first", quick), ("every vector", exact)):
                 print(
                     f"  {name:14s} {each['median']:7.3f} s a query (first {each['first']:.3f}), "
                     f"peak {each['peak_mb']:.0f} MB"
                 )
             print(f"  recall at 50 against every vector: {np.mean(same):.3f}")
         if arguments.hnsw:
-            beside(clips, rows)
+            beside(clips, rows, arguments.hnsw)
     return 0
 
 

@@ -7,14 +7,19 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from oido.errors import OptionError
+from oido.models.model import AudioModel
 from oido.results import Results
 from oido.results.clip_files import chosen_events, write_clips
 from oido.results.counting import EventCount, count_events
-from oido.search.label_store import LabelStore
+from oido.results.window_sample import chosen_windows
+from oido.results.window_scores import open_head
+from oido.search.label_store import Answer, LabelStore
 from oido.search.label_tables import read_answers
+from tests.results.owl_archives import OwlArchive, make_owls, owl_file
 from tests.results.results_folders import FolderMaker, event
 from tests.results.test_clip_files import tones
 
@@ -123,3 +128,67 @@ def test_a_store_of_two_peoples_answers_counts_alike(maker: FolderMaker, tmp_pat
         assert store.agreement() == (60, 60)
     by_table, by_store = (count(maker, p, "site") for p in (path, tmp_path / "project.db"))
     assert by_store.counted.total == by_table.counted.total
+
+
+def counted_owls(archive: OwlArchive, path: Path, table: Path, *by: str) -> EventCount:
+    """Reviewed by the truth, and counted."""
+    with Results(archive.folder) as results:
+        head = open_head(results, path)[1]
+        chosen = chosen_windows(results, "owl", 200, "stratified", head=head)
+        truth = {(f, round(s, 3)): t for (f, s), t in zip(archive.places, archive.truth)}
+        with LabelStore(table) as store:
+            store.add(
+                Answer(
+                    each.recording,
+                    each.start_time,
+                    each.end_time,
+                    "owl",
+                    "yes" if truth[each.recording, round(each.start_time, 3)] else "no",
+                    choice=each.choice,
+                )
+                for each in chosen
+            )
+        return count_events(results, "owl", table, by, unit="windows", head=head)
+
+
+def test_windows_count_whatever_their_score(model: AudioModel, tmp_path: Path) -> None:
+    archive = make_owls(tmp_path / "results", 0.05, sites=3, windows=200)
+    path = owl_file(tmp_path / "owl.tflite", model)
+    found = counted_owls(archive, path, tmp_path / "project.db", "site", "night")
+    total = found.counted.total
+    assert total.low <= archive.truth.sum() <= total.high
+    assert total.high - total.low < 80
+    # Half of the owls score below a threshold of 0.8: events would have missed them.
+    assert (archive.logits[archive.truth] < np.log(4)).mean() > 0.3
+    assert found.unit == "windows"
+    rows = list(found.rows())
+    assert [row["site"] for row in rows] == [f"site{n // 2}" for n in range(6)] + ["all"]
+    assert {str(row["night"]) for row in rows} == {"2023-10-15", "2023-10-16", "all"}
+    hours = (200 * 0.48 + 0.975) / 3600
+    assert rows[0]["recorded_hours"] == pytest.approx(hours, abs=1e-3)
+    assert rows[-1]["windows"] == 1200
+    assert rows[-1]["share"] == pytest.approx(total.value / 1200, abs=1e-6)
+    assert list(rows[0])[-3:] == ["share", "low_share", "high_share"]
+    assert 1 <= found.confirmed <= 6
+
+
+def test_windows_of_an_archives_own_scores(maker: FolderMaker, tmp_path: Path) -> None:
+    windows = [event(FILES[n % 2], n / 20, n / 20 + 0.2, "Owl", (n + 1) / 256) for n in range(200)]
+    maker.commit({"windows": windows})
+    with Results(str(maker.folder)) as results:
+        write_clips(chosen_windows(results, "owl", 60, "stratified"), tmp_path / "owls")
+    path = tmp_path / "owls" / "clips.csv"
+    rows = list(csv.DictReader(path.open(newline="")))
+    save(path, [{**row, "verdict": "yes" if is_true(row) else "no"} for row in rows])
+    found = count(maker, path, "site", unit="windows")
+    assert found.counted.total.low <= 49 <= found.counted.total.high
+    save(path, [{**rows[0], "recording_start": "77.5", "verdict": "no"}])
+    with pytest.raises(OptionError, match=r"no window for Owl in .* clips of windows"):
+        count(maker, path, unit="windows")
+
+
+def test_a_night_has_the_hours_of_two_dates(maker: FolderMaker, tmp_path: Path) -> None:
+    found = count(maker, reviewed(maker, tmp_path / "owls"), "night")
+    assert found.recorded_hours[next(iter(found.counted.groups))] == pytest.approx(
+        24 / 3600, abs=1e-3
+    )

@@ -14,6 +14,7 @@ import oido
 from oido.models.loading import load_model
 from oido.models.model import LogMelNetwork, Notes, WholeNetwork
 from oido.models.tflite.evidence import with_evidence
+from oido.models.tflite.taught_head import read_taught_head
 from oido.training.train import TrainingResult, train
 from tests.training.minutes import SOUND_SECONDS, make_minutes
 from tests.training.taught_sounds import KINDS, make_sounds
@@ -233,6 +234,8 @@ def test_several_labels_at_once(sounds: Path, tmp_path: Path) -> None:
     result = train(oido.Dataset.load(data))
     assert result.taught.multi_label
     result.export(tmp_path / "both.tflite")
+    priors = read_taught_head(load_model(tmp_path / "both.tflite")).training["priors"]
+    assert all(0.5 < prior < 0.8 for prior in priors)  # of 17 clips, 11 have each
     heard = oido.AudioClassifier(tmp_path / "both.tflite", jobs=1)
     assert heard.postprocessor.aggregation == "power-mean"
     scores = heard.classify(data / "beep,hiss" / "0.wav").clip_scores
@@ -408,3 +411,20 @@ def test_one_class_of_long_recordings_beside_background(tmp_path: Path) -> None:
 def test_a_length_that_is_none_is_refused(sounds: Path) -> None:
     with pytest.raises(oido.OptionError, match="weak_from must be 0 or more"):
         train(oido.Dataset.load(sounds), weak_from=float("nan"))
+
+
+def test_a_head_on_embeddings_alone_can_be_put_on_those_of_an_archive(
+    sounds: Path, tmp_path: Path
+) -> None:
+    result = train(oido.Dataset.load(sounds), embeddings_only=True)
+    assert result.head.inputs == 1024
+    path = tmp_path / "sounds.tflite"
+    assert result.export(path).largest_difference < 1e-3
+    head = read_taught_head(load_model(path))
+    assert head.labels == KINDS
+    assert head.training["base_sha256"] == load_model("yamnet/classification").sha256
+    one = next((sounds / KINDS[0]).iterdir())
+    embeddings = oido.AudioEmbedder("yamnet/classification").embed(one).embeddings
+    kept = embeddings.astype(np.float16).astype(np.float32)  # as an archive has them
+    scores = oido.AudioClassifier(path, jobs=1).classify(one).scores
+    np.testing.assert_allclose(head.scores(kept), scores, atol=2e-3)

@@ -6,13 +6,15 @@ examples:
   oido clips results/ --label Owl --count 200 --choose stratified -o owls/
   oido clips results/ --label Dog --where "hour(start_at) < 6" --seconds 3 -o night-dogs/
   oido clips results/ --from hits.csv --label owl -o owls/    what `oido find` found
+  oido clips results/ --model owl.tflite --label owl --choose stratified -o sample/
   oido clips results/ --label Owl --format wav --site '{site}_*.wav' -o owls/
 
 Each clip is named by site, time (in UTC, where it is known) and score, and keeps the rate of its
 recording. clips.csv beside them has a row for each: `oido train owls/clips.csv` learns from it,
 with each recording as a source of its own. Stratified takes as many from each tenth of the scores,
 and weight says how many events a clip stands for, so that what is counted in the clips can be said
-of all events. Recordings at addresses are fetched, one at a time.
+of all events. Recordings at addresses are fetched, one at a time. Windows (--of windows, --model)
+are there whatever their score, so that `oido count` misses nothing that is below a threshold.
 """
 
 from __future__ import annotations
@@ -34,10 +36,12 @@ def add_parser(commands: Any) -> None:
     add("--label LABEL", "events of this label; with --from, what the clips are called")
     add("--from FILE.csv", "rows that `oido find` or `oido query` wrote", type=Path, dest="table")
     add("--where CONDITION", "only events for which this is true, in SQL")
+    add.windows()
     add("--count N", "how many clips at most (default 50)", type=int, default=50)
     add(
         "--choose HOW",
-        "top: the best (default); random; stratified: from each tenth of the scores",
+        "top: the best (default); random; stratified: from each tenth of the scores (of windows: "
+        "from each half of what is above)",
         choices=("top", "random", "stratified"),
         default="top",
     )
@@ -58,20 +62,35 @@ def add_parser(commands: Any) -> None:
 def _run(args: argparse.Namespace) -> int | None:
     from oido.cli.progress import show_progress
     from oido.results.clip_files import chosen_events, listed_places, write_clips
+    from oido.results.window_sample import chosen_windows
+    from oido.results.window_scores import open_head
 
     if args.label is None and args.table is None:
         raise OptionError(tr("say which clips: --label Owl, or --from hits.csv"))
     if args.table is not None and args.where is not None:
         raise OptionError(tr("--where chooses events: leave it out, or --from"))
+    if args.table is not None and (args.model is not None or args.of == "windows"):
+        raise OptionError(tr("--of and --model choose windows: leave them out, or --from"))
     with open_results(args, prints_doubts=False) as results:
         if args.table is not None:
             places = listed_places(results, args.table, args.label, site=args.site)[: args.count]
-        else:
+        elif args.model is None and args.of == "events":
             places = chosen_events(
                 results,
                 args.label,
                 args.count,
                 args.choose,
+                where=args.where,
+                site=args.site,
+                seed=args.seed,
+            )
+        else:
+            places = chosen_windows(
+                results,
+                args.label,
+                args.count,
+                args.choose,
+                head=None if args.model is None else open_head(results, args.model)[1],
                 where=args.where,
                 site=args.site,
                 seed=args.seed,

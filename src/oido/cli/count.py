@@ -6,11 +6,16 @@ examples:
   oido count results/ --label Owl --reviewed owls/clips.csv
   oido count results/ --label Owl --reviewed owls/clips.csv --by site,night -o owls.csv
   oido count results/ --label Owl --reviewed owls/clips.csv --by hour --hours-in Europe/Madrid
+  oido count results/ --label Owl --reviewed owls/clips.csv --report owls.html
+  oido clips results/ --model owl.tflite --label owl --choose stratified -o sample/
+  oido count results/ --model owl.tflite --label owl --reviewed sample/clips.csv --by night
 
 Events of an archive are what a model took for a sound; some are none. From a sample over all scores
 this tells how many are true, by site, day, night, hour or file, each with an interval of 95 %, how
 many more reviews would halve it, and which groups the sample does not speak for. What the model
-missed altogether, below the threshold of events, is not counted.
+missed altogether, below the threshold of events, is not counted: --of windows counts windows
+instead, from clips that were drawn by `oido clips --of windows`, and --model does so by a taught
+model, whose scores are made from the embeddings that the archive keeps.
 """
 
 from __future__ import annotations
@@ -21,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from oido.cli.options import add_command, open_results, require_suffix
 from oido.cli.terminal import print_line, print_message
-from oido.messages import joined, tr
+from oido.messages import tr
 
 if TYPE_CHECKING:
     from oido.results.counting import EventCount
@@ -35,6 +40,7 @@ def add_parser(commands: Any) -> None:
     add("--reviewed FILE.csv", "clips.csv with its verdicts", type=Path, required=True)
     add("--by KEY[,KEY…]", "site (default), day, night, hour, file, or several", default="site")
     add("--where CONDITION", "only events for which this is true, as for `oido clips`")
+    add.windows()
     add(
         "--site PATTERN",
         "where the site stands in a name, such as '{site}_*.wav' (default: the first folder that "
@@ -43,30 +49,41 @@ def add_parser(commands: Any) -> None:
     add("--hours-in ZONE", "the zone of days, nights and hours (default UTC)", default="UTC")
     add_output = add.group("output")
     add_output("-o, --output FILE.csv", "a table", type=Path)
+    add_output("--report FILE.html", "a page with plots and tables", type=Path)
     add_output.quiet("errors only")
     add.clock()
 
 
 def _run(args: argparse.Namespace) -> None:
+    from oido.results.count_page import count_page
     from oido.results.counting import count_events
+    from oido.results.window_scores import open_head
+    from oido.writers.atomic import write_text
 
     require_suffix("-o", args.output, ".csv")
+    require_suffix("--report", args.report, ".html")
     by = tuple(key.strip().lower() for key in args.by.split(",") if key.strip())
     with open_results(args, prints_doubts=False) as results:
+        head = None if args.model is None else open_head(results, args.model)[1]
         count = count_events(
             results,
             args.label,
             args.reviewed,
             by,
+            unit="events" if args.of == "events" and head is None else "windows",
+            head=head,
             where=args.where,
             site=args.site,
             zone=args.hours_in,
         )
     if args.output is not None:
         _write(args.output, count)
+    if args.report is not None:
+        write_text(args.report, count_page(count, str(args.results)))
     _print(count)
-    if args.output is not None and not args.quiet:
-        print_message(tr("{output} is written", output=args.output))
+    for path in (args.output, args.report):
+        if path is not None and not args.quiet:
+            print_message(tr("{output} is written", output=path))
 
 
 def _write(path: Path, count: EventCount) -> None:
@@ -83,76 +100,26 @@ def _write(path: Path, count: EventCount) -> None:
 
 
 def _print(count: EventCount) -> None:
-    counted = count.counted
-    total, share = counted.total, counted.share
-    print_line(
-        tr(
-            "{label}: {value:.0f} of {n} events are true ({low:.0f} to {high:.0f}, "
-            "95 %; {share_low:.0%} to {share_high:.0%})",
-            label=count.label,
-            n=counted.n,
-            **total._asdict(),
-            share_low=share.low,
-            share_high=share.high,
-        )
-    )
-    reviews = (
-        tr("from 1 review")
-        if counted.reviewed == 1
-        else tr("from {reviewed} reviews", reviewed=counted.reviewed)
-    )
-    print_line(
-        tr(
-            "{reviews}; {more_reviews} more would about halve that",
-            reviews=reviews,
-            more_reviews=counted.more_reviews,
-        )
-        + (tr("; of {unsure} nobody was sure", unsure=count.unsure) if count.unsure else "")
-    )
-    if len(counted.groups) > 1:
-        occupied, what = counted.occupied, joined(tr(" and "), count.keys)
-        print_line(
-            tr(
-                "of {n_groups} by {what} with events, {value:.0f} have true ones "
-                "({low:.0f} to {high:.0f})",
-                n_groups=len(counted.groups),
-                what=what,
-                **occupied._asdict(),
-            )
-        )
+    from oido.results.count_page import count_sentences, count_warnings, group_name
+
+    for text in count_sentences(count):
+        print_line(text)
+    groups = count.counted.groups
+    if len(groups) > 1:
         print_line("")
-        for key, estimate in counted.groups.items():
+        for key, estimate in groups.items():
             hours = count.recorded_hours.get(key)
             rate = tr(", {value:.2f} an hour", value=estimate.value / hours) if hours else ""
-            name = joined(", ", (tr("unknown") if part is None else str(part) for part in key))
             print_line(
                 tr(
                     "  {name}: {value:.0f} ({low:.0f} to {high:.0f}) of {events}{rate}",
-                    name=name,
-                    **estimate._asdict(),
+                    name=group_name(key),
+                    value=estimate.value,
+                    low=estimate.low,
+                    high=estimate.high,
                     events=count.events[key],
                     rate=rate,
                 )
             )
-    for key in counted.apart:
-        name = joined(", ", map(str, key))
-        print_message(
-            tr(
-                "{name}: its reviews differ from the others' at the same scores; review more of it",
-                name=name,
-            )
-        )
-    if count.unreviewed and len(counted.groups) > 1:
-        names = "; ".join(", ".join(map(str, key)) for key in count.unreviewed[:4])
-        more = (
-            tr(" and {n_unreviewed} more", n_unreviewed=len(count.unreviewed) - 4)
-            if len(count.unreviewed) > 4
-            else ""
-        )
-        print_message(
-            tr(
-                "no event was reviewed of {names}{more}: their numbers rest on the others",
-                names=names,
-                more=more,
-            )
-        )
+    for text in count_warnings(count):
+        print_message(text)

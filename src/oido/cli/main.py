@@ -29,8 +29,8 @@ from oido.errors import ModelFetchError, OidoError, OptionError
 from oido.messages import in_language, joined, supported, system_language, text_of, tr
 
 _NAMES = (
-    "classify listen serve web batch query find clips labels review count report convert embed "
-    "train evaluate calibrate thresholds drift export models devices cache completion doctor"
+    "classify listen serve web batch query find clips labels review count adapt report convert "
+    "embed train evaluate calibrate thresholds drift export models devices cache completion doctor"
 )
 """Of the commands, in the order of the help; each is a module of this package."""
 

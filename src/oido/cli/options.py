@@ -180,6 +180,20 @@ class Arguments:
             action="store_true",
         )
 
+    def windows(self) -> None:
+        """--of and --model: windows in the place of events, by whose scores."""
+        self(
+            "--of WHAT",
+            "events (default), or windows: also those below the threshold of events",
+            choices=("events", "windows"),
+            default="events",
+        )
+        self(
+            "--model FILE.tflite",
+            "windows, by the scores of a model that `oido train --embeddings-only` taught, made "
+            "from the embeddings that the archive keeps",
+        )
+
     def clock(self) -> None:
         """When a recording began."""
         add = self.group("when recordings began")

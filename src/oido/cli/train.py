@@ -70,6 +70,11 @@ def add_parser(commands: Any) -> None:
         type=float,
         default=30.0,
     )
+    add(
+        "--embeddings-only",
+        "look at what archives keep, and at no other layers of the network: `oido count` and "
+        "`oido adapt` then need no recordings",
+    )
     add("--finetune", "train the network itself further (minutes; needs oido[torch])")
     add(
         "--student",
@@ -195,6 +200,7 @@ def _trainer(args: argparse.Namespace) -> Callable[[Dataset], Any]:
                 thorough=args.thorough,
                 augment=args.augment,
                 weak_from=args.weak_from,
+                embeddings_only=args.embeddings_only,
                 cache=not args.no_cache,
                 jobs=args.jobs,
                 progress=progress,
@@ -212,6 +218,8 @@ def _finetuned(args: argparse.Namespace, data: Dataset) -> Any:
 
     if args.keep_base or args.no_unknown or args.thorough:
         raise OptionError(tr("--keep-base, --no-unknown and --thorough are not for --finetune"))
+    if args.embeddings_only:
+        raise OptionError(tr("--embeddings-only is not for --finetune and --student: leave it out"))
     return finetune(
         data,
         model=fetch_model(args.model),
@@ -240,6 +248,8 @@ def _require_student(args: argparse.Namespace) -> None:
             )
         )
     require_suffix("--c-array", args.c_array, ".cc", ".c", ".h")
+    if args.embeddings_only:
+        raise OptionError(tr("--embeddings-only is not for --finetune and --student: leave it out"))
 
 
 def _student(args: argparse.Namespace, data: Dataset) -> Any:

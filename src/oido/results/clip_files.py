@@ -327,7 +327,12 @@ def reached(recording: str, location: str) -> Iterator[str]:
             return
     if not is_remote(paths[0]):
         raise AudioError(
-            tr("{recording}: is not at {paths} any more", recording=recording, paths=paths[0])
+            tr(
+                "{recording}: is not at {paths} any more; put it back, or say the command in the "
+                "folder below which {recording} is now",
+                recording=recording,
+                paths=paths[0],
+            )
         )
     with tempfile.TemporaryDirectory(prefix="oido-") as folder:
         path = os.path.join(folder, os.path.basename(paths[0]) or "recording")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many events of a label are true, by site, day, night and hour, from reviewed clips."""
+"""How many events or windows of a label are true, by site, day, night and hour, from reviews."""
 
 from __future__ import annotations
 
@@ -7,22 +7,30 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import Any, Literal
 
 import numpy as np
 
+from oido.arrays import I64
 from oido.errors import OptionError
 from oido.evaluation.bootstrap import Estimate
 from oido.evaluation.prevalence import Counted, count_true
 from oido.messages import tr
 from oido.models.labels import is_same
+from oido.models.tflite.taught_head import TaughtHead
 from oido.results.query_text import quoted
 from oido.results.results import Results
+from oido.results.sample_drift import unlike_sample
 from oido.results.tallies import KEYS, site_of, tally
+from oido.results.window_scores import PLACE, ScoredWindows, score_windows
 from oido.search.label_store import Answer, LabelStore
 from oido.search.label_tables import read_answers
 
 COUNT_KEYS = ("site", "day", "night", "hour", "file")
+
+Unit = Literal["events", "windows"]
+"""What is counted: what the model took for a sound, or every window, whatever its score."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,9 @@ class EventCount:
 
     keys: what events are grouped by; groups: of each group its true events, recorded_hours: of
     those that have any, where they are known. unsure: reviews that decide nothing. unreviewed:
-    groups with events of which none was reviewed: what is said of them rests on the others.
+    groups with events of which none was reviewed: what is said of them rests on the others. unit:
+    what is counted; unlike: sites whose sounds differ from what was reviewed; confirmed: groups of
+    which a review said yes.
     """
 
     label: str
@@ -41,6 +51,9 @@ class EventCount:
     recorded_hours: Mapping[tuple[Any, ...], float]
     unsure: int
     unreviewed: tuple[tuple[Any, ...], ...]
+    unit: Unit = "events"
+    unlike: tuple[str, ...] = ()
+    confirmed: int = 0
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """A row for each group, then one for all: events, true ones with their interval, a rate."""
@@ -53,13 +66,15 @@ class EventCount:
     def _row(
         self, key: Sequence[Any], events: int, true: Estimate, hours: float | None
     ) -> dict[str, Any]:
-        row: dict[str, Any] = {**dict(zip(self.keys, key)), "label": self.label, "events": events}
-        row |= {"true_events": round(true.value, 1)}
+        row: dict[str, Any] = {**dict(zip(self.keys, key)), "label": self.label, self.unit: events}
+        row |= {f"true_{self.unit}": round(true.value, 1)}
         row |= {"low": round(true.low, 1), "high": round(true.high, 1)}
         row["recorded_hours"] = None if hours is None else round(hours, 3)
         names = ("true_per_hour", "low_per_hour", "high_per_hour")
-        for name, value in zip(names, (true.value, true.low, true.high)):
+        for name, value in zip(names, true):
             row[name] = round(value / hours, 4) if hours else None
+        for name, value in zip(("share", "low_share", "high_share"), true):
+            row[name] = round(value / events, 6)
         return row
 
 
@@ -69,17 +84,21 @@ def count_events(
     reviewed: str | os.PathLike[str],
     by: Sequence[str] = ("site",),
     *,
+    unit: Unit = "events",
+    head: TaughtHead | None = None,
     where: str | None = None,
     site: str | None = None,
     zone: str = "UTC",
 ) -> EventCount:
-    """Count the true events of a label.
+    """Count the true events of a label, or the windows that hold it.
 
     reviewed: ``clips.csv`` of `oido clips --choose stratified` (or random) with its ``verdict``:
     yes, no, unsure, or nothing; or a label store that has these answers. where: as it was given to
-    `oido clips`. by: of ``COUNT_KEYS``; a night is called by the day on which it begins. Raises
-    OptionError.
+    `oido clips`. by: of ``COUNT_KEYS``; a night is called by the day on which it begins. unit:
+    windows count whatever their score, so that nothing is below a threshold. head: of windows, a
+    taught one, whose scores of the stored embeddings are meant. Raises OptionError.
     """
+    table = "events" if unit == "events" else "windows" if head is None else "embeddings"
     for key in by:
         if key not in COUNT_KEYS:
             raise OptionError(
@@ -89,69 +108,94 @@ def count_events(
                     count_keys=", ".join(COUNT_KEYS),
                 )
             )
-    if {"day", "night", "hour"} & {*by} and "start_at" not in results.columns("events"):
+    if {"day", "night", "hour"} & {*by} and "start_at" not in results.columns(table):
         raise OptionError(tr("days, nights and hours need the times of recordings"))
-    name = results.label_here(label)
-    value = "probability" if results.calibrated else "score"
     local = f"(start_at AT TIME ZONE {quoted(zone)})"
     terms = {
-        "site": site_of(results, site) if "site" in by else "NULL",
+        "site": site_of(results, site),
         "day": f"CAST({local} AS DATE)",
         "night": f"CAST({local} - INTERVAL 12 HOUR AS DATE)",
         "hour": f"hour({local})",
         "file": "file",
     }
-    wanted = ", ".join([*(f"{terms[key]} AS key_{key}" for key in by), f"{value} AS value"])
-    condition = f" AND ({where}\n)" if where else ""
-    rows = results.sql(
-        f"SELECT file, channel, start_time, {wanted} FROM events "
-        f"WHERE label = {quoted(name)}{condition} ORDER BY file, channel NULLS FIRST, start_time"
-    ).to_pylist()
-    if not rows:
-        raise OptionError(tr("the archive has no event of {name}", name=name))
-    number_of = {
-        (row["file"], row["channel"], round(row["start_time"], 3)): n for n, row in enumerate(rows)
-    }
-    verdicts, unsure = _verdicts(os.fspath(reviewed), number_of, name)
-    keys = [tuple(row[f"key_{key}"] for key in by) for row in rows]
-    numbers = np.array(list(verdicts), np.int64)
+    wanted = [f"{terms[key]} AS key_{key}" for key in dict.fromkeys((*by, "site"))]
+    if unit == "events":
+        found = _scored_events(results, label, wanted, where)
+    else:
+        found = score_windows(results, label, head, wanted, where)
+    places = found.places
+    verdicts, unsure = _verdicts(
+        os.fspath(reviewed), {place: n for n, place in enumerate(places)}, found.label, unit
+    )
+    keys = list(zip(*(found.columns[f"key_{key}"] for key in by))) if by else [()] * len(places)
+    numbers: I64 = np.array(list(verdicts), np.int64)
     counted = count_true(
-        np.array([row["value"] for row in rows], np.float64),
+        found.scores,
         keys,
         numbers,
         np.array(list(verdicts.values()), bool),
+        in_halves=unit == "windows",
     )
     events: dict[tuple[Any, ...], int] = {}
     for each in keys:
         events[each] = events.get(each, 0) + 1
     seen = {keys[n] for n in verdicts}
     return EventCount(
-        name,
+        found.label,
         tuple(by),
         counted,
         events,
         _recorded_hours(results, by, zone, site),
         unsure,
         tuple(key for key in events if key not in seen),
+        unit,
+        unlike_sample(results, found, numbers, in_halves=unit == "windows"),
+        len({keys[n] for n, is_true in verdicts.items() if is_true}),
     )
+
+
+def _scored_events(
+    results: Results, label: str, terms: Sequence[str], where: str | None
+) -> ScoredWindows:
+    """The events of a label, in the place of windows."""
+    name = results.label_here(label)
+    value = "probability" if results.calibrated else "score"
+    condition = f" AND ({where}\n)" if where else ""
+    rows = results.sql(
+        f"SELECT {', '.join([*PLACE, *terms])}, {value} AS value FROM events WHERE "
+        f"label = {quoted(name)}{condition} ORDER BY file, channel NULLS FIRST, start_time"
+    )
+    if not rows.num_rows:
+        raise OptionError(tr("the archive has no event of {name}", name=name))
+    columns = {n: rows[n].to_pylist() for n in rows.column_names}
+    return ScoredWindows(name, columns, np.array(columns.pop("value"), np.float64))
 
 
 def _recorded_hours(
     results: Results, by: Sequence[str], zone: str, site: str | None
 ) -> dict[tuple[Any, ...], float]:
-    """Of each group, and of everything under the empty one; none where nights are counted."""
-    if not {*by} <= {*KEYS}:
+    """Of each group, and of everything under the empty one."""
+    # A night is the later half of a day and the earlier half of the next.
+    keys = tuple(dict.fromkeys(k for key in by for k in (_NIGHT if key == "night" else (key,))))
+    if not {*keys} <= {*KEYS}:
         return {}
-    rows = tally(results, by, zone=zone, site=site).to_pylist()
-    found = {tuple(row[key] for key in by): row["recorded_hours"] for row in rows}
+    found: dict[tuple[Any, ...], float] = {}
+    for row in tally(results, keys, zone=zone, site=site).to_pylist():
+        if "night" in by and row["day"] is not None:
+            row["night"] = row["day"] - timedelta(days=int(row["hour"] < 12))
+        place = tuple(row.get(key) for key in by)
+        found[place] = found.get(place, 0.0) + row["recorded_hours"]
     (everything,) = results.sql(
         "SELECT coalesce(sum(duration), 0) / 3600 AS hours FROM recordings WHERE duration > 0"
     ).to_pylist()
     return found | {(): everything["hours"]}
 
 
+_NIGHT = ("day", "hour")
+
+
 def _verdicts(
-    path: str, number_of: Mapping[tuple[Any, ...], int], label: str
+    path: str, number_of: Mapping[tuple[Any, ...], int], label: str, unit: Unit
 ) -> tuple[dict[int, bool], int]:
     """Whether events are true, by their numbers, and how many nobody is sure of."""
     found: dict[int, bool] = {}
@@ -168,13 +212,20 @@ def _verdicts(
             )
         place = (answer.recording, answer.channel, round(answer.start_time, 3))
         if place not in number_of:
+            facts = {"path": path, "label": label, "place": place[0], "place_2": place[2]}
+            if unit == "windows":
+                raise OptionError(
+                    tr(
+                        "{path}: the archive has no window for {label} in {place} at "
+                        "{place_2:.3f} s; windows are counted from clips of windows: oido clips "
+                        "--of windows, or --model",
+                        **facts,
+                    )
+                )
             raise OptionError(
                 tr(
                     "{path}: the archive has no event of {label} in {place} at {place_2:.3f} s",
-                    path=path,
-                    label=label,
-                    place=place[0],
-                    place_2=place[2],
+                    **facts,
                 )
             )
         if answer.verdict == "unsure":

@@ -24,6 +24,7 @@ from oido.models.model import AudioModel
 from oido.results.excerpts import read_excerpt
 from oido.results.query_text import quoted
 from oido.results.results import Results
+from oido.results.window_scores import no_embeddings
 from oido.search.index import EmbeddingIndex, Match
 from oido.search.outliers import outlying
 from oido.search.shard import Shard
@@ -301,13 +302,7 @@ class Finder:
 def _embedding_parts(folder: ResultsFolder) -> dict[str, Part]:
     parts = {part.path: part for part in folder.live if part.table == EMBEDDINGS}
     if not parts:
-        raise OptionError(
-            tr(
-                "{url} holds no embeddings; make an archive that does: oido batch "
-                "RECORDINGS -o results/ --embeddings",
-                url=folder.url,
-            )
-        )
+        raise OptionError(no_embeddings(folder.url, folder.header["model"]["name"]))
     return parts
 
 

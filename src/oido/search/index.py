@@ -34,6 +34,9 @@ _CANDIDATES = 100
 """So many vectors are compared exactly for each that is wanted, where sketches are used."""
 
 _LEAST_CANDIDATES = 20_000
+_HELD = 8
+"""So many times what is wanted is held before the rest is forgotten."""
+
 _THREADS = max(1, min(8, os.cpu_count() or 1))
 
 OnProgress = Callable[[int, int], None]
@@ -162,8 +165,10 @@ class EmbeddingIndex:
         jobs = [(n, *block) for n, shard in enumerate(shards) for block in shard.blocks()]
         best: list[tuple[float, int, int]] = []
         for group in ordered_map(best_of, jobs, _THREADS):
-            best = sorted([*best, *group], key=_best_first)[:count]
-        return best
+            best += group
+            if len(best) > _HELD * count:  # sorted seldom: an archive may have thousands of parts
+                best = sorted(best, key=_best_first)[:count]
+        return sorted(best, key=_best_first)[:count]
 
     def _of_candidates(
         self, shards: Sequence[Shard], near: I64, directions: _Directions, count: int

@@ -17,7 +17,7 @@ import numpy as np
 from oido._version import __version__
 from oido.calibration.thresholds import best_thresholds
 from oido.datasets.clip import LeftOut
-from oido.datasets.dataset import Dataset
+from oido.datasets.dataset import Dataset, class_weights
 from oido.datasets.splits import require_training_extra
 from oido.errors import OptionError
 from oido.evaluation.predictions import ClipPredictions
@@ -64,6 +64,7 @@ def train(
     thorough: bool = False,
     augment: int = 0,
     weak_from: float = WEAK_FROM_SECONDS,
+    embeddings_only: bool = False,
     cache: bool = True,
     jobs: int | None = None,
     progress: Progress = lambda done, total: None,
@@ -82,7 +83,9 @@ def train(
     each fold: some five times as long. augment: so many changed copies of each clip (gain, shift,
     noise, background) are learnt from, too; never judged by. weak_from: of whole recordings of so
     many seconds and more, the windows that hold the labelled sound choose themselves; inf: all are
-    learnt from. cache: keep embeddings for the next time. jobs: threads that embed and fit.
+    learnt from. embeddings_only: look at what archives keep, and at no other layers of the network,
+    so that `oido count` and `oido adapt` can score an archive without its recordings. cache: keep
+    embeddings for the next time. jobs: threads that embed and fit.
     progress: called with (recordings done, of how many); fit_progress: with (fits done, of how
     many), those for the report among them.
 
@@ -111,6 +114,8 @@ def train(
         progress=progress,
     )
     embedded_at = time.perf_counter()
+    if embeddings_only:
+        embedded = embedded._replace(clips=embedded.clips.own)
     clips = embedded.clips
     _require_classes(clips, embedded.left_out)
     if test_folds is not None:
@@ -341,6 +346,7 @@ class TrainingResult:
                 tr("head"): self.selection.chosen,
                 "oido": __version__,
                 tr("seed"): self.seed,
+                **({"priors": _priors(self.taught)} if self.taught.multi_label else {}),
             },
         )
 
@@ -369,6 +375,13 @@ class TrainingResult:
             tr("seconds learning"): round(self.seconds_fitting, 1),
             "oido": __version__,
         }
+
+
+def _priors(clips: EmbeddedClips) -> list[float]:
+    """How frequent each class was, as the fit weighed clips: for `oido adapt`."""
+    weights = class_weights(clips.targets, multi_label=True, balance=True)
+    present = (weights * (np.nan_to_num(clips.targets) > 0)).sum(axis=0)
+    return [round(float(v), 4) for v in present / np.maximum(weights.sum(axis=0), 1e-9)]
 
 
 def _predefined_test_folds(data: Dataset) -> frozenset[str | None] | None:
