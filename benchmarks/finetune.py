@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from oido.calibration.scaling import log_losses
 from oido.datasets.splits import stratified_folds
 from oido.evaluation.ranking_and_calibration import expected_calibration_error
-from oido.inference.predictor import Predictor
+from oido.inference.classifier import AudioClassifier
 from oido.models.loading import load_model
 from oido.models.model import AudioModel
 from oido.signal.decode import open_audio
@@ -156,12 +156,9 @@ def judged(scores: NDArray[np.float32], clips: EmbeddedClips) -> tuple[float, fl
 
 
 def scored(model: AudioModel, waveforms: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """f32[M, C]: every window of every clip, by LiteRT."""
-    from oido.torch.clips import clip_windows
-
-    ear = Predictor.of(model)
-    windows = (window for w in waveforms for window in clip_windows(w, model.windows)[0])
-    return np.concatenate([ear.predict(w, model.windows.hop_samples).scores for w in windows])
+    """f32[M, C]: every window of every clip, by LiteRT, as `embedded` has cut them."""
+    classifier, rate_hz = AudioClassifier(model, jobs=1), model.windows.sample_rate_hz
+    return np.concatenate([classifier.classify(w, rate_hz).scores for w in waveforms])
 
 
 def heard(folder: Path, base: AudioModel, column: str) -> list[NDArray[np.float32]]:
