@@ -3,41 +3,41 @@
 
     python benchmarks/evidence.py [--audio ../shared/audio] [--models ../shared/models]
     python benchmarks/evidence.py --only yamnet/classification --seeds 3
+    python benchmarks/evidence.py --ways penalties,mixing,pooling    and not the evidence
 
 For each network, ways to make a head: its embedding alone, with earlier layers beside it, with
-spreads over the last image, with windows weighed by their loudness, with other penalties; for the
-two networks in one, what each of them adds. Each set is left out in turn: the way with the least
-log loss on the other sets (relative to the embedding alone, a mean over sets) is judged on the one
-that was left out. Sets are ESC-10 (by its sources, and with 2 and 5 clips of each class), everyday
-sounds and three-events. Prints Markdown: accuracy and log loss out of fold, means over seeds, with
-the standard deviation of accuracy, ECE, and processor minutes. `heads.py --only nested` is the
-same. What was heard is kept under .bench/.
+spreads over the last image, with windows weighed by their loudness; for the two networks in one,
+what each of them adds. And of what is learnt from now: other penalties, one that is chosen inside
+by grouped cross-validation, more directions of the embedding space; mixtures of two windows and
+noise in that space; attention and multiple instances over windows (`instances.py`). Each set is
+left out in turn: the way with the least log loss on the other sets (relative to the embedding
+alone, a mean over sets) is judged on the one that was left out. Sets are ESC-10 (by its sources,
+and with 2 and 5 clips of each class), everyday sounds and three-events. Prints Markdown: accuracy
+and log loss out of fold, means over seeds, with the standard deviation of accuracy, ECE, and
+processor minutes. `heads.py --only nested` is the same. What was heard is kept under .bench/.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
+from evidence_parts import EmbeddedSet, embedded_set
+from instances import Pooling, judged_by, out_of_fold
 from numpy.typing import NDArray
 
-import oido
 from oido.calibration.scaling import log_losses
+from oido.datasets.splits import stratified_folds
 from oido.evaluation.ranking_and_calibration import expected_calibration_error
-from oido.models.joint import as_one_network
-from oido.models.model import AudioModel, LogMelNetwork, MnNetwork
-from oido.models.tflite.evidence import EVIDENCE, EvidenceGraph
-from oido.models.tflite.packing import operator_kind
-from oido.training.embeddings import EmbeddedClips, clip_probabilities
+from oido.training import fit
+from oido.training.embeddings import EmbeddedClips, FurtherWindows, clip_probabilities
 from oido.training.fit import LinearOptions
 from oido.training.model_selection import Candidate, select
 
@@ -52,12 +52,19 @@ class Way:
     """parts: shares of the embedding's spread, by name; the embedding is the first, of share 1.
 
     loudness: windows weigh as they are loud beside the loudest of their clip, to this power.
+    strength: that of `LinearOptions`; 0: the best of `PENALTIES`, chosen without what judges.
+    directions: of the embedding space that a head uses, at most. mixed: each window has a copy in
+    which another window is mixed. noise: each has one with noise of this share of the spread.
     """
 
     name: str
     parts: tuple[tuple[str, float], ...]
     strength: float = 10.0
     loudness: float = 0.0
+    directions: int = fit.COMPONENTS
+    mixed: bool = False
+    noise: float = 0.0
+    pooling: Pooling | None = None
 
 
 def _yamnet() -> list[Way]:
@@ -67,7 +74,7 @@ def _yamnet() -> list[Way]:
         *(Way(f"+ layer {n}, a third", (own, (f"layer {n}", 0.35))) for n in (12, 11, 10)),
         Way("+ spread over the image", (own, ("spread", 0.7))),
         Way("weaker penalty", (own,), strength=30.0),
-        Way("stronger penalty", (own,), strength=3.0),
+        Way("+ layer 11, a third, weaker", (own, ("layer 11", 0.35)), strength=30.0),
         Way("windows by loudness", (own,), loudness=0.5),
     ]
 
@@ -100,25 +107,36 @@ def _both() -> list[Way]:
     ]
 
 
+PENALTIES = (10.0, 30.0, 100.0)
+
+
+def _further(name: str, kinds: Collection[str]) -> list[Way]:
+    """Ways to learn from what is learnt from now."""
+    now = next(way for way in WAYS[name] if way.name == NOW[name])
+    penalties = [
+        *(replace(now, name=f"strength {s:g}", strength=s) for s in PENALTIES),
+        replace(now, name="512 directions", directions=512),
+        replace(now, name="strength chosen inside", strength=0.0),
+    ]
+    mixing = [
+        replace(now, name="two windows mixed", mixed=True),
+        *(replace(now, name=f"noise of {n:g}", noise=n) for n in (0.3, 1.0)),
+    ]
+    poolings = [replace(now, name=each, pooling=each) for each in get_args(Pooling)]
+    found = [WAYS[name][0], now]
+    for kind, ways in (("penalties", penalties), ("mixing", mixing), ("pooling", poolings)):
+        found += ways if kind in kinds else []
+    return found
+
+
 WAYS = {"yamnet/classification": _yamnet(), "efficientat/mn04": _mn04(), "ensemble": _both()}
 NOW = {
-    "yamnet/classification": "+ layer 11, a third",
-    "efficientat/mn04": "+ hidden, 3 excitations",
-    "ensemble": "all, 1 YAMNet",
+    "yamnet/classification": "+ layer 11, a third, weaker",
+    "efficientat/mn04": "+ hidden, 3 excitations, weaker",
+    "ensemble": "all, weaker penalty",
 }
-"""What `oido train` takes, before this was run."""
-
-
-class EmbeddedSet(NamedTuple):
-    """A set's clips with every part that a way may take, by name.
-
-    takes_roots: heads learn from square roots of what is never negative.
-    """
-
-    clips: EmbeddedClips
-    parts: dict[str, slice]
-    loudness: NDArray[np.float64]
-    takes_roots: bool
+"""What `oido train` takes."""
+KINDS = ("evidence", "penalties", "mixing", "pooling")
 
 
 class Figures(NamedTuple):
@@ -137,19 +155,27 @@ def main() -> int:
     parser.add_argument("--models", type=Path, default=ROOT.parent / "shared" / "models")
     parser.add_argument("--only", choices=tuple(WAYS))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--ways", default="evidence", help=f"of {','.join(KINDS)}; or all")
+    parser.add_argument("--named", help="only ways of which this is in the name; none is chosen")
     arguments = parser.parse_args()
     known = os.environ.get("OIDO_MODEL_PATH", "")
     os.environ["OIDO_MODEL_PATH"] = os.pathsep.join(filter(None, [known, str(arguments.models)]))
     for name in WAYS if arguments.only is None else (arguments.only,):
-        nested(name, arguments.audio, arguments.seeds)
+        kinds = KINDS if arguments.ways == "all" else arguments.ways.split(",")
+        nested(name, arguments.audio, arguments.seeds, kinds, arguments.named)
     return 0
 
 
-def nested(name: str, audio: Path, seeds: int) -> None:
+def nested(
+    name: str, audio: Path, seeds: int, kinds: Collection[str] = KINDS[:1], named: str | None = None
+) -> None:
     """Every way on every set, and what would be chosen without each set."""
     started = time.process_time()
     sets = {folder: embedded_set(audio / folder, name, column) for folder, column in SETS}
-    ways = WAYS[name]
+    further = _further(name, kinds)
+    ways = [*WAYS[name], *further[2:]] if KINDS[0] in kinds else further
+    if named is not None:
+        ways = [way for way in ways if named in way.name]
     print(f"\n### Evidence, sets left out in turn, {seeds} seeds, {name}\n")
     print(f"| way | {' | '.join(f'{each}: accuracy, log loss, ECE' for each in sets)} |")
     print(f"|---|{'---:|' * len(sets)}")
@@ -159,6 +185,8 @@ def nested(name: str, audio: Path, seeds: int) -> None:
         mark = " (now)" if way.name == NOW[name] else ""
         print(f"| {way.name}{mark} | {' | '.join(map(shown, found[way.name].values()))} |")
         sys.stdout.flush()
+    if named is not None:
+        return
     print("\n| left out | chosen on the others | there | embedding alone | now |")
     print("|---|---|---:|---:|---:|")
     base = found[ways[0].name]
@@ -182,24 +210,66 @@ def shown(values: Figures) -> str:
 
 def figures(of: EmbeddedSet, way: Way, seeds: int) -> Figures:
     """By sources held out; of ESC-10 with few clips, too, which count as much together."""
-    clips = arranged(of, way)
-    options = LinearOptions(strength=way.strength, square_root=of.takes_roots)
-    candidate = (Candidate("linear", options),)
+    clips, before = arranged(of, way), fit.COMPONENTS
     rows: dict[str, list[tuple[float, float, float]]] = {}
+    fit.COMPONENTS = way.directions
     for seed in range(seeds):
-        selection = select(clips, candidate, seed=seed)
-        assert selection.out_of_fold is not None
-        rows.setdefault("folds", []).append(measured(selection.out_of_fold, clips))
+        rows.setdefault("folds", []).append(measured(by_sources(clips, of, way, seed), clips))
         for few in FEW if len(clips) == 400 else ():
             known, unknown = draw(clips, few, seed)
-            head = select(clips.subset(known), candidate, seed=seed).head
             held = clips.subset(unknown)
-            probabilities = clip_probabilities(head.scores(held.embeddings), held, head.output)
-            rows.setdefault(f"few {few}", []).append(measured(probabilities, held))
+            found = learnt(clips.subset(known), held, of, way, seed)
+            rows.setdefault(f"few {few}", []).append(measured(found, held))
+    fit.COMPONENTS = before
     means = np.array([np.mean(each, axis=0) for each in rows.values()])
     spread = np.mean([np.std([row[0] for row in each], ddof=1) for each in rows.values()])
     accuracy, loss, error = means.mean(axis=0)
     return Figures(float(accuracy), float(spread), float(loss), float(error))
+
+
+def by_sources(clips: EmbeddedClips, of: EmbeddedSet, way: Way, seed: int) -> F32:
+    """f32[K, C]: probabilities of each clip by a head of other sources."""
+    if way.pooling is not None:
+        return out_of_fold(clips, options_of(of, way), way.pooling, seed)[0]
+    if way.strength:
+        found = select(clips, candidates(of, way), seed=seed).out_of_fold
+        assert found is not None
+        return found
+    count = min(5, *np.bincount(np.unique(np.c_[clips.labels, clips.groups], axis=0)[:, 0]))
+    folds = stratified_folds(clips.labels, clips.groups, int(count), seed)
+    found = np.zeros(clips.targets.shape, np.float32)
+    for fold in np.unique(folds):
+        held = clips.subset(folds == fold)
+        found[folds == fold] = learnt(clips.subset(folds != fold), held, of, way, seed)
+    return found
+
+
+def learnt(
+    known: EmbeddedClips, unknown: EmbeddedClips, of: EmbeddedSet, way: Way, seed: int
+) -> F32:
+    """f32[K, C]: probabilities of clips by a head that is taught on others."""
+    if way.pooling is not None:
+        return judged_by(known, unknown, options_of(of, way), way.pooling, seed)
+    ways = candidates(of, way)
+    if len(ways) > 1:
+        losses = [row.log_loss for row in select(known, ways, seed=seed).table]
+        ways = [ways[int(np.argmin(losses))]]
+    head = select(known, ways, seed=seed).head
+    return clip_probabilities(head.scores(unknown.embeddings), unknown, head.output)
+
+
+def candidates(of: EmbeddedSet, way: Way) -> list[Candidate]:
+    """The head of a way; of several penalties, one each."""
+    strengths = (way.strength,) if way.strength else PENALTIES
+    return [
+        Candidate(f"{strength:g}", options_of(of, replace(way, strength=strength)))
+        for strength in strengths
+    ]
+
+
+def options_of(of: EmbeddedSet, way: Way) -> LinearOptions:
+    """How the head of a way is fitted."""
+    return LinearOptions(strength=way.strength, square_root=of.takes_roots)
 
 
 def measured(probabilities: F32, clips: EmbeddedClips) -> tuple[float, float, float]:
@@ -238,107 +308,44 @@ def arranged(of: EmbeddedSet, way: Way) -> EmbeddedClips:
         starts = of.clips.starts
         loudest = np.maximum.reduceat(of.loudness, starts)[of.clips.clip_index]
         weights = weights * (of.loudness / np.maximum(loudest, 1e-12)) ** way.loudness + 1e-6
-    return replace(
+    clips = replace(
         of.clips,
         embeddings=np.concatenate(columns, axis=1),
         silence=np.concatenate(silence),
         weights=weights,
         folds=np.full(len(of.clips), -1),
     )
+    if not way.mixed and not way.noise:
+        return clips
+    return replace(clips, extra=copies_of(clips, way, of.takes_roots))
 
 
-class Layers(EvidenceGraph):
-    """Adds to a graph every part that a way may take, side by side."""
+def copies_of(clips: EmbeddedClips, way: Way, takes_roots: bool) -> FurtherWindows:
+    """A copy of each window, as the head sees windows: another one mixed in, or noise.
 
-    def parts(self, pooled: int) -> dict[str, int]:
-        """Rows f32[1, n] of each."""
-        kinds = {int(op.outputs[0]): operator_kind(self._model, op) for op in self._graph.operators}
-        earlier = list(kinds)[: list(kinds).index(pooled)]
-        op = schema.BuiltinOperator
-        convolutions = [t for t in earlier if kinds[t] == op.CONV_2D]
-        image = self._floats(int(self._makers()[pooled].inputs[0]))
-        found = {"embedding": self._row(pooled), "spread": self._spread(image, self._row(pooled))}
-        if (hidden := self._hidden(pooled)) is not None:
-            found["hidden"] = hidden
-            means = [t for t in earlier if kinds[t] == op.MEAN and t != pooled][::-1]
-            found |= {f"excitation {n}": self._row(t) for n, t in enumerate(means[:3], start=1)}
-        else:
-            for n in (12, 11, 10):
-                found[f"layer {n}"] = self.mean(self._floats(convolutions[n - 1]))
-        return found
-
-    def _spread(self, image: int, mean: int) -> int:
-        """The standard deviation of each channel over an image."""
-        squares = self.mean(self.multiply(image, image))
-        rest = self.relu(self.subtract(squares, self.multiply(mean, mean)))
-        return self.sqrt(rest)
-
-    def _makers(self) -> dict[int, object]:
-        return {int(op.outputs[0]): op for op in self._graph.operators}
-
-
-def with_layers(model: AudioModel) -> tuple[AudioModel, dict[str, slice]]:
-    """The model whose embedding is every part, and where they are."""
-    network = model.network
-    if not isinstance(network, LogMelNetwork | MnNetwork):
-        joined = as_one_network(model)
-        size = 1_024
-        rest = slice(size + 384, -size)
-        return joined, {
-            "YAMNet, mean": slice(0, size),
-            "embedding": slice(size, size + 384),
-            "mn04's rest": rest,
-            "YAMNet, largest": slice(-size, None),
-        }
-    content = network.content if isinstance(network, MnNetwork) else network.graph.network
-    writer = Layers.on(content, batch=True)
-    *scores, pooled = writer.outputs
-    rows = writer.parts(pooled)
-    ends = np.cumsum([writer.shape(row)[-1] for row in rows.values()]).tolist()
-    parts = {name: slice(a, b) for name, a, b in zip(rows, [0, *ends], ends)}
-    content = writer.finish([*scores, writer.side_to_side(list(rows.values()))])
-    if isinstance(network, MnNetwork):
-        return replace(model, network=replace(network, content=content)), parts
-    graph = replace(network.graph, network=content)
-    return replace(model, network=replace(network, graph=graph)), parts
-
-
-def embedded_set(folder: Path, name: str, column: str, least: int = 4) -> EmbeddedSet:
-    """A set's clips of labels with ``least`` clips or more, of two recordings at least."""
-    from heads import chosen_rows, clips_of
-
-    model, parts = with_layers(oido.load_model(name))
-    kept = ROOT / ".bench" / "evidence" / f"{folder.name}-{name.replace('/', '-')}-{EVIDENCE}.npz"
-    with open(folder / "clips.csv", encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    if not kept.exists():
-        _embed_files(folder, [row["file"] for row in rows], model, kept)
-    with np.load(kept) as arrays:
-        chosen = chosen_rows(rows, column, least)
-        clips = clips_of(rows, chosen, column, arrays)
-        here = np.isin(arrays["clip_index"], chosen)
-        loudness = arrays["loudness"][here].astype(np.float64)
-    return EmbeddedSet(clips, parts, loudness, isinstance(model.network, LogMelNetwork))
-
-
-def _embed_files(folder: Path, files: Sequence[str], model: AudioModel, kept: Path) -> None:
-    started = time.process_time()
-    classifier = oido.AudioClassifier(model, jobs=1)
-    found: dict[str, list[NDArray[np.float32]]] = {}
-    numbers = []
-    for number, file in enumerate(files):
-        for block in classifier.stream(folder / file):
-            found.setdefault("embeddings", []).append(block.embeddings)
-            found.setdefault("weights", []).append(block.weights)
-            found.setdefault("loudness", []).append(block.loudness)
-            numbers.append(np.full(len(block.weights), number))
-    windows = model.windows
-    silent = np.zeros(windows.window_samples, np.float32)
-    silence = classifier.classify(silent, windows.sample_rate_hz).embeddings[0]
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    joined = {name: np.concatenate(values) for name, values in found.items()}
-    np.savez(kept, clip_index=np.concatenate(numbers), silence=silence, **joined)
-    print(f"{folder.name}: heard in {time.process_time() - started:.0f} s", file=sys.stderr)
+    A mixture stands under both labels, each by its share; a head that must not know the one clip
+    does not know the mixture.
+    """
+    dice = np.random.default_rng(0)
+    seen = np.sqrt(np.maximum(clips.embeddings, 0)) if takes_roots else clips.embeddings
+    count = len(seen)
+    own, weights = clips.clip_index, clips.weights
+    if way.noise:
+        spread = seen.std(axis=0)
+        rows = seen + way.noise * spread * dice.standard_normal(seen.shape).astype(np.float32)
+        rows = np.maximum(rows, 0) ** 2 if takes_roots else rows
+        return FurtherWindows(rows.astype(np.float32), own, weights, np.full(count, -1))
+    other = dice.permutation(count)
+    share = dice.beta(0.4, 0.4, count)
+    rows = share[:, None] * seen + (1 - share)[:, None] * seen[other]
+    rows = (rows**2 if takes_roots else rows).astype(np.float32)
+    index = np.concatenate([own, own[other]])
+    order = np.argsort(index, kind="stable")
+    beside = clips.groups[np.concatenate([own[other], own])]
+    heavy = np.concatenate([share * weights, (1 - share) * weights[other]])
+    return FurtherWindows(
+        np.concatenate([rows, rows])[order], index[order], heavy[order], beside[order]
+    )
 
 
 if __name__ == "__main__":

@@ -95,7 +95,10 @@ def main() -> int:
     parser.add_argument("--model", choices=MODELS)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--copies", type=int, default=0)
+    parser.add_argument("--named", default="", help="only ways of which this is in the name")
     arguments = parser.parse_args()
+    for name in [name for name in WAYS if arguments.named not in name]:
+        del WAYS[name]
     if arguments.copies:
         WAYS[f"oido, {arguments.copies} changed copies"] = trained_with_copies
     heard = partial(embedded, copies=arguments.copies)

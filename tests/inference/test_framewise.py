@@ -59,6 +59,28 @@ def test_frames_are_what_they_are_defined_to_be(n_samples, hop, cuts, seed, says
     np.testing.assert_allclose(result, by_definition(framewise, hop, len(result)), atol=1e-6)
 
 
+@pytest.mark.parametrize("seconds", [1.9, 2.1, 9.6])
+def test_of_long_windows_the_nearest_says_what_is_known(seconds):
+    """A window with a known sound and its neighbour, which holds more of what lies beside."""
+    image = round(seconds * 16_000) // 6 * 6
+    grid = FrameGrid(Windowing(16_000, image, image // 2), 3, image)
+    parts = np.repeat(np.array([[0.8, 0.5], [0.9, 0.9], [0.1, 0.7]])[:, None], 3, axis=1)
+    frames = FrameScores(grid, has_similarity=True)
+    n_samples = 2 * image
+    rows = [frames.push(parts.astype(np.float32)), frames.flush(n_samples)]
+    found = np.concatenate(rows)
+    plain = FrameScores(grid)
+    means = np.concatenate([plain.push(parts.astype(np.float32)), plain.flush(n_samples)])
+    np.testing.assert_allclose(found[:, 0], means[:, 0])
+    is_long = seconds >= 2
+    sure = found[(found[:, 0] > 0.83) & (found[:, 0] < 0.87), 1]  # of the first two windows
+    unsure = found[(found[:, 0] > 0.4) & (found[:, 0] < 0.6), 1]  # of the last two
+    assert min(len(sure), len(unsure)) > 0
+    np.testing.assert_allclose(sure, 0.9 if is_long else 0.7, rtol=1e-6)
+    np.testing.assert_allclose(unsure, 0.8, rtol=1e-6)
+    np.testing.assert_allclose(found[0], [0.8, 0.5], rtol=1e-6)
+
+
 def test_frames_come_with_the_last_window_that_covers_them():
     frames, window = FrameScores(grid_of(7_680)), np.zeros((1, COLUMNS, 2), np.float32)
     assert [len(frames.push(window, is_padded=False)) for _ in range(3)] == [3, 3, 3]

@@ -13,7 +13,7 @@ from oido.models.networks.yamnet import YAMNET_FRONT_END
 from oido.params import Windowing, WindowParams
 from oido.signal.framing import WindowFramer, cut_windows
 from oido.signal.level import rms
-from oido.torch.clips import LabelledSounds, clip_windows, random_window
+from oido.torch.clips import LabelledSounds, LazyWaveforms, clip_windows, random_window
 from tests.signal.sounds import noise
 
 YAMNET = YAMNET_FRONT_END.windows
@@ -158,6 +158,20 @@ def test_a_subset_loads_only_what_is_asked_for():
 def test_what_does_not_fit_is_refused(change, message):
     with pytest.raises(OptionError, match=message):
         dataclasses.replace(sounds([0, 1, 0]), **change)
+
+
+@pytest.mark.parametrize(("kept_bytes", "loads"), [(0, 9), (399, 9), (400, 7), (10_000, 3)])
+def test_the_first_waveforms_may_be_kept(kept_bytes, loads):
+    loaded = []
+
+    def load(number):
+        loaded.append(number)
+        return np.full(100, number, np.float32)  # 400 bytes
+
+    waveforms = LazyWaveforms(load, 3, kept_bytes)
+    for _ in range(3):
+        assert [float(waveforms[n][5]) for n in range(3)] == [0.0, 1.0, 2.0]
+    assert len(loaded) == loads
 
 
 def test_what_is_no_sound_is_refused():

@@ -57,6 +57,44 @@ def test_time_that_is_over_in_a_phase_keeps_the_best(network, monkeypatch):
     assert loss == pytest.approx(result.best.validation_loss, abs=2e-3)
 
 
+@pytest.mark.parametrize(("minutes", "views"), [(5.0, 1), (None, 3)])
+def test_changed_views_take_a_quarter_of_the_time(network, monkeypatch, minutes, views):
+    """The rest is for the stages before the head."""
+    clock = SimpleNamespace(minutes=0.0, loads=0)
+    fake = SimpleNamespace(monotonic=lambda: 60 * clock.minutes, process_time=time.process_time)
+    monkeypatch.setattr("oido.torch.finetune.time", fake)
+
+    class Slow(list):
+        def __getitem__(self, index):
+            clock.minutes += 0.05
+            clock.loads += 1
+            return super().__getitem__(index)
+
+    sounds = toy()
+    slow = dataclasses.replace(sounds, waveforms=Slow(sounds.waveforms))
+    options = dataclasses.replace(QUICK, stages=(1,), views=3, max_minutes=minutes)
+    result = finetune(network, slow, WINDOWS, validation=sounds, options=options)
+    assert clock.loads == 12 + 24 * views  # each clip, and its two windows for each view
+    assert result.stopped == "finished"
+
+
+def test_phases_share_the_time(network, monkeypatch):
+    clock = SimpleNamespace(minutes=0.0)
+    fake = SimpleNamespace(monotonic=lambda: 60 * clock.minutes, process_time=time.process_time)
+    monkeypatch.setattr("oido.torch.finetune.time", fake)
+
+    def advance(report):
+        clock.minutes += 1.0 if report.stages > 1 else 0.0
+
+    options = dataclasses.replace(
+        QUICK, stages=(1, 2, 3), max_minutes=4.0, epochs=9, patience=9, head_epochs=2
+    )
+    others = toy()
+    result = finetune(network, toy(), WINDOWS, validation=others, options=options, progress=advance)
+    assert [r.stages for r in result.history] == [1, 1, 2, 2, 3, 3]
+    assert result.stopped == "time"
+
+
 def test_an_interrupted_run_keeps_the_best(network):
     class Interrupting(list):
         """Clips, of which the hundredth to be asked for is never loaded."""

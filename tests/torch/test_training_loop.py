@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,10 @@ from tests.signal.sounds import noise, sine
 from tests.signal.test_frontend_mn04 import models_folder
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'oido[torch]'")
+from oido.torch.training_loop import FinetuneOptions, Learner  # noqa: E402
+from tests.torch.toys import WINDOWS  # noqa: E402
+from tests.torch.toys import toy as toy_sounds  # noqa: E402
+
 Mn04 = oido.torch.Mn04
 YamNet = oido.torch.YamNet
 
@@ -191,3 +197,91 @@ def test_what_is_given_back_does_not_change_with_training(module):
         for parameter in module.parameters():
             parameter.add_(1.0)
     np.testing.assert_array_equal(kept, before)
+
+
+def learner(module, scores=None, **options):
+    rate = module.sample_rate_hz
+    windows = replace(WINDOWS, sample_rate_hz=rate, window_samples=15_600 * rate // 16_000)
+    sounds = replace(toy_sounds(rate), soft=scores)
+    return Learner(module, sounds, windows, [], FinetuneOptions(**options))
+
+
+@pytest.mark.parametrize("masked", ["masked_bands", "masked_frames"])
+def test_a_span_of_each_patch_is_its_mean(module, monkeypatch, masked):
+    loop = learner(module, **{"masked_bands": 0.0, "masked_frames": 0.0, masked: 0.5})
+    waveforms, _ = toy(module)
+    monkeypatch.setattr(module, "logits", lambda patches: patches)
+    axis = module.bands_axis if masked == "masked_bands" else -3 - module.bands_axis
+    with torch.inference_mode():
+        plain = module.patches(waveforms)
+        patches = loop._masked_logits(waveforms)
+    widths = set()
+    for before, after in zip(plain, patches):
+        rows = (before != after).movedim(axis, 0).flatten(1).any(dim=1)
+        places = torch.nonzero(rows)[:, 0].tolist()
+        assert places == list(range(places[0], places[-1] + 1) if places else [])
+        assert len(places) <= len(rows) // 2
+        values = after.movedim(axis, 0)[places]
+        torch.testing.assert_close(values, torch.full_like(values, float(before.mean())))
+        widths.add(len(places))
+    assert len(widths) > 1
+    assert max(widths) > 0
+
+
+def test_without_masks_the_waveform_goes_in(module, monkeypatch):
+    loop = learner(module, masked_bands=0.0, masked_frames=0.0)
+    waveforms, _ = toy(module)
+    monkeypatch.setattr(module, "logits", lambda sound: sound)
+    assert loop._masked_logits(waveforms) is waveforms
+
+
+def test_a_teachers_scores_are_a_share_of_the_targets(module):
+    scores = np.random.default_rng(0).random((12, 2)).astype(np.float32)
+    targets = toy_sounds().targets
+    found = learner(module, scores, soft=0.4)._targets.numpy()
+    np.testing.assert_allclose(found, 0.6 * targets + 0.4 * scores, atol=1e-6)
+    np.testing.assert_array_equal(learner(module, scores, soft=0.0)._targets.numpy(), targets)
+    np.testing.assert_array_equal(learner(module, soft=0.4)._targets.numpy(), targets)
+
+
+def test_a_teachers_scores_go_with_their_clips():
+    scores = np.random.default_rng(0).random((12, 2)).astype(np.float32)
+    sounds = replace(toy_sounds(), soft=scores)
+    np.testing.assert_array_equal(sounds.subset(np.array([5, 2])).soft, scores[[5, 2]])
+    with pytest.raises(OptionError, match="teacher's scores"):
+        replace(toy_sounds(), soft=scores[:3])
+
+
+def test_an_epoch_is_judged_with_the_mean_of_its_weights(module):
+    """Over twenty epochs, of which it is the first: they have hardly moved."""
+
+    def way_of_the_head(averaged):
+        torch.manual_seed(1)
+        loop = learner(module, averaged=averaged, rate=1e-2)
+        before = copies(module)["head"]
+        assert next(loop.epochs(1, lambda: 0.0)) > 0
+        after = copies(module)["head"]
+        return sum(float((a - b).square().sum()) for a, b in zip(before, after)) ** 0.5
+
+    last, mean = way_of_the_head(0.0), way_of_the_head(20.0)
+    assert 0 < mean < 0.1 * last
+
+
+def test_time_that_is_over_shortens_the_last_epoch(module):
+    loop = learner(module, batch=4, epochs=3)
+    clock = iter([0.0, 0.2, 0.4, 0.8, 0.9, 1.0])
+    losses = list(loop.epochs(1, lambda: next(clock)))
+    assert len(losses) == 2, "of three batches, and of two"
+
+
+@pytest.mark.parametrize("option", ["soft", "masked_bands", "masked_frames"])
+@pytest.mark.parametrize("value", [-0.1, 1.0, float("nan")])
+def test_shares_are_checked(option, value):
+    with pytest.raises(OptionError, match="are shares"):
+        FinetuneOptions(**{option: value})
+
+
+@pytest.mark.parametrize("value", [-1.0, float("inf"), float("nan")])
+def test_epochs_to_average_over_are_checked(value):
+    with pytest.raises(OptionError, match="0 or more epochs"):
+        FinetuneOptions(averaged=value)

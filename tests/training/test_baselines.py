@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -69,6 +71,30 @@ def test_baselines_repeat_bit_for_bit() -> None:
     assert a == b
 
 
-def test_baselines_are_for_one_label() -> None:
+def test_logistic_of_tags_is_one_of_each_against_the_rest() -> None:
+    tags = made_tags(80, seed=1)
+    known, unknown = tags.subset(np.arange(60)), tags.subset(np.arange(60, 80))
+    found = logistic(known, unknown)
+    x = np.concatenate([known.means, known.maxima], axis=1)
+    y = np.concatenate([unknown.means, unknown.maxima], axis=1)
+    for tag in range(3):
+        model = LogisticRegression(max_iter=1000).fit(x, known.targets[:, tag])
+        np.testing.assert_allclose(found[:, tag], model.predict_proba(y)[:, 1], atol=2e-3)
+
+
+def test_logistic_of_tags_learns_by_the_clips_of_which_it_is_known() -> None:
+    tags = made_tags(60, unknown=0.3)
+    assert np.isnan(tags.targets).any()
+    targets = tags.targets.copy()
+    targets[:, 2] = np.where(np.isnan(targets[:, 2]), np.nan, 1.0)
+    found = logistic(replace(tags, targets=targets), tags)
+    assert np.isfinite(found).all()
+    here = ~np.isnan(tags.targets[:, :2])
+    right = (found[:, :2] > 0.5) == (tags.targets[:, :2] > 0)
+    assert right[here].mean() > 0.9
+    assert (found[:, 2] > 0.9).all(), "there in all of them"
+
+
+def test_other_baselines_are_for_one_label() -> None:
     with pytest.raises(OptionError, match="one label"):
         nearest_centroid(made_tags(), made_tags())

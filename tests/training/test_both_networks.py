@@ -71,17 +71,33 @@ def test_it_is_loaded_as_a_model_that_says_when(taught: Taught) -> None:
     assert model.least_similarity is not None
 
 
-def test_events_lie_where_the_sounds_are(taught: Taught, tmp_path: Path) -> None:
-    path = tmp_path / "scores.tflite"
-    taught[0].export(path, unknown=False)
+def scene_of_hiss_and_beep(folder: Path) -> Path:
+    """24 s, near silence but for hiss from 2 s and beeps from 13 s on, four seconds of each."""
     dice = np.random.default_rng(4)
     scene = dice.normal(0, 0.001, 24 * RATE_HZ)
-    others = make_sounds(tmp_path / "others", each=2, seed=9)
+    others = make_sounds(folder / "others", each=2, seed=9)
     for label, start in (("hiss", 2), ("beep", 13)):
         pair = [soundfile.read(others / label / f"{label}-{n}.wav")[0] for n in range(2)]
         scene[start * RATE_HZ :][: 4 * RATE_HZ] += np.concatenate(pair)
-    (tmp_path / "scene.wav").write_bytes(wav(scene, RATE_HZ))
-    result = oido.AudioClassifier(path, jobs=1).classify(tmp_path / "scene.wav")
+    (folder / "scene.wav").write_bytes(wav(scene, RATE_HZ))
+    return folder / "scene.wav"
+
+
+def test_a_known_sound_at_the_end_of_a_window_is_no_unknown_event(
+    taught: Taught, tmp_path: Path
+) -> None:
+    """The window before, of which it is a small part, and the next one know it less."""
+    result = oido.AudioClassifier(taught[1], jobs=1).classify(scene_of_hiss_and_beep(tmp_path))
+    events = result.events(unknown=True)
+    assert [event.label for event in events] == ["hiss", "beep"]
+    assert [event.start_time for event in events] == pytest.approx([0.0, 13.0], abs=0.1)
+    assert [event.end_time for event in events] == pytest.approx([6.0, 17.0], abs=0.2)
+
+
+def test_events_lie_where_the_sounds_are(taught: Taught, tmp_path: Path) -> None:
+    path = tmp_path / "scores.tflite"
+    taught[0].export(path, unknown=False)
+    result = oido.AudioClassifier(path, jobs=1).classify(scene_of_hiss_and_beep(tmp_path))
     assert result.scores.shape == (4, 3)
     assert result.framewise_scores.shape == (150, 3)  # of 0.16 s
     assert np.diff(result.frame_times, axis=1).max() == pytest.approx(0.16)
@@ -111,6 +127,22 @@ def test_a_known_sound_in_a_part_of_a_window_makes_it_no_stranger(taught: Taught
         [found] = predictor.predict(waveform, 153_600).scores[:, -1]
         [of_window] = result.novelty.similarities(evidence_of(both, waveform))
         assert found > of_window - 0.02
+
+
+@pytest.mark.slow
+def test_as_onnx_it_says_the_same(taught: Taught, tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="needs oido[onnx]")
+    session = pytest.importorskip("onnxruntime", reason="needs oido[onnx]").InferenceSession
+    parity = taught[0].export(tmp_path / "both.onnx")
+    assert parity.largest_difference < 1e-3
+    runtime = session(tmp_path / "both.onnx", providers=["CPUExecutionProvider"])
+    [entry] = runtime.get_inputs()
+    names = [each.name for each in runtime.get_outputs()]
+    predictor = Predictor.of(load_model(taught[1]))
+    for waveform in sounds().values():
+        found = dict(zip(names, runtime.run(None, {entry.name: waveform})))
+        expected = predictor.predict(waveform, 153_600)
+        np.testing.assert_allclose(found["scores"][0], expected.scores[0, :-1], atol=1e-3)
 
 
 def test_the_networks_own_scores_are_not_in_it(taught: Taught, tmp_path: Path) -> None:

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +15,19 @@ import pytest
 import oido
 from oido.evaluation.predictions import ClipPredictions
 from oido.training import finetune as module
+from oido.training.baselines import logistic
+from oido.training.embed import embed
 from oido.training.finetune import finetune
+from oido.training.held_out import HeldOutResult, judge_logistic
 from tests.training.taught_sounds import KINDS, make_sounds
 
 pytest.importorskip("torch", reason="fine-tuning needs oido[torch]")
+
+
+def figures(text: str) -> np.ndarray:
+    """ "accuracy A, log loss L" → A and L."""
+    accuracy, loss = text.split(", ")
+    return np.array([float(accuracy.removeprefix("accuracy ")), float(loss.split()[-1])])
 
 
 @pytest.mark.slow
@@ -28,8 +40,17 @@ def test_a_network_is_taught_judged_and_exported(tmp_path: Path) -> None:
     assert len(result.train) + len(result.test) == 15
     assert lines[0].startswith("the head on yamnet/classification as it is, on sources held out: ")
     assert lines[-1].startswith("yamnet/classification, trained further, on sources held out: ")
-    assert all(line.startswith("epoch ") for line in lines[1:-1])
-    assert result.report.to_dict()["clip_accuracy"] >= 0.6
+    assert lines[1].startswith("a head on ")
+    assert lines[1].endswith(" teaches, too")
+    assert all(line.startswith("epoch ") for line in lines[2:-1])
+    report = result.report.to_dict()
+    assert report["clip_accuracy"] >= 0.6
+    assert report["facts"]["teacher"] == lines[1].removesuffix(" teaches, too")
+    plain = figures(report["facts"]["logistic regression, held out"])
+    for kind in ("the head", "trained further"):
+        there = figures(report["facts"][f"{kind}, held out"])
+        gained = figures(report["facts"][f"{kind}, over logistic regression"])
+        np.testing.assert_allclose(gained, there - plain, atol=1.1e-3)
     made = result.export(tmp_path / "sounds.tflite")
     assert made.largest_difference < 1e-4
     heard = oido.AudioClassifier(tmp_path / "sounds.tflite", jobs=1)
@@ -50,7 +71,7 @@ def test_what_cannot_be_trained_further_is_told(tmp_path: Path) -> None:
 def test_the_better_of_head_and_network_is_exported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keeps_head: bool
 ) -> None:
-    monkeypatch.setattr(module._Judged, "is_better_than", lambda self, other: keeps_head)
+    monkeypatch.setattr(HeldOutResult, "is_better_than", lambda self, other: keeps_head)
     sounds = make_sounds(tmp_path / "sounds", each=4, seconds=1.0)
     result = finetune(oido.Dataset.load(sounds), max_minutes=0.0)
     made = result.export(tmp_path / "sounds.tflite")
@@ -66,8 +87,81 @@ def test_the_better_of_head_and_network_is_exported(
     np.testing.assert_allclose(heard.scores, own.scores, atol=1e-3)
 
 
+def test_logistic_regression_is_judged_on_the_same_clips(tmp_path: Path) -> None:
+    """By what was embedded, not by files; and where only the learnt clips have background."""
+    data = oido.Dataset.load(make_sounds(tmp_path / "sounds", each=3, seconds=1.0))
+    split = data.split(0.34)
+    frozen = module.train(split.train)
+    plain = judge_logistic(frozen, split.test, 0)
+    known, unknown = frozen.taught.own, embed(split.test, frozen.model).clips.own
+    found = logistic(known, unknown)
+    assert plain is not None
+    assert plain.accuracy == (found.argmax(axis=1) == unknown.labels).mean()
+    expected = -np.log(found[np.arange(len(unknown)), unknown.labels]).mean()
+    assert plain.log_loss == pytest.approx(float(expected), rel=1e-5)
+    (tmp_path / "behind").mkdir()
+    for clip in split.train[:2]:
+        shutil.copy(clip.path, tmp_path / "behind")
+    behind = module.train(split.train.with_background(tmp_path / "behind"))
+    with_background = judge_logistic(behind, split.test, 0)
+    assert with_background is not None
+    assert behind.classes == (*split.test.classes, "background")
+
+
+def test_an_interruption_before_anything_is_learnt_leaves_the_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "_train_further", interrupt)
+    sounds = make_sounds(tmp_path / "sounds", each=2, seconds=1.0)
+    result = finetune(oido.Dataset.load(sounds), max_minutes=0.0)
+    facts = result.report.to_dict()["facts"]
+    assert facts["trained"] == "interrupted before anything was learnt"
+    assert facts["exported"] == "the head on the network as it was"
+    assert facts["the head, held out"] == result.judged.text
+    assert result.export(tmp_path / "sounds.tflite").largest_difference < 1e-3
+
+
+def test_both_networks_teach_where_they_are_at_hand_and_there_is_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def result(name: str, value: float) -> Any:
+        scores = np.full((2, 3), value, np.float32)
+        return SimpleNamespace(
+            inference_seconds=10.0,
+            model=SimpleNamespace(name=name),
+            selection=SimpleNamespace(out_of_fold=scores),
+            taught=SimpleNamespace(weak=None),
+        )
+
+    own, asked = result("own", 0.1), []
+
+    def train(data: oido.Dataset, model: str, seed: int) -> Any:
+        asked.append((model, [clip.fold for clip in data]))
+        return result(model, 0.2)
+
+    clips = [oido.Clip(f"{n}.wav", (label,), fold="1") for n, label in enumerate("ab")]
+    data = oido.Dataset.from_clips(clips)
+    monkeypatch.setattr(module, "train", train)
+    monkeypatch.setattr(module, "find", lambda card: Path(card.name))
+    for minutes, name in ((None, "ensemble"), (2.0, "ensemble"), (1.9, "own")):
+        teacher = module._teacher(data, own, 0, minutes)
+        assert teacher is not None
+        assert teacher.name == f"a head on {name}"
+        assert teacher.scores[0, 0] == np.float32(0.1 if name == "own" else 0.2)
+    assert asked == [("ensemble", [None, None])] * 2
+    monkeypatch.setattr(module, "find", lambda card: None)
+    assert module._teacher(data, own, 0, None) == ("a head on own", own.selection.out_of_fold)
+    own.taught.weak = np.array([True, False])
+    assert module._teacher(data, own, 0, None) is None, "it says nothing of whole recordings"
+    own.taught.weak, own.selection.out_of_fold = None, None
+    assert module._teacher(data, own, 0, None) is None
+
+
 def test_more_clips_right_are_better_and_of_equals_the_smaller_loss() -> None:
-    def judged(*scores: float) -> module._Judged:
+    def judged(*scores: float) -> HeldOutResult:
         first = np.array(scores, np.float32)
         clips = tuple(oido.Clip(f"{n}.wav", ("a",)) for n in range(len(scores)))
         values = np.stack([first, 1 - first], axis=1)
@@ -75,7 +169,7 @@ def test_more_clips_right_are_better_and_of_equals_the_smaller_loss() -> None:
         predictions = ClipPredictions(
             clips, ("a", "b"), targets, values, np.zeros(2, np.float32), splits=()
         )
-        return module._Judged(predictions, ())
+        return HeldOutResult(predictions, ())
 
     sure, unsure, wrong = judged(0.9, 0.9), judged(0.6, 0.6), judged(0.99, 0.4)
     assert str(sure.text) == "accuracy 1.000, log loss 0.105"

@@ -207,3 +207,13 @@ with one_thread():
     threads = json.loads(done.stdout)
     assert threads
     assert set(threads) == {1}
+
+
+def test_clips_of_one_label_have_the_weaker_penalty() -> None:
+    """As it was chosen on sets of one label each; tags keep the other."""
+    for clips, strength, other in ((made_clips(6), 30.0, 10.0), (made_tags(), 10.0, 30.0)):
+        default = fit_linear(clips).layers[0].weights
+        same = fit_linear(clips, LinearOptions(strength=strength)).layers[0].weights
+        np.testing.assert_array_equal(default, same)
+        different = fit_linear(clips, LinearOptions(strength=other)).layers[0].weights
+        assert not np.allclose(default, different, rtol=1e-2)

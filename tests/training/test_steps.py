@@ -59,9 +59,22 @@ def test_without_other_layers_there_is_a_step_less() -> None:
     assert names == ["logistic regression", "+ windows, calibration"]
 
 
-def test_tags_have_no_logistic_regression_to_begin_with() -> None:
-    tags = made_tags(40)
-    assert judge_steps(tags, select(tags, CANDIDATES[:1])) == ()
+def test_tags_have_a_logistic_regression_of_each_to_begin_with() -> None:
+    tags = made_tags(60, unknown=0.1)
+    selection = select(tags, CANDIDATES[:1])
+    plain, windows = judge_steps(tags, selection)
+    assert plain.name == "logistic regression"
+    assert 0.8 < plain.accuracy <= 1.0
+    assert 0 < plain.log_loss < 3 * np.log(2), "less than by chance, of three tags"
+    known = ~np.isnan(tags.targets)
+    assert selection.out_of_fold is not None
+    right = ((selection.out_of_fold >= 0.5) == (tags.targets > 0))[known]
+    assert windows.accuracy == pytest.approx(right.mean()), "what is unknown is not right"
+
+
+def test_where_nothing_was_held_back_there_are_no_steps() -> None:
+    clips = made_clips(1)
+    assert judge_steps(clips, select(clips, CANDIDATES[:1])) == ()
 
 
 def test_figures_stand_beside_those_of_the_first_step() -> None:

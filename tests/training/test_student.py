@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 import oido
+from oido.inference.predictor import Predictor
 from oido.models.loading import load_model
 from oido.models.model import FixedPointNetwork
 from oido.params import FixedPointParams
+from oido.runtime.litert import WholeRuntime
 from tests.signal.decode.wav_bytes import wav
 from tests.training.taught_sounds import KINDS, make_sounds
 
@@ -78,6 +80,20 @@ def test_a_student_is_a_model_as_others_are(exported: Path, sounds: Path) -> Non
         oido.AudioEmbedder(exported)
     with pytest.raises(oido.OptionError, match="copy it instead"):
         oido.export(str(exported), exported.with_name("again.tflite"))
+
+
+def test_students_are_run_by_the_kernels_that_microcontrollers_have(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def runtime(content: bytes, **options: bool) -> WholeRuntime:
+        asked.append(options)
+        return WholeRuntime(content, **options)
+
+    monkeypatch.setattr("oido.inference.predictor.WholeRuntime", runtime)
+    Predictor.of(load_model(exported))
+    assert asked == [{"reference": True}]
 
 
 def test_both_kinds_of_kernels_say_the_same(student: StudentResult) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from oido.arrays import F32, F64
 from oido.datasets.dataset import class_weights
 from oido.training.embeddings import EmbeddedClips
-from oido.training.fit import COMPONENTS, PRIOR_CLIPS, LinearOptions
+from oido.training.fit import COMPONENTS, PRIOR_CLIPS, STRENGTH, LinearOptions
 
 FILE = Path(__file__).with_name("heads.json")
 STEP = 64
@@ -70,7 +70,7 @@ def best_scores(clips: EmbeddedClips, rows: F32) -> F64:
     _, sizes, basis = np.linalg.svd(centred / length, full_matrices=False)
     basis = basis[sizes > 1e-9 * sizes.max()].T
     seen_from = centred / length @ basis
-    slopes, bias = _newton(seen_from, targets, weight, options.strength)
+    slopes, bias = _newton(seen_from, targets, weight, STRENGTH)
     return _softmax((features(rows) * scales - centre) / length @ basis @ slopes + bias)
 
 

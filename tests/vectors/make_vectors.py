@@ -101,9 +101,19 @@ def frames() -> list[dict[str, Any]]:
     """Windows' columns in steps of 1/256, and the frames that come with each and at the end."""
     dice = np.random.default_rng(8)
     cases = []
-    for columns, hop, count in ((3, 7_680, 9), (3, 1_600, 14), (3, 15_360, 4), (0, 7_680, 4)):
-        windowing = Windowing(16_000, 15_600, hop)
+    short, long = (15_600, 15_360, False), (35_000, 34_560, True)  # window, image, similarities?
+    for columns, hop, count, (window, image, has_similarity) in (
+        (3, 7_680, 9, short),
+        (3, 1_600, 14, short),
+        (3, 15_360, 4, short),
+        (0, 7_680, 4, short),
+        (3, 11_520, 6, long),
+    ):
+        windowing = Windowing(16_000, window, hop)
         steps = dice.integers(0, 257, (count, max(columns, 1), 2))
+        if has_similarity:  # the same for all columns of a window
+            steps[:, :, -1] = steps[:, :1, -1]
+            steps[:3, :, 0] = 256 - steps[:3, :, 0] // 8  # sure of a class
         for missing, is_padded in (
             (0, True),
             (1_500, True),
@@ -111,9 +121,9 @@ def frames() -> list[dict[str, Any]]:
             (0, False),
             (7_000, False),
         ):
-            grid = FrameGrid(windowing, columns, 15_360)
-            scores = FrameScores(grid)
-            n_samples = (count - 1) * hop + 15_600 - missing
+            grid = FrameGrid(windowing, columns, image)
+            scores = FrameScores(grid, has_similarity=has_similarity)
+            n_samples = (count - 1) * hop + window - missing
             padded = [is_padded] * (count - 1) + [is_padded or missing > 0]
             pushes = [
                 scores.push((s[None] / 256).astype(np.float32), is_padded=p).tolist()
@@ -124,8 +134,9 @@ def frames() -> list[dict[str, Any]]:
                     "name": f"{columns} columns, hop {hop}, {missing} samples less, {is_padded}",
                     "isPadded": padded,
                     **_windowing(windowing),
-                    "imageSamples": 15_360,
+                    "imageSamples": image,
                     "columns": columns,
+                    **({"hasSimilarity": True} if has_similarity else {}),
                     "windows": steps.tolist(),
                     "pushes": pushes,
                     "nSamples": n_samples,

@@ -5,6 +5,10 @@ A network that gives scores of the columns of its last image (`oido.models.tflit
 more of the time than its windows do: YAMNet's columns are 0.32 s long. Frames are half a column
 (0.16 s), whatever the hop; the score of a frame is the mean over the windows that cover its centre,
 of the column of each that covers it. Of other networks, a frame is a window's cell.
+
+How near a frame is to what was taught is told of windows. In one of many seconds there is more than
+what the frame holds, so there the nearest of the windows that cover it counts where a class is
+sure; their mean counts elsewhere, so that a known sound does not vouch for what is beside it.
 """
 
 from __future__ import annotations
@@ -19,6 +23,10 @@ from oido.inference.block import Block
 from oido.params import Detection, Windowing
 from oido.types import Event
 
+SEVERAL_SOUNDS_SECONDS = 2.0
+"""Windows whose columns cover as much, and more, hold more than one sound."""
+SURE = 0.8
+
 
 class FrameGrid:
     """Where the frames of a stream lie, in samples; columns: of each window, 0 for none.
@@ -30,6 +38,8 @@ class FrameGrid:
         self.windowing, self.columns = windowing, columns
         self.column_samples = image_samples // columns if columns else 0
         self.frame_samples = self.column_samples // 2 if columns else windowing.hop_samples
+        covered = self.columns * self.column_samples
+        self.holds_several = covered >= SEVERAL_SOUNDS_SECONDS * windowing.sample_rate_hz
         self._ends = np.array([0, self.frame_samples])
 
     def count(self, n_windows: int, n_samples: int) -> int:
@@ -65,11 +75,13 @@ class FrameScores:
     """The scores of frames, as soon as no other window can cover them.
 
     In the padding of the last window, a frame may lie behind the end of the recording: those that
-    only such a window covers come at the end.
+    only such a window covers come at the end. has_similarity: the last score is how near a window
+    is to what was taught.
     """
 
-    def __init__(self, grid: FrameGrid) -> None:
+    def __init__(self, grid: FrameGrid, *, has_similarity: bool = False) -> None:
         self._grid = grid
+        self._takes_nearest = has_similarity and grid.holds_several
         self._first_window = self._next_frame = 0
         self._pending: F32 | None = None  # f32[n, columns, C], from window _first_window on
         self._n_classes = 0
@@ -111,13 +123,17 @@ class FrameScores:
         # Frame by frame: most often there are three of them.
         for frame, number in enumerate(numbers):
             centre = number * grid.frame_samples + grid.frame_samples // 2
-            covering, latest = 0, centre // hop
+            covering, latest, nearest = 0, centre // hop, -np.inf
             for window in range(latest, latest - -(-image // hop), -1):
                 row, inside = window - self._first_window, centre - window * hop
                 if 0 <= row < len(pending) and inside < image:
-                    frames[frame] += pending[row, inside // grid.column_samples]
+                    part = pending[row, inside // grid.column_samples]
+                    frames[frame] += part
+                    nearest = max(nearest, part[-1]) if self._takes_nearest else nearest
                     covering += 1
             frames[frame] /= max(covering, 1)
+            if self._takes_nearest and frames[frame, :-1].max() >= SURE:
+                frames[frame, -1] = nearest
         needed = max(0, (self._next_frame * grid.frame_samples - image) // hop)
         dropped = min(max(0, needed - self._first_window), len(self._pending) - 1)
         self._pending = self._pending[dropped:]
@@ -174,7 +190,7 @@ class EventDetector:
         if self._last is None:
             columns = 0 if block.framewise is None else parts.shape[1]
             self._grid = FrameGrid(self._windowing, columns, self._image_samples)
-            self._frames = FrameScores(self._grid)
+            self._frames = FrameScores(self._grid, has_similarity=self._knows_unknown)
             self._segmenter = self._make_segmenter(self._grid)
             self._last = parts[:1]
         if block.skipped:

@@ -85,7 +85,7 @@ class Predictor:
             return cls(patches, LiteRtRuntime(None, network.content, network.columns))
         if isinstance(network, FixedPointNetwork):
             students = FixedPointFrontEnd(network.front_end)
-            return cls(students.patches, WholeRuntime(network.content))
+            return cls(students.patches, WholeRuntime(network.content, reference=True))
         if isinstance(network, EnsembleNetwork):
             raise OptionError(
                 tr("{name} is two networks; choose one of them for this", name=model.name)

@@ -51,6 +51,8 @@ class StagedNetwork(nn.Module, ABC):
     sample_rate_hz: int
     embedding_dim: int
     front_end: nn.Module
+    bands_axis: int
+    """Where the bands of patches are, -1 or -2; frames are the other one."""
     keep_statistics: bool = False
     """Whether batch normalisation keeps its statistics also where something learns, as is better
     for small batches; heeded by the next `train`. YAMNet has none."""

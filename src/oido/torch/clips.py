@@ -30,13 +30,15 @@ class LabelledSounds:
     targets: f32[K, C], 1 for a class that is in the clip, 0 for one that is not, NaN where nobody
     knows; without ``multi_label``, each row has exactly one 1 and is 0 elsewhere.
     groups: i64[K], the source recording, whose clips never stand on both sides of a split; None:
-    each clip is one. Raises OptionError for arrays that do not fit each other.
+    each clip is one. soft: f32[K, C], 0..1, the scores of a teacher that was not taught the clip;
+    None: there is no teacher. Raises OptionError for arrays that do not fit each other.
     """
 
     waveforms: Sequence[F32]
     targets: F32
     groups: I64 | None = None
     multi_label: bool = False
+    soft: F32 | None = None
 
     def __post_init__(self) -> None:
         count = len(self.waveforms)
@@ -55,6 +57,15 @@ class LabelledSounds:
                     "{count} waveforms need as many groups, not {n_groups}",
                     count=count,
                     n_groups=len(self.groups),
+                )
+            )
+        if self.soft is not None and self.soft.shape != self.targets.shape:
+            raise OptionError(
+                tr(
+                    "a teacher's scores {shape} do not fit {count} clips of {classes} classes",
+                    shape=list(self.soft.shape),
+                    count=count,
+                    classes=self.classes,
                 )
             )
         if self.classes < (1 if self.multi_label else 2):
@@ -102,20 +113,32 @@ class LabelledSounds:
             waveforms=LazyWaveforms(lambda n: self.waveforms[int(clips[n])], len(clips)),
             targets=self.targets[clips],
             groups=None if self.groups is None else self.groups[clips],
+            soft=None if self.soft is None else self.soft[clips],
         )
 
 
 class LazyWaveforms(Sequence[F32]):
-    """Waveforms that are loaded as they are asked for, so that memory does not grow with them."""
+    """Waveforms that are loaded as they are asked for, so that memory does not grow with them.
 
-    def __init__(self, load: Callable[[int], F32], count: int) -> None:
+    kept_bytes: of the first ones, kept as they are, because each epoch asks for all.
+    """
+
+    def __init__(self, load: Callable[[int], F32], count: int, kept_bytes: int = 0) -> None:
         self._load, self._count = load, count
+        self._kept: dict[int, F32] = {}
+        self._bytes_left = kept_bytes
 
     def __len__(self) -> int:
         return self._count
 
     def __getitem__(self, index):  # type: ignore[no-untyped-def]
-        return self._load(index)
+        if index in self._kept:
+            return self._kept[index]
+        waveform = self._load(index)
+        if waveform.nbytes <= self._bytes_left:
+            self._kept[index] = waveform
+            self._bytes_left -= waveform.nbytes
+        return waveform
 
 
 def clip_windows(waveform: F32, windows: WindowParams) -> tuple[F32, F64]:

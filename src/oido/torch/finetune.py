@@ -4,9 +4,9 @@
 First the head alone is trained, on embeddings that are computed once; then the last stages learn
 with it, then more of them, with rates that fall towards the sound, on windows that are drawn and
 augmented anew in each epoch. Held-out clips are evaluated after each epoch; the best weights are
-kept, also when time is over or the run is interrupted. Clips are evaluated with the slope of the
-logits that fits best (temperature scaling, Guo et al. 2017): how confident a network is changes
-from epoch to epoch, whatever it has learnt.
+kept, also when time is over or the run is interrupted. Phases share the time that there is. Clips
+are evaluated with the slope of the logits that fits best (temperature scaling, Guo et al. 2017):
+how confident a network is changes from epoch to epoch, whatever it has learnt.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from oido.datasets.dataset import accuracy
 from oido.errors import OptionError
 from oido.messages import tr
 from oido.params import WindowParams
-from oido.torch.base import StagedNetwork, chance, numpy_copy
+from oido.torch.base import StagedNetwork, numpy_copy
 from oido.torch.clips import LabelledSounds
+from oido.torch.optimization import seeded
 from oido.torch.training_loop import FinetuneOptions, Learner, Windows
 
 Stopped = Literal["finished", "time", "interrupted"]
@@ -118,7 +119,7 @@ def finetune(
         raise OptionError(
             tr("validation clips must have the same classes as those that are learnt")
         )
-    with chance(options.seed, options.threads):
+    with seeded(options.seed, options.threads):
         learner = Learner(network, sounds, windows, backgrounds, options)
         run = _Run(learner, validation, options, progress or (lambda _: None))
         stopped = run.run()
@@ -132,6 +133,10 @@ def finetune(
         stopped,
         time.process_time() - run.started_cpu,
     )
+
+
+_SHARE_OF_VIEWS = 0.25
+"""Of the time that there is, after which the head has no further views to learn from."""
 
 
 class _Run:
@@ -160,13 +165,19 @@ class _Run:
         stopped: Stopped = "finished"
         try:
             windows = self._learner.clean_windows(self._validation)
-            taught = self._learner.embedded_windows(self._options.views, self._is_over)
+            minutes = self._options.max_minutes or 0.0
+            enough = 60 * minutes * (1 - _SHARE_OF_VIEWS)  # is left for what learns then
+            taught = self._learner.embedded_windows(
+                self._options.views, lambda: self._seconds_left() <= enough
+            )
             for loss in self._learner.head_epochs(taught):
                 self._note(1, loss, windows)
-            for stages in self._options.stages[1:]:
-                if self._is_over() or not self._phase(stages):
-                    stopped = "time"
-                    break
+            phases = self._options.stages[1:]
+            for number, stages in enumerate(phases):
+                if not self._is_over():
+                    self._phase(stages, self._share_of_time(len(phases) - number))
+            if phases and self._is_over():
+                stopped = "time"
         except KeyboardInterrupt:
             if self._best is None:
                 raise
@@ -179,18 +190,14 @@ class _Run:
             network.eval()
         return stopped
 
-    def _phase(self, stages: int) -> bool:
-        """False if time was over before its end."""
+    def _phase(self, stages: int, time_used: Callable[[], float]) -> None:
         learner, options, losses = self._learner, self._options, list[float]()
         learner.network.load_state_dict(self.best[1])
-        for loss in learner.epochs(stages, self._is_over):
-            if loss is None:
-                return False
+        for loss in learner.epochs(stages, time_used):
             self._note(stages, loss, learner.clean_windows(self._validation))
             losses.append(self.history[-1].validation_loss)
             if len(losses) - 1 - int(np.argmin(losses)) >= options.patience:
                 break
-        return True
 
     @torch.no_grad()
     def _note(self, stages: int, loss: float, windows: Windows) -> None:
@@ -209,8 +216,16 @@ class _Run:
         self._progress(report)
 
     def _is_over(self) -> bool:
+        return self._seconds_left() <= 0
+
+    def _seconds_left(self) -> float:
         minutes = self._options.max_minutes
-        return minutes is not None and time.monotonic() - self._started >= 60 * minutes
+        return np.inf if minutes is None else self._started + 60 * minutes - time.monotonic()
+
+    def _share_of_time(self, phases: int) -> Callable[[], float]:
+        """What has passed of the time that one of so many phases has, 0..1."""
+        began, seconds = time.monotonic(), max(self._seconds_left() / phases, 1e-9)
+        return lambda: (time.monotonic() - began) / seconds
 
 
 def _head_layers(network: StagedNetwork) -> list[nn.Linear]:

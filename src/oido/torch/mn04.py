@@ -46,6 +46,7 @@ class Mn04(StagedNetwork):
 
     sample_rate_hz = 32_000
     embedding_dim = EMBEDDING_SIZE
+    bands_axis = -2
 
     def __init__(
         self, classes: int = LABEL_COUNT, spectrum_dtype: torch.dtype = torch.float64

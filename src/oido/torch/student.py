@@ -10,7 +10,7 @@ features give back.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -32,7 +32,8 @@ from oido.models.networks.student import (
     require_small,
 )
 from oido.params import FixedPointParams
-from oido.torch.base import chance, numpy_copy
+from oido.torch.base import numpy_copy
+from oido.torch.optimization import descend, rate_shares, seeded
 
 
 class TaughtFrames(NamedTuple):
@@ -185,7 +186,7 @@ def distil(
     options = options or DistilOptions()
     if not clips:
         raise OptionError(tr("there is nothing for a student to learn from"))
-    with chance(options.seed, options.threads):
+    with seeded(options.seed, options.threads):
         student = StudentNetwork(clips[0].targets.shape[1], options.dropout)
         draw = _Patches(clips, params, options)
         optimizer = torch.optim.AdamW(
@@ -194,15 +195,10 @@ def distil(
         losses: list[float] = []
         student.train()
         try:
-            for share in _shares(options):
-                for group in optimizer.param_groups:
-                    group["lr"] = options.rate * share
+            for share in rate_shares(options.steps, _WARM_UP, _time_used(options.max_minutes)):
                 patches, targets = draw.batch(options.batch)
                 loss = _loss(student(patches), targets, output)
-                optimizer.zero_grad()
-                torch.autograd.backward(loss)
-                optimizer.step()
-                losses.append(float(loss.detach()))
+                losses.append(descend(optimizer, loss, share))
                 progress(len(losses), options.steps, losses[-1])
         except KeyboardInterrupt:
             if len(losses) < options.steps / 10:
@@ -216,17 +212,12 @@ def distil(
     return Distilled(weights, len(losses), float(np.mean(losses[-max(1, len(losses) // 10) :])))
 
 
-def _shares(options: DistilOptions) -> Iterator[float]:
-    """For each step, the share of the largest rate: up, and down to 0 by the last."""
-    started, done = time.monotonic(), 0.0
-    for step in range(options.steps):
-        done = step / options.steps
-        if options.max_minutes is not None:
-            done = max(done, (time.monotonic() - started) / 60 / options.max_minutes)
-        if done >= 1 and step:
-            return
-        fall = 0.5 * (1 + float(np.cos(np.pi * min(done, 1.0))))
-        yield min(1.0, (step + 1) / max(1, round(_WARM_UP * options.steps))) * fall
+def _time_used(max_minutes: float | None) -> Callable[[], float]:
+    """What of the minutes has passed, 0..1; 0 without a limit."""
+    started = time.monotonic()
+    if max_minutes is None:
+        return lambda: 0.0
+    return lambda: (time.monotonic() - started) / 60 / max_minutes
 
 
 def _loss(logits: Tensor, targets: Tensor, output: OutputKind) -> Tensor:

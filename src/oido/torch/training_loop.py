@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The epochs of fine-tuning, and their options: the head's epochs run on kept embeddings, the
-others' on fresh windows. The loss is that of windows.
+others' on fresh windows, of which bands and frames are masked (Park et al., SpecAugment, 2019). The
+loss is that of windows; what is judged is a running mean of the weights.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from oido.params import WindowParams
 from oido.signal.level import rms
 from oido.torch.base import StagedNetwork
 from oido.torch.clips import Augmenter, AugmentOptions, LabelledSounds, clip_windows
+from oido.torch.optimization import RunningMean, descend, rate_shares
 
 _QUIET = 0.01
 """A window is silence if it is 40 dB below the loudest of its clip."""
@@ -43,10 +45,16 @@ class FinetuneOptions:
     before in the phase that end it (not the head's).
     rate: of the last stage; each stage before it has ``rate_decay`` of the rate behind it.
     batch: windows. windows_per_clip: at most, drawn anew in each epoch.
-    balance: every class weighs the same. smoothing: of targets, 0..1.
+    balance: every class weighs the same. smoothing: of targets, 0..1. soft: the share of a target
+    that is the teacher's (`LabelledSounds.soft`), where there is one.
+    masked_bands, masked_frames: up to this share of a window's bands, and of its frames, at a place
+    that is drawn, is the window's mean.
+    averaged: over how many epochs the weights that are judged and kept are averaged (a running
+    mean); 0: they are the last.
     validation: the share of sources that is held out, where no validation clips are given.
     keep_statistics: batch normalisation keeps those that it was published with.
-    max_minutes: no epoch goes on after so much time; the head is trained in any case.
+    max_minutes: training ends after so much time, of which each phase has its part, and rates have
+    fallen by then; the head is trained in any case.
     threads: of PyTorch; with 1, the same seed gives the same weights. None leaves them alone.
     """
 
@@ -63,6 +71,10 @@ class FinetuneOptions:
     windows_per_clip: int = 12
     balance: bool = True
     smoothing: float = 0.05
+    soft: float = 0.5
+    masked_bands: float = 0.1
+    masked_frames: float = 0.1
+    averaged: float = 0.5
     validation: float = 0.2
     keep_statistics: bool = True
     max_minutes: float | None = None
@@ -91,6 +103,14 @@ class FinetuneOptions:
         if not self.weight_decay >= 0 or not 0 <= self.smoothing < 1:
             raise OptionError(
                 tr("weight_decay must be 0 or more, and smoothing 0 or more and below 1")
+            )
+        if not all(0 <= v < 1 for v in (self.soft, self.masked_bands, self.masked_frames)):
+            raise OptionError(
+                tr("soft, masked_bands and masked_frames are shares, 0 or more and below 1")
+            )
+        if not 0 <= self.averaged < np.inf:
+            raise OptionError(
+                tr("averaged must be 0 or more epochs, not {averaged:g}", averaged=self.averaged)
             )
         if self.max_minutes is not None and not self.max_minutes >= 0:
             raise OptionError(
@@ -134,7 +154,10 @@ class Learner:
         self._counts = np.ones(len(sounds), np.int64)  # windows of each clip in an epoch
         self._per_clip = max(1, min(options.windows_per_clip, _KEPT_WINDOWS // len(sounds)))
         self._device = next(network.parameters()).device
-        self._targets = torch.from_numpy(np.nan_to_num(sounds.targets)).float().to(self._device)
+        targets = np.nan_to_num(sounds.targets)
+        if sounds.soft is not None:
+            targets = (1 - options.soft) * targets + options.soft * sounds.soft
+        self._targets = torch.from_numpy(targets).float().to(self._device)
         self._class_weights = torch.from_numpy(sounds.weights(options.balance)).to(self._device)
         network.keep_statistics = options.keep_statistics
         network.new_head(sounds.classes)
@@ -155,7 +178,7 @@ class Learner:
     def embedded_windows(self, views: int, is_over: Callable[[], bool]) -> Windows:
         """Embeddings to train the head on: each clip as it is, and ``views`` times changed.
 
-        Of long clips only some windows. There are fewer views if time is over.
+        Of long clips only some windows. There are fewer views if time for them is over.
         """
         found = [self._original_windows()]
         kept = len(found[0].clips)
@@ -172,39 +195,70 @@ class Learner:
         options, network = self._options, self.network
         network.unfreeze_last(1)
         batches = -(-len(taught.clips) // _HEAD_BATCH)
-        optimizer, falling = self._optimizer(1, options.head_rate, options.head_epochs * batches)
+        optimizer = self._optimizer(1, options.head_rate)
+        shares = rate_shares(options.head_epochs * batches, _WARM_UP)
         for _ in range(options.head_epochs):
             network.train()
             losses = []
             order = self._random.permutation(len(taught.clips))
-            for chosen in np.array_split(order, batches):
+            for chosen, share in zip(np.array_split(order, batches), shares):
                 targets, weights = self._targets_of(taught.clips[chosen], taught.quiet[chosen])
                 x = taught.values[torch.from_numpy(chosen).to(self._device)]
                 loss = self._loss(network.head, x, targets, weights)
-                losses.append(_step(optimizer, falling, loss))
+                losses.append(descend(optimizer, loss, share))
             network.eval()
             yield _mean(losses)
 
-    def epochs(self, stages: int, is_over: Callable[[], bool]) -> Iterator[float | None]:
-        """Train the last stages on fresh windows: each epoch's loss; None where time was over."""
+    def epochs(self, stages: int, time_used: Callable[[], float]) -> Iterator[float]:
+        """Train the last stages on fresh windows: each epoch's loss, with the mean of the weights
+        in place.
+
+        time_used: as of `rate_shares`. The last epoch is shorter where time is over.
+        """
         options, network = self._options, self.network
         network.unfreeze_last(stages)
         batches = -(-int(self._counts.sum()) // options.batch)
-        optimizer, falling = self._optimizer(stages, options.rate, options.epochs * batches)
+        optimizer = self._optimizer(stages, options.rate)
+        mean = RunningMean(network.parameters(), _kept(options.averaged * batches))
+        shares = rate_shares(options.epochs * batches, _WARM_UP, time_used)
         for _ in range(options.epochs):
             network.train()
             losses = []
             order = self._random.permutation(np.repeat(np.arange(len(self._sounds)), self._counts))
-            for clips in np.array_split(order, batches):
-                if is_over():
-                    yield None
-                    return
+            for clips, share in zip(np.array_split(order, batches), shares):
                 sound, quiet = self._draw_windows(clips)
                 targets, weights = self._targets_of(clips, quiet)
-                loss = self._loss(network.logits, sound, targets, weights)
-                losses.append(_step(optimizer, falling, loss))
+                loss = self._loss(self._masked_logits, sound, targets, weights)
+                losses.append(descend(optimizer, loss, share))
+                mean.update()
             network.eval()
-            yield _mean(losses)
+            if not losses:
+                return
+            with mean.applied():  # of a generator that is left here, the weights stay these
+                yield _mean(losses)
+
+    def _masked_logits(self, sound: Tensor) -> Tensor:
+        """Of f32[B, window]: some bands and frames of each patch are at its mean."""
+        network, options = self.network, self._options
+        if not max(options.masked_bands, options.masked_frames):
+            return network.logits(sound)
+        patches = network.patches(sound)  # [B, …, frames, bands] or the other way
+        frames_axis = -3 - network.bands_axis
+        masked = self._spans(patches, network.bands_axis, options.masked_bands)
+        masked = masked | self._spans(patches, frames_axis, options.masked_frames)
+        mean = patches.mean(dim=tuple(range(1, patches.ndim)), keepdim=True)
+        return network.logits(torch.where(masked, mean, patches))
+
+    def _spans(self, patches: Tensor, axis: int, share: float) -> Tensor:
+        """bool, of one side but for the first and this axis: a span of up to this share of it."""
+        count, size = len(patches), patches.shape[axis]
+        widths = self._random.integers(0, round(share * size) + 1, count)
+        starts = self._random.integers(0, size - widths + 1)
+        places = np.arange(size) - starts[:, None]
+        shape = [count, *[1] * (patches.ndim - 1)]
+        shape[axis] = size
+        inside = (places >= 0) & (places < widths[:, None])
+        return torch.from_numpy(inside).reshape(shape).to(patches.device)
 
     def _loss(
         self, logits_of: Callable[[Tensor], Tensor], x: Tensor, targets: Tensor, weights: Tensor
@@ -277,10 +331,8 @@ class Learner:
         clips, weights, quiet = map(np.array, zip(*facts))
         return Windows(torch.cat(parts), clips, weights, quiet)
 
-    def _optimizer(
-        self, stages: int, rate: float, steps: int
-    ) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.LambdaLR]:
-        """AdamW over what learns: rates fall towards the sound, and from warm-up to the end."""
+    def _optimizer(self, stages: int, rate: float) -> torch.optim.AdamW:
+        """AdamW over what learns, with rates that fall towards the sound."""
         groups = []
         for back, stage in enumerate(reversed(list(self.network.stages().values())[-stages:])):
             for matrices in (True, False):
@@ -288,25 +340,12 @@ class Learner:
                 decay = self._options.weight_decay if matrices else 0.0
                 rate_here = rate * self._options.rate_decay**back
                 groups.append({"params": parameters, "lr": rate_here, "weight_decay": decay})
-        warm = max(1, round(_WARM_UP * steps))
-
-        def share(step: int) -> float:
-            if step < warm:
-                return (step + 1) / warm
-            return 0.5 * (1 + float(np.cos(np.pi * (step - warm) / max(1, steps - warm))))
-
-        optimizer = torch.optim.AdamW([g for g in groups if g["params"]])
-        return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+        return torch.optim.AdamW([g for g in groups if g["params"]])
 
 
-def _step(
-    optimizer: torch.optim.AdamW, falling: torch.optim.lr_scheduler.LambdaLR, loss: Tensor
-) -> float:
-    optimizer.zero_grad()
-    torch.autograd.backward(loss)
-    optimizer.step()
-    falling.step()
-    return float(loss.detach())
+def _kept(steps: float) -> float:
+    """What a step leaves of a running mean over so many steps; 0 for less than one."""
+    return float(np.exp(-1 / steps)) if steps >= 1 else 0.0
 
 
 def _mean(losses: list[float]) -> float:

@@ -46,6 +46,7 @@ class YamNet(StagedNetwork):
 
     sample_rate_hz = YAMNET_FRONT_END.sample_rate_hz
     embedding_dim = EMBEDDING_DIM
+    bands_axis = -1
 
     def __init__(
         self,

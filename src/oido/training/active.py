@@ -28,9 +28,9 @@ from oido.evaluation.ranking_and_calibration import ranking_samples
 from oido.inference.embedder import l2_normalized
 from oido.training.embeddings import EmbeddedClips, clip_probabilities
 from oido.training.fit import (
+    STRENGTH_OF_TAGS,
     Dense,
     EmbeddingHead,
-    LinearOptions,
     Prepared,
     activate,
     prepared_rows,
@@ -193,7 +193,7 @@ class AnswersFit:
         self, clips: EmbeddedClips, unanswered: Unanswered, rule: AskingRule = OURS
     ) -> None:
         self.clips = clips
-        self._strength = LinearOptions().strength
+        self._strength = STRENGTH_OF_TAGS
         rows, index, shares = clips.views
         extra = np.concatenate([unanswered.background, unanswered.examples])
         n_background, n_examples = len(unanswered.background), len(unanswered.examples)

@@ -2,7 +2,8 @@
 """What a head must beat: the plain ways to classify clips by their embeddings.
 
 Each takes clips of one label each to learn from, and clips to judge, and gives f32[K, C]
-probabilities of the latter, clip by clip; rows sum to 1.
+probabilities of the latter, clip by clip; rows sum to 1. Logistic regression is for clips of
+several labels, too: one of each class against the others.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from oido.arrays import F32, F64, I64
+from oido.arrays import F32, F64, I64, Bools
 from oido.datasets.splits import training_extra
 from oido.errors import OptionError
 from oido.inference.embedder import l2_normalized
@@ -88,21 +89,42 @@ def logistic(
         spread[spread < 1e-9] = 1
         x, y = (x - centre) / spread, (y - centre) / spread
     rows, others = _in_span(x, y)
-    labels = _labels(known)
+    if known.multi_label:
+        return _one_against_rest(rows, others, known.targets)
+    labels = known.labels
     found = np.unique(labels)
     logits = np.full((len(others), len(known.classes)), -30.0)
     if len(found) == 1:
         logits[:, found] = 0
     else:
-        with training_extra():
-            from sklearn.linear_model import LogisticRegression
-        model = LogisticRegression(max_iter=1000).fit(rows, labels)
-        weights, bias = np.asarray(model.coef_), np.asarray(model.intercept_)
+        weights, bias = _regression(rows, labels)
         if len(weights) == 1:  # of two classes, scikit-learn keeps the second
             weights = np.concatenate([-weights, weights]) / 2
             bias = np.concatenate([-bias, bias]) / 2
         logits[:, found] = others @ weights.T + bias
     return activate(logits.astype(np.float32), "softmax")
+
+
+def _one_against_rest(rows: F32, others: F32, targets: F32) -> F32:
+    """f32[K, C], by the clips of which each class is known; a class always or never there: as often
+    as it was."""
+    logits = np.zeros((len(others), targets.shape[1]))
+    for column, wanted in enumerate(targets.T):
+        here = ~np.isnan(wanted)
+        present = wanted[here] > 0
+        if present.any() and not present.all():
+            weights, bias = _regression(rows[here], present)
+            logits[:, column] = others @ weights[0] + bias
+        else:
+            logits[:, column] = np.log((present.sum() + 0.5) / ((~present).sum() + 0.5))
+    return activate(logits.astype(np.float32), "sigmoid")
+
+
+def _regression(rows: F32, labels: I64 | Bools) -> tuple[F64, F64]:
+    with training_extra():
+        from sklearn.linear_model import LogisticRegression
+    model = LogisticRegression(max_iter=1000).fit(rows, labels)
+    return np.asarray(model.coef_), np.asarray(model.intercept_)
 
 
 def _in_span(x: F64, y: F64) -> tuple[F32, F32]:

@@ -3,11 +3,14 @@
 
 A part of the sources is held out to judge by, a part of the rest to decide when to stop; what is
 exported has learnt from what is left. A head on the network as it was is taught on the same clips,
-and is what is kept, unless the network that was trained further judges no worse than it.
+and is what is kept, unless the network that was trained further judges no worse than it. A head on
+both networks teaches: a part of each target is what it says of the clip, taught without it (Hinton
+et al., Distilling the knowledge in a neural network, 2015).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -15,25 +18,26 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from oido._version import __version__
-from oido.calibration.scaling import log_losses
+from oido.arrays import F32
 from oido.datasets.clip import LeftOut
-from oido.datasets.dataset import Dataset, accuracy, clip_targets
+from oido.datasets.dataset import Dataset, Split, clip_targets
 from oido.datasets.splits import group_numbers
 from oido.datasets.waveforms import clip_waveform
 from oido.errors import AudioError, OptionError
-from oido.evaluation.evaluate import predict_clips
-from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.report import Report
-from oido.heads import OutputKind
 from oido.inference.classifier import AudioClassifier
 from oido.inference.export import ExportReport, export
 from oido.messages import tr
+from oido.models.fetch import find
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, LogMelNetwork, MnNetwork
 from oido.models.networks.mn04 import EMBEDDING_SIZE
-from oido.models.registry import DEFAULT_MODEL
+from oido.models.registry import DEFAULT_MODEL, ENSEMBLE, ENSEMBLE_MEMBERS, card
 from oido.models.tflite.evidence import own_size
+from oido.training.held_out import HeldOutResult, judge_logistic
 from oido.training.train import TrainingResult, train
 
 OnMessage = Callable[[str], None]
@@ -52,13 +56,15 @@ def finetune(
     """Train YAMNet or mn04 further on a dataset, stage by stage.
 
     test: the share of sources that is held out to judge by; the data's own test parts are kept.
-    max_minutes: training stops after so many. on_message: gets a line for each epoch. The rest is
-    as for `oido.train`; it takes minutes where that takes seconds, and only pays with many clips.
+    max_minutes: of all of it, heads and judging among them; training uses all cores then, and no
+    two are alike. on_message: gets a line for each epoch. The rest is as for `oido.train`; it takes
+    minutes where that takes seconds, and only pays with many clips.
 
     It never ends worse than a head: one is taught on the same clips (`oido.train`), both are judged
     on the sources that were held out, and where the head names more clips rightly, or as many at a
     smaller log loss, it is the result. KeyboardInterrupt ends the training with the best weights so
-    far. Raises OptionError, ModelError, or MissingExtraError without `oido[torch,train]`.
+    far, or with the head. Raises OptionError, ModelError, or MissingExtraError without
+    `oido[torch,train]`.
     """
     from oido.torch import Mn04, YamNet
 
@@ -72,10 +78,6 @@ def finetune(
         raise OptionError(
             tr("{name} cannot be trained further; choose YAMNet or mn04", name=base.name)
         )
-    from oido.torch.clips import LabelledSounds, LazyWaveforms
-    from oido.torch.finetune import EpochReport
-    from oido.torch.finetune import finetune as finetune_network
-    from oido.torch.to_litert import as_model
     from oido.torch.training_loop import FinetuneOptions
 
     started, rate = time.monotonic(), base.windows.sample_rate_hz
@@ -85,7 +87,10 @@ def finetune(
     unfolded = tuple(replace(clip, fold=None) for clip in split.train)
     frozen = train(replace(split.train, clips=unfolded), model=base, seed=seed)
     head = frozen.classifier()
-    of_head = _Judged.of(head, split.test)
+    judging = time.monotonic()
+    of_head = HeldOutResult.of(head, split.test)
+    seconds_judging = time.monotonic() - judging
+    plain = judge_logistic(frozen, split.test, seed)
     on_message(
         tr(
             "the head on {name} as it is, on sources held out: {of_head}",
@@ -93,17 +98,83 @@ def finetune(
             of_head=of_head.text,
         )
     )
+    further = None
+    with contextlib.suppress(KeyboardInterrupt):  # the head is there already
+        teacher = _teacher(split.train, frozen, seed, max_minutes)
+        if teacher is not None:
+            on_message(tr("{name} teaches, too", name=teacher.name))
+        if max_minutes is not None:  # heads have had their part of them, and judging will
+            left = max_minutes - (time.monotonic() - started + seconds_judging) / 60
+            options = replace(options, max_minutes=max(0.0, left), threads=None)
+        further = _train_further(base, module, split, teacher, options, on_message)
+    keeps_head = further is None or of_head.is_better_than(further.judged)
+    exported = tr("the head on the network as it was") if keeps_head else tr("trained further")
+    facts: dict[str, Any] = {tr("base model"): base.name, tr("exported"): exported}
+    if plain is not None:
+        facts[tr("logistic regression, held out")] = plain.text
+    facts[tr("the head, held out")] = of_head.text
+    if plain is not None:
+        facts[tr("the head, over logistic regression")] = plain.beside(of_head)
+    if further is not None:
+        facts[tr("trained further, held out")] = further.judged.text
+    if further is not None and plain is not None:
+        facts[tr("trained further, over logistic regression")] = plain.beside(further.judged)
+    done: dict[str, Any] = {tr("trained"): tr("interrupted before anything was learnt")}
+    return FinetuningResult(
+        split.train,
+        split.test,
+        head.model if further is None or keeps_head else further.model,
+        left_out,
+        {
+            **facts,
+            **(done if further is None else further.facts),
+            tr("clips to learn from"): len(split.train),
+            tr("clips to judge by"): len(split.test),
+            tr("seed"): seed,
+            "oido": __version__,
+        },
+        of_head if further is None or keeps_head else further.judged,
+        frozen if keeps_head else None,
+    )
+
+
+_KEPT_BYTES = 500_000_000
+"""Of decoded clips: some 800 of 5 s at 32 kHz."""
+
+
+class _Further(NamedTuple):
+    """A network that was trained further, how it does on sources held out, and what was done."""
+
+    model: AudioModel
+    judged: HeldOutResult
+    facts: dict[str, Any]
+
+
+def _train_further(
+    base: AudioModel,
+    module: Any,
+    split: Split,
+    teacher: _Teacher | None,
+    options: Any,
+    on_message: OnMessage,
+) -> _Further:
+    from oido.torch.clips import LabelledSounds, LazyWaveforms
+    from oido.torch.finetune import finetune as finetune_network
+    from oido.torch.to_litert import as_model
+
+    rate = base.windows.sample_rate_hz
     targets, classes, several = clip_targets(split.train)
     groups = group_numbers([clip.group for clip in split.train])
-    waveforms = LazyWaveforms(lambda n: clip_waveform(split.train[n], rate)[0], len(split.train))
-    sounds = LabelledSounds(waveforms, targets, groups, several)
-    clock = _Clock(options.stages, options.epochs)
+    waveforms = LazyWaveforms(
+        lambda n: clip_waveform(split.train[n], rate)[0], len(split.train), _KEPT_BYTES
+    )
+    soft = None if teacher is None or teacher.scores.shape != targets.shape else teacher.scores
+    sounds = LabelledSounds(waveforms, targets, groups, several, soft)
+    clock = _Clock(options.stages, options.epochs, options.max_minutes)
 
-    def report_epoch(epoch: EpochReport) -> None:
+    def report_epoch(epoch: Any) -> None:
         best = tr(", the best so far") if epoch.best else ""
         left = clock.minutes_left(epoch.stages)
-        if max_minutes is not None and left is not None:
-            left = min(left, max(0.0, max_minutes - (time.monotonic() - started) / 60))
         on_message(
             tr(
                 "epoch {epoch}, {stages} stages: loss {loss:.3f}, on held-out clips "
@@ -118,93 +189,66 @@ def finetune(
             + ("" if left is None else tr("; {left:.1f} minutes left at most", left=left))
         )
 
-    if max_minutes is not None:  # the head has had its share of them
-        left = max(0.0, max_minutes - (time.monotonic() - started) / 60)
-        options = replace(options, max_minutes=left)
     done = finetune_network(module, sounds, base.windows, options=options, progress=report_epoch)
-    taught = as_model(done.module, base, classes, output="sigmoid" if several else "softmax")
-    of_network = _Judged.of(AudioClassifier(taught), split.test)
+    model = as_model(done.module, base, classes, output="sigmoid" if several else "softmax")
+    judged = HeldOutResult.of(AudioClassifier(model), split.test)
     on_message(
         tr(
             "{name}, trained further, on sources held out: {of_network}",
             name=base.name,
-            of_network=of_network.text,
+            of_network=judged.text,
         )
     )
-    keeps_head = of_head.is_better_than(of_network)
-    return FinetuningResult(
-        split.train,
-        split.test,
-        head.model if keeps_head else taught,
-        left_out,
-        {
-            tr("base model"): base.name,
-            tr("exported"): tr("the head on the network as it was")
-            if keeps_head
-            else tr("trained further"),
-            tr("the head, held out"): of_head.text,
-            tr("trained further, held out"): of_network.text,
-            tr("trained"): tr(
-                "{stages} of {n_stages} stages, {epochs} epochs ({stopped})",
-                stages=done.best.stages,
-                n_stages=len(module.stages()),
-                epochs=len(done.history),
-                stopped=done.stopped,
-            ),
-            tr("clips to learn from"): len(split.train),
-            tr("clips to judge by"): len(split.test),
-            tr("minutes of processor time"): round(done.cpu_seconds / 60, 1),
-            tr("seed"): seed,
-            "oido": __version__,
-        },
-        of_head if keeps_head else of_network,
-        frozen if keeps_head else None,
+    facts: dict[str, Any] = {}
+    if teacher is not None and soft is not None:
+        facts[tr("teacher")] = teacher.name
+    facts[tr("trained")] = tr(
+        "{stages} of {n_stages} stages, {epochs} epochs ({stopped})",
+        stages=done.best.stages,
+        n_stages=len(module.stages()),
+        epochs=len(done.history),
+        stopped=done.stopped,
     )
+    facts[tr("minutes of processor time")] = round(done.cpu_seconds / 60, 1)
+    return _Further(model, judged, facts)
 
 
-class _Judged(NamedTuple):
-    """predictions: of the clips that were held out; left_out: those that could not be decoded."""
+class _Teacher(NamedTuple):
+    """name: what it is. scores: f32[K, C] of clips, by heads that had not been taught them."""
 
-    predictions: ClipPredictions
-    left_out: tuple[LeftOut, ...]
+    name: str
+    scores: F32
 
-    @classmethod
-    def of(cls, classifier: AudioClassifier, test: Dataset) -> _Judged:
-        return cls(*predict_clips(classifier, test))
 
-    @property
-    def text(self) -> str:
-        """Both figures, for people."""
-        return tr(
-            "accuracy {accuracy:.3f}, log loss {log_loss:.3f}",
-            accuracy=self.accuracy,
-            log_loss=self.log_loss,
-        )
+_SHARE_OF_TEACHER = 0.25
+"""Of the minutes that there are, what hearing all clips with both networks may take."""
 
-    def is_better_than(self, other: _Judged) -> bool:
-        """More clips are named rightly, or as many at a smaller log loss."""
-        return (self.accuracy, -self.log_loss) > (other.accuracy, -other.log_loss)
 
-    @property
-    def accuracy(self) -> float:
-        found = self.predictions
-        if found.multi_label:
-            return accuracy(found.probabilities, found.targets, multi_label=True)
-        return float((found.decided == found.truth).mean())
-
-    @property
-    def log_loss(self) -> float:
-        found = self.predictions
-        output: OutputKind = "sigmoid" if found.multi_label else "softmax"
-        return float(log_losses(found.probabilities, found.targets, output).mean())
+def _teacher(
+    data: Dataset, frozen: TrainingResult, seed: int, max_minutes: float | None
+) -> _Teacher | None:
+    """A head on both networks, if they are at hand and there is time; else the network's own."""
+    teacher = frozen
+    seconds = frozen.inference_seconds * 3  # one of them was heard already
+    has_time = max_minutes is None or seconds <= 60 * max_minutes * _SHARE_OF_TEACHER
+    if has_time and all(find(card(name)) is not None for name in ENSEMBLE_MEMBERS):
+        unfolded = tuple(replace(clip, fold=None) for clip in data)
+        teacher = train(replace(data, clips=unfolded), model=ENSEMBLE, seed=seed)
+    scores = teacher.selection.out_of_fold
+    if scores is None or teacher.taught.weak is not None:
+        return None
+    return _Teacher(tr("a head on {name}", name=teacher.model.name), scores)
 
 
 class _Clock:
     """How long the phases behind the head's may still take, by the last epoch; of seconds each."""
 
-    def __init__(self, stages: tuple[int, ...], epochs: int) -> None:
+    def __init__(
+        self, stages: tuple[int, ...], epochs: int, max_minutes: float | None = None
+    ) -> None:
         self._stages, self._epochs = stages, epochs
         self._last, self._done = time.monotonic(), dict.fromkeys(stages, 0)
+        self._end = np.inf if max_minutes is None else self._last + 60 * max_minutes
 
     def minutes_left(self, stages: int) -> float | None:
         """After an epoch of so many stages; None in the head's phase, which is short."""
@@ -214,7 +258,8 @@ class _Clock:
         if stages == self._stages[0]:
             return None
         phases = [s for s in self._stages if s >= stages]
-        return seconds * (self._epochs * len(phases) - self._done[stages]) / 60
+        at_most = seconds * (self._epochs * len(phases) - self._done[stages])
+        return max(0.0, min(at_most, self._end - now)) / 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,7 +274,7 @@ class FinetuningResult:
     model: AudioModel = field(repr=False)
     left_out: tuple[LeftOut, ...]
     facts: dict[str, Any]
-    judged: _Judged = field(repr=False)
+    judged: HeldOutResult = field(repr=False)
     frozen: TrainingResult | None = field(repr=False)
 
     @cached_property

@@ -172,19 +172,24 @@ class Views:
         return Views(**{field.name: getattr(self, field.name) for field in fields(Views)})
 
 
+STRENGTH, STRENGTH_OF_TAGS = 30.0, 10.0
+"""The first was chosen on sets left out in turn (benchmarks/evidence.py), all of one label each."""
+
+
 @dataclass(frozen=True)
 class LinearOptions(Views):
     """How a linear head is fitted.
 
     strength: what a clip's log loss weighs against the penalty ½·|weights|²; embeddings are scaled
-    to a mean square length of 1 first, so that it suits any model.
+    to a mean square length of 1 first, so that it suits any model. None: `STRENGTH` for clips of
+    one label each, `STRENGTH_OF_TAGS` for others.
     """
 
-    strength: float = 10.0
+    strength: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.strength > 0:
+        if self.strength is not None and not self.strength > 0:
             raise OptionError(
                 tr("strength must be above 0, not {strength:g}", strength=self.strength)
             )
@@ -256,7 +261,7 @@ def prepare(clips: EmbeddedClips, views: Views) -> Prepared:
 
     def logits(targets: F64, weights: F64) -> F32:
         some = prepared._replace(targets=targets, weights=weights)
-        slopes, bias = solve_linear(some, LinearOptions().strength)
+        slopes, bias = solve_linear(some, STRENGTH_OF_TAGS)
         return np.asarray(prepared.x @ slopes.astype(np.float32) + bias.astype(np.float32))
 
     targets, per_class = choose_windows(clips, index, targets, per_class, of_clips, logits)
@@ -284,7 +289,8 @@ def fit_linear(
     """
     options = options or LinearOptions()
     data = data or prepare(clips, options)
-    layer = data.layer(*solve_linear(data, options.strength))
+    default = STRENGTH if data.output == "softmax" else STRENGTH_OF_TAGS
+    layer = data.layer(*solve_linear(data, options.strength or default))
     return EmbeddingHead(clips.classes, (layer,), data.output, data.square_root)
 
 

@@ -339,9 +339,5 @@ def judge_baselines(
 def _row(clips: EmbeddedClips, name: str, probabilities: F32, losses: F64, first: F64) -> Judged:
     gain = first - losses
     error = max(float(gain.std() / np.sqrt(len(gain))), 1e-12)
-    if clips.multi_label:
-        right = ((probabilities >= 0.5) == (clips.targets > 0)) | np.isnan(clips.targets)
-        share = float(right.mean())
-    else:
-        share = accuracy(probabilities, clips.targets, multi_label=False)
+    share = accuracy(probabilities, clips.targets, clips.multi_label)
     return Judged(name, share, float(losses.mean()), float(gain.mean()) / error)

@@ -47,9 +47,12 @@ class Step(NamedTuple):
 def judge_steps(
     clips: EmbeddedClips, selection: ModelSelection, *, seed: int = 0
 ) -> tuple[Step, ...]:
-    """The steps, each with all before it; none for clips of several labels, or without folds."""
+    """The steps, each with all before it; none where nothing could be held back.
+
+    Of clips of several labels, accuracy is that of labels (`oido.datasets.dataset.accuracy`).
+    """
     folds, own = selection.folds, clips.own
-    if folds is None or clips.multi_label:
+    if folds is None:
         return ()
     plain = np.zeros(clips.targets.shape, np.float32)
     with one_thread():
@@ -57,7 +60,7 @@ def judge_steps(
             known, unknown = own.subset(folds != fold), own.subset(folds == fold)
             plain[folds == fold] = logistic(known, unknown)
     losses = log_losses(plain, clips.targets, clips.output)
-    right = accuracy(plain, clips.targets, multi_label=False)
+    right = accuracy(plain, clips.targets, multi_label=clips.multi_label)
     steps = [Step(tr("logistic regression"), right, float(losses.mean()))]
     first, *others = selection.table
     if own is not clips:

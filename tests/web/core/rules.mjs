@@ -58,19 +58,21 @@ function stretches({ StretchFinder }, cases) {
 
 function frames({ FrameGrid, FrameScores, WindowFrames }, cases) {
   const wrong = [];
-  for (const { name, windows: all, isPadded, pushes, flush, nSamples, spans, ...sizes } of cases) {
+  for (const { name, windows: all, isPadded, pushes, flush, nSamples, spans, hasSimilarity, ...sizes } of cases) {
     const grid = new FrameGrid(sizes);
-    const scores = new FrameScores(grid);
+    const scores = new FrameScores(grid, hasSimilarity);
     const found = all.map((columns, index) => plain(scores.push(rowsOf(columns), isPadded[index])));
     if (!same([found, plain(scores.flush(nSamples))], [pushes, flush])) wrong.push(`frames, ${name}`);
     if (!same(spans.map((_, frame) => grid.span(frame)), spans)) wrong.push(`spans of frames, ${name}`);
     // The same where it is not said which windows are padded, but how many samples there are.
-    const windowFrames = new WindowFrames(sizes);
+    const windowFrames = new WindowFrames({ ...sizes, leastSimilarity: hasSimilarity ? 0.5 : null });
     const again = all.map((steps, index) => {
-      const columns = rowsOf(steps);
+      const rows = rowsOf(steps); // of windows with a similarity it is behind each column's scores
+      const columns = hasSimilarity ? rows.map((row) => row.slice(0, -1)) : rows;
+      const novelty = hasSimilarity ? rows[0].at(-1) : null;
       const end = index * sizes.hopSamples + sizes.windowSamples;
       const there = isPadded[index] ? (isPadded[0] ? 0 : nSamples) : end;
-      return plain(windowFrames.push({ index, columns, scores: columns[0] }, there));
+      return plain(windowFrames.push({ index, columns, novelty, scores: columns[0] }, there));
     });
     if (!same([again, plain(windowFrames.flush(nSamples))], [pushes, flush])) wrong.push(`windows' frames, ${name}`);
   }

@@ -19,10 +19,10 @@ from oido.errors import OptionError
 from oido.heads import OutputKind
 from oido.messages import tr
 from oido.models.model import AudioModel
-from oido.models.tflite.builder import constant_values, operator_kind, pack, unpack
 from oido.models.tflite.editor import TfliteGraph
 from oido.models.tflite.metadata import read_metadata
 from oido.models.tflite.metadata_writer import with_more_outputs
+from oido.models.tflite.packing import constant_values, operator_kind, pack, unpack
 
 _OP = schema.BuiltinOperator
 _RELU = schema.ActivationFunctionType.RELU

@@ -7,6 +7,9 @@
 
 import { Windowing } from "./windowing.js";
 
+const SEVERAL_SOUNDS_SECONDS = 2; // windows whose columns cover as much hold more than one sound
+const SURE = 0.8;
+
 /** @import { EngineInfo, WindowScores, WindowSizes } from "../types.js" */
 
 /** Where the frames of a stream lie, in samples. */
@@ -20,6 +23,7 @@ export class FrameGrid {
     this.columns = columns;
     this.columnSamples = columns ? Math.floor(imageSamples / columns) : 0;
     this.frameSamples = columns ? Math.floor(this.columnSamples / 2) : sizes.hopSamples;
+    this.holdsSeveral = columns * this.columnSamples >= SEVERAL_SOUNDS_SECONDS * sizes.sampleRateHz;
   }
 
   /**
@@ -48,18 +52,25 @@ export class FrameGrid {
 
 /**
  * The scores of frames, as soon as no other window can cover them. In the padding of the last window, a frame may
- * lie behind the end of the recording: those that only such a window covers come at the end.
+ * lie behind the end of the recording: those that only such a window covers come at the end. hasSimilarity: the
+ * last score is how near a window is to what was taught; of long windows the nearest one counts
+ * where a class is sure.
  */
 export class FrameScores {
   #grid;
+  #takesNearest;
   #firstWindow = 0;
   #nextFrame = 0;
   /** Columns of windows, from #firstWindow on. @type {Float32Array[][]} */
   #pending = [];
 
-  /** @param {FrameGrid} grid */
-  constructor(grid) {
+  /**
+   * @param {FrameGrid} grid
+   * @param {boolean} [hasSimilarity]
+   */
+  constructor(grid, hasSimilarity = false) {
     this.#grid = grid;
+    this.#takesNearest = hasSimilarity && grid.holdsSeveral;
   }
 
   /**
@@ -101,7 +112,9 @@ export class FrameScores {
     for (; this.#nextFrame < end; this.#nextFrame++) {
       const centre = this.#nextFrame * frameSamples + Math.floor(frameSamples / 2);
       const total = new Float32Array(this.#pending[0][0].length);
+      const last = total.length - 1;
       let covering = 0;
+      let nearest = -Infinity;
       for (let back = 0; back < Math.ceil(image / hopSamples); back++) {
         const window = Math.floor(centre / hopSamples) - back;
         const inside = centre - window * hopSamples;
@@ -109,9 +122,12 @@ export class FrameScores {
         if (parts === undefined || inside >= image) continue;
         const part = parts[Math.floor(inside / columnSamples)];
         for (let index = 0; index < total.length; index++) total[index] += part[index];
+        nearest = Math.max(nearest, part[last]);
         covering += 1;
       }
-      frames.push(total.map((sum) => sum / Math.max(covering, 1)));
+      const frame = total.map((sum) => sum / Math.max(covering, 1));
+      if (this.#takesNearest && Math.max(...frame.subarray(0, last)) >= SURE) frame[last] = nearest;
+      frames.push(frame);
     }
     const needed = Math.max(0, Math.floor((this.#nextFrame * frameSamples - image) / hopSamples));
     const dropped = Math.min(Math.max(0, needed - this.#firstWindow), this.#pending.length - 1);
@@ -132,8 +148,8 @@ export class WindowFrames {
   /** @param {Pick<EngineInfo, "sampleRateHz" | "windowSamples" | "hopSamples"> & Partial<EngineInfo>} info */
   constructor(info) {
     this.grid = new FrameGrid(info);
-    this.#scores = new FrameScores(this.grid);
     this.#hasSimilarity = (info.leastSimilarity ?? null) !== null;
+    this.#scores = new FrameScores(this.grid, this.#hasSimilarity);
   }
 
   /**

@@ -9,7 +9,7 @@
  * are a sum of examples.
  */
 
-const STRENGTH = 10; // what a clip's log loss weighs against ½·|weights|²
+const STRENGTH = 30; // what a clip's log loss weighs against ½·|weights|²
 const SILENCE = 0.1; // weight of the silent example, as a share of all clips
 const PRIOR_CLIPS = 50; // that it takes to believe, as much as not, that features differ in their spread
 const SMALLEST = 1e-30;
