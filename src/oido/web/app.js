@@ -485,6 +485,7 @@ onTheme(() => {
 startTheme();
 translatePage();
 render();
+delete document.body.dataset.waits; // its words are there
 begin();
 restore();
 keepForOffline();
