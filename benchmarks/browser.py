@@ -6,11 +6,15 @@
 
 Prints a Markdown table, and before it what a first visit fetches of an exported page from a host
 that serves its compressed forms: requests, bytes on the wire, how often anything came twice, the
-time from opening the page to the first result, and the same again with all of it kept. Needs
-`make web`, Playwright for Python, and chromium on the PATH. Opening is all from the model's address
-to its first window, over loopback, nothing cached; a window's time is the median over clips of the
-mean over a clip. Both builds of LiteRT.js are measured: with relaxed SIMD, and the one for browsers
-that have none. A window differs if a score of it does by more than 1e-5.
+time from opening the page to the first result, the longest task, and the same again with all of it
+kept; then the longest task of a list of 10,000 events. `--hour` adds an hour of sound and the
+memory that it takes; `--lighthouse` prints Lighthouse's marks instead (all of these are in
+browser_page.py). Needs `make web`, Playwright for Python, and chromium on the PATH.
+
+Opening is all from the model's address to its first window, over loopback, nothing cached; a
+window's time is the median over clips of the mean over a clip. Both builds of LiteRT.js are
+measured: with relaxed SIMD, and the one for browsers that have none. A window differs if a score of
+it does by more than 1e-5.
 """
 
 from __future__ import annotations
@@ -19,26 +23,23 @@ import argparse
 import base64
 import functools
 import http.server
-import os
 import shutil
 import statistics
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
+from browser_page import an_hour, first_visit, lighthouse, long_list
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, sync_playwright
 
 import oido
 from oido.models.loading import load_model
 from oido.models.model import AudioModel
-from oido.server.encodings import ENDINGS, accepted
 from oido.server.page_files import export_page
 from oido.signal.decode import open_audio
 from oido.signal.mixing import mono_blocks
@@ -103,127 +104,6 @@ def served(folder: Path) -> Iterator[str]:
     server.server_close()
 
 
-@contextmanager
-def host(folder: Path, answers: list[tuple[str, int]]) -> Iterator[str]:
-    """The folder as a host with ``.br`` and ``.gz`` serves it; notes each path and its bytes."""
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def do_GET(self) -> None:
-            url = self.path.partition("?")[0].lstrip("/") or "index.html"
-            path = folder / url
-            if not path.is_file():
-                self.send_error(404)
-                return
-            known = accepted(self.headers.get("Accept-Encoding", ""))
-            forms = [(name, folder / (url + ENDINGS[name])) for name in known]
-            encoding, form = next((each for each in forms if each[1].is_file()), ("", path))
-            content = form.read_bytes()
-            answers.append((url, len(content)))
-            self.send_response(200)
-            self.send_header("Content-Type", self.guess_type(str(path)))
-            self.send_header("Content-Length", str(len(content)))
-            self.send_header("Cache-Control", "max-age=3600")
-            if encoding:
-                self.send_header("Content-Encoding", encoding)
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    handler = functools.partial(Handler, directory=str(folder))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/"
-    server.shutdown()
-    server.server_close()
-
-
-def first_visit(browser: Browser, model: AudioModel) -> str:
-    """Two lines: a first visit that hears examples/street.flac, and another after it."""
-    lines = []
-    answers: list[tuple[str, int]] = []
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "page"
-        export_page(folder, [model])
-        with host(folder, answers) as address:
-            context = browser.new_context()
-            for name in ("first visit", "second visit"):
-                answers.clear()
-                page = context.new_page()
-                page.set_default_timeout(600_000)
-                started = time.perf_counter()
-                page.goto(address)
-                page.wait_for_selector("#badge:not([hidden])")
-                page.set_input_files("#file", ROOT / "examples" / "street.flac")
-                page.wait_for_selector("body[data-state=done]")
-                seconds = time.perf_counter() - started
-                page.evaluate("async () => void (await navigator.serviceWorker.ready)")
-                size = sum(size for _, size in answers)
-                twice = len(answers) - len({url for url, _ in answers})
-                lines.append(
-                    f"{name}: {len(answers)} requests, {twice} of them again, {size:,} bytes; "
-                    f"first result after {seconds:.1f} s"
-                )
-                page.close()
-            context.close()
-    return "\n".join(lines)
-
-
-def renderer_bytes() -> int:
-    """Memory of this process's largest renderer now (Linux)."""
-    parents: dict[int, int] = {}
-    sizes: dict[int, int] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            pid = int(folder.name)
-            parents[pid] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            if b"--type=renderer" in (folder / "cmdline").read_bytes():
-                pages = int((folder / "statm").read_text().split()[1])
-                sizes[pid] = pages * os.sysconf("SC_PAGE_SIZE")
-        except (OSError, ValueError, IndexError):
-            continue  # it ended meanwhile
-    largest = 0
-    for pid, size in sizes.items():
-        above = pid
-        while above in parents and above != os.getpid():
-            above = parents[above]
-        largest = max(largest, size if above == os.getpid() else 0)
-    return largest
-
-
-def an_hour(browser: Browser, model: AudioModel) -> str:
-    """A line: an hour of 44.1 kHz stereo WAV, dropped on the page."""
-    samples, _ = soundfile.read(ROOT / "examples" / "street.flac", dtype="int16")
-    piece = np.repeat(samples[: 16_000 * 29].repeat(3)[: 44_100 * 30, None], 2, axis=1)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder, path = Path(scratch) / "page", Path(scratch) / "hour.wav"
-        export_page(folder, [model])
-        with soundfile.SoundFile(path, "w", 44_100, 2, "PCM_16") as file:
-            for _ in range(3600 * 44_100 // len(piece)):
-                file.write(piece)
-        with host(folder, []) as address:
-            page = browser.new_context(service_workers="block").new_page()
-            page.set_default_timeout(3_600_000)
-            page.goto(address)
-            page.wait_for_selector("#badge:not([hidden])")
-            before, largest, first = renderer_bytes(), 0, 0.0
-            started = time.perf_counter()
-            page.set_input_files("#file", path)
-            while page.get_attribute("body", "data-state") != "done":
-                largest = max(largest, renderer_bytes())
-                if not first and page.locator("#rows tr").count():
-                    first = time.perf_counter() - started
-                page.wait_for_timeout(300)
-            seconds = time.perf_counter() - started
-            events = page.inner_text("#found-count")
-    return (
-        f"an hour of 44.1 kHz stereo WAV: {seconds:.0f} s, first row after {first:.1f} s, "
-        f"{events}, "
-        f"the renderer takes {largest / 1e6:.0f} MB at most ({before / 1e6:.0f} MB before)"
-    )
-
-
 def heard_by(browser: Browser, folder: Path, model_url: str, clips: list[str]) -> dict[str, Any]:
     with served(folder) as address:
         context = browser.new_context(service_workers="block")
@@ -272,7 +152,11 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=40, help="of them (default 40)")
     parser.add_argument("--visit", action="store_true", help="only the first lines")
     parser.add_argument("--hour", action="store_true", help="and an hour of WAV (635 MB of disk)")
+    parser.add_argument("--lighthouse", action="store_true", help="only Lighthouse (needs npm)")
     given = parser.parse_args()
+    if given.lighthouse:
+        print(lighthouse(load_model(MODELS[0][0])))
+        return
     paths = [ROOT / "examples" / "street.flac", ROOT / "examples" / "alarm.flac"]
     if given.clips is not None:
         sounds = (
@@ -285,6 +169,7 @@ def main() -> None:
             executable_path=shutil.which("chromium"), args=arguments
         )
         print(first_visit(browser, load_model(MODELS[0][0])), end="\n\n", flush=True)
+        print(long_list(browser, load_model(MODELS[0][0])), end="\n\n", flush=True)
         if given.hour:
             print(an_hour(browser, load_model(MODELS[0][0])), end="\n\n", flush=True)
         browser.close()

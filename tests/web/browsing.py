@@ -17,13 +17,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.web.warm import NO_SERVICE_WORKER, Error, WarmPages
+
 ROOT = Path(__file__).parents[2]
 STREET = ROOT / "examples" / "street.flac"
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
-
-
-_NO_SERVICE_WORKER = "delete Navigator.prototype.serviceWorker;"
-"""It would fetch 20 MB for each page, for use without a network."""
 
 
 class Served:
@@ -131,9 +129,11 @@ class Counting:
 class Pages:
     """Opens pages, and keeps what they said and asked for."""
 
-    def __init__(self, browser: Any, address: str) -> None:
-        self._browser, self._address = browser, address
+    def __init__(self, browser: Any, address: str, warm: WarmPages) -> None:
+        self._browser, self._address, self._warm = browser, address, warm
         self._contexts: list[Any] = []
+        self._lent: list[tuple[Any, str]] = []
+        self._devtools: list[Any] = []
         self.errors: list[str] = []
         self.requests: list[str] = []
         self.expected: list[str] = []
@@ -149,26 +149,56 @@ class Pages:
         before: str = "",
         **options: Any,
     ) -> Any:
-        """A page in a context of its own, ready to hear. before: a script that runs first."""
-        context = self._browser.new_context(
-            viewport=size, locale=language, permissions=["microphone"], **options
-        )
-        context.set_default_timeout(20_000)
-        self._contexts.append(context)
-        page = context.new_page()
-        page.on("console", self._on_console)
-        page.on("pageerror", lambda error: self.errors.append(f"{error}\n{error.stack}"))
-        page.on("request", lambda request: self.requests.append(request.url))
-        page.add_init_script(_NO_SERVICE_WORKER + before)
-        page.goto(address or self._address)
+        """A page of which nothing is stored yet, ready to hear. before: a script that runs first;
+        options: of a context of its own."""
+        address = address or self._address
+        page = self._in_own_context(language, options) if options else self._lend(language, address)
+        page.set_default_timeout(20_000)
+        page.set_viewport_size(size)
+        for event, handler in self._handlers:
+            page.on(event, handler)
+        if before:
+            # One that ends with this session: `add_init_script` is for as long as the page lives.
+            devtools = page.context.new_cdp_session(page)
+            devtools.send("Page.enable")
+            devtools.send("Page.addScriptToEvaluateOnNewDocument", {"source": before})
+            self._devtools.append(devtools)
+        page.goto(address)
         if where is not None:
             page.wait_for_selector("#badge:not([hidden])")
             page.check(f"input[name=where][value={where}]")
         return page
 
     def close(self) -> None:
+        for devtools in self._devtools:
+            with contextlib.suppress(Error):  # of a page that is gone
+                devtools.detach()
         for context in self._contexts:
             context.close()
+        for page, language in self._lent:
+            for event, handler in self._handlers:
+                page.remove_listener(event, handler)
+            self._warm.give_back(page, language)
+
+    def _lend(self, language: str, address: str) -> Any:
+        page = self._warm.lend(language, address)
+        self._lent.append((page, language))
+        return page
+
+    def _in_own_context(self, language: str, options: dict[str, Any]) -> Any:
+        context = self._browser.new_context(locale=language, permissions=["microphone"], **options)
+        self._contexts.append(context)
+        page = context.new_page()
+        page.add_init_script(NO_SERVICE_WORKER)
+        return page
+
+    @property
+    def _handlers(self) -> list[tuple[str, Any]]:
+        return [
+            ("console", self._on_console),
+            ("pageerror", self._on_error),
+            ("request", self._on_request),
+        ]
 
     def unexpected(self) -> list[str]:
         return [e for e in self.errors if not any(part in e for part in self.expected)]
@@ -177,6 +207,12 @@ class Pages:
         """Requests that left the machine."""
         known = ("http://127.0.0.1:", "ws://127.0.0.1:", "blob:http://127.0.0.1:", "data:")
         return [url for url in self.requests if not url.startswith(known)]
+
+    def _on_error(self, error: Any) -> None:
+        self.errors.append(f"{error}\n{error.stack}")
+
+    def _on_request(self, request: Any) -> None:
+        self.requests.append(request.url)
 
     def _on_console(self, message: Any) -> None:
         if message.type in ("error", "warning"):

@@ -23,6 +23,7 @@ pytest.importorskip("starlette")
 from oido.cli.main import run
 from oido.server.vendor import is_vendored
 from tests.web.browsing import ROOT, STREET, Pages, Served, serving
+from tests.web.warm import WarmPages
 
 _ARGUMENTS = (
     "--no-sandbox",
@@ -96,14 +97,61 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         launched.close()
 
 
+@pytest.fixture(scope="session")
+def warm(browser: Any, served: Served) -> Iterator[WarmPages]:
+    """What `pages` lends."""
+    lent = WarmPages(browser, served.address)
+    yield lent
+    lent.close()
+
+
 @pytest.fixture
-def pages(browser: Any, served: Served) -> Iterator[Pages]:
+def pages(browser: Any, served: Served, warm: WarmPages) -> Iterator[Pages]:
     """Opens pages; at the end, none of them may have complained, or asked anyone else."""
-    opened = Pages(browser, served.address)
+    opened = Pages(browser, served.address, warm)
     yield opened
     opened.close()
     assert opened.unexpected() == []
     assert opened.foreign() == []
+
+
+@pytest.fixture(scope="session")
+def _one_page(browser: Any, served: Served, warm: WarmPages) -> Iterator[tuple[Pages, Any]]:
+    opened = Pages(browser, served.address, warm)
+    yield opened, opened.open("server")
+    opened.close()
+
+
+@pytest.fixture
+def parts(_one_page: tuple[Pages, Any]) -> Iterator[Any]:
+    """A page whose modules a test imports, and which it leaves as it was: many share it."""
+    opened, page = _one_page
+    yield page
+    complaints = opened.unexpected(), opened.foreign()
+    opened.errors.clear()
+    opened.requests.clear()
+    assert complaints == ([], [])
+
+
+@pytest.fixture(scope="session")
+def guarded(own_cache: Path) -> Iterator[Served]:
+    """A server that wants a token, "eight-letters"."""
+    with serving("--token", "eight-letters") as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def two_served(
+    own_cache: Path, model: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """A server of two models: the default, and the same network under another name."""
+    folder = tmp_path_factory.mktemp("two")
+    labels, path = folder / "labels.txt", folder / "other.tflite"
+    labels.write_text("\n".join(model.labels) + "\n", encoding="utf-8")
+    arguments = ["--labels", labels, "--sample-rate", 16_000, "--name", "other", "-o", path]
+    assert run(["models", "annotate", *map(str, [model.path, *arguments])]) == 0
+    with serving("--model", "yamnet/classification", "--model", str(path)) as started:
+        yield started
 
 
 @pytest.fixture

@@ -150,69 +150,76 @@ def test_a_server_that_goes_and_comes_back(pages: Pages) -> None:
         again.stop()
 
 
-def test_a_token_is_asked_for(pages: Pages, on_device: None) -> None:
+def test_a_token_is_asked_for(pages: Pages, on_device: None, guarded: Served) -> None:
     pages.expected.append("status of 401")
-    with serving("--token", "eight-letters") as guarded:
-        page = pages.open(None, address=guarded.address)
-        assert "wants its token" in _notice(page)
-        page.fill("#token", "a-wrong-one")
-        page.keyboard.press("Enter")
-        page.wait_for_selector("#notice:has-text('not the token')")
-        page.fill("#token", "eight-letters")
-        page.keyboard.press("Enter")
-        page.wait_for_selector("#token-form", state="hidden")
-        assert page.is_hidden("#notice")
-        for where in ("device", "server"):
-            page.check(f"input[value={where}]")
-            hear_street(page)
-            assert any("siren" in what.lower() for _, what in rows_of(page))
-        page.click("#listen")
-        page.wait_for_selector("body[data-state=live]")
-        page.wait_for_function("() => document.querySelectorAll('#bars li').length > 0")
-        page.click("#listen")
-        page.wait_for_selector("#status:has-text('Microphone')")
+    page = pages.open(None, address=guarded.address)
+    assert "wants its token" in _notice(page)
+    page.fill("#token", "a-wrong-one")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#notice:has-text('not the token')")
+    page.fill("#token", "eight-letters")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#token-form", state="hidden")
+    assert page.is_hidden("#notice")
+    for where in ("device", "server"):
+        page.check(f"input[value={where}]")
+        hear_street(page)
+        assert any("siren" in what.lower() for _, what in rows_of(page))
+    page.click("#listen")
+    page.wait_for_selector("body[data-state=live]")
+    page.wait_for_function("() => document.querySelectorAll('#bars li').length > 0")
+    page.click("#listen")
+    page.wait_for_selector("#status:has-text('Microphone')")
 
 
 @pytest.mark.parametrize(
     ("language", "wanted", "wrong"),
     [
         ("en-US", "This server wants its token.", "That is not the token of this server."),
-        ("es-ES", "Este servidor pide su clave.", "Esa no es la clave de este servidor."),
+        pytest.param(
+            *("es-ES", "Este servidor pide su clave.", "Esa no es la clave de este servidor."),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_wrong_token_is_said_until_it_is_right(
-    pages: Pages, on_device: None, model: Any, language: str, wanted: str, wrong: str
+    pages: Pages,
+    on_device: None,
+    model: Any,
+    guarded: Served,
+    language: str,
+    wanted: str,
+    wrong: str,
 ) -> None:
     pages.expected.append("status of 401")
-    with serving("--token", "eight-letters") as guarded:
-        page = pages.open(None, address=guarded.address, language=language, size=PHONE)
-        page.wait_for_selector("#token", state="visible")
-        page.click("#listen")
-        assert _notice(page).startswith(wanted)
-        assert page.evaluate("() => document.activeElement.id") == "token"
+    page = pages.open(None, address=guarded.address, language=language, size=PHONE)
+    page.wait_for_selector("#token", state="visible")
+    page.click("#listen")
+    assert _notice(page).startswith(wanted)
+    assert page.evaluate("() => document.activeElement.id") == "token"
 
-        for _ in range(2):
-            with page.expect_response("**/web/models.json"):
-                page.fill("#token", "a-wrong-one")
-                page.keyboard.press("Enter")
-            page.wait_for_timeout(500)  # for whatever would take the message away
-            assert _notice(page) == wrong
-            assert page.is_visible("#token")
+    for _ in range(2):
+        with page.expect_response("**/web/models.json"):
+            page.fill("#token", "a-wrong-one")
+            page.keyboard.press("Enter")
+        page.wait_for_timeout(500)  # for whatever would take the message away
+        assert _notice(page) == wrong
+        assert page.is_visible("#token")
 
-        # What has nothing to do with the token does not take its message away for good.
-        page.set_input_files("#own-model-file", model.path)
-        page.wait_for_selector("#badge", state="visible")
-        assert notice_of(page) == wrong
-        broken = {"name": "notes.mp3", "mimeType": "audio/mpeg", "buffer": b"no sound " * 100}
-        page.set_input_files("#file", broken)
-        page.wait_for_selector("#notice:has-text('notes.mp3')")
-        page.click("#notice-close")
-        assert notice_of(page) == wrong
+    # What has nothing to do with the token does not take its message away for good.
+    page.set_input_files("#own-model-file", model.path)
+    page.wait_for_selector("#badge", state="visible")
+    assert notice_of(page) == wrong
+    broken = {"name": "notes.mp3", "mimeType": "audio/mpeg", "buffer": b"no sound " * 100}
+    page.set_input_files("#file", broken)
+    page.wait_for_selector("#notice:has-text('notes.mp3')")
+    page.click("#notice-close")
+    assert notice_of(page) == wrong
 
-        page.fill("#token", "eight-letters")
-        page.keyboard.press("Enter")
-        page.wait_for_selector("#notice", state="hidden")
-        assert page.is_hidden("#token")
+    page.fill("#token", "eight-letters")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#notice", state="hidden")
+    assert page.is_hidden("#token")
 
 
 _SAYS = """async ([key, values]) => {
@@ -227,7 +234,7 @@ _SAYS = """async ([key, values]) => {
 }"""
 
 
-@pytest.mark.parametrize("language", ["en-US", "es-ES"])
+@pytest.mark.parametrize("language", ["en-US", pytest.param("es-ES", marks=pytest.mark.slow)])
 def test_every_message_is_seen(pages: Pages, language: str) -> None:
     """Each that a script can show, whole, on a phone, from the lowest place of the page."""
     sources = [WEB_FOLDER / "app.js", WEB_FOLDER / "ui" / "notices.js"]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -245,6 +246,44 @@ def test_a_reload_brings_back_what_was_heard(
     page.wait_for_selector("#badge:not([hidden])")
     page.wait_for_timeout(500)
     assert page.get_attribute("body", "data-state") == "empty"
+
+
+_KEEPS_NO_FILES = """
+const {put} = IDBObjectStore.prototype;
+window.nRefused = 0;
+IDBObjectStore.prototype.put = function (value) {
+  if (value.file instanceof Blob) {
+    window.nRefused += 1;
+    throw new DOMException("Error preparing Blob/File data", "UnknownError");
+  }
+  return put.call(this, value);
+};
+"""
+"""As in a private window of Safari."""
+
+_STORED_FILE = """async () => {
+  const {storedRecords} = await import("./ui/session_store.js");
+  const [{file}] = await storedRecords();
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", await file.arrayBuffer()));
+  return [file.name, [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("")];
+}"""
+
+
+def test_a_browser_that_keeps_no_files_keeps_their_bytes(pages: Pages) -> None:
+    page = pages.open("server", before=_KEEPS_NO_FILES)
+    hear_street(page)
+    before = rows_of(page)
+    _stored(page, 1)
+    assert page.evaluate("() => window.nRefused") == 1
+
+    page.reload()
+    page.wait_for_selector("body[data-state=done]")
+
+    assert rows_of(page) == before
+    page.click("#rows button >> nth=0")
+    page.wait_for_function("() => !document.querySelector('#audio').paused")
+    digest = hashlib.sha256(STREET.read_bytes()).hexdigest()
+    assert page.evaluate(_STORED_FILE) == ["street.flac", digest]
 
 
 def test_a_tab_that_is_ended_loses_seconds_only(pages: Pages, on_device: None) -> None:

@@ -11,12 +11,11 @@ import pytest
 from oido.events.calibration import Calibrator
 from oido.heads import ScoreCalibration
 from tests.vectors.make_vectors import blocks_of, detector_of
-from tests.web.browsing import Pages
 
 
 @pytest.fixture
-def page(pages: Pages) -> Any:
-    return pages.open("server")
+def page(parts: Any) -> Any:
+    return parts
 
 
 def test_numbers_are_written_as_python_writes_them(page: Any) -> None:

@@ -59,8 +59,15 @@ def _values(page: Any) -> list[float]:
     return [float(text.replace(",", ".")) for text in cells]
 
 
-@pytest.mark.parametrize("language", ["en-US", "es-ES"])
-@pytest.mark.parametrize("where", ["server", "device"])
+@pytest.mark.parametrize(
+    ("where", "language"),
+    [
+        ("server", "es-ES"),
+        ("device", "en-US"),
+        pytest.param("server", "en-US", marks=pytest.mark.slow),
+        pytest.param("device", "es-ES", marks=pytest.mark.slow),
+    ],
+)
 def test_of_a_calibrated_model_they_are_probabilities(
     pages: Pages,
     on_device: None,
@@ -76,8 +83,15 @@ def test_of_a_calibrated_model_they_are_probabilities(
     assert _values(page) == pytest.approx(probabilities, abs=0.006)
 
 
-@pytest.mark.parametrize("language", ["en-US", "es-ES"])
-@pytest.mark.parametrize("where", ["server", "device"])
+@pytest.mark.parametrize(
+    ("where", "language"),
+    [
+        ("server", "en-US"),
+        ("device", "es-ES"),
+        pytest.param("server", "es-ES", marks=pytest.mark.slow),
+        pytest.param("device", "en-US", marks=pytest.mark.slow),
+    ],
+)
 def test_of_another_model_they_are_scores(
     pages: Pages, on_device: None, where: str, language: str
 ) -> None:

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from tests.web.browsing import ROOT, Pages
+from tests.web.browsing import ROOT
 
 DRAWING = ROOT / "docs" / "concepts" / "page-states.md"
 
 
 @pytest.fixture
-def page(pages: Pages) -> Any:
-    return pages.open("server")
+def page(parts: Any) -> Any:
+    return parts
 
 
 def _drawn() -> dict[str, dict[str, dict[str, str]]]:

@@ -33,10 +33,9 @@ _RULES = """async (values) => {
     ],
 )
 def test_a_sound_is_told_once_until_it_is_over(
-    pages: Pages, values: list[float], told: list[int]
+    parts: Any, values: list[float], told: list[int]
 ) -> None:
-    page = pages.open("server")
-    assert page.evaluate(_RULES, values) == told
+    assert parts.evaluate(_RULES, values) == told
 
 
 @pytest.mark.parametrize(
@@ -52,10 +51,9 @@ def test_a_sound_is_told_once_until_it_is_over(
     ],
 )
 def test_quiet_hours_go_over_midnight(
-    pages: Pages, start: str, end: str, hour: int, quiet: bool
+    parts: Any, start: str, end: str, hour: int, quiet: bool
 ) -> None:
-    page = pages.open("server")
-    found = page.evaluate(
+    found = parts.evaluate(
         """async ([start, end, hour]) => {
           const {isQuiet, minuteOf} = await import("./ui/watch_rules.js");
           const [from, to] = [minuteOf(start), minuteOf(end)];

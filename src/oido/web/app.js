@@ -498,6 +498,7 @@ onTheme(() => {
 startTheme();
 translatePage();
 render();
+delete document.body.dataset.waits; // its words are there
 begin();
 restore();
 keepForOffline();

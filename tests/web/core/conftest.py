@@ -45,9 +45,9 @@ def site(files: dict[str, bytes | Path]) -> Iterator[Site]:
     started.close()
 
 
-@pytest.fixture
-def core(browser: Any, site: Site) -> Iterator[Any]:
-    """An empty page of the site; at the end, nothing may have complained or left the machine."""
+@pytest.fixture(scope="session")
+def _opened(browser: Any) -> Iterator[tuple[Any, list[str], list[str]]]:
+    """A page, what it complained of, and what it asked for."""
     context = browser.new_context(permissions=["microphone"])
     page = context.new_page()
     page.set_default_timeout(60_000)
@@ -56,9 +56,19 @@ def core(browser: Any, site: Site) -> Iterator[Any]:
     page.on("console", lambda m: m.type == "error" and complaints.append(m.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     context.on("request", lambda request: asked.append(request.url))
-    page.goto(f"{site.address}/blank.html")
-    yield page
+    yield page, complaints, asked
     context.close()
+
+
+@pytest.fixture
+def core(_opened: tuple[Any, list[str], list[str]], site: Site) -> Iterator[Any]:
+    """An empty page of the site, in a tab that tests share; at the end, nothing may have complained
+    or left the machine."""
+    page, complaints, asked = _opened
+    page.goto(f"{site.address}/blank.html")  # whatever ran before has ended
+    complaints.clear()
+    asked.clear()
+    yield page
     assert [text for text in complaints if "favicon" not in text and "404" not in text] == []
     assert [url for url in asked if not url.startswith((site.address, "blob:"))] == []
 

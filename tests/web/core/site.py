@@ -57,6 +57,9 @@ class Site:
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Security-Policy", POLICY)
                 self.send_header("Content-Length", str(len(content or b"")))
+                # The page itself is as it is; what a test wants served is another in the next.
+                lasting = isinstance(found, Path) and WEB_FOLDER in found.parents
+                self.send_header("Cache-Control", "max-age=3600" if lasting else "no-store")
                 self.end_headers()
                 self.wfile.write(content or b"")
 

@@ -34,7 +34,10 @@ _STREAM = """async ({ chunk }) => {
 }"""
 
 
-@pytest.mark.parametrize("chunk", [17, 509, 44_100])
+@pytest.mark.parametrize(
+    "chunk",
+    [pytest.param(17, marks=pytest.mark.slow), 509, pytest.param(44_100, marks=pytest.mark.slow)],
+)
 def test_a_stream_gives_what_the_whole_recording_gives(
     core: Any,
     files: dict[str, bytes | Path],
@@ -123,7 +126,9 @@ def test_a_device_that_keeps_up_hears_all(core: Any) -> None:
 
 
 @pytest.mark.parametrize("parameters", [YAMNET, LONG], ids=["0.48 s", "5 s"])
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize(
+    "seed", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)]
+)
 def test_a_device_half_as_quick_hears_every_second_window(
     core: Any, seed: int, parameters: dict[str, int]
 ) -> None:
