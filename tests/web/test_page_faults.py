@@ -230,7 +230,7 @@ _SAYS = """async ([key, values]) => {
 @pytest.mark.parametrize("language", ["en-US", "es-ES"])
 def test_every_message_is_seen(pages: Pages, language: str) -> None:
     """Each that a script can show, whole, on a phone, from the lowest place of the page."""
-    sources = [WEB_FOLDER / "app.js", WEB_FOLDER / "ui" / "notices.js"]
+    sources = [WEB_FOLDER / "app.js", *WEB_FOLDER.glob("ui/*.js")]
     text = "\n".join(path.read_text("utf-8") for path in sources)
     keys = set(re.findall(r'\b(?:notice|lastingNotice)\((?:"\w+", )?"(\w+)"', text))
     keys |= set(re.findall(r'return \["(\w+)", \{', text))

@@ -35,12 +35,20 @@ from oido.writers.written import WRITTEN_NAME, WrittenFiles
 
 WEB_FOLDER = Path(__file__).parents[1] / "web"
 
-_KINDS = {".html", ".css", ".js", ".json", ".webmanifest", ".svg", ".png", ".wasm", ".txt"}
+_KINDS = {".html", ".css", ".js", ".json", ".webmanifest", ".svg", ".png", ".wasm", ".txt", ".woff2"}
 _START = "index.html"
 _SCRIPT = "app.js"
 _IMPORT = re.compile(r'^(?:import|export)\b[^;"]*"(\.{1,2}/[^"]+)"', re.M)
 _ABOUT = "page.json"
 _FAMILIES = "names/families.json"
+_EXAMPLES = {
+    "examples/street.flac": "street.flac",
+    "examples/alarm.flac": "alarm.flac",
+    "examples/beep.flac": "sounds/beep/amber.flac",
+}
+"""Recordings to try the page with: their URLs, and where in the repository's examples/ they lie."""
+_FOR_OTHERS = {"icons/card.png"}
+"""What only other sites show of the page; it never asks for them itself."""
 _BUILDS = {"litert_wasm_internal": "relaxed", "litert_wasm_compat_internal": "compat"}
 
 
@@ -63,6 +71,8 @@ def page_files(
         before = b'    <script type="module"'
         start = content_of(files[_START])
         files[_START] = start.replace(before, "".join(links).encode() + before, 1)
+    examples = _examples(folder)
+    files.update(examples)
     names = {locale: f"names/{locale}.json" for locale in LOCALES if locale != "en"}
     labels = audioset_labels()
     for locale, url in names.items():
@@ -74,6 +84,7 @@ def page_files(
         "models": described,
         "names": names,
         "families": _FAMILIES,
+        "examples": list(examples),
         "runtimeBytes": _runtime_bytes(files),
     }
     files[_ABOUT] = _json(about)
@@ -97,6 +108,14 @@ def _static(folder: Path) -> Iterator[tuple[str, Path]]:
         is_wanted = path.suffix in _KINDS or path.name == "LICENSE"
         if path.is_file() and is_wanted and not hidden and not unusable:
             yield url.as_posix(), path
+
+
+def _examples(folder: Path) -> dict[str, Path]:
+    """Those that are here: in a wheel they lie in the page's folder, else in the repository."""
+    repository = Path(__file__).parents[3] / "examples"
+    places = {url: (folder / url, repository / name) for url, name in _EXAMPLES.items()}
+    found = {url: [path for path in paths if path.is_file()] for url, paths in places.items()}
+    return {url: paths[0] for url, paths in found.items() if paths}
 
 
 def _modules(files: Mapping[str, Path | bytes]) -> list[str]:
@@ -124,7 +143,7 @@ def content_policy(images: str) -> str:
     """The page's Content-Security-Policy: nothing from elsewhere; WebAssembly, to run models."""
     return (
         "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; "
-        f"style-src 'self'; img-src {images}; media-src 'self' blob:; "
+        f"style-src 'self'; font-src 'self'; img-src {images}; media-src 'self' blob:; "
         "connect-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'none'"
     )
 
@@ -133,16 +152,19 @@ def _precache(files: Mapping[str, Path | bytes], models: Sequence[DeviceModel]) 
     """The list that sw.js goes by; its version differs if anything in it does.
 
     build: a file that only one kind of browser needs. fresh: asked for anew each time, where there
-    is a network.
+    is a network. onDemand: kept when it is asked for, and not before.
     """
     entries: list[dict[str, Any]] = []
     for url, file in sorted(files.items()):
         is_code = url.endswith((".js", ".wasm"))
-        if url == "sw.js" or (url.startswith("vendor/") and not is_code):
+        is_text = Path(url).name == "LICENSE" or (url.startswith("vendor/") and not is_code)
+        if url == "sw.js" or url in _FOR_OTHERS or is_text:
             continue
         entry = {"url": "./" if url == _START else url, "integrity": _integrity(content_of(file))}
         if Path(url).stem in _BUILDS:
             entry["build"] = _BUILDS[Path(url).stem]
+        if url in _EXAMPLES:
+            entry["onDemand"] = True
         entries.append(entry | ({"fresh": True} if url == _ABOUT else {}))
     kept = [
         {"url": model.url, "integrity": _integrity(model.content), "precached": number == 0}
@@ -223,7 +245,7 @@ def _first_visit(files: Mapping[str, bytes], model_url: str) -> Iterator[str]:
     """What a browser with relaxed SIMD fetches, once each."""
     listed = json.loads(files["precache.js"].partition(b"= ")[2].rstrip(b";\n"))
     for entry in listed["files"]:
-        if entry.get("build") != "compat":
+        if entry.get("build") != "compat" and not entry.get("onDemand"):
             yield _START if entry["url"] == "./" else entry["url"]
     yield from ("precache.js", "sw.js", model_url)
 

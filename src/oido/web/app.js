@@ -9,15 +9,18 @@ import { busyWith, progress } from "./ui/busy.js";
 import { Choices } from "./ui/choices.js";
 import { onDrop } from "./ui/dropping.js";
 import { byId } from "./ui/elements.js";
+import { Examples } from "./ui/examples.js";
 import { Found } from "./ui/found.js";
 import { Jobs } from "./ui/jobs.js";
 import { Keeping } from "./ui/keeping.js";
 import { clock, currentLanguage, onLanguage, secondsText, setLanguage, t, translatePage } from "./ui/language.js";
+import { ListenButton } from "./ui/listen_button.js";
 import { Live } from "./ui/live.js";
 import { recall } from "./ui/memory.js";
 import { Microphones } from "./ui/microphones.js";
 import { Now } from "./ui/now.js";
 import { clearNotice, explain, lastingNotice, notice, say, settle, showWaiting, tell } from "./ui/notices.js";
+import { startPanels } from "./ui/panels.js";
 import { Picture } from "./ui/picture.js";
 import { Sending } from "./ui/sending.js";
 import { Shelf } from "./ui/shelf.js";
@@ -35,14 +38,12 @@ import { Watching } from "./ui/watching.js";
 /** @import { Session } from "./ui/session.js" */
 
 const QUIET_MS = 2000; // until the page is kept for use without a network
-const DRAW_MS = 60;
 const REFRESH_MS = 250; // of a long recording, while it is heard
 
 /** What its button promised when the dialog for a file was opened. @type {boolean | undefined} */
 let openSends;
 /** Files that the server got. @type {WeakSet<File>} */
 const sent = new WeakSet();
-let lastDraw = 0;
 let lastRefresh = 0;
 /** What is in the parts of the page that show one session. @type {Session | null} */
 let drawn = null;
@@ -62,6 +63,8 @@ const picture = new Picture({
   },
 });
 const sending = new Sending();
+const listenButton = new ListenButton(() => (machine.isLive ? live.stop() : listen()));
+const examples = new Examples({ onOpen: (file) => open([file]), onTrouble: (error, name) => fail(error, name) });
 const tabs = new Tabs({ onShow: (entry) => shelf.show(entry), onRemove: removeEntry });
 const choices = new Choices({
   onChange: () => {
@@ -351,13 +354,7 @@ function heardWindow(heard, window) {
  * @param {number} level
  */
 function heardSamples(heard, level) {
-  const time = performance.now();
-  if (document.hidden || time - lastDraw < DRAW_MS) return;
-  lastDraw = time;
-  // 60 dB below full scale and quieter is nothing to see.
-  const shown = Math.max(0, Math.min(1, 1 + Math.log10(level + 1e-9) / 3));
-  byId("level").style.setProperty("--level", shown.toFixed(2));
-  if (heard !== drawn) return;
+  if (!listenButton.follow(level) || heard !== drawn) return;
   picture.moved();
   renderStatus();
 }
@@ -407,7 +404,9 @@ function render() {
   tabs.render(shelf.entries, { shown, live: live.entry });
   byId("waiting").hidden = jobs.nWaiting === 0;
   byId("waiting").textContent = t("filesWaiting", { n: jobs.nWaiting });
-  byId("listen-text").textContent = t(machine.isLive ? "stop" : choices.isSending ? "listenSend" : "listen");
+  listenButton.render({ isLive: machine.isLive, isSending: choices.isSending });
+  examples.offer(choices.examples);
+  examples.say(choices.promise);
   byId("language").textContent = t("language");
   byId("language").lang = currentLanguage() === "en" ? "es" : "en";
   byId("language").title = t("languageLabel");
@@ -440,7 +439,6 @@ function renderStatus() {
 
 // --- What is pressed
 
-byId("listen").addEventListener("click", () => (machine.isLive ? live.stop() : listen()));
 byId("open").addEventListener("click", () => {
   openSends = choices.isSending;
   fileInput.click();
@@ -483,6 +481,8 @@ onTheme(() => {
 });
 
 startTheme();
+startPanels();
+document.fonts.ready.then(() => picture.repaint()); // canvases do not wait for their letters
 translatePage();
 render();
 begin();

@@ -52,7 +52,7 @@ async function install() {
   const cache = await caches.open(PAGE_CACHE);
   await Promise.all(
     [...kept].map(async ([url, file]) => {
-      if (await cache.match(url)) return;
+      if (file.onDemand || (await cache.match(url))) return;
       await alone(url, async () => cache.put(url, await unchanged(url, file)));
     }),
   );
@@ -80,7 +80,11 @@ async function activate() {
 async function ofPage(url, file, request) {
   const cache = await caches.open(PAGE_CACHE);
   if (file.fresh) return fetch(request).catch(async () => (await cache.match(url)) ?? Response.error());
-  return (await cache.match(url)) ?? fetch(request);
+  const before = await cache.match(url);
+  if (before || !file.onDemand) return before ?? fetch(request);
+  const response = await unchanged(url, file);
+  await cache.put(url, response.clone());
+  return response;
 }
 
 /**
