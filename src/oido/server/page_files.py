@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 import posixpath
 import re
@@ -20,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from oido._version import __version__
 from oido.errors import MissingExtraError, OptionError
@@ -53,12 +55,17 @@ _BUILDS = {"litert_wasm_internal": "relaxed", "litert_wasm_compat_internal": "co
 
 
 def page_files(
-    page: Mapping[str, Any], models: Sequence[DeviceModel] = (), folder: Path = WEB_FOLDER
+    page: Mapping[str, Any],
+    models: Sequence[DeviceModel] = (),
+    folder: Path = WEB_FOLDER,
+    *,
+    address: str | None = None,
 ) -> dict[str, Path | bytes]:
     """The whole page, by relative URL; ``""`` is its start, index.html.
 
     page: what page.json says beside the models ("models") and the languages of labels ("names").
     The first model is kept for use without a network at once, the others when they are chosen.
+    address: where it will be, for those who show a link to it; None is not known.
     """
     files: dict[str, Path | bytes] = dict(_static(folder))
     if page.get("mode") == "device" and _START in files:
@@ -73,6 +80,8 @@ def page_files(
         files[_START] = start.replace(before, "".join(links).encode() + before, 1)
     examples = _examples(folder)
     files.update(examples)
+    if address is not None and _START in files:
+        files[_START] = _addressed(content_of(files[_START]), address)
     names = {locale: f"names/{locale}.json" for locale in LOCALES if locale != "en"}
     labels = audioset_labels()
     for locale, url in names.items():
@@ -108,6 +117,28 @@ def _static(folder: Path) -> Iterator[tuple[str, Path]]:
         is_wanted = path.suffix in _KINDS or path.name == "LICENSE"
         if path.is_file() and is_wanted and not hidden and not unusable:
             yield url.as_posix(), path
+
+
+def _addressed(start: bytes, address: str) -> bytes:
+    """The start with whole addresses in what other sites read: they do not know where it is."""
+    url = html.escape(address)
+    image = '<meta property="og:image" content="'
+    whole = f'<meta property="og:url" content="{url}">\n    {image}{url}'
+    return start.replace(image.encode(), whole.encode(), 1)
+
+
+def _page_address(url: str) -> str:
+    """The address of a page, as a folder. Raises OptionError."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+        raise OptionError(
+            tr(
+                "--url is the page's own address, such as https://example.org/oido/; "
+                "{url!r} is none",
+                url=url,
+            )
+        )
+    return url.rstrip("/") + "/"
 
 
 def _examples(folder: Path) -> dict[str, Path]:
@@ -199,13 +230,19 @@ class PageReport:
 
 
 def export_page(
-    folder: Path, models: Sequence[AudioModel], *, locale: str | None = None, web: Path = WEB_FOLDER
+    folder: Path,
+    models: Sequence[AudioModel],
+    *,
+    locale: str | None = None,
+    url: str | None = None,
+    web: Path = WEB_FOLDER,
 ) -> PageReport:
     """Write the page with these models; the first is the one that it opens with.
 
     folder: its place is taken when all is written; one that is there already must be empty, or an
     export in which nothing was added or changed. locale: the page's language, "en" or "es"; None is
-    the browser's.
+    the browser's. url: where it will be: other sites show its picture beside a link only by a whole
+    address.
 
     Raises MissingExtraError without LiteRT.js, OptionError for a folder with anything else in it,
     OutputError for one that cannot be written.
@@ -226,18 +263,20 @@ def export_page(
                 "need npm, of Node.js)"
             )
         )
+    address = None if url is None else _page_address(url)
     _require_ours(folder)
     page = {"generator": "oido web export", "oido": __version__, "mode": "device", "locale": locale}
     names = [model.name if model.card else model.path.stem for model in models]
     ready = [device_model(model, name=name) for model, name in zip(models, names)]
     if len({model.url for model in ready}) < len(ready):
         raise OptionError(tr("the same model was given twice"))
-    plain = {url: file for url, file in page_files(page, ready, web).items() if url}
-    files = {url: content_of(file) for url, file in plain.items()}
-    beside = dict(each for url, file in plain.items() for each in encoded_files(url, file))
+    whole = page_files(page, ready, web, address=address)
+    plain = {name: file for name, file in whole.items() if name}
+    files = {name: content_of(file) for name, file in plain.items()}
+    beside = dict(each for name, file in plain.items() for each in encoded_files(name, file))
     write_folder(folder.resolve(), {**files, **beside}, recorded=True)
     sizes = tuple((model.name, len(model.content)) for model in ready)
-    visit = sum(_travels(url, files, beside) for url in _first_visit(files, ready[0].url))
+    visit = sum(_travels(name, files, beside) for name in _first_visit(files, ready[0].url))
     return PageReport(folder, len(files), sum(map(len, files.values())), sizes, visit)
 
 

@@ -4,6 +4,7 @@
 
 import { kindOf, messageOf } from "./core/errors.js";
 import { registerOffline, onInstallable } from "./core/register.js";
+import { onArriving } from "./ui/arriving.js";
 import { Bars } from "./ui/bars.js";
 import { busyWith, progress } from "./ui/busy.js";
 import { Choices } from "./ui/choices.js";
@@ -13,7 +14,8 @@ import { Examples } from "./ui/examples.js";
 import { Found } from "./ui/found.js";
 import { Jobs } from "./ui/jobs.js";
 import { Keeping } from "./ui/keeping.js";
-import { clock, currentLanguage, onLanguage, secondsText, setLanguage, t, translatePage } from "./ui/language.js";
+import { currentLanguage, onLanguage, secondsText, setLanguage, t, translatePage } from "./ui/language.js";
+import { Linking } from "./ui/linking.js";
 import { ListenButton } from "./ui/listen_button.js";
 import { Live } from "./ui/live.js";
 import { recall } from "./ui/memory.js";
@@ -25,13 +27,13 @@ import { Picture } from "./ui/picture.js";
 import { Sending } from "./ui/sending.js";
 import { Shelf } from "./ui/shelf.js";
 import { Machine } from "./ui/states.js";
+import { heardValues, showStatus } from "./ui/status.js";
 import { Tabs, entryName } from "./ui/tabs.js";
 import { isDark, onTheme, startTheme, switchTheme } from "./ui/theme.js";
 import { Watching } from "./ui/watching.js";
 
 /** @import { Choice, StreamState, WindowScores } from "./types.js" */
 /** @import { OwnNews } from "./ui/choices.js" */
-/** @import { Values } from "./ui/language.js" */
 /** @import { Action } from "./ui/notices.js" */
 /** @import { Offer } from "./ui/sending.js" */
 /** @import { Entry } from "./ui/shelf.js" */
@@ -64,7 +66,15 @@ const picture = new Picture({
 });
 const sending = new Sending();
 const listenButton = new ListenButton(() => (machine.isLive ? live.stop() : listen()));
-const examples = new Examples({ onOpen: (file) => open([file]), onTrouble: (error, name) => fail(error, name) });
+const examples = new Examples({ onOpen: (file, isPressed) => open([file], isPressed), onTrouble: (error, name) => fail(error, name) });
+const linking = new Linking({
+  shown: () => ({ entry: shelf.shown, seconds: picture.place }),
+  show: (entry, seconds) => {
+    shelf.show(entry);
+    picture.look(seconds);
+  },
+  open: (name) => examples.openNamed(name),
+});
 const tabs = new Tabs({ onShow: (entry) => shelf.show(entry), onRemove: removeEntry });
 const choices = new Choices({
   onChange: () => {
@@ -145,6 +155,8 @@ async function restore() {
   const { shown } = shelf;
   const entries = await keeping.restored((name) => choices.named(name));
   for (const entry of entries) shelf.add(entry, { isShown: shown === null && shelf.shown?.session.isOver !== false });
+  linking.start(() => shelf.entries);
+  onArriving((files) => open(files, false)); // nothing in another program says that it is sent
 }
 
 /** After what the page needs itself: the same files are kept then, and nothing is fetched that somebody waits for. */
@@ -291,18 +303,11 @@ function fileHeard(entry, problem) {
     if (!picture.isPlaying) now.whole(session);
   }
   render();
+  linking.heard(entry);
   if (session === drawn) say(`${t("heardOnly", heardValues(entry))}. ${found.countText}`);
   if (session.damage) notice("onlyBeginning", { file: session.name });
   else if (session.isCut && problem) tell(problem, session.name);
   else if (problem) notice("noPicture", { file: session.name });
-}
-
-/**
- * @param {Entry} entry
- * @returns {Values}
- */
-function heardValues({ session, seconds }) {
-  return { file: session.name, duration: clock(session.duration), seconds: secondsText(Math.max(0.1, seconds)) };
 }
 
 // --- The microphone
@@ -426,15 +431,7 @@ function render() {
 
 function renderStatus() {
   const { shown } = shelf;
-  if (shown === null) return;
-  const { session, model, where } = shown;
-  const duration = clock(session.duration, session.isOver ? 1 : 0);
-  let text = t(session.isCut ? "heardPart" : session.isOver ? "heard" : "heardSoFar", heardValues(shown));
-  if (session.isLive) text = t(session.isOver ? "listened" : "listening", { duration });
-  if (live.entry === shown && picture.isPlaying) text = t("paused");
-  const by = t(where === "server" ? "byServer" : "byDevice", { model: model.name });
-  if (byId("status").textContent !== text) byId("status").textContent = text;
-  if (byId("status-by").textContent !== by) byId("status-by").textContent = by;
+  if (shown !== null) showStatus(shown, live.entry === shown && picture.isPlaying);
 }
 
 // --- What is pressed

@@ -21,8 +21,9 @@ export class Examples {
   #onTrouble;
 
   /**
-   * onOpen(file): somebody wants to hear it; onTrouble(error, name): it could not be fetched.
-   * @param {{onOpen: (file: File) => void, onTrouble: (error: unknown, name: string) => void}} handlers
+   * onOpen(file, isPressed): it is to be heard, because somebody pressed it, or came by a link; onTrouble(error, name):
+   * it could not be fetched.
+   * @param {{onOpen: (file: File, isPressed: boolean) => void, onTrouble: (error: unknown, name: string) => void}} handlers
    */
   constructor({ onOpen, onTrouble }) {
     this.#onOpen = onOpen;
@@ -46,6 +47,16 @@ export class Examples {
   }
 
   /**
+   * Opens the one of this file name; gives whether there is one.
+   * @param {string} name
+   */
+  openNamed(name) {
+    const button = this.#buttons.find(({ dataset }) => dataset.example?.endsWith(`/${name}`));
+    if (button) this.#open(button.dataset.example ?? "", false);
+    return button !== undefined;
+  }
+
+  /**
    * What is true of the choice that is made: how many sounds it knows, whether it needs a network, where audio goes.
    * @param {{nSounds: number, isOffline: boolean, isHere: boolean}} facts
    */
@@ -61,20 +72,21 @@ export class Examples {
     const button = document.createElement("button");
     button.type = "button";
     button.dataset.example = url;
-    button.addEventListener("click", () => this.open(url));
+    button.addEventListener("click", () => this.#open(url, true));
     return button;
   }
 
   /**
    * Fetches one, and gives it on.
    * @param {string} url
+   * @param {boolean} isPressed
    */
-  async open(url) {
+  async #open(url, isPressed) {
     const name = url.slice(url.lastIndexOf("/") + 1);
     try {
       const response = await fetch(new URL(url, document.baseURI));
       if (!response.ok) throw new TypeError(`${url}: ${response.status}`);
-      this.#onOpen(new File([await response.blob()], name, { type: "audio/flac" }));
+      this.#onOpen(new File([await response.blob()], name, { type: "audio/flac" }), isPressed);
     } catch (error) {
       this.#onTrouble(error, name);
     }
