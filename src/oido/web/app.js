@@ -9,6 +9,7 @@ import { Bars } from "./ui/bars.js";
 import { busyWith, progress } from "./ui/busy.js";
 import { Choices } from "./ui/choices.js";
 import { onDrop } from "./ui/dropping.js";
+import { Days } from "./ui/days.js";
 import { byId } from "./ui/elements.js";
 import { Examples } from "./ui/examples.js";
 import { Found } from "./ui/found.js";
@@ -64,6 +65,7 @@ const picture = new Picture({
     if (drawn !== null && (drawn.isOver || picture.isPlaying)) now.at(drawn, seconds);
   },
 });
+const days = new Days({ entries: () => shelf.entries, makeEvents: (session) => found.makeEvents(session) });
 const sending = new Sending();
 const listenButton = new ListenButton(() => (machine.isLive ? live.stop() : listen()));
 const examples = new Examples({ onOpen: (file, isPressed) => open([file], isPressed), onTrouble: (error, name) => fail(error, name) });
@@ -393,6 +395,7 @@ function draw(session) {
 
 function eventsChanged() {
   picture.redraw();
+  days.refresh();
   if (drawn?.isOver && !picture.isPlaying) now.whole(drawn);
 }
 
@@ -418,6 +421,7 @@ function render() {
   byId("theme").setAttribute("aria-label", t(isDark() ? "themeLight" : "themeDark"));
   byId("theme").title = t(isDark() ? "themeLight" : "themeDark");
   watching.offer(choices.labels);
+  days.refresh();
   const work = current();
   sending.show({
     isReady: choices.isReady,
