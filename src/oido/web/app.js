@@ -395,7 +395,7 @@ function draw(session) {
 
 function eventsChanged() {
   picture.redraw();
-  days.refresh();
+  days.again();
   if (drawn?.isOver && !picture.isPlaying) now.whole(drawn);
 }
 

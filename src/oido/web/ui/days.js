@@ -67,6 +67,12 @@ export class Days {
     if (panel.open && heard.length) this.#draw();
   }
 
+  /** Events are made by another threshold now. */
+  again() {
+    this.#made = new WeakSet();
+    this.refresh();
+  }
+
   #heard() {
     return this.#entries().filter(({ session }) => session.isLive && session.isOver);
   }

@@ -42,7 +42,7 @@ export class Found {
    * @param {{onPlay: (event: SoundEvent) => void, onChange: () => void}} handlers
    */
   constructor({ onPlay, onChange }) {
-    this.#list = new EventList(onPlay);
+    this.#list = new EventList({ onPlay, onSelect: (event) => this.#review.select(event) });
     this.#summary = new Summary(onPlay);
     this.#filter = new Filter(() => this.refresh());
     this.#review = new Review({ onPlay, onMark: () => this.refresh() });

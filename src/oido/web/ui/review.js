@@ -6,6 +6,7 @@
  */
 
 import { canShare, cardOfEvent, clipOfEvent, shareOrSave } from "./clips.js";
+import { Closeup } from "./closeup.js";
 import { byId } from "./elements.js";
 import { labelsTable, save, saveFile } from "./exports.js";
 import { clock, nameOf, t } from "./language.js";
@@ -29,6 +30,7 @@ export class Review {
   /** @type {SoundEvent[]} */
   #events = [];
   #at = 0;
+  #closeup = new Closeup();
   #onPlay;
   #onMark;
 
@@ -88,6 +90,21 @@ export class Review {
   /** @param {Session | null} session */
   #of(session) {
     return session ? this.#verdicts.get(session) : undefined;
+  }
+
+  /**
+   * Looks at this one.
+   * @param {SoundEvent} event
+   */
+  select(event) {
+    const place = this.#events.findIndex((each) => keyOf(each) === keyOf(event));
+    if (place < 0) return;
+    this.#at = place;
+    panel.hidden = false;
+    byId("review-start").hidden = true;
+    this.#render();
+    byId("review-play").focus({ preventScroll: true });
+    panel.scrollIntoView({ block: "nearest" });
   }
 
   /** The one that is looked at. */
@@ -184,6 +201,7 @@ export class Review {
     const event = this.#event;
     const nSaid = this.#of(this.#session)?.size ?? 0;
     byId("review-save", HTMLButtonElement).disabled = nSaid === 0;
+    if (!panel.hidden) this.#closeup.show(this.#session, event);
     if (event === null) return;
     const verdict = this.verdictOf(event);
     const time = `${clock(event.startTime)} – ${clock(event.endTime)}`;
