@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the page's one font: Atkinson Hyperlegible Next, cut to what the page needs, with its signs.
+"""Makes the page's one font: Atkinson Hyperlegible Next, cut to its needs, with its signs.
 
     python docs/make_font.py FILE
 
@@ -34,7 +34,8 @@ Points = Sequence[tuple[float, float]]
 def arc(x: float, y: float, rx: float, ry: float, start: float = 0, end: float = 360) -> Points:
     """Points of an ellipse, from one angle to another, in degrees."""
     n = max(2, round(abs(end - start) / 20))
-    angles = [math.radians(start + (end - start) * k / n) for k in range(n + (abs(end - start) < 360))]
+    is_open = abs(end - start) < 360
+    angles = [math.radians(start + (end - start) * k / n) for k in range(n + is_open)]
     return [(x + rx * math.cos(a), y + ry * math.sin(a)) for a in angles]
 
 
@@ -80,10 +81,7 @@ SIGNS: dict[str, list[Points]] = {
     "≈": [wave(24), wave(56)],
     "•": [disc(50, 38, 22)],
     "✓": [[(6, 40), (20, 52), (40, 30), (82, 84), (96, 72), (42, 4)]],
-    "✗": [
-        [(10, 70), (24, 84), (90, 14), (76, 0)],
-        [(76, 84), (90, 70), (24, 0), (10, 14)],
-    ],
+    "✗": [[(10, 70), (24, 84), (90, 14), (76, 0)], [(76, 84), (90, 70), (24, 0), (10, 14)]],
     "✎": [[(4, 0), (10, 26), (66, 82), (86, 62), (30, 6)]],
     "▸": [[(18, 80), (86, 40), (18, 0)]],
 }

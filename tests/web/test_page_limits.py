@@ -98,7 +98,8 @@ def test_only_sound_that_is_here_has_a_play_button(pages: Pages, on_device: None
     page.evaluate(_SHORT_MEMORY)
     page.click("#listen")
     page.wait_for_function(
-        "() => document.querySelectorAll('#rows td:first-child button:disabled').length > 0", timeout=60_000
+        "() => document.querySelectorAll('#rows td:first-child button:disabled').length > 0",
+        timeout=60_000,
     )
     page.click("#listen")
     page.wait_for_selector("#status:has-text('Microphone')")

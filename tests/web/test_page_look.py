@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the page looks like: the first screen, the picture over the whole width, by day and by night."""
+"""What the page looks like: its first screen, the picture from edge to edge, day and night."""
 
 from __future__ import annotations
 
+import base64
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from oido.server.page_files import WEB_FOLDER
+from oido.server.page_files import WEB_FOLDER, content_of, page_files
 from tests.web.browsing import DESKTOP, PHONE, Pages, hear_street, rows_of
 
 _WIDTHS = (320, 390, 768, 1280, 2560)
@@ -85,8 +85,6 @@ def _pixels(page: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
           return [width, height, btoa(text)];
         }""",
     )
-    import base64
-
     return np.frombuffer(base64.b64decode(values), np.uint8).reshape(height, width, 4)
 
 
@@ -96,9 +94,7 @@ def test_events_stand_over_the_picture_with_the_colour_of_their_family(
     page = pages.open("device", color_scheme="light")
     hear_street(page)
     before = _pixels(page)
-    hue = page.evaluate(
-        "() => getComputedStyle(document.documentElement).getPropertyValue('--family-alarms').trim()"
-    )
+    hue = page.evaluate("async () => (await import('./ui/theme.js')).colour('--family-alarms')")
     wanted = [int(hue[at : at + 2], 16) for at in (1, 3, 5)]
     near = np.abs(before[..., :3].astype(int) - wanted).max(axis=-1) < 24
     assert near[:300].sum() > 200  # frames of sirens and bells, above the axis
@@ -106,8 +102,7 @@ def test_events_stand_over_the_picture_with_the_colour_of_their_family(
     assert (axis[..., 3] > 0).any()  # frequencies
 
     page.eval_on_selector(
-        "#threshold",
-        "slider => { slider.value = 0.95; slider.dispatchEvent(new Event('input')); }",
+        "#threshold", "slider => { slider.value = 0.95; slider.dispatchEvent(new Event('input')); }"
     )
     assert (_pixels(page) != before[: len(_pixels(page))]).any()
 
@@ -119,9 +114,13 @@ def test_signs_are_the_pages_own_letters(pages: Pages) -> None:
     widths = page.evaluate(
         """() => {
           const context = document.createElement("canvas").getContext("2d");
-          const width = (font, sign) => { context.font = font; return context.measureText(sign).width; };
-          const own = "20px 'Atkinson Hyperlegible Next', monospace";
-          return [..."☺❦♪➤▲⌂≈•✓✗✎▸"].map(sign => [sign, width(own, sign), width("20px monospace", sign)]);
+          const width = (font, sign) => {
+            context.font = `20px ${font}`;
+            return context.measureText(sign).width;
+          };
+          const own = "'Atkinson Hyperlegible Next', monospace";
+          const signs = [..."☺❦♪➤▲⌂≈•✓✗✎▸"];
+          return signs.map(sign => [sign, width(own, sign), width("monospace", sign)]);
         }"""
     )
     assert page.evaluate("() => document.fonts.check(\"16px 'Atkinson Hyperlegible Next'\")")
@@ -142,8 +141,17 @@ def test_both_palettes_have_the_same_names() -> None:
     names = [set(re.findall(r"^  (--[\w-]+): #", text, re.M)) for text in (day, night)]
     assert names[0] == names[1]
     assert len(names[0]) > 20
-    used = set(re.findall(r"var\((--(?:family|ramp)?[\w-]+)", day + (WEB_FOLDER / "look.css").read_text("utf-8")))
-    assert used - names[0] <= {"--sans", "--gutter", "--level", "--place", "--row", "--value"}
+    look = (WEB_FOLDER / "look.css").read_text("utf-8")
+    used = set(re.findall(r"var\((--[\w-]+)", day + look))
+    assert used - names[0] <= {
+        "--sans",
+        "--gutter",
+        "--level",
+        "--place",
+        "--row",
+        "--value",
+        "--share",
+    }
 
 
 @pytest.mark.parametrize("system", ["light", "dark"])
@@ -187,7 +195,7 @@ def test_the_button_moves_with_the_sound_and_not_for_who_wants_it_still(
 
 def test_what_stands_behind_one_line_says_what_is_chosen(pages: Pages, on_device: None) -> None:
     page = pages.open("device", size=DESKTOP)
-    page.evaluate("() => document.querySelectorAll('details.panel').forEach(p => { p.open = false; })")
+    page.eval_on_selector_all("details.panel", "all => all.forEach(p => { p.open = false; })")
     assert page.inner_text("#settings-line") == "yamnet/classification · This device"
     assert not page.is_visible("#model")
     page.reload()
@@ -200,9 +208,7 @@ def test_what_stands_behind_one_line_says_what_is_chosen(pages: Pages, on_device
     assert page.is_visible("#model")
 
 
-def test_examples_come_with_the_page_and_are_not_part_of_a_first_visit(tmp_path: Path) -> None:
-    from oido.server.page_files import content_of, page_files
-
+def test_examples_come_with_the_page_and_are_not_part_of_a_first_visit() -> None:
     files = page_files({"mode": "server"})
     examples = {url for url in files if url.startswith("examples/")}
     assert examples == {"examples/street.flac", "examples/alarm.flac", "examples/beep.flac"}

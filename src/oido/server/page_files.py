@@ -37,7 +37,8 @@ from oido.writers.written import WRITTEN_NAME, WrittenFiles
 
 WEB_FOLDER = Path(__file__).parents[1] / "web"
 
-_KINDS = {".html", ".css", ".js", ".json", ".webmanifest", ".svg", ".png", ".wasm", ".txt", ".woff2"}
+_TEXTS = {".html", ".css", ".js", ".json", ".webmanifest", ".svg", ".txt"}
+_KINDS = _TEXTS | {".png", ".wasm", ".woff2"}
 _START = "index.html"
 _SCRIPT = "app.js"
 _IMPORT = re.compile(r'^(?:import|export)\b[^;"]*"(\.{1,2}/[^"]+)"', re.M)

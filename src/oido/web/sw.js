@@ -95,9 +95,9 @@ async function ofPage(url, file, request) {
  * @param {Request} request
  */
 async function shared(request) {
-  const files = (await request.formData()).getAll("audio").filter((part) => part instanceof File);
+  const recordings = (await request.formData()).getAll("audio").filter((part) => part instanceof File);
   const cache = await caches.open(SHARED_CACHE);
-  for (const [number, file] of files.entries()) {
+  for (const [number, file] of recordings.entries()) {
     const headers = { "Content-Type": file.type || "application/octet-stream", "X-Name": encodeURIComponent(file.name) };
     await cache.put(absolute(`shared/${Date.now()}-${number}`), new Response(file, { headers }));
   }
