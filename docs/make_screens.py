@@ -74,7 +74,12 @@ def _address(server: subprocess.Popen[str]) -> str:
 
 def _opened(browser: Any, address: str, size: dict[str, int], light: str, language: str) -> Any:
     """A page that is ready to hear."""
-    page = browser.new_page(viewport=size, locale=LANGUAGES[language], color_scheme=light)
+    page = browser.new_page(
+        viewport=size,
+        locale=LANGUAGES[language],
+        color_scheme=light,
+        service_workers="block",  # what is not fetched by the page cannot be held
+    )
     page.goto(address)
     page.wait_for_selector("#badge:not([hidden])")
     page.evaluate("() => document.fonts.ready")
@@ -129,14 +134,18 @@ def _states(page: Any) -> Iterator[str]:
     yield "2-settings"
     page.eval_on_selector_all("details.panel", "all => all.forEach(p => { p.open = false; })")
     held: list[Any] = []
-    page.route("**/*.wasm", held.append)
+
+    def hold(route: Any) -> None:
+        held.append(route)
+
+    page.route("**/*.wasm", hold)
     page.set_input_files("#file", STREET)
     page.wait_for_selector("#busy", state="visible")
     page.wait_for_timeout(300)
     yield "3-busy"
-    page.unroute("**/*.wasm")
-    for route in held:
-        route.continue_()
+    while held:
+        held.pop().continue_()
+    page.unroute("**/*.wasm", hold)
     page.wait_for_selector("body[data-state=done]")
     page.evaluate("() => scrollTo(0, 0)")
     page.wait_for_timeout(300)

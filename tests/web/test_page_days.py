@@ -127,6 +127,7 @@ def test_what_the_microphone_heard_is_shown_by_the_hour(pages: Pages, on_device:
     hear_street(page)
     assert page.is_hidden("#days")  # of a recording, nobody knows the hour
     page.click("#listen")
+    page.wait_for_selector("body[data-listening]")
     page.wait_for_function("() => document.querySelectorAll('#rows tr').length > 2", timeout=40_000)
     page.click("#listen")
     page.wait_for_selector("#status:has-text('Microphone')")
@@ -162,3 +163,21 @@ def test_what_is_listened_to_is_kept_every_few_seconds(pages: Pages, on_device: 
     first = page.evaluate(seen)
     page.wait_for_function(f"async () => (await ({seen})()) > {first}", timeout=30_000)
     assert page.evaluate(seen) - first < 15 * 16_000
+
+
+def test_the_screen_stays_on_while_it_listens(pages: Pages, on_device: None) -> None:
+    before = """
+    window.awake = 0;
+    Object.defineProperty(navigator, "wakeLock", {configurable: true, value: {
+      request: async () => {
+        window.awake += 1;
+        return {release: async () => { window.awake -= 1; }};
+      },
+    }});
+    """
+    page: Any = pages.open("device", before=before)
+    assert page.evaluate("() => window.awake") == 0
+    page.click("#listen")
+    page.wait_for_function("() => window.awake === 1")
+    page.click("#listen")
+    page.wait_for_function("() => window.awake === 0")

@@ -248,7 +248,7 @@ def test_every_message_is_seen(pages: Pages, language: str) -> None:
     hear_street(page)
     long = "a-name_that_is_rather_long_and_has_no_space.flac"
     names = ("file", "name", "model", "server", "why", "details")
-    values = {**dict.fromkeys(names, long), "seconds": 3, "n": 2}
+    values = {**dict.fromkeys(names, long), "seconds": 3, "n": 2, "all": 5, "time": "0:12.5"}
     for key in sorted(keys):
         expected = page.evaluate(_SAYS, [key, values])
         assert notice_of(page) == expected, key

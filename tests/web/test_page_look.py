@@ -91,6 +91,7 @@ def _pixels(page: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
 def test_events_stand_over_the_picture_with_the_colour_of_their_family(
     pages: Pages, on_device: None
 ) -> None:
+    pages.expected.append("willReadFrequently")  # of the test's own reading
     page = pages.open("device", color_scheme="light")
     hear_street(page)
     before = _pixels(page)
@@ -216,3 +217,14 @@ def test_examples_come_with_the_page_and_are_not_part_of_a_first_visit() -> None
     assert listed.count('"onDemand": true') == 3
     assert "fonts/LICENSE" not in listed
     assert "fonts/atkinson-hyperlegible-next.woff2" in listed
+
+
+def test_what_is_heard_first_is_seen_by_whoever_was_at_the_settings(
+    pages: Pages, on_device: None
+) -> None:
+    page = pages.open("device", size=PHONE)
+    page.evaluate("() => scrollTo(0, document.body.scrollHeight)")
+    assert page.evaluate("() => scrollY") > 100
+    hear_street(page)
+    box = page.locator("#stage").bounding_box()
+    assert 0 < box["y"] < box["y"] + box["height"] < PHONE["height"]

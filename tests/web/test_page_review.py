@@ -89,6 +89,7 @@ def test_the_sound_of_an_event_is_saved_or_shared(pages: Pages, shares: bool) ->
 
     if shares:
         page.click("#review-clip:has-text('Share clip')")
+        page.wait_for_function("() => window.shared.length > 0")
         ((name, size, text),) = page.evaluate("() => window.shared")
         assert name.endswith(".wav")
         assert text.startswith(label)
@@ -119,7 +120,7 @@ def test_an_event_is_looked_at_from_near(pages: Pages, on_device: None) -> None:
     name, time, n, highest = found.groups()
     start, end = (float(part.split(":")[1]) for part in rows[1][0].split(" – "))
     assert (name, time) == (rows[1][1], rows[1][0].split(" – ")[0])
-    assert int(n) == pytest.approx((end - start + 1) / 0.24, abs=6)
+    assert int(n) == pytest.approx((end - start + 1) / 0.16, abs=3)
     assert 0.2 < float(highest) <= 1
     colours = page.eval_on_selector(
         "#closeup",

@@ -41,7 +41,7 @@ _TEXTS = {".html", ".css", ".js", ".json", ".webmanifest", ".svg", ".txt"}
 _KINDS = _TEXTS | {".png", ".wasm", ".woff2"}
 _START = "index.html"
 _SCRIPT = "app.js"
-_IMPORT = re.compile(r'^(?:import|export)\b[^;"]*"(\.{1,2}/[^"]+)"', re.M)
+_IMPORT = re.compile(r'^(?:import|export)\b(?:[^;"]*\bfrom)?\s*"(\.{1,2}/[^"]+)"', re.M)
 _ABOUT = "page.json"
 _FAMILIES = "names/families.json"
 _EXAMPLES = {
@@ -192,7 +192,10 @@ def _precache(files: Mapping[str, Path | bytes], models: Sequence[DeviceModel]) 
         is_text = Path(url).name == "LICENSE" or (url.startswith("vendor/") and not is_code)
         if url == "sw.js" or url in _FOR_OTHERS or is_text:
             continue
-        entry = {"url": "./" if url == _START else url, "integrity": _integrity(content_of(file))}
+        entry: dict[str, Any] = {
+            "url": "./" if url == _START else url,
+            "integrity": _integrity(content_of(file)),
+        }
         if Path(url).stem in _BUILDS:
             entry["build"] = _BUILDS[Path(url).stem]
         if url in _EXAMPLES:

@@ -3,18 +3,18 @@
 /* The page: what is pressed, what is shown, and what it hears with. */
 
 import { kindOf, messageOf } from "./core/errors.js";
-import { registerOffline, onInstallable } from "./core/register.js";
 import { onArriving } from "./ui/arriving.js";
 import { Bars } from "./ui/bars.js";
 import { busyWith, progress } from "./ui/busy.js";
 import { Choices } from "./ui/choices.js";
-import { onDrop } from "./ui/dropping.js";
+import { onDrop, onOpen } from "./ui/dropping.js";
 import { Days } from "./ui/days.js";
 import { byId } from "./ui/elements.js";
 import { Examples } from "./ui/examples.js";
 import { Found } from "./ui/found.js";
 import { Jobs } from "./ui/jobs.js";
 import { Keeping } from "./ui/keeping.js";
+import { startInstalling } from "./ui/installing.js";
 import { currentLanguage, onLanguage, secondsText, setLanguage, t, translatePage } from "./ui/language.js";
 import { Linking } from "./ui/linking.js";
 import { ListenButton } from "./ui/listen_button.js";
@@ -40,11 +40,8 @@ import { Watching } from "./ui/watching.js";
 /** @import { Entry } from "./ui/shelf.js" */
 /** @import { Session } from "./ui/session.js" */
 
-const QUIET_MS = 2000; // until the page is kept for use without a network
 const REFRESH_MS = 250; // of a long recording, while it is heard
 
-/** What its button promised when the dialog for a file was opened. @type {boolean | undefined} */
-let openSends;
 /** Files that the server got. @type {WeakSet<File>} */
 const sent = new WeakSet();
 let lastRefresh = 0;
@@ -159,14 +156,6 @@ async function restore() {
   for (const entry of entries) shelf.add(entry, { isShown: shown === null && shelf.shown?.session.isOver !== false });
   linking.start(() => shelf.entries);
   onArriving((files) => open(files, false)); // nothing in another program says that it is sent
-}
-
-/** After what the page needs itself: the same files are kept then, and nothing is fetched that somebody waits for. */
-async function keepForOffline() {
-  await choices.loaded;
-  do await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
-  while (machine.isBusy);
-  registerOffline({ onUpdate: (change) => lastingNotice("update", "update", {}, { key: "reload", run: change }) });
 }
 
 /** Whether there is a model to hear by; if not, the page says why. */
@@ -385,6 +374,7 @@ function streamState({ waiting = null, failure = null, behindSeconds }) {
 
 /** @param {Session | null} session */
 function draw(session) {
+  if (drawn === null && session !== null) scrollTo(0, 0); // whoever was at the settings sees what comes
   drawn = session;
   picture.show(session);
   found.show(session);
@@ -440,17 +430,7 @@ function renderStatus() {
 
 // --- What is pressed
 
-byId("open").addEventListener("click", () => {
-  openSends = choices.isSending;
-  fileInput.click();
-});
-const fileInput = byId("file", HTMLInputElement);
-fileInput.addEventListener("change", () => {
-  const files = [...(fileInput.files ?? [])];
-  if (files.length) open(files, openSends);
-  openSends = undefined;
-  fileInput.value = "";
-});
+onOpen(() => choices.isSending, open);
 byId("busy-cancel").addEventListener("click", () => {
   jobs.cancel();
   live.cancel();
@@ -488,9 +468,4 @@ translatePage();
 render();
 begin();
 restore();
-keepForOffline();
-onInstallable((install) => {
-  const button = byId("install");
-  button.hidden = install === null;
-  button.onclick = install;
-});
+startInstalling({ ready: () => choices.loaded, isBusy: () => machine.isBusy });

@@ -20,6 +20,7 @@ const MARK_HEIGHT = 18;
 /** Pixels from one lane of events to the next. */
 export const LANE = 28;
 const BAR = 22;
+const NARROW = 6; // a bar that has no place for its frame
 const FONT = 13;
 
 /**
@@ -120,7 +121,7 @@ export function drawLanes(context, view, lanes, y) {
     const hue = colour(`--family-${family}`);
     const name = `${SIGNS[family]} ${nameOf(events[0].label)}`;
     const length = context.measureText(name).width;
-    for (const event of events) drawBar(context, { view, event, top, hue, card });
+    drawBars(context, view, events, { top, hue, card });
     let end = -Infinity; // of the last name: they do not stand over each other
     for (const event of events) {
       const left = Math.max(0, xOf(view, event.startTime));
@@ -140,26 +141,38 @@ export function drawLanes(context, view, lanes, y) {
 }
 
 /**
- * Surer events are drawn stronger.
+ * Surer events are drawn stronger. Of thousands in view, most are narrow, and lie where another one is drawn already.
  * @param {CanvasRenderingContext2D} context
- * @param {{view: View, event: SoundEvent, top: number, hue: string, card: string}} bar
+ * @param {View} view
+ * @param {SoundEvent[]} events of one lane, by their starts
+ * @param {{top: number, hue: string, card: string}} look
  */
-function drawBar(context, { view, event, top, hue, card }) {
-  const left = Math.max(-8, xOf(view, event.startTime));
-  const right = Math.min(view.width + 8, xOf(view, event.endTime));
-  const width = Math.max(4, right - left - 1);
-  context.beginPath();
-  context.roundRect(left + 0.5, top + 0.5, width, BAR, 6);
-  context.globalAlpha = 0.55;
-  context.fillStyle = card;
-  context.fill();
-  context.globalAlpha = 0.12 + 0.25 * valueOf(event);
-  context.fillStyle = hue;
-  context.fill();
-  context.globalAlpha = 1;
-  context.lineWidth = 1 + valueOf(event);
+function drawBars(context, view, events, { top, hue, card }) {
+  let drawnTo = -Infinity;
   context.strokeStyle = hue;
-  context.stroke();
+  for (const event of events) {
+    const left = Math.max(-8, xOf(view, event.startTime));
+    const right = Math.min(view.width + 8, xOf(view, event.endTime));
+    const width = Math.max(3, right - left - 1);
+    if (left + width <= drawnTo + 1) continue;
+    drawnTo = left + width;
+    if (width < NARROW) {
+      context.fillStyle = hue;
+      context.fillRect(left, top, width, BAR);
+      continue;
+    }
+    context.beginPath();
+    context.roundRect(left + 0.5, top + 0.5, width, BAR, 6);
+    context.globalAlpha = 0.55;
+    context.fillStyle = card;
+    context.fill();
+    context.globalAlpha = 0.12 + 0.25 * valueOf(event);
+    context.fillStyle = hue;
+    context.fill();
+    context.globalAlpha = 1;
+    context.lineWidth = 1 + valueOf(event);
+    context.stroke();
+  }
 }
 
 /**

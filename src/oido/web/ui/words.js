@@ -345,7 +345,7 @@ const es = {
   pause: "Pausa",
   zoomIn: "Ampliar",
   zoomOut: "Reducir",
-  zoomAll: "Ver todo",
+  zoomAll: "Todo",
   follow: "Seguir",
   exports: "Guardar eventos como",
   settings: "Modelo y lugar",
