@@ -69,10 +69,10 @@ site: $(VENV)/.site  ## the docs as a site in build/site, in both languages; lin
 texts: $(VENV)/.dev  ## collect the texts for people, and compile their translations
 	$(BIN)/python docs/make_catalogues.py
 
-screens: $(VENV)/.dev  ## make the pictures of the page again (needs chromium)
+screens: $(VENV)/.dev  ## pictures of the page's states in build/screens, and those of the docs (needs chromium)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[heavy-tests]'
 	$(BIN)/python docs/make_icons.py
-	$(BIN)/python docs/make_screens.py
+	$(BIN)/python docs/make_screens.py --all
 
 scenes: $(VENV)/.dev ## make the sounds of examples/ again
 	$(BIN)/python examples/make_scenes.py

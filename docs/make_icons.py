@@ -4,8 +4,8 @@
     python docs/make_icons.py [--check]
 
 Writes icon.svg, and PNGs of it: with round corners, and, for phones that cut icons into a shape of
-their own (maskable) or round them themselves (Apple), filled to the edge. --check writes nothing,
-and fails if a file differs.
+their own (maskable) or round them themselves (Apple), filled to the edge; and card.png, which other
+sites show beside a link to the page. --check writes nothing, and fails if a file differs.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ RING_RADIUS, STROKE = 0.16, 0.062
 WAVE_RADII, WAVE_ANGLE = (0.275, 0.38), math.radians(42)
 CORNER = 0.22
 SAMPLES = 4  # per side of a pixel
+CARD_WIDTH, CARD_HEIGHT = 1200, 630
+CARD_RADII = tuple(0.275 + 0.105 * n for n in range(9))
 
 Mask = NDArray[np.bool_]
 
@@ -46,6 +48,23 @@ def picture(size: int, rounded: bool) -> NDArray[np.uint8]:
     # Of pixels at the edge, colour is the mean of what is there.
     mean = (cells[..., :3] * cells[..., 3:]).sum(axis=(1, 3)) / np.maximum(alpha, 1)
     return np.concatenate([mean, alpha / SAMPLES**2], axis=2).round().astype(np.uint8)
+
+
+def card() -> NDArray[np.uint8]:
+    """u8[630, 1200, 4]: the same drawing, whose waves go on over the whole picture."""
+    height, width = 2 * CARD_HEIGHT, 2 * CARD_WIDTH  # two samples a side are enough at this size
+    y, x = np.mgrid[0:height, 0:width] / height
+    x -= 0.2
+    colours = np.zeros((height, width, 3))
+    colours[:] = BACK
+    colours[_arc(x, y, RING_RADIUS, math.pi)] = RING
+    for number, radius in enumerate(CARD_RADII):
+        share = 1 - number / len(CARD_RADII)  # quieter, the farther
+        shade = [share * wave + (1 - share) * back for wave, back in zip(WAVE, BACK)]
+        colours[_arc(x, y, radius, WAVE_ANGLE)] = shade
+    mean = colours.reshape(CARD_HEIGHT, 2, CARD_WIDTH, 2, 3).mean(axis=(1, 3))
+    solid = np.full((CARD_HEIGHT, CARD_WIDTH, 1), 255.0)
+    return np.concatenate([mean, solid], axis=2).round().astype(np.uint8)
 
 
 def _arc(x: NDArray[np.float64], y: NDArray[np.float64], radius: float, angle: float) -> Mask:
@@ -107,6 +126,7 @@ def icons() -> dict[str, bytes]:
         "icon-512.png": png(picture(512, rounded=True)),
         "maskable-512.png": png(picture(512, rounded=False)),
         "apple-touch-icon.png": png(picture(180, rounded=False)),
+        "card.png": png(card()),
     }
 
 

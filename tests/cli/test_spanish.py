@@ -102,6 +102,7 @@ ERRORS = [
     "serve --port 99999",
     "thresholds edit no-such.tflite --set Dog=2",
     "web export out --locale fr",
+    "web export out --url example.org",
     "cache clear nonsense",
 ]
 

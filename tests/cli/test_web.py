@@ -81,6 +81,10 @@ def test_the_icons_are_what_their_script_draws() -> None:
         content = (folder / f"{name}.png").read_bytes()
         expected = drawn["png"](drawn["picture"](size, rounded))
         assert drawn["_pixels"](content) == drawn["_pixels"](expected)
-    for name in ("icon-512", "maskable-512"):
+    for name, sides in (
+        ("icon-512", (512, 512)),
+        ("maskable-512", (512, 512)),
+        ("card", (1200, 630)),
+    ):
         header = (folder / f"{name}.png").read_bytes()[16:24]
-        assert struct.unpack(">II", header) == (512, 512)
+        assert struct.unpack(">II", header) == sides

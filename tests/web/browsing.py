@@ -164,6 +164,7 @@ class Pages:
             devtools.send("Page.addScriptToEvaluateOnNewDocument", {"source": before})
             self._devtools.append(devtools)
         page.goto(address)
+        open_panels(page)
         if where is not None:
             page.wait_for_selector("#badge:not([hidden])")
             page.check(f"input[name=where][value={where}]")
@@ -217,6 +218,11 @@ class Pages:
     def _on_console(self, message: Any) -> None:
         if message.type in ("error", "warning"):
             self.errors.append(f"{message.text} {message.location.get('url', '')}")
+
+
+def open_panels(page: Any) -> None:
+    """What stands behind one line: it stays open after a reload."""
+    page.eval_on_selector_all("details.panel", "all => all.forEach(p => { p.open = true; })")
 
 
 def notice_of(page: Any) -> str:

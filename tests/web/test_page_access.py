@@ -74,6 +74,27 @@ def test_axe_finds_nothing_serious_in_teaching(pages: Pages, on_device: None) ->
     assert _violations(page) == []
 
 
+def test_axe_finds_nothing_serious_behind_the_lines_and_from_near(
+    pages: Pages, on_device: None
+) -> None:
+    page = pages.open("device")
+    page.eval_on_selector_all("details.panel", "all => all.forEach(p => { p.open = false; })")
+    assert _violations(page) == []  # the first screen, as a visitor sees it
+
+    page.evaluate("() => { location.hash = 'recording=mine.wav&t=3'; }")
+    page.wait_for_selector("#notice:has-text('mine.wav')")
+    page.click("#listen")
+    page.wait_for_function("() => document.querySelectorAll('#rows tr').length > 1", timeout=40_000)
+    page.click("#listen")
+    page.wait_for_selector("#status:has-text('Microphone')")
+    page.click("#days-panel > summary")
+    page.click("#settings-panel > summary")
+    page.wait_for_selector("#days-table td[data-family]")
+    page.click("#rows .what button >> nth=0")
+    assert page.is_visible("#closeup")
+    assert _violations(page) == []
+
+
 def test_everything_is_done_by_keyboard(pages: Pages) -> None:
     page = pages.open("server")
     hear_street(page)

@@ -237,7 +237,7 @@ _SAYS = """async ([key, values]) => {
 @pytest.mark.parametrize("language", ["en-US", pytest.param("es-ES", marks=pytest.mark.slow)])
 def test_every_message_is_seen(pages: Pages, language: str) -> None:
     """Each that a script can show, whole, on a phone, from the lowest place of the page."""
-    sources = [WEB_FOLDER / "app.js", WEB_FOLDER / "ui" / "notices.js"]
+    sources = [WEB_FOLDER / "app.js", *WEB_FOLDER.glob("ui/*.js")]
     text = "\n".join(path.read_text("utf-8") for path in sources)
     keys = set(re.findall(r'\b(?:notice|lastingNotice)\((?:"\w+", )?"(\w+)"', text))
     keys |= set(re.findall(r'return \["(\w+)", \{', text))
@@ -255,7 +255,7 @@ def test_every_message_is_seen(pages: Pages, language: str) -> None:
     hear_street(page)
     long = "a-name_that_is_rather_long_and_has_no_space.flac"
     names = ("file", "name", "model", "server", "why", "details")
-    values = {**dict.fromkeys(names, long), "seconds": 3, "n": 2}
+    values = {**dict.fromkeys(names, long), "seconds": 3, "n": 2, "all": 5, "time": "0:12.5"}
     for key in sorted(keys):
         expected = page.evaluate(_SAYS, [key, values])
         assert notice_of(page) == expected, key

@@ -101,7 +101,8 @@ def test_only_sound_that_is_here_has_a_play_button(pages: Pages, on_device: None
     page.evaluate(_SHORT_MEMORY)
     page.click("#listen")
     page.wait_for_function(
-        "() => document.querySelectorAll('#rows button:disabled').length > 0", timeout=60_000
+        "() => document.querySelectorAll('#rows td:first-child button:disabled').length > 0",
+        timeout=60_000,
     )
     page.click("#listen")
     page.wait_for_selector("#status:has-text('Microphone')")
@@ -109,7 +110,7 @@ def test_only_sound_that_is_here_has_a_play_button(pages: Pages, on_device: None
         """() => {
           const seconds = text => text.split(":").reduce((sum, part) => 60 * sum + Number(part), 0);
           const end = seconds(document.querySelector("#status").innerText.split(": ")[1]);
-          return [...document.querySelectorAll("#rows button")].map(button =>
+          return [...document.querySelectorAll("#rows td:first-child button")].map(button =>
             [seconds(button.innerText.split(" – ")[0]) - (end - 3), button.disabled, button.title]);
         }"""
     )

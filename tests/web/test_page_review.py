@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,7 @@ def test_the_sound_of_an_event_is_saved_or_shared(pages: Pages, shares: bool) ->
 
     if shares:
         page.click("#review-clip:has-text('Share clip')")
+        page.wait_for_function("() => window.shared.length > 0")
         ((name, size, text),) = page.evaluate("() => window.shared")
         assert name.endswith(".wav")
         assert text.startswith(label)
@@ -101,3 +103,63 @@ def test_the_sound_of_an_event_is_saved_or_shared(pages: Pages, shares: bool) ->
         first = round(max(0, start - 0.5) * rate_hz)
         window = original[max(0, first - 3000) : first + len(samples) + 3000]
         assert abs(samples).max() == pytest.approx(abs(window).max(), rel=0.5)
+
+
+def test_an_event_is_looked_at_from_near(pages: Pages, on_device: None) -> None:
+    page = pages.open("device")
+    hear_street(page)
+    rows = rows_of(page)
+    page.click("#rows .what button >> nth=1")
+    assert page.inner_text("#review-what").startswith(f"2 of {len(rows)}: {rows[1][1]}")
+    assert page.evaluate("() => document.activeElement.id") == "review-play"
+    assert page.evaluate("() => document.querySelector('#audio').paused")
+    said = page.get_attribute("#closeup", "aria-label")
+    scores = r"its sound, and the scores of its (\d+) frames; the highest is ([\d.]+)"
+    found = re.fullmatch(rf"(.+) at (0:[\d.]+): {scores}", said)
+    assert found is not None
+    name, time, n, highest = found.groups()
+    start, end = (float(part.split(":")[1]) for part in rows[1][0].split(" – "))
+    assert (name, time) == (rows[1][1], rows[1][0].split(" – ")[0])
+    assert int(n) == pytest.approx((end - start + 1) / 0.16, abs=3)
+    assert 0.2 < float(highest) <= 1
+    colours = page.eval_on_selector(
+        "#closeup",
+        """canvas => {
+          const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+          return new Set(new Uint32Array(data.buffer)).size;
+        }""",
+    )
+    assert colours > 50
+
+    page.click("#review-play")
+    page.wait_for_function("() => !document.querySelector('#audio').paused")
+    page.fill("#review-label", "my own doorbell")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#rows tr:nth-child(2) .what[data-verdict=renamed]")
+    assert page.get_attribute("#closeup", "aria-label") != said  # the next one
+
+
+def test_the_scores_from_near_are_those_of_the_events_frames(pages: Pages) -> None:
+    page = pages.open("server")
+    found = page.evaluate(
+        """async () => {
+          const {Session} = await import("./ui/session.js");
+          const {frameScores} = await import("./ui/closeup.js");
+          const info = {labels: ["a", "b"], sampleRateHz: 16000, windowSamples: 15600,
+                        hopSamples: 7680, calibrated: false, thresholds: null};
+          const session = new Session({name: "x", engine: {info}, audio: null});
+          for (let index = 0; index < 20; index++)
+            session.add({index, scores: Float32Array.of(0.5, index / 32), probabilities: null});
+          session.finish(20 * 7680 + 7920);
+          const found = frameScores(session, 1, 4.8, 6.0);
+          return found.map(({start, end, score}) => [start, end, score]);
+        }"""
+    )
+    cell, edge = 0.48, 0.2475
+    wanted = [
+        [pytest.approx(n * cell + edge), pytest.approx((n + 1) * cell + edge), n / 32]
+        for n in range(20)
+        if (n + 1) * cell + edge > 4.8 and n * cell + edge < 6.0
+    ]
+    assert found == wanted
+    assert len(wanted) == 3

@@ -223,7 +223,7 @@ def test_a_browser_that_keeps_no_examples_says_so(pages: Pages, on_device: None)
 
 
 _RECORDER = """async ({ blocks, presses }) => {
-  const { Recorder } = await import("./ui/examples.js");
+  const { Recorder } = await import("./ui/taught_examples.js");
   const told = [];
   const recorder = new Recorder({ sampleRateHz: 10, windowSamples: 10 }, {
     onExample: (samples) => told.push(["example", samples[0], samples.length]),

@@ -19,7 +19,7 @@ def test_the_pictures_of_the_guide_are_small(pytestconfig: pytest.Config) -> Non
 
 
 def test_no_file_of_the_page_asks_anyone_else() -> None:
-    own = ("index.html", "style.css", "app.js", "ui/*.js", "engines/*.js", "core/*.js", "review/*")
+    own = ("index.html", "*.css", "app.js", "ui/*.js", "engines/*.js", "core/*.js", "review/*")
     for path in [path for pattern in own for path in WEB_FOLDER.glob(pattern)]:
         text = path.read_text("utf-8").replace("http://127.0.0.1", "")
         assert "http://" not in text, path

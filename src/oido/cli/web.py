@@ -4,7 +4,7 @@
 examples:
   oido web export site
   oido web export site --model birds.tflite --model yamnet/classification
-  oido web export site --locale es
+  oido web export site --locale es --url https://example.org/oido/
   python -m http.server -d site 8000       then open http://127.0.0.1:8000
 
 The folder is the whole page. Any web host serves it, also from a subfolder; browsers give the
@@ -42,6 +42,7 @@ def add_parser(commands: Any) -> None:
         action="append",
     )
     add("--locale LOCALE", "en or es; default: the browser's")
+    add("--url ADDRESS", "where the page will be, so that sites that show a link find its picture")
 
 
 def _export(args: argparse.Namespace) -> None:
@@ -55,7 +56,7 @@ def _export(args: argparse.Namespace) -> None:
 
     names = args.model or [DEFAULT_MODEL]
     models = [load_model(fetch_model(name)) for name in names]
-    report = export_page(args.folder, models, locale=args.locale)
+    report = export_page(args.folder, models, locale=args.locale, url=args.url)
     print_line(
         tr(
             "{folder}: {files} files, {size_bytes:.1f} MB",

@@ -41,6 +41,8 @@ PAGE_TYPES = {
     ".wasm": "application/wasm",
     ".svg": "image/svg+xml",
     ".png": "image/png",
+    ".woff2": "font/woff2",
+    ".flac": "audio/flac",
     ".txt": "text/plain; charset=utf-8",
     ".tflite": "application/octet-stream",
     "": "text/plain; charset=utf-8",

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 import posixpath
 import re
@@ -20,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from oido._version import __version__
 from oido.errors import MissingExtraError, OptionError
@@ -35,10 +37,11 @@ from oido.writers.written import WRITTEN_NAME, WrittenFiles
 
 WEB_FOLDER = Path(__file__).parents[1] / "web"
 
-_KINDS = {".html", ".css", ".js", ".json", ".webmanifest", ".svg", ".png", ".wasm", ".txt"}
+_TEXTS = {".html", ".css", ".js", ".json", ".webmanifest", ".svg", ".txt"}
+_KINDS = _TEXTS | {".png", ".wasm", ".woff2"}
 _START = "index.html"
 _SCRIPT = "app.js"
-_IMPORT = re.compile(r'^(?:import|export)\b[^;"]*"(\.{1,2}/[^"]+)"', re.M)
+_IMPORT = re.compile(r'^(?:import|export)\b(?:[^;"]*\bfrom)?\s*"(\.{1,2}/[^"]+)"', re.M)
 _COMMENT = re.compile(r"^[ \t]*(?:/\*(?:(?!\*/).)*\*/|//(?! SPDX)[^\n]*)[ \t]*$", re.M | re.S)
 _ABOUT = "page.json"
 _FAMILIES = "names/families.json"
@@ -46,16 +49,29 @@ NAMES_URLS = {locale: f"names/{locale}.json" for locale in LOCALES if locale != 
 _REVIEW = "review"
 """The folder of the page of `oido review`, which is no part of this one."""
 
+_EXAMPLES = {
+    "examples/street.flac": "street.flac",
+    "examples/alarm.flac": "alarm.flac",
+    "examples/beep.flac": "sounds/beep/amber.flac",
+}
+"""Recordings to try the page with: their URLs, and where in the repository's examples/ they lie."""
+_FOR_OTHERS = {"icons/card.png"}
+"""What only other sites show of the page; it never asks for them itself."""
 _BUILDS = {"litert_wasm_internal": "relaxed", "litert_wasm_compat_internal": "compat"}
 
 
 def page_files(
-    page: Mapping[str, Any], models: Sequence[DeviceModel] = (), folder: Path = WEB_FOLDER
+    page: Mapping[str, Any],
+    models: Sequence[DeviceModel] = (),
+    folder: Path = WEB_FOLDER,
+    *,
+    address: str | None = None,
 ) -> dict[str, Path | bytes]:
     """The whole page, by relative URL; ``""`` is its start, index.html.
 
     page: what page.json says beside the models ("models") and the languages of labels ("names").
     The first model is kept for use without a network at once, the others when they are chosen.
+    address: where it will be, for those who show a link to it; None is not known.
     """
     files: dict[str, Path | bytes] = dict(_static(folder))
     if page.get("mode") == "device":
@@ -73,6 +89,10 @@ def page_files(
         files[_START] = start.replace(before, "".join(links).encode() + before, 1)
     names = dict(NAMES_URLS)
     files.update(label_names())
+    examples = _examples(folder)
+    files.update(examples)
+    if address is not None and _START in files:
+        files[_START] = _addressed(content_of(files[_START]), address)
     files[_FAMILIES] = _json(families())
     described = [describe_model(device.model, device) for device in models]
     about = {
@@ -80,6 +100,7 @@ def page_files(
         "models": described,
         "names": names,
         "families": _FAMILIES,
+        "examples": list(examples),
         "runtimeBytes": _runtime_bytes(files),
     }
     files[_ABOUT] = _json(about)
@@ -123,6 +144,36 @@ def _without_comments(script: bytes) -> bytes:
     return _COMMENT.sub(lambda found: "\n" * found[0].count("\n"), script.decode()).encode()
 
 
+def _addressed(start: bytes, address: str) -> bytes:
+    """The start with whole addresses in what other sites read: they do not know where it is."""
+    url = html.escape(address)
+    image = '<meta property="og:image" content="'
+    whole = f'<meta property="og:url" content="{url}">\n    {image}{url}'
+    return start.replace(image.encode(), whole.encode(), 1)
+
+
+def _page_address(url: str) -> str:
+    """The address of a page, as a folder. Raises OptionError."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+        raise OptionError(
+            tr(
+                "--url is the page's own address, such as https://example.org/oido/; "
+                "{url!r} is none",
+                url=url,
+            )
+        )
+    return url.rstrip("/") + "/"
+
+
+def _examples(folder: Path) -> dict[str, Path]:
+    """Those that are here: in a wheel they lie in the page's folder, else in the repository."""
+    repository = Path(__file__).parents[3] / "examples"
+    places = {url: (folder / url, repository / name) for url, name in _EXAMPLES.items()}
+    found = {url: [path for path in paths if path.is_file()] for url, paths in places.items()}
+    return {url: paths[0] for url, paths in found.items() if paths}
+
+
 def modules_of(files: Mapping[str, Path | bytes], script: str = _SCRIPT) -> list[str]:
     """The modules that a page's script imports, and those that they import, as URLs."""
     found = [script] if script in files else []
@@ -148,7 +199,7 @@ def content_policy(images: str) -> str:
     """The page's Content-Security-Policy: nothing from elsewhere; WebAssembly, to run models."""
     return (
         "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; "
-        f"style-src 'self'; img-src {images}; media-src 'self' blob:; "
+        f"style-src 'self'; font-src 'self'; img-src {images}; media-src 'self' blob:; "
         "connect-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'none'"
     )
 
@@ -157,16 +208,22 @@ def _precache(files: Mapping[str, Path | bytes], models: Sequence[DeviceModel]) 
     """The list that sw.js goes by; its version differs if anything in it does.
 
     build: a file that only one kind of browser needs. fresh: asked for anew each time, where there
-    is a network.
+    is a network. onDemand: kept when it is asked for, and not before.
     """
     entries: list[dict[str, Any]] = []
     for url, file in sorted(files.items()):
         is_code = url.endswith((".js", ".wasm"))
-        if url == "sw.js" or (url.startswith("vendor/") and not is_code):
+        is_text = Path(url).name == "LICENSE" or (url.startswith("vendor/") and not is_code)
+        if url == "sw.js" or url in _FOR_OTHERS or is_text:
             continue
-        entry = {"url": "./" if url == _START else url, "integrity": _integrity(content_of(file))}
+        entry: dict[str, Any] = {
+            "url": "./" if url == _START else url,
+            "integrity": _integrity(content_of(file)),
+        }
         if Path(url).stem in _BUILDS:
             entry["build"] = _BUILDS[Path(url).stem]
+        if url in _EXAMPLES:
+            entry["onDemand"] = True
         entries.append(entry | ({"fresh": True} if url == _ABOUT else {}))
     kept = [
         {"url": model.url, "integrity": _integrity(model.content), "precached": number == 0}
@@ -201,13 +258,19 @@ class PageReport:
 
 
 def export_page(
-    folder: Path, models: Sequence[AudioModel], *, locale: str | None = None, web: Path = WEB_FOLDER
+    folder: Path,
+    models: Sequence[AudioModel],
+    *,
+    locale: str | None = None,
+    url: str | None = None,
+    web: Path = WEB_FOLDER,
 ) -> PageReport:
     """Write the page with these models; the first is the one that it opens with.
 
     folder: its place is taken when all is written; one that is there already must be empty, or an
     export in which nothing was added or changed. locale: the page's language, "en" or "es"; None is
-    the browser's.
+    the browser's. url: where it will be: other sites show its picture beside a link only by a whole
+    address.
 
     Raises MissingExtraError without LiteRT.js, OptionError for a folder with anything else in it,
     OutputError for one that cannot be written.
@@ -228,18 +291,20 @@ def export_page(
                 "need npm, of Node.js)"
             )
         )
+    address = None if url is None else _page_address(url)
     _require_ours(folder)
     page = {"generator": "oido web export", "oido": __version__, "mode": "device", "locale": locale}
     names = [model.name if model.card else model.path.stem for model in models]
     ready = [device_model(model, name=name) for model, name in zip(models, names)]
     if len({model.url for model in ready}) < len(ready):
         raise OptionError(tr("the same model was given twice"))
-    plain = {url: file for url, file in page_files(page, ready, web).items() if url}
-    files = {url: content_of(file) for url, file in plain.items()}
-    beside = dict(each for url, file in plain.items() for each in encoded_files(url, file))
+    whole = page_files(page, ready, web, address=address)
+    plain = {name: file for name, file in whole.items() if name}
+    files = {name: content_of(file) for name, file in plain.items()}
+    beside = dict(each for name, file in plain.items() for each in encoded_files(name, file))
     write_folder(folder.resolve(), {**files, **beside}, recorded=True)
     sizes = tuple((model.name, len(model.content)) for model in ready)
-    visit = sum(_travels(url, files, beside) for url in _first_visit(files, ready[0].url))
+    visit = sum(_travels(name, files, beside) for name in _first_visit(files, ready[0].url))
     return PageReport(folder, len(files), sum(map(len, files.values())), sizes, visit)
 
 
@@ -247,7 +312,7 @@ def _first_visit(files: Mapping[str, bytes], model_url: str) -> Iterator[str]:
     """What a browser with relaxed SIMD fetches, once each."""
     listed = json.loads(files["precache.js"].partition(b"= ")[2].rstrip(b";\n"))
     for entry in listed["files"]:
-        if entry.get("build") != "compat":
+        if entry.get("build") != "compat" and not entry.get("onDemand"):
             yield _START if entry["url"] == "./" else entry["url"]
     yield from ("precache.js", "sw.js", model_url)
 

@@ -3,25 +3,32 @@
 /* The page: what is pressed, what is shown, and what it hears with. */
 
 import { OidoError, kindOf, messageOf } from "./core/errors.js";
-import { registerOffline, onInstallable } from "./core/register.js";
+import { onArriving } from "./ui/arriving.js";
 import { Bars } from "./ui/bars.js";
 import { busyWith, progress } from "./ui/busy.js";
 import { Choices } from "./ui/choices.js";
-import { onDrop } from "./ui/dropping.js";
+import { onDrop, onOpen } from "./ui/dropping.js";
+import { Days } from "./ui/days.js";
 import { byId } from "./ui/elements.js";
+import { Examples } from "./ui/examples.js";
 import { Found } from "./ui/found.js";
 import { Jobs } from "./ui/jobs.js";
 import { Keeping } from "./ui/keeping.js";
-import { clock, currentLanguage, onLanguage, secondsText, setLanguage, t, translatePage } from "./ui/language.js";
+import { startInstalling } from "./ui/installing.js";
+import { currentLanguage, onLanguage, secondsText, setLanguage, t, translatePage } from "./ui/language.js";
+import { Linking } from "./ui/linking.js";
+import { ListenButton } from "./ui/listen_button.js";
 import { Live } from "./ui/live.js";
 import { recall } from "./ui/memory.js";
 import { Microphones } from "./ui/microphones.js";
 import { Now } from "./ui/now.js";
 import { clearNotice, explain, lastingNotice, notice, say, settle, showWaiting, tell } from "./ui/notices.js";
+import { startPanels } from "./ui/panels.js";
 import { Picture } from "./ui/picture.js";
 import { Sending } from "./ui/sending.js";
 import { Shelf } from "./ui/shelf.js";
 import { Machine } from "./ui/states.js";
+import { heardValues, showStatus } from "./ui/status.js";
 import { Tabs, entryName } from "./ui/tabs.js";
 import { TeachPanel } from "./ui/teach_panel.js";
 import { isDark, onTheme, startTheme, switchTheme } from "./ui/theme.js";
@@ -29,21 +36,15 @@ import { Watching } from "./ui/watching.js";
 
 /** @import { Choice, StreamState, WindowScores } from "./types.js" */
 /** @import { OwnNews } from "./ui/choices.js" */
-/** @import { Values } from "./ui/language.js" */
 /** @import { Action } from "./ui/notices.js" */
 /** @import { Offer } from "./ui/sending.js" */
 /** @import { Entry } from "./ui/shelf.js" */
 /** @import { Session } from "./ui/session.js" */
 
-const QUIET_MS = 2000; // until the page is kept for use without a network
-const DRAW_MS = 60;
 const REFRESH_MS = 250; // of a long recording, while it is heard
 
-/** What its button promised when the dialog for a file was opened. @type {boolean | undefined} */
-let openSends;
 /** Files that the server got. @type {WeakSet<File>} */
 const sent = new WeakSet();
-let lastDraw = 0;
 let lastRefresh = 0;
 /** What is in the parts of the page that show one session. @type {Session | null} */
 let drawn = null;
@@ -62,7 +63,18 @@ const picture = new Picture({
     if (drawn !== null && (drawn.isOver || picture.isPlaying)) now.at(drawn, seconds);
   },
 });
+const days = new Days({ entries: () => shelf.entries, makeEvents: (session) => found.makeEvents(session) });
 const sending = new Sending();
+const listenButton = new ListenButton(() => (machine.isLive ? live.stop() : listen()));
+const examples = new Examples({ onOpen: (file, isPressed) => open([file], isPressed), onTrouble: (error, name) => fail(error, name) });
+const linking = new Linking({
+  shown: () => ({ entry: shelf.shown, seconds: picture.place }),
+  show: (entry, seconds) => {
+    shelf.show(entry);
+    picture.look(seconds);
+  },
+  open: (name) => examples.openNamed(name),
+});
 const tabs = new Tabs({ onShow: (entry) => shelf.show(entry), onRemove: removeEntry });
 const choices = new Choices({
   onChange: () => {
@@ -154,14 +166,8 @@ async function restore() {
   const { shown } = shelf;
   const entries = await keeping.restored((name) => choices.named(name));
   for (const entry of entries) shelf.add(entry, { isShown: shown === null && shelf.shown?.session.isOver !== false });
-}
-
-/** After what the page needs itself: the same files are kept then, and nothing is fetched that somebody waits for. */
-async function keepForOffline() {
-  await choices.loaded;
-  do await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
-  while (machine.isBusy);
-  registerOffline({ onUpdate: (change) => lastingNotice("update", "update", {}, { key: "reload", run: change }) });
+  linking.start(() => shelf.entries);
+  onArriving((files) => open(files, false)); // nothing in another program says that it is sent
 }
 
 /** Whether there is a model to hear by; if not, the page says why. */
@@ -300,18 +306,11 @@ function fileHeard(entry, problem) {
     if (!picture.isPlaying) now.whole(session);
   }
   render();
+  linking.heard(entry);
   if (session === drawn) say(`${t("heardOnly", heardValues(entry))}. ${found.countText}`);
   if (session.damage) notice("onlyBeginning", { file: session.name });
   else if (session.isCut && problem) tell(problem, session.name);
   else if (problem) notice("noPicture", { file: session.name });
-}
-
-/**
- * @param {Entry} entry
- * @returns {Values}
- */
-function heardValues({ session, seconds }) {
-  return { file: session.name, duration: clock(session.duration), seconds: secondsText(Math.max(0.1, seconds)) };
 }
 
 // --- The microphone
@@ -363,13 +362,7 @@ function heardWindow(heard, window) {
  * @param {number} level
  */
 function heardSamples(heard, level) {
-  const time = performance.now();
-  if (document.hidden || time - lastDraw < DRAW_MS) return;
-  lastDraw = time;
-  // 60 dB below full scale and quieter is nothing to see.
-  const shown = Math.max(0, Math.min(1, 1 + Math.log10(level + 1e-9) / 3));
-  byId("level").style.setProperty("--level", shown.toFixed(2));
-  if (heard !== drawn) return;
+  if (!listenButton.follow(level) || heard !== drawn) return;
   picture.moved();
   renderStatus();
 }
@@ -393,6 +386,7 @@ function streamState({ waiting = null, failure = null, behindSeconds }) {
 
 /** @param {Session | null} session */
 function draw(session) {
+  if (drawn === null && session !== null) scrollTo(0, 0); // whoever was at the settings sees what comes
   drawn = session;
   picture.show(session);
   found.show(session);
@@ -403,6 +397,7 @@ function draw(session) {
 
 function eventsChanged() {
   picture.redraw();
+  days.again();
   if (drawn?.isOver && !picture.isPlaying) now.whole(drawn);
 }
 
@@ -419,7 +414,9 @@ function render() {
   tabs.render(shelf.entries, { shown, live: live.entry });
   byId("waiting").hidden = jobs.nWaiting === 0;
   byId("waiting").textContent = t("filesWaiting", { n: jobs.nWaiting });
-  byId("listen-text").textContent = t(machine.isLive ? "stop" : choices.isSending ? "listenSend" : "listen");
+  listenButton.render({ isLive: machine.isLive, isSending: choices.isSending });
+  examples.offer(choices.examples);
+  examples.say(choices.promise);
   byId("language").textContent = t("language");
   byId("language").lang = currentLanguage() === "en" ? "es" : "en";
   byId("language").title = t("languageLabel");
@@ -427,6 +424,7 @@ function render() {
   byId("theme").title = t(isDark() ? "themeLight" : "themeDark");
   watching.offer(choices.labels);
   teach.offer({ isPossible: choices.teachable !== null, session: shown?.session ?? null });
+  days.refresh();
   const work = current();
   sending.show({
     isReady: choices.isReady,
@@ -440,31 +438,12 @@ function render() {
 
 function renderStatus() {
   const { shown } = shelf;
-  if (shown === null) return;
-  const { session, model, where } = shown;
-  const duration = clock(session.duration, session.isOver ? 1 : 0);
-  let text = t(session.isCut ? "heardPart" : session.isOver ? "heard" : "heardSoFar", heardValues(shown));
-  if (session.isLive) text = t(session.isOver ? "listened" : "listening", { duration });
-  if (live.entry === shown && picture.isPlaying) text = t("paused");
-  const by = t(where === "server" ? "byServer" : "byDevice", { model: model.name });
-  if (byId("status").textContent !== text) byId("status").textContent = text;
-  if (byId("status-by").textContent !== by) byId("status-by").textContent = by;
+  if (shown !== null) showStatus(shown, live.entry === shown && picture.isPlaying);
 }
 
 // --- What is pressed
 
-byId("listen").addEventListener("click", () => (machine.isLive ? live.stop() : listen()));
-byId("open").addEventListener("click", () => {
-  openSends = choices.isSending;
-  fileInput.click();
-});
-const fileInput = byId("file", HTMLInputElement);
-fileInput.addEventListener("change", () => {
-  const files = [...(fileInput.files ?? [])];
-  if (files.length) open(files, openSends);
-  openSends = undefined;
-  fileInput.value = "";
-});
+onOpen(() => choices.isSending, open);
 byId("busy-cancel").addEventListener("click", () => {
   jobs.cancel();
   live.cancel();
@@ -496,14 +475,11 @@ onTheme(() => {
 });
 
 startTheme();
+startPanels();
+document.fonts.ready.then(() => picture.repaint()); // canvases do not wait for their letters
 translatePage();
 render();
 delete document.body.dataset.waits; // its words are there
 begin();
 restore();
-keepForOffline();
-onInstallable((install) => {
-  const button = byId("install");
-  button.hidden = install === null;
-  button.onclick = install;
-});
+startInstalling({ ready: () => choices.loaded, isBusy: () => machine.isBusy });

@@ -3,7 +3,8 @@
 /*
  * Serves the page from this device. What belongs to it, precache.js tells: its files with their hashes, so
  * that a version is whole or not there at all, and a new one arrives when one byte of any file differs.
- * Requests that are not in that list are let through, and nothing of them is kept: no audio, ever.
+ * Requests that are not in that list are let through, and nothing of them is kept. Recordings that other programs
+ * share with the page wait here, on this device, until the page has read them (ui/arriving.js).
  */
 
 importScripts("precache.js");
@@ -14,6 +15,7 @@ const scope = /** @type {ServiceWorkerGlobalScope} */ (/** @type {unknown} */ (s
 const { version, files, models } = self.OIDO_PRECACHE;
 const PAGE_CACHE = `oido-page-${version}`;
 const MODEL_CACHE = "oido-models";
+const SHARED_CACHE = "oido-shared";
 
 /* A module with one relaxed SIMD instruction (i8x16.relaxed_swizzle): not every browser takes it. */
 const RELAXED_SIMD = [
@@ -39,9 +41,10 @@ scope.addEventListener("message", (event) => {
 
 scope.addEventListener("fetch", (event) => {
   const { request } = event;
-  if (request.method !== "GET") return;
   const url = new URL(request.url);
   url.hash = url.search = "";
+  if (request.method === "POST" && url.href === absolute("share")) event.respondWith(shared(request));
+  if (request.method !== "GET") return;
   if (url.href === absolute("index.html")) url.href = absolute("./");
   const [file, model] = [kept.get(url.href), known.get(url.href)];
   if (file) event.respondWith(ofPage(url.href, file, request));
@@ -52,7 +55,7 @@ async function install() {
   const cache = await caches.open(PAGE_CACHE);
   await Promise.all(
     [...kept].map(async ([url, file]) => {
-      if (await cache.match(url)) return;
+      if (file.onDemand || (await cache.match(url))) return;
       await alone(url, async () => cache.put(url, await unchanged(url, file)));
     }),
   );
@@ -80,7 +83,25 @@ async function activate() {
 async function ofPage(url, file, request) {
   const cache = await caches.open(PAGE_CACHE);
   if (file.fresh) return fetch(request).catch(async () => (await cache.match(url)) ?? Response.error());
-  return (await cache.match(url)) ?? fetch(request);
+  const before = await cache.match(url);
+  if (before || !file.onDemand) return before ?? fetch(request);
+  const response = await unchanged(url, file);
+  await cache.put(url, response.clone());
+  return response;
+}
+
+/**
+ * What manifest.webmanifest's share_target sends: the page opens, and finds it.
+ * @param {Request} request
+ */
+async function shared(request) {
+  const recordings = (await request.formData()).getAll("audio").filter((part) => part instanceof File);
+  const cache = await caches.open(SHARED_CACHE);
+  for (const [number, file] of recordings.entries()) {
+    const headers = { "Content-Type": file.type || "application/octet-stream", "X-Name": encodeURIComponent(file.name) };
+    await cache.put(absolute(`shared/${Date.now()}-${number}`), new Response(file, { headers }));
+  }
+  return Response.redirect(absolute("./?shared"), 303);
 }
 
 /**

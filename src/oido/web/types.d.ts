@@ -201,6 +201,8 @@ export interface PageFacts {
   runtimeBytes?: Record<string, number>;
   models: ListedModel[];
   names: Record<string, string>;
+  /** Recordings to try it with. */
+  examples?: string[];
   /** Where the family of each label is. */
   families?: string;
 }

@@ -19,7 +19,7 @@ from oido.models.loading import load_model
 from oido.models.model import AudioModel
 from oido.server.page_files import WEB_FOLDER, export_page
 from oido.writers.written import WRITTEN_NAME
-from tests.web.browsing import STREET, Counting, Host, serving
+from tests.web.browsing import STREET, Counting, Host, open_panels, serving
 from tests.web.core.site import floats
 
 
@@ -135,9 +135,12 @@ def test_it_hears_without_a_network(
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     others = {file for file in files if file.startswith("vendor/") and "compat" in file}
     texts = {f for f in files if f.startswith("vendor/") and not f.endswith((".js", ".wasm"))}
+    texts |= {"fonts/LICENSE", "icons/card.png"}  # nothing of the page asks for them
+    examples = {file for file in files if file.startswith("examples/")}
+    assert len(examples) == 3
     unserved = {"sw.js", "index.html", "precache.js", WRITTEN_NAME}
     packed = {file for file in files if file.endswith((".br", ".gz"))}  # the host's business
-    wanted = files - others - texts - unserved - packed | {""}
+    wanted = files - others - texts - examples - unserved - packed | {""}
     assert {u.split("?")[0] for u in kept} == wanted
 
 
@@ -158,6 +161,7 @@ def test_a_first_visit_fetches_nothing_twice_and_all_of_it_compressed(
             page = context.new_page()
             page.goto(counting.address)
             page.wait_for_selector("#badge:not([hidden])")
+            open_panels(page)
             page.check("input[name=where][value=device]")
             page.set_input_files("#file", STREET)
             page.wait_for_selector("body[data-state=done]", timeout=120_000)

@@ -119,6 +119,7 @@ const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
 /**
  * The checksum of a ZIP's file.
  * @param {Uint8Array} bytes
+ * @returns {number}
  */
 export function crc32(bytes) {
   let value = 0xffffffff;

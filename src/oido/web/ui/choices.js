@@ -4,11 +4,11 @@
 
 import { OidoError, kindOf } from "../core/errors.js";
 import { byId } from "./elements.js";
-import { Engines, bearer, isSameModel } from "./engines.js";
-import { setFamilies } from "./families.js";
-import { onLanguage, setTranslations, t } from "./language.js";
+import { Engines, isSameModel } from "./engines.js";
+import { onLanguage, t } from "./language.js";
 import { recall, recallToken, remember, rememberToken } from "./memory.js";
-import { forgetModel, keepModel, keptModels } from "./own_models.js";
+import { forgetModel, headOf, keepModel, keptModels } from "./own_models.js";
+import { listedModels, loadNames, pageFacts } from "./page_facts.js";
 
 /** @import { Choice, ListedModel, Model, OwnModel, PageFacts, Place } from "../types.js" */
 
@@ -146,6 +146,19 @@ export class Choices {
     return model?.labels ?? NO_LABELS;
   }
 
+  /** Recordings that come with the page, by their addresses. */
+  get examples() {
+    return this.isReady ? (this.#page?.examples ?? []) : [];
+  }
+
+  /** What is true of the choice: for the first screen. */
+  get promise() {
+    const isHere = this.isReady && this.#where === "device";
+    const isKept = this.#page?.models.some(({ url }) => url && url === this.#model?.url) === true;
+    const isOffline = isHere && "serviceWorker" in navigator && (isKept || this.#model?.file !== undefined);
+    return { nSounds: this.isReady ? this.labels.length : 0, isOffline, isHere };
+  }
+
   /**
    * Whether an earlier choice is what is chosen now.
    * @param {Choice} choice
@@ -244,11 +257,11 @@ export class Choices {
 
   async #load() {
     try {
-      const page = await fetched("page.json");
+      const page = await pageFacts();
       this.#page = page;
       await loadNames(page);
       await this.#readKept();
-      this.#models = await listed(page);
+      this.#models = await listedModels(page);
     } catch (error) {
       if (kindOf(error) === "AccessError") {
         this.#models = [];
@@ -318,6 +331,8 @@ export class Choices {
       radio.disabled = !this.#can(placeOf(radio));
     }
     byId("model-about").textContent = this.#about();
+    const place = t(this.#where);
+    byId("settings-line").textContent = t("settingsLine", { model: this.#model?.name ?? "", place });
   }
 
   /**
@@ -347,61 +362,4 @@ export class Choices {
 /** @param {HTMLInputElement} radio */
 function placeOf(radio) {
   return radio.value === "server" ? "server" : "device";
-}
-
-/**
- * What a model's metadata tell of its head; null where they cannot be read, which opening it explains.
- * @param {File} file
- */
-async function headOf(file) {
-  try {
-    const { readModel } = await import("../core/model.js");
-    const { head } = await readModel(new Uint8Array(await file.arrayBuffer()));
-    return head;
-  } catch {
-    return null;
-  }
-}
-
-/**
- * The models of a page.
- * @param {PageFacts} page
- * @returns {Promise<ListedModel[]>}
- */
-async function listed(page) {
-  if (page.mode !== "server") return page.models;
-  if (page.token && !recallToken()) throw new OidoError("AccessError", "no token");
-  try {
-    return (await fetched("web/models.json", bearer())).models;
-  } catch (error) {
-    // Without a network, what this device has is still there.
-    if (kindOf(error) === "AccessError" || !page.models.length) throw error;
-    return page.models;
-  }
-}
-
-/** @param {PageFacts} page */
-async function loadNames(page) {
-  /** @type {Record<string, Record<string, string>>} */
-  const names = {};
-  for (const [language, url] of Object.entries(page.names ?? {})) names[language] = await fetched(url);
-  setTranslations(names);
-  if (page.families) setFamilies(await fetched(page.families));
-}
-
-/**
- * JSON of this server, of a shape that its caller knows.
- * @param {string} url
- * @param {Headers} [headers]
- */
-async function fetched(url, headers = new Headers()) {
-  let response;
-  try {
-    response = await fetch(new URL(url, BASE), { headers });
-  } catch (error) {
-    throw new OidoError("GoneError", "the server does not answer", { cause: error });
-  }
-  if (response.status === 401) throw new OidoError("AccessError", "a wrong token");
-  if (!response.ok) throw new OidoError("GoneError", `${url}: ${response.status}`);
-  return response.json();
 }

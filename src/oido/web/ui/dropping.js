@@ -30,3 +30,25 @@ export function onDrop(onFiles, onPaste) {
     if (files.length) onPaste(files);
   });
 }
+
+/**
+ * Calls onFiles with the files that are chosen in the dialog of the button, and what it promised when the dialog was
+ * opened: whether they are sent. (Files may come without the dialog: then it promised nothing.)
+ * @param {() => boolean} isSending
+ * @param {(files: File[], isSending?: boolean) => void} onFiles
+ */
+export function onOpen(isSending, onFiles) {
+  const input = byId("file", HTMLInputElement);
+  /** @type {boolean | undefined} */
+  let promised;
+  byId("open").addEventListener("click", () => {
+    promised = isSending();
+    input.click();
+  });
+  input.addEventListener("change", () => {
+    const files = [...(input.files ?? [])];
+    if (files.length) onFiles(files, promised);
+    promised = undefined;
+    input.value = "";
+  });
+}

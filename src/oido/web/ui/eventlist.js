@@ -13,7 +13,7 @@ const MOST_ROWS = 300; // beyond it, only those are made that are in view, each 
 const ROW_PIXELS = 48; // then, as style.css says
 const BEYOND = 10; // rows above and below of what is in view
 
-/** @typedef {{row: HTMLTableRowElement, button: HTMLButtonElement, event: SoundEvent}} Row */
+/** play: its time; select: its name. @typedef {{row: HTMLTableRowElement, play: HTMLButtonElement, select: HTMLButtonElement, event: SoundEvent}} Row */
 
 /** The table of events; rows are kept while their event is there, so that nobody loses the focus. */
 export class EventList {
@@ -33,14 +33,16 @@ export class EventList {
   #most = FIRST_SHOWN;
   #marked = /** @type {number | null} */ (null);
   #onPlay;
+  #onSelect;
   #isDue = false;
 
   /**
-   * onPlay(event): somebody wants to hear it.
-   * @param {(event: SoundEvent) => void} onPlay
+   * onPlay(event): somebody wants to hear it; onSelect(event): or to look at it.
+   * @param {{onPlay: (event: SoundEvent) => void, onSelect: (event: SoundEvent) => void}} handlers
    */
-  constructor(onPlay) {
+  constructor({ onPlay, onSelect }) {
     this.#onPlay = onPlay;
+    this.#onSelect = onSelect;
     this.#more.addEventListener("click", () => {
       this.#most = Infinity;
       this.#more.dispatchEvent(new Event("more", { bubbles: true }));
@@ -147,11 +149,12 @@ export class EventList {
   #newRow(event) {
     const row = document.createElement("tr");
     const [time, what, value] = [1, 2, 3].map(() => row.insertCell());
-    const button = document.createElement("button");
-    button.type = "button";
-    const made = { row, button, event };
-    button.addEventListener("click", () => this.#onPlay(made.event));
-    time.append(button);
+    const [play, select] = [0, 1].map(() => Object.assign(document.createElement("button"), { type: "button" }));
+    const made = { row, play, select, event };
+    play.addEventListener("click", () => this.#onPlay(made.event));
+    select.addEventListener("click", () => this.#onSelect(made.event));
+    time.append(play);
+    what.append(select);
     value.className = "number";
     what.className = "what";
     this.#rows.set(keyOf(event), made);
@@ -159,20 +162,22 @@ export class EventList {
   }
 
   /** @param {Row} shownRow */
-  #write({ row, button, event }) {
+  #write({ row, play, select, event }) {
     const [, what, value] = row.cells;
     const end = event.isOngoing ? "…" : clock(event.endTime);
     const name = nameOf(event.label);
-    setText(button, `${clock(event.startTime)} – ${end}`);
-    setText(what, name);
+    setText(play, `${clock(event.startTime)} – ${end}`);
+    setText(select, name);
     what.dataset.family = familyOf(event.label);
     what.dataset.verdict = this.#verdictOf(event);
     const also = event.also.length ? t("also", { labels: event.also.map(nameOf).join(", ") }) : "";
     if (what.title !== also) what.title = also;
     setText(value, scoreText(valueOf(event)));
-    button.disabled = !this.#canPlay(event);
-    button.title = button.disabled ? t("soundGone") : "";
-    button.setAttribute("aria-label", t("playEvent", { label: name, time: button.textContent }));
+    select.disabled = event.isOngoing === true;
+    select.setAttribute("aria-label", t("selectEvent", { label: name, time: play.textContent }));
+    play.disabled = !this.#canPlay(event);
+    play.title = play.disabled ? t("soundGone") : "";
+    play.setAttribute("aria-label", t("playEvent", { label: name, time: play.textContent }));
   }
 }
 

@@ -5,15 +5,17 @@
 import { DEFAULT_THRESHOLD } from "../core/thresholds.js";
 import { byId } from "./elements.js";
 import { EventList } from "./eventlist.js";
-import { FORMATS, save } from "./exports.js";
+import { FORMATS, save, saveFile } from "./exports.js";
 import { Filter } from "./filter.js";
 import { clock, nameOf, scoreText, t } from "./language.js";
 import { recall, remember } from "./memory.js";
-import { say } from "./notices.js";
+import { notice, say } from "./notices.js";
 import { Review } from "./review.js";
+import { sessionZip } from "./session_zip.js";
 import { Summary } from "./summary.js";
 
 /** @import { Limits, SoundEvent } from "../types.js" */
+/** @import { EventRow } from "./exports.js" */
 /** @import { Session } from "./session.js" */
 
 const QUICK_WINDOWS = 2000; // as many are made events of at once; more wait until the slider rests
@@ -40,7 +42,7 @@ export class Found {
    * @param {{onPlay: (event: SoundEvent) => void, onChange: () => void}} handlers
    */
   constructor({ onPlay, onChange }) {
-    this.#list = new EventList(onPlay);
+    this.#list = new EventList({ onPlay, onSelect: (event) => this.#review.select(event) });
     this.#summary = new Summary(onPlay);
     this.#filter = new Filter(() => this.refresh());
     this.#review = new Review({ onPlay, onMark: () => this.refresh() });
@@ -53,6 +55,7 @@ export class Found {
     });
     own.addEventListener("change", () => this.#change());
     byId("found").addEventListener("more", () => this.refresh());
+    byId("save-zip").addEventListener("click", () => this.#saveZip());
     for (const button of formatButtons) {
       button.addEventListener("click", () => this.#save(FORMATS[button.dataset.format ?? "csv"]));
     }
@@ -60,6 +63,16 @@ export class Found {
 
   get threshold() {
     return Number(slider.value);
+  }
+
+  /**
+   * Makes the events of a session that is not on the screen, by the threshold of those that are.
+   * @param {Session} session
+   */
+  makeEvents(session) {
+    if (session === this.#session) return;
+    const thresholds = session.info.thresholds;
+    session.setLimits({ threshold: Math.max(this.threshold, session.lowestThreshold), thresholds });
   }
 
   get countText() {
@@ -108,7 +121,7 @@ export class Found {
     byId("found-none").hidden = shown.length > 0;
     byId("found-none").textContent = t(events.length ? "eventsFiltered" : "eventsNone");
     byId("table-scroll").hidden = shown.length === 0;
-    for (const button of formatButtons) button.disabled = events.length === 0;
+    for (const button of [...formatButtons, byId("save-zip", HTMLButtonElement)]) button.disabled = events.length === 0;
     this.#summary.show(shown, canPlay);
     this.#review.show(session, shown);
     const verdictOf = (/** @type {SoundEvent} */ event) => this.#review.verdictOf(event);
@@ -165,16 +178,37 @@ export class Found {
     const session = this.#session;
     if (session === null) return;
     session.isSaved = true;
-    // As `oido classify` writes them, who is not asked for what is unknown.
-    const rows = session.events.filter(({ labelIndex }) => labelIndex >= 0).map((event) => ({
-      ...event,
-      file: session.name,
-      label: nameOf(event.label),
-      also: event.also.map(nameOf),
-    }));
     const stem = session.name.replace(/\.[^.]+$/, "");
-    save(stem + suffix, type, text(rows, session.info.calibrated));
+    save(stem + suffix, type, text(rowsOf(session, savedEvents(session)), session.info.calibrated));
   }
+
+  /** The table, and the sound of each event. */
+  async #saveZip() {
+    const session = this.#session;
+    if (session === null) return;
+    const events = savedEvents(session);
+    const { file, nClips } = await sessionZip(session, events, rowsOf(session, events));
+    session.isSaved = true;
+    saveFile(file);
+    if (nClips < events.length) notice("zipSome", { n: nClips, all: events.length });
+  }
+}
+
+/**
+ * As `oido classify` writes them, who is not asked for what is unknown.
+ * @param {Session} session
+ */
+function savedEvents({ events }) {
+  return events.filter(({ labelIndex }) => labelIndex >= 0);
+}
+
+/**
+ * @param {Session} session
+ * @param {SoundEvent[]} events
+ * @returns {EventRow[]}
+ */
+function rowsOf({ name }, events) {
+  return events.map((event) => ({ ...event, file: name, label: nameOf(event.label), also: event.also.map(nameOf) }));
 }
 
 /**

@@ -16,12 +16,13 @@ import { deleteRecord, deleteRecords, storeRecord, storedRecords } from "./sessi
 
 const MOST_SESSIONS = 20;
 const MOST_BYTES = 300_000_000;
-const LIVE_MS = 20_000; // between two of what is still listened to
+const LIVE_MS = 5000; // between two of what is still listened to
+const LIVE_SHARE = 20; // as many times as long as one takes: it is written whole, and hours are large
 
 const box = byId("keep", HTMLInputElement);
 
 export class Keeping {
-  #lastLive = 0;
+  #nextLive = 0;
   /** Steps one after the other: a later one must not be overtaken. @type {Promise<unknown>} */
   #queue = Promise.resolve();
   #isBroken = !("indexedDB" in window);
@@ -73,9 +74,14 @@ export class Keeping {
    * @param {Entry} entry
    */
   keepLive(entry) {
-    if (performance.now() - this.#lastLive < LIVE_MS) return;
-    this.#lastLive = performance.now();
+    const started = performance.now();
+    if (!box.checked || started < this.#nextLive) return;
+    this.#nextLive = Infinity;
     this.keep(entry);
+    this.#run(async () => {
+      const now = performance.now();
+      this.#nextLive = now + Math.max(LIVE_MS, LIVE_SHARE * (now - started));
+    });
   }
 
   /** @param {Entry} entry */

@@ -122,6 +122,8 @@ const digits = (value, places) =>
 /** A score with two decimals, as the language writes them. */
 export const scoreText = (/** @type {number} */ score) => digits(score, 2);
 export const secondsText = (/** @type {number} */ seconds) => digits(seconds, 1);
+/** A number with as many decimals as it has, up to three. */
+export const shortNumber = (/** @type {number} */ value) => value.toLocaleString(language, { maximumFractionDigits: 3 });
 
 /**
  * Seconds as a clock shows them: 1:02.5, 1:00:00.

@@ -167,7 +167,8 @@ export class Live {
     if (listening === null) return;
     const before = this.#current;
     const { session } = listening;
-    const entry = { ...choice, file: null, session, began: Date.now(), seconds: 0 };
+    session.began = Date.now();
+    const entry = { ...choice, file: null, session, began: session.began, seconds: 0 };
     this.#current = { entry, listening, lease };
     if (before === null) this.#machine.send("microphone", "live");
     listening.pause(this.#machine.microphone === "paused");

@@ -57,9 +57,10 @@ export function notice(key, values = {}, action = null) {
   const isSameCount = passing?.key === key && COUNTING.has(key);
   passing = { key, values, action };
   render();
-  if (!isSameCount) alarm.textContent = t(key, values);
+  if (isSameCount) return;
+  alarm.textContent = t(key, values);
   // Who is further down must not miss the answer to what was just done there.
-  if (!COUNTING.has(key)) box.scrollIntoView({ block: "nearest" });
+  box.scrollIntoView({ block: "nearest" });
 }
 
 /**
@@ -83,7 +84,9 @@ export function clearNotice(...keys) {
 export function lastingNotice(subject, key, values = {}, action = null) {
   lasting.set(subject, { key, values, action });
   render();
-  if (shown() === lasting.get(subject)) alarm.textContent = t(key, values);
+  if (shown() !== lasting.get(subject)) return;
+  alarm.textContent = t(key, values);
+  box.scrollIntoView({ block: "nearest" });
 }
 
 /**

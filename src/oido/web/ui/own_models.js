@@ -68,3 +68,17 @@ export async function forgetModel(name) {
   const files = await folder();
   await files?.removeEntry(name).catch(() => {});
 }
+
+/**
+ * What a model's metadata tell of its head; null where they cannot be read, which opening it explains.
+ * @param {File} file
+ */
+export async function headOf(file) {
+  try {
+    const { readModel } = await import("../core/model.js");
+    const { head } = await readModel(new Uint8Array(await file.arrayBuffer()));
+    return head;
+  } catch {
+    return null;
+  }
+}

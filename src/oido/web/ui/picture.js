@@ -81,6 +81,20 @@ export class Picture {
     }
   }
 
+  /** The place in the sound, seconds. */
+  get place() {
+    return this.#timeline.playhead;
+  }
+
+  /**
+   * Goes to a time, and plays nothing.
+   * @param {number} seconds
+   */
+  look(seconds) {
+    this.#timeline.stopFollowing();
+    this.#timeline.setPlayhead(seconds);
+  }
+
   /** Live sound moved on. */
   moved() {
     if (this.#timeline.isFollowing) this.#timeline.redraw();

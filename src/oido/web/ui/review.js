@@ -5,9 +5,10 @@
  * train`, `calibrate` and `evaluate` learn what is really heard.
  */
 
-import { canShare, clipOf, shareOrSave } from "./clips.js";
+import { canShare, cardOfEvent, clipOfEvent, shareOrSave } from "./clips.js";
+import { Closeup } from "./closeup.js";
 import { byId } from "./elements.js";
-import { labelsTable, save } from "./exports.js";
+import { labelsTable, save, saveFile } from "./exports.js";
 import { clock, nameOf, t } from "./language.js";
 
 /** @import { SoundEvent } from "../types.js" */
@@ -17,8 +18,6 @@ import { clock, nameOf, t } from "./language.js";
  * What somebody says of an event: what it is, or null for nothing of that kind.
  * @typedef {{event: SoundEvent, label: string | null}} Verdict
  */
-
-const AROUND_SECONDS = 0.5;
 
 const panel = byId("review");
 const field = byId("review-label", HTMLInputElement);
@@ -31,6 +30,7 @@ export class Review {
   /** @type {SoundEvent[]} */
   #events = [];
   #at = 0;
+  #closeup = new Closeup();
   #onPlay;
   #onMark;
 
@@ -49,6 +49,7 @@ export class Review {
     byId("review-next").addEventListener("click", () => this.#go(1));
     byId("review-play").addEventListener("click", () => this.#play());
     byId("review-clip").addEventListener("click", () => this.#shareClip());
+    byId("review-card").addEventListener("click", () => this.#saveCard());
     byId("review-save").addEventListener("click", () => this.#save());
     byId("review-form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -91,6 +92,21 @@ export class Review {
     return session ? this.#verdicts.get(session) : undefined;
   }
 
+  /**
+   * Looks at this one.
+   * @param {SoundEvent} event
+   */
+  select(event) {
+    const place = this.#events.findIndex((each) => keyOf(each) === keyOf(event));
+    if (place < 0) return;
+    this.#at = place;
+    panel.hidden = false;
+    byId("review-start").hidden = true;
+    this.#render();
+    byId("review-play").focus({ preventScroll: true });
+    panel.scrollIntoView({ block: "nearest" });
+  }
+
   /** The one that is looked at. */
   get #event() {
     return this.#events[this.#at] ?? null;
@@ -124,13 +140,19 @@ export class Review {
     if (this.#event) this.#onPlay(this.#event);
   }
 
-  /** The sound of the event, with a little before and after it. */
-  #shareClip() {
+  async #shareClip() {
     const [session, event] = [this.#session, this.#event];
     if (session === null || event === null) return;
-    const name = nameOf(event.label);
-    const clip = clipOf(session, event.startTime - AROUND_SECONDS, event.endTime + AROUND_SECONDS, name);
-    if (clip) shareOrSave(clip, `${name}, ${clock(event.startTime)}`);
+    const clip = clipOfEvent(session, event);
+    const card = canShare() ? await cardOfEvent(session, event) : null;
+    if (clip) shareOrSave(clip, `${nameOf(event.label)}, ${clock(event.startTime)}`, card);
+  }
+
+  async #saveCard() {
+    const [session, event] = [this.#session, this.#event];
+    if (session === null || event === null) return;
+    const card = await cardOfEvent(session, event);
+    if (card) saveFile(card);
   }
 
   /** @param {string | null} label */
@@ -179,6 +201,7 @@ export class Review {
     const event = this.#event;
     const nSaid = this.#of(this.#session)?.size ?? 0;
     byId("review-save", HTMLButtonElement).disabled = nSaid === 0;
+    if (!panel.hidden) this.#closeup.show(this.#session, event);
     if (event === null) return;
     const verdict = this.verdictOf(event);
     const time = `${clock(event.startTime)} – ${clock(event.endTime)}`;
@@ -193,6 +216,7 @@ export class Review {
       verdict === "" ? "" : verdict === "renamed" ? nameOf(said ?? "") : t(verdict === "right" ? "reviewYes" : "reviewNo");
     const { audio, info } = /** @type {Session} */ (this.#session);
     byId("review-clip", HTMLButtonElement).disabled = !audio || event.endTime * info.sampleRateHz <= audio.first;
+    byId("review-card", HTMLButtonElement).disabled = byId("review-clip", HTMLButtonElement).disabled;
     byId("review-clip").textContent = t(canShare() ? "clipShare" : "clipSave");
     byId("review-count").textContent = t("reviewCount", { n: nSaid });
     byId("review-before", HTMLButtonElement).disabled = this.#at === 0;

@@ -27,6 +27,8 @@ export class Session {
     this.isOver = false;
     /** It was given up before its end. */
     this.isCut = false;
+    /** When, milliseconds; 0 of a recording, of which only the place in it is known. */
+    this.began = 0;
     /** Its events were saved as a file. */
     this.isSaved = false;
     /** No server heard it. */

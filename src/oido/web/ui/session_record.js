@@ -76,6 +76,7 @@ export function entryOf(record, modelNamed) {
   session.isOnDevice = record.isOnDevice;
   session.isCut = record.isCut && !record.isLive;
   session.isSaved = record.isSaved;
+  session.began = record.isLive ? record.id : 0;
   session.damage = record.damage;
   session.restore(record);
   const { name, url } = record.model;

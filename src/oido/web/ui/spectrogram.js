@@ -7,7 +7,7 @@ import { colour } from "./theme.js";
 
 /** @import { Sound } from "../types.js" */
 
-const BANDS = 72;
+const BANDS = 96;
 const LOWEST_HZ = 60;
 const [QUIET_DB, LOUD_DB] = [-84, -18];
 const LOOKS = 4; // places of a wide column that are looked at
@@ -30,7 +30,7 @@ export class Spectrogram {
   #colours = null;
   #canvas = document.createElement("canvas");
 
-  /** @param {number} sampleRateHz */
+  /** @param {number} sampleRateHz of the sound: up to half of it there is something to see */
   constructor(sampleRateHz) {
     this.#rate = sampleRateHz;
     const [low, high] = [mel(LOWEST_HZ), mel(sampleRateHz / 2)];
@@ -41,6 +41,15 @@ export class Spectrogram {
   /** The colours changed. */
   repaint() {
     this.#colours = null;
+  }
+
+  /**
+   * Where a frequency stands in the picture: 0 below, 1 above.
+   * @param {number} hz
+   */
+  heightOf(hz) {
+    const [low, high] = [mel(LOWEST_HZ), mel(this.#rate / 2)];
+    return (mel(hz) - low) / (high - low);
   }
 
   /**
@@ -82,7 +91,7 @@ export class Spectrogram {
   }
 
   /**
-   * Levels u8[72] of column `index`, or null where there is no sound.
+   * Levels u8[96] of column `index`, or null where there is no sound.
    * @param {number} index
    * @param {Sound} audio
    */

@@ -51,7 +51,8 @@ export class Tabs {
       remove.hidden = entry === live || !entry.session.isOver;
       remove.onclick = () => {
         this.#onRemove(entry);
-        (box.hidden ? byId("listen") : (list.querySelector("button") ?? byId("listen"))).focus();
+        // What was removed is said above, with its Undo: that stays in view.
+        (box.hidden ? byId("listen") : (list.querySelector("button") ?? byId("listen"))).focus({ preventScroll: true });
       };
     });
   }

@@ -9,7 +9,7 @@ import { OidoError } from "../core/errors.js";
 import { openMicrophone } from "../core/microphone.js";
 import { Resampler } from "../core/resampler.js";
 import { wavFile } from "../core/wav.js";
-import { Examples, MOST_SECONDS, Recorder, momentsOutside } from "./examples.js";
+import { Examples, MOST_SECONDS, Recorder, momentsOutside } from "./taught_examples.js";
 import { labelledFiles } from "./exports.js";
 
 /** @import { Embedder } from "../core/embedder.js" */

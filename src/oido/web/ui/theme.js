@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Light or dark: as the system is, until somebody chooses.
 
+import { byId } from "./elements.js";
 import { recall, remember } from "./memory.js";
 
+/** The style sheet of the colours by night. */
+const dark = byId("dark", HTMLLinkElement);
 const system = matchMedia("(prefers-color-scheme: dark)");
 /** @type {Set<() => void>} */
 const listeners = new Set();
@@ -14,15 +17,21 @@ export function isDark() {
 
 export function startTheme() {
   const kept = recall("theme");
-  if (kept === "dark" || kept === "light") document.documentElement.dataset.theme = kept;
+  if (kept === "dark" || kept === "light") choose(kept);
   system.addEventListener("change", tell);
 }
 
 export function switchTheme() {
   const next = isDark() ? "light" : "dark";
-  document.documentElement.dataset.theme = next;
+  choose(next);
   remember("theme", next);
   tell();
+}
+
+/** @param {"dark" | "light"} theme */
+function choose(theme) {
+  document.documentElement.dataset.theme = theme;
+  dark.media = theme === "dark" ? "all" : "not all";
 }
 
 /** @param {() => void} listener */

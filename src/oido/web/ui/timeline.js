@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/* The spectrogram and the events below it, over one axis of time that can be moved and zoomed. */
+/* The spectrogram and the events over it, over one axis of time that can be moved and zoomed. */
 
 import { clock, nameOf, t } from "./language.js";
 import { valueOf } from "./history.js";
-import { drawAxis, drawLanes, drawOthers, drawPlayhead, lanesOf } from "./lanes.js";
+import { LANE, drawAxis, drawFrequencies, drawLanes, drawOthers, drawPlayhead, lanesOf } from "./lanes.js";
 import { Spectrogram, contextOf } from "./spectrogram.js";
 import { followPointers } from "./pointers.js";
 
@@ -17,9 +17,10 @@ import { followPointers } from "./pointers.js";
  */
 
 const SHORTEST_SECONDS = 1;
-const AXIS = 22;
-const LANE = 32;
-const OTHERS = 22;
+const AXIS = 24; // pixels
+const GUTTER = 40; // on the left, for frequencies
+const TOP = 8; // above the first event
+const FEWEST_LANES = 4;
 
 export class Timeline {
   #stage;
@@ -51,7 +52,7 @@ export class Timeline {
     this.onView = onView;
     stage.addEventListener("keydown", (event) => this.#key(event));
     followPointers(stage, {
-      onTap: (x) => this.#onSeek(this.#timeAt(x), { play: true }),
+      onTap: (x) => this.#onSeek(Math.max(0, this.#timeAt(x)), { play: true }),
       onPan: (dx) => this.#look(this.#start - (dx / this.#width) * this.#seconds, this.#seconds),
       onZoom: (factor, x) => this.zoom(factor, this.#timeAt(x)),
     });
@@ -77,7 +78,7 @@ export class Timeline {
     this.#playhead = 0;
     this.#isFollowing = session.isLive && !session.isOver;
     // What comes live shall not push down all that stands below it, each time.
-    this.#nLanes = this.#isFollowing ? 4 : 1;
+    this.#nLanes = FEWEST_LANES;
     this.#seconds = this.#isFollowing ? (this.#width < 600 ? 12 : 24) : Math.max(SHORTEST_SECONDS, session.duration);
     this.#start = 0;
     this.redraw();
@@ -148,8 +149,9 @@ export class Timeline {
     return this.#session !== null && this.#session.isLive && !this.#session.isOver;
   }
 
+  /** Of what shows time. */
   get #width() {
-    return this.#stage.clientWidth || 1;
+    return Math.max(1, this.#stage.clientWidth - GUTTER);
   }
 
   /** @param {number} time */
@@ -159,7 +161,7 @@ export class Timeline {
 
   /** @param {number} x */
   #timeAt(x) {
-    return this.#start + (x / this.#width) * this.#seconds;
+    return this.#start + ((x - GUTTER) / this.#width) * this.#seconds;
   }
 
   /**
@@ -176,13 +178,36 @@ export class Timeline {
   }
 
   /** @param {Session} session */
-  #draw({ duration, audio, events }) {
+  #draw({ duration, audio, events, info }) {
     if (this.#isFollowing) this.#start = duration - this.#seconds;
     const width = this.#width;
-    const picture = audio === null ? 0 : width < 600 ? 140 : 190;
     const { lanes, nOthers } = lanesOf(events, this.#start, this.#seconds, width < 600 ? 6 : 7);
     this.#nLanes = Math.max(this.#nLanes, lanes.length);
-    const height = picture + AXIS + this.#nLanes * LANE + (nOthers ? OTHERS : 8);
+    const picture = Math.max(TOP + (this.#nLanes + 1) * LANE, audio === null ? 0 : heightFor(width));
+    const context = this.#cleared(GUTTER + width, picture + AXIS);
+    const view = { start: this.#start, seconds: this.#seconds, width, duration };
+    if (audio !== null && this.#spectrogram !== null) {
+      drawFrequencies(context, this.#spectrogram, info.sampleRateHz / 2, GUTTER, picture);
+    }
+    context.save();
+    context.translate(GUTTER, 0);
+    context.beginPath();
+    context.rect(0, 0, width, picture + AXIS);
+    context.clip();
+    if (audio !== null) this.#spectrogram?.draw(context, { ...view, x: 0, y: 0, height: picture, audio });
+    drawAxis(context, view, picture, AXIS);
+    drawLanes(context, view, lanes, TOP);
+    drawOthers(context, view, nOthers, picture - 14);
+    if (!this.#isFollowing) drawPlayhead(context, view, this.#playhead, picture + AXIS);
+    context.restore();
+  }
+
+  /**
+   * The canvas, as large as this, with nothing on it.
+   * @param {number} width
+   * @param {number} height
+   */
+  #cleared(width, height) {
     const ratio = devicePixelRatio || 1;
     const canvas = this.#canvas;
     if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
@@ -193,14 +218,7 @@ export class Timeline {
     const context = contextOf(canvas);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
-    const view = { start: this.#start, seconds: this.#seconds, width, duration };
-    if (audio !== null) {
-      this.#spectrogram?.draw(context, { ...view, x: 0, y: 0, height: picture, audio });
-    }
-    drawAxis(context, view, picture, AXIS, height);
-    drawLanes(context, view, lanes, picture + AXIS, LANE);
-    drawOthers(context, view, nOthers, height - OTHERS / 2);
-    if (!this.#isFollowing) drawPlayhead(context, view, this.#playhead, height);
+    return context;
   }
 
   /** @param {KeyboardEvent} event */
@@ -265,4 +283,10 @@ export class Timeline {
     this.#stage.setAttribute("aria-valuenow", time.toFixed(1));
     this.#stage.setAttribute("aria-valuetext", [place, ...heard].join(", "));
   }
+}
+
+/** @param {number} width */
+function heightFor(width) {
+  if (width < 600) return 230;
+  return width < 1500 ? 300 : 380;
 }

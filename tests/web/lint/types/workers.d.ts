@@ -6,6 +6,7 @@ interface PrecachedFile {
   integrity: string;
   build?: "relaxed" | "compat";
   fresh?: boolean;
+  onDemand?: boolean;
 }
 
 interface PrecachedModel {
