@@ -172,7 +172,9 @@ def test_each_option_takes_a_label_in_either_language(
 
 
 @pytest.mark.parametrize(
-    "option", [option for option in OPTIONS.values() if option.kind is LABELS], ids=str
+    "option",
+    [option for option in OPTIONS.values() if option.kind is LABELS],
+    ids=lambda option: option.name,
 )
 @pytest.mark.parametrize("read", [read_query, read_header_options])
 def test_so_do_queries_and_headers_of_the_server(option: Any, read: Any, model: AudioModel) -> None:
