@@ -18,6 +18,8 @@ from oido.inference.postprocess import make_postprocessors
 from oido.models.labels import audioset_labels, display_names, is_same, label_indices
 from oido.models.model import AudioModel
 from oido.options import LABELS, OPTIONS, read_header_options, read_query
+from oido.results.results import Results
+from oido.review.queues import QueueChoice, make_queue
 from tests.results.results_folders import heard_archive
 from tests.search.test_label_store import answer
 
@@ -45,6 +47,8 @@ def label_options() -> set[tuple[str, str]]:
         flag = action.option_strings[0] if action.option_strings else action.dest
         option = OPTIONS.get(action.dest)
         has_labels = option is not None and option.kind is LABELS
+        if words == "review":  # it serves until it is ended: `test_so_does_what_is_asked_about`
+            continue
         if has_labels or "LABEL" in str(action.metavar) or action.dest == "thresholds":
             found.add((words, flag))
     return found | {("listen", "--on")}  # whose condition has labels in it
@@ -169,6 +173,13 @@ def test_each_option_takes_a_label_in_either_language(
     first = runs(command, flag, own)
     assert first
     assert runs(command, flag, other) == first
+
+
+def test_so_does_what_is_asked_about(archive: Path) -> None:
+    with Results(str(archive)) as results:
+        queues = [make_queue(results, QueueChoice(label=name)).items for name in SPEECH[:3]]
+    assert queues[0]
+    assert queues[0] == queues[1] == queues[2]
 
 
 @pytest.mark.parametrize(

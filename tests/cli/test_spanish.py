@@ -354,7 +354,7 @@ def test_what_is_told_of_an_archive_is_spanish(
         writer.writeheader()
         writer.writerows({**row, "verdict": "yes"} for row in rows)
     reviewed = f"count {archive} --label Habla --reviewed {table}"
-    assert "eventos son verdaderos" in spoken(f"{reviewed} --by site,day -o {tmp_path}/n.csv")
+    assert "evento es verdadero" in spoken(f"{reviewed} --by site,day -o {tmp_path}/n.csv")
     store = tmp_path / "p.db"
     spoken(f"labels add {store} {table} --who Ana")
     spoken(f"labels show {store}")

@@ -43,12 +43,12 @@ def test_every_label_has_one_and_every_one_is_used() -> None:
 
 def test_the_page_has_a_sign_and_a_colour_for_each() -> None:
     script = (WEB_FOLDER / "ui" / "families.js").read_text("utf-8")
-    style = (WEB_FOLDER / "style.css").read_text("utf-8")
+    day, night = ((WEB_FOLDER / f"{name}.css").read_text("utf-8") for name in ("style", "dark"))
     signs = re.search(r"SIGNS = \{(.*?)\}", script, re.S)
     assert signs is not None
     assert tuple(re.findall(r"(\w+): \"", signs[1])) == FAMILIES
     for family in FAMILIES:
-        assert style.count(f"--family-{family}: #") == 3  # light, dark, and dark by the system
+        assert day.count(f"--family-{family}: #") == night.count(f"--family-{family}: #") == 1
     files = page_files({"mode": "server"})
     about = json.loads(content_of(files["page.json"]))
     assert json.loads(content_of(files[about["families"]])) == families()

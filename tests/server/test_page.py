@@ -12,9 +12,11 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from oido.server.answers import on_error
 from oido.server.device_model import device_model
 from oido.server.page import _Page, page_routes
 from oido.server.page_files import WEB_FOLDER
+from oido.server.problems import Problem
 from oido.server.settings import Settings
 from tests.asynchronous import run_async
 
@@ -25,7 +27,7 @@ class Client:
     """Asks an application without a server."""
 
     def __init__(self, settings: Settings) -> None:
-        self._app = Starlette(routes=page_routes(settings))
+        self._app = Starlette(routes=page_routes(settings), exception_handlers={Problem: on_error})
 
     def get(self, path: str, method: str = "GET", **options: Any) -> httpx.Response:
         async def answer() -> httpx.Response:

@@ -244,6 +244,8 @@ def test_exported_scripts_have_no_comments(
     n_gone = 0
     for path in small_web.rglob("*.js"):
         url = path.relative_to(small_web)
+        if url.parts[0] == "review":  # another page, which is not exported
+            continue
         before = path.read_text("utf-8").split("\n")
         after = (tmp_path / "site" / url).read_text("utf-8").split("\n")
         gone = [one for one, other in zip(before, after, strict=True) if one != other]

@@ -20,6 +20,7 @@ from oido.search.label_store import Answer, LabelStore
 from oido.server.page_files import WEB_FOLDER
 from tests.web.browsing import DESKTOP, PHONE, ROOT, STREET, Pages
 from tests.web.test_page_access import _violations
+from tests.web.warm import WarmPages
 
 pytest.importorskip("duckdb", reason="needs oido[archive]")
 
@@ -87,9 +88,9 @@ def start(tmp_path: Path, owls: Path) -> Iterator[Start]:
 
 
 @pytest.fixture
-def opening(browser: Any) -> Iterator[Pages]:
+def opening(browser: Any, warm: WarmPages) -> Iterator[Pages]:
     """Opens pages; at the end, none of them may have complained, or asked anyone else."""
-    opened = Pages(browser, "")
+    opened = Pages(browser, "", warm)
     yield opened
     opened.close()
     assert opened.unexpected() == []

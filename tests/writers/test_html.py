@@ -54,6 +54,7 @@ def test_every_template_escapes_and_loads_nothing() -> None:
         "archive.html",
         "base.html",
         "charts.html",
+        "count.html",
         "evaluation.html",
     ]
     assert environment().autoescape is True

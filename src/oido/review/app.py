@@ -140,9 +140,9 @@ class _Endpoints:
         who, count = _who(body), body.get("count", 10)
         held = body.get("held", [])
         if not isinstance(count, int) or not 0 < count <= _MOST_ITEMS:
-            raise Problem.bad_request(f"count is a number from 1 to {_MOST_ITEMS}")
+            raise Problem.bad_request(tr("count is a number from 1 to {most}", most=_MOST_ITEMS))
         if not isinstance(held, list) or not all(isinstance(key, str) for key in held):
-            raise Problem.bad_request("held is a list of ids")
+            raise Problem.bad_request(tr("held is a list of ids"))
         return JSONResponse(await self._in_turn(lambda: self._next(who, count, held)))
 
     def _next(self, who: str, count: int, held: Sequence[str]) -> dict[str, Any]:
@@ -156,7 +156,9 @@ class _Endpoints:
         try:
             key, start, end = query["id"], float(query["start"]), float(query["end"])
         except (KeyError, ValueError):
-            raise Problem.bad_request("a sound has an id, a start and an end in seconds") from None
+            raise Problem.bad_request(
+                tr("a sound has an id, a start and an end in seconds")
+            ) from None
         span = await self._in_turn(lambda: self._span(key, start, end))
         try:
             content = await asyncio.to_thread(self._sounds.wav, span)
@@ -177,7 +179,7 @@ class _Endpoints:
         # Places near the end: a margin may reach beyond it.
         end = min(end, facts.duration) if facts.duration > start else end
         if not start <= item.end_time + LONGEST_SECONDS or end < item.start_time - LONGEST_SECONDS:
-            raise Problem.bad_request("that is not around the place")
+            raise Problem.bad_request(tr("that is not around the place"))
         channel = self._session.channel(item)
         return SoundSpan(item.recording, facts.location, channel, round(start, 3), round(end, 3))
 
@@ -186,11 +188,13 @@ class _Endpoints:
         body = await _body(request)
         who, key, verdict, label = _who(body), body.get("id"), body.get("verdict"), None
         if not isinstance(key, str) or verdict not in VERDICTS:
-            raise Problem.bad_request("an answer has an id, and yes, no or unsure as its verdict")
+            raise Problem.bad_request(
+                tr("an answer has an id, and yes, no or unsure as its verdict")
+            )
         if body.get("label") is not None:
             label = body["label"]
             if label not in self._session.settings.others or verdict != "no":
-                raise Problem.bad_request("label is one of the others, with the verdict no")
+                raise Problem.bad_request(tr("label is one of the others, with the verdict no"))
         state = await self._in_turn(lambda: self._answered(who, key, verdict, label))
         # Nobody waits for what is learnt from it; the next answer brings it.
         return JSONResponse(state, background=BackgroundTask(self._in_turn, self._learn))
@@ -279,7 +283,9 @@ def _who(body: Mapping[str, Any]) -> str:
     who = body.get("who")
     name = " ".join(who.split()) if isinstance(who, str) else ""
     if not name or len(name) > _LONGEST_NAME:
-        raise Problem.bad_request(f"who answers is a name of 1 to {_LONGEST_NAME} characters")
+        raise Problem.bad_request(
+            tr("who answers is a name of 1 to {most} characters", most=_LONGEST_NAME)
+        )
     return name
 
 
@@ -289,12 +295,12 @@ async def _body(request: Request) -> dict[str, Any]:
     async for piece in request.stream():
         content += piece
         if len(content) > _MOST_BODY_BYTES:
-            raise Problem.too_much(f"a request has {_MOST_BODY_BYTES} bytes at most")
+            raise Problem.too_much(tr("a request has {most} bytes at most", most=_MOST_BODY_BYTES))
     try:
         body = json.loads(content)
         json.dumps(body, ensure_ascii=False).encode()  # half of a surrogate pair is no text
     except ValueError:
         body = None
     if not isinstance(body, dict):
-        raise Problem.bad_request("the body is a JSON object")
+        raise Problem.bad_request(tr("the body is a JSON object"))
     return body

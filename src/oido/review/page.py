@@ -8,7 +8,13 @@ from pathlib import Path
 from oido.server.page_files import WEB_FOLDER, label_names, modules_of
 
 _SCRIPT = "review/main.js"
-_SHARED = ("style.css", "icons/icon.svg", "review/review.css")
+_SHARED = (
+    "style.css",
+    "dark.css",
+    "fonts/atkinson-hyperlegible-next.woff2",
+    "icons/icon.svg",
+    "review/review.css",
+)
 
 
 def review_page_files(folder: Path = WEB_FOLDER) -> dict[str, Path | bytes]:

@@ -173,8 +173,8 @@ class _Chain:
 def _marks(data: bytes, *, is_end: bool) -> list[int]:
     """Where frames may begin, and where the last one ends."""
     content = np.frombuffer(data, np.uint8)
-    room = _SHORTEST_FRAME if is_end else _LONGEST_HEADER
-    places = np.flatnonzero(content[: max(0, len(data) - room)] == 0xFF)
+    margin = _SHORTEST_FRAME if is_end else _LONGEST_HEADER
+    places = np.flatnonzero(content[: max(0, len(data) - margin)] == 0xFF)
     marks: list[int] = places[content[places + 1] & 0xFE == 0xF8].tolist()
     return [*marks, len(data)] if is_end else marks
 

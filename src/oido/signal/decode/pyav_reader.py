@@ -79,7 +79,7 @@ class PyAvReader(AudioReader):
     ) -> None:
         self.damaged_packets = 0
         self._skip = 0
-        self._zero: float | None = None
+        self._known_zero: tuple[float | None] | None = None
         self._first_pts: int | None = None
         self._first_at: int | None = None
         self._mended: MendedPackets | None = None
@@ -118,7 +118,6 @@ class PyAvReader(AudioReader):
                 container, cast("IO[bytes]", self._file)
             )
             self._counts_samples = container in UNBROKEN
-            self._zero = clock_zero(self._container) if believes_edits else 0.0
             # Decoded now: a file whose header alone is sound goes to the other decoder, and what
             # the decoder gives is the truth where the header differs (HE-AAC's rate does).
             self._decoded = self._decode()
@@ -162,7 +161,7 @@ class PyAvReader(AudioReader):
         frames, stream = None, self._stream
         if stream.duration and stream.time_base:
             length = Fraction(stream.duration * stream.time_base)
-            if self._zero is not None and stream.start_time and not self._counts_samples:
+            if not self._counts_samples and self._zero is not None and stream.start_time:
                 late = float(stream.start_time * stream.time_base) - self._zero
                 # Microseconds in one of them, ticks of the stream in the other.
                 length += Fraction(round(late * 1e4), 10_000) if late > EARLIEST_SECONDS else 0
@@ -171,6 +170,13 @@ class PyAvReader(AudioReader):
             frames = int(self._container.duration * rate / av.time_base)
         what = f"{self._container.format.name} {stream.codec_context.name}"
         return AudioInfo(name, rate, channels, frames, what, "pyav")
+
+    @property
+    def _zero(self) -> float | None:
+        """Where the container's clock begins; None: it has none, or is not to be followed."""
+        if self._known_zero is None:
+            self._known_zero = (clock_zero(self._container) if self._believes_edits else 0.0,)
+        return self._known_zero[0]
 
     def blocks(self) -> Iterator[F32]:
         """Blocks f32[n, channels]."""
@@ -253,7 +259,7 @@ class PyAvReader(AudioReader):
         try:
             # Some frames before it: FFmpeg cannot seek into the last ones.
             self._container.seek(max(0, frame - _SEEK_MARGIN), stream=self._stream)
-            self._zero = None
+            self._known_zero = (None,)
             self._decoded = self._unbroken(self._decode())
             self._first = next(self._decoded, None)
         except (av.FFmpegError, OSError, ValueError):
