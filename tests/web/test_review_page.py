@@ -143,7 +143,9 @@ def test_a_real_archive_is_played_and_answered(
         """() => {
           const canvas = document.querySelector("#picture");
           const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-          const seen = new Set(), accent = [0xa8, 0x43, 0x1e];
+          const named = getComputedStyle(document.documentElement).getPropertyValue("--accent");
+          const accent = named.trim().match(/[0-9a-f]{2}/gi).map((pair) => parseInt(pair, 16));
+          const seen = new Set();
           let n = 0;
           for (let i = 0; i < data.length; i += 4) {
             seen.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
