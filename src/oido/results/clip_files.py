@@ -230,6 +230,7 @@ def write_clips(
                         on_progress(len(rows), len(places))
             except (AudioError, OSError) as error:
                 cut.unreached[recording] = text_of(error)
+        _write_table(target, rows, record)
     except KeyboardInterrupt:
         rows = {n: row for n, row in rows.items() if (target / names[n]).exists()}
         _write_table(target, rows, record)
@@ -245,7 +246,6 @@ def write_clips(
                 table=TABLE_NAME,
             )
         ) from None
-    _write_table(target, rows, record)
     return cut
 
 
