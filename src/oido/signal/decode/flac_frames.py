@@ -145,11 +145,14 @@ class _Chain:
                 self.is_broken = True
                 return begin
             following = frame.number + (frame.n_samples if frame.is_variable else 1)
-            if mark < len(data) and not _has_number(data, mark, following):
-                continue
-            if crc16.umts(data[begin:mark]) != 0:
+            is_next = mark == len(data) or _has_number(data, mark, following)
+            # Of two frames, one behind the other, it is 0 as well: none is passed over.
+            is_whole = crc16.umts(data[begin:mark]) == 0
+            if is_next != is_whole:
                 self.is_broken = True
                 return begin
+            if not is_whole:
+                continue
             begin, self._number, self._shape = mark, following, frame.shape
             self.n_samples += frame.n_samples
         self.is_broken = len(data) - begin > _LONGEST_FRAME
