@@ -102,6 +102,8 @@ class Image:
                 self.environment[name] = value
         elif step.name == "COPY" and not step.text.startswith("--from"):
             *names, target = shlex.split(step.text)
+            if target.endswith("/"):
+                (self.work / target).mkdir(parents=True, exist_ok=True)
             for name in names:
                 source = ROOT / name
                 if source.is_dir():

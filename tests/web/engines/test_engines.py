@@ -93,6 +93,7 @@ def _open(engine: Engine, address: str, where: str | None = None) -> None:
     wait_for(engine, _READY)
     engine.run(_COMPLAINTS)
     if where is not None:
+        engine.click("#settings-panel > summary")
         engine.click(f"label:has(input[value={where}])")
         wait_for(engine, "async (w) => document.querySelector(`input[value=${w}]`).checked", where)
 
