@@ -74,17 +74,26 @@ def test_reviews_of_other_places_and_labels(
     path = owl_file(tmp_path / "owl.tflite", model)
     labels = review(rare, tmp_path / "project.db", sampled(rare, 60))
     with LabelStore(labels) as store:
-        store.add([Answer("elsewhere.wav", 1.0, 2.0, "owl", "no", who="Ana")])
+        store.add([Answer("elsewhere.wav", 1.0, 2.0, "owl", "no", who="Ana", choice="random")])
+        store.add([Answer("site0/20231015_210000.wav", 5.0, 6.0, "owl", "yes", choice="uncertain")])
         store.add([Answer("site0/20231015_210000.wav", 1.0, 2.0, "fox", "yes", who="Ana")])
         store.add([Answer("site0/20231015_210000.wav", 9.0, 9.9, "Owl", "unsure", who="Ana")])
     with Results(rare.folder) as results:
         found = adapt_model(results, path, labels)
         assert found.elsewhere == 1
+        assert found.left_out == 1
         for answer, message in (
             (Answer("a.wav", 1.0, 2.0, "fox", "yes"), "holds no yes or no of owl, which owl knows"),
-            (Answer("elsewhere.wav", 1.0, 2.0, "owl", "yes"), "none of its reviews is of a rec"),
+            (
+                Answer("elsewhere.wav", 1.0, 2.0, "owl", "yes", choice="random"),
+                "none of its reviews is of a rec",
+            ),
+            (
+                Answer("a.wav", 1.0, 2.0, "Owl", "yes", choice="uncertain"),
+                "chosen as uncertain are no sample",
+            ),
         ):
-            other = tmp_path / f"{answer.label}.db"
+            other = tmp_path / f"{answer.label}-{answer.recording}.db"
             with LabelStore(other) as store:
                 store.add([answer])
             with pytest.raises(OptionError, match=message):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from oido.errors import OptionError
 from oido.models.model import AudioModel
 from oido.results import Results
 from oido.results.clip_files import chosen_events, write_clips
+from oido.results.count_page import count_warnings
 from oido.results.counting import EventCount, count_events
 from oido.results.window_sample import chosen_windows
 from oido.results.window_scores import open_head
@@ -128,6 +130,20 @@ def test_a_store_of_two_peoples_answers_counts_alike(maker: FolderMaker, tmp_pat
         assert store.agreement() == (60, 60)
     by_table, by_store = (count(maker, p, "site") for p in (path, tmp_path / "project.db"))
     assert by_store.counted.total == by_table.counted.total
+    assert by_store.left_out == 0
+
+
+def test_answers_to_other_questions_are_left_out(maker: FolderMaker, tmp_path: Path) -> None:
+    path = reviewed(maker, tmp_path / "owls")
+    store_path = tmp_path / "project.db"
+    with LabelStore(store_path) as store:
+        answers = store.add(read_answers(path, "Ana"))
+        moved = [replace(answers[n], start_time=500.0 + n, choice="uncertain") for n in range(3)]
+        store.add(replace(each, end_time=each.start_time + 1) for each in moved)
+    found, alone = count(maker, store_path, "site"), count(maker, path, "site")
+    assert found.left_out == 3
+    assert found.counted.total == alone.counted.total
+    assert any(text.startswith("left out: 3 reviews") for text in count_warnings(found))
 
 
 def counted_owls(archive: OwlArchive, path: Path, table: Path, *by: str) -> EventCount:

@@ -158,6 +158,9 @@ def test_scores_around_a_place(results: Results, store: LabelStore) -> None:
         assert all(e > item.start_time - 30 and s < item.end_time + 30 for s, e, _ in scores)
         assert scores == sorted(scores)
     assert review.scores([]) == []
+    # A sound that the archive's model has no name for may be learnt all the same.
+    nameless = items[0]._replace(label="bittern")
+    assert review.scores([nameless]) == [[(nameless.start_time, nameless.end_time, nameless.score)]]
 
 
 def test_facts_of_recordings(results: Results, store: LabelStore) -> None:

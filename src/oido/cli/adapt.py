@@ -8,7 +8,8 @@ examples:
   oido adapt results/ owl.tflite -o adapted.tflite --labels project.db
 
 From windows that nobody has reviewed, how frequent each sound is there is estimated, and what the
-place sounds like without it is learnt. The reviews only judge: what was tried is adopted where, at
+place sounds like without it is learnt. The reviews only judge, those of places that chance chose
+(--choose stratified or random; others are left out): what was tried is adopted where, at
 sites (or recordings) left out of the choice, its log loss is less and its ranking no worse, with
 intervals of 95 %. Otherwise the model is kept as it was: no file is written, and the exit code is
 1. The archive must hold embeddings of the network that the model was taught on.
@@ -81,6 +82,8 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _print(found: AdaptedModel) -> None:
+    from oido.results.counting import left_out_text
+
     adaptation = found.adaptation
     facts = {"reviews": adaptation.reviews, "sources": adaptation.sources, "drawn": found.drawn}
     if found.by == "site":
@@ -88,6 +91,8 @@ def _print(found: AdaptedModel) -> None:
     else:
         text = tr("reviews: {reviews}, of recordings: {sources}; windows drawn: {drawn}", **facts)
     print_line(text)
+    if found.left_out:
+        print_message(left_out_text(found.left_out))
     if found.elsewhere:
         print_message(
             tr(

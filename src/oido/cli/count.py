@@ -12,7 +12,8 @@ examples:
 
 Events of an archive are what a model took for a sound; some are none. From a sample over all scores
 this tells how many are true, by site, day, night, hour or file, each with an interval of 95 %, how
-many more reviews would halve it, and which groups the sample does not speak for. What the model
+many more reviews would halve it, and which groups the sample does not speak for. A label store may
+hold other answers too (of `oido review --learn`, of searches): they are left out. What the model
 missed altogether, below the threshold of events, is not counted: --of windows counts windows
 instead, from clips that were drawn by `oido clips --of windows`, and --model does so by a taught
 model, whose scores are made from the embeddings that the archive keeps.

@@ -30,6 +30,7 @@ from oido.heads import Sigmoid
 from oido.messages import tr
 from oido.models.model import AudioModel
 from oido.models.tflite.taught_head import TaughtHead, write_last_layer
+from oido.results.counting import of_sample
 from oido.results.query_text import quoted
 from oido.results.results import Results
 from oido.results.tallies import site_of
@@ -53,13 +54,15 @@ _UNCHANGED = Sigmoid(1.0, 1.0, 0.0)
 @dataclass(frozen=True, eq=False)
 class AdaptedModel:
     """What `adapt_model` finds. by: "site" or "recording", what was left out to judge; elsewhere:
-    reviews of which the archive has no window; content: the file, b"" where it was kept."""
+    reviews of which the archive has no window; left_out: reviews of places that were not chosen by
+    chance; content: the file, b"" where it was kept."""
 
     model: AudioModel
     adaptation: Adaptation
     by: str
     drawn: int
     elsewhere: int
+    left_out: int
     content: bytes
 
     def write(self, path: Path) -> None:
@@ -79,7 +82,8 @@ def adapt_model(
 ) -> AdaptedModel:
     """Adapt a taught model to an archive's place, if reviews show that it is better for it.
 
-    labels: a label store with reviews of the model's labels in this archive. site: as for
+    labels: a label store with reviews of the model's labels in this archive, of which those of
+    places that were chosen by chance judge. site: as for
     `oido report`; where reviews are of fewer than five sites, recordings are left out instead.
     Raises OptionError.
     """
@@ -94,7 +98,9 @@ def adapt_model(
             )
         )
     with LabelStore(labels, is_new_allowed=False) as store:
-        answers = _sure_answers(store, head)
+        sure = _sure_answers(store, head)
+        # Those of a review that learnt may have taught the model, and are no sample of the place.
+        answers = of_sample(sure, os.fspath(labels))
     found = list(_windows_of(results, answers, head, site, on_progress))
     if not found:
         raise OptionError(
@@ -111,7 +117,8 @@ def adapt_model(
     content = b""
     if adaptation.head is not None:
         content = write_last_layer(network, adaptation.head.layers[-1])
-    return AdaptedModel(network, adaptation, by, len(features), len(answers) - len(found), content)
+    elsewhere, left_out = len(answers) - len(found), len(sure) - len(answers)
+    return AdaptedModel(network, adaptation, by, len(features), elsewhere, left_out, content)
 
 
 class _Found(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from oido.evaluation.bootstrap import Estimate
 from oido.messages import tr
-from oido.results.counting import EventCount
+from oido.results.counting import EventCount, left_out_text
 from oido.writers.html import render
 
 _LISTED = 4
@@ -82,7 +82,9 @@ def group_name(key: Sequence[Any]) -> str:
 
 
 def count_warnings(count: EventCount) -> Iterator[str]:
-    """Which groups the sample does not speak for, and why."""
+    """What was left out, and which groups the sample does not speak for, and why."""
+    if count.left_out:
+        yield left_out_text(count.left_out)
     for key in count.counted.apart:
         yield tr(
             "{name}: its reviews differ from the others' at the same scores; review more of it",

@@ -41,7 +41,7 @@ class EventCount:
     those that have any, where they are known. unsure: reviews that decide nothing. unreviewed:
     groups with events of which none was reviewed: what is said of them rests on the others. unit:
     what is counted; unlike: sites whose sounds differ from what was reviewed; confirmed: groups of
-    which a review said yes.
+    which a review said yes; left_out: reviews of places that were not chosen by chance.
     """
 
     label: str
@@ -54,6 +54,7 @@ class EventCount:
     unit: Unit = "events"
     unlike: tuple[str, ...] = ()
     confirmed: int = 0
+    left_out: int = 0
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """A row for each group, then one for all: events, true ones with their interval, a rate."""
@@ -93,7 +94,8 @@ def count_events(
     """Count the true events of a label, or the windows that hold it.
 
     reviewed: ``clips.csv`` of `oido clips --choose stratified` (or random) with its ``verdict``:
-    yes, no, unsure, or nothing; or a label store that has these answers. where: as it was given to
+    yes, no, unsure, or nothing; or a label store that has these answers, of which those to other
+    questions (a review that learns, a search) are left out. where: as it was given to
     `oido clips`. by: of ``COUNT_KEYS``; a night is called by the day on which it begins. unit:
     windows count whatever their score, so that nothing is below a threshold. head: of windows, a
     taught one, whose scores of the stored embeddings are meant. Raises OptionError.
@@ -124,8 +126,11 @@ def count_events(
     else:
         found = score_windows(results, label, head, wanted, where)
     places = found.places
+    path = os.fspath(reviewed)
+    answers = _answers(path, found.label)
+    sample = of_sample(answers, path)
     verdicts, unsure = _verdicts(
-        os.fspath(reviewed), {place: n for n, place in enumerate(places)}, found.label, unit
+        path, sample, {place: n for n, place in enumerate(places)}, found.label, unit
     )
     keys = list(zip(*(found.columns[f"key_{key}"] for key in by))) if by else [()] * len(places)
     numbers: I64 = np.array(list(verdicts), np.int64)
@@ -151,6 +156,7 @@ def count_events(
         unit,
         unlike_sample(results, found, numbers, in_halves=unit == "windows"),
         len({keys[n] for n, is_true in verdicts.items() if is_true}),
+        len(answers) - len(sample),
     )
 
 
@@ -194,22 +200,41 @@ def _recorded_hours(
 _NIGHT = ("day", "hour")
 
 
+def of_sample(answers: Sequence[Answer], path: str) -> list[Answer]:
+    """Those whose places chance chose. Raises OptionError where there are others alone."""
+    sample = [answer for answer in answers if answer.is_of_sample]
+    if answers and not sample:
+        raise OptionError(
+            tr(
+                "{path}: clips that were chosen as {choice} are no sample of the "
+                "others; choose them with --choose stratified",
+                path=path,
+                choice=answers[0].choice or tr("unknown"),
+            )
+        )
+    return sample
+
+
+def left_out_text(number: int) -> str:
+    """That so many reviews are left out, and why."""
+    return tr(
+        "left out: {number} reviews of places that were not chosen by chance; they are no sample "
+        "of the others",
+        number=number,
+    )
+
+
 def _verdicts(
-    path: str, number_of: Mapping[tuple[Any, ...], int], label: str, unit: Unit
+    path: str,
+    sample: Sequence[Answer],
+    number_of: Mapping[tuple[Any, ...], int],
+    label: str,
+    unit: Unit,
 ) -> tuple[dict[int, bool], int]:
     """Whether events are true, by their numbers, and how many nobody is sure of."""
     found: dict[int, bool] = {}
     unsure = 0
-    for answer in _answers(path, label):
-        if answer.choice not in ("stratified", "random"):
-            raise OptionError(
-                tr(
-                    "{path}: clips that were chosen as {choice} are no sample of the "
-                    "others; choose them with --choose stratified",
-                    path=path,
-                    choice=answer.choice or tr("unknown"),
-                )
-            )
+    for answer in sample:
         place = (answer.recording, answer.channel, round(answer.start_time, 3))
         if place not in number_of:
             facts = {"path": path, "label": label, "place": place[0], "place_2": place[2]}

@@ -235,12 +235,14 @@ class ReviewSession:
         rows: list[dict[str, Any]] = []
         if items:
             spans = " OR ".join(
-                f"(file = {quoted(item.recording)} AND label = {quoted(item.label)} "
+                f"(file = {quoted(item.recording)} "
+                f"AND list_contains([{quoted(item.label)}], label) "
                 f"AND start_time < {item.end_time + SCORES_SECONDS!r} "
                 f"AND end_time > {item.start_time - SCORES_SECONDS!r})"
                 for item in items
             )
-            # As a list that names files, which lets parts without them be passed over.
+            # As a list that names files, which lets parts without them be passed over; labels as
+            # one that names none, because the archive may have no such label, and that is no error.
             files = ", ".join(sorted({quoted(item.recording) for item in items}))
             rows = self._results.sql(
                 f"SELECT file, channel, label, start_time, end_time, {value} AS value FROM windows "

@@ -70,6 +70,11 @@ class Answer:
     id: str = field(default="")
 
     @property
+    def is_of_sample(self) -> bool:
+        """Whether chance chose the place, so that it speaks for places that nobody reviewed."""
+        return self.choice in ("stratified", "random")
+
+    @property
     def place(self) -> tuple[str, int | None, float, float, str]:
         """What it is an answer to."""
         times = (round(self.start_time, 3), round(self.end_time, 3))

@@ -13,8 +13,6 @@ rounding of a float32 FFT is far above the silence of the other bands, and the s
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -159,20 +157,6 @@ def new_linear(old: nn.Linear, classes: int) -> nn.Linear:
         raise OptionError(tr("a head has at least 1 class, not {classes}", classes=classes))
     new = nn.Linear(old.in_features, classes, device=old.weight.device, dtype=old.weight.dtype)
     return new.train(old.training)
-
-
-@contextmanager
-def chance(seed: int, threads: int | None) -> Iterator[None]:
-    """PyTorch's dice from the seed, and its threads; both as before afterwards."""
-    before = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        if threads is not None:
-            torch.set_num_threads(threads)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
 
 
 def numpy_copy(values: Tensor) -> F32:

@@ -2,40 +2,11 @@
 
 /* What was heard, in this browser's own database: whole records, by the number of their entry. */
 
+import { openDatabase } from "./database.js";
+
 /** @import { SessionRecord } from "./session_record.js" */
 
-const NAME = "oido";
-const STORE = "sessions";
-
-/** @type {Promise<IDBDatabase> | null} */
-let opening = null;
-
-function database() {
-  opening ??= new Promise((resolve, reject) => {
-    const request = indexedDB.open(NAME, 1);
-    request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "id" });
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
-  return opening;
-}
-
-/**
- * One step in the database; its result, when it is done for good.
- * @template T
- * @param {IDBTransactionMode} mode
- * @param {(store: IDBObjectStore) => IDBRequest<T>} step
- * @returns {Promise<T>}
- */
-async function transaction(mode, step) {
-  const open = await database();
-  return new Promise((resolve, reject) => {
-    const made = open.transaction(STORE, mode);
-    const request = step(made.objectStore(STORE));
-    made.oncomplete = () => resolve(request.result);
-    made.onabort = made.onerror = () => reject(made.error ?? request.error);
-  });
-}
+const transaction = openDatabase("oido", "sessions");
 
 /** @param {SessionRecord} record */
 export async function storeRecord(record) {

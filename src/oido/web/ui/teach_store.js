@@ -5,8 +5,9 @@
  * as in a private window, has them as long as the page is open.
  */
 
-const NAME = "oido-taught";
-const STORE = "examples";
+import { openDatabase } from "./database.js";
+
+const transaction = openDatabase("oido-taught", "examples");
 
 /**
  * id: when it was made, milliseconds; no two have the same. label: null of what is none of the sounds. base: the model
@@ -15,42 +16,19 @@ const STORE = "examples";
  *   base: string, rows: Float32Array[], weights: number[]}} Example
  */
 
-/** @type {Promise<IDBDatabase> | null} */
-let opening = null;
-
-function database() {
-  opening ??= new Promise((resolve, reject) => {
-    const request = indexedDB.open(NAME, 1);
-    request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "id" });
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
-  return opening;
-}
-
 /**
+ * What the database answers; null: this browser does not keep it.
  * @template T
- * @param {IDBTransactionMode} mode
- * @param {(store: IDBObjectStore) => IDBRequest<T>} step
- * @returns {Promise<T | null>} null: this browser does not keep it
+ * @param {Promise<T>} answer
+ * @returns {Promise<T | null>}
  */
-async function transaction(mode, step) {
-  try {
-    const open = await database();
-    return await new Promise((resolve, reject) => {
-      const made = open.transaction(STORE, mode);
-      const request = step(made.objectStore(STORE));
-      made.oncomplete = () => resolve(request.result);
-      made.onabort = made.onerror = () => reject(made.error ?? request.error);
-    });
-  } catch {
-    return null;
-  }
+async function orNull(answer) {
+  return await answer.catch(() => null);
 }
 
 /** Oldest first; null: none are kept here. @returns {Promise<Example[] | null>} */
 export async function keptExamples() {
-  return await transaction("readonly", (store) => store.getAll());
+  return await orNull(transaction("readonly", (store) => store.getAll()));
 }
 
 /**
@@ -58,10 +36,10 @@ export async function keptExamples() {
  * @param {Example} example
  */
 export async function keepExample(example) {
-  return (await transaction("readwrite", (store) => store.put(example))) !== null;
+  return (await orNull(transaction("readwrite", (store) => store.put(example)))) !== null;
 }
 
 /** @param {Example} example */
 export async function forgetExample({ id }) {
-  await transaction("readwrite", (store) => store.delete(id));
+  await orNull(transaction("readwrite", (store) => store.delete(id)));
 }
