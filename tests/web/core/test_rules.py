@@ -87,7 +87,7 @@ CHANGES = [
     ("head_fit.js", "STRENGTH = 30", "STRENGTH = 33"),
     ("head_fit.js", "SILENCE = 0.1", "SILENCE = 0.12"),
     ("head_fit.js", "PRIOR_CLIPS = 50", "PRIOR_CLIPS = 40"),
-    ("head_fit.js", "MOST_STEPS = 5000", "MOST_STEPS = 50"),
+    ("head_fit.js", "MOST_STEPS = 1000", "MOST_STEPS = 5"),
     ("head_fit.js", "rows.length > 1 ? 0.5 : 1", "1"),
     ("head_fit.js", "nPresent * counts[label]", "nPresent * 3"),
     ("head_fit.js", "weight / sum : 1 / rows.length", "1 / rows.length : 1"),

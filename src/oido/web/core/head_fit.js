@@ -13,9 +13,13 @@ const STRENGTH = 30; // what a clip's log loss weighs against ½·|weights|²
 const SILENCE = 0.1; // weight of the silent example, as a share of all clips
 const PRIOR_CLIPS = 50; // that it takes to believe, as much as not, that features differ in their spread
 const SMALLEST = 1e-30;
-const MOST_STEPS = 5000;
-const STILL = 1e-9; // of logits: less than this in a step is none
-const ROUGHLY_STILL = 1e-4;
+const MOST_STEPS = 1000;
+const REMEMBERED = 10; // steps, from which the next one is told
+const SUFFICIENT = 1e-4; // of the slope, that a step must gain
+const SHORTEST = 1e-6; // share of a step
+const ROUNDING = 1e-13; // of the sum of all losses
+const STILL = 1e-7; // of logits: less than this in a step is none
+const ROUGHLY_STILL = 1e-3;
 
 /**
  * A clip as it is learnt: the embeddings of its windows, and how much of each is sound, 0..1. label: of its class.
@@ -157,8 +161,14 @@ function dot(one, other) {
 }
 
 /**
- * Nesterov's accelerated descent on the sum over views of weight · cross entropy, and ½/strength · |W|²; W is the sum
- * of coefficients · views. Views have a mean square length of 1, which bounds how steep it is.
+ * Where the search stands: coefficients of views, and biases behind them; and the logits that they make, without bias.
+ * @typedef {{at: Float64Array, logits: Float64Array}} Point
+ */
+
+/**
+ * L-BFGS (Nocedal 1980) on the sum over views of weight · cross entropy, and ½/strength · |W|²; W is the sum of
+ * coefficients · views, and lengths are those of W, so that each step takes one product with the products of the views.
+ * Views have a mean square length of 1, which bounds how steep it is.
  * @param {Float64Array[]} rows
  * @param {View[]} views
  * @param {number} total
@@ -168,32 +178,98 @@ function solved(rows, views, total, still) {
   const [n, nClasses] = [views.length, views[0].target.length];
   const products = gram(rows);
   const penalty = 1 / STRENGTH;
-  const steepest = total / 2 + penalty;
-  const root = Math.sqrt(steepest / penalty);
-  const momentum = (root - 1) / (root + 1);
-  let coefficients = new Float64Array(n * nClasses);
-  let bias = new Float64Array(nClasses);
-  let logits = new Float64Array(n * nClasses); // of the coefficients, without bias
-  let [leading, leadingBias, leadingLogits] = [coefficients, bias, logits];
-  for (let step = 0; step < MOST_STEPS; step++) {
-    const slopes = slopesOf(views, leadingLogits, leadingBias);
-    const gradient = slopes.map((slope, at) => slope + penalty * leading[at]);
-    const moved = product(products, gradient, nClasses);
-    const nextCoefficients = leading.map((value, at) => value - gradient[at] / steepest);
-    const nextLogits = leadingLogits.map((value, at) => value - moved[at] / steepest);
-    const nextBias = leadingBias.map((value, c) => {
-      let sum = 0;
-      for (let v = 0; v < n; v++) sum += slopes[v * nClasses + c];
-      return value - sum / steepest;
-    });
-    const change = Math.max(largestChange(nextLogits, logits), largestChange(nextBias, bias));
-    leading = ahead(nextCoefficients, coefficients, momentum);
-    leadingBias = ahead(nextBias, bias, momentum);
-    leadingLogits = ahead(nextLogits, logits, momentum);
-    [coefficients, bias, logits] = [nextCoefficients, nextBias, nextLogits];
-    if (change < still) break;
+  const nCoefficients = n * nClasses;
+  /** @type {(at: Float64Array) => Point} */
+  const pointOf = (at) => ({ at, logits: product(products, at.subarray(0, nCoefficients), nClasses) });
+  /** @type {(one: Point, other: Point) => number} */
+  const inner = (one, other) =>
+    dot(one.at.subarray(0, nCoefficients), other.logits) + dot(one.at.subarray(nCoefficients), other.at.subarray(nCoefficients));
+  /** @type {(point: Point) => number} */
+  const height = (point) => {
+    const { at, logits } = point;
+    return lossOf(views, logits, at.subarray(nCoefficients)) + (penalty / 2) * dot(at.subarray(0, nCoefficients), logits);
+  };
+  /** @type {(point: Point) => Point} */
+  const gradientOf = ({ at, logits }) => {
+    const bias = at.subarray(nCoefficients);
+    const slopes = slopesOf(views, logits, bias);
+    const gradient = new Float64Array(at.length);
+    for (let k = 0; k < nCoefficients; k++) {
+      gradient[k] = slopes[k] + penalty * at[k];
+      gradient[nCoefficients + (k % nClasses)] += slopes[k];
+    }
+    return pointOf(gradient);
+  };
+
+  let point = pointOf(new Float64Array(nCoefficients + nClasses));
+  let value = height(point);
+  let gradient = gradientOf(point);
+  /** What the last steps were, and how the gradient changed over each. @type {{step: Point, turn: Point, curve: number}[]} */
+  const past = [];
+  for (let count = 0; count < MOST_STEPS; count++) {
+    const direction = directionOf(gradient, past, inner, total / 2 + penalty);
+    const slope = inner(direction, gradient);
+    if (!(slope < 0)) break;
+    let share = 1;
+    let next = along(point, direction, share);
+    let nextValue = height(next);
+    while (nextValue > value + SUFFICIENT * share * slope + ROUNDING * Math.abs(value) && share > SHORTEST) {
+      share /= 2;
+      next = along(point, direction, share);
+      nextValue = height(next);
+    }
+    const nextGradient = gradientOf(next);
+    const step = along(next, point, -1);
+    const turn = along(nextGradient, gradient, -1);
+    const curve = inner(step, turn);
+    if (curve > 0) past.push({ step, turn, curve });
+    if (past.length > REMEMBERED) past.shift();
+    [point, value, gradient] = [next, nextValue, nextGradient];
+    if (Math.max(largest(step.logits), largest(step.at.subarray(nCoefficients))) < still) break;
   }
-  return { coefficients, bias };
+  return { coefficients: point.at.subarray(0, nCoefficients), bias: point.at.subarray(nCoefficients) };
+}
+
+/**
+ * Down, as far as the steps so far tell.
+ * @param {Point} gradient
+ * @param {{step: Point, turn: Point, curve: number}[]} past
+ * @param {(one: Point, other: Point) => number} inner
+ * @param {number} steepest
+ */
+function directionOf(gradient, past, inner, steepest) {
+  let down = along(gradient, gradient, -2);
+  const shares = new Array(past.length);
+  for (let k = past.length - 1; k >= 0; k--) {
+    shares[k] = inner(past[k].step, down) / past[k].curve;
+    down = along(down, past[k].turn, -shares[k]);
+  }
+  const last = past.at(-1);
+  const scale = last ? last.curve / inner(last.turn, last.turn) : 1 / steepest;
+  down = along(down, down, scale - 1);
+  past.forEach(({ step, turn, curve }, k) => {
+    down = along(down, step, shares[k] - inner(turn, down) / curve);
+  });
+  return down;
+}
+
+/**
+ * one + share · other
+ * @param {Point} one
+ * @param {Point} other
+ * @param {number} share
+ * @returns {Point}
+ */
+function along(one, other, share) {
+  return {
+    at: one.at.map((value, k) => value + share * other.at[k]),
+    logits: one.logits.map((value, k) => value + share * other.logits[k]),
+  };
+}
+
+/** @param {Float64Array} values */
+function largest(values) {
+  return values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
 }
 
 /**
@@ -201,12 +277,29 @@ function solved(rows, views, total, still) {
  * @param {Float64Array[]} rows
  */
 function gram(rows) {
-  const n = rows.length;
-  const products = new Float64Array(n * n);
-  for (let a = 0; a < n; a++) {
-    for (let b = 0; b <= a; b++) products[a * n + b] = products[b * n + a] = dot(rows[a], rows[b]);
-  }
+  const products = rows.map(() => new Float64Array(rows.length));
+  rows.forEach((row, a) => {
+    for (let b = 0; b <= a; b++) products[a][b] = products[b][a] = dot(row, rows[b]);
+  });
   return products;
+}
+
+/**
+ * The sum of the views' weight · cross entropy.
+ * @param {View[]} views
+ * @param {Float64Array} logits
+ * @param {Float64Array} bias
+ */
+function lossOf(views, logits, bias) {
+  const nClasses = bias.length;
+  let loss = 0;
+  views.forEach(({ weight, target }, v) => {
+    const own = bias.map((value, c) => value + logits[v * nClasses + c]);
+    const top = own.reduce((most, logit) => Math.max(most, logit), -Infinity);
+    const all = top + Math.log(own.reduce((powers, logit) => powers + Math.exp(logit - top), 0));
+    loss += weight * (all * target.reduce((shares, share) => shares + share, 0) - dot(target, own));
+  });
+  return loss;
 }
 
 /**
@@ -226,19 +319,17 @@ function slopesOf(views, logits, bias) {
 }
 
 /**
- * [n, n] by [n, classes].
- * @param {Float64Array} products
+ * [n, n], its rows, by [n, classes].
+ * @param {Float64Array[]} products
  * @param {Float64Array} columns
  * @param {number} nClasses
  */
 function product(products, columns, nClasses) {
-  const n = columns.length / nClasses;
   const made = new Float64Array(columns.length);
-  for (let a = 0; a < n; a++) {
-    for (let b = 0; b < n; b++) {
-      const value = products[a * n + b];
-      for (let c = 0; c < nClasses; c++) made[a * nClasses + c] += value * columns[b * nClasses + c];
-    }
+  const column = new Float64Array(products.length);
+  for (let c = 0; c < nClasses; c++) {
+    for (let b = 0; b < column.length; b++) column[b] = columns[b * nClasses + c];
+    for (let a = 0; a < column.length; a++) made[a * nClasses + c] = dot(products[a], column);
   }
   return made;
 }
@@ -249,21 +340,4 @@ function softmax(logits) {
   const powers = logits.map((logit) => Math.exp(logit - top));
   const sum = powers.reduce((all, power) => all + power, 0);
   return powers.map((power) => power / sum);
-}
-
-/**
- * @param {Float64Array<ArrayBuffer>} next
- * @param {Float64Array} before
- * @param {number} momentum
- */
-function ahead(next, before, momentum) {
-  return next.map((value, at) => value + momentum * (value - before[at]));
-}
-
-/**
- * @param {Float64Array} one
- * @param {Float64Array} other
- */
-function largestChange(one, other) {
-  return one.reduce((most, value, at) => Math.max(most, Math.abs(value - other[at])), 0);
 }

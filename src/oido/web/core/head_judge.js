@@ -2,7 +2,7 @@
 
 /*
  * How well a head would do, said by clips that it did not learn: each is left out once, and judged by a head of the
- * others. Of few clips that says little, and of very few nothing.
+ * others; of many, some at a time. Of few clips that says little, and of very few nothing.
  */
 
 import { fitHead, headScores } from "./head_fit.js";
@@ -11,6 +11,8 @@ import { fitHead, headScores } from "./head_fit.js";
 
 /** What a window needs to be told as a sound that was taught: more than all else together. */
 export const TAUGHT_THRESHOLD = 0.5;
+/** Heads that are fitted to judge: more clips than these are left out some at a time. */
+const MOST_HEADS = 20;
 /** Examples of each sound, and of what is none of them, below which nothing can be said. */
 export const FEWEST = 5;
 
@@ -22,7 +24,7 @@ export const FEWEST = 5;
 
 /**
  * The last class is what is none of the sounds. always: clips that are learnt each time, and not judged. Between two
- * clips it waits, so that the page stays alive; null: it was given up. isStale: whether nobody waits for it any more.
+ * heads it waits, so that the page stays alive; null: it was given up. isStale: whether nobody waits for it any more.
  * @param {LearntClip[]} clips
  * @param {number} nClasses
  * @param {{always?: LearntClip[], isStale?: () => boolean}} [options]
@@ -31,21 +33,36 @@ export const FEWEST = 5;
 export async function judgeHead(clips, nClasses, { always = [], isStale = () => false } = {}) {
   const other = nClasses - 1;
   const judgement = { nFound: 0, nExamples: 0, nMistaken: 0, nOther: 0, isTooFew: isTooFew(clips, nClasses) };
-  for (const clip of clips) {
+  for (const left of leftOut(clips, nClasses)) {
     await new Promise((resolve) => setTimeout(resolve));
     if (isStale()) return null;
-    const rest = clips.filter((each) => each !== clip);
-    if (!rest.some(({ label }) => label === clip.label)) continue; // nobody could know it
-    const found = foundIn(fitHead([...rest, ...always], nClasses, null, { isRough: true }), clip);
-    if (clip.label === other) {
-      judgement.nOther += 1;
-      if (found !== null) judgement.nMistaken += 1;
-    } else {
-      judgement.nExamples += 1;
-      if (found === clip.label) judgement.nFound += 1;
+    const rest = clips.filter((clip) => !left.includes(clip));
+    const known = left.filter((clip) => rest.some(({ label }) => label === clip.label)); // of others nobody could know
+    if (known.length === 0) continue;
+    const head = fitHead([...rest, ...always], nClasses, null, { isRough: true });
+    for (const clip of known) {
+      const found = foundIn(head, clip);
+      if (clip.label === other) {
+        judgement.nOther += 1;
+        if (found !== null) judgement.nMistaken += 1;
+      } else {
+        judgement.nExamples += 1;
+        if (found === clip.label) judgement.nFound += 1;
+      }
     }
   }
   return judgement;
+}
+
+/**
+ * Groups of clips, at most so many as heads are fitted; each has of every class as many as the others, or one less.
+ * @param {LearntClip[]} clips
+ * @param {number} nClasses
+ */
+function leftOut(clips, nClasses) {
+  const byClass = Array.from({ length: nClasses }, (_, c) => clips.filter(({ label }) => label === c)).flat();
+  const count = Math.min(byClass.length, MOST_HEADS);
+  return Array.from({ length: count }, (_, number) => byClass.filter((...[, at]) => at % count === number));
 }
 
 /**
