@@ -11,6 +11,8 @@ import json
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +24,7 @@ from oido.cli.main import build_parser, run
 from oido.messages import in_language, translated
 from oido.models.labels import audioset_labels
 from oido.models.loading import load_model
+from oido.server.vendor import is_vendored
 from tests.calibration.labelled_sounds import labelled_sounds
 from tests.results.results_folders import heard_archive
 from tests.spanish import english, english_in_page
@@ -440,3 +443,27 @@ def test_what_was_taught_is_told_of_in_spanish(spoken: Spoken, tmp_path: Path) -
     model = load_model(tmp_path / "t.tflite")
     spoken(f"models info {tmp_path}/t.tflite", without=(model.summary, model.attribution))
     spoken(f"classify {sounds}/hiss/hiss-0.wav --model {tmp_path}/t.tflite")
+
+
+def test_an_exported_page_is_told_of_in_spanish(spoken: Spoken, tmp_path: Path) -> None:
+    if not is_vendored():
+        pytest.skip("needs LiteRT.js: make web")
+    assert "una primera visita: " in spoken(f"web export {tmp_path}/pagina")
+    (tmp_path / "pagina" / "index.html").write_text("cambiado")
+    spoken(f"web export {tmp_path}/pagina", 2)
+
+
+def test_a_server_says_where_it_is_in_spanish(spanish: None) -> None:
+    for module in ("starlette", "uvicorn"):
+        pytest.importorskip(module)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "oido", "serve", "--port", "0"], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        assert "oyendo con yamnet/classification en http://127.0.0.1:" in line
+        assert not english(line.removeprefix("oido: "))
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
