@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from oido.batch.storage import is_remote
 from oido.batch.units import Source, escaped_name, raw_name
@@ -26,14 +26,18 @@ from oido.paths import (
     NameFinder,
     below_passed_over,
     file_identity,
-    filesystem_of,
-    is_address,
     passed_over_note,
-    refused_certificate,
     repeated_note,
     respelled_note,
-    trouble_with,
     walk,
+)
+from oido.urls import (
+    filesystem_of,
+    is_address,
+    percent_decoded,
+    refused_certificate,
+    trouble_with,
+    without_scheme,
 )
 
 _LISTS = (".txt", ".csv", ".tsv", ".parquet", ".m3u", ".m3u8")
@@ -202,7 +206,7 @@ def find_sources(paths: Sequence[str], on_message: OnMessage | None = None) -> l
 def _sources_of(path: str, search: _Search) -> Iterator[Source]:
     if path == "-":
         raise OptionError(tr("an archive cannot hear standard input; save it to a file first"))
-    path = _without_scheme(path, search)
+    path = without_scheme(path, search.names.is_there)
     is_list = os.path.splitext(path)[1].lower() in _LISTS and not os.path.isdir(path)
     entries = _entries(path, search) if is_list else None
     if entries is None:
@@ -212,19 +216,6 @@ def _sources_of(path: str, search: _Search) -> Iterator[Source]:
         raise OptionError(tr("{path}: this list is empty", path=path))
     for entry in entries:
         yield from _find_named(entry, search, is_listed=True)
-
-
-def _without_scheme(path: str, search: _Search) -> str:
-    """The path that a ``file://`` address stands for; others as they are."""
-    if not path.startswith("file://"):
-        return path
-    plain = path.removeprefix("file://")
-    return plain if search.names.is_there(plain) else _percent_decoded(plain, search)
-
-
-def _percent_decoded(path: str, search: _Search) -> str:
-    decoded = unquote(path)
-    return decoded if decoded != path and search.names.is_there(decoded) else path
 
 
 def _find_named(path: str, search: _Search, *, is_listed: bool) -> Iterator[Source]:
@@ -349,14 +340,14 @@ def _identity(info: dict[str, Any]) -> str:
 def _resolve(path: str, entry: str, search: _Search) -> str:
     """An entry of a list as a path or URL."""
     if entry.startswith("file://"):
-        return _without_scheme(entry, search)
+        return without_scheme(entry, search.names.is_there)
     if is_remote(entry):
         return entry
     if is_remote(path) and not os.path.isabs(entry):
         return f"{posixpath.dirname(path)}/{entry.replace(chr(92), '/')}"
     joined = os.path.join(os.path.dirname(path), entry)  # which is an absolute entry itself
     if not os.path.isabs(entry) and "%" in entry and search.names.find(joined) is None:
-        return _percent_decoded(joined, search)
+        return percent_decoded(joined, search.names.is_there)
     return joined if os.path.lexists(joined) else _as_named(joined)
 
 
