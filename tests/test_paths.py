@@ -12,13 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oido.errors import MissingExtraError, OptionError
 from oido.paths import (
     NameFinder,
     below_passed_over,
     escape_controls,
-    filesystem_of,
-    is_address,
     is_link_back,
     is_passed_over,
     respelled_note,
@@ -236,24 +233,3 @@ def test_control_characters_are_spelled_out(text: str, shown: str) -> None:
     assert escape_controls(text) == shown
     assert escape_controls(shown) == shown
     assert escape_controls(text, kept=text) == text
-
-
-def test_an_address_is_what_begins_so_and_is_no_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert is_address("https://x.org/a.wav")
-    assert is_address("HTTP://x.org")
-    for path in ("s3://bucket/a.wav", "http:a.wav", "a/https://x.org/a.wav", "", "file:///a.wav"):
-        assert not is_address(path)
-    (tmp_path / "http:" / "x.org").mkdir(parents=True)
-    (tmp_path / "http:" / "x.org" / "a.wav").touch()
-    assert not is_address("http://x.org/a.wav")
-
-
-def test_protocols_that_nobody_knows() -> None:
-    pytest.importorskip("fsspec", reason="addresses need oido[archive]")
-    with pytest.raises(OptionError, match="nobody here knows gopher://"):
-        filesystem_of("gopher://x/y")
-    with pytest.raises(MissingExtraError, match="dropbox:// needs another package"):
-        filesystem_of("dropbox://x/y")

@@ -4,8 +4,7 @@
 A name is looked for as it stands, then with the separators of Windows, in another Unicode form (as
 macOS writes names) and with other letter case, if only one file can be meant. Folders are walked
 past what other programs keep there: trash, versions, copies of what a system needs. Links are
-followed once, and of hard links to one file the first counts. An address is what begins as one and
-is no file; its file system is fsspec's.
+followed once, and of hard links to one file the first counts.
 """
 
 from __future__ import annotations
@@ -16,10 +15,8 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import unquote
 
-from oido.errors import MissingExtraError, OptionError, needs_extra
 from oido.messages import joined, tr
 
 _NOT_OF_USERS = frozenset(
@@ -389,70 +386,3 @@ def escape_controls(text: str, kept: str = "") -> str:
         )
 
     return _CONTROLS.sub(spell, text)
-
-
-ADDRESS = re.compile("https?://", re.IGNORECASE)
-"""How an address of the web begins."""
-
-
-def is_address(path: str) -> bool:
-    """Whether this is an address of the web; what exists under that name is a file."""
-    return ADDRESS.match(path) is not None and not os.path.exists(path)
-
-
-def filesystem_of(url: str) -> Any:
-    """The fsspec file system of a URL. Raises MissingExtraError or OptionError."""
-    protocol = url.split("://", 1)[0].lower()
-    with needs_extra(tr("URLs need fsspec; install it with: pip install 'oido[archive]'")):
-        import fsspec
-    try:
-        # Not cached: a store that was listed once must be seen as it is now.
-        return fsspec.filesystem(protocol, skip_instance_cache=True, use_listings_cache=False)
-    except ImportError as error:
-        cure = tr("; pip install 'oido[archive]'") if protocol in ("http", "https") else ""
-        raise MissingExtraError(
-            tr(
-                "{protocol}:// needs another package: {error}{cure}",
-                protocol=protocol,
-                error=error,
-                cure=cure,
-            )
-        ) from error
-    except ValueError as error:
-        raise OptionError(
-            tr(
-                "{url}: nobody here knows {protocol}:// ({error})",
-                url=url,
-                protocol=protocol,
-                error=error,
-            )
-        ) from error
-
-
-def trouble_with(url: str, error: Exception) -> str:
-    """Why a store or a web server did not do what it was asked, for a sentence."""
-    reason = refused_certificate(error)
-    if reason is None:
-        return str(error) or type(error).__name__
-    variable = "AWS_CA_BUNDLE" if url.startswith("s3") else "SSL_CERT_FILE"
-    return tr(
-        "its certificate is refused ({reason}); if it is the right one, "
-        "{variable}=FILE in the environment trusts the authority in that file",
-        reason=reason,
-        variable=variable,
-    )
-
-
-def refused_certificate(error: Exception) -> str | None:
-    """Why, if a certificate is behind an error that may say that there is no such file."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if (found := _CERTIFICATE.search(str(cause))) is not None:
-            return found[1]
-        cause = cause.__cause__ or cause.__context__
-    return None
-
-
-_CERTIFICATE = re.compile(
-    r"CERTIFICATE_VERIFY_FAILED\] certificate verify failed: ([^(\n]*[^(\n ])"
-)

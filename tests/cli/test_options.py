@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How commands declare options, and what they make of those that they share."""
+"""What commands make of the options that they share."""
 
 from __future__ import annotations
 
@@ -13,63 +13,11 @@ from pathlib import Path
 import pytest
 
 from oido.batch.sources import Recording
+from oido.cli.arguments import Arguments
 from oido.cli.main import build_parser
-from oido.cli.options import (
-    Arguments,
-    add_command,
-    make_tasks,
-    open_results,
-    plan_of,
-    require_suffix,
-)
+from oido.cli.options import make_tasks, open_results, plan_of, require_suffix
 from oido.errors import OptionError
-from oido.options import OPTIONS
 from tests.results.results_folders import FolderMaker, recording
-
-
-def test_an_option_is_written_as_its_help_shows_it() -> None:
-    parser = argparse.ArgumentParser()
-    add = Arguments(parser)
-    for usage in ("-o, --output FILE", "--check", "data DATA"):
-        add(usage, "what it is for")
-    args = parser.parse_args(["x", "-o", "y", "--check"])
-    assert (args.output, args.check, args.data) == ("y", True, "x")
-    assert parser.parse_args(["x"]).check is False
-    assert "--output FILE" in parser.format_help()
-
-
-def test_a_command_has_its_line_its_description_and_its_end() -> None:
-    commands = argparse.ArgumentParser().add_subparsers()
-    text = "One line.\n\nA description\nof two lines.\n\nexamples:\n  oido x\n\nand more"
-    add_command(commands, "x", lambda _: None, text)
-    parser = commands.choices["x"]
-    (listed,) = commands._choices_actions
-    assert listed.help == "one line"
-    assert parser.description == "A description of two lines."
-    assert parser.epilog == "examples:\n  oido x\n\nand more"
-    assert parser.get_default("run")(argparse.Namespace()) == 0
-
-
-@pytest.mark.parametrize("name", OPTIONS)
-def test_every_option_of_the_table_can_be_one_of_a_command(name: str) -> None:
-    parser = argparse.ArgumentParser()
-    Arguments(parser).options(name)
-    given = vars(parser.parse_args([]))
-    assert given == {name: [] if name in ("allow", "deny") else OPTIONS[name].default}
-    assert f"--{name.replace('_', '-')}" in parser.format_help()
-
-
-def test_a_wrong_value_is_told_by_the_name_of_the_option() -> None:
-    parser = argparse.ArgumentParser()
-    Arguments(parser).reported()
-    for words, told in (
-        (["--threshold", "7"], "--threshold"),
-        (["--merge-gap", "-1"], "--merge-gap"),
-    ):
-        with pytest.raises(OptionError, match=told):
-            parser.parse_args(words)
-    with pytest.raises(SystemExit):
-        parser.parse_args(["--allow", "Dog", "--deny", "Cat"])
 
 
 def test_each_recording_is_a_task_and_standard_input_a_file_for_so_long(

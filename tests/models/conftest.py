@@ -100,6 +100,12 @@ def cache(tmp_path, monkeypatch):
     return folder
 
 
+@pytest.fixture(scope="module")
+def whole(model) -> bytes:
+    """The published model's file."""
+    return model.path.read_bytes()
+
+
 @pytest.fixture
 def content():
     return CONTENT

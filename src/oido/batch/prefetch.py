@@ -22,7 +22,7 @@ from typing import Any
 
 from oido.batch.storage import is_remote
 from oido.batch.units import Later, Unit
-from oido.paths import filesystem_of
+from oido.urls import filesystem_of
 
 _THREADS = 8
 _MOST_RECORDINGS = 32

@@ -30,11 +30,11 @@ from oido.inference.species import species_in_week, week_of
 from oido.messages import text_of, tr
 from oido.models.model import AudioModel
 from oido.name_time import time_in_name
-from oido.paths import is_address
 from oido.signal.decode import AudioInfo, AudioReader, open_audio
 from oido.signal.decode.remote import FetchedFile, fetch, open_in_place
 from oido.signal.mixing import Channel
 from oido.types import AnyRow, Category, EmbeddingRow, Event, FrameRow, Row
+from oido.urls import is_address
 
 
 def make_classifier(plan: Plan, model: AudioModel | None = None) -> AudioClassifier:

@@ -6,7 +6,6 @@ A path that exists is that file, whatever characters it has; a pattern is only w
 
 from __future__ import annotations
 
-import csv
 import glob
 import os
 import posixpath
@@ -14,30 +13,24 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
+from oido.batch.lists import is_list, is_recording, read_list
 from oido.batch.storage import is_remote
-from oido.batch.units import Source, escaped_name, raw_name
-from oido.dialects import decode_text, split_lines, table_lines
-from oido.errors import OptionError, needs_extra
+from oido.batch.units import Source, escaped_name
+from oido.errors import OptionError
 from oido.messages import joined, tr
-from oido.params import AUDIO_SUFFIXES
 from oido.paths import (
     NameFinder,
     below_passed_over,
     file_identity,
-    filesystem_of,
-    is_address,
     passed_over_note,
-    refused_certificate,
     repeated_note,
     respelled_note,
-    trouble_with,
     walk,
 )
+from oido.urls import filesystem_of, is_address, trouble_with, without_scheme
 
-_LISTS = (".txt", ".csv", ".tsv", ".parquet", ".m3u", ".m3u8")
-_COLUMNS = ("file", "path")
 _IDENTITIES = ("ETag", "etag", "md5Hash", "content_md5", "LastModified", "last_modified", "mtime")
 """How stores identify a file's content, the better one first."""
 
@@ -86,7 +79,7 @@ class _Search:
         found = path if path == "-" else self.names.find(path)
         root, files = os.path.dirname(path), [(path, self._real(path))]
         if found is not None and os.path.isdir(found):
-            below = walk(found, _is_recording)
+            below = walk(found, is_recording)
             self.passed_over += below.passed_over
             self._repeated += below.repeated
             # A folder that cannot be read becomes a failure, which says why.
@@ -115,7 +108,7 @@ class _Search:
             if matches:
                 root = os.path.commonpath([os.path.dirname(match) for match in matches])
                 files = [(match, self._real(match)) for match in matches]
-            elif not is_listed and ("*" in path or not _is_recording(path)):
+            elif not is_listed and ("*" in path or not is_recording(path)):
                 raise OptionError(tr("{path}: no file fits this pattern", path=path))
         return [
             Recording(file, os.path.relpath(file, root or os.curdir))
@@ -202,9 +195,8 @@ def find_sources(paths: Sequence[str], on_message: OnMessage | None = None) -> l
 def _sources_of(path: str, search: _Search) -> Iterator[Source]:
     if path == "-":
         raise OptionError(tr("an archive cannot hear standard input; save it to a file first"))
-    path = _without_scheme(path, search)
-    is_list = os.path.splitext(path)[1].lower() in _LISTS and not os.path.isdir(path)
-    entries = _entries(path, search) if is_list else None
+    path = without_scheme(path, search.names.is_there)
+    entries = read_list(path, search.names) if is_list(path) else None
     if entries is None:
         yield from _find_named(path, search, is_listed=False)
         return
@@ -212,19 +204,6 @@ def _sources_of(path: str, search: _Search) -> Iterator[Source]:
         raise OptionError(tr("{path}: this list is empty", path=path))
     for entry in entries:
         yield from _find_named(entry, search, is_listed=True)
-
-
-def _without_scheme(path: str, search: _Search) -> str:
-    """The path that a ``file://`` address stands for; others as they are."""
-    if not path.startswith("file://"):
-        return path
-    plain = path.removeprefix("file://")
-    return plain if search.names.is_there(plain) else _percent_decoded(plain, search)
-
-
-def _percent_decoded(path: str, search: _Search) -> str:
-    decoded = unquote(path)
-    return decoded if decoded != path and search.names.is_there(decoded) else path
 
 
 def _find_named(path: str, search: _Search, *, is_listed: bool) -> Iterator[Source]:
@@ -280,7 +259,7 @@ def _find_remote(
             )
         ) from error
     infos = {name: info for name, info in infos.items() if info["type"] == "file"}
-    if not infos and not is_listed and ("*" in url or not _is_recording(url)):
+    if not infos and not is_listed and ("*" in url or not is_recording(url)):
         raise OptionError(tr("{url}: no recordings there (such as .wav or .mp3)", url=url))
     if not infos:  # its failure says why
         yield Source(url, url, 0, "")
@@ -313,7 +292,7 @@ def _remote_infos(files: Any, url: str, search: _Search, is_listed: bool) -> dic
         return {info["name"]: info}
     else:
         infos = files.find(found, detail=True)
-        infos = {name: i for name, i in infos.items() if _is_recording(name)}
+        infos = {name: i for name, i in infos.items() if is_recording(name)}
     root = "" if pattern is not None else info["name"]
     kept = {}
     for name, details in infos.items():
@@ -333,119 +312,8 @@ def _names_in(files: Any, folder: str) -> list[str]:
     return [posixpath.basename(name.rstrip("/")) for name in listed]
 
 
-def _is_recording(name: str) -> bool:
-    base = posixpath.basename(name)
-    hidden = base.startswith(".")  # also the "._name" stumps that macOS leaves behind
-    return not hidden and posixpath.splitext(base)[1].lower() in AUDIO_SUFFIXES
-
-
 def _identity(info: dict[str, Any]) -> str:
     for name in _IDENTITIES:
         if info.get(name):
             return str(info[name]).strip('"')
     return ""
-
-
-def _resolve(path: str, entry: str, search: _Search) -> str:
-    """An entry of a list as a path or URL."""
-    if entry.startswith("file://"):
-        return _without_scheme(entry, search)
-    if is_remote(entry):
-        return entry
-    if is_remote(path) and not os.path.isabs(entry):
-        return f"{posixpath.dirname(path)}/{entry.replace(chr(92), '/')}"
-    joined = os.path.join(os.path.dirname(path), entry)  # which is an absolute entry itself
-    if not os.path.isabs(entry) and "%" in entry and search.names.find(joined) is None:
-        return _percent_decoded(joined, search)
-    return joined if os.path.lexists(joined) else _as_named(joined)
-
-
-def _as_named(path: str) -> str:
-    """The path that a table of oido's calls so, if there is one: names may be any bytes."""
-    raw = raw_name(path)
-    return raw if raw != path and os.path.lexists(raw) else path
-
-
-def _entries(path: str, search: _Search) -> list[str] | None:
-    """What a list names, as paths and URLs; None of an .m3u8 that is a stream, and no list."""
-    ending = os.path.splitext(path)[1].lower()
-    try:
-        with filesystem_of(path).open(path, "rb") if is_remote(path) else open(path, "rb") as file:
-            if ending == ".parquet":
-                entries = _parquet_entries(path, file)
-                return [_resolve(path, entry, search) for entry in entries]
-            text = decode_text(file.read())
-    except OSError as error:
-        if isinstance(error, FileNotFoundError) and refused_certificate(error) is None:
-            raise OptionError(tr("{path}: no such list", path=path)) from error
-        reason = trouble_with(path, error)
-        raise OptionError(
-            tr("{path}: this list cannot be read ({reason})", path=path, reason=reason)
-        ) from error
-    if ending == ".m3u8" and "#EXT-X-" in text:
-        return None
-    if ending in (".csv", ".tsv"):
-        return [_resolve(path, entry, search) for entry in _table_entries(path, text)]
-    return _line_entries(path, text, search)
-
-
-def _table_entries(path: str, text: str) -> list[str]:
-    try:
-        lines = [line.cells for line in table_lines(text)]
-    except csv.Error as error:
-        raise OptionError(
-            tr("{path}: this list cannot be read ({error})", path=path, error=error)
-        ) from error
-    header = [name.lower() for name in lines[0]] if lines else []
-    recordings = [count for count, cell in enumerate(header) if _is_recording(cell)]
-    if recordings and not {*header} & {*_COLUMNS}:  # no header, but a recording right away
-        column = recordings[0]
-    else:
-        column, lines = header.index(_column(path, header)), lines[1:]
-    return [row[column] for row in lines if len(row) > column and row[column]]
-
-
-def _line_entries(path: str, text: str, search: _Search) -> list[str]:
-    """The lines that are no comments; a line that is a file as it stands is always that file."""
-    lines = split_lines(text)
-    first = next((line for line in lines if line.strip()), "")
-    if "\t" in first and {cell.strip(' "').lower() for cell in first.split("\t")} & {*_COLUMNS}:
-        return [_resolve(path, entry, search) for entry in _table_entries(path, text)]
-    entries = []
-    for line in lines:
-        plain = line.strip()
-        choices = dict.fromkeys((line, plain, plain.strip('"').strip()))
-        there = None
-        if plain and not is_remote(path):
-            joined = (os.path.join(os.path.dirname(path), choice) for choice in choices)
-            there = next(filter(search.names.is_there, joined), None)
-        if there is not None:
-            entries.append(there)
-        elif plain and not plain.startswith("#"):
-            is_quoted = len(plain) > 2 and plain[0] == plain[-1] == '"'
-            entries.append(_resolve(path, plain[1:-1] if is_quoted else plain, search))
-    return entries
-
-
-def _parquet_entries(path: str, file: Any) -> list[str]:
-    with needs_extra(tr("Parquet needs pyarrow; install it with: pip install 'oido[archive]'")):
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    try:
-        names = pq.read_schema(file).names
-        lower = [str(name).strip().lower() for name in names]
-        column = names[lower.index(_column(path, lower))]
-        file.seek(0)
-        entries = pq.read_table(file, columns=[column]).column(column).to_pylist()
-    except pa.ArrowInvalid as error:
-        raise OptionError(
-            tr("{path}: this list cannot be read ({error})", path=path, error=error)
-        ) from error
-    return [str(entry) for entry in entries if entry]
-
-
-def _column(path: str, names: Sequence[str]) -> str:
-    for name in _COLUMNS:
-        if name in names:
-            return name
-    raise OptionError(tr("{path}: has no column named file or path", path=path))

@@ -18,7 +18,7 @@ from typing import IO, Any, NamedTuple
 
 from oido.errors import OidoError, OptionError, OutputError
 from oido.messages import tr
-from oido.paths import filesystem_of, trouble_with
+from oido.urls import filesystem_of, trouble_with
 from oido.writers.atomic import write_atomically
 
 

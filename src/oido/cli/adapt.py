@@ -21,7 +21,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.options import add_command, open_results, require_suffix, require_writable
+from oido.cli.arguments import add_command
+from oido.cli.options import open_results, require_suffix, require_writable
 from oido.cli.terminal import EXIT_FATAL, EXIT_OK, print_line, print_message
 from oido.messages import tr
 

@@ -33,8 +33,9 @@ from contextlib import ExitStack
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from oido.cli.arguments import add_command
 from oido.cli.batch_folder import show_leftovers, show_verification
-from oido.cli.options import add_command, fetch_model, plan_of
+from oido.cli.options import fetch_model, plan_of
 from oido.cli.terminal import (
     EXIT_DAMAGED,
     EXIT_FAILED_FILES,

@@ -17,7 +17,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from oido.cli.options import add_command
+from oido.cli.arguments import add_command
 from oido.cli.terminal import print_line
 from oido.errors import OutputError
 from oido.messages import shown, tr

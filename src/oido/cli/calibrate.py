@@ -19,8 +19,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oido.cli.arguments import add_command
 from oido.cli.options import (
-    add_command,
     fetch_model,
     load_dataset,
     offering_a_map,

@@ -30,7 +30,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.options import add_command, plan_of, quotes_cells
+from oido.cli.arguments import add_command
+from oido.cli.options import plan_of, quotes_cells
 from oido.cli.terminal import interrupts_held
 from oido.errors import OptionError
 from oido.messages import tr

@@ -23,7 +23,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from oido.cli.options import add_command, open_results
+from oido.cli.arguments import add_command
+from oido.cli.options import open_results
 from oido.cli.terminal import EXIT_FAILED_FILES, print_message
 from oido.errors import OptionError
 from oido.messages import tr

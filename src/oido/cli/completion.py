@@ -18,7 +18,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from oido.cli.options import add_command
+from oido.cli.arguments import add_command
 from oido.cli.terminal import data_output
 from oido.messages import MarkedText, shown, translated
 from oido.models.registry import CATALOG, ENSEMBLE

@@ -24,7 +24,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from oido.cli.options import add_command, open_results, quotes_cells
+from oido.cli.arguments import add_command
+from oido.cli.options import open_results, quotes_cells
 from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_message
 from oido.messages import tr
 

@@ -15,7 +15,7 @@ import argparse
 import json
 from typing import Any
 
-from oido.cli.options import add_command
+from oido.cli.arguments import add_command
 from oido.messages import shown, tr
 
 

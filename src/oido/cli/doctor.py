@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from oido._version import __version__
-from oido.cli.options import add_command, fetch_model
+from oido.cli.arguments import add_command
+from oido.cli.options import fetch_model
 from oido.cli.terminal import print_styled
 from oido.errors import OidoError
 from oido.messages import joined, shown, text_of, tr

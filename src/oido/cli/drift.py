@@ -19,7 +19,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from oido.cli.options import add_command, fetch_model, require_suffix, require_writable
+from oido.cli.arguments import add_command
+from oido.cli.options import fetch_model, require_suffix, require_writable
 from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_report
 from oido.messages import tr
 

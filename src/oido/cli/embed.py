@@ -16,7 +16,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from oido.cli.options import add_command, fetch_model
+from oido.cli.arguments import add_command
+from oido.cli.options import fetch_model
 from oido.cli.terminal import interrupts_held
 from oido.errors import OptionError
 from oido.messages import tr

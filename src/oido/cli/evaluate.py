@@ -18,8 +18,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from oido.cli.arguments import add_command
 from oido.cli.options import (
-    add_command,
     fetch_model,
     load_dataset,
     offering_a_map,

@@ -24,7 +24,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from oido.cli.options import add_command, open_results, quotes_cells, table_format
+from oido.cli.arguments import add_command
+from oido.cli.options import open_results, quotes_cells, table_format
 from oido.cli.terminal import data_output, print_message, use_utf8
 from oido.errors import OptionError
 from oido.messages import tr

@@ -21,7 +21,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from oido.cli.options import Arguments, add_command
+from oido.cli.arguments import Arguments, add_command
 from oido.cli.terminal import print_line, print_message
 from oido.errors import OptionError
 from oido.messages import tr

@@ -32,7 +32,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.options import add_command, plan_of
+from oido.cli.arguments import add_command
+from oido.cli.options import plan_of
 from oido.cli.terminal import print_message, signal_handled
 from oido.errors import AudioError, OptionError
 from oido.messages import tr

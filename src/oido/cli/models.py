@@ -23,7 +23,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from oido.cli.options import add_command, fetch_model
+from oido.cli.arguments import add_command
+from oido.cli.options import fetch_model
 from oido.cli.place import add_place, species_of
 from oido.cli.terminal import data_output, print_line, print_message
 from oido.errors import ModelFormatError, OptionError

@@ -19,7 +19,7 @@ FROM_FILE = "from-file"
 
 
 def add_place(add: Callable[..., None], *dates: str) -> None:
-    """The options, by `oido.cli.options.Arguments`; dates: what ``--date`` takes beside a day."""
+    """The options, by `oido.cli.arguments.Arguments`; dates: what ``--date`` takes beside a day."""
     add(
         "--place LAT,LON",
         f"only species that are seen there, of {BIRDNET}, by its own model of places and weeks",

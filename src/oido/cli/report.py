@@ -24,7 +24,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.options import add_command, open_results, require_suffix
+from oido.cli.arguments import add_command
+from oido.cli.options import open_results, require_suffix
 from oido.cli.terminal import print_line, print_message
 from oido.errors import OptionError
 from oido.messages import language, shown, tr

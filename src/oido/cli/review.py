@@ -28,8 +28,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oido.cli.arguments import add_command
 from oido.cli.browser import open_page
-from oido.cli.options import add_command, open_results, require_suffix, require_writable
+from oido.cli.options import open_results, require_suffix, require_writable
 from oido.cli.terminal import print_message
 from oido.errors import MissingExtraError, OptionError
 from oido.messages import tr

@@ -22,8 +22,9 @@ import importlib.util
 import os
 from typing import Any
 
+from oido.cli.arguments import add_command
 from oido.cli.browser import open_page
-from oido.cli.options import add_command, fetch_model
+from oido.cli.options import fetch_model
 from oido.cli.terminal import print_message
 from oido.errors import MissingExtraError, OptionError
 from oido.messages import tr

@@ -19,7 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.options import add_command, fetch_model
+from oido.cli.arguments import add_command
+from oido.cli.options import fetch_model
 from oido.cli.terminal import data_output, print_message
 from oido.errors import OptionError
 from oido.messages import tr

@@ -25,13 +25,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.options import (
-    add_command,
-    fetch_model,
-    load_dataset,
-    require_suffix,
-    require_writable,
-)
+from oido.cli.arguments import add_command
+from oido.cli.options import fetch_model, load_dataset, require_suffix, require_writable
 from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_line, print_message, print_report
 from oido.errors import OptionError, require_packages
 from oido.messages import tr

@@ -24,7 +24,8 @@ from inspect import getdoc
 from pathlib import Path
 from typing import Any
 
-from oido.cli.options import add_command, fetch_model
+from oido.cli.arguments import add_command
+from oido.cli.options import fetch_model
 from oido.cli.terminal import print_line
 from oido.messages import tr
 

@@ -216,7 +216,7 @@ class Database(AbstractContextManager["Database"]):
     def _reachable(self, paths: Sequence[str]) -> list[str]:
         """The paths as DuckDB calls them; those behind a protocol are read through fsspec."""
         from oido.batch.storage import is_remote
-        from oido.paths import filesystem_of
+        from oido.urls import filesystem_of
 
         if not paths or not is_remote(paths[0]):
             return list(paths)

@@ -22,7 +22,6 @@ from oido.errors import (
     UnknownFormatError,
 )
 from oido.messages import tr
-from oido.paths import ADDRESS, is_address
 from oido.signal.decode.chained import ChainedReader, FilePart, FileSpans, ogg_links
 from oido.signal.decode.edits import LONGEST_PAUSES_SECONDS, Edit, EditedReader, inner_edits
 from oido.signal.decode.parts import beginning, recordings
@@ -38,6 +37,7 @@ from oido.signal.decode.readers import (
 )
 from oido.signal.decode.sizes import SoundBytes, sound_bytes, whole_header
 from oido.signal.decode.wavpack import sound_blocks
+from oido.urls import ADDRESS, is_address
 
 _Opener = Callable[[str | IO[bytes], str], AudioReader]
 

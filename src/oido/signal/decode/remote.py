@@ -14,7 +14,7 @@ from typing import IO, Any, NamedTuple, cast
 
 from oido.errors import AudioNotFoundError, OidoError
 from oido.messages import tr
-from oido.paths import filesystem_of, refused_certificate, trouble_with
+from oido.urls import filesystem_of, refused_certificate, trouble_with
 
 _FETCHED_BYTES = 1 << 20
 _MOST_UNANNOUNCED_BYTES = 4 << 30

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is an address, and whose file system is behind it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from oido.errors import MissingExtraError, OptionError
+from oido.urls import filesystem_of, is_address
+
+
+def test_an_address_is_what_begins_so_and_is_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert is_address("https://x.org/a.wav")
+    assert is_address("HTTP://x.org")
+    for path in ("s3://bucket/a.wav", "http:a.wav", "a/https://x.org/a.wav", "", "file:///a.wav"):
+        assert not is_address(path)
+    (tmp_path / "http:" / "x.org").mkdir(parents=True)
+    (tmp_path / "http:" / "x.org" / "a.wav").touch()
+    assert not is_address("http://x.org/a.wav")
+
+
+def test_protocols_that_nobody_knows() -> None:
+    pytest.importorskip("fsspec", reason="addresses need oido[archive]")
+    with pytest.raises(OptionError, match="nobody here knows gopher://"):
+        filesystem_of("gopher://x/y")
+    with pytest.raises(MissingExtraError, match="dropbox:// needs another package"):
+        filesystem_of("dropbox://x/y")
