@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -173,21 +175,29 @@ class _Recordings:
         self._results, self._table = results, table
 
     def __iter__(self) -> Iterator[tuple[Task, FileSummary]]:
+        # Sorted, and put together here: DuckDB sorts in a folder what it has no memory for, but
+        # holds all groups at once.
         query = f"""
-            SELECT file, coalesce(any_value(location), file), coalesce(max(duration), 0),
-                coalesce(max(windows), 0), any_value(failure_kind), any_value(failure_reason)
-            FROM (FROM recordings SELECT
-                    file, location, duration, windows, failure_kind, failure_reason
-                UNION ALL BY NAME SELECT DISTINCT file FROM {self._table})
-            GROUP BY file ORDER BY file"""
-        number = 0
-        for batch in self._results.sql_batches(query):
-            for row in zip(*(column.to_pylist() for column in batch.columns)):
-                name, location, duration, windows, kind, reason = row
-                failure = Failure(kind, reason or kind) if kind else None
-                summary = FileSummary(name, duration=duration, windows=windows, failure=failure)
-                yield Task(number, location, name, name), summary
-                number += 1
+            SELECT file, location, duration, windows, failure_kind, failure_reason FROM recordings
+            UNION ALL BY NAME SELECT DISTINCT file FROM {self._table} ORDER BY file"""
+        batches = self._results.sql_batches(query)
+        rows = (row for b in batches for row in zip(*(c.to_pylist() for c in b.columns)))
+        for number, (name, same) in enumerate(groupby(rows, key=itemgetter(0))):
+            _, locations, durations, windows, kinds, reasons = zip(*same)
+            kind = _first(kinds)
+            failure = Failure(kind, _first(reasons) or kind) if kind else None
+            summary = FileSummary(
+                name,
+                duration=max(filter(None, durations), default=0.0),
+                windows=max(filter(None, windows), default=0),
+                failure=failure,
+            )
+            yield Task(number, _first(locations) or name, name, name), summary
+
+
+def _first(values: Iterable[Any]) -> Any:
+    """The first that is one; None if none is."""
+    return next((value for value in values if value is not None), None)
 
 
 class _Tasks(Collection[Task]):
