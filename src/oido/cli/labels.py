@@ -124,6 +124,8 @@ def _merge(args: argparse.Namespace) -> None:
     """Add what other stores hold; what is here already stays one answer."""
     from oido.search.label_store import LabelStore
 
+    for other in args.others:  # before a store is made that none would be in
+        LabelStore(other, is_new_allowed=False).close()
     with LabelStore(args.store) as store:
         for other in args.others:
             print_line(

@@ -158,8 +158,16 @@ def _run(args: argparse.Namespace) -> None:
         )
 
         def open_session() -> ReviewSession:
+            is_new = not args.project.exists()
             store = LabelStore(args.project)
-            return _session(args, results, store, is_shared=token is not None)
+            try:
+                return _session(args, results, store, is_shared=token is not None)
+            except BaseException:
+                is_new = is_new and not store.history()
+                store.close()
+                if is_new:  # what asks nothing leaves nothing
+                    args.project.unlink(missing_ok=True)
+                raise
 
         app = create_review_app(open_session, settings)
 

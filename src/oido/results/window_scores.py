@@ -16,7 +16,7 @@ import numpy as np
 from oido.arrays import F32, F64
 from oido.errors import OptionError
 from oido.messages import tr
-from oido.models.labels import nearest
+from oido.models.labels import is_same, nearest
 from oido.models.loading import load_model
 from oido.models.model import AudioModel
 from oido.models.tflite.taught_head import TaughtHead, read_taught_head
@@ -91,9 +91,9 @@ def no_embeddings(url: str, model: str) -> str:
 
 
 def label_of(head: TaughtHead, label: str) -> int:
-    """The column of a label, in any case. Raises OptionError naming the nearest."""
+    """The column of a label, as anybody writes it. Raises OptionError naming the nearest."""
     for column, name in enumerate(head.labels):
-        if name.casefold() == label.casefold():
+        if is_same(name, label):
             return column
     near = nearest(label, head.labels) or head.labels[:4]
     raise OptionError(

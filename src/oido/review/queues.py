@@ -61,16 +61,10 @@ class ItemSource(Protocol):
 
 
 class FixedQueue:
-    """Places in an order that stays.
+    """Places in an order that stays."""
 
-    channels: of the places of recordings whose channels were classified each by itself.
-    """
-
-    def __init__(
-        self, items: Iterable[ReviewItem], channels: Mapping[ReviewItem, int] | None = None
-    ) -> None:
+    def __init__(self, items: Iterable[ReviewItem]) -> None:
         self.items = list(dict.fromkeys(items))
-        self.channels = channels or {}
 
     def candidates(self, count: int) -> Sequence[ReviewItem]:
         """The first of all places; who asks leaves out what is answered."""
@@ -179,20 +173,17 @@ def _of_places(places: Iterable[ClipSource]) -> FixedQueue:
 
 
 def _of_rows(rows: Iterable[Mapping[str, Any]]) -> FixedQueue:
-    channels: dict[ReviewItem, int] = {}
-    items = []
-    for row in rows:
-        item = ReviewItem(
+    return FixedQueue(
+        ReviewItem(
             row["file"],
             float(row["start_time"]),
             float(row["end_time"]),
             row["label"],
             float(row["value"]),
+            row["channel"],
         )
-        items.append(item)
-        if row["channel"] is not None:
-            channels[item] = int(row["channel"])
-    return FixedQueue(items, channels)
+        for row in rows
+    )
 
 
 def _uncertain(results: Results, wanted: QueueChoice) -> list[dict[str, Any]]:
