@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from oido.dialects import Verdict
 from oido.errors import OptionError, OutputError
-from oido.search.label_store import Answer, LabelStore, Verdict
+from oido.search.label_store import Answer, LabelStore
 
 
 def answer(n: int, verdict: Verdict = "yes", who: str = "Ana", label: str = "Owl") -> Answer:

@@ -14,8 +14,9 @@ The page opens in the browser, for this machine alone. Y is yes, N no, U unsure,
 labels, J and K go on and back, Z takes the last answer back, space plays again, and the arrows show
 what is before and behind. Each answer is in the project (a label store, as of `oido labels`) at
 once, with who gave it, when, and what found the place; what is answered does not come again, also
-not in the next review. `oido count --reviewed project.db` and `oido train` read it. With --host,
-others review with you: the page asks for the token and for a name. Ctrl-C ends it.
+not in the next review. `oido count --reviewed project.db` reads it, and `oido train` what
+`oido labels export` makes of it. With --host, others review with you: the page asks for the token
+and for a name. Ctrl-C ends it.
 """
 
 from __future__ import annotations
@@ -270,6 +271,7 @@ def _learning(results: Results, store: LabelStore, args: argparse.Namespace) -> 
         index=args.index,
         seed=args.seed,
     )
+    loop.candidates(1)  # where nothing says what the sound is, that is said before anybody waits
     return loop
 
 

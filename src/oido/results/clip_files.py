@@ -122,7 +122,8 @@ def chosen_events(
         _with_recordings(
             f"SELECT *, among / count(*) OVER (PARTITION BY stratum) AS weight FROM ({limited})",
             results,
-        )
+        ),
+        written=where,
     ).to_pylist()
     if not rows:
         from oido.results.results import require_label
@@ -200,7 +201,7 @@ def write_clips(
     be reached is told in what is returned. A KeyboardInterrupt says what is there: whole clips, and
     a table of these.
     """
-    if seconds is not None and seconds <= 0:
+    if seconds is not None and not seconds > 0:
         raise OptionError(tr("--seconds is more than 0, not {seconds:g}", seconds=seconds))
     target, cut = Path(folder), Cut()
     names = _names(places, format_name)

@@ -197,7 +197,8 @@ def _uncertain(results: Results, wanted: QueueChoice) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = results.sql(
             f"SELECT file, channel, start_time, end_time, label, {value} AS value FROM {table} "
             f"WHERE {condition} ORDER BY abs({value} - {_threshold(results, wanted)}), "
-            f"file, start_time LIMIT {wanted.count * _SURPLUS}"
+            f"file, start_time LIMIT {wanted.count * _SURPLUS}",
+            written=wanted.where,
         ).to_pylist()
         if rows:
             return _one_a_place(rows, wanted.count)

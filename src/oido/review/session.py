@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from oido.dialects import Verdict
 from oido.errors import OptionError
 from oido.messages import tr
 from oido.models.labels import label_key
@@ -21,7 +22,7 @@ from oido.results.query_text import quoted
 from oido.results.results import Results
 from oido.review.items import ReviewItem
 from oido.review.queues import ItemSource, LearningState
-from oido.search.label_store import Answer, LabelStore, Verdict
+from oido.search.label_store import Answer, LabelStore
 
 SCORES_SECONDS = 30.0
 """Before and behind a place, the scores of its label are shown."""

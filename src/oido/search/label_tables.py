@@ -10,6 +10,7 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from oido.datasets.clip import check_label
 from oido.datasets.track_text import TrackError, parse_track
 from oido.dialects import Verdict, number, read_text, seconds, table_lines, verdict_of
 from oido.errors import OptionError
@@ -43,7 +44,7 @@ def read_answers(
         raise OptionError(tr("{name}: {error}", name=name, error=error)) from error
     if track.problems:
         where, reason = track.problems[0]
-        raise OptionError(tr("{name}, {where}: {reason}", name=name, where=where, reason=reason))
+        raise OptionError(tr("{where}: {reason}", where=where, reason=reason))
     found = []
     for mark in track.marks:
         file = mark.file or recording
@@ -53,6 +54,7 @@ def read_answers(
             )
         verdict: Verdict = "no" if mark.text.startswith("-") else "yes"
         if label := mark.text.removeprefix("-").strip():
+            label = check_label(label, mark.where)
             found.append(Answer(file, mark.start, mark.end, label, verdict, who, choice="marked"))
     return found
 
