@@ -15,7 +15,7 @@ import math
 import os
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from oido.errors import OptionError
 from oido.messages import tr
@@ -160,6 +160,20 @@ def unquoted(cell: str) -> str:
     inner = cell[1:-1]
     is_quoted = len(cell) > 2 and cell[0] == cell[-1] == '"' and '"' not in inner.replace('""', "")
     return inner.replace('""', '"') if is_quoted and ("," in inner or '""' in inner) else cell
+
+
+Verdict = Literal["yes", "no", "unsure"]
+_VERDICTS: dict[Verdict, set[str]] = {
+    "yes": {"yes", "y", "true", "1", "sí", "si", "s", "✓", "+", "verdadero"},
+    "no": {"no", "n", "false", "0", "✗", "-", "falso"},
+    "unsure": {"unsure", "u", "?", "maybe", "dudoso"},
+}
+
+
+def verdict_of(text: str) -> Verdict | None:
+    """What a word means of whether a label is right; None of one that means nothing."""
+    word = text.strip().lower()
+    return next((verdict for verdict, words in _VERDICTS.items() if word in words), None)
 
 
 def number(text: str) -> float:

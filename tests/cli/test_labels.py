@@ -48,6 +48,9 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="no such label store"):
         run("show", tmp_path / "none.db")
     assert not (tmp_path / "none.db").exists()
+    with pytest.raises(OptionError, match="no such label store"):
+        run("merge", tmp_path / "new.db", tmp_path / "none.db")
+    assert not (tmp_path / "new.db").exists()
     track = tmp_path / "a.txt"
     track.write_text("1\t2\tOwl\n")
     run("add", tmp_path / "p.db", track, "--recording", "a.wav")

@@ -68,6 +68,11 @@ def test_what_is_not_there(folder: Path, tmp_path: Path) -> None:
         run(folder, "--project", tmp_path / "notes.db")
     with pytest.raises(OptionError):
         run(tmp_path)
+    assert not (tmp_path / "project.db").exists(), "what asks nothing leaves nothing"
+    LabelStore(tmp_path / "project.db").close()
+    with pytest.raises(UnknownLabelError):
+        run(folder, "--label", "Gargle")
+    assert (tmp_path / "project.db").exists()
 
 
 def test_it_serves_asks_and_ends(folder: Path, tmp_path: Path) -> None:

@@ -82,6 +82,12 @@ def test_a_check_tells_what_is_there_and_writes_nothing(desk: Path) -> None:
         (("sounds", "-o", "sounds.tflite/x.tflite"), "is no folder"),
         (("sounds", "-o", "s.tflite", "--report", "readme.txt/r.html"), "is no folder"),
         (("sounds", "-o", "folder.tflite"), "is a folder"),
+        # What would do nothing is not passed over in silence.
+        (("sounds", "-o", "s.tflite", "--minutes", "1"), "--minutes goes with --student or --fine"),
+        (("sounds", "-o", "s.tflite", "--finetune", "--augment", "2"), "--augment is not for"),
+        (("sounds", "-o", "s.tflite", "--finetune", "--weak-from", "0"), "--weak-from is not for"),
+        (("sounds", "-o", "s.tflite", "--student", "--keep-base"), "--keep-base is not for"),
+        (("sounds", "-o", "s.tflite", "--student", "--minutes", "0"), "must be above 0"),
     ],
 )
 def test_a_wrong_command_is_one_sentence(

@@ -50,6 +50,20 @@ def test_several_rows_of_a_file_are_its_several_labels(desk: Path) -> None:
     assert data.multi_label
 
 
+def test_what_somebody_heard_counts_in_the_place_of_the_label(desk: Path) -> None:
+    data = load(
+        desk,
+        "file,label,verdict\na.wav,owl,no\nb.wav,owl,\ndeep/ñ.wav,owl,Sí\n"
+        "a.wav,wren,?\nb.wav,wren,perhaps\ndeep/ñ.wav,-wren,no\n",
+    )
+    assert data[0] == Clip(str(desk / "a.wav"), (), ("owl",), group="a", complete=False)
+    assert said(data)[1:] == [("b.wav", ("owl",)), ("ñ.wav", ("owl", "wren"))]
+    assert [item.reason for item in data.left_out] == [
+        "nobody is sure of its label",
+        "a verdict is yes, no or unsure, not perhaps",
+    ]
+
+
 def test_quoted_labels_keep_their_commas(desk: Path) -> None:
     data = load(desk, 'file,label\na.wav,"Smoke detector, smoke alarm"\nb.wav,"Dog,Cat"\n')
     assert data.classes == ("Dog,Cat", "Smoke detector, smoke alarm")

@@ -184,9 +184,15 @@ def test_rows_that_find_wrote_become_clips(maker: FolderMaker, tmp_path: Path) -
         hits.write_text("file,start_time,end_time\nelse.wav,1,2\n")
         with pytest.raises(OptionError, match=r"else\.wav is no recording of"):
             listed_places(results, hits, None)
-        hits.write_text("file,start_time,end_time\nsouth/b.wav,one,2\n")
-        with pytest.raises(OptionError, match="line 2"):
-            listed_places(results, hits, None)
+        for cells in ("one,2,,", "nan,2,,", "1,2,,high", "1,2,left,", "2,1,,", "1,,,"):
+            hits.write_text(f"file,start_time,end_time,channel,score\nsouth/b.wav,{cells}\n")
+            with pytest.raises(OptionError, match="line 2"):
+                listed_places(results, hits, None)
+        hits.write_text("file;start_time;end_time;score\nsouth/b.wav;1,5;0:02;\n")  # a spreadsheet
+        (place,) = listed_places(results, hits, None)
+        assert (place.start_time, place.end_time, place.value) == (1.5, 2.0, 0.0)
+        with pytest.raises(OptionError, match="a slash"):
+            listed_places(results, hits, "owl/male")
         hits.write_text("file,when\nsouth/b.wav,1\n")
         with pytest.raises(OptionError, match="'start_time'"):
             listed_places(results, hits, None)

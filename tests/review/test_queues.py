@@ -104,7 +104,7 @@ def test_channels_are_kept(tmp_path: Path) -> None:
     maker.commit({"recordings": [recording("a.wav", 9)], "events": rows})
     with Results(str(maker.folder)) as results:
         queue = make_queue(results, QueueChoice("Owl", choice="top"))
-    assert [queue.channels[item] for item in queue.items] == [1, 0]
+    assert [item.channel for item in queue.items] == [1, 0]
 
 
 def embedded(file: str, groups: str) -> list[dict[str, object]]:

@@ -146,6 +146,27 @@ def test_as_many_opinions_as_are_wanted(results: Results, store: LabelStore) -> 
         session(results, store, others=tuple("abcdefghij"))
 
 
+def test_channels_at_the_same_time_are_two_places(results: Results, store: LabelStore) -> None:
+    left, right = (OWLS[0]._replace(channel=channel) for channel in (0, 1))
+    review = session(results, store, FixedQueue([left, right, right]))
+    (first, asked), (second, _) = review.next_items("Ana", 5)
+    assert asked == left
+    assert first != second
+    review.answer("Ana", first, "yes")
+    assert keys(review.next_items("Ana", 5)) == [second]
+    review.answer("Ana", second, "no")
+    assert [(a.channel, a.verdict) for a in store.answers()] == [(0, "yes"), (1, "no")]
+    assert review.undo("Ana") == (second, right)
+    # An answer to a recording as a whole is one to each of its channels.
+    store.add([Answer("a.wav", 0.0, 1.0, "Owl", "no", who="Bo")])
+    assert review.next_items("Ana", 5) == []
+
+
+def test_an_answer_in_another_spelling_is_one(results: Results, store: LabelStore) -> None:
+    store.add([Answer("a.wav", 0.0, 1.0, "owl", "no", who="Bo")])
+    assert keys(session(results, store).next_items("Ana", 1)) == [id_of(OWLS[1])]
+
+
 def test_scores_around_a_place(results: Results, store: LabelStore) -> None:
     queue = make_queue(results, QueueChoice("Owl", choice="top", count=200))
     review = session(results, store, queue)

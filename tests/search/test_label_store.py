@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from oido.errors import OptionError
-from oido.search.label_store import Answer, LabelStore, Verdict
+from oido.dialects import Verdict
+from oido.errors import OptionError, OutputError
+from oido.search.label_store import Answer, LabelStore
 
 
 def answer(n: int, verdict: Verdict = "yes", who: str = "Ana", label: str = "Owl") -> Answer:
@@ -133,3 +134,56 @@ def test_files_that_are_none_are_refused_and_left_alone(
     with pytest.raises(OptionError, match="another program holds it"):
         LabelStore(tmp_path / "p.db")
     holder.close()
+
+
+def test_a_label_in_two_spellings_is_one(tmp_path: Path) -> None:
+    with LabelStore(tmp_path / "p.db") as store:
+        store.add([answer(1, "yes"), answer(2, "no")])
+        store.add([answer(1, "no", label="owl "), answer(1, "no", "Bo", label="Búho, lechuza")])
+        assert [(a.label, a.who, a.verdict) for a in store.answers("OWL")] == [
+            ("Owl", "Ana", "no"),
+            ("Owl", "Ana", "no"),
+            ("Owl", "Bo", "no"),
+        ]
+        assert [(a.start_time, a.verdict) for a in store.decided().values()] == [
+            (2.0, "no"),
+            (1.0, "no"),
+        ]
+        assert store.agreement() == (1, 1)
+        assert store.history()[2].label == "owl ", "what was written stays"
+
+
+@pytest.mark.parametrize(
+    ("times", "recording", "message"),
+    [
+        ((2.0, 1.0), "a.wav", "from 2 to 1 s"),
+        ((float("nan"), 1.0), "a.wav", "from nan to 1 s"),
+        ((-1.0, 1.0), "a.wav", "from -1 to 1 s"),
+        ((0.0, float("inf")), "a.wav", "from 0 to inf s"),
+        ((0.0, 1.0), "a\udcff.wav", "is no text"),
+    ],
+)
+def test_an_answer_that_says_nothing_is_refused(
+    tmp_path: Path, times: tuple[float, float], recording: str, message: str
+) -> None:
+    with LabelStore(tmp_path / "p.db") as store:
+        with pytest.raises(OptionError, match=message):
+            store.add([answer(1), Answer(recording, *times, "Owl", "yes")])
+        assert store.history() == []
+
+
+def test_a_store_that_can_only_be_read_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "p.db"
+    with LabelStore(path) as store:
+        store.add([answer(1)])
+    connect = sqlite3.connect
+    monkeypatch.setattr(  # as a disk does that lets nobody write, also not the superuser
+        "oido.search.label_store.sqlite3.connect",
+        lambda path, **options: connect(f"file:{path}?mode=ro", uri=True, **options),
+    )
+    with LabelStore(path, is_new_allowed=False) as store:
+        assert len(store.answers()) == 1
+        with pytest.raises(OutputError, match="readonly"):
+            store.add([answer(2)])

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from oido.datasets.track_text import parse_track
+from oido.dialects import verdict_of
 from oido.errors import OptionError
 from oido.search.label_store import Answer
-from oido.search.label_tables import read_answers, verdict_of, write_answers
+from oido.search.label_tables import read_answers, write_answers
 
 ANSWERS = [
     Answer("n/a.wav", 3.0, 4.5, "Owl", "yes", "Ana"),
@@ -35,10 +36,20 @@ def test_verdicts_of_clips(tmp_path: Path) -> None:
         ("x.flac,Owl,0.9,n/a.wav,,3,4,random,perhaps\n", "line 2: a verdict"),
         ("x.flac,Owl,0.9,n/a.wav,,three,4,random,yes\n", "line 2: its numbers"),
         ("x.flac,,0.9,n/a.wav,,3,4,random,yes\n", "line 2: has no label"),
+        ("x.flac,Owl,0.9,,,3,4,random,yes\n", "line 2: names no recording"),
+        ("x.flac,Owl,0.9,n/a.wav,,nan,4,random,yes\n", "line 2: its numbers"),
     ):
         table.write_text(HEADER + row)
         with pytest.raises(OptionError, match=message):
             read_answers(table)
+
+
+def test_a_table_that_a_spreadsheet_kept(tmp_path: Path) -> None:
+    table = tmp_path / "clips.csv"
+    row = "x.flac;Owl;0,9;n/a.wav;;3,000;4,500;random;VERDADERO\n"
+    table.write_text(HEADER.replace(",", ";") + row)
+    (found,) = read_answers(table, "Ana")
+    assert found == Answer("n/a.wav", 3.0, 4.5, "Owl", "yes", "Ana", value=0.9, choice="random")
 
 
 def test_tracks_of_audacity_and_raven(tmp_path: Path) -> None:

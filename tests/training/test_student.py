@@ -191,9 +191,9 @@ def test_the_command(sounds: Path, tmp_path: Path) -> None:
     known = run("models", "info", "s.tflite")
     assert "in whole numbers: 48 frames of 40 mel bands" in known.stdout
     for wrong, said in (
-        (("--student", "--finetune", "-o", "s.tflite"), "are not for --student"),
+        (("--student", "--finetune", "-o", "s.tflite"), "choose one"),
         (("--student", "-o", "s.onnx"), "a student is a .tflite, or C"),
-        (("--from", "taught.tflite", "-o", "s.tflite"), "go with --student"),
+        (("--from", "taught.tflite", "-o", "s.tflite"), "--from goes with --student"),
         (("--student", "--c-array", "s.txt"), "--c-array needs a name that ends in .cc"),
     ):
         refused = run("train", sounds, *wrong)

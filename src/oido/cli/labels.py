@@ -11,7 +11,8 @@ examples:
   oido labels export project.db -o tracks/               Audacity, a track for each recording
 
 Every answer stays, with who gave it and when; the latest of a person counts. `oido count` and
-`oido train` read what it says.
+`oido adapt` read it, and `oido train` what is exported as .csv: there, names of recordings lead on
+from the folder that the table is in.
 """
 
 from __future__ import annotations
@@ -61,8 +62,8 @@ def _add(args: argparse.Namespace) -> None:
             store.add(answers)
             print_message(
                 tr(
-                    "{n_answers} answers of {table} are in {store}",
-                    n_answers=len(answers),
+                    "{answers} of {table} in {store}",
+                    answers=_counted(len(answers)),
                     table=table,
                     store=args.store,
                 )
@@ -124,6 +125,8 @@ def _merge(args: argparse.Namespace) -> None:
     """Add what other stores hold; what is here already stays one answer."""
     from oido.search.label_store import LabelStore
 
+    for other in args.others:  # before a store is made that none would be in
+        LabelStore(other, is_new_allowed=False).close()
     with LabelStore(args.store) as store:
         for other in args.others:
             print_line(
@@ -145,5 +148,15 @@ def _export(args: argparse.Namespace) -> None:
         )
     with LabelStore(args.store, is_new_allowed=False) as store:
         answers = list(store.decided(args.label).values())
+    sure = sum(answer.verdict != "unsure" for answer in answers)
+    if not sure:
+        of = "" if args.label is None else tr(" to {label}", label=args.label)
+        raise OptionError(
+            tr("{store}: there is no yes or no{of} to be written", store=args.store, of=of)
+        )
     write_answers(answers, path, "audacity" if is_folder else kinds[path.suffix.lower()])
-    print_message(tr("{n_answers} answers in {path}", n_answers=len(answers), path=path))
+    print_message(tr("{answers} in {path}", answers=_counted(sure), path=path))
+
+
+def _counted(number: int) -> str:
+    return tr("1 answer") if number == 1 else tr("{number} answers", number=number)

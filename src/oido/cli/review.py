@@ -14,8 +14,9 @@ The page opens in the browser, for this machine alone. Y is yes, N no, U unsure,
 labels, J and K go on and back, Z takes the last answer back, space plays again, and the arrows show
 what is before and behind. Each answer is in the project (a label store, as of `oido labels`) at
 once, with who gave it, when, and what found the place; what is answered does not come again, also
-not in the next review. `oido count --reviewed project.db` and `oido train` read it. With --host,
-others review with you: the page asks for the token and for a name. Ctrl-C ends it.
+not in the next review. `oido count --reviewed project.db` reads it, and `oido train` what
+`oido labels export` makes of it. With --host, others review with you: the page asks for the token
+and for a name. Ctrl-C ends it.
 """
 
 from __future__ import annotations
@@ -159,8 +160,16 @@ def _run(args: argparse.Namespace) -> None:
         )
 
         def open_session() -> ReviewSession:
+            is_new = not args.project.exists()
             store = LabelStore(args.project)
-            return _session(args, results, store, is_shared=token is not None)
+            try:
+                return _session(args, results, store, is_shared=token is not None)
+            except BaseException:
+                is_new = is_new and not store.history()
+                store.close()
+                if is_new:  # what asks nothing leaves nothing
+                    args.project.unlink(missing_ok=True)
+                raise
 
         app = create_review_app(open_session, settings)
 
@@ -263,6 +272,7 @@ def _learning(results: Results, store: LabelStore, args: argparse.Namespace) -> 
         index=args.index,
         seed=args.seed,
     )
+    loop.candidates(1)  # where nothing says what the sound is, that is said before anybody waits
     return loop
 
 

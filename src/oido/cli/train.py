@@ -29,7 +29,7 @@ from oido.cli.arguments import add_command
 from oido.cli.options import fetch_model, load_dataset, require_suffix, require_writable
 from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_line, print_message, print_report
 from oido.errors import OptionError, require_packages
-from oido.messages import tr
+from oido.messages import joined, tr
 
 if TYPE_CHECKING:
     from oido.datasets.dataset import Dataset
@@ -63,7 +63,6 @@ def add_parser(commands: Any) -> None:
         "whole recordings of S seconds and more hold what their label names somewhere: windows "
         "that hold it choose themselves (default 30; inf: learn from all windows)",
         type=float,
-        default=30.0,
     )
     add(
         "--embeddings-only",
@@ -128,10 +127,9 @@ def _require_sense(args: argparse.Namespace) -> None:
     outputs = (args.output, args.report, args.c_array)
     if not args.check and outputs == (None, None, None):
         raise OptionError(tr("say where to write: -o FILE.tflite, --report FILE.html, or --check"))
+    _require_options(args)
     if args.student:
-        _require_student(args)
-    elif args.teacher is not None or args.c_array is not None:
-        raise OptionError(tr("--from and --c-array go with --student"))
+        _require_student_files(args)
     elif args.output is not None and args.output.suffix not in {".tflite", ".onnx"}:
         raise OptionError(
             tr(
@@ -141,6 +139,39 @@ def _require_sense(args: argparse.Namespace) -> None:
         )
     if args.augment < 0:
         raise OptionError(tr("--augment must be 0 or more, not {augment}", augment=args.augment))
+
+
+_HEAD_ALONE = ("keep_base", "no_unknown", "thorough", "augment", "embeddings_only")
+"""What only a head on a network as it is can have."""
+
+_NEEDS = {"teacher": ("student",), "c_array": ("student",), "max_minutes": ("student", "finetune")}
+
+
+def _require_options(args: argparse.Namespace) -> None:
+    """Raise OptionError for options that would do nothing beside --finetune, --student or none."""
+    values = {**vars(args), "weak_from": args.weak_from is not None}
+    if args.finetune and args.student:
+        raise OptionError(tr("--finetune and --student are two ways: choose one"))
+    for way, refused in {"finetune": (*_HEAD_ALONE, "weak_from"), "student": _HEAD_ALONE}.items():
+        for name in refused if values[way] else ():
+            if values[name]:
+                raise OptionError(
+                    tr("{option} is not for --{way}: leave it out", option=_option(name), way=way)
+                )
+    for name, ways in _NEEDS.items():
+        if values[name] is not None and not any(values[way] for way in ways):
+            raise OptionError(
+                tr(
+                    "{option} goes with {ways}",
+                    option=_option(name),
+                    ways=joined(tr(" or "), map(_option, ways)),
+                )
+            )
+
+
+def _option(name: str) -> str:
+    names = {"teacher": "from", "max_minutes": "minutes"}
+    return "--" + names.get(name, name).replace("_", "-")
 
 
 def _teacher_of(args: argparse.Namespace) -> Callable[[Dataset], Any]:
@@ -194,12 +225,12 @@ def _trainer(args: argparse.Namespace) -> Callable[[Dataset], Any]:
                 seed=args.seed,
                 thorough=args.thorough,
                 augment=args.augment,
-                weak_from=args.weak_from,
                 embeddings_only=args.embeddings_only,
                 cache=not args.no_cache,
                 jobs=args.jobs,
                 progress=progress,
                 fit_progress=fit_progress,
+                **_weak_from(args),
             )
             if result.judged is not None:
                 _ = result.report  # which takes fits of its own, and is kept
@@ -208,33 +239,28 @@ def _trainer(args: argparse.Namespace) -> Callable[[Dataset], Any]:
     return teach
 
 
+def _weak_from(args: argparse.Namespace) -> dict[str, Any]:
+    return {} if args.weak_from is None else {"weak_from": args.weak_from}
+
+
 def _finetuned(args: argparse.Namespace, data: Dataset) -> Any:
     from oido.training.finetune import finetune
 
-    if args.keep_base or args.no_unknown or args.thorough:
-        raise OptionError(tr("--keep-base, --no-unknown and --thorough are not for --finetune"))
-    if args.embeddings_only:
-        raise OptionError(tr("--embeddings-only is not for --finetune and --student: leave it out"))
     return finetune(
         data,
         model=fetch_model(args.model),
         seed=args.seed,
         max_minutes=args.max_minutes,
+        cache=not args.no_cache,
+        jobs=args.jobs,
         on_message=(lambda _: None) if args.quiet else print_message,
     )
 
 
-def _require_student(args: argparse.Namespace) -> None:
-    """Raise OptionError for what does not go with --student, before anything is taught."""
+def _require_student_files(args: argparse.Namespace) -> None:
+    """Raise OptionError for files that a student cannot be, before anything is taught."""
     from oido.training.student import STUDENT_SUFFIXES
 
-    if args.finetune or args.keep_base or args.no_unknown or args.thorough or args.augment:
-        raise OptionError(
-            tr(
-                "--finetune, --keep-base, --no-unknown, --thorough and --augment are "
-                "not for --student"
-            )
-        )
     if args.output is not None and args.output.suffix not in STUDENT_SUFFIXES:
         raise OptionError(
             tr(
@@ -243,8 +269,6 @@ def _require_student(args: argparse.Namespace) -> None:
             )
         )
     require_suffix("--c-array", args.c_array, ".cc", ".c", ".h")
-    if args.embeddings_only:
-        raise OptionError(tr("--embeddings-only is not for --finetune and --student: leave it out"))
 
 
 def _student(args: argparse.Namespace, data: Dataset) -> Any:
@@ -258,10 +282,11 @@ def _student(args: argparse.Namespace, data: Dataset) -> Any:
             model=args.model if args.teacher is not None else fetch_model(args.model),
             seed=args.seed,
             max_minutes=args.max_minutes,
-            weak_from=args.weak_from,
+            cache=not args.no_cache,
             jobs=args.jobs,
             on_message=(lambda _: None) if args.quiet else print_message,
             progress=progress,
+            **_weak_from(args),
         )
 
 

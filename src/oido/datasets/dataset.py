@@ -112,9 +112,10 @@ class Dataset(ClipSet, Sequence[Clip]):
         name = os.fspath(path)
         if os.path.isfile(name):
             if os.path.splitext(name)[1].lower() not in TABLE_SUFFIXES:
-                raise OptionError(
-                    tr("{name}: a dataset is a folder, or a table such as clips.csv", name=name)
-                )
+                text = tr("{name}: a dataset is a folder, or a table such as clips.csv", name=name)
+                if name.endswith(".db"):
+                    text += tr("; of a label store: oido labels export {name} -o FILE", name=name)
+                raise OptionError(text)
             return cls.from_table(name, each_is_a_source=each_is_a_source)
         names, folder = NameFinder(os.path.isfile), _folder(name)
         tables = (names.find(os.path.join(folder, table)) for table in _LISTS)

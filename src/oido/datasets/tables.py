@@ -17,7 +17,7 @@ from oido.datasets.clip import Clip, Found, LeftOut, check_label, meaning_of, so
 from oido.datasets.families import join_families
 from oido.datasets.regions import background_clips, region_around, relate
 from oido.datasets.waveforms import probe
-from oido.dialects import read_text, seconds, table_lines
+from oido.dialects import read_text, seconds, table_lines, verdict_of
 from oido.errors import OptionError, needs_extra
 from oido.messages import text_of, tr
 from oido.paths import NameFinder
@@ -163,8 +163,9 @@ def listed_clips(
 ) -> Found:
     """The clips of a table, as for `Dataset.from_table`.
 
-    Files that are missing, times that cannot be and bad labels are left out. Raises OptionError for
-    a missing column, two folds or groups of one clip, and if no clip is left.
+    Files that are missing, times that cannot be and bad labels are left out, and what the column
+    ``verdict`` says to be unsure. Raises OptionError for a missing column, two folds or groups of
+    one clip, and if no clip is left.
     """
     found = Found()
     entries: dict[_Key, _Entry] = {}
@@ -174,7 +175,7 @@ def listed_clips(
         before = len(found.left_out)
         key = _clip_key(row, files, found)
         try:
-            check_label(row.cells.get("label", "").removeprefix("-"), row.where)
+            row.cells["label"] = _judged_label(row)
         except OptionError as error:
             reason = text_of(error).removeprefix(f"{row.where}: ")
             found.left_out.append(LeftOut(row.where, reason))
@@ -192,6 +193,24 @@ def listed_clips(
     elif not each_is_a_source and not any(entry.cells["group"] for entry in entries.values()):
         join_families(found, [entry.name for entry in entries.values()])
     return found
+
+
+def _judged_label(row: TableRow) -> str:
+    """A row's label, or its absence where somebody listened and said no, as in the tables of
+    `oido clips`. Raises OptionError for a bad label, and where nobody knows."""
+    label, word = row.cells.get("label", ""), row.cells.get("verdict", "").strip()
+    is_absent = label.startswith("-")
+    check_label(label.removeprefix("-"), row.where)
+    verdict = verdict_of(word) if word else "yes"
+    if verdict is None:
+        raise OptionError(
+            tr("{where}: a verdict is yes, no or unsure, not {word}", where=row.where, word=word)
+        )
+    if verdict == "unsure":
+        raise OptionError(tr("{where}: nobody is sure of its label", where=row.where))
+    if verdict == "yes":
+        return label
+    return label.removeprefix("-") if is_absent else f"-{label}"
 
 
 class _Files:

@@ -163,7 +163,12 @@ def label_named(name: str) -> str | None:
 
 def is_same(name: str, other: str) -> bool:
     """Whether two names stand for one label, in whatever languages they are written."""
-    return (label_named(name) or fold(name)) == (label_named(other) or fold(other))
+    return label_key(name) == label_key(other)
+
+
+def label_key(name: str) -> str:
+    """What names of one label have in common, in whatever languages and case they are written."""
+    return label_named(name) or fold(name)
 
 
 def fold(name: str) -> str:

@@ -28,6 +28,7 @@ from oido.datasets.splits import group_numbers
 from oido.errors import OptionError
 from oido.heads import Sigmoid
 from oido.messages import tr
+from oido.models.labels import label_key
 from oido.models.model import AudioModel
 from oido.models.tflite.taught_head import TaughtHead, write_last_layer
 from oido.results.counting import of_sample
@@ -133,11 +134,11 @@ class _Found(NamedTuple):
 
 def _sure_answers(store: LabelStore, head: TaughtHead) -> list[Answer]:
     """What was decided of the model's labels. Raises OptionError if there is nothing."""
-    names = {name.casefold(): name for name in head.labels}
+    names = {label_key(name): name for name in head.labels}
     answers = [
-        replace(answer, label=names[answer.label.casefold()])
+        replace(answer, label=names[label_key(answer.label)])
         for answer in store.decided().values()
-        if answer.verdict != "unsure" and answer.label.casefold() in names
+        if answer.verdict != "unsure" and label_key(answer.label) in names
     ]
     if not answers:
         raise OptionError(

@@ -17,7 +17,8 @@ from typing import Any, Literal, NamedTuple
 
 from oido.batch.storage import is_remote
 from oido.batch.units import raw_name
-from oido.dialects import read_text, table_lines
+from oido.datasets.clip import check_label
+from oido.dialects import number, read_text, seconds, table_lines
 from oido.errors import AudioError, OidoError, OptionError
 from oido.messages import text_of, tr
 from oido.results.excerpts import read_excerpt
@@ -121,7 +122,8 @@ def chosen_events(
         _with_recordings(
             f"SELECT *, among / count(*) OVER (PARTITION BY stratum) AS weight FROM ({limited})",
             results,
-        )
+        ),
+        written=where,
     ).to_pylist()
     if not rows:
         from oido.results.results import require_label
@@ -148,11 +150,12 @@ def listed_places(
     label: what they are called; None takes the table's column, and "" where there is none. Raises
     OptionError.
     """
+    if label is not None:
+        label = check_label(label, "--label")
     rows = list(_csv_rows(os.fspath(table)))
     if not rows:
         raise OptionError(tr("{table}: has no row", table=table))
     names = ", ".join(sorted({quoted(row["file"]) for row in rows}))
-    value_name = next((n for n in ("similarity", "probability", "score") if n in rows[0]), None)
     found = results.sql(
         f"""SELECT file, any_value(location) AS location, any_value(duration) AS duration,
         {_RECORDED_AT if "recorded_at" in results.columns("recordings") else "NULL"} AS recorded_at,
@@ -172,13 +175,9 @@ def listed_places(
                 )
             )
         facts = recordings[row["file"]]
-        start = float(row["start_time"])
-        joined = {**facts, "channel": int(row["channel"]) if row.get("channel") else None}
-        joined |= {"start_time": start, "end_time": float(row["end_time"])}
-        joined |= {"label": row.get("label", "") if label is None else label}
-        joined |= {"start_at": _later(facts["recorded_at"], start)}
-        value = float(row[value_name]) if value_name else 0.0
-        places.append(_place(joined, value, "listed", None, 1.0))
+        joined = {**facts, **row, "label": row["label"] if label is None else label}
+        joined |= {"start_at": _later(facts["recorded_at"], row["start_time"])}
+        places.append(_place(joined, row["value"], "listed", None, 1.0))
     return places
 
 
@@ -202,7 +201,7 @@ def write_clips(
     be reached is told in what is returned. A KeyboardInterrupt says what is there: whole clips, and
     a table of these.
     """
-    if seconds is not None and seconds <= 0:
+    if seconds is not None and not seconds > 0:
         raise OptionError(tr("--seconds is more than 0, not {seconds:g}", seconds=seconds))
     target, cut = Path(folder), Cut()
     names = _names(places, format_name)
@@ -293,10 +292,12 @@ def _later(recorded_at: Any, seconds: float) -> Any:
     return None if recorded_at is None else recorded_at + timedelta(seconds=seconds)
 
 
-def _csv_rows(path: str) -> Iterator[dict[str, str]]:
+def _csv_rows(path: str) -> Iterator[dict[str, Any]]:
+    """file, channel, start_time, end_time, label and value of each row."""
     columns: list[str] | None = None
+    value_name = ""
     try:
-        for number, cells in table_lines(read_text(path)):
+        for line, cells in table_lines(read_text(path)):
             if columns is None:
                 columns = [cell.strip().lower() for cell in cells]
                 for needed in ("file", "start_time", "end_time"):
@@ -304,17 +305,29 @@ def _csv_rows(path: str) -> Iterator[dict[str, str]]:
                         raise OptionError(
                             tr("{path}: has no column {needed!r}", path=path, needed=needed)
                         )
+                value_name = next((name for name in _VALUES if name in columns), "")
                 continue
             row = dict(zip(columns, cells))
             try:
-                float(row["start_time"]), float(row["end_time"])
+                start, end = seconds(row["start_time"]), seconds(row["end_time"])
+                channel = int(row["channel"]) if row.get("channel") else None
+                value = number(row[value_name]) if row.get(value_name) else 0.0
             except (KeyError, ValueError):
                 raise OptionError(
-                    tr("{path}, line {number}: its times are no numbers", path=path, number=number)
+                    tr("{path}, line {line}: its numbers are none", path=path, line=line)
                 ) from None
-            yield row
+            if end < start:
+                raise OptionError(
+                    tr("{path}, line {line}: it ends before it begins", path=path, line=line)
+                )
+            found = {"file": row["file"], "channel": channel, "label": row.get("label", "")}
+            yield {**found, "start_time": start, "end_time": end, "value": value}
     except csv.Error as error:
         raise OptionError(tr("{path}, {error}", path=path, error=error)) from error
+
+
+_VALUES = ("similarity", "probability", "score")
+"""Columns that may say how good a row is; the first that is there does."""
 
 
 @contextlib.contextmanager

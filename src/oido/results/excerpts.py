@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from oido.arrays import F32
-from oido.errors import AudioError
+from oido.errors import AudioError, EmptyAudioError
 from oido.messages import tr
 from oido.signal.decode import open_audio
 from oido.signal.mixing import Channel, mono_blocks
@@ -56,12 +56,17 @@ def read_excerpt(
         if end_time is not None and stop - position > most_decoded_seconds * rate_hz:
             raise TooFarInError(tr("{path}: is not decoded so far", path=path))
         pieces: list[F32] = []
-        for block in mono_blocks(reader, channel):
-            low, high = max(0, first - position), int(min(len(block), max(0, stop - position)))
-            pieces.append(block[low:high].copy())
-            position += len(block)
-            if position >= stop:
-                break
+        try:
+            for block in mono_blocks(reader, channel):
+                low, high = max(0, first - position), int(min(len(block), max(0, stop - position)))
+                pieces.append(block[low:high].copy())
+                position += len(block)
+                if position >= stop:
+                    break
+        except EmptyAudioError:
+            if not first:
+                raise
+            pieces = []  # from there on; before it there may be sound
     waveform = np.concatenate([*pieces, np.zeros(0, np.float32)])
     if not len(waveform):
         raise PastTheEndError(

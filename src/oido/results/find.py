@@ -295,7 +295,8 @@ class Finder:
         return self._results.sql(
             f"SELECT {listed} FROM embeddings JOIN {found} ON file = of_file "
             f"AND start_time = of_start AND channel IS NOT DISTINCT FROM of_channel "
-            f"WHERE true {condition} ORDER BY similarity DESC, file, start_time"
+            f"WHERE true {condition} ORDER BY similarity DESC, file, start_time",
+            written=where,
         )
 
 

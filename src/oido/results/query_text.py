@@ -195,5 +195,6 @@ def near_columns(name: str, known: Iterable[str]) -> list[str]:
 
 def columns_of(columns: Mapping[str, Sequence[str]], query: str) -> dict[str, Sequence[str]]:
     """The columns of the tables that a query names."""
-    is_named = {table: re.search(rf"\b{table}\b", query, re.IGNORECASE) for table in columns}
+    code = re.sub(_TEXT, "''", query)  # a file may be called as a table is
+    is_named = {table: re.search(rf"\b{table}\b", code, re.IGNORECASE) for table in columns}
     return {table: names for table, names in columns.items() if is_named[table]}

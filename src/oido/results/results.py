@@ -175,22 +175,23 @@ class Results(AbstractContextManager["Results"]):
             return reader
         return type(reader).from_batches(reader.schema, self._checked(reader, table, where))
 
-    def sql(self, query: str) -> Any:
+    def sql(self, query: str, *, written: str | None = None) -> Any:
         """What a SELECT over the tables gives, as a ``pyarrow.Table``.
 
-        Raises OptionError, one sentence, for SQL that is wrong or does more than read, and
-        UnknownLabelError if it asks for labels that are none of AudioSet's, where those are meant.
+        written: a condition in it that a person wrote, which errors are about. Raises OptionError,
+        one sentence, for SQL that is wrong or does more than read, and UnknownLabelError if it asks
+        for labels that are none of AudioSet's, where those are meant.
         """
-        return self.sql_batches(query).read_all()
+        return self.sql_batches(query, written=written).read_all()
 
-    def sql_batches(self, query: str) -> Any:
+    def sql_batches(self, query: str, *, written: str | None = None) -> Any:
         """The same as a ``pyarrow.RecordBatchReader``, as it comes."""
         names = list(labels_in(query)) if self._database.is_audioset else []
         if names and all(label_named(name) is None for name in names):
             known = self._database.labels(query)
             if known.isdisjoint(names):
                 check_labels(query, sorted(known))
-        return self._database.batches(query)
+        return self._database.batches(query, written=written)
 
     def label_here(self, name: str) -> str:
         """A label as these results have it, whatever language, case or accents it is written in."""

@@ -16,7 +16,7 @@ import numpy as np
 from oido.arrays import F32, F64
 from oido.errors import OptionError
 from oido.messages import tr
-from oido.models.labels import nearest
+from oido.models.labels import is_same, nearest
 from oido.models.loading import load_model
 from oido.models.model import AudioModel
 from oido.models.tflite.taught_head import TaughtHead, read_taught_head
@@ -91,9 +91,9 @@ def no_embeddings(url: str, model: str) -> str:
 
 
 def label_of(head: TaughtHead, label: str) -> int:
-    """The column of a label, in any case. Raises OptionError naming the nearest."""
+    """The column of a label, as anybody writes it. Raises OptionError naming the nearest."""
     for column, name in enumerate(head.labels):
-        if name.casefold() == label.casefold():
+        if is_same(name, label):
             return column
     near = nearest(label, head.labels) or head.labels[:4]
     raise OptionError(
@@ -107,14 +107,14 @@ def label_of(head: TaughtHead, label: str) -> int:
 
 
 def embedding_batches(
-    results: Results, columns: Sequence[str], condition: str = ""
+    results: Results, columns: Sequence[str], condition: str = "", *, written: str | None = None
 ) -> Iterator[tuple[dict[str, list[Any]], F32]]:
     """Columns (in SQL, each ``… AS name``) and embeddings f32[n, D], batch by batch.
 
-    condition: what stands behind FROM embeddings.
+    condition: what stands behind FROM embeddings. written: the part of it that a person wrote.
     """
     query = f"SELECT {', '.join(columns)}, embedding FROM embeddings {condition}"
-    for batch in results.sql_batches(query):
+    for batch in results.sql_batches(query, written=written):
         if not batch.num_rows:
             continue
         vectors = batch.column(batch.num_columns - 1)
@@ -145,7 +145,8 @@ def score_windows(
         value = "probability" if results.calibrated else "score"
         wheres = f"label = {quoted(name)}" + (f" AND ({where}\n)" if where else "")
         rows = results.sql(
-            f"SELECT {', '.join(columns)}, {value} AS value FROM windows WHERE {wheres}"
+            f"SELECT {', '.join(columns)}, {value} AS value FROM windows WHERE {wheres}",
+            written=where,
         )
         found = {n: rows[n].to_pylist() for n in rows.column_names[:-1]}
         scores = [np.array(rows["value"].to_pylist(), np.float64)]
@@ -153,7 +154,7 @@ def score_windows(
         column = label_of(head, label)
         name = head.labels[column]
         condition = f"WHERE ({where}\n)" if where else ""
-        for plain, vectors in embedding_batches(results, columns, condition):
+        for plain, vectors in embedding_batches(results, columns, condition, written=where):
             for key, values in plain.items():
                 found.setdefault(key, []).extend(values)
             scores.append(head.scores(vectors)[:, column].astype(np.float64))

@@ -180,8 +180,8 @@ class _Endpoints:
         end = min(end, facts.duration) if facts.duration > start else end
         if not start <= item.end_time + LONGEST_SECONDS or end < item.start_time - LONGEST_SECONDS:
             raise Problem.bad_request(tr("that is not around the place"))
-        channel = self._session.channel(item)
-        return SoundSpan(item.recording, facts.location, channel, round(start, 3), round(end, 3))
+        times = round(start, 3), round(end, 3)
+        return SoundSpan(item.recording, facts.location, item.channel, *times)
 
     async def answer(self, request: Request) -> Response:
         """``POST /v1/review/answer``: what somebody says of a place."""
@@ -262,6 +262,7 @@ class _Endpoints:
                 {
                     "id": key,
                     "recording": item.recording,
+                    "channel": item.channel,
                     "start": item.start_time,
                     "end": item.end_time,
                     "label": item.label,

@@ -94,8 +94,6 @@ class LearningLoop:
     ) -> None:
         require_training_extra()
         self.label = check_label(label, tr("the sound to learn"))
-        self.channels: dict[ReviewItem, int] = {}
-        """Of items in recordings whose channels were classified each by itself."""
         self._results, self._store, self._seed, self._rule = results, store, seed, rule
         self._like, self._unlike, self._texts = list(like), list(unlike), list(texts)
         self._finder = Finder(results, index, on_progress)
@@ -282,10 +280,8 @@ class LearningLoop:
         return items[:count]
 
     def _item(self, place: WindowPlace, score: float) -> ReviewItem:
-        item = ReviewItem(place.file, place.start_time, place.end_time, self.label, score)
-        if place.channel is not None:
-            self.channels[item] = place.channel
-        return item
+        times = place.start_time, place.end_time
+        return ReviewItem(place.file, *times, self.label, score, place.channel)
 
     def _advice(self, curve: Sequence[LearntPoint], finished: bool) -> str:
         clips = self._clips

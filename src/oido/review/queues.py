@@ -61,16 +61,10 @@ class ItemSource(Protocol):
 
 
 class FixedQueue:
-    """Places in an order that stays.
+    """Places in an order that stays."""
 
-    channels: of the places of recordings whose channels were classified each by itself.
-    """
-
-    def __init__(
-        self, items: Iterable[ReviewItem], channels: Mapping[ReviewItem, int] | None = None
-    ) -> None:
+    def __init__(self, items: Iterable[ReviewItem]) -> None:
         self.items = list(dict.fromkeys(items))
-        self.channels = channels or {}
 
     def candidates(self, count: int) -> Sequence[ReviewItem]:
         """The first of all places; who asks leaves out what is answered."""
@@ -179,20 +173,17 @@ def _of_places(places: Iterable[ClipSource]) -> FixedQueue:
 
 
 def _of_rows(rows: Iterable[Mapping[str, Any]]) -> FixedQueue:
-    channels: dict[ReviewItem, int] = {}
-    items = []
-    for row in rows:
-        item = ReviewItem(
+    return FixedQueue(
+        ReviewItem(
             row["file"],
             float(row["start_time"]),
             float(row["end_time"]),
             row["label"],
             float(row["value"]),
+            row["channel"],
         )
-        items.append(item)
-        if row["channel"] is not None:
-            channels[item] = int(row["channel"])
-    return FixedQueue(items, channels)
+        for row in rows
+    )
 
 
 def _uncertain(results: Results, wanted: QueueChoice) -> list[dict[str, Any]]:
@@ -206,7 +197,8 @@ def _uncertain(results: Results, wanted: QueueChoice) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = results.sql(
             f"SELECT file, channel, start_time, end_time, label, {value} AS value FROM {table} "
             f"WHERE {condition} ORDER BY abs({value} - {_threshold(results, wanted)}), "
-            f"file, start_time LIMIT {wanted.count * _SURPLUS}"
+            f"file, start_time LIMIT {wanted.count * _SURPLUS}",
+            written=wanted.where,
         ).to_pylist()
         if rows:
             return _one_a_place(rows, wanted.count)

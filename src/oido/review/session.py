@@ -14,13 +14,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from oido.dialects import Verdict
 from oido.errors import OptionError
 from oido.messages import tr
+from oido.models.labels import label_key
 from oido.results.query_text import quoted
 from oido.results.results import Results
 from oido.review.items import ReviewItem
 from oido.review.queues import ItemSource, LearningState
-from oido.search.label_store import Answer, LabelStore, Verdict
+from oido.search.label_store import Answer, LabelStore
 
 SCORES_SECONDS = 30.0
 """Before and behind a place, the scores of its label are shown."""
@@ -127,11 +129,6 @@ class ReviewSession:
             raise OptionError(tr("this review does not ask about that place; reload the page"))
         return self._items[key]
 
-    def channel(self, item: ReviewItem) -> int | None:
-        """Of a recording whose channels were classified each by itself."""
-        channels: dict[ReviewItem, int] = getattr(self._source, "channels", {})
-        return channels.get(item)
-
     def recording(self, item: ReviewItem) -> RecordingFacts:
         """Of the recording of a place."""
         self._know([item.recording])
@@ -151,7 +148,7 @@ class ReviewSession:
             item.label,
             verdict,
             who=who,
-            channel=self.channel(item),
+            channel=item.channel,
             value=item.score,
             choice=self.settings.choice,
             model=self.settings.model,
@@ -187,9 +184,8 @@ class ReviewSession:
         self._reload()
         self._since_update += 1
         first = same[0]
-        item = ReviewItem(
-            first.recording, first.start_time, first.end_time, first.label, first.value or 0.0
-        )
+        times, value = (first.start_time, first.end_time), first.value or 0.0
+        item = ReviewItem(first.recording, *times, first.label, value, first.channel)
         self._items[id_of(item)] = item
         return id_of(item), item
 
@@ -251,12 +247,11 @@ class ReviewSession:
         found = []
         for item in items:
             low, high = item.start_time - SCORES_SECONDS, item.end_time + SCORES_SECONDS
-            channel = self.channel(item)
             own = [
                 (row["start_time"], row["end_time"], row["value"])
                 for row in rows
                 if (row["file"], row["label"]) == (item.recording, item.label)
-                and channel in (None, row["channel"])
+                and item.channel in (None, row["channel"])
                 and row["start_time"] < high
                 and row["end_time"] > low
             ]
@@ -303,11 +298,11 @@ class _Answers:
     def __init__(self, answers: Sequence[Answer]) -> None:
         self._of: dict[tuple[str, str], list[Answer]] = {}
         for answer in answers:
-            self._of.setdefault((answer.recording, answer.label), []).append(answer)
+            self._of.setdefault((answer.recording, label_key(answer.label)), []).append(answer)
 
     def people(self, item: ReviewItem) -> set[str]:
         """Who answered what is asked of a place."""
-        known = self._of.get((item.recording, item.label), ())
+        known = self._of.get((item.recording, label_key(item.label)), ())
         return {answer.who for answer in known if _is_same_place(answer, item)}
 
     def named(self, answer: Answer) -> list[Answer]:
@@ -348,11 +343,14 @@ class _Answers:
 
 def id_of(item: ReviewItem) -> str:
     """A place's name on pages, the same each time."""
-    text = f"{item.recording}\n{item.start_time:.3f}\n{item.end_time:.3f}\n{item.label}"
+    times = f"{item.start_time:.3f}\n{item.end_time:.3f}"
+    text = f"{item.recording}\n{item.channel}\n{times}\n{item.label}"
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _is_same_place(answer: Answer, item: ReviewItem) -> bool:
+    if None not in (answer.channel, item.channel) and answer.channel != item.channel:
+        return False
     shared = min(answer.end_time, item.end_time) - max(answer.start_time, item.start_time)
     covered = max(answer.end_time, item.end_time) - min(answer.start_time, item.start_time)
     return shared > _LEAST_OVERLAP * covered or (shared == covered == 0)

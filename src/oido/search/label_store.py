@@ -8,6 +8,7 @@ read. Stores of several people merge, because each entry has an id of its own.
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import sqlite3
@@ -16,13 +17,13 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from oido.dialects import Verdict
 from oido.errors import OptionError, OutputError
 from oido.messages import text_of, tr
-from oido.models.labels import is_same
+from oido.models.labels import label_key
 
-Verdict = Literal["yes", "no", "unsure"]
 VERDICTS: tuple[Verdict, ...] = ("yes", "no", "unsure")
 _APPLICATION = 0x6F69646F  # "oido", so that no other database is taken for a store
 _VERSION = 1
@@ -118,10 +119,7 @@ class LabelStore(AbstractContextManager["LabelStore"]):
         now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         made = [replace(a, id=secrets.token_hex(8), created=a.created or now) for a in answers]
         for answer in made:
-            if answer.verdict not in VERDICTS:
-                raise OptionError(
-                    tr("a verdict is yes, no or unsure, not {verdict!r}", verdict=answer.verdict)
-                )
+            _check(answer)
         self._insert(made)
         return made
 
@@ -146,19 +144,22 @@ class LabelStore(AbstractContextManager["LabelStore"]):
     def answers(self, label: str | None = None) -> list[Answer]:
         """What counts: for each place the latest answer of each person.
 
-        label: of this one only, in whatever language it is written.
+        label: of this one only, in whatever language it is written. One label has one name, as it
+        was written first.
         """
         entries = self.history()
         undone = {entry.undoes for entry in entries if entry.undoes}
+        wanted = None if label is None else label_key(label)
+        names: dict[str, str] = {}
         latest: dict[tuple[object, ...], Answer] = {}
         for entry in entries:
-            if entry.undoes or entry.id in undone:
+            own = label_key(entry.label)
+            if entry.undoes or entry.id in undone or wanted not in (None, own):
                 continue
-            if label is not None and not is_same(label, entry.label):
-                continue
-            key = (*entry.place, entry.who)
+            answer = replace(entry, label=names.setdefault(own, entry.label))
+            key = (*answer.place, answer.who)
             latest.pop(key, None)
-            latest[key] = entry
+            latest[key] = answer
         return list(latest.values())
 
     def decided(self, label: str | None = None) -> dict[tuple[object, ...], Answer]:
@@ -207,10 +208,15 @@ class LabelStore(AbstractContextManager["LabelStore"]):
 
     def _open(self) -> None:
         run = self._connection.execute
-        with self._transaction():  # of two that make it at once, one does
-            if not run("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                for statement in _statements(_SCHEMA):
-                    run(statement)
+
+        def is_empty() -> bool:
+            return not run("SELECT count(*) FROM sqlite_master").fetchone()[0]
+
+        if is_empty():  # one that is there is not written to: it may lie where it can only be read
+            with self._transaction():
+                if is_empty():  # of two that make it at once, one does
+                    for statement in _statements(_SCHEMA):
+                        run(statement)
         facts = [run(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
         if facts[0] != _APPLICATION:
             raise OptionError(
@@ -258,6 +264,30 @@ class LabelStore(AbstractContextManager["LabelStore"]):
 
 
 _COLUMNS = tuple(Answer.__dataclass_fields__)
+
+
+def _check(answer: Answer) -> None:
+    """Raise OptionError for an answer that says nothing."""
+    if answer.verdict not in VERDICTS:
+        raise OptionError(
+            tr("a verdict is yes, no or unsure, not {verdict!r}", verdict=answer.verdict)
+        )
+    if not 0 <= answer.start_time <= answer.end_time < math.inf:
+        raise OptionError(
+            tr(
+                "{recording}: nothing lasts from {start_time:g} to {end_time:g} s",
+                recording=answer.recording,
+                start_time=answer.start_time,
+                end_time=answer.end_time,
+            )
+        )
+    for text in (answer.recording, answer.label, answer.who):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise OptionError(
+                tr("{text!r} is no text: it holds bytes that are no letters", text=text)
+            ) from error
 
 
 def _statements(script: str) -> Iterator[str]:

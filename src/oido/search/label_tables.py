@@ -10,22 +10,18 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from oido.datasets.clip import check_label
 from oido.datasets.track_text import TrackError, parse_track
-from oido.dialects import read_text, table_lines
+from oido.dialects import Verdict, number, read_text, seconds, table_lines, verdict_of
 from oido.errors import OptionError
 from oido.messages import tr
-from oido.search.label_store import Answer, Verdict
+from oido.search.label_store import Answer
 from oido.types import Row
 from oido.writers.annotations import AudacityWriter, RavenWriter
 from oido.writers.atomic import write_recorded, write_text
-from oido.writers.base import quote_cell, unquote_cell
+from oido.writers.base import quote_cell
 from oido.writers.written import WrittenFiles
 
-_WORDS: dict[Verdict, set[str]] = {
-    "yes": {"yes", "y", "true", "1", "sí", "si", "s", "✓", "+"},
-    "no": {"no", "n", "false", "0", "✗", "-"},
-    "unsure": {"unsure", "u", "?", "maybe", "dudoso"},
-}
 _HEAD_BYTES = 1 << 16
 _CLIPS = ("recording", "recording_start", "recording_end", "label", "verdict")
 
@@ -48,7 +44,7 @@ def read_answers(
         raise OptionError(tr("{name}: {error}", name=name, error=error)) from error
     if track.problems:
         where, reason = track.problems[0]
-        raise OptionError(tr("{name}, {where}: {reason}", name=name, where=where, reason=reason))
+        raise OptionError(tr("{where}: {reason}", where=where, reason=reason))
     found = []
     for mark in track.marks:
         file = mark.file or recording
@@ -58,14 +54,9 @@ def read_answers(
             )
         verdict: Verdict = "no" if mark.text.startswith("-") else "yes"
         if label := mark.text.removeprefix("-").strip():
+            label = check_label(label, mark.where)
             found.append(Answer(file, mark.start, mark.end, label, verdict, who, choice="marked"))
     return found
-
-
-def verdict_of(text: str) -> Verdict | None:
-    """What a word means; None of one that means nothing."""
-    word = text.strip().lower()
-    return next((verdict for verdict, words in _WORDS.items() if word in words), None)
 
 
 def write_answers(answers: Sequence[Answer], path: Path, format_name: str) -> None:
@@ -127,14 +118,14 @@ def _of_clips(path: str, who: str) -> Iterator[Answer]:
                 )
             )
         try:
-            times = float(row["recording_start"]), float(row["recording_end"])
+            times = seconds(row["recording_start"]), seconds(row["recording_end"])
             channel = int(row["channel"]) if row.get("channel") else None
-            value = float(row["value"]) if row.get("value") else None
+            value = number(row["value"]) if row.get("value") else None
         except (KeyError, ValueError):
             raise OptionError(
                 tr("{path}, line {line}: its numbers are none", path=path, line=line)
             ) from None
-        label = unquote_cell(row["label"])
+        label = row.get("label", "")
         if not label:
             raise OptionError(
                 tr(
@@ -143,8 +134,10 @@ def _of_clips(path: str, who: str) -> Iterator[Answer]:
                     line=line,
                 )
             )
-        recording = unquote_cell(row["recording"])
-        yield Answer(recording, *times, label, verdict, who, channel, value, row.get("choice", ""))
+        if not row.get("recording"):
+            raise OptionError(tr("{path}, line {line}: names no recording", path=path, line=line))
+        about = (row["recording"], *times, label, verdict, who)
+        yield Answer(*about, channel, value, row.get("choice", ""))
 
 
 def _signed(answer: Answer) -> str:

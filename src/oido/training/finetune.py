@@ -51,14 +51,17 @@ def finetune(
     test: float = 0.25,
     seed: int = 0,
     max_minutes: float | None = None,
+    cache: bool = True,
+    jobs: int | None = None,
     on_message: OnMessage = lambda line: None,
 ) -> FinetuningResult:
     """Train YAMNet or mn04 further on a dataset, stage by stage.
 
     test: the share of sources that is held out to judge by; the data's own test parts are kept.
     max_minutes: of all of it, heads and judging among them; training uses all cores then, and no
-    two are alike. on_message: gets a line for each epoch. The rest is as for `oido.train`; it takes
-    minutes where that takes seconds, and only pays with many clips.
+    two are alike. jobs: threads that embed clips and fit heads. on_message: gets a line for each
+    epoch. The rest is as for `oido.train`; it takes minutes where that takes seconds, and only pays
+    with many clips.
 
     It never ends worse than a head: one is taught on the same clips (`oido.train`), both are judged
     on the sources that were held out, and where the head names more clips rightly, or as many at a
@@ -85,12 +88,13 @@ def finetune(
     data, left_out = _readable(data, rate)
     split = data.split(test, seed)
     unfolded = tuple(replace(clip, fold=None) for clip in split.train)
-    frozen = train(replace(split.train, clips=unfolded), model=base, seed=seed)
+    known = replace(split.train, clips=unfolded)
+    frozen = train(known, model=base, seed=seed, cache=cache, jobs=jobs)
     head = frozen.classifier()
     judging = time.monotonic()
     of_head = HeldOutResult.of(head, split.test)
     seconds_judging = time.monotonic() - judging
-    plain = judge_logistic(frozen, split.test, seed)
+    plain = judge_logistic(frozen, split.test, seed, cache=cache)
     on_message(
         tr(
             "the head on {name} as it is, on sources held out: {of_head}",
@@ -100,7 +104,7 @@ def finetune(
     )
     further = None
     with contextlib.suppress(KeyboardInterrupt):  # the head is there already
-        teacher = _teacher(split.train, frozen, seed, max_minutes)
+        teacher = _teacher(known, frozen, seed, max_minutes, cache)
         if teacher is not None:
             on_message(tr("{name} teaches, too", name=teacher.name))
         if max_minutes is not None:  # heads have had their part of them, and judging will
@@ -225,15 +229,14 @@ _SHARE_OF_TEACHER = 0.25
 
 
 def _teacher(
-    data: Dataset, frozen: TrainingResult, seed: int, max_minutes: float | None
+    data: Dataset, frozen: TrainingResult, seed: int, max_minutes: float | None, cache: bool
 ) -> _Teacher | None:
     """A head on both networks, if they are at hand and there is time; else the network's own."""
     teacher = frozen
     seconds = frozen.inference_seconds * 3  # one of them was heard already
     has_time = max_minutes is None or seconds <= 60 * max_minutes * _SHARE_OF_TEACHER
     if has_time and all(find(card(name)) is not None for name in ENSEMBLE_MEMBERS):
-        unfolded = tuple(replace(clip, fold=None) for clip in data)
-        teacher = train(replace(data, clips=unfolded), model=ENSEMBLE, seed=seed)
+        teacher = train(data, model=ENSEMBLE, seed=seed, cache=cache, jobs=frozen.jobs)
     scores = teacher.selection.out_of_fold
     if scores is None or teacher.taught.weak is not None:
         return None

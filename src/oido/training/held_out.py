@@ -81,10 +81,13 @@ class HeldOutResult(NamedTuple):
         return float(log_losses(found.probabilities, found.targets, output).mean())
 
 
-def judge_logistic(frozen: TrainingResult, test: Dataset, seed: int) -> Figures | None:
+def judge_logistic(
+    frozen: TrainingResult, test: Dataset, seed: int, *, cache: bool = True
+) -> Figures | None:
     """Plain logistic regression on the network's embeddings, judged as the others are."""
     known = frozen.taught.own
-    held = embed(replace(test, multi_label=test.multi_label or known.multi_label), frozen.model)
+    data = replace(test, multi_label=test.multi_label or known.multi_label)
+    held = embed(data, frozen.model, cache=cache, jobs=frozen.jobs)
     unknown = held.clips.own
     more = len(known.classes) - len(unknown.classes)  # clips without a class, only learnt from
     if more < 0 or unknown.multi_label != known.multi_label:

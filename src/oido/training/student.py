@@ -70,6 +70,7 @@ def train_student(
     max_minutes: float | None = None,
     steps: int | None = None,
     weak_from: float = WEAK_FROM_SECONDS,
+    cache: bool = True,
     jobs: int | None = None,
     on_message: OnMessage = lambda line: None,
     progress: OnStep = lambda done, total: None,
@@ -79,9 +80,9 @@ def train_student(
     teacher: a taught file; None: a head on ``model`` is taught first (`oido.train`), on the same
     clips. test: the share of sources that is held out to judge both; the data's own test parts are
     kept. A teacher that is there already may have learnt from them. max_minutes: of the student's
-    own training. steps: of 64 windows each; None: as the clips need. weak_from: as of `oido.train`;
-    of such recordings the teacher alone says what is in a window. KeyboardInterrupt ends it with
-    what it has learnt so far.
+    own training. steps: of 64 windows each; None: as the clips need. weak_from, cache, jobs: as of
+    `oido.train`; of long recordings the teacher alone says what is in a window. KeyboardInterrupt
+    ends it with what it has learnt so far.
 
     The result is run by LiteRT's default and reference kernels, and refused where they differ.
     Raises OptionError, ModelError, or MissingExtraError without `oido[torch,train]`.
@@ -89,19 +90,22 @@ def train_student(
     import oido.torch
 
     _ = oido.torch.StagedNetwork  # raises without PyTorch, before the work
+    from oido.torch.student import DistilOptions, TaughtFrames, distil
+
+    first = 1 if steps is None else steps  # how many clips need is not known yet
+    options = DistilOptions(steps=first, max_minutes=max_minutes, seed=seed)  # raises, likewise
     data.require_two_classes()
     split = data.split(test, seed)
     unfolded = tuple(replace(clip, fold=None) for clip in split.train)
     known = replace(split.train, clips=unfolded)
     if teacher is None:
-        taught = train(known, model=model, seed=seed, weak_from=weak_from, jobs=jobs)
+        how: dict[str, Any] = {"weak_from": weak_from, "cache": cache, "jobs": jobs}
+        taught = train(known, model=model, seed=seed, **how)
         classifier = taught.classifier()
     else:
         classifier = AudioClassifier(load_model(teacher))
     lessons = _Lessons.of(classifier, known, weak_from)
     require_small(len(lessons.labels))
-    from oido.torch.student import DistilOptions, TaughtFrames, distil
-
     clips, left_out = [], [*data.left_out]
     for clip, frames in lessons.clips(known):
         if isinstance(frames, AudioError):
@@ -127,12 +131,11 @@ def train_student(
         )
     )
     started = time.process_time()
-    options = DistilOptions(steps=steps, max_minutes=max_minutes, seed=seed)
     done = distil(
         clips,
         lessons.output,
         lessons.params,
-        options=options,
+        options=replace(options, steps=steps),
         progress=lambda step, total, _: progress(step, total),
     )
     facts = {"steps": done.steps, "seed": seed, "oido": __version__}

@@ -320,7 +320,7 @@ class TrainingResult:
         """The taught classifier, ready to use; options as those of `AudioClassifier`."""
         with tempfile.TemporaryDirectory(prefix="oido-") as folder:
             path = Path(folder) / "taught.tflite"
-            path.write_bytes(self._file(False, True, "taught"))
+            path.write_bytes(self._file(False, True, f"a head on {self.model.name}"))
             return AudioClassifier(path, **options)
 
     @cached_property

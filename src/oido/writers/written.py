@@ -50,7 +50,10 @@ class WrittenFiles:
             return False
 
     def refuse_others(self, paths: Iterable[Path], doing: str) -> None:
-        """Raise OptionError if one of these exists and is not as oido wrote it."""
+        """Raise OptionError if one of these exists and is not as oido wrote it, and for a folder
+        that is none."""
+        if self._folder.exists() and not self._folder.is_dir():
+            raise OptionError(tr("{folder} is a file: name a folder", folder=self._folder))
         others = [p for p in paths if os.path.lexists(p) and not self.is_ours(p)]
         if others:
             named = ", ".join(str(path) for path in others[:_NAMED])

@@ -256,7 +256,9 @@ async function exportModel() {
 function renderQuestion({ item, verdict, label }) {
   byId("question").textContent = t("question", { label: nameOf(item.label) });
   byId("found").textContent = t("found", { value: scoreText(item.score) });
-  const span = { recording: item.recording, start: clock(item.start), end: clock(item.end) };
+  const { recording: file, channel } = item;
+  const recording = channel === null ? file : t("ofChannel", { recording: file, channel });
+  const span = { recording, start: clock(item.start), end: clock(item.end) };
   const date = item.startAt && new Date(item.startAt);
   byId("place").textContent = date
     ? t("placeAt", { ...span, date: date.toLocaleString(language.currentLanguage(), { timeZone: "UTC", timeZoneName: "short" }) })

@@ -5,8 +5,9 @@ import { recallToken } from "../ui/memory.js";
 
 /**
  * A place that is asked about. scores: start, end and value of its label's windows in and around it.
- * @typedef {{id: string, recording: string, start: number, end: number, label: string, score: number, duration: number,
- *   startAt: string | null, scores: [number, number, number][]}} Item
+ * channel: of a recording whose channels were classified each by itself.
+ * @typedef {{id: string, recording: string, channel: number | null, start: number, end: number, label: string,
+ *   score: number, duration: number, startAt: string | null, scores: [number, number, number][]}} Item
  * @typedef {{yours: number, people: number, done: number | null, total: number | null, severalAnswered: number,
  *   alike: number}} Progress
  * @typedef {{answers: number, positives: number, curve: (number | null)[][],
