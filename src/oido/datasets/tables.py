@@ -239,7 +239,7 @@ def _clip_key(row: TableRow, files: _Files, found: Found) -> _Key | None:
     try:
         start, end = (seconds(time) if time.strip() else None for time in times)
     except ValueError:
-        reason = tr("{times!r} are not seconds ({where})", times="–".join(times), where=row.where)
+        reason = tr("{times!r} are not seconds ({where})", times=", ".join(times), where=row.where)
         found.left_out.append(LeftOut(path, reason))
         return None
     if end is not None:
