@@ -401,5 +401,7 @@ def _read(values: Mapping[str, Any], known: Mapping[str, Option]) -> dict[str, A
                 tr("there is no option {short}; {hint}", short=_short(name), hint=hint)
             )
     read = {name: known[name].read(value) for name, value in values.items()}
+    if read.get("allow") and read.get("deny"):
+        raise OptionError(tr("allow and deny exclude each other; give only one"))
     defaults = {name: option.default for name, option in QUERY_OPTIONS.items()}
     return {**defaults, "model": None, **read}  # which model stands for none is the server's to say

@@ -50,6 +50,9 @@ def test_several_formats_and_what_is_told(
     assert capsys.readouterr().err == ""
     assert run(folder, "-o", output, "--format", "srt") == 0
     assert "in 2 files, 2 of them replaced" in capsys.readouterr().err
+    one = str(tmp_path / "one.csv")
+    assert run(folder, "-o", one) == run(folder, "-o", one) == 0
+    assert capsys.readouterr().err.endswith("in " + one + " (replaced)\n")
 
 
 def test_conditions_split_and_combined(folder: str, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from oido.cli.main import build_parser, run
@@ -71,6 +73,25 @@ def test_short_help_leaves_out_what_is_rare_and_says_how_to_see_it(capsys):
 def test_no_help_all_where_nothing_is_left_out():
     parser = build_parser()._subparsers._group_actions[0].choices["devices"]
     assert "--help-all" not in parser.format_help()
+
+
+def test_each_action_has_a_sentence_and_the_examples_that_show_it():
+    for name in ("models", "labels", "thresholds", "cache", "web"):
+        command = build_parser(name)._subparsers._group_actions[0].choices[name]
+        for action, parser in command._subparsers._group_actions[0].choices.items():
+            assert parser.description[:1].isupper(), (name, action)
+            examples = [line.split() for line in (parser.epilog or "").split("\n")[1:]]
+            assert examples, (name, action)
+            if name != "web":
+                assert all(words[:3] == ["oido", name, action] for words in examples)
+
+
+def test_every_command_stands_beside_what_it_does(capsys):
+    with pytest.raises(SystemExit):
+        run(["--help"])
+    out = capsys.readouterr().out
+    for name in build_parser()._subparsers._group_actions[0].choices:
+        assert re.search(rf"^    {name} +\S", out, re.MULTILINE), name
 
 
 def test_a_shortened_option_is_still_understood():

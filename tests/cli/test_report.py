@@ -36,6 +36,9 @@ def test_page_figures_and_words_of_a_real_archive(
     assert shown.out.startswith("40 seconds in 3 recordings; 1 failed\n  EmptyAudioError: 1\n")
     assert "Police car (siren): 1 event in 33.3% of recordings" in shown.out
     assert f"{page} is written" in shown.err
+    assert "Speech: " not in shown.out
+    assert run(results, "--label", "Dog") == 0
+    assert capsys.readouterr().out.endswith("\n  Dog: no event\n")
     content = json.loads(figures.read_text("utf-8"))
     assert content["heard"] == 3
     assert content["time_sources"] == {"name": 2, "tags": 1}

@@ -72,6 +72,11 @@ def test_demo_without_any_browser_says_where_the_page_is(
         assert "the page is at http://127.0.0.1:8000/" in capsys.readouterr().err
 
 
+def test_an_empty_token_is_no_open_server(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["serve", "--token", ""]) == 2
+    assert "--token is empty" in capsys.readouterr().err
+
+
 def test_demo_needs_the_page(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["serve", "--demo", "--no-page"]) == 2
     assert "give one of them" in capsys.readouterr().err

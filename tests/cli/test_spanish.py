@@ -46,10 +46,10 @@ def _helps() -> Iterator[str]:
     for name in COMMANDS:
         yield f"{name} --help"
         yield f"{name} --help-all"
-    for name in ("list", "fetch", "info", "annotate", "verify"):
-        yield f"models {name} --help"
-    for words in ("cache clear", "thresholds show", "thresholds edit", "web export"):
-        yield f"{words} --help"
+        command = build_parser(name)._subparsers._group_actions[0].choices[name]  # type: ignore[union-attr]
+        if command._subparsers is not None:
+            for action in command._subparsers._group_actions[0].choices:
+                yield f"{name} {action} --help"
 
 
 def test_english_would_be_found() -> None:
@@ -69,6 +69,13 @@ def test_every_help_is_spanish(words: str, capsys: pytest.CaptureFixture[str]) -
 
 
 ERRORS = [
+    "query no-such-folder",
+    "query x 'score > 1' --sql 'select 1'",
+    "batch x.wav -o r --repair",
+    "serve --max-body 0",
+    "serve --max-time long",
+    "serve --token ''",
+    "listen --on Siren --do webhook:nothing",
     "classify",
     "classify no-such-file.wav",
     "classify . --format xyz",
@@ -117,7 +124,7 @@ def test_what_goes_wrong_is_said_in_spanish_with_the_same_exit_code(
     words: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code = run(words.split())
+    code = run(shlex.split(words))
     told = capsys.readouterr().err
     assert code in (1, 2, 3)
     assert told.startswith("oido: ")
@@ -281,6 +288,14 @@ def test_values_have_spanish_names_in_every_help_and_in_what_is_missing(
     assert "falta RUTA" in capsys.readouterr().err
     assert run(["classify", "--format"]) == 2
     assert "--format necesita un argumento" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("spanish")
+def test_commands_are_called_in_help_as_they_are_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    with suppress(SystemExit):
+        run(["--help"])
+    listed = re.findall(r"^    (\S+)", capsys.readouterr().out, re.MULTILINE)
+    assert listed[: len(COMMANDS)] == COMMANDS
 
 
 class Spoken:

@@ -215,9 +215,9 @@ def test_impossible_regions_are_left_out(desk: Path) -> None:
     reasons = [reason.split(" (")[0] for _, reason in data.left_out]
     assert reasons == [
         "ends at 0.5 s, before it starts, 1 s",
-        "'x to 1' are not seconds",
-        "'-1 to 1' are not seconds",
-        "'nan to 1' are not seconds",
+        "'x, 1' are not seconds",
+        "'-1, 1' are not seconds",
+        "'nan, 1' are not seconds",
         "ends at 0 s, before it starts, 0 s",
     ]
 

@@ -161,6 +161,13 @@ def test_shortest_is_short() -> None:
     assert shortest(float(np.float32(0.4))) == 0.4
 
 
+def test_what_is_no_json_is_told_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "sound.json"
+    path.write_text('{"format": \nfLaC')
+    with pytest.raises(OptionError, match=r"sound\.json: it is no JSON \(line 2, column 1\)"):
+        Calibration.read(path)
+
+
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000], ids=["lists", "objects"])
 def test_a_calibration_that_goes_too_deep_is_told(tmp_path: Path, text: str) -> None:
     path = tmp_path / "deep.json"

@@ -71,7 +71,7 @@ def test_tables_are_those_of_classify_by_name(
     done = converted(heard, f"{tmp_path}/", *TABLES)
     assert done.replaced == 0
     expected = len((classified / "events.csv").read_text("utf-8").splitlines()) - 1
-    assert (done.rows, done.recordings, len(done.files)) == (expected, 4, 4)
+    assert (done.rows, done.recordings, len(done.files)) == (expected, 3, 4)
 
     def rows(folder: Path) -> list[list[dict[str, object]]]:
         return [
@@ -247,7 +247,7 @@ def test_the_manifest_says_where_it_comes_from(heard: Path, tmp_path: Path) -> N
     header = json.loads((heard / "oido-archive.json").read_text("utf-8"))
     assert manifest["where"] == "score > 0.5"
     assert (manifest["model"], manifest["parameters"]) == (header["model"], header["parameters"])
-    assert manifest["counts"]["recordings"] == 4
+    assert manifest["counts"]["recordings"] == 3
 
 
 def test_names_that_are_too_long_or_no_utf8(tmp_path: Path) -> None:

@@ -109,6 +109,61 @@ def test_an_upload_that_stands_still_ends(start_server: Any) -> None:
     assert b"nothing of the upload came for 0.5 s" in answer
 
 
+_FORM = (
+    b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n' + b"--x\r\n" + bytes(8 << 20)
+)
+_FORM_HEAD = b"POST /v1/classify HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; "
+_FORM_HEAD += b"boundary=x\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "status", "sentence"),
+    [
+        (
+            _FORM_HEAD + b"Content-Length: %d\r\n\r\n" % len(_FORM),
+            _FORM,
+            400,
+            b"something else than a file",
+        ),
+        (
+            b"POST /v1/classify HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 8000000\r\n\r\n",
+            bytes(8_000_000),
+            413,
+            b"larger than",
+        ),
+        (
+            b"POST /v1/classify HTTP/1.1\r\nHost: elsewhere\r\nContent-Length: 8000000\r\n\r\n",
+            bytes(8_000_000),
+            403,
+            b"is not called",
+        ),
+    ],
+)
+def test_an_upload_that_is_refused_has_its_answer_though_more_of_it_comes(
+    start_server: Any, head: bytes, body: bytes, status: int, sentence: bytes
+) -> None:
+    limits = {"body_bytes": 1_000_000}
+    with start_server(limits=limits if status == 413 else {}) as server, raw(server) as sock:
+        sock.sendall(head)
+        sock.sendall(body)  # as clients do that read nothing before they have sent all
+        answer = sock.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 %d" % status)
+    assert sentence in answer
+
+
+def test_who_goes_on_sending_after_a_refusal_is_cut(start_server: Any) -> None:
+    with start_server() as server, raw(server) as sock:
+        sock.sendall(b"POST /v1/classify HTTP/1.1\r\nHost: elsewhere\r\n")
+        sock.sendall(b"Transfer-Encoding: chunked\r\n\r\n")
+        begun = time.monotonic()
+        with contextlib.suppress(OSError):
+            while time.monotonic() - begun < 30:
+                sock.sendall(b"1\r\nx\r\n")
+                time.sleep(0.05)
+        assert 3 < time.monotonic() - begun < 20
+        assert is_healthy(server)
+
+
 @pytest.mark.parametrize("token", [None, "a-long-secret"])
 def test_health_is_answered_however_many_connections_are_open(
     start_server: Any, eventually: Eventually, token: str | None

@@ -66,5 +66,5 @@ def test_what_cannot_be_is_one_sentence(values: dict[str, Any], told: str) -> No
 def test_every_limit_is_checked() -> None:
     for name in (entry.name for entry in dataclasses.fields(Limits)):
         for wrong in (0, -1, float("nan")):
-            with pytest.raises(OptionError, match=f"^{name.replace('_', ' ')} must be above 0"):
+            with pytest.raises(OptionError, match=f"^{name} must be above 0"):
                 Limits(**{name: wrong})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from oido.errors import OptionError, UnknownLabelError
 from oido.heads import SCORES_ARE
 from oido.messages import joined, tr
 from oido.models.labels import label_indices
+from oido.urls import is_address
 
 HEADER = "oido-archive.json"
 _NAMING = ("selection", "detection")
@@ -40,6 +42,8 @@ def read_header(storage: Storage) -> dict[str, Any]:
                 url=storage.url,
                 header=HEADER,
             )
+            if is_address(storage.url) or os.path.lexists(storage.url)
+            else tr("{url}: no such folder", url=storage.url)
         ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise OptionError(

@@ -149,15 +149,17 @@ class Part(NamedTuple):
     sha256: str = ""
 
 
+def _damage(count: int) -> str:
+    if count == 1:
+        return tr("1 damaged piece was left out")
+    return tr("{count} damaged pieces were left out", count=count)
+
+
 def remarks_of(summary: FileSummary) -> tuple[str, ...]:
     """What people should know of how a recording was read, a sentence each."""
     damaged, gaps = summary.damaged_packets, summary.gaps_seconds
     clock = tr("{gaps:.2f} s of silence stand where its clock goes on without sound", gaps=gaps)
-    return (
-        *([tr("{damaged} damaged piece(s) were left out", damaged=damaged)] if damaged else []),
-        *([clock] if gaps else []),
-        *summary.notes,
-    )
+    return (*([_damage(damaged)] if damaged else []), *([clock] if gaps else []), *summary.notes)
 
 
 @dataclass(frozen=True)

@@ -205,10 +205,11 @@ def add_command(commands: Any, name: str, run: Command | None, text: str | None)
 
     text: a sentence, which is its line in the list of commands; after an empty line its
     description, unless that is the same sentence; and what its help ends with, from "examples:" on.
+    An action without examples shows those of its command's that are of it.
     """
     # Docstrings are texts of commands, and Python may be run without them.
     line, *rest = cleandoc(text or "").strip().split("\n\n")
-    description = line if rest else ""
+    description = line
     if rest and not rest[0].startswith("examples:"):
         description = rest.pop(0)
     parser = commands.add_parser(

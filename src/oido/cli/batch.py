@@ -122,7 +122,8 @@ def _run(args: argparse.Namespace) -> int:
                     "--{name} is for {commands}",
                     name=name.replace("_", "-"),
                     commands=joined(
-                        tr(" and "), [f"`oido batch {other} FOLDER`" for other in actions]
+                        tr(" and "),
+                        [tr("`oido batch {action} FOLDER`", action=each) for each in actions],
                     ),
                 )
             )

@@ -2,7 +2,7 @@
 """What oido keeps on this machine: show it, or clear it.
 
 examples:
-  oido cache                        the same as oido cache show
+  oido cache show                   or only: oido cache
   oido cache clear embeddings
   oido cache clear                  all but the models
 

@@ -80,9 +80,10 @@ def _run(args: argparse.Namespace) -> int:
             if len(done.files) == 1
             else tr("{n_files} files", n_files=len(done.files))
         )
-        replaced = (
-            tr(", {replaced} of them replaced", replaced=done.replaced) if done.replaced else ""
-        )
+        replaced = ""
+        if done.replaced:
+            of_several = tr(", {replaced} of them replaced", replaced=done.replaced)
+            replaced = tr(" (replaced)") if len(done.files) == 1 else of_several
         print_message(
             tr(
                 "{rows} rows of {recordings} recordings in {files}{replaced}",

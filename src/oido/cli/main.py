@@ -72,6 +72,7 @@ def build_parser(command: str = "") -> argparse.ArgumentParser:
         import_module(f"oido.cli.{name}").add_parser(commands)
     for added in commands.choices.values():
         added.offer_all()
+        added.share_examples()
     return parser
 
 

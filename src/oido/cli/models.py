@@ -376,10 +376,7 @@ def _front_end_of(model: AudioModel) -> str:
 
 
 def _verify(args: argparse.Namespace) -> None:
-    """Check the cached models against their SHA-256.
-
-    Check the cached models against their published SHA-256.
-    """
+    """Check the cached models against their published SHA-256."""
     cached = [e for e in CATALOG if (fetch.cache_path(e).exists() if e.sha256 else fetch.find(e))]
     for entry in cached:
         print_line(tr("{name}: ok, {verify}", name=entry.name, verify=fetch.verify(entry)))

@@ -35,6 +35,18 @@ class Parser(argparse.ArgumentParser):
             text = tr("show {number} rarer options, too", number=len(self.rare))
             self.add_argument("--help-all", action=_Help, everything=True, help=text)
 
+    def share_examples(self) -> None:
+        """Give each action of this command those of its examples that show it, where it has none of
+        its own."""
+        heading, *lines = (self.epilog or "").split("\n\n")[0].split("\n")
+        for group in self._actions:
+            if not isinstance(group, argparse._SubParsersAction):
+                continue
+            for parser in set(group.choices.values()):
+                own = [line for line in lines if f"{line} ".lstrip().startswith(f"{parser.prog} ")]
+                if own and not parser.epilog:
+                    parser.epilog = "\n".join([heading, *own])
+
     def short_help(self) -> str:
         """The help without what is rare."""
         formatter = self._get_formatter()
@@ -131,6 +143,14 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
     def start_section(self, heading: str | None) -> None:
         super().start_section(heading and translated(heading))
 
+    def add_argument(self, action: argparse.Action) -> None:
+        super().add_argument(action)
+        # Commands stand further in than argparse reckons with: the longest would have a line of
+        # their own.
+        inside = self._current_indent + self._indent_increment
+        for command in getattr(action, "_get_subactions", list)():
+            self._action_max_length = max(self._action_max_length, inside + len(command.dest))
+
     def add_text(self, text: str | None) -> None:
         if text and text is not argparse.SUPPRESS:
             text = "\n\n".join(map(_paragraph, text.split("\n\n")))
@@ -138,6 +158,8 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
     def _metavar_formatter(self, action: argparse.Action, default_metavar: str) -> Any:
         own = super()._metavar_formatter(action, default_metavar)
+        if isinstance(action, argparse._SubParsersAction._ChoicesPseudoAction):
+            return own  # a command is typed as it is
         return lambda size: tuple(map(translated, own(size)))
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
@@ -200,6 +222,8 @@ _OF_ARGPARSE_WITH = (
     (r"ignored explicit argument (.*)", tr("ignored explicit argument {}")),
     (r"invalid (.*?) value: (.*)", tr("invalid {} value: {}")),
     (r"must be a number of seconds, not (.*)", tr("must be a number of seconds, not {}")),
+    (r"must be a number, not (.*)", tr("must be a number, not {}")),
+    (r"must be above 0, not (.*)", tr("must be above 0, not {}")),
     (r"must be above 0 and at most 3600, not (.*)", tr("must be above 0 and at most 3600, not {}")),
 )
 

@@ -98,7 +98,7 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
         args.where = args.condition
     if args.sql is not None:
         for name, value in (
-            ("a condition", args.where),
+            (tr("a condition"), args.where),
             ("--table", args.table),
             ("--columns", args.columns),
         ):

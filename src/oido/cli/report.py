@@ -254,7 +254,10 @@ def _print(summary: Summary, *, with_labels: bool) -> None:
             )
         )
     )
-    for figures in s.labels[: 10 * with_labels]:
+    asked = [figures for figures in s.labels if s.label in (None, figures.label)]
+    if with_labels and s.label is not None and not asked:
+        print_line(tr("  {label}: no event", label=label_for_people(s.label)))
+    for figures in asked[: 10 * with_labels]:
         print_line(
             tr(
                 "  {label}: {count} in {share:.1%} of recordings, {seconds:,.1f} s, "

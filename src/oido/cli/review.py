@@ -24,7 +24,6 @@ from __future__ import annotations
 import argparse
 import getpass
 import importlib.util
-import os
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from oido.cli.arguments import add_command
 from oido.cli.browser import open_page
 from oido.cli.options import open_results, require_suffix, require_writable
+from oido.cli.serve import TOKEN_VARIABLE, token_of
 from oido.cli.terminal import print_message
 from oido.errors import MissingExtraError, OptionError
 from oido.messages import tr
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from oido.review.session import ReviewSession
     from oido.search.label_store import LabelStore
 
-_TOKEN_VARIABLE = "OIDO_SERVE_TOKEN"  # its name, not the token
 _EXTRA = ("starlette", "uvicorn", "websockets")
 _KEYS = 9
 
@@ -121,7 +120,7 @@ def add_parser(commands: Any) -> None:
     add_served("--port N", "default 8001; 0 is any free one", type=int, default=8001)
     add_served(
         "--token TEXT",
-        f"what everybody must know who reviews; or in {_TOKEN_VARIABLE}, where other users of this "
+        f"what everybody must know who reviews; or in {TOKEN_VARIABLE}, where other users of this "
         "machine do not see it",
     )
     add_served("--certificate FILE", "serve https by this certificate (PEM)")
@@ -148,7 +147,7 @@ def _run(args: argparse.Namespace) -> None:
                 names=", ".join(missing),
             )
         )
-    token = args.token or os.environ.get(_TOKEN_VARIABLE) or None
+    token = token_of(args)
     with open_results(args, prints_doubts=False) as results:
         from oido.review.app import create_review_app
         from oido.search.label_store import LabelStore

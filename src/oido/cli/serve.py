@@ -29,7 +29,7 @@ from oido.cli.terminal import print_message
 from oido.errors import MissingExtraError, OptionError
 from oido.messages import tr
 
-_TOKEN_VARIABLE = "OIDO_SERVE_TOKEN"  # its name, not the token
+TOKEN_VARIABLE = "OIDO_SERVE_TOKEN"  # its name, not the token
 
 _EXTRA = ("starlette", "uvicorn", "websockets", "python_multipart", "prometheus_client")
 
@@ -58,7 +58,7 @@ def add_parser(commands: Any) -> None:
     add("--port N", "default 8000; 0 is any free one", type=int, default=8000)
     add(
         "--token TEXT",
-        f"what clients must send as Authorization: Bearer TEXT; or in {_TOKEN_VARIABLE}, "
+        f"what clients must send as Authorization: Bearer TEXT; or in {TOKEN_VARIABLE}, "
         "where other users of this machine do not see it",
     )
     add("--certificate FILE", "serve https and wss by this certificate (PEM)")
@@ -71,12 +71,12 @@ def add_parser(commands: Any) -> None:
     add("--demo", "open the page in the browser")
     add("--no-page", "only the API, without the page")
     add = add.group("limits")
-    add("--max-body MB", "of one upload (default 105)", type=float)
-    add("--max-duration SECONDS", "of one recording (default 3600)", type=float)
+    add("--max-body MB", "of one upload (default 105)", type=_above_zero)
+    add("--max-duration SECONDS", "of one recording (default 3600)", type=_above_zero)
     add(
         "--max-time SECONDS",
         "that a worker may be busy with one recording (default 120)",
-        type=float,
+        type=_above_zero,
     )
     add("--max-streams N", "streams at the same time (default 64)", type=int)
     add(
@@ -85,6 +85,23 @@ def add_parser(commands: Any) -> None:
         type=int,
     )
     add.rare("max_body", "max_duration", "max_time", "max_streams", "max_connections")
+
+
+def _above_zero(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(tr("must be a number, not {text!r}", text=text)) from error
+    if not value > 0.0:
+        raise argparse.ArgumentTypeError(tr("must be above 0, not {text}", text=text))
+    return value
+
+
+def token_of(args: argparse.Namespace) -> str | None:
+    """What clients must send, by option or environment; None: nothing. Raises OptionError."""
+    if args.token == "":  # such as of a variable that is not set: nobody wants an open server so
+        raise OptionError(tr("--token is empty; leave it out for a server without a token"))
+    return args.token or os.environ.get(TOKEN_VARIABLE) or None
 
 
 def _run(args: argparse.Namespace) -> None:
@@ -115,7 +132,7 @@ def _run(args: argparse.Namespace) -> None:
         "precision": args.precision,
         "calibrations": tuple(args.calibration or ()) or None,
         "labels_files": tuple(args.labels_file or ()) or None,
-        "token": args.token or os.environ.get(_TOKEN_VARIABLE) or None,
+        "token": token_of(args),
         "workers": args.workers,
         "certificate": args.certificate,
         "key": args.key,

@@ -19,7 +19,7 @@ from oido.datasets.regions import background_clips, region_around, relate
 from oido.datasets.waveforms import probe
 from oido.dialects import read_text, seconds, table_lines, verdict_of
 from oido.errors import OptionError, needs_extra
-from oido.messages import text_of, tr
+from oido.messages import joined, text_of, tr
 from oido.paths import NameFinder
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".parquet", ".pq"})
@@ -113,7 +113,7 @@ def _named(path: str, header: list[str], needed: tuple[str, ...]) -> list[str]:
 
 
 def _column_list(names: tuple[str, ...]) -> str:
-    return " and ".join(repr(name) for name in names)
+    return joined(tr(" and "), map(repr, names))
 
 
 def read_label_map(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -258,9 +258,7 @@ def _clip_key(row: TableRow, files: _Files, found: Found) -> _Key | None:
     try:
         start, end = (seconds(time) if time.strip() else None for time in times)
     except ValueError:
-        reason = tr(
-            "{times!r} are not seconds ({where})", times=" to ".join(times), where=row.where
-        )
+        reason = tr("{times!r} are not seconds ({where})", times=", ".join(times), where=row.where)
         found.left_out.append(LeftOut(path, reason))
         return None
     if end is not None:

@@ -319,7 +319,7 @@ class _Post(Action):
     kind: str
 
     def __init__(self, url: str, *, tls: Tls | None = None) -> None:
-        self.name = f"{self.kind}:<address>"
+        self.name = tr("{kind}:<address>", kind=self.kind)
         self._tls = tls or Tls()
         try:
             parts = urlsplit(url)

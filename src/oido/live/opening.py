@@ -291,6 +291,6 @@ def without_password(url: str) -> str:
         parts = urlsplit(url)
         host = parts.netloc.rpartition("@")
     except ValueError:
-        return "<address>"
+        return tr("<address>")
     user = host[0].partition(":")[0] + ":…@" if ":" in host[0] else host[0] + host[1]
     return urlunsplit((parts.scheme, user + host[2], parts.path, "…" if parts.query else "", ""))

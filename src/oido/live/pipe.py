@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from oido.errors import InvalidSamplesError, OptionError
 from oido.live.source import OnGap, SourceGap, ignore, in_background, iterate_in_background, silence
-from oido.messages import text_of, tr
+from oido.messages import joined, text_of, tr
 from oido.signal.decode import AudioInfo, AudioReader
 from oido.signal.decode.pyav_stream import Demuxer
 from oido.signal.decode.readers import as_float32, check_shape
@@ -50,7 +50,7 @@ class PcmReader(AudioReader):
             raise OptionError(
                 tr(
                     "encoding must be {encodings}, not {encoding!r}",
-                    encodings=" or ".join(ENCODINGS),
+                    encodings=joined(tr(" or "), ENCODINGS),
                     encoding=encoding,
                 )
             )

@@ -117,6 +117,14 @@ class Calibration:
             raise OptionError(
                 tr("it has no {args!r}; is it a calibration?", args=error.args[0])
             ) from error
+        except json.JSONDecodeError as error:
+            raise OptionError(
+                tr(
+                    "it is no JSON (line {line}, column {column})",
+                    line=error.lineno,
+                    column=error.colno,
+                )
+            ) from error
         except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise OptionError(tr("it is damaged ({error})", error=error)) from error
 

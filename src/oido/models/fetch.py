@@ -240,7 +240,7 @@ def read_model(
             tr(
                 "{name}: this network's weights come from {suffixes}, not from {suffix}",
                 name=name,
-                suffixes=" or ".join(suffixes),
+                suffixes=joined(tr(" or "), suffixes),
                 suffix=path.suffix or tr("a file without an ending"),
             )
         )

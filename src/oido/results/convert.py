@@ -44,7 +44,8 @@ _TABLES = ("events", "windows", "clips", "embeddings")
 
 @dataclass(frozen=True)
 class Converted:
-    """What a conversion wrote. replaced: how many of the files had been there before.
+    """What a conversion wrote. recordings: those that were heard, if only in part. replaced: how
+    many of the files had been there before.
 
     failures: a sentence for each recording whose own file could not be written.
     """
@@ -116,7 +117,7 @@ def convert(
         batches = _by_recording(results, table, where)
         name, group = next(batches, ("", []))
         for task, summary in recordings:
-            n_recordings += 1
+            n_recordings += summary.failure is None or summary.windows > 0
             while group and name == task.name:
                 files.write(task, group)
                 rows += len(group)

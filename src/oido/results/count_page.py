@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from oido.evaluation.bootstrap import Estimate
-from oido.messages import tr
+from oido.messages import joined, tr
 from oido.results.counting import EventCount, left_out_text
 from oido.writers.html import render
 
@@ -54,7 +54,7 @@ def count_sentences(count: EventCount) -> Iterator[str]:
         tr("; of {unsure} nobody was sure", unsure=count.unsure) if count.unsure else ""
     )
     if len(counted.groups) > 1:
-        what = " and ".join(count.keys)
+        what = joined(tr(" and "), count.keys)
         if count.unit == "windows":
             # A little is left to each of many low windows: how many groups have one is not known.
             yield tr(

@@ -60,7 +60,7 @@ def write_learnt_model(
         raise OptionError(tr("{path}: what was learnt is a .tflite; name it so", path=target))
     report_path = target.with_name(f"{target.stem}-report.html")
     record = WrittenFiles(target.parent)
-    record.refuse_others([report_path], "overwritten")
+    record.refuse_others([report_path], tr("overwritten"))
     require_addable(model)
     folds = fit.folds(seed)
     found = None if folds is None else calibrated(fit, folds)

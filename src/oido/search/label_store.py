@@ -255,9 +255,7 @@ class LabelStore(AbstractContextManager["LabelStore"]):
                     )
                 ) from error
             if "not a database" in text or "malformed" in text:
-                raise OptionError(
-                    tr("{path}: is no label store ({text})", path=self.path, text=text)
-                ) from error
+                raise OptionError(tr("{path}: is no label store", path=self.path)) from error
             raise OutputError(
                 tr("{path} cannot be used: {text}", path=self.path, text=text)
             ) from error

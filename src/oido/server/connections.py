@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Response
@@ -41,6 +41,9 @@ _MOST_PINGS = 1_000
 
 _READ_BYTES = 1 << 15
 """Of one stream at a time: a second of sound, or a few hundred frames, which cost much more."""
+
+_REST_SECONDS, _REST_PAUSE_SECONDS = 5.0, 1.0
+"""For what is left of an upload behind its answer, and without a byte of it."""
 
 _ALWAYS_ANSWERED = frozenset({"/healthz", "/metrics"})
 
@@ -226,11 +229,45 @@ class HttpConnection(_Bounded, H11Protocol):
             self.transport.close()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            send = self._before_the_rest(scope, receive, send)
         if self._crowd.refuses(self.transport) and scope["path"] not in _ALWAYS_ANSWERED:
             busy = Problem.busy(tr("too many connections are open here; try again later"))
             await add_safe_headers(problem_response(busy, scope))(scope, receive, send)
         else:
             await self._served(scope, receive, send)
+
+    def _before_the_rest(self, scope: Scope, receive: Receive, send: Send) -> Send:
+        """A connection that is closed while an upload still comes is reset by the system, and the
+        answer is lost that says why. So the answer goes first, then the rest is read, for a time,
+        and only then the answer ends and the connection with it."""
+        cycle = self.cycle
+        closes = (b"connection", b"close") in scope["headers"]
+        comes = False
+
+        async def send_first(message: Message) -> None:
+            nonlocal closes, comes
+            if message["type"] == "http.response.start":
+                closes = closes or (b"connection", b"close") in message["headers"]
+                # Who waits for a 100 sends nothing now.
+                comes = cycle.more_body and not cycle.waiting_for_100_continue
+            elif closes and comes and not message.get("more_body", False):
+                await send({**message, "more_body": True})
+                await self._take_rest(receive)
+                message = {"type": "http.response.body", "body": b"", "more_body": False}
+            await send(message)
+
+        return send_first
+
+    async def _take_rest(self, receive: Receive) -> None:
+        ends = self.loop.time() + _REST_SECONDS
+        while (left := ends - self.loop.time()) > 0:
+            try:
+                message = await asyncio.wait_for(receive(), min(left, _REST_PAUSE_SECONDS))
+            except asyncio.TimeoutError:
+                return
+            if message["type"] != "http.request" or not message["more_body"]:
+                return
 
     def _should_upgrade(self) -> bool:
         return not self._crowd.refuses(self.transport) and super()._should_upgrade()

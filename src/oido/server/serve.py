@@ -206,10 +206,11 @@ def _load_certificate(config: uvicorn.Config, settings: Settings) -> None:
             raise
         raise OptionError(
             tr(
-                "{certificate}: is no certificate with its key ({reason}); both are "
+                "{certificate}: is no certificate with its key{reason}; both are "
                 "files in PEM, see --certificate and --key",
                 certificate=settings.certificate,
-                reason=error.strerror or error,
+                # What OpenSSL says names a line of its own source.
+                reason="" if isinstance(error, ssl.SSLError) else f" ({error.strerror or error})",
             )
         ) from error
 

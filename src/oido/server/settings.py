@@ -56,14 +56,8 @@ class Limits:
     def __post_init__(self) -> None:
         for name in (entry.name for entry in fields(self)):
             if not getattr(self, name) > 0:
-                words = name.replace("_", " ")
-                raise OptionError(
-                    tr(
-                        "{words} must be above 0, not {getattr}",
-                        words=words,
-                        getattr=getattr(self, name),
-                    )
-                )
+                value = getattr(self, name)
+                raise OptionError(tr("{name} must be above 0, not {value}", name=name, value=value))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from oido.arrays import F64
 from oido.errors import ModelFormatError, OptionError
 from oido.mel import hertz_mel_matrix, periodic_hann
-from oido.messages import tr
+from oido.messages import joined, tr
 from oido.models.networks.mn04 import LayerWriter, classes_of
 from oido.models.tflite.builder import GraphWriter
 from oido.models.tflite.front_end import cut_frames
@@ -74,7 +74,7 @@ def network(state: Mapping[str, NDArray[Any]], samples: int) -> bytes:
 def _size_of(state: Mapping[str, NDArray[Any]]) -> int:
     shape = state["patch_embed.proj.weight"].shape if "patch_embed.proj.weight" in state else ()
     if not shape or shape[0] not in NAMES:
-        known = " and ".join(f"{name} ({size})" for size, name in NAMES.items())
+        known = joined(tr(" and "), [f"{name} ({size})" for size, name in NAMES.items()])
         raise ModelFormatError(
             tr(
                 "these are not the weights of a CED that is read, which are {known}: "
