@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Counts from reviewed samples: how often the interval of 95 % holds the truth, and how wide it is.
 
-    python benchmarks/counting.py                        500 draws of each scenario, some minutes
-    python benchmarks/counting.py --draws 100 --only shares,rare
+    python benchmarks/counting.py                        500 draws of each scenario, half an hour
+    python benchmarks/counting.py --draws 100 --only "shares;rare, scores"
 
 An archive is drawn anew each time: sites, detections with scores, which of them are true. The
 sample is stratified as `oido clips` draws it; `oido.evaluation.prevalence.count_true` says how many
@@ -141,10 +141,10 @@ def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=500)
-    parser.add_argument("--only", default="", help="scenarios by name, with commas")
+    parser.add_argument("--only", default="", help="scenarios by name, with semicolons")
     parser.add_argument("--jobs", type=int, default=None)
     arguments = parser.parse_args()
-    wanted = {name.strip() for name in arguments.only.split(",") if name.strip()}
+    wanted = {name.strip() for name in arguments.only.split(";") if name.strip()}
     started = time.perf_counter()
     print(f"{arguments.draws} draws each; inside the interval of 95 %, and its mean width")
     print(
