@@ -11,12 +11,16 @@ from oido.evaluation.prevalence import Counted, count_true, strata_of
 
 
 def world(
-    random: np.random.Generator, n: int, shares: list[float]
+    random: np.random.Generator, n: int, shares: list[float], shift: float = 0.0
 ) -> tuple[np.ndarray, list[int], np.ndarray]:
-    """Scores, sites and truth of events; at each site another share is true."""
+    """Scores, sites and truth of events; at each site another share is true.
+
+    shift: by how much (logits) the scores of the last site are above those of the first.
+    """
     site = random.integers(0, len(shares), n)
     truth = random.random(n) < np.array(shares)[site]
     scores = random.normal(np.where(truth, 2.0, 0.0), 1.0)
+    scores += shift * (site / max(1, len(shares) - 1) - 0.5)
     return 1 / (1 + np.exp(1 - scores)), site.tolist(), truth
 
 
@@ -27,9 +31,11 @@ def sample(random: np.random.Generator, scores: np.ndarray, count: int) -> np.nd
     return np.concatenate([random.choice(g, count // len(each), replace=False) for g in each])
 
 
-def counted(seed: int, n: int, count: int, shares: list[float]) -> tuple[Counted[int], np.ndarray]:
+def counted(
+    seed: int, n: int, count: int, shares: list[float], shift: float = 0.0
+) -> tuple[Counted[int], np.ndarray]:
     random = np.random.default_rng(seed)
-    scores, sites, truth = world(random, n, shares)
+    scores, sites, truth = world(random, n, shares, shift)
     reviewed = sample(random, scores, count)
     result = count_true(scores, sites, reviewed, truth[reviewed], seed=seed)
     return result, np.bincount(sites, truth)
@@ -37,14 +43,22 @@ def counted(seed: int, n: int, count: int, shares: list[float]) -> tuple[Counted
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "shares",
-    [[0.3] * 4, [0.1, 0.2, 0.4, 0.5], [0.05] * 4, [0.9, 0.95, 0.97, 0.9]],
-    ids=["alike", "shifted", "rare", "nearly all"],
+    ("shares", "shift"),
+    [
+        ([0.3] * 4, 0.0),
+        ([0.1, 0.2, 0.4, 0.5], 0.0),
+        ([0.05] * 4, 0.0),
+        ([0.9, 0.95, 0.97, 0.9], 0.0),
+        ([0.1, 0.2, 0.4, 0.5], 2.0),
+    ],
+    ids=["alike", "shares", "rare", "nearly all", "shares and scores"],
 )
-def test_the_interval_covers_the_truth_as_often_as_it_says(shares: list[float]) -> None:
+def test_the_interval_covers_the_truth_as_often_as_it_says(
+    shares: list[float], shift: float
+) -> None:
     inside = []
     for seed in range(100):
-        result, truth = counted(seed, 1500, 100, shares)
+        result, truth = counted(seed, 1500, 100, shares, shift)
         inside.append(result.total.low <= truth.sum() <= result.total.high)
     # 95 %, less three standard errors of 100 draws.
     assert np.mean(inside) >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / 100)
@@ -82,6 +96,22 @@ def test_a_site_of_its_own_kind_is_named() -> None:
     assert count_true(scores, sites, reviewed, truth[reviewed]).apart == (2,)
     fair, _ = counted(6, 3000, 300, [0.5, 0.5, 0.5])
     assert fair.apart == ()
+    # The one in the middle is no more apart than any other.
+    spread, _ = counted(7, 3000, 300, [0.1, 0.5, 0.9])
+    assert 1 not in spread.apart
+
+
+def test_of_a_site_that_nobody_reviewed_less_is_known() -> None:
+    random = np.random.default_rng(2)
+    scores, sites, truth = world(random, 3000, [0.2, 0.4, 0.4, 0.6])
+    site = np.array(sites)
+    reviewed = sample(random, scores, 300)
+    reviewed = reviewed[site[reviewed] != 1]
+    result = count_true(scores, sites, reviewed, truth[reviewed])
+    widths = {name: each.high - each.low for name, each in result.groups.items()}
+    assert widths[1] > 1.5 * max(widths[0], widths[2], widths[3])
+    assert result.groups[1].low <= truth[site == 1].sum() <= result.groups[1].high
+    assert 1 not in result.apart
 
 
 def test_strata_are_those_of_sql_and_few_events_are_fewer_strata() -> None:

@@ -3,10 +3,10 @@
 
 The sample is drawn by strata of scores. What is true of the others is drawn from a Bayesian
 logistic model of the reviewed ones: a curve over the rank of the score, which may be off in each
-stratum and in each group (a site, an hour). It is the call density estimation of Navine et al.
-2024, "All thresholds barred: direct estimation of call density in bioacoustic data" (Frontiers in
-Bird Science 3), with strata that learn from each other in the place of flat priors, which pull
-every pure stratum to the middle where few are reviewed.
+stratum and in each group (a site, an hour), by as much as the reviews speak for. It is the call
+density estimation of Navine et al. 2024, "All thresholds barred: direct estimation of call density
+in bioacoustic data" (Frontiers in Bird Science 3), with strata that learn from each other in the
+place of flat priors, which pull every pure stratum to the middle where few are reviewed.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 
-from oido.arrays import F64, I64, Bools
+from oido.arrays import F32, F64, I64, Bools
 from oido.errors import OptionError
 from oido.evaluation.bootstrap import Estimate
 from oido.messages import tr
@@ -28,24 +28,36 @@ K = TypeVar("K", bound=Hashable)
 """What detections are grouped by: a site, an hour, a night."""
 
 STRATA = 10
-_BINS = 40
-"""Of scores, in which the unreviewed ones are drawn together."""
+_BIN = 0.5
+"""Logits of the rank: so near each other unreviewed ones are drawn together."""
 
 _DRAWS = 1_000
-_MOVES = 8
-_APART = 2.576
-"""Standard deviations: what lies beyond by chance is one in a hundred."""
+_MOVES = 5
 
-_SPREADS = {"level": 3.0, "slope": 1.5, "stratum": 0.5}
-"""Standard deviations of the priors, in logits."""
+_LEVEL, _SLOPE = 5.0, 3.0
+"""Standard deviations of the priors of level and slope, in logits; they hold where nothing else
+does. Beside them both have Jeffreys' prior: without it, where few are true (or few are false),
+intervals lie too near to the few, and are too short (Firth 1993, Heinze and Schemper 2002)."""
+
+
+def _quantiles(median: float, count: int) -> list[float]:
+    """Of a lognormal distribution whose logarithm has a standard deviation of 0.7."""
+    normal = NormalDist(math.log(median), 0.7)
+    return [math.exp(normal.inv_cdf((n + 0.5) / count)) for n in range(count)]
+
+
+_GROUP_SPREADS, _STRATUM_SPREADS = _quantiles(1.5, 5), _quantiles(0.4, 2)
+"""How far groups, and strata, differ is not known: each of these standard deviations (in logits)
+counts as far as the reviews speak for it. Their prior avoids 0 (Chung et al. 2013), where groups
+whose scores are shifted would be drawn to the others: a shift of 1 is one of 2 in logits here."""
+
+_SLOPE_OF_GROUP = 0.1
+"""So much of the spread of groups' levels is that of their slopes."""
 
 _LOGITS = np.linspace(-18, 18, 721)
 _NORMAL_QUANTILES = [NormalDist().inv_cdf(1 / (1 + math.exp(-x))) for x in _LOGITS.tolist()]
 """The normal quantile of a rank by its logit: of scores that are normal among true and false ones
-alike, which is the binormal model of ROC analysis, logits of the truth lie on a line over it."""
-
-_GROUP_SPREADS = (0.3, 1.0, 2.5)
-"""That of groups is not known: each of these counts as far as the reviews speak for it."""
+alike, which is the binormal model of ROC analysis, logits of the truth lie about a line over it."""
 
 
 @dataclass(frozen=True)
@@ -88,29 +100,15 @@ def count_true(
     names = list(dict.fromkeys(groups))
     number_of = {name: n for n, name in enumerate(names)}
     group = np.array([number_of[name] for name in groups])
-    design = _Design(scores, group, len(names), in_halves)
-    # One group is all there is: it cannot differ from the others.
-    spreads = _GROUP_SPREADS if len(names) > 1 else (1e-3,)
-    fits = [_fit(design, spread, reviewed, is_true) for spread in spreads]
-    evidence = np.array([fit.evidence for fit in fits])
-    shares_of_fits = np.exp(evidence - evidence.max())
-    shares_of_fits /= shares_of_fits.sum()
     random = np.random.default_rng(seed)
-    drawn = np.concatenate(
-        [
-            _draws(design, fit, reviewed, is_true, count, random)
-            for fit, count in zip(fits, random.multinomial(_DRAWS, shares_of_fits))
-            if count
-        ]
-    )
-    best = fits[int(evidence.argmax())]
+    design = _Design(scores, group, len(names), reviewed, in_halves)
+    drawn = _posterior(design, is_true, random)
     open_ones = np.ones(len(scores), bool)
     open_ones[reviewed] = False
     known = np.bincount(group[reviewed], is_true.astype(float), len(names))
     draws = np.tile(known.astype(np.float64), (_DRAWS, 1))
-    for g, rows, count in design.cells(open_ones):
-        shares = _sigmoid(drawn @ rows)
-        draws[:, g] += random.binomial(count, shares)
+    for g, place, count in design.cells(open_ones):
+        draws[:, g] += random.binomial(count, _sigmoid(drawn.logits(g, place)))
     totals: F64 = np.asarray(draws.sum(axis=1), np.float64)
     return Counted(
         _estimate(totals),
@@ -120,7 +118,7 @@ def count_true(
         len(scores),
         len(reviewed),
         _reviews_to_halve(len(scores), len(reviewed)),
-        tuple(names[g] for g in design.apart(best, reviewed)),
+        tuple(names[g] for g in drawn.apart()),
     )
 
 
@@ -146,146 +144,199 @@ def halves_of(scores: F64, most: int = STRATA) -> I64:
     return np.asarray(np.unique(halves, return_inverse=True)[1], np.int64)
 
 
-def _quarters_of(scores: F64, strata: I64) -> I64:
-    """i64[n]: four bins in each stratum, by score."""
-    found = np.empty(len(scores), np.int64)
-    for stratum in range(int(strata.max()) + 1):
-        own = strata == stratum
-        found[own] = 4 * stratum + strata_of(scores[own], 4)
-    return found
-
-
 class _Design:
-    """The terms of the model: level, slope over the rank, each stratum, each group."""
+    """The terms of the model: level, slope over the rank, each stratum, each group's own of both.
 
-    def __init__(self, scores: F64, group: I64, n_groups: int, in_halves: bool) -> None:
-        n = len(scores)
-        self._group, self._stratum = group, strata_of(scores)
-        self._bin = strata_of(scores, _BINS)
-        if in_halves:
-            self._stratum = halves_of(scores)
-            self._bin = _quarters_of(scores, self._stratum)
-        rank = np.empty(n)
-        rank[np.argsort(scores, kind="stable")] = (np.arange(n) + 0.5) / n
-        self._curve = np.log(rank / (1 - rank))
-        if in_halves:
-            # Over many powers of two a line in logits of the rank is too flat where few are true.
-            self._curve = np.interp(self._curve, _LOGITS, _NORMAL_QUANTILES)
-        self._n_groups, self._n_strata = n_groups, int(self._stratum.max()) + 1
-        spreads = [_SPREADS["level"], _SPREADS["slope"] * (2 if in_halves else 1)]
-        spreads += [_SPREADS["stratum"]] * self._n_strata
-        self._spreads = spreads
-
-    def precision(self, group_spread: float) -> F64:
-        """f64[terms]: of the priors, with this standard deviation of groups."""
-        spreads = [*self._spreads, *[group_spread] * self._n_groups]
-        return np.asarray(1 / np.square(spreads))
-
-    def rows(self, numbers: I64) -> F64:
-        """f64[m, terms] of detections."""
-        found = np.zeros((len(numbers), 2 + self._n_strata + self._n_groups))
-        found[:, 0], found[:, 1] = 1, self._curve[numbers]
-        each = np.arange(len(numbers))
-        found[each, 2 + self._stratum[numbers]] = 1
-        found[each, 2 + self._n_strata + self._group[numbers]] = 1
-        return found
-
-    def cells(self, wanted: Bools) -> list[tuple[int, F64, int]]:
-        """Group, terms and number of the detections of each group and bin."""
-        numbers = np.flatnonzero(wanted)
-        cell = self._group[numbers] * _BINS + self._bin[numbers]
-        order = np.argsort(cell, kind="stable")
-        _, starts = np.unique(cell[order], return_index=True)
-        found = []
-        for part in np.split(numbers[order], starts[1:]) if len(numbers) else []:
-            row = self.rows(part[:1])[0]
-            row[1] = self._curve[part].mean()
-            found.append((int(self._group[part[0]]), row, len(part)))
-        return found
-
-    def apart(self, fit: _Fit, reviewed: I64) -> list[int]:
-        """Groups of which more, or less, is true than of the others at the same scores."""
-        if self._n_groups == 1:
-            return []
-        first = 2 + self._n_strata
-        effects, spreads = fit.weights[first:], np.sqrt(np.diag(fit.covariance)[first:])
-        seen = np.unique(self._group[reviewed])
-        off = np.abs(effects - np.median(effects[seen])) > _APART * spreads
-        return [int(g) for g in seen if off[g]]
-
-
-class _Fit(NamedTuple):
-    """The weights of the highest posterior density, and their covariance there (Laplace).
-
-    evidence: the logarithm of how likely the reviews are with these priors.
+    Groups without a review have no terms: what is not known of them is drawn from the prior.
     """
 
-    weights: F64
-    covariance: F64
-    precision: F64
-    evidence: float
+    def __init__(
+        self, scores: F64, group: I64, n_groups: int, reviewed: I64, in_halves: bool
+    ) -> None:
+        n = len(scores)
+        self.group, self.n_groups = group, n_groups
+        self.stratum = (halves_of if in_halves else strata_of)(scores)
+        # Scores that are equal have one rank.
+        _, place, times = np.unique(scores, return_inverse=True, return_counts=True)
+        rank = ((np.cumsum(times) - times / 2) / n)[place]
+        logits = np.log(rank / (1 - rank))
+        self.bin = np.floor(logits / _BIN).astype(np.int64)
+        self.curve = np.interp(logits, _LOGITS, _NORMAL_QUANTILES)
+        self.centre = float(self.curve[reviewed].mean())
+        self.n_strata = int(self.stratum.max()) + 1
+        self.seen = np.unique(group[reviewed]) if n_groups > 1 else np.array([], np.int64)
+        self.rows = self._rows(reviewed)
+
+    def _rows(self, numbers: I64) -> F64:
+        """f64[m, terms] of detections of reviewed groups."""
+        found = np.zeros((len(numbers), 2 + self.n_strata + 2 * len(self.seen)))
+        found[:, 0], found[:, 1] = 1, self.curve[numbers]
+        each = np.arange(len(numbers))
+        found[each, 2 + self.stratum[numbers]] = 1
+        if len(self.seen):
+            own = 2 + self.n_strata + np.searchsorted(self.seen, self.group[numbers])
+            found[each, own] = 1
+            found[each, own + len(self.seen)] = self.curve[numbers] - self.centre
+        return found
+
+    def spreads(self, group_spread: float, stratum_spread: float) -> F64:
+        """f64[terms]: standard deviations of the priors."""
+        n_seen = len(self.seen)
+        return np.array(
+            [_LEVEL, _SLOPE]
+            + [stratum_spread] * self.n_strata
+            + [group_spread] * n_seen
+            + [_SLOPE_OF_GROUP * group_spread] * n_seen
+        )
+
+    def cells(self, wanted: Bools) -> list[tuple[int, tuple[float, int], int]]:
+        """Of each group, stratum and bin: the group, curve and stratum, number of detections."""
+        numbers = np.flatnonzero(wanted)
+        bins = self.bin - self.bin.min()
+        cell = (self.group * self.n_strata + self.stratum) * (int(bins.max()) + 1) + bins
+        order = numbers[np.argsort(cell[numbers], kind="stable")]
+        _, starts = np.unique(cell[order], return_index=True)
+        return [
+            (
+                int(self.group[part[0]]),
+                (float(self.curve[part].mean()), int(self.stratum[part[0]])),
+                len(part),
+            )
+            for part in (np.split(order, starts[1:]) if len(order) else [])
+        ]
 
 
-def _fit(design: _Design, group_spread: float, reviewed: I64, is_true: Bools) -> _Fit:
-    rows, target = design.rows(reviewed), is_true.astype(float)
-    precision = design.precision(group_spread)
-    weights = np.zeros(rows.shape[1])
+@dataclass(frozen=True)
+class _Posterior:
+    """Draws of what is true of the others.
+
+    terms: f64[draws, terms]; levels, slopes: f64[draws, groups], also of groups without a review.
+    """
+
+    terms: F64
+    levels: F64
+    slopes: F64
+    design: _Design
+
+    def logits(self, group: int, place: tuple[float, int]) -> F64:
+        curve, stratum = place
+        common = self.terms[:, 0] + self.terms[:, 1] * curve + self.terms[:, 2 + stratum]
+        own = self.levels[:, group] + self.slopes[:, group] * (curve - self.design.centre)
+        return np.asarray(common + own)
+
+    def apart(self) -> list[int]:
+        """Groups of which more, or less, is true than of the others at the same scores."""
+        seen = self.design.seen
+        if not len(seen):
+            return []
+        off = self.levels[:, seen] - np.median(self.levels[:, seen], axis=1, keepdims=True)
+        # The one in the middle is as much above as below.
+        above = 0.5 + 0.5 * np.sign(off).mean(axis=0)
+        return [int(g) for g, share in zip(seen, above) if not 0.005 <= share <= 0.995]
+
+
+def _posterior(design: _Design, is_true: Bools, random: np.random.Generator) -> _Posterior:
+    """Of spreads as many draws as the reviews speak for, and with these of the terms."""
+    # One group is all there is: it cannot differ from the others.
+    group_spreads = _GROUP_SPREADS if design.n_groups > 1 else (0.0,)
+    pairs = [(g, s) for g in group_spreads for s in _STRATUM_SPREADS]
+    spreads = np.array([design.spreads(*pair) for pair in pairs])
+    weights, covariance, evidence = _fit(design.rows, is_true, 1 / spreads**2)
+    shares = np.exp(evidence - evidence.max())
+    counts = random.multinomial(_DRAWS, shares / shares.sum())
+    terms = _draws(design.rows, is_true, weights, covariance, counts, random)
+    first, n_seen = 2 + design.n_strata, len(design.seen)
+    own = np.repeat(np.array([g for g, _ in pairs]), counts)[:, None]
+    levels = own * random.standard_normal((_DRAWS, design.n_groups))
+    slopes = _SLOPE_OF_GROUP * own * random.standard_normal((_DRAWS, design.n_groups))
+    levels[:, design.seen] = terms[:, first : first + n_seen]
+    slopes[:, design.seen] = terms[:, first + n_seen :]
+    return _Posterior(terms, levels, slopes, design)
+
+
+def _fit(rows: F64, is_true: Bools, precision: F64) -> tuple[F64, F64, F64]:
+    """For each of some priors: the weights of the highest posterior density, their covariance there
+    (Laplace), and the logarithm of how likely the reviews are with this prior.
+
+    rows: f64[m, terms]; precision: f64[priors, terms].
+    """
+    target = is_true.astype(float)
+    weights = np.zeros_like(precision)
+    diagonal = np.eye(rows.shape[1]) * precision[:, None, :]
     for _ in range(100):
-        p = _sigmoid(rows @ weights)
-        slope = rows.T @ (target - p) - precision * weights
-        curvature = (rows.T * (p * (1 - p))) @ rows + np.diag(precision)
-        step = np.linalg.solve(curvature, slope)
-        weights = weights + step / max(1.0, np.abs(step).max() / 2)
-        if np.abs(step).max() < 1e-8:
+        p = _sigmoid(weights @ rows.T)
+        slope = (target - p) @ rows - precision * weights
+        curvature = (rows.T * (p * (1 - p))[:, None, :]) @ rows + diagonal
+        step = np.linalg.solve(curvature, slope[..., None])[..., 0]
+        largest = np.abs(step).max(axis=1, keepdims=True)
+        weights = weights + step / np.maximum(1.0, largest / 2)
+        if largest.max() < 1e-6:
             break
-    p = _sigmoid(rows @ weights)
-    curvature = (rows.T * (p * (1 - p))) @ rows + np.diag(precision)
-    fitted = -np.logaddexp(0, np.where(is_true, -1, 1) * (rows @ weights)).sum()
-    prior = 0.5 * (np.log(precision) - precision * weights**2).sum()
-    evidence = float(fitted + prior - 0.5 * np.linalg.slogdet(curvature)[1])
-    return _Fit(weights, np.asarray(np.linalg.inv(curvature), np.float64), precision, evidence)
+    fitted = -np.logaddexp(0, np.where(is_true, -1, 1) * (weights @ rows.T)).sum(axis=1)
+    prior = 0.5 * (np.log(precision) - precision * weights**2).sum(axis=1)
+    evidence = fitted + prior - 0.5 * np.linalg.slogdet(curvature)[1]
+    return weights, np.asarray(np.linalg.inv(curvature)), evidence
 
 
 def _draws(
-    design: _Design,
-    fit: _Fit,
-    reviewed: I64,
+    rows: F64,
     is_true: Bools,
-    count: int,
+    weights: F64,
+    covariance: F64,
+    counts: I64,
     random: np.random.Generator,
 ) -> F64:
     """f64[draws, terms] of the posterior: Laplace's draws, moved by elliptical slice sampling.
 
     Where hardly any (or nearly all) are true, the posterior is skewed, and Laplace's normal is not.
-    The ellipse is that normal's (Murray et al. 2010, Nishihara et al. 2014).
+    The ellipse is that normal's (Murray et al. 2010, Nishihara et al. 2014). The posterior over the
+    normal is then the likelihood over its own quadratic approximation at the mode, times Jeffreys'
+    prior of level and slope, the root of the determinant of their information.
     """
-    rows, sign = design.rows(reviewed), np.where(is_true, 1.0, -1.0)
-    root, weights = np.linalg.cholesky(fit.covariance), fit.weights
+    signed = rows * np.where(is_true, 1.0, -1.0)[:, None]
+    used = np.flatnonzero(counts)
+    roots = [np.linalg.cholesky(covariance[k]) for k in used]
+    ends = np.cumsum(counts[used])[:-1]
+    each = np.repeat(np.arange(len(counts)), counts)
+    n_terms = rows.shape[1]
+    mode = (weights @ signed.T)[each].astype(np.float32)
+    linear = 1 / (1 + np.exp(mode))
+    quadratic = 0.5 * linear * (1 - linear)
+    centred = rows[:, 1] - rows[:, 1].mean()
+    information = np.stack([centred**0, centred, centred**2], axis=1).astype(np.float32)
 
-    def height(at: F64) -> F64:
+    def from_normal() -> F32:
+        """f32[draws, terms + m]: terms and logits of the reviewed, less those at the mode."""
+        at = random.standard_normal((len(each), n_terms))
+        terms = np.vstack([part @ root.T for part, root in zip(np.split(at, ends), roots)])
+        return np.hstack([terms, terms @ signed.T]).astype(np.float32)
+
+    def height(found: F32, own: I64 | slice) -> F32:
         """Of the posterior over the normal, in logarithms."""
-        terms = weights + at @ root.T
-        likelihood = -np.logaddexp(0, -sign * (terms @ rows.T)).sum(axis=1)
-        prior = (fit.precision * terms**2).sum(axis=1)
-        return np.asarray(likelihood - 0.5 * prior + 0.5 * (at**2).sum(axis=1))
+        off = found[:, n_terms:]
+        odds = np.exp(-(mode[own] + off))
+        share = 1 / (1 + odds)
+        gain = ((quadratic[own] * off - linear[own]) * off + np.log(share)).sum(axis=1)
+        level, both, slope = ((odds * share**2) @ information).T
+        return np.asarray(gain + 0.5 * np.log(np.maximum(level * slope - both**2, 1e-12)))
 
-    at = random.standard_normal((count, len(weights)))
+    at = from_normal()
     for _ in range(_MOVES):
-        other = random.standard_normal(at.shape)
-        floor = height(at) + np.log(random.random(len(at)))
+        other = from_normal()
+        floor = height(at, slice(None)) + np.log(random.random(len(at)))
         angle = random.uniform(0, 2 * np.pi, len(at))
         low, high = angle - 2 * np.pi, angle.copy()
         moved, left = at.copy(), np.arange(len(at))
         while len(left):
-            turn = angle[left, None]
+            turn = angle[left, None].astype(np.float32)
             tried = at[left] * np.cos(turn) + other[left] * np.sin(turn)
             moved[left] = tried
-            left = left[height(tried) <= floor[left]]
+            left = left[height(tried, left) <= floor[left]]
             low[left] = np.where(angle[left] < 0, angle[left], low[left])
             high[left] = np.where(angle[left] >= 0, angle[left], high[left])
             angle[left] = random.uniform(low[left], high[left])
         at = moved
-    return np.asarray(weights + at @ root.T)
+    return weights[each] + at[:, :n_terms]
 
 
 def _estimate(draws: F64) -> Estimate:
