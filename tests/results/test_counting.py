@@ -120,6 +120,8 @@ def test_what_is_no_sample_or_no_review_is_refused(maker: FolderMaker, tmp_path:
         count(maker, path)
     with pytest.raises(OptionError, match="'moon'"):
         count(maker, path, "moon")
+    with pytest.raises(OptionError, match="nothing stands behind its last sign"):
+        count(maker, path, where="score >")
 
 
 def test_a_store_of_two_peoples_answers_counts_alike(maker: FolderMaker, tmp_path: Path) -> None:

@@ -169,7 +169,8 @@ def _scored_events(
     condition = f" AND ({where}\n)" if where else ""
     rows = results.sql(
         f"SELECT {', '.join([*PLACE, *terms])}, {value} AS value FROM events WHERE "
-        f"label = {quoted(name)}{condition} ORDER BY file, channel NULLS FIRST, start_time"
+        f"label = {quoted(name)}{condition} ORDER BY file, channel NULLS FIRST, start_time",
+        written=where,
     )
     if not rows.num_rows:
         raise OptionError(tr("the archive has no event of {name}", name=name))
