@@ -47,6 +47,9 @@ def host(folder: Path, answers: list[tuple[str, int]]) -> Iterator[str]:
     """The folder as a host with ``.br`` and ``.gz`` serves it; notes each path and its bytes."""
 
     class Handler(http.server.SimpleHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # connections are kept, as every host does
+        disable_nagle_algorithm = True
+
         def do_GET(self) -> None:
             url = self.path.partition("?")[0].lstrip("/") or "index.html"
             path = folder / url

@@ -197,7 +197,7 @@ def test_a_wheel_without_litert_js_says_how_to_get_it(
     # A page of a server still is one: it only cannot hear by itself.
     files = page_files({"mode": "server"}, folder=small_web)
     assert [url for url in files if url.startswith("vendor/")] == []
-    start = re.sub(rb' *<link rel="modulepreload".*\n', b"", content_of(files[""]))
+    start = re.sub(rb'<link rel="modulepreload".*\n', b"", content_of(files[""]))
     assert start == (small_web / "index.html").read_bytes()
 
 
@@ -205,19 +205,36 @@ def test_the_start_names_every_module_that_it_begins_with(small_web: Path) -> No
     """So that a browser asks for all at once, and not import by import."""
     files = page_files({"mode": "server"}, folder=small_web)
     start = content_of(files[""]).decode()
-    named = re.findall(r'<link rel="modulepreload" href="([^"]+)">', start)
-    wanted, found = ["app.js"], set()
+    named = re.findall(r'<link rel="modulepreload" href="([^"]+)"', start)
+    found = imported_by("app.js", small_web)
+    assert len(found) > 30
+    assert sorted(named) == sorted(found - {"ui/first_screen.js"})
+
+
+def test_what_the_first_screen_needs_is_asked_for_before_the_rest(small_web: Path) -> None:
+    start = content_of(page_files({"mode": "server"}, folder=small_web)[""]).decode()
+    first, _, rest = start.partition('<template id="rest">')
+    soon, later = (re.findall(r'"modulepreload" href="([^"]+)"', part) for part in (first, rest))
+    assert set(soon) == imported_by("ui/first_screen.js", small_web)
+    assert 0 < len(soon) < 10 < len(later)
+    scripts = [re.findall(r'<script type="module" src="([^"]+)">', part) for part in (first, rest)]
+    assert scripts == [["ui/first_screen.js"], ["app.js"]]
+    for part in (first, rest):
+        assert part.rindex("modulepreload") < part.index('<script type="module"')
+
+
+def imported_by(script: str, folder: Path) -> set[str]:
+    """The modules that a script imports, and those that they import."""
+    wanted, found = [script], set[str]()
     while wanted:
         url = wanted.pop()
-        text = (small_web / url).read_text("utf-8")
+        text = (folder / url).read_text("utf-8")
         for name in re.findall(r'^} from "([^"]+)"|^import .* from "([^"]+)"', text, re.M):
             other = os.path.normpath(Path(url).parent / "".join(name))
             if other not in found:
                 found.add(other)
                 wanted.append(other)
-    assert len(found) > 30
-    assert sorted(named) == sorted(found)
-    assert start.index("modulepreload") < start.index('<script type="module"')
+    return found
 
 
 def test_exported_scripts_have_no_comments(

@@ -194,6 +194,41 @@ def test_the_button_moves_with_the_sound_and_not_for_who_wants_it_still(
     assert (shadows > 5) if motion == "no-preference" else (shadows == 1)
 
 
+def test_what_is_pressed_before_the_page_can_answer_is_done_then(pages: Pages) -> None:
+    page = pages.open("server")
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        held.append(route)
+
+    page.route("**/app.js", hold)
+    page.reload(wait_until="commit")
+    page.wait_for_selector("body[data-waits=models]")
+    assert page.inner_text("#open") == "Open a recording"  # it has its words already
+    assert not page.is_visible("#examples")
+    page.click("#language")
+    while not held:
+        page.wait_for_timeout(20)
+    assert page.get_attribute("html", "lang") == "en"
+    held[0].continue_()
+    page.wait_for_selector("html[lang=es]")
+    page.wait_for_selector("body:not([data-waits])")
+    assert page.inner_text("#open") == "Abrir y enviar al servidor"  # as was chosen before
+    assert page.is_visible("#examples")
+
+
+def test_the_first_screen_moves_without_work_for_the_page(pages: Pages) -> None:
+    """What moves by a transform or by opacity alone is drawn beside the page's own thread."""
+    page = pages.open("server", size=PHONE)
+    moved = page.evaluate(
+        """() => document.getAnimations().map((animation) => animation.effect.getKeyframes()
+          .flatMap((frame) => Object.keys(frame))
+          .filter((name) => !["offset", "easing", "composite", "computedOffset"].includes(name)))"""
+    )
+    assert moved
+    assert {name for names in moved for name in names} <= {"transform", "opacity"}
+
+
 def test_what_stands_behind_one_line_says_what_is_chosen(pages: Pages, on_device: None) -> None:
     page = pages.open("device", size=DESKTOP)
     page.eval_on_selector_all("details.panel", "all => all.forEach(p => { p.open = false; })")

@@ -89,7 +89,6 @@ class _Page:
         self._about = {
             "oido": __version__,
             "mode": "server",
-            "locale": None,
             "device": is_vendored(folder / "vendor"),
             "token": not self._access.is_open,
         }

@@ -5,8 +5,9 @@ A page is a mapping from relative URLs to contents. Besides what lies in ``oido/
 are made: ``page.json`` tells the page what it is part of, ``precache.js`` tells its service worker
 all files with their hashes, ``names/LOCALE.json`` has the labels in other languages, and
 ``names/families.json`` their families; ``index.html`` names the modules that it begins with, so
-that a browser asks for all of them at once. Exported, they are a folder of static files that runs
-on whatever device shows it, each with its compressed forms beside it (`oido.server.encodings`).
+that a browser asks for all of them at once, for those of the first screen before the others.
+Exported, they are a folder of static files that runs on whatever device shows it, each with its
+compressed forms beside it (`oido.server.encodings`).
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ _TEXTS = {".html", ".css", ".js", ".json", ".webmanifest", ".svg", ".txt"}
 _KINDS = _TEXTS | {".png", ".wasm", ".woff2"}
 _START = "index.html"
 _SCRIPT = "app.js"
+_FIRST_SCREEN = "ui/first_screen.js"
 _IMPORT = re.compile(r'^(?:import|export)\b(?:[^;"]*\bfrom)?\s*"(\.{1,2}/[^"]+)"', re.M)
 _COMMENT = re.compile(r"^[ \t]*(?:/\*(?:(?!\*/).)*\*/|//(?! SPDX)[^\n]*)[ \t]*$", re.M | re.S)
 _ABOUT = "page.json"
@@ -66,12 +68,14 @@ def page_files(
     folder: Path = WEB_FOLDER,
     *,
     address: str | None = None,
+    locale: str | None = None,
 ) -> dict[str, Path | bytes]:
     """The whole page, by relative URL; ``""`` is its start, index.html.
 
     page: what page.json says beside the models ("models") and the languages of labels ("names").
     The first model is kept for use without a network at once, the others when they are chosen.
-    address: where it will be, for those who show a link to it; None is not known.
+    address: where it will be, for those who show a link to it; None is not known. locale: the
+    page's language; None is the browser's.
     """
     files: dict[str, Path | bytes] = dict(_static(folder))
     if page.get("mode") == "device":
@@ -83,16 +87,19 @@ def page_files(
         tag = f'<head>\n    <meta http-equiv="Content-Security-Policy" content="{policy}">'
         files[_START] = content_of(files[_START]).replace(b"<head>", tag.encode(), 1)
     if _START in files:
-        links = (f'    <link rel="modulepreload" href="{url}">\n' for url in modules_of(files))
-        before = b'    <script type="module"'
-        start = content_of(files[_START])
-        files[_START] = start.replace(before, "".join(links).encode() + before, 1)
+        first = modules_of(files, _FIRST_SCREEN)
+        rest = [url for url in modules_of(files) if url not in (_FIRST_SCREEN, *first)]
+        scripts = {_FIRST_SCREEN: first, _SCRIPT: rest}
+        files[_START] = _preloading(content_of(files[_START]), scripts)
     names = dict(NAMES_URLS)
     files.update(label_names())
     examples = _examples(folder)
     files.update(examples)
     if address is not None and _START in files:
         files[_START] = _addressed(content_of(files[_START]), address)
+    if locale is not None and _START in files:
+        tag = f'<html lang="{locale}" data-locale="{locale}">'
+        files[_START] = content_of(files[_START]).replace(b'<html lang="en">', tag.encode(), 1)
     files[_FAMILIES] = _json(families())
     described = [describe_model(device.model, device) for device in models]
     about = {
@@ -183,6 +190,16 @@ def modules_of(files: Mapping[str, Path | bytes], script: str = _SCRIPT) -> list
             if url in files and url not in found:
                 found.append(url)
     return found[1:]
+
+
+def _preloading(start: bytes, modules: Mapping[str, Sequence[str]]) -> bytes:
+    """The start with links to the modules of each script before it."""
+    text = start.decode()
+    for script, urls in modules.items():
+        links = "".join(f'<link rel="modulepreload" href="{url}">\n' for url in urls)
+        tag = f'<script type="module" src="{script}">'
+        text = text.replace(tag, links + tag, 1)
+    return text.encode()
 
 
 def _runtime_bytes(files: Mapping[str, Path | bytes]) -> dict[str, int]:
@@ -293,12 +310,12 @@ def export_page(
         )
     address = None if url is None else _page_address(url)
     _require_ours(folder)
-    page = {"generator": "oido web export", "oido": __version__, "mode": "device", "locale": locale}
+    page = {"generator": "oido web export", "oido": __version__, "mode": "device"}
     names = [model.name if model.card else model.path.stem for model in models]
     ready = [device_model(model, name=name) for model, name in zip(models, names)]
     if len({model.url for model in ready}) < len(ready):
         raise OptionError(tr("the same model was given twice"))
-    whole = page_files(page, ready, web, address=address)
+    whole = page_files(page, ready, web, address=address, locale=locale)
     plain = {name: file for name, file in whole.items() if name}
     files = {name: content_of(file) for name, file in plain.items()}
     beside = dict(each for name, file in plain.items() for each in encoded_files(name, file))

@@ -11,6 +11,7 @@ import { onDrop, onOpen } from "./ui/dropping.js";
 import { Days } from "./ui/days.js";
 import { byId } from "./ui/elements.js";
 import { Examples } from "./ui/examples.js";
+import { answerPresses } from "./ui/first_screen.js";
 import { Found } from "./ui/found.js";
 import { Jobs } from "./ui/jobs.js";
 import { Keeping } from "./ui/keeping.js";
@@ -19,7 +20,6 @@ import { currentLanguage, onLanguage, secondsText, setLanguage, t, translatePage
 import { Linking } from "./ui/linking.js";
 import { ListenButton } from "./ui/listen_button.js";
 import { Live } from "./ui/live.js";
-import { recall } from "./ui/memory.js";
 import { Microphones } from "./ui/microphones.js";
 import { Now } from "./ui/now.js";
 import { clearNotice, explain, lastingNotice, notice, say, settle, showWaiting, tell } from "./ui/notices.js";
@@ -31,7 +31,7 @@ import { Machine } from "./ui/states.js";
 import { heardValues, showStatus } from "./ui/status.js";
 import { Tabs, entryName } from "./ui/tabs.js";
 import { TeachPanel } from "./ui/teach_panel.js";
-import { isDark, onTheme, startTheme, switchTheme } from "./ui/theme.js";
+import { isDark, onTheme, switchTheme } from "./ui/theme.js";
 import { Watching } from "./ui/watching.js";
 
 /** @import { Choice, StreamState, WindowScores } from "./types.js" */
@@ -156,8 +156,8 @@ const microphones = new Microphones((deviceId) => live.useMicrophone(deviceId));
 
 async function begin() {
   await choices.load();
-  if (choices.language && !recall("language")) setLanguage(choices.language);
   render();
+  delete document.body.dataset.waits; // all of the first screen is there
 }
 
 /** What an earlier visit heard; what this one heard already stays on the screen. */
@@ -474,12 +474,10 @@ onTheme(() => {
   render();
 });
 
-startTheme();
 startPanels();
 document.fonts.ready.then(() => picture.repaint()); // canvases do not wait for their letters
-translatePage();
 render();
-delete document.body.dataset.waits; // its words are there
 begin();
 restore();
+answerPresses();
 startInstalling({ ready: () => choices.loaded, isBusy: () => machine.isBusy });

@@ -194,7 +194,6 @@ export interface Choice {
 export interface PageFacts {
   oido: string;
   mode: Place;
-  locale: string | null;
   device?: boolean;
   token?: boolean;
   /** Of each build. */

@@ -153,7 +153,8 @@ function check(samples, name, sampleRateHz, shortest = SHORTEST_SECONDS) {
   }
   if (samples.length === 0) return;
   let energy = 0;
-  for (const sample of samples) energy += sample * sample;
+  // By index: an iterator makes an object of each number, of which an hour has millions.
+  for (let index = 0; index < samples.length; index++) energy += samples[index] * samples[index];
   if (energy < LOUDEST_RMS ** 2 * samples.length) return;
   const bad = samples.findIndex((sample) => !Number.isFinite(sample));
   throw new OidoError(

@@ -79,7 +79,7 @@ async function hear(waveform) {
   const heard = columns.map(() => /** @type {Float32Array[]} */ ([]));
   for (let window = 0; window < windows; window++) {
     const start = window * hopSamples;
-    const input = new Tensor(waveform.slice(start, start + windowSamples), inputShape);
+    const input = new Tensor(waveform.subarray(start, start + windowSamples), inputShape);
     const outputs = await model.run([input]);
     input.delete();
     columns.forEach((column, index) => heard[index].push(outputs[column].toTypedArray()));

@@ -14,7 +14,9 @@ const ROLLOFF = 0.92; // pass band, as a share of Nyquist
 export class Resampler {
   #fromHz;
   #toHz;
-  #ratio; // input samples per output sample
+  #ratio; // input samples per output sample, and their whole number and the rest of it, in 1 / toHz
+  #wholeStep;
+  #restStep;
   #cutoff; // as a share of the input's Nyquist
   #reach; // input samples on either side
   #held; // samples that are still needed, and where the first of them stands
@@ -32,6 +34,8 @@ export class Resampler {
     this.#fromHz = fromHz;
     this.#toHz = toHz;
     this.#ratio = fromHz / toHz;
+    this.#wholeStep = Math.floor(this.#ratio);
+    this.#restStep = fromHz % toHz;
     this.#cutoff = ROLLOFF * Math.min(1, toHz / fromHz);
     this.#reach = Math.ceil(ZERO_CROSSINGS / this.#cutoff);
     this.#held = new Float32Array(this.#reach);
@@ -45,15 +49,27 @@ export class Resampler {
   push(samples) {
     if (this.#ratio === 1) return samples;
     this.#received += samples.length;
-    const held = new Float32Array(this.#held.length + samples.length);
+    const length = this.#held.length + samples.length;
+    const held = new Float32Array(length + 1); // a zero behind them, where rounding asks for one more
     held.set(this.#held);
     held.set(samples, this.#held.length);
-    const end = this.#heldStart + held.length;
+    const end = this.#heldStart + length;
     const ready = Math.max(0, Math.ceil((end - this.#reach) / this.#ratio) - this.#next);
     const out = new Float32Array(ready);
-    for (let n = 0; n < ready; n++) out[n] = this.#at(this.#next++, held);
+    // Whole numbers only, and no function that gives others back: they become objects, millions in an hour.
+    let remainder = (this.#next * this.#fromHz) % this.#toHz;
+    let first = Math.floor((this.#next * this.#fromHz) / this.#toHz) - this.#reach + 1 - this.#heldStart;
+    for (let n = 0; n < ready; n++) {
+      writeSum(out, n, held, first, this.#weights(remainder));
+      first += this.#wholeStep;
+      remainder += this.#restStep;
+      if (remainder < this.#toHz) continue;
+      remainder -= this.#toHz;
+      first += 1;
+    }
+    this.#next += ready;
     const needed = Math.max(this.#heldStart, Math.floor(this.#next * this.#ratio) - this.#reach);
-    this.#held = held.slice(needed - this.#heldStart);
+    this.#held = held.slice(needed - this.#heldStart, length);
     this.#heldStart = needed;
     return out;
   }
@@ -63,20 +79,6 @@ export class Resampler {
     if (this.#ratio === 1) return new Float32Array(0);
     const wanted = Math.ceil(this.#received / this.#ratio) - this.#next;
     return this.push(new Float32Array(this.#reach + Math.ceil(this.#ratio))).subarray(0, Math.max(0, wanted));
-  }
-
-  /**
-   * @param {number} number of the output sample
-   * @param {Float32Array} held
-   */
-  #at(number, held) {
-    const scaled = number * this.#fromHz;
-    const remainder = scaled % this.#toHz;
-    const weights = this.#weights(remainder);
-    const first = (scaled - remainder) / this.#toHz - this.#reach + 1 - this.#heldStart;
-    let sum = 0;
-    for (let tap = 0; tap < weights.length; tap++) sum += (held[first + tap] ?? 0) * weights[tap];
-    return sum;
   }
 
   /**
@@ -93,6 +95,20 @@ export class Resampler {
     if (this.#kernels.size < MOST_KERNELS) this.#kernels.set(remainder, weights);
     return weights;
   }
+}
+
+/**
+ * out[at]: the sum of the weighted samples from `first` on.
+ * @param {Float32Array} out
+ * @param {number} at
+ * @param {Float32Array} samples
+ * @param {number} first
+ * @param {Float64Array} weights
+ */
+function writeSum(out, at, samples, first, weights) {
+  let sum = 0;
+  for (let tap = 0; tap < weights.length; tap++) sum += samples[first + tap] * weights[tap];
+  out[at] = sum;
 }
 
 /**

@@ -95,10 +95,6 @@ export class Choices {
     return this.#loading;
   }
 
-  get language() {
-    return this.#page?.locale ?? null;
-  }
-
   get isReady() {
     return this.#models.length > 0 || this.#own.length > 0;
   }

@@ -3,20 +3,15 @@
 /* The first screen: recordings that come with the page, each a press away, and what the page promises. */
 
 import { byId } from "./elements.js";
-import { onLanguage, t } from "./language.js";
-
-/** @import { Key } from "./language.js" */
+import { t } from "./language.js";
 
 const box = byId("examples");
 const promise = byId("promise");
 
-/** What each is called. @type {Record<string, Key>} */
-const NAMES = { street: "exampleStreet", alarm: "exampleAlarm", beep: "exampleBeep" };
+/** @type {HTMLButtonElement[]} */
+const buttons = [...box.querySelectorAll("button")];
 
 export class Examples {
-  /** @type {HTMLButtonElement[]} */
-  #buttons = [];
-  #urls = "";
   #onOpen;
   #onTrouble;
 
@@ -28,7 +23,7 @@ export class Examples {
   constructor({ onOpen, onTrouble }) {
     this.#onOpen = onOpen;
     this.#onTrouble = onTrouble;
-    onLanguage(() => this.#render());
+    for (const button of buttons) button.addEventListener("click", () => this.#open(urlOf(button), true));
   }
 
   /**
@@ -36,14 +31,9 @@ export class Examples {
    * @param {string[]} urls
    */
   offer(urls) {
-    const known = urls.filter((url) => stemOf(url) in NAMES);
-    if (known.join() === this.#urls) return;
-    this.#urls = known.join();
-    for (const button of this.#buttons) button.remove();
-    this.#buttons = known.map((url) => this.#button(url));
-    box.append(...this.#buttons);
-    box.hidden = known.length === 0;
-    this.#render();
+    box.hidden = urls.length === 0;
+    if (box.hidden) return; // as wide and high as it will be, until that is known
+    for (const button of buttons) button.hidden = !urls.includes(urlOf(button));
   }
 
   /**
@@ -51,9 +41,10 @@ export class Examples {
    * @param {string} name
    */
   openNamed(name) {
-    const button = this.#buttons.find(({ dataset }) => dataset.example?.endsWith(`/${name}`));
-    if (button) this.#open(button.dataset.example ?? "", false);
-    return button !== undefined;
+    const button = buttons.find((each) => urlOf(each).endsWith(`/${name}`));
+    if (box.hidden || !button || button.hidden) return false;
+    this.#open(urlOf(button), false);
+    return true;
   }
 
   /**
@@ -65,15 +56,6 @@ export class Examples {
     if (isOffline) parts.push(t("promiseOffline"));
     if (isHere) parts.push(t("promiseStays"));
     promise.textContent = parts.join(" · ");
-  }
-
-  /** @param {string} url */
-  #button(url) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.dataset.example = url;
-    button.addEventListener("click", () => this.#open(url, true));
-    return button;
   }
 
   /**
@@ -91,15 +73,9 @@ export class Examples {
       this.#onTrouble(error, name);
     }
   }
-
-  #render() {
-    for (const button of this.#buttons) {
-      button.textContent = t(NAMES[stemOf(button.dataset.example ?? "")]);
-    }
-  }
 }
 
-/** @param {string} url */
-function stemOf(url) {
-  return url.replace(/^.*\//, "").replace(/\.\w+$/, "");
+/** @param {HTMLButtonElement} button */
+function urlOf({ dataset }) {
+  return dataset.example ?? "";
 }

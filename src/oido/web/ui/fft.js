@@ -32,8 +32,10 @@ export function powerSpectrum(samples, out) {
     const step = FFT_SAMPLES / size;
     for (let start = 0; start < FFT_SAMPLES; start += size) {
       for (let k = 0; k < half; k++) {
-        const [a, b] = [start + k, start + k + half];
-        const [c, s] = [COS[k * step], SIN[k * step]];
+        const a = start + k;
+        const b = a + half;
+        const c = COS[k * step];
+        const s = SIN[k * step];
         const r = re[b] * c + im[b] * s;
         const i = im[b] * c - re[b] * s;
         re[b] = re[a] - r;

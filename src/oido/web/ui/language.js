@@ -27,9 +27,11 @@ function isLanguage(tag) {
   return tag !== null && tag in WORDS;
 }
 
+/** What was chosen here, or else by whoever exported the page, or else what the browser wants. */
 function initialLanguage() {
-  const kept = recall("language");
-  if (isLanguage(kept)) return kept;
+  for (const chosen of [recall("language"), document.documentElement.dataset.locale ?? null]) {
+    if (isLanguage(chosen)) return chosen;
+  }
   const wanted = (navigator.languages ?? [navigator.language]).map((tag) => tag.slice(0, 2));
   return wanted.find(isLanguage) ?? "en";
 }
